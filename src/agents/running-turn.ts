@@ -1,0 +1,427 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+
+import { after, type Awaitable } from '../awaitable.ts';
+import type { CutTurn, Interruption, OpenedTurn } from '../conversations/conversation.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
+import type { AssistantMessage, Message, SentEvent } from '../conversations/message.ts';
+import { metadataOf, type CallStartedEvent, type MessageEvent, type SessionStartEvent, type TranscriptEvent } from '../layercode/events.ts';
+import type { Json, JsonObject } from '../layercode/fields.ts';
+import type { Reply, ReplySink } from '../layercode/reply.ts';
+import type { Logger } from '../log.ts';
+import { DEFAULT_APOLOGY, type Agent, type MessageTurn, type Spoken, type StartTurn, type Turn } from './agent.ts';
+
+export type TurnEvent = SessionStartEvent | MessageEvent | CallStartedEvent | TranscriptEvent;
+
+/**
+ * How a request for a turn was answered. `taken over`: a newer delivery of the same turn got the rest of it. `stale`: an older
+ * turn that had not completed, delivered again while a newer one ran; it got nothing but the end.
+ */
+export const TURN_OUTCOMES = ['completed', 'interrupted', 'failed', 'replayed', 'taken over', 'stale'] as const;
+export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
+
+/** One delivery of a turn: the event, and where its reply goes. */
+export interface TurnRequest {
+  readonly event: TurnEvent;
+  readonly conversationId: string;
+  /** The platform's; undefined where it sent none. */
+  readonly turnId: string | undefined;
+  readonly sink: ReplySink;
+  readonly headers: IncomingHttpHeaders;
+  readonly log: Logger;
+  /** `performance.now()` when the request came. */
+  readonly receivedAtMs: number;
+  /** Called once. `firstSpeechMs` counts from the first delivery's `receivedAtMs`; undefined when nothing was spoken. */
+  readonly onOutcome: (outcome: TurnOutcome, firstSpeechMs: number | undefined) => void;
+}
+
+/** What all turns of an app share. */
+export interface TurnScope {
+  readonly agent: Agent;
+  readonly conversations: ConversationManager;
+  /** From the request on. Then the agent is aborted and the apology spoken. */
+  readonly turnTimeoutMs: number;
+  /** The same, for a turn that has spoken nothing. */
+  readonly firstWordTimeoutMs: number;
+}
+
+/** Longest reply of one turn, texts and data together, in UTF-16 code units. A longer one fails the turn. */
+export const MAX_REPLY_LENGTH = 1_048_576;
+
+/** Why a turn's signal fired. An abort is a normal end, and its name says which. */
+export class TurnAbortedError extends Error {
+  override readonly name = 'TurnAbortedError';
+}
+
+/**
+ * One run of a turn: an agent, a reply, a record in the conversation. Knows nothing of HTTP.
+ *
+ * It ends once, in `#end`, as completed, interrupted or failed: the record is settled from what was written to the socket,
+ * and from then on whatever the agent still does is a no-op.
+ */
+export class RunningTurn implements Reply, Turn<TurnEvent> {
+  readonly conversationId: string;
+  readonly turnId: string;
+  readonly #scope: TurnScope;
+  readonly #onEnd: (turn: RunningTurn) => void;
+  readonly #runId = nextRunId();
+  readonly #startedAtMs: number;
+  #request: TurnRequest;
+  #ending: 'completed' | 'interrupted' | 'failed' | undefined;
+  #sent: SentEvent[] = [];
+  #replyLength = 0;
+  #firstSpeechMs: number | undefined;
+  #hasSentData = false;
+  /** Set when a piece ended in the first half of a surrogate pair: models split characters between tokens. */
+  #highSurrogate = '';
+  #opened: Extract<OpenedTurn, { kind: 'opened' }> | undefined;
+  #controller: AbortController | undefined;
+  #iterator: Iterator<unknown> | AsyncIterator<unknown> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `onEnd` is called once, when the turn is over. */
+  constructor(request: TurnRequest, scope: TurnScope, onEnd: (turn: RunningTurn) => void) {
+    this.#request = request;
+    this.#scope = scope;
+    this.#onEnd = onEnd;
+    this.conversationId = request.conversationId;
+    this.turnId = request.turnId ?? randomUUID();
+    this.#startedAtMs = request.receivedAtMs;
+  }
+
+  /**
+   * Opens the record and lets the agent speak. Never throws or rejects: what fails, fails the turn. Returns what to call when
+   * the request's connection closes before its stream ended.
+   */
+  start(request: TurnRequest): () => void {
+    const fail = (error: unknown): void => this.#fail(error);
+    try {
+      const opened = after(
+        this.#scope.conversations.openTurn(this.conversationId, {
+          turnId: this.turnId,
+          runId: this.#runId,
+          text: textOf(this.event),
+          interruption: interruptionOf(this.event),
+        }),
+        (opened) => this.#begin(opened),
+      );
+      if (opened instanceof Promise) opened.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+    if (this.#ending === undefined) this.#arm();
+    return () => this.drop(request);
+  }
+
+  /** The same turn was delivered again: the newer request gets what was said so far, and then the rest. */
+  takeOver(request: TurnRequest): void {
+    const older = this.#request;
+    this.#request = request;
+    this.#sent = joinTexts(this.#sent);
+    for (const event of this.#sent) request.sink.send(event);
+    older.onOutcome('taken over', this.#firstSpeechMs);
+    older.sink.end();
+  }
+
+  /** The request's connection closed before its stream ended. Means nothing when another request has taken over. */
+  drop(request: TurnRequest): void {
+    if (request === this.#request) this.interrupt('the caller left or spoke over the reply');
+  }
+
+  interrupt(reason: string): void {
+    if (this.#ending !== undefined) return;
+    this.#end('interrupted');
+    this.#abort(reason);
+    this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent) });
+  }
+
+  // What the agent is told.
+
+  get event(): TurnEvent {
+    return this.#request.event;
+  }
+
+  get text(): string {
+    return textOf(this.event) ?? '';
+  }
+
+  get isResumed(): boolean {
+    return this.#opened?.isResumed ?? false;
+  }
+
+  get history(): readonly Message[] {
+    return this.#opened?.history() ?? [];
+  }
+
+  get metadata(): JsonObject {
+    return metadataOf(this.event);
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.#request.headers;
+  }
+
+  get log(): Logger {
+    return this.#request.log;
+  }
+
+  /** Made when it is asked for: an agent that answers at once needs none. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  // What the agent does.
+
+  say(text: string): Awaitable<boolean> {
+    return this.#say(text, false);
+  }
+
+  data(content: Json): Awaitable<boolean> {
+    const json = JSON.stringify(content) as string | undefined;
+    if (json === undefined) throw new TypeError(`data must be a JSON value, got ${typeof content}`);
+    if (this.#ending !== undefined) return false;
+    this.#hasSentData = true;
+    return this.#send({ type: 'data', json }, json.length);
+  }
+
+  hangup({ say }: { readonly say?: string } = {}): void {
+    if (this.#ending !== undefined) return;
+    if (say !== undefined) this.say(say);
+    this.#send({ type: 'hangup' }, 0);
+    this.end();
+  }
+
+  end(): void {
+    if (this.#ending !== undefined) return;
+    if (this.#highSurrogate !== '') this.#flushSurrogate();
+    this.#end('completed');
+  }
+
+  #begin(opened: OpenedTurn): Awaitable<void> {
+    if (opened.kind === 'completed before') {
+      this.#replay(opened.sent);
+      return;
+    }
+    if (opened.cut !== undefined) this.#tellInterrupted(opened.cut);
+    // Interrupted while a slow store opened the record: it was settled right behind, in the order of the calls.
+    if (this.#ending !== undefined) return;
+    this.#opened = opened;
+    const { agent } = this.#scope;
+    const isStart = this.event.type === 'session.start' || this.event.type === 'call_started';
+    // Two casts for one class: `event` is a start or a caller's words, and the line above says which.
+    return this.#speak(isStart ? agent.onSessionStart?.(this as StartTurn, this) : agent.onMessage(this as MessageTurn, this));
+  }
+
+  #replay(sent: readonly SentEvent[]): void {
+    this.#ending = 'completed';
+    clearTimeout(this.#timer);
+    for (const event of sent) this.#request.sink.send(event);
+    this.#request.sink.end();
+    this.#onEnd(this);
+    this.#request.onOutcome('replayed', undefined);
+  }
+
+  #speak(spoken: Awaitable<Spoken>): Awaitable<void> {
+    if (spoken === undefined) return this.end();
+    if (typeof spoken === 'string') {
+      this.say(spoken);
+      return this.end();
+    }
+    if (isThenable(spoken)) return Promise.resolve(spoken).then((value) => this.#speak(value));
+    if (typeof spoken === 'object' && spoken !== null && Symbol.asyncIterator in spoken) return this.#pump(spoken[Symbol.asyncIterator]());
+    if (typeof spoken === 'object' && spoken !== null && Symbol.iterator in spoken) return this.#pump(spoken[Symbol.iterator]());
+    throw new TypeError(`agent "${this.#scope.agent.name}" must return a string or an iterable of strings, got ${typeof spoken}`);
+  }
+
+  async #pump(iterator: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
+    this.#iterator = iterator;
+    while (this.#ending === undefined) {
+      const { done, value } = await iterator.next();
+      if (done === true) {
+        this.#iterator = undefined; // it has ended by itself and needs no return()
+        return this.#endOfText();
+      }
+      if (typeof value !== 'string') throw new TypeError(`agent "${this.#scope.agent.name}" must yield strings, got ${typeof value}`);
+      const taken = this.say(value);
+      if (taken instanceof Promise) await taken;
+    }
+    this.#release();
+  }
+
+  #endOfText(): void {
+    if (this.#ending !== undefined) return;
+    if (this.#firstSpeechMs === undefined && !this.#hasSentData && this.#highSurrogate === '') {
+      throw new Error(`agent "${this.#scope.agent.name}" ended its text without a word; to stay silent, return nothing or call reply.end()`);
+    }
+    this.end();
+  }
+
+  #say(text: string, isFiller: boolean): Awaitable<boolean> {
+    if (typeof text !== 'string') throw new TypeError(`say takes a string, got ${typeof text}`);
+    if (this.#ending !== undefined) return false;
+    let piece = text;
+    if (this.#highSurrogate !== '') {
+      piece = this.#highSurrogate + text;
+      this.#highSurrogate = '';
+    }
+    if (isHighSurrogate(piece.charCodeAt(piece.length - 1))) {
+      this.#highSurrogate = piece.slice(-1);
+      piece = piece.slice(0, -1);
+    }
+    if (piece === '') return true;
+    if (this.#firstSpeechMs === undefined && /\S/.test(piece)) this.#firstSpeechMs = performance.now() - this.#startedAtMs;
+    return this.#send(isFiller ? { type: 'say', text: piece, isFiller } : { type: 'say', text: piece }, piece.length);
+  }
+
+  #flushSurrogate(): void {
+    this.#highSurrogate = '';
+    this.#send({ type: 'say', text: '\ufffd' }, 1);
+  }
+
+  #send(event: SentEvent, length: number): Awaitable<boolean> {
+    this.#replyLength += length;
+    if (this.#replyLength > MAX_REPLY_LENGTH) {
+      this.#fail(new RangeError(`the reply is longer than ${MAX_REPLY_LENGTH} characters`));
+      return false;
+    }
+    this.#sent.push(event);
+    const taken = this.#request.sink.send(event);
+    // A stream that was taken over while the agent waited for room has a successor: the turn goes on.
+    return taken instanceof Promise ? taken.then(() => this.#ending === undefined) : taken;
+  }
+
+  /** One clock for both bounds, which run from the request on. */
+  #arm(): void {
+    const { turnTimeoutMs, firstWordTimeoutMs } = this.#scope;
+    const isSilent = this.#firstSpeechMs === undefined;
+    const bound = isSilent ? Math.min(firstWordTimeoutMs, turnTimeoutMs) : turnTimeoutMs;
+    const elapsed = performance.now() - this.#startedAtMs;
+    this.#timer = setTimeout(() => {
+      if (isSilent && this.#firstSpeechMs !== undefined && bound < turnTimeoutMs) this.#arm();
+      else this.#fail(new Error(isSilent ? `nothing was spoken for ${bound} ms` : `the turn took longer than ${bound} ms`));
+    }, Math.max(0, bound - elapsed));
+  }
+
+  #fail(error: unknown): void {
+    const { agent } = this.#scope;
+    if (this.#ending !== undefined) {
+      // Mostly the abort that it was sent. Anything else must not vanish.
+      this.log.debug('agent failed after its turn was over', { agent: agent.name, turnId: this.turnId, error });
+      return;
+    }
+    this.log.error('turn failed', { agent: agent.name, conversationId: this.conversationId, turnId: this.turnId, error });
+    const apology: SentEvent = { type: 'say', text: agent.apology ?? DEFAULT_APOLOGY };
+    this.#sent.push(apology);
+    this.#request.sink.send(apology);
+    this.#request.sink.send({ type: 'error' });
+    this.#end('failed');
+    this.#abort('the turn failed');
+  }
+
+  /** The one end of a turn. The stream ends first: what it still lets through belongs to what was sent. */
+  #end(ending: 'completed' | 'interrupted' | 'failed'): void {
+    this.#ending = ending;
+    clearTimeout(this.#timer);
+    this.#request.sink.end();
+    // Of a dropped reply counts what reached the socket; events that still waited here were never sent.
+    if (ending === 'interrupted') this.#sent.length = Math.max(0, this.#sent.length - this.#request.sink.unsent);
+    const text = spokenText(this.#sent);
+    const message: AssistantMessage = { role: 'assistant', content: text, turnId: this.turnId, state: ending };
+    this.#settle(ending, text === '' ? [] : [message]);
+    this.#onEnd(this);
+    this.#request.onOutcome(ending, this.#firstSpeechMs);
+  }
+
+  #settle(state: 'completed' | 'interrupted' | 'failed', messages: Message[]): void {
+    const failed = (error: unknown): void => {
+      this.log.error('history not written', { conversationId: this.conversationId, turnId: this.turnId, error });
+    };
+    try {
+      const settled = this.#scope.conversations.settleTurn(this.conversationId, {
+        turnId: this.turnId,
+        runId: this.#runId,
+        state,
+        messages,
+        sent: state === 'completed' && this.#sent.some((event) => event.type !== 'say') ? joinTexts(this.#sent) : undefined,
+      });
+      if (settled instanceof Promise) settled.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  #abort(reason: string): void {
+    this.#controller?.abort(new TurnAbortedError(reason));
+    this.#release();
+  }
+
+  /** Whoever stops reading stops paying: tells the agent's iterable that no more is wanted. */
+  #release(): void {
+    const iterator = this.#iterator;
+    this.#iterator = undefined;
+    const failed = (error: unknown): void => this.#fail(error);
+    try {
+      const released: unknown = iterator?.return?.();
+      if (released instanceof Promise) released.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  #tellInterrupted({ turnId, text }: CutTurn): void {
+    const { agent } = this.#scope;
+    const failed = (error: unknown): void => this.log.error('onInterrupted failed', { agent: agent.name, error });
+    try {
+      const told = agent.onInterrupted?.({ conversationId: this.conversationId, turnId, text });
+      if (told instanceof Promise) told.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+function textOf(event: TurnEvent): string | undefined {
+  if (event.type === 'message') return event.text;
+  return event.type === 'transcript' ? event.transcript : undefined;
+}
+
+function interruptionOf(event: TurnEvent): Interruption | undefined {
+  const context = event.type === 'message' ? event.interruption_context : undefined;
+  if (!context?.previous_turn_interrupted) return undefined;
+  return { textHeard: context.text_heard ?? undefined, turnId: context.assistant_turn_id ?? undefined };
+}
+
+function spokenText(events: readonly SentEvent[]): string {
+  let text = '';
+  for (const event of events) if (event.type === 'say' && event.isFiller !== true) text += event.text;
+  return text;
+}
+
+/** The same events with neighbouring texts as one. */
+function joinTexts(events: readonly SentEvent[]): SentEvent[] {
+  const joined: SentEvent[] = [];
+  for (const event of events) {
+    const last = joined.at(-1);
+    if (event.type === 'say' && last?.type === 'say' && last.isFiller === event.isFiller) joined[joined.length - 1] = { ...last, text: last.text + event.text };
+    else joined.push(event);
+  }
+  return joined;
+}
+
+function isThenable(value: unknown): value is PromiseLike<Spoken> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+function isHighSurrogate(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdbff;
+}
+
+let runCount = 0;
+const processId = randomUUID();
+
+/** Unique over processes, which may share a store. */
+function nextRunId(): string {
+  runCount += 1;
+  return `${processId}:${runCount}`;
+}

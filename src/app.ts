@@ -1,0 +1,210 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+import type { Agent } from './agents/agent.ts';
+import { Turns } from './agents/turns.ts';
+import { ConversationManager } from './conversations/manager.ts';
+import { MemoryStore } from './conversations/memory-store.ts';
+import type { ConversationStore } from './conversations/store.ts';
+import { compose, type Handler, type Middleware } from './http/compose.ts';
+import { Context, type ContextScope } from './http/context.ts';
+import { BadRequest, ErrorBoundary, HttpError, type ErrorClass, type ErrorHandler } from './http/errors.ts';
+import { Router } from './http/router.ts';
+import { Shutdown } from './http/shutdown.ts';
+import { createLogger, type Logger } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { accessLog } from './middleware/access-log.ts';
+import { conformance } from './middleware/conformance.ts';
+import { cors } from './middleware/cors.ts';
+import { draining } from './middleware/draining.ts';
+import { requestId } from './middleware/request-id.ts';
+import { requestMetrics } from './middleware/request-metrics.ts';
+import { createRoutes, createUserRoute, type Route } from './routes.ts';
+import type { Settings } from './settings.ts';
+
+export interface AppOptions {
+  /** Default: no log at all, as behoves a library. */
+  readonly log?: Logger;
+  /** Where conversations are kept. Default: in memory, within the settings' bounds. Closed by `close()`. */
+  readonly store?: ConversationStore;
+  /** For the platform's REST API. Default the global `fetch`. */
+  readonly fetch?: typeof fetch;
+}
+
+/** Node's own limits, which take effect only where the server is constructed. Milliseconds and bytes. */
+const SERVER_LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16_384,
+  keepAliveTimeout: 75_000, // longer than a proxy's, or the proxy sends a request into a connection that closes
+  noDelay: true,
+} as const;
+
+/** An agent, served. */
+export class App {
+  readonly conversations: ConversationManager;
+  /** Figures of your own can be added; they are served with the others. */
+  readonly metrics = new Metrics();
+  readonly #settings: Settings;
+  readonly #scope: ContextScope;
+  readonly #turns: Turns;
+  readonly #router = new Router<Handler>();
+  readonly #boundary = new ErrorBoundary();
+  readonly #shutdown = new Shutdown();
+  readonly #middleware: Middleware[];
+  #chain: Handler | undefined;
+  #server: Server | undefined;
+
+  constructor(settings: Settings, agent: Agent, options: AppOptions) {
+    const log = options.log ?? createLogger({ level: 'silent', write: () => undefined });
+    this.#settings = settings;
+    this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy };
+    const store = options.store ?? new MemoryStore({ ttlMs: settings.conversationTtlSeconds * 1_000, maxConversations: settings.maxConversations });
+    this.conversations = new ConversationManager(store, { maxMessages: settings.maxMessages });
+    this.#turns = new Turns({
+      agent,
+      conversations: this.conversations,
+      turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
+      firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
+    });
+    this.#middleware = [
+      requestId(),
+      ...(settings.accessLog && log.isEnabled('info') ? [accessLog(log)] : []),
+      requestMetrics(this.metrics),
+      cors({ origins: settings.corsOrigins }),
+      draining(this.#shutdown),
+      conformance(),
+    ];
+    const routes = createRoutes({
+      settings,
+      agent,
+      conversations: this.conversations,
+      turns: this.#turns,
+      metrics: this.metrics,
+      fetch: options.fetch ?? fetch,
+      notReadyReasons: () => (this.#shutdown.state === 'ready' ? [] : ['the server is shutting down']),
+    });
+    for (const route of routes) this.#add(route);
+  }
+
+  /** Adds a layer around all handlers, inside those that are there. Only before the first request. */
+  use(middleware: Middleware): this {
+    if (this.#chain !== undefined) throw new Error('use() must be called before the first request');
+    this.#middleware.push(middleware);
+    return this;
+  }
+
+  /** Serves `GET` (and `HEAD`) of a path, `/things/:id` for instance. Below `/api/` requests must be signed. */
+  get(path: string, handler: Handler): this {
+    return this.#add(createUserRoute('GET', path, handler, this.#settings));
+  }
+
+  /** Serves `POST` of a path. Below `/api/` requests must be signed. */
+  post(path: string, handler: Handler): this {
+    return this.#add(createUserRoute('POST', path, handler, this.#settings));
+  }
+
+  /** Answers for errors of a class and its subclasses that a handler or middleware throws. The nearest class wins. */
+  onError<E extends Error>(errorClass: ErrorClass<E>, handler: ErrorHandler<E>): this {
+    this.#boundary.on(errorClass, handler);
+    return this;
+  }
+
+  /** A request listener for any `http.Server`; bound, so that `createServer(app.handle)` works. Node's limits are then that server's own. */
+  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+    this.#chain ??= compose(this.#middleware, this.#dispatch, (error, context) => this.#boundary.handle(error, context));
+    const context = new Context(request, response, this.#scope);
+    const handled = this.#chain(context);
+    if (handled instanceof Promise) {
+      // The boundary answers for whatever was thrown; what remains is a fault in the boundary itself.
+      handled.catch((error: unknown) => {
+        this.#scope.log.error('request failed beyond its error boundary', { requestId: context.requestId, error });
+        response.destroy();
+      });
+    }
+  };
+
+  /** Serves on the settings' host and port, or others. Resolves with the address; rejects when it cannot be had. */
+  listen({ host = this.#settings.host, port = this.#settings.port }: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {
+    if (this.#server !== undefined) throw new Error('listen() was called before');
+    const server = (this.#server = createServer(SERVER_LIMITS, this.handle));
+    server.on('connect', (_request, socket) => refuseRaw(socket, 405));
+    server.on('clientError', (error: Error & { code?: string }, socket) => refuseRaw(socket, CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400));
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, () => {
+        server.off('error', reject);
+        resolve(server.address() as AddressInfo); // null only for a server that does not listen, a string only for a pipe
+      });
+    });
+  }
+
+  /**
+   * Stops as the settings say: `/ready` is 503 at once, requests are served through the drain delay, open turns may finish until
+   * the time-out, what is open then is interrupted. History is written either way. Resolves when all is closed.
+   */
+  async close(): Promise<void> {
+    await this.#shutdown.close(this.#server, {
+      drainDelayMs: this.#settings.drainDelaySeconds * 1_000,
+      timeoutMs: this.#settings.shutdownTimeoutSeconds * 1_000,
+      onTimeout: () => this.#turns.interruptAll('the server is shutting down'),
+    });
+    await this.conversations.close();
+  }
+
+  /** Turns whose agent is at work now. */
+  get runningTurns(): number {
+    return this.#turns.count;
+  }
+
+  #add({ method, path, handler }: Route): this {
+    this.#router.add(method, path, handler);
+    return this;
+  }
+
+  readonly #dispatch: Handler = (context) => {
+    const match = this.#router.find(context.method, context.path);
+    switch (match.kind) {
+      case 'found':
+        context.params = match.params;
+        return match.value(context);
+      case 'wrong method':
+        if (context.method === 'OPTIONS') return context.empty(204, ['allow', match.allowed.join(', ')]);
+        throw new HttpError(405, `${context.path} takes ${match.allowed.join(', ')}`, { headers: ['allow', match.allowed.join(', ')] });
+      case 'malformed path':
+        throw new BadRequest('the path is not percent-encoded UTF-8');
+      case 'unknown path':
+        throw new HttpError(404, 'Not found');
+    }
+  };
+}
+
+/**
+ * An app that serves `agent`. Throws a `TypeError` when the settings have no webhook secret: verification is never off.
+ */
+export function createApp(settings: Settings, agent: Agent, options: AppOptions = {}): App {
+  if (settings.webhookSecrets.length === 0) throw new TypeError('settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET');
+  return new App(settings, agent, options);
+}
+
+const CLIENT_ERROR_STATUS: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };
+const RAW_REFUSALS: Readonly<Record<number, string>> = {
+  400: 'Bad Request', 405: 'Method Not Allowed', 408: 'Request Timeout', 431: 'Request Header Fields Too Large',
+};
+
+/** An answer where there is no `ServerResponse`: the bytes were no request, or one for a tunnel. */
+function refuseRaw(socket: Duplex, status: number): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const reason = RAW_REFUSALS[status] ?? '';
+  const body = JSON.stringify({ error: reason });
+  socket.on('error', () => socket.destroy()); // a reset is how such clients mostly leave
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}

@@ -1,0 +1,225 @@
+// A conversation and what may happen to it, as plain data and pure functions: every store runs the same rules.
+
+import type { AssistantMessage, Message, SentEvent, TurnState } from './message.ts';
+
+/** One exchange. Its messages stand together, in the turn's place, whenever they were written. */
+export interface TurnRecord {
+  readonly id: string;
+  state: TurnState;
+  /** Which run of the turn owns the record. A turn that runs anew has a new one, and the old can write no more. */
+  runId: string;
+  messages: Message[];
+  /** What was sent, where the messages do not tell all of it. */
+  sent?: readonly SentEvent[];
+}
+
+/** Plain JSON. `messageCount` and `textLength` are sums over the turns. */
+export interface Conversation {
+  readonly id: string;
+  turns: TurnRecord[];
+  messageCount: number;
+  /** UTF-16 code units of all messages and sent events. */
+  textLength: number;
+  /** Milliseconds since the epoch, of the last change. */
+  updatedAt: number;
+}
+
+/** What a conversation may hold. Beyond it the oldest turns go, whole; the newest always stays. */
+export interface ConversationBounds {
+  readonly maxMessages: number;
+  /** UTF-16 code units. */
+  readonly maxTextLength: number;
+}
+
+/** What the platform says of the turn right before, after a barge-in. */
+export interface Interruption {
+  /** Undefined when it is not known what was heard. */
+  readonly textHeard: string | undefined;
+  readonly turnId: string | undefined;
+}
+
+export interface TurnOpening {
+  readonly turnId: string;
+  readonly runId: string;
+  /** The caller's words; undefined for a turn that the caller did not begin. */
+  readonly text?: string | undefined;
+  readonly interruption?: Interruption | undefined;
+}
+
+/** A completed turn that was interrupted after all: its text was sent, and the voice that spoke it was cut. */
+export interface CutTurn {
+  readonly turnId: string;
+  readonly text: string;
+}
+
+export type OpenedTurn =
+  | {
+      readonly kind: 'opened';
+      /** Whether the conversation was known before this turn. */
+      readonly isResumed: boolean;
+      readonly cut: CutTurn | undefined;
+      /** The messages up to the caller's words of this turn, as they are now. */
+      readonly history: () => Message[];
+    }
+  | { readonly kind: 'completed before'; readonly sent: readonly SentEvent[] };
+
+/** How a turn ended. */
+export interface TurnSettlement {
+  readonly turnId: string;
+  readonly runId: string;
+  readonly state: Exclude<TurnState, 'open'>;
+  /** What follows the caller's words in history. */
+  readonly messages: readonly Message[];
+  readonly sent?: readonly SentEvent[] | undefined;
+}
+
+export function emptyConversation(id: string): Conversation {
+  return { id, turns: [], messageCount: 0, textLength: 0, updatedAt: 0 };
+}
+
+/**
+ * Begins a turn: cuts the one before to what was heard, stores the caller's words and a placeholder. A turn that is known
+ * and completed is left alone; one that was interrupted or failed runs anew in its old place.
+ */
+export function openTurn(conversation: Conversation, opening: TurnOpening, bounds: ConversationBounds): OpenedTurn {
+  const { turnId, runId, text } = opening;
+  const known = conversation.turns.findLast((turn) => turn.id === turnId);
+  if (known?.state === 'completed') return { kind: 'completed before', sent: known.sent ?? sentText(known) };
+  const isResumed = conversation.turns.some((turn) => turn !== known);
+  for (const turn of conversation.turns) if (turn.state === 'open') closeAbandoned(conversation, turn);
+  const cut = opening.interruption === undefined ? undefined : cutTurn(conversation, opening.interruption, turnId);
+
+  const record: TurnRecord = known ?? { id: turnId, state: 'open', runId, messages: [] };
+  if (known === undefined) conversation.turns.push(record);
+  record.state = 'open';
+  record.runId = runId;
+  const placeholder: AssistantMessage = { role: 'assistant', content: '', turnId, state: 'open' };
+  rewrite(conversation, record, text === undefined ? [placeholder] : [{ role: 'user', content: text, turnId }, placeholder]);
+  trim(conversation, bounds);
+  return { kind: 'opened', isResumed, cut, history: () => historyUpTo(conversation, record) };
+}
+
+/** Ends a turn, once. False when this run does not own the turn any more: it was settled, cut, run anew or cleared. */
+export function settleTurn(conversation: Conversation, settlement: TurnSettlement, bounds: ConversationBounds): boolean {
+  const record = conversation.turns.findLast((turn) => turn.id === settlement.turnId);
+  if (record?.state !== 'open' || record.runId !== settlement.runId) return false;
+  record.state = settlement.state;
+  rewrite(conversation, record, [...record.messages.filter((message) => message.role === 'user'), ...settlement.messages], settlement.sent);
+  trim(conversation, bounds);
+  return true;
+}
+
+/**
+ * Marks the last assistant turn interrupted, and cuts it to what was heard of it where that is known. Undefined when there is
+ * none, or when it was known to be interrupted before.
+ */
+export function cutTurn(conversation: Conversation, { textHeard, turnId }: Interruption, exceptTurnId?: string): CutTurn | undefined {
+  const heard = textHeard?.trim() === '' ? '' : textHeard;
+  const record = turnToCut(conversation, turnId, heard, exceptTurnId);
+  if (record === undefined) return undefined;
+  const wasCompleted = record.state === 'completed';
+  record.state = 'interrupted';
+  const kept: Message[] = [];
+  let rest = heard;
+  const lastText = record.messages.findLastIndex((message) => message.role === 'assistant');
+  for (const [index, message] of record.messages.entries()) {
+    if (message.role !== 'assistant') {
+      kept.push(message);
+      continue;
+    }
+    const content: string = rest === undefined ? message.content : index === lastText ? rest : rest.slice(0, message.content.length);
+    rest = rest?.slice(content.length);
+    // A call of a tool stays though nothing of its text was heard: its result must not be orphaned.
+    if (content !== '' || message.toolCalls !== undefined) kept.push({ ...message, content, state: 'interrupted' });
+  }
+  rewrite(conversation, record, kept);
+  return wasCompleted ? { turnId: record.id, text: textOf(record) } : undefined;
+}
+
+/**
+ * The platform speaks of the assistant turn right before, by an id that may be none of ours. A turn that had said nothing
+ * yet has nothing to cut: where it is meant by name, or nothing was heard, the turn before it keeps what was heard of it.
+ */
+function turnToCut(conversation: Conversation, turnId: string | undefined, heard: string | undefined, exceptTurnId?: string): TurnRecord | undefined {
+  const last = conversation.turns.findLast((turn) => turn.id !== exceptTurnId);
+  if (last === undefined) return undefined;
+  if (textOf(last) === '' && (last.id === turnId || (heard === '' && last.state === 'interrupted'))) return undefined;
+  return conversation.turns.findLast((turn) => turn.id !== exceptTurnId && textOf(turn) !== '');
+}
+
+/** Appends a message: to its turn where that is known, else as a completed turn of its own. */
+export function appendMessage(conversation: Conversation, message: Message, bounds: ConversationBounds): void {
+  let record = conversation.turns.findLast((turn) => turn.id === message.turnId);
+  if (record === undefined) {
+    record = { id: message.turnId, state: 'completed', runId: '', messages: [] };
+    conversation.turns.push(record);
+  }
+  rewrite(conversation, record, [...record.messages, message]);
+  trim(conversation, bounds);
+}
+
+export function hasOpenTurn(conversation: Conversation): boolean {
+  return conversation.turns.some((turn) => turn.state === 'open');
+}
+
+export function historyOf(conversation: Conversation): Message[] {
+  return conversation.turns.flatMap((turn) => turn.messages);
+}
+
+function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
+  const index = conversation.turns.indexOf(record);
+  const earlier = index === -1 ? [] : conversation.turns.slice(0, index);
+  return [...earlier.flatMap((turn) => turn.messages), ...record.messages.filter((message) => message.role === 'user')];
+}
+
+/** The turn's run is gone, with its process perhaps: what it said is not known here. */
+function closeAbandoned(conversation: Conversation, turn: TurnRecord): void {
+  turn.state = 'interrupted';
+  rewrite(conversation, turn, turn.messages.filter((message) => message.role !== 'assistant' || message.content !== ''));
+}
+
+function sentText(turn: TurnRecord): readonly SentEvent[] {
+  const text = textOf(turn);
+  return text === '' ? [] : [{ type: 'say', text }];
+}
+
+function textOf(turn: TurnRecord): string {
+  let text = '';
+  for (const message of turn.messages) if (message.role === 'assistant') text += message.content;
+  return text;
+}
+
+function rewrite(conversation: Conversation, record: TurnRecord, messages: Message[], sent?: readonly SentEvent[]): void {
+  conversation.messageCount += messages.length - record.messages.length;
+  conversation.textLength -= lengthOf(record);
+  record.messages = messages;
+  if (sent === undefined) delete record.sent;
+  else record.sent = sent;
+  conversation.textLength += lengthOf(record);
+}
+
+function lengthOf({ messages, sent = [] }: TurnRecord): number {
+  let length = 0;
+  for (const message of messages) {
+    length += message.content.length;
+    if (message.role === 'assistant') for (const call of message.toolCalls ?? []) length += call.name.length + call.args.length;
+  }
+  for (const event of sent) length += event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
+  return length;
+}
+
+/** Drops the oldest turns that are not open, whole: half a turn would orphan a tool's result or its call. */
+function trim(conversation: Conversation, { maxMessages, maxTextLength }: ConversationBounds): void {
+  const { turns } = conversation;
+  let index = 0;
+  // Turns count too: one that stored no message still takes room.
+  while (conversation.messageCount > maxMessages || turns.length > maxMessages || conversation.textLength > maxTextLength) {
+    const turn = turns[index];
+    if (turn === undefined || index === turns.length - 1) return;
+    if (turn.state === 'open') index++;
+    else {
+      rewrite(conversation, turn, []);
+      turns.splice(index, 1);
+    }
+  }
+}

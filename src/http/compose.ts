@@ -1,0 +1,57 @@
+import type { Awaitable } from '../awaitable.ts';
+import type { Context } from './context.ts';
+
+/** Answers a request. */
+export type Handler = (context: Context) => Awaitable<void>;
+
+/** Runs the rest of the chain. Never throws and never rejects: what was thrown inside has been answered by then. */
+export type Next = () => Awaitable<void>;
+
+/**
+ * One layer around the handlers. Returns what `next` returned, awaits it to act on the way back, or answers itself. A
+ * middleware that need not wait is a plain function: a promise on the path of a turn costs.
+ */
+export type Middleware = (context: Context, next: Next) => Awaitable<void>;
+
+/**
+ * Folds the layers around `handler`, the first outermost, once and not per request.
+ *
+ * What a layer throws goes to `onError` there and then, so the layers outside it still see an answer on their way back.
+ * Its misuses are errors: a layer that is no function (`TypeError`, here), one that calls `next` twice, and a chain that
+ * ends without an answer, where a client would wait for ever.
+ */
+export function compose(
+  middleware: readonly Middleware[],
+  handler: Handler,
+  onError: (error: unknown, context: Context) => Awaitable<void>,
+): Handler {
+  const guarded = (run: Handler): Handler => (context) => {
+    try {
+      const ended = run(context);
+      return ended instanceof Promise ? ended.catch((error: unknown) => onError(error, context)) : ended;
+    } catch (error) {
+      return onError(error, context);
+    }
+  };
+  let chain = guarded(handler);
+  for (const layer of [...middleware].reverse()) {
+    if (typeof layer !== 'function') throw new TypeError(`middleware must be a function (context, next), got ${typeof layer}`);
+    const inner = chain;
+    const name = layer.name || 'anonymous';
+    chain = guarded((context) => {
+      let isCalled = false;
+      return layer(context, () => {
+        if (isCalled) throw new Error(`middleware ${name} called next() more than once`);
+        isCalled = true;
+        return inner(context);
+      });
+    });
+  }
+  const checked = (context: Context): Awaitable<void> => {
+    if (!context.isAnswered) return onError(new Error(`nothing answered ${context.method} ${context.path}`), context);
+  };
+  return (context) => {
+    const ended = chain(context);
+    return ended instanceof Promise ? ended.then(() => checked(context)) : checked(context);
+  };
+}

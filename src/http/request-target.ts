@@ -1,0 +1,22 @@
+/** The path and query of a request line's target. The query is without its `?`, '' where there is none. */
+export interface RequestTarget {
+  readonly path: string;
+  readonly query: string;
+}
+
+/**
+ * Splits a request target (RFC 9112 §3.2): `/path?query`, `http://host/path` as proxies send it, or `*`. Undefined for
+ * anything else, `//host/path` included, which a naive URL parser takes for another host.
+ */
+export function parseRequestTarget(target: string): RequestTarget | undefined {
+  if (target === '*') return { path: '*', query: '' };
+  const origin = target.charCodeAt(0) === SLASH ? '' : (/^https?:\/\/[^/?#\\]+/i.exec(target)?.[0] ?? undefined);
+  if (origin === undefined) return undefined;
+  const rest = origin === '' ? target : target.slice(origin.length);
+  if (rest.startsWith('//') || rest.includes('#')) return undefined;
+  const mark = rest.indexOf('?');
+  const path = mark === -1 ? rest : rest.slice(0, mark);
+  return { path: path === '' ? '/' : path, query: mark === -1 ? '' : rest.slice(mark + 1) };
+}
+
+const SLASH = 47;

@@ -1,0 +1,38 @@
+// layercode-microserver
+export { createApp } from './app.ts';
+export type { App, AppOptions } from './app.ts';
+export { loadSettings } from './load-settings.ts';
+export type { LoadSettingsOptions } from './load-settings.ts';
+export { parseSettings, SettingsError } from './settings.ts';
+export type { Settings } from './settings.ts';
+export { createLogger } from './log.ts';
+export type { Logger, LoggerOptions } from './log.ts';
+export { Counter, Gauge, Histogram } from './metrics.ts';
+export type { Metrics } from './metrics.ts';
+
+export { defineAgent } from './agents/agent.ts';
+export type {
+  Agent, AgentDefinition, DataOccasion, InterruptedTurn, MessageTurn, Occasion, Spoken, StartTurn, Turn,
+} from './agents/agent.ts';
+export { AgentError, getAgent, listAgents, loadAgent } from './agents/registry.ts';
+
+export { ConversationManager } from './conversations/manager.ts';
+export { MemoryStore } from './conversations/memory-store.ts';
+export type { Conversation } from './conversations/conversation.ts';
+export type { ConversationStore } from './conversations/store.ts';
+export type { Message } from './conversations/message.ts';
+
+export { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from './http/errors.ts';
+export type { Handler, Middleware, Next } from './http/compose.ts';
+export type { Context } from './http/context.ts';
+
+export { EventError, parseEvent } from './layercode/events.ts';
+export type {
+  CallEndedEvent, CallEvent, CallStartedEvent, DataEvent, InterruptionContext, LayercodeEvent, MessageEvent, SessionEndEvent,
+  SessionEvent, SessionStartEvent, SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
+} from './layercode/events.ts';
+export type { Reply } from './layercode/reply.ts';
+export { signPayload, verifySignature } from './layercode/signature.ts';
+export { encodeEvent } from './sse/encode.ts';
+export type { SseEvent } from './sse/encode.ts';
+export { SseEncoder } from './sse/encoder.ts';

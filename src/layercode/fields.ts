@@ -1,0 +1,105 @@
+// A small language for tables of fields. The check, its message and the JSON Schema of openapi.json all come from it.
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+export type JsonObject = { readonly [name: string]: Json };
+
+export interface Field {
+  /** What the message and the schema call it: `must be <expected>`. */
+  readonly expected: string;
+  readonly isRequired: boolean;
+  readonly schema: JsonObject;
+  /** Undefined when the value is right, else what is wrong: the path below this field ('' for itself) and its rule. */
+  check(value: unknown): FieldFault | undefined;
+}
+
+export interface FieldFault {
+  readonly path: string;
+  readonly expected: string;
+}
+
+/** Field name → rule. Fields that are not in the table are nobody's fault: the platform drifts. */
+export type FieldTable = Readonly<Record<string, Field>>;
+
+/** Longest id, in UTF-16 code units. */
+export const MAX_ID_LENGTH = 256;
+
+export function isId(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_ID_LENGTH && !/[\u0000-\u001f\u007f-\u009f]/.test(value);
+}
+
+function field(expected: string, schema: JsonObject, accepts: (value: unknown) => boolean): Field {
+  return { expected, schema, isRequired: true, check: (value) => (accepts(value) ? undefined : { path: '', expected }) };
+}
+
+export const id = field(
+  `a non-empty string of at most ${MAX_ID_LENGTH} characters without control characters`,
+  { type: 'string', minLength: 1, maxLength: MAX_ID_LENGTH },
+  isId,
+);
+export const string = field('a string', { type: 'string' }, (value) => typeof value === 'string');
+export const number = field('a number', { type: 'number' }, (value) => typeof value === 'number');
+export const boolean = field('a boolean', { type: 'boolean' }, (value) => typeof value === 'boolean');
+export const object = field('an object', { type: 'object' }, isObject);
+export const timestamp = field(
+  'a number of milliseconds or an ISO date',
+  { oneOf: [{ type: 'number' }, { type: 'string', format: 'date-time' }] },
+  (value) => typeof value === 'number' || typeof value === 'string',
+);
+
+/** May be missing or null: the platform sends both for "nothing". */
+export function optional(inner: Field): Field {
+  return { ...inner, isRequired: false, check: (value) => (value === undefined || value === null ? undefined : inner.check(value)) };
+}
+
+export function objectOf(fields: FieldTable): Field {
+  return {
+    expected: 'an object',
+    isRequired: true,
+    schema: objectSchema(fields),
+    check: (value) => (isObject(value) ? checkFields(value, fields) : { path: '', expected: 'an object' }),
+  };
+}
+
+export function arrayOf(item: Field): Field {
+  return {
+    expected: 'an array',
+    isRequired: true,
+    schema: { type: 'array', items: item.schema },
+    check: (value) => {
+      if (!Array.isArray(value)) return { path: '', expected: 'an array' };
+      for (const [index, entry] of value.entries()) {
+        const fault = item.check(entry);
+        if (fault !== undefined) return { path: `[${index}]${fault.path === '' ? '' : `.${fault.path}`}`, expected: fault.expected };
+      }
+      return undefined;
+    },
+  };
+}
+
+/** The first field that breaks its rule, in the order of the table. */
+export function checkFields(value: object, fields: FieldTable): FieldFault | undefined {
+  for (const name in fields) {
+    const rule = fields[name] as Field;
+    // An own property: "constructor" or "__proto__" must not be found on a prototype.
+    const fault = rule.check(Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined);
+    if (fault !== undefined) return { path: joinPath(name, fault.path), expected: fault.expected };
+  }
+  return undefined;
+}
+
+export function objectSchema(fields: FieldTable): JsonObject {
+  const entries = Object.entries(fields);
+  return {
+    type: 'object',
+    required: entries.filter(([, rule]) => rule.isRequired).map(([name]) => name),
+    properties: Object.fromEntries(entries.map(([name, rule]) => [name, rule.schema])),
+  };
+}
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function joinPath(name: string, inner: string): string {
+  return inner === '' || inner.startsWith('[') ? `${name}${inner}` : `${name}.${inner}`;
+}

@@ -1,0 +1,56 @@
+import type { Awaitable } from '../awaitable.ts';
+import type { SseEvent } from '../sse/encode.ts';
+import type { SseEncoder } from '../sse/encoder.ts';
+import type { ReplyEvent, ReplySink } from './reply.ts';
+
+/** How a wire writes a reply down. `turnId` is the request's, undefined where it had none. */
+export interface Dialect {
+  event(event: ReplyEvent, turnId: string | undefined): SseEvent | undefined;
+  end(turnId: string | undefined): SseEvent;
+}
+
+export interface ReplyStreamOptions {
+  readonly dialect: Dialect;
+  readonly turnId: string | undefined;
+  /** A comment is sent after so long without an event; 0 never sends one. */
+  readonly heartbeatMs: number;
+}
+
+/** A reply on one event stream. */
+export class ReplyStream implements ReplySink {
+  readonly #encoder: SseEncoder;
+  readonly #dialect: Dialect;
+  readonly #turnId: string | undefined;
+  #hasEnded = false;
+  readonly #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(encoder: SseEncoder, { dialect, turnId, heartbeatMs }: ReplyStreamOptions) {
+    this.#encoder = encoder;
+    this.#dialect = dialect;
+    this.#turnId = turnId;
+    if (heartbeatMs > 0) this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
+  }
+
+  get unsent(): number {
+    return Math.max(0, this.#encoder.writableLength - (this.#hasEnded ? 1 : 0)); // the end itself is no event of the reply
+  }
+
+  send(event: ReplyEvent): Awaitable<boolean> {
+    this.#heartbeat?.refresh();
+    const written = this.#dialect.event(event, this.#turnId);
+    return written === undefined ? this.#encoder.isOpen : this.#encoder.send(written);
+  }
+
+  end(): void {
+    clearInterval(this.#heartbeat);
+    if (!this.#encoder.isOpen) return;
+    this.#encoder.send(this.#dialect.end(this.#turnId));
+    this.#hasEnded = true;
+    this.#encoder.end();
+  }
+
+  #beat(): void {
+    if (this.#encoder.isOpen) this.#encoder.send({ comment: '' });
+    else clearInterval(this.#heartbeat);
+  }
+}

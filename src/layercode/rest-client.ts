@@ -1,0 +1,102 @@
+// The platform's REST API. Ruled by LayerCode's page "REST API".
+
+import type { JsonObject } from './fields.ts';
+import { isObject } from './fields.ts';
+
+export interface RestClientOptions {
+  /** Without a slash at the end. */
+  readonly url: string;
+  readonly apiKey: string;
+  /** Default 10,000 ms for a whole call. */
+  readonly timeoutMs?: number;
+  /** Default the global `fetch`. */
+  readonly fetch?: typeof fetch;
+}
+
+/** What a call of the platform came to, when it came to nothing. Holds no key. */
+export class PlatformError extends Error {
+  override readonly name = 'PlatformError';
+  /** `refused`: it answered, with `status`. */
+  readonly kind: 'refused' | 'unreachable' | 'timed out' | 'malformed answer';
+  readonly status: number | undefined;
+  /** The platform's own `error` text, at most 500 characters; undefined where it sent none. */
+  readonly reason: string | undefined;
+  readonly retryAfter: string | undefined;
+
+  constructor(kind: PlatformError['kind'], message: string, { status, reason, retryAfter, cause }: {
+    readonly status?: number; readonly reason?: string | undefined; readonly retryAfter?: string | undefined; readonly cause?: unknown;
+  } = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.kind = kind;
+    this.status = status;
+    this.reason = reason;
+    this.retryAfter = retryAfter;
+  }
+}
+
+const MAX_ANSWER_BYTES = 1_048_576;
+
+/** Calls with the bearer key. Every method rejects with a `PlatformError`, or with the signal's reason when it fired. */
+export class RestClient {
+  readonly #url: string;
+  readonly #apiKey: string;
+  readonly #timeoutMs: number;
+  readonly #fetch: typeof fetch;
+
+  constructor({ url, apiKey, timeoutMs = 10_000, fetch: fetchFunction = fetch }: RestClientOptions) {
+    this.#url = url;
+    this.#apiKey = apiKey;
+    this.#timeoutMs = timeoutMs;
+    this.#fetch = fetchFunction;
+  }
+
+  /** `{client_session_key, conversation_id, config?}` for a browser, from what the browser sent. */
+  async authorizeSession(request: object, signal: AbortSignal): Promise<JsonObject> {
+    const path = '/v1/agents/web/authorize_session';
+    const answer = await this.#post(path, request, signal);
+    if (typeof answer['client_session_key'] === 'string' && typeof answer['conversation_id'] === 'string') return answer;
+    throw new PlatformError('malformed answer', `POST ${path} was answered without client_session_key or conversation_id`);
+  }
+
+  async #post(path: string, body: object, signal: AbortSignal): Promise<JsonObject> {
+    const timeout = AbortSignal.timeout(this.#timeoutMs);
+    try {
+      const response = await this.#fetch(this.#url + path, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${this.#apiKey}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        signal: AbortSignal.any([signal, timeout]),
+        redirect: 'error', // the key is for this host and no other
+      });
+      const answer = await readJsonObject(response);
+      if (response.ok && answer !== undefined) return answer;
+      if (response.ok) throw new PlatformError('malformed answer', `POST ${path} was answered with something else than a JSON object`);
+      throw new PlatformError('refused', `POST ${path} was refused with ${response.status}`, {
+        status: response.status,
+        reason: typeof answer?.['error'] === 'string' ? answer['error'].slice(0, 500) : undefined,
+        retryAfter: response.headers.get('retry-after') ?? undefined,
+      });
+    } catch (cause) {
+      if (cause instanceof PlatformError) throw cause;
+      if (signal.aborted) throw signal.reason;
+      if (timeout.aborted) throw new PlatformError('timed out', `POST ${path} had no answer in ${this.#timeoutMs} ms`, { cause });
+      throw new PlatformError('unreachable', `POST ${path} failed`, { cause });
+    }
+  }
+}
+
+async function readJsonObject(response: Response): Promise<JsonObject | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length;
+    if (length > MAX_ANSWER_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  try {
+    const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return isObject(value) ? (value as JsonObject) : undefined;
+  } catch {
+    return undefined; // HTML of a proxy, mostly; the caller says what became of the call
+  }
+}

@@ -1,0 +1,104 @@
+// The signature of a webhook. Ruled by LayerCode's page "Webhook SSE API":
+// `layercode-signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">`.
+
+import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
+
+/** How far a signature's time may be from ours, in seconds, either way and inclusive. */
+export const SIGNATURE_TOLERANCE_SECONDS = 300;
+
+export const SIGNATURE_HEADER = 'layercode-signature';
+
+export interface SignOptions {
+  /** Unix seconds. Default now. */
+  readonly time?: number;
+}
+
+/** The header's value for a body: what LayerCode sends, for tests and tools. The body is signed byte for byte. */
+export function signPayload(body: string | Uint8Array, secret: string, { time = unixSeconds() }: SignOptions = {}): string {
+  return `t=${time},v1=${digest(createSecretKey(secret, 'utf8'), String(time), body).toString('hex')}`;
+}
+
+/** Why a signature was refused, for the log. The client is told none of it. */
+export type SignatureFault = 'missing' | 'malformed' | 'stale' | 'wrong';
+
+export interface VerifyOptions {
+  /** Unix seconds. Default now. */
+  readonly now?: number;
+}
+
+/**
+ * Whether the header signs these bytes with one of the secrets, within 300 s of now. Several secrets are valid at once
+ * while one is being rotated. The comparison takes the same time wherever the digests differ.
+ */
+export function verifySignature(
+  body: string | Uint8Array,
+  header: string | undefined,
+  secrets: string | readonly string[],
+  { now = unixSeconds() }: VerifyOptions = {},
+): boolean {
+  const verifier = new SignatureVerifier(typeof secrets === 'string' ? [secrets] : secrets);
+  const parsed = verifier.parse(header, now);
+  return typeof parsed === 'object' && verifier.check(parsed, body) === undefined;
+}
+
+/** A header whose form and time are right; whether its digests are is another question. */
+export interface SignatureClaim {
+  /** As it stands in the header: the digits are signed, not the number. */
+  readonly time: string;
+  readonly digests: readonly Buffer[];
+}
+
+/**
+ * Verifies in two steps, so that a request without a chance is refused before its body is read. Holds the secrets as
+ * keys, made once.
+ */
+export class SignatureVerifier {
+  readonly #keys: readonly KeyObject[];
+
+  /** Throws a `TypeError` without a secret, or for an empty one: anybody can sign with it. */
+  constructor(secrets: readonly string[]) {
+    if (secrets.length === 0 || secrets.includes('')) throw new TypeError('a webhook secret must not be empty');
+    this.#keys = secrets.map((secret) => createSecretKey(secret, 'utf8'));
+  }
+
+  /** First step: the header's form, and its time (`now` in unix seconds). */
+  parse(header: string | undefined, now: number): SignatureClaim | SignatureFault {
+    if (header === undefined || header === '') return 'missing';
+    if (header.length > MAX_HEADER_LENGTH) return 'malformed';
+    let time: string | undefined;
+    const digests: Buffer[] = [];
+    for (const part of header.split(',')) {
+      const equals = part.indexOf('=');
+      if (equals === -1) return 'malformed';
+      const key = part.slice(0, equals).trim();
+      const value = part.slice(equals + 1).trim();
+      if (key === 't') {
+        if (time !== undefined || !/^\d{1,12}$/.test(value)) return 'malformed';
+        time = value;
+      } else if (key === 'v1' && HEX_DIGEST.test(value)) digests.push(Buffer.from(value, 'hex'));
+    }
+    if (time === undefined || digests.length === 0) return 'malformed';
+    return Math.abs(now - Number(time)) <= SIGNATURE_TOLERANCE_SECONDS ? { time, digests } : 'stale';
+  }
+
+  /** Second step: undefined when one of the claim's digests is right for these bytes. */
+  check(claim: SignatureClaim, body: string | Uint8Array): SignatureFault | undefined {
+    let isRight = false;
+    for (const key of this.#keys) {
+      const expected = digest(key, claim.time, body);
+      for (const claimed of claim.digests) if (timingSafeEqual(claimed, expected)) isRight = true;
+    }
+    return isRight ? undefined : 'wrong';
+  }
+}
+
+const MAX_HEADER_LENGTH = 4_096;
+const HEX_DIGEST = /^[0-9a-f]{64}$/i;
+
+function digest(key: KeyObject, time: string, body: string | Uint8Array): Buffer {
+  return createHmac('sha256', key).update(`${time}.`).update(body).digest();
+}
+
+function unixSeconds(): number {
+  return Math.floor(Date.now() / 1_000);
+}

@@ -1,0 +1,168 @@
+// One record a line, for machines (JSON) or for eyes (pretty).
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  isEnabled(level: LogLevel): boolean;
+  /** A logger whose lines carry these fields too. */
+  child(fields: LogFields): Logger;
+}
+
+export interface LoggerOptions {
+  /** Lowest level that is written; `silent` writes nothing. Default `info`. */
+  readonly level?: LogLevel | 'silent';
+  /** Default `json`. */
+  readonly format?: 'json' | 'pretty';
+  /** Values that no line may show, wherever they turn up. */
+  readonly secrets?: readonly string[];
+  /** Takes whole lines, each with its `\n`. */
+  readonly write: (lines: string) => void;
+  /** Milliseconds since the epoch. Default `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** Longest line, in UTF-16 code units, its `\n` not counted. A longer record is cut and marked `"truncated":true`. */
+export const MAX_LINE_LENGTH = 8_192;
+const MAX_TEXT_LENGTH = 2_048;
+
+const RANK = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 } as const;
+
+/**
+ * Makes a logger. A record is `{time, level, msg, …fields}`; an `Error` among the fields is written as name, message,
+ * code, stack and cause. What is undefined is left out; what cannot be written as JSON is named instead of thrown over.
+ */
+export function createLogger({ level = 'info', format = 'json', secrets = [], write, now = Date.now }: LoggerOptions): Logger {
+  const lowest = RANK[level];
+  const hidden = secrets.filter((secret) => secret !== '');
+  const formatLine = format === 'json' ? jsonLine : prettyLine;
+  const clock = isoClock(now);
+
+  const emit = (level: LogLevel, message: string, bound: LogFields | undefined, fields: LogFields | undefined): void => {
+    if (RANK[level] < lowest) return;
+    let line = formatLine(clock(), level, message, bound === undefined ? fields : { ...bound, ...fields });
+    for (const secret of hidden) if (line.includes(secret)) line = line.replaceAll(secret, '[redacted]');
+    write(`${line}\n`);
+  };
+  const make = (bound: LogFields | undefined): Logger => ({
+    debug: (message, fields) => emit('debug', message, bound, fields),
+    info: (message, fields) => emit('info', message, bound, fields),
+    warn: (message, fields) => emit('warn', message, bound, fields),
+    error: (message, fields) => emit('error', message, bound, fields),
+    isEnabled: (level) => RANK[level] >= lowest,
+    child: (fields) => make({ ...bound, ...fields }),
+  });
+  return make(undefined);
+}
+
+/** ISO time, formatted once a millisecond: on a busy server many lines share one. */
+function isoClock(now: () => number): () => string {
+  let last = Number.NaN;
+  let text = '';
+  return () => {
+    const time = now();
+    if (time !== last) text = new Date((last = time)).toISOString();
+    return text;
+  };
+}
+
+function jsonLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined): string {
+  const record = (rest: string): string => `{"time":"${time}","level":"${level}","msg":${jsonText(message)}${rest}}`;
+  let rest = '';
+  for (const name in fields) {
+    const value = jsonValue(fields[name]);
+    if (value !== undefined) rest += `,${JSON.stringify(name)}:${value}`;
+  }
+  const line = record(rest);
+  if (line.length <= MAX_LINE_LENGTH) return line;
+  // Whole fields, as many as fit: half a field would be broken JSON.
+  let kept = ',"truncated":true';
+  for (const name in fields) {
+    const field = `,${JSON.stringify(name)}:${jsonValue(fields[name]) ?? 'null'}`;
+    if (record(kept).length + field.length <= MAX_LINE_LENGTH) kept += field;
+  }
+  return record(kept);
+}
+
+function prettyLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined): string {
+  let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${visible(message)}`;
+  for (const name in fields) {
+    const value = jsonValue(fields[name]);
+    if (value === undefined) continue;
+    const text = /^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value;
+    line += ` ${name}=${text}`;
+  }
+  return line.length <= MAX_LINE_LENGTH ? line : `${line.slice(0, MAX_LINE_LENGTH - 1)}…`;
+}
+
+/** Text as one line: a line break or an escape sequence from outside must not draw on somebody's terminal. */
+function visible(text: string): string {
+  return cut(text).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => JSON.stringify(character).slice(1, -1));
+}
+
+function cut(text: string): string {
+  return text.length <= MAX_TEXT_LENGTH ? text : `${text.slice(0, MAX_TEXT_LENGTH)}…`;
+}
+
+function jsonText(text: string): string {
+  return JSON.stringify(cut(text));
+}
+
+function jsonValue(value: unknown): string | undefined {
+  if (typeof value === 'string') return jsonText(value);
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : `"${value}"`;
+  if (typeof value === 'bigint') return `"${value}"`;
+  try {
+    return JSON.stringify(value instanceof Error ? describeError(value, 0) : value, (_key, inner: unknown) => {
+      if (typeof inner === 'string') return cut(inner);
+      return inner instanceof Error ? describeError(inner, 0) : inner;
+    });
+  } catch (error) {
+    return jsonText(`[not JSON: ${error instanceof Error ? error.message : String(error)}]`);
+  }
+}
+
+const MAX_CAUSES = 4;
+
+function describeError(error: Error, depth: number): LogFields {
+  const { name, message, stack, cause } = error;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return {
+    name,
+    message,
+    ...(code === undefined ? {} : { code }),
+    stack: stack?.split('\n').slice(1, 9).map((line) => line.trim()).join(' | '),
+    ...(cause === undefined ? {} : { cause: cause instanceof Error && depth < MAX_CAUSES ? describeError(cause, depth + 1) : String(cause) }),
+  };
+}
+
+/**
+ * Collects lines and hands them to `write` once an event-loop turn, or sooner beyond 64 KiB: a system call a line is a
+ * tenth of a turn's cost. `flush` hands over what is held, for the end of the process.
+ */
+export function batchLines(write: (lines: string) => void): { write: (lines: string) => void; flush: () => void } {
+  let held = '';
+  let isScheduled = false;
+  const flush = (): void => {
+    isScheduled = false;
+    if (held === '') return;
+    const lines = held;
+    held = '';
+    write(lines);
+  };
+  return {
+    write(lines) {
+      held += lines;
+      if (held.length > 65_536) flush();
+      else if (!isScheduled) {
+        isScheduled = true;
+        setImmediate(flush);
+      }
+    },
+    flush,
+  };
+}

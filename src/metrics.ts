@@ -1,0 +1,115 @@
+// Counters, gauges and histograms as text. Ruled by https://prometheus.io/docs/instrumenting/exposition_formats/
+
+interface Metric {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  samples(): string;
+}
+
+/**
+ * Counts by labels. Values of labels come from a fixed set, never from a client: each combination is kept for ever.
+ */
+export class Counter implements Metric {
+  readonly type = 'counter';
+  readonly name: string;
+  readonly help: string;
+  readonly #labelNames: readonly string[];
+  readonly #counts = new Map<string, number>();
+
+  constructor(name: string, help: string, labelNames: readonly string[] = []) {
+    this.name = name;
+    this.help = help;
+    this.#labelNames = labelNames;
+  }
+
+  increment(labelValues: readonly string[] = [], by = 1): void {
+    const key = labelValues.length === 1 ? (labelValues[0] ?? '') : labelValues.join('\n');
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + by);
+  }
+
+  samples(): string {
+    let text = this.#labelNames.length === 0 && this.#counts.size === 0 ? `${this.name} 0\n` : '';
+    for (const [key, count] of this.#counts) text += `${this.name}${labels(this.#labelNames, key.split('\n'))} ${count}\n`;
+    return text;
+  }
+}
+
+/** A figure that is read when it is asked for. */
+export class Gauge implements Metric {
+  readonly type: 'gauge' | 'counter';
+  readonly name: string;
+  readonly help: string;
+  readonly #read: () => number;
+
+  /** `type` is `counter` for a figure that only grows. */
+  constructor(name: string, help: string, read: () => number, type: 'gauge' | 'counter' = 'gauge') {
+    this.name = name;
+    this.help = help;
+    this.#read = read;
+    this.type = type;
+  }
+
+  samples(): string {
+    return `${this.name} ${this.#read()}\n`;
+  }
+}
+
+export class Histogram implements Metric {
+  readonly type = 'histogram';
+  readonly name: string;
+  readonly help: string;
+  readonly #bounds: readonly number[];
+  readonly #counts: number[];
+  #sum = 0;
+
+  /** `bounds`: the buckets' inclusive upper ends in ascending order, in the unit of `observe`; `+Inf` is added. */
+  constructor(name: string, help: string, bounds: readonly number[]) {
+    this.name = name;
+    this.help = help;
+    this.#bounds = bounds;
+    this.#counts = new Array<number>(bounds.length + 1).fill(0);
+  }
+
+  observe(value: number): void {
+    let bucket = 0;
+    while (bucket < this.#bounds.length && value > (this.#bounds[bucket] ?? 0)) bucket++;
+    this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
+    this.#sum += value;
+  }
+
+  samples(): string {
+    let total = 0;
+    let text = '';
+    for (const [index, count] of this.#counts.entries()) {
+      total += count;
+      text += `${this.name}_bucket{le="${this.#bounds[index] ?? '+Inf'}"} ${total}\n`;
+    }
+    return `${text}${this.name}_sum ${this.#sum}\n${this.name}_count ${total}\n`;
+  }
+}
+
+/** The metrics of one app, in the order they were added. */
+export class Metrics {
+  readonly #metrics: Metric[] = [];
+
+  add<M extends Metric>(metric: M): M {
+    this.#metrics.push(metric);
+    return metric;
+  }
+
+  /** All of them in the Prometheus text format, version 0.0.4. */
+  text(): string {
+    let text = '';
+    for (const metric of this.#metrics) {
+      text += `# HELP ${metric.name} ${metric.help}\n# TYPE ${metric.name} ${metric.type}\n${metric.samples()}`;
+    }
+    return text;
+  }
+}
+
+function labels(names: readonly string[], values: readonly string[]): string {
+  if (names.length === 0) return '';
+  const escape = (value: string): string => value.replace(/["\\\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
+  return `{${names.map((name, index) => `${name}="${escape(values[index] ?? '')}"`).join(',')}}`;
+}

@@ -1,0 +1,23 @@
+import type { Middleware } from '../http/compose.ts';
+import type { Logger } from '../log.ts';
+
+/** Logs one line a request when it ends, whichever way. The path without its query: people put secrets there. */
+export function accessLog(log: Logger): Middleware {
+  return function accessLog(context, next) {
+    const { socket } = context.request;
+    const bytesBefore = socket.bytesWritten;
+    context.onClose((isFinished) => {
+      log.info('request', {
+        requestId: context.requestId,
+        method: context.method,
+        path: context.path,
+        status: context.response.headersSent ? context.response.statusCode : undefined,
+        durationMs: Math.round((performance.now() - context.receivedAtMs) * 100) / 100,
+        bytes: socket.bytesWritten - bytesBefore,
+        ...(isFinished ? undefined : { isCutShort: true }),
+        ...context.logFields,
+      });
+    });
+    return next();
+  };
+}

@@ -1,0 +1,31 @@
+import { BadRequest, HttpError } from '../http/errors.ts';
+import type { Middleware } from '../http/compose.ts';
+
+/**
+ * Refuses, with a 4xx and a closed connection, what no honest client of this server sends: two `Host` headers (RFC 9112 §3.2:
+ * must be 400), malformed request targets, TRACE, and WebSocket upgrades. Other `Upgrade` offers, h2c for one, are ignored (RFC 9110 §7.8).
+ */
+export function conformance(): Middleware {
+  return function conformance(context, next) {
+    const { request } = context;
+    if (context.path === '') throw new BadRequest('the request target is malformed', CLOSE);
+    if (countHeaders(request.rawHeaders, 'host') > 1) throw new BadRequest('the request has more than one host header', CLOSE);
+    if (request.method === 'TRACE') throw new HttpError(405, 'TRACE is not served', CLOSE);
+    if (request.headers.upgrade !== undefined && /\bwebsocket\b/i.test(request.headers.upgrade)) {
+      throw new BadRequest('there is no WebSocket here', CLOSE);
+    }
+    return next();
+  };
+}
+
+const CLOSE = { headers: ['connection', 'close'] } as const;
+
+/** How often a header stands in the request as it was sent. `headers` has some of them joined and others dropped. `name` is lower case. */
+export function countHeaders(rawHeaders: readonly string[], name: string): number {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const header = rawHeaders[index] ?? '';
+    if (header.length === name.length && header.toLowerCase() === name) count++;
+  }
+  return count;
+}

@@ -1,0 +1,44 @@
+import type { Middleware } from '../http/compose.ts';
+
+export interface CorsOptions {
+  /** `['*']`, or origins spelt as browsers send them. */
+  readonly origins: readonly string[];
+}
+
+const MAX_AGE_SECONDS = '600';
+const METHODS = 'GET, HEAD, POST, OPTIONS';
+
+/** Whether a page of this origin may call. A request without an `Origin` header is not a page's. */
+export function isAllowedOrigin(origins: readonly string[], origin: string | undefined): boolean {
+  return origin === undefined || origins.includes('*') || origins.includes(origin);
+}
+
+/**
+ * Cross-origin answers by an allow-list that is compared exactly, and preflights (204, whatever the path).
+ *
+ * Credentials are never allowed: no route of this server uses cookies, and `*` must not go together with them.
+ */
+export function cors({ origins }: CorsOptions): Middleware {
+  const isOpen = origins.includes('*');
+  return function cors(context, next) {
+    const origin = context.header('origin');
+    if (!isOpen) context.setHeader('vary', 'Origin'); // on every answer, or a cache hands one origin's to another
+    if (origin !== undefined && isAllowedOrigin(origins, origin)) {
+      context.setHeader('access-control-allow-origin', isOpen ? '*' : origin);
+      context.setHeader('access-control-expose-headers', 'x-request-id, retry-after');
+    }
+    if (context.method !== 'OPTIONS' || origin === undefined || context.header('access-control-request-method') === undefined) {
+      return next();
+    }
+    if (isAllowedOrigin(origins, origin)) {
+      context.setHeader('access-control-allow-methods', METHODS);
+      const requested = context.header('access-control-request-headers');
+      context.setHeader('access-control-allow-headers', requested !== undefined && HEADER_LIST.test(requested) ? requested : 'content-type');
+      context.setHeader('access-control-max-age', MAX_AGE_SECONDS);
+    }
+    context.setHeader('vary', 'Access-Control-Request-Method, Access-Control-Request-Headers');
+    context.empty(204);
+  };
+}
+
+const HEADER_LIST = /^[\w!#$%&'*+.^`|~, -]{1,1024}$/;

@@ -1,0 +1,14 @@
+import type { Middleware } from '../http/compose.ts';
+import { ServiceUnavailable } from '../http/errors.ts';
+import type { Shutdown } from '../http/shutdown.ts';
+
+/** While the server goes down: answers close their connection, and then there is only 503. */
+export function draining(shutdown: Shutdown): Middleware {
+  return function draining(context, next) {
+    context.onClose(shutdown.enter());
+    if (shutdown.state === 'ready') return next();
+    context.setHeader('connection', 'close');
+    if (shutdown.state !== 'draining') throw new ServiceUnavailable('the server is shutting down', 1);
+    return next();
+  };
+}

@@ -1,0 +1,53 @@
+import { HttpError } from '../http/errors.ts';
+import type { Middleware } from '../http/compose.ts';
+
+export interface RateLimitOptions {
+  /** Requests a client may make in a minute, all at once or spread. */
+  readonly perMinute: number;
+  /** Milliseconds on any clock that only goes forward. Default `performance.now`. */
+  readonly now?: () => number;
+}
+
+interface Bucket {
+  tokens: number;
+  filledAtMs: number;
+}
+
+const MINUTE_MS = 60_000;
+/** Beyond it the client seen longest ago is forgotten, and may begin anew. */
+const MAX_CLIENTS = 10_000;
+
+/** A token bucket a client. 429 with `Retry-After` for one that has emptied its own. */
+export function rateLimit({ perMinute, now = () => performance.now() }: RateLimitOptions): Middleware {
+  const buckets = new Map<string, Bucket>();
+  return function rateLimit(context, next) {
+    const client = clientKey(context.clientAddress);
+    const time = now();
+    const bucket = buckets.get(client) ?? { tokens: perMinute, filledAtMs: time };
+    bucket.tokens = Math.min(perMinute, bucket.tokens + ((time - bucket.filledAtMs) / MINUTE_MS) * perMinute);
+    bucket.filledAtMs = time;
+    buckets.delete(client); // and in again at the end: the Map's order is the order of last sight
+    buckets.set(client, bucket);
+    if (buckets.size > MAX_CLIENTS) for (const oldest of buckets.keys()) {
+      buckets.delete(oldest);
+      break;
+    }
+    if (bucket.tokens < 1) {
+      const seconds = Math.ceil((((1 - bucket.tokens) / perMinute) * MINUTE_MS) / 1_000);
+      throw new HttpError(429, 'too many requests', { headers: ['retry-after', String(seconds)] });
+    }
+    bucket.tokens -= 1;
+    return next();
+  };
+}
+
+/** One client: an IPv4 address, or the /64 that an IPv6 host can pick its addresses from. */
+function clientKey(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (!address.includes(':')) return address.slice(0, 64);
+  const [head = '', tail] = address.toLowerCase().split('%', 1)[0]?.split('::') ?? [];
+  const groups = head === '' ? [] : head.split(':');
+  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
+  return [...groups, ...new Array<string>(Math.max(0, missing)).fill('0')].slice(0, 4).map((group) => group.replace(/^0+(?=.)/, '')).join(':');
+}

@@ -1,0 +1,16 @@
+import type { Middleware } from '../http/compose.ts';
+import { Counter, type Metrics } from '../metrics.ts';
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE']);
+
+/** Counts requests by method and status; status `none` for those that closed unanswered. */
+export function requestMetrics(metrics: Metrics): Middleware {
+  const requests = metrics.add(new Counter('http_requests_total', 'HTTP requests by method and status.', ['method', 'status']));
+  return function requestMetrics(context, next) {
+    context.onClose(() => {
+      const method = METHODS.has(context.method) ? context.method : 'other'; // a client's word is no label
+      requests.increment([method, context.response.headersSent ? String(context.response.statusCode) : 'none']);
+    });
+    return next();
+  };
+}

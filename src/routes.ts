@@ -1,0 +1,75 @@
+// What a client can reach, and what it must show to get there: all of it is on this page.
+
+import type { Agent } from './agents/agent.ts';
+import type { Turns } from './agents/turns.ts';
+import type { ConversationManager } from './conversations/manager.ts';
+import type { Handler, Middleware } from './http/compose.ts';
+import { RestClient } from './layercode/rest-client.ts';
+import { Gauge, type Metrics } from './metrics.ts';
+import { rateLimit } from './middleware/rate-limit.ts';
+import { signature } from './middleware/signature.ts';
+import { addProcessMetrics } from './process-metrics.ts';
+import { authorize } from './routes/authorize.ts';
+import { health } from './routes/health.ts';
+import { metrics as metricsRoute } from './routes/metrics.ts';
+import { openApi } from './routes/openapi.ts';
+import { ready } from './routes/ready.ts';
+import { webhook } from './routes/webhook.ts';
+import type { Settings } from './settings.ts';
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly handler: Handler;
+}
+
+export interface RouteDependencies {
+  readonly settings: Settings;
+  readonly agent: Agent;
+  readonly conversations: ConversationManager;
+  readonly turns: Turns;
+  readonly metrics: Metrics;
+  readonly fetch: typeof fetch;
+  /** Why no call can be taken now. */
+  readonly notReadyReasons: () => readonly string[];
+}
+
+export function createRoutes({ settings, agent, conversations, turns, metrics, fetch, notReadyReasons }: RouteDependencies): readonly Route[] {
+  const secrets = settings.webhookSecrets;
+  const { layercodeApiKey: apiKey, layercodeApiUrl: url, corsOrigins: origins, agentRoute, authorizeRoute } = settings;
+  metrics.add(new Gauge('layercode_conversations', 'Conversations held in memory.', () => {
+    const count = conversations.count();
+    return typeof count === 'number' ? count : Number.NaN;
+  }));
+  if (settings.metrics) addProcessMetrics(metrics);
+
+  return [
+    route('POST', agentRoute, [signature({ secrets })], webhook({
+      agent, conversations, turns, metrics,
+      maxStreams: settings.maxStreams,
+      heartbeatMs: settings.heartbeatSeconds * 1_000,
+      timeoutMs: settings.turnTimeoutSeconds * 1_000,
+    })),
+    // Browsers call it, and they cannot sign; a request that is signed all the same must be signed right.
+    route('POST', authorizeRoute, [rateLimit({ perMinute: settings.authorizePerMinute }), signature({ secrets, isOptional: true })], authorize({
+      platform: apiKey === undefined ? undefined : new RestClient({ url, apiKey, fetch }),
+      agentIds: settings.layercodeAgentIds,
+      origins,
+    })),
+    route('GET', '/health', [], health()),
+    route('GET', '/ready', [], ready({ agent: agent.name, model: null, reasons: notReadyReasons })),
+    ...(settings.metrics ? [route('GET', '/metrics', [], metricsRoute(metrics))] : []),
+    route('GET', '/openapi.json', [], openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
+  ];
+}
+
+/** A route of the user's own. Below `/api/` it needs a signature, as everything there but authorize does. */
+export function createUserRoute(method: Route['method'], path: string, handler: Handler, { webhookSecrets: secrets }: Settings): Route {
+  const signed = signature({ secrets });
+  // By the path asked for, not the pattern: `/:anything/x` reaches below `/api/` too.
+  return route(method, path, [(context, next) => (context.path.startsWith('/api/') ? signed(context, next) : next())], handler);
+}
+
+function route(method: Route['method'], path: string, guards: readonly Middleware[], handler: Handler): Route {
+  return { method, path, handler: guards.reduceRight<Handler>((inner, guard) => (context) => guard(context, () => inner(context)), handler) };
+}

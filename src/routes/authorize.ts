@@ -1,0 +1,74 @@
+import type { Handler } from '../http/compose.ts';
+import type { Context } from '../http/context.ts';
+import { BadRequest, HttpError } from '../http/errors.ts';
+import { EventError, parseJsonObject } from '../layercode/events.ts';
+import { checkFields, id, object, objectSchema, optional, string, type FieldTable } from '../layercode/fields.ts';
+import { PlatformError, type RestClient } from '../layercode/rest-client.ts';
+import { isAllowedOrigin } from '../middleware/cors.ts';
+
+export interface AuthorizeOptions {
+  /** Undefined without an API key: then nothing can be authorized. */
+  readonly platform: RestClient | undefined;
+  /** The only agents served; empty for any. */
+  readonly agentIds: readonly string[];
+  readonly origins: readonly string[];
+}
+
+const AUTHORIZE_FIELDS: FieldTable = {
+  agent_id: id,
+  conversation_id: optional(id),
+  metadata: optional(object),
+  custom_metadata: optional(object),
+  custom_headers: optional(object),
+  config: optional(object),
+  sdk_version: optional(string),
+};
+
+export const AUTHORIZE_SCHEMA = objectSchema(AUTHORIZE_FIELDS);
+
+/** Gets a browser its session key. The API key stays here. */
+export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Handler {
+  return async function authorize(context) {
+    if (!isAllowedOrigin(origins, context.header('origin'))) throw new HttpError(403, 'this origin is not allowed; see CORS_ORIGINS');
+    const request = parseRequest(await context.readRawBody());
+    const agentId = request['agent_id'] as string; // an id, says the table
+    if (agentIds.length > 0 && !agentIds.includes(agentId)) throw new HttpError(403, 'this agent is not served here; see LAYERCODE_AGENT_ID');
+    if (platform === undefined) throw new HttpError(503, 'LAYERCODE_API_KEY is not set on the server', { expose: true });
+    try {
+      context.json(200, await platform.authorizeSession(request, context.callerSignal), ['cache-control', 'no-store']);
+    } catch (error) {
+      if (context.callerSignal.aborted) return; // nobody is there to be told
+      throw error instanceof PlatformError ? translate(error, context) : error;
+    }
+  };
+}
+
+function parseRequest(body: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    const request = parseJsonObject(body);
+    const fault = checkFields(request, AUTHORIZE_FIELDS);
+    if (fault !== undefined) throw new EventError(fault.path, `${fault.path} must be ${fault.expected}`);
+    JSON.stringify(request); // it goes on as JSON: nesting that JSON.parse takes may be too deep for that
+    return request;
+  } catch (error) {
+    if (error instanceof EventError) throw new BadRequest(error.message, { cause: error });
+    if (error instanceof RangeError) throw new BadRequest('the body is nested too deeply', { cause: error });
+    throw error;
+  }
+}
+
+/** The caller's faults pass with the platform's own words; ours and the platform's own become 502 and 504. */
+function translate(error: PlatformError, context: Context): HttpError {
+  const { kind, status, reason, retryAfter } = error;
+  if (kind === 'refused' && (status === 400 || status === 402 || status === 429)) {
+    return new HttpError(status, reason ?? FALLBACK_REASONS[status], {
+      headers: status === 429 && retryAfter !== undefined && /^[\w ,:+-]{1,64}$/.test(retryAfter) ? ['retry-after', retryAfter] : [],
+    });
+  }
+  context.log.error('LayerCode did not authorize', { status, reason, error });
+  if (kind === 'timed out') return new HttpError(504, 'LayerCode did not answer in time', { expose: true });
+  if (status === 401 || status === 403) return new HttpError(502, 'LayerCode refused the server\'s key; see LAYERCODE_API_KEY', { expose: true });
+  return new HttpError(502, 'LayerCode could not authorize the session', { expose: true });
+}
+
+const FALLBACK_REASONS = { 400: 'LayerCode refused the request', 402: 'the LayerCode account has no balance', 429: 'LayerCode is asked too often' } as const;

@@ -1,0 +1,9 @@
+import type { Handler } from '../http/compose.ts';
+import { version } from '../version.ts';
+
+/** Whether the process lives: it answers, so it does. */
+export function health(): Handler {
+  return (context) => context.json(200, { status: 'healthy', timestamp: new Date().toISOString(), version }, NO_STORE);
+}
+
+export const NO_STORE = ['cache-control', 'no-store'] as const;

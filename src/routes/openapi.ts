@@ -1,0 +1,88 @@
+import type { Handler } from '../http/compose.ts';
+import { EVENT_FIELDS } from '../layercode/events.ts';
+import { objectSchema, type JsonObject } from '../layercode/fields.ts';
+import { SIGNATURE_HEADER } from '../layercode/signature.ts';
+import { version } from '../version.ts';
+import { AUTHORIZE_SCHEMA } from './authorize.ts';
+
+export interface OpenApiOptions {
+  readonly agentRoute: string;
+  readonly authorizeRoute: string;
+  readonly hasMetrics: boolean;
+}
+
+const ERROR = { description: 'See the message', content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } } };
+
+function errors(...statuses: readonly number[]): JsonObject {
+  return Object.fromEntries(statuses.map((status) => [String(status), ERROR]));
+}
+
+function jsonBody(schema: JsonObject): JsonObject {
+  return { required: true, content: { 'application/json': { schema } } };
+}
+
+function jsonAnswer(description: string, schema: JsonObject): JsonObject {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+/** This server as an OpenAPI 3.1 document. The schemas of events are the tables that check them. */
+export function openApi({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions): Handler {
+  const eventSchemas = Object.entries(EVENT_FIELDS).map(([type, fields]): JsonObject => {
+    const schema = objectSchema(fields) as { required: readonly string[]; properties: JsonObject };
+    return { type: 'object', title: type, required: ['type', ...schema.required], properties: { type: { const: type }, ...schema.properties } };
+  });
+  const document: JsonObject = {
+    openapi: '3.1.0',
+    info: { title: 'layercode-microserver', version, description: 'The backend of a LayerCode voice agent.', license: { name: 'MIT', identifier: 'MIT' } },
+    servers: [{ url: '/' }],
+    paths: {
+      [agentRoute]: {
+        post: {
+          summary: 'A webhook event of LayerCode, in either dialect',
+          security: [{ webhookSignature: [] }],
+          requestBody: jsonBody({ anyOf: eventSchemas }),
+          responses: {
+            200: {
+              description: 'Turns and events of the call dialect: an event stream. Others: JSON.',
+              content: { 'text/event-stream': { schema: { type: 'string' } }, 'application/json': { schema: {} } },
+            },
+            ...errors(400, 401, 413, 415, 500, 503),
+          },
+        },
+      },
+      [authorizeRoute]: {
+        post: {
+          summary: 'A session key for a browser',
+          requestBody: jsonBody(AUTHORIZE_SCHEMA),
+          responses: {
+            200: jsonAnswer('The session', {
+              type: 'object',
+              required: ['client_session_key', 'conversation_id'],
+              properties: { client_session_key: { type: 'string' }, conversation_id: { type: 'string' }, config: { type: 'object' } },
+            }),
+            ...errors(400, 401, 402, 403, 413, 429, 500, 502, 503, 504),
+          },
+        },
+      },
+      '/health': { get: { summary: 'Whether the process lives', responses: { 200: jsonAnswer('It does', { type: 'object' }) } } },
+      '/ready': {
+        get: {
+          summary: 'Whether it may be sent calls',
+          responses: { 200: jsonAnswer('It may', { type: 'object' }), 503: jsonAnswer('It may not, and why', { type: 'object' }) },
+        },
+      },
+      '/openapi.json': { get: { summary: 'This document', responses: { 200: jsonAnswer('OpenAPI 3.1', { type: 'object' }) } } },
+      ...(hasMetrics
+        ? { '/metrics': { get: { summary: 'Figures for Prometheus', responses: { 200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: { type: 'string' } } } } } } } }
+        : {}),
+    },
+    components: {
+      schemas: { Error: { type: 'object', required: ['error'], properties: { error: { type: 'string' } } } },
+      securitySchemes: {
+        webhookSignature: { type: 'apiKey', in: 'header', name: SIGNATURE_HEADER, description: 't=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">' },
+      },
+    },
+  };
+  const body = JSON.stringify(document);
+  return (context) => context.text(200, body, 'application/json; charset=utf-8');
+}

@@ -1,0 +1,187 @@
+import type { Agent, Occasion } from '../agents/agent.ts';
+import { TURN_OUTCOMES, type TurnEvent, type TurnOutcome } from '../agents/running-turn.ts';
+import type { Turns } from '../agents/turns.ts';
+import { after, type Awaitable } from '../awaitable.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
+import type { Handler } from '../http/compose.ts';
+import type { Context } from '../http/context.ts';
+import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
+import { callDialect } from '../layercode/call-dialect.ts';
+import {
+  conversationIdOf, EVENT_FIELDS, EventError, isCallEvent, isKnownEvent, metadataOf, parseEvent,
+  type CallEndedEvent, type LayercodeEvent, type UnknownEvent, type UserInterruptedEvent,
+} from '../layercode/events.ts';
+import type { Json } from '../layercode/fields.ts';
+import { ReplyStream } from '../layercode/reply-stream.ts';
+import { sessionDialect } from '../layercode/session-dialect.ts';
+import { Counter, Gauge, Histogram, type Metrics } from '../metrics.ts';
+
+export interface WebhookOptions {
+  readonly agent: Agent;
+  readonly conversations: ConversationManager;
+  readonly turns: Turns;
+  readonly metrics: Metrics;
+  /** Streams open at once, inclusive. A turn beyond gets 503. */
+  readonly maxStreams: number;
+  /** 0: off. */
+  readonly heartbeatMs: number;
+  /** How long a hook that answers with JSON may take. */
+  readonly timeoutMs: number;
+}
+
+const FIRST_SPEECH_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const STATUS_OK = { status: 'ok' } as const;
+
+/** What LayerCode posts, in either dialect: turns are answered with a stream, everything else at once. */
+export function webhook(options: WebhookOptions): Handler {
+  const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs } = options;
+  let openStreams = 0;
+  const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
+  const outcomes = metrics.add(new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome']));
+  const firstSpeech = metrics.add(new Histogram('layercode_first_speech_seconds', 'From a turn\'s request to its first spoken event.', FIRST_SPEECH_BUCKETS_SECONDS));
+  metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
+  metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
+
+  function openReply(context: Context, event: LayercodeEvent): ReplyStream {
+    if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
+    openStreams += 1;
+    context.onClose(() => {
+      openStreams -= 1;
+    });
+    const dialect = isCallEvent(event) ? callDialect : sessionDialect;
+    return new ReplyStream(context.eventStream(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
+  }
+
+  function startTurn(context: Context, event: TurnEvent): void {
+    const labels = outcomeLabels[event.type];
+    const drop = turns.start({
+      event,
+      conversationId: conversationIdOf(event),
+      turnId: event.turn_id ?? undefined,
+      sink: openReply(context, event),
+      headers: context.request.headers,
+      log: context.log,
+      receivedAtMs: context.receivedAtMs,
+      onOutcome(outcome, firstSpeechMs) {
+        context.logFields['outcome'] = outcome;
+        outcomes.increment(labels[outcome]);
+        if (firstSpeechMs === undefined) return;
+        context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
+        firstSpeech.observe(firstSpeechMs / 1_000);
+      },
+    });
+    context.onClose((isFinished) => {
+      if (!isFinished) drop();
+    });
+  }
+
+  /** What a hook that does not speak is told. Its time is bounded, and ends when the platform leaves. */
+  function occasion<E extends LayercodeEvent>(context: Context, event: E): Occasion<E> {
+    return {
+      event,
+      conversationId: conversationIdOf(event),
+      metadata: metadataOf(event),
+      headers: context.request.headers,
+      log: context.log,
+      signal: AbortSignal.any([context.callerSignal, AbortSignal.timeout(timeoutMs)]),
+    };
+  }
+
+  function answerJson<E extends LayercodeEvent>(context: Context, event: E, hook: (occasion: Occasion<E>) => Awaitable<Json | void>): Awaitable<void> {
+    const told = occasion(context, event);
+    return after(untilAborted(hook(told), told.signal), (answer) => {
+      if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
+    });
+  }
+
+  /** In the call dialect the end of a call and an interruption are answered with a stream that says nothing. */
+  function answerSilently(context: Context, event: UserInterruptedEvent | CallEndedEvent): Awaitable<void> {
+    const reply = openReply(context, event);
+    const wasRunning = turns.interrupt(event.call_id, event.type);
+    const failed = (error: unknown): void => {
+      context.log.error(`${event.type} failed`, { error });
+      reply.send({ type: 'error' });
+      reply.end();
+    };
+    try {
+      const told = occasion(context, event);
+      const hook = event.type === 'call_ended' ? agent.onSessionEnd?.({ ...told, event }) : wasRunning ? undefined : interruptSpoken(event.call_id);
+      const answered = after(untilAborted(hook, told.signal), () => reply.end());
+      return answered instanceof Promise ? answered.catch(failed) : answered;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  /** The turn was sent whole, and the voice that spoke it is cut. This wire does not tell what was heard. */
+  function interruptSpoken(conversationId: string): Awaitable<void> {
+    return after(conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }), (cut) =>
+      cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut }),
+    );
+  }
+
+  function answer(context: Context, event: LayercodeEvent): Awaitable<void> {
+    switch (event.type) {
+      case 'session.start':
+      case 'message':
+      case 'call_started':
+      case 'transcript':
+        return startTurn(context, event);
+      case 'user_interrupted':
+      case 'call_ended':
+        return answerSilently(context, event);
+      case 'data':
+        return answerJson(context, event, (told) => agent.onData?.({ ...told, data: event.data }));
+      case 'session.update':
+        return answerJson(context, event, (told) => agent.onSessionUpdate?.(told));
+      case 'session.end':
+        turns.interrupt(conversationIdOf(event), 'the session ended', event.session_id);
+        return answerJson(context, event, (told) => agent.onSessionEnd?.(told));
+    }
+  }
+
+  return (context) =>
+    after(context.readRawBody(), (body) => {
+      const event = readEvent(context, body);
+      context.logFields['event'] = isKnownEvent(event) ? event.type : event.type.slice(0, 100);
+      if (!isKnownEvent(event)) {
+        events.increment(OTHER);
+        context.log.info('event of an unknown type ignored', { fields: Object.keys(event).slice(0, 50) });
+        return context.json(200, { status: 'ignored' });
+      }
+      events.increment(eventLabels[event.type]);
+      context.logFields['conversationId'] = conversationIdOf(event);
+      if (event.turn_id) context.logFields['turnId'] = event.turn_id;
+      return answer(context, event);
+    });
+}
+
+function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {
+  const type = context.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
+  if (type !== 'application/json') {
+    throw new HttpError(415, `content-type must be application/json, got ${type ? JSON.stringify(type.slice(0, 100)) : 'none'}`);
+  }
+  try {
+    return parseEvent(body);
+  } catch (error) {
+    throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
+  }
+}
+
+/** The hook's value, or a rejection once nobody waits for it: a hook may ignore its signal. */
+function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
+  if (!(value instanceof Promise)) return value;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    value.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+// Labels are made once: a turn on the hot path makes no arrays.
+const OTHER = ['other'];
+const EVENT_TYPES = Object.keys(EVENT_FIELDS) as LayercodeEvent['type'][];
+const eventLabels = Object.fromEntries(EVENT_TYPES.map((type) => [type, [type]])) as unknown as Readonly<Record<LayercodeEvent['type'], string[]>>;
+const outcomeLabels = Object.fromEntries(
+  EVENT_TYPES.map((type) => [type, Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, [type, outcome.replaceAll(' ', '_')]]))]),
+) as unknown as Readonly<Record<LayercodeEvent['type'], Readonly<Record<TurnOutcome, string[]>>>>;

@@ -1,0 +1,89 @@
+#!/usr/bin/env node
+// The process: settings, agent, app, listen, signals. `node dist/server.js`
+
+import { getAgent, loadAgent } from './agents/registry.ts';
+import { createApp, type App } from './app.ts';
+import { openDevelopmentSecret } from './development-secret.ts';
+import { informationFor, loadSettings } from './load-settings.ts';
+import { batchLines, createLogger, type Logger } from './log.ts';
+import { SettingsError, type Settings } from './settings.ts';
+import { version } from './version.ts';
+
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+const output = batchLines((lines) => process.stdout.write(lines));
+process.on('exit', output.flush);
+
+try {
+  const information = informationFor();
+  if (information === undefined) await serve(loadSettings());
+  else process.stdout.write(information);
+} catch (error) {
+  // What an operator can mend is said in a line each; anything else is a fault of ours and keeps its stack.
+  const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error);
+  const lines = error instanceof SettingsError ? error.problems : [isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)];
+  for (const line of lines) process.stderr.write(`layercode-microserver: ${line}\n`);
+  process.exitCode = 1;
+}
+
+async function serve(given: Settings): Promise<void> {
+  const settings = withSecret(given);
+  const format = settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json');
+  const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write: output.write });
+  const agent = settings.agent === undefined ? getAgent('echo') : await loadAgent(settings.agent);
+  const app = createApp(settings, agent, { log });
+  const { address, port } = await app.listen();
+  const origin = `http://${address === '0.0.0.0' || address === '::' ? 'localhost' : address.includes(':') ? `[${address}]` : address}:${port}`;
+  log.info('listening', { url: origin, agent: agent.name, version, node: process.versions.node });
+  if (!settings.production) process.stderr.write(welcome(settings, given, origin, agent.name));
+  handleSignals(app, log);
+}
+
+function withSecret(settings: Settings): Settings {
+  if (settings.webhookSecrets.length > 0) return settings;
+  const { secret } = openDevelopmentSecret(process.cwd());
+  return { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] };
+}
+
+/** For a person, and so on stderr: stdout is the log's. */
+function welcome(settings: Settings, given: Settings, origin: string, agent: string): string {
+  const lines = [
+    '',
+    `  layercode-microserver ${version} answers calls with the agent "${agent}".`,
+    '',
+    `  webhook    ${origin}${settings.agentRoute}`,
+    `  health     ${origin}/health`,
+    `  try it     npm run turn -- "Hello there"`,
+    '',
+  ];
+  if (given.webhookSecrets.length === 0) lines.push('  LAYERCODE_WEBHOOK_SECRET is not set: a random secret signs, kept in .layercode/webhook-secret.');
+  if (given.agent === undefined) lines.push('  No model key is set, so the echo agent repeats what it hears. AGENT=./my-agent.js serves yours.');
+  return `${lines.join('\n')}\n\n`;
+}
+
+/** The first signal closes politely and ends with code 0, a second one at once. */
+function handleSignals(app: App, log: Logger): void {
+  let isClosing = false;
+  const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => {
+    if (isClosing) process.exit(EXIT_CODES[signal]);
+    isClosing = true;
+    log.info('closing', { signal, openTurns: app.runningTurns });
+    app.close().then(
+      () => {
+        log.info('closed');
+        process.exit(0);
+      },
+      (error: unknown) => {
+        log.error('closing failed', { error });
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  process.on('uncaughtException', (error) => {
+    // Its state is unknown; calls go on elsewhere. `exit` writes what is held of the log.
+    log.error('uncaught exception', { error });
+    process.exit(1);
+  });
+}

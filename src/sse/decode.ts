@@ -1,0 +1,91 @@
+// Event streams back into events, the other half of encode.ts. Ruled by
+// https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+
+/** An event as a client dispatches it: `event` is `message` where the stream named none. */
+export interface DecodedEvent {
+  readonly event: string;
+  readonly data: string;
+}
+
+export interface SseDecoderOptions {
+  /** Longest event (its lines together) that is kept in memory, in UTF-16 code units. Default 1,048,576. */
+  readonly maxEventLength?: number;
+}
+
+/**
+ * Decodes one event stream, fed in any split: within a code point, a line, or a `\r\n`.
+ *
+ * `push` returns the events that the bytes completed. An event without a blank line behind it is never dispatched, as
+ * the standard says; comments, `id` and `retry` are skipped. Throws a `RangeError` when an event outgrows its bound.
+ */
+export class SseDecoder {
+  readonly #maxEventLength: number;
+  readonly #utf8 = new TextDecoder('utf-8'); // strips the one leading BOM that the standard allows
+  #line = '';
+  #event = '';
+  #data: string | undefined;
+  /** Set after a `\r` at the end of a chunk: its `\n` may follow and belongs to the same line end. */
+  #skipLineFeed = false;
+
+  constructor({ maxEventLength = 1_048_576 }: SseDecoderOptions = {}) {
+    this.#maxEventLength = maxEventLength;
+  }
+
+  push(chunk: Uint8Array): DecodedEvent[] {
+    const text = this.#utf8.decode(chunk, { stream: true });
+    const events: DecodedEvent[] = [];
+    let start = 0;
+    if (text !== '' && this.#skipLineFeed) {
+      if (text.charCodeAt(0) === LINE_FEED) start = 1;
+      this.#skipLineFeed = false;
+    }
+    for (let end = start; end < text.length; end++) {
+      const code = text.charCodeAt(end);
+      if (code !== LINE_FEED && code !== CARRIAGE_RETURN) continue;
+      this.#endLine(this.#line + text.slice(start, end), events);
+      this.#line = '';
+      if (code === CARRIAGE_RETURN) {
+        if (end + 1 === text.length) this.#skipLineFeed = true;
+        else if (text.charCodeAt(end + 1) === LINE_FEED) end++;
+      }
+      start = end + 1;
+    }
+    this.#line += text.slice(start);
+    this.#checkLength(this.#line.length);
+    return events;
+  }
+
+  #endLine(line: string, events: DecodedEvent[]): void {
+    if (line === '') {
+      if (this.#data !== undefined) events.push({ event: this.#event || 'message', data: this.#data });
+      this.#event = '';
+      this.#data = undefined;
+      return;
+    }
+    const colon = line.indexOf(':');
+    const field = colon === -1 ? line : line.slice(0, colon);
+    const value = colon === -1 ? '' : line.slice(line.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1);
+    if (field === 'event') this.#event = value;
+    else if (field === 'data') this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+    this.#checkLength(0);
+  }
+
+  #checkLength(pending: number): void {
+    if (pending + this.#event.length + (this.#data?.length ?? 0) > this.#maxEventLength) {
+      throw new RangeError(`an event of the stream is longer than ${this.#maxEventLength} characters`);
+    }
+  }
+}
+
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+const SPACE = 32;
+
+/** Decodes a whole byte stream, for instance a `fetch` body. Whoever stops iterating cancels the stream. */
+export async function* decodeEvents(
+  chunks: AsyncIterable<Uint8Array>,
+  options: SseDecoderOptions = {},
+): AsyncGenerator<DecodedEvent, void, undefined> {
+  const decoder = new SseDecoder(options);
+  for await (const chunk of chunks) yield* decoder.push(chunk);
+}

@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto';
+
+import type { App } from '../app.ts';
+import { signPayload, SIGNATURE_HEADER } from '../layercode/signature.ts';
+import { decodeEvents, type DecodedEvent } from '../sse/decode.ts';
+
+export interface TestClientOptions {
+  /** The webhook secret to sign with. */
+  readonly secret: string;
+  /** The webhook's path. Default `/api/agent`. */
+  readonly agentRoute?: string;
+  /** Default a new id. */
+  readonly conversationId?: string;
+}
+
+export interface PostOptions {
+  /** Default `/api/agent`, or the client's. */
+  readonly path?: string;
+  /** Replaces the right signature; null sends none. */
+  readonly signature?: string | null;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** An event of a reply. `type` is `response.tts`, … in the session dialect; `message`, `data`, `hangup`, `error`, `done` in the call dialect. */
+export interface TestEvent {
+  readonly type: string;
+  readonly content?: unknown;
+  readonly turn_id?: string;
+}
+
+/** What a webhook was answered, streamed. Iterate it, or ask for `text()`; either reads it to its end. */
+export class TestReply implements AsyncIterable<TestEvent> {
+  readonly response: Response;
+  readonly #controller: AbortController;
+
+  constructor(response: Response, controller: AbortController) {
+    this.response = response;
+    this.#controller = controller;
+  }
+
+  get status(): number {
+    return this.response.status;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<TestEvent, void, undefined> {
+    for await (const event of decodeEvents(this.response.body ?? emptyBody())) yield toTestEvent(event);
+  }
+
+  /** All events, once the stream has ended. */
+  async events(): Promise<TestEvent[]> {
+    const events: TestEvent[] = [];
+    for await (const event of this) events.push(event);
+    return events;
+  }
+
+  /** All that was spoken, once the stream has ended. */
+  async text(): Promise<string> {
+    const events = await this.events();
+    return events.filter(({ type }) => type === 'response.tts' || type === 'message').map(({ content }) => String(content)).join('');
+  }
+
+  /** The answer of an event that is no turn. */
+  async json(): Promise<unknown> {
+    return this.response.json();
+  }
+
+  /** Closes the connection, as LayerCode does when the caller speaks over the reply. */
+  drop(): void {
+    this.#controller.abort();
+  }
+}
+
+/** A LayerCode for tests: signs events, posts them over a real socket, and reads the replies. */
+export class TestClient {
+  readonly conversationId: string;
+  readonly #app: App | undefined;
+  readonly #options: TestClientOptions;
+  #origin: Promise<string> | undefined;
+
+  constructor(target: App | string, options: TestClientOptions) {
+    this.#app = typeof target === 'string' ? undefined : target;
+    if (typeof target === 'string') this.#origin = Promise.resolve(target.replace(/\/$/, ''));
+    this.#options = options;
+    this.conversationId = options.conversationId ?? randomUUID();
+  }
+
+  /** `http://127.0.0.1:port`. Starts the app's server on a free port the first time. */
+  origin(): Promise<string> {
+    this.#origin ??= this.#listen();
+    return this.#origin;
+  }
+
+  /** The caller says something: a `message` of a new turn. `fields` replace or add to the event's. */
+  say(text: string, fields: Readonly<Record<string, unknown>> = {}): Promise<TestReply> {
+    return this.post({ ...this.#event('message'), text, ...fields });
+  }
+
+  /** The call begins, or the caller is back: a `session.start`. */
+  start(fields: Readonly<Record<string, unknown>> = {}): Promise<TestReply> {
+    return this.post({ ...this.#event('session.start'), ...fields });
+  }
+
+  /** Posts an event, signed. An object goes as JSON; text and bytes go as they are. */
+  async post(event: object | string | Uint8Array, options: PostOptions = {}): Promise<TestReply> {
+    const body = typeof event === 'string' || event instanceof Uint8Array ? event : JSON.stringify(event);
+    const { path = this.#options.agentRoute ?? '/api/agent', signature = signPayload(body, this.#options.secret), headers } = options;
+    const controller = new AbortController();
+    const response = await fetch((await this.origin()) + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(signature === null ? {} : { [SIGNATURE_HEADER]: signature }), ...headers },
+      body: typeof body === 'string' ? body : new Uint8Array(body),
+      signal: controller.signal,
+    });
+    return new TestReply(response, controller);
+  }
+
+  /** Closes the app, where the client was given one. */
+  async close(): Promise<void> {
+    await this.#app?.close();
+  }
+
+  async #listen(): Promise<string> {
+    const address = await this.#app?.listen({ host: '127.0.0.1', port: 0 });
+    return `http://127.0.0.1:${address?.port}`;
+  }
+
+  #event(type: string): Record<string, unknown> {
+    return { type, session_id: 'test-session', conversation_id: this.conversationId, turn_id: randomUUID() };
+  }
+}
+
+/** A client of an app, which it serves on a free port of 127.0.0.1, or of the server at an origin such as `http://localhost:8000`. */
+export function createTestClient(target: App | string, options: TestClientOptions): TestClient {
+  return new TestClient(target, options);
+}
+
+function toTestEvent({ event, data }: DecodedEvent): TestEvent {
+  if (event === 'done') return { type: 'done' };
+  if (event === 'message' && !data.startsWith('{"type":')) return { type: 'message', content: data };
+  const value = JSON.parse(data) as TestEvent;
+  return event === 'message' ? value : { type: event, content: value };
+}
+
+async function* emptyBody(): AsyncGenerator<Uint8Array, void, undefined> {}
