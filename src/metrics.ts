@@ -24,7 +24,8 @@ export class Counter implements Metric {
   }
 
   increment(labelValues: readonly string[] = [], by = 1): void {
-    const key = labelValues.length === 1 ? (labelValues[0] ?? '') : labelValues.join('\n');
+    let key = labelValues[0] ?? '';
+    for (let index = 1; index < labelValues.length; index++) key += `\n${labelValues[index]}`;
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + by);
   }
 

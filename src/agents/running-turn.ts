@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
 import { after, type Awaitable } from '../awaitable.ts';
@@ -27,8 +27,8 @@ export interface TurnRequest {
   /** The platform's; undefined where it sent none. */
   readonly turnId: string | undefined;
   readonly sink: ReplySink;
-  readonly headers: IncomingHttpHeaders;
-  readonly log: Logger;
+  /** What the agent is told of the request; asked only when the agent asks. */
+  readonly source: { readonly headers: IncomingHttpHeaders; readonly log: Logger };
   /** `performance.now()` when the request came. */
   readonly receivedAtMs: number;
   /** Called once. `firstSpeechMs` counts from the first delivery's `receivedAtMs`; undefined when nothing was spoken. */
@@ -128,6 +128,10 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
     if (request === this.#request) this.interrupt('the caller left or spoke over the reply');
   }
 
+  get isOver(): boolean {
+    return this.#ending !== undefined;
+  }
+
   interrupt(reason: string): void {
     if (this.#ending !== undefined) return;
     this.#end('interrupted');
@@ -158,11 +162,11 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
   }
 
   get headers(): IncomingHttpHeaders {
-    return this.#request.headers;
+    return this.#request.source.headers;
   }
 
   get log(): Logger {
-    return this.#request.log;
+    return this.#request.source.log;
   }
 
   /** Made when it is asked for: an agent that answers at once needs none. */
@@ -417,11 +421,10 @@ function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code <= 0xdbff;
 }
 
-let runCount = 0;
-const processId = randomUUID();
+let lastRunId = randomInt(2 ** 47);
 
-/** Unique over processes, which may share a store. */
-function nextRunId(): string {
-  runCount += 1;
-  return `${processId}:${runCount}`;
+/** Unique over the processes that share a store, as good as certainly: each counts from a random number on. */
+function nextRunId(): number {
+  lastRunId += 1;
+  return lastRunId;
 }

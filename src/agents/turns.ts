@@ -47,7 +47,7 @@ export class Turns {
     });
     if (decided instanceof Promise) {
       decided.catch((error: unknown) => {
-        request.log.error('the state of a turn could not be read', { turnId, error });
+        request.source.log.error('the state of a turn could not be read', { turnId, error });
         drop = this.#supersede(running, request);
       });
     }
@@ -63,8 +63,11 @@ export class Turns {
     const turn = new RunningTurn(request, this.#scope, () => {
       if (this.#running.get(request.conversationId) === turn) this.#running.delete(request.conversationId);
     });
-    this.#running.set(request.conversationId, turn);
-    return turn.start(request);
+    const drop = turn.start(request);
+    // A turn that has ended by now was never there: a Map that is filled and emptied all the time leaves tables behind that
+    // hold its turns until the next full garbage collection.
+    if (!turn.isOver) this.#running.set(request.conversationId, turn);
+    return drop;
   }
 
   /** Ends the conversation's running turn as interrupted; with `sessionId` only a turn of that session. False when there is none. */

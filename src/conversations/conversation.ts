@@ -7,16 +7,17 @@ export interface TurnRecord {
   readonly id: string;
   state: TurnState;
   /** Which run of the turn owns the record. A turn that runs anew has a new one, and the old can write no more. */
-  runId: string;
+  runId: number;
   messages: Message[];
   /** What was sent, where the messages do not tell all of it. */
   sent?: readonly SentEvent[];
 }
 
-/** Plain JSON. `messageCount` and `textLength` are sums over the turns. */
+/** Plain JSON. `openTurns`, `messageCount` and `textLength` are sums over the turns, so that no turn has to walk them all. */
 export interface Conversation {
   readonly id: string;
   turns: TurnRecord[];
+  openTurns: number;
   messageCount: number;
   /** UTF-16 code units of all messages and sent events. */
   textLength: number;
@@ -40,7 +41,7 @@ export interface Interruption {
 
 export interface TurnOpening {
   readonly turnId: string;
-  readonly runId: string;
+  readonly runId: number;
   /** The caller's words; undefined for a turn that the caller did not begin. */
   readonly text?: string | undefined;
   readonly interruption?: Interruption | undefined;
@@ -66,7 +67,7 @@ export type OpenedTurn =
 /** How a turn ended. */
 export interface TurnSettlement {
   readonly turnId: string;
-  readonly runId: string;
+  readonly runId: number;
   readonly state: Exclude<TurnState, 'open'>;
   /** What follows the caller's words in history. */
   readonly messages: readonly Message[];
@@ -74,7 +75,7 @@ export interface TurnSettlement {
 }
 
 export function emptyConversation(id: string): Conversation {
-  return { id, turns: [], messageCount: 0, textLength: 0, updatedAt: 0 };
+  return { id, turns: [], openTurns: 0, messageCount: 0, textLength: 0, updatedAt: 0 };
 }
 
 /**
@@ -83,14 +84,15 @@ export function emptyConversation(id: string): Conversation {
  */
 export function openTurn(conversation: Conversation, opening: TurnOpening, bounds: ConversationBounds): OpenedTurn {
   const { turnId, runId, text } = opening;
-  const known = conversation.turns.findLast((turn) => turn.id === turnId);
+  const known = findTurn(conversation, turnId);
   if (known?.state === 'completed') return { kind: 'completed before', sent: known.sent ?? sentText(known) };
-  const isResumed = conversation.turns.some((turn) => turn !== known);
-  for (const turn of conversation.turns) if (turn.state === 'open') closeAbandoned(conversation, turn);
+  const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
+  if (conversation.openTurns > 0) for (const turn of conversation.turns) if (turn.state === 'open') closeAbandoned(conversation, turn);
   const cut = opening.interruption === undefined ? undefined : cutTurn(conversation, opening.interruption, turnId);
 
   const record: TurnRecord = known ?? { id: turnId, state: 'open', runId, messages: [] };
   if (known === undefined) conversation.turns.push(record);
+  conversation.openTurns += 1;
   record.state = 'open';
   record.runId = runId;
   const placeholder: AssistantMessage = { role: 'assistant', content: '', turnId, state: 'open' };
@@ -101,9 +103,10 @@ export function openTurn(conversation: Conversation, opening: TurnOpening, bound
 
 /** Ends a turn, once. False when this run does not own the turn any more: it was settled, cut, run anew or cleared. */
 export function settleTurn(conversation: Conversation, settlement: TurnSettlement, bounds: ConversationBounds): boolean {
-  const record = conversation.turns.findLast((turn) => turn.id === settlement.turnId);
+  const record = findTurn(conversation, settlement.turnId);
   if (record?.state !== 'open' || record.runId !== settlement.runId) return false;
   record.state = settlement.state;
+  conversation.openTurns -= 1;
   rewrite(conversation, record, [...record.messages.filter((message) => message.role === 'user'), ...settlement.messages], settlement.sent);
   trim(conversation, bounds);
   return true;
@@ -118,6 +121,7 @@ export function cutTurn(conversation: Conversation, { textHeard, turnId }: Inter
   const record = turnToCut(conversation, turnId, heard, exceptTurnId);
   if (record === undefined) return undefined;
   const wasCompleted = record.state === 'completed';
+  if (record.state === 'open') conversation.openTurns -= 1;
   record.state = 'interrupted';
   const kept: Message[] = [];
   let rest = heard;
@@ -149,9 +153,9 @@ function turnToCut(conversation: Conversation, turnId: string | undefined, heard
 
 /** Appends a message: to its turn where that is known, else as a completed turn of its own. */
 export function appendMessage(conversation: Conversation, message: Message, bounds: ConversationBounds): void {
-  let record = conversation.turns.findLast((turn) => turn.id === message.turnId);
+  let record = findTurn(conversation, message.turnId);
   if (record === undefined) {
-    record = { id: message.turnId, state: 'completed', runId: '', messages: [] };
+    record = { id: message.turnId, state: 'completed', runId: 0, messages: [] };
     conversation.turns.push(record);
   }
   rewrite(conversation, record, [...record.messages, message]);
@@ -159,7 +163,13 @@ export function appendMessage(conversation: Conversation, message: Message, boun
 }
 
 export function hasOpenTurn(conversation: Conversation): boolean {
-  return conversation.turns.some((turn) => turn.state === 'open');
+  return conversation.openTurns > 0;
+}
+
+/** The latest first: it is the one that is asked for. A loop, since a callback a turn is what a long call spends here. */
+export function findTurn({ turns }: Conversation, id: string): TurnRecord | undefined {
+  for (let index = turns.length - 1; index >= 0; index--) if (turns[index]?.id === id) return turns[index];
+  return undefined;
 }
 
 export function historyOf(conversation: Conversation): Message[] {
@@ -175,6 +185,7 @@ function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] 
 /** The turn's run is gone, with its process perhaps: what it said is not known here. */
 function closeAbandoned(conversation: Conversation, turn: TurnRecord): void {
   turn.state = 'interrupted';
+  conversation.openTurns -= 1;
   rewrite(conversation, turn, turn.messages.filter((message) => message.role !== 'assistant' || message.content !== ''));
 }
 

@@ -56,7 +56,7 @@ export class ConversationManager {
 
   /** The state of a turn; undefined when it is not known. */
   turnState(conversationId: string, turnId: string): Awaitable<TurnState | undefined> {
-    return after(this.#store.read(conversationId), (conversation) => conversation?.turns.findLast((turn) => turn.id === turnId)?.state);
+    return after(this.#store.read(conversationId), (conversation) => (conversation === undefined ? undefined : rules.findTurn(conversation, turnId)?.state));
   }
 
   /** See `openTurn` in conversation.ts. */

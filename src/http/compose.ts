@@ -33,20 +33,28 @@ export function compose(
       return onError(error, context);
     }
   };
-  let chain = guarded(handler);
-  for (const layer of [...middleware].reverse()) {
+  const around = (layer: Middleware, inner: Handler): Handler => {
     if (typeof layer !== 'function') throw new TypeError(`middleware must be a function (context, next), got ${typeof layer}`);
-    const inner = chain;
-    const name = layer.name || 'anonymous';
-    chain = guarded((context) => {
+    return (context) => {
       let isCalled = false;
-      return layer(context, () => {
-        if (isCalled) throw new Error(`middleware ${name} called next() more than once`);
+      let passedOn: unknown;
+      const next = (): Awaitable<void> => {
+        if (isCalled) throw new Error(`middleware ${layer.name || 'anonymous'} called next() more than once`);
         isCalled = true;
-        return inner(context);
-      });
-    });
-  }
+        const ended = inner(context);
+        passedOn = ended;
+        return ended;
+      };
+      try {
+        const ended = layer(context, next);
+        // What `next` returned is guarded already: a second guard a layer would cost a turn a promise each.
+        return ended instanceof Promise && ended !== passedOn ? ended.catch((error: unknown) => onError(error, context)) : ended;
+      } catch (error) {
+        return onError(error, context);
+      }
+    };
+  };
+  const chain = middleware.reduceRight<Handler>((inner, layer) => around(layer, inner), guarded(handler));
   const checked = (context: Context): Awaitable<void> => {
     if (!context.isAnswered) return onError(new Error(`nothing answered ${context.method} ${context.path}`), context);
   };

@@ -1,5 +1,6 @@
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import { STATUS_CODES, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 
+import type { Awaitable } from '../awaitable.ts';
 import type { Logger } from '../log.ts';
 import { SseEncoder } from '../sse/encoder.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody } from './body.ts';
@@ -35,7 +36,7 @@ export class Context {
   readonly receivedAtMs = performance.now();
   readonly #scope: ContextScope;
   readonly #headers: string[] = [];
-  #rawBody: Promise<Buffer> | undefined;
+  #rawBody: Awaitable<Buffer> | undefined;
   #isAnswered = false;
   #closeListeners: ((isFinished: boolean) => void)[] | undefined;
   #callerSignal: AbortSignal | undefined;
@@ -51,6 +52,10 @@ export class Context {
 
   get method(): string {
     return this.request.method ?? 'GET';
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.request.headers;
   }
 
   /** The request's header, or undefined; several of one name as Node joins them. Names are lower case. */
@@ -120,9 +125,12 @@ export class Context {
     if (isQueued) request.socket.on('close', onClose);
   }
 
-  /** The body's bytes, read once however often they are asked for. Rejects with 413 or 400 as `readRawBody` does. */
-  readRawBody(): Promise<Buffer> {
-    return (this.#rawBody ??= readRawBody(this.request, this.#scope.maxBodyBytes));
+  /**
+   * The body's bytes, read once however often they are asked for, and at once when they were read before. Rejects with 413
+   * or 400 as `readRawBody` does.
+   */
+  readRawBody(): Awaitable<Buffer> {
+    return (this.#rawBody ??= readRawBody(this.request, this.#scope.maxBodyBytes).then((body) => (this.#rawBody = body)));
   }
 
   /** Whether an answer was begun. */
@@ -154,13 +162,13 @@ export class Context {
    */
   eventStream(): SseEncoder {
     this.#isAnswered = true;
-    this.response.writeHead(200, [
-      'content-type', 'text/event-stream',
-      'cache-control', 'no-cache, no-transform',
-      'x-accel-buffering', 'no',
-      ...this.#headers,
-    ]);
-    return new SseEncoder(this.response);
+    return new SseEncoder(this.response, {
+      writeHead: (contentLength) => {
+        const headers = ['content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no', ...this.#headers];
+        if (contentLength !== undefined) headers.push('content-length', String(contentLength)); // spares a short reply its chunk framing
+        this.response.writeHead(200, headers);
+      },
+    });
   }
 
   #answer(status: number, contentType: string | undefined, body: string, headers: readonly string[]): void {

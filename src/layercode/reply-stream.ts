@@ -32,7 +32,7 @@ export class ReplyStream implements ReplySink {
   }
 
   get unsent(): number {
-    return Math.max(0, this.#encoder.writableLength - (this.#hasEnded ? 1 : 0)); // the end itself is no event of the reply
+    return Math.max(0, this.#encoder.unsentEvents - (this.#hasEnded ? 1 : 0)); // the end itself is no event of the reply
   }
 
   send(event: ReplyEvent): Awaitable<boolean> {
@@ -46,7 +46,7 @@ export class ReplyStream implements ReplySink {
     if (!this.#encoder.isOpen) return;
     this.#encoder.send(this.#dialect.end(this.#turnId));
     this.#hasEnded = true;
-    this.#encoder.end();
+    this.#encoder.finish();
   }
 
   #beat(): void {

@@ -1,3 +1,4 @@
+import { after } from '../awaitable.ts';
 import { InvalidSignature } from '../http/errors.ts';
 import type { Context } from '../http/context.ts';
 import type { Middleware } from '../http/compose.ts';
@@ -19,15 +20,17 @@ export interface SignatureOptions {
  */
 export function signature({ secrets, isOptional = false, now = Date.now }: SignatureOptions): Middleware {
   const verifier = new SignatureVerifier(secrets);
-  return async function signature(context, next) {
+  return function signature(context, next) {
     const header = context.header(SIGNATURE_HEADER);
     if (header === undefined && isOptional) return next();
     if (countHeaders(context.request.rawHeaders, SIGNATURE_HEADER) > 1) refuse(context, 'repeated');
     const claim = verifier.parse(header, Math.floor(now() / 1_000));
     if (typeof claim === 'string') return refuse(context, claim);
-    const fault = verifier.check(claim, await context.readRawBody());
-    if (fault !== undefined) refuse(context, fault);
-    return next();
+    return after(context.readRawBody(), (body) => {
+      const fault = verifier.check(claim, body);
+      if (fault !== undefined) refuse(context, fault);
+      return next();
+    });
   };
 }
 

@@ -42,36 +42,33 @@ export function webhook(options: WebhookOptions): Handler {
   metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
 
-  function openReply(context: Context, event: LayercodeEvent): ReplyStream {
+  function openReply(context: Context, event: LayercodeEvent, onDrop?: () => void): ReplyStream {
     if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
     openStreams += 1;
-    context.onClose(() => {
+    context.onClose((isFinished) => {
       openStreams -= 1;
+      if (!isFinished) onDrop?.();
     });
     const dialect = isCallEvent(event) ? callDialect : sessionDialect;
     return new ReplyStream(context.eventStream(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
   }
 
   function startTurn(context: Context, event: TurnEvent): void {
-    const labels = outcomeLabels[event.type];
-    const drop = turns.start({
+    let drop: (() => void) | undefined;
+    drop = turns.start({
       event,
       conversationId: conversationIdOf(event),
       turnId: event.turn_id ?? undefined,
-      sink: openReply(context, event),
-      headers: context.request.headers,
-      log: context.log,
+      sink: openReply(context, event, () => drop?.()),
+      source: context,
       receivedAtMs: context.receivedAtMs,
       onOutcome(outcome, firstSpeechMs) {
         context.logFields['outcome'] = outcome;
-        outcomes.increment(labels[outcome]);
+        outcomes.increment(outcomeLabels[event.type][outcome]);
         if (firstSpeechMs === undefined) return;
         context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
         firstSpeech.observe(firstSpeechMs / 1_000);
       },
-    });
-    context.onClose((isFinished) => {
-      if (!isFinished) drop();
     });
   }
 
@@ -81,7 +78,7 @@ export function webhook(options: WebhookOptions): Handler {
       event,
       conversationId: conversationIdOf(event),
       metadata: metadataOf(event),
-      headers: context.request.headers,
+      headers: context.headers,
       log: context.log,
       signal: AbortSignal.any([context.callerSignal, AbortSignal.timeout(timeoutMs)]),
     };

@@ -17,12 +17,8 @@ export interface SseEncoderOptions {
   readonly maxUnsentBytes?: number;
   /** Time without room for more after which a reader that does not read is cut off. Default 30,000 ms. */
   readonly stallTimeoutMs?: number;
-}
-
-/** The reader stopped reading, and its response was destroyed. */
-export class StalledReaderError extends Error {
-  override readonly name = 'StalledReaderError';
-  readonly code = 'ERR_SSE_STALLED_READER';
+  /** Called before the first chunk is written, with its bytes when it is the only one. */
+  readonly writeHead?: (contentLength: number | undefined) => void;
 }
 
 type WriteCallback = (error?: Error | null) => void;
@@ -32,16 +28,22 @@ type WriteCallback = (error?: Error | null) => void;
  * back-pressure on, and destroys the response of a reader that stops reading. Never splits a code point: an event
  * leaves as one string.
  *
- * `writableLength` is the number of events that are not with the operating system yet, as far as can be known.
+ * `send` and `finish` do the work, and `write` and `end` lead to them; called directly they spare a turn the stream's
+ * bookkeeping, 1.8 of its 20 µs.
  */
 export class SseEncoder extends Writable {
   readonly #destination: SseDestination;
   readonly #maxUnsentBytes: number;
   readonly #stallTimeoutMs: number;
-  #queuedBytes = 0;
-  #isEnding = false;
-  #hasEnded = false;
-  /** Set while the destination has no room: what was asked to hear of the next drain or close. */
+  #writeHead: ((contentLength: number | undefined) => void) | undefined;
+  /** Events of this tick, or since the reader's connection has no room. */
+  #queue = '';
+  #queuedEvents = 0;
+  /** Handed over when the connection had no room: they may be with the operating system, or not. */
+  #stalledEvents = 0;
+  #isScheduled = false;
+  #isFinished = false;
+  /** Set while the connection has no room: who waits for that to change. */
   #waiting: (() => void)[] | undefined;
 
   constructor(destination: SseDestination, options: SseEncoderOptions = {}) {
@@ -50,11 +52,17 @@ export class SseEncoder extends Writable {
     this.#destination = destination;
     this.#maxUnsentBytes = options.maxUnsentBytes ?? 1_048_576;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? 30_000;
+    this.#writeHead = options.writeHead;
   }
 
-  /** True until `end`, `destroy` or the loss of the reader: an event sent now may still arrive. */
+  /** True until `finish`, `destroy` or the loss of the reader: an event sent now may still arrive. */
   get isOpen(): boolean {
-    return !this.#isEnding && !this.destroyed && !this.#destination.destroyed;
+    return !this.#isFinished && !this.destroyed && !this.#destination.destroyed;
+  }
+
+  /** How many of the events sent last are not known to have left this process. */
+  get unsentEvents(): number {
+    return this.#queuedEvents + this.#stalledEvents;
   }
 
   /**
@@ -65,70 +73,78 @@ export class SseEncoder extends Writable {
    */
   send(event: SseEvent): Awaitable<boolean> {
     if (!this.isOpen) return false;
-    if (this.#queuedBytes + this.#destination.writableLength > this.#maxUnsentBytes) {
-      this.destroy(new StalledReaderError(`the reader left ${this.#maxUnsentBytes} bytes unread`));
+    if (this.#unsentBytes > this.#maxUnsentBytes) {
+      this.destroy();
       return false;
     }
-    if (this.writableCorked === 0) {
-      this.cork();
-      process.nextTick(uncork, this);
+    this.#queue += encodeEvent(event);
+    this.#queuedEvents += 1;
+    if (this.#waiting !== undefined) return this.#roomForMore(this.#waiting);
+    if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      process.nextTick(flush, this);
     }
-    this.#queuedBytes += 'data' in event ? Buffer.byteLength(event.data) : event.comment.length;
-    this.write(event);
-    return this.#waiting === undefined ? true : this.#roomForMore(this.#waiting);
+    return true;
   }
 
-  override end(...args: []): this {
-    this.#isEnding = true;
-    super.end(...args);
-    return this;
+  /** Ends the stream behind the events sent. Idempotent. */
+  finish(): void {
+    if (!this.isOpen) return;
+    this.#isFinished = true;
+    if (this.#waiting === undefined) this.flush();
+  }
+
+  /** Hands what is queued to the destination. Called at the end of a tick, there is no need to. */
+  flush(): void {
+    this.#isScheduled = false;
+    if (this.destroyed || this.#destination.destroyed || this.#waiting !== undefined) return;
+    const text = this.#queue;
+    if (text === '' && !this.#isFinished) return;
+    this.#writeHead?.(this.#isFinished ? Buffer.byteLength(text) : undefined);
+    this.#writeHead = undefined;
+    const events = this.#queuedEvents;
+    this.#queue = '';
+    this.#queuedEvents = 0;
+    if (this.#isFinished) this.#destination.end(text); // one call, which spares the response a second write
+    else if (!this.#destination.write(text)) this.#waitForRoom(events);
   }
 
   override _write(event: SseEvent, _encoding: BufferEncoding, callback: WriteCallback): void {
-    this.#flush(encodeEvent(event), callback);
-  }
-
-  override _writev(events: { chunk: SseEvent }[], callback: WriteCallback): void {
-    let text = '';
-    for (const { chunk } of events) text += encodeEvent(chunk);
-    this.#flush(text, callback);
+    const sent = this.send(event);
+    if (sent instanceof Promise) sent.then(() => callback(), callback);
+    else callback();
   }
 
   override _final(callback: WriteCallback): void {
-    if (!this.#hasEnded) this.#destination.end();
+    this.finish();
     callback();
   }
 
   override _destroy(error: Error | null, callback: WriteCallback): void {
+    if (!this.#isFinished || this.#waiting !== undefined) this.#destination.destroy();
     this.#settleWaiting();
-    this.#destination.destroy();
-    callback(error instanceof StalledReaderError ? null : error);
+    callback(error);
   }
 
-  #flush(text: string, callback: WriteCallback): void {
-    this.#queuedBytes = 0; // `_writev` takes all there is, and `_write` is called for a queue of one
-    if (this.#isEnding) {
-      // Nothing can follow: one call for the last chunk and the end, which spares the response a second write.
-      this.#hasEnded = true;
-      this.#destination.end(text);
-      callback();
-    } else if (this.#destination.destroyed || this.#destination.write(text)) callback();
-    else this.#waitForRoom(callback);
+  get #unsentBytes(): number {
+    return this.#queue === '' ? this.#destination.writableLength : Buffer.byteLength(this.#queue) + this.#destination.writableLength;
   }
 
   /** `drain` does not come after `close`, so both are waited for, and the clock: a reader may do neither. */
-  #waitForRoom(callback: WriteCallback): void {
+  #waitForRoom(events: number): void {
     const destination = this.#destination;
-    const stalled = setTimeout(() => {
-      this.destroy(new StalledReaderError(`the reader read nothing for ${this.#stallTimeoutMs} ms`));
-    }, this.#stallTimeoutMs);
+    this.#stalledEvents = events;
+    const stalled = setTimeout(() => this.destroy(), this.#stallTimeoutMs);
+    const onRoom = (): void => {
+      this.#settleWaiting();
+      this.flush();
+    };
     this.#waiting = [() => {
       clearTimeout(stalled);
       destination.off('drain', onRoom);
       destination.off('close', onRoom);
-      callback();
+      if (!destination.destroyed) this.#stalledEvents = 0;
     }];
-    const onRoom = (): void => this.#settleWaiting();
     destination.on('drain', onRoom);
     destination.on('close', onRoom);
   }
@@ -144,6 +160,6 @@ export class SseEncoder extends Writable {
   }
 }
 
-function uncork(encoder: SseEncoder): void {
-  encoder.uncork();
+function flush(encoder: SseEncoder): void {
+  encoder.flush();
 }

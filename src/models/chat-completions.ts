@@ -1,0 +1,163 @@
+// One model on the Chat Completions wire: https://platform.openai.com/docs/api-reference/chat
+
+import { SseDecoder, type DecodedEvent } from '../sse/decode.ts';
+import { drain, dropped, openEventStream, readBytes, readText, type Bytes } from './connection.ts';
+import type { Asked } from './failure.ts';
+import { ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions } from './model.ts';
+import { createModelStream } from './model-stream.ts';
+import type { Provider } from './providers.ts';
+import { ReplyAssembler } from './reply-assembler.ts';
+import { createRequestBody } from './request-body.ts';
+import { RequestClock, TIME_OUTS, type TimeOuts } from './time-outs.ts';
+import { ToolCallSignatures } from './tool-call-signatures.ts';
+
+/** Of one event, in UTF-16 code units: more than the longest arguments of a tool call. */
+const MAX_EVENT_LENGTH = 1_048_576;
+
+export interface ChatCompletionsOptions {
+  /** `provider:model`, for errors and usage. */
+  readonly name: string;
+  readonly provider: Provider;
+  /** The vendor's name of the model. */
+  readonly model: string;
+  /** An http(s) URL without a slash at its end; `/chat/completions` is added. */
+  readonly baseUrl: string;
+  readonly key?: string | undefined;
+  /** The variables to name when the key is refused. Default: the provider's. */
+  readonly keyNames?: readonly string[];
+  /** Default: the global `fetch`. Must heed its signal, in the body too. */
+  readonly fetch?: typeof fetch;
+  readonly timeOuts?: Partial<TimeOuts>;
+  /** Called when a key is refused that was not refused before. */
+  readonly onProblem?: ((message: string) => void) | undefined;
+}
+
+/** A model asked with one `fetch` a stream, without retries. */
+export class ChatCompletionsModel implements ChatModel {
+  readonly name: string;
+  readonly #options: ChatCompletionsOptions;
+  readonly #asked: Asked;
+  readonly #timeOuts: TimeOuts;
+  readonly #fetch: typeof fetch;
+  readonly #signatures = new ToolCallSignatures();
+  /** Set when the key is refused, unset by the next answer. */
+  #refusal: string | undefined;
+
+  constructor(options: ChatCompletionsOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#asked = { name: options.name, keyNames: options.keyNames ?? options.provider.keyNames, key: options.key };
+    this.#timeOuts = { ...TIME_OUTS, ...options.timeOuts };
+    this.#fetch = options.fetch ?? globalThis.fetch;
+  }
+
+  stream(messages: readonly ChatMessage[], options: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
+    return createModelStream(options.signal, (signal) => this.#request(messages, { ...options, signal }));
+  }
+
+  async warm(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    const connection = new AbortController();
+    const abort = (): void => connection.abort();
+    const clock = setTimeout(abort, this.#timeOuts.connectMs);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      // Any answer does, a 404 too: the connection stays in fetch's pool. Not HEAD, after which undici closes it
+      // (nodejs/undici#258), and the body is read, or it would count as cut.
+      const response = await this.#fetch(this.#options.baseUrl, { method: 'OPTIONS', redirect: 'manual', signal: connection.signal });
+      if (response.body !== null) await readText(response.body.getReader(), this.#asked);
+    } catch {
+      // Nothing is lost but time: the first request opens its own connection, and tells what is wrong with it.
+    } finally {
+      clearTimeout(clock);
+      signal.removeEventListener('abort', abort);
+      connection.abort(); // ends a body that went on beyond its bound; a connection already given back is not touched
+    }
+  }
+
+  problems(): readonly string[] {
+    return this.#refusal === undefined ? [] : [this.#refusal];
+  }
+
+  /** A refused key does not make it unusable: it is asked again, or a server without traffic would never learn that it works. */
+  isUsable(): boolean {
+    return true;
+  }
+
+  async *#request(messages: readonly ChatMessage[], { tools = [], signal }: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
+    const connection = new AbortController();
+    const abort = (): void => connection.abort(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    const clock = new RequestClock(this.name, this.#timeOuts, (error) => connection.abort(error));
+    const reply = new ReplyAssembler(this.#asked, (callId, extraContent) => this.#signatures.remember(callId, extraContent));
+    let leftOver: Bytes | undefined;
+    try {
+      const { provider, model, baseUrl } = this.#options;
+      const body = createRequestBody({ provider, model, messages, tools, signatures: this.#signatures });
+      const sentAt = performance.now();
+      clock.start('connect');
+      const url = `${baseUrl}/chat/completions`;
+      const reader = await openEventStream({ fetch: this.#fetch, url, body, asked: this.#asked, signal: connection.signal });
+      this.#refusal = undefined;
+      const firstDeltaAt = yield* this.#readReply(reader, reply, clock);
+      if (reply.isDone) leftOver = reader;
+      yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs: firstDeltaAt - sentAt };
+    } catch (error) {
+      this.#noteRefusal(error);
+      throw clock.expired ?? error;
+    } finally {
+      clock.close();
+      signal.removeEventListener('abort', abort);
+      if (leftOver === undefined) connection.abort();
+      else void drain(leftOver, connection, this.#timeOuts.trailerMs);
+    }
+  }
+
+  /** Yields the reply's deltas and returns when the first useful one came. */
+  async *#readReply(reader: Bytes, reply: ReplyAssembler, clock: RequestClock): AsyncGenerator<ModelDelta, number, undefined> {
+    const decoder = new SseDecoder({ maxEventLength: MAX_EVENT_LENGTH });
+    let firstDeltaAt: number | undefined;
+    clock.start('firstDelta');
+    while (!reply.isDone) {
+      const bytes = await this.#nextBytes(reader, reply);
+      if (bytes === undefined) break;
+      const events = this.#decode(decoder, bytes);
+      // Comments keep a connection alive, they do not prove that the model is.
+      if (events.length === 0) continue;
+      for (const { data } of events) {
+        const deltas = reply.push(data);
+        if (!reply.isUseful) continue;
+        firstDeltaAt ??= performance.now();
+        clock.stop();
+        yield* deltas;
+      }
+      if (reply.isUseful) clock.start(reply.isFinished ? 'trailer' : 'idle');
+    }
+    if (!reply.isFinished || firstDeltaAt === undefined) throw dropped(this.#asked);
+    return firstDeltaAt;
+  }
+
+  /** Once the model has finished, a late trailer or a broken connection takes nothing away from the reply. */
+  async #nextBytes(reader: Bytes, reply: ReplyAssembler): Promise<Uint8Array | undefined> {
+    try {
+      return await readBytes(reader, this.#asked);
+    } catch (error) {
+      if (reply.isFinished) return undefined;
+      throw error;
+    }
+  }
+
+  #decode(decoder: SseDecoder, bytes: Uint8Array): DecodedEvent[] {
+    try {
+      return decoder.push(bytes);
+    } catch (cause) {
+      throw new ModelError('reply_too_large', `${this.name} sent an event of more than ${MAX_EVENT_LENGTH} characters`, { cause });
+    }
+  }
+
+  #noteRefusal(error: unknown): void {
+    if (!(error instanceof ModelError) || error.code !== 'key_refused') return;
+    if (this.#refusal === undefined) this.#options.onProblem?.(error.message);
+    this.#refusal = error.message;
+  }
+}

@@ -1,0 +1,145 @@
+// The vendors that speak the Chat Completions wire: one row each. What one of them does differently is a column here.
+
+import { createHash } from 'node:crypto';
+
+import { ModelError } from './model.ts';
+
+/** The process's environment, or a part of it. An empty variable counts as not set. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Provider {
+  /** Undefined where `<PROVIDER>_BASE_URL` must be set. */
+  readonly baseUrl: string | undefined;
+  /** The variables that may hold the key, the first one set wins. */
+  readonly keyNames: readonly string[];
+  /** False for servers of one's own: they get a key only when one is set. */
+  readonly isKeyRequired: boolean;
+  /** Small and fast, used when `DEFAULT_MODEL` names none. */
+  readonly defaultModel?: string;
+  /** False where `stream_options` is refused; such a vendor tells the usage unasked. Default true. */
+  readonly takesStreamOptions?: boolean;
+  /** The `reasoning_effort` that lets a model speak soonest; undefined sends none. */
+  readonly reasoningEffort?: (model: string) => string | undefined;
+  /** The form tool call ids must have where ids of other vendors are refused. */
+  readonly toolCallId?: (id: string) => string;
+  /** Whether a tool call must be sent back with the `extra_content` it came with. */
+  readonly signsToolCalls?: (model: string) => boolean;
+}
+
+/**
+ * Values by version, each checked by a refusal of the vendor's:
+ * - gpt-5, -mini and -nano: `minimal`, they know no `none`.
+ * - gpt-5.1 and later: `none`. `minimal` is a 400 (openai/openai-agents-python#2089), and from gpt-5.4 on tools are a 400
+ *   with any other effort (openai/openai-openapi#541), from gpt-5.6 on even with none sent (BerriAI/litellm#34569).
+ * - pro, chat and codex variants take one or two values of their own (anomalyco/opencode#26268): their default stays.
+ */
+function openaiEffort(model: string): string | undefined {
+  if (/-(?:pro|chat|codex)\b/.test(model)) return undefined;
+  if (/^gpt-5(?:-|$)/.test(model)) return 'minimal';
+  return /^gpt-(?:5\.|[6-9])/.test(model) ? 'none' : undefined;
+}
+
+/**
+ * 2.5 Flash can be told not to think. Later Flash-Lite models think least by default; their bigger sisters refuse `minimal` on
+ * this wire or altogether (discuss.ai.google.dev/t/117875, BerriAI/litellm-docs#1505), so `low` is the floor they share.
+ */
+function googleEffort(model: string): string | undefined {
+  if (/^gemini-2\.5-flash/.test(model)) return 'none';
+  if (model.includes('flash-lite')) return undefined;
+  return /^gemini-(?:2\.5|[3-9])/.test(model) ? 'low' : undefined;
+}
+
+/** Mistral refuses ids other than nine letters and digits, so an id made by another model of the list must be turned into one. */
+function mistralToolCallId(id: string): string {
+  return /^[a-zA-Z0-9]{9}$/.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, 9);
+}
+
+export const PROVIDERS: Readonly<Record<string, Provider>> = {
+  openai: {
+    baseUrl: 'https://api.openai.com/v1',
+    keyNames: ['OPENAI_API_KEY'],
+    isKeyRequired: true,
+    defaultModel: 'gpt-5-nano',
+    reasoningEffort: openaiEffort,
+  },
+  google: {
+    // https://ai.google.dev/gemini-api/docs/openai
+    baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
+    keyNames: ['GOOGLE_GENERATIVEAI_API_KEY', 'GOOGLE_GENERATIVE_AI_API_KEY', 'GEMINI_API_KEY'],
+    isKeyRequired: true,
+    // Google's successor of gemini-2.5-flash, which ends on 2026-12-01 (https://ai.google.dev/gemini-api/docs/deprecations).
+    defaultModel: 'gemini-3.5-flash-lite',
+    reasoningEffort: googleEffort,
+    signsToolCalls: (model) => !/^gemini-[12]\b/.test(model),
+  },
+  anthropic: {
+    // https://platform.claude.com/docs/en/cli-sdks-libraries/libraries/openai-sdk
+    baseUrl: 'https://api.anthropic.com/v1',
+    keyNames: ['ANTHROPIC_API_KEY'],
+    isKeyRequired: true,
+    defaultModel: 'claude-haiku-4-5',
+  },
+  groq: { baseUrl: 'https://api.groq.com/openai/v1', keyNames: ['GROQ_API_KEY'], isKeyRequired: true },
+  mistral: {
+    baseUrl: 'https://api.mistral.ai/v1',
+    keyNames: ['MISTRAL_API_KEY'],
+    isKeyRequired: true,
+    takesStreamOptions: false, // 422 extra_forbidden (openai/openai-agents-python#442)
+    toolCallId: mistralToolCallId,
+  },
+  openrouter: { baseUrl: 'https://openrouter.ai/api/v1', keyNames: ['OPENROUTER_API_KEY'], isKeyRequired: true },
+  xai: { baseUrl: 'https://api.x.ai/v1', keyNames: ['XAI_API_KEY'], isKeyRequired: true },
+  deepseek: { baseUrl: 'https://api.deepseek.com/v1', keyNames: ['DEEPSEEK_API_KEY'], isKeyRequired: true },
+  together: { baseUrl: 'https://api.together.xyz/v1', keyNames: ['TOGETHER_API_KEY'], isKeyRequired: true },
+  ollama: { baseUrl: 'http://localhost:11434/v1', keyNames: ['OLLAMA_API_KEY'], isKeyRequired: false },
+  lmstudio: { baseUrl: 'http://localhost:1234/v1', keyNames: ['LMSTUDIO_API_KEY'], isKeyRequired: false },
+  // vLLM's default is port 8000, which is ours: a default here would make the server call itself.
+  vllm: { baseUrl: undefined, keyNames: ['VLLM_API_KEY'], isKeyRequired: false },
+  llamacpp: { baseUrl: 'http://localhost:8080/v1', keyNames: ['LLAMACPP_API_KEY', 'LLAMA_API_KEY'], isKeyRequired: false },
+};
+
+/** Which provider decides when no model is named, in this order. */
+const DEFAULT_ORDER = ['openai', 'google', 'anthropic'];
+
+export interface ModelName {
+  readonly providerName: string;
+  readonly provider: Provider;
+  /** The vendor's own name; may hold colons and slashes (`llama3.2:3b`). */
+  readonly model: string;
+}
+
+/** Reads `provider:model`. Throws a `ModelError` with code `bad_model_name` that lists the known providers. */
+export function parseModelName(name: string): ModelName {
+  const colon = name.indexOf(':');
+  const providerName = name.slice(0, Math.max(colon, 0)).trim();
+  const model = name.slice(colon + 1).trim();
+  const provider = Object.hasOwn(PROVIDERS, providerName) ? PROVIDERS[providerName] : undefined;
+  if (provider === undefined || model === '') {
+    const known = Object.keys(PROVIDERS).join(', ');
+    throw new ModelError('bad_model_name', `a model is named provider:model with a provider of ${known}; got ${JSON.stringify(name)}`);
+  }
+  return { providerName, provider, model };
+}
+
+/** The small fast model of the first of OpenAI, Google and Anthropic that has a key, or undefined. */
+export function defaultModelName(environment: Environment): string | undefined {
+  for (const providerName of DEFAULT_ORDER) {
+    const provider = PROVIDERS[providerName];
+    if (provider?.defaultModel !== undefined && findKey(provider, environment) !== undefined) return `${providerName}:${provider.defaultModel}`;
+  }
+  return undefined;
+}
+
+/** The first key set for a provider, with the variable it came from. */
+export function findKey(provider: Provider, environment: Environment): { readonly keyName: string; readonly key: string } | undefined {
+  for (const keyName of provider.keyNames) {
+    const key = environment[keyName]?.trim() ?? '';
+    if (key !== '') return { keyName, key };
+  }
+  return undefined;
+}
+
+/** The variable that overrides a provider's base URL: `openai` → `OPENAI_BASE_URL`. */
+export function baseUrlName(providerName: string): string {
+  return `${providerName.toUpperCase()}_BASE_URL`;
+}

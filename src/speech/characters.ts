@@ -1,0 +1,42 @@
+// What kind of character this is, asked of one code point; '' is the edge of the text and counts as blank.
+
+export function isSpace(c: string): boolean {
+  return c === ' ' || c === '\n' || (c > '\x7f' && SPACE.test(c));
+}
+
+export function isBlank(c: string): boolean {
+  return c === '' || isSpace(c);
+}
+
+/** Punctuation in the sense of CommonMark 0.31, which counts symbols too. */
+export function isPunctuation(c: string): boolean {
+  if (c === '' || c <= ' ') return false;
+  return c < '\x7f' ? !isAsciiWord(c) : PUNCTUATION.test(c);
+}
+
+/** A letter, digit, or combining mark of any script. */
+export function isWord(c: string): boolean {
+  return !isBlank(c) && !isPunctuation(c);
+}
+
+export function isDigit(c: string): boolean {
+  return c >= '0' && c <= '9';
+}
+
+export function isAsciiWord(c: string): boolean {
+  return isDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/** East and South-East Asian scripts and their punctuation: text in them runs on without spaces. */
+export function isUnspaced(c: string): boolean {
+  const code = c.codePointAt(0) ?? 0;
+  return (
+    code >= 0x2e80 ||
+    (code >= 0x0e00 && code <= 0x0eff) || // Thai, Lao
+    (code >= 0x1000 && code <= 0x109f) || // Myanmar
+    (code >= 0x1780 && code <= 0x17ff) // Khmer
+  );
+}
+
+const SPACE = /^[^\S\ufeff]$/u;
+const PUNCTUATION = /^[\p{P}\p{S}]$/u;

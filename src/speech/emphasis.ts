@@ -1,0 +1,92 @@
+import { isAsciiWord, isBlank, isDigit, isPunctuation, isWord } from './characters.ts';
+
+/**
+ * Tells runs of `*`, `_` and `~` that mark emphasis from those that are meant: `2*3`, `snake_case`, `~5`.
+ *
+ * CommonMark's flanking rules (https://spec.commonmark.org/0.31.2/#left-flanking-delimiter-run), read forwards only:
+ * a mark in an opening position goes at once, whether its partner comes or not.
+ */
+export class Emphasis {
+  #isStarOpen = false;
+  #isDoubleStarOpen = false;
+  #isUnderscoreOpen = false;
+
+  /** True while a `*` would be expected to close something. */
+  get hasOpenStar(): boolean {
+    return this.#isStarOpen || this.#isDoubleStarOpen;
+  }
+
+  /** A new paragraph or list item. */
+  reset(): void {
+    this.#isStarOpen = false;
+    this.#isDoubleStarOpen = false;
+    this.#isUnderscoreOpen = false;
+  }
+
+  /** What is spoken of a run of `length` marks between two characters: all of it, or ''. */
+  read(mark: string, length: number, before: string, after: string): string {
+    if (mark === '*') return this.#stars(length, before, after);
+    if (mark === '_') return this.#underscores(length, before, after);
+    if (length === 1) return '~';
+    return length === 2 && isBlank(before) && isBlank(after) ? '~~' : '';
+  }
+
+  #stars(length: number, before: string, after: string): string {
+    if (after === EMOJI_STYLE) return '*'; // the keycap *️⃣
+    if (length > 3) return '';
+    if (length === 3) {
+      const isClosing = this.hasOpenStar && !isBlank(before);
+      this.#isStarOpen = this.#isDoubleStarOpen = !isClosing && canOpen(before, after);
+      return '';
+    }
+    // Digits first, even within emphasis: a star too many is ugly, a product that becomes a number is wrong.
+    if (isDigit(before) && isDigit(after)) return '*'.repeat(length);
+    return length === 1 ? this.#star(before, after) : this.#doubleStar(before, after);
+  }
+
+  #star(before: string, after: string): string {
+    if (this.#isStarOpen && !isBlank(before)) {
+      this.#isStarOpen = false;
+      return '';
+    }
+    const isOperator = (isAsciiWord(before) || before === ')') && (isAsciiWord(after) || after === '(');
+    if (isOperator || !canOpen(before, after)) return '*';
+    this.#isStarOpen = true;
+    return '';
+  }
+
+  #doubleStar(before: string, after: string): string {
+    // Not CommonMark's rule: models close after punctuation in scripts without spaces, as in "**注意：**请".
+    if (this.#isDoubleStarOpen && !(isBlank(before) && !isBlank(after))) {
+      this.#isDoubleStarOpen = false;
+      return '';
+    }
+    if (isBlank(before) && isBlank(after)) return '**';
+    const isPower = isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
+    if (isPower) return '**';
+    this.#isDoubleStarOpen ||= canOpen(before, after);
+    return '';
+  }
+
+  #underscores(length: number, before: string, after: string): string {
+    if (length > 3) return '';
+    if (isWord(before) && isWord(after)) return '_'.repeat(length);
+    if (before === after && isPunctuation(before)) return '_'.repeat(length); // ^_^
+    if (this.#isUnderscoreOpen && !isBlank(before)) {
+      this.#isUnderscoreOpen = false;
+      return '';
+    }
+    if (!isBlank(after) && !isWord(before)) {
+      this.#isUnderscoreOpen = true;
+      return '';
+    }
+    return length === 3 ? '' : '_'.repeat(length);
+  }
+}
+
+/** Left-flanking, in CommonMark's words. */
+function canOpen(before: string, after: string): boolean {
+  return !isBlank(after) && (!isPunctuation(after) || isBlank(before) || isPunctuation(before));
+}
+
+const EMOJI_STYLE = '\ufe0f';

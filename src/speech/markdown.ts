@@ -1,0 +1,154 @@
+// Markdown read forwards, one code point at a time, so that how the text was cut cannot matter. It is CommonMark
+// (https://spec.commonmark.org/0.31.2/) and GFM's tables as far as that is possible without looking ahead.
+
+import { isSpace } from './characters.ts';
+import { FenceReader } from './fences.ts';
+import { Inline } from './inline.ts';
+import { LineMarkReader } from './line-marks.ts';
+import type { Tidy } from './tidy.ts';
+
+/** Takes Markdown and hands to a `Tidy` what of it can be spoken: the blocks here, the text of their lines in `Inline`. */
+export class Markdown {
+  readonly #tidy: Tidy;
+  readonly #inline: Inline;
+  readonly #lineMarks = new LineMarkReader();
+  readonly #fences = new FenceReader();
+  #state: 'line start' | 'line mark' | 'line' | 'fence' = 'line start';
+  /** Set by `--- | ---` until an empty line: rows need no `|` in front then. */
+  #isTable = false;
+  #fenceLength = 0;
+
+  constructor(tidy: Tidy) {
+    this.#tidy = tidy;
+    this.#inline = new Inline(tidy, {
+      push: (c) => this.push(c),
+      endLine: () => this.#endLine(),
+      openFence: (length) => this.#openFence('`', length, true),
+    });
+  }
+
+  /** True while text without marks, URLs, emoji and line breaks passes unchanged. */
+  get isPlain(): boolean {
+    return this.#state === 'line' && this.#inline.isPlain && this.#tidy.isIdle;
+  }
+
+  /** Such text, while `isPlain`. */
+  pass(text: string): void {
+    this.#inline.pass(text);
+  }
+
+  /** The next code point, '' at the end. */
+  push(c: string): void {
+    if (this.#state === 'line') this.#inline.push(c);
+    else if (this.#state === 'line start') this.#readLineStart(c);
+    else {
+      const again = this.#state === 'fence' ? this.#readFence(c) : this.#readLineMark(c);
+      for (const next of again) this.push(next);
+    }
+  }
+
+  /** The end of the text. */
+  end(): void {
+    while (this.#state === 'fence' || this.#state === 'line mark' || this.#inline.isOpen) this.push('');
+    this.#tidy.end();
+    this.#fences.reset();
+    this.#endParagraph();
+    this.#endLine();
+  }
+
+  #readLineStart(c: string): void {
+    if (isSpace(c)) {
+      this.#tidy.space(c);
+      if (c !== '\n') return;
+      this.#endParagraph();
+      this.#endLine();
+    } else if (BULLETS.includes(c)) this.#leaveOutMark();
+    else if (LineMarkReader.begins(c)) {
+      this.#lineMarks.start(c);
+      this.#state = 'line mark';
+    } else {
+      this.#state = 'line';
+      this.#inline.push(c);
+    }
+  }
+
+  /** Returns what is to be read as text. */
+  #readLineMark(c: string): string {
+    const mark = this.#lineMarks.read(c);
+    if (mark === undefined) return '';
+    this.#state = 'line';
+    switch (mark.kind) {
+      case 'text':
+        if (mark.again.startsWith('|')) this.#inline.hasCells = true;
+        break;
+      case 'fence':
+        this.#openFence(this.#lineMarks.first, mark.length, false);
+        break;
+      case 'quote':
+        this.#tidy.leaveOut();
+        this.#state = 'line start';
+        break;
+      case 'bullet':
+        this.#leaveOutMark();
+        this.#state = 'line start';
+        break;
+      case 'table':
+      case 'rule':
+        this.#leaveOutMark();
+        if (mark.kind === 'table') this.#isTable = true;
+        return this.#leaveOutLineBreak(mark.again);
+      case 'heading':
+        this.#inline.isHeading = true;
+        this.#leaveOutMark();
+        break;
+      case 'task':
+        this.#leaveOutMark();
+    }
+    return mark.again;
+  }
+
+  #openFence(mark: string, length: number, isInLine: boolean): void {
+    this.#fences.start(mark, length, isInLine);
+    this.#fenceLength = length;
+    this.#state = 'fence';
+  }
+
+  /** Returns what is to be read as text. */
+  #readFence(c: string): string {
+    const end = this.#fences.read(c);
+    if (end === undefined) return '';
+    this.#state = 'line';
+    if (end.kind === 'inline') {
+      this.#inline.openCode(this.#fenceLength);
+      return end.again;
+    }
+    this.#tidy.leaveOut();
+    return this.#leaveOutLineBreak(end.again);
+  }
+
+  #leaveOutMark(): void {
+    this.#tidy.leaveOut();
+    this.#inline.endParagraph();
+  }
+
+  /** A line of which nothing is left: its line break would make an empty line, and a longer pause. */
+  #leaveOutLineBreak(again: string): string {
+    if (again !== '\n') return again;
+    this.#endLine();
+    return '';
+  }
+
+  #endLine(): void {
+    this.#state = 'line start';
+    this.#inline.isHeading = false;
+    this.#inline.hasCells = this.#isTable;
+    this.#inline.endLine();
+  }
+
+  #endParagraph(): void {
+    this.#isTable = false;
+    this.#inline.endParagraph();
+  }
+}
+
+const BULLETS = '•◦‣▪●○·';

@@ -1,0 +1,119 @@
+import { isAsciiWord, isBlank } from './characters.ts';
+
+/**
+ * What a `<` began: a tag that ends a line (`<br>`) or none, a comment, an autolink (its `>` is still to come), or mere
+ * text. `again` is to be read as text.
+ */
+export interface Angle {
+  readonly kind: 'break' | 'tag' | 'comment' | 'autolink' | 'text';
+  readonly again: string;
+}
+
+/**
+ * Tells HTML tags and autolinks from `5 < 6`, `a<b`, `<3` and `List<String>`: only tags of HTML that models emit count.
+ * All others, SSML among them, are text.
+ */
+export class TagReader {
+  #stage: 'name' | 'attribute' | 'value' | 'comment' = 'name';
+  /** The text from behind the `<`, for as long as it may turn out to be no tag. */
+  #held = '';
+  #name = '';
+  #attribute = '';
+  #quote = '';
+  /** Set after each `-` and line break of a comment, which ends at `-->` or at an empty line. */
+  #run = '';
+
+  start(): void {
+    this.#stage = 'name';
+    this.#held = '';
+    this.#name = '';
+    this.#attribute = '';
+    this.#quote = '';
+    this.#run = '';
+  }
+
+  /** Takes the next character, '' at the end. Undefined to get more. */
+  read(c: string): Angle | undefined {
+    if (this.#stage === 'name') return this.#readName(c);
+    if (this.#stage === 'attribute') return this.#readAttribute(c);
+    if (this.#stage === 'value') return this.#readValue(c);
+    return this.#readComment(c);
+  }
+
+  #readName(c: string): Angle | undefined {
+    const held = this.#held;
+    if (held === '' ? /^[a-z/!]$/i.test(c) : held.startsWith('!') ? c === '-' : isNameCharacter(c)) {
+      if (held.length === MAX_NAME) return this.#text(c);
+      this.#held += c;
+      if (this.#held === '!--') this.#stage = 'comment';
+      return undefined;
+    }
+    const name = held.toLowerCase();
+    if (c === ':' && (name === 'http' || name === 'https')) return { kind: 'autolink', again: held + c };
+    if (c === ':' && name === 'mailto') return { kind: 'autolink', again: '' };
+    if (c === '@' && isAsciiWord(held.charAt(0))) return { kind: 'autolink', again: held + c };
+    this.#name = name.replace('/', '');
+    if (!TAGS.has(this.#name)) return this.#text(c);
+    if (c === '>') return this.#tag('');
+    if (c !== '/' && c !== ' ') return this.#text(c);
+    this.#held += c;
+    this.#stage = 'attribute';
+    return undefined;
+  }
+
+  #readAttribute(c: string): Angle | undefined {
+    if (c === '>') return this.#tag('');
+    if (c === '=' && this.#attribute !== '') {
+      this.#stage = 'value';
+      return undefined;
+    }
+    const isAttribute = isAsciiWord(c) || c === '-';
+    if ((!isAttribute && (this.#attribute !== '' || (c !== ' ' && c !== '/'))) || this.#held.length > MAX_HELD) {
+      return this.#text(c);
+    }
+    if (isAttribute) this.#attribute += c;
+    this.#held += c;
+    return undefined;
+  }
+
+  #readValue(c: string): Angle | undefined {
+    if (c === '\n' || c === '') return this.#tag(c); // never closed: the line is lost, the next one is not
+    if (this.#quote !== '') {
+      if (c === this.#quote) this.#quote = '';
+    } else if (c === '>') return this.#tag('');
+    else if (c === '"' || c === "'") this.#quote = c;
+    return undefined;
+  }
+
+  #readComment(c: string): Angle | undefined {
+    if (c === '' || (c === '\n' && this.#run === '\n') || (c === '>' && this.#run === '--')) {
+      return { kind: 'comment', again: c === '>' ? '' : c };
+    }
+    if (c === '-') this.#run = this.#run.startsWith('-') ? '--' : '-';
+    else this.#run = c === '\n' ? c : '';
+    return undefined;
+  }
+
+  #tag(again: string): Angle {
+    return { kind: BREAKING.test(this.#name) ? 'break' : 'tag', again };
+  }
+
+  #text(c: string): Angle {
+    return { kind: 'text', again: this.#held + c };
+  }
+}
+
+function isNameCharacter(c: string): boolean {
+  return isAsciiWord(c) || (!isBlank(c) && '.-+_'.includes(c));
+}
+
+const TAGS = new Set(
+  (
+    'a abbr b big blockquote br caption center cite code dd del details div dl dt em figcaption figure font h1 h2 h3 h4 ' +
+    'h5 h6 hr i img ins kbd li mark ol p pre q s samp section small span strike strong sub summary sup table tbody td ' +
+    'tfoot th thead tr tt u ul var'
+  ).split(' '),
+);
+const BREAKING = /^(?:blockquote|br|caption|dd|details|div|dl|dt|figcaption|figure|h[1-6r]|li|ol|p|pre|section|summary|t[dhr]|table|ul)$/;
+const MAX_NAME = 24;
+const MAX_HELD = 48;

@@ -1,0 +1,206 @@
+import { isSpace, isUnspaced, isWord } from './characters.ts';
+import { isEmoji, isPicture, isTextPicture } from './emoji.ts';
+
+/**
+ * The last step to speakable text: takes code points one by one, leaves emoji out, and closes the gap where something
+ * was left out, so that neither a double space nor a space before punctuation remains. White space waits for what
+ * follows it; all else goes straight to the output.
+ */
+export class Tidy {
+  #output = '';
+  /** White space that waits for the next visible character. */
+  #gap = '';
+  /** Set from the moment something is left out until the next visible character: the four below describe the gap. */
+  #isTorn = false;
+  #lines = 0;
+  #space = '';
+  #hasSpaceAfter = false;
+  #isCell = false;
+  /** A text picture, such as ℹ: U+FE0F may follow and make an emoji of it. */
+  #held = '';
+  /** Where in an emoji we are: ZWJ joins pictures, and is left alone within the words of Indic and Persian text. */
+  #emoji: 'none' | 'picture' | 'joined' = 'none';
+  #last = '';
+  #hasLineText = false;
+
+  /** True while text without emoji can be passed as a whole. */
+  get isIdle(): boolean {
+    return !this.#isTorn && this.#held === '';
+  }
+
+  /** True while no white space waits. */
+  get isTight(): boolean {
+    return this.#gap === '';
+  }
+
+  /** A visible character. */
+  put(c: string): void {
+    if (c > '\u00a9' || this.#emoji !== 'none' || this.#held !== '') {
+      if (c === EMOJI_STYLE && this.#held !== '') {
+        this.#held = '';
+        this.#leaveOutEmoji();
+        return;
+      }
+      if (c === EMOJI_STYLE || c === TEXT_STYLE || c === KEYCAP) return;
+      this.#settleHeld();
+      if (c === JOINER && this.#emoji !== 'none') {
+        this.#emoji = 'joined';
+        return;
+      }
+      if (isEmoji(c) || (this.#emoji === 'joined' && isPicture(c))) {
+        this.#leaveOutEmoji();
+        return;
+      }
+      this.#emoji = 'none';
+      if (isTextPicture(c)) {
+        this.#held = c;
+        return;
+      }
+    }
+    this.#say(c);
+  }
+
+  /** A white space character. */
+  space(c: string): void {
+    this.#settleHeld();
+    this.#emoji = 'none';
+    if (c === '\n') this.#hasLineText = false;
+    if (!this.#isTorn) {
+      if (this.#gap.length === MAX_GAP) {
+        this.#output += this.#gap;
+        this.#gap = '';
+      }
+      this.#gap += c;
+    } else if (c === '\n') {
+      this.#lines++;
+      this.#isCell = false;
+    } else {
+      this.#hasSpaceAfter = true;
+      this.#space ||= c;
+    }
+  }
+
+  /** Visible text, as if put and spaced one by one: to be called when `isIdle`, and free of emoji and line breaks. */
+  pass(text: string): void {
+    const end = text.endsWith(' ') ? text.length - 1 : text.length;
+    this.#output += this.#gap + text.slice(0, end);
+    this.#gap = text.slice(end);
+    this.#last = text.charAt(end - 1);
+    this.#hasLineText = true;
+  }
+
+  /** Something stood here that is not spoken. */
+  leaveOut(): void {
+    this.#settleHeld();
+    this.#tear();
+  }
+
+  /** A line ends here if it did not end by itself. */
+  breakLine(): void {
+    this.leaveOut();
+    this.#hasLineText = false;
+    this.#isCell = false;
+    this.#lines ||= 1;
+  }
+
+  /** A cell of a table ends here: a comma, unless nothing precedes it or follows it in its line. */
+  endCell(): void {
+    this.leaveOut();
+    this.#isCell ||= this.#hasLineText;
+  }
+
+  /** What can be spoken by now. */
+  take(): string {
+    const output = this.#output;
+    this.#output = '';
+    return output;
+  }
+
+  /** The end of the text: settles what waits, and starts anew. */
+  end(): void {
+    this.#settleHeld();
+    if (!this.#isTorn) this.#output += this.#gap;
+    else if (this.#last !== '') this.#output += '\n'.repeat(Math.min(this.#lines, MAX_LINES));
+    this.#resetTear();
+    this.#gap = '';
+    this.#emoji = 'none';
+    this.#last = '';
+    this.#hasLineText = false;
+  }
+
+  #settleHeld(): void {
+    if (this.#held === '') return;
+    const held = this.#held;
+    this.#held = '';
+    this.#say(held);
+  }
+
+  #leaveOutEmoji(): void {
+    this.#tear();
+    this.#emoji = 'picture';
+  }
+
+  #tear(): void {
+    if (!this.#isTorn) {
+      this.#isTorn = true;
+      for (const c of this.#gap) {
+        if (c === '\n') this.#lines++;
+        else this.#space ||= c;
+      }
+      this.#gap = '';
+    }
+    this.#hasSpaceAfter = false;
+  }
+
+  #say(c: string): void {
+    if (this.#isTorn) this.#mend(c);
+    else if (this.#gap !== '') {
+      this.#output += this.#gap;
+      this.#gap = '';
+    }
+    this.#output += c;
+    this.#last = c;
+    this.#hasLineText = true;
+  }
+
+  #mend(next: string): void {
+    const last = this.#last;
+    if (last === '') {
+      // Nothing was said yet, so nothing needs to be kept apart.
+    } else if (this.#lines > 0) this.#output += '\n'.repeat(Math.min(this.#lines, MAX_LINES));
+    else if (this.#isCell) this.#output += PAUSES.includes(last) ? ' ' : ', ';
+    else if (OPENING.includes(last)) {
+      // "(🎉 party)": its space belonged to the emoji.
+    } else if (this.#space !== '') {
+      if (this.#hasSpaceAfter || !CLOSING.includes(next)) this.#output += this.#space;
+    } else if (runsTogether(last, next)) this.#output += ' ';
+    this.#resetTear();
+  }
+
+  #resetTear(): void {
+    this.#isTorn = false;
+    this.#lines = 0;
+    this.#space = '';
+    this.#hasSpaceAfter = false;
+    this.#isCell = false;
+  }
+}
+
+/** "Done!🎉Next" would be read as one word without its emoji; Chinese and Thai need no space. */
+function runsTogether(last: string, next: string): boolean {
+  if (isUnspaced(last) || isUnspaced(next) || isSpace(next)) return false;
+  return isWord(next) && (isWord(last) || PAUSES.includes(last));
+}
+
+const JOINER = '\u200d';
+const TEXT_STYLE = '\ufe0e';
+const EMOJI_STYLE = '\ufe0f';
+const KEYCAP = '\u20e3'; // 1️⃣ is "1", U+FE0F, U+20E3: the digit is spoken
+/** Heard as a pause already. */
+const PAUSES = '.,;:!?…。，！？；：';
+const OPENING = '([{“‘«¿¡（「『';
+const CLOSING = '.,;:!?)]}…%”’»。，、；：！？）」』،؛؟।';
+/** White space beyond it is passed on: nobody hears it, and memory is bounded. */
+const MAX_GAP = 64;
+/** Line breaks around a block that is left out: one empty line, however many there were. */
+const MAX_LINES = 2;

@@ -1,0 +1,116 @@
+import { isAsciiWord, isBlank, isDigit, isUnspaced } from './characters.ts';
+
+/**
+ * Reads a word that may be a URL, and says its host without `www.` as soon as that is complete. Port, path, query and
+ * fragment are swallowed without being kept. It ends where GFM has it end: punctuation at its end is text, and so is a
+ * `)` that it did not open (https://github.github.com/gfm/#extended-autolink-path-validation).
+ */
+export class UrlReader {
+  readonly #say: (text: string) => void;
+  #stage: 'prefix' | 'host' | 'port' | 'path' = 'prefix';
+  #prefix = '';
+  #host = '';
+  /** Punctuation that is part of the URL only if more of it follows. */
+  #trail = '';
+  #stops = '';
+  #openParentheses = 0;
+
+  constructor(say: (text: string) => void) {
+    this.#say = say;
+  }
+
+  /** `stops` are characters that end the URL here although they could be part of one elsewhere. */
+  start(first: string, stops: string): void {
+    this.#stage = 'prefix';
+    this.#prefix = first;
+    this.#host = '';
+    this.#trail = '';
+    this.#stops = stops;
+    this.#openParentheses = 0;
+  }
+
+  /** Takes the next character, '' at the end. Undefined to get more, otherwise what is to be read as text. */
+  read(c: string): string | undefined {
+    if (this.#stage === 'prefix') return this.#readPrefix(c);
+    if (this.#stage === 'host') return this.#readHost(c);
+    if (this.#stage === 'port') return this.#readPort(c);
+    return this.#readPath(c);
+  }
+
+  #readPrefix(c: string): string | undefined {
+    const prefix = (this.#prefix + c).toLowerCase();
+    if (c === '' || !PREFIXES.some((known) => known.startsWith(prefix))) {
+      this.#say(this.#prefix);
+      return c;
+    }
+    this.#prefix += c;
+    if (PREFIXES.includes(prefix)) this.#stage = 'host';
+    return undefined;
+  }
+
+  #readHost(c: string): string | undefined {
+    if (this.#isHost(c) && this.#host.length < MAX_HOST) {
+      this.#host += c;
+      return undefined;
+    }
+    if (c === '@') {
+      this.#host = ''; // it was a user name
+      return undefined;
+    }
+    const trail = /[.-]*$/.exec(this.#host)?.[0] ?? '';
+    const host = this.#host.slice(0, this.#host.length - trail.length).replace(/^www\.(?=.*\.)/i, '');
+    if (host === '') {
+      this.#say(this.#prefix);
+      return trail + c;
+    }
+    this.#say(host);
+    if (c === ':' && trail === '') this.#stage = 'port';
+    else if (c === '/' || c === '?' || c === '#') {
+      // "Is it example.com?" with a scheme before it: a question mark at the end is the sentence's.
+      this.#stage = 'path';
+      this.#trail = c === '?' ? '?' : '';
+    } else return trail + c;
+    return undefined;
+  }
+
+  #isHost(c: string): boolean {
+    if (c <= '\x7f') return isAsciiWord(c) || c === '.' || c === '-';
+    if (!LETTER.test(c)) return false;
+    // A Chinese domain, or Chinese text right after a Latin one: the first character tells.
+    return !isUnspaced(c) || this.#host === '' || isUnspaced(this.#host);
+  }
+
+  #readPort(c: string): string | undefined {
+    if (isDigit(c)) {
+      this.#trail = '0'; // stands for the digits: the colon was not the sentence's
+      return undefined;
+    }
+    if (this.#trail === '') return `:${c}`;
+    this.#trail = '';
+    if (c !== '/' && c !== '?' && c !== '#') return c;
+    this.#stage = 'path';
+    return undefined;
+  }
+
+  #readPath(c: string): string | undefined {
+    if (isBlank(c) || '<>"`'.includes(c) || this.#stops.includes(c) || isForeign(c)) return this.#trail + c;
+    if (c === '(') this.#openParentheses++;
+    const closes = c === ')' && this.#openParentheses > 0;
+    if (closes) this.#openParentheses--;
+    if (TRAILING.includes(c) && !closes) {
+      if (this.#trail.length < MAX_TRAIL) this.#trail += c;
+    } else this.#trail = '';
+    return undefined;
+  }
+}
+
+/** Characters that people write right behind a URL, and that a URL would escape. */
+function isForeign(c: string): boolean {
+  return c > '\x7f' && (isUnspaced(c) || (c >= '\u2000' && c <= '\u206f'));
+}
+
+const PREFIXES = ['https://', 'http://', 'www.'];
+const TRAILING = '.,;:!?\'")]}*_~';
+const LETTER = /^[\p{L}\p{M}\p{Nd}]$/u;
+const MAX_HOST = 100;
+const MAX_TRAIL = 16;
