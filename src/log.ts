@@ -105,14 +105,14 @@ function jsonLine(time: string, level: LogLevel, message: string, fields: LogFie
   let rest = '';
   for (const name in fields) {
     const value = jsonValue(fields[name]);
-    if (value !== undefined) rest += `,${JSON.stringify(name)}:${value}`;
+    if (value !== undefined) rest += nameInJson(name) + value;
   }
   const line = record(rest);
   if (line.length <= MAX_LINE_LENGTH) return line;
   // Whole fields, as many as fit: half a field would be broken JSON.
   let kept = ',"truncated":true';
   for (const name in fields) {
-    const field = `,${JSON.stringify(name)}:${jsonValue(fields[name]) ?? 'null'}`;
+    const field = `${nameInJson(name)}${jsonValue(fields[name]) ?? 'null'}`;
     if (record(kept).length + field.length <= MAX_LINE_LENGTH) kept += field;
   }
   return record(kept);
@@ -138,8 +138,23 @@ function cut(text: string): string {
   return text.length <= MAX_TEXT_LENGTH ? text : `${text.slice(0, MAX_TEXT_LENGTH)}…`;
 }
 
+/** Printable ASCII without `"` and `\\`, which is most of what is logged, needs no escaping: half the time of `JSON.stringify`. */
+const PLAIN_TEXT = /^[ !#-[\]-~]{0,256}$/;
+
 function jsonText(text: string): string {
-  return JSON.stringify(cut(text));
+  return PLAIN_TEXT.test(text) ? `"${text}"` : JSON.stringify(cut(text));
+}
+
+const namesInJson = new Map<string, string>();
+
+/** `,"name":`. Names are the code's own words, so few; kept, because a request's line has a dozen. */
+function nameInJson(name: string): string {
+  let written = namesInJson.get(name);
+  if (written === undefined) {
+    written = `,${JSON.stringify(name)}:`;
+    if (namesInJson.size < 1_000) namesInJson.set(name, written);
+  }
+  return written;
 }
 
 function jsonValue(value: unknown): string | undefined {

@@ -13,10 +13,11 @@ export interface TurnRecord {
   sent?: readonly SentEvent[];
 }
 
-/** Plain JSON. `openTurns`, `messageCount` and `textLength` are sums over the turns, so that no turn has to walk them all. */
+/** Plain JSON. `turnHashes` are those of the turns' ids, in the turns' order. `openTurns`, `messageCount` and `textLength` are sums over the turns, so that no turn has to walk them all. */
 export interface Conversation {
   readonly id: string;
   turns: TurnRecord[];
+  turnHashes: number[];
   openTurns: number;
   messageCount: number;
   /** UTF-16 code units of all messages and sent events. */
@@ -75,7 +76,7 @@ export interface TurnSettlement {
 }
 
 export function emptyConversation(id: string): Conversation {
-  return { id, turns: [], openTurns: 0, messageCount: 0, textLength: 0, updatedAt: 0 };
+  return { id, turns: [], turnHashes: [], openTurns: 0, messageCount: 0, textLength: 0, updatedAt: 0 };
 }
 
 /**
@@ -91,7 +92,7 @@ export function openTurn(conversation: Conversation, opening: TurnOpening, bound
   const cut = opening.interruption === undefined ? undefined : cutTurn(conversation, opening.interruption, turnId);
 
   const record: TurnRecord = known ?? { id: turnId, state: 'open', runId, messages: [] };
-  if (known === undefined) conversation.turns.push(record);
+  if (known === undefined) addTurn(conversation, record);
   conversation.openTurns += 1;
   record.state = 'open';
   record.runId = runId;
@@ -156,20 +157,43 @@ export function appendMessage(conversation: Conversation, message: Message, boun
   let record = findTurn(conversation, message.turnId);
   if (record === undefined) {
     record = { id: message.turnId, state: 'completed', runId: 0, messages: [] };
-    conversation.turns.push(record);
+    addTurn(conversation, record);
   }
   rewrite(conversation, record, [...record.messages, message]);
   trim(conversation, bounds);
+}
+
+/** Leaves nothing. A turn that still runs is settled in vain. */
+export function clearTurns(conversation: Conversation): void {
+  Object.assign(conversation, emptyConversation(conversation.id));
 }
 
 export function hasOpenTurn(conversation: Conversation): boolean {
   return conversation.openTurns > 0;
 }
 
-/** The latest first: it is the one that is asked for. A loop, since a callback a turn is what a long call spends here. */
-export function findTurn({ turns }: Conversation, id: string): TurnRecord | undefined {
-  for (let index = turns.length - 1; index >= 0; index--) if (turns[index]?.id === id) return turns[index];
+/**
+ * Looks at numbers that lie side by side, and only for an equal hash at a turn: walking the turns of a long call means a
+ * cache miss or two for each, 1.4 µs of a turn's 30.
+ */
+export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnRecord | undefined {
+  const hash = hashOf(id);
+  for (let index = turnHashes.length - 1; index >= 0; index--) {
+    if (turnHashes[index] === hash && turns[index]?.id === id) return turns[index];
+  }
   return undefined;
+}
+
+/** FNV-1a over the UTF-16 code units, in the 31 bits that V8 keeps as a small integer. */
+function hashOf(id: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < id.length; index++) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
+  return hash >>> 1;
+}
+
+function addTurn(conversation: Conversation, turn: TurnRecord): void {
+  conversation.turns.push(turn);
+  conversation.turnHashes.push(hashOf(turn.id));
 }
 
 export function historyOf(conversation: Conversation): Message[] {
@@ -231,6 +255,7 @@ function trim(conversation: Conversation, { maxMessages, maxTextLength }: Conver
     else {
       rewrite(conversation, turn, []);
       turns.splice(index, 1);
+      conversation.turnHashes.splice(index, 1);
     }
   }
 }

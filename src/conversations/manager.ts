@@ -44,9 +44,7 @@ export class ConversationManager {
 
   /** Forgets the conversation. A turn that still runs goes on, and is not written down. */
   clear(conversationId: string): Awaitable<void> {
-    return this.#store.update(conversationId, (conversation) => {
-      conversation.turns = [];
-    });
+    return this.#store.update(conversationId, (conversation) => rules.clearTurns(conversation));
   }
 
   /** How many conversations are held. */

@@ -7,16 +7,17 @@ export function accessLog(log: Logger): Middleware {
     const { socket } = context.request;
     const bytesBefore = socket.bytesWritten;
     context.onClose((isFinished) => {
-      log.info('request', {
+      const line: Record<string, unknown> = {
         requestId: context.requestId,
         method: context.method,
         path: context.path,
         status: context.response.headersSent ? context.response.statusCode : undefined,
         durationMs: Math.round((performance.now() - context.receivedAtMs) * 100) / 100,
         bytes: socket.bytesWritten - bytesBefore,
-        ...(isFinished ? undefined : { isCutShort: true }),
-        ...context.logFields,
-      });
+        isCutShort: isFinished ? undefined : true,
+      };
+      for (const name in context.logFields) line[name] = context.logFields[name];
+      log.info('request', line);
     });
     return next();
   };

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { Middleware } from '../http/compose.ts';
 
@@ -6,11 +6,15 @@ export const REQUEST_ID_HEADER = 'x-request-id';
 
 const SANE_ID = /^[\w.-]{1,128}$/;
 
+/** Unique over processes by its random start, within one by its count; a UUID each would cost a turn 0.4 µs. */
+const idPrefix = `${randomBytes(9).toString('base64url')}-`;
+let lastId = 0;
+
 /** Takes the request's `x-request-id` over when it is 1–128 characters of `A-Za-z0-9._-`, makes one otherwise, and returns it. */
 export function requestId(): Middleware {
   return function requestId(context, next) {
     const given = context.header(REQUEST_ID_HEADER);
-    context.requestId = given !== undefined && SANE_ID.test(given) ? given : randomUUID();
+    context.requestId = given !== undefined && SANE_ID.test(given) ? given : idPrefix + (++lastId).toString(36);
     context.setHeader(REQUEST_ID_HEADER, context.requestId);
     return next();
   };

@@ -30,6 +30,7 @@ export interface WebhookOptions {
 }
 
 const FIRST_SPEECH_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const JSON_TYPE = 'application/json';
 const STATUS_OK = { status: 'ok' } as const;
 
 /** What LayerCode posts, in either dialect: turns are answered with a stream, everything else at once. */
@@ -154,8 +155,9 @@ export function webhook(options: WebhookOptions): Handler {
 }
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {
-  const type = context.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
-  if (type !== 'application/json') {
+  const contentType = context.header('content-type');
+  const type = contentType === JSON_TYPE ? contentType : contentType?.split(';', 1)[0]?.trim().toLowerCase();
+  if (type !== JSON_TYPE) {
     throw new HttpError(415, `content-type must be application/json, got ${type ? JSON.stringify(type.slice(0, 100)) : 'none'}`);
   }
   try {
