@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-import type { Agent } from './agents/agent.ts';
+import type { Agent, AgentResources, BoundAgent } from './agents/agent.ts';
 import { Turns } from './agents/turns.ts';
 import { ConversationManager } from './conversations/manager.ts';
 import { MemoryStore } from './conversations/memory-store.ts';
@@ -14,6 +14,9 @@ import { Router } from './http/router.ts';
 import { Shutdown } from './http/shutdown.ts';
 import { createLogger, type Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
+import type { ChatModel } from './models/model.ts';
+import { openModel } from './models/open-model.ts';
+import { defaultModelName } from './models/providers.ts';
 import { accessLog } from './middleware/access-log.ts';
 import { conformance } from './middleware/conformance.ts';
 import { cors } from './middleware/cors.ts';
@@ -28,7 +31,7 @@ export interface AppOptions {
   readonly log?: Logger;
   /** Where conversations are kept. Default: in memory, within the settings' bounds. Closed by `close()`. */
   readonly store?: ConversationStore;
-  /** For the platform's REST API. Default the global `fetch`. */
+  /** For models and the platform's REST API. Default the global `fetch`. */
   readonly fetch?: typeof fetch;
 }
 
@@ -47,6 +50,8 @@ export class App {
   readonly conversations: ConversationManager;
   /** Figures of your own can be added; they are served with the others. */
   readonly metrics = new Metrics();
+  /** The model the agent speaks with; undefined for an agent that needs none. */
+  readonly model: ChatModel | undefined;
   readonly #settings: Settings;
   readonly #scope: ContextScope;
   readonly #turns: Turns;
@@ -63,8 +68,10 @@ export class App {
     this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy };
     const store = options.store ?? new MemoryStore({ ttlMs: settings.conversationTtlSeconds * 1_000, maxConversations: settings.maxConversations });
     this.conversations = new ConversationManager(store, { maxMessages: settings.maxMessages });
+    const bound: BoundAgent = agent.bind?.(resourcesFor(settings, log, options)) ?? agent;
+    this.model = bound.model;
     this.#turns = new Turns({
-      agent,
+      agent: bound,
       conversations: this.conversations,
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
@@ -79,12 +86,12 @@ export class App {
     ];
     const routes = createRoutes({
       settings,
-      agent,
+      agent: bound,
       conversations: this.conversations,
       turns: this.#turns,
       metrics: this.metrics,
-      fetch: options.fetch ?? fetch,
-      notReadyReasons: () => (this.#shutdown.state === 'ready' ? [] : ['the server is shutting down']),
+      fetch: options.fetch,
+      notReadyReasons: () => this.#notReadyReasons(),
     });
     for (const route of routes) this.#add(route);
   }
@@ -159,6 +166,11 @@ export class App {
     return this.#turns.count;
   }
 
+  #notReadyReasons(): readonly string[] {
+    if (this.#shutdown.state !== 'ready') return ['the server is shutting down'];
+    return this.model === undefined || this.model.isUsable() ? [] : this.model.problems();
+  }
+
   #add({ method, path, handler }: Route): this {
     this.#router.add(method, path, handler);
     return this;
@@ -187,6 +199,27 @@ export class App {
 export function createApp(settings: Settings, agent: Agent, options: AppOptions = {}): App {
   if (settings.webhookSecrets.length === 0) throw new TypeError('settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET');
   return new App(settings, agent, options);
+}
+
+/** The default of `DEFAULT_MODEL`, where no provider has a key: named in what says that one is missing. */
+const FALLBACK_MODEL = 'openai:gpt-5-nano';
+
+function resourcesFor(settings: Settings, log: Logger, options: AppOptions): AgentResources {
+  const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
+  return {
+    openModel(names) {
+      const listed = names?.split(',').map((name) => name.trim()) ?? models;
+      return openModel({
+        names: listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL],
+        environment,
+        onProblem: (problem) => log.warn('model', { problem }),
+        ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+      }).model;
+    },
+    fastModel,
+    slowModel,
+    fillerAfterMs,
+  };
 }
 
 const CLIENT_ERROR_STATUS: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };

@@ -10,10 +10,15 @@ export type { Logger, LoggerOptions } from './log.ts';
 export { Counter, Gauge, Histogram } from './metrics.ts';
 export type { Metrics } from './metrics.ts';
 
-export { defineAgent } from './agents/agent.ts';
+export { defineAgent } from './agents/define-agent.ts';
+export type { AgentDefinition } from './agents/define-agent.ts';
 export type {
-  Agent, AgentDefinition, DataOccasion, InterruptedTurn, MessageTurn, Occasion, Spoken, StartTurn, Turn,
+  Agent, AgentResources, BoundAgent, DataOccasion, InterruptedTurn, MessageTurn, ModelUsage, Occasion, Spoken, StartTurn, Turn, TurnJournal,
 } from './agents/agent.ts';
+export type { ModelAgentDefinition } from './agents/model-agent.ts';
+export { hangUp, tool } from './agents/tool.ts';
+export type { Tool, ToolOccasion } from './agents/tool.ts';
+export type { Schema } from './agents/tool-arguments.ts';
 export { AgentError, getAgent, listAgents, loadAgent } from './agents/registry.ts';
 
 export { ConversationManager } from './conversations/manager.ts';
@@ -33,6 +38,10 @@ export type {
 } from './layercode/events.ts';
 export type { Reply } from './layercode/reply.ts';
 export { signPayload, verifySignature } from './layercode/signature.ts';
+export { openModel } from './models/open-model.ts';
+export { ModelError } from './models/model.ts';
+export type { ChatMessage, ChatModel, ModelDelta } from './models/model.ts';
+export { SpeakableText } from './speech/speakable.ts';
 export { encodeEvent } from './sse/encode.ts';
 export type { SseEvent } from './sse/encode.ts';
 export { SseEncoder } from './sse/encoder.ts';

@@ -56,37 +56,55 @@ export class Gauge implements Metric {
   }
 }
 
+interface Buckets {
+  readonly counts: number[];
+  sum: number;
+}
+
+/** Distributions by one label at the most; its values come from a fixed set, as a counter's do. */
 export class Histogram implements Metric {
   readonly type = 'histogram';
   readonly name: string;
   readonly help: string;
   readonly #bounds: readonly number[];
-  readonly #counts: number[];
-  #sum = 0;
+  readonly #labelName: string | undefined;
+  readonly #byLabel = new Map<string, Buckets>();
 
   /** `bounds`: the buckets' inclusive upper ends in ascending order, in the unit of `observe`; `+Inf` is added. */
-  constructor(name: string, help: string, bounds: readonly number[]) {
+  constructor(name: string, help: string, bounds: readonly number[], labelName?: string) {
     this.name = name;
     this.help = help;
     this.#bounds = bounds;
-    this.#counts = new Array<number>(bounds.length + 1).fill(0);
+    this.#labelName = labelName;
+    if (labelName === undefined) this.#bucketsOf('');
   }
 
-  observe(value: number): void {
+  observe(value: number, label = ''): void {
+    const buckets = this.#bucketsOf(label);
     let bucket = 0;
     while (bucket < this.#bounds.length && value > (this.#bounds[bucket] ?? 0)) bucket++;
-    this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
-    this.#sum += value;
+    buckets.counts[bucket] = (buckets.counts[bucket] ?? 0) + 1;
+    buckets.sum += value;
   }
 
   samples(): string {
-    let total = 0;
     let text = '';
-    for (const [index, count] of this.#counts.entries()) {
-      total += count;
-      text += `${this.name}_bucket{le="${this.#bounds[index] ?? '+Inf'}"} ${total}\n`;
+    for (const [label, { counts, sum }] of this.#byLabel) {
+      const names = this.#labelName === undefined ? [] : [this.#labelName];
+      let total = 0;
+      for (const [index, count] of counts.entries()) {
+        total += count;
+        text += `${this.name}_bucket${labels([...names, 'le'], [...names.map(() => label), String(this.#bounds[index] ?? '+Inf')])} ${total}\n`;
+      }
+      text += `${this.name}_sum${labels(names, [label])} ${sum}\n${this.name}_count${labels(names, [label])} ${total}\n`;
     }
-    return `${text}${this.name}_sum ${this.#sum}\n${this.name}_count ${total}\n`;
+    return text;
+  }
+
+  #bucketsOf(label: string): Buckets {
+    let buckets = this.#byLabel.get(label);
+    if (buckets === undefined) this.#byLabel.set(label, (buckets = { counts: new Array<number>(this.#bounds.length + 1).fill(0), sum: 0 }));
+    return buckets;
   }
 }
 

@@ -1,6 +1,6 @@
 // What a client can reach, and what it must show to get there: all of it is on this page.
 
-import type { Agent } from './agents/agent.ts';
+import type { BoundAgent } from './agents/agent.ts';
 import type { Turns } from './agents/turns.ts';
 import type { ConversationManager } from './conversations/manager.ts';
 import type { Handler, Middleware } from './http/compose.ts';
@@ -25,11 +25,11 @@ export interface Route {
 
 export interface RouteDependencies {
   readonly settings: Settings;
-  readonly agent: Agent;
+  readonly agent: BoundAgent;
   readonly conversations: ConversationManager;
   readonly turns: Turns;
   readonly metrics: Metrics;
-  readonly fetch: typeof fetch;
+  readonly fetch: typeof fetch | undefined;
   /** Why no call can be taken now. */
   readonly notReadyReasons: () => readonly string[];
 }
@@ -52,12 +52,12 @@ export function createRoutes({ settings, agent, conversations, turns, metrics, f
     })),
     // Browsers call it, and they cannot sign; a request that is signed all the same must be signed right.
     route('POST', authorizeRoute, [rateLimit({ perMinute: settings.authorizePerMinute }), signature({ secrets, isOptional: true })], authorize({
-      platform: apiKey === undefined ? undefined : new RestClient({ url, apiKey, fetch }),
+      platform: apiKey === undefined ? undefined : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) }),
       agentIds: settings.layercodeAgentIds,
       origins,
     })),
     route('GET', '/health', [], health()),
-    route('GET', '/ready', [], ready({ agent: agent.name, model: null, reasons: notReadyReasons })),
+    route('GET', '/ready', [], ready({ agent: agent.name, model: agent.model?.name ?? null, problems: () => agent.model?.problems() ?? [], reasons: notReadyReasons })),
     ...(settings.metrics ? [route('GET', '/metrics', [], metricsRoute(metrics))] : []),
     route('GET', '/openapi.json', [], openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
   ];

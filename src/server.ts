@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 // The process: settings, agent, app, listen, signals. `node dist/server.js`
 
-import { getAgent, loadAgent } from './agents/registry.ts';
+import { loadAgent } from './agents/registry.ts';
 import { createApp, type App } from './app.ts';
 import { openDevelopmentSecret } from './development-secret.ts';
 import { informationFor, loadSettings } from './load-settings.ts';
 import { batchLines, createLogger, type Logger } from './log.ts';
+import { openModel } from './models/open-model.ts';
+import { defaultModelName } from './models/providers.ts';
 import { SettingsError, type Settings } from './settings.ts';
 import { version } from './version.ts';
 
@@ -30,13 +32,27 @@ async function serve(given: Settings): Promise<void> {
   const settings = withSecret(given);
   const format = settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json');
   const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write: output.write });
-  const agent = settings.agent === undefined ? getAgent('echo') : await loadAgent(settings.agent);
+  // An agent of the user's reads its own variables in the usual place, and .env is where they are kept.
+  for (const [name, value] of Object.entries(settings.environment)) process.env[name] ??= value;
+  const agentName = settings.agent ?? defaultAgent(settings);
+  const agent = await loadAgent(agentName);
   const app = createApp(settings, agent, { log });
+  if (settings.production && app.model?.isUsable() === false) {
+    throw new SettingsError(app.model.problems().map((problem) => `${problem}; set it, or choose an agent without a model (AGENT=echo)`));
+  }
   const { address, port } = await app.listen();
   const origin = `http://${address === '0.0.0.0' || address === '::' ? 'localhost' : address.includes(':') ? `[${address}]` : address}:${port}`;
-  log.info('listening', { url: origin, agent: agent.name, version, node: process.versions.node });
-  if (!settings.production) process.stderr.write(welcome(settings, given, origin, agent.name));
+  log.info('listening', { url: origin, agent: agent.name, model: app.model?.name, version, node: process.versions.node });
+  if (!settings.production) process.stderr.write(welcome(settings, given, origin, agent.name, app.model?.name));
   handleSignals(app, log);
+}
+
+/** `starter` where a model has a key. Without one `echo`, which in production would make a fool of a caller: there it is an error. */
+function defaultAgent(settings: Settings): string {
+  const { environment, models } = settings;
+  const names = models.length > 0 ? models : [defaultModelName(environment) ?? []].flat();
+  if (settings.production || (names.length > 0 && openModel({ names, environment }).model.isUsable())) return 'starter';
+  return 'echo';
 }
 
 function withSecret(settings: Settings): Settings {
@@ -46,10 +62,10 @@ function withSecret(settings: Settings): Settings {
 }
 
 /** For a person, and so on stderr: stdout is the log's. */
-function welcome(settings: Settings, given: Settings, origin: string, agent: string): string {
+function welcome(settings: Settings, given: Settings, origin: string, agent: string, model: string | undefined): string {
   const lines = [
     '',
-    `  layercode-microserver ${version} answers calls with the agent "${agent}".`,
+    `  layercode-microserver ${version} answers calls with the agent "${agent}"${model === undefined ? '' : ` and ${model}`}.`,
     '',
     `  webhook    ${origin}${settings.agentRoute}`,
     `  health     ${origin}/health`,
@@ -57,7 +73,9 @@ function welcome(settings: Settings, given: Settings, origin: string, agent: str
     '',
   ];
   if (given.webhookSecrets.length === 0) lines.push('  LAYERCODE_WEBHOOK_SECRET is not set: a random secret signs, kept in .layercode/webhook-secret.');
-  if (given.agent === undefined) lines.push('  No model key is set, so the echo agent repeats what it hears. AGENT=./my-agent.js serves yours.');
+  if (given.agent === undefined && model === undefined) {
+    lines.push('  No model has a key, so the echo agent repeats what it hears. Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.');
+  }
   return `${lines.join('\n')}\n\n`;
 }
 

@@ -50,7 +50,7 @@ export interface Settings {
   readonly slowModel: string | undefined;
   /** Environment, settings file and flags in one, by variable; values trimmed, empty ones left out. Here models look for their keys. */
   readonly environment: Environment;
-  /** Every secret value of at least 8 characters, the longest first: what a log must not show. */
+  /** Every secret value of at least 6 characters, the longest first: what a log must not show. */
   readonly secrets: readonly string[];
 }
 
@@ -208,15 +208,14 @@ function refuseAsSecret(value: string): Refusal | undefined {
   return undefined;
 }
 
-/** The platform's are far longer; a shorter one could not be kept out of the log without blotting out common words. */
-const minSecretLength = 8;
-
 const webhookSecret: Kind<string> = {
   takes: 'a signing secret',
   secret: true,
-  parse: (value) =>
-    refuseAsSecret(value) ?? (value.length < minSecretLength ? new Refusal(`must have at least ${minSecretLength} characters`) : value),
+  parse: (value) => refuseAsSecret(value) ?? value,
 };
+
+/** A shorter one cannot be kept out of the log without blotting out common words. The platform's are far longer. */
+const minRedactedLength = 6;
 
 /** No least length: local model servers are content with "x". */
 const apiKey: Kind<string> = {
@@ -531,7 +530,7 @@ function collectSecrets(values: Readonly<Record<string, string>>): readonly stri
     .filter(([variable]) => /(^|_)(API_KEY|SECRET|TOKEN|PASSWORD)$/i.test(variable))
     .flatMap(([variable, value]) => (variable === layercode.webhookSecrets.variable ? value.split(',') : [value]))
     .map((value) => value.trim())
-    .filter((value) => value.length >= minSecretLength);
+    .filter((value) => value.length >= minRedactedLength);
   return [...new Set(found)].sort((a, b) => b.length - a.length);
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import type { Awaitable } from '../awaitable.ts';
-import type { Message } from '../conversations/message.ts';
+import type { Message, ToolCall } from '../conversations/message.ts';
 import type {
   CallEndedEvent, CallStartedEvent, DataEvent, LayercodeEvent, MessageEvent, SessionEndEvent, SessionStartEvent, SessionUpdateEvent,
   TranscriptEvent,
@@ -9,6 +9,7 @@ import type {
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Reply } from '../layercode/reply.ts';
 import type { Logger } from '../log.ts';
+import type { ChatModel, ModelDelta } from '../models/model.ts';
 
 /** What every hook is told. */
 export interface Occasion<E extends LayercodeEvent = LayercodeEvent> {
@@ -31,6 +32,21 @@ export interface Turn<E extends LayercodeEvent = LayercodeEvent> extends Occasio
   readonly turnId: string;
   /** The conversation so far in the order of its turns, up to the caller's words of this one. */
   readonly history: readonly Message[];
+  readonly journal: TurnJournal;
+}
+
+export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
+
+/** What belongs to a turn's record beside what was said. For agents that run a model's tools themselves; no-ops after its end. */
+export interface TurnJournal {
+  /** The model called tools. Every call gets one result in history, whatever becomes of the turn. */
+  noteToolCalls(calls: readonly ToolCall[]): void;
+  /** JSON text, for the model. */
+  noteToolResult(toolCallId: string, content: string): void;
+  /** For the turn's log line and the metrics. */
+  noteUsage(usage: ModelUsage): void;
+  /** Says something that is no word of the agent's, and not part of the history. Does nothing once the agent has spoken. */
+  sayFiller(text: string): void;
 }
 
 export interface StartTurn extends Turn<SessionStartEvent | CallStartedEvent> {
@@ -82,39 +98,25 @@ export interface Agent {
   onSessionEnd?(occasion: Occasion<SessionEndEvent | CallEndedEvent>): Awaitable<void>;
   /** Told once for each turn that was interrupted, while it ran or after it had been sent. */
   onInterrupted?(turn: InterruptedTurn): Awaitable<void>;
+  /** Called once by `createApp`: gives an agent that speaks with a model what it needs. */
+  bind?(resources: AgentResources): BoundAgent;
 }
 
-/** What `defineAgent` takes: an agent, and shorthands. */
-export interface AgentDefinition extends Agent {
-  /** Said when a call begins; a caller who is back hears "Welcome back." instead. `onSessionStart` replaces both. */
-  readonly welcome?: string;
+/** What an app has for agents that speak with a model. */
+export interface AgentResources {
+  /** The models named, comma-separated `provider:model`; without a name the settings'. Connects to nothing. */
+  openModel(names?: string): ChatModel;
+  readonly fastModel: string | undefined;
+  readonly slowModel: string | undefined;
+  /** 0: off. */
+  readonly fillerAfterMs: number;
+}
+
+/** An agent that has what it needs. */
+export interface BoundAgent extends Agent {
+  /** The model it speaks with; undefined for an agent that needs none. */
+  readonly model?: ChatModel;
 }
 
 export const DEFAULT_APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 export const WELCOME_BACK = 'Welcome back.';
-
-const HOOKS = ['onSessionStart', 'onMessage', 'onData', 'onSessionUpdate', 'onSessionEnd', 'onInterrupted'] as const;
-const TEXTS = ['name', 'description', 'apology', 'welcome'] as const;
-
-/** Checks an agent and fills in its welcome. Throws a `TypeError` that names a missing, misspelt or wrong field. */
-export function defineAgent(definition: AgentDefinition): Agent {
-  checkDefinition(definition);
-  const { welcome } = definition;
-  if (welcome === undefined || definition.onSessionStart !== undefined) return definition;
-  return { ...definition, onSessionStart: ({ isResumed }) => (isResumed ? WELCOME_BACK : welcome) };
-}
-
-function checkDefinition(definition: AgentDefinition): void {
-  if (typeof definition !== 'object' || definition === null) throw new TypeError(`an agent must be an object, got ${String(definition)}`);
-  for (const key of Object.keys(definition)) {
-    const isHook = (HOOKS as readonly string[]).includes(key);
-    if (!isHook && !(TEXTS as readonly string[]).includes(key)) {
-      throw new TypeError(`an agent has no field "${key}"; its hooks are ${HOOKS.join(', ')}`);
-    }
-    const value: unknown = definition[key as keyof AgentDefinition];
-    const expected = isHook ? 'function' : 'string';
-    if (value !== undefined && typeof value !== expected) throw new TypeError(`an agent's ${key} must be a ${expected}, got ${typeof value}`);
-  }
-  if (!definition.name) throw new TypeError('an agent must have a name');
-  if (definition.onMessage === undefined) throw new TypeError(`agent "${definition.name}" must have onMessage`);
-}

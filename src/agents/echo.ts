@@ -1,4 +1,4 @@
-import { defineAgent } from './agent.ts';
+import { defineAgent } from './define-agent.ts';
 
 /** Says back what it hears: for a first try without a model, and for measuring the server alone. */
 export const echo = defineAgent({

@@ -2,17 +2,32 @@ import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { defineAgent, type Agent, type AgentDefinition } from './agent.ts';
+import type { Agent } from './agent.ts';
+import { createBakery } from './bakery.ts';
+import { defineAgent, type AgentDefinition } from './define-agent.ts';
 import { echo } from './echo.ts';
+import { createOutdoorShop } from './outdoor-shop.ts';
+import { createRelay } from './relay.ts';
 import { slow } from './slow.ts';
+import { createStarter } from './starter.ts';
 
-const BUILT_IN: ReadonlyMap<string, Agent> = new Map([
-  ['echo', echo],
-  ['slow', slow],
+/** Made when they are asked for: an agent's prompt and data are read then, and its state is its own. */
+const BUILT_IN: ReadonlyMap<string, () => Agent> = new Map([
+  ['bakery', createBakery],
+  ['echo', () => echo],
+  ['outdoor_shop', createOutdoorShop],
+  ['relay', () => createRelay('echo')],
+  ['relay:shadow', () => createRelay('shadow')],
+  ['relay:speculative', () => createRelay('speculative')],
+  ['slow', () => slow],
+  ['starter', createStarter],
 ]);
 
-/** The reference document's spelling of a name. */
-const ALIASES: ReadonlyMap<string, string> = new Map([['slow_agent', 'slow']]);
+/** The reference document's spelling of a name, and a mode in full. */
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['slow_agent', 'slow'],
+  ['relay:echo', 'relay'],
+]);
 
 /** No agent of that name, or none in that file. The message lists what there is. */
 export class AgentError extends Error {
@@ -22,14 +37,14 @@ export class AgentError extends Error {
 
 /** The built-in agents, in the order of their names. */
 export function listAgents(): readonly Agent[] {
-  return [...BUILT_IN.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return [...BUILT_IN.values()].map((create) => create());
 }
 
 /** A built-in agent. Throws an `AgentError` that lists the available agents for any other name. */
 export function getAgent(name: string): Agent {
-  const agent = BUILT_IN.get(ALIASES.get(name) ?? name);
-  if (agent !== undefined) return agent;
-  throw new AgentError(`unknown agent "${name}"; available agents: ${listAgents().map((agent) => agent.name).join(', ')}; or the path of a module, such as ./my-agent.js`);
+  const create = BUILT_IN.get(ALIASES.get(name) ?? name);
+  if (create !== undefined) return create();
+  throw new AgentError(`unknown agent "${name}"; available agents: ${[...BUILT_IN.keys()].join(', ')}; or the path of a module, such as ./my-agent.js`);
 }
 
 /**

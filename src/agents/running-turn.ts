@@ -4,12 +4,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { after, type Awaitable } from '../awaitable.ts';
 import type { CutTurn, Interruption, OpenedTurn } from '../conversations/conversation.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import type { AssistantMessage, Message, SentEvent } from '../conversations/message.ts';
+import type { AssistantMessage, Message, SentEvent, ToolCall, ToolMessage } from '../conversations/message.ts';
 import { metadataOf, type CallStartedEvent, type MessageEvent, type SessionStartEvent, type TranscriptEvent } from '../layercode/events.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Reply, ReplySink } from '../layercode/reply.ts';
 import type { Logger } from '../log.ts';
-import { DEFAULT_APOLOGY, type Agent, type MessageTurn, type Spoken, type StartTurn, type Turn } from './agent.ts';
+import { INTERRUPTED_RESULT } from './prompt.ts';
+import { DEFAULT_APOLOGY, type Agent, type MessageTurn, type ModelUsage, type Spoken, type StartTurn, type Turn, type TurnJournal } from './agent.ts';
 
 export type TurnEvent = SessionStartEvent | MessageEvent | CallStartedEvent | TranscriptEvent;
 
@@ -19,6 +20,14 @@ export type TurnEvent = SessionStartEvent | MessageEvent | CallStartedEvent | Tr
  */
 export const TURN_OUTCOMES = ['completed', 'interrupted', 'failed', 'replayed', 'taken over', 'stale'] as const;
 export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
+
+export interface TurnReport {
+  readonly outcome: TurnOutcome;
+  /** From the first delivery's `receivedAtMs` to the first spoken event; undefined when nothing was spoken. */
+  readonly firstSpeechMs?: number | undefined;
+  /** One entry for each time a model was asked. */
+  readonly usage?: readonly ModelUsage[];
+}
 
 /** One delivery of a turn: the event, and where its reply goes. */
 export interface TurnRequest {
@@ -31,8 +40,8 @@ export interface TurnRequest {
   readonly source: { readonly headers: IncomingHttpHeaders; readonly log: Logger };
   /** `performance.now()` when the request came. */
   readonly receivedAtMs: number;
-  /** Called once. `firstSpeechMs` counts from the first delivery's `receivedAtMs`; undefined when nothing was spoken. */
-  readonly onOutcome: (outcome: TurnOutcome, firstSpeechMs: number | undefined) => void;
+  /** Called once. */
+  readonly onOutcome: (report: TurnReport) => void;
 }
 
 /** What all turns of an app share. */
@@ -59,7 +68,7 @@ export class TurnAbortedError extends Error {
  * It ends once, in `#end`, as completed, interrupted or failed: the record is settled from what was written to the socket,
  * and from then on whatever the agent still does is a no-op.
  */
-export class RunningTurn implements Reply, Turn<TurnEvent> {
+export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   readonly conversationId: string;
   readonly turnId: string;
   readonly #scope: TurnScope;
@@ -68,9 +77,15 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
   readonly #startedAtMs: number;
   #request: TurnRequest;
   #ending: 'completed' | 'interrupted' | 'failed' | undefined;
-  #sent: SentEvent[] = [];
+  readonly #sent: SentEvent[] = [];
+  /** Tool calls, and where in `#sent` the text before each of them ends. Made for the first one. */
+  #toolCalls: { readonly calls: readonly ToolCall[]; readonly sentBefore: number }[] | undefined;
+  #toolResults: Map<string, string> | undefined;
+  #usage: ModelUsage[] | undefined;
   #replyLength = 0;
   #firstSpeechMs: number | undefined;
+  /** Whether the agent has spoken. A filler is speech, but none of the agent's. */
+  #hasSpoken = false;
   #hasSentData = false;
   /** Set when a piece ended in the first half of a surrogate pair: models split characters between tokens. */
   #highSurrogate = '';
@@ -117,9 +132,8 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
   takeOver(request: TurnRequest): void {
     const older = this.#request;
     this.#request = request;
-    this.#sent = joinTexts(this.#sent);
     for (const event of this.#sent) request.sink.send(event);
-    older.onOutcome('taken over', this.#firstSpeechMs);
+    older.onOutcome({ outcome: 'taken over' });
     older.sink.end();
   }
 
@@ -136,7 +150,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
     if (this.#ending !== undefined) return;
     this.#end('interrupted');
     this.#abort(reason);
-    this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent) });
+    this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent, 0) });
   }
 
   // What the agent is told.
@@ -163,6 +177,10 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
 
   get headers(): IncomingHttpHeaders {
     return this.#request.source.headers;
+  }
+
+  get journal(): TurnJournal {
+    return this;
   }
 
   get log(): Logger {
@@ -202,6 +220,28 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
     this.#end('completed');
   }
 
+  // What the agent notes.
+
+  noteToolCalls(calls: readonly ToolCall[]): void {
+    if (this.#ending !== undefined) return;
+    this.#toolCalls ??= [];
+    this.#toolCalls.push({ calls, sentBefore: this.#sent.length });
+  }
+
+  noteToolResult(toolCallId: string, content: string): void {
+    if (this.#ending !== undefined) return;
+    this.#toolResults ??= new Map();
+    this.#toolResults.set(toolCallId, content);
+  }
+
+  noteUsage(usage: ModelUsage): void {
+    if (this.#ending === undefined) (this.#usage ??= []).push(usage);
+  }
+
+  sayFiller(text: string): void {
+    if (!this.#hasSpoken) this.#say(text, true);
+  }
+
   #begin(opened: OpenedTurn): Awaitable<void> {
     if (opened.kind === 'completed before') {
       this.#replay(opened.sent);
@@ -223,7 +263,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
     for (const event of sent) this.#request.sink.send(event);
     this.#request.sink.end();
     this.#onEnd(this);
-    this.#request.onOutcome('replayed', undefined);
+    this.#request.onOutcome({ outcome: 'replayed' });
   }
 
   #speak(spoken: Awaitable<Spoken>): Awaitable<void> {
@@ -255,7 +295,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
 
   #endOfText(): void {
     if (this.#ending !== undefined) return;
-    if (this.#firstSpeechMs === undefined && !this.#hasSentData && this.#highSurrogate === '') {
+    if (!this.#hasSpoken && !this.#hasSentData && this.#highSurrogate === '') {
       throw new Error(`agent "${this.#scope.agent.name}" ended its text without a word; to stay silent, return nothing or call reply.end()`);
     }
     this.end();
@@ -274,7 +314,10 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
       piece = piece.slice(0, -1);
     }
     if (piece === '') return true;
-    if (this.#firstSpeechMs === undefined && /\S/.test(piece)) this.#firstSpeechMs = performance.now() - this.#startedAtMs;
+    if (!this.#hasSpoken && /\S/.test(piece)) {
+      this.#firstSpeechMs ??= performance.now() - this.#startedAtMs;
+      this.#hasSpoken = !isFiller;
+    }
     return this.#send(isFiller ? { type: 'say', text: piece, isFiller } : { type: 'say', text: piece }, piece.length);
   }
 
@@ -298,11 +341,11 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
   /** One clock for both bounds, which run from the request on. */
   #arm(): void {
     const { turnTimeoutMs, firstWordTimeoutMs } = this.#scope;
-    const isSilent = this.#firstSpeechMs === undefined;
+    const isSilent = !this.#hasSpoken;
     const bound = isSilent ? Math.min(firstWordTimeoutMs, turnTimeoutMs) : turnTimeoutMs;
     const elapsed = performance.now() - this.#startedAtMs;
     this.#timer = setTimeout(() => {
-      if (isSilent && this.#firstSpeechMs !== undefined && bound < turnTimeoutMs) this.#arm();
+      if (isSilent && this.#hasSpoken && bound < turnTimeoutMs) this.#arm();
       else this.#fail(new Error(isSilent ? `nothing was spoken for ${bound} ms` : `the turn took longer than ${bound} ms`));
     }, Math.max(0, bound - elapsed));
   }
@@ -330,11 +373,29 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
     this.#request.sink.end();
     // Of a dropped reply counts what reached the socket; events that still waited here were never sent.
     if (ending === 'interrupted') this.#sent.length = Math.max(0, this.#sent.length - this.#request.sink.unsent);
-    const text = spokenText(this.#sent);
-    const message: AssistantMessage = { role: 'assistant', content: text, turnId: this.turnId, state: ending };
-    this.#settle(ending, text === '' ? [] : [message]);
+    this.#settle(ending, this.#messages(ending));
     this.#onEnd(this);
-    this.#request.onOutcome(ending, this.#firstSpeechMs);
+    this.#request.onOutcome({ outcome: ending, firstSpeechMs: this.#firstSpeechMs, ...(this.#usage === undefined ? undefined : { usage: this.#usage }) });
+  }
+
+  /** The reply as history holds it: texts and tool calls in their order, each call with one result. */
+  #messages(state: AssistantMessage['state']): Message[] {
+    const messages: Message[] = [];
+    let from = 0;
+    for (const { calls, sentBefore } of this.#toolCalls ?? []) {
+      messages.push({ role: 'assistant', content: spokenText(this.#sent, from, sentBefore), turnId: this.turnId, state, toolCalls: calls });
+      for (const call of calls) messages.push(this.#toolMessage(call));
+      from = sentBefore;
+    }
+    const content = spokenText(this.#sent, from);
+    if (content !== '') messages.push({ role: 'assistant', content, turnId: this.turnId, state });
+    return messages;
+  }
+
+  #toolMessage({ id }: ToolCall): ToolMessage {
+    // A tool that hangs up ends the turn before it has a result.
+    const unfinished = this.#ending === 'completed' ? '{"status":"ok"}' : INTERRUPTED_RESULT;
+    return { role: 'tool', toolCallId: id, content: this.#toolResults?.get(id) ?? unfinished, turnId: this.turnId };
   }
 
   #settle(state: 'completed' | 'interrupted' | 'failed', messages: Message[]): void {
@@ -347,7 +408,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent> {
         runId: this.#runId,
         state,
         messages,
-        sent: state === 'completed' && this.#sent.some((event) => event.type !== 'say') ? joinTexts(this.#sent) : undefined,
+        sent: state === 'completed' && this.#sent.some((event) => event.type !== 'say' || event.isFiller) ? joinTexts(this.#sent.filter(isOwn)) : undefined,
       });
       if (settled instanceof Promise) settled.catch(failed);
     } catch (error) {
@@ -396,10 +457,17 @@ function interruptionOf(event: TurnEvent): Interruption | undefined {
   return { textHeard: context.text_heard ?? undefined, turnId: context.assistant_turn_id ?? undefined };
 }
 
-function spokenText(events: readonly SentEvent[]): string {
+function spokenText(events: readonly SentEvent[], from: number, to: number = events.length): string {
   let text = '';
-  for (const event of events) if (event.type === 'say' && event.isFiller !== true) text += event.text;
+  for (let index = from; index < Math.min(to, events.length); index++) {
+    const event = events[index];
+    if (event?.type === 'say' && event.isFiller !== true) text += event.text;
+  }
   return text;
+}
+
+function isOwn(event: SentEvent): boolean {
+  return event.type !== 'say' || event.isFiller !== true;
 }
 
 /** The same events with neighbouring texts as one. */
@@ -407,7 +475,7 @@ function joinTexts(events: readonly SentEvent[]): SentEvent[] {
   const joined: SentEvent[] = [];
   for (const event of events) {
     const last = joined.at(-1);
-    if (event.type === 'say' && last?.type === 'say' && last.isFiller === event.isFiller) joined[joined.length - 1] = { ...last, text: last.text + event.text };
+    if (event.type === 'say' && last?.type === 'say') joined[joined.length - 1] = { ...last, text: last.text + event.text };
     else joined.push(event);
   }
   return joined;

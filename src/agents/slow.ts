@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { defineAgent } from './agent.ts';
+import { defineAgent } from './define-agent.ts';
 
 const PARTS = ['Let me look into that.', ' I am half way through.', ' Here we are, that took ten seconds.'];
 const PAUSE_MS = 5_000;

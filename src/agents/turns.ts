@@ -41,7 +41,7 @@ export class Turns {
       else if (state === 'completed') drop = new RunningTurn(request, this.#scope, () => undefined).start(request);
       else {
         request.sink.end();
-        request.onOutcome('stale', undefined);
+        request.onOutcome({ outcome: 'stale' });
       }
       if (isClosed) drop();
     });

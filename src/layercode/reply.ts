@@ -18,6 +18,8 @@ export interface Reply {
   hangup(options?: { readonly say?: string }): void;
   /** Ends the turn. A turn also ends by itself when the agent's handler does. */
   end(): void;
+  /** True once the turn is over, however it ended: nothing that is said now is heard. */
+  readonly isOver: boolean;
   /** Fires when nobody waits for this turn any more: the caller left or spoke over it, its time is up, the server closes. */
   readonly signal: AbortSignal;
 }

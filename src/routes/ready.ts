@@ -7,13 +7,16 @@ export interface Readiness {
   readonly model: string | null;
   /** Why no call can be taken now, a sentence each; empty when it can. */
   readonly reasons: () => readonly string[];
+  /** What is wrong with the model though calls are taken: a key that was refused, a fall-back without a key. */
+  readonly problems: () => readonly string[];
 }
 
 /** Whether the process may be sent calls: 503 with the reasons while it may not. */
-export function ready({ agent, model, reasons }: Readiness): Handler {
+export function ready({ agent, model, reasons, problems }: Readiness): Handler {
   return (context) => {
     const why = reasons();
-    if (why.length === 0) context.json(200, { ready: true, agent, model }, NO_STORE);
+    const warnings = problems();
+    if (why.length === 0) context.json(200, { ready: true, agent, model, ...(warnings.length === 0 ? {} : { warnings }) }, NO_STORE);
     else context.json(503, { ready: false, agent, model, reasons: why }, [...NO_STORE, 'retry-after', '5']);
   };
 }

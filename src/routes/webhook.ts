@@ -15,6 +15,7 @@ import type { Json } from '../layercode/fields.ts';
 import { ReplyStream } from '../layercode/reply-stream.ts';
 import { sessionDialect } from '../layercode/session-dialect.ts';
 import { Counter, Gauge, Histogram, type Metrics } from '../metrics.ts';
+import { LATENCY_BUCKETS_SECONDS, usageMetrics } from './usage-metrics.ts';
 
 export interface WebhookOptions {
   readonly agent: Agent;
@@ -29,7 +30,6 @@ export interface WebhookOptions {
   readonly timeoutMs: number;
 }
 
-const FIRST_SPEECH_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const JSON_TYPE = 'application/json';
 const STATUS_OK = { status: 'ok' } as const;
 
@@ -39,7 +39,8 @@ export function webhook(options: WebhookOptions): Handler {
   let openStreams = 0;
   const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
   const outcomes = metrics.add(new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome']));
-  const firstSpeech = metrics.add(new Histogram('layercode_first_speech_seconds', 'From a turn\'s request to its first spoken event.', FIRST_SPEECH_BUCKETS_SECONDS));
+  const firstSpeech = metrics.add(new Histogram('layercode_first_speech_seconds', 'From a turn\'s request to its first spoken event.', LATENCY_BUCKETS_SECONDS));
+  const countUsage = usageMetrics(metrics);
   metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
 
@@ -63,12 +64,14 @@ export function webhook(options: WebhookOptions): Handler {
       sink: openReply(context, event, () => drop?.()),
       source: context,
       receivedAtMs: context.receivedAtMs,
-      onOutcome(outcome, firstSpeechMs) {
+      onOutcome({ outcome, firstSpeechMs, usage }) {
         context.logFields['outcome'] = outcome;
         outcomes.increment(outcomeLabels[event.type][outcome]);
-        if (firstSpeechMs === undefined) return;
-        context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
-        firstSpeech.observe(firstSpeechMs / 1_000);
+        if (firstSpeechMs !== undefined) {
+          context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
+          firstSpeech.observe(firstSpeechMs / 1_000);
+        }
+        if (usage !== undefined) Object.assign(context.logFields, countUsage(usage));
       },
     });
   }

@@ -1,0 +1,14 @@
+/** Counts failures and keeps the first reasons; gives up beyond a hundred, when going on would measure nothing. */
+export class Faults {
+  count = 0;
+  readonly reasons: string[] = [];
+
+  add(reason: string): void {
+    this.count++;
+    if (this.reasons.length < 5) this.reasons.push(reason);
+  }
+
+  get isHopeless(): boolean {
+    return this.count > 100;
+  }
+}

@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { StreamsResult } from './load-streams.ts';
+import type { TurnsResult } from './load-turns.ts';
+import { adopt } from './servers.ts';
+
+const LOAD = fileURLToPath(new URL('load.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** What `load.ts` prints before its result. */
+export interface LoadProgress {
+  turns?: number;
+  open?: number;
+}
+
+/** Runs the load generator and resolves with its result; rejects when a turn failed or the generator did. */
+export async function runLoad<Result extends TurnsResult | StreamsResult>(
+  options: Record<string, number>,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Result> {
+  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const child = adopt(
+    spawn(process.execPath, ['--import', 'tsx', LOAD, ...flags], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
+  const exitCode = new Promise<number | null>((resolve) => child.once('close', resolve));
+  let result: Result | undefined;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const parsed = JSON.parse(line) as LoadProgress | Result;
+    if ('failures' in parsed) result = parsed;
+    else onProgress?.(parsed);
+  }
+  if ((await exitCode) !== 0 || result === undefined) {
+    throw new Error(`load ${flags.join(' ')}: ${result?.failures ?? 'unknown'} failures, ${result?.faults[0] ?? 'no result'}`);
+  }
+  return result;
+}

@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto';
+import { Faults } from './faults.ts';
+import { readCpuMs } from './proc.ts';
+import { percentile } from './stats.ts';
+import { createTurnConnection } from './turn-connection.ts';
+import { formatTurnRequest } from './turn-request.ts';
+
+export interface TurnsOptions {
+  port: number;
+  /** The server's process, whose processor time is read. */
+  pid: number;
+  connections: number;
+  /** Each connection talks in this many conversations of its own, going round. */
+  conversations: number;
+  /** Turns in a row within one conversation before the next. */
+  stay: number;
+  /** Every so manyth turn goes to the connection's first conversation, which grows long; 0 for none. */
+  hotEvery: number;
+  warmupMs: number;
+  windowMs: number;
+  maxTurns: number;
+  onProgress: (turns: number) => void;
+}
+
+export interface TurnsResult {
+  turns: number;
+  seconds: number;
+  turnsPerSecond: number;
+  firstEventP50Ms: number;
+  firstEventP99Ms: number;
+  serverCpuUsPerTurn: number;
+  /** How much of one processor the load generator took: near 1 it is the bottleneck, and the ratios flatter. */
+  clientCpuShare: number;
+  failures: number;
+  faults: string[];
+}
+
+/** A closed loop: each connection sends its next turn when the last has ended. Only turns that end in the window count. */
+export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
+  const { port, pid, maxTurns } = options;
+  const runId = randomBytes(4).toString('hex');
+  const faults = new Faults();
+  const firstEventMs: number[] = [];
+  const progressStep = Math.max(1, Math.floor(maxTurns / 100));
+  let sent = 0;
+  let windowFrom = openWindow();
+
+  function openWindow(): { at: number; serverMs: number; client: NodeJS.CpuUsage } {
+    firstEventMs.length = 0;
+    return { at: performance.now(), serverMs: readCpuMs(pid), client: process.cpuUsage() };
+  }
+
+  function measure(): TurnsResult {
+    const seconds = (performance.now() - windowFrom.at) / 1000;
+    const turns = firstEventMs.length;
+    const client = process.cpuUsage(windowFrom.client);
+    return {
+      turns,
+      seconds,
+      turnsPerSecond: turns / seconds,
+      firstEventP50Ms: percentile(firstEventMs, 0.5),
+      firstEventP99Ms: percentile(firstEventMs, 0.99),
+      serverCpuUsPerTurn: ((readCpuMs(pid) - windowFrom.serverMs) * 1000) / turns,
+      clientCpuShare: (client.user + client.system) / 1e6 / seconds,
+      failures: faults.count,
+      faults: faults.reasons,
+    };
+  }
+
+  return new Promise((resolve) => {
+    let active = options.connections;
+    let isOver = false;
+    let result: TurnsResult | undefined;
+
+    function closeWindow(): void {
+      isOver = true;
+      result ??= measure();
+    }
+
+    let windowTimer: NodeJS.Timeout | undefined;
+    if (Number.isFinite(options.windowMs)) {
+      windowTimer = setTimeout(() => {
+        windowFrom = openWindow();
+        windowTimer = setTimeout(closeWindow, options.windowMs);
+      }, options.warmupMs);
+    }
+
+    function finish(): void {
+      clearTimeout(windowTimer);
+      // Turns that failed after the window had closed count too.
+      resolve({ ...(result ?? measure()), failures: faults.count, faults: faults.reasons });
+    }
+
+    for (let index = 0; index < options.connections; index++) drive(index);
+
+    function drive(index: number): void {
+      const connection = createTurnConnection(port);
+      let turn = 0;
+
+      function next(): void {
+        if (isOver || sent >= maxTurns || faults.isHopeless) {
+          connection.destroy();
+          if (--active === 0) finish();
+          return;
+        }
+        const text = `This is turn ${++sent}, what is the weather in Reykjavik like today?`;
+        const request = formatTurnRequest({
+          conversationId: `conv_${runId}_${index}_${pickConversation(turn++, options)}`,
+          turnId: `turn_${runId}_${sent}`,
+          text,
+        });
+        connection.run(request, `You said: ${text}`, (fault, times) => {
+          if (fault === undefined) firstEventMs.push(times.firstEventMs);
+          else faults.add(fault);
+          if (fault === undefined && firstEventMs.length % progressStep === 0) options.onProgress(firstEventMs.length);
+          next();
+        });
+      }
+      next();
+    }
+  });
+}
+
+function pickConversation(turn: number, { conversations, stay, hotEvery }: TurnsOptions): number {
+  if (hotEvery > 0 && turn % hotEvery === 0) return 0;
+  return Math.floor(turn / stay) % conversations;
+}

@@ -1,0 +1,47 @@
+// The load generator, a process of its own: prints one line of JSON, exit code 1 when a turn failed.
+//   load.ts --port P --pid PID --seconds 4 --warmup 2     turns on 64 connections, for a time
+//   load.ts --port P --pid PID --turns 100000             as many turns, with a line {"turns":n} every 1 %
+//   load.ts --port P --streams 10000                      that many turns open at once, a line {"open":n} when all are
+import { parseArgs } from 'node:util';
+import { runStreams } from './load-streams.ts';
+import { runTurns } from './load-turns.ts';
+
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string' },
+    pid: { type: 'string' },
+    connections: { type: 'string', default: '64' },
+    conversations: { type: 'string', default: '100' },
+    stay: { type: 'string', default: '1' },
+    hot: { type: 'string', default: '0' },
+    warmup: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '4' },
+    turns: { type: 'string' },
+    streams: { type: 'string' },
+  },
+});
+
+const port = Number(values.port);
+const result =
+  values.streams === undefined
+    ? await runTurns({
+        port,
+        pid: Number(values.pid),
+        connections: Number(values.connections),
+        conversations: Number(values.conversations),
+        stay: Number(values.stay),
+        hotEvery: Number(values.hot),
+        warmupMs: values.turns === undefined ? Number(values.warmup) * 1000 : 0,
+        windowMs: values.turns === undefined ? Number(values.seconds) * 1000 : Infinity,
+        maxTurns: values.turns === undefined ? Infinity : Number(values.turns),
+        onProgress: (turns) => print({ turns }),
+      })
+    : await runStreams({ port, streams: Number(values.streams), onAllOpen: (open) => print({ open }) });
+
+for (const fault of result.faults) console.error(`load: ${fault}`);
+print(result);
+process.exitCode = result.failures > 0 ? 1 : 0;
+
+function print(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}

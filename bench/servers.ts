@@ -1,0 +1,118 @@
+// Starts and ends the processes under measurement, and leaves none behind.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { get } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { BENCH_SECRET } from './turn-request.ts';
+
+export const BARE = fileURLToPath(new URL('bare.mjs', import.meta.url));
+export const SERVER = fileURLToPath(new URL('../dist/server.js', import.meta.url));
+export const HELD_AGENT = fileURLToPath(new URL('held-agent.mjs', import.meta.url));
+
+const START_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = 5_000;
+
+const children = new Set<ChildProcess>();
+/** The servers' working directory, without an `.env`, and the place of their logs. */
+const directory = mkdtempSync(join(tmpdir(), 'microserver-bench-'));
+
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(directory, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
+export interface RunningServer {
+  port: number;
+  pid: number;
+  /** From the spawn to the first 200 of `GET /health`. */
+  startMs: number;
+  signal(name: NodeJS.Signals): void;
+  /** SIGTERM, and SIGKILL when that takes longer than 5 s. */
+  close(): Promise<void>;
+}
+
+/**
+ * Runs `script` as plain node, with the settings given and nothing else in its environment, until `/health` answers.
+ * `nodeFlags` are for the soak only: comparisons run with node's defaults.
+ */
+export async function startServer(
+  script: string,
+  settings: Record<string, string> = {},
+  nodeFlags: readonly string[] = [],
+): Promise<RunningServer> {
+  const port = await pickFreePort();
+  const logFile = join(directory, `${port}.log`);
+  const log = openSync(logFile, 'a');
+  const startedAt = performance.now();
+  const child = adopt(
+    spawn(process.execPath, [...nodeFlags, script], {
+      cwd: directory,
+      env: {
+        PATH: process.env['PATH'],
+        HOST: '127.0.0.1',
+        PORT: String(port),
+        AGENT: 'echo',
+        LAYERCODE_WEBHOOK_SECRET: BENCH_SECRET,
+        ...settings,
+      },
+      stdio: ['ignore', log, log],
+    }),
+  );
+  closeSync(log);
+  while (!(await isHealthy(port))) {
+    if (child.exitCode !== null || performance.now() - startedAt > START_TIMEOUT_MS) {
+      child.kill('SIGKILL');
+      throw new Error(`${script} does not answer /health; its output:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
+    }
+    await sleep(1);
+  }
+  const startMs = performance.now() - startedAt;
+
+  return {
+    port,
+    pid: child.pid ?? 0,
+    startMs,
+    signal: (name) => void child.kill(name),
+    async close() {
+      if (child.exitCode === null && child.signalCode === null) {
+        const exited = new Promise((resolve) => child.once('exit', resolve));
+        child.kill('SIGTERM');
+        const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+        await exited;
+        clearTimeout(timer);
+      }
+      rmSync(logFile, { force: true });
+    },
+  };
+}
+
+/** Remembers a child, so that it is ended with this process at the latest. */
+export function adopt<Child extends ChildProcess>(child: Child): Child {
+  children.add(child);
+  child.once('exit', () => children.delete(child));
+  return child;
+}
+
+function isHealthy(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    get({ port, host: '127.0.0.1', path: '/health', agent: false }, (res) => {
+      res.resume();
+      resolve(res.statusCode === 200);
+    }).on('error', () => resolve(false));
+  });
+}
+
+function pickFreePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as AddressInfo;
+      probe.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runLoad } from './load-process.ts';
+import type { StreamsResult } from './load-streams.ts';
+import { readRss } from './proc.ts';
+import { HELD_AGENT, startServer } from './servers.ts';
+import type { Contestant } from './throughput.ts';
+
+export interface OpenStreams extends StreamsResult {
+  idleBytes: number;
+  openBytes: number;
+  bytesPerStream: number;
+}
+
+const SETTLE_MS = 2000;
+
+/** Resident memory with nothing open and with all streams open at once; then lets them end, and all must. */
+export async function measureStreams({ script, settings }: Contestant, streams: number): Promise<OpenStreams> {
+  const server = await startServer(script, { ...settings, AGENT: HELD_AGENT, SLOW: '1' });
+  try {
+    await sleep(SETTLE_MS);
+    const idleBytes = readRss(server.pid);
+    let openBytes = 0;
+    const result = await runLoad<StreamsResult>({ port: server.port, streams }, () => {
+      setTimeout(() => {
+        openBytes = readRss(server.pid);
+        server.signal('SIGUSR2');
+      }, SETTLE_MS);
+    });
+    return { ...result, idleBytes, openBytes, bytesPerStream: (openBytes - idleBytes) / streams };
+  } finally {
+    await server.close();
+  }
+}

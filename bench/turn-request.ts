@@ -1,0 +1,28 @@
+import { createHmac, createSecretKey } from 'node:crypto';
+
+export const BENCH_SECRET = 'whsec_bench';
+
+const key = createSecretKey(Buffer.from(BENCH_SECRET));
+
+export interface TurnRequest {
+  conversationId: string;
+  turnId: string;
+  text: string;
+}
+
+/** The bytes of one signed `message`, head and body. All of it is ASCII, so that a character is a byte. */
+export function formatTurnRequest({ conversationId, turnId, text }: TurnRequest): string {
+  const body = JSON.stringify({
+    type: 'message',
+    session_id: conversationId,
+    conversation_id: conversationId,
+    turn_id: turnId,
+    text,
+  });
+  const t = Math.floor(Date.now() / 1000);
+  const v1 = createHmac('sha256', key).update(`${t}.${body}`).digest('hex');
+  return (
+    'POST /api/agent HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\naccept: text/event-stream\r\n' +
+    `content-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: t=${t},v1=${v1}\r\n\r\n${body}`
+  );
+}

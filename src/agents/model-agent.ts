@@ -1,0 +1,56 @@
+import type { ChatMessage, ChatModel } from '../models/model.ts';
+import { WELCOME_BACK, type Agent, type AgentResources, type BoundAgent, type MessageTurn } from './agent.ts';
+import { toChatMessages } from './prompt.ts';
+import { runToolLoop } from './tool-loop.ts';
+import type { Tool } from './tool.ts';
+
+export interface ModelAgentDefinition {
+  /** What the model is told about its part: the system message. */
+  readonly prompt: string;
+  /** `provider:model`, comma-separated for fall-backs. Default: the settings'. */
+  readonly model?: string | undefined;
+  readonly tools?: readonly Tool[] | undefined;
+  /** Said once when nothing was spoken for `FILLER_AFTER_MS`. Default "One moment." */
+  readonly filler?: string | undefined;
+  /** False speaks the model's text as it is, Markdown and all. Default true. */
+  readonly speakable?: boolean | undefined;
+}
+
+export const DEFAULT_FILLER = 'One moment.';
+
+/** The hooks of an agent that speaks with a model, once it has one. */
+export function bindModelAgent(agent: Agent, definition: ModelAgentDefinition, resources: AgentResources): BoundAgent {
+  const model = resources.openModel(definition.model);
+  const { prompt, tools = [], speakable: isSpeakable = true, filler = DEFAULT_FILLER } = definition;
+  return {
+    ...agent,
+    model,
+    onSessionStart: (turn, reply) => {
+      void model.warm(turn.signal); // never rejects; the welcome is spoken meanwhile
+      if (agent.onSessionStart !== undefined) return agent.onSessionStart(turn, reply);
+      return turn.isResumed ? WELCOME_BACK : undefined;
+    },
+    onMessage: (turn, reply) =>
+      withFiller(turn, filler, resources.fillerAfterMs, () =>
+        runToolLoop(toChatMessages(prompt, turn.history), turn, reply, { model, tools, isSpeakable }),
+      ),
+  };
+}
+
+/** Says the filler, once, when `speak` has not begun to speak in time. */
+export async function withFiller(turn: MessageTurn, filler: string, afterMs: number, speak: () => Promise<void>): Promise<void> {
+  const timer = afterMs === 0 ? undefined : setTimeout(() => turn.journal.sayFiller(filler), afterMs);
+  try {
+    await speak();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Asks a model without tools and without a voice of its own: for agents that set several models to work. */
+export async function* streamTexts(model: ChatModel, messages: readonly ChatMessage[], turn: MessageTurn): AsyncGenerator<string, void, undefined> {
+  for await (const delta of model.stream(messages, { signal: turn.signal })) {
+    if (delta.type === 'text') yield delta.text;
+    else if (delta.type === 'usage') turn.journal.noteUsage(delta);
+  }
+}

@@ -1,0 +1,107 @@
+import type { ToolCall } from '../conversations/message.ts';
+import type { Json, JsonObject } from '../layercode/fields.ts';
+import type { ChatMessage, ChatModel } from '../models/model.ts';
+import { SpeakableText } from '../speech/speakable.ts';
+import type { Turn } from './agent.ts';
+import type { Reply } from '../layercode/reply.ts';
+import { parseArguments } from './tool-arguments.ts';
+import type { Tool } from './tool.ts';
+
+/** Rounds of tool calls in a turn. The model is then asked once more without tools, so that it must speak. */
+export const MAX_TOOL_ROUNDS = 8;
+/** Longest result of a tool as the model gets it, in UTF-16 code units. */
+export const MAX_RESULT_LENGTH = 65_536;
+
+export interface ToolLoopOptions {
+  readonly model: ChatModel;
+  readonly tools: readonly Tool[];
+  /** Whether what cannot be spoken (Markdown, emoji, URLs) is taken out of the model's text. */
+  readonly isSpeakable: boolean;
+}
+
+/**
+ * Lets the model speak, runs the tools it asks for, hands it the results, and goes on until it has spoken. Ends quietly when the
+ * turn is over; throws what the model throws, and for a reply of which nothing can be spoken.
+ */
+export async function runToolLoop(messages: ChatMessage[], turn: Turn, reply: Reply, { model, tools, isSpeakable }: ToolLoopOptions): Promise<void> {
+  const voice = new Voice(reply, isSpeakable);
+  for (let round = 0; !reply.isOver; round++) {
+    const calls: ToolCall[] = [];
+    let text = '';
+    const offered = round < MAX_TOOL_ROUNDS && tools.length > 0 ? { tools } : {};
+    for await (const delta of model.stream(messages, { ...offered, signal: turn.signal })) {
+      if (reply.isOver) return;
+      if (delta.type === 'text') {
+        text += delta.text;
+        await voice.speak(delta.text);
+      } else if (delta.type === 'toolCall') calls.push(delta.call);
+      else turn.journal.noteUsage(delta);
+    }
+    if (reply.isOver) return;
+    await voice.finish();
+    if (calls.length === 0) break;
+    messages.push({ role: 'assistant', content: text, toolCalls: calls });
+    turn.journal.noteToolCalls(calls);
+    const results = await Promise.all(calls.map((call) => runTool(call, tools, turn, reply)));
+    for (const [index, { id }] of calls.entries()) messages.push({ role: 'tool', toolCallId: id, content: results[index] ?? '' });
+  }
+  if (!reply.isOver && !voice.hasSpoken) throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
+}
+
+/** Speaks one text after the other, each freed of what cannot be spoken. */
+class Voice {
+  readonly #reply: Reply;
+  readonly #filter: SpeakableText | undefined;
+  hasSpoken = false;
+  /** Set between two texts: the first word of the second must not stick to the last of the first. */
+  #needsSpace = false;
+  #endsOpen = false;
+
+  constructor(reply: Reply, isSpeakable: boolean) {
+    this.#reply = reply;
+    this.#filter = isSpeakable ? new SpeakableText() : undefined;
+  }
+
+  speak(text: string): Promise<boolean> | boolean {
+    return this.#say(this.#filter === undefined ? text : this.#filter.push(text));
+  }
+
+  finish(): Promise<boolean> | boolean {
+    const said = this.#say(this.#filter?.flush() ?? '');
+    this.#needsSpace = this.#endsOpen;
+    return said;
+  }
+
+  #say(text: string): Promise<boolean> | boolean {
+    if (text === '') return true;
+    if (/\S/.test(text)) this.hasSpoken = true;
+    const spaced = this.#needsSpace && /^\S/.test(text) ? ` ${text}` : text;
+    this.#needsSpace = false;
+    this.#endsOpen = /\S$/.test(text);
+    return this.#reply.say(spaced);
+  }
+}
+
+/** The result for the model, as JSON. Never rejects: a tool's failure is the model's to explain. */
+async function runTool(call: ToolCall, tools: readonly Tool[], turn: Turn, reply: Reply): Promise<string> {
+  const tool = tools.find(({ name }) => name === call.name);
+  const parsed = tool === undefined ? { problem: `there is no tool "${call.name}"` } : parseArguments(call.args, tool.parameters);
+  if (tool === undefined || 'problem' in parsed) return conclude(call, call.args, { error: 'problem' in parsed ? parsed.problem : '' }, turn, reply);
+  reply.data({ tool: call.name, args: parsed.args, status: 'running' });
+  try {
+    const { signal, conversationId, metadata, log } = turn;
+    const result = await tool.run(parsed.args, { signal, reply, conversationId, metadata, log });
+    return conclude(call, parsed.args, result ?? { status: 'ok' }, turn, reply);
+  } catch (error) {
+    if (!turn.signal.aborted) turn.log.warn('tool failed', { tool: call.name, error });
+    return conclude(call, parsed.args, { error: error instanceof Error ? error.message : String(error) }, turn, reply);
+  }
+}
+
+function conclude(call: ToolCall, args: Json | JsonObject, result: Json, turn: Turn, reply: Reply): string {
+  const text = JSON.stringify(result);
+  const content = text.length <= MAX_RESULT_LENGTH ? text : `${text.slice(0, MAX_RESULT_LENGTH)}… [cut]`;
+  turn.journal.noteToolResult(call.id, content);
+  reply.data({ tool: call.name, args, result });
+  return content;
+}

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { ModelError } from '../../src/models/model.ts';
+import { baseUrlName, defaultModelName, findKey, parseModelName, PROVIDERS } from '../../src/models/providers.ts';
+
+describe('parseModelName', () => {
+  it('splits at the first colon and leaves the rest to the vendor', () => {
+    assert.equal(parseModelName('openai:gpt-5-nano').model, 'gpt-5-nano');
+    const { providerName, model } = parseModelName(' ollama:llama3.2:3b ');
+    assert.deepEqual([providerName, model], ['ollama', 'llama3.2:3b']);
+    assert.equal(parseModelName('openrouter:meta-llama/llama-3.3-70b:free').model, 'meta-llama/llama-3.3-70b:free');
+  });
+
+  for (const name of ['gpt-5-nano', 'openai:', ':gpt-5', 'opnai:gpt-5', 'toString:x', '']) {
+    it(`refuses ${JSON.stringify(name)} and lists the providers`, () => {
+      assert.throws(
+        () => parseModelName(name),
+        (error) => error instanceof ModelError && error.code === 'bad_model_name' && error.message.includes('openai, google, anthropic') && error.message.includes(JSON.stringify(name)),
+      );
+    });
+  }
+});
+
+describe('defaultModelName', () => {
+  it('takes the first provider with a key, in the order OpenAI, Google, Anthropic', () => {
+    const keys = { ANTHROPIC_API_KEY: 'c', GEMINI_API_KEY: 'b', OPENAI_API_KEY: 'a' };
+    assert.equal(defaultModelName(keys), 'openai:gpt-5-nano');
+    assert.equal(defaultModelName({ ...keys, OPENAI_API_KEY: ' ' }), 'google:gemini-3.5-flash-lite');
+    assert.equal(defaultModelName({ ANTHROPIC_API_KEY: 'c' }), 'anthropic:claude-haiku-4-5');
+  });
+
+  it('is undefined without a key of these three', () => {
+    assert.equal(defaultModelName({ GROQ_API_KEY: 'x' }), undefined);
+  });
+});
+
+describe('PROVIDERS', () => {
+  it('reads the key of Google from three variables in order', () => {
+    const google = parseModelName('google:x').provider;
+    assert.equal(findKey(google, { GEMINI_API_KEY: 'c', GOOGLE_GENERATIVE_AI_API_KEY: 'b', GOOGLE_GENERATIVEAI_API_KEY: 'a' })?.key, 'a');
+    assert.deepEqual(findKey(google, { GEMINI_API_KEY: ' c ' }), { keyName: 'GEMINI_API_KEY', key: 'c' });
+  });
+
+  it('gives every provider a base URL without a slash at its end, but vllm', () => {
+    for (const [name, { baseUrl }] of Object.entries(PROVIDERS)) {
+      if (name === 'vllm') assert.equal(baseUrl, undefined);
+      else assert.match(baseUrl ?? '', /^https?:\/\/.*[^/]$/, name);
+    }
+    assert.equal(baseUrlName('llamacpp'), 'LLAMACPP_BASE_URL');
+  });
+
+  const efforts: readonly (readonly [string, string | undefined])[] = [
+    ['openai:gpt-5-nano', 'minimal'],
+    ['openai:gpt-5', 'minimal'],
+    ['openai:gpt-5-mini-2025-08-07', 'minimal'],
+    ['openai:gpt-5.1', 'none'],
+    ['openai:gpt-5.6-luna', 'none'],
+    ['openai:gpt-6-luna', 'none'],
+    ['openai:gpt-5-pro', undefined],
+    ['openai:gpt-5-chat-latest', undefined],
+    ['openai:gpt-5.1-codex-max', undefined],
+    ['openai:gpt-4.1-mini', undefined],
+    ['google:gemini-2.5-flash', 'none'],
+    ['google:gemini-2.5-flash-lite', 'none'],
+    ['google:gemini-3.5-flash-lite', undefined],
+    ['google:gemini-3.8-flash', 'low'],
+    ['google:gemini-2.5-pro', 'low'],
+    ['google:gemini-2.0-flash', undefined],
+    ['anthropic:claude-haiku-4-5', undefined],
+    ['ollama:gpt-5-nano', undefined],
+  ];
+  for (const [name, effort] of efforts) {
+    it(`asks ${name} for ${effort === undefined ? 'no' : `"${effort}"`} reasoning effort`, () => {
+      const { provider, model } = parseModelName(name);
+      assert.equal(provider.reasoningEffort?.(model), effort);
+    });
+  }
+});

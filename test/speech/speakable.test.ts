@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { SpeakableText } from '../../src/speech/speakable.ts';
+
+type Table = readonly (readonly [written: string, spoken: string])[];
+
+function speak(written: string): string {
+  const speakable = new SpeakableText();
+  return speakable.push(written) + speakable.flush();
+}
+
+function check(table: Table): void {
+  for (const [written, spoken] of table) assert.equal(speak(written), spoken, JSON.stringify(written));
+}
+
+function checkUnchanged(texts: readonly string[]): void {
+  check(texts.map((text) => [text, text]));
+}
+
+describe('SpeakableText', () => {
+  it('takes the marks of emphasis and leaves the text', () => {
+    check([
+      ['Hello **world**, this is *fine*.', 'Hello world, this is fine.'],
+      ['_So_ __very__ ***nice***, ~~$20~~ $15', 'So very nice, $20 $15'],
+      ['*smiles* "**Hi**" (*really*)', 'smiles "Hi" (really)'],
+      ['**Note:** to-**ma**-to, po**ta**to', 'Note: to-ma-to, potato'],
+      ['**注意：**请看*重点*。', '注意：请看重点。'],
+      ['**שלום** עולם, **नमस्ते** दुनिया', 'שלום עולם, नमस्ते दुनिया'],
+      ['**_both_** and _**both**_', 'both and both'],
+      ['a **bold *and italic** text*', 'a bold and italic text'],
+    ]);
+  });
+
+  it('takes a double mark whose partner never comes', () => {
+    check([
+      ['Here is **the point', 'Here is the point'],
+      ['the point** is this', 'the point is this'],
+      ['Run `npm start\nand *wait', 'Run npm start\nand wait'],
+      ['the ` key', 'the key'],
+    ]);
+  });
+
+  it('leaves arithmetic, identifiers and prices alone', () => {
+    checkUnchanged([
+      '3 * 4 = 12, 2*3, 2*3*4, 2*(3+4), (1+2)*3, x*y, 2 ** 3, 2**3, x**2',
+      'a_b_c, snake_case_name, foo__bar, the _ variable, MAX_BODY_BYTES',
+      '5 < 6, 6 > 5, a<b, a < b > c, i <= n, x -> y, <3',
+      '#1, C#, F#, #winning, C++, 50%, $5, $1,000.50, €3, ~5 minutes, ~/notes, a ~~ b',
+      "it's, don’t, rock 'n' roll, 5'10\"",
+      ':-) ;-) :D ^_^ AT&T and/or e.g. 5:30 p.m. a@b.example',
+      'a 5* hotel for $9*, x | y, a || b, 2^10, list[0][1]',
+      'C:\\Users\\me, \\n',
+      'List<String>, <break time="1s"/>, 4-2, 4 - 2, 4 + 2, a — b -- c',
+      '-5 degrees',
+      '+49 30 1234',
+      '>= 5',
+      '#1 in sales',
+      '--verbose',
+      '1. First\n2) Second',
+      '= 5',
+      ': a',
+    ]);
+  });
+
+  it('keeps a product a product within emphasis', () => {
+    check([
+      ['**2*3** is *2*3*', '2*3 is 2*3'],
+      ['**3 * 4 = 12**', '3 * 4 = 12'],
+      ['**2**3 is 8**', '2**3 is 8'],
+    ]);
+  });
+
+  it('takes the backticks of code within a line and leaves the code', () => {
+    check([
+      ['Run `npm i` now', 'Run npm i now'],
+      ['`a*b*c`, `_x_`, `<br>`, `list[0]`, `C:\\*`', 'a*b*c, _x_, <br>, list[0], C:\\*'],
+      ['`` a`b `` and ```npm i``` too', 'ab and npm i too'],
+      ['使用`code`进行', '使用code进行'],
+      ['`https://example.com/a`', 'example.com'],
+    ]);
+  });
+
+  it('takes the marks in front of headings, quotes and list items, however nested', () => {
+    check([
+      ['# Title\n\nText', 'Title\n\nText'],
+      ['### **Title** ###\nC#', 'Title\nC#'],
+      ['## A # B', 'A # B'],
+      ['- one\n- **two**\n  * three\n+ four\n• five', 'one\ntwo\nthree\nfour\nfive'],
+      ['1. one\n2. two', '1. one\n2. two'],
+      ['> quoted\n> - item\n>\n>> deeper', 'quoted\nitem\n\ndeeper'],
+      ['- [ ] open\n- [x] done\n- [x](y) link', 'open\ndone\nx link'],
+      ['- 5 apples', '5 apples'],
+      ['Text\n-\nmore', 'Text\nmore'],
+      ['####### seven', '####### seven'],
+    ]);
+  });
+
+  it('takes rules and underlined headings with their line breaks', () => {
+    check([
+      ['One\n\n---\n\nTwo', 'One\n\nTwo'],
+      ['One\n***\nTwo\n___\nThree\n- - -\nFour', 'One\nTwo\nThree\nFour'],
+      ['Title\n=====\nText', 'Title\nText'],
+      ['Title\n---\nText', 'Title\nText'],
+      ['---', ''],
+    ]);
+  });
+
+  it('reads the cells of a table with commas between them', () => {
+    check([
+      ['| Name | Price |\n|------|:-----:|\n| Tea | $3 |\n| Milk | |\n', 'Name, Price\nTea, $3\nMilk\n'],
+      ['|a|b|\n|-|-|\n|1|2|', 'a, b\n1, 2'],
+      ['| **Hi!** | [x](y) | `c` |', 'Hi! x, c'],
+      ['| -5 | - | 3 |', '-5, -, 3'],
+      ['| a<br>b | c \\| d |', 'a, b, c | d'],
+      ['| see https://example.com/a | b |', 'see example.com, b'],
+    ]);
+  });
+
+  it('reads a table without outer pipes from its second row on', () => {
+    check([['A | B\n--- | ---\n1 | 2\n3 | 4\n\nx | y', 'A | B\n1, 2\n3, 4\n\nx | y']]);
+  });
+
+  it('does not speak fenced code', () => {
+    check([
+      ['Run this:\n```bash\nnpm i # **x**\n```\nThen go.', 'Run this:\nThen go.'],
+      ['A\n~~~\n```\n~~~\nB', 'A\nB'],
+      ['A\n\n````md5\n```\nx\n```\n````\n\nB', 'A\n\nB'],
+      ['1. Do\n   ```js\n   x\n   ```\n2. Done', '1. Do\n2. Done'],
+      ['```python', ''],
+    ]);
+  });
+
+  it('recognises the end of fenced code where models put it', () => {
+    check([
+      ['A\n```bash\nnpm install```\nB', 'A\nB'],
+      ['A\n```\nx\n``` Then B', 'A\nThen B'],
+      ['A: ```js\nx\n```\nB', 'A: B'],
+      ['A\n```\n```python\n```\nB', 'A\nB'],
+    ]);
+  });
+
+  it('speaks a fence that says it holds text', () => {
+    check([
+      ['```markdown\nHi **you**\n```\nBye', 'Hi you\nBye'],
+      ['```text\nHi\n```\n```js\nx\n```\nBye', 'Hi\nBye'],
+    ]);
+  });
+
+  it('lets a fence that is never closed end with its text, and speaks the next', () => {
+    const speakable = new SpeakableText();
+    assert.equal(speakable.push('One.\n```js\nx') + speakable.flush(), 'One.\n');
+    assert.equal(speakable.push('Two.') + speakable.flush(), 'Two.');
+  });
+
+  it('leaves the text of links and images', () => {
+    check([
+      ['See [the docs](https://a.example/b "title (x)") now', 'See the docs now'],
+      ['![A cat](cat.png) ![](x.png)Look! ![b](c)', 'A cat Look! b'],
+      ['[![badge](https://a.example)](https://b.example)', 'badge'],
+      ['[**bold**](<a b>), [a_b](c_(d)_e)', 'bold, a_b'],
+      ['[www.example.com](https://www.example.com/)', 'example.com'],
+      ['请看[这里](http://x.example)。', '请看这里。'],
+      ['[text][ref] and [text][]', 'text ref and text '],
+      ['Paris.[^1] So\n[^1]: Atlas', 'Paris. So\nAtlas'],
+    ]);
+  });
+
+  it('takes brackets that are no link, and gives their parenthesis back', () => {
+    check([
+      ['[sic](and more) here', 'sic(and more) here'],
+      ['the [optional] part', 'the optional part'],
+      ['[a](b\nc', 'a(b\nc'],
+      ['[a](b', 'a(b'],
+      ['list[0], rows[i][j], Paris.[1]', 'list[0], rows[i][j], Paris.[1]'],
+      ['a ] b', 'a ] b'],
+      ['[^ no', '^ no'],
+    ]);
+  });
+
+  it('reads the host of a URL', () => {
+    check([
+      ['See https://www.example.com/a/b?c=d#e now', 'See example.com now'],
+      ['HTTP://Example.com:8080/x, www.example.org', 'Example.com, example.org'],
+      ['http://localhost:3000', 'localhost'],
+      ['https://user@example.com/', 'example.com'],
+      ['<https://example.com/a> or <a@b.example> or <mailto:a@b.example>', 'example.com or a@b.example or a@b.example'],
+      ['https://münchen.example/ü https://例子.example/x', 'münchen.example 例子.example'],
+      ['请访问https://example.com/path了解。「https://a.example」', '请访问example.com了解。「a.example」'],
+      ['**https://example.com/a** _https://b.example_', 'example.com b.example'],
+    ]);
+  });
+
+  it('gives back the punctuation behind a URL', () => {
+    check([
+      ['Is it https://example.com? Or https://example.com/a! (https://example.com/b)...', 'Is it example.com? Or example.com! (example.com)...'],
+      ['(see https://en.wikipedia.org/wiki/A_(b)).', '(see en.wikipedia.org).'],
+      ['https://a.example: yes, "https://a.example/b", https://a.example’s', 'a.example: yes, "a.example", a.example’s'],
+      ['https://a.example/b—and https://a.example/b.c,', 'a.example—and a.example,'],
+    ]);
+  });
+
+  it('leaves what only begins like a URL', () => {
+    checkUnchanged(['https:// http: www. h', 'how http works, https, hhttp://x, xhttps://a.example/b', 'www']);
+  });
+
+  it('takes HTML tags, and breaks the line where they do', () => {
+    check([
+      ['a<br>b<br/>c <BR /> d', 'a\nb\nc\nd'],
+      ['<p>One</p>\n<p>Two</p>', 'One\n\nTwo\n'],
+      ['<b>bold</b>, <a href="https://a.example?b>c">link</a>, H<sub>2</sub>O', 'bold, link, H2O'],
+      ['a <!-- hidden --> b', 'a b'],
+      ['if a <b and c> d', 'if a <b and c> d'],
+      ['a <!-- never closed\n\nb', 'a\nb'],
+      ['<a href="never closed\nb', '\nb'],
+    ]);
+  });
+
+  it('takes emoji, and the space that was theirs', () => {
+    check([
+      ['Great 🎉 job', 'Great job'],
+      ['Great 🎉!', 'Great!'],
+      ['Great! 🎉', 'Great!'],
+      ['🎉 Party', 'Party'],
+      ['(🎉 party 🎉)', '(party)'],
+      ['A 🎉 🎉 B', 'A B'],
+      ['✅ One\n✅ **Two**', 'One\nTwo'],
+      ['Done!🎉Next, 这是🎉测试', 'Done! Next, 这是测试'],
+      ['a 👩‍⚕️👍🏽🇩🇪❤️‍🔥🏴󠁧󠁢󠁥󠁮󠁧󠁿🙂‍↔️🏳️‍🌈 b', 'a b'],
+      ['ℹ️ Info ▶️ ‼️', 'Info'],
+    ]);
+  });
+
+  it('keeps the digit of a keycap', () => {
+    check([['1️⃣ One, press #️⃣ or *️⃣', '1 One, press # or *']]);
+  });
+
+  it('keeps characters that Unicode calls emoji and people do not', () => {
+    checkUnchanged(['0123456789 # * © ® ™', 'A ↔ B ‼ ℹ ▶', '★★☆ ✓ ♪ → •']);
+    check([['©️ ®️ ™️', '© ® ™']]);
+  });
+
+  it('takes control characters and keeps words apart', () => {
+    check([
+      ['a\u0000\u0007\u001bb\u007f\u009f', 'ab'],
+      ['a\tb\fc\u0085d', 'a b c d'],
+      ['a\r\nb\rc\u2028d', 'a\nb\nc\nd'],
+      ['a\u202eb\u2066c\u200ed\u00ade\ufefff', 'abcdef'],
+      ['\u200f- פריט', 'פריט'],
+      ['a\ud83cb\udf89', 'ab'],
+    ]);
+  });
+
+  it('leaves every script as it is', () => {
+    checkUnchanged([
+      'क्‍ष नमस्ते, आप कैसे हैं?',
+      'می‌خواهم بروم، سلام؟',
+      'مرحبا بالعالم',
+      'שָׁלוֹם עולם',
+      'สวัสดีครับ ผมชื่อ',
+      '你好，世界。',
+      'こんにちは、世界！葛\u{e0100}',
+      '안녕하세요 여러분',
+      'Ça va ? Où ? Größe Łódź Привет e\u0301',
+      '𝒳 𐍈',
+    ]);
+  });
+
+  it('gives the bare character of an escape', () => {
+    check([
+      ['\\*not\\* \\_this\\_ \\[a\\](b) \\# \\`x\\` \\<br> \\\\', '*not* _this_ [a](b) # `x` <br> \\'],
+      ['\\# no heading\n1\\. no list\n\\- no item', '# no heading\n1. no list\n- no item'],
+      ['a\\\nb', 'a\nb'],
+    ]);
+  });
+
+  it('leaves white space as it is where nothing was taken', () => {
+    checkUnchanged([' a', 'a ', 'a  b', '  a\n\n\nb\n', ' ', '\n', '', ' and more.']);
+  });
+
+  it('can be used again for the text after a tool call', () => {
+    const speakable = new SpeakableText();
+    for (const unfinished of ['**a', '`a', '# a #', '| a', '[a', 'a https://b.example/c', '```text\na', 'a <!-- b', 'A | b\n- | -\n']) {
+      speakable.push(unfinished);
+      speakable.flush();
+      assert.equal(speakable.push('- 2*3 | x* b](c) `*a*') + speakable.flush(), '2*3 | x* b](c) *a*', unfinished);
+    }
+    assert.equal(speakable.flush(), '');
+  });
+});
