@@ -2,7 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
-import { parseCommandLine, parseSettings, settingsHelp, SettingsError, type Environment, type Settings } from './settings.ts';
+import { parseCommandLine } from './settings/command-line.ts';
+import { settingsHelp } from './settings/help.ts';
+import { parseSettings, SettingsError, type Environment, type Settings } from './settings.ts';
+import { version } from './version.ts';
 
 export interface LoadSettingsOptions {
   /** Flags. Default: the process's arguments. */
@@ -31,7 +34,7 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
 export function informationFor(argv: readonly string[] = process.argv.slice(2)): string | undefined {
   const { wantsHelp, wantsVersion } = parseCommandLine(argv);
   if (wantsHelp) return settingsHelp();
-  return wantsVersion ? `${readVersion()}\n` : undefined;
+  return wantsVersion ? `${version}\n` : undefined;
 }
 
 function readSettingsFile(file: string, isRequired: boolean): Environment {
@@ -63,10 +66,4 @@ const reasons: Readonly<Record<string, string>> = {
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : String(error);
-}
-
-function readVersion(): string {
-  const file = new URL('../package.json', import.meta.url);
-  const content: unknown = JSON.parse(readFileSync(file, 'utf8'));
-  return typeof content === 'object' && content !== null && 'version' in content ? String(content.version) : 'unknown';
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseSettings, settingRows, SettingsError, settingsHelp, type Environment, type Settings } from '../src/settings.ts';
+import { settingsHelp } from '../src/settings/help.ts';
+import { settingRows } from '../src/settings/table.ts';
+import { parseSettings, SettingsError, type Environment, type Settings } from '../src/settings.ts';
 
 const secret = 'whsec_4f1d0c2b9a8e7f60';
 
@@ -267,11 +269,11 @@ describe('parseSettings: flags', () => {
 });
 
 describe('parseSettings: secrets', () => {
-  it('collects every secret value of eight characters and more for the log, the longest first', () => {
+  it('collects every secret value of six characters and more for the log, the longest first', () => {
     const { secrets } = parseSettings({
       LAYERCODE_WEBHOOK_SECRET: `${secret},second-secret`,
       LAYERCODE_API_KEY: 'layercode-key',
-      OPENAI_API_KEY: 'short-7',
+      OPENAI_API_KEY: 'short',
       MISTRAL_API_KEY: 'mistral8',
       GITHUB_TOKEN: 'a-token-of-another-program',
       redis_password: 'layercode-key',
@@ -293,8 +295,6 @@ describe('parseSettings: secrets', () => {
   it('refuses a secret that cannot be right', () => {
     const refused: readonly (readonly [variable: string, value: string, problem: string])[] = [
       ['LAYERCODE_WEBHOOK_SECRET', ', ,', 'LAYERCODE_WEBHOOK_SECRET must name at least one'],
-      ['LAYERCODE_WEBHOOK_SECRET', '7letter', 'LAYERCODE_WEBHOOK_SECRET must have at least 8 characters'],
-      ['LAYERCODE_WEBHOOK_SECRET', `${secret},7letter`, 'LAYERCODE_WEBHOOK_SECRET must have at least 8 characters'],
       ['LAYERCODE_WEBHOOK_SECRET', 'whsec_4f1d 0c2b', 'LAYERCODE_WEBHOOK_SECRET must not hold spaces, line breaks or invisible characters'],
       ['LAYERCODE_WEBHOOK_SECRET', 'whsec_4f1d\u200b0c2b', 'LAYERCODE_WEBHOOK_SECRET must not hold spaces, line breaks or invisible characters'],
       ['LAYERCODE_WEBHOOK_SECRET', 'whsec_4f1d\u00000c2b', 'LAYERCODE_WEBHOOK_SECRET must not hold spaces, line breaks or invisible characters'],

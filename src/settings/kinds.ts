@@ -1,0 +1,160 @@
+// What a value may look like: one kind a sort of setting.
+
+import { isIPv6 } from 'node:net';
+
+export class Refusal {
+  readonly reason: string;
+  constructor(reason: string) {
+    this.reason = reason;
+  }
+}
+
+export interface Kind<T> {
+  /** Completes "must be …". */
+  readonly takes: string;
+  readonly secret?: boolean;
+  parse(text: string): T | Refusal;
+}
+
+/** Ends every time-out below the 2^31 − 1 ms at which Node's timers overflow and fire at once. */
+export const daySeconds = 86_400;
+export const tenYearsSeconds = 3650 * daySeconds;
+
+function number(min: number, max: number, shape: RegExp, takes: string, wrongShape: string): Kind<number> {
+  return {
+    takes,
+    parse(text) {
+      const value = shape.test(text) ? Number(text) : NaN;
+      if (value >= min && value <= max) return value;
+      return new Refusal(/^\d*\.\d+$/.test(text) ? wrongShape : `must be ${takes}`);
+    },
+  };
+}
+
+export function integer(min: number, max: number): Kind<number> {
+  return number(min, max, /^\d+$/, `${min}–${max}`, `must be a whole number, ${min}–${max}`);
+}
+
+export function seconds(min: number, max: number): Kind<number> {
+  const takes = `${min}–${max} seconds`;
+  return number(min, max, /^(\d+(\.\d{1,3})?|\.\d{1,3})$/, takes, `must be ${takes} with at most 3 decimals`);
+}
+
+export const yesOrNo: Kind<boolean> = {
+  takes: 'true or false',
+  parse(text) {
+    if (/^(true|1|yes|on)$/i.test(text)) return true;
+    if (/^(false|0|no|off)$/i.test(text)) return false;
+    return new Refusal('must be true or false');
+  },
+};
+
+export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
+  const takes = `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+  return { takes, parse: (text) => words.find((word) => word === text.toLowerCase()) ?? new Refusal(`must be ${takes}`) };
+}
+
+function matching(takes: string, isRight: (text: string) => boolean): Kind<string> {
+  return { takes, parse: (text) => (isRight(text) ? text : new Refusal(`must be ${takes}`)) };
+}
+
+export function listOf<T>(item: Kind<T>, takes = `${item.takes}; several with commas between`): Kind<readonly T[]> {
+  return {
+    takes,
+    secret: item.secret ?? false,
+    parse(text) {
+      const parts = text.split(',').map((part) => part.trim()).filter((part) => part !== '');
+      // Not an empty list: "," would otherwise open an allow-list to everybody.
+      if (parts.length === 0) return new Refusal('must name at least one');
+      const values = new Set<T>();
+      for (const part of parts) {
+        const value = item.parse(part);
+        if (value instanceof Refusal) return value;
+        values.add(value);
+      }
+      return [...values];
+    },
+  };
+}
+
+const invisible = /[\s\p{Cc}\p{Cf}]/u;
+export const text = matching('a line of text', (value) => !/\p{Cc}/u.test(value));
+export const word = matching('one word', (value) => !invisible.test(value));
+export const model = matching('provider:model, such as openai:gpt-5-nano', (value) => /^[a-z][a-z0-9_-]*:[^\s,]+$/i.test(value));
+
+export const host: Kind<string> = {
+  takes: 'a host name or an IP address, without a port',
+  parse(value) {
+    const name = value.replace(/^\[(.*)\]$/, '$1');
+    return isIPv6(name) || /^[a-z0-9_][a-z0-9._-]*$/i.test(name) ? name : new Refusal(`must be ${this.takes}`);
+  },
+};
+
+export const route: Kind<string> = {
+  takes: 'a path that starts with /',
+  parse(path) {
+    if (!path.startsWith('/')) return new Refusal('must start with /');
+    if (path.includes('//')) return new Refusal('must not hold //');
+    // What a client would resolve away before sending, or encode, or a router take for a pattern, can never be reached as written.
+    if (/\/\.\.?(\/|$)/.test(path)) return new Refusal('must not hold /./ or /../');
+    return /^[\w\-.~!$&'()+,;=@/]+$/.test(path) ? path : new Refusal('must not hold : * ? # % or anything a URL would encode');
+  },
+};
+
+export const httpUrl: Kind<string> = {
+  takes: 'an http:// or https:// URL',
+  parse(value) {
+    const url = /^https?:\/\//i.test(value) && URL.canParse(value) ? new URL(value) : undefined;
+    if (url === undefined) return new Refusal(`must be ${this.takes}`);
+    if (url.username !== '' || url.password !== '') return new Refusal('must be a URL without user name and password');
+    if (/[?#]/.test(value)) return new Refusal('must be a URL without ? and #');
+    return url.href.replace(/\/+$/, '');
+  },
+};
+
+/** Also `capacitor://localhost` and the like: an app's web view sends its own scheme, of which `URL` knows no origin. */
+const origin: Kind<string> = {
+  takes: '* or an origin such as https://app.example',
+  parse(value) {
+    if (value === '*') return value;
+    if (value.includes('*')) return new Refusal('must list each origin in full: * stands alone or not at all');
+    if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+\/?$/i.test(value) || !URL.canParse(value)) {
+      return new Refusal('must hold * or origins such as https://app.example, without a path');
+    }
+    const url = new URL(value);
+    return url.origin === 'null' ? `${url.protocol}//${url.host}` : url.origin;
+  },
+};
+
+export const origins: Kind<readonly string[]> = {
+  ...listOf(origin),
+  parse(value) {
+    const list = listOf(origin).parse(value);
+    const isMixed = !(list instanceof Refusal) && list.length > 1 && list.includes('*');
+    return isMixed ? new Refusal('must be either * or a list of origins') : list;
+  },
+};
+
+function refuseAsSecret(value: string): Refusal | undefined {
+  if (invisible.test(value)) return new Refusal('must not hold spaces, line breaks or invisible characters');
+  // `docker run --env-file` hands quotes over as part of the value; every signature would then be wrong.
+  if (/^(["'`]).*\1$/.test(value)) return new Refusal('must not be wrapped in quotes');
+  return undefined;
+}
+
+export const webhookSecret: Kind<string> = {
+  takes: 'a signing secret',
+  secret: true,
+  parse: (value) => refuseAsSecret(value) ?? value,
+};
+
+/** A shorter one cannot be kept out of the log without blotting out common words. The platform's are far longer. */
+export const minRedactedLength = 6;
+
+/** No least length: local model servers are content with "x". */
+export const apiKey: Kind<string> = {
+  takes: 'a key',
+  secret: true,
+  parse: (value) =>
+    refuseAsSecret(value) ?? (/^[\x21-\x7e]+$/.test(value) ? value : new Refusal('must hold plain ASCII: it is sent in a header')),
+};

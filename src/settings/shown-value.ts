@@ -1,0 +1,14 @@
+// Values in messages, without what must not be shown.
+
+/** A value as a problem may show it: without secrets that got into the wrong variable, a URL's password or its query. */
+export function show(value: string, secrets: readonly string[]): string {
+  return JSON.stringify(shorten(hide(value, secrets).replace(/^.*@/s, '…@').replace(/\?.*$/s, '?…')));
+}
+
+export function hide(value: string, secrets: readonly string[]): string {
+  return secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), value);
+}
+
+export function shorten(value: string): string {
+  return value.length > 80 ? `${value.slice(0, 79)}…` : value;
+}
