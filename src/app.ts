@@ -9,7 +9,8 @@ import { MemoryStore } from './conversations/memory-store.ts';
 import type { ConversationStore } from './conversations/store.ts';
 import { compose, type Handler, type Middleware } from './http/compose.ts';
 import { Context, type ContextScope } from './http/context.ts';
-import { BadRequest, ErrorBoundary, HttpError, type ErrorClass, type ErrorHandler } from './http/errors.ts';
+import { ErrorBoundary, type ErrorClass, type ErrorHandler } from './http/error-boundary.ts';
+import { BadRequest, HttpError } from './http/errors.ts';
 import { Router } from './http/router.ts';
 import { Shutdown } from './http/shutdown.ts';
 import { createLogger, type Logger } from './log.ts';
@@ -18,8 +19,8 @@ import type { ChatModel } from './models/model.ts';
 import { openModel } from './models/open-model.ts';
 import { defaultModelName } from './models/providers.ts';
 import { accessLog } from './middleware/access-log.ts';
-import { conformance } from './middleware/conformance.ts';
-import { cors } from './middleware/cors.ts';
+import { conformance, SERVED_METHODS } from './middleware/conformance.ts';
+import { cors, preflight } from './middleware/cors.ts';
 import { draining } from './middleware/draining.ts';
 import { requestId } from './middleware/request-id.ts';
 import { requestMetrics } from './middleware/request-metrics.ts';
@@ -83,6 +84,7 @@ export class App {
       cors({ origins: settings.corsOrigins }),
       draining(this.#shutdown),
       conformance(),
+      preflight({ origins: settings.corsOrigins }),
     ];
     const routes = createRoutes({
       settings,
@@ -99,6 +101,7 @@ export class App {
   /** Adds a layer around all handlers, inside those that are there. Only before the first request. */
   use(middleware: Middleware): this {
     if (this.#chain !== undefined) throw new Error('use() must be called before the first request');
+    if (typeof middleware !== 'function') throw new TypeError(`middleware must be a function (context, next), got ${typeof middleware}`);
     this.#middleware.push(middleware);
     return this;
   }
@@ -123,13 +126,16 @@ export class App {
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
     this.#chain ??= compose(this.#middleware, this.#dispatch, (error, context) => this.#boundary.handle(error, context));
     const context = new Context(request, response, this.#scope);
-    const handled = this.#chain(context);
-    if (handled instanceof Promise) {
-      // The boundary answers for whatever was thrown; what remains is a fault in the boundary itself.
-      handled.catch((error: unknown) => {
-        this.#scope.log.error('request failed beyond its error boundary', { requestId: context.requestId, error });
-        response.destroy();
-      });
+    // The boundary answers for whatever was thrown; what gets here is a fault in the boundary itself.
+    const failed = (error: unknown): void => {
+      this.#scope.log.error('request failed beyond its error boundary', { requestId: context.requestId, error });
+      response.destroy();
+    };
+    try {
+      const handled = this.#chain(context);
+      if (handled instanceof Promise) handled.catch(failed);
+    } catch (error) {
+      failed(error);
     }
   };
 
@@ -229,7 +235,7 @@ const RAW_REFUSALS: Readonly<Record<number, string>> = {
 
 /** An answer where there is no `ServerResponse`: the bytes were no request, or one for a tunnel. */
 function refuseRaw(socket: Duplex, status: number): void {
-  if (!socket.writable) {
+  if (!socket.writable || isAnsweringAnother(socket)) {
     socket.destroy();
     return;
   }
@@ -237,7 +243,16 @@ function refuseRaw(socket: Duplex, status: number): void {
   const body = JSON.stringify({ error: reason });
   socket.on('error', () => socket.destroy()); // a reset is how such clients mostly leave
   socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\n${status === 405 ? `allow: ${SERVED_METHODS}\r\n` : ''}content-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     () => socket.destroy(),
   );
+}
+
+/**
+ * Whether a whole request of this connection is still being answered: a refusal of what followed it would be read as part of its
+ * answer, or as its answer. `_httpMessage` is the response under way; Node's own handler of such errors looks at it too.
+ */
+function isAnsweringAnother(socket: Duplex): boolean {
+  const response = '_httpMessage' in socket ? (socket._httpMessage as ServerResponse | null) : null;
+  return response !== null && response !== undefined && (response.headersSent || response.req.complete);
 }

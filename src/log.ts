@@ -39,13 +39,31 @@ const RANK = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 } as const;
 export function createLogger({ level = 'info', format = 'json', secrets = [], write, now = Date.now }: LoggerOptions): Logger {
   const lowest = RANK[level];
   const hidden = secrets.filter((secret) => secret !== '');
+  // As they are, and as JSON spells them. Most lines hold none, and one search of the whole line tells.
+  const traces = [...new Set(hidden.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])), 'v1='];
+  const redact = (text: string): string => hidden.reduce((rest, secret) => rest.replaceAll(secret, REDACTED), text).replace(SIGNATURE, `v1=${REDACTED}`);
   const formatLine = format === 'json' ? jsonLine : prettyLine;
   const clock = isoClock(now);
-  return new LineLogger(lowest, (level, message, fields) => {
-    let line = formatLine(clock(), level, message, fields);
-    for (const secret of hidden) if (line.includes(secret)) line = line.replaceAll(secret, '[redacted]');
+  return new LineLogger(lowest, (level, given, fields) => {
+    const message = String(given); // plain JavaScript may hand over an error
+    let line = formatLine(clock(), level, message, fields, cutter(redact, false));
+    if (traces.some((trace) => line.includes(trace))) line = formatLine(clock(), level, message, fields, cutter(redact, true));
     write(`${line}\n`);
   });
+}
+
+const REDACTED = '[redacted]';
+const SIGNATURE = /\bv1=[0-9a-f]{64}/gi;
+
+/** Bounds a text. Redacts it before where it is cut, for half a secret would not be found, and elsewhere when told to. */
+type Cut = (text: string) => string;
+
+function cutter(redact: (text: string) => string, always: boolean): Cut {
+  return (text) => {
+    if (!always && text.length <= MAX_TEXT_LENGTH) return text;
+    const redacted = redact(text);
+    return redacted.length <= MAX_TEXT_LENGTH ? redacted : `${redacted.slice(0, MAX_TEXT_LENGTH)}…`;
+  };
 }
 
 /** A class, because every request makes a child: a literal with its six closures costs ten times as much. */
@@ -100,65 +118,62 @@ function isoClock(now: () => number): () => string {
   };
 }
 
-function jsonLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined): string {
-  const record = (rest: string): string => `{"time":"${time}","level":"${level}","msg":${jsonText(message)}${rest}}`;
+function jsonLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined, cut: Cut): string {
+  const start = `{"time":"${time}","level":"${level}","msg":${jsonText(message, cut)}`;
   let rest = '';
   for (const name in fields) {
-    const value = jsonValue(fields[name]);
-    if (value !== undefined) rest += nameInJson(name) + value;
+    const value = jsonValue(fields[name], cut);
+    if (value !== undefined) rest += nameInJson(name, cut) + value;
   }
-  const line = record(rest);
-  if (line.length <= MAX_LINE_LENGTH) return line;
+  if (start.length + rest.length < MAX_LINE_LENGTH) return `${start}${rest}}`;
   // Whole fields, as many as fit: half a field would be broken JSON.
-  let kept = ',"truncated":true';
+  let line = start.length < MAX_LINE_LENGTH / 2 ? start : `{"time":"${time}","level":"${level}","msg":"[too long]"`;
+  line += ',"truncated":true';
   for (const name in fields) {
-    const field = `${nameInJson(name)}${jsonValue(fields[name]) ?? 'null'}`;
-    if (record(kept).length + field.length <= MAX_LINE_LENGTH) kept += field;
+    const field = `${nameInJson(name, cut)}${jsonValue(fields[name], cut) ?? 'null'}`;
+    if (line.length + field.length < MAX_LINE_LENGTH) line += field;
   }
-  return record(kept);
+  return `${line}}`;
 }
 
-function prettyLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined): string {
-  let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${visible(message)}`;
+function prettyLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined, cut: Cut): string {
+  let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${cut(message)}`;
   for (const name in fields) {
-    const value = jsonValue(fields[name]);
+    const value = jsonValue(fields[name], cut);
     if (value === undefined) continue;
-    const text = /^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value;
-    line += ` ${name}=${text}`;
+    line += ` ${cut(name)}=${/^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value}`;
   }
-  return line.length <= MAX_LINE_LENGTH ? line : `${line.slice(0, MAX_LINE_LENGTH - 1)}…`;
+  const visibleLine = visible(line);
+  return visibleLine.length <= MAX_LINE_LENGTH ? visibleLine : `${visibleLine.slice(0, MAX_LINE_LENGTH - 1)}…`;
 }
 
 /** Text as one line: a line break or an escape sequence from outside must not draw on somebody's terminal. */
 function visible(text: string): string {
-  return cut(text).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => JSON.stringify(character).slice(1, -1));
-}
-
-function cut(text: string): string {
-  return text.length <= MAX_TEXT_LENGTH ? text : `${text.slice(0, MAX_TEXT_LENGTH)}…`;
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Printable ASCII without `"` and `\\`, which is most of what is logged, needs no escaping: half the time of `JSON.stringify`. */
 const PLAIN_TEXT = /^[ !#-[\]-~]{0,256}$/;
 
-function jsonText(text: string): string {
-  return PLAIN_TEXT.test(text) ? `"${text}"` : JSON.stringify(cut(text));
+function jsonText(text: string, cut: Cut): string {
+  const bounded = cut(text);
+  return PLAIN_TEXT.test(bounded) ? `"${bounded}"` : JSON.stringify(bounded);
 }
 
 const namesInJson = new Map<string, string>();
 
 /** `,"name":`. Names are the code's own words, so few; kept, because a request's line has a dozen. */
-function nameInJson(name: string): string {
-  let written = namesInJson.get(name);
-  if (written === undefined) {
-    written = `,${JSON.stringify(name)}:`;
-    if (namesInJson.size < 1_000) namesInJson.set(name, written);
-  }
+function nameInJson(name: string, cut: Cut): string {
+  const bounded = cut(name);
+  const known = namesInJson.get(bounded);
+  if (known !== undefined) return known;
+  const written = `,${JSON.stringify(bounded)}:`;
+  if (namesInJson.size < 1_000) namesInJson.set(bounded, written);
   return written;
 }
 
-function jsonValue(value: unknown): string | undefined {
-  if (typeof value === 'string') return jsonText(value);
+function jsonValue(value: unknown, cut: Cut): string | undefined {
+  if (typeof value === 'string') return jsonText(value, cut);
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : `"${value}"`;
   if (typeof value === 'bigint') return `"${value}"`;
   try {
@@ -167,7 +182,7 @@ function jsonValue(value: unknown): string | undefined {
       return inner instanceof Error ? describeError(inner, 0) : inner;
     });
   } catch (error) {
-    return jsonText(`[not JSON: ${error instanceof Error ? error.message : String(error)}]`);
+    return jsonText(`[not JSON: ${error instanceof Error ? error.message : String(error)}]`, cut);
   }
 }
 
@@ -181,6 +196,9 @@ function describeError(error: Error, depth: number): LogFields {
     message,
     ...(code === undefined ? {} : { code }),
     stack: stack?.split('\n').slice(1, 9).map((line) => line.trim()).join(' | '),
+    ...(error instanceof AggregateError && depth < MAX_CAUSES
+      ? { errors: error.errors.slice(0, 8).map((part: unknown) => (part instanceof Error ? describeError(part, depth + 1) : String(part))) }
+      : {}),
     ...(cause === undefined ? {} : { cause: cause instanceof Error && depth < MAX_CAUSES ? describeError(cause, depth + 1) : String(cause) }),
   };
 }

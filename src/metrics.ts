@@ -15,7 +15,7 @@ export class Counter implements Metric {
   readonly name: string;
   readonly help: string;
   readonly #labelNames: readonly string[];
-  readonly #counts = new Map<string, number>();
+  readonly #samples = new Map<string, { readonly labelValues: readonly string[]; count: number }>();
 
   constructor(name: string, help: string, labelNames: readonly string[] = []) {
     this.name = name;
@@ -26,12 +26,14 @@ export class Counter implements Metric {
   increment(labelValues: readonly string[] = [], by = 1): void {
     let key = labelValues[0] ?? '';
     for (let index = 1; index < labelValues.length; index++) key += `\n${labelValues[index]}`;
-    this.#counts.set(key, (this.#counts.get(key) ?? 0) + by);
+    const sample = this.#samples.get(key);
+    if (sample === undefined) this.#samples.set(key, { labelValues, count: by });
+    else sample.count += by;
   }
 
   samples(): string {
-    let text = this.#labelNames.length === 0 && this.#counts.size === 0 ? `${this.name} 0\n` : '';
-    for (const [key, count] of this.#counts) text += `${this.name}${labels(this.#labelNames, key.split('\n'))} ${count}\n`;
+    let text = this.#labelNames.length === 0 && this.#samples.size === 0 ? `${this.name} 0\n` : '';
+    for (const { labelValues, count } of this.#samples.values()) text += `${this.name}${labels(this.#labelNames, labelValues)} ${count}\n`;
     return text;
   }
 }

@@ -67,7 +67,13 @@ export function createRoutes({ settings, agent, conversations, turns, metrics, f
 export function createUserRoute(method: Route['method'], path: string, handler: Handler, { webhookSecrets: secrets }: Settings): Route {
   const signed = signature({ secrets });
   // By the path asked for, not the pattern: `/:anything/x` reaches below `/api/` too.
-  return route(method, path, [(context, next) => (context.path.startsWith('/api/') ? signed(context, next) : next())], handler);
+  return route(method, path, [(context, next) => (isBelowApi(context.path) ? signed(context, next) : next())], handler);
+}
+
+/** Percent-decoded, as parameters are: `/%61pi/x` must not be a way around. */
+function isBelowApi(path: string): boolean {
+  const first = path.split('/', 2)[1] ?? '';
+  return first === 'api' || (first.includes('%') && decodeURIComponent(first) === 'api'); // malformed paths do not get past the router
 }
 
 function route(method: Route['method'], path: string, guards: readonly Middleware[], handler: Handler): Route {

@@ -11,6 +11,7 @@ import { BadRequest, HttpError } from './errors.ts';
 export function readRawBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers['content-length']) > maxBytes) return reject(contentTooLarge(maxBytes));
+    if (request.destroyed && !request.complete) return reject(new BadRequest('the request ended in mid-body'));
     let first: Buffer | undefined;
     let rest: Buffer[] | undefined;
     let length = 0;

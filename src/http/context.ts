@@ -4,7 +4,7 @@ import type { Awaitable } from '../awaitable.ts';
 import type { Logger } from '../log.ts';
 import { SseEncoder } from '../sse/encoder.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody } from './body.ts';
-import { BadRequest } from './errors.ts';
+import { BadRequest, checkHeaders } from './errors.ts';
 import { parseRequestTarget } from './request-target.ts';
 import type { Params } from './router.ts';
 
@@ -38,6 +38,8 @@ export class Context {
   readonly #headers: string[] = [];
   #rawBody: Awaitable<Buffer> | undefined;
   #isAnswered = false;
+  #bodyBytes = 0;
+  #stream: SseEncoder | undefined;
   #closeListeners: ((isFinished: boolean) => void)[] | undefined;
   #callerSignal: AbortSignal | undefined;
 
@@ -138,9 +140,15 @@ export class Context {
     return this.#isAnswered || this.response.headersSent || this.response.destroyed;
   }
 
-  /** Adds a header to the answer, whichever it will be. */
+  /** Adds a header to the answer, whichever it will be. Throws a `TypeError` for one that HTTP does not allow. */
   setHeader(name: string, value: string): void {
+    checkHeaders([name, value]);
     this.#headers.push(name, value);
+  }
+
+  /** Bytes of the answer's body so far. */
+  get bodyBytes(): number {
+    return this.#stream?.bytesWritten ?? this.#bodyBytes;
   }
 
   json(status: number, value: unknown, headers: readonly string[] = []): void {
@@ -162,24 +170,27 @@ export class Context {
    */
   eventStream(): SseEncoder {
     this.#isAnswered = true;
-    return new SseEncoder(this.response, {
+    this.#stream = new SseEncoder(this.response, {
       writeHead: (contentLength) => {
         const headers = ['content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no', ...this.#headers];
         if (contentLength !== undefined) headers.push('content-length', String(contentLength)); // spares a short reply its chunk framing
         this.response.writeHead(200, headers);
       },
     });
+    return this.#stream;
   }
 
   #answer(status: number, contentType: string | undefined, body: string, headers: readonly string[]): void {
     if (this.isAnswered) throw new Error(`${this.method} ${this.path} has an answer already`);
-    this.#isAnswered = true;
     const all = [...this.#headers, ...headers];
     if (contentType !== undefined) all.push('content-type', contentType);
-    if (status !== 204 && status !== 304) all.push('content-length', String(Buffer.byteLength(body)));
+    const bodyBytes = Buffer.byteLength(body);
+    if (status !== 204 && status !== 304) all.push('content-length', String(bodyBytes));
     const mustLinger = status >= 400 && hasUnreadBody(this.request);
     if (mustLinger) all.push('connection', 'close');
-    this.response.writeHead(status, STATUS_CODES[status] ?? '', all);
+    this.response.writeHead(status, STATUS_CODES[status] ?? '', all); // throws for what HTTP does not allow: then nothing is answered
+    this.#isAnswered = true;
+    if (this.method !== 'HEAD') this.#bodyBytes = bodyBytes;
     if (!mustLinger) {
       this.response.end(body);
       return;

@@ -1,5 +1,4 @@
-import type { Context } from './context.ts';
-import type { Awaitable } from '../awaitable.ts';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 
 export interface HttpErrorOptions {
   /** Stable, for programs: `ERR_…`. */
@@ -11,7 +10,10 @@ export interface HttpErrorOptions {
   readonly cause?: unknown;
 }
 
-/** An error that knows its answer: `{"error": message}` with `status`, or a fixed sentence where it is not exposed. */
+/**
+ * An error that knows its answer: `{"error": message}` with `status`, or a fixed sentence where it is not exposed. The constructor
+ * throws a `TypeError` for a header that HTTP does not allow: the answer to a request is no place to find out.
+ */
 export class HttpError extends Error {
   override readonly name: string = 'HttpError';
   readonly status: number;
@@ -25,6 +27,7 @@ export class HttpError extends Error {
     this.code = code;
     this.expose = expose ?? status < 500;
     this.headers = headers ?? [];
+    checkHeaders(this.headers);
   }
 }
 
@@ -52,52 +55,11 @@ export class ServiceUnavailable extends HttpError {
   }
 }
 
-// The constructors of user errors take whatever they like.
-export type ErrorClass<E extends Error = Error> = abstract new (...args: never[]) => E;
-export type ErrorHandler<E extends Error = Error> = (error: E, context: Context) => Awaitable<void>;
-
-const INTERNAL = 'Internal server error';
-
-/** Turns what a handler or middleware threw into an answer: the class's own handler, or the error's status as JSON. */
-export class ErrorBoundary {
-  readonly #handlers = new Map<ErrorClass, ErrorHandler>();
-
-  /** `handler` answers for errors of this class and of its subclasses that have no handler of their own. */
-  on<E extends Error>(errorClass: ErrorClass<E>, handler: ErrorHandler<E>): void {
-    // Sound: `#handlerFor` finds it only for instances of `errorClass`.
-    this.#handlers.set(errorClass, handler as ErrorHandler);
+/** Throws a `TypeError` for the first name or value of a flat list that HTTP does not allow, a line break above all. */
+export function checkHeaders(headers: readonly string[]): void {
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index] ?? '';
+    validateHeaderName(name);
+    validateHeaderValue(name, headers[index + 1] ?? '');
   }
-
-  handle(error: unknown, context: Context): Awaitable<void> {
-    const handler = error instanceof Error && !context.response.headersSent ? this.#handlerFor(error) : undefined;
-    if (handler === undefined) return answerError(error, context);
-    const failed = (cause: unknown): void => answerError(new Error('an error handler failed', { cause }), context);
-    try {
-      const answered = handler(error as Error, context);
-      return answered instanceof Promise ? answered.catch(failed) : answered;
-    } catch (cause) {
-      return failed(cause);
-    }
-  }
-
-  #handlerFor(error: Error): ErrorHandler | undefined {
-    if (this.#handlers.size === 0) return undefined;
-    for (let type: unknown = error.constructor; typeof type === 'function'; type = Object.getPrototypeOf(type)) {
-      const handler = this.#handlers.get(type as ErrorClass);
-      if (handler !== undefined) return handler;
-    }
-    return undefined;
-  }
-}
-
-function answerError(error: unknown, context: Context): void {
-  const known = error instanceof HttpError ? error : undefined;
-  if (known?.expose) context.logFields['error'] = known.message;
-  else context.log.error('request failed', { error });
-  if (context.response.headersSent) {
-    // An answer is on its way and cannot be taken back; cut short, it does not pass for a whole one.
-    context.response.destroy();
-    return;
-  }
-  context.json(known?.status ?? 500, { error: known?.expose ? known.message : INTERNAL }, known?.headers);
 }

@@ -38,12 +38,15 @@ export class Router<T> {
     if (literal !== undefined) return matchMethod(literal, method, NO_PARAMS);
     if (this.#withParams.length === 0) return UNKNOWN;
     const segments = path.split('/');
+    const allowed = new Set<string>();
     for (const route of this.#withParams) {
       const params = matchSegments(route.segments, segments);
       if (params === 'malformed') return MALFORMED;
-      if (params !== undefined) return matchMethod(route.methods, method, params);
+      const match = params === undefined ? UNKNOWN : matchMethod(route.methods, method, params);
+      if (match.kind === 'found') return match;
+      if (match.kind === 'wrong method') for (const other of match.allowed) allowed.add(other);
     }
-    return UNKNOWN;
+    return allowed.size === 0 ? UNKNOWN : { kind: 'wrong method', allowed: [...allowed] };
   }
 
   #methodsOf(path: string): Map<string, T> {

@@ -48,7 +48,7 @@ export const timestamp = field(
 
 /** May be missing or null: the platform sends both for "nothing". */
 export function optional(inner: Field): Field {
-  return { ...inner, isRequired: false, check: (value) => (value === undefined || value === null ? undefined : inner.check(value)) };
+  return { ...inner, isRequired: false, schema: { anyOf: [inner.schema, { type: 'null' }] }, check: (value) => (value === undefined || value === null ? undefined : inner.check(value)) };
 }
 
 export function objectOf(fields: FieldTable): Field {

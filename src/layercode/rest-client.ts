@@ -74,7 +74,7 @@ export class RestClient {
       if (response.ok) throw new PlatformError('malformed answer', `POST ${path} was answered with something else than a JSON object`);
       throw new PlatformError('refused', `POST ${path} was refused with ${response.status}`, {
         status: response.status,
-        reason: typeof answer?.['error'] === 'string' ? answer['error'].slice(0, 500) : undefined,
+        reason: typeof answer?.['error'] === 'string' ? answer['error'].replaceAll(this.#apiKey, '[redacted]').slice(0, 500) : undefined,
         retryAfter: response.headers.get('retry-after') ?? undefined,
       });
     } catch (cause) {

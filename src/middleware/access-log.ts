@@ -4,8 +4,6 @@ import type { Logger } from '../log.ts';
 /** Logs one line a request when it ends, whichever way. The path without its query: people put secrets there. */
 export function accessLog(log: Logger): Middleware {
   return function accessLog(context, next) {
-    const { socket } = context.request;
-    const bytesBefore = socket.bytesWritten;
     context.onClose((isFinished) => {
       const line: Record<string, unknown> = {
         requestId: context.requestId,
@@ -13,7 +11,7 @@ export function accessLog(log: Logger): Middleware {
         path: context.path,
         status: context.response.headersSent ? context.response.statusCode : undefined,
         durationMs: Math.round((performance.now() - context.receivedAtMs) * 100) / 100,
-        bytes: socket.bytesWritten - bytesBefore,
+        bytes: context.bodyBytes,
         isCutShort: isFinished ? undefined : true,
       };
       for (const name in context.logFields) line[name] = context.logFields[name];

@@ -1,4 +1,5 @@
 import type { Middleware } from '../http/compose.ts';
+import { SERVED_METHODS } from './conformance.ts';
 
 export interface CorsOptions {
   /** `['*']`, or origins spelt as browsers send them. */
@@ -6,7 +7,6 @@ export interface CorsOptions {
 }
 
 const MAX_AGE_SECONDS = '600';
-const METHODS = 'GET, HEAD, POST, OPTIONS';
 
 /** Whether a page of this origin may call. A request without an `Origin` header is not a page's. */
 export function isAllowedOrigin(origins: readonly string[], origin: string | undefined): boolean {
@@ -14,7 +14,7 @@ export function isAllowedOrigin(origins: readonly string[], origin: string | und
 }
 
 /**
- * Cross-origin answers by an allow-list that is compared exactly, and preflights (204, whatever the path).
+ * Cross-origin answers by an allow-list that is compared exactly.
  *
  * Credentials are never allowed: no route of this server uses cookies, and `*` must not go together with them.
  */
@@ -27,11 +27,19 @@ export function cors({ origins }: CorsOptions): Middleware {
       context.setHeader('access-control-allow-origin', isOpen ? '*' : origin);
       context.setHeader('access-control-expose-headers', 'x-request-id, retry-after');
     }
+    return next();
+  };
+}
+
+/** Answers preflights, whatever the path, with 204. A layer of its own: what is malformed is refused before. */
+export function preflight({ origins }: CorsOptions): Middleware {
+  return function preflight(context, next) {
+    const origin = context.header('origin');
     if (context.method !== 'OPTIONS' || origin === undefined || context.header('access-control-request-method') === undefined) {
       return next();
     }
     if (isAllowedOrigin(origins, origin)) {
-      context.setHeader('access-control-allow-methods', METHODS);
+      context.setHeader('access-control-allow-methods', SERVED_METHODS);
       const requested = context.header('access-control-request-headers');
       context.setHeader('access-control-allow-headers', requested !== undefined && HEADER_LIST.test(requested) ? requested : 'content-type');
       context.setHeader('access-control-max-age', MAX_AGE_SECONDS);

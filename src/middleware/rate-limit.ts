@@ -42,7 +42,8 @@ export function rateLimit({ perMinute, now = () => performance.now() }: RateLimi
 }
 
 /** One client: an IPv4 address, or the /64 that an IPv6 host can pick its addresses from. */
-function clientKey(address: string): string {
+function clientKey(forwarded: string): string {
+  const address = forwarded.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1').replace(/^\[(.*)\](:\d+)?$/, '$1'); // some proxies write the port
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;
   if (!address.includes(':')) return address.slice(0, 64);

@@ -41,6 +41,7 @@ export class SseEncoder extends Writable {
   #queuedEvents = 0;
   /** Handed over when the connection had no room: they may be with the operating system, or not. */
   #stalledEvents = 0;
+  #bytesWritten = 0;
   #isScheduled = false;
   #isFinished = false;
   /** Set while the connection has no room: who waits for that to change. */
@@ -58,6 +59,11 @@ export class SseEncoder extends Writable {
   /** True until `finish`, `destroy` or the loss of the reader: an event sent now may still arrive. */
   get isOpen(): boolean {
     return !this.#isFinished && !this.destroyed && !this.#destination.destroyed;
+  }
+
+  /** Bytes handed to the destination. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
   }
 
   /** How many of the events sent last are not known to have left this process. */
@@ -100,7 +106,9 @@ export class SseEncoder extends Writable {
     if (this.destroyed || this.#destination.destroyed || this.#waiting !== undefined) return;
     const text = this.#queue;
     if (text === '' && !this.#isFinished) return;
-    this.#writeHead?.(this.#isFinished ? Buffer.byteLength(text) : undefined);
+    const bytes = Buffer.byteLength(text);
+    this.#bytesWritten += bytes;
+    this.#writeHead?.(this.#isFinished ? bytes : undefined);
     this.#writeHead = undefined;
     const events = this.#queuedEvents;
     this.#queue = '';

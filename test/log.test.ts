@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { batchLines, createLogger, MAX_LINE_LENGTH, type LogFields, type LoggerOptions } from '../src/log.ts';
+
+const SECRET = 'whsec_0123456789abcdef';
+
+/** The line that a record becomes, its line break included. */
+function lineOf(message: string, fields?: LogFields, options: Partial<LoggerOptions> = {}): string {
+  let text = '';
+  const log = createLogger({ now: () => Date.UTC(2026, 0, 2, 3, 4, 5, 678), write: (lines) => (text += lines), ...options });
+  log.info(message, fields);
+  return text;
+}
+
+function recordOf(message: string, fields?: LogFields, options?: Partial<LoggerOptions>): Record<string, unknown> {
+  return JSON.parse(lineOf(message, fields, options)) as Record<string, unknown>;
+}
+
+describe('createLogger', () => {
+  it('writes time, level, message and fields, in this order', () => {
+    assert.equal(lineOf('hello', { a: 1, b: 'x' }), '{"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"hello","a":1,"b":"x"}\n');
+  });
+
+  it('asks the clock for each line', () => {
+    let now = 0;
+    const times: unknown[] = [];
+    const log = createLogger({ now: () => now, write: (line) => times.push((JSON.parse(line) as { time: unknown }).time) });
+    for (now of [0, 0, 1_000]) log.info('x');
+    assert.deepEqual(times, ['1970-01-01T00:00:00.000Z', '1970-01-01T00:00:00.000Z', '1970-01-01T00:00:01.000Z']);
+  });
+
+  const levels = ['debug', 'info', 'warn', 'error'] as const;
+  for (const level of [...levels, 'silent'] as const) {
+    const expected = level === 'silent' ? [] : levels.slice(levels.indexOf(level));
+    it(`writes ${expected.join(', ') || 'nothing'} at level ${level}`, () => {
+      const written: string[] = [];
+      const log = createLogger({ level, write: (line) => written.push((JSON.parse(line) as { level: string }).level) });
+      for (const each of levels) log[each]('x');
+      assert.deepEqual([written, levels.filter((each) => log.isEnabled(each))], [expected, expected]);
+    });
+  }
+
+  it('writes at level info by default', () => {
+    assert.equal(createLogger({ write: () => undefined }).isEnabled('debug'), false);
+  });
+
+  it('is one line though message, fields and names hold line breaks', () => {
+    assert.equal(lineOf('a\nb', { 'c\nd': 'e\r\nf', g: { h: '\n' } }).trimEnd().split(/[\r\n]/).length, 1);
+  });
+
+  const values: readonly (readonly [title: string, value: unknown, written: unknown])[] = [
+    ['a bigint as text', 12345678901234567890n, '12345678901234567890'],
+    ['NaN as text', Number.NaN, 'NaN'],
+    ['infinity as text', -Infinity, '-Infinity'],
+    ['null', null, null],
+    ['an object', { a: [1, { b: true }] }, { a: [1, { b: true }] }],
+    ['a date', new Date(0), '1970-01-01T00:00:00.000Z'],
+    ['a lone surrogate', '\ud83d', '\ud83d'],
+  ];
+  for (const [title, value, written] of values) {
+    it(`writes ${title}`, () => assert.deepEqual(recordOf('x', { value })['value'], written));
+  }
+
+  for (const [title, value] of [['undefined', undefined], ['a function', () => 1], ['a symbol', Symbol('x')]] as const) {
+    it(`leaves ${title} out`, () => assert.equal('value' in recordOf('x', { value }), false));
+  }
+
+  const cyclic: Record<string, unknown> = {};
+  cyclic['self'] = cyclic;
+  const hostile: readonly (readonly [title: string, value: unknown])[] = [
+    ['a cycle', cyclic],
+    ['a bigint inside an object', { a: 1n }],
+    ['a toJSON that throws', { toJSON: () => { throw new Error('no'); } }],
+    ['a getter that throws', { get a() { throw new Error('no'); } }],
+    ['nesting too deep for JSON', JSON.parse('['.repeat(20_000) + ']'.repeat(20_000))],
+    ['an error whose stack throws', Object.defineProperty(new Error('x'), 'stack', { get: () => { throw new Error('no'); } })],
+  ];
+  for (const [title, value] of hostile) {
+    it(`names ${title} instead of throwing over it`, () => assert.match(String(recordOf('x', { value })['value']), /^\[not JSON: /));
+  }
+
+  // `log.error(error)` is what other loggers take; in a JavaScript agent no compiler objects.
+  it('writes an error that is given in place of a message', () => {
+    assert.match(lineOf(new Error('in its place') as unknown as string), /in its place/);
+  });
+});
+
+describe('a child logger', () => {
+  function childLine(bound: readonly LogFields[], fields?: LogFields): Record<string, unknown> {
+    let line = '';
+    let log = createLogger({ write: (text) => (line = text) });
+    for (const each of bound) log = log.child(each);
+    log.info('x', fields);
+    return JSON.parse(line) as Record<string, unknown>;
+  }
+
+  it('carries its fields and its parent\'s', () => {
+    const { a, b, c } = childLine([{ a: 1 }, { b: 2 }], { c: 3 });
+    assert.deepEqual([a, b, c], [1, 2, 3]);
+  });
+
+  it('has the nearest field win', () => assert.equal(childLine([{ a: 1 }, { a: 2 }], { a: 3 })['a'], 3));
+
+  it('writes a field once though it is given twice', () => {
+    let line = '';
+    createLogger({ write: (text) => (line = text) }).child({ a: 1 }).info('x', { a: 2 });
+    assert.equal(line.match(/"a":/g)?.length, 1);
+  });
+
+  it('leaves its parent as it was', () => {
+    let line = '';
+    const log = createLogger({ write: (text) => (line = text) });
+    log.child({ a: 1 });
+    log.info('x');
+    assert.equal('a' in (JSON.parse(line) as object), false);
+  });
+});
+
+describe('an error in the log', () => {
+  interface Described {
+    readonly name: string;
+    readonly message: string;
+    readonly code?: string;
+    readonly stack: string;
+    readonly cause?: Described | string;
+  }
+  const described = (error: unknown): Described => recordOf('x', { error })['error'] as Described;
+
+  it('has name, message and code', () => {
+    const { name, message, code } = described(Object.assign(new RangeError('too much'), { code: 'ERR_X' }));
+    assert.deepEqual([name, message, code], ['RangeError', 'too much', 'ERR_X']);
+  });
+
+  it('has the lines of its stack in one', () => assert.match(described(new Error('x')).stack, /^at .+ \| at /));
+
+  it('has its cause, and the cause of that', () => {
+    const { cause } = described(new Error('a', { cause: new Error('b', { cause: 'c' }) }));
+    assert.deepEqual([(cause as Described).message, (cause as Described).cause], ['b', 'c']);
+  });
+
+  it('ends a cycle of causes', () => {
+    const a: Error & { cause?: unknown } = new Error('a');
+    a.cause = new Error('b', { cause: a });
+    assert.equal(described(a).message, 'a');
+  });
+
+  it('is described inside an object too', () => {
+    assert.equal((recordOf('x', { inner: { error: new TypeError('deep') } })['inner'] as { error: Described }).error.message, 'deep');
+  });
+
+  it('has no field that the error merely carries, such as a request with its headers', () => {
+    assert.equal(lineOf('x', { error: Object.assign(new Error('x'), { request: { authorization: 'swordfish' } }) }).includes('swordfish'), false);
+  });
+
+  it('tells the parts of an AggregateError', () => {
+    assert.match(lineOf('x', { error: new AggregateError([new Error('ECONNREFUSED ::1')], 'all failed') }), /ECONNREFUSED ::1/);
+  });
+});
+
+describe('redaction', () => {
+  const places: readonly (readonly [where: string, message: string, fields: LogFields])[] = [
+    ['in the message', `key ${SECRET}!`, {}],
+    ['in a field', 'x', { url: `https://a/?k=${SECRET}` }],
+    ['in a field of a field', 'x', { a: { b: [SECRET] } }],
+    ['in a field\'s name', 'x', { [SECRET]: 1 }],
+    ['in an error\'s message', 'x', { error: new Error(`bad key ${SECRET}`) }],
+    ['in an error\'s stack', 'x', { error: Object.assign(new Error('x'), { stack: `Error: x\n at ${SECRET}` }) }],
+    ['in an error\'s cause', 'x', { error: new Error('x', { cause: new Error(SECRET) }) }],
+    ['twice', `${SECRET} ${SECRET}`, {}],
+    ['across the place where a long message is cut', 'x'.repeat(2_048 - SECRET.length + 1) + SECRET, {}],
+    ['across the place where a long field is cut', 'x', { text: 'x'.repeat(2_048 - SECRET.length + 1) + SECRET }],
+  ];
+  for (const format of ['json', 'pretty'] as const) {
+    for (const [where, message, fields] of places) {
+      it(`hides a secret ${where} (${format})`, () => {
+        // All but the last character of a secret is no secret either.
+        assert.equal(lineOf(message, fields, { format, secrets: [SECRET] }).includes(SECRET.slice(0, -1)), false);
+      });
+    }
+
+    for (const secret of ['with"quote"1', 'with\\back\\slash', 'mit-ümläut-12']) {
+      it(`hides a secret that JSON spells differently: ${JSON.stringify(secret)} (${format})`, () => {
+        const line = lineOf('x', { header: `Bearer ${secret}` }, { format, secrets: [secret] });
+        assert.equal(line.includes(JSON.stringify(secret).slice(1, -1)), false);
+      });
+    }
+  }
+
+  it('hides a secret across the place where a long pretty line is cut', () => {
+    const fields = Object.fromEntries(Array.from({ length: 5 }, (_, index) => [`f${index}`, 'x'.repeat(2_000)]));
+    for (let pad = 0; pad < 40; pad++) {
+      const line = lineOf('x', { ...fields, f4: `${'y'.repeat(60 + pad)}${SECRET}` , f3: 'x'.repeat(1_990) }, { format: 'pretty', secrets: [SECRET] });
+      assert.equal(line.includes(SECRET.slice(0, -4)), false);
+    }
+  });
+
+  it('hides the longer of two secrets whole where one begins with the other', () => {
+    const line = lineOf('x', { a: `${SECRET}longer` }, { secrets: [`${SECRET}longer`, SECRET] });
+    assert.equal(line.includes('longer'), false);
+  });
+
+  it('takes an empty secret for none', () => assert.equal(lineOf('hello', {}, { secrets: [''] }).includes('redacted'), false));
+
+  it('stays JSON where a number reads like a secret', () => {
+    assert.doesNotThrow(() => recordOf('x', { bytes: 1234567890 }, { secrets: ['12345678'] }));
+  });
+
+  it('stays JSON where a secret reads like the record\'s own text', () => {
+    assert.doesNotThrow(() => recordOf('x', { bytes: 1 }, { secrets: ['","msg":"'] }));
+  });
+
+  // "No secret, key or signature ever appears": an agent may log the headers that it is handed, and they are not in `secrets`.
+  it('hides a webhook signature in logged headers', () => {
+    const digest = '0123456789abcdef'.repeat(4);
+    assert.equal(lineOf('x', { headers: { 'layercode-signature': `t=1,v1=${digest}` } }).includes(digest), false);
+  });
+});
+
+describe('the longest line', () => {
+  const long: readonly (readonly [what: string, message: string, fields: LogFields])[] = [
+    ['a long message', 'x'.repeat(100_000), {}],
+    ['a long message of control characters, each six in JSON', '\u0001'.repeat(100_000), {}],
+    ['a long message of quotes', '"'.repeat(100_000), {}],
+    ['a long field', 'x', { a: 'y'.repeat(100_000) }],
+    ['a long field of control characters', 'x', { a: '\u0001'.repeat(100_000) }],
+    ['many fields', 'x', Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`field${index}`, index]))],
+    ['a long list', 'x', { list: Array.from({ length: 50_000 }, (_, index) => index) }],
+    ['a long name', 'x', { ['n'.repeat(100_000)]: 1 }],
+    ['a long error', 'x', { error: new Error('m'.repeat(100_000), { cause: new Error('c'.repeat(100_000)) }) }],
+    ['a cut in the middle of an emoji', 'x', { a: '😀'.repeat(50_000), b: `x${'😀'.repeat(50_000)}` }],
+  ];
+  for (const [what, message, fields] of long) {
+    it(`is JSON of at most MAX_LINE_LENGTH with ${what}`, () => {
+      const line = lineOf(message, fields).slice(0, -1);
+      JSON.parse(line);
+      assert.ok(line.length <= MAX_LINE_LENGTH, `${line.length} characters`);
+    });
+
+    it(`is at most MAX_LINE_LENGTH with ${what} in pretty format`, () => {
+      const line = lineOf(message, fields, { format: 'pretty' }).slice(0, -1);
+      assert.ok(line.length <= MAX_LINE_LENGTH, `${line.length} characters`);
+    });
+  }
+
+  it('is at most MAX_LINE_LENGTH though what hides secrets is longer than they', () => {
+    const fields = Object.fromEntries(Array.from({ length: 4 }, (_, index) => [`f${index}`, 'secret12'.repeat(230)]));
+    const line = lineOf('x', { ...fields, tail: 'y'.repeat(500) }, { secrets: ['secret12'] }).slice(0, -1);
+    assert.ok(line.length <= MAX_LINE_LENGTH, `${line.length} characters`);
+  });
+
+  it('says that a record was cut', () => {
+    const fields = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`f${index}`, 'x'.repeat(2_000)]));
+    assert.equal(recordOf('x', fields)['truncated'], true);
+  });
+
+  it('keeps the fields that fit when one does not', () => {
+    const { requestId, big } = recordOf('x', { big: Array(10_000).fill('x'), requestId: 'r1' });
+    assert.deepEqual([requestId, big], ['r1', undefined]);
+  });
+
+  it('is not marked where nothing was left out', () => assert.equal('truncated' in recordOf('x', { a: 1 }), false));
+});
+
+describe('the pretty format', () => {
+  const pretty = (message: string, fields?: LogFields): string => lineOf(message, fields, { format: 'pretty' });
+
+  it('is time, level, message and fields', () => {
+    assert.equal(pretty('hello there', { id: 'abc-1', n: 7, text: 'two words' }), '03:04:05.678 info  hello there id=abc-1 n=7 text="two words"\n');
+  });
+
+  const dangerous: readonly (readonly [what: string, text: string])[] = [
+    ['an escape sequence', '\u001b[2J'],
+    ['a line break', '\nforged'],
+    ['a carriage return', '\rforged'],
+    ['a bell', '\u0007'],
+    ['DEL', '\u007f'],
+    ['the one-character CSI', '\u009b2J'],
+    ['a line separator', '\u2028'],
+  ];
+  for (const [what, text] of dangerous) {
+    const raw = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+    it(`escapes ${what} in a message`, () => assert.doesNotMatch(pretty(`a${text}`).slice(0, -1), raw));
+    it(`escapes ${what} in a field`, () => assert.doesNotMatch(pretty('x', { a: text }).slice(0, -1), raw));
+    it(`escapes ${what} in an error`, () => assert.doesNotMatch(pretty('x', { error: new Error(text) }).slice(0, -1), raw));
+    it(`escapes ${what} in a field's name`, () => assert.doesNotMatch(pretty('x', { [text]: 1 }).slice(0, -1), raw));
+  }
+});
+
+describe('batchLines', () => {
+  it('hands over the lines of one turn of the event loop at once', async () => {
+    const written: string[] = [];
+    const { write } = batchLines((lines) => written.push(lines));
+    write('a\n');
+    write('b\n');
+    assert.deepEqual(written, []);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(written, ['a\nb\n']);
+  });
+
+  it('goes on in the next turn', async () => {
+    const written: string[] = [];
+    const { write } = batchLines((lines) => written.push(lines));
+    for (const line of ['a\n', 'b\n']) {
+      write(line);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual(written, ['a\n', 'b\n']);
+  });
+
+  it('does not wait beyond 64 KiB', () => {
+    let length = 0;
+    const { write } = batchLines((lines) => (length += lines.length));
+    write('x'.repeat(65_537));
+    assert.equal(length, 65_537);
+  });
+
+  it('hands over what it holds when it is flushed, once', async () => {
+    const written: string[] = [];
+    const { write, flush } = batchLines((lines) => written.push(lines));
+    write('a\n');
+    flush();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(written, ['a\n']);
+  });
+
+  it('writes nothing when it holds nothing', () => {
+    const written: string[] = [];
+    batchLines((lines) => written.push(lines)).flush();
+    assert.deepEqual(written, []);
+  });
+});

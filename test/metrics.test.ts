@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { Counter, Gauge, Histogram, Metrics } from '../src/metrics.ts';
+
+describe('Counter', () => {
+  it('begins at 0 where it has no labels', () => assert.equal(new Counter('a_total', '').samples(), 'a_total 0\n'));
+  it('has no sample before its labels are known', () => assert.equal(new Counter('a_total', '', ['x']).samples(), ''));
+
+  it('counts each combination of labels for itself', () => {
+    const counter = new Counter('a_total', '', ['x', 'y']);
+    counter.increment(['1', '2']);
+    counter.increment(['1', '3']);
+    counter.increment(['1', '2'], 5);
+    assert.equal(counter.samples(), 'a_total{x="1",y="2"} 6\na_total{x="1",y="3"} 1\n');
+  });
+
+  it('escapes quotes and backslashes in a label', () => {
+    const counter = new Counter('a_total', '', ['x']);
+    counter.increment(['"\\']);
+    assert.equal(counter.samples(), 'a_total{x="\\"\\\\"} 1\n');
+  });
+
+  it('escapes a line break in a label', () => {
+    const counter = new Counter('a_total', '', ['x']);
+    counter.increment(['1\n2']);
+    assert.equal(counter.samples(), 'a_total{x="1\\n2"} 1\n');
+  });
+});
+
+describe('Gauge', () => {
+  it('is read when it is asked for', () => {
+    let value = 1;
+    const gauge = new Gauge('g', '', () => value);
+    value = 2;
+    assert.equal(gauge.samples(), 'g 2\n');
+  });
+});
+
+describe('Histogram', () => {
+  function bucketsOf(...values: readonly number[]): string[] {
+    const histogram = new Histogram('h', '', [1, 2.5]);
+    for (const value of values) histogram.observe(value);
+    return histogram.samples().trimEnd().split('\n');
+  }
+
+  it('is all zeros in the beginning', () => {
+    assert.deepEqual(bucketsOf(), ['h_bucket{le="1"} 0', 'h_bucket{le="2.5"} 0', 'h_bucket{le="+Inf"} 0', 'h_sum 0', 'h_count 0']);
+  });
+
+  it('counts in each bucket what is in those below', () => {
+    assert.deepEqual(bucketsOf(0.5, 2, 3, 100).slice(0, 3), ['h_bucket{le="1"} 1', 'h_bucket{le="2.5"} 2', 'h_bucket{le="+Inf"} 4']);
+  });
+
+  it('counts a bucket\'s upper end in it', () => assert.equal(bucketsOf(1)[0], 'h_bucket{le="1"} 1'));
+  it('adds up what it saw', () => assert.deepEqual(bucketsOf(0.5, 2).slice(3), ['h_sum 2.5', 'h_count 2']));
+});
+
+describe('Metrics', () => {
+  it('writes HELP and TYPE before the samples, in the order of adding', () => {
+    const metrics = new Metrics();
+    metrics.add(new Gauge('b', 'Bees.', () => 1));
+    metrics.add(new Counter('a_total', 'Ants.'));
+    assert.equal(metrics.text(), '# HELP b Bees.\n# TYPE b gauge\nb 1\n# HELP a_total Ants.\n# TYPE a_total counter\na_total 0\n');
+  });
+
+  it('returns what was added', () => {
+    const counter = new Counter('a_total', '');
+    assert.equal(new Metrics().add(counter), counter);
+  });
+
+  it('calls a gauge that only grows a counter', () => {
+    const metrics = new Metrics();
+    metrics.add(new Gauge('a_total', '', () => 1, 'counter'));
+    assert.match(metrics.text(), /^# TYPE a_total counter$/m);
+  });
+});

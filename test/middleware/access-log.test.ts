@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { defineAgent } from '../../src/index.ts';
+import { deferred, messageEvent, parseAnswer, recordLog, serve, signed } from '../fixtures/kernel.ts';
+
+describe('the access log', () => {
+  it('has one line for each request', async (t) => {
+    const { log, wait, records } = recordLog();
+    const served = await serve(t, { log });
+    for (const path of ['/health', '/nothing', '/ready']) await (await served.fetch(path)).text();
+    await wait('request', 3);
+    assert.deepEqual(records().map(({ msg, path }) => [msg, path]), [['request', '/health'], ['request', '/nothing'], ['request', '/ready']]);
+  });
+
+  it('says method, path, status and level', async (t) => {
+    const { log, next } = recordLog();
+    await (await serve(t, { log })).fetch('/health', { method: 'PUT' });
+    const { method, path, status, level } = await next('request');
+    assert.deepEqual([method, path, status, level], ['PUT', '/health', 405, 'info']);
+  });
+
+  it('counts the bytes of the answer's body', async (t) => {
+    const { log, wait } = recordLog();
+    const client = await (await serve(t, { log })).raw();
+    client.send('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n');
+    await wait('request');
+    client.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    await client.closed;
+    const lengths = [...client.received.matchAll(/content-length: (\d+)/gi)].map(([, length]) => Number(length));
+    assert.deepEqual((await wait('request', 2)).map(({ bytes }) => bytes), lengths);
+  });
+
+  // A pipeline's second request is there before its first answer.
+  it('counts no bytes of the answer before it in a pipeline', async (t) => {
+    const { log, wait } = recordLog();
+    const client = await (await serve(t, { log })).raw();
+    client.send('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\nGET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    await client.closed;
+    const lengths = [...client.received.matchAll(/content-length: (\d+)/gi)].map(([, length]) => Number(length));
+    assert.deepEqual((await wait('request', 2)).map(({ bytes }) => bytes), lengths);
+  });
+
+  it('is written when the answer ends and not when it begins', async (t) => {
+    const { log, records, wait } = recordLog();
+    const release = deferred();
+    const served = await serve(t, { log, agent: defineAgent({ name: 'holding', async *onMessage() {
+      yield 'first';
+      await release.promise;
+      yield 'second';
+    } }) });
+    const reader = (await served.fetch('/api/agent', signed(messageEvent()))).body!.getReader();
+    await reader.read();
+    const before = records().filter(({ msg }) => msg === 'request').length;
+    release.resolve();
+    await wait('request');
+    assert.equal(before, 0);
+  });
+
+  it('says how long the request took, in milliseconds', async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, { log, setUp: (app) => app.get('/slow', async (context) => {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      context.empty(204);
+    }) });
+    await served.fetch('/slow');
+    const { durationMs } = await next('request');
+    assert.ok(typeof durationMs === 'number' && durationMs >= 29 && durationMs < 5_000, String(durationMs));
+  });
+
+  it('tells of a turn its outcome, conversation, turn and event', async (t) => {
+    const { log, next } = recordLog();
+    await (await (await serve(t, { log })).fetch('/api/agent', signed(messageEvent()))).text();
+    const { outcome, conversationId, turnId, event } = await next('request');
+    assert.deepEqual([outcome, conversationId, turnId, event], ['completed', 'c1', 't1', 'message']);
+  });
+
+  it('tells of a turn the time to its first speech', async (t) => {
+    const { log, next } = recordLog();
+    await (await (await serve(t, { log })).fetch('/api/agent', signed(messageEvent()))).text();
+    const { firstSpeechMs, durationMs } = await next('request');
+    assert.ok(typeof firstSpeechMs === 'number' && firstSpeechMs > 0 && firstSpeechMs <= (durationMs as number), String(firstSpeechMs));
+  });
+
+  it('tells of a turn that failed', async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, { log, agent: defineAgent({ name: 'failing', onMessage: () => Promise.reject(new Error('x')) }) });
+    await (await served.fetch('/api/agent', signed(messageEvent()))).text();
+    assert.equal((await next('request'))['outcome'], 'failed');
+  });
+
+  it('tells of a turn whose caller left, and that it was cut short', async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, { log, agent: defineAgent({ name: 'endless', async *onMessage({ signal }) {
+      yield 'first';
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    } }) });
+    const controller = new AbortController();
+    const response = await served.fetch('/api/agent', { ...signed(messageEvent()), signal: controller.signal });
+    await response.body!.getReader().read();
+    controller.abort();
+    const { outcome, isCutShort, status } = await next('request');
+    assert.deepEqual([outcome, isCutShort, status], ['interrupted', true, 200]);
+  });
+
+  it('says why a request was refused', async (t) => {
+    const { log, next } = recordLog();
+    await (await serve(t, { log })).fetch('/api/agent', { method: 'POST', body: '{}' });
+    const { status, error, signatureFault } = await next('request');
+    assert.deepEqual([status, error, signatureFault], [401, 'Invalid signature', 'missing']);
+  });
+
+  it('keeps the query out', async (t) => {
+    const { log, next, text } = recordLog();
+    await (await serve(t, { log })).fetch('/health?token=swordfish');
+    await next('request');
+    assert.equal(text().includes('swordfish'), false);
+  });
+
+  it('keeps the query of an absolute target out', async (t) => {
+    const { log, next, text } = recordLog();
+    const client = await (await serve(t, { log })).raw();
+    client.send('GET http://x/health?token=swordfish HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    await next('request');
+    assert.equal(text().includes('swordfish'), false);
+  });
+
+  it('has no status for a request that was never answered', async (t) => {
+    const { log, next } = recordLog();
+    const entered = deferred();
+    const served = await serve(t, { log, setUp: (app) => app.get('/never', () => {
+      entered.resolve();
+      return new Promise(() => undefined);
+    }) });
+    const client = await served.raw();
+    client.send('GET /never HTTP/1.1\r\nhost: x\r\n\r\n');
+    await entered.promise;
+    client.destroy();
+    const line = await next('request');
+    assert.deepEqual([line['status'], line['isCutShort']], [undefined, true]);
+  });
+
+  it('can be turned off', async (t) => {
+    const { log, records } = recordLog();
+    const served = await serve(t, { log, settings: { accessLog: false } });
+    const client = await served.raw();
+    client.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    assert.equal(parseAnswer(await client.until(/\}$/)).status, 200);
+    await client.closed;
+    await served.fetch('/health');
+    assert.deepEqual(records(), []);
+  });
+
+  it('is off above level info', async (t) => {
+    const { log, records } = recordLog({ level: 'warn' });
+    const served = await serve(t, { log });
+    await served.fetch('/health');
+    await served.fetch('/health');
+    assert.deepEqual(records(), []);
+  });
+});

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { Context } from '../../src/http/context.ts';
+import { HttpError } from '../../src/http/errors.ts';
+import { rateLimit } from '../../src/middleware/rate-limit.ts';
+import { serve } from '../fixtures/kernel.ts';
+
+/** A limit whose clock stands until it is moved; `ask` is undefined for a request let through, else the error. */
+function limited(perMinute: number): { ask: (clientAddress?: string) => HttpError | undefined; pass: (ms: number) => void } {
+  let time = 0;
+  const limit = rateLimit({ perMinute, now: () => time });
+  return {
+    pass: (ms) => (time += ms),
+    ask(clientAddress = '192.0.2.1') {
+      let isThrough = false;
+      try {
+        void limit({ clientAddress } as Context, () => {
+          isThrough = true;
+        });
+      } catch (error) {
+        assert.ok(error instanceof HttpError && !isThrough);
+        return error;
+      }
+      assert.ok(isThrough);
+      return undefined;
+    },
+  };
+}
+
+describe('rateLimit', () => {
+  it('lets a minute\'s requests through at once, and not one more', () => {
+    const { ask } = limited(3);
+    assert.deepEqual([ask(), ask(), ask(), ask()].map((error) => error?.status), [undefined, undefined, undefined, 429]);
+  });
+
+  it('tells in whole seconds when the next request is let through', () => {
+    const { ask } = limited(2);
+    ask();
+    ask();
+    assert.deepEqual(ask()?.headers, ['retry-after', '30']);
+  });
+
+  it('counts the time that has passed in what it tells', () => {
+    const { ask, pass } = limited(2);
+    ask();
+    ask();
+    pass(29_500);
+    assert.deepEqual(ask()?.headers, ['retry-after', '1']);
+  });
+
+  it('lets the next one through when it said', () => {
+    const { ask, pass } = limited(2);
+    ask();
+    ask();
+    pass(30_000);
+    assert.deepEqual([ask()?.status, ask()?.status], [undefined, 429]);
+  });
+
+  it('does not punish those who ask too early', () => {
+    const { ask, pass } = limited(2);
+    for (let count = 0; count < 50; count++) ask();
+    pass(30_000);
+    assert.equal(ask(), undefined);
+  });
+
+  it('saves up no more than a minute\'s requests', () => {
+    const { ask, pass } = limited(2);
+    ask();
+    pass(3_600_000);
+    assert.deepEqual([ask(), ask(), ask()].map((error) => error?.status), [undefined, undefined, 429]);
+  });
+
+  const same: readonly (readonly [title: string, a: string, b: string])[] = [
+    ['two addresses of one IPv6 /64', '2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff'],
+    ['two spellings of one IPv6 address', '2001:db8::1', '2001:0DB8:0000:0000:0:0:0:1'],
+    ['an IPv4 address and its IPv6 form', '192.0.2.7', '::ffff:192.0.2.7'],
+    ['one link-local address on two interfaces', 'fe80::1%eth0', 'fe80::1%eth1'],
+    // Azure's Application Gateway writes the port, which is new at each connection.
+    ['one IPv4 address with two ports', '192.0.2.7:50001', '192.0.2.7:50002'],
+    ['one IPv6 address with two ports', '[2001:db8::1]:50001', '[2001:db8::1]:50002'],
+  ];
+  for (const [title, a, b] of same) {
+    it(`takes for one client ${title}`, () => {
+      const { ask } = limited(1);
+      ask(a);
+      assert.equal(ask(b)?.status, 429);
+    });
+  }
+
+  const different: readonly (readonly [title: string, a: string, b: string])[] = [
+    ['two IPv4 addresses', '192.0.2.1', '192.0.2.2'],
+    ['two IPv4 addresses in their IPv6 form', '::ffff:192.0.2.1', '::ffff:192.0.2.2'],
+    ['two IPv6 /64', '2001:db8:1:2::1', '2001:db8:1:3::1'],
+    ['two short IPv6 addresses', '2001:db8::1', '2001:db9::1'],
+  ];
+  for (const [title, a, b] of different) {
+    it(`takes for two clients ${title}`, () => {
+      const { ask } = limited(1);
+      ask(a);
+      assert.equal(ask(b), undefined);
+    });
+  }
+
+  it('forgets the client seen longest ago beyond 10,000', () => {
+    const { ask } = limited(1);
+    ask('first');
+    ask('second');
+    for (let count = 0; count < 9_999; count++) ask(`client ${count}`);
+    assert.deepEqual([ask('second')?.status, ask('first')?.status], [429, undefined]);
+  });
+});
+
+describe('the limit of authorize', () => {
+  const ask = async (origin: string, headers: Record<string, string> = {}): Promise<number> => {
+    const response = await fetch(`${origin}/api/authorize`, { method: 'POST', body: '{"agent_id":"a"}', headers });
+    await response.arrayBuffer();
+    return response.status;
+  };
+
+  it('is 429 with Retry-After beyond AUTHORIZE_PER_MINUTE', async (t) => {
+    const { origin } = await serve(t, { settings: { authorizePerMinute: 2 } });
+    await ask(origin);
+    await ask(origin);
+    const response = await fetch(`${origin}/api/authorize`, { method: 'POST', body: '{}' });
+    assert.deepEqual([response.status, response.headers.get('retry-after'), await response.json()], [429, '30', { error: 'too many requests' }]);
+  });
+
+  it('does not believe x-forwarded-for without TRUST_PROXY', async (t) => {
+    const { origin } = await serve(t, { settings: { authorizePerMinute: 1 } });
+    await ask(origin, { 'x-forwarded-for': '192.0.2.1' });
+    assert.equal(await ask(origin, { 'x-forwarded-for': '192.0.2.2' }), 429);
+  });
+
+  it('tells clients behind a trusted proxy apart', async (t) => {
+    const { origin } = await serve(t, { settings: { authorizePerMinute: 1, trustProxy: true } });
+    await ask(origin, { 'x-forwarded-for': '192.0.2.1' });
+    assert.equal(await ask(origin, { 'x-forwarded-for': '192.0.2.2' }), 503);
+  });
+
+  it('believes only the rightmost entry of a trusted proxy', async (t) => {
+    const { origin } = await serve(t, { settings: { authorizePerMinute: 1, trustProxy: true } });
+    await ask(origin, { 'x-forwarded-for': '198.51.100.1, 192.0.2.1' });
+    assert.equal(await ask(origin, { 'x-forwarded-for': '198.51.100.2, 192.0.2.1' }), 429);
+  });
+
+  it('falls back to the peer where a trusted proxy names nobody', async (t) => {
+    const { origin } = await serve(t, { settings: { authorizePerMinute: 1, trustProxy: true } });
+    await ask(origin, { 'x-forwarded-for': '192.0.2.1, ' });
+    assert.equal(await ask(origin), 429);
+  });
+
+  it('does not count other routes', async (t) => {
+    const { origin } = await serve(t, { settings: { authorizePerMinute: 1 } });
+    for (let count = 0; count < 5; count++) await (await fetch(`${origin}/health`)).text();
+    assert.equal(await ask(origin), 503);
+  });
+});

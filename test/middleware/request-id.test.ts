@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
+
+/** Sane, and long enough to be nobody else's: none of the ids below is. */
+const OURS = /^(?!x+$)[\w.-]{12,128}$/;
+
+describe('x-request-id', () => {
+  for (const id of ['a', 'A-Za-z0-9._-', 'x'.repeat(128), '01H.ABC_def-9']) {
+    it(`is taken over when it is sane: ${id.slice(0, 20)}`, async (t) => {
+      const response = await (await serve(t)).fetch('/health', { headers: { 'x-request-id': id } });
+      assert.equal(response.headers.get('x-request-id'), id);
+    });
+  }
+
+  const insane: readonly (readonly [title: string, id: string])[] = [
+    ['too long', 'x'.repeat(129)],
+    ['with a space', 'a b'],
+    ['with a quote', 'a"b'],
+    ['with a slash', 'a/b'],
+    ['with a letter beyond ASCII', 'caf\u00e9'],
+    ['with a tab', 'a\tb'],
+    ['empty', ''],
+  ];
+  for (const [title, id] of insane) {
+    it(`is replaced when it is ${title}`, async (t) => {
+      const response = await (await serve(t)).fetch('/health', { headers: { 'x-request-id': id } });
+      assert.match(response.headers.get('x-request-id') ?? '', OURS);
+    });
+  }
+
+  it('is replaced when it comes twice', async (t) => {
+    const client = await (await serve(t)).raw();
+    client.send('GET /health HTTP/1.1\r\nhost: x\r\nx-request-id: a\r\nx-request-id: b\r\nconnection: close\r\n\r\n');
+    assert.match((await client.lastAnswer()).headers['x-request-id'] ?? '', OURS);
+  });
+
+  it('is another one for each request', async (t) => {
+    const served = await serve(t);
+    const ids = await Promise.all([1, 2, 3].map(async () => (await served.fetch('/health')).headers.get('x-request-id')));
+    assert.equal(new Set(ids).size, 3);
+  });
+
+  for (const [what, path, init] of [
+    ['a 404', '/nothing', {}],
+    ['a 401', '/api/agent', { method: 'POST', body: '{}' }],
+    ['an event stream', '/api/agent', signed(messageEvent())],
+    ['a preflight', '/api/authorize', { method: 'OPTIONS', headers: { origin: 'https://a.example', 'access-control-request-method': 'POST' } }],
+  ] as const) {
+    it(`is returned with ${what}`, async (t) => {
+      const response = await (await serve(t)).fetch(path, { ...init, headers: { ...init.headers, 'x-request-id': 'mine' } });
+      assert.equal(response.headers.get('x-request-id'), 'mine');
+    });
+  }
+
+  it('is in every line that the request\'s logger writes', async (t) => {
+    const { log, wait } = recordLog();
+    const served = await serve(t, {
+      log,
+      setUp: (app) => app.get('/log', (context) => {
+        context.log.info('one');
+        context.log.child({ more: 1 }).warn('two');
+        throw new Error('three');
+      }),
+    });
+    await served.fetch('/log', { headers: { 'x-request-id': 'mine' } });
+    const lines = (await Promise.all(['one', 'two', 'request failed', 'request'].map((message) => wait(message)))).flat();
+    assert.deepEqual(lines.map(({ requestId }) => requestId), ['mine', 'mine', 'mine', 'mine']);
+  });
+});
