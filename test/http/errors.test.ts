@@ -26,7 +26,8 @@ async function handle(error: unknown, classes: readonly ErrorClass[] = [], { hea
 async function handleWith(boundary: ErrorBoundary, error: unknown, headersSent = false): Promise<Handled> {
   const handled: Handled = { answers: [], logged: [], logFields: {}, isDestroyed: false };
   const context = {
-    response: { headersSent, destroy: () => (handled.isDestroyed = true) },
+    isAnswered: headersSent,
+    response: { destroy: () => (handled.isDestroyed = true) },
     logFields: handled.logFields,
     log: { error: (_message: string, fields: { error: unknown }) => handled.logged.push(fields.error) },
     json: (...answer: unknown[]) => handled.answers.push(answer),

@@ -20,7 +20,7 @@ describe('the access log', () => {
     assert.deepEqual([method, path, status, level], ['PUT', '/health', 405, 'info']);
   });
 
-  it('counts the bytes of the answer's body', async (t) => {
+  it('counts the bytes of the body', async (t) => {
     const { log, wait } = recordLog();
     const client = await (await serve(t, { log })).raw();
     client.send('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n');
