@@ -89,8 +89,8 @@ export function createBakery(): Agent {
       additionalProperties: false,
     },
     run: ({ name, guests, date, time }, { conversationId }) => {
-      const day = /^\d{4}-\d\d-\d\d$/.test(String(date)) ? new Date(`${String(date)}T00:00:00Z`) : new Date(Number.NaN);
-      if (Number.isNaN(day.getTime())) throw new Error('date must be a day as YYYY-MM-DD');
+      const day = parseDay(String(date));
+      if (day === undefined) throw new Error('date must be a day as YYYY-MM-DD');
       if (day.getUTCDay() === MONDAY) throw new Error('the bakery is closed on Mondays');
       if (!/^(0[7-9]|1[0-4]):[0-5]\d$/.test(String(time))) throw new Error('time must be between 07:00 and 14:59');
       const { bookings } = visits.of(conversationId);
@@ -107,4 +107,10 @@ export function createBakery(): Agent {
     prompt: readPrompt('bakery'),
     tools: [listMenu, makeOrder, bookTable, hangUp],
   });
+}
+
+/** Undefined for what is no day of the calendar; `Date` alone takes the 30th of February for the 2nd of March. */
+function parseDay(text: string): Date | undefined {
+  const day = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text) && text.length === 10 ? day : undefined;
 }

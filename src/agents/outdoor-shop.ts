@@ -30,6 +30,8 @@ interface Shop {
 }
 
 const MAX_FOUND = 5;
+/** Words of a sentence that say nothing of a product, and stand in half of the descriptions. */
+const SMALL_WORDS = new Set(['and', 'any', 'are', 'can', 'for', 'get', 'have', 'need', 'one', 'some', 'that', 'the', 'this', 'want', 'with', 'you', 'your']);
 
 /** Customer service of a shop with a catalogue: whole records go to the browser and to the model, a sentence is spoken. */
 export function createOutdoorShop(): Agent {
@@ -50,13 +52,13 @@ export function createOutdoorShop(): Agent {
       additionalProperties: false,
     },
     run: ({ query, category, max_price_cents: maxPrice, in_stock: inStock }) => {
-      const words = fold(String(query ?? '')).split(' ').filter((word) => word !== '');
+      const words = fold(String(query ?? '')).split(' ').filter((word) => word.length > 2 && !SMALL_WORDS.has(word));
       const found = products
         .filter((product) => category === undefined || product.category === category)
         .filter((product) => typeof maxPrice !== 'number' || product.price_cents <= maxPrice)
         .filter((product) => inStock !== true || product.stock.some(({ quantity }) => quantity > 0))
         .map((product) => ({ product, score: score(product, words) }))
-        .filter(({ score }) => words.length === 0 || score > 0)
+        .filter(({ score }) => score > 0 || String(query ?? '').trim() === '')
         .sort((a, b) => b.score - a.score);
       return { found: found.length, products: found.slice(0, MAX_FOUND).map(({ product }) => product) };
     },

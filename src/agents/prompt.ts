@@ -14,7 +14,7 @@ export function toChatMessages(prompt: string, history: readonly Message[]): Cha
   for (const [index, message] of history.entries()) {
     if (message.role === 'user') addUser(messages, message.content);
     else if (message.role === 'assistant') {
-      const content = message.state === 'interrupted' && message.content !== '' ? `${message.content} [interrupted]` : message.content;
+      const content = message.state === 'interrupted' && message.content.trim() !== '' ? `${message.content} [interrupted]` : message.content;
       const { toolCalls = [] } = message;
       if (toolCalls.length > 0) addCalls(messages, content, toolCalls, resultsAfter(history, index, message.turnId));
       else if (content.trim() !== '') messages.push({ role: 'assistant', content });
@@ -36,11 +36,11 @@ function addCalls(messages: ChatMessage[], content: string, toolCalls: readonly 
   for (const { id } of toolCalls) messages.push({ role: 'tool', toolCallId: id, content: results.get(id) ?? INTERRUPTED_RESULT });
 }
 
-/** By the call's id, within the turn: some vendors count their ids anew in each reply. */
+/** By the call's id, up to the next calls: some vendors count their ids anew in each reply. */
 function resultsAfter(history: readonly Message[], index: number, turnId: string): ReadonlyMap<string, string> {
   const results = new Map<string, string>();
   for (const message of history.slice(index + 1)) {
-    if (message.turnId !== turnId) break;
+    if (message.turnId !== turnId || (message.role === 'assistant' && message.toolCalls !== undefined)) break;
     if (message.role === 'tool' && !results.has(message.toolCallId)) results.set(message.toolCallId, message.content);
   }
   return results;

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { after, type Awaitable } from '../awaitable.ts';
 import type { CutTurn, Interruption, OpenedTurn } from '../conversations/conversation.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import type { AssistantMessage, Message, SentEvent, ToolCall, ToolMessage } from '../conversations/message.ts';
+import type { AssistantMessage, Message, SentEvent, ToolCall } from '../conversations/message.ts';
 import { metadataOf, type CallStartedEvent, type MessageEvent, type SessionStartEvent, type TranscriptEvent } from '../layercode/events.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Reply, ReplySink } from '../layercode/reply.ts';
@@ -44,6 +44,13 @@ export interface TurnRequest {
   readonly onOutcome: (report: TurnReport) => void;
 }
 
+/** Calls that a model made together, and where in what was sent the text before them ends. */
+interface ToolRound {
+  readonly calls: readonly ToolCall[];
+  readonly results: Map<string, string>;
+  readonly sentBefore: number;
+}
+
 /** What all turns of an app share. */
 export interface TurnScope {
   readonly agent: Agent;
@@ -79,8 +86,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   #ending: 'completed' | 'interrupted' | 'failed' | undefined;
   readonly #sent: SentEvent[] = [];
   /** Tool calls, and where in `#sent` the text before each of them ends. Made for the first one. */
-  #toolCalls: { readonly calls: readonly ToolCall[]; readonly sentBefore: number }[] | undefined;
-  #toolResults: Map<string, string> | undefined;
+  #toolRounds: ToolRound[] | undefined;
   #usage: ModelUsage[] | undefined;
   #replyLength = 0;
   #firstSpeechMs: number | undefined;
@@ -91,6 +97,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   #highSurrogate = '';
   #opened: Extract<OpenedTurn, { kind: 'opened' }> | undefined;
   #controller: AbortController | undefined;
+  #abortReason: TurnAbortedError | undefined;
   #iterator: Iterator<unknown> | AsyncIterator<unknown> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -108,7 +115,8 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
    * Opens the record and lets the agent speak. Never throws or rejects: what fails, fails the turn. Returns what to call when
    * the request's connection closes before its stream ended.
    */
-  start(request: TurnRequest): () => void {
+  start(): () => void {
+    const request = this.#request;
     const fail = (error: unknown): void => this.#fail(error);
     try {
       const opened = after(
@@ -150,7 +158,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
     if (this.#ending !== undefined) return;
     this.#end('interrupted');
     this.#abort(reason);
-    this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent, 0) });
+    if (this.#opened !== undefined) this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent, 0) });
   }
 
   // What the agent is told.
@@ -189,7 +197,10 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
 
   /** Made when it is asked for: an agent that answers at once needs none. */
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+    }
     return this.#controller.signal;
   }
 
@@ -224,14 +235,14 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
 
   noteToolCalls(calls: readonly ToolCall[]): void {
     if (this.#ending !== undefined) return;
-    this.#toolCalls ??= [];
-    this.#toolCalls.push({ calls, sentBefore: this.#sent.length });
+    this.#toolRounds ??= [];
+    this.#toolRounds.push({ calls, results: new Map(), sentBefore: this.#sent.length });
   }
 
   noteToolResult(toolCallId: string, content: string): void {
     if (this.#ending !== undefined) return;
-    this.#toolResults ??= new Map();
-    this.#toolResults.set(toolCallId, content);
+    const round = this.#toolRounds?.findLast(({ calls }) => calls.some(({ id }) => id === toolCallId)); // some vendors count ids anew in each reply
+    round?.results.set(toolCallId, content);
   }
 
   noteUsage(usage: ModelUsage): void {
@@ -244,12 +255,15 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
 
   #begin(opened: OpenedTurn): Awaitable<void> {
     if (opened.kind === 'completed before') {
-      this.#replay(opened.sent);
+      if (this.#ending === undefined) this.#replay(opened.sent);
       return;
     }
     if (opened.cut !== undefined) this.#tellInterrupted(opened.cut);
-    // Interrupted while a slow store opened the record: it was settled right behind, in the order of the calls.
-    if (this.#ending !== undefined) return;
+    if (this.#ending !== undefined) {
+      // Ended while a slow store opened the record, which was settled right behind, in the order of the calls.
+      if (this.#ending === 'interrupted') this.#tellInterrupted({ turnId: this.turnId, text: '' });
+      return;
+    }
     this.#opened = opened;
     const { agent } = this.#scope;
     const isStart = this.event.type === 'session.start' || this.event.type === 'call_started';
@@ -358,12 +372,19 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
       return;
     }
     this.log.error('turn failed', { agent: agent.name, conversationId: this.conversationId, turnId: this.turnId, error });
-    const apology: SentEvent = { type: 'say', text: agent.apology ?? DEFAULT_APOLOGY };
-    this.#sent.push(apology);
-    this.#request.sink.send(apology);
+    // A piece of its own: the apology must not run into a word that was cut off, and stays the text that was chosen for it.
+    if (/\S$/.test(spokenText(this.#sent, this.#sent.length - 1))) this.#sendLast(' ');
+    this.#sendLast(agent.apology ?? DEFAULT_APOLOGY);
     this.#request.sink.send({ type: 'error' });
     this.#end('failed');
     this.#abort('the turn failed');
+  }
+
+  /** Past the bound of a reply, which may be what failed. */
+  #sendLast(text: string): void {
+    const event: SentEvent = { type: 'say', text };
+    this.#sent.push(event);
+    this.#request.sink.send(event);
   }
 
   /** The one end of a turn. The stream ends first: what it still lets through belongs to what was sent. */
@@ -382,20 +403,16 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   #messages(state: AssistantMessage['state']): Message[] {
     const messages: Message[] = [];
     let from = 0;
-    for (const { calls, sentBefore } of this.#toolCalls ?? []) {
+    // A tool that hangs up ends the turn before it has a result.
+    const unfinished = this.#ending === 'completed' ? '{"status":"ok"}' : INTERRUPTED_RESULT;
+    for (const { calls, results, sentBefore } of this.#toolRounds ?? []) {
       messages.push({ role: 'assistant', content: spokenText(this.#sent, from, sentBefore), turnId: this.turnId, state, toolCalls: calls });
-      for (const call of calls) messages.push(this.#toolMessage(call));
+      for (const { id } of calls) messages.push({ role: 'tool', toolCallId: id, content: results.get(id) ?? unfinished, turnId: this.turnId });
       from = sentBefore;
     }
     const content = spokenText(this.#sent, from);
     if (content !== '') messages.push({ role: 'assistant', content, turnId: this.turnId, state });
     return messages;
-  }
-
-  #toolMessage({ id }: ToolCall): ToolMessage {
-    // A tool that hangs up ends the turn before it has a result.
-    const unfinished = this.#ending === 'completed' ? '{"status":"ok"}' : INTERRUPTED_RESULT;
-    return { role: 'tool', toolCallId: id, content: this.#toolResults?.get(id) ?? unfinished, turnId: this.turnId };
   }
 
   #settle(state: 'completed' | 'interrupted' | 'failed', messages: Message[]): void {
@@ -417,7 +434,8 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   }
 
   #abort(reason: string): void {
-    this.#controller?.abort(new TurnAbortedError(reason));
+    this.#abortReason = new TurnAbortedError(reason);
+    this.#controller?.abort(this.#abortReason);
     this.#release();
   }
 
@@ -459,7 +477,7 @@ function interruptionOf(event: TurnEvent): Interruption | undefined {
 
 function spokenText(events: readonly SentEvent[], from: number, to: number = events.length): string {
   let text = '';
-  for (let index = from; index < Math.min(to, events.length); index++) {
+  for (let index = Math.max(0, from); index < Math.min(to, events.length); index++) {
     const event = events[index];
     if (event?.type === 'say' && event.isFiller !== true) text += event.text;
   }

@@ -21,16 +21,26 @@ export interface Schema {
 }
 
 const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'];
-const KEYWORDS = new Set([
-  'type', 'description', 'title', 'default', 'examples', 'enum', 'properties', 'required', 'additionalProperties', 'items',
-  'minimum', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems',
-]);
+/** Keyword → whether its value is one that can be checked. */
+const KEYWORDS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  type: (value) => TYPES.includes(value as string),
+  enum: Array.isArray,
+  properties: isObject,
+  required: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
+  additionalProperties: (value) => typeof value === 'boolean',
+  items: () => true, // checked as a schema of its own
+  ...Object.fromEntries(['minimum', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems'].map((keyword) => [keyword, Number.isFinite])),
+  ...Object.fromEntries(['description', 'title', 'default', 'examples'].map((keyword) => [keyword, () => true])),
+};
 
 /** Throws a `TypeError` for a keyword that would not be checked: a rule that is silently ignored is worse than none. */
 export function checkSchema(schema: Schema, path: string): void {
   if (!isObject(schema)) throw new TypeError(`${path} must be a JSON Schema object`);
-  if (schema.type !== undefined && !TYPES.includes(schema.type)) throw new TypeError(`${path}: type must be one of ${TYPES.join(', ')}`);
-  for (const keyword of Object.keys(schema)) if (!KEYWORDS.has(keyword)) throw new TypeError(`${path}: "${keyword}" is not supported`);
+  for (const [keyword, value] of Object.entries(schema)) {
+    const accepts = Object.hasOwn(KEYWORDS, keyword) ? KEYWORDS[keyword] : undefined;
+    if (accepts === undefined) throw new TypeError(`${path}: "${keyword}" is not supported`);
+    if (!accepts(value)) throw new TypeError(keyword === 'type' ? `${path}: type must be one of ${TYPES.join(', ')}` : `${path}: ${keyword} has a value that is not supported`);
+  }
   for (const [name, property] of Object.entries(schema.properties ?? {})) checkSchema(property, `${path}.${name}`);
   if (schema.items !== undefined) checkSchema(schema.items, `${path}[]`);
 }
@@ -97,6 +107,8 @@ function hasType(value: unknown, type: NonNullable<Schema['type']>): boolean {
       return value === null;
     case 'integer':
       return Number.isInteger(value);
+    case 'number':
+      return Number.isFinite(value); // JSON can spell 1e999
     default:
       return typeof value === type;
   }

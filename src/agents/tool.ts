@@ -25,11 +25,11 @@ export interface Tool extends ToolDefinition {
 
 /** Checks a tool. Throws a `TypeError` for a name that vendors refuse, or a schema that is none or uses what is not checked. */
 export function tool(definition: Tool): Tool {
-  if (!/^[a-zA-Z0-9_-]{1,64}$/.test(definition.name)) {
+  if (typeof definition.name !== 'string' || !/^[a-zA-Z0-9_-]{1,64}$/.test(definition.name)) {
     throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${JSON.stringify(definition.name)}`);
   }
   if (typeof definition.run !== 'function') throw new TypeError(`tool ${definition.name} must have a run function`);
-  if (definition.parameters.type !== 'object') throw new TypeError(`the parameters of tool ${definition.name} must be a schema of type "object"`);
+  if ((definition.parameters as Schema | null | undefined)?.type !== 'object') throw new TypeError(`the parameters of tool ${definition.name} must be a schema of type "object"`);
   checkSchema(definition.parameters, `tool ${definition.name}: parameters`);
   return definition;
 }

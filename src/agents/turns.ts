@@ -1,4 +1,5 @@
 import { after } from '../awaitable.ts';
+import type { TurnState } from '../conversations/message.ts';
 import { RunningTurn, type TurnRequest, type TurnScope } from './running-turn.ts';
 
 /** The turns that run now: at most one a conversation. Decides whether a delivery begins a turn, joins it, or ends another. */
@@ -21,49 +22,57 @@ export class Turns {
    */
   start(request: TurnRequest): () => void {
     const running = this.#running.get(request.conversationId);
-    if (running === undefined) return this.#begin(request);
-    if (request.turnId === undefined) return this.#supersede(running, request);
-    if (running.turnId === request.turnId) {
+    if (running === undefined || request.turnId === undefined || running.turnId === request.turnId) return this.#startNew(request);
+    return this.#startBeside(request, request.turnId);
+  }
+
+  /** Joins the turn where it runs, and ends the one that runs instead. */
+  #startNew(request: TurnRequest): () => void {
+    const running = this.#running.get(request.conversationId);
+    if (running !== undefined && running.turnId === request.turnId) {
       running.takeOver(request);
       return () => running.drop(request);
     }
-    return this.#startBeside(running, request, request.turnId);
+    running?.interrupt('a newer turn began');
+    return this.#begin(request);
   }
 
-  /** A late delivery of an older turn is no barge-in, and must not silence the newer one. */
-  #startBeside(running: RunningTurn, request: TurnRequest, turnId: string): () => void {
-    let isClosed = false;
+  /** Another turn runs. A late delivery of an older one is no barge-in, and must not silence the newer. */
+  #startBeside(request: TurnRequest, turnId: string): () => void {
+    let isDropped = false;
     let drop = (): void => {
-      isClosed = true;
+      isDropped = true;
     };
-    const decided = after(this.#scope.conversations.turnState(request.conversationId, turnId), (state) => {
-      if (state === undefined) drop = this.#supersede(running, request);
-      else if (state === 'completed') drop = new RunningTurn(request, this.#scope, () => undefined).start(request);
+    const decide = (state: TurnState | undefined): void => {
+      if (isDropped) {
+        // The caller spoke, and left before anything was known. There is nobody to answer, and nothing to go on with.
+        if (state === undefined) this.interrupt(request.conversationId, 'a newer turn began');
+        request.onOutcome({ outcome: 'interrupted' });
+      } else if (state === undefined || this.#running.get(request.conversationId)?.turnId === turnId) drop = this.#startNew(request);
+      else if (state === 'completed') drop = new RunningTurn(request, this.#scope, () => undefined).start();
       else {
         request.sink.end();
         request.onOutcome({ outcome: 'stale' });
       }
-      if (isClosed) drop();
-    });
-    if (decided instanceof Promise) {
-      decided.catch((error: unknown) => {
-        request.source.log.error('the state of a turn could not be read', { turnId, error });
-        drop = this.#supersede(running, request);
-      });
+    };
+    const undecided = (error: unknown): void => {
+      request.source.log.error('the state of a turn could not be read', { turnId, error });
+      decide(undefined);
+    };
+    try {
+      const decided = after(this.#scope.conversations.turnState(request.conversationId, turnId), decide);
+      if (decided instanceof Promise) decided.catch(undecided);
+    } catch (error) {
+      undecided(error);
     }
     return () => drop();
-  }
-
-  #supersede(running: RunningTurn, request: TurnRequest): () => void {
-    running.interrupt('a newer turn began');
-    return this.#begin(request);
   }
 
   #begin(request: TurnRequest): () => void {
     const turn = new RunningTurn(request, this.#scope, () => {
       if (this.#running.get(request.conversationId) === turn) this.#running.delete(request.conversationId);
     });
-    const drop = turn.start(request);
+    const drop = turn.start();
     // A turn that has ended by now was never there: a Map that is filled and emptied all the time leaves tables behind that
     // hold its turns until the next full garbage collection.
     if (!turn.isOver) this.#running.set(request.conversationId, turn);

@@ -145,11 +145,14 @@ export function cutTurn(conversation: Conversation, { textHeard, turnId }: Inter
  * The platform speaks of the assistant turn right before, by an id that may be none of ours. A turn that had said nothing
  * yet has nothing to cut: where it is meant by name, or nothing was heard, the turn before it keeps what was heard of it.
  */
-function turnToCut(conversation: Conversation, turnId: string | undefined, heard: string | undefined, exceptTurnId?: string): TurnRecord | undefined {
-  const last = conversation.turns.findLast((turn) => turn.id !== exceptTurnId);
+function turnToCut({ turns }: Conversation, turnId: string | undefined, heard: string | undefined, exceptTurnId?: string): TurnRecord | undefined {
+  // A turn that runs anew in an old place speaks of what was before it there.
+  const own = exceptTurnId === undefined ? -1 : turns.findIndex((turn) => turn.id === exceptTurnId);
+  const before = own === -1 ? turns : turns.slice(0, own);
+  const last = before.at(-1);
   if (last === undefined) return undefined;
   if (textOf(last) === '' && (last.id === turnId || (heard === '' && last.state === 'interrupted'))) return undefined;
-  return conversation.turns.findLast((turn) => turn.id !== exceptTurnId && textOf(turn) !== '');
+  return before.findLast((turn) => textOf(turn) !== '');
 }
 
 /** Appends a message: to its turn where that is known, else as a completed turn of its own. */

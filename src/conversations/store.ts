@@ -15,7 +15,7 @@ export interface ConversationStore {
    * Atomically: reads the conversation (a new empty one where there is none), applies `change`, writes it, and returns what
    * `change` returned. Changes of one conversation are applied in the order of the calls. A conversation that is left
    * without turns is not kept. `change` is synchronous and may be called again after a conflict, so it must do nothing
-   * else; what it throws is thrown, and nothing is written.
+   * else, and throw only before it has changed anything: that is thrown, and nothing is written.
    */
   update<T>(id: string, change: (conversation: Conversation) => T): Awaitable<T>;
 
