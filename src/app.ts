@@ -215,12 +215,17 @@ function resourcesFor(settings: Settings, log: Logger, options: AppOptions): Age
   return {
     openModel(names) {
       const listed = names?.split(',').map((name) => name.trim()) ?? models;
-      return openModel({
+      let isOpened = false;
+      const { model } = openModel({
         names: listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL],
         environment,
-        onProblem: (problem) => log.warn('model', { problem }),
+        onProblem: (problem) => {
+          if (isOpened) log.warn('model', { problem }); // what is missing from the start is in `model.problems()`, for /ready and the server to tell
+        },
         ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
-      }).model;
+      });
+      isOpened = true;
+      return model;
     },
     fastModel,
     slowModel,

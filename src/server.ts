@@ -29,7 +29,7 @@ try {
 }
 
 async function serve(given: Settings): Promise<void> {
-  const settings = withSecret(given);
+  const { settings, secretFile } = withSecret(given);
   const format = settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json');
   const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write: output.write });
   // An agent of the user's reads its own variables in the usual place, and .env is where they are kept.
@@ -43,7 +43,8 @@ async function serve(given: Settings): Promise<void> {
   const { address, port } = await app.listen();
   const origin = `http://${address === '0.0.0.0' || address === '::' ? 'localhost' : address.includes(':') ? `[${address}]` : address}:${port}`;
   log.info('listening', { url: origin, agent: agent.name, model: app.model?.name, version, node: process.versions.node });
-  if (!settings.production) process.stderr.write(welcome(settings, given, origin, agent.name, app.model?.name));
+  for (const problem of app.model?.problems() ?? []) log.warn('model', { problem });
+  if (!settings.production) process.stderr.write(welcome(settings, given, origin, agent.name, app.model?.name, secretFile));
   handleSignals(app, log);
 }
 
@@ -55,14 +56,15 @@ function defaultAgent(settings: Settings): string {
   return 'echo';
 }
 
-function withSecret(settings: Settings): Settings {
-  if (settings.webhookSecrets.length > 0) return settings;
-  const { secret } = openDevelopmentSecret(process.cwd());
-  return { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] };
+/** Outside production a missing secret is made; verification is never off. `secretFile`: where tools find it. */
+function withSecret(settings: Settings): { readonly settings: Settings; readonly secretFile: string | undefined } {
+  if (settings.webhookSecrets.length > 0) return { settings, secretFile: undefined };
+  const { secret, file } = openDevelopmentSecret(process.cwd());
+  return { settings: { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] }, secretFile: file };
 }
 
 /** For a person, and so on stderr: stdout is the log's. */
-function welcome(settings: Settings, given: Settings, origin: string, agent: string, model: string | undefined): string {
+function welcome(settings: Settings, given: Settings, origin: string, agent: string, model: string | undefined, secretFile: string | undefined): string {
   const lines = [
     '',
     `  layercode-microserver ${version} answers calls with the agent "${agent}"${model === undefined ? '' : ` and ${model}`}.`,
@@ -72,7 +74,10 @@ function welcome(settings: Settings, given: Settings, origin: string, agent: str
     `  try it     npm run turn -- "Hello there"`,
     '',
   ];
-  if (given.webhookSecrets.length === 0) lines.push('  LAYERCODE_WEBHOOK_SECRET is not set: a random secret signs, kept in .layercode/webhook-secret.');
+  if (given.webhookSecrets.length === 0) {
+    const where = secretFile === undefined ? 'for this run only, as no file can be written here' : 'kept in .layercode/webhook-secret';
+    lines.push(`  LAYERCODE_WEBHOOK_SECRET is not set: a random secret signs, ${where}.`);
+  }
   if (given.agent === undefined && model === undefined) {
     lines.push('  No model has a key, so the echo agent repeats what it hears. Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.');
   }

@@ -211,9 +211,9 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   }
 
   data(content: Json): Awaitable<boolean> {
+    if (this.#ending !== undefined) return false;
     const json = JSON.stringify(content) as string | undefined;
     if (json === undefined) throw new TypeError(`data must be a JSON value, got ${typeof content}`);
-    if (this.#ending !== undefined) return false;
     this.#hasSentData = true;
     return this.#send({ type: 'data', json }, json.length);
   }
@@ -221,6 +221,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   hangup({ say }: { readonly say?: string } = {}): void {
     if (this.#ending !== undefined) return;
     if (say !== undefined) this.say(say);
+    if (this.#highSurrogate !== '') this.#flushSurrogate();
     this.#send({ type: 'hangup' }, 0);
     this.end();
   }
@@ -316,8 +317,8 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   }
 
   #say(text: string, isFiller: boolean): Awaitable<boolean> {
-    if (typeof text !== 'string') throw new TypeError(`say takes a string, got ${typeof text}`);
     if (this.#ending !== undefined) return false;
+    if (typeof text !== 'string') throw new TypeError(`say takes a string, got ${typeof text}`);
     let piece = text;
     if (this.#highSurrogate !== '') {
       piece = this.#highSurrogate + text;

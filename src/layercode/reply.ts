@@ -30,6 +30,6 @@ export interface ReplySink {
   send(event: ReplyEvent): Awaitable<boolean>;
   /** How many of the events sent last did not reach the socket. */
   readonly unsent: number;
-  /** Ends the stream properly. Idempotent. */
+  /** Ends the stream properly, and the waiting of whoever `send` made wait for room. Idempotent. */
   end(): void;
 }

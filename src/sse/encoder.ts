@@ -36,20 +36,26 @@ export class SseEncoder extends Writable {
   readonly #maxUnsentBytes: number;
   readonly #stallTimeoutMs: number;
   #writeHead: ((contentLength: number | undefined) => void) | undefined;
-  /** Events of this tick, or since the reader's connection has no room. */
+  /** Events of this tick, or since the connection has no room. */
   #queue = '';
+  #queuedBytes = 0;
   #queuedEvents = 0;
   /** Handed over when the connection had no room: they may be with the operating system, or not. */
   #stalledEvents = 0;
+  #allEvents = 0;
   #bytesWritten = 0;
   #isScheduled = false;
   #isFinished = false;
-  /** Set while the connection has no room: who waits for that to change. */
-  #waiting: (() => void)[] | undefined;
+  #hasEnded = false;
+  /** Set while the connection has no room: ends the waiting for it. */
+  #stopWaiting: (() => void) | undefined;
+  #onEnded: (() => void) | undefined;
+  /** Who waits for room. */
+  #senders: (() => void)[] = NO_SENDERS;
 
   constructor(destination: SseDestination, options: SseEncoderOptions = {}) {
-    // emitClose: the 'close' of the response already says that all is over.
-    super({ objectMode: true, decodeStrings: false, emitClose: false });
+    // emitClose: the 'close' of the response already says that all is over. autoDestroy: it would cut off a slow reader at the end.
+    super({ objectMode: true, decodeStrings: false, emitClose: false, autoDestroy: false });
     this.#destination = destination;
     this.#maxUnsentBytes = options.maxUnsentBytes ?? 1_048_576;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? 30_000;
@@ -66,8 +72,10 @@ export class SseEncoder extends Writable {
     return this.#bytesWritten;
   }
 
-  /** How many of the events sent last are not known to have left this process. */
+  /** How many of the events sent last, comments not counted, are not known to have left this process. */
   get unsentEvents(): number {
+    // Behind an earlier response of a pipeline all waits, and a destination that dies there has sent nothing.
+    if (this.#bytesWritten > 0 && this.#destination.writableLength >= this.#bytesWritten) return this.#allEvents;
     return this.#queuedEvents + this.#stalledEvents;
   }
 
@@ -79,42 +87,57 @@ export class SseEncoder extends Writable {
    */
   send(event: SseEvent): Awaitable<boolean> {
     if (!this.isOpen) return false;
-    if (this.#unsentBytes > this.#maxUnsentBytes) {
+    // What this tick holds is not unread yet.
+    const unreadBytes = this.#destination.writableLength + (this.#stopWaiting === undefined ? 0 : this.#queuedBytes);
+    if (unreadBytes > this.#maxUnsentBytes) {
       this.destroy();
       return false;
     }
-    this.#queue += encodeEvent(event);
-    this.#queuedEvents += 1;
-    if (this.#waiting !== undefined) return this.#roomForMore(this.#waiting);
-    if (!this.#isScheduled) {
-      this.#isScheduled = true;
-      process.nextTick(flush, this);
+    const text = encodeEvent(event);
+    this.#queue += text;
+    this.#queuedBytes += Buffer.byteLength(text);
+    if ('data' in event) {
+      this.#queuedEvents += 1;
+      this.#allEvents += 1;
     }
-    return true;
+    if (this.#stopWaiting === undefined) {
+      // A burst does not wait for the tick to end: a sender that awaits each event must meet back-pressure, and a queue has a bound.
+      if (this.#queuedBytes > MAX_QUEUED_BYTES) this.flush();
+      else if (!this.#isScheduled) {
+        this.#isScheduled = true;
+        process.nextTick(flush, this);
+      }
+    }
+    return this.#stopWaiting === undefined ? true : this.#roomForMore();
   }
 
   /** Ends the stream behind the events sent. Idempotent. */
   finish(): void {
     if (!this.isOpen) return;
     this.#isFinished = true;
-    if (this.#waiting === undefined) this.flush();
+    if (this.#stopWaiting === undefined) this.flush();
+    else this.#settleSenders(); // what they sent still leaves, but they wait for nothing any more
   }
 
   /** Hands what is queued to the destination. Called at the end of a tick, there is no need to. */
   flush(): void {
     this.#isScheduled = false;
-    if (this.destroyed || this.#destination.destroyed || this.#waiting !== undefined) return;
+    if (this.#hasEnded || this.destroyed || this.#destination.destroyed || this.#stopWaiting !== undefined) return;
     const text = this.#queue;
     if (text === '' && !this.#isFinished) return;
-    const bytes = Buffer.byteLength(text);
-    this.#bytesWritten += bytes;
-    this.#writeHead?.(this.#isFinished ? bytes : undefined);
+    this.#writeHead?.(this.#isFinished ? this.#queuedBytes : undefined);
     this.#writeHead = undefined;
+    this.#bytesWritten += this.#queuedBytes;
     const events = this.#queuedEvents;
     this.#queue = '';
+    this.#queuedBytes = 0;
     this.#queuedEvents = 0;
-    if (this.#isFinished) this.#destination.end(text); // one call, which spares the response a second write
-    else if (!this.#destination.write(text)) this.#waitForRoom(events);
+    if (this.#isFinished) {
+      this.#hasEnded = true;
+      this.#destination.end(text); // one call, which spares the response a second write
+      this.#onEnded?.();
+      if (this.#destination.writableLength > 0) this.#waitForRoom(events); // a reader may leave the last chunk unread, too
+    } else if (!this.#destination.write(text)) this.#waitForRoom(events);
   }
 
   override _write(event: SseEvent, _encoding: BufferEncoding, callback: WriteCallback): void {
@@ -124,49 +147,56 @@ export class SseEncoder extends Writable {
   }
 
   override _final(callback: WriteCallback): void {
+    this.#onEnded = callback;
     this.finish();
-    callback();
+    if (!this.#hasEnded && this.#stopWaiting === undefined) callback(); // the reader has left
   }
 
   override _destroy(error: Error | null, callback: WriteCallback): void {
-    if (!this.#isFinished || this.#waiting !== undefined) this.#destination.destroy();
-    this.#settleWaiting();
+    if (!this.#hasEnded || this.#stopWaiting !== undefined) this.#destination.destroy();
+    this.#stopWaiting?.();
+    this.#settleSenders();
     callback(error);
   }
 
-  get #unsentBytes(): number {
-    return this.#queue === '' ? this.#destination.writableLength : Buffer.byteLength(this.#queue) + this.#destination.writableLength;
-  }
-
-  /** `drain` does not come after `close`, so both are waited for, and the clock: a reader may do neither. */
+  /** `drain` does not come after `close`, nor after the end, so `close` is waited for too, and the clock: a reader may do neither. */
   #waitForRoom(events: number): void {
     const destination = this.#destination;
     this.#stalledEvents = events;
     const stalled = setTimeout(() => this.destroy(), this.#stallTimeoutMs);
     const onRoom = (): void => {
-      this.#settleWaiting();
+      this.#stopWaiting?.();
+      if (!destination.destroyed) this.#stalledEvents = 0;
       this.flush();
+      if (this.#stopWaiting === undefined) this.#settleSenders();
     };
-    this.#waiting = [() => {
+    this.#stopWaiting = () => {
+      this.#stopWaiting = undefined;
       clearTimeout(stalled);
       destination.off('drain', onRoom);
       destination.off('close', onRoom);
-      if (!destination.destroyed) this.#stalledEvents = 0;
-    }];
+    };
     destination.on('drain', onRoom);
     destination.on('close', onRoom);
   }
 
-  #roomForMore(waiting: (() => void)[]): Promise<boolean> {
-    return new Promise((resolve) => waiting.push(() => resolve(this.isOpen)));
+  #roomForMore(): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.#senders === NO_SENDERS) this.#senders = [];
+      this.#senders.push(() => resolve(this.isOpen));
+    });
   }
 
-  #settleWaiting(): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    for (const settle of waiting ?? []) settle();
+  #settleSenders(): void {
+    const senders = this.#senders;
+    this.#senders = NO_SENDERS;
+    for (const settle of senders) settle();
   }
 }
+
+/** A burst is handed over in pieces of this size. Node's own high-water mark, which tells when a connection has no room. */
+const MAX_QUEUED_BYTES = 16_384;
+const NO_SENDERS: (() => void)[] = [];
 
 function flush(encoder: SseEncoder): void {
   encoder.flush();

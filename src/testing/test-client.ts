@@ -32,10 +32,12 @@ export interface TestEvent {
 export class TestReply implements AsyncIterable<TestEvent> {
   readonly response: Response;
   readonly #controller: AbortController;
+  readonly #toEvent: (event: DecodedEvent) => TestEvent;
 
-  constructor(response: Response, controller: AbortController) {
+  constructor(response: Response, controller: AbortController, isCallDialect: boolean) {
     this.response = response;
     this.#controller = controller;
+    this.#toEvent = isCallDialect ? callEvent : sessionEvent;
   }
 
   get status(): number {
@@ -43,7 +45,7 @@ export class TestReply implements AsyncIterable<TestEvent> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TestEvent, void, undefined> {
-    for await (const event of decodeEvents(this.response.body ?? emptyBody())) yield toTestEvent(event);
+    for await (const event of decodeEvents(this.response.body ?? emptyBody())) yield this.#toEvent(event);
   }
 
   /** All events, once the stream has ended. */
@@ -111,7 +113,8 @@ export class TestClient {
       body: typeof body === 'string' ? body : new Uint8Array(body),
       signal: controller.signal,
     });
-    return new TestReply(response, controller);
+    const isCallDialect = typeof event === 'object' && !(event instanceof Uint8Array) ? 'call_id' in event : Buffer.from(body).includes('"call_id"');
+    return new TestReply(response, controller, isCallDialect);
   }
 
   /** Closes the app, where the client was given one. */
@@ -134,11 +137,13 @@ export function createTestClient(target: App | string, options: TestClientOption
   return new TestClient(target, options);
 }
 
-function toTestEvent({ event, data }: DecodedEvent): TestEvent {
-  if (event === 'done') return { type: 'done' };
-  if (event === 'message' && !data.startsWith('{"type":')) return { type: 'message', content: data };
-  const value = JSON.parse(data) as TestEvent;
-  return event === 'message' ? value : { type: event, content: value };
+function sessionEvent({ data }: DecodedEvent): TestEvent {
+  return JSON.parse(data) as TestEvent;
+}
+
+function callEvent({ event, data }: DecodedEvent): TestEvent {
+  if (event === 'done') return { type: event };
+  return { type: event, content: event === 'message' ? data : (JSON.parse(data) as unknown) };
 }
 
 async function* emptyBody(): AsyncGenerator<Uint8Array, void, undefined> {}

@@ -1,0 +1,166 @@
+// What the tests of agents that speak with a model share: an app over real sockets, a model server behind it, scripted replies.
+
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { TestContext } from 'node:test';
+
+import type { Agent, MessageTurn } from '../../src/agents/agent.ts';
+import { parseArguments } from '../../src/agents/tool-arguments.ts';
+import type { Tool, ToolOccasion } from '../../src/agents/tool.ts';
+import { createApp, type App } from '../../src/app.ts';
+import type { Message } from '../../src/conversations/message.ts';
+import type { Json, JsonObject } from '../../src/layercode/fields.ts';
+import type { Reply } from '../../src/layercode/reply.ts';
+import { createLogger } from '../../src/log.ts';
+import type { ChatModel, ToolDefinition } from '../../src/models/model.ts';
+import { parseSettings } from '../../src/settings.ts';
+import { createTestClient, type TestClient, type TestEvent, type TestReply } from '../../src/testing/test-client.ts';
+import { startModelServer, stream, type Answer, type ModelRequest, type ModelServer } from '../faults/model-server.ts';
+import { chunk, DONE, usageChunk } from '../faults/wire-shapes.ts';
+import { messageEvent, rawRequest, RawConnection, SECRET, within } from '../fixtures/app.ts';
+
+export const KEY = 'sk-test-9f8e7d6c5b4a3210';
+
+export interface ModelApp {
+  readonly app: App;
+  readonly client: TestClient;
+  readonly logLines: readonly string[];
+  messages(): Promise<Message[]>;
+  /** A GET of the app's. */
+  get(path: string): Promise<Response>;
+}
+
+/** Serves an agent for the length of a test. `servers` are base URLs by provider: `openai` gets `OPENAI_BASE_URL` and a key. */
+export function serveAgent(
+  t: TestContext,
+  agent: Agent,
+  servers: Readonly<Record<string, ModelServer>>,
+  environment: Readonly<Record<string, string>> = {},
+): ModelApp {
+  const vendors = Object.entries(servers).flatMap(([name, { url }]) => [[`${name.toUpperCase()}_BASE_URL`, url], [`${name.toUpperCase()}_API_KEY`, KEY]]);
+  const settings = parseSettings(
+    { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', FILLER_AFTER_MS: '0', ...Object.fromEntries(vendors), ...environment },
+    [],
+  );
+  const logLines: string[] = [];
+  const app = createApp(settings, agent, { log: createLogger({ level: 'debug', write: (line) => logLines.push(line) }) });
+  const client = createTestClient(app, { secret: SECRET });
+  t.after(() => client.close());
+  return {
+    app,
+    client,
+    logLines,
+    messages: async () => app.conversations.getHistory(client.conversationId),
+    get: async (path) => fetch((await client.origin()) + path),
+  };
+}
+
+/** A model server for the length of a test. */
+export async function modelServer(t: TestContext, ...script: readonly [Answer, ...Answer[]]): Promise<ModelServer> {
+  const server = await startModelServer(script);
+  t.after(() => server.close());
+  return server;
+}
+
+/** An agent behind which the answers come from a server that plays OpenAI. */
+export async function serveModel(
+  t: TestContext,
+  agent: Agent,
+  script: readonly [Answer, ...Answer[]],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<ModelApp & { readonly server: ModelServer }> {
+  const server = await modelServer(t, ...script);
+  return { server, ...serveAgent(t, agent, { openai: server }, environment) };
+}
+
+/** One tool call as a script has it: its id, the tool's name, its arguments as JSON text. */
+export type Call = readonly [id: string, name: string, args: string];
+
+/** A reply that calls tools, after some text where there is one. */
+export function calls(asked: readonly Call[], ...texts: readonly string[]): Answer {
+  return stream(
+    chunk({ role: 'assistant', content: '' }),
+    ...texts.map((content) => chunk({ content })),
+    ...asked.map(([id, name, args], index) => chunk({ tool_calls: [{ index, id, type: 'function', function: { name, arguments: args } }] })),
+    chunk({}, 'tool_calls'),
+    usageChunk(50, 20),
+    DONE,
+  );
+}
+
+/** A message of a prompt as it went over the wire. */
+export interface WireMessage {
+  readonly role: string;
+  readonly content: string | null;
+  readonly tool_call_id?: string;
+  readonly tool_calls?: readonly { readonly id: string; readonly type: string; readonly function: { readonly name: string; readonly arguments: string } }[];
+}
+
+export function promptOf(request: ModelRequest | undefined): WireMessage[] {
+  return (request?.body['messages'] ?? []) as WireMessage[];
+}
+
+/** A prompt as role and text; of calls their ids, of results the call they answer. The system's message is left out. */
+export function outline(request: ModelRequest | undefined): (readonly unknown[])[] {
+  return promptOf(request)
+    .filter(({ role }) => role !== 'system')
+    .map(({ role, content, tool_calls: asked, tool_call_id: id }) => [role, content, ...(asked === undefined ? [] : [asked.map((call) => call.id)]), ...(id === undefined ? [] : [id])]);
+}
+
+export function toolNames(request: ModelRequest | undefined): string[] {
+  return ((request?.body['tools'] ?? []) as { readonly function: { readonly name: string } }[]).map((offered) => offered.function.name);
+}
+
+/** What was sent to the browser. */
+export function dataOf(events: readonly TestEvent[]): Json[] {
+  return events.filter(({ type }) => type === 'response.data').map(({ content }) => content as Json);
+}
+
+/** The reply's whole text; fails when it takes too long. */
+export async function spoken(reply: Promise<TestReply>): Promise<string> {
+  return within(reply.then((there) => there.text()), 'the end of the reply', 4_000);
+}
+
+export async function eventsOf(reply: Promise<TestReply>): Promise<TestEvent[]> {
+  return within(reply.then((there) => there.events()), 'the end of the reply', 4_000);
+}
+
+/** The tools an agent offers its model, to be run by hand. */
+export async function toolsOf(agent: Agent): Promise<ReadonlyMap<string, Tool>> {
+  let offered: readonly ToolDefinition[] = [];
+  const model: ChatModel = {
+    name: 'fake:model',
+    async *stream(_messages, options) {
+      offered = options.tools ?? [];
+      yield { type: 'text', text: 'Yes.' };
+    },
+    warm: () => Promise.resolve(),
+    problems: () => [],
+    isUsable: () => true,
+  };
+  const bound = agent.bind?.({ openModel: () => model, fastModel: undefined, slowModel: undefined, fillerAfterMs: 0 });
+  const journal = { noteToolCalls: () => undefined, noteToolResult: () => undefined, noteUsage: () => undefined, sayFiller: () => undefined };
+  const turn = { history: [], text: 'Hi.', signal: new AbortController().signal, journal } as unknown as MessageTurn;
+  await bound?.onMessage(turn, { isOver: false, say: () => true } as unknown as Reply);
+  return new Map(offered.map((definition) => [definition.name, definition as Tool]));
+}
+
+/** Runs a tool as the tool loop does: on checked arguments. Throws what is wrong with them, or what the tool throws. */
+export async function runTool(tools: ReadonlyMap<string, Tool>, name: string, args: JsonObject, conversationId = 'c-1'): Promise<JsonObject> {
+  const found = tools.get(name);
+  if (found === undefined) throw new Error(`no tool ${name}`);
+  const parsed = parseArguments(JSON.stringify(args), found.parameters);
+  if ('problem' in parsed) throw new Error(parsed.problem);
+  return (await found.run(parsed.args, { conversationId } as ToolOccasion)) as JsonObject;
+}
+
+/** A caller whose request is left as soon as it is written: a reply's headers come with its first word, and `client.say` waits for them. */
+export async function callOver(t: TestContext, { client }: ModelApp, fields: Readonly<Record<string, unknown>> = {}): Promise<RawConnection> {
+  const { port } = new URL(await client.origin());
+  const socket = connect({ port: Number(port), host: '127.0.0.1' });
+  t.after(() => socket.destroy());
+  await once(socket, 'connect');
+  const connection = new RawConnection(socket);
+  connection.write(rawRequest(messageEvent({ conversation_id: client.conversationId, ...fields })));
+  return connection;
+}

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { hangUp, tool, type Tool, type ToolOccasion } from '../../src/agents/tool.ts';
+
+const LEAST: Tool = { name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'seen' };
+
+function toolOf(fields: Readonly<Record<string, unknown>>): Tool {
+  return tool({ ...LEAST, ...fields } as Tool);
+}
+
+describe('tool', () => {
+  it('returns the definition it is given', () => assert.equal(tool(LEAST), LEAST));
+
+  for (const name of ['a', 'get_weather', 'Get-Weather', '007', 'x'.repeat(64)]) {
+    it(`takes the name ${name}`, () => assert.equal(toolOf({ name }).name, name));
+  }
+
+  for (const name of ['', 'x'.repeat(65), 'get weather', 'a.b', 'größe', 'look\n', 'ns:look', undefined, 5.5]) {
+    it(`refuses the name ${JSON.stringify(name) ?? 'undefined'}, which vendors refuse`, () => {
+      assert.throws(() => toolOf({ name }), { name: 'TypeError', message: /^a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got / });
+    });
+  }
+
+  for (const run of [undefined, null, 'look', {}]) {
+    it(`refuses ${JSON.stringify(run) ?? 'undefined'} for run`, () => {
+      assert.throws(() => toolOf({ run }), { name: 'TypeError', message: 'tool look must have a run function' });
+    });
+  }
+
+  for (const parameters of [{}, { type: 'array' }, { type: 'string' }, { properties: { a: { type: 'string' } } }, 'object', []]) {
+    it(`refuses ${JSON.stringify(parameters)} for the parameters`, () => {
+      assert.throws(() => toolOf({ parameters }), { name: 'TypeError', message: /^the parameters of tool look must be a schema of type "object"/ });
+    });
+  }
+
+  for (const parameters of [undefined, null]) {
+    it(`names the tool whose parameters are ${parameters}`, () => {
+      assert.throws(() => toolOf({ parameters }), { name: 'TypeError', message: /^the parameters of tool look/ });
+    });
+  }
+
+  it('names the place of a keyword that would not be checked', () => {
+    const parameters = { type: 'object', properties: { items: { type: 'array', items: { type: 'string', pattern: '^a' } } } };
+    assert.throws(() => toolOf({ parameters }), { name: 'TypeError', message: 'tool look: parameters.items[]: "pattern" is not supported' });
+  });
+});
+
+describe('hangUp', () => {
+  it('hangs up after its goodbye', async () => {
+    const told: unknown[] = [];
+    await hangUp.run({ goodbye: 'Bye now.' }, { reply: { hangup: (options: unknown) => void told.push(options) } } as unknown as ToolOccasion);
+    assert.deepEqual(told, [{ say: 'Bye now.' }]);
+  });
+
+  it('has a definition that tool takes', () => assert.equal(tool(hangUp), hangUp));
+});

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+
+import { ConversationManager, type ConversationManagerOptions } from '../../src/conversations/manager.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import { PromisedStore } from './promised-store.ts';
+
+const stores: MemoryStore[] = [];
+afterEach(() => {
+  for (const store of stores.splice(0)) store.close();
+});
+
+function memory(): MemoryStore {
+  const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 100 });
+  stores.push(store);
+  return store;
+}
+
+for (const [kind, create] of [
+  ['a store that answers at once', (options?: ConversationManagerOptions) => new ConversationManager(memory(), options)],
+  ['a store that answers later', (options?: ConversationManagerOptions) => new ConversationManager(new PromisedStore(memory()), options)],
+] as const) {
+  describe(`ConversationManager over ${kind}`, () => {
+    it('adds messages and gives them back in order', async () => {
+      const manager = create();
+      await manager.addMessage('c', { role: 'user', content: 'Hello' });
+      await manager.addMessage('c', { role: 'assistant', content: 'Hi.' });
+      const history = await manager.getHistory('c');
+      assert.deepEqual(history.map(({ role, content }) => [role, content]), [['user', 'Hello'], ['assistant', 'Hi.']]);
+      assert.equal(new Set(history.map(({ turnId }) => turnId)).size, 2);
+      assert.equal(history[1]?.role === 'assistant' && history[1].state, 'completed');
+    });
+
+    it('keeps order when nobody waits in between', async () => {
+      const manager = create();
+      await Promise.all(Array.from({ length: 20 }, (_, count) => manager.addMessage('c', { role: 'user', content: String(count) })));
+      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), Array.from({ length: 20 }, (_, count) => String(count)));
+    });
+
+    it('puts messages of one turn together', async () => {
+      const manager = create();
+      await manager.addMessage('c', { role: 'user', content: 'a', turnId: 't1' });
+      await manager.addMessage('c', { role: 'user', content: 'b', turnId: 't2' });
+      await manager.addMessage('c', { role: 'assistant', content: 'c', turnId: 't1' });
+      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), ['a', 'c', 'b']);
+    });
+
+    it('has an empty history for an id that it does not know, and does not begin one by asking', async () => {
+      const manager = create();
+      assert.deepEqual(await manager.getHistory('c'), []);
+      assert.equal(await manager.count(), 0);
+    });
+
+    it('keeps conversations apart and counts them', async () => {
+      const manager = create();
+      await manager.addMessage('a', { role: 'user', content: 'of a' });
+      await manager.addMessage('b', { role: 'user', content: 'of b' });
+      assert.deepEqual((await manager.getHistory('a')).map(({ content }) => content), ['of a']);
+      assert.equal(await manager.count(), 2);
+    });
+
+    it('clears one conversation, and begins it anew afterwards', async () => {
+      const manager = create();
+      await manager.addMessage('a', { role: 'user', content: 'of a' });
+      await manager.addMessage('b', { role: 'user', content: 'of b' });
+      await manager.clear('a');
+      assert.deepEqual(await manager.getHistory('a'), []);
+      assert.equal(await manager.count(), 1);
+      await manager.addMessage('a', { role: 'user', content: 'again' });
+      assert.deepEqual((await manager.getHistory('a')).map(({ content }) => content), ['again']);
+      await manager.clear('unknown');
+    });
+
+    it('does not write a turn down that was cleared while it ran', async () => {
+      const manager = create();
+      await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
+      await manager.clear('c');
+      assert.equal(await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages: [] }), false);
+      assert.deepEqual(await manager.getHistory('c'), []);
+    });
+
+    it('opens, settles and cuts a turn, and tells its state', async () => {
+      const manager = create();
+      assert.equal(await manager.turnState('c', 't1'), undefined);
+      const opened = await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
+      assert.equal(opened.kind, 'opened');
+      assert.equal(await manager.turnState('c', 't1'), 'open');
+      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), ['Hello', '']);
+      const messages = [{ role: 'assistant', content: 'Hi there.', turnId: 't1', state: 'completed' }] as const;
+      assert.equal(await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages }), true);
+      assert.equal(await manager.turnState('c', 't1'), 'completed');
+      assert.deepEqual(await manager.cutTurn('c', { textHeard: 'Hi', turnId: undefined }), { turnId: 't1', text: 'Hi' });
+      assert.equal(await manager.turnState('c', 't1'), 'interrupted');
+      assert.equal(await manager.turnState('c', 't2'), undefined);
+    });
+
+    it('holds its bounds', async () => {
+      const manager = create({ maxMessages: 3, maxTextLength: 10 });
+      for (let count = 0; count < 5; count++) await manager.addMessage('c', { role: 'user', content: String(count) });
+      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), ['2', '3', '4']);
+      await manager.addMessage('c', { role: 'user', content: 'x'.repeat(9) });
+      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), ['4', 'x'.repeat(9)]);
+    });
+
+    it('keeps 200 messages by default', async () => {
+      const manager = create();
+      for (let count = 0; count < 203; count++) await manager.addMessage('c', { role: 'user', content: String(count) });
+      const history = await manager.getHistory('c');
+      assert.equal(history.length, 200);
+      assert.equal(history[0]?.content, '3');
+    });
+
+    it('gives a history that later changes leave alone', async () => {
+      const manager = create();
+      await manager.addMessage('c', { role: 'user', content: 'a' });
+      const before = await manager.getHistory('c');
+      await manager.addMessage('c', { role: 'user', content: 'b' });
+      assert.equal(before.length, 1);
+    });
+  });
+}
+
+describe('ConversationManager', () => {
+  it('answers at once where its store does', () => {
+    const manager = new ConversationManager(memory());
+    assert.equal(manager.addMessage('c', { role: 'user', content: 'a' }), undefined);
+    assert.ok(Array.isArray(manager.getHistory('c')));
+    assert.equal(manager.count(), 1);
+    assert.equal(manager.close(), undefined);
+  });
+
+  for (const maxMessages of [1, 0, -5, 2.5, Number.NaN]) {
+    it(`refuses ${maxMessages} for maxMessages`, () => {
+      assert.throws(() => new ConversationManager(memory(), { maxMessages }), { name: 'RangeError', message: `maxMessages must be an integer of at least 2, got ${maxMessages}` });
+    });
+  }
+
+  it('hands on what its store rejects with', async () => {
+    const failure = new Error('of the store');
+    const store = new PromisedStore(memory());
+    const manager = new ConversationManager(store);
+    store.failWith = failure;
+    await assert.rejects(async () => manager.addMessage('c', { role: 'user', content: 'a' }), failure);
+    await assert.rejects(async () => manager.getHistory('c'), failure);
+    await assert.rejects(async () => manager.turnState('c', 't'), failure);
+    await assert.rejects(async () => manager.openTurn('c', { turnId: 't', runId: 1 }), failure);
+  });
+
+  it('closes its store', async () => {
+    const inner = memory();
+    const manager = new ConversationManager(new PromisedStore(inner));
+    await manager.addMessage('c', { role: 'user', content: 'a' });
+    await manager.close();
+    assert.equal(inner.count(), 0);
+  });
+});

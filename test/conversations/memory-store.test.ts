@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+
+import type { TurnRecord } from '../../src/conversations/conversation.ts';
+import { MemoryStore, type MemoryStoreOptions } from '../../src/conversations/memory-store.ts';
+import { storeContract } from './store-contract.ts';
+
+storeContract('MemoryStore', () => new MemoryStore({ ttlMs: 3_600_000, maxConversations: 1_000 }));
+
+describe('MemoryStore', () => {
+  const stores: MemoryStore[] = [];
+  let time = 0;
+  afterEach(() => {
+    for (const store of stores.splice(0)) store.close();
+  });
+
+  function create(options: Partial<MemoryStoreOptions> = {}): MemoryStore {
+    time = 1_000_000;
+    const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 100, now: () => time, ...options });
+    stores.push(store);
+    return store;
+  }
+
+  /** A change of the conversation, which leaves it with an open turn or with none. */
+  function change(store: MemoryStore, id: string, state: TurnRecord['state'] = 'completed'): void {
+    store.update(id, (conversation) => {
+      conversation.turns = [{ id: 't1', state, runId: 1, messages: [] }];
+      conversation.openTurns = state === 'open' ? 1 : 0;
+    });
+  }
+
+  function held(store: MemoryStore, ...ids: string[]): string[] {
+    return ids.filter((id) => store.read(id) !== undefined);
+  }
+
+  it('answers at once', () => {
+    const store = create();
+    assert.equal(store.update('a', () => 5), 5);
+    assert.equal(store.read('a'), undefined);
+    assert.equal(store.count(), 0);
+    assert.equal(store.close(), undefined);
+  });
+
+  it('notes when a conversation was changed, by the clock that it was given', () => {
+    const store = create();
+    change(store, 'a');
+    assert.equal(store.read('a')?.updatedAt, 1_000_000);
+    time += 500;
+    assert.equal(store.read('a')?.updatedAt, 1_000_000);
+    change(store, 'a');
+    assert.equal(store.read('a')?.updatedAt, 1_000_500);
+  });
+
+  it('takes the time of the machine by default', () => {
+    const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });
+    stores.push(store);
+    const before = Date.now();
+    change(store, 'a');
+    const updatedAt = store.read('a')?.updatedAt ?? 0;
+    assert.ok(updatedAt >= before && updatedAt <= Date.now());
+  });
+
+  describe('by time', () => {
+    it('keeps a conversation for exactly its time and not a millisecond more', () => {
+      const store = create();
+      change(store, 'a');
+      time += 1_000;
+      assert.deepEqual(held(store, 'a'), ['a']);
+      time += 1;
+      assert.deepEqual(held(store, 'a'), []);
+    });
+
+    it('counts from the last change, not from the first nor from the last reading', () => {
+      const store = create();
+      change(store, 'a');
+      time += 900;
+      change(store, 'a');
+      time += 900;
+      assert.deepEqual(held(store, 'a'), ['a']);
+      time += 101;
+      assert.deepEqual(held(store, 'a'), []);
+    });
+
+    it('begins a conversation anew whose time is up', () => {
+      const store = create();
+      change(store, 'a');
+      time += 1_001;
+      store.update('a', (conversation) => {
+        assert.equal(conversation.turns.length, 0);
+        conversation.turns.push({ id: 't2', state: 'completed', runId: 2, messages: [] });
+      });
+      assert.deepEqual(store.read('a')?.turns.map(({ id }) => id), ['t2']);
+      assert.equal(store.count(), 1);
+    });
+
+    it('never drops a conversation with an open turn', () => {
+      const store = create();
+      change(store, 'a', 'open');
+      time += 1_000_000;
+      assert.deepEqual(held(store, 'a'), ['a']);
+      store.update('a', ({ turns }) => assert.equal(turns.length, 1));
+    });
+
+    it('gives memory back though nobody asks, and keeps open turns and what is young', (t) => {
+      t.mock.timers.enable({ apis: ['setInterval'] });
+      const store = create();
+      change(store, 'old');
+      change(store, 'open', 'open');
+      change(store, 'old too');
+      time += 1_001;
+      change(store, 'young');
+      assert.equal(store.count(), 4);
+      t.mock.timers.tick(60_000);
+      assert.equal(store.count(), 2);
+      assert.deepEqual(held(store, 'old', 'open', 'old too', 'young'), ['open', 'young']);
+    });
+
+    it('drops a conversation once its long turn has ended and its time is up', (t) => {
+      t.mock.timers.enable({ apis: ['setInterval'] });
+      const store = create();
+      change(store, 'a', 'open');
+      time += 5_000;
+      t.mock.timers.tick(60_000);
+      change(store, 'a', 'completed');
+      time += 1_000;
+      t.mock.timers.tick(60_000);
+      assert.equal(store.count(), 1);
+      time += 1;
+      t.mock.timers.tick(60_000);
+      assert.equal(store.count(), 0);
+    });
+
+    it('stops sweeping when it is closed', (t) => {
+      t.mock.timers.enable({ apis: ['setInterval'] });
+      let readings = 0;
+      const store = create({ now: () => (readings += 1) });
+      change(store, 'a');
+      store.close();
+      const before = readings;
+      t.mock.timers.tick(600_000);
+      assert.equal(readings, before);
+    });
+  });
+
+  describe('by number', () => {
+    it('holds exactly the bound, and for one more drops the one that was changed longest ago', () => {
+      const store = create({ maxConversations: 3 });
+      for (const id of ['a', 'b', 'c']) change(store, id);
+      assert.deepEqual(held(store, 'a', 'b', 'c'), ['a', 'b', 'c']);
+      change(store, 'd');
+      assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['b', 'c', 'd']);
+      assert.equal(store.count(), 3);
+    });
+
+    it('counts a change as use, and reading as none', () => {
+      const store = create({ maxConversations: 3 });
+      for (const id of ['a', 'b', 'c', 'a']) change(store, id);
+      store.read('b');
+      change(store, 'd');
+      assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['a', 'c', 'd']);
+    });
+
+    for (const used of ['a', 'b', 'c']) {
+      it(`keeps its order when the ${{ a: 'oldest', b: 'middle', c: 'newest' }[used]} of three is used, and when it is dropped`, () => {
+        const store = create({ maxConversations: 3 });
+        for (const id of ['a', 'b', 'c', used]) change(store, id);
+        const order = ['a', 'b', 'c'].filter((id) => id !== used).concat(used);
+        for (const id of ['d', 'e', 'f']) {
+          change(store, id);
+          order.push(id);
+          order.shift();
+          assert.deepEqual(held(store, ...order), order);
+          assert.equal(store.count(), 3);
+        }
+        const cleared = create({ maxConversations: 3 });
+        for (const id of ['a', 'b', 'c']) change(cleared, id);
+        cleared.update(used, (conversation) => (conversation.turns = []));
+        assert.equal(cleared.count(), 2);
+        for (const id of ['d', 'e']) change(cleared, id);
+        assert.equal(cleared.count(), 3);
+        const left = ['a', 'b', 'c'].filter((id) => id !== used).slice(1);
+        assert.deepEqual(held(cleared, 'a', 'b', 'c', 'd', 'e'), [...left, 'd', 'e']);
+      });
+    }
+
+    it('never drops a conversation with an open turn, and takes the next', () => {
+      const store = create({ maxConversations: 3 });
+      change(store, 'a', 'open');
+      for (const id of ['b', 'c', 'd']) change(store, id);
+      assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['a', 'c', 'd']);
+    });
+
+    it('exceeds the bound by as many as are open, and comes back to it', () => {
+      const store = create({ maxConversations: 2 });
+      for (const id of ['a', 'b', 'c', 'd']) change(store, id, 'open');
+      assert.equal(store.count(), 4);
+      for (const id of ['a', 'b', 'c', 'd']) change(store, id);
+      change(store, 'e');
+      assert.equal(store.count(), 2);
+      assert.deepEqual(held(store, 'd', 'e'), ['d', 'e']);
+    });
+
+    it('holds the bound over many more, with memory for those it holds', () => {
+      const store = create({ maxConversations: 10 });
+      for (let count = 0; count < 5_000; count++) {
+        change(store, `c${count}`, count % 7 === 0 ? 'open' : 'completed');
+        if (count % 7 === 0) change(store, `c${count}`);
+        assert.ok(store.count() <= 10);
+      }
+      assert.deepEqual(held(store, ...Array.from({ length: 20 }, (_, index) => `c${4_980 + index}`)), Array.from({ length: 10 }, (_, index) => `c${4_990 + index}`));
+    });
+
+    it('holds one conversation at the least bound', () => {
+      const store = create({ maxConversations: 1 });
+      change(store, 'a');
+      change(store, 'b');
+      assert.deepEqual(held(store, 'a', 'b'), ['b']);
+    });
+
+    it('forgets all of them when it is closed', () => {
+      const store = create();
+      change(store, 'a');
+      store.close();
+      assert.equal(store.count(), 0);
+      assert.equal(store.read('a'), undefined);
+    });
+  });
+});

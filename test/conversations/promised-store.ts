@@ -1,0 +1,81 @@
+import { once, EventEmitter } from 'node:events';
+
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import type { ConversationStore } from '../../src/conversations/store.ts';
+
+/**
+ * A store as a database would be: every answer is a promise, what is kept is text, and calls are done one behind the other. The
+ * test may hold it up and make it fail.
+ */
+export class PromisedStore implements ConversationStore {
+  /** Calls are rejected with it while it is set. */
+  failWith: Error | undefined;
+  /** The names of the calls that were begun, in order. */
+  readonly calls: string[] = [];
+  readonly #inner: ConversationStore;
+  readonly #gate = new EventEmitter();
+  #isHeld = false;
+  #isClosed = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(inner: ConversationStore) {
+    this.#inner = inner;
+  }
+
+  /** Calls wait from now on. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** Resolves once `count` calls were begun since the store was made. */
+  async called(count: number): Promise<void> {
+    while (this.calls.length < count) await once(this.#gate, 'call');
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    this.#gate.emit('release');
+  }
+
+  read(id: string): Promise<Conversation | undefined> {
+    return this.#queue('read', async () => copy(await this.#inner.read(id)));
+  }
+
+  update<T>(id: string, change: (conversation: Conversation) => T): Promise<T> {
+    return this.#queue('update', async () => {
+      const draft = copy(await this.#inner.read(id)) ?? emptyConversation(id);
+      const result = change(draft);
+      await this.#inner.update(id, (conversation) => Object.assign(conversation, copy(draft)));
+      return result;
+    });
+  }
+
+  count(): Promise<number> {
+    return this.#queue('count', async () => this.#inner.count());
+  }
+
+  close(): Promise<void> {
+    return this.#queue('close', async () => {
+      this.#isClosed = true;
+      await this.#inner.close();
+    });
+  }
+
+  #queue<T>(name: string, call: () => Promise<T>): Promise<T> {
+    this.calls.push(name);
+    this.#gate.emit('call');
+    const done = this.#last.then(async () => {
+      while (this.#isHeld) await once(this.#gate, 'release');
+      await new Promise((resolve) => setImmediate(resolve)); // a round trip takes a turn of the event loop at least
+      if (this.failWith !== undefined && name !== 'close') throw this.failWith;
+      if (this.#isClosed && name !== 'close') throw new Error(`${name} after close`);
+      return call();
+    });
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+}
+
+function copy<T>(value: T): T {
+  return value === undefined ? value : (JSON.parse(JSON.stringify(value)) as T);
+}

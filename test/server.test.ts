@@ -1,0 +1,313 @@
+// The process: `node dist/server.js` in a directory of its own.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import packageJson from '../package.json' with { type: 'json' };
+import { createTestClient } from '../src/testing/test-client.ts';
+import { SECRET, Workplace, type SpawnedServer, type SpawnOptions } from './spawned-server.ts';
+
+let workplace: Workplace;
+beforeEach(() => {
+  workplace = new Workplace();
+});
+afterEach(() => workplace.clear());
+
+const LIMIT = { timeout: 15_000 };
+
+function spawn(options?: Omit<SpawnOptions, 'directory'>): SpawnedServer {
+  return workplace.spawn(options);
+}
+
+/** With a secret, and so with nothing written to the directory. */
+function spawnWithSecret(env: Readonly<Record<string, string>> = {}, argv: readonly string[] = []): SpawnedServer {
+  return spawn({ env: { LAYERCODE_WEBHOOK_SECRET: SECRET, ...env }, argv });
+}
+
+async function say(server: SpawnedServer, text: string, secret = SECRET): Promise<string> {
+  return (await createTestClient(await server.url(), { secret }).say(text)).text();
+}
+
+/** The lines on stderr of a server that could not start. */
+async function refusal(server: SpawnedServer): Promise<string[]> {
+  assert.deepEqual(await server.exit, { code: 1, signal: null }, server.stdout + server.stderr);
+  assert.equal(server.stdout, '');
+  assert.ok(server.stderr.endsWith('\n'));
+  return server.stderr.trimEnd().split('\n');
+}
+
+describe('a server without any configuration', () => {
+  function storedSecret(): string {
+    return readFileSync(join(workplace.directory, '.layercode/webhook-secret'), 'utf8').trim();
+  }
+
+  it('answers a turn that is signed with the secret it made, and never shows it', LIMIT, async () => {
+    const server = spawn();
+    await server.url();
+    const secret = storedSecret();
+    assert.equal(statSync(join(workplace.directory, '.layercode/webhook-secret')).mode & 0o777, 0o600);
+    assert.equal(await say(server, 'Hello there', secret), 'You said: Hello there');
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    assert.equal(server.stdout.includes(secret), false);
+    assert.equal(server.stderr.includes(secret), false);
+    assert.equal(server.stdout.includes(secret.slice(6)), false);
+  });
+
+  it('says what it runs, how to try it, and what is missing', LIMIT, async () => {
+    const server = spawn();
+    const listening = await server.line('listening');
+    assert.deepEqual([listening['agent'], listening['version'], listening['node']], ['echo', packageJson.version, process.versions.node]);
+    await say(server, 'Hello', storedSecret());
+    for (const words of [`${await server.url()}/api/agent`, `${await server.url()}/health`, 'npm run turn -- "Hello there"', '"echo"', 'LAYERCODE_WEBHOOK_SECRET is not set', '.layercode/webhook-secret', 'No model has a key']) {
+      assert.ok(server.stderr.includes(words), `${words} is missing in:\n${server.stderr}`);
+    }
+  });
+
+  it('refuses a turn that is not signed, or signed with another secret', LIMIT, async () => {
+    const server = spawn();
+    const client = createTestClient(await server.url(), { secret: SECRET });
+    assert.equal((await client.say('Hello')).status, 401);
+    assert.equal((await client.post({ type: 'message' }, { signature: null })).status, 401);
+  });
+
+  it('keeps its secret from one start to the next', LIMIT, async () => {
+    const first = spawn();
+    await first.url();
+    const secret = storedSecret();
+    first.kill('SIGTERM');
+    await first.exit;
+    assert.equal(await say(spawn(), 'Again', secret), 'You said: Again');
+  });
+
+  it('serves without the file where it cannot be written, and does not say that it was', LIMIT, async () => {
+    workplace.write('.layercode', 'a file where the folder should be');
+    const server = spawn();
+    assert.equal((await fetch(`${await server.url()}/health`)).status, 200);
+    server.kill('SIGTERM');
+    await server.exit;
+    assert.match(server.stderr, /LAYERCODE_WEBHOOK_SECRET is not set/);
+    assert.equal(server.stderr.includes('kept in .layercode/webhook-secret'), false, server.stderr);
+  });
+});
+
+describe('a server in production', () => {
+  it('does not start without a webhook secret, and says so in one line', LIMIT, async () => {
+    const lines = await refusal(spawn({ env: { NODE_ENV: 'production' } }));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /^layercode-microserver: LAYERCODE_WEBHOOK_SECRET must be set in production: /);
+    assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
+  });
+
+  it('does not start without a key for its model, and says so in one line', LIMIT, async () => {
+    for (const [env, variable] of [[{}, 'OPENAI_API_KEY'], [{ DEFAULT_MODEL: 'anthropic:claude-haiku-4-5', AGENT: 'bakery' }, 'ANTHROPIC_API_KEY']] as const) {
+      const lines = await refusal(spawnWithSecret({ NODE_ENV: 'production', ...env }));
+      assert.equal(lines.length, 1, lines.join('\n'));
+      assert.ok(lines[0]?.startsWith('layercode-microserver: ') && lines[0].includes(variable), lines[0]);
+    }
+  });
+
+  it('starts with a key, and with an agent that needs none without', LIMIT, async () => {
+    const server = spawnWithSecret({ NODE_ENV: 'production', OPENAI_API_KEY: 'sk-test-1234567890' });
+    const listening = await server.line('listening');
+    assert.deepEqual([listening['agent'], listening['model']], ['starter', 'openai:gpt-5-nano']);
+    assert.equal((await spawnWithSecret({ NODE_ENV: 'production', AGENT: 'slow' }).line('listening'))['agent'], 'slow');
+  });
+
+  it('starts with both, writes nothing to its directory and no welcome', LIMIT, async () => {
+    const server = spawnWithSecret({ NODE_ENV: 'production', DRAIN_DELAY_SECONDS: '0', AGENT: 'echo' });
+    assert.equal(await say(server, 'Hello'), 'You said: Hello');
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    assert.equal(server.stderr, '');
+    assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
+  });
+});
+
+describe('settings of a server', () => {
+  it('that are an unknown flag end the start', LIMIT, async () => {
+    assert.deepEqual(await refusal(spawnWithSecret({}, ['--prot', '80'])), ['layercode-microserver: --prot is not a flag; did you mean --port?']);
+  });
+
+  it('are told all at once where they are wrong, a line each', LIMIT, async () => {
+    const lines = await refusal(spawnWithSecret({ PORT: '80a', MAX_MESSAGES: '1', LOG_LEVEL: 'loud' }, ['--nonsense', '--max-streams=0']));
+    assert.equal(lines.length, 5);
+    assert.ok(lines.every((line) => line.startsWith('layercode-microserver: ')));
+    for (const name of ['PORT', 'MAX_MESSAGES', 'LOG_LEVEL', '--nonsense', '--max-streams']) assert.ok(lines.some((line) => line.includes(`: ${name} `)), name);
+  });
+
+  it('are listed by --help, which ends with 0, in production and beside anything else', LIMIT, async () => {
+    const servers = [spawn({ argv: ['--help'] }), spawn({ argv: ['-h', '--nonsense'], env: { NODE_ENV: 'production', PORT: 'x' } })];
+    for (const server of servers) {
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+      assert.match(server.stdout, /^Usage: layercode-microserver /);
+      assert.match(server.stdout, /--agent-route/);
+      assert.equal(server.stderr, '');
+    }
+    assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
+  });
+
+  it('do not matter to --version, which prints it and ends with 0', LIMIT, async () => {
+    const server = spawn({ argv: ['--version'], env: { NODE_ENV: 'production' } });
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    assert.equal(server.stdout, `${packageJson.version}\n`);
+    assert.equal(server.stderr, '');
+  });
+
+  it('are read from .env, the environment over it and flags over both', LIMIT, async () => {
+    workplace.write('.env', `LAYERCODE_WEBHOOK_SECRET=${SECRET}\nAGENT_ROUTE=/from-file\nAUTHORIZE_ROUTE=/from-file-too\nMAX_BODY_BYTES=77\n`);
+    const server = spawn({ env: { AGENT_ROUTE: '/from-environment', MAX_BODY_BYTES: '88' }, argv: ['--max-body-bytes', '99'] });
+    const url = await server.url();
+    const client = createTestClient(url, { secret: SECRET, agentRoute: '/from-environment' });
+    assert.equal((await client.post('x'.repeat(99))).status, 400);
+    assert.equal((await client.post('x'.repeat(100))).status, 413);
+    assert.equal((await fetch(`${url}/from-file`, { method: 'POST' })).status, 404);
+    assert.notEqual((await fetch(`${url}/from-file-too`, { method: 'POST' })).status, 404);
+  });
+
+  it('are read from another file with --settings-file, and not from .env then', LIMIT, async () => {
+    workplace.write('.env', 'PORT=nonsense\n');
+    workplace.write('other.env', `LAYERCODE_WEBHOOK_SECRET=${SECRET}\n`);
+    assert.equal(await say(spawn({ argv: ['--settings-file', 'other.env'] }), 'Hello'), 'You said: Hello');
+    assert.match((await refusal(spawn({ argv: ['--settings-file=none.env'] })))[0] ?? '', /settings file .*none\.env does not exist$/);
+  });
+});
+
+describe('the address of a server', () => {
+  it('is a free port with --port 0, which is printed', LIMIT, async () => {
+    const server = spawnWithSecret({ PORT: '1' }, ['--port', '0']);
+    const url = new URL(await server.url());
+    assert.equal(url.hostname, '127.0.0.1');
+    assert.ok(Number(url.port) > 1_023);
+    assert.equal((await fetch(`${url.origin}/health`)).status, 200);
+  });
+
+  it('that is taken ends the start with one line that names it', LIMIT, async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const lines = await refusal(spawnWithSecret({ PORT: String(port) }));
+    taken.close();
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', new RegExp(`^layercode-microserver: .*in use.*127\\.0\\.0\\.1:${port}`));
+  });
+
+  it('that is not this machine\'s ends the start with one line that names it', LIMIT, async () => {
+    const lines = await refusal(spawnWithSecret({ HOST: '192.0.2.1' }));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /192\.0\.2\.1/);
+  });
+
+  it('is printed so that it can be opened, for all addresses and for IPv6', LIMIT, async () => {
+    for (const [host, hostname] of [['0.0.0.0', 'localhost'], ['::', 'localhost'], ['::1', '[::1]']] as const) {
+      const server = spawnWithSecret({ HOST: host });
+      const first = await Promise.race([server.url(), server.exit]);
+      if (typeof first !== 'string' && /EAFNOSUPPORT|EADDRNOTAVAIL/.test(server.stderr)) continue; // a machine without IPv6
+      assert.equal(new URL(String(first)).hostname, hostname, server.stderr);
+      assert.equal((await fetch(`${String(first)}/health`)).status, 200);
+    }
+  });
+});
+
+describe('the agent of a server', () => {
+  it('is loaded from a module in the working directory', LIMIT, async () => {
+    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: ({ text }) => 'Mine: ' + text };`);
+    const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
+    assert.equal(await say(server, 'Hello'), 'Mine: Hello');
+    assert.equal((await server.line('listening'))['agent'], 'mine');
+    assert.deepEqual(((await (await fetch(`${await server.url()}/ready`)).json()) as { agent: string }).agent, 'mine');
+  });
+
+  it('finds its own variables of .env in the environment, and those of the environment as they are', LIMIT, async () => {
+    workplace.write('.env', 'MY_SHOP=from the file\nMY_CITY=from the file\n');
+    workplace.write('my-agent.mjs', `const { MY_SHOP, MY_CITY } = process.env; export default { name: 'mine', onMessage: () => MY_SHOP + ', ' + MY_CITY };`);
+    assert.equal(await say(spawnWithSecret({ AGENT: './my-agent.mjs', MY_CITY: 'from outside' }), 'Hello'), 'from the file, from outside');
+  });
+
+  it('that is not known ends the start with one line that lists the agents', LIMIT, async () => {
+    const lines = await refusal(spawnWithSecret({ AGENT: 'ehco' }));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /^layercode-microserver: unknown agent "ehco"; available agents: .*echo, .*slow.*; or the path of a module, such as \.\/my-agent\.js$/);
+  });
+
+  for (const [title, source, message] of [
+    ['is not there', undefined, /cannot read agent module .*my-agent\.mjs$/],
+    ['throws', `throw new Error('no database');`, /agent module .*my-agent\.mjs failed to load: no database$/],
+    ['has no default export', '', /agent module .*my-agent\.mjs has no default export; /],
+    ['is no agent', 'export default {};', /agent module .*my-agent\.mjs: an agent must have a name$/],
+  ] as const) {
+    it(`in a module that ${title} ends the start with one line`, LIMIT, async () => {
+      if (source !== undefined) workplace.write('my-agent.mjs', source);
+      const lines = await refusal(spawnWithSecret({ AGENT: './my-agent.mjs' }));
+      assert.equal(lines.length, 1, lines.join('\n'));
+      assert.match(lines[0] ?? '', message);
+    });
+  }
+
+  it('in a module that is TypeScript is served where Node can load it', LIMIT, async () => {
+    workplace.write('my-agent.ts', `const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`);
+    const server = spawnWithSecret({ AGENT: './my-agent.ts' });
+    if ('typescript' in process.features && process.features.typescript) assert.equal(await say(server, 'Hello'), 'Hello');
+    else assert.match((await refusal(server))[0] ?? '', /does not load TypeScript: compile it, or use Node 22\.18 or later$/);
+  });
+
+  it('may fail in a turn without harm to the process', LIMIT, async () => {
+    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: async ({ text }) => { if (text === 'fail') throw new Error('of the agent'); return text; } };`);
+    const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
+    assert.match(await say(server, 'fail'), /^Sorry/);
+    assert.equal(await say(server, 'Hello'), 'Hello');
+    assert.equal(((await server.line('turn failed'))['error'] as { message: string }).message, 'of the agent');
+  });
+});
+
+describe('the output of a server', () => {
+  it('is one JSON object a line where it is no terminal', LIMIT, async () => {
+    const server = spawnWithSecret();
+    await say(server, 'Hello');
+    for (const line of server.log) assert.deepEqual(Object.keys(line).slice(0, 3), ['time', 'level', 'msg']);
+    const request = await server.line('request');
+    assert.deepEqual([request['method'], request['path'], request['status']], ['POST', '/api/agent', 200]);
+  });
+
+  it('is for eyes with LOG_FORMAT=pretty', LIMIT, async () => {
+    const server = spawnWithSecret({ LOG_FORMAT: 'pretty' });
+    await once(server.process.stdout ?? assert.fail(), 'data');
+    assert.match(server.stdout, /^\d\d:\d\d:\d\d\.\d{3} info {2}listening url=http:\/\/127\.0\.0\.1:\d+ /);
+  });
+
+  it('never shows a secret, though an agent logs it', LIMIT, async () => {
+    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: ({ log, headers }) => {
+      log.error('keys ' + process.env.OPENAI_API_KEY, { [process.env.LAYERCODE_API_KEY]: process.env.LAYERCODE_WEBHOOK_SECRET, headers });
+      throw new Error(process.env.OPENAI_API_KEY);
+    } };`);
+    const keys = { OPENAI_API_KEY: 'sk-test-1234567890', LAYERCODE_API_KEY: 'lk-test-1234567890' };
+    const server = spawnWithSecret({ AGENT: './my-agent.mjs', ...keys });
+    assert.match(await say(server, 'my words'), /^Sorry/);
+    await server.line('request');
+    server.kill('SIGTERM');
+    await server.exit;
+    for (const value of [SECRET, ...Object.values(keys)]) assert.equal((server.stdout + server.stderr).includes(value), false, value);
+    assert.ok(server.stdout.includes('[redacted]'));
+  });
+
+  it('shows no word of the caller or the agent at level info', LIMIT, async () => {
+    const server = spawnWithSecret();
+    await say(server, 'zebracrossing');
+    await server.line('request');
+    server.kill('SIGTERM');
+    await server.exit;
+    assert.equal(server.stdout.includes('zebracrossing'), false);
+  });
+
+  it('tells of an exception that nobody caught, and the process ends with 1', LIMIT, async () => {
+    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: () => { setTimeout(() => { throw new Error('out of nowhere'); }); return 'Hi.'; } };`);
+    const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
+    await say(server, 'Hello').catch(() => undefined);
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    assert.equal(((await server.line('uncaught exception'))['error'] as { message: string }).message, 'out of nowhere');
+  });
+});

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { decodeEvents, SseDecoder, type DecodedEvent, type SseDecoderOptions } from '../../src/sse/decode.ts';
+
+function decode(text: string | Uint8Array, options?: SseDecoderOptions): DecodedEvent[] {
+  return new SseDecoder(options).push(typeof text === 'string' ? Buffer.from(text) : text);
+}
+
+function message(data: string): DecodedEvent {
+  return { event: 'message', data };
+}
+
+const TABLE: readonly (readonly [title: string, stream: string, events: readonly DecodedEvent[]])[] = [
+  ['reads an event', 'data: a\n\n', [message('a')]],
+  ['reads its name', 'event: done\ndata: a\n\n', [{ event: 'done', data: 'a' }]],
+  ['reads a name that stands behind the data', 'data: a\nevent: done\n\n', [{ event: 'done', data: 'a' }]],
+  ['takes the last name of several', 'event: a\nevent: b\ndata: x\n\n', [{ event: 'b', data: 'x' }]],
+  ['takes an empty name for message', 'event: a\nevent:\ndata: x\n\n', [message('x')]],
+  ['forgets a name with its event', 'event: a\ndata: x\n\ndata: y\n\n', [{ event: 'a', data: 'x' }, message('y')]],
+  ['forgets the name of an event without data', 'event: a\n\ndata: y\n\n', [message('y')]],
+  ['joins lines of data with line feeds', 'data: a\ndata: b\n\n', [message('a\nb')]],
+  ['joins empty lines of data too', 'data\ndata:\ndata: \n\n', [message('\n\n')]],
+  ['dispatches data that is empty', 'data:\n\n', [message('')]],
+  ['takes one space off and no more', 'data:  a\n\ndata:b\n\n', [message(' a'), message('b')]],
+  ['takes no tab off', 'data:\ta\n\n', [message('\ta')]],
+  ['keeps colons of a value', 'data: a: b:\n\n', [message('a: b:')]],
+  ['skips comments', ': hello\n:\n:data: x\ndata: a\n: in between\ndata: b\n\n', [message('a\nb')]],
+  ['takes a comment alone for no event', ': heartbeat\n\n', []],
+  ['skips id, retry and fields that it does not know', 'id: 1\nretry: 5\nfoo: x\nfoo\ndata: a\n\n', [message('a')]],
+  ['compares field names exactly', 'Data: x\n data: x\ndata : x\ndatax: x\n\n', []],
+  ['never dispatches an event without data', 'event: done\n\n\n\n', []],
+  ['never dispatches an event without a blank line behind it', 'data: a\n\ndata: b\n', [message('a')]],
+  ['never dispatches a line that was not ended', 'data: a\n\ndata: b', [message('a')]],
+  ['reads \\r\\n', 'event: e\r\ndata: a\r\ndata: b\r\n\r\n', [{ event: 'e', data: 'a\nb' }]],
+  ['reads a lone \\r', 'event: e\rdata: a\rdata: b\r\r', [{ event: 'e', data: 'a\nb' }]],
+  ['reads line ends of all kinds in one stream', 'data: a\r\n\ndata: b\r\rdata: c\n\r\ndata: d\n\n', [message('a'), message('b'), message('c'), message('d')]],
+  ['takes \\n\\r for two line ends', 'data: a\n\rdata: b\n\n', [message('a'), message('b')]],
+  ['strips one byte-order mark at the start', '\uFEFFdata: a\n\n', [message('a')]],
+  ['strips no second one', '\uFEFF\uFEFFdata: a\n\n', []],
+  ['keeps one inside the stream', 'data: \uFEFFa\n\n\uFEFFdata: x\n\n', [message('\uFEFFa')]],
+  ['does not end lines at U+2028, U+0085 or \\f', 'data: a\u2028b\u0085c\fd\n\n', [message('a\u2028b\u0085c\fd')]],
+  ['reads characters of two, three and four bytes', 'data: é語👋🏽\n\n', [message('é語👋🏽')]],
+];
+
+describe('SseDecoder', () => {
+  for (const [title, stream, events] of TABLE) {
+    it(title, () => assert.deepEqual(decode(stream), events));
+  }
+
+  it('reads every stream of the table the same, cut in two at every byte offset', () => {
+    for (const [title, stream, events] of TABLE) {
+      const bytes = Buffer.from(stream);
+      for (let offset = 0; offset <= bytes.length; offset++) {
+        const decoder = new SseDecoder();
+        const decoded = [...decoder.push(bytes.subarray(0, offset)), ...decoder.push(bytes.subarray(offset))];
+        assert.deepEqual(decoded, events, `${title}, cut at ${offset}`);
+      }
+    }
+  });
+
+  it('reads every stream of the table the same, byte by byte and with empty chunks between', () => {
+    for (const [title, stream, events] of TABLE) {
+      const decoder = new SseDecoder();
+      const decoded: DecodedEvent[] = [];
+      for (const byte of Buffer.from(stream)) {
+        decoded.push(...decoder.push(Uint8Array.of(byte)));
+        decoded.push(...decoder.push(new Uint8Array(0)));
+      }
+      assert.deepEqual(decoded, events, title);
+    }
+  });
+
+  it('keeps a \\r\\n one line end when the cut is between, and a code point begins right behind', () => {
+    const bytes = Buffer.from('data: a\r\n👋: x\r\n\r\n');
+    for (let first = 0; first <= bytes.length; first++) {
+      for (let second = first; second <= bytes.length; second++) {
+        const decoder = new SseDecoder();
+        const chunks = [bytes.subarray(0, first), bytes.subarray(first, second), bytes.subarray(second)];
+        assert.deepEqual(chunks.flatMap((chunk) => decoder.push(chunk)), [message('a')], `cut at ${first} and ${second}`);
+      }
+    }
+  });
+
+  it('dispatches an event with the chunk that ends it, not with the next', () => {
+    const decoder = new SseDecoder();
+    assert.deepEqual(decoder.push(Buffer.from('data: a\r\n\r')), [message('a')]);
+    assert.deepEqual(decoder.push(Buffer.from('\ndata: b\n')), []);
+    assert.deepEqual(decoder.push(Buffer.from('\n')), [message('b')]);
+  });
+
+  it('replaces bytes that are no UTF-8 and reads on', () => {
+    assert.deepEqual(decode(Buffer.from([...Buffer.from('data: a'), 0xff, 0xc3, ...Buffer.from('b\n\ndata: c\n\n')])), [message('a\ufffd\ufffdb'), message('c')]);
+  });
+
+  it('does not change the chunk that it was given', () => {
+    const chunk = Buffer.from('\uFEFFdata: a\r\n\r\n');
+    const before = Buffer.from(chunk);
+    decode(chunk);
+    assert.deepEqual(chunk, before);
+  });
+
+  it('keeps an event of exactly the bound and throws over one character more', () => {
+    assert.deepEqual(decode(`data: ${'x'.repeat(4)}\n\n`, { maxEventLength: 10 }), [message('xxxx')]);
+    const options = { maxEventLength: 10 };
+    assert.throws(() => decode('data: xxxxx', options), { name: 'RangeError', message: 'an event of the stream is longer than 10 characters' });
+    assert.deepEqual(decode('data: xxxxx\ndata: xxxx\n\n', options), [message('xxxxx\nxxxx')]);
+    assert.throws(() => decode('data: xxxxx\ndata: xxxxx\n\n', options), RangeError);
+  });
+
+  it('bounds an event by its lines together, its name included, however small the chunks', () => {
+    const decoder = new SseDecoder({ maxEventLength: 20 });
+    assert.throws(() => {
+      for (let count = 0; count < 20; count++) for (const character of 'data: xx\n') decoder.push(Buffer.from(character));
+    }, RangeError);
+    assert.throws(() => decode(`event: ${'e'.repeat(15)}\ndata: ${'x'.repeat(10)}\n\n`, { maxEventLength: 20 }), RangeError);
+  });
+
+  it('bounds a line without an end, a comment for instance', () => {
+    const decoder = new SseDecoder({ maxEventLength: 100 });
+    assert.throws(() => {
+      for (let count = 0; count < 20; count++) decoder.push(Buffer.from(': still here '));
+    }, RangeError);
+  });
+
+  it('bounds each event by itself, not the stream and not the chunk', () => {
+    const events = decode('data: xxxx\n\n'.repeat(1_000), { maxEventLength: 10 });
+    assert.equal(events.length, 1_000);
+  });
+
+  it('bounds events at 1,048,576 characters by default', () => {
+    assert.equal(decode(`data: ${'x'.repeat(1_048_570)}\n\n`)[0]?.data.length, 1_048_570);
+    assert.throws(() => decode(`data: ${'x'.repeat(1_048_571)}`), RangeError);
+  });
+});
+
+describe('decodeEvents', () => {
+  it('yields the events of all chunks in order, the last one without a blank line left out', async () => {
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('data: a\n');
+      yield Buffer.from('\nda');
+      yield Buffer.from('ta: b\n\ndata: c\n\ndata: d\n');
+    }
+    const events: DecodedEvent[] = [];
+    for await (const event of decodeEvents(chunks())) events.push(event);
+    assert.deepEqual(events, [message('a'), message('b'), message('c')]);
+  });
+
+  it('yields an event before the next chunk exists', async () => {
+    let asked = 0;
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      asked = 1;
+      yield Buffer.from('data: a\n\n');
+      asked = 2;
+      yield Buffer.from('data: b\n\n');
+    }
+    const events = decodeEvents(chunks());
+    assert.deepEqual((await events.next()).value, message('a'));
+    assert.equal(asked, 1);
+    await events.return();
+  });
+
+  it('cancels the stream when the reader stops', async () => {
+    let isReleased = false;
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) yield Buffer.from('data: a\n\n');
+      } finally {
+        isReleased = true;
+      }
+    }
+    for await (const event of decodeEvents(chunks())) {
+      assert.deepEqual(event, message('a'));
+      break;
+    }
+    assert.equal(isReleased, true);
+  });
+
+  it('cancels the stream when an event outgrows its bound', async () => {
+    let isReleased = false;
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) yield Buffer.from('data: aaaaaaaaaaaa\n');
+      } finally {
+        isReleased = true;
+      }
+    }
+    await assert.rejects(decodeEvents(chunks(), { maxEventLength: 30 }).next(), RangeError);
+    assert.equal(isReleased, true);
+  });
+});
