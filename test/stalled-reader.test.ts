@@ -31,9 +31,15 @@ class Destination extends EventEmitter implements SseDestination {
   destroyed = false;
   hasEnded = false;
 
-  write(chunk: string): boolean {
+  readonly #waiting: (() => void)[] = [];
+
+  write(chunk: string, callback: () => void = () => undefined): boolean {
     this.written.push(chunk);
-    if (!this.hasRoom) this.writableLength += chunk.length;
+    if (this.hasRoom) callback();
+    else {
+      this.writableLength += chunk.length;
+      this.#waiting.push(callback);
+    }
     return this.hasRoom;
   }
 
@@ -51,6 +57,7 @@ class Destination extends EventEmitter implements SseDestination {
   drain(): void {
     this.hasRoom = true;
     this.writableLength = 0;
+    for (const callback of this.#waiting.splice(0)) callback();
     this.emit('drain');
   }
 }

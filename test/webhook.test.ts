@@ -542,16 +542,20 @@ describe('the session dialect\'s stream', () => {
   });
 
   it('begins with headers and first event in one packet', async (t) => {
+    const begun = deferred();
     const first = deferred();
-    const { raw } = serve(t, {
-      async *onMessage() {
+    const { raw, client } = serve(t, {
+      async *onMessage({ signal }) {
+        begun.resolve();
         await first.promise;
         yield 'One.';
-        await new Promise(() => undefined);
+        await fired(signal);
       },
     });
     const connection = await raw();
     connection.write(rawRequest(messageEvent()));
+    await within(begun.promise, 'the agent');
+    await (await client.post(wireBody('data'))).json(); // while it comes and goes, headers that were sent alone would arrive
     first.resolve();
     await connection.read((text) => text.includes('\r\n\r\n'), 'headers');
     assert.match(connection.chunks[0]?.toString() ?? '', /^HTTP\/1\.1 200 [^]*text\/event-stream[^]*"content":"One\."/);
@@ -729,6 +733,13 @@ describe('a pipelined connection', () => {
   it('that dies aborts both its agents', async (t) => {
     const { signals } = await pipelined(t);
     assert.deepEqual([...signals.values()].map(({ aborted }) => aborted), [true, true]);
+  });
+
+  it('that dies leaves no timer that would keep the process up', async (t) => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    await pipelined(t);
+    assert.equal(timers(), before);
   });
 
   it('that dies leaves nothing in history of the reply that waited', async (t) => {

@@ -347,8 +347,9 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
       this.#fail(new RangeError(`the reply is longer than ${MAX_REPLY_LENGTH} characters`));
       return false;
     }
-    this.#sent.push(event);
     const taken = this.#request.sink.send(event);
+    if (taken === false) return false; // the connection is gone, and the news of it on its way
+    this.#sent.push(event);
     // A stream that was taken over while the agent waited for room has a successor: the turn goes on.
     return taken instanceof Promise ? taken.then(() => this.#ending === undefined) : taken;
   }

@@ -44,9 +44,14 @@ export class ReplyStream implements ReplySink {
   end(): void {
     clearInterval(this.#heartbeat);
     if (!this.#encoder.isOpen) return;
-    this.#encoder.send(this.#dialect.end(this.#turnId));
     this.#hasEnded = true;
-    this.#encoder.finish();
+    this.#encoder.finish(this.#dialect.end(this.#turnId));
+  }
+
+  /** Lets go of everything: the connection is gone. */
+  destroy(): void {
+    clearInterval(this.#heartbeat);
+    this.#encoder.destroy();
   }
 
   #beat(): void {

@@ -47,12 +47,15 @@ export function webhook(options: WebhookOptions): Handler {
   function openReply(context: Context, event: LayercodeEvent, onDrop?: () => void): ReplyStream {
     if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
     openStreams += 1;
+    const dialect = isCallEvent(event) ? callDialect : sessionDialect;
+    const reply = new ReplyStream(context.eventStream(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
     context.onClose((isFinished) => {
       openStreams -= 1;
-      if (!isFinished) onDrop?.();
+      if (isFinished) return;
+      onDrop?.();
+      reply.destroy();
     });
-    const dialect = isCallEvent(event) ? callDialect : sessionDialect;
-    return new ReplyStream(context.eventStream(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
+    return reply;
   }
 
   function startTurn(context: Context, event: TurnEvent): void {

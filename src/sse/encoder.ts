@@ -7,7 +7,7 @@ import { encodeEvent, type SseEvent } from './encode.ts';
 export interface SseDestination extends NodeJS.EventEmitter {
   readonly writableLength: number;
   readonly destroyed: boolean;
-  write(chunk: string): boolean;
+  write(chunk: string, callback: (error?: Error | null) => void): boolean;
   end(chunk?: string): unknown;
   destroy(error?: Error): unknown;
 }
@@ -40,9 +40,9 @@ export class SseEncoder extends Writable {
   #queue = '';
   #queuedBytes = 0;
   #queuedEvents = 0;
-  /** Handed over when the connection had no room: they may be with the operating system, or not. */
-  #stalledEvents = 0;
-  #allEvents = 0;
+  /** Events of each chunk that is not with the operating system yet, and their sum. */
+  readonly #chunksInFlight: number[] = [];
+  #eventsInFlight = 0;
   #bytesWritten = 0;
   #isScheduled = false;
   #isFinished = false;
@@ -72,11 +72,9 @@ export class SseEncoder extends Writable {
     return this.#bytesWritten;
   }
 
-  /** How many of the events sent last, comments not counted, are not known to have left this process. */
+  /** How many of the events sent last, comments not counted, have not left this process. */
   get unsentEvents(): number {
-    // Behind an earlier response of a pipeline all waits, and a destination that dies there has sent nothing.
-    if (this.#bytesWritten > 0 && this.#destination.writableLength >= this.#bytesWritten) return this.#allEvents;
-    return this.#queuedEvents + this.#stalledEvents;
+    return this.#queuedEvents + this.#eventsInFlight;
   }
 
   /**
@@ -93,13 +91,7 @@ export class SseEncoder extends Writable {
       this.destroy();
       return false;
     }
-    const text = encodeEvent(event);
-    this.#queue += text;
-    this.#queuedBytes += Buffer.byteLength(text);
-    if ('data' in event) {
-      this.#queuedEvents += 1;
-      this.#allEvents += 1;
-    }
+    this.#enqueue(event);
     if (this.#stopWaiting === undefined) {
       // A burst does not wait for the tick to end: a sender that awaits each event must meet back-pressure, and a queue has a bound.
       if (this.#queuedBytes > MAX_QUEUED_BYTES) this.flush();
@@ -111,9 +103,10 @@ export class SseEncoder extends Writable {
     return this.#stopWaiting === undefined ? true : this.#roomForMore();
   }
 
-  /** Ends the stream behind the events sent. Idempotent. */
-  finish(): void {
+  /** Ends the stream behind the events sent and a last one, for which there is always room. Idempotent. */
+  finish(last?: SseEvent): void {
     if (!this.isOpen) return;
+    if (last !== undefined) this.#enqueue(last);
     this.#isFinished = true;
     if (this.#stopWaiting === undefined) this.flush();
     else this.#settleSenders(); // what they sent still leaves, but they wait for nothing any more
@@ -128,7 +121,8 @@ export class SseEncoder extends Writable {
     this.#writeHead?.(this.#isFinished ? this.#queuedBytes : undefined);
     this.#writeHead = undefined;
     this.#bytesWritten += this.#queuedBytes;
-    const events = this.#queuedEvents;
+    this.#chunksInFlight.push(this.#queuedEvents);
+    this.#eventsInFlight += this.#queuedEvents;
     this.#queue = '';
     this.#queuedBytes = 0;
     this.#queuedEvents = 0;
@@ -136,8 +130,20 @@ export class SseEncoder extends Writable {
       this.#hasEnded = true;
       this.#destination.end(text); // one call, which spares the response a second write
       this.#onEnded?.();
-      if (this.#destination.writableLength > 0) this.#waitForRoom(events); // a reader may leave the last chunk unread, too
-    } else if (!this.#destination.write(text)) this.#waitForRoom(events);
+      if (this.#destination.writableLength > 0) this.#waitForRoom(); // a reader may leave the last chunk unread, too
+      else this.#eventsInFlight = 0;
+    } else if (!this.#destination.write(text, this.#onChunkSent)) this.#waitForRoom();
+  }
+
+  readonly #onChunkSent = (error?: Error | null): void => {
+    if (!error) this.#eventsInFlight -= this.#chunksInFlight.shift() ?? 0;
+  };
+
+  #enqueue(event: SseEvent): void {
+    const text = encodeEvent(event);
+    this.#queue += text;
+    this.#queuedBytes += Buffer.byteLength(text);
+    if ('data' in event) this.#queuedEvents += 1;
   }
 
   override _write(event: SseEvent, _encoding: BufferEncoding, callback: WriteCallback): void {
@@ -160,13 +166,11 @@ export class SseEncoder extends Writable {
   }
 
   /** `drain` does not come after `close`, nor after the end, so `close` is waited for too, and the clock: a reader may do neither. */
-  #waitForRoom(events: number): void {
+  #waitForRoom(): void {
     const destination = this.#destination;
-    this.#stalledEvents = events;
     const stalled = setTimeout(() => this.destroy(), this.#stallTimeoutMs);
     const onRoom = (): void => {
       this.#stopWaiting?.();
-      if (!destination.destroyed) this.#stalledEvents = 0;
       this.flush();
       if (this.#stopWaiting === undefined) this.#settleSenders();
     };

@@ -15,8 +15,12 @@ class Destination extends EventEmitter implements SseDestination {
   destroyed = false;
   hasRoom = true;
 
-  write(chunk: string): boolean {
+  readonly #waiting: (() => void)[] = [];
+
+  write(chunk: string, callback: () => void): boolean {
     this.calls.push(['write', chunk]);
+    if (this.hasRoom) callback();
+    else this.#waiting.push(callback);
     return this.hasRoom;
   }
 
@@ -30,6 +34,7 @@ class Destination extends EventEmitter implements SseDestination {
 
   drain(): void {
     this.hasRoom = true;
+    for (const callback of this.#waiting.splice(0)) callback();
     this.emit('drain');
   }
 
