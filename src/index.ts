@@ -22,10 +22,13 @@ export type { Schema } from './agents/tool-arguments.ts';
 export { AgentError, getAgent, listAgents, loadAgent } from './agents/registry.ts';
 
 export { ConversationManager } from './conversations/manager.ts';
+export type { NewMessage } from './conversations/manager.ts';
 export { MemoryStore } from './conversations/memory-store.ts';
+export type { MemoryStoreOptions } from './conversations/memory-store.ts';
+export { emptyConversation } from './conversations/conversation.ts';
 export type { Conversation } from './conversations/conversation.ts';
 export type { ConversationStore } from './conversations/store.ts';
-export type { Message } from './conversations/message.ts';
+export type { Message, ToolCall, TurnState } from './conversations/message.ts';
 
 export { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from './http/errors.ts';
 export type { Handler, Middleware, Next } from './http/compose.ts';
@@ -36,6 +39,7 @@ export type {
   CallEndedEvent, CallEvent, CallStartedEvent, DataEvent, InterruptionContext, LayercodeEvent, MessageEvent, SessionEndEvent,
   SessionEvent, SessionStartEvent, SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
 } from './layercode/events.ts';
+export type { Json, JsonObject } from './layercode/fields.ts';
 export type { Reply } from './layercode/reply.ts';
 export { signPayload, verifySignature } from './layercode/signature.ts';
 export { openModel } from './models/open-model.ts';
@@ -45,3 +49,4 @@ export { SpeakableText } from './speech/speakable.ts';
 export { encodeEvent } from './sse/encode.ts';
 export type { SseEvent } from './sse/encode.ts';
 export { SseEncoder } from './sse/encoder.ts';
+export type { SseEncoderOptions } from './sse/encoder.ts';

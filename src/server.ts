@@ -6,6 +6,7 @@ import { createApp, type App } from './app.ts';
 import { openDevelopmentSecret } from './development-secret.ts';
 import { informationFor, loadSettings } from './load-settings.ts';
 import { batchLines, createLogger, type Logger } from './log.ts';
+import type { ChatModel } from './models/model.ts';
 import { openModel } from './models/open-model.ts';
 import { defaultModelName } from './models/providers.ts';
 import { SettingsError, type Settings } from './settings.ts';
@@ -44,7 +45,7 @@ async function serve(given: Settings): Promise<void> {
   const origin = `http://${address === '0.0.0.0' || address === '::' ? 'localhost' : address.includes(':') ? `[${address}]` : address}:${port}`;
   log.info('listening', { url: origin, agent: agent.name, model: app.model?.name, version, node: process.versions.node });
   for (const problem of app.model?.problems() ?? []) log.warn('model', { problem });
-  if (!settings.production) process.stderr.write(welcome(settings, given, origin, agent.name, app.model?.name, secretFile));
+  if (!settings.production) process.stderr.write(welcome(settings, given, origin, agent.name, app.model, secretFile));
   handleSignals(app, log);
 }
 
@@ -64,10 +65,10 @@ function withSecret(settings: Settings): { readonly settings: Settings; readonly
 }
 
 /** For a person, and so on stderr: stdout is the log's. */
-function welcome(settings: Settings, given: Settings, origin: string, agent: string, model: string | undefined, secretFile: string | undefined): string {
+function welcome(settings: Settings, given: Settings, origin: string, agent: string, model: ChatModel | undefined, secretFile: string | undefined): string {
   const lines = [
     '',
-    `  layercode-microserver ${version} answers calls with the agent "${agent}"${model === undefined ? '' : ` and ${model}`}.`,
+    `  layercode-microserver ${version} answers calls with the agent "${agent}"${model === undefined ? '' : ` and ${model.name}`}.`,
     '',
     `  webhook    ${origin}${settings.agentRoute}`,
     `  health     ${origin}/health`,
@@ -81,6 +82,7 @@ function welcome(settings: Settings, given: Settings, origin: string, agent: str
   if (given.agent === undefined && model === undefined) {
     lines.push('  No model has a key, so the echo agent repeats what it hears. Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.');
   }
+  for (const problem of model?.problems() ?? []) lines.push(`  ${problem}.`);
   return `${lines.join('\n')}\n\n`;
 }
 

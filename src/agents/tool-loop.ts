@@ -86,7 +86,7 @@ class Voice {
 async function runTool(call: ToolCall, tools: readonly Tool[], turn: Turn, reply: Reply): Promise<string> {
   const tool = tools.find(({ name }) => name === call.name);
   const parsed = tool === undefined ? { problem: `there is no tool "${call.name}"` } : parseArguments(call.args, tool.parameters);
-  if (tool === undefined || 'problem' in parsed) return conclude(call, call.args, { error: 'problem' in parsed ? parsed.problem : '' }, turn, reply);
+  if (tool === undefined || 'problem' in parsed) return fail(call, call.args, 'problem' in parsed ? parsed.problem : '', turn, reply);
   reply.data({ tool: call.name, args: parsed.args, status: 'running' });
   try {
     const { signal, conversationId, metadata, log } = turn;
@@ -94,14 +94,24 @@ async function runTool(call: ToolCall, tools: readonly Tool[], turn: Turn, reply
     return conclude(call, parsed.args, result ?? { status: 'ok' }, turn, reply);
   } catch (error) {
     if (!turn.signal.aborted) turn.log.warn('tool failed', { tool: call.name, error });
-    return conclude(call, parsed.args, { error: error instanceof Error ? error.message : String(error) }, turn, reply);
+    return fail(call, parsed.args, error instanceof Error ? error.message : String(error), turn, reply);
   }
 }
 
-function conclude(call: ToolCall, args: Json | JsonObject, result: Json, turn: Turn, reply: Reply): string {
+function conclude(call: ToolCall, args: JsonObject, result: Json, turn: Turn, reply: Reply): string {
+  reply.data({ tool: call.name, args, result });
+  return note(call, result, turn);
+}
+
+/** The reason is for the model. The browser is told that it failed, and no more: what a tool throws may name hosts and keys. */
+function fail(call: ToolCall, args: Json, reason: string, turn: Turn, reply: Reply): string {
+  reply.data({ tool: call.name, args, status: 'failed' });
+  return note(call, { error: reason }, turn);
+}
+
+function note(call: ToolCall, result: Json, turn: Turn): string {
   const text = JSON.stringify(result);
   const content = text.length <= MAX_RESULT_LENGTH ? text : `${text.slice(0, MAX_RESULT_LENGTH)}… [cut]`;
   turn.journal.noteToolResult(call.id, content);
-  reply.data({ tool: call.name, args, result });
   return content;
 }

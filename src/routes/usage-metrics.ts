@@ -9,15 +9,23 @@ export function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) =
   const tokens = metrics.add(new Counter('layercode_model_tokens_total', 'Tokens by model and direction.', ['model', 'direction']));
   const firstDelta = metrics.add(new Histogram('layercode_model_first_token_seconds', 'From a model\'s request to its first text or tool call.', LATENCY_BUCKETS_SECONDS, 'model'));
   return (usage) => {
-    let inputTokens = 0;
-    let outputTokens = 0;
-    for (const asked of usage) {
-      inputTokens += asked.inputTokens ?? 0;
-      outputTokens += asked.outputTokens ?? 0;
-      if (asked.inputTokens !== undefined) tokens.increment([asked.model, 'input'], asked.inputTokens);
-      if (asked.outputTokens !== undefined) tokens.increment([asked.model, 'output'], asked.outputTokens);
-      firstDelta.observe(asked.firstDeltaMs / 1_000, asked.model);
+    for (const { model, inputTokens, outputTokens, firstDeltaMs } of usage) {
+      if (inputTokens !== undefined) tokens.increment([model, 'input'], inputTokens);
+      if (outputTokens !== undefined) tokens.increment([model, 'output'], outputTokens);
+      firstDelta.observe(firstDeltaMs / 1_000, model);
     }
-    return { model: [...new Set(usage.map(({ model }) => model))].join(','), modelRequests: usage.length, inputTokens, outputTokens, firstTokenMs: Math.round(usage[0]?.firstDeltaMs ?? 0) };
+    return {
+      model: [...new Set(usage.map(({ model }) => model))].join(','),
+      modelRequests: usage.length,
+      inputTokens: sumOfKnown(usage.map(({ inputTokens }) => inputTokens)),
+      outputTokens: sumOfKnown(usage.map(({ outputTokens }) => outputTokens)),
+      firstTokenMs: Math.round(usage[0]?.firstDeltaMs ?? 0),
+    };
   };
+}
+
+/** Undefined where no vendor told. */
+function sumOfKnown(counts: readonly (number | undefined)[]): number | undefined {
+  const known = counts.filter((count) => count !== undefined);
+  return known.length === 0 ? undefined : known.reduce((sum, count) => sum + count, 0);
 }

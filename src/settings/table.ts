@@ -54,7 +54,7 @@ export const listening = {
 
 export const agents = {
   agent: optional(text, 'AGENT', 'starter; echo without a model key', 'Built-in name, or path of a module that exports an agent.'),
-  models: optional(listOf(model), 'DEFAULT_MODEL', 'openai:gpt-5-nano', 'Model that answers; further ones step in when it fails.'),
+  models: optional(listOf(model), 'DEFAULT_MODEL', 'openai:gpt-5-nano, or a fast model of the provider that has a key', 'Model that answers; further ones step in when it fails.'),
   fastModel: optional(model, 'FAST_MODEL', '–', 'Model for agents that want a quick first answer.'),
   slowModel: optional(model, 'SLOW_MODEL', '–', 'Model for agents that want a thorough second one.'),
   fillerAfterMs: setting(integer(0, daySeconds * 1000), 'FILLER_AFTER_MS', '1200',

@@ -1,0 +1,26 @@
+# The server without its tools: what it needs at run time is dist/, two folders of texts, and node.
+
+FROM node:26-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY scripts/clean-dist.mjs scripts/
+COPY src src
+RUN npm run build
+
+FROM node:26-slim
+WORKDIR /app
+ENV NODE_ENV=production
+COPY package.json ./
+COPY prompts prompts
+COPY data data
+COPY --from=build /app/dist dist
+# Files stay root's: the process reads them and writes nothing, so `--read-only` works.
+USER node
+EXPOSE 8000
+# The image has neither curl nor wget. A server that is given --port instead of PORT needs --health-cmd.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8000) + '/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+# Exec form: node itself is process 1 and gets the signals. Flags can follow the image's name.
+ENTRYPOINT ["node", "dist/server.js"]

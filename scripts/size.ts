@@ -1,0 +1,58 @@
+// npm run size: how large the package is that a user installs, packed and unpacked, and that it brings no other with it.
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+interface Manifest {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly bundleDependencies?: unknown;
+  readonly bundledDependencies?: unknown;
+  readonly scripts?: Readonly<Record<string, string>>;
+}
+
+interface Packed {
+  readonly size: number;
+  readonly unpackedSize: number;
+  readonly entryCount: number;
+  readonly files: readonly { readonly path: string; readonly size: number }[];
+}
+
+/** Beyond it something has got into the package that does not belong there. */
+const MAX_PACKED_BYTES = 512 * 1_024;
+
+const root = new URL('..', import.meta.url);
+const manifest = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as Manifest;
+const problems: string[] = [];
+
+for (const field of ['dependencies', 'optionalDependencies'] as const) {
+  const names = Object.keys(manifest[field] ?? {});
+  if (names.length > 0) problems.push(`${field} must be empty, got ${names.join(', ')}`);
+}
+if (manifest.bundleDependencies ?? manifest.bundledDependencies) problems.push('no dependency may be bundled');
+for (const script of ['preinstall', 'install', 'postinstall']) {
+  if (manifest.scripts?.[script] !== undefined) problems.push(`a user's machine must run no ${script} script`);
+}
+
+// Scripts are left out: they may write to stdout, and whoever calls this has built.
+const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+const answer = JSON.parse(output) as readonly Packed[] | Readonly<Record<string, Packed>>;
+const [packed] = Array.isArray(answer) ? (answer as readonly Packed[]) : Object.values(answer as Readonly<Record<string, Packed>>); // npm 12 answers by name
+if (packed === undefined) throw new Error(`npm pack said ${output.slice(0, 200)}`);
+
+const paths = new Set(packed.files.map(({ path }) => path));
+for (const needed of ['package.json', 'LICENSE', 'README.md', 'dist/server.js', 'dist/index.js', 'dist/index.d.ts', 'dist/testing.js']) {
+  if (!paths.has(needed)) problems.push(`${needed} is not in the package${needed.startsWith('dist/') ? '; npm run build makes it' : ''}`);
+}
+for (const folder of ['prompts', 'data']) {
+  if (![...paths].some((path) => path.startsWith(`${folder}/`))) problems.push(`${folder}/ is not in the package, and agents read it`);
+}
+for (const path of paths) {
+  if (/(^|\/)(\.env|\.layercode|node_modules|test|src)(\/|$)/.test(path)) problems.push(`${path} must not be in the package`);
+}
+if (packed.size > MAX_PACKED_BYTES) problems.push(`the package has ${packed.size} bytes, which is more than ${MAX_PACKED_BYTES}`);
+
+const kibibytes = (bytes: number): string => `${(bytes / 1_024).toFixed(1)} KiB`;
+process.stdout.write(`packed ${packed.size} bytes (${kibibytes(packed.size)}), unpacked ${kibibytes(packed.unpackedSize)}, ${packed.entryCount} files, 0 dependencies\n`);
+for (const problem of problems) process.stderr.write(`size: ${problem}\n`);
+process.exitCode = problems.length === 0 ? 0 : 1;
