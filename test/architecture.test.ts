@@ -208,7 +208,7 @@ describe('layercode-microserver', () => {
     assert.deepEqual(Object.keys(main).sort(), [
       'AgentError', 'BadRequest', 'ConversationManager', 'Counter', 'EventError', 'Gauge', 'Histogram', 'HttpError', 'InvalidSignature',
       'MemoryStore', 'ModelError', 'ServiceUnavailable', 'SettingsError', 'SpeakableText', 'SseEncoder', 'createApp', 'createLogger', 'defineAgent',
-      'encodeEvent', 'getAgent', 'hangUp', 'listAgents', 'loadAgent', 'loadSettings', 'openModel', 'parseEvent', 'parseSettings', 'signPayload',
+      'emptyConversation', 'encodeEvent', 'getAgent', 'hangUp', 'listAgents', 'loadAgent', 'loadSettings', 'openModel', 'parseEvent', 'parseSettings', 'signPayload',
       'tool', 'verifySignature',
     ]);
   });
@@ -217,10 +217,11 @@ describe('layercode-microserver', () => {
     assert.deepEqual(exportedBy('index.ts').filter((name) => !Object.hasOwn(main, name)), [
       'Agent', 'AgentDefinition', 'AgentResources', 'App', 'AppOptions', 'BoundAgent', 'CallEndedEvent', 'CallEvent', 'CallStartedEvent',
       'ChatMessage', 'ChatModel', 'Context', 'Conversation', 'ConversationStore', 'DataEvent', 'DataOccasion', 'Handler', 'InterruptedTurn',
-      'InterruptionContext', 'LayercodeEvent', 'LoadSettingsOptions', 'Logger', 'LoggerOptions', 'Message', 'MessageEvent', 'MessageTurn', 'Metrics',
-      'Middleware', 'ModelAgentDefinition', 'ModelDelta', 'ModelUsage', 'Next', 'Occasion', 'Reply', 'Schema', 'SessionEndEvent', 'SessionEvent',
-      'SessionStartEvent', 'SessionUpdateEvent', 'Settings', 'Spoken', 'SseEvent', 'StartTurn', 'Tool', 'ToolOccasion', 'TranscriptEvent', 'Turn',
-      'TurnJournal', 'UnknownEvent', 'UserInterruptedEvent',
+      'InterruptionContext', 'Json', 'JsonObject', 'LayercodeEvent', 'LoadSettingsOptions', 'Logger', 'LoggerOptions', 'MemoryStoreOptions', 'Message',
+      'MessageEvent', 'MessageTurn', 'Metrics',
+      'Middleware', 'ModelAgentDefinition', 'ModelDelta', 'ModelUsage', 'NewMessage', 'Next', 'Occasion', 'Reply', 'Schema', 'SessionEndEvent', 'SessionEvent',
+      'SessionStartEvent', 'SessionUpdateEvent', 'Settings', 'Spoken', 'SseEncoderOptions', 'SseEvent', 'StartTurn', 'Tool', 'ToolCall', 'ToolOccasion', 'TranscriptEvent', 'Turn',
+      'TurnJournal', 'TurnState', 'UnknownEvent', 'UserInterruptedEvent',
     ]);
   });
 });
