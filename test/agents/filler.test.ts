@@ -31,7 +31,7 @@ describe('a filler', () => {
     const gate = deferred();
     const { client } = await serveModel(t, plain, [pausing([], gate.promise, textReply('It', ' rains.'))], AFTER);
     const reply = client.say('Rain?');
-    void reply.then(gate.resolve);
+    void reply.then(() => gate.resolve());
     assert.match(await spoken(reply), /^One moment\.\s+It rains\.$/);
   });
 
@@ -39,7 +39,7 @@ describe('a filler', () => {
     const gate = deferred();
     const { client } = await serveModel(t, defineAgent({ name: 'own', prompt: 'Be brief.', filler: 'Hmm.' }), [pausing([], gate.promise, textReply('Yes.'))], AFTER);
     const reply = client.say('Rain?');
-    void reply.then(gate.resolve);
+    void reply.then(() => gate.resolve());
     assert.match(await spoken(reply), /^Hmm\./);
   });
 
@@ -57,7 +57,7 @@ describe('a filler', () => {
     const gate = deferred();
     const { client, server, messages } = await serveModel(t, plain, [pausing([], gate.promise, textReply('Yes.')), says('Bye.')], AFTER);
     const reply = client.say('Rain?');
-    void reply.then(gate.resolve);
+    void reply.then(() => gate.resolve());
     await spoken(reply);
     assert.deepEqual((await messages()).map(({ content }) => content.trim()), ['Rain?', 'Yes.']);
     await spoken(client.say('Thanks.'));
@@ -69,7 +69,7 @@ describe('a filler', () => {
     const gate = deferred();
     const { client, server } = await serveModel(t, plain, [pausing([], gate.promise, [chunk({ content: 'It rains in Spain.' }), chunk({}, 'stop'), DONE]), says('Bye.')], AFTER);
     const reply = client.say('Rain?', { turn_id: 't-1' });
-    void reply.then(gate.resolve);
+    void reply.then(() => gate.resolve());
     await spoken(reply);
     await spoken(client.say('Stop.', { interruption_context: { previous_turn_interrupted: true, words_heard: 4, text_heard: 'One moment. It rains', assistant_turn_id: 't-1' } }));
     assert.deepEqual(outline(server.requests[1]), [['user', 'Rain?'], ['assistant', 'It rains [interrupted]'], ['user', 'Stop.']]);
@@ -88,7 +88,7 @@ describe('a filler', () => {
     const gate = deferred();
     const { client, server } = await serveModel(t, plain, [pausing([], gate.promise, textReply('Yes.'))], AFTER);
     const reply = client.say('Rain?', { turn_id: 't-1' });
-    void reply.then(gate.resolve);
+    void reply.then(() => gate.resolve());
     await spoken(reply);
     assert.deepEqual([(await spoken(client.say('Rain?', { turn_id: 't-1' }))).trim(), server.requests.length], ['Yes.', 1]);
   });

@@ -40,7 +40,7 @@ for (const name of ['relay', 'relay:shadow']) {
       const { client, fast, slow } = await relay(t, name, says('Hm.'), pausing([], gate.promise, textReply('Yes.')));
       const reply = client.say('Rain?');
       await Promise.all([within(fast.request(0), 'the fast request'), within(slow.request(0), 'the slow request')]);
-      void reply.then(gate.resolve); // which is at the fast model's first word
+      void reply.then(() => gate.resolve()); // which is at the fast model's first word
       assert.equal(await spoken(reply), 'Hm. Yes.');
       assert.deepEqual([fast.requests[0]?.body['model'], slow.requests[0]?.body['model']], ['quick', 'thorough']);
       assert.notEqual(promptOf(fast.requests[0])[0]?.content, promptOf(slow.requests[0])[0]?.content);
@@ -90,7 +90,7 @@ for (const name of ['relay', 'relay:shadow']) {
       const gate = deferred();
       const { client, messages } = await relay(t, name, says('Hm.'), pausing([], gate.promise, textReply('It rains.')));
       const reply = client.say('Rain?');
-      void reply.then(gate.resolve);
+      void reply.then(() => gate.resolve());
       await spoken(reply);
       assert.deepEqual((await messages()).map(({ content }) => content), ['Rain?', 'Hm. It rains.']);
     });
@@ -122,7 +122,7 @@ for (const name of ['relay', 'relay:shadow']) {
       const gate = deferred();
       const { client } = await relay(t, name, says('**Hm.** \u{1F914}'), pausing([], gate.promise, textReply('# It', ' *rains*.')));
       const reply = client.say('Rain?');
-      void reply.then(gate.resolve);
+      void reply.then(() => gate.resolve());
       assert.match(await spoken(reply), /^Hm\.\s+It rains\.$/);
     });
 

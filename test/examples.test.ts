@@ -1,0 +1,177 @@
+// The files under examples/, run as a user runs them: they import the package by its name.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { createApp, parseSettings, type Agent } from 'layercode-microserver';
+import { createTestClient, type TestClient } from 'layercode-microserver/testing';
+
+import { createAgent, type StreamText } from '../examples/ai-sdk.ts';
+import { createCustomServer } from '../examples/custom-server.ts';
+import modelAgent from '../examples/model-agent.ts';
+import myAgent from '../examples/my-agent.ts';
+import { says, startModelServer } from './faults/model-server.ts';
+import { contentsOf, deferred, fired, typesOf, within } from './fixtures/app.ts';
+import { calls, dataOf, outline, toolNames } from './agents/model-app.ts';
+
+import '../examples/agent.test.ts'; // its tests are tests of this file
+
+const SECRET = 'whsec_examples_0123456789';
+const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
+
+function settingsOf(environment: Readonly<Record<string, string>> = {}): ReturnType<typeof parseSettings> {
+  return parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ...environment }, []);
+}
+
+function call(t: TestContext, agent: Agent, environment?: Readonly<Record<string, string>>): TestClient {
+  const client = createTestClient(createApp(settingsOf(environment), agent), { secret: SECRET });
+  t.after(() => client.close());
+  return client;
+}
+
+describe('examples/', () => {
+  const folder = fileURLToPath(new URL('../examples', import.meta.url));
+  const files = readdirSync(folder).filter((name) => name.endsWith('.ts'));
+
+  it('holds no file that is not tried here', () => {
+    assert.deepEqual(files.sort(), ['agent.test.ts', 'ai-sdk.ts', 'custom-server.ts', 'model-agent.ts', 'my-agent.ts']);
+  });
+
+  it('imports the package by its name, as a user does', () => {
+    for (const name of files) assert.doesNotMatch(readFileSync(`${folder}/${name}`, 'utf8'), /from '\.\.\//, name);
+  });
+});
+
+describe('examples/my-agent.ts', () => {
+  it('is ten lines', () => {
+    const source = readFileSync(new URL('../examples/my-agent.ts', import.meta.url), 'utf8');
+    assert.ok(source.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('//')).length <= 10);
+  });
+
+  it('speaks piece by piece', async (t) => {
+    assert.deepEqual(contentsOf(await (await call(t, myAgent).say('Count to 3')).events()), ['1, ', '2, ', '3.']);
+  });
+});
+
+describe('examples/model-agent.ts', () => {
+  it('has the model use its tool', async (t) => {
+    const server = await startModelServer([calls([['call_1', 'opening_hours', '{"day":"Monday"}']]), says('From nine to six.')]);
+    t.after(() => server.close());
+    const client = call(t, modelAgent, { OPENAI_API_KEY: 'sk-example', OPENAI_BASE_URL: server.url });
+    assert.equal(await (await client.start()).text(), 'Hello, this is the corner shop.');
+    const events = await (await client.say('When are you open on Monday?')).events();
+    assert.deepEqual(contentsOf(events), ['From nine to six.']);
+    assert.deepEqual(dataOf(events)[1], { tool: 'opening_hours', args: { day: 'Monday' }, result: { opens: '09:00', closes: '18:00' } });
+    assert.deepEqual([toolNames(server.requests[0]), outline(server.requests[1]).at(-1)], [['opening_hours', 'hang_up'], ['tool', '{"opens":"09:00","closes":"18:00"}', 'call_1']]);
+  });
+});
+
+describe('examples/ai-sdk.ts', () => {
+  type Asked = Parameters<StreamText<string>>[0];
+
+  /** `streamText` as it is in the one way that matters: its textStream ends quietly, on failure and on abort alike. */
+  function streamTextOf(texts: readonly string[], end: (asked: Asked) => Promise<void> | void = () => undefined): StreamText<string> & { readonly asked: Asked[] } {
+    const asked: Asked[] = [];
+    const streamText: StreamText<string> = (options) => {
+      asked.push(options);
+      return {
+        textStream: (async function* () {
+          yield* texts;
+          await end(options);
+        })(),
+      };
+    };
+    return Object.assign(streamText, { asked });
+  }
+
+  it('speaks what streamText streams', async (t) => {
+    const streamText = streamTextOf(['It', ' rains.']);
+    assert.deepEqual(contentsOf(await (await call(t, createAgent(streamText, 'a-model')).say('Rain?')).events()), ['It', ' rains.']);
+    assert.deepEqual([streamText.asked[0]?.model, streamText.asked[0]?.messages], ['a-model', [{ role: 'user', content: 'Rain?' }]]);
+  });
+
+  it('hands over the talk so far, an interruption marked', async (t) => {
+    const streamText = streamTextOf(['It rains.']);
+    const client = call(t, createAgent(streamText, 'a-model'));
+    await (await client.say('Rain?', { turn_id: 't-1' })).text();
+    await (await client.say('Stop.', { interruption_context: { previous_turn_interrupted: true, words_heard: 1, text_heard: 'It', assistant_turn_id: 't-1' } })).text();
+    assert.deepEqual(streamText.asked[1]?.messages, [{ role: 'user', content: 'Rain?' }, { role: 'assistant', content: 'It [interrupted]' }, { role: 'user', content: 'Stop.' }]);
+  });
+
+  for (const [when, texts] of [['before the first word', []], ['in mid-reply', ['It rains']]] as const) {
+    it(`apologises for a failure ${when}, which textStream does not throw`, async (t) => {
+      const streamText = streamTextOf(texts, ({ onError }) => onError({ error: new Error('429') }));
+      assert.match(await (await call(t, createAgent(streamText, 'a-model')).say('Rain?')).text(), new RegExp(`${APOLOGY.replace('?', '\\?')}$`));
+    });
+  }
+
+  it('ends the request of a caller who leaves', async (t) => {
+    const aborted = deferred();
+    const streamText = streamTextOf(['It rains'], async ({ abortSignal }) => {
+      await fired(abortSignal);
+      aborted.resolve();
+    });
+    const reply = await call(t, createAgent(streamText, 'a-model')).say('Rain?');
+    await reply[Symbol.asyncIterator]().next();
+    reply.drop();
+    await within(aborted.promise, 'the signal');
+  });
+});
+
+describe('examples/custom-server.ts', () => {
+  async function serve(t: TestContext): Promise<string> {
+    const { app, server } = createCustomServer(settingsOf());
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(async () => {
+      await app.close();
+      server.closeAllConnections();
+      server.close();
+    });
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  it('answers calls in its own http.Server', async (t) => {
+    const reply = await createTestClient(await serve(t), { secret: SECRET }).say('2');
+    assert.deepEqual(typesOf(await reply.events()), ['response.tts', 'response.tts', 'response.end']);
+  });
+
+  it('has a route of its own', async (t) => {
+    assert.deepEqual(await (await fetch(`${await serve(t)}/hello/Ada`)).json(), { hello: 'Ada' });
+  });
+
+  it('has its middleware refuse, and its onError answer', async (t) => {
+    const origin = await serve(t);
+    const ask = async (tenant: string): Promise<Response> => fetch(`${origin}/hello/Ada`, { headers: { 'x-tenant': tenant } });
+    const refused = await ask('initech');
+    assert.deepEqual([(await ask('acme')).status, refused.status, await refused.json()], [200, 404, { error: 'no tenant initech' }]);
+  });
+
+  it('runs as a process, and ends with code 0 on SIGTERM', async (t) => {
+    const file = fileURLToPath(new URL('../examples/custom-server.ts', import.meta.url));
+    const child = spawn(process.execPath, ['--import', 'tsx', file], {
+      env: { PATH: process.env['PATH'] ?? '', LAYERCODE_WEBHOOK_SECRET: SECRET, PORT: '0', HOST: '127.0.0.1', SHUTDOWN_TIMEOUT_SECONDS: '1' },
+      cwd: fileURLToPath(new URL('..', import.meta.url)),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => child.kill('SIGKILL'));
+    let output = '';
+    const listening = new Promise<number>((resolve) => {
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+        const port = /port: (\d+)/.exec(output)?.[1];
+        if (port !== undefined) resolve(Number(port));
+      });
+    });
+    const port = await within(listening, 'the port', 8_000);
+    assert.equal((await fetch(`http://127.0.0.1:${port}/health`)).status, 200);
+    child.kill('SIGTERM');
+    const [code] = (await within(once(child, 'exit'), 'the end of the process', 4_000)) as [number | null];
+    assert.equal(code, 0);
+  });
+});
