@@ -112,7 +112,8 @@ export function settleTurn(conversation: Conversation, settlement: TurnSettlemen
   record.state = settlement.state;
   if (settlement.filler !== undefined) record.filler = settlement.filler;
   conversation.openTurns -= 1;
-  rewrite(conversation, record, [...record.messages.filter((message) => message.role === 'user'), ...settlement.messages], settlement.sent);
+  // `concat` makes an array of the very size; one that is spread has 17 slots or more, and history keeps it.
+  rewrite(conversation, record, callersWords(record).concat(settlement.messages), settlement.sent);
   trim(conversation, bounds);
   return true;
 }
@@ -218,7 +219,11 @@ export function historyOf(conversation: Conversation): Message[] {
 function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
   const index = conversation.turns.indexOf(record);
   const earlier = index === -1 ? [] : conversation.turns.slice(0, index);
-  return [...earlier.flatMap((turn) => turn.messages), ...record.messages.filter((message) => message.role === 'user')];
+  return [...earlier.flatMap((turn) => turn.messages), ...callersWords(record)];
+}
+
+function callersWords({ messages }: TurnRecord): Message[] {
+  return messages.filter((message) => message.role === 'user');
 }
 
 /** The turn's run is gone, with its process perhaps: what it said is not known here. */
@@ -243,18 +248,18 @@ function rewrite(conversation: Conversation, record: TurnRecord, messages: Messa
   conversation.messageCount += messages.length - record.messages.length;
   conversation.textLength -= lengthOf(record);
   record.messages = messages;
-  if (sent === undefined) delete record.sent;
-  else record.sent = sent;
+  if (sent !== undefined) record.sent = sent;
+  else if (record.sent !== undefined) delete record.sent; // even where there is nothing to delete, it costs a call into V8's runtime
   conversation.textLength += lengthOf(record);
 }
 
-function lengthOf({ messages, sent = [] }: TurnRecord): number {
+function lengthOf({ messages, sent }: TurnRecord): number {
   let length = 0;
   for (const message of messages) {
     length += message.content.length;
-    if (message.role === 'assistant') for (const call of message.toolCalls ?? []) length += call.name.length + call.args.length;
+    if (message.role === 'assistant' && message.toolCalls !== undefined) for (const call of message.toolCalls) length += call.name.length + call.args.length;
   }
-  for (const event of sent) length += event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
+  if (sent !== undefined) for (const event of sent) length += event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
   return length;
 }
 
