@@ -26,7 +26,7 @@ export interface TurnReport {
   /** From the first delivery's `receivedAtMs` to the first spoken event; undefined when nothing was spoken. */
   readonly firstSpeechMs?: number | undefined;
   /** One entry for each time a model was asked. */
-  readonly usage?: readonly ModelUsage[];
+  readonly usage?: readonly ModelUsage[] | undefined;
 }
 
 /** One delivery of a turn: the event, and where its reply goes. */
@@ -407,7 +407,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
     if (ending === 'interrupted') this.#sent.length = Math.max(0, this.#sent.length - this.#request.sink.unsent);
     this.#settle(ending, this.#messages(ending));
     this.#onEnd(this);
-    this.#request.onOutcome({ outcome: ending, firstSpeechMs: this.#firstSpeechMs, ...(this.#usage === undefined ? undefined : { usage: this.#usage }) });
+    this.#request.onOutcome({ outcome: ending, firstSpeechMs: this.#firstSpeechMs, usage: this.#usage });
   }
 
   /** The reply as history holds it: texts and tool calls in their order, each call with one result. */

@@ -24,11 +24,12 @@ export function readRawBody(request: IncomingMessage, maxBytes: number): Promise
       else (rest ??= []).push(chunk);
     };
     request.on('data', onData);
-    request.once('end', () => {
+    // `on`, for what happens once anyway: `once` makes three objects to take its listener away again.
+    request.on('end', () => {
       if (first === undefined) resolve(Buffer.alloc(0));
       else resolve(rest === undefined ? first : Buffer.concat([first, ...rest], length));
     });
-    request.once('error', (cause) => reject(new BadRequest('the request ended in mid-body', { cause })));
+    request.on('error', (cause) => reject(new BadRequest('the request ended in mid-body', { cause })));
   });
 }
 

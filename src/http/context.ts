@@ -114,9 +114,12 @@ export class Context {
     const { response, request } = this;
     const listeners = (this.#closeListeners = [listener]);
     const isQueued = response.socket === null;
+    let isOver = false;
     const onClose = (): void => {
+      // A flag, and not `response.off`: an emitter that loses a listener ends up with a slow table of them.
+      if (isOver) return;
+      isOver = true;
       if (isQueued) request.socket.off('close', onClose);
-      response.off('close', onClose);
       for (let index = listeners.length - 1; index >= 0; index--) listeners[index]?.(response.writableFinished);
     };
     if (response.destroyed || request.socket.destroyed) {

@@ -197,8 +197,10 @@ export class EventError extends Error {
 export function parseEvent(body: Buffer): LayercodeEvent | UnknownEvent {
   const value = parseJsonObject(body);
   const type = Object.hasOwn(value, 'type') ? value['type'] : undefined;
-  if (!field.isId(type)) throw new EventError('type', `type must be ${id.expected}, ${got(type)}`);
-  if (!Object.hasOwn(EVENT_FIELDS, type)) return value as UnknownEvent;
+  if (typeof type !== 'string' || !Object.hasOwn(EVENT_FIELDS, type)) {
+    if (!field.isId(type)) throw new EventError('type', `type must be ${id.expected}, ${got(type)}`);
+    return value as UnknownEvent;
+  }
   const fault = field.checkFields(value, EVENT_FIELDS[type as LayercodeEvent['type']]);
   if (fault !== undefined) {
     throw new EventError(fault.path, `${fault.path} must be ${fault.expected}, ${got(valueAt(value, fault.path))}`);
