@@ -195,7 +195,6 @@ describe('a malformed request', () => {
     ['a WebSocket upgrade', get('/health', 'host: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: x\r\n')],
     ['a WebSocket upgrade among others', get('/health', 'host: x\r\nconnection: upgrade\r\nupgrade: h2c, WebSocket\r\n')],
     ['a TLS hello', '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003\r\n\r\n'],
-    ['a space in a header name', get('/health', 'host: x\r\nx y: z\r\n')],
     ['a folded header', get('/health', 'host: x\r\nx-y: a\r\n\tb\r\n')],
     ['a length beside chunks (request smuggling)', postHead('/api/agent', { 'content-length': 5, 'transfer-encoding': 'chunked' }) + '0\r\n\r\n'],
     ['two lengths', postHead('/api/agent', { 'content-length': 5 }).replace('\r\n\r\n', '\r\ncontent-length: 6\r\n\r\n')],

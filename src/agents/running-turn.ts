@@ -2,63 +2,22 @@ import { randomInt, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
 import { after, type Awaitable } from '../awaitable.ts';
-import type { CutTurn, Interruption, OpenedTurn } from '../conversations/conversation.ts';
-import type { ConversationManager } from '../conversations/manager.ts';
+import type { CutTurn, OpenedTurn } from '../conversations/conversation.ts';
 import type { AssistantMessage, Message, SentEvent, ToolCall } from '../conversations/message.ts';
-import { metadataOf, type CallStartedEvent, type MessageEvent, type SessionStartEvent, type TranscriptEvent } from '../layercode/events.ts';
+import { metadataOf } from '../layercode/events.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
-import type { Reply, ReplySink } from '../layercode/reply.ts';
+import type { Reply } from '../layercode/reply.ts';
 import type { Logger } from '../log.ts';
+import { DEFAULT_APOLOGY, type MessageTurn, type ModelUsage, type Spoken, type StartTurn, type Turn, type TurnJournal } from './agent.ts';
 import { INTERRUPTED_RESULT } from './prompt.ts';
-import { DEFAULT_APOLOGY, type Agent, type MessageTurn, type ModelUsage, type Spoken, type StartTurn, type Turn, type TurnJournal } from './agent.ts';
-
-export type TurnEvent = SessionStartEvent | MessageEvent | CallStartedEvent | TranscriptEvent;
-
-/**
- * How a request for a turn was answered. `taken over`: a newer delivery of the same turn got the rest of it. `stale`: an older
- * turn that had not completed, delivered again while a newer one ran; it got nothing but the end.
- */
-export const TURN_OUTCOMES = ['completed', 'interrupted', 'failed', 'replayed', 'taken over', 'stale'] as const;
-export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
-
-export interface TurnReport {
-  readonly outcome: TurnOutcome;
-  /** From the first delivery's `receivedAtMs` to the first spoken event; undefined when nothing was spoken. */
-  readonly firstSpeechMs?: number | undefined;
-  /** One entry for each time a model was asked. */
-  readonly usage?: readonly ModelUsage[] | undefined;
-}
-
-/** One delivery of a turn: the event, and where its reply goes. */
-export interface TurnRequest {
-  readonly event: TurnEvent;
-  readonly conversationId: string;
-  /** The platform's; undefined where it sent none. */
-  readonly turnId: string | undefined;
-  readonly sink: ReplySink;
-  /** What the agent is told of the request; asked only when the agent asks. */
-  readonly source: { readonly headers: IncomingHttpHeaders; readonly log: Logger };
-  /** `performance.now()` when the request came. */
-  readonly receivedAtMs: number;
-  /** Called once. */
-  readonly onOutcome: (report: TurnReport) => void;
-}
+import { isOwn, joinTexts, spokenText } from './sent-events.ts';
+import { interruptionOf, textOf, type TurnEvent, type TurnRequest, type TurnScope } from './turn-request.ts';
 
 /** Calls that a model made together, and where in what was sent the text before them ends. */
 interface ToolRound {
   readonly calls: readonly ToolCall[];
   readonly results: Map<string, string>;
   readonly sentBefore: number;
-}
-
-/** What all turns of an app share. */
-export interface TurnScope {
-  readonly agent: Agent;
-  readonly conversations: ConversationManager;
-  /** From the request on. Then the agent is aborted and the apology spoken. */
-  readonly turnTimeoutMs: number;
-  /** The same, for a turn that has spoken nothing. */
-  readonly firstWordTimeoutMs: number;
 }
 
 /** Longest reply of one turn, texts and data together, in UTF-16 code units. A longer one fails the turn. */
@@ -474,41 +433,6 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
       failed(error);
     }
   }
-}
-
-function textOf(event: TurnEvent): string | undefined {
-  if (event.type === 'message') return event.text;
-  return event.type === 'transcript' ? event.transcript : undefined;
-}
-
-function interruptionOf(event: TurnEvent): Interruption | undefined {
-  const context = event.type === 'message' ? event.interruption_context : undefined;
-  if (!context?.previous_turn_interrupted) return undefined;
-  return { textHeard: context.text_heard ?? undefined, turnId: context.assistant_turn_id ?? undefined };
-}
-
-function spokenText(events: readonly SentEvent[], from: number, to: number = events.length): string {
-  let text = '';
-  for (let index = Math.max(0, from); index < Math.min(to, events.length); index++) {
-    const event = events[index];
-    if (event?.type === 'say' && event.isFiller !== true) text += event.text;
-  }
-  return text;
-}
-
-function isOwn(event: SentEvent): boolean {
-  return event.type !== 'say' || event.isFiller !== true;
-}
-
-/** The same events with neighbouring texts as one. */
-function joinTexts(events: readonly SentEvent[]): SentEvent[] {
-  const joined: SentEvent[] = [];
-  for (const event of events) {
-    const last = joined.at(-1);
-    if (event.type === 'say' && last?.type === 'say') joined[joined.length - 1] = { ...last, text: last.text + event.text };
-    else joined.push(event);
-  }
-  return joined;
 }
 
 function isThenable(value: unknown): value is PromiseLike<Spoken> {

@@ -1,6 +1,7 @@
 import { after } from '../awaitable.ts';
 import type { TurnState } from '../conversations/message.ts';
-import { RunningTurn, type TurnRequest, type TurnScope } from './running-turn.ts';
+import { RunningTurn } from './running-turn.ts';
+import type { TurnRequest, TurnScope } from './turn-request.ts';
 
 /** The turns that run now: at most one a conversation. Decides whether a delivery begins a turn, joins it, or ends another. */
 export class Turns {

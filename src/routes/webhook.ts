@@ -1,5 +1,5 @@
 import type { Agent, Occasion } from '../agents/agent.ts';
-import { TURN_OUTCOMES, type TurnEvent, type TurnOutcome } from '../agents/running-turn.ts';
+import { TURN_OUTCOMES, type TurnEvent, type TurnOutcome } from '../agents/turn-request.ts';
 import type { Turns } from '../agents/turns.ts';
 import { after, type Awaitable } from '../awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
