@@ -34,7 +34,7 @@ async function serve(given: Settings): Promise<void> {
   const format = settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json');
   const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write: output.write });
   // An agent of the user's reads its own variables in the usual place, and .env is where they are kept.
-  for (const [name, value] of Object.entries(settings.environment)) process.env[name] ??= value;
+  for (const [name, value] of Object.entries(settings.environment)) process.env[name] ||= value;
   const agentName = settings.agent ?? defaultAgent(settings);
   const agent = await loadAgent(agentName);
   const app = createApp(settings, agent, { log });

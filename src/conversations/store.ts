@@ -5,6 +5,8 @@ import type { Conversation } from './conversation.ts';
  * Where conversations are kept. A store keeps plain data and knows no rule of turns: those are in conversation.ts, and
  * reach it as `change`.
  *
+ * Of one conversation, reads and changes are answered in the order of the calls.
+ *
  * Methods may answer at once or with a promise. The memory store answers at once, and a turn then costs no promise here.
  */
 export interface ConversationStore {

@@ -20,7 +20,10 @@ export interface SseDecoderOptions {
  */
 export class SseDecoder {
   readonly #maxEventLength: number;
-  readonly #utf8 = new TextDecoder('utf-8'); // strips the one leading BOM that the standard allows
+  /** Node 24's own way with a BOM strips a second one where the first was cut by the end of a chunk. */
+  readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+  /** Set by the first character: before it, and there only, the standard allows a BOM. */
+  #hasBegun = false;
   #line = '';
   #event = '';
   #data: string | undefined;
@@ -32,7 +35,11 @@ export class SseDecoder {
   }
 
   push(chunk: Uint8Array): DecodedEvent[] {
-    const text = this.#utf8.decode(chunk, { stream: true });
+    let text = this.#utf8.decode(chunk, { stream: true });
+    if (!this.#hasBegun && text !== '') {
+      this.#hasBegun = true;
+      if (text.charCodeAt(0) === BYTE_ORDER_MARK) text = text.slice(1);
+    }
     const events: DecodedEvent[] = [];
     let start = 0;
     if (text !== '' && this.#skipLineFeed) {
@@ -77,6 +84,7 @@ export class SseDecoder {
   }
 }
 
+const BYTE_ORDER_MARK = 0xfeff;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const SPACE = 32;
