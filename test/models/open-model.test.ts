@@ -78,7 +78,7 @@ describe('openModel', () => {
 
   it('asks the next model when the first opens a stream and says nothing, and ends the first request', async () => {
     const [first, second] = [await serve(silentAfter()), await serve(says('Hi'))];
-    const { model } = await openBoth(first, second, { timeOuts: { firstDeltaMs: 20 } });
+    const { model } = await openBoth(first, second, { timeOuts: { firstDeltaMs: 300 } });
     assert.equal((await read(model)).text, 'Hi');
     assert.deepEqual([first.requests.length, await (await first.request(0)).wasCut], [1, true]);
   });
