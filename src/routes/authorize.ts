@@ -48,13 +48,23 @@ function parseRequest(body: Buffer): Readonly<Record<string, unknown>> {
     const request = parseJsonObject(body);
     const fault = checkFields(request, AUTHORIZE_FIELDS);
     if (fault !== undefined) throw new EventError(fault.path, `${fault.path} must be ${fault.expected}`);
-    JSON.stringify(request); // it goes on as JSON: nesting that JSON.parse takes may be too deep for that
+    if (isDeeperThan(MAX_DEPTH, request)) throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
     return request;
   } catch (error) {
-    if (error instanceof EventError) throw new BadRequest(error.message, { cause: error });
-    if (error instanceof RangeError) throw new BadRequest('the body is nested too deeply', { cause: error });
-    throw error;
+    throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
   }
+}
+
+/** It goes on as JSON, and some Nodes read what is nested too deeply for them to write. */
+const MAX_DEPTH = 500;
+
+function isDeeperThan(levels: number, value: unknown): boolean {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > levels) return true;
+    level = level.flatMap((parent) => (typeof parent === 'object' && parent !== null ? (Object.values(parent) as unknown[]) : []));
+  }
+  return false;
 }
 
 /** The caller's faults pass with the platform's own words; ours and the platform's own become 502 and 504. */
