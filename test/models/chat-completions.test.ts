@@ -372,7 +372,7 @@ describe('a failing model', () => {
   it('that sends an endless error is read up to 64 KiB and then cut', async () => {
     const server = await serve((response) => {
       response.writeHead(500, { 'content-type': 'text/plain' });
-      const more = (): void => void response.write('x'.repeat(16_384), () => !response.destroyed && more());
+      const more = (): void => void response.write('x'.repeat(16_384), () => !response.destroyed && setImmediate(more));
       more();
     });
     const { error } = await read(modelAt(server.url));
