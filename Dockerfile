@@ -1,4 +1,4 @@
-# The server without its tools: what it needs at run time is dist/, two folders of texts, and node.
+# The server without its tools: what it needs at run time is dist/, folders of texts, and node.
 
 FROM node:26-slim AS build
 WORKDIR /app
@@ -15,6 +15,7 @@ ENV NODE_ENV=production
 COPY package.json ./
 COPY prompts prompts
 COPY data data
+COPY playground playground
 COPY --from=build /app/dist dist
 # Files stay root's: the process reads them and writes nothing, so `--read-only` works.
 USER node

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import type { Agent, AgentResources, BoundAgent } from './agents/agent.ts';
@@ -7,12 +7,13 @@ import { Turns } from './agents/turns.ts';
 import { ConversationManager } from './conversations/manager.ts';
 import { MemoryStore } from './conversations/memory-store.ts';
 import type { ConversationStore } from './conversations/store.ts';
-import { compose, type Handler, type Middleware } from './http/compose.ts';
+import { compose, type Handler, type Middleware, type Route } from './http/compose.ts';
 import { Context, type ContextScope } from './http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from './http/error-boundary.ts';
 import { BadRequest, HttpError } from './http/errors.ts';
 import { Router } from './http/router.ts';
 import { Shutdown } from './http/shutdown.ts';
+import { ignoreUpgrade, offersWebSocket, serveUpgrade } from './http/upgrade.ts';
 import { createLogger, type Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { ChatModel } from './models/model.ts';
@@ -24,7 +25,8 @@ import { cors, preflight } from './middleware/cors.ts';
 import { draining } from './middleware/draining.ts';
 import { requestId } from './middleware/request-id.ts';
 import { requestMetrics } from './middleware/request-metrics.ts';
-import { createRoutes, createUserRoute, type Route } from './routes.ts';
+import type { LocalPlatform } from './platform/local-platform.ts';
+import { createRoutes, createUserRoute } from './routes.ts';
 import type { Settings } from './settings.ts';
 
 export interface AppOptions {
@@ -34,6 +36,8 @@ export interface AppOptions {
   readonly store?: ConversationStore;
   /** For models and the platform's REST API. Default the global `fetch`. */
   readonly fetch?: typeof fetch;
+  /** Stands in for LayerCode's cloud, for callers of this machine. Default: none. Closed by `close()`. */
+  readonly platform?: LocalPlatform;
 }
 
 /** Node's own limits, which take effect only where the server is constructed. Milliseconds and bytes. */
@@ -45,6 +49,9 @@ const SERVER_LIMITS = {
   keepAliveTimeout: 75_000, // longer than a proxy's, or the proxy sends a request into a connection that closes
   noDelay: true,
 } as const;
+
+/** Node 24.9 and later ask before they hand an offer over; the others hand over all of them. */
+const UPGRADING_SERVER = { ...SERVER_LIMITS, shouldUpgradeCallback: ({ headers }: IncomingMessage) => offersWebSocket(headers.upgrade ?? '') };
 
 /** An agent, served. */
 export class App {
@@ -58,6 +65,7 @@ export class App {
   readonly #turns: Turns;
   readonly #router = new Router<Handler>();
   readonly #boundary = new ErrorBoundary();
+  readonly #platform: LocalPlatform | undefined;
   readonly #shutdown = new Shutdown();
   readonly #middleware: Middleware[];
   #chain: Handler | undefined;
@@ -66,6 +74,7 @@ export class App {
   constructor(settings: Settings, agent: Agent, options: AppOptions) {
     const log = options.log ?? createLogger({ level: 'silent', write: () => undefined });
     this.#settings = settings;
+    this.#platform = options.platform;
     this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy };
     const store = options.store ?? new MemoryStore({ ttlMs: settings.conversationTtlSeconds * 1_000, maxConversations: settings.maxConversations });
     this.conversations = new ConversationManager(store, { maxMessages: settings.maxMessages });
@@ -83,7 +92,7 @@ export class App {
       requestMetrics(this.metrics),
       cors({ origins: settings.corsOrigins }),
       draining(this.#shutdown),
-      conformance(),
+      conformance({ webSocketPaths: options.platform?.webSocketPaths ?? [] }),
       preflight({ origins: settings.corsOrigins }),
     ];
     const routes = createRoutes({
@@ -93,6 +102,7 @@ export class App {
       turns: this.#turns,
       metrics: this.metrics,
       fetch: options.fetch,
+      platform: options.platform,
       notReadyReasons: () => this.#notReadyReasons(),
     });
     for (const route of routes) this.#add(route);
@@ -142,7 +152,9 @@ export class App {
   /** Serves on the settings' host and port, or others. Resolves with the address; rejects when it cannot be had. */
   listen({ host = this.#settings.host, port = this.#settings.port }: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {
     if (this.#server !== undefined) throw new Error('listen() was called before');
-    const server = (this.#server = createServer(SERVER_LIMITS, this.handle));
+    const server = (this.#server = createServer(this.#platform === undefined ? SERVER_LIMITS : UPGRADING_SERVER, this.handle));
+    // Without a listener Node takes no offer up, and a request that makes one is served as any other.
+    if (this.#platform !== undefined) server.on('upgrade', (request, socket, head) => this.#upgrade(server, request, socket as Socket, head));
     server.on('connect', (_request, socket) => refuseRaw(socket, 405));
     server.on('clientError', (error: Error & { code?: string }, socket) => refuseRaw(socket, CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400));
     return new Promise((resolve, reject) => {
@@ -159,6 +171,7 @@ export class App {
    * the time-out, what is open then is interrupted. History is written either way. Resolves when all is closed.
    */
   async close(): Promise<void> {
+    await this.#platform?.close();
     await this.#shutdown.close(this.#server, {
       drainDelayMs: this.#settings.drainDelaySeconds * 1_000,
       timeoutMs: this.#settings.shutdownTimeoutSeconds * 1_000,
@@ -170,6 +183,11 @@ export class App {
   /** Turns whose agent is at work now. */
   get runningTurns(): number {
     return this.#turns.count;
+  }
+
+  #upgrade(server: Server, request: IncomingMessage, socket: Socket, head: Buffer): void {
+    if (offersWebSocket(request.headers.upgrade ?? '')) serveUpgrade(request, socket, head, this.handle);
+    else ignoreUpgrade(server, request, socket, head);
   }
 
   #notReadyReasons(): readonly string[] {

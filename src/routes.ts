@@ -3,11 +3,13 @@
 import type { BoundAgent } from './agents/agent.ts';
 import type { Turns } from './agents/turns.ts';
 import type { ConversationManager } from './conversations/manager.ts';
-import type { Handler, Middleware } from './http/compose.ts';
+import { guarded, type Handler, type Middleware, type Route } from './http/compose.ts';
 import { RestClient } from './layercode/rest-client.ts';
 import { Gauge, type Metrics } from './metrics.ts';
+import { localOnly } from './middleware/local-only.ts';
 import { rateLimit } from './middleware/rate-limit.ts';
 import { signature } from './middleware/signature.ts';
+import type { LocalPlatform } from './platform/local-platform.ts';
 import { addProcessMetrics } from './process-metrics.ts';
 import { authorize } from './routes/authorize.ts';
 import { health } from './routes/health.ts';
@@ -17,12 +19,6 @@ import { ready } from './routes/ready.ts';
 import { webhook } from './routes/webhook.ts';
 import type { Settings } from './settings.ts';
 
-export interface Route {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly handler: Handler;
-}
-
 export interface RouteDependencies {
   readonly settings: Settings;
   readonly agent: BoundAgent;
@@ -30,11 +26,12 @@ export interface RouteDependencies {
   readonly turns: Turns;
   readonly metrics: Metrics;
   readonly fetch: typeof fetch | undefined;
+  readonly platform: LocalPlatform | undefined;
   /** Why no call can be taken now. */
   readonly notReadyReasons: () => readonly string[];
 }
 
-export function createRoutes({ settings, agent, conversations, turns, metrics, fetch, notReadyReasons }: RouteDependencies): readonly Route[] {
+export function createRoutes({ settings, agent, conversations, turns, metrics, fetch, platform, notReadyReasons }: RouteDependencies): readonly Route[] {
   const secrets = settings.webhookSecrets;
   const { layercodeApiKey: apiKey, layercodeApiUrl: url, corsOrigins: origins, agentRoute, authorizeRoute } = settings;
   metrics.add(new Gauge('layercode_conversations', 'Conversations held in memory.', () => {
@@ -42,6 +39,7 @@ export function createRoutes({ settings, agent, conversations, turns, metrics, f
     return typeof count === 'number' ? count : Number.NaN;
   }));
   if (settings.metrics) addProcessMetrics(metrics);
+  const localAuthority = apiKey === undefined ? platform : undefined;
 
   return [
     route('POST', agentRoute, [signature({ secrets })], webhook({
@@ -49,10 +47,14 @@ export function createRoutes({ settings, agent, conversations, turns, metrics, f
       maxStreams: settings.maxStreams,
       heartbeatMs: settings.heartbeatSeconds * 1_000,
       timeoutMs: settings.turnTimeoutSeconds * 1_000,
+      onTurnEnd: platform === undefined ? undefined : (figures) => platform.turnEnded(figures),
     })),
-    // Browsers call it, and they cannot sign; a request that is signed all the same must be signed right.
-    route('POST', authorizeRoute, [rateLimit({ perMinute: settings.authorizePerMinute }), signature({ secrets, isOptional: true })], authorize({
-      platform: apiKey === undefined ? undefined : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) }),
+    // Browsers call it, and they cannot sign; a request that is signed all the same must be signed right. A key of our own opens nothing
+    // but a socket of this machine, and nobody else gets one.
+    route('POST', authorizeRoute, [
+      rateLimit({ perMinute: settings.authorizePerMinute }), ...(localAuthority === undefined ? [] : [localOnly()]), signature({ secrets, isOptional: true }),
+    ], authorize({
+      platform: localAuthority ?? (apiKey === undefined ? undefined : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) })),
       agentIds: settings.layercodeAgentIds,
       origins,
     })),
@@ -60,6 +62,7 @@ export function createRoutes({ settings, agent, conversations, turns, metrics, f
     route('GET', '/ready', [], ready({ agent: agent.name, model: agent.model?.name ?? null, problems: () => agent.model?.problems() ?? [], reasons: notReadyReasons })),
     ...(settings.metrics ? [route('GET', '/metrics', [], metricsRoute(metrics))] : []),
     route('GET', '/openapi.json', [], openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
+    ...(platform?.routes(conversations) ?? []),
   ];
 }
 
@@ -77,5 +80,5 @@ function isBelowApi(path: string): boolean {
 }
 
 function route(method: Route['method'], path: string, guards: readonly Middleware[], handler: Handler): Route {
-  return { method, path, handler: guards.reduceRight<Handler>((inner, guard) => (context) => guard(context, () => inner(context)), handler) };
+  return { method, path, handler: guarded(guards, handler) };
 }

@@ -49,6 +49,7 @@ export interface Settings {
   readonly metrics: boolean;
   readonly authorizePerMinute: number;
   readonly trustProxy: boolean;
+  readonly playground: boolean;
   readonly fastModel: string | undefined;
   readonly slowModel: string | undefined;
   /** Environment, settings file and flags in one, by variable; values trimmed, empty ones left out. Here models look for their keys. */
@@ -136,6 +137,7 @@ export function parseSettings(
     metrics: read(watching.metrics),
     authorizePerMinute: read(bounds.authorizePerMinute),
     trustProxy: read(listening.trustProxy),
+    playground: read(listening.playground) ?? !production,
     fastModel: read(agents.fastModel),
     slowModel: read(agents.slowModel),
     environment: values,

@@ -7,6 +7,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import * as main from '../src/index.ts';
+import * as platform from '../src/platform.ts';
 import * as testing from '../src/testing.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -24,7 +25,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agents: ['layercode', 'conversations', 'models', 'speech', 'log.ts', 'awaitable.ts'],
   middleware: ['http', 'layercode', 'log.ts', 'metrics.ts', 'awaitable.ts'],
   routes: ['http', 'layercode', 'conversations', 'agents', 'middleware', 'log.ts', 'metrics.ts', 'version.ts', 'awaitable.ts'],
+  websocket: ['awaitable.ts'],
+  platform: ['agents', 'conversations', 'http', 'layercode', 'middleware', 'routes', 'sse', 'websocket', 'awaitable.ts'],
   testing: ['app.ts', 'layercode', 'sse', 'agents', 'models'],
+  cli: [
+    'agents', 'layercode', 'platform', 'settings', 'sse', 'awaitable.ts', 'development-secret.ts', 'load-settings.ts', 'open-server.ts', 'run-server.ts', 'settings.ts',
+    'version.ts',
+  ],
 };
 
 /** The files of src itself, from the leaves up: each may import those before it, and the folders named. */
@@ -37,12 +44,19 @@ const TOP: readonly (readonly [file: string, folders: readonly string[]])[] = [
   ['settings.ts', ['settings']],
   ['load-settings.ts', ['settings']],
   ['development-secret.ts', []],
-  ['routes.ts', ['agents', 'conversations', 'http', 'layercode', 'middleware', 'models', 'routes']],
-  ['app.ts', ['agents', 'conversations', 'http', 'layercode', 'middleware', 'models', 'routes']],
+  ['routes.ts', ['agents', 'conversations', 'http', 'layercode', 'middleware', 'models', 'platform', 'routes']],
+  ['app.ts', ['agents', 'conversations', 'http', 'layercode', 'middleware', 'models', 'platform', 'routes']],
   ['testing.ts', ['testing']],
+  ['platform.ts', ['platform']],
   ['index.ts', ['agents', 'conversations', 'http', 'layercode', 'models', 'speech', 'sse']],
-  ['server.ts', ['agents', 'conversations', 'models']],
+  ['open-server.ts', ['agents', 'models', 'platform']],
+  ['run-server.ts', []],
+  ['server.ts', []],
+  ['cli.ts', ['cli']],
 ];
+
+/** What production must not load: taken by `import()`, or as types. */
+const LOADED_ON_DEMAND = ['platform', 'websocket'];
 
 /** What a folder may take of another only as a type. */
 const TYPES_ONLY: readonly (readonly [from: string, file: string])[] = [
@@ -51,7 +65,7 @@ const TYPES_ONLY: readonly (readonly [from: string, file: string])[] = [
 ];
 
 /** Where a process begins or a package is entered. */
-const ENTRIES = ['server.ts', 'index.ts', 'testing.ts'];
+const ENTRIES = ['server.ts', 'cli.ts', 'index.ts', 'testing.ts', 'platform.ts'];
 
 interface Import {
   readonly from: string;
@@ -59,6 +73,7 @@ interface Import {
   readonly to: string;
   readonly isRelative: boolean;
   readonly isType: boolean;
+  readonly isDynamic: boolean;
 }
 
 function filesBelow(directory: string): string[] {
@@ -76,7 +91,7 @@ function importsOf(file: string): Import[] {
   return [...found].map(([, type, specifier, dynamic]) => {
     const target = specifier ?? dynamic ?? '';
     const isRelative = target.startsWith('.');
-    return { from: file, to: isRelative ? join(dirname(file), target).split(sep).join('/') : target, isRelative, isType: type !== undefined };
+    return { from: file, to: isRelative ? join(dirname(file), target).split(sep).join('/') : target, isRelative, isType: type !== undefined, isDynamic: dynamic !== undefined };
   });
 }
 
@@ -128,6 +143,18 @@ describe('src', () => {
       assert.deepEqual(wrong.map(arrow), []);
     });
   }
+
+  it('has a server that loads no more of the local platform than production needs, which is nothing', () => {
+    const reached = new Set<string>();
+    const visit = (file: string): void => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      for (const { to } of inner.filter(({ from, isType, isDynamic }) => from === file && !isType && !isDynamic)) visit(to);
+    };
+    visit('server.ts');
+    assert.ok(reached.size > 50, String(reached.size));
+    assert.deepEqual([...reached].filter((file) => LOADED_ON_DEMAND.includes(unitOf(file))), []);
+  });
 
   it('has no cycle between files', () => {
     const cycles: string[] = [];
@@ -223,6 +250,14 @@ describe('layercode-microserver', () => {
       'SessionStartEvent', 'SessionUpdateEvent', 'Settings', 'Spoken', 'SseEncoderOptions', 'SseEvent', 'StartTurn', 'Tool', 'ToolCall', 'ToolOccasion', 'TranscriptEvent', 'Turn',
       'TurnJournal', 'TurnState', 'UnknownEvent', 'UserInterruptedEvent',
     ]);
+  });
+});
+
+describe('layercode-microserver/platform', () => {
+  it('exports these values', () => assert.deepEqual(Object.keys(platform), ['LocalPlatform']));
+
+  it('exports these types', () => {
+    assert.deepEqual(exportedBy('platform.ts').filter((name) => !Object.hasOwn(platform, name)), ['LocalPlatformOptions']);
   });
 });
 

@@ -90,15 +90,15 @@ describe('the Dockerfile', () => {
     for (const [script] of manifest.scripts.build.matchAll(/scripts\/\S+/g)) assert.ok(copied.has(script), script);
   });
 
-  it('leaves only dist/, prompts/, data/ and package.json in the image', () => {
+  it('leaves only dist/, what it reads, and package.json in the image', () => {
     const copies = of(runtime, 'COPY').map(copyOf);
     const left = copies.flatMap(({ sources }) => sources.map((source) => source.replace('/app/', '')));
-    assert.deepEqual(left.toSorted(), ['data', 'dist', 'package.json', 'prompts']);
+    assert.deepEqual(left.toSorted(), ['data', 'dist', 'package.json', 'playground', 'prompts']);
     assert.deepEqual(copies.filter(({ from }) => from !== undefined).map(({ from, sources }) => [from, ...sources]), [['build', '/app/dist']]);
   });
 
-  it('leaves all that agents read in the image', () => {
-    const dist = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  it('leaves all that the server reads in the image', () => {
+    const dist = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts') && !file.startsWith('cli')); // commands are for the machine one works on
     const folders = new Set<string>();
     for (const file of dist) {
       const source = readFileSync(join(root, 'src', file), 'utf8');
@@ -165,7 +165,7 @@ describe('the image\'s run-time stage, laid out in a folder', () => {
     assert.equal((await fetch(`${url}/health`)).status, 200);
     const reply = await createTestClient(url, { secret: SECRET }).say('Hello');
     assert.equal(await reply.text(), 'You said: Hello');
-    assert.deepEqual(readdirSync(app).toSorted(), ['data', 'dist', 'package.json', 'prompts']);
+    assert.deepEqual(readdirSync(app).toSorted(), ['data', 'dist', 'package.json', 'playground', 'prompts']);
   });
 
   it('has a health check that passes while it serves, asks the port of PORT, and fails for a server that is not there', () => {

@@ -48,6 +48,7 @@ describe('parseSettings', () => {
       metrics: true,
       authorizePerMinute: 60,
       trustProxy: false,
+      playground: true,
       fastModel: undefined,
       slowModel: undefined,
       environment: {},

@@ -13,6 +13,18 @@ export type Next = () => Awaitable<void>;
  */
 export type Middleware = (context: Context, next: Next) => Awaitable<void>;
 
+/** What a method and a path lead to. */
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly handler: Handler;
+}
+
+/** A handler behind layers of its own, the first outermost. What one throws goes to the chain around them. */
+export function guarded(guards: readonly Middleware[], handler: Handler): Handler {
+  return guards.reduceRight<Handler>((inner, guard) => (context) => guard(context, () => inner(context)), handler);
+}
+
 /**
  * Folds the layers around `handler`, the first outermost, once and not per request.
  *

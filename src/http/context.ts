@@ -1,4 +1,5 @@
 import { STATUS_CODES, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../awaitable.ts';
 import type { Logger } from '../log.ts';
@@ -181,6 +182,20 @@ export class Context {
       },
     });
     return this.#stream;
+  }
+
+  /**
+   * Accepts the protocol that the request offers, with a 101 of these headers, and hands over the connection. The request is over
+   * when that is closed. Throws where nothing was offered, or no server listens to offers.
+   */
+  switchProtocols(headers: readonly string[]): Socket {
+    const { request, response } = this;
+    if (!('upgrade' in request) || request.upgrade !== true) throw new Error(`${this.method} ${this.path} offers no other protocol`);
+    if (this.isAnswered) throw new Error(`${this.method} ${this.path} has an answer already`);
+    response.writeHead(101, [...this.#headers, ...headers]);
+    response.end();
+    this.#isAnswered = true;
+    return request.socket;
   }
 
   #answer(status: number, contentType: string | undefined, body: string, headers: readonly string[]): void {

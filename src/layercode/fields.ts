@@ -100,6 +100,16 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Whether objects and arrays stand in one another more than so many levels. Some Nodes read JSON that is nested too deeply for them to write. */
+export function isDeeperThan(levels: number, value: unknown): boolean {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > levels) return true;
+    level = level.flatMap((parent) => (typeof parent === 'object' && parent !== null ? (Object.values(parent) as unknown[]) : []));
+  }
+  return false;
+}
+
 function joinPath(name: string, inner: string): string {
   return inner === '' || inner.startsWith('[') ? `${name}${inner}` : `${name}.${inner}`;
 }

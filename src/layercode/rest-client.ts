@@ -36,7 +36,7 @@ export class PlatformError extends Error {
 
 const MAX_ANSWER_BYTES = 1_048_576;
 
-/** Calls with the bearer key. Every method rejects with a `PlatformError`, or with the signal's reason when it fired. */
+/** Calls with the bearer key. Every method rejects with a `PlatformError`, or with the signal's reason when it fired; a 3xx counts as `unreachable`. */
 export class RestClient {
   readonly #url: string;
   readonly #apiKey: string;
@@ -53,37 +53,58 @@ export class RestClient {
   /** `{client_session_key, conversation_id, config?}` for a browser, from what the browser sent. */
   async authorizeSession(request: object, signal: AbortSignal): Promise<JsonObject> {
     const path = '/v1/agents/web/authorize_session';
-    const answer = await this.#post(path, request, signal);
+    const answer = await this.#request('POST', path, request, signal);
     if (typeof answer['client_session_key'] === 'string' && typeof answer['conversation_id'] === 'string') return answer;
     throw new PlatformError('malformed answer', `POST ${path} was answered without client_session_key or conversation_id`);
   }
 
-  async #post(path: string, body: object, signal: AbortSignal): Promise<JsonObject> {
+  /** Where the platform posts the agent's events; undefined when that is nowhere. */
+  async webhookUrl(agentId: string, signal?: AbortSignal): Promise<string | undefined> {
+    const path = agentPath(agentId);
+    const { webhook_url: url, config } = await this.#request('GET', path, undefined, signal);
+    // What is set as `webhook_url` was seen to be read as `config.endpoint` (github.com/svilupp/layercode-gym).
+    const found = url ?? (isObject(config) ? config['endpoint'] : undefined) ?? '';
+    if (typeof found === 'string') return found === '' ? undefined : found;
+    throw new PlatformError('malformed answer', `GET ${path} was answered with a webhook_url that is not a string`);
+  }
+
+  /** Has the platform post the agent's events there. Undefined, or the empty string, takes the webhook away: `null` is sent. */
+  async setWebhookUrl(agentId: string, url: string | undefined, signal?: AbortSignal): Promise<void> {
+    await this.#request('POST', agentPath(agentId), { webhook_url: url === undefined || url === '' ? null : url }, signal);
+  }
+
+  async #request(method: 'GET' | 'POST', path: string, body: object | undefined, signal: AbortSignal | undefined): Promise<JsonObject> {
     const timeout = AbortSignal.timeout(this.#timeoutMs);
     try {
       // The global is asked for when it is needed: its first use loads it, which would double the time to start.
       const response = await (this.#fetch ?? fetch)(this.#url + path, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${this.#apiKey}`, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-        signal: AbortSignal.any([signal, timeout]),
+        method,
+        headers: { authorization: `Bearer ${this.#apiKey}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
         redirect: 'error', // the key is for this host and no other
       });
       const answer = await readJsonObject(response);
       if (response.ok && answer !== undefined) return answer;
-      if (response.ok) throw new PlatformError('malformed answer', `POST ${path} was answered with something else than a JSON object`);
-      throw new PlatformError('refused', `POST ${path} was refused with ${response.status}`, {
+      if (response.ok) throw new PlatformError('malformed answer', `${method} ${path} was answered with something else than a JSON object`);
+      throw new PlatformError('refused', `${method} ${path} was refused with ${response.status}`, {
         status: response.status,
         reason: typeof answer?.['error'] === 'string' ? answer['error'].replaceAll(this.#apiKey, '[redacted]').slice(0, 500) : undefined,
         retryAfter: response.headers.get('retry-after') ?? undefined,
       });
     } catch (cause) {
       if (cause instanceof PlatformError) throw cause;
-      if (signal.aborted) throw signal.reason;
-      if (timeout.aborted) throw new PlatformError('timed out', `POST ${path} had no answer in ${this.#timeoutMs} ms`, { cause });
-      throw new PlatformError('unreachable', `POST ${path} failed`, { cause });
+      if (signal?.aborted) throw signal.reason;
+      if (timeout.aborted) throw new PlatformError('timed out', `${method} ${path} had no answer in ${this.#timeoutMs} ms`, { cause });
+      throw new PlatformError('unreachable', `${method} ${path} failed`, { cause });
     }
   }
+}
+
+/** Throws a `TypeError` for what no path segment can be: a URL takes `.` and `..` for steps in the path, also when they are encoded. */
+function agentPath(agentId: string): string {
+  if (/^\.{0,2}$/.test(agentId)) throw new TypeError(`an agent's id cannot be ${JSON.stringify(agentId)}`);
+  return `/v1/agents/${encodeURIComponent(agentId)}`;
 }
 
 async function readJsonObject(response: Response): Promise<JsonObject | undefined> {

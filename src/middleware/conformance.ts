@@ -1,18 +1,24 @@
 import { BadRequest, HttpError } from '../http/errors.ts';
 import type { Middleware } from '../http/compose.ts';
+import { offersWebSocket } from '../http/upgrade.ts';
+
+export interface ConformanceOptions {
+  /** The paths that speak WebSocket. */
+  readonly webSocketPaths: readonly string[];
+}
 
 /**
  * Refuses, with a 4xx and a closed connection, what no honest client of this server sends: two `Host` headers (RFC 9112 §3.2:
- * must be 400), malformed request targets, versions other than 1.x, TRACE, and WebSocket upgrades. Other `Upgrade` offers, h2c for one, are ignored (RFC 9110 §7.8).
+ * must be 400), malformed request targets, versions other than 1.x, TRACE, and WebSocket upgrades of other paths than those given. Other `Upgrade` offers, h2c for one, are ignored (RFC 9110 §7.8).
  */
-export function conformance(): Middleware {
+export function conformance({ webSocketPaths }: ConformanceOptions): Middleware {
   return function conformance(context, next) {
     const { request } = context;
     if (context.path === '') throw new BadRequest('the request target is malformed', CLOSE);
     if (countHeaders(request.rawHeaders, 'host') > 1) throw new BadRequest('the request has more than one host header', CLOSE);
     if (request.httpVersionMajor !== 1) throw new BadRequest('only HTTP/1.0 and HTTP/1.1 are spoken here', CLOSE);
     if (request.method === 'TRACE') throw new HttpError(405, 'TRACE is not served', { headers: ['allow', SERVED_METHODS, ...CLOSE.headers] });
-    if (request.headers.upgrade !== undefined && /\bwebsocket\b/i.test(request.headers.upgrade)) {
+    if (request.headers.upgrade !== undefined && offersWebSocket(request.headers.upgrade) && !webSocketPaths.includes(context.path)) {
       throw new BadRequest('there is no WebSocket here', CLOSE);
     }
     return next();

@@ -2,13 +2,19 @@ import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import { EventError, parseJsonObject } from '../layercode/events.ts';
-import { checkFields, id, object, objectSchema, optional, string, type FieldTable } from '../layercode/fields.ts';
-import { PlatformError, type RestClient } from '../layercode/rest-client.ts';
+import { checkFields, id, isDeeperThan, object, objectSchema, optional, string, type FieldTable, type JsonObject } from '../layercode/fields.ts';
+import { PlatformError } from '../layercode/rest-client.ts';
 import { isAllowedOrigin } from '../middleware/cors.ts';
+
+/** LayerCode, or what stands in for it. Rejects with a `PlatformError` or an `HttpError`. */
+export interface SessionAuthority {
+  /** `{client_session_key, conversation_id, config?}` for a browser, from what the browser sent. */
+  authorizeSession(request: JsonObject, signal: AbortSignal): Promise<JsonObject>;
+}
 
 export interface AuthorizeOptions {
   /** Undefined without an API key: then nothing can be authorized. */
-  readonly platform: RestClient | undefined;
+  readonly platform: SessionAuthority | undefined;
   /** The only agents served; empty for any. */
   readonly agentIds: readonly string[];
   readonly origins: readonly string[];
@@ -43,29 +49,20 @@ export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Ha
   };
 }
 
-function parseRequest(body: Buffer): Readonly<Record<string, unknown>> {
+function parseRequest(body: Buffer): JsonObject {
   try {
     const request = parseJsonObject(body);
     const fault = checkFields(request, AUTHORIZE_FIELDS);
     if (fault !== undefined) throw new EventError(fault.path, `${fault.path} must be ${fault.expected}`);
     if (isDeeperThan(MAX_DEPTH, request)) throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
-    return request;
+    return request as JsonObject;
   } catch (error) {
     throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
   }
 }
 
-/** It goes on as JSON, and some Nodes read what is nested too deeply for them to write. */
+/** Of what goes on as JSON. */
 const MAX_DEPTH = 500;
-
-function isDeeperThan(levels: number, value: unknown): boolean {
-  let level = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > levels) return true;
-    level = level.flatMap((parent) => (typeof parent === 'object' && parent !== null ? (Object.values(parent) as unknown[]) : []));
-  }
-  return false;
-}
 
 /** The caller's faults pass with the platform's own words; ours and the platform's own become 502 and 504. */
 function translate(error: PlatformError, context: Context): HttpError {

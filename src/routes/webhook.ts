@@ -28,6 +28,21 @@ export interface WebhookOptions {
   readonly heartbeatMs: number;
   /** How long a hook that answers with JSON may take. */
   readonly timeoutMs: number;
+  /** Told of every request for a turn when it has been answered. */
+  readonly onTurnEnd?: ((figures: TurnFigures) => void) | undefined;
+}
+
+/** How a request for a turn went. Milliseconds from the request on. */
+export interface TurnFigures {
+  readonly requestId: string;
+  /** Undefined where the platform sent none. */
+  readonly turnId: string | undefined;
+  readonly outcome: TurnOutcome;
+  /** From when the first model was asked, which is at once. Undefined where none was. */
+  readonly firstTokenMs: number | undefined;
+  /** Undefined when nothing was spoken. */
+  readonly firstSpeechMs: number | undefined;
+  readonly durationMs: number;
 }
 
 const JSON_TYPE = 'application/json';
@@ -35,7 +50,7 @@ const STATUS_OK = { status: 'ok' } as const;
 
 /** What LayerCode posts, in either dialect: turns are answered with a stream, everything else at once. */
 export function webhook(options: WebhookOptions): Handler {
-  const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs } = options;
+  const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } = options;
   let openStreams = 0;
   const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
   const outcomes = metrics.add(new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome']));
@@ -75,6 +90,10 @@ export function webhook(options: WebhookOptions): Handler {
           firstSpeech.observe(firstSpeechMs / 1_000);
         }
         if (usage !== undefined) Object.assign(context.logFields, countUsage(usage));
+        onTurnEnd?.({
+          requestId: context.requestId, turnId: event.turn_id ?? undefined, outcome,
+          firstTokenMs: usage?.[0]?.firstDeltaMs, firstSpeechMs, durationMs: performance.now() - context.receivedAtMs,
+        });
       },
     });
   }

@@ -49,6 +49,7 @@ export const listening = {
   agentRoute: setting(route, 'AGENT_ROUTE', '/api/agent', 'Where LayerCode posts its events.'),
   authorizeRoute: setting(route, 'AUTHORIZE_ROUTE', '/api/authorize', 'Where browsers ask for a session key.'),
   corsOrigins: setting(origins, 'CORS_ORIGINS', '*', 'Origins whose pages may call the server.'),
+  playground: optional(yesOrNo, 'PLAYGROUND', 'true; false in production', 'Serve the page /playground to this machine.'),
   trustProxy: setting(yesOrNo, 'TRUST_PROXY', 'false', 'Believe the rightmost x-forwarded-for entry, and x-forwarded-proto.'),
 };
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { App } from '../app.ts';
-import { signPayload, SIGNATURE_HEADER } from '../layercode/signature.ts';
+import { postEvent } from '../layercode/post-event.ts';
 import { decodeEvents, type DecodedEvent } from '../sse/decode.ts';
 
 export interface TestClientOptions {
@@ -104,16 +104,12 @@ export class TestClient {
 
   /** Posts an event, signed. An object goes as JSON; text and bytes go as they are. */
   async post(event: object | string | Uint8Array, options: PostOptions = {}): Promise<TestReply> {
-    const body = typeof event === 'string' || event instanceof Uint8Array ? event : JSON.stringify(event);
-    const { path = this.#options.agentRoute ?? '/api/agent', signature = signPayload(body, this.#options.secret), headers } = options;
+    const { path = this.#options.agentRoute ?? '/api/agent', ...request } = options;
     const controller = new AbortController();
-    const response = await fetch((await this.origin()) + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...(signature === null ? {} : { [SIGNATURE_HEADER]: signature }), ...headers },
-      body: typeof body === 'string' ? body : new Uint8Array(body),
-      signal: controller.signal,
-    });
-    const isCallDialect = typeof event === 'object' && !(event instanceof Uint8Array) ? 'call_id' in event : Buffer.from(body).includes('"call_id"');
+    const url = (await this.origin()) + path;
+    const response = await postEvent(url, event, { ...request, secret: this.#options.secret, signal: controller.signal });
+    const isObject = typeof event === 'object' && !(event instanceof Uint8Array);
+    const isCallDialect = isObject ? 'call_id' in event : Buffer.from(event).includes('"call_id"');
     return new TestReply(response, controller, isCallDialect);
   }
 

@@ -1,0 +1,172 @@
+import { cutText } from './cut-text.js';
+import { element } from './element.js';
+
+const MAX_ENTRIES = 200;
+/** Of one reply, in UTF-16 code units. */
+const MAX_TEXT_LENGTH = 20_000;
+const MAX_NOTICE_LENGTH = 500;
+const MAX_ANNOUNCEMENTS = 10;
+
+/** @typedef {'streaming' | 'completed' | 'interrupted' | 'failed'} ReplyState */
+/** @typedef {{ turnId: string, entry: HTMLElement, words: HTMLElement, mark: HTMLElement, text: string, state: ReplyState }} Reply */
+
+/** What was said, and what happened to it. Screen readers are told of a reply when it ends, not of each delta. */
+export class Transcript {
+  #list;
+  #announcer;
+  /** @type {Reply[]} Those that are shown, oldest first. */
+  #replies = [];
+
+  /**
+   * @param {HTMLElement} list
+   * @param {HTMLElement} announcer a live region
+   */
+  constructor(list, announcer) {
+    this.#list = list;
+    this.#announcer = announcer;
+  }
+
+  clear() {
+    this.#list.replaceChildren();
+    this.#replies = [];
+  }
+
+  /** @param {string} turnId @param {string} text */
+  addCaller(turnId, text) {
+    const words = element('p', { 'data-text': '' }, cutText(text, MAX_TEXT_LENGTH));
+    this.#add(element('div', { 'data-role': 'user', 'data-turn-id': turnId }, element('span', { class: 'speaker' }, 'You'), words));
+  }
+
+  /**
+   * @param {string} text
+   * @param {'plain' | 'good' | 'bad'} [kind] `good`: the server did what it must
+   */
+  addNotice(text, kind = 'plain') {
+    const shown = cutText(text, MAX_NOTICE_LENGTH);
+    this.#add(element('div', { 'data-role': 'notice', 'data-kind': kind }, element('p', { 'data-text': '' }, shown)));
+    this.#announce(shown);
+  }
+
+  /** @param {string} turnId */
+  beginReply(turnId) {
+    const words = element('p', { 'data-text': '' });
+    const mark = element('span', { class: 'mark' });
+    const entry = element('div', { 'data-role': 'assistant', 'data-turn-id': turnId }, element('span', { class: 'speaker' }, 'Agent'), words, mark);
+    /** @type {Reply} */
+    const reply = { turnId, entry, words, mark, text: '', state: 'streaming' };
+    this.#replies.push(reply);
+    settle(reply, 'streaming', '');
+    this.#add(entry);
+  }
+
+  /** @param {string} turnId @param {string} delta */
+  append(turnId, delta) {
+    const reply = this.#find(turnId);
+    if (reply === undefined) return;
+    reply.words.append(delta.slice(0, Math.max(0, MAX_TEXT_LENGTH - reply.text.length)));
+    reply.text += delta;
+  }
+
+  /** The reply's whole text, which rules. @param {string} turnId @param {string} text */
+  replaceText(turnId, text) {
+    const reply = this.#find(turnId);
+    if (reply === undefined) return;
+    reply.text = text;
+    reply.words.replaceChildren(cutText(text, MAX_TEXT_LENGTH));
+  }
+
+  /** @param {string} turnId */
+  completeReply(turnId) {
+    const reply = this.#find(turnId);
+    if (reply?.state !== 'streaming') return;
+    settle(reply, 'completed', reply.text === '' ? 'said nothing' : '');
+    this.#announce(`Agent: ${reply.text}`);
+  }
+
+  /**
+   * The reply ended before it was whole. One that is over already is left as it is.
+   *
+   * @param {string} [turnId] default the last reply's
+   * @returns {boolean} whether it streamed
+   */
+  interruptReply(turnId) {
+    const reply = this.#find(turnId);
+    if (reply?.state !== 'streaming') return false;
+    settle(reply, 'interrupted', 'interrupted');
+    this.#announce(`Agent, interrupted: ${reply.text}`);
+    return true;
+  }
+
+  /** @param {string} turnId */
+  failReply(turnId) {
+    const reply = this.#find(turnId);
+    if (reply !== undefined) settle(reply, 'failed', 'failed');
+  }
+
+  /**
+   * Parts what was heard of a reply from what was not.
+   *
+   * @param {string | undefined} turnId default the last reply's
+   * @param {string | undefined} heard undefined when nobody knows
+   */
+  cutReply(turnId, heard) {
+    const reply = this.#find(turnId);
+    if (reply === undefined) return;
+    const end = heard === undefined ? undefined : endOfHeard(reply.text, heard);
+    if (end === undefined) {
+      const what = heard === undefined ? 'and it is not known what was heard' : `heard was “${cutText(heard, MAX_NOTICE_LENGTH)}”`;
+      return settle(reply, 'interrupted', `interrupted, ${what}`);
+    }
+    const rest = cutText(reply.text.slice(end), MAX_TEXT_LENGTH);
+    const unheard = element('s', { class: 'unheard', title: 'not heard' }, element('span', { class: 'sr-only' }, ' (not heard:) '), rest);
+    reply.words.replaceChildren(cutText(reply.text.slice(0, end), MAX_TEXT_LENGTH), ...(rest === '' ? [] : [unheard]));
+    if (rest === '') settle(reply, 'interrupted', 'interrupted, all of this was heard');
+    else settle(reply, 'interrupted', end === 0 ? 'interrupted, nothing was heard' : 'interrupted, the rest was not heard');
+  }
+
+  /** The newest reply of the turn: one that runs anew has two. @param {string} [turnId] default the last reply's */
+  #find(turnId) {
+    return this.#replies.findLast((reply) => turnId === undefined || reply.turnId === turnId);
+  }
+
+  /** @param {HTMLElement} entry */
+  #add(entry) {
+    this.#list.append(entry);
+    if (this.#list.childElementCount > MAX_ENTRIES) this.#list.firstElementChild?.remove();
+    if (this.#replies[0]?.entry.isConnected === false) this.#replies.shift();
+  }
+
+  /** @param {string} text */
+  #announce(text) {
+    this.#announcer.append(element('p', {}, cutText(text, MAX_TEXT_LENGTH)));
+    if (this.#announcer.childElementCount > MAX_ANNOUNCEMENTS) this.#announcer.firstElementChild?.remove();
+  }
+}
+
+/** @param {Reply} reply @param {ReplyState} state @param {string} mark */
+function settle(reply, state, mark) {
+  reply.state = state;
+  reply.entry.dataset['state'] = state;
+  reply.mark.textContent = mark;
+}
+
+/**
+ * Where the part of a text ends that was heard, the white space behind it included; undefined when the text does not begin with
+ * it. White space is not compared: a platform that counts words does not keep it.
+ *
+ * @param {string} text
+ * @param {string} heard
+ */
+function endOfHeard(text, heard) {
+  let end = 0;
+  const skipSpace = () => {
+    while (/\s/.test(text.charAt(end))) end++;
+  };
+  for (const character of heard.replace(/\s+/g, '')) {
+    skipSpace();
+    if (!text.startsWith(character, end)) return undefined;
+    end += character.length;
+  }
+  if (end > 0) skipSpace();
+  return end;
+}

@@ -1,0 +1,281 @@
+// npm run prove:init: a newcomer's first minutes with the packed package: install, init, test, start, talk, and what the image would run.
+// Needs npm's registry for typescript and @types/node. Exit code 1 with the reason; leaves nothing behind.
+
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { settingRows } from '../src/settings/table.ts';
+import { createTestClient } from '../src/testing.ts';
+import { version } from '../src/version.ts';
+
+const PACKAGE = 'layercode-microserver';
+const CLI = `node_modules/${PACKAGE}/dist/cli.js`;
+/** Of one command; npm's registry may be slow. */
+const COMMAND_TIMEOUT_MS = 120_000;
+/** Of a server, to listen and to end. */
+const SERVER_TIMEOUT_MS = 15_000;
+
+const FREE_PORT = ['--host', '127.0.0.1', '--port', '0'];
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const place = realpathSync(mkdtempSync(join(tmpdir(), 'prove-init-')));
+const project = join(place, 'my-agent');
+
+/** Without what was set for another npm run, and without this machine's keys: a newcomer has neither. */
+const OUTER_NPM = /^(npm_(package|lifecycle|command|config_local_prefix)|NODE_OPTIONS$|INIT_CWD$)/i;
+const newcomer = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !OUTER_NPM.test(name) && settingRows.every(({ variable }) => variable !== name)),
+);
+
+/** Under `npm run` the same npm on the same Node: the first of PATH may be too old for it. */
+const { npm_execpath: npmCli, npm_node_execpath: npmNode = process.execPath } = process.env;
+const npm = npmCli === undefined ? ['npm'] : [npmNode, npmCli];
+
+interface StartOptions {
+  readonly directory: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly uid?: number | undefined;
+}
+
+/** A command and all that it starts: one process group, which ends as one. */
+class Running {
+  static readonly all = new Set<Running>();
+  readonly #command: string;
+  readonly #process: ChildProcess;
+  readonly #output = new EventEmitter();
+  readonly exit: Promise<number | NodeJS.Signals>;
+  output = '';
+  #hasEnded = false;
+
+  constructor([file = '', ...argv]: readonly string[], { directory, environment = {}, uid }: StartOptions) {
+    this.#command = [basename(file), ...argv].join(' ');
+    this.#process = spawn(file, argv, {
+      cwd: directory,
+      env: { ...newcomer, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+      ...(uid === undefined ? {} : { uid, gid: uid }),
+    });
+    Running.all.add(this);
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text;
+        this.#output.emit('change');
+      });
+    }
+    this.exit = this.#awaitExit();
+    this.exit.catch(() => undefined); // told to whoever waits; for a server nobody may yet
+  }
+
+  /** To the whole group; nothing where that is gone. */
+  signal(name: NodeJS.Signals): void {
+    const { pid } = this.#process;
+    if (pid === undefined || this.#hasEnded) return;
+    try {
+      process.kill(-pid, name);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    }
+  }
+
+  /** The exit code, when all output is there. Rejects when it takes too long. */
+  ended(timeoutMs: number): Promise<number | NodeJS.Signals> {
+    return this.#within(this.exit, timeoutMs, 'did not end');
+  }
+
+  /** The origin that the server's log tells. */
+  origin(): Promise<string> {
+    return this.#within(this.#listening(), SERVER_TIMEOUT_MS, 'did not listen');
+  }
+
+  failure(what: string): Error {
+    return new Error(`${this.#command} ${what}; the end of what it wrote:\n${this.output.trimEnd().slice(-2_000)}`);
+  }
+
+  async #awaitExit(): Promise<number | NodeJS.Signals> {
+    try {
+      const [code, signal] = (await once(this.#process, 'close')) as [number | null, NodeJS.Signals | null];
+      return code ?? signal ?? 'SIGKILL';
+    } finally {
+      this.#hasEnded = true;
+      Running.all.delete(this);
+      this.#output.emit('change');
+    }
+  }
+
+  async #listening(): Promise<string> {
+    for (;;) {
+      // npm writes lines of its own between those of the log; a line without its end may be half of one.
+      for (const line of this.output.split('\n').slice(0, -1)) {
+        if (line.startsWith('{') && line.includes('"listening"')) return (JSON.parse(line) as { url: string }).url;
+      }
+      if (this.#hasEnded) throw this.failure('ended before it listened');
+      await once(this.#output, 'change');
+    }
+  }
+
+  async #within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(this.failure(`${what} within ${ms / 1_000} s`)), ms);
+    });
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Runs a command to its end and returns what it wrote. */
+async function run(command: readonly string[], options: StartOptions, expected = 0): Promise<string> {
+  const running = new Running(command, options);
+  const code = await running.ended(COMMAND_TIMEOUT_MS);
+  if (code !== expected) throw running.failure(`ended with ${code}, not ${expected}`);
+  return running.output;
+}
+
+/** Starts a server, does something with it, and has it end at SIGTERM: it says so in its log, and its port is closed. */
+async function serve(command: readonly string[], options: StartOptions, use: (origin: string) => Promise<void>): Promise<number | NodeJS.Signals> {
+  const server = new Running(command, options);
+  const origin = await server.origin();
+  await use(origin);
+  server.signal('SIGTERM');
+  const code = await server.ended(SERVER_TIMEOUT_MS);
+  if (!server.output.includes('"msg":"closed"')) throw server.failure('did not say that it closed');
+  await assert.rejects(fetch(`${origin}/health`), 'the port is still open');
+  return code;
+}
+
+/** A call, signed with the secret that the server made. */
+async function talk(origin: string): Promise<void> {
+  const secret = readFileSync(join(project, '.layercode/webhook-secret'), 'utf8').trim();
+  const caller = createTestClient(origin, { secret });
+  assert.match(await (await caller.start()).text(), /^Hello, this is the corner shop/);
+  assert.equal(await (await caller.say('Are you open on Sunday?')).text(), 'On Sunday we are closed.');
+  assert.equal((await caller.post({ type: 'message' }, { signature: null })).status, 401);
+}
+
+let packed = '';
+
+async function pack(): Promise<void> {
+  await run([...npm, 'run', '--silent', 'build'], { directory: root });
+  await run([...npm, 'pack', '--silent', '--ignore-scripts', '--pack-destination', place], { directory: root });
+  const [file, ...others] = readdirSync(place).filter((name) => name.endsWith('.tgz'));
+  assert.ok(file !== undefined && others.length === 0, 'npm pack made one file');
+  packed = file;
+}
+
+async function install(): Promise<void> {
+  mkdirSync(join(place, 'tools'));
+  await run([...npm, 'install', '--offline', '--no-audit', '--no-fund', '--prefix', 'tools', `./${packed}`], { directory: place });
+}
+
+async function initialise(): Promise<void> {
+  const cli = [process.execPath, join(place, 'tools', CLI), 'init'];
+  assert.match(await run([...cli, 'my-agent', '--package', packed], { directory: place }), /cd my-agent\n {2}npm install\n {2}npm start/);
+  assert.match(await run([...cli, 'my-agent'], { directory: place }, 1), /has package\.json, .* already; nothing was written/);
+  await run([...cli, 'other-agent'], { directory: place });
+  const { dependencies } = JSON.parse(readFileSync(join(place, 'other-agent/package.json'), 'utf8')) as { dependencies: object };
+  assert.deepEqual(dependencies, { [PACKAGE]: `^${version}` }); // what an installed CLI writes without --package
+}
+
+async function testProject(): Promise<void> {
+  const output = await run([...npm, 'test'], { directory: project });
+  assert.ok(Number(/^\S+ pass (\d+)$/m.exec(output)?.[1]) >= 4, `npm test ran fewer than four tests:\n${output}`);
+}
+
+/** With what exit code npm ends is npm's affair: some versions die of the signal. */
+async function serveByNpm(): Promise<void> {
+  await serve([...npm, 'start', '--', ...FREE_PORT], { directory: project }, talk);
+}
+
+async function serveByNode(): Promise<void> {
+  const code = await serve([process.execPath, CLI, 'run', '--agent', './dist/agent.js', ...FREE_PORT], { directory: project }, talk);
+  assert.equal(code, 0, 'the exit code at SIGTERM');
+}
+
+/** The run-time stage of the project's Dockerfile, laid out in a folder and run by another user. */
+async function runImage(): Promise<void> {
+  const dockerfile = readFileSync(join(project, 'Dockerfile'), 'utf8').replaceAll('\\\n', '');
+  const stage = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
+  const command = (keyword: string): string[] => {
+    const [, json = '[]'] = new RegExp(`^${keyword} .*?(\\[.*\\])$`, 'm').exec(stage) ?? [];
+    const [program, ...argv] = JSON.parse(json) as string[];
+    assert.equal(program, 'node', keyword);
+    return [process.execPath, ...argv];
+  };
+  await run([...npm, 'ci', '--prefer-offline', '--no-audit', '--no-fund'], { directory: project });
+  await run([...npm, 'run', 'build'], { directory: project });
+  await run([...npm, 'prune', '--omit=dev', '--no-audit', '--no-fund'], { directory: project });
+  const image = join(place, 'image');
+  mkdirSync(image);
+  for (const [, path = ''] of stage.matchAll(/^COPY (?:--from=build \/app\/)?(\S+) /gm)) {
+    cpSync(join(project, path), join(image, path), { recursive: true });
+  }
+  const modules = join(image, 'node_modules');
+  const installed = readdirSync(modules).filter((name) => !name.startsWith('.') && readdirSync(join(modules, name)).length > 0);
+  assert.deepEqual(installed, [PACKAGE]); // npm prune leaves the folders of scopes, empty
+  chmodSync(place, 0o755); // mkdtemp makes it private
+  const uid = process.geteuid?.() === 0 ? 1_000 : undefined;
+  const production = { NODE_ENV: 'production', HOST: '127.0.0.1', DRAIN_DELAY_SECONDS: '0', LAYERCODE_WEBHOOK_SECRET: 'whsec_proof' };
+
+  assert.match(await run(command('ENTRYPOINT'), { directory: image, environment: production, uid }, 1), /OPENAI_API_KEY is not set/);
+  const environment = { ...production, PORT: '0', OPENAI_API_KEY: 'any-key' };
+  const code = await serve(command('ENTRYPOINT'), { directory: image, environment, uid }, async (origin) => {
+    assert.match(await (await createTestClient(origin, { secret: 'whsec_proof' }).start()).text(), /^Hello, this is the corner shop/);
+    const check = (port: string, expected: number): Promise<string> =>
+      run(command('HEALTHCHECK'), { directory: image, environment: { PORT: port }, uid }, expected);
+    await check(new URL(origin).port, 0);
+    await check('1', 1);
+  });
+  assert.equal(code, 0, 'the exit code at SIGTERM');
+  assert.deepEqual(readdirSync(image).sort(), ['dist', 'node_modules', 'package.json']); // nothing was written
+}
+
+const steps: readonly (readonly [what: string, prove: () => Promise<unknown>])[] = [
+  ['the package is built and packed', pack],
+  ['it is installed into an empty folder, without the network', install],
+  ['its init makes a project, and no second one over it', initialise],
+  ['npm install', () => run([...npm, 'install', '--prefer-offline', '--no-audit', '--no-fund'], { directory: project })],
+  ['npm test passes', testProject],
+  ['npm start serves a call, and ends at SIGTERM', serveByNpm],
+  ['so does node, with exit code 0', serveByNode],
+  ['what the image runs answers in production, is healthy, wants a key and writes nothing', runImage],
+];
+
+function clear(): void {
+  for (const running of Running.all) running.signal('SIGKILL');
+  rmSync(place, { recursive: true, force: true, maxRetries: 3 });
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    clear();
+    process.exit(1);
+  });
+}
+
+const seconds = (since: number): string => `${((performance.now() - since) / 1_000).toFixed(1).padStart(5)} s`;
+const startedAt = performance.now();
+let current = '';
+try {
+  process.stdout.write(`prove:init on node ${process.versions.node}\n`);
+  for (const [what, prove] of steps) {
+    current = what;
+    const stepAt = performance.now();
+    await prove();
+    process.stdout.write(`${seconds(stepAt)}  ${what}\n`);
+  }
+  process.stdout.write(`${seconds(startedAt)}  in all\n`);
+} catch (error) {
+  process.stderr.write(`prove:init: not so: ${current}\n${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+} finally {
+  clear();
+}

@@ -1,0 +1,86 @@
+#!/usr/bin/env node
+// `layercode-microserver <command>`: finds the command, and turns what becomes of it into an exit code.
+
+import { CommandError, EXIT, UsageError, type Command, type Terminal } from './cli/command.ts';
+import { SettingsError } from './settings.ts';
+import { version } from './version.ts';
+
+/** Loaded when they are asked for: the server must not wait for what it does not need. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./cli/run.ts')).run,
+  talk: async () => (await import('./cli/talk.ts')).talk,
+  turn: async () => (await import('./cli/turn.ts')).turn,
+  'list-agents': async () => (await import('./cli/list-agents.ts')).listAgents,
+  init: async () => (await import('./cli/init.ts')).init,
+  webhook: async () => (await import('./cli/webhook.ts')).webhook,
+};
+
+const PROGRAM = 'layercode-microserver';
+const HELP_FLAGS = ['--help', '-h'];
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main([name, ...argv]: readonly string[]): Promise<number> {
+  try {
+    if (name === undefined || name === 'help' || HELP_FLAGS.includes(name)) {
+      (name === undefined ? process.stderr : process.stdout).write(await overview());
+      return name === undefined ? EXIT.USAGE : EXIT.OK;
+    }
+    if (name === '--version') {
+      process.stdout.write(`${version}\n`);
+      return EXIT.OK;
+    }
+    const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    if (load === undefined) throw new UsageError(unknown(name));
+    const command = await load();
+    if (argv.some((argument) => HELP_FLAGS.includes(argument))) {
+      process.stdout.write(command.help);
+      return EXIT.OK;
+    }
+    return await command.run(argv, name === 'run' ? ownTerminal() : interruptibleTerminal());
+  } catch (error) {
+    if (error instanceof UsageError) return fail([error.message, `${PROGRAM} ${name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : ''}--help says more`], EXIT.USAGE);
+    if (error instanceof SettingsError) return fail(error.problems, EXIT.FAILED);
+    const isExpected = error instanceof CommandError || (error instanceof Error && 'code' in error);
+    return fail([isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)], EXIT.FAILED);
+  }
+}
+
+function fail(lines: readonly string[], exitCode: number): number {
+  for (const line of lines) process.stderr.write(`${PROGRAM}: ${line}\n`);
+  return exitCode;
+}
+
+function unknown(name: string): string {
+  const names = Object.keys(COMMANDS).join(', ');
+  if (name.startsWith('-')) return `a command comes first: ${PROGRAM} run ${name} …; commands are ${names}`;
+  return `${JSON.stringify(name.slice(0, 40))} is not a command; commands are ${names}`;
+}
+
+async function overview(): Promise<string> {
+  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  return [
+    `Usage: ${PROGRAM} <command> [arguments]`,
+    commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n'),
+    `${PROGRAM} <command> --help tells of each. --version prints the version.\nExit codes: 0 it is done, 1 it failed, 2 the arguments are wrong.`,
+  ].join('\n\n') + '\n';
+}
+
+/** For a command that minds signals itself. */
+function ownTerminal(interrupted = new AbortController().signal): Terminal {
+  const { stdin, stdout, stderr, env } = process;
+  return { stdin, stdout, stderr, environment: env, directory: process.cwd(), interrupted };
+}
+
+/** The first signal is the command's to heed; a second one ends the process. */
+function interruptibleTerminal(): Terminal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
+      controller.abort(signal);
+    });
+  }
+  return ownTerminal(controller.signal);
+}

@@ -1,0 +1,45 @@
+import { UsageError } from './command.ts';
+import { oneLine } from './one-line.ts';
+
+export interface Arguments<Flag extends string> {
+  /** By their names, dashes and all. */
+  readonly flags: Readonly<Partial<Record<Flag, string>>>;
+  readonly words: readonly string[];
+}
+
+/**
+ * Reads `--flag value` and `--flag=value`; of a repeated flag the last one counts, and after `--` there are only words. Throws a
+ * `UsageError` that shows no value: it may be a secret, or half of one.
+ */
+export function parseFlags<Flag extends string>(command: string, argv: readonly string[], known: readonly Flag[]): Arguments<Flag> {
+  const flags: Partial<Record<Flag, string>> = {};
+  const words: string[] = [];
+  for (let index = 0; index < argv.length; index++) {
+    const argument = argv[index] ?? '';
+    if (argument === '--') return { flags, words: [...words, ...argv.slice(index + 1)] };
+    if (!argument.startsWith('-')) {
+      words.push(argument);
+      continue;
+    }
+    const flag = nameIn(argument, known);
+    if (flag === undefined) throw new UsageError(describeUnknown(command, argument, known));
+    let value = argument.slice(flag.length + 1);
+    if (argument === flag) {
+      value = argv[++index] ?? '';
+      if (nameIn(value, known) !== undefined) value = '';
+    }
+    if (value.trim() === '') throw new UsageError(`${flag} needs a value`);
+    flags[flag] = value.trim();
+  }
+  return { flags, words };
+}
+
+function nameIn<Flag extends string>(argument: string, known: readonly Flag[]): Flag | undefined {
+  return known.find((flag) => argument === flag || argument.startsWith(`${flag}=`));
+}
+
+function describeUnknown(command: string, argument: string, known: readonly string[]): string {
+  const name = oneLine(argument.replace(/=.*/s, ''), 40);
+  const takes = known.length === 0 ? 'it takes none' : `it takes ${known.join(', ')}`;
+  return `${name} is not a flag of ${command}; ${takes}. Words that begin with a dash come after --`;
+}

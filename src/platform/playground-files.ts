@@ -1,0 +1,46 @@
+import { readFile } from 'node:fs/promises';
+
+import type { Context } from '../http/context.ts';
+import { HttpError } from '../http/errors.ts';
+
+export const PAGE = 'index.html';
+
+const TYPES: Readonly<Record<string, string>> = {
+  html: 'text/html; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+};
+
+/** Sends a file of the package's `playground/`; 404 for what is no part of the page. Read anew each time, so that it can be worked on. */
+export async function pageFile(context: Context, name: string): Promise<void> {
+  // A plain name: nothing that leads out of the folder.
+  const type = TYPES[/^[a-z][a-z-]*\.([a-z]+)$/.exec(name)?.[1] ?? ''];
+  const text = type === undefined ? undefined : await read(name);
+  if (type === undefined || text === undefined) throw new HttpError(404, 'Not found');
+  context.text(200, text, type, [
+    'cache-control', 'no-cache',
+    'x-content-type-options', 'nosniff',
+    'referrer-policy', 'no-referrer',
+    'cross-origin-opener-policy', 'same-origin',
+    'cross-origin-resource-policy', 'same-origin',
+    ...(name === PAGE ? ['content-security-policy', contentSecurityPolicy(context.header('host') ?? '')] : []),
+  ]);
+}
+
+/** The path is the same from src/ and from dist/. */
+async function read(name: string): Promise<string | undefined> {
+  try {
+    return await readFile(new URL(`../../playground/${name}`, import.meta.url), 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Nothing but the page's own files, and its socket, which some browsers do not count as part of 'self'. `host` was found to be this machine's. */
+function contentSecurityPolicy(host: string): string {
+  return [
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", `connect-src 'self' ws://${host}`,
+    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+  ].join('; ');
+}

@@ -1,0 +1,224 @@
+// Frames: what we send as bytes, and the bytes of a client as messages. Ruled by https://www.rfc-editor.org/rfc/rfc6455#section-5
+
+import { CLOSE_CODES, parseClose, WebSocketError } from './close.ts';
+import { Utf8Check } from './utf8.ts';
+
+export { WebSocketError } from './close.ts';
+
+export const OPCODES = { continuation: 0x0, text: 0x1, binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const;
+
+export type Opcode = (typeof OPCODES)[keyof typeof OPCODES];
+
+/** One frame of a server, which is not masked (RFC 6455 §5.1). A string is sent as UTF-8, lone surrogates as U+FFFD. */
+export function encodeFrame(opcode: Opcode, payload: string | Uint8Array, isFinal = true): Buffer {
+  const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+  const { length } = bytes;
+  const headerBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
+  const frame = Buffer.allocUnsafe(headerBytes + length);
+  frame[0] = (isFinal ? FINAL : 0) | opcode;
+  if (headerBytes === 2) frame[1] = length;
+  else if (headerBytes === 4) {
+    frame[1] = LENGTH_OF_16_BITS;
+    frame.writeUInt16BE(length, 2);
+  } else {
+    frame[1] = LENGTH_OF_64_BITS;
+    frame.writeBigUInt64BE(BigInt(length), 2);
+  }
+  frame.set(bytes, headerBytes);
+  return frame;
+}
+
+/** What a client sent: a whole message or a control frame. `code` is 1005 where the close frame has none. */
+export type Received =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'ping' | 'pong'; readonly payload: Buffer }
+  | { readonly type: 'close'; readonly code: number; readonly reason: string };
+
+export interface FrameDecoderOptions {
+  /** Bytes of one message, its fragments together; inclusive. Default 1,048,576. */
+  readonly maxMessageBytes?: number;
+}
+
+/**
+ * Decodes the frames of one client, fed in any split. After each `push`, `next` is called until it returns undefined; who stops
+ * before reads on later.
+ *
+ * `next` throws a `WebSocketError` for what a client must not send, with the first byte that shows it; the decoder is of no use
+ * then. Binary messages are refused (1003) from their header. Keeps no more than the message so far, at most twice its bytes,
+ * however many fragments and chunks it comes in.
+ */
+export class FrameDecoder {
+  readonly #maxMessageBytes: number;
+  #input: Buffer = EMPTY;
+  /** Bytes of the input that are decoded. */
+  #offset = 0;
+
+  readonly #header = Buffer.alloc(MAX_HEADER_BYTES);
+  #headerBytes = 0;
+  /** How long the header is, as far as its bytes tell. */
+  #headerSize = MIN_HEADER_BYTES;
+  #isInPayload = false;
+  #isFinal = false;
+  #opcode: number = OPCODES.continuation;
+  #payloadSize = 0;
+  #payloadBytes = 0;
+
+  /** Set between the first fragment of a message and its last: control frames may come between. */
+  #isFragmented = false;
+  #message: Buffer = EMPTY;
+  #messageBytes = 0;
+  #utf8 = new Utf8Check();
+  #control: Buffer = EMPTY;
+
+  constructor({ maxMessageBytes = 1_048_576 }: FrameDecoderOptions = {}) {
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /** True while bytes wait for `next`. Those of a frame that has begun do not count. */
+  get hasInput(): boolean {
+    return this.#offset < this.#input.length;
+  }
+
+  push(chunk: Buffer): void {
+    this.#input = this.hasInput ? Buffer.concat([this.#input.subarray(this.#offset), chunk]) : chunk;
+    this.#offset = 0;
+  }
+
+  next(): Received | undefined {
+    for (;;) {
+      if (!this.#isInPayload && !this.#readHeader()) return undefined;
+      this.#readPayload();
+      if (this.#payloadBytes < this.#payloadSize) return undefined;
+      const received = this.#endFrame();
+      if (received !== undefined) return received;
+    }
+  }
+
+  #readHeader(): boolean {
+    while (this.#headerBytes < this.#headerSize) {
+      if (!this.hasInput) return false;
+      this.#header[this.#headerBytes++] = this.#input[this.#offset++] ?? 0;
+      if (this.#headerBytes === MIN_HEADER_BYTES) this.#headerSize = this.#beginHeader(this.#header[0] ?? 0, this.#header[1] ?? 0);
+    }
+    this.#payloadSize = this.#length();
+    this.#payloadBytes = 0;
+    this.#isInPayload = true;
+    if (this.#isControl) this.#control = Buffer.allocUnsafe(this.#payloadSize);
+    else if (this.#messageBytes + this.#payloadSize > this.#maxMessageBytes) {
+      throw new WebSocketError(CLOSE_CODES.tooBig, `a message must have at most ${this.#maxMessageBytes} bytes`);
+    }
+    return true;
+  }
+
+  /** Takes the two bytes that every header begins with, and returns its size. */
+  #beginHeader(first: number, second: number): number {
+    const opcode = first & OPCODE_BITS;
+    const length = second & LENGTH_BITS;
+    this.#isFinal = (first & FINAL) !== 0;
+    this.#opcode = opcode;
+    if ((first & RESERVED_BITS) !== 0) throw protocolError('a reserved bit is set, and no extension was agreed on');
+    if (!KNOWN_OPCODES.has(opcode)) throw protocolError(`the opcode ${opcode} means nothing`);
+    if ((second & MASKED) === 0) throw protocolError('a client must mask its frames');
+    if (this.#isControl) {
+      if (!this.#isFinal) throw protocolError('a control frame must not be fragmented');
+      if (length >= LENGTH_OF_16_BITS) throw protocolError('a control frame must have at most 125 bytes');
+    } else if (opcode === OPCODES.continuation) {
+      if (!this.#isFragmented) throw protocolError('a continuation needs a message to continue');
+    } else if (this.#isFragmented) throw protocolError('a message must not begin inside a fragmented one');
+    else if (opcode === OPCODES.binary) throw new WebSocketError(CLOSE_CODES.unsupportedData, 'a message must be text, not binary');
+    return MIN_HEADER_BYTES + (length === LENGTH_OF_16_BITS ? 2 : length === LENGTH_OF_64_BITS ? 8 : 0) + MASK_BYTES;
+  }
+
+  #length(): number {
+    const length = (this.#header[1] ?? 0) & LENGTH_BITS;
+    if (length < LENGTH_OF_16_BITS) return length;
+    // Beyond 2^53 the number is not exact, and beyond every bound. The topmost bit, which must be 0, is no case of its own so.
+    const extended = length === LENGTH_OF_16_BITS ? this.#header.readUInt16BE(2) : Number(this.#header.readBigUInt64BE(2));
+    if (extended < (length === LENGTH_OF_16_BITS ? 126 : 65_536)) throw protocolError(`the length ${extended} must take fewer bytes`);
+    return extended;
+  }
+
+  #readPayload(): void {
+    const count = Math.min(this.#payloadSize - this.#payloadBytes, this.#input.length - this.#offset);
+    if (count === 0) return;
+    if (this.#isControl) this.#unmask(count, this.#control, this.#payloadBytes);
+    else {
+      this.#reserve(count);
+      this.#unmask(count, this.#message, this.#messageBytes);
+      const end = this.#messageBytes + count;
+      if (!this.#utf8.accepts(this.#message.subarray(this.#messageBytes, end))) throw invalidText();
+      this.#messageBytes = end;
+    }
+    this.#payloadBytes += count;
+    this.#offset += count;
+    if (!this.hasInput) this.#input = EMPTY; // the chunk may be far larger than what is kept of it
+  }
+
+  #unmask(count: number, target: Buffer, start: number): void {
+    const input = this.#input;
+    const header = this.#header;
+    const offset = this.#offset;
+    const mask = this.#headerSize - MASK_BYTES;
+    const phase = this.#payloadBytes;
+    for (let index = 0; index < count; index++) {
+      target[start + index] = (input[offset + index] ?? 0) ^ (header[mask + ((phase + index) & 3)] ?? 0);
+    }
+  }
+
+  /**
+   * Makes room in the message. Twofold, so that a message in many pieces is not copied with each; and for what has arrived, not for
+   * what was announced, so that memory costs a client as many bytes.
+   */
+  #reserve(count: number): void {
+    const needed = this.#messageBytes + count;
+    if (needed <= this.#message.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(2 * this.#message.length, this.#maxMessageBytes)));
+    this.#message.copy(grown, 0, 0, this.#messageBytes);
+    this.#message = grown;
+  }
+
+  #endFrame(): Received | undefined {
+    this.#headerBytes = 0;
+    this.#headerSize = MIN_HEADER_BYTES;
+    this.#isInPayload = false;
+    if (this.#isControl) {
+      const payload = this.#control;
+      this.#control = EMPTY;
+      if (this.#opcode === OPCODES.close) return { type: 'close', ...parseClose(payload) };
+      return { type: this.#opcode === OPCODES.ping ? 'ping' : 'pong', payload };
+    }
+    this.#isFragmented = !this.#isFinal;
+    if (this.#isFragmented) return undefined;
+    if (!this.#utf8.isComplete) throw invalidText();
+    const text = this.#message.toString('utf8', 0, this.#messageBytes);
+    this.#message = EMPTY;
+    this.#messageBytes = 0;
+    return { type: 'text', text };
+  }
+
+  get #isControl(): boolean {
+    return this.#opcode >= OPCODES.close;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+const FINAL = 0x80;
+const RESERVED_BITS = 0x70;
+const OPCODE_BITS = 0x0f;
+const MASKED = 0x80;
+const LENGTH_BITS = 0x7f;
+/** These two stand where a short length would, and the length behind them. */
+const LENGTH_OF_16_BITS = 126;
+const LENGTH_OF_64_BITS = 127;
+const MIN_HEADER_BYTES = 2;
+const MASK_BYTES = 4;
+const MAX_HEADER_BYTES = MIN_HEADER_BYTES + 8 + MASK_BYTES;
+const KNOWN_OPCODES: ReadonlySet<number> = new Set(Object.values(OPCODES));
+
+function protocolError(message: string): WebSocketError {
+  return new WebSocketError(CLOSE_CODES.protocolError, message);
+}
+
+function invalidText(): WebSocketError {
+  return new WebSocketError(CLOSE_CODES.invalidText, 'a text message must be UTF-8');
+}

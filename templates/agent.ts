@@ -1,0 +1,56 @@
+// What callers hear. With a model's key in .env a model answers; without one the stand-in does, so that the first call works.
+import { defineAgent, hangUp, tool, type Agent } from 'layercode-microserver';
+
+const hours: Readonly<Record<string, string>> = {
+  Monday: 'closed',
+  Tuesday: 'open from nine to six',
+  Wednesday: 'open from nine to six',
+  Thursday: 'open from nine to eight',
+  Friday: 'open from nine to six',
+  Saturday: 'open from ten to four',
+  Sunday: 'closed',
+};
+
+/** A function that the model may call. A tool of your own: another `tool({ … })`, listed in `tools` below. */
+const openingHours = tool({
+  name: 'opening_hours',
+  description: 'Whether the shop is open on a day of the week, and from when to when.',
+  parameters: {
+    type: 'object',
+    properties: { day: { type: 'string', enum: Object.keys(hours) } },
+    required: ['day'],
+    additionalProperties: false,
+  },
+  run: ({ day }) => ({ hours: hours[String(day)] ?? 'not known' }),
+});
+
+const name = 'corner_shop';
+const welcome = 'Hello, this is the corner shop. Which day would you like to come?';
+
+/** Speaks with a model: change the prompt, and it is another agent. */
+const agent = defineAgent({
+  name,
+  welcome,
+  prompt: 'You answer the phone of a corner shop. Speak one or two short sentences, no lists, no Markdown. Look opening hours up.',
+  tools: [openingHours, hangUp],
+});
+
+/** Speaks by rule. Delete it, and `bind`, once you have a key: `export default agent` is enough then. */
+const standIn = defineAgent({
+  name,
+  welcome,
+  onMessage({ text }) {
+    const day = Object.keys(hours).find((candidate) => text.toLowerCase().includes(candidate.toLowerCase()));
+    if (day !== undefined) return `On ${day} we are ${hours[day]}.`;
+    return 'I know the opening hours of each day. Put the key of a model into the file .env, and I can say more.';
+  },
+});
+
+export default {
+  ...agent,
+  /** Called once, at the start. In production a missing key ends the start: callers are not to talk to the stand-in. */
+  bind(resources) {
+    const hasModel = process.env['NODE_ENV'] === 'production' || resources.openModel().isUsable();
+    return hasModel ? (agent.bind?.(resources) ?? agent) : standIn;
+  },
+} satisfies Agent;

@@ -1,0 +1,158 @@
+// A program in cloudflared's place, which does what a test tells it over a socket; that the socket closes is how the test knows it is gone.
+
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+export const URL_OF_TUNNEL = 'https://four-dashed-words-2.trycloudflare.com';
+
+// As cloudflared 2025.4 says it, with other URLs around.
+export const BOX = `2026-02-03T13:19:49Z INF Thank you for trying Cloudflare Tunnel. [...] Terms of Use (https://www.cloudflare.com/website-terms/), and [...] \
+by following: https://developers.cloudflare.com/cloudflare-one/connections/connect-apps
+2026-02-03T13:19:49Z INF Requesting new quick Tunnel on trycloudflare.com...
+2026-02-03T13:19:51Z INF +--------------------------------------------------------------------------------------------+
+2026-02-03T13:19:51Z INF |  Your quick Tunnel has been created! Visit it at (it may take some time to be reachable):  |
+2026-02-03T13:19:51Z INF |  ${URL_OF_TUNNEL}                                           |
+2026-02-03T13:19:51Z INF +--------------------------------------------------------------------------------------------+
+2026-02-03T13:19:51Z INF Version 2025.4.2 (Checksum …)
+`;
+export const CONNECTED = '2026-02-03T13:19:52Z INF Registered tunnel connection connIndex=0 connection=bb527b3a-8a27 event=0 ip=198.51.100.1 location=del04 protocol=quic\n';
+export const REFUSED = `2026-02-03T13:19:49Z INF Requesting new quick Tunnel on trycloudflare.com...
+failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp: lookup api.trycloudflare.com: no such host
+`;
+
+const SCRIPT = `#!${process.execPath}
+const socket = require('node:net').connect(Number(process.env.FAKE_PORT), '127.0.0.1', () => {
+  socket.write(JSON.stringify({ pid: process.pid, argv: process.argv.slice(2) }) + '\\n');
+});
+const tell = (text) => socket.write(JSON.stringify(text) + '\\n');
+socket.on('error', () => undefined).on('close', () => process.exit(1));
+const verbs = {
+  say: (text) => process.stderr.write(text, () => tell('said')),
+  print: (text) => process.stdout.write(text, () => tell('said')),
+  exit: ([text, code]) => process.stderr.write(text, () => process.exit(code)),
+  defy: () => (process.on('SIGTERM', () => tell('SIGTERM')), tell('defiant')),
+  leaveChild: () => {
+    const child = require('node:child_process').spawn(process.execPath, ['-e', 'setTimeout(() => {}, 10_000)'], { stdio: ['ignore', 'inherit', 'inherit'] });
+    tell(child.pid);
+  },
+};
+require('node:readline').createInterface(socket).on('line', (line) => {
+  const [verb, argument] = JSON.parse(line);
+  verbs[verb](argument);
+});
+`;
+
+/** One that runs. */
+export class RunningFake {
+  readonly pid: number;
+  readonly argv: readonly string[];
+  /** Resolves when the process is gone. */
+  readonly gone: Promise<unknown>;
+  readonly #socket: Socket;
+  readonly #answers: AsyncIterator<string>;
+
+  constructor(socket: Socket, answers: AsyncIterator<string>, { pid, argv }: { readonly pid: number; readonly argv: readonly string[] }) {
+    this.pid = pid;
+    this.argv = argv;
+    this.#socket = socket;
+    this.#answers = answers;
+    this.gone = new Promise((resolve) => socket.once('close', resolve));
+  }
+
+  /** On stderr, as cloudflared does. Resolves when it is written. */
+  async say(text: string): Promise<void> {
+    await this.#do('say', text);
+  }
+
+  /** On stdout. */
+  async print(text: string): Promise<void> {
+    await this.#do('print', text);
+  }
+
+  /** Minds no SIGTERM from now on, but tells of it. */
+  async defy(): Promise<void> {
+    await this.#do('defy');
+  }
+
+  /** Starts a process that keeps the output open; its pid. */
+  async leaveChild(): Promise<number> {
+    return Number(await this.#do('leaveChild'));
+  }
+
+  exit(code: number, text = ''): void {
+    this.#socket.write(`${JSON.stringify(['exit', [text, code]])}\n`);
+  }
+
+  /** The next thing that it tells. */
+  async told(): Promise<unknown> {
+    const { value } = await this.#answers.next();
+    return value === undefined ? undefined : JSON.parse(String(value));
+  }
+
+  #do(verb: string, argument?: string): Promise<unknown> {
+    this.#socket.write(`${JSON.stringify([verb, argument])}\n`);
+    return this.told();
+  }
+}
+
+/** Where they come from. */
+export class FakeCloudflared {
+  /** The program. It must be run with `environment`. */
+  readonly program: string;
+  readonly #directory: string;
+  readonly #server: Server;
+  readonly #sockets: Socket[] = [];
+  /** Those that run and nobody has asked for. */
+  readonly #running: RunningFake[] = [];
+  #onRunning: (() => void) | undefined;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.#directory = mkdtempSync(join(tmpdir(), 'fake-cloudflared-'));
+    this.program = join(this.#directory, 'cloudflared');
+    writeFileSync(this.program, SCRIPT, { mode: 0o755 });
+    server.on('connection', (socket) => void this.#greet(socket));
+  }
+
+  static async open(): Promise<FakeCloudflared> {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new FakeCloudflared(server);
+  }
+
+  get environment(): Readonly<Record<string, string>> {
+    return { FAKE_PORT: String((this.#server.address() as AddressInfo).port) };
+  }
+
+  /** The next one that runs. */
+  async running(): Promise<RunningFake> {
+    for (;;) {
+      const running = this.#running.shift();
+      if (running !== undefined) return running;
+      await new Promise<void>((resolve) => {
+        this.#onRunning = resolve;
+      });
+    }
+  }
+
+  /** Whatever still runs is killed. */
+  clear(): void {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async #greet(socket: Socket): Promise<void> {
+    this.#sockets.push(socket);
+    socket.on('error', () => undefined); // it was killed
+    const answers = createInterface(socket)[Symbol.asyncIterator]();
+    const { value } = await answers.next();
+    if (value === undefined) return;
+    this.#running.push(new RunningFake(socket, answers, JSON.parse(value)));
+    this.#onRunning?.();
+  }
+}

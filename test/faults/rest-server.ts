@@ -1,0 +1,84 @@
+// LayerCode's REST API as far as agents go, on a real socket: keeps their webhooks, and fails in every way such a server does.
+
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export const REST_KEY = 'lk_test_0123456789abcdef';
+
+export interface RestRequest {
+  readonly method: string;
+  /** As it came, encoded. */
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** Answers one request. What it leaves open stays open. */
+export type RestAnswer = (response: ServerResponse, request: RestRequest) => void;
+
+export interface RestServer {
+  /** `http://127.0.0.1:<port>` */
+  readonly url: string;
+  /** The webhook of each agent there is, null for none. */
+  readonly webhooks: Map<string, string | null>;
+  readonly requests: readonly RestRequest[];
+  /** Called for each request once it is read; what it returns answers in the place of what is right, undefined leaves it be. */
+  fault: (request: RestRequest) => RestAnswer | undefined;
+  close(): Promise<void>;
+}
+
+export async function startRestServer(webhooks: Readonly<Record<string, string | null>> = {}): Promise<RestServer> {
+  const requests: RestRequest[] = [];
+  const server = createServer(async (incoming, response) => {
+    let body = '';
+    for await (const text of incoming.setEncoding('utf8')) body += text;
+    const request: RestRequest = { method: incoming.method ?? '', path: incoming.url ?? '', headers: incoming.headers, body };
+    requests.push(request);
+    (rest.fault(request) ?? answerRight(rest.webhooks))(response, request);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const rest: RestServer = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    webhooks: new Map(Object.entries(webhooks)),
+    requests,
+    fault: () => undefined,
+    async close() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+  return rest;
+}
+
+function answerRight(webhooks: Map<string, string | null>): RestAnswer {
+  return (response, { method, path, headers, body }) => {
+    const agentId = decodeURIComponent(/^\/v1\/agents\/([^/?]+)$/.exec(path)?.[1] ?? '');
+    // Many an API quotes the key that it refuses.
+    if (headers.authorization !== `Bearer ${REST_KEY}`) return answerJson(401, { error: `Invalid API key: ${headers.authorization?.slice(7)}` })(response);
+    if (!webhooks.has(agentId)) return answerJson(404, { error: 'Agent not found' })(response);
+    if (method === 'POST') webhooks.set(agentId, (JSON.parse(body) as { webhook_url: string | null }).webhook_url);
+    answerJson(200, { id: agentId, name: 'Test agent', webhook_url: webhooks.get(agentId) })(response);
+  };
+}
+
+export function answerJson(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): (response: ServerResponse) => void {
+  return (response) => void response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
+}
+
+/** What a proxy says. */
+export function answerHtml(status: number): RestAnswer {
+  return (response) => response.writeHead(status, { 'content-type': 'text/html' }).end('<html><h1>It works!</h1></html>');
+}
+
+/** Takes the request and never answers. */
+export const neverAnswers: RestAnswer = () => undefined;
+
+/** Stops in the middle of the body. */
+export const stalls: RestAnswer = (response) => void response.writeHead(200, { 'content-type': 'application/json' }).write('{"webhook_url":');
+
+/** Breaks the connection. */
+export const hangsUp: RestAnswer = (response) => void response.destroy();

@@ -1,0 +1,368 @@
+// The local platform through a real server: keys, the socket and what passes over it, who is let in.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { SessionEndEvent } from '../../src/layercode/events.ts';
+import { LocalPlatform } from '../../src/platform/local-platform.ts';
+import { fired } from '../fixtures/app.ts';
+import { deferred, recordLog, SECRET, serve, type RecordedLog, type Served } from '../fixtures/kernel.ts';
+import { authorize, Browser, connect, type ConnectOptions, type Refusal } from './browser.ts';
+
+interface Stage extends Served {
+  readonly recorded: RecordedLog;
+  /** A front end with a key of its own. */
+  readonly open: (query?: string, fields?: Readonly<Record<string, unknown>>) => Promise<Browser>;
+}
+
+async function stage(t: TestContext, agent: Partial<Agent> & { readonly welcome?: string } = {}, { playground = true } = {}): Promise<Stage> {
+  const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground });
+  const recorded = recordLog();
+  const served = await serve(t, { agent: defineAgent({ name: 'tested', onMessage: ({ text }) => `You said: ${text}`, ...agent }), platform, log: recorded.log });
+  return {
+    ...served,
+    recorded,
+    async open(query = '', fields = {}) {
+      const { client_session_key } = await authorize(served.origin, fields);
+      const browser = await connect(served.origin, `client_session_key=${client_session_key}${query}`);
+      assert.ok(browser instanceof Browser, JSON.stringify(browser));
+      t.after(() => browser.destroy());
+      return browser;
+    },
+  };
+}
+
+async function refused(answer: Promise<Browser | Refusal>): Promise<Refusal> {
+  const refusal = await answer;
+  if (refusal instanceof Browser) {
+    refusal.destroy();
+    throw new Error('the socket was opened');
+  }
+  return refusal;
+}
+
+describe('authorize without an API key, outside production', () => {
+  it('answers with a key, a conversation and what the official client needs of the configuration', async (t) => {
+    const { origin } = await stage(t);
+    const { client_session_key, conversation_id, config } = await authorize(origin);
+    assert.match(client_session_key, /^[A-Za-z0-9._~-]+$/); // some clients put it into a URL as it is
+    assert.match(conversation_id, /^[0-9a-f-]{36}$/);
+    assert.deepEqual(config, { transcription: { trigger: 'automatic' } });
+  });
+
+  it('resumes the conversation that it is given', async (t) => {
+    const { origin } = await stage(t);
+    assert.equal((await authorize(origin, { conversation_id: 'conv-7' })).conversation_id, 'conv-7');
+  });
+
+  it('lets a page of another port of this machine ask', async (t) => {
+    const { fetch } = await stage(t);
+    const preflight = await fetch('/api/authorize', {
+      method: 'OPTIONS', headers: { origin: 'http://localhost:5173', 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+    });
+    assert.deepEqual([preflight.status, preflight.headers.get('access-control-allow-headers')], [204, 'content-type']);
+  });
+
+  it('gives a page of another site no key', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/api/authorize', { method: 'POST', body: '{"agent_id":"a"}', headers: { origin: 'https://evil.example' } });
+    assert.equal(response.status, 403);
+  });
+
+  const faults: readonly (readonly [fault: string, headers: unknown, message: RegExp])[] = [
+    ['a header that signs', { 'Layercode-Signature': 'x' }, /must not hold Layercode-Signature/],
+    ['a header that frames', { 'content-length': '1' }, /must not hold content-length/],
+    ['a header that is no string', { 'x-a': 1 }, /custom_headers\.x-a must be a string/],
+    ['a header with a line break', { 'x-a': 'b\r\nc: d' }, /custom_headers\.x-a is not a header/],
+    ['a header of a name that is none', { 'x a': 'b' }, /custom_headers\.x a is not a header/],
+  ];
+  for (const [fault, custom_headers, message] of faults) {
+    it(`refuses ${fault}`, async (t) => {
+      const { fetch } = await stage(t);
+      const response = await fetch('/api/authorize', { method: 'POST', body: JSON.stringify({ agent_id: 'a', custom_headers }) });
+      assert.equal(response.status, 400);
+      assert.match(((await response.json()) as { error: string }).error, message);
+    });
+  }
+});
+
+describe('the local WebSocket', () => {
+  it('welcomes at client.ready, once', async (t) => {
+    const { open } = await stage(t, { welcome: 'Hi!' });
+    const browser = await open();
+    browser.send({ type: 'client.ready' });
+    browser.send({ type: 'client.ready' });
+    assert.equal((await browser.next('response.text')).content, 'Hi!');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    assert.equal((await browser.next('response.text')).content, 'You said: Hello');
+  });
+
+  it('says nothing before client.ready', async (t) => {
+    const { open, app } = await stage(t, { welcome: 'Hi!' });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    assert.equal((await browser.next('response.text')).content, 'You said: Hello');
+    assert.equal(await app.conversations.count(), 1);
+  });
+
+  it('ignores frames that mean nothing in text mode', async (t) => {
+    const { open } = await stage(t);
+    const browser = await open();
+    for (const frame of [{ type: 'client.audio', content: 'AAAA' }, { type: 'vad_events', event: 'vad_start' }, { type: 'trigger.turn.end', role: 'user' }, { type: '__proto__' }]) browser.send(frame);
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    assert.equal((await browser.next('response.text')).content, 'You said: Hello');
+  });
+
+  it('sends no trace to a front end that did not ask for one', async (t) => {
+    const { open } = await stage(t);
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('turn.end');
+    await browser.next('turn.end');
+    assert.deepEqual(browser.frames.all.filter(({ type }) => type.startsWith('local.')), []);
+  });
+
+  it('shows whoever asks for a trace the webhook\'s events and the server\'s own figures', async (t) => {
+    const { open } = await stage(t);
+    const browser = await open('&trace=true');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    const request = await browser.next('local.request');
+    const turn = await browser.next('local.turn');
+    assert.deepEqual([turn.delivery, turn.turn_id, turn.outcome], [request.delivery, request.event['turn_id'], 'completed']);
+    assert.ok((turn.firstSpeechMs ?? Infinity) <= turn.durationMs);
+  });
+
+  it('takes a text over a reply for an interruption', async (t) => {
+    const cut = deferred<unknown>();
+    const { open } = await stage(t, {
+      async *onMessage({ text, event, signal }) {
+        if (text === 'Wait!') return cut.resolve((event as { interruption_context?: unknown }).interruption_context);
+        yield 'A long story ';
+        await fired(signal);
+      },
+    });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Tell me' });
+    const { turn_id } = await browser.next('response.text.delta');
+    browser.send({ type: 'client.response.text', content: 'Wait!' });
+    assert.deepEqual(await cut.promise, { previous_turn_interrupted: true, words_heard: 0, text_heard: '', assistant_turn_id: turn_id });
+  });
+
+  it('takes the beginning of the caller\'s speech for one too', async (t) => {
+    const aborted = deferred();
+    const { open } = await stage(t, {
+      async *onMessage({ signal }) {
+        yield 'A long story ';
+        await fired(signal);
+        aborted.resolve();
+      },
+    });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Tell me' });
+    await browser.next('response.text.delta');
+    browser.send({ type: 'trigger.turn.start', role: 'user' });
+    await aborted.promise;
+  });
+
+  it('goes on when the official client says in mid-reply, and of no turn, that it played it', async (t) => {
+    const gate = deferred();
+    const { open } = await stage(t, {
+      async *onMessage() {
+        yield 'One ';
+        await gate.promise;
+        yield 'two.';
+      },
+    });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('response.text.delta');
+    browser.send({ type: 'trigger.response.audio.replay_finished', reason: 'completed' });
+    gate.resolve();
+    assert.equal((await browser.next('response.text')).content, 'One two.');
+  });
+
+  it('ends the session when the socket closes, and when it is lost', async (t) => {
+    const ends: (string | undefined)[] = [];
+    const both = deferred();
+    const { open } = await stage(t, {
+      onSessionEnd: ({ event }) => {
+        ends.push((event as SessionEndEvent).conversation_id ?? undefined);
+        if (ends.length === 2) both.resolve();
+      },
+    });
+    const closing = await open('', { conversation_id: 'closes' });
+    closing.close();
+    assert.equal(await closing.closed, 1005);
+    (await open('', { conversation_id: 'is lost' })).destroy();
+    await both.promise;
+    assert.deepEqual(ends.toSorted(), ['closes', 'is lost']);
+  });
+
+  it('closes with 1000 behind a hang-up', async (t) => {
+    const { open } = await stage(t, { onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }) });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Bye' });
+    assert.equal(await browser.closed, 1000);
+    assert.equal(browser.frames.all.at(-1)?.type, 'turn.end');
+  });
+
+  it('closes with 1000 when the front end ends the session', async (t) => {
+    const { open } = await stage(t);
+    const browser = await open();
+    browser.send({ type: 'local.end' });
+    assert.equal(await browser.closed, 1000);
+  });
+
+  it('closes with 1001 when the server goes away, and the agent knows before it does', async (t) => {
+    const ends: string[] = [];
+    const { open, app } = await stage(t, { onSessionEnd: ({ event }) => void ends.push(event.type) });
+    const browser = await open();
+    await app.close();
+    assert.deepEqual([await browser.closed, ends], [1001, ['session.end']]);
+  });
+
+  it('logs one line for a socket, when it is over', async (t) => {
+    const { open, recorded } = await stage(t);
+    const browser = await open();
+    browser.close();
+    await browser.closed;
+    const lines = await recorded.wait('request', 3); // authorize, the socket, session.end
+    const line = lines.find(({ path }) => path === '/v1/agents/web/websocket');
+    assert.deepEqual([line?.['status'], JSON.stringify(line).includes('client_session_key')], [101, false]);
+  });
+
+  const broken: readonly (readonly [what: string, frame: string])[] = [
+    ['is not JSON', '{'],
+    ['is no object', '[]'],
+    ['has no type', '{}'],
+    ['has a text that is none', '{"type":"client.response.text","content":1}'],
+    ['has data that are no object', '{"type":"client.response.data","data":[]}'],
+    ['is nested too deeply', `{"type":"client.response.data","data":{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`],
+  ];
+  for (const [what, frame] of broken) {
+    it(`closes with 1008 for a message that ${what}`, async (t) => {
+      const browser = await (await stage(t)).open();
+      browser.send(frame);
+      assert.equal(await browser.closed, 1008);
+    });
+  }
+});
+
+describe('the local WebSocket\'s door', () => {
+  const doors: readonly (readonly [who: string, status: number, options: ConnectOptions & { readonly query?: string }])[] = [
+    ['somebody without a key', 401, { query: '' }],
+    ['somebody with a key of another make', 401, { query: 'client_session_key=abc' }],
+    ['a page of another site', 403, { headers: { origin: 'https://evil.example' } }],
+    ['a page without an origin of its own', 403, { headers: { origin: 'null' } }],
+    ['a page whose name was rebound to this machine', 403, { headers: { host: 'evil.example:8000' } }],
+    ['a page of a name that ends like ours', 403, { headers: { host: 'evil-localhost' } }],
+    ['a caller behind a tunnel', 403, { headers: { 'cf-connecting-ip': '203.0.113.7' } }],
+    ['a caller behind a proxy', 403, { headers: { 'x-forwarded-for': '203.0.113.7, 127.0.0.1' } }],
+    ['a client of an older protocol', 426, { headers: { 'sec-websocket-version': '8' } }],
+    ['a WebSocket of another path', 400, { path: '/health' }],
+  ];
+  for (const [who, status, { query, ...options }] of doors) {
+    it(`is closed with ${status} to ${who}`, async (t) => {
+      const { origin } = await stage(t);
+      const { client_session_key } = await authorize(origin);
+      assert.equal((await refused(connect(origin, query ?? `client_session_key=${client_session_key}`, options))).status, status);
+    });
+  }
+
+  const friends: readonly (readonly [who: string, headers: Readonly<Record<string, string>>])[] = [
+    ['a page of another port of this machine', { origin: 'http://localhost:5173' }],
+    ['a page of 127.0.0.1', { origin: 'http://127.0.0.1:3000', host: '127.0.0.1:8000' }],
+    ['a page of ::1', { origin: 'http://[::1]:3000', host: '[::1]:8000' }],
+    ['a page of a name below localhost', { origin: 'http://app.localhost:3000' }],
+    ['a proxy of this machine', { 'x-forwarded-for': '127.0.0.1' }],
+    ['a client that offers compression, which is declined', { 'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits' }],
+  ];
+  for (const [who, headers] of friends) {
+    it(`is open to ${who}`, async (t) => {
+      const { origin } = await stage(t);
+      const { client_session_key } = await authorize(origin);
+      const browser = await connect(origin, `client_session_key=${client_session_key}`, { headers });
+      assert.ok(browser instanceof Browser);
+      browser.destroy();
+    });
+  }
+
+  it('says to an ordinary request that it takes an upgrade', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/v1/agents/web/websocket');
+    assert.deepEqual([response.status, response.headers.get('upgrade')], [426, 'websocket']);
+  });
+});
+
+describe('an upgrade to another protocol', () => {
+  it('is ignored: the request is served, and so is the next one of its connection', async (t) => {
+    const { raw } = await stage(t);
+    const connection = await raw();
+    connection.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n');
+    await connection.until(/healthy/);
+    connection.send('GET /ready HTTP/1.1\r\nhost: x\r\n\r\n');
+    await connection.until(/"ready":true/);
+  });
+
+  it('is ignored with a body too', async (t) => {
+    const { raw } = await stage(t);
+    const connection = await raw();
+
+    connection.send('POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\n{}');
+    await connection.until(/Invalid signature/);
+  });
+});
+
+describe('the playground\'s routes', () => {
+  it('serve the page with a strict policy', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/playground');
+    assert.deepEqual([response.status, response.headers.get('content-type'), response.headers.get('x-content-type-options')], [200, 'text/html; charset=utf-8', 'nosniff']);
+    const policy = response.headers.get('content-security-policy') ?? '';
+    assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; /);
+    assert.doesNotMatch(policy, /unsafe|\*/);
+  });
+
+  it('serve what the page asks for, and nothing outside of it', async (t) => {
+    const { fetch } = await stage(t);
+    const html = await (await fetch('/playground')).text();
+    const files = [...html.matchAll(/(?:src|href)="(\/playground\/[^"]+)"/g)].map(([, path = '']) => path);
+    assert.ok(files.length >= 2, html);
+    for (const path of files) assert.equal((await fetch(path)).status, 200, path);
+    for (const name of ['nothing.js', '..%2fpackage.json', '%2e%2e', 'tsconfig.json', '.%2Findex.html', 'page.js%00', 'constructor']) {
+      assert.equal((await fetch(`/playground/${name}`)).status, 404, name);
+    }
+  });
+
+  it('give a key though authorize leads elsewhere', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/playground/session', { method: 'POST', body: '{"agent_id":"playground","conversation_id":"conv-1"}' });
+    assert.deepEqual([response.status, ((await response.json()) as { conversation_id: string }).conversation_id], [200, 'conv-1']);
+  });
+
+  it('show the history as a model is shown it', async (t) => {
+    const { fetch, app } = await stage(t);
+    await app.conversations.addMessage('c/1', { role: 'user', content: 'One' });
+    await app.conversations.addMessage('c/1', { role: 'user', content: 'Two' });
+    const response = await fetch('/playground/history/c%2F1');
+    assert.deepEqual(await response.json(), { messages: [{ role: 'user', content: 'One\nTwo' }] });
+  });
+
+  it('are closed to pages of other sites, and to names that were rebound', async (t) => {
+    const { fetch, raw } = await stage(t);
+    assert.equal((await fetch('/playground/history/c1', { headers: { origin: 'https://evil.example' } })).status, 403);
+    const connection = await raw();
+    connection.send('GET /playground HTTP/1.1\r\nhost: evil.example:8000\r\nconnection: close\r\n\r\n');
+    const { status, body } = await connection.lastAnswer();
+    assert.equal(status, 403);
+    assert.match(body, /the host header is not localhost/);
+  });
+
+  it('are not there where the playground is off', async (t) => {
+    const { fetch } = await stage(t, {}, { playground: false });
+    for (const path of ['/playground', '/playground/page.js', '/playground/history/c1']) assert.equal((await fetch(path)).status, 404);
+    assert.equal((await fetch('/v1/agents/web/websocket')).status, 426);
+  });
+});

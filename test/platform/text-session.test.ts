@@ -1,0 +1,441 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Occasion } from '../../src/agents/agent.ts';
+import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.ts';
+import type { ServerFrame } from '../../src/platform/frames.ts';
+import { TextSession, type TextSessionOptions } from '../../src/platform/text-session.ts';
+import { deferred, fired, SECRET, serve, Told, within, type Served, type TestAgent } from '../fixtures/app.ts';
+
+const AT_ONCE = 60_000_000; // words a minute
+const NEVER = 0.001;
+const GRANT = { agentId: 'ag-1', conversationId: 'conv-1', metadata: undefined, customMetadata: undefined, customHeaders: {} };
+
+interface Caller {
+  readonly session: TextSession;
+  readonly frames: Told<ServerFrame>;
+  readonly hangUps: Told<void>;
+  /** The next frame of that type. */
+  next<T extends ServerFrame['type']>(type: T): Promise<ServerFrame & { readonly type: T }>;
+}
+
+function createCaller(webhookUrl: string, options: Partial<TextSessionOptions> = {}): Caller {
+  const frames = new Told<ServerFrame>();
+  const hangUps = new Told<void>();
+  const session = new TextSession({ grant: GRANT, webhookUrl, secret: SECRET, wordsPerMinute: AT_ONCE, onFrame: frames.tell, onHangUp: hangUps.tell, ...options });
+  return {
+    session, frames, hangUps,
+    async next(type) {
+      for (;;) {
+        const frame = await frames.next(`a frame ${type}`);
+        if (frame.type === type) return frame as ServerFrame & { readonly type: typeof type };
+      }
+    },
+  };
+}
+
+interface Call extends Caller, Served {
+  /** The messages that the agent got. */
+  readonly posted: MessageEvent[];
+}
+
+/** A caller of an agent that is served. */
+async function call(t: TestContext, agent: TestAgent, options: Partial<TextSessionOptions> = {}): Promise<Call> {
+  const posted: MessageEvent[] = [];
+  const { onMessage } = agent;
+  const served = serve(t, {
+    ...agent,
+    onMessage: (turn, reply) => {
+      posted.push(turn.event as MessageEvent);
+      return onMessage === undefined ? 'Yes.' : onMessage(turn, reply);
+    },
+  });
+  return { ...served, posted, ...createCaller(`${await served.client.origin()}/api/agent`, options) };
+}
+
+/** A webhook that answers as the test says. */
+async function startWebhook(t: TestContext, listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/agent`;
+}
+
+function shapes(frames: readonly ServerFrame[]): unknown[] {
+  return frames.map((frame) => {
+    if (frame.type === 'turn.start' || frame.type === 'turn.end') return `${frame.type} ${frame.role}`;
+    return 'content' in frame ? `${frame.type} ${JSON.stringify(frame.content)}` : frame.type;
+  });
+}
+
+/** Says a piece, and the rest when the test lets it. */
+function inTwoParts(first = 'One two ', second = 'three.') {
+  const gate = deferred();
+  return {
+    gate,
+    onMessage: async function* () {
+      yield first;
+      await gate.promise;
+      yield second;
+    },
+  };
+}
+
+describe('TextSession', () => {
+  it('tells the welcome as an assistant turn: its start, pieces, the whole, its end', async (t) => {
+    const { session, frames } = await call(t, { onSessionStart: () => ['Hello ', 'there.'] });
+    await session.start();
+    assert.deepEqual(shapes(frames.all), [
+      'turn.start assistant', 'response.text.delta "Hello "', 'response.text.delta "there."', 'response.text "Hello there."', 'response.end', 'turn.end assistant',
+    ]);
+  });
+
+  it('tells of what the caller says before it tells of the reply', async (t) => {
+    const { session, frames } = await call(t, {});
+    await session.say('Hello?');
+    assert.deepEqual(shapes(frames.all), [
+      'turn.start user', 'user.transcript "Hello?"', 'turn.end user',
+      'turn.start assistant', 'response.text.delta "Yes."', 'response.text "Yes."', 'response.end', 'turn.end assistant',
+    ]);
+  });
+
+  it('speaks of a reply by the turn_id of its webhook, and of the caller\'s words by another', async (t) => {
+    const { session, frames, posted } = await call(t, {});
+    await session.say('Hello?');
+    const ids = new Set(frames.all.map((frame) => ('turn_id' in frame ? frame.turn_id : '')));
+    assert.deepEqual([ids.size, ids.has(posted[0]?.turn_id ?? 'none')], [2, true]);
+  });
+
+  it('posts nothing for a blank text', async (t) => {
+    const { session, frames } = await call(t, {});
+    await session.say(' \n');
+    assert.deepEqual(frames.all, []);
+  });
+
+  it('begins the assistant\'s turn with the first text, not before', async (t) => {
+    const asked = deferred();
+    const gate = deferred();
+    const { session, frames } = await call(t, {
+      async onMessage() {
+        asked.resolve();
+        await gate.promise;
+        return 'At last.';
+      },
+    });
+    const said = session.say('Hello?');
+    await asked.promise;
+    assert.equal(shapes(frames.all).at(-1), 'turn.end user');
+    gate.resolve();
+    await said;
+    assert.ok(shapes(frames.all).includes('turn.start assistant'));
+  });
+
+  it('gives a silent turn a beginning and an end', async (t) => {
+    const { session, frames } = await call(t, { onSessionStart: () => '' });
+    await session.start();
+    assert.deepEqual(shapes(frames.all), ['turn.start assistant', 'response.end', 'turn.end assistant']);
+  });
+
+  it('sends audio without sound each second while a reply streams, for clients that wait for the voice', async (t) => {
+    const { gate, onMessage } = inTwoParts();
+    const { session, next, frames } = await call(t, { onMessage });
+    const said = session.say('Hello?');
+    assert.equal((await next('response.audio')).content, '');
+    gate.resolve();
+    await said;
+    assert.equal(shapes(frames.all).at(-1), 'turn.end assistant');
+  });
+
+  it('hands data of the agent to the front end, and data of the front end to the agent', async (t) => {
+    const data: unknown[] = [];
+    const { session, next } = await call(t, {
+      onMessage: (_turn, reply) => void reply.data({ page: 2 }),
+      onData: (occasion) => void data.push(occasion.data),
+    });
+    await session.say('Hello?');
+    assert.deepEqual((await next('response.data')).content, { page: 2 });
+    await session.data({ clicked: true });
+    assert.deepEqual(data, [{ clicked: true }]);
+  });
+
+  it('tells of a hang-up behind the last words', async (t) => {
+    const { session, frames, hangUps } = await call(t, { onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }) });
+    await session.say('Bye.');
+    assert.deepEqual([shapes(frames.all).at(-1), hangUps.all.length], ['turn.end assistant', 1]);
+  });
+
+  it('sends metadata and custom headers along', async (t) => {
+    const told = deferred<Occasion>();
+    const grant = { ...GRANT, metadata: { a: 1 }, customMetadata: { b: 2 }, customHeaders: { 'x-tenant': 'blue' } };
+    const { session } = await call(t, { onMessage: (turn) => told.resolve(turn) }, { grant });
+    await session.say('Hello?');
+    const { metadata, headers } = await told.promise;
+    assert.deepEqual([metadata, headers['x-tenant']], [{ a: 1, b: 2 }, 'blue']);
+  });
+
+  it('stops reading while the front end has no room', async (t) => {
+    const room = deferred();
+    const frames: ServerFrame[] = [];
+    const { session } = await call(t, { onMessage: () => ['One. ', 'Two.'] }, {
+      onFrame: (frame) => {
+        frames.push(frame);
+        return frame.type === 'response.text.delta' ? room.promise : undefined;
+      },
+    });
+    const said = session.say('Hello?');
+    while (frames.every(({ type }) => type !== 'response.text.delta')) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(shapes(frames).at(-1), 'response.text.delta "One. "');
+    room.resolve();
+    await said;
+    assert.equal(shapes(frames).at(-1), 'turn.end assistant');
+  });
+});
+
+describe('TextSession at a barge-in', () => {
+  it('drops the request, and the agent\'s signal fires', async (t) => {
+    const signal = deferred<AbortSignal>();
+    const { session, next } = await call(t, {
+      onMessage: async function* (turn) {
+        signal.resolve(turn.signal);
+        yield 'One two ';
+        await fired(turn.signal);
+      },
+    });
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    session.interrupt();
+    await within(fired(await signal.promise), 'the signal');
+    await said;
+  });
+
+  it('ends the turn without a whole text', async (t) => {
+    const { session, next, frames } = await call(t, { onMessage: inTwoParts().onMessage });
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    session.interrupt();
+    await said;
+    assert.deepEqual(shapes(frames.all).slice(-2), ['response.text.delta "One two "', 'turn.end assistant']);
+  });
+
+  const heard: readonly (readonly [rate: number, words: number, text: string])[] = [[AT_ONCE, 2, 'One two '], [NEVER, 0, '']];
+  for (const [rate, words, text] of heard) {
+    it(`tells with the next message what was heard at ${rate} words a minute`, async (t) => {
+      const { session, next, posted } = await call(t, { onMessage: inTwoParts().onMessage }, { wordsPerMinute: rate });
+      const first = session.say('Hello?');
+      await next('response.text.delta');
+      if (rate === AT_ONCE) await new Promise((resolve) => setTimeout(resolve, 2)); // two words take a thousandth of this
+      void session.say('Wait!');
+      await first;
+      await next('turn.end');
+      while (posted.length < 2) await next('turn.start');
+      assert.deepEqual(posted[1]?.interruption_context, {
+        previous_turn_interrupted: true, words_heard: words, text_heard: text, assistant_turn_id: posted[0]?.turn_id,
+      });
+      await session.end();
+    });
+  }
+
+  it('has history hold what was heard', async (t) => {
+    let turns = 0;
+    const { session, next, history } = await call(t, {
+      onMessage: async function* (turn) {
+        turns += 1;
+        yield turns === 1 ? 'One two three ' : 'Fine.';
+        if (turns === 1) await fired(turn.signal);
+      },
+    }, { wordsPerMinute: NEVER });
+    void session.say('Hello?');
+    await next('response.text.delta');
+    await session.say('Wait!');
+    assert.deepEqual(await history('conv-1'), [['user', 'Hello?'], ['user', 'Wait!'], ['assistant', 'Fine.', 'completed']]);
+  });
+
+  it('knows no interruption when all has been spoken', async (t) => {
+    const { session, posted } = await call(t, {});
+    await session.say('Hello?');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    await session.say('And?');
+    assert.equal(posted[1]?.interruption_context, undefined);
+  });
+
+  it('counts as one while the voice would still be speaking, though the text is all there', async (t) => {
+    const { session, posted } = await call(t, {}, { wordsPerMinute: NEVER });
+    await session.say('Hello?');
+    await session.say('And?');
+    assert.deepEqual(posted[1]?.interruption_context?.words_heard, 0);
+  });
+
+  it('is none when the front end has said that it played the reply', async (t) => {
+    const { session, posted } = await call(t, {}, { wordsPerMinute: NEVER });
+    await session.say('Hello?');
+    session.finishPlaying(posted[0]?.turn_id ?? '');
+    await session.say('And?');
+    assert.equal(posted[1]?.interruption_context, undefined);
+  });
+
+  it('still is one when the front end said so of another turn', async (t) => {
+    const { session, posted } = await call(t, {}, { wordsPerMinute: NEVER });
+    await session.say('Hello?');
+    session.finishPlaying('another');
+    await session.say('And?');
+    assert.notEqual(posted[1]?.interruption_context, undefined);
+  });
+
+  it('goes on streaming when the front end says in mid-reply that it has played it', async (t) => {
+    const { gate, onMessage } = inTwoParts();
+    const { session, next, frames } = await call(t, { onMessage });
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    session.finishPlaying();
+    gate.resolve();
+    await said;
+    assert.ok(shapes(frames.all).includes('response.text "One two three."'));
+  });
+});
+
+describe('TextSession at its end', () => {
+  it('posts session.end once, with who said what', async (t) => {
+    const ends: SessionEndEvent[] = [];
+    const { session } = await call(t, { welcome: 'Hi.', onSessionEnd: ({ event }) => void ends.push(event as SessionEndEvent) });
+    await session.start();
+    await session.say('Hello?');
+    await Promise.all([session.end(), session.end()]);
+    const [end] = ends;
+    assert.deepEqual([ends.length, end?.agent_id, end?.transcript?.map(({ role, text }) => `${role}: ${text}`)], [
+      1, 'ag-1', ['assistant: Hi.', 'user: Hello?', 'assistant: Yes.'],
+    ]);
+  });
+
+  it('has in the transcript what was heard of an interrupted reply', async (t) => {
+    const ended = deferred<SessionEndEvent>();
+    const { session, next } = await call(t, { onMessage: inTwoParts().onMessage, onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent) }, { wordsPerMinute: NEVER });
+    void session.say('Hello?');
+    await next('response.text.delta');
+    await session.end();
+    assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text), ['Hello?']);
+  });
+
+  it('posts nothing afterwards', async (t) => {
+    const { session, posted } = await call(t, {});
+    await session.end();
+    await Promise.all([session.say('Hello?'), session.data({}), session.redeliver(), session.forge('wrong')]);
+    assert.deepEqual(posted, []);
+  });
+});
+
+describe('TextSession provoking', () => {
+  it('redelivers a turn that streams: the agent is asked once, and nothing is told twice', async (t) => {
+    const { gate, onMessage } = inTwoParts();
+    const { session, next, frames, posted } = await call(t, { onMessage }, { isTraced: true });
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    const again = session.redeliver();
+    await next('local.over'); // the older response ends, as the newer one takes the stream over
+    gate.resolve();
+    await Promise.all([said, again]);
+    assert.equal(posted.length, 1);
+    assert.deepEqual(shapes(frames.all).filter((shape) => String(shape).startsWith('response.')), [
+      'response.text.delta "One two "', 'response.text.delta "three."', 'response.text "One two three."', 'response.end',
+    ]);
+  });
+
+  it('redelivers a completed turn for the trace alone', async (t) => {
+    const { session, frames, posted } = await call(t, {}, { isTraced: true });
+    await session.say('Hello?');
+    const before = frames.all.length;
+    await session.redeliver();
+    assert.equal(posted.length, 1);
+    assert.deepEqual(frames.all.slice(before).map(({ type }) => type), ['local.request', 'local.answer', 'local.event', 'local.event', 'local.over']);
+  });
+
+  it('redelivers a dropped turn as a turn that runs anew', async (t) => {
+    const { session, next, posted, frames } = await call(t, { onMessage: ({ signal }) => (messages.length === 0 ? (messages.push(''), held(signal)) : 'Anew.') });
+    const messages: string[] = [];
+    async function* held(signal: AbortSignal) {
+      yield 'One two ';
+      await fired(signal);
+    }
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    session.drop();
+    await said;
+    await session.redeliver();
+    assert.equal(posted.length, 2);
+    assert.ok(shapes(frames.all).includes('response.text "Anew."'));
+  });
+
+  it('drops a reply without an interruption for the next message to tell of', async (t) => {
+    const { session, next, posted } = await call(t, { onMessage: inTwoParts().onMessage });
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    session.drop();
+    await said;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    void session.say('And?');
+    await next('response.text.delta');
+    assert.equal(posted[1]?.interruption_context, undefined);
+    await session.end();
+  });
+
+  for (const signature of ['wrong', 'stale'] as const) {
+    it(`forges a ${signature} signature, which is refused`, async (t) => {
+      const { session, next, posted } = await call(t, {}, { isTraced: true });
+      await session.forge(signature);
+      assert.equal((await next('local.request')).signature, signature);
+      assert.equal((await next('local.answer')).status, 401);
+      const over = await next('local.over');
+      assert.deepEqual([over.outcome, over.reason, posted.length], ['failed', '401 Invalid signature', 0]);
+    });
+  }
+});
+
+describe('TextSession where the webhook fails', () => {
+  it('says why, and ends the turn', async () => {
+    const { session, next } = createCaller('http://127.0.0.1:9/api/agent', { isTraced: true });
+    await session.say('Hello?');
+    await next('response.end');
+    assert.match((await next('local.over')).reason ?? '', /ECONNREFUSED|bad port/);
+  });
+
+  it('keeps what it had of a stream that breaks off', async (t) => {
+    const url = await startWebhook(t, (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: {"type":"response.tts","content":"One "}\n\n', () => response.destroy());
+    });
+    const { session, next } = createCaller(url, { isTraced: true });
+    await session.say('Hello?');
+    assert.equal((await next('response.text')).content, 'One ');
+    assert.equal((await next('local.over')).outcome, 'failed');
+  });
+
+  it('says so of a stream that holds no JSON', async (t) => {
+    const url = await startWebhook(t, (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: <html>\n\n');
+    });
+    const { session, next } = createCaller(url, { isTraced: true });
+    await session.say('Hello?');
+    assert.match((await next('local.over')).reason ?? '', /JSON/);
+  });
+
+  it('shows an answer that is no JSON as it is', async (t) => {
+    const url = await startWebhook(t, (_request, response) => response.writeHead(502).end('<h1>Bad gateway</h1>'));
+    const { session, next } = createCaller(url, { isTraced: true });
+    await session.say('Hello?');
+    assert.equal((await next('local.event')).event, '<h1>Bad gateway</h1>');
+    assert.equal((await next('local.over')).reason, '502');
+  });
+
+  it('follows no redirect with what it signed', async (t) => {
+    const url = await startWebhook(t, (_request, response) => response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end());
+    const { session, next } = createCaller(url, { isTraced: true });
+    await session.say('Hello?');
+    assert.equal((await next('local.over')).outcome, 'failed');
+  });
+});
