@@ -35,6 +35,8 @@ export function isTraceFrame(frame) {
 export class Deliveries {
   /** @type {Map<number, Delivery>} */
   #byNumber = new Map();
+  /** @type {Map<number, TurnFigures>} Those of deliveries that are not over. */
+  #early = new Map();
 
   /** Whether a reply is under way. */
   get isTurnOpen() {
@@ -44,6 +46,26 @@ export class Deliveries {
   /** Whether the caller has said something that can be delivered again. */
   get hasMessage() {
     return this.#find(({ eventType, signature }) => eventType === 'message' && signature === 'right') !== undefined;
+  }
+
+  /**
+   * The frames to be looked at now. A server is often done before the platform has read its answer: its figures wait for the end of
+   * the delivery, so that nothing is told of a reply that is not shown yet.
+   *
+   * @param {TraceFrame} frame
+   * @returns {readonly TraceFrame[]}
+   */
+  inOrder(frame) {
+    if (frame.type === 'local.turn') {
+      const delivery = this.#byNumber.get(frame.delivery);
+      if (delivery === undefined || delivery.over !== undefined) return [frame];
+      this.#early.set(frame.delivery, frame);
+      return [];
+    }
+    const figures = frame.type === 'local.over' ? this.#early.get(frame.delivery) : undefined;
+    if (figures === undefined) return [frame];
+    this.#early.delete(figures.delivery);
+    return [frame, figures];
   }
 
   /**

@@ -69,7 +69,7 @@ const session = new Session({
     showActivity();
   },
   onFrame(frame) {
-    if (isTraceFrame(frame)) observe(frame);
+    if (isTraceFrame(frame)) deliveries.inOrder(frame).forEach(observe);
     else follow(frame);
     showActivity();
   },

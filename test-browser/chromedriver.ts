@@ -20,6 +20,12 @@ export class WebDriverError extends Error {
   }
 }
 
+/** The driver ended because its port is taken: another attempt gets another one. */
+export class PortTakenError extends Error {
+  override readonly name = 'PortTakenError';
+}
+
+/** Starts with its construction; `listen` tells when it can be used. */
 export class ChromeDriver {
   /** Settled when the process is gone, whatever ended it. */
   readonly exit: Promise<void>;
@@ -45,13 +51,14 @@ export class ChromeDriver {
         resolve();
       });
       this.#process.once('close', (code, signal) => {
-        this.#ended.abort(new Error(`chromedriver ended with ${signal ?? `exit code ${code}`}: ${this.#output.trim()}`));
+        const message = `chromedriver ended with ${signal ?? `exit code ${code}`}: ${this.#output.trim()}`;
+        this.#ended.abort(this.#output.includes('bind() failed: Address already in use') ? new PortTakenError(message) : new Error(message));
         resolve();
       });
     });
   }
 
-  /** Resolves when it takes commands; rejects when it ends before, or says nothing of the kind in 30 s. */
+  /** Resolves when it takes commands; rejects when it ends before (`PortTakenError` among it), or says nothing of the kind in 30 s. */
   async listen(): Promise<void> {
     const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(START_MS)]);
     for (;;) {

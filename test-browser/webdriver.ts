@@ -9,7 +9,7 @@ import { after, before, beforeEach } from 'node:test';
 
 import { inDocumentOrder, type AccessibleNode, type DevtoolsNode } from './accessibility.ts';
 import { atExit } from './at-exit.ts';
-import { ChromeDriver } from './chromedriver.ts';
+import { ChromeDriver, PortTakenError } from './chromedriver.ts';
 import { keyActions } from './keys.ts';
 import { PageElement, type Command, type ElementReference } from './page-element.ts';
 import { until } from './until.ts';
@@ -48,6 +48,7 @@ export interface ScreenshotOptions {
 }
 
 const DEFAULT_SIZE: Size = { width: 1_280, height: 800 };
+const MAX_START_ATTEMPTS = 5;
 const TIMEOUTS = { implicit: 0, pageLoad: 30_000, script: 30_000 };
 /** Chromium draws no larger picture; a page that is longer is cut off there. */
 const MAX_PICTURE_PIXELS = 16_384;
@@ -95,9 +96,9 @@ export class Browser {
     const binary = executable('CHROMIUM', '/usr/bin/chromium');
     // Profile, caches and crash reports, all in one place.
     const directory = mkdtempSync(join(tmpdir(), 'browser-'));
-    const driver = new ChromeDriver(chromedriver, {
-      ...process.env, HOME: directory, TMPDIR: directory, XDG_CONFIG_HOME: directory, XDG_CACHE_HOME: directory, LANGUAGE: 'en',
-    });
+    const places = { HOME: directory, TMPDIR: directory, XDG_CONFIG_HOME: directory, XDG_CACHE_HOME: directory };
+    const env = { ...process.env, ...places, LANGUAGE: 'en' };
+    let driver = new ChromeDriver(chromedriver, env);
     const kill = (): void => {
       driver.kill();
       rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
@@ -109,7 +110,16 @@ export class Browser {
       takeBack();
     };
     try {
-      await driver.listen();
+      for (let attempt = 1; ; attempt++) {
+        try {
+          await driver.listen();
+          break;
+        } catch (error) {
+          // The driver picks a port that is free in IPv6 and wants the same in IPv4, where it is taken once in some hundred starts.
+          if (!(error instanceof PortTakenError) || attempt === 9) throw error;
+          driver = new ChromeDriver(chromedriver, env);
+        }
+      }
       const args = [...ARGS, `--user-data-dir=${join(directory, 'profile')}`, `--window-size=${this.#size.width},${this.#size.height}`];
       const { sessionId } = await driver.command<{ sessionId: string }>('POST', '/session', {
         capabilities: {
@@ -148,7 +158,6 @@ export class Browser {
     }
     await this.#command('POST', '/window', { handle });
     await this.#devtools('Storage.clearDataForOrigin', { origin: '*', storageTypes: 'all' });
-    await this.#devtools('Network.clearBrowserCookies');
     this.#media = {};
     await this.setWindowSize(this.#size.width, this.#size.height);
     await this.consoleErrors();

@@ -80,6 +80,14 @@ export class SpawnedServer {
     }
   }
 
+  /** Resolves when stderr holds that; rejects when the process ends without. */
+  async complains(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.stderr)) {
+      if (this.#hasEnded) throw new EndedError(`ended without ${pattern}\n${this.stdout}\n${this.stderr}`);
+      await once(this.#output, 'change');
+    }
+  }
+
   /** Where it listens, once it does. */
   async url(): Promise<string> {
     return String((await this.line('listening'))['url']);

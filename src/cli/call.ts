@@ -95,10 +95,15 @@ export class Answer {
       this.#spoken.add(frame.content, performance.now());
       if (this.text.trim() !== '') this.firstWordMs ??= performance.now() - this.#startedAtMs;
     } else if (frame.type === 'local.over') {
-      this.isOver = true;
       if (frame.outcome === 'failed') this.failure = { status: this.#status, reason: frame.reason ?? 'no reason is known' };
       else if (frame.outcome === 'ended' && this.#isReply && !this.#isWhole) this.failure = { status: this.#status, reason: 'it ended without response.end' };
     }
+    this.#changed();
+  }
+
+  /** For the call alone: nothing more will come. */
+  settle(): void {
+    this.isOver = true;
     this.#changed();
   }
 
@@ -167,7 +172,7 @@ export class Call {
     const answer = new Answer(isReply);
     this.#expected.push(answer);
     if (isReply) this.#reply = answer;
-    void post(); // a session's methods never reject
+    void post().then(() => this.#settle(answer)); // a session's methods never reject
     return answer;
   }
 
@@ -175,7 +180,6 @@ export class Call {
     if (frame.type === 'local.request') this.#bind(frame.delivery, frame.event['turn_id']);
     const answer = 'delivery' in frame ? this.#byDelivery.get(frame.delivery) : this.#byTurn.get(frame.turn_id);
     if (answer === undefined) return undefined;
-    if (frame.type === 'local.over') this.#release(answer);
     answer.take(frame);
     if (frame.type === 'response.text.delta') return this.#options.onText(frame.content);
     return frame.type === 'response.data' ? this.#options.onData(frame.content) : undefined;
@@ -188,9 +192,10 @@ export class Call {
     if (typeof turnId === 'string') this.#byTurn.set(turnId, answer);
   }
 
-  #release(answer: Answer): void {
+  #settle(answer: Answer): void {
     for (const index of [this.#byDelivery, this.#byTurn] as readonly Map<unknown, Answer>[]) {
       for (const [key, bound] of index) if (bound === answer) index.delete(key);
     }
+    answer.settle();
   }
 }

@@ -42,6 +42,8 @@ do not matter. The project is named after its directory.
                    the clone.
 
 Then, in dir: npm install, npm start, and npm run talk in another terminal.
+
+Exit codes: 0 it is made; 1 it could not be; 2 the arguments are wrong.
 `,
   async run(argv, terminal) {
     const { target, given } = parseArguments(argv);

@@ -12,12 +12,14 @@ const HELP = `Usage: layercode-microserver run [--tunnel [--update-webhook]] [--
 
 Runs the server until a signal; "node dist/server.js" does the same, without a tunnel.
 
-  --tunnel          Make the server reachable from outside with cloudflared, which must be installed, and print the
-                    webhook's public URL. The server ends with exit code 1 when the tunnel does.
-  --update-webhook  With --tunnel: set that URL on the agent LAYERCODE_AGENT_ID, by LAYERCODE_API_KEY, and put the
-                    old one back at the end.
+  --tunnel          Make the server reachable from outside with cloudflared, which must be
+                    installed, and print the webhook's public URL. The server ends with exit
+                    code 1 when the tunnel does.
+  --update-webhook  With --tunnel: set that URL on the agent LAYERCODE_AGENT_ID, by
+                    LAYERCODE_API_KEY, and put the old one back at the end.
 
-Exit codes: 0 after a signal, 1 when it cannot start or the tunnel is lost, 130 or 143 after a second signal.
+Exit codes: 0 after a signal; 1 it cannot start, or the tunnel is lost; 2 the arguments are wrong;
+130 or 143 after a second signal.
 `;
 
 /** The server, with a tunnel beside it where that is asked for. Every setting is a flag. */

@@ -36,6 +36,9 @@ webhook away.
 
 The URL is https:// with the server's webhook route, AGENT_ROUTE, as its path:
 https://voice.example/api/agent. http:// is taken for this machine alone.
+
+Exit codes: 0 it is done; 1 LayerCode refused or did not answer, or there is no webhook to get;
+2 the arguments are wrong.
 `,
   async run(argv, terminal) {
     const { action, agentId: agentFlag, settingsArgv } = parseArguments(argv);

@@ -23,7 +23,7 @@ export function settingsHelp(): string {
     + 'Flags win over the environment, the environment over the file .env of the working directory; the last of a repeated flag wins. '
     + 'In brackets: what it takes.';
   return [
-    'Usage: layercode-microserver [--flag value | --flag=value]...',
+    'Usage: layercode-microserver run [--flag value | --flag=value]...',
     wrap(intro, 0),
     ...all.map(([title, entries]) =>
       [title, ...entries.map(([flag, meaning]) => `  ${flag}`.padEnd(indent) + wrap(meaning, indent))].join('\n')),

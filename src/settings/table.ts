@@ -65,7 +65,7 @@ export const agents = {
 export const layercode = {
   webhookSecrets: optional(listOf(webhookSecret, 'the secret; several with commas between while it is rotated'),
     'LAYERCODE_WEBHOOK_SECRET', 'random outside production, required in it', 'Secret that webhooks are signed with.'),
-  apiKey: optional(apiKey, 'LAYERCODE_API_KEY', '–', 'Key for LayerCode\'s REST calls; authorize needs it.'),
+  apiKey: optional(apiKey, 'LAYERCODE_API_KEY', '–', 'Key for LayerCode\'s REST calls; without it authorize serves this machine alone.'),
   agentIds: optional(listOf(word, 'an agent\'s id; several with commas between'), 'LAYERCODE_AGENT_ID', 'any agent',
     'The only agents that authorize serves.'),
   apiUrl: setting(httpUrl, 'LAYERCODE_API_URL', 'https://api.layercode.com', 'Where LayerCode\'s REST API is.'),

@@ -55,7 +55,6 @@ export class WebSocketConnection {
   #isClosing = false;
   /** Set with the last frame: ours is sent, and what comes still is thrown away. */
   #isFinished = false;
-  #isDelivering = false;
   /** Set while the promise of `onText` is open. */
   #isBusy = false;
   /** Set while pongs wait for room: who floods us with pings and reads none of the answers is not read either. */
@@ -136,8 +135,6 @@ export class WebSocketConnection {
 
   /** Takes what is decoded up to a message that must be waited for. */
   #deliver(): void {
-    if (this.#isDelivering) return;
-    this.#isDelivering = true;
     this.#socket.cork(); // the answers to all of a chunk, pongs above all, take one call of the system
     try {
       while (!this.#isWaiting && !this.#isFinished && !this.#socket.destroyed) {
@@ -149,7 +146,6 @@ export class WebSocketConnection {
       if (!(error instanceof WebSocketError)) throw error;
       this.#fail(error);
     } finally {
-      this.#isDelivering = false;
       this.#socket.uncork();
     }
     if (this.#isWaiting) this.#socket.pause();
@@ -236,7 +232,7 @@ export class WebSocketConnection {
   /** While the promise of `onText` is open nothing is read, and so nothing says whether the peer is there. */
   #ping(): void {
     if (!this.#isAlive && !this.#isBusy) this.destroy();
-    else if (this.isOpen) {
+    else {
       this.#isAlive = false;
       this.#write(OPCODES.ping, '');
     }

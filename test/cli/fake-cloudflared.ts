@@ -114,6 +114,8 @@ export class FakeCloudflared {
     this.#server = server;
     this.#directory = mkdtempSync(join(tmpdir(), 'fake-cloudflared-'));
     this.program = join(this.#directory, 'cloudflared');
+    // Else what a package.json further up says, such as one that was left in /tmp, would count for a file without an ending.
+    writeFileSync(join(this.#directory, 'package.json'), '{"type":"commonjs"}');
     writeFileSync(this.program, SCRIPT, { mode: 0o755 });
     server.on('connection', (socket) => void this.#greet(socket));
   }
@@ -149,7 +151,9 @@ export class FakeCloudflared {
   async #greet(socket: Socket): Promise<void> {
     this.#sockets.push(socket);
     socket.on('error', () => undefined); // it was killed
-    const answers = createInterface(socket)[Symbol.asyncIterator]();
+    const lines = createInterface(socket);
+    socket.on('close', () => lines.close()); // a reset has no end of its own
+    const answers = lines[Symbol.asyncIterator]();
     const { value } = await answers.next();
     if (value === undefined) return;
     this.#running.push(new RunningFake(socket, answers, JSON.parse(value)));

@@ -283,7 +283,7 @@ describe('talk on a terminal', () => {
     person.type('show\r');
     await person.endsWith('Look at');
     person.type('x'.repeat(40));
-    await person.endsWith('x'.repeat(40));
+    await person.sees('you  › x'); // and what was written at once is read at once
     const typedUntil = person.raw.length;
     goOn.resolve();
     await person.endsWith(`agent›  this.\nyou  › ${'x'.repeat(40)}`);
@@ -291,8 +291,7 @@ describe('talk on a terminal', () => {
     const drawn = `\u001b[1G\u001b[0Jyou  › ${'x'.repeat(40)}\u001b[8G`;
     const erased = '\u001b[2A\u001b[1G\u001b[0J';
     assert.equal(person.raw.slice(typedUntil), `${erased}[data] {"page":2}\n${drawn}${erased}agent›  this.\n${drawn}`);
-    person.type(CTRL_D);
-    person.type(CTRL_C);
+    person.interrupt();
     await person.exitCode;
   });
 

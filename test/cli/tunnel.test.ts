@@ -36,6 +36,11 @@ function open(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
   return opening;
 }
 
+/** The program, once it runs; a failure when it comes to nothing. */
+function running(opening: Promise<Tunnel>): Promise<RunningFake> {
+  return Promise.race([fakes.running(), opening.then(() => fakes.running())]);
+}
+
 interface Opened {
   readonly tunnel: Tunnel;
   readonly fake: RunningFake;
@@ -44,7 +49,7 @@ interface Opened {
 /** A tunnel that stands. */
 async function opened(options: Partial<TunnelOptions> = {}): Promise<Opened> {
   const opening = open(options);
-  const fake = await fakes.running();
+  const fake = await running(opening);
   await fake.say(BOX + CONNECTED);
   return { tunnel: await opening, fake };
 }
@@ -76,13 +81,13 @@ describe('openTunnel', () => {
 
   it('reads stdout as well', async () => {
     const opening = open();
-    await (await fakes.running()).print(BOX + CONNECTED);
+    await (await running(opening)).print(BOX + CONNECTED);
     assert.equal((await opening).webhookUrl, OURS);
   });
 
   it('waits until it is connected', async () => {
     const opening = open();
-    const fake = await fakes.running();
+    const fake = await running(opening);
     await fake.say(BOX);
     assert.equal(await Promise.race([opening.then(() => 'open'), turnsOfTheEventLoop().then(() => 'waiting')]), 'waiting');
     await fake.say(CONNECTED);
@@ -92,7 +97,7 @@ describe('openTunnel', () => {
   it('goes on after 30 s when it does not say that it is connected, and says so', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const opening = open();
-    await (await fakes.running()).say(BOX);
+    await (await running(opening)).say(BOX);
     await turnsOfTheEventLoop();
     t.mock.timers.tick(30_000);
     assert.equal((await opening).webhookUrl, OURS);
@@ -116,19 +121,19 @@ describe('openTunnel', () => {
   it('looks in the terminal\'s PATH', async () => {
     const withPath = new RecordedTerminal({ ...fakes.environment, PATH: dirname(fakes.program) }, terminal.directory);
     const opening = openTunnel({ origin: ORIGIN, agentRoute: '/', terminal: withPath });
-    await (await fakes.running()).say(BOX + CONNECTED);
+    await (await running(opening)).say(BOX + CONNECTED);
     assert.equal((await opening).webhookUrl, `${URL_OF_TUNNEL}/`);
   });
 
   it('fails with its last lines when it ends early', async () => {
     const opening = open();
-    (await fakes.running()).exit(1, REFUSED);
+    (await running(opening)).exit(1, REFUSED);
     assert.match(await failureOf(opening), /^no tunnel: .*cloudflared ended with code 1: .* \| failed to request quick Tunnel: .* no such host$/);
   });
 
   it('fails when it ends between its URL and its connection', async () => {
     const opening = open();
-    const fake = await fakes.running();
+    const fake = await running(opening);
     await fake.say(BOX);
     fake.exit(2, 'edge is gone\n');
     assert.match(await failureOf(opening), /ended with code 2: .* \| edge is gone$/);
@@ -137,7 +142,7 @@ describe('openTunnel', () => {
   it('fails when there is no URL in time, and ends cloudflared', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const opening = open({ timeoutMs: 500 });
-    const fake = await fakes.running();
+    const fake = await running(opening);
     await fake.say('INF Requesting new quick Tunnel\n');
     await turnsOfTheEventLoop();
     t.mock.timers.tick(500);
@@ -147,7 +152,7 @@ describe('openTunnel', () => {
 
   it('fails when it is interrupted, and ends cloudflared', async () => {
     const opening = open();
-    const fake = await fakes.running();
+    const fake = await running(opening);
     terminal.interrupt();
     assert.match(await failureOf(opening), /^interrupted/);
     await fake.gone;
@@ -172,7 +177,7 @@ describe('openTunnel', () => {
       env: { ...process.env, ...fakes.environment }, stdio: 'ignore',
     });
     const ended = once(child, 'exit');
-    const fake = await fakes.running();
+    const fake = await Promise.race([fakes.running(), ended.then(() => Promise.reject(new Error('it ended before')))]);
     await fake.defy();
     await fake.say(BOX + CONNECTED);
     await fake.gone;
@@ -298,7 +303,7 @@ describe('a tunnel with --update-webhook', () => {
   it('fails when the webhook cannot be set, and ends cloudflared', async () => {
     const opening = open(webhook());
     rest.fault = () => answerJson(401, { error: 'Invalid API key' });
-    const fake = await fakes.running();
+    const fake = await running(opening);
     await fake.say(BOX + CONNECTED);
     assert.match(await failureOf(opening), /^the webhook is not set: LayerCode refused the key \(401\)/);
     await fake.gone;

@@ -113,6 +113,19 @@ async function open(t: TestContext, options: Partial<WebSocketOptions> = {}, { a
   return { connection, socket, peer, texts, closes };
 }
 
+const FLOOD_PAYLOAD = 'p'.repeat(125);
+const FLOOD = Buffer.concat(Array.from({ length: 4_000 }, () => clientFrame(OPCODES.ping, FLOOD_PAYLOAD, { mask: NO_MASK })));
+const FLOODS = 40;
+const FLOOD_BYTES = FLOODS * FLOOD.length;
+
+/** One whose peer sends pings, more than the system holds of them and of their pongs, and reads nothing. */
+async function openFlooded(t: TestContext): Promise<Opened> {
+  const opened = await open(t);
+  opened.peer.socket.pause();
+  for (let count = 0; count < FLOODS; count++) opened.peer.socket.write(FLOOD);
+  return opened;
+}
+
 interface Pings {
   /** Of each timer that was set. */
   readonly pauses: readonly number[];
@@ -431,23 +444,25 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
     assert.deepEqual(await closes.next(), LOST);
   });
 
-  it('delivers what came before the peer ended its side, while the first of it is waited for', async (t) => {
-    const first = deferred();
-    const heard = new Told<string>();
-    const { peer, closes } = await open(t, {
-      onText(message) {
-        heard.tell(message);
-        return message === 'a' ? first.promise : undefined;
-      },
+  for (const [what, last, told] of [['a close frame', close(4000), { code: 4000, reason: '' }], ['none', Buffer.alloc(0), LOST]] as const) {
+    it(`delivers what came before the peer ended its side with ${what}, while the first of it is waited for`, async (t) => {
+      const first = deferred();
+      const heard = new Told<string>();
+      const { peer, closes } = await open(t, {
+        onText(message) {
+          heard.tell(message);
+          return message === 'a' ? first.promise : undefined;
+        },
+      });
+      peer.socket.end(Buffer.concat([text('a'), text('b'), last]));
+      await heard.next();
+      await turns();
+      assert.deepEqual([heard.all, closes.all], [['a'], []]);
+      first.resolve();
+      assert.deepEqual(await closes.next(), told);
+      assert.deepEqual(heard.all, ['a', 'b']);
     });
-    peer.socket.end(Buffer.concat([text('a'), text('b'), close(4000)]));
-    await heard.next();
-    await turns();
-    assert.deepEqual([heard.all, closes.all], [['a'], []]);
-    first.resolve();
-    assert.deepEqual(await closes.next(), { code: 4000, reason: '' });
-    assert.deepEqual(heard.all, ['a', 'b']);
-  });
+  }
 });
 
 describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_000 }, () => {
@@ -663,22 +678,28 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
   });
 
   it('stops reading a peer that floods it with pings and takes no pongs, then goes on', async (t) => {
-    const { connection, peer, socket } = await open(t);
-    peer.socket.pause();
-    const flood = Buffer.concat(Array.from({ length: 4_000 }, () => clientFrame(OPCODES.ping, 'p'.repeat(125), { mask: NO_MASK })));
-    const FLOODS = 40;
-    for (let count = 0; count < FLOODS; count++) peer.socket.write(flood);
-    let before = -1;
-    while (socket.bytesRead > before) {
-      before = socket.bytesRead;
-      await turns();
-    }
-    assert.ok(socket.bytesRead < FLOODS * flood.length);
+    const { connection, peer, socket } = await openFlooded(t);
+    while (!socket.isPaused()) await turns(1);
+    await turns();
+    const { bytesRead } = socket;
+    assert.ok(bytesRead < FLOOD_BYTES);
     assert.ok(socket.writableLength < 200_000, String(socket.writableLength));
     assert.equal(connection.isOpen, true);
     peer.socket.resume();
-    for (let count = 0; count < 4_000; count++) assert.equal(await peer.next(), `pong ${'p'.repeat(125)}`);
-    while (socket.bytesRead < FLOODS * flood.length) await turns(1);
+    for (let count = 0; count < 1_000; count++) assert.equal(await peer.next(), `pong ${FLOOD_PAYLOAD}`);
+    while (socket.bytesRead < FLOOD_BYTES) await turns(1);
+  });
+
+  it('answers the pings of a chunk in one call of the system', () => {
+    const written: number[] = [];
+    const socket = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _encoding, done) => done(void written.push(chunk.length)),
+      writev: (chunks, done) => done(void written.push(chunks.reduce((sum, { chunk }) => sum + (chunk as Buffer).length, 0))),
+    });
+    new WebSocketConnection(socket, { onText: () => undefined, onClose: () => undefined, pingIntervalMs: 0 });
+    socket.emit('data', Buffer.concat(Array.from({ length: 100 }, () => clientFrame(OPCODES.ping))));
+    assert.deepEqual(written, [200]);
   });
 });
 
@@ -744,17 +765,25 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     assert.deepEqual([await peer.next(), connection.isOpen], ['ping', true]);
   });
 
+  it('does not take a peer for gone that floods it with pings and then takes the pongs', async (t) => {
+    const pings = pingsByHand(t);
+    const { connection, peer, socket } = await openFlooded(t);
+    while (!socket.isPaused()) await turns(1);
+    pings.tick();
+    const drained = once(socket, 'drain');
+    socket.once('drain', pings.tick); // before more could be read
+    peer.socket.resume();
+    await drained;
+    assert.equal(connection.isOpen, true);
+  });
+
   it('destroys the connection of a peer that floods it with pings and takes nothing for a whole pause', async (t) => {
     const pings = pingsByHand(t);
-    const { peer, socket, closes } = await open(t);
-    peer.socket.pause();
-    const flood = Buffer.concat(Array.from({ length: 4_000 }, () => clientFrame(OPCODES.ping, 'p'.repeat(125), { mask: NO_MASK })));
-    for (let count = 0; count < 40; count++) peer.socket.write(flood);
-    while (closes.all.length === 0) {
-      pings.tick(); // as long as it is read, this finds it alive
-      await turns();
-    }
-    assert.deepEqual(closes.all, [{ code: 1006, reason: '' }]);
-    assert.ok(socket.bytesRead < 40 * flood.length);
+    const { socket, closes } = await openFlooded(t);
+    while (!socket.isPaused()) await turns(1);
+    pings.tick();
+    assert.deepEqual(closes.all, []);
+    pings.tick();
+    assert.deepEqual(await closes.next(), { code: 1006, reason: '' });
   });
 });

@@ -1,0 +1,254 @@
+// The playground in a real browser, a server behind it, and an agent whose part the test plays: nothing is said before the test says it.
+
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+
+import type { Agent, MessageTurn } from '../src/agents/agent.ts';
+import { defineAgent } from '../src/agents/define-agent.ts';
+import { createApp, type App } from '../src/app.ts';
+import type { Json, JsonObject } from '../src/layercode/fields.ts';
+import type { Reply } from '../src/layercode/reply.ts';
+import { LocalPlatform } from '../src/platform/local-platform.ts';
+import { deferred, recordLog, SECRET, settingsWith, type RecordedLog } from '../test/fixtures/kernel.ts';
+import type { Browser } from './webdriver.ts';
+
+export const WELCOME = 'Hi!';
+
+/** One time that the agent was asked: the caller's words, and the reply that the test gives. */
+export class Asked {
+  readonly text: string;
+  readonly event: Readonly<Record<string, unknown>>;
+  readonly signal: AbortSignal;
+  readonly over: Promise<void>;
+  readonly end: () => void;
+  readonly #turn: MessageTurn;
+  readonly #reply: Reply;
+  readonly #fail: (error: Error) => void;
+
+  constructor(turn: MessageTurn, reply: Reply) {
+    this.#turn = turn;
+    this.#reply = reply;
+    this.text = turn.text;
+    this.event = { ...turn.event };
+    this.signal = turn.signal;
+    const ended = deferred();
+    const failed = deferred<Error>();
+    this.end = ended.resolve;
+    this.#fail = failed.resolve;
+    this.over = Promise.race([ended.promise, failed.promise.then((error) => Promise.reject(error))]);
+  }
+
+  say(text: string): this {
+    void this.#reply.say(text);
+    return this;
+  }
+
+  data(content: Json): this {
+    void this.#reply.data(content);
+    return this;
+  }
+
+  hangUp(say: string): void {
+    this.#reply.hangup({ say });
+  }
+
+  fail(message: string): void {
+    this.#fail(new Error(message));
+  }
+
+  /** Notes that a model took so long to its first token. */
+  noteFirstToken(firstDeltaMs: number): this {
+    this.#turn.journal.noteUsage({ type: 'usage', model: 'test:model', inputTokens: undefined, outputTokens: undefined, firstDeltaMs });
+    return this;
+  }
+
+  /** What the platform told of an interruption; undefined where it told of none. */
+  get interruption(): JsonObject | undefined {
+    return this.event['interruption_context'] as JsonObject | undefined;
+  }
+}
+
+/** Parts of the page as lines of text. */
+export interface View {
+  /**
+   * `You: …`; `Agent: …`, with `~…~` around what was not heard and the mark behind it in `<…>`; `good notice: …`, also bad and
+   * plain ones.
+   */
+  readonly transcript: readonly string[];
+  /** `1 Hello: completed` */
+  readonly turns: readonly string[];
+  /** `user: Hello` */
+  readonly history: readonly string[];
+  /** Those that the filter lets through: `→ message Hello`, `← HTTP 200`. */
+  readonly events: readonly string[];
+  readonly announced: readonly string[];
+  /** As text, newest first. */
+  readonly data: readonly string[];
+}
+
+/** The body of a function that returns the `View`. */
+const VIEW = `
+  const all = (css, root = document) => [...root.querySelectorAll(css)];
+  const text = (element) => element.textContent.replace(/\\s+/g, ' ').trim();
+  const words = (entry) => {
+    const copy = entry.querySelector('[data-text]').cloneNode(true);
+    for (const unheard of all('s.unheard', copy)) {
+      for (const hidden of all('.sr-only', unheard)) hidden.remove();
+      unheard.replaceWith('~' + unheard.textContent + '~');
+    }
+    return copy.textContent;
+  };
+  const said = (entry) => {
+    const { role, kind, state } = entry.dataset;
+    if (role === 'notice') return kind + ' notice: ' + words(entry);
+    if (role === 'user') return 'You: ' + words(entry);
+    const mark = entry.querySelector('.mark').textContent || (state === 'completed' ? '' : state);
+    return 'Agent: ' + words(entry) + (mark === '' ? '' : ' <' + mark + '>');
+  };
+  return {
+    transcript: all('#transcript > [data-role]').map(said),
+    turns: all('#timeline > tr').map((row) => text(row.cells[0]) + ': ' + text(row.querySelector('td.outcome'))),
+    history: all('#history > [data-role]').map((entry) => entry.dataset.role + ': ' + all('[data-text], .tool', entry).map(text).join(' ')),
+    events: all('#events > li').filter((row) => row.checkVisibility())
+      .map((row) => ['.frame-arrow', '.frame-what', '.frame-preview'].map((css) => text(row.querySelector(css))).join(' ').trim()),
+    announced: all('#announcer > *').map(text),
+    data: all('#data > li').map(text),
+  };
+`;
+
+export interface PlaygroundOptions {
+  /** Hooks and texts of the agent, whose welcome is `WELCOME` else. Its `onMessage` is the test's. */
+  readonly agent?: Partial<Omit<Agent, 'onMessage'>>;
+  /** The path that is opened, or none. Default `/playground`. */
+  readonly path?: string | false;
+}
+
+/** The page, and what a caller does with it. */
+export class Playground {
+  readonly browser: Browser;
+  readonly app: App;
+  readonly origin: string;
+  readonly log: RecordedLog;
+  /** All that the agent was asked, in order. */
+  readonly asked: readonly Asked[];
+  #taken = 0;
+  #expected: RegExp[] = [];
+
+  constructor(parts: Pick<Playground, 'browser' | 'app' | 'origin' | 'log' | 'asked'>) {
+    this.browser = parts.browser;
+    this.app = parts.app;
+    this.origin = parts.origin;
+    this.log = parts.log;
+    this.asked = parts.asked;
+  }
+
+  /** Types into the field and strikes Enter. */
+  async say(text: string): Promise<void> {
+    await this.browser.type('#say', text);
+    await this.browser.keys('Enter');
+  }
+
+  async press(...ids: readonly string[]): Promise<void> {
+    for (const id of ids) await this.browser.click(`#${id}`);
+  }
+
+  /** The next time that the agent is asked. */
+  async nextAsked(): Promise<Asked> {
+    const index = this.#taken++;
+    return this.browser.until(`the agent is asked for the ${index + 1}. time`, async () => this.asked[index]);
+  }
+
+  /** A turn to its end: what the caller says, and the whole reply. */
+  async exchange(text: string, reply: string): Promise<void> {
+    await this.say(text);
+    (await this.nextAsked()).say(reply).end();
+    await this.shows('transcript', [`You: ${text}`, `Agent: ${reply}`]);
+    await this.browser.until('the server has told its figures', () => this.browser.run<boolean>(`return !document.querySelector('#timeline > tr:last-child').textContent.includes('≈')`));
+  }
+
+  async view(): Promise<View> {
+    return this.browser.run<View>(VIEW);
+  }
+
+  /** Waits until the part ends with these lines, at most 5 s. */
+  async shows(part: keyof View, lines: readonly (string | RegExp)[]): Promise<void> {
+    let shown: readonly string[] = [];
+    try {
+      await this.browser.until(`the ${part} shows ${lines.join(' | ')}`, async () => {
+        shown = (await this.view())[part];
+        const last = shown.slice(-lines.length);
+        return last.length === lines.length && lines.every((line, index) => matches(line, last[index] ?? ''));
+      });
+    } catch (error) {
+      throw new Error(`the ${part} shows\n${shown.join('\n')}\nand should end with\n${lines.join('\n')}`, { cause: error });
+    }
+  }
+
+  /** The first element with that text. */
+  async becomes(css: string, text: string | RegExp): Promise<void> {
+    let shown = '';
+    try {
+      await this.browser.until(`${css} is ${text}`, async () => matches(text, shown = await this.browser.text(css)));
+    } catch (error) {
+      throw new Error(`${css} is ${JSON.stringify(shown)} and should be ${text}`, { cause: error });
+    }
+  }
+
+  /** The id of the element that has the keyboard. */
+  async focusedId(): Promise<string> {
+    return this.browser.run('return document.activeElement.id');
+  }
+
+  /** The test provokes an error of the console. */
+  expectError(...errors: readonly RegExp[]): void {
+    this.#expected.push(...errors);
+  }
+
+  /** Fails where the console has an error that is not expected. */
+  async checkConsole(): Promise<void> {
+    const errors = await this.browser.consoleErrors();
+    assert.deepEqual(errors.filter((error) => !this.#expected.some((expected) => expected.test(error))), [], 'the console has errors');
+  }
+}
+
+function matches(expected: string | RegExp, text: string): boolean {
+  return typeof expected === 'string' ? text === expected : expected.test(text);
+}
+
+/** Serves an agent with its playground for the length of a test, and opens it. The test fails where the console has errors. */
+export async function openPlayground(t: TestContext, browser: Browser, { agent, path = '/playground' }: PlaygroundOptions = {}): Promise<Playground> {
+  const asked: Asked[] = [];
+  const log = recordLog();
+  const played = defineAgent({
+    name: 'tested',
+    welcome: WELCOME,
+    ...agent,
+    onMessage(turn, reply) {
+      const next = new Asked(turn, reply);
+      asked.push(next);
+      return next.over;
+    },
+  });
+  const { app, origin } = await serveWithPlayground(played, log);
+  const playground = new Playground({ browser, app, origin, log, asked });
+  t.after(async () => {
+    try {
+      await playground.checkConsole();
+      await browser.open('about:blank'); // a page that is left does not complain of the server's end
+    } finally {
+      await app.close(); // also where the check fails: a server that listens keeps the process alive
+    }
+  });
+  if (path === false) return playground;
+  await browser.open(origin + path);
+  await playground.shows('history', [`assistant: ${WELCOME}`]); // which is the last that happens by itself
+  return playground;
+}
+
+/** The caller has to close the app. */
+export async function serveWithPlayground(agent: Agent, { log }: RecordedLog = recordLog()): Promise<{ readonly app: App; readonly origin: string }> {
+  const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: true });
+  const app = createApp(settingsWith(), agent, { log, platform });
+  const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+  return { app, origin: `http://127.0.0.1:${port}` };
+}

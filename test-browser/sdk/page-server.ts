@@ -1,0 +1,36 @@
+// The front ends' own server, which has another origin than ours.
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** Serves each script as a page of that name: `origin/name`. `name` needs no escaping. */
+export async function servePages(scripts: Readonly<Record<string, string>>): Promise<{ readonly origin: string; readonly close: () => void }> {
+  const answers = new Map<string, readonly [type: string, body: string]>();
+  for (const [name, script] of Object.entries(scripts)) {
+    answers.set(`/${name}`, ['text/html', page(name)]);
+    answers.set(`/${name}.js`, ['text/javascript', script]);
+  }
+  const server = createServer((request, response) => {
+    const answer = answers.get(new URL(request.url ?? '/', 'http://localhost').pathname);
+    const [type, body] = answer ?? ['text/plain', 'Not found'];
+    response.writeHead(answer === undefined ? 404 : 200, { 'content-type': `${type}; charset=utf-8` }).end(body);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    origin: `http://localhost:${(server.address() as AddressInfo).port}`,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function page(name: string): string {
+  return `<!doctype html>
+<html lang="en">
+<link rel="icon" href="data:,">
+<title>${name}</title>
+<div id="root"></div>
+<script src="/${name}.js"></script>`;
+}

@@ -1,0 +1,171 @@
+// The command line as a process: finding the command, exit codes, and the server with a tunnel beside it.
+
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+
+import { REST_KEY, startRestServer, type RestServer } from './faults/rest-server.ts';
+import { deferred } from './fixtures/kernel.ts';
+import { SECRET, SpawnedServer, Workplace } from './spawned-server.ts';
+import { createTestClient } from '../src/testing/test-client.ts';
+import { version } from '../src/version.ts';
+
+const CLI = join(import.meta.dirname, '../dist/cli.js');
+
+/** Runs it in a directory of its own, gone with the test. */
+function start(t: TestContext, argv: readonly string[], env: Readonly<Record<string, string>> = {}, workplace = new Workplace()): SpawnedServer {
+  t.after(() => workplace.clear());
+  return workplace.spawn({ argv, env, server: CLI });
+}
+
+async function ended(server: SpawnedServer): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+  const { code } = await server.exit;
+  return { code, stdout: server.stdout, stderr: server.stderr };
+}
+
+describe('layercode-microserver', () => {
+  it('lists its commands, and says of no command that it takes one', async (t) => {
+    const [help, nothing] = await Promise.all([ended(start(t, ['--help'])), ended(start(t, []))]);
+    for (const name of ['run', 'talk', 'turn', 'list-agents', 'init', 'webhook']) assert.match(help.stdout, new RegExp(`^  ${name} `, 'm'));
+    assert.deepEqual([help.code, nothing.code, nothing.stdout, nothing.stderr], [0, 2, '', help.stdout]);
+  });
+
+  it('prints its version', async (t) => {
+    assert.deepEqual(await ended(start(t, ['--version'])), { code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  const wrong: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
+    [['tlak'], /^layercode-microserver: "tlak" is not a command; commands are run, talk, /],
+    [['--port', '1'], /a command comes first: layercode-microserver run --port/],
+    [['constructor'], /"constructor" is not a command/],
+    [['turn', '--colour', 'Hello'], /--colour[^]*turn --help says more/],
+    [['run', '--update-webhook'], /--update-webhook needs --tunnel/],
+  ];
+  for (const [argv, message] of wrong) {
+    it(`ends with code 2 for ${argv.join(' ')}`, async (t) => {
+      const { code, stdout, stderr } = await ended(start(t, argv));
+      assert.deepEqual([code, stdout], [2, '']);
+      assert.match(stderr, message);
+      assert.doesNotMatch(stderr, /\n {4}at /);
+    });
+  }
+
+  it('has a page of help for each command, no wider than 100 columns', async (t) => {
+    const pages = await Promise.all(['run', 'talk', 'turn', 'list-agents', 'init', 'webhook'].map((name) => ended(start(t, [name, '--help']))));
+    for (const { code, stdout } of pages) {
+      assert.equal(code, 0);
+      assert.match(stdout, /^Usage: layercode-microserver /);
+      assert.match(stdout, /Exit codes: /);
+      assert.deepEqual(stdout.split('\n').filter((line) => line.length > 100), []);
+    }
+  });
+});
+
+describe('layercode-microserver run', () => {
+  const secret = { LAYERCODE_WEBHOOK_SECRET: SECRET };
+
+  it('serves with settings as flags, and ends with code 0 at SIGTERM', async (t) => {
+    const server = start(t, ['run', '--agent', 'echo', '--agent-route', '/hook'], secret);
+    const client = createTestClient(await server.url(), { secret: SECRET, agentRoute: '/hook' });
+    assert.equal(await (await client.say('Hello')).text(), 'You said: Hello');
+    server.kill('SIGTERM');
+    assert.equal((await server.exit).code, 0);
+  });
+
+  it('ends with code 1 for a setting that is wrong', async (t) => {
+    const { code, stderr } = await ended(start(t, ['run', '--port', '80a'], secret));
+    assert.deepEqual([code, stderr], [1, 'layercode-microserver: --port must be 0–65535, got "80a"\n']);
+  });
+
+  it('serves no playground in production, and loads none of its platform', async (t) => {
+    const server = start(t, ['run', '--agent', 'echo'], { ...secret, NODE_ENV: 'production', DRAIN_DELAY_SECONDS: '0' });
+    const statuses = await Promise.all(['/playground', '/v1/agents/web/websocket'].map(async (path) => (await fetch(`${await server.url()}${path}`)).status));
+    const authorize = await fetch(`${await server.url()}/api/authorize`, { method: 'POST', body: '{"agent_id":"a"}' });
+    assert.deepEqual([...statuses, authorize.status], [404, 404, 503]);
+  });
+
+  it('serves it in production where that is asked for', async (t) => {
+    const server = start(t, ['run', '--agent', 'echo', '--playground', 'true'], { ...secret, NODE_ENV: 'production', DRAIN_DELAY_SECONDS: '0' });
+    assert.equal((await fetch(`${await server.url()}/playground`)).status, 200);
+  });
+});
+
+describe('layercode-microserver run --tunnel', () => {
+  const secret = { LAYERCODE_WEBHOOK_SECRET: SECRET };
+
+  /** A cloudflared in PATH that says its URL and stays. */
+  function install(workplace: Workplace): Readonly<Record<string, string>> {
+    const folder = join(workplace.directory, 'bin');
+    mkdirSync(folder, { recursive: true });
+    const program = join(folder, 'cloudflared');
+    writeFileSync(program, `#!${process.execPath}\n${STAYS}`);
+    chmodSync(program, 0o755);
+    writeFileSync(join(folder, 'package.json'), '{}'); // a script, whatever stands above the directory for temporary files
+    return { ...secret, PATH: [folder, dirname(process.execPath)].join(delimiter) };
+  }
+
+  const STAYS = 'require("node:fs").writeFileSync(`${__dirname}/pid`, String(process.pid)); process.stderr.write("INF |  https://two-words.trycloudflare.com  |\\nINF Registered tunnel connection\\n"); setInterval(() => {}, 1e6);\n';
+
+  it('prints the webhook\'s public URL', async (t) => {
+    const workplace = new Workplace();
+    const server = start(t, ['run', '--agent', 'echo', '--tunnel'], install(workplace), workplace);
+    await server.complains(/https:\/\/two-words\.trycloudflare\.com\/api\/agent/);
+    server.kill('SIGTERM');
+    assert.equal((await server.exit).code, 0);
+  });
+
+  it('ends with code 1 and the way out where cloudflared is not installed', async (t) => {
+    const { code, stderr } = await ended(start(t, ['run', '--agent', 'echo', '--tunnel'], { ...secret, PATH: '/nowhere' }));
+    assert.equal(code, 1);
+    assert.match(stderr, /cloudflared[^]*https:\/\/developers\.cloudflare\.com/);
+  });
+
+  describe('with --update-webhook', () => {
+    const OLD = 'https://old.example/api/agent';
+
+    const NEW = 'https://two-words.trycloudflare.com/api/agent';
+
+    interface Stage {
+      readonly workplace: Workplace;
+      readonly server: SpawnedServer;
+      readonly rest: RestServer;
+      /** The new URL has been set. */
+      readonly updated: Promise<void>;
+    }
+
+    async function open(t: TestContext): Promise<Stage> {
+      const workplace = new Workplace();
+      const rest = await startRestServer({ 'ag-1': OLD });
+      t.after(() => rest.close());
+      const updated = deferred();
+      rest.fault = ({ method, body }) => {
+        if (method === 'POST' && body.includes(NEW)) updated.resolve();
+        return undefined;
+      };
+      const server = start(t, ['run', '--agent', 'echo', '--tunnel', '--update-webhook'], {
+        ...install(workplace), LAYERCODE_API_KEY: REST_KEY, LAYERCODE_AGENT_ID: 'ag-1', LAYERCODE_API_URL: rest.url,
+      }, workplace);
+      return { workplace, server, rest, updated: updated.promise };
+    }
+
+    it('sets the URL on the agent, and puts the old one back at the end', async (t) => {
+      const { server, rest, updated } = await open(t);
+      await updated;
+      await server.complains(/old\.example/);
+      server.kill('SIGINT');
+      assert.equal((await server.exit).code, 0);
+      assert.equal(rest.webhooks.get('ag-1'), OLD);
+    });
+
+    it('puts the old one back after a crash of the tunnel too, and ends with code 1', async (t) => {
+      const { workplace, server, rest, updated } = await open(t);
+      await updated;
+      process.kill(Number(readFileSync(join(workplace.directory, 'bin/pid'), 'utf8')), 'SIGKILL');
+      const { code, stderr } = await ended(server);
+      assert.equal(code, 1);
+      assert.match(stderr, /cloudflared/);
+      assert.equal(rest.webhooks.get('ag-1'), OLD);
+    });
+  });
+});
