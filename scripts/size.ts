@@ -41,11 +41,11 @@ const [packed] = Array.isArray(answer) ? (answer as readonly Packed[]) : Object.
 if (packed === undefined) throw new Error(`npm pack said ${output.slice(0, 200)}`);
 
 const paths = new Set(packed.files.map(({ path }) => path));
-for (const needed of ['package.json', 'LICENSE', 'README.md', 'dist/server.js', 'dist/index.js', 'dist/index.d.ts', 'dist/testing.js']) {
+for (const needed of ['package.json', 'LICENSE', 'README.md', 'dist/server.js', 'dist/cli.js', 'dist/platform.js', 'dist/index.js', 'dist/index.d.ts', 'dist/testing.js']) {
   if (!paths.has(needed)) problems.push(`${needed} is not in the package${needed.startsWith('dist/') ? '; npm run build makes it' : ''}`);
 }
-for (const folder of ['prompts', 'data']) {
-  if (![...paths].some((path) => path.startsWith(`${folder}/`))) problems.push(`${folder}/ is not in the package, and agents read it`);
+for (const folder of ['prompts', 'data', 'playground', 'templates']) {
+  if (![...paths].some((path) => path.startsWith(`${folder}/`))) problems.push(`${folder}/ is not in the package, and is read at run time`);
 }
 for (const path of paths) {
   if (/(^|\/)(\.env|\.layercode|node_modules|test|src)(\/|$)/.test(path)) problems.push(`${path} must not be in the package`);

@@ -3,31 +3,56 @@
 import type { Browser } from './webdriver.ts';
 
 export interface Contrast {
-  /** The element, roughly as a selector, and the beginning of its text. */
-  readonly where: string;
+  /** The beginning of the text, and the element it is in. */
+  readonly text: string;
   /** 1–21. */
   readonly ratio: number;
+  /** Which of the selectors asked for find the element, or one that it is in. */
+  readonly of: readonly string[];
 }
 
-/** The body of a function of CSS selectors: measures what is displayed of the elements they find, and of those inside. */
+/** The body of a function of CSS selectors. */
 const MEASURE = `
   const [selectors] = arguments;
   const parse = (color) => {
     const [red, green, blue, alpha = 1] = /^rgba?\\((.+)\\)$/.exec(color)?.[1].split(/[ ,/]+/).map(Number) ?? [];
-    if (blue === undefined) throw new Error('no rgb color: ' + color);
+    if (blue === undefined) throw new Error('not a color of red, green and blue: ' + color);
     return { channels: [red, green, blue], alpha };
   };
-  const over = (front, back) => ({
-    channels: front.channels.map((value, index) => value * front.alpha + back.channels[index] * (1 - front.alpha)), alpha: 1,
-  });
-  const ancestors = (element) => (element === null ? [] : [element, ...ancestors(element.parentElement)]);
-  const backgroundOf = (element) => ancestors(element).reverse()
-    .reduce((behind, { style, ...rest }, index, all) => over(parse(getComputedStyle(ancestors(element).reverse()[index]).backgroundColor), behind), parse('rgb(255, 255, 255)'));
+  const over = ({ channels, alpha }, back) =>
+    ({ channels: channels.map((value, index) => value * alpha + back.channels[index] * (1 - alpha)), alpha: 1 });
+  const fromTheRoot = (element) => (element === null ? [] : [...fromTheRoot(element.parentElement), element]);
+  const behind = (element) =>
+    fromTheRoot(element).reduce((back, each) => over(parse(getComputedStyle(each).backgroundColor), back), parse('rgb(255, 255, 255)'));
   const luminance = ({ channels }) => {
     const [red, green, blue] = channels.map((value) => value / 255).map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   };
-  return true;
+  const measure = (element, color, text) => {
+    const back = behind(element);
+    const [dark, light] = [luminance(over(parse(color), back)), luminance(back)].sort((a, b) => a - b);
+    const name = element.tagName.toLowerCase() + (element.id && '#' + element.id) + (element.getAttribute('class') ? '.' + element.getAttribute('class') : '');
+    return {
+      text: JSON.stringify(text.trim().slice(0, 40)) + ' in ' + name,
+      ratio: (light + 0.05) / (dark + 0.05),
+      of: selectors.filter((selector) => element.closest(selector) !== null),
+    };
+  };
+  const contrasts = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = texts.nextNode(); node !== null; node = texts.nextNode()) {
+    const element = node.parentElement;
+    if (node.data.trim() === '' || element.closest('.sr-only') !== null || !element.checkVisibility()) continue;
+    const { color, fill } = getComputedStyle(element);
+    contrasts.push(measure(element, element instanceof SVGElement ? fill : color, node.data));
+  }
+  for (const field of document.querySelectorAll('input[placeholder]')) {
+    contrasts.push(measure(field, getComputedStyle(field, '::placeholder').color, field.placeholder));
+  }
+  return contrasts;
 `;
 
-void MEASURE;
+/** Of every text that the page displays now, placeholders among them. */
+export async function contrastsOf(browser: Browser, selectors: readonly string[] = []): Promise<Contrast[]> {
+  return browser.run<Contrast[]>(MEASURE, selectors);
+}

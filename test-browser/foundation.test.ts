@@ -345,7 +345,7 @@ describe('openBrowser', () => {
     const driver = join(directory, 'driver');
     writeFileSync(driver, script(`exec ${process.env['CHROMEDRIVER'] || '/usr/bin/chromedriver'} "$@"`), { mode: 0o755 });
     environment(t, { CHROMEDRIVER: driver });
-    assert.equal(await (await openBrowser(t)).title(), '');
+    assert.equal(await (await openBrowser(t)).run('return 1 + 1'), 2);
     rmSync(starts);
     writeFileSync(driver, script('true'));
     await assert.rejects(openBrowser(t), /^PortTakenError: chromedriver ended with exit code 1: bind\(\) failed: Address already in use/);

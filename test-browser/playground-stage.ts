@@ -1,7 +1,6 @@
 // The playground in a real browser, a server behind it, and an agent whose part the test plays: nothing is said before the test says it.
 
 import assert from 'node:assert/strict';
-import type { TestContext } from 'node:test';
 
 import type { Agent, MessageTurn } from '../src/agents/agent.ts';
 import { defineAgent } from '../src/agents/define-agent.ts';
@@ -215,8 +214,13 @@ function matches(expected: string | RegExp, text: string): boolean {
   return typeof expected === 'string' ? text === expected : expected.test(text);
 }
 
+/** A test, or whoever else closes what it opened. */
+export interface Closing {
+  after(close: () => Promise<void>): void;
+}
+
 /** Serves an agent with its playground for the length of a test, and opens it. The test fails where the console has errors. */
-export async function openPlayground(t: TestContext, browser: Browser, { agent, path = '/playground' }: PlaygroundOptions = {}): Promise<Playground> {
+export async function openPlayground(t: Closing, browser: Browser, { agent, path = '/playground' }: PlaygroundOptions = {}): Promise<Playground> {
   const asked: Asked[] = [];
   const log = recordLog();
   const played = defineAgent({

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import { fired } from '../test/fixtures/app.ts';
-import { openPlayground } from './playground-stage.ts';
+import { contrastsOf } from './contrast.ts';
+import { FakeVoice } from './fake-voice.ts';
+import { openPlayground, type Playground } from './playground-stage.ts';
 import { Browser } from './webdriver.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
@@ -441,6 +443,452 @@ describe('the playground', () => {
       await page.becomes('#connection', 'failed');
       await page.shows('transcript', ['bad notice: The server does not answer. Is it running?']);
       await page.becomes('#warnings', /^The server does not answer at \/ready/);
+    });
+  });
+
+  describe('the keyboard', () => {
+    /** The element that has it, by its id or class. */
+    const focused = (): Promise<string> => browser.run('return document.activeElement.id || document.activeElement.className || document.activeElement.tagName');
+
+    /** Strikes until there is nothing further on the page, where a browser without a window begins anew; what had the keyboard. */
+    async function walk(key: 'Tab' | 'Shift+Tab'): Promise<string[]> {
+      const stops: string[] = [];
+      for (;;) {
+        await browser.keys(key);
+        const stop = await focused();
+        if (stop === 'BODY' || stop === stops[0]) return stops;
+        stops.push(stop);
+        assert.ok(stops.length < 50, `the keyboard does not come out: ${stops.join()}`);
+      }
+    }
+
+    it('reaches everything, in the order of the page', async (t) => {
+      await openPlayground(t, browser);
+      assert.equal(await focused(), 'say'); // to speak at once
+      const order = [
+        'skip', 'copy', 'reconnect', 'new-conversation', 'transcript', 'say', 'microphone', 'send',
+        'redeliver', 'drop', 'forge-wrong', 'forge-stale', 'end-session', 'tab-events', 'filter-all', 'clear-events', 'events',
+      ];
+      assert.deepEqual(await walk('Shift+Tab'), order.slice(0, order.indexOf('say')).reverse());
+      assert.deepEqual(await walk('Tab'), order);
+    });
+
+    it('is seen wherever it is', async (t) => {
+      await openPlayground(t, browser);
+      await browser.run(`
+        globalThis.seen = [];
+        document.addEventListener('focusin', ({ target }) => {
+          const { outlineStyle, outlineWidth } = getComputedStyle(target);
+          seen.push([target.id, outlineStyle, outlineWidth].join(' '));
+        });
+      `);
+      const stops = await walk('Tab');
+      const seen = await browser.run<string[]>('return seen');
+      assert.ok(seen.length >= stops.length && stops.length > 10);
+      assert.deepEqual(seen.filter((line) => !line.endsWith(' solid 2px')), []);
+    });
+
+    it('skips to the field from the first stop', async (t) => {
+      await openPlayground(t, browser);
+      await walk('Shift+Tab');
+      await browser.keys('Tab');
+      const link = await browser.find('.skip');
+      assert.equal(await link.isDisplayed(), true);
+      await browser.keys('Enter');
+      assert.equal(await focused(), 'say');
+    });
+
+    it('holds a talk: says, interrupts with Escape from anywhere, and says again', async (t) => {
+      const page = await openPlayground(t, browser);
+      await browser.keys('H', 'i', 'Enter');
+      const asked = await page.nextAsked();
+      assert.equal(asked.text, 'Hi');
+      asked.say(LONG);
+      await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
+      await browser.keys('Tab', 'Tab', 'Escape');
+      await fired(asked.signal);
+      assert.equal(await focused(), 'send');
+      await browser.keys('Shift+Tab', 'Shift+Tab', 'N', 'o', 'Enter');
+      assert.equal((await page.nextAsked()).text, 'No');
+    });
+
+    it('interrupts with the button too, and goes back to the field', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      asked.say(LONG);
+      await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
+      await browser.keys('Shift+Tab');
+      assert.equal(await focused(), 'interrupt');
+      await browser.keys('Space');
+      await fired(asked.signal);
+      assert.equal(await focused(), 'say');
+    });
+
+    it('provokes with Space, and stays at the button', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('Hello', 'Yes?');
+      await browser.keys('Tab', 'Tab', 'Tab');
+      assert.equal(await focused(), 'redeliver');
+      await browser.keys('Space');
+      await page.shows('transcript', [/^good notice: Delivered twice/]);
+      assert.equal(await focused(), 'redeliver');
+      await browser.keys('Tab', 'Tab', 'Space');
+      await page.shows('transcript', [/^good notice: Bad signature/]);
+      assert.equal(await focused(), 'forge-wrong');
+      await browser.keys('Tab', 'Tab', 'Space');
+      await page.becomes('#connection', 'closed');
+      assert.equal(await focused(), 'end-session');
+    });
+
+    it('chooses a tab with the arrow keys, which is one stop', async (t) => {
+      await openPlayground(t, browser);
+      await browser.run(`document.querySelector('#end-session').focus()`);
+      await browser.keys('Tab');
+      const chosen: unknown[] = [];
+      for (const key of ['ArrowRight', 'ArrowRight', 'ArrowRight', 'ArrowLeft', 'Home', 'End']) {
+        await browser.keys(key);
+        chosen.push(await browser.run(`return [
+          document.activeElement.id,
+          [...document.querySelectorAll('[role="tab"][aria-selected="true"]')].map(({ id }) => id).join(),
+          [...document.querySelectorAll('[role="tabpanel"]')].filter((panel) => panel.checkVisibility()).map(({ id }) => id).join(),
+        ]`));
+      }
+      assert.deepEqual(chosen, ['data', 'history', 'events', 'history', 'events', 'history'].map((name) => [`tab-${name}`, `tab-${name}`, `panel-${name}`]));
+      await browser.keys('Tab');
+      assert.equal(await focused(), 'panel-history');
+    });
+
+    it('goes through the frames with the arrow keys, and opens one with Enter', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('Hello', 'Yes?');
+      await walk('Tab');
+      await browser.keys('Shift+Tab');
+      assert.equal(await focused(), 'events');
+      await browser.keys('ArrowUp', 'ArrowUp', 'ArrowDown');
+      assert.match(await (await browser.focused()).text(), /turn completed/);
+      await browser.keys('Enter');
+      await page.becomes('#events > li:last-child', /durationMs: [\d.]+/);
+    });
+  });
+
+  describe('a screen reader', () => {
+    it('has a name for everything that can be used', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      (await page.nextAsked()).data({ order: [1] }).say(LONG); // with the Interrupt button
+      await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
+      const usable = ['button', 'textbox', 'tab', 'radio', 'checkbox', 'link', 'DisclosureTriangle', 'tablist', 'tabpanel', 'region', 'log', 'table', 'columnheader'];
+      const seen = new Set<string>();
+      const unnamed: string[] = [];
+      for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
+        await page.press(tab);
+        for (const { role, name } of await browser.accessibilityTree()) {
+          if (!usable.includes(role)) continue;
+          seen.add(role);
+          if (name.trim() === '') unnamed.push(role);
+        }
+      }
+      assert.deepEqual(unnamed, []);
+      assert.deepEqual(usable.filter((role) => !seen.has(role)), []);
+    });
+
+    it('is told of the whole reply, once, and not of each piece', async (t) => {
+      const page = await openPlayground(t, browser);
+      await browser.run(`
+        globalThis.told = [];
+        for (const region of document.querySelectorAll('[aria-live], [role="status"], [role="alert"], [role="log"]')) {
+          if (region.getAttribute('aria-live') === 'off') continue;
+          new MutationObserver(() => told.push(region.lastElementChild?.textContent ?? region.textContent))
+            .observe(region, { childList: true, subtree: true, characterData: true });
+        }
+      `);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      for (const [piece, soFar] of [['One ', 'One '], ['two, ', 'One two, '], ['three.', 'One two, three.']] as const) {
+        asked.say(piece);
+        await page.shows('transcript', [`Agent: ${soFar} <streaming>`]);
+      }
+      assert.deepEqual(await browser.run('return told'), []);
+      asked.end();
+      await page.shows('announced', ['Agent: One two, three.']);
+      assert.deepEqual(await browser.run('return told'), ['Agent: One two, three.']);
+    });
+
+    it('is told of notices and interruptions', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      (await page.nextAsked()).say('One ');
+      await page.shows('transcript', ['Agent: One  <streaming>']);
+      await browser.keys('Escape');
+      await page.shows('announced', ['Agent, interrupted: One']);
+      await page.press('forge-wrong');
+      await page.shows('announced', ['Agent, interrupted: One', /^Bad signature: 401/]);
+      await page.say('Two');
+      (await page.nextAsked()).end();
+      await page.shows('transcript', ['Agent: ~One ~ <interrupted, nothing was heard>', /^good/, 'You: Two', 'Agent:  <said nothing>']);
+      assert.match(await browser.text('#transcript s.unheard'), /\(not heard:\)/);
+    });
+
+    it('finds its way by headings and landmarks', async (t) => {
+      await openPlayground(t, browser);
+      const tree = await browser.accessibilityTree();
+      const outline = tree.filter(({ role }) => ['banner', 'main', 'heading'].includes(role)).map(({ role, name }) => `${role} ${name}`.trim());
+      assert.deepEqual(outline, ['banner', 'heading Playground', 'main', 'heading Talk', 'heading Provoke', 'heading Turns']);
+    });
+  });
+
+  describe('how it looks', () => {
+    const closers: (() => Promise<void>)[] = [];
+    let page: Playground;
+
+    // One talk for all: none of them says a word.
+    before(async () => {
+      page = await openPlayground({ after: (close) => closers.push(close) }, browser);
+      await page.exchange(`Do you have ${'very-'.repeat(30)}long words?`, `Yes: ${'bread'.repeat(60)}.`);
+      await page.press('redeliver');
+      await page.shows('transcript', [/^good notice/]);
+      await page.say('When?');
+      (await page.nextAsked()).say(LONG);
+      await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
+      await page.press('drop');
+      await page.shows('transcript', [/^plain notice/]);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.data({ text: 'a'.repeat(300), number: 1, nothing: null, empty: [], isTrue: true }).say('One ');
+      await page.press('redeliver');
+      await page.shows('transcript', [/^good notice/]);
+      asked.say('two.').end();
+      await page.shows('turns', ['6 again: Hello: completed']);
+      await page.say('Fail');
+      (await page.nextAsked()).fail('the oven is cold');
+      await page.shows('transcript', [/^bad notice/]);
+      await page.say('Go on');
+      (await page.nextAsked()).say(LONG);
+      await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
+      await page.shows('turns', ['1 start of the session: completed', /replayed$/, /interrupted$/, /taken over$/, /completed$/, /failed$/, /running$/]);
+    });
+
+    after(async () => {
+      for (const close of closers) await close();
+      await browser.reset();
+    });
+
+    for (const colorScheme of ['light', 'dark'] as const) {
+      it(`reads well where the reader wishes it ${colorScheme}`, async () => {
+        await browser.emulate({ colorScheme });
+        const wanted = [
+          'h1', 'h2', '.muted', '[data-role="user"]', '[data-state="streaming"]', '[data-state="interrupted"] .mark', '[data-state="failed"] .mark', 's.unheard',
+          '[data-kind="good"]', '[data-kind="bad"]', '[data-kind="plain"]', 'button', 'button.main', 'button.quiet', 'kbd', '#say', '.provoke span',
+          ...['completed', 'replayed', 'interrupted', 'taken over', 'failed', 'running'].map((outcome) => `tr[data-outcome="${outcome}"] td.outcome`),
+          'thead', 'td.ms', '#timeline-axis', '[role="tab"][aria-selected="true"]', '[role="tab"][aria-selected="false"]', '[data-error] .frame', '.frame-preview',
+          '.json-string', '.json-number', '.json-null', '.json-boolean', '#history mark',
+        ];
+        const missing = new Set(wanted);
+        const poor = new Set<string>();
+        for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
+          await page.press(tab);
+          for (const { text, ratio, of } of await contrastsOf(browser, wanted)) {
+            for (const selector of of) missing.delete(selector);
+            if (ratio < 4.5) poor.add(`${text}: ${ratio.toFixed(2)}`);
+          }
+        }
+        assert.deepEqual([...poor], []);
+        assert.deepEqual([...missing], [], 'was not there to be measured');
+      });
+    }
+
+    it('is dark where the reader wishes it dark', async () => {
+      const ground = async (colorScheme: 'light' | 'dark'): Promise<number> => {
+        await browser.emulate({ colorScheme });
+        const [red = 0] = /\d+/.exec(await (await browser.find('body')).style('background-color')) ?? [];
+        return Number(red);
+      };
+      assert.ok(await ground('light') > 200);
+      assert.ok(await ground('dark') < 60);
+    });
+
+    it('does not move where the reader wishes it still', async () => {
+      const moving = `return document.getAnimations().length`;
+      await browser.emulate({ reducedMotion: false });
+      assert.notEqual(await browser.run(moving), 0); // the caret of a reply that streams
+      await browser.emulate({ reducedMotion: true });
+      assert.equal(await browser.run(moving), 0);
+    });
+
+    for (const [width, height] of [[390, 844], [360, 740]] as const) {
+      it(`fits a phone that is ${width} wide`, async () => {
+        await browser.emulatePhone({ width, height });
+        for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
+          await page.press(tab);
+          assert.deepEqual(await browser.run('return [document.scrollingElement.scrollWidth, innerWidth]'), [width, width], tab);
+        }
+      });
+
+      it(`has every control within a finger's reach on a phone that is ${width} wide`, async () => {
+        await browser.emulatePhone({ width, height });
+        const faults = await browser.run<string[]>(`
+          return [...document.querySelectorAll('button, input, summary')].filter((control) => control.checkVisibility()).flatMap((control) => {
+            control.scrollIntoView({ block: 'center', behavior: 'instant' });
+            // A box is ticked by its label as well.
+            const target = control.closest('label') ?? control;
+            const { left, right, top, bottom, width, height } = target.getBoundingClientRect();
+            const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+            const name = control.id || control.textContent.trim().slice(0, 40);
+            return [
+              ...(left < 0 || right > innerWidth ? [name + ' is cut off: ' + left + '–' + right] : []),
+              ...(hit === null || !target.contains(hit) ? [name + ' is covered by ' + hit?.outerHTML.slice(0, 80)] : []),
+              ...(control.matches('summary') || (width >= 24 && height >= 24) ? [] : [name + ' is small: ' + width + ' × ' + height]),
+            ];
+          });
+        `);
+        assert.deepEqual(faults, []);
+      });
+    }
+  });
+
+  describe('the voice', () => {
+    it('speaks a reply sentence by sentence while it streams', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.say('One is here. Tw');
+      await browser.until('the first sentence is spoken', async () => (await voice.spoken()).length === 1);
+      asked.say('o comes. And three');
+      await browser.until('the second sentence is spoken', async () => (await voice.spoken()).length === 2);
+      asked.say(' too').end();
+      await page.shows('transcript', ['Agent: One is here. Two comes. And three too']);
+      assert.deepEqual((await voice.spoken()).map((sentence) => sentence.trim()), ['One is here.', 'Two comes.', 'And three too']);
+    });
+
+    it('ends before the platform is told that the reply was heard', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      asked.say(`Soon. ${LONG}`).end();
+      await page.shows('turns', ['2 When?: completed']);
+      assert.equal(await browser.text('#activity'), 'The agent is speaking');
+      await voice.endSentence();
+      assert.deepEqual(await voice.sent('trigger.response.audio.replay_finished'), []);
+      await voice.endSentence();
+      assert.deepEqual(await voice.sent('trigger.response.audio.replay_finished'), [
+        { type: 'trigger.response.audio.replay_finished', reason: 'completed', turn_id: asked.event['turn_id'] },
+      ]);
+      await page.becomes('#activity', '');
+      await page.say('Thanks');
+      assert.equal((await page.nextAsked()).interruption, undefined);
+    });
+
+    const ways: readonly (readonly [what: string, interrupt: (page: Playground, voice: FakeVoice) => Promise<void>])[] = [
+      ['the caller types', (page) => page.say('Stop!')],
+      ['the caller strikes Escape', () => browser.keys('Escape')],
+      ['the microphone hears the caller begin', async (page, voice) => {
+        await page.press('microphone');
+        await voice.beginSpeech();
+      }],
+    ];
+    for (const [what, interrupt] of ways) {
+      it(`falls silent when ${what}, and the rest counts as not heard`, async (t) => {
+        const page = await openPlayground(t, browser);
+        const voice = await FakeVoice.install(browser);
+        await page.say('When?');
+        const asked = await page.nextAsked();
+        asked.say(LONG).end();
+        await page.shows('turns', ['2 When?: completed']);
+        await interrupt(page, voice);
+        await browser.until('the voice is silent', async () => (await voice.unspoken()).length === 0);
+        if (page.asked.length === 1) await page.say('Stop!');
+        const next = await page.nextAsked();
+        assert.equal(next.interruption?.['assistant_turn_id'], asked.event['turn_id']);
+        next.end();
+        await page.shows('transcript', [/^Agent: .*~.+~ <interrupted, (the rest was not|nothing was) heard>$/, 'You: Stop!', 'Agent:  <said nothing>']);
+        assert.deepEqual((await voice.sent('trigger.response.audio.replay_finished')).map(({ turn_id }) => turn_id), [next.event['turn_id']]);
+      });
+    }
+
+    it('does not go on with a reply that the caller spoke over', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      asked.say('Soon. It');
+      await browser.until('a sentence is spoken', async () => (await voice.spoken()).length === 1);
+      await page.press('microphone');
+      await voice.beginSpeech();
+      await fired(asked.signal);
+      await page.shows('transcript', ['Agent: Soon. It <interrupted>']);
+      assert.deepEqual([await voice.spoken(), await voice.unspoken()], [['Soon. '], []]);
+    });
+
+    it('hears the caller: what seems to be said is shown, and what was said is sent', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.press('microphone');
+      await page.becomes('#activity', 'Listening…');
+      assert.equal(await (await browser.find('#microphone')).attribute('aria-pressed'), 'true');
+      await voice.beginSpeech();
+      await voice.recognize('good mor', { isFinal: false });
+      await page.becomes('#activity', 'Hearing: good mor');
+      assert.equal(page.asked.length, 0);
+      await voice.recognize(' Good morning ', { isFinal: true });
+      assert.equal((await page.nextAsked()).text, 'Good morning');
+      await page.shows('transcript', ['Agent: Hi!', 'You: Good morning']);
+      await page.press('microphone');
+      await browser.until('nobody listens', async () => await (await browser.find('#microphone')).attribute('aria-pressed') === 'false');
+    });
+
+    it('says in words why nothing is heard', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.press('microphone');
+      await voice.deafen('not-allowed');
+      await page.shows('transcript', ['bad notice: The browser may not use the microphone: allow it in the address bar.']);
+      assert.equal(await (await browser.find('#microphone')).attribute('aria-pressed'), 'false');
+    });
+
+    it('is switched off in mid-sentence, which counts as heard', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.exchange('One', 'Yes.');
+      assert.deepEqual(await voice.unspoken(), ['Yes.']);
+      await page.press('speak-replies');
+      assert.deepEqual(await voice.unspoken(), []);
+      assert.equal((await voice.sent('trigger.response.audio.replay_finished')).length, 1);
+      await page.exchange('Two', 'No.');
+      assert.deepEqual(await voice.spoken(), ['Yes.']);
+    });
+
+    it('that fails leaves the talk alone', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.exchange('One', 'Yes.');
+      await voice.endSentence('error');
+      await page.becomes('#activity', '');
+      assert.equal((await voice.sent('trigger.response.audio.replay_finished')).length, 1);
+    });
+
+    it('says goodbye to the end when the agent has hung up', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.say('Bye');
+      (await page.nextAsked()).hangUp('Goodbye!');
+      await page.becomes('#connection', 'closed');
+      assert.deepEqual(await voice.unspoken(), ['Goodbye!']);
+      assert.equal(await browser.text('#activity'), 'The agent is speaking');
+      await voice.endSentence();
+      await page.becomes('#activity', '');
+    });
+
+    it('is told to be missing where the browser has none', async (t) => {
+      const page = await openPlayground(t, browser);
+      assert.equal(await browser.text('#voice-note'), 'This browser has no voice.');
+      assert.equal(await (await browser.find('#speak-replies')).isEnabled(), false);
+      await FakeVoice.install(browser);
+      await browser.until('the voice is found', async () => await (await browser.find('#speak-replies')).isEnabled());
+      assert.equal(await (await browser.find('#voice-note')).isDisplayed(), false);
+      await page.exchange('One', 'Yes.');
     });
   });
 });

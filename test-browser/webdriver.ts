@@ -116,7 +116,7 @@ export class Browser {
           break;
         } catch (error) {
           // The driver picks a port that is free in IPv6 and wants the same in IPv4, where it is taken once in some hundred starts.
-          if (!(error instanceof PortTakenError) || attempt === 9) throw error;
+          if (!(error instanceof PortTakenError) || attempt === MAX_START_ATTEMPTS) throw error;
           driver = new ChromeDriver(chromedriver, env);
         }
       }

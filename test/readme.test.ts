@@ -247,7 +247,7 @@ describe('the code of the pages', () => {
         allowJs: true,
         noUnusedLocals: false,
         typeRoots: [join(ROOT, 'node_modules/@types')],
-        paths: { 'layercode-microserver': [join(SRC, 'index.ts')], 'layercode-microserver/testing': [join(SRC, 'testing.ts')] },
+        paths: { 'layercode-microserver': [join(SRC, 'index.ts')], 'layercode-microserver/testing': [join(SRC, 'testing.ts')], 'layercode-microserver/platform': [join(SRC, 'platform.ts')] },
         ...compilerOptions,
       },
       include: ['*'],

@@ -86,7 +86,7 @@ class ScriptPlayback {
     if (reply === undefined) throw new Error('a script is played after start()');
     switch (step.name) {
       case 'say':
-        return (await this.#end(reply)) ?? this.#gone(reply) ?? this.#begin(() => this.#call.say(step.text));
+        return this.#gone(reply) ?? this.#begin(() => this.#call.say(step.text));
       case 'expect':
         return (await this.#end(reply)) ?? (step.expectation.matches(reply.text) ? {} : {
           fault: [`expected  ${step.expectation.source}`, `heard     ${shown(reply.text)}`],

@@ -83,7 +83,7 @@ function parseExpectation(name: string, source: string): Expectation {
     const wanted = plain(source);
     return { source, matches: (text) => plain(text).includes(wanted) };
   }
-  if (false) throw new Fault(`${oneLine(source, 80)} is a pattern, of which the flags can be i, m, s and u`);
+  if (!/^[imsu]*$/.test(flags)) throw new Fault(`${oneLine(source, 80)} is a pattern, of which the flags can be i, m, s and u`);
   try {
     const regExp = new RegExp(pattern, flags);
     return { source, matches: (text) => regExp.test(text) };

@@ -32,7 +32,9 @@ export function clientFrame(opcode: number, payload: string | Uint8Array = '', o
     for (let shift = lengthBits - 8; shift >= 0; shift -= 8) header.push(Number((length >> BigInt(shift)) & 0xffn));
   }
   if (mask !== undefined) header.push(...mask);
-  if (mask !== undefined && mask !== NO_MASK) for (let index = 0; index < bytes.length; index++) bytes[index] = Number(bytes[index]) ^ Number(mask[index & 3]);
+  if (mask !== undefined && mask !== NO_MASK) {
+    for (let index = 0; index < bytes.length; index++) bytes[index] = Number(bytes[index]) ^ Number(mask[index & 3]);
+  }
   return Buffer.concat([Buffer.from(header), bytes]);
 }
 

@@ -134,8 +134,12 @@ interface Pings {
   readonly tick: () => void;
 }
 
+interface Pending extends Opened {
+  readonly heard: Told<string>;
+}
+
 /** One that answers each text with the promise. */
-async function openPending(t: TestContext, promise: Promise<void>, options: Partial<WebSocketOptions> = {}): Promise<Opened & { readonly heard: Told<string> }> {
+async function openPending(t: TestContext, promise: Promise<void>, options: Partial<WebSocketOptions> = {}): Promise<Pending> {
   const heard = new Told<string>();
   const onText = (message: string): Promise<void> => {
     heard.tell(message);
@@ -298,7 +302,8 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
   it('refuses a code that must not be sent, and goes on', async (t) => {
     const { connection } = await open(t);
     for (const code of [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65_536 + 1000, Number.NaN, 1000.5]) {
-      assert.throws(() => connection.close(code), { name: 'RangeError', message: `a close code must be 1000–1003, 1007–1014 or 3000–4999, got ${code}` });
+      const message = `a close code must be 1000–1003, 1007–1014 or 3000–4999, got ${code}`;
+      assert.throws(() => connection.close(code), { name: 'RangeError', message });
     }
     assert.equal(connection.isOpen, true);
   });

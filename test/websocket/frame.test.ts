@@ -46,6 +46,8 @@ function ping(payload = ''): Buffer {
   return clientFrame(OPCODES.ping, payload);
 }
 
+/** More fragments follow. */
+const OPEN = { isFinal: false };
 const [abc1, abc2, abc3] = fragments('a', 'b', 'c') as [Buffer, Buffer, Buffer];
 
 const VALID: readonly (readonly [title: string, frames: readonly Buffer[], received: readonly Received[]])[] = [
@@ -58,9 +60,11 @@ const VALID: readonly (readonly [title: string, frames: readonly Buffer[], recei
   ['joins fragments', [abc1, abc2, abc3, text('d')], [said('abc'), said('d')]],
   ['joins fragments of nothing', [...fragments('', '', 'a', '', ''), ...fragments('', '')], [said('a'), said('')]],
   ['joins a code point that is cut between fragments', fragments(...[...Buffer.from('é👋')].map((byte) => Uint8Array.of(byte))), [said('é👋')]],
-  ['reads control frames between fragments', [abc1, ping('1'), clientFrame(OPCODES.pong), abc2, ping(), abc3], [control('ping', '1'), control('pong'), control('ping'), said('abc')]],
+  ['reads control frames between fragments', [abc1, ping('1'), clientFrame(OPCODES.pong), abc2, ping(), abc3],
+    [control('ping', '1'), control('pong'), control('ping'), said('abc')]],
   ['reads a close frame between fragments', [abc1, close(1000)], [{ type: 'close', code: 1000, reason: '' }]],
-  ['reads control frames of 125 bytes', [ping('p'.repeat(125)), close(1000, 'r'.repeat(123))], [control('ping', 'p'.repeat(125)), { type: 'close', code: 1000, reason: 'r'.repeat(123) }]],
+  ['reads control frames of 125 bytes', [ping('p'.repeat(125)), close(1000, 'r'.repeat(123))],
+    [control('ping', 'p'.repeat(125)), { type: 'close', code: 1000, reason: 'r'.repeat(123) }]],
   ['reads a close frame with a reason', [close(3000, 'adiós')], [{ type: 'close', code: 3000, reason: 'adiós' }]],
   ['reads a close frame without a code as 1005', [close()], [{ type: 'close', code: 1005, reason: '' }]],
   ['reads every close code that may be sent', [1000, 1001, 1002, 1003, 1007, 1014, 3000, 4999].map((code) => close(code)),
@@ -74,16 +78,16 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
   ...[1, 2, 3, 4, 5, 6, 7].map((reserved) => [`the reserved bits ${reserved}`, [text('', { reserved }).subarray(0, 2)], 1002] as const),
   ['a reserved bit of a control frame', [clientFrame(OPCODES.close, '', { reserved: 4 }).subarray(0, 2)], 1002],
   ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map((opcode) => [`the opcode ${opcode}`, [clientFrame(opcode).subarray(0, 2)], 1002] as const),
-  ...[8, 9, 10].map((opcode) => [`a fragment of the control frame ${opcode}`, [clientFrame(opcode, '', { isFinal: false }).subarray(0, 2)], 1002] as const),
+  ...[8, 9, 10].map((opcode) => [`a fragment of the control frame ${opcode}`, [clientFrame(opcode, '', OPEN).subarray(0, 2)], 1002] as const),
   ...[8, 9, 10].map((opcode) => [`126 bytes in the control frame ${opcode}`, [clientFrame(opcode, 'x'.repeat(126)).subarray(0, 2)], 1002] as const),
   ['65,536 bytes in a control frame', [clientFrame(OPCODES.ping, '', { length: 65_536 }).subarray(0, 2)], 1002],
   ['a continuation of nothing', [clientFrame(OPCODES.continuation).subarray(0, 2)], 1002],
   ['a continuation of a message that is whole', [text('a'), clientFrame(OPCODES.continuation).subarray(0, 2)], 1002],
-  ['a continuation behind the last one', [abc1, abc3, clientFrame(OPCODES.continuation, '', { isFinal: false }).subarray(0, 2)], 1002],
+  ['a continuation behind the last one', [abc1, abc3, clientFrame(OPCODES.continuation, '', OPEN).subarray(0, 2)], 1002],
   ['a text inside a fragmented one', [abc1, text('').subarray(0, 2)], 1002],
   ['a binary message inside a fragmented text', [abc1, abc2, clientFrame(OPCODES.binary).subarray(0, 2)], 1002],
   ['a binary message', [clientFrame(OPCODES.binary).subarray(0, 2)], 1003],
-  ['a fragmented binary message', [clientFrame(OPCODES.binary, '', { isFinal: false }).subarray(0, 2)], 1003],
+  ['a fragmented binary message', [clientFrame(OPCODES.binary, '', OPEN).subarray(0, 2)], 1003],
   ['a length below 126 in 16 bits', [text('', { length: 125, lengthBits: 16 })], 1002],
   ['a length of 0 in 16 bits', [text('', { lengthBits: 16 })], 1002],
   ['a length below 65,536 in 64 bits', [text('', { length: 65_535, lengthBits: 64 })], 1002],
@@ -96,7 +100,8 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
   ['the topmost bit of a length', [text('', { length: 2n ** 63n })], 1009],
   ['the topmost bit of a length that is short without it', [text('', { length: 2n ** 63n + 1n })], 1009],
   ['all bits of a length', [text('', { length: 2n ** 64n - 1n })], 1009],
-  ['a fragment beyond the bound of its message', [...fragments('a'.repeat(60), 'a'.repeat(40), '').slice(0, 2), clientFrame(OPCODES.continuation, '', { length: 1 })], 1009],
+  ['a fragment beyond the bound of its message',
+    [...fragments('a'.repeat(60), 'a'.repeat(40), '').slice(0, 2), clientFrame(OPCODES.continuation, '', { length: 1 })], 1009],
   ['a byte that UTF-8 does not have', [text(Uint8Array.of(0x61, 0xff))], 1007],
   ['a code point in more bytes than it needs', [text(Uint8Array.of(0xc0))], 1007],
   ['a surrogate', [text(Uint8Array.of(0xed, 0xa0))], 1007],
@@ -142,7 +147,8 @@ describe('FrameDecoder', () => {
   }
 
   it('hands out what came before a breach', () => {
-    assert.deepEqual(decode([Buffer.concat([text('a'), ping('b'), text('c', { mask: undefined }), text('d')])]), { received: [said('a'), control('ping', 'b')], code: 1002 });
+    const bytes = Buffer.concat([text('a'), ping('b'), text('c', { mask: undefined }), text('d')]);
+    assert.deepEqual(decode([bytes]), { received: [said('a'), control('ping', 'b')], code: 1002 });
   });
 
   it('says what was wrong', () => {
@@ -219,8 +225,8 @@ describe('FrameDecoder', () => {
   }
 
   it('reads a message in 100,000 fragments, most of them empty, without copying it over and over', () => {
-    const empty = clientFrame(OPCODES.continuation, '', { isFinal: false });
-    const small = clientFrame(OPCODES.continuation, 'abc', { isFinal: false });
+    const empty = clientFrame(OPCODES.continuation, '', OPEN);
+    const small = clientFrame(OPCODES.continuation, 'abc', OPEN);
     const frames = Array.from({ length: 100_000 }, (_, index) => (index % 10 === 0 ? small : empty));
     const started = performance.now();
     assert.deepEqual(decode([abc1, ...frames, clientFrame(OPCODES.continuation)]), { received: [said(`a${'abc'.repeat(10_000)}`)] });
