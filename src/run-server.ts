@@ -16,8 +16,11 @@ export interface Companion {
 }
 
 export interface RunOptions {
-  /** Opens what runs beside the server, once it listens. When it rejects, the server ends with its message and exit code 1. */
-  readonly accompany?: (server: OpenServer) => Promise<Companion>;
+  /**
+   * Opens what runs beside the server, once it listens. `closing` fires when the server ends meanwhile. When it rejects, the server
+   * ends with its message and exit code 1.
+   */
+  readonly accompany?: (server: OpenServer, closing: AbortSignal) => Promise<Companion>;
 }
 
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -50,42 +53,45 @@ async function serve(given: Settings, write: (lines: string) => void, accompany:
     process.exit(1);
   });
   if (accompany === undefined) return;
-  try {
-    closing.companion = await accompany(server);
-  } catch (error) {
-    process.stderr.write(`layercode-microserver: ${error instanceof Error ? error.message : String(error)}\n`);
-    return closing.close({ reason: 'what runs beside the server did not start' }, 1);
-  }
-  const { reason } = await closing.companion.ended;
-  if (reason === undefined) return;
+  closing.companion = accompany(server, closing.signal);
+  const reason = await closing.companion.then(
+    async (companion) => (await companion.ended).reason,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+  if (reason === undefined || closing.signal.aborted) return;
   process.stderr.write(`layercode-microserver: ${reason}\n`);
   await closing.close({ reason }, 1);
 }
 
 /** The first signal closes politely and ends with code 0, a second one at once. */
 class Closing {
-  companion: Companion | undefined;
+  companion: Promise<Companion> | undefined;
   readonly #app: App;
   readonly #log: Logger;
-  #hasBegun = false;
+  readonly #controller = new AbortController();
 
   constructor(app: App, log: Logger) {
     this.#app = app;
     this.#log = log;
     const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => {
-      if (this.#hasBegun) process.exit(EXIT_CODES[signal]);
+      if (this.signal.aborted) process.exit(EXIT_CODES[signal]);
       void this.close({ signal }, 0);
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
   }
 
+  /** Fires when it begins. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
   async close(cause: Readonly<Record<string, string>>, exitCode: number): Promise<void> {
-    if (this.#hasBegun) return;
-    this.#hasBegun = true;
+    if (this.signal.aborted) return;
+    this.#controller.abort();
     this.#log.info('closing', { ...cause, openTurns: this.#app.runningTurns });
     try {
-      await this.companion?.close();
+      await this.companion?.then((companion) => companion.close(), () => undefined); // one that did not start has said so
       await this.#app.close();
       this.#log.info('closed');
       process.exit(exitCode);

@@ -29,7 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   platform: ['agents', 'conversations', 'http', 'layercode', 'middleware', 'routes', 'sse', 'websocket', 'awaitable.ts'],
   testing: ['app.ts', 'layercode', 'sse', 'agents', 'models'],
   cli: [
-    'agents', 'layercode', 'platform', 'settings', 'sse', 'awaitable.ts', 'development-secret.ts', 'load-settings.ts', 'open-server.ts', 'run-server.ts', 'settings.ts',
+    'agents', 'layercode', 'platform', 'settings', 'sse', 'awaitable.ts', 'development-secret.ts', 'load-settings.ts', 'open-server.ts', 'private-files.ts', 'run-server.ts', 'settings.ts',
     'version.ts',
   ],
 };
@@ -43,6 +43,7 @@ const TOP: readonly (readonly [file: string, folders: readonly string[]])[] = [
   ['process-metrics.ts', []],
   ['settings.ts', ['settings']],
   ['load-settings.ts', ['settings']],
+  ['private-files.ts', []],
   ['development-secret.ts', []],
   ['routes.ts', ['agents', 'conversations', 'http', 'layercode', 'middleware', 'models', 'platform', 'routes']],
   ['app.ts', ['agents', 'conversations', 'http', 'layercode', 'middleware', 'models', 'platform', 'routes']],

@@ -32,7 +32,7 @@ export const run: Command = {
     const updatesWebhook = argv.includes(UPDATE_WEBHOOK);
     if (updatesWebhook && !argv.includes(TUNNEL)) throw new UsageError(`${UPDATE_WEBHOOK} needs ${TUNNEL}: a server that has no public URL has none to set`);
     const hasTunnel = argv.includes(TUNNEL);
-    await runServer(settingFlags, hasTunnel ? { accompany: (server) => openCompanion(server, updatesWebhook, terminal) } : {});
+    await runServer(settingFlags, hasTunnel ? { accompany: (server, closing) => openCompanion(server, updatesWebhook, { ...terminal, interrupted: closing }) } : {});
     return Number(process.exitCode ?? 0);
   },
 };

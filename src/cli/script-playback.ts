@@ -46,7 +46,7 @@ export async function playScript(steps: readonly Step[], target: CallTarget, con
   report(undefined, 'welcome', await playback.start());
   let played = 0;
   for (const { lineNumber, source, ...action } of steps) {
-    if (isFatal || interrupted.aborted) break;
+    if (interrupted.aborted) break;
     report(lineNumber, source, await playback.play({ lineNumber, source, ...action }));
     played += 1;
   }
@@ -156,7 +156,7 @@ class ScriptPlayback {
     const { said, heard } = reply.words;
     if (said > 0 && heard >= words && this.#call.interrupt()) return { note: `heard ${counted(heard, 'word')}` };
     if (!reply.isOver) return this.#late(said === 0 ? 'no word' : `only ${counted(heard, 'word')}`, reply.text);
-    return { fault: [`nobody was speaking any more: the reply had ${counted(said, 'word')}`, `heard     ${shown(reply.text)}`] };
+    return { fault: [said <= words ? `the reply had only ${counted(said, 'word')}` : 'nobody was speaking any more', `heard     ${shown(reply.text)}`] };
   }
 
   #gone({ hangsUp }: Answer): Fault | undefined {

@@ -226,9 +226,15 @@ describe('talk --script', () => {
   });
 
   it('cannot interrupt a reply that is too short', async (t) => {
-    const { exitCode, lines } = await play(t, polite, 'interrupt after 1 word\ninterrupt\nsay Hello');
+    const { exitCode, lines } = await play(t, { welcome: 'One two three.' }, 'interrupt after 3 words', ['--timeout', '0.5']);
     assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(1, 4), ['✗ 1  interrupt after 1 word', 'nobody was speaking any more: the reply had 1 word', 'heard     Welcome!']);
+    assert.deepEqual(lines.slice(1, 4), ['✗ 1  interrupt after 3 words', 'the reply had only 3 words', 'heard     One two three.']);
+  });
+
+  it('cannot interrupt a reply twice', async (t) => {
+    const { exitCode, lines } = await play(t, { welcome: 'One two three.' }, 'interrupt\ninterrupt');
+    assert.equal(exitCode, 1);
+    assert.deepEqual(lines.slice(2, 4), ['✗ 2  interrupt', 'nobody was speaking any more']);
   });
 
   it('tells when the first word came too late', async (t) => {
@@ -320,7 +326,7 @@ describe('talk --script', () => {
     }, 'say Hello\nexpect more', [], terminal);
     await until(() => terminal.out.includes('say Hello'), 'the first word');
     terminal.interrupt();
-    await assert.rejects(played, { name: 'CommandError', message: 'interrupted' });
+    await assert.rejects(within(played, 'the script to end'), { name: 'CommandError', message: 'interrupted' });
   });
 
   it('sends nothing of a script that is wrong', async (t) => {

@@ -183,7 +183,7 @@ describe('talk through a pipe', () => {
     const talked = talk.run(['--url', await client.origin()], terminal);
     await until(() => terminal.out !== '', 'the first piece');
     terminal.interrupt();
-    await assert.rejects(talked, { name: 'CommandError', message: 'interrupted' });
+    await assert.rejects(within(talked, 'the talk to end'), { name: 'CommandError', message: 'interrupted' });
     await within(ended.promise, 'session.end');
     assert.equal(interrupted.all.length, 1);
   });
@@ -238,16 +238,29 @@ describe('talk on a terminal', () => {
   });
 
   it('holds the reply back while the caller types over it, and goes on when all is deleted', async (t) => {
-    const { agent, goOn } = storyteller();
-    const person = await Person.talksTo(t, agent);
+    const [first, second] = [deferred(), deferred()];
+    const person = await Person.talksTo(t, {
+      async *onMessage(_turn, reply) {
+        yield 'Once upon a time';
+        await first.promise;
+        yield ' there was';
+        reply.data({ page: 2 });
+        await second.promise;
+        yield ' an end.';
+      },
+    });
     await person.endsWith('you  › ');
     person.type('story\r');
     await person.endsWith('Once upon a time');
     person.type('st');
     await person.endsWith('\nyou  › st');
+    first.resolve();
+    await person.sees('[data]'); // so the words before it have come
+    assert.ok(!person.out.includes('there was'));
     person.type('\u007f\u007f');
-    goOn();
-    await person.sees('agent›  there was an end.\n');
+    await person.endsWith('agent›  there was');
+    second.resolve();
+    await person.endsWith('agent›  there was an end.\nyou  › ');
     person.type(CTRL_D);
     await person.exitCode;
   });

@@ -102,6 +102,12 @@ describe('turn', () => {
     assert.equal(await turn.run(['Hello', '--secret', SECRET, '--url', `${await client.origin()}/api/agent`], openTerminal(t, { PORT: 'broken' })), 0);
   });
 
+  it('needs no secret in the settings beside --secret, in production too', async (t) => {
+    const { client } = serve(t, {});
+    const terminal = openTerminal(t, { NODE_ENV: 'production', PORT: new URL(await client.origin()).port });
+    assert.equal(await turn.run(['Hello', '--secret', SECRET], terminal), 0);
+  });
+
   it('shows what a terminal would obey', async (t) => {
     const { out, err } = await say(t, {
       onMessage(_turn, reply) {
@@ -161,7 +167,7 @@ describe('turn', () => {
     const reply = turn.run(['Hello', '--url', await client.origin()], terminal);
     await until(() => terminal.out !== '', 'the first piece');
     terminal.interrupt();
-    await assert.rejects(reply, { name: 'CommandError', message: 'interrupted' });
+    await assert.rejects(within(reply, 'the turn to end'), { name: 'CommandError', message: 'interrupted' });
     await within(dropped.promise, 'the agent to be aborted');
   });
 
@@ -176,7 +182,7 @@ describe('turn', () => {
     const reply = turn.run(['Hello', '--url', await client.origin()], terminal);
     await until(() => terminal.out !== '', 'the first piece');
     terminal.stdout.destroy(new Error('write EPIPE'));
-    await assert.rejects(reply, { name: 'CommandError', message: 'nobody reads the output any more' });
+    await assert.rejects(within(reply, 'the turn to end'), { name: 'CommandError', message: 'nobody reads the output any more' });
   });
 
   const wrong: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
