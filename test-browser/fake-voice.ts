@@ -59,6 +59,11 @@ export class FakeVoice {
     await this.#browser.run('fakeVoice.waiting.shift().dispatchEvent(new Event(arguments[0]))', event);
   }
 
+  /** All of it is spoken. */
+  async endAll(): Promise<void> {
+    await this.#browser.run(`for (const utterance of fakeVoice.waiting.splice(0)) utterance.dispatchEvent(new Event('end'))`);
+  }
+
   /** The frames of a type that the page sent since the voice is there. */
   async sent(type: string): Promise<Readonly<Record<string, unknown>>[]> {
     return this.#browser.run('return fakeVoice.sent.filter(({ type }) => type === arguments[0])', type);

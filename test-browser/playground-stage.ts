@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import type { Agent, MessageTurn } from '../src/agents/agent.ts';
 import { defineAgent } from '../src/agents/define-agent.ts';
 import { createApp, type App } from '../src/app.ts';
+import type { Middleware } from '../src/http/compose.ts';
 import type { Json, JsonObject } from '../src/layercode/fields.ts';
 import type { Reply } from '../src/layercode/reply.ts';
 import { LocalPlatform } from '../src/platform/local-platform.ts';
@@ -12,6 +13,9 @@ import { deferred, recordLog, SECRET, settingsWith, type RecordedLog } from '../
 import type { Browser } from './webdriver.ts';
 
 export const WELCOME = 'Hi!';
+
+/** In which some words are heard, and not many: 170 in a minute. */
+const SOME_WORDS_MS = 1_000;
 
 /** One time that the agent was asked: the caller's words, and the reply that the test gives. */
 export class Asked {
@@ -120,7 +124,11 @@ export interface PlaygroundOptions {
   readonly agent?: Partial<Omit<Agent, 'onMessage'>>;
   /** The path that is opened, or none. Default `/playground`. */
   readonly path?: string | false;
+  /** What the browser runs before the page's own script. */
+  readonly script?: string | undefined;
 }
+
+type PlaygroundParts = Pick<Playground, 'browser' | 'app' | 'origin'> & Partial<Pick<Playground, 'log' | 'asked'>>;
 
 /** The page, and what a caller does with it. */
 export class Playground {
@@ -133,18 +141,24 @@ export class Playground {
   #taken = 0;
   #expected: RegExp[] = [];
 
-  constructor(parts: Pick<Playground, 'browser' | 'app' | 'origin' | 'log' | 'asked'>) {
-    this.browser = parts.browser;
-    this.app = parts.app;
-    this.origin = parts.origin;
-    this.log = parts.log;
-    this.asked = parts.asked;
+  constructor({ browser, app, origin, log = recordLog(), asked = [] }: PlaygroundParts) {
+    this.browser = browser;
+    this.app = app;
+    this.origin = origin;
+    this.log = log;
+    this.asked = asked;
   }
 
   /** Types into the field and strikes Enter. */
   async say(text: string): Promise<void> {
     await this.browser.type('#say', text);
     await this.browser.keys('Enter');
+  }
+
+  /** Some words of a reply that has begun: nothing tells that a word was heard, for the platform counts so many a minute. */
+  async hearSomeWords(): Promise<void> {
+    const untilMs = performance.now() + SOME_WORDS_MS;
+    await this.browser.until('some words were heard', async () => performance.now() >= untilMs);
   }
 
   async press(...ids: readonly string[]): Promise<void> {
@@ -220,7 +234,7 @@ export interface Closing {
 }
 
 /** Serves an agent with its playground for the length of a test, and opens it. The test fails where the console has errors. */
-export async function openPlayground(t: Closing, browser: Browser, { agent, path = '/playground' }: PlaygroundOptions = {}): Promise<Playground> {
+export async function openPlayground(t: Closing, browser: Browser, { agent, path = '/playground', script }: PlaygroundOptions = {}): Promise<Playground> {
   const asked: Asked[] = [];
   const log = recordLog();
   const played = defineAgent({
@@ -233,7 +247,7 @@ export async function openPlayground(t: Closing, browser: Browser, { agent, path
       return next.over;
     },
   });
-  const { app, origin } = await serveWithPlayground(played, log);
+  const { app, origin } = await serveWithPlayground(played, { log, script });
   const playground = new Playground({ browser, app, origin, log, asked });
   t.after(async () => {
     try {
@@ -249,10 +263,23 @@ export async function openPlayground(t: Closing, browser: Browser, { agent, path
   return playground;
 }
 
-/** The caller has to close the app. */
-export async function serveWithPlayground(agent: Agent, { log }: RecordedLog = recordLog()): Promise<{ readonly app: App; readonly origin: string }> {
+export interface ServingOptions extends Pick<PlaygroundOptions, 'script'> {
+  readonly log?: RecordedLog;
+}
+
+/** Whoever calls it has to close the app. */
+export async function serveWithPlayground(agent: Agent, { log = recordLog(), script }: ServingOptions = {}): Promise<{ readonly app: App; readonly origin: string }> {
   const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: true });
-  const app = createApp(settingsWith(), agent, { log, platform });
+  const app = createApp(settingsWith(), agent, { log: log.log, platform });
+  if (script !== undefined) app.use(before(script));
   const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
   return { app, origin: `http://127.0.0.1:${port}` };
+}
+
+/** Puts another script in the place of the page's, from where the page's policy lets it come, which then loads that. */
+function before(script: string): Middleware {
+  return function before(context, next) {
+    if (context.path !== '/playground/page.js' || context.query !== '') return next();
+    return context.text(200, `${script}\nawait import('/playground/page.js?itself');`, 'text/javascript');
+  };
 }

@@ -1,23 +1,28 @@
 // The playground as a caller has it: a real Chromium, a real server, and an agent that says what the test says, when the test says it.
+//
+// Pictures of a talk are kept as artefacts (artefact.ts). The README's is one of them; to take it anew:
+//   README_PICTURE=1 node --import tsx --test --test-name-pattern='a picture' test-browser/playground.test.ts
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 
 import { fired } from '../test/fixtures/app.ts';
+import { artefact } from './artefact.ts';
 import { contrastsOf } from './contrast.ts';
 import { FakeVoice } from './fake-voice.ts';
-import { openPlayground, type Playground } from './playground-stage.ts';
+import { openBakery, playScene } from './playground-scene.ts';
+import { openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
 import { Browser } from './webdriver.ts';
 
+const README_PICTURE = join(import.meta.dirname, '..', 'docs', 'playground.png');
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 /** Some 14 seconds of speech. */
 const LONG = 'The night train leaves at ten past eleven from platform four, and stops in Ghent, Bruges and Ostend, where a boat waits for its '
   + 'travellers until the last of them has come on board and the lights of the harbour have gone out.';
-/** Of speech, in which some words are heard: the platform counts 170 of them a minute, and nothing tells of a word that was heard. */
-const SOME_WORDS_MS = 800;
 
 describe('the playground', () => {
   const browser = new Browser({ size: { width: 1_280, height: 900 } });
@@ -197,8 +202,7 @@ describe('the playground', () => {
       const asked = await page.nextAsked();
       asked.say(LONG);
       await page.shows('transcript', ['You: When?', `Agent: ${LONG} <streaming>`]);
-      const saidAt = performance.now();
-      await browser.until('some words were heard', async () => performance.now() - saidAt >= SOME_WORDS_MS);
+      await page.hearSomeWords();
       await page.say('Stop!');
       await fired(asked.signal);
 
@@ -884,13 +888,46 @@ describe('the playground', () => {
     });
 
     it('is told to be missing where the browser has none', async (t) => {
-      const page = await openPlayground(t, browser);
+      await openPlayground(t, browser);
       assert.equal(await browser.text('#voice-note'), 'This browser has no voice.');
       assert.equal(await (await browser.find('#speak-replies')).isEnabled(), false);
       await FakeVoice.install(browser);
       await browser.until('the voice is found', async () => await (await browser.find('#speak-replies')).isEnabled());
       assert.equal(await (await browser.find('#voice-note')).isDisplayed(), false);
-      await page.exchange('One', 'Yes.');
+    });
+
+    it('is told to have no ear where the browser recognizes no speech', async (t) => {
+      await openPlayground(t, browser, { script: 'delete globalThis.SpeechRecognition; delete globalThis.webkitSpeechRecognition;' });
+      assert.equal(await (await browser.find('#microphone')).isDisplayed(), false);
+      assert.equal(await browser.text('#microphone-note'), 'This browser has no speech recognition: type instead.');
+    });
+  });
+
+  describe('a picture', () => {
+    it('is kept of it in daylight, in the dark and on a phone', async (t) => {
+      const bakery = openBakery();
+      const { app, origin } = await serveWithPlayground(bakery.agent);
+      t.after(async () => {
+        bakery.release();
+        await browser.reset();
+        await app.close();
+      });
+      const page = new Playground({ browser, app, origin });
+      await browser.open(`${origin}/playground`);
+      await page.shows('transcript', [/^Agent: Good morning/]);
+      const voice = await FakeVoice.install(browser);
+      await voice.endAll();
+      await playScene(page, voice);
+      await page.checkConsole();
+
+      await browser.emulate({ colorScheme: 'light', reducedMotion: true });
+      await browser.screenshot(artefact('playground'), { isFullPage: false });
+      if (process.env['README_PICTURE']) await browser.screenshot(README_PICTURE, { isFullPage: false });
+      await browser.emulate({ colorScheme: 'dark' });
+      await browser.screenshot(artefact('playground-dark'), { isFullPage: false });
+      await browser.emulate({ colorScheme: 'light' });
+      await browser.emulatePhone({ width: 390, height: 844 });
+      await browser.screenshot(artefact('playground-phone'));
     });
   });
 });
@@ -898,13 +935,9 @@ describe('the playground', () => {
 describe('the playground and strangers', () => {
   /** What a browser asks for beside a page that names none. */
   const FAVICON = /favicon\.ico/;
-  const HERE = 'EXCLUDE 127.0.0.1, EXCLUDE localhost';
   const browser = new Browser({
-    args: [
-      // As a name server of theirs would answer: https://en.wikipedia.org/wiki/DNS_rebinding
-      `--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, MAP * ~NOTFOUND, ${HERE}`,
-      '--disable-blink-features=ScriptedSpeechRecognition',
-    ],
+    // As a name server of theirs would answer: https://en.wikipedia.org/wiki/DNS_rebinding
+    args: ['--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
   });
   const other = createServer((_request, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><link rel="icon" href="data:,">'));
   let elsewhere = '';
@@ -1006,11 +1039,5 @@ describe('the playground and strangers', () => {
     assert.equal(isLoaded, false);
     assert.match((await browser.consoleErrors()).join('\n'), /frame-ancestors/);
     assert.deepEqual(page.log.records().filter(({ path }) => path === '/playground/page.css'), []); // the page did not come to life
-  });
-
-  it('says what to do where the browser has no speech recognition', async (t) => {
-    await openPlayground(t, browser);
-    assert.equal(await (await browser.find('#microphone')).isDisplayed(), false);
-    assert.equal(await browser.text('#microphone-note'), 'This browser has no speech recognition: type instead.');
   });
 });

@@ -17,7 +17,9 @@ export function describeFailure({ status, reason }: CallFailure, url: string): s
     const remedy = /redirect/.test(what) ? 'give the URL that it leads to' : 'is the server running there?';
     return `no answer from ${origin}${pathname}: ${what}; ${remedy}`;
   }
-  if (status < 400) return `the answer of ${origin}${pathname} (${status}) is no whole reply: ${what}; is that a webhook? Then the server's log says more`;
+  if (status < 400) {
+    return `the answer of ${origin}${pathname} (${status}) is no whole reply: ${what}; is that a webhook? Then the server's log says more`;
+  }
   return `${origin}${pathname} refused: ${what}; ${remedyFor(status)}`;
 }
 

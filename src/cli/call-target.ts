@@ -115,7 +115,8 @@ async function openOwnServer(settings: Settings, directory: string, tell: (line:
     for (const line of lines.trimEnd().split('\n')) tellLog(describeLogLine(line));
   };
   const { app, origin, agentName } = await openServer(own, { directory, write, isTerminal: false });
-  tell(`Talking with the agent "${oneLine(agentName, 80)}"${app.model === undefined ? '' : ` and ${oneLine(app.model.name, 200)}`}, on a server of its own.`);
+  const model = app.model === undefined ? '' : ` and ${oneLine(app.model.name, 200)}`;
+  tell(`Talking with the agent "${oneLine(agentName, 80)}"${model}, on a server of its own.`);
   tellLog = tell;
   early.forEach(tell);
   return { webhookUrl: `${origin}${own.agentRoute}`, secret, close: () => app.close() };

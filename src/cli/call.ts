@@ -96,7 +96,9 @@ export class Answer {
       if (this.text.trim() !== '') this.firstWordMs ??= performance.now() - this.#startedAtMs;
     } else if (frame.type === 'local.over') {
       if (frame.outcome === 'failed') this.failure = { status: this.#status, reason: frame.reason ?? 'no reason is known' };
-      else if (frame.outcome === 'ended' && this.#isReply && !this.#isWhole) this.failure = { status: this.#status, reason: 'it ended without response.end' };
+      else if (frame.outcome === 'ended' && this.#isReply && !this.#isWhole) {
+        this.failure = { status: this.#status, reason: 'it ended without response.end' };
+      }
     }
     this.#changed();
   }

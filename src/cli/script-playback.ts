@@ -21,7 +21,13 @@ interface Fault {
 }
 
 /** The report goes to stdout. Resolves with the exit code. */
-export async function playScript(steps: readonly Step[], target: CallTarget, conversationId: string, timeoutMs: number, terminal: Terminal): Promise<number> {
+export async function playScript(
+  steps: readonly Step[],
+  target: CallTarget,
+  conversationId: string,
+  timeoutMs: number,
+  terminal: Terminal,
+): Promise<number> {
   const { stdout, environment, interrupted } = terminal;
   const paint = paintFor(stdout, environment);
   const playback = new ScriptPlayback(target, conversationId, timeoutMs);
@@ -46,7 +52,7 @@ export async function playScript(steps: readonly Step[], target: CallTarget, con
   report(undefined, 'welcome', await playback.start());
   let played = 0;
   for (const { lineNumber, source, ...action } of steps) {
-    if (interrupted.aborted) break;
+    if (isFatal || interrupted.aborted) break;
     report(lineNumber, source, await playback.play({ lineNumber, source, ...action }));
     played += 1;
   }
@@ -56,7 +62,8 @@ export async function playScript(steps: readonly Step[], target: CallTarget, con
   interrupted.removeEventListener('abort', interrupt);
 
   const rest = played < steps.length ? `; ${counted(steps.length - played, 'step')} not played` : '';
-  const sum = failed === 0 ? paint('green', `All of ${counted(steps.length, 'step')} went well`) : paint('red', `${counted(failed, 'failure')} in ${counted(steps.length, 'step')}`);
+  const all = counted(steps.length, 'step');
+  const sum = failed === 0 ? paint('green', `All of ${all} went well`) : paint('red', `${counted(failed, 'failure')} in ${all}`);
   stdout.write(`\n${sum}${rest}.\n`);
   return failed === 0 ? EXIT.OK : EXIT.FAILED;
 }
@@ -86,7 +93,7 @@ class ScriptPlayback {
     if (reply === undefined) throw new Error('a script is played after start()');
     switch (step.name) {
       case 'say':
-        return this.#gone(reply) ?? this.#begin(() => this.#call.say(step.text));
+        return (await this.#end(reply)) ?? this.#gone(reply) ?? this.#begin(() => this.#call.say(step.text));
       case 'expect':
         return (await this.#end(reply)) ?? (step.expectation.matches(reply.text) ? {} : {
           fault: [`expected  ${step.expectation.source}`, `heard     ${shown(reply.text)}`],
@@ -155,8 +162,9 @@ class ScriptPlayback {
     if (reply.failure !== undefined) return this.#broken(reply);
     const { said, heard } = reply.words;
     if (said > 0 && heard >= words && this.#call.interrupt()) return { note: `heard ${counted(heard, 'word')}` };
-    if (!reply.isOver) return this.#late(said === 0 ? 'no word' : `only ${counted(heard, 'word')}`, reply.text);
-    return { fault: [said <= words ? `the reply had only ${counted(said, 'word')}` : 'nobody was speaking any more', `heard     ${shown(reply.text)}`] };
+    if (!reply.isOver && !reply.isInterrupted) return this.#late(said === 0 ? 'no word' : `only ${counted(heard, 'word')}`, reply.text);
+    const fault = said <= words ? `the reply had only ${counted(said, 'word')}` : 'nobody was speaking any more';
+    return { fault: [fault, `heard     ${shown(reply.text)}`] };
   }
 
   #gone({ hangsUp }: Answer): Fault | undefined {
@@ -170,8 +178,8 @@ class ScriptPlayback {
   /** What is late is not waited for any more. */
   #late(what: string, text?: string): Fault {
     this.#call.interrupt();
-    const seconds = this.#timeoutMs / 1_000;
-    return { fault: [`${what} after ${seconds} s; --timeout gives it longer`, ...(text === undefined ? [] : [`heard     ${shown(text)}`])], isFatal: true };
+    const fault = `${what} after ${this.#timeoutMs / 1_000} s; --timeout gives it longer`;
+    return { fault: text === undefined ? [fault] : [fault, `heard     ${shown(text)}`], isFatal: true };
   }
 }
 

@@ -96,7 +96,8 @@ expectation was not met, or a signal ended it; 2 the arguments or the script are
     const target = await openTarget(flags, terminal, tell);
     try {
       if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
-      if (!isOnTerminal) return await (steps === undefined ? talkByLines(target, conversationId, timeoutMs, terminal) : playScript(steps, target, conversationId, timeoutMs, terminal));
+      if (steps !== undefined) return await playScript(steps, target, conversationId, timeoutMs, terminal);
+      if (!isOnTerminal) return await talkByLines(target, conversationId, timeoutMs, terminal);
       screen = new TerminalTalk(target, conversationId, terminal);
       await screen.run();
       return EXIT.OK;
