@@ -75,6 +75,11 @@ function ownTerminal(interrupted = new AbortController().signal): Terminal {
 
 /** The first signal is the command's to heed; a second one ends the process. */
 function interruptibleTerminal(): Terminal {
+  // `| head` has read enough.
+  process.stdout.on('error', (error: Error & { code?: string }) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(EXIT.OK);
+  });
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {

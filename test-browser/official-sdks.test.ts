@@ -154,7 +154,8 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.hears('turn.end assistant');
     assert.deepEqual(await page.messages(), [
       'turn.start user', 'user.transcript "Count."', 'turn.end user',
-      'turn.start assistant', 'response.text.delta "One, "', 'response.text.delta "two."', 'response.text "One, two."', 'response.end', 'turn.end assistant',
+      'turn.start assistant', 'response.text.delta "One, "', 'response.text.delta "two."', 'response.text "One, two."', 'response.end',
+      'turn.end assistant',
     ]);
   });
 
@@ -300,7 +301,9 @@ describe('@layercode/js-sdk', { skip }, () => {
 });
 
 describe('@layercode/js-sdk with its microphone and speaker on, as by default', { skip }, () => {
-  const browser = sharedBrowser({ args: ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'] });
+  const browser = sharedBrowser({
+    args: ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'],
+  });
   const page = new JsPage(browser);
 
   it('talks by text while its sound means nothing here', async (t) => {

@@ -22,29 +22,24 @@ interface Line {
 
 /** By the caller's words. `args`: the tool is called first, and the words come when its result is there. */
 const SCRIPT: Readonly<Record<string, Line & { readonly call?: string; readonly args?: JsonObject }>> = {
-  'What do you have with almonds?': {
-    call: 'list_menu', args: { with: 'tree nuts' }, firstTokenMs: 210, wordMs: 24,
-    words: 'We have almond croissants and a pistachio cake today. Would you like one?',
+  'Any croissants left?': {
+    call: 'list_menu', args: { category: 'pastries' }, firstTokenMs: 210, wordMs: 24,
+    words: 'Yes: butter croissants at three seventy-five, and almond ones at four seventy-five.',
   },
-  'How is the croissant made?': {
+  'How are they made?': {
     firstTokenMs: 260, wordMs: 55,
-    words: 'It is baked twice. First as a plain butter croissant, early in the morning; then we cut it open, fill it with almond cream, scatter '
-      + 'flaked almonds on top, and bake it once more until the cream has set and the edges are crisp and dark.',
+    words: 'The almond ones are baked twice. First as a plain croissant, early in the morning; then we cut it open, fill it with almond cream, '
+      + 'scatter flaked almonds on top, and bake it once more until the cream has set and the edges are crisp and dark.',
   },
-  'Two of them please, for Ada': {
+  'Two please, for Ada': {
     call: 'make_order', args: { name: 'Ada', items: [{ id: 'almond-croissant', quantity: 2 }] }, firstTokenMs: 230, wordMs: 26,
     words: 'That is two almond croissants for Ada, nine dollars and fifty cents. They will be ready in ten minutes.',
   },
-  'And when do you close?': {
+  'When do you close?': {
     firstTokenMs: 240, wordMs: 30,
     words: 'At three in the afternoon. We are open from Tuesday to Sunday, and',
   },
 };
-
-const MENU = [
-  { id: 'almond-croissant', name: 'Almond Croissant', price: 475, currency: 'USD', isAvailable: true },
-  { id: 'pistachio-cake', name: 'Pistachio Cake', price: 625, currency: 'USD', isAvailable: true },
-];
 
 export interface Bakery {
   readonly agent: Agent;
@@ -62,21 +57,17 @@ export function openBakery(): Bakery {
       tool({
         name: 'list_menu',
         description: 'The menu.',
-        parameters: { type: 'object', properties: { with: { type: 'string' } } },
-        run(_args, { reply }) {
-          void reply.data({ show: 'menu', items: MENU });
-          return MENU;
-        },
+        parameters: { type: 'object', properties: { category: { type: 'string' } } },
+        run: () => [
+          { id: 'butter-croissant', name: 'Butter Croissant', price: 375, currency: 'USD' },
+          { id: 'almond-croissant', name: 'Almond Croissant', price: 475, currency: 'USD' },
+        ],
       }),
       tool({
         name: 'make_order',
         description: 'Places an order.',
         parameters: { type: 'object', properties: { name: { type: 'string' }, items: { type: 'array', items: { type: 'object' } } } },
-        run({ name, items }, { reply }) {
-          const order = { order_number: 1, name: name ?? '', items: items ?? [], total: 950, currency: 'USD' };
-          void reply.data({ show: 'order', ...order });
-          return order;
-        },
+        run: ({ name, items }) => ({ order_number: 1, name: name ?? '', items: items ?? [], total: 950, currency: 'USD' }),
       }),
     ],
   });
@@ -121,18 +112,19 @@ function scriptedModel(last: Promise<void>): ChatModel {
 
 /** Plays it up to the middle of the last reply: a tool and its data, an interruption, an order, a delivery that comes twice. */
 export async function playScene(page: Playground, voice: FakeVoice): Promise<void> {
-  const [menu = '', how = '', order = '', hours = ''] = Object.keys(SCRIPT);
+  const [menu = '', making = '', order = '', hours = ''] = Object.keys(SCRIPT);
   await page.say(menu);
   await page.shows('turns', [`2 ${menu}: completed`]);
   await voice.endAll();
-  await page.say(how);
-  await page.shows('transcript', [/^Agent: It is baked/]);
+  await page.say(making);
+  await page.shows('transcript', [/^Agent: The almond ones/]);
   await page.hearSomeWords();
   await page.say(order);
-  await page.shows('turns', [`3 ${how}: interrupted`, `4 ${order}: completed`]);
+  await page.shows('turns', [`3 ${making}: interrupted`, `4 ${order}: completed`]);
   await voice.endAll();
   await page.press('redeliver');
   await page.shows('turns', [`5 again: ${order}: replayed`]);
+  await page.press('say'); // the pointer leaves the button
   await page.say(hours);
   await page.shows('transcript', [`Agent: ${SCRIPT[hours]?.words} <streaming>`]);
 }

@@ -9,6 +9,7 @@ import type { Middleware } from '../src/http/compose.ts';
 import type { Json, JsonObject } from '../src/layercode/fields.ts';
 import type { Reply } from '../src/layercode/reply.ts';
 import { LocalPlatform } from '../src/platform/local-platform.ts';
+import { fired, within } from '../test/fixtures/app.ts';
 import { deferred, recordLog, SECRET, settingsWith, type RecordedLog } from '../test/fixtures/kernel.ts';
 import type { Browser } from './webdriver.ts';
 
@@ -21,7 +22,6 @@ const SOME_WORDS_MS = 1_000;
 export class Asked {
   readonly text: string;
   readonly event: Readonly<Record<string, unknown>>;
-  readonly signal: AbortSignal;
   readonly over: Promise<void>;
   readonly end: () => void;
   readonly #turn: MessageTurn;
@@ -33,7 +33,6 @@ export class Asked {
     this.#reply = reply;
     this.text = turn.text;
     this.event = { ...turn.event };
-    this.signal = turn.signal;
     const ended = deferred();
     const failed = deferred<Error>();
     this.end = ended.resolve;
@@ -57,6 +56,11 @@ export class Asked {
 
   fail(message: string): void {
     this.#fail(new Error(message));
+  }
+
+  /** Waits until the agent is told that nobody listens any more. */
+  async aborted(): Promise<void> {
+    await within(fired(this.#turn.signal), 'the agent\'s signal fires', 5_000);
   }
 
   /** Notes that a model took so long to its first token. */

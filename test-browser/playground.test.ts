@@ -5,17 +5,18 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 
-import { fired } from '../test/fixtures/app.ts';
 import { artefact } from './artefact.ts';
 import { contrastsOf } from './contrast.ts';
 import { FakeVoice } from './fake-voice.ts';
 import { openBakery, playScene } from './playground-scene.ts';
 import { openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
+import { smallPng } from './small-png.ts';
 import { Browser } from './webdriver.ts';
 
 const README_PICTURE = join(import.meta.dirname, '..', 'docs', 'playground.png');
@@ -159,6 +160,27 @@ describe('the playground', () => {
       await page.shows('transcript', ['You: Hello', /^Agent: a{15000}b{5000}… \(30,000 characters\)$/]);
     });
 
+    it('keeps the newest words in sight, until the reader scrolls away', async (t) => {
+      const page = await openPlayground(t, browser);
+      const top = (): Promise<number> => browser.run(`return document.querySelector('#transcript').scrollTop`);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.say('Yes.\n'.repeat(100));
+      await browser.until('the end is in sight', async () => await top() > 1_000);
+      await browser.run(`document.querySelector('#transcript').scrollTop = 100`);
+      await browser.runAsync('await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))'); // the page has seen it
+      asked.say('And no.').end();
+      await page.shows('transcript', [/And no\.$/]);
+      assert.equal(await top(), 100);
+    });
+
+    it('hands out the conversation\'s id, for the clipboard or selected', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.press('copy');
+      await page.becomes('#copy', /^(?:Copied|Selected)$/); // a browser without a window may refuse its clipboard
+      if (await browser.text('#copy') === 'Selected') assert.equal(await browser.run('return String(getSelection())'), await browser.text('#conversation'));
+    });
+
     it('has nothing left of it in a new conversation', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');
@@ -187,8 +209,10 @@ describe('the playground', () => {
       assert.equal(await browser.text('#data-count'), '2');
       await page.press('tab-data');
       assert.equal(await browser.text('#data > li:last-child'), 'data 1: { order, empty }\norder: { items, total, isPaid }\nempty: {}');
-      await browser.click('#data > li:last-child .json-entries > details > summary');
-      await browser.click('#data > li:last-child .json-entries .json-entries > details > summary');
+      const branch = '.json-entries > details > summary';
+      await browser.click(`#data > li:last-child ${branch}`);
+      await (await browser.appears(`#data > li:last-child .json-entries ${branch}`)).click();
+      await browser.appears('#data > li:last-child .json-entries .json-entries .json-entries');
       assert.equal(await browser.text('#data > li:last-child'), [
         'data 1: { order, empty }', 'order: { items, total, isPaid }', 'items: [2]', '0: "bread"', '1: null', 'total: 7.5', 'isPaid: false', 'empty: {}',
       ].join('\n'));
@@ -204,7 +228,7 @@ describe('the playground', () => {
       await page.shows('transcript', ['You: When?', `Agent: ${LONG} <streaming>`]);
       await page.hearSomeWords();
       await page.say('Stop!');
-      await fired(asked.signal);
+      await asked.aborted();
 
       const next = await page.nextAsked();
       const { previous_turn_interrupted, text_heard, words_heard, assistant_turn_id } = next.interruption ?? {};
@@ -234,7 +258,7 @@ describe('the playground', () => {
         asked.say(LONG);
         await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
         await interrupt();
-        await fired(asked.signal);
+        await asked.aborted();
         await page.shows('transcript', [`Agent: ${LONG} <interrupted>`]);
         await page.shows('turns', ['2 When?: interrupted']);
         await page.shows('history', ['user: When?', `assistant: ${LONG} [interrupted]`]); // nobody has told the server what was heard
@@ -373,7 +397,7 @@ describe('the playground', () => {
       asked.say('At ten ');
       await page.shows('transcript', ['Agent: At ten  <streaming>']);
       await page.press('drop');
-      await fired(asked.signal);
+      await asked.aborted();
       await page.shows('transcript', ['Agent: At ten  <interrupted>', 'plain notice: Dropped in the middle. The history keeps what had been sent, marked [interrupted].']);
       await page.shows('turns', ['2 When?: interrupted']);
       await page.shows('history', ['user: When?', 'assistant: At ten [interrupted]']);
@@ -432,7 +456,7 @@ describe('the playground', () => {
       asked.say('At ten ');
       await page.shows('transcript', ['Agent: At ten  <streaming>']);
       await page.press('end-session');
-      await fired(asked.signal);
+      await asked.aborted();
       await page.becomes('#connection', 'closed');
       await page.shows('turns', ['2 When?: interrupted']);
       assert.match((await page.view()).transcript[2] ?? '', /^Agent: .* <interrupted/);
@@ -514,7 +538,7 @@ describe('the playground', () => {
       asked.say(LONG);
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
       await browser.keys('Tab', 'Tab', 'Escape');
-      await fired(asked.signal);
+      await asked.aborted();
       assert.equal(await focused(), 'send');
       await browser.keys('Shift+Tab', 'Shift+Tab', 'N', 'o', 'Enter');
       assert.equal((await page.nextAsked()).text, 'No');
@@ -529,7 +553,7 @@ describe('the playground', () => {
       await browser.keys('Shift+Tab');
       assert.equal(await focused(), 'interrupt');
       await browser.keys('Space');
-      await fired(asked.signal);
+      await asked.aborted();
       assert.equal(await focused(), 'say');
     });
 
@@ -657,6 +681,7 @@ describe('the playground', () => {
       await page.say('When?');
       (await page.nextAsked()).say(LONG);
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
+      await page.hearSomeWords(); // else the history forgets the reply when the caller goes on
       await page.press('drop');
       await page.shows('transcript', [/^plain notice/]);
       await page.say('Hello');
@@ -673,6 +698,7 @@ describe('the playground', () => {
       (await page.nextAsked()).say(LONG);
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
       await page.shows('turns', [/ replayed$/, / interrupted$/, / taken over$/, / completed$/, / failed$/, / running$/]);
+      await page.shows('history', [/\[interrupted\]$/, 'user: Hello', 'assistant: One two.', 'user: Fail', `assistant: ${APOLOGY}`]);
     });
 
     after(async () => {
@@ -823,7 +849,7 @@ describe('the playground', () => {
       await browser.until('a sentence is spoken', async () => (await voice.spoken()).length === 1);
       await page.press('microphone');
       await voice.beginSpeech();
-      await fired(asked.signal);
+      await asked.aborted();
       await page.shows('transcript', ['Agent: Soon. It <interrupted>']);
       assert.deepEqual([await voice.spoken(), await voice.unspoken()], [['Soon. '], []]);
     });
@@ -921,8 +947,8 @@ describe('the playground', () => {
       await page.checkConsole();
 
       await browser.emulate({ colorScheme: 'light', reducedMotion: true });
-      await browser.screenshot(artefact('playground'), { isFullPage: false });
-      if (process.env['README_PICTURE']) await browser.screenshot(README_PICTURE, { isFullPage: false });
+      const picture = await browser.screenshot(artefact('playground'), { isFullPage: false });
+      if (process.env['README_PICTURE']) writeFileSync(README_PICTURE, smallPng(readFileSync(picture)));
       await browser.emulate({ colorScheme: 'dark' });
       await browser.screenshot(artefact('playground-dark'), { isFullPage: false });
       await browser.emulate({ colorScheme: 'light' });

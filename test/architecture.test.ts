@@ -19,15 +19,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   speech: [],
   settings: [],
   conversations: ['awaitable.ts'],
-  layercode: ['sse', 'conversations', 'awaitable.ts'],
-  models: ['sse', 'conversations', 'awaitable.ts'],
+  layercode: ['sse', 'conversations', 'abortable-body.ts', 'awaitable.ts'],
+  models: ['sse', 'conversations', 'abortable-body.ts', 'awaitable.ts'],
   http: ['sse', 'log.ts', 'awaitable.ts'],
   agents: ['layercode', 'conversations', 'models', 'speech', 'log.ts', 'awaitable.ts'],
   middleware: ['http', 'layercode', 'log.ts', 'metrics.ts', 'awaitable.ts'],
   routes: ['http', 'layercode', 'conversations', 'agents', 'middleware', 'log.ts', 'metrics.ts', 'version.ts', 'awaitable.ts'],
   websocket: ['awaitable.ts'],
-  platform: ['agents', 'conversations', 'http', 'layercode', 'middleware', 'routes', 'sse', 'websocket', 'awaitable.ts'],
-  testing: ['app.ts', 'layercode', 'sse', 'agents', 'models'],
+  platform: ['agents', 'conversations', 'http', 'layercode', 'middleware', 'routes', 'sse', 'websocket', 'abortable-body.ts', 'awaitable.ts'],
+  testing: ['app.ts', 'layercode', 'sse', 'agents', 'models', 'abortable-body.ts'],
   cli: [
     'agents', 'layercode', 'platform', 'settings', 'sse', 'awaitable.ts', 'development-secret.ts', 'load-settings.ts', 'open-server.ts', 'private-files.ts', 'run-server.ts', 'settings.ts',
     'version.ts',
@@ -36,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** The files of src itself, from the leaves up: each may import those before it, and the folders named. */
 const TOP: readonly (readonly [file: string, folders: readonly string[]])[] = [
+  ['abortable-body.ts', []],
   ['awaitable.ts', []],
   ['version.ts', []],
   ['log.ts', []],

@@ -1,5 +1,6 @@
 // The platform's REST API. Ruled by LayerCode's page "REST API".
 
+import { readBody } from '../abortable-body.ts';
 import type { JsonObject } from './fields.ts';
 import { isObject } from './fields.ts';
 
@@ -75,16 +76,17 @@ export class RestClient {
 
   async #request(method: 'GET' | 'POST', path: string, body: object | undefined, signal: AbortSignal | undefined): Promise<JsonObject> {
     const timeout = AbortSignal.timeout(this.#timeoutMs);
+    const ending = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
     try {
       // The global is asked for when it is needed: its first use loads it, which would double the time to start.
       const response = await (this.#fetch ?? fetch)(this.#url + path, {
         method,
         headers: { authorization: `Bearer ${this.#apiKey}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+        signal: ending,
         redirect: 'error', // the key is for this host and no other
       });
-      const answer = await readJsonObject(response);
+      const answer = await readJsonObject(readBody(response, ending));
       if (response.ok && answer !== undefined) return answer;
       if (response.ok) throw new PlatformError('malformed answer', `${method} ${path} was answered with something else than a JSON object`);
       throw new PlatformError('refused', `${method} ${path} was refused with ${response.status}`, {
@@ -107,10 +109,10 @@ function agentPath(agentId: string): string {
   return `/v1/agents/${encodeURIComponent(agentId)}`;
 }
 
-async function readJsonObject(response: Response): Promise<JsonObject | undefined> {
+async function readJsonObject(body: AsyncIterable<Uint8Array>): Promise<JsonObject | undefined> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body) {
     length += chunk.length;
     if (length > MAX_ANSWER_BYTES) return undefined;
     chunks.push(chunk);

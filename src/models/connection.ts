@@ -1,5 +1,6 @@
 // One POST to a vendor by fetch: the bytes of its answer, or why there are none.
 
+import { openReader } from '../abortable-body.ts';
 import { failureOfEvent, failureOfResponse, shorten, type Asked } from './failure.ts';
 import { asRecord, asText } from './json.ts';
 import { ModelError } from './model.ts';
@@ -21,7 +22,7 @@ export interface Post {
 export async function openEventStream(post: Post): Promise<Bytes> {
   const { asked } = post;
   const response = await send(post);
-  const reader = (response.body ?? new Blob([]).stream()).getReader() as Bytes;
+  const reader: Bytes = openReader(response.body ?? new Blob([]).stream(), post.signal);
   if (!response.ok) throw failureOfResponse(asked, response.status, response.headers, await readText(reader, asked), Date.now());
   if (!isJson(response)) return reader;
   const body = await readText(reader, asked);

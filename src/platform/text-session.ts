@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
+import { readBody } from '../abortable-body.ts';
 import type { Awaitable } from '../awaitable.ts';
 import { isObject, type Json, type JsonObject } from '../layercode/fields.ts';
 import { postEvent } from '../layercode/post-event.ts';
@@ -27,6 +28,8 @@ export interface TextSessionOptions {
 const DEFAULT_WORDS_PER_MINUTE = 170;
 /** Some clients take their turn three seconds after the last sound: they get one without sound at this pace while a reply streams. */
 const SILENT_AUDIO_MS = 1_000;
+/** Of an answer that is no event stream. */
+const MAX_ANSWER_BYTES = 1_048_576;
 /** Of `session.end`; beyond it the oldest entries go. */
 const MAX_TRANSCRIPT_ENTRIES = 1_000;
 
@@ -211,15 +214,15 @@ export class TextSession {
         ...(forged === undefined ? {} : { signature: forged }),
       });
       await this.#trace({ type: 'local.answer', delivery, at: this.#now(), status: response.status });
-      if (response.headers.get('content-type') === 'text/event-stream') {
-        for await (const { data } of decodeEvents(response.body ?? NO_BODY)) {
+      if (response.headers.get('content-type')?.split(';', 1)[0]?.trim() === 'text/event-stream') {
+        for await (const { data } of decodeEvents(readBody(response, controller.signal))) {
           const said = JSON.parse(data) as Json;
           await this.#trace({ type: 'local.event', delivery, at: this.#now(), event: said });
           if (turn?.delivery === controller && isObject(said)) await this.#speak(turn, said as JsonObject);
         }
         if (turn?.delivery === controller) turn.isWhole = true;
       } else {
-        const answer = parseJson(await response.text());
+        const answer = parseJson(await readText(readBody(response, controller.signal)));
         await this.#trace({ type: 'local.event', delivery, at: this.#now(), event: answer });
         if (!response.ok) {
           outcome = 'failed';
@@ -311,14 +314,23 @@ export class TextSession {
   }
 }
 
-async function* emptyBody(): AsyncGenerator<Uint8Array, void, undefined> {}
-const NO_BODY = { [Symbol.asyncIterator]: emptyBody };
-
 /** A header that a right server refuses; undefined for the right one. */
 function forge(kind: SignatureKind, body: string, secret: string): string | undefined {
   if (kind === 'right') return undefined;
   if (kind === 'wrong') return signPayload(body, `${secret}-another`);
   return signPayload(body, secret, { time: Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1 });
+}
+
+/** An answer's body; of a longer one than any webhook's the beginning. */
+async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= MAX_ANSWER_BYTES) break;
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 function parseJson(text: string): Json {

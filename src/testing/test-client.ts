@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
+import { readBody } from '../abortable-body.ts';
 import type { App } from '../app.ts';
 import { postEvent } from '../layercode/post-event.ts';
 import { decodeEvents, type DecodedEvent } from '../sse/decode.ts';
@@ -45,7 +46,7 @@ export class TestReply implements AsyncIterable<TestEvent> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TestEvent, void, undefined> {
-    for await (const event of decodeEvents(this.response.body ?? emptyBody())) yield this.#toEvent(event);
+    for await (const event of decodeEvents(readBody(this.response, this.#controller.signal))) yield this.#toEvent(event);
   }
 
   /** All events, once the stream has ended. */
@@ -141,5 +142,3 @@ function callEvent({ event, data }: DecodedEvent): TestEvent {
   if (event === 'done') return { type: event };
   return { type: event, content: event === 'message' ? data : (JSON.parse(data) as unknown) };
 }
-
-async function* emptyBody(): AsyncGenerator<Uint8Array, void, undefined> {}

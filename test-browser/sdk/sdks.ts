@@ -77,7 +77,7 @@ function isRequired(): boolean {
 }
 
 /** As npm names what a network does to it. */
-const UNREACHABLE = /^npm (?:error|ERR!) code (?:ENOTFOUND|EAI_AGAIN|ECONN\w+|E?TIMEDOUT|EHOSTUNREACH|ENETUNREACH|ERR_SOCKET_TIMEOUT|ENOTCACHED|E5\d\d)$/m;
+const UNREACHABLE = /^npm (?:error|ERR!) code (?:ENOTFOUND|EAI_AGAIN|ECONN\w+|E?TIMEDOUT|E\w+UNREACH|ERR_SOCKET_TIMEOUT|ENOTCACHED|E5\d\d)$/m;
 
 /** What npm says when the registry is out of reach, and undefined when all is there. Any other fault throws. */
 function install(folder: string): string | undefined {

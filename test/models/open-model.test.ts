@@ -5,6 +5,7 @@ import { ModelError } from '../../src/models/model.ts';
 import { openModel, type OpenModelOptions } from '../../src/models/open-model.ts';
 import { droppedAfter, fails, overloaded, rateLimits, refuses, says, silentAfter, startModelServer, type Answer, type ModelServer } from '../faults/model-server.ts';
 import { chunk } from '../faults/wire-shapes.ts';
+import { collectGarbage } from '../fixtures/garbage.ts';
 import { HELLO, KEY, read } from './reading.ts';
 
 const servers: ModelServer[] = [];
@@ -101,6 +102,20 @@ describe('openModel', () => {
     assert.equal(await (await first.request(0)).wasCut, true);
     assert.ok(performance.now() - from < 200);
     assert.equal(second.requests.length, 0);
+  });
+
+  // fetch forgets its signal with a garbage collection (test/abortable-body.test.ts): a model went on writing for a caller who had left.
+  it('closes the upstream connection when a garbage collection came between', async () => {
+    const [first, second] = [await serve(silentAfter(chunk({ content: 'Hel' }))), await serve(says('Hi'))];
+    const caller = new AbortController();
+    const { model } = await openBoth(first, second);
+    const stream = model.stream(HELLO, { signal: caller.signal });
+    await stream.next();
+    const next = stream.next();
+    await collectGarbage();
+    caller.abort();
+    assert.equal((await next).done, true);
+    assert.equal(await (await first.request(0)).wasCut, true);
   });
 
   it('leaves out a model without a key while others remain, and says so', async () => {

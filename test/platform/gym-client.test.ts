@@ -18,6 +18,9 @@ const IDLE_MS = 3_000;
 /** Between that and its own words. */
 const PLAYBACK_MS = 400;
 
+/** The longest that a timer can wait. */
+const NEVER_MS = 2 ** 31 - 1;
+
 /** Time passes when it is told to. */
 class Clock {
   #nowMs = 0;
@@ -61,7 +64,8 @@ class Gym {
   /** Asks for a key, opens the socket and is ready. */
   static async open(t: TestContext, origin: string, script: readonly string[], fields: Readonly<Record<string, unknown>> = {}): Promise<Gym> {
     const response = await fetch(`${origin}/api/authorize`, {
-      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ agent_id: 'ag-1', ...fields }), signal: AbortSignal.timeout(10_000),
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ agent_id: 'ag-1', ...fields }),
+      signal: AbortSignal.timeout(10_000),
     });
     assert.ok(response.ok, String(response.status));
     const { client_session_key, conversation_id } = (await response.json()) as Record<string, unknown>;
@@ -149,9 +153,22 @@ async function stage(t: TestContext, { onMessage = () => 'Yes.', ...agent }: Par
   return { ...served, posted, ends };
 }
 
+/** Takes hold of the platform's sound that is none, once a second. Returns what lets a second pass there. */
+function holdSound(t: TestContext): () => void {
+  const { setInterval } = globalThis;
+  const held: (() => void)[] = [];
+  // Not the timers of node:test: where Node 20.12 mocks them, `clearInterval(undefined)` throws.
+  t.mock.method(globalThis, 'setInterval', (run: () => void, ms?: number) => {
+    if (ms !== 1_000) return setInterval(run, ms);
+    held.push(run);
+    return setInterval(() => undefined, NEVER_MS);
+  });
+  return () => held.forEach((run) => run());
+}
+
 /** From welcome to close, with an agent that speaks for five seconds and then thinks for five: longer than the gym waits for either. */
 async function converse(t: TestContext): Promise<Stage & { readonly gym: Gym }> {
-  t.mock.timers.enable({ apis: ['setInterval'] }); // the platform's sound that is none, once a second
+  const passSecond = holdSound(t);
   const spoken = deferred();
   const thought = deferred();
   const staged = await stage(t, {
@@ -175,7 +192,7 @@ async function converse(t: TestContext): Promise<Stage & { readonly gym: Gym }> 
   await gym.receive('response.text.delta');
   for (let seconds = 0; seconds < 5; seconds++) {
     gym.clock.pass(1_000);
-    t.mock.timers.tick(1_000);
+    passSecond();
     await gym.receive('response.audio');
   }
   spoken.resolve();
@@ -199,7 +216,8 @@ describe('layercode-gym on the local WebSocket', () => {
 
   it('interrupts nothing', async (t) => {
     const { posted } = await converse(t);
-    assert.deepEqual(posted.map(({ text, interruption_context }) => [text, interruption_context]), [['Any tents?', undefined], ['Which colour?', undefined]]);
+    assert.deepEqual(posted.map(({ text }) => text), ['Any tents?', 'Which colour?']);
+    assert.deepEqual(posted.map(({ interruption_context }) => interruption_context), [undefined, undefined]);
   });
 
   it('ends the session by its close', async (t) => {

@@ -8,6 +8,7 @@ import type { Occasion } from '../../src/agents/agent.ts';
 import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.ts';
 import type { ServerFrame } from '../../src/platform/frames.ts';
 import { TextSession, type TextSessionOptions } from '../../src/platform/text-session.ts';
+import { collectGarbage } from '../fixtures/garbage.ts';
 import { deferred, fired, SECRET, serve, Told, within, type Served, type TestAgent } from '../fixtures/app.ts';
 
 const AT_ONCE = 60_000_000; // words a minute
@@ -213,6 +214,24 @@ describe('TextSession at a barge-in', () => {
     session.interrupt();
     await within(fired(await signal.promise), 'the signal');
     await said;
+  });
+
+  // fetch forgets its signal with a garbage collection (test/abortable-body.test.ts): the reply went on, and say() never came back.
+  it('drops the request when a garbage collection came between', async (t) => {
+    const signal = deferred<AbortSignal>();
+    const { session, next } = await call(t, {
+      onMessage: async function* (turn) {
+        signal.resolve(turn.signal);
+        yield 'One two ';
+        await fired(turn.signal);
+      },
+    });
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    await collectGarbage();
+    session.interrupt();
+    await within(fired(await signal.promise), 'the signal');
+    await within(said, 'the end of say()');
   });
 
   it('ends the turn without a whole text', async (t) => {
