@@ -1,7 +1,7 @@
 // The official front ends as their users get them: with npm, from the registry, unchanged. They are no dependency of this project.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,14 +43,13 @@ export function installSdks(): Sdks {
   }
 }
 
-/** The script of a page, with all that it imports. Packages are those of the folder, whatever this project has. */
+/** The script of a page with all that it imports, which it finds in the folder. */
 export function bundle(folder: string, entry: string): string {
   // The bundler is one that is there anyway: tsx is made of it.
   const requireOfTsx = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'));
   const { buildSync } = requireOfTsx('esbuild') as Bundler;
   const { outputFiles: [output] } = buildSync({
-    entryPoints: [entry],
-    nodePaths: [join(folder, 'node_modules')],
+    stdin: { contents: readFileSync(entry, 'utf8'), sourcefile: entry, resolveDir: folder },
     define: { 'process.env.NODE_ENV': '"development"' }, // React says more then
     bundle: true,
     write: false,
@@ -62,8 +61,7 @@ export function bundle(folder: string, entry: string): string {
 
 interface Bundler {
   buildSync(options: {
-    readonly entryPoints: readonly string[];
-    readonly nodePaths: readonly string[];
+    readonly stdin: { readonly contents: string; readonly sourcefile: string; readonly resolveDir: string };
     readonly define: Readonly<Record<string, string>>;
     readonly bundle: true;
     readonly write: false;
