@@ -236,7 +236,9 @@ export class TextSession {
     const isLast = turn?.delivery === controller;
     if (isLast) await this.#finish(turn);
     await this.#trace({ type: 'local.over', delivery, at: this.#now(), outcome, ...(reason === undefined ? {} : { reason }) });
-    if (isLast && turn.hangsUp) this.#options.onHangUp();
+    if (!isLast || !turn.hangsUp) return;
+    turn.isPlayed = true; // the last words are spoken before the line goes
+    this.#options.onHangUp();
   }
 
   async #speak(turn: AssistantTurn, event: JsonObject): Promise<void> {

@@ -341,6 +341,18 @@ describe('TextSession at its end', () => {
     assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text), ['Hello?']);
   });
 
+  it('has in the transcript all of the words that the agent hung up with', async (t) => {
+    const ended = deferred<SessionEndEvent>();
+    const { session, hangUps } = await call(t, {
+      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
+      onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+    }, { wordsPerMinute: NEVER });
+    await session.say('Bye.');
+    await hangUps.next();
+    await session.end();
+    assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text), ['Bye.', 'Goodbye!']);
+  });
+
   it('posts nothing afterwards', async (t) => {
     const { session, posted } = await call(t, {});
     await session.end();
