@@ -23,6 +23,8 @@ interface ToolRound {
 /** Longest reply of one turn, texts and data together, in UTF-16 code units. A longer one fails the turn. */
 export const MAX_REPLY_LENGTH = 1_048_576;
 
+const NOTHING_SENT: SentEvent[] = [];
+
 /** Why a turn's signal fired. An abort is a normal end, and its name says which. */
 export class TurnAbortedError extends Error {
   override readonly name = 'TurnAbortedError';
@@ -43,7 +45,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
   readonly #startedAtMs: number;
   #request: TurnRequest;
   #ending: 'completed' | 'interrupted' | 'failed' | undefined;
-  readonly #sent: SentEvent[] = [];
+  #sent: SentEvent[] = NOTHING_SENT;
   /** Tool calls, and where in `#sent` the text before each of them ends. Made for the first one. */
   #toolRounds: ToolRound[] | undefined;
   #usage: ModelUsage[] | undefined;
@@ -317,7 +319,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
     }
     const taken = this.#request.sink.send(event);
     if (taken === false) return false; // the connection is gone, and the news of it on its way
-    this.#sent.push(event);
+    this.#note(event);
     // A stream that was taken over while the agent waited for room has a successor: the turn goes on.
     return taken instanceof Promise ? taken.then(() => this.#ending === undefined) : taken;
   }
@@ -350,10 +352,15 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
     this.#abort('the turn failed');
   }
 
+  #note(event: SentEvent): void {
+    if (this.#sent.length === 0) this.#sent = [event]; // most replies have one event or two, and `push` onto an empty array makes room for 17
+    else this.#sent.push(event);
+  }
+
   /** Past the bound of a reply, which may be what failed. */
   #sendLast(text: string): void {
     const event: SentEvent = { type: 'say', text };
-    this.#sent.push(event);
+    this.#note(event);
     this.#request.sink.send(event);
   }
 
@@ -363,7 +370,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
     clearTimeout(this.#timer);
     this.#request.sink.end();
     // Of a dropped reply counts what reached the socket; events that still waited here were never sent.
-    if (ending === 'interrupted') this.#sent.length = Math.max(0, this.#sent.length - this.#request.sink.unsent);
+    if (ending === 'interrupted') this.#sent = this.#sent.slice(0, Math.max(0, this.#sent.length - this.#request.sink.unsent));
     this.#settle(ending, this.#messages(ending));
     this.#onEnd(this);
     this.#request.onOutcome({ outcome: ending, firstSpeechMs: this.#firstSpeechMs, usage: this.#usage });

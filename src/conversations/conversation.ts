@@ -208,6 +208,12 @@ function hashOf(id: string): number {
 }
 
 function addTurn(conversation: Conversation, turn: TurnRecord): void {
+  if (conversation.turns.length === 0) {
+    // Literals, for `push` onto an empty array makes room for 17: 270 bytes of every conversation that is but one turn long.
+    conversation.turns = [turn];
+    conversation.turnHashes = [hashOf(turn.id)];
+    return;
+  }
   conversation.turns.push(turn);
   conversation.turnHashes.push(hashOf(turn.id));
 }

@@ -40,8 +40,8 @@ export class SseEncoder extends Writable {
   #queue = '';
   #queuedBytes = 0;
   #queuedEvents = 0;
-  /** Events of each chunk that is not with the operating system yet, and their sum. */
-  readonly #chunksInFlight: number[] = [];
+  /** Events of each chunk that is not with the operating system yet, and their sum. Mostly there is one: an array that grew would be kept. */
+  #chunksInFlight: number[] = NO_CHUNKS;
   #eventsInFlight = 0;
   #bytesWritten = 0;
   #isScheduled = false;
@@ -121,7 +121,8 @@ export class SseEncoder extends Writable {
     this.#writeHead?.(this.#isFinished ? this.#queuedBytes : undefined);
     this.#writeHead = undefined;
     this.#bytesWritten += this.#queuedBytes;
-    this.#chunksInFlight.push(this.#queuedEvents);
+    if (this.#chunksInFlight.length === 0) this.#chunksInFlight = [this.#queuedEvents];
+    else this.#chunksInFlight.push(this.#queuedEvents);
     this.#eventsInFlight += this.#queuedEvents;
     this.#queue = '';
     this.#queuedBytes = 0;
@@ -136,7 +137,10 @@ export class SseEncoder extends Writable {
   }
 
   readonly #onChunkSent = (error?: Error | null): void => {
-    if (!error) this.#eventsInFlight -= this.#chunksInFlight.shift() ?? 0;
+    if (error) return;
+    this.#eventsInFlight -= this.#chunksInFlight[0] ?? 0;
+    if (this.#chunksInFlight.length > 1) this.#chunksInFlight.shift();
+    else this.#chunksInFlight = NO_CHUNKS;
   };
 
   #enqueue(event: SseEvent): void {
@@ -201,6 +205,7 @@ export class SseEncoder extends Writable {
 /** A burst is handed over in pieces of this size. Node's own high-water mark, which tells when a connection has no room. */
 const MAX_QUEUED_BYTES = 16_384;
 const NO_SENDERS: (() => void)[] = [];
+const NO_CHUNKS: number[] = [];
 
 function flush(encoder: SseEncoder): void {
   encoder.flush();
