@@ -37,7 +37,7 @@ export interface RunningServer {
 }
 
 /**
- * Runs `script` as plain node, with the settings given and nothing else in its environment, until `/health` answers.
+ * Runs `script` as plain node, in production, with the settings given and nothing else in its environment, until `/health` answers.
  * `nodeFlags` are for the soak only: comparisons run with node's defaults.
  */
 export async function startServer(
@@ -57,6 +57,8 @@ export async function startServer(
         HOST: '127.0.0.1',
         PORT: String(port),
         AGENT: 'echo',
+        NODE_ENV: 'production', // as it is deployed: elsewhere it loads the local platform too
+        DRAIN_DELAY_SECONDS: '0',
         LAYERCODE_WEBHOOK_SECRET: BENCH_SECRET,
         ...settings,
       },

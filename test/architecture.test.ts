@@ -22,14 +22,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   layercode: ['sse', 'conversations', 'abortable-body.ts', 'awaitable.ts'],
   models: ['sse', 'conversations', 'abortable-body.ts', 'awaitable.ts'],
   http: ['sse', 'log.ts', 'awaitable.ts'],
-  agents: ['layercode', 'conversations', 'models', 'speech', 'log.ts', 'awaitable.ts'],
+  agents: ['layercode', 'conversations', 'models', 'speech', 'log.ts', 'awaitable.ts', 'package-files.ts'],
   middleware: ['http', 'layercode', 'log.ts', 'metrics.ts', 'awaitable.ts'],
   routes: ['http', 'layercode', 'conversations', 'agents', 'middleware', 'log.ts', 'metrics.ts', 'version.ts', 'awaitable.ts'],
   websocket: ['awaitable.ts'],
-  platform: ['agents', 'conversations', 'http', 'layercode', 'middleware', 'routes', 'sse', 'websocket', 'abortable-body.ts', 'awaitable.ts'],
+  platform: [
+    'agents', 'conversations', 'http', 'layercode', 'middleware', 'routes', 'sse', 'websocket', 'abortable-body.ts', 'awaitable.ts',
+    'package-files.ts',
+  ],
   testing: ['app.ts', 'layercode', 'sse', 'agents', 'models', 'abortable-body.ts'],
   cli: [
-    'agents', 'layercode', 'platform', 'settings', 'sse', 'awaitable.ts', 'development-secret.ts', 'load-settings.ts', 'open-server.ts', 'private-files.ts', 'run-server.ts', 'settings.ts',
+    'agents', 'layercode', 'platform', 'settings', 'sse', 'awaitable.ts', 'development-secret.ts', 'load-settings.ts', 'open-server.ts', 'package-files.ts', 'private-files.ts', 'run-server.ts', 'settings.ts',
     'version.ts',
   ],
 };
@@ -38,6 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const TOP: readonly (readonly [file: string, folders: readonly string[]])[] = [
   ['abortable-body.ts', []],
   ['awaitable.ts', []],
+  ['package-files.ts', []],
   ['version.ts', []],
   ['log.ts', []],
   ['metrics.ts', []],

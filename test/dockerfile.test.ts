@@ -102,7 +102,7 @@ describe('the Dockerfile', () => {
     const folders = new Set<string>();
     for (const file of dist) {
       const source = readFileSync(join(root, 'src', file), 'utf8');
-      for (const [, folder = ''] of source.matchAll(/new URL\([`'](?:\.\.\/)+([\w.-]+)/g)) folders.add(folder);
+      for (const [, folder = ''] of source.matchAll(/packageFile\([`']([\w.-]+)/g)) folders.add(folder);
     }
     for (const folder of folders) assert.ok(of(runtime, 'COPY').some((copy) => copy.includes(folder)), `${folder} is not copied`);
   });

@@ -5,13 +5,13 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'nod
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { packageFile } from '../package-files.ts';
 import { version } from '../version.ts';
 import { CommandError, EXIT, UsageError, type Command } from './command.ts';
 import { oneLine, shellWord } from './one-line.ts';
 
 const PACKAGE = 'layercode-microserver';
-/** The package's own folder: two up from src/cli/ and from dist/cli/. */
-const PACKAGE_ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PACKAGE_ROOT = fileURLToPath(packageFile('.'));
 const PACKAGE_FLAG = '--package';
 /** Those that this package is built with. */
 const DEV_DEPENDENCIES = { '@types/node': '^20.19.43', typescript: '^7.0.2' } as const;

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 
 import type { Context } from '../http/context.ts';
 import { HttpError } from '../http/errors.ts';
+import { packageFile } from '../package-files.ts';
 
 export const PAGE = 'index.html';
 
@@ -27,10 +28,9 @@ export async function pageFile(context: Context, name: string): Promise<void> {
   ]);
 }
 
-/** The path is the same from src/ and from dist/. */
 async function read(name: string): Promise<string | undefined> {
   try {
-    return await readFile(new URL(`../../playground/${name}`, import.meta.url), 'utf8');
+    return await readFile(packageFile(`playground/${name}`), 'utf8');
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;

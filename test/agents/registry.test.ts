@@ -189,7 +189,7 @@ describe('loadAgent', () => {
 
   it('loads TypeScript where Node can, and elsewhere says what to do', () => {
     const name = write(`const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`, 'ts');
-    const dist = pathToFileURL(join(import.meta.dirname, '../../dist/agents/registry.js')).href;
+    const dist = pathToFileURL(join(import.meta.dirname, '../../dist/index.js')).href;
     const script = `import { loadAgent } from ${JSON.stringify(dist)}; const { name } = await loadAgent(${JSON.stringify(name)}); console.log(name);`;
     const { stdout, stderr } = spawnSync(process.execPath, ['--no-warnings', '--input-type=module', '-e', script], { cwd: root, encoding: 'utf8', env: {} });
     if ('typescript' in process.features && process.features.typescript) assert.equal(stdout, 'typed\n', stderr);
