@@ -171,8 +171,8 @@ export class App {
    * the time-out, what is open then is interrupted. History is written either way. Resolves when all is closed.
    */
   async close(): Promise<void> {
-    await this.#platform?.close();
     await this.#shutdown.close(this.#server, {
+      onDraining: async () => this.#platform?.close(),
       drainDelayMs: this.#settings.drainDelaySeconds * 1_000,
       timeoutMs: this.#settings.shutdownTimeoutSeconds * 1_000,
       onTimeout: () => this.#turns.interruptAll('the server is shutting down'),

@@ -33,7 +33,8 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (load === undefined) throw new UsageError(unknown(name));
     const command = await load();
-    if (argv.some((argument) => HELP_FLAGS.includes(argument))) {
+    const words = argv.indexOf('--'); // what follows is no flag
+    if (argv.slice(0, words === -1 ? argv.length : words).some((argument) => HELP_FLAGS.includes(argument))) {
       process.stdout.write(command.help);
       return EXIT.OK;
     }

@@ -51,6 +51,12 @@ describe('layercode-microserver', () => {
     });
   }
 
+  it('takes what follows a -- for words', async (t) => {
+    const { code, stderr } = await ended(start(t, ['turn', '--url', 'http://127.0.0.1:9', '--secret', SECRET, '--', '--help']));
+    assert.equal(code, 1);
+    assert.match(stderr, /127\.0\.0\.1:9/);
+  });
+
   it('has a page of help for each command, no wider than 100 columns', async (t) => {
     const pages = await Promise.all(['run', 'talk', 'turn', 'list-agents', 'init', 'webhook'].map((name) => ended(start(t, [name, '--help']))));
     for (const { code, stdout } of pages) {

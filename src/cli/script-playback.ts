@@ -96,11 +96,11 @@ class ScriptPlayback {
         return (await this.#end(reply)) ?? this.#gone(reply) ?? this.#begin(() => this.#call.say(step.text));
       case 'expect':
         return (await this.#end(reply)) ?? (step.expectation.matches(reply.text) ? {} : {
-          fault: [`expected  ${step.expectation.source}`, `heard     ${shown(reply.text)}`],
+          fault: [`expected  ${shown(step.expectation.source)}`, `heard     ${shown(reply.text)}`],
         });
       case 'expect-data':
         return (await this.#end(reply)) ?? (reply.data.some((content) => step.expectation.matches(JSON.stringify(content))) ? {} : {
-          fault: [`expected  data with ${step.expectation.source}`, ...listed(reply.data.map((content) => JSON.stringify(content)))],
+          fault: [`expected  data with ${shown(step.expectation.source)}`, ...listed(reply.data.map((content) => JSON.stringify(content)))],
         });
       case 'expect-hangup':
         return (await this.#end(reply)) ?? (reply.hangsUp ? {} : { fault: ['the agent did not hang up', `heard     ${shown(reply.text)}`] });

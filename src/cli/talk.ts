@@ -42,7 +42,8 @@ answers at http://localhost: with PORT; where none does, one is started for the 
 On a terminal, a line that is sent while a reply comes interrupts it, and so does Ctrl-C, for as
 long as a voice would speak. Ctrl-C while nobody speaks hangs up, and Ctrl-D does at any time.
 With piped lines, each is said when the reply to the one before is over. Replies go to stdout, one a
-line, and everything else to stderr. A turn that fails is the last.
+line, and everything else to stderr. A turn that is refused or breaks off is the last. An apology is
+a reply like any other: have a script expect what the agent should say.
 
 A script has a step a line. Blank lines are nothing, and so is what follows a # at the beginning or
 after two spaces. The steps speak of the reply to the last "say", and at first of the welcome.

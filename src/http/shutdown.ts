@@ -3,6 +3,8 @@ import type { Server } from 'node:http';
 export type ServingState = 'ready' | 'draining' | 'refusing' | 'closed';
 
 export interface ShutdownOptions {
+  /** What has to be told while requests are still served. */
+  readonly onDraining: () => Promise<void>;
   /** Requests are still served for so long while `state` is `draining`. */
   readonly drainDelayMs: number;
   /** From then on, how long open responses may finish. */
@@ -46,9 +48,9 @@ export class Shutdown {
     return (this.#closed ??= this.#close(server, options));
   }
 
-  async #close(server: Server | undefined, { drainDelayMs, timeoutMs, onTimeout }: ShutdownOptions): Promise<void> {
+  async #close(server: Server | undefined, { onDraining, drainDelayMs, timeoutMs, onTimeout }: ShutdownOptions): Promise<void> {
     this.#state = 'draining';
-    if (drainDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
+    await Promise.all([onDraining(), drainDelayMs > 0 ? new Promise((resolve) => setTimeout(resolve, drainDelayMs)) : undefined]);
     this.#state = 'refusing';
     const stopped = stopListening(server);
     if (!(await this.#idle(timeoutMs, server))) {

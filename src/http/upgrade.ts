@@ -14,6 +14,11 @@ export function offersWebSocket(upgrade: string): boolean {
  * accepted by `Context.switchProtocols`. `head` is what came behind the request's headers.
  */
 export function serveUpgrade(request: IncomingMessage, socket: Socket, head: Buffer, listener: RequestListener): void {
+  // Pipelined behind a request that is still being answered, it has no place for an answer of its own: a socket has one response.
+  if (isAnswering(socket)) {
+    socket.destroy();
+    return;
+  }
   if (head.length > 0) socket.unshift(head);
   // Node's own listener is gone with its parser; whoever takes the socket over adds another.
   socket.on('error', () => socket.destroy());
@@ -24,6 +29,11 @@ export function serveUpgrade(request: IncomingMessage, socket: Socket, head: Buf
   });
   response.assignSocket(socket);
   listener(request, response);
+}
+
+/** `_httpMessage` is the response under way on a socket; Node's own code looks at it too. */
+function isAnswering(socket: Socket): boolean {
+  return '_httpMessage' in socket && socket._httpMessage !== null && socket._httpMessage !== undefined;
 }
 
 /** Ignores an offer: the request is read anew without it, and served as if it had made none. */

@@ -19,30 +19,32 @@ export function localOnly(): Middleware {
 
 function faultOf(context: Context): string | undefined {
   if (!isLoopbackAddress(context.request.socket.remoteAddress ?? '')) return 'the request comes from another one';
-  const host = context.header('host') ?? '';
-  if (!isLoopbackHost(hostnameOf(`http://${host}`))) return 'the host header is not localhost or 127.0.0.1';
+  if (!isLoopbackAuthority(context.header('host') ?? '')) return 'the host header is not localhost or 127.0.0.1';
   const origin = context.header('origin');
-  if (origin !== undefined && !isLoopbackHost(hostnameOf(origin))) return 'the page that asks is not of localhost or 127.0.0.1';
-  const forwardedFor = context.header('x-forwarded-for')?.split(',') ?? [];
-  const isForwarded = FORWARDING_HEADERS.some((name) => context.header(name) !== undefined);
-  if (isForwarded || !forwardedFor.every((address) => isLoopbackAddress(address.trim()))) return 'a proxy passed the request on from elsewhere';
-  return undefined;
+  if (origin !== undefined && !/^https?:\/\//.test(origin)) return 'the page that asks has no origin of this machine';
+  if (origin !== undefined && !isLoopbackAuthority(origin.slice(origin.indexOf('//') + 2))) return 'the page that asks is not of localhost or 127.0.0.1';
+  return isForwarded(context) ? 'a proxy passed the request on from elsewhere' : undefined;
 }
 
-/** Set by cloudflared and by proxies that follow RFC 7239, whoever they serve. */
-const FORWARDING_HEADERS = ['cf-connecting-ip', 'forwarded'];
+/** Whether a header of a proxy says so. One that adds none, as a raw TCP tunnel, cannot be told from a program of this machine. */
+function isForwarded(context: Context): boolean {
+  const values = (name: string): string[] => context.header(name)?.split(',').map((value) => value.trim()) ?? [];
+  return PROXY_HEADERS.some((name) => context.header(name) !== undefined)
+    || CLIENT_ADDRESS_HEADERS.some((name) => !values(name).every(isLoopbackAddress))
+    || !values('x-forwarded-host').every(isLoopbackAuthority);
+}
+
+/** Whatever they say: RFC 9110 §7.6.3, RFC 7239, and cloudflared's. */
+const PROXY_HEADERS = ['via', 'forwarded', 'cf-connecting-ip'];
+const CLIENT_ADDRESS_HEADERS = ['x-forwarded-for', 'x-real-ip', 'true-client-ip'];
 
 /** 127.0.0.0/8 and ::1, as a socket spells them. */
 function isLoopbackAddress(address: string): boolean {
   return address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address);
 }
 
-/** By name: what a browser never asks DNS about (RFC 6761 §6.3), or an address that is loopback itself. */
-function isLoopbackHost(hostname: string): boolean {
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || isLoopbackAddress(hostname);
-}
-
-/** '' for what is no URL, `null` for instance: the origin of a sandboxed page or a file. */
-function hostnameOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).hostname : '';
+/** A host and a port, if any: a name that a browser never asks DNS about (RFC 6761 §6.3), or an address that is loopback itself. */
+function isLoopbackAuthority(authority: string): boolean {
+  const host = /^([\w.-]+|\[::1\])(?::\d{1,5})?$/.exec(authority)?.[1]?.toLowerCase() ?? '';
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || isLoopbackAddress(host);
 }

@@ -27,6 +27,8 @@ const FRAME_FIELDS: Readonly<Record<ClientFrame['type'], FieldTable>> = {
 
 /** Of data that goes on as JSON. */
 const MAX_DEPTH = 500;
+/** A text of the largest message comes back in three frames, traced in as many more. */
+const MAX_UNSENT_BYTES = 8 * 1_048_576;
 const CLOSE_NORMAL = 1_000;
 const CLOSE_GOING_AWAY = 1_001;
 /** Of RFC 6455 §7.4.1: for a message that breaks the rules of whoever reads it. */
@@ -47,6 +49,7 @@ export class FrontEnd {
       onHangUp: () => this.#connection.close(CLOSE_NORMAL, 'the agent hung up'),
     });
     this.#connection = new WebSocketConnection(socket, {
+      maxUnsentBytes: MAX_UNSENT_BYTES,
       onText: (text) => this.#receive(text),
       onClose: () => void this.#session.end().then(options.onEnd),
     });

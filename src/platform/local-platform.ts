@@ -5,7 +5,7 @@ import { toChatMessages } from '../agents/prompt.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { guarded, type Handler, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
-import { BadRequest, HttpError } from '../http/errors.ts';
+import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { isObject, type JsonObject } from '../layercode/fields.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { authorize } from '../routes/authorize.ts';
@@ -33,6 +33,7 @@ export class LocalPlatform {
   readonly #options: LocalPlatformOptions;
   readonly #keys = new SessionKeys();
   readonly #frontEnds = new Set<FrontEnd>();
+  #isClosing = false;
 
   constructor(options: LocalPlatformOptions) {
     this.#options = options;
@@ -69,13 +70,15 @@ export class LocalPlatform {
     for (const frontEnd of this.#frontEnds) frontEnd.turnEnded(figures);
   }
 
-  /** Ends every session, as a server that goes away does. Resolves when their agents know, or after a second. */
+  /** Ends every session, as a server that goes away does, and opens no other. Resolves when their agents know, or after a second. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     const ended = Promise.all([...this.#frontEnds].map((frontEnd) => frontEnd.goAway()));
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref())]);
   }
 
   #openSocket(context: Context): void {
+    if (this.#isClosing) throw new ServiceUnavailable('the server is shutting down', 1);
     const refusal = checkHandshake(context.request);
     if (refusal !== undefined) throw new HttpError(refusal.status, refusal.reason, { headers: refusal.headers });
     const query = new URLSearchParams(context.query);

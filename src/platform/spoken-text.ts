@@ -6,13 +6,18 @@ export interface Heard {
 }
 
 interface SpokenWord {
-  /** Where it ends in the text, the marks behind it included. */
+  /** Where it begins and ends in the text. */
+  readonly start: number;
+  readonly wordEnd: number;
+  /** The same, the marks behind it included. */
   end: number;
   /** Milliseconds, on the clock of those who ask. */
-  spokenAtMs: number;
+  readonly spokenAtMs: number;
 }
 
 const MINUTE_MS = 60_000;
+/** A longer one is taken for whole: to look at it again with each piece would take the square of its length. */
+const MAX_WORD_LENGTH = 256;
 const words = new Intl.Segmenter(undefined, { granularity: 'word' });
 
 /**
@@ -23,8 +28,6 @@ export class SpokenText {
   readonly #wordMs: number;
   readonly #spoken: SpokenWord[] = [];
   #text = '';
-  /** Where the word begins that the next piece may continue. */
-  #openFrom = 0;
 
   constructor(wordsPerMinute: number) {
     this.#wordMs = MINUTE_MS / wordsPerMinute;
@@ -36,20 +39,27 @@ export class SpokenText {
 
   /** Adds a piece that arrived at that time; times go forward. */
   add(piece: string, atMs: number): void {
+    const known = this.#text.length;
     this.#text += piece;
-    // The last word is looked at again with each piece, for it may have been half a word. One that has not grown keeps its time.
-    let reopened = this.#spoken.pop();
-    for (const { segment, index, isWordLike } of words.segment(this.#text.slice(this.#openFrom))) {
-      const start = this.#openFrom + index;
+    // A word is looked at again with the next piece, for it may have been half of one; and so is one with a single mark behind it,
+    // which may stand within a word (can't, 3.5). One that has not grown keeps its time.
+    let reopened = this.#mayGrow(this.#spoken.at(-1), known) ? this.#spoken.pop() : undefined;
+    const from = reopened?.start ?? known;
+    for (const { segment, index, isWordLike } of words.segment(this.#text.slice(from))) {
+      const start = from + index;
       const end = start + segment.length;
       const last = this.#spoken.at(-1);
       if (isWordLike === true) {
-        if (reopened !== undefined && end <= reopened.end) this.#spoken.push(reopened);
-        else this.#spoken.push({ end, spokenAtMs: Math.max(last?.spokenAtMs ?? atMs, atMs) + this.#wordMs });
+        const spokenAtMs = end === reopened?.wordEnd ? reopened.spokenAtMs : Math.max(last?.spokenAtMs ?? atMs, atMs) + this.#wordMs;
+        this.#spoken.push({ start, wordEnd: end, end, spokenAtMs });
         reopened = undefined;
       } else if (last?.end === start && segment.trim() !== '') last.end = end; // marks belong to the word before them
     }
-    this.#openFrom = this.#spoken.at(-2)?.end ?? 0;
+  }
+
+  #mayGrow(word: SpokenWord | undefined, end: number): boolean {
+    if (word === undefined || end - word.start > MAX_WORD_LENGTH) return false;
+    return end - word.wordEnd <= 1 && this.#text.slice(word.wordEnd, end).trim() === this.#text.slice(word.wordEnd, end);
   }
 
   /** What can have been heard by that time: all of the text when its last word was spoken. */

@@ -30,8 +30,9 @@ const DEFAULT_WORDS_PER_MINUTE = 170;
 const SILENT_AUDIO_MS = 1_000;
 /** Of an answer that is no event stream. */
 const MAX_ANSWER_BYTES = 1_048_576;
-/** Of `session.end`; beyond it the oldest entries go. */
+/** Of `session.end`, in entries and in UTF-16 code units of their texts, which is less than any webhook's body; beyond them the oldest go. */
 const MAX_TRANSCRIPT_ENTRIES = 1_000;
+const MAX_TRANSCRIPT_LENGTH = 262_144;
 
 /** A type and no interface: those are not assignable to JSON. */
 type TranscriptEntry = { readonly role: 'user' | 'assistant'; readonly text: string; readonly timestamp: number; readonly turn_id: string };
@@ -70,6 +71,8 @@ export class TextSession {
   #turn: AssistantTurn | undefined;
   #lastMessage: JsonObject | undefined;
   #deliveries = 0;
+  /** Those that carry no turn, for the end of the session. */
+  readonly #others = new Set<AbortController>();
   #isOver = false;
 
   constructor(options: TextSessionOptions) {
@@ -79,7 +82,7 @@ export class TextSession {
 
   /** Posts `session.start`; the agent's welcome is an assistant turn. */
   async start(): Promise<void> {
-    await this.#runTurn({ ...this.#event('session.start'), turn_id: randomUUID() });
+    if (!this.#isOver) await this.#runTurn({ ...this.#event('session.start'), turn_id: randomUUID() });
   }
 
   /** The caller says something. Over a reply that streams, or that a voice would still be speaking, it is an interruption. */
@@ -129,7 +132,7 @@ export class TextSession {
     const turn = this.#turn?.id === event['turn_id'] ? this.#turn : undefined;
     if (turn?.delivery === undefined) return turn?.isWhole === false ? this.#runTurn(event) : this.#deliver(event);
     turn.knownText = turn.spoken.text.length;
-    turn.knownData = turn.dataCount;
+    turn.knownData = Math.max(turn.knownData, turn.dataCount); // a delivery before this one may not have come so far again
     turn.dataCount = 0;
     await this.#deliver(event, { turn });
   }
@@ -152,6 +155,7 @@ export class TextSession {
   async end(): Promise<void> {
     if (this.#isOver) return;
     this.interrupt();
+    for (const delivery of this.#others) delivery.abort();
     this.#isOver = true;
     const endedAt = new Date();
     await this.#deliver({
@@ -202,6 +206,7 @@ export class TextSession {
     const delivery = ++this.#deliveries;
     const controller = new AbortController();
     if (turn !== undefined) turn.delivery = controller;
+    else this.#others.add(controller);
     let outcome: 'ended' | 'dropped' | 'failed' = 'ended';
     let reason: string | undefined;
     try {
@@ -233,6 +238,7 @@ export class TextSession {
       outcome = controller.signal.aborted ? 'dropped' : 'failed';
       if (outcome === 'failed') reason = reasonOf(error);
     }
+    this.#others.delete(controller);
     const isLast = turn?.delivery === controller;
     if (isLast) await this.#finish(turn);
     await this.#trace({ type: 'local.over', delivery, at: this.#now(), outcome, ...(reason === undefined ? {} : { reason }) });
@@ -292,7 +298,10 @@ export class TextSession {
 
   #note(entry: TranscriptEntry): void {
     this.#transcript.push(entry);
-    if (this.#transcript.length > MAX_TRANSCRIPT_ENTRIES) this.#transcript.shift();
+    let length = this.#transcript.reduce((sum, { text }) => sum + text.length, 0);
+    while (this.#transcript.length > MAX_TRANSCRIPT_ENTRIES || (length > MAX_TRANSCRIPT_LENGTH && this.#transcript.length > 1)) {
+      length -= this.#transcript.shift()?.text.length ?? 0;
+    }
   }
 
   /** The transcript has what was heard. */

@@ -215,6 +215,11 @@ export class WebSocketConnection {
   }
 
   #write(opcode: Opcode, payload: string | Buffer): boolean {
+    if (this.#socket.writableLength > this.#maxUnsentBytes && this.#socket.writableCorked > 0) {
+      // What is held back for one call of the system is not unread yet.
+      this.#socket.uncork();
+      this.#socket.cork();
+    }
     if (this.#socket.writableLength > this.#maxUnsentBytes) this.destroy();
     if (!this.#socket.writable) return false;
     this.#socket.write(encodeFrame(opcode, payload));

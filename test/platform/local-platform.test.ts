@@ -223,6 +223,32 @@ describe('the local WebSocket', () => {
     assert.deepEqual([await browser.closed, ends], [1001, ['session.end']]);
   });
 
+  it('is not opened any more while the server goes away, which /ready says at once', async (t) => {
+    const isTold = deferred();
+    const gate = deferred();
+    const { open, app, origin, fetch } = await stage(t, {
+      async onSessionEnd() {
+        isTold.resolve();
+        await gate.promise;
+      },
+    });
+    const { client_session_key } = await authorize(origin);
+    await open();
+    const closing = app.close();
+    await isTold.promise;
+    assert.equal((await fetch('/ready')).status, 503);
+    assert.equal((await refused(connect(origin, `client_session_key=${client_session_key}`))).status, 503);
+    gate.resolve();
+    await closing;
+  });
+
+  it('passes a text on that is nearly as long as a message may be, and all that is traced of it', async (t) => {
+    const { open } = await stage(t, { onMessage: ({ text }) => String(text.length) });
+    const browser = await open('&trace=true');
+    browser.send({ type: 'client.response.text', content: 'x'.repeat(1_040_000) });
+    assert.equal((await browser.next('response.text')).content, '1040000');
+  });
+
   it('logs one line for a socket, when it is over', async (t) => {
     const { open, recorded } = await stage(t);
     const browser = await open();
@@ -260,6 +286,12 @@ describe('the local WebSocket\'s door', () => {
     ['a page of a name that ends like ours', 403, { headers: { host: 'evil-localhost' } }],
     ['a caller behind a tunnel', 403, { headers: { 'cf-connecting-ip': '203.0.113.7' } }],
     ['a caller behind a proxy', 403, { headers: { 'x-forwarded-for': '203.0.113.7, 127.0.0.1' } }],
+    ['a caller behind a proxy that names it otherwise', 403, { headers: { 'x-real-ip': '203.0.113.7' } }],
+    ['a caller behind a proxy that names only itself', 403, { headers: { via: '1.1 proxy' } }],
+    ['a caller who asked a proxy for another host', 403, { headers: { 'x-forwarded-host': 'agent.example' } }],
+    ['a host with a user', 403, { headers: { host: 'evil.example@localhost' } }],
+    ['a host with a path', 403, { headers: { host: 'localhost/;script-src *' } }],
+    ['an extension that calls itself localhost', 403, { headers: { origin: 'chrome-extension://localhost' } }],
     ['a client of an older protocol', 426, { headers: { 'sec-websocket-version': '8' } }],
     ['a WebSocket of another path', 400, { path: '/health' }],
   ];
@@ -293,6 +325,20 @@ describe('the local WebSocket\'s door', () => {
     const { fetch } = await stage(t);
     const response = await fetch('/v1/agents/web/websocket');
     assert.deepEqual([response.status, response.headers.get('upgrade')], [426, 'websocket']);
+  });
+});
+
+describe('a WebSocket behind a request that is still being answered', () => {
+  // It threw while its response was assigned to the socket, which ended the process.
+  it('is closed, and the server goes on', async (t) => {
+    const { raw, fetch } = await stage(t);
+    const connection = await raw();
+    connection.send(
+      'GET /playground HTTP/1.1\r\nhost: localhost\r\n\r\nGET /v1/agents/web/websocket HTTP/1.1\r\nhost: localhost\r\n'
+      + 'connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    );
+    await connection.closed;
+    assert.equal((await fetch('/health')).status, 200);
   });
 });
 

@@ -56,6 +56,16 @@ describe('SpokenText', () => {
     assert.deepEqual([text.heardBy(60_000), text.endsAtMs], [{ text: '', words: 0 }, undefined]);
   });
 
+  // Each piece was looked at again with all the marks behind the last word: 8,000 dots took half a minute of the event loop.
+  for (const [what, piece] of [['marks', '.'], ['line breaks', '\n'], ['blanks', ' '], ['one word', 'x'], ['words with marks', 'a\'']] as const) {
+    it(`takes ${what} piece by piece in a time that grows with their number`, () => {
+      const text = new SpokenText(60);
+      const from = performance.now();
+      for (let count = 0; count < 20_000; count++) text.add(piece, count);
+      assert.ok(performance.now() - from < 2_000);
+    });
+  }
+
   it('hears the same whichever way a text is cut into pieces that come at once', () => {
     const whole = 'It can\'t be 3.5 °C, said Ana-Maria; «vraiment»? 🙂 No.';
     const expected = spoken([whole, 0]);

@@ -353,10 +353,33 @@ describe('TextSession at its end', () => {
     assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text), ['Bye.', 'Goodbye!']);
   });
 
-  it('posts nothing afterwards', async (t) => {
-    const { session, posted } = await call(t, {});
+  it('has the newest entries in the transcript where all would be more than a webhook takes', async (t) => {
+    const ended = deferred<SessionEndEvent>();
+    const { session } = await call(t, { onMessage: () => '', onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent) });
+    for (const letter of ['a', 'b', 'c']) await session.say(letter.repeat(130_000));
     await session.end();
-    await Promise.all([session.say('Hello?'), session.data({}), session.redeliver(), session.forge('wrong')]);
+    assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text[0]), ['b', 'c']);
+  });
+
+  it('lets go of data that the agent has not answered', async (t) => {
+    const signal = deferred<AbortSignal>();
+    const { session } = await call(t, {
+      async onData(occasion) {
+        signal.resolve(occasion.signal);
+        await fired(occasion.signal);
+      },
+    });
+    const answered = session.data({ a: 1 });
+    const hookSignal = await signal.promise;
+    await session.end();
+    await within(fired(hookSignal), 'the signal');
+    await within(answered, 'the end of data()');
+  });
+
+  it('posts nothing afterwards', async (t) => {
+    const { session, posted } = await call(t, { welcome: 'Hi.' });
+    await session.end();
+    await Promise.all([session.start(), session.say('Hello?'), session.data({}), session.redeliver(), session.forge('wrong')]);
     assert.deepEqual(posted, []);
   });
 });
@@ -375,6 +398,28 @@ describe('TextSession provoking', () => {
     assert.deepEqual(shapes(frames.all).filter((shape) => String(shape).startsWith('response.')), [
       'response.text.delta "One two "', 'response.text.delta "three."', 'response.text "One two three."', 'response.end',
     ]);
+  });
+
+  it('tells data once however often a turn that streams is redelivered', async (t) => {
+    const gate = deferred();
+    const { session, next, frames } = await call(t, {
+      async onMessage(_turn, reply) {
+        for (const page of [1, 2, 3]) void reply.data({ page });
+        reply.say('One ');
+        await gate.promise;
+        void reply.data({ page: 4 });
+        reply.say('two.');
+        reply.end();
+      },
+    }, { isTraced: true });
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    const deliveries = [session.redeliver(), session.redeliver()];
+    await next('local.over');
+    await next('local.over');
+    gate.resolve();
+    await Promise.all([said, ...deliveries]);
+    assert.deepEqual(frames.all.flatMap((frame) => (frame.type === 'response.data' ? [frame.content] : [])), [{ page: 1 }, { page: 2 }, { page: 3 }, { page: 4 }]);
   });
 
   it('redelivers a completed turn for the trace alone', async (t) => {
