@@ -274,6 +274,18 @@ describe('the playground', () => {
       });
     }
 
+    it('before the first word leaves the caller\'s words alone', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      await page.shows('turns', ['2 When?: running']);
+      await browser.keys('Escape');
+      await asked.aborted();
+      await page.shows('turns', ['2 When?: interrupted']);
+      await page.shows('history', ['assistant: Hi!', 'user: When?']);
+      assert.deepEqual((await page.view()).transcript, ['Agent: Hi!', 'You: When?']);
+    });
+
     it('by Escape means nothing where nobody speaks', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');

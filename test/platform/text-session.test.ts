@@ -325,6 +325,7 @@ describe('TextSession at its end', () => {
     const { session } = await call(t, { welcome: 'Hi.', onSessionEnd: ({ event }) => void ends.push(event as SessionEndEvent) });
     await session.start();
     await session.say('Hello?');
+    session.finishPlaying();
     await Promise.all([session.end(), session.end()]);
     const [end] = ends;
     assert.deepEqual([ends.length, end?.agent_id, end?.transcript?.map(({ role, text }) => `${role}: ${text}`)], [
