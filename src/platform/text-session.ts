@@ -210,7 +210,7 @@ export class TextSession {
     let outcome: 'ended' | 'dropped' | 'failed' = 'ended';
     let reason: string | undefined;
     try {
-      await this.#trace({ type: 'local.request', delivery, at: this.#now(), signature, event });
+      await this.#trace({ type: 'local.request', delivery, at: this.#at(), signature, event });
       const body = JSON.stringify(event);
       const { webhookUrl, secret, grant } = this.#options;
       const forged = forge(signature, body, secret);
@@ -218,17 +218,17 @@ export class TextSession {
         secret, headers: { ...grant.customHeaders, 'x-request-id': `${this.id}-${delivery}` }, signal: controller.signal,
         ...(forged === undefined ? {} : { signature: forged }),
       });
-      await this.#trace({ type: 'local.answer', delivery, at: this.#now(), status: response.status });
+      await this.#trace({ type: 'local.answer', delivery, at: this.#at(), status: response.status });
       if (response.headers.get('content-type')?.split(';', 1)[0]?.trim() === 'text/event-stream') {
         for await (const { data } of decodeEvents(readBody(response, controller.signal))) {
           const said = JSON.parse(data) as Json;
-          await this.#trace({ type: 'local.event', delivery, at: this.#now(), event: said });
+          await this.#trace({ type: 'local.event', delivery, at: this.#at(), event: said });
           if (turn?.delivery === controller && isObject(said)) await this.#speak(turn, said as JsonObject);
         }
         if (turn?.delivery === controller) turn.isWhole = true;
       } else {
         const answer = parseJson(await readText(readBody(response, controller.signal)));
-        await this.#trace({ type: 'local.event', delivery, at: this.#now(), event: answer });
+        await this.#trace({ type: 'local.event', delivery, at: this.#at(), event: answer });
         if (!response.ok) {
           outcome = 'failed';
           reason = `${response.status} ${isObject(answer) && typeof answer['error'] === 'string' ? answer['error'] : ''}`.trimEnd();
@@ -241,7 +241,7 @@ export class TextSession {
     this.#others.delete(controller);
     const isLast = turn?.delivery === controller;
     if (isLast) await this.#finish(turn);
-    await this.#trace({ type: 'local.over', delivery, at: this.#now(), outcome, ...(reason === undefined ? {} : { reason }) });
+    await this.#trace({ type: 'local.over', delivery, at: this.#at(), outcome, ...(reason === undefined ? {} : { reason }) });
     if (!isLast || !turn.hangsUp) return;
     turn.isPlayed = true; // the last words are spoken before the line goes
     this.#options.onHangUp();
@@ -319,9 +319,14 @@ export class TextSession {
     return this.#options.isTraced === true ? this.#options.onFrame(frame) : undefined;
   }
 
-  /** Milliseconds since the session began, to a tenth. */
+  /** Milliseconds since the session began. */
   #now(): number {
-    return Math.round((performance.now() - this.#zeroMs) * 10) / 10;
+    return performance.now() - this.#zeroMs;
+  }
+
+  /** The same for the trace, to a tenth. */
+  #at(): number {
+    return Math.round(this.#now() * 10) / 10;
   }
 }
 
