@@ -161,6 +161,11 @@ export class Call {
     return this.#ask(false, () => this.#session.end());
   }
 
+  /** Waits for no answer any more. */
+  abandon(): void {
+    this.#session.abandon();
+  }
+
   /** The caller speaks over the reply. False when nobody would be speaking. */
   interrupt(): boolean {
     const reply = this.#reply;

@@ -117,9 +117,13 @@ class ScriptPlayback {
   async end(hasFailed: boolean): Promise<Outcome> {
     const unfinished = this.#reply === undefined || hasFailed ? undefined : await this.#end(this.#reply);
     const end = this.#call.end();
-    if (!hasFailed && unfinished === undefined) return this.#answered(end);
-    await end.over(END_TIMEOUT_MS); // one more failure would be nothing to tell
-    return unfinished ?? {};
+    try {
+      if (!hasFailed && unfinished === undefined) return await this.#answered(end);
+      await end.over(END_TIMEOUT_MS); // one more failure would be nothing to tell
+      return unfinished ?? {};
+    } finally {
+      this.#call.abandon();
+    }
   }
 
   /** Waits for nothing any more. */

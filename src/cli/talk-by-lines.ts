@@ -49,6 +49,7 @@ export async function talkByLines(target: CallTarget, conversationId: string, ti
     return isGood ? EXIT.OK : EXIT.FAILED;
   } finally {
     interrupted.removeEventListener('abort', interrupt);
+    call.abandon();
     lines.close();
   }
 }

@@ -66,6 +66,7 @@ export class TerminalTalk {
     const end = this.#call.end();
     if (await end.over(END_TIMEOUT_MS)) this.#tellFailure(end);
     else this.tell(`session.end is not answered after ${END_TIMEOUT_MS / 1_000} s`);
+    this.#call.abandon();
   }
 
   #speak(piece: string): Awaitable<void> {

@@ -174,6 +174,12 @@ export class TextSession {
     });
   }
 
+  /** Waits for no answer any more: what is still open would keep the process alive. */
+  abandon(): void {
+    this.#turn?.delivery?.abort();
+    for (const delivery of this.#others) delivery.abort();
+  }
+
   /** Which delivery a request was; undefined for one of somebody else. */
   deliveryOf(requestId: string): number | undefined {
     return requestId.startsWith(`${this.id}-`) ? Number(requestId.slice(this.id.length + 1)) : undefined;
