@@ -22,6 +22,7 @@ process.exitCode = await main(process.argv.slice(2));
 
 async function main([name, ...argv]: readonly string[]): Promise<number> {
   try {
+    if (name === 'help' && argv[0] !== undefined && Object.hasOwn(COMMANDS, argv[0])) return await main([argv[0], '--help']);
     if (name === undefined || name === 'help' || HELP_FLAGS.includes(name)) {
       (name === undefined ? process.stderr : process.stdout).write(await overview());
       return name === undefined ? EXIT.USAGE : EXIT.OK;

@@ -23,6 +23,9 @@ export interface RunOptions {
   readonly accompany?: (server: OpenServer, closing: AbortSignal) => Promise<Companion>;
 }
 
+/** Where `talk` looks without being told. */
+const DEFAULT_PORT = 8_000;
+
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Runs until a signal. Sets the process's exit code, and ends the process when the server is closed. */
@@ -36,7 +39,8 @@ export async function runServer(argv: readonly string[], { accompany }: RunOptio
   } catch (error) {
     // What an operator can mend is said in a line each; anything else is a fault of ours and keeps its stack.
     const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error);
-    const lines = error instanceof SettingsError ? error.problems : [isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)];
+    let lines = error instanceof SettingsError ? error.problems : [isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)];
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') lines = [`${error.message}; set another PORT, 0 picks a free one`];
     for (const line of lines) process.stderr.write(`layercode-microserver: ${line}\n`);
     process.exitCode = 1;
   }
@@ -110,7 +114,7 @@ function welcome(given: Settings, { app, settings, origin, agentName, secretFile
     `  layercode-microserver ${version} answers calls with the agent "${agentName}"${model === undefined ? '' : ` and ${model.name}`}.`,
     '',
     ...(settings.playground ? [`  talk to it  ${origin}/playground`] : []),
-    `  or here     npm run talk`,
+    `  ${settings.playground ? 'or here    ' : 'talk to it '} npx layercode-microserver talk${origin.endsWith(`:${DEFAULT_PORT}`) ? '' : ` --url ${origin}`}`,
     `  webhook     ${origin}${settings.agentRoute}`,
     `  health      ${origin}/health`,
     '',

@@ -25,13 +25,14 @@ const MEASURE = `
   const behind = (element) =>
     fromTheRoot(element).reduce((back, each) => over(parse(getComputedStyle(each).backgroundColor), back), parse('rgb(255, 255, 255)'));
   const luminance = ({ channels }) => {
-    const [red, green, blue] = channels.map((value) => value / 255).map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+    const [red, green, blue] = channels.map((value) => value / 255)
+      .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   };
   const measure = (element, color, text) => {
     const back = behind(element);
     const [dark, light] = [luminance(over(parse(color), back)), luminance(back)].sort((a, b) => a - b);
-    const name = element.tagName.toLowerCase() + (element.id && '#' + element.id) + (element.getAttribute('class') ? '.' + element.getAttribute('class') : '');
+    const name = [element.tagName.toLowerCase(), element.id && '#' + element.id, ...[...element.classList].map((each) => '.' + each)].join('');
     return {
       text: JSON.stringify(text.trim().slice(0, 40)) + ' in ' + name,
       ratio: (light + 0.05) / (dark + 0.05),

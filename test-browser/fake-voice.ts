@@ -75,8 +75,10 @@ export class FakeVoice {
   }
 
   async recognize(transcript: string, { isFinal }: { readonly isFinal: boolean }): Promise<void> {
-    const result = `Object.assign([{ transcript: arguments[0] }], { isFinal: arguments[1] })`;
-    await this.#browser.run(`fakeVoice.ear.dispatchEvent(Object.assign(new Event('result'), { resultIndex: 0, results: [${result}] }))`, transcript, isFinal);
+    await this.#browser.run(`
+      const result = Object.assign([{ transcript: arguments[0] }], { isFinal: arguments[1] });
+      fakeVoice.ear.dispatchEvent(Object.assign(new Event('result'), { resultIndex: 0, results: [result] }));
+    `, transcript, isFinal);
   }
 
   /** Recognition fails, and is over. */

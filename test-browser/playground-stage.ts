@@ -180,7 +180,8 @@ export class Playground {
     await this.say(text);
     (await this.nextAsked()).say(reply).end();
     await this.shows('transcript', [`You: ${text}`, `Agent: ${reply}`]);
-    await this.browser.until('the server has told its figures', () => this.browser.run<boolean>(`return !document.querySelector('#timeline > tr:last-child').textContent.includes('≈')`));
+    const isTold = `return !document.querySelector('#timeline > tr:last-child').textContent.includes('≈')`;
+    await this.browser.until('the server has told its figures', () => this.browser.run<boolean>(isTold));
   }
 
   async view(): Promise<View> {
@@ -238,7 +239,8 @@ export interface Closing {
 }
 
 /** Serves an agent with its playground for the length of a test, and opens it. The test fails where the console has errors. */
-export async function openPlayground(t: Closing, browser: Browser, { agent, path = '/playground', script }: PlaygroundOptions = {}): Promise<Playground> {
+export async function openPlayground(t: Closing, browser: Browser, options: PlaygroundOptions = {}): Promise<Playground> {
+  const { agent, path = '/playground', script } = options;
   const asked: Asked[] = [];
   const log = recordLog();
   const played = defineAgent({
@@ -272,7 +274,8 @@ export interface ServingOptions extends Pick<PlaygroundOptions, 'script'> {
 }
 
 /** Whoever calls it has to close the app. */
-export async function serveWithPlayground(agent: Agent, { log = recordLog(), script }: ServingOptions = {}): Promise<{ readonly app: App; readonly origin: string }> {
+export async function serveWithPlayground(agent: Agent, options: ServingOptions = {}): Promise<Pick<Playground, 'app' | 'origin'>> {
+  const { log = recordLog(), script } = options;
   const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: true });
   const app = createApp(settingsWith(), agent, { log: log.log, platform });
   if (script !== undefined) app.use(before(script));

@@ -21,6 +21,8 @@ import { smallPng } from './small-png.ts';
 import { Browser } from './webdriver.ts';
 
 const README_PICTURE = join(import.meta.dirname, '..', 'docs', 'playground.png');
+/** Where some was heard, or nothing: that is a matter of time. */
+const STRUCK = /^Agent: .*~.+~ <interrupted, (?:the rest was not|nothing was) heard>$/;
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 /** Some 14 seconds of speech. */
 const LONG = 'The night train leaves at ten past eleven from platform four, and stops in Ghent, Bruges and Ostend, where a boat waits for its '
@@ -79,8 +81,8 @@ describe('the playground', () => {
       await page.shows('turns', ['1 start of the session: completed', '2 Hello: running']);
       asked.end();
       await page.shows('turns', ['1 start of the session: completed', '2 Hello: completed']);
-      const figures = (row: number): Promise<string[]> =>
-        browser.run(`return [...document.querySelectorAll('#timeline > tr')[arguments[0]].querySelectorAll('.ms')].map((cell) => cell.textContent)`, row);
+      const cells = `return [...document.querySelector('#timeline').rows[arguments[0]].querySelectorAll('.ms')].map((cell) => cell.textContent)`;
+      const figures = (row: number): Promise<string[]> => browser.run(cells, row);
       const [token, speech, end] = await browser.until('the server\'s figures', async () => {
         const found = await figures(1);
         return found[0] !== '–' && found;
@@ -150,7 +152,8 @@ describe('the playground', () => {
       assert.equal(await browser.text('#agent'), '<i>tested</i>');
       assert.match((await page.view()).data[0] ?? '', /<b>bold<\/b>/);
       for (const row of await browser.findAll('#events summary.frame')) if (await row.isDisplayed()) await row.click();
-      assert.equal(await browser.run(`return document.querySelectorAll('img, #transcript b, #data b, #history b, #events b, #timeline b').length`), 0);
+      const made = `return document.querySelectorAll('img, #transcript b, #data b, #history b, #events b, #timeline b').length`;
+      assert.equal(await browser.run(made), 0);
       assert.equal(await browser.title(), 'Playground');
     });
 
@@ -179,7 +182,8 @@ describe('the playground', () => {
       const page = await openPlayground(t, browser);
       await page.press('copy');
       await page.becomes('#copy', /^(?:Copied|Selected)$/); // a browser without a window may refuse its clipboard
-      if (await browser.text('#copy') === 'Selected') assert.equal(await browser.run('return String(getSelection())'), await browser.text('#conversation'));
+      if (await browser.text('#copy') === 'Copied') return;
+      assert.equal(await browser.run('return String(getSelection())'), await browser.text('#conversation'));
     });
 
     it('has nothing left of it in a new conversation', async (t) => {
@@ -215,7 +219,9 @@ describe('the playground', () => {
       await (await browser.appears(`#data > li:last-child .json-entries ${branch}`)).click();
       await browser.appears('#data > li:last-child .json-entries .json-entries .json-entries');
       assert.equal(await browser.text('#data > li:last-child'), [
-        'data 1: { order, empty }', 'order: { items, total, isPaid }', 'items: [2]', '0: "bread"', '1: null', 'total: 7.5', 'isPaid: false', 'empty: {}',
+        'data 1: { order, empty }',
+        'order: { items, total, isPaid }', 'items: [2]', '0: "bread"', '1: null', 'total: 7.5', 'isPaid: false',
+        'empty: {}',
       ].join('\n'));
     });
   });
@@ -270,7 +276,7 @@ describe('the playground', () => {
         const next = await page.nextAsked();
         assert.equal(next.interruption?.['assistant_turn_id'], asked.event['turn_id']);
         next.say('Sorry.').end();
-        await page.shows('transcript', ['You: When?', /^Agent: .*~.+~ <interrupted, (the rest was not|nothing was) heard>$/, 'You: Stop!', 'Agent: Sorry.']);
+        await page.shows('transcript', ['You: When?', STRUCK, 'You: Stop!', 'Agent: Sorry.']);
       });
     }
 
@@ -411,7 +417,9 @@ describe('the playground', () => {
       await page.shows('transcript', ['Agent: At ten  <streaming>']);
       await page.press('drop');
       await asked.aborted();
-      await page.shows('transcript', ['Agent: At ten  <interrupted>', 'plain notice: Dropped in the middle. The history keeps what had been sent, marked [interrupted].']);
+      await page.shows('transcript', [
+        'Agent: At ten  <interrupted>', 'plain notice: Dropped in the middle. The history keeps what had been sent, marked [interrupted].',
+      ]);
       await page.shows('turns', ['2 When?: interrupted']);
       await page.shows('history', ['user: When?', 'assistant: At ten [interrupted]']);
     });
@@ -492,7 +500,8 @@ describe('the playground', () => {
 
   describe('the keyboard', () => {
     /** The element that has it, by its id or class. */
-    const focused = (): Promise<string> => browser.run('return document.activeElement.id || document.activeElement.className || document.activeElement.tagName');
+    const focused = (): Promise<string> =>
+      browser.run('const { id, className, tagName } = document.activeElement; return id || className || tagName');
 
     /** Strikes until that element has the keyboard; what had it on the way. */
     async function walk(key: 'Tab' | 'Shift+Tab', last: string): Promise<string[]> {
@@ -599,7 +608,8 @@ describe('the playground', () => {
           [...document.querySelectorAll('[role="tabpanel"]')].filter((panel) => panel.checkVisibility()).map(({ id }) => id).join(),
         ]`));
       }
-      assert.deepEqual(chosen, ['data', 'history', 'events', 'history', 'events', 'history'].map((name) => [`tab-${name}`, `tab-${name}`, `panel-${name}`]));
+      const names = ['data', 'history', 'events', 'history', 'events', 'history'];
+      assert.deepEqual(chosen, names.map((name) => [`tab-${name}`, `tab-${name}`, `panel-${name}`]));
       await browser.keys('Tab');
       assert.equal(await focused(), 'panel-history');
     });
@@ -621,7 +631,10 @@ describe('the playground', () => {
       await page.say('Hello');
       (await page.nextAsked()).data({ order: [1] }).say(LONG); // with the Interrupt button
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
-      const usable = ['button', 'textbox', 'tab', 'radio', 'checkbox', 'link', 'DisclosureTriangle', 'tablist', 'tabpanel', 'region', 'log', 'table', 'columnheader'];
+      const usable = [
+        'button', 'textbox', 'tab', 'radio', 'checkbox', 'link', 'DisclosureTriangle',
+        'tablist', 'tabpanel', 'region', 'log', 'table', 'columnheader',
+      ];
       const seen = new Set<string>();
       const unnamed: string[] = [];
       for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
@@ -723,10 +736,12 @@ describe('the playground', () => {
       it(`reads well where the reader wishes it ${colorScheme}`, async () => {
         await browser.emulate({ colorScheme });
         const wanted = [
-          'h1', 'h2', '.muted', '[data-role="user"]', '[data-state="streaming"]', '[data-state="interrupted"] .mark', '[data-state="failed"] .mark', 's.unheard',
+          'h1', 'h2', '.muted', '[data-role="user"]', '[data-state="streaming"]', 's.unheard',
+          '[data-state="interrupted"] .mark', '[data-state="failed"] .mark',
           '[data-kind="good"]', '[data-kind="bad"]', '[data-kind="plain"]', 'button', 'button.main', 'button.quiet', 'kbd', '#say', '.provoke span',
           ...['completed', 'replayed', 'interrupted', 'taken over', 'failed', 'running'].map((outcome) => `tr[data-outcome="${outcome}"] td.outcome`),
-          'thead', 'td.ms', '#timeline-axis', '[role="tab"][aria-selected="true"]', '[role="tab"][aria-selected="false"]', '[data-error] .frame', '.frame-preview',
+          'thead', 'td.ms', '#timeline-axis', '[role="tab"][aria-selected="true"]', '[role="tab"][aria-selected="false"]',
+          '[data-error] .frame', '.frame-preview',
           '.json-string', '.json-number', '.json-null', '.json-boolean', '#history mark',
         ];
         const missing = new Set(wanted);
@@ -848,7 +863,7 @@ describe('the playground', () => {
         const next = await page.nextAsked();
         assert.equal(next.interruption?.['assistant_turn_id'], asked.event['turn_id']);
         next.end();
-        await page.shows('transcript', [/^Agent: .*~.+~ <interrupted, (the rest was not|nothing was) heard>$/, 'You: Stop!', 'Agent:  <said nothing>']);
+        await page.shows('transcript', [STRUCK, 'You: Stop!', 'Agent:  <said nothing>']);
         assert.deepEqual((await voice.sent('trigger.response.audio.replay_finished')).map(({ turn_id }) => turn_id), [next.event['turn_id']]);
       });
     }
@@ -978,7 +993,9 @@ describe('the playground and strangers', () => {
     // As a name server of theirs would answer: https://en.wikipedia.org/wiki/DNS_rebinding
     args: ['--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
   });
-  const other = createServer((_request, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><link rel="icon" href="data:,">'));
+  const other = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><link rel="icon" href="data:,">');
+  });
   let elsewhere = '';
 
   before(async () => {
@@ -998,7 +1015,8 @@ describe('the playground and strangers', () => {
   async function openElsewhere(t: TestContext): Promise<Playground & { readonly key: string }> {
     const page = await openPlayground(t, browser, { path: false });
     page.expectError(/ 403 \(Forbidden\)/, /WebSocket connection to .* failed/, /blocked by CORS policy/, /net::ERR_/, /frame-ancestors/);
-    const response = await fetch(`${page.origin}/playground/session`, { method: 'POST', body: '{"agent_id":"playground","conversation_id":"known"}' });
+    const body = '{"agent_id":"playground","conversation_id":"known"}';
+    const response = await fetch(`${page.origin}/playground/session`, { method: 'POST', body });
     const { client_session_key: key } = await response.json() as { client_session_key: string };
     await page.app.conversations.addMessage('known', { role: 'user', content: 'A secret' });
     await browser.open(elsewhere);

@@ -22,7 +22,11 @@ export function smallPng(png: Buffer): Buffer {
   for (let at = 0; at < indices.length; at += width) rows.push(Buffer.of(0), indices.subarray(at, at + width)); // 0: not filtered
   header[9] = PALETTE;
   return Buffer.concat([
-    SIGNATURE, chunk('IHDR', header), chunk('PLTE', palette), chunk('IDAT', deflateSync(Buffer.concat(rows), { level: 9 })), chunk('IEND', Buffer.alloc(0)),
+    SIGNATURE,
+    chunk('IHDR', header),
+    chunk('PLTE', palette),
+    chunk('IDAT', deflateSync(Buffer.concat(rows), { level: 9 })),
+    chunk('IEND', Buffer.alloc(0)),
   ]);
 }
 

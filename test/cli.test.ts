@@ -51,6 +51,11 @@ describe('layercode-microserver', () => {
     });
   }
 
+  it('has the same page for "help run" as for "run --help"', async (t) => {
+    const [help, run] = await Promise.all([ended(start(t, ['help', 'run'])), ended(start(t, ['run', '--help']))]);
+    assert.deepEqual(help, run);
+  });
+
   it('takes what follows a -- for words', async (t) => {
     const { code, stderr } = await ended(start(t, ['turn', '--url', 'http://127.0.0.1:9', '--secret', SECRET, '--', '--help']));
     assert.equal(code, 1);

@@ -63,7 +63,7 @@ describe('a server without any configuration', () => {
     const listening = await server.line('listening');
     assert.deepEqual([listening['agent'], listening['version'], listening['node']], ['echo', packageJson.version, process.versions.node]);
     await say(server, 'Hello', storedSecret());
-    for (const words of [`${await server.url()}/api/agent`, `${await server.url()}/health`, `${await server.url()}/playground`, 'npm run talk', '"echo"', 'LAYERCODE_WEBHOOK_SECRET is not set', '.layercode/webhook-secret', 'No model has a key']) {
+    for (const words of [`${await server.url()}/api/agent`, `${await server.url()}/health`, `${await server.url()}/playground`, `npx layercode-microserver talk --url ${await server.url()}`, '"echo"', 'LAYERCODE_WEBHOOK_SECRET is not set', '.layercode/webhook-secret', 'No model has a key']) {
       assert.ok(server.stderr.includes(words), `${words} is missing in:\n${server.stderr}`);
     }
   });

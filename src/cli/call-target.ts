@@ -54,6 +54,7 @@ export async function openTarget(flags: OpenTargetOptions, terminal: Terminal, t
       if (!isGiven) tell(`Talking with the server at ${localOrigin(settings())}.`);
       return { ...target, close: async () => undefined };
     }
+    if (settings().port !== 0) tell(`No server answers at ${localOrigin(settings())}.`);
   }
   return openOwnServer({ ...settings(), agent: flags['--agent'] ?? settings().agent }, terminal.directory, tell);
 }
@@ -86,7 +87,7 @@ function parseWebhookUrl(given: string, agentRoute: () => string): string {
 function findSecret({ '--secret': given }: TargetFlags, settings: () => Settings, directory: string): string {
   const secret = given ?? settings().webhookSecrets[0] ?? readDevelopmentSecret(directory);
   if (secret !== undefined) return secret;
-  throw new CommandError('no webhook secret: set LAYERCODE_WEBHOOK_SECRET, pass --secret, or run this where the server was started');
+  throw new CommandError('no webhook secret: start a server in this directory first, set LAYERCODE_WEBHOOK_SECRET, or pass --secret');
 }
 
 async function isServing(settings: Settings): Promise<boolean> {

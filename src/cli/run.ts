@@ -18,8 +18,8 @@ Runs the server until a signal; "node dist/server.js" does the same, without a t
   --update-webhook  With --tunnel: set that URL on the agent LAYERCODE_AGENT_ID, by
                     LAYERCODE_API_KEY, and put the old one back at the end.
 
-Exit codes: 0 after a signal; 1 it cannot start, or the tunnel is lost; 2 the arguments are wrong;
-130 or 143 after a second signal.
+Exit codes: 0 after a signal; 1 a setting is wrong, it cannot start, or the tunnel is lost;
+2 --update-webhook without --tunnel; 130 or 143 after a second signal.
 `;
 
 /** The server, with a tunnel beside it where that is asked for. Every setting is a flag. */

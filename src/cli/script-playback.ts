@@ -63,7 +63,7 @@ export async function playScript(
 
   const rest = played < steps.length ? `; ${counted(steps.length - played, 'step')} not played` : '';
   const all = counted(steps.length, 'step');
-  const sum = failed === 0 ? paint('green', `All of ${all} went well`) : paint('red', `${counted(failed, 'failure')} in ${all}`);
+  const sum = failed === 0 ? paint('green', steps.length === 1 ? 'The step went well' : `All ${all} went well`) : paint('red', `${counted(failed, 'failure')} in ${all}`);
   stdout.write(`\n${sum}${rest}.\n`);
   return failed === 0 ? EXIT.OK : EXIT.FAILED;
 }

@@ -72,7 +72,7 @@ Examples:
   echo "Hello there" | layercode-microserver talk --url https://voice.example
   layercode-microserver talk --url https://voice.example --script smoke.txt
 
-Exit codes: 0 it is over, on a terminal however it went; 1 a turn was refused or failed, an
+Exit codes: 0 it is over, on a terminal however it went; 1 a turn was refused or broke off, an
 expectation was not met, or a signal ended it; 2 the arguments or the script are wrong.
 `,
   async run(argv, given) {

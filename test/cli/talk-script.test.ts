@@ -126,7 +126,7 @@ describe('talk --script', () => {
         '✓ 3  within 10 s',
         '✓ 4  expect /^You said: Hello there$/',
         '',
-        'All of 4 steps went well.',
+        'All 4 steps went well.',
       ],
     });
   });

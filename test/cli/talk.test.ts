@@ -433,11 +433,12 @@ describe('talk with whom', () => {
 
   it('starts a server where none answers', async (t) => {
     keepEnvironment(t);
-    const terminal = openTerminal(t, { PORT: await freePort(), AGENT: 'echo' });
+    const port = await freePort();
+    const terminal = openTerminal(t, { PORT: port, AGENT: 'echo' });
     terminal.stdin.end('Hello\n');
     assert.equal(await talk.run([], terminal), 0);
     assert.equal(terminal.out, 'Hello! Say something, and I will repeat it.\nYou said: Hello\n');
-    assert.equal(terminal.err, 'Talking with the agent "echo", on a server of its own.\n');
+    assert.equal(terminal.err, `No server answers at http://localhost:${port}.\nTalking with the agent "echo", on a server of its own.\n`);
   });
 
   it('takes another program on that port for none of ours', async (t) => {
