@@ -88,6 +88,15 @@ describe('authorize without an API key, outside production', () => {
   }
 });
 
+describe('authorize with an API key', () => {
+  it('asks LayerCode, and hands out no key of our own', async (t) => {
+    const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: true });
+    const { fetch } = await serve(t, { platform, settings: { layercodeApiKey: 'lk_test_0123456789', layercodeApiUrl: 'http://127.0.0.1:9' } });
+    const response = await fetch('/api/authorize', { method: 'POST', body: '{"agent_id":"a"}' });
+    assert.deepEqual([response.status, await response.json()], [502, { error: 'LayerCode could not authorize the session' }]);
+  });
+});
+
 describe('the local WebSocket', () => {
   it('welcomes at client.ready, once', async (t) => {
     const { open } = await stage(t, { welcome: 'Hi!' });
