@@ -1,7 +1,9 @@
 // The signature of a webhook. Ruled by LayerCode's page "Webhook SSE API":
 // `layercode-signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">`.
 
-import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+
+import { DIGEST_BYTES, HmacSha256 } from './hmac.ts';
 
 /** How far a signature's time may be from ours, in seconds, either way and inclusive. */
 export const SIGNATURE_TOLERANCE_SECONDS = 300;
@@ -15,7 +17,9 @@ export interface SignOptions {
 
 /** The header's value for a body: what LayerCode sends, for tests and tools. The body is signed byte for byte. */
 export function signPayload(body: string | Uint8Array, secret: string, { time = unixSeconds() }: SignOptions = {}): string {
-  return `t=${time},v1=${digest(createSecretKey(secret, 'utf8'), String(time), body).toString('hex')}`;
+  const digest = Buffer.alloc(DIGEST_BYTES);
+  signInto(digest, new HmacSha256(secret), String(time), toBytes(body));
+  return `t=${time},v1=${digest.toString('hex')}`;
 }
 
 /** Why a signature was refused, for the log. The client is told none of it. */
@@ -45,7 +49,8 @@ export function verifySignature(
 export interface SignatureClaim {
   /** As it stands in the header: the digits are signed, not the number. */
   readonly time: string;
-  readonly digests: readonly Buffer[];
+  /** In hex, as they stand there. */
+  readonly digests: readonly string[];
 }
 
 /**
@@ -53,22 +58,24 @@ export interface SignatureClaim {
  * keys, made once.
  */
 export class SignatureVerifier {
-  readonly #keys: readonly KeyObject[];
+  readonly #keys: readonly HmacSha256[];
+  readonly #expected = Buffer.alloc(DIGEST_BYTES);
+  readonly #claimed = Buffer.alloc(DIGEST_BYTES);
 
   /** Throws a `TypeError` without a secret, or for an empty one: anybody can sign with it. */
   constructor(secrets: readonly string[]) {
     if (secrets.length === 0 || secrets.includes('')) throw new TypeError('a webhook secret must not be empty');
-    this.#keys = secrets.map((secret) => createSecretKey(secret, 'utf8'));
+    this.#keys = secrets.map((secret) => new HmacSha256(secret));
   }
 
   /** First step: the header's form, and its time (`now` in unix seconds). */
   parse(header: string | undefined, now: number): SignatureClaim | SignatureFault {
     if (header === undefined || header === '') return 'missing';
     const usual = USUAL_HEADER.exec(header);
-    if (usual !== null) return inTime(usual[1] ?? '', [Buffer.from(usual[2] ?? '', 'hex')], now);
+    if (usual !== null) return inTime(usual[1] ?? '', [usual[2] ?? ''], now);
     if (header.length > MAX_HEADER_LENGTH) return 'malformed';
     let time: string | undefined;
-    const digests: Buffer[] = [];
+    const digests: string[] = [];
     for (const part of header.split(',')) {
       const equals = part.indexOf('=');
       if (equals === -1) return 'malformed';
@@ -77,7 +84,7 @@ export class SignatureVerifier {
       if (key === 't') {
         if (time !== undefined || !/^\d{1,12}$/.test(value)) return 'malformed';
         time = value;
-      } else if (key === 'v1' && HEX_DIGEST.test(value)) digests.push(Buffer.from(value, 'hex'));
+      } else if (key === 'v1' && HEX_DIGEST.test(value)) digests.push(value);
     }
     if (time === undefined || digests.length === 0) return 'malformed';
     return inTime(time, digests, now);
@@ -85,16 +92,20 @@ export class SignatureVerifier {
 
   /** Second step: undefined when one of the claim's digests is right for these bytes. */
   check(claim: SignatureClaim, body: string | Uint8Array): SignatureFault | undefined {
+    const bytes = toBytes(body);
     let isRight = false;
     for (const key of this.#keys) {
-      const expected = digest(key, claim.time, body);
-      for (const claimed of claim.digests) if (timingSafeEqual(claimed, expected)) isRight = true;
+      signInto(this.#expected, key, claim.time, bytes);
+      for (const digest of claim.digests) {
+        this.#claimed.write(digest, 'hex');
+        if (timingSafeEqual(this.#claimed, this.#expected)) isRight = true;
+      }
     }
     return isRight ? undefined : 'wrong';
   }
 }
 
-function inTime(time: string, digests: readonly Buffer[], now: number): SignatureClaim | 'stale' {
+function inTime(time: string, digests: readonly string[], now: number): SignatureClaim | 'stale' {
   return Math.abs(now - Number(time)) <= SIGNATURE_TOLERANCE_SECONDS ? { time, digests } : 'stale';
 }
 
@@ -103,8 +114,12 @@ const USUAL_HEADER = /^t=(\d{1,12}),v1=([0-9a-f]{64})$/;
 const MAX_HEADER_LENGTH = 4_096;
 const HEX_DIGEST = /^[0-9a-f]{64}$/i;
 
-function digest(key: KeyObject, time: string, body: string | Uint8Array): Buffer {
-  return createHmac('sha256', key).update(`${time}.`).update(body).digest();
+function signInto(digest: Buffer, key: HmacSha256, time: string, body: Uint8Array): void {
+  key.digestInto(digest, `${time}.`, body);
+}
+
+function toBytes(body: string | Uint8Array): Uint8Array {
+  return typeof body === 'string' ? Buffer.from(body, 'utf8') : body;
 }
 
 function unixSeconds(): number {
