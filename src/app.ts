@@ -7,6 +7,7 @@ import { Turns } from './agents/turns.ts';
 import { ConversationManager } from './conversations/manager.ts';
 import { MemoryStore } from './conversations/memory-store.ts';
 import type { ConversationStore } from './conversations/store.ts';
+import { hasUnreadBody } from './http/body.ts';
 import { compose, type Handler, type Middleware, type Route } from './http/compose.ts';
 import { Context, type ContextScope } from './http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from './http/error-boundary.ts';
@@ -14,6 +15,7 @@ import { BadRequest, HttpError } from './http/errors.ts';
 import { Router } from './http/router.ts';
 import { Shutdown } from './http/shutdown.ts';
 import { ignoreUpgrade, offersWebSocket, serveUpgrade } from './http/upgrade.ts';
+import { WholeRequest } from './http/whole-request.ts';
 import { createLogger, type Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { ChatModel } from './models/model.ts';
@@ -48,6 +50,7 @@ const SERVER_LIMITS = {
   maxHeaderSize: 16_384,
   keepAliveTimeout: 75_000, // longer than a proxy's, or the proxy sends a request into a connection that closes
   noDelay: true,
+  IncomingMessage: WholeRequest,
 } as const;
 
 /** Node 24.9 and later ask before they hand an offer over; the others hand over all of them. */
@@ -134,12 +137,17 @@ export class App {
 
   /** A request listener for any `http.Server`; bound, so that `createServer(app.handle)` works. Node's limits are then that server's own. */
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
-    this.#chain ??= compose(this.#middleware, this.#dispatch, (error, context) => this.#boundary.handle(error, context));
     const context = new Context(request, response, this.#scope);
+    if (request instanceof WholeRequest && hasUnreadBody(request)) request.whenWhole(() => this.#serve(context));
+    else this.#serve(context);
+  };
+
+  #serve(context: Context): void {
+    this.#chain ??= compose(this.#middleware, this.#dispatch, (error, context) => this.#boundary.handle(error, context));
     // The boundary answers for whatever was thrown; what gets here is a fault in the boundary itself.
     const failed = (error: unknown): void => {
       this.#scope.log.error('request failed beyond its error boundary', { requestId: context.requestId, error });
-      response.destroy();
+      context.response.destroy();
     };
     try {
       const handled = this.#chain(context);
@@ -147,7 +155,7 @@ export class App {
     } catch (error) {
       failed(error);
     }
-  };
+  }
 
   /** Serves on the settings' host and port, or others. Resolves with the address; rejects when it cannot be had. */
   listen({ host = this.#settings.host, port = this.#settings.port }: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {

@@ -4,8 +4,13 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import { readRawBody } from '../../src/http/body.ts';
+import * as body from '../../src/http/body.ts';
 import { deferred, RawConnection } from '../fixtures/kernel.ts';
+
+/** As a promise, whenever the body is there. */
+async function readRawBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return body.readRawBody(request, maxBytes);
+}
 
 /** A request whose head has come over a socket. */
 async function open(t: TestContext, head: string): Promise<{ request: IncomingMessage; client: RawConnection }> {

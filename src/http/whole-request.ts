@@ -1,0 +1,47 @@
+import { IncomingMessage } from 'node:http';
+
+/**
+ * A request that is served together with its body where that comes in one piece behind the head, as a webhook's does: whoever asks for
+ * the body then has it at once. For `createServer`'s option `IncomingMessage`.
+ *
+ * Node's parser hands a body over by `push`. Held there, it spares a turn the events of the stream, the ticks between them and the
+ * promises of those who wait: a tenth of what a turn costs. What nobody takes goes the stream's way.
+ */
+export class WholeRequest extends IncomingMessage {
+  /** Set until the request is served. */
+  #serve: (() => void) | undefined;
+  #body: Buffer | undefined;
+  #isWhole = false;
+
+  /** Whether the whole body has come, which `complete` tells only after it was handed over. */
+  get isWhole(): boolean {
+    return this.#isWhole || this.complete;
+  }
+
+  /** Calls `serve` once: with the body at hand where that follows at once, and without it otherwise. */
+  whenWhole(serve: () => void): void {
+    this.#serve = serve;
+    process.nextTick(WholeRequest.#serveNow, this); // run when the parser has handed over what came with the head
+  }
+
+  /** The whole body, while the request is served and for whoever asks first; undefined where it has to be read from the stream. */
+  takeBody(): Buffer | undefined {
+    const body = this.#body;
+    this.#body = undefined;
+    return body;
+  }
+
+  override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+    if (chunk === null || this.#serve === undefined || chunk.length !== Number(this.headers['content-length'])) return super.push(chunk, encoding);
+    this.#isWhole = true;
+    this.#body = chunk;
+    WholeRequest.#serveNow(this);
+    return this.takeBody() === undefined || super.push(chunk, encoding);
+  }
+
+  static #serveNow(request: WholeRequest): void {
+    const serve = request.#serve;
+    request.#serve = undefined;
+    serve?.();
+  }
+}

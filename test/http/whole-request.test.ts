@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import { hasUnreadBody, readRawBody } from '../../src/http/body.ts';
+import { WholeRequest } from '../../src/http/whole-request.ts';
+import { deferred, RawConnection } from '../fixtures/kernel.ts';
+
+type Serve = (request: WholeRequest, response: ServerResponse) => void;
+
+/** A connection to a server that serves every request when it is whole, and a promise that it served the first. */
+async function open(t: TestContext, serve: Serve): Promise<{ client: RawConnection; served: Promise<void> }> {
+  const served = deferred();
+  const server = createServer({ IncomingMessage: WholeRequest }, (request, response) => {
+    request.whenWhole(() => {
+      serve(request, response);
+      served.resolve();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = await RawConnection.open((server.address() as AddressInfo).port);
+  t.after(() => {
+    client.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  return { client, served: served.promise };
+}
+
+const HEAD = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n';
+
+/** Answers with what it found when it was served, and with the body when that had come. */
+const answer: Serve = (request, response) => {
+  const isUnread = hasUnreadBody(request);
+  const read = readRawBody(request, 100);
+  const found = read instanceof Promise ? 'later' : 'at once';
+  void Promise.resolve(read).then((body) => response.end(`[${found}, ${isUnread ? 'unread' : 'read'}: ${body.toString()}]`));
+};
+
+describe('WholeRequest', () => {
+  it('has its body at once when that came with the head', async (t) => {
+    const { client } = await open(t, answer);
+    await client.send(`${HEAD}hello`).until(/\[at once, read: hello\]/);
+  });
+
+  it('is served before its body where that comes later', async (t) => {
+    const { client, served } = await open(t, answer);
+    client.send(HEAD);
+    await served;
+    await client.send('hello').until(/\[later, unread: hello\]/);
+  });
+
+  it('is served before the rest of a body that comes in pieces', async (t) => {
+    const { client, served } = await open(t, answer);
+    client.send(`${HEAD}he`);
+    await served;
+    await client.send('llo').until(/\[later, unread: hello\]/);
+  });
+
+  it('reads a chunked body, whose length nobody knows before its end', async (t) => {
+    const { client } = await open(t, answer);
+    await client.send('POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n').until(/: hello\]/);
+  });
+
+  it('gives every request of a pipeline its own body', async (t) => {
+    const { client } = await open(t, answer);
+    await client.send(`${HEAD}first${HEAD}other`).until(/\[at once, read: first\][^]*\[at once, read: other\]/);
+  });
+
+  it('serves one request of a connection after another, each once', async (t) => {
+    const bodies: string[] = [];
+    const { client } = await open(t, (request, response) => {
+      bodies.push(String(request.takeBody()));
+      response.end(`[${bodies.length}]`);
+    });
+    for (const body of ['one..', 'two..', 'three']) await client.send(HEAD + body).until(new RegExp(`\\[${bodies.length + 1}\\]`));
+    assert.deepEqual(bodies, ['one..', 'two..', 'three']);
+  });
+
+  it('is a stream like any other for whoever does not take the body', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      let text = '';
+      request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      request.on('end', () => response.end(`[streamed: ${text}]`));
+    });
+    await client.send(`${HEAD}hello`).until(/\[streamed: hello\]/);
+  });
+
+  it('keeps the body for whoever asks when it has been served', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      setImmediate(() => answer(request, response));
+    });
+    await client.send(`${HEAD}hello`).until(/\[later, read: hello\]/);
+  });
+
+  it('hands its body out once', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      response.end(`[${[request.takeBody(), request.takeBody()].join(' and ')}]`);
+    });
+    await client.send(`${HEAD}hello`).until(/\[hello and \]/);
+  });
+
+  it('ends as a stream when its body was taken', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      request.takeBody();
+      request.on('end', () => response.end('[ended]')).resume();
+    });
+    await client.send(`${HEAD}hello`).until(/\[ended\]/);
+  });
+});
+
+describe('readRawBody', () => {
+  it('refuses more than its limit where the body came with the head', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      Promise.resolve(readRawBody(request, 4)).catch(({ status }: { status: number }) => response.end(`[${status}]`));
+    });
+    await client.send(`${HEAD}hello`).until(/\[413\]/);
+  });
+});
