@@ -7,6 +7,18 @@ interface Metric {
   samples(): string;
 }
 
+/** A level a label: a turn counts thrice, and a key made of its labels took longer than this way down. */
+class Count {
+  value = 0;
+  readonly byLabel = new Map<string, Count>();
+
+  below(labelValue: string): Count {
+    let count = this.byLabel.get(labelValue);
+    if (count === undefined) this.byLabel.set(labelValue, (count = new Count()));
+    return count;
+  }
+}
+
 /**
  * Counts by labels. Values of labels come from a fixed set, never from a client: each combination is kept for ever.
  */
@@ -15,7 +27,7 @@ export class Counter implements Metric {
   readonly name: string;
   readonly help: string;
   readonly #labelNames: readonly string[];
-  readonly #samples = new Map<string, { readonly labelValues: readonly string[]; count: number }>();
+  readonly #total = new Count();
 
   constructor(name: string, help: string, labelNames: readonly string[] = []) {
     this.name = name;
@@ -24,16 +36,19 @@ export class Counter implements Metric {
   }
 
   increment(labelValues: readonly string[] = [], by = 1): void {
-    let key = labelValues[0] ?? '';
-    for (let index = 1; index < labelValues.length; index++) key += `\n${labelValues[index]}`;
-    const sample = this.#samples.get(key);
-    if (sample === undefined) this.#samples.set(key, { labelValues, count: by });
-    else sample.count += by;
+    let count = this.#total;
+    for (let index = 0; index < this.#labelNames.length; index++) count = count.below(labelValues[index] ?? '');
+    count.value += by;
   }
 
   samples(): string {
-    let text = this.#labelNames.length === 0 && this.#samples.size === 0 ? `${this.name} 0\n` : '';
-    for (const { labelValues, count } of this.#samples.values()) text += `${this.name}${labels(this.#labelNames, labelValues)} ${count}\n`;
+    return this.#samplesBelow(this.#total, []);
+  }
+
+  #samplesBelow(count: Count, labelValues: readonly string[]): string {
+    if (labelValues.length === this.#labelNames.length) return `${this.name}${labels(this.#labelNames, labelValues)} ${count.value}\n`;
+    let text = '';
+    for (const [value, inner] of count.byLabel) text += this.#samplesBelow(inner, [...labelValues, value]);
     return text;
   }
 }

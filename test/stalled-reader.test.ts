@@ -15,7 +15,8 @@ import type { Reply, ReplySink } from '../src/layercode/reply.ts';
 import { ReplyStream } from '../src/layercode/reply-stream.ts';
 import { sessionDialect } from '../src/layercode/session-dialect.ts';
 import { createLogger } from '../src/log.ts';
-import { SseEncoder, type SseDestination, type SseEncoderOptions } from '../src/sse/encoder.ts';
+import { SseEncoder, type SseEncoderOptions } from '../src/sse/encoder.ts';
+import { EventWriter, type SseDestination } from '../src/sse/event-writer.ts';
 import { deferred, fired, messageEvent, rawRequest, serve, Told, until, within, type RawConnection, type Served } from './fixtures/app.ts';
 
 // More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window); a character of these is
@@ -210,12 +211,8 @@ describe('SseEncoder on a connection', () => {
 describe('ReplyStream with a reader that stopped', () => {
   it('counts no heartbeat among the events of the reply that were not sent', async (t) => {
     const destination = new Destination();
-    const encoder = new SseEncoder(destination);
-    const reply = new ReplyStream(encoder, { dialect: sessionDialect, turnId: undefined, heartbeatMs: 5 });
-    t.after(() => {
-      reply.end();
-      encoder.destroy();
-    });
+    const reply = new ReplyStream(new EventWriter(destination), { dialect: sessionDialect, turnId: undefined, heartbeatMs: 5 });
+    t.after(() => reply.destroy());
     destination.hasRoom = true;
     reply.send({ type: 'say', text: 'One.' });
     await nextTick();

@@ -1,9 +1,10 @@
 import { STATUS_CODES, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-import type { Awaitable } from '../awaitable.ts';
+import { after, type Awaitable } from '../awaitable.ts';
 import type { Logger } from '../log.ts';
 import { SseEncoder } from '../sse/encoder.ts';
+import { EventWriter, type EventWriterOptions } from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import { parseRequestTarget } from './request-target.ts';
@@ -20,6 +21,15 @@ export interface ContextScope {
 const NO_PARAMS: Params = Object.freeze({});
 const NO_HEADERS: readonly string[] = [];
 const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** `isFinished` is false for a response that was cut short. Handed the context, so that a layer can have one listener for all requests. */
+export type CloseListener = (isFinished: boolean, context: Context) => void;
+
+/** A list, for arrays that grow by `push` or `concat` cost a turn more than all its listeners. */
+interface CloseEntry {
+  readonly listener: CloseListener;
+  readonly earlier: CloseEntry | undefined;
+}
 
 /** One request on its way through the middleware to its handler, and the means to answer it. */
 export class Context {
@@ -41,8 +51,9 @@ export class Context {
   #rawBody: Awaitable<Buffer> | undefined;
   #isAnswered = false;
   #bodyBytes = 0;
-  #stream: SseEncoder | undefined;
-  #closeListeners: readonly ((isFinished: boolean) => void)[] | undefined;
+  #stream: SseEncoder | EventWriter | undefined;
+  #closeListeners: CloseEntry | undefined;
+  #isClosed = false;
   #callerSignal: AbortSignal | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, scope: ContextScope) {
@@ -108,22 +119,15 @@ export class Context {
    * The response, because the request is silent once its body was read. The socket too where the response waits behind
    * an earlier one of a pipeline: Node never closes a response that no socket was assigned to.
    */
-  onClose(listener: (isFinished: boolean) => void): void {
-    if (this.#closeListeners !== undefined) {
-      this.#closeListeners = this.#closeListeners.concat(listener);
-      return;
-    }
+  onClose(listener: CloseListener): void {
+    const isFirst = this.#closeListeners === undefined;
+    this.#closeListeners = { listener, earlier: this.#closeListeners };
+    if (!isFirst) return;
     const { response, request } = this;
-    this.#closeListeners = [listener];
     const isQueued = response.socket === null;
-    let isOver = false;
     const onClose = (): void => {
-      // A flag, and not `response.off`: an emitter that loses a listener ends up with a slow table of them.
-      if (isOver) return;
-      isOver = true;
       if (isQueued) request.socket.off('close', onClose);
-      const listeners = this.#closeListeners ?? [];
-      for (let index = listeners.length - 1; index >= 0; index--) listeners[index]?.(response.writableFinished);
+      this.#closed();
     };
     if (response.destroyed || request.socket.destroyed) {
       process.nextTick(onClose);
@@ -133,12 +137,20 @@ export class Context {
     if (isQueued) request.socket.on('close', onClose);
   }
 
+  #closed(): void {
+    // No `response.off`: an emitter that loses a listener ends up with a slow table of them.
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const isFinished = this.response.writableFinished;
+    for (let entry = this.#closeListeners; entry !== undefined; entry = entry.earlier) entry.listener(isFinished, this);
+  }
+
   /**
    * The body's bytes, read once however often they are asked for, and at once when they were read before. Rejects with 413
    * or 400 as `readRawBody` does.
    */
   readRawBody(): Awaitable<Buffer> {
-    return (this.#rawBody ??= readRawBody(this.request, this.#scope.maxBodyBytes).then((body) => (this.#rawBody = body)));
+    return (this.#rawBody ??= after(readRawBody(this.request, this.#scope.maxBodyBytes), (body) => (this.#rawBody = body)));
   }
 
   /** Whether an answer was begun. */
@@ -176,15 +188,23 @@ export class Context {
    * 46 % more CPU. Proxies must neither buffer nor compress it.
    */
   eventStream(): SseEncoder {
+    return (this.#stream = new SseEncoder(this.response, this.#beginStream()));
+  }
+
+  /** As `eventStream`, for those who need no `Writable`. */
+  eventWriter(): EventWriter {
+    return (this.#stream = new EventWriter(this.response, this.#beginStream()));
+  }
+
+  #beginStream(): EventWriterOptions {
     this.#isAnswered = true;
-    this.#stream = new SseEncoder(this.response, {
+    return {
       writeHead: (contentLength) => {
         const headers = ['content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no', ...this.#headers];
         if (contentLength !== undefined) headers.push('content-length', String(contentLength)); // spares a short reply its chunk framing
         this.response.writeHead(200, headers);
       },
-    });
-    return this.#stream;
+    };
   }
 
   /**

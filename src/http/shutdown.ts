@@ -34,13 +34,14 @@ export class Shutdown {
     return this.#open;
   }
 
-  /** Counts a response; the function returned is called when it is over. */
-  enter(): () => void {
+  /** Counts a response, which must `leave` when it is over. */
+  enter(): void {
     this.#open += 1;
-    return () => {
-      this.#open -= 1;
-      this.#onIdle?.();
-    };
+  }
+
+  leave(): void {
+    this.#open -= 1;
+    this.#onIdle?.();
   }
 
   /** Ends serving, `server` included where there is one. Resolves when all is closed. Later calls join the first. */

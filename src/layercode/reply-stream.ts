@@ -1,6 +1,6 @@
 import type { Awaitable } from '../awaitable.ts';
 import type { SseEvent } from '../sse/encode.ts';
-import type { SseEncoder } from '../sse/encoder.ts';
+import type { EventWriter } from '../sse/event-writer.ts';
 import type { ReplyEvent, ReplySink } from './reply.ts';
 
 /** How a wire writes a reply down. `turnId` is the request's, undefined where it had none. */
@@ -18,44 +18,44 @@ export interface ReplyStreamOptions {
 
 /** A reply on one event stream. */
 export class ReplyStream implements ReplySink {
-  readonly #encoder: SseEncoder;
+  readonly #writer: EventWriter;
   readonly #dialect: Dialect;
   readonly #turnId: string | undefined;
   #hasEnded = false;
   readonly #heartbeat: NodeJS.Timeout | undefined;
 
-  constructor(encoder: SseEncoder, { dialect, turnId, heartbeatMs }: ReplyStreamOptions) {
-    this.#encoder = encoder;
+  constructor(writer: EventWriter, { dialect, turnId, heartbeatMs }: ReplyStreamOptions) {
+    this.#writer = writer;
     this.#dialect = dialect;
     this.#turnId = turnId;
     if (heartbeatMs > 0) this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
   }
 
   get unsent(): number {
-    return Math.max(0, this.#encoder.unsentEvents - (this.#hasEnded ? 1 : 0)); // the end itself is no event of the reply
+    return Math.max(0, this.#writer.unsentEvents - (this.#hasEnded ? 1 : 0)); // the end itself is no event of the reply
   }
 
   send(event: ReplyEvent): Awaitable<boolean> {
     this.#heartbeat?.refresh();
     const written = this.#dialect.event(event, this.#turnId);
-    return written === undefined ? this.#encoder.isOpen : this.#encoder.send(written);
+    return written === undefined ? this.#writer.isOpen : this.#writer.send(written);
   }
 
   end(): void {
     clearInterval(this.#heartbeat);
-    if (!this.#encoder.isOpen) return;
+    if (!this.#writer.isOpen) return;
     this.#hasEnded = true;
-    this.#encoder.finish(this.#dialect.end(this.#turnId));
+    this.#writer.finish(this.#dialect.end(this.#turnId));
   }
 
   /** Lets go of everything: the connection is gone. */
   destroy(): void {
     clearInterval(this.#heartbeat);
-    this.#encoder.destroy();
+    this.#writer.destroy();
   }
 
   #beat(): void {
-    if (this.#encoder.isOpen) this.#encoder.send({ comment: '' });
+    if (this.#writer.isOpen) this.#writer.send({ comment: '' });
     else clearInterval(this.#heartbeat);
   }
 }

@@ -1,22 +1,24 @@
 import type { Middleware } from '../http/compose.ts';
+import type { CloseListener } from '../http/context.ts';
 import type { Logger } from '../log.ts';
 
 /** Logs one line a request when it ends, whichever way. The path without its query: people put secrets there. */
 export function accessLog(log: Logger): Middleware {
+  const logRequest: CloseListener = (isFinished, context) => {
+    const line: Record<string, unknown> = {
+      requestId: context.requestId,
+      method: context.method,
+      path: context.path,
+      status: context.response.headersSent ? context.response.statusCode : undefined,
+      durationMs: Math.round((performance.now() - context.receivedAtMs) * 100) / 100,
+      bytes: context.bodyBytes,
+      isCutShort: isFinished ? undefined : true,
+    };
+    for (const name in context.logFields) line[name] = context.logFields[name];
+    log.info('request', line);
+  };
   return function accessLog(context, next) {
-    context.onClose((isFinished) => {
-      const line: Record<string, unknown> = {
-        requestId: context.requestId,
-        method: context.method,
-        path: context.path,
-        status: context.response.headersSent ? context.response.statusCode : undefined,
-        durationMs: Math.round((performance.now() - context.receivedAtMs) * 100) / 100,
-        bytes: context.bodyBytes,
-        isCutShort: isFinished ? undefined : true,
-      };
-      for (const name in context.logFields) line[name] = context.logFields[name];
-      log.info('request', line);
-    });
+    context.onClose(logRequest);
     return next();
   };
 }

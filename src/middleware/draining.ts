@@ -4,8 +4,10 @@ import type { Shutdown } from '../http/shutdown.ts';
 
 /** While the server goes down: answers close their connection, and then there is only 503. */
 export function draining(shutdown: Shutdown): Middleware {
+  const leave = (): void => shutdown.leave();
   return function draining(context, next) {
-    context.onClose(shutdown.enter());
+    shutdown.enter();
+    context.onClose(leave);
     if (shutdown.state === 'ready') return next();
     context.setHeader('connection', 'close');
     if (shutdown.state !== 'draining') throw new ServiceUnavailable('the server is shutting down', 1);

@@ -63,7 +63,7 @@ export function webhook(options: WebhookOptions): Handler {
     if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
     openStreams += 1;
     const dialect = isCallEvent(event) ? callDialect : sessionDialect;
-    const reply = new ReplyStream(context.eventStream(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
+    const reply = new ReplyStream(context.eventWriter(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
     context.onClose((isFinished) => {
       openStreams -= 1;
       if (isFinished) return;

@@ -6,7 +6,8 @@ import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { afterEach, describe, it, type TestContext } from 'node:test';
 
-import { SseEncoder, type SseDestination } from '../../src/sse/encoder.ts';
+import { SseEncoder } from '../../src/sse/encoder.ts';
+import type { SseDestination } from '../../src/sse/event-writer.ts';
 
 /** A response that notes what is done to it, and has room or has not as the test says. */
 class Destination extends EventEmitter implements SseDestination {
