@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   speech: [],
   settings: [],
   conversations: ['awaitable.ts'],
-  layercode: ['sse', 'conversations', 'abortable-body.ts', 'awaitable.ts'],
+  layercode: ['sse', 'conversations', 'abortable-body.ts', 'awaitable.ts', 'json-text.ts'],
   models: ['sse', 'conversations', 'abortable-body.ts', 'awaitable.ts'],
   http: ['sse', 'log.ts', 'awaitable.ts'],
   agents: ['layercode', 'conversations', 'models', 'speech', 'log.ts', 'awaitable.ts', 'package-files.ts'],
@@ -41,6 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const TOP: readonly (readonly [file: string, folders: readonly string[]])[] = [
   ['abortable-body.ts', []],
   ['awaitable.ts', []],
+  ['json-text.ts', []],
   ['package-files.ts', []],
   ['version.ts', []],
   ['log.ts', []],

@@ -22,6 +22,8 @@ const NO_PARAMS: Params = Object.freeze({});
 const NO_HEADERS: readonly string[] = [];
 const JSON_TYPE = 'application/json; charset=utf-8';
 
+export const REQUEST_ID_HEADER = 'x-request-id';
+
 /** `isFinished` is false for a response that was cut short. Handed the context, so that a layer can have one listener for all requests. */
 export type CloseListener = (isFinished: boolean, context: Context) => void;
 
@@ -41,6 +43,7 @@ export class Context {
   readonly query: string;
   /** The values of the route's `:parameters`. */
   params: Params = NO_PARAMS;
+  /** Goes with the answer, as `x-request-id`, unless it is empty. For sane characters only. */
   requestId = '';
   /** Joins the request's access-log line, and every line of `log` from then on. */
   readonly logFields: Record<string, unknown> = {};
@@ -200,9 +203,11 @@ export class Context {
     this.#isAnswered = true;
     return {
       writeHead: (contentLength) => {
-        const headers = ['content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no', ...this.#headers];
-        if (contentLength !== undefined) headers.push('content-length', String(contentLength)); // spares a short reply its chunk framing
-        this.response.writeHead(200, headers);
+        this.response.writeHead(200, [
+          'content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no',
+          ...this.#allHeaders(),
+          ...(contentLength === undefined ? [] : ['content-length', String(contentLength)]), // spares a short reply its chunk framing
+        ]);
       },
     };
   }
@@ -215,15 +220,19 @@ export class Context {
     const { request, response } = this;
     if (!('upgrade' in request) || request.upgrade !== true) throw new Error(`${this.method} ${this.path} offers no other protocol`);
     if (this.isAnswered) throw new Error(`${this.method} ${this.path} has an answer already`);
-    response.writeHead(101, [...this.#headers, ...headers]);
+    response.writeHead(101, [...this.#allHeaders(), ...headers]);
     response.end();
     this.#isAnswered = true;
     return request.socket;
   }
 
+  #allHeaders(): readonly string[] {
+    return this.requestId === '' ? this.#headers : [REQUEST_ID_HEADER, this.requestId, ...this.#headers];
+  }
+
   #answer(status: number, contentType: string | undefined, body: string, headers: readonly string[]): void {
     if (this.isAnswered) throw new Error(`${this.method} ${this.path} has an answer already`);
-    const all = [...this.#headers, ...headers];
+    const all = [...this.#allHeaders(), ...headers];
     if (contentType !== undefined) all.push('content-type', contentType);
     const bodyBytes = Buffer.byteLength(body);
     if (status !== 204 && status !== 304) all.push('content-length', String(bodyBytes));

@@ -1,20 +1,21 @@
 // The wire of the reference document: named events, plain text, `[DONE]` at the end.
 
-import type { SseEvent } from '../sse/encode.ts';
+import { encodeEvent } from '../sse/encode.ts';
 import type { Dialect } from './reply-stream.ts';
 
 export const callDialect: Dialect = {
-  event(event): SseEvent {
+  tail: () => '',
+  event(event) {
     switch (event.type) {
       case 'say':
-        return { event: 'message', data: event.text };
+        return encodeEvent({ event: 'message', data: event.text });
       case 'data':
-        return { event: 'data', data: event.json };
+        return encodeEvent({ event: 'data', data: event.json });
       case 'hangup':
-        return { event: 'hangup', data: '{}' }; // an event without data is never dispatched
+        return encodeEvent({ event: 'hangup', data: '{}' }); // an event without data is never dispatched
       case 'error':
-        return { event: 'error', data: '{"error":"Internal server error"}' };
+        return encodeEvent({ event: 'error', data: '{"error":"Internal server error"}' });
     }
   },
-  end: () => ({ event: 'done', data: '[DONE]' }),
+  end: () => encodeEvent({ event: 'done', data: '[DONE]' }),
 };

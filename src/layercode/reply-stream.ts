@@ -1,12 +1,15 @@
 import type { Awaitable } from '../awaitable.ts';
-import type { SseEvent } from '../sse/encode.ts';
+import { encodeEvent } from '../sse/encode.ts';
 import type { EventWriter } from '../sse/event-writer.ts';
 import type { ReplyEvent, ReplySink } from './reply.ts';
 
-/** How a wire writes a reply down. `turnId` is the request's, undefined where it had none. */
+/** How a wire writes a reply down, each event as a block of an event stream. */
 export interface Dialect {
-  event(event: ReplyEvent, turnId: string | undefined): SseEvent | undefined;
-  end(turnId: string | undefined): SseEvent;
+  /** What the events of a reply end with, made once a reply. `turnId` is the request's, undefined where it had none. */
+  tail(turnId: string | undefined): string;
+  /** '' for what this wire has no word for. */
+  event(event: ReplyEvent, tail: string): string;
+  end(tail: string): string;
 }
 
 export interface ReplyStreamOptions {
@@ -16,18 +19,20 @@ export interface ReplyStreamOptions {
   readonly heartbeatMs: number;
 }
 
+const HEARTBEAT = encodeEvent({ comment: '' });
+
 /** A reply on one event stream. */
 export class ReplyStream implements ReplySink {
   readonly #writer: EventWriter;
   readonly #dialect: Dialect;
-  readonly #turnId: string | undefined;
+  readonly #tail: string;
   #hasEnded = false;
   readonly #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(writer: EventWriter, { dialect, turnId, heartbeatMs }: ReplyStreamOptions) {
     this.#writer = writer;
     this.#dialect = dialect;
-    this.#turnId = turnId;
+    this.#tail = dialect.tail(turnId);
     if (heartbeatMs > 0) this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
   }
 
@@ -37,15 +42,15 @@ export class ReplyStream implements ReplySink {
 
   send(event: ReplyEvent): Awaitable<boolean> {
     this.#heartbeat?.refresh();
-    const written = this.#dialect.event(event, this.#turnId);
-    return written === undefined ? this.#writer.isOpen : this.#writer.send(written);
+    const block = this.#dialect.event(event, this.#tail);
+    return block === '' ? this.#writer.isOpen : this.#writer.send(block);
   }
 
   end(): void {
     clearInterval(this.#heartbeat);
     if (!this.#writer.isOpen) return;
     this.#hasEnded = true;
-    this.#writer.finish(this.#dialect.end(this.#turnId));
+    this.#writer.finish(this.#dialect.end(this.#tail));
   }
 
   /** Lets go of everything: the connection is gone. */
@@ -55,7 +60,7 @@ export class ReplyStream implements ReplySink {
   }
 
   #beat(): void {
-    if (this.#writer.isOpen) this.#writer.send({ comment: '' });
+    if (this.#writer.isOpen) this.#writer.sendComment(HEARTBEAT);
     else clearInterval(this.#heartbeat);
   }
 }

@@ -1,24 +1,21 @@
 // The wire of the live platform. Ruled by LayerCode's page "Webhook SSE API": `data: <one-line JSON>`, no `event:` line.
 
-import type { SseEvent } from '../sse/encode.ts';
+import { jsonText } from '../json-text.ts';
 import type { Dialect } from './reply-stream.ts';
 
 export const sessionDialect: Dialect = {
-  event(event, turnId): SseEvent | undefined {
+  tail: (turnId) => (turnId === undefined ? '}\n\n' : `,"turn_id":${jsonText(turnId)}}\n\n`),
+  event(event, tail) {
     switch (event.type) {
       case 'say':
-        return line(`"response.tts","content":${JSON.stringify(event.text)}`, turnId);
+        return `data: {"type":"response.tts","content":${jsonText(event.text)}${tail}`;
       case 'data':
-        return line(`"response.data","content":${event.json}`, turnId);
+        return `data: {"type":"response.data","content":${event.json}${tail}`;
       case 'hangup':
-        return line('"response.hangup"', turnId);
+        return `data: {"type":"response.hangup"${tail}`;
       case 'error':
-        return undefined; // this wire has no word for it: the caller has heard the apology
+        return ''; // this wire has no word for it: the caller has heard the apology
     }
   },
-  end: (turnId) => line('"response.end"', turnId),
+  end: (tail) => `data: {"type":"response.end"${tail}`,
 };
-
-function line(typeAndContent: string, turnId: string | undefined): SseEvent {
-  return { data: `{"type":${typeAndContent}${turnId === undefined ? '' : `,"turn_id":${JSON.stringify(turnId)}`}}` };
-}

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import type { Middleware } from '../http/compose.ts';
-
-export const REQUEST_ID_HEADER = 'x-request-id';
+import { REQUEST_ID_HEADER } from '../http/context.ts';
 
 const SANE_ID = /^[\w.-]{1,128}$/;
 
@@ -10,12 +9,11 @@ const SANE_ID = /^[\w.-]{1,128}$/;
 const idPrefix = `${randomBytes(9).toString('base64url')}-`;
 let lastId = 0;
 
-/** Takes the request's `x-request-id` over when it is 1–128 characters of `A-Za-z0-9._-`, makes one otherwise, and returns it. */
+/** Takes the request's `x-request-id` over when it is 1–128 characters of `A-Za-z0-9._-`, makes one otherwise; the answer carries it. */
 export function requestId(): Middleware {
   return function requestId(context, next) {
     const given = context.header(REQUEST_ID_HEADER);
     context.requestId = given !== undefined && SANE_ID.test(given) ? given : idPrefix + (++lastId).toString(36);
-    context.setHeader(REQUEST_ID_HEADER, context.requestId);
     return next();
   };
 }

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 
 import type { Awaitable } from '../awaitable.ts';
-import type { SseEvent } from './encode.ts';
+import { encodeEvent, type SseEvent } from './encode.ts';
 import { EventWriter, type EventWriterOptions, type SseDestination } from './event-writer.ts';
 
 export type SseEncoderOptions = EventWriterOptions;
@@ -36,16 +36,17 @@ export class SseEncoder extends Writable {
 
   /** As `EventWriter.send`. `write` leads to it. */
   send(event: SseEvent): Awaitable<boolean> {
-    return this.#writer.send(event);
+    const block = encodeEvent(event);
+    return 'data' in event ? this.#writer.send(block) : this.#writer.sendComment(block);
   }
 
   /** As `EventWriter.finish`. `end` leads to it. */
   finish(last?: SseEvent): void {
-    this.#writer.finish(last);
+    this.#writer.finish(last === undefined ? undefined : encodeEvent(last));
   }
 
   override _write(event: SseEvent, _encoding: BufferEncoding, callback: WriteCallback): void {
-    const sent = this.#writer.send(event);
+    const sent = this.send(event);
     if (sent instanceof Promise) sent.then(() => callback(), callback);
     else callback();
   }

@@ -1,5 +1,4 @@
 import type { Awaitable } from '../awaitable.ts';
-import { encodeEvent, type SseEvent } from './encode.ts';
 
 /** Where an encoder writes: the part of `http.ServerResponse` that it needs. */
 export interface SseDestination extends NodeJS.EventEmitter {
@@ -85,19 +84,28 @@ export class EventWriter {
   }
 
   /**
-   * Writes an event. True, or a promise of it where the sender should wait for room; false when the stream is over
+   * Writes an event, a whole block as `encodeEvent` makes them. True, or a promise of it where the sender should wait for room; false when the stream is over
    * and the event went nowhere. Never throws and never rejects for a reader that left.
    *
    * The events of one tick leave as one chunk, in the packet of the headers where those are still to be sent.
    */
-  send(event: SseEvent): Awaitable<boolean> {
+  send(block: string): Awaitable<boolean> {
+    return this.#send(block, 1);
+  }
+
+  /** Writes a block that is no event: it does not count in `unsentEvents`. Answers as `send` does. */
+  sendComment(block: string): Awaitable<boolean> {
+    return this.#send(block, 0);
+  }
+
+  #send(block: string, events: number): Awaitable<boolean> {
     if (!this.isOpen) return false;
     // What this tick holds is not unread yet.
     if (this.#destination.writableLength + this.#waitingBytes > this.#maxUnsentBytes) {
       this.destroy();
       return false;
     }
-    this.#enqueue(event);
+    this.#enqueue(block, events);
     if (this.#stopWaiting === undefined) {
       // A burst does not wait for the tick to end: a sender that awaits each event must meet back-pressure, and a queue has a bound.
       if (this.#queue.length > MAX_QUEUE_LENGTH) this.flush();
@@ -110,9 +118,9 @@ export class EventWriter {
   }
 
   /** Ends the stream behind the events sent and a last one, for which there is always room. Idempotent. */
-  finish(last?: SseEvent): void {
+  finish(last?: string): void {
     if (!this.isOpen) return;
-    if (last !== undefined) this.#enqueue(last);
+    if (last !== undefined) this.#enqueue(last, 1);
     this.#isFinished = true;
     if (this.#stopWaiting === undefined) this.flush();
     else this.#settleSenders(); // what they sent still leaves, but they wait for nothing any more
@@ -156,11 +164,10 @@ export class EventWriter {
     this.#listener?.destroyed();
   }
 
-  #enqueue(event: SseEvent): void {
-    const text = encodeEvent(event);
-    this.#queue += text;
-    if (this.#stopWaiting !== undefined) this.#waitingBytes += Buffer.byteLength(text);
-    if ('data' in event) this.#queuedEvents += 1;
+  #enqueue(block: string, events: number): void {
+    this.#queue += block;
+    this.#queuedEvents += events;
+    if (this.#stopWaiting !== undefined) this.#waitingBytes += Buffer.byteLength(block);
   }
 
   /** `drain` does not come after `close`, nor after the end, so `close` is waited for too, and the clock: a reader may do neither. */

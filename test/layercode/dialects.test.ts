@@ -6,11 +6,13 @@ import type { ReplyEvent } from '../../src/layercode/reply.ts';
 import type { Dialect } from '../../src/layercode/reply-stream.ts';
 import { sessionDialect } from '../../src/layercode/session-dialect.ts';
 import { SseDecoder, type DecodedEvent } from '../../src/sse/decode.ts';
-import { encodeEvent } from '../../src/sse/encode.ts';
 
 function wire(dialect: Dialect, event: ReplyEvent, turnId?: string): string {
-  const written = dialect.event(event, turnId);
-  return written === undefined ? '' : encodeEvent(written);
+  return dialect.event(event, dialect.tail(turnId));
+}
+
+function end(dialect: Dialect, turnId?: string): string {
+  return dialect.end(dialect.tail(turnId));
 }
 
 function received(text: string): DecodedEvent[] {
@@ -36,18 +38,18 @@ describe('sessionDialect', () => {
   });
 
   it('ends', () => {
-    assert.equal(encodeEvent(sessionDialect.end('t1')), 'data: {"type":"response.end","turn_id":"t1"}\n\n');
+    assert.equal(end(sessionDialect, 't1'), 'data: {"type":"response.end","turn_id":"t1"}\n\n');
   });
 
   it('has no word for a failure: the apology has been said', () => {
-    assert.equal(sessionDialect.event({ type: 'error' }, 't1'), undefined);
+    assert.equal(wire(sessionDialect, { type: 'error' }, 't1'), '');
   });
 
   it('sends no turn_id where the request had none', () => {
     assert.equal(wire(sessionDialect, { type: 'say', text: 'Hi.' }), 'data: {"type":"response.tts","content":"Hi."}\n\n');
     assert.equal(wire(sessionDialect, { type: 'data', json: 'null' }), 'data: {"type":"response.data","content":null}\n\n');
     assert.equal(wire(sessionDialect, { type: 'hangup' }), 'data: {"type":"response.hangup"}\n\n');
-    assert.equal(encodeEvent(sessionDialect.end(undefined)), 'data: {"type":"response.end"}\n\n');
+    assert.equal(end(sessionDialect), 'data: {"type":"response.end"}\n\n');
   });
 
   it('says nothing of a filler: the caller hears it as any text', () => {
@@ -80,13 +82,13 @@ describe('callDialect', () => {
   it('tells of a failure in a fixed sentence', () => {
     assert.equal(wire(callDialect, { type: 'error' }), 'event: error\ndata: {"error":"Internal server error"}\n\n');
   });
-  it('ends', () => assert.equal(encodeEvent(callDialect.end(undefined)), 'event: done\ndata: [DONE]\n\n'));
+  it('ends', () => assert.equal(end(callDialect), 'event: done\ndata: [DONE]\n\n'));
 
   it('never sends a turn_id', () => {
     for (const event of [{ type: 'say', text: 'a' }, { type: 'data', json: '1' }, { type: 'hangup' }, { type: 'error' }] as const) {
       assert.equal(wire(callDialect, event, 'secret-turn').includes('secret-turn'), false);
     }
-    assert.equal(encodeEvent(callDialect.end('secret-turn')).includes('secret-turn'), false);
+    assert.equal(end(callDialect, 'secret-turn').includes('secret-turn'), false);
   });
 
   it('writes a text with line breaks as lines of one event, and the client gets line feeds', () => {
