@@ -7,10 +7,14 @@ interface Metric {
   samples(): string;
 }
 
-/** A level a label: a turn counts thrice, and a key made of its labels took longer than this way down. */
+/** What one combination of labels has come to, or the way down to those with more labels: a level a label. */
 class Count {
   value = 0;
   readonly byLabel = new Map<string, Count>();
+
+  increment(by = 1): void {
+    this.value += by;
+  }
 
   below(labelValue: string): Count {
     let count = this.byLabel.get(labelValue);
@@ -36,9 +40,14 @@ export class Counter implements Metric {
   }
 
   increment(labelValues: readonly string[] = [], by = 1): void {
+    this.labelled(labelValues).increment(by);
+  }
+
+  /** The count of one combination, to keep for counting often. It is no sample before it is incremented. */
+  labelled(labelValues: readonly string[]): { increment(by?: number): void } {
     let count = this.#total;
     for (let index = 0; index < this.#labelNames.length; index++) count = count.below(labelValues[index] ?? '');
-    count.value += by;
+    return count;
   }
 
   samples(): string {
@@ -46,6 +55,7 @@ export class Counter implements Metric {
   }
 
   #samplesBelow(count: Count, labelValues: readonly string[]): string {
+    if (count.value === 0 && labelValues.length > 0 && count.byLabel.size === 0) return '';
     if (labelValues.length === this.#labelNames.length) return `${this.name}${labels(this.#labelNames, labelValues)} ${count.value}\n`;
     let text = '';
     for (const [value, inner] of count.byLabel) text += this.#samplesBelow(inner, [...labelValues, value]);

@@ -23,13 +23,12 @@ export class Turns {
    */
   start(request: TurnRequest): () => void {
     const running = this.#running.get(request.conversationId);
-    if (running === undefined || request.turnId === undefined || running.turnId === request.turnId) return this.#startNew(request);
+    if (running === undefined || request.turnId === undefined || running.turnId === request.turnId) return this.#startNew(request, running);
     return this.#startBeside(request, request.turnId);
   }
 
   /** Joins the turn where it runs, and ends the one that runs instead. */
-  #startNew(request: TurnRequest): () => void {
-    const running = this.#running.get(request.conversationId);
+  #startNew(request: TurnRequest, running: RunningTurn | undefined): () => void {
     if (running !== undefined && running.turnId === request.turnId) {
       running.takeOver(request);
       return () => running.drop(request);
@@ -45,11 +44,12 @@ export class Turns {
       isDropped = true;
     };
     const decide = (state: TurnState | undefined): void => {
+      const running = this.#running.get(request.conversationId);
       if (isDropped) {
         // The caller spoke, and left before anything was known. There is nobody to answer, and nothing to go on with.
         if (state === undefined) this.interrupt(request.conversationId, 'a newer turn began');
         request.onOutcome({ outcome: 'interrupted' });
-      } else if (state === undefined || this.#running.get(request.conversationId)?.turnId === turnId) drop = this.#startNew(request);
+      } else if (state === undefined || running?.turnId === turnId) drop = this.#startNew(request, running);
       else if (state === 'completed') drop = new RunningTurn(request, this.#scope, () => undefined).start();
       else {
         request.sink.end();

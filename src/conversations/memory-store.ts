@@ -43,12 +43,12 @@ export class MemoryStore implements ConversationStore {
   }
 
   read(id: string): Conversation | undefined {
-    const entry = this.#entries.get(id);
+    const entry = this.#find(id);
     return entry === undefined || this.#isExpired(entry.conversation) ? undefined : entry.conversation;
   }
 
   update<T>(id: string, change: (conversation: Conversation) => T): T {
-    let entry = this.#entries.get(id);
+    let entry = this.#find(id);
     if (entry !== undefined && this.#isExpired(entry.conversation)) {
       this.#drop(entry);
       entry = undefined;
@@ -77,6 +77,11 @@ export class MemoryStore implements ConversationStore {
     clearInterval(this.#sweeper);
     this.#entries.clear();
     this.#oldest = this.#newest = undefined;
+  }
+
+  /** A turn that begins and ends at once asks twice in a row, and of many conversations the Map's entry is far from the processor. */
+  #find(id: string): Entry | undefined {
+    return this.#newest?.conversation.id === id ? this.#newest : this.#entries.get(id);
   }
 
   #isExpired(conversation: Conversation): boolean {

@@ -4,7 +4,7 @@
 import { isUtf8 } from 'node:buffer';
 
 import * as field from './fields.ts';
-import type { FieldTable, JsonObject } from './fields.ts';
+import type { Field, FieldTable, JsonObject } from './fields.ts';
 
 /** Fields that any event of the session dialect may carry. What is not listed here is kept as it came. */
 export interface SessionFields {
@@ -179,6 +179,9 @@ export const EVENT_FIELDS: Readonly<Record<LayercodeEvent['type'], FieldTable>> 
   call_ended: CALL_FIELDS,
 };
 
+const EVENTS: ReadonlyMap<string, Field> = new Map(Object.entries(EVENT_FIELDS).map(([type, fields]) => [type, objectOf(fields)]));
+const CALL_TYPES: ReadonlySet<string> = new Set(Object.keys(EVENT_FIELDS).filter((type) => 'call_id' in EVENT_FIELDS[type as LayercodeEvent['type']]));
+
 /** The event is at fault. `path` names the field, '' where the body as a whole is wrong; the message says it too. */
 export class EventError extends Error {
   override readonly name = 'EventError';
@@ -196,12 +199,13 @@ export class EventError extends Error {
  */
 export function parseEvent(body: Buffer): LayercodeEvent | UnknownEvent {
   const value = parseJsonObject(body);
-  const type = Object.hasOwn(value, 'type') ? value['type'] : undefined;
-  if (typeof type !== 'string' || !Object.hasOwn(EVENT_FIELDS, type)) {
+  const type = value['type'];
+  const rule = typeof type === 'string' ? EVENTS.get(type) : undefined;
+  if (rule === undefined) {
     if (!field.isId(type)) throw new EventError('type', `type must be ${id.expected}, ${got(type)}`);
     return value as UnknownEvent;
   }
-  const fault = field.checkFields(value, EVENT_FIELDS[type as LayercodeEvent['type']]);
+  const fault = rule.check(value);
   if (fault !== undefined) {
     throw new EventError(fault.path, `${fault.path} must be ${fault.expected}, ${got(valueAt(value, fault.path))}`);
   }
@@ -223,11 +227,11 @@ export function parseJsonObject(body: Buffer): Readonly<Record<string, unknown>>
 }
 
 export function isKnownEvent(event: LayercodeEvent | UnknownEvent): event is LayercodeEvent {
-  return Object.hasOwn(EVENT_FIELDS, event.type);
+  return EVENTS.has(event.type);
 }
 
 export function isCallEvent(event: LayercodeEvent): event is CallEvent {
-  return EVENT_FIELDS[event.type]['call_id'] !== undefined;
+  return CALL_TYPES.has(event.type);
 }
 
 /** Whose history an event belongs to: the conversation's, else the session's; in the call dialect the call's. */

@@ -51,12 +51,26 @@ export function optional(inner: Field): Field {
   return { ...inner, isRequired: false, schema: { anyOf: [inner.schema, { type: 'null' }] }, check: (value) => (value === undefined || value === null ? undefined : inner.check(value)) };
 }
 
+/**
+ * An object with these fields, checked in the order of the table. Throws a `TypeError` for a field that every object has: it would be
+ * found where nobody sent it.
+ */
 export function objectOf(fields: FieldTable): Field {
+  const rules = Object.entries(fields);
+  const inherited = rules.find(([name]) => name in Object.prototype);
+  if (inherited !== undefined) throw new TypeError(`a field must not be called ${inherited[0]}`);
   return {
     expected: 'an object',
     isRequired: true,
     schema: objectSchema(fields),
-    check: (value) => (isObject(value) ? checkFields(value, fields) : { path: '', expected: 'an object' }),
+    check(value) {
+      if (!isObject(value)) return { path: '', expected: 'an object' };
+      for (const [name, rule] of rules) {
+        const fault = rule.check(value[name]);
+        if (fault !== undefined) return { path: joinPath(name, fault.path), expected: fault.expected };
+      }
+      return undefined;
+    },
   };
 }
 
@@ -74,17 +88,6 @@ export function arrayOf(item: Field): Field {
       return undefined;
     },
   };
-}
-
-/** The first field that breaks its rule, in the order of the table. */
-export function checkFields(value: object, fields: FieldTable): FieldFault | undefined {
-  for (const name in fields) {
-    const rule = fields[name] as Field;
-    // An own property: "constructor" or "__proto__" must not be found on a prototype.
-    const fault = rule.check(Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined);
-    if (fault !== undefined) return { path: joinPath(name, fault.path), expected: fault.expected };
-  }
-  return undefined;
 }
 
 export function objectSchema(fields: FieldTable): JsonObject {

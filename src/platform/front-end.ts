@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 
-import { checkFields, isDeeperThan, isObject, object, optional, string, type FieldTable } from '../layercode/fields.ts';
+import { isDeeperThan, isObject, object, objectOf, optional, string, type Field } from '../layercode/fields.ts';
 import type { TurnFigures } from '../routes/webhook.ts';
 import { WebSocketConnection } from '../websocket/connection.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
@@ -13,16 +13,16 @@ export interface FrontEndOptions extends Pick<TextSessionOptions, 'grant' | 'web
 }
 
 /** What a frame must hold. Types that are not here mean nothing in text mode. */
-const FRAME_FIELDS: Readonly<Record<ClientFrame['type'], FieldTable>> = {
-  'client.ready': {},
-  'client.response.text': { content: string },
-  'client.response.data': { data: object },
-  'trigger.turn.start': {},
-  'trigger.response.audio.replay_finished': { reason: optional(string), turn_id: optional(string) },
-  'local.redeliver': {},
-  'local.drop': {},
-  'local.forge': { signature: string },
-  'local.end': {},
+const FRAMES: Readonly<Record<ClientFrame['type'], Field>> = {
+  'client.ready': object,
+  'client.response.text': objectOf({ content: string }),
+  'client.response.data': objectOf({ data: object }),
+  'trigger.turn.start': object,
+  'trigger.response.audio.replay_finished': objectOf({ reason: optional(string), turn_id: optional(string) }),
+  'local.redeliver': object,
+  'local.drop': object,
+  'local.forge': objectOf({ signature: string }),
+  'local.end': object,
 };
 
 /** Of data that goes on as JSON. */
@@ -119,8 +119,8 @@ function parseFrame(text: string): ClientFrame | string | undefined {
     return 'a message must be JSON';
   }
   if (!isObject(value) || typeof value['type'] !== 'string') return 'a message must be a JSON object with a type';
-  if (!Object.hasOwn(FRAME_FIELDS, value['type'])) return undefined;
-  const fault = checkFields(value, FRAME_FIELDS[value['type'] as ClientFrame['type']]);
+  if (!Object.hasOwn(FRAMES, value['type'])) return undefined;
+  const fault = FRAMES[value['type'] as ClientFrame['type']].check(value);
   if (fault !== undefined) return `${fault.path} of ${value['type']} must be ${fault.expected}`;
   return isDeeperThan(MAX_DEPTH, value) ? 'a message must not be nested too deeply' : (value as ClientFrame);
 }

@@ -2,7 +2,7 @@ import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import { EventError, parseJsonObject } from '../layercode/events.ts';
-import { checkFields, id, isDeeperThan, object, objectSchema, optional, string, type FieldTable, type JsonObject } from '../layercode/fields.ts';
+import { id, isDeeperThan, object, objectOf, optional, string, type JsonObject } from '../layercode/fields.ts';
 import { PlatformError } from '../layercode/rest-client.ts';
 import { isAllowedOrigin } from '../middleware/cors.ts';
 
@@ -20,7 +20,7 @@ export interface AuthorizeOptions {
   readonly origins: readonly string[];
 }
 
-const AUTHORIZE_FIELDS: FieldTable = {
+const AUTHORIZE_REQUEST = objectOf({
   agent_id: id,
   conversation_id: optional(id),
   metadata: optional(object),
@@ -28,9 +28,9 @@ const AUTHORIZE_FIELDS: FieldTable = {
   custom_headers: optional(object),
   config: optional(object),
   sdk_version: optional(string),
-};
+});
 
-export const AUTHORIZE_SCHEMA = objectSchema(AUTHORIZE_FIELDS);
+export const AUTHORIZE_SCHEMA = AUTHORIZE_REQUEST.schema;
 
 /** Gets a browser its session key. The API key stays here. */
 export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Handler {
@@ -52,7 +52,7 @@ export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Ha
 function parseRequest(body: Buffer): JsonObject {
   try {
     const request = parseJsonObject(body);
-    const fault = checkFields(request, AUTHORIZE_FIELDS);
+    const fault = AUTHORIZE_REQUEST.check(request);
     if (fault !== undefined) throw new EventError(fault.path, `${fault.path} must be ${fault.expected}`);
     if (isDeeperThan(MAX_DEPTH, request)) throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
     return request as JsonObject;

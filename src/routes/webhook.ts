@@ -59,6 +59,9 @@ export function webhook(options: WebhookOptions): Handler {
   metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
 
+  const counts = countsOf(events, outcomes);
+  const otherEvents = events.labelled(['other']);
+
   function openReply(context: Context, event: LayercodeEvent, onDrop?: () => void): ReplyStream {
     if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
     openStreams += 1;
@@ -73,18 +76,18 @@ export function webhook(options: WebhookOptions): Handler {
     return reply;
   }
 
-  function startTurn(context: Context, event: TurnEvent): void {
+  function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
     let drop: (() => void) | undefined;
     drop = turns.start({
       event,
-      conversationId: conversationIdOf(event),
+      conversationId,
       turnId: event.turn_id ?? undefined,
       sink: openReply(context, event, () => drop?.()),
       source: context,
       receivedAtMs: context.receivedAtMs,
       onOutcome({ outcome, firstSpeechMs, usage }) {
         context.logFields['outcome'] = outcome;
-        outcomes.increment(outcomeLabels[event.type][outcome]);
+        counts[event.type].outcomes[outcome].increment();
         if (firstSpeechMs !== undefined) {
           context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
           firstSpeech.observe(firstSpeechMs / 1_000);
@@ -143,13 +146,13 @@ export function webhook(options: WebhookOptions): Handler {
     );
   }
 
-  function answer(context: Context, event: LayercodeEvent): Awaitable<void> {
+  function answer(context: Context, event: LayercodeEvent, conversationId: string): Awaitable<void> {
     switch (event.type) {
       case 'session.start':
       case 'message':
       case 'call_started':
       case 'transcript':
-        return startTurn(context, event);
+        return startTurn(context, event, conversationId);
       case 'user_interrupted':
       case 'call_ended':
         return answerSilently(context, event);
@@ -158,7 +161,7 @@ export function webhook(options: WebhookOptions): Handler {
       case 'session.update':
         return answerJson(context, event, (told) => agent.onSessionUpdate?.(told));
       case 'session.end':
-        turns.interrupt(conversationIdOf(event), 'the session ended', event.session_id);
+        turns.interrupt(conversationId, 'the session ended', event.session_id);
         return answerJson(context, event, (told) => agent.onSessionEnd?.(told));
     }
   }
@@ -168,14 +171,15 @@ export function webhook(options: WebhookOptions): Handler {
       const event = readEvent(context, body);
       context.logFields['event'] = isKnownEvent(event) ? event.type : event.type.slice(0, 100);
       if (!isKnownEvent(event)) {
-        events.increment(OTHER);
+        otherEvents.increment();
         context.log.info('event of an unknown type ignored', { fields: Object.keys(event).slice(0, 50) });
         return context.json(200, { status: 'ignored' });
       }
-      events.increment(eventLabels[event.type]);
-      context.logFields['conversationId'] = conversationIdOf(event);
+      counts[event.type].events.increment();
+      const conversationId = conversationIdOf(event);
+      context.logFields['conversationId'] = conversationId;
       if (event.turn_id) context.logFields['turnId'] = event.turn_id;
-      return answer(context, event);
+      return answer(context, event, conversationId);
     });
 }
 
@@ -202,10 +206,18 @@ function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T>
   });
 }
 
-// Labels are made once: a turn on the hot path makes no arrays.
-const OTHER = ['other'];
-const EVENT_TYPES = Object.keys(EVENT_FIELDS) as LayercodeEvent['type'][];
-const eventLabels = Object.fromEntries(EVENT_TYPES.map((type) => [type, [type]])) as unknown as Readonly<Record<LayercodeEvent['type'], string[]>>;
-const outcomeLabels = Object.fromEntries(
-  EVENT_TYPES.map((type) => [type, Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, [type, outcome.replaceAll(' ', '_')]]))]),
-) as unknown as Readonly<Record<LayercodeEvent['type'], Readonly<Record<TurnOutcome, string[]>>>>;
+interface EventCounts {
+  readonly events: Count;
+  readonly outcomes: Readonly<Record<TurnOutcome, Count>>;
+}
+
+type Count = ReturnType<Counter['labelled']>;
+
+/** Looked up once: a turn on the hot path makes no arrays of labels. */
+function countsOf(events: Counter, outcomes: Counter): Readonly<Record<LayercodeEvent['type'], EventCounts>> {
+  const entries = Object.keys(EVENT_FIELDS).map((type) => [type, {
+    events: events.labelled([type]),
+    outcomes: Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, outcomes.labelled([type, outcome.replaceAll(' ', '_')])])),
+  }]);
+  return Object.fromEntries(entries) as Readonly<Record<LayercodeEvent['type'], EventCounts>>; // a key for each type, from the table of them
+}
