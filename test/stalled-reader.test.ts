@@ -34,6 +34,10 @@ class Destination extends EventEmitter implements SseDestination {
 
   readonly #waiting: (() => void)[] = [];
 
+  cork(): void {}
+
+  uncork(): void {}
+
   write(chunk: string, callback: () => void = () => undefined): boolean {
     this.written.push(chunk);
     if (this.hasRoom) callback();

@@ -4,7 +4,9 @@ import type { Awaitable } from '../awaitable.ts';
 export interface SseDestination extends NodeJS.EventEmitter {
   readonly writableLength: number;
   readonly destroyed: boolean;
-  write(chunk: string, callback: (error?: Error | null) => void): boolean;
+  cork(): void;
+  uncork(): void;
+  write(chunk: string, callback?: (error?: Error | null) => void): boolean;
   end(chunk?: string): unknown;
   destroy(error?: Error): unknown;
 }
@@ -134,7 +136,8 @@ export class EventWriter {
     if (text === '' && !this.#isFinished) return;
     const bytes = Buffer.byteLength(text);
     const events = this.#queuedEvents;
-    this.#writeHead?.(this.#isFinished ? bytes : undefined);
+    const isWhole = this.#isFinished && this.#writeHead !== undefined;
+    this.#writeHead?.(isWhole ? bytes : undefined);
     this.#writeHead = undefined;
     this.#bytesWritten += bytes;
     this.#eventsInFlight += events;
@@ -142,7 +145,8 @@ export class EventWriter {
     this.#queuedEvents = 0;
     if (this.#isFinished) {
       this.#hasEnded = true;
-      this.#destination.end(text); // one call, which spares the response a second write
+      if (isWhole) this.#endWhole(text);
+      else this.#destination.end(text); // with the end of the chunks in one system call
       this.#listener?.ended();
       if (this.#destination.writableLength > 0) this.#waitForRoom(); // a reader may leave the last chunk unread, too
       else this.#eventsInFlight = 0;
@@ -152,6 +156,18 @@ export class EventWriter {
       if (!error) this.#eventsInFlight -= events;
     });
     if (!hasRoom) this.#waitForRoom();
+  }
+
+  /**
+   * The head and all of the body as one string, in one piece. `end(text)` would hand over an empty one behind it, for which the socket
+   * gathers both with `writev`: 8 % more of what a turn costs.
+   */
+  #endWhole(text: string): void {
+    const destination = this.#destination;
+    destination.cork(); // or the response would cork its socket itself, until the end of the tick
+    destination.write(text);
+    destination.uncork();
+    destination.end();
   }
 
   /** Lets go of everything: what was not sent yet never is. Destroys the destination, unless that has all and is taking it. */

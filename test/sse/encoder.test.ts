@@ -18,7 +18,11 @@ class Destination extends EventEmitter implements SseDestination {
 
   readonly #waiting: (() => void)[] = [];
 
-  write(chunk: string, callback: () => void): boolean {
+  cork(): void {}
+
+  uncork(): void {}
+
+  write(chunk: string, callback: () => void = () => undefined): boolean {
     this.calls.push(['write', chunk]);
     if (this.hasRoom) callback();
     else this.#waiting.push(callback);
