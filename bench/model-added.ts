@@ -76,6 +76,7 @@ function createContestant({ agent, deltas }: { readonly agent: Agent; readonly d
         turnId,
         sink: {
           unsent: 0,
+          flush: () => undefined,
           end: () => undefined,
           send(event) {
             if (event.type === 'say') spokenAtMs ??= performance.now();

@@ -219,7 +219,7 @@ describe('ReplyStream with a reader that stopped', () => {
     t.after(() => reply.destroy());
     destination.hasRoom = true;
     reply.send({ type: 'say', text: 'One.' });
-    await nextTick();
+    reply.flush();
     destination.hasRoom = false;
     reply.send({ type: 'say', text: ' Two.' });
     await nextTick();
@@ -233,8 +233,8 @@ describe('Turns', () => {
     // The platform delivers a turn again when the first connection hangs: that one must not hold up the second.
     const said: unknown[] = [];
     const over = deferred();
-    const full: ReplySink = { send: () => over.promise.then(() => false), unsent: 0, end: () => over.resolve() };
-    const roomy: ReplySink = { send: (event) => { said.push(event); return true; }, unsent: 0, end: () => { ended.resolve(); } };
+    const full: ReplySink = { send: () => over.promise.then(() => false), unsent: 0, flush: () => undefined, end: () => over.resolve() };
+    const roomy: ReplySink = { send: (event) => { said.push(event); return true; }, unsent: 0, flush: () => undefined, end: () => { ended.resolve(); } };
     const ended = deferred();
     const turns = new Turns({
       agent: defineAgent({ name: 'tested', async onMessage(_turn, reply) { await reply.say('One.'); await reply.say(' Two.'); } }),

@@ -10,7 +10,7 @@ import type { Reply } from '../layercode/reply.ts';
 import type { Logger } from '../log.ts';
 import { DEFAULT_APOLOGY, type MessageTurn, type ModelUsage, type Spoken, type StartTurn, type Turn, type TurnJournal } from './agent.ts';
 import { INTERRUPTED_RESULT } from './prompt.ts';
-import { isOwn, joinTexts, spokenText } from './sent-events.ts';
+import { isOwn, isOwnText, joinTexts, spokenText } from './sent-events.ts';
 import { interruptionOf, textOf, type TurnEvent, type TurnRequest, type TurnScope } from './turn-request.ts';
 
 /** Calls that a model made together, and where in what was sent the text before them ends. */
@@ -79,7 +79,6 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
    */
   start(): () => void {
     const request = this.#request;
-    const fail = (error: unknown): void => this.#fail(error);
     try {
       const opened = after(
         this.#scope.conversations.openTurn(this.conversationId, {
@@ -90,11 +89,14 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
         }),
         (opened) => this.#begin(opened),
       );
-      if (opened instanceof Promise) opened.catch(fail);
+      if (opened instanceof Promise) opened.catch((error: unknown) => this.#fail(error));
     } catch (error) {
-      fail(error);
+      this.#fail(error);
     }
-    if (this.#ending === undefined) this.#arm();
+    if (this.#ending === undefined) {
+      request.sink.flush();
+      this.#arm();
+    }
     return () => this.drop(request);
   }
 
@@ -103,6 +105,7 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
     const older = this.#request;
     this.#request = request;
     for (const event of this.#sent) request.sink.send(event);
+    request.sink.flush();
     older.onOutcome({ outcome: 'taken over' });
     older.sink.end();
   }
@@ -378,24 +381,26 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
 
   /** The reply as history holds it: texts and tool calls in their order, each call with one result. */
   #messages(state: AssistantMessage['state']): Message[] {
+    if (this.#toolRounds === undefined) return this.#spokenFrom(0, state);
     const messages: Message[] = [];
     let from = 0;
     // A tool that hangs up ends the turn before it has a result.
     const unfinished = this.#ending === 'completed' ? '{"status":"ok"}' : INTERRUPTED_RESULT;
-    for (const { calls, results, sentBefore } of this.#toolRounds ?? []) {
+    for (const { calls, results, sentBefore } of this.#toolRounds) {
       messages.push({ role: 'assistant', content: spokenText(this.#sent, from, sentBefore), turnId: this.turnId, state, toolCalls: calls });
       for (const { id } of calls) messages.push({ role: 'tool', toolCallId: id, content: results.get(id) ?? unfinished, turnId: this.turnId });
       from = sentBefore;
     }
+    return messages.concat(this.#spokenFrom(from, state));
+  }
+
+  /** Nothing, or one message. */
+  #spokenFrom(from: number, state: AssistantMessage['state']): Message[] {
     const content = spokenText(this.#sent, from);
-    if (content !== '') messages.push({ role: 'assistant', content, turnId: this.turnId, state });
-    return messages;
+    return content === '' ? [] : [{ role: 'assistant', content, turnId: this.turnId, state }];
   }
 
   #settle(state: 'completed' | 'interrupted' | 'failed', messages: Message[]): void {
-    const failed = (error: unknown): void => {
-      this.log.error('history not written', { conversationId: this.conversationId, turnId: this.turnId, error });
-    };
     try {
       const settled = this.#scope.conversations.settleTurn(this.conversationId, {
         turnId: this.turnId,
@@ -403,12 +408,16 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
         state,
         messages,
         filler: this.#filler,
-        sent: state === 'completed' && this.#sent.some((event) => event.type !== 'say' || event.isFiller) ? joinTexts(this.#sent.filter(isOwn)) : undefined,
+        sent: state === 'completed' && !this.#sent.every(isOwnText) ? joinTexts(this.#sent.filter(isOwn)) : undefined,
       });
-      if (settled instanceof Promise) settled.catch(failed);
+      if (settled instanceof Promise) settled.catch((error: unknown) => this.#notSettled(error));
     } catch (error) {
-      failed(error);
+      this.#notSettled(error);
     }
+  }
+
+  #notSettled(error: unknown): void {
+    this.log.error('history not written', { conversationId: this.conversationId, turnId: this.turnId, error });
   }
 
   #abort(reason: string): void {

@@ -15,6 +15,11 @@ export function isOwn(event: SentEvent): boolean {
   return event.type !== 'say' || event.isFiller !== true;
 }
 
+/** True for a text that is no filler. */
+export function isOwnText(event: SentEvent): boolean {
+  return event.type === 'say' && event.isFiller !== true;
+}
+
 /** The same events with neighbouring texts as one. */
 export function joinTexts(events: readonly SentEvent[]): SentEvent[] {
   const joined: SentEvent[] = [];

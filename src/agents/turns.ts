@@ -8,6 +8,10 @@ export class Turns {
   readonly #scope: TurnScope;
   readonly #running = new Map<string, RunningTurn>();
 
+  readonly #onEnd = (turn: RunningTurn): void => {
+    if (this.#running.get(turn.conversationId) === turn) this.#running.delete(turn.conversationId);
+  };
+
   constructor(scope: TurnScope) {
     this.#scope = scope;
   }
@@ -70,9 +74,7 @@ export class Turns {
   }
 
   #begin(request: TurnRequest): () => void {
-    const turn = new RunningTurn(request, this.#scope, () => {
-      if (this.#running.get(request.conversationId) === turn) this.#running.delete(request.conversationId);
-    });
+    const turn = new RunningTurn(request, this.#scope, this.#onEnd);
     const drop = turn.start();
     // A turn that has ended by now was never there: a Map that is filled and emptied all the time leaves tables behind that
     // hold its turns until the next full garbage collection.

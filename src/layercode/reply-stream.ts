@@ -46,6 +46,10 @@ export class ReplyStream implements ReplySink {
     return block === '' ? this.#writer.isOpen : this.#writer.send(block);
   }
 
+  flush(): void {
+    this.#writer.flush();
+  }
+
   end(): void {
     clearInterval(this.#heartbeat);
     if (!this.#writer.isOpen) return;

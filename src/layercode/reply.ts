@@ -30,6 +30,8 @@ export interface ReplySink {
   send(event: ReplyEvent): Awaitable<boolean>;
   /** How many of the events sent last did not reach the socket. */
   readonly unsent: number;
+  /** Sends what waits for more that might share its packet. To be called once, when the first words are said or have to be waited for. */
+  flush(): void;
   /** Ends the stream properly, and the waiting of whoever `send` made wait for room. Idempotent. */
   end(): void;
 }

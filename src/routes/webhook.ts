@@ -123,6 +123,7 @@ export function webhook(options: WebhookOptions): Handler {
   /** In the call dialect the end of a call and an interruption are answered with a stream that says nothing. */
   function answerSilently(context: Context, event: UserInterruptedEvent | CallEndedEvent): Awaitable<void> {
     const reply = openReply(context, event);
+    reply.flush();
     const wasRunning = turns.interrupt(event.call_id, event.type);
     const failed = (error: unknown): void => {
       context.log.error(`${event.type} failed`, { error });

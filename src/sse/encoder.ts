@@ -17,6 +17,7 @@ export class SseEncoder extends Writable {
     // emitClose: the 'close' of the response already says that all is over. autoDestroy: it would cut off a slow reader at the end.
     super({ objectMode: true, decodeStrings: false, emitClose: false, autoDestroy: false });
     this.#writer = new EventWriter(destination, options, { ended: () => this.#onEnded?.(), destroyed: () => this.destroy() });
+    this.#writer.flush();
   }
 
   /** As `EventWriter.isOpen`. */

@@ -47,7 +47,8 @@ export class EventWriter {
   /** Events of the chunks that are not with the operating system yet. */
   #eventsInFlight = 0;
   #bytesWritten = 0;
-  #isScheduled = false;
+  /** Whether a flush is to come, so that none need be asked for: the first is the maker's. */
+  #isScheduled = true;
   #isFinished = false;
   #hasEnded = false;
   #isDestroyed = false;
@@ -128,7 +129,10 @@ export class EventWriter {
     else this.#settleSenders(); // what they sent still leaves, but they wait for nothing any more
   }
 
-  /** Hands what is queued to the destination. Called at the end of a tick, there is no need to. */
+  /**
+   * Hands what is queued to the destination. Whoever made the writer calls it once, when the first events are sent or there are none yet;
+   * what is sent from then on goes by itself at the end of its tick.
+   */
   flush(): void {
     this.#isScheduled = false;
     if (this.#hasEnded || this.#isDestroyed || this.#destination.destroyed || this.#stopWaiting !== undefined) return;
