@@ -46,11 +46,13 @@ export function createLogger({ level = 'info', format = 'json', secrets = [], wr
   const redact = (text: string): string => hidden.reduce((rest, secret) => rest.replaceAll(secret, REDACTED), text).replace(SIGNATURE, `v1=${REDACTED}`);
   const formatLine = format === 'json' ? jsonLine : prettyLine;
   const clock = isoClock(now);
+  const cut = cutter(redact, false);
+  const redactAndCut = cutter(redact, true);
   return new LineLogger(lowest, (level, given, fields) => {
     const message = String(given); // plain JavaScript may hand over an error
-    let line = formatLine(clock(), level, message, fields, cutter(redact, false));
-    if (traces.some((trace) => line.includes(trace))) line = formatLine(clock(), level, message, fields, cutter(redact, true));
-    write(`${line}\n`);
+    const line = formatLine(clock(), level, message, fields, cut);
+    const isClean = !traces.some((trace) => line.includes(trace));
+    write(`${isClean ? line : formatLine(clock(), level, message, fields, redactAndCut)}\n`);
   });
 }
 
@@ -180,6 +182,7 @@ function jsonValue(value: unknown, cut: Cut): string | undefined {
   if (typeof value === 'string') return jsonText(cut(value));
   if (typeof value === 'number') return Number.isFinite(value) ? numberText(value) : `"${value}"`;
   if (typeof value === 'bigint') return `"${value}"`;
+  if (value === undefined) return undefined;
   try {
     return JSON.stringify(value instanceof Error ? describeError(value, 0) : value, (_key, inner: unknown) => {
       if (typeof inner === 'string') return cut(inner);
