@@ -8,7 +8,7 @@ import { ConversationManager } from './conversations/manager.ts';
 import { MemoryStore } from './conversations/memory-store.ts';
 import type { ConversationStore } from './conversations/store.ts';
 import { hasUnreadBody } from './http/body.ts';
-import { compose, type Handler, type Middleware, type Route } from './http/compose.ts';
+import { checkpoint, compose, type Handler, type Middleware, type Route } from './http/compose.ts';
 import { Context, type ContextScope } from './http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from './http/error-boundary.ts';
 import { BadRequest, HttpError } from './http/errors.ts';
@@ -90,12 +90,14 @@ export class App {
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
     });
     this.#middleware = [
-      requestId(),
-      ...(settings.accessLog && log.isEnabled('info') ? [accessLog(log)] : []),
-      requestMetrics(this.metrics),
-      cors({ origins: settings.corsOrigins }),
-      draining(this.#shutdown),
-      conformance({ webSocketPaths: options.platform?.webSocketPaths ?? [] }),
+      checkpoint([
+        requestId(),
+        ...(settings.accessLog && log.isEnabled('info') ? [accessLog(log)] : []),
+        requestMetrics(this.metrics),
+        cors({ origins: settings.corsOrigins }),
+        draining(this.#shutdown),
+        conformance({ webSocketPaths: options.platform?.webSocketPaths ?? [] }),
+      ]),
       preflight({ origins: settings.corsOrigins }),
     ];
     const routes = createRoutes({

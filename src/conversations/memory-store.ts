@@ -44,12 +44,13 @@ export class MemoryStore implements ConversationStore {
 
   read(id: string): Conversation | undefined {
     const entry = this.#find(id);
-    return entry === undefined || this.#isExpired(entry.conversation) ? undefined : entry.conversation;
+    return entry === undefined || this.#isExpired(entry.conversation, this.#now()) ? undefined : entry.conversation;
   }
 
   update<T>(id: string, change: (conversation: Conversation) => T): T {
+    const now = this.#now();
     let entry = this.#find(id);
-    if (entry !== undefined && this.#isExpired(entry.conversation)) {
+    if (entry !== undefined && this.#isExpired(entry.conversation, now)) {
       this.#drop(entry);
       entry = undefined;
     }
@@ -59,7 +60,7 @@ export class MemoryStore implements ConversationStore {
       if (entry !== undefined) this.#drop(entry);
       return result;
     }
-    conversation.updatedAt = this.#now();
+    conversation.updatedAt = now;
     if (entry === undefined) {
       entry = { conversation, older: undefined, newer: undefined };
       this.#entries.set(id, entry);
@@ -84,8 +85,8 @@ export class MemoryStore implements ConversationStore {
     return this.#newest?.conversation.id === id ? this.#newest : this.#entries.get(id);
   }
 
-  #isExpired(conversation: Conversation): boolean {
-    return this.#now() - conversation.updatedAt > this.#ttlMs && !hasOpenTurn(conversation);
+  #isExpired(conversation: Conversation, now: number): boolean {
+    return now - conversation.updatedAt > this.#ttlMs && !hasOpenTurn(conversation);
   }
 
   #dropOldest(): void {

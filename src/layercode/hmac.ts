@@ -39,10 +39,15 @@ export class HmacSha256 {
       message = Buffer.alloc(length);
       message.set(this.#inner.subarray(0, BLOCK_BYTES));
     }
-    message.write(prefix, BLOCK_BYTES, 'latin1');
+    writeBytes(message, BLOCK_BYTES, prefix);
     message.set(body, BLOCK_BYTES + prefix.length);
-    // Digests as strings of bytes: a buffer for each would take as long as the hash.
-    this.#outer.write(hash('sha256', message.subarray(0, length), 'binary'), BLOCK_BYTES, 'latin1');
-    target.write(hash('sha256', this.#outer, 'binary'), 'latin1');
+    // Digests as strings of a character a byte: a buffer for each would take as long as the hash.
+    writeBytes(this.#outer, BLOCK_BYTES, hash('sha256', message.subarray(0, length), 'binary'));
+    writeBytes(target, 0, hash('sha256', this.#outer, 'binary'));
   }
+}
+
+/** As `Buffer.write` does for `latin1`, whose call takes longer than these few characters. */
+function writeBytes(target: Buffer, offset: number, text: string): void {
+  for (let index = 0; index < text.length; index++) target[offset + index] = text.charCodeAt(index);
 }

@@ -1,9 +1,9 @@
-import type { Middleware } from '../http/compose.ts';
+import type { Guard } from '../http/compose.ts';
 import type { CloseListener } from '../http/context.ts';
 import type { Logger } from '../log.ts';
 
 /** Logs one line a request when it ends, whichever way. The path without its query: people put secrets there. */
-export function accessLog(log: Logger): Middleware {
+export function accessLog(log: Logger): Guard {
   const logRequest: CloseListener = (isFinished, context) => {
     const line: Record<string, unknown> = {
       requestId: context.requestId,
@@ -17,8 +17,7 @@ export function accessLog(log: Logger): Middleware {
     for (const name in context.logFields) line[name] = context.logFields[name];
     log.info('request', line);
   };
-  return function accessLog(context, next) {
+  return function accessLog(context) {
     context.onClose(logRequest);
-    return next();
   };
 }

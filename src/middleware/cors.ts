@@ -1,4 +1,4 @@
-import type { Middleware } from '../http/compose.ts';
+import type { Guard, Middleware } from '../http/compose.ts';
 import { SERVED_METHODS } from './conformance.ts';
 
 export interface CorsOptions {
@@ -18,26 +18,24 @@ export function isAllowedOrigin(origins: readonly string[], origin: string | und
  *
  * Credentials are never allowed: no route of this server uses cookies, and `*` must not go together with them.
  */
-export function cors({ origins }: CorsOptions): Middleware {
+export function cors({ origins }: CorsOptions): Guard {
   const isOpen = origins.includes('*');
-  return function cors(context, next) {
+  return function cors(context) {
     const origin = context.header('origin');
     if (!isOpen) context.setHeader('vary', 'Origin'); // on every answer, or a cache hands one origin's to another
     if (origin !== undefined && isAllowedOrigin(origins, origin)) {
       context.setHeader('access-control-allow-origin', isOpen ? '*' : origin);
       context.setHeader('access-control-expose-headers', 'x-request-id, retry-after');
     }
-    return next();
   };
 }
 
 /** Answers preflights, whatever the path, with 204. A layer of its own: what is malformed is refused before. */
 export function preflight({ origins }: CorsOptions): Middleware {
   return function preflight(context, next) {
+    if (context.method !== 'OPTIONS') return next();
     const origin = context.header('origin');
-    if (context.method !== 'OPTIONS' || origin === undefined || context.header('access-control-request-method') === undefined) {
-      return next();
-    }
+    if (origin === undefined || context.header('access-control-request-method') === undefined) return next();
     if (isAllowedOrigin(origins, origin)) {
       context.setHeader('access-control-allow-methods', SERVED_METHODS);
       const requested = context.header('access-control-request-headers');

@@ -1,16 +1,15 @@
-import type { Middleware } from '../http/compose.ts';
+import type { Guard } from '../http/compose.ts';
 import { ServiceUnavailable } from '../http/errors.ts';
 import type { Shutdown } from '../http/shutdown.ts';
 
 /** While the server goes down: answers close their connection, and then there is only 503. */
-export function draining(shutdown: Shutdown): Middleware {
+export function draining(shutdown: Shutdown): Guard {
   const leave = (): void => shutdown.leave();
-  return function draining(context, next) {
+  return function draining(context) {
     shutdown.enter();
     context.onClose(leave);
-    if (shutdown.state === 'ready') return next();
+    if (shutdown.state === 'ready') return;
     context.setHeader('connection', 'close');
     if (shutdown.state !== 'draining') throw new ServiceUnavailable('the server is shutting down', 1);
-    return next();
   };
 }
