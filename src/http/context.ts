@@ -43,7 +43,7 @@ export class Context {
   readonly query: string;
   /** The values of the route's `:parameters`. */
   params: Params = NO_PARAMS;
-  /** Goes with the answer, as `x-request-id`, unless it is empty. For sane characters only. */
+  /** Goes with the answer, as `x-request-id`: for sane characters only. */
   requestId = '';
   /** Joins the request's access-log line, and every line of `log` from then on. */
   readonly logFields: Record<string, unknown> = {};
@@ -203,11 +203,13 @@ export class Context {
     this.#isAnswered = true;
     return {
       writeHead: (contentLength) => {
-        this.response.writeHead(200, [
+        const headers = [
           'content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no',
-          ...this.#allHeaders(),
-          ...(contentLength === undefined ? [] : ['content-length', String(contentLength)]), // spares a short reply its chunk framing
-        ]);
+          REQUEST_ID_HEADER, this.requestId,
+        ];
+        for (const part of this.#headers) headers.push(part);
+        if (contentLength !== undefined) headers.push('content-length', String(contentLength)); // spares a short reply its chunk framing
+        this.response.writeHead(200, headers);
       },
     };
   }
@@ -227,7 +229,7 @@ export class Context {
   }
 
   #allHeaders(): readonly string[] {
-    return this.requestId === '' ? this.#headers : [REQUEST_ID_HEADER, this.requestId, ...this.#headers];
+    return [REQUEST_ID_HEADER, this.requestId, ...this.#headers];
   }
 
   #answer(status: number, contentType: string | undefined, body: string, headers: readonly string[]): void {
