@@ -12,6 +12,7 @@ export class WholeRequest extends IncomingMessage {
   #serve: (() => void) | undefined;
   #body: Buffer | undefined;
   #isWhole = false;
+  #isTaken = false;
 
   /** Whether the whole body has come, which `complete` tells only after it was handed over. */
   get isWhole(): boolean {
@@ -32,11 +33,22 @@ export class WholeRequest extends IncomingMessage {
   }
 
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+    if (chunk === null && this.#isTaken) {
+      const isMoreWanted = super.push(null);
+      this.read(); // there is nothing to read, and so the stream ends
+      return isMoreWanted;
+    }
     if (chunk === null || this.#serve === undefined || chunk.length !== Number(this.headers['content-length'])) return super.push(chunk, encoding);
     this.#isWhole = true;
     this.#body = chunk;
     WholeRequest.#serveNow(this);
-    return this.takeBody() === undefined || super.push(chunk, encoding);
+    if (this.#body === undefined) {
+      this.#isTaken = true;
+      this.read(0); // and so Node does not think that nobody reads it
+      return true;
+    }
+    this.#body = undefined;
+    return super.push(chunk, encoding);
   }
 
   static #serveNow(request: WholeRequest): void {
