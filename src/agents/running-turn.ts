@@ -24,6 +24,7 @@ interface ToolRound {
 export const MAX_REPLY_LENGTH = 1_048_576;
 
 const NOTHING_SENT: SentEvent[] = [];
+const RUN_IDS = 2 ** 30;
 
 /** Why a turn's signal fired. An abort is a normal end, and its name says which. */
 export class TurnAbortedError extends Error {
@@ -459,10 +460,13 @@ function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code <= 0xdbff;
 }
 
-let lastRunId = randomInt(2 ** 47);
+let lastRunId = randomInt(RUN_IDS);
 
-/** Unique over the processes that share a store, as good as certainly: each counts from a random number on. */
+/**
+ * Of the runs of one turn no two have the same, as good as certainly, though processes share a store: each counts from a random number
+ * on. Small enough for V8 to keep it without an object of its own, for as long as history holds the turn.
+ */
 function nextRunId(): number {
-  lastRunId += 1;
+  lastRunId = (lastRunId + 1) % RUN_IDS;
   return lastRunId;
 }
