@@ -11,7 +11,7 @@ import type { Logger } from '../log.ts';
 import { DEFAULT_APOLOGY, type MessageTurn, type ModelUsage, type Spoken, type StartTurn, type Turn, type TurnJournal } from './agent.ts';
 import { INTERRUPTED_RESULT } from './prompt.ts';
 import { isOwn, isOwnText, joinTexts, spokenText } from './sent-events.ts';
-import { interruptionOf, textOf, type TurnEvent, type TurnRequest, type TurnScope } from './turn-request.ts';
+import { interruptionOf, textOf, type BegunTurn, type TurnEvent, type TurnRequest, type TurnScope } from './turn-request.ts';
 
 /** Calls that a model made together, and where in what was sent the text before them ends. */
 interface ToolRound {
@@ -37,7 +37,7 @@ export class TurnAbortedError extends Error {
  * It ends once, in `#end`, as completed, interrupted or failed: the record is settled from what was written to the socket,
  * and from then on whatever the agent still does is a no-op.
  */
-export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
+export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJournal {
   readonly conversationId: string;
   readonly turnId: string;
   readonly #scope: TurnScope;
@@ -74,11 +74,8 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
     this.#startedAtMs = request.receivedAtMs;
   }
 
-  /**
-   * Opens the record and lets the agent speak. Never throws or rejects: what fails, fails the turn. Returns what to call when
-   * the request's connection closes before its stream ended.
-   */
-  start(): () => void {
+  /** Opens the record and lets the agent speak. Never throws or rejects: what fails, fails the turn. */
+  start(): void {
     const request = this.#request;
     try {
       const opened = after(
@@ -98,7 +95,6 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
       request.sink.flush();
       this.#arm();
     }
-    return () => this.drop(request);
   }
 
   /** The same turn was delivered again: the newer request gets what was said so far, and then the rest. */
@@ -334,10 +330,12 @@ export class RunningTurn implements Reply, Turn<TurnEvent>, TurnJournal {
     const isSilent = !this.#hasSpoken;
     const bound = isSilent ? Math.min(firstWordTimeoutMs, turnTimeoutMs) : turnTimeoutMs;
     const elapsed = performance.now() - this.#startedAtMs;
-    this.#timer = setTimeout(() => {
-      if (isSilent && this.#hasSpoken && bound < turnTimeoutMs) this.#arm();
-      else this.#fail(new Error(isSilent ? `nothing was spoken for ${bound} ms` : `the turn took longer than ${bound} ms`));
-    }, Math.max(0, bound - elapsed));
+    this.#timer = setTimeout(RunningTurn.#timedOut, Math.max(0, bound - elapsed), this, isSilent, bound);
+  }
+
+  static #timedOut(this: void, turn: RunningTurn, wasSilent: boolean, bound: number): void {
+    if (wasSilent && turn.#hasSpoken && bound < turn.#scope.turnTimeoutMs) turn.#arm();
+    else turn.#fail(new Error(wasSilent ? `nothing was spoken for ${bound} ms` : `the turn took longer than ${bound} ms`));
   }
 
   #fail(error: unknown): void {

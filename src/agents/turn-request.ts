@@ -36,7 +36,13 @@ export interface TurnRequest {
   /** `performance.now()` when the request came. */
   readonly receivedAtMs: number;
   /** Called once. */
-  readonly onOutcome: (report: TurnReport) => void;
+  onOutcome(report: TurnReport): void;
+}
+
+/** What a request has begun or joined. */
+export interface BegunTurn {
+  /** The request's connection closed before its stream ended. */
+  drop(request: TurnRequest): void;
 }
 
 /** What all turns of an app share. */

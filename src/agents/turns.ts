@@ -1,7 +1,7 @@
 import { after } from '../awaitable.ts';
 import type { TurnState } from '../conversations/message.ts';
 import { RunningTurn } from './running-turn.ts';
-import type { TurnRequest, TurnScope } from './turn-request.ts';
+import type { BegunTurn, TurnRequest, TurnScope } from './turn-request.ts';
 
 /** The turns that run now: at most one a conversation. Decides whether a delivery begins a turn, joins it, or ends another. */
 export class Turns {
@@ -22,40 +22,39 @@ export class Turns {
   }
 
   /**
-   * Begins the turn, or joins the one of that id which runs: the newer delivery takes its stream over. Returns what to call
-   * when the request's connection closes before its stream ended.
+   * Begins the turn, or joins the one of that id which runs: the newer delivery takes its stream over.
    */
-  start(request: TurnRequest): () => void {
+  start(request: TurnRequest): BegunTurn {
     const running = this.#running.get(request.conversationId);
     if (running === undefined || request.turnId === undefined || running.turnId === request.turnId) return this.#startNew(request, running);
     return this.#startBeside(request, request.turnId);
   }
 
   /** Joins the turn where it runs, and ends the one that runs instead. */
-  #startNew(request: TurnRequest, running: RunningTurn | undefined): () => void {
+  #startNew(request: TurnRequest, running: RunningTurn | undefined): RunningTurn {
     if (running !== undefined && running.turnId === request.turnId) {
       running.takeOver(request);
-      return () => running.drop(request);
+      return running;
     }
     running?.interrupt('a newer turn began');
     return this.#begin(request);
   }
 
   /** Another turn runs. A late delivery of an older one is no barge-in, and must not silence the newer. */
-  #startBeside(request: TurnRequest, turnId: string): () => void {
+  #startBeside(request: TurnRequest, turnId: string): BegunTurn {
     let isDropped = false;
-    let drop = (): void => {
-      isDropped = true;
-    };
+    let begun: RunningTurn | undefined;
     const decide = (state: TurnState | undefined): void => {
       const running = this.#running.get(request.conversationId);
       if (isDropped) {
         // The caller spoke, and left before anything was known. There is nobody to answer, and nothing to go on with.
         if (state === undefined) this.interrupt(request.conversationId, 'a newer turn began');
         request.onOutcome({ outcome: 'interrupted' });
-      } else if (state === undefined || running?.turnId === turnId) drop = this.#startNew(request, running);
-      else if (state === 'completed') drop = new RunningTurn(request, this.#scope, () => undefined).start();
-      else {
+      } else if (state === undefined || running?.turnId === turnId) begun = this.#startNew(request, running);
+      else if (state === 'completed') {
+        begun = new RunningTurn(request, this.#scope, this.#onEnd); // says again what it said, beside the one that runs
+        begun.start();
+      } else {
         request.sink.end();
         request.onOutcome({ outcome: 'stale' });
       }
@@ -70,16 +69,21 @@ export class Turns {
     } catch (error) {
       undecided(error);
     }
-    return () => drop();
+    return {
+      drop() {
+        isDropped = true;
+        begun?.drop(request);
+      },
+    };
   }
 
-  #begin(request: TurnRequest): () => void {
+  #begin(request: TurnRequest): RunningTurn {
     const turn = new RunningTurn(request, this.#scope, this.#onEnd);
-    const drop = turn.start();
+    turn.start();
     // A turn that has ended by now was never there: a Map that is filled and emptied all the time leaves tables behind that
     // hold its turns until the next full garbage collection.
     if (!turn.isOver) this.#running.set(request.conversationId, turn);
-    return drop;
+    return turn;
   }
 
   /** Ends the conversation's running turn as interrupted; with `sessionId` only a turn of that session. False when there is none. */

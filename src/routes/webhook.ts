@@ -1,5 +1,5 @@
 import type { Agent, Occasion } from '../agents/agent.ts';
-import { TURN_OUTCOMES, type TurnEvent, type TurnOutcome } from '../agents/turn-request.ts';
+import type { TurnEvent } from '../agents/turn-request.ts';
 import type { Turns } from '../agents/turns.ts';
 import { after, type Awaitable } from '../awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
@@ -14,8 +14,8 @@ import {
 import type { Json } from '../layercode/fields.ts';
 import { ReplyStream } from '../layercode/reply-stream.ts';
 import { sessionDialect } from '../layercode/session-dialect.ts';
-import { Counter, Gauge, Histogram, type Metrics } from '../metrics.ts';
-import { LATENCY_BUCKETS_SECONDS, usageMetrics } from './usage-metrics.ts';
+import { Counter, Gauge, type Metrics } from '../metrics.ts';
+import { TurnDelivery, TurnReports, type TurnFigures } from './turn-delivery.ts';
 
 export interface WebhookOptions {
   readonly agent: Agent;
@@ -32,19 +32,6 @@ export interface WebhookOptions {
   readonly onTurnEnd?: ((figures: TurnFigures) => void) | undefined;
 }
 
-/** How a request for a turn went. Milliseconds from the request on. */
-export interface TurnFigures {
-  readonly requestId: string;
-  /** Undefined where the platform sent none. */
-  readonly turnId: string | undefined;
-  readonly outcome: TurnOutcome;
-  /** From when the first model was asked, which is at once. Undefined where none was. */
-  readonly firstTokenMs: number | undefined;
-  /** Undefined when nothing was spoken. */
-  readonly firstSpeechMs: number | undefined;
-  readonly durationMs: number;
-}
-
 const JSON_TYPE = 'application/json';
 const STATUS_OK = { status: 'ok' } as const;
 
@@ -53,52 +40,31 @@ export function webhook(options: WebhookOptions): Handler {
   const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } = options;
   let openStreams = 0;
   const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
-  const outcomes = metrics.add(new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome']));
-  const firstSpeech = metrics.add(new Histogram('layercode_first_speech_seconds', 'From a turn\'s request to its first spoken event.', LATENCY_BUCKETS_SECONDS));
-  const countUsage = usageMetrics(metrics);
+  const counts = countsOf(events);
+  const otherEvents = events.labelled(['other']);
+  const reports = new TurnReports(metrics, onTurnEnd);
   metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
 
-  const counts = countsOf(events, outcomes);
-  const otherEvents = events.labelled(['other']);
-
-  function openReply(context: Context, event: LayercodeEvent, onDrop?: () => void): ReplyStream {
+  function openReply(context: Context, event: LayercodeEvent): ReplyStream {
     if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
-    openStreams += 1;
     const dialect = isCallEvent(event) ? callDialect : sessionDialect;
-    const reply = new ReplyStream(context.eventWriter(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
+    return new ReplyStream(context.eventWriter(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
+  }
+
+  /** Counts a stream as open until its connection closes, and lets go of what answers on it when that is before the end. */
+  function countStream(context: Context, answering: { destroy(): void }): void {
+    openStreams += 1;
     context.onClose((isFinished) => {
       openStreams -= 1;
-      if (isFinished) return;
-      onDrop?.();
-      reply.destroy();
+      if (!isFinished) answering.destroy();
     });
-    return reply;
   }
 
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
-    let drop: (() => void) | undefined;
-    drop = turns.start({
-      event,
-      conversationId,
-      turnId: event.turn_id ?? undefined,
-      sink: openReply(context, event, () => drop?.()),
-      source: context,
-      receivedAtMs: context.receivedAtMs,
-      onOutcome({ outcome, firstSpeechMs, usage }) {
-        context.logFields['outcome'] = outcome;
-        counts[event.type].outcomes[outcome].increment();
-        if (firstSpeechMs !== undefined) {
-          context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
-          firstSpeech.observe(firstSpeechMs / 1_000);
-        }
-        if (usage !== undefined) Object.assign(context.logFields, countUsage(usage));
-        onTurnEnd?.({
-          requestId: context.requestId, turnId: event.turn_id ?? undefined, outcome,
-          firstTokenMs: usage?.[0]?.firstDeltaMs, firstSpeechMs, durationMs: performance.now() - context.receivedAtMs,
-        });
-      },
-    });
+    const delivery = new TurnDelivery(context, event, conversationId, openReply(context, event), reports);
+    countStream(context, delivery);
+    delivery.begin(turns);
   }
 
   /** What a hook that does not speak is told. Its time is bounded, and ends when the platform leaves. */
@@ -123,6 +89,7 @@ export function webhook(options: WebhookOptions): Handler {
   /** In the call dialect the end of a call and an interruption are answered with a stream that says nothing. */
   function answerSilently(context: Context, event: UserInterruptedEvent | CallEndedEvent): Awaitable<void> {
     const reply = openReply(context, event);
+    countStream(context, reply);
     reply.flush();
     const wasRunning = turns.interrupt(event.call_id, event.type);
     const failed = (error: unknown): void => {
@@ -176,7 +143,7 @@ export function webhook(options: WebhookOptions): Handler {
         context.log.info('event of an unknown type ignored', { fields: Object.keys(event).slice(0, 50) });
         return context.json(200, { status: 'ignored' });
       }
-      counts[event.type].events.increment();
+      counts[event.type].increment();
       const conversationId = conversationIdOf(event);
       context.logFields['conversationId'] = conversationId;
       if (event.turn_id) context.logFields['turnId'] = event.turn_id;
@@ -207,18 +174,9 @@ function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T>
   });
 }
 
-interface EventCounts {
-  readonly events: Count;
-  readonly outcomes: Readonly<Record<TurnOutcome, Count>>;
-}
+type EventCounts = Readonly<Record<LayercodeEvent['type'], ReturnType<Counter['labelled']>>>;
 
-type Count = ReturnType<Counter['labelled']>;
-
-/** Looked up once: a turn on the hot path makes no arrays of labels. */
-function countsOf(events: Counter, outcomes: Counter): Readonly<Record<LayercodeEvent['type'], EventCounts>> {
-  const entries = Object.keys(EVENT_FIELDS).map((type) => [type, {
-    events: events.labelled([type]),
-    outcomes: Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, outcomes.labelled([type, outcome.replaceAll(' ', '_')])])),
-  }]);
-  return Object.fromEntries(entries) as Readonly<Record<LayercodeEvent['type'], EventCounts>>; // a key for each type, from the table of them
+/** Looked up once: a turn makes no arrays of labels. */
+function countsOf(events: Counter): EventCounts {
+  return Object.fromEntries(Object.keys(EVENT_FIELDS).map((type) => [type, events.labelled([type])])) as EventCounts; // from the table of all types
 }
