@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { createApp, type App } from '../src/app.ts';
 import { BadRequest, HttpError } from '../src/http/errors.ts';
-import { parseAnswer, quiet, recordLog, SECRET, serve, settingsWith, signed } from './fixtures/kernel.ts';
+import { deferred, parseAnswer, quiet, recordLog, SECRET, serve, settingsWith, signed } from './fixtures/kernel.ts';
 import { signPayload } from '../src/layercode/signature.ts';
 
 const INTERNAL = { error: 'Internal server error' };
@@ -371,6 +371,28 @@ describe('a handler that fails', () => {
     it(`does not end the process with ${what}`, async (t) => assert.equal((await escapes(t, setUp)).thrown, undefined));
     if (!what.startsWith('an event stream')) it(`is 500 for ${what}`, async (t) => assert.equal((await escapes(t, setUp)).status, 500));
   }
+});
+
+describe('context.readRawBody', () => {
+  it('gives the same bytes however often it is asked, at once from the second time on', async (t) => {
+    const served = await serve(t, { setUp: (app) => app.post('/twice', async (context) => {
+      const first = await context.readRawBody();
+      context.json(200, { isSame: context.readRawBody() === first, text: first.toString() });
+    }) });
+    assert.deepEqual(await (await served.fetch('/twice', { method: 'POST', body: 'hello' })).json(), { isSame: true, text: 'hello' });
+  });
+
+  // A stream may be open for minutes, and thousands at once: none of them keeps its request's body.
+  it('rejects once an event stream has begun, and says why', async (t) => {
+    const told = deferred<string>();
+    const served = await serve(t, { setUp: (app) => app.post('/stream', async (context) => {
+      await context.readRawBody();
+      context.eventStream().end({ data: 'x' });
+      await Promise.resolve(context.readRawBody()).catch((error: Error) => told.resolve(error.message));
+    }) });
+    await (await served.fetch('/stream', { method: 'POST', body: 'hello' })).text();
+    assert.match(await told.promise, /the body is not kept once an event stream has begun/);
+  });
 });
 
 describe('app.handle', () => {

@@ -15,6 +15,16 @@ describe('Counter', () => {
     assert.equal(counter.samples(), 'a_total{x="1",y="2"} 6\na_total{x="1",y="3"} 1\n');
   });
 
+  it('keeps a count to be incremented often, which is no sample before it is', () => {
+    const counter = new Counter('a_total', '', ['x']);
+    const count = counter.labelled(['1']);
+    assert.equal(counter.samples(), '');
+    count.increment();
+    count.increment(2);
+    counter.increment(['1']);
+    assert.equal(counter.samples(), 'a_total{x="1"} 4\n');
+  });
+
   it('escapes quotes and backslashes in a label', () => {
     const counter = new Counter('a_total', '', ['x']);
     counter.increment(['"\\']);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { compose, type Handler, type Middleware } from '../../src/http/compose.ts';
+import { checkpoint, compose, type Handler, type Middleware } from '../../src/http/compose.ts';
 import type { Context } from '../../src/http/context.ts';
 
 interface FakeContext {
@@ -177,5 +177,22 @@ describe('compose', () => {
       throw new Error('second half');
     }]);
     assert.deepEqual(messages(errors), ['second half']);
+  });
+});
+
+describe('checkpoint', () => {
+  it('has a request pass its guards in their order, and then the rest of the chain', async () => {
+    const steps: string[] = [];
+    await run([checkpoint([() => steps.push('a'), () => steps.push('b')])], (context) => {
+      steps.push('handler');
+      return answer(context);
+    });
+    assert.deepEqual(steps, ['a', 'b', 'handler']);
+  });
+
+  it('lets nothing past a guard that throws', async () => {
+    const steps: string[] = [];
+    const { errors } = await run([checkpoint([() => { throw new Error('refused'); }, () => steps.push('b')])], () => void steps.push('handler'));
+    assert.deepEqual([messages(errors), steps], [['refused'], []]);
   });
 });

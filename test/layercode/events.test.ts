@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import {
   conversationIdOf, EVENT_FIELDS, EventError, isCallEvent, isKnownEvent, metadataOf, parseEvent, parseJsonObject, type LayercodeEvent,
 } from '../../src/layercode/events.ts';
+import { objectOf, string } from '../../src/layercode/fields.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -362,4 +363,10 @@ describe('isCallEvent', () => {
     const isCall = ['call_started', 'transcript', 'user_interrupted', 'call_ended'].includes(type);
     it(`is ${isCall} for ${type}`, () => assert.equal(isCallEvent(parse({ type, ...VALID[type] }) as LayercodeEvent), isCall));
   }
+});
+
+describe('objectOf', () => {
+  it('refuses a field that every object has: it would be found where nobody sent it', () => {
+    assert.throws(() => objectOf({ constructor: string }), { name: 'TypeError', message: 'a field must not be called constructor' });
+  });
 });

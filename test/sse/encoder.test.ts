@@ -124,6 +124,15 @@ describe('SseEncoder', () => {
     assert.deepEqual(destination.calls, [['end', 'data: a\n\ndata: b\n\n']]);
   });
 
+  it('finishes as a stream though finish() was called before end()', async () => {
+    // Was: the callback of end() waited for an end that had been written already.
+    const encoder = new SseEncoder(new Destination());
+    encoder.send({ data: 'a' });
+    encoder.finish();
+    await new Promise<void>((resolve) => encoder.end(resolve));
+    assert.equal(encoder.writableFinished, true);
+  });
+
   it('writes what a stream pipes into it, and ends with it', async () => {
     const destination = new Destination();
     const encoder = new SseEncoder(destination);
