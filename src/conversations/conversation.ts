@@ -1,6 +1,6 @@
 // A conversation and what may happen to it, as plain data and pure functions: every store runs the same rules.
 
-import type { AssistantMessage, Message, SentEvent, TurnState } from './message.ts';
+import type { Message, SentEvent, TurnState } from './message.ts';
 
 /** One exchange. Its messages stand together, in the turn's place, whenever they were written. */
 export interface TurnRecord {
@@ -8,7 +8,11 @@ export interface TurnRecord {
   state: TurnState;
   /** Which run of the turn owns the record. A turn that runs anew has a new one, and the old can write no more. */
   runId: number;
-  messages: Message[];
+  /** The caller's words and the reply to them, null where there are none: all there is to most turns. As messages they took half as much room again. */
+  words: string | null;
+  reply: string | null;
+  /** The messages of a turn with more to it: tool calls, or several of one role. */
+  messages?: Message[];
   /** Said in front of the messages' texts and no part of them; the caller heard it all the same. */
   filler?: string;
   /** What was sent, where the messages do not tell all of it. */
@@ -94,13 +98,15 @@ export function openTurn(conversation: Conversation, opening: TurnOpening, bound
   if (conversation.openTurns > 0) for (const turn of conversation.turns) if (turn.state === 'open') closeAbandoned(conversation, turn);
   const cut = opening.interruption === undefined ? undefined : cutTurn(conversation, opening.interruption, turnId);
 
-  const record: TurnRecord = known ?? { id: turnId, state: 'open', runId, messages: [] };
+  const record: TurnRecord = known ?? newTurn(turnId, 'open', runId);
   if (known === undefined) addTurn(conversation, record);
   conversation.openTurns += 1;
   record.state = 'open';
   record.runId = runId;
-  const placeholder: AssistantMessage = { role: 'assistant', content: '', turnId, state: 'open' };
-  rewrite(conversation, record, text === undefined ? [placeholder] : [{ role: 'user', content: text, turnId }, placeholder]);
+  subtract(conversation, record);
+  setPlain(record, text ?? null, ''); // the placeholder
+  if (record.sent !== undefined) delete record.sent;
+  add(conversation, record);
   trim(conversation, bounds);
   return { kind: 'opened', isResumed, cut, history: () => historyUpTo(conversation, record) };
 }
@@ -112,7 +118,13 @@ export function settleTurn(conversation: Conversation, settlement: TurnSettlemen
   record.state = settlement.state;
   if (settlement.filler !== undefined) record.filler = settlement.filler;
   conversation.openTurns -= 1;
-  rewrite(conversation, record, withReply(record, settlement.messages), settlement.sent);
+  const { messages } = settlement;
+  subtract(conversation, record);
+  if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) setPlain(record, record.words, messages[0]?.content ?? null);
+  else setMessages(record, callersWords(record).concat(messages));
+  if (settlement.sent !== undefined) record.sent = settlement.sent;
+  else if (record.sent !== undefined) delete record.sent; // even where there is nothing to delete, it costs a call into V8's runtime
+  add(conversation, record);
   trim(conversation, bounds);
   return true;
 }
@@ -130,8 +142,9 @@ export function cutTurn(conversation: Conversation, { textHeard, turnId }: Inter
   record.state = 'interrupted';
   const kept: Message[] = [];
   let rest = heard === undefined ? undefined : withoutFiller(heard, record.filler?.trim() ?? '');
-  const lastText = record.messages.findLastIndex((message) => message.role === 'assistant');
-  for (const [index, message] of record.messages.entries()) {
+  const messages = messagesOf(record);
+  const lastText = messages.findLastIndex((message) => message.role === 'assistant');
+  for (const [index, message] of messages.entries()) {
     if (message.role !== 'assistant') {
       kept.push(message);
       continue;
@@ -171,10 +184,10 @@ function turnToCut({ turns }: Conversation, turnId: string | undefined, heard: s
 export function appendMessage(conversation: Conversation, message: Message, bounds: ConversationBounds): void {
   let record = findTurn(conversation, message.turnId);
   if (record === undefined) {
-    record = { id: message.turnId, state: 'completed', runId: 0, messages: [] };
+    record = newTurn(message.turnId, 'completed', 0);
     addTurn(conversation, record);
   }
-  rewrite(conversation, record, [...record.messages, message]);
+  rewrite(conversation, record, [...messagesOf(record), message]);
   trim(conversation, bounds);
 }
 
@@ -218,34 +231,54 @@ function addTurn(conversation: Conversation, turn: TurnRecord): void {
 }
 
 export function historyOf(conversation: Conversation): Message[] {
-  return conversation.turns.flatMap((turn) => turn.messages);
+  return conversation.turns.flatMap(messagesOf);
 }
 
 function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
   const index = conversation.turns.indexOf(record);
   const earlier = index === -1 ? [] : conversation.turns.slice(0, index);
-  return [...earlier.flatMap((turn) => turn.messages), ...callersWords(record)];
+  return [...earlier.flatMap(messagesOf), ...callersWords(record)];
 }
 
-function callersWords({ messages }: TurnRecord): Message[] {
-  return messages.filter((message) => message.role === 'user');
+function callersWords(record: TurnRecord): Message[] {
+  return messagesOf(record).filter((message) => message.role === 'user');
 }
 
-/** The caller's words and what was answered, in an array of the very size: one that is spread has 17 slots or more, and history keeps it. */
-function withReply(record: TurnRecord, reply: readonly Message[]): Message[] {
-  const { messages } = record;
-  const [words] = messages;
-  const [answer] = reply;
-  // Nearly all turns: `filter` and `concat` take ten times as long.
-  if (messages.length === 2 && reply.length === 1 && words?.role === 'user' && messages[1]?.role === 'assistant' && answer !== undefined) return [words, answer];
-  return callersWords(record).concat(reply);
+function newTurn(id: string, state: TurnState, runId: number): TurnRecord {
+  return { id, state, runId, words: null, reply: null };
+}
+
+function messagesOf({ id: turnId, state, words, reply, messages }: TurnRecord): Message[] {
+  if (messages !== undefined) return messages;
+  const plain: Message[] = [];
+  if (words !== null) plain.push({ role: 'user', content: words, turnId });
+  if (reply !== null) plain.push({ role: 'assistant', content: reply, turnId, state });
+  return plain;
+}
+
+function setPlain(record: TurnRecord, words: string | null, reply: string | null): void {
+  record.words = words;
+  record.reply = reply;
+  if (record.messages !== undefined) delete record.messages;
+}
+
+function setMessages(record: TurnRecord, messages: Message[]): void {
+  const words = messages[0]?.role === 'user' ? messages[0] : undefined;
+  const reply = messages[words === undefined ? 0 : 1];
+  const isPlain = messages.length === Number(words !== undefined) + Number(reply !== undefined) && (reply === undefined || isPlainReply(reply));
+  setPlain(record, isPlain ? words?.content ?? null : null, isPlain ? reply?.content ?? null : null);
+  if (!isPlain) record.messages = messages;
+}
+
+function isPlainReply(message: Message): boolean {
+  return message.role === 'assistant' && message.toolCalls === undefined;
 }
 
 /** The turn's run is gone, with its process perhaps: what it said is not known here. */
 function closeAbandoned(conversation: Conversation, turn: TurnRecord): void {
   turn.state = 'interrupted';
   conversation.openTurns -= 1;
-  rewrite(conversation, turn, turn.messages.filter((message) => message.role !== 'assistant' || message.content !== ''));
+  rewrite(conversation, turn, messagesOf(turn).filter((message) => message.role !== 'assistant' || message.content !== ''));
 }
 
 function sentText(turn: TurnRecord): readonly SentEvent[] {
@@ -253,24 +286,38 @@ function sentText(turn: TurnRecord): readonly SentEvent[] {
   return text === '' ? [] : [{ type: 'say', text }];
 }
 
-function textOf(turn: TurnRecord): string {
+function textOf({ reply, messages }: TurnRecord): string {
+  if (messages === undefined) return reply ?? '';
   let text = '';
-  for (const message of turn.messages) if (message.role === 'assistant') text += message.content;
+  for (const message of messages) if (message.role === 'assistant') text += message.content;
   return text;
 }
 
-function rewrite(conversation: Conversation, record: TurnRecord, messages: Message[], sent?: readonly SentEvent[]): void {
-  conversation.messageCount += messages.length - record.messages.length;
+function rewrite(conversation: Conversation, record: TurnRecord, messages: Message[]): void {
+  subtract(conversation, record);
+  setMessages(record, messages);
+  if (record.sent !== undefined) delete record.sent;
+  add(conversation, record);
+}
+
+/** Takes a turn out of the conversation's sums, before it changes. */
+function subtract(conversation: Conversation, record: TurnRecord): void {
+  conversation.messageCount -= countOf(record);
   conversation.textLength -= lengthOf(record);
-  record.messages = messages;
-  if (sent !== undefined) record.sent = sent;
-  else if (record.sent !== undefined) delete record.sent; // even where there is nothing to delete, it costs a call into V8's runtime
+}
+
+function add(conversation: Conversation, record: TurnRecord): void {
+  conversation.messageCount += countOf(record);
   conversation.textLength += lengthOf(record);
 }
 
-function lengthOf({ messages, sent }: TurnRecord): number {
-  let length = 0;
-  for (const message of messages) {
+function countOf({ words, reply, messages }: TurnRecord): number {
+  return messages?.length ?? Number(words !== null) + Number(reply !== null);
+}
+
+function lengthOf({ words, reply, messages, sent }: TurnRecord): number {
+  let length = (words?.length ?? 0) + (reply?.length ?? 0);
+  if (messages !== undefined) for (const message of messages) {
     length += message.content.length;
     if (message.role === 'assistant' && message.toolCalls !== undefined) for (const call of message.toolCalls) length += call.name.length + call.args.length;
   }

@@ -49,12 +49,13 @@ function shown(conversation: Conversation): string[] {
 /** The sums are what they are sums of, every message belongs to its turn, and it is plain JSON. */
 function check(conversation: Conversation): void {
   let textLength = 0;
+  const turnIds = historyOf(conversation).map(({ turnId }) => turnId);
+  assert.deepEqual([...new Set(turnIds)], conversation.turns.map(({ id }) => id).filter((id) => turnIds.includes(id)), 'messages in the order of their turns');
+  for (const message of historyOf(conversation)) {
+    textLength += message.content.length;
+    if (message.role === 'assistant') for (const call of message.toolCalls ?? []) textLength += call.name.length + call.args.length;
+  }
   for (const turn of conversation.turns) {
-    for (const message of turn.messages) {
-      assert.equal(message.turnId, turn.id);
-      textLength += message.content.length;
-      if (message.role === 'assistant') for (const call of message.toolCalls ?? []) textLength += call.name.length + call.args.length;
-    }
     for (const event of turn.sent ?? []) textLength += event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
   }
   assert.equal(conversation.messageCount, historyOf(conversation).length, 'messageCount');
@@ -205,8 +206,34 @@ describe('openTurn', () => {
   it('takes the latest of turns with one id for the turn', () => {
     const conversation = emptyConversation('c');
     for (const id of ['__proto__', 'constructor', ' ', 'é語']) exchange(conversation, id, 'Asked', `Said by ${id}`);
-    assert.equal(findTurn(conversation, '__proto__')?.messages[1]?.content, 'Said by __proto__');
+    assert.equal(findTurn(conversation, '__proto__')?.reply, 'Said by __proto__');
     assert.equal(findTurn(conversation, 'toString'), undefined);
+  });
+});
+
+describe('a turn', () => {
+  it('is kept as words and a reply where it is no more than that', () => {
+    const conversation = emptyConversation('c');
+    exchange(conversation, 't1', 'Asked', 'Said.');
+    assert.deepEqual(conversation.turns.map(({ words, reply, messages }) => [words, reply, messages]), [['Asked', 'Said.', undefined]]);
+  });
+
+  it('is kept as messages where a second reply was added, in their order', () => {
+    const conversation = emptyConversation('c');
+    exchange(conversation, 't1', 'Asked', 'Said.');
+    appendMessage(conversation, { role: 'assistant', content: 'And more.', turnId: 't1', state: 'completed' }, BOUNDS);
+    assert.deepEqual(shown(conversation), ['user: Asked', 'assistant(completed): Said.', 'assistant(completed): And more.']);
+    assert.deepEqual([conversation.turns[0]?.words, conversation.turns[0]?.reply], [null, null]);
+    check(conversation);
+  });
+
+  it('is kept as messages where the caller\'s words came behind the reply', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1');
+    settle(conversation, 't1', 'completed', 'Welcome.');
+    appendMessage(conversation, { role: 'user', content: 'Hello', turnId: 't1' }, BOUNDS);
+    assert.deepEqual(shown(conversation), ['assistant(completed): Welcome.', 'user: Hello']);
+    check(conversation);
   });
 });
 

@@ -24,7 +24,7 @@ describe('MemoryStore', () => {
   /** A change of the conversation, which leaves it with an open turn or with none. */
   function change(store: MemoryStore, id: string, state: TurnRecord['state'] = 'completed'): void {
     store.update(id, (conversation) => {
-      conversation.turns = [{ id: 't1', state, runId: 1, messages: [] }];
+      conversation.turns = [{ id: 't1', state, runId: 1, words: null, reply: null }];
       conversation.openTurns = state === 'open' ? 1 : 0;
     });
   }
@@ -87,7 +87,7 @@ describe('MemoryStore', () => {
       time += 1_001;
       store.update('a', (conversation) => {
         assert.equal(conversation.turns.length, 0);
-        conversation.turns.push({ id: 't2', state: 'completed', runId: 2, messages: [] });
+        conversation.turns.push({ id: 't2', state: 'completed', runId: 2, words: null, reply: null });
       });
       assert.deepEqual(store.read('a')?.turns.map(({ id }) => id), ['t2']);
       assert.equal(store.count(), 1);

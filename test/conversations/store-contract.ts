@@ -13,6 +13,8 @@ export function fullTurn(id: string): TurnRecord {
     id,
     state: 'completed',
     runId: 2 ** 48 + 1,
+    words: null,
+    reply: null,
     messages: [
       { role: 'user', content: 'Hello "there" \\ 👋🏽\n\u0000\u2028', turnId: id },
       { role: 'assistant', content: '', turnId: id, state: 'completed', toolCalls: [{ id: 'call-1', name: 'look', args: '{"a":' }] },
@@ -102,7 +104,7 @@ export function storeContract(name: string, open: () => Awaitable<ConversationSt
 
     it('applies the changes of one conversation in the order of the calls', async () => {
       const { store, id } = await begin();
-      const lengths = await Promise.all(Array.from({ length: 50 }, (_, count) => store.update(id, push({ id: `t${count}`, state: 'completed', runId: count, messages: [] }))));
+      const lengths = await Promise.all(Array.from({ length: 50 }, (_, count) => store.update(id, push({ id: `t${count}`, state: 'completed', runId: count, words: null, reply: null }))));
       assert.deepEqual(lengths, Array.from({ length: 50 }, (_, count) => count + 1));
       assert.deepEqual(turnIds(await store.read(id)), Array.from({ length: 50 }, (_, count) => `t${count}`));
     });
