@@ -18,6 +18,7 @@ const esbuild = createRequire(require.resolve('tsx'))('esbuild');
 
 rmSync(new URL('dist', ROOT), { recursive: true, force: true }); // a file that was renamed must not live on
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
+
 /**
  * Has every place where code is entered, by a process or by `import()`, reach the server and the library. What those are made of is then
  * shared by all, and lies in one chunk; else it would lie in as many as there are sets of entries that share something, 17 of which the
@@ -30,7 +31,9 @@ const oneCore = {
       kind === 'entry-point' || kind === 'dynamic-import' ? { path: resolve(resolveDir, path), namespace: 'entered' } : undefined,
     );
     build.onLoad({ filter: /.*/, namespace: 'entered' }, ({ path }) => {
-      const shebang = /^#!.*\n/.exec(readFileSync(path, 'utf8'))?.[0] ?? '';
+      const source = readFileSync(path, 'utf8');
+      if (/^export default\b/m.test(source)) throw new Error(`${path} has a default export, which is not handed on`);
+      const shebang = /^#!.*\n/.exec(source)?.[0] ?? '';
       const imports = CORE.map((file) => `import ${JSON.stringify(file)};\n`).join('');
       return { contents: `${shebang}${imports}export * from ${JSON.stringify(path)};\n`, resolveDir: dirname(path) };
     });

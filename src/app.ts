@@ -64,7 +64,7 @@ export class App {
   /** The model the agent speaks with; undefined for an agent that needs none. */
   readonly model: ChatModel | undefined;
   readonly #settings: Settings;
-  readonly #scope: ContextScope;
+  #scope: ContextScope;
   readonly #turns: Turns;
   readonly #router = new Router<Handler>();
   readonly #boundary = new ErrorBoundary();
@@ -78,7 +78,7 @@ export class App {
     const log = options.log ?? createLogger({ level: 'silent', write: () => undefined });
     this.#settings = settings;
     this.#platform = options.platform;
-    this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy };
+    this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy, keepsBodies: false };
     const store = options.store ?? new MemoryStore({ ttlMs: settings.conversationTtlSeconds * 1_000, maxConversations: settings.maxConversations });
     this.conversations = new ConversationManager(store, { maxMessages: settings.maxMessages });
     const bound: BoundAgent = agent.bind?.(resourcesFor(settings, log, options)) ?? agent;
@@ -118,6 +118,7 @@ export class App {
     if (this.#chain !== undefined) throw new Error('use() must be called before the first request');
     if (typeof middleware !== 'function') throw new TypeError(`middleware must be a function (context, next), got ${typeof middleware}`);
     this.#middleware.push(middleware);
+    this.#scope = { ...this.#scope, keepsBodies: true };
     return this;
   }
 
@@ -145,7 +146,7 @@ export class App {
   };
 
   #serve(context: Context): void {
-    this.#chain ??= compose(this.#middleware, this.#dispatch, (error, context) => this.#boundary.handle(error, context));
+    this.#chain ??= compose(this.#middleware, this.#dispatch, (error, failing) => this.#boundary.handle(error, failing));
     // The boundary answers for whatever was thrown; what gets here is a fault in the boundary itself.
     const failed = (error: unknown): void => {
       this.#scope.log.error('request failed beyond its error boundary', { requestId: context.requestId, error });

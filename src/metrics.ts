@@ -7,19 +7,25 @@ interface Metric {
   samples(): string;
 }
 
+/** A count to keep, for counting often. */
+export interface Count {
+  increment(by?: number): void;
+}
+
 /** What one combination of labels has come to, or the way down to those with more labels: a level a label. */
-class Count {
-  value = 0;
-  readonly byLabel = new Map<string, Count>();
+class Level implements Count {
+  /** Undefined before it was incremented. */
+  value: number | undefined;
+  readonly byLabel = new Map<string, Level>();
 
   increment(by = 1): void {
-    this.value += by;
+    this.value = (this.value ?? 0) + by;
   }
 
-  below(labelValue: string): Count {
-    let count = this.byLabel.get(labelValue);
-    if (count === undefined) this.byLabel.set(labelValue, (count = new Count()));
-    return count;
+  below(labelValue: string): Level {
+    let level = this.byLabel.get(labelValue);
+    if (level === undefined) this.byLabel.set(labelValue, (level = new Level()));
+    return level;
   }
 }
 
@@ -31,7 +37,7 @@ export class Counter implements Metric {
   readonly name: string;
   readonly help: string;
   readonly #labelNames: readonly string[];
-  readonly #total = new Count();
+  readonly #total = new Level();
 
   constructor(name: string, help: string, labelNames: readonly string[] = []) {
     this.name = name;
@@ -43,8 +49,8 @@ export class Counter implements Metric {
     this.labelled(labelValues).increment(by);
   }
 
-  /** The count of one combination, to keep for counting often. It is no sample before it is incremented. */
-  labelled(labelValues: readonly string[]): { increment(by?: number): void } {
+  /** The count of one combination. It is no sample before it is incremented. */
+  labelled(labelValues: readonly string[]): Count {
     let count = this.#total;
     for (let index = 0; index < this.#labelNames.length; index++) count = count.below(labelValues[index] ?? '');
     return count;
@@ -54,11 +60,13 @@ export class Counter implements Metric {
     return this.#samplesBelow(this.#total, []);
   }
 
-  #samplesBelow(count: Count, labelValues: readonly string[]): string {
-    if (count.value === 0 && labelValues.length > 0 && count.byLabel.size === 0) return '';
-    if (labelValues.length === this.#labelNames.length) return `${this.name}${labels(this.#labelNames, labelValues)} ${count.value}\n`;
+  #samplesBelow(level: Level, labelValues: readonly string[]): string {
+    if (labelValues.length === this.#labelNames.length) {
+      if (level.value === undefined && labelValues.length > 0) return '';
+      return `${this.name}${labels(this.#labelNames, labelValues)} ${level.value ?? 0}\n`;
+    }
     let text = '';
-    for (const [value, inner] of count.byLabel) text += this.#samplesBelow(inner, [...labelValues, value]);
+    for (const [value, inner] of level.byLabel) text += this.#samplesBelow(inner, [...labelValues, value]);
     return text;
   }
 }

@@ -25,6 +25,12 @@ describe('Counter', () => {
     assert.equal(counter.samples(), 'a_total{x="1"} 4\n');
   });
 
+  it('begins a sample at 0 where it is told to', () => {
+    const counter = new Counter('a_total', '', ['x']);
+    counter.increment(['1'], 0);
+    assert.equal(counter.samples(), 'a_total{x="1"} 0\n');
+  });
+
   it('escapes quotes and backslashes in a label', () => {
     const counter = new Counter('a_total', '', ['x']);
     counter.increment(['"\\']);

@@ -88,12 +88,11 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
         (opened) => this.#begin(opened),
       );
       if (opened instanceof Promise) opened.catch((error: unknown) => this.#fail(error));
+      if (this.#ending !== undefined) return;
+      this.#arm();
+      request.sink.flush();
     } catch (error) {
       this.#fail(error);
-    }
-    if (this.#ending === undefined) {
-      request.sink.flush();
-      this.#arm();
     }
   }
 

@@ -21,9 +21,7 @@ export class Turns {
     return this.#running.size;
   }
 
-  /**
-   * Begins the turn, or joins the one of that id which runs: the newer delivery takes its stream over.
-   */
+  /** Begins the turn, or joins the one of that id which runs: the newer delivery takes its stream over. Returns what to tell of a drop. */
   start(request: TurnRequest): BegunTurn {
     const running = this.#running.get(request.conversationId);
     if (running === undefined || request.turnId === undefined || running.turnId === request.turnId) return this.#startNew(request, running);
@@ -42,6 +40,7 @@ export class Turns {
 
   /** Another turn runs. A late delivery of an older one is no barge-in, and must not silence the newer. */
   #startBeside(request: TurnRequest, turnId: string): BegunTurn {
+    request.sink.flush();
     let isDropped = false;
     let begun: RunningTurn | undefined;
     const decide = (state: TurnState | undefined): void => {

@@ -80,7 +80,7 @@ export class MemoryStore implements ConversationStore {
     this.#oldest = this.#newest = undefined;
   }
 
-  /** A turn that begins and ends at once asks twice in a row, and of many conversations the Map's entry is far from the processor. */
+  /** The newest is looked at first: a turn that begins and ends at once asks for it twice in a row. */
   #find(id: string): Entry | undefined {
     return this.#newest?.conversation.id === id ? this.#newest : this.#entries.get(id);
   }

@@ -21,7 +21,8 @@ function readStream(request: IncomingMessage, maxBytes: number): Promise<Buffer>
     if (request.destroyed && !request.complete) return reject(new BadRequest('the request ended in mid-body'));
     let length = 0;
     const chunks: Buffer[] = [];
-    const onData = (chunk: Buffer): void => {
+    const onData = (chunk: Buffer | string): void => {
+      if (typeof chunk === 'string') return reject(new Error('setEncoding() was called on the request: its bytes cannot be had any more'));
       length += chunk.length;
       if (length <= maxBytes) chunks.push(chunk);
       else {

@@ -14,7 +14,7 @@ export type Next = () => Awaitable<void>;
 export type Middleware = (context: Context, next: Next) => Awaitable<void>;
 
 /** What a request passes on its way in, with nothing to do on the way back: notes something, or throws. */
-export type Guard = (context: Context) => void;
+export type Check = (context: Context) => void;
 
 /** What a method and a path lead to. */
 export interface Route {
@@ -23,10 +23,10 @@ export interface Route {
   readonly handler: Handler;
 }
 
-/** Guards as one layer, in the order given. As layers of their own, with a closure each, six of them cost a turn 3 % more. */
-export function checkpoint(guards: readonly Guard[]): Middleware {
+/** Checks as one layer, in the order given. As layers of their own, with a closure each, six of them cost a turn 3 % more. */
+export function checkpoint(checks: readonly Check[]): Middleware {
   return function checkpoint(context, next) {
-    for (const guard of guards) guard(context);
+    for (const check of checks) check(context);
     return next();
   };
 }

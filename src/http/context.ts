@@ -16,6 +16,8 @@ export interface ContextScope {
   readonly maxBodyBytes: number;
   /** Whether a proxy in front is believed: the rightmost `x-forwarded-for` entry, and `x-forwarded-proto`. */
   readonly trustProxy: boolean;
+  /** Whether somebody may ask for the body of a request while its turn's stream is open: a layer, behind `next`. */
+  readonly keepsBodies: boolean;
 }
 
 const NO_PARAMS: Params = Object.freeze({});
@@ -24,6 +26,11 @@ const BODY_IS_GONE = Buffer.alloc(0);
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 export const REQUEST_ID_HEADER = 'x-request-id';
+
+/** Believed from whoever sends it, written to the log and sent back: so it is short and of sane characters. */
+export function isRequestId(id: string): boolean {
+  return /^[\w.-]{1,128}$/.test(id);
+}
 
 /** `isFinished` is false for a response that was cut short. Handed the context, so that a layer can have one listener for all requests. */
 export type CloseListener = (isFinished: boolean, context: Context) => void;
@@ -44,13 +51,12 @@ export class Context {
   readonly query: string;
   /** The values of the route's `:parameters`. */
   params: Params = NO_PARAMS;
-  /** Goes with the answer, as `x-request-id`: for sane characters only. */
-  requestId = '';
   /** Joins the request's access-log line, and every line of `log` from then on. */
   readonly logFields: Record<string, unknown> = {};
   /** `performance.now()` when the request's headers were there, in milliseconds. */
   readonly receivedAtMs = performance.now();
   readonly #scope: ContextScope;
+  #requestId = '';
   #headers: readonly string[] = NO_HEADERS;
   #rawBody: Awaitable<Buffer> | undefined;
   #isAnswered = false;
@@ -67,6 +73,16 @@ export class Context {
     this.path = target?.path ?? '';
     this.query = target?.query ?? '';
     this.#scope = scope;
+  }
+
+  /** Goes with the answer, as `x-request-id`. Setting it throws a `TypeError` for what `isRequestId` refuses. */
+  get requestId(): string {
+    return this.#requestId;
+  }
+
+  set requestId(id: string) {
+    if (!isRequestId(id)) throw new TypeError(`a request id must be 1–128 characters of A-Za-z0-9._-, got ${JSON.stringify(id)}`);
+    this.#requestId = id;
   }
 
   get method(): string {
@@ -124,6 +140,10 @@ export class Context {
    * an earlier one of a pipeline: Node never closes a response that no socket was assigned to.
    */
   onClose(listener: CloseListener): void {
+    if (this.#isClosed) {
+      process.nextTick(listener, this.response.writableFinished, this);
+      return;
+    }
     const isFirst = this.#closeListeners === undefined;
     this.#closeListeners = { listener, earlier: this.#closeListeners };
     if (!isFirst) return;
@@ -151,10 +171,11 @@ export class Context {
 
   /**
    * The body's bytes, read once however often they are asked for, and at once when they were read before. Rejects with 413
-   * or 400 as `readRawBody` does, and with an `Error` when an event stream has begun, which may be open for long and does not keep them.
+   * or 400 as `readRawBody` does. A turn's stream may be open for long, and keeps them only for layers of the user's: where there are
+   * none, an error handler that asks during a turn gets an `Error`.
    */
   readRawBody(): Awaitable<Buffer> {
-    if (this.#rawBody === BODY_IS_GONE) return Promise.reject(new Error('the body is not kept once an event stream has begun: read it before'));
+    if (this.#rawBody === BODY_IS_GONE) return Promise.reject(new Error('the body was let go when the stream of a turn began'));
     return (this.#rawBody ??= after(readRawBody(this.request, this.#scope.maxBodyBytes), (body) => (this.#rawBody = body)));
   }
 
@@ -166,7 +187,7 @@ export class Context {
   /** Adds a header to the answer, whichever it will be. Throws a `TypeError` for one that HTTP does not allow. */
   setHeader(name: string, value: string): void {
     checkHeaders([name, value]);
-    // Arrays of the very size here and below: one that grows by `push` gets 17 slots, 136 bytes for as long as the stream is open.
+    // An array of the very size: one that grows by `push` gets 17 slots, 136 bytes for as long as the stream is open.
     this.#headers = this.#headers.length === 0 ? [name, value] : this.#headers.concat(name, value);
   }
 
@@ -196,19 +217,22 @@ export class Context {
     return (this.#stream = new SseEncoder(this.response, this.#beginStream()));
   }
 
-  /** As `eventStream`, for those who need no `Writable`. */
+  /** As `eventStream`, for a turn: no `Writable`, nothing leaves before its first `flush`, and the body is let go where nobody can ask for it. */
   eventWriter(): EventWriter {
-    return (this.#stream = new EventWriter(this.response, this.#beginStream()));
+    this.#stream = new EventWriter(this.response, this.#beginStream());
+    if (this.#rawBody !== undefined && !this.#scope.keepsBodies) this.#rawBody = BODY_IS_GONE;
+    return this.#stream;
   }
 
   #beginStream(): EventWriterOptions {
+    // Not for a caller who left: what was said has to be heard and kept all the same.
+    if (this.#isAnswered || this.response.headersSent) throw this.#answeredBefore();
     this.#isAnswered = true;
-    this.#rawBody = BODY_IS_GONE;
     return {
       writeHead: (contentLength) => {
         const headers = [
           'content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no',
-          REQUEST_ID_HEADER, this.requestId,
+          REQUEST_ID_HEADER, this.#requestId,
         ];
         for (const part of this.#headers) headers.push(part);
         if (contentLength !== undefined) headers.push('content-length', String(contentLength)); // spares a short reply its chunk framing
@@ -225,19 +249,23 @@ export class Context {
   switchProtocols(headers: readonly string[]): Socket {
     const { request, response } = this;
     if (!('upgrade' in request) || request.upgrade !== true) throw new Error(`${this.method} ${this.path} offers no other protocol`);
-    if (this.isAnswered) throw new Error(`${this.method} ${this.path} has an answer already`);
+    if (this.isAnswered) throw this.#answeredBefore();
     response.writeHead(101, [...this.#allHeaders(), ...headers]);
     response.end();
     this.#isAnswered = true;
     return request.socket;
   }
 
+  #answeredBefore(): Error {
+    return new Error(`${this.method} ${this.path} has an answer already`);
+  }
+
   #allHeaders(): readonly string[] {
-    return [REQUEST_ID_HEADER, this.requestId, ...this.#headers];
+    return [REQUEST_ID_HEADER, this.#requestId, ...this.#headers];
   }
 
   #answer(status: number, contentType: string | undefined, body: string, headers: readonly string[]): void {
-    if (this.isAnswered) throw new Error(`${this.method} ${this.path} has an answer already`);
+    if (this.isAnswered) throw this.#answeredBefore();
     const all = [...this.#allHeaders(), ...headers];
     if (contentType !== undefined) all.push('content-type', contentType);
     const bodyBytes = Buffer.byteLength(body);

@@ -25,8 +25,12 @@ export class WholeRequest extends IncomingMessage {
     process.nextTick(WholeRequest.#serveNow, this); // run when the parser has handed over what came with the head
   }
 
-  /** The whole body, while the request is served and for whoever asks first; undefined where it has to be read from the stream. */
+  /**
+   * The whole body, while the request is served and for whoever asks first. Undefined where it has to be read from the stream: because it
+   * came otherwise, or somebody listens to the stream.
+   */
   takeBody(): Buffer | undefined {
+    if (this.listenerCount('data') > 0 || this.listenerCount('readable') > 0) return undefined;
     const body = this.#body;
     this.#body = undefined;
     return body;

@@ -30,7 +30,7 @@ export interface ReplySink {
   send(event: ReplyEvent): Awaitable<boolean>;
   /** How many of the events sent last did not reach the socket. */
   readonly unsent: number;
-  /** Sends what waits for more that might share its packet. To be called once, when the first words are said or have to be waited for. */
+  /** Sends what was said so far. Nothing leaves before the first call; what is said from then on leaves at the end of its tick. */
   flush(): void;
   /** Ends the stream properly, and the waiting of whoever `send` made wait for room. Idempotent. */
   end(): void;

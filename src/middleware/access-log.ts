@@ -1,9 +1,9 @@
-import type { Guard } from '../http/compose.ts';
+import type { Check } from '../http/compose.ts';
 import type { CloseListener } from '../http/context.ts';
 import type { Logger } from '../log.ts';
 
 /** Logs one line a request when it ends, whichever way. The path without its query: people put secrets there. */
-export function accessLog(log: Logger): Guard {
+export function accessLog(log: Logger): Check {
   const logRequest: CloseListener = (isFinished, context) => {
     const line: Record<string, unknown> = {
       requestId: context.requestId,

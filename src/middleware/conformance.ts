@@ -1,5 +1,5 @@
 import { BadRequest, HttpError } from '../http/errors.ts';
-import type { Guard } from '../http/compose.ts';
+import type { Check } from '../http/compose.ts';
 import { offersWebSocket } from '../http/upgrade.ts';
 
 export interface ConformanceOptions {
@@ -11,7 +11,7 @@ export interface ConformanceOptions {
  * Refuses, with a 4xx and a closed connection, what no honest client of this server sends: two `Host` headers (RFC 9112 §3.2:
  * must be 400), malformed request targets, versions other than 1.x, TRACE, and WebSocket upgrades of other paths than those given. Other `Upgrade` offers, h2c for one, are ignored (RFC 9110 §7.8).
  */
-export function conformance({ webSocketPaths }: ConformanceOptions): Guard {
+export function conformance({ webSocketPaths }: ConformanceOptions): Check {
   return function conformance(context) {
     const { request } = context;
     if (context.path === '') throw new BadRequest('the request target is malformed', CLOSE);

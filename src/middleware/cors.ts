@@ -1,4 +1,4 @@
-import type { Guard, Middleware } from '../http/compose.ts';
+import type { Check, Middleware } from '../http/compose.ts';
 import { SERVED_METHODS } from './conformance.ts';
 
 export interface CorsOptions {
@@ -18,7 +18,7 @@ export function isAllowedOrigin(origins: readonly string[], origin: string | und
  *
  * Credentials are never allowed: no route of this server uses cookies, and `*` must not go together with them.
  */
-export function cors({ origins }: CorsOptions): Guard {
+export function cors({ origins }: CorsOptions): Check {
   const isOpen = origins.includes('*');
   return function cors(context) {
     const origin = context.header('origin');

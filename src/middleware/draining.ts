@@ -1,9 +1,9 @@
-import type { Guard } from '../http/compose.ts';
+import type { Check } from '../http/compose.ts';
 import { ServiceUnavailable } from '../http/errors.ts';
 import type { Shutdown } from '../http/shutdown.ts';
 
 /** While the server goes down: answers close their connection, and then there is only 503. */
-export function draining(shutdown: Shutdown): Guard {
+export function draining(shutdown: Shutdown): Check {
   const leave = (): void => shutdown.leave();
   return function draining(context) {
     shutdown.enter();

@@ -3,7 +3,7 @@ import type { Turns } from '../agents/turns.ts';
 import type { Context } from '../http/context.ts';
 import { EVENT_FIELDS } from '../layercode/events.ts';
 import type { ReplyStream } from '../layercode/reply-stream.ts';
-import { Counter, Histogram, type Metrics } from '../metrics.ts';
+import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
 import { LATENCY_BUCKETS_SECONDS, usageMetrics } from './usage-metrics.ts';
 
 /** How a request for a turn went. Milliseconds from the request on. */
@@ -67,7 +67,7 @@ export class TurnReports {
   readonly #onTurnEnd: ((figures: TurnFigures) => void) | undefined;
 
   constructor(metrics: Metrics, onTurnEnd: ((figures: TurnFigures) => void) | undefined) {
-    this.#counts = countsOf(metrics.add(new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome'])));
+    this.#counts = outcomeCounts(metrics.add(new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome'])));
     this.#firstSpeech = metrics.add(new Histogram('layercode_first_speech_seconds', 'From a turn\'s request to its first spoken event.', LATENCY_BUCKETS_SECONDS));
     this.#countUsage = usageMetrics(metrics);
     this.#onTurnEnd = onTurnEnd;
@@ -88,10 +88,10 @@ export class TurnReports {
   }
 }
 
-type OutcomeCounts = Readonly<Record<TurnEvent['type'], Readonly<Record<TurnOutcome, ReturnType<Counter['labelled']>>>>>;
+type OutcomeCounts = Readonly<Record<TurnEvent['type'], Readonly<Record<TurnOutcome, Count>>>>;
 
 /** Looked up once: a turn makes no arrays of labels. */
-function countsOf(outcomes: Counter): OutcomeCounts {
+function outcomeCounts(outcomes: Counter): OutcomeCounts {
   const entries = Object.keys(EVENT_FIELDS).map((type) => [
     type,
     Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, outcomes.labelled([type, outcome.replaceAll(' ', '_')])])),

@@ -14,7 +14,7 @@ import {
 import type { Json } from '../layercode/fields.ts';
 import { ReplyStream } from '../layercode/reply-stream.ts';
 import { sessionDialect } from '../layercode/session-dialect.ts';
-import { Counter, Gauge, type Metrics } from '../metrics.ts';
+import { Counter, Gauge, type Count, type Metrics } from '../metrics.ts';
 import { TurnDelivery, TurnReports, type TurnFigures } from './turn-delivery.ts';
 
 export interface WebhookOptions {
@@ -40,7 +40,7 @@ export function webhook(options: WebhookOptions): Handler {
   const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } = options;
   let openStreams = 0;
   const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
-  const counts = countsOf(events);
+  const counts = eventCounts(events);
   const otherEvents = events.labelled(['other']);
   const reports = new TurnReports(metrics, onTurnEnd);
   metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
@@ -174,9 +174,7 @@ function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T>
   });
 }
 
-type EventCounts = Readonly<Record<LayercodeEvent['type'], ReturnType<Counter['labelled']>>>;
-
 /** Looked up once: a turn makes no arrays of labels. */
-function countsOf(events: Counter): EventCounts {
-  return Object.fromEntries(Object.keys(EVENT_FIELDS).map((type) => [type, events.labelled([type])])) as EventCounts; // from the table of all types
+function eventCounts(events: Counter): Readonly<Record<LayercodeEvent['type'], Count>> {
+  return Object.fromEntries(Object.keys(EVENT_FIELDS).map((type) => [type, events.labelled([type])])) as Record<LayercodeEvent['type'], Count>; // from the table of all types
 }

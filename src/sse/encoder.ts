@@ -37,13 +37,19 @@ export class SseEncoder extends Writable {
 
   /** As `EventWriter.send`. `write` leads to it. */
   send(event: SseEvent): Awaitable<boolean> {
+    if (!this.#writer.isOpen) return false;
     const block = encodeEvent(event);
     return 'data' in event ? this.#writer.send(block) : this.#writer.sendComment(block);
   }
 
   /** As `EventWriter.finish`. `end` leads to it. */
   finish(last?: SseEvent): void {
-    this.#writer.finish(last === undefined ? undefined : encodeEvent(last));
+    if (this.#writer.isOpen) this.#writer.finish(last === undefined ? undefined : encodeEvent(last));
+  }
+
+  /** Hands over at once what would leave at the end of the tick. There is no need to. */
+  flush(): void {
+    this.#writer.flush();
   }
 
   override _write(event: SseEvent, _encoding: BufferEncoding, callback: WriteCallback): void {

@@ -1,11 +1,11 @@
 import type { Awaitable } from '../awaitable.ts';
 
-/** Where an encoder writes: the part of `http.ServerResponse` that it needs. */
+/** Where a writer writes: the part of `http.ServerResponse` that it needs. */
 export interface SseDestination extends NodeJS.EventEmitter {
   readonly writableLength: number;
   readonly destroyed: boolean;
-  cork(): void;
-  uncork(): void;
+  cork?(): void;
+  uncork?(): void;
   write(chunk: string, callback?: (error?: Error | null) => void): boolean;
   end(chunk?: string): unknown;
   destroy(error?: Error): unknown;
@@ -81,7 +81,7 @@ export class EventWriter {
     return this.#queuedEvents + this.#eventsInFlight;
   }
 
-  /** Whether the end waits for room. */
+  /** Whether the end waits for room, and was not handed over yet: what a stream around this one has to wait for. */
   get isEnding(): boolean {
     return this.#isFinished && !this.#hasEnded && this.#stopWaiting !== undefined;
   }
@@ -130,8 +130,8 @@ export class EventWriter {
   }
 
   /**
-   * Hands what is queued to the destination. Whoever made the writer calls it once, when the first events are sent or there are none yet;
-   * what is sent from then on goes by itself at the end of its tick.
+   * Hands what is queued to the destination. Nothing leaves before the first call, which whoever made the writer owes it: when the first
+   * events are sent, or there are none yet. What is sent from then on goes by itself at the end of its tick.
    */
   flush(): void {
     this.#isScheduled = false;
@@ -141,7 +141,12 @@ export class EventWriter {
     const bytes = Buffer.byteLength(text);
     const events = this.#queuedEvents;
     const isWhole = this.#isFinished && this.#writeHead !== undefined;
-    this.#writeHead?.(isWhole ? bytes : undefined);
+    try {
+      this.#writeHead?.(isWhole ? bytes : undefined);
+    } catch (error) {
+      this.destroy(); // or the stream would be tried again, and again
+      throw error;
+    }
     this.#writeHead = undefined;
     this.#bytesWritten += bytes;
     this.#eventsInFlight += events;
@@ -168,9 +173,9 @@ export class EventWriter {
    */
   #endWhole(text: string): void {
     const destination = this.#destination;
-    destination.cork(); // or the response would cork its socket itself, until the end of the tick
+    destination.cork?.(); // or the response would cork its socket itself, until the end of the tick
     destination.write(text);
-    destination.uncork();
+    destination.uncork?.();
     destination.end();
   }
 
@@ -224,7 +229,7 @@ export class EventWriter {
   }
 }
 
-/** A burst is handed over in pieces of so many UTF-16 code units: in bytes, Node's own mark of a connection without room. */
+/** A burst is handed over in pieces of about so many UTF-16 code units, which are up to three times as many bytes; Node takes 16,384 of those for a connection without room. */
 const MAX_QUEUE_LENGTH = 16_384;
 const NO_SENDERS: (() => void)[] = [];
 

@@ -186,6 +186,13 @@ describe('SignatureVerifier', () => {
     assert.equal(verifier.check(claim, `${BODY} `), 'wrong');
   });
 
+  it('calls a part of the right digest wrong, though the whole was checked before', () => {
+    const claim = verifier.parse(HEADER, NOW);
+    assert.ok(typeof claim === 'object');
+    assert.equal(verifier.check(claim, BODY), undefined);
+    for (const length of [0, 2, 63]) assert.equal(verifier.check({ ...claim, digests: [DIGEST.slice(0, length)] }, BODY), 'wrong');
+  });
+
   it('accepts a header of exactly the bound and refuses one character more', () => {
     const padded = (length: number): string => {
       const start = `t=${NOW},v1=${DIGEST},x=`;

@@ -68,4 +68,19 @@ describe('x-request-id', () => {
     const lines = (await Promise.all(['one', 'two', 'request failed', 'request'].map((message) => wait(message)))).flat();
     assert.deepEqual(lines.map(({ requestId }) => requestId), ['mine', 'mine', 'mine', 'mine']);
   });
+
+  // It goes with every answer, the error boundary's too: one that HTTP refuses would leave none.
+  it('cannot be set to what is no sane id: that is an error where it is tried', async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, {
+      log,
+      setUp: (app) => app.use((context, next) => {
+        context.requestId = 'a\nb';
+        return next();
+      }),
+    });
+    const response = await served.fetch('/health', { headers: { 'x-request-id': 'mine' } });
+    assert.deepEqual([response.status, response.headers.get('x-request-id')], [500, 'mine']);
+    assert.match(JSON.stringify((await next('request failed'))['error']), /a request id must be/);
+  });
 });

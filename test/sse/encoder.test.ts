@@ -124,6 +124,13 @@ describe('SseEncoder', () => {
     assert.deepEqual(destination.calls, [['end', 'data: a\n\ndata: b\n\n']]);
   });
 
+  it('takes nothing after the end, and looks at nothing', () => {
+    const encoder = new SseEncoder(new Destination());
+    encoder.finish();
+    assert.equal(encoder.send({ event: 'two\nlines', data: '' }), false);
+    encoder.finish({ event: 'two\nlines', data: '' });
+  });
+
   it('finishes as a stream though finish() was called before end()', async () => {
     // Was: the callback of end() waited for an end that had been written already.
     const encoder = new SseEncoder(new Destination());
@@ -255,6 +262,17 @@ describe('SseEncoder against a reader that is slow', () => {
     await tick();
     return { destination, encoder };
   }
+
+  it('finishes as a stream when its end was handed over, and not while that waits for room', async () => {
+    const { destination, encoder } = await full();
+    let isFinished = false;
+    encoder.end(() => (isFinished = true));
+    await tick();
+    assert.equal(isFinished, false);
+    destination.drain();
+    await tick();
+    assert.equal(isFinished, true);
+  });
 
   it('answers with a promise while there is no room, and true when there is again', async () => {
     const { destination, encoder } = await full();
