@@ -5,7 +5,7 @@ import { CommandError, EXIT, UsageError, type Command, type Terminal } from './c
 import { SettingsError } from './settings.ts';
 import { version } from './version.ts';
 
-/** Loaded when they are asked for: the server must not wait for what it does not need. */
+/** Loaded when they are asked for: none waits for what another needs. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./cli/run.ts')).run,
   talk: async () => (await import('./cli/talk.ts')).talk,

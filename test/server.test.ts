@@ -95,6 +95,16 @@ describe('a server without any configuration', () => {
   });
 });
 
+describe('dist/server.js', () => {
+  // Node loads file by file: 17 of them took 7 ms longer.
+  it('loads one file beside itself', () => {
+    const text = readFileSync(new URL('../dist/server.js', import.meta.url), 'utf8');
+    const [chunk, ...others] = [...text.matchAll(/from "(\.\/chunks\/[^"]+)"|import "([^"]+)"/g)].map(([, from, bare]) => from ?? bare ?? '');
+    assert.deepEqual(others, []);
+    assert.equal(/^import .*"\.\//m.test(readFileSync(new URL(`../dist/${chunk}`, import.meta.url), 'utf8')), false);
+  });
+});
+
 describe('a server in production', () => {
   it('does not start without a webhook secret, and says so in one line', LIMIT, async () => {
     const lines = await refusal(spawn({ env: { NODE_ENV: 'production' } }));

@@ -229,7 +229,9 @@ export class EventWriter {
   }
 }
 
-/** A burst is handed over in pieces of about so many UTF-16 code units, which are up to three times as many bytes; Node takes 16,384 of those for a connection without room. */
+/**
+ * A burst is handed over in pieces of about so many UTF-16 code units, which are up to three times as many bytes; Node takes 16,384 of
+ * those for a connection without room. */
 const MAX_QUEUE_LENGTH = 16_384;
 const NO_SENDERS: (() => void)[] = [];
 
