@@ -58,7 +58,9 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
   #filler: string | undefined;
   /** Set when a piece ended in the first half of a surrogate pair: models split characters between tokens. */
   #highSurrogate = '';
-  #opened: Extract<OpenedTurn, { kind: 'opened' }> | undefined;
+  /** Set when the record was opened. */
+  #history: (() => Message[]) | undefined;
+  #isResumed = false;
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;
   #iterator: Iterator<unknown> | AsyncIterator<unknown> | undefined;
@@ -119,7 +121,7 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
     if (this.#ending !== undefined) return;
     this.#end('interrupted');
     this.#abort(reason);
-    if (this.#opened !== undefined) this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent, 0) });
+    if (this.#history !== undefined) this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent, 0) });
   }
 
   // What the agent is told.
@@ -133,11 +135,11 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
   }
 
   get isResumed(): boolean {
-    return this.#opened?.isResumed ?? false;
+    return this.#isResumed;
   }
 
   get history(): readonly Message[] {
-    return this.#opened?.history() ?? [];
+    return this.#history?.() ?? [];
   }
 
   get metadata(): JsonObject {
@@ -228,7 +230,8 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
       if (this.#ending === 'interrupted') this.#tellInterrupted({ turnId: this.turnId, text: '' });
       return;
     }
-    this.#opened = opened;
+    this.#history = opened.history;
+    this.#isResumed = opened.isResumed;
     const { agent } = this.#scope;
     const isStart = this.event.type === 'session.start' || this.event.type === 'call_started';
     // Two casts for one class: `event` is a start or a caller's words, and the line above says which.

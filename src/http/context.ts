@@ -32,12 +32,13 @@ export function isRequestId(id: string): boolean {
   return /^[\w.-]{1,128}$/.test(id);
 }
 
-/** `isFinished` is false for a response that was cut short. Handed the context, so that a layer can have one listener for all requests. */
-export type CloseListener = (isFinished: boolean, context: Context) => void;
+/** `isFinished` is false for a response that was cut short. Handed the context and what it was added with, so that one listener serves all requests. */
+export type CloseListener<T = undefined> = (isFinished: boolean, context: Context, subject: T) => void;
 
 /** A list, for arrays that grow by `push` or `concat` cost a turn more than all its listeners. */
 interface CloseEntry {
-  readonly listener: CloseListener;
+  readonly listener: CloseListener<never>;
+  readonly subject: unknown;
   readonly earlier: CloseEntry | undefined;
 }
 
@@ -139,26 +140,32 @@ export class Context {
    * The response, because the request is silent once its body was read. The socket too where the response waits behind
    * an earlier one of a pipeline: Node never closes a response that no socket was assigned to.
    */
-  onClose(listener: CloseListener): void {
+  onClose(listener: CloseListener): void;
+  onClose<T>(listener: CloseListener<T>, subject: T): void;
+  onClose<T>(listener: CloseListener<T>, subject?: T): void {
     if (this.#isClosed) {
-      process.nextTick(listener, this.response.writableFinished, this);
+      process.nextTick(listener, this.response.writableFinished, this, subject);
       return;
     }
     const isFirst = this.#closeListeners === undefined;
-    this.#closeListeners = { listener, earlier: this.#closeListeners };
-    if (!isFirst) return;
-    const { response, request } = this;
-    const isQueued = response.socket === null;
-    const onClose = (): void => {
-      if (isQueued) request.socket.off('close', onClose);
-      this.#closed();
-    };
-    if (response.destroyed || request.socket.destroyed) {
-      process.nextTick(onClose);
-      return;
+    this.#closeListeners = { listener, subject, earlier: this.#closeListeners };
+    if (isFirst) this.#watchClose();
+  }
+
+  #watchClose(): void {
+    const onClose = (): void => this.#closed();
+    if (this.response.destroyed || this.request.socket.destroyed) process.nextTick(onClose);
+    else {
+      this.response.on('close', onClose);
+      if (this.response.socket === null) this.#watchSocket();
     }
-    response.on('close', onClose);
-    if (isQueued) request.socket.on('close', onClose);
+  }
+
+  #watchSocket(): void {
+    const { socket } = this.request;
+    const onClose = (): void => this.#closed();
+    socket.on('close', onClose);
+    this.onClose(() => socket.off('close', onClose)); // it may serve many more
   }
 
   #closed(): void {
@@ -166,7 +173,7 @@ export class Context {
     if (this.#isClosed) return;
     this.#isClosed = true;
     const isFinished = this.response.writableFinished;
-    for (let entry = this.#closeListeners; entry !== undefined; entry = entry.earlier) entry.listener(isFinished, this);
+    for (let entry = this.#closeListeners; entry !== undefined; entry = entry.earlier) entry.listener(isFinished, this, entry.subject as never); // what it was added with
   }
 
   /**

@@ -55,10 +55,12 @@ export function webhook(options: WebhookOptions): Handler {
   /** Counts a stream as open until its connection closes, and lets go of what answers on it when that is before the end. */
   function countStream(context: Context, answering: { destroy(): void }): void {
     openStreams += 1;
-    context.onClose((isFinished) => {
-      openStreams -= 1;
-      if (!isFinished) answering.destroy();
-    });
+    context.onClose(closeStream, answering);
+  }
+
+  function closeStream(isFinished: boolean, _context: Context, answering: { destroy(): void }): void {
+    openStreams -= 1;
+    if (!isFinished) answering.destroy();
   }
 
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
