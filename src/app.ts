@@ -9,7 +9,7 @@ import { MemoryStore } from './conversations/memory-store.ts';
 import type { ConversationStore } from './conversations/store.ts';
 import { hasUnreadBody } from './http/body.ts';
 import { checkpoint, compose, type Handler, type Middleware, type Route } from './http/compose.ts';
-import { Context, type ContextScope } from './http/context.ts';
+import { Context, type CloseListener, type ContextScope } from './http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from './http/error-boundary.ts';
 import { BadRequest, HttpError } from './http/errors.ts';
 import { Router } from './http/router.ts';
@@ -70,6 +70,8 @@ export class App {
   readonly #boundary = new ErrorBoundary();
   readonly #platform: LocalPlatform | undefined;
   readonly #shutdown = new Shutdown();
+  /** Told of every response when it is over, behind all others. */
+  readonly #observers: readonly CloseListener[];
   readonly #middleware: Middleware[];
   #chain: Handler | undefined;
   #server: Server | undefined;
@@ -89,11 +91,10 @@ export class App {
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
     });
+    this.#observers = [requestMetrics(this.metrics), ...(settings.accessLog && log.isEnabled('info') ? [accessLog(log)] : [])];
     this.#middleware = [
       checkpoint([
         requestId(),
-        ...(settings.accessLog && log.isEnabled('info') ? [accessLog(log)] : []),
-        requestMetrics(this.metrics),
         cors({ origins: settings.corsOrigins }),
         draining(this.#shutdown),
         conformance({ webSocketPaths: options.platform?.webSocketPaths ?? [] }),
@@ -145,7 +146,14 @@ export class App {
     else this.#serve(context);
   };
 
+  readonly #closed: CloseListener = (isFinished, context) => {
+    this.#shutdown.leave();
+    for (const observer of this.#observers) observer(isFinished, context, undefined);
+  };
+
   #serve(context: Context): void {
+    this.#shutdown.enter();
+    context.onClose(this.#closed);
     this.#chain ??= compose(this.#middleware, this.#dispatch, (error, failing) => this.#boundary.handle(error, failing));
     // The boundary answers for whatever was thrown; what gets here is a fault in the boundary itself.
     const failed = (error: unknown): void => {

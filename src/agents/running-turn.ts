@@ -38,7 +38,6 @@ export class TurnAbortedError extends Error {
  * and from then on whatever the agent still does is a no-op.
  */
 export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJournal {
-  readonly conversationId: string;
   readonly turnId: string;
   readonly #scope: TurnScope;
   readonly #onEnd: (turn: RunningTurn) => void;
@@ -71,7 +70,6 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
     this.#request = request;
     this.#scope = scope;
     this.#onEnd = onEnd;
-    this.conversationId = request.conversationId;
     this.turnId = request.turnId ?? randomUUID();
     this.#startedAtMs = request.receivedAtMs;
   }
@@ -125,6 +123,10 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
   }
 
   // What the agent is told.
+
+  get conversationId(): string {
+    return this.#request.conversationId;
+  }
 
   get event(): TurnEvent {
     return this.#request.event;

@@ -1,10 +1,9 @@
-import type { Check } from '../http/compose.ts';
 import type { CloseListener } from '../http/context.ts';
 import type { Logger } from '../log.ts';
 
 /** Logs one line a request when it ends, whichever way. The path without its query: people put secrets there. */
-export function accessLog(log: Logger): Check {
-  const logRequest: CloseListener = (isFinished, context) => {
+export function accessLog(log: Logger): CloseListener {
+  return function accessLog(isFinished, context) {
     const line: Record<string, unknown> = {
       requestId: context.requestId,
       method: context.method,
@@ -16,8 +15,5 @@ export function accessLog(log: Logger): Check {
     };
     for (const name in context.logFields) line[name] = context.logFields[name];
     log.info('request', line);
-  };
-  return function accessLog(context) {
-    context.onClose(logRequest);
   };
 }

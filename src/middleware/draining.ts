@@ -4,10 +4,7 @@ import type { Shutdown } from '../http/shutdown.ts';
 
 /** While the server goes down: answers close their connection, and then there is only 503. */
 export function draining(shutdown: Shutdown): Check {
-  const leave = (): void => shutdown.leave();
   return function draining(context) {
-    shutdown.enter();
-    context.onClose(leave);
     if (shutdown.state === 'ready') return;
     context.setHeader('connection', 'close');
     if (shutdown.state !== 'draining') throw new ServiceUnavailable('the server is shutting down', 1);

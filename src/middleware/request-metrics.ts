@@ -1,17 +1,13 @@
-import type { Check } from '../http/compose.ts';
 import type { CloseListener } from '../http/context.ts';
 import { Counter, type Metrics } from '../metrics.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE']);
 
 /** Counts requests by method and status; status `none` for those that closed unanswered. */
-export function requestMetrics(metrics: Metrics): Check {
+export function requestMetrics(metrics: Metrics): CloseListener {
   const requests = metrics.add(new Counter('http_requests_total', 'HTTP requests by method and status.', ['method', 'status']));
-  const count: CloseListener = (_isFinished, { method, response }) => {
+  return function requestMetrics(_isFinished, { method, response }) {
     const label = METHODS.has(method) ? method : 'other'; // a client's word is no label
     requests.increment([label, response.headersSent ? String(response.statusCode) : 'none']);
-  };
-  return function requestMetrics(context) {
-    context.onClose(count);
   };
 }

@@ -42,8 +42,6 @@ export class EventWriter {
   /** Events of this tick, or since the connection has no room. */
   #queue = '';
   #queuedEvents = 0;
-  /** Of the queue, while the connection has no room. */
-  #waitingBytes = 0;
   /** Events of the chunks that are not with the operating system yet. */
   #eventsInFlight = 0;
   #bytesWritten = 0;
@@ -52,11 +50,9 @@ export class EventWriter {
   #isFinished = false;
   #hasEnded = false;
   #isDestroyed = false;
-  /** Set while the connection has no room: ends the waiting for it. */
-  #stopWaiting: (() => void) | undefined;
+  /** Set while the connection has no room. */
+  #waiting: Waiting | undefined;
   readonly #listener: EventWriterListener | undefined;
-  /** Who waits for room. */
-  #senders: (() => void)[] = NO_SENDERS;
 
   constructor(destination: SseDestination, options: EventWriterOptions = {}, listener?: EventWriterListener) {
     this.#destination = destination;
@@ -83,7 +79,7 @@ export class EventWriter {
 
   /** Whether the end waits for room, and was not handed over yet: what a stream around this one has to wait for. */
   get isEnding(): boolean {
-    return this.#isFinished && !this.#hasEnded && this.#stopWaiting !== undefined;
+    return this.#isFinished && !this.#hasEnded && this.#waiting !== undefined;
   }
 
   /**
@@ -104,12 +100,12 @@ export class EventWriter {
   #send(block: string, events: number): Awaitable<boolean> {
     if (!this.isOpen) return false;
     // What this tick holds is not unread yet.
-    if (this.#destination.writableLength + this.#waitingBytes > this.#maxUnsentBytes) {
+    if (this.#destination.writableLength + (this.#waiting?.bytes ?? 0) > this.#maxUnsentBytes) {
       this.destroy();
       return false;
     }
     this.#enqueue(block, events);
-    if (this.#stopWaiting === undefined) {
+    if (this.#waiting === undefined) {
       // A burst does not wait for the tick to end: a sender that awaits each event must meet back-pressure, and a queue has a bound.
       if (this.#queue.length > MAX_QUEUE_LENGTH) this.flush();
       else if (!this.#isScheduled) {
@@ -117,7 +113,7 @@ export class EventWriter {
         process.nextTick(flush, this);
       }
     }
-    return this.#stopWaiting === undefined ? true : this.#roomForMore();
+    return this.#waiting === undefined ? true : this.#roomForMore(this.#waiting);
   }
 
   /** Ends the stream behind the events sent and a last one, for which there is always room. Idempotent. */
@@ -125,8 +121,8 @@ export class EventWriter {
     if (!this.isOpen) return;
     if (last !== undefined) this.#enqueue(last, 1);
     this.#isFinished = true;
-    if (this.#stopWaiting === undefined) this.flush();
-    else this.#settleSenders(); // what they sent still leaves, but they wait for nothing any more
+    if (this.#waiting === undefined) this.flush();
+    else settle(this.#waiting.senders); // what they sent still leaves, but they wait for nothing any more
   }
 
   /**
@@ -135,7 +131,7 @@ export class EventWriter {
    */
   flush(): void {
     this.#isScheduled = false;
-    if (this.#hasEnded || this.#isDestroyed || this.#destination.destroyed || this.#stopWaiting !== undefined) return;
+    if (this.#hasEnded || this.#isDestroyed || this.#destination.destroyed || this.#waiting !== undefined) return;
     const text = this.#queue;
     if (text === '' && !this.#isFinished) return;
     const bytes = Buffer.byteLength(text);
@@ -183,16 +179,19 @@ export class EventWriter {
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    if (!this.#hasEnded || this.#stopWaiting !== undefined) this.#destination.destroy();
-    this.#stopWaiting?.();
-    this.#settleSenders();
+    const waiting = this.#waiting;
+    if (!this.#hasEnded || waiting !== undefined) this.#destination.destroy();
+    if (waiting !== undefined) {
+      waiting.stop();
+      settle(waiting.senders);
+    }
     this.#listener?.destroyed();
   }
 
   #enqueue(block: string, events: number): void {
     this.#queue += block;
     this.#queuedEvents += events;
-    if (this.#stopWaiting !== undefined) this.#waitingBytes += Buffer.byteLength(block);
+    if (this.#waiting !== undefined) this.#waiting.bytes += Buffer.byteLength(block);
   }
 
   /** `drain` does not come after `close`, nor after the end, so `close` is waited for too, and the clock: a reader may do neither. */
@@ -200,40 +199,48 @@ export class EventWriter {
     const destination = this.#destination;
     const stalled = setTimeout(() => this.destroy(), this.#stallTimeoutMs);
     const onRoom = (): void => {
-      this.#stopWaiting?.();
+      waiting.stop();
       this.flush();
-      if (this.#stopWaiting === undefined) this.#settleSenders();
+      if (this.#waiting === undefined) settle(waiting.senders);
+      else this.#waiting.senders.push(...waiting.senders);
     };
-    this.#stopWaiting = () => {
-      this.#stopWaiting = undefined;
-      this.#waitingBytes = 0;
-      clearTimeout(stalled);
-      destination.off('drain', onRoom);
-      destination.off('close', onRoom);
+    const waiting: Waiting = {
+      bytes: 0,
+      senders: [],
+      stop: () => {
+        this.#waiting = undefined;
+        clearTimeout(stalled);
+        destination.off('drain', onRoom);
+        destination.off('close', onRoom);
+      },
     };
+    this.#waiting = waiting;
     destination.on('drain', onRoom);
     destination.on('close', onRoom);
   }
 
-  #roomForMore(): Promise<boolean> {
-    return new Promise((resolve) => {
-      if (this.#senders === NO_SENDERS) this.#senders = [];
-      this.#senders.push(() => resolve(this.isOpen));
-    });
+  #roomForMore({ senders }: Waiting): Promise<boolean> {
+    return new Promise((resolve) => senders.push(() => resolve(this.isOpen)));
   }
+}
 
-  #settleSenders(): void {
-    const senders = this.#senders;
-    this.#senders = NO_SENDERS;
-    for (const settle of senders) settle();
-  }
+/** A connection without room. */
+interface Waiting {
+  /** Of the queue. */
+  bytes: number;
+  /** Who waits. */
+  readonly senders: (() => void)[];
+  readonly stop: () => void;
+}
+
+function settle(senders: (() => void)[]): void {
+  for (const sender of senders.splice(0)) sender();
 }
 
 /**
  * A burst is handed over in pieces of about so many UTF-16 code units, which are up to three times as many bytes; Node takes 16,384 of
  * those for a connection without room. */
 const MAX_QUEUE_LENGTH = 16_384;
-const NO_SENDERS: (() => void)[] = [];
 
 function flush(writer: EventWriter): void {
   writer.flush();
