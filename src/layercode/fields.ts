@@ -7,6 +7,7 @@ export interface Field {
   /** What the message and the schema call it: `must be <expected>`. */
   readonly expected: string;
   readonly isRequired: boolean;
+  /** Made when it is asked for, which is for /openapi.json alone. */
   readonly schema: JsonObject;
   /** Undefined when the value is right, else what is wrong: the path below this field ('' for itself) and its rule. */
   check(value: unknown): FieldFault | undefined;
@@ -48,7 +49,14 @@ export const timestamp = field(
 
 /** May be missing or null: the platform sends both for "nothing". */
 export function optional(inner: Field): Field {
-  return { ...inner, isRequired: false, schema: { anyOf: [inner.schema, { type: 'null' }] }, check: (value) => (value === undefined || value === null ? undefined : inner.check(value)) };
+  return {
+    expected: inner.expected,
+    isRequired: false,
+    get schema() {
+      return { anyOf: [inner.schema, { type: 'null' }] };
+    },
+    check: (value) => (value === undefined || value === null ? undefined : inner.check(value)),
+  };
 }
 
 /**
@@ -62,7 +70,9 @@ export function objectOf(fields: FieldTable): Field {
   return {
     expected: 'an object',
     isRequired: true,
-    schema: objectSchema(fields),
+    get schema() {
+      return objectSchema(fields);
+    },
     check(value) {
       if (!isObject(value)) return { path: '', expected: 'an object' };
       for (const [name, rule] of rules) {
@@ -78,7 +88,9 @@ export function arrayOf(item: Field): Field {
   return {
     expected: 'an array',
     isRequired: true,
-    schema: { type: 'array', items: item.schema },
+    get schema() {
+      return { type: 'array', items: item.schema };
+    },
     check: (value) => {
       if (!Array.isArray(value)) return { path: '', expected: 'an array' };
       for (const [index, entry] of value.entries()) {

@@ -20,7 +20,7 @@ export interface AuthorizeOptions {
   readonly origins: readonly string[];
 }
 
-const AUTHORIZE_REQUEST = objectOf({
+export const AUTHORIZE_REQUEST = objectOf({
   agent_id: id,
   conversation_id: optional(id),
   metadata: optional(object),
@@ -29,8 +29,6 @@ const AUTHORIZE_REQUEST = objectOf({
   config: optional(object),
   sdk_version: optional(string),
 });
-
-export const AUTHORIZE_SCHEMA = AUTHORIZE_REQUEST.schema;
 
 /** Gets a browser its session key. The API key stays here. */
 export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Handler {

@@ -3,7 +3,7 @@ import { EVENT_FIELDS } from '../layercode/events.ts';
 import { objectSchema, type JsonObject } from '../layercode/fields.ts';
 import { SIGNATURE_HEADER } from '../layercode/signature.ts';
 import { version } from '../version.ts';
-import { AUTHORIZE_SCHEMA } from './authorize.ts';
+import { AUTHORIZE_REQUEST } from './authorize.ts';
 
 export interface OpenApiOptions {
   readonly agentRoute: string;
@@ -25,13 +25,19 @@ function jsonAnswer(description: string, schema: JsonObject): JsonObject {
   return { description, content: { 'application/json': { schema } } };
 }
 
-/** This server as an OpenAPI 3.1 document. The schemas of events are the tables that check them. */
-export function openApi({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions): Handler {
+/** This server as an OpenAPI 3.1 document, written when it is first asked for. */
+export function openApi(options: OpenApiOptions): Handler {
+  let body: string | undefined;
+  return (context) => context.text(200, (body ??= JSON.stringify(documentOf(options))), 'application/json; charset=utf-8');
+}
+
+/** The schemas of events are the tables that check them. */
+function documentOf({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions): JsonObject {
   const eventSchemas = Object.entries(EVENT_FIELDS).map(([type, fields]): JsonObject => {
     const schema = objectSchema(fields) as { required: readonly string[]; properties: JsonObject };
     return { type: 'object', title: type, required: ['type', ...schema.required], properties: { type: { const: type }, ...schema.properties } };
   });
-  const document: JsonObject = {
+  return {
     openapi: '3.1.0',
     info: { title: 'layercode-microserver', version, description: 'The backend of a LayerCode voice agent.', license: { name: 'MIT', identifier: 'MIT' } },
     servers: [{ url: '/' }],
@@ -53,7 +59,7 @@ export function openApi({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptio
       [authorizeRoute]: {
         post: {
           summary: 'A session key for a browser',
-          requestBody: jsonBody(AUTHORIZE_SCHEMA),
+          requestBody: jsonBody(AUTHORIZE_REQUEST.schema),
           responses: {
             200: jsonAnswer('The session', {
               type: 'object',
@@ -83,6 +89,4 @@ export function openApi({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptio
       },
     },
   };
-  const body = JSON.stringify(document);
-  return (context) => context.text(200, body, 'application/json; charset=utf-8');
 }
