@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = new URL('..', import.meta.url);
 const ENTRIES = ['server', 'cli', 'index', 'platform', 'testing'];
-const CORE = ['src/run-server.ts', 'src/index.ts'].map((file) => fileURLToPath(new URL(file, ROOT)));
+const CORE = fileURLToPath(new URL('src/run-server.ts', ROOT));
 
 const require = createRequire(import.meta.url);
 const tsc = fileURLToPath(new URL(require('typescript/package.json').bin.tsc, `file://${require.resolve('typescript/package.json')}`));
@@ -20,8 +20,8 @@ rmSync(new URL('dist', ROOT), { recursive: true, force: true }); // a file that 
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
 
 /**
- * Has every place where code is entered, by a process or by `import()`, reach the server and the library. What those are made of is then
- * shared by all, and lies in one chunk; else it would lie in as many as there are sets of entries that share something, 17 of which the
+ * Has every place where code is entered, by a process or by `import()`, reach the server. What that is made of is then shared by all, and
+ * lies in one chunk; else it would lie in as many as there are sets of entries that share something, 17 of which the
  * server would have to load.
  */
 const oneCore = {
@@ -34,8 +34,7 @@ const oneCore = {
       const source = readFileSync(path, 'utf8');
       if (/^export default\b/m.test(source)) throw new Error(`${path} has a default export, which is not handed on`);
       const shebang = /^#!.*\n/.exec(source)?.[0] ?? '';
-      const imports = CORE.map((file) => `import ${JSON.stringify(file)};\n`).join('');
-      return { contents: `${shebang}${imports}export * from ${JSON.stringify(path)};\n`, resolveDir: dirname(path) };
+      return { contents: `${shebang}import ${JSON.stringify(CORE)};\nexport * from ${JSON.stringify(path)};\n`, resolveDir: dirname(path) };
     });
   },
 };

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-import type { Agent, AgentResources, BoundAgent } from './agents/agent.ts';
+import type { BoundAgent } from './agents/agent.ts';
 import { Turns } from './agents/turns.ts';
 import { ConversationManager } from './conversations/manager.ts';
 import { MemoryStore } from './conversations/memory-store.ts';
@@ -19,8 +19,6 @@ import { WholeRequest } from './http/whole-request.ts';
 import { createLogger, type Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { ChatModel } from './models/model.ts';
-import { openModel } from './models/open-model.ts';
-import { defaultModelName } from './models/providers.ts';
 import { accessLog } from './middleware/access-log.ts';
 import { conformance, SERVED_METHODS } from './middleware/conformance.ts';
 import { cors, preflight } from './middleware/cors.ts';
@@ -76,17 +74,17 @@ export class App {
   #chain: Handler | undefined;
   #server: Server | undefined;
 
-  constructor(settings: Settings, agent: Agent, options: AppOptions) {
-    const log = options.log ?? createLogger({ level: 'silent', write: () => undefined });
+  /** Made by `createApp`. */
+  constructor(settings: Settings, agent: BoundAgent, options: AppOptions) {
+    const log = options.log ?? noLog();
     this.#settings = settings;
     this.#platform = options.platform;
     this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy, keepsBodies: false };
     const store = options.store ?? new MemoryStore({ ttlMs: settings.conversationTtlSeconds * 1_000, maxConversations: settings.maxConversations });
     this.conversations = new ConversationManager(store, { maxMessages: settings.maxMessages });
-    const bound: BoundAgent = agent.bind?.(resourcesFor(settings, log, options)) ?? agent;
-    this.model = bound.model;
+    this.model = agent.model;
     this.#turns = new Turns({
-      agent: bound,
+      agent,
       conversations: this.conversations,
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
@@ -103,7 +101,7 @@ export class App {
     ];
     const routes = createRoutes({
       settings,
-      agent: bound,
+      agent,
       conversations: this.conversations,
       turns: this.#turns,
       metrics: this.metrics,
@@ -236,38 +234,9 @@ export class App {
   };
 }
 
-/**
- * An app that serves `agent`. Throws a `TypeError` when the settings have no webhook secret: verification is never off.
- */
-export function createApp(settings: Settings, agent: Agent, options: AppOptions = {}): App {
-  if (settings.webhookSecrets.length === 0) throw new TypeError('settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET');
-  return new App(settings, agent, options);
-}
-
-/** The default of `DEFAULT_MODEL`, where no provider has a key: named in what says that one is missing. */
-const FALLBACK_MODEL = 'openai:gpt-5-nano';
-
-function resourcesFor(settings: Settings, log: Logger, options: AppOptions): AgentResources {
-  const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
-  return {
-    openModel(names) {
-      const listed = names?.split(',').map((name) => name.trim()) ?? models;
-      let isOpened = false;
-      const { model } = openModel({
-        names: listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL],
-        environment,
-        onProblem: (problem) => {
-          if (isOpened) log.warn('model', { problem }); // what is missing from the start is in `model.problems()`, for /ready and the server to tell
-        },
-        ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
-      });
-      isOpened = true;
-      return model;
-    },
-    fastModel,
-    slowModel,
-    fillerAfterMs,
-  };
+/** What a library writes that was given no log. */
+export function noLog(): Logger {
+  return createLogger({ level: 'silent', write: () => undefined });
 }
 
 const CLIENT_ERROR_STATUS: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };

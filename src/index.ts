@@ -1,5 +1,5 @@
 // layercode-microserver
-export { createApp } from './app.ts';
+export { createApp } from './create-app.ts';
 export type { App, AppOptions } from './app.ts';
 export { loadSettings } from './load-settings.ts';
 export type { LoadSettingsOptions } from './load-settings.ts';

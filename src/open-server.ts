@@ -1,10 +1,10 @@
 // From settings to a server that answers calls: secret, log, agent, app, and outside production the local platform.
 
-import { loadAgent } from './agents/registry.ts';
-import { createApp, type App } from './app.ts';
+import type { Agent } from './agents/agent.ts';
+import { echo } from './agents/echo.ts';
+import { App } from './app.ts';
 import { openDevelopmentSecret } from './development-secret.ts';
 import { createLogger, type Logger } from './log.ts';
-import { openModel } from './models/open-model.ts';
 import { defaultModelName } from './models/providers.ts';
 import { SettingsError, type Settings } from './settings.ts';
 import { version } from './version.ts';
@@ -38,9 +38,10 @@ export async function openServer(given: Settings, { directory, write, isTerminal
   const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write });
   // An agent of the user's reads its own variables in the usual place, and .env is where they are kept.
   for (const [name, value] of Object.entries(settings.environment)) process.env[name] ||= value;
-  const agent = await loadAgent(settings.agent ?? defaultAgent(settings), directory);
+  const agent = await openAgent(settings.agent ?? (await defaultAgent(settings)), directory);
   const platform = await openPlatform(settings);
-  const app = createApp(settings, agent, { log, ...(platform === undefined ? {} : { platform }) });
+  const bound = agent.bind === undefined ? agent : (await import('./bind-agent.ts')).bindAgent(agent, settings, log);
+  const app = new App(settings, bound, { log, ...(platform === undefined ? {} : { platform }) });
   if (settings.production && app.model?.isUsable() === false) {
     throw new SettingsError(app.model.problems().map((problem) => `${problem}; set it, or choose an agent without a model (AGENT=echo)`));
   }
@@ -52,11 +53,20 @@ export async function openServer(given: Settings, { directory, write, isTerminal
 }
 
 /** `starter` where a model has a key. Without one `echo`, which in production would make a fool of a caller: there it is an error. */
-function defaultAgent(settings: Settings): string {
+async function defaultAgent(settings: Settings): Promise<string> {
+  if (settings.production) return 'starter';
   const { environment, models } = settings;
   const names = models.length > 0 ? models : [defaultModelName(environment) ?? []].flat();
-  if (settings.production || (names.length > 0 && openModel({ names, environment }).model.isUsable())) return 'starter';
-  return 'echo';
+  if (names.length === 0) return echo.name;
+  const { openModel } = await import('./models/open-model.ts');
+  return openModel({ names, environment }).model.isUsable() ? 'starter' : echo.name;
+}
+
+/** What the others need to speak with a model, half of all the code, is loaded with them. */
+async function openAgent(nameOrPath: string, directory: string): Promise<Agent> {
+  if (nameOrPath === echo.name) return echo;
+  const { loadAgent } = await import('./agents/registry.ts');
+  return loadAgent(nameOrPath, directory);
 }
 
 /** Production loads none of its files, unless it is to serve the playground. */

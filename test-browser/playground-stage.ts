@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 
 import type { Agent, MessageTurn } from '../src/agents/agent.ts';
 import { defineAgent } from '../src/agents/define-agent.ts';
-import { createApp, type App } from '../src/app.ts';
+import type { App } from '../src/app.ts';
+import { createApp } from '../src/create-app.ts';
 import type { Middleware } from '../src/http/compose.ts';
 import type { Json, JsonObject } from '../src/layercode/fields.ts';
 import type { Reply } from '../src/layercode/reply.ts';

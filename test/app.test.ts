@@ -4,7 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import { createApp, type App } from '../src/app.ts';
+import type { App } from '../src/app.ts';
+import { createApp } from '../src/create-app.ts';
 import { BadRequest, HttpError } from '../src/http/errors.ts';
 import { defineAgent } from '../src/index.ts';
 import { signPayload } from '../src/layercode/signature.ts';

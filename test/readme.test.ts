@@ -10,7 +10,7 @@ import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { listAgents } from '../src/agents/registry.ts';
-import { createApp } from '../src/app.ts';
+import { createApp } from '../src/create-app.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
 import { parseSettings } from '../src/settings.ts';
 import { settingRows } from '../src/settings/table.ts';

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { DataOccasion, MessageTurn, Occasion, StartTurn } from '../src/agents/agent.ts';
-import { createApp } from '../src/app.ts';
+import { createApp } from '../src/create-app.ts';
 import type { SessionEndEvent, SessionUpdateEvent } from '../src/layercode/events.ts';
 import { signPayload } from '../src/layercode/signature.ts';
 import { parseSettings } from '../src/settings.ts';

@@ -6,7 +6,8 @@ import { afterEach, describe, it } from 'node:test';
 
 import { DEFAULT_APOLOGY, type Agent, type InterruptedTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { createApp, type App } from '../../src/app.ts';
+import type { App } from '../../src/app.ts';
+import { createApp } from '../../src/create-app.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
