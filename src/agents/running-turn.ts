@@ -2,7 +2,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
 import { after, type Awaitable } from '../awaitable.ts';
-import type { CutTurn, OpenedTurn } from '../conversations/conversation.ts';
+import { historyUpTo, type Conversation, type CutTurn, type OpenedTurn, type TurnRecord } from '../conversations/conversation.ts';
 import type { AssistantMessage, Message, SentEvent, ToolCall } from '../conversations/message.ts';
 import { metadataOf } from '../layercode/events.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
@@ -58,7 +58,8 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
   /** Set when a piece ended in the first half of a surrogate pair: models split characters between tokens. */
   #highSurrogate = '';
   /** Set when the record was opened. */
-  #history: (() => Message[]) | undefined;
+  #conversation: Conversation | undefined;
+  #record: TurnRecord | undefined;
   #isResumed = false;
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;
@@ -119,7 +120,7 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
     if (this.#ending !== undefined) return;
     this.#end('interrupted');
     this.#abort(reason);
-    if (this.#history !== undefined) this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent, 0) });
+    if (this.#record !== undefined) this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent, 0) });
   }
 
   // What the agent is told.
@@ -141,7 +142,7 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
   }
 
   get history(): readonly Message[] {
-    return this.#history?.() ?? [];
+    return this.#conversation === undefined || this.#record === undefined ? [] : historyUpTo(this.#conversation, this.#record);
   }
 
   get metadata(): JsonObject {
@@ -232,7 +233,8 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
       if (this.#ending === 'interrupted') this.#tellInterrupted({ turnId: this.turnId, text: '' });
       return;
     }
-    this.#history = opened.history;
+    this.#conversation = opened.conversation;
+    this.#record = opened.record;
     this.#isResumed = opened.isResumed;
     const { agent } = this.#scope;
     const isStart = this.event.type === 'session.start' || this.event.type === 'call_started';

@@ -66,8 +66,9 @@ export type OpenedTurn =
       /** Whether the conversation was known before this turn. */
       readonly isResumed: boolean;
       readonly cut: CutTurn | undefined;
-      /** The messages up to the caller's words of this turn, as they are now. */
-      readonly history: () => Message[];
+      /** Where the turn stands: what `historyUpTo` asks for. */
+      readonly conversation: Conversation;
+      readonly record: TurnRecord;
     }
   | { readonly kind: 'completed before'; readonly sent: readonly SentEvent[] };
 
@@ -108,7 +109,7 @@ export function openTurn(conversation: Conversation, opening: TurnOpening, bound
   if (record.sent !== undefined) delete record.sent;
   add(conversation, record);
   trim(conversation, bounds);
-  return { kind: 'opened', isResumed, cut, history: () => historyUpTo(conversation, record) };
+  return { kind: 'opened', isResumed, cut, conversation, record };
 }
 
 /** Ends a turn, once. False when this run does not own the turn any more: it was settled, cut, run anew or cleared. */
@@ -234,7 +235,8 @@ export function historyOf(conversation: Conversation): Message[] {
   return conversation.turns.flatMap(messagesOf);
 }
 
-function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
+/** The messages up to the caller's words of a turn, as they are now. */
+export function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
   const index = conversation.turns.indexOf(record);
   const earlier = index === -1 ? [] : conversation.turns.slice(0, index);
   return [...earlier.flatMap(messagesOf), ...callersWords(record)];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  appendMessage, cutTurn, emptyConversation, findTurn, hasOpenTurn, historyOf, openTurn, settleTurn,
+  appendMessage, cutTurn, emptyConversation, findTurn, hasOpenTurn, historyOf, historyUpTo, openTurn, settleTurn,
   type Conversation, type ConversationBounds, type Interruption, type OpenedTurn, type TurnSettlement,
 } from '../../src/conversations/conversation.ts';
 import type { Message, SentEvent, TurnState } from '../../src/conversations/message.ts';
@@ -10,13 +10,13 @@ import type { Message, SentEvent, TurnState } from '../../src/conversations/mess
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
 let runs = 0;
 
-type Opened = Extract<OpenedTurn, { kind: 'opened' }>;
+type Opened = Extract<OpenedTurn, { kind: 'opened' }> & { readonly history: () => Message[] };
 
 function open(conversation: Conversation, turnId: string, text?: string, interruption?: Interruption, bounds = BOUNDS, runId = ++runs): Opened {
   const opened = openTurn(conversation, { turnId, runId, text, interruption }, bounds);
-  assert.equal(opened.kind, 'opened');
+  assert.ok(opened.kind === 'opened');
   check(conversation);
-  return opened as Opened;
+  return { ...opened, history: () => historyUpTo(opened.conversation, opened.record) };
 }
 
 function settle(conversation: Conversation, turnId: string, state: TurnSettlement['state'], said: string | Message[], sent?: readonly SentEvent[], bounds = BOUNDS, runId = runs): boolean {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
 import type { Awaitable } from '../../src/awaitable.ts';
-import { emptyConversation, historyOf, openTurn, settleTurn, type Conversation, type ConversationBounds, type TurnRecord } from '../../src/conversations/conversation.ts';
+import { emptyConversation, historyOf, historyUpTo, openTurn, settleTurn, type Conversation, type ConversationBounds, type TurnRecord } from '../../src/conversations/conversation.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
@@ -183,7 +183,7 @@ export function storeContract(name: string, open: () => Awaitable<ConversationSt
       const { store, id } = await begin();
       const opened = await store.update(id, (conversation) => openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS));
       assert.ok(opened.kind === 'opened');
-      assert.deepEqual(opened.history(), [{ role: 'user', content: 'Hello', turnId: 't1' }]);
+      assert.deepEqual(historyUpTo(opened.conversation, opened.record), [{ role: 'user', content: 'Hello', turnId: 't1' }]);
       assert.equal((await store.read(id))?.turns[0]?.state, 'open');
       const settle = (runId: number): Awaitable<boolean> =>
         store.update(id, (conversation) =>
