@@ -62,7 +62,7 @@ async function defaultAgent(settings: Settings): Promise<string> {
   return openModel({ names, environment }).model.isUsable() ? 'starter' : echo.name;
 }
 
-/** What the others need to speak with a model, half of all the code, is loaded with them. */
+/** What the others need to speak with a model, 40 % of the code, is loaded with them. */
 async function openAgent(nameOrPath: string, directory: string): Promise<Agent> {
   if (nameOrPath === echo.name) return echo;
   const { loadAgent } = await import('./agents/registry.ts');
