@@ -13,9 +13,7 @@ FROM node:26-slim
 WORKDIR /app
 ENV NODE_ENV=production
 COPY package.json ./
-COPY prompts prompts
-COPY data data
-COPY playground playground
+COPY assets assets
 COPY --from=build /app/dist dist
 # Files stay root's: the process reads them and writes nothing, so `--read-only` works.
 USER node

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Agent, BoundAgent } from '../src/agents/agent.ts';
 import { defineAgent } from '../src/agents/define-agent.ts';
 import { tool } from '../src/agents/tool.ts';
-import { Turns } from '../src/agents/turns.ts';
+import { Turns } from '../src/turns/turns.ts';
 import { ConversationManager } from '../src/conversations/manager.ts';
 import { MemoryStore } from '../src/conversations/memory-store.ts';
 import { createLogger } from '../src/log.ts';

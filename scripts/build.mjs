@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = new URL('..', import.meta.url);
 const ENTRIES = ['server', 'cli', 'index', 'platform', 'testing'];
-const CORE = fileURLToPath(new URL('src/run-server.ts', ROOT));
+const CORE = fileURLToPath(new URL('src/process/run-server.ts', ROOT));
 
 const require = createRequire(import.meta.url);
 const tsc = fileURLToPath(new URL(require('typescript/package.json').bin.tsc, `file://${require.resolve('typescript/package.json')}`));

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 import { settingRows } from '../src/settings/table.ts';
 import { createTestClient } from '../src/testing.ts';
-import { version } from '../src/version.ts';
+import { version } from '../src/base/version.ts';
 
 const PACKAGE = 'layercode-microserver';
 const CLI = `node_modules/${PACKAGE}/dist/cli.js`;

@@ -44,7 +44,7 @@ const paths = new Set(packed.files.map(({ path }) => path));
 for (const needed of ['package.json', 'LICENSE', 'README.md', 'dist/server.js', 'dist/cli.js', 'dist/platform.js', 'dist/index.js', 'dist/index.d.ts', 'dist/testing.js']) {
   if (!paths.has(needed)) problems.push(`${needed} is not in the package${needed.startsWith('dist/') ? '; npm run build makes it' : ''}`);
 }
-for (const folder of ['prompts', 'data', 'playground', 'templates']) {
+for (const folder of ['assets/data', 'assets/playground', 'assets/prompts', 'assets/templates']) {
   if (![...paths].some((path) => path.startsWith(`${folder}/`))) problems.push(`${folder}/ is not in the package, and is read at run time`);
 }
 for (const path of paths) {

@@ -1,18 +1,18 @@
 #!/usr/bin/env node
 // `layercode-microserver <command>`: finds the command, and turns what becomes of it into an exit code.
 
-import { CommandError, EXIT, UsageError, type Command, type Terminal } from './cli/command.ts';
-import { SettingsError } from './settings.ts';
-import { version } from './version.ts';
+import { CommandError, EXIT, UsageError, type Command, type Terminal } from './cli/terminal/command.ts';
+import { SettingsError } from './settings/settings.ts';
+import { version } from './base/version.ts';
 
 /** Loaded when they are asked for: none waits for what another needs. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  run: async () => (await import('./cli/run.ts')).run,
-  talk: async () => (await import('./cli/talk.ts')).talk,
-  turn: async () => (await import('./cli/turn.ts')).turn,
-  'list-agents': async () => (await import('./cli/list-agents.ts')).listAgents,
-  init: async () => (await import('./cli/init.ts')).init,
-  webhook: async () => (await import('./cli/webhook.ts')).webhook,
+  run: async () => (await import('./cli/commands/run.ts')).run,
+  talk: async () => (await import('./cli/talk/talk.ts')).talk,
+  turn: async () => (await import('./cli/talk/turn.ts')).turn,
+  'list-agents': async () => (await import('./cli/commands/list-agents.ts')).listAgents,
+  init: async () => (await import('./cli/commands/init.ts')).init,
+  webhook: async () => (await import('./cli/commands/webhook.ts')).webhook,
 };
 
 const PROGRAM = 'layercode-microserver';

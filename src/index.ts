@@ -1,10 +1,10 @@
 // layercode-microserver
-export { createApp } from './create-app.ts';
-export type { App, AppOptions } from './app.ts';
-export { loadSettings } from './load-settings.ts';
-export type { LoadSettingsOptions } from './load-settings.ts';
-export { parseSettings, SettingsError } from './settings.ts';
-export type { Settings } from './settings.ts';
+export { createApp } from './app/create-app.ts';
+export type { App, AppOptions } from './app/app.ts';
+export { loadSettings } from './settings/load-settings.ts';
+export type { LoadSettingsOptions } from './settings/load-settings.ts';
+export { parseSettings, SettingsError } from './settings/settings.ts';
+export type { Settings } from './settings/settings.ts';
 export { createLogger } from './log.ts';
 export type { Logger, LoggerOptions } from './log.ts';
 export { Counter, Gauge, Histogram } from './metrics.ts';
@@ -19,14 +19,15 @@ export type { ModelAgentDefinition } from './agents/model-agent.ts';
 export { hangUp, tool } from './agents/tool.ts';
 export type { Tool, ToolOccasion } from './agents/tool.ts';
 export type { Schema } from './agents/tool-arguments.ts';
-export { AgentError, getAgent, listAgents, loadAgent } from './agents/registry.ts';
+export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts';
+export { loadAgent } from './app/load-agent.ts';
 
 export { ConversationManager } from './conversations/manager.ts';
 export type { NewMessage } from './conversations/manager.ts';
 export { MemoryStore } from './conversations/memory-store.ts';
 export type { MemoryStoreOptions } from './conversations/memory-store.ts';
-export { emptyConversation } from './conversations/conversation.ts';
-export type { Conversation } from './conversations/conversation.ts';
+export { emptyConversation } from './conversations/rules.ts';
+export type { Conversation } from './conversations/rules.ts';
 export type { ConversationStore } from './conversations/store.ts';
 export type { Message, ToolCall, TurnState } from './conversations/message.ts';
 
@@ -48,5 +49,5 @@ export type { ChatMessage, ChatModel, ModelDelta } from './models/model.ts';
 export { SpeakableText } from './speech/speakable.ts';
 export { encodeEvent } from './sse/encode.ts';
 export type { SseEvent } from './sse/encode.ts';
-export { SseEncoder } from './sse/encoder.ts';
-export type { SseEncoderOptions } from './sse/encoder.ts';
+export { SseEncoder } from './sse/event-stream.ts';
+export type { SseEncoderOptions } from './sse/event-stream.ts';

@@ -1,6 +1,6 @@
 // One record a line, for machines (JSON) or for eyes (pretty).
 
-import { jsonText } from './json-text.ts';
+import { jsonText } from './base/json-text.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, unknown>>;

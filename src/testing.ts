@@ -1,3 +1,3 @@
 // layercode-microserver/testing
-export { createTestClient, TestClient, TestReply } from './testing/test-client.ts';
-export type { PostOptions, TestClientOptions, TestEvent } from './testing/test-client.ts';
+export { createTestClient, TestClient, TestReply } from './test-client.ts';
+export type { PostOptions, TestClientOptions, TestEvent } from './test-client.ts';

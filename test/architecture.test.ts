@@ -13,59 +13,56 @@ import * as testing from '../src/testing.ts';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');
 
-/** Folder → what its files may import besides their own: folders, and files of src itself. */
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  sse: ['awaitable.ts'],
-  speech: [],
-  settings: [],
-  conversations: ['awaitable.ts'],
-  layercode: ['sse', 'conversations', 'abortable-body.ts', 'awaitable.ts', 'json-text.ts'],
-  models: ['sse', 'conversations', 'abortable-body.ts', 'awaitable.ts'],
-  http: ['sse', 'log.ts', 'awaitable.ts'],
-  agents: ['layercode', 'conversations', 'models', 'speech', 'log.ts', 'awaitable.ts', 'package-files.ts'],
-  middleware: ['http', 'layercode', 'log.ts', 'metrics.ts', 'awaitable.ts'],
-  routes: ['http', 'layercode', 'conversations', 'agents', 'middleware', 'log.ts', 'metrics.ts', 'version.ts', 'awaitable.ts'],
-  websocket: ['awaitable.ts'],
-  platform: [
-    'agents', 'conversations', 'http', 'layercode', 'middleware', 'routes', 'sse', 'websocket', 'abortable-body.ts', 'awaitable.ts',
-    'package-files.ts',
-  ],
-  testing: ['app.ts', 'layercode', 'sse', 'agents', 'models', 'abortable-body.ts'],
-  cli: [
-    'agents', 'layercode', 'platform', 'settings', 'sse', 'awaitable.ts', 'development-secret.ts', 'load-settings.ts', 'open-server.ts', 'package-files.ts', 'private-files.ts', 'run-server.ts', 'settings.ts',
-    'version.ts',
-  ],
-};
-
-/** The files of src itself, from the leaves up: each may import those before it, and the folders named. */
-const TOP: readonly (readonly [file: string, folders: readonly string[]])[] = [
-  ['abortable-body.ts', []],
-  ['awaitable.ts', []],
-  ['json-text.ts', []],
-  ['package-files.ts', []],
-  ['version.ts', []],
-  ['log.ts', []],
-  ['metrics.ts', []],
-  ['process-metrics.ts', []],
-  ['settings.ts', ['settings']],
-  ['load-settings.ts', ['settings']],
-  ['private-files.ts', []],
-  ['development-secret.ts', []],
-  ['routes.ts', ['agents', 'conversations', 'http', 'layercode', 'middleware', 'models', 'platform', 'routes']],
-  ['bind-agent.ts', ['agents', 'models']],
-  ['app.ts', ['agents', 'conversations', 'http', 'layercode', 'middleware', 'models', 'platform', 'routes']],
-  ['create-app.ts', ['agents']],
-  ['testing.ts', ['testing']],
+/**
+ * The house, in the order in which layout.md lists it: each room, and the rooms its files may import besides their own.
+ * A room is a folder, or a file at the top of src. Every arrow points down this list.
+ */
+const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] = [
+  ['server.ts', ['process']],
+  ['cli.ts', ['cli/commands', 'cli/talk', 'cli/terminal', 'settings', 'base']],
+  ['index.ts', [
+    'app', 'agents/built-in', 'agents', 'layercode', 'http', 'models', 'conversations', 'sse', 'speech', 'settings', 'log.ts', 'metrics.ts',
+  ]],
+  ['testing.ts', ['test-client.ts']],
+  ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
   ['platform.ts', ['platform']],
-  ['index.ts', ['agents', 'conversations', 'http', 'layercode', 'models', 'speech', 'sse']],
-  ['open-server.ts', ['agents', 'models', 'platform']],
-  ['run-server.ts', []],
-  ['server.ts', []],
-  ['cli.ts', ['cli']],
+  ['cli/commands', ['cli/tunnel', 'cli/terminal', 'process', 'agents/built-in', 'layercode', 'settings', 'base']],
+  ['cli/tunnel', ['cli/terminal', 'process', 'layercode']],
+  ['cli/talk', ['cli/terminal', 'process', 'platform', 'layercode', 'settings', 'base']],
+  ['cli/terminal', ['layercode', 'base']],
+  ['process', ['platform', 'app', 'agents/built-in', 'agents', 'models', 'settings', 'log.ts', 'base']],
+  ['platform', ['platform/websocket', 'app', 'routes', 'middleware', 'agents', 'layercode', 'http', 'conversations', 'sse', 'base']],
+  ['platform/websocket', ['base']],
+  ['app', [
+    'observers', 'routes', 'middleware', 'turns', 'agents/built-in', 'agents', 'layercode', 'http', 'models', 'conversations', 'settings', 'log.ts',
+    'metrics.ts',
+  ]],
+  ['observers', ['http', 'log.ts', 'metrics.ts']],
+  ['routes', ['middleware', 'turns', 'agents', 'layercode', 'http', 'conversations', 'log.ts', 'metrics.ts', 'base']],
+  ['middleware', ['http', 'layercode', 'base']],
+  ['turns', ['agents', 'layercode', 'conversations', 'log.ts', 'base']],
+  ['agents/built-in', ['agents', 'layercode', 'models', 'speech', 'base']],
+  ['agents', ['layercode', 'models', 'conversations', 'speech', 'log.ts', 'base']],
+  ['layercode', ['conversations', 'sse', 'base']],
+  ['http', ['sse', 'log.ts', 'base']],
+  ['models', ['conversations', 'sse', 'base']],
+  ['conversations', ['base']],
+  ['sse', ['base']],
+  ['speech', []],
+  ['settings', ['base']],
+  ['log.ts', ['base']],
+  ['metrics.ts', []],
+  ['base', []],
 ];
 
+/** More rooms than this and nobody finds anything. */
+const MAX_ROOMS = 30;
+
 /** What a server must not load before it is asked for: taken by `import()`, or as types. */
-const LOADED_ON_DEMAND = ['platform', 'websocket', 'speech', 'models/open-model.ts', 'models/chat-completions.ts', 'agents/registry.ts', 'agents/model-agent.ts'];
+const LOADED_ON_DEMAND = [
+  'platform', 'platform/websocket', 'speech', 'models/open-model.ts', 'models/chat-completions.ts', 'agents/built-in/registry.ts',
+  'agents/model-agent.ts',
+];
 
 /** What a folder may take of another only as a type. */
 const TYPES_ONLY: readonly (readonly [from: string, file: string])[] = [
@@ -107,9 +104,9 @@ function importsOf(file: string): Import[] {
 const imports = files.flatMap(importsOf);
 const inner = imports.filter(({ isRelative }) => isRelative);
 
-/** `http/router.ts` → `http`, `app.ts` → `app.ts`. */
-function unitOf(file: string): string {
-  return file.split('/')[0] ?? '';
+/** `http/router.ts` → `http`, `cli/talk/call.ts` → `cli/talk`, `log.ts` → `log.ts`. */
+function roomOf(file: string): string {
+  return file.includes('/') ? dirname(file) : file;
 }
 
 function arrow({ from, to }: Import): string {
@@ -123,32 +120,32 @@ describe('src', () => {
     assert.deepEqual(inner.filter(({ to }) => !files.includes(to) && !to.endsWith('.json')).map(arrow), []);
   });
 
-  it('has no folder that the table does not know', () => {
-    assert.deepEqual([...new Set(files.filter((file) => file.includes('/')).map(unitOf))].filter((folder) => !Object.hasOwn(MAY_IMPORT, folder)), []);
+  it('has the rooms of the house and no others', () => {
+    assert.deepEqual([...new Set(files.map(roomOf))].toSorted(), HOUSE.map(([room]) => room).toSorted());
   });
 
-  it('has no file at its top that the table does not know', () => {
-    assert.deepEqual(files.filter((file) => !file.includes('/') && !TOP.some(([name]) => name === file)), []);
-  });
+  it(`has at most ${MAX_ROOMS} rooms`, () => assert.ok(HOUSE.length <= MAX_ROOMS, String(HOUSE.length)));
 
-  for (const [folder, allowed] of Object.entries(MAY_IMPORT)) {
-    it(`has ${folder}/ import nothing but ${allowed.join(', ') || 'its own files'}`, () => {
-      const wrong = inner.filter(({ from, to }) => unitOf(from) === folder && unitOf(to) !== folder && !allowed.includes(unitOf(to)));
+  for (const [index, [room, allowed]] of HOUSE.entries()) {
+    it(`has ${room} import nothing but ${allowed.join(', ') || 'its own files'}`, () => {
+      const wrong = inner.filter(({ from, to }) => roomOf(from) === room && roomOf(to) !== room && !allowed.includes(roomOf(to)));
       assert.deepEqual(wrong.map(arrow), []);
     });
-  }
 
-  for (const [index, [file, folders]] of TOP.entries()) {
-    const allowed = [...TOP.slice(0, index).map(([name]) => name), ...folders];
-    it(`has ${file} import nothing that stands above it`, () => {
-      const wrong = inner.filter(({ from, to }) => from === file && !allowed.includes(unitOf(to)) && !to.startsWith('../'));
-      assert.deepEqual(wrong.map(arrow), []);
+    it(`has no arrow that runs back up from ${room}`, () => {
+      const below = HOUSE.slice(index + 1).map(([name]) => name);
+      assert.deepEqual(allowed.filter((name) => !below.includes(name)), []);
+    });
+
+    it(`lets ${room} import no room that it does not need`, () => {
+      const used = new Set(inner.filter(({ from }) => roomOf(from) === room).map(({ to }) => roomOf(to)));
+      assert.deepEqual(allowed.filter((name) => !used.has(name)), []);
     });
   }
 
   for (const [folder, file] of TYPES_ONLY) {
     it(`has ${folder}/ take of another folder's ${file} its types alone`, () => {
-      const wrong = inner.filter(({ from, to, isType }) => unitOf(from) === folder && unitOf(to) === unitOf(file) && (to !== file || !isType));
+      const wrong = inner.filter(({ from, to, isType }) => roomOf(from) === folder && roomOf(to) === roomOf(file) && (to !== file || !isType));
       assert.deepEqual(wrong.map(arrow), []);
     });
   }
@@ -162,7 +159,7 @@ describe('src', () => {
     };
     visit('server.ts');
     assert.ok(reached.size > 50, String(reached.size));
-    assert.deepEqual([...reached].filter((file) => LOADED_ON_DEMAND.includes(unitOf(file)) || LOADED_ON_DEMAND.includes(file)), []);
+    assert.deepEqual([...reached].filter((file) => LOADED_ON_DEMAND.includes(roomOf(file)) || LOADED_ON_DEMAND.includes(file)), []);
   });
 
   it('has no cycle between files', () => {

@@ -7,9 +7,9 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { REST_KEY, startRestServer, type RestServer } from './faults/rest-server.ts';
 import { deferred } from './fixtures/kernel.ts';
-import { SECRET, SpawnedServer, Workplace } from './spawned-server.ts';
-import { createTestClient } from '../src/testing/test-client.ts';
-import { version } from '../src/version.ts';
+import { SECRET, SpawnedServer, Workplace } from './fixtures/spawned-server.ts';
+import { createTestClient } from '../src/test-client.ts';
+import { version } from '../src/base/version.ts';
 
 const CLI = join(import.meta.dirname, '../dist/cli.js');
 

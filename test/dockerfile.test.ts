@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
-import { createTestClient } from '../src/testing/test-client.ts';
-import { SECRET, SpawnedServer } from './spawned-server.ts';
+import { createTestClient } from '../src/test-client.ts';
+import { SECRET, SpawnedServer } from './fixtures/spawned-server.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -93,7 +93,7 @@ describe('the Dockerfile', () => {
   it('leaves only dist/, what it reads, and package.json in the image', () => {
     const copies = of(runtime, 'COPY').map(copyOf);
     const left = copies.flatMap(({ sources }) => sources.map((source) => source.replace('/app/', '')));
-    assert.deepEqual(left.toSorted(), ['data', 'dist', 'package.json', 'playground', 'prompts']);
+    assert.deepEqual(left.toSorted(), ['assets', 'dist', 'package.json']);
     assert.deepEqual(copies.filter(({ from }) => from !== undefined).map(({ from, sources }) => [from, ...sources]), [['build', '/app/dist']]);
   });
 
@@ -165,7 +165,7 @@ describe('the image\'s run-time stage, laid out in a folder', () => {
     assert.equal((await fetch(`${url}/health`)).status, 200);
     const reply = await createTestClient(url, { secret: SECRET }).say('Hello');
     assert.equal(await reply.text(), 'You said: Hello');
-    assert.deepEqual(readdirSync(app).toSorted(), ['data', 'dist', 'package.json', 'playground', 'prompts']);
+    assert.deepEqual(readdirSync(app).toSorted(), ['assets', 'dist', 'package.json']);
   });
 
   it('has a health check that passes while it serves, asks the port of PORT, and fails for a server that is not there', () => {

@@ -9,18 +9,18 @@ import { dirname, join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { listAgents } from '../src/agents/registry.ts';
-import { createApp } from '../src/create-app.ts';
+import { listAgents } from '../src/agents/built-in/registry.ts';
+import { createApp } from '../src/app/create-app.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
-import { parseSettings } from '../src/settings.ts';
+import { parseSettings } from '../src/settings/settings.ts';
 import { settingRows } from '../src/settings/table.ts';
-import { createTestClient } from '../src/testing/test-client.ts';
+import { createTestClient } from '../src/test-client.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');
 const readme = readPage('README.md');
 const errors = readPage('docs/errors.md');
-const pages = ['README.md', 'docs', 'decisions'].flatMap((path) =>
+const pages = ['README.md', 'docs', 'docs/decisions'].flatMap((path) =>
   path.endsWith('.md') ? [path] : readdirSync(join(ROOT, path)).filter((name) => name.endsWith('.md')).map((name) => `${path}/${name}`),
 );
 

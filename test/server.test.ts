@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import packageJson from '../package.json' with { type: 'json' };
-import { createTestClient } from '../src/testing/test-client.ts';
-import { SECRET, Workplace, type SpawnedServer, type SpawnOptions } from './spawned-server.ts';
+import { createTestClient } from '../src/test-client.ts';
+import { SECRET, Workplace, type SpawnedServer, type SpawnOptions } from './fixtures/spawned-server.ts';
 
 let workplace: Workplace;
 beforeEach(() => {

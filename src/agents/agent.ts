@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { Awaitable } from '../awaitable.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
 import type {
   CallEndedEvent, CallStartedEvent, DataEvent, LayercodeEvent, MessageEvent, SessionEndEvent, SessionStartEvent, SessionUpdateEvent,

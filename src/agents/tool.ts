@@ -1,4 +1,4 @@
-import type { Awaitable } from '../awaitable.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Reply } from '../layercode/reply.ts';
 import type { Logger } from '../log.ts';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 
-import { after, type Awaitable } from '../awaitable.ts';
-import * as rules from './conversation.ts';
-import type { ConversationBounds, CutTurn, Interruption, OpenedTurn, TurnOpening, TurnSettlement } from './conversation.ts';
+import { after, type Awaitable } from '../base/awaitable.ts';
+import * as rules from './rules.ts';
+import type { ConversationBounds, CutTurn, Interruption, OpenedTurn, TurnOpening, TurnSettlement } from './rules.ts';
 import type { Message, TurnState } from './message.ts';
 import type { ConversationStore } from './store.ts';
 

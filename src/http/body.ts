@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-import type { Awaitable } from '../awaitable.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import { BadRequest, HttpError } from './errors.ts';
 import { WholeRequest } from './whole-request.ts';
 

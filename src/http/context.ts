@@ -1,9 +1,9 @@
 import { STATUS_CODES, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-import { after, type Awaitable } from '../awaitable.ts';
+import { after, type Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
-import { SseEncoder } from '../sse/encoder.ts';
+import { SseEncoder } from '../sse/event-stream.ts';
 import { EventWriter, type EventWriterOptions } from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';

@@ -1,4 +1,4 @@
-import type { Awaitable } from '../awaitable.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import type { Context } from './context.ts';
 import { HttpError } from './errors.ts';
 

@@ -1,4 +1,4 @@
-import type { Awaitable } from '../awaitable.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import { encodeEvent } from '../sse/encode.ts';
 import type { EventWriter } from '../sse/event-writer.ts';
 import type { ReplyEvent, ReplySink } from './reply.ts';

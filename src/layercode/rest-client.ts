@@ -1,6 +1,6 @@
 // The platform's REST API. Ruled by LayerCode's page "REST API".
 
-import { readBody } from '../abortable-body.ts';
+import { readBody } from '../base/abortable-body.ts';
 import type { JsonObject } from './fields.ts';
 import { isObject } from './fields.ts';
 

@@ -1,6 +1,6 @@
 // The wire of the live platform. Ruled by LayerCode's page "Webhook SSE API": `data: <one-line JSON>`, no `event:` line.
 
-import { jsonText } from '../json-text.ts';
+import { jsonText } from '../base/json-text.ts';
 import type { Dialect } from './reply-stream.ts';
 
 export const sessionDialect: Dialect = {

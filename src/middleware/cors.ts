@@ -1,5 +1,5 @@
 import type { Check, Middleware } from '../http/compose.ts';
-import { SERVED_METHODS } from './conformance.ts';
+import { SERVED_METHODS } from './well-formed.ts';
 
 export interface CorsOptions {
   /** `['*']`, or origins spelt as browsers send them. */

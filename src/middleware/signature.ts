@@ -1,9 +1,9 @@
-import { after } from '../awaitable.ts';
+import { after } from '../base/awaitable.ts';
 import { InvalidSignature } from '../http/errors.ts';
 import type { Context } from '../http/context.ts';
 import type { Middleware } from '../http/compose.ts';
 import { SIGNATURE_HEADER, SignatureVerifier, type SignatureFault } from '../layercode/signature.ts';
-import { countHeaders } from './conformance.ts';
+import { countHeaders } from './well-formed.ts';
 
 export interface SignatureOptions {
   /** Any of them may have signed. */

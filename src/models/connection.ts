@@ -1,6 +1,6 @@
 // One POST to a vendor by fetch: the bytes of its answer, or why there are none.
 
-import { openReader } from '../abortable-body.ts';
+import { openReader } from '../base/abortable-body.ts';
 import { failureOfEvent, failureOfResponse, shorten, type Asked } from './failure.ts';
 import { asRecord, asText } from './json.ts';
 import { ModelError } from './model.ts';

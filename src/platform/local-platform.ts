@@ -2,6 +2,7 @@
 // Production never loads this folder, unless it is told to serve the page.
 
 import { toChatMessages } from '../agents/prompt.ts';
+import type { AppPlatform } from '../app/app-platform.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { guarded, type Handler, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
@@ -10,7 +11,7 @@ import { isObject, type JsonObject } from '../layercode/fields.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { authorize } from '../routes/authorize.ts';
 import type { TurnFigures } from '../routes/turn-delivery.ts';
-import { acceptHeaders, checkHandshake } from '../websocket/handshake.ts';
+import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
 import { FrontEnd } from './front-end.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys } from './session-keys.ts';
@@ -28,7 +29,7 @@ const WEBSOCKET_PATH = '/v1/agents/web/websocket';
 const CLOSE_TIMEOUT_MS = 1_000;
 
 /** Stands in for LayerCode. All of it answers this machine only. */
-export class LocalPlatform {
+export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
   readonly #options: LocalPlatformOptions;
   readonly #keys = new SessionKeys();

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 
 import type { Context } from '../http/context.ts';
 import { HttpError } from '../http/errors.ts';
-import { packageFile } from '../package-files.ts';
+import { packageFile } from '../base/package-files.ts';
 
 export const PAGE = 'index.html';
 
@@ -12,7 +12,7 @@ const TYPES: Readonly<Record<string, string>> = {
   js: 'text/javascript; charset=utf-8',
 };
 
-/** Sends a file of the package's `playground/`; 404 for what is no part of the page. Read anew each time, so that it can be worked on. */
+/** Sends a file of the package's `assets/playground/`; 404 for what is no part of the page. Read anew each time, so that it can be worked on. */
 export async function pageFile(context: Context, name: string): Promise<void> {
   // A plain name: nothing that leads out of the folder.
   const type = TYPES[/^[a-z][a-z-]*\.([a-z]+)$/.exec(name)?.[1] ?? ''];
@@ -30,7 +30,7 @@ export async function pageFile(context: Context, name: string): Promise<void> {
 
 async function read(name: string): Promise<string | undefined> {
   try {
-    return await readFile(packageFile(`playground/${name}`), 'utf8');
+    return await readFile(packageFile(`assets/playground/${name}`), 'utf8');
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
-import { readBody } from '../abortable-body.ts';
-import type { Awaitable } from '../awaitable.ts';
+import { readBody } from '../base/abortable-body.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import { isObject, type Json, type JsonObject } from '../layercode/fields.ts';
 import { postEvent } from '../layercode/post-event.ts';
 import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../layercode/signature.ts';

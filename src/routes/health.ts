@@ -1,5 +1,5 @@
 import type { Handler } from '../http/compose.ts';
-import { version } from '../version.ts';
+import { version } from '../base/version.ts';
 
 /** Whether the process lives: it answers, so it does. */
 export function health(): Handler {

@@ -1,5 +1,5 @@
-import { TURN_OUTCOMES, type BegunTurn, type TurnEvent, type TurnOutcome, type TurnReport, type TurnRequest } from '../agents/turn-request.ts';
-import type { Turns } from '../agents/turns.ts';
+import { TURN_OUTCOMES, type BegunTurn, type TurnEvent, type TurnOutcome, type TurnReport, type TurnRequest } from '../turns/delivery.ts';
+import type { Turns } from '../turns/turns.ts';
 import type { Context } from '../http/context.ts';
 import { EVENT_FIELDS } from '../layercode/events.ts';
 import type { ReplyStream } from '../layercode/reply-stream.ts';

@@ -1,7 +1,7 @@
 import type { Agent, Occasion } from '../agents/agent.ts';
-import type { TurnEvent } from '../agents/turn-request.ts';
-import type { Turns } from '../agents/turns.ts';
-import { after, type Awaitable } from '../awaitable.ts';
+import type { TurnEvent } from '../turns/delivery.ts';
+import type { Turns } from '../turns/turns.ts';
+import { after, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';

@@ -1,4 +1,4 @@
-import type { Awaitable } from '../awaitable.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 
 /** Where a writer writes: the part of `http.ServerResponse` that it needs. */
 export interface SseDestination extends NodeJS.EventEmitter {

@@ -6,14 +6,14 @@ import { afterEach, describe, it } from 'node:test';
 
 import { DEFAULT_APOLOGY, type Agent, type InterruptedTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import type { App } from '../../src/app.ts';
-import { createApp } from '../../src/create-app.ts';
+import type { App } from '../../src/app/app.ts';
+import { createApp } from '../../src/app/create-app.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
 import { createLogger } from '../../src/log.ts';
-import { parseSettings } from '../../src/settings.ts';
-import { createTestClient, type TestClient, type TestEvent, type TestReply } from '../../src/testing/test-client.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
+import { createTestClient, type TestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
 import { PromisedStore } from './promised-store.ts';
 import { storeContract } from './store-contract.ts';
 

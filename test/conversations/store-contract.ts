@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
-import type { Awaitable } from '../../src/awaitable.ts';
-import { emptyConversation, historyOf, historyUpTo, openTurn, settleTurn, type Conversation, type ConversationBounds, type TurnRecord } from '../../src/conversations/conversation.ts';
+import type { Awaitable } from '../../src/base/awaitable.ts';
+import { emptyConversation, historyOf, historyUpTo, openTurn, settleTurn, type Conversation, type ConversationBounds, type TurnRecord } from '../../src/conversations/rules.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };

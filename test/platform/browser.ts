@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 
 import type { ServerFrame } from '../../src/platform/frames.ts';
 import { Told, within } from '../fixtures/app.ts';
-import { close, parseServerFrames, text } from '../websocket/client-frames.ts';
+import { close, parseServerFrames, text } from './websocket/client-frames.ts';
 
 const CLOSE = 8;
 

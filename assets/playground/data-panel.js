@@ -1,0 +1,29 @@
+import { element } from './element.js';
+import { jsonTree } from './json-tree.js';
+
+/** @import { Json } from '../../src/layercode/fields.ts' */
+
+const MAX_PAYLOADS = 50;
+
+/**
+ * What the agent sent for the screen, newest first.
+ *
+ * @param {HTMLElement} list
+ * @param {(count: number) => void} onCount how many were sent
+ */
+export function createDataPanel(list, onCount) {
+  let count = 0;
+  return {
+    clear() {
+      list.replaceChildren();
+      onCount((count = 0));
+    },
+
+    /** @param {string} turnId @param {Json} content */
+    add(turnId, content) {
+      onCount(++count);
+      list.prepend(element('li', { 'data-turn-id': turnId }, jsonTree(content, { name: `data ${count}`, isOpen: true })));
+      if (list.childElementCount > MAX_PAYLOADS) list.lastElementChild?.remove();
+    },
+  };
+}

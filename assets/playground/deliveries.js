@@ -1,0 +1,143 @@
+/** @import { ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
+/** @typedef {Extract<TraceFrame, { type: 'local.request' }>} RequestFrame */
+/** @typedef {Extract<TraceFrame, { type: 'local.turn' }>} TurnFigures */
+
+/**
+ * One POST to the webhook, as the trace tells it. Times are in milliseconds since the session began.
+ *
+ * @typedef {object} Delivery
+ * @property {number} number
+ * @property {RequestFrame['signature']} signature
+ * @property {string} eventType
+ * @property {string} turnId empty where the event has none
+ * @property {string} text the caller's words
+ * @property {boolean} isTurn whether its answer is spoken to the caller
+ * @property {boolean} isRepeat whether its turn was delivered before
+ * @property {boolean} hasTakenOver whether it goes on with the stream of the delivery before
+ * @property {number} requestedAt
+ * @property {number | undefined} firstSpeechAt
+ * @property {number} lastAt of what was seen last
+ * @property {number | undefined} status
+ * @property {string | undefined} error
+ * @property {'ended' | 'dropped' | 'failed' | undefined} over undefined while it is open
+ * @property {TurnFigures | undefined} figures the server's own
+ */
+
+/** How many are remembered. */
+const MAX_DELIVERIES = 200;
+
+/** @param {ServerFrame} frame @returns {frame is TraceFrame} */
+export function isTraceFrame(frame) {
+  return frame.type.startsWith('local.');
+}
+
+/** The deliveries of one session, put together from the frames of its trace. */
+export class Deliveries {
+  /** @type {Map<number, Delivery>} */
+  #byNumber = new Map();
+  /** @type {Map<number, TurnFigures>} Those of deliveries that are not over. */
+  #early = new Map();
+
+  /** Whether a reply is under way. */
+  get isTurnOpen() {
+    return this.#find(({ isTurn, over }) => isTurn && over === undefined) !== undefined;
+  }
+
+  /** Whether the caller has said something that can be delivered again. */
+  get hasMessage() {
+    return this.#find(({ eventType, signature }) => eventType === 'message' && signature === 'right') !== undefined;
+  }
+
+  /**
+   * The frames to be looked at now. A server is often done before the platform has read its answer: its figures wait for the end of
+   * the delivery, so that nothing is told of a reply that is not shown yet.
+   *
+   * @param {TraceFrame} frame
+   * @returns {readonly TraceFrame[]}
+   */
+  inOrder(frame) {
+    if (frame.type === 'local.turn') {
+      const delivery = this.#byNumber.get(frame.delivery);
+      if (delivery === undefined || delivery.over !== undefined) return [frame];
+      this.#early.set(frame.delivery, frame);
+      return [];
+    }
+    const figures = frame.type === 'local.over' ? this.#early.get(frame.delivery) : undefined;
+    if (figures === undefined) return [frame];
+    this.#early.delete(figures.delivery);
+    return [frame, figures];
+  }
+
+  /**
+   * @param {TraceFrame} frame
+   * @returns {Delivery | undefined} the delivery it tells of; undefined for one that is not remembered
+   */
+  observe(frame) {
+    if (frame.type === 'local.request') return this.#begin(frame);
+    if (frame.type === 'local.turn') {
+      const delivery = this.#byNumber.get(frame.delivery);
+      if (delivery !== undefined) delivery.figures = frame;
+      const successor = this.#find(({ turnId, isRepeat, figures }) => isRepeat && turnId === frame.turn_id && figures === undefined);
+      if (frame.outcome === 'taken over' && successor !== undefined) successor.hasTakenOver = true;
+      return delivery;
+    }
+    const delivery = this.#byNumber.get(frame.delivery);
+    if (delivery === undefined) return undefined;
+    delivery.lastAt = frame.at;
+    if (frame.type === 'local.answer') delivery.status = frame.status;
+    else if (frame.type === 'local.over') {
+      delivery.over = frame.outcome;
+      delivery.error = frame.reason;
+    } else if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts') delivery.firstSpeechAt ??= frame.at;
+    return delivery;
+  }
+
+  /** The connection is gone: what is open will not be heard of again. Returns the turns among it. */
+  abandon() {
+    const turns = [...this.#byNumber.values()].filter(({ isTurn, over }) => isTurn && over === undefined);
+    for (const turn of turns) turn.over = 'dropped';
+    return turns;
+  }
+
+  /** @param {RequestFrame} frame */
+  #begin({ delivery: number, at, signature, event }) {
+    const eventType = eventField(event, 'type');
+    const turnId = eventField(event, 'turn_id');
+    /** @type {Delivery} */
+    const delivery = {
+      number, signature, eventType, turnId,
+      text: eventField(event, 'text'),
+      isTurn: signature === 'right' && (eventType === 'message' || eventType === 'session.start'),
+      isRepeat: signature === 'right' && this.#find((other) => other.turnId === turnId && turnId !== '') !== undefined,
+      hasTakenOver: false,
+      requestedAt: at,
+      firstSpeechAt: undefined,
+      lastAt: at,
+      status: undefined,
+      error: undefined,
+      over: undefined,
+      figures: undefined,
+    };
+    this.#byNumber.set(number, delivery);
+    const [oldest] = this.#byNumber.keys();
+    if (this.#byNumber.size > MAX_DELIVERIES && oldest !== undefined) this.#byNumber.delete(oldest);
+    return delivery;
+  }
+
+  /** @param {(delivery: Delivery) => boolean} accepts */
+  #find(accepts) {
+    for (const delivery of this.#byNumber.values()) if (accepts(delivery)) return delivery;
+    return undefined;
+  }
+}
+
+/**
+ * A field of an event when it is a string, else ''.
+ *
+ * @param {unknown} event
+ * @param {string} name
+ */
+export function eventField(event, name) {
+  const value = typeof event === 'object' && event !== null ? /** @type {Readonly<Record<string, unknown>>} */ (event)[name] : undefined;
+  return typeof value === 'string' ? value : '';
+}

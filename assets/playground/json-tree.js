@@ -1,0 +1,55 @@
+// A JSON value as nested disclosures, which keyboards and screen readers know. Ruled by
+// https://html.spec.whatwg.org/multipage/interactive-elements.html#the-details-element
+
+import { cutText } from './cut-text.js';
+import { element } from './element.js';
+
+/** @import { Json } from '../../src/layercode/fields.ts' */
+
+/** Longest string shown, in UTF-16 code units. */
+const MAX_STRING_LENGTH = 500;
+/** Entries of one array or object that are shown. */
+const MAX_ENTRIES = 100;
+const MAX_PREVIEW_LENGTH = 60;
+
+/**
+ * @param {Json} value
+ * @param {{ readonly name?: string, readonly isOpen?: boolean }} [options] `name`: what it is called where it stands
+ * @returns {HTMLElement}
+ */
+export function jsonTree(value, { name, isOpen = false } = {}) {
+  const label = name === undefined ? [] : [element('span', { class: 'json-name' }, cutText(name, MAX_PREVIEW_LENGTH)), ': '];
+  if (typeof value !== 'object' || value === null) return element('div', { class: 'json-leaf' }, ...label, leaf(value));
+  const entries = Object.entries(value);
+  if (entries.length === 0) return element('div', { class: 'json-leaf' }, ...label, Array.isArray(value) ? '[]' : '{}');
+  const tree = element('details', { class: 'json' }, element('summary', {}, ...label, element('span', { class: 'json-preview' }, preview(value))));
+  // Made when it is first opened: a value may be deep, and most of them are never looked at.
+  tree.addEventListener('toggle', () => tree.append(branches(entries)), { once: true });
+  tree.open = isOpen;
+  return tree;
+}
+
+/** @param {[string, Json][]} entries */
+function branches(entries) {
+  const list = element('div', { class: 'json-entries' });
+  for (const [name, value] of entries.slice(0, MAX_ENTRIES)) list.append(jsonTree(value, { name }));
+  if (entries.length > MAX_ENTRIES) list.append(element('div', { class: 'json-leaf muted' }, `… ${entries.length - MAX_ENTRIES} more`));
+  return list;
+}
+
+/** @param {Json} value a string, number, boolean or null */
+function leaf(value) {
+  const text = typeof value === 'string' ? JSON.stringify(cutText(value, MAX_STRING_LENGTH)) : String(value);
+  return element('span', { class: `json-${value === null ? 'null' : typeof value}` }, text);
+}
+
+/** @param {object} value */
+function preview(value) {
+  if (Array.isArray(value)) return `[${value.length}]`;
+  return cutPreview(`{ ${Object.keys(value).slice(0, MAX_ENTRIES).join(', ')} }`);
+}
+
+/** @param {string} text */
+function cutPreview(text) {
+  return text.length > MAX_PREVIEW_LENGTH ? `${text.slice(0, MAX_PREVIEW_LENGTH)}… }` : text;
+}

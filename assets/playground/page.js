@@ -1,0 +1,274 @@
+// Wires the page together: what the caller does goes to the session, and what the session tells goes to the panels.
+
+import { showAgent } from './agent-card.js';
+import { createDataPanel } from './data-panel.js';
+import { Deliveries, eventField, isTraceFrame } from './deliveries.js';
+import { byId } from './element.js';
+import { createEvents } from './events.js';
+import { createHistory } from './history.js';
+import { createMicrophone } from './microphone.js';
+import { Session } from './session.js';
+import { Speaker } from './speaker.js';
+import { stickToEnd } from './stick-to-end.js';
+import { activateTabs } from './tabs.js';
+import { createTimeline } from './timeline.js';
+import { Transcript } from './transcript.js';
+import { verdict } from './verdict.js';
+
+/** @import { ClientFrame, ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
+/** @import { Delivery } from './deliveries.js' */
+
+const CONNECTION_WORDS = { connecting: 'connecting', open: 'connected', closed: 'closed', failed: 'failed' };
+const COPIED_MS = 1_500;
+
+const button = (/** @type {string} */ id) => byId(id, HTMLButtonElement);
+const say = byId('say', HTMLInputElement);
+const speakReplies = byId('speak-replies', HTMLInputElement);
+const voiceNote = byId('voice-note', HTMLElement);
+const connection = byId('connection', HTMLElement);
+const conversation = byId('conversation', HTMLElement);
+const activity = byId('activity', HTMLElement);
+
+const transcript = new Transcript(byId('transcript', HTMLElement), byId('announcer', HTMLElement));
+const timeline = createTimeline(byId('timeline', HTMLElement), byId('timeline-axis', SVGElement));
+const events = createEvents(byId('events', HTMLElement), (count) => showCount('events-count', count));
+const data = createDataPanel(byId('data', HTMLElement), (count) => showCount('data-count', count));
+const history = createHistory(byId('history', HTMLElement), (count) => showCount('history-count', count), showProblem);
+let deliveries = new Deliveries();
+/** Set by the button, until the drop is told of: any other is a barge-in. */
+let isDropAsked = false;
+/** What the caller seems to be saying. */
+let interim = '';
+
+const speaker = new Speaker({
+  synthesis: globalThis.speechSynthesis,
+  onFinish: (turnId) => session.send({ type: 'trigger.response.audio.replay_finished', reason: 'completed', turn_id: turnId }),
+  onChange: showActivity,
+});
+
+const Recognition = window.SpeechRecognition ?? window.webkitSpeechRecognition;
+const microphone = Recognition && createMicrophone(Recognition, {
+  onSpeechStart: interrupt,
+  onInterim(text) {
+    interim = text;
+    showActivity();
+  },
+  onText: sendText,
+  onProblem: showProblem,
+  onChange() {
+    interim = '';
+    showActivity();
+  },
+});
+
+const session = new Session({
+  onState(state) {
+    connection.dataset['state'] = state;
+    connection.textContent = CONNECTION_WORDS[state];
+    conversation.textContent = session.conversationId ?? '–';
+    showActivity();
+  },
+  onFrame(frame) {
+    if (isTraceFrame(frame)) deliveries.inOrder(frame).forEach(observe);
+    else follow(frame);
+    showActivity();
+  },
+  onClose(code, reason, wasOpen) {
+    endTalk();
+    const why = reason === '' ? `code ${code}` : `${reason}, code ${code}`;
+    if (!wasOpen) transcript.addNotice(`The server refused the socket (${why}).`, 'bad');
+    else transcript.addNotice(`The connection is closed: ${why}. Reconnect goes on with this conversation.`, code === 1_000 ? 'plain' : 'bad');
+    refreshHistory();
+    showActivity();
+  },
+  onProblem: showProblem,
+});
+
+/** What the caller gets. @param {Exclude<ServerFrame, TraceFrame>} frame */
+function follow(frame) {
+  switch (frame.type) {
+    case 'user.transcript':
+      transcript.addCaller(frame.turn_id, frame.content);
+      break;
+    case 'turn.start':
+      if (frame.role === 'user') break;
+      transcript.beginReply(frame.turn_id);
+      speaker.begin(frame.turn_id);
+      break;
+    case 'response.text.delta':
+      transcript.append(frame.turn_id, frame.content);
+      speaker.add(frame.turn_id, frame.content);
+      break;
+    case 'response.text':
+      transcript.replaceText(frame.turn_id, frame.content);
+      break;
+    case 'response.data':
+      data.add(frame.turn_id, frame.content);
+      break;
+    case 'response.end':
+      transcript.completeReply(frame.turn_id);
+      speaker.end(frame.turn_id);
+      break;
+    case 'turn.end':
+      if (frame.role === 'user') break;
+      if (transcript.interruptReply(frame.turn_id)) speaker.stop();
+      refreshHistory();
+      break;
+    case 'response.audio': // without sound, for clients that wait for some
+      break;
+  }
+}
+
+/** What went on behind it. @param {TraceFrame} frame */
+function observe(frame) {
+  const delivery = deliveries.observe(frame);
+  events.add(frame, delivery);
+  if (delivery === undefined) return;
+  if (frame.type === 'local.request') cutInterrupted(frame.event['interruption_context']);
+  if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.hangup') transcript.addNotice('The agent hangs up.');
+  if (delivery.isTurn) timeline.show(delivery);
+  const found = verdict(frame, delivery, isDropAsked);
+  if (found !== undefined) transcript.addNotice(found.text, found.kind);
+  if (hasFailed(frame, delivery)) transcript.failReply(delivery.turnId);
+  if (frame.type === 'local.over') isDropAsked = false;
+  if (frame.type === 'local.over' || frame.type === 'local.turn') refreshHistory();
+}
+
+/** @param {TraceFrame} frame @param {Delivery} delivery */
+function hasFailed(frame, delivery) {
+  return delivery.isTurn && (frame.type === 'local.over' || frame.type === 'local.turn') && frame.outcome === 'failed';
+}
+
+/** What the platform says was heard of the reply before. @param {unknown} context */
+function cutInterrupted(context) {
+  if (typeof context !== 'object' || context === null) return;
+  const { previous_turn_interrupted: wasInterrupted, text_heard: heard } = /** @type {Readonly<Record<string, unknown>>} */ (context);
+  if (wasInterrupted !== true) return;
+  transcript.cutReply(eventField(context, 'assistant_turn_id') || undefined, typeof heard === 'string' ? heard : undefined);
+}
+
+/** @param {string} text @returns {boolean} whether it was sent */
+function sendText(text) {
+  if (!send({ type: 'client.response.text', content: text })) return false;
+  speaker.stop(); // the caller talks over it
+  return true;
+}
+
+/** The caller begins to speak. Means nothing where the agent does not. */
+function interrupt() {
+  if (!deliveries.isTurnOpen && !speaker.isSpeaking) return;
+  speaker.stop();
+  const frame = /** @type {const} */ ({ type: 'trigger.turn.start', role: 'user' });
+  session.send(frame); // not where the agent has hung up, and the voice still says goodbye
+  showActivity();
+}
+
+/** @param {ClientFrame} frame @returns {boolean} */
+function send(frame) {
+  const isSent = session.send(frame);
+  if (!isSent) showProblem('Not connected: press Reconnect, or New conversation.');
+  return isSent;
+}
+
+/** @param {string} [conversationId] */
+function connect(conversationId) {
+  speaker.stop();
+  endTalk();
+  void showAgent({ agent: byId('agent', HTMLElement), model: byId('model', HTMLElement), warnings: byId('warnings', HTMLElement) });
+  void session.connect(conversationId);
+}
+
+/** Nothing more comes of the reply that was under way. One that came whole is spoken to its end: an agent hangs up behind its goodbye. */
+function endTalk() {
+  if (transcript.interruptReply()) speaker.stop();
+  for (const delivery of deliveries.abandon()) timeline.show(delivery);
+  deliveries = new Deliveries();
+  isDropAsked = false;
+}
+
+function refreshHistory() {
+  if (session.conversationId !== undefined) void history.refresh(session.conversationId);
+}
+
+/** @param {string} problem */
+function showProblem(problem) {
+  transcript.addNotice(problem, 'bad');
+}
+
+/** @param {string} id @param {number} count */
+function showCount(id, count) {
+  byId(id, HTMLElement).textContent = count === 0 ? '' : String(count);
+}
+
+function showActivity() {
+  const isReplying = deliveries.isTurnOpen;
+  button('interrupt').hidden = !isReplying && !speaker.isSpeaking;
+  if (microphone?.isListening === true) activity.textContent = interim === '' ? 'Listening…' : `Hearing: ${interim}`;
+  else if (speaker.isSpeaking) activity.textContent = 'The agent is speaking';
+  else activity.textContent = isReplying ? 'The agent is replying' : '';
+  button('microphone').setAttribute('aria-pressed', String(microphone?.isListening === true));
+  voiceNote.hidden = speaker.hasVoice;
+  speakReplies.disabled = !speaker.hasVoice;
+}
+
+byId('composer', HTMLFormElement).addEventListener('submit', (event) => {
+  event.preventDefault();
+  if (say.value.trim() !== '' && sendText(say.value)) say.value = '';
+  say.focus();
+});
+button('interrupt').addEventListener('click', () => {
+  interrupt();
+  say.focus(); // the button goes, and would take the focus with it
+});
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') interrupt();
+});
+speakReplies.addEventListener('change', () => (speaker.isOn = speakReplies.checked));
+button('microphone').hidden = microphone === undefined;
+byId('microphone-note', HTMLElement).hidden = microphone !== undefined;
+button('microphone').addEventListener('click', () => microphone?.toggle());
+
+button('new-conversation').addEventListener('click', () => {
+  for (const panel of [transcript, timeline, events, data, history]) panel.clear();
+  connect();
+  say.focus();
+});
+button('reconnect').addEventListener('click', () => {
+  connect(session.conversationId);
+  say.focus();
+});
+button('copy').addEventListener('click', async () => {
+  const copy = button('copy');
+  try {
+    await navigator.clipboard.writeText(session.conversationId ?? '');
+    copy.textContent = 'Copied';
+  } catch {
+    getSelection()?.selectAllChildren(conversation); // not allowed to the page: the caller's own keys may
+    copy.textContent = 'Selected';
+  }
+  setTimeout(() => (copy.textContent = 'Copy'), COPIED_MS);
+});
+
+button('redeliver').addEventListener('click', () => {
+  if (!deliveries.hasMessage) showProblem('There is no turn to deliver twice: say something first.');
+  else send({ type: 'local.redeliver' });
+});
+button('drop').addEventListener('click', () => {
+  if (!deliveries.isTurnOpen) showProblem('Nothing streams that could be dropped: say something, and press this in the middle of the reply.');
+  else isDropAsked = send({ type: 'local.drop' });
+});
+button('forge-wrong').addEventListener('click', () => send({ type: 'local.forge', signature: 'wrong' }));
+button('forge-stale').addEventListener('click', () => send({ type: 'local.forge', signature: 'stale' }));
+button('end-session').addEventListener('click', () => send({ type: 'local.end' }));
+
+for (const filter of document.querySelectorAll('input[name="filter"]')) {
+  filter.addEventListener('change', () => {
+    if (filter instanceof HTMLInputElement) events.show(filter.value);
+  });
+}
+button('clear-events').addEventListener('click', () => events.clear());
+
+for (const id of ['transcript', 'events']) stickToEnd(byId(id, HTMLElement));
+activateTabs(byId('tabs', HTMLElement));
+showActivity();
+connect();

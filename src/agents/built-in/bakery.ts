@@ -1,0 +1,116 @@
+import type { Json } from '../../layercode/fields.ts';
+import type { Agent } from '../agent.ts';
+import { readData, readPrompt } from './assets.ts';
+import { ConversationState } from './conversation-state.ts';
+import { defineAgent } from '../define-agent.ts';
+import { hangUp, tool } from '../tool.ts';
+
+interface MenuItem {
+  readonly id: string;
+  readonly name: string;
+  readonly category: string;
+  /** Cents. */
+  readonly price: number;
+  readonly currency: string;
+  readonly allergens: readonly string[];
+  readonly available: boolean;
+  readonly description: string;
+}
+
+interface Visit {
+  readonly orders: Json[];
+  readonly bookings: Json[];
+}
+
+const CATEGORIES = ['pastries', 'breads', 'cakes', 'breakfast', 'drinks'];
+const MONDAY = 1;
+
+/** Sunrise Bakery: takes orders and books tables. Both belong to the conversation. */
+export function createBakery(): Agent {
+  const menu = readData<readonly MenuItem[]>('bakery-menu');
+  const visits = new ConversationState<Visit>(() => ({ orders: [], bookings: [] }));
+
+  const listMenu = tool({
+    name: 'list_menu',
+    description: 'The menu, or one category of it, with prices in cents and what is available today.',
+    parameters: { type: 'object', properties: { category: { type: 'string', enum: CATEGORIES } }, additionalProperties: false },
+    run: ({ category }) => menu.filter((item) => category === undefined || item.category === category).map((item) => ({ ...item })),
+  });
+
+  const makeOrder = tool({
+    name: 'make_order',
+    description: 'Places an order for pick-up. Only after the caller has confirmed the items.',
+    parameters: {
+      type: 'object',
+      properties: {
+        items: {
+          type: 'array',
+          minItems: 1,
+          maxItems: 20,
+          items: {
+            type: 'object',
+            properties: { id: { type: 'string', description: 'An id of the menu.' }, quantity: { type: 'integer', minimum: 1, maximum: 50 } },
+            required: ['id', 'quantity'],
+            additionalProperties: false,
+          },
+        },
+        name: { type: 'string', minLength: 1, maxLength: 80, description: 'Whose order it is.' },
+      },
+      required: ['items', 'name'],
+      additionalProperties: false,
+    },
+    run: ({ items, name }, { conversationId }) => {
+      const lines = (items as readonly { id: string; quantity: number }[]).map(({ id, quantity }) => {
+        const item = menu.find((candidate) => candidate.id === id);
+        if (item === undefined) throw new Error(`there is no ${JSON.stringify(id)} on the menu; ask list_menu for the ids`);
+        if (!item.available) throw new Error(`${item.name} is not available today`);
+        return { id, name: item.name, quantity, price: item.price * quantity };
+      });
+      const { orders } = visits.of(conversationId);
+      const total = lines.reduce((sum, line) => sum + line.price, 0);
+      const order = { order_number: orders.length + 1, name: name ?? '', items: lines, total, currency: 'USD' };
+      orders.push(order);
+      return order;
+    },
+  });
+
+  const bookTable = tool({
+    name: 'book_table',
+    description: 'Books a table. Open Tuesday to Sunday, seven to three; up to eight guests.',
+    parameters: {
+      type: 'object',
+      properties: {
+        name: { type: 'string', minLength: 1, maxLength: 80 },
+        guests: { type: 'integer', minimum: 1, maximum: 8 },
+        date: { type: 'string', description: 'YYYY-MM-DD' },
+        time: { type: 'string', description: 'HH:MM, 24 hours' },
+      },
+      required: ['name', 'guests', 'date', 'time'],
+      additionalProperties: false,
+    },
+    run: ({ name, guests, date, time }, { conversationId }) => {
+      const day = parseDay(String(date));
+      if (day === undefined) throw new Error('date must be a day as YYYY-MM-DD');
+      if (day.getUTCDay() === MONDAY) throw new Error('the bakery is closed on Mondays');
+      if (!/^(0[7-9]|1[0-4]):[0-5]\d$/.test(String(time))) throw new Error('time must be between 07:00 and 14:59');
+      const { bookings } = visits.of(conversationId);
+      const booking = { booking_number: bookings.length + 1, name: name ?? '', guests: guests ?? 0, date: date ?? '', time: time ?? '' };
+      bookings.push(booking);
+      return booking;
+    },
+  });
+
+  return defineAgent({
+    name: 'bakery',
+    description: 'Sunrise Bakery: the menu, orders and tables.',
+    welcome: 'Good morning, this is Sunrise Bakery! What can I get for you?',
+    prompt: readPrompt('bakery'),
+    tools: [listMenu, makeOrder, bookTable, hangUp],
+  });
+}
+
+/** Undefined for what is no day of the calendar; `Date` alone takes the 30th of February for the 2nd of March. */
+function parseDay(text: string): Date | undefined {
+  const day = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text) && text.length === 10 ? day : undefined;
+}

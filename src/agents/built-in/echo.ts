@@ -1,0 +1,11 @@
+import { WELCOME_BACK, type Agent } from '../agent.ts';
+
+/** Says back what it hears: for a first try without a model, and for measuring the server alone. */
+export const echo: Agent = {
+  name: 'echo',
+  description: 'Repeats what the caller says. Needs no model.',
+  onSessionStart: ({ isResumed }) => (isResumed ? WELCOME_BACK : 'Hello! Say something, and I will repeat it.'),
+  onMessage: ({ text }, reply) => {
+    reply.say(`You said: ${text}`);
+  },
+};

@@ -1,0 +1,43 @@
+import type { Agent } from '../agent.ts';
+import { createBakery } from './bakery.ts';
+import { echo } from './echo.ts';
+import { createOutdoorShop } from './outdoor-shop.ts';
+import { createRelay } from './relay.ts';
+import { slow } from './slow.ts';
+import { createStarter } from './starter.ts';
+
+/** Made when they are asked for: an agent's prompt and data are read then, and its state is its own. */
+const BUILT_IN: ReadonlyMap<string, () => Agent> = new Map([
+  ['bakery', createBakery],
+  ['echo', () => echo],
+  ['outdoor_shop', createOutdoorShop],
+  ['relay', () => createRelay('echo')],
+  ['relay:shadow', () => createRelay('shadow')],
+  ['relay:speculative', () => createRelay('speculative')],
+  ['slow', () => slow],
+  ['starter', createStarter],
+]);
+
+/** The reference document's spelling of a name, and a mode in full. */
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['slow_agent', 'slow'],
+  ['relay:echo', 'relay'],
+]);
+
+/** No agent of that name, or none in that file. The message lists the agents there are. */
+export class AgentError extends Error {
+  override readonly name = 'AgentError';
+  readonly code = 'ERR_AGENT';
+}
+
+/** The built-in agents, in the order of their names. */
+export function listAgents(): readonly Agent[] {
+  return [...BUILT_IN.values()].map((create) => create());
+}
+
+/** A built-in agent. Throws an `AgentError` that lists the available agents for any other name. */
+export function getAgent(name: string): Agent {
+  const create = BUILT_IN.get(ALIASES.get(name) ?? name);
+  if (create !== undefined) return create();
+  throw new AgentError(`unknown agent "${name}"; available agents: ${[...BUILT_IN.keys()].join(', ')}; or the path of a module, such as ./my-agent.js`);
+}

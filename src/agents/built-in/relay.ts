@@ -1,0 +1,162 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
+import type { Reply } from '../../layercode/reply.ts';
+import type { ChatMessage, ChatModel } from '../../models/model.ts';
+import { SpeakableText } from '../../speech/speakable.ts';
+import { WELCOME_BACK, type Agent, type AgentResources, type BoundAgent, type MessageTurn } from '../agent.ts';
+import { readPrompt } from './assets.ts';
+import { defineAgent } from '../define-agent.ts';
+import { EagerStream } from './eager-stream.ts';
+import { DEFAULT_FILLER, streamTexts, withFiller } from '../model-agent.ts';
+import { toChatMessages } from '../prompt.ts';
+
+/**
+ * How two models share a turn. `echo`: the fast one acknowledges while the slow one thinks. `shadow`: it narrates meanwhile.
+ * `speculative`: it answers, and the slow one corrects aloud, only when it was wrong.
+ */
+export type RelayMode = 'echo' | 'shadow' | 'speculative';
+
+interface Relay {
+  readonly fast: ChatModel;
+  readonly slow: ChatModel;
+  readonly fastPrompt: string;
+  readonly slowPrompt: string;
+}
+
+/** `OK` or the beginning of it, however it is wrapped. */
+const VERDICT = /^[\s"'*`“‘]*(?:o(?:k[\s.!"'*`”’]*)?)?$/i;
+const MAX_STALL_MS = 1_000;
+const SENTENCE_END = /[.!?…。！？]["'”’)]*\s*$/;
+
+/** Answers at once with `FAST_MODEL` and hands the substance to `SLOW_MODEL`; each defaults to the settings' model. */
+export function createRelay(mode: RelayMode): Agent {
+  const speak = mode === 'speculative' ? speculate : hand;
+  const slowPrompt = mode === 'speculative' ? 'relay-verify' : 'relay-slow';
+  const unbound: Agent = defineAgent({
+    name: mode === 'echo' ? 'relay' : `relay:${mode}`,
+    description: DESCRIPTIONS[mode],
+    onSessionStart: ({ isResumed }) => (isResumed ? WELCOME_BACK : 'Hello! What would you like to know?'),
+    onMessage: () => {
+      throw new Error('agent "relay" speaks with two models and was not bound to them: serve it with createApp');
+    },
+    bind: (resources) => bindRelay(unbound, { fastPrompt: readPrompt(`relay-${mode}`), slowPrompt: readPrompt(slowPrompt) }, speak, resources),
+  });
+  return unbound;
+}
+
+const DESCRIPTIONS: Readonly<Record<RelayMode, string>> = {
+  echo: 'A fast model acknowledges at once, a slow one answers.',
+  shadow: 'A fast model narrates while a slow one works out the answer.',
+  speculative: 'A fast model answers, a slow one corrects it aloud when it was wrong.',
+};
+
+type Speak = (relay: Relay, turn: MessageTurn, reply: Reply) => Promise<void>;
+
+function bindRelay(agent: Agent, prompts: Pick<Relay, 'fastPrompt' | 'slowPrompt'>, speak: Speak, resources: AgentResources): BoundAgent {
+  const fast = resources.openModel(resources.fastModel);
+  const slow = resources.openModel(resources.slowModel);
+  const relay: Relay = { fast, slow, ...prompts };
+  return {
+    ...agent,
+    model: pair(fast, slow),
+    onSessionStart: (turn, reply) => {
+      void fast.warm(turn.signal); // never rejects
+      void slow.warm(turn.signal);
+      return agent.onSessionStart?.(turn, reply);
+    },
+    onMessage: (turn, reply) => withFiller(turn, DEFAULT_FILLER, resources.fillerAfterMs, () => speak(relay, turn, reply)),
+  };
+}
+
+/** Both as one, for `/ready`: the relay needs each of them. */
+function pair(fast: ChatModel, slow: ChatModel): ChatModel {
+  return {
+    name: `${fast.name}+${slow.name}`,
+    stream: (messages, options) => slow.stream(messages, options),
+    warm: async (signal) => void (await Promise.all([fast.warm(signal), slow.warm(signal)])),
+    problems: () => [...new Set([...fast.problems(), ...slow.problems()])],
+    isUsable: () => fast.isUsable() && slow.isUsable(),
+  };
+}
+
+/** The slow model thinks from the start; the fast one speaks until the slow one has something to say, to the end of its sentence. */
+async function hand({ fast, slow, fastPrompt, slowPrompt }: Relay, turn: MessageTurn, reply: Reply): Promise<void> {
+  const substance = new EagerStream(streamTexts(slow, toChatMessages(slowPrompt, turn.history), turn));
+  const bridge = new EagerStream(streamTexts(fast, toChatMessages(fastPrompt, turn.history), turn));
+  let bridged = '';
+  try {
+    const texts = speakable(bridge.texts());
+    while (!reply.isOver) {
+      const next = texts.next();
+      next.catch(() => undefined); // may be left behind
+      const mayCut = bridged === '' || SENTENCE_END.test(bridged);
+      const enough = substance.ready.then(() => wait(mayCut ? 0 : MAX_STALL_MS, undefined, { ref: false }));
+      const first = await Promise.race([next, enough]);
+      if (first === undefined || first.done === true || (mayCut && substance.isReady)) break;
+      bridged += first.value;
+      await reply.say(first.value);
+    }
+  } catch (error) {
+    // Only the bridge fell: the substance is still to come, and fails by itself if it must.
+    turn.log.warn('the fast model of the relay failed', { error });
+  } finally {
+    await bridge.cancel();
+  }
+  if (!(await speakAll(substance.texts(), reply, /\S$/.test(bridged))) && !reply.isOver) throw new Error('the slow model of the relay said nothing that can be spoken');
+}
+
+/** The fast answer at once; then the slow model's verdict on it, which is silence or a correction. */
+async function speculate({ fast, slow, fastPrompt, slowPrompt }: Relay, turn: MessageTurn, reply: Reply): Promise<void> {
+  let answer = '';
+  for await (const text of speakable(streamTexts(fast, toChatMessages(fastPrompt, turn.history), turn))) {
+    if (reply.isOver) return;
+    answer += text;
+    await reply.say(text);
+  }
+  if (reply.isOver) return;
+  if (answer.trim() === '') throw new Error('the fast model of the relay said nothing that can be spoken');
+  const messages: ChatMessage[] = [...toChatMessages(slowPrompt, turn.history), { role: 'assistant', content: answer }, { role: 'user', content: 'Check the last answer.' }];
+  try {
+    await speakAll(unlessVerdict(streamTexts(slow, messages, turn)), reply, true);
+  } catch (error) {
+    if (reply.isOver) return;
+    // The caller has an answer. An apology for a check that failed would only unsettle them.
+    turn.log.warn('the slow model of the relay could not verify', { error });
+  }
+}
+
+async function speakAll(texts: AsyncIterable<string>, reply: Reply, needsSpace: boolean): Promise<boolean> {
+  let isFirst = true;
+  let hasSpoken = false;
+  for await (const text of speakable(texts)) {
+    if (reply.isOver) return hasSpoken;
+    hasSpoken ||= /\S/.test(text);
+    await reply.say(isFirst && needsSpace && /^\S/.test(text) ? ` ${text}` : text);
+    isFirst = false;
+  }
+  return hasSpoken;
+}
+
+async function* speakable(texts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  const filter = new SpeakableText();
+  for await (const text of texts) {
+    const spoken = filter.push(text);
+    if (spoken !== '') yield spoken;
+  }
+  const rest = filter.flush();
+  if (rest !== '') yield rest;
+}
+
+/** Nothing for a text that is just `OK`, with or without a full stop; everything else as it comes, held back only while it may still be that. */
+async function* unlessVerdict(texts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  let held: string | undefined = '';
+  for await (const text of texts) {
+    if (held === undefined) yield text;
+    else {
+      held += text;
+      if (VERDICT.test(held)) continue;
+      yield held;
+      held = undefined;
+    }
+  }
+}

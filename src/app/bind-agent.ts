@@ -1,0 +1,36 @@
+import type { Agent, AgentResources, BoundAgent } from '../agents/agent.ts';
+import type { Logger } from '../log.ts';
+import { openModel } from '../models/open-model.ts';
+import { defaultModelName } from '../models/providers.ts';
+import type { Settings } from '../settings/settings.ts';
+
+/** Gives an agent that speaks with a model what it needs; any other is left as it is. */
+export function bindAgent(agent: Agent, settings: Settings, log: Logger, fetch?: typeof globalThis.fetch): BoundAgent {
+  return agent.bind?.(resourcesFor(settings, log, fetch)) ?? agent;
+}
+
+/** The default of `DEFAULT_MODEL`, where no provider has a key: named in what says that one is missing. */
+const FALLBACK_MODEL = 'openai:gpt-5-nano';
+
+function resourcesFor(settings: Settings, log: Logger, fetch: typeof globalThis.fetch | undefined): AgentResources {
+  const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
+  return {
+    openModel(names) {
+      const listed = names?.split(',').map((name) => name.trim()) ?? models;
+      let isOpened = false;
+      const { model } = openModel({
+        names: listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL],
+        environment,
+        onProblem: (problem) => {
+          if (isOpened) log.warn('model', { problem }); // what is missing from the start is in `model.problems()`, for /ready and the server to tell
+        },
+        ...(fetch === undefined ? {} : { fetch }),
+      });
+      isOpened = true;
+      return model;
+    },
+    fastModel,
+    slowModel,
+    fillerAfterMs,
+  };
+}

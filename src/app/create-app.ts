@@ -1,0 +1,13 @@
+import type { Agent } from '../agents/agent.ts';
+import { App, noLog, type AppOptions } from './app.ts';
+import { bindAgent } from './bind-agent.ts';
+import type { Settings } from '../settings/settings.ts';
+
+/**
+ * An app that serves `agent`. Throws a `TypeError` when the settings have no webhook secret: verification is never off.
+ */
+export function createApp(settings: Settings, agent: Agent, options: AppOptions = {}): App {
+  if (settings.webhookSecrets.length === 0) throw new TypeError('settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET');
+  const { log = noLog(), fetch } = options;
+  return new App(settings, bindAgent(agent, settings, log, fetch), { ...options, log });
+}

@@ -1,0 +1,231 @@
+// `layercode-microserver init`: a project of one's own, from the files of templates/.
+
+import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { packageFile } from '../../base/package-files.ts';
+import { version } from '../../base/version.ts';
+import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
+import { oneLine, shellWord } from '../terminal/one-line.ts';
+
+const PACKAGE = 'layercode-microserver';
+const PACKAGE_ROOT = fileURLToPath(packageFile('.'));
+const PACKAGE_FLAG = '--package';
+/** Those that this package is built with. */
+const DEV_DEPENDENCIES = { '@types/node': '^20.19.43', typescript: '^7.0.2' } as const;
+
+/** Name, and what it is. npm packs no file called .gitignore, so templates have their names without the dot. */
+const TEMPLATES: readonly (readonly [name: string, meaning: string])[] = [
+  ['agent.ts', 'what callers hear: a prompt and a tool'],
+  ['agent.test.ts', 'its tests, without a phone or a key'],
+  ['tsconfig.json', 'TypeScript, compiled to dist/'],
+  ['.env.example', 'the settings most used, for .env'],
+  ['Dockerfile', 'an image for production'],
+  ['.dockerignore', 'what goes into it'],
+  ['.gitignore', 'what stays out of git'],
+  ['README.md', 'the commands, and where to go next'],
+];
+
+export const init: Command = {
+  name: 'init',
+  summary: 'Make a new project: an agent, its test and a Dockerfile.',
+  help: `Usage: layercode-microserver init [dir] [--package SPEC]
+
+Makes a project in dir, which is made too where it is not there; default is the working directory.
+A file that is there already is never written over: then nothing is made. Other files, such as .git,
+do not matter. The project is named after its directory.
+
+  --package SPEC   What package.json says of ${PACKAGE}: a version such as ^0.1.0, a
+                   URL, or the path of a folder or a .tgz. Default: this version; run from a clone,
+                   the clone.
+
+Then, in dir: npm install, npm start, and npm run talk in another terminal.
+
+Exit codes: 0 it is made; 1 it could not be; 2 the arguments are wrong.
+`,
+  async run(argv, terminal) {
+    const { target, given } = parseArguments(argv);
+    // npm reads a relative path of package.json from where the project really is.
+    const directory = realPath(resolve(terminal.directory, target));
+    if (/\p{Cc}/u.test(directory)) throw new UsageError('the directory must have no control characters in its path');
+    const name = projectName(directory);
+    const spec = packageSpec({ given, from: terminal.directory, directory, packageRoot: PACKAGE_ROOT });
+    writeProject(directory, projectFiles(name, spec));
+    terminal.stdout.write(report(name, target));
+    return EXIT.OK;
+  },
+};
+
+function parseArguments(argv: readonly string[]): { readonly target: string; readonly given: string | undefined } {
+  const directories: string[] = [];
+  let given: string | undefined;
+  // Not `strict`: its messages are three sentences long.
+  const { tokens } = parseArgs({ args: [...argv], options: { package: { type: 'string' } }, strict: false, tokens: true });
+  for (const token of tokens) {
+    if (token.kind === 'positional') directories.push(token.value);
+    else if (token.kind === 'option') {
+      if (token.rawName !== PACKAGE_FLAG) throw new UsageError(`${oneLine(token.rawName, 40)} is not a flag of init; it takes ${PACKAGE_FLAG}`);
+      given = token.value?.trim() ?? '';
+      if (given === '' || given.startsWith('-')) throw new UsageError(`${PACKAGE_FLAG} needs a value, such as ^${version} or ../packed.tgz`);
+    }
+  }
+  const [target = '.', stray] = directories;
+  if (stray !== undefined) throw new UsageError(`init takes one directory, got ${shown(stray)} too`);
+  if (target === '') throw new UsageError('the directory is an empty text; leave it out for the working directory');
+  return { target, given };
+}
+
+/** Without symbolic links, as far as the path is there. */
+function realPath(path: string): string {
+  return existsSync(path) || dirname(path) === path ? realpathSync(path) : join(realPath(dirname(path)), basename(path));
+}
+
+/**
+ * The npm name of a project in that directory: lower case, accents taken off, a hyphen for what npm does not take. Throws a
+ * `UsageError` where nothing is left, or the name is one that `npm install` refuses.
+ */
+export function projectName(directory: string): string {
+  const last = basename(directory);
+  const name = last.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().replace(/[^a-z0-9._-]+/g, '-').slice(0, 214).replace(/^[._-]+|-+$/g, '');
+  if (name === '') throw new UsageError(`no npm name can be made of ${shown(last || directory)}; name a directory with letters a-z or digits in it`);
+  // A package cannot depend on its own name, and npm keeps two for itself.
+  if ([PACKAGE, ...Object.keys(DEV_DEPENDENCIES), 'node_modules', 'favicon.ico'].includes(name)) {
+    throw new UsageError(`a project cannot be called ${name}; choose another name for its directory`);
+  }
+  return name;
+}
+
+export interface PackageSource {
+  /** The value of `--package`. */
+  readonly given: string | undefined;
+  /** Where a relative path of `given` starts. */
+  readonly from: string;
+  /** Of the project, without symbolic links. */
+  readonly directory: string;
+  /** Of the package that runs. */
+  readonly packageRoot: string;
+}
+
+/**
+ * What package.json says of this package: this version where it was installed, the folder where it is a clone, and what was given
+ * before either. Throws a `UsageError` for a path where nothing is, and for what can be no spec.
+ */
+export function packageSpec({ given, from, directory, packageRoot }: PackageSource): string {
+  if (given === undefined) return packageRoot.split(sep).includes('node_modules') ? `^${version}` : fileSpec(packageRoot, directory);
+  if (/\p{Cc}/u.test(given)) throw new UsageError(`${PACKAGE_FLAG} must have no control characters`);
+  const path = given.replace(/^file:/, '');
+  const isPath = path !== given || isAbsolute(path) || /^\.{1,2}([\\/]|$)/.test(path) || (/\.(tgz|tar\.gz|tar)$/.test(path) && !path.includes(':'));
+  if (!isPath) return given;
+  const file = resolve(from, path);
+  if (!existsSync(file)) throw new UsageError(`${PACKAGE_FLAG}: there is no ${shown(file)}`);
+  return fileSpec(realpathSync(file), directory);
+}
+
+/** A path as npm reads it, relative to the project. Not encoded, though it looks like a URL: since npm 11 %, # and ? stand for themselves. */
+function fileSpec(path: string, directory: string): string {
+  const way = relative(directory, path).split(sep).join('/');
+  if (way === '') throw new UsageError(`${PACKAGE_FLAG} must be another folder than the project's own`);
+  return `file:${way}`;
+}
+
+function manifest(name: string, spec: string): object {
+  return {
+    name,
+    private: true,
+    type: 'module',
+    engines: { node: '>=20.12' },
+    scripts: {
+      build: 'tsc',
+      prestart: 'npm run --silent build',
+      start: `${PACKAGE} run --agent ./dist/agent.js`,
+      talk: `${PACKAGE} talk`,
+      pretest: 'npm run --silent build',
+      test: 'node --test dist/*.test.js',
+    },
+    dependencies: { [PACKAGE]: spec },
+    devDependencies: DEV_DEPENDENCIES,
+  };
+}
+
+function projectFiles(name: string, spec: string): ReadonlyMap<string, string> {
+  const templates = TEMPLATES.map(([file]): [string, string] => {
+    const text = readFileSync(join(PACKAGE_ROOT, 'assets/templates', file.replace(/^\./, '')), 'utf8');
+    return [file, text.replaceAll('{{name}}', name)];
+  });
+  return new Map([['package.json', `${JSON.stringify(manifest(name, spec), undefined, 2)}\n`], ...templates]);
+}
+
+/**
+ * Writes the files, and the directory where it is missing. Throws a `CommandError` that names the files that are there already, or
+ * what failed; what was written by then is removed again, or named.
+ */
+export function writeProject(directory: string, files: ReadonlyMap<string, string>): void {
+  const made: string[] = [];
+  try {
+    const existing = [...files.keys()].filter((name) => lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined);
+    if (existing.length > 0) throw new CommandError(`${shown(directory)} has ${existing.join(', ')} already; nothing was written`);
+    makeDirectory(directory, made);
+    for (const [name, text] of files) makeFile(join(directory, name), text, made);
+  } catch (error) {
+    const left = remove(made);
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    const rest = left.length === 0 ? 'nothing was left behind' : `these could not be removed again: ${left.map(shown).join(', ')}`;
+    throw new CommandError(`the project cannot be made: ${oneLine(error.message)}; ${rest}`, { cause: error });
+  }
+}
+
+/** Level by level: `mkdir` with `recursive` does not tell what it made when it fails half-way. */
+function makeDirectory(path: string, made: string[]): void {
+  if (existsSync(path)) return;
+  if (dirname(path) !== path) makeDirectory(dirname(path), made);
+  mkdirSync(path);
+  made.push(path);
+}
+
+function makeFile(path: string, text: string, made: string[]): void {
+  const descriptor = openSync(path, 'wx'); // follows no link, and fails for a file that has come meanwhile
+  made.push(path);
+  try {
+    writeFileSync(descriptor, text);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Newest first; returns what is still there. */
+function remove(made: readonly string[]): string[] {
+  return made.toReversed().filter((path) => {
+    try {
+      if (lstatSync(path).isDirectory()) rmdirSync(path);
+      else rmSync(path);
+      return false;
+    } catch {
+      return true; // said to the user
+    }
+  });
+}
+
+function report(name: string, target: string): string {
+  const files = [['package.json', 'scripts and dependencies'] as const, ...TEMPLATES];
+  const width = Math.max(...files.map(([file]) => file.length));
+  const isHere = target === '.' || target === './';
+  return [
+    `Made the project ${name}${isHere ? '' : ` in ${shown(target)}`}:`,
+    '',
+    ...files.map(([file, meaning]) => `  ${file.padEnd(width)}  ${meaning}`),
+    '',
+    'Next:',
+    '',
+    ...(isHere ? [] : [`  cd ${target.startsWith('-') ? `./${shellWord(target)}` : shellWord(target)}`]),
+    '  npm install',
+    '  npm start',
+    '  npm run talk    # in another terminal',
+    '',
+  ].join('\n');
+}
+
+function shown(path: string): string {
+  return shellWord(oneLine(path));
+}

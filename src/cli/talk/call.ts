@@ -1,0 +1,208 @@
+import type { Awaitable } from '../../base/awaitable.ts';
+import { isObject, type Json, type JsonObject } from '../../layercode/fields.ts';
+import type { ServerFrame } from '../../platform/frames.ts';
+import { SpokenText } from '../../platform/spoken-text.ts';
+import { TextSession } from '../../platform/text-session.ts';
+import type { CallFailure } from './call-failure.ts';
+import type { CallTarget } from './call-target.ts';
+
+export interface CallOptions extends CallTarget {
+  readonly conversationId: string;
+  /** A piece of a reply, as it comes. A promise is waited for before more is read. */
+  readonly onText: (piece: string) => Awaitable<unknown>;
+  /** Data of a reply. */
+  readonly onData: (content: Json) => Awaitable<unknown>;
+}
+
+export const WORDS_PER_MINUTE = 170;
+/** An agent need not be waited for longer when its last turn has failed, or when a person waits. */
+export const END_TIMEOUT_MS = 5_000;
+/** How often it is asked how many words were heard: a few times a word. */
+const HEARING_MS = 50;
+
+/** What comes back for one event. Of a turn it is the reply; other events are answered without words. */
+export class Answer {
+  /** All that was said so far. */
+  text = '';
+  readonly data: Json[] = [];
+  /** From the event on to the first word. Undefined as long as there is none. */
+  firstWordMs: number | undefined;
+  hangsUp = false;
+  /** Whether the caller spoke over it. */
+  isInterrupted = false;
+  /** Nothing more will come, for better or worse. */
+  isOver = false;
+  failure: CallFailure | undefined;
+  readonly #isReply: boolean;
+  readonly #startedAtMs = performance.now();
+  readonly #spoken = new SpokenText(WORDS_PER_MINUTE);
+  readonly #watchers = new Set<() => void>();
+  #status: number | undefined;
+  /** Whether its last event has come. */
+  #isWhole = false;
+
+  constructor(isReply: boolean) {
+    this.#isReply = isReply;
+  }
+
+  /** Whether a voice would still be speaking it. */
+  get isSpoken(): boolean {
+    return !this.isInterrupted && this.failure === undefined && performance.now() < (this.#spoken.endsAtMs ?? 0);
+  }
+
+  /** How many words there are, and how many the caller can have heard by now. */
+  get words(): { readonly said: number; readonly heard: number } {
+    return { said: this.#spoken.heardBy(Infinity).words, heard: this.#spoken.heardBy(performance.now()).words };
+  }
+
+  /** True as soon as it is so, which is looked at whenever something has come; false when it is not after that time. */
+  until(isSo: () => boolean, timeoutMs = Infinity): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settle = (value: boolean): void => {
+        clearTimeout(timer);
+        this.#watchers.delete(watch);
+        resolve(value);
+      };
+      const watch = (): void => {
+        if (isSo()) settle(true);
+      };
+      const timer = timeoutMs === Infinity ? undefined : setTimeout(settle, timeoutMs, false);
+      this.#watchers.add(watch);
+      watch();
+    });
+  }
+
+  /** Whether it is over within that time. */
+  over(timeoutMs?: number): Promise<boolean> {
+    return this.until(() => this.isOver, timeoutMs);
+  }
+
+  /** Waits until the caller can have heard so many words. Not in vain: until a reply is over that has no more of them, or nobody speaks. */
+  async hearing(words: number, timeoutMs: number): Promise<void> {
+    // What comes tells nothing of what is heard: a voice takes its time.
+    const ticker = setInterval(() => this.#changed(), HEARING_MS);
+    await this.until(() => this.words.heard >= words || (this.isOver && (this.words.said <= words || !this.isSpoken)), timeoutMs);
+    clearInterval(ticker);
+  }
+
+  /** For the call alone: what it is told of this answer. */
+  take(frame: ServerFrame): void {
+    if (frame.type === 'local.answer') this.#status = frame.status;
+    else if (frame.type === 'local.event' && isObject(frame.event) && frame.event['type'] === 'response.end') this.#isWhole = true;
+    else if (frame.type === 'response.data') this.data.push(frame.content);
+    else if (frame.type === 'response.text.delta') {
+      this.text += frame.content;
+      this.#spoken.add(frame.content, performance.now());
+      if (this.text.trim() !== '') this.firstWordMs ??= performance.now() - this.#startedAtMs;
+    } else if (frame.type === 'local.over') {
+      if (frame.outcome === 'failed') this.failure = { status: this.#status, reason: frame.reason ?? 'no reason is known' };
+      else if (frame.outcome === 'ended' && this.#isReply && !this.#isWhole) {
+        this.failure = { status: this.#status, reason: 'it ended without response.end' };
+      }
+    }
+    this.#changed();
+  }
+
+  /** For the call alone: nothing more will come. */
+  settle(): void {
+    this.isOver = true;
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+}
+
+/** A caller at a terminal, and the agent at the other end. */
+export class Call {
+  readonly #options: CallOptions;
+  readonly #session: TextSession;
+  /** In the order in which their events are posted. */
+  readonly #expected: Answer[] = [];
+  readonly #byDelivery = new Map<number, Answer>();
+  readonly #byTurn = new Map<string, Answer>();
+  #reply: Answer | undefined;
+
+  constructor(options: CallOptions) {
+    this.#options = options;
+    const { webhookUrl, secret, conversationId } = options;
+    this.#session = new TextSession({
+      grant: { agentId: 'terminal', conversationId, metadata: undefined, customMetadata: undefined, customHeaders: {} },
+      webhookUrl, secret,
+      wordsPerMinute: WORDS_PER_MINUTE,
+      isTraced: true,
+      onFrame: (frame) => this.#receive(frame),
+      onHangUp: () => {
+        if (this.#reply !== undefined) this.#reply.hangsUp = true;
+      },
+    });
+  }
+
+  /** The call begins. The answer is the agent's welcome. */
+  start(): Answer {
+    return this.#ask(true, () => this.#session.start());
+  }
+
+  /** The caller says something, which is not blank. A reply that is coming is interrupted; one that is over was read faster than a voice speaks. */
+  say(text: string): Answer {
+    if (this.#reply?.isOver === false) this.interrupt();
+    else this.#session.finishPlaying();
+    return this.#ask(true, () => this.#session.say(text));
+  }
+
+  data(data: JsonObject): Answer {
+    return this.#ask(false, () => this.#session.data(data));
+  }
+
+  /** The call is over. Once. */
+  end(): Answer {
+    if (this.#reply?.isOver === true) this.#session.finishPlaying();
+    return this.#ask(false, () => this.#session.end());
+  }
+
+  /** Waits for no answer any more. */
+  abandon(): void {
+    this.#session.abandon();
+  }
+
+  /** The caller speaks over the reply. False when nobody would be speaking. */
+  interrupt(): boolean {
+    const reply = this.#reply;
+    if (reply === undefined || reply.isInterrupted || (reply.isOver && !reply.isSpoken)) return false;
+    this.#session.interrupt();
+    reply.isInterrupted = true;
+    return true;
+  }
+
+  #ask(isReply: boolean, post: () => Promise<void>): Answer {
+    const answer = new Answer(isReply);
+    this.#expected.push(answer);
+    if (isReply) this.#reply = answer;
+    void post().then(() => this.#settle(answer)); // a session's methods never reject
+    return answer;
+  }
+
+  #receive(frame: ServerFrame): Awaitable<unknown> {
+    if (frame.type === 'local.request') this.#bind(frame.delivery, frame.event['turn_id']);
+    const answer = 'delivery' in frame ? this.#byDelivery.get(frame.delivery) : this.#byTurn.get(frame.turn_id);
+    if (answer === undefined) return undefined;
+    answer.take(frame);
+    if (frame.type === 'response.text.delta') return this.#options.onText(frame.content);
+    return frame.type === 'response.data' ? this.#options.onData(frame.content) : undefined;
+  }
+
+  #bind(delivery: number, turnId: unknown): void {
+    const answer = this.#expected.shift();
+    if (answer === undefined) return;
+    this.#byDelivery.set(delivery, answer);
+    if (typeof turnId === 'string') this.#byTurn.set(turnId, answer);
+  }
+
+  #settle(answer: Answer): void {
+    for (const index of [this.#byDelivery, this.#byTurn] as readonly Map<unknown, Answer>[]) {
+      for (const [key, bound] of index) if (bound === answer) index.delete(key);
+    }
+    answer.settle();
+  }
+}

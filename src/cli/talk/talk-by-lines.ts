@@ -1,0 +1,55 @@
+// `talk` where lines come through a pipe: each is said when the reply to the one before is over.
+
+import { createInterface } from 'node:readline';
+
+import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
+import { describeFailure } from './call-failure.ts';
+import type { CallTarget } from './call-target.ts';
+import { paintFor } from '../terminal/colour.ts';
+import { EXIT, type Terminal } from '../terminal/command.ts';
+import { interruptedError, write } from '../terminal/output.ts';
+import { printable } from '../terminal/printable.ts';
+
+/** Replies go to stdout, a line each, and everything else to stderr. Resolves with the exit code: a turn that fails is the last one. */
+export async function talkByLines(target: CallTarget, conversationId: string, timeoutMs: number, terminal: Terminal): Promise<number> {
+  const { stdin, stdout, stderr, environment, interrupted } = terminal;
+  const paint = paintFor(stderr, environment);
+  const call = new Call({
+    ...target, conversationId,
+    onText: (piece) => write(stdout, printable(piece, ' ')),
+    onData: (content) => write(stderr, `${paint('dim', `[data] ${printable(JSON.stringify(content), ' ')}`)}\n`),
+  });
+  const isWell = async (answer: Answer): Promise<boolean> => {
+    const isOver = await answer.over(timeoutMs);
+    if (!isOver) call.interrupt();
+    if (answer.text !== '') stdout.write('\n');
+    if (!isOver) stderr.write(`${paint('red', `the answer is not over after ${timeoutMs / 1_000} s; --timeout gives it longer`)}\n`);
+    else if (answer.failure !== undefined) stderr.write(`${paint('red', describeFailure(answer.failure, target.webhookUrl))}\n`);
+    return isOver && answer.failure === undefined;
+  };
+  const interrupt = (): unknown => call.interrupt();
+  interrupted.addEventListener('abort', interrupt, { once: true });
+  const lines = createInterface({ input: stdin, crlfDelay: Infinity, signal: interrupted });
+  const iterator = lines[Symbol.asyncIterator](); // made now, or lines that come during the welcome are lost
+  try {
+    let reply = call.start();
+    let isGood = await isWell(reply);
+    while (isGood && !reply.hangsUp) {
+      const { done, value: line } = await iterator.next();
+      if (done === true || interrupted.aborted) break;
+      if (line.trim() === '') continue;
+      reply = call.say(line);
+      isGood = await isWell(reply);
+    }
+    if (reply.hangsUp) stderr.write(`${paint('dim', '[the agent hung up]')}\n`);
+    const end = call.end();
+    if (isGood && !interrupted.aborted) isGood = await isWell(end);
+    else await end.over(END_TIMEOUT_MS); // one more failure would be nothing to tell
+    if (interrupted.aborted) throw interruptedError(interrupted);
+    return isGood ? EXIT.OK : EXIT.FAILED;
+  } finally {
+    interrupted.removeEventListener('abort', interrupt);
+    call.abandon();
+    lines.close();
+  }
+}

@@ -1,0 +1,192 @@
+// `talk` where a person types: a prompt, replies as they come, and barge-in.
+
+import { clearScreenDown, createInterface, cursorTo, moveCursor, type Interface, type Key } from 'node:readline';
+
+import type { Awaitable } from '../../base/awaitable.ts';
+import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
+import { describeFailure } from './call-failure.ts';
+import type { CallTarget } from './call-target.ts';
+import { paintFor, type Paint } from '../terminal/colour.ts';
+import type { Terminal } from '../terminal/command.ts';
+import { write } from '../terminal/output.ts';
+import { printable } from '../terminal/printable.ts';
+
+const AGENT = 'agent› ';
+const YOU = 'you  › ';
+const NEXT_LINE = `\n${' '.repeat(AGENT.length)}`;
+
+/**
+ * The screen is in one of two states. In one a reply is being written, and no prompt is there. In the other there is a prompt below
+ * whatever was written: from a reply's end on, and already from the first key that is pressed over it. What comes of the reply then
+ * is held back, and discarded when the line is sent: it was spoken over.
+ */
+export class TerminalTalk {
+  readonly #output: Terminal['stdout'];
+  readonly #lines: Interface;
+  readonly #paint: Paint;
+  readonly #call: Call;
+  readonly #webhookUrl: string;
+  #reply: Answer | undefined;
+  #hasPrompt = false;
+  /** Whether the last line that was written has not ended: a reply's. */
+  #isMidLine = false;
+  #held = '';
+  #isQuitting = false;
+  #onQuit: (() => void) | undefined;
+
+  /** From now on the terminal is its own. */
+  constructor(target: CallTarget, conversationId: string, { stdin, stdout, environment, interrupted }: Terminal) {
+    this.#output = stdout;
+    this.#paint = paintFor(stdout, environment);
+    this.#webhookUrl = target.webhookUrl;
+    this.#call = new Call({
+      ...target, conversationId,
+      onText: (piece) => this.#speak(piece),
+      onData: (content) => this.tell(`[data] ${printable(JSON.stringify(content), ' ')}`),
+    });
+    stdin.prependListener('keypress', (_text: string | undefined, key: Key) => this.#beforeKey(key));
+    this.#lines = createInterface({ input: stdin, output: stdout, terminal: true, prompt: this.#paint('dim', YOU) });
+    stdin.on('keypress', () => this.#afterKey());
+    this.#lines.on('line', (line) => this.#send(line));
+    this.#lines.on('SIGINT', () => this.#interrupt());
+    this.#lines.on('close', () => this.#quit()); // Ctrl-D, or the terminal is gone
+    interrupted.addEventListener('abort', () => this.#quit(), { once: true });
+  }
+
+  /** Writes a line between the others. */
+  readonly tell = (line: string): void => this.#tell('dim', line);
+
+  /** Resolves when the caller or the agent has hung up, and the agent knows. */
+  async run(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#onQuit = resolve;
+      void this.#follow(this.#call.start());
+    });
+    this.#lines.close();
+    const end = this.#call.end();
+    if (await end.over(END_TIMEOUT_MS)) this.#tellFailure(end);
+    else this.tell(`session.end is not answered after ${END_TIMEOUT_MS / 1_000} s`);
+    this.#call.abandon();
+  }
+
+  #speak(piece: string): Awaitable<void> {
+    if (this.#isQuitting) return undefined;
+    if (!this.#hasPrompt) return this.#write(piece);
+    this.#held += piece;
+    return undefined;
+  }
+
+  #write(piece: string): Awaitable<void> {
+    const start = this.#isMidLine ? '' : this.#paint('cyan', AGENT);
+    this.#isMidLine = true;
+    return write(this.#output, start + printable(piece, NEXT_LINE));
+  }
+
+  #writeHeld(): void {
+    if (this.#held !== '') void this.#write(this.#held);
+    this.#held = '';
+  }
+
+  /** Waits for the reply's end, then for the caller. */
+  async #follow(reply: Answer): Promise<void> {
+    this.#reply = reply;
+    await reply.over();
+    if (reply !== this.#reply || this.#isQuitting) return; // it was spoken over, and what was said then is under way
+    this.#above(() => {
+      this.#writeHeld();
+      this.#endLine();
+    });
+    this.#tellFailure(reply);
+    if (reply.hangsUp) {
+      this.tell('[the agent hung up]');
+      return this.#quit();
+    }
+    if (reply.text === '' && reply.failure === undefined && !reply.isInterrupted) this.tell('[silence]');
+    this.#prompt();
+  }
+
+  #send(line: string): void {
+    this.#hasPrompt = false;
+    this.#isMidLine = false; // the end of the caller's line was echoed
+    if (this.#isQuitting) return;
+    const isOver = this.#reply?.isOver === true;
+    if (line.trim() === '') {
+      if (isOver) this.#prompt();
+      else this.#writeHeld();
+      return;
+    }
+    this.#held = '';
+    if (!isOver) this.tell('[interrupted]');
+    void this.#follow(this.#call.say(line));
+  }
+
+  /** Ctrl-C. */
+  #interrupt(): void {
+    if (!this.#call.interrupt()) return this.#quit();
+    this.#held = '';
+    if (this.#isMidLine) this.#output.write(' ');
+    this.#isMidLine = false;
+    this.tell('[interrupted]');
+  }
+
+  #quit(): void {
+    if (this.#isQuitting) return;
+    this.#isQuitting = true;
+    if (this.#hasPrompt || this.#isMidLine) this.#output.write('\n');
+    this.#hasPrompt = this.#isMidLine = false;
+    this.#onQuit?.();
+  }
+
+  /** Over a reply: what readline draws for the key gets a line of its own. */
+  #beforeKey({ name = '', ctrl = false }: Key): void {
+    const drawsNothing = name === 'return' || name === 'enter' || (ctrl && ['c', 'd', 'z'].includes(name));
+    if (this.#hasPrompt || this.#isQuitting || drawsNothing) return;
+    this.#endLine();
+    this.#prompt();
+  }
+
+  /** Nothing is typed over the reply, or all of it was deleted again: the reply goes on. */
+  #afterKey(): void {
+    if (!this.#hasPrompt || this.#isQuitting || this.#lines.line !== '' || this.#reply?.isOver !== false) return;
+    this.#erasePrompt();
+    this.#hasPrompt = false;
+    this.#writeHeld();
+  }
+
+  #tell(style: 'dim' | 'red', line: string): void {
+    this.#above(() => {
+      this.#endLine();
+      this.#output.write(`${this.#paint(style, line)}\n`);
+    });
+  }
+
+  #tellFailure({ failure }: Answer): void {
+    if (failure !== undefined) this.#tell('red', describeFailure(failure, this.#webhookUrl));
+  }
+
+  #prompt(): void {
+    if (!this.#hasPrompt) this.#lines.prompt();
+    this.#hasPrompt = true;
+  }
+
+  #endLine(): void {
+    if (this.#isMidLine) this.#output.write('\n');
+    this.#isMidLine = false;
+  }
+
+  /** Writes whole lines: above the prompt, where there is one, and what was typed so far. */
+  #above(print: () => void): void {
+    if (!this.#hasPrompt) return print();
+    this.#erasePrompt();
+    print();
+    this.#lines.prompt(true);
+  }
+
+  #erasePrompt(): void {
+    moveCursor(this.#output, 0, -this.#lines.getCursorPos().rows);
+    cursorTo(this.#output, 0);
+    clearScreenDown(this.#output);
+    // By so many rows readline goes up before it draws the line anew; it is no part of its types, and what it holds differs between Nodes.
+    Object.assign(this.#lines, { prevRows: 0 });
+  }
+}

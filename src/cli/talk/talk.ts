@@ -1,0 +1,134 @@
+// `layercode-microserver talk`: a conversation with an agent from a terminal, a pipe or a script.
+
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+import { WORDS_PER_MINUTE } from './call.ts';
+import { openTarget, TARGET_FLAGS } from './call-target.ts';
+import { paintFor } from '../terminal/colour.ts';
+import { EXIT, UsageError, type Command } from '../terminal/command.ts';
+import { parseFlags } from '../terminal/flags.ts';
+import { oneLine, shellWord } from '../terminal/one-line.ts';
+import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
+import { playScript } from './script-playback.ts';
+import { talkByLines } from './talk-by-lines.ts';
+import { TerminalTalk } from './talk-on-terminal.ts';
+import { parseScript, type Step } from './talk-script.ts';
+import { parseConversation } from './turn.ts';
+
+const FLAGS = [...TARGET_FLAGS, '--conversation', '--agent', '--script', '--timeout'] as const;
+const DEFAULT_TIMEOUT_SECONDS = 30;
+const MAX_TIMEOUT_SECONDS = 86_400;
+
+export const talk: Command = {
+  name: 'talk',
+  summary: 'Talk to an agent from the terminal, a pipe or a script.',
+  help: `Usage: layercode-microserver talk [--url URL] [--secret SECRET] [--conversation ID] [--agent AGENT]
+                                  [--script FILE [--timeout SECONDS]]
+
+Calls an agent, as LayerCode does for a caller in text mode. Without --url it is the server that
+answers at http://localhost: with PORT; where none does, one is started for the length of the talk.
+
+  --url URL            The webhook; without a path the agent's route is added to it.
+  --secret SECRET      Signs. Default: LAYERCODE_WEBHOOK_SECRET, or else the development secret of
+                       this directory. A flag can be read by other users of the machine.
+  --conversation ID    Goes on with a conversation. Default: a new one.
+  --agent AGENT        Starts a server with this agent: a built-in name, or the path of a module.
+  --script FILE        Plays a script, see below.
+  --timeout SECONDS    Longest that a reply may take in a script or with piped lines. Default: ${DEFAULT_TIMEOUT_SECONDS}.
+  --settings-file PATH Read variables from this file instead of .env.
+
+On a terminal, a line that is sent while a reply comes interrupts it, and so does Ctrl-C, for as
+long as a voice would speak. Ctrl-C while nobody speaks hangs up, and Ctrl-D does at any time.
+With piped lines, each is said when the reply to the one before is over. Replies go to stdout, one a
+line, and everything else to stderr. A turn that is refused or breaks off is the last. An apology is
+a reply like any other: have a script expect what the agent should say.
+
+A script has a step a line. Blank lines are nothing, and so is what follows a # at the beginning or
+after two spaces. The steps speak of the reply to the last "say", and at first of the welcome.
+
+  say TEXT                 The caller says so, once the reply before is over.
+  expect TEXT              The whole reply holds this; upper and lower case are one. /TEXT/ is a
+                           pattern of JavaScript; the flags i, m, s and u may follow.
+  expect-data TEXT         Some data of the reply does, as JSON without spaces.
+  expect-hangup            The agent hung up with this reply.
+  within 2 s               Its first word came in that time; also: within 800 ms.
+  interrupt                The caller speaks over the reply, as soon as it begins.
+  interrupt after 3 words  When so many of its words can have been heard, at ${WORDS_PER_MINUTE} a minute.
+  data JSON                The caller's page sends an object, without waiting for the reply.
+
+    expect Welcome             # what the agent says first
+    say Tell me a long story
+    within 1.5 s
+    interrupt after 3 words
+    say Book a table for two
+    expect /table for (2|two)/i
+    expect-data "status":"booked"
+
+Examples:
+  layercode-microserver talk
+  layercode-microserver talk --agent ./my-agent.js
+  echo "Hello there" | layercode-microserver talk --url https://voice.example
+  layercode-microserver talk --url https://voice.example --script smoke.txt
+
+Exit codes: 0 it is over, on a terminal however it went; 1 a turn was refused or broke off, an
+expectation was not met, or a signal ended it; 2 the arguments or the script are wrong.
+`,
+  async run(argv, given) {
+    const terminal = withBrokenPipes(given);
+    const { flags, words } = parseFlags('talk', argv, FLAGS);
+    if (words.length > 0) throw new UsageError('talk takes no words; to say just one thing: turn "Hello there"');
+    if (flags['--agent'] !== undefined && (flags['--url'] ?? flags['--secret']) !== undefined) {
+      throw new UsageError('--agent starts a server of its own, so it goes with neither --url nor --secret');
+    }
+    const conversationId = parseConversation(flags['--conversation']) ?? randomUUID();
+    const timeoutMs = parseTimeout(flags['--timeout']) * 1_000;
+    const steps = flags['--script'] === undefined ? undefined : readScript(flags['--script'], terminal.directory);
+    const { stdin, stdout, environment } = terminal;
+    const isOnTerminal = steps === undefined && stdin.isTTY === true && stdout.isTTY === true && environment['TERM'] !== 'dumb';
+
+    let screen: TerminalTalk | undefined;
+    const tell = (line: string): void => {
+      if (screen !== undefined) return screen.tell(line);
+      const stream = isOnTerminal ? stdout : terminal.stderr;
+      stream.write(`${paintFor(stream, environment)('dim', line)}\n`);
+    };
+    const target = await openTarget(flags, terminal, tell);
+    try {
+      if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
+      if (steps !== undefined) return await playScript(steps, target, conversationId, timeoutMs, terminal);
+      if (!isOnTerminal) return await talkByLines(target, conversationId, timeoutMs, terminal);
+      screen = new TerminalTalk(target, conversationId, terminal);
+      await screen.run();
+      return EXIT.OK;
+    } finally {
+      await target.close();
+    }
+  },
+};
+
+function parseTimeout(given: string | undefined): number {
+  if (given === undefined) return DEFAULT_TIMEOUT_SECONDS;
+  const seconds = /^\d+(\.\d+)?$/.test(given) ? Number(given) : 0;
+  if (seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS) return seconds;
+  throw new UsageError(`--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${JSON.stringify(oneLine(given, 40))}`);
+}
+
+/** Throws a `UsageError` for a file that cannot be read, or is no script. */
+function readScript(path: string, directory: string): readonly Step[] {
+  const file = shellWord(oneLine(path, 200));
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(resolve(directory, path));
+  } catch (error) {
+    throw new UsageError(`--script ${file} cannot be read: ${oneLine(error instanceof Error ? error.message : String(error))}`, { cause: error });
+  }
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new UsageError(`--script ${file} is not UTF-8 text`, { cause: error });
+  }
+  return parseScript(text, file);
+}

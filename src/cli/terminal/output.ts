@@ -1,0 +1,33 @@
+import type { Writable } from 'node:stream';
+
+import type { Awaitable } from '../../base/awaitable.ts';
+import { CommandError, type Terminal } from './command.ts';
+
+const NOBODY_READS = 'nobody reads the output any more';
+
+/** Writes text. A promise, where there is one, is kept when the stream takes more, or never will again. */
+export function write(stream: Writable, text: string): Awaitable<void> {
+  if (stream.write(text) || stream.destroyed) return undefined;
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      stream.off('drain', settle);
+      stream.off('close', settle);
+      resolve();
+    };
+    stream.on('drain', settle);
+    stream.on('close', settle);
+  });
+}
+
+/** The terminal, which is interrupted too when nobody reads what is written: behind `| head -1`, or when its window is closed. */
+export function withBrokenPipes(terminal: Terminal): Terminal {
+  const { stdin, stdout, stderr, environment, directory } = terminal;
+  const controller = new AbortController();
+  for (const stream of [stdout, stderr]) stream.on('error', () => controller.abort(NOBODY_READS));
+  return { stdin, stdout, stderr, environment, directory, interrupted: AbortSignal.any([terminal.interrupted, controller.signal]) };
+}
+
+/** What a command that came to no end rejects with. */
+export function interruptedError({ reason }: AbortSignal): CommandError {
+  return new CommandError(reason === NOBODY_READS ? NOBODY_READS : 'interrupted');
+}

@@ -1,0 +1,67 @@
+// What webhooks were before a tunnel's URL took their place, kept in `.layercode/webhook-url` for the case that the run is killed.
+
+import { randomBytes } from 'node:crypto';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+
+import { isObject } from '../../layercode/fields.ts';
+import { preparePrivateFolder, privateFile, readPrivateFile } from '../../process/private-files.ts';
+
+const NAME = 'webhook-url';
+const MAX_FILE_BYTES = 65_536;
+
+/** By agent: a directory may serve several, one after the other. */
+export class ReplacedWebhooks {
+  /** For messages. */
+  readonly file: string;
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    this.file = privateFile(directory, NAME);
+  }
+
+  /** The URL, null for an agent that had none; undefined when nothing is kept, or nothing to be believed. */
+  get(agentId: string): string | null | undefined {
+    return this.#read().get(agentId);
+  }
+
+  /** Throws the system's error where it cannot be written. */
+  set(agentId: string, url: string | null): void {
+    preparePrivateFolder(this.#directory);
+    this.#write(this.#read().set(agentId, url));
+  }
+
+  /** Throws the system's error where it cannot be written. */
+  delete(agentId: string): void {
+    const urls = this.#read();
+    if (!urls.delete(agentId)) return;
+    if (urls.size === 0) rmSync(this.file, { force: true });
+    else this.#write(urls);
+  }
+
+  /** Believed only if nobody else could have written it: calls would go to a URL of theirs. */
+  #read(): Map<string, string | null> {
+    const text = readPrivateFile(this.#directory, NAME, MAX_FILE_BYTES) ?? '{}';
+    try {
+      const kept: unknown = JSON.parse(text);
+      return new Map(Object.entries(isObject(kept) ? kept : {}).filter((entry): entry is [string, string | null] => isKeptUrl(entry[1])));
+    } catch {
+      return new Map(); // nothing that could be put back
+    }
+  }
+
+  /** Whole or not at all: a run that is killed meanwhile leaves the old file or the new one. */
+  #write(urls: ReadonlyMap<string, string | null>): void {
+    const draft = `${this.file}.${process.pid}.${randomBytes(4).toString('hex')}`;
+    try {
+      writeFileSync(draft, `${JSON.stringify(Object.fromEntries(urls))}\n`, { flag: 'wx', mode: 0o600 });
+      renameSync(draft, this.file);
+    } finally {
+      rmSync(draft, { force: true });
+    }
+  }
+}
+
+function isKeptUrl(value: unknown): boolean {
+  return value === null || (typeof value === 'string' && /^https?:\/\/\S+$/i.test(value));
+}

@@ -1,0 +1,131 @@
+// The server as a process: what it prints, what signals do, and how it exits.
+
+import type { App } from '../app/app.ts';
+import { informationFor, loadSettings } from '../settings/load-settings.ts';
+import { batchLines, type Logger } from '../log.ts';
+import { openServer, type OpenServer } from './open-server.ts';
+import { SettingsError, type Settings } from '../settings/settings.ts';
+import { version } from '../base/version.ts';
+
+/** What runs beside the server. */
+export interface Companion {
+  /** Resolves when it is over, with a reason when it was not closed: the server ends then, with exit code 1. */
+  readonly ended: Promise<{ readonly reason: string | undefined }>;
+  /** Called before the server closes. */
+  close(): Promise<void>;
+}
+
+export interface RunOptions {
+  /**
+   * Opens what runs beside the server, once it listens. `closing` fires when the server ends meanwhile. When it rejects, the server
+   * ends with its message and exit code 1.
+   */
+  readonly accompany?: (server: OpenServer, closing: AbortSignal) => Promise<Companion>;
+}
+
+/** Where `talk` looks without being told. */
+const DEFAULT_PORT = 8_000;
+
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Runs until a signal. Sets the process's exit code, and ends the process when the server is closed. */
+export async function runServer(argv: readonly string[], { accompany }: RunOptions = {}): Promise<void> {
+  const output = batchLines((lines) => process.stdout.write(lines));
+  process.on('exit', output.flush);
+  try {
+    const information = informationFor(argv);
+    if (information === undefined) await serve(loadSettings({ argv }), output.write, accompany);
+    else process.stdout.write(information);
+  } catch (error) {
+    // What an operator can mend is said in a line each; anything else is a fault of ours and keeps its stack.
+    const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error);
+    let lines = error instanceof SettingsError ? error.problems : [isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)];
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') lines = [`${error.message}; set another PORT, 0 picks a free one`];
+    for (const line of lines) process.stderr.write(`layercode-microserver: ${line}\n`);
+    process.exitCode = 1;
+  }
+}
+
+async function serve(given: Settings, write: (lines: string) => void, accompany: RunOptions['accompany']): Promise<void> {
+  const server = await openServer(given, { directory: process.cwd(), write, isTerminal: process.stdout.isTTY });
+  const { app, log, settings } = server;
+  if (!settings.production) process.stderr.write(welcome(given, server));
+  const closing = new Closing(app, log);
+  process.on('uncaughtException', (error) => {
+    // Its state is unknown; calls go on elsewhere. `exit` writes what is held of the log.
+    log.error('uncaught exception', { error });
+    process.exit(1);
+  });
+  if (accompany === undefined) return;
+  closing.companion = accompany(server, closing.signal);
+  const reason = await closing.companion.then(
+    async (companion) => (await companion.ended).reason,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+  if (reason === undefined || closing.signal.aborted) return;
+  process.stderr.write(`layercode-microserver: ${reason}\n`);
+  await closing.close({ reason }, 1);
+}
+
+/** The first signal closes politely and ends with code 0, a second one at once. */
+class Closing {
+  companion: Promise<Companion> | undefined;
+  readonly #app: App;
+  readonly #log: Logger;
+  readonly #controller = new AbortController();
+
+  constructor(app: App, log: Logger) {
+    this.#app = app;
+    this.#log = log;
+    const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => {
+      if (this.signal.aborted) process.exit(EXIT_CODES[signal]);
+      void this.close({ signal }, 0);
+    };
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+  }
+
+  /** Fires when it begins. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  async close(cause: Readonly<Record<string, string>>, exitCode: number): Promise<void> {
+    if (this.signal.aborted) return;
+    this.#controller.abort();
+    this.#log.info('closing', { ...cause, openTurns: this.#app.runningTurns });
+    try {
+      await this.companion?.then((companion) => companion.close(), () => undefined); // one that did not start has said so
+      await this.#app.close();
+      this.#log.info('closed');
+      process.exit(exitCode);
+    } catch (error) {
+      this.#log.error('closing failed', { error });
+      process.exit(1);
+    }
+  }
+}
+
+/** For a person, and so on stderr: stdout is the log's. */
+function welcome(given: Settings, { app, settings, origin, agentName, secretFile }: OpenServer): string {
+  const { model } = app;
+  const lines = [
+    '',
+    `  layercode-microserver ${version} answers calls with the agent "${agentName}"${model === undefined ? '' : ` and ${model.name}`}.`,
+    '',
+    ...(settings.playground ? [`  talk to it  ${origin}/playground`] : []),
+    `  ${settings.playground ? 'or here    ' : 'talk to it '} npx layercode-microserver talk${origin.endsWith(`:${DEFAULT_PORT}`) ? '' : ` --url ${origin}`}`,
+    `  webhook     ${origin}${settings.agentRoute}`,
+    `  health      ${origin}/health`,
+    '',
+  ];
+  if (given.webhookSecrets.length === 0) {
+    const where = secretFile === undefined ? 'for this run only, as no file can be written here' : 'kept in .layercode/webhook-secret';
+    lines.push(`  LAYERCODE_WEBHOOK_SECRET is not set: a random secret signs, ${where}.`);
+  }
+  if (given.agent === undefined && model === undefined) {
+    lines.push('  No model has a key, so the echo agent repeats what it hears. Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.');
+  }
+  for (const problem of model?.problems() ?? []) lines.push(`  ${problem}.`);
+  return `${lines.join('\n')}\n\n`;
+}

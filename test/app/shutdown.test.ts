@@ -1,0 +1,285 @@
+// How the process ends: `node dist/server.js`, and signals.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import { createTestClient, type TestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
+import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+
+const LIMIT = { timeout: 15_000 };
+
+/** Speaks, waits for SIGUSR2 or for its signal, and speaks on. "deaf" hears no signal. */
+const HOLDING_AGENT = `
+  import { EventEmitter } from 'node:events';
+  const gate = new EventEmitter();
+  process.on('SIGUSR2', () => gate.emit('go'));
+  export default {
+    name: 'holding',
+    async *onMessage({ text, signal, log }) {
+      if (text === 'short') return yield 'Short.';
+      yield 'Begun.';
+      await new Promise((resolve) => {
+        gate.once('go', resolve);
+        signal.addEventListener('abort', () => {
+          log.info('agent was told', { reason: String(signal.reason?.message) });
+          if (text !== 'deaf') resolve();
+        });
+      });
+      yield ' Done.';
+    },
+  };
+`;
+
+let workplace: Workplace;
+const sockets: Socket[] = [];
+const agents: Agent[] = [];
+beforeEach(() => {
+  workplace = new Workplace();
+  workplace.write('holding.mjs', HOLDING_AGENT);
+});
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  for (const agent of agents.splice(0)) agent.destroy();
+  await workplace.clear();
+});
+
+interface Bench {
+  readonly server: SpawnedServer;
+  readonly url: string;
+  readonly client: TestClient;
+}
+
+async function start(env: Readonly<Record<string, string>> = {}): Promise<Bench> {
+  const server = workplace.spawn({ env: { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './holding.mjs', ...env } });
+  const url = await server.url();
+  return { server, url, client: createTestClient(url, { secret: SECRET }) };
+}
+
+class Stream {
+  readonly #events: AsyncIterator<TestEvent>;
+  constructor(reply: TestReply) {
+    this.#events = reply[Symbol.asyncIterator]();
+  }
+
+  async next(): Promise<unknown> {
+    const { value, done } = await this.#events.next();
+    if (done === true) return undefined;
+    return value.content ?? value.type;
+  }
+
+  async rest(): Promise<unknown[]> {
+    const rest: unknown[] = [];
+    for (let event = await this.next(); event !== undefined; event = await this.next()) rest.push(event);
+    return rest;
+  }
+}
+
+async function streaming({ client }: Bench, words = 'hold'): Promise<Stream> {
+  const stream = new Stream(await client.say(words));
+  assert.equal(await stream.next(), 'Begun.');
+  return stream;
+}
+
+/** Over a connection of its own, so that none is kept alive. */
+async function request(url: string, path: string, agent?: Agent): Promise<{ status: number | undefined; connection: string | undefined; body: unknown }> {
+  const [response] = (await once(get(url + path, { agent: agent ?? false }), 'response')) as [IncomingMessage];
+  let body = '';
+  for await (const chunk of response.setEncoding('utf8')) body += chunk;
+  return { status: response.statusCode, connection: response.headers.connection, body: JSON.parse(body) };
+}
+
+/** A bare connection. */
+async function connection(url: string): Promise<Socket> {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port) });
+  sockets.push(socket);
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Resolves once nobody listens any more. */
+async function refused(url: string): Promise<void> {
+  const { hostname, port } = new URL(url);
+  for (;;) {
+    const socket = connect({ host: hostname, port: Number(port) });
+    const outcome = await new Promise<string>((resolve) => {
+      socket.once('connect', () => resolve('connected'));
+      socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+    });
+    socket.destroy();
+    if (outcome === 'ECONNREFUSED') return;
+  }
+}
+
+describe('SIGTERM', () => {
+  it('ends an idle server with code 0', LIMIT, async () => {
+    const { server } = await start();
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    assert.deepEqual(server.log.map(({ msg }) => msg).slice(-2), ['closing', 'closed']);
+    assert.deepEqual([server.log.at(-2)?.['signal'], server.log.at(-2)?.['openTurns']], ['SIGTERM', 0]);
+  });
+
+  it('lets an open turn finish, while nobody can connect any more, and ends with code 0', LIMIT, async () => {
+    const bench = await start();
+    const { server, url } = bench;
+    const stream = await streaming(bench);
+    server.kill('SIGTERM');
+    assert.equal((await server.line('closing'))['openTurns'], 1);
+    await refused(url);
+    server.kill('SIGUSR2');
+    assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    assert.equal(server.log.some(({ msg }) => msg === 'agent was told'), false);
+    assert.equal((await server.line('request'))['outcome'], 'completed');
+  });
+
+  it('lets several open turns finish, each at its time', LIMIT, async () => {
+    const bench = await start();
+    const { server } = bench;
+    const other = { ...bench, client: createTestClient(bench.url, { secret: SECRET }) };
+    const streams = [await streaming(bench), await streaming(other)];
+    server.kill('SIGTERM');
+    await server.line('closing');
+    server.kill('SIGUSR2');
+    for (const stream of streams) assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  it('is not held up by connections that are idle, or never asked for anything', LIMIT, async () => {
+    const { server, url } = await start();
+    const agent = new Agent({ keepAlive: true });
+    agents.push(agent);
+    await Promise.all([request(url, '/health', agent), request(url, '/health', agent), request(url, '/ready', agent)]);
+    await connection(url);
+    const half = await connection(url);
+    half.write('GET /health HTTP/1.1\r\nhost: x\r\n'); // and no more
+    await request(url, '/health'); // behind both
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  it('closes the connection of a turn when that has ended, though its client would keep it alive', LIMIT, async () => {
+    const bench = await start();
+    const stream = await streaming(bench); // fetch keeps its connections alive
+    bench.server.kill('SIGTERM');
+    await bench.server.line('closing');
+    bench.server.kill('SIGUSR2');
+    await stream.rest();
+    assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+  });
+});
+
+describe('the drain delay', () => {
+  it('answers /ready with 503 at once, serves on with connection: close, and then nobody can connect', LIMIT, async () => {
+    const bench = await start({ DRAIN_DELAY_SECONDS: '1.5' });
+    const { server, url, client } = bench;
+    assert.deepEqual([(await request(url, '/ready')).status, (await request(url, '/health', new Agent({ keepAlive: true }))).connection], [200, 'keep-alive']);
+    const before = await streaming(bench);
+    server.kill('SIGTERM');
+    await server.line('closing');
+
+    const ready = await request(url, '/ready');
+    assert.deepEqual([ready.status, ready.connection], [503, 'close']);
+    assert.deepEqual([(ready.body as { ready: boolean }).ready, (ready.body as { reasons: string[] }).reasons], [false, ['the server is shutting down']]);
+    const health = await request(url, '/health');
+    assert.deepEqual([health.status, health.connection], [200, 'close']);
+    const during = await createTestClient(url, { secret: SECRET }).say('short');
+    assert.deepEqual([during.status, during.response.headers.get('connection')], [200, 'close']);
+    assert.equal(await during.text(), 'Short.');
+    const also = new Stream(await createTestClient(url, { secret: SECRET }).say('hold'));
+    assert.equal(await also.next(), 'Begun.');
+
+    await refused(url);
+    await assert.rejects(client.say('short'), /fetch failed/);
+    server.kill('SIGUSR2');
+    for (const stream of [before, also]) assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  it('is waited for by a server that nobody uses: the balancer must see it', LIMIT, async () => {
+    const { server } = await start({ DRAIN_DELAY_SECONDS: '0.3' });
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    const [closing, closed] = await Promise.all([server.line('closing'), server.line('closed')]);
+    assert.ok(Date.parse(String(closed['time'])) - Date.parse(String(closing['time'])) >= 290);
+  });
+});
+
+describe('the shutdown time-out', () => {
+  it('interrupts open turns, tells their agents, ends their streams properly, and the exit code is 0', LIMIT, async () => {
+    const bench = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0.2' });
+    const { server } = bench;
+    const stream = await streaming(bench);
+    server.kill('SIGTERM');
+    assert.deepEqual(await stream.rest(), ['response.end']);
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    assert.equal((await server.line('agent was told'))['reason'], 'the server is shutting down');
+    const turn = await server.line('request');
+    assert.deepEqual([turn['status'], turn['outcome']], [200, 'interrupted']);
+  });
+
+  it('is not held up by an agent that hears no signal', LIMIT, async () => {
+    const bench = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0' });
+    const stream = await streaming(bench, 'deaf');
+    bench.server.kill('SIGTERM');
+    assert.deepEqual(await stream.rest(), ['response.end']);
+    assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+  });
+
+  it('is not held up by a request whose body never comes', LIMIT, async () => {
+    const { server, url } = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0' });
+    const socket = await connection(url);
+    socket.write('POST /api/authorize HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
+    await request(url, '/health'); // behind it
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  it('of 0 interrupts at once', LIMIT, async () => {
+    const bench = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0' });
+    const stream = await streaming(bench);
+    bench.server.kill('SIGTERM');
+    assert.deepEqual(await stream.rest(), ['response.end']);
+    assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+  });
+});
+
+describe('a second signal', () => {
+  for (const [first, second, code] of [['SIGTERM', 'SIGTERM', 143], ['SIGINT', 'SIGINT', 130], ['SIGINT', 'SIGTERM', 143], ['SIGTERM', 'SIGINT', 130]] as const) {
+    it(`ends the process at once with ${code}: ${second} behind ${first}`, LIMIT, async () => {
+      const bench = await start();
+      const stream = await streaming(bench);
+      bench.server.kill(first);
+      assert.equal((await bench.server.line('closing'))['signal'], first);
+      bench.server.kill(second);
+      assert.deepEqual(await bench.server.exit, { code, signal: null });
+      await assert.rejects(stream.rest()); // cut short, which does not pass for an end
+      assert.equal(bench.server.log.some(({ msg }) => msg === 'closed'), false);
+    });
+  }
+
+  it('ends the process at once during the drain delay', LIMIT, async () => {
+    const { server } = await start({ DRAIN_DELAY_SECONDS: '60' });
+    server.kill('SIGTERM');
+    await server.line('closing');
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 143, signal: null });
+  });
+});
+
+describe('SIGINT', () => {
+  it('ends a server as SIGTERM does: open turns finish, and the code is 0', LIMIT, async () => {
+    const bench = await start();
+    const stream = await streaming(bench);
+    bench.server.kill('SIGINT');
+    assert.equal((await bench.server.line('closing'))['signal'], 'SIGINT');
+    await refused(bench.url);
+    bench.server.kill('SIGUSR2');
+    assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
+    assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+  });
+});

@@ -1,0 +1,389 @@
+// The official front ends, unchanged, in a real browser and against the local platform. See sdk/sdks.ts for where they come from.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, afterEach, describe, it, type TestContext } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.ts';
+import { LocalPlatform } from '../../src/platform/local-platform.ts';
+import { fired, Told, within } from '../fixtures/app.ts';
+import { deferred, SECRET, serve } from '../fixtures/kernel.ts';
+import { servePages } from './sdk/page-server.ts';
+import { bundle, installSdks } from './sdk/sdks.ts';
+import { sharedBrowser, type Browser } from './webdriver.ts';
+
+const { folder, skip } = installSdks();
+const names = folder === undefined ? [] : ['js-sdk', 'react-sdk'];
+const pages = await servePages(Object.fromEntries(names.map((name) => [name, bundle(folder ?? '', join(import.meta.dirname, 'sdk', `${name}.js`))])));
+
+after(() => pages.close());
+
+interface Stage {
+  /** `localhost:<port>`, as a page names the server. */
+  readonly host: string;
+  /** The messages that the agent got. */
+  readonly posted: Told<MessageEvent>;
+  readonly ends: Told<SessionEndEvent>;
+}
+
+type TestAgent = Partial<Agent> & { readonly welcome?: string };
+
+/** A server with its local platform, for the length of a test. */
+async function stage(t: TestContext, { onMessage = ({ text }) => `You said: ${text}`, ...agent }: TestAgent): Promise<Stage> {
+  const posted = new Told<MessageEvent>();
+  const ends = new Told<SessionEndEvent>();
+  const { port } = await serve(t, {
+    platform: new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: false }),
+    agent: defineAgent({
+      name: 'tested',
+      welcome: 'Hello there.',
+      onSessionEnd: ({ event }) => ends.tell(event as SessionEndEvent),
+      ...agent,
+      onMessage(turn, reply) {
+        posted.tell(turn.event as MessageEvent);
+        return onMessage(turn, reply);
+      },
+    }),
+  });
+  return { host: `localhost:${port}`, posted, ends };
+}
+
+/** What was said, without the times. */
+function linesOf({ transcript }: SessionEndEvent): unknown[] {
+  return (transcript ?? []).map(({ role, text }) => [role, text]);
+}
+
+/** Of a callback. */
+type Call = readonly [name: string, value: unknown];
+
+/** `turn.start assistant`, `response.text "Hello there."`, `response.end` */
+function shapeOf(value: unknown): string {
+  const { type, role, content } = value as { type: string; role?: string; content?: unknown };
+  return [type, role, content === undefined ? undefined : JSON.stringify(content)].filter((part) => part !== undefined).join(' ');
+}
+
+/** The page js-sdk.js, and what its client told. */
+class JsPage {
+  readonly #browser: Browser;
+
+  constructor(browser: Browser) {
+    this.#browser = browser;
+  }
+
+  /** Opens it and connects. Resolves when the agent's welcome is through. */
+  async connect(host: string, query = ''): Promise<void> {
+    await this.#browser.open(`${pages.origin}/js-sdk?server=${host}${query}`);
+    await this.#browser.runAsync('await client.connect()');
+    await this.hears('turn.end assistant');
+  }
+
+  /** All that a callback was given. */
+  async told(callback: string): Promise<unknown[]> {
+    const all = await this.#browser.run<Call[]>('return told');
+    return all.filter(([name]) => name === callback).map(([, value]) => value);
+  }
+
+  /** The types of the frames that it sent. */
+  async sent(): Promise<string[]> {
+    return this.#browser.run('return sent');
+  }
+
+  /** What the platform sent and `onMessage` got, in short. The client also tells there what it says itself. */
+  async messages(): Promise<string[]> {
+    return (await this.told('onMessage')).map(shapeOf).filter((shape) => !shape.startsWith('trigger.'));
+  }
+
+  /** Waits until `onMessage` got that `count` times. */
+  async hears(shape: string, count = 1): Promise<void> {
+    await this.#browser.until(`onMessage gets ${shape} (${count})`, async () => {
+      return (await this.told('onMessage')).map(shapeOf).filter((candidate) => candidate === shape).length >= count;
+    });
+  }
+
+  async forget(): Promise<void> {
+    await this.#browser.run('told.length = 0; sent.length = 0');
+  }
+
+  async say(text: string): Promise<void> {
+    await this.#browser.runAsync('await client.sendClientResponseText(arguments[0])', text);
+  }
+
+  async status(): Promise<string> {
+    return this.#browser.run('return client.status');
+  }
+}
+
+describe('@layercode/js-sdk', { skip }, () => {
+  const browser = sharedBrowser();
+  const page = new JsPage(browser);
+
+  afterEach(async () => {
+    assert.deepEqual(await page.told('onError'), []);
+    assert.deepEqual(await browser.consoleErrors(), []);
+  });
+
+  it('connects from a page of another origin', async (t) => {
+    const { host } = await stage(t, {});
+    await page.connect(host);
+    assert.deepEqual(await page.told('onStatusChange'), ['connecting', 'connected']);
+  });
+
+  it('is told its conversation, and how turns are taken', async (t) => {
+    const { host } = await stage(t, {});
+    await page.connect(host);
+    const conversationId = await browser.run('return client.conversationId');
+    assert.match(String(conversationId), /^[0-9a-f-]{36}$/);
+    assert.deepEqual(await page.told('onConnect'), [{ conversationId, config: { transcription: { trigger: 'automatic' } } }]);
+  });
+
+  it('is welcomed in a turn of the agent', async (t) => {
+    const { host } = await stage(t, {});
+    await page.connect(host);
+    assert.deepEqual(await page.messages(), [
+      'turn.start assistant', 'response.text.delta "Hello there."', 'response.text "Hello there."', 'response.end', 'turn.end assistant',
+    ]);
+  });
+
+  it('gets a reply to what is typed, behind the caller\'s own turn', async (t) => {
+    const { host } = await stage(t, { onMessage: () => ['One, ', 'two.'] });
+    await page.connect(host);
+    await page.forget();
+    await page.say('Count.');
+    await page.hears('turn.end assistant');
+    assert.deepEqual(await page.messages(), [
+      'turn.start user', 'user.transcript "Count."', 'turn.end user',
+      'turn.start assistant', 'response.text.delta "One, "', 'response.text.delta "two."', 'response.text "One, two."', 'response.end',
+      'turn.end assistant',
+    ]);
+  });
+
+  it('hands its metadata to the agent', async (t) => {
+    const { host } = await stage(t, { onMessage: ({ metadata }) => `You are on the page ${String(metadata['page'])}.` });
+    await page.connect(host);
+    await page.say('Where am I?');
+    await page.hears('response.text "You are on the page shop."');
+  });
+
+  it('hands data to the agent', async (t) => {
+    const data = new Told<unknown>();
+    const { host } = await stage(t, { onData: (occasion) => data.tell(occasion.data) });
+    await page.connect(host);
+    await browser.runAsync('await client.sendClientResponseData({ item: "tent", count: 2 })');
+    assert.deepEqual(await data.next(), { item: 'tent', count: 2 });
+  });
+
+  it('gets data from the agent', async (t) => {
+    const { host } = await stage(t, {
+      onMessage(_turn, reply) {
+        reply.data({ cart: ['tent'] });
+        return 'It is in your cart.';
+      },
+    });
+    await page.connect(host);
+    await page.say('The tent, please.');
+    await page.hears('response.text "It is in your cart."');
+    assert.deepEqual((await page.told('onDataMessage')).map(shapeOf), ['response.data {"cart":["tent"]}']);
+  });
+
+  it('interrupts a reply by what is typed over it', async (t) => {
+    const dropped = deferred<unknown>();
+    const { host, posted } = await stage(t, {
+      async *onMessage({ text, signal }) {
+        if (text === 'Stop.') yield 'Very well.';
+        else {
+          yield 'Once upon a time there was ';
+          dropped.resolve(await fired(signal));
+          yield 'nobody who heard this.';
+        }
+      },
+    });
+    await page.connect(host);
+    await page.say('Tell me a story.');
+    const story = await posted.next();
+    await page.hears('response.text.delta "Once upon a time there was "');
+    await page.forget();
+    await page.say('Stop.');
+    await within(dropped.promise, 'the drop of the first reply');
+    const { text_heard: heard, words_heard: words, ...context } = (await posted.next()).interruption_context ?? {};
+    assert.deepEqual(context, { previous_turn_interrupted: true, assistant_turn_id: story.turn_id });
+    assert.ok('Once upon a time there was '.startsWith(heard ?? '?'), String(heard));
+    assert.equal(words, heard?.match(/\w+/g)?.length ?? 0);
+    await page.hears('turn.end assistant', 2);
+    assert.deepEqual(await page.messages(), [
+      'turn.end assistant', 'turn.start user', 'user.transcript "Stop."', 'turn.end user',
+      'turn.start assistant', 'response.text.delta "Very well."', 'response.text "Very well."', 'response.end', 'turn.end assistant',
+    ]);
+  });
+
+  // Without a speaker it says so a second after the turn's start, whatever is still to come.
+  it('hears a reply to its end when it says in mid-reply that it has played it', async (t) => {
+    const gate = deferred();
+    const { host, posted } = await stage(t, {
+      async *onMessage({ text }) {
+        if (text === 'Thanks.') yield 'Any time.';
+        else {
+          yield 'Let me see. ';
+          await gate.promise;
+          yield 'There are two.';
+        }
+      },
+    });
+    await page.connect(host);
+    await page.forget();
+    await page.say('How many tents?');
+    await browser.until('it says so', async () => (await page.sent()).includes('trigger.response.audio.replay_finished'));
+    assert.deepEqual((await page.messages()).slice(3), ['turn.start assistant', 'response.text.delta "Let me see. "']);
+    gate.resolve();
+    await page.hears('turn.end assistant');
+    assert.deepEqual((await page.messages()).slice(5), [
+      'response.text.delta "There are two."', 'response.text "Let me see. There are two."', 'response.end', 'turn.end assistant',
+    ]);
+    await page.say('Thanks.');
+    await posted.next();
+    assert.equal((await posted.next()).interruption_context, undefined);
+  });
+
+  it('ends the session by disconnect()', async (t) => {
+    const { host, ends } = await stage(t, {});
+    await page.connect(host);
+    await page.say('Goodbye.');
+    await page.hears('turn.end assistant', 2);
+    await browser.runAsync('await client.disconnect()');
+    assert.deepEqual(linesOf(await ends.next('session.end')), [
+      ['assistant', 'Hello there.'], ['user', 'Goodbye.'], ['assistant', 'You said: Goodbye.'],
+    ]);
+    assert.equal(await page.status(), 'disconnected');
+  });
+
+  it('ends the session when its page is left', async (t) => {
+    const { host, ends } = await stage(t, {});
+    await page.connect(host);
+    await browser.reload();
+    assert.deepEqual(linesOf(await ends.next('session.end')), [['assistant', 'Hello there.']]);
+  });
+
+  it('resumes its conversation when it connects again', async (t) => {
+    const resumed: boolean[] = [];
+    const { host, ends } = await stage(t, {
+      onSessionStart({ isResumed }) {
+        resumed.push(isResumed);
+        return isResumed ? 'Where were we?' : 'Hello there.';
+      },
+      onMessage: ({ history }) => `I know of ${history.length} messages.`,
+    });
+    await page.connect(host);
+    const conversationId = await browser.run('return client.conversationId');
+    await browser.runAsync('await client.disconnect()');
+    await ends.next('session.end');
+    await browser.runAsync('await client.connect()');
+    await page.hears('response.text "Where were we?"');
+    await page.say('Here.');
+    await page.hears('response.text "I know of 3 messages."'); // two welcomes, and this
+    assert.equal(await browser.run('return client.conversationId'), conversationId);
+    assert.deepEqual(resumed, [false, true]);
+  });
+
+  it('is told when the agent hangs up, after its last words', async (t) => {
+    const { host } = await stage(t, {
+      onMessage(_turn, reply) {
+        reply.say('Goodbye.');
+        reply.hangup();
+      },
+    });
+    await page.connect(host);
+    await page.say('That was all.');
+    await browser.until('onDisconnect is called', async () => (await page.told('onDisconnect')).length === 1);
+    assert.ok((await page.messages()).includes('response.text "Goodbye."'));
+    assert.equal(await page.status(), 'disconnected');
+  });
+});
+
+describe('@layercode/js-sdk with its microphone and speaker on, as by default', { skip }, () => {
+  const browser = sharedBrowser({
+    args: ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'],
+  });
+  const page = new JsPage(browser);
+
+  it('talks by text while its sound means nothing here', async (t) => {
+    const { host, posted } = await stage(t, {});
+    await page.connect(host, '&audio=true');
+    await browser.until('sound is sent', async () => (await page.sent()).includes('client.audio'));
+    await page.say('Hello?');
+    await page.hears('response.text "You said: Hello?"');
+    assert.equal(posted.all.length, 1);
+    assert.equal(await page.status(), 'connected');
+    assert.deepEqual(await page.told('onError'), []);
+  });
+});
+
+describe('@layercode/react-sdk', { skip }, () => {
+  const browser = sharedBrowser();
+
+  /** Opens the page and connects. Resolves when the welcome is on the page. */
+  async function connect({ host }: Stage): Promise<void> {
+    await browser.open(`${pages.origin}/react-sdk?server=${host}`);
+    await browser.appears('#connect');
+    await browser.click('#connect');
+    await shows('Hello there.');
+  }
+
+  async function shows(line: string): Promise<void> {
+    await browser.until(`the page shows ${line}`, async () => {
+      const lines = await browser.findAll('li');
+      return (await Promise.all(lines.map((element) => element.text()))).includes(line);
+    });
+  }
+
+  afterEach(async () => {
+    assert.deepEqual(await browser.run('return errors'), []);
+    assert.deepEqual(await browser.consoleErrors(), []);
+  });
+
+  it('connects from a page of another origin and is welcomed', async (t) => {
+    await connect(await stage(t, {}));
+    assert.equal(await browser.text('#status'), 'connected');
+  });
+
+  it('says what is typed, and shows the reply', async (t) => {
+    await connect(await stage(t, {}));
+    await browser.type('#words', 'Two tents.');
+    await browser.click('#say');
+    await shows('You said: Two tents.');
+  });
+
+  it('hands data to the agent, and shows the data of its reply', async (t) => {
+    const data = new Told<unknown>();
+    await connect(await stage(t, {
+      onData: (occasion) => data.tell(occasion.data),
+      onMessage(_turn, reply) {
+        reply.data({ cart: ['tent'] });
+        return 'There.';
+      },
+    }));
+    await browser.type('#words', 'tent');
+    await browser.click('#point');
+    assert.deepEqual(await data.next(), { item: 'tent' });
+    await browser.click('#say');
+    await shows('{"cart":["tent"]}');
+  });
+
+  it('ends the session, and resumes its conversation', async (t) => {
+    const starts: boolean[] = [];
+    const staged = await stage(t, {
+      onSessionStart({ isResumed }) {
+        starts.push(isResumed);
+        return isResumed ? 'Where were we?' : 'Hello there.';
+      },
+    });
+    await connect(staged);
+    const conversation = await browser.text('#conversation');
+    await browser.click('#disconnect');
+    assert.deepEqual(linesOf(await staged.ends.next('session.end')), [['assistant', 'Hello there.']]);
+    await browser.click('#connect');
+    await shows('Where were we?');
+    assert.deepEqual(starts, [false, true]);
+    assert.equal(await browser.text('#conversation'), conversation);
+  });
+});

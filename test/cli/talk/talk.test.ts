@@ -1,0 +1,482 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { describe, it, type TestContext } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
+
+import type { MessageTurn } from '../../../src/agents/agent.ts';
+import { talk } from '../../../src/cli/talk/talk.ts';
+import type { SessionEndEvent } from '../../../src/layercode/events.ts';
+import { deferred, fired, SECRET, serve, until, within, type ServeOptions, type TestAgent } from '../../fixtures/app.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+
+const CTRL_C = '\u0003';
+const CTRL_D = '\u0004';
+
+function openTerminal(t: TestContext, environment: Readonly<Record<string, string>> = {}): RecordedTerminal {
+  const terminal = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
+  t.after(() => terminal.clear());
+  return terminal;
+}
+
+/** Serves an agent, and talks to it through a pipe. */
+async function pipe(t: TestContext, agent: TestAgent, input: string, argv: readonly string[] = [], terminal = openTerminal(t)) {
+  const { client } = serve(t, agent);
+  terminal.stdin.end(input);
+  const exitCode = await talk.run(['--url', await client.origin(), ...argv], terminal);
+  return { exitCode, out: terminal.out, err: terminal.err };
+}
+
+interface PersonOptions extends ServeOptions {
+  /** Of the terminal's environment. */
+  readonly terminal?: Readonly<Record<string, string>>;
+  readonly columns?: number;
+}
+
+/** A person at a terminal, and an agent. */
+class Person {
+  readonly #terminal: RecordedTerminal;
+  readonly exitCode: Promise<number>;
+  #seen = 0;
+
+  constructor(terminal: RecordedTerminal, argv: readonly string[]) {
+    this.#terminal = terminal;
+    this.exitCode = within(talk.run(argv, terminal), 'the talk to end', 3_000);
+    this.exitCode.catch(() => undefined); // told to whoever awaits it
+  }
+
+  static async talksTo(t: TestContext, agent: TestAgent, { terminal: environment, columns, ...options }: PersonOptions = {}): Promise<Person> {
+    const { client } = serve(t, agent, options);
+    const terminal = openTerminal(t, environment);
+    for (const stream of [terminal.stdin, terminal.stdout, terminal.stderr]) Object.assign(stream, { isTTY: true, columns });
+    return new Person(terminal, ['--url', await client.origin()]);
+  }
+
+  /** All that was written, as it was. */
+  get raw(): string {
+    return this.#terminal.out;
+  }
+
+  /** All that was written, without colours and movements of the cursor. */
+  get out(): string {
+    return stripVTControlCharacters(this.raw).replaceAll('\r', '');
+  }
+
+  type(keys: string): void {
+    this.#terminal.stdin.write(keys);
+  }
+
+  interrupt(): void {
+    this.#terminal.interrupt();
+  }
+
+  /** Waits until this was written, behind what was waited for before. */
+  async sees(text: string): Promise<void> {
+    await until(() => this.out.indexOf(text, this.#seen) !== -1, `${JSON.stringify(text)} in ${JSON.stringify(this.out.slice(this.#seen))}`);
+    this.#seen = this.out.indexOf(text, this.#seen) + text.length;
+  }
+
+  /** As `sees`, but text that is there for good: it comes last. */
+  async endsWith(text: string): Promise<void> {
+    await until(() => this.out.endsWith(text), `${JSON.stringify(text)} at the end of ${JSON.stringify(this.out)}`);
+    this.#seen = this.out.length;
+  }
+}
+
+/** Begins a story, and goes on when it is told to. Its turns are noted. */
+function storyteller() {
+  const turns: MessageTurn[] = [];
+  const goOn = deferred();
+  const agent: TestAgent = {
+    async *onMessage(turn) {
+      turns.push(turn);
+      if (turn.text !== 'story') {
+        yield 'As you like.';
+        return;
+      }
+      yield 'Once upon a time';
+      await Promise.race([goOn.promise, fired(turn.signal)]);
+      yield ' there was an end.';
+    },
+  };
+  return { agent, turns, goOn: () => goOn.resolve() };
+}
+
+describe('talk through a pipe', () => {
+  it('prints the welcome and each reply on a line of stdout, and nothing else', async (t) => {
+    const result = await pipe(t, { welcome: 'Hi!', onMessage: ({ text }) => `You said\n${text}.` }, 'one\n\ntwo');
+    assert.deepEqual(result, { exitCode: 0, out: 'Hi!\nYou said one.\nYou said two.\n', err: '' });
+  });
+
+  it('says a line when the reply to the one before is over', async (t) => {
+    const terminal = openTerminal(t);
+    const { agent, turns, goOn } = storyteller();
+    const talked = pipe(t, agent, 'story\nmore\n', [], terminal);
+    await until(() => terminal.out !== '', 'the first piece');
+    assert.equal(turns.length, 1);
+    goOn();
+    assert.equal((await talked).out, 'Once upon a time there was an end.\nAs you like.\n');
+    assert.equal(turns[1]?.event.type === 'message' && turns[1].event.interruption_context, undefined);
+  });
+
+  it('tells the agent at the end that it is over, with all that was said', async (t) => {
+    const ended = deferred<SessionEndEvent>();
+    await pipe(t, { welcome: 'Hello there, caller.', onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent) }, 'one\n');
+    const { transcript } = await within(ended.promise, 'session.end');
+    assert.deepEqual(transcript?.map(({ role, text }) => [role, text]), [['assistant', 'Hello there, caller.'], ['user', 'one'], ['assistant', 'Yes.']]);
+  });
+
+  it('goes on with a conversation', async (t) => {
+    const { out } = await pipe(t, { onMessage: ({ conversationId }) => conversationId }, 'who\n', ['--conversation', 'c-9']);
+    assert.equal(out, 'c-9\n');
+  });
+
+  it('tells of data and a hang-up on stderr, and ends with the hang-up', async (t) => {
+    const terminal = openTerminal(t);
+    const { client } = serve(t, {
+      onMessage(_turn, reply) {
+        reply.data({ page: 2 });
+        reply.say('Bye.');
+        reply.hangup();
+      },
+    });
+    terminal.stdin.write('one\ntwo\n'); // and no end
+    assert.equal(await talk.run(['--url', await client.origin()], terminal), 0);
+    assert.deepEqual([terminal.out, terminal.err], ['Bye.\n', '[data] {"page":2}\n[the agent hung up]\n']);
+  });
+
+  it('ends with code 1 at the first turn that is refused', async (t) => {
+    const { exitCode, out, err } = await pipe(t, {}, 'one\ntwo\n', ['--secret', 'whsec_another']);
+    assert.deepEqual([exitCode, out], [1, '']);
+    assert.match(err, /^\S+\/api\/agent refused: 401 Invalid signature; the server has another webhook secret \(see --secret\).*\n$/);
+  });
+
+  it('ends with code 1 when the agent cannot be told that it is over', async (t) => {
+    const { exitCode, err } = await pipe(t, {
+      onSessionEnd() {
+        throw new Error('broken');
+      },
+    }, 'one\n');
+    assert.equal(exitCode, 1);
+    assert.match(err, /refused: 500 Internal server error; the server's log says more\n$/);
+  });
+
+  it('waits for a reply as long as --timeout says', async (t) => {
+    const { exitCode, out, err } = await pipe(t, storyteller().agent, 'story\nmore\n', ['--timeout', '0.1']);
+    assert.deepEqual([exitCode, out, err], [1, 'Once upon a time\n', 'the answer is not over after 0.1 s; --timeout gives it longer\n']);
+  });
+
+  it('shows what a terminal would obey', async (t) => {
+    const { out } = await pipe(t, { onMessage: () => 'a\u001b[2Jb\r\u0007' }, 'one\n');
+    assert.equal(out, 'a␛[2Jb ␇\n');
+  });
+
+  it('drops the reply at Ctrl-C, and tells the agent that it is over', async (t) => {
+    const terminal = openTerminal(t);
+    const ended = deferred<void>();
+    const { agent } = storyteller();
+    const { client, interrupted } = serve(t, { ...agent, onSessionEnd: () => ended.resolve() });
+    terminal.stdin.write('story\n');
+    const talked = talk.run(['--url', await client.origin()], terminal);
+    await until(() => terminal.out !== '', 'the first piece');
+    terminal.interrupt();
+    await assert.rejects(within(talked, 'the talk to end'), { name: 'CommandError', message: 'interrupted' });
+    await within(ended.promise, 'session.end');
+    assert.equal(interrupted.all.length, 1);
+  });
+
+  it('is the same on a dumb terminal', async (t) => {
+    const person = await Person.talksTo(t, { onMessage: ({ text }) => text }, { terminal: { TERM: 'dumb' } });
+    person.type('one\n');
+    await person.sees('one\n');
+    person.type('two\n');
+    await person.sees('two\n');
+    person.interrupt();
+    await assert.rejects(person.exitCode, { message: 'interrupted' });
+    assert.equal(person.raw, 'one\ntwo\n');
+  });
+});
+
+describe('talk on a terminal', () => {
+  it('prompts, and prints replies as they come', async (t) => {
+    const { agent, goOn } = storyteller();
+    const person = await Person.talksTo(t, { ...agent, welcome: 'Hi!' });
+    await person.endsWith('agent› Hi!\nyou  › ');
+    person.type('story\r');
+    await person.endsWith('story\nagent› Once upon a time');
+    goOn();
+    await person.endsWith(' there was an end.\nyou  › ');
+    person.type(CTRL_D);
+    assert.equal(await person.exitCode, 0);
+  });
+
+  it('interrupts the reply with the next line, and says what was heard', async (t) => {
+    const { agent, turns } = storyteller();
+    const person = await Person.talksTo(t, agent);
+    await person.endsWith('you  › ');
+    person.type('story\r');
+    await person.endsWith('Once upon a time');
+    person.type('stop\r');
+    await person.endsWith('Once upon a time\nyou  › stop\n[interrupted]\nagent› As you like.\nyou  › ');
+    assert.deepEqual(turns[1]?.event.type === 'message' && turns[1].event.interruption_context?.previous_turn_interrupted, true);
+    person.type(CTRL_D);
+    await person.exitCode;
+  });
+
+  it('takes a reply that was printed to its end for heard', async (t) => {
+    const { agent, turns } = storyteller();
+    const person = await Person.talksTo(t, { ...agent, welcome: 'A welcome with a good many words in it.' });
+    await person.endsWith('you  › ');
+    person.type('now\r');
+    await person.endsWith('As you like.\nyou  › ');
+    assert.equal(turns[0]?.event.type === 'message' && turns[0].event.interruption_context, undefined);
+    person.type(CTRL_D);
+    await person.exitCode;
+  });
+
+  it('holds the reply back while the caller types over it, and goes on when all is deleted', async (t) => {
+    const [first, second] = [deferred(), deferred()];
+    const person = await Person.talksTo(t, {
+      async *onMessage(_turn, reply) {
+        yield 'Once upon a time';
+        await first.promise;
+        yield ' there was';
+        reply.data({ page: 2 });
+        await second.promise;
+        yield ' an end.';
+      },
+    });
+    await person.endsWith('you  › ');
+    person.type('story\r');
+    await person.endsWith('Once upon a time');
+    person.type('st');
+    await person.endsWith('\nyou  › st');
+    first.resolve();
+    await person.sees('[data]'); // so the words before it have come
+    assert.ok(!person.out.includes('there was'));
+    person.type('\u007f\u007f');
+    await person.endsWith('agent›  there was');
+    second.resolve();
+    await person.endsWith('agent›  there was an end.\nyou  › ');
+    person.type(CTRL_D);
+    await person.exitCode;
+  });
+
+  it('prints the rest of the reply above what the caller has typed', async (t) => {
+    const { agent, goOn, turns } = storyteller();
+    const person = await Person.talksTo(t, agent);
+    await person.endsWith('you  › ');
+    person.type('story\r');
+    await person.endsWith('Once upon a time');
+    person.type('and');
+    await person.endsWith('\nyou  › and');
+    goOn();
+    await person.endsWith('agent›  there was an end.\nyou  › and');
+    person.type(' then\r');
+    await person.sees('As you like.');
+    assert.equal(turns[1]?.text, 'and then');
+    person.type(CTRL_D);
+    await person.exitCode;
+  });
+
+  it('draws a line of several rows anew where it stood, below what came meanwhile', async (t) => {
+    const goOn = deferred();
+    const person = await Person.talksTo(t, {
+      async *onMessage(_turn, reply) {
+        yield 'Look at';
+        await goOn.promise;
+        reply.data({ page: 2 });
+        yield ' this.';
+      },
+    }, { columns: 20, terminal: { NO_COLOR: '1' } });
+    await person.endsWith('you  › ');
+    person.type('show\r');
+    await person.endsWith('Look at');
+    person.type('x'.repeat(40));
+    await person.sees('you  › x'); // and what was written at once is read at once
+    const typedUntil = person.raw.length;
+    goOn.resolve();
+    await person.endsWith(`agent›  this.\nyou  › ${'x'.repeat(40)}`);
+    // Up from the last of three rows, and not once more below the text.
+    const drawn = `\u001b[1G\u001b[0Jyou  › ${'x'.repeat(40)}\u001b[8G`;
+    const erased = '\u001b[2A\u001b[1G\u001b[0J';
+    assert.equal(person.raw.slice(typedUntil), `${erased}[data] {"page":2}\n${drawn}${erased}agent›  this.\n${drawn}`);
+    person.interrupt();
+    await person.exitCode;
+  });
+
+  it('interrupts the reply at Ctrl-C, and hangs up at the next one', async (t) => {
+    const ended = deferred<void>();
+    const person = await Person.talksTo(t, { ...storyteller().agent, onSessionEnd: () => ended.resolve() });
+    await person.endsWith('you  › ');
+    person.type('story\r');
+    await person.endsWith('Once upon a time');
+    person.type(CTRL_C);
+    await person.endsWith('Once upon a time [interrupted]\nyou  › ');
+    person.type(CTRL_C);
+    assert.equal(await person.exitCode, 0);
+    await within(ended.promise, 'session.end');
+  });
+
+  it('interrupts what a voice would still be speaking', async (t) => {
+    const person = await Person.talksTo(t, { welcome: 'A welcome with a good many words in it.' });
+    await person.endsWith('you  › ');
+    person.type(CTRL_C);
+    await person.endsWith('[interrupted]\nyou  › ');
+    person.type(CTRL_C);
+    assert.equal(await person.exitCode, 0);
+  });
+
+  it('hangs up at Ctrl-C while nobody speaks', async (t) => {
+    const person = await Person.talksTo(t, {});
+    await person.endsWith('you  › ');
+    person.type(CTRL_C);
+    assert.equal(await person.exitCode, 0);
+    assert.equal(person.out, '[silence]\nyou  › \n');
+  });
+
+  it('hangs up at a signal', async (t) => {
+    const person = await Person.talksTo(t, {});
+    await person.endsWith('you  › ');
+    person.interrupt();
+    assert.equal(await person.exitCode, 0);
+  });
+
+  it('ends when the agent hangs up', async (t) => {
+    const person = await Person.talksTo(t, {
+      onMessage(_turn, reply) {
+        reply.say('Bye.');
+        reply.hangup();
+      },
+    });
+    await person.endsWith('you  › ');
+    person.type('bye\r');
+    assert.equal(await person.exitCode, 0);
+    assert.ok(person.out.endsWith('agent› Bye.\n[the agent hung up]\n'), person.out);
+  });
+
+  it('shows a turn that is refused, and goes on', async (t) => {
+    const person = await Person.talksTo(t, { onMessage: ({ text }) => `You said ${text}.` }, { environment: { MAX_BODY_BYTES: '2048' } });
+    await person.endsWith('you  › ');
+    person.type(`${'a'.repeat(2_048)}\r`);
+    await person.sees('refused: 413 ');
+    await person.endsWith('you  › ');
+    person.type('less\r');
+    await person.endsWith('agent› You said less.\nyou  › ');
+    person.type(CTRL_D);
+    assert.equal(await person.exitCode, 0);
+  });
+
+  it('shows data in a line of its own, and what a terminal would obey', async (t) => {
+    const person = await Person.talksTo(t, {
+      onMessage(_turn, reply) {
+        reply.say('One\u001b[31m');
+        reply.data({ title: 'a\u009bb' });
+        reply.say('two\nthree');
+      },
+    });
+    await person.endsWith('you  › ');
+    person.type('go\r');
+    await person.endsWith('agent› One␛[31m\n[data] {"title":"a<U+009B>b"}\nagent› two\n       three\nyou  › ');
+    assert.ok(!person.raw.includes('\u001b[31m'));
+    person.type(CTRL_D);
+    await person.exitCode;
+  });
+
+  it('is in colour', async (t) => {
+    const person = await Person.talksTo(t, { welcome: 'Hi!' });
+    await person.sees('you  › ');
+    assert.ok(person.raw.startsWith('\u001b[36magent› \u001b[39mHi!'), JSON.stringify(person.raw));
+    person.type(CTRL_D);
+    await person.exitCode;
+  });
+
+  it('has no colours where NO_COLOR says so', async (t) => {
+    const person = await Person.talksTo(t, { welcome: 'Hi!' }, { terminal: { NO_COLOR: '1' } });
+    await person.sees('you  › ');
+    assert.doesNotMatch(person.raw, /\u001b\[\d*m/);
+    person.type(CTRL_D);
+    await person.exitCode;
+  });
+});
+
+describe('talk with whom', () => {
+  /** A port of 127.0.0.1 where nobody listens. */
+  async function freePort(): Promise<string> {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, 'close');
+    return String(port);
+  }
+
+  /** What a server's settings put into the process's environment is taken out again. */
+  function keepEnvironment(t: TestContext): void {
+    const names = Object.keys(process.env);
+    t.after(() => {
+      for (const name of Object.keys(process.env)) if (!names.includes(name)) delete process.env[name];
+    });
+  }
+
+  it('finds the server of the settings, and says so', async (t) => {
+    const { client } = serve(t, { welcome: 'Hi!' }, { environment: { AGENT_ROUTE: '/voice' } });
+    const { port } = new URL(await client.origin());
+    const terminal = openTerminal(t, { PORT: port, AGENT_ROUTE: '/voice' });
+    terminal.stdin.end();
+    assert.equal(await talk.run([], terminal), 0);
+    assert.deepEqual([terminal.out, terminal.err], ['Hi!\n', `Talking with the server at http://localhost:${port}.\n`]);
+  });
+
+  it('starts a server where none answers', async (t) => {
+    keepEnvironment(t);
+    const port = await freePort();
+    const terminal = openTerminal(t, { PORT: port, AGENT: 'echo' });
+    terminal.stdin.end('Hello\n');
+    assert.equal(await talk.run([], terminal), 0);
+    assert.equal(terminal.out, 'Hello! Say something, and I will repeat it.\nYou said: Hello\n');
+    assert.equal(terminal.err, `No server answers at http://localhost:${port}.\nTalking with the agent "echo", on a server of its own.\n`);
+  });
+
+  it('takes another program on that port for none of ours', async (t) => {
+    keepEnvironment(t);
+    const stranger = createServer((_request, response) => response.end('{"status":"fine"}')).listen(0, '127.0.0.1');
+    t.after(() => stranger.close());
+    await once(stranger, 'listening');
+    const terminal = openTerminal(t, { PORT: String((stranger.address() as AddressInfo).port), AGENT: 'echo' });
+    terminal.stdin.end();
+    await talk.run([], terminal);
+    assert.match(terminal.err, /on a server of its own/);
+  });
+
+  it('starts a server with another agent, and tells what fails there', async (t) => {
+    keepEnvironment(t);
+    const { client } = serve(t, {});
+    const terminal = openTerminal(t, { PORT: new URL(await client.origin()).port });
+    writeFileSync(join(terminal.directory, 'fridge.mjs'), 'export default { name: "fridge", onMessage() { throw new Error("it is\\nempty"); } };');
+    terminal.stdin.end('What is there?\n');
+    assert.equal(await talk.run(['--agent', './fridge.mjs'], terminal), 0);
+    assert.equal(terminal.out, 'Sorry, something went wrong. Could you say that again?\n');
+    assert.equal(terminal.err, 'Talking with the agent "fridge", on a server of its own.\nturn failed: it is empty\n');
+  });
+
+  const wrong: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
+    [['Hello'], /turn "Hello there"$/],
+    [['--port', '1'], /^--port is not a flag of talk/],
+    [['--agent', 'echo', '--url', 'http://localhost'], /^--agent starts a server of its own/],
+    [['--timeout', '0'], /^--timeout must be a number of seconds above 0 and up to 86400, got "0"$/],
+    [['--timeout', '1e3'], /^--timeout must be/],
+    [['--conversation', 'x'.repeat(257)], /^--conversation must be an id/],
+    [['--script', 'nowhere.txt'], /^--script nowhere\.txt cannot be read: ENOENT/],
+  ];
+  for (const [argv, message] of wrong) {
+    it(`refuses ${JSON.stringify(argv).slice(0, 60)}`, async (t) => {
+      await assert.rejects(talk.run(argv, openTerminal(t)), { name: 'UsageError', message });
+    });
+  }
+
+  it('has a help page of at most 100 columns', () => assert.ok(talk.help.split('\n').every((line) => line.length <= 100)));
+});

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, beforeEach, describe, it } from 'node:test';
+import { informationFor, loadSettings } from '../../src/settings/load-settings.ts';
+import { SettingsError, type Environment, type Settings } from '../../src/settings/settings.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'load-settings-'));
+let directory = '';
+let count = 0;
+
+beforeEach(() => {
+  directory = join(root, String(count++));
+  mkdirSync(directory);
+});
+after(() => rmSync(root, { recursive: true }));
+
+function load(environment: Environment = {}, argv: readonly string[] = []): Settings {
+  return loadSettings({ directory, environment, argv });
+}
+
+function problemsOf(...input: Parameters<typeof load>): readonly string[] {
+  try {
+    load(...input);
+  } catch (error) {
+    assert.ok(error instanceof SettingsError, String(error));
+    return error.problems;
+  }
+  return [];
+}
+
+describe('loadSettings', () => {
+  it('needs no file and no options', () => {
+    assert.equal(load().port, 8000);
+    assert.equal(typeof loadSettings({ argv: [] }).port, 'number');
+  });
+
+  it('lets flags win over the environment and the environment over .env', () => {
+    writeFileSync(join(directory, '.env'), 'PORT=1\nMAX_STREAMS=1\nMAX_MESSAGES=11\n');
+    const settings = load({ PORT: '2', MAX_STREAMS: '2' }, ['--port=3']);
+    assert.deepEqual([settings.port, settings.maxStreams, settings.maxMessages], [3, 2, 11]);
+  });
+
+  it('takes from the file what is empty in the environment', () => {
+    writeFileSync(join(directory, '.env'), 'PORT=1');
+    assert.equal(load({ PORT: '' }).port, 1);
+  });
+
+  it('reads quotes, comments, exports, Windows line ends and a byte-order mark', () => {
+    writeFileSync(join(directory, '.env'), '\uFEFFPORT=1 # first\r\n# MAX_STREAMS=9\r\nexport HOST="127.0.0.1"\r\n\r\nAGENT=\'echo\'\r\n');
+    const settings = load();
+    assert.deepEqual([settings.port, settings.maxStreams, settings.host, settings.agent], [1, 10_000, '127.0.0.1', 'echo']);
+  });
+
+  it('counts keys of the file among the secrets and hands them to the models', () => {
+    writeFileSync(join(directory, '.env'), 'GROQ_API_KEY=groq-key-1');
+    const { secrets, environment } = load();
+    assert.deepEqual(secrets, ['groq-key-1']);
+    assert.equal(environment['GROQ_API_KEY'], 'groq-key-1');
+    assert.equal(process.env['GROQ_API_KEY'], undefined);
+  });
+
+  it('reads another file with --settings-file, and .env not then', () => {
+    writeFileSync(join(directory, '.env'), 'PORT=1\nMAX_STREAMS=1');
+    writeFileSync(join(directory, 'other.env'), 'PORT=2');
+    for (const argv of [['--settings-file', 'other.env'], [`--settings-file=${join(directory, 'other.env')}`]]) {
+      const settings = load({}, argv);
+      assert.deepEqual([settings.port, settings.maxStreams], [2, 10_000]);
+    }
+  });
+
+  it('says which file a wrong value is in, and only when it is the file\'s', () => {
+    writeFileSync(join(directory, '.env'), 'PORT=x\nMAX_STREAMS=y\nMETRICS=z');
+    assert.deepEqual(problemsOf({ MAX_STREAMS: 'e' }, ['--metrics=f']), [
+      'PORT in .env must be 0–65535, got "x"',
+      'MAX_STREAMS must be 1–1000000, got "e"',
+      '--metrics must be true or false, got "f"',
+    ]);
+    writeFileSync(join(directory, 'other.env'), 'PORT=x');
+    assert.deepEqual(problemsOf({}, ['--settings-file=other.env']), ['PORT in other.env must be 0–65535, got "x"']);
+  });
+
+  it('refuses a file that was asked for and does not exist', () => {
+    assert.deepEqual(problemsOf({}, ['--settings-file', 'none.env']), [`settings file ${join(directory, 'none.env')} does not exist`]);
+  });
+
+  it('refuses a directory in the place of the file', () => {
+    mkdirSync(join(directory, '.env'));
+    assert.deepEqual(problemsOf(), [`settings file ${join(directory, '.env')} is a directory, not a file`]);
+  });
+
+  it('refuses a file that is not UTF-8 instead of finding nothing in it', () => {
+    for (const content of [Buffer.from('\uFEFFPORT=1', 'utf16le'), Buffer.from('HOST=M\xfcller', 'latin1')]) {
+      writeFileSync(join(directory, '.env'), content);
+      assert.deepEqual(problemsOf(), [`settings file ${join(directory, '.env')} is not UTF-8 text; save it as UTF-8`]);
+    }
+  });
+
+  it('reports a --settings-file without a path', () => {
+    assert.deepEqual(problemsOf({}, ['--settings-file']), ['--settings-file needs a value']);
+  });
+
+  it('refuses a file it may not read', { skip: process.geteuid?.() !== 0 && 'needs root to become somebody else' }, () => {
+    const file = join(directory, '.env');
+    writeFileSync(file, 'PORT=1', { mode: 0o600 });
+    chmodSync(root, 0o755);
+    process.seteuid?.(65_534);
+    try {
+      assert.deepEqual(problemsOf(), [`settings file ${file} cannot be read: permission denied`]);
+    } finally {
+      process.seteuid?.(0);
+    }
+  });
+});
+
+describe('informationFor', () => {
+  it('answers --help and --version, whatever else is wrong', () => {
+    assert.match(informationFor(['--port=x', '--help']) ?? '', /^Usage: .*\n[^]*--port/);
+    assert.match(informationFor(['-h']) ?? '', /^Usage: /);
+    assert.match(informationFor(['--version', '--cheese']) ?? '', /^\d+\.\d+\.\d+\S*\n$/);
+  });
+
+  it('has nothing to say when the server is to start', () => {
+    assert.equal(informationFor([]), undefined);
+    assert.equal(informationFor(['--agent', '-h']), undefined);
+  });
+});
