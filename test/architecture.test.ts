@@ -37,8 +37,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     'observers', 'routes', 'middleware', 'turns', 'agents/built-in', 'agents', 'layercode', 'http', 'models', 'conversations', 'settings', 'log.ts',
     'metrics.ts',
   ]],
-  ['observers', ['http', 'log.ts', 'metrics.ts']],
-  ['routes', ['middleware', 'turns', 'agents', 'layercode', 'http', 'conversations', 'log.ts', 'metrics.ts', 'base']],
+  ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts']],
+  ['routes', ['middleware', 'turns', 'agents', 'layercode', 'http', 'conversations', 'sse', 'log.ts', 'metrics.ts', 'base']],
   ['middleware', ['http', 'layercode', 'base']],
   ['turns', ['agents', 'layercode', 'conversations', 'log.ts', 'base']],
   ['agents/built-in', ['agents', 'layercode', 'models', 'speech', 'base']],
@@ -249,11 +249,11 @@ describe('layercode-microserver', () => {
   it('exports these types', () => {
     assert.deepEqual(exportedBy('index.ts').filter((name) => !Object.hasOwn(main, name)), [
       'Agent', 'AgentDefinition', 'AgentResources', 'App', 'AppOptions', 'BoundAgent', 'CallEndedEvent', 'CallEvent', 'CallStartedEvent',
-      'ChatMessage', 'ChatModel', 'Context', 'Conversation', 'ConversationStore', 'DataEvent', 'DataOccasion', 'Handler', 'InterruptedTurn',
+      'ChatMessage', 'ChatModel', 'Context', 'Conversation', 'ConversationStore', 'DataEvent', 'DataContext', 'Handler', 'InterruptedTurn',
       'InterruptionContext', 'Json', 'JsonObject', 'LayercodeEvent', 'LoadSettingsOptions', 'Logger', 'LoggerOptions', 'MemoryStoreOptions', 'Message',
       'MessageEvent', 'MessageTurn', 'Metrics',
-      'Middleware', 'ModelAgentDefinition', 'ModelDelta', 'ModelUsage', 'NewMessage', 'Next', 'Occasion', 'Reply', 'Schema', 'SessionEndEvent', 'SessionEvent',
-      'SessionStartEvent', 'SessionUpdateEvent', 'Settings', 'Spoken', 'SseEncoderOptions', 'SseEvent', 'StartTurn', 'Tool', 'ToolCall', 'ToolOccasion', 'TranscriptEvent', 'Turn',
+      'Middleware', 'ModelAgentDefinition', 'ModelDelta', 'ModelUsage', 'NewMessage', 'Next', 'Reply', 'Schema', 'SessionEndEvent', 'SessionEvent',
+      'SessionStartEvent', 'SessionUpdateEvent', 'Settings', 'Spoken', 'SseEncoderOptions', 'SseEvent', 'StartTurn', 'Tool', 'ToolCall', 'ToolContext', 'TranscriptEvent', 'Turn',
       'TurnJournal', 'TurnState', 'UnknownEvent', 'UserInterruptedEvent',
     ]);
   });

@@ -11,12 +11,14 @@ import { rateLimit } from '../middleware/rate-limit.ts';
 import { signature } from '../middleware/signature.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
+import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../routes/authorize.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
 import { openApi } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
 import { webhook } from '../routes/webhook.ts';
+import { figuresOf, type TurnObserver } from '../routes/webhook-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
 
 export interface RouteDependencies {
@@ -47,7 +49,7 @@ export function createRoutes({ settings, agent, conversations, turns, metrics, f
       maxStreams: settings.maxStreams,
       heartbeatMs: settings.heartbeatSeconds * 1_000,
       timeoutMs: settings.turnTimeoutSeconds * 1_000,
-      onTurnEnd: platform === undefined ? undefined : (figures) => platform.turnEnded(figures),
+      onTurnEnd: turnObserver(metrics, platform),
     })),
     // Browsers call it, and they cannot sign; a request that is signed all the same must be signed right. A key of our own opens nothing
     // but a socket of this machine, and nobody else gets one.
@@ -64,6 +66,15 @@ export function createRoutes({ settings, agent, conversations, turns, metrics, f
     route('GET', '/openapi.json', [], openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
     ...(platform?.routes(conversations) ?? []),
   ];
+}
+
+function turnObserver(metrics: Metrics, platform: AppPlatform | undefined): TurnObserver {
+  const observe = turnMetrics(metrics);
+  if (platform === undefined) return observe;
+  return (delivery, report) => {
+    observe(delivery, report);
+    platform.turnEnded(figuresOf(delivery, report));
+  };
 }
 
 /** A route of the user's own. Below `/api/` it needs a signature, as everything there but authorize does. */

@@ -1,4 +1,4 @@
-import { emptyConversation, hasOpenTurn, type Conversation } from './rules.ts';
+import { emptyConversation, hasOpenTurn, type Conversation } from './conversation.ts';
 import type { ConversationStore } from './store.ts';
 
 export interface MemoryStoreOptions {

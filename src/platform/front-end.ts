@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 
 import { isDeeperThan, isObject, object, objectOf, optional, string, type Field } from '../layercode/fields.ts';
-import type { TurnFigures } from '../routes/turn-delivery.ts';
+import type { TurnFigures } from '../routes/webhook-delivery.ts';
 import { WebSocketConnection } from './websocket/connection.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { TextSession, type TextSessionOptions } from './text-session.ts';

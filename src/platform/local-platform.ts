@@ -10,7 +10,7 @@ import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { isObject, type JsonObject } from '../layercode/fields.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { authorize } from '../routes/authorize.ts';
-import type { TurnFigures } from '../routes/turn-delivery.ts';
+import type { TurnFigures } from '../routes/webhook-delivery.ts';
 import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
 import { FrontEnd } from './front-end.ts';
 import { PAGE, pageFile } from './playground-files.ts';

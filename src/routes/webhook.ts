@@ -1,21 +1,19 @@
-import type { Agent, Occasion } from '../agents/agent.ts';
-import type { TurnEvent } from '../turns/delivery.ts';
-import type { Turns } from '../turns/turns.ts';
+import type { Agent, EventContext } from '../agents/agent.ts';
 import { after, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
-import { callDialect } from '../layercode/call-dialect.ts';
 import {
-  conversationIdOf, EVENT_FIELDS, EventError, isCallEvent, isKnownEvent, metadataOf, parseEvent,
+  conversationIdOf, EVENT_FIELDS, EventError, isKnownEvent, metadataOf, parseEvent,
   type CallEndedEvent, type LayercodeEvent, type UnknownEvent, type UserInterruptedEvent,
 } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
-import { ReplyStream } from '../layercode/reply-stream.ts';
-import { sessionDialect } from '../layercode/session-dialect.ts';
 import { Counter, Gauge, type Count, type Metrics } from '../metrics.ts';
-import { TurnDelivery, TurnReports, type TurnFigures } from './turn-delivery.ts';
+import type { TurnEvent } from '../turns/delivery.ts';
+import type { Turns } from '../turns/turns.ts';
+import { ReplyStream } from './reply-stream.ts';
+import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
 
 export interface WebhookOptions {
   readonly agent: Agent;
@@ -28,8 +26,7 @@ export interface WebhookOptions {
   readonly heartbeatMs: number;
   /** How long a hook that answers with JSON may take. */
   readonly timeoutMs: number;
-  /** Told of every request for a turn when it has been answered. */
-  readonly onTurnEnd?: ((figures: TurnFigures) => void) | undefined;
+  readonly onTurnEnd: TurnObserver;
 }
 
 const JSON_TYPE = 'application/json';
@@ -42,35 +39,29 @@ export function webhook(options: WebhookOptions): Handler {
   const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
   const counts = eventCounts(events);
   const otherEvents = events.labelled(['other']);
-  const reports = new TurnReports(metrics, onTurnEnd);
   metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
 
-  function openReply(context: Context, event: LayercodeEvent): ReplyStream {
-    if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
-    const dialect = isCallEvent(event) ? callDialect : sessionDialect;
-    return new ReplyStream(context.eventWriter(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
-  }
-
-  /** Counts a stream as open until its connection closes, and lets go of what answers on it when that is before the end. */
-  function countStream(context: Context, answering: { destroy(): void }): void {
+  /** Counts a stream as open until its connection closes. */
+  function countStream(context: Context, stream: ReplyStream): void {
     openStreams += 1;
-    context.onClose(closeStream, answering);
+    context.onClose(closeStream, stream);
   }
 
-  function closeStream(isFinished: boolean, _context: Context, answering: { destroy(): void }): void {
+  function closeStream(isFinished: boolean, _context: Context, stream: ReplyStream): void {
     openStreams -= 1;
-    if (!isFinished) answering.destroy();
+    stream.closed(isFinished);
   }
 
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
-    const delivery = new TurnDelivery(context, event, conversationId, openReply(context, event), reports);
+    if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
+    const delivery = new WebhookDelivery(context, event, conversationId, heartbeatMs, turns, onTurnEnd);
     countStream(context, delivery);
-    delivery.begin(turns);
+    delivery.begin();
   }
 
   /** What a hook that does not speak is told. Its time is bounded, and ends when the platform leaves. */
-  function occasion<E extends LayercodeEvent>(context: Context, event: E): Occasion<E> {
+  function contextOf<E extends LayercodeEvent>(context: Context, event: E): EventContext<E> {
     return {
       event,
       conversationId: conversationIdOf(event),
@@ -81,8 +72,8 @@ export function webhook(options: WebhookOptions): Handler {
     };
   }
 
-  function answerJson<E extends LayercodeEvent>(context: Context, event: E, hook: (occasion: Occasion<E>) => Awaitable<Json | void>): Awaitable<void> {
-    const told = occasion(context, event);
+  function answerJson<E extends LayercodeEvent>(context: Context, event: E, hook: (told: EventContext<E>) => Awaitable<Json | void>): Awaitable<void> {
+    const told = contextOf(context, event);
     return after(untilAborted(hook(told), told.signal), (answer) => {
       if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
     });
@@ -90,7 +81,7 @@ export function webhook(options: WebhookOptions): Handler {
 
   /** In the call dialect the end of a call and an interruption are answered with a stream that says nothing. */
   function answerSilently(context: Context, event: UserInterruptedEvent | CallEndedEvent): Awaitable<void> {
-    const reply = openReply(context, event);
+    const reply = new ReplyStream(context, event, heartbeatMs);
     countStream(context, reply);
     reply.flush();
     const wasRunning = turns.interrupt(event.call_id, event.type);
@@ -100,9 +91,9 @@ export function webhook(options: WebhookOptions): Handler {
       reply.end();
     };
     try {
-      const told = occasion(context, event);
+      const told = contextOf(context, event);
       const hook = event.type === 'call_ended' ? agent.onSessionEnd?.({ ...told, event }) : wasRunning ? undefined : interruptSpoken(event.call_id);
-      const answered = after(untilAborted(hook, told.signal), () => reply.end());
+      const answered = after(untilAborted(hook, told.signal), () => void reply.end());
       return answered instanceof Promise ? answered.catch(failed) : answered;
     } catch (error) {
       return failed(error);

@@ -8,7 +8,7 @@ import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Middleware } from '../../src/http/compose.ts';
 import type { Json, JsonObject } from '../../src/layercode/fields.ts';
-import type { Reply } from '../../src/layercode/reply.ts';
+import type { Reply } from '../../src/agents/agent.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import { fired, within } from '../fixtures/app.ts';
 import { deferred, recordLog, SECRET, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';

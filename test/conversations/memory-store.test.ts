@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
-import type { TurnRecord } from '../../src/conversations/rules.ts';
+import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import { MemoryStore, type MemoryStoreOptions } from '../../src/conversations/memory-store.ts';
 import { storeContract } from './store-contract.ts';
 

@@ -1,6 +1,6 @@
 import { once, EventEmitter } from 'node:events';
 
-import { emptyConversation, type Conversation } from '../../src/conversations/rules.ts';
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 
 /**

@@ -6,14 +6,14 @@ import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { Reply } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { MessageEvent } from '../../src/layercode/events.ts';
-import type { Reply, ReplySink } from '../../src/layercode/reply.ts';
-import { ReplyStream } from '../../src/layercode/reply-stream.ts';
-import { sessionDialect } from '../../src/layercode/session-dialect.ts';
+import type { Context } from '../../src/http/context.ts';
+import { ReplyStream } from '../../src/routes/reply-stream.ts';
 import { createLogger } from '../../src/log.ts';
 import { SseEncoder, type SseEncoderOptions } from '../../src/sse/event-stream.ts';
 import { EventWriter, type SseDestination } from '../../src/sse/event-writer.ts';
@@ -215,8 +215,8 @@ describe('SseEncoder on a connection', () => {
 describe('ReplyStream with a reader that stopped', () => {
   it('counts no heartbeat among the events of the reply that were not sent', async (t) => {
     const destination = new Destination();
-    const reply = new ReplyStream(new EventWriter(destination), { dialect: sessionDialect, turnId: undefined, heartbeatMs: 5 });
-    t.after(() => reply.destroy());
+    const reply = new ReplyStream({ eventWriter: () => new EventWriter(destination) } as Context, messageEvent() as unknown as MessageEvent, 5);
+    t.after(() => reply.closed(false));
     destination.hasRoom = true;
     reply.send({ type: 'say', text: 'One.' });
     reply.flush();
@@ -233,8 +233,8 @@ describe('Turns', () => {
     // The platform delivers a turn again when the first connection hangs: that one must not hold up the second.
     const said: unknown[] = [];
     const over = deferred();
-    const full: ReplySink = { send: () => over.promise.then(() => false), unsent: 0, flush: () => undefined, end: () => over.resolve() };
-    const roomy: ReplySink = { send: (event) => { said.push(event); return true; }, unsent: 0, flush: () => undefined, end: () => { ended.resolve(); } };
+    const full = { send: () => over.promise.then(() => false), end: () => { over.resolve(); return true; } };
+    const roomy = { send: (sent: unknown) => { said.push(sent); return true; }, end: () => { ended.resolve(); return true; } };
     const ended = deferred();
     const turns = new Turns({
       agent: defineAgent({ name: 'tested', async onMessage(_turn, reply) { await reply.say('One.'); await reply.say(' Two.'); } }),
@@ -244,8 +244,8 @@ describe('Turns', () => {
     });
     const event = messageEvent() as unknown as MessageEvent;
     const log = createLogger({ level: 'silent', write: () => undefined });
-    for (const sink of [full, roomy]) {
-      turns.start({ event, conversationId: 'c-1', turnId: 't-1', sink, source: { headers: {}, log }, receivedAtMs: performance.now(), onOutcome: () => undefined });
+    for (const stream of [full, roomy]) {
+      turns.start({ ...stream, event, conversationId: 'c-1', turnId: 't-1', isOpen: true, unsent: 0, headers: {}, log, onOutcome: () => undefined });
     }
     try {
       await within(ended.promise, 'the end of the reply on the second stream', 1_000);

@@ -1,0 +1,73 @@
+import type { Awaitable } from '../base/awaitable.ts';
+import type { Context } from '../http/context.ts';
+import { callDialect } from '../layercode/call-dialect.ts';
+import type { Dialect, ReplyEvent } from '../layercode/dialect.ts';
+import { isCallEvent, type LayercodeEvent } from '../layercode/events.ts';
+import { sessionDialect } from '../layercode/session-dialect.ts';
+import { encodeEvent } from '../sse/encode.ts';
+import type { EventWriter } from '../sse/event-writer.ts';
+
+const HEARTBEAT = encodeEvent({ comment: '' });
+
+/** A reply to one webhook request: an event stream in the dialect that the event spoke. */
+export class ReplyStream {
+  readonly context: Context;
+  readonly #writer: EventWriter;
+  readonly #dialect: Dialect;
+  readonly #tail: string;
+  #hasEnded = false;
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  /** `heartbeatMs`: a comment is sent after so long without an event; 0 never sends one. */
+  constructor(context: Context, event: LayercodeEvent, heartbeatMs: number) {
+    this.context = context;
+    this.#writer = context.eventWriter();
+    this.#dialect = isCallEvent(event) ? callDialect : sessionDialect;
+    this.#tail = this.#dialect.tail(event.turn_id ?? undefined);
+    if (heartbeatMs > 0) this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
+  }
+
+  /** True until the stream has ended or its connection is gone. */
+  get isOpen(): boolean {
+    return this.#writer.isOpen;
+  }
+
+  /** How many of the events sent last have not left this process. The end itself is no event of the reply. */
+  get unsent(): number {
+    return Math.max(0, this.#writer.unsentEvents - (this.#hasEnded ? 1 : 0));
+  }
+
+  /** Answers as `EventWriter.send`. */
+  send(event: ReplyEvent): Awaitable<boolean> {
+    this.#heartbeat?.refresh();
+    const block = this.#dialect.event(event, this.#tail);
+    return block === '' ? this.#writer.isOpen : this.#writer.send(block);
+  }
+
+  /** Writes what was sent so far, with the headers. To be called once; what is sent from then on leaves at the end of its tick. */
+  flush(): void {
+    this.#writer.flush();
+  }
+
+  /** Ends the stream properly. Idempotent. True when everything has left this process. */
+  end(): boolean {
+    clearInterval(this.#heartbeat);
+    if (this.#writer.isOpen) {
+      this.#hasEnded = true;
+      this.#writer.finish(this.#dialect.end(this.#tail));
+    }
+    return this.#hasEnded && this.#writer.unsentEvents === 0;
+  }
+
+  /** The response is over: finished, or cut short. */
+  closed(isFinished: boolean): void {
+    if (isFinished) return;
+    clearInterval(this.#heartbeat);
+    this.#writer.destroy();
+  }
+
+  #beat(): void {
+    if (this.#writer.isOpen) this.#writer.sendComment(HEARTBEAT);
+    else clearInterval(this.#heartbeat);
+  }
+}
