@@ -70,8 +70,10 @@ class Play {
   #gates: Gate[] = [];
   #clock = 0;
   #words = 0;
-  /** The turn that the app was asked for last, replays aside. */
-  #lastBegun: Entry | undefined;
+  /** The first delivery of the process that lives. */
+  #firstLiving = 0;
+  /** The delivery that began a turn last, or joined it. */
+  #lastBegun: Sent | undefined;
 
   constructor(talk: Talk, failure: Failure | undefined) {
     this.#talk = talk;
@@ -120,9 +122,9 @@ class Play {
     this.#note('the end');
     await this.#check();
     if (this.#stage.runningTurns > 0) this.#fail(['turns run on when all agents are done']);
-    const last = this.#sent.at(-1);
+    const last = this.#lastBegun;
     const run = last?.turn.runs.at(-1);
-    if (this.#failure !== undefined || last === undefined || last.isCutOff() || last.turn !== this.#lastBegun) return;
+    if (this.#failure !== undefined || last === undefined || last.isCutOff()) return;
     if (!last.caller.hasEnded) this.#fail(['the last caller still waits']);
     if (run === undefined) this.#fail(['the agent was never asked what the last caller was told']);
     else if (!run.hasFailed && heardBy(last, true) !== said(run)) this.#fail([`the last caller was to hear ${JSON.stringify(said(run))}, and heard ${JSON.stringify(heardBy(last, true))}`]);
@@ -180,7 +182,7 @@ class Play {
         ...(hasId ? { turn_id: `t${number}` } : {}), ...(words === undefined ? {} : { text: words }),
       },
       isUnkept: !hasId && words === undefined,
-      deliveries: [], runs: [], cuts: [], isLost: false, diedAt: undefined, completedText: undefined,
+      deliveries: [], runs: [], cuts: [], isLost: false, hasNoPlace: false, diedAt: undefined, completedText: undefined,
     };
     if (this.#isOvertaking(entry)) return;
     const before = this.#ledger.turns.filter(isKept);
@@ -195,30 +197,31 @@ class Play {
       const words = `w${++this.#words}`;
       const other: Entry = {
         ...entry, label: `${words} as ${entry.label}`, words, number: this.#ledger.turns.length, event: { ...entry.event, type: 'message', text: words },
-        deliveries: [], runs: [], cuts: [], isLost: false, diedAt: undefined, completedText: undefined,
+        deliveries: [], runs: [], cuts: [], isLost: false, hasNoPlace: false, diedAt: undefined, completedText: undefined,
       };
       if (this.#isOvertaking(other)) return;
       this.#ledger.turns = [...this.#ledger.turns, other];
       return this.#deliver(other, undefined);
     }
     if (this.#isOvertaking(entry)) return;
-    if (entry.isLost) {
-      entry.isLost = false;
-      this.#ledger.turns = [...this.#ledger.turns.filter((other) => other !== entry), entry];
-    }
-    const isTakeOver = this.#stage.runningTurns > 0 && this.#lastBegun === entry;
+    const isTakeOver = this.#stage.runningTurns > 0 && this.#lastBegun?.turn === entry;
     await this.#deliver(entry, undefined);
     if (isTakeOver && isKnown('a take-over forgets the first connection')) await this.#stage.quiet();
   }
 
   /** Whether the app would have to ask a slow store what to do about it. */
   #isOvertaking(entry: Entry): boolean {
-    const isBeside = 'turn_id' in entry.event && this.#stage.runningTurns > 0 && this.#lastBegun?.event['turn_id'] !== entry.event['turn_id'];
+    const isBeside = 'turn_id' in entry.event && this.#stage.runningTurns > 0 && this.#lastBegun?.turn.event['turn_id'] !== entry.event['turn_id'];
     return isBeside && this.#talk.store !== 'memory' && this.#stage.store.isHeld && isKnown('an older delivery overtakes a newer one');
   }
 
   async #deliver(entry: Entry, context: Context | undefined): Promise<void> {
-    const isBeside = this.#stage.runningTurns > 0 && this.#lastBegun !== entry;
+    const isBeside = this.#stage.runningTurns > 0 && this.#lastBegun?.turn !== entry;
+    const wasLost = entry.isLost;
+    if (wasLost) {
+      entry.isLost = false;
+      this.#ledger.turns = [...this.#ledger.turns.filter((other) => other !== entry), entry];
+    }
     const arrivedAt = ++this.#clock;
     const number = this.#sent.length;
     const event = { ...entry.event, custom_metadata: { delivery: number }, ...(context === undefined ? {} : { interruption_context: context.fields }) };
@@ -233,7 +236,8 @@ class Play {
     };
     this.#sent.push(sent);
     entry.deliveries.push(sent);
-    if (completedText === undefined) this.#lastBegun = entry;
+    const isStale = isBeside && entry.deliveries.length > 1 && !wasLost;
+    if (completedText === undefined && !isStale) this.#lastBegun = sent;
     const meant = context?.cut.turn;
     meant?.cuts.push({ by: sent, heard: context?.cut.heard, afterRun: meant.runs.at(-1) });
     caller = await this.#stage.post(event);
@@ -263,12 +267,14 @@ class Play {
 
   async #crash(): Promise<void> {
     this.#note('the process crashes, another begins');
-    await this.#stage.crash();
+    this.#stage.crash();
+    this.#firstLiving = this.#sent.length;
     const kept = await this.#stage.messages();
     for (const entry of this.#ledger.turns) {
       for (const run of entry.runs) if (!run.isOver()) run.isDead = true;
       const messages = kept.filter(({ turnId, role, content }) => entry.runs.some((run) => run.turnId === turnId) || (role === 'user' && content === entry.words));
       entry.isLost = entry.words !== undefined && !messages.some(({ role }) => role === 'user');
+      entry.hasNoPlace = entry.words === undefined && messages.length === 0;
       const turnId = messages[0]?.turnId;
       if (!kept.some((message) => message.turnId === turnId && message.role === 'assistant' && message.state === 'open')) continue;
       entry.diedAt = ++this.#clock;
@@ -282,9 +288,12 @@ class Play {
 
   // What agents do.
 
-  #begin(turn: MessageTurn | StartTurn, reply: Reply): { readonly run: Run; readonly entry: Entry } {
-    const sent = this.#sent[Number(turn.metadata['delivery'])];
+  /** Undefined for a process that has crashed. */
+  #begin(turn: MessageTurn | StartTurn, reply: Reply): { readonly run: Run; readonly entry: Entry } | undefined {
+    const delivery = Number(turn.metadata['delivery']);
+    const sent = this.#sent[delivery];
     if (sent === undefined) throw new Error('a turn of no delivery');
+    if (delivery < this.#firstLiving) return undefined;
     const entry = sent.turn;
     const run: Run = { n: ++this.#clock, turnId: turn.turnId, pieces: [], calls: [], hasFailed: false, isDead: false, isOver: () => reply.isOver };
     sent.run = run;
@@ -296,8 +305,10 @@ class Play {
   }
 
   #scriptedAgent(): Agent {
-    const hook = (turn: MessageTurn | StartTurn, reply: Reply): string | Promise<void> => {
-      const { run, entry } = this.#begin(turn, reply);
+    const hook = (turn: MessageTurn | StartTurn, reply: Reply): string | void | Promise<void> => {
+      const begun = this.#begin(turn, reply);
+      if (begun === undefined) return undefined;
+      const { run, entry } = begun;
       if (!entry.plan.isText) return this.#perform(run, entry, turn, reply);
       const text = this.#textOf(run);
       run.pieces.push({ text, isFiller: false, isTaken: undefined });
@@ -384,9 +395,11 @@ class Play {
       run: ({ n }, { signal }) => play.#act(Number(n), signal),
     });
     const agent = defineAgent({ name: 'model', prompt: 'You talk.', speakable: false, tools: [act, hangUp] });
-    const welcome = (turn: StartTurn, reply: Reply): Promise<void> => {
-      const { run, entry } = play.#begin(turn, reply);
-      return play.#perform(run, { ...entry, plan: { ...entry.plan, ops: [{ do: 'say' }] } }, turn, reply);
+    const welcome = async (turn: StartTurn, reply: Reply): Promise<void> => {
+      const begun = play.#begin(turn, reply);
+      if (begun === undefined) return;
+      const { run, entry } = begun;
+      await play.#perform(run, { ...entry, plan: { ...entry.plan, ops: [{ do: 'say' }] } }, turn, reply);
     };
     return {
       ...agent,
@@ -398,7 +411,9 @@ class Play {
           ...bound,
           onSessionStart: welcome,
           onMessage(turn, reply) {
-            play.#runsBySignal.set(turn.signal, { ...play.#begin(turn, reply), round: 0 });
+            const begun = play.#begin(turn, reply);
+            if (begun === undefined) return undefined;
+            play.#runsBySignal.set(turn.signal, { ...begun, round: 0 });
             return bound.onMessage(turn, reply);
           },
         };
@@ -414,7 +429,7 @@ class Play {
     for (; work.round < ops.length; work.round++) {
       const op = ops[work.round] as Op;
       if (op.do === 'say') {
-        const piece: Piece = { text: this.#textOf(run), isFiller: false, isTaken: undefined };
+        const piece: Piece = { text: this.#textOf(run), isFiller: false, isTaken: run.isOver() ? false : undefined };
         run.pieces.push(piece);
         this.#note(`  run ${run.n} says ${JSON.stringify(piece.text)}`);
         yield { type: 'text', text: piece.text };

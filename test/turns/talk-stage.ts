@@ -108,17 +108,16 @@ export class Caller {
 
 /** A process's way to the store. What a crashed process still writes goes to a copy that nobody sees. */
 class ProcessStore implements ConversationStore {
-  #target: ConversationStore;
+  #target: MemoryStore;
 
-  constructor(target: ConversationStore) {
+  constructor(target: MemoryStore) {
     this.#target = target;
   }
 
-  async die(): Promise<void> {
-    const world = this.#target;
+  die(): void {
+    const conversation = this.#target.read(CONVERSATION);
     const copy = memory();
     this.#target = copy;
-    const conversation = await world.read(CONVERSATION);
     if (conversation !== undefined) copy.update(CONVERSATION, (draft) => void Object.assign(draft, structuredClone(conversation)));
   }
 
@@ -298,9 +297,9 @@ export class Stage {
   }
 
   /** The process is gone, in the middle of what it does. */
-  async crash(): Promise<void> {
+  crash(): void {
     const { app, door } = this.#process;
-    await door.die();
+    door.die();
     for (const caller of this.#callers) caller.close();
     this.store.release();
     this.#closings.push(app.close());

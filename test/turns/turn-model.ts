@@ -71,6 +71,8 @@ export interface TurnEntry {
   readonly cuts: Cut[];
   /** Its words never reached the store. */
   isLost: boolean;
+  /** Its place is not known: at a crash the store had no message of it. */
+  hasNoPlace: boolean;
   /** When its process died, with the record open: what was said is not known. Until the turn runs anew. */
   diedAt: number | undefined;
   /** As it stood at the last look, when it was complete. */
@@ -100,7 +102,7 @@ export function* wrongsOf(ledger: Ledger, history: readonly Message[]): Generato
   const accepted = ledger.turns.filter(({ words, isLost }) => words !== undefined && !isLost).map(({ words }) => words ?? '');
   if (spoken.join('|') !== accepted.join('|')) yield `the caller said ${accepted.join(', ')}; history has ${spoken.join(', ')}`;
   const found = blocks.map((block) => ledger.turns.find((turn) => isOf(turn, block)));
-  const order = found.map((turn) => (turn === undefined ? -1 : ledger.turns.indexOf(turn)));
+  const order = found.filter((turn) => turn?.hasNoPlace === false).map((turn) => ledger.turns.indexOf(turn as TurnEntry));
   if (order.some((place, index) => index > 0 && place < (order[index - 1] ?? 0))) yield `history is out of order: ${found.map((turn) => turn?.label).join(' ')}`;
   const lastRunAt = Math.max(...ledger.turns.flatMap(({ runs }) => runs.map(({ n }) => n)));
   for (const [index, block] of blocks.entries()) {
@@ -145,7 +147,7 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   const allowed: Allows[] = [];
   for (const { by, heard, afterRun } of turn.cuts.toReversed()) {
     if (afterRun !== run) break;
-    if (heard === undefined) allowed.push((text, state) => text === said(run) && (text === '' || state === 'interrupted'));
+    if (heard === undefined) allowed.push((text, state) => isWhole(text, run) && (text === '' || state === 'interrupted'));
     else allowed.push((text) => same(text, heard) || same(text, withoutFillers(heard)));
     // Where only a filler was heard, both are right: nothing of its own was heard, or nothing is known.
     if (by.run !== undefined && (heard === undefined || heard === '' || withoutFillers(heard) !== '')) return allowed;
@@ -155,12 +157,17 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   if (isAnew && turn.completedText === undefined) allowed.push((text) => text === '');
   const full = said(run);
   if (run === undefined || run.isDead) allowed.push((text) => text === '' || full.startsWith(text));
-  else if (run.hasFailed) allowed.push((text, state) => state === 'failed' && text.startsWith(full.trimEnd()) && text.length > full.length);
+  else if (run.hasFailed) allowed.push((text, state) => state === 'failed' && isWhole(text, run));
   else {
     allowed.push((text, state) => text === full && (text === '' || state === 'completed'));
     allowed.push((text, state) => (text === '' || state === 'interrupted') && full.startsWith(text) && text.startsWith(got(turn, run)));
   }
   return allowed;
+}
+
+/** Whether it is all that was said, and the apology where the agent failed. */
+function isWhole(text: string, run: Run | undefined): boolean {
+  return run?.hasFailed === true ? text.startsWith(said(run).trimEnd()) && text.length > said(run).length : text === said(run);
 }
 
 /** Each call has one result, behind it, and the true one where the tool returned. */
@@ -198,7 +205,7 @@ export function* wrongsOnTheWire({ turns }: Ledger): Generator<string> {
     const types = delivery.events().map(({ type }) => type);
     if (types.slice(0, -1).includes('response.end')) yield `${turn.label}: something came after the end of the stream: ${types.join(' ')}`;
     const heard = heardBy(delivery, true);
-    const isOfRun = turn.runs.some((run) => said(run).startsWith(heard) || (run.hasFailed && heard.startsWith(said(run).trimEnd())));
+    const isOfRun = turn.runs.some((run) => said(run).startsWith(heard) || (isWhole(heard, run)));
     if (heard !== '' && !isOfRun && heard !== delivery.replayed) yield `${turn.label}: a caller heard ${JSON.stringify(heard)}, which no run said`;
     const isReplay = delivery.replayed !== undefined && delivery.run === undefined && types.at(-1) === 'response.end';
     if (isReplay && heard !== '' && heard !== delivery.replayed) yield `${turn.label}: ${JSON.stringify(delivery.replayed)} was said again as ${JSON.stringify(heard)}`;
