@@ -69,6 +69,8 @@ class Play {
   readonly #wrongs: string[] = [];
   #gates: Gate[] = [];
   #clock = 0;
+  /** Whether the step before was waited for: what is known then is what the app knows. */
+  #isQuiet = true;
   #words = 0;
   /** The first delivery of the process that lives. */
   #firstLiving = 0;
@@ -89,7 +91,8 @@ class Play {
       if (this.#failure !== undefined) this.#stage.plan(this.#failure);
       for (const step of this.#talk.steps) {
         await this.#take(step);
-        if (step.isRushed === true) continue;
+        this.#isQuiet = step.isRushed !== true;
+        if (!this.#isQuiet) continue;
         await this.#stage.quiet();
         await this.#check();
       }
@@ -135,9 +138,9 @@ class Play {
   async #take(step: Step): Promise<void> {
     const { store } = this.#stage;
     switch (step.do) {
-      case 'message': return this.#newTurn(step.plan, step.hasId, `w${++this.#words}`, step.heard);
-      case 'start': return this.#newTurn(step.plan, step.hasId || isKnown('a start without an id is a turn'), undefined, undefined);
-      case 'deliver again': return this.#deliverAgain(step.pick, step.hasOtherWords && !isKnown('one id, other words'));
+      case 'message': return this.#newTurn(step.plan, step.hasId, `w${++this.#words}`, step.heard, step.breaks);
+      case 'start': return this.#newTurn(step.plan, step.hasId || isKnown('a start without an id is a turn'), undefined, undefined, false);
+      case 'deliver again': return this.#deliverAgain(step.pick, step.hasOtherWords && !isKnown('one id, other words'), step.breaks);
       case 'drop': {
         const open = this.#sent.filter(({ caller }) => !caller.hasLeft && !caller.hasEnded);
         const dropped = chosen(open, step.pick);
@@ -165,6 +168,7 @@ class Play {
         this.#note('the store is released');
         return store.release();
       case 'crash': return this.#crash();
+      case 'interrupted by the platform': return this.#interrupt();
     }
   }
 
@@ -173,7 +177,7 @@ class Play {
     gate.open();
   }
 
-  async #newTurn(plan: Plan, hasId: boolean, words: string | undefined, heard: Heard | undefined): Promise<void> {
+  async #newTurn(plan: Plan, hasId: boolean, words: string | undefined, heard: Heard | undefined, breaks: boolean): Promise<void> {
     const number = this.#ledger.turns.length;
     const entry: Entry = {
       label: words ?? `start ${number}`, words, number, plan,
@@ -187,10 +191,10 @@ class Play {
     if (this.#isOvertaking(entry)) return;
     const before = this.#ledger.turns.filter(isKept);
     this.#ledger.turns = [...this.#ledger.turns, entry];
-    await this.#deliver(entry, this.#contextOf(before, heard));
+    await this.#deliver(entry, this.#contextOf(before, heard), breaks);
   }
 
-  async #deliverAgain(pick: number, hasOtherWords: boolean): Promise<void> {
+  async #deliverAgain(pick: number, hasOtherWords: boolean, breaks: boolean): Promise<void> {
     const entry = chosen(this.#ledger.turns.filter(({ event }) => 'turn_id' in event).toReversed(), pick);
     if (entry === undefined) return;
     if (hasOtherWords) {
@@ -201,12 +205,11 @@ class Play {
       };
       if (this.#isOvertaking(other)) return;
       this.#ledger.turns = [...this.#ledger.turns, other];
-      return this.#deliver(other, undefined);
+      return this.#deliver(other, undefined, breaks);
     }
     if (this.#isOvertaking(entry)) return;
     const isTakeOver = this.#stage.runningTurns > 0 && this.#lastBegun?.turn === entry;
-    await this.#deliver(entry, undefined);
-    if (isTakeOver && isKnown('a take-over forgets the first connection')) await this.#stage.quiet();
+    await this.#deliver(entry, undefined, breaks && !(isTakeOver && isKnown('a take-over forgets the first connection')));
   }
 
   /** Whether the app would have to ask a slow store what to do about it. */
@@ -215,8 +218,9 @@ class Play {
     return isBeside && this.#talk.store !== 'memory' && this.#stage.store.isHeld && isKnown('an older delivery overtakes a newer one');
   }
 
-  async #deliver(entry: Entry, context: Context | undefined): Promise<void> {
-    const isBeside = this.#stage.runningTurns > 0 && this.#lastBegun?.turn !== entry;
+  async #deliver(entry: Entry, context: Context | undefined, breaks: boolean): Promise<void> {
+    const isRunning = this.#stage.runningTurns > 0;
+    const isBeside = isRunning && this.#lastBegun?.turn !== entry;
     const wasLost = entry.isLost;
     if (wasLost) {
       entry.isLost = false;
@@ -225,22 +229,23 @@ class Play {
     const arrivedAt = ++this.#clock;
     const number = this.#sent.length;
     const event = { ...entry.event, custom_metadata: { delivery: number }, ...(context === undefined ? {} : { interruption_context: context.fields }) };
-    this.#note(`${entry.label} arrives${'turn_id' in entry.event ? '' : ' without an id'}${context === undefined ? '' : ` with ${JSON.stringify(context.fields)}`}`);
+    this.#note(`${entry.label} arrives${'turn_id' in entry.event ? '' : ' without an id'}${breaks ? ' on a connection that breaks' : ''}${context === undefined ? '' : ` with ${JSON.stringify(context.fields)}`}`);
     let caller: Caller | undefined;
     const { completedText } = entry;
+    const isStale = isBeside && entry.deliveries.length > 0 && !wasLost;
+    const isCertain = this.#isQuiet && this.#stage.store.pending === 0;
     const sent: Sent = {
-      turn: entry, arrivedAt, run: undefined, replayed: completedText,
+      turn: entry, arrivedAt, run: undefined, replayed: completedText, hasJoined: isCertain && (isStale || (isRunning && !isBeside)),
       get caller() { if (caller === undefined) throw new Error('not sent yet'); return caller; },
       isCutOff: () => caller !== undefined && caller.hasLeft && !caller.hasEnded,
       events: () => caller?.events ?? [],
     };
     this.#sent.push(sent);
     entry.deliveries.push(sent);
-    const isStale = isBeside && entry.deliveries.length > 1 && !wasLost;
     if (completedText === undefined && !isStale) this.#lastBegun = sent;
     const meant = context?.cut.turn;
-    meant?.cuts.push({ by: sent, heard: context?.cut.heard, afterRun: meant.runs.at(-1) });
-    caller = await this.#stage.post(event);
+    meant?.cuts.push({ arrivedAt, heard: context?.cut.heard, isApplied: () => sent.run !== undefined });
+    caller = await this.#stage.post(event, breaks);
     if (isBeside && this.#talk.store !== 'memory' && isKnown('an older delivery overtakes a newer one')) await this.#stage.quiet();
   }
 
@@ -263,6 +268,20 @@ class Play {
       fields: { previous_turn_interrupted: true, words_heard: text?.split(' ').length ?? 0, ...(text === undefined ? {} : { text_heard: text }), ...(id === undefined ? {} : { assistant_turn_id: id }) },
       cut: { turn: turnHeard(before.slice(0, start + 1), text), heard: text },
     };
+  }
+
+  /** The call dialect's word that the caller spoke over the agent. */
+  async #interrupt(): Promise<void> {
+    const newest = this.#ledger.turns.findLast(isKept);
+    const isCertain = this.#isQuiet && this.#stage.store.pending === 0;
+    if (newest !== undefined && textNow(newest)?.trim() === '' && isKnown('text heard lands on an older reply')) return;
+    if (newest !== undefined && textNow(newest) === undefined && isKnown('text heard after a crash is lost')) return;
+    const arrivedAt = ++this.#clock;
+    this.#note('the platform says that the caller spoke over the agent');
+    if (this.#stage.runningTurns === 0 || !isCertain) {
+      turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({ arrivedAt, heard: undefined, isApplied: () => isCertain });
+    }
+    await this.#stage.post({ type: 'user_interrupted', call_id: CONVERSATION, agent_id: 'a-1', timestamp: '2026-01-01T00:00:00.000Z', transcript: '', metadata: {} });
   }
 
   async #crash(): Promise<void> {
@@ -295,7 +314,7 @@ class Play {
     if (sent === undefined) throw new Error('a turn of no delivery');
     if (delivery < this.#firstLiving) return undefined;
     const entry = sent.turn;
-    const run: Run = { n: ++this.#clock, turnId: turn.turnId, pieces: [], calls: [], hasFailed: false, isDead: false, isOver: () => reply.isOver };
+    const run: Run = { n: ++this.#clock, arrivedAt: sent.arrivedAt, turnId: turn.turnId, pieces: [], calls: [], hasFailed: false, isDead: false, isOver: () => reply.isOver };
     sent.run = run;
     entry.runs.push(run);
     entry.diedAt = undefined;

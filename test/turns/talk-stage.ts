@@ -38,6 +38,8 @@ export interface Failure {
 
 export const CONVERSATION = 'c-1';
 const QUIET_ROUNDS = 6;
+/** How long the store is held up when an app stops. */
+const STOPPING_ROUNDS = 10;
 const realSetTimeout = globalThis.setTimeout;
 
 export function nextRound(): Promise<void> {
@@ -79,7 +81,7 @@ export class Caller {
 
   /** Whether the stream was ended properly. */
   get hasEnded(): boolean {
-    return this.events.at(-1)?.type === 'response.end';
+    return this.events.at(-1)?.type === 'response.end' || this.#text.includes('[DONE]');
   }
 
   drop(): void {
@@ -100,6 +102,7 @@ export class Caller {
     let end: number;
     while ((end = this.#text.indexOf('\n\n')) !== -1) {
       const start = this.#text.indexOf('data: {');
+      if (this.#text.slice(0, end).includes('[DONE]')) return; // the call dialect's end: of such replies nothing else is looked at
       if (start !== -1 && start < end) this.events.push(JSON.parse(this.#text.slice(start + 6, end)) as WireEvent);
       this.#text = this.#text.slice(end + 2);
     }
@@ -145,6 +148,7 @@ class HeldStore implements ConversationStore {
   isHeld = false;
   failure: Failure | undefined;
   hasFailed = false;
+  #isClosed = false;
   readonly #inner: ConversationStore;
   readonly #kind: StoreKind;
   readonly #onCall: () => void;
@@ -183,7 +187,9 @@ class HeldStore implements ConversationStore {
     return this.#inner.count();
   }
 
+  /** Calls that wait still are refused, as by a client that is gone. */
   close(): Awaitable<void> {
+    this.#isClosed = true;
     return this.#inner.close();
   }
 
@@ -202,7 +208,7 @@ class HeldStore implements ConversationStore {
     }
     this.pending += 1;
     const answered = this.#turn().then(async () => {
-      if (failing === 'call refused') throw refused;
+      if (failing === 'call refused' || this.#isClosed) throw refused;
       const answer = await call();
       if (failing !== undefined) throw refused;
       return answer;
@@ -272,6 +278,8 @@ export class Stage {
   readonly #ports = new Set<number>();
   /** The callers' ports whose connections the app still has. */
   readonly #connected = new Map<number, Caller>();
+  /** The callers' ports whose connections break. */
+  readonly #breaking = new Set<number>();
   #writes = 0;
   #hasWriteFailed = false;
   #failure: Failure | undefined;
@@ -325,14 +333,15 @@ export class Stage {
     return this.store.hasFailed || this.timers.hasFailed || this.#hasWriteFailed;
   }
 
-  /** Posts an event; resolves when the app has been handed it. */
-  async post(event: object): Promise<Caller> {
+  /** Posts an event; resolves when the app has been handed it. `breaks`: its connection breaks when the reply is first written to. */
+  async post(event: object, breaks = false): Promise<Caller> {
     const socket = connect({ port: this.#process.port, host: '127.0.0.1' });
     const caller = new Caller(socket, this.news);
     this.#callers.add(caller);
     await once(socket, 'connect');
     const { localPort = 0 } = socket;
     this.#connected.set(localPort, caller);
+    if (breaks) this.#breaking.add(localPort);
     const arrived = new Promise<void>((resolve) => this.#arrivals.set(localPort, resolve));
     socket.write(rawRequest(event));
     await arrived;
@@ -357,10 +366,13 @@ export class Stage {
     return structuredClone(await new ConversationManager(this.#world).getHistory(CONVERSATION));
   }
 
-  /** Stops the app as a deployment does. */
+  /** Stops the app as a deployment does, while the store is slow. */
   async stop(): Promise<void> {
+    this.store.isHeld = this.#kind !== 'memory';
+    const stopped = this.#process.app.close();
+    for (let round = 0; round < STOPPING_ROUNDS; round++) await nextRound();
     this.store.release();
-    await this.#process.app.close();
+    await stopped;
   }
 
   async dispose(): Promise<void> {
@@ -389,15 +401,15 @@ export class Stage {
       this.#connected.delete(remotePort);
       this.news();
     });
-    if (this.#failure?.kind !== 'write') return;
+    const breaksAtOnce = this.#breaking.delete(remotePort);
+    if (!breaksAtOnce && this.#failure?.kind !== 'write') return;
     const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
     Object.defineProperty(socket, 'write', {
       value: (...args: unknown[]): boolean => {
         this.#writes += 1;
-        if (this.#writes === this.#failure?.n) {
-          this.#hasWriteFailed = true;
-          socket.destroy();
-        }
+        const isPlanned = this.#failure?.kind === 'write' && this.#writes === this.#failure.n;
+        if (isPlanned) this.#hasWriteFailed = true;
+        if (isPlanned || breaksAtOnce) socket.destroy();
         return write(...args);
       },
     });

@@ -21,13 +21,16 @@ export interface Heard {
   readonly names: 'no turn' | 'the turn' | 'a turn nobody knows';
 }
 
-/** `pick` chooses among what there is when it comes to it, as a part of 1. `isRushed`: what follows does not wait for the effects. */
+/**
+ * `pick` chooses among what there is when it comes to it, as a part of 1. `isRushed`: what follows does not wait for the effects.
+ * `breaks`: the connection breaks when the reply is first written to.
+ */
 export type Step = { readonly isRushed?: boolean } & (
-  | { readonly do: 'message'; readonly hasId: boolean; readonly heard?: Heard | undefined; readonly plan: Plan }
+  | { readonly do: 'message'; readonly hasId: boolean; readonly heard?: Heard | undefined; readonly plan: Plan; readonly breaks: boolean }
   | { readonly do: 'start'; readonly hasId: boolean; readonly plan: Plan }
-  | { readonly do: 'deliver again'; readonly pick: number; readonly hasOtherWords: boolean }
+  | { readonly do: 'deliver again'; readonly pick: number; readonly hasOtherWords: boolean; readonly breaks: boolean }
   | { readonly do: 'drop' | 'go on'; readonly pick: number }
-  | { readonly do: 'hold the store' | 'grant a call' | 'release the store' | 'crash' }
+  | { readonly do: 'hold the store' | 'grant a call' | 'release the store' | 'crash' | 'interrupted by the platform' }
 );
 
 export interface Talk {
@@ -62,7 +65,7 @@ export function composeTalk(seed: number, stores: readonly StoreKind[]): Talk {
       const at = random();
       if (at < 0.45) ops.push({ do: 'say' });
       else if (at < 0.65) ops.push({ do: 'wait' });
-      else if (at < 0.72) ops.push({ do: 'filler' });
+      else if (at < 0.72) ops.push({ do: 'filler' }, ...(chance(0.3) ? [{ do: 'filler' } as const] : []));
       else if (at < 0.76) ops.push({ do: 'data' });
       else if (at < 0.8) ops.push({ do: 'look' });
       else if (at < 0.84) ops.push({ do: 'fail' });
@@ -76,20 +79,25 @@ export function composeTalk(seed: number, stores: readonly StoreKind[]): Talk {
     const ops = planOps();
     return { obeys: chance(0.5), isText: false, ops: agent === 'model' ? [...ops, { do: 'say' }] : ops };
   };
-  const heard = (): Heard | undefined => {
-    if (!chance(0.4)) return undefined;
+  const heard = (often = 0.4): Heard | undefined => {
+    if (!chance(often)) return undefined;
     return {
       kind: one(['unknown', 'nothing', 'part', 'part', 'part'] as const),
       part: chance(0.3) ? 1 : random(),
       names: one(['no turn', 'the turn', 'a turn nobody knows'] as const),
     };
   };
+  let hasCrashed = false;
   const step = (): Step => {
     const isRushed = chance(0.2);
-    const at = random();
-    if (at < 0.34) return { do: 'message', hasId: chance(0.8), heard: heard(), plan: plan(), isRushed };
+    const at = hasCrashed ? 0 : random();
+    // What was heard of a reply whose process died is told at once, or never.
+    const often = hasCrashed ? 0.8 : 0.4;
+    hasCrashed = at >= 0.96;
+    if (at < 0.33) return { do: 'message', hasId: chance(0.8), heard: heard(often), plan: plan(), breaks: chance(0.05), isRushed };
+    if (at < 0.35) return { do: 'interrupted by the platform', isRushed };
     if (at < 0.38) return { do: 'start', hasId: chance(0.7), plan: plan(), isRushed };
-    if (at < 0.5) return { do: 'deliver again', pick: random() ** 2, hasOtherWords: chance(0.15), isRushed };
+    if (at < 0.5) return { do: 'deliver again', pick: random() ** 2, hasOtherWords: chance(0.15), breaks: chance(0.15), isRushed };
     if (at < 0.62) return { do: 'drop', pick: random(), isRushed };
     if (at < 0.83) return { do: 'go on', pick: random(), isRushed };
     if (at < 0.87) return { do: 'hold the store', isRushed };

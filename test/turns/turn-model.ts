@@ -27,6 +27,8 @@ export interface Call {
 export interface Run {
   /** When it began, on the clock of `arrivedAt`. */
   readonly n: number;
+  /** When the delivery arrived that began it. */
+  readonly arrivedAt: number;
   /** As the agent was told. */
   readonly turnId: string;
   readonly pieces: Piece[];
@@ -45,18 +47,21 @@ export interface Delivery {
   isCutOff(): boolean;
   /** The run that it began. */
   run: Run | undefined;
+  /** It cannot have opened a record: it joined a turn that ran, or was too late. */
+  readonly hasJoined: boolean;
   /** The complete reply that there was when it arrived. */
   readonly replayed: string | undefined;
   /** Types and texts as they came. */
   events(): readonly { readonly type: string; readonly content?: unknown }[];
 }
 
-/** The platform said that this much was heard of a turn. Applied only where the message that said so began a run. */
+/** The platform said that this much was heard of a turn. */
 export interface Cut {
-  readonly by: Delivery;
+  readonly arrivedAt: number;
   /** Undefined: not known. */
   readonly heard: string | undefined;
-  readonly afterRun: Run | undefined;
+  /** Whether it must have been applied by now: a message says it to the turn that it begins, and to no other. */
+  isApplied(): boolean;
 }
 
 /** Deliveries of one id, type and words. */
@@ -134,7 +139,7 @@ function* wrongsOfTurn(turn: TurnEntry, messages: readonly Message[], lastRunAt:
   if (state !== 'open' && !allowed.some((allows) => allows(text, state))) {
     yield `says ${JSON.stringify(text)} (${state ?? 'nothing'}); the agent said ${JSON.stringify(said(run))}, the caller got ${JSON.stringify(got(turn, run))}, cuts: ${JSON.stringify(turn.cuts.map(({ heard }) => heard))}`;
   }
-  if (turn.completedText !== undefined && text !== turn.completedText && !turn.cuts.some((cut) => cut.afterRun === run)) {
+  if (turn.completedText !== undefined && text !== turn.completedText && cutsOf(turn, run).length === 0) {
     yield `was complete with ${JSON.stringify(turn.completedText)}, and is ${JSON.stringify(text)} now`;
   }
   turn.completedText = state === 'completed' ? text : undefined;
@@ -145,16 +150,13 @@ type Allows = (text: string, state: string | undefined) => boolean;
 /** What may stand for the reply: the last cut that began a run, cuts that may have been made since, else what was said. */
 function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   const allowed: Allows[] = [];
-  for (const { by, heard, afterRun } of turn.cuts.toReversed()) {
-    if (afterRun !== run) break;
+  for (const { heard, isApplied } of cutsOf(turn, run).toReversed()) {
     if (heard === undefined) allowed.push((text, state) => isWhole(text, run) && (text === '' || state === 'interrupted'));
     else allowed.push((text) => same(text, heard) || same(text, withoutFillers(heard)));
     // Where only a filler was heard, both are right: nothing of its own was heard, or nothing is known.
-    if (by.run !== undefined && (heard === undefined || heard === '' || withoutFillers(heard) !== '')) return allowed;
+    if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== '')) return allowed;
   }
-  const isAnew = turn.deliveries.some(({ arrivedAt, run: began, isCutOff }) => arrivedAt > (run?.n ?? 0) && began === undefined && isCutOff());
-  // A run that was opened anew and dropped before the agent was asked has said nothing; what was said before is replaced.
-  if (isAnew && turn.completedText === undefined) allowed.push((text) => text === '');
+  if (wasReplaced(turn, run) && turn.completedText === undefined) allowed.push((text) => text === '');
   const full = said(run);
   if (run === undefined || run.isDead) allowed.push((text) => text === '' || full.startsWith(text));
   else if (run.hasFailed) allowed.push((text, state) => state === 'failed' && isWhole(text, run));
@@ -163,6 +165,17 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
     allowed.push((text, state) => (text === '' || state === 'interrupted') && full.startsWith(text) && text.startsWith(got(turn, run)));
   }
   return allowed;
+}
+
+/** What the platform told of this run. */
+function cutsOf({ cuts }: TurnEntry, run: Run | undefined): Cut[] {
+  return cuts.filter(({ arrivedAt }) => arrivedAt > (run?.arrivedAt ?? 0));
+}
+
+/** Whether the turn may have been opened anew since, and ended before the agent was asked: that run said nothing. */
+function wasReplaced({ deliveries }: TurnEntry, run: Run | undefined): boolean {
+  const opened = (delivery: Delivery): boolean => !delivery.hasJoined && delivery.run === undefined && heardBy(delivery, false) === '';
+  return deliveries.some((delivery) => delivery.arrivedAt > (run?.arrivedAt ?? 0) && opened(delivery));
 }
 
 /** Whether it is all that was said, and the apology where the agent failed. */
@@ -194,7 +207,7 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
   }
   if (messages.filter(({ role }) => role === 'tool').length > seen.length) yield 'has a result without its call';
   for (const run of isKnown('a new run forgets calls') ? turn.runs.slice(-1) : turn.runs) {
-    if (run.isDead || !run.isOver()) continue;
+    if (run.isDead || !run.isOver() || (wasReplaced(turn, run) && isKnown('a new run forgets calls'))) continue;
     for (const { id, isNoted } of run.calls) if (isNoted && !seen.includes(id)) yield `has lost the call ${id} of run ${run.n}`;
   }
 }
@@ -226,7 +239,7 @@ export function turnHeard<T extends TurnEntry>(before: readonly T[], heard: stri
 /** The reply as it stands; undefined where it is not known. */
 export function textNow(turn: TurnEntry): string | undefined {
   const run = turn.runs.at(-1);
-  const cut = turn.cuts.findLast(({ by, heard, afterRun }) => by.run !== undefined && heard !== undefined && afterRun === run);
+  const cut = cutsOf(turn, run).findLast(({ heard, isApplied }) => isApplied() && heard !== undefined);
   if (cut?.heard !== undefined) return withoutFillers(cut.heard);
   if (turn.diedAt !== undefined) return undefined;
   return run?.hasFailed === true ? `${said(run)}(apology)` : said(run);
