@@ -8,6 +8,7 @@ export const KNOWN_FAULTS: Readonly<Record<string, string>> = {
   'text heard ignores the turn it names': 'an older turn was delivered again, and the text heard of it comes with its id',
   'two fillers in one turn': 'a turn says two fillers, and a later text heard begins with both',
   'a take-over forgets the first connection': 'a second delivery takes the stream over and is dropped before its own copy was sent',
+  'a reply that never left is complete': 'the connection breaks when the whole reply is written to it',
   'calls with one id': 'two calls of one reply have the same id',
   'history is live': 'an agent looks at turn.history again after later turns, or changes it',
   'one id, other words': 'the id of a known turn comes with other words or another event type',

@@ -7,7 +7,7 @@ import {
 } from './talk-stage.ts';
 import type { Heard, Op, Plan, Step, Talk } from './talk.ts';
 import {
-  FILLER, heardBy, said, textNow, turnHeard, wrongsOf, wrongsOnTheWire, type Call, type Delivery, type Ledger, type Piece, type Run, type TurnEntry,
+  FILLER, got, heardBy, said, textNow, turnHeard, wrongsOf, wrongsOnTheWire, type Call, type Delivery, type Ledger, type Piece, type Run, type TurnEntry,
 } from './turn-model.ts';
 
 /** A talk went wrong. The message has its transcript. */
@@ -126,7 +126,7 @@ class Play {
     await this.#check();
     if (this.#stage.runningTurns > 0) this.#fail(['turns run on when all agents are done']);
     const last = this.#lastBegun;
-    const run = last?.turn.runs.at(-1);
+    const run = last?.run ?? last?.turn.runs.at(-1);
     if (this.#failure !== undefined || last === undefined || last.isCutOff()) return;
     if (!last.caller.hasEnded) this.#fail(['the last caller still waits']);
     if (run === undefined) this.#fail(['the agent was never asked what the last caller was told']);
@@ -235,7 +235,7 @@ class Play {
     const isStale = isBeside && entry.deliveries.length > 0 && !wasLost;
     const isCertain = this.#isQuiet && this.#stage.store.pending === 0;
     const sent: Sent = {
-      turn: entry, arrivedAt, run: undefined, replayed: completedText, hasJoined: isCertain && (isStale || (isRunning && !isBeside)),
+      turn: entry, arrivedAt, breaks, run: undefined, replayed: completedText, hasJoined: isCertain && (isStale || (isRunning && !isBeside)),
       get caller() { if (caller === undefined) throw new Error('not sent yet'); return caller; },
       isCutOff: () => caller !== undefined && caller.hasLeft && !caller.hasEnded,
       events: () => caller?.events ?? [],
@@ -260,7 +260,7 @@ class Play {
     const text = heard.kind === 'unknown' ? undefined : heard.kind === 'nothing' ? '' : spoken.slice(0, Math.ceil(spoken.length * heard.part));
     const start = isNewest ? before.length - 1 : before.indexOf(last.turn);
     const first = before[start];
-    if (first === undefined) return undefined;
+    if (first === undefined || isUnclear(first)) return undefined;
     if (textNow(first) === undefined && isKnown('text heard after a crash is lost')) return undefined;
     if (textNow(first)?.trim() === '' && isKnown('text heard lands on an older reply')) return undefined;
     const id = names === 'the turn' ? last.turn.event['turn_id'] : names === 'no turn' ? undefined : 'a-turn-of-the-platform';
@@ -273,7 +273,8 @@ class Play {
   /** The call dialect's word that the caller spoke over the agent. */
   async #interrupt(): Promise<void> {
     const newest = this.#ledger.turns.findLast(isKept);
-    const isCertain = this.#isQuiet && this.#stage.store.pending === 0;
+    const isCertain = this.#isQuiet && !this.#stage.store.isHeld;
+    if (newest !== undefined && isUnclear(newest)) return;
     if (newest !== undefined && textNow(newest)?.trim() === '' && isKnown('text heard lands on an older reply')) return;
     if (newest !== undefined && textNow(newest) === undefined && isKnown('text heard after a crash is lost')) return;
     const arrivedAt = ++this.#clock;
@@ -282,6 +283,7 @@ class Play {
       turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({ arrivedAt, heard: undefined, isApplied: () => isCertain });
     }
     await this.#stage.post({ type: 'user_interrupted', call_id: CONVERSATION, agent_id: 'a-1', timestamp: '2026-01-01T00:00:00.000Z', transcript: '', metadata: {} });
+    if (isCertain) await this.#stage.quiet();
   }
 
   async #crash(): Promise<void> {
@@ -546,6 +548,12 @@ class Play {
 
 function isKept({ isUnkept, isLost }: Entry): boolean {
   return !isUnkept && !isLost;
+}
+
+/** Whether something was said of which no caller had anything: it may have left, or not. */
+function isUnclear(turn: Entry): boolean {
+  const run = turn.runs.at(-1);
+  return said(run).trim() !== '' && got(turn, run).trim() === '';
 }
 
 function argsOf(key: number): string {

@@ -47,6 +47,8 @@ export interface Delivery {
   isCutOff(): boolean;
   /** The run that it began. */
   run: Run | undefined;
+  /** Its connection breaks when it is first written to. */
+  readonly breaks: boolean;
   /** It cannot have opened a record: it joined a turn that ran, or was too late. */
   readonly hasJoined: boolean;
   /** The complete reply that there was when it arrived. */
@@ -138,6 +140,10 @@ function* wrongsOfTurn(turn: TurnEntry, messages: readonly Message[], lastRunAt:
   const allowed = allowedTexts(turn, run);
   if (state !== 'open' && !allowed.some((allows) => allows(text, state))) {
     yield `says ${JSON.stringify(text)} (${state ?? 'nothing'}); the agent said ${JSON.stringify(said(run))}, the caller got ${JSON.stringify(got(turn, run))}, cuts: ${JSON.stringify(turn.cuts.map(({ heard }) => heard))}`;
+  }
+  const answered = turn.deliveries.filter(({ arrivedAt }) => arrivedAt >= (run?.arrivedAt ?? 0));
+  if (state === 'completed' && text !== '' && answered.every(({ breaks }) => breaks) && !isKnown('a reply that never left is complete')) {
+    yield `is complete with ${JSON.stringify(text)}, of which nothing ever left`;
   }
   if (turn.completedText !== undefined && text !== turn.completedText && cutsOf(turn, run).length === 0) {
     yield `was complete with ${JSON.stringify(turn.completedText)}, and is ${JSON.stringify(text)} now`;
