@@ -288,11 +288,15 @@ class Play {
 
   async #crash(): Promise<void> {
     this.#note('the process crashes, another begins');
+    const mayLose = this.#stage.store.pending > 0;
     this.#stage.crash();
     this.#firstLiving = this.#sent.length;
     const kept = await this.#stage.messages();
     for (const entry of this.#ledger.turns) {
-      for (const run of entry.runs) if (!run.isOver()) run.isDead = true;
+      for (const run of entry.runs) {
+        for (const call of run.calls) call.mayBeLost ||= mayLose;
+        if (!run.isOver()) run.isDead = true;
+      }
       const messages = kept.filter(({ turnId, role, content }) => entry.runs.some((run) => run.turnId === turnId) || (role === 'user' && content === entry.words));
       entry.isLost = entry.words !== undefined && !messages.some(({ role }) => role === 'user');
       entry.hasNoPlace = entry.words === undefined && messages.length === 0;
@@ -381,7 +385,7 @@ class Play {
 
   #callsOf(run: Run, entry: Entry, place: number, op: Op & { do: 'call' }): Call[] {
     const hasOneId = op.hasOneId && !isKnown('calls with one id');
-    const calls = op.waits.map((_, index) => ({ id: `c${run.n}.${place}${hasOneId ? '' : `.${index}`}`, args: argsOf(entry.number * 100 + place * 10 + index), result: undefined, isNoted: false }));
+    const calls = op.waits.map((_, index) => ({ id: `c${run.n}.${place}${hasOneId ? '' : `.${index}`}`, args: argsOf(entry.number * 100 + place * 10 + index), result: undefined, isNoted: false, isInterrupted: false, mayBeLost: false }));
     run.calls.push(...calls);
     return calls;
   }
@@ -467,7 +471,7 @@ class Play {
         if (op.hangsUp && !isKnown('hang_up completes its neighbours')) {
           const goodbye = { text: `bye${run.n}`, isFiller: false, isTaken: undefined };
           run.pieces.push(goodbye);
-          const call = { id: `h${run.n}.${place}`, args: JSON.stringify({ goodbye: goodbye.text }), result: '{"status":"ok"}', isNoted: true };
+          const call = { id: `h${run.n}.${place}`, args: JSON.stringify({ goodbye: goodbye.text }), result: '{"status":"ok"}', isNoted: true, isInterrupted: false, mayBeLost: false };
           run.calls.push(call);
           yield { type: 'toolCall', call: { ...call, name: hangUp.name } };
         }
@@ -482,13 +486,22 @@ class Play {
     const args = argsOf(key);
     const call = run?.calls.find((candidate) => candidate.args === args && !candidate.isNoted);
     if (entry === undefined || run === undefined || call === undefined) throw new Error('a tool was called for no run');
-    if (!isKnown('a new run repeats calls') && entry.runs.some((other) => other.calls.some((earlier) => earlier.args === args && earlier.result !== undefined))) {
-      this.#wrongs.push(`run ${run.n} repeats a call that completed: ${args}`);
+    for (const earlier of entry.runs.slice(0, -1)) {
+      if (isKnown(earlier.isDead ? 'a crashed call is started again' : 'a new run repeats calls')) continue;
+      const began = earlier.calls.find((other) => other.args === args && other.isNoted && !other.isInterrupted);
+      if (began !== undefined) this.#wrongs.push(`run ${run.n} repeats the call ${began.id}: ${args}`);
     }
     call.isNoted = true;
     const { plan } = entry;
     const op = plan.ops[Math.floor((key % 100) / 10)];
-    if (op?.do === 'call' && op.waits[key % 10] === true) await this.#gate(run, `the tool of the call ${call.id} returns`, plan.obeys ? signal : undefined);
+    if (op?.do === 'call' && op.waits[key % 10] === true) {
+      try {
+        await this.#gate(run, `the tool of the call ${call.id} returns`, plan.obeys ? signal : undefined);
+      } catch (error) {
+        call.isInterrupted = true;
+        throw error;
+      }
+    }
     const result = this.#resultOf(run, call);
     this.#note(`  the call ${call.id} has the result ${result}`);
     if (!(run.isOver() && isKnown('late results are lost')) && !run.isDead) call.result = result;

@@ -21,6 +21,10 @@ export interface Call {
   result: string | undefined;
   /** Whether it must stand in history: the tool was begun, or the agent noted the call, before the run was over. */
   isNoted: boolean;
+  /** It ended because of its signal. */
+  isInterrupted: boolean;
+  /** Its process crashed before the store had answered: the result may be unknown. */
+  mayBeLost: boolean;
 }
 
 /** An agent at work on a turn. */
@@ -204,7 +208,8 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
       if (result?.role !== 'tool' || result.toolCallId !== id) yield `has no result behind the call ${id}`;
       else if (call === undefined) yield `has a call that nobody made: ${id}`;
       else {
-        const isTrue = call.result === undefined ? UNFINISHED.test(result.content) || alike.some((other) => other.result === result.content) : result.content === call.result;
+        const isTrue = call.result === undefined || call.mayBeLost ? UNFINISHED.test(result.content) || alike.some((other) => other.result === result.content)
+          : result.content === call.result;
         if (!isTrue) {
           yield `has for the call ${id} the result ${result.content}; the tool returned ${call.result ?? 'nothing'}`;
         }
