@@ -4,10 +4,9 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 
-import { lift } from '../test/turns/known-faults.ts';
-import { playTalk } from '../test/turns/play-talk.ts';
+import { lift, storeKinds } from '../test/turns/known-faults.ts';
+import { playTalk, TalkError } from '../test/turns/play-talk.ts';
 import { composeTalk } from '../test/turns/talk.ts';
-import { storeKinds } from '../test/turns/known-faults.ts';
 
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' }, without: { type: 'string', multiple: true, default: [] } },
@@ -23,7 +22,7 @@ try {
   }
   console.log(`${talks} talks of ${steps} steps, from seed ${first} on: nothing went wrong`);
 } catch (error) {
-  console.error(error instanceof Error ? error.stack : error);
+  console.error(error instanceof TalkError ? error.message : error);
   console.error(`Again: npm run torture -- --seed ${first + talks}${values.without.map((fault) => ` --without ${JSON.stringify(fault)}`).join('')}`);
   process.exitCode = 1;
 }

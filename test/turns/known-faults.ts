@@ -22,10 +22,12 @@ export const KNOWN_FAULTS: Readonly<Record<string, string>> = {
   'close leaves turns unsettled': 'app.close() resolves while a store still has turns to settle',
   'thenable stores': 'a store answers with thenables that are no promises',
   'a failed opening loses the words': 'the store fails once at the beginning of a turn',
-  'a failed settlement loses the reply': 'the store fails once at the end of a turn',
+  'a failed settlement loses the reply': 'the store fails once at the end of a turn, or its answer at the beginning is lost',
 };
 
+/** `LIFT_FAULTS='one; another' npm test` holds the server to these, too. */
 const lifted = new Set<string>();
+for (const fault of (process.env['LIFT_FAULTS'] ?? '').split(';')) if (fault.trim() !== '') lift(fault.trim());
 
 /** Whether the situation is to be avoided. */
 export function isKnown(fault: string): boolean {

@@ -61,7 +61,7 @@ class Play {
   readonly #failure: Failure | undefined;
   readonly #stage: Stage;
   readonly #transcript: string[] = [];
-  readonly #ledger: Ledger<Entry> = { turns: [] };
+  readonly #ledger: Ledger<Entry>;
   readonly #sent: Sent[] = [];
   readonly #runsBySignal = new WeakMap<AbortSignal, { readonly run: Run; readonly entry: Entry; round: number }>();
   readonly #unhandled: unknown[] = [];
@@ -80,6 +80,7 @@ class Play {
   constructor(talk: Talk, failure: Failure | undefined) {
     this.#talk = talk;
     this.#failure = failure;
+    this.#ledger = { turns: [], isHarmed: failure !== undefined };
     this.#stage = new Stage(talk.store, talk.agent === 'scripted' ? this.#scriptedAgent() : this.#modelAgent());
   }
 
@@ -180,7 +181,7 @@ class Play {
   async #newTurn(plan: Plan, hasId: boolean, words: string | undefined, heard: Heard | undefined, breaks: boolean): Promise<void> {
     const number = this.#ledger.turns.length;
     const entry: Entry = {
-      label: words ?? `start ${number}`, words, number, plan,
+      label: words ?? `start ${number}`, words, number, plan, turnId: hasId ? `t${number}` : undefined,
       event: {
         type: words === undefined ? 'session.start' : 'message', session_id: 's-1', conversation_id: CONVERSATION,
         ...(hasId ? { turn_id: `t${number}` } : {}), ...(words === undefined ? {} : { text: words }),
@@ -536,7 +537,6 @@ class Play {
     let history: readonly Message[] = [];
     if (store.held === 0) {
       history = await this.#stage.messages();
-      if (this.#failure !== undefined) this.#noteFailed(history);
       wrongs.push(...wrongsOf(this.#ledger, history));
     }
     wrongs.push(...this.#unhandled.splice(0).map((reason) => `an unhandled rejection: ${String(reason)}`));
@@ -544,14 +544,6 @@ class Play {
     this.#note('history:');
     for (const message of history) this.#note(`  ${JSON.stringify(message)}`);
     this.#fail(wrongs);
-  }
-
-  /** Where something was made to fail, a turn may fail that the agent did not. */
-  #noteFailed(history: readonly Message[]): void {
-    for (const message of history) {
-      if (message.role !== 'assistant' || message.state !== 'failed') continue;
-      for (const { runs } of this.#ledger.turns) for (const run of runs) if (run.turnId === message.turnId) run.hasFailed = true;
-    }
   }
 
   #fail(wrongs: readonly string[]): never {

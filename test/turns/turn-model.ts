@@ -73,6 +73,8 @@ export interface Cut {
 /** Deliveries of one id, type and words. */
 export interface TurnEntry {
   readonly label: string;
+  /** As the platform has it. */
+  readonly turnId: string | undefined;
   /** Undefined where the caller did not speak. */
   readonly words: string | undefined;
   /** Nothing of it is kept: a start that nobody may have heard. */
@@ -93,11 +95,14 @@ export interface TurnEntry {
 export interface Ledger<T extends TurnEntry = TurnEntry> {
   /** In the order of arrival. */
   turns: readonly T[];
+  /** Something was made to fail that a turn needs: it may fail with it, whatever its agent does. */
+  readonly isHarmed: boolean;
 }
 
 /** A result that says there is none. */
 const UNFINISHED = /"error"|"still running"/;
 export const FILLER = 'One moment.';
+const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
 interface Block {
   readonly turnId: string;
@@ -120,15 +125,15 @@ export function* wrongsOf(ledger: Ledger, history: readonly Message[]): Generato
     const turn = found[index];
     if (turn === undefined) yield `nobody asked for the turn ${block.turnId}: ${JSON.stringify(block.messages)}`;
     else if (turn.isUnkept) yield `${turn.label} should have left nothing: ${JSON.stringify(block.messages)}`;
-    else for (const wrong of wrongsOfTurn(turn, block.messages, lastRunAt)) yield `${turn.label}: ${wrong}`;
+    else for (const wrong of wrongsOfTurn(turn, block.messages, lastRunAt, ledger.isHarmed)) yield `${turn.label}: ${wrong}`;
   }
   for (const turn of ledger.turns) {
     if (turn.isUnkept || turn.isLost || found.includes(turn)) continue;
-    for (const wrong of wrongsOfTurn(turn, [], lastRunAt)) yield `${turn.label}, of which history has nothing: ${wrong}`;
+    for (const wrong of wrongsOfTurn(turn, [], lastRunAt, ledger.isHarmed)) yield `${turn.label}, of which history has nothing: ${wrong}`;
   }
 }
 
-function* wrongsOfTurn(turn: TurnEntry, messages: readonly Message[], lastRunAt: number): Generator<string> {
+function* wrongsOfTurn(turn: TurnEntry, messages: readonly Message[], lastRunAt: number, isHarmed: boolean): Generator<string> {
   const run = turn.runs.at(-1);
   const earlier = new Set(turn.runs.slice(0, -1).flatMap(({ calls }) => calls.map(({ id }) => id)));
   const assistant = messages.filter((message) => message.role === 'assistant');
@@ -142,6 +147,7 @@ function* wrongsOfTurn(turn: TurnEntry, messages: readonly Message[], lastRunAt:
   if (state === 'open' && !isRunning && (turn.diedAt === undefined || turn.diedAt < lastRunAt)) yield 'has a placeholder, and does not run';
   if (isRunning && state !== 'open') yield `runs, and is ${state ?? 'without a placeholder'}`;
   const allowed = allowedTexts(turn, run);
+  if (isHarmed && state === 'failed') allowed.push((candidate) => candidate.endsWith(APOLOGY) && said(run).startsWith(candidate.slice(0, -APOLOGY.length).trimEnd()));
   if (state !== 'open' && !allowed.some((allows) => allows(text, state))) {
     yield `says ${JSON.stringify(text)} (${state ?? 'nothing'}); the agent said ${JSON.stringify(said(run))}, the caller got ${JSON.stringify(got(turn, run))}, cuts: ${JSON.stringify(turn.cuts.map(({ heard }) => heard))}`;
   }
@@ -224,11 +230,12 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
 }
 
 /** What is wrong with what callers were sent. */
-export function* wrongsOnTheWire({ turns }: Ledger): Generator<string> {
+export function* wrongsOnTheWire({ turns, isHarmed }: Ledger): Generator<string> {
   for (const turn of turns) for (const delivery of turn.deliveries) {
     const types = delivery.events().map(({ type }) => type);
     if (types.slice(0, -1).includes('response.end')) yield `${turn.label}: something came after the end of the stream: ${types.join(' ')}`;
-    const heard = heardBy(delivery, true);
+    const all = heardBy(delivery, true);
+    const heard = isHarmed && all.endsWith(APOLOGY) ? all.slice(0, -APOLOGY.length).trimEnd() : all;
     const isOfRun = turn.runs.some((run) => said(run).startsWith(heard) || (isWhole(heard, run)));
     if (heard !== '' && !isOfRun && heard !== delivery.replayed) yield `${turn.label}: a caller heard ${JSON.stringify(heard)}, which no run said`;
     const isReplay = delivery.replayed !== undefined && delivery.run === undefined && types.at(-1) === 'response.end';
@@ -266,9 +273,9 @@ function blocksOf(history: readonly Message[]): Block[] {
   return blocks;
 }
 
-function isOf({ words, runs }: TurnEntry, { turnId, messages }: Block): boolean {
+function isOf(turn: TurnEntry, { turnId, messages }: Block): boolean {
   const spoken = messages.find(({ role }) => role === 'user');
-  return spoken === undefined ? runs.some((run) => run.turnId === turnId) : spoken.content === words;
+  return spoken === undefined ? turn.turnId === turnId || turn.runs.some((run) => run.turnId === turnId) : spoken.content === turn.words;
 }
 
 /** All the words of its own that an agent may have got rid of. */
