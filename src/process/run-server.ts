@@ -1,10 +1,10 @@
 // The server as a process: what it prints, what signals do, and how it exits.
 
 import type { App } from '../app/app.ts';
-import { informationFor, loadSettings } from '../settings/load-settings.ts';
+import { informationFor, readSettings } from '../settings/load-settings.ts';
 import { batchLines, type Logger } from '../log.ts';
 import { openServer, type OpenServer } from './open-server.ts';
-import { SettingsError, type Settings } from '../settings/settings.ts';
+import { SettingsError, type ReadSettings, type Settings } from '../settings/settings.ts';
 import { version } from '../base/version.ts';
 
 /** What runs beside the server. */
@@ -34,7 +34,7 @@ export async function runServer(argv: readonly string[], { accompany }: RunOptio
   process.on('exit', output.flush);
   try {
     const information = informationFor(argv);
-    if (information === undefined) await serve(loadSettings({ argv }), output.write, accompany);
+    if (information === undefined) await serve(readSettings({ argv }), output.write, accompany);
     else process.stdout.write(information);
   } catch (error) {
     // What an operator can mend is said in a line each; anything else is a fault of ours and keeps its stack.
@@ -46,8 +46,8 @@ export async function runServer(argv: readonly string[], { accompany }: RunOptio
   }
 }
 
-async function serve(given: Settings, write: (lines: string) => void, accompany: RunOptions['accompany']): Promise<void> {
-  const server = await openServer(given, { directory: process.cwd(), write, isTerminal: process.stdout.isTTY });
+async function serve({ settings: given, problems }: ReadSettings, write: (lines: string) => void, accompany: RunOptions['accompany']): Promise<void> {
+  const server = await openServer(given, { directory: process.cwd(), write, isTerminal: process.stdout.isTTY, problems });
   const { app, log, settings } = server;
   if (!settings.production) process.stderr.write(welcome(given, server));
   const closing = new Closing(app, log);
