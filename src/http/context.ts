@@ -126,7 +126,7 @@ export class Context {
     if (this.#callerSignal === undefined) {
       const controller = new AbortController();
       this.onClose((isFinished) => {
-        if (!isFinished) controller.abort(new Error('the caller closed the connection'));
+        if (!isFinished) controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
       });
       this.#callerSignal = controller.signal;
     }
