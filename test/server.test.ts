@@ -150,6 +150,20 @@ describe('settings of a server', () => {
     for (const name of ['PORT', 'MAX_MESSAGES', 'LOG_LEVEL', '--nonsense', '--max-streams']) assert.ok(lines.some((line) => line.includes(`: ${name} `)), name);
   });
 
+  it('are told together with an agent that is not known, or fails', LIMIT, async () => {
+    // Was: fixed one by one, for the agent was looked for only when all others were right.
+    workplace.write('my-agent.mjs', `throw new Error('no database at ' + process.env.MY_DATABASE);`);
+    workplace.write('.env', 'MY_DATABASE=mine\n');
+    for (const [agent, problem] of [['ehco', /: unknown agent "ehco"; available agents: /], ['./my-agent.mjs', /failed to load: no database at mine$/]] as const) {
+      const lines = await refusal(spawn({ env: { NODE_ENV: 'production', PORT: '80a', AGENT: agent } }));
+      assert.equal(lines.length, 3, lines.join('\n'));
+      for (const expected of [/: PORT must be /, /: LAYERCODE_WEBHOOK_SECRET must be set in production/, problem]) {
+        assert.ok(lines.some((line) => expected.test(line)), String(expected));
+      }
+    }
+    assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
+  });
+
   it('are listed by --help, which ends with 0, in production and beside anything else', LIMIT, async () => {
     const servers = [spawn({ argv: ['--help'] }), spawn({ argv: ['-h', '--nonsense'], env: { NODE_ENV: 'production', PORT: 'x' } })];
     for (const server of servers) {
@@ -281,6 +295,18 @@ describe('the output of a server', () => {
     for (const line of server.log) assert.deepEqual(Object.keys(line).slice(0, 3), ['time', 'level', 'msg']);
     const request = await server.line('request');
     assert.deepEqual([request['method'], request['path'], request['status']], ['POST', '/api/agent', 200]);
+  });
+
+  it('names the lines of the source in a stack, and not those of what was built', LIMIT, async () => {
+    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: () => { throw new Error('of the agent'); } };`);
+    const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
+    await say(server, 'Hello');
+    const { stack } = (await server.line('turn failed'))['error'] as { stack: string };
+    const [agents, engines] = stack.split(' | ');
+    assert.match(agents ?? '', /my-agent\.mjs:1:\d+\)$/);
+    const [, file = '', line] = /^at .* \((src\/turns\/\w+\.ts):(\d+):\d+\)$/.exec(engines ?? '') ?? [];
+    assert.match(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8').split('\n')[Number(line) - 1] ?? '', /onMessage/, stack);
+    assert.doesNotMatch(stack, /dist/);
   });
 
   it('is for eyes with LOG_FORMAT=pretty', LIMIT, async () => {

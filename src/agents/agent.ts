@@ -64,6 +64,7 @@ export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
 /** Why a turn's signal fired. An abort is a normal end, and its name says which. */
 export class TurnAbortedError extends Error {
   override readonly name = 'TurnAbortedError';
+  readonly code = 'ABORT_ERR';
 }
 
 /** What a tool call is told. */

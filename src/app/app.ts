@@ -80,7 +80,11 @@ export class App {
     this.#settings = settings;
     this.#platform = options.platform;
     this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy, keepsBodies: false };
-    const store = options.store ?? new MemoryStore({ ttlMs: settings.conversationTtlSeconds * 1_000, maxConversations: settings.maxConversations });
+    const store = options.store ?? new MemoryStore({
+      ttlMs: settings.conversationTtlSeconds * 1_000,
+      maxConversations: settings.maxConversations,
+      maxCharacters: settings.maxHistoryCharacters,
+    });
     this.conversations = new ConversationManager(store, { maxMessages: settings.maxMessages });
     this.model = agent.model;
     this.#turns = new Turns({

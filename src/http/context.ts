@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { after, type Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
 import { SseEncoder } from '../sse/event-stream.ts';
-import { EventWriter, type EventWriterOptions } from '../sse/event-writer.ts';
+import { EventWriter, type EventWriterListener, type EventWriterOptions } from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import { parseRequestTarget } from './request-target.ts';
@@ -126,7 +126,7 @@ export class Context {
     if (this.#callerSignal === undefined) {
       const controller = new AbortController();
       this.onClose((isFinished) => {
-        if (!isFinished) controller.abort(new Error('the caller closed the connection'));
+        if (!isFinished) controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
       });
       this.#callerSignal = controller.signal;
     }
@@ -225,8 +225,8 @@ export class Context {
   }
 
   /** As `eventStream`, for a turn: no `Writable`, nothing leaves before its first `flush`, and the body is let go where nobody can ask for it. */
-  eventWriter(): EventWriter {
-    this.#stream = new EventWriter(this.response, this.#beginStream());
+  eventWriter(listener?: EventWriterListener): EventWriter {
+    this.#stream = new EventWriter(this.response, this.#beginStream(), listener);
     if (this.#rawBody !== undefined && !this.#scope.keepsBodies) this.#rawBody = BODY_IS_GONE;
     return this.#stream;
   }

@@ -4,27 +4,24 @@ import { callDialect } from '../layercode/call-dialect.ts';
 import type { Dialect, ReplyEvent } from '../layercode/dialect.ts';
 import { isCallEvent, type LayercodeEvent } from '../layercode/events.ts';
 import { sessionDialect } from '../layercode/session-dialect.ts';
-import { encodeEvent } from '../sse/encode.ts';
-import type { EventWriter } from '../sse/event-writer.ts';
-
-const HEARTBEAT = encodeEvent({ comment: '' });
+import type { EventWriter, EventWriterListener } from '../sse/event-writer.ts';
+import { startHeartbeat } from '../sse/heartbeat.ts';
 
 /** A reply to one webhook request: an event stream in the dialect that the event spoke. */
-export class ReplyStream {
+export class ReplyStream implements EventWriterListener {
   readonly context: Context;
   readonly #writer: EventWriter;
   readonly #dialect: Dialect;
   readonly #tail: string;
-  #hasEnded = false;
-  #heartbeat: NodeJS.Timeout | undefined;
+  readonly #heartbeat: NodeJS.Timeout | undefined;
 
   /** `heartbeatMs`: a comment is sent after so long without an event; 0 never sends one. */
   constructor(context: Context, event: LayercodeEvent, heartbeatMs: number) {
     this.context = context;
-    this.#writer = context.eventWriter();
+    this.#writer = context.eventWriter(this);
     this.#dialect = isCallEvent(event) ? callDialect : sessionDialect;
     this.#tail = this.#dialect.tail(event.turn_id ?? undefined);
-    if (heartbeatMs > 0) this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
+    this.#heartbeat = startHeartbeat(this.#writer, heartbeatMs);
   }
 
   /** True until the stream has ended or its connection is gone. */
@@ -32,9 +29,9 @@ export class ReplyStream {
     return this.#writer.isOpen;
   }
 
-  /** How many of the events sent last have not left this process. The end itself is no event of the reply. */
+  /** How many of the events sent last have not left this process. */
   get unsent(): number {
-    return Math.max(0, this.#writer.unsentEvents - (this.#hasEnded ? 1 : 0));
+    return this.#writer.unsentEvents;
   }
 
   /** Answers as `EventWriter.send`. */
@@ -49,14 +46,10 @@ export class ReplyStream {
     this.#writer.flush();
   }
 
-  /** Ends the stream properly. Idempotent. True when everything has left this process. */
+  /** Ends the stream properly. Idempotent. True when everything has left this process; otherwise `finished` or `destroyed` is called. */
   end(): boolean {
     clearInterval(this.#heartbeat);
-    if (this.#writer.isOpen) {
-      this.#hasEnded = true;
-      this.#writer.finish(this.#dialect.end(this.#tail));
-    }
-    return this.#hasEnded && this.#writer.unsentEvents === 0;
+    return this.#writer.finish(this.#dialect.end(this.#tail));
   }
 
   /** The response is over: finished, or cut short. */
@@ -66,8 +59,9 @@ export class ReplyStream {
     this.#writer.destroy();
   }
 
-  #beat(): void {
-    if (this.#writer.isOpen) this.#writer.sendComment(HEARTBEAT);
-    else clearInterval(this.#heartbeat);
-  }
+  /** See `EventWriterListener`. */
+  finished(): void {}
+
+  /** See `EventWriterListener`. */
+  destroyed(): void {}
 }

@@ -36,8 +36,6 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
   readonly conversationId: string;
   readonly #turns: Turns;
   readonly #observer: TurnObserver;
-  /** Set when the stream has ended and bytes of it have not left yet. */
-  #isWaiting = false;
 
   constructor(context: Context, event: TurnEvent, conversationId: string, heartbeatMs: number, turns: Turns, observer: TurnObserver) {
     super(context, event, heartbeatMs);
@@ -65,17 +63,12 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
     this.flush();
   }
 
-  override end(): boolean {
-    const hasLeft = super.end();
-    this.#isWaiting = !hasLeft;
-    return hasLeft;
+  override finished(): void {
+    this.#turns.delivered(this);
   }
 
-  /** The response is over: finished, or cut short. */
-  override closed(isFinished: boolean): void {
-    if (!isFinished) this.#turns.drop(this);
-    else if (this.#isWaiting) this.#turns.delivered(this);
-    super.closed(isFinished);
+  override destroyed(): void {
+    this.#turns.drop(this);
   }
 
   onOutcome(report: TurnReport): void {

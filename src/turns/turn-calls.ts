@@ -1,5 +1,5 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
-import { isAbort } from '../base/abort-cause.ts';
+import { isAbort } from '../base/abort.ts';
 import { after, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
