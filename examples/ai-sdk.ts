@@ -23,7 +23,7 @@ export default defineAgent({
   },
 });
 
-/** An interrupted reply is marked, so that the model knows that the caller did not hear the rest. */
+/** Marks an interrupted reply, so that the model knows that the caller did not hear the rest. */
 function toModelMessage(message: Message): ModelMessage[] {
   if (message.role === 'tool' || message.content === '') return []; // this agent has no tools
   const isCut = message.role === 'assistant' && message.state === 'interrupted';

@@ -9,6 +9,7 @@ import { dirname, join, normalize, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
 
 import { listAgents } from '../src/agents/built-in/registry.ts';
+import type { App } from '../src/app/app.ts';
 import { createApp } from '../src/app/create-app.ts';
 import { init } from '../src/cli/commands/init.ts';
 import { listAgents as listAgentsCommand } from '../src/cli/commands/list-agents.ts';
@@ -20,8 +21,12 @@ import { PROVIDERS } from '../src/models/providers.ts';
 import { parseSettings } from '../src/settings/settings.ts';
 import { settingRows } from '../src/settings/table.ts';
 import { createTestClient } from '../src/test-client.ts';
-import { codeBlocks, pages, proseOf, readPage, ROOT, typeErrors, wholeFiles, writeProject, type CodeBlock } from './fixtures/pages.ts';
+import {
+  codeBlocks, pages, proseOf, readPage, ROOT, typeErrors, wholeFiles, writeProject,
+  type CodeBlock,
+} from './fixtures/pages.ts';
 
+const SECRET = 'whsec_pages';
 const SRC = join(ROOT, 'src');
 const agentsPage = readPage('docs/agents.md');
 const apiPage = readPage('docs/api.md');
@@ -38,14 +43,29 @@ function sourceFiles(directory: string): string[] {
   });
 }
 
+function readSource(path: string): string {
+  return readFileSync(join(SRC, path), 'utf8');
+}
+
 const source = sourceFiles(SRC)
   .filter((path) => path.endsWith('.ts'))
   .map((path) => readFileSync(path, 'utf8'))
   .join('\n');
 
-/** Whether a page has the name as a word of its own. */
-function quotes(text: string, name: string): boolean {
-  return new RegExp(`(?<![\\w$])${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}(?![\\w$])`).test(text);
+/** The first group of every match. */
+function captures(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([, captured = '']) => captured);
+}
+
+/** Fails with the names that a page lacks as words of their own. */
+function assertHasWords(text: string, names: readonly string[]): void {
+  const words = new Set(text.match(/[\w$]+/g));
+  assert.deepEqual(names.filter((name) => !words.has(name)), []);
+}
+
+function createAppOfPages(): App {
+  const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET }, []);
+  return createApp(settings, { name: 'none', onMessage: () => undefined });
 }
 
 describe('README.md', () => {
@@ -70,7 +90,12 @@ describe('docs/settings.md', () => {
   const table = new Map(
     [...settingsPage.matchAll(ROW)].map(([, variable = '', flags, shown, takes, meaning]) => [
       variable,
-      { flags: flags?.replaceAll('`', '').split(', '), default: shown?.replaceAll('`', ''), takes, meaning },
+      {
+        flags: flags?.replaceAll('`', '').split(', '),
+        default: shown?.replaceAll('`', ''),
+        takes,
+        meaning,
+      },
     ]),
   );
 
@@ -85,16 +110,17 @@ describe('docs/settings.md', () => {
   }
 
   it('groups them as the settings do', () => {
-    const found = [...settingsPage.matchAll(/^### (.*)\n\n\| variable /gm)].map(([, title]) => title);
+    const found = captures(settingsPage, /^### (.*)\n\n\| variable /gm);
     assert.deepEqual(found, [...new Set(settingRows.map(({ group }) => group))]);
   });
 
   const commands = [run, talk, turn, listAgentsCommand, init, webhook];
-  const commandRows = [...settingsPage.matchAll(/^\| `([a-z][a-z-]*)[^`]*`(?:, `[^`]+`)* \| (.*) \|$/gm)];
+  const COMMAND_ROW = /^\| `([a-z][a-z-]*)[^`]*`(?:, `[^`]+`)* \| (.*) \|$/gm;
+  const commandRows = [...settingsPage.matchAll(COMMAND_ROW)];
 
   it('lists exactly the commands, in their order', () => {
-    const [, table = ''] = /const COMMANDS[^{]*\{([^}]*)\}/.exec(readFileSync(join(SRC, 'cli.ts'), 'utf8')) ?? [];
-    const names = [...table.matchAll(/^ +'?([\w-]+)'?: /gm)].map(([, name = '']) => name);
+    const [, table = ''] = /const COMMANDS[^{]*\{([^}]*)\}/.exec(readSource('cli.ts')) ?? [];
+    const names = captures(table, /^ +'?([\w-]+)'?: /gm);
     assert.deepEqual(names, commands.map(({ name }) => name));
     assert.deepEqual(commandRows.map(([, name]) => name), names);
   });
@@ -102,7 +128,7 @@ describe('docs/settings.md', () => {
   for (const { name, help } of commands) {
     it(`names no flag of ${name} that its --help lacks`, () => {
       const [, , meaning = ''] = commandRows.find(([, command]) => command === name) ?? [];
-      const flags = [...meaning.matchAll(/`(--[a-z-]+)/g)].map(([, flag = '']) => flag);
+      const flags = captures(meaning, /`(--[a-z-]+)/g);
       assert.deepEqual(flags.filter((flag) => !help.includes(flag)), []);
     });
   }
@@ -110,105 +136,123 @@ describe('docs/settings.md', () => {
 
 describe('docs/models.md', () => {
   it('lists every provider with its keys and its address', () => {
-    const rows = new Map(
-      [...modelsPage.matchAll(/^\| `([a-z]+)` \| (.*`[A-Z_]+_API_KEY`.*)$/gm)].map(([, name = '', rest = '']) => [name, rest]),
-    );
+    const ROW = /^\| `([a-z]+)` \| (.*`[A-Z_]+_API_KEY`.*)$/gm;
+    const matches = [...modelsPage.matchAll(ROW)];
+    const rows = new Map(matches.map(([, name = '', rest = '']) => [name, rest]));
     assert.deepEqual([...rows.keys()], Object.keys(PROVIDERS));
-    for (const [name, { baseUrl = `${name.toUpperCase()}_BASE_URL`, keyNames }] of Object.entries(PROVIDERS)) {
-      for (const part of [...keyNames, baseUrl]) assert.ok(rows.get(name)?.includes(`\`${part}\``), `${name}: ${part}`);
+    for (const [name, { baseUrl, keyNames }] of Object.entries(PROVIDERS)) {
+      const address = baseUrl ?? `${name.toUpperCase()}_BASE_URL`;
+      const row = rows.get(name) ?? '';
+      const parts = [...keyNames, address];
+      assert.deepEqual(parts.filter((part) => !row.includes(`\`${part}\``)), [], name);
     }
   });
 
   it('names the model that each default provider speaks with', () => {
-    for (const [name, { defaultModel }] of Object.entries(PROVIDERS)) {
-      if (defaultModel !== undefined) assert.ok(modelsPage.includes(`\`${name}:${defaultModel}\``), name);
-    }
+    const models = Object.entries(PROVIDERS).flatMap(([name, { defaultModel }]) =>
+      defaultModel === undefined ? [] : [`${name}:${defaultModel}`],
+    );
+    assert.ok(models.length > 0);
+    assert.deepEqual(models.filter((model) => !modelsPage.includes(`\`${model}\``)), []);
   });
 });
 
 describe('docs/api.md', () => {
   for (const entry of ['index.ts', 'platform.ts', 'testing.ts']) {
     it(`has every name that src/${entry} exports`, () => {
-      const exported = [...readFileSync(join(SRC, entry), 'utf8').matchAll(/^export (?:type )?\{([^}]+)\}/gm)]
-        .flatMap(([, names = '']) => names.split(','))
+      const exported = captures(readSource(entry), /^export (?:type )?\{([^}]+)\}/gm)
+        .flatMap((names) => names.split(','))
         .map((name) => name.trim())
         .filter(Boolean);
       assert.ok(exported.length > 0);
-      assert.deepEqual(exported.filter((name) => !quotes(apiPage, name)), []);
+      assertHasWords(apiPage, exported);
     });
   }
 });
 
 describe('docs/agents.md', () => {
   it('has every hook and field of an agent', () => {
-    const files = ['agents/agent.ts', 'agents/model-agent.ts'];
-    const definition = files.map((file) => readFileSync(join(SRC, file), 'utf8')).join('\n');
-    const declared = [...definition.matchAll(/^ {2}(?:readonly )?(\w+)\??[(:]/gm)].map(([, name = '']) => name);
-    assert.ok(declared.includes('onInterrupted') && declared.includes('speakable'), declared.join());
-    assert.deepEqual(declared.filter((name) => !quotes(agentsPage, name)), []);
+    const definitions = readSource('agents/agent.ts') + readSource('agents/model-agent.ts');
+    const declared = captures(definitions, /^ {2}(?:readonly )?(\w+)\??[(:]/gm);
+    for (const known of ['onInterrupted', 'speakable']) assert.ok(declared.includes(known), known);
+    assertHasWords(agentsPage, declared);
   });
 
   it('has every built-in agent', () => {
-    assert.deepEqual(listAgents().filter(({ name }) => !agentsPage.includes(`\`${name}\``)), []);
+    const names = listAgents().map(({ name }) => name);
+    assert.deepEqual(names.filter((name) => !agentsPage.includes(`\`${name}\``)), []);
   });
 });
 
 describe('docs/observability.md', () => {
   it('has every metric, and none that is not there', async () => {
-    const app = createApp(parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_pages' }, []), { name: 'none', onMessage: () => undefined });
-    const served = [...app.metrics.text().matchAll(/^# TYPE (\S+) (\S+)/gm)].map(([, name, type]) => `${name} ${type}`);
-    const listed = [...observabilityPage.matchAll(/^\| `(\w+)` \| (counter|gauge|histogram) \|/gm)].map(([, name, type]) => `${name} ${type}`);
+    const app = createAppOfPages();
+    const served = captures(app.metrics.text(), /^# TYPE (\S+ \S+)/gm);
     await app.close();
+    const ROW = /^\| `(\w+)` \| (counter|gauge|histogram) \|/gm;
+    const listed = [...observabilityPage.matchAll(ROW)].map(([, name, type]) => `${name} ${type}`);
     assert.deepEqual(listed.toSorted(), served.toSorted());
   });
 });
 
 describe('docs/wire.md', () => {
   it('has every route of the app, and none that is not there', async () => {
-    const app = createApp(parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_pages' }, []), { name: 'none', onMessage: () => undefined });
-    const client = createTestClient(app, { secret: 'whsec_pages' });
+    const client = createTestClient(createAppOfPages(), { secret: SECRET });
     const answer = await fetch(`${await client.origin()}/openapi.json`);
     const { paths } = (await answer.json()) as { paths: Record<string, object> };
     await client.close();
-    const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
+    const routes = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
     assert.ok(routes.length >= 6, routes.join());
-    const listed = [...wirePage.matchAll(/^\| `((?:GET|POST) \/\S*)`/gm)].map(([, route = '']) => route);
+    const listed = captures(wirePage, /^\| `((?:GET|POST) \/\S*)`/gm);
     assert.deepEqual([...new Set(listed)].toSorted(), routes.toSorted());
   });
 });
 
 describe('docs/errors.md', () => {
   it('has every message that the server logs', () => {
-    const logged = [...source.matchAll(/\blog\.(?:debug|info|warn|error)\('([^']+)'/g)].map(([, message = '']) => message);
+    const logged = captures(source, /\blog\.(?:debug|info|warn|error)\('([^']+)'/g);
     assert.ok(logged.length > 10, logged.join());
-    assert.deepEqual([...new Set(logged)].filter((message) => !errorsPage.includes(`\`${message}\``)), []);
+    const missing = logged.filter((message) => !errorsPage.includes(`\`${message}\``));
+    assert.deepEqual([...new Set(missing)], []);
   });
 
   it('lists no log message that is not in the code', () => {
-    const listed = [...errorsPage.matchAll(/^\| (?:debug|info|warn|error) \| (.*?) \|/gm)].flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, message = '']) => message));
-    const known = (message: string): boolean => source.includes(`'${message}'`) || / failed$/.test(message) && source.includes('`${event.type} failed`');
-    assert.deepEqual(listed.filter((message) => !known(message)), []);
+    const cells = captures(errorsPage, /^\| (?:debug|info|warn|error) \| (.*?) \|/gm);
+    const listed = cells.flatMap((cell) => captures(cell, /`([^`]+)`/g));
+    const isOfEvent = (message: string): boolean =>
+      message.endsWith(' failed') && source.includes('`${event.type} failed`');
+    const isLogged = (message: string): boolean => source.includes(`'${message}'`);
+    const isKnown = (message: string): boolean => isLogged(message) || isOfEvent(message);
+    assert.deepEqual(listed.filter((message) => !isKnown(message)), []);
   });
 
   it('has every code of a model\'s error', () => {
     const [, union = ''] = /export type ModelErrorCode =([^;]+);/.exec(source) ?? [];
-    const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code = '']) => code);
+    const codes = captures(union, /'(\w+)'/g);
     assert.ok(codes.length > 10, union);
     assert.deepEqual(codes.filter((code) => !errorsPage.includes(`\`${code}\``)), []);
   });
 
   it('has every fixed sentence that a client can be answered', () => {
-    const sentences = [...source.matchAll(/new (?:HttpError\(\d+, |BadRequest\(|ServiceUnavailable\()'((?:[^'\\]|\\.)+)'/g)].map(([, text = '']) => text.replaceAll('\\\'', '\''));
+    const THROWN = /new (?:HttpError\(\d+, |BadRequest\(|ServiceUnavailable\()'((?:[^'\\]|\\.)+)'/g;
+    const sentences = captures(source, THROWN).map((text) => text.replaceAll('\\\'', '\''));
     assert.ok(sentences.length > 10, sentences.join('\n'));
-    assert.deepEqual([...new Set(sentences)].filter((sentence) => !errorsPage.includes(sentence)), []);
+    const missing = sentences.filter((sentence) => !errorsPage.includes(sentence));
+    assert.deepEqual([...new Set(missing)], []);
   });
 });
 
 describe('package.json', () => {
-  const manifest = JSON.parse(readPage('package.json')) as { readonly license: string; readonly scripts: Record<string, string> } & Record<string, unknown>;
+  const manifest = JSON.parse(readPage('package.json')) as {
+    readonly license: string;
+    readonly scripts: Readonly<Record<string, string>>;
+  };
 
   it('names no home page, repository, author or place for bugs before there is one', () => {
-    assert.deepEqual(['homepage', 'repository', 'author', 'bugs'].filter((field) => field in manifest), []);
+    const fields = ['homepage', 'repository', 'author', 'bugs'];
+    assert.deepEqual(fields.filter((field) => field in manifest), []);
   });
 
   it('has the licence that LICENSE has', () => {
@@ -216,29 +260,49 @@ describe('package.json', () => {
   });
 
   it('has every npm script that a page or another script names', () => {
-    const texts = [...pages.map((page) => [page, readPage(page)] as const), ['package.json', JSON.stringify(manifest.scripts)] as const];
+    const texts = new Map(pages.map((page) => [page, readPage(page)]));
+    texts.set('package.json', JSON.stringify(manifest.scripts));
     for (const [place, text] of texts) {
-      const named = [...text.matchAll(/\bnpm (?:run (?:--silent )?([\w:-]+)|(test|start)\b)/g)].map(([, run, short]) => run ?? short ?? '');
-      assert.deepEqual(named.filter((script) => !Object.hasOwn(manifest.scripts, script)), [], place);
+      const named = [
+        ...captures(text, /\bnpm run (?:--silent )?([\w:-]+)/g),
+        ...captures(text, /\bnpm (test|start)\b/g),
+      ];
+      assert.deepEqual(named.filter((name) => !Object.hasOwn(manifest.scripts, name)), [], place);
     }
   });
 
-  it('packs whatever a packed page links', () => {
+  interface Packed {
+    readonly files: readonly { readonly path: string }[];
+  }
+
+  /** What `npm pack` would put into the package. */
+  function packedPaths(): string[] {
+    // Under `npm run` the same npm on the same Node: npm may not run on the Node of the tests.
     const { npm_execpath: npmCli, npm_node_execpath: npmNode = process.execPath } = process.env;
-    const [file, ...argv] = npmCli === undefined ? ['npm'] : [npmNode, npmCli];
-    const listing = execFileSync(file ?? 'npm', [...argv, 'pack', '--dry-run', '--json', '--ignore-scripts'], {
+    const [npm, argv] = npmCli === undefined ? ['npm', []] : [npmNode, [npmCli]];
+    const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+    const listing = execFileSync(npm, [...argv, ...pack], {
       cwd: ROOT,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     });
-    const [packed] = Object.values(JSON.parse(listing) as { readonly files: readonly { readonly path: string }[] }[]);
-    const paths = packed?.files.map(({ path }) => path) ?? [];
-    const packedPages = pages.filter((page) => paths.includes(page));
-    assert.deepEqual(['README.md', 'docs/README.md', 'docs/errors.md'].filter((page) => !packedPages.includes(page)), []);
+    // An array, or by name from npm 12 on.
+    const answer = JSON.parse(listing) as Readonly<Record<string, Packed>> | readonly Packed[];
+    return Object.values(answer).flatMap(({ files }) => files.map(({ path }) => path));
+  }
+
+  it('packs whatever a packed page links', () => {
+    const packed = packedPaths();
+    const isPacked = (target: string): boolean =>
+      packed.some((path) => path === target || path.startsWith(`${target.replace(/\/$/, '')}/`));
+    const packedPages = pages.filter(isPacked);
+    for (const page of ['README.md', 'docs/README.md', 'docs/errors.md']) {
+      assert.ok(packedPages.includes(page), page);
+    }
     const lost = packedPages.flatMap((page) =>
       linksOf(page)
         .map(({ path }) => normalize(join(dirname(page), path)))
-        .filter((target) => !paths.some((path) => path === target || path.startsWith(target.replace(/\/?$/, '/'))))
+        .filter((target) => !isPacked(target))
         .map((target) => `${page} links ${target}`),
     );
     assert.deepEqual(lost, []);
@@ -254,7 +318,8 @@ interface Link {
 
 /** The links and pictures of a page that lead to a file or a heading of the repository. */
 function linksOf(page: string): Link[] {
-  return [...proseOf(page).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)].map(([text, path = '', anchor]) => ({
+  const LINK = /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g;
+  return [...proseOf(page).matchAll(LINK)].map(([text, path = '', anchor]) => ({
     text,
     path: path === '' ? page.slice(page.lastIndexOf('/') + 1) : path,
     anchor,
@@ -266,8 +331,13 @@ describe('a link of the pages', () => {
   function anchorsOf(page: string): Set<string> {
     const seen = new Map<string, number>();
     const anchors = new Set<string>();
-    for (const [, title = ''] of proseOf(page).matchAll(/^#{1,6} (.+)$/gm)) {
-      const slug = title.replace(/\[([^\]]+)\]\([^)]*\)/g, '$1').toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').trim().replaceAll(' ', '-');
+    for (const title of captures(proseOf(page), /^#{1,6} (.+)$/gm)) {
+      const slug = title
+        .replace(/\[([^\]]+)\]\([^)]*\)/g, '$1')
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .trim()
+        .replaceAll(' ', '-');
       const count = seen.get(slug) ?? 0;
       seen.set(slug, count + 1);
       anchors.add(count === 0 ? slug : `${slug}-${count}`);
@@ -293,13 +363,17 @@ describe('a line of the pages', () => {
   /** Where a link leads does not count: nobody can break it. */
   const widthOf = (line: string): number => [...line.replaceAll(/\]\([^)]*\)/g, '](')].length;
 
+  function numbered(text: string, first: number): [number: number, line: string][] {
+    return text.split('\n').map((line, index) => [first + index, line]);
+  }
+
   for (const page of pages) {
     it(`in ${page} ends by column ${MAX_COLUMNS}, tables and output aside`, () => {
-      const prose = proseOf(page).split('\n').map((line, index) => [index + 1, line] as const);
+      const prose = numbered(proseOf(page), 1).filter(([, line]) => !line.startsWith('|'));
       const code = codeBlocks
         .filter((block) => block.page === page && block.language !== '')
-        .flatMap(({ line, text }) => text.split('\n').map((content, index) => [line + 1 + index, content] as const));
-      const long = [...prose.filter(([, line]) => !line.startsWith('|')), ...code].filter(([, line]) => widthOf(line) > MAX_COLUMNS);
+        .flatMap(({ text, line }) => numbered(text, line + 1));
+      const long = [...prose, ...code].filter(([, line]) => widthOf(line) > MAX_COLUMNS);
       assert.deepEqual(long.map(([number, line]) => `${page}:${number} ${line}`), []);
     });
   }
@@ -307,9 +381,10 @@ describe('a line of the pages', () => {
 
 describe('the commands of the pages', () => {
   it('give the server flags that are there', () => {
-    const flags = new Set([...settingRows.flatMap(({ flags }) => flags), '--settings-file', '--help', '--version']);
+    const own = ['--settings-file', '--help', '--version'];
+    const flags = new Set([...settingRows.flatMap(({ flags }) => flags), ...own]);
     for (const page of pages) {
-      const named = [...readPage(page).matchAll(/layercode-microserver (--[a-z-]+)/g)].map(([, flag = '']) => flag);
+      const named = captures(readPage(page), /layercode-microserver (--[a-z-]+)/g);
       assert.deepEqual(named.filter((flag) => !flags.has(flag)), [], page);
     }
   });
@@ -318,8 +393,6 @@ describe('the commands of the pages', () => {
 describe('the code of the pages', () => {
   const directory = mkdtempSync(join(tmpdir(), 'pages-code-'));
   after(() => rmSync(directory, { recursive: true, force: true }));
-  const isCode = ({ language }: CodeBlock): boolean => language === 'js' || language === 'ts';
-
   it('has whole files to speak of, each named once', () => {
     const names = codeBlocks.flatMap(({ file }) => file ?? []);
     assert.ok(names.length >= 8, names.join());
@@ -327,16 +400,20 @@ describe('the code of the pages', () => {
   });
 
   it('type-checks where it is a whole file', () => {
-    assert.equal(typeErrors(writeProject(directory, wholeFiles({ needsPeers: false }), { compilerOptions: { checkJs: true } })), '');
+    const files = wholeFiles({ needsPeers: false });
+    const folder = writeProject(directory, files, { compilerOptions: { checkJs: true } });
+    assert.equal(typeErrors(folder), '');
   });
 
   it('parses where it is a part of one', () => {
+    const isPart = ({ language, file }: CodeBlock): boolean =>
+      /^[jt]s$/.test(language) && file === undefined;
+    const parts = codeBlocks.filter(isPart);
     const files = new Map(
-      codeBlocks
-        .filter((block) => isCode(block) && block.file === undefined)
-        .map(({ page, line, text }) => [`${page.replaceAll(/\W/g, '-')}-line-${line}.js`, text]),
+      parts.map(({ page, line, text }) => [`${page.replaceAll(/\W/g, '-')}-line-${line}.js`, text]),
     );
-    assert.equal(typeErrors(writeProject(directory, files, { compilerOptions: { checkJs: false } })), '');
+    const folder = writeProject(directory, files, { compilerOptions: { checkJs: false } });
+    assert.equal(typeErrors(folder), '');
   });
 
   it('passes where it is a test', () => {
@@ -345,7 +422,8 @@ describe('the code of the pages', () => {
     assert.ok(tests.length >= 2, tests.join());
     const folder = writeProject(directory, files);
     const { NODE_TEST_CONTEXT: _outer, ...environment } = process.env;
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), '--test', ...tests], {
+    const argv = ['--import', import.meta.resolve('tsx'), '--test', ...tests];
+    const { status, stdout, stderr } = spawnSync(process.execPath, argv, {
       cwd: folder,
       encoding: 'utf8',
       env: { ...environment, TSX_TSCONFIG_PATH: join(folder, 'tsconfig.json') },

@@ -20,13 +20,19 @@ const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
 assert.ok(existsSync(join(PEERS, 'node_modules/ai')), 'npm ci in test/peers first');
 
-/** https://platform.openai.com/docs/api-reference/responses-streaming: what the provider reads of a reply. */
+/** What the provider reads: https://platform.openai.com/docs/api-reference/responses-streaming */
+const item = { type: 'message', id: 'msg_1' };
+const identity = { id: 'resp_1', created_at: 1_764_000_000, model: 'gpt-5-nano' };
+const usage = { input_tokens: 9, output_tokens: 3 };
+const overloaded = { type: 'server_error', code: 'x', message: 'overloaded', param: null };
 const responses = {
-  begin: event({ type: 'response.created', response: { id: 'resp_1', created_at: 1_764_000_000, model: 'gpt-5-nano', service_tier: null } })
-    + event({ type: 'response.output_item.added', output_index: 0, item: { type: 'message', id: 'msg_1' } }),
-  text: (delta: string): string => event({ type: 'response.output_text.delta', item_id: 'msg_1', delta }),
-  end: event({ type: 'response.output_item.done', output_index: 0, item: { type: 'message', id: 'msg_1' } })
-    + event({ type: 'response.completed', response: { usage: { input_tokens: 9, output_tokens: 3 } } }),
+  begin: event({ type: 'response.created', response: identity })
+    + event({ type: 'response.output_item.added', output_index: 0, item }),
+  text: (delta: string): string =>
+    event({ type: 'response.output_text.delta', item_id: item.id, delta }),
+  end: event({ type: 'response.output_item.done', output_index: 0, item })
+    + event({ type: 'response.completed', response: { usage } }),
+  failure: event({ type: 'error', sequence_number: 3, error: overloaded }),
 };
 
 const says = (...texts: string[]): Answer => (response) => {
@@ -36,13 +42,12 @@ const says = (...texts: string[]): Answer => (response) => {
 
 const refuses: Answer = (response) => {
   response.writeHead(400, { 'content-type': 'application/json' });
-  response.end('{"error":{"message":"no such model","type":"invalid_request_error","param":null,"code":null}}');
+  response.end('{"error":{"message":"no such model","type":"invalid_request_error"}}');
 };
 
 const failsAfter = (text: string): Answer => (response) => {
   openStream(response);
-  response.end(responses.begin + responses.text(text)
-    + event({ type: 'error', sequence_number: 3, error: { type: 'server_error', code: 'server_error', message: 'overloaded', param: null } }));
+  response.end(responses.begin + responses.text(text) + responses.failure);
 };
 
 /** Leaves the stream open. */
@@ -68,7 +73,10 @@ const files = new Map([
   ...wholeFiles({ needsPeers: true }),
   ...examples.map((name) => [name, readFileSync(join(ROOT, 'examples', name), 'utf8')] as const),
 ]);
-const project = writeProject(directory, files, { withPeers: true, compilerOptions: { checkJs: true } });
+const project = writeProject(directory, files, {
+  withPeers: true,
+  compilerOptions: { checkJs: true },
+});
 after(() => rmSync(directory, { recursive: true, force: true }));
 
 describe('code that needs packages of test/peers', () => {
@@ -80,7 +88,8 @@ describe('code that needs packages of test/peers', () => {
 
 async function call(t: TestContext, name: string): Promise<TestClient> {
   const { default: agent } = (await import(join(project, name))) as { default: Agent };
-  const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0' }, []);
+  const environment = { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0' };
+  const settings = parseSettings(environment, []);
   const client = createTestClient(createApp(settings, agent), { secret: SECRET });
   t.after(() => client.close());
   return client;
@@ -129,8 +138,9 @@ describe('the agent of ai-sdk.ts', () => {
     const client = await call(t, 'ai-sdk.ts');
     answer = says('It rains.');
     await (await client.say('Rain?', { turn_id: 't-1' })).text();
-    const context = { previous_turn_interrupted: true, words_heard: 1, text_heard: 'It', assistant_turn_id: 't-1' };
-    await (await client.say('Stop.', { interruption_context: context })).text();
+    const context = { previous_turn_interrupted: true, words_heard: 1, text_heard: 'It' };
+    const interruption_context = { ...context, assistant_turn_id: 't-1' };
+    await (await client.say('Stop.', { interruption_context })).text();
     assert.match(JSON.stringify(lastInput()), /"It \[interrupted\]"/);
   });
 });
