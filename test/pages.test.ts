@@ -11,6 +11,7 @@ import { after, describe, it } from 'node:test';
 import { listAgents } from '../src/agents/built-in/registry.ts';
 import type { App } from '../src/app/app.ts';
 import { createApp } from '../src/app/create-app.ts';
+import { LogOutput } from '../src/process/log-output.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
 import { parseSettings } from '../src/settings/settings.ts';
 import { settingRows } from '../src/settings/table.ts';
@@ -190,6 +191,8 @@ describe('docs/agents.md', () => {
 describe('docs/observability.md', () => {
   it('has every metric, and none that is not there', async () => {
     const app = createAppOfPages();
+    const output = { stream: process.stdout, complain: () => undefined };
+    new LogOutput(output).addTo(app.metrics); // as the process does
     const served = captures(app.metrics.text(), /^# TYPE (\S+ \S+)/gm);
     await app.close();
     const ROW = /^\| `(\w+)` \| (counter|gauge|histogram) \|/gm;
