@@ -37,6 +37,11 @@ export class PromisedStore implements ConversationStore {
     this.#gate.emit('release');
   }
 
+  /** As it lies there at this moment, whatever waits. For inner stores that answer at once. */
+  now(id: string): Conversation | undefined {
+    return this.#inner.read(id) as Conversation | undefined;
+  }
+
   read(id: string): Promise<Conversation | undefined> {
     return this.#queue('read', async () => copy(await this.#inner.read(id)));
   }
