@@ -76,6 +76,8 @@ class Play {
   #firstLiving = 0;
   /** The delivery that began a turn last, or joined it. */
   #lastBegun: Sent | undefined;
+  /** Whether the platform may have ended it since. */
+  #isLastInterrupted = false;
 
   constructor(talk: Talk, failure: Failure | undefined) {
     this.#talk = talk;
@@ -128,7 +130,7 @@ class Play {
     if (this.#stage.runningTurns > 0) this.#fail(['turns run on when all agents are done']);
     const last = this.#lastBegun;
     const run = last?.run ?? last?.turn.runs.at(-1);
-    if (this.#failure !== undefined || last === undefined || last.isCutOff()) return;
+    if (this.#failure !== undefined || last === undefined || last.isCutOff() || this.#isLastInterrupted) return;
     if (!last.caller.hasEnded) this.#fail(['the last caller still waits']);
     if (run === undefined) this.#fail(['the agent was never asked what the last caller was told']);
     else if (!run.hasFailed && heardBy(last, true) !== said(run)) this.#fail([`the last caller was to hear ${JSON.stringify(said(run))}, and heard ${JSON.stringify(heardBy(last, true))}`]);
@@ -243,7 +245,10 @@ class Play {
     };
     this.#sent.push(sent);
     entry.deliveries.push(sent);
-    if (completedText === undefined && !isStale) this.#lastBegun = sent;
+    if (completedText === undefined && !isStale) {
+      this.#lastBegun = sent;
+      this.#isLastInterrupted = false;
+    }
     const meant = context?.cut.turn;
     meant?.cuts.push({ arrivedAt, heard: context?.cut.heard, isApplied: () => sent.run !== undefined });
     caller = await this.#stage.post(event, breaks);
@@ -279,6 +284,7 @@ class Play {
     if (newest !== undefined && textNow(newest)?.trim() === '' && isKnown('text heard lands on an older reply')) return;
     if (newest !== undefined && textNow(newest) === undefined && isKnown('text heard after a crash is lost')) return;
     const arrivedAt = ++this.#clock;
+    this.#isLastInterrupted = true;
     this.#note('the platform says that the caller spoke over the agent');
     if (this.#stage.runningTurns === 0 || !isCertain) {
       turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({ arrivedAt, heard: undefined, isApplied: () => isCertain });
@@ -298,7 +304,7 @@ class Play {
         for (const call of run.calls) call.mayBeLost ||= mayLose;
         if (!run.isOver()) run.isDead = true;
       }
-      const messages = kept.filter(({ turnId, role, content }) => entry.runs.some((run) => run.turnId === turnId) || (role === 'user' && content === entry.words));
+      const messages = kept.filter(({ turnId, role, content }) => entry.turnId === turnId || entry.runs.some((run) => run.turnId === turnId) || (role === 'user' && content === entry.words));
       entry.isLost = entry.words !== undefined && !messages.some(({ role }) => role === 'user');
       entry.hasNoPlace = entry.words === undefined && messages.length === 0;
       const turnId = messages[0]?.turnId;

@@ -166,13 +166,14 @@ type Allows = (text: string, state: string | undefined) => boolean;
 /** What may stand for the reply: the last cut that began a run, cuts that may have been made since, else what was said. */
 function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   const allowed: Allows[] = [];
-  for (const { heard, isApplied } of cutsOf(turn, run).toReversed()) {
+  for (const { arrivedAt, heard, isApplied } of cutsOf(turn, run).toReversed()) {
+    if (wasReplaced(turn, arrivedAt)) allowed.push((text) => text === '');
     if (heard === undefined) allowed.push((text, state) => isWhole(text, run) && (text === '' || state === 'interrupted'));
     else allowed.push((text) => same(text, heard) || same(text, withoutFillers(heard)));
     // Where only a filler was heard, both are right: nothing of its own was heard, or nothing is known.
     if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== '')) return allowed;
   }
-  if (wasReplaced(turn, run) && turn.completedText === undefined) allowed.push((text) => text === '');
+  if (wasReplaced(turn, run?.arrivedAt) && turn.completedText === undefined) allowed.push((text) => text === '');
   const full = said(run);
   if (run === undefined || run.isDead) allowed.push((text) => text === '' || full.startsWith(text));
   else if (run.hasFailed) allowed.push((text, state) => state === 'failed' && isWhole(text, run));
@@ -188,10 +189,10 @@ function cutsOf({ cuts }: TurnEntry, run: Run | undefined): Cut[] {
   return cuts.filter(({ arrivedAt }) => arrivedAt > (run?.arrivedAt ?? 0));
 }
 
-/** Whether the turn may have been opened anew since, and ended before the agent was asked: that run said nothing. */
-function wasReplaced({ deliveries }: TurnEntry, run: Run | undefined): boolean {
+/** Whether the turn may have been opened anew since then, and ended before the agent was asked: that run said nothing. */
+function wasReplaced({ deliveries }: TurnEntry, since = 0): boolean {
   const opened = (delivery: Delivery): boolean => !delivery.hasJoined && delivery.run === undefined && heardBy(delivery, false) === '';
-  return deliveries.some((delivery) => delivery.arrivedAt > (run?.arrivedAt ?? 0) && opened(delivery));
+  return deliveries.some((delivery) => delivery.arrivedAt > since && opened(delivery));
 }
 
 /** Whether it is all that was said, and the apology where the agent failed. */
@@ -224,7 +225,7 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
   }
   if (messages.filter(({ role }) => role === 'tool').length > seen.length) yield 'has a result without its call';
   for (const run of isKnown('a new run forgets calls') ? turn.runs.slice(-1) : turn.runs) {
-    if (run.isDead || !run.isOver() || (wasReplaced(turn, run) && isKnown('a new run forgets calls'))) continue;
+    if (run.isDead || !run.isOver() || (wasReplaced(turn, run.arrivedAt) && isKnown('a new run forgets calls'))) continue;
     for (const { id, isNoted } of run.calls) if (isNoted && !seen.includes(id)) yield `has lost the call ${id} of run ${run.n}`;
   }
 }
