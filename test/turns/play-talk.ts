@@ -74,6 +74,8 @@ class Play {
   #words = 0;
   /** The first delivery of the process that lives. */
   #firstLiving = 0;
+  /** The turn that runs, if one does. */
+  #current: Entry | undefined;
   /** The delivery that began a turn last, or joined it. */
   #lastBegun: Sent | undefined;
   /** Whether the platform may have ended it since. */
@@ -211,19 +213,19 @@ class Play {
       return this.#deliver(other, undefined, breaks);
     }
     if (this.#isOvertaking(entry)) return;
-    const isTakeOver = this.#stage.runningTurns > 0 && this.#lastBegun?.turn === entry;
+    const isTakeOver = this.#stage.runningTurns > 0 && this.#current === entry;
     await this.#deliver(entry, undefined, breaks && !(isTakeOver && isKnown('a take-over forgets the first connection')));
   }
 
   /** Whether the app would have to ask a slow store what to do about it. */
   #isOvertaking(entry: Entry): boolean {
-    const isBeside = 'turn_id' in entry.event && this.#stage.runningTurns > 0 && this.#lastBegun?.turn.event['turn_id'] !== entry.event['turn_id'];
+    const isBeside = 'turn_id' in entry.event && this.#stage.runningTurns > 0 && this.#current?.event['turn_id'] !== entry.event['turn_id'];
     return isBeside && this.#talk.store !== 'memory' && this.#stage.store.isHeld && isKnown('an older delivery overtakes a newer one');
   }
 
   async #deliver(entry: Entry, context: Context | undefined, breaks: boolean): Promise<void> {
     const isRunning = this.#stage.runningTurns > 0;
-    const isBeside = isRunning && this.#lastBegun?.turn !== entry;
+    const isBeside = isRunning && this.#current !== entry;
     const wasLost = entry.isLost;
     if (wasLost) {
       entry.isLost = false;
@@ -245,6 +247,7 @@ class Play {
     };
     this.#sent.push(sent);
     entry.deliveries.push(sent);
+    if (!isStale) this.#current = entry;
     if (completedText === undefined && !isStale) {
       this.#lastBegun = sent;
       this.#isLastInterrupted = false;
@@ -306,7 +309,7 @@ class Play {
       }
       const messages = kept.filter(({ turnId, role, content }) => entry.turnId === turnId || entry.runs.some((run) => run.turnId === turnId) || (role === 'user' && content === entry.words));
       entry.isLost = entry.words !== undefined && !messages.some(({ role }) => role === 'user');
-      entry.hasNoPlace = entry.words === undefined && messages.length === 0;
+      entry.hasNoPlace ||= entry.words === undefined && messages.length === 0;
       const turnId = messages[0]?.turnId;
       if (!kept.some((message) => message.turnId === turnId && message.role === 'assistant' && message.state === 'open')) continue;
       entry.diedAt = ++this.#clock;
@@ -314,7 +317,7 @@ class Play {
       if (run !== undefined) run.isDead = true; // its end never reached the store
     }
     this.#gates = [];
-    this.#lastBegun = undefined;
+    this.#lastBegun = this.#current = undefined;
     await this.#stage.open();
   }
 

@@ -166,14 +166,14 @@ type Allows = (text: string, state: string | undefined) => boolean;
 /** What may stand for the reply: the last cut that began a run, cuts that may have been made since, else what was said. */
 function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   const allowed: Allows[] = [];
-  for (const { arrivedAt, heard, isApplied } of cutsOf(turn, run).toReversed()) {
-    if (wasReplaced(turn, arrivedAt)) allowed.push((text) => text === '');
+  const cuts = cutsOf(turn, run);
+  if (wasReplaced(turn, run?.arrivedAt) && (turn.completedText === undefined || cuts.length > 0)) allowed.push((text) => text === '');
+  for (const { heard, isApplied } of cuts.toReversed()) {
     if (heard === undefined) allowed.push((text, state) => isWhole(text, run) && (text === '' || state === 'interrupted'));
     else allowed.push((text) => same(text, heard) || same(text, withoutFillers(heard)));
     // Where only a filler was heard, both are right: nothing of its own was heard, or nothing is known.
     if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== '')) return allowed;
   }
-  if (wasReplaced(turn, run?.arrivedAt) && turn.completedText === undefined) allowed.push((text) => text === '');
   const full = said(run);
   if (run === undefined || run.isDead) allowed.push((text) => text === '' || full.startsWith(text));
   else if (run.hasFailed) allowed.push((text, state) => state === 'failed' && isWhole(text, run));
