@@ -9,7 +9,11 @@ import { playTalk, TalkError } from '../test/turns/play-talk.ts';
 import { composeTalk } from '../test/turns/talk.ts';
 
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' }, without: { type: 'string', multiple: true, default: [] } },
+  options: {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string' },
+    without: { type: 'string', multiple: true, default: [] },
+  },
 });
 for (const fault of values.without) lift(fault);
 const end = performance.now() + Number(values.seconds) * 1_000;
@@ -23,6 +27,8 @@ try {
   console.log(`${talks} talks of ${steps} steps, from seed ${first} on: nothing went wrong`);
 } catch (error) {
   console.error(error instanceof TalkError ? error.message : error);
-  console.error(`Again: npm run torture -- --seed ${first + talks}${values.without.map((fault) => ` --without ${JSON.stringify(fault)}`).join('')}`);
+  console.error(
+    `Again: npm run torture -- --seed ${first + talks}${values.without.map((fault) => ` --without ${JSON.stringify(fault)}`).join('')}`,
+  );
   process.exitCode = 1;
 }

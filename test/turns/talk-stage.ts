@@ -24,7 +24,18 @@ import { PromisedStore } from '../conversations/promised-store.ts';
 import { rawRequest, SECRET } from '../fixtures/app.ts';
 
 export { defineAgent, hangUp, tool };
-export type { Agent, BoundAgent, ChatMessage, ChatModel, Message, MessageTurn, ModelDelta, Reply, StartTurn, ToolCall };
+export type {
+  Agent,
+  BoundAgent,
+  ChatMessage,
+  ChatModel,
+  Message,
+  MessageTurn,
+  ModelDelta,
+  Reply,
+  StartTurn,
+  ToolCall,
+};
 
 /** `memory` answers at once, `promised` with promises, `thenable` with objects that only have `then`. */
 export type StoreKind = 'memory' | 'promised' | 'thenable';
@@ -103,7 +114,8 @@ export class Caller {
     while ((end = this.#text.indexOf('\n\n')) !== -1) {
       const start = this.#text.indexOf('data: {');
       if (this.#text.slice(0, end).includes('[DONE]')) return; // the call dialect's end: of such replies nothing else is looked at
-      if (start !== -1 && start < end) this.events.push(JSON.parse(this.#text.slice(start + 6, end)) as WireEvent);
+      if (start !== -1 && start < end)
+        this.events.push(JSON.parse(this.#text.slice(start + 6, end)) as WireEvent);
       this.#text = this.#text.slice(end + 2);
     }
   }
@@ -121,7 +133,11 @@ class ProcessStore implements ConversationStore {
     const conversation = this.#target.read(CONVERSATION);
     const copy = memory();
     this.#target = copy;
-    if (conversation !== undefined) copy.update(CONVERSATION, (draft) => void Object.assign(draft, structuredClone(conversation)));
+    if (conversation !== undefined)
+      copy.update(
+        CONVERSATION,
+        (draft) => void Object.assign(draft, structuredClone(conversation)),
+      );
   }
 
   read(id: string): ReturnType<ConversationStore['read']> {
@@ -180,7 +196,9 @@ class HeldStore implements ConversationStore {
   }
 
   update<T>(id: string, change: (conversation: never) => T): Awaitable<T> {
-    return this.#call(() => this.#inner.update(id, change as Parameters<ConversationStore['update']>[1])) as Awaitable<T>;
+    return this.#call(() =>
+      this.#inner.update(id, change as Parameters<ConversationStore['update']>[1]),
+    ) as Awaitable<T>;
   }
 
   count(): Awaitable<number> {
@@ -196,7 +214,10 @@ class HeldStore implements ConversationStore {
   #call<T>(call: () => Awaitable<T>): Awaitable<T> {
     this.#onCall();
     this.calls += 1;
-    const failing = this.failure?.n === this.calls && /call|answer/.test(this.failure.kind) ? this.failure.kind : undefined;
+    const failing =
+      this.failure?.n === this.calls && /call|answer/.test(this.failure.kind)
+        ? this.failure.kind
+        : undefined;
     if (failing !== undefined) this.hasFailed = true;
     const refused = new Error('the store does not answer');
     if (this.#kind === 'memory') {
@@ -207,15 +228,17 @@ class HeldStore implements ConversationStore {
       throw refused;
     }
     this.pending += 1;
-    const answered = this.#turn().then(async () => {
-      if (failing === 'call refused' || this.#isClosed) throw refused;
-      const answer = await call();
-      if (failing !== undefined) throw refused;
-      return answer;
-    }).finally(() => {
-      this.#onCall();
-      this.pending -= 1;
-    });
+    const answered = this.#turn()
+      .then(async () => {
+        if (failing === 'call refused' || this.#isClosed) throw refused;
+        const answer = await call();
+        if (failing !== undefined) throw refused;
+        return answer;
+      })
+      .finally(() => {
+        this.#onCall();
+        this.pending -= 1;
+      });
     return this.#kind === 'thenable' ? thenable(answered) : answered;
   }
 
@@ -248,7 +271,11 @@ class Timers {
   readonly #late: (() => void)[] = [];
 
   install(failure: Failure): void {
-    const replaced = (callback: (...args: unknown[]) => void, delay?: number, ...args: unknown[]): NodeJS.Timeout => {
+    const replaced = (
+      callback: (...args: unknown[]) => void,
+      delay?: number,
+      ...args: unknown[]
+    ): NodeJS.Timeout => {
       this.count += 1;
       if (this.count !== failure.n) return realSetTimeout(callback, delay, ...args);
       this.hasFailed = true;
@@ -305,7 +332,10 @@ export class Stage {
   async open(): Promise<void> {
     const door = new ProcessStore(this.#world);
     this.store = new HeldStore(door, this.#kind, this.news);
-    const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' }, []);
+    const settings = parseSettings(
+      { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' },
+      [],
+    );
     const log = createLogger({ level: 'debug', write: (line) => this.logLines.push(line) });
     const app = createApp(settings, this.#agent, { store: this.store, log });
     const { port } = await app.listen({ host: '127.0.0.1', port: 0 });

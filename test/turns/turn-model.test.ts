@@ -12,7 +12,8 @@ const FIXED_TALKS = 320;
 const RANDOM_TALKS = 40;
 
 async function play(first: number, count: number): Promise<void> {
-  for (let seed = first; seed < first + count; seed++) await playTalk(composeTalk(seed, storeKinds()));
+  for (let seed = first; seed < first + count; seed++)
+    await playTalk(composeTalk(seed, storeKinds()));
 }
 
 describe('history', () => {
@@ -20,7 +21,9 @@ describe('history', () => {
 
   it('is true after talks that nobody has seen', async (t) => {
     const first = randomInt(2 ** 31);
-    t.diagnostic(`seeds ${first} to ${first + RANDOM_TALKS - 1}; to play one again: npm run torture -- --seed S`);
+    t.diagnostic(
+      `seeds ${first} to ${first + RANDOM_TALKS - 1}; to play one again: npm run torture -- --seed S`,
+    );
     await play(first, RANDOM_TALKS);
   });
 });
