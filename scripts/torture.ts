@@ -1,5 +1,6 @@
 // npm run torture -- --seconds N [--seed S] [--without "a known fault"]…
-// Plays random talks against the server until the time is up, or one talk until it is over. Exit code 1 with the seed when one goes wrong.
+// Plays random talks against the server until the time is up; with a seed, that talk alone. When
+// one goes wrong it prints the talk and its seed, and exits with 1.
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -28,7 +29,8 @@ try {
 } catch (error) {
   console.error(error instanceof TalkError ? error.message : error);
   console.error(
-    `Again: npm run torture -- --seed ${first + talks}${values.without.map((fault) => ` --without ${JSON.stringify(fault)}`).join('')}`,
+    `Again: npm run torture -- --seed ${first + talks}` +
+      values.without.map((fault) => ` --without ${JSON.stringify(fault)}`).join(''),
   );
   process.exitCode = 1;
 }

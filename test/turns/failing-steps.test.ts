@@ -1,4 +1,4 @@
-// What SQLite does to its I/O: in a few typical talks the n-th call of the store, write or timer fails, for every n there is.
+// What SQLite does to its I/O: in typical talks the n-th store call, write or timer fails, for all n.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -73,7 +73,8 @@ describe('history is true', () => {
   for (const store of storeKinds())
     for (const agent of ['scripted', 'model'] as const)
       for (const [name, steps] of Object.entries(TALKS)) {
-        if (agent === 'model' && !name.includes('tool')) continue; // it speaks through the same reply
+        // It speaks through the same reply; only tools are its own.
+        if (agent === 'model' && !name.includes('tool')) continue;
         const talk: Talk = { seed: 0, agent, store, steps, isStopped: false };
         for (const kind of [
           'call refused',

@@ -1,6 +1,6 @@
 /**
- * What the server is known to do wrong, by name. While a name stands here, talks avoid exactly that situation, or its breach is
- * tolerated. Whoever removes the fault removes the name, and every run from then on holds the server to it.
+ * What the server is known to do wrong, by name. While a name stands here, talks avoid exactly that
+ * situation, or the model tolerates it. A fix removes the name.
  */
 export const KNOWN_FAULTS: Readonly<Record<string, string>> = {
   'text heard lands on an older reply':

@@ -1,5 +1,5 @@
-// What was seen of a talk from outside: who posted what, what an agent was asked and said, what came
-// over the wire.
+// What was seen of a talk from outside: who posted what, what an agent was asked and said, and what
+// came over the wire.
 
 /** A piece of text that an agent handed over. */
 export interface Piece {
@@ -16,7 +16,7 @@ export interface Call {
   readonly args: string;
   /** What the tool returned, as JSON text; undefined while it has not. */
   result: string | undefined;
-  /** Whether it must stand in history: the tool was begun, or the agent noted the call, before the run was over. */
+  /** It must stand in history: it was begun or noted before the run was over. */
   isNoted: boolean;
   /** It ended because of its signal. */
   isInterrupted: boolean;
@@ -44,7 +44,7 @@ export interface Run {
 export interface Delivery {
   readonly turn: TurnEntry;
   readonly arrivedAt: number;
-  /** The connection closed before the stream was ended: the caller dropped it, a write failed, its process crashed. */
+  /** The connection closed before the stream was ended. */
   isCutOff(): boolean;
   /** The run that it began. */
   run: Run | undefined;
@@ -63,7 +63,7 @@ export interface Cut {
   readonly arrivedAt: number;
   /** Undefined: not known. */
   readonly heard: string | undefined;
-  /** Whether it must have been applied by now: a message says it to the turn that it begins, and to no other. */
+  /** Whether it must have been applied: a message says it when it begins a turn, and only then. */
   isApplied(): boolean;
 }
 
@@ -83,7 +83,7 @@ export interface TurnEntry {
   isLost: boolean;
   /** Its place is not known: at a crash the store had no message of it. */
   hasNoPlace: boolean;
-  /** When its process died, with the record open: what was said is not known. Until the turn runs anew. */
+  /** When its process died with the record open: the reply is unknown until the turn runs anew. */
   diedAt: number | undefined;
   /** As it stood at the last look, when it was complete. */
   completedText: string | undefined;

@@ -1,34 +1,21 @@
-// Plays a talk against a real app, writes down what was seen, and asks the model of the turn what is wrong.
+// Plays a talk against a real app, writes down what was seen, and asks the model of the turn what
+// is wrong.
 
 import { isKnown } from './known-faults.ts';
-import type { Call, Delivery, Ledger, Piece, Run, TurnEntry } from './ledger.ts';
+import type { Delivery, Ledger, Run } from './ledger.ts';
+import { Cast, type Entry, type Gate, type Work } from './talk-agents.ts';
 import {
   CONVERSATION,
-  defineAgent,
-  hangUp,
   Stage,
-  tool,
-  type Agent,
   type Caller,
-  type ChatModel,
   type Failure,
   type Message,
   type MessageTurn,
-  type ModelDelta,
   type Reply,
   type StartTurn,
 } from './talk-stage.ts';
-import type { Heard, Op, Plan, Step, Talk } from './talk.ts';
-import {
-  FILLER,
-  got,
-  heardBy,
-  said,
-  textNow,
-  turnHeard,
-  wrongsOf,
-  wrongsOnTheWire,
-} from './turn-model.ts';
+import type { Heard, Plan, Step, Talk } from './talk.ts';
+import { got, heardBy, said, textNow, turnHeard, wrongsOf, wrongsOnTheWire } from './turn-model.ts';
 
 /** A talk went wrong. The message has its transcript. */
 export class TalkError extends Error {
@@ -46,12 +33,6 @@ export class TalkError extends Error {
   }
 }
 
-interface Entry extends TurnEntry {
-  readonly plan: Plan;
-  readonly event: Readonly<Record<string, unknown>>;
-  readonly number: number;
-}
-
 interface Sent extends Delivery {
   readonly turn: Entry;
   readonly caller: Caller;
@@ -61,12 +42,6 @@ interface Sent extends Delivery {
 interface Context {
   readonly fields: object;
   readonly cut: { readonly turn: Entry | undefined; readonly heard: string | undefined };
-}
-
-/** Something of an agent's that goes on when the talk says so. */
-interface Gate {
-  readonly what: string;
-  readonly open: () => void;
 }
 
 /** How a talk ended that went well, or the failure was not reached. */
@@ -83,18 +58,12 @@ export async function playTalk(talk: Talk, failure?: Failure): Promise<Played> {
 class Play {
   readonly #talk: Talk;
   readonly #failure: Failure | undefined;
+  readonly #cast: Cast;
   readonly #stage: Stage;
   readonly #transcript: string[] = [];
   readonly #ledger: Ledger<Entry>;
   readonly #sent: Sent[] = [];
-  readonly #runsBySignal = new WeakMap<
-    AbortSignal,
-    { readonly run: Run; readonly entry: Entry; round: number }
-  >();
   readonly #unhandled: unknown[] = [];
-  /** What was seen in between. */
-  readonly #wrongs: string[] = [];
-  #gates: Gate[] = [];
   #clock = 0;
   /** Whether the step before was waited for: what is known then is what the app knows. */
   #isQuiet = true;
@@ -112,10 +81,14 @@ class Play {
     this.#talk = talk;
     this.#failure = failure;
     this.#ledger = { turns: [], isHarmed: failure !== undefined };
-    this.#stage = new Stage(
-      talk.store,
-      talk.agent === 'scripted' ? this.#scriptedAgent() : this.#modelAgent(),
-    );
+    this.#cast = new Cast({
+      begin: (turn, reply) => this.#begin(turn, reply),
+      entryOf: (number) => this.#ledger.turns.find((entry) => entry.number === number),
+      note: (line) => this.#note(line),
+    });
+    const isScripted = talk.agent === 'scripted';
+    const agent = isScripted ? this.#cast.scriptedAgent() : this.#cast.modelAgent();
+    this.#stage = new Stage(talk.store, agent);
   }
 
   async run(): Promise<Played> {
@@ -153,8 +126,8 @@ class Play {
     this.#stage.store.release();
     for (let isDone = false; !isDone;) {
       await this.#stage.quiet();
-      isDone = this.#gates.length === 0;
-      for (const gate of this.#gates.splice(0)) this.#open(gate);
+      isDone = this.#cast.gates.length === 0;
+      for (const gate of this.#cast.gates.splice(0)) this.#open(gate);
       if (isDone && this.#failure?.kind === 'late timer') {
         this.#stage.timers.fireLate();
         await this.#stage.quiet();
@@ -176,7 +149,8 @@ class Play {
     if (run === undefined) this.#fail(['the agent was never asked what the last caller was told']);
     else if (!run.hasFailed && heardBy(last, true) !== said(run))
       this.#fail([
-        `the last caller was to hear ${JSON.stringify(said(run))}, and heard ${JSON.stringify(heardBy(last, true))}`,
+        `the last caller was to hear ${JSON.stringify(said(run))}, ` +
+          `and heard ${JSON.stringify(heardBy(last, true))}`,
       ]);
   }
 
@@ -206,14 +180,15 @@ class Play {
         const dropped = chosen(open, step.pick);
         if (dropped === undefined) return;
         this.#note(
-          `the caller of ${dropped.turn.label} leaves, with ${JSON.stringify(heardBy(dropped, false))}`,
+          `the caller of ${dropped.turn.label} leaves, ` +
+            `with ${JSON.stringify(heardBy(dropped, false))}`,
         );
         return dropped.caller.drop();
       }
       case 'go on': {
-        const gate = chosen(this.#gates, step.pick);
+        const gate = chosen(this.#cast.gates, step.pick);
         if (gate === undefined) return;
-        this.#gates = this.#gates.filter((other) => other !== gate);
+        this.#cast.gates = this.#cast.gates.filter((other) => other !== gate);
         return this.#open(gate);
       }
       case 'hold the store':
@@ -342,7 +317,12 @@ class Play {
       ...(context === undefined ? {} : { interruption_context: context.fields }),
     };
     this.#note(
-      `${entry.label} arrives${'turn_id' in entry.event ? '' : ' without an id'}${breaks ? ' on a connection that breaks' : ''}${context === undefined ? '' : ` with ${JSON.stringify(context.fields)}`}`,
+      [
+        `${entry.label} arrives`,
+        ...('turn_id' in entry.event ? [] : ['without an id']),
+        ...(breaks ? ['on a connection that breaks'] : []),
+        ...(context === undefined ? [] : [`with ${JSON.stringify(context.fields)}`]),
+      ].join(' '),
     );
     let caller: Caller | undefined;
     const { completedText } = entry;
@@ -498,18 +478,13 @@ class Play {
       const run = entry.runs.at(-1);
       if (run !== undefined) run.isDead = true; // its end never reached the store
     }
-    this.#gates = [];
+    this.#cast.gates = [];
     this.#lastBegun = this.#current = undefined;
     await this.#stage.open();
   }
 
-  // What agents do.
-
   /** Undefined for a process that has crashed. */
-  #begin(
-    turn: MessageTurn | StartTurn,
-    reply: Reply,
-  ): { readonly run: Run; readonly entry: Entry } | undefined {
+  #begin(turn: MessageTurn | StartTurn, reply: Reply): Work | undefined {
     const delivery = Number(turn.metadata['delivery']);
     const sent = this.#sent[delivery];
     if (sent === undefined) throw new Error('a turn of no delivery');
@@ -533,265 +508,6 @@ class Play {
     return { run, entry };
   }
 
-  #scriptedAgent(): Agent {
-    const hook = (turn: MessageTurn | StartTurn, reply: Reply): string | void | Promise<void> => {
-      const begun = this.#begin(turn, reply);
-      if (begun === undefined) return undefined;
-      const { run, entry } = begun;
-      if (!entry.plan.isText) return this.#perform(run, entry, turn, reply);
-      const text = this.#textOf(run);
-      run.pieces.push({ text, isFiller: false, isTaken: undefined });
-      return text;
-    };
-    return defineAgent({ name: 'scripted', onSessionStart: hook, onMessage: hook });
-  }
-
-  async #perform(
-    run: Run,
-    entry: Entry,
-    turn: MessageTurn | StartTurn,
-    reply: Reply,
-  ): Promise<void> {
-    const { plan } = entry;
-    const signal = plan.obeys ? turn.signal : undefined;
-    let first: string | undefined;
-    let fillers = 0;
-    for (const [place, op] of plan.ops.entries()) {
-      if (op.do === 'say' || op.do === 'hang up') {
-        const text = this.#textOf(run);
-        const piece = { text, isFiller: false, isTaken: !reply.isOver };
-        run.pieces.push(piece);
-        if (op.do === 'say') piece.isTaken = reply.say(text) !== false;
-        else reply.hangup({ say: text });
-        this.#note(
-          `  run ${run.n} says ${JSON.stringify(text)}${op.do === 'say' ? '' : ' and hangs up'}${piece.isTaken ? '' : ', to nobody'}`,
-        );
-      } else if (op.do === 'filler') {
-        if (fillers++ === 0 || !isKnown('two fillers in one turn')) turn.journal.sayFiller(FILLER);
-      } else if (op.do === 'data') reply.data({ run: run.n });
-      else if (op.do === 'wait') await this.#gate(run, `run ${run.n} goes on`, signal);
-      else if (op.do === 'look') {
-        if (isKnown('history is live')) continue;
-        const seen = JSON.stringify(turn.history);
-        first ??= seen;
-        if (seen !== first)
-          this.#wrongs.push(`the history of run ${run.n} changed from ${first} to ${seen}`);
-        maskFirst(turn.history);
-      } else if (op.do === 'fail') return this.#failRun(run);
-      else if (op.do === 'call') await this.#callTools(run, entry, place, op, turn, reply, signal);
-    }
-  }
-
-  async #callTools(
-    run: Run,
-    entry: Entry,
-    place: number,
-    op: Op & { do: 'call' },
-    turn: MessageTurn | StartTurn,
-    reply: Reply,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const calls = this.#callsOf(run, entry, place, op);
-    for (const call of calls) call.isNoted = !reply.isOver;
-    turn.journal.noteToolCalls(calls.map(({ id, args }) => ({ id, name: 'act', args })));
-    await Promise.all(
-      calls.map(async (call, index) => {
-        if (op.waits[index] === true)
-          await this.#gate(run, `the tool of the call ${call.id} returns`, signal);
-        const result = this.#resultOf(run, call);
-        this.#note(`  the call ${call.id} has the result ${result}`);
-        if (!(reply.isOver && isKnown('late results are lost')) && call.isNoted)
-          call.result = result;
-        turn.journal.noteToolResult(call.id, result);
-      }),
-    );
-  }
-
-  #callsOf(run: Run, entry: Entry, place: number, op: Op & { do: 'call' }): Call[] {
-    const hasOneId = op.hasOneId && !isKnown('calls with one id');
-    const calls = op.waits.map((_, index) => ({
-      id: `c${run.n}.${place}${hasOneId ? '' : `.${index}`}`,
-      args: argsOf(entry.number * 100 + place * 10 + index),
-      result: undefined,
-      isNoted: false,
-      isInterrupted: false,
-      mayBeLost: false,
-    }));
-    run.calls.push(...calls);
-    return calls;
-  }
-
-  #resultOf(run: Run, call: Call): string {
-    return JSON.stringify({ done: `${call.args} by run ${run.n}` });
-  }
-
-  #failRun(run: Run): never {
-    run.hasFailed = !run.isOver();
-    this.#note(`  run ${run.n} fails`);
-    throw new Error('the agent fails');
-  }
-
-  #textOf(run: Run): string {
-    return `a${run.n}.${run.pieces.length} `;
-  }
-
-  /** A model that says what the plan has, and tools that return when the talk says so. */
-  #modelAgent(): Agent {
-    const play = this;
-    const model: ChatModel = {
-      name: 'scripted:model',
-      stream: (_messages, { signal }) => play.#speakAsModel(signal),
-      warm: () => Promise.resolve(),
-      problems: () => [],
-      isUsable: () => true,
-    };
-    const act = tool({
-      name: 'act',
-      description: 'Acts.',
-      parameters: { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] },
-      run: ({ n }, { signal }) => play.#act(Number(n), signal),
-    });
-    const agent = defineAgent({
-      name: 'model',
-      prompt: 'You talk.',
-      speakable: false,
-      tools: [act, hangUp],
-    });
-    const welcome = async (turn: StartTurn, reply: Reply): Promise<void> => {
-      const begun = play.#begin(turn, reply);
-      if (begun === undefined) return;
-      const { run, entry } = begun;
-      await play.#perform(
-        run,
-        { ...entry, plan: { ...entry.plan, ops: [{ do: 'say' }] } },
-        turn,
-        reply,
-      );
-    };
-    return {
-      ...agent,
-      onSessionStart: welcome,
-      bind(resources) {
-        if (agent.bind === undefined) throw new Error('an agent with a prompt is bound to a model');
-        const bound = agent.bind({ ...resources, openModel: () => model, fillerAfterMs: 0 });
-        return {
-          ...bound,
-          onSessionStart: welcome,
-          onMessage(turn, reply) {
-            const begun = play.#begin(turn, reply);
-            if (begun === undefined) return undefined;
-            play.#runsBySignal.set(turn.signal, { ...begun, round: 0 });
-            return bound.onMessage(turn, reply);
-          },
-        };
-      },
-    };
-  }
-
-  async *#speakAsModel(signal: AbortSignal): AsyncGenerator<ModelDelta, void, undefined> {
-    const work = this.#runsBySignal.get(signal);
-    if (work === undefined) throw new Error('a model was asked for no turn');
-    const { run, entry } = work;
-    const { ops, obeys } = entry.plan;
-    for (; work.round < ops.length; work.round++) {
-      const op = ops[work.round] as Op;
-      if (op.do === 'say') {
-        const piece: Piece = {
-          text: this.#textOf(run),
-          isFiller: false,
-          isTaken: run.isOver() ? false : undefined,
-        };
-        run.pieces.push(piece);
-        this.#note(`  run ${run.n} says ${JSON.stringify(piece.text)}`);
-        yield { type: 'text', text: piece.text };
-      } else if (op.do === 'wait') {
-        try {
-          await this.#gate(run, `run ${run.n} goes on`, obeys ? signal : undefined);
-        } catch {
-          return; // as a model's stream does, whose request was aborted
-        }
-      } else if (op.do === 'fail') this.#failRun(run);
-      else if (op.do === 'call') {
-        const place = work.round++;
-        for (const { id, args } of this.#callsOf(run, entry, place, op))
-          yield { type: 'toolCall', call: { id, name: 'act', args } };
-        if (op.hangsUp && !isKnown('hang_up completes its neighbours')) {
-          const goodbye = { text: `bye${run.n}`, isFiller: false, isTaken: undefined };
-          run.pieces.push(goodbye);
-          const call = {
-            id: `h${run.n}.${place}`,
-            args: JSON.stringify({ goodbye: goodbye.text }),
-            result: '{"status":"ok"}',
-            isNoted: true,
-            isInterrupted: false,
-            mayBeLost: false,
-          };
-          run.calls.push(call);
-          yield { type: 'toolCall', call: { ...call, name: hangUp.name } };
-        }
-        return;
-      }
-    }
-  }
-
-  async #act(key: number, signal: AbortSignal): Promise<{ readonly done: string }> {
-    const entry = this.#ledger.turns.find(({ number }) => number === Math.floor(key / 100));
-    const run = entry?.runs.at(-1);
-    const args = argsOf(key);
-    const call = run?.calls.find((candidate) => candidate.args === args && !candidate.isNoted);
-    if (entry === undefined || run === undefined || call === undefined)
-      throw new Error('a tool was called for no run');
-    for (const earlier of entry.runs.slice(0, -1)) {
-      if (isKnown(earlier.isDead ? 'a crashed call is started again' : 'a new run repeats calls'))
-        continue;
-      const began = earlier.calls.find(
-        (other) => other.args === args && other.isNoted && !other.isInterrupted,
-      );
-      if (began !== undefined)
-        this.#wrongs.push(`run ${run.n} repeats the call ${began.id}: ${args}`);
-    }
-    call.isNoted = true;
-    const { plan } = entry;
-    const op = plan.ops[Math.floor((key % 100) / 10)];
-    if (op?.do === 'call' && op.waits[key % 10] === true) {
-      try {
-        await this.#gate(
-          run,
-          `the tool of the call ${call.id} returns`,
-          plan.obeys ? signal : undefined,
-        );
-      } catch (error) {
-        call.isInterrupted = true;
-        throw error;
-      }
-    }
-    const result = this.#resultOf(run, call);
-    this.#note(`  the call ${call.id} has the result ${result}`);
-    if (!(run.isOver() && isKnown('late results are lost')) && !run.isDead) call.result = result;
-    return JSON.parse(result) as { done: string };
-  }
-
-  /** Waits until the talk opens it; with a signal, rejects when that fires. */
-  #gate(run: Run, what: string, signal: AbortSignal | undefined): Promise<void> {
-    this.#stage.news();
-    return new Promise((resolve, reject) => {
-      const gate: Gate = {
-        what,
-        open: () => {
-          this.#stage.news();
-          resolve();
-        },
-      };
-      if (!run.isDead) this.#gates.push(gate);
-      const left = (): void => {
-        this.#gates = this.#gates.filter((other) => other !== gate);
-        reject(signal?.reason);
-      };
-      if (signal?.aborted === true) left();
-      signal?.addEventListener('abort', left, { once: true });
-    });
-  }
-
   // What is written down.
 
   #note(line: string): void {
@@ -801,7 +517,7 @@ class Play {
 
   async #check(): Promise<void> {
     const { store } = this.#stage;
-    const wrongs = [...this.#wrongs, ...wrongsOnTheWire(this.#ledger)];
+    const wrongs = [...this.#cast.wrongs, ...wrongsOnTheWire(this.#ledger)];
     let history: readonly Message[] = [];
     if (store.held === 0) {
       history = await this.#stage.messages();
@@ -831,16 +547,6 @@ function isUnclear(turn: Entry): boolean {
   return said(run).trim() !== '' && got(turn, run).trim() === '';
 }
 
-function argsOf(key: number): string {
-  return JSON.stringify({ n: key });
-}
-
 function chosen<T>(choices: readonly T[], pick: number): T | undefined {
   return choices[Math.floor(pick * choices.length)];
-}
-
-/** As an agent does that hides what a caller said: in a copy of its own, or in vain. */
-function maskFirst(history: readonly Message[]): void {
-  const [message] = history as unknown as { content: string }[]; // an agent in plain JavaScript
-  if (message !== undefined && !Object.isFrozen(message)) message.content = 'masked';
 }

@@ -1,4 +1,5 @@
-// Where a talk is played: an app on a real port, the store it shares with the apps that crash, the callers' connections.
+// Where a talk is played: an app on a real port, the store it shares with the apps that crash, and
+// the callers' connections.
 // The only file of the turn model that imports from the project.
 
 import { channel } from 'node:diagnostics_channel';
@@ -37,12 +38,12 @@ export type {
   ToolCall,
 };
 
-/** `memory` answers at once, `promised` with promises, `thenable` with objects that only have `then`. */
+/** How it answers: at once, with promises, or with objects that only have `then`. */
 export type StoreKind = 'memory' | 'promised' | 'thenable';
 
 /** One failure: the n-th call, write or timer since it was planned, counted from 1. */
 export interface Failure {
-  /** A call is refused before it did anything, or its answer is lost; a write's connection breaks; a timer is early or late. */
+  /** A refused call did nothing; one whose answer is lost did all. A write's connection breaks. */
   readonly kind: 'call refused' | 'answer lost' | 'write' | 'early timer' | 'late timer';
   readonly n: number;
 }
@@ -59,7 +60,8 @@ export function nextRound(): Promise<void> {
 
 /** What a promise is to a library that has its own: it can be awaited, and is no `Promise`. */
 function thenable<T>(promise: Promise<T>): Promise<T> {
-  return { then: promise.then.bind(promise) } as Promise<T>; // the interface says Promise, a user's store may differ
+  // The interface says Promise; a user's store may differ.
+  return { then: promise.then.bind(promise) } as Promise<T>;
 }
 
 export interface WireEvent {
@@ -113,7 +115,7 @@ export class Caller {
     let end: number;
     while ((end = this.#text.indexOf('\n\n')) !== -1) {
       const start = this.#text.indexOf('data: {');
-      if (this.#text.slice(0, end).includes('[DONE]')) return; // the call dialect's end: of such replies nothing else is looked at
+      if (this.#text.slice(0, end).includes('[DONE]')) return; // all we read of this dialect
       if (start !== -1 && start < end)
         this.events.push(JSON.parse(this.#text.slice(start + 6, end)) as WireEvent);
       this.#text = this.#text.slice(end + 2);
@@ -121,7 +123,7 @@ export class Caller {
   }
 }
 
-/** A process's way to the store. What a crashed process still writes goes to a copy that nobody sees. */
+/** A process's way to the store. A crashed process writes to a copy that nobody sees. */
 class ProcessStore implements ConversationStore {
   #target: MemoryStore;
 
@@ -264,7 +266,7 @@ interface Process {
   readonly door: ProcessStore;
 }
 
-/** Counts the timers of the app, and makes one of them early or late. The talk has none of its own. */
+/** Counts the app's timers, and makes one of them early or late. The talk has none of its own. */
 class Timers {
   count = 0;
   hasFailed = false;
@@ -372,7 +374,7 @@ export class Stage {
     return this.store.hasFailed || this.timers.hasFailed || this.#hasWriteFailed;
   }
 
-  /** Posts an event; resolves when the app has been handed it. `breaks`: its connection breaks when the reply is first written to. */
+  /** Posts an event; resolves when the app has it. `breaks`: the first write of the reply fails. */
   async post(event: object, breaks = false): Promise<Caller> {
     const socket = connect({ port: this.#process.port, host: '127.0.0.1' });
     const caller = new Caller(socket, this.news);

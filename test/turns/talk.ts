@@ -1,8 +1,8 @@
-// A talk: what callers, agents, tools, processes and stores do one after the other. Made from a seed, and from nothing else.
+// A talk: what callers, agents, tools, processes and stores do, in order. Made from a seed alone.
 
 import type { StoreKind } from './talk-stage.ts';
 
-/** What an agent does with a turn, step by step. `wait` is for the talk to end; `obeys`: the signal ends it too. */
+/** What an agent does with a turn, step by step. The talk ends a `wait`. */
 export type Op =
   | { readonly do: 'say' | 'filler' | 'data' | 'wait' | 'fail' | 'hang up' | 'look' }
   | {
@@ -13,6 +13,7 @@ export type Op =
     };
 
 export interface Plan {
+  /** The signal ends a wait, too. */
   readonly obeys: boolean;
   /** Returned at once, as a text. */
   readonly isText: boolean;
@@ -27,7 +28,8 @@ export interface Heard {
 }
 
 /**
- * `pick` chooses among what there is when it comes to it, as a part of 1. `isRushed`: what follows does not wait for the effects.
+ * `pick`, a part of 1, chooses among what there is. `isRushed`: the next step does not wait for its
+ * effects.
  * `breaks`: the connection breaks when the reply is first written to.
  */
 export type Step = { readonly isRushed?: boolean } & (

@@ -22,7 +22,7 @@ describe('history', () => {
   it('is true after talks that nobody has seen', async (t) => {
     const first = randomInt(2 ** 31);
     t.diagnostic(
-      `seeds ${first} to ${first + RANDOM_TALKS - 1}; to play one again: npm run torture -- --seed S`,
+      `seeds ${first} to ${first + RANDOM_TALKS - 1}; one again: npm run torture -- --seed S`,
     );
     await play(first, RANDOM_TALKS);
   });

@@ -1,5 +1,5 @@
-// What history must hold after a talk, whatever happened in it. Knows what was seen from outside, and
-// nothing of how the server works.
+// What history must hold after a talk, whatever happened in it. Knows what was seen from outside
+// and nothing of how the server works.
 
 import { isKnown } from './known-faults.ts';
 import type { Cut, Delivery, Ledger, Run, TurnEntry } from './ledger.ts';
@@ -80,7 +80,12 @@ function* wrongsOfTurn(
         said(run).startsWith(candidate.slice(0, -APOLOGY.length).trimEnd()),
     );
   if (state !== 'open' && !allowed.some((allows) => allows(text, state))) {
-    yield `says ${JSON.stringify(text)} (${state ?? 'nothing'}); the agent said ${JSON.stringify(said(run))}, the caller got ${JSON.stringify(got(turn, run))}, cuts: ${JSON.stringify(turn.cuts.map(({ heard }) => heard))}`;
+    const [kept, spoken, had] = [text, said(run), got(turn, run)].map((value) =>
+      JSON.stringify(value),
+    );
+    const heard = JSON.stringify(turn.cuts.map((cut) => cut.heard));
+    const stands = `says ${kept} (${state ?? 'nothing'})`;
+    yield `${stands}; the agent said ${spoken}, the caller got ${had}, cuts: ${heard}`;
   }
   const answered = turn.deliveries.filter(({ arrivedAt }) => arrivedAt >= (run?.arrivedAt ?? 0));
   if (
@@ -96,14 +101,14 @@ function* wrongsOfTurn(
     text !== turn.completedText &&
     cutsOf(turn, run).length === 0
   ) {
-    yield `was complete with ${JSON.stringify(turn.completedText)}, and is ${JSON.stringify(text)} now`;
+    yield `was complete with ${quoted(turn.completedText)}, and is ${quoted(text)} now`;
   }
   turn.completedText = state === 'completed' ? text : undefined;
 }
 
 type Allows = (text: string, state: string | undefined) => boolean;
 
-/** What may stand for the reply: the last cut that began a run, cuts that may have been made since, else what was said. */
+/** What may stand for the reply: the last cut, what may have cut it since, else all. */
 function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   const allowed: Allows[] = [];
   const cuts = cutsOf(turn, run);
@@ -113,7 +118,7 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
     if (heard === undefined)
       allowed.push((text, state) => isWhole(text, run) && (text === '' || state === 'interrupted'));
     else allowed.push((text) => same(text, heard) || same(text, withoutFillers(heard)));
-    // Where only a filler was heard, both are right: nothing of its own was heard, or nothing is known.
+    // Where only a filler was heard, both are right: nothing was heard, or nothing is known.
     if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== ''))
       return allowed;
   }
@@ -137,7 +142,7 @@ function cutsOf({ cuts }: TurnEntry, run: Run | undefined): Cut[] {
   return cuts.filter(({ arrivedAt }) => arrivedAt > (run?.arrivedAt ?? 0));
 }
 
-/** Whether the turn may have been opened anew since then, and ended before the agent was asked: that run said nothing. */
+/** Whether the turn may have been opened anew since then, and ended before the agent was asked. */
 function wasReplaced({ deliveries }: TurnEntry, since = 0): boolean {
   const opened = (delivery: Delivery): boolean =>
     !delivery.hasJoined && delivery.run === undefined && heardBy(delivery, false) === '';
@@ -173,7 +178,8 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
               alike.some((other) => other.result === result.content)
             : result.content === call.result;
         if (!isTrue) {
-          yield `has for the call ${id} the result ${result.content}; the tool returned ${call.result ?? 'nothing'}`;
+          const returned = call.result ?? 'nothing';
+          yield `has for ${id} the result ${result.content}; the tool returned ${returned}`;
         }
       }
     }
@@ -210,11 +216,11 @@ export function* wrongsOnTheWire({ turns, isHarmed }: Ledger): Generator<string>
         delivery.run === undefined &&
         types.at(-1) === 'response.end';
       if (isReplay && heard !== '' && heard !== delivery.replayed)
-        yield `${turn.label}: ${JSON.stringify(delivery.replayed)} was said again as ${JSON.stringify(heard)}`;
+        yield `${turn.label}: ${quoted(delivery.replayed)} was said again as ${quoted(heard)}`;
     }
 }
 
-/** The turn that the platform means, which says what was heard of the reply before; `before` ends with the turn to begin at. */
+/** The turn of which the platform says what was heard; `before` ends with the turn to begin at. */
 export function turnHeard<T extends TurnEntry>(
   before: readonly T[],
   heard: string | undefined,
@@ -292,4 +298,8 @@ export function withoutFillers(heard: string): string {
 
 function same(one: string, other: string): boolean {
   return one.trim() === other.trim();
+}
+
+function quoted(value: unknown): string {
+  return JSON.stringify(value);
 }
