@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 
-import { lift, storeKinds } from '../test/turns/known-faults.ts';
+import { lift } from '../test/turns/known-faults.ts';
 import { playTalk, TalkError } from '../test/turns/play-talk.ts';
 import { composeTalk } from '../test/turns/talk.ts';
 
@@ -23,7 +23,7 @@ let talks = 0;
 let steps = 0;
 try {
   for (; talks === 0 || (values.seed === undefined && performance.now() < end); talks++) {
-    steps += (await playTalk(composeTalk(first + talks, storeKinds()))).steps;
+    steps += (await playTalk(composeTalk(first + talks))).steps;
   }
   console.log(`${talks} talks of ${steps} steps, from seed ${first} on: nothing went wrong`);
 } catch (error) {

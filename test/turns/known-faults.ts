@@ -54,7 +54,3 @@ export function lift(fault: string): void {
     );
   lifted.add(fault);
 }
-
-export function storeKinds(): readonly ('memory' | 'promised' | 'thenable')[] {
-  return isKnown('thenable stores') ? ['memory', 'promised'] : ['memory', 'promised', 'thenable'];
-}
