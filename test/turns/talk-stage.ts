@@ -1,4 +1,5 @@
-// Where a talk is played: an app on a real port, the store it shares with the apps that crash, the callers' connections.
+// Where a talk is played: an app on a real port, the store it shares with the apps that crash, and
+// the callers' connections.
 // The only file of the turn model that imports from the project.
 
 import { channel } from 'node:diagnostics_channel';
@@ -24,14 +25,25 @@ import { PromisedStore } from '../conversations/promised-store.ts';
 import { rawRequest, SECRET } from '../fixtures/app.ts';
 
 export { defineAgent, hangUp, tool };
-export type { Agent, BoundAgent, ChatMessage, ChatModel, Message, MessageTurn, ModelDelta, Reply, StartTurn, ToolCall };
+export type {
+  Agent,
+  BoundAgent,
+  ChatMessage,
+  ChatModel,
+  Message,
+  MessageTurn,
+  ModelDelta,
+  Reply,
+  StartTurn,
+  ToolCall,
+};
 
-/** `memory` answers at once, `promised` with promises, `thenable` with objects that only have `then`. */
+/** How it answers: at once, with promises, or with objects that only have `then`. */
 export type StoreKind = 'memory' | 'promised' | 'thenable';
 
 /** One failure: the n-th call, write or timer since it was planned, counted from 1. */
 export interface Failure {
-  /** A call is refused before it did anything, or its answer is lost; a write's connection breaks; a timer is early or late. */
+  /** A refused call did nothing; one whose answer is lost did all. A write's connection breaks. */
   readonly kind: 'call refused' | 'answer lost' | 'write' | 'early timer' | 'late timer';
   readonly n: number;
 }
@@ -48,7 +60,8 @@ export function nextRound(): Promise<void> {
 
 /** What a promise is to a library that has its own: it can be awaited, and is no `Promise`. */
 function thenable<T>(promise: Promise<T>): Promise<T> {
-  return { then: promise.then.bind(promise) } as Promise<T>; // the interface says Promise, a user's store may differ
+  // The interface says Promise; a user's store may differ.
+  return { then: promise.then.bind(promise) } as Promise<T>;
 }
 
 export interface WireEvent {
@@ -102,14 +115,15 @@ export class Caller {
     let end: number;
     while ((end = this.#text.indexOf('\n\n')) !== -1) {
       const start = this.#text.indexOf('data: {');
-      if (this.#text.slice(0, end).includes('[DONE]')) return; // the call dialect's end: of such replies nothing else is looked at
-      if (start !== -1 && start < end) this.events.push(JSON.parse(this.#text.slice(start + 6, end)) as WireEvent);
+      if (this.#text.slice(0, end).includes('[DONE]')) return; // all we read of this dialect
+      if (start !== -1 && start < end)
+        this.events.push(JSON.parse(this.#text.slice(start + 6, end)) as WireEvent);
       this.#text = this.#text.slice(end + 2);
     }
   }
 }
 
-/** A process's way to the store. What a crashed process still writes goes to a copy that nobody sees. */
+/** A process's way to the store. A crashed process writes to a copy that nobody sees. */
 class ProcessStore implements ConversationStore {
   #target: MemoryStore;
 
@@ -121,7 +135,11 @@ class ProcessStore implements ConversationStore {
     const conversation = this.#target.read(CONVERSATION);
     const copy = memory();
     this.#target = copy;
-    if (conversation !== undefined) copy.update(CONVERSATION, (draft) => void Object.assign(draft, structuredClone(conversation)));
+    if (conversation !== undefined)
+      copy.update(
+        CONVERSATION,
+        (draft) => void Object.assign(draft, structuredClone(conversation)),
+      );
   }
 
   read(id: string): ReturnType<ConversationStore['read']> {
@@ -180,7 +198,9 @@ class HeldStore implements ConversationStore {
   }
 
   update<T>(id: string, change: (conversation: never) => T): Awaitable<T> {
-    return this.#call(() => this.#inner.update(id, change as Parameters<ConversationStore['update']>[1])) as Awaitable<T>;
+    return this.#call(() =>
+      this.#inner.update(id, change as Parameters<ConversationStore['update']>[1]),
+    ) as Awaitable<T>;
   }
 
   count(): Awaitable<number> {
@@ -196,7 +216,10 @@ class HeldStore implements ConversationStore {
   #call<T>(call: () => Awaitable<T>): Awaitable<T> {
     this.#onCall();
     this.calls += 1;
-    const failing = this.failure?.n === this.calls && /call|answer/.test(this.failure.kind) ? this.failure.kind : undefined;
+    const failing =
+      this.failure?.n === this.calls && /call|answer/.test(this.failure.kind)
+        ? this.failure.kind
+        : undefined;
     if (failing !== undefined) this.hasFailed = true;
     const refused = new Error('the store does not answer');
     if (this.#kind === 'memory') {
@@ -207,15 +230,17 @@ class HeldStore implements ConversationStore {
       throw refused;
     }
     this.pending += 1;
-    const answered = this.#turn().then(async () => {
-      if (failing === 'call refused' || this.#isClosed) throw refused;
-      const answer = await call();
-      if (failing !== undefined) throw refused;
-      return answer;
-    }).finally(() => {
-      this.#onCall();
-      this.pending -= 1;
-    });
+    const answered = this.#turn()
+      .then(async () => {
+        if (failing === 'call refused' || this.#isClosed) throw refused;
+        const answer = await call();
+        if (failing !== undefined) throw refused;
+        return answer;
+      })
+      .finally(() => {
+        this.#onCall();
+        this.pending -= 1;
+      });
     return this.#kind === 'thenable' ? thenable(answered) : answered;
   }
 
@@ -241,14 +266,18 @@ interface Process {
   readonly door: ProcessStore;
 }
 
-/** Counts the timers of the app, and makes one of them early or late. The talk has none of its own. */
+/** Counts the app's timers, and makes one of them early or late. The talk has none of its own. */
 class Timers {
   count = 0;
   hasFailed = false;
   readonly #late: (() => void)[] = [];
 
   install(failure: Failure): void {
-    const replaced = (callback: (...args: unknown[]) => void, delay?: number, ...args: unknown[]): NodeJS.Timeout => {
+    const replaced = (
+      callback: (...args: unknown[]) => void,
+      delay?: number,
+      ...args: unknown[]
+    ): NodeJS.Timeout => {
       this.count += 1;
       if (this.count !== failure.n) return realSetTimeout(callback, delay, ...args);
       this.hasFailed = true;
@@ -305,7 +334,10 @@ export class Stage {
   async open(): Promise<void> {
     const door = new ProcessStore(this.#world);
     this.store = new HeldStore(door, this.#kind, this.news);
-    const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' }, []);
+    const settings = parseSettings(
+      { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' },
+      [],
+    );
     const log = createLogger({ level: 'debug', write: (line) => this.logLines.push(line) });
     const app = createApp(settings, this.#agent, { store: this.store, log });
     const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
@@ -342,7 +374,7 @@ export class Stage {
     return this.store.hasFailed || this.timers.hasFailed || this.#hasWriteFailed;
   }
 
-  /** Posts an event; resolves when the app has been handed it. `breaks`: its connection breaks when the reply is first written to. */
+  /** Posts an event; resolves when the app has it. `breaks`: the first write of the reply fails. */
   async post(event: object, breaks = false): Promise<Caller> {
     const socket = connect({ port: this.#process.port, host: '127.0.0.1' });
     const caller = new Caller(socket, this.news);

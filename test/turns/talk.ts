@@ -1,13 +1,20 @@
-// A talk: what callers, agents, tools, processes and stores do one after the other. Made from a seed, and from nothing else.
+// A talk: what callers, agents, tools, processes and stores do, in order. Made from a seed alone.
 
+import { isKnown } from './known-faults.ts';
 import type { StoreKind } from './talk-stage.ts';
 
-/** What an agent does with a turn, step by step. `wait` is for the talk to end; `obeys`: the signal ends it too. */
+/** What an agent does with a turn, step by step. The talk ends a `wait`. */
 export type Op =
   | { readonly do: 'say' | 'filler' | 'data' | 'wait' | 'fail' | 'hang up' | 'look' }
-  | { readonly do: 'call'; readonly waits: readonly boolean[]; readonly hasOneId: boolean; readonly hangsUp: boolean };
+  | {
+      readonly do: 'call';
+      readonly waits: readonly boolean[];
+      readonly hasOneId: boolean;
+      readonly hangsUp: boolean;
+    };
 
 export interface Plan {
+  /** The signal ends a wait, too. */
   readonly obeys: boolean;
   /** Returned at once, as a text. */
   readonly isText: boolean;
@@ -22,15 +29,34 @@ export interface Heard {
 }
 
 /**
- * `pick` chooses among what there is when it comes to it, as a part of 1. `isRushed`: what follows does not wait for the effects.
+ * `pick`, a part of 1, chooses among what there is. `isRushed`: the next step does not wait for its
+ * effects.
  * `breaks`: the connection breaks when the reply is first written to.
  */
 export type Step = { readonly isRushed?: boolean } & (
-  | { readonly do: 'message'; readonly hasId: boolean; readonly heard?: Heard | undefined; readonly plan: Plan; readonly breaks: boolean }
+  | {
+      readonly do: 'message';
+      readonly hasId: boolean;
+      readonly heard?: Heard | undefined;
+      readonly plan: Plan;
+      readonly breaks: boolean;
+    }
   | { readonly do: 'start'; readonly hasId: boolean; readonly plan: Plan }
-  | { readonly do: 'deliver again'; readonly pick: number; readonly hasOtherWords: boolean; readonly breaks: boolean }
+  | {
+      readonly do: 'deliver again';
+      readonly pick: number;
+      readonly hasOtherWords: boolean;
+      readonly breaks: boolean;
+    }
   | { readonly do: 'drop' | 'go on'; readonly pick: number }
-  | { readonly do: 'hold the store' | 'grant a call' | 'release the store' | 'crash' | 'interrupted by the platform' }
+  | {
+      readonly do:
+        | 'hold the store'
+        | 'grant a call'
+        | 'release the store'
+        | 'crash'
+        | 'interrupted by the platform';
+    }
 );
 
 export interface Talk {
@@ -40,6 +66,11 @@ export interface Talk {
   readonly steps: readonly Step[];
   /** Whether it ends with a deployment rather than in peace. */
   readonly isStopped: boolean;
+}
+
+/** Chosen among all kinds first, so that a seed stays the same talk when the fault is gone. */
+function playable(kind: StoreKind): StoreKind {
+  return kind === 'thenable' && isKnown('thenable stores') ? 'promised' : kind;
 }
 
 /** Mulberry32: the same numbers for a seed everywhere. */
@@ -53,7 +84,7 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-export function composeTalk(seed: number, stores: readonly StoreKind[]): Talk {
+export function composeTalk(seed: number): Talk {
   const random = randomFrom(seed);
   const chance = (part: number): boolean => random() < part;
   const one = <T>(choices: readonly T[]): T => choices[Math.floor(random() * choices.length)] as T;
@@ -65,19 +96,31 @@ export function composeTalk(seed: number, stores: readonly StoreKind[]): Talk {
       const at = random();
       if (at < 0.45) ops.push({ do: 'say' });
       else if (at < 0.65) ops.push({ do: 'wait' });
-      else if (at < 0.72) ops.push({ do: 'filler' }, ...(chance(0.3) ? [{ do: 'filler' } as const] : []));
+      else if (at < 0.72)
+        ops.push({ do: 'filler' }, ...(chance(0.3) ? [{ do: 'filler' } as const] : []));
       else if (at < 0.76) ops.push({ do: 'data' });
       else if (at < 0.8) ops.push({ do: 'look' });
       else if (at < 0.84) ops.push({ do: 'fail' });
       else if (at < 0.87 && agent === 'scripted') ops.push({ do: 'hang up' });
-      else ops.push({ do: 'call', waits: chance(0.6) ? [chance(0.7)] : [chance(0.7), chance(0.7)], hasOneId: chance(0.2), hangsUp: agent === 'model' && chance(0.15) });
+      else
+        ops.push({
+          do: 'call',
+          waits: chance(0.6) ? [chance(0.7)] : [chance(0.7), chance(0.7)],
+          hasOneId: chance(0.2),
+          hangsUp: agent === 'model' && chance(0.15),
+        });
     }
     return ops;
   };
   const plan = (): Plan => {
-    if (agent === 'scripted' && chance(0.2)) return { obeys: true, isText: true, ops: [{ do: 'say' }] };
+    if (agent === 'scripted' && chance(0.2))
+      return { obeys: true, isText: true, ops: [{ do: 'say' }] };
     const ops = planOps();
-    return { obeys: chance(0.5), isText: false, ops: agent === 'model' ? [...ops, { do: 'say' }] : ops };
+    return {
+      obeys: chance(0.5),
+      isText: false,
+      ops: agent === 'model' ? [...ops, { do: 'say' }] : ops,
+    };
   };
   const heard = (often = 0.4): Heard | undefined => {
     if (!chance(often)) return undefined;
@@ -94,10 +137,25 @@ export function composeTalk(seed: number, stores: readonly StoreKind[]): Talk {
     // What was heard of a reply whose process died is told at once, or never.
     const often = hasCrashed ? 0.8 : 0.4;
     hasCrashed = at >= 0.96;
-    if (at < 0.33) return { do: 'message', hasId: chance(0.8), heard: heard(often), plan: plan(), breaks: chance(0.05), isRushed };
+    if (at < 0.33)
+      return {
+        do: 'message',
+        hasId: chance(0.8),
+        heard: heard(often),
+        plan: plan(),
+        breaks: chance(0.05),
+        isRushed,
+      };
     if (at < 0.35) return { do: 'interrupted by the platform', isRushed };
     if (at < 0.38) return { do: 'start', hasId: chance(0.7), plan: plan(), isRushed };
-    if (at < 0.5) return { do: 'deliver again', pick: random() ** 2, hasOtherWords: chance(0.15), breaks: chance(0.15), isRushed };
+    if (at < 0.5)
+      return {
+        do: 'deliver again',
+        pick: random() ** 2,
+        hasOtherWords: chance(0.15),
+        breaks: chance(0.15),
+        isRushed,
+      };
     if (at < 0.62) return { do: 'drop', pick: random(), isRushed };
     if (at < 0.83) return { do: 'go on', pick: random(), isRushed };
     if (at < 0.87) return { do: 'hold the store', isRushed };
@@ -105,5 +163,11 @@ export function composeTalk(seed: number, stores: readonly StoreKind[]): Talk {
     if (at < 0.96) return { do: 'release the store', isRushed };
     return { do: 'crash', isRushed };
   };
-  return { seed, agent, store: one(stores), steps: Array.from({ length: 5 + Math.floor(random() * 16) }, step), isStopped: chance(0.15) };
+  return {
+    seed,
+    agent,
+    store: playable(one(['memory', 'promised', 'thenable'])),
+    steps: Array.from({ length: 5 + Math.floor(random() * 16) }, step),
+    isStopped: chance(0.15),
+  };
 }

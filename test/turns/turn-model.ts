@@ -1,103 +1,9 @@
-// What history must hold after a talk, whatever happened in it. Knows what was seen from outside (who posted what, what an agent
-// was asked and said, what came over the wire) and nothing of how the server works.
+// What history must hold after a talk, whatever happened in it. Knows what was seen from outside
+// and nothing of how the server works.
 
 import { isKnown } from './known-faults.ts';
+import type { Cut, Delivery, Ledger, Run, TurnEntry } from './ledger.ts';
 import type { Message } from './talk-stage.ts';
-
-/** A piece of text that an agent handed over. */
-export interface Piece {
-  readonly text: string;
-  readonly isFiller: boolean;
-  /** What `say` answered; undefined where the agent was not told. */
-  isTaken: boolean | undefined;
-}
-
-/** A tool call of a run. */
-export interface Call {
-  readonly id: string;
-  /** The same for the same call of every run of the turn, and for no other. */
-  readonly args: string;
-  /** What the tool returned, as JSON text; undefined while it has not. */
-  result: string | undefined;
-  /** Whether it must stand in history: the tool was begun, or the agent noted the call, before the run was over. */
-  isNoted: boolean;
-  /** It ended because of its signal. */
-  isInterrupted: boolean;
-  /** Its process crashed before the store had answered: the result may be unknown. */
-  mayBeLost: boolean;
-}
-
-/** An agent at work on a turn. */
-export interface Run {
-  /** When it began, on the clock of `arrivedAt`. */
-  readonly n: number;
-  /** When the delivery arrived that began it. */
-  readonly arrivedAt: number;
-  /** As the agent was told. */
-  readonly turnId: string;
-  readonly pieces: Piece[];
-  readonly calls: Call[];
-  hasFailed: boolean;
-  /** Its process crashed before the run was over. */
-  isDead: boolean;
-  isOver(): boolean;
-}
-
-/** A request for a turn, and its answer. */
-export interface Delivery {
-  readonly turn: TurnEntry;
-  readonly arrivedAt: number;
-  /** The connection closed before the stream was ended: the caller dropped it, a write failed, its process crashed. */
-  isCutOff(): boolean;
-  /** The run that it began. */
-  run: Run | undefined;
-  /** Its connection breaks when it is first written to. */
-  readonly breaks: boolean;
-  /** It cannot have opened a record: it joined a turn that ran, or was too late. */
-  readonly hasJoined: boolean;
-  /** The complete reply that there was when it arrived. */
-  readonly replayed: string | undefined;
-  /** Types and texts as they came. */
-  events(): readonly { readonly type: string; readonly content?: unknown }[];
-}
-
-/** The platform said that this much was heard of a turn. */
-export interface Cut {
-  readonly arrivedAt: number;
-  /** Undefined: not known. */
-  readonly heard: string | undefined;
-  /** Whether it must have been applied by now: a message says it to the turn that it begins, and to no other. */
-  isApplied(): boolean;
-}
-
-/** Deliveries of one id, type and words. */
-export interface TurnEntry {
-  readonly label: string;
-  /** As the platform has it. */
-  readonly turnId: string | undefined;
-  /** Undefined where the caller did not speak. */
-  readonly words: string | undefined;
-  /** Nothing of it is kept: a start that nobody may have heard. */
-  readonly isUnkept: boolean;
-  readonly deliveries: Delivery[];
-  readonly runs: Run[];
-  readonly cuts: Cut[];
-  /** Its words never reached the store. */
-  isLost: boolean;
-  /** Its place is not known: at a crash the store had no message of it. */
-  hasNoPlace: boolean;
-  /** When its process died, with the record open: what was said is not known. Until the turn runs anew. */
-  diedAt: number | undefined;
-  /** As it stood at the last look, when it was complete. */
-  completedText: string | undefined;
-}
-
-export interface Ledger<T extends TurnEntry = TurnEntry> {
-  /** In the order of arrival. */
-  turns: readonly T[];
-  /** Something was made to fail that a turn needs: it may fail with it, whatever its agent does. */
-  readonly isHarmed: boolean;
-}
 
 /** A result that says there is none. */
 const UNFINISHED = /"error"|"still running"/;
@@ -113,72 +19,120 @@ interface Block {
 export function* wrongsOf(ledger: Ledger, history: readonly Message[]): Generator<string> {
   const blocks = blocksOf(history);
   const ids = blocks.map(({ turnId }) => turnId);
-  if (new Set(ids).size < ids.length) yield `a turn stands in history in several places: ${ids.join(' ')}`;
+  if (new Set(ids).size < ids.length)
+    yield `a turn stands in history in several places: ${ids.join(' ')}`;
   const spoken = history.filter(({ role }) => role === 'user').map(({ content }) => content);
-  const accepted = ledger.turns.filter(({ words, isLost }) => words !== undefined && !isLost).map(({ words }) => words ?? '');
-  if (spoken.join('|') !== accepted.join('|')) yield `the caller said ${accepted.join(', ')}; history has ${spoken.join(', ')}`;
+  const accepted = ledger.turns
+    .filter(({ words, isLost }) => words !== undefined && !isLost)
+    .map(({ words }) => words ?? '');
+  if (spoken.join('|') !== accepted.join('|'))
+    yield `the caller said ${accepted.join(', ')}; history has ${spoken.join(', ')}`;
   const found = blocks.map((block) => ledger.turns.find((turn) => isOf(turn, block)));
-  const order = found.filter((turn) => turn?.hasNoPlace === false).map((turn) => ledger.turns.indexOf(turn as TurnEntry));
-  if (order.some((place, index) => index > 0 && place < (order[index - 1] ?? 0))) yield `history is out of order: ${found.map((turn) => turn?.label).join(' ')}`;
+  const order = found
+    .filter((turn) => turn?.hasNoPlace === false)
+    .map((turn) => ledger.turns.indexOf(turn as TurnEntry));
+  if (order.some((place, index) => index > 0 && place < (order[index - 1] ?? 0)))
+    yield `history is out of order: ${found.map((turn) => turn?.label).join(' ')}`;
   const lastRunAt = Math.max(...ledger.turns.flatMap(({ runs }) => runs.map(({ n }) => n)));
   for (const [index, block] of blocks.entries()) {
     const turn = found[index];
-    if (turn === undefined) yield `nobody asked for the turn ${block.turnId}: ${JSON.stringify(block.messages)}`;
-    else if (turn.isUnkept) yield `${turn.label} should have left nothing: ${JSON.stringify(block.messages)}`;
-    else for (const wrong of wrongsOfTurn(turn, block.messages, lastRunAt, ledger.isHarmed)) yield `${turn.label}: ${wrong}`;
+    if (turn === undefined)
+      yield `nobody asked for the turn ${block.turnId}: ${JSON.stringify(block.messages)}`;
+    else if (turn.isUnkept)
+      yield `${turn.label} should have left nothing: ${JSON.stringify(block.messages)}`;
+    else
+      for (const wrong of wrongsOfTurn(turn, block.messages, lastRunAt, ledger.isHarmed))
+        yield `${turn.label}: ${wrong}`;
   }
   for (const turn of ledger.turns) {
     if (turn.isUnkept || turn.isLost || found.includes(turn)) continue;
-    for (const wrong of wrongsOfTurn(turn, [], lastRunAt, ledger.isHarmed)) yield `${turn.label}, of which history has nothing: ${wrong}`;
+    for (const wrong of wrongsOfTurn(turn, [], lastRunAt, ledger.isHarmed))
+      yield `${turn.label}, of which history has nothing: ${wrong}`;
   }
 }
 
-function* wrongsOfTurn(turn: TurnEntry, messages: readonly Message[], lastRunAt: number, isHarmed: boolean): Generator<string> {
+function* wrongsOfTurn(
+  turn: TurnEntry,
+  messages: readonly Message[],
+  lastRunAt: number,
+  isHarmed: boolean,
+): Generator<string> {
   const run = turn.runs.at(-1);
   const earlier = new Set(turn.runs.slice(0, -1).flatMap(({ calls }) => calls.map(({ id }) => id)));
   const assistant = messages.filter((message) => message.role === 'assistant');
   yield* wrongsOfCalls(turn, messages);
-  const own = assistant.filter(({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(id)));
+  const own = assistant.filter(
+    ({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(id)),
+  );
   const states = new Set(own.map(({ state }) => state));
   if (states.size > 1) yield `has several states: ${[...states].join(', ')}`;
   const [state] = states;
   const text = own.map(({ content }) => content).join('');
   const isRunning = run !== undefined && !run.isOver() && !run.isDead;
-  if (state === 'open' && !isRunning && (turn.diedAt === undefined || turn.diedAt < lastRunAt)) yield 'has a placeholder, and does not run';
+  if (state === 'open' && !isRunning && (turn.diedAt === undefined || turn.diedAt < lastRunAt))
+    yield 'has a placeholder, and does not run';
   if (isRunning && state !== 'open') yield `runs, and is ${state ?? 'without a placeholder'}`;
   const allowed = allowedTexts(turn, run);
-  if (isHarmed && state === 'failed') allowed.push((candidate) => candidate.endsWith(APOLOGY) && said(run).startsWith(candidate.slice(0, -APOLOGY.length).trimEnd()));
+  if (isHarmed && state === 'failed')
+    allowed.push(
+      (candidate) =>
+        candidate.endsWith(APOLOGY) &&
+        said(run).startsWith(candidate.slice(0, -APOLOGY.length).trimEnd()),
+    );
   if (state !== 'open' && !allowed.some((allows) => allows(text, state))) {
-    yield `says ${JSON.stringify(text)} (${state ?? 'nothing'}); the agent said ${JSON.stringify(said(run))}, the caller got ${JSON.stringify(got(turn, run))}, cuts: ${JSON.stringify(turn.cuts.map(({ heard }) => heard))}`;
+    const [kept, spoken, had] = [text, said(run), got(turn, run)].map((value) =>
+      JSON.stringify(value),
+    );
+    const heard = JSON.stringify(turn.cuts.map((cut) => cut.heard));
+    const stands = `says ${kept} (${state ?? 'nothing'})`;
+    yield `${stands}; the agent said ${spoken}, the caller got ${had}, cuts: ${heard}`;
   }
   const answered = turn.deliveries.filter(({ arrivedAt }) => arrivedAt >= (run?.arrivedAt ?? 0));
-  if (state === 'completed' && text !== '' && answered.every(({ breaks }) => breaks) && !isKnown('a reply that never left is complete')) {
+  if (
+    state === 'completed' &&
+    text !== '' &&
+    answered.every(({ breaks }) => breaks) &&
+    !isKnown('a reply that never left is complete')
+  ) {
     yield `is complete with ${JSON.stringify(text)}, of which nothing ever left`;
   }
-  if (turn.completedText !== undefined && text !== turn.completedText && cutsOf(turn, run).length === 0) {
-    yield `was complete with ${JSON.stringify(turn.completedText)}, and is ${JSON.stringify(text)} now`;
+  if (
+    turn.completedText !== undefined &&
+    text !== turn.completedText &&
+    cutsOf(turn, run).length === 0
+  ) {
+    yield `was complete with ${quoted(turn.completedText)}, and is ${quoted(text)} now`;
   }
   turn.completedText = state === 'completed' ? text : undefined;
 }
 
 type Allows = (text: string, state: string | undefined) => boolean;
 
-/** What may stand for the reply: the last cut that began a run, cuts that may have been made since, else what was said. */
+/** What may stand for the reply: the last cut, what may have cut it since, else all. */
 function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   const allowed: Allows[] = [];
-  for (const { heard, isApplied } of cutsOf(turn, run).toReversed()) {
-    if (heard === undefined) allowed.push((text, state) => isWhole(text, run) && (text === '' || state === 'interrupted'));
+  const cuts = cutsOf(turn, run);
+  if (wasReplaced(turn, run?.arrivedAt) && (turn.completedText === undefined || cuts.length > 0))
+    allowed.push((text) => text === '');
+  for (const { heard, isApplied } of cuts.toReversed()) {
+    if (heard === undefined)
+      allowed.push((text, state) => isWhole(text, run) && (text === '' || state === 'interrupted'));
     else allowed.push((text) => same(text, heard) || same(text, withoutFillers(heard)));
-    // Where only a filler was heard, both are right: nothing of its own was heard, or nothing is known.
-    if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== '')) return allowed;
+    // Where only a filler was heard, both are right: nothing was heard, or nothing is known.
+    if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== ''))
+      return allowed;
   }
-  if (wasReplaced(turn, run) && turn.completedText === undefined) allowed.push((text) => text === '');
   const full = said(run);
   if (run === undefined || run.isDead) allowed.push((text) => text === '' || full.startsWith(text));
   else if (run.hasFailed) allowed.push((text, state) => state === 'failed' && isWhole(text, run));
   else {
     allowed.push((text, state) => text === full && (text === '' || state === 'completed'));
-    allowed.push((text, state) => (text === '' || state === 'interrupted') && full.startsWith(text) && text.startsWith(got(turn, run)));
+    allowed.push(
+      (text, state) =>
+        (text === '' || state === 'interrupted') &&
+        full.startsWith(text) &&
+        text.startsWith(got(turn, run)),
+    );
   }
   return allowed;
 }
@@ -188,15 +142,18 @@ function cutsOf({ cuts }: TurnEntry, run: Run | undefined): Cut[] {
   return cuts.filter(({ arrivedAt }) => arrivedAt > (run?.arrivedAt ?? 0));
 }
 
-/** Whether the turn may have been opened anew since, and ended before the agent was asked: that run said nothing. */
-function wasReplaced({ deliveries }: TurnEntry, run: Run | undefined): boolean {
-  const opened = (delivery: Delivery): boolean => !delivery.hasJoined && delivery.run === undefined && heardBy(delivery, false) === '';
-  return deliveries.some((delivery) => delivery.arrivedAt > (run?.arrivedAt ?? 0) && opened(delivery));
+/** Whether the turn may have been opened anew since then, and ended before the agent was asked. */
+function wasReplaced({ deliveries }: TurnEntry, since = 0): boolean {
+  const opened = (delivery: Delivery): boolean =>
+    !delivery.hasJoined && delivery.run === undefined && heardBy(delivery, false) === '';
+  return deliveries.some((delivery) => delivery.arrivedAt > since && opened(delivery));
 }
 
 /** Whether it is all that was said, and the apology where the agent failed. */
 function isWhole(text: string, run: Run | undefined): boolean {
-  return run?.hasFailed === true ? text.startsWith(said(run).trimEnd()) && text.length > said(run).length : text === said(run);
+  return run?.hasFailed === true
+    ? text.startsWith(said(run).trimEnd()) && text.length > said(run).length
+    : text === said(run);
 }
 
 /** Each call has one result, behind it, and the true one where the tool returned. */
@@ -211,44 +168,70 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
       const call = alike.findLast((candidate) => candidate.id === id) ?? alike.at(-1);
       if (seen.includes(id)) yield `has two calls with the id ${id}`;
       seen.push(id);
-      if (result?.role !== 'tool' || result.toolCallId !== id) yield `has no result behind the call ${id}`;
+      if (result?.role !== 'tool' || result.toolCallId !== id)
+        yield `has no result behind the call ${id}`;
       else if (call === undefined) yield `has a call that nobody made: ${id}`;
       else {
-        const isTrue = call.result === undefined || call.mayBeLost ? UNFINISHED.test(result.content) || alike.some((other) => other.result === result.content)
-          : result.content === call.result;
+        const isTrue =
+          call.result === undefined || call.mayBeLost
+            ? UNFINISHED.test(result.content) ||
+              alike.some((other) => other.result === result.content)
+            : result.content === call.result;
         if (!isTrue) {
-          yield `has for the call ${id} the result ${result.content}; the tool returned ${call.result ?? 'nothing'}`;
+          const returned = call.result ?? 'nothing';
+          yield `has for ${id} the result ${result.content}; the tool returned ${returned}`;
         }
       }
     }
   }
-  if (messages.filter(({ role }) => role === 'tool').length > seen.length) yield 'has a result without its call';
+  if (messages.filter(({ role }) => role === 'tool').length > seen.length)
+    yield 'has a result without its call';
   for (const run of isKnown('a new run forgets calls') ? turn.runs.slice(-1) : turn.runs) {
-    if (run.isDead || !run.isOver() || (wasReplaced(turn, run) && isKnown('a new run forgets calls'))) continue;
-    for (const { id, isNoted } of run.calls) if (isNoted && !seen.includes(id)) yield `has lost the call ${id} of run ${run.n}`;
+    if (
+      run.isDead ||
+      !run.isOver() ||
+      (wasReplaced(turn, run.arrivedAt) && isKnown('a new run forgets calls'))
+    )
+      continue;
+    for (const { id, isNoted } of run.calls)
+      if (isNoted && !seen.includes(id)) yield `has lost the call ${id} of run ${run.n}`;
   }
 }
 
 /** What is wrong with what callers were sent. */
 export function* wrongsOnTheWire({ turns, isHarmed }: Ledger): Generator<string> {
-  for (const turn of turns) for (const delivery of turn.deliveries) {
-    const types = delivery.events().map(({ type }) => type);
-    if (types.slice(0, -1).includes('response.end')) yield `${turn.label}: something came after the end of the stream: ${types.join(' ')}`;
-    const all = heardBy(delivery, true);
-    const heard = isHarmed && all.endsWith(APOLOGY) ? all.slice(0, -APOLOGY.length).trimEnd() : all;
-    const isOfRun = turn.runs.some((run) => said(run).startsWith(heard) || (isWhole(heard, run)));
-    if (heard !== '' && !isOfRun && heard !== delivery.replayed) yield `${turn.label}: a caller heard ${JSON.stringify(heard)}, which no run said`;
-    const isReplay = delivery.replayed !== undefined && delivery.run === undefined && types.at(-1) === 'response.end';
-    if (isReplay && heard !== '' && heard !== delivery.replayed) yield `${turn.label}: ${JSON.stringify(delivery.replayed)} was said again as ${JSON.stringify(heard)}`;
-  }
+  for (const turn of turns)
+    for (const delivery of turn.deliveries) {
+      const types = delivery.events().map(({ type }) => type);
+      if (types.slice(0, -1).includes('response.end'))
+        yield `${turn.label}: something came after the end of the stream: ${types.join(' ')}`;
+      const all = heardBy(delivery, true);
+      const heard =
+        isHarmed && all.endsWith(APOLOGY) ? all.slice(0, -APOLOGY.length).trimEnd() : all;
+      const isOfRun = turn.runs.some((run) => said(run).startsWith(heard) || isWhole(heard, run));
+      if (heard !== '' && !isOfRun && heard !== delivery.replayed)
+        yield `${turn.label}: a caller heard ${JSON.stringify(heard)}, which no run said`;
+      const isReplay =
+        delivery.replayed !== undefined &&
+        delivery.run === undefined &&
+        types.at(-1) === 'response.end';
+      if (isReplay && heard !== '' && heard !== delivery.replayed)
+        yield `${turn.label}: ${quoted(delivery.replayed)} was said again as ${quoted(heard)}`;
+    }
 }
 
-/** The turn that the platform means, which says what was heard of the reply before; `before` ends with the turn to begin at. */
-export function turnHeard<T extends TurnEntry>(before: readonly T[], heard: string | undefined): T | undefined {
+/** The turn of which the platform says what was heard; `before` ends with the turn to begin at. */
+export function turnHeard<T extends TurnEntry>(
+  before: readonly T[],
+  heard: string | undefined,
+): T | undefined {
   for (const [distance, turn] of before.toReversed().entries()) {
     const text = textNow(turn);
     if (text === undefined) return heard === undefined ? undefined : turn;
-    if (text.trim() !== '') return distance === 0 || (heard !== undefined && text.startsWith(heard.trim())) ? turn : undefined;
+    if (text.trim() !== '')
+      return distance === 0 || (heard !== undefined && text.startsWith(heard.trim()))
+        ? turn
+        : undefined;
     if (heard === undefined || withoutFillers(heard) === '') return undefined;
   }
   return undefined;
@@ -257,7 +240,9 @@ export function turnHeard<T extends TurnEntry>(before: readonly T[], heard: stri
 /** The reply as it stands; undefined where it is not known. */
 export function textNow(turn: TurnEntry): string | undefined {
   const run = turn.runs.at(-1);
-  const cut = cutsOf(turn, run).findLast(({ heard, isApplied }) => isApplied() && heard !== undefined);
+  const cut = cutsOf(turn, run).findLast(
+    ({ heard, isApplied }) => isApplied() && heard !== undefined,
+  );
   if (cut?.heard !== undefined) return withoutFillers(cut.heard);
   if (turn.diedAt !== undefined) return undefined;
   return run?.hasFailed === true ? `${said(run)}(apology)` : said(run);
@@ -275,23 +260,33 @@ function blocksOf(history: readonly Message[]): Block[] {
 
 function isOf(turn: TurnEntry, { turnId, messages }: Block): boolean {
   const spoken = messages.find(({ role }) => role === 'user');
-  return spoken === undefined ? turn.turnId === turnId || turn.runs.some((run) => run.turnId === turnId) : spoken.content === turn.words;
+  return spoken === undefined
+    ? turn.turnId === turnId || turn.runs.some((run) => run.turnId === turnId)
+    : spoken.content === turn.words;
 }
 
 /** All the words of its own that an agent may have got rid of. */
 export function said(run: Run | undefined): string {
-  return (run?.pieces ?? []).filter(({ isFiller, isTaken }) => !isFiller && isTaken !== false).map(({ text }) => text).join('');
+  return (run?.pieces ?? [])
+    .filter(({ isFiller, isTaken }) => !isFiller && isTaken !== false)
+    .map(({ text }) => text)
+    .join('');
 }
 
 /** What callers had of a run, without fillers: the most that one of them got. */
 export function got(turn: TurnEntry, run: Run | undefined): string {
-  const texts = turn.deliveries.map((delivery) => heardBy(delivery, true)).filter((text) => said(run).startsWith(text));
+  const texts = turn.deliveries
+    .map((delivery) => heardBy(delivery, true))
+    .filter((text) => said(run).startsWith(text));
   return texts.reduce((most, text) => (text.length > most.length ? text : most), '');
 }
 
 /** All that was spoken on a connection. */
 export function heardBy(delivery: Delivery, isOwnOnly: boolean): string {
-  const texts = delivery.events().filter(({ type }) => type === 'response.tts').map(({ content }) => String(content));
+  const texts = delivery
+    .events()
+    .filter(({ type }) => type === 'response.tts')
+    .map(({ content }) => String(content));
   return texts.filter((text) => !isOwnOnly || text.trim() !== FILLER).join('');
 }
 
@@ -303,4 +298,8 @@ export function withoutFillers(heard: string): string {
 
 function same(one: string, other: string): boolean {
   return one.trim() === other.trim();
+}
+
+function quoted(value: unknown): string {
+  return JSON.stringify(value);
 }
