@@ -71,6 +71,7 @@ export class Destination extends EventEmitter implements SseDestination {
   /** As when the connection is gone. */
   close(): void {
     this.destroyed = this.req.socket.destroyed = true;
+    for (const callback of this.#waiting.splice(0)) callback(new Error('closed'));
     this.emit('close');
   }
 

@@ -407,7 +407,7 @@ describe('EventWriter at the end of its stream', () => {
     const { writer } = stalled(t);
     const sent = writer.send('data: b\n\n');
     writer.finish();
-    assert.equal(await sent, false);
+    assert.equal(await Promise.race([sent, tick()]), false);
   });
 
   it('does not count the end among the events that have not left', (t) => {
@@ -435,14 +435,20 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual([destination.destroyed, ending.told], [true, ['destroyed']]);
   });
 
-  it('is cut, and not finished, when the response finishes because its connection failed', (t) => {
-    const { writer, destination, ending } = stalled(t);
-    writer.finish('data: end\n\n');
-    destination.emit('drain');
-    destination.req.socket.errored = new Error('ECONNRESET');
-    destination.emit('finish'); // as Node does
-    assert.deepEqual([ending.told, writer.finish()], [['destroyed'], false]);
-  });
+  const failures: readonly (readonly [what: string, fail: (destination: Destination) => void])[] = [
+    ['failed', ({ req }) => (req.socket.errored = new Error('ECONNRESET'))],
+    ['was destroyed, as at the end of a shutdown', ({ req }) => (req.socket.destroyed = true)],
+  ];
+  for (const [what, fail] of failures) {
+    it(`is cut, and not finished, when the response finishes because its connection ${what}`, (t) => {
+      const { writer, destination, ending } = stalled(t);
+      writer.finish('data: end\n\n');
+      destination.emit('drain');
+      fail(destination);
+      destination.emit('finish'); // as Node does
+      assert.deepEqual([ending.told, writer.finish()], [['destroyed'], false]);
+    });
+  }
 
   it('is cut when the last write fails at once', () => {
     const { writer, destination, ending } = open();
