@@ -4,8 +4,8 @@ import { TurnAbortedError } from '../turns/turn.ts';
 const MAX_DEPTH = 10;
 
 /**
- * Whether an error only says that a signal fired, as at every barge-in: a turn's reason, an error with
- * that as its cause, or what any API rejects with when it is aborted.
+ * Whether an error only says that a signal fired, as at every barge-in: a turn's reason, an error
+ * with that as its cause, or what any API rejects with when it is aborted.
  */
 export function isAbort(error: unknown, depth = 0): boolean {
   if (!(error instanceof Error) || depth > MAX_DEPTH) return false;

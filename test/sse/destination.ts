@@ -76,7 +76,10 @@ export class Destination extends EventEmitter implements SseDestination {
   }
 
   get listeners_(): number {
-    return ['drain', 'finish', 'close', 'error'].reduce((sum, name) => sum + this.listenerCount(name), 0);
+    return ['drain', 'finish', 'close', 'error'].reduce(
+      (sum, name) => sum + this.listenerCount(name),
+      0,
+    );
   }
 
   #take(chunk: string, callback: (error?: Error) => void): void {
@@ -90,7 +93,10 @@ export class Destination extends EventEmitter implements SseDestination {
   }
 }
 
-/** Time-outs by hand. Node 20.12's own mock stumbles over a time-out that is cleared while it fires. */
+/**
+ * Time-outs by hand. Node 20.12's own mock stumbles over a time-out that is cleared while it
+ * fires.
+ */
 export class Clock {
   #now = 0;
   readonly #timers = new Map<object, { at: number; readonly fire: () => void }>();
