@@ -23,7 +23,10 @@ export interface SseConnection {
 }
 
 export interface EventWriterOptions {
-  /** A client is disconnected when it has read nothing for this long. Default 30,000 ms. */
+  /**
+   * A client that has read nothing for this long is disconnected, at the latest after twice the time.
+   * Default 30,000 ms.
+   */
   readonly stallTimeoutMs?: number;
   /** Called before the first chunk is written, with its bytes when it is the only one. */
   readonly writeHead?: (contentLength: number | undefined) => void;
@@ -247,6 +250,7 @@ export class EventWriter {
    */
   #waitForRoom(): void {
     const destination = this.#destination;
+    const room = this.#hasEnded ? 'finish' : 'drain';
     let queued = queuedBytes(destination);
     const clock = setTimeout(() => {
       const before = queued;
@@ -270,14 +274,12 @@ export class EventWriter {
       stop: () => {
         this.#waiting = undefined;
         clearTimeout(clock);
-        destination.off('drain', onRoom);
-        destination.off('finish', onRoom);
+        destination.off(room, onRoom);
         destination.off('close', onClose);
       },
     };
     this.#waiting = waiting;
-    destination.on('drain', onRoom);
-    destination.on('finish', onRoom);
+    destination.on(room, onRoom);
     destination.on('close', onClose);
   }
 
