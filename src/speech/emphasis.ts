@@ -7,21 +7,21 @@ import { isAsciiWord, isBlank, isDigit, isPunctuation, isWord } from './characte
  * a mark in an opening position goes at once, whether its partner comes or not.
  */
 export class Emphasis {
-  /** How many of each are open: emphasis may stand in emphasis of the same mark. */
+  /** How many are open: emphasis may stand in emphasis of the same mark. */
   #openStars = 0;
-  #openDoubleStars = 0;
+  #isDoubleStarOpen = false;
   /** Counted one by one: `___` may close a `_` and a `__`. */
   #openUnderscores = 0;
 
   /** True while a `*` would be expected to close something. */
   get hasOpenStar(): boolean {
-    return this.#openStars > 0 || this.#openDoubleStars > 0;
+    return this.#openStars > 0 || this.#isDoubleStarOpen;
   }
 
   /** A new paragraph or list item. */
   reset(): void {
     this.#openStars = 0;
-    this.#openDoubleStars = 0;
+    this.#isDoubleStarOpen = false;
     this.#openUnderscores = 0;
   }
 
@@ -39,10 +39,10 @@ export class Emphasis {
     if (length === 3) {
       if (this.hasOpenStar && !isBlank(before)) {
         this.#closeStar();
-        this.#closeDoubleStar();
+        this.#isDoubleStarOpen = false;
       } else if (canOpen(before, after)) {
         this.#openStars++;
-        this.#openDoubleStars++;
+        this.#isDoubleStarOpen = true;
       }
       return '';
     }
@@ -66,20 +66,16 @@ export class Emphasis {
     if (this.#openStars > 0) this.#openStars--;
   }
 
-  #closeDoubleStar(): void {
-    if (this.#openDoubleStars > 0) this.#openDoubleStars--;
-  }
-
   #doubleStar(before: string, after: string): string {
     // Not CommonMark's rule: models close after punctuation in scripts without spaces, as in "**注意：**请".
-    if (this.#openDoubleStars > 0 && !(isBlank(before) && !isBlank(after))) {
-      this.#closeDoubleStar();
+    if (this.#isDoubleStarOpen && !(isBlank(before) && !isBlank(after))) {
+      this.#isDoubleStarOpen = false;
       return '';
     }
     if (isBlank(before) && isBlank(after)) return '**';
     const isPower = isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
     if (isPower) return '**';
-    if (canOpen(before, after)) this.#openDoubleStars++;
+    this.#isDoubleStarOpen ||= canOpen(before, after);
     return '';
   }
 

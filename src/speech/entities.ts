@@ -67,8 +67,7 @@ export class EntityReader {
       const character = characterOf(this.#name);
       return character === undefined ? this.#text(c) : { character, again: '' };
     }
-    const isName = /^[A-Za-z0-9]$/.test(c) || (c === '#' && this.#name === '');
-    if (!isName || this.#name.length === MAX_NAME) return this.#text(c);
+    if (!/^[A-Za-z0-9#]$/.test(c) || this.#name.length === MAX_NAME) return this.#text(c);
     this.#name += c;
     return undefined;
   }

@@ -299,7 +299,7 @@ export class Inline {
       this.#runLength++;
       return undefined;
     }
-    if (c === ' ' && this.#runSpaces < MAX_SPACES) {
+    if (c === ' ') {
       this.#runSpaces++;
       return undefined;
     }
@@ -316,4 +316,3 @@ export class Inline {
 const IN_CODE = '`|hHwW';
 const MIN_FENCE = 3;
 const MAX_HEADING = 6;
-const MAX_SPACES = 64;

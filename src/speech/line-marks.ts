@@ -67,7 +67,7 @@ export class LineMarkReader {
   #readDefinition(c: string): LineMark | undefined {
     const held = this.#held;
     if (held.endsWith(':')) return this.#end(isBlank(c) ? 'task' : 'text', c);
-    const isMore = held.endsWith(']') ? c === ':' : isDigit(c) || (c === ']' && held !== '[');
+    const isMore = held.endsWith(']') ? c === ':' : isDigit(c) || c === ']';
     return isMore && held.length < MAX_DEFINITION ? this.#more(c) : this.#end('text', c);
   }
 

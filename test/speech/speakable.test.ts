@@ -38,7 +38,8 @@ describe('SpeakableText', () => {
       ['***a** b*, **a *b***', 'a b, a b'],
       ['_a __b__ c_, __a _b_ c__, __a _b___, **a _b_ c**', 'a b c, a b c, a b, a b c'],
       ['*a *b* c*, **a **b** c**, _a _b_ c_', 'a b c, a b c, a b c'],
-      ['_(see _this_)_, _a_._b_', '(see this), a.b'],
+      ['_(see _this_)_, _a_._b_, _a (_b_) c_', '(see this), a.b, a (b) c'],
+      ['__a__ and b_, ***a*** 2 ** 3', 'a and b_, a 2 ** 3'],
     ]);
   });
 
@@ -177,7 +178,7 @@ describe('SpeakableText', () => {
       ['[text][1] and [text][the ref], [text][], [text][1][2].', 'text and text, text, text.'],
       ['[text][1\n and [text][a[b]', 'text 1\n and text a[b]'],
       ['[text][1]\n\n[1]: https://a.example/b', 'text\n\na.example'],
-      ['[1] Smith\n[12]: Jones\n[1234567]: x\n[1]x', '1 Smith\nJones\n1234567: x\n1x'],
+      ['[1] Smith\n[12]: Jones\n[1234567]: x\n[1]x\n[1]:x', '1 Smith\nJones\n1234567: x\n1x\n1:x'],
       ['Paris.[^1] So\n[^1]: Atlas', 'Paris. So\nAtlas'],
     ]);
   });
