@@ -28,20 +28,27 @@ execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, 
 const oneCore = {
   name: 'one core',
   setup(build) {
-    // Paths from the root: esbuild hashes them into the names of chunks, which must be the same in every folder.
+    // Paths from the root: esbuild hashes them into the names of chunks, which must be the same in
+    // every folder.
     build.onResolve({ filter: /\.ts$/ }, ({ kind, path, resolveDir }) =>
       kind === 'entry-point' || kind === 'dynamic-import'
-        ? { path: `./${relative(root, resolve(resolveDir, path)).split(sep).join('/')}`, namespace: 'entered' }
+        ? { path: fromRoot(resolve(resolveDir, path)), namespace: 'entered' }
         : undefined,
     );
     build.onLoad({ filter: /.*/, namespace: 'entered' }, ({ path }) => {
       const source = readFileSync(join(root, path), 'utf8');
       if (/^export default\b/m.test(source)) throw new Error(`${path} has a default export, which is not handed on`);
       const shebang = /^#!.*\n/.exec(source)?.[0] ?? '';
-      return { contents: `${shebang}import ${JSON.stringify(CORE)};\nexport * from ${JSON.stringify(path)};\n`, resolveDir: root };
+      const imports = `import ${JSON.stringify(CORE)};\nexport * from ${JSON.stringify(path)};\n`;
+      return { contents: shebang + imports, resolveDir: root };
     });
   },
 };
+
+/** As an import writes it. */
+function fromRoot(path) {
+  return `./${relative(root, path).split(sep).join('/')}`;
+}
 
 await esbuild.build({
   absWorkingDir: root,

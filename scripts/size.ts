@@ -1,9 +1,11 @@
-// npm run size: how large the package is that a user installs, packed and unpacked, that it brings no other with it, and that
-// whoever builds it anywhere gets the same bytes.
+// npm run size: how large the package is that a user installs, packed and unpacked, that it brings
+// no other with it, and that a build in any folder gives the same bytes.
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -85,6 +87,11 @@ function differencesOfAnotherBuild(): string[] {
 }
 
 function digests(folder: string): Map<string, string> {
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => statSync(join(folder, file)).isFile());
-  return new Map(files.map((file) => [file, createHash('sha256').update(readFileSync(join(folder, file))).digest('hex')]));
+  const sums = new Map<string, string>();
+  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const path = join(folder, file);
+    if (!statSync(path).isFile()) continue;
+    sums.set(file, createHash('sha256').update(readFileSync(path)).digest('hex'));
+  }
+  return sums;
 }

@@ -29,25 +29,29 @@ export interface LoggerOptions {
   readonly now?: () => number;
 }
 
-/** Longest line, in UTF-16 code units, without its `\n`. A longer record is cut: `"truncated":true`. */
+/**
+ * Longest line, in UTF-16 code units, without its `\n`. A longer record is cut:
+ * `"truncated":true`.
+ */
 export const MAX_LINE_LENGTH = 8_192;
 const MAX_TEXT_LENGTH = 2_048;
 
 const RANK = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 } as const;
 
 /**
- * Makes a logger. A record is `{time, level, msg, …fields}`. What is undefined is left out; what cannot
- * be written as JSON is named instead of thrown over.
+ * Makes a logger. A record is `{time, level, msg, …fields}`. What is undefined is left out; what
+ * cannot be written as JSON is named instead of thrown over.
  *
- * An `Error` among the fields is written as name, message, code, stack and cause. What an error may
- * quote is left out: the message of a `SyntaxError`, which `JSON.parse` fills with its input, and a
- * cause that is no error. Of binary data only the size is written.
+ * An `Error` among the fields is written as name, message, code, stack and cause. What an error
+ * may quote is left out: the message of a `SyntaxError`, which `JSON.parse` fills with its input,
+ * and a cause that is no error. Of binary data only the size is written.
  */
 export function createLogger(options: LoggerOptions): Logger {
   const { level = 'info', format = 'json', secrets = [], write, now = Date.now } = options;
   const lowest = RANK[level];
   const hidden = secrets.filter((secret) => secret !== '');
-  // As they are, and as JSON spells them. Most lines hold none, and one search of the whole line tells.
+  // As they are, and as JSON spells them. Most lines hold none, and one search of the whole line
+  // tells.
   const spellings = hidden.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
   const traces = [...new Set(spellings), 'v1='];
   const redact = (text: string): string =>
@@ -80,7 +84,9 @@ class Text {
     this.isRedacting = isRedacting;
   }
 
-  /** Bounds a text. Redacts it first where it is cut: half a secret would not be found in the line. */
+  /**
+   * Bounds a text. Redacts it first where it is cut: half a secret would not be found in the line.
+   */
   cut(text: string): string {
     if (!this.isRedacting && text.length <= MAX_TEXT_LENGTH) return text;
     const redacted = this.#redact(text);
@@ -88,7 +94,10 @@ class Text {
   }
 }
 
-/** A class, because every request makes a child: a literal with its six closures costs ten times as much. */
+/**
+ * A class, because every request makes a child: a literal with its six closures costs ten times as
+ * much.
+ */
 class LineLogger implements Logger {
   readonly #lowest: number;
   readonly #write: (level: LogLevel, message: string, fields: LogFields | undefined) => void;
@@ -140,7 +149,13 @@ function isoClock(now: () => number): () => string {
   };
 }
 
-function jsonLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined, text: Text): string {
+function jsonLine(
+  time: string,
+  level: LogLevel,
+  message: string,
+  fields: LogFields | undefined,
+  text: Text,
+): string {
   const start = `{"time":"${time}","level":"${level}","msg":${jsonText(text.cut(message))}`;
   let rest = '';
   for (const name in fields) {
@@ -158,7 +173,13 @@ function jsonLine(time: string, level: LogLevel, message: string, fields: LogFie
   return `${line}}`;
 }
 
-function prettyLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined, text: Text): string {
+function prettyLine(
+  time: string,
+  level: LogLevel,
+  message: string,
+  fields: LogFields | undefined,
+  text: Text,
+): string {
   let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${text.cut(message)}`;
   for (const name in fields) {
     const value = jsonValue(fields[name], text);
@@ -169,14 +190,19 @@ function prettyLine(time: string, level: LogLevel, message: string, fields: LogF
   return visibleLine.length <= MAX_LINE_LENGTH ? visibleLine : `${visibleLine.slice(0, MAX_LINE_LENGTH - 1)}…`;
 }
 
-/** Text as one line: a line break or an escape sequence from outside must not draw on somebody's terminal. */
+/**
+ * Text as one line: a line break or an escape sequence from outside must not draw on somebody's
+ * terminal.
+ */
 function visible(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 const namesInJson = new Map<string, string>();
 
-/** `,"name":`. Names are the code's own words, so few; kept, because a request's line has a dozen. */
+/**
+ * `,"name":`. Names are the code's own words, so few; kept, because a request's line has a dozen.
+ */
 function nameInJson(name: string, text: Text): string {
   const bounded = text.cut(name);
   const known = namesInJson.get(bounded);
@@ -202,7 +228,8 @@ function jsonValue(value: unknown, text: Text): string | undefined {
       return text.isRedacting && !Array.isArray(inner) ? withCutNames(inner, text) : inner;
     });
   } catch (error) {
-    return jsonText(text.cut(`[not JSON: ${error instanceof Error ? error.message : String(error)}]`));
+    const reason = error instanceof Error ? error.message : String(error);
+    return jsonText(text.cut(`[not JSON: ${reason}]`));
   }
 }
 
@@ -230,7 +257,8 @@ function describeError(error: Error, depth: number): LogFields {
 
 /** Plain JavaScript may hand over an error in place of a message. */
 function messageOf(given: unknown): string {
-  return given instanceof SyntaxError ? `${given.name}: ${withoutSource(given.message)}` : String(given);
+  if (!(given instanceof SyntaxError)) return String(given);
+  return `${given.name}: ${withoutSource(given.message)}`;
 }
 
 /** What is no error is data, which may be a caller's words or a vendor's answer. */
@@ -239,7 +267,10 @@ function describeCause(cause: unknown, depth: number): unknown {
   return depth < MAX_CAUSES ? describeError(cause, depth + 1) : `[${cause.name}]`;
 }
 
-/** `Unexpected token 'H', "Hello, my n"... is not valid JSON` says what somebody said. Where it was is kept. */
+/**
+ * `Unexpected token 'H', "Hello, my n"... is not valid JSON` says what somebody said. Where it was
+ * is kept.
+ */
 function withoutSource(message: string): string {
   const place = /at position \d+( \(line \d+ column \d+\))?$/.exec(message)?.[0];
   return `[not shown: it quotes its source]${place === undefined ? '' : ` ${place}`}`;

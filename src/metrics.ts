@@ -1,4 +1,5 @@
-// Counters, gauges and histograms as text. Ruled by https://prometheus.io/docs/instrumenting/exposition_formats/
+// Counters, gauges and histograms as text. Ruled by
+// https://prometheus.io/docs/instrumenting/exposition_formats/
 
 interface Metric {
   readonly name: string;
@@ -30,7 +31,8 @@ class LabelTree implements Count {
 }
 
 /**
- * Counts by labels. Values of labels come from a fixed set, never from a client: each combination is kept for ever.
+ * Counts by labels. Values of labels come from a fixed set, never from a client: each combination
+ * is kept for ever.
  */
 export class Counter implements Metric {
   readonly type = 'counter';
@@ -66,7 +68,9 @@ export class Counter implements Metric {
       return `${this.name}${labels(this.#labelNames, labelValues)} ${tree.value ?? 0}\n`;
     }
     let text = '';
-    for (const [value, inner] of tree.byLabel) text += this.#samplesBelow(inner, [...labelValues, value]);
+    for (const [value, inner] of tree.byLabel) {
+      text += this.#samplesBelow(inner, [...labelValues, value]);
+    }
     return text;
   }
 }
@@ -105,7 +109,10 @@ export class Histogram implements Metric {
   readonly #labelName: string | undefined;
   readonly #byLabel = new Map<string, Buckets>();
 
-  /** `bounds`: the buckets' inclusive upper ends in ascending order, in the unit of `observe`; `+Inf` is added. */
+  /**
+   * `bounds`: the buckets' inclusive upper ends in ascending order, in the unit of `observe`;
+   * `+Inf` is added.
+   */
   constructor(name: string, help: string, bounds: readonly number[], labelName?: string) {
     this.name = name;
     this.help = help;
@@ -157,7 +164,8 @@ export class Metrics {
     let text = '';
     for (const metric of this.#metrics) {
       const { name, help, type } = metric;
-      text += `# HELP ${name} ${escape(help, /[\\\n]/g)}\n# TYPE ${name} ${type}\n${metric.samples()}`;
+      text += `# HELP ${name} ${escape(help, /[\\\n]/g)}\n# TYPE ${name} ${type}\n`;
+      text += metric.samples();
     }
     return text;
   }
@@ -165,7 +173,8 @@ export class Metrics {
 
 function labels(names: readonly string[], values: readonly string[]): string {
   if (names.length === 0) return '';
-  return `{${names.map((name, index) => `${name}="${escape(values[index] ?? '', /["\\\n]/g)}"`).join(',')}}`;
+  const pairs = names.map((name, index) => `${name}="${escape(values[index] ?? '', /["\\\n]/g)}"`);
+  return `{${pairs.join(',')}}`;
 }
 
 /** A help text may hold quotes as they are, a label may not. */

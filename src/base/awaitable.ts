@@ -1,4 +1,6 @@
-/** A value, or a promise of one. What answers at once need not cost a turn of the microtask queue. */
+/**
+ * A value, or a promise of one. What answers at once need not cost a turn of the microtask queue.
+ */
 export type Awaitable<T> = T | Promise<T>;
 
 /** Calls `next` with the value: at once where it is there, after the promise where it is not. */

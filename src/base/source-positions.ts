@@ -1,10 +1,12 @@
-// Where a line of a stack was written: the build makes few files of many, and their source maps say which.
+// Where a line of a stack was written: the build makes few files of many, and their source maps
+// say which.
 
 import { readFileSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 
 import { packageFile } from './package-files.ts';
 
+const ROOT = packageFile('').href;
 const DIST = packageFile('dist/').href;
 
 /** Of the files of `dist/` that were met in a stack: read then, and not before. */
@@ -15,15 +17,13 @@ const maps = new Map<string, SourceMap | undefined>();
  * source: `at run (src/turns/turn.ts:120:9)`. Lines of other files are returned as they are.
  */
 export function originalFrame(frame: string): string {
-  return frame.replace(/(file:[^\s()]+):(\d+):(\d+)/, (place: string, file: string, line: string, column: string) => {
-    if (!file.startsWith(DIST)) return place;
-    const entry = mapOf(file)?.findEntry(Number(line) - 1, Number(column) - 1);
-    if (entry === undefined || !('originalSource' in entry)) return place;
-    const source = new URL(entry.originalSource, file).href;
-    const root = packageFile('').href;
-    const path = source.startsWith(root) ? source.slice(root.length) : source;
-    return `${path}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
-  });
+  const [place, file = '', line, column] = /(file:[^\s()]+):(\d+):(\d+)/.exec(frame) ?? [];
+  if (place === undefined || !file.startsWith(DIST)) return frame;
+  const entry = mapOf(file)?.findEntry(Number(line) - 1, Number(column) - 1);
+  if (entry === undefined || !('originalSource' in entry)) return frame;
+  const source = new URL(entry.originalSource, file).href;
+  const path = source.startsWith(ROOT) ? source.slice(ROOT.length) : source;
+  return frame.replace(place, `${path}:${entry.originalLine + 1}:${entry.originalColumn + 1}`);
 }
 
 function mapOf(file: string): SourceMap | undefined {

@@ -4,7 +4,9 @@ import type { Socket } from 'node:net';
 import { after, type Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
 import { SseEncoder } from '../sse/event-stream.ts';
-import { EventWriter, type EventWriterListener, type EventWriterOptions } from '../sse/event-writer.ts';
+import {
+  EventWriter, type EventWriterListener, type EventWriterOptions,
+} from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import { parseRequestTarget } from './request-target.ts';
@@ -126,7 +128,8 @@ export class Context {
     if (this.#callerSignal === undefined) {
       const controller = new AbortController();
       this.onClose((isFinished) => {
-        if (!isFinished) controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
+        if (isFinished) return;
+        controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
       });
       this.#callerSignal = controller.signal;
     }

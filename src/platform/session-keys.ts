@@ -18,9 +18,11 @@ export const KEY_LIFETIME_MS = 600_000;
 /** Beyond it the oldest is forgotten. */
 const MAX_KEYS = 1_000;
 
+type KeptGrant = SessionGrant & { readonly expiresAtMs: number };
+
 /** Keys for one conversation each, for ten minutes. */
 export class SessionKeys {
-  readonly #grants = new BoundedMap<string, SessionGrant & { readonly expiresAtMs: number }>(MAX_KEYS);
+  readonly #grants = new BoundedMap<string, KeptGrant>(MAX_KEYS);
   readonly #now: () => number;
 
   /** `now`: milliseconds on any clock that only goes forward. */
