@@ -7,7 +7,7 @@ import {
 import { cutOf, noteHeard, type CutTurn, type Interruption } from './heard.ts';
 import { UNFINISHED_RESULTS, type Message, type SentEvent, type ToolCallState, type ToolMessage, type TurnState } from './message.ts';
 import {
-  isBegunBy, isPlainReply, leadingMessages, messagesOf, newTurn, ownMessages, sentEvents, setMessages, setPlain, toolMessagesOf,
+  idOfNth, isBegunBy, isPlainReply, leadingMessages, messagesOf, newTurn, ownMessages, sentEvents, setMessages, setPlain, toolMessagesOf,
   type TurnRecord,
 } from './turn-record.ts';
 
@@ -201,7 +201,8 @@ export function clearTurns(conversation: Conversation): void {
  * again when they are delivered again.
  */
 function idOf(conversation: Conversation, { turnId, text }: TurnOpening): string {
-  for (let id = turnId, count = 2; ; id = `${turnId}~${count}`, count += 1) {
+  for (let n = 1; ; n += 1) {
+    const id = idOfNth(turnId, n);
     const known = findTurn(conversation, id);
     if (known === undefined || isBegunBy(known, text)) return id;
   }
