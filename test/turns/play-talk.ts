@@ -34,14 +34,19 @@ export class TalkError extends Error {
 }
 
 interface Sent extends Delivery {
+  readonly context: Context | undefined;
   readonly turn: Entry;
   readonly caller: Caller;
 }
 
-/** What a message tells of the reply before, and the turn that is meant by the rules. */
+/** What a message tells of the reply before. */
 interface Context {
   readonly fields: object;
-  readonly cut: { readonly turn: Entry | undefined; readonly heard: string | undefined };
+  readonly heard: string | undefined;
+  /** The turns before it, up to the one that it names. */
+  readonly before: readonly Entry[];
+  /** The last turn before it. */
+  readonly newest: Entry | undefined;
 }
 
 /** How a talk ended that went well, or the failure was not reached. */
@@ -107,6 +112,7 @@ class Play {
       await this.#finish();
       return { hasFailed: this.#stage.hasFailed, steps: this.#talk.steps.length };
     } finally {
+      this.#cast.end();
       await this.#stage.dispose();
       process.off('unhandledRejection', onUnhandled);
     }
@@ -119,7 +125,7 @@ class Play {
       !(this.#talk.store !== 'memory' && isKnown('close leaves turns unsettled'))
     ) {
       this.#note('the app is stopped');
-      await this.#stage.stop();
+      await this.#stage.stop(() => this.#cast.end());
       this.#note('the app has stopped');
       return this.#check();
     }
@@ -330,6 +336,7 @@ class Play {
     const isCertain = this.#isQuiet && this.#stage.store.pending === 0;
     const sent: Sent = {
       turn: entry,
+      context,
       arrivedAt,
       breaks,
       run: undefined,
@@ -349,13 +356,10 @@ class Play {
       this.#lastBegun = sent;
       this.#isLastInterrupted = false;
     }
-    const meant = context?.cut.turn;
-    meant?.cuts.push({
-      arrivedAt,
-      heard: context?.cut.heard,
-      isApplied: () => sent.run !== undefined,
+    caller = await this.#stage.post(event, {
+      breaks,
+      onArrival: () => this.#noteCut(sent, this.#stage.store.pending === 0),
     });
-    caller = await this.#stage.post(event, breaks);
     if (
       isBeside &&
       this.#talk.store !== 'memory' &&
@@ -364,7 +368,23 @@ class Play {
       await this.#stage.quiet();
   }
 
-  /** What the platform says of the reply before, and the turn that it means by the rules. */
+  /**
+   * Finds the turn that the platform means by the rules. Until the app has the message that turn may say its first word; and where
+   * a store is slow, it may do so until the message's turn is opened: then either is right.
+   */
+  #noteCut(sent: Sent, isCertain: boolean): void {
+    const { context, arrivedAt } = sent;
+    if (context === undefined) return;
+    const { heard, before, newest } = context;
+    const isClear = isCertain && !before.some(isUnclear);
+    turnHeard(before, heard, newest)?.cuts.push({
+      arrivedAt,
+      heard,
+      isApplied: () => isClear && sent.run !== undefined,
+    });
+  }
+
+  /** What the platform says of the reply before. */
   #contextOf(before: readonly Entry[], heard: Heard | undefined): Context | undefined {
     const last = this.#sent.findLast(({ turn }) => isKept(turn));
     if (heard === undefined || last === undefined) return undefined;
@@ -405,7 +425,9 @@ class Play {
         ...(text === undefined ? {} : { text_heard: text }),
         ...(id === undefined ? {} : { assistant_turn_id: id }),
       },
-      cut: { turn: turnHeard(before.slice(0, start + 1), text), heard: text },
+      heard: text,
+      before: before.slice(0, start + 1),
+      newest: before.at(-1),
     };
   }
 
@@ -429,21 +451,23 @@ class Play {
     const arrivedAt = ++this.#clock;
     this.#isLastInterrupted = true;
     this.#note('the platform says that the caller spoke over the agent');
-    if (this.#stage.runningTurns === 0 || !isCertain) {
-      turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({
-        arrivedAt,
-        heard: undefined,
-        isApplied: () => isCertain,
-      });
-    }
-    await this.#stage.post({
+    const event = {
       type: 'user_interrupted',
       call_id: CONVERSATION,
       agent_id: 'a-1',
       timestamp: '2026-01-01T00:00:00.000Z',
       transcript: '',
       metadata: {},
-    });
+    };
+    const onArrival = (): void => {
+      if (this.#stage.runningTurns > 0 && isCertain) return;
+      turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({
+        arrivedAt,
+        heard: undefined,
+        isApplied: () => isCertain,
+      });
+    };
+    await this.#stage.post(event, { onArrival });
     if (isCertain) await this.#stage.quiet();
   }
 
@@ -452,33 +476,29 @@ class Play {
     const mayLose = this.#stage.store.pending > 0;
     this.#stage.crash();
     this.#firstLiving = this.#sent.length;
+    for (const run of this.#ledger.turns.flatMap(({ runs }) => runs)) {
+      for (const call of run.calls) call.mayBeLost ||= mayLose || call.result === undefined;
+      if (!run.isOver()) run.isDead = true;
+    }
     const kept = await this.#stage.messages();
     for (const entry of this.#ledger.turns) {
-      for (const run of entry.runs) {
-        for (const call of run.calls) call.mayBeLost ||= mayLose;
-        if (!run.isOver()) run.isDead = true;
-      }
-      const messages = kept.filter(
-        ({ turnId, role, content }) =>
-          entry.turnId === turnId ||
-          entry.runs.some((run) => run.turnId === turnId) ||
-          (role === 'user' && content === entry.words),
+      const isOfEntry = ({ turnId, role, content }: Message): boolean =>
+        entry.words === undefined
+          ? entry.turnId === turnId || entry.runs.some((run) => run.turnId === turnId)
+          : role === 'user' && content === entry.words;
+      const turnId = kept.find(isOfEntry)?.turnId;
+      entry.isLost = entry.words !== undefined && turnId === undefined;
+      entry.hasNoPlace ||= entry.words === undefined && turnId === undefined;
+      const isOpen = kept.some(
+        (message) =>
+          message.turnId === turnId && message.role === 'assistant' && message.state === 'open',
       );
-      entry.isLost = entry.words !== undefined && !messages.some(({ role }) => role === 'user');
-      entry.hasNoPlace ||= entry.words === undefined && messages.length === 0;
-      const turnId = messages[0]?.turnId;
-      if (
-        !kept.some(
-          (message) =>
-            message.turnId === turnId && message.role === 'assistant' && message.state === 'open',
-        )
-      )
-        continue;
+      if (!isOpen) continue;
       entry.diedAt = ++this.#clock;
       const run = entry.runs.at(-1);
       if (run !== undefined) run.isDead = true; // its end never reached the store
     }
-    this.#cast.gates = [];
+    this.#cast.goOnInVain();
     this.#lastBegun = this.#current = undefined;
     await this.#stage.open();
   }
@@ -500,6 +520,7 @@ class Play {
       isDead: false,
       isOver: () => reply.isOver,
     };
+    this.#noteCut(sent, false);
     sent.run = run;
     entry.runs.push(run);
     entry.diedAt = undefined;

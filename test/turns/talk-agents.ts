@@ -50,10 +50,22 @@ export class Cast {
   /** What agents saw that is not true. */
   readonly wrongs: string[] = [];
   readonly #director: Director;
+  #isOver = false;
   readonly #workBySignal = new WeakMap<AbortSignal, Work & { round: number }>();
 
   constructor(director: Director) {
     this.#director = director;
+  }
+
+  /** What waits goes on: its process has died, and whatever it does leads nowhere. */
+  goOnInVain(): void {
+    for (const gate of this.gates.splice(0)) gate.open();
+  }
+
+  /** Nothing waits any more, now or later. */
+  end(): void {
+    this.#isOver = true;
+    this.goOnInVain();
   }
 
   scriptedAgent(): Agent {
@@ -120,12 +132,12 @@ export class Cast {
     turn.journal.noteToolCalls(calls.map(({ id, args }) => ({ id, name: 'act', args })));
     await Promise.all(
       calls.map(async (call, index) => {
-        if (op.waits[index] === true)
-          await this.#gate(run, `the tool of the call ${call.id} returns`, signal);
-        const result = this.#resultOf(run, call);
+        if (op.waits[index] === true) await this.#waitForTool(run, call, signal);
+        // Where two calls have one id, a result is the first one's that has none.
+        const meant = calls.find(({ id, result }) => id === call.id && result === undefined) ?? call;
+        const result = this.#resultOf(run, meant);
         this.#director.note(`  the call ${call.id} has the result ${result}`);
-        if (!(reply.isOver && isKnown('late results are lost')) && call.isNoted)
-          call.result = result;
+        if (call.isNoted && !run.isDead) meant.result = result;
         turn.journal.noteToolResult(call.id, result);
       }),
     );
@@ -248,7 +260,7 @@ export class Cast {
             result: '{"status":"ok"}',
             isNoted: true,
             isInterrupted: false,
-            mayBeLost: false,
+            mayBeLost: true, // it never begins where the turn is over by then
           };
           run.calls.push(call);
           yield { type: 'toolCall', call: { ...call, name: hangUp.name } };
@@ -277,22 +289,21 @@ export class Cast {
     call.isNoted = true;
     const { plan } = entry;
     const op = plan.ops[Math.floor((key % 100) / 10)];
-    if (op?.do === 'call' && op.waits[key % 10] === true) {
-      try {
-        await this.#gate(
-          run,
-          `the tool of the call ${call.id} returns`,
-          plan.obeys ? signal : undefined,
-        );
-      } catch (error) {
-        call.isInterrupted = true;
-        throw error;
-      }
-    }
+    if (op?.do === 'call' && op.waits[key % 10] === true)
+      await this.#waitForTool(run, call, plan.obeys ? signal : undefined);
     const result = this.#resultOf(run, call);
     this.#director.note(`  the call ${call.id} has the result ${result}`);
-    if (!(run.isOver() && isKnown('late results are lost')) && !run.isDead) call.result = result;
+    if (!run.isDead) call.result = result;
     return JSON.parse(result) as { done: string };
+  }
+
+  async #waitForTool(run: Run, call: Call, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#gate(run, `the tool of the call ${call.id} returns`, signal);
+    } catch (error) {
+      call.isInterrupted = !call.mayBeLost;
+      throw error;
+    }
   }
 
   /** Waits until the talk opens it; with a signal, rejects when that fires. */
@@ -304,7 +315,8 @@ export class Cast {
           resolve();
         },
       };
-      if (!run.isDead) this.gates.push(gate);
+      if (run.isDead || this.#isOver) resolve();
+      else this.gates.push(gate);
       const left = (): void => {
         this.gates = this.gates.filter((other) => other !== gate);
         reject(signal?.reason);

@@ -52,6 +52,8 @@ export const CONVERSATION = 'c-1';
 const QUIET_ROUNDS = 6;
 /** How long the store is held up when an app stops. */
 const STOPPING_ROUNDS = 10;
+/** The longest delay between two tries of a write. */
+const LONGEST_SHORT_MS = 1_000;
 const realSetTimeout = globalThis.setTimeout;
 
 export function nextRound(): Promise<void> {
@@ -260,34 +262,52 @@ function isCleared(timer: NodeJS.Timeout): boolean {
   return (timer as NodeJS.Timeout & { readonly _destroyed: boolean })._destroyed;
 }
 
+interface PostOptions {
+  /** The first write of the reply fails. */
+  readonly breaks?: boolean;
+  /** Called when the request is with the app, before that looks at it. */
+  readonly onArrival?: () => void;
+}
+
+interface Arrival {
+  readonly onArrival: (() => void) | undefined;
+  readonly onTaken: () => void;
+}
+
 interface Process {
   readonly app: App;
   readonly port: number;
   readonly door: ProcessStore;
 }
 
-/** Counts the app's timers, and makes one of them early or late. The talk has none of its own. */
+/**
+ * The app's timers. The short ones, as between the tries of a write, are over in the next round, so that no talk waits for them; of
+ * the others one may be made early or late. The talk has none of its own.
+ */
 class Timers {
   count = 0;
   hasFailed = false;
+  failure: Failure | undefined;
   readonly #late: (() => void)[] = [];
 
-  install(failure: Failure): void {
+  install(): void {
     const replaced = (
       callback: (...args: unknown[]) => void,
-      delay?: number,
+      delay = 0,
       ...args: unknown[]
     ): NodeJS.Timeout => {
-      this.count += 1;
-      if (this.count !== failure.n) return realSetTimeout(callback, delay, ...args);
-      this.hasFailed = true;
+      const isShort = delay <= LONGEST_SHORT_MS;
+      if (!isShort) this.count += 1;
+      const isFailing = !isShort && this.count === this.failure?.n;
+      if (!isShort && !isFailing) return realSetTimeout(callback, delay, ...args);
+      this.hasFailed ||= isFailing;
       const timer = realSetTimeout(callback, 2 ** 31 - 1, ...args).unref();
       const fire = (): void => {
         if (isCleared(timer)) return;
         clearTimeout(timer);
         callback(...args);
       };
-      if (failure.kind === 'early timer') setImmediate(fire);
+      if (isShort || this.failure?.kind === 'early timer') setImmediate(fire);
       else this.#late.push(fire);
       return timer;
     };
@@ -312,7 +332,7 @@ export class Stage {
   readonly #world = memory();
   readonly #callers = new Set<Caller>();
   readonly #closings: Promise<void>[] = [];
-  readonly #arrivals = new Map<number, () => void>();
+  readonly #arrivals = new Map<number, Arrival>();
   readonly #ports = new Set<number>();
   /** The callers' ports whose connections the app still has. */
   readonly #connected = new Map<number, Caller>();
@@ -328,6 +348,7 @@ export class Stage {
     this.#kind = kind;
     this.#agent = agent;
     channel('http.server.request.start').subscribe(this.#arrived);
+    this.timers.install();
   }
 
   /** A process begins, over the store as it is. */
@@ -366,7 +387,7 @@ export class Stage {
   plan(failure: Failure): void {
     this.#failure = failure;
     this.store.failure = failure;
-    if (failure.kind.endsWith('timer')) this.timers.install(failure);
+    if (failure.kind.endsWith('timer')) this.timers.failure = failure;
   }
 
   /** Whether what was planned has happened. */
@@ -374,8 +395,8 @@ export class Stage {
     return this.store.hasFailed || this.timers.hasFailed || this.#hasWriteFailed;
   }
 
-  /** Posts an event; resolves when the app has it. `breaks`: the first write of the reply fails. */
-  async post(event: object, breaks = false): Promise<Caller> {
+  /** Posts an event; resolves when the app has it. */
+  async post(event: object, { breaks = false, onArrival }: PostOptions = {}): Promise<Caller> {
     const socket = connect({ port: this.#process.port, host: '127.0.0.1' });
     const caller = new Caller(socket, this.news);
     this.#callers.add(caller);
@@ -383,7 +404,9 @@ export class Stage {
     const { localPort = 0 } = socket;
     this.#connected.set(localPort, caller);
     if (breaks) this.#breaking.add(localPort);
-    const arrived = new Promise<void>((resolve) => this.#arrivals.set(localPort, resolve));
+    const arrived = new Promise<void>((onTaken) =>
+      this.#arrivals.set(localPort, { onArrival, onTaken }),
+    );
     socket.write(rawRequest(event));
     await arrived;
     return caller;
@@ -407,11 +430,12 @@ export class Stage {
     return structuredClone(await new ConversationManager(this.#world).getHistory(CONVERSATION));
   }
 
-  /** Stops the app as a deployment does, while the store is slow. */
-  async stop(): Promise<void> {
+  /** Stops the app as a deployment does, while the store is slow. `letGo`: agents and tools that ignore their signals end. */
+  async stop(letGo: () => void): Promise<void> {
     this.store.isHeld = this.#kind !== 'memory';
     const stopped = this.#process.app.close();
     for (let round = 0; round < STOPPING_ROUNDS; round++) await nextRound();
+    letGo();
     this.store.release();
     await stopped;
   }
@@ -432,8 +456,10 @@ export class Stage {
     this.news();
     this.#watch(socket);
     const { remotePort = 0 } = socket;
+    const arrival = this.#arrivals.get(remotePort);
+    arrival?.onArrival?.();
     // The body came with the head; it is with the app by the next round.
-    setImmediate(() => this.#arrivals.get(remotePort)?.());
+    setImmediate(() => arrival?.onTaken());
   };
 
   #watch(socket: Socket): void {

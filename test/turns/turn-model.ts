@@ -165,7 +165,7 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
     for (const [offset, { id, args }] of (message.toolCalls ?? []).entries()) {
       const result = messages[index + 1 + offset];
       const alike = calls.filter((candidate) => candidate.args === args);
-      const call = alike.findLast((candidate) => candidate.id === id) ?? alike.at(-1);
+      const call = alike.findLast((candidate) => candidate.id === id.replace(/-\d+$/, '')) ?? alike.at(-1);
       if (seen.includes(id)) yield `has two calls with the id ${id}`;
       seen.push(id);
       if (result?.role !== 'tool' || result.toolCallId !== id)
@@ -186,15 +186,17 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
   }
   if (messages.filter(({ role }) => role === 'tool').length > seen.length)
     yield 'has a result without its call';
-  for (const run of isKnown('a new run forgets calls') ? turn.runs.slice(-1) : turn.runs) {
-    if (
-      run.isDead ||
-      !run.isOver() ||
-      (wasReplaced(turn, run.arrivedAt) && isKnown('a new run forgets calls'))
-    )
-      continue;
-    for (const { id, isNoted } of run.calls)
-      if (isNoted && !seen.includes(id)) yield `has lost the call ${id} of run ${run.n}`;
+  const args = messages.flatMap((message) =>
+    message.role === 'assistant' ? (message.toolCalls ?? []).map((call) => call.args) : [],
+  );
+  for (const run of turn.runs) {
+    if (run.isDead || !run.isOver()) continue;
+    const isLast = run === turn.runs.at(-1);
+    for (const call of run.calls) {
+      // Of an earlier run stays what cannot be undone, once.
+      const isKept = isLast ? seen.includes(call.id) : call.isInterrupted || args.includes(call.args);
+      if (call.isNoted && !isKept) yield `has lost the call ${call.id} of run ${run.n}`;
+    }
   }
 }
 
@@ -220,19 +222,21 @@ export function* wrongsOnTheWire({ turns, isHarmed }: Ledger): Generator<string>
     }
 }
 
-/** The turn of which the platform says what was heard; `before` ends with the turn to begin at. */
+/**
+ * The turn of which the platform says what was heard; `before` ends with the turn to begin at. `newest` is the last one before the
+ * message: only that one can have been cut to nothing, or to other words.
+ */
 export function turnHeard<T extends TurnEntry>(
   before: readonly T[],
   heard: string | undefined,
+  newest: T | undefined = before.at(-1),
 ): T | undefined {
-  for (const [distance, turn] of before.toReversed().entries()) {
+  for (const turn of before.toReversed()) {
     const text = textNow(turn);
     if (text === undefined) return heard === undefined ? undefined : turn;
-    if (text.trim() !== '')
-      return distance === 0 || (heard !== undefined && text.startsWith(heard.trim()))
-        ? turn
-        : undefined;
+    if (text.trim() !== '' && turn === newest) return turn;
     if (heard === undefined || withoutFillers(heard) === '') return undefined;
+    if (text.trim() !== '') return text.startsWith(heard.trim()) ? turn : undefined;
   }
   return undefined;
 }
