@@ -405,7 +405,9 @@ class Play {
         : heard.kind === 'nothing'
           ? ''
           : spoken.slice(0, Math.ceil(spoken.length * heard.part));
-    const start = isNewest ? before.length - 1 : before.indexOf(last.turn);
+    const start = isNewest
+      ? before.length - 1
+      : before.findLastIndex(({ event }) => event['turn_id'] === last.turn.event['turn_id']);
     const first = before[start];
     if (first === undefined || isUnclear(first)) return undefined;
     if (textNow(first) === undefined && isKnown('text heard after a crash is lost'))
@@ -562,8 +564,12 @@ function isKept({ isUnkept, isLost }: Entry): boolean {
   return !isUnkept && !isLost;
 }
 
-/** Whether something was said of which no caller had anything: it may have left, or not. */
+/**
+ * Whether something was said of which no caller had anything: it may have left, or not. Or the turn may have left a record that no
+ * message shows.
+ */
 function isUnclear(turn: Entry): boolean {
+  if (turn.hasNoPlace) return true;
   const run = turn.runs.at(-1);
   return said(run).trim() !== '' && got(turn, run).trim() === '';
 }

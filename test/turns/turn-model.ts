@@ -73,12 +73,7 @@ function* wrongsOfTurn(
     yield 'has a placeholder, and does not run';
   if (isRunning && state !== 'open') yield `runs, and is ${state ?? 'without a placeholder'}`;
   const allowed = allowedTexts(turn, run);
-  if (isHarmed && state === 'failed')
-    allowed.push(
-      (candidate) =>
-        candidate.endsWith(APOLOGY) &&
-        said(run).startsWith(candidate.slice(0, -APOLOGY.length).trimEnd()),
-    );
+  if (isHarmed) allowed.push((candidate) => isApologized(candidate, state, said(run)));
   if (state !== 'open' && !allowed.some((allows) => allows(text, state))) {
     const [kept, spoken, had] = [text, said(run), got(turn, run)].map((value) =>
       JSON.stringify(value),
@@ -104,6 +99,14 @@ function* wrongsOfTurn(
     yield `was complete with ${quoted(turn.completedText)}, and is ${quoted(text)} now`;
   }
   turn.completedText = state === 'completed' ? text : undefined;
+}
+
+/** Whether it is some of what was said, and the apology: all of that, unless it was interrupted. */
+function isApologized(text: string, state: string | undefined, full: string): boolean {
+  const at = text.indexOf(APOLOGY.slice(0, 5));
+  const apology = text.slice(at);
+  const isRight = state === 'failed' ? apology === APOLOGY : state === 'interrupted' && APOLOGY.startsWith(apology);
+  return at !== -1 && isRight && full.startsWith(text.slice(0, at).trimEnd());
 }
 
 type Allows = (text: string, state: string | undefined) => boolean;
@@ -191,7 +194,7 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
   );
   for (const run of turn.runs) {
     if (run.isDead || !run.isOver()) continue;
-    const isLast = run === turn.runs.at(-1);
+    const isLast = run === turn.runs.at(-1) && !wasReplaced(turn, run.arrivedAt);
     for (const call of run.calls) {
       // Of an earlier run stays what cannot be undone, once.
       const isKept = isLast ? seen.includes(call.id) : call.isInterrupted || args.includes(call.args);
@@ -249,7 +252,7 @@ export function textNow(turn: TurnEntry): string | undefined {
   );
   if (cut?.heard !== undefined) return withoutFillers(cut.heard);
   if (turn.diedAt !== undefined) return undefined;
-  return run?.hasFailed === true ? `${said(run)}(apology)` : said(run);
+  return run?.hasFailed === true ? said(run) + APOLOGY : said(run);
 }
 
 function blocksOf(history: readonly Message[]): Block[] {
