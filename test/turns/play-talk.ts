@@ -377,11 +377,15 @@ class Play {
     if (context === undefined) return;
     const { heard, before, newest } = context;
     const isClear = isCertain && !before.some(isUnclear);
-    turnHeard(before, heard, newest)?.cuts.push({
-      arrivedAt,
-      heard,
-      isApplied: () => isClear && sent.run !== undefined,
-    });
+    const meant = turnHeard(before, heard, newest);
+    // A turn that speaks while a slow store opens the next one may still end by itself.
+    const mayEnd = this.#talk.store !== 'memory' && meant !== undefined && isRunning(meant);
+    const isApplied = (): boolean =>
+      isClear && sent.run !== undefined && !(mayEnd && heard === undefined);
+    const cut = { arrivedAt, heard, isApplied };
+    meant?.cuts.push(cut);
+    // Its run may not have said yet what it sent.
+    if (!isCertain && before.at(-1) !== meant) before.at(-1)?.cuts.push(cut);
   }
 
   /** What the platform says of the reply before. */
@@ -462,7 +466,7 @@ class Play {
       metadata: {},
     };
     const onArrival = (): void => {
-      if (this.#stage.runningTurns > 0 && isCertain) return;
+      if (isCertain && this.#ledger.turns.some((turn) => isKept(turn) && isRunning(turn))) return;
       turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({
         arrivedAt,
         heard: undefined,
@@ -495,9 +499,12 @@ class Play {
         (message) =>
           message.turnId === turnId && message.role === 'assistant' && message.state === 'open',
       );
-      if (!isOpen) continue;
-      entry.diedAt = ++this.#clock;
       const run = entry.runs.at(-1);
+      const text = kept.flatMap((message) =>
+        message.turnId === turnId && message.role === 'assistant' ? [message.content] : [],
+      );
+      if (!isOpen && !(mayLose && !text.join('').endsWith(said(run)))) continue;
+      entry.diedAt = ++this.#clock;
       if (run !== undefined) run.isDead = true; // its end never reached the store
     }
     this.#cast.goOnInVain();
@@ -562,6 +569,10 @@ class Play {
 
 function isKept({ isUnkept, isLost }: Entry): boolean {
   return !isUnkept && !isLost;
+}
+
+function isRunning({ runs }: Entry): boolean {
+  return runs.at(-1)?.isOver() === false;
 }
 
 /**

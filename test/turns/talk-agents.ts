@@ -128,13 +128,15 @@ export class Cast {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const calls = this.#callsOf(run, entry, place, op);
-    for (const call of calls) call.isNoted = !reply.isOver;
+    for (const call of calls) call.isNoted = !reply.isOver && !run.isDead;
     turn.journal.noteToolCalls(calls.map(({ id, args }) => ({ id, name: 'act', args })));
     await Promise.all(
       calls.map(async (call, index) => {
-        if (op.waits[index] === true) await this.#waitForTool(run, call, signal);
         // Where two calls have one id, a result is the first one's that has none.
-        const meant = calls.find(({ id, result }) => id === call.id && result === undefined) ?? call;
+        const firstOpen = (): Call =>
+          calls.find(({ id, result }) => id === call.id && result === undefined) ?? call;
+        if (op.waits[index] === true) await this.#waitForTool(run, firstOpen, signal);
+        const meant = firstOpen();
         const result = this.#resultOf(run, meant);
         this.#director.note(`  the call ${call.id} has the result ${result}`);
         if (call.isNoted && !run.isDead) meant.result = result;
@@ -259,8 +261,9 @@ export class Cast {
             args: JSON.stringify({ goodbye: goodbye.text }),
             result: '{"status":"ok"}',
             isNoted: true,
-            isInterrupted: false,
-            mayBeLost: true, // it never begins where the turn is over by then
+            // It never begins where the turn is over by then.
+            isInterrupted: true,
+            mayBeLost: true,
           };
           run.calls.push(call);
           yield { type: 'toolCall', call: { ...call, name: hangUp.name } };
@@ -286,21 +289,26 @@ export class Cast {
       if (began !== undefined)
         this.wrongs.push(`run ${run.n} repeats the call ${began.id}: ${args}`);
     }
-    call.isNoted = true;
+    call.isNoted = !run.isDead;
     const { plan } = entry;
     const op = plan.ops[Math.floor((key % 100) / 10)];
     if (op?.do === 'call' && op.waits[key % 10] === true)
-      await this.#waitForTool(run, call, plan.obeys ? signal : undefined);
+      await this.#waitForTool(run, () => call, plan.obeys ? signal : undefined);
     const result = this.#resultOf(run, call);
     this.#director.note(`  the call ${call.id} has the result ${result}`);
     if (!run.isDead) call.result = result;
     return JSON.parse(result) as { done: string };
   }
 
-  async #waitForTool(run: Run, call: Call, signal: AbortSignal | undefined): Promise<void> {
+  async #waitForTool(
+    run: Run,
+    callOf: () => Call,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     try {
-      await this.#gate(run, `the tool of the call ${call.id} returns`, signal);
+      await this.#gate(run, `the tool of the call ${callOf().id} returns`, signal);
     } catch (error) {
+      const call = callOf();
       call.isInterrupted = !call.mayBeLost;
       throw error;
     }
