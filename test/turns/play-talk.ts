@@ -479,7 +479,7 @@ class Play {
 
   async #crash(): Promise<void> {
     this.#note('the process crashes, another begins');
-    const mayLose = this.#stage.store.pending > 0;
+    const mayLose = this.#stage.store.pending > 0 || !this.#isQuiet;
     this.#stage.crash();
     this.#firstLiving = this.#sent.length;
     for (const run of this.#ledger.turns.flatMap(({ runs }) => runs)) {
@@ -503,7 +503,7 @@ class Play {
       const text = kept.flatMap((message) =>
         message.turnId === turnId && message.role === 'assistant' ? [message.content] : [],
       );
-      if (!isOpen && !(mayLose && !text.join('').endsWith(said(run)))) continue;
+      if (!isOpen && !(mayLose && !text.join('').includes(said(run).trimEnd()))) continue;
       entry.diedAt = ++this.#clock;
       if (run !== undefined) run.isDead = true; // its end never reached the store
     }

@@ -133,10 +133,10 @@ export class Cast {
     await Promise.all(
       calls.map(async (call, index) => {
         // Where two calls have one id, a result is the first one's that has none.
-        const firstOpen = (): Call =>
-          calls.find(({ id, result }) => id === call.id && result === undefined) ?? call;
-        if (op.waits[index] === true) await this.#waitForTool(run, firstOpen, signal);
-        const meant = firstOpen();
+        const withoutResult = (): Call[] =>
+          calls.filter(({ id, result }) => id === call.id && result === undefined);
+        if (op.waits[index] === true) await this.#waitForTool(run, withoutResult, signal);
+        const [meant = call] = withoutResult();
         const result = this.#resultOf(run, meant);
         this.#director.note(`  the call ${call.id} has the result ${result}`);
         if (call.isNoted && !run.isDead) meant.result = result;
@@ -293,7 +293,7 @@ export class Cast {
     const { plan } = entry;
     const op = plan.ops[Math.floor((key % 100) / 10)];
     if (op?.do === 'call' && op.waits[key % 10] === true)
-      await this.#waitForTool(run, () => call, plan.obeys ? signal : undefined);
+      await this.#waitForTool(run, () => [call], plan.obeys ? signal : undefined);
     const result = this.#resultOf(run, call);
     this.#director.note(`  the call ${call.id} has the result ${result}`);
     if (!run.isDead) call.result = result;
@@ -302,14 +302,13 @@ export class Cast {
 
   async #waitForTool(
     run: Run,
-    callOf: () => Call,
+    callsOf: () => readonly Call[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
     try {
-      await this.#gate(run, `the tool of the call ${callOf().id} returns`, signal);
+      await this.#gate(run, `the tool of the call ${callsOf()[0]?.id ?? ''} returns`, signal);
     } catch (error) {
-      const call = callOf();
-      call.isInterrupted = !call.mayBeLost;
+      for (const call of callsOf()) call.isInterrupted = !call.mayBeLost;
       throw error;
     }
   }

@@ -61,9 +61,14 @@ function* wrongsOfTurn(
   const earlier = new Set(turn.runs.slice(0, -1).flatMap(({ calls }) => calls.map(({ id }) => id)));
   const assistant = messages.filter((message) => message.role === 'assistant');
   yield* wrongsOfCalls(turn, messages);
-  const own = assistant.filter(
+  const notEarlier = assistant.filter(
     ({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(id)),
   );
+  // Opened anew, and over before the agent was asked: the calls of the last run are those of an earlier one.
+  const withoutCalls = notEarlier.filter(({ toolCalls }) => toolCalls === undefined);
+  const isRenewed =
+    wasReplaced(turn, run?.arrivedAt) && withoutCalls.every(({ content }) => content === '');
+  const own = isRenewed ? withoutCalls : notEarlier;
   const states = new Set(own.map(({ state }) => state));
   if (states.size > 1) yield `has several states: ${[...states].join(', ')}`;
   const [state] = states;
@@ -119,7 +124,11 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
     allowed.push((text) => text === '');
   for (const { heard, isApplied } of cuts.toReversed()) {
     if (heard === undefined)
-      allowed.push((text, state) => isWhole(text, run) && (text === '' || state === 'interrupted'));
+      allowed.push(
+        (text, state) =>
+          (isWhole(text, run) || hasLeft(text, turn, run)) &&
+          (text === '' || state === 'interrupted'),
+      );
     else allowed.push((text) => same(text, heard) || same(text, withoutFillers(heard)));
     // Where only a filler was heard, both are right: nothing was heard, or nothing is known.
     if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== ''))
@@ -131,13 +140,15 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   else {
     allowed.push((text, state) => text === full && (text === '' || state === 'completed'));
     allowed.push(
-      (text, state) =>
-        (text === '' || state === 'interrupted') &&
-        full.startsWith(text) &&
-        text.startsWith(got(turn, run)),
+      (text, state) => (text === '' || state === 'interrupted') && hasLeft(text, turn, run),
     );
   }
   return allowed;
+}
+
+/** Whether it may be what has left: at least what a caller got. */
+function hasLeft(text: string, turn: TurnEntry, run: Run | undefined): boolean {
+  return said(run).startsWith(text) && text.startsWith(got(turn, run));
 }
 
 /** What the platform told of this run. */
