@@ -1,6 +1,5 @@
 // The agents of a talk: they do what its plans say, and wait where the talk is to go on first.
 
-import { isKnown } from './known-faults.ts';
 import type { Call, Piece, Run, TurnEntry } from './ledger.ts';
 import {
   defineAgent,
@@ -90,7 +89,6 @@ export class Cast {
     const { plan } = entry;
     const signal = plan.obeys ? turn.signal : undefined;
     let first: string | undefined;
-    let fillers = 0;
     for (const [place, op] of plan.ops.entries()) {
       if (op.do === 'say' || op.do === 'hang up') {
         const text = this.#textOf(run);
@@ -102,12 +100,10 @@ export class Cast {
           `  run ${run.n} says ${JSON.stringify(text)}${op.do === 'say' ? '' : ' and hangs up'}` +
             (piece.isTaken ? '' : ', to nobody'),
         );
-      } else if (op.do === 'filler') {
-        if (fillers++ === 0 || !isKnown('two fillers in one turn')) turn.journal.sayFiller(FILLER);
-      } else if (op.do === 'data') reply.data({ run: run.n });
+      } else if (op.do === 'filler') turn.journal.sayFiller(FILLER);
+      else if (op.do === 'data') reply.data({ run: run.n });
       else if (op.do === 'wait') await this.#gate(run, `run ${run.n} goes on`, signal);
       else if (op.do === 'look') {
-        if (isKnown('history is live')) continue;
         const seen = JSON.stringify(turn.history);
         first ??= seen;
         if (seen !== first)
@@ -146,9 +142,8 @@ export class Cast {
   }
 
   #callsOf(run: Run, entry: Entry, place: number, op: Op & { do: 'call' }): Call[] {
-    const hasOneId = op.hasOneId && !isKnown('calls with one id');
     const calls = op.waits.map((_, index) => ({
-      id: `c${run.n}.${place}${hasOneId ? '' : `.${index}`}`,
+      id: `c${run.n}.${place}${op.hasOneId ? '' : `.${index}`}`,
       args: argsOf(entry.number * 100 + place * 10 + index),
       result: undefined,
       isNoted: false,
@@ -253,7 +248,7 @@ export class Cast {
         const place = work.round++;
         for (const { id, args } of this.#callsOf(run, entry, place, op))
           yield { type: 'toolCall', call: { id, name: 'act', args } };
-        if (op.hangsUp && !isKnown('hang_up completes its neighbours')) {
+        if (op.hangsUp) {
           const goodbye = { text: `bye${run.n}`, isFiller: false, isTaken: undefined };
           run.pieces.push(goodbye);
           const call = {
@@ -281,8 +276,6 @@ export class Cast {
     if (entry === undefined || run === undefined || call === undefined)
       throw new Error('a tool was called for no run');
     for (const earlier of entry.runs.slice(0, -1)) {
-      if (isKnown(earlier.isDead ? 'a crashed call is started again' : 'a new run repeats calls'))
-        continue;
       const began = earlier.calls.find(
         (other) => other.args === args && other.isNoted && !other.isInterrupted,
       );

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { playTalk } from './play-talk.ts';
 import { composeTalk } from './talk.ts';
 
-/** With these, every known fault shows when its name is removed. */
+/** Each rule of turns, broken by hand, shows in some of these. */
 const FIXED_TALKS = 320;
 const RANDOM_TALKS = 40;
 

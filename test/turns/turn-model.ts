@@ -1,7 +1,6 @@
 // What history must hold after a talk, whatever happened in it. Knows what was seen from outside
 // and nothing of how the server works.
 
-import { isKnown } from './known-faults.ts';
 import type { Cut, Delivery, Ledger, Run, TurnEntry } from './ledger.ts';
 import type { Message } from './talk-stage.ts';
 
@@ -62,12 +61,15 @@ function* wrongsOfTurn(
   const assistant = messages.filter((message) => message.role === 'assistant');
   yield* wrongsOfCalls(turn, messages);
   const notEarlier = assistant.filter(
-    ({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(id)),
+    ({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(givenId(id))),
   );
   // Opened anew, and over before the agent was asked: the calls of the last run are those of an earlier one.
   const withoutCalls = notEarlier.filter(({ toolCalls }) => toolCalls === undefined);
   const isRenewed =
-    wasReplaced(turn, run?.arrivedAt) && withoutCalls.every(({ content }) => content === '');
+    wasReplaced(turn, run?.arrivedAt) &&
+    notEarlier.every(({ toolCalls, content, state }) =>
+      toolCalls === undefined ? content === '' : state === 'interrupted',
+    );
   const own = isRenewed ? withoutCalls : notEarlier;
   const states = new Set(own.map(({ state }) => state));
   if (states.size > 1) yield `has several states: ${[...states].join(', ')}`;
@@ -88,14 +90,8 @@ function* wrongsOfTurn(
     yield `${stands}; the agent said ${spoken}, the caller got ${had}, cuts: ${heard}`;
   }
   const answered = turn.deliveries.filter(({ arrivedAt }) => arrivedAt >= (run?.arrivedAt ?? 0));
-  if (
-    state === 'completed' &&
-    text !== '' &&
-    answered.every(({ breaks }) => breaks) &&
-    !isKnown('a reply that never left is complete')
-  ) {
+  if (state === 'completed' && text !== '' && answered.every(({ breaks }) => breaks))
     yield `is complete with ${JSON.stringify(text)}, of which nothing ever left`;
-  }
   if (
     turn.completedText !== undefined &&
     text !== turn.completedText &&
@@ -170,6 +166,11 @@ function isWhole(text: string, run: Run | undefined): boolean {
     : text === said(run);
 }
 
+/** The id as the agent gave it: where two calls have one id, the second gets a number. */
+function givenId(id: string): string {
+  return id.replace(/-\d+$/, '');
+}
+
 /** Each call has one result, behind it, and the true one where the tool returned. */
 function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generator<string> {
   const calls = turn.runs.flatMap((run) => run.calls);
@@ -179,7 +180,7 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
     for (const [offset, { id, args }] of (message.toolCalls ?? []).entries()) {
       const result = messages[index + 1 + offset];
       const alike = calls.filter((candidate) => candidate.args === args);
-      const call = alike.findLast((candidate) => candidate.id === id.replace(/-\d+$/, '')) ?? alike.at(-1);
+      const call = alike.findLast((candidate) => candidate.id === givenId(id)) ?? alike.at(-1);
       if (seen.includes(id)) yield `has two calls with the id ${id}`;
       seen.push(id);
       if (result?.role !== 'tool' || result.toolCallId !== id)
