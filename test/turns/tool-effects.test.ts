@@ -16,7 +16,7 @@ import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 
-const SEEDS = Number(process.env['SEEDS'] ?? 3_000);
+const SEEDS = Number(process.env['SEEDS'] ?? 1_500);
 const STEPS = 14;
 const CONVERSATION = 'c-1';
 /** Longer than all delays between the tries of a write. */

@@ -7,7 +7,7 @@ import { playTalk } from './play-talk.ts';
 import { composeTalk } from './talk.ts';
 
 /** Each rule of turns, broken by hand, shows in some of these. */
-const FIXED_TALKS = 320;
+const FIXED_TALKS = 200;
 const RANDOM_TALKS = 40;
 
 async function play(first: number, count: number): Promise<void> {
