@@ -198,7 +198,6 @@ export class App {
       timeoutMs: this.#settings.shutdownTimeoutSeconds * 1_000,
       onTimeout: () => this.#turns.interruptAll('the server is shutting down'),
     });
-    await this.#turns.settled();
     await this.conversations.close();
   }
 
