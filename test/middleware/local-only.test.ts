@@ -10,7 +10,10 @@ import { localOnly } from '../../src/middleware/local-only.ts';
 
 /** Whether a request of that peer gets through, all else being right. */
 function letsIn(remoteAddress: string | undefined): boolean {
-  const context = { request: { socket: { remoteAddress } }, header: (name: string) => (name === 'host' ? 'localhost:8000' : undefined) };
+  const context = {
+    request: { socket: { remoteAddress }, httpVersion: '1.1' },
+    header: (name: string) => (name === 'host' ? 'localhost:8000' : undefined),
+  };
   let isIn = false;
   try {
     void localOnly()(context as unknown as Context, () => void (isIn = true));

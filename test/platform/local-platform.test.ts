@@ -296,6 +296,8 @@ describe('the local WebSocket\'s door', () => {
     ['a caller behind a tunnel', 403, { headers: { 'cf-connecting-ip': '203.0.113.7' } }],
     ['a caller behind a proxy', 403, { headers: { 'x-forwarded-for': '203.0.113.7, 127.0.0.1' } }],
     ['a caller behind a proxy that names it otherwise', 403, { headers: { 'x-real-ip': '203.0.113.7' } }],
+    ['a caller behind a proxy that names it in yet another way', 403, { headers: { 'true-client-ip': '203.0.113.7' } }],
+    ['a caller behind a proxy that names both', 403, { headers: { forwarded: 'for=127.0.0.1;host=localhost' } }],
     ['a caller behind a proxy that names only itself', 403, { headers: { via: '1.1 proxy' } }],
     ['a caller who asked a proxy for another host', 403, { headers: { 'x-forwarded-host': 'agent.example' } }],
     ['a host with a user', 403, { headers: { host: 'evil.example@localhost' } }],
@@ -318,6 +320,7 @@ describe('the local WebSocket\'s door', () => {
     ['a page of ::1', { origin: 'http://[::1]:3000', host: '[::1]:8000' }],
     ['a page of a name below localhost', { origin: 'http://app.localhost:3000' }],
     ['a proxy of this machine', { 'x-forwarded-for': '127.0.0.1' }],
+    ['a proxy of this machine that names it otherwise', { 'true-client-ip': '127.0.0.1', 'x-real-ip': '::1' }],
     ['a client that offers compression, which is declined', { 'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits' }],
   ];
   for (const [who, headers] of friends) {
@@ -413,6 +416,16 @@ describe('the playground\'s routes', () => {
     const { status, body } = await connection.lastAnswer();
     assert.equal(status, 403);
     assert.match(body, /the host header is not localhost/);
+  });
+
+  // What `proxy_pass http://127.0.0.1:8000` of nginx before 1.29.7 sends for the whole world.
+  it('are closed to HTTP/1.0, which no browser speaks and an older nginx does', async (t) => {
+    const { raw } = await stage(t);
+    const connection = await raw();
+    connection.send('GET /playground HTTP/1.0\r\nhost: 127.0.0.1:8000\r\nconnection: close\r\n\r\n');
+    const { status, body } = await connection.lastAnswer();
+    assert.equal(status, 403);
+    assert.match(body, /HTTP\/1\.0/);
   });
 
   it('are not there where the playground is off', async (t) => {

@@ -14,6 +14,7 @@ export interface CloudflaredOptions {
   readonly origin: string;
   /** For the URL and the connection together. */
   readonly timeoutMs: number;
+  /** This process's. Only what cloudflared needs of it is passed on. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Ends the wait, and the program. */
   readonly interrupted: AbortSignal;
@@ -63,7 +64,7 @@ async function spawnCloudflared({ program, origin, environment }: CloudflaredOpt
   // Without a config of its own it would read the user's ~/.cloudflared/config.yml, and answer by its rules: 404, mostly.
   const argv = ['tunnel', '--config', devNull, '--no-autoupdate', '--url', origin];
   try {
-    const child = spawn(program, argv, { stdio: ['ignore', 'pipe', 'pipe'], env: environment });
+    const child = spawn(program, argv, { stdio: ['ignore', 'pipe', 'pipe'], env: neededOf(environment) });
     await once(child, 'spawn');
     child.on('error', () => undefined); // a signal that cannot be sent; it has started, so this is no other error
     return child;
@@ -72,6 +73,23 @@ async function spawnCloudflared({ program, origin, environment }: CloudflaredOpt
     const fault = code === 'ENOENT' ? 'is not installed, or not in PATH' : `cannot be started (${oneLine(code, 80)})`;
     throw new CommandError(`${program} ${fault}; get it from ${INSTALL}`, { cause: error });
   }
+}
+
+/**
+ * What cloudflared, a Go program, reads: where things are, how it reaches the network, and whom it
+ * trusts there. An allow-list, because this process's environment holds keys and secrets under any name.
+ */
+const NEEDED_VARIABLES: ReadonlySet<string> = new Set([
+  'PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ',
+  'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY', 'SSL_CERT_FILE', 'SSL_CERT_DIR',
+  'TUNNEL_TRANSPORT_PROTOCOL', 'TUNNEL_EDGE_IP_VERSION',
+  // Without these Windows opens no socket and finds no folder.
+  'SYSTEMROOT', 'WINDIR', 'SYSTEMDRIVE', 'PATHEXT', 'TEMP', 'TMP', 'USERPROFILE', 'APPDATA', 'LOCALAPPDATA',
+]);
+
+/** Names are compared in upper case: Windows ignores case, and proxies are set as `https_proxy` too. */
+function neededOf(environment: CloudflaredOptions['environment']): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => NEEDED_VARIABLES.has(name.toUpperCase())));
 }
 
 /** Resolves with how it ended; with undefined when it is connected, the time is over, or an interrupt came. */

@@ -23,7 +23,7 @@ let terminal: RecordedTerminal;
 
 beforeEach(async () => {
   fakes = await FakeCloudflared.open();
-  terminal = new RecordedTerminal(fakes.environment);
+  terminal = new RecordedTerminal();
 });
 afterEach(() => {
   fakes.clear();
@@ -70,6 +70,25 @@ describe('openTunnel', () => {
   it('runs cloudflared for the origin, and without the user\'s config', async () => {
     const { fake } = await opened();
     assert.deepEqual(fake.argv, ['tunnel', '--config', devNull, '--no-autoupdate', '--url', ORIGIN]);
+  });
+
+  it('gives cloudflared what it needs of the environment, and no key or secret', async () => {
+    const needed = {
+      PATH: dirname(process.execPath), HOME: terminal.directory, TMPDIR: terminal.directory, LANG: 'C.UTF-8',
+      https_proxy: 'http://proxy.example:3128', NO_PROXY: '.example', SSL_CERT_FILE: '/etc/ssl/own.pem', TUNNEL_TRANSPORT_PROTOCOL: 'http2',
+    };
+    const secret = {
+      LAYERCODE_API_KEY: 'a', LAYERCODE_WEBHOOK_SECRET: 'b', OPENAI_API_KEY: 'c', DATABASE_URL: 'd', TUNNEL_TOKEN: 'e',
+      AWS_SECRET_ACCESS_KEY: 'f', MY_PATH: 'g', PATH_KEY: 'h', NODE_OPTIONS: '--no-deprecation',
+    };
+    const opening = openTunnel({
+      origin: ORIGIN, agentRoute: '/', program: fakes.program, terminal: new RecordedTerminal({ ...secret, ...needed }, terminal.directory),
+    });
+    const fake = await running(opening);
+    await fake.say(BOX + CONNECTED);
+    await opening;
+    const { __CF_USER_TEXT_ENCODING: _added, ...environment } = fake.environment; // macOS adds it
+    assert.deepEqual(environment, needed);
   });
 
   it('gives the webhook\'s public URL and prints it, with the command that sets it', async () => {
@@ -119,7 +138,7 @@ describe('openTunnel', () => {
   });
 
   it('looks in the terminal\'s PATH', async () => {
-    const withPath = new RecordedTerminal({ ...fakes.environment, PATH: dirname(fakes.program) }, terminal.directory);
+    const withPath = new RecordedTerminal({ PATH: dirname(fakes.program) }, terminal.directory);
     const opening = openTunnel({ origin: ORIGIN, agentRoute: '/', terminal: withPath });
     await (await running(opening)).say(BOX + CONNECTED);
     assert.equal((await opening).webhookUrl, `${URL_OF_TUNNEL}/`);
@@ -174,7 +193,7 @@ describe('openTunnel', () => {
       await openTunnel({ origin: 'x', agentRoute: '/', terminal, program: process.argv[1] });
       setImmediate(() => { throw new Error('on purpose'); });`;
     const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, fakes.program], {
-      env: { ...process.env, ...fakes.environment }, stdio: 'ignore',
+      stdio: 'ignore',
     });
     const ended = once(child, 'exit');
     const fake = await Promise.race([fakes.running(), ended.then(() => Promise.reject(new Error('it ended before')))]);
