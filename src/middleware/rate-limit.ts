@@ -1,5 +1,5 @@
 import { HttpError } from '../http/errors.ts';
-import type { Middleware } from '../http/compose.ts';
+import type { Check } from '../http/compose.ts';
 
 export interface RateLimitOptions {
   /** Requests a client may make in a minute, all at once or spread. */
@@ -18,9 +18,9 @@ const MINUTE_MS = 60_000;
 const MAX_CLIENTS = 10_000;
 
 /** A token bucket a client. 429 with `Retry-After` for one that has emptied its own. */
-export function rateLimit({ perMinute, now = () => performance.now() }: RateLimitOptions): Middleware {
+export function rateLimit({ perMinute, now = () => performance.now() }: RateLimitOptions): Check {
   const buckets = new Map<string, Bucket>();
-  return function rateLimit(context, next) {
+  return function rateLimit(context) {
     const client = clientKey(context.clientAddress);
     const time = now();
     const bucket = buckets.get(client) ?? { tokens: perMinute, filledAtMs: time };
@@ -37,7 +37,6 @@ export function rateLimit({ perMinute, now = () => performance.now() }: RateLimi
       throw new HttpError(429, 'too many requests', { headers: ['retry-after', String(seconds)] });
     }
     bucket.tokens -= 1;
-    return next();
   };
 }
 

@@ -4,7 +4,7 @@
 import { toChatMessages } from '../agents/prompt.ts';
 import type { AppPlatform } from '../app/app-platform.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import { guarded, type Handler, type Route } from '../http/compose.ts';
+import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { isObject, type JsonObject } from '../layercode/fields.ts';
@@ -54,7 +54,7 @@ export class LocalPlatform implements AppPlatform {
   }
 
   routes(conversations: ConversationManager): readonly Route[] {
-    const guards = [localOnly()];
+    const checks = [localOnly()];
     const page: readonly Route[] = [
       { method: 'GET', path: '/playground', handler: (context) => pageFile(context, PAGE) },
       { method: 'GET', path: '/playground/:file', handler: (context) => pageFile(context, context.params['file'] ?? '') },
@@ -63,7 +63,7 @@ export class LocalPlatform implements AppPlatform {
       { method: 'GET', path: '/playground/history/:conversation', handler: showHistory(conversations) },
     ];
     const socket: Route = { method: 'GET', path: WEBSOCKET_PATH, handler: (context) => this.#openSocket(context) };
-    return [socket, ...(this.#options.playground ? page : [])].map((route) => ({ ...route, handler: guarded(guards, route.handler) }));
+    return [socket, ...(this.#options.playground ? page : [])].map((route) => ({ ...route, handler: afterChecks(checks, route.handler) }));
   }
 
   /** Shows the front end that a turn belongs to how it went. */

@@ -3,7 +3,6 @@ import type { TurnEvent } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
 import { after, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { callDialect } from '../layercode/call-dialect.ts';
@@ -15,6 +14,7 @@ import type { Json } from '../layercode/fields.ts';
 import { ReplyStream } from '../layercode/reply-stream.ts';
 import { sessionDialect } from '../layercode/session-dialect.ts';
 import { Counter, Gauge, type Count, type Metrics } from '../metrics.ts';
+import type { SignedHandler } from '../middleware/signature.ts';
 import { TurnDelivery, TurnReports, type TurnFigures } from './turn-delivery.ts';
 
 export interface WebhookOptions {
@@ -36,7 +36,7 @@ const JSON_TYPE = 'application/json';
 const STATUS_OK = { status: 'ok' } as const;
 
 /** What LayerCode posts, in either dialect: turns are answered with a stream, everything else at once. */
-export function webhook(options: WebhookOptions): Handler {
+export function webhook(options: WebhookOptions): SignedHandler {
   const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } = options;
   let openStreams = 0;
   const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
@@ -136,21 +136,20 @@ export function webhook(options: WebhookOptions): Handler {
     }
   }
 
-  return (context) =>
-    after(context.readRawBody(), (body) => {
-      const event = readEvent(context, body);
-      context.logFields['event'] = isKnownEvent(event) ? event.type : event.type.slice(0, 100);
-      if (!isKnownEvent(event)) {
-        otherEvents.increment();
-        context.log.info('event of an unknown type ignored', { fields: Object.keys(event).slice(0, 50) });
-        return context.json(200, { status: 'ignored' });
-      }
-      counts[event.type].increment();
-      const conversationId = conversationIdOf(event);
-      context.logFields['conversationId'] = conversationId;
-      if (event.turn_id) context.logFields['turnId'] = event.turn_id;
-      return answer(context, event, conversationId);
-    });
+  return function webhook(context, body) {
+    const event = readEvent(context, body);
+    context.logFields['event'] = isKnownEvent(event) ? event.type : event.type.slice(0, 100);
+    if (!isKnownEvent(event)) {
+      otherEvents.increment();
+      context.log.info('event of an unknown type ignored', { fields: Object.keys(event).slice(0, 50) });
+      return context.json(200, { status: 'ignored' });
+    }
+    counts[event.type].increment();
+    const conversationId = conversationIdOf(event);
+    context.logFields['conversationId'] = conversationId;
+    if (event.turn_id) context.logFields['turnId'] = event.turn_id;
+    return answer(context, event, conversationId);
+  };
 }
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {

@@ -9,7 +9,7 @@ import { deferred, RawConnection } from '../fixtures/kernel.ts';
 
 /** As a promise, whenever the body is there. */
 async function readRawBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  return body.readRawBody(request, maxBytes);
+  return body.readRawBody(request, maxBytes, new body.BodyBudget(1_048_576));
 }
 
 /** A request whose head has come over a socket. */
