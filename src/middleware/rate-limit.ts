@@ -1,3 +1,4 @@
+import { BoundedMap } from '../base/bounded-map.ts';
 import { HttpError } from '../http/errors.ts';
 import type { Check } from '../http/compose.ts';
 
@@ -14,24 +15,19 @@ interface Bucket {
 }
 
 const MINUTE_MS = 60_000;
-/** Beyond it the client seen longest ago is forgotten, and may begin anew. */
+/** Beyond it the client seen longest ago is forgotten and starts with a full bucket. */
 const MAX_CLIENTS = 10_000;
 
-/** A token bucket a client. 429 with `Retry-After` for one that has emptied its own. */
+/** A token bucket per client. 429 with `Retry-After` for a client whose bucket is empty. */
 export function rateLimit({ perMinute, now = () => performance.now() }: RateLimitOptions): Check {
-  const buckets = new Map<string, Bucket>();
+  const buckets = new BoundedMap<string, Bucket>(MAX_CLIENTS);
   return function rateLimit(context) {
     const client = clientKey(context.clientAddress);
     const time = now();
     const bucket = buckets.get(client) ?? { tokens: perMinute, filledAtMs: time };
     bucket.tokens = Math.min(perMinute, bucket.tokens + ((time - bucket.filledAtMs) / MINUTE_MS) * perMinute);
     bucket.filledAtMs = time;
-    buckets.delete(client); // and in again at the end: the Map's order is the order of last sight
     buckets.set(client, bucket);
-    if (buckets.size > MAX_CLIENTS) for (const oldest of buckets.keys()) {
-      buckets.delete(oldest);
-      break;
-    }
     if (bucket.tokens < 1) {
       const seconds = Math.ceil((((1 - bucket.tokens) / perMinute) * MINUTE_MS) / 1_000);
       throw new HttpError(429, 'too many requests', { headers: ['retry-after', String(seconds)] });

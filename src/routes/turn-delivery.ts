@@ -40,8 +40,9 @@ export class TurnDelivery implements TurnRequest {
     return this.event.turn_id ?? undefined;
   }
 
+  /** When the event could be verified: a body that comes slowly takes none of the agent's time. */
   get receivedAtMs(): number {
-    return this.source.receivedAtMs;
+    return this.source.bodyReadAtMs;
   }
 
   begin(turns: Turns): void {

@@ -8,13 +8,14 @@ import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { callDialect } from '../layercode/call-dialect.ts';
 import {
   conversationIdOf, EVENT_FIELDS, EventError, isCallEvent, isKnownEvent, metadataOf, parseEvent,
-  type CallEndedEvent, type LayercodeEvent, type UnknownEvent, type UserInterruptedEvent,
+  type CallEndedEvent, type LayercodeEvent, type SessionEndEvent, type UnknownEvent, type UserInterruptedEvent,
 } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
 import { ReplyStream } from '../layercode/reply-stream.ts';
 import { sessionDialect } from '../layercode/session-dialect.ts';
 import { Counter, Gauge, type Count, type Metrics } from '../metrics.ts';
 import type { SignedHandler } from '../middleware/signature.ts';
+import { EndedSessions } from './ended-sessions.ts';
 import { TurnDelivery, TurnReports, type TurnFigures } from './turn-delivery.ts';
 
 export interface WebhookOptions {
@@ -22,7 +23,10 @@ export interface WebhookOptions {
   readonly conversations: ConversationManager;
   readonly turns: Turns;
   readonly metrics: Metrics;
-  /** Streams open at once, inclusive. A turn beyond gets 503. */
+  /**
+   * Turns open at once, inclusive; one more gets 503. As many `data` and `session.update` events may be
+   * with the agent. Events that end a turn or a session are never refused.
+   */
   readonly maxStreams: number;
   /** 0: off. */
   readonly heartbeatMs: number;
@@ -39,6 +43,8 @@ const STATUS_OK = { status: 'ok' } as const;
 export function webhook(options: WebhookOptions): SignedHandler {
   const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } = options;
   let openStreams = 0;
+  let openHooks = 0;
+  const endedSessions = new EndedSessions();
   const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
   const counts = eventCounts(events);
   const otherEvents = events.labelled(['other']);
@@ -47,37 +53,44 @@ export function webhook(options: WebhookOptions): SignedHandler {
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
 
   function openReply(context: Context, event: LayercodeEvent): ReplyStream {
-    if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
     const dialect = isCallEvent(event) ? callDialect : sessionDialect;
     return new ReplyStream(context.eventWriter(), { dialect, turnId: event.turn_id ?? undefined, heartbeatMs });
   }
 
-  /** Counts a stream as open until its connection closes, and lets go of what answers on it when that is before the end. */
-  function countStream(context: Context, answering: { destroy(): void }): void {
-    openStreams += 1;
-    context.onClose(closeStream, answering);
-  }
-
-  function closeStream(isFinished: boolean, _context: Context, answering: { destroy(): void }): void {
+  /** Counts a stream until its connection closes. Lets go of what answers on it if that is early. */
+  function closeStream(isFinished: boolean, context: Context, answering: { destroy(): void }): void {
     openStreams -= 1;
-    if (!isFinished) answering.destroy();
+    destroyUnfinished(isFinished, context, answering);
   }
 
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
+    if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
     const delivery = new TurnDelivery(context, event, conversationId, openReply(context, event), reports);
-    countStream(context, delivery);
+    openStreams += 1;
+    context.onClose(closeStream, delivery);
     delivery.begin(turns);
   }
 
-  /** What a hook that does not speak is told. Its time is bounded, and ends when the platform leaves. */
+  /**
+   * What a hook that does not speak is told. Its time is bounded, and ends when the platform leaves.
+   * The timer is our own: Node 20 collects an `AbortSignal.timeout` that only `AbortSignal.any` knows.
+   */
   function occasion<E extends LayercodeEvent>(context: Context, event: E): Occasion<E> {
+    const controller = new AbortController();
+    const timer = setTimeout(() => {
+      controller.abort(new DOMException(`the agent took longer than ${timeoutMs} ms`, 'TimeoutError'));
+    }, timeoutMs);
+    context.onClose((isFinished) => {
+      clearTimeout(timer);
+      if (!isFinished) controller.abort(new Error('the caller closed the connection'));
+    });
     return {
       event,
       conversationId: conversationIdOf(event),
       metadata: metadataOf(event),
       headers: context.headers,
       log: context.log,
-      signal: AbortSignal.any([context.callerSignal, AbortSignal.timeout(timeoutMs)]),
+      signal: controller.signal,
     };
   }
 
@@ -88,25 +101,75 @@ export function webhook(options: WebhookOptions): SignedHandler {
     });
   }
 
+  /** As `answerJson`, for hooks of which as many may run as streams may be open. */
+  function answerBounded<E extends LayercodeEvent>(context: Context, event: E, hook: (occasion: Occasion<E>) => Awaitable<Json | void>): Awaitable<void> {
+    if (openHooks >= maxStreams) throw new ServiceUnavailable(`${maxStreams} events are with the agent, which is the most`, 1);
+    openHooks += 1;
+    context.onClose(() => {
+      openHooks -= 1;
+    });
+    return answerJson(context, event, hook);
+  }
+
+  /** Ends the session's turn and tells the agent; a repeated end of the session does neither. */
+  function endSession(context: Context, event: SessionEndEvent, conversationId: string): Awaitable<void> {
+    if (!endedSessions.add(event.session_id)) return ignoreRepeated(context);
+    turns.interrupt(conversationId, 'the session ended', event.session_id);
+    return orForget(event.session_id, () => answerJson(context, event, (told) => agent.onSessionEnd?.(told)));
+  }
+
+  function ignoreRepeated(context: Context): void {
+    context.logFields['outcome'] = 'repeated';
+    context.json(200, STATUS_OK);
+  }
+
+  /** A hook that failed is called again when the platform repeats the event. */
+  function orForget(sessionId: string, tell: () => Awaitable<void>): Awaitable<void> {
+    const failed = (error: unknown): never => {
+      endedSessions.forget(sessionId);
+      throw error;
+    };
+    try {
+      const told = tell();
+      return told instanceof Promise ? told.catch(failed) : told;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
   /** In the call dialect the end of a call and an interruption are answered with a stream that says nothing. */
   function answerSilently(context: Context, event: UserInterruptedEvent | CallEndedEvent): Awaitable<void> {
     const reply = openReply(context, event);
-    countStream(context, reply);
+    context.onClose(destroyUnfinished, reply);
     reply.flush();
-    const wasRunning = turns.interrupt(event.call_id, event.type);
     const failed = (error: unknown): void => {
       context.log.error(`${event.type} failed`, { error });
       reply.send({ type: 'error' });
       reply.end();
     };
     try {
-      const told = occasion(context, event);
-      const hook = event.type === 'call_ended' ? agent.onSessionEnd?.({ ...told, event }) : wasRunning ? undefined : interruptSpoken(event.call_id);
-      const answered = after(untilAborted(hook, told.signal), () => reply.end());
+      const answered = after(event.type === 'call_ended' ? endCall(context, event) : interruptCall(context, event), () => reply.end());
       return answered instanceof Promise ? answered.catch(failed) : answered;
     } catch (error) {
       return failed(error);
     }
+  }
+
+  function endCall(context: Context, event: CallEndedEvent): Awaitable<void> {
+    if (!endedSessions.add(event.call_id)) {
+      context.logFields['outcome'] = 'repeated';
+      return;
+    }
+    turns.interrupt(event.call_id, event.type);
+    return orForget(event.call_id, () => {
+      const told = occasion(context, event);
+      return untilAborted(agent.onSessionEnd?.(told), told.signal);
+    });
+  }
+
+  function interruptCall(context: Context, event: UserInterruptedEvent): Awaitable<void> {
+    if (turns.interrupt(event.call_id, event.type)) return;
+    return untilAborted(interruptSpoken(event.call_id), occasion(context, event).signal);
   }
 
   /** The turn was sent whole, and the voice that spoke it is cut. This wire does not tell what was heard. */
@@ -127,12 +190,13 @@ export function webhook(options: WebhookOptions): SignedHandler {
       case 'call_ended':
         return answerSilently(context, event);
       case 'data':
-        return answerJson(context, event, (told) => agent.onData?.({ ...told, data: event.data }));
+        return answerBounded(context, event, (told) => agent.onData?.({ ...told, data: event.data }));
       case 'session.update':
-        return answerJson(context, event, (told) => agent.onSessionUpdate?.(told));
+        return answerBounded(context, event, (told) => agent.onSessionUpdate?.(told));
       case 'session.end':
-        turns.interrupt(conversationId, 'the session ended', event.session_id);
-        return answerJson(context, event, (told) => agent.onSessionEnd?.(told));
+        return endSession(context, event, conversationId);
+      default:
+        event satisfies never;
     }
   }
 
@@ -165,14 +229,23 @@ function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEven
   }
 }
 
+function destroyUnfinished(isFinished: boolean, _context: Context, answering: { destroy(): void }): void {
+  if (!isFinished) answering.destroy();
+}
+
 /** The hook's value, or a rejection once nobody waits for it: a hook may ignore its signal. */
 function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
-  if (!(value instanceof Promise)) return value;
+  if (!isThenable(value)) return value;
   return new Promise<T>((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    value.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    Promise.resolve(value).then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
+}
+
+/** Query builders of databases are thenable, and no promises. */
+function isThenable<T>(value: Awaitable<T>): value is Promise<T> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 /** Looked up once: a turn makes no arrays of labels. */
