@@ -209,30 +209,3 @@ function describeError(error: Error, depth: number): LogFields {
     ...(cause === undefined ? {} : { cause: cause instanceof Error && depth < MAX_CAUSES ? describeError(cause, depth + 1) : String(cause) }),
   };
 }
-
-/**
- * Collects lines and hands them to `write` once an event-loop turn, or sooner beyond 64 KiB: a system call a line is a
- * tenth of a turn's cost. `flush` hands over what is held, for the end of the process.
- */
-export function batchLines(write: (lines: string) => void): { write: (lines: string) => void; flush: () => void } {
-  let held = '';
-  let isScheduled = false;
-  const flush = (): void => {
-    isScheduled = false;
-    if (held === '') return;
-    const lines = held;
-    held = '';
-    write(lines);
-  };
-  return {
-    write(lines) {
-      held += lines;
-      if (held.length > 65_536) flush();
-      else if (!isScheduled) {
-        isScheduled = true;
-        setImmediate(flush);
-      }
-    },
-    flush,
-  };
-}

@@ -30,7 +30,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['cli/tunnel', ['cli/terminal', 'process', 'layercode']],
   ['cli/talk', ['cli/terminal', 'process', 'platform', 'layercode', 'settings', 'base']],
   ['cli/terminal', ['layercode', 'base']],
-  ['process', ['platform', 'app', 'agents/built-in', 'agents', 'models', 'settings', 'log.ts', 'base']],
+  ['process', ['platform', 'app', 'turns', 'agents/built-in', 'agents', 'models', 'settings', 'log.ts', 'metrics.ts', 'base']],
   ['platform', ['platform/websocket', 'app', 'routes', 'middleware', 'agents', 'layercode', 'http', 'conversations', 'sse', 'base']],
   ['platform/websocket', ['base']],
   ['app', [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { batchLines, createLogger, MAX_LINE_LENGTH, type LogFields, type LoggerOptions } from '../src/log.ts';
+import { createLogger, MAX_LINE_LENGTH, type LogFields, type LoggerOptions } from '../src/log.ts';
 
 const SECRET = 'whsec_0123456789abcdef';
 
@@ -285,48 +285,4 @@ describe('the pretty format', () => {
     it(`escapes ${what} in an error`, () => assert.doesNotMatch(pretty('x', { error: new Error(text) }).slice(0, -1), raw));
     it(`escapes ${what} in a field's name`, () => assert.doesNotMatch(pretty('x', { [text]: 1 }).slice(0, -1), raw));
   }
-});
-
-describe('batchLines', () => {
-  it('hands over the lines of one turn of the event loop at once', async () => {
-    const written: string[] = [];
-    const { write } = batchLines((lines) => written.push(lines));
-    write('a\n');
-    write('b\n');
-    assert.deepEqual(written, []);
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual(written, ['a\nb\n']);
-  });
-
-  it('goes on in the next turn', async () => {
-    const written: string[] = [];
-    const { write } = batchLines((lines) => written.push(lines));
-    for (const line of ['a\n', 'b\n']) {
-      write(line);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    assert.deepEqual(written, ['a\n', 'b\n']);
-  });
-
-  it('does not wait beyond 64 KiB', () => {
-    let length = 0;
-    const { write } = batchLines((lines) => (length += lines.length));
-    write('x'.repeat(65_537));
-    assert.equal(length, 65_537);
-  });
-
-  it('hands over what it holds when it is flushed, once', async () => {
-    const written: string[] = [];
-    const { write, flush } = batchLines((lines) => written.push(lines));
-    write('a\n');
-    flush();
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual(written, ['a\n']);
-  });
-
-  it('writes nothing when it holds nothing', () => {
-    const written: string[] = [];
-    batchLines((lines) => written.push(lines)).flush();
-    assert.deepEqual(written, []);
-  });
 });

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 import { listAgents } from '../src/agents/built-in/registry.ts';
 import { createApp } from '../src/app/create-app.ts';
+import { LogOutput } from '../src/process/log-output.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
 import { parseSettings } from '../src/settings/settings.ts';
 import { settingRows } from '../src/settings/table.ts';
@@ -128,6 +129,7 @@ describe('README.md on names', () => {
 
   it('has every metric, and none that is not there', async () => {
     const app = createApp(parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_readme' }, []), { name: 'none', onMessage: () => undefined });
+    new LogOutput({ stream: process.stdout, complain: () => undefined }).addTo(app.metrics); // as the process does
     const served = [...app.metrics.text().matchAll(/^# TYPE (\S+) (\S+)/gm)].map(([, name, type]) => `${name} ${type}`);
     const listed = [...readme.matchAll(/^\| `(\w+)` \| (counter|gauge|histogram) \|/gm)].map(([, name, type]) => `${name} ${type}`);
     await app.close();

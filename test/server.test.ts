@@ -150,6 +150,20 @@ describe('settings of a server', () => {
     for (const name of ['PORT', 'MAX_MESSAGES', 'LOG_LEVEL', '--nonsense', '--max-streams']) assert.ok(lines.some((line) => line.includes(`: ${name} `)), name);
   });
 
+  it('are told together with an agent that is not known, or fails', LIMIT, async () => {
+    // Was: fixed one by one, for the agent was looked for only when all others were right.
+    workplace.write('my-agent.mjs', `throw new Error('no database at ' + process.env.MY_DATABASE);`);
+    workplace.write('.env', 'MY_DATABASE=mine\n');
+    for (const [agent, problem] of [['ehco', /: unknown agent "ehco"; available agents: /], ['./my-agent.mjs', /failed to load: no database at mine$/]] as const) {
+      const lines = await refusal(spawn({ env: { NODE_ENV: 'production', PORT: '80a', AGENT: agent } }));
+      assert.equal(lines.length, 3, lines.join('\n'));
+      for (const expected of [/: PORT must be /, /: LAYERCODE_WEBHOOK_SECRET must be set in production/, problem]) {
+        assert.ok(lines.some((line) => expected.test(line)), String(expected));
+      }
+    }
+    assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
+  });
+
   it('are listed by --help, which ends with 0, in production and beside anything else', LIMIT, async () => {
     const servers = [spawn({ argv: ['--help'] }), spawn({ argv: ['-h', '--nonsense'], env: { NODE_ENV: 'production', PORT: 'x' } })];
     for (const server of servers) {

@@ -72,7 +72,11 @@ export class App {
     this.#platform = options.platform;
     const bodies = new BodyBudget(Math.max(MIN_BODIES_BYTES, 2 * settings.maxBodyBytes));
     this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy, bodies };
-    const store = options.store ?? new MemoryStore({ ttlMs: settings.conversationTtlSeconds * 1_000, maxConversations: settings.maxConversations });
+    const store = options.store ?? new MemoryStore({
+      ttlMs: settings.conversationTtlSeconds * 1_000,
+      maxConversations: settings.maxConversations,
+      maxCharacters: settings.maxHistoryCharacters,
+    });
     this.conversations = new ConversationManager(store, { maxMessages: settings.maxMessages });
     this.model = agent.model;
     this.#turns = new Turns({

@@ -1,22 +1,32 @@
-/** A map of at most so many entries. One more forgets the entry that was set longest ago. */
-export class BoundedMap<K, V> extends Map<K, V> {
-  readonly #maxSize: number;
+/**
+ * A Map of at most `maxEntries`: beyond them the entry that was set longest ago is dropped. To read an
+ * entry is no use of it; whoever means it to be one sets it again.
+ */
+export class BoundedMap<K, V> {
+  readonly #maxEntries: number;
+  readonly #entries = new Map<K, V>();
 
-  constructor(maxSize: number) {
-    super();
-    this.#maxSize = maxSize;
+  constructor(maxEntries: number) {
+    this.#maxEntries = maxEntries;
   }
 
-  /** Sets a value, which makes its entry the latest. */
-  override set(key: K, value: V): this {
-    this.delete(key); // a Map keeps a known key at its old place
-    super.set(key, value);
-    if (this.size > this.#maxSize) {
-      for (const oldest of this.keys()) {
-        this.delete(oldest);
-        break;
-      }
-    }
-    return this;
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(key: K): V | undefined {
+    return this.#entries.get(key);
+  }
+
+  set(key: K, value: V): void {
+    this.#entries.delete(key); // and in again at the end: a Map keeps the order of insertion
+    this.#entries.set(key, value);
+    if (this.#entries.size <= this.#maxEntries) return;
+    const oldest = this.#entries.keys().next();
+    if (oldest.done !== true) this.#entries.delete(oldest.value);
+  }
+
+  delete(key: K): void {
+    this.#entries.delete(key);
   }
 }

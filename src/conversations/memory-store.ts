@@ -2,19 +2,29 @@ import { emptyConversation, hasOpenTurn, type Conversation } from './rules.ts';
 import type { ConversationStore } from './store.ts';
 
 export interface MemoryStoreOptions {
-  /** A conversation that did not change for so long is dropped. */
+  /** A conversation that did not change for this long is dropped. */
   readonly ttlMs: number;
-  /** Beyond it the conversation that was changed longest ago is dropped. One with an open turn never is, so it may be exceeded by as many. */
+  /** Beyond it the least recently changed conversation is dropped. One with an open turn never is. */
   readonly maxConversations: number;
-  /** Milliseconds since the epoch. Default `Date.now`. */
+  /**
+   * UTF-16 code units of all texts of all conversations. Beyond it the least recently changed
+   * conversations are dropped, but never the latest, nor one with an open turn. Default 67,108,864.
+   */
+  readonly maxCharacters?: number;
+  /** Milliseconds on any clock that only goes forward. Default `performance.now`. */
   readonly now?: () => number;
 }
 
 const SWEEP_INTERVAL_MS = 60_000;
 
+/** When all of a great many conversations have open turns, no change walks over all of them in vain. */
+const MAX_EVICTION_STEPS = 100;
+
 interface Entry {
   readonly conversation: Conversation;
-  /** Neighbours in the order of the last change. */
+  /** By the store's own clock. `updatedAt` is the wall's, which may jump. */
+  lastUsedMs: number;
+  /** Neighbours in the order of the last use. */
   older: Entry | undefined;
   newer: Entry | undefined;
 }
@@ -22,51 +32,57 @@ interface Entry {
 /**
  * Conversations in a Map, and in a list in the order of their last change. Answers at once.
  *
- * A list, and not the Map's own order: deleting and setting again leaves tables behind that the garbage collector promotes,
- * with all they point to, which cost a turn a quarter of its time.
+ * Why not the Map's own order: deleting and setting again leaves tables behind that the garbage
+ * collector promotes with all they point to, which costs a turn a quarter of its time.
  */
 export class MemoryStore implements ConversationStore {
   readonly #ttlMs: number;
   readonly #maxConversations: number;
+  readonly #maxCharacters: number;
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
+  #characters = 0;
   #oldest: Entry | undefined;
   #newest: Entry | undefined;
   readonly #sweeper: NodeJS.Timeout;
 
-  constructor({ ttlMs, maxConversations, now = Date.now }: MemoryStoreOptions) {
+  constructor({ ttlMs, maxConversations, maxCharacters = 67_108_864, now }: MemoryStoreOptions) {
     this.#ttlMs = ttlMs;
     this.#maxConversations = maxConversations;
-    this.#now = now;
-    // An idle server must give memory back too. Never keeps the process alive.
+    this.#maxCharacters = maxCharacters;
+    this.#now = now ?? (() => performance.now());
+    // An idle server must give memory back, too. The sweeper never keeps the process alive.
     this.#sweeper = setInterval(() => this.#dropExpired(), SWEEP_INTERVAL_MS).unref();
   }
 
   read(id: string): Conversation | undefined {
     const entry = this.#find(id);
-    return entry === undefined || this.#isExpired(entry.conversation, this.#now()) ? undefined : entry.conversation;
+    return entry === undefined || this.#isExpired(entry, this.#now()) ? undefined : entry.conversation;
   }
 
   update<T>(id: string, change: (conversation: Conversation) => T): T {
-    const now = this.#now();
+    // Whole milliseconds: V8 keeps a fraction in an object of its own.
+    const now = Math.floor(this.#now());
     let entry = this.#find(id);
-    if (entry !== undefined && this.#isExpired(entry.conversation, now)) {
+    if (entry !== undefined && this.#isExpired(entry, now)) {
       this.#drop(entry);
       entry = undefined;
     }
     const conversation = entry?.conversation ?? emptyConversation(id);
+    const before = conversation.textLength;
     const result = change(conversation);
+    this.#characters += conversation.textLength - before;
     if (conversation.turns.length === 0) {
       if (entry !== undefined) this.#drop(entry);
       return result;
     }
-    conversation.updatedAt = now;
+    conversation.updatedAt = Date.now();
     if (entry === undefined) {
-      entry = { conversation, older: undefined, newer: undefined };
+      entry = { conversation, lastUsedMs: now, older: undefined, newer: undefined };
       this.#entries.set(id, entry);
       this.#append(entry);
-      if (this.#entries.size > this.#maxConversations) this.#dropOldest();
-    } else this.#touch(entry);
+    } else this.#touch(entry, now);
+    if (this.#isOverfull) this.#evict(entry, now);
     return result;
   }
 
@@ -77,6 +93,7 @@ export class MemoryStore implements ConversationStore {
   close(): void {
     clearInterval(this.#sweeper);
     this.#entries.clear();
+    this.#characters = 0;
     this.#oldest = this.#newest = undefined;
   }
 
@@ -85,36 +102,44 @@ export class MemoryStore implements ConversationStore {
     return this.#newest?.conversation.id === id ? this.#newest : this.#entries.get(id);
   }
 
-  #isExpired(conversation: Conversation, now: number): boolean {
-    return now - conversation.updatedAt > this.#ttlMs && !hasOpenTurn(conversation);
+  #isExpired({ conversation, lastUsedMs }: Entry, now: number): boolean {
+    return now - lastUsedMs > this.#ttlMs && !hasOpenTurn(conversation);
   }
 
-  #dropOldest(): void {
-    for (let candidates = this.#entries.size; this.#entries.size > this.#maxConversations && candidates > 0; candidates--) {
-      if (this.#oldest !== undefined) this.#dropUnlessOpen(this.#oldest);
+  get #isOverfull(): boolean {
+    return this.#entries.size > this.#maxConversations || this.#characters > this.#maxCharacters;
+  }
+
+  /** Drops the least recently used until the bounds are kept, but not `kept`, which is the newest. */
+  #evict(kept: Entry, now: number): void {
+    for (let steps = 0; this.#isOverfull && steps < MAX_EVICTION_STEPS; steps++) {
+      if (this.#oldest === undefined || this.#oldest === kept) return;
+      this.#dropUnlessOpen(this.#oldest, now);
     }
   }
 
   #dropExpired(): void {
+    const now = Math.floor(this.#now());
     for (let candidates = this.#entries.size; candidates > 0; candidates--) {
-      if (this.#oldest === undefined || this.#now() - this.#oldest.conversation.updatedAt <= this.#ttlMs) return;
-      this.#dropUnlessOpen(this.#oldest);
+      if (this.#oldest === undefined || now - this.#oldest.lastUsedMs <= this.#ttlMs) return;
+      this.#dropUnlessOpen(this.#oldest, now);
     }
   }
 
-  /** One that is in use goes to the end of the line, or every newcomer would have to step over it again. */
-  #dropUnlessOpen(entry: Entry): void {
-    if (!hasOpenTurn(entry.conversation)) return this.#drop(entry);
-    entry.conversation.updatedAt = this.#now();
-    this.#touch(entry);
+  /** One with an open turn moves to the end, or every change would have to step over it again. */
+  #dropUnlessOpen(entry: Entry, now: number): void {
+    if (hasOpenTurn(entry.conversation)) this.#touch(entry, now);
+    else this.#drop(entry);
   }
 
   #drop(entry: Entry): void {
+    this.#characters -= entry.conversation.textLength;
     this.#entries.delete(entry.conversation.id);
     this.#unlink(entry);
   }
 
-  #touch(entry: Entry): void {
+  #touch(entry: Entry, now: number): void {
+    entry.lastUsedMs = now;
     if (entry === this.#newest) return;
     this.#unlink(entry);
     this.#append(entry);

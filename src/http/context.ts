@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
 import { SseEncoder } from '../sse/event-stream.ts';
-import { EventWriter, type EventWriterOptions } from '../sse/event-writer.ts';
+import { EventWriter, type EventWriterListener, type EventWriterOptions } from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import { parseRequestTarget } from './request-target.ts';
@@ -206,8 +206,8 @@ export class Context {
   }
 
   /** As `eventStream`, for a turn: no `Writable`, nothing leaves before its first `flush`, and the body is let go where nobody can ask for it. */
-  eventWriter(): EventWriter {
-    this.#stream = new EventWriter(this.response, this.#beginStream());
+  eventWriter(listener?: EventWriterListener): EventWriter {
+    this.#stream = new EventWriter(this.response, this.#beginStream(), listener);
     if (!this.#isBodyKept) {
       this.#rawBody = undefined;
       if (this.#budgetedBytes > 0) Context.#giveBack(true, this);

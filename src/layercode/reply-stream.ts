@@ -1,6 +1,6 @@
 import type { Awaitable } from '../base/awaitable.ts';
-import { encodeEvent } from '../sse/encode.ts';
 import type { EventWriter } from '../sse/event-writer.ts';
+import { startHeartbeat } from '../sse/heartbeat.ts';
 import type { ReplyEvent, ReplySink } from './reply.ts';
 
 /** How a wire writes a reply down, each event as a block of an event stream. */
@@ -19,25 +19,22 @@ export interface ReplyStreamOptions {
   readonly heartbeatMs: number;
 }
 
-const HEARTBEAT = encodeEvent({ comment: '' });
-
 /** A reply on one event stream. */
 export class ReplyStream implements ReplySink {
   readonly #writer: EventWriter;
   readonly #dialect: Dialect;
   readonly #tail: string;
-  #hasEnded = false;
   readonly #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(writer: EventWriter, { dialect, turnId, heartbeatMs }: ReplyStreamOptions) {
     this.#writer = writer;
     this.#dialect = dialect;
     this.#tail = dialect.tail(turnId);
-    if (heartbeatMs > 0) this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
+    this.#heartbeat = startHeartbeat(writer, heartbeatMs);
   }
 
   get unsent(): number {
-    return Math.max(0, this.#writer.unsentEvents - (this.#hasEnded ? 1 : 0)); // the end itself is no event of the reply
+    return this.#writer.unsentEvents;
   }
 
   send(event: ReplyEvent): Awaitable<boolean> {
@@ -53,7 +50,6 @@ export class ReplyStream implements ReplySink {
   end(): void {
     clearInterval(this.#heartbeat);
     if (!this.#writer.isOpen) return;
-    this.#hasEnded = true;
     this.#writer.finish(this.#dialect.end(this.#tail));
   }
 
@@ -61,10 +57,5 @@ export class ReplyStream implements ReplySink {
   destroy(): void {
     clearInterval(this.#heartbeat);
     this.#writer.destroy();
-  }
-
-  #beat(): void {
-    if (this.#writer.isOpen) this.#writer.sendComment(HEARTBEAT);
-    else clearInterval(this.#heartbeat);
   }
 }

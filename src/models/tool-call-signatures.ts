@@ -1,6 +1,8 @@
 // Gemini 3 and later sign their tool calls and refuse a history whose calls came back unsigned.
 // https://ai.google.dev/gemini-api/docs/thought-signatures; on this wire the signature is `extra_content.google.thought_signature`.
 
+import { BoundedMap } from '../base/bounded-map.ts';
+
 const MAX_CALLS = 200;
 const MAX_SIGNATURE_LENGTH = 65_536;
 
@@ -12,15 +14,11 @@ const UNSIGNED = { google: { thought_signature: 'skip_thought_signature_validato
  * are checked by the vendor, so this is memory for seconds, not history: it need not be stored.
  */
 export class ToolCallSignatures {
-  readonly #extraContents = new Map<string, unknown>();
+  readonly #extraContents = new BoundedMap<string, unknown>(MAX_CALLS);
 
   remember(callId: string, extraContent: unknown): void {
     if (extraContent === undefined || JSON.stringify(extraContent).length > MAX_SIGNATURE_LENGTH) return;
     this.#extraContents.set(callId, extraContent);
-    for (const oldest of this.#extraContents.keys()) {
-      if (this.#extraContents.size <= MAX_CALLS) break;
-      this.#extraContents.delete(oldest);
-    }
   }
 
   /**

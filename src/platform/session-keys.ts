@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 
+import { BoundedMap } from '../base/bounded-map.ts';
 import type { JsonObject } from '../layercode/fields.ts';
 
 /** What a browser said when it asked for a key, and what the key is good for. */
@@ -19,7 +20,7 @@ const MAX_KEYS = 1_000;
 
 /** Keys for one conversation each, for ten minutes. */
 export class SessionKeys {
-  readonly #grants = new Map<string, SessionGrant & { readonly expiresAtMs: number }>();
+  readonly #grants = new BoundedMap<string, SessionGrant & { readonly expiresAtMs: number }>(MAX_KEYS);
   readonly #now: () => number;
 
   /** `now`: milliseconds on any clock that only goes forward. */
@@ -32,10 +33,6 @@ export class SessionKeys {
     const key = randomBytes(32).toString('base64url');
     const conversationId = grant.conversationId ?? randomUUID();
     this.#grants.set(key, { ...grant, conversationId, expiresAtMs: this.#now() + KEY_LIFETIME_MS });
-    if (this.#grants.size > MAX_KEYS) for (const oldest of this.#grants.keys()) {
-      this.#grants.delete(oldest);
-      break;
-    }
     return { key, conversationId };
   }
 

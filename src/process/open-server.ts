@@ -16,6 +16,8 @@ export interface OpenServerOptions {
   readonly write: (lines: string) => void;
   /** Whether a person reads the log: it is pretty then, unless the settings say otherwise. */
   readonly isTerminal: boolean;
+  /** What is wrong with the settings. The server does not open, but what is wrong with its agent is added. */
+  readonly problems?: readonly string[];
 }
 
 /** A server that listens. `app.close()` ends it. */
@@ -32,12 +34,12 @@ export interface OpenServer {
 }
 
 /** Rejects with a `SettingsError` or an `AgentError` for what an operator can mend, and with the system's error when the port cannot be had. */
-export async function openServer(given: Settings, { directory, write, isTerminal }: OpenServerOptions): Promise<OpenServer> {
+export async function openServer(given: Settings, { directory, write, isTerminal, problems = [] }: OpenServerOptions): Promise<OpenServer> {
+  if (problems.length > 0) throw new SettingsError([...problems, ...(await agentProblems(given, directory))]);
   const { settings, secretFile } = withSecret(given, directory);
   const format = settings.logFormat ?? (isTerminal ? 'pretty' : 'json');
   const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write });
-  // An agent of the user's reads its own variables in the usual place, and .env is where they are kept.
-  for (const [name, value] of Object.entries(settings.environment)) process.env[name] ||= value;
+  shareEnvironment(settings);
   const agent = await openAgent(settings.agent ?? (await defaultAgent(settings)), directory);
   const platform = await openPlatform(settings);
   const bound = agent.bind === undefined ? agent : (await import('../app/bind-agent.ts')).bindAgent(agent, settings, log);
@@ -60,6 +62,22 @@ async function defaultAgent(settings: Settings): Promise<string> {
   if (names.length === 0) return echo.name;
   const { openModel } = await import('../models/open-model.ts');
   return openModel({ names, environment }).model.isUsable() ? 'starter' : echo.name;
+}
+
+/** An agent of the user's reads its own variables in the usual place, and .env is where they are kept. */
+function shareEnvironment({ environment }: Settings): void {
+  for (const [name, value] of Object.entries(environment)) process.env[name] ||= value;
+}
+
+async function agentProblems(settings: Settings, directory: string): Promise<readonly string[]> {
+  if (settings.agent === undefined) return [];
+  shareEnvironment(settings);
+  try {
+    await openAgent(settings.agent, directory);
+    return [];
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
 }
 
 /** What the others need to speak with a model, 40 % of the code, is loaded with them. */

@@ -1,10 +1,12 @@
 // The server as a process: what it prints, what signals do, and how it exits.
 
 import type { App } from '../app/app.ts';
-import { informationFor, loadSettings } from '../settings/load-settings.ts';
-import { batchLines, type Logger } from '../log.ts';
+import { informationFor, readSettings } from '../settings/load-settings.ts';
+import type { Logger } from '../log.ts';
+import { isAbort } from './abort.ts';
+import { LogOutput } from './log-output.ts';
 import { openServer, type OpenServer } from './open-server.ts';
-import { SettingsError, type Settings } from '../settings/settings.ts';
+import { SettingsError, type ReadSettings, type Settings } from '../settings/settings.ts';
 import { version } from '../base/version.ts';
 
 /** What runs beside the server. */
@@ -30,32 +32,41 @@ const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Runs until a signal. Sets the process's exit code, and ends the process when the server is closed. */
 export async function runServer(argv: readonly string[], { accompany }: RunOptions = {}): Promise<void> {
-  const output = batchLines((lines) => process.stdout.write(lines));
+  process.stderr.on('error', () => undefined); // closed: nobody is left to be told
+  const output = new LogOutput({ stream: process.stdout, complain: tell });
   process.on('exit', output.flush);
   try {
     const information = informationFor(argv);
-    if (information === undefined) await serve(loadSettings({ argv }), output.write, accompany);
+    if (information === undefined) await serve(readSettings({ argv }), output, accompany);
     else process.stdout.write(information);
   } catch (error) {
     // What an operator can mend is said in a line each; anything else is a fault of ours and keeps its stack.
     const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error);
     let lines = error instanceof SettingsError ? error.problems : [isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)];
     if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') lines = [`${error.message}; set another PORT, 0 picks a free one`];
-    for (const line of lines) process.stderr.write(`layercode-microserver: ${line}\n`);
+    // An agent's module may hold the process open, with a timer or a connection.
     process.exitCode = 1;
+    process.stderr.write(lines.map(described).join(''), () => process.exit());
   }
 }
 
-async function serve(given: Settings, write: (lines: string) => void, accompany: RunOptions['accompany']): Promise<void> {
-  const server = await openServer(given, { directory: process.cwd(), write, isTerminal: process.stdout.isTTY });
+function described(line: string): string {
+  return `layercode-microserver: ${line}\n`;
+}
+
+function tell(line: string): void {
+  process.stderr.write(described(line));
+}
+
+async function serve({ settings: given, problems }: ReadSettings, output: LogOutput, accompany: RunOptions['accompany']): Promise<void> {
+  const { write } = output;
+  const server = await openServer(given, { directory: process.cwd(), write, isTerminal: process.stdout.isTTY, problems });
   const { app, log, settings } = server;
+  output.addTo(app.metrics);
   if (!settings.production) process.stderr.write(welcome(given, server));
   const closing = new Closing(app, log);
-  process.on('uncaughtException', (error) => {
-    // Its state is unknown; calls go on elsewhere. `exit` writes what is held of the log.
-    log.error('uncaught exception', { error });
-    process.exit(1);
-  });
+  process.on('uncaughtException', (error) => closing.fail('uncaught exception', error));
+  process.on('unhandledRejection', (reason) => closing.fail('unhandled rejection', reason));
   if (accompany === undefined) return;
   closing.companion = accompany(server, closing.signal);
   const reason = await closing.companion.then(
@@ -63,7 +74,7 @@ async function serve(given: Settings, write: (lines: string) => void, accompany:
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   );
   if (reason === undefined || closing.signal.aborted) return;
-  process.stderr.write(`layercode-microserver: ${reason}\n`);
+  tell(reason);
   await closing.close({ reason }, 1);
 }
 
@@ -73,6 +84,7 @@ class Closing {
   readonly #app: App;
   readonly #log: Logger;
   readonly #controller = new AbortController();
+  #exitCode = 0;
 
   constructor(app: App, log: Logger) {
     this.#app = app;
@@ -90,7 +102,22 @@ class Closing {
     return this.#controller.signal;
   }
 
+  /**
+   * Ends the server for an error that nobody awaited, mostly one of the agent's. Its state is unknown,
+   * so no new call may come; but those that are open need not be cut off, and may finish.
+   */
+  fail(what: 'uncaught exception' | 'unhandled rejection', error: unknown): void {
+    if (isAbort(error)) {
+      this.#log.debug('an abort that nobody awaited', { error });
+      return;
+    }
+    this.#log.error(what, { error });
+    void this.close({ reason: what }, 1);
+  }
+
+  /** The exit code is the greatest that was asked for. */
   async close(cause: Readonly<Record<string, string>>, exitCode: number): Promise<void> {
+    this.#exitCode = Math.max(this.#exitCode, exitCode);
     if (this.signal.aborted) return;
     this.#controller.abort();
     this.#log.info('closing', { ...cause, openTurns: this.#app.runningTurns });
@@ -98,7 +125,7 @@ class Closing {
       await this.companion?.then((companion) => companion.close(), () => undefined); // one that did not start has said so
       await this.#app.close();
       this.#log.info('closed');
-      process.exit(exitCode);
+      process.exit(this.#exitCode);
     } catch (error) {
       this.#log.error('closing failed', { error });
       process.exit(1);

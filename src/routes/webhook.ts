@@ -82,7 +82,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     }, timeoutMs);
     context.onClose((isFinished) => {
       clearTimeout(timer);
-      if (!isFinished) controller.abort(new Error('the caller closed the connection'));
+      if (!isFinished) controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
     });
     return {
       event,

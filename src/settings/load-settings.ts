@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { parseCommandLine } from './command-line.ts';
 import { settingsHelp } from './help.ts';
-import { parseSettings, SettingsError, type Environment, type Settings } from './settings.ts';
+import { checkSettings, SettingsError, type Environment, type ReadSettings, type Settings } from './settings.ts';
 import { version } from '../base/version.ts';
 
 export interface LoadSettingsOptions {
@@ -21,13 +21,23 @@ export interface LoadSettingsOptions {
  * one too, except that `.env` may be absent. A variable that is empty in the environment is taken from the file.
  */
 export function loadSettings(options: LoadSettingsOptions = {}): Settings {
+  const { settings, problems } = readSettings(options);
+  if (problems.length > 0) throw new SettingsError(problems);
+  return settings;
+}
+
+/**
+ * As `loadSettings`, for a caller who has more to check before all problems are told at once. Throws
+ * only for a settings file that cannot be read.
+ */
+export function readSettings(options: LoadSettingsOptions = {}): ReadSettings {
   const { argv = process.argv.slice(2), environment = process.env, directory = process.cwd() } = options;
   const { settingsFile } = parseCommandLine(argv);
   const fromFile = readSettingsFile(resolve(directory, settingsFile ?? '.env'), settingsFile !== undefined);
   const fromEnvironment = Object.fromEntries(Object.entries(environment).filter(([, value]) => (value ?? '').trim() !== ''));
   const nameOf = (variable: string): string =>
     variable in fromFile && !(variable in fromEnvironment) ? `${variable} in ${settingsFile ?? '.env'}` : variable;
-  return parseSettings({ ...fromFile, ...fromEnvironment }, argv, nameOf);
+  return checkSettings({ ...fromFile, ...fromEnvironment }, argv, nameOf);
 }
 
 /** The text that `--help` or `--version` asks for, undefined when the server is to start. */

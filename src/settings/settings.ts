@@ -34,6 +34,8 @@ export interface Settings {
   readonly accessLog: boolean;
   readonly conversationTtlSeconds: number;
   readonly maxConversations: number;
+  /** UTF-16 code units of all conversations in memory. */
+  readonly maxHistoryCharacters: number;
   /** At least 2: a turn is two messages. */
   readonly maxMessages: number;
   readonly maxBodyBytes: number;
@@ -70,6 +72,22 @@ export class SettingsError extends Error {
   }
 }
 
+/** Settings, and all that is wrong with them: each line says what, and shows no secret. */
+export interface ReadSettings {
+  /** To be used only where there are no problems: a refused value is replaced by its default. */
+  readonly settings: Settings;
+  readonly problems: readonly string[];
+}
+
+/**
+ * Features that other releases may have. To ignore their variables would mean less than the operator
+ * asked for, so any value but the one that describes this release is a problem.
+ */
+const ABSENT_FEATURES: readonly (readonly [variable: string, only: string, because: string])[] = [
+  ['WORKERS', '1', 'this release runs as one process'],
+  ['CONVERSATION_STORE', 'memory', 'this release keeps conversations in memory'],
+];
+
 /**
  * Checks everything and returns it, or throws one `SettingsError` with every problem. Flags win over the environment; an
  * empty variable counts as not set, an empty flag is a problem. `nameOf` is how a problem calls a variable (`PORT in .env`).
@@ -78,8 +96,19 @@ export class SettingsError extends Error {
 export function parseSettings(
   environment: Environment,
   argv: readonly string[],
-  nameOf: (variable: string) => string = (variable) => variable,
+  nameOf?: (variable: string) => string,
 ): Settings {
+  const { settings, problems } = checkSettings(environment, argv, nameOf);
+  if (problems.length > 0) throw new SettingsError(problems);
+  return settings;
+}
+
+/** As `parseSettings`, for a caller who has more to check before all problems are told at once. */
+export function checkSettings(
+  environment: Environment,
+  argv: readonly string[],
+  nameOf: (variable: string) => string = (variable) => variable,
+): ReadSettings {
   const { flags, problems: flagProblems } = parseCommandLine(argv);
   const values: Record<string, string> = {};
   for (const [variable, value] of Object.entries(environment)) {
@@ -125,6 +154,7 @@ export function parseSettings(
     accessLog: read(watching.accessLog),
     conversationTtlSeconds: read(bounds.conversationTtlSeconds),
     maxConversations: read(bounds.maxConversations),
+    maxHistoryCharacters: read(bounds.maxHistoryCharacters),
     maxMessages: read(bounds.maxMessages),
     maxBodyBytes: read(bounds.maxBodyBytes),
     maxStreams: read(bounds.maxStreams),
@@ -151,8 +181,12 @@ export function parseSettings(
   if (production && values[variable] === undefined) {
     problems.push(`${variable} must be set in production: copy it from the agent's webhook settings in LayerCode, or pass ${flag}`);
   }
-  if (problems.length > 0) throw new SettingsError(problems);
-  return settings;
+  for (const [absent, only, because] of ABSENT_FEATURES) {
+    const value = values[absent];
+    if (value === undefined || value.toLowerCase() === only) continue;
+    problems.push(`${nameOf(absent)} must be ${only}: ${because}, got ${show(value, secrets)}`);
+  }
+  return { settings, problems };
 }
 
 function collectSecrets(values: Readonly<Record<string, string>>): readonly string[] {

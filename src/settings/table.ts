@@ -83,6 +83,8 @@ export const bounds = {
     'Seconds after its last turn that a conversation is forgotten.'),
   maxConversations: setting(integer(1, 10_000_000), 'MAX_CONVERSATIONS', '10000',
     'Conversations kept; beyond, the one unused longest goes.'),
+  maxHistoryCharacters: setting(integer(1, 1_000_000_000_000), 'MAX_HISTORY_CHARACTERS', '67108864',
+    'Characters kept of all conversations; beyond, the least recently used are forgotten.'),
   maxMessages: setting(integer(2, 100_000), 'MAX_MESSAGES', '200', 'Messages kept of a conversation; beyond, the oldest go.'),
   maxBodyBytes: setting(integer(1, 104_857_600), 'MAX_BODY_BYTES', '1048576', 'Largest request body, inclusive; beyond it 413.'),
   maxStreams: setting(integer(1, 1_000_000), 'MAX_STREAMS', '10000', 'Turns streaming at once, inclusive; beyond them 503.'),

@@ -8,16 +8,24 @@ export type SseEncoderOptions = EventWriterOptions;
 
 type WriteCallback = (error?: Error | null) => void;
 
-/** An event stream: a `Writable` in object mode that takes `SseEvent`s, around an `EventWriter` that does the work. */
+/**
+ * An event stream: a `Writable` in object mode that takes `SseEvent`s, around an `EventWriter` that
+ * does the work. It is destroyed, without an `error`, when the client leaves or stops reading, so a
+ * `pipeline` into it rejects then and stops its source.
+ */
 export class SseEncoder extends Writable {
   readonly #writer: EventWriter;
   #onEnded: WriteCallback | undefined;
 
   constructor(destination: SseDestination, options: SseEncoderOptions = {}) {
-    // emitClose: the 'close' of the response already says that all is over. autoDestroy: it would cut off a slow reader at the end.
-    super({ objectMode: true, decodeStrings: false, emitClose: false, autoDestroy: false });
-    this.#writer = new EventWriter(destination, options, { ended: () => this.#onEnded?.(), destroyed: () => this.destroy() });
+    // autoDestroy would disconnect a slow client at the end.
+    super({ objectMode: true, decodeStrings: false, autoDestroy: false });
+    this.#writer = new EventWriter(destination, options, {
+      finished: () => this.#onEnded?.(),
+      destroyed: () => this.destroy(),
+    });
     this.#writer.flush();
+    destination.once('close', () => this.#writer.destroy());
   }
 
   /** As `EventWriter.isOpen`. */
@@ -42,9 +50,9 @@ export class SseEncoder extends Writable {
     return 'data' in event ? this.#writer.send(block) : this.#writer.sendComment(block);
   }
 
-  /** As `EventWriter.finish`. `end` leads to it. */
-  finish(last?: SseEvent): void {
-    if (this.#writer.isOpen) this.#writer.finish(last === undefined ? undefined : encodeEvent(last));
+  /** As `EventWriter.finish`, with a last event. `end` leads to it. */
+  finish(last?: SseEvent): boolean {
+    return this.#writer.finish(last === undefined || !this.#writer.isOpen ? '' : encodeEvent(last));
   }
 
   /** Hands over at once what would leave at the end of the tick. There is no need to. */
@@ -59,9 +67,8 @@ export class SseEncoder extends Writable {
   }
 
   override _final(callback: WriteCallback): void {
-    this.#writer.finish();
-    if (this.#writer.isEnding) this.#onEnded = callback;
-    else callback(); // ended, or the reader has left
+    if (this.#writer.finish()) callback();
+    else this.#onEnded = callback;
   }
 
   override _destroy(error: Error | null, callback: WriteCallback): void {

@@ -4,6 +4,10 @@ import type { Awaitable } from '../base/awaitable.ts';
 export interface SseDestination extends NodeJS.EventEmitter {
   readonly writableLength: number;
   readonly destroyed: boolean;
+  /** Null while an earlier response of the same connection is under way. */
+  readonly socket?: object | null;
+  /** The request that is answered. It knows its connection all the time. */
+  readonly req?: { readonly socket: SseConnection };
   cork?(): void;
   uncork?(): void;
   write(chunk: string, callback?: (error?: Error | null) => void): boolean;
@@ -11,60 +15,84 @@ export interface SseDestination extends NodeJS.EventEmitter {
   destroy(error?: Error): unknown;
 }
 
+/** What a writer needs of a `net.Socket`: whether it lost what was written. */
+export interface SseConnection {
+  readonly destroyed: boolean;
+  /** Set as soon as a write failed, which is before `error` and `close` are emitted. */
+  readonly errored: Error | null;
+}
+
 export interface EventWriterOptions {
-  /** Unsent bytes beyond which a reader that does not read is cut off. Default 1 MiB. */
-  readonly maxUnsentBytes?: number;
-  /** Time without room for more after which a reader that does not read is cut off. Default 30,000 ms. */
+  /** A client is disconnected when it has read nothing for this long. Default 30,000 ms. */
   readonly stallTimeoutMs?: number;
   /** Called before the first chunk is written, with its bytes when it is the only one. */
   readonly writeHead?: (contentLength: number | undefined) => void;
 }
 
-/** What a writer tells of itself. */
+/** Is told, at most once, how a stream ended that `finish` could not end at once. */
 export interface EventWriterListener {
-  /** The last chunk was handed to the destination. */
-  ended(): void;
-  /** It was destroyed: by `destroy`, or because its reader stopped reading. */
+  /** Everything, the end included, is now with the operating system. */
+  finished(): void;
+  /**
+   * The stream was cut before its end had left; `unsentEvents` says how many events never did. May be
+   * called from within `finish`.
+   */
   destroyed(): void;
 }
 
 /**
- * Writes Server-Sent Events to an HTTP response. Passes back-pressure on, and destroys the response of a reader that stops reading. Never
- * splits a code point: an event leaves as one string.
+ * Writes Server-Sent Events to an HTTP response. It passes back-pressure on and disconnects a client
+ * that stops reading. An event leaves as one string, so no code point is ever split.
  *
- * No stream itself, as most writers live for one turn and what a `Writable` keeps is 0.5 KB and 1.8 of a turn's 20 µs; `SseEncoder` is one.
+ * The creator must call `flush()` once; nothing is written before. It must also call `destroy()`
+ * when the connection closes: the writer itself watches it only while the connection has no room.
+ *
+ * A stream ends in exactly one of three ways: `finish()` returns true, or the listener's `finished`
+ * or its `destroyed` is called. Only the first two mean that the whole stream has left.
+ *
+ * Deliberately not a `Writable`, which would make every turn slower and larger; `SseEncoder` is one.
  */
 export class EventWriter {
   readonly #destination: SseDestination;
-  readonly #maxUnsentBytes: number;
   readonly #stallTimeoutMs: number;
   #writeHead: ((contentLength: number | undefined) => void) | undefined;
-  /** Events of this tick, or since the connection has no room. */
+  /** Blocks of this tick, or all since the connection has no room. */
   #queue = '';
   #queuedEvents = 0;
-  /** Events of the chunks that are not with the operating system yet. */
+  /** Events in chunks that are not with the operating system yet. */
   #eventsInFlight = 0;
   #bytesWritten = 0;
-  /** Whether a flush is to come, so that none need be asked for: the first is the maker's. */
+  /** Whether a flush is due. The first one is the creator's, so none is scheduled before it. */
   #isScheduled = true;
   #isFinished = false;
+  /** Whether the end was handed to the destination. */
   #hasEnded = false;
+  /** Whether everything, the end included, is with the operating system. */
+  #isSent = false;
   #isDestroyed = false;
   /** Set while the connection has no room. */
   #waiting: Waiting | undefined;
   readonly #listener: EventWriterListener | undefined;
 
-  constructor(destination: SseDestination, options: EventWriterOptions = {}, listener?: EventWriterListener) {
+  constructor(
+    destination: SseDestination,
+    options: EventWriterOptions = {},
+    listener?: EventWriterListener,
+  ) {
     this.#destination = destination;
-    this.#maxUnsentBytes = options.maxUnsentBytes ?? 1_048_576;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? 30_000;
     this.#writeHead = options.writeHead;
     this.#listener = listener;
   }
 
-  /** True until `finish`, `destroy` or the loss of the reader: an event sent now may still arrive. */
+  /** True until `finish`, `destroy` or the loss of the client: an event sent now may still arrive. */
   get isOpen(): boolean {
     return !this.#isFinished && !this.#isDestroyed && !this.#destination.destroyed;
+  }
+
+  /** False while the connection takes nothing: what is sent now waits here. */
+  get hasRoom(): boolean {
+    return this.#waiting === undefined;
   }
 
   /** Bytes handed to the destination. */
@@ -72,41 +100,37 @@ export class EventWriter {
     return this.#bytesWritten;
   }
 
-  /** How many of the events sent last, comments not counted, have not left this process. */
+  /**
+   * How many of the events sent last have not left this process. Comments and the block given to
+   * `finish` do not count.
+   */
   get unsentEvents(): number {
     return this.#queuedEvents + this.#eventsInFlight;
   }
 
-  /** Whether the end waits for room, and was not handed over yet: what a stream around this one has to wait for. */
-  get isEnding(): boolean {
-    return this.#isFinished && !this.#hasEnded && this.#waiting !== undefined;
-  }
-
   /**
-   * Writes an event, a whole block as `encodeEvent` makes them. True, or a promise of it where the sender should wait for room; false when the stream is over
-   * and the event went nowhere. Never throws and never rejects for a reader that left.
+   * Writes an event: a whole block, as `encodeEvent` makes it. Returns true, or a promise of it when
+   * the sender should wait for room; false when the stream is over and the event was dropped. Never
+   * throws or rejects because the client left. A sender that does not wait fills memory.
    *
-   * The events of one tick leave as one chunk, in the packet of the headers where those are still to be sent.
+   * The events of one tick leave as one chunk, together with the headers if those are still unsent.
    */
   send(block: string): Awaitable<boolean> {
     return this.#send(block, 1);
   }
 
-  /** Writes a block that is no event: it does not count in `unsentEvents`. Answers as `send` does. */
+  /** Writes a block that is no event: `unsentEvents` does not count it. Returns what `send` does. */
   sendComment(block: string): Awaitable<boolean> {
     return this.#send(block, 0);
   }
 
   #send(block: string, events: number): Awaitable<boolean> {
     if (!this.isOpen) return false;
-    // What this tick holds is not unread yet.
-    if (this.#destination.writableLength + (this.#waiting?.bytes ?? 0) > this.#maxUnsentBytes) {
-      this.destroy();
-      return false;
-    }
-    this.#enqueue(block, events);
+    this.#queue += block;
+    this.#queuedEvents += events;
     if (this.#waiting === undefined) {
-      // A burst does not wait for the tick to end: a sender that awaits each event must meet back-pressure, and a queue has a bound.
+      // A burst does not wait for the end of the tick: a sender that awaits each event must meet
+      // back-pressure.
       if (this.#queue.length > MAX_QUEUE_LENGTH) this.flush();
       else if (!this.#isScheduled) {
         this.#isScheduled = true;
@@ -116,24 +140,34 @@ export class EventWriter {
     return this.#waiting === undefined ? true : this.#roomForMore(this.#waiting);
   }
 
-  /** Ends the stream behind the events sent and a last one, for which there is always room. Idempotent. */
-  finish(last?: string): void {
-    if (!this.isOpen) return;
-    if (last !== undefined) this.#enqueue(last, 1);
-    this.#isFinished = true;
-    if (this.#waiting === undefined) this.flush();
-    else settle(this.#waiting.senders); // what they sent still leaves, but they wait for nothing any more
+  /**
+   * Ends the stream behind the events sent and a last block. Returns true when all of it is with the
+   * operating system, so that nothing more can be learned about it. Returns false when it still has
+   * to leave, or was cut: the listener is told which.
+   *
+   * Idempotent: a later call changes nothing and returns what is true by then.
+   */
+  finish(last = ''): boolean {
+    if (this.isOpen) {
+      this.#queue += last;
+      this.#isFinished = true;
+      if (this.#waiting === undefined) this.#handOver();
+      else settle(this.#waiting.senders); // what they sent still leaves; they need not wait for it
+    } else if (this.#destination.destroyed) this.destroy();
+    return this.#isSent;
   }
 
   /**
-   * Hands what is queued to the destination. Nothing leaves before the first call, which whoever made the writer owes it: when the first
-   * events are sent, or there are none yet. What is sent from then on goes by itself at the end of its tick.
+   * Hands what is queued to the destination. The creator owes the first call, after the first events
+   * or before them. From then on events leave by themselves at the end of their tick.
    */
   flush(): void {
     this.#isScheduled = false;
-    if (this.#hasEnded || this.#isDestroyed || this.#destination.destroyed || this.#waiting !== undefined) return;
+    if (this.isOpen && this.#waiting === undefined && this.#queue !== '') this.#handOver();
+  }
+
+  #handOver(): void {
     const text = this.#queue;
-    if (text === '' && !this.#isFinished) return;
     const bytes = Buffer.byteLength(text);
     const events = this.#queuedEvents;
     const isWhole = this.#isFinished && this.#writeHead !== undefined;
@@ -152,9 +186,8 @@ export class EventWriter {
       this.#hasEnded = true;
       if (isWhole) this.#endWhole(text);
       else this.#destination.end(text); // with the end of the chunks in one system call
-      this.#listener?.ended();
-      if (this.#destination.writableLength > 0) this.#waitForRoom(); // a reader may leave the last chunk unread, too
-      else this.#eventsInFlight = 0;
+      if (this.#destination.writableLength > 0) this.#waitForRoom();
+      else this.#settleEnd();
       return;
     }
     const hasRoom = this.#destination.write(text, (error) => {
@@ -164,8 +197,8 @@ export class EventWriter {
   }
 
   /**
-   * The head and all of the body as one string, in one piece. `end(text)` would hand over an empty one behind it, for which the socket
-   * gathers both with `writev`: 8 % more of what a turn costs.
+   * Writes the head and all of the body as one string, in one piece. `end(text)` would hand over an
+   * empty one behind it, and the socket would gather both with `writev`.
    */
   #endWhole(text: string): void {
     const destination = this.#destination;
@@ -175,12 +208,26 @@ export class EventWriter {
     destination.end();
   }
 
-  /** Lets go of everything: what was not sent yet never is. Destroys the destination, unless that has all and is taking it. */
+  /** This process holds nothing of the stream any more: all of it has left, or failed to. */
+  #settleEnd(): void {
+    const socket = this.#destination.req?.socket;
+    // A response that lost its last bytes emits `finish` all the same: only the socket says so.
+    if (socket?.errored instanceof Error || socket?.destroyed === true) this.destroy();
+    else {
+      this.#isSent = true;
+      this.#eventsInFlight = 0;
+    }
+  }
+
+  /**
+   * Cuts the stream: drops what has not left yet and destroys the destination. Idempotent, and
+   * without effect once all of it has left.
+   */
   destroy(): void {
-    if (this.#isDestroyed) return;
+    if (this.#isDestroyed || this.#isSent) return;
     this.#isDestroyed = true;
+    this.#destination.destroy();
     const waiting = this.#waiting;
-    if (!this.#hasEnded || waiting !== undefined) this.#destination.destroy();
     if (waiting !== undefined) {
       waiting.stop();
       settle(waiting.senders);
@@ -188,35 +235,44 @@ export class EventWriter {
     this.#listener?.destroyed();
   }
 
-  #enqueue(block: string, events: number): void {
-    this.#queue += block;
-    this.#queuedEvents += events;
-    if (this.#waiting !== undefined) this.#waiting.bytes += Buffer.byteLength(block);
-  }
-
-  /** `drain` does not come after `close`, nor after the end, so `close` is waited for too, and the clock: a reader may do neither. */
+  /**
+   * Waits for `drain`, or after the end for `finish`. The client may do neither: then `close` comes,
+   * or the clock, which starts again whenever bytes have left.
+   */
   #waitForRoom(): void {
     const destination = this.#destination;
-    const stalled = setTimeout(() => this.destroy(), this.#stallTimeoutMs);
+    let queued = queuedBytes(destination);
+    const clock = setTimeout(() => {
+      const before = queued;
+      queued = queuedBytes(destination);
+      // Behind another response of the connection it is that one which the client reads.
+      if (destination.socket === null || queued !== before) clock.refresh();
+      else this.destroy();
+    }, this.#stallTimeoutMs);
     const onRoom = (): void => {
       waiting.stop();
-      this.flush();
+      if (this.#hasEnded) this.#settleEnd();
+      else if (this.#isFinished) this.#handOver();
+      else this.flush();
       if (this.#waiting === undefined) settle(waiting.senders);
       else this.#waiting.senders.push(...waiting.senders);
+      if (this.#isSent) this.#listener?.finished();
     };
+    const onClose = (): void => this.destroy();
     const waiting: Waiting = {
-      bytes: 0,
       senders: [],
       stop: () => {
         this.#waiting = undefined;
-        clearTimeout(stalled);
+        clearTimeout(clock);
         destination.off('drain', onRoom);
-        destination.off('close', onRoom);
+        destination.off('finish', onRoom);
+        destination.off('close', onClose);
       },
     };
     this.#waiting = waiting;
     destination.on('drain', onRoom);
-    destination.on('close', onRoom);
+    destination.on('finish', onRoom);
+    destination.on('close', onClose);
   }
 
   #roomForMore({ senders }: Waiting): Promise<boolean> {
@@ -226,8 +282,6 @@ export class EventWriter {
 
 /** A connection without room. */
 interface Waiting {
-  /** Of the queue. */
-  bytes: number;
   /** Who waits. */
   readonly senders: (() => void)[];
   readonly stop: () => void;
@@ -238,8 +292,24 @@ function settle(senders: (() => void)[]): void {
 }
 
 /**
- * A burst is handed over in pieces of about so many UTF-16 code units, which are up to three times as many bytes; Node takes 16,384 of
- * those for a connection without room. */
+ * Bytes that the connection holds because the operating system did not take them; undefined where
+ * that is not known. A chunk counts as a whole in every public figure, and `drain` comes when all of
+ * it has left, so neither shows that a slow client reads. `_handle` does; Node's own socket time-outs
+ * look there, too.
+ */
+function queuedBytes({ req }: SseDestination): unknown {
+  const socket = req?.socket;
+  if (socket === undefined || !('_handle' in socket)) return undefined;
+  const handle = socket._handle;
+  return typeof handle === 'object' && handle !== null && 'writeQueueSize' in handle
+    ? handle.writeQueueSize
+    : undefined;
+}
+
+/**
+ * A burst is handed over in pieces of about this many UTF-16 code units. Node's own bound for a
+ * connection without room is 16,384 bytes.
+ */
 const MAX_QUEUE_LENGTH = 16_384;
 
 function flush(writer: EventWriter): void {

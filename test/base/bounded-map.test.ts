@@ -3,19 +3,45 @@ import { describe, it } from 'node:test';
 
 import { BoundedMap } from '../../src/base/bounded-map.ts';
 
+function filled(maxEntries: number, ...keys: string[]): BoundedMap<string, number> {
+  const map = new BoundedMap<string, number>(maxEntries);
+  for (const [index, key] of keys.entries()) map.set(key, index);
+  return map;
+}
+
+function held(map: BoundedMap<string, number>): string[] {
+  return ['a', 'b', 'c', 'd'].filter((key) => map.get(key) !== undefined);
+}
+
 describe('BoundedMap', () => {
-  it('holds as many entries as it says', () => {
-    const map = new BoundedMap<string, number>(2).set('a', 1).set('b', 2);
-    assert.deepEqual([...map], [['a', 1], ['b', 2]]);
+  it('holds exactly the bound, and for one more drops the entry that was set longest ago', () => {
+    assert.deepEqual(held(filled(3, 'a', 'b', 'c')), ['a', 'b', 'c']);
+    assert.deepEqual(held(filled(3, 'a', 'b', 'c', 'd')), ['b', 'c', 'd']);
   });
 
-  it('forgets the entry that was set longest ago for one more', () => {
-    const map = new BoundedMap<string, number>(2).set('a', 1).set('b', 2).set('c', 3);
-    assert.deepEqual([...map.keys()], ['b', 'c']);
+  it('takes setting again as use, with the newer value', () => {
+    const map = filled(3, 'a', 'b', 'c', 'a', 'd');
+    assert.deepEqual([held(map), map.get('a')], [['a', 'c', 'd'], 3]);
   });
 
-  it('takes an entry that is set again for the latest', () => {
-    const map = new BoundedMap<string, number>(2).set('a', 1).set('b', 2).set('a', 3).set('c', 4);
-    assert.deepEqual([...map], [['a', 3], ['c', 4]]);
+  it('takes reading for no use', () => {
+    const map = filled(2, 'a', 'b');
+    map.get('a');
+    map.set('c', 2);
+    assert.deepEqual(held(map), ['b', 'c']);
+  });
+
+  it('has room again for what was deleted', () => {
+    const map = filled(2, 'a', 'b');
+    map.delete('b');
+    map.set('c', 2);
+    assert.deepEqual([held(map), map.size], [['a', 'c'], 2]);
+  });
+
+  it('drops an entry whose key is undefined, too', () => {
+    const map = new BoundedMap<string | undefined, number>(1);
+    map.set(undefined, 1);
+    map.set('a', 2);
+    assert.deepEqual([map.size, map.get(undefined)], [1, undefined]);
   });
 });

@@ -41,23 +41,28 @@ describe('MemoryStore', () => {
     assert.equal(store.close(), undefined);
   });
 
-  it('notes when a conversation was changed, by the clock that it was given', () => {
+  it('notes the time of day of the last change', (t) => {
+    let day = 1_700_000_000_000;
+    t.mock.method(Date, 'now', () => day);
     const store = create();
     change(store, 'a');
-    assert.equal(store.read('a')?.updatedAt, 1_000_000);
-    time += 500;
-    assert.equal(store.read('a')?.updatedAt, 1_000_000);
+    day += 500;
+    assert.equal(store.read('a')?.updatedAt, 1_700_000_000_000);
     change(store, 'a');
-    assert.equal(store.read('a')?.updatedAt, 1_000_500);
+    assert.equal(store.read('a')?.updatedAt, 1_700_000_000_500);
   });
 
-  it('takes the time of the machine by default', () => {
-    const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });
-    stores.push(store);
-    const before = Date.now();
+  it('forgets nothing, and keeps nothing longer, when the time of day jumps', (t) => {
+    // Was: a wall clock set forward during a call, and the call was forgotten.
+    let day = 1_700_000_000_000;
+    t.mock.method(Date, 'now', () => day);
+    const store = create();
     change(store, 'a');
-    const updatedAt = store.read('a')?.updatedAt ?? 0;
-    assert.ok(updatedAt >= before && updatedAt <= Date.now());
+    day += 86_400_000;
+    assert.deepEqual(held(store, 'a'), ['a']);
+    day -= 2 * 86_400_000;
+    time += 1_001;
+    assert.deepEqual(held(store, 'a'), []);
   });
 
   describe('by time', () => {
@@ -217,6 +222,17 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'a', 'b'), ['b']);
     });
 
+    it('does not walk over all of many open turns for each change', () => {
+      const store = create({ maxConversations: 1 });
+      for (let count = 0; count < 10_000; count++) change(store, `open${count}`, 'open');
+      let reads = 0;
+      store.update('open0', (conversation) => {
+        Object.defineProperty(conversation, 'openTurns', { get: () => (reads += 1), set: () => undefined, configurable: true });
+      });
+      assert.equal(store.count(), 10_000);
+      assert.ok(reads <= 100, String(reads));
+    });
+
     it('forgets all of them when it is closed', () => {
       const store = create();
       change(store, 'a');
@@ -224,5 +240,91 @@ describe('MemoryStore', () => {
       assert.equal(store.count(), 0);
       assert.equal(store.read('a'), undefined);
     });
+  });
+
+  describe('by characters', () => {
+    /** A conversation of that many characters. */
+    function fill(store: MemoryStore, id: string, characters: number, state: TurnRecord['state'] = 'completed'): void {
+      store.update(id, (conversation) => {
+        conversation.turns = [{ id: 't1', state, runId: 1, words: 'x'.repeat(characters), reply: null }];
+        conversation.openTurns = state === 'open' ? 1 : 0;
+        conversation.textLength = characters;
+      });
+    }
+
+    it('holds exactly the bound, and for one more drops the one that was changed longest ago', () => {
+      const store = create({ maxCharacters: 30 });
+      for (const id of ['a', 'b', 'c']) fill(store, id, 10);
+      assert.deepEqual(held(store, 'a', 'b', 'c'), ['a', 'b', 'c']);
+      fill(store, 'c', 11);
+      assert.deepEqual(held(store, 'a', 'b', 'c'), ['b', 'c']);
+    });
+
+    it('drops as many as it takes', () => {
+      const store = create({ maxCharacters: 30 });
+      for (const id of ['a', 'b', 'c']) fill(store, id, 10);
+      fill(store, 'd', 20);
+      assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['c', 'd']);
+    });
+
+    it('counts what a conversation lost, by a change, by its end and by its time, no more', () => {
+      const store = create({ maxCharacters: 30 });
+      for (const id of ['a', 'b', 'c']) fill(store, id, 10);
+      fill(store, 'a', 5);
+      store.update('b', (conversation) => Object.assign(conversation, { turns: [], textLength: 0 }));
+      fill(store, 'd', 15);
+      assert.deepEqual(held(store, 'a', 'c', 'd'), ['a', 'c', 'd']);
+      time += 1_001;
+      for (const id of ['a', 'c', 'd']) fill(store, id, 10); // each begins anew
+      assert.deepEqual(held(store, 'a', 'c', 'd'), ['a', 'c', 'd']);
+    });
+
+    it('never drops one with an open turn, and takes the next', () => {
+      const store = create({ maxCharacters: 30 });
+      fill(store, 'a', 10, 'open');
+      for (const id of ['b', 'c', 'd']) fill(store, id, 10);
+      assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['a', 'c', 'd']);
+    });
+
+    it('keeps the latest though it is larger than the bound', () => {
+      const store = create({ maxCharacters: 30 });
+      fill(store, 'a', 10);
+      fill(store, 'b', 31);
+      assert.deepEqual(held(store, 'a', 'b'), ['b']);
+      fill(store, 'c', 1);
+      assert.deepEqual(held(store, 'b', 'c'), ['c']);
+    });
+
+    it('holds 67,108,864 characters by default', () => {
+      const store = create();
+      for (const id of ['a', 'b', 'c', 'd']) fill(store, id, 16_777_216);
+      assert.equal(store.count(), 4);
+      fill(store, 'd', 16_777_217);
+      assert.equal(store.count(), 3);
+    });
+  });
+
+  // What the list of least recent use is after an eviction: what is dropped next, and whether anything is left out.
+  it('drops in the order of the last change after an eviction that stepped over open turns', () => {
+    const store = create({ maxConversations: 4 });
+    change(store, 'open', 'open');
+    for (const id of ['b', 'c', 'd', 'e']) change(store, id); // drops b; `open` moves behind e
+    assert.deepEqual(held(store, 'open', 'b', 'c', 'd', 'e'), ['open', 'c', 'd', 'e']);
+    change(store, 'open'); // completed now
+    for (const [added, dropped] of [['f', 'c'], ['g', 'd'], ['h', 'e'], ['i', 'open'], ['j', 'f']] as const) {
+      assert.deepEqual(held(store, dropped), [dropped], `${dropped} before ${added}`);
+      change(store, added);
+      assert.deepEqual(held(store, dropped), [], `${dropped} after ${added}`);
+      assert.equal(store.count(), 4);
+    }
+  });
+
+  it('holds exactly one after evictions down to one, in a list that works on', () => {
+    const store = create({ maxConversations: 1 });
+    for (const id of ['a', 'b', 'b', 'c']) change(store, id);
+    store.update('c', (conversation) => (conversation.turns = []));
+    assert.equal(store.count(), 0);
+    for (const id of ['d', 'e']) change(store, id);
+    assert.deepEqual(held(store, 'a', 'b', 'c', 'd', 'e'), ['e']);
   });
 });

@@ -1,9 +1,6 @@
 // A reader that stops reading: the agent waits for it, for a while, and the process outlives it.
 
 import assert from 'node:assert/strict';
-import { EventEmitter, once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
@@ -15,216 +12,42 @@ import type { Reply, ReplySink } from '../../src/layercode/reply.ts';
 import { ReplyStream } from '../../src/layercode/reply-stream.ts';
 import { sessionDialect } from '../../src/layercode/session-dialect.ts';
 import { createLogger } from '../../src/log.ts';
-import { SseEncoder, type SseEncoderOptions } from '../../src/sse/event-stream.ts';
-import { EventWriter, type SseDestination } from '../../src/sse/event-writer.ts';
+import { EventWriter } from '../../src/sse/event-writer.ts';
 import { deferred, fired, messageEvent, rawRequest, serve, Told, until, within, type RawConnection, type Served } from '../fixtures/app.ts';
+import { Destination, tick } from '../sse/destination.ts';
 
 // More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window); a character of these is
 // six bytes on the wire, so that it fits into a reply of at most 1,048,576.
 const PIECE = '\u0001'.repeat(10_000);
 const PIECES = 100;
 
-/** A response whose connection has room when it is told so. */
-class Destination extends EventEmitter implements SseDestination {
-  readonly written: string[] = [];
-  hasRoom = false;
-  writableLength = 0;
-  destroyed = false;
-  hasEnded = false;
-
-  readonly #waiting: (() => void)[] = [];
-
-  cork(): void {}
-
-  uncork(): void {}
-
-  write(chunk: string, callback: () => void = () => undefined): boolean {
-    this.written.push(chunk);
-    if (this.hasRoom) callback();
-    else {
-      this.writableLength += chunk.length;
-      this.#waiting.push(callback);
-    }
-    return this.hasRoom;
-  }
-
-  end(chunk?: string): void {
-    if (chunk !== undefined) this.write(chunk);
-    this.hasEnded = true;
-  }
-
-  destroy(): void {
-    if (this.destroyed) return;
-    this.destroyed = true;
-    process.nextTick(() => this.emit('close'));
-  }
-
-  drain(): void {
-    this.hasRoom = true;
-    this.writableLength = 0;
-    for (const callback of this.#waiting.splice(0)) callback();
-    this.emit('drain');
-  }
-}
-
-const nextTick = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
-const settled = (promise: unknown): Promise<unknown> => Promise.race([promise, new Promise((resolve) => setImmediate(resolve, 'pending'))]);
-
-/** An encoder whose destination has no room: the first event waits there. */
-async function stalled(t: TestContext, options: SseEncoderOptions = {}): Promise<{ destination: Destination; encoder: SseEncoder }> {
-  const destination = new Destination();
-  const encoder = new SseEncoder(destination, options);
-  t.after(() => encoder.destroy());
-  encoder.send({ data: 'first' });
-  await nextTick();
-  return { destination, encoder };
-}
-
-describe('SseEncoder with a reader that stopped', () => {
-  it('lets the sender wait', async (t) => {
-    const { encoder } = await stalled(t);
-    assert.equal(await settled(encoder.send({ data: 'second' })), 'pending');
-  });
-
-  it('lets the sender go on when there is room again', async (t) => {
-    const { encoder, destination } = await stalled(t);
-    const sent = encoder.send({ data: 'second' });
-    destination.drain();
-    assert.equal(await within(Promise.resolve(sent), 'the room'), true);
-  });
-
-  it('writes what waited once there is room, and only once', async (t) => {
-    const { encoder, destination } = await stalled(t);
-    void encoder.send({ data: 'second' });
-    void encoder.send({ data: 'third' });
-    destination.drain();
-    await nextTick();
-    assert.equal(destination.written.join(''), 'data: first\n\ndata: second\n\ndata: third\n\n');
-  });
-
-  it('tells the sender false when the reader leaves', async (t) => {
-    const { encoder, destination } = await stalled(t);
-    const sent = encoder.send({ data: 'second' });
-    destination.destroy();
-    assert.equal(await within(Promise.resolve(sent), 'the close'), false);
-  });
-
-  it('keeps no listener behind', async (t) => {
-    const { destination } = await stalled(t);
-    destination.drain();
-    assert.deepEqual([destination.listenerCount('drain'), destination.listenerCount('close')], [0, 0]);
-  });
-
-  it('is cut off after stallTimeoutMs', async (t) => {
-    const { destination } = await stalled(t, { stallTimeoutMs: 30 });
-    await within(once(destination, 'close'), 'the cut');
-  });
-
-  it('is not cut off when it reads again in time', async (t) => {
-    const { destination } = await stalled(t, { stallTimeoutMs: 30 });
-    destination.drain();
-    await new Promise((resolve) => setTimeout(resolve, 60)); // nothing tells of a time-out that does not come
-    assert.equal(destination.destroyed, false);
-  });
-
-  it('lets the sender go when it is cut off', async (t) => {
-    const { encoder } = await stalled(t, { stallTimeoutMs: 30 });
-    assert.equal(await within(Promise.resolve(encoder.send({ data: 'second' })), 'the cut'), false);
-  });
-
-  it('may leave exactly maxUnsentBytes unread', async (t) => {
-    const { encoder, destination } = await stalled(t, { maxUnsentBytes: 'data: first\n\n'.length });
-    void encoder.send({ data: 'second' });
-    assert.equal(destination.destroyed, false);
-  });
-
-  it('is cut off when it leaves more than maxUnsentBytes unread', async (t) => {
-    const { encoder, destination } = await stalled(t, { maxUnsentBytes: 'data: first\n\n'.length - 1 });
-    void encoder.send({ data: 'second' });
-    assert.equal(destination.destroyed, true);
-  });
-
-  it('counts bytes, not characters, against maxUnsentBytes', async (t) => {
-    const { encoder, destination } = await stalled(t, { maxUnsentBytes: 100 });
-    void encoder.send({ data: '€'.repeat(40) });
-    void encoder.send({ data: 'third' });
-    assert.equal(destination.destroyed, true);
-  });
-
-  it('tells the sender false from then on, and throws nothing', async (t) => {
-    const { encoder } = await stalled(t, { maxUnsentBytes: 1 });
-    assert.deepEqual([encoder.send({ data: 'second' }), encoder.send({ data: 'third' })], [false, false]);
-  });
-
-  for (const how of ['finish', 'end'] as const) {
-    it(`gets the end behind what waited, after ${how}()`, async (t) => {
-      const { encoder, destination } = await stalled(t);
-      void encoder.send({ data: 'second' });
-      encoder[how]();
-      await new Promise((resolve) => setImmediate(resolve));
-      destination.drain();
-      await until(() => destination.hasEnded || destination.destroyed, 'the end');
-      assert.equal(destination.written.join(''), 'data: first\n\ndata: second\n\n');
-    });
-  }
-
-  it('is cut off when it waits for the end only', async (t) => {
-    const { encoder, destination } = await stalled(t, { stallTimeoutMs: 30 });
-    encoder.finish();
-    await within(once(destination, 'close'), 'the cut');
-  });
-});
-
-/** The response of an encoder, over a real connection whose reader reads nothing but the headers. */
-async function realResponse(t: TestContext, options: SseEncoderOptions): Promise<{ encoder: SseEncoder; response: ServerResponse; socket: Socket }> {
-  const opened = deferred<ServerResponse>();
-  const server = createServer((_request, response) => opened.resolve(response)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined);
-  t.after(() => {
-    socket.destroy();
-    server.closeAllConnections();
-    server.close();
-  });
-  socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
-  const response = await opened.promise;
-  return { encoder: new SseEncoder(response, options), response, socket };
-}
-
-describe('SseEncoder on a connection', () => {
-  it('cuts off a reader that left the last events unread, after the end', async (t) => {
-    const { encoder, response } = await realResponse(t, { stallTimeoutMs: 50 });
-    encoder.send({ data: 'x'.repeat(40_000_000) });
-    encoder.finish();
-    await within(once(response, 'close'), 'the response to be cut off', 1_000);
-  });
-
-  it('leaves a reader that reads slowly its time, after the end', async (t) => {
-    const { encoder, response, socket } = await realResponse(t, { stallTimeoutMs: 200 });
-    let length = 0;
-    socket.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-    });
-    encoder.send({ data: 'x'.repeat(8_000_000) });
-    encoder.finish();
-    await within(once(response, 'close'), 'the response to end');
-    await until(() => length > 8_000_000, 'all of it');
-  });
-});
-
-describe('ReplyStream with a reader that stopped', () => {
-  it('counts no heartbeat among the events of the reply that were not sent', async (t) => {
+describe('ReplyStream', () => {
+  it('puts the heartbeat off with every event', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
     const destination = new Destination();
-    const reply = new ReplyStream(new EventWriter(destination), { dialect: sessionDialect, turnId: undefined, heartbeatMs: 5 });
+    const reply = new ReplyStream(new EventWriter(destination), { dialect: sessionDialect, turnId: undefined, heartbeatMs: 1_000 });
+    reply.flush();
+    for (let word = 0; word < 3; word++) {
+      t.mock.timers.tick(999);
+      reply.send({ type: 'say', text: 'word' });
+      await tick();
+    }
+    assert.deepEqual(destination.calls.filter((call) => !call.includes('response.tts')), []);
+    t.mock.timers.tick(1_000);
+    await tick();
+    assert.equal(destination.calls.at(-1), 'write : \n\n');
+    reply.destroy();
+  });
+
+  it('does not count its end among the events that were not sent', async (t) => {
+    const destination = new Destination({ room: false });
+    const reply = new ReplyStream(new EventWriter(destination), { dialect: sessionDialect, turnId: undefined, heartbeatMs: 0 });
     t.after(() => reply.destroy());
-    destination.hasRoom = true;
     reply.send({ type: 'say', text: 'One.' });
     reply.flush();
-    destination.hasRoom = false;
-    reply.send({ type: 'say', text: ' Two.' });
-    await nextTick();
-    await new Promise((resolve) => setTimeout(resolve, 40)); // heartbeats wait like everything else, and tell nobody
-    assert.equal(reply.unsent, 1);
+    void reply.send({ type: 'say', text: ' Two.' });
+    reply.end();
+    assert.equal(reply.unsent, 2);
   });
 });
 
@@ -348,57 +171,35 @@ describe('a caller that stops reading', () => {
     assert.ok((await interrupted.next()).text.length < (said() + 1) * PIECE.length);
   });
 
-  it('and whose agent does not wait is cut off at 1 MiB', async (t) => {
-    const { connection, interrupted } = await unread(t, async (reply) => {
-      for (let piece = 0; piece < PIECES; piece++) {
-        void reply.say(PIECE);
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      await fired(reply.signal);
+  it('gets the whole reply of an agent that does not wait when it reads again', async (t) => {
+    // Was: it was cut off once 1 MiB waited, though it read.
+    const saidAll = new Told<void>();
+    const { connection, history } = await unread(t, (reply) => {
+      for (let piece = 0; piece < PIECES; piece++) void reply.say(PIECE);
+      saidAll.tell();
     });
-    await interrupted.next('the turn to be interrupted');
+    await saidAll.next();
     connection.socket.resume();
-    await within(connection.closed, 'the connection to be closed');
+    await connection.read((text) => text.includes('response.end'), 'the end');
+    assert.equal(connection.text.match(/\\u0001/g)?.length, PIECES * PIECE.length);
+    assert.equal((await history('c-1'))[1]?.[2], 'completed');
   });
 
-  it('and is cut off leaves the turn interrupted in history', async (t) => {
-    const { interrupted, history } = await unread(t, async (reply) => {
+  it('and leaves, with an agent that does not wait, leaves nothing in history that was not sent', async (t) => {
+    const saidAll = new Told<void>();
+    const { connection, interrupted, messages } = await unread(t, async (reply) => {
       for (let piece = 0; piece < PIECES; piece++) {
         void reply.say(PIECE);
         await new Promise((resolve) => setImmediate(resolve));
       }
+      saidAll.tell();
       await fired(reply.signal);
     });
-    await interrupted.next('the turn to be interrupted');
-    assert.equal((await history('c-1'))[1]?.[2], 'interrupted');
-  });
-
-  it('and is cut off leaves nothing in history that was not sent', async (t) => {
-    let taken = 0;
-    const { interrupted, messages } = await unread(t, async (reply) => {
-      for (let piece = 0; reply.say(PIECE) !== false && piece < PIECES; piece++) {
-        taken += 1;
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      for (let late = 0; late < 5; late++) reply.say(PIECE); // the connection is destroyed by now, and not closed yet
-      await fired(reply.signal);
-    });
+    await saidAll.next();
+    connection.socket.destroy();
     await interrupted.next('the turn to be interrupted');
     const kept = (await messages('c-1'))[1]?.content.length ?? 0;
-    // 1 MiB at the least waited here when it was cut off: 17 pieces of 60,000 bytes.
-    assert.ok(kept <= (taken - 17) * PIECE.length, `${kept / PIECE.length} pieces are kept, ${taken} were taken, 17 and more waited here`);
-  });
-
-  it('and is cut off leaves the process serving', async (t) => {
-    const { interrupted, client, app } = await unread(t, async (reply) => {
-      for (let piece = 0; piece < PIECES; piece++) {
-        void reply.say(PIECE);
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      await fired(reply.signal);
-    });
-    await interrupted.next('the turn to be interrupted');
-    assert.deepEqual([await (await client.say('again')).text(), app.runningTurns], ['Yes.', 0]);
+    assert.ok(kept < PIECES * PIECE.length, `${kept / PIECE.length} of ${PIECES} pieces are kept`);
   });
 
   it('does not hold up other calls', async (t) => {

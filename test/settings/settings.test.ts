@@ -36,6 +36,7 @@ describe('parseSettings', () => {
       accessLog: true,
       conversationTtlSeconds: 3600,
       maxConversations: 10_000,
+      maxHistoryCharacters: 67_108_864,
       maxMessages: 200,
       maxBodyBytes: 1_048_576,
       maxStreams: 10_000,
@@ -88,6 +89,7 @@ describe('parseSettings', () => {
       ['LOG_FORMAT', 'json', 'logFormat', 'json'],
       ['CONVERSATION_TTL_SECONDS', '315360000', 'conversationTtlSeconds', 315_360_000],
       ['MAX_CONVERSATIONS', '1', 'maxConversations', 1],
+      ['MAX_HISTORY_CHARACTERS', '1', 'maxHistoryCharacters', 1],
       ['MAX_MESSAGES', '2', 'maxMessages', 2],
       ['MAX_BODY_BYTES', '104857600', 'maxBodyBytes', 104_857_600],
       ['MAX_STREAMS', '1', 'maxStreams', 1],
@@ -179,6 +181,18 @@ describe('parseSettings', () => {
       assert.equal(error.code, 'INVALID_SETTINGS');
       assert.equal(error.message, error.problems.join('; '));
       return true;
+    });
+  });
+
+  it('refuses variables of features that this release has not, instead of ignoring them', () => {
+    // Was: WORKERS=4 served with one process, and nobody was told.
+    assert.doesNotThrow(() => parseSettings({ WORKERS: '1', CONVERSATION_STORE: 'memory' }, []));
+    assert.doesNotThrow(() => parseSettings({ WORKERS: ' ', CONVERSATION_STORE: '' }, []));
+    assert.throws(() => parseSettings({ WORKERS: '4', CONVERSATION_STORE: 'redis://user:pass@host' }, []), {
+      problems: [
+        'WORKERS must be 1: this release runs as one process, got "4"',
+        'CONVERSATION_STORE must be memory: this release keeps conversations in memory, got "…@host"',
+      ],
     });
   });
 

@@ -1,45 +1,51 @@
 import assert from 'node:assert/strict';
-import { EventEmitter, once } from 'node:events';
-import { createServer, request, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import { EventWriter, type SseDestination } from '../../src/sse/event-writer.ts';
+import { EventWriter, type EventWriterListener, type EventWriterOptions } from '../../src/sse/event-writer.ts';
+import { Clock, Destination, tick } from './destination.ts';
 
-/** What a response was told to do, in order. */
-class Destination extends EventEmitter implements SseDestination {
-  readonly calls: string[] = [];
-  readonly writableLength = 0;
-  destroyed = false;
+/** What a writer told about the end of its stream. */
+class Ending implements EventWriterListener {
+  readonly told: string[] = [];
 
-  cork(): void {
-    this.calls.push('cork');
+  finished(): void {
+    this.told.push('finished');
   }
 
-  uncork(): void {
-    this.calls.push('uncork');
-  }
-
-  write(chunk: string, callback?: () => void): boolean {
-    this.calls.push(`write ${chunk}`);
-    callback?.();
-    return true;
-  }
-
-  end(chunk = ''): void {
-    this.calls.push(`end ${chunk}`);
-  }
-
-  destroy(): void {
-    this.destroyed = true;
-    this.calls.push('destroy');
+  destroyed(): void {
+    this.told.push('destroyed');
   }
 }
 
-const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+interface Written {
+  readonly destination: Destination;
+  readonly writer: EventWriter;
+  readonly ending: Ending;
+}
+
+function open(options: EventWriterOptions = {}): Written {
+  const destination = new Destination();
+  const ending = new Ending();
+  const writer = new EventWriter(destination, options, ending);
+  writer.flush();
+  return { destination, writer, ending };
+}
+
+/** A connection that takes no more: the event `a` waits in it. */
+function stalled(t: TestContext, options: EventWriterOptions = {}): Written {
+  const written = open(options);
+  t.after(() => written.writer.destroy()); // its clock would hold the process
+  written.destination.room = false;
+  assert.equal(written.writer.send('data: a\n\n'), true); // nobody can know yet
+  written.writer.flush();
+  return written;
+}
 
 describe('EventWriter', () => {
-  it('holds what is sent until its maker flushes it, once', async () => {
+  it('holds what is sent until its creator flushes it, once', async () => {
     const destination = new Destination();
     const writer = new EventWriter(destination);
     assert.equal(writer.send('data: a\n\n'), true);
@@ -52,15 +58,30 @@ describe('EventWriter', () => {
   });
 
   it('sends by itself what comes after a flush of nothing', async () => {
-    const destination = new Destination();
-    const writer = new EventWriter(destination);
-    writer.flush();
+    const { writer, destination } = open();
     writer.send('data: a\n\n');
     await tick();
     assert.deepEqual(destination.calls, ['write data: a\n\n']);
   });
 
-  it('ends without a flush', () => {
+  it('writes the events of one tick as one chunk, comments too', async () => {
+    const { writer, destination } = open();
+    writer.send('data: a\n\n');
+    writer.sendComment(': \n\n');
+    writer.send('data: b\n\n');
+    assert.deepEqual(destination.calls, []);
+    await tick();
+    assert.deepEqual(destination.calls, ['write data: a\n\n: \n\ndata: b\n\n']);
+  });
+
+  it('writes an event before the next turn of the event loop', async () => {
+    const { writer, destination } = open();
+    writer.send('data: a\n\n');
+    await new Promise((resolve) => process.nextTick(resolve));
+    assert.deepEqual(destination.calls, ['write data: a\n\n']);
+  });
+
+  it('ends without a flush, the last events and the end in one call', () => {
     const destination = new Destination();
     const writer = new EventWriter(destination);
     writer.send('data: a\n\n');
@@ -68,7 +89,28 @@ describe('EventWriter', () => {
     assert.deepEqual(destination.calls, ['end data: a\n\ndata: end\n\n']);
   });
 
-  it('tells the head how long a body is that is complete, and hands that over in one piece', () => {
+  it('ends a stream that had no event, and one that has nothing left to write', async () => {
+    for (const count of [0, 1]) {
+      const { writer, destination } = open();
+      if (count > 0) writer.send('data: a\n\n');
+      await tick();
+      writer.finish();
+      await tick();
+      assert.deepEqual(destination.calls.slice(count), ['end ']);
+    }
+  });
+
+  it('ends once, takes nothing from then on, and never throws', async () => {
+    const { writer, destination } = open();
+    writer.finish('data: end\n\n');
+    writer.finish('data: end\n\n');
+    assert.deepEqual([writer.send('data: a\n\n'), writer.isOpen], [false, false]);
+    await tick();
+    writer.finish();
+    assert.deepEqual(destination.calls, ['end data: end\n\n']);
+  });
+
+  it('tells the head how long a complete body is, and hands that over in one piece', () => {
     const destination = new Destination();
     const lengths: (number | undefined)[] = [];
     const writer = new EventWriter(destination, { writeHead: (length) => lengths.push(length) });
@@ -78,74 +120,542 @@ describe('EventWriter', () => {
     assert.deepEqual(destination.calls, ['cork', 'write data: é\n\ndata: end\n\n', 'uncork', 'end ']);
   });
 
-  it('does not tell how long a body is of which more is to come', () => {
+  it('asks for the head once, and tells no length when more is to come', () => {
     const lengths: (number | undefined)[] = [];
-    const writer = new EventWriter(new Destination(), { writeHead: (length) => lengths.push(length) });
+    const { writer } = open({ writeHead: (length) => lengths.push(length) });
     writer.send('data: a\n\n');
     writer.flush();
     writer.finish('data: end\n\n');
     assert.deepEqual(lengths, [undefined]);
   });
 
-  it('counts comments among no events', () => {
-    const writer = new EventWriter(new Destination());
+  it('is cut when its head cannot be written, and throws the reason once', async () => {
+    const { writer, ending } = open({
+      writeHead() {
+        throw new Error('no head');
+      },
+    });
+    writer.send('data: a\n\n');
+    assert.throws(() => writer.flush(), /no head/);
+    await tick();
+    assert.deepEqual([ending.told, writer.isOpen], [['destroyed'], false]);
+  });
+
+  it('counts events as unsent until the response took them, and comments never', async () => {
+    const { writer } = open();
     writer.send('data: a\n\n');
     writer.sendComment(': \n\n');
-    assert.equal(writer.unsentEvents, 1);
+    writer.send('data: b\n\n');
+    assert.equal(writer.unsentEvents, 2);
+    await tick();
+    assert.equal(writer.unsentEvents, 0);
+  });
+
+  it('answers false when the client has left, also for what this tick still holds', async () => {
+    const { writer, destination } = open();
+    assert.equal(writer.send('data: a\n\n'), true);
+    destination.close();
+    assert.deepEqual([writer.isOpen, writer.send('data: b\n\n')], [false, false]);
+    await tick();
+    assert.deepEqual(destination.calls, []);
   });
 
   it('is destroyed once, and takes nothing from then on', () => {
-    const destination = new Destination();
-    let destroyed = 0;
-    const writer = new EventWriter(destination, {}, { ended: () => undefined, destroyed: () => (destroyed += 1) });
+    const { writer, destination, ending } = open();
     writer.destroy();
     writer.destroy();
     assert.equal(writer.send('data: a\n\n'), false);
+    assert.equal(writer.finish(), false);
+    assert.deepEqual([destination.calls, ending.told], [['destroy'], ['destroyed']]);
+  });
+
+  it('adds no listener and no timer while there is room', async (t) => {
+    const clock = new Clock(t);
+    const { writer, destination } = open();
+    for (let count = 0; count < 30; count++) {
+      writer.send('data: a\n\n');
+      await tick();
+    }
     writer.finish();
-    assert.deepEqual([destination.calls, destroyed], [['destroy'], 1]);
+    assert.deepEqual([destination.listeners_, clock.timers], [0, 0]);
+  });
+
+  it('takes more than 1 MiB in one tick: that is a burst, and no client has failed to read it', async () => {
+    // Was: whatever a sender that does not wait had queued counted as unread, and the client was cut off.
+    const { writer, destination, ending } = open();
+    const block = `data: ${'x'.repeat(9_000)}\n\n`;
+    for (let count = 0; count < 200; count++) assert.notEqual(writer.send(block), false, `event ${count}`);
+    assert.equal(writer.finish(), true);
+    assert.equal(destination.calls.map((call) => call.replace(/^\w+ /, '')).join(''), block.repeat(200));
+    assert.deepEqual(ending.told, []);
+  });
+
+  it('hands a burst over in pieces, so that a sender that waits meets back-pressure', () => {
+    const { writer, destination } = open();
+    destination.room = false;
+    let answer: unknown = true;
+    for (let count = 0; answer === true && count < 100; count++) answer = writer.send(`data: ${'x'.repeat(1_000)}\n\n`);
+    assert.ok(answer instanceof Promise);
+    writer.destroy();
+  });
+
+  it('takes time in proportion to the events of a tick', () => {
+    // Was: the bytes of the whole queue were counted for each event; 9,000 tokens held the process for 3 s.
+    const milliseconds = (count: number): number => {
+      const { writer } = open();
+      const start = performance.now();
+      for (let index = 0; index < count; index++) void writer.send(`data: ${'x'.repeat(100)}\n\n`);
+      return performance.now() - start;
+    };
+    milliseconds(300);
+    const few = Math.min(milliseconds(300), milliseconds(300), milliseconds(300));
+    const many = Math.min(milliseconds(4_800), milliseconds(4_800));
+    assert.ok(many < 16 * 4 * Math.max(few, 0.2), `300 events took ${few} ms, 4,800 took ${many} ms`);
   });
 });
 
+describe('EventWriter without room', () => {
+  it('answers with a promise, which is true when there is room again', async (t) => {
+    const { writer, destination } = stalled(t);
+    const sent = writer.send('data: b\n\n');
+    assert.ok(sent instanceof Promise);
+    let isSettled = false;
+    void sent.then(() => (isSettled = true));
+    await tick();
+    assert.deepEqual([isSettled, writer.hasRoom, destination.calls], [false, false, ['write data: a\n\n']]);
+    destination.drain();
+    assert.equal(await sent, true);
+    assert.deepEqual(destination.calls.slice(1), ['write data: b\n\n']);
+    assert.deepEqual([writer.hasRoom, writer.send('data: c\n\n')], [true, true]);
+  });
+
+  it('writes all that waited as one chunk, in order, and answers each that waits', async (t) => {
+    const { writer, destination } = stalled(t);
+    const sent: unknown[] = [];
+    for (const data of ['b', 'c', 'd']) {
+      sent.push(writer.send(`data: ${data}\n\n`));
+      await tick();
+    }
+    destination.drain();
+    assert.deepEqual(await Promise.all(sent), [true, true, true]);
+    assert.deepEqual(destination.calls.slice(1), ['write data: b\n\ndata: c\n\ndata: d\n\n']);
+  });
+
+  it('lets those go on waiting for whom what waited left no room', async (t) => {
+    const { writer, destination } = stalled(t);
+    const sent = writer.send('data: b\n\n');
+    destination.emit('drain'); // and it is full again
+    assert.equal(await Promise.race([sent, tick()]), undefined);
+    destination.drain();
+    assert.equal(await sent, true);
+  });
+
+  it('answers false to those that wait when the client leaves, or when it is destroyed', async (t) => {
+    for (const cut of [({ destination }: Written) => destination.close(), ({ writer }: Written) => writer.destroy()]) {
+      const written = stalled(t);
+      const sent = written.writer.send('data: b\n\n');
+      cut(written);
+      assert.equal(await sent, false);
+      await tick();
+      assert.deepEqual(written.destination.calls.filter((call) => call !== 'destroy'), ['write data: a\n\n']);
+      assert.deepEqual(written.ending.told, ['destroyed']);
+    }
+  });
+
+  it('listens once per event name, however many events wait, and takes its listeners off again', async (t) => {
+    const releases = [
+      ({ destination }: Written) => destination.drain(),
+      ({ destination }: Written) => destination.close(),
+      ({ writer }: Written) => writer.destroy(),
+    ];
+    for (const release of releases) {
+      const written = stalled(t);
+      for (let count = 0; count < 30; count++) void written.writer.send('data: b\n\n');
+      assert.equal(written.destination.listeners_, 3);
+      release(written);
+      await tick();
+      assert.equal(written.destination.listeners_, 0);
+    }
+  });
+
+  it('counts as unsent what waits here, and the chunk that filled the connection', (t) => {
+    const { writer, destination } = stalled(t);
+    void writer.send('data: b\n\n');
+    void writer.send('data: c\n\n');
+    assert.equal(writer.unsentEvents, 3);
+    destination.drain();
+    assert.equal(writer.unsentEvents, 0);
+  });
+
+  it('counts as unsent what the connection lost', (t) => {
+    const { writer, destination } = stalled(t);
+    destination.close();
+    assert.equal(writer.unsentEvents, 1);
+  });
+
+  it('disconnects a client that reads nothing for 30 s', (t) => {
+    const clock = new Clock(t);
+    const { destination, ending, writer } = stalled(t);
+    clock.tick(29_999);
+    assert.equal(destination.destroyed, false);
+    clock.tick(1);
+    assert.deepEqual([destination.destroyed, ending.told, writer.send('data: b\n\n')], [true, ['destroyed'], false]);
+    assert.deepEqual([destination.listeners_, clock.timers], [0, 0]);
+  });
+
+  it('disconnects it however much it left unread: only time tells', (t) => {
+    const clock = new Clock(t);
+    const { destination, writer } = stalled(t, { stallTimeoutMs: 1_000 });
+    for (let count = 0; count < 3; count++) void writer.send(`data: ${'x'.repeat(1_048_576)}\n\n`);
+    clock.tick(999);
+    assert.equal(destination.destroyed, false);
+    clock.tick(1);
+    assert.equal(destination.destroyed, true);
+  });
+
+  it('starts its clock again when there was room, and stops it when there is', (t) => {
+    const clock = new Clock(t);
+    const { destination, writer } = stalled(t, { stallTimeoutMs: 1_000 });
+    for (let round = 0; round < 5; round++) {
+      void writer.send('data: b\n\n');
+      clock.tick(999);
+      destination.emit('drain'); // and it is full again with what waited
+    }
+    assert.equal(writer.isOpen, true);
+    destination.drain();
+    clock.tick(10_000);
+    assert.equal(writer.isOpen, true);
+  });
+
+  it('starts its clock again when a part of a chunk was read, for which no drain comes', (t) => {
+    // Was: a client that needed more than 30 s for one chunk was cut off in the middle of it.
+    const clock = new Clock(t);
+    const { destination } = stalled(t, { stallTimeoutMs: 1_000 });
+    for (let round = 0; round < 5; round++) {
+      destination.readSome();
+      clock.tick(1_000);
+    }
+    assert.equal(destination.destroyed, false);
+    clock.tick(1_000);
+    assert.equal(destination.destroyed, true);
+  });
+
+  it('does not blame the client while an earlier response of the connection is under way', (t) => {
+    const clock = new Clock(t);
+    const { destination } = stalled(t, { stallTimeoutMs: 1_000 });
+    destination.socket = null;
+    for (let round = 0; round < 5; round++) clock.tick(1_000);
+    assert.equal(destination.destroyed, false);
+    destination.socket = destination.req.socket;
+    clock.tick(1_000);
+    assert.equal(destination.destroyed, true);
+  });
+});
+
+describe('EventWriter at the end of its stream', () => {
+  it('answers true when everything is with the operating system, and then tells nobody', async () => {
+    const { writer, ending } = open();
+    writer.send('data: a\n\n');
+    assert.equal(writer.finish('data: end\n\n'), true);
+    assert.equal(writer.finish(), true);
+    await tick();
+    assert.deepEqual([ending.told, writer.unsentEvents], [[], 0]);
+  });
+
+  it('leaves the connection alone when it is destroyed after an end that has left', () => {
+    const { writer, destination, ending } = open();
+    writer.finish();
+    destination.req.socket.errored = new Error('reset while idle');
+    writer.destroy();
+    assert.deepEqual([destination.calls, ending.told, writer.finish()], [['end '], [], true]);
+  });
+
+  it('answers false while its last chunk waits, and tells when that has left', async (t) => {
+    const { writer, destination, ending } = open();
+    t.after(() => writer.destroy());
+    destination.room = false;
+    assert.equal(writer.finish('data: end\n\n'), false);
+    await tick();
+    assert.deepEqual(ending.told, []);
+    destination.drain();
+    assert.deepEqual([ending.told, writer.finish(), destination.listeners_], [['finished'], true, 0]);
+    writer.destroy();
+    destination.close();
+    assert.deepEqual(ending.told, ['finished']);
+  });
+
+  it('sends what waited and the end as one call when there is room, and tells that it left', (t) => {
+    const { writer, destination, ending } = stalled(t);
+    void writer.send('data: b\n\n');
+    assert.equal(writer.finish('data: end\n\n'), false);
+    assert.deepEqual(destination.calls, ['write data: a\n\n']);
+    destination.drain();
+    assert.deepEqual(destination.calls.slice(1), ['end data: b\n\ndata: end\n\n']);
+    assert.deepEqual([ending.told, writer.unsentEvents, destination.listeners_], [['finished'], 0, 0]);
+  });
+
+  it('waits once more when the end itself fills the connection', (t) => {
+    const { writer, destination, ending } = stalled(t);
+    writer.finish('data: end\n\n');
+    destination.emit('drain'); // and it is full again
+    assert.deepEqual([destination.calls.length, ending.told], [2, []]);
+    destination.drain();
+    assert.deepEqual(ending.told, ['finished']);
+  });
+
+  it('lets nobody wait any more for what they sent before the end', async (t) => {
+    const { writer } = stalled(t);
+    const sent = writer.send('data: b\n\n');
+    writer.finish();
+    assert.equal(await sent, false);
+  });
+
+  it('does not count the end among the events that have not left', (t) => {
+    // A newer turn that ends a stalled one reads from this what was said: one more, and an event is forgotten.
+    const { writer } = stalled(t);
+    void writer.send('data: b\n\n');
+    writer.finish('data: end\n\n');
+    assert.equal(writer.unsentEvents, 2);
+  });
+
+  it('is cut when the connection closes first, and says how many events never left', (t) => {
+    const { writer, destination, ending } = stalled(t);
+    void writer.send('data: b\n\n');
+    writer.finish('data: end\n\n');
+    destination.close();
+    assert.deepEqual([ending.told, writer.unsentEvents, writer.finish()], [['destroyed'], 2, false]);
+  });
+
+  it('is cut when the client leaves the last chunk unread', (t) => {
+    const clock = new Clock(t);
+    const { writer, destination, ending } = open();
+    destination.room = false;
+    writer.finish('data: end\n\n');
+    clock.tick(30_000);
+    assert.deepEqual([destination.destroyed, ending.told], [true, ['destroyed']]);
+  });
+
+  it('is cut, and not finished, when the response finishes because its connection failed', (t) => {
+    const { writer, destination, ending } = stalled(t);
+    writer.finish('data: end\n\n');
+    destination.emit('drain');
+    destination.req.socket.errored = new Error('ECONNRESET');
+    destination.emit('finish'); // as Node does
+    assert.deepEqual([ending.told, writer.finish()], [['destroyed'], false]);
+  });
+
+  it('is cut when the last write fails at once', () => {
+    const { writer, destination, ending } = open();
+    destination.req.socket.errored = new Error('ECONNRESET');
+    assert.equal(writer.send('data: a\n\n'), true);
+    assert.equal(writer.finish('data: end\n\n'), false);
+    assert.deepEqual([ending.told, writer.unsentEvents], [['destroyed'], 1]);
+  });
+
+  it('is cut when the client left before the end', () => {
+    const { writer, destination, ending } = open();
+    destination.close();
+    assert.equal(writer.finish('data: end\n\n'), false);
+    assert.deepEqual(ending.told, ['destroyed']);
+  });
+});
+
+/** A server of one handler, and what it needs to be gone after the test. */
+async function serve(t: TestContext, handle: (response: ServerResponse, message: IncomingMessage) => void): Promise<number> {
+  const server = createServer((message, response) => handle(response, message)).listen(0, '127.0.0.1');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+async function get(port: number, agent?: Agent): Promise<IncomingMessage> {
+  const sent = request({ port, host: '127.0.0.1', agent });
+  sent.end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  return response;
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  return text;
+}
+
+/** A request on a connection of which nothing is read before the test does. */
+function unread(t: TestContext, port: number): Socket {
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined).pause();
+  t.after(() => socket.destroy());
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  return socket;
+}
+
+/** More than the kernel takes for a connection that nobody reads. */
+const TOO_MUCH = `data: ${'x'.repeat(16 * 1_048_576)}\n\n`;
+
+/** What an HTTP response of `TOO_MUCH` came to, `act` being what its client does when it has begun. */
+function endingOf(t: TestContext, options: EventWriterOptions, act: (client: Socket) => void): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let client: Socket | undefined;
+    serve(t, (response) => {
+      const writer = new EventWriter(response, options, {
+        finished: () => resolve('finished'),
+        destroyed: () => resolve('destroyed'),
+      });
+      writer.flush();
+      writer.send('data: first\n\n');
+      setImmediate(() => {
+        void writer.send(TOO_MUCH);
+        if (writer.finish('data: end\n\n')) reject(new Error('the kernel took all of it'));
+        if (client !== undefined) act(client);
+      });
+    }).then((port) => (client = unread(t, port)), reject);
+  });
+}
+
 describe('EventWriter on an HTTP response', () => {
   /** How a reply that is complete at once reaches the socket: by `_write`, or gathered by `_writev`. */
-  async function writesOf(t: TestContext, headers: readonly string[]): Promise<{ writes: string[]; text: string }> {
+  async function writesOf(t: TestContext, write: (response: ServerResponse) => void): Promise<{ writes: string[]; text: string }> {
     const writes: string[] = [];
-    const server = createServer((_message, response) => {
+    const port = await serve(t, (response) => {
       const { socket } = response;
       assert.ok(socket?._writev);
-      const [write, writev] = [socket._write.bind(socket), socket._writev.bind(socket)];
+      const [writeOne, writeMany] = [socket._write.bind(socket), socket._writev.bind(socket)];
       socket._write = (chunk, encoding, callback) => {
         writes.push('write');
-        write(chunk, encoding, callback);
+        writeOne(chunk, encoding, callback);
       };
       socket._writev = (chunks, callback) => {
         writes.push(`writev of ${chunks.length}`);
-        writev(chunks, callback);
+        writeMany(chunks, callback);
       };
-      const writer = new EventWriter(response, {
-        writeHead: (length) => response.writeHead(200, [...headers, 'content-length', String(length)]),
-      });
-      writer.send('data: a\n\n');
-      writer.finish('data: end\n\n');
+      write(response);
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    const sent = request({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
-    sent.end();
-    const [response] = (await once(sent, 'response')) as [IncomingMessage];
-    let text = '';
-    for await (const chunk of response.setEncoding('utf8')) text += chunk;
-    return { writes, text };
+    return { text: await textOf(await get(port)), writes };
   }
 
-  // Two pieces, one of them empty, cost a turn 8 % more.
+  // Two pieces, one of them empty, make a turn slower.
   it('writes head, body and end of a reply that is complete at once as one piece', async (t) => {
-    const { writes, text } = await writesOf(t, ['content-type', 'text/event-stream']);
-    assert.deepEqual(writes, ['write']);
-    assert.equal(text, 'data: a\n\ndata: end\n\n');
+    const { writes, text } = await writesOf(t, (response) => {
+      const writer = new EventWriter(response, {
+        writeHead: (length) => response.writeHead(200, ['content-type', 'text/event-stream', 'content-length', String(length)]),
+      });
+      writer.send('data: a\n\n');
+      assert.equal(writer.finish('data: end\n\n'), true);
+    });
+    assert.deepEqual([writes, text], [['write'], 'data: a\n\ndata: end\n\n']);
+  });
+
+  it('sends headers, the events of one tick and the end in one write to the socket', async (t) => {
+    const { writes, text } = await writesOf(t, (response) => {
+      const writer = new EventWriter(response);
+      writer.send('data: a\n\n');
+      writer.send('data: b\n\n');
+      assert.equal(writer.finish(), true);
+    });
+    assert.deepEqual([writes.length, text], [1, 'data: a\n\ndata: b\n\n']);
+  });
+
+  it('never splits a code point, and delivers every event', async (t) => {
+    const blocks = Array.from({ length: 4_000 }, (_, count) => `data: 👋🏽${count}\n\n`);
+    const port = await serve(t, (response) => {
+      const writer = new EventWriter(response);
+      for (const block of blocks) void writer.send(block);
+      writer.finish();
+    });
+    assert.equal(await textOf(await get(port)), blocks.join(''));
+  });
+
+  it('leaves the connection open for the next request after the end', async (t) => {
+    const sockets = new Set<unknown>();
+    const port = await serve(t, (response, message) => {
+      sockets.add(message.socket);
+      const writer = new EventWriter(response);
+      response.on('close', () => writer.destroy());
+      writer.flush();
+      writer.send('data: a\n\n');
+      setImmediate(() => writer.finish());
+    });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    t.after(() => agent.destroy());
+    for (let count = 0; count < 5; count++) assert.equal(await textOf(await get(port, agent)), 'data: a\n\n');
+    assert.equal(sockets.size, 1);
+  });
+
+  it('passes the back-pressure of a real socket on, and goes on when the client does', async (t) => {
+    const block = `data: ${'x'.repeat(262_144)}\n\n`;
+    let sent = 0;
+    let client: Socket | undefined;
+    const received = new Promise<number>((resolve, reject) => {
+      serve(t, (response) => {
+        void (async () => {
+          const writer = new EventWriter(response);
+          writer.flush();
+          for (let hasWaited = false; !hasWaited; sent++) {
+            const taken = writer.send(block);
+            if (taken instanceof Promise) {
+              hasWaited = true;
+              let length = 0;
+              client?.on('data', (chunk: Buffer) => (length += chunk.length)).on('end', () => resolve(length)).resume();
+            }
+            assert.equal(await taken, true);
+            await tick();
+          }
+          response.shouldKeepAlive = false;
+          writer.finish();
+          response.socket?.end();
+        })().catch(reject);
+      }).then((port) => (client = unread(t, port)), reject);
+    });
+    assert.ok((await received) > sent * block.length);
+  });
+
+  it('is finished when a client has read the last chunk', { timeout: 5_000 }, async (t) => {
+    assert.equal(await endingOf(t, {}, (client) => client.resume()), 'finished');
+  });
+
+  it('leaves a client its time that reads slower than the stall time allows for a chunk', { timeout: 10_000 }, async (t) => {
+    // More than twice the stall time, in steps that take a fraction of it.
+    const ended = endingOf(t, { stallTimeoutMs: 150 }, (client) => {
+      const read = (): void => {
+        client.read(393_216);
+        if (!client.destroyed) setTimeout(read, 10);
+      };
+      client.on('readable', () => undefined);
+      read();
+    });
+    assert.equal(await ended, 'finished');
+  });
+
+  it('is destroyed when a client reads nothing of the last chunk', { timeout: 5_000 }, async (t) => {
+    assert.equal(await endingOf(t, { stallTimeoutMs: 40 }, () => undefined), 'destroyed');
+  });
+
+  it('is destroyed when the client resets the connection behind the end', { timeout: 5_000 }, async (t) => {
+    // Node's response emits `finish` then, and `writableFinished` is true.
+    assert.equal(await endingOf(t, {}, (client) => client.resetAndDestroy()), 'destroyed');
+  });
+
+  it('is not finished by an end that meets a connection which is reset already', { timeout: 5_000 }, async (t) => {
+    const ended = new Promise<boolean>((resolve, reject) => {
+      let client: Socket | undefined;
+      serve(t, (response) => {
+        const writer = new EventWriter(response);
+        writer.flush();
+        writer.send('data: first\n\n');
+        setImmediate(() => {
+          client?.resetAndDestroy();
+          // The kernel hears of it at once; the event loop does not before this ends.
+          setImmediate(() => {
+            const until = performance.now() + 20;
+            while (performance.now() < until);
+            resolve(writer.finish('data: end\n\n'));
+          });
+        });
+      }).then((port) => (client = unread(t, port)), reject);
+    });
+    assert.equal(await ended, false);
   });
 });

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { Writable } from 'node:stream';
+import { describe, it } from 'node:test';
+
+import { Metrics } from '../../src/metrics.ts';
+import { LogOutput } from '../../src/process/log-output.ts';
+
+type Callback = (error?: Error | null) => void;
+
+/** A stdout that takes what it is handed when the test says so. */
+class Stdout extends Writable {
+  readonly written: string[] = [];
+  isRead = true;
+  error: Error | undefined;
+  readonly #waiting: Callback[] = [];
+
+  constructor() {
+    super({ decodeStrings: false });
+  }
+
+  read(): void {
+    this.isRead = true;
+    for (const callback of this.#waiting.splice(0)) callback();
+  }
+
+  override _write(text: string, _encoding: BufferEncoding, callback: Callback): void {
+    if (this.error === undefined) this.written.push(text);
+    if (this.isRead) callback(this.error);
+    else this.#waiting.push(callback);
+  }
+
+  /** As Node's own, which goes on after an error. */
+  override _destroy(error: Error | null, callback: Callback): void {
+    callback(error);
+    (this as unknown as { _undestroy(): void })._undestroy();
+  }
+}
+
+function open(): { stdout: Stdout; output: LogOutput; complaints: string[]; dropped: () => number } {
+  const stdout = new Stdout();
+  const complaints: string[] = [];
+  const output = new LogOutput({ stream: stdout, complain: (reason) => complaints.push(reason) });
+  const metrics = new Metrics();
+  output.addTo(metrics);
+  const dropped = (): number => Number(/^layercode_log_lines_dropped_total (\d+)$/m.exec(metrics.text())?.[1]);
+  return { stdout, output, complaints, dropped };
+}
+
+const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const MEBIBYTE = `${'x'.repeat(1_048_575)}\n`;
+
+describe('LogOutput', () => {
+  it('hands over the lines of one turn of the event loop at once, and goes on in the next', async () => {
+    const { stdout, output } = open();
+    output.write('a\n');
+    output.write('b\n');
+    assert.deepEqual(stdout.written, []);
+    await tick();
+    output.write('c\n');
+    await tick();
+    assert.deepEqual(stdout.written, ['a\nb\n', 'c\n']);
+  });
+
+  it('does not wait beyond 64 KiB', () => {
+    const { stdout, output } = open();
+    output.write('x'.repeat(65_536));
+    assert.equal(stdout.written.length, 0);
+    output.write('x');
+    assert.equal(stdout.written.length, 1);
+  });
+
+  it('hands over what it holds when it is flushed, once, and nothing when it holds nothing', async () => {
+    const { stdout, output } = open();
+    output.flush();
+    output.write('a\n');
+    output.flush();
+    await tick();
+    assert.deepEqual(stdout.written, ['a\n']);
+  });
+
+  it('drops and counts lines beyond 8 MiB that are not read, says so once, and goes on when they are', async () => {
+    const { stdout, output, complaints, dropped } = open();
+    stdout.isRead = false;
+    for (let count = 0; count < 8; count++) output.write(MEBIBYTE);
+    assert.deepEqual([dropped(), complaints], [0, []]);
+    for (let count = 0; count < 3; count++) {
+      output.write('a\nb\n');
+      output.flush();
+    }
+    assert.equal(dropped(), 6);
+    assert.deepEqual(complaints, ['the log cannot be written (it is not read): its lines are dropped, calls go on']);
+    assert.equal(stdout.writableLength, 8 * 1_048_576);
+    stdout.read();
+    await tick();
+    output.write('c\n');
+    output.flush();
+    await tick();
+    assert.deepEqual([stdout.written.at(-1), dropped(), complaints.length], ['c\n', 6, 1]);
+  });
+
+  it('drops and counts lines that are refused, says so once, and goes on when they are taken', async () => {
+    const { stdout, output, complaints, dropped } = open();
+    stdout.error = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+    for (const lines of ['a\n', 'b\nc\n']) {
+      output.write(lines);
+      output.flush();
+      await tick();
+    }
+    assert.deepEqual([dropped(), complaints], [3, ['the log cannot be written (ENOSPC): its lines are dropped, calls go on']]);
+    stdout.error = undefined;
+    output.write('d\n');
+    output.flush();
+    await tick();
+    assert.deepEqual([stdout.written, dropped()], [['d\n'], 3]);
+  });
+});

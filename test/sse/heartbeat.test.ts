@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { EventWriter } from '../../src/sse/event-writer.ts';
+import { startHeartbeat } from '../../src/sse/heartbeat.ts';
+import { Destination, tick } from './destination.ts';
+
+function open(t: TestContext, intervalMs: number): { destination: Destination; writer: EventWriter; timer: NodeJS.Timeout | undefined } {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const destination = new Destination();
+  const writer = new EventWriter(destination);
+  writer.flush();
+  return { destination, writer, timer: startHeartbeat(writer, intervalMs) };
+}
+
+describe('startHeartbeat', () => {
+  it('sends a comment after each interval, which is no event', async (t) => {
+    const { destination, writer } = open(t, 1_000);
+    t.mock.timers.tick(999);
+    await tick();
+    assert.deepEqual(destination.calls, []);
+    for (let beat = 0; beat < 2; beat++) {
+      t.mock.timers.tick(1_000);
+      assert.equal(writer.unsentEvents, 0);
+      await tick();
+    }
+    assert.deepEqual(destination.calls, ['write : \n\n', 'write : \n\n']);
+  });
+
+  it('is off at 0', (t) => {
+    assert.equal(open(t, 0).timer, undefined);
+  });
+
+  it('adds nothing to what waits for a client that does not read', async (t) => {
+    const { destination, writer } = open(t, 1_000);
+    destination.room = false;
+    writer.send('data: a\n\n');
+    await tick();
+    t.mock.timers.tick(5_000);
+    assert.equal(writer.unsentEvents, 1);
+    destination.drain();
+    assert.deepEqual(destination.calls, ['write data: a\n\n']);
+  });
+
+  it('sends nothing after the end', async (t) => {
+    const { destination, writer } = open(t, 1_000);
+    writer.finish();
+    t.mock.timers.tick(5_000);
+    await tick();
+    assert.deepEqual(destination.calls, ['end ']);
+  });
+});
