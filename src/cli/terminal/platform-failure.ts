@@ -23,6 +23,12 @@ function explain({ kind, status, retryAfter, message, cause }: PlatformError, ag
   if (kind === 'malformed answer') {
     return { fault: `this is not LayerCode's answer (${message})`, remedy: 'check LAYERCODE_API_URL, and whether a proxy answers in its place' };
   }
+  if (kind === 'unclear webhook') {
+    return {
+      fault: `where LayerCode posts the events of agent ${agentId} is unclear: ${oneLine(message)}`,
+      remedy: 'look at the agent in the dashboard, https://dash.layercode.com',
+    };
+  }
   const wait = retryAfter === undefined ? 'a moment' : `${oneLine(retryAfter, 40)}${/^\d+$/.test(retryAfter) ? ' s' : ''}`;
   switch (status) {
     case 401:
