@@ -12,7 +12,7 @@ import { localOnly } from '../middleware/local-only.ts';
 import { authorize } from '../routes/authorize.ts';
 import type { TurnFigures } from '../routes/turn-delivery.ts';
 import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
-import { FrontEnd } from './front-end.ts';
+import { BrowserSocket } from './browser-socket.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys } from './session-keys.ts';
 
@@ -33,7 +33,7 @@ export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
   readonly #options: LocalPlatformOptions;
   readonly #keys = new SessionKeys();
-  readonly #frontEnds = new Set<FrontEnd>();
+  readonly #sockets = new Set<BrowserSocket>();
   #isClosing = false;
 
   constructor(options: LocalPlatformOptions) {
@@ -68,13 +68,13 @@ export class LocalPlatform implements AppPlatform {
 
   /** Shows the front end that a turn belongs to how it went. */
   turnEnded(figures: TurnFigures): void {
-    for (const frontEnd of this.#frontEnds) frontEnd.turnEnded(figures);
+    for (const socket of this.#sockets) socket.turnEnded(figures);
   }
 
   /** Ends every session, as a server that goes away does, and opens no other. Resolves when their agents know, or after a second. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    const ended = Promise.all([...this.#frontEnds].map((frontEnd) => frontEnd.goAway()));
+    const ended = Promise.all([...this.#sockets].map((socket) => socket.goAway()));
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref())]);
   }
 
@@ -87,15 +87,15 @@ export class LocalPlatform implements AppPlatform {
     if (grant === undefined) throw new HttpError(401, 'client_session_key is missing, unknown or too old; the authorize route has another');
     const socket = context.switchProtocols(acceptHeaders(context.request));
     const host = socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress;
-    const frontEnd = new FrontEnd(socket, {
+    const browserSocket = new BrowserSocket(socket, {
       grant,
       // Whatever the server listens on, this socket has just reached it there.
       webhookUrl: `${'encrypted' in socket ? 'https' : 'http'}://${host}:${socket.localPort}${this.#options.agentRoute}`,
       secret: this.#options.secret,
       isTraced: query.get('trace') === 'true',
-      onEnd: () => this.#frontEnds.delete(frontEnd),
+      onEnd: () => this.#sockets.delete(browserSocket),
     });
-    this.#frontEnds.add(frontEnd);
+    this.#sockets.add(browserSocket);
   }
 }
 

@@ -8,7 +8,7 @@ import { show } from '../../settings/shown-value.ts';
 import { CommandError, EXIT, UsageError, type Command, type Terminal } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import { describePlatformError } from '../terminal/platform-failure.ts';
+import { describePlatformError } from '../tunnel/platform-failure.ts';
 import { NO_WEBHOOK } from '../tunnel/borrowed-webhook.ts';
 
 /** Handed to `loadSettings`, which checks their values. */

@@ -3,7 +3,7 @@
 import { PlatformError, type RestClient } from '../../layercode/rest-client.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
-import { describePlatformError } from '../terminal/platform-failure.ts';
+import { describePlatformError } from './platform-failure.ts';
 import { ReplacedWebhooks } from './replaced-webhooks.ts';
 
 /** Stands for no webhook on the command line and in messages. No URL looks like it. */

@@ -1,7 +1,7 @@
 // What LayerCode said no to, told to whoever can mend it.
 
 import { PlatformError } from '../../layercode/rest-client.ts';
-import { oneLine } from './one-line.ts';
+import { oneLine } from '../terminal/one-line.ts';
 
 /** One line: what failed, in the platform's own words where it sent some, and what to do about it. Holds no key. */
 export function describePlatformError(error: PlatformError, agentId: string): string {
