@@ -29,6 +29,9 @@ const FRAMES: Readonly<Record<ClientFrame['type'], Field>> = {
 /** The largest message comes back as text in three frames, and as many trace frames. */
 const MAX_UNSENT_BYTES = 8 * 1_048_576;
 
+const MAX_CAUSES = 4;
+const MAX_REASON_LENGTH = 2_000;
+
 /** The server's end of a browser's WebSocket. Its session with the agent ends when the socket closes. */
 export class BrowserSocket {
   readonly #options: BrowserSocketOptions;
@@ -51,13 +54,14 @@ export class BrowserSocket {
   }
 
   /** Sends the server's own figures of a turn to a traced browser, if one of its deliveries was the turn's. */
-  turnEnded({ requestId, turnId, outcome, firstTokenMs, firstSpeechMs, durationMs }: TurnFigures): void {
+  turnEnded({ requestId, turnId, outcome, firstTokenMs, firstSpeechMs, durationMs, error }: TurnFigures): void {
     const delivery = this.#session.deliveryOf(requestId);
     if (delivery === undefined || turnId === undefined || !this.#options.isTraced) return;
     this.#send({
       type: 'local.turn', delivery, turn_id: turnId, outcome, durationMs: tenths(durationMs),
       ...(firstTokenMs === undefined ? {} : { firstTokenMs: tenths(firstTokenMs) }),
       ...(firstSpeechMs === undefined ? {} : { firstSpeechMs: tenths(firstSpeechMs) }),
+      ...(error === undefined ? {} : { reason: reasonOf(error) }),
     });
   }
 
@@ -120,6 +124,15 @@ function parseFrame(text: string): ClientFrame | string | undefined {
   const fault = FRAMES[value['type'] as ClientFrame['type']].check(value);
   if (fault !== undefined) return `${fault.path} of ${value['type']} must be ${fault.expected}`;
   return isTooDeep(value) ? 'a message must not be nested too deeply' : (value as ClientFrame);
+}
+
+/** The messages of an error and of what caused it, from the outside in. */
+function reasonOf(error: unknown): string {
+  const messages: string[] = [];
+  let cause: unknown = error;
+  for (; messages.length < MAX_CAUSES && cause instanceof Error; cause = cause.cause) messages.push(cause.message || cause.name);
+  if (messages.length === 0) messages.push(String(error));
+  return messages.join(': ').slice(0, MAX_REASON_LENGTH);
 }
 
 function tenths(ms: number): number {

@@ -45,6 +45,7 @@ export class LocalPlatform implements AppPlatform {
     const { key, conversationId } = this.#keys.issue({
       agentId: String(request['agent_id']),
       conversationId: typeof request['conversation_id'] === 'string' ? request['conversation_id'] : undefined,
+      fromPhoneNumber: phoneNumberIn(request),
       metadata: objectIn(request, 'metadata'),
       customMetadata: objectIn(request, 'custom_metadata'),
       customHeaders: parseCustomHeaders(objectIn(request, 'custom_headers') ?? {}),
@@ -56,6 +57,7 @@ export class LocalPlatform implements AppPlatform {
   routes(conversations: ConversationManager): readonly Route[] {
     const guards = [localOnly()];
     const page: readonly Route[] = [
+      { method: 'GET', path: '/', handler: (context) => context.empty(302, ['location', '/playground', 'cache-control', 'no-store']) },
       { method: 'GET', path: '/playground', handler: (context) => pageFile(context, PAGE) },
       { method: 'GET', path: '/playground/:file', handler: (context) => pageFile(context, context.params['file'] ?? '') },
       // Of its own, as the authorize route may lead to LayerCode.
@@ -105,6 +107,15 @@ function showHistory(conversations: ConversationManager): Handler {
     const history = await conversations.getHistory(context.params['conversation'] ?? '');
     context.json(200, { messages: toChatMessages('', history).slice(1) }, ['cache-control', 'no-store']);
   };
+}
+
+const MAX_PHONE_NUMBER_LENGTH = 64;
+
+/** Our own field, for trying an agent as a caller on the telephone. */
+function phoneNumberIn({ from_phone_number: number }: JsonObject): string | undefined {
+  if (number === undefined || number === null) return undefined;
+  if (typeof number === 'string' && number !== '' && number.length <= MAX_PHONE_NUMBER_LENGTH) return number;
+  throw new BadRequest(`from_phone_number must be a string of 1 to ${MAX_PHONE_NUMBER_LENGTH} characters`);
 }
 
 function objectIn(request: JsonObject, name: string): JsonObject | undefined {

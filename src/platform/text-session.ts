@@ -185,11 +185,12 @@ export class TextSession {
   }
 
   #event(type: string): JsonObject {
-    const { conversationId, metadata, customMetadata } = this.#options.grant;
+    const { conversationId, fromPhoneNumber, metadata, customMetadata } = this.#options.grant;
     return {
       type,
       session_id: this.id,
       conversation_id: conversationId,
+      ...(fromPhoneNumber === undefined ? {} : { from_phone_number: fromPhoneNumber }),
       ...(metadata === undefined ? {} : { metadata }),
       ...(customMetadata === undefined ? {} : { custom_metadata: customMetadata }),
     };
