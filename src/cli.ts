@@ -8,8 +8,8 @@ import { version } from './base/version.ts';
 /** Loaded when they are asked for: none waits for what another needs. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./cli/commands/run.ts')).run,
-  talk: async () => (await import('./cli/talk/talk.ts')).talk,
-  turn: async () => (await import('./cli/talk/turn.ts')).turn,
+  talk: async () => (await import('./cli/commands/talk.ts')).talk,
+  turn: async () => (await import('./cli/commands/turn.ts')).turn,
   'list-agents': async () => (await import('./cli/commands/list-agents.ts')).listAgents,
   init: async () => (await import('./cli/commands/init.ts')).init,
   webhook: async () => (await import('./cli/commands/webhook.ts')).webhook,

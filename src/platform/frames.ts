@@ -32,6 +32,8 @@ export type TraceFrame =
       readonly firstTokenMs?: number;
       readonly firstSpeechMs?: number;
       readonly durationMs: number;
+      /** Why it failed. Neither the log nor LayerCode's wire carries it: it may quote what was said. */
+      readonly reason?: string;
     };
 
 export type SignatureKind = 'right' | 'wrong' | 'stale';

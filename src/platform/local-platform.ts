@@ -12,7 +12,7 @@ import { localOnly } from '../middleware/local-only.ts';
 import { authorize } from '../routes/authorize.ts';
 import type { TurnFigures } from '../routes/turn-delivery.ts';
 import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
-import { FrontEnd } from './front-end.ts';
+import { BrowserSocket } from './browser-socket.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys } from './session-keys.ts';
 
@@ -33,7 +33,7 @@ export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
   readonly #options: LocalPlatformOptions;
   readonly #keys = new SessionKeys();
-  readonly #frontEnds = new Set<FrontEnd>();
+  readonly #sockets = new Set<BrowserSocket>();
   #isClosing = false;
 
   constructor(options: LocalPlatformOptions) {
@@ -45,6 +45,7 @@ export class LocalPlatform implements AppPlatform {
     const { key, conversationId } = this.#keys.issue({
       agentId: String(request['agent_id']),
       conversationId: typeof request['conversation_id'] === 'string' ? request['conversation_id'] : undefined,
+      fromPhoneNumber: phoneNumberIn(request),
       metadata: objectIn(request, 'metadata'),
       customMetadata: objectIn(request, 'custom_metadata'),
       customHeaders: parseCustomHeaders(objectIn(request, 'custom_headers') ?? {}),
@@ -56,6 +57,7 @@ export class LocalPlatform implements AppPlatform {
   routes(conversations: ConversationManager): readonly Route[] {
     const checks = [localOnly()];
     const page: readonly Route[] = [
+      { method: 'GET', path: '/', handler: (context) => context.empty(302, ['location', '/playground', 'cache-control', 'no-store']) },
       { method: 'GET', path: '/playground', handler: (context) => pageFile(context, PAGE) },
       { method: 'GET', path: '/playground/:file', handler: (context) => pageFile(context, context.params['file'] ?? '') },
       // Of its own, as the authorize route may lead to LayerCode.
@@ -68,13 +70,13 @@ export class LocalPlatform implements AppPlatform {
 
   /** Shows the front end that a turn belongs to how it went. */
   turnEnded(figures: TurnFigures): void {
-    for (const frontEnd of this.#frontEnds) frontEnd.turnEnded(figures);
+    for (const socket of this.#sockets) socket.turnEnded(figures);
   }
 
   /** Ends every session, as a server that goes away does, and opens no other. Resolves when their agents know, or after a second. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    const ended = Promise.all([...this.#frontEnds].map((frontEnd) => frontEnd.goAway()));
+    const ended = Promise.all([...this.#sockets].map((socket) => socket.goAway()));
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref())]);
   }
 
@@ -87,15 +89,15 @@ export class LocalPlatform implements AppPlatform {
     if (grant === undefined) throw new HttpError(401, 'client_session_key is missing, unknown or too old; the authorize route has another');
     const socket = context.switchProtocols(acceptHeaders(context.request));
     const host = socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress;
-    const frontEnd = new FrontEnd(socket, {
+    const browserSocket = new BrowserSocket(socket, {
       grant,
       // Whatever the server listens on, this socket has just reached it there.
       webhookUrl: `${'encrypted' in socket ? 'https' : 'http'}://${host}:${socket.localPort}${this.#options.agentRoute}`,
       secret: this.#options.secret,
       isTraced: query.get('trace') === 'true',
-      onEnd: () => this.#frontEnds.delete(frontEnd),
+      onEnd: () => this.#sockets.delete(browserSocket),
     });
-    this.#frontEnds.add(frontEnd);
+    this.#sockets.add(browserSocket);
   }
 }
 
@@ -105,6 +107,15 @@ function showHistory(conversations: ConversationManager): Handler {
     const history = await conversations.getHistory(context.params['conversation'] ?? '');
     context.json(200, { messages: toChatMessages('', history).slice(1) }, ['cache-control', 'no-store']);
   };
+}
+
+const MAX_PHONE_NUMBER_LENGTH = 64;
+
+/** Our own field, for trying an agent as a caller on the telephone. */
+function phoneNumberIn({ from_phone_number: number }: JsonObject): string | undefined {
+  if (number === undefined || number === null) return undefined;
+  if (typeof number === 'string' && number !== '' && number.length <= MAX_PHONE_NUMBER_LENGTH) return number;
+  throw new BadRequest(`from_phone_number must be a string of 1 to ${MAX_PHONE_NUMBER_LENGTH} characters`);
 }
 
 function objectIn(request: JsonObject, name: string): JsonObject | undefined {

@@ -3,10 +3,12 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { JsonObject } from '../layercode/fields.ts';
 
-/** What a browser said when it asked for a key, and what the key is good for. */
+/** What a browser said when it asked for a key, and what the key is for. */
 export interface SessionGrant {
   readonly agentId: string;
   readonly conversationId: string;
+  /** The number that the caller is said to call from; undefined for a caller in a browser. */
+  readonly fromPhoneNumber?: string | undefined;
   readonly metadata: JsonObject | undefined;
   readonly customMetadata: JsonObject | undefined;
   /** Sent along with every webhook of the session. */

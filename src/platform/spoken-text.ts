@@ -15,6 +15,8 @@ interface SpokenWord {
   readonly spokenAtMs: number;
 }
 
+/** The pace of an ordinary voice. */
+export const WORDS_PER_MINUTE = 170;
 const MINUTE_MS = 60_000;
 /** A longer one is taken for whole: to look at it again with each piece would take the square of its length. */
 const MAX_WORD_LENGTH = 256;
@@ -29,7 +31,7 @@ export class SpokenText {
   readonly #spoken: SpokenWord[] = [];
   #text = '';
 
-  constructor(wordsPerMinute: number) {
+  constructor(wordsPerMinute = WORDS_PER_MINUTE) {
     this.#wordMs = MINUTE_MS / wordsPerMinute;
   }
 

@@ -21,11 +21,10 @@ export interface TextSessionOptions {
   readonly onHangUp: () => void;
   /** Whether `onFrame` gets the trace frames too. Default false. */
   readonly isTraced?: boolean;
-  /** At which a voice would speak, for what can have been heard of a reply. Default 170. */
+  /** At which a voice would speak, for what can have been heard of a reply. Default `WORDS_PER_MINUTE`. */
   readonly wordsPerMinute?: number;
 }
 
-const DEFAULT_WORDS_PER_MINUTE = 170;
 /** Some clients take their turn three seconds after the last sound: they get one without sound at this pace while a reply streams. */
 const SILENT_AUDIO_MS = 1_000;
 /** Of an answer that is no event stream. */
@@ -66,7 +65,7 @@ export class TextSession {
   readonly #options: TextSessionOptions;
   readonly #startedAt = new Date();
   readonly #zeroMs = performance.now();
-  readonly #wordsPerMinute: number;
+  readonly #wordsPerMinute: number | undefined;
   readonly #transcript: TranscriptEntry[] = [];
   #turn: AssistantTurn | undefined;
   #lastMessage: JsonObject | undefined;
@@ -77,7 +76,7 @@ export class TextSession {
 
   constructor(options: TextSessionOptions) {
     this.#options = options;
-    this.#wordsPerMinute = options.wordsPerMinute ?? DEFAULT_WORDS_PER_MINUTE;
+    this.#wordsPerMinute = options.wordsPerMinute;
   }
 
   /** Posts `session.start`; the agent's welcome is an assistant turn. */
@@ -186,11 +185,12 @@ export class TextSession {
   }
 
   #event(type: string): JsonObject {
-    const { conversationId, metadata, customMetadata } = this.#options.grant;
+    const { conversationId, fromPhoneNumber, metadata, customMetadata } = this.#options.grant;
     return {
       type,
       session_id: this.id,
       conversation_id: conversationId,
+      ...(fromPhoneNumber === undefined ? {} : { from_phone_number: fromPhoneNumber }),
       ...(metadata === undefined ? {} : { metadata }),
       ...(customMetadata === undefined ? {} : { custom_metadata: customMetadata }),
     };

@@ -2,7 +2,7 @@ import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import { EventError, parseJsonObject } from '../layercode/events.ts';
-import { id, isDeeperThan, object, objectOf, optional, string, type JsonObject } from '../layercode/fields.ts';
+import { id, isTooDeep, MAX_DEPTH, object, objectOf, optional, string, type JsonObject } from '../layercode/fields.ts';
 import { PlatformError } from '../layercode/rest-client.ts';
 import { isAllowedOrigin } from '../middleware/cors.ts';
 
@@ -53,15 +53,12 @@ function parseRequest(body: Buffer): JsonObject {
     const request = parseJsonObject(body);
     const fault = AUTHORIZE_REQUEST.check(request);
     if (fault !== undefined) throw new EventError(fault.path, `${fault.path} must be ${fault.expected}`);
-    if (isDeeperThan(MAX_DEPTH, request)) throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
+    if (isTooDeep(request)) throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
     return request as JsonObject;
   } catch (error) {
     throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
   }
 }
-
-/** Of what goes on as JSON. */
-const MAX_DEPTH = 500;
 
 /**
  * Answers the browser's own faults in the platform's words. Not as an `HttpError`, whose message enters

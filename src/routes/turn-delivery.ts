@@ -17,6 +17,8 @@ export interface TurnFigures {
   /** Undefined when nothing was spoken. */
   readonly firstSpeechMs: number | undefined;
   readonly durationMs: number;
+  /** Why it failed. For a developer's eyes only: it may quote what a model or a tool said. */
+  readonly error: unknown;
 }
 
 /** One delivery of a turn over HTTP. An object, where closures would do: an open stream keeps it, and those took three times the room. */
@@ -74,7 +76,7 @@ export class TurnReports {
     this.#onTurnEnd = onTurnEnd;
   }
 
-  add({ event, turnId, source }: TurnDelivery, { outcome, firstSpeechMs, usage }: TurnReport): void {
+  add({ event, turnId, source }: TurnDelivery, { outcome, firstSpeechMs, usage, error }: TurnReport): void {
     source.logFields['outcome'] = outcome;
     this.#counts[event.type][outcome].increment();
     if (firstSpeechMs !== undefined) {
@@ -84,7 +86,7 @@ export class TurnReports {
     if (usage !== undefined) Object.assign(source.logFields, this.#countUsage(usage));
     this.#onTurnEnd?.({
       requestId: source.requestId, turnId, outcome,
-      firstTokenMs: usage?.[0]?.firstDeltaMs, firstSpeechMs, durationMs: performance.now() - source.receivedAtMs,
+      firstTokenMs: usage?.[0]?.firstDeltaMs, firstSpeechMs, durationMs: performance.now() - source.receivedAtMs, error,
     });
   }
 }

@@ -22,6 +22,8 @@ export interface TurnReport {
   readonly firstSpeechMs?: number | undefined;
   /** One entry for each time a model was asked. */
   readonly usage?: readonly ModelUsage[] | undefined;
+  /** Why it failed. */
+  readonly error?: unknown;
 }
 
 /** One delivery of a turn: the event, and where its reply goes. */

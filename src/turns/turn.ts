@@ -356,7 +356,7 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
     if (/\S$/.test(spokenText(this.#sent, this.#sent.length - 1))) this.#sendLast(' ');
     this.#sendLast(agent.apology ?? DEFAULT_APOLOGY);
     this.#request.sink.send({ type: 'error' });
-    this.#end('failed');
+    this.#end('failed', error);
     this.#abort('the turn failed');
   }
 
@@ -373,7 +373,7 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
   }
 
   /** The one end of a turn. The stream ends first: what it still lets through belongs to what was sent. */
-  #end(ending: 'completed' | 'interrupted' | 'failed'): void {
+  #end(ending: 'completed' | 'interrupted' | 'failed', error?: unknown): void {
     this.#ending = ending;
     clearTimeout(this.#timer);
     this.#request.sink.end();
@@ -381,7 +381,7 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
     if (ending === 'interrupted') this.#sent = this.#sent.slice(0, Math.max(0, this.#sent.length - this.#request.sink.unsent));
     this.#settle(ending, this.#messages(ending));
     this.#onEnd(this);
-    this.#request.onOutcome({ outcome: ending, firstSpeechMs: this.#firstSpeechMs, usage: this.#usage });
+    this.#request.onOutcome({ outcome: ending, firstSpeechMs: this.#firstSpeechMs, usage: this.#usage, error });
   }
 
   /** The reply as history holds it: texts and tool calls in their order, each call with one result. */

@@ -686,6 +686,23 @@ describe('the playground', () => {
       assert.match(await browser.text('#transcript s.unheard'), /\(not heard:\)/);
     });
 
+    it('is told of the server\'s warnings, as a list', async (t) => {
+      const warnings = ['OPENAI_API_KEY is not set', 'the fall-back has no key'];
+      const ready = JSON.stringify({ ready: true, agent: 'tested', model: null, warnings });
+      await openPlayground(t, browser, {
+        script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
+          url === '/ready' ? Promise.resolve(new Response(${JSON.stringify(ready)})) : fetch(url, ...rest);`,
+      });
+      await browser.appears('#warnings > li');
+      const tree = await browser.accessibilityTree();
+      const list = tree.findIndex((node, index) => node.role === 'list' && tree[index - 1]?.role === 'status');
+      assert.notEqual(list, -1, 'a list in a live region');
+      const depth = tree[list]?.depth ?? 0;
+      const items = tree.slice(list + 1).filter((node) => node.role === 'listitem' && node.depth === depth + 1).slice(0, 2);
+      assert.equal(items.length, 2);
+      assert.equal(await browser.text('#warnings'), warnings.map((warning) => `Warning: ${warning}`).join('\n'));
+    });
+
     it('finds its way by headings and landmarks', async (t) => {
       await openPlayground(t, browser);
       const tree = await browser.accessibilityTree();

@@ -78,6 +78,14 @@ describe('authorize without an API key, outside production', () => {
     ['a header with a line break', { 'x-a': 'b\r\nc: d' }, /custom_headers\.x-a is not a header/],
     ['a header of a name that is none', { 'x a': 'b' }, /custom_headers\.x a is not a header/],
   ];
+  for (const number of ['', 7, '+'.repeat(65)]) {
+    it(`refuses the caller's number ${JSON.stringify(number).slice(0, 10)}`, async (t) => {
+      const { fetch } = await stage(t);
+      const response = await fetch('/api/authorize', { method: 'POST', body: JSON.stringify({ agent_id: 'a', from_phone_number: number }) });
+      assert.deepEqual([response.status, await response.json()], [400, { error: 'from_phone_number must be a string of 1 to 64 characters' }]);
+    });
+  }
+
   for (const [fault, custom_headers, message] of faults) {
     it(`refuses ${fault}`, async (t) => {
       const { fetch } = await stage(t);
@@ -141,6 +149,62 @@ describe('the local WebSocket', () => {
     const turn = await browser.next('local.turn');
     assert.deepEqual([turn.delivery, turn.turn_id, turn.outcome], [request.delivery, request.event['turn_id'], 'completed']);
     assert.ok((turn.firstSpeechMs ?? Infinity) <= turn.durationMs);
+  });
+
+  it('gives the agent the caller\'s number and custom_metadata with every event', async (t) => {
+    const events: Record<string, unknown>[] = [];
+    const note = (event: object): void => void events.push({ ...event });
+    const { open } = await stage(t, {
+      onSessionStart: ({ event }) => note(event), onMessage: ({ event }) => note(event), onSessionEnd: ({ event }) => note(event),
+    });
+    const browser = await open('', { from_phone_number: '+31201234567', custom_metadata: { plan: 'gold' } });
+    browser.send({ type: 'client.ready' });
+    await browser.next('response.end');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('response.end');
+    browser.send({ type: 'local.end' });
+    await browser.closed;
+    const seen = events.map(({ type, from_phone_number, custom_metadata }) => [type, from_phone_number, custom_metadata]);
+    assert.deepEqual(seen, ['session.start', 'message', 'session.end'].map((type) => [type, '+31201234567', { plan: 'gold' }]));
+  });
+
+  describe('tells whoever asks for a trace why a turn failed', () => {
+    const failing: Partial<Agent> = {
+      onMessage: () => {
+        throw new Error('the oven is cold', { cause: new Error('no gas') });
+      },
+    };
+
+    it('with the messages of the error and its causes', async (t) => {
+      const { open } = await stage(t, failing);
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      const { outcome, reason } = await browser.next('local.turn');
+      assert.deepEqual([outcome, reason], ['failed', 'the oven is cold: no gas']);
+    });
+
+    it('and not on the wire of LayerCode', async (t) => {
+      const { open } = await stage(t, failing);
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      await browser.next('local.turn');
+      const others = browser.frames.all.filter(({ type }) => type !== 'local.turn');
+      assert.equal(JSON.stringify(others).includes('oven'), false);
+    });
+
+    it('with a value that is no error', async (t) => {
+      const { open } = await stage(t, { onMessage: () => Promise.reject('out of flour') });
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      assert.equal((await browser.next('local.turn')).reason, 'out of flour');
+    });
+
+    it('and gives no reason where it did not fail', async (t) => {
+      const { open } = await stage(t);
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      assert.equal('reason' in (await browser.next('local.turn')), false);
+    });
   });
 
   it('takes a text over a reply for an interruption', async (t) => {
@@ -383,13 +447,19 @@ describe('the playground\'s routes', () => {
     assert.doesNotMatch(policy, /unsafe|\*/);
   });
 
+  it('lead to it from the root', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/', { redirect: 'manual' });
+    assert.deepEqual([response.status, response.headers.get('location'), response.headers.get('cache-control')], [302, '/playground', 'no-store']);
+  });
+
   it('serve what the page asks for, and nothing outside of it', async (t) => {
     const { fetch } = await stage(t);
     const html = await (await fetch('/playground')).text();
     const files = [...html.matchAll(/(?:src|href)="(\/playground\/[^"]+)"/g)].map(([, path = '']) => path);
     assert.ok(files.length >= 2, html);
     for (const path of files) assert.equal((await fetch(path)).status, 200, path);
-    for (const name of ['nothing.js', '..%2fpackage.json', '%2e%2e', 'tsconfig.json', '.%2Findex.html', 'page.js%00', 'constructor']) {
+    for (const name of ['nothing.js', '..%2fpackage.json', '%2e%2e%2f', 'tsconfig.json', '.%2Findex.html', 'page.js%00', 'constructor']) {
       assert.equal((await fetch(`/playground/${name}`)).status, 404, name);
     }
   });
@@ -430,7 +500,7 @@ describe('the playground\'s routes', () => {
 
   it('are not there where the playground is off', async (t) => {
     const { fetch } = await stage(t, {}, { playground: false });
-    for (const path of ['/playground', '/playground/page.js', '/playground/history/c1']) assert.equal((await fetch(path)).status, 404);
+    for (const path of ['/', '/playground', '/playground/page.js', '/playground/history/c1']) assert.equal((await fetch(path)).status, 404);
     assert.equal((await fetch('/v1/agents/web/websocket')).status, 426);
   });
 });

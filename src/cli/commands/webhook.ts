@@ -8,7 +8,7 @@ import { show } from '../../settings/shown-value.ts';
 import { CommandError, EXIT, UsageError, type Command, type Terminal } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import { describePlatformError } from '../terminal/platform-failure.ts';
+import { describePlatformError } from '../tunnel/platform-failure.ts';
 import { NO_WEBHOOK } from '../tunnel/borrowed-webhook.ts';
 
 /** Handed to `loadSettings`, which checks their values. */
@@ -47,10 +47,12 @@ Exit codes: 0 it is done; 1 LayerCode refused or did not answer, or there is no 
     const client = openClient(settings);
     const url = action.name === 'set' ? parseWebhookUrl(action.url, settings, terminal) : undefined;
     try {
-      const before = await client.webhookUrl(agentId, terminal.interrupted);
-      if (action.name === 'get') return printWebhook(before, agentId, terminal);
+      if (action.name === 'get') {
+        return printWebhook(await client.webhookUrl(agentId, terminal.interrupted), agentId, terminal);
+      }
+      const before = await describeWebhook(client, agentId, terminal);
       await client.setWebhookUrl(agentId, url, terminal.interrupted);
-      terminal.stdout.write(`was     ${oneLine(before ?? NO_WEBHOOK, 4_096)}\nis now  ${url ?? NO_WEBHOOK}\n`);
+      terminal.stdout.write(`was     ${before}\nis now  ${url ?? NO_WEBHOOK}\n`);
       return EXIT.OK;
     } catch (error) {
       if (terminal.interrupted.aborted) {
@@ -107,6 +109,16 @@ function printWebhook(url: string | undefined, agentId: string, terminal: Termin
   }
   terminal.stdout.write(`${oneLine(url, 4_096)}\n`);
   return EXIT.OK;
+}
+
+/** For the report of `set`, which is done even when it is unclear what the webhook was. */
+async function describeWebhook(client: RestClient, agentId: string, terminal: Terminal): Promise<string> {
+  try {
+    return oneLine((await client.webhookUrl(agentId, terminal.interrupted)) ?? NO_WEBHOOK, 4_096);
+  } catch (error) {
+    if (!(error instanceof PlatformError && error.kind === 'unclear webhook')) throw error;
+    return `unclear: ${oneLine(error.message)}`;
+  }
 }
 
 /** The URL as it was given, undefined for `none`. What is right but looks wrong is said on stderr. */

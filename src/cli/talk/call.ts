@@ -14,7 +14,6 @@ export interface CallOptions extends CallTarget {
   readonly onData: (content: Json) => Awaitable<unknown>;
 }
 
-export const WORDS_PER_MINUTE = 170;
 /** An agent need not be waited for longer when its last turn has failed, or when a person waits. */
 export const END_TIMEOUT_MS = 5_000;
 /** How often it is asked how many words were heard: a few times a word. */
@@ -35,7 +34,7 @@ export class Answer {
   failure: CallFailure | undefined;
   readonly #isReply: boolean;
   readonly #startedAtMs = performance.now();
-  readonly #spoken = new SpokenText(WORDS_PER_MINUTE);
+  readonly #spoken = new SpokenText();
   readonly #watchers = new Set<() => void>();
   #status: number | undefined;
   /** Whether its last event has come. */
@@ -130,7 +129,6 @@ export class Call {
     this.#session = new TextSession({
       grant: { agentId: 'terminal', conversationId, metadata: undefined, customMetadata: undefined, customHeaders: {} },
       webhookUrl, secret,
-      wordsPerMinute: WORDS_PER_MINUTE,
       isTraced: true,
       onFrame: (frame) => this.#receive(frame),
       onHangUp: () => {

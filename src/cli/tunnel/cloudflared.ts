@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { devNull } from 'node:os';
 import type { Readable } from 'node:stream';
 
-import { CommandError } from '../terminal/command.ts';
+import { CommandError, type Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
 export interface CloudflaredOptions {
@@ -15,7 +15,7 @@ export interface CloudflaredOptions {
   /** For the URL and the connection together. */
   readonly timeoutMs: number;
   /** This process's. Only what cloudflared needs of it is passed on. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Terminal['environment'];
   /** Ends the wait, and the program. */
   readonly interrupted: AbortSignal;
 }
@@ -88,7 +88,7 @@ const NEEDED_VARIABLES: ReadonlySet<string> = new Set([
 ]);
 
 /** Names are compared in upper case: Windows ignores case, and proxies are set as `https_proxy` too. */
-function neededOf(environment: CloudflaredOptions['environment']): Record<string, string | undefined> {
+function neededOf(environment: Terminal['environment']): Terminal['environment'] {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => NEEDED_VARIABLES.has(name.toUpperCase())));
 }
 

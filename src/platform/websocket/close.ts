@@ -5,6 +5,7 @@ import { isUtf8 } from 'node:buffer';
 /** Close codes that we send or report, by what they say. */
 export const CLOSE_CODES = {
   normal: 1000,
+  goingAway: 1001,
   protocolError: 1002,
   unsupportedData: 1003,
   /** The peer's close frame has no code. Never sent. */
@@ -12,6 +13,8 @@ export const CLOSE_CODES = {
   /** There was no close frame. Never sent. */
   lost: 1006,
   invalidText: 1007,
+  /** A message breaks the rules of its reader. */
+  policyViolation: 1008,
   tooBig: 1009,
   internalError: 1011,
 } as const;

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { CommandError, UsageError } from '../../../src/cli/terminal/command.ts';
 import { webhook } from '../../../src/cli/commands/webhook.ts';
 import { SettingsError } from '../../../src/settings/settings.ts';
-import { answerHtml, answerJson, hangsUp, REST_KEY, startRestServer, type RestServer } from '../../faults/rest-server.ts';
+import { answerHtml, answerJson, hangsUp, REST_KEY, SHAPES, startRestServer, type RestServer } from '../../faults/rest-server.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const PRODUCTION = 'https://voice.example/api/agent';
@@ -185,6 +185,19 @@ describe('webhook get', () => {
     assert.deepEqual([await run('get'), terminal.out, terminal.err], [0, `${PRODUCTION}\n`, '']);
   });
 
+  it('finds it in the pipeline\'s plugin agent.webhook', async () => {
+    rest.shape = SHAPES['config.plugins'];
+    assert.deepEqual([await run('get'), terminal.out], [0, `${PRODUCTION}\n`]);
+  });
+
+  it('fails when it is unclear, and says why and where to look', async () => {
+    rest.fault = () => answerJson(200, { config: { plugins: [{ use: 'agent.llm' }] } });
+    assert.match(
+      await failureOf(run('get'), CommandError),
+      /agent ag-1 is unclear: the agent's pipeline has the plugin agent\.llm instead of agent\.webhook; look at the agent in the dashboard/,
+    );
+  });
+
   it('prints nothing on stdout and fails without a webhook', async () => {
     assert.equal(await run('get', '--agent-id', 'ag-none'), 1);
     assert.equal(terminal.out, '');
@@ -215,6 +228,18 @@ describe('webhook set', () => {
     await run('set', PRODUCTION, '--agent-id', 'ag-none');
     assert.equal(rest.webhooks.get('ag-none'), PRODUCTION);
     assert.match(terminal.out, /^was {5}none\n/);
+  });
+
+  it('sets the URL where it is unclear what it was, and says why', async () => {
+    rest.fault = () => (rest.requests.length === 1 ? answerJson(200, { id: 'ag-1' }) : undefined);
+    assert.equal(await run('set', OTHER), 0);
+    assert.equal(terminal.out, `was     unclear: the agent has neither webhook_url nor config.plugins nor config.endpoint\nis now  ${OTHER}\n`);
+  });
+
+  it('fails when LayerCode accepts the URL and does not use it', async () => {
+    rest.fault = ({ method }) => (method === 'POST' ? answerJson(200, {}) : undefined);
+    assert.match(await failureOf(run('set', OTHER), CommandError), /it was set to https:\/\/other\.example.*, and still is https:\/\/voice/);
+    assert.equal(terminal.out, '');
   });
 
   it('takes the webhook away with "none"', async () => {

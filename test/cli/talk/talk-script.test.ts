@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../../src/agents/agent.ts';
-import { talk } from '../../../src/cli/talk/talk.ts';
+import { talk } from '../../../src/cli/commands/talk.ts';
 import { parseScript } from '../../../src/cli/talk/talk-script.ts';
 import { deferred, fired, SECRET, serve, until, within, type TestAgent } from '../../fixtures/app.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { borrowWebhook, type BorrowedWebhook } from '../../../src/cli/tunnel/borrowed-webhook.ts';
 import { CommandError } from '../../../src/cli/terminal/command.ts';
 import { RestClient } from '../../../src/layercode/rest-client.ts';
-import { answerJson, hangsUp, neverAnswers, REST_KEY, startRestServer, type RestServer } from '../../faults/rest-server.ts';
+import { answerJson, hangsUp, neverAnswers, REST_KEY, SHAPES, startRestServer, type RestServer } from '../../faults/rest-server.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const PRODUCTION = 'https://voice.example/api/agent';
@@ -79,7 +79,7 @@ describe('borrowWebhook', () => {
   it('sets the webhook, and says what it was', async () => {
     await borrow();
     assert.equal(rest.webhooks.get('ag-1'), OURS);
-    assert.equal(terminal.err, `  webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel's; the old one is put back at the end\n`);
+    assert.equal(terminal.err, `  webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel; the old one is put back at the end\n`);
     assert.equal(terminal.out, '');
   });
 
@@ -109,7 +109,82 @@ describe('borrowWebhook', () => {
   });
 });
 
+describe('borrowWebhook of an agent whose webhook is unclear', () => {
+  const agents: readonly (readonly [what: string, agent: object, why: RegExp])[] = [
+    ['answers with a hosted model', { webhook_url: null, config: { plugins: [{ use: 'agent.llm', options: {} }] } }, /plugin agent\.llm instead of agent\.webhook/],
+    ['says nothing of a webhook', { id: 'ag-1', name: 'Test agent' }, /neither webhook_url nor/],
+    ['has two', { webhook_url: 'https://a.example', config: { endpoint: 'https://b.example' } }, /2 different webhooks/],
+  ];
+  for (const [what, agent, why] of agents) {
+    it(`refuses to begin when the agent ${what}, and says why and what to do`, async () => {
+      rest.fault = () => answerJson(200, agent);
+      const message = await failureOf(borrow());
+      assert.match(message, /^the webhook is not set: /);
+      assert.match(message, why);
+      assert.match(message, /look at the agent in the dashboard.* run without --update-webhook, and set the tunnel's URL yourself$/);
+      assert.deepEqual([rest.requests.map(({ method }) => method), kept()], [['GET'], undefined]);
+    });
+  }
+
+  it('fails when LayerCode accepts the URL and does not use it, and sets the old one again', async () => {
+    const posted: unknown[] = [];
+    rest.fault = ({ method, body }) => {
+      if (method !== 'POST') return undefined;
+      posted.push((JSON.parse(body) as { webhook_url: unknown }).webhook_url);
+      return answerJson(200, {});
+    };
+    assert.match(await failureOf(borrow()), /it was set to https:\/\/of-this-run.*, and still is https:\/\/voice\.example/);
+    assert.deepEqual([posted, rest.webhooks.get('ag-1'), kept()], [[OURS, PRODUCTION], PRODUCTION, undefined]);
+  });
+
+  it('puts the old one back when ours was set and reading it again is refused', async () => {
+    let isHidden = false;
+    rest.fault = ({ method, body }) => {
+      if (method === 'POST') isHidden = body.includes(OURS);
+      const answer = isHidden && method === 'GET' ? answerJson(500, { error: 'On fire' }) : undefined;
+      if (answer !== undefined) isHidden = false;
+      return answer;
+    };
+    assert.match(await failureOf(borrow()), /it was set to https:\/\/of-this-run.*, and reading it again failed: GET .* was refused with 500/);
+    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
+  });
+
+  // It is set in one place and read from two.
+  it('puts the old one back when setting ours made it unclear', async () => {
+    let webhookUrl: unknown = PRODUCTION;
+    rest.fault = ({ method, body }) => {
+      if (method === 'POST') webhookUrl = (JSON.parse(body) as { webhook_url: unknown }).webhook_url;
+      return answerJson(200, { webhook_url: webhookUrl, config: { endpoint: PRODUCTION } });
+    };
+    assert.match(await failureOf(borrow()), /2 different webhooks/);
+    assert.deepEqual([webhookUrl, kept()], [PRODUCTION, undefined]);
+  });
+});
+
 describe('giveBack', () => {
+  for (const [place, shape] of Object.entries(SHAPES)) {
+    for (const old of [PRODUCTION, null]) {
+      it(`puts ${old ?? 'none'} back where LayerCode keeps it in ${place}`, async () => {
+        rest.shape = shape;
+        rest.webhooks.set('ag-1', old);
+        const borrowed = await borrow();
+        assert.equal(rest.webhooks.get('ag-1'), OURS);
+        await borrowed.giveBack();
+        assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [old, undefined]);
+        assert.match(terminal.err, new RegExp(`it is ${old ?? 'none'} again\n$`));
+      });
+    }
+  }
+
+  it('says that it is not put back when LayerCode accepts the old one and does not use it', async () => {
+    const borrowed = await borrow();
+    rest.fault = ({ method }) => (method === 'POST' ? answerJson(200, {}) : undefined);
+    await borrowed.giveBack();
+    assert.match(terminal.err, /IS NOT PUT BACK\..* it was set to https:\/\/voice\.example\/api\/agent, and still is https:\/\/of-this-run/);
+    assert.match(terminal.err, /webhook set https:\/\/voice\.example\/api\/agent --agent-id ag-1\n\n$/);
+    assert.deepEqual(kept(), { 'ag-1': PRODUCTION });
+  });
+
   it('puts the old one back, and says so', async () => {
     const borrowed = await borrow();
     await borrowed.giveBack();
@@ -129,7 +204,7 @@ describe('giveBack', () => {
     const before = rest.requests.length;
     await Promise.all([borrowed.giveBack(), borrowed.giveBack()]);
     await borrowed.giveBack();
-    assert.equal(rest.requests.length, before + 2);
+    assert.deepEqual(rest.requests.slice(before).map(({ method }) => method), ['GET', 'POST', 'GET']);
   });
 
   it('takes the webhook away again from an agent that had none', async () => {
@@ -144,7 +219,7 @@ describe('giveBack', () => {
     rest.webhooks.set('ag-1', 'https://new.example/hook');
     await borrowed.giveBack();
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], ['https://new.example/hook', undefined]);
-    assert.match(terminal.err, /somebody has set it to https:\/\/new\.example\/hook meanwhile, and it stays that; before the tunnel it was https:\/\/voice/);
+    assert.match(terminal.err, /somebody has set it to https:\/\/new\.example\/hook since, and it stays that way; before the tunnel it was https:\/\/voice/);
   });
 
   for (const before of [PRODUCTION, DEAD]) {
@@ -172,7 +247,7 @@ describe('giveBack', () => {
       const before = kept();
       rest.fault = () => answerJson(503, { error: 'On fire' });
       await borrowed.giveBack();
-      assert.match(terminal.err, /THE WEBHOOK OF AGENT ag-1 IS NOT PUT BACK, .*: LayerCode failed \(503\): On fire; .*\. Run:\n/);
+      assert.match(terminal.err, /THE WEBHOOK OF AGENT ag-1 IS NOT PUT BACK\. .*: LayerCode failed \(503\): On fire; .*\. Run:\n/);
       assert.ok(terminal.err.endsWith(`\n    layercode-microserver webhook set ${word} --agent-id ag-1\n\n`), terminal.err);
       assert.deepEqual(kept(), before);
     });
@@ -282,7 +357,7 @@ describe('.layercode/webhook-url', () => {
       rest.webhooks.set('ag-1', DEAD);
       plant();
       const borrowed = await borrow();
-      assert.match(terminal.err, /it is https:\/\/of-a-killed-run\.trycloudflare\.com\/api\/agent, another tunnel's, maybe left by a run that was killed/);
+      assert.match(terminal.err, /it is https:\/\/of-a-killed-run\.trycloudflare\.com\/api\/agent, another tunnel, perhaps left by a run that was killed/);
       await borrowed.giveBack();
       assert.equal(rest.webhooks.get('ag-1'), DEAD);
     });
@@ -299,7 +374,7 @@ describe('.layercode/webhook-url', () => {
   it('is missed, and no more than that, where it cannot be written', async () => {
     writeFileSync(folder(), 'a file');
     const borrowed = await borrow();
-    assert.match(terminal.err, /webhook-url cannot be written \(.*\): a run that is killed will not have its webhook put back/);
+    assert.match(terminal.err, /webhook-url cannot be written \(.*\): if this run is killed, the webhook is not put back/);
     await borrowed.giveBack();
     assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
   });

@@ -284,7 +284,7 @@ describe('a tunnel with --update-webhook', () => {
   it('has the webhook, and prints its URL', async () => {
     await opened(webhook());
     assert.equal(rest.webhooks.get('ag-1'), OURS);
-    assert.match(terminal.err, new RegExp(`^ {2}tunnel {6}${OURS}\n {2}webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel's[^\n]*\n$`));
+    assert.match(terminal.err, new RegExp(`^ {2}tunnel {6}${OURS}\n {2}webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel[^\n]*\n$`));
   });
 
   it('puts the old one back when it is closed, before the tunnel ends', async () => {

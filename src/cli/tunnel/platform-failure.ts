@@ -1,7 +1,7 @@
 // What LayerCode said no to, told to whoever can mend it.
 
 import { PlatformError } from '../../layercode/rest-client.ts';
-import { oneLine } from './one-line.ts';
+import { oneLine } from '../terminal/one-line.ts';
 
 /** One line: what failed, in the platform's own words where it sent some, and what to do about it. Holds no key. */
 export function describePlatformError(error: PlatformError, agentId: string): string {
@@ -22,6 +22,12 @@ function explain({ kind, status, retryAfter, message, cause }: PlatformError, ag
   if (kind === 'timed out') return { fault: `LayerCode did not answer in time (${message})`, remedy: 'try again, or check LAYERCODE_API_URL' };
   if (kind === 'malformed answer') {
     return { fault: `this is not LayerCode's answer (${message})`, remedy: 'check LAYERCODE_API_URL, and whether a proxy answers in its place' };
+  }
+  if (kind === 'unclear webhook') {
+    return {
+      fault: `where LayerCode posts the events of agent ${agentId} is unclear: ${oneLine(message)}`,
+      remedy: 'look at the agent in the dashboard, https://dash.layercode.com',
+    };
   }
   const wait = retryAfter === undefined ? 'a moment' : `${oneLine(retryAfter, 40)}${/^\d+$/.test(retryAfter) ? ' s' : ''}`;
   switch (status) {

@@ -8,7 +8,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 
 import type { MessageTurn } from '../../../src/agents/agent.ts';
-import { talk } from '../../../src/cli/talk/talk.ts';
+import { talk } from '../../../src/cli/commands/talk.ts';
 import type { SessionEndEvent } from '../../../src/layercode/events.ts';
 import { deferred, fired, SECRET, serve, until, within, type ServeOptions, type TestAgent } from '../../fixtures/app.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';

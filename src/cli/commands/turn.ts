@@ -1,9 +1,9 @@
 // `layercode-microserver turn`: one message, and the reply to it as it is spoken.
 
 import { isId, MAX_ID_LENGTH } from '../../layercode/fields.ts';
-import { Call } from './call.ts';
-import { describeFailure } from './call-failure.ts';
-import { findTarget, TARGET_FLAGS } from './call-target.ts';
+import { Call } from '../talk/call.ts';
+import { describeFailure } from '../talk/call-failure.ts';
+import { findTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';

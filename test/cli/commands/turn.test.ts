@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import { turn } from '../../../src/cli/talk/turn.ts';
+import { turn } from '../../../src/cli/commands/turn.ts';
 import { openDevelopmentSecret } from '../../../src/process/development-secret.ts';
 import { deferred, fired, SECRET, serve, until, within, type TestAgent } from '../../fixtures/app.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';

@@ -4,17 +4,17 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-import { WORDS_PER_MINUTE } from './call.ts';
-import { openTarget, TARGET_FLAGS } from './call-target.ts';
+import { WORDS_PER_MINUTE } from '../../platform/spoken-text.ts';
+import { openTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
-import { playScript } from './script-playback.ts';
-import { talkByLines } from './talk-by-lines.ts';
-import { TerminalTalk } from './talk-on-terminal.ts';
-import { parseScript, type Step } from './talk-script.ts';
+import { playScript } from '../talk/script-playback.ts';
+import { talkByLines } from '../talk/talk-by-lines.ts';
+import { TerminalTalk } from '../talk/talk-on-terminal.ts';
+import { parseScript, type Step } from '../talk/talk-script.ts';
 import { parseConversation } from './turn.ts';
 
 const FLAGS = [...TARGET_FLAGS, '--conversation', '--agent', '--script', '--timeout'] as const;
