@@ -16,7 +16,7 @@ import { createHttpServer } from '../http/server.ts';
 import { Shutdown } from '../http/shutdown.ts';
 import { WholeRequest } from '../http/whole-request.ts';
 import { createLogger, type Logger } from '../log.ts';
-import { Metrics } from '../metrics.ts';
+import { Gauge, Metrics } from '../metrics.ts';
 import type { ChatModel } from '../models/model.ts';
 import { accessLog } from '../observers/access-log.ts';
 import { cors } from '../middleware/cors.ts';
@@ -24,6 +24,7 @@ import { draining } from '../middleware/draining.ts';
 import { preflight } from '../middleware/preflight.ts';
 import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
+import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute } from './routes.ts';
@@ -95,6 +96,8 @@ export class App {
       ]),
       preflight({ origins: settings.corsOrigins }),
     ];
+    this.metrics.add(new Gauge('layercode_conversations', 'Conversations held.', () => this.conversations.count()));
+    if (settings.metrics) addProcessMetrics(this.metrics);
     const routes = createRoutes({
       settings,
       agent,

@@ -5,12 +5,11 @@ import type { Turns } from '../turns/turns.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import { RestClient } from '../layercode/rest-client.ts';
-import { Gauge, type Metrics } from '../metrics.ts';
+import type { Metrics } from '../metrics.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { signed, signedIfAtAll } from '../middleware/signature.ts';
 import type { AppPlatform } from './app-platform.ts';
-import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { authorize } from '../routes/authorize.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
@@ -34,11 +33,6 @@ export interface RouteDependencies {
 export function createRoutes({ settings, agent, conversations, turns, metrics, fetch, platform, notReadyReasons }: RouteDependencies): readonly Route[] {
   const secrets = settings.webhookSecrets;
   const { layercodeApiKey: apiKey, layercodeApiUrl: url, corsOrigins: origins, agentRoute, authorizeRoute } = settings;
-  metrics.add(new Gauge('layercode_conversations', 'Conversations held in memory.', () => {
-    const count = conversations.count();
-    return typeof count === 'number' ? count : Number.NaN;
-  }));
-  if (settings.metrics) addProcessMetrics(metrics);
   const localAuthority = apiKey === undefined ? platform : undefined;
 
   return [
