@@ -69,10 +69,14 @@ describe('a Gauge that cannot be read at once', () => {
   });
 
   it('is NaN again when the promise rejects, which is nobody\'s unhandled rejection', async () => {
-    const values = [Promise.resolve(7), Promise.reject<number>(new Error('away'))];
-    const gauge = new Gauge('g', '', () => values.shift() ?? Promise.resolve(8));
+    let count = 0;
+    const gauge = new Gauge('g', '', async () => {
+      count += 1;
+      if (count === 2) throw new Error('away');
+      return 7;
+    });
     const readings: string[] = [];
-    for (let count = 0; count < 3; count++) {
+    for (let reading = 0; reading < 3; reading++) {
       readings.push(gauge.samples());
       await new Promise((resolve) => setImmediate(resolve));
     }
