@@ -28,7 +28,9 @@ export interface ChatCompletionsOptions {
   /** Default: the global `fetch`. Must heed its signal, in the body too. */
   readonly fetch?: typeof fetch;
   readonly timeOuts?: Partial<TimeOuts>;
-  /** Called when a key is refused that was not refused before. */
+  /** Whether replies begin inside a thought, as the prompt's template opens one. Default false. */
+  readonly beginsAsThought?: boolean;
+  /** Called when a key is refused that was not refused before, and when a thought was spoken for the first time. */
   readonly onProblem?: ((message: string) => void) | undefined;
 }
 
@@ -42,6 +44,7 @@ export class ChatCompletionsModel implements ChatModel {
   readonly #signatures = new ToolCallSignatures();
   /** Set when the key is refused, unset by the next answer. */
   #refusal: string | undefined;
+  #hasSpokenThought = false;
 
   constructor(options: ChatCompletionsOptions) {
     this.name = options.name;
@@ -89,7 +92,11 @@ export class ChatCompletionsModel implements ChatModel {
     const abort = (): void => connection.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const clock = new RequestClock(this.name, this.#timeOuts, (error) => connection.abort(error));
-    const reply = new ReplyAssembler(this.#asked, (callId, extraContent) => this.#signatures.remember(callId, extraContent));
+    const reply = new ReplyAssembler({
+      asked: this.#asked,
+      beginsAsThought: this.#options.beginsAsThought ?? false,
+      onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
+    });
     let leftOver: Bytes | undefined;
     try {
       const { provider, model, baseUrl } = this.#options;
@@ -100,6 +107,7 @@ export class ChatCompletionsModel implements ChatModel {
       const reader = await openEventStream({ fetch: this.#fetch, url, body, asked: this.#asked, signal: connection.signal });
       this.#refusal = undefined;
       const firstDeltaAt = yield* this.#readReply(reader, reply, clock);
+      this.#noteSpokenThought(reply);
       if (reply.isDone) leftOver = reader;
       yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs: firstDeltaAt - sentAt };
     } catch (error) {
@@ -114,27 +122,38 @@ export class ChatCompletionsModel implements ChatModel {
   }
 
   /** Yields the reply's deltas and returns when the first useful one came. */
-  async *#readReply(reader: Bytes, reply: ReplyAssembler, clock: RequestClock): AsyncGenerator<ModelDelta, number, undefined> {
+  async *#readReply(
+    reader: Bytes,
+    reply: ReplyAssembler,
+    clock: RequestClock,
+  ): AsyncGenerator<ModelDelta, number, undefined> {
     const decoder = new SseDecoder({ maxEventLength: MAX_EVENT_LENGTH });
     let firstDeltaAt: number | undefined;
+    let progress = 0;
     clock.start('firstDelta');
-    while (!reply.isDone) {
+    for (let isOver = false; !isOver; ) {
       const bytes = await this.#nextBytes(reader, reply);
-      if (bytes === undefined) break;
-      const events = this.#decode(decoder, bytes);
-      // Comments keep a connection alive, they do not prove that the model is.
-      if (events.length === 0) continue;
-      for (const { data } of events) {
-        const deltas = reply.push(data);
+      isOver = bytes === undefined;
+      // Some servers leave out the blank line behind their last event.
+      const events = bytes === undefined ? decoder.unfinished() : this.#decode(decoder, bytes);
+      for (const event of events) {
+        const deltas = reply.push(event);
         if (!reply.isUseful) continue;
         firstDeltaAt ??= performance.now();
-        clock.stop();
-        yield* deltas;
+        if (deltas.length > 0) clock.stop();
+        for (const delta of deltas) yield delta;
       }
-      if (reply.isUseful) clock.start(reply.isFinished ? 'trailer' : 'idle');
+      isOver ||= reply.isDone;
+      // What only keeps the connection alive does not prove that the model is.
+      if (isOver || progress === reply.progress) continue;
+      progress = reply.progress;
+      if (reply.isUseful) clock.start(reply.isClosing ? 'trailer' : 'idle');
     }
-    if (!reply.isFinished || firstDeltaAt === undefined) throw dropped(this.#asked);
-    return firstDeltaAt;
+    if (!reply.isFinished) throw dropped(this.#asked);
+    const deltas = reply.end();
+    clock.stop();
+    for (const delta of deltas) yield delta;
+    return firstDeltaAt ?? performance.now();
   }
 
   /** Once the model has finished, a late trailer or a broken connection takes nothing away from the reply. */
@@ -142,7 +161,7 @@ export class ChatCompletionsModel implements ChatModel {
     try {
       return await readBytes(reader, this.#asked);
     } catch (error) {
-      if (reply.isFinished) return undefined;
+      if (reply.isFinished && reply.isUseful) return undefined;
       throw error;
     }
   }
@@ -151,8 +170,16 @@ export class ChatCompletionsModel implements ChatModel {
     try {
       return decoder.push(bytes);
     } catch (cause) {
-      throw new ModelError('reply_too_large', `${this.name} sent an event of more than ${MAX_EVENT_LENGTH} characters`, { cause });
+      const message = `${this.name} sent an event of more than ${MAX_EVENT_LENGTH} characters`;
+      throw new ModelError('reply_too_large', message, { cause });
     }
+  }
+
+  #noteSpokenThought({ spokeThought }: ReplyAssembler): void {
+    if (!spokeThought || this.#hasSpokenThought) return;
+    this.#hasSpokenThought = true;
+    const what = `${this.name} sent </think> without <think>: what it thought may have been spoken`;
+    this.#options.onProblem?.(`${what}. THINKING=open keeps it back`);
   }
 
   #noteRefusal(error: unknown): void {

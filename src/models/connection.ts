@@ -1,12 +1,13 @@
 // One POST to a vendor by fetch: the bytes of its answer, or why there are none.
 
 import { openReader } from '../base/abortable-body.ts';
-import { failureOfEvent, failureOfResponse, shorten, type Asked } from './failure.ts';
+import { failureOfEvent, failureOfResponse, type Asked } from './failure.ts';
 import { asRecord, asText } from './json.ts';
 import { ModelError } from './model.ts';
 
 /** Of an answer that is no stream, in bytes; the rest is not read. */
 const MAX_ERROR_BYTES = 65_536;
+const MAX_REASON_LENGTH = 300;
 
 export type Bytes = ReadableStreamDefaultReader<Uint8Array>;
 
@@ -92,14 +93,19 @@ function isJson(response: Response): boolean {
 
 function failureOfJson(asked: Asked, body: string): ModelError | undefined {
   try {
-    return failureOfEvent(asked, asRecord(JSON.parse(body)) ?? {});
+    return failureOfEvent(asked, 'message', asRecord(JSON.parse(body)) ?? {});
   } catch {
     return undefined; // broken JSON: said as what it is, not an event stream
   }
 }
 
-/** fetch says "fetch failed" and hides the reason in `cause`: a system error's code, or a message of its own. */
-function reasonOf(error: unknown, asked: Asked): string {
+/**
+ * fetch says "fetch failed" and hides the reason in `cause`: a system error's code, or a message of
+ * its own. Nothing in it comes from the vendor.
+ */
+function reasonOf(error: unknown, { key }: Asked): string {
   const cause = asRecord(asRecord(error)?.['cause']) ?? asRecord(error);
-  return shorten(asked, asText(cause?.['code']) || asText(cause?.['message']) || String(error));
+  const reason = asText(cause?.['code']) || asText(cause?.['message']) || String(error);
+  const line = reason.replace(/[\s\p{Cc}\p{Surrogate}]+/gu, ' ').trim();
+  return (key === undefined ? line : line.replaceAll(key, '[key]')).slice(0, MAX_REASON_LENGTH);
 }

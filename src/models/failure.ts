@@ -1,16 +1,21 @@
-// What a vendor says when it does not answer, as a ModelError. Bodies differ: `{error: {…}}`, `[{error: {…}}]`, `{error: "…"}`,
-// `{object: "error", message}`, `{detail}`.
+// What a vendor says when it does not answer, as a ModelError. Bodies differ: `{error: {…}}`,
+// `[{error: {…}}]`, `{error: "…"}`, `{object: "error", message}`, `{message, code}`, `{detail}`.
+//
+// Errors are logged, and a vendor's sentences may quote the caller or the key. So none of them gets
+// into an error: only the status and the vendor's machine words, such as `model_not_found`.
 
 import { asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError } from './model.ts';
 
-const MAX_MESSAGE_LENGTH = 300;
-
 /** Google and xAI answer a wrong key with 400 (google-gemini/gemini-cli#25198). */
-const REFUSED_KEY = /api[ _]key[ _](?:is[ _])?(?:not[ _](?:valid|found)|invalid)|(?:incorrect|invalid) api key/i;
+const REFUSED_KEY =
+  /api[ _]key[ _](?:is[ _])?(?:not[ _](?:valid|found)|invalid)|(?:incorrect|invalid) api key/i;
 
 /** A quota that is used up is a 429 that no wait of seconds heals. */
 const NO_QUOTA = /insufficient_quota|billing/i;
+
+/** `context_length_exceeded`, `messages[3].content`: no blank, so no sentence. */
+const MACHINE_WORD = /^[A-Za-z][\w.[\]-]{0,63}$/;
 
 /** Whom the error is about, and what it must not say. */
 export interface Asked {
@@ -19,66 +24,111 @@ export interface Asked {
   readonly key: string | undefined;
 }
 
-/** The failure that an answer other than 2xx stands for. `body` is its text, cut at a bound; `now` is for HTTP dates. */
-export function failureOfResponse(asked: Asked, status: number, headers: Headers, body: string, now: number): ModelError {
+/**
+ * The failure that an answer other than 2xx stands for. `body` is its text, cut at a bound; `now` is
+ * for HTTP dates.
+ */
+export function failureOfResponse(
+  asked: Asked,
+  status: number,
+  headers: Headers,
+  body: string,
+  now: number,
+): ModelError {
   if (status === 401 || status === 403 || (status === 400 && REFUSED_KEY.test(body))) {
-    // What the vendor says is left out: it likes to quote the ends of the key.
     const keys = asked.keyNames.join(' or ');
-    const what = asked.key === undefined ? `wants a key, ${keys} is not set` : `refused the key of ${keys}`;
+    const isUnset = asked.key === undefined;
+    const what = isUnset ? `wants a key, ${keys} is not set` : `refused the key of ${keys}`;
     return new ModelError('key_refused', `${asked.name} ${what} (HTTP ${status})`, { status });
   }
-  const reason = reasonIn(asked, parse(body)) || shorten(asked, body);
-  const message = `${asked.name} answered HTTP ${status}${reason === '' ? '' : `: ${reason}`}`;
+  const words = machineWords(asked, parse(body));
+  const message = `${asked.name} answered HTTP ${status}${inParentheses(words)}`;
   const retryAfterMs = retryAfter(headers, body, now);
-  if (status === 429) return new ModelError('rate_limited', message, { status, retryAfterMs, retryable: !NO_QUOTA.test(body) });
-  return new ModelError('http_error', message, { status, retryAfterMs, retryable: isRetryableStatus(status) });
+  const isLimited = status === 429;
+  const retryable = isLimited ? !NO_QUOTA.test(body) : isRetryableStatus(status);
+  const code = isLimited ? 'rate_limited' : 'http_error';
+  return new ModelError(code, message, { status, retryAfterMs, retryable });
 }
 
-/** The failure that an event of a stream stands for, or undefined where it is none. */
-export function failureOfEvent(asked: Asked, event: JsonRecord): ModelError | undefined {
-  const error = event['error'] ?? (event['object'] === 'error' ? event : undefined);
-  if (error === undefined || error === null) return undefined;
-  const { code, status, type } = asRecord(error) ?? {};
-  const number = [code, status].map(Number).find((value) => value >= 100 && value < 600);
-  const retryable = number === undefined ? type !== 'invalid_request_error' : isRetryableStatus(number);
-  const reason = reasonIn(asked, event) || 'no reason given';
-  return new ModelError('error_in_stream', `${asked.name} broke off with an error: ${reason}`, { status: number, retryable });
+/**
+ * The failure that an event of a stream stands for, or undefined where it is none. `name` is the
+ * event's, `message` where the stream gave it none.
+ */
+export function failureOfEvent(
+  asked: Asked,
+  name: string,
+  event: JsonRecord,
+): ModelError | undefined {
+  if (name !== 'error' && !isError(event)) return undefined;
+  const error = asRecord(event['error']);
+  const status = [error?.['code'], error?.['status'], event['code'], event['status']]
+    .map(Number)
+    .find((value) => value >= 100 && value < 600);
+  const type = error?.['type'] ?? event['type'];
+  const isOurFault = status === undefined && type === 'invalid_request_error';
+  const retryable = status === undefined ? !isOurFault : isRetryableStatus(status);
+  const words = machineWords(asked, event);
+  if (status !== undefined) words.unshift(`status ${status}`);
+  const message = `${asked.name} broke off with an error${inParentheses(words)}`;
+  return new ModelError('error_in_stream', message, { status, retryable });
 }
 
-/** Text of a vendor as one short line without the key. */
-export function shorten({ key }: Asked, text: string): string {
-  const line = (key === undefined ? text : text.replaceAll(key, '[key]')).replace(/[\s\p{Cc}\p{Surrogate}]+/gu, ' ').trim();
-  return line.length <= MAX_MESSAGE_LENGTH ? line : `${line.slice(0, MAX_MESSAGE_LENGTH)}…`;
+/** A vendor's word as it may be shown: '' for a sentence, and for one with the key in it. */
+export function machineWord({ key }: Asked, value: unknown): string {
+  const word = asText(value);
+  return MACHINE_WORD.test(word) && (key === undefined || !word.includes(key)) ? word : '';
+}
+
+/** Some servers send the error bare; a part of a reply has `choices`. */
+function isError(event: JsonRecord): boolean {
+  const { error, object, type, message, detail, choices } = event;
+  if (error !== undefined && error !== null) return true;
+  if (object === 'error' || type === 'error') return true;
+  return choices === undefined && (typeof message === 'string' || detail !== undefined);
+}
+
+/** Code, type and parameter; of a FastAPI server the type of its first complaint. */
+function machineWords(asked: Asked, body: unknown): string[] {
+  const event = asRecord(Array.isArray(body) ? asList(body)[0] : body) ?? {};
+  const detail = asRecord(asList(event['detail'])[0]) ?? asRecord(event['detail']);
+  const error = asRecord(event['error']) ?? detail ?? event;
+  const given = [error['code'], error['type'], error['status'], error['param']];
+  const words = given.map((value) => machineWord(asked, value)).filter((word) => word !== '');
+  return [...new Set(words)];
+}
+
+function inParentheses(words: readonly string[]): string {
+  return words.length === 0 ? '' : ` (${words.join(', ')})`;
 }
 
 function isRetryableStatus(status: number): boolean {
   return status === 408 || status === 409 || status === 429 || status >= 500;
 }
 
-function reasonIn(asked: Asked, body: unknown): string {
-  const record = asRecord(Array.isArray(body) ? asList(body)[0] : body);
-  const error = record?.['error'];
-  const message = asRecord(error)?.['message'] ?? record?.['message'] ?? record?.['detail'] ?? error;
-  return shorten(asked, typeof message === 'object' && message !== null ? JSON.stringify(message) : asText(message));
-}
-
 function parse(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    return undefined; // not JSON, or cut: the caller shows the text itself
+    return undefined; // not JSON, or cut: it says nothing that may be shown
   }
 }
 
-/** `retry-after-ms` is OpenAI's, `retry-after` RFC 9110 §10.2.3, `retryDelay` Google's (google.rpc.RetryInfo) in the body. */
+/**
+ * `retry-after-ms` is OpenAI's, `retry-after` RFC 9110 §10.2.3, `retryDelay` Google's
+ * (google.rpc.RetryInfo) in the body.
+ */
 function retryAfter(headers: Headers, body: string, now: number): number | undefined {
   const milliseconds = headers.get('retry-after-ms');
-  if (milliseconds !== null && /^\d+(?:\.\d+)?$/.test(milliseconds)) return Number(milliseconds);
+  if (milliseconds !== null && isDecimal(milliseconds)) return Number(milliseconds);
   const value = headers.get('retry-after');
   if (value !== null) {
-    const ms = /^\d+(?:\.\d+)?$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now;
+    const ms = isDecimal(value) ? Number(value) * 1_000 : Date.parse(value) - now;
     if (Number.isFinite(ms)) return Math.max(ms, 0);
   }
   const delay = /"retryDelay":\s*"(\d+(?:\.\d+)?)s"/.exec(body)?.[1];
   return delay === undefined ? undefined : Number(delay) * 1_000;
+}
+
+function isDecimal(text: string): boolean {
+  return /^\d+(?:\.\d+)?$/.test(text);
 }

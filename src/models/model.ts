@@ -19,7 +19,8 @@ export interface ToolDefinition {
 }
 
 /**
- * What a model streams. `text` may end between the halves of a surrogate pair: whoever joins the texts has whole characters.
+ * What a model streams. `text` holds no thought and no control token; it may end between the halves of a surrogate pair, so
+ * whoever joins the texts has whole characters.
  * `toolCall` comes whole, once its arguments are complete, and has an id even where the vendor gave none. `usage` comes
  * last, once per answered request: tokens are undefined where the vendor told none, `firstDeltaMs` counts from the
  * sending of the answered request to its first text or tool call.
@@ -84,6 +85,7 @@ export type ModelErrorCode =
   | 'malformed_stream'
   | 'error_in_stream'
   | 'empty_reply'
+  | 'unclosed_thought'
   | 'content_filter'
   | 'reply_too_large';
 
@@ -94,7 +96,10 @@ export interface ModelErrorOptions {
   readonly cause?: unknown;
 }
 
-/** A model did not answer, or did not finish. The message is one line that names the model and holds no key. */
+/**
+ * A model did not answer, or did not finish. The message is one line that names the model and holds
+ * no key and no sentence of the vendor's, which may quote the caller; so do its causes.
+ */
 export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly code: ModelErrorCode;

@@ -54,11 +54,15 @@ export function openModel(options: OpenModelOptions): OpenedModel {
 function open(name: string, { providerName, provider, model }: ModelName, hasFallBack: boolean, options: OpenModelOptions): ChatModel {
   const { environment, onProblem } = options;
   const found = findKey(provider, environment);
+  const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);
+  // A vendor's own models send no thought as text, and all they say would be taken for one.
+  const isVendor = provider.servesOwnModels === true && baseUrl === provider.baseUrl;
   const completions = new ChatCompletionsModel({
     name,
     provider,
     model,
-    baseUrl: baseUrlOf(providerName, provider.baseUrl, environment),
+    baseUrl,
+    beginsAsThought: environment['THINKING'] === 'open' && !isVendor,
     key: found?.key,
     ...(found === undefined ? {} : { keyNames: [found.keyName] }),
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),

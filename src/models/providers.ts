@@ -20,6 +20,11 @@ export interface Provider {
   readonly reasoningEffort?: (model: string) => string | undefined;
   /** The form tool call ids must have where ids of other vendors are refused. */
   readonly toolCallId?: (id: string) => string;
+  /**
+   * True where a vendor serves its own models. All others run open models: chat templates that
+   * insist on an order of roles, and thoughts in the text. Default false.
+   */
+  readonly servesOwnModels?: boolean;
   /** Whether a tool call must be sent back with the `extra_content` it came with. */
   readonly signsToolCalls?: (model: string) => boolean;
 }
@@ -52,19 +57,27 @@ function mistralToolCallId(id: string): string {
   return /^[a-zA-Z0-9]{9}$/.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, 9);
 }
 
+/** OpenAI takes 40 characters, Anthropic these; ids made by another model of the list have more. */
+function strictToolCallId(id: string): string {
+  return /^[\w-]{1,40}$/.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, 40);
+}
+
 export const PROVIDERS: Readonly<Record<string, Provider>> = {
   openai: {
     baseUrl: 'https://api.openai.com/v1',
     keyNames: ['OPENAI_API_KEY'],
     isKeyRequired: true,
+    servesOwnModels: true,
     defaultModel: 'gpt-5-nano',
     reasoningEffort: openaiEffort,
+    toolCallId: strictToolCallId,
   },
   google: {
     // https://ai.google.dev/gemini-api/docs/openai
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
     keyNames: ['GOOGLE_GENERATIVEAI_API_KEY', 'GOOGLE_GENERATIVE_AI_API_KEY', 'GEMINI_API_KEY'],
     isKeyRequired: true,
+    servesOwnModels: true,
     // Google's successor of gemini-2.5-flash, which ends on 2026-12-01 (https://ai.google.dev/gemini-api/docs/deprecations).
     defaultModel: 'gemini-3.5-flash-lite',
     reasoningEffort: googleEffort,
@@ -75,19 +88,32 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     baseUrl: 'https://api.anthropic.com/v1',
     keyNames: ['ANTHROPIC_API_KEY'],
     isKeyRequired: true,
+    servesOwnModels: true,
     defaultModel: 'claude-haiku-4-5',
+    toolCallId: strictToolCallId,
   },
   groq: { baseUrl: 'https://api.groq.com/openai/v1', keyNames: ['GROQ_API_KEY'], isKeyRequired: true },
   mistral: {
     baseUrl: 'https://api.mistral.ai/v1',
     keyNames: ['MISTRAL_API_KEY'],
     isKeyRequired: true,
+    servesOwnModels: true,
     takesStreamOptions: false, // 422 extra_forbidden (openai/openai-agents-python#442)
     toolCallId: mistralToolCallId,
   },
   openrouter: { baseUrl: 'https://openrouter.ai/api/v1', keyNames: ['OPENROUTER_API_KEY'], isKeyRequired: true },
-  xai: { baseUrl: 'https://api.x.ai/v1', keyNames: ['XAI_API_KEY'], isKeyRequired: true },
-  deepseek: { baseUrl: 'https://api.deepseek.com/v1', keyNames: ['DEEPSEEK_API_KEY'], isKeyRequired: true },
+  xai: {
+    baseUrl: 'https://api.x.ai/v1',
+    keyNames: ['XAI_API_KEY'],
+    isKeyRequired: true,
+    servesOwnModels: true,
+  },
+  deepseek: {
+    baseUrl: 'https://api.deepseek.com/v1',
+    keyNames: ['DEEPSEEK_API_KEY'],
+    isKeyRequired: true,
+    servesOwnModels: true,
+  },
   together: { baseUrl: 'https://api.together.xyz/v1', keyNames: ['TOGETHER_API_KEY'], isKeyRequired: true },
   ollama: { baseUrl: 'http://localhost:11434/v1', keyNames: ['OLLAMA_API_KEY'], isKeyRequired: false },
   lmstudio: { baseUrl: 'http://localhost:1234/v1', keyNames: ['LMSTUDIO_API_KEY'], isKeyRequired: false },

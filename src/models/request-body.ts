@@ -1,8 +1,10 @@
 // A request on the wire. https://platform.openai.com/docs/api-reference/chat/create
 
+import { alternateRoles } from './alternating-roles.ts';
 import type { ChatMessage, ToolDefinition } from './model.ts';
 import type { Provider } from './providers.ts';
 import type { ToolCallSignatures } from './tool-call-signatures.ts';
+import { wellFormedCall } from './well-formed-call.ts';
 
 export interface RequestBodyParts {
   readonly provider: Provider;
@@ -17,7 +19,9 @@ export interface RequestBodyParts {
  * mid-sentence is worse than a long one) and leaves parallel tool calls at the vendors' default, on.
  */
 export function createRequestBody(parts: RequestBodyParts): string {
-  const { provider, model, messages, tools } = parts;
+  const { provider, model, tools } = parts;
+  const isAnyOrder = provider.servesOwnModels === true;
+  const messages = isAnyOrder ? parts.messages : alternateRoles(parts.messages);
   return JSON.stringify({
     model,
     messages: messages.map((message) => toWire(message, parts)),
@@ -38,10 +42,10 @@ function toWire(message: ChatMessage, { provider, model, signatures }: RequestBo
   return {
     role: 'assistant',
     content: content === '' ? null : content,
-    tool_calls: message.toolCalls.map((call, index) => ({
-      id: wireId(call.id),
+    tool_calls: message.toolCalls.map(wellFormedCall).map(({ id, name, args }, index) => ({
+      id: wireId(id),
       type: 'function',
-      function: { name: call.name, arguments: wellFormed(call.args) },
+      function: { name, arguments: wellFormed(args) },
       extra_content: extraContents[index],
     })),
   };

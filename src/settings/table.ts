@@ -76,6 +76,8 @@ export const modelProviders = {
   openaiUrl: optional(httpUrl, 'OPENAI_BASE_URL', 'the provider\'s', 'Another server that speaks OpenAI\'s API.'),
   googleKey: optional(apiKey, 'GOOGLE_GENERATIVEAI_API_KEY', '–', 'Key for models named google:….'),
   anthropicKey: optional(apiKey, 'ANTHROPIC_API_KEY', '–', 'Key for models named anthropic:….'),
+  thinking: optional(oneOf('closed', 'open'), 'THINKING', 'closed',
+    'How replies of open models begin: "open" is inside a thought, up to </think>.'),
 };
 
 export const bounds = {

@@ -15,8 +15,9 @@ export interface SseDecoderOptions {
 /**
  * Decodes one event stream, fed in any split: within a code point, a line, or a `\r\n`.
  *
- * `push` returns the events that the bytes completed. An event without a blank line behind it is never dispatched, as
- * the standard says; comments, `id` and `retry` are skipped. Throws a `RangeError` when an event outgrows its bound.
+ * `push` returns the events that the bytes completed. An event without a blank line behind it is
+ * never among them, as the standard says; comments, `id` and `retry` are skipped. Throws a
+ * `RangeError` when an event outgrows its bound.
  */
 export class SseDecoder {
   readonly #maxEventLength: number;
@@ -59,6 +60,19 @@ export class SseDecoder {
     }
     this.#line += text.slice(start);
     this.#checkLength(this.#line.length);
+    return events;
+  }
+
+  /**
+   * The event that the end of the stream left without its blank line, in a list of none or one. The
+   * standard drops it, as it may be cut; call this where a server leaves out its last blank line.
+   */
+  unfinished(): DecodedEvent[] {
+    const events: DecodedEvent[] = [];
+    const line = this.#line + this.#utf8.decode();
+    this.#line = '';
+    if (line !== '') this.#endLine(line, events);
+    this.#endLine('', events);
     return events;
   }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
-import { after, describe, it } from 'node:test';
+import { after, describe, it, type TestContext } from 'node:test';
 
-import type { ChatModel, ModelError } from '../../src/models/model.ts';
+import { createLogger } from '../../src/log.ts';
+import type { ChatMessage, ChatModel, ModelError } from '../../src/models/model.ts';
 import {
   dripping,
   droppedAfter,
@@ -37,7 +38,8 @@ import {
   usageChunk,
   VLLM_ERROR,
 } from '../faults/wire-shapes.ts';
-import { HELLO, KEY, modelAt, read } from './reading.ts';
+import { collectGarbage } from '../fixtures/garbage.ts';
+import { HELLO, KEY, modelAt, read, type Reading } from './reading.ts';
 
 const servers: ModelServer[] = [];
 after(() => Promise.all(servers.map((server) => server.close())));
@@ -308,11 +310,25 @@ describe('a failing model', () => {
     ['breaks off with an error beside its choices', stream(chunk({ content: 'Hel' }), OPENROUTER_ERROR), { code: 'error_in_stream', retryable: true }],
     ['breaks off with an error of vLLM', stream(VLLM_ERROR), { code: 'error_in_stream', status: 500, retryable: true }],
     ['breaks off with an error that no retry heals', stream(event({ error: { message: 'too long', type: 'invalid_request_error' } })), { code: 'error_in_stream', retryable: false }],
+    ['breaks off with a bare error', stream(chunk({ content: 'Hel' }), event({ message: 'overloaded', code: 503 })), { code: 'error_in_stream', status: 503, retryable: true }],
+    ['breaks off with a bare error that no retry heals', stream(event({ message: 'too long', code: 400 })), { code: 'error_in_stream', status: 400, retryable: false }],
+    ['breaks off with a detail', stream(chunk({ content: 'Hel' }), event({ detail: 'overloaded' })), { code: 'error_in_stream', retryable: true }],
+    ['breaks off with an event named error', stream(chunk({ content: 'Hel' }), `event: error\n${event({ code: 502, details: 'gone' })}`), { code: 'error_in_stream', status: 502, retryable: true }],
+    ['breaks off with an event named error that is no JSON', stream(`event: error\n${event('gone')}`), { code: 'error_in_stream', retryable: true }],
+    ['breaks off with an event named error that is empty', stream('event: error\ndata:\n\n'), { code: 'error_in_stream', retryable: true }],
+    ['breaks off after a finish reason that was none', stream(chunk({ content: 'Hel' }, 'stop'), chunk({ content: 'lo' }, 'stop'), VLLM_ERROR), { code: 'error_in_stream' }],
+    ['finishes with an error', stream(chunk({ content: 'Hel' }), chunk({}, 'error'), DONE), { code: 'error_in_stream', retryable: true, status: undefined }],
     ['breaks the connection in mid-reply', droppedAfter(chunk({ content: 'Hel' })), { code: 'connection_dropped', retryable: true }],
     ['ends in mid-reply', stream(chunk({ content: 'Hel' })), { code: 'connection_dropped', retryable: true }],
     ['answers with nothing at all', stream(), { code: 'connection_dropped' }],
     ['answers with an empty reply', empty, { code: 'empty_reply', retryable: false }],
     ['answers with blanks only', stream(chunk({ content: ' \n' }), chunk({}, 'stop'), DONE), { code: 'empty_reply' }],
+    ['never ends its thought', stream(chunk({ content: '<think>hm' }), chunk({}, 'length'), DONE), { code: 'unclosed_thought', retryable: false }],
+    ['never ends a thought in mid-reply', stream(...textReply('Yes. ', '<think>hm')), { code: 'unclosed_thought' }],
+    ['never ends the thought it is said to begin with', stream(...textReply('hm')), { code: 'unclosed_thought' }, { beginsAsThought: true }],
+    ['thinks and says no more', stream(...textReply('<think>hm</think>\n')), { code: 'empty_reply' }],
+    ['says only control tokens', stream(...textReply('<|im_end|>')), { code: 'empty_reply' }],
+    ['calls nothing by no name', stream(chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: '', arguments: '' } }] }), chunk({}, 'tool_calls'), DONE), { code: 'empty_reply' }],
     ['thinks until it has no tokens left', stream(chunk({ reasoning_content: 'hmm' }), chunk({}, 'length'), DONE), { code: 'empty_reply' }],
     ['withholds its reply', stream(chunk({}, 'content_filter'), DONE), { code: 'content_filter', retryable: false }],
     ['refuses the key', refuses, { code: 'key_refused', status: 401, retryable: false }],
@@ -328,6 +344,8 @@ describe('a failing model', () => {
     ['sends no headers', mute, { code: 'connect_timeout', retryable: false }, { timeOuts: { connectMs: 20 } }],
     ['opens a stream and says nothing', silentAfter(), { code: 'first_delta_timeout', retryable: false }, { timeOuts: { firstDeltaMs: 300 } }],
     ['opens a stream and only thinks', silentAfter(chunk({ role: 'assistant', content: '' }), chunk({ reasoning_content: 'hm' })), { code: 'first_delta_timeout' }, { timeOuts: { firstDeltaMs: 300 } }],
+    ['opens a stream and only thinks aloud', silentAfter(chunk({ content: '<think>' }), chunk({ content: 'hm' })), { code: 'first_delta_timeout' }, { timeOuts: { firstDeltaMs: 300 } }],
+    ['opens a stream and only finishes', silentAfter(chunk({ content: '' }, 'stop')), { code: 'first_delta_timeout' }, { timeOuts: { firstDeltaMs: 300, trailerMs: 1 } }],
     ['falls silent in mid-reply', silentAfter(chunk({ content: 'Hel' })), { code: 'idle_timeout' }, { timeOuts: { idleMs: 20 } }],
     ['falls silent in mid-call', silentAfter(chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: 'a' } }] })), { code: 'idle_timeout' }, { timeOuts: { firstDeltaMs: 5_000, idleMs: 20 } }],
     ['is not done in time', silentAfter(chunk({ content: 'Hel' })), { code: 'total_timeout' }, { timeOuts: { totalMs: 40 } }],
@@ -366,7 +384,7 @@ describe('a failing model', () => {
 
   it('that quotes the key is not quoted', async () => {
     const error = await errorOf(fails(422, JSON.stringify({ detail: [{ input: `Bearer ${KEY}` }] })));
-    assert.match(error.message, /HTTP 422: .*Bearer \[key\]/);
+    assert.match(error.message, /answered HTTP 422$/);
   });
 
   it('that sends an endless error is read up to 64 KiB and then cut', async () => {
@@ -400,6 +418,290 @@ describe('a failing model', () => {
     assert.deepEqual((await reply.next()).value, { type: 'text', text: ' two' });
     assert.equal((await reply.next()).value?.type, 'usage'); // not cut: the end was still to be read
     assert.equal((await reply.next()).done, true);
+  });
+});
+
+describe('a model that thinks in its text', () => {
+  const texts = ['<think>', '\nIs', ' it?\n', '</think>', '\n\n', 'Yes', '.<|im_end|>'];
+
+  it('is heard without its thoughts and control tokens', async () => {
+    const { url } = await serve(says(...texts), says(...texts.join('')), says(texts.join('')));
+    for (let round = 0; round < 3; round++) assert.equal((await read(modelAt(url))).text, 'Yes.');
+  });
+
+  it('is heard from its answer on where every reply begins as thought', async () => {
+    const { url } = await serve(says('Is', ' it?', '</think>', 'Yes.'));
+    assert.equal((await read(modelAt(url, { beginsAsThought: true }))).text, 'Yes.');
+  });
+
+  it('may call a tool where every reply begins as thought and this one has none', async () => {
+    const { deltas, error } = await read(
+      modelAt((await serve(stream(...parallelToolCalls()))).url, { beginsAsThought: true }),
+    );
+    assert.deepEqual([error, deltas.length], [undefined, 3]);
+  });
+
+  it('is reported once when a thought was spoken whose beginning nothing marked', async () => {
+    const told: string[] = [];
+    const { url } = await serve(says('Is', ' it?', '</think>', 'Yes.'));
+    const model = modelAt(url, { onProblem: (message) => told.push(message) });
+    assert.equal((await read(model)).text, 'Is it? Yes.');
+    await read(model);
+    assert.equal(told.length, 1);
+    assert.match(told[0] ?? '', /^openai:gpt-5-nano sent <\/think> without <think>.*THINKING=open/);
+  });
+
+  it('is not heard where its thoughts come in fields of their own', async () => {
+    const { url } = await serve(
+      stream(
+        chunk({ reasoning_content: 'hm', content: '' }),
+        chunk({ reasoning: 'hm', reasoning_details: [{ text: 'hm' }] }),
+        ...textReply('Yes.'),
+      ),
+    );
+    assert.equal((await read(modelAt(url))).text, 'Yes.');
+  });
+});
+
+describe('the clocks of a stream', () => {
+  /** A reply that is sent by hand, and a clock that is moved by hand. */
+  function byHand(t: TestContext): {
+    send: (...blocks: string[]) => Promise<void>;
+    pass: (ms: number) => Promise<void>;
+    reading: Promise<Reading>;
+  } {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const body = new ReadableStream<Uint8Array>({ start: (given) => void (controller = given) });
+    const timeOuts = { firstDeltaMs: 400, idleMs: 100, trailerMs: 10, totalMs: 1_000 };
+    const model = modelAt('http://model.test', { fetch: async () => new Response(body), timeOuts });
+    const reading = read(model);
+    const settle = async (): Promise<void> => {
+      for (let round = 0; round < 5; round++) await new Promise(setImmediate);
+    };
+    return {
+      send: (...blocks) => (controller?.enqueue(Buffer.from(blocks.join(''))), settle()),
+      pass: (ms) => (t.mock.timers.tick(ms), settle()),
+      reading,
+    };
+  }
+
+  it('run on while a model thinks before its first word', async (t) => {
+    const { send, pass, reading } = byHand(t);
+    await send(chunk({ content: '<think>hm' }));
+    await pass(399);
+    await send(chunk({ content: ' hm' }));
+    await pass(1);
+    assert.equal((await reading).error?.code, 'first_delta_timeout');
+  });
+
+  for (const thought of [{ content: '<think>hm' }, { reasoning_content: 'hm' }]) {
+    it(`start anew while it thinks after it (${Object.keys(thought).join()})`, async (t) => {
+      const { send, pass, reading } = byHand(t);
+      await send(chunk({ content: 'Yes. ' }));
+      await pass(99);
+      await send(chunk(thought));
+      await pass(99);
+      await send(chunk({ content: '</think>No.' }, 'stop'), DONE);
+      assert.equal((await reading).error, undefined);
+    });
+  }
+
+  for (const keepAlive of [': keepalive\n\n', 'data:\n\n', 'data: : keepalive\n\n', 'data: {}\n\n']) {
+    it(`are not stopped by ${JSON.stringify(keepAlive)}`, async (t) => {
+      const { send, pass, reading } = byHand(t);
+      await send(chunk({ content: 'Yes.' }));
+      await pass(99);
+      await send(keepAlive);
+      await pass(1);
+      assert.equal((await reading).error?.code, 'idle_timeout');
+    });
+  }
+
+  it('end a reply that has finished soon, whatever keeps coming', async (t) => {
+    const { send, pass, reading } = byHand(t);
+    await send(chunk({ content: 'Yes.' }), chunk({}, 'stop'));
+    await pass(9);
+    await send('data:\n\n', usageChunk(1, 1), chunk({}, 'stop'));
+    await pass(1);
+    const { text, error } = await reading;
+    assert.deepEqual([text, error], ['Yes.', undefined]);
+  });
+
+  it('wait for a reply whose every chunk has a finish reason', async (t) => {
+    const { send, pass, reading } = byHand(t);
+    await send(chunk({ content: 'One' }, 'stop'), chunk({ content: ' two' }, 'stop'));
+    await pass(99);
+    await send(chunk({ content: ' three' }, 'stop'));
+    await pass(100);
+    const { text, error } = await reading;
+    assert.deepEqual([text, error], ['One two three', undefined]);
+  });
+
+  it('fire after a garbage collection, before the headers and behind them', async () => {
+    for (const answer of [mute, silentAfter()]) {
+      const server = await serve(answer);
+      const timeOuts = { connectMs: 200, firstDeltaMs: 200 };
+      const reading = read(modelAt(server.url, { timeOuts }));
+      const request = await server.request(0);
+      await collectGarbage();
+      assert.match((await reading).error?.code ?? '', /^(?:connect|first_delta)_timeout$/);
+      assert.equal(await request.wasCut, true);
+    }
+  });
+});
+
+describe('a stream', () => {
+  it('may keep its connection alive with events', async () => {
+    const { url } = await serve(stream('data:\n\n', 'data: : keepalive\n\n', ...textReply('Yes.')));
+    assert.deepEqual([(await read(modelAt(url))).text, (await read(modelAt(url))).error], ['Yes.', undefined]);
+  });
+
+  it('may leave out the blank line behind its last event', async () => {
+    const last = [chunk({ content: ' two' }, 'stop').trimEnd(), `${chunk({ content: ' two' }, 'stop').trimEnd()}\n`];
+    for (const block of last) {
+      const { url } = await serve(stream(chunk({ content: 'One' }), block));
+      const { text, error } = await read(modelAt(url));
+      assert.deepEqual([text, error], ['One two', undefined]);
+    }
+  });
+
+  it('is read to its end where the first chunk has a finish reason, or every one', async () => {
+    const call = { tool_calls: [{ index: 0, id: 'c', function: { name: 'a', arguments: '{}' } }] };
+    for (const blocks of [
+      [chunk({ content: '' }, 'stop'), chunk({ content: 'Yes.' }), chunk(call), chunk({}, 'stop')],
+      [chunk({ content: 'Y' }, 'stop'), chunk({ content: 'es.' }, 'stop'), chunk(call, 'stop')],
+    ]) {
+      for (const end of [[DONE], []]) {
+        const { deltas, text, error } = await read(modelAt((await serve(stream(...blocks, ...end))).url));
+        assert.deepEqual([text, error], ['Yes.', undefined]);
+        assert.deepEqual(deltas.at(-2), { type: 'toolCall', call: { id: 'c', name: 'a', args: '{}' } });
+      }
+    }
+  });
+
+  it('gives out a tool call that is finished but not followed by an end', async () => {
+    const blocks = parallelToolCalls().slice(0, -1);
+    const { url } = await serve(silentAfter(...blocks));
+    const { deltas, error } = await read(modelAt(url, { timeOuts: { trailerMs: 20 } }));
+    assert.deepEqual([error, deltas.map(({ type }) => type)], [undefined, ['toolCall', 'toolCall', 'usage']]);
+  });
+
+  it('loses nothing to what follows its finish reason, broken or an error', async () => {
+    for (const block of ['data: {"usage":\n\n', VLLM_ERROR]) {
+      const { url } = await serve(stream(chunk({ content: 'Bye.' }), chunk({}, 'stop'), block, DONE));
+      const { text, error } = await read(modelAt(url));
+      assert.deepEqual([text, error], ['Bye.', undefined]);
+    }
+  });
+});
+
+describe('what is sent back', () => {
+  const broken = [
+    { id: '1', name: 'a', args: '{"n":' },
+    { id: '2', name: '', args: '{}{}' },
+    { id: '3', name: 'get weather', args: '' },
+  ];
+  const messages: ChatMessage[] = [
+    { role: 'assistant', content: 'Hi!' },
+    { role: 'user', content: 'Rain?' },
+    { role: 'assistant', content: '', toolCalls: broken },
+    ...broken.map(({ id }) => ({ role: 'tool' as const, content: '1', toolCallId: id })),
+    { role: 'user', content: 'Stop.' },
+  ];
+
+  it('has no broken call in it', async () => {
+    const server = await serve(says('Done.'));
+    await read(modelAt(server.url), { messages });
+    const sent = (await server.request(0)).body['messages'] as { tool_calls?: { function: object }[] }[];
+    assert.deepEqual(sent[2]?.tool_calls?.map((call) => call.function), [
+      { name: 'a', arguments: '{}' },
+      { name: 'invalid_call', arguments: '{}' },
+      { name: 'invalid_call', arguments: '{}' },
+    ]);
+  });
+
+  for (const [name, roles] of [
+    ['openai:gpt-5-nano', 'assistant user assistant tool tool tool user'],
+    ['mistral:mistral-small-latest', 'assistant user assistant tool tool tool user'],
+    ['vllm:x', 'user assistant user assistant tool tool tool assistant user'],
+    ['ollama:x', 'user assistant user assistant tool tool tool assistant user'],
+    ['openrouter:x', 'user assistant user assistant tool tool tool assistant user'],
+  ] as const) {
+    it(`has the order of roles that ${name} takes`, async () => {
+      const server = await serve(says('Done.'));
+      await read(modelAt(server.url, { name }), { messages });
+      const sent = (await server.request(0)).body['messages'] as { role: string }[];
+      assert.equal(sent.map(({ role }) => role).join(' '), roles);
+    });
+  }
+
+  it('has ids that OpenAI and Anthropic take, the same for call and result', async () => {
+    for (const name of ['openai:gpt-5-nano', 'anthropic:claude-haiku-4-5']) {
+      for (const id of ['functions.a:0', 'x'.repeat(41)]) {
+        const server = await serve(says('Done.'));
+        await read(modelAt(server.url, { name }), {
+          messages: [
+            { role: 'assistant', content: '', toolCalls: [{ id, name: 'a', args: '{}' }] },
+            { role: 'tool', content: '1', toolCallId: id },
+          ],
+        });
+        const text = JSON.stringify((await server.request(0)).body['messages']);
+        const ids = [...text.matchAll(/"(?:id|tool_call_id)":"([^"]*)"/g)].map(([, found]) => found);
+        assert.equal(ids[0], ids[1]);
+        assert.match(ids[0] ?? '', /^[\w-]{1,40}$/);
+      }
+    }
+  });
+});
+
+describe('the log of a failing model', () => {
+  const words = 'my card is 4711';
+  const json = JSON.stringify({ error: { message: words, code: words, type: words, param: words } });
+  const answers: readonly [string, Answer][] = [
+    ['an error with a body', fails(500, json)],
+    ['an error with a body that is no JSON', fails(502, words)],
+    ['a refused key', fails(401, json)],
+    ['a limited rate', fails(429, json)],
+    ['a bare error', fails(422, JSON.stringify({ detail: [{ msg: words, input: words, type: words }] }))],
+    ['an error of status 200', fails(200, json)],
+    ['JSON where a stream was asked for', fails(200, JSON.stringify({ choices: words }))],
+    ['broken JSON with status 200', fails(200, words)],
+    ['an error in mid-stream', stream(event(json))],
+    ['a bare error in mid-stream', stream(event({ message: words, code: words }))],
+    ['a detail in mid-stream', stream(event({ detail: words }))],
+    ['a named error in mid-stream', stream(`event: error\n${event(words)}`)],
+    ['an event that is no JSON', stream(event(words))],
+    ['an event that is broken JSON', stream(event(`{"choices":"${words}`))],
+    ['a finish reason', stream(chunk({}, words), DONE)],
+    ['an unclosed thought', stream(chunk({ content: `<think>${words}` }, words), DONE)],
+    ['too long an event', stream(event({ x: words.repeat(100_000) }))],
+    ['too long arguments', stream(chunk({ tool_calls: [{ function: { name: 'a', arguments: words.repeat(20_000) } }] }))],
+  ];
+  for (const [what, answer] of answers) {
+    it(`quotes nothing of ${what}`, async () => {
+      const { error } = await read(modelAt((await serve(answer)).url, { key: undefined }));
+      assert.ok(error);
+      let lines = '';
+      createLogger({ write: (line) => void (lines += line) }).error('turn failed', { error });
+      assert.match(lines, /"ModelError"/);
+      assert.ok(!lines.includes('4711'), lines);
+    });
+  }
+
+  it('has the status and the machine words', async () => {
+    const body = { error: { message: words, code: 'model_not_found', type: 'invalid_request_error', param: null } };
+    const answered = await errorOf(fails(404, JSON.stringify(body)));
+    assert.equal(answered.message, 'openai:gpt-5-nano answered HTTP 404 (model_not_found, invalid_request_error)');
+    const broken = await errorOf(stream(VLLM_ERROR));
+    assert.equal(broken.message, 'openai:gpt-5-nano broke off with an error (status 500, InternalServerError)');
+    const bare = await errorOf(stream(event({ message: words, code: 'queue_full' })));
+    assert.equal(bare.message, 'openai:gpt-5-nano broke off with an error (queue_full)');
+  });
+
+  it('has no machine word with the key in it', async () => {
+    const { message } = await errorOf(fails(500, JSON.stringify({ error: { code: `key-${KEY}` } })));
+    assert.equal(message, 'openai:gpt-5-nano answered HTTP 500');
   });
 });
 

@@ -4,7 +4,7 @@ import { after, describe, it } from 'node:test';
 import { ModelError } from '../../src/models/model.ts';
 import { openModel, type OpenModelOptions } from '../../src/models/open-model.ts';
 import { droppedAfter, fails, overloaded, rateLimits, refuses, says, silentAfter, startModelServer, type Answer, type ModelServer } from '../faults/model-server.ts';
-import { chunk } from '../faults/wire-shapes.ts';
+import { chunk, textReply } from '../faults/wire-shapes.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 import { HELLO, KEY, read } from './reading.ts';
 
@@ -63,7 +63,7 @@ describe('openModel', () => {
     const usage = deltas.at(-1);
     assert.ok(usage?.type === 'usage' && usage.model === 'google:gemini-3.5-flash-lite');
     assert.deepEqual([text, first.requests.length], ['Hi', 1]);
-    assert.match(told.join(), /^openai:gpt-5-nano answered HTTP 429: Rate limit reached .*; asking google:gemini-3\.5-flash-lite$/);
+    assert.match(told.join(), /^openai:gpt-5-nano answered HTTP 429 \(rate_limit_exceeded, requests\); asking google:gemini-3\.5-flash-lite$/);
   });
 
   it('asks the next model when the key is refused, and names the variable until it works', async () => {
@@ -82,6 +82,67 @@ describe('openModel', () => {
     const { model } = await openBoth(first, second, { timeOuts: { firstDeltaMs: 300 } });
     assert.equal((await read(model)).text, 'Hi');
     assert.deepEqual([first.requests.length, await (await first.request(0)).wasCut], [1, true]);
+  });
+
+  for (const [stage, code] of [
+    ['sends no headers', 'connect_timeout'],
+    ['sends no word', 'first_delta_timeout'],
+  ] as const) {
+    // A caller waits ten seconds for the first word: a fall-back that starts after them is none.
+    it(`asks the next model after four seconds when the first ${stage}`, async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const asked: string[] = [];
+      const silent = code === 'first_delta_timeout';
+      const told: string[] = [];
+      const { model } = openModel({
+        names: ['openai:a', 'openai:b'],
+        environment: { OPENAI_API_KEY: KEY },
+        onProblem: (message) => told.push(message),
+        fetch: async (_url, init) => {
+          asked.push(JSON.parse(String(init?.body)).model);
+          if (asked.length === 2) return new Response(textReply('Hi').join(''));
+          if (silent) return new Response(new ReadableStream());
+          return new Promise((_, reject) => {
+            init?.signal?.addEventListener('abort', () => reject(init.signal?.reason));
+          });
+        },
+      });
+      const reading = read(model);
+      await new Promise(setImmediate);
+      t.mock.timers.tick(3_999);
+      await new Promise(setImmediate);
+      assert.deepEqual(asked, ['a']);
+      t.mock.timers.tick(1);
+      assert.equal((await reading).text, 'Hi');
+      assert.deepEqual(asked, ['a', 'b']);
+      assert.match(told.join(), /within 4000 ms; asking openai:b$/);
+    });
+  }
+
+  it('gives the last model more time: nobody stands behind it', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { model } = openModel({
+      names: ['openai:a'],
+      environment: { OPENAI_API_KEY: KEY },
+      fetch: async () => new Response(new ReadableStream()),
+    });
+    const reading = read(model);
+    await new Promise(setImmediate);
+    t.mock.timers.tick(8_000);
+    assert.match((await reading).error?.message ?? '', /said nothing within 8000 ms$/);
+  });
+
+  it('takes replies to begin as thought with THINKING=open, but for a vendor’s own models', async () => {
+    const fetched = async (): Promise<Response> => new Response(textReply('hm', '</think>', 'Yes.').join(''));
+    const textOf = async (name: string, environment: Record<string, string>): Promise<string> => {
+      const { model } = openModel({ names: [name], environment: { OPENAI_API_KEY: KEY, ...environment }, fetch: fetched });
+      return (await read(model)).text;
+    };
+    assert.equal(await textOf('ollama:x', {}), 'hm Yes.');
+    assert.equal(await textOf('ollama:x', { THINKING: 'closed' }), 'hm Yes.');
+    assert.equal(await textOf('ollama:x', { THINKING: 'open' }), 'Yes.');
+    assert.equal(await textOf('openai:x', { THINKING: 'open' }), 'hm Yes.');
+    assert.equal(await textOf('openai:x', { THINKING: 'open', OPENAI_BASE_URL: 'http://localhost:1/v1' }), 'Yes.');
   });
 
   it('fails the reply, and asks nobody else, when the connection breaks after the first word', async () => {

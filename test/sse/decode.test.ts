@@ -134,6 +134,38 @@ describe('SseDecoder', () => {
   });
 });
 
+describe('unfinished', () => {
+  const table: readonly (readonly [stream: string, events: readonly DecodedEvent[]])[] = [
+    ['data: a', [message('a')]],
+    ['data: a\n', [message('a')]],
+    ['data: a\r', [message('a')]],
+    ['data: a\n\nevent: e\ndata: b\ndata: c', [{ event: 'e', data: 'b\nc' }]],
+    ['data: a\n\n', []],
+    ['data: a\n\n: comment', []],
+    ['event: e', []],
+    ['', []],
+  ];
+
+  it('gives the event that the end of the stream left without a blank line', () => {
+    for (const [stream, events] of table) {
+      const decoder = new SseDecoder();
+      decoder.push(Buffer.from(stream));
+      assert.deepEqual(decoder.unfinished(), events, JSON.stringify(stream));
+      assert.deepEqual(decoder.unfinished(), [], 'once');
+    }
+  });
+
+  it('is the same however the bytes were cut, within a code point too', () => {
+    const bytes = Buffer.from('data: Grüß');
+    for (let at = 0; at <= bytes.length; at++) {
+      const decoder = new SseDecoder();
+      decoder.push(bytes.subarray(0, at));
+      decoder.push(bytes.subarray(at));
+      assert.deepEqual(decoder.unfinished(), [message('Grüß')]);
+    }
+  });
+});
+
 describe('decodeEvents', () => {
   it('yields the events of all chunks in order, the last one without a blank line left out', async () => {
     async function* chunks(): AsyncGenerator<Uint8Array> {
