@@ -187,6 +187,14 @@ describe('lingerOverBody', () => {
     assert.deepEqual([count, performance.now() - began < 1_500, request.complete], [1, true, false]);
   });
 
+  it('is done when a layer destroys the request', async (t) => {
+    const { request } = await open(t, `${head(3)}a`);
+    const done = deferred<string>();
+    body.lingerOverBody(request, () => done.resolve('done'));
+    request.destroy();
+    assert.equal(await Promise.race([done.promise, new Promise((resolve) => setTimeout(resolve, 500, 'waits on'))]), 'done');
+  });
+
   it('reads 16 MiB and no more', async (t) => {
     const { request, client } = await open(t, head(64 * MIB));
     let read = 0;
