@@ -120,18 +120,19 @@ export class App {
   use(middleware: Middleware): this {
     if (this.#chain !== undefined) throw new Error('use() must be called before the first request');
     if (typeof middleware !== 'function') {
-      throw new TypeError(`middleware must be a function (context, next), got ${typeof middleware}`);
+      const got = typeof middleware;
+      throw new TypeError(`middleware must be a function (context, next), got ${got}`);
     }
     this.#middleware.push(middleware);
     return this;
   }
 
-  /** Serves `GET` and `HEAD` of a path, such as `/things/:id`. Below `/api/` they must be signed. */
+  /** Serves `GET` and `HEAD` of a path, such as `/things/:id`. Signed ones only below `/api/`. */
   get(path: string, handler: Handler): this {
     return this.#add(createUserRoute('GET', path, handler, this.#settings));
   }
 
-  /** Serves `POST` of a path. Below `/api/` it must be signed. */
+  /** Serves `POST` of a path. Signed ones only below `/api/`. */
   post(path: string, handler: Handler): this {
     return this.#add(createUserRoute('POST', path, handler, this.#settings));
   }
@@ -202,9 +203,9 @@ export class App {
   }
 
   /**
-   * Stops as the settings say. `/ready` is 503 at once, requests are served through the drain delay,
-   * and open turns may finish until the time-out, which interrupts them. History is written either
-   * way. Resolves when all is closed.
+   * Stops as the settings say. `/ready` is 503 at once, requests are served through the drain
+   * delay, and open turns may finish until the time-out, which interrupts them. History is written
+   * either way. Resolves when all is closed.
    */
   async close(): Promise<void> {
     await this.#shutdown.close(this.#server, {

@@ -27,8 +27,8 @@ export class BodyBudget {
 
 /**
  * The request's body, byte for byte; at once if it was held for that (see `WholeRequest`).
- * Otherwise a promise. The buffer under that body (`body.buffer`) was taken from the budget, and the
- * caller gives it back.
+ * Otherwise a promise. The buffer under that body (`body.buffer`) was taken from the budget, and
+ * the caller gives it back.
  *
  * Rejects with 413 for more than `maxBytes`, at once if the declared length says so; the counted
  * bytes decide. Rejects with 503 when the budget is used up, and with 400 if the client leaves in
@@ -119,8 +119,8 @@ const LINGER_BYTES = 16 * 1_048_576;
 
 /**
  * Reads the rest of a refused request's body and throws it away, then calls `done`: at the end of
- * the body, after 2 s or after 16 MiB. A connection that is closed with bytes unread is reset by the
- * kernel, and the client may never see the refusal.
+ * the body, after 2 s or after 16 MiB. A connection that is closed with bytes unread is reset by
+ * the kernel, and the client may never see the refusal.
  */
 export function lingerOverBody(request: IncomingMessage, done: () => void): void {
   let length = 0;

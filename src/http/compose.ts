@@ -4,7 +4,7 @@ import type { Context } from './context.ts';
 /** Answers a request. */
 export type Handler = (context: Context) => Awaitable<void>;
 
-/** Runs the rest of the chain. Never throws or rejects: an error inside has been answered by then. */
+/** Runs the rest of the chain. Never throws or rejects: errors inside have been answered by then. */
 export type Next = () => Awaitable<void>;
 
 /**
@@ -52,8 +52,8 @@ export function afterChecks(checks: readonly Check[], handler: Handler): Handler
 /**
  * Folds the layers around `handler`, the first outermost, once and not per request.
  *
- * What a layer throws goes to `onError` there and then, so the layers outside it still see an answer
- * on their way back. Misuse is an error: a layer that is no function (`TypeError`, here), one that
+ * What a layer throws goes to `onError` there and then, so the layers outside it still see an
+ * answer on their way back. Misuse is an error: a layer that is no function (`TypeError`, here), one that
  * calls `next` twice, and a chain that ends without an answer, as a client would wait for ever.
  */
 export function compose(
@@ -96,7 +96,10 @@ export function compose(
       }
     };
   };
-  const chain = middleware.reduceRight<Handler>((inner, layer) => around(layer, inner), catching(handler));
+  const chain = middleware.reduceRight<Handler>(
+    (inner, layer) => around(layer, inner),
+    catching(handler),
+  );
   const checked = (context: Context): Awaitable<void> => {
     if (context.isAnswered) return;
     return onError(new Error(`nothing answered ${context.method} ${context.path}`), context);

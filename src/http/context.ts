@@ -133,8 +133,8 @@ export class Context {
   }
 
   /**
-   * Calls `listener` once, when the response is over: finished, or cut short. The latest listener is
-   * called first, so that an outer layer sees what the inner ones noted at the end.
+   * Calls `listener` once, when the response is over: finished, or cut short. The latest listener
+   * is called first, so that an outer layer sees what the inner ones noted at the end.
    */
   onClose(listener: CloseListener<Context>): void;
   onClose<T>(listener: CloseListener<Context, T>, subject: T): void;
@@ -149,8 +149,8 @@ export class Context {
 
   /**
    * The body's bytes, read once however often they are asked for. Rejects with 413 beyond
-   * `MAX_BODY_BYTES`, with 503 when too many bodies are being read, and with 400 if the client leaves
-   * in mid-body. An open turn keeps no body: ask before it begins, and again as often as you like.
+   * `MAX_BODY_BYTES`, with 503 when too many bodies are being read, and with 400 if the client
+   * leaves in mid-body. An open turn keeps no body, unless it was asked for before it began.
    */
   readRawBody(): Awaitable<Buffer> {
     this.#isBodyKept = true;
@@ -184,7 +184,7 @@ export class Context {
     return this.#isAnswered || this.response.headersSent || this.response.destroyed;
   }
 
-  /** Adds a header to the answer, whatever that will be. Throws a `TypeError` if HTTP forbids it. */
+  /** Adds a header to the answer, whatever that will be. A `TypeError` if HTTP forbids it. */
   setHeader(name: string, value: string): void {
     checkHeaders([name, value]);
     // An array of the very size: one that grows by `push` has 17 slots while the stream is open.
@@ -215,16 +215,16 @@ export class Context {
   }
 
   /**
-   * Begins an event stream. The headers wait for the first event and share its packet: flushed apart they cost a turn
-   * 46 % more CPU. Proxies must neither buffer nor compress it.
+   * Begins an event stream. The headers wait for the first event and share its packet: apart they
+   * cost far more. Proxies must neither buffer nor compress it.
    */
   eventStream(): SseEncoder {
     return (this.#stream = new SseEncoder(this.response, this.#beginStream()));
   }
 
   /**
-   * As `eventStream`, for a turn. It is no `Writable`, the creator must call `flush()` once, and the
-   * body is kept only if it was asked for by `readRawBody`.
+   * As `eventStream`, for a turn. It is no `Writable`, the creator must call `flush()` once, and
+   * the body is kept only if it was asked for by `readRawBody`.
    */
   eventWriter(listener?: EventWriterListener): EventWriter {
     this.#stream = new EventWriter(this.response, this.#beginStream(), listener);
@@ -257,8 +257,9 @@ export class Context {
   }
 
   /**
-   * Accepts the protocol that the request offers, with a 101 of these headers, and hands over the connection. The request is over
-   * when that is closed. Throws where nothing was offered, or no server listens to offers.
+   * Accepts the protocol that the request offers, with a 101 of these headers, and hands over the
+   * connection. The request is over when that is closed. Throws if nothing was offered, or the
+   * server does not take offers.
    */
   switchProtocols(headers: readonly string[]): Socket {
     const { request, response } = this;
@@ -307,8 +308,8 @@ export class Context {
 }
 
 /**
- * Makes one string of a response's head, which Node keeps for as long as the response is open: the four pieces a header that it puts
- * together take a kilobyte a stream. `_header` is Node's own; where there is none, nothing is lost.
+ * Makes one string of a response's head. Node keeps the head while the response is open, as a tree
+ * of four pieces per header. `_header` is Node's own; without it nothing is lost.
  */
 function flattenHead(response: ServerResponse): void {
   if (!('_header' in response) || typeof response._header !== 'string') return;
