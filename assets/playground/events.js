@@ -23,13 +23,28 @@ const MAX_PREVIEW_LENGTH = 120;
  */
 
 /**
- * The trace, frame by frame, oldest first.
+ * A row, which stands for one frame or for the words of a reply that came without anything in between.
+ *
+ * @typedef {object} Row
+ * @property {HTMLElement} item
+ * @property {HTMLDetailsElement} details
+ * @property {HTMLElement} what
+ * @property {HTMLElement} preview
+ * @property {number | undefined} delivery
+ * @property {string} text of the preview, not cut
+ * @property {Json[]} frames
+ */
+
+/**
+ * The trace, oldest first.
  *
  * @param {HTMLElement} list
  * @param {(count: number) => void} onCount
  */
 export function createEvents(list, onCount) {
   let currentTurnId = '';
+  /** @type {Row | undefined} The last row, where it holds words. */
+  let words;
 
   /** @param {string} turnId */
   function beginTurn(turnId) {
@@ -48,9 +63,46 @@ export function createEvents(list, onCount) {
     next.focus();
   });
 
+  /** @param {TraceFrame} frame @param {Delivery | undefined} delivery */
+  function addRow(frame, delivery) {
+    const turnId = delivery?.turnId ?? '';
+    if (frame.type === 'local.request' && turnId !== currentTurnId) beginTurn(turnId);
+    const { arrow, direction, what, preview, json, isError = false } = describe(frame);
+    const number = delivery?.number;
+    /** @type {Row} */
+    const row = {
+      item: element('li', {
+        'data-type': frame.type,
+        'data-delivery': number,
+        'data-turn-id': turnId,
+        'data-of-turn': turnId !== '' && turnId === currentTurnId ? '' : undefined,
+        'data-error': isError ? '' : undefined,
+      }),
+      details: element('details'),
+      what: element('span', { class: 'frame-what' }, what),
+      preview: element('span', { class: 'frame-preview' }, cutText(preview, MAX_PREVIEW_LENGTH)),
+      delivery: number,
+      text: preview,
+      frames: [json],
+    };
+    row.details.append(element('summary', { class: 'frame', tabindex: -1 },
+      element('span', { class: 'frame-delivery' }, number === undefined ? '' : `#${number}`),
+      element('span', { class: 'frame-at' }, 'at' in frame ? String(Math.round(frame.at)) : ''),
+      element('span', { class: 'frame-arrow', role: 'img', 'aria-label': direction, title: direction }, arrow),
+      row.what, row.preview,
+    ));
+    row.details.addEventListener('toggle', () => showJson(row));
+    row.item.append(row.details);
+    list.append(row.item);
+    if (list.childElementCount > MAX_FRAMES) list.firstElementChild?.remove();
+    onCount(list.childElementCount);
+    return row;
+  }
+
   return {
     clear() {
       list.replaceChildren();
+      words = undefined;
       onCount(0);
     },
 
@@ -59,31 +111,30 @@ export function createEvents(list, onCount) {
       list.dataset['filter'] = filter;
     },
 
-    /** @param {TraceFrame} frame @param {Delivery | undefined} delivery of which it tells */
+    /** @param {TraceFrame} frame @param {Delivery | undefined} delivery to which it belongs */
     add(frame, delivery) {
-      const turnId = delivery?.turnId ?? '';
-      if (frame.type === 'local.request' && turnId !== currentTurnId) beginTurn(turnId);
-      const { arrow, direction, what, preview, json, isError = false } = describe(frame);
-      const number = delivery?.number;
-      const row = element('details', {}, element('summary', { class: 'frame', tabindex: -1 },
-        element('span', { class: 'frame-delivery' }, number === undefined ? '' : `#${number}`),
-        element('span', { class: 'frame-at' }, 'at' in frame ? String(Math.round(frame.at)) : ''),
-        element('span', { class: 'frame-arrow', role: 'img', 'aria-label': direction, title: direction }, arrow),
-        element('span', { class: 'frame-what' }, what),
-        element('span', { class: 'frame-preview' }, cutText(preview, MAX_PREVIEW_LENGTH)),
-      ));
-      row.addEventListener('toggle', () => row.append(jsonTree(json, { isOpen: true })), { once: true });
-      list.append(element('li', {
-        'data-type': frame.type,
-        'data-delivery': number,
-        'data-turn-id': turnId,
-        'data-of-turn': turnId !== '' && turnId === currentTurnId ? '' : undefined,
-        'data-error': isError ? '' : undefined,
-      }, row));
-      if (list.childElementCount > MAX_FRAMES) list.firstElementChild?.remove();
-      onCount(list.childElementCount);
+      const hasWords = frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts';
+      if (hasWords && words !== undefined && words.delivery === delivery?.number) return addWords(words, frame.event);
+      const row = addRow(frame, delivery);
+      words = hasWords ? row : undefined;
     },
   };
+}
+
+/** @param {Row} row @param {Json} event */
+function addWords(row, event) {
+  row.frames.push(event);
+  row.text += eventField(event, 'content');
+  row.what.textContent = `response.tts × ${row.frames.length}`;
+  row.preview.textContent = cutText(row.text, MAX_PREVIEW_LENGTH);
+  showJson(row);
+}
+
+/** Made while it is looked at: most rows are never opened. @param {Row} row */
+function showJson({ details, frames }) {
+  const json = frames.length === 1 ? frames[0] : frames;
+  if (details.lastElementChild?.matches('summary') === false) details.lastElementChild.remove();
+  if (details.open && json !== undefined) details.append(jsonTree(json, { isOpen: true }));
 }
 
 /** @param {TraceFrame} frame @returns {Line} */

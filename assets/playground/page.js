@@ -1,9 +1,10 @@
 // Wires the page together: what the caller does goes to the session, and what the session tells goes to the panels.
 
 import { showAgent } from './agent-card.js';
+import { readCaller } from './caller-form.js';
 import { createDataPanel } from './data-panel.js';
 import { Deliveries, eventField, isTraceFrame } from './deliveries.js';
-import { byId } from './element.js';
+import { byId, element } from './element.js';
 import { createEvents } from './events.js';
 import { createHistory } from './history.js';
 import { createMicrophone } from './microphone.js';
@@ -11,6 +12,7 @@ import { Session } from './session.js';
 import { Speaker } from './speaker.js';
 import { stickToEnd } from './stick-to-end.js';
 import { activateTabs } from './tabs.js';
+import { TalkScript } from './talk-script.js';
 import { createTimeline } from './timeline.js';
 import { Transcript } from './transcript.js';
 import { verdict } from './verdict.js';
@@ -18,8 +20,9 @@ import { verdict } from './verdict.js';
 /** @import { ClientFrame, ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
 /** @import { Delivery } from './deliveries.js' */
 
-const CONNECTION_WORDS = { connecting: 'connecting', open: 'connected', closed: 'closed', failed: 'failed' };
+const CONNECTION_WORDS = { connecting: 'connecting', open: 'connected', reconnecting: 'waiting for the server', closed: 'closed', failed: 'failed' };
 const COPIED_MS = 1_500;
+const SCRIPT_NAME = 'talk.txt';
 
 const button = (/** @type {string} */ id) => byId(id, HTMLButtonElement);
 const say = byId('say', HTMLInputElement);
@@ -27,6 +30,7 @@ const speakReplies = byId('speak-replies', HTMLInputElement);
 const voiceNote = byId('voice-note', HTMLElement);
 const connection = byId('connection', HTMLElement);
 const conversation = byId('conversation', HTMLElement);
+const metadata = byId('custom-metadata', HTMLTextAreaElement);
 const activity = byId('activity', HTMLElement);
 
 const transcript = new Transcript(byId('transcript', HTMLElement), byId('announcer', HTMLElement));
@@ -34,7 +38,11 @@ const timeline = createTimeline(byId('timeline', HTMLElement), byId('timeline-ax
 const events = createEvents(byId('events', HTMLElement), (count) => showCount('events-count', count));
 const data = createDataPanel(byId('data', HTMLElement), (count) => showCount('data-count', count));
 const history = createHistory(byId('history', HTMLElement), (count) => showCount('history-count', count), showProblem);
+const script = new TalkScript();
 let deliveries = new Deliveries();
+let agent = { name: 'unknown', hasModel: true };
+/** Set while the server is away. */
+let isAway = false;
 /** Set by the button, until the drop is told of: any other is a barge-in. */
 let isDropAsked = false;
 /** What the caller seems to be saying. */
@@ -65,6 +73,11 @@ const session = new Session({
   onState(state) {
     connection.dataset['state'] = state;
     connection.textContent = CONNECTION_WORDS[state];
+    if (state === 'open' && isAway) {
+      transcript.addNotice('The server is back, and the conversation goes on.');
+      void refreshAgent(); // it may be another one now
+    }
+    if (state !== 'reconnecting') isAway = false;
     conversation.textContent = session.conversationId ?? '–';
     showActivity();
   },
@@ -73,12 +86,14 @@ const session = new Session({
     else follow(frame);
     showActivity();
   },
-  onClose(code, reason, wasOpen) {
+  onClose({ code, reason, wasOpen, isLost }) {
     endTalk();
+    isAway = isLost;
     const why = reason === '' ? `code ${code}` : `${reason}, code ${code}`;
     if (!wasOpen) transcript.addNotice(`The server refused the socket (${why}).`, 'bad');
-    else transcript.addNotice(`The connection is closed: ${why}. Reconnect goes on with this conversation.`, code === 1_000 ? 'plain' : 'bad');
-    refreshHistory();
+    else if (isLost) transcript.addNotice(`The connection is lost: ${why}. The page connects again when the server is back.`, 'bad');
+    else transcript.addNotice(`The connection is closed: ${why}. Reconnect continues this conversation.`, code === 1_000 ? 'plain' : 'bad');
+    if (!isLost) refreshHistory();
     showActivity();
   },
   onProblem: showProblem,
@@ -86,6 +101,7 @@ const session = new Session({
 
 /** What the caller gets. @param {Exclude<ServerFrame, TraceFrame>} frame */
 function follow(frame) {
+  script.follow(frame);
   switch (frame.type) {
     case 'user.transcript':
       transcript.addCaller(frame.turn_id, frame.content);
@@ -124,6 +140,7 @@ function observe(frame) {
   const delivery = deliveries.observe(frame);
   events.add(frame, delivery);
   if (delivery === undefined) return;
+  script.observe(frame, delivery.turnId);
   if (frame.type === 'local.request') cutInterrupted(frame.event['interruption_context']);
   if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.hangup') transcript.addNotice('The agent hangs up.');
   if (delivery.isTurn) timeline.show(delivery);
@@ -170,12 +187,32 @@ function send(frame) {
   return isSent;
 }
 
-/** @param {string} [conversationId] */
+/** @param {string} [conversationId] @returns {boolean} false where the page's own fields are wrong */
 function connect(conversationId) {
+  const caller = readCaller(byId('caller-number', HTMLInputElement), metadata);
+  if (caller === undefined) {
+    showProblem(`Not connected: ${metadata.validationMessage}`);
+    metadata.focus();
+    return false;
+  }
   speaker.stop();
   endTalk();
-  void showAgent({ agent: byId('agent', HTMLElement), model: byId('model', HTMLElement), warnings: byId('warnings', HTMLElement) });
-  void session.connect(conversationId);
+  void refreshAgent();
+  void session.connect(caller, conversationId);
+  return true;
+}
+
+async function refreshAgent() {
+  agent = await showAgent({ agent: byId('agent', HTMLElement), model: byId('model', HTMLElement), warnings: byId('warnings', HTMLElement) });
+}
+
+/** Saves the talk as a file for `talk --script`. */
+function exportScript() {
+  if (script.isEmpty) return showProblem('There is no talk to export yet: say something first.');
+  const url = URL.createObjectURL(new Blob([script.write(agent)], { type: 'text/plain' }));
+  element('a', { href: url, download: SCRIPT_NAME }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000); // the browser may not have begun to save it
+  transcript.addNotice(`Saved as ${SCRIPT_NAME}. To play it: talk --script ${SCRIPT_NAME}`);
 }
 
 /** Nothing more comes of the reply that was under way. One that came whole is spoken to its end: an agent hangs up behind its goodbye. */
@@ -229,14 +266,14 @@ byId('microphone-note', HTMLElement).hidden = microphone !== undefined;
 button('microphone').addEventListener('click', () => microphone?.toggle());
 
 button('new-conversation').addEventListener('click', () => {
-  for (const panel of [transcript, timeline, events, data, history]) panel.clear();
-  connect();
+  if (!connect()) return;
+  for (const panel of [transcript, timeline, events, data, history, script]) panel.clear();
   say.focus();
 });
 button('reconnect').addEventListener('click', () => {
-  connect(session.conversationId);
-  say.focus();
+  if (connect(session.conversationId)) say.focus();
 });
+button('export').addEventListener('click', exportScript);
 button('copy').addEventListener('click', async () => {
   const copy = button('copy');
   try {

@@ -15,7 +15,7 @@ import { cutText } from './cut-text.js';
  * @returns {Verdict | undefined}
  */
 export function verdict(frame, delivery, isDropAsked) {
-  if (frame.type === 'local.turn') return turnVerdict(frame.outcome, delivery);
+  if (frame.type === 'local.turn') return turnVerdict(frame, delivery);
   if (frame.type !== 'local.over') return undefined;
   if (delivery.signature !== 'right') return forgeryVerdict(delivery);
   if (frame.outcome === 'failed') {
@@ -28,15 +28,15 @@ export function verdict(frame, delivery, isDropAsked) {
   return undefined;
 }
 
-/** @param {string} outcome @param {Delivery} delivery @returns {Verdict | undefined} */
-function turnVerdict(outcome, { isRepeat, hasTakenOver }) {
+/** @param {TraceFrame & { type: 'local.turn' }} frame @param {Delivery} delivery @returns {Verdict | undefined} */
+function turnVerdict({ outcome, reason }, { isRepeat, hasTakenOver }) {
   switch (outcome) {
     case 'replayed':
       return { text: 'Delivered twice: the stored reply was sent again, and the model was not asked.', kind: 'good' };
     case 'taken over':
       return { text: 'Delivered twice: the second delivery took the stream over, and the model was not asked again.', kind: 'good' };
     case 'failed':
-      return { text: 'The turn failed; the caller heard the apology. The server\'s log says why.', kind: 'bad' };
+      return { text: `The turn failed: ${cutText(reason ?? 'no reason was given', 400)}. The caller heard the apology.`, kind: 'bad' };
     case 'stale':
       return { text: 'The turn came too late: a newer one is under way, and it was not run.', kind: 'plain' };
     case 'completed':

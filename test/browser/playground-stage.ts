@@ -272,15 +272,17 @@ export async function openPlayground(t: Closing, browser: Browser, options: Play
 
 export interface ServingOptions extends Pick<PlaygroundOptions, 'script'> {
   readonly log?: RecordedLog;
+  /** Default a free one. */
+  readonly port?: number;
 }
 
 /** Whoever calls it has to close the app. */
 export async function serveWithPlayground(agent: Agent, options: ServingOptions = {}): Promise<Pick<Playground, 'app' | 'origin'>> {
-  const { log = recordLog(), script } = options;
+  const { log = recordLog(), script, port: wantedPort = 0 } = options;
   const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: true });
   const app = createApp(settingsWith(), agent, { log: log.log, platform });
   if (script !== undefined) app.use(before(script));
-  const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = await app.listen({ host: '127.0.0.1', port: wantedPort });
   return { app, origin: `http://127.0.0.1:${port}` };
 }
 
