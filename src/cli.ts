@@ -1,7 +1,13 @@
 #!/usr/bin/env node
 // `layercode-microserver <command>`: finds the command, and turns what becomes of it into an exit code.
 
-import { CommandError, EXIT, UsageError, type Command, type Terminal } from './cli/terminal/command.ts';
+import {
+  CommandError,
+  EXIT,
+  UsageError,
+  type Command,
+  type Terminal,
+} from './cli/terminal/command.ts';
 import { SettingsError } from './settings/settings.ts';
 import { version } from './base/version.ts';
 
@@ -22,7 +28,9 @@ process.exitCode = await main(process.argv.slice(2));
 
 async function main([name, ...argv]: readonly string[]): Promise<number> {
   try {
-    if (name === 'help' && argv[0] !== undefined && Object.hasOwn(COMMANDS, argv[0])) return await main([argv[0], '--help']);
+    if (name === 'help' && argv[0] !== undefined && Object.hasOwn(COMMANDS, argv[0])) {
+      return await main([argv[0], '--help']);
+    }
     if (name === undefined || name === 'help' || HELP_FLAGS.includes(name)) {
       (name === undefined ? process.stderr : process.stdout).write(await overview());
       return name === undefined ? EXIT.USAGE : EXIT.OK;
@@ -35,7 +43,11 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     if (load === undefined) throw new UsageError(unknown(name));
     const command = await load();
     const words = argv.indexOf('--'); // what follows is no flag
-    if (argv.slice(0, words === -1 ? argv.length : words).some((argument) => HELP_FLAGS.includes(argument))) {
+    if (
+      argv
+        .slice(0, words === -1 ? argv.length : words)
+        .some((argument) => HELP_FLAGS.includes(argument))
+    ) {
       process.stdout.write(command.help);
       return EXIT.OK;
     }
@@ -44,7 +56,14 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     if (error instanceof UsageError) return fail([error.message, `${PROGRAM} ${name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : ''}--help says more`], EXIT.USAGE);
     if (error instanceof SettingsError) return fail(error.problems, EXIT.FAILED);
     const isExpected = error instanceof CommandError || (error instanceof Error && 'code' in error);
-    return fail([isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)], EXIT.FAILED);
+    return fail(
+      [
+        isExpected
+          ? (error as Error).message
+          : String(error instanceof Error ? error.stack : error),
+      ],
+      EXIT.FAILED,
+    );
   }
 }
 
@@ -55,7 +74,9 @@ function fail(lines: readonly string[], exitCode: number): number {
 
 function unknown(name: string): string {
   const names = Object.keys(COMMANDS).join(', ');
-  if (name.startsWith('-')) return `a command comes first: ${PROGRAM} run ${name} …; commands are ${names}`;
+  if (name.startsWith('-')) {
+    return `a command comes first: ${PROGRAM} run ${name} …; commands are ${names}`;
+  }
   return `${JSON.stringify(name.slice(0, 40))} is not a command; commands are ${names}`;
 }
 

@@ -34,6 +34,11 @@ async function askReady() {
     };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return { name: 'unknown agent', modelName: '', hasModel: true, lines: [`The server does not answer at /ready: ${why}`] };
+    return {
+      name: 'unknown agent',
+      modelName: '',
+      hasModel: true,
+      lines: [`The server does not answer at /ready: ${why}`],
+    };
   }
 }

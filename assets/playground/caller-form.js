@@ -17,7 +17,11 @@
  */
 export function readCaller(number, metadata) {
   const object = parseMetadata(metadata.value);
-  metadata.setCustomValidity(object === undefined ? 'custom_metadata must be a JSON object, for example {"plan": "gold"}' : '');
+  metadata.setCustomValidity(
+    object === undefined
+      ? 'custom_metadata must be a JSON object, for example {"plan": "gold"}'
+      : '',
+  );
   metadata.setAttribute('aria-invalid', String(object === undefined));
   if (object === undefined) return undefined;
   const digits = number.value.trim();

@@ -22,7 +22,13 @@ export function createDataPanel(list, onCount) {
     /** @param {string} turnId @param {Json} content */
     add(turnId, content) {
       onCount(++count);
-      list.prepend(element('li', { 'data-turn-id': turnId }, jsonTree(content, { name: `data ${count}`, isOpen: true })));
+      list.prepend(
+        element(
+          'li',
+          { 'data-turn-id': turnId },
+          jsonTree(content, { name: `data ${count}`, isOpen: true }),
+        ),
+      );
       if (list.childElementCount > MAX_PAYLOADS) list.lastElementChild?.remove();
     },
   };

@@ -45,7 +45,10 @@ export class Deliveries {
 
   /** Whether the caller has said something that can be delivered again. */
   get hasMessage() {
-    return this.#find(({ eventType, signature }) => eventType === 'message' && signature === 'right') !== undefined;
+    return (
+      this.#find(({ eventType, signature }) => eventType === 'message' && signature === 'right')
+      !== undefined
+    );
   }
 
   /**
@@ -77,7 +80,10 @@ export class Deliveries {
     if (frame.type === 'local.turn') {
       const delivery = this.#byNumber.get(frame.delivery);
       if (delivery !== undefined) delivery.figures = frame;
-      const successor = this.#find(({ turnId, isRepeat, figures }) => isRepeat && turnId === frame.turn_id && figures === undefined);
+      const successor = this.#find(
+        ({ turnId, isRepeat, figures }) =>
+          isRepeat && turnId === frame.turn_id && figures === undefined,
+      );
       if (frame.outcome === 'taken over' && successor !== undefined) successor.hasTakenOver = true;
       return delivery;
     }
@@ -88,13 +94,16 @@ export class Deliveries {
     else if (frame.type === 'local.over') {
       delivery.over = frame.outcome;
       delivery.error = frame.reason;
-    } else if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts') delivery.firstSpeechAt ??= frame.at;
+    } else if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts')
+      delivery.firstSpeechAt ??= frame.at;
     return delivery;
   }
 
   /** The connection is gone: what is open will not be heard of again. Returns the turns among it. */
   abandon() {
-    const turns = [...this.#byNumber.values()].filter(({ isTurn, over }) => isTurn && over === undefined);
+    const turns = [...this.#byNumber.values()].filter(
+      ({ isTurn, over }) => isTurn && over === undefined,
+    );
     for (const turn of turns) turn.over = 'dropped';
     return turns;
   }
@@ -108,7 +117,9 @@ export class Deliveries {
       number, signature, eventType, turnId,
       text: eventField(event, 'text'),
       isTurn: signature === 'right' && (eventType === 'message' || eventType === 'session.start'),
-      isRepeat: signature === 'right' && this.#find((other) => other.turnId === turnId && turnId !== '') !== undefined,
+      isRepeat:
+        signature === 'right'
+        && this.#find((other) => other.turnId === turnId && turnId !== '') !== undefined,
       hasTakenOver: false,
       requestedAt: at,
       firstSpeechAt: undefined,
@@ -138,6 +149,9 @@ export class Deliveries {
  * @param {string} name
  */
 export function eventField(event, name) {
-  const value = typeof event === 'object' && event !== null ? /** @type {Readonly<Record<string, unknown>>} */ (event)[name] : undefined;
+  const value =
+    typeof event === 'object' && event !== null
+      ? /** @type {Readonly<Record<string, unknown>>} */ (event)[name]
+      : undefined;
   return typeof value === 'string' ? value : '';
 }

@@ -49,5 +49,7 @@ export function byId(id, type) {
  * @param {Readonly<Record<string, string | number | undefined>>} attributes
  */
 function setAttributes(made, attributes) {
-  for (const [name, value] of Object.entries(attributes)) if (value !== undefined) made.setAttribute(name, String(value));
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined) made.setAttribute(name, String(value));
+  }
 }

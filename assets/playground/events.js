@@ -56,8 +56,12 @@ export function createEvents(list, onCount) {
   list.addEventListener('keydown', (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     const rows = [...list.querySelectorAll('summary.frame')].filter((row) => row.checkVisibility());
-    const index = event.target === list ? rows.length : rows.findIndex((row) => row === event.target);
-    const next = step === undefined || index === -1 ? undefined : rows[index === rows.length ? rows.length - 1 : index + step];
+    const index =
+      event.target === list ? rows.length : rows.findIndex((row) => row === event.target);
+    const next =
+      step === undefined || index === -1
+        ? undefined
+        : rows[index === rows.length ? rows.length - 1 : index + step];
     if (!(next instanceof HTMLElement)) return;
     event.preventDefault();
     next.focus();
@@ -85,12 +89,21 @@ export function createEvents(list, onCount) {
       text: preview,
       frames: [json],
     };
-    row.details.append(element('summary', { class: 'frame', tabindex: -1 },
-      element('span', { class: 'frame-delivery' }, number === undefined ? '' : `#${number}`),
-      element('span', { class: 'frame-at' }, 'at' in frame ? String(Math.round(frame.at)) : ''),
-      element('span', { class: 'frame-arrow', role: 'img', 'aria-label': direction, title: direction }, arrow),
-      row.what, row.preview,
-    ));
+    row.details.append(
+      element(
+        'summary',
+        { class: 'frame', tabindex: -1 },
+        element('span', { class: 'frame-delivery' }, number === undefined ? '' : `#${number}`),
+        element('span', { class: 'frame-at' }, 'at' in frame ? String(Math.round(frame.at)) : ''),
+        element(
+          'span',
+          { class: 'frame-arrow', role: 'img', 'aria-label': direction, title: direction },
+          arrow,
+        ),
+        row.what,
+        row.preview,
+      ),
+    );
     row.details.addEventListener('toggle', () => showJson(row));
     row.item.append(row.details);
     list.append(row.item);
@@ -113,8 +126,11 @@ export function createEvents(list, onCount) {
 
     /** @param {TraceFrame} frame @param {Delivery | undefined} delivery to which it belongs */
     add(frame, delivery) {
-      const hasWords = frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts';
-      if (hasWords && words !== undefined && words.delivery === delivery?.number) return addWords(words, frame.event);
+      const hasWords =
+        frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts';
+      if (hasWords && words !== undefined && words.delivery === delivery?.number) {
+        return addWords(words, frame.event);
+      }
       const row = addRow(frame, delivery);
       words = hasWords ? row : undefined;
     },
@@ -143,7 +159,13 @@ function describe(frame) {
     case 'local.request': {
       const forged = frame.signature === 'right' ? '' : `${frame.signature} signature `;
       const what = eventField(frame.event, 'type');
-      return { arrow: '→', direction: 'to the agent', what, preview: forged + eventField(frame.event, 'text'), json: frame.event };
+      return {
+        arrow: '→',
+        direction: 'to the agent',
+        what,
+        preview: forged + eventField(frame.event, 'text'),
+        json: frame.event,
+      };
     }
     case 'local.answer':
       return {
@@ -152,10 +174,19 @@ function describe(frame) {
       };
     case 'local.event': {
       const type = eventField(frame.event, 'type');
-      const content = typeof frame.event === 'object' && frame.event !== null && 'content' in frame.event ? frame.event.content : '';
+      const content =
+        typeof frame.event === 'object' && frame.event !== null && 'content' in frame.event
+          ? frame.event.content
+          : '';
       return {
-        arrow: '←', direction: 'from the agent', what: type || 'JSON', json: frame.event,
-        preview: typeof content === 'string' && type !== '' ? content : JSON.stringify(type === '' ? frame.event : content),
+        arrow: '←',
+        direction: 'from the agent',
+        what: type || 'JSON',
+        json: frame.event,
+        preview:
+          typeof content === 'string' && type !== ''
+            ? content
+            : JSON.stringify(type === '' ? frame.event : content),
         isError: eventField(frame.event, 'error') !== '',
       };
     }
@@ -166,8 +197,12 @@ function describe(frame) {
       };
     case 'local.turn':
       return {
-        arrow: '∑', direction: 'the server\'s figures', what: `turn ${frame.outcome}`, json: { ...frame },
-        preview: `${frame.durationMs} ms`, isError: frame.outcome === 'failed',
+        arrow: '∑',
+        direction: 'the server\'s figures',
+        what: `turn ${frame.outcome}`,
+        json: { ...frame },
+        preview: `${frame.durationMs} ms`,
+        isError: frame.outcome === 'failed',
       };
   }
 }

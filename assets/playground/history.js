@@ -23,7 +23,8 @@ export function createHistory(list, onCount, onProblem) {
   /** @param {readonly Message[]} messages */
   function show(messages) {
     const left = messages.length - MAX_MESSAGES;
-    const note = left > 0 ? [element('li', { class: 'muted' }, `${left} older messages are not shown.`)] : [];
+    const note =
+      left > 0 ? [element('li', { class: 'muted' }, `${left} older messages are not shown.`)] : [];
     list.replaceChildren(...note, ...messages.slice(-MAX_MESSAGES).map(entry));
     onCount(messages.length);
   }
@@ -58,23 +59,33 @@ export function createHistory(list, onCount, onProblem) {
 async function loadHistory(conversationId) {
   const response = await fetch(`/playground/history/${encodeURIComponent(conversationId)}`);
   const answer = await response.json().catch(() => undefined); // then its status is told
-  if (!response.ok || !Array.isArray(answer?.messages)) throw new Error(`${response.status} ${answer?.error ?? response.statusText}`);
+  if (!response.ok || !Array.isArray(answer?.messages)) {
+    throw new Error(`${response.status} ${answer?.error ?? response.statusText}`);
+  }
   return answer.messages;
 }
 
 /** @param {Message} message */
 function entry({ role, content, toolCalls = [], toolCallId }) {
   const body = element('div');
-  if (toolCallId !== undefined) body.append(element('p', { class: 'tool' }, `result of ${cutText(toolCallId, MAX_ID_LENGTH)}`));
-  if (content !== '') body.append(element('p', { 'data-text': '' }, ...marked(cutText(content, MAX_TEXT_LENGTH))));
+  if (toolCallId !== undefined) {
+    body.append(element('p', { class: 'tool' }, `result of ${cutText(toolCallId, MAX_ID_LENGTH)}`));
+  }
+  if (content !== '') {
+    body.append(element('p', { 'data-text': '' }, ...marked(cutText(content, MAX_TEXT_LENGTH))));
+  }
   for (const { id, name, args } of toolCalls) {
     const note = element('span', { class: 'muted' }, ` ${cutText(id, MAX_ID_LENGTH)}`);
-    body.append(element('p', { class: 'tool' }, `calls ${name}(${cutText(args, MAX_TEXT_LENGTH)})`, note));
+    body.append(
+      element('p', { class: 'tool' }, `calls ${name}(${cutText(args, MAX_TEXT_LENGTH)})`, note),
+    );
   }
   return element('li', { 'data-role': role }, element('span', { class: 'speaker' }, role), body);
 }
 
 /** @param {string} text */
 function marked(text) {
-  return text.split(/(\[interrupted\])/).map((part) => (part === '[interrupted]' ? element('mark', {}, part) : part));
+  return text
+    .split(/(\[interrupted\])/)
+    .map((part) => (part === '[interrupted]' ? element('mark', {}, part) : part));
 }

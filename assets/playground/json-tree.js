@@ -18,11 +18,22 @@ const MAX_PREVIEW_LENGTH = 60;
  * @returns {HTMLElement}
  */
 export function jsonTree(value, { name, isOpen = false } = {}) {
-  const label = name === undefined ? [] : [element('span', { class: 'json-name' }, cutText(name, MAX_PREVIEW_LENGTH)), ': '];
-  if (typeof value !== 'object' || value === null) return element('div', { class: 'json-leaf' }, ...label, leaf(value));
+  const label =
+    name === undefined
+      ? []
+      : [element('span', { class: 'json-name' }, cutText(name, MAX_PREVIEW_LENGTH)), ': '];
+  if (typeof value !== 'object' || value === null) {
+    return element('div', { class: 'json-leaf' }, ...label, leaf(value));
+  }
   const entries = Object.entries(value);
-  if (entries.length === 0) return element('div', { class: 'json-leaf' }, ...label, Array.isArray(value) ? '[]' : '{}');
-  const tree = element('details', { class: 'json' }, element('summary', {}, ...label, element('span', { class: 'json-preview' }, preview(value))));
+  if (entries.length === 0) {
+    return element('div', { class: 'json-leaf' }, ...label, Array.isArray(value) ? '[]' : '{}');
+  }
+  const tree = element(
+    'details',
+    { class: 'json' },
+    element('summary', {}, ...label, element('span', { class: 'json-preview' }, preview(value))),
+  );
   // Made when it is first opened: a value may be deep, and most of them are never looked at.
   tree.addEventListener('toggle', () => tree.append(branches(entries)), { once: true });
   tree.open = isOpen;
@@ -33,13 +44,18 @@ export function jsonTree(value, { name, isOpen = false } = {}) {
 function branches(entries) {
   const list = element('div', { class: 'json-entries' });
   for (const [name, value] of entries.slice(0, MAX_ENTRIES)) list.append(jsonTree(value, { name }));
-  if (entries.length > MAX_ENTRIES) list.append(element('div', { class: 'json-leaf muted' }, `… ${entries.length - MAX_ENTRIES} more`));
+  if (entries.length > MAX_ENTRIES) {
+    list.append(
+      element('div', { class: 'json-leaf muted' }, `… ${entries.length - MAX_ENTRIES} more`),
+    );
+  }
   return list;
 }
 
 /** @param {Json} value a string, number, boolean or null */
 function leaf(value) {
-  const text = typeof value === 'string' ? JSON.stringify(cutText(value, MAX_STRING_LENGTH)) : String(value);
+  const text =
+    typeof value === 'string' ? JSON.stringify(cutText(value, MAX_STRING_LENGTH)) : String(value);
   return element('span', { class: `json-${value === null ? 'null' : typeof value}` }, text);
 }
 

@@ -20,7 +20,10 @@ const PROBLEMS = /** @type {Readonly<Record<string, string>>} */ ({
  * @param {(problem: string) => void} listener.onProblem
  * @param {() => void} listener.onChange `isListening` has changed
  */
-export function createMicrophone(Recognition, { onSpeechStart, onInterim, onText, onProblem, onChange }) {
+export function createMicrophone(
+  Recognition,
+  { onSpeechStart, onInterim, onText, onProblem, onChange },
+) {
   let isListening = false;
 
   /** @param {boolean} value */

@@ -20,7 +20,13 @@ import { verdict } from './verdict.js';
 /** @import { ClientFrame, ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
 /** @import { Delivery } from './deliveries.js' */
 
-const CONNECTION_WORDS = { connecting: 'connecting', open: 'connected', reconnecting: 'waiting for the server', closed: 'closed', failed: 'failed' };
+const CONNECTION_WORDS = {
+  connecting: 'connecting',
+  open: 'connected',
+  reconnecting: 'waiting for the server',
+  closed: 'closed',
+  failed: 'failed',
+};
 const COPIED_MS = 1_500;
 const SCRIPT_NAME = 'talk.txt';
 
@@ -35,9 +41,15 @@ const activity = byId('activity', HTMLElement);
 
 const transcript = new Transcript(byId('transcript', HTMLElement), byId('announcer', HTMLElement));
 const timeline = createTimeline(byId('timeline', HTMLElement), byId('timeline-axis', SVGElement));
-const events = createEvents(byId('events', HTMLElement), (count) => showCount('events-count', count));
+const events = createEvents(byId('events', HTMLElement), (count) =>
+  showCount('events-count', count),
+);
 const data = createDataPanel(byId('data', HTMLElement), (count) => showCount('data-count', count));
-const history = createHistory(byId('history', HTMLElement), (count) => showCount('history-count', count), showProblem);
+const history = createHistory(
+  byId('history', HTMLElement),
+  (count) => showCount('history-count', count),
+  showProblem,
+);
 const script = new TalkScript();
 let deliveries = new Deliveries();
 let agent = { name: 'unknown', hasModel: true };
@@ -50,7 +62,12 @@ let interim = '';
 
 const speaker = new Speaker({
   synthesis: globalThis.speechSynthesis,
-  onFinish: (turnId) => session.send({ type: 'trigger.response.audio.replay_finished', reason: 'completed', turn_id: turnId }),
+  onFinish: (turnId) =>
+    session.send({
+      type: 'trigger.response.audio.replay_finished',
+      reason: 'completed',
+      turn_id: turnId,
+    }),
   onChange: showActivity,
 });
 
@@ -91,8 +108,16 @@ const session = new Session({
     isAway = isLost;
     const why = reason === '' ? `code ${code}` : `${reason}, code ${code}`;
     if (!wasOpen) transcript.addNotice(`The server refused the socket (${why}).`, 'bad');
-    else if (isLost) transcript.addNotice(`The connection is lost: ${why}. The page connects again when the server is back.`, 'bad');
-    else transcript.addNotice(`The connection is closed: ${why}. Reconnect continues this conversation.`, code === 1_000 ? 'plain' : 'bad');
+    else if (isLost)
+      transcript.addNotice(
+        `The connection is lost: ${why}. The page connects again when the server is back.`,
+        'bad',
+      );
+    else
+      transcript.addNotice(
+        `The connection is closed: ${why}. Reconnect continues this conversation.`,
+        code === 1_000 ? 'plain' : 'bad',
+      );
     if (!isLost) refreshHistory();
     showActivity();
   },
@@ -142,7 +167,9 @@ function observe(frame) {
   if (delivery === undefined) return;
   script.observe(frame, delivery.turnId);
   if (frame.type === 'local.request') cutInterrupted(frame.event['interruption_context']);
-  if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.hangup') transcript.addNotice('The agent hangs up.');
+  if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.hangup') {
+    transcript.addNotice('The agent hangs up.');
+  }
   if (delivery.isTurn) timeline.show(delivery);
   const found = verdict(frame, delivery, isDropAsked);
   if (found !== undefined) transcript.addNotice(found.text, found.kind);
@@ -153,15 +180,23 @@ function observe(frame) {
 
 /** @param {TraceFrame} frame @param {Delivery} delivery */
 function hasFailed(frame, delivery) {
-  return delivery.isTurn && (frame.type === 'local.over' || frame.type === 'local.turn') && frame.outcome === 'failed';
+  return (
+    delivery.isTurn
+    && (frame.type === 'local.over' || frame.type === 'local.turn')
+    && frame.outcome === 'failed'
+  );
 }
 
 /** What the platform says was heard of the reply before. @param {unknown} context */
 function cutInterrupted(context) {
   if (typeof context !== 'object' || context === null) return;
-  const { previous_turn_interrupted: wasInterrupted, text_heard: heard } = /** @type {Readonly<Record<string, unknown>>} */ (context);
+  const { previous_turn_interrupted: wasInterrupted, text_heard: heard } =
+    /** @type {Readonly<Record<string, unknown>>} */ (context);
   if (wasInterrupted !== true) return;
-  transcript.cutReply(eventField(context, 'assistant_turn_id') || undefined, typeof heard === 'string' ? heard : undefined);
+  transcript.cutReply(
+    eventField(context, 'assistant_turn_id') || undefined,
+    typeof heard === 'string' ? heard : undefined,
+  );
 }
 
 /** @param {string} text @returns {boolean} whether it was sent */
@@ -203,7 +238,11 @@ function connect(conversationId) {
 }
 
 async function refreshAgent() {
-  agent = await showAgent({ agent: byId('agent', HTMLElement), model: byId('model', HTMLElement), warnings: byId('warnings', HTMLElement) });
+  agent = await showAgent({
+    agent: byId('agent', HTMLElement),
+    model: byId('model', HTMLElement),
+    warnings: byId('warnings', HTMLElement),
+  });
 }
 
 /** Saves the talk as a file for `talk --script`. */
@@ -240,7 +279,9 @@ function showCount(id, count) {
 function showActivity() {
   const isReplying = deliveries.isTurnOpen;
   button('interrupt').hidden = !isReplying && !speaker.isSpeaking;
-  if (microphone?.isListening === true) activity.textContent = interim === '' ? 'Listening…' : `Hearing: ${interim}`;
+  if (microphone?.isListening === true) {
+    activity.textContent = interim === '' ? 'Listening…' : `Hearing: ${interim}`;
+  }
   else if (speaker.isSpeaking) activity.textContent = 'The agent is speaking';
   else activity.textContent = isReplying ? 'The agent is replying' : '';
   button('microphone').setAttribute('aria-pressed', String(microphone?.isListening === true));
@@ -287,15 +328,21 @@ button('copy').addEventListener('click', async () => {
 });
 
 button('redeliver').addEventListener('click', () => {
-  if (!deliveries.hasMessage) showProblem('There is no turn to deliver twice: say something first.');
+  if (!deliveries.hasMessage) {
+    showProblem('There is no turn to deliver twice: say something first.');
+  }
   else send({ type: 'local.redeliver' });
 });
 button('drop').addEventListener('click', () => {
   if (!deliveries.isTurnOpen) showProblem('Nothing streams that could be dropped: say something, and press this in the middle of the reply.');
   else isDropAsked = send({ type: 'local.drop' });
 });
-button('forge-wrong').addEventListener('click', () => send({ type: 'local.forge', signature: 'wrong' }));
-button('forge-stale').addEventListener('click', () => send({ type: 'local.forge', signature: 'stale' }));
+button('forge-wrong').addEventListener('click', () =>
+  send({ type: 'local.forge', signature: 'wrong' }),
+);
+button('forge-stale').addEventListener('click', () =>
+  send({ type: 'local.forge', signature: 'stale' }),
+);
 button('end-session').addEventListener('click', () => send({ type: 'local.end' }));
 
 for (const filter of document.querySelectorAll('input[name="filter"]')) {

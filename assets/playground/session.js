@@ -140,7 +140,9 @@ export class Session {
   /** @param {unknown} data */
   #receive(data) {
     const frame = typeof data === 'string' ? parseFrame(data) : undefined;
-    if (frame === undefined) this.#listener.onProblem('The server sent a frame that is not a JSON object with a type.');
+    if (frame === undefined) {
+      this.#listener.onProblem('The server sent a frame that is not a JSON object with a type.');
+    }
     else this.#listener.onFrame(frame);
   }
 }
@@ -179,9 +181,20 @@ async function requestKey(caller, conversationId) {
     throw new Error('The server does not answer. Is it running?', { cause });
   });
   const answer = await response.json().catch(() => undefined); // a proxy's page: its status says enough
-  if (!response.ok) throw new Refusal(response.status, `The server gave no session: ${response.status} ${answer?.error ?? response.statusText}`);
-  if (typeof answer?.client_session_key !== 'string' || typeof answer.conversation_id !== 'string') {
-    throw new Refusal(response.status, 'The answer of the server has no client_session_key or no conversation_id.');
+  if (!response.ok) {
+    throw new Refusal(
+      response.status,
+      `The server gave no session: ${response.status} ${answer?.error ?? response.statusText}`,
+    );
+  }
+  if (
+    typeof answer?.client_session_key !== 'string'
+    || typeof answer.conversation_id !== 'string'
+  ) {
+    throw new Refusal(
+      response.status,
+      'The answer of the server has no client_session_key or no conversation_id.',
+    );
   }
   return { key: answer.client_session_key, conversationId: answer.conversation_id };
 }

@@ -92,7 +92,11 @@ export class Speaker {
     reply.rest = '';
     reply.isWhole = true;
     if (reply.utterances.size === 0) this.#finish(reply);
-    else this.#timer = setTimeout(() => this.#finish(reply), GRACE_MS + reply.length * MS_PER_CHARACTER);
+    else
+      this.#timer = setTimeout(
+        () => this.#finish(reply),
+        GRACE_MS + reply.length * MS_PER_CHARACTER,
+      );
   }
 
   /** Falls silent in mid-word, as for a caller who speaks. The reply is not finished. */

@@ -15,8 +15,15 @@ export function stickToEnd(list) {
   }
 
   list.addEventListener('scroll', () => {
-    if (size === currentSize()) isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    if (size === currentSize()) {
+      isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    }
   });
   new ResizeObserver(follow).observe(list);
-  new MutationObserver(follow).observe(list, { childList: true, subtree: true, characterData: true, attributeFilter: ['data-filter'] });
+  new MutationObserver(follow).observe(list, {
+    childList: true,
+    subtree: true,
+    characterData: true,
+    attributeFilter: ['data-filter'],
+  });
 }

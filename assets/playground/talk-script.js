@@ -38,17 +38,25 @@ export class TalkScript {
   /** What the caller gets. @param {Exclude<ServerFrame, TraceFrame>} frame */
   follow(frame) {
     if (frame.type === 'user.transcript') this.#begin(frame.content);
-    else if (frame.type === 'response.text.delta') this.#change(frame.turn_id, (exchange) => (exchange.hasSpoken = true));
-    else if (frame.type === 'response.text') this.#change(frame.turn_id, (exchange) => (exchange.heard = frame.content));
-    else if (frame.type === 'response.data') this.#change(frame.turn_id, ({ data }) => data.push(frame.content));
+    else if (frame.type === 'response.text.delta')
+      this.#change(frame.turn_id, (exchange) => (exchange.hasSpoken = true));
+    else if (frame.type === 'response.text')
+      this.#change(frame.turn_id, (exchange) => (exchange.heard = frame.content));
+    else if (frame.type === 'response.data')
+      this.#change(frame.turn_id, ({ data }) => data.push(frame.content));
   }
 
   /** What happened behind it. @param {TraceFrame} frame @param {string} turnId of the delivery */
   observe(frame, turnId) {
     if (frame.type === 'local.request') {
       this.#interrupt(frame.event['interruption_context']);
-      if (frame.signature === 'right' && TURNS.includes(eventField(frame.event, 'type'))) this.#ask(turnId);
-    } else if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.hangup') {
+      if (frame.signature === 'right' && TURNS.includes(eventField(frame.event, 'type'))) {
+        this.#ask(turnId);
+      }
+    } else if (
+      frame.type === 'local.event'
+      && eventField(frame.event, 'type') === 'response.hangup'
+    ) {
       this.#change(turnId, (exchange) => (exchange.hangsUp = true));
     } else if (frame.type === 'local.turn' && frame.outcome === 'failed') {
       this.#change(turnId, (exchange) => (exchange.hasFailed = true));
@@ -71,14 +79,25 @@ export class TalkScript {
       lines.push(...expectations(exchange).map((step) => (hasModel ? `# ${step}` : step)));
       if (exchange.hasFailed) lines.push('# this turn failed');
       const words = exchange.hasSpoken ? exchange.interruptedAfter : undefined; // a script interrupts words, not silence
-      if (words !== undefined) lines.push(words === 0 ? 'interrupt' : `interrupt after ${counted(words)}`);
+      if (words !== undefined) {
+        lines.push(words === 0 ? 'interrupt' : `interrupt after ${counted(words)}`);
+      }
     }
     return `${lines.join('\n')}\n`;
   }
 
   /** @param {string} [said] */
   #begin(said) {
-    this.#exchanges.push({ said, turnId: '', heard: '', hasSpoken: false, data: [], hangsUp: false, hasFailed: false, interruptedAfter: undefined });
+    this.#exchanges.push({
+      said,
+      turnId: '',
+      heard: '',
+      hasSpoken: false,
+      data: [],
+      hangsUp: false,
+      hasFailed: false,
+      interruptedAfter: undefined,
+    });
     if (this.#exchanges.length > MAX_EXCHANGES) this.#exchanges.shift();
   }
 
@@ -94,7 +113,10 @@ export class TalkScript {
     if (typeof context !== 'object' || context === null || !('words_heard' in context)) return;
     const words = Number(context.words_heard);
     if (!Number.isInteger(words)) return;
-    this.#change(eventField(context, 'assistant_turn_id'), (exchange) => (exchange.interruptedAfter = words));
+    this.#change(
+      eventField(context, 'assistant_turn_id'),
+      (exchange) => (exchange.interruptedAfter = words),
+    );
   }
 
   /** @param {string} turnId @param {(exchange: Exchange) => unknown} change */

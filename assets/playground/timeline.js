@@ -35,10 +35,17 @@ export function createTimeline(body, axis) {
 
   /** @param {Delivery} delivery */
   function addRow(delivery) {
-    const what = delivery.eventType === 'session.start' ? 'start of the session' : cutText(delivery.text, MAX_LABEL_LENGTH);
+    const what =
+      delivery.eventType === 'session.start'
+        ? 'start of the session'
+        : cutText(delivery.text, MAX_LABEL_LENGTH);
     const label = delivery.isRepeat ? `again: ${what}` : what;
     const number = element('span', { class: 'turn-number' }, `${++count} `);
-    const row = element('tr', { 'data-turn-id': delivery.turnId }, element('th', { scope: 'row', title: label }, number, label));
+    const row = element(
+      'tr',
+      { 'data-turn-id': delivery.turnId },
+      element('th', { scope: 'row', title: label }, number, label),
+    );
     rows.set(delivery, row);
     body.append(row);
     const [oldest] = rows;
@@ -60,9 +67,15 @@ export function createTimeline(body, axis) {
       if (!rows.has(delivery)) addRow(delivery);
       const courses = [...rows].map(([shown, row]) => ({ row, course: courseOf(shown) }));
       const top = topOf(Math.max(...courses.map(({ course }) => course.durationMs)));
-      for (const { row, course } of courses) if (top !== scale || row === rows.get(delivery)) fillRow(row, course, top);
+      for (const { row, course } of courses) {
+        if (top !== scale || row === rows.get(delivery)) fillRow(row, course, top);
+      }
       scale = top;
-      axis.replaceChildren(tick('0%', 'start', '0'), tick('50%', 'middle', String(top / 2)), tick('100%', 'end', `${top} ms`));
+      axis.replaceChildren(
+        tick('0%', 'start', '0'),
+        tick('50%', 'middle', String(top / 2)),
+        tick('100%', 'end', `${top} ms`),
+      );
     },
   };
 }
@@ -74,12 +87,17 @@ function tick(x, anchor, text) {
 
 /** @param {Delivery} delivery @returns {Course} */
 function courseOf({ figures, requestedAt, firstSpeechAt, lastAt, over }) {
-  if (figures !== undefined) return { firstTokenMs: undefined, firstSpeechMs: undefined, ...figures, isMeasuredHere: false };
+  if (figures !== undefined) {
+    return { firstTokenMs: undefined, firstSpeechMs: undefined, ...figures, isMeasuredHere: false };
+  }
   return {
     firstTokenMs: undefined,
     firstSpeechMs: firstSpeechAt === undefined ? undefined : firstSpeechAt - requestedAt,
     durationMs: lastAt - requestedAt,
-    outcome: over === undefined ? 'running' : { ended: 'completed', dropped: 'interrupted', failed: 'failed' }[over],
+    outcome:
+      over === undefined
+        ? 'running'
+        : { ended: 'completed', dropped: 'interrupted', failed: 'failed' }[over],
     isMeasuredHere: true,
   };
 }
@@ -102,7 +120,9 @@ function fillRow(row, course, top) {
   const about = isMeasuredHere ? '≈' : '';
   row.append(
     element('td', { class: 'picture' }, picture(course, top)),
-    ...[firstTokenMs, firstSpeechMs, durationMs].map((ms) => element('td', { class: 'ms' }, ms === undefined ? '–' : about + milliseconds(ms))),
+    ...[firstTokenMs, firstSpeechMs, durationMs].map((ms) =>
+      element('td', { class: 'ms' }, ms === undefined ? '–' : about + milliseconds(ms)),
+    ),
     element('td', { class: 'outcome' }, outcome),
   );
 }
@@ -113,11 +133,27 @@ function picture({ firstTokenMs, firstSpeechMs, durationMs }, top) {
   const speech = Math.max(token, Math.min(firstSpeechMs ?? durationMs, durationMs));
   /** @param {string} name @param {number} from @param {number} to */
   const bar = (name, from, to) =>
-    svgElement('rect', { class: name, x: percent(from / top), width: percent((to - from) / top), y: 5, height: 8, rx: 1 });
+    svgElement('rect', {
+      class: name,
+      x: percent(from / top),
+      width: percent((to - from) / top),
+      y: 5,
+      height: 8,
+      rx: 1,
+    });
   /** @param {string} name @param {number} at */
   const line = (name, at) =>
-    svgElement('rect', { class: name, x: percent(at / top), width: 2, y: 2, height: 14, transform: 'translate(-1)' });
-  return svgElement('svg', { 'aria-hidden': 'true', width: '100%', height: 18 },
+    svgElement('rect', {
+      class: name,
+      x: percent(at / top),
+      width: 2,
+      y: 2,
+      height: 14,
+      transform: 'translate(-1)',
+    });
+  return svgElement(
+    'svg',
+    { 'aria-hidden': 'true', width: '100%', height: 18 },
     ...[0, 0.25, 0.5, 0.75].map((part) => line('grid', part * top)),
     bar('waiting', 0, token), bar('thinking', token, speech), bar('speaking', speech, durationMs),
     ...(firstTokenMs === undefined ? [] : [line('first-token', token)]),

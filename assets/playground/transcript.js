@@ -34,7 +34,14 @@ export class Transcript {
   /** @param {string} turnId @param {string} text */
   addCaller(turnId, text) {
     const words = element('p', { 'data-text': '' }, cutText(text, MAX_TEXT_LENGTH));
-    this.#add(element('div', { 'data-role': 'user', 'data-turn-id': turnId }, element('span', { class: 'speaker' }, 'You'), words));
+    this.#add(
+      element(
+        'div',
+        { 'data-role': 'user', 'data-turn-id': turnId },
+        element('span', { class: 'speaker' }, 'You'),
+        words,
+      ),
+    );
   }
 
   /**
@@ -43,7 +50,13 @@ export class Transcript {
    */
   addNotice(text, kind = 'plain') {
     const shown = cutText(text, MAX_NOTICE_LENGTH);
-    this.#add(element('div', { 'data-role': 'notice', 'data-kind': kind }, element('p', { 'data-text': '' }, shown)));
+    this.#add(
+      element(
+        'div',
+        { 'data-role': 'notice', 'data-kind': kind },
+        element('p', { 'data-text': '' }, shown),
+      ),
+    );
     this.#announce(shown);
   }
 
@@ -51,7 +64,13 @@ export class Transcript {
   beginReply(turnId) {
     const words = element('p', { 'data-text': '' });
     const mark = element('span', { class: 'mark' });
-    const entry = element('div', { 'data-role': 'assistant', 'data-turn-id': turnId }, element('span', { class: 'speaker' }, 'Agent'), words, mark);
+    const entry = element(
+      'div',
+      { 'data-role': 'assistant', 'data-turn-id': turnId },
+      element('span', { class: 'speaker' }, 'Agent'),
+      words,
+      mark,
+    );
     /** @type {Reply} */
     const reply = { turnId, entry, words, mark, text: '', state: 'streaming' };
     this.#replies.push(reply);
@@ -114,14 +133,30 @@ export class Transcript {
     if (reply === undefined) return;
     const end = heard === undefined ? undefined : endOfHeard(reply.text, heard);
     if (end === undefined) {
-      const what = heard === undefined ? 'and it is not known what was heard' : `heard was “${cutText(heard, MAX_NOTICE_LENGTH)}”`;
+      const what =
+        heard === undefined
+          ? 'and it is not known what was heard'
+          : `heard was “${cutText(heard, MAX_NOTICE_LENGTH)}”`;
       return settle(reply, 'interrupted', `interrupted, ${what}`);
     }
     const rest = cutText(reply.text.slice(end), MAX_TEXT_LENGTH);
-    const unheard = element('s', { class: 'unheard', title: 'not heard' }, element('span', { class: 'sr-only' }, ' (not heard:) '), rest);
-    reply.words.replaceChildren(cutText(reply.text.slice(0, end), MAX_TEXT_LENGTH), ...(rest === '' ? [] : [unheard]));
+    const unheard = element(
+      's',
+      { class: 'unheard', title: 'not heard' },
+      element('span', { class: 'sr-only' }, ' (not heard:) '),
+      rest,
+    );
+    reply.words.replaceChildren(
+      cutText(reply.text.slice(0, end), MAX_TEXT_LENGTH),
+      ...(rest === '' ? [] : [unheard]),
+    );
     if (rest === '') settle(reply, 'interrupted', 'interrupted, all of this was heard');
-    else settle(reply, 'interrupted', end === 0 ? 'interrupted, nothing was heard' : 'interrupted, the rest was not heard');
+    else
+      settle(
+        reply,
+        'interrupted',
+        end === 0 ? 'interrupted, nothing was heard' : 'interrupted, the rest was not heard',
+      );
   }
 
   /** The newest reply of the turn: one that runs anew has two. @param {string} [turnId] default the last reply's */
@@ -139,7 +174,9 @@ export class Transcript {
   /** @param {string} text */
   #announce(text) {
     this.#announcer.append(element('p', {}, cutText(text, MAX_TEXT_LENGTH)));
-    if (this.#announcer.childElementCount > MAX_ANNOUNCEMENTS) this.#announcer.firstElementChild?.remove();
+    if (this.#announcer.childElementCount > MAX_ANNOUNCEMENTS) {
+      this.#announcer.firstElementChild?.remove();
+    }
   }
 }
 

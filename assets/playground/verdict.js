@@ -22,9 +22,17 @@ export function verdict(frame, delivery, isDropAsked) {
     return { text: `${delivery.eventType || 'The delivery'} failed: ${cutText(frame.reason ?? 'no reason was told', 200)}`, kind: 'bad' };
   }
   if (frame.outcome === 'dropped' && isDropAsked) {
-    return { text: 'Dropped in the middle. The history keeps what had been sent, marked [interrupted].', kind: 'plain' };
+    return {
+      text: 'Dropped in the middle. The history keeps what had been sent, marked [interrupted].',
+      kind: 'plain',
+    };
   }
-  if (delivery.eventType === 'session.end') return { text: `The session's end was delivered: ${delivery.status ?? 'no answer'}.`, kind: 'plain' };
+  if (delivery.eventType === 'session.end') {
+    return {
+      text: `The session's end was delivered: ${delivery.status ?? 'no answer'}.`,
+      kind: 'plain',
+    };
+  }
   return undefined;
 }
 
@@ -32,15 +40,26 @@ export function verdict(frame, delivery, isDropAsked) {
 function turnVerdict({ outcome, reason }, { isRepeat, hasTakenOver }) {
   switch (outcome) {
     case 'replayed':
-      return { text: 'Delivered twice: the stored reply was sent again, and the model was not asked.', kind: 'good' };
+      return {
+        text: 'Delivered twice: the stored reply was sent again, and the model was not asked.',
+        kind: 'good',
+      };
     case 'taken over':
       return { text: 'Delivered twice: the second delivery took the stream over, and the model was not asked again.', kind: 'good' };
     case 'failed':
       return { text: `The turn failed: ${cutText(reason ?? 'no reason was given', 400)}. The caller heard the apology.`, kind: 'bad' };
     case 'stale':
-      return { text: 'The turn came too late: a newer one is under way, and it was not run.', kind: 'plain' };
+      return {
+        text: 'The turn came too late: a newer one is under way, and it was not run.',
+        kind: 'plain',
+      };
     case 'completed':
-      return isRepeat && !hasTakenOver ? { text: 'Delivered again: the turn had not come to its end, so it ran anew.', kind: 'good' } : undefined;
+      return isRepeat && !hasTakenOver
+        ? {
+            text: 'Delivered again: the turn had not come to its end, so it ran anew.',
+            kind: 'good',
+          }
+        : undefined;
     default:
       return undefined;
   }
@@ -49,7 +68,14 @@ function turnVerdict({ outcome, reason }, { isRepeat, hasTakenOver }) {
 /** @param {Delivery} delivery @returns {Verdict} */
 function forgeryVerdict({ signature, status, error }) {
   const name = signature === 'stale' ? 'Stale signature' : 'Bad signature';
-  if (status === 401) return { text: `${name}: ${error ?? '401'}: refused, as it must be.`, kind: 'good' };
-  if (status === undefined) return { text: `${name}: no answer: ${error ?? 'no reason was told'}`, kind: 'bad' };
-  return { text: `${name}: answered with ${status}. A right server refuses it with 401.`, kind: 'bad' };
+  if (status === 401) {
+    return { text: `${name}: ${error ?? '401'}: refused, as it must be.`, kind: 'good' };
+  }
+  if (status === undefined) {
+    return { text: `${name}: no answer: ${error ?? 'no reason was told'}`, kind: 'bad' };
+  }
+  return {
+    text: `${name}: answered with ${status}. A right server refuses it with 401.`,
+    kind: 'bad',
+  };
 }

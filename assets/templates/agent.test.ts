@@ -10,8 +10,15 @@ import agent from './agent.ts';
 const secret = 'any-secret-will-do';
 
 /** A call, which ends with its test. With a model there is a key too. */
-function call(t: TestContext, model?: typeof fetch): { readonly app: App; readonly caller: TestClient } {
-  const environment = { LAYERCODE_WEBHOOK_SECRET: secret, SHUTDOWN_TIMEOUT_SECONDS: '0', ...(model && { OPENAI_API_KEY: 'any-key' }) };
+function call(
+  t: TestContext,
+  model?: typeof fetch,
+): { readonly app: App; readonly caller: TestClient } {
+  const environment = {
+    LAYERCODE_WEBHOOK_SECRET: secret,
+    SHUTDOWN_TIMEOUT_SECONDS: '0',
+    ...(model && { OPENAI_API_KEY: 'any-key' }),
+  };
   const app = createApp(parseSettings(environment, []), agent, model && { fetch: model });
   const caller = createTestClient(app, { secret });
   t.after(() => caller.close());
@@ -33,7 +40,9 @@ function scripted(...replies: ScriptedReply[]): typeof fetch {
     if (!isUnfinished) events.push('[DONE]');
     const body = new ReadableStream({
       start(controller) {
-        controller.enqueue(new TextEncoder().encode(events.map((event) => `data: ${event}\n\n`).join('')));
+        controller.enqueue(
+          new TextEncoder().encode(events.map((event) => `data: ${event}\n\n`).join('')),
+        );
         if (!isUnfinished) controller.close();
         init.signal?.addEventListener('abort', () => controller.error(init.signal?.reason));
       },
@@ -50,19 +59,41 @@ describe('the agent', () => {
 
   it('tells the opening hours without a model', async (t) => {
     const { caller } = call(t);
-    assert.equal(await (await caller.say('Are you open on Sunday?')).text(), 'On Sunday we are closed.');
+    assert.equal(
+      await (await caller.say('Are you open on Sunday?')).text(),
+      'On Sunday we are closed.',
+    );
   });
 
   it('has the model look the opening hours up', async (t) => {
-    const lookUp = { tool_calls: [{ index: 0, id: 'call_1', function: { name: 'opening_hours', arguments: '{"day":"Saturday"}' } }] };
-    const { app, caller } = call(t, scripted({ deltas: [lookUp] }, { deltas: [{ content: 'From ten to four.' }] }));
+    const lookUp = {
+      tool_calls: [
+        {
+          index: 0,
+          id: 'call_1',
+          function: { name: 'opening_hours', arguments: '{"day":"Saturday"}' },
+        },
+      ],
+    };
+    const { app, caller } = call(
+      t,
+      scripted({ deltas: [lookUp] }, { deltas: [{ content: 'From ten to four.' }] }),
+    );
     assert.equal(await (await caller.say('And on Saturday?')).text(), 'From ten to four.');
-    const result = (await app.conversations.getHistory(caller.conversationId)).find(({ role }) => role === 'tool');
+    const result = (await app.conversations.getHistory(caller.conversationId)).find(
+      ({ role }) => role === 'tool',
+    );
     assert.equal(result?.content, '{"hours":"open from ten to four"}');
   });
 
   it('keeps what an interrupted reply had said', async (t) => {
-    const { app, caller } = call(t, scripted({ deltas: [{ content: 'We are open ' }], isUnfinished: true }, { deltas: [{ content: 'Yes?' }] }));
+    const { app, caller } = call(
+      t,
+      scripted(
+        { deltas: [{ content: 'We are open ' }], isUnfinished: true },
+        { deltas: [{ content: 'Yes?' }] },
+      ),
+    );
     for await (const event of await caller.say('When are you open?')) {
       assert.equal(event.content, 'We are open');
       break; // the caller speaks over the reply: leaving the loop drops the connection, as LayerCode does

@@ -40,7 +40,9 @@ const standIn = defineAgent({
   name,
   welcome,
   onMessage({ text }) {
-    const day = Object.keys(hours).find((candidate) => text.toLowerCase().includes(candidate.toLowerCase()));
+    const day = Object.keys(hours).find((candidate) =>
+      text.toLowerCase().includes(candidate.toLowerCase()),
+    );
     if (day !== undefined) return `On ${day} we are ${hours[day]}.`;
     return 'I know the opening hours of each day. Put the key of a model into the file .env, and I can say more.';
   },

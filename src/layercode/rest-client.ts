@@ -30,9 +30,21 @@ export class PlatformError extends Error {
   readonly reason: string | undefined;
   readonly retryAfter: string | undefined;
 
-  constructor(kind: PlatformError['kind'], message: string, { status, reason, retryAfter, cause }: {
-    readonly status?: number; readonly reason?: string | undefined; readonly retryAfter?: string | undefined; readonly cause?: unknown;
-  } = {}) {
+  constructor(
+    kind: PlatformError['kind'],
+    message: string,
+    {
+      status,
+      reason,
+      retryAfter,
+      cause,
+    }: {
+      readonly status?: number;
+      readonly reason?: string | undefined;
+      readonly retryAfter?: string | undefined;
+      readonly cause?: unknown;
+    } = {},
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.kind = kind;
     this.status = status;
@@ -64,8 +76,15 @@ export class RestClient {
   async authorizeSession(request: object, signal: AbortSignal): Promise<JsonObject> {
     const path = '/v1/agents/web/authorize_session';
     const answer = await this.#request('POST', path, request, signal);
-    if (typeof answer['client_session_key'] === 'string' && typeof answer['conversation_id'] === 'string') return answer;
-    throw new PlatformError('malformed answer', `POST ${path}: the answer has no client_session_key or no conversation_id`);
+    if (
+      typeof answer['client_session_key'] === 'string'
+      && typeof answer['conversation_id'] === 'string'
+    )
+      return answer;
+    throw new PlatformError(
+      'malformed answer',
+      `POST ${path}: the answer has no client_session_key or no conversation_id`,
+    );
   }
 
   /**
@@ -81,7 +100,11 @@ export class RestClient {
    * when it was accepted and is not what the platform says then. Undefined or an empty string removes the
    * webhook: `null` is sent.
    */
-  async setWebhookUrl(agentId: string, url: string | undefined, signal?: AbortSignal): Promise<void> {
+  async setWebhookUrl(
+    agentId: string,
+    url: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const wanted = url === '' ? undefined : url;
     await this.#request('POST', agentPath(agentId), { webhook_url: wanted ?? null }, signal);
     let now: string | undefined;
@@ -89,35 +112,62 @@ export class RestClient {
       now = await this.webhookUrl(agentId, signal);
     } catch (cause) {
       if (!(cause instanceof PlatformError)) throw cause;
-      throw unclear(`it was set to ${wanted ?? 'none'}, and reading it again failed: ${cause.message}`, cause);
+      throw unclear(
+        `it was set to ${wanted ?? 'none'}, and reading it again failed: ${cause.message}`,
+        cause,
+      );
     }
-    if (now !== wanted) throw unclear(`it was set to ${wanted ?? 'none'}, and still is ${now ?? 'none'}`);
+    if (now !== wanted) {
+      throw unclear(`it was set to ${wanted ?? 'none'}, and still is ${now ?? 'none'}`);
+    }
   }
 
-  async #request(method: 'GET' | 'POST', path: string, body: object | undefined, signal: AbortSignal | undefined): Promise<JsonObject> {
+  async #request(
+    method: 'GET' | 'POST',
+    path: string,
+    body: object | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<JsonObject> {
     const timeout = AbortSignal.timeout(this.#timeoutMs);
     const ending = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
     try {
       // The global is asked for when it is needed: its first use loads it, which would double the time to start.
       const response = await (this.#fetch ?? fetch)(this.#url + path, {
         method,
-        headers: { authorization: `Bearer ${this.#apiKey}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        headers: {
+          authorization: `Bearer ${this.#apiKey}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: ending,
         redirect: 'error', // the key is for this host and no other
       });
       const answer = await readJsonObject(readBody(response, ending));
       if (response.ok && answer !== undefined) return answer;
-      if (response.ok) throw new PlatformError('malformed answer', `${method} ${path}: the answer is not a JSON object`);
+      if (response.ok) {
+        throw new PlatformError(
+          'malformed answer',
+          `${method} ${path}: the answer is not a JSON object`,
+        );
+      }
       throw new PlatformError('refused', `${method} ${path} was refused with ${response.status}`, {
         status: response.status,
-        reason: typeof answer?.['error'] === 'string' ? answer['error'].replaceAll(this.#apiKey, '[redacted]').slice(0, 500) : undefined,
+        reason:
+          typeof answer?.['error'] === 'string'
+            ? answer['error'].replaceAll(this.#apiKey, '[redacted]').slice(0, 500)
+            : undefined,
         retryAfter: response.headers.get('retry-after') ?? undefined,
       });
     } catch (cause) {
       if (cause instanceof PlatformError) throw cause;
       if (signal?.aborted) throw signal.reason;
-      if (timeout.aborted) throw new PlatformError('timed out', `${method} ${path} had no answer in ${this.#timeoutMs} ms`, { cause });
+      if (timeout.aborted) {
+        throw new PlatformError(
+          'timed out',
+          `${method} ${path} had no answer in ${this.#timeoutMs} ms`,
+          { cause },
+        );
+      }
       throw new PlatformError('unreachable', `${method} ${path} failed`, { cause });
     }
   }
@@ -133,7 +183,11 @@ function webhookUrlIn(agent: JsonObject): string | undefined {
   const config = isObject(agent['config']) ? agent['config'] : {};
   const plugins = agentPlugins(config['plugins']);
   const others = plugins.flatMap(({ use }) => (use === WEBHOOK_PLUGIN ? [] : [use]));
-  if (others.length > 0) throw unclear(`the agent's pipeline has the plugin ${others.join(', ')} instead of ${WEBHOOK_PLUGIN}`);
+  if (others.length > 0) {
+    throw unclear(
+      `the agent's pipeline has the plugin ${others.join(', ')} instead of ${WEBHOOK_PLUGIN}`,
+    );
+  }
   const places = [...plugins.map(({ url }) => url), agent['webhook_url'], config['endpoint']];
   if (!Array.isArray(config['plugins']) && places.every((place) => place === undefined)) {
     throw unclear('the agent has neither webhook_url nor config.plugins nor config.endpoint');
@@ -141,10 +195,13 @@ function webhookUrlIn(agent: JsonObject): string | undefined {
   const urls = new Set<string>();
   for (const place of places) {
     if (typeof place === 'string') urls.add(place);
-    else if (place !== undefined && place !== null) throw unclear('the agent has a webhook that is not a string');
+    else if (place !== undefined && place !== null)
+      throw unclear('the agent has a webhook that is not a string');
   }
   urls.delete('');
-  if (urls.size > 1) throw unclear(`the agent has ${urls.size} different webhooks: ${[...urls].join(' and ')}`);
+  if (urls.size > 1) {
+    throw unclear(`the agent has ${urls.size} different webhooks: ${[...urls].join(' and ')}`);
+  }
   const [url] = urls;
   return url;
 }
@@ -152,10 +209,17 @@ function webhookUrlIn(agent: JsonObject): string | undefined {
 const WEBHOOK_PLUGIN = 'agent.webhook';
 
 /** The plugins of a pipeline that answer the caller: at most one, as far as is known. */
-function agentPlugins(plugins: unknown): readonly { readonly use: string; readonly url: unknown }[] {
+function agentPlugins(
+  plugins: unknown,
+): readonly { readonly use: string; readonly url: unknown }[] {
   if (!Array.isArray(plugins)) return [];
   return plugins.flatMap((plugin: unknown) => {
-    if (!isObject(plugin) || typeof plugin['use'] !== 'string' || !plugin['use'].startsWith('agent.')) return [];
+    if (
+      !isObject(plugin)
+      || typeof plugin['use'] !== 'string'
+      || !plugin['use'].startsWith('agent.')
+    )
+      return [];
     const { use, options } = plugin as { readonly use: string; readonly options?: unknown };
     return [{ use, url: isObject(options) ? options['url'] : undefined }];
   });
@@ -170,7 +234,9 @@ function unclear(why: string, cause?: PlatformError): PlatformError {
  * the path, even percent-encoded.
  */
 function agentPath(agentId: string): string {
-  if (/^\.{0,2}$/.test(agentId)) throw new TypeError(`an agent's id cannot be ${JSON.stringify(agentId)}`);
+  if (/^\.{0,2}$/.test(agentId)) {
+    throw new TypeError(`an agent's id cannot be ${JSON.stringify(agentId)}`);
+  }
   return `/v1/agents/${encodeURIComponent(agentId)}`;
 }
 

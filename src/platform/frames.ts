@@ -5,22 +5,57 @@ import type { JsonObject, Json } from '../layercode/fields.ts';
 
 /** From us to the front end. */
 export type ServerFrame =
-  | { readonly type: 'turn.start' | 'turn.end'; readonly role: 'user' | 'assistant'; readonly turn_id: string }
-  | { readonly type: 'user.transcript' | 'response.text' | 'response.text.delta'; readonly content: string; readonly turn_id: string }
+  | {
+      readonly type: 'turn.start' | 'turn.end';
+      readonly role: 'user' | 'assistant';
+      readonly turn_id: string;
+    }
+  | {
+      readonly type: 'user.transcript' | 'response.text' | 'response.text.delta';
+      readonly content: string;
+      readonly turn_id: string;
+    }
   /** Without sound: it tells a client that waits for the voice that the agent has not finished. */
-  | { readonly type: 'response.audio'; readonly content: ''; readonly delta_id: string; readonly turn_id: string }
+  | {
+      readonly type: 'response.audio';
+      readonly content: '';
+      readonly delta_id: string;
+      readonly turn_id: string;
+    }
   | { readonly type: 'response.data'; readonly content: Json; readonly turn_id: string }
   | { readonly type: 'response.end'; readonly turn_id: string }
   | TraceFrame;
 
 /** Sent only to a socket opened with `trace=true`. `at` is in milliseconds since the session began; a delivery is one POST to the webhook. */
 export type TraceFrame =
-  | { readonly type: 'local.request'; readonly delivery: number; readonly at: number; readonly signature: SignatureKind; readonly event: JsonObject }
-  | { readonly type: 'local.answer'; readonly delivery: number; readonly at: number; readonly status: number }
+  | {
+      readonly type: 'local.request';
+      readonly delivery: number;
+      readonly at: number;
+      readonly signature: SignatureKind;
+      readonly event: JsonObject;
+    }
+  | {
+      readonly type: 'local.answer';
+      readonly delivery: number;
+      readonly at: number;
+      readonly status: number;
+    }
   /** An SSE event of the answer, or its JSON body. */
-  | { readonly type: 'local.event'; readonly delivery: number; readonly at: number; readonly event: Json }
+  | {
+      readonly type: 'local.event';
+      readonly delivery: number;
+      readonly at: number;
+      readonly event: Json;
+    }
   /** `ended`: read to its end. `dropped`: we closed the connection, as the platform does at a barge-in. `failed`: refused, broken off, or no answer. */
-  | { readonly type: 'local.over'; readonly delivery: number; readonly at: number; readonly outcome: 'ended' | 'dropped' | 'failed'; readonly reason?: string }
+  | {
+      readonly type: 'local.over';
+      readonly delivery: number;
+      readonly at: number;
+      readonly outcome: 'ended' | 'dropped' | 'failed';
+      readonly reason?: string;
+    }
   /** The server's own figures of a turn, in milliseconds from the request on, when it is over. */
   | {
       readonly type: 'local.turn';
@@ -45,7 +80,11 @@ export type ClientFrame =
   | { readonly type: 'client.response.data'; readonly data: JsonObject }
   /** The caller begins to speak: a barge-in where the agent is speaking. */
   | { readonly type: 'trigger.turn.start'; readonly role?: string }
-  | { readonly type: 'trigger.response.audio.replay_finished'; readonly reason?: string | null; readonly turn_id?: string | null }
+  | {
+      readonly type: 'trigger.response.audio.replay_finished';
+      readonly reason?: string | null;
+      readonly turn_id?: string | null;
+    }
   /** Delivers the last message once more, under its `turn_id`. */
   | { readonly type: 'local.redeliver' }
   /** Drops the request that streams, with nothing behind it. */

@@ -44,28 +44,57 @@ export class LocalPlatform implements AppPlatform {
   async authorizeSession(request: JsonObject): Promise<JsonObject> {
     const { key, conversationId } = this.#keys.issue({
       agentId: String(request['agent_id']),
-      conversationId: typeof request['conversation_id'] === 'string' ? request['conversation_id'] : undefined,
+      conversationId:
+        typeof request['conversation_id'] === 'string' ? request['conversation_id'] : undefined,
       fromPhoneNumber: phoneNumberIn(request),
       metadata: objectIn(request, 'metadata'),
       customMetadata: objectIn(request, 'custom_metadata'),
       customHeaders: parseCustomHeaders(objectIn(request, 'custom_headers') ?? {}),
     });
     // Without `config` the official browser client fails; automatic is its default.
-    return { client_session_key: key, conversation_id: conversationId, config: { transcription: { trigger: 'automatic' } } };
+    return {
+      client_session_key: key,
+      conversation_id: conversationId,
+      config: { transcription: { trigger: 'automatic' } },
+    };
   }
 
   routes(conversations: ConversationManager): readonly Route[] {
     const guards = [localOnly()];
     const page: readonly Route[] = [
-      { method: 'GET', path: '/', handler: (context) => context.empty(302, ['location', '/playground', 'cache-control', 'no-store']) },
+      {
+        method: 'GET',
+        path: '/',
+        handler: (context) =>
+          context.empty(302, ['location', '/playground', 'cache-control', 'no-store']),
+      },
       { method: 'GET', path: '/playground', handler: (context) => pageFile(context, PAGE) },
-      { method: 'GET', path: '/playground/:file', handler: (context) => pageFile(context, context.params['file'] ?? '') },
+      {
+        method: 'GET',
+        path: '/playground/:file',
+        handler: (context) => pageFile(context, context.params['file'] ?? ''),
+      },
       // Of its own, as the authorize route may lead to LayerCode.
-      { method: 'POST', path: '/playground/session', handler: authorize({ platform: this, agentIds: [], origins: ['*'] }) },
-      { method: 'GET', path: '/playground/history/:conversation', handler: showHistory(conversations) },
+      {
+        method: 'POST',
+        path: '/playground/session',
+        handler: authorize({ platform: this, agentIds: [], origins: ['*'] }),
+      },
+      {
+        method: 'GET',
+        path: '/playground/history/:conversation',
+        handler: showHistory(conversations),
+      },
     ];
-    const socket: Route = { method: 'GET', path: WEBSOCKET_PATH, handler: (context) => this.#openSocket(context) };
-    return [socket, ...(this.#options.playground ? page : [])].map((route) => ({ ...route, handler: guarded(guards, route.handler) }));
+    const socket: Route = {
+      method: 'GET',
+      path: WEBSOCKET_PATH,
+      handler: (context) => this.#openSocket(context),
+    };
+    return [socket, ...(this.#options.playground ? page : [])].map((route) => ({
+      ...route,
+      handler: guarded(guards, route.handler),
+    }));
   }
 
   /** Shows the front end that a turn belongs to how it went. */
@@ -77,16 +106,26 @@ export class LocalPlatform implements AppPlatform {
   async close(): Promise<void> {
     this.#isClosing = true;
     const ended = Promise.all([...this.#sockets].map((socket) => socket.goAway()));
-    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref())]);
+    await Promise.race([
+      ended,
+      new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref()),
+    ]);
   }
 
   #openSocket(context: Context): void {
     if (this.#isClosing) throw new ServiceUnavailable('the server is shutting down', 1);
     const refusal = checkHandshake(context.request);
-    if (refusal !== undefined) throw new HttpError(refusal.status, refusal.reason, { headers: refusal.headers });
+    if (refusal !== undefined) {
+      throw new HttpError(refusal.status, refusal.reason, { headers: refusal.headers });
+    }
     const query = new URLSearchParams(context.query);
     const grant = this.#keys.find(query.get('client_session_key') ?? '');
-    if (grant === undefined) throw new HttpError(401, 'client_session_key is missing, unknown or too old; the authorize route has another');
+    if (grant === undefined) {
+      throw new HttpError(
+        401,
+        'client_session_key is missing, unknown or too old; the authorize route has another',
+      );
+    }
     const socket = context.switchProtocols(acceptHeaders(context.request));
     const host = socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress;
     const browserSocket = new BrowserSocket(socket, {
@@ -105,7 +144,10 @@ export class LocalPlatform implements AppPlatform {
 function showHistory(conversations: ConversationManager): Handler {
   return async function showHistory(context) {
     const history = await conversations.getHistory(context.params['conversation'] ?? '');
-    context.json(200, { messages: toChatMessages('', history).slice(1) }, ['cache-control', 'no-store']);
+    context.json(200, { messages: toChatMessages('', history).slice(1) }, [
+      'cache-control',
+      'no-store',
+    ]);
   };
 }
 
@@ -114,8 +156,12 @@ const MAX_PHONE_NUMBER_LENGTH = 64;
 /** Our own field, for trying an agent as a caller on the telephone. */
 function phoneNumberIn({ from_phone_number: number }: JsonObject): string | undefined {
   if (number === undefined || number === null) return undefined;
-  if (typeof number === 'string' && number !== '' && number.length <= MAX_PHONE_NUMBER_LENGTH) return number;
-  throw new BadRequest(`from_phone_number must be a string of 1 to ${MAX_PHONE_NUMBER_LENGTH} characters`);
+  if (typeof number === 'string' && number !== '' && number.length <= MAX_PHONE_NUMBER_LENGTH) {
+    return number;
+  }
+  throw new BadRequest(
+    `from_phone_number must be a string of 1 to ${MAX_PHONE_NUMBER_LENGTH} characters`,
+  );
 }
 
 function objectIn(request: JsonObject, name: string): JsonObject | undefined {
@@ -129,12 +175,19 @@ const RESERVED_HEADERS = /^(?:layercode-signature|content-type|content-length|ho
 function parseCustomHeaders(headers: JsonObject): Readonly<Record<string, string>> {
   for (const [name, value] of Object.entries(headers)) {
     if (RESERVED_HEADERS.test(name)) throw new BadRequest(`custom_headers must not hold ${name}`);
-    if (typeof value !== 'string') throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
+    if (typeof value !== 'string') {
+      throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
+    }
     try {
       new Headers([[name, value]]);
     } catch (cause) {
-      throw new BadRequest(`custom_headers.${name.slice(0, 100)} is not a header that HTTP allows`, { cause });
+      throw new BadRequest(
+        `custom_headers.${name.slice(0, 100)} is not a header that HTTP allows`,
+        { cause },
+      );
     }
   }
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]));
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]),
+  );
 }

@@ -19,12 +19,19 @@ export async function pageFile(context: Context, name: string): Promise<void> {
   const text = type === undefined ? undefined : await read(name);
   if (type === undefined || text === undefined) throw new HttpError(404, 'Not found');
   context.text(200, text, type, [
-    'cache-control', 'no-cache',
-    'x-content-type-options', 'nosniff',
-    'referrer-policy', 'no-referrer',
-    'cross-origin-opener-policy', 'same-origin',
-    'cross-origin-resource-policy', 'same-origin',
-    ...(name === PAGE ? ['content-security-policy', contentSecurityPolicy(context.header('host') ?? '')] : []),
+    'cache-control',
+    'no-cache',
+    'x-content-type-options',
+    'nosniff',
+    'referrer-policy',
+    'no-referrer',
+    'cross-origin-opener-policy',
+    'same-origin',
+    'cross-origin-resource-policy',
+    'same-origin',
+    ...(name === PAGE
+      ? ['content-security-policy', contentSecurityPolicy(context.header('host') ?? '')]
+      : []),
   ]);
 }
 
@@ -40,7 +47,13 @@ async function read(name: string): Promise<string | undefined> {
 /** Nothing but the page's own files, and its socket, which some browsers do not count as part of 'self'. `host` was found to be this machine's. */
 function contentSecurityPolicy(host: string): string {
   return [
-    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", `connect-src 'self' ws://${host}`,
-    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    `connect-src 'self' ws://${host}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
   ].join('; ');
 }

@@ -30,7 +30,9 @@ export class SessionKeys {
   }
 
   /** A key of URL-safe characters (some clients put it into a URL as it is), for a conversation that is known or a new one. */
-  issue(grant: Omit<SessionGrant, 'conversationId'> & { readonly conversationId: string | undefined }): { readonly key: string; readonly conversationId: string } {
+  issue(
+    grant: Omit<SessionGrant, 'conversationId'> & { readonly conversationId: string | undefined },
+  ): { readonly key: string; readonly conversationId: string } {
     const key = randomBytes(32).toString('base64url');
     const conversationId = grant.conversationId ?? randomUUID();
     this.#grants.set(key, { ...grant, conversationId, expiresAtMs: this.#now() + KEY_LIFETIME_MS });

@@ -52,7 +52,10 @@ export class SpokenText {
       const end = start + segment.length;
       const last = this.#spoken.at(-1);
       if (isWordLike === true) {
-        const spokenAtMs = end === reopened?.wordEnd ? reopened.spokenAtMs : Math.max(last?.spokenAtMs ?? atMs, atMs) + this.#wordMs;
+        const spokenAtMs =
+          end === reopened?.wordEnd
+            ? reopened.spokenAtMs
+            : Math.max(last?.spokenAtMs ?? atMs, atMs) + this.#wordMs;
         this.#spoken.push({ start, wordEnd: end, end, spokenAtMs });
         reopened = undefined;
       } else if (last?.end === start && segment.trim() !== '') last.end = end; // marks belong to the word before them
@@ -61,7 +64,10 @@ export class SpokenText {
 
   #mayGrow(word: SpokenWord | undefined, end: number): boolean {
     if (word === undefined || end - word.start > MAX_WORD_LENGTH) return false;
-    return end - word.wordEnd <= 1 && this.#text.slice(word.wordEnd, end).trim() === this.#text.slice(word.wordEnd, end);
+    return (
+      end - word.wordEnd <= 1
+      && this.#text.slice(word.wordEnd, end).trim() === this.#text.slice(word.wordEnd, end)
+    );
   }
 
   /** What can have been heard by that time: all of the text when its last word was spoken. */

@@ -34,7 +34,12 @@ const MAX_TRANSCRIPT_ENTRIES = 1_000;
 const MAX_TRANSCRIPT_LENGTH = 262_144;
 
 /** A type and no interface: those are not assignable to JSON. */
-type TranscriptEntry = { readonly role: 'user' | 'assistant'; readonly text: string; readonly timestamp: number; readonly turn_id: string };
+type TranscriptEntry = {
+  readonly role: 'user' | 'assistant';
+  readonly text: string;
+  readonly timestamp: number;
+  readonly turn_id: string;
+};
 
 /** An assistant turn as the caller gets it. */
 interface AssistantTurn {
@@ -81,7 +86,9 @@ export class TextSession {
 
   /** Posts `session.start`; the agent's welcome is an assistant turn. */
   async start(): Promise<void> {
-    if (!this.#isOver) await this.#runTurn({ ...this.#event('session.start'), turn_id: randomUUID() });
+    if (!this.#isOver) {
+      await this.#runTurn({ ...this.#event('session.start'), turn_id: randomUUID() });
+    }
   }
 
   /** The caller says something. Over a reply that streams, or that a voice would still be speaking, it is an interruption. */
@@ -112,16 +119,25 @@ export class TextSession {
     const turn = this.#turn;
     if (turn === undefined || turn.interruption !== undefined) return;
     const now = this.#now();
-    if (turn.delivery === undefined && (turn.isPlayed || now >= (turn.spoken.endsAtMs ?? 0))) return; // all of it was heard
+    if (turn.delivery === undefined && (turn.isPlayed || now >= (turn.spoken.endsAtMs ?? 0))) {
+      return; // all of it was heard
+    }
     const heard = turn.spoken.heardBy(now);
-    turn.interruption = { previous_turn_interrupted: true, words_heard: heard.words, text_heard: heard.text, assistant_turn_id: turn.id };
+    turn.interruption = {
+      previous_turn_interrupted: true,
+      words_heard: heard.words,
+      text_heard: heard.text,
+      assistant_turn_id: turn.id,
+    };
     this.#stop(turn);
     this.#correctTranscript(turn, heard.text);
   }
 
   /** The front end has played a reply to its end, or plays none. It may say so in mid-reply, which ends nothing. */
   finishPlaying(turnId?: string): void {
-    if (this.#turn !== undefined && (turnId === undefined || turnId === this.#turn.id)) this.#turn.isPlayed = true;
+    if (this.#turn !== undefined && (turnId === undefined || turnId === this.#turn.id)) {
+      this.#turn.isPlayed = true;
+    }
   }
 
   /** Delivers the last message once more, under its `turn_id`: while its reply streams, that goes on in the newer delivery. */
@@ -129,7 +145,9 @@ export class TextSession {
     const event = this.#lastMessage;
     if (this.#isOver || event === undefined) return;
     const turn = this.#turn?.id === event['turn_id'] ? this.#turn : undefined;
-    if (turn?.delivery === undefined) return turn?.isWhole === false ? this.#runTurn(event) : this.#deliver(event);
+    if (turn?.delivery === undefined) {
+      return turn?.isWhole === false ? this.#runTurn(event) : this.#deliver(event);
+    }
     turn.knownText = turn.spoken.text.length;
     turn.knownData = Math.max(turn.knownData, turn.dataCount); // a delivery before this one may not have come so far again
     turn.dataCount = 0;
@@ -147,7 +165,13 @@ export class TextSession {
   /** Posts the last message, or a greeting, with a signature that must be refused. */
   async forge(signature: Exclude<SignatureKind, 'right'>): Promise<void> {
     if (this.#isOver) return;
-    await this.#deliver({ ...(this.#lastMessage ?? { ...this.#event('message'), text: 'Hello' }), turn_id: randomUUID() }, { signature });
+    await this.#deliver(
+      {
+        ...(this.#lastMessage ?? { ...this.#event('message'), text: 'Hello' }),
+        turn_id: randomUUID(),
+      },
+      { signature },
+    );
   }
 
   /** Drops what streams and posts `session.end`, once. */
@@ -181,7 +205,9 @@ export class TextSession {
 
   /** Which delivery a request was; undefined for one of somebody else. */
   deliveryOf(requestId: string): number | undefined {
-    return requestId.startsWith(`${this.id}-`) ? Number(requestId.slice(this.id.length + 1)) : undefined;
+    return requestId.startsWith(`${this.id}-`)
+      ? Number(requestId.slice(this.id.length + 1))
+      : undefined;
   }
 
   #event(type: string): JsonObject {
@@ -200,15 +226,28 @@ export class TextSession {
     const turn: AssistantTurn = {
       id: String(event['turn_id']),
       spoken: new SpokenText(this.#wordsPerMinute),
-      delivery: undefined, hasStarted: false, isWhole: false, isPlayed: false, hangsUp: false, interruption: undefined,
-      knownText: 0, knownData: 0, dataCount: 0,
+      delivery: undefined,
+      hasStarted: false,
+      isWhole: false,
+      isPlayed: false,
+      hangsUp: false,
+      interruption: undefined,
+      knownText: 0,
+      knownData: 0,
+      dataCount: 0,
     };
     this.#turn = turn;
     await this.#deliver(event, { turn });
   }
 
   /** One POST. `turn`: whose reply it carries; without one the answer is for the trace alone. */
-  async #deliver(event: JsonObject, { turn, signature = 'right' }: { readonly turn?: AssistantTurn; readonly signature?: SignatureKind } = {}): Promise<void> {
+  async #deliver(
+    event: JsonObject,
+    {
+      turn,
+      signature = 'right',
+    }: { readonly turn?: AssistantTurn; readonly signature?: SignatureKind } = {},
+  ): Promise<void> {
     const delivery = ++this.#deliveries;
     const controller = new AbortController();
     if (turn !== undefined) turn.delivery = controller;
@@ -221,15 +260,24 @@ export class TextSession {
       const { webhookUrl, secret, grant } = this.#options;
       const forged = forge(signature, body, secret);
       const response = await postEvent(webhookUrl, body, {
-        secret, headers: { ...grant.customHeaders, 'x-request-id': `${this.id}-${delivery}` }, signal: controller.signal,
+        secret,
+        headers: { ...grant.customHeaders, 'x-request-id': `${this.id}-${delivery}` },
+        signal: controller.signal,
         ...(forged === undefined ? {} : { signature: forged }),
       });
-      await this.#trace({ type: 'local.answer', delivery, at: this.#at(), status: response.status });
+      await this.#trace({
+        type: 'local.answer',
+        delivery,
+        at: this.#at(),
+        status: response.status,
+      });
       if (response.headers.get('content-type')?.split(';', 1)[0]?.trim() === 'text/event-stream') {
         for await (const { data } of decodeEvents(readBody(response, controller.signal))) {
           const said = JSON.parse(data) as Json;
           await this.#trace({ type: 'local.event', delivery, at: this.#at(), event: said });
-          if (turn?.delivery === controller && isObject(said)) await this.#speak(turn, said as JsonObject);
+          if (turn?.delivery === controller && isObject(said)) {
+            await this.#speak(turn, said as JsonObject);
+          }
         }
         if (turn?.delivery === controller) turn.isWhole = true;
       } else {
@@ -247,7 +295,13 @@ export class TextSession {
     this.#others.delete(controller);
     const isLast = turn?.delivery === controller;
     if (isLast) await this.#finish(turn);
-    await this.#trace({ type: 'local.over', delivery, at: this.#at(), outcome, ...(reason === undefined ? {} : { reason }) });
+    await this.#trace({
+      type: 'local.over',
+      delivery,
+      at: this.#at(),
+      outcome,
+      ...(reason === undefined ? {} : { reason }),
+    });
     if (!isLast || !turn.hangsUp) return;
     turn.isPlayed = true; // the last words are spoken before the line goes
     this.#options.onHangUp();
@@ -264,7 +318,9 @@ export class TextSession {
       await this.#tell({ type: 'response.text.delta', content: text, turn_id: turn.id });
     } else if (type === 'response.data') {
       turn.dataCount += 1;
-      if (turn.dataCount > turn.knownData) await this.#tell({ type: 'response.data', content: content ?? null, turn_id: turn.id });
+      if (turn.dataCount > turn.knownData) {
+        await this.#tell({ type: 'response.data', content: content ?? null, turn_id: turn.id });
+      }
     } else if (type === 'response.hangup') turn.hangsUp = true;
   }
 
@@ -274,7 +330,13 @@ export class TextSession {
     turn.hasStarted = true;
     const ticker = setInterval(() => {
       if (turn.delivery === undefined) clearInterval(ticker);
-      else void this.#tell({ type: 'response.audio', content: '', delta_id: randomUUID(), turn_id: turn.id });
+      else
+        void this.#tell({
+          type: 'response.audio',
+          content: '',
+          delta_id: randomUUID(),
+          turn_id: turn.id,
+        });
     }, SILENT_AUDIO_MS);
     ticker.unref();
     await this.#tell({ type: 'turn.start', role: 'assistant', turn_id: turn.id });
@@ -305,7 +367,10 @@ export class TextSession {
   #note(entry: TranscriptEntry): void {
     this.#transcript.push(entry);
     let length = this.#transcript.reduce((sum, { text }) => sum + text.length, 0);
-    while (this.#transcript.length > MAX_TRANSCRIPT_ENTRIES || (length > MAX_TRANSCRIPT_LENGTH && this.#transcript.length > 1)) {
+    while (
+      this.#transcript.length > MAX_TRANSCRIPT_ENTRIES
+      || (length > MAX_TRANSCRIPT_LENGTH && this.#transcript.length > 1)
+    ) {
       length -= this.#transcript.shift()?.text.length ?? 0;
     }
   }
@@ -314,7 +379,9 @@ export class TextSession {
   #correctTranscript(turn: AssistantTurn, text: string): void {
     const index = this.#transcript.findIndex((entry) => entry.turn_id === turn.id);
     if (index !== -1) this.#transcript.splice(index, 1);
-    if (text !== '') this.#note({ role: 'assistant', text, timestamp: Date.now(), turn_id: turn.id });
+    if (text !== '') {
+      this.#note({ role: 'assistant', text, timestamp: Date.now(), turn_id: turn.id });
+    }
   }
 
   #tell(frame: ServerFrame): Awaitable<unknown> {
@@ -340,7 +407,9 @@ export class TextSession {
 function forge(kind: SignatureKind, body: string, secret: string): string | undefined {
   if (kind === 'right') return undefined;
   if (kind === 'wrong') return signPayload(body, `${secret}-another`);
-  return signPayload(body, secret, { time: Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1 });
+  return signPayload(body, secret, {
+    time: Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1,
+  });
 }
 
 /** An answer's body; of a longer one than any webhook's the beginning. */
@@ -366,5 +435,7 @@ function parseJson(text: string): Json {
 /** `fetch` says "fetch failed", and why in its cause. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return cause instanceof Error ? cause.message || String('code' in cause ? cause.code : cause.name) : String(cause);
+  return cause instanceof Error
+    ? cause.message || String('code' in cause ? cause.code : cause.name)
+    : String(cause);
 }

@@ -43,7 +43,10 @@ describe('the playground', () => {
     it('begins with the welcome, and says who answers', async (t) => {
       const page = await openPlayground(t, browser);
       assert.deepEqual((await page.view()).transcript, ['Agent: Hi!']);
-      assert.deepEqual([await browser.text('#agent'), await browser.text('#model')], ['tested', 'no model']);
+      assert.deepEqual(
+        [await browser.text('#agent'), await browser.text('#model')],
+        ['tested', 'no model'],
+      );
       assert.match(await browser.text('#conversation'), /^[0-9a-f-]{36}$/);
     });
 
@@ -102,12 +105,19 @@ describe('the playground', () => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       await page.exchange('Two', 'Yes.');
-      const rows = await browser.run<{ width: number; ends: number[] }[]>(`return [...document.querySelectorAll('#timeline svg')].map((svg) => ({
+      const rows = await browser.run<
+        { width: number; ends: number[] }[]
+      >(`return [...document.querySelectorAll('#timeline svg')].map((svg) => ({
         width: svg.getBoundingClientRect().width,
         ends: [...svg.querySelectorAll('rect:not(.grid)')].map((rect) => rect.getBoundingClientRect().right - svg.getBoundingClientRect().left),
       }))`);
       assert.equal(rows.length, 3);
-      for (const { width, ends } of rows) assert.ok(width > 100 && ends.every((end) => end >= -1 && end <= width + 2), `${width}: ${ends.join()}`);
+      for (const { width, ends } of rows) {
+        assert.ok(
+          width > 100 && ends.every((end) => end >= -1 && end <= width + 2),
+          `${width}: ${ends.join()}`,
+        );
+      }
     });
 
     it('shows the history as the model will read it', async (t) => {
@@ -124,9 +134,17 @@ describe('the playground', () => {
       await page.exchange('Hello', 'Yes?');
       const { events } = await page.view();
       const from = events.indexOf('→ message Hello');
-      assert.deepEqual(events.slice(from).map((line) => line.replace(/[\d.]+ ms/, '… ms')), [
-        '→ message Hello', '← HTTP 200', '← response.tts Yes?', '← response.end', '■ ended', '∑ turn completed … ms',
-      ]);
+      assert.deepEqual(
+        events.slice(from).map((line) => line.replace(/[\d.]+ ms/, '… ms')),
+        [
+          '→ message Hello',
+          '← HTTP 200',
+          '← response.tts Yes?',
+          '← response.end',
+          '■ ended',
+          '∑ turn completed … ms',
+        ],
+      );
       await browser.click('#events > li:last-child summary.frame');
       await page.becomes('#events > li:last-child', /durationMs: [\d.]+/);
     });
@@ -140,10 +158,16 @@ describe('the playground', () => {
       const { events } = await page.view();
       const from = events.indexOf('→ message Hello');
       assert.deepEqual(events.slice(from + 2, from + 6), [
-        '← response.tts × 3 One two three.', '← response.data {"four":4}', '← response.tts × 2 Five six.', '← response.end',
+        '← response.tts × 3 One two three.',
+        '← response.data {"four":4}',
+        '← response.tts × 2 Five six.',
+        '← response.end',
       ]);
       await browser.click('#events > li:nth-last-child(4) summary.frame');
-      await page.becomes('#events > li:nth-last-child(4)', /\[2\]\n0: \{ type, content, turn_id \}\n1: \{ type, content, turn_id \}$/);
+      await page.becomes(
+        '#events > li:nth-last-child(4)',
+        /\[2\]\n0: \{ type, content, turn_id \}\n1: \{ type, content, turn_id \}$/,
+      );
     });
 
     it('opens the row of a reply that still streams, and goes on with it', async (t) => {
@@ -186,7 +210,9 @@ describe('the playground', () => {
       await page.shows('history', [`user: ${html}`, `assistant: ${html}`]);
       assert.equal(await browser.text('#agent'), '<i>tested</i>');
       assert.match((await page.view()).data[0] ?? '', /<b>bold<\/b>/);
-      for (const row of await browser.findAll('#events summary.frame')) if (await row.isDisplayed()) await row.click();
+      for (const row of await browser.findAll('#events summary.frame')) {
+        if (await row.isDisplayed()) await row.click();
+      }
       const made = `return document.querySelectorAll('img, #transcript b, #data b, #history b, #events b, #timeline b').length`;
       assert.equal(await browser.run(made), 0);
       assert.equal(await browser.title(), 'Playground');
@@ -196,12 +222,16 @@ describe('the playground', () => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');
       (await page.nextAsked()).say('a'.repeat(15_000)).say('b'.repeat(15_000)).end();
-      await page.shows('transcript', ['You: Hello', /^Agent: a{15000}b{5000}… \(30,000 characters\)$/]);
+      await page.shows('transcript', [
+        'You: Hello',
+        /^Agent: a{15000}b{5000}… \(30,000 characters\)$/,
+      ]);
     });
 
     it('keeps the newest words in sight, until the reader scrolls away', async (t) => {
       const page = await openPlayground(t, browser);
-      const top = (): Promise<number> => browser.run(`return document.querySelector('#transcript').scrollTop`);
+      const top = (): Promise<number> =>
+        browser.run(`return document.querySelector('#transcript').scrollTop`);
       await page.say('Hello');
       const asked = await page.nextAsked();
       asked.say('Yes.\n'.repeat(100));
@@ -217,8 +247,11 @@ describe('the playground', () => {
       const page = await openPlayground(t, browser);
       await page.press('copy');
       await page.becomes('#copy', /^(?:Copied|Selected)$/); // a browser without a window may refuse its clipboard
-      if (await browser.text('#copy') === 'Copied') return;
-      assert.equal(await browser.run('return String(getSelection())'), await browser.text('#conversation'));
+      if ((await browser.text('#copy')) === 'Copied') return;
+      assert.equal(
+        await browser.run('return String(getSelection())'),
+        await browser.text('#conversation'),
+      );
     });
 
     it('has nothing left of it in a new conversation', async (t) => {
@@ -232,7 +265,10 @@ describe('the playground', () => {
       await page.shows('transcript', ['Agent: Hi!']);
       await page.shows('history', ['assistant: Hi!']);
       const { transcript, turns, data, history } = await page.view();
-      assert.deepEqual([transcript.length, turns, data, history.length], [1, ['1 start of the session: completed'], [], 1]);
+      assert.deepEqual(
+        [transcript.length, turns, data, history.length],
+        [1, ['1 start of the session: completed'], [], 1],
+      );
       assert.notEqual(await browser.text('#conversation'), conversation);
       assert.equal(await page.focusedId(), 'say');
     });
@@ -246,13 +282,19 @@ describe('the playground', () => {
       await browser.type('#custom-metadata', '{"plan": "gold"}');
       await page.say('Before');
       const before = await page.nextAsked();
-      assert.deepEqual([before.event['from_phone_number'], before.event['custom_metadata']], [undefined, undefined]);
+      assert.deepEqual(
+        [before.event['from_phone_number'], before.event['custom_metadata']],
+        [undefined, undefined],
+      );
       before.end();
       await page.press('new-conversation');
       await page.shows('history', ['assistant: Hi!']);
       await page.say('After');
       const after = await page.nextAsked();
-      assert.deepEqual([after.event['from_phone_number'], after.event['custom_metadata']], ['+31201234567', { plan: 'gold' }]);
+      assert.deepEqual(
+        [after.event['from_phone_number'], after.event['custom_metadata']],
+        ['+31201234567', { plan: 'gold' }],
+      );
       after.end();
     });
 
@@ -264,10 +306,19 @@ describe('the playground', () => {
         await browser.type('#custom-metadata', text);
         await page.press('new-conversation');
         await page.shows('transcript', [
-          'Agent: Hi!', 'You: One', 'Agent: Yes.', /^bad notice: Not connected: custom_metadata must be a JSON object, for example/,
+          'Agent: Hi!',
+          'You: One',
+          'Agent: Yes.',
+          /^bad notice: Not connected: custom_metadata must be a JSON object, for example/,
         ]);
-        assert.deepEqual([await page.focusedId(), await browser.text('#connection')], ['custom-metadata', 'connected']);
-        assert.equal(await (await browser.find('#custom-metadata')).attribute('aria-invalid'), 'true');
+        assert.deepEqual(
+          [await page.focusedId(), await browser.text('#connection')],
+          ['custom-metadata', 'connected'],
+        );
+        assert.equal(
+          await (await browser.find('#custom-metadata')).attribute('aria-invalid'),
+          'true',
+        );
         await page.exchange('Two', 'No.');
       });
     }
@@ -296,7 +347,9 @@ describe('the playground', () => {
         URL.createObjectURL = (blob) => createObjectURL.call(URL, globalThis.exported = blob);
       `);
       await page.press('export');
-      await page.shows('transcript', ['plain notice: Saved as talk.txt. To play it: talk --script talk.txt']);
+      await page.shows('transcript', [
+        'plain notice: Saved as talk.txt. To play it: talk --script talk.txt',
+      ]);
       return browser.runAsync('return globalThis.exported.text()');
     }
 
@@ -337,7 +390,11 @@ describe('the playground', () => {
       const terminal = new RecordedTerminal();
       t.after(() => terminal.clear());
       const target = { webhookUrl: `${page.origin}/api/agent`, secret: SECRET };
-      assert.equal(await playScript(parseScript(script, 'talk.txt'), target, 'played', 10_000, terminal), 0, terminal.out);
+      assert.equal(
+        await playScript(parseScript(script, 'talk.txt'), target, 'played', 10_000, terminal),
+        0,
+        terminal.out,
+      );
     });
 
     it('expects a hang-up', async (t) => {
@@ -382,16 +439,27 @@ describe('the playground', () => {
       await page.shows('data', [/^data 2: "plain"$/, /^data 1: \{ order, empty \}/]);
       assert.equal(await browser.text('#data-count'), '2');
       await page.press('tab-data');
-      assert.equal(await browser.text('#data > li:last-child'), 'data 1: { order, empty }\norder: { items, total, isPaid }\nempty: {}');
+      assert.equal(
+        await browser.text('#data > li:last-child'),
+        'data 1: { order, empty }\norder: { items, total, isPaid }\nempty: {}',
+      );
       const branch = '.json-entries > details > summary';
       await browser.click(`#data > li:last-child ${branch}`);
       await (await browser.appears(`#data > li:last-child .json-entries ${branch}`)).click();
       await browser.appears('#data > li:last-child .json-entries .json-entries .json-entries');
-      assert.equal(await browser.text('#data > li:last-child'), [
-        'data 1: { order, empty }',
-        'order: { items, total, isPaid }', 'items: [2]', '0: "bread"', '1: null', 'total: 7.5', 'isPaid: false',
-        'empty: {}',
-      ].join('\n'));
+      assert.equal(
+        await browser.text('#data > li:last-child'),
+        [
+          'data 1: { order, empty }',
+          'order: { items, total, isPaid }',
+          'items: [2]',
+          '0: "bread"',
+          '1: null',
+          'total: 7.5',
+          'isPaid: false',
+          'empty: {}',
+        ].join('\n'),
+      );
     });
   });
 
@@ -407,17 +475,34 @@ describe('the playground', () => {
       await asked.aborted();
 
       const next = await page.nextAsked();
-      const { previous_turn_interrupted, text_heard, words_heard, assistant_turn_id } = next.interruption ?? {};
+      const { previous_turn_interrupted, text_heard, words_heard, assistant_turn_id } =
+        next.interruption ?? {};
       const heard = String(text_heard);
-      assert.deepEqual([previous_turn_interrupted, assistant_turn_id], [true, asked.event['turn_id']]);
-      assert.ok(Number(words_heard) > 0 && heard !== '' && heard.length < LONG.length && LONG.startsWith(heard), heard);
+      assert.deepEqual(
+        [previous_turn_interrupted, assistant_turn_id],
+        [true, asked.event['turn_id']],
+      );
+      assert.ok(
+        Number(words_heard) > 0
+          && heard !== ''
+          && heard.length < LONG.length
+          && LONG.startsWith(heard),
+        heard,
+      );
 
       next.say('Sorry.').end();
       const struck = `Agent: ${heard} ~${LONG.slice(heard.length).trimStart()}~ <interrupted, the rest was not heard>`;
       await page.shows('transcript', ['You: When?', struck, 'You: Stop!', 'Agent: Sorry.']);
       await page.shows('turns', ['2 When?: interrupted', '3 Stop!: completed']);
-      await page.shows('history', ['user: When?', `assistant: ${heard} [interrupted]`, 'user: Stop!', 'assistant: Sorry.']);
-      const line = await (await browser.find('#transcript s.unheard')).style('text-decoration-line');
+      await page.shows('history', [
+        'user: When?',
+        `assistant: ${heard} [interrupted]`,
+        'user: Stop!',
+        'assistant: Sorry.',
+      ]);
+      const line = await (
+        await browser.find('#transcript s.unheard')
+      ).style('text-decoration-line');
       assert.equal(line, 'line-through');
       await page.press('tab-history');
       assert.equal(await browser.text('#history mark'), '[interrupted]');
@@ -438,7 +523,10 @@ describe('the playground', () => {
         await page.shows('transcript', [`Agent: ${LONG} <interrupted>`]);
         await page.shows('turns', ['2 When?: interrupted']);
         await page.shows('history', ['user: When?', `assistant: ${LONG} [interrupted]`]); // nobody has told the server what was heard
-        await browser.until('the button is gone', async () => !await (await browser.find('#interrupt')).isDisplayed());
+        await browser.until(
+          'the button is gone',
+          async () => !(await (await browser.find('#interrupt')).isDisplayed()),
+        );
         assert.equal(await page.focusedId(), 'say');
 
         await page.say('Stop!');
@@ -518,14 +606,19 @@ describe('the playground', () => {
       await page.shows('turns', ['2 Hello: interrupted']);
       await page.press('redeliver');
       (await page.nextAsked()).say('Two.').end();
-      await page.shows('transcript', ['Agent: Two.', 'good notice: Delivered again: the turn had not come to its end, so it ran anew.']);
+      await page.shows('transcript', [
+        'Agent: Two.',
+        'good notice: Delivered again: the turn had not come to its end, so it ran anew.',
+      ]);
       await page.shows('history', ['user: Hello', 'assistant: Two.']);
     });
 
     it('says that there is nothing to deliver yet', async (t) => {
       const page = await openPlayground(t, browser);
       await page.press('redeliver');
-      await page.shows('transcript', ['bad notice: There is no turn to deliver twice: say something first.']);
+      await page.shows('transcript', [
+        'bad notice: There is no turn to deliver twice: say something first.',
+      ]);
     });
   });
 
@@ -535,7 +628,10 @@ describe('the playground', () => {
       await page.say('Hello');
       (await page.nextAsked()).fail('the oven is cold');
       await page.shows('turns', ['2 Hello: failed']);
-      await page.shows('transcript', [`Agent: ${APOLOGY} <failed>`, 'bad notice: The turn failed: the oven is cold. The caller heard the apology.']);
+      await page.shows('transcript', [
+        `Agent: ${APOLOGY} <failed>`,
+        'bad notice: The turn failed: the oven is cold. The caller heard the apology.',
+      ]);
       await page.press('filter-errors');
       await page.shows('events', [/^∑ turn failed/]);
     });
@@ -547,21 +643,36 @@ describe('the playground', () => {
       asked.say('One moment');
       await page.shows('transcript', ['Agent: One moment <streaming>']);
       asked.fail('the oven is cold');
-      await page.shows('transcript', [`Agent: One moment ${APOLOGY} <failed>`, /^bad notice: The turn failed/]);
+      await page.shows('transcript', [
+        `Agent: One moment ${APOLOGY} <failed>`,
+        /^bad notice: The turn failed/,
+      ]);
       await page.exchange('Again', 'Yes.');
     });
   });
 
   describe('a forged message', () => {
-    for (const [id, name] of [['forge-wrong', 'Bad signature'], ['forge-stale', 'Stale signature']] as const) {
+    for (const [id, name] of [
+      ['forge-wrong', 'Bad signature'],
+      ['forge-stale', 'Stale signature'],
+    ] as const) {
       it(`of ${id} is refused with 401, which is told as right`, async (t) => {
         const page = await openPlayground(t, browser);
         await page.press(id);
-        await page.shows('transcript', [`good notice: ${name}: 401 Invalid signature: refused, as it must be.`]);
+        await page.shows('transcript', [
+          `good notice: ${name}: 401 Invalid signature: refused, as it must be.`,
+        ]);
         await page.press('filter-errors');
-        await page.shows('events', ['← HTTP 401', '← JSON {"error":"Invalid signature"}', '■ failed 401 Invalid signature']);
+        await page.shows('events', [
+          '← HTTP 401',
+          '← JSON {"error":"Invalid signature"}',
+          '■ failed 401 Invalid signature',
+        ]);
         const { turns, history } = await page.view();
-        assert.deepEqual([page.asked.length, turns, history], [0, ['1 start of the session: completed'], ['assistant: Hi!']]);
+        assert.deepEqual(
+          [page.asked.length, turns, history],
+          [0, ['1 start of the session: completed'], ['assistant: Hi!']],
+        );
       });
     }
 
@@ -569,7 +680,12 @@ describe('the playground', () => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       await page.press('forge-wrong', 'forge-stale');
-      await page.shows('transcript', ['You: One', 'Agent: Yes.', /^good notice: Bad/, /^good notice: Stale/]);
+      await page.shows('transcript', [
+        'You: One',
+        'Agent: Yes.',
+        /^good notice: Bad/,
+        /^good notice: Stale/,
+      ]);
       await page.exchange('Two', 'No.');
       await page.shows('turns', ['2 One: completed', '3 Two: completed']);
       assert.equal(page.asked.length, 2);
@@ -612,10 +728,20 @@ describe('the playground', () => {
       await page.becomes('#connection', 'closed');
       await page.press('reconnect');
       await page.shows('transcript', ['Agent: Welcome back.']);
-      assert.deepEqual([await browser.text('#connection'), await browser.text('#conversation')], ['connected', conversation]);
+      assert.deepEqual(
+        [await browser.text('#connection'), await browser.text('#conversation')],
+        ['connected', conversation],
+      );
       assert.equal(await page.focusedId(), 'say');
       await page.exchange('Two', 'No.');
-      await page.shows('history', ['assistant: Hi!', 'user: One', 'assistant: Yes.', 'assistant: Welcome back.', 'user: Two', 'assistant: No.']);
+      await page.shows('history', [
+        'assistant: Hi!',
+        'user: One',
+        'assistant: Yes.',
+        'assistant: Welcome back.',
+        'user: Two',
+        'assistant: No.',
+      ]);
     });
 
     it('says that nothing can be sent when it is over, and keeps the words', async (t) => {
@@ -623,7 +749,9 @@ describe('the playground', () => {
       await page.press('end-session');
       await page.becomes('#connection', 'closed');
       await page.say('Hello?');
-      await page.shows('transcript', ['bad notice: Not connected: press Reconnect, or New conversation.']);
+      await page.shows('transcript', [
+        'bad notice: Not connected: press Reconnect, or New conversation.',
+      ]);
       assert.equal(await (await browser.find('#say')).property('value'), 'Hello?');
     });
 
@@ -662,12 +790,24 @@ describe('the playground', () => {
       ]);
       await page.becomes('#connection', 'waiting for the server');
 
-      const restarted = defineAgent({ name: 'restarted', welcome: 'Hello again!', onMessage: ({ text }) => `You said: ${text}` });
-      const { app } = await serveWithPlayground(restarted, { port: Number(new URL(page.origin).port) });
+      const restarted = defineAgent({
+        name: 'restarted',
+        welcome: 'Hello again!',
+        onMessage: ({ text }) => `You said: ${text}`,
+      });
+      const { app } = await serveWithPlayground(restarted, {
+        port: Number(new URL(page.origin).port),
+      });
       t.after(() => app.close());
-      await page.shows('transcript', ['plain notice: The server is back, and the conversation goes on.', 'Agent: Hello again!']);
+      await page.shows('transcript', [
+        'plain notice: The server is back, and the conversation goes on.',
+        'Agent: Hello again!',
+      ]);
       await page.becomes('#agent', 'restarted');
-      assert.deepEqual([await browser.text('#connection'), await browser.text('#conversation')], ['connected', conversation]);
+      assert.deepEqual(
+        [await browser.text('#connection'), await browser.text('#conversation')],
+        ['connected', conversation],
+      );
       await page.say('Two');
       await page.shows('transcript', ['You: Two', 'Agent: You said: Two']);
       await browser.open('about:blank');
@@ -705,10 +845,30 @@ describe('the playground', () => {
       await openPlayground(t, browser);
       assert.equal(await focused(), 'say'); // to speak at once
       const order = [
-        'skip', 'copy', 'reconnect', 'new-conversation', 'caller', 'export', 'transcript', 'say', 'microphone', 'send',
-        'redeliver', 'drop', 'forge-wrong', 'forge-stale', 'end-session', 'tab-events', 'filter-all', 'clear-events', 'events',
+        'skip',
+        'copy',
+        'reconnect',
+        'new-conversation',
+        'caller',
+        'export',
+        'transcript',
+        'say',
+        'microphone',
+        'send',
+        'redeliver',
+        'drop',
+        'forge-wrong',
+        'forge-stale',
+        'end-session',
+        'tab-events',
+        'filter-all',
+        'clear-events',
+        'events',
       ];
-      assert.deepEqual(await walk('Shift+Tab', 'skip'), order.slice(0, order.indexOf('say')).reverse());
+      assert.deepEqual(
+        await walk('Shift+Tab', 'skip'),
+        order.slice(0, order.indexOf('say')).reverse(),
+      );
       assert.deepEqual(await walk('Tab', 'events'), order.slice(1));
       await browser.keys('Tab');
       assert.match(await focused(), /^(?:BODY|skip)$/); // out of the page; a browser without a window may begin anew at once
@@ -796,7 +956,10 @@ describe('the playground', () => {
         ]`));
       }
       const names = ['data', 'history', 'events', 'history', 'events', 'history'];
-      assert.deepEqual(chosen, names.map((name) => [`tab-${name}`, `tab-${name}`, `panel-${name}`]));
+      assert.deepEqual(
+        chosen,
+        names.map((name) => [`tab-${name}`, `tab-${name}`, `panel-${name}`]),
+      );
       await browser.keys('Tab');
       assert.equal(await focused(), 'panel-history');
     });
@@ -848,7 +1011,11 @@ describe('the playground', () => {
       `);
       await page.say('Hello');
       const asked = await page.nextAsked();
-      for (const [piece, soFar] of [['One ', 'One '], ['two, ', 'One two, '], ['three.', 'One two, three.']] as const) {
+      for (const [piece, soFar] of [
+        ['One ', 'One '],
+        ['two, ', 'One two, '],
+        ['three.', 'One two, three.'],
+      ] as const) {
         asked.say(piece);
         await page.shows('transcript', [`Agent: ${soFar} <streaming>`]);
       }
@@ -869,7 +1036,12 @@ describe('the playground', () => {
       await page.shows('announced', ['Agent, interrupted: One', /^Bad signature: 401/]);
       await page.say('Two');
       (await page.nextAsked()).end();
-      await page.shows('transcript', ['Agent: ~One ~ <interrupted, nothing was heard>', /^good/, 'You: Two', 'Agent:  <said nothing>']);
+      await page.shows('transcript', [
+        'Agent: ~One ~ <interrupted, nothing was heard>',
+        /^good/,
+        'You: Two',
+        'Agent:  <said nothing>',
+      ]);
       assert.match(await browser.text('#transcript s.unheard'), /\(not heard:\)/);
     });
 
@@ -882,19 +1054,36 @@ describe('the playground', () => {
       });
       await browser.appears('#warnings > li');
       const tree = await browser.accessibilityTree();
-      const list = tree.findIndex((node, index) => node.role === 'list' && tree[index - 1]?.role === 'status');
+      const list = tree.findIndex(
+        (node, index) => node.role === 'list' && tree[index - 1]?.role === 'status',
+      );
       assert.notEqual(list, -1, 'a list in a live region');
       const depth = tree[list]?.depth ?? 0;
-      const items = tree.slice(list + 1).filter((node) => node.role === 'listitem' && node.depth === depth + 1).slice(0, 2);
+      const items = tree
+        .slice(list + 1)
+        .filter((node) => node.role === 'listitem' && node.depth === depth + 1)
+        .slice(0, 2);
       assert.equal(items.length, 2);
-      assert.equal(await browser.text('#warnings'), warnings.map((warning) => `Warning: ${warning}`).join('\n'));
+      assert.equal(
+        await browser.text('#warnings'),
+        warnings.map((warning) => `Warning: ${warning}`).join('\n'),
+      );
     });
 
     it('finds its way by headings and landmarks', async (t) => {
       await openPlayground(t, browser);
       const tree = await browser.accessibilityTree();
-      const outline = tree.filter(({ role }) => ['banner', 'main', 'heading'].includes(role)).map(({ role, name }) => `${role} ${name}`.trim());
-      assert.deepEqual(outline, ['banner', 'heading Playground', 'main', 'heading Talk', 'heading Provoke', 'heading Turns']);
+      const outline = tree
+        .filter(({ role }) => ['banner', 'main', 'heading'].includes(role))
+        .map(({ role, name }) => `${role} ${name}`.trim());
+      assert.deepEqual(outline, [
+        'banner',
+        'heading Playground',
+        'main',
+        'heading Talk',
+        'heading Provoke',
+        'heading Turns',
+      ]);
     });
   });
 
@@ -905,7 +1094,10 @@ describe('the playground', () => {
     // One talk for all: none of them says a word.
     before(async () => {
       page = await openPlayground({ after: (close) => closers.push(close) }, browser);
-      await page.exchange(`Do you have ${'very-'.repeat(30)}long words?`, `Yes: ${'bread'.repeat(60)}.`);
+      await page.exchange(
+        `Do you have ${'very-'.repeat(30)}long words?`,
+        `Yes: ${'bread'.repeat(60)}.`,
+      );
       await page.press('redeliver');
       await page.shows('transcript', [/^good notice/]);
       await page.say('When?');
@@ -916,7 +1108,9 @@ describe('the playground', () => {
       await page.shows('transcript', [/^plain notice/]);
       await page.say('Hello');
       const asked = await page.nextAsked();
-      asked.data({ text: 'a'.repeat(300), number: 1, nothing: null, empty: [], isTrue: true }).say('One ');
+      asked
+        .data({ text: 'a'.repeat(300), number: 1, nothing: null, empty: [], isTrue: true })
+        .say('One ');
       await page.press('redeliver');
       await page.shows('transcript', [/^good notice/]);
       asked.say('two.').end();
@@ -927,8 +1121,21 @@ describe('the playground', () => {
       await page.say('Go on');
       (await page.nextAsked()).say(LONG);
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
-      await page.shows('turns', [/ replayed$/, / interrupted$/, / taken over$/, / completed$/, / failed$/, / running$/]);
-      await page.shows('history', [/\[interrupted\]$/, 'user: Hello', 'assistant: One two.', 'user: Fail', `assistant: ${APOLOGY}`]);
+      await page.shows('turns', [
+        / replayed$/,
+        / interrupted$/,
+        / taken over$/,
+        / completed$/,
+        / failed$/,
+        / running$/,
+      ]);
+      await page.shows('history', [
+        /\[interrupted\]$/,
+        'user: Hello',
+        'assistant: One two.',
+        'user: Fail',
+        `assistant: ${APOLOGY}`,
+      ]);
     });
 
     after(async () => {
@@ -940,13 +1147,38 @@ describe('the playground', () => {
       it(`reads well where the reader wishes it ${colorScheme}`, async () => {
         await browser.emulate({ colorScheme });
         const wanted = [
-          'h1', 'h2', '.muted', '[data-role="user"]', '[data-state="streaming"]', 's.unheard',
-          '[data-state="interrupted"] .mark', '[data-state="failed"] .mark',
-          '[data-kind="good"]', '[data-kind="bad"]', '[data-kind="plain"]', 'button', 'button.main', 'button.quiet', 'kbd', '#say', '.provoke span',
-          ...['completed', 'replayed', 'interrupted', 'taken over', 'failed', 'running'].map((outcome) => `tr[data-outcome="${outcome}"] td.outcome`),
-          'thead', 'td.ms', '#timeline-axis', '[role="tab"][aria-selected="true"]', '[role="tab"][aria-selected="false"]',
-          '[data-error] .frame', '.frame-preview',
-          '.json-string', '.json-number', '.json-null', '.json-boolean', '#history mark',
+          'h1',
+          'h2',
+          '.muted',
+          '[data-role="user"]',
+          '[data-state="streaming"]',
+          's.unheard',
+          '[data-state="interrupted"] .mark',
+          '[data-state="failed"] .mark',
+          '[data-kind="good"]',
+          '[data-kind="bad"]',
+          '[data-kind="plain"]',
+          'button',
+          'button.main',
+          'button.quiet',
+          'kbd',
+          '#say',
+          '.provoke span',
+          ...['completed', 'replayed', 'interrupted', 'taken over', 'failed', 'running'].map(
+            (outcome) => `tr[data-outcome="${outcome}"] td.outcome`,
+          ),
+          'thead',
+          'td.ms',
+          '#timeline-axis',
+          '[role="tab"][aria-selected="true"]',
+          '[role="tab"][aria-selected="false"]',
+          '[data-error] .frame',
+          '.frame-preview',
+          '.json-string',
+          '.json-number',
+          '.json-null',
+          '.json-boolean',
+          '#history mark',
         ];
         const missing = new Set(wanted);
         const poor = new Set<string>();
@@ -965,7 +1197,8 @@ describe('the playground', () => {
     it('is dark where the reader wishes it dark', async () => {
       const ground = async (colorScheme: 'light' | 'dark'): Promise<number> => {
         await browser.emulate({ colorScheme });
-        const [red = 0] = /\d+/.exec(await (await browser.find('body')).style('background-color')) ?? [];
+        const [red = 0] =
+          /\d+/.exec(await (await browser.find('body')).style('background-color')) ?? [];
         return Number(red);
       };
       assert.ok(await ground('light') > 200);
@@ -985,7 +1218,11 @@ describe('the playground', () => {
         await browser.emulatePhone({ width, height });
         for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
           await page.press(tab);
-          assert.deepEqual(await browser.run('return [document.scrollingElement.scrollWidth, innerWidth]'), [width, width], tab);
+          assert.deepEqual(
+            await browser.run('return [document.scrollingElement.scrollWidth, innerWidth]'),
+            [width, width],
+            tab,
+          );
         }
       });
 
@@ -1018,12 +1255,21 @@ describe('the playground', () => {
       await page.say('Hello');
       const asked = await page.nextAsked();
       asked.say('One is here. Tw');
-      await browser.until('the first sentence is spoken', async () => (await voice.spoken()).length === 1);
+      await browser.until(
+        'the first sentence is spoken',
+        async () => (await voice.spoken()).length === 1,
+      );
       asked.say('o comes. And three');
-      await browser.until('the second sentence is spoken', async () => (await voice.spoken()).length === 2);
+      await browser.until(
+        'the second sentence is spoken',
+        async () => (await voice.spoken()).length === 2,
+      );
       asked.say(' too').end();
       await page.shows('transcript', ['Agent: One is here. Two comes. And three too']);
-      assert.deepEqual((await voice.spoken()).map((sentence) => sentence.trim()), ['One is here.', 'Two comes.', 'And three too']);
+      assert.deepEqual(
+        (await voice.spoken()).map((sentence) => sentence.trim()),
+        ['One is here.', 'Two comes.', 'And three too'],
+      );
     });
 
     it('ends before the platform is told that the reply was heard', async (t) => {
@@ -1038,14 +1284,21 @@ describe('the playground', () => {
       assert.deepEqual(await voice.sent('trigger.response.audio.replay_finished'), []);
       await voice.endSentence();
       assert.deepEqual(await voice.sent('trigger.response.audio.replay_finished'), [
-        { type: 'trigger.response.audio.replay_finished', reason: 'completed', turn_id: asked.event['turn_id'] },
+        {
+          type: 'trigger.response.audio.replay_finished',
+          reason: 'completed',
+          turn_id: asked.event['turn_id'],
+        },
       ]);
       await page.becomes('#activity', '');
       await page.say('Thanks');
       assert.equal((await page.nextAsked()).interruption, undefined);
     });
 
-    const ways: readonly (readonly [what: string, interrupt: (page: Playground, voice: FakeVoice) => Promise<void>])[] = [
+    const ways: readonly (readonly [
+      what: string,
+      interrupt: (page: Playground, voice: FakeVoice) => Promise<void>,
+    ])[] = [
       ['the caller types', (page) => page.say('Stop!')],
       ['the caller strikes Escape', () => browser.keys('Escape')],
       ['the microphone hears the caller begin', async (page, voice) => {
@@ -1062,13 +1315,21 @@ describe('the playground', () => {
         asked.say(LONG).end();
         await page.shows('turns', ['2 When?: completed']);
         await interrupt(page, voice);
-        await browser.until('the voice is silent', async () => (await voice.unspoken()).length === 0);
+        await browser.until(
+          'the voice is silent',
+          async () => (await voice.unspoken()).length === 0,
+        );
         if (page.asked.length === 1) await page.say('Stop!');
         const next = await page.nextAsked();
         assert.equal(next.interruption?.['assistant_turn_id'], asked.event['turn_id']);
         next.end();
         await page.shows('transcript', [STRUCK, 'You: Stop!', 'Agent:  <said nothing>']);
-        assert.deepEqual((await voice.sent('trigger.response.audio.replay_finished')).map(({ turn_id }) => turn_id), [next.event['turn_id']]);
+        assert.deepEqual(
+          (await voice.sent('trigger.response.audio.replay_finished')).map(
+            ({ turn_id }) => turn_id,
+          ),
+          [next.event['turn_id']],
+        );
       });
     }
 
@@ -1100,7 +1361,11 @@ describe('the playground', () => {
       assert.equal((await page.nextAsked()).text, 'Good morning');
       await page.shows('transcript', ['Agent: Hi!', 'You: Good morning']);
       await page.press('microphone');
-      await browser.until('nobody listens', async () => await (await browser.find('#microphone')).attribute('aria-pressed') === 'false');
+      await browser.until(
+        'nobody listens',
+        async () =>
+          (await (await browser.find('#microphone')).attribute('aria-pressed')) === 'false',
+      );
     });
 
     it('says in words why nothing is heard', async (t) => {
@@ -1108,7 +1373,9 @@ describe('the playground', () => {
       const voice = await FakeVoice.install(browser);
       await page.press('microphone');
       await voice.deafen('not-allowed');
-      await page.shows('transcript', ['bad notice: The browser may not use the microphone: allow it in the address bar.']);
+      await page.shows('transcript', [
+        'bad notice: The browser may not use the microphone: allow it in the address bar.',
+      ]);
       assert.equal(await (await browser.find('#microphone')).attribute('aria-pressed'), 'false');
     });
 
@@ -1150,14 +1417,22 @@ describe('the playground', () => {
       assert.equal(await browser.text('#voice-note'), 'This browser has no voice.');
       assert.equal(await (await browser.find('#speak-replies')).isEnabled(), false);
       await FakeVoice.install(browser);
-      await browser.until('the voice is found', async () => await (await browser.find('#speak-replies')).isEnabled());
+      await browser.until(
+        'the voice is found',
+        async () => await (await browser.find('#speak-replies')).isEnabled(),
+      );
       assert.equal(await (await browser.find('#voice-note')).isDisplayed(), false);
     });
 
     it('is told to have no ear where the browser recognizes no speech', async (t) => {
-      await openPlayground(t, browser, { script: 'delete globalThis.SpeechRecognition; delete globalThis.webkitSpeechRecognition;' });
+      await openPlayground(t, browser, {
+        script: 'delete globalThis.SpeechRecognition; delete globalThis.webkitSpeechRecognition;',
+      });
       assert.equal(await (await browser.find('#microphone')).isDisplayed(), false);
-      assert.equal(await browser.text('#microphone-note'), 'This browser has no speech recognition: type instead.');
+      assert.equal(
+        await browser.text('#microphone-note'),
+        'This browser has no speech recognition: type instead.',
+      );
     });
   });
 
@@ -1180,7 +1455,9 @@ describe('the playground', () => {
 
       await browser.emulate({ colorScheme: 'light', reducedMotion: true });
       const picture = await browser.screenshot(artefact('playground'), { isFullPage: false });
-      if (process.env['README_PICTURE']) writeFileSync(README_PICTURE, smallPng(readFileSync(picture)));
+      if (process.env['README_PICTURE']) {
+        writeFileSync(README_PICTURE, smallPng(readFileSync(picture)));
+      }
       await browser.emulate({ colorScheme: 'dark' });
       await browser.screenshot(artefact('playground-dark'), { isFullPage: false });
       await browser.emulate({ colorScheme: 'light' });
@@ -1198,7 +1475,9 @@ describe('the playground and strangers', () => {
     args: ['--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
   });
   const other = createServer((_request, response) => {
-    response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><link rel="icon" href="data:,">');
+    response
+      .writeHead(200, { 'content-type': 'text/html' })
+      .end('<!doctype html><link rel="icon" href="data:,">');
   });
   let elsewhere = '';
 
@@ -1218,7 +1497,13 @@ describe('the playground and strangers', () => {
   /** A page of another site, and a key that it might have got somewhere. */
   async function openElsewhere(t: TestContext): Promise<Playground & { readonly key: string }> {
     const page = await openPlayground(t, browser, { path: false });
-    page.expectError(/ 403 \(Forbidden\)/, /WebSocket connection to .* failed/, /blocked by CORS policy/, /net::ERR_/, /frame-ancestors/);
+    page.expectError(
+      / 403 \(Forbidden\)/,
+      /WebSocket connection to .* failed/,
+      /blocked by CORS policy/,
+      /net::ERR_/,
+      /frame-ancestors/,
+    );
     const body = '{"agent_id":"playground","conversation_id":"known"}';
     const response = await fetch(`${page.origin}/playground/session`, { method: 'POST', body });
     const { client_session_key: key } = await response.json() as { client_session_key: string };
@@ -1245,7 +1530,10 @@ describe('the playground and strangers', () => {
     const page = await openPlayground(t, browser, { path: false });
     page.expectError(/ 403 \(Forbidden\)/, FAVICON);
     await browser.open(`${page.origin.replace('127.0.0.1', 'rebound.example')}/playground`);
-    assert.match(await browser.text('body'), /only this machine is served here, and the host header is not localhost/);
+    assert.match(
+      await browser.text('body'),
+      /only this machine is served here, and the host header is not localhost/,
+    );
   });
 
   it('is open by the name of localhost', async (t) => {
@@ -1261,7 +1549,10 @@ describe('the playground and strangers', () => {
 
   it('opens no socket by a name that was rebound', async (t) => {
     const page = await openElsewhere(t);
-    assert.equal(await openSocket(page, page.origin.replace('127.0.0.1', 'rebound.example'), page.key), 403);
+    assert.equal(
+      await openSocket(page, page.origin.replace('127.0.0.1', 'rebound.example'), page.key),
+      403,
+    );
   });
 
   it('opens a socket with that key to a page of its own', async (t) => {
@@ -1281,8 +1572,12 @@ describe('the playground and strangers', () => {
         await ask('/playground/history/known'),
         await ask('/playground'),
       ];
-    `, page.origin);
-    for (const answer of answers) assert.match(answer, /only this machine is served here|Failed to fetch/);
+    `,
+      page.origin,
+    );
+    for (const answer of answers) {
+      assert.match(answer, /only this machine is served here|Failed to fetch/);
+    }
   });
 
   it('is neither framed nor loaded by a page of another site', async (t) => {
@@ -1300,6 +1595,9 @@ describe('the playground and strangers', () => {
     `, page.origin);
     assert.equal(isLoaded, false);
     assert.match((await browser.consoleErrors()).join('\n'), /frame-ancestors/);
-    assert.deepEqual(page.log.records().filter(({ path }) => path === '/playground/page.css'), []); // the page did not come to life
+    assert.deepEqual(
+      page.log.records().filter(({ path }) => path === '/playground/page.css'),
+      [],
+    ); // the page did not come to life
   });
 });

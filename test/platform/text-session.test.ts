@@ -9,11 +9,26 @@ import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.t
 import type { ServerFrame } from '../../src/platform/frames.ts';
 import { TextSession, type TextSessionOptions } from '../../src/platform/text-session.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
-import { deferred, fired, SECRET, serve, Told, within, type Served, type TestAgent } from '../fixtures/app.ts';
+import {
+  deferred,
+  fired,
+  SECRET,
+  serve,
+  Told,
+  within,
+  type Served,
+  type TestAgent,
+} from '../fixtures/app.ts';
 
 const AT_ONCE = 60_000_000; // words a minute
 const NEVER = 0.001;
-const GRANT = { agentId: 'ag-1', conversationId: 'conv-1', metadata: undefined, customMetadata: undefined, customHeaders: {} };
+const GRANT = {
+  agentId: 'ag-1',
+  conversationId: 'conv-1',
+  metadata: undefined,
+  customMetadata: undefined,
+  customHeaders: {},
+};
 
 interface Caller {
   readonly session: TextSession;
@@ -26,7 +41,15 @@ interface Caller {
 function createCaller(webhookUrl: string, options: Partial<TextSessionOptions> = {}): Caller {
   const frames = new Told<ServerFrame>();
   const hangUps = new Told<void>();
-  const session = new TextSession({ grant: GRANT, webhookUrl, secret: SECRET, wordsPerMinute: AT_ONCE, onFrame: frames.tell, onHangUp: hangUps.tell, ...options });
+  const session = new TextSession({
+    grant: GRANT,
+    webhookUrl,
+    secret: SECRET,
+    wordsPerMinute: AT_ONCE,
+    onFrame: frames.tell,
+    onHangUp: hangUps.tell,
+    ...options,
+  });
   return {
     session, frames, hangUps,
     async next(type) {
@@ -44,7 +67,11 @@ interface Call extends Caller, Served {
 }
 
 /** A caller of an agent that is served. */
-async function call(t: TestContext, agent: TestAgent, options: Partial<TextSessionOptions> = {}): Promise<Call> {
+async function call(
+  t: TestContext,
+  agent: TestAgent,
+  options: Partial<TextSessionOptions> = {},
+): Promise<Call> {
   const posted: MessageEvent[] = [];
   const { onMessage } = agent;
   const served = serve(t, {
@@ -54,7 +81,11 @@ async function call(t: TestContext, agent: TestAgent, options: Partial<TextSessi
       return onMessage === undefined ? 'Yes.' : onMessage(turn, reply);
     },
   });
-  return { ...served, posted, ...createCaller(`${await served.client.origin()}/api/agent`, options) };
+  return {
+    ...served,
+    posted,
+    ...createCaller(`${await served.client.origin()}/api/agent`, options),
+  };
 }
 
 /** A webhook that answers as the test says. */
@@ -70,7 +101,9 @@ async function startWebhook(t: TestContext, listener: RequestListener): Promise<
 
 function shapes(frames: readonly ServerFrame[]): unknown[] {
   return frames.map((frame) => {
-    if (frame.type === 'turn.start' || frame.type === 'turn.end') return `${frame.type} ${frame.role}`;
+    if (frame.type === 'turn.start' || frame.type === 'turn.end') {
+      return `${frame.type} ${frame.role}`;
+    }
     return 'content' in frame ? `${frame.type} ${JSON.stringify(frame.content)}` : frame.type;
   });
 }
@@ -93,7 +126,12 @@ describe('TextSession', () => {
     const { session, frames } = await call(t, { onSessionStart: () => ['Hello ', 'there.'] });
     await session.start();
     assert.deepEqual(shapes(frames.all), [
-      'turn.start assistant', 'response.text.delta "Hello "', 'response.text.delta "there."', 'response.text "Hello there."', 'response.end', 'turn.end assistant',
+      'turn.start assistant',
+      'response.text.delta "Hello "',
+      'response.text.delta "there."',
+      'response.text "Hello there."',
+      'response.end',
+      'turn.end assistant',
     ]);
   });
 
@@ -101,8 +139,14 @@ describe('TextSession', () => {
     const { session, frames } = await call(t, {});
     await session.say('Hello?');
     assert.deepEqual(shapes(frames.all), [
-      'turn.start user', 'user.transcript "Hello?"', 'turn.end user',
-      'turn.start assistant', 'response.text.delta "Yes."', 'response.text "Yes."', 'response.end', 'turn.end assistant',
+      'turn.start user',
+      'user.transcript "Hello?"',
+      'turn.end user',
+      'turn.start assistant',
+      'response.text.delta "Yes."',
+      'response.text "Yes."',
+      'response.end',
+      'turn.end assistant',
     ]);
   });
 
@@ -140,7 +184,11 @@ describe('TextSession', () => {
   it('gives a silent turn a beginning and an end', async (t) => {
     const { session, frames } = await call(t, { onSessionStart: () => '' });
     await session.start();
-    assert.deepEqual(shapes(frames.all), ['turn.start assistant', 'response.end', 'turn.end assistant']);
+    assert.deepEqual(shapes(frames.all), [
+      'turn.start assistant',
+      'response.end',
+      'turn.end assistant',
+    ]);
   });
 
   it('sends audio without sound each second while a reply streams, for clients that wait for the voice', async (t) => {
@@ -166,14 +214,21 @@ describe('TextSession', () => {
   });
 
   it('tells of a hang-up behind the last words', async (t) => {
-    const { session, frames, hangUps } = await call(t, { onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }) });
+    const { session, frames, hangUps } = await call(t, {
+      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
+    });
     await session.say('Bye.');
     assert.deepEqual([shapes(frames.all).at(-1), hangUps.all.length], ['turn.end assistant', 1]);
   });
 
   it('sends metadata and custom headers along', async (t) => {
     const told = deferred<Occasion>();
-    const grant = { ...GRANT, metadata: { a: 1 }, customMetadata: { b: 2 }, customHeaders: { 'x-tenant': 'blue' } };
+    const grant = {
+      ...GRANT,
+      metadata: { a: 1 },
+      customMetadata: { b: 2 },
+      customHeaders: { 'x-tenant': 'blue' },
+    };
     const { session } = await call(t, { onMessage: (turn) => told.resolve(turn) }, { grant });
     await session.say('Hello?');
     const { metadata, headers } = await told.promise;
@@ -190,7 +245,8 @@ describe('TextSession', () => {
       },
     });
     const said = session.say('Hello?');
-    while (frames.every(({ type }) => type !== 'response.text.delta')) await new Promise((resolve) => setImmediate(resolve));
+    while (frames.every(({ type }) => type !== 'response.text.delta'))
+      await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(shapes(frames).at(-1), 'response.text.delta "One. "');
     room.resolve();
@@ -240,13 +296,23 @@ describe('TextSession at a barge-in', () => {
     await next('response.text.delta');
     session.interrupt();
     await said;
-    assert.deepEqual(shapes(frames.all).slice(-2), ['response.text.delta "One two "', 'turn.end assistant']);
+    assert.deepEqual(shapes(frames.all).slice(-2), [
+      'response.text.delta "One two "',
+      'turn.end assistant',
+    ]);
   });
 
-  const heard: readonly (readonly [rate: number, words: number, text: string])[] = [[AT_ONCE, 2, 'One two '], [NEVER, 0, '']];
+  const heard: readonly (readonly [rate: number, words: number, text: string])[] = [
+    [AT_ONCE, 2, 'One two '],
+    [NEVER, 0, ''],
+  ];
   for (const [rate, words, text] of heard) {
     it(`tells with the next message what was heard at ${rate} words a minute`, async (t) => {
-      const { session, next, posted } = await call(t, { onMessage: inTwoParts().onMessage }, { wordsPerMinute: rate });
+      const { session, next, posted } = await call(
+        t,
+        { onMessage: inTwoParts().onMessage },
+        { wordsPerMinute: rate },
+      );
       const first = session.say('Hello?');
       await next('response.text.delta');
       if (rate === AT_ONCE) await new Promise((resolve) => setTimeout(resolve, 2)); // two words take a thousandth of this
@@ -255,7 +321,10 @@ describe('TextSession at a barge-in', () => {
       await next('turn.end');
       while (posted.length < 2) await next('turn.start');
       assert.deepEqual(posted[1]?.interruption_context, {
-        previous_turn_interrupted: true, words_heard: words, text_heard: text, assistant_turn_id: posted[0]?.turn_id,
+        previous_turn_interrupted: true,
+        words_heard: words,
+        text_heard: text,
+        assistant_turn_id: posted[0]?.turn_id,
       });
       await session.end();
     });
@@ -273,7 +342,11 @@ describe('TextSession at a barge-in', () => {
     void session.say('Hello?');
     await next('response.text.delta');
     await session.say('Wait!');
-    assert.deepEqual(await history('conv-1'), [['user', 'Hello?'], ['user', 'Wait!'], ['assistant', 'Fine.', 'completed']]);
+    assert.deepEqual(await history('conv-1'), [
+      ['user', 'Hello?'],
+      ['user', 'Wait!'],
+      ['assistant', 'Fine.', 'completed'],
+    ]);
   });
 
   it('knows no interruption when all has been spoken', async (t) => {
@@ -322,20 +395,31 @@ describe('TextSession at a barge-in', () => {
 describe('TextSession at its end', () => {
   it('posts session.end once, with who said what', async (t) => {
     const ends: SessionEndEvent[] = [];
-    const { session } = await call(t, { welcome: 'Hi.', onSessionEnd: ({ event }) => void ends.push(event as SessionEndEvent) });
+    const { session } = await call(t, {
+      welcome: 'Hi.',
+      onSessionEnd: ({ event }) => void ends.push(event as SessionEndEvent),
+    });
     await session.start();
     await session.say('Hello?');
     session.finishPlaying();
     await Promise.all([session.end(), session.end()]);
     const [end] = ends;
-    assert.deepEqual([ends.length, end?.agent_id, end?.transcript?.map(({ role, text }) => `${role}: ${text}`)], [
-      1, 'ag-1', ['assistant: Hi.', 'user: Hello?', 'assistant: Yes.'],
-    ]);
+    assert.deepEqual(
+      [ends.length, end?.agent_id, end?.transcript?.map(({ role, text }) => `${role}: ${text}`)],
+      [1, 'ag-1', ['assistant: Hi.', 'user: Hello?', 'assistant: Yes.']],
+    );
   });
 
   it('has in the transcript what was heard of an interrupted reply', async (t) => {
     const ended = deferred<SessionEndEvent>();
-    const { session, next } = await call(t, { onMessage: inTwoParts().onMessage, onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent) }, { wordsPerMinute: NEVER });
+    const { session, next } = await call(
+      t,
+      {
+        onMessage: inTwoParts().onMessage,
+        onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+      },
+      { wordsPerMinute: NEVER },
+    );
     void session.say('Hello?');
     await next('response.text.delta');
     await session.end();
@@ -351,12 +435,18 @@ describe('TextSession at its end', () => {
     await session.say('Bye.');
     await hangUps.next();
     await session.end();
-    assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text), ['Bye.', 'Goodbye!']);
+    assert.deepEqual(
+      (await ended.promise).transcript?.map(({ text }) => text),
+      ['Bye.', 'Goodbye!'],
+    );
   });
 
   it('has the newest entries in the transcript where all would be more than a webhook takes', async (t) => {
     const ended = deferred<SessionEndEvent>();
-    const { session } = await call(t, { onMessage: () => '', onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent) });
+    const { session } = await call(t, {
+      onMessage: () => '',
+      onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+    });
     for (const letter of ['a', 'b', 'c']) await session.say(letter.repeat(130_000));
     await session.end();
     assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text[0]), ['b', 'c']);
@@ -380,7 +470,13 @@ describe('TextSession at its end', () => {
   it('posts nothing afterwards', async (t) => {
     const { session, posted } = await call(t, { welcome: 'Hi.' });
     await session.end();
-    await Promise.all([session.start(), session.say('Hello?'), session.data({}), session.redeliver(), session.forge('wrong')]);
+    await Promise.all([
+      session.start(),
+      session.say('Hello?'),
+      session.data({}),
+      session.redeliver(),
+      session.forge('wrong'),
+    ]);
     assert.deepEqual(posted, []);
   });
 });
@@ -396,9 +492,15 @@ describe('TextSession provoking', () => {
     gate.resolve();
     await Promise.all([said, again]);
     assert.equal(posted.length, 1);
-    assert.deepEqual(shapes(frames.all).filter((shape) => String(shape).startsWith('response.')), [
-      'response.text.delta "One two "', 'response.text.delta "three."', 'response.text "One two three."', 'response.end',
-    ]);
+    assert.deepEqual(
+      shapes(frames.all).filter((shape) => String(shape).startsWith('response.')),
+      [
+        'response.text.delta "One two "',
+        'response.text.delta "three."',
+        'response.text "One two three."',
+        'response.end',
+      ],
+    );
   });
 
   it('tells data once however often a turn that streams is redelivered', async (t) => {
@@ -420,7 +522,10 @@ describe('TextSession provoking', () => {
     await next('local.over');
     gate.resolve();
     await Promise.all([said, ...deliveries]);
-    assert.deepEqual(frames.all.flatMap((frame) => (frame.type === 'response.data' ? [frame.content] : [])), [{ page: 1 }, { page: 2 }, { page: 3 }, { page: 4 }]);
+    assert.deepEqual(
+      frames.all.flatMap((frame) => (frame.type === 'response.data' ? [frame.content] : [])),
+      [{ page: 1 }, { page: 2 }, { page: 3 }, { page: 4 }],
+    );
   });
 
   it('redelivers a completed turn for the trace alone', async (t) => {
@@ -429,11 +534,17 @@ describe('TextSession provoking', () => {
     const before = frames.all.length;
     await session.redeliver();
     assert.equal(posted.length, 1);
-    assert.deepEqual(frames.all.slice(before).map(({ type }) => type), ['local.request', 'local.answer', 'local.event', 'local.event', 'local.over']);
+    assert.deepEqual(
+      frames.all.slice(before).map(({ type }) => type),
+      ['local.request', 'local.answer', 'local.event', 'local.event', 'local.over'],
+    );
   });
 
   it('redelivers a dropped turn as a turn that runs anew', async (t) => {
-    const { session, next, posted, frames } = await call(t, { onMessage: ({ signal }) => (messages.length === 0 ? (messages.push(''), held(signal)) : 'Anew.') });
+    const { session, next, posted, frames } = await call(t, {
+      onMessage: ({ signal }) =>
+        messages.length === 0 ? (messages.push(''), held(signal)) : 'Anew.',
+    });
     const messages: string[] = [];
     async function* held(signal: AbortSignal) {
       yield 'One two ';
@@ -468,7 +579,10 @@ describe('TextSession provoking', () => {
       assert.equal((await next('local.request')).signature, signature);
       assert.equal((await next('local.answer')).status, 401);
       const over = await next('local.over');
-      assert.deepEqual([over.outcome, over.reason, posted.length], ['failed', '401 Invalid signature', 0]);
+      assert.deepEqual(
+        [over.outcome, over.reason, posted.length],
+        ['failed', '401 Invalid signature', 0],
+      );
     });
   }
 });
@@ -484,7 +598,9 @@ describe('TextSession where the webhook fails', () => {
   it('keeps what it had of a stream that breaks off', async (t) => {
     const url = await startWebhook(t, (_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write('data: {"type":"response.tts","content":"One "}\n\n', () => response.destroy());
+      response.write('data: {"type":"response.tts","content":"One "}\n\n', () =>
+        response.destroy(),
+      );
     });
     const { session, next } = createCaller(url, { isTraced: true });
     await session.say('Hello?');
@@ -502,7 +618,9 @@ describe('TextSession where the webhook fails', () => {
   });
 
   it('shows an answer that is no JSON as it is', async (t) => {
-    const url = await startWebhook(t, (_request, response) => response.writeHead(502).end('<h1>Bad gateway</h1>'));
+    const url = await startWebhook(t, (_request, response) =>
+      response.writeHead(502).end('<h1>Bad gateway</h1>'),
+    );
     const { session, next } = createCaller(url, { isTraced: true });
     await session.say('Hello?');
     assert.equal((await next('local.event')).event, '<h1>Bad gateway</h1>');
@@ -510,7 +628,9 @@ describe('TextSession where the webhook fails', () => {
   });
 
   it('follows no redirect with what it signed', async (t) => {
-    const url = await startWebhook(t, (_request, response) => response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end());
+    const url = await startWebhook(t, (_request, response) =>
+      response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end(),
+    );
     const { session, next } = createCaller(url, { isTraced: true });
     await session.say('Hello?');
     assert.equal((await next('local.over')).outcome, 'failed');

@@ -1,6 +1,17 @@
 // `layercode-microserver init`: a project of one's own, from the files of templates/.
 
-import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -49,37 +60,64 @@ Exit codes: 0 it is made; 1 it could not be; 2 the arguments are wrong.
     const { target, given } = parseArguments(argv);
     // npm reads a relative path of package.json from where the project really is.
     const directory = realPath(resolve(terminal.directory, target));
-    if (/\p{Cc}/u.test(directory)) throw new UsageError('the directory must have no control characters in its path');
+    if (/\p{Cc}/u.test(directory)) {
+      throw new UsageError('the directory must have no control characters in its path');
+    }
     const name = projectName(directory);
-    const spec = packageSpec({ given, from: terminal.directory, directory, packageRoot: PACKAGE_ROOT });
+    const spec = packageSpec({
+      given,
+      from: terminal.directory,
+      directory,
+      packageRoot: PACKAGE_ROOT,
+    });
     writeProject(directory, projectFiles(name, spec));
     terminal.stdout.write(report(name, target));
     return EXIT.OK;
   },
 };
 
-function parseArguments(argv: readonly string[]): { readonly target: string; readonly given: string | undefined } {
+function parseArguments(argv: readonly string[]): {
+  readonly target: string;
+  readonly given: string | undefined;
+} {
   const directories: string[] = [];
   let given: string | undefined;
   // Not `strict`: its messages are three sentences long.
-  const { tokens } = parseArgs({ args: [...argv], options: { package: { type: 'string' } }, strict: false, tokens: true });
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: { package: { type: 'string' } },
+    strict: false,
+    tokens: true,
+  });
   for (const token of tokens) {
     if (token.kind === 'positional') directories.push(token.value);
     else if (token.kind === 'option') {
-      if (token.rawName !== PACKAGE_FLAG) throw new UsageError(`${oneLine(token.rawName, 40)} is not a flag of init; it takes ${PACKAGE_FLAG}`);
+      if (token.rawName !== PACKAGE_FLAG) {
+        throw new UsageError(
+          `${oneLine(token.rawName, 40)} is not a flag of init; it takes ${PACKAGE_FLAG}`,
+        );
+      }
       given = token.value?.trim() ?? '';
-      if (given === '' || given.startsWith('-')) throw new UsageError(`${PACKAGE_FLAG} needs a value, such as ^${version} or ../packed.tgz`);
+      if (given === '' || given.startsWith('-')) {
+        throw new UsageError(`${PACKAGE_FLAG} needs a value, such as ^${version} or ../packed.tgz`);
+      }
     }
   }
   const [target = '.', stray] = directories;
-  if (stray !== undefined) throw new UsageError(`init takes one directory, got ${shown(stray)} too`);
-  if (target === '') throw new UsageError('the directory is an empty text; leave it out for the working directory');
+  if (stray !== undefined) {
+    throw new UsageError(`init takes one directory, got ${shown(stray)} too`);
+  }
+  if (target === '') {
+    throw new UsageError('the directory is an empty text; leave it out for the working directory');
+  }
   return { target, given };
 }
 
 /** Without symbolic links, as far as the path is there. */
 function realPath(path: string): string {
-  return existsSync(path) || dirname(path) === path ? realpathSync(path) : join(realPath(dirname(path)), basename(path));
+  return existsSync(path) || dirname(path) === path
+    ? realpathSync(path)
+    : join(realPath(dirname(path)), basename(path));
 }
 
 /**
@@ -88,11 +126,23 @@ function realPath(path: string): string {
  */
 export function projectName(directory: string): string {
   const last = basename(directory);
-  const name = last.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().replace(/[^a-z0-9._-]+/g, '-').slice(0, 214).replace(/^[._-]+|-+$/g, '');
-  if (name === '') throw new UsageError(`no npm name can be made of ${shown(last || directory)}; name a directory with letters a-z or digits in it`);
+  const name = last
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .slice(0, 214)
+    .replace(/^[._-]+|-+$/g, '');
+  if (name === '') {
+    throw new UsageError(
+      `no npm name can be made of ${shown(last || directory)}; name a directory with letters a-z or digits in it`,
+    );
+  }
   // A package cannot depend on its own name, and npm keeps two for itself.
   if ([PACKAGE, ...Object.keys(DEV_DEPENDENCIES), 'node_modules', 'favicon.ico'].includes(name)) {
-    throw new UsageError(`a project cannot be called ${name}; choose another name for its directory`);
+    throw new UsageError(
+      `a project cannot be called ${name}; choose another name for its directory`,
+    );
   }
   return name;
 }
@@ -113,10 +163,20 @@ export interface PackageSource {
  * before either. Throws a `UsageError` for a path where nothing is, and for what can be no spec.
  */
 export function packageSpec({ given, from, directory, packageRoot }: PackageSource): string {
-  if (given === undefined) return packageRoot.split(sep).includes('node_modules') ? `^${version}` : fileSpec(packageRoot, directory);
-  if (/\p{Cc}/u.test(given)) throw new UsageError(`${PACKAGE_FLAG} must have no control characters`);
+  if (given === undefined) {
+    return packageRoot.split(sep).includes('node_modules')
+      ? `^${version}`
+      : fileSpec(packageRoot, directory);
+  }
+  if (/\p{Cc}/u.test(given)) {
+    throw new UsageError(`${PACKAGE_FLAG} must have no control characters`);
+  }
   const path = given.replace(/^file:/, '');
-  const isPath = path !== given || isAbsolute(path) || /^\.{1,2}([\\/]|$)/.test(path) || (/\.(tgz|tar\.gz|tar)$/.test(path) && !path.includes(':'));
+  const isPath =
+    path !== given
+    || isAbsolute(path)
+    || /^\.{1,2}([\\/]|$)/.test(path)
+    || (/\.(tgz|tar\.gz|tar)$/.test(path) && !path.includes(':'));
   if (!isPath) return given;
   const file = resolve(from, path);
   if (!existsSync(file)) throw new UsageError(`${PACKAGE_FLAG}: there is no ${shown(file)}`);
@@ -126,7 +186,9 @@ export function packageSpec({ given, from, directory, packageRoot }: PackageSour
 /** A path as npm reads it, relative to the project. Not encoded, though it looks like a URL: since npm 11 %, # and ? stand for themselves. */
 function fileSpec(path: string, directory: string): string {
   const way = relative(directory, path).split(sep).join('/');
-  if (way === '') throw new UsageError(`${PACKAGE_FLAG} must be another folder than the project's own`);
+  if (way === '') {
+    throw new UsageError(`${PACKAGE_FLAG} must be another folder than the project's own`);
+  }
   return `file:${way}`;
 }
 
@@ -151,10 +213,16 @@ function manifest(name: string, spec: string): object {
 
 function projectFiles(name: string, spec: string): ReadonlyMap<string, string> {
   const templates = TEMPLATES.map(([file]): [string, string] => {
-    const text = readFileSync(join(PACKAGE_ROOT, 'assets/templates', file.replace(/^\./, '')), 'utf8');
+    const text = readFileSync(
+      join(PACKAGE_ROOT, 'assets/templates', file.replace(/^\./, '')),
+      'utf8',
+    );
     return [file, text.replaceAll('{{name}}', name)];
   });
-  return new Map([['package.json', `${JSON.stringify(manifest(name, spec), undefined, 2)}\n`], ...templates]);
+  return new Map([
+    ['package.json', `${JSON.stringify(manifest(name, spec), undefined, 2)}\n`],
+    ...templates,
+  ]);
 }
 
 /**
@@ -164,15 +232,26 @@ function projectFiles(name: string, spec: string): ReadonlyMap<string, string> {
 export function writeProject(directory: string, files: ReadonlyMap<string, string>): void {
   const made: string[] = [];
   try {
-    const existing = [...files.keys()].filter((name) => lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined);
-    if (existing.length > 0) throw new CommandError(`${shown(directory)} has ${existing.join(', ')} already; nothing was written`);
+    const existing = [...files.keys()].filter(
+      (name) => lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined,
+    );
+    if (existing.length > 0) {
+      throw new CommandError(
+        `${shown(directory)} has ${existing.join(', ')} already; nothing was written`,
+      );
+    }
     makeDirectory(directory, made);
     for (const [name, text] of files) makeFile(join(directory, name), text, made);
   } catch (error) {
     const left = remove(made);
     if (!(error instanceof Error && 'code' in error)) throw error;
-    const rest = left.length === 0 ? 'nothing was left behind' : `these could not be removed again: ${left.map(shown).join(', ')}`;
-    throw new CommandError(`the project cannot be made: ${oneLine(error.message)}; ${rest}`, { cause: error });
+    const rest =
+      left.length === 0
+        ? 'nothing was left behind'
+        : `these could not be removed again: ${left.map(shown).join(', ')}`;
+    throw new CommandError(`the project cannot be made: ${oneLine(error.message)}; ${rest}`, {
+      cause: error,
+    });
   }
 }
 
@@ -218,7 +297,9 @@ function report(name: string, target: string): string {
     '',
     'Next:',
     '',
-    ...(isHere ? [] : [`  cd ${target.startsWith('-') ? `./${shellWord(target)}` : shellWord(target)}`]),
+    ...(isHere
+      ? []
+      : [`  cd ${target.startsWith('-') ? `./${shellWord(target)}` : shellWord(target)}`]),
     '  npm install',
     '  npm start',
     '  npm run talk    # in another terminal',

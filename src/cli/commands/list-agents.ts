@@ -18,7 +18,11 @@ Exit codes: 0 it is done; 2 the arguments are wrong.
     if (argv.length > 0) throw new UsageError('list-agents takes no arguments');
     const agents = builtInAgents();
     const width = Math.max(...agents.map(({ name }) => name.length));
-    stdout.write(agents.map(({ name, description = '' }) => `${name.padEnd(width)}  ${description}`.trimEnd()).join('\n') + '\n');
+    stdout.write(
+      agents
+        .map(({ name, description = '' }) => `${name.padEnd(width)}  ${description}`.trimEnd())
+        .join('\n') + '\n',
+    );
     return EXIT.OK;
   },
 };

@@ -28,20 +28,53 @@ export const run: Command = {
   summary: 'Run the server; every setting is a flag.',
   help: `${HELP}\n${settingsHelp().replace(/^Usage: .*\n\n/, '')}`,
   async run(argv, terminal) {
-    const settingFlags = argv.filter((argument) => argument !== TUNNEL && argument !== UPDATE_WEBHOOK);
+    const settingFlags = argv.filter(
+      (argument) => argument !== TUNNEL && argument !== UPDATE_WEBHOOK,
+    );
     const updatesWebhook = argv.includes(UPDATE_WEBHOOK);
-    if (updatesWebhook && !argv.includes(TUNNEL)) throw new UsageError(`${UPDATE_WEBHOOK} needs ${TUNNEL}: a server that has no public URL has none to set`);
+    if (updatesWebhook && !argv.includes(TUNNEL)) {
+      throw new UsageError(
+        `${UPDATE_WEBHOOK} needs ${TUNNEL}: a server that has no public URL has none to set`,
+      );
+    }
     const hasTunnel = argv.includes(TUNNEL);
-    await runServer(settingFlags, hasTunnel ? { accompany: (server, closing) => openCompanion(server, updatesWebhook, { ...terminal, interrupted: closing }) } : {});
+    await runServer(
+      settingFlags,
+      hasTunnel
+        ? {
+            accompany: (server, closing) =>
+              openCompanion(server, updatesWebhook, { ...terminal, interrupted: closing }),
+          }
+        : {},
+    );
     return Number(process.exitCode ?? 0);
   },
 };
 
-async function openCompanion({ origin, settings }: OpenServer, updatesWebhook: boolean, terminal: Terminal): Promise<Companion> {
+async function openCompanion(
+  { origin, settings }: OpenServer,
+  updatesWebhook: boolean,
+  terminal: Terminal,
+): Promise<Companion> {
   const { agentRoute } = settings;
   if (!updatesWebhook) return openTunnel({ origin, agentRoute, terminal });
-  const { layercodeApiKey: apiKey, layercodeApiUrl: url, layercodeAgentIds: [agentId, ...others] } = settings;
-  if (apiKey === undefined) throw new CommandError(`${UPDATE_WEBHOOK} needs LAYERCODE_API_KEY, a key of the LayerCode dashboard`);
-  if (agentId === undefined || others.length > 0) throw new CommandError(`${UPDATE_WEBHOOK} needs LAYERCODE_AGENT_ID to name one agent`);
-  return openTunnel({ origin, agentRoute, terminal, webhook: { client: new RestClient({ url, apiKey }), agentId } });
+  const {
+    layercodeApiKey: apiKey,
+    layercodeApiUrl: url,
+    layercodeAgentIds: [agentId, ...others],
+  } = settings;
+  if (apiKey === undefined) {
+    throw new CommandError(
+      `${UPDATE_WEBHOOK} needs LAYERCODE_API_KEY, a key of the LayerCode dashboard`,
+    );
+  }
+  if (agentId === undefined || others.length > 0) {
+    throw new CommandError(`${UPDATE_WEBHOOK} needs LAYERCODE_AGENT_ID to name one agent`);
+  }
+  return openTunnel({
+    origin,
+    agentRoute,
+    terminal,
+    webhook: { client: new RestClient({ url, apiKey }), agentId },
+  });
 }

@@ -78,15 +78,26 @@ expectation was not met, or a signal ended it; 2 the arguments or the script are
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
     const { flags, words } = parseFlags('talk', argv, FLAGS);
-    if (words.length > 0) throw new UsageError('talk takes no words; to say just one thing: turn "Hello there"');
+    if (words.length > 0) {
+      throw new UsageError('talk takes no words; to say just one thing: turn "Hello there"');
+    }
     if (flags['--agent'] !== undefined && (flags['--url'] ?? flags['--secret']) !== undefined) {
-      throw new UsageError('--agent starts a server of its own, so it goes with neither --url nor --secret');
+      throw new UsageError(
+        '--agent starts a server of its own, so it goes with neither --url nor --secret',
+      );
     }
     const conversationId = parseConversation(flags['--conversation']) ?? randomUUID();
     const timeoutMs = parseTimeout(flags['--timeout']) * 1_000;
-    const steps = flags['--script'] === undefined ? undefined : readScript(flags['--script'], terminal.directory);
+    const steps =
+      flags['--script'] === undefined
+        ? undefined
+        : readScript(flags['--script'], terminal.directory);
     const { stdin, stdout, environment } = terminal;
-    const isOnTerminal = steps === undefined && stdin.isTTY === true && stdout.isTTY === true && environment['TERM'] !== 'dumb';
+    const isOnTerminal =
+      steps === undefined
+      && stdin.isTTY === true
+      && stdout.isTTY === true
+      && environment['TERM'] !== 'dumb';
 
     let screen: TerminalTalk | undefined;
     const tell = (line: string): void => {
@@ -97,7 +108,9 @@ expectation was not met, or a signal ended it; 2 the arguments or the script are
     const target = await openTarget(flags, terminal, tell);
     try {
       if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
-      if (steps !== undefined) return await playScript(steps, target, conversationId, timeoutMs, terminal);
+      if (steps !== undefined) {
+        return await playScript(steps, target, conversationId, timeoutMs, terminal);
+      }
       if (!isOnTerminal) return await talkByLines(target, conversationId, timeoutMs, terminal);
       screen = new TerminalTalk(target, conversationId, terminal);
       await screen.run();

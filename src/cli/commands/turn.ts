@@ -40,7 +40,9 @@ off, or nobody answered; 2 the arguments are wrong.
     const terminal = withBrokenPipes(given);
     const { flags, words } = parseFlags('turn', argv, FLAGS);
     const text = words.join(' ');
-    if (text.trim() === '') throw new UsageError('turn takes what the caller says: turn "Hello there"');
+    if (text.trim() === '') {
+      throw new UsageError('turn takes what the caller says: turn "Hello there"');
+    }
     const conversationId = parseConversation(flags['--conversation']) ?? DEFAULT_CONVERSATION;
     const target = findTarget(flags, terminal);
 
@@ -66,7 +68,9 @@ off, or nobody answered; 2 the arguments are wrong.
     isMidLine = false;
     if (reply.hangsUp) tell('[hang-up]');
     if (interrupted.aborted) throw interruptedError(interrupted);
-    if (reply.failure !== undefined) throw new CommandError(describeFailure(reply.failure, target.webhookUrl));
+    if (reply.failure !== undefined) {
+      throw new CommandError(describeFailure(reply.failure, target.webhookUrl));
+    }
     return EXIT.OK;
   },
 };
@@ -74,5 +78,7 @@ off, or nobody answered; 2 the arguments are wrong.
 /** Throws a `UsageError` for what can be no id. */
 export function parseConversation(given: string | undefined): string | undefined {
   if (given === undefined || isId(given)) return given;
-  throw new UsageError(`--conversation must be an id: at most ${MAX_ID_LENGTH} characters, without control characters`);
+  throw new UsageError(
+    `--conversation must be an id: at most ${MAX_ID_LENGTH} characters, without control characters`,
+  );
 }

@@ -5,14 +5,25 @@ import { PlatformError, RestClient } from '../../layercode/rest-client.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
-import { CommandError, EXIT, UsageError, type Command, type Terminal } from '../terminal/command.ts';
+import {
+  CommandError,
+  EXIT,
+  UsageError,
+  type Command,
+  type Terminal,
+} from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { describePlatformError } from '../tunnel/platform-failure.ts';
 import { NO_WEBHOOK } from '../tunnel/borrowed-webhook.ts';
 
 /** Handed to `loadSettings`, which checks their values. */
-const SETTINGS_FLAGS = ['--layercode-api-key', '--layercode-agent-id', '--layercode-api-url', '--settings-file'] as const;
+const SETTINGS_FLAGS = [
+  '--layercode-api-key',
+  '--layercode-agent-id',
+  '--layercode-api-url',
+  '--settings-file',
+] as const;
 const AGENT_FLAG = '--agent-id';
 
 export const webhook: Command = {
@@ -42,13 +53,21 @@ Exit codes: 0 it is done; 1 LayerCode refused or did not answer, or there is no 
     const { action, agentId: agentFlag, settingsArgv } = parseArguments(argv);
     // This process verifies no webhook, so a webhook's secret that only production asks for may be missing here.
     const environment = { ...terminal.environment, NODE_ENV: 'development' };
-    const settings = loadSettings({ argv: settingsArgv, environment, directory: terminal.directory });
+    const settings = loadSettings({
+      argv: settingsArgv,
+      environment,
+      directory: terminal.directory,
+    });
     const agentId = checkAgentId(agentFlag ?? onlyAgent(settings));
     const client = openClient(settings);
     const url = action.name === 'set' ? parseWebhookUrl(action.url, settings, terminal) : undefined;
     try {
       if (action.name === 'get') {
-        return printWebhook(await client.webhookUrl(agentId, terminal.interrupted), agentId, terminal);
+        return printWebhook(
+          await client.webhookUrl(agentId, terminal.interrupted),
+          agentId,
+          terminal,
+        );
       }
       const before = await describeWebhook(client, agentId, terminal);
       await client.setWebhookUrl(agentId, url, terminal.interrupted);
@@ -56,9 +75,16 @@ Exit codes: 0 it is done; 1 LayerCode refused or did not answer, or there is no 
       return EXIT.OK;
     } catch (error) {
       if (terminal.interrupted.aborted) {
-        throw new CommandError(action.name === 'get' ? 'interrupted' : 'interrupted; whether the webhook was set, "webhook get" tells', { cause: error });
+        throw new CommandError(
+          action.name === 'get'
+            ? 'interrupted'
+            : 'interrupted; whether the webhook was set, "webhook get" tells',
+          { cause: error },
+        );
       }
-      throw error instanceof PlatformError ? new CommandError(describePlatformError(error, agentId), { cause: error }) : error;
+      throw error instanceof PlatformError
+        ? new CommandError(describePlatformError(error, agentId), { cause: error })
+        : error;
     }
   },
 };
@@ -78,20 +104,32 @@ function parseArguments(argv: readonly string[]): Arguments {
   if (name !== 'get' && name !== 'set') {
     throw new UsageError(`webhook takes get or set${name === undefined ? '' : /^[a-z]{1,16}$/.test(name) ? `, got ${name}` : ', and that comes first'}`);
   }
-  if (name === 'set' && url === undefined) throw new UsageError('webhook set takes the URL: webhook set https://voice.example/api/agent');
+  if (name === 'set' && url === undefined) {
+    throw new UsageError('webhook set takes the URL: webhook set https://voice.example/api/agent');
+  }
   const isStray = name === 'get' ? url !== undefined : others.length > 0;
-  if (isStray) throw new UsageError(`webhook ${name} takes ${name === 'get' ? 'nothing' : 'one URL'} beside flags`);
+  if (isStray) {
+    throw new UsageError(
+      `webhook ${name} takes ${name === 'get' ? 'nothing' : 'one URL'} beside flags`,
+    );
+  }
   return { action: name === 'set' ? { name, url: url ?? '' } : { name }, agentId, settingsArgv };
 }
 
 function checkAgentId(agentId: string): string {
   if (isId(agentId) && !/^\.\.?$/.test(agentId)) return agentId;
-  throw new UsageError('an agent\'s id has at most 256 characters, without control characters, and is neither . nor ..');
+  throw new UsageError(
+    'an agent\'s id has at most 256 characters, without control characters, and is neither . nor ..',
+  );
 }
 
 function onlyAgent({ layercodeAgentIds }: Settings): string {
   const [agentId, ...others] = layercodeAgentIds;
-  if (agentId === undefined) throw new UsageError(`which agent? Set LAYERCODE_AGENT_ID, or pass ${AGENT_FLAG}; the dashboard shows the id`);
+  if (agentId === undefined) {
+    throw new UsageError(
+      `which agent? Set LAYERCODE_AGENT_ID, or pass ${AGENT_FLAG}; the dashboard shows the id`,
+    );
+  }
   if (others.length === 0) return agentId;
   const choice = oneLine(layercodeAgentIds.join(', '), 200);
   throw new UsageError(`LAYERCODE_AGENT_ID names ${layercodeAgentIds.length} agents: say which one with ${AGENT_FLAG} (${choice})`);
@@ -104,7 +142,9 @@ function openClient({ layercodeApiKey: apiKey, layercodeApiUrl: url }: Settings)
 
 function printWebhook(url: string | undefined, agentId: string, terminal: Terminal): number {
   if (url === undefined) {
-    terminal.stderr.write(`agent ${oneLine(agentId, 80)} has no webhook; "webhook set <url>" gives it one\n`);
+    terminal.stderr.write(
+      `agent ${oneLine(agentId, 80)} has no webhook; "webhook set <url>" gives it one\n`,
+    );
     return EXIT.FAILED;
   }
   terminal.stdout.write(`${oneLine(url, 4_096)}\n`);
@@ -112,7 +152,11 @@ function printWebhook(url: string | undefined, agentId: string, terminal: Termin
 }
 
 /** For the report of `set`, which is done even when it is unclear what the webhook was. */
-async function describeWebhook(client: RestClient, agentId: string, terminal: Terminal): Promise<string> {
+async function describeWebhook(
+  client: RestClient,
+  agentId: string,
+  terminal: Terminal,
+): Promise<string> {
   try {
     return oneLine((await client.webhookUrl(agentId, terminal.interrupted)) ?? NO_WEBHOOK, 4_096);
   } catch (error) {
@@ -122,18 +166,31 @@ async function describeWebhook(client: RestClient, agentId: string, terminal: Te
 }
 
 /** The URL as it was given, undefined for `none`. What is right but looks wrong is said on stderr. */
-function parseWebhookUrl(given: string, { agentRoute, secrets }: Settings, terminal: Terminal): string | undefined {
+function parseWebhookUrl(
+  given: string,
+  { agentRoute, secrets }: Settings,
+  terminal: Terminal,
+): string | undefined {
   const text = given.trim();
   if (text === NO_WEBHOOK) return undefined;
-  const refuse = (rule: string): UsageError => new UsageError(`the webhook's URL must ${rule}, got ${show(text, secrets)}`);
+  const refuse = (rule: string): UsageError =>
+    new UsageError(`the webhook's URL must ${rule}, got ${show(text, secrets)}`);
   // What `URL` mends in silence is refused: it is the text that is sent.
-  if (!/^https?:\/\/[^\s\\\p{Cc}\p{Cf}]+$/iu.test(text) || !URL.canParse(text)) throw refuse('be an https:// URL such as https://voice.example/api/agent');
+  if (!/^https?:\/\/[^\s\\\p{Cc}\p{Cf}]+$/iu.test(text) || !URL.canParse(text)) {
+    throw refuse('be an https:// URL such as https://voice.example/api/agent');
+  }
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') throw refuse('hold no user name and password');
   if (text.includes('#')) throw refuse('hold no #');
   const isHere = isThisMachine(url.hostname);
-  if (url.protocol === 'http:' && !isHere) throw refuse('begin with https://: calls are not for others to read');
-  if (isHere) terminal.stderr.write(`LayerCode cannot reach ${url.host}: that is this machine. "run --tunnel" gives it a public URL\n`);
+  if (url.protocol === 'http:' && !isHere) {
+    throw refuse('begin with https://: calls are not for others to read');
+  }
+  if (isHere) {
+    terminal.stderr.write(
+      `LayerCode cannot reach ${url.host}: that is this machine. "run --tunnel" gives it a public URL\n`,
+    );
+  }
   if (url.pathname === '/' && agentRoute !== '/') {
     terminal.stderr.write(`this URL has no path, and events are taken at ${agentRoute}; did you mean ${url.origin}${agentRoute}${url.search}?\n`);
   }

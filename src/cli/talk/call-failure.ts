@@ -14,7 +14,9 @@ export function describeFailure({ status, reason }: CallFailure, url: string): s
   const { origin, pathname } = new URL(url);
   const what = oneLine(reason);
   if (status === undefined) {
-    const remedy = /redirect/.test(what) ? 'give the URL that it leads to' : 'is the server running there?';
+    const remedy = /redirect/.test(what)
+      ? 'give the URL that it leads to'
+      : 'is the server running there?';
     return `no answer from ${origin}${pathname}: ${what}; ${remedy}`;
   }
   if (status < 400) {

@@ -46,12 +46,19 @@ export class Answer {
 
   /** Whether a voice would still be speaking it. */
   get isSpoken(): boolean {
-    return !this.isInterrupted && this.failure === undefined && performance.now() < (this.#spoken.endsAtMs ?? 0);
+    return (
+      !this.isInterrupted
+      && this.failure === undefined
+      && performance.now() < (this.#spoken.endsAtMs ?? 0)
+    );
   }
 
   /** How many words there are, and how many the caller can have heard by now. */
   get words(): { readonly said: number; readonly heard: number } {
-    return { said: this.#spoken.heardBy(Infinity).words, heard: this.#spoken.heardBy(performance.now()).words };
+    return {
+      said: this.#spoken.heardBy(Infinity).words,
+      heard: this.#spoken.heardBy(performance.now()).words,
+    };
   }
 
   /** True as soon as it is so, which is looked at whenever something has come; false when it is not after that time. */
@@ -80,21 +87,32 @@ export class Answer {
   async hearing(words: number, timeoutMs: number): Promise<void> {
     // What comes tells nothing of what is heard: a voice takes its time.
     const ticker = setInterval(() => this.#changed(), HEARING_MS);
-    await this.until(() => this.words.heard >= words || (this.isOver && (this.words.said <= words || !this.isSpoken)), timeoutMs);
+    await this.until(
+      () =>
+        this.words.heard >= words || (this.isOver && (this.words.said <= words || !this.isSpoken)),
+      timeoutMs,
+    );
     clearInterval(ticker);
   }
 
   /** For the call alone: what it is told of this answer. */
   take(frame: ServerFrame): void {
     if (frame.type === 'local.answer') this.#status = frame.status;
-    else if (frame.type === 'local.event' && isObject(frame.event) && frame.event['type'] === 'response.end') this.#isWhole = true;
+    else if (
+      frame.type === 'local.event'
+      && isObject(frame.event)
+      && frame.event['type'] === 'response.end'
+    )
+      this.#isWhole = true;
     else if (frame.type === 'response.data') this.data.push(frame.content);
     else if (frame.type === 'response.text.delta') {
       this.text += frame.content;
       this.#spoken.add(frame.content, performance.now());
       if (this.text.trim() !== '') this.firstWordMs ??= performance.now() - this.#startedAtMs;
     } else if (frame.type === 'local.over') {
-      if (frame.outcome === 'failed') this.failure = { status: this.#status, reason: frame.reason ?? 'no reason is known' };
+      if (frame.outcome === 'failed') {
+        this.failure = { status: this.#status, reason: frame.reason ?? 'no reason is known' };
+      }
       else if (frame.outcome === 'ended' && this.#isReply && !this.#isWhole) {
         this.failure = { status: this.#status, reason: 'it ended without response.end' };
       }
@@ -127,8 +145,15 @@ export class Call {
     this.#options = options;
     const { webhookUrl, secret, conversationId } = options;
     this.#session = new TextSession({
-      grant: { agentId: 'terminal', conversationId, metadata: undefined, customMetadata: undefined, customHeaders: {} },
-      webhookUrl, secret,
+      grant: {
+        agentId: 'terminal',
+        conversationId,
+        metadata: undefined,
+        customMetadata: undefined,
+        customHeaders: {},
+      },
+      webhookUrl,
+      secret,
       isTraced: true,
       onFrame: (frame) => this.#receive(frame),
       onHangUp: () => {
@@ -167,7 +192,9 @@ export class Call {
   /** The caller speaks over the reply. False when nobody would be speaking. */
   interrupt(): boolean {
     const reply = this.#reply;
-    if (reply === undefined || reply.isInterrupted || (reply.isOver && !reply.isSpoken)) return false;
+    if (reply === undefined || reply.isInterrupted || (reply.isOver && !reply.isSpoken)) {
+      return false;
+    }
     this.#session.interrupt();
     reply.isInterrupted = true;
     return true;
@@ -183,7 +210,8 @@ export class Call {
 
   #receive(frame: ServerFrame): Awaitable<unknown> {
     if (frame.type === 'local.request') this.#bind(frame.delivery, frame.event['turn_id']);
-    const answer = 'delivery' in frame ? this.#byDelivery.get(frame.delivery) : this.#byTurn.get(frame.turn_id);
+    const answer =
+      'delivery' in frame ? this.#byDelivery.get(frame.delivery) : this.#byTurn.get(frame.turn_id);
     if (answer === undefined) return undefined;
     answer.take(frame);
     if (frame.type === 'response.text.delta') return this.#options.onText(frame.content);

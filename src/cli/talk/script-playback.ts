@@ -40,9 +40,12 @@ export async function playScript(
   function report(lineNumber: number | undefined, source: string, outcome: Outcome): void {
     const isGood = !('fault' in outcome);
     const mark = isGood ? paint('green', '✓') : paint('red', '✗');
-    const note = isGood && outcome.note !== undefined ? `  ${paint('dim', `(${outcome.note})`)}` : '';
+    const note =
+      isGood && outcome.note !== undefined ? `  ${paint('dim', `(${outcome.note})`)}` : '';
     const lines = isGood ? [] : outcome.fault;
-    stdout.write(`${mark} ${String(lineNumber ?? '').padStart(width)}  ${oneLine(source, MAX_SHOWN)}${note}\n`);
+    stdout.write(
+      `${mark} ${String(lineNumber ?? '').padStart(width)}  ${oneLine(source, MAX_SHOWN)}${note}\n`,
+    );
     for (const line of lines) stdout.write(`  ${' '.repeat(width)}    ${line}\n`);
     if (isGood) return;
     failed += 1;
@@ -61,9 +64,13 @@ export async function playScript(
   if ('fault' in end) report(undefined, 'end', end);
   interrupted.removeEventListener('abort', interrupt);
 
-  const rest = played < steps.length ? `; ${counted(steps.length - played, 'step')} not played` : '';
+  const rest =
+    played < steps.length ? `; ${counted(steps.length - played, 'step')} not played` : '';
   const all = counted(steps.length, 'step');
-  const sum = failed === 0 ? paint('green', steps.length === 1 ? 'The step went well' : `All ${all} went well`) : paint('red', `${counted(failed, 'failure')} in ${all}`);
+  const sum =
+    failed === 0
+      ? paint('green', steps.length === 1 ? 'The step went well' : `All ${all} went well`)
+      : paint('red', `${counted(failed, 'failure')} in ${all}`);
   stdout.write(`\n${sum}${rest}.\n`);
   return failed === 0 ? EXIT.OK : EXIT.FAILED;
 }
@@ -79,7 +86,12 @@ class ScriptPlayback {
   #reply: Answer | undefined;
 
   constructor(target: CallTarget, conversationId: string, timeoutMs: number) {
-    this.#call = new Call({ ...target, conversationId, onText: () => undefined, onData: () => undefined });
+    this.#call = new Call({
+      ...target,
+      conversationId,
+      onText: () => undefined,
+      onData: () => undefined,
+    });
     this.#webhookUrl = target.webhookUrl;
     this.#timeoutMs = timeoutMs;
   }
@@ -93,17 +105,34 @@ class ScriptPlayback {
     if (reply === undefined) throw new Error('a script is played after start()');
     switch (step.name) {
       case 'say':
-        return (await this.#end(reply)) ?? this.#gone(reply) ?? this.#begin(() => this.#call.say(step.text));
+        return (
+          (await this.#end(reply))
+          ?? this.#gone(reply)
+          ?? this.#begin(() => this.#call.say(step.text))
+        );
       case 'expect':
         return (await this.#end(reply)) ?? (step.expectation.matches(reply.text) ? {} : {
           fault: [`expected  ${shown(step.expectation.source)}`, `heard     ${shown(reply.text)}`],
         });
       case 'expect-data':
-        return (await this.#end(reply)) ?? (reply.data.some((content) => step.expectation.matches(JSON.stringify(content))) ? {} : {
-          fault: [`expected  data with ${shown(step.expectation.source)}`, ...listed(reply.data.map((content) => JSON.stringify(content)))],
-        });
+        return (
+          (await this.#end(reply))
+          ?? (reply.data.some((content) => step.expectation.matches(JSON.stringify(content)))
+            ? {}
+            : {
+                fault: [
+                  `expected  data with ${shown(step.expectation.source)}`,
+                  ...listed(reply.data.map((content) => JSON.stringify(content))),
+                ],
+              })
+        );
       case 'expect-hangup':
-        return (await this.#end(reply)) ?? (reply.hangsUp ? {} : { fault: ['the agent did not hang up', `heard     ${shown(reply.text)}`] });
+        return (
+          (await this.#end(reply))
+          ?? (reply.hangsUp
+            ? {}
+            : { fault: ['the agent did not hang up', `heard     ${shown(reply.text)}`] })
+        );
       case 'within':
         return this.#within(reply, step.ms);
       case 'interrupt':
@@ -115,7 +144,8 @@ class ScriptPlayback {
 
   /** Posts that the call is over. `hasFailed`: there is nothing to wait for. */
   async end(hasFailed: boolean): Promise<Outcome> {
-    const unfinished = this.#reply === undefined || hasFailed ? undefined : await this.#end(this.#reply);
+    const unfinished =
+      this.#reply === undefined || hasFailed ? undefined : await this.#end(this.#reply);
     const end = this.#call.end();
     try {
       if (!hasFailed && unfinished === undefined) return await this.#answered(end);
@@ -133,10 +163,16 @@ class ScriptPlayback {
 
   async #begin(ask: () => Answer): Promise<Outcome> {
     const reply = (this.#reply = ask());
-    const hasBegun = await reply.until(() => reply.firstWordMs !== undefined || reply.isOver, this.#timeoutMs);
+    const hasBegun = await reply.until(
+      () => reply.firstWordMs !== undefined || reply.isOver,
+      this.#timeoutMs,
+    );
     if (!hasBegun) return this.#late('no word');
     if (reply.failure !== undefined) return this.#broken(reply);
-    return { note: reply.firstWordMs === undefined ? 'silence' : `first word after ${ms(reply.firstWordMs)}` };
+    return {
+      note:
+        reply.firstWordMs === undefined ? 'silence' : `first word after ${ms(reply.firstWordMs)}`,
+    };
   }
 
   /** Undefined when the reply is over, and it went well. */
@@ -151,23 +187,41 @@ class ScriptPlayback {
   }
 
   async #within(reply: Answer, limitMs: number): Promise<Outcome> {
-    const wasOver = await reply.until(() => reply.firstWordMs !== undefined || reply.isOver, this.#timeoutMs);
+    const wasOver = await reply.until(
+      () => reply.firstWordMs !== undefined || reply.isOver,
+      this.#timeoutMs,
+    );
     if (!wasOver) return this.#late('no word');
     if (reply.failure !== undefined) return this.#broken(reply);
     const { firstWordMs } = reply;
     if (firstWordMs !== undefined && firstWordMs <= limitMs) return {};
-    return { fault: [firstWordMs === undefined ? 'the reply had no word' : `the first word took ${ms(firstWordMs)}`] };
+    return {
+      fault: [
+        firstWordMs === undefined
+          ? 'the reply had no word'
+          : `the first word took ${ms(firstWordMs)}`,
+      ],
+    };
   }
 
   /** With 0 words: at the first, heard or not. */
   async #interrupt(reply: Answer, words: number): Promise<Outcome> {
-    if (words === 0) await reply.until(() => reply.firstWordMs !== undefined || reply.isOver, this.#timeoutMs);
+    if (words === 0) {
+      await reply.until(() => reply.firstWordMs !== undefined || reply.isOver, this.#timeoutMs);
+    }
     else await reply.hearing(words, this.#timeoutMs);
     if (reply.failure !== undefined) return this.#broken(reply);
     const { said, heard } = reply.words;
-    if (said > 0 && heard >= words && this.#call.interrupt()) return { note: `heard ${counted(heard, 'word')}` };
-    if (!reply.isOver && !reply.isInterrupted) return this.#late(said === 0 ? 'no word' : `only ${counted(heard, 'word')}`, reply.text);
-    const fault = said <= words ? `the reply had only ${counted(said, 'word')}` : 'nobody was speaking any more';
+    if (said > 0 && heard >= words && this.#call.interrupt()) {
+      return { note: `heard ${counted(heard, 'word')}` };
+    }
+    if (!reply.isOver && !reply.isInterrupted) {
+      return this.#late(said === 0 ? 'no word' : `only ${counted(heard, 'word')}`, reply.text);
+    }
+    const fault =
+      said <= words
+        ? `the reply had only ${counted(said, 'word')}`
+        : 'nobody was speaking any more';
     return { fault: [fault, `heard     ${shown(reply.text)}`] };
   }
 
@@ -176,14 +230,20 @@ class ScriptPlayback {
   }
 
   #broken({ failure }: Answer): Fault {
-    return { fault: failure === undefined ? [] : [describeFailure(failure, this.#webhookUrl)], isFatal: true };
+    return {
+      fault: failure === undefined ? [] : [describeFailure(failure, this.#webhookUrl)],
+      isFatal: true,
+    };
   }
 
   /** What is late is not waited for any more. */
   #late(what: string, text?: string): Fault {
     this.#call.interrupt();
     const fault = `${what} after ${this.#timeoutMs / 1_000} s; --timeout gives it longer`;
-    return { fault: text === undefined ? [fault] : [fault, `heard     ${shown(text)}`], isFatal: true };
+    return {
+      fault: text === undefined ? [fault] : [fault, `heard     ${shown(text)}`],
+      isFatal: true,
+    };
   }
 }
 
@@ -196,5 +256,7 @@ function shown(text: string): string {
 }
 
 function listed(entries: readonly string[]): readonly string[] {
-  return entries.length === 0 ? ['came      (nothing)'] : entries.slice(0, 20).map((entry) => `came      ${oneLine(entry, MAX_SHOWN)}`);
+  return entries.length === 0
+    ? ['came      (nothing)']
+    : entries.slice(0, 20).map((entry) => `came      ${oneLine(entry, MAX_SHOWN)}`);
 }

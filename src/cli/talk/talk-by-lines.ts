@@ -11,20 +11,30 @@ import { interruptedError, write } from '../terminal/output.ts';
 import { printable } from '../terminal/printable.ts';
 
 /** Replies go to stdout, a line each, and everything else to stderr. Resolves with the exit code: a turn that fails is the last one. */
-export async function talkByLines(target: CallTarget, conversationId: string, timeoutMs: number, terminal: Terminal): Promise<number> {
+export async function talkByLines(
+  target: CallTarget,
+  conversationId: string,
+  timeoutMs: number,
+  terminal: Terminal,
+): Promise<number> {
   const { stdin, stdout, stderr, environment, interrupted } = terminal;
   const paint = paintFor(stderr, environment);
   const call = new Call({
     ...target, conversationId,
     onText: (piece) => write(stdout, printable(piece, ' ')),
-    onData: (content) => write(stderr, `${paint('dim', `[data] ${printable(JSON.stringify(content), ' ')}`)}\n`),
+    onData: (content) =>
+      write(stderr, `${paint('dim', `[data] ${printable(JSON.stringify(content), ' ')}`)}\n`),
   });
   const isWell = async (answer: Answer): Promise<boolean> => {
     const isOver = await answer.over(timeoutMs);
     if (!isOver) call.interrupt();
     if (answer.text !== '') stdout.write('\n');
-    if (!isOver) stderr.write(`${paint('red', `the answer is not over after ${timeoutMs / 1_000} s; --timeout gives it longer`)}\n`);
-    else if (answer.failure !== undefined) stderr.write(`${paint('red', describeFailure(answer.failure, target.webhookUrl))}\n`);
+    if (!isOver)
+      stderr.write(
+        `${paint('red', `the answer is not over after ${timeoutMs / 1_000} s; --timeout gives it longer`)}\n`,
+      );
+    else if (answer.failure !== undefined)
+      stderr.write(`${paint('red', describeFailure(answer.failure, target.webhookUrl))}\n`);
     return isOver && answer.failure === undefined;
   };
   const interrupt = (): unknown => call.interrupt();

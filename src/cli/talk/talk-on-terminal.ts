@@ -1,6 +1,13 @@
 // `talk` where a person types: a prompt, replies as they come, and barge-in.
 
-import { clearScreenDown, createInterface, cursorTo, moveCursor, type Interface, type Key } from 'node:readline';
+import {
+  clearScreenDown,
+  createInterface,
+  cursorTo,
+  moveCursor,
+  type Interface,
+  type Key,
+} from 'node:readline';
 
 import type { Awaitable } from '../../base/awaitable.ts';
 import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
@@ -35,7 +42,11 @@ export class TerminalTalk {
   #onQuit: (() => void) | undefined;
 
   /** From now on the terminal is its own. */
-  constructor(target: CallTarget, conversationId: string, { stdin, stdout, environment, interrupted }: Terminal) {
+  constructor(
+    target: CallTarget,
+    conversationId: string,
+    { stdin, stdout, environment, interrupted }: Terminal,
+  ) {
     this.#output = stdout;
     this.#paint = paintFor(stdout, environment);
     this.#webhookUrl = target.webhookUrl;
@@ -44,8 +55,15 @@ export class TerminalTalk {
       onText: (piece) => this.#speak(piece),
       onData: (content) => this.tell(`[data] ${printable(JSON.stringify(content), ' ')}`),
     });
-    stdin.prependListener('keypress', (_text: string | undefined, key: Key) => this.#beforeKey(key));
-    this.#lines = createInterface({ input: stdin, output: stdout, terminal: true, prompt: this.#paint('dim', YOU) });
+    stdin.prependListener('keypress', (_text: string | undefined, key: Key) =>
+      this.#beforeKey(key),
+    );
+    this.#lines = createInterface({
+      input: stdin,
+      output: stdout,
+      terminal: true,
+      prompt: this.#paint('dim', YOU),
+    });
     stdin.on('keypress', () => this.#afterKey());
     this.#lines.on('line', (line) => this.#send(line));
     this.#lines.on('SIGINT', () => this.#interrupt());
@@ -101,7 +119,9 @@ export class TerminalTalk {
       this.tell('[the agent hung up]');
       return this.#quit();
     }
-    if (reply.text === '' && reply.failure === undefined && !reply.isInterrupted) this.tell('[silence]');
+    if (reply.text === '' && reply.failure === undefined && !reply.isInterrupted) {
+      this.tell('[silence]');
+    }
     this.#prompt();
   }
 
@@ -139,7 +159,8 @@ export class TerminalTalk {
 
   /** Over a reply: what readline draws for the key gets a line of its own. */
   #beforeKey({ name = '', ctrl = false }: Key): void {
-    const drawsNothing = name === 'return' || name === 'enter' || (ctrl && ['c', 'd', 'z'].includes(name));
+    const drawsNothing =
+      name === 'return' || name === 'enter' || (ctrl && ['c', 'd', 'z'].includes(name));
     if (this.#hasPrompt || this.#isQuitting || drawsNothing) return;
     this.#endLine();
     this.#prompt();
@@ -147,7 +168,13 @@ export class TerminalTalk {
 
   /** Nothing is typed over the reply, or all of it was deleted again: the reply goes on. */
   #afterKey(): void {
-    if (!this.#hasPrompt || this.#isQuitting || this.#lines.line !== '' || this.#reply?.isOver !== false) return;
+    if (
+      !this.#hasPrompt
+      || this.#isQuitting
+      || this.#lines.line !== ''
+      || this.#reply?.isOver !== false
+    )
+      return;
     this.#erasePrompt();
     this.#hasPrompt = false;
     this.#writeHeld();

@@ -8,7 +8,10 @@ type Style = 'dim' | 'green' | 'red' | 'cyan';
 export type Paint = (style: Style, text: string) => string;
 
 /** Colours are for a terminal that knows them, where nobody has asked for none (https://no-color.org). */
-export function paintFor(stream: Terminal['stdout'], { NO_COLOR: noColour = '', TERM: term = '' }: Terminal['environment']): Paint {
+export function paintFor(
+  stream: Terminal['stdout'],
+  { NO_COLOR: noColour = '', TERM: term = '' }: Terminal['environment'],
+): Paint {
   if (stream.isTTY !== true || noColour !== '' || term === 'dumb') return (_style, text) => text;
   // Newer Nodes would ask the process's own stdout once more.
   return (style, text) => styleText(style, text, { validateStream: false });

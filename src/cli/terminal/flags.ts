@@ -11,7 +11,11 @@ export interface Arguments<Flag extends string> {
  * Reads `--flag value` and `--flag=value`; of a repeated flag the last one counts, and after `--` there are only words. Throws a
  * `UsageError` that shows no value: it may be a secret, or half of one.
  */
-export function parseFlags<Flag extends string>(command: string, argv: readonly string[], known: readonly Flag[]): Arguments<Flag> {
+export function parseFlags<Flag extends string>(
+  command: string,
+  argv: readonly string[],
+  known: readonly Flag[],
+): Arguments<Flag> {
   const flags: Partial<Record<Flag, string>> = {};
   const words: string[] = [];
   for (let index = 0; index < argv.length; index++) {

@@ -24,7 +24,14 @@ export function withBrokenPipes(terminal: Terminal): Terminal {
   const { stdin, stdout, stderr, environment, directory } = terminal;
   const controller = new AbortController();
   for (const stream of [stdout, stderr]) stream.on('error', () => controller.abort(NOBODY_READS));
-  return { stdin, stdout, stderr, environment, directory, interrupted: AbortSignal.any([terminal.interrupted, controller.signal]) };
+  return {
+    stdin,
+    stdout,
+    stderr,
+    environment,
+    directory,
+    interrupted: AbortSignal.any([terminal.interrupted, controller.signal]),
+  };
 }
 
 /** What a command that came to no end rejects with. */

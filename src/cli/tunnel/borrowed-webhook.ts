@@ -73,14 +73,18 @@ class WebhookLoan implements BorrowedWebhook {
       isAsked = true;
       await this.#client.setWebhookUrl(this.#agentId, this.#url, interrupted);
       this.#isSet = true;
-      this.#say(`webhook of agent ${this.#agentId}: was ${this.#old ?? NO_WEBHOOK}, is now the tunnel; `
-        + 'the old one is put back at the end');
+      this.#say(
+        `webhook of agent ${this.#agentId}: was ${this.#old ?? NO_WEBHOOK}, is now the tunnel; `
+          + 'the old one is put back at the end',
+      );
     } catch (error) {
       const isRefused = error instanceof PlatformError && error.kind === 'refused';
       // Without an answer it may be set all the same.
       if (isAsked && !isRefused) await this.giveBack();
       else if (isAsked && this.#before === this.#old) this.#forget();
-      if (interrupted.aborted) throw new CommandError('interrupted before the webhook was set', { cause: error });
+      if (interrupted.aborted) {
+        throw new CommandError('interrupted before the webhook was set', { cause: error });
+      }
       if (!(error instanceof PlatformError)) throw error;
       const isHopeless = !isAsked && error.kind === 'unclear webhook';
       throw new CommandError(`the webhook is not set: ${describePlatformError(error, this.#agentId)}${isHopeless ? BY_HAND : ''}`, { cause: error });
@@ -129,7 +133,9 @@ class WebhookLoan implements BorrowedWebhook {
       const current = await this.#current();
       const isOurs = current === this.#url || (!this.#isSet && current === this.#before);
       if (isOurs) await this.#client.setWebhookUrl(agentId, this.#old);
-      if (current === this.#url) this.#say(`webhook of agent ${agentId}: it is ${this.#old ?? NO_WEBHOOK} again`);
+      if (current === this.#url) {
+        this.#say(`webhook of agent ${agentId}: it is ${this.#old ?? NO_WEBHOOK} again`);
+      }
       else if (current !== this.#old && current !== this.#before) {
         this.#say(`webhook of agent ${agentId}: somebody has set it to ${current ?? NO_WEBHOOK} since, and it stays that way; `
           + `before the tunnel it was ${this.#old ?? NO_WEBHOOK}`);
@@ -137,10 +143,17 @@ class WebhookLoan implements BorrowedWebhook {
       // If it is another run's tunnel, that run may need what this one was to put back.
       if (isOurs || current === undefined || !isQuickTunnel(current)) this.#forget();
     } catch (error) {
-      const reason = error instanceof PlatformError ? describePlatformError(error, agentId) : oneLine(String(error));
-      this.#say(`THE WEBHOOK OF AGENT ${agentId} IS NOT PUT BACK. Its calls may go to a tunnel that is gone: ${reason}. Run:`);
+      const reason =
+        error instanceof PlatformError
+          ? describePlatformError(error, agentId)
+          : oneLine(String(error));
+      this.#say(
+        `THE WEBHOOK OF AGENT ${agentId} IS NOT PUT BACK. Its calls may go to a tunnel that is gone: ${reason}. Run:`,
+      );
       const old = shellWord(oneLine(this.#old ?? NO_WEBHOOK, 10_000));
-      this.#terminal.stderr.write(`\n    layercode-microserver webhook set ${old} --agent-id ${shellWord(agentId)}\n\n`);
+      this.#terminal.stderr.write(
+        `\n    layercode-microserver webhook set ${old} --agent-id ${shellWord(agentId)}\n\n`,
+      );
     }
   }
 

@@ -31,7 +31,8 @@ export interface Cloudflared {
   close(): Promise<void>;
 }
 
-const INSTALL = 'https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/downloads/';
+const INSTALL =
+  'https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/downloads/';
 
 /** Several words with dashes between: `https://api.trycloudflare.com` is where tunnels are asked for, and is in its errors. */
 const PUBLIC_URL = /https:\/\/(?:[a-z0-9]+-)+[a-z0-9]+\.trycloudflare\.com(?![\w-]|\.\w)/i;
@@ -45,32 +46,48 @@ const CONNECTED = /\bRegistered tunnel connection\b|\bConnection [\w-]+ register
 export async function startCloudflared(options: CloudflaredOptions): Promise<Cloudflared> {
   const { program, timeoutMs, interrupted } = options;
   const child = await spawnCloudflared(options);
-  const output = new CloudflaredOutput([child.stdout, child.stderr].filter((stream) => stream !== null));
+  const output = new CloudflaredOutput(
+    [child.stdout, child.stderr].filter((stream) => stream !== null),
+  );
   const exited = exitOf(child, program, output);
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= endChild(child, exited));
 
   const ended = await waitFor(output.connected, exited, timeoutMs, interrupted);
   const { url } = output;
-  if (ended === undefined && !interrupted.aborted && url !== undefined) return { url, isConnected: output.isConnected, exited, close };
+  if (ended === undefined && !interrupted.aborted && url !== undefined) {
+    return { url, isConnected: output.isConnected, exited, close };
+  }
   await close();
   if (interrupted.aborted) throw new CommandError('interrupted before the tunnel was open');
   if (ended !== undefined) throw new CommandError(`no tunnel: ${ended}`);
   const remedy = 'check that this machine reaches api.trycloudflare.com';
-  throw new CommandError(`no tunnel: ${program} had no public URL in ${timeoutMs} ms${output.lastLines}; ${remedy}`);
+  throw new CommandError(
+    `no tunnel: ${program} had no public URL in ${timeoutMs} ms${output.lastLines}; ${remedy}`,
+  );
 }
 
-async function spawnCloudflared({ program, origin, environment }: CloudflaredOptions): Promise<ChildProcess> {
+async function spawnCloudflared({
+  program,
+  origin,
+  environment,
+}: CloudflaredOptions): Promise<ChildProcess> {
   // Without a config of its own it would read the user's ~/.cloudflared/config.yml, and answer by its rules: 404, mostly.
   const argv = ['tunnel', '--config', devNull, '--no-autoupdate', '--url', origin];
   try {
-    const child = spawn(program, argv, { stdio: ['ignore', 'pipe', 'pipe'], env: neededOf(environment) });
+    const child = spawn(program, argv, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: neededOf(environment),
+    });
     await once(child, 'spawn');
     child.on('error', () => undefined); // a signal that cannot be sent; it has started, so this is no other error
     return child;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    const fault = code === 'ENOENT' ? 'is not installed, or not in PATH' : `cannot be started (${oneLine(code, 80)})`;
+    const fault =
+      code === 'ENOENT'
+        ? 'is not installed, or not in PATH'
+        : `cannot be started (${oneLine(code, 80)})`;
     throw new CommandError(`${program} ${fault}; get it from ${INSTALL}`, { cause: error });
   }
 }
@@ -84,23 +101,42 @@ const NEEDED_VARIABLES: ReadonlySet<string> = new Set([
   'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY', 'SSL_CERT_FILE', 'SSL_CERT_DIR',
   'TUNNEL_TRANSPORT_PROTOCOL', 'TUNNEL_EDGE_IP_VERSION',
   // Without these Windows opens no socket and finds no folder.
-  'SYSTEMROOT', 'WINDIR', 'SYSTEMDRIVE', 'PATHEXT', 'TEMP', 'TMP', 'USERPROFILE', 'APPDATA', 'LOCALAPPDATA',
+  'SYSTEMROOT',
+  'WINDIR',
+  'SYSTEMDRIVE',
+  'PATHEXT',
+  'TEMP',
+  'TMP',
+  'USERPROFILE',
+  'APPDATA',
+  'LOCALAPPDATA',
 ]);
 
 /** Names are compared in upper case: Windows ignores case, and proxies are set as `https_proxy` too. */
 function neededOf(environment: Terminal['environment']): Terminal['environment'] {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => NEEDED_VARIABLES.has(name.toUpperCase())));
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => NEEDED_VARIABLES.has(name.toUpperCase())),
+  );
 }
 
 /** Resolves with how it ended; with undefined when it is connected, the time is over, or an interrupt came. */
-async function waitFor(connected: Promise<void>, exited: Promise<string>, timeoutMs: number, interrupted: AbortSignal): Promise<string | undefined> {
+async function waitFor(
+  connected: Promise<void>,
+  exited: Promise<string>,
+  timeoutMs: number,
+  interrupted: AbortSignal,
+): Promise<string | undefined> {
   const controller = new AbortController();
   const { promise: over, resolve } = deferred();
   const timer = setTimeout(resolve, timeoutMs);
   interrupted.addEventListener('abort', () => resolve(), { signal: controller.signal });
   if (interrupted.aborted) resolve();
   try {
-    return await Promise.race([exited, connected.then(() => undefined), over.then(() => undefined)]);
+    return await Promise.race([
+      exited,
+      connected.then(() => undefined),
+      over.then(() => undefined),
+    ]);
   } finally {
     clearTimeout(timer);
     controller.abort();
@@ -120,10 +156,16 @@ async function endChild(child: ChildProcess, exited: Promise<string>): Promise<v
 /** How long the last of its output may come after its end. Not for ever: a child of its own may hold the pipes open. */
 const LAST_OUTPUT_MS = 250;
 
-async function exitOf(child: ChildProcess, program: string, output: CloudflaredOutput): Promise<string> {
+async function exitOf(
+  child: ChildProcess,
+  program: string,
+  output: CloudflaredOutput,
+): Promise<string> {
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);
-  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => child.once('exit', (...end) => resolve(end)));
+  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
+    child.once('exit', (...end) => resolve(end)),
+  );
   process.off('exit', kill);
   await output.end(LAST_OUTPUT_MS);
   return `${program} ended with ${signal ?? `code ${code}`}${output.lastLines}`;

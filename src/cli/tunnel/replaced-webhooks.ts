@@ -44,7 +44,11 @@ export class ReplacedWebhooks {
     const text = readPrivateFile(this.#directory, NAME, MAX_FILE_BYTES) ?? '{}';
     try {
       const kept: unknown = JSON.parse(text);
-      return new Map(Object.entries(isObject(kept) ? kept : {}).filter((entry): entry is [string, string | null] => isKeptUrl(entry[1])));
+      return new Map(
+        Object.entries(isObject(kept) ? kept : {}).filter(
+          (entry): entry is [string, string | null] => isKeptUrl(entry[1]),
+        ),
+      );
     } catch {
       return new Map(); // nothing that could be put back
     }
@@ -54,7 +58,10 @@ export class ReplacedWebhooks {
   #write(urls: ReadonlyMap<string, string | null>): void {
     const draft = `${this.file}.${process.pid}.${randomBytes(4).toString('hex')}`;
     try {
-      writeFileSync(draft, `${JSON.stringify(Object.fromEntries(urls))}\n`, { flag: 'wx', mode: 0o600 });
+      writeFileSync(draft, `${JSON.stringify(Object.fromEntries(urls))}\n`, {
+        flag: 'wx',
+        mode: 0o600,
+      });
       renameSync(draft, this.file);
     } finally {
       rmSync(draft, { force: true });

@@ -37,18 +37,35 @@ export interface Tunnel {
  * cannot be set, and when the terminal's signal fires; neither tunnel nor webhook is left then.
  */
 export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
-  const { origin, agentRoute, terminal, webhook, program = 'cloudflared', timeoutMs = 30_000 } = options;
+  const {
+    origin,
+    agentRoute,
+    terminal,
+    webhook,
+    program = 'cloudflared',
+    timeoutMs = 30_000,
+  } = options;
   const { environment, interrupted, stderr } = terminal;
-  const cloudflared = await startCloudflared({ program, origin, timeoutMs, environment, interrupted });
+  const cloudflared = await startCloudflared({
+    program,
+    origin,
+    timeoutMs,
+    environment,
+    interrupted,
+  });
   const webhookUrl = `${cloudflared.url}${agentRoute}`;
   stderr.write(`  tunnel      ${webhookUrl}\n`);
-  if (!cloudflared.isConnected) stderr.write('  The tunnel has not said yet that it is connected; its first calls may fail.\n');
+  if (!cloudflared.isConnected) {
+    stderr.write('  The tunnel has not said yet that it is connected; its first calls may fail.\n');
+  }
   if (webhook === undefined) {
     stderr.write(`  For LayerCode's calls: layercode-microserver webhook set ${webhookUrl}, or next time --update-webhook.\n`);
   }
   let borrowed: BorrowedWebhook | undefined;
   try {
-    if (webhook !== undefined) borrowed = await borrowWebhook({ ...webhook, url: webhookUrl, terminal });
+    if (webhook !== undefined) {
+      borrowed = await borrowWebhook({ ...webhook, url: webhookUrl, terminal });
+    }
   } catch (error) {
     await cloudflared.close();
     throw error;

@@ -34,7 +34,13 @@ export class WebSocketError extends Error {
 export function isCloseCode(code: number): boolean {
   if (!Number.isInteger(code)) return false;
   if (code >= 3000) return code <= 4999;
-  return code >= 1000 && code <= 1014 && code !== 1004 && code !== CLOSE_CODES.noCode && code !== CLOSE_CODES.lost;
+  return (
+    code >= 1000
+    && code <= 1014
+    && code !== 1004
+    && code !== CLOSE_CODES.noCode
+    && code !== CLOSE_CODES.lost
+  );
 }
 
 /** The payload of a close frame. The reason is cut to 123 bytes at a code-point border, for a control frame has 125. */
@@ -51,11 +57,23 @@ export function encodeClose(code: number, reason = ''): Buffer {
 /** What a close frame's payload says; 1005 where it is empty. Throws a `WebSocketError`. */
 export function parseClose(payload: Buffer): { readonly code: number; readonly reason: string } {
   if (payload.length === 0) return { code: CLOSE_CODES.noCode, reason: '' };
-  if (payload.length === 1) throw new WebSocketError(CLOSE_CODES.protocolError, 'a close frame must have no payload or a code of 2 bytes');
+  if (payload.length === 1) {
+    throw new WebSocketError(
+      CLOSE_CODES.protocolError,
+      'a close frame must have no payload or a code of 2 bytes',
+    );
+  }
   const code = payload.readUInt16BE();
-  if (!isCloseCode(code)) throw new WebSocketError(CLOSE_CODES.protocolError, `a close frame must not have the code ${code}`);
+  if (!isCloseCode(code)) {
+    throw new WebSocketError(
+      CLOSE_CODES.protocolError,
+      `a close frame must not have the code ${code}`,
+    );
+  }
   const reason = payload.subarray(2);
-  if (!isUtf8(reason)) throw new WebSocketError(CLOSE_CODES.invalidText, 'the reason of a close frame must be UTF-8');
+  if (!isUtf8(reason)) {
+    throw new WebSocketError(CLOSE_CODES.invalidText, 'the reason of a close frame must be UTF-8');
+  }
   return { code, reason: reason.toString() };
 }
 

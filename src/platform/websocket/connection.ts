@@ -71,7 +71,14 @@ export class WebSocketConnection {
 
   /** Takes over a socket on which the 101 has been written. What came behind the request must be put back with `unshift` before. */
   constructor(socket: Duplex, options: WebSocketOptions) {
-    const { onText, onClose, maxMessageBytes, maxUnsentBytes = 1_048_576, closeTimeoutMs = 2_000, pingIntervalMs = 30_000 } = options;
+    const {
+      onText,
+      onClose,
+      maxMessageBytes,
+      maxUnsentBytes = 1_048_576,
+      closeTimeoutMs = 2_000,
+      pingIntervalMs = 30_000,
+    } = options;
     this.#socket = socket;
     this.#onText = onText;
     this.#onClose = onClose;
@@ -111,7 +118,9 @@ export class WebSocketConnection {
    * connection closes. Throws a `RangeError` for a code that must not be sent.
    */
   close(code: number = CLOSE_CODES.normal, reason = ''): void {
-    if (!isCloseCode(code)) throw new RangeError(`a close code must be 1000–1003, 1007–1014 or 3000–4999, got ${code}`);
+    if (!isCloseCode(code)) {
+      throw new RangeError(`a close code must be 1000–1003, 1007–1014 or 3000–4999, got ${code}`);
+    }
     if (!this.isOpen) return;
     this.#sendClose(encodeClose(code, reason));
     this.#deliver(); // the peer's close frame may stand behind messages that nobody waits for any more
@@ -159,7 +168,9 @@ export class WebSocketConnection {
         if (!this.#isClosing) this.#takeText(received.text);
         return;
       case 'ping':
-        if (this.#write(OPCODES.pong, received.payload)) this.#isFlooded = this.#socket.writableNeedDrain;
+        if (this.#write(OPCODES.pong, received.payload)) {
+          this.#isFlooded = this.#socket.writableNeedDrain;
+        }
         return;
       case 'pong':
         return; // that something came is all there is to it

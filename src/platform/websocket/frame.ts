@@ -5,7 +5,14 @@ import { Utf8Check } from './utf8.ts';
 
 export { WebSocketError } from './close.ts';
 
-export const OPCODES = { continuation: 0x0, text: 0x1, binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const;
+export const OPCODES = {
+  continuation: 0x0,
+  text: 0x1,
+  binary: 0x2,
+  close: 0x8,
+  ping: 0x9,
+  pong: 0xa,
+} as const;
 
 export type Opcode = (typeof OPCODES)[keyof typeof OPCODES];
 
@@ -80,7 +87,9 @@ export class FrameDecoder {
   }
 
   push(chunk: Buffer): void {
-    this.#input = this.hasInput ? Buffer.concat([this.#input.subarray(this.#offset), chunk]) : chunk;
+    this.#input = this.hasInput
+      ? Buffer.concat([this.#input.subarray(this.#offset), chunk])
+      : chunk;
     this.#offset = 0;
   }
 
@@ -98,14 +107,19 @@ export class FrameDecoder {
     while (this.#headerBytes < this.#headerSize) {
       if (!this.hasInput) return false;
       this.#header[this.#headerBytes++] = this.#input[this.#offset++] ?? 0;
-      if (this.#headerBytes === MIN_HEADER_BYTES) this.#headerSize = this.#beginHeader(this.#header[0] ?? 0, this.#header[1] ?? 0);
+      if (this.#headerBytes === MIN_HEADER_BYTES) {
+        this.#headerSize = this.#beginHeader(this.#header[0] ?? 0, this.#header[1] ?? 0);
+      }
     }
     this.#payloadSize = this.#length();
     this.#payloadBytes = 0;
     this.#isInPayload = true;
     if (this.#isControl) this.#control = Buffer.allocUnsafe(this.#payloadSize);
     else if (this.#messageBytes + this.#payloadSize > this.#maxMessageBytes) {
-      throw new WebSocketError(CLOSE_CODES.tooBig, `a message must have at most ${this.#maxMessageBytes} bytes`);
+      throw new WebSocketError(
+        CLOSE_CODES.tooBig,
+        `a message must have at most ${this.#maxMessageBytes} bytes`,
+      );
     }
     return true;
   }
@@ -116,30 +130,48 @@ export class FrameDecoder {
     const length = second & LENGTH_BITS;
     this.#isFinal = (first & FINAL) !== 0;
     this.#opcode = opcode;
-    if ((first & RESERVED_BITS) !== 0) throw protocolError('a reserved bit is set, and no extension was agreed on');
+    if ((first & RESERVED_BITS) !== 0) {
+      throw protocolError('a reserved bit is set, and no extension was agreed on');
+    }
     if (!KNOWN_OPCODES.has(opcode)) throw protocolError(`the opcode ${opcode} means nothing`);
     if ((second & MASKED) === 0) throw protocolError('a client must mask its frames');
     if (this.#isControl) {
       if (!this.#isFinal) throw protocolError('a control frame must not be fragmented');
-      if (length >= LENGTH_OF_16_BITS) throw protocolError('a control frame must have at most 125 bytes');
+      if (length >= LENGTH_OF_16_BITS) {
+        throw protocolError('a control frame must have at most 125 bytes');
+      }
     } else if (opcode === OPCODES.continuation) {
       if (!this.#isFragmented) throw protocolError('a continuation needs a message to continue');
-    } else if (this.#isFragmented) throw protocolError('a message must not begin inside a fragmented one');
-    else if (opcode === OPCODES.binary) throw new WebSocketError(CLOSE_CODES.unsupportedData, 'a message must be text, not binary');
-    return MIN_HEADER_BYTES + (length === LENGTH_OF_16_BITS ? 2 : length === LENGTH_OF_64_BITS ? 8 : 0) + MASK_BYTES;
+    } else if (this.#isFragmented)
+      throw protocolError('a message must not begin inside a fragmented one');
+    else if (opcode === OPCODES.binary)
+      throw new WebSocketError(CLOSE_CODES.unsupportedData, 'a message must be text, not binary');
+    return (
+      MIN_HEADER_BYTES
+      + (length === LENGTH_OF_16_BITS ? 2 : length === LENGTH_OF_64_BITS ? 8 : 0)
+      + MASK_BYTES
+    );
   }
 
   #length(): number {
     const length = (this.#header[1] ?? 0) & LENGTH_BITS;
     if (length < LENGTH_OF_16_BITS) return length;
     // Beyond 2^53 the number is not exact, and beyond every bound. The topmost bit, which must be 0, is no case of its own so.
-    const extended = length === LENGTH_OF_16_BITS ? this.#header.readUInt16BE(2) : Number(this.#header.readBigUInt64BE(2));
-    if (extended < (length === LENGTH_OF_16_BITS ? 126 : 65_536)) throw protocolError(`the length ${extended} must take fewer bytes`);
+    const extended =
+      length === LENGTH_OF_16_BITS
+        ? this.#header.readUInt16BE(2)
+        : Number(this.#header.readBigUInt64BE(2));
+    if (extended < (length === LENGTH_OF_16_BITS ? 126 : 65_536)) {
+      throw protocolError(`the length ${extended} must take fewer bytes`);
+    }
     return extended;
   }
 
   #readPayload(): void {
-    const count = Math.min(this.#payloadSize - this.#payloadBytes, this.#input.length - this.#offset);
+    const count = Math.min(
+      this.#payloadSize - this.#payloadBytes,
+      this.#input.length - this.#offset,
+    );
     if (count === 0) return;
     if (this.#isControl) this.#unmask(count, this.#control, this.#payloadBytes);
     else {
@@ -161,7 +193,8 @@ export class FrameDecoder {
     const mask = this.#headerSize - MASK_BYTES;
     const phase = this.#payloadBytes;
     for (let index = 0; index < count; index++) {
-      target[start + index] = (input[offset + index] ?? 0) ^ (header[mask + ((phase + index) & 3)] ?? 0);
+      target[start + index] =
+        (input[offset + index] ?? 0) ^ (header[mask + ((phase + index) & 3)] ?? 0);
     }
   }
 
@@ -172,7 +205,9 @@ export class FrameDecoder {
   #reserve(count: number): void {
     const needed = this.#messageBytes + count;
     if (needed <= this.#message.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(2 * this.#message.length, this.#maxMessageBytes)));
+    const grown = Buffer.allocUnsafe(
+      Math.max(needed, Math.min(2 * this.#message.length, this.#maxMessageBytes)),
+    );
     this.#message.copy(grown, 0, 0, this.#messageBytes);
     this.#message = grown;
   }

@@ -18,9 +18,19 @@ export interface HandshakeRefusal {
  */
 export function checkHandshake(request: IncomingMessage): HandshakeRefusal | undefined {
   const { headers, method, httpVersion } = request;
-  if (!hasToken(headers.upgrade, 'websocket')) return { status: 426, reason: 'Upgrade must be websocket here', headers: UPGRADE };
-  if (method !== 'GET') return { status: 405, reason: `a WebSocket handshake must be GET, got ${method}`, headers: ['allow', 'GET'] };
-  if (httpVersion !== '1.1') return badRequest(`a WebSocket handshake must be HTTP/1.1, got HTTP/${httpVersion}`);
+  if (!hasToken(headers.upgrade, 'websocket')) {
+    return { status: 426, reason: 'Upgrade must be websocket here', headers: UPGRADE };
+  }
+  if (method !== 'GET') {
+    return {
+      status: 405,
+      reason: `a WebSocket handshake must be GET, got ${method}`,
+      headers: ['allow', 'GET'],
+    };
+  }
+  if (httpVersion !== '1.1') {
+    return badRequest(`a WebSocket handshake must be HTTP/1.1, got HTTP/${httpVersion}`);
+  }
   // Node checks neither of the two where it hands the connection over: an upgrade leaves its parser before.
   if (headers.host === undefined) return badRequest('Host is missing');
   if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') {
@@ -28,10 +38,16 @@ export function checkHandshake(request: IncomingMessage): HandshakeRefusal | und
   }
   if (!hasToken(headers.connection, 'upgrade')) return badRequest('Connection must have upgrade');
   if (headers['sec-websocket-version'] !== VERSION) {
-    return { status: 426, reason: `Sec-WebSocket-Version must be ${VERSION}`, headers: [...UPGRADE, 'sec-websocket-version', VERSION] };
+    return {
+      status: 426,
+      reason: `Sec-WebSocket-Version must be ${VERSION}`,
+      headers: [...UPGRADE, 'sec-websocket-version', VERSION],
+    };
   }
   // Sent twice it stands here joined by a comma.
-  if (!KEY.test(headers['sec-websocket-key'] ?? '')) return badRequest('Sec-WebSocket-Key must be base64 of 16 bytes, sent once');
+  if (!KEY.test(headers['sec-websocket-key'] ?? '')) {
+    return badRequest('Sec-WebSocket-Key must be base64 of 16 bytes, sent once');
+  }
   return undefined;
 }
 
@@ -41,7 +57,13 @@ export function checkHandshake(request: IncomingMessage): HandshakeRefusal | und
  */
 export function acceptHeaders(request: IncomingMessage): string[] {
   const key = request.headers['sec-websocket-key'] ?? '';
-  return [...UPGRADE, 'sec-websocket-accept', createHash('sha1').update(key + ACCEPT_GUID).digest('base64')];
+  return [
+    ...UPGRADE,
+    'sec-websocket-accept',
+    createHash('sha1')
+      .update(key + ACCEPT_GUID)
+      .digest('base64'),
+  ];
 }
 
 const VERSION = '13';
