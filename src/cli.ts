@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// `layercode-microserver <command>`: finds the command, and turns what becomes of it into an exit code.
+// `layercode-microserver <command>`: finds the command, and turns its outcome into an exit code.
 
 import {
   CommandError,
@@ -11,7 +11,7 @@ import {
 import { SettingsError } from './settings/settings.ts';
 import { version } from './base/version.ts';
 
-/** Loaded when they are asked for: none waits for what another needs. */
+/** Each command is loaded only when it is used. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./cli/commands/run.ts')).run,
   talk: async () => (await import('./cli/commands/talk.ts')).talk,
@@ -42,7 +42,7 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (load === undefined) throw new UsageError(unknown(name));
     const command = await load();
-    const words = argv.indexOf('--'); // what follows is no flag
+    const words = argv.indexOf('--'); // anything after this is not a flag
     if (
       argv
         .slice(0, words === -1 ? argv.length : words)
@@ -53,7 +53,10 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     }
     return await command.run(argv, name === 'run' ? ownTerminal() : interruptibleTerminal());
   } catch (error) {
-    if (error instanceof UsageError) return fail([error.message, `${PROGRAM} ${name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : ''}--help says more`], EXIT.USAGE);
+    if (error instanceof UsageError) {
+      const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : '';
+      return fail([error.message, `see ${PROGRAM} ${command}--help`], EXIT.USAGE);
+    }
     if (error instanceof SettingsError) return fail(error.problems, EXIT.FAILED);
     const isExpected = error instanceof CommandError || (error instanceof Error && 'code' in error);
     return fail(
@@ -86,17 +89,18 @@ async function overview(): Promise<string> {
   return [
     `Usage: ${PROGRAM} <command> [arguments]`,
     commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n'),
-    `${PROGRAM} <command> --help tells of each. --version prints the version.\nExit codes: 0 it is done, 1 it failed, 2 the arguments are wrong.`,
+    `${PROGRAM} <command> --help describes a command. --version prints the version.\n`
+      + 'Exit codes: 0 success; 1 failure; 2 wrong arguments.',
   ].join('\n\n') + '\n';
 }
 
-/** For a command that minds signals itself. */
+/** For a command that handles signals itself. */
 function ownTerminal(interrupted = new AbortController().signal): Terminal {
   const { stdin, stdout, stderr, env } = process;
   return { stdin, stdout, stderr, environment: env, directory: process.cwd(), interrupted };
 }
 
-/** The first signal is the command's to heed; a second one ends the process. */
+/** The first signal interrupts the command; a second one ends the process. */
 function interruptibleTerminal(): Terminal {
   // `| head` has read enough.
   process.stdout.on('error', (error: Error & { code?: string }) => {

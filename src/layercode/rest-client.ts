@@ -1,4 +1,4 @@
-// The platform's REST API. Ruled by LayerCode's page "REST API".
+// LayerCode's REST API, as its page "REST API" defines it.
 
 import { readBody } from '../base/abortable-body.ts';
 import type { JsonObject } from './fields.ts';
@@ -8,7 +8,7 @@ export interface RestClientOptions {
   /** Without a slash at the end. */
   readonly url: string;
   readonly apiKey: string;
-  /** Default 10,000 ms for a whole call. */
+  /** For a whole call. Default 10,000 ms. */
   readonly timeoutMs?: number;
   /** Default the global `fetch`. */
   readonly fetch?: typeof fetch;
@@ -18,14 +18,14 @@ export interface RestClientOptions {
 export class PlatformError extends Error {
   override readonly name = 'PlatformError';
   /**
-   * `refused`: it answered with `status`. `unclear webhook`: it answered, but where the agent's events go
-   * cannot be told from the answer; the message says why.
+   * `refused`: it answered with `status`. `unclear webhook`: it answered, but where the agent's
+   * events go cannot be told from the answer; the message says why.
    */
   readonly kind: 'refused' | 'unreachable' | 'timed out' | 'malformed answer' | 'unclear webhook';
   readonly status: number | undefined;
   /**
-   * The platform's own `error` text, at most 500 characters; undefined where it sent none. Not for the
-   * log: it may quote what was sent.
+   * The platform's own `error` text, at most 500 characters; undefined where it sent none. Not for
+   * the log: it may quote what was sent.
    */
   readonly reason: string | undefined;
   readonly retryAfter: string | undefined;
@@ -56,8 +56,8 @@ export class PlatformError extends Error {
 const MAX_ANSWER_BYTES = 1_048_576;
 
 /**
- * Calls with the bearer key. Every method rejects with a `PlatformError`, or with the signal's reason
- * when that fires. A redirect counts as `unreachable`.
+ * Calls with the bearer key. Every method rejects with a `PlatformError`, or with the signal's
+ * reason when that fires. A redirect counts as `unreachable`.
  */
 export class RestClient {
   readonly #url: string;
@@ -72,7 +72,10 @@ export class RestClient {
     this.#fetch = fetchFunction;
   }
 
-  /** `{client_session_key, conversation_id, config?}` for a browser. `request` is what the browser sent. */
+  /**
+   * `{client_session_key, conversation_id, config?}` for a browser. `request` is what the browser
+   * sent.
+   */
   async authorizeSession(request: object, signal: AbortSignal): Promise<JsonObject> {
     const path = '/v1/agents/web/authorize_session';
     const answer = await this.#request('POST', path, request, signal);
@@ -88,17 +91,17 @@ export class RestClient {
   }
 
   /**
-   * The URL that the platform posts the agent's events to; undefined when it posts them nowhere. Rejects
-   * with `unclear webhook` when the answer does not say so beyond doubt.
+   * The URL that the platform posts the agent's events to; undefined when it posts them nowhere.
+   * Rejects with `unclear webhook` when the answer does not say so beyond doubt.
    */
   async webhookUrl(agentId: string, signal?: AbortSignal): Promise<string | undefined> {
     return webhookUrlIn(await this.#request('GET', agentPath(agentId), undefined, signal));
   }
 
   /**
-   * Makes the platform post the agent's events to `url`, and reads it again to be sure: `unclear webhook`
-   * when it was accepted and is not what the platform says then. Undefined or an empty string removes the
-   * webhook: `null` is sent.
+   * Makes the platform post the agent's events to `url`, and reads it again to be sure: `unclear
+   * webhook` when it was accepted and is not what the platform says then. Undefined or an empty
+   * string removes the webhook: `null` is sent.
    */
   async setWebhookUrl(
     agentId: string,
@@ -131,7 +134,8 @@ export class RestClient {
     const timeout = AbortSignal.timeout(this.#timeoutMs);
     const ending = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
     try {
-      // The global is asked for when it is needed: its first use loads it, which would double the time to start.
+      // The global is asked for when it is needed: its first use loads it, which would double the
+      // time to start.
       const response = await (this.#fetch ?? fetch)(this.#url + path, {
         method,
         headers: {
@@ -175,9 +179,10 @@ export class RestClient {
 
 /**
  * Where an agent keeps its webhook: in the plugin `agent.webhook` of its pipeline
- * (https://docs.layercode.com/explanations/voice-pipeline), in `webhook_url`, which is how it is set, or in
- * `config.endpoint`, where it was seen before plugins (github.com/svilupp/layercode-gym). Two different
- * URLs are unclear, and so is a pipeline with another `agent.` plugin: who answers is not a webhook then.
+ * (https://docs.layercode.com/explanations/voice-pipeline), in `webhook_url`, which is how it is
+ * set, or in `config.endpoint`, where it was seen before plugins
+ * (github.com/svilupp/layercode-gym). Two different URLs are unclear, and so is a pipeline with
+ * another `agent.` plugin: who answers is not a webhook then.
  */
 function webhookUrlIn(agent: JsonObject): string | undefined {
   const config = isObject(agent['config']) ? agent['config'] : {};
@@ -230,8 +235,8 @@ function unclear(why: string, cause?: PlatformError): PlatformError {
 }
 
 /**
- * Throws a `TypeError` for an id that cannot be a path segment: a URL resolves `.` and `..` as steps in
- * the path, even percent-encoded.
+ * Throws a `TypeError` for an id that cannot be a path segment: a URL resolves `.` and `..` as
+ * steps in the path, even percent-encoded.
  */
 function agentPath(agentId: string): string {
   if (/^\.{0,2}$/.test(agentId)) {

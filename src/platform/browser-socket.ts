@@ -46,7 +46,10 @@ const MAX_UNSENT_BYTES = 8 * 1_048_576;
 const MAX_CAUSES = 4;
 const MAX_REASON_LENGTH = 2_000;
 
-/** The server's end of a browser's WebSocket. Its session with the agent ends when the socket closes. */
+/**
+ * The server's end of a browser's WebSocket. Its session with the agent ends when the socket
+ * closes.
+ */
 export class BrowserSocket {
   readonly #options: BrowserSocketOptions;
   readonly #connection: WebSocketConnection;
@@ -67,7 +70,10 @@ export class BrowserSocket {
     });
   }
 
-  /** Sends the server's own figures of a turn to a traced browser, if one of its deliveries was the turn's. */
+  /**
+   * Sends the server's own figures of a turn to a traced browser, if one of its deliveries was the
+   * turn's.
+   */
   turnEnded({
     requestId,
     turnId,
@@ -105,7 +111,8 @@ export class BrowserSocket {
     }
     if (frame === undefined) return;
     const session = this.#session;
-    // Replies are not awaited: the next frame may interrupt one. The methods of a session never reject.
+    // Replies are not awaited: the next frame may interrupt one. The methods of a session never
+    // reject.
     switch (frame.type) {
       case 'client.ready':
         if (!this.#isReady) void session.start();

@@ -1,5 +1,5 @@
-// The LayerCode cloud's part on a developer's machine: keys for browsers, the browser's WebSocket in text mode, and a page to try both.
-// Production never loads this folder, unless it is told to serve the page.
+// LayerCode's part on a developer's machine: keys for browsers, the browser's WebSocket in text
+// mode, and a page to try both. Production never loads this folder unless it serves the page.
 
 import { toChatMessages } from '../agents/prompt.ts';
 import type { AppPlatform } from '../app/app-platform.ts';
@@ -17,18 +17,21 @@ import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys } from './session-keys.ts';
 
 export interface LocalPlatformOptions {
-  /** The webhooks' path, and a secret that signs them: those of the server that the platform is part of. */
+  /**
+   * The path of the webhook, and a secret that signs its events. Both belong to the server that
+   * this platform is part of.
+   */
   readonly agentRoute: string;
   readonly secret: string;
-  /** Whether the page is served. */
+  /** Whether the page is served. If so, `/` redirects to it. */
   readonly playground: boolean;
 }
 
 const WEBSOCKET_PATH = '/v1/agents/web/websocket';
-/** How long `close` waits for the agent to be told that its sessions are over. */
+/** How long `close` waits for the agents to be told that their sessions are over. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-/** Stands in for LayerCode. All of it answers this machine only. */
+/** Stands in for LayerCode. Every route answers this machine only. */
 export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
   readonly #options: LocalPlatformOptions;
@@ -40,7 +43,10 @@ export class LocalPlatform implements AppPlatform {
     this.#options = options;
   }
 
-  /** What LayerCode answers to authorize: a key for one conversation, for ten minutes. Throws `BadRequest` for headers that cannot be sent. */
+  /**
+   * What LayerCode answers to authorize: a key for one conversation, valid for ten minutes. Throws
+   * `BadRequest` for a number or headers that cannot be sent.
+   */
   async authorizeSession(request: JsonObject): Promise<JsonObject> {
     const { key, conversationId } = this.#keys.issue({
       agentId: String(request['agent_id']),
@@ -51,7 +57,7 @@ export class LocalPlatform implements AppPlatform {
       customMetadata: objectIn(request, 'custom_metadata'),
       customHeaders: parseCustomHeaders(objectIn(request, 'custom_headers') ?? {}),
     });
-    // Without `config` the official browser client fails; automatic is its default.
+    // Without `config` the official browser client fails. "automatic" is its default.
     return {
       client_session_key: key,
       conversation_id: conversationId,
@@ -74,7 +80,7 @@ export class LocalPlatform implements AppPlatform {
         path: '/playground/:file',
         handler: (context) => pageFile(context, context.params['file'] ?? ''),
       },
-      // Of its own, as the authorize route may lead to LayerCode.
+      // A route of its own, because the authorize route may lead to LayerCode.
       {
         method: 'POST',
         path: '/playground/session',
@@ -97,12 +103,15 @@ export class LocalPlatform implements AppPlatform {
     }));
   }
 
-  /** Shows the front end that a turn belongs to how it went. */
+  /** Sends the figures of a turn to the browser that it belongs to. */
   turnEnded(figures: TurnFigures): void {
     for (const socket of this.#sockets) socket.turnEnded(figures);
   }
 
-  /** Ends every session, as a server that goes away does, and opens no other. Resolves when their agents know, or after a second. */
+  /**
+   * Ends every session and opens no more. Resolves when their agents have been told, or after a
+   * second.
+   */
   async close(): Promise<void> {
     this.#isClosing = true;
     const ended = Promise.all([...this.#sockets].map((socket) => socket.goAway()));
@@ -128,10 +137,11 @@ export class LocalPlatform implements AppPlatform {
     }
     const socket = context.switchProtocols(acceptHeaders(context.request));
     const host = socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress;
+    const protocol = 'encrypted' in socket ? 'https' : 'http';
     const browserSocket = new BrowserSocket(socket, {
       grant,
       // Whatever the server listens on, this socket has just reached it there.
-      webhookUrl: `${'encrypted' in socket ? 'https' : 'http'}://${host}:${socket.localPort}${this.#options.agentRoute}`,
+      webhookUrl: `${protocol}://${host}:${socket.localPort}${this.#options.agentRoute}`,
       secret: this.#options.secret,
       isTraced: query.get('trace') === 'true',
       onEnd: () => this.#sockets.delete(browserSocket),
@@ -140,7 +150,7 @@ export class LocalPlatform implements AppPlatform {
   }
 }
 
-/** The history of a conversation as a model is shown it, its prompt left out. */
+/** The history of a conversation as a model is shown it, without the prompt. */
 function showHistory(conversations: ConversationManager): Handler {
   return async function showHistory(context) {
     const history = await conversations.getHistory(context.params['conversation'] ?? '');
@@ -169,12 +179,15 @@ function objectIn(request: JsonObject, name: string): JsonObject | undefined {
   return isObject(value) ? (value as JsonObject) : undefined;
 }
 
-/** Those that the delivery itself depends on are not a customer's to choose. */
-const RESERVED_HEADERS = /^(?:layercode-signature|content-type|content-length|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect)$/i;
+/** The delivery itself depends on these headers, so a customer cannot set them. */
+const RESERVED_HEADERS = new Set([
+  'layercode-signature', 'content-type', 'content-length', 'host', 'connection', 'keep-alive',
+  'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect',
+]);
 
 function parseCustomHeaders(headers: JsonObject): Readonly<Record<string, string>> {
   for (const [name, value] of Object.entries(headers)) {
-    if (RESERVED_HEADERS.test(name)) throw new BadRequest(`custom_headers must not hold ${name}`);
+    if (RESERVED_HEADERS.has(name.toLowerCase())) throw new BadRequest(`custom_headers must not hold ${name}`);
     if (typeof value !== 'string') {
       throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
     }

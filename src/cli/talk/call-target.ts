@@ -1,4 +1,4 @@
-// Which webhook is called, and with which secret.
+// Decides which webhook is called, and with which secret.
 
 import { randomBytes } from 'node:crypto';
 
@@ -20,18 +20,21 @@ export interface CallTarget {
 }
 
 export interface OpenTarget extends CallTarget {
-  /** Ends the server where it is ours. */
+  /** Closes the server if it is ours. */
   close(): Promise<void>;
 }
 
 export interface OpenTargetOptions extends TargetFlags {
-  /** A server of our own with this agent. */
+  /** Starts a server of our own with this agent. */
   readonly '--agent'?: string;
 }
 
 const HEALTH_TIMEOUT_MS = 500;
 
-/** The webhook that `--url` names, else the server of this machine. Throws a `UsageError` or a `CommandError` without a secret in it. */
+/**
+ * The webhook that `--url` names, else the server on this machine. Throws a `UsageError` or a
+ * `CommandError`; neither contains a secret.
+ */
 export function findTarget(flags: TargetFlags, terminal: Terminal): CallTarget {
   const settings = settingsOf(flags, terminal);
   const url = flags['--url'];
@@ -45,8 +48,9 @@ export function findTarget(flags: TargetFlags, terminal: Terminal): CallTarget {
 }
 
 /**
- * As `findTarget`, but without `--url` it opens a server where none answers, and with `--agent` in any case. `tell` gets a line about
- * what it is, and then the warnings and errors of the server's log.
+ * Like `findTarget`, but starts a server if `--agent` is given, or if there is no `--url` and no
+ * server answers. `tell` gets a line that describes the target, then the warnings and errors of the
+ * server's log.
  */
 export async function openTarget(
   flags: OpenTargetOptions,
@@ -70,7 +74,7 @@ export async function openTarget(
   );
 }
 
-/** Read when they are needed: beside a URL and a secret, what is wrong with them is no matter. */
+/** Settings are read only when needed: with a URL and a secret, faults in them do not matter. */
 function settingsOf(
   { '--settings-file': file }: TargetFlags,
   { environment, directory }: Terminal,
@@ -78,7 +82,8 @@ function settingsOf(
   let settings: Settings | undefined;
   return () => (settings ??= loadSettings({
     argv: file === undefined ? [] : ['--settings-file', file],
-    environment: { ...environment, NODE_ENV: 'development' }, // a secret that only production asks for may come from a flag
+    // Production would require a secret, which may come from a flag.
+    environment: { ...environment, NODE_ENV: 'development' },
     directory,
   }));
 }
@@ -86,7 +91,7 @@ function settingsOf(
 function localOrigin({ port }: Settings): string {
   if (port === 0) {
     throw new CommandError(
-      'PORT is 0, so the server chose a port itself: say which with --url http://localhost:<port>',
+      'PORT is 0, so the server chose a port itself: pass it with --url http://localhost:<port>',
     );
   }
   return `http://localhost:${port}`;
@@ -98,7 +103,7 @@ function parseWebhookUrl(given: string, agentRoute: () => string): string {
     url === undefined || !/^https?:$/.test(url.protocol)
       ? 'be an http:// or https:// URL such as http://localhost:8000'
       : url.username !== '' || url.password !== ''
-        ? 'hold no user name and password'
+        ? 'not contain a user name or password'
         : undefined;
   if (url === undefined || fault !== undefined) {
     throw new UsageError(`--url must ${fault}, got ${oneLine(show(given, []))}`);
@@ -115,7 +120,10 @@ function findSecret(
 ): string {
   const secret = given ?? settings().webhookSecrets[0] ?? readDevelopmentSecret(directory);
   if (secret !== undefined) return secret;
-  throw new CommandError('no webhook secret: start a server in this directory first, set LAYERCODE_WEBHOOK_SECRET, or pass --secret');
+  throw new CommandError(
+    'no webhook secret: start a server in this directory first, '
+      + 'set LAYERCODE_WEBHOOK_SECRET, or pass --secret',
+  );
 }
 
 async function isServing(settings: Settings): Promise<boolean> {
@@ -128,11 +136,11 @@ async function isServing(settings: Settings): Promise<boolean> {
     const health = await response.json();
     return isObject(health) && health['status'] === 'healthy';
   } catch {
-    return false; // nobody is there, or somebody else
+    return false; // nobody answers, or another program does
   }
 }
 
-/** For this process alone: on a free port, with a secret that nobody else knows. */
+/** A server for this process alone: on a free port, with a secret that nobody else knows. */
 async function openOwnServer(
   settings: Settings,
   directory: string,
@@ -165,7 +173,7 @@ async function openOwnServer(
   return { webhookUrl: `${origin}${own.agentRoute}`, secret, close: () => app.close() };
 }
 
-/** A record of the log as one line: its message, and what went wrong. */
+/** A log record as one line: the message, and what went wrong. */
 function describeLogLine(line: string): string {
   const { msg, error, problem } = JSON.parse(line) as {
     msg: string;

@@ -1,4 +1,4 @@
-// `talk --script`: plays a script to an agent, and tells how each step went.
+// `talk --script`: plays a script to an agent, and reports how each step went.
 
 import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
 import { describeFailure } from './call-failure.ts';
@@ -11,16 +11,16 @@ import type { Step } from './talk-script.ts';
 
 const MAX_SHOWN = 2_000;
 
-/** How a step went: what is told beside it, or why it failed. */
+/** How a step went: a note to print beside it, or why it failed. */
 type Outcome = { readonly note?: string } | Fault;
 
 interface Fault {
   readonly fault: readonly string[];
-  /** Whether the steps behind it make no sense any more. */
+  /** Whether the remaining steps make no sense after this. */
   readonly isFatal?: boolean;
 }
 
-/** The report goes to stdout. Resolves with the exit code. */
+/** Prints the report on stdout. Resolves with the exit code. */
 export async function playScript(
   steps: readonly Step[],
   target: CallTarget,
@@ -69,7 +69,7 @@ export async function playScript(
   const all = counted(steps.length, 'step');
   const sum =
     failed === 0
-      ? paint('green', steps.length === 1 ? 'The step went well' : `All ${all} went well`)
+      ? paint('green', steps.length === 1 ? 'The step passed' : `All ${all} passed`)
       : paint('red', `${counted(failed, 'failure')} in ${all}`);
   stdout.write(`\n${sum}${rest}.\n`);
   return failed === 0 ? EXIT.OK : EXIT.FAILED;
@@ -142,21 +142,21 @@ class ScriptPlayback {
     }
   }
 
-  /** Posts that the call is over. `hasFailed`: there is nothing to wait for. */
+  /** Posts the end of the call. After a failure it does not wait for the reply. */
   async end(hasFailed: boolean): Promise<Outcome> {
     const unfinished =
       this.#reply === undefined || hasFailed ? undefined : await this.#end(this.#reply);
     const end = this.#call.end();
     try {
       if (!hasFailed && unfinished === undefined) return await this.#answered(end);
-      await end.over(END_TIMEOUT_MS); // one more failure would be nothing to tell
+      await end.over(END_TIMEOUT_MS); // one failure has been reported already
       return unfinished ?? {};
     } finally {
       this.#call.abandon();
     }
   }
 
-  /** Waits for nothing any more. */
+  /** Stops waiting. */
   giveUp(): void {
     this.#call.interrupt();
   }
@@ -175,7 +175,7 @@ class ScriptPlayback {
     };
   }
 
-  /** Undefined when the reply is over, and it went well. */
+  /** Waits for the end of the reply. Undefined if it went well. */
   async #end(reply: Answer): Promise<Fault | undefined> {
     if (!(await reply.over(this.#timeoutMs))) return this.#late('no end of the reply', reply.text);
     return reply.failure === undefined ? undefined : this.#broken(reply);
@@ -204,7 +204,7 @@ class ScriptPlayback {
     };
   }
 
-  /** With 0 words: at the first, heard or not. */
+  /** With 0 words: at the first word, heard or not. */
   async #interrupt(reply: Answer, words: number): Promise<Outcome> {
     if (words === 0) {
       await reply.until(() => reply.firstWordMs !== undefined || reply.isOver, this.#timeoutMs);
@@ -221,12 +221,12 @@ class ScriptPlayback {
     const fault =
       said <= words
         ? `the reply had only ${counted(said, 'word')}`
-        : 'nobody was speaking any more';
+        : 'the voice had stopped already';
     return { fault: [fault, `heard     ${shown(reply.text)}`] };
   }
 
   #gone({ hangsUp }: Answer): Fault | undefined {
-    return hangsUp ? { fault: ['the agent had hung up'], isFatal: true } : undefined;
+    return hangsUp ? { fault: ['the agent has hung up'], isFatal: true } : undefined;
   }
 
   #broken({ failure }: Answer): Fault {
@@ -236,10 +236,10 @@ class ScriptPlayback {
     };
   }
 
-  /** What is late is not waited for any more. */
+  /** Gives up on a reply that is late. */
   #late(what: string, text?: string): Fault {
     this.#call.interrupt();
-    const fault = `${what} after ${this.#timeoutMs / 1_000} s; --timeout gives it longer`;
+    const fault = `${what} after ${this.#timeoutMs / 1_000} s; raise --timeout`;
     return {
       fault: text === undefined ? [fault] : [fault, `heard     ${shown(text)}`],
       isFatal: true,
@@ -257,6 +257,6 @@ function shown(text: string): string {
 
 function listed(entries: readonly string[]): readonly string[] {
   return entries.length === 0
-    ? ['came      (nothing)']
-    : entries.slice(0, 20).map((entry) => `came      ${oneLine(entry, MAX_SHOWN)}`);
+    ? ['got       (nothing)']
+    : entries.slice(0, 20).map((entry) => `got       ${oneLine(entry, MAX_SHOWN)}`);
 }

@@ -1,4 +1,4 @@
-// `talk` where a person types: a prompt, replies as they come, and barge-in.
+// `talk` for a person at a terminal: a prompt, replies as they arrive, and barge-in.
 
 import {
   clearScreenDown,
@@ -23,9 +23,10 @@ const YOU = 'you  › ';
 const NEXT_LINE = `\n${' '.repeat(AGENT.length)}`;
 
 /**
- * The screen is in one of two states. In one a reply is being written, and no prompt is there. In the other there is a prompt below
- * whatever was written: from a reply's end on, and already from the first key that is pressed over it. What comes of the reply then
- * is held back, and discarded when the line is sent: it was spoken over.
+ * The screen is in one of two states. Either a reply is being written and there is no prompt, or
+ * there is a prompt below everything. The prompt appears when a reply ends, or at the first key
+ * that is pressed during a reply. From then on the rest of the reply is held back; sending the line
+ * discards it, because the caller spoke over it.
  */
 export class TerminalTalk {
   readonly #output: Terminal['stdout'];
@@ -35,13 +36,13 @@ export class TerminalTalk {
   readonly #webhookUrl: string;
   #reply: Answer | undefined;
   #hasPrompt = false;
-  /** Whether the last line that was written has not ended: a reply's. */
+  /** Whether the last line on the screen is a reply that has not ended. */
   #isMidLine = false;
   #held = '';
   #isQuitting = false;
   #onQuit: (() => void) | undefined;
 
-  /** From now on the terminal is its own. */
+  /** Takes over the terminal. */
   constructor(
     target: CallTarget,
     conversationId: string,
@@ -71,10 +72,10 @@ export class TerminalTalk {
     interrupted.addEventListener('abort', () => this.#quit(), { once: true });
   }
 
-  /** Writes a line between the others. */
+  /** Writes a line of its own. */
   readonly tell = (line: string): void => this.#tell('dim', line);
 
-  /** Resolves when the caller or the agent has hung up, and the agent knows. */
+  /** Resolves when the caller or the agent has hung up and the agent has been told. */
   async run(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#onQuit = resolve;
@@ -105,11 +106,12 @@ export class TerminalTalk {
     this.#held = '';
   }
 
-  /** Waits for the reply's end, then for the caller. */
+  /** Waits for the end of the reply, then for the caller. */
   async #follow(reply: Answer): Promise<void> {
     this.#reply = reply;
     await reply.over();
-    if (reply !== this.#reply || this.#isQuitting) return; // it was spoken over, and what was said then is under way
+    // The caller spoke over it, and the next reply has begun.
+    if (reply !== this.#reply || this.#isQuitting) return;
     this.#above(() => {
       this.#writeHeld();
       this.#endLine();
@@ -127,7 +129,7 @@ export class TerminalTalk {
 
   #send(line: string): void {
     this.#hasPrompt = false;
-    this.#isMidLine = false; // the end of the caller's line was echoed
+    this.#isMidLine = false; // the terminal echoed the end of the caller's line
     if (this.#isQuitting) return;
     const isOver = this.#reply?.isOver === true;
     if (line.trim() === '') {
@@ -140,7 +142,7 @@ export class TerminalTalk {
     void this.#follow(this.#call.say(line));
   }
 
-  /** Ctrl-C. */
+  /** Handles Ctrl-C. */
   #interrupt(): void {
     if (!this.#call.interrupt()) return this.#quit();
     this.#held = '';
@@ -157,7 +159,7 @@ export class TerminalTalk {
     this.#onQuit?.();
   }
 
-  /** Over a reply: what readline draws for the key gets a line of its own. */
+  /** During a reply, what readline draws for the key gets a line of its own. */
   #beforeKey({ name = '', ctrl = false }: Key): void {
     const drawsNothing =
       name === 'return' || name === 'enter' || (ctrl && ['c', 'd', 'z'].includes(name));
@@ -166,7 +168,7 @@ export class TerminalTalk {
     this.#prompt();
   }
 
-  /** Nothing is typed over the reply, or all of it was deleted again: the reply goes on. */
+  /** If everything typed over the reply has been deleted again, the reply continues. */
   #afterKey(): void {
     if (
       !this.#hasPrompt
@@ -201,7 +203,7 @@ export class TerminalTalk {
     this.#isMidLine = false;
   }
 
-  /** Writes whole lines: above the prompt, where there is one, and what was typed so far. */
+  /** Writes whole lines above the prompt, if there is one, and what has been typed so far. */
   #above(print: () => void): void {
     if (!this.#hasPrompt) return print();
     this.#erasePrompt();
@@ -213,7 +215,8 @@ export class TerminalTalk {
     moveCursor(this.#output, 0, -this.#lines.getCursorPos().rows);
     cursorTo(this.#output, 0);
     clearScreenDown(this.#output);
-    // By so many rows readline goes up before it draws the line anew; it is no part of its types, and what it holds differs between Nodes.
+    // readline moves up by this many rows before it redraws the line. The field is not in its
+    // types, and Nodes differ in what it holds.
     Object.assign(this.#lines, { prevRows: 0 });
   }
 }

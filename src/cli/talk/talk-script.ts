@@ -1,4 +1,4 @@
-// The language of `talk --script`: a step a line. Its page is the help of `talk`.
+// The language of `talk --script`, one step per line. It is documented in the help of `talk`.
 
 import { isObject, type JsonObject } from '../../layercode/fields.ts';
 import { UsageError } from '../terminal/command.ts';
@@ -13,7 +13,7 @@ export type Action =
   | { readonly name: 'say'; readonly text: string }
   | { readonly name: 'expect' | 'expect-data'; readonly expectation: Expectation }
   | { readonly name: 'expect-hangup' }
-  /** `words`: that must have been heard. 0: as soon as the reply begins. */
+  /** The number of words that must have been heard. 0: as soon as the reply begins. */
   | { readonly name: 'interrupt'; readonly words: number }
   | { readonly name: 'data'; readonly data: JsonObject }
   | { readonly name: 'within'; readonly ms: number };
@@ -25,7 +25,7 @@ export interface Expectation {
 
 const MAX_PROBLEMS = 20;
 
-/** What is wrong with a line's argument. Caught here, and told with the line's number. */
+/** What is wrong with the argument of a line. Caught here, and reported with the line number. */
 class Fault extends Error {
   override readonly name = 'Fault';
 }
@@ -61,12 +61,12 @@ const ACTIONS: Readonly<Record<string, (argument: string) => Action>> = {
   },
 };
 
-/** Throws one `UsageError` with every problem and its line. `file` is for the message. */
+/** Throws one `UsageError` with every problem and its line number. `file` is for the message. */
 export function parseScript(script: string, file: string): readonly Step[] {
   const steps: Step[] = [];
   const problems: string[] = [];
   for (const [index, line] of script.split(/\r\n|\r|\n/).entries()) {
-    // Not any #: "say Order #5" has one too.
+    // Not just any #: "say Order #5" contains one too.
     const source = line.replace(/(^\s*|\s{2,}|\t)#.*$/, '').trim();
     if (source === '') continue;
     const [name = ''] = source.split(/\s/, 1);
@@ -91,7 +91,7 @@ export function parseScript(script: string, file: string): readonly Step[] {
   return steps;
 }
 
-/** A pattern between slashes, or a piece of text, for which neither case nor the width of spaces matters. */
+/** A pattern between slashes, or a text that is compared without regard to case and white space. */
 function parseExpectation(name: string, source: string): Expectation {
   if (source === '') throw new Fault(`${name} takes a text, or a pattern such as /hello|hi/i`);
   const [, pattern, flags = ''] = /^\/(.+)\/(\w*)$/.exec(source) ?? [];
@@ -121,7 +121,7 @@ function parseData(argument: string): JsonObject {
   try {
     data = JSON.parse(argument);
   } catch {
-    data = undefined; // told below, with what is no object
+    data = undefined; // reported below, like other values that are not objects
   }
   if (isObject(data)) return data as JsonObject;
   throw new Fault('data takes a JSON object: data {"page": 2}');

@@ -1,9 +1,12 @@
-// What LayerCode said no to, told to whoever can mend it.
+// Explains why LayerCode refused, to somebody who can fix it.
 
 import { PlatformError } from '../../layercode/rest-client.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
-/** One line: what failed, in the platform's own words where it sent some, and what to do about it. Holds no key. */
+/**
+ * One line: what failed, in the platform's own words if it sent any, and what to do. Contains no
+ * key.
+ */
 export function describePlatformError(error: PlatformError, agentId: string): string {
   const { fault, remedy } = explain(error, oneLine(agentId, 80));
   const reason = error.reason === undefined ? '' : `: ${oneLine(error.reason)}`;
@@ -33,8 +36,8 @@ function explain(
   }
   if (kind === 'malformed answer') {
     return {
-      fault: `this is not LayerCode's answer (${message})`,
-      remedy: 'check LAYERCODE_API_URL, and whether a proxy answers in its place',
+      fault: `the answer is not LayerCode's (${message})`,
+      remedy: 'check LAYERCODE_API_URL, and whether a proxy answers instead',
     };
   }
   if (kind === 'unclear webhook') {
@@ -52,13 +55,14 @@ function explain(
     case 403:
       return {
         fault: `LayerCode refused the key (${status})`,
-        remedy: 'check LAYERCODE_API_KEY: the key must be of the account that has the agent',
+        remedy: 'check LAYERCODE_API_KEY: it must belong to the account that has the agent',
       };
     case 404:
       return {
         fault: `LayerCode has no agent ${agentId} (404)`,
         remedy:
-          'check LAYERCODE_AGENT_ID or --agent-id, and that LAYERCODE_API_KEY is of its account',
+          'check LAYERCODE_AGENT_ID or --agent-id, '
+          + 'and that LAYERCODE_API_KEY belongs to its account',
       };
     case 400:
       return {
@@ -71,13 +75,16 @@ function explain(
         remedy: 'top it up in the dashboard',
       };
     case 429:
-      return { fault: 'LayerCode is asked too often (429)', remedy: `try again after ${wait}` };
+      return { fault: 'LayerCode gets too many requests (429)', remedy: `try again after ${wait}` };
     default:
       return { fault: `LayerCode failed (${status ?? message})`, remedy: 'try again in a moment' };
   }
 }
 
-/** `fetch failed` says nothing; what it was made of does: ECONNREFUSED, ENOTFOUND, a certificate's fault. */
+/**
+ * `fetch failed` says nothing. The innermost cause does: ECONNREFUSED, ENOTFOUND, a bad
+ * certificate.
+ */
 function causeOf(error: unknown): string {
   let innermost = error;
   for (

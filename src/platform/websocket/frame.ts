@@ -1,4 +1,5 @@
-// Frames: what we send as bytes, and the bytes of a client as messages. Ruled by https://www.rfc-editor.org/rfc/rfc6455#section-5
+// Frames: what we send as bytes, and a client's bytes as messages.
+// https://www.rfc-editor.org/rfc/rfc6455#section-5
 
 import { CLOSE_CODES, parseClose, WebSocketError } from './close.ts';
 import { Utf8Check } from './utf8.ts';
@@ -16,7 +17,10 @@ export const OPCODES = {
 
 export type Opcode = (typeof OPCODES)[keyof typeof OPCODES];
 
-/** One frame of a server, which is not masked (RFC 6455 §5.1). A string is sent as UTF-8, lone surrogates as U+FFFD. */
+/**
+ * One frame of a server, which is not masked (RFC 6455 §5.1). A string is sent as UTF-8; lone
+ * surrogates become U+FFFD.
+ */
 export function encodeFrame(opcode: Opcode, payload: string | Uint8Array, isFinal = true): Buffer {
   const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
   const { length } = bytes;
@@ -35,34 +39,36 @@ export function encodeFrame(opcode: Opcode, payload: string | Uint8Array, isFina
   return frame;
 }
 
-/** What a client sent: a whole message or a control frame. `code` is 1005 where the close frame has none. */
+/**
+ * What a client sent: a complete message or a control frame. `code` is 1005 if the close frame has
+ * none.
+ */
 export type Received =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'ping' | 'pong'; readonly payload: Buffer }
   | { readonly type: 'close'; readonly code: number; readonly reason: string };
 
 export interface FrameDecoderOptions {
-  /** Bytes of one message, its fragments together; inclusive. Default 1,048,576. */
+  /** Maximum bytes of one message, all its fragments together; inclusive. Default 1,048,576. */
   readonly maxMessageBytes?: number;
 }
 
 /**
- * Decodes the frames of one client, fed in any split. After each `push`, `next` is called until it returns undefined; who stops
- * before reads on later.
- *
- * `next` throws a `WebSocketError` for what a client must not send, with the first byte that shows it; the decoder is of no use
- * then. Binary messages are refused (1003) from their header. Keeps no more than the message so far, at most twice its bytes,
- * however many fragments and chunks it comes in.
+ * Decodes the frames of one client, in chunks of any size. After each `push`, call `next` until it
+ * returns undefined; you may also stop earlier and continue later.
+ * `next` throws a `WebSocketError` at the first byte that a client must not send; do not use the
+ * decoder after that. Binary messages are refused (1003) at their header. It keeps no more than the
+ * current message, at most twice its bytes, however many fragments and chunks it arrives in.
  */
 export class FrameDecoder {
   readonly #maxMessageBytes: number;
   #input: Buffer = EMPTY;
-  /** Bytes of the input that are decoded. */
+  /** Bytes of the input that have been decoded. */
   #offset = 0;
 
   readonly #header = Buffer.alloc(MAX_HEADER_BYTES);
   #headerBytes = 0;
-  /** How long the header is, as far as its bytes tell. */
+  /** The length of the header, as far as its bytes show. */
   #headerSize = MIN_HEADER_BYTES;
   #isInPayload = false;
   #isFinal = false;
@@ -70,7 +76,9 @@ export class FrameDecoder {
   #payloadSize = 0;
   #payloadBytes = 0;
 
-  /** Set between the first fragment of a message and its last: control frames may come between. */
+  /**
+   * Set between the first and the last fragment of a message: control frames may come between them.
+   */
   #isFragmented = false;
   #message: Buffer = EMPTY;
   #messageBytes = 0;
@@ -81,7 +89,7 @@ export class FrameDecoder {
     this.#maxMessageBytes = maxMessageBytes;
   }
 
-  /** True while bytes wait for `next`. Those of a frame that has begun do not count. */
+  /** True while bytes wait for `next`. Bytes of an incomplete frame do not count. */
   get hasInput(): boolean {
     return this.#offset < this.#input.length;
   }
@@ -124,7 +132,7 @@ export class FrameDecoder {
     return true;
   }
 
-  /** Takes the two bytes that every header begins with, and returns its size. */
+  /** Takes the two bytes that every header begins with, and returns the header's size. */
   #beginHeader(first: number, second: number): number {
     const opcode = first & OPCODE_BITS;
     const length = second & LENGTH_BITS;
@@ -156,7 +164,8 @@ export class FrameDecoder {
   #length(): number {
     const length = (this.#header[1] ?? 0) & LENGTH_BITS;
     if (length < LENGTH_OF_16_BITS) return length;
-    // Beyond 2^53 the number is not exact, and beyond every bound. The topmost bit, which must be 0, is no case of its own so.
+    // Above 2^53 the number is not exact, but it is above every bound too. So the top bit, which
+    // must be 0, needs no check.
     const extended =
       length === LENGTH_OF_16_BITS
         ? this.#header.readUInt16BE(2)
@@ -183,7 +192,8 @@ export class FrameDecoder {
     }
     this.#payloadBytes += count;
     this.#offset += count;
-    if (!this.hasInput) this.#input = EMPTY; // the chunk may be far larger than what is kept of it
+    // The chunk may be far larger than the part that is kept.
+    if (!this.hasInput) this.#input = EMPTY;
   }
 
   #unmask(count: number, target: Buffer, start: number): void {
@@ -199,8 +209,9 @@ export class FrameDecoder {
   }
 
   /**
-   * Makes room in the message. Twofold, so that a message in many pieces is not copied with each; and for what has arrived, not for
-   * what was announced, so that memory costs a client as many bytes.
+   * Makes room in the message. Doubles it, so that a message in many pieces is not copied with
+   * each; and allocates for what has arrived, not for what was announced, so that memory costs a
+   * client as many bytes.
    */
   #reserve(count: number): void {
     const needed = this.#messageBytes + count;
@@ -242,7 +253,7 @@ const RESERVED_BITS = 0x70;
 const OPCODE_BITS = 0x0f;
 const MASKED = 0x80;
 const LENGTH_BITS = 0x7f;
-/** These two stand where a short length would, and the length behind them. */
+/** These two replace a short length; the real one follows. */
 const LENGTH_OF_16_BITS = 126;
 const LENGTH_OF_64_BITS = 127;
 const MIN_HEADER_BYTES = 2;

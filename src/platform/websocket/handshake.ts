@@ -1,9 +1,9 @@
-// The opening handshake, the server's half. Ruled by https://www.rfc-editor.org/rfc/rfc6455#section-4.2
+// The opening handshake, the server's part: https://www.rfc-editor.org/rfc/rfc6455#section-4.2
 
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
-/** The answer to a request that is no opening handshake. */
+/** The answer to a request that is not an opening handshake. */
 export interface HandshakeRefusal {
   readonly status: number;
   /** What was wrong, for the client. */
@@ -13,8 +13,9 @@ export interface HandshakeRefusal {
 }
 
 /**
- * Undefined when the request is a right opening handshake (RFC 6455 §4.2.1). 426 without an offer of WebSocket and for a version
- * other than 13, 405 for a method other than GET, 400 for the rest.
+ * Undefined if the request is a correct opening handshake (RFC 6455 §4.2.1). 426 if it does not
+ * offer WebSocket or offers a version other than 13, 405 for a method other than GET, 400 for the
+ * rest.
  */
 export function checkHandshake(request: IncomingMessage): HandshakeRefusal | undefined {
   const { headers, method, httpVersion } = request;
@@ -31,10 +32,11 @@ export function checkHandshake(request: IncomingMessage): HandshakeRefusal | und
   if (httpVersion !== '1.1') {
     return badRequest(`a WebSocket handshake must be HTTP/1.1, got HTTP/${httpVersion}`);
   }
-  // Node checks neither of the two where it hands the connection over: an upgrade leaves its parser before.
+  // Node checks neither of these: an upgrade leaves its parser earlier.
   if (headers.host === undefined) return badRequest('Host is missing');
   if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') {
-    return badRequest('a WebSocket handshake must have no body'); // a proxy may take for a body what we would take for frames
+    // A proxy may take our frames for a body.
+    return badRequest('a WebSocket handshake must have no body');
   }
   if (!hasToken(headers.connection, 'upgrade')) return badRequest('Connection must have upgrade');
   if (headers['sec-websocket-version'] !== VERSION) {
@@ -44,7 +46,7 @@ export function checkHandshake(request: IncomingMessage): HandshakeRefusal | und
       headers: [...UPGRADE, 'sec-websocket-version', VERSION],
     };
   }
-  // Sent twice it stands here joined by a comma.
+  // If it is sent twice, Node joins the values with a comma.
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) {
     return badRequest('Sec-WebSocket-Key must be base64 of 16 bytes, sent once');
   }
@@ -52,8 +54,8 @@ export function checkHandshake(request: IncomingMessage): HandshakeRefusal | und
 }
 
 /**
- * The headers of the 101 answer to a request that passed `checkHandshake`, flat name, value. No extension and no subprotocol is
- * ever taken up, which needs no header (RFC 6455 §4.2.2).
+ * The headers of the 101 answer to a request that passed `checkHandshake`: a flat list of names and
+ * values. No extension or subprotocol is accepted, which needs no header (RFC 6455 §4.2.2).
  */
 export function acceptHeaders(request: IncomingMessage): string[] {
   const key = request.headers['sec-websocket-key'] ?? '';
@@ -76,7 +78,7 @@ function badRequest(reason: string): HandshakeRefusal {
   return { status: 400, reason, headers: [] };
 }
 
-/** Whether a comma-separated list has the token, in any case of letters. */
+/** Whether a comma-separated list contains the token, ignoring case. */
 function hasToken(list: string | undefined, token: string): boolean {
   return list !== undefined && list.split(',').some((item) => item.trim().toLowerCase() === token);
 }

@@ -162,11 +162,11 @@ describe('what init refuses', () => {
       /--force is not a flag of init; it takes --package/,
     ],
     ['a letter that it does not know', ['-f', 'x'], /-f is not a flag/],
-    ['a second directory', ['one', 'two'], /one directory, got two too/],
+    ['a second directory', ['one', 'two'], /one directory, but also got two/],
     ['a directory of no name', [''], /empty/],
     ['a directory with a line break in it', ['a\nb'], /control characters/],
-    ['a directory that gives no npm name', ['日本'], /no npm name can be made of '日本'/],
-    ['the root of the file system', ['/'], /no npm name can be made of \//],
+    ['a directory that gives no npm name', ['日本'], /'日本' gives no npm name/],
+    ['the root of the file system', ['/'], /\/ gives no npm name/],
     [
       'a directory called as this package',
       ['layercode-microserver'],
@@ -183,7 +183,7 @@ describe('what init refuses', () => {
     [
       'a package that is the project itself',
       ['--package', '.'],
-      /another folder than the project's own/,
+      /must not be the project's own folder/,
     ],
     ['a package with an escape sequence in it', ['--package', '^1\u001b[2J'], /control characters/],
   ];
@@ -237,7 +237,7 @@ describe('what init refuses', () => {
     assert.ok(error instanceof CommandError, error.stack);
     assert.match(
       error.message,
-      /^the project cannot be made: ENOTDIR.*my-agent\/package\.json'; nothing was left behind$/,
+      /^the project cannot be created: ENOTDIR.*my-agent\/package\.json'; nothing was left behind$/,
     );
     assert.equal(read(directory, 'my-agent'), 'mine');
   });
@@ -250,7 +250,7 @@ describe('what init refuses', () => {
       mkdirSync(join(directory, 'locked'), { mode: 0o555 });
       assert.match(
         (await refusal(directory, 'locked/my-agent')).message,
-        /^the project cannot be made: EACCES.*locked\/my-agent'; nothing was left behind$/,
+        /^the project cannot be created: EACCES.*locked\/my-agent'; nothing was left behind$/,
       );
     },
   );
@@ -385,7 +385,7 @@ describe('writeProject', () => {
         ),
       (error) =>
         error instanceof CommandError
-        && /^the project cannot be made: ENOENT.*two\.txt'; nothing was left behind$/.test(
+        && /^the project cannot be created: ENOENT.*two\.txt'; nothing was left behind$/.test(
           error.message,
         ),
     );
@@ -433,7 +433,7 @@ describe('writeProject', () => {
       () => writeProject(directory, new Disturbed()),
       (error) =>
         error instanceof CommandError
-        && error.message.endsWith(`; these could not be removed again: ${directory}`),
+        && error.message.endsWith(`; these could not be removed: ${directory}`),
     );
     assert.deepEqual(readdirSync(directory), ['stranger.txt']);
   });

@@ -218,7 +218,7 @@ describe('talk through a pipe', () => {
       },
     }, 'one\n');
     assert.equal(exitCode, 1);
-    assert.match(err, /refused: 500 Internal server error; the server's log says more\n$/);
+    assert.match(err, /refused: 500 Internal server error; see the server's log\n$/);
   });
 
   it('waits for a reply as long as --timeout says', async (t) => {
@@ -228,7 +228,7 @@ describe('talk through a pipe', () => {
     ]);
     assert.deepEqual(
       [exitCode, out, err],
-      [1, 'Once upon a time\n', 'the answer is not over after 0.1 s; --timeout gives it longer\n'],
+      [1, 'Once upon a time\n', 'no end of the answer after 0.1 s; raise --timeout\n'],
     );
   });
 

@@ -187,7 +187,7 @@ describe('turn', () => {
     const url = await listen(t, (_request, response) => response.end('It works!'));
     await assert.rejects(turn.run(['Hello', '--url', url], openTerminal(t)), {
       name: 'CommandError',
-      message: /\(200\) is no whole reply/,
+      message: /\(200\) is not a complete reply/,
     });
   });
 
@@ -209,7 +209,7 @@ describe('turn', () => {
       response.writeHead(500).end(JSON.stringify({ error: 'no\n\u001b[2Jway' })),
     );
     await assert.rejects(turn.run(['Hello', '--url', url], openTerminal(t)), {
-      message: /500 no \[2Jway; the server's log says more$/,
+      message: /500 no \[2Jway; see the server's log$/,
     });
   });
 
@@ -253,14 +253,14 @@ describe('turn', () => {
     [[], /^turn takes what the caller says/],
     [[' '], /^turn takes what the caller says/],
     [['Hello', '--urk', 'x'], /^--urk is not a flag of turn; it takes --url/],
-    [['-x'], /^-x is not a flag.* come after --$/],
+    [['-x'], /^-x is not a flag.* begin with a dash after --$/],
     [['Hello', '--url'], /^--url needs a value$/],
     [['Hello', '--url', '--secret', 'x'], /^--url needs a value$/],
     [['Hello', '--conversation', 'a\u0007b'], /^--conversation must be an id/],
     [['Hello', '--url', 'localhost:8000'], /^--url must be an http:/],
     [
       ['Hello', '--url', 'http://me:pass@localhost'],
-      /^--url must hold no user name and password, got "…@localhost"$/,
+      /^--url must not contain a user name or password, got "…@localhost"$/,
     ],
   ];
   for (const [argv, message] of wrong) {

@@ -95,7 +95,7 @@ describe('webhook', () => {
     [[], /get or set$/],
     [['put'], /get or set, got put/],
     [['GET'], /get or set/],
-    [['get', 'x'], /webhook get takes nothing/],
+    [['get', 'x'], /webhook get takes only flags/],
     [['set'], /webhook set takes the URL/],
     [['set', PRODUCTION, OTHER], /one URL/],
     [['get', '--agent'], /--agent is not a flag of webhook; it takes --agent-id/],
@@ -191,7 +191,7 @@ describe('webhook', () => {
     use({ LAYERCODE_AGENT_ID: 'ag-1,ag-2' });
     assert.match(
       await failureOf(run('get'), UsageError),
-      /LAYERCODE_AGENT_ID names 2 agents: say which one with --agent-id \(ag-1, ag-2\)/,
+      /LAYERCODE_AGENT_ID names 2 agents: choose one with --agent-id \(ag-1, ag-2\)/,
     );
     assert.equal(rest.requests.length, 0);
   });
@@ -226,7 +226,7 @@ describe('webhook', () => {
     ],
     [402, { error: 'No balance' }, /no balance \(402\): No balance; top it up/],
     [404, {}, /has no agent ag-1 \(404\); check LAYERCODE_AGENT_ID or --agent-id/],
-    [429, { error: 'Slow down' }, /asked too often \(429\): Slow down; try again after 17 s/],
+    [429, { error: 'Slow down' }, /too many requests \(429\): Slow down; try again after 17 s/],
     [500, { error: 'On fire\n\u001b[31m' }, /failed \(500\): On fire \[31m; try again in a moment/],
   ];
   for (const [status, body, says] of failures) {
@@ -256,7 +256,7 @@ describe('webhook', () => {
     rest.fault = () => answerHtml(200);
     assert.match(
       await failureOf(run('get'), CommandError),
-      /not LayerCode's answer .*; check LAYERCODE_API_URL/,
+      /the answer is not LayerCode's .*; check LAYERCODE_API_URL/,
     );
   });
 });
@@ -345,11 +345,11 @@ describe('webhook set', () => {
     ['ftp://voice.example/a', /must be an https:/],
     [
       'https://user:pass-word@voice.example/a',
-      /must hold no user name and password, got "…@voice\.example\/a"/,
+      /must not contain a user name or password, got "…@voice\.example\/a"/,
     ],
-    ['https://user@voice.example/a', /must hold no user name/],
-    ['https://voice.example/a#b', /must hold no #/],
-    ['https://voice.example/a#', /must hold no #/],
+    ['https://user@voice.example/a', /must not contain a user name/],
+    ['https://voice.example/a#b', /must not contain #/],
+    ['https://voice.example/a#', /must not contain #/],
     ['http://voice.example/a', /must begin with https:/],
     ['http://localhost.example/a', /must begin with https:/],
     ['http://128.0.0.1/a', /must begin with https:/],
@@ -411,7 +411,7 @@ describe('webhook set', () => {
     rest.fault = ({ method }) => (method === 'POST' ? () => terminal.interrupt() : undefined);
     assert.match(
       await failureOf(run('set', OTHER), CommandError),
-      /^interrupted; whether the webhook was set/,
+      /^interrupted; check with/,
     );
   });
 });

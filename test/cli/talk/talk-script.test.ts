@@ -177,7 +177,7 @@ describe('talk --script', () => {
           '✓ 3  within 10 s',
           '✓ 4  expect /^You said: Hello there$/',
           '',
-          'All 4 steps went well.',
+          'All 4 steps passed.',
         ],
       },
     );
@@ -214,7 +214,7 @@ describe('talk --script', () => {
       '✓ 2  expect-data "status":"BOOKED"',
       '✗ 3  expect-data /lost/',
       'expected  data with /lost/',
-      'came      {"status":"booked"}',
+      'got       {"status":"booked"}',
       '✗ 4  expect-hangup',
       'the agent did not hang up',
       'heard     Done.',
@@ -235,7 +235,7 @@ describe('talk --script', () => {
       [exitCode, lines.slice(-4)],
       [
         1,
-        ['✗ 2  say wait', 'the agent had hung up', '', '1 failure in 3 steps; 1 step not played.'],
+        ['✗ 2  say wait', 'the agent has hung up', '', '1 failure in 3 steps; 1 step not played.'],
       ],
     );
   });
@@ -313,7 +313,7 @@ describe('talk --script', () => {
       'interrupt\ninterrupt',
     );
     assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(2, 4), ['✗ 2  interrupt', 'nobody was speaking any more']);
+    assert.deepEqual(lines.slice(2, 4), ['✗ 2  interrupt', 'the voice had stopped already']);
   });
 
   it('tells when the first word came too late', async (t) => {
@@ -368,7 +368,7 @@ describe('talk --script', () => {
     assert.equal(exitCode, 1);
     assert.deepEqual(lines.slice(2), [
       '✗ 2  expect hello',
-      'no end of the reply after 0.1 s; --timeout gives it longer',
+      'no end of the reply after 0.1 s; raise --timeout',
       'heard     Hm',
       '',
       '1 failure in 3 steps; 1 step not played.',
@@ -385,7 +385,7 @@ describe('talk --script', () => {
     assert.equal(exitCode, 1);
     assert.deepEqual(lines.slice(1, 3), [
       '✗ 1  say Hello',
-      'no word after 0.1 s; --timeout gives it longer',
+      'no word after 0.1 s; raise --timeout',
     ]);
   });
 

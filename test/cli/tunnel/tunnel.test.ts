@@ -135,7 +135,12 @@ describe('openTunnel', () => {
   it('gives the webhook\'s public URL and prints it, with the command that sets it', async () => {
     const { tunnel } = await opened();
     assert.equal(tunnel.webhookUrl, OURS);
-    assert.equal(terminal.err, `  tunnel      ${OURS}\n  For LayerCode's calls: layercode-microserver webhook set ${OURS}, or next time --update-webhook.\n`);
+    assert.equal(
+      terminal.err,
+      `  tunnel      ${OURS}\n`
+        + `  To get LayerCode's calls, run: layercode-microserver webhook set ${OURS}\n`
+        + '  Next time, --update-webhook does it for you.\n',
+    );
     assert.equal(terminal.out, '');
   });
 
@@ -164,7 +169,7 @@ describe('openTunnel', () => {
     await turnsOfTheEventLoop();
     t.mock.timers.tick(30_000);
     assert.equal((await opening).webhookUrl, OURS);
-    assert.match(terminal.err, /not said yet that it is connected/);
+    assert.match(terminal.err, /not connected yet/);
   });
 
   it('says where to get cloudflared when it is not there', async () => {
