@@ -1,7 +1,7 @@
 import { element } from './element.js';
 
 /**
- * Shows which agent answers, with which model, and what is wrong according to the server's `/ready`.
+ * Shows which agent answers, with which model, and what the server's `/ready` says is wrong.
  *
  * @param {object} places
  * @param {HTMLElement} places.agent

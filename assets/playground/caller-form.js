@@ -13,7 +13,7 @@
  *
  * @param {HTMLInputElement} number
  * @param {HTMLTextAreaElement} metadata
- * @returns {Caller | undefined} undefined when the metadata is not a JSON object, which the field then says
+ * @returns {Caller | undefined} undefined if the metadata is not a JSON object
  */
 export function readCaller(number, metadata) {
   const object = parseMetadata(metadata.value);

@@ -6,7 +6,7 @@ import { jsonTree } from './json-tree.js';
 const MAX_PAYLOADS = 50;
 
 /**
- * What the agent sent for the screen, newest first.
+ * Lists what the agent sent for the screen, newest first.
  *
  * @param {HTMLElement} list
  * @param {(count: number) => void} onCount how many were sent

@@ -3,27 +3,28 @@
 /** @typedef {Extract<TraceFrame, { type: 'local.turn' }>} TurnFigures */
 
 /**
- * One POST to the webhook, as the trace tells it. Times are in milliseconds since the session began.
+ * One POST to the webhook, as the trace shows it. Times are in milliseconds since the session
+ * began.
  *
  * @typedef {object} Delivery
  * @property {number} number
  * @property {RequestFrame['signature']} signature
  * @property {string} eventType
- * @property {string} turnId empty where the event has none
+ * @property {string} turnId empty if the event has none
  * @property {string} text the caller's words
  * @property {boolean} isTurn whether its answer is spoken to the caller
  * @property {boolean} isRepeat whether its turn was delivered before
- * @property {boolean} hasTakenOver whether it goes on with the stream of the delivery before
+ * @property {boolean} hasTakenOver whether it continues the stream of the previous delivery
  * @property {number} requestedAt
  * @property {number | undefined} firstSpeechAt
- * @property {number} lastAt of what was seen last
+ * @property {number} lastAt the time of its latest frame
  * @property {number | undefined} status
  * @property {string | undefined} error
  * @property {'ended' | 'dropped' | 'failed' | undefined} over undefined while it is open
  * @property {TurnFigures | undefined} figures the server's own
  */
 
-/** How many are remembered. */
+/** The newest deliveries, which are remembered. */
 const MAX_DELIVERIES = 200;
 
 /** @param {ServerFrame} frame @returns {frame is TraceFrame} */
@@ -31,14 +32,14 @@ export function isTraceFrame(frame) {
   return frame.type.startsWith('local.');
 }
 
-/** The deliveries of one session, put together from the frames of its trace. */
+/** The deliveries of one session, assembled from the frames of its trace. */
 export class Deliveries {
   /** @type {Map<number, Delivery>} */
   #byNumber = new Map();
-  /** @type {Map<number, TurnFigures>} Those of deliveries that are not over. */
+  /** @type {Map<number, TurnFigures>} Figures of deliveries that are not over yet. */
   #early = new Map();
 
-  /** Whether a reply is under way. */
+  /** Whether a reply is in progress. */
   get isTurnOpen() {
     return this.#find(({ isTurn, over }) => isTurn && over === undefined) !== undefined;
   }
@@ -52,8 +53,8 @@ export class Deliveries {
   }
 
   /**
-   * The frames to be looked at now. A server is often done before the platform has read its answer: its figures wait for the end of
-   * the delivery, so that nothing is told of a reply that is not shown yet.
+   * The frames to process now. A server is often done before the platform has read its answer. So
+   * its figures wait for the end of the delivery: a reply must be shown before its outcome is.
    *
    * @param {TraceFrame} frame
    * @returns {readonly TraceFrame[]}
@@ -73,7 +74,7 @@ export class Deliveries {
 
   /**
    * @param {TraceFrame} frame
-   * @returns {Delivery | undefined} the delivery it tells of; undefined for one that is not remembered
+   * @returns {Delivery | undefined} its delivery; undefined for one that is no longer remembered
    */
   observe(frame) {
     if (frame.type === 'local.request') return this.#begin(frame);
@@ -99,7 +100,7 @@ export class Deliveries {
     return delivery;
   }
 
-  /** The connection is gone: what is open will not be heard of again. Returns the turns among it. */
+  /** The connection is gone, so open deliveries will not end. Returns the turns among them. */
   abandon() {
     const turns = [...this.#byNumber.values()].filter(
       ({ isTurn, over }) => isTurn && over === undefined,
@@ -143,7 +144,7 @@ export class Deliveries {
 }
 
 /**
- * A field of an event when it is a string, else ''.
+ * A field of an event if it is a string, else ''.
  *
  * @param {unknown} event
  * @param {string} name

@@ -11,7 +11,7 @@ const MAX_FRAMES = 500;
 const MAX_PREVIEW_LENGTH = 120;
 
 /**
- * What a row shows of a frame.
+ * What a row shows about a frame.
  *
  * @typedef {object} Line
  * @property {string} arrow
@@ -23,7 +23,7 @@ const MAX_PREVIEW_LENGTH = 120;
  */
 
 /**
- * A row, which stands for one frame or for the words of a reply that came without anything in between.
+ * A row stands for one frame, or for consecutive frames with the words of one reply.
  *
  * @typedef {object} Row
  * @property {HTMLElement} item
@@ -31,19 +31,19 @@ const MAX_PREVIEW_LENGTH = 120;
  * @property {HTMLElement} what
  * @property {HTMLElement} preview
  * @property {number | undefined} delivery
- * @property {string} text of the preview, not cut
+ * @property {string} text the preview before it is cut
  * @property {Json[]} frames
  */
 
 /**
- * The trace, oldest first.
+ * Lists the trace, oldest first.
  *
  * @param {HTMLElement} list
  * @param {(count: number) => void} onCount
  */
 export function createEvents(list, onCount) {
   let currentTurnId = '';
-  /** @type {Row | undefined} The last row, where it holds words. */
+  /** @type {Row | undefined} The last row, if it holds words. */
   let words;
 
   /** @param {string} turnId */
@@ -52,7 +52,7 @@ export function createEvents(list, onCount) {
     for (const row of list.querySelectorAll('[data-of-turn]')) row.removeAttribute('data-of-turn');
   }
 
-  // One stop of the Tab key for all rows: there are hundreds.
+  // All rows together are one stop of the Tab key: there are hundreds.
   list.addEventListener('keydown', (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     const rows = [...list.querySelectorAll('summary.frame')].filter((row) => row.checkVisibility());
@@ -119,12 +119,12 @@ export function createEvents(list, onCount) {
       onCount(0);
     },
 
-    /** @param {string} filter all, turn or errors: the style sheet hides what it leaves out */
+    /** @param {string} filter all, turn or errors; the style sheet hides the rest */
     show(filter) {
       list.dataset['filter'] = filter;
     },
 
-    /** @param {TraceFrame} frame @param {Delivery | undefined} delivery to which it belongs */
+    /** @param {TraceFrame} frame @param {Delivery | undefined} delivery the one it belongs to */
     add(frame, delivery) {
       const hasWords =
         frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts';
@@ -146,7 +146,7 @@ function addWords(row, event) {
   showJson(row);
 }
 
-/** Made while it is looked at: most rows are never opened. @param {Row} row */
+/** Created when the row is opened, which most never are. @param {Row} row */
 function showJson({ details, frames }) {
   const json = frames.length === 1 ? frames[0] : frames;
   if (details.lastElementChild?.matches('summary') === false) details.lastElementChild.remove();

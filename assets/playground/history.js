@@ -2,21 +2,27 @@ import { cutText } from './cut-text.js';
 import { element } from './element.js';
 
 /** @typedef {{ readonly id: string, readonly name: string, readonly args: string }} ToolCall */
-/** @typedef {{ readonly role: string, readonly content: string, readonly toolCalls?: readonly ToolCall[], readonly toolCallId?: string }} Message */
+/**
+ * @typedef {object} Message
+ * @property {string} role
+ * @property {string} content
+ * @property {readonly ToolCall[]} [toolCalls]
+ * @property {string} [toolCallId]
+ */
 
 const MAX_MESSAGES = 200;
 const MAX_TEXT_LENGTH = 4_000;
 const MAX_ID_LENGTH = 80;
 
 /**
- * What is stored of the conversation, as the model will read it.
+ * Shows the stored conversation as the model will read it.
  *
  * @param {HTMLElement} list
  * @param {(count: number) => void} onCount
  * @param {(problem: string) => void} onProblem
  */
 export function createHistory(list, onCount, onProblem) {
-  /** @type {string | undefined} The conversation that is asked for; undefined where none is. */
+  /** @type {string | undefined} The conversation to load next; undefined for none. */
   let wanted;
   let isLoading = false;
 
@@ -35,7 +41,11 @@ export function createHistory(list, onCount, onProblem) {
       show([]);
     },
 
-    /** Loads it anew. Calls that come while it is being loaded are answered by one more. @param {string} conversationId */
+    /**
+     * Loads the history again. Calls during a load lead to one more.
+     *
+     * @param {string} conversationId
+     */
     async refresh(conversationId) {
       wanted = conversationId;
       if (isLoading) return;
@@ -47,7 +57,8 @@ export function createHistory(list, onCount, onProblem) {
           const messages = await loadHistory(asked);
           if (wanted === undefined || wanted === asked) show(messages);
         } catch (error) {
-          onProblem(`The history cannot be shown: ${error instanceof Error ? error.message : String(error)}`);
+          const reason = error instanceof Error ? error.message : String(error);
+          onProblem(`The history cannot be shown: ${reason}`);
         }
       }
       isLoading = false;
@@ -58,7 +69,7 @@ export function createHistory(list, onCount, onProblem) {
 /** @param {string} conversationId @returns {Promise<readonly Message[]>} */
 async function loadHistory(conversationId) {
   const response = await fetch(`/playground/history/${encodeURIComponent(conversationId)}`);
-  const answer = await response.json().catch(() => undefined); // then its status is told
+  const answer = await response.json().catch(() => undefined); // then the status is shown
   if (!response.ok || !Array.isArray(answer?.messages)) {
     throw new Error(`${response.status} ${answer?.error ?? response.statusText}`);
   }

@@ -1,4 +1,4 @@
-// A JSON value as nested disclosures, which keyboards and screen readers know. Ruled by
+// Shows a JSON value as nested disclosures, which keyboards and screen readers support:
 // https://html.spec.whatwg.org/multipage/interactive-elements.html#the-details-element
 
 import { cutText } from './cut-text.js';
@@ -6,15 +6,15 @@ import { element } from './element.js';
 
 /** @import { Json } from '../../src/layercode/fields.ts' */
 
-/** Longest string shown, in UTF-16 code units. */
+/** The longest string shown, in UTF-16 code units. */
 const MAX_STRING_LENGTH = 500;
-/** Entries of one array or object that are shown. */
+/** The most entries shown of one array or object. */
 const MAX_ENTRIES = 100;
 const MAX_PREVIEW_LENGTH = 60;
 
 /**
  * @param {Json} value
- * @param {{ readonly name?: string, readonly isOpen?: boolean }} [options] `name`: what it is called where it stands
+ * @param {{ readonly name?: string, readonly isOpen?: boolean }} [options] `name`: its key
  * @returns {HTMLElement}
  */
 export function jsonTree(value, { name, isOpen = false } = {}) {
@@ -34,7 +34,7 @@ export function jsonTree(value, { name, isOpen = false } = {}) {
     { class: 'json' },
     element('summary', {}, ...label, element('span', { class: 'json-preview' }, preview(value))),
   );
-  // Made when it is first opened: a value may be deep, and most of them are never looked at.
+  // Created when it is first opened: a value may be deep, and most are never opened.
   tree.addEventListener('toggle', () => tree.append(branches(entries)), { once: true });
   tree.open = isOpen;
   return tree;

@@ -1,4 +1,5 @@
-// Wires the page together: what the caller does goes to the session, and what the session tells goes to the panels.
+// Connects the parts of the page: the caller's actions go to the session, and its frames go to the
+// panels.
 
 import { showAgent } from './agent-card.js';
 import { readCaller } from './caller-form.js';
@@ -55,7 +56,7 @@ let deliveries = new Deliveries();
 let agent = { name: 'unknown', hasModel: true };
 /** Set while the server is away. */
 let isAway = false;
-/** Set by the button, until the drop is told of: any other is a barge-in. */
+/** Set by the button until the drop is reported: any other drop is a barge-in. */
 let isDropAsked = false;
 /** What the caller seems to be saying. */
 let interim = '';
@@ -160,7 +161,7 @@ function follow(frame) {
   }
 }
 
-/** What went on behind it. @param {TraceFrame} frame */
+/** What happened behind it. @param {TraceFrame} frame */
 function observe(frame) {
   const delivery = deliveries.observe(frame);
   events.add(frame, delivery);
@@ -187,7 +188,7 @@ function hasFailed(frame, delivery) {
   );
 }
 
-/** What the platform says was heard of the reply before. @param {unknown} context */
+/** What the platform says was heard of the previous reply. @param {unknown} context */
 function cutInterrupted(context) {
   if (typeof context !== 'object' || context === null) return;
   const { previous_turn_interrupted: wasInterrupted, text_heard: heard } =
@@ -202,27 +203,27 @@ function cutInterrupted(context) {
 /** @param {string} text @returns {boolean} whether it was sent */
 function sendText(text) {
   if (!send({ type: 'client.response.text', content: text })) return false;
-  speaker.stop(); // the caller talks over it
+  speaker.stop(); // the caller speaks over it
   return true;
 }
 
-/** The caller begins to speak. Means nothing where the agent does not. */
+/** The caller begins to speak. Does nothing if the agent is not speaking. */
 function interrupt() {
   if (!deliveries.isTurnOpen && !speaker.isSpeaking) return;
   speaker.stop();
   const frame = /** @type {const} */ ({ type: 'trigger.turn.start', role: 'user' });
-  session.send(frame); // not where the agent has hung up, and the voice still says goodbye
+  session.send(frame); // not sent if the agent has hung up and only the voice still speaks
   showActivity();
 }
 
 /** @param {ClientFrame} frame @returns {boolean} */
 function send(frame) {
   const isSent = session.send(frame);
-  if (!isSent) showProblem('Not connected: press Reconnect, or New conversation.');
+  if (!isSent) showProblem('Not connected: press Reconnect or New conversation.');
   return isSent;
 }
 
-/** @param {string} [conversationId] @returns {boolean} false where the page's own fields are wrong */
+/** @param {string} [conversationId] @returns {boolean} false if the page's own fields are wrong */
 function connect(conversationId) {
   const caller = readCaller(byId('caller-number', HTMLInputElement), metadata);
   if (caller === undefined) {
@@ -254,7 +255,10 @@ function exportScript() {
   transcript.addNotice(`Saved as ${SCRIPT_NAME}. To play it: talk --script ${SCRIPT_NAME}`);
 }
 
-/** Nothing more comes of the reply that was under way. One that came whole is spoken to its end: an agent hangs up behind its goodbye. */
+/**
+ * Ends the reply in progress. A complete one is spoken to its end: an agent hangs up after its
+ * goodbye.
+ */
 function endTalk() {
   if (transcript.interruptReply()) speaker.stop();
   for (const delivery of deliveries.abandon()) timeline.show(delivery);
@@ -296,7 +300,7 @@ byId('composer', HTMLFormElement).addEventListener('submit', (event) => {
 });
 button('interrupt').addEventListener('click', () => {
   interrupt();
-  say.focus(); // the button goes, and would take the focus with it
+  say.focus(); // the button disappears, and the focus with it
 });
 document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape') interrupt();
@@ -321,7 +325,8 @@ button('copy').addEventListener('click', async () => {
     await navigator.clipboard.writeText(session.conversationId ?? '');
     copy.textContent = 'Copied';
   } catch {
-    getSelection()?.selectAllChildren(conversation); // not allowed to the page: the caller's own keys may
+    // The page may not copy, but the caller's own keys may.
+    getSelection()?.selectAllChildren(conversation);
     copy.textContent = 'Selected';
   }
   setTimeout(() => (copy.textContent = 'Copy'), COPIED_MS);
@@ -334,8 +339,9 @@ button('redeliver').addEventListener('click', () => {
   else send({ type: 'local.redeliver' });
 });
 button('drop').addEventListener('click', () => {
-  if (!deliveries.isTurnOpen) showProblem('Nothing streams that could be dropped: say something, and press this in the middle of the reply.');
-  else isDropAsked = send({ type: 'local.drop' });
+  if (!deliveries.isTurnOpen) {
+    showProblem('There is no reply to drop: say something, and press this during the reply.');
+  } else isDropAsked = send({ type: 'local.drop' });
 });
 button('forge-wrong').addEventListener('click', () =>
   send({ type: 'local.forge', signature: 'wrong' }),

@@ -7,7 +7,7 @@
  * @typedef {object} SessionListener
  * @property {(state: ConnectionState) => void} onState
  * @property {(frame: ServerFrame) => void} onFrame
- * @property {(close: SocketClose) => void} onClose not called for a socket that the page itself closes
+ * @property {(close: SocketClose) => void} onClose not for a socket that the page closes
  * @property {(problem: string) => void} onProblem
  */
 
@@ -24,7 +24,8 @@ const RETRY_MS = [250, 500, 1_000, 2_000];
 const GOING_AWAY = 1_001;
 const LOST = 1_006;
 
-/** The caller's connection: a key from the server, then a socket. When the server restarts, it is opened again. */
+/** The caller's connection: a key from the server, then a socket. Connects again when the server
+ * restarts. */
 export class Session {
   #listener;
   /** @type {WebSocket | undefined} */
@@ -77,7 +78,11 @@ export class Session {
     return true;
   }
 
-  /** Tries until the server is back, or refuses, or the page asks for another connection. @param {number} [tries] so far */
+  /**
+   * Tries until the server is back or refuses, or the page asks for another connection.
+   *
+   * @param {number} [tries] so far
+   */
   async #reconnect(tries = 0) {
     const attempt = ++this.#attempt;
     this.#listener.onState('reconnecting');
@@ -100,7 +105,10 @@ export class Session {
     this.#listener.onProblem(error instanceof Error ? error.message : String(error));
   }
 
-  /** @param {number} attempt @returns {Promise<string | undefined>} undefined when the page has asked for something else since */
+  /**
+   * @param {number} attempt
+   * @returns {Promise<string | undefined>} undefined if the page has asked for something else since
+   */
   async #requestKey(attempt) {
     const grant = await requestKey(this.#caller, this.#conversationId);
     if (attempt !== this.#attempt) return undefined;
@@ -108,7 +116,10 @@ export class Session {
     return grant.key;
   }
 
-  /** @param {string} key @param {(close: SocketClose) => void} onRefused it closed before it was open */
+  /**
+   * @param {string} key
+   * @param {(close: SocketClose) => void} onRefused it closed before it was open
+   */
   #open(key, onRefused) {
     const url = new URL('/v1/agents/web/websocket', location.href);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
@@ -180,7 +191,7 @@ async function requestKey(caller, conversationId) {
   }).catch((cause) => {
     throw new Error('The server does not answer. Is it running?', { cause });
   });
-  const answer = await response.json().catch(() => undefined); // a proxy's page: its status says enough
+  const answer = await response.json().catch(() => undefined); // a proxy's page: the status is enough
   if (!response.ok) {
     throw new Refusal(
       response.status,

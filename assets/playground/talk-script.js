@@ -14,7 +14,7 @@ import { eventField } from './deliveries.js';
  * @property {Json[]} data
  * @property {boolean} hangsUp
  * @property {boolean} hasFailed
- * @property {number | undefined} interruptedAfter in words; undefined for a reply that was not interrupted
+ * @property {number | undefined} interruptedAfter in words; undefined for one that was not
  */
 
 /** Events that are answered to the caller. */
@@ -64,21 +64,27 @@ export class TalkScript {
   }
 
   /**
-   * The file. A model words its replies anew each time, so what it said stands in comments; what other
-   * agents said is expected.
+   * The file. A model words its replies differently each time, so they become comments. The replies
+   * of other agents become expectations.
    *
    * @param {{ readonly name: string, readonly hasModel: boolean }} agent
    */
   write({ name, hasModel }) {
     const lines = [
       `# A talk with the agent ${oneLine(name)}, exported from the playground.`,
-      ...(hasModel ? ['# A model words its replies anew each time. To expect one of these, remove the # and keep the words that matter.'] : []),
+      ...(hasModel
+        ? [
+            '# A model words its replies differently each time. To expect one of these,',
+            '# remove the # and keep the words that matter.',
+          ]
+        : []),
     ];
     for (const exchange of this.#exchanges) {
       lines.push('', ...(exchange.said === undefined ? [] : [`say ${oneLine(exchange.said)}`]));
       lines.push(...expectations(exchange).map((step) => (hasModel ? `# ${step}` : step)));
       if (exchange.hasFailed) lines.push('# this turn failed');
-      const words = exchange.hasSpoken ? exchange.interruptedAfter : undefined; // a script interrupts words, not silence
+      // A script interrupts words, not silence.
+      const words = exchange.hasSpoken ? exchange.interruptedAfter : undefined;
       if (words !== undefined) {
         lines.push(words === 0 ? 'interrupt' : `interrupt after ${counted(words)}`);
       }
@@ -101,7 +107,11 @@ export class TalkScript {
     if (this.#exchanges.length > MAX_EXCHANGES) this.#exchanges.shift();
   }
 
-  /** A welcome is part of the script only at its beginning: a script has one connection. @param {string} turnId */
+  /**
+   * A welcome is part of the script only at its beginning: a script has one connection.
+   *
+   * @param {string} turnId
+   */
   #ask(turnId) {
     if (this.#exchanges.length === 0) this.#begin();
     const last = this.#exchanges.at(-1);
@@ -126,7 +136,11 @@ export class TalkScript {
   }
 }
 
-/** Of a whole reply: one that was interrupted or failed was not what the agent meant to say. @param {Exchange} exchange */
+/**
+ * Only a complete reply is what the agent meant to say: not an interrupted or failed one.
+ *
+ * @param {Exchange} exchange
+ */
 function expectations({ heard, data, hangsUp, hasFailed, interruptedAfter }) {
   if (hasFailed || interruptedAfter !== undefined) return [];
   return [
@@ -136,7 +150,11 @@ function expectations({ heard, data, hangsUp, hasFailed, interruptedAfter }) {
   ];
 }
 
-/** A text between slashes would be read as a pattern; without the first slash it is still part of the reply. @param {string} text */
+/**
+ * A text between slashes would be a pattern. Without the first slash it is still part of the reply.
+ *
+ * @param {string} text
+ */
 function literal(text) {
   return /^\/.+\/\w*$/.test(text) ? text.slice(1) : text;
 }

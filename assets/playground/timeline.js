@@ -3,29 +3,29 @@ import { element, svgElement } from './element.js';
 
 /** @import { Delivery } from './deliveries.js' */
 
-/** Turns that are shown. */
+/** The newest turns, which are shown. */
 const MAX_TURNS = 12;
 const MAX_LABEL_LENGTH = 80;
 
-/** Where the scale may end, times a power of ten. */
+/** Where the scale may end: these times a power of ten. */
 const STEPS = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10];
 
 /**
- * A turn's way from its request on, in milliseconds.
+ * The course of a turn, in milliseconds since its request.
  *
  * @typedef {object} Course
  * @property {number | undefined} firstTokenMs
  * @property {number | undefined} firstSpeechMs
- * @property {number} durationMs so far, where it still runs
+ * @property {number} durationMs so far, if it is still running
  * @property {string} outcome
- * @property {boolean} isMeasuredHere seen from the platform's side, as the server has told no figures
+ * @property {boolean} isMeasuredHere seen from here, as the server sent no figures
  */
 
 /**
- * The last turns as a table with a picture in each row, all on one scale.
+ * Shows the last turns as a table with a picture in each row, all on one scale.
  *
  * @param {HTMLElement} body
- * @param {Element} axis where the scale is drawn
+ * @param {Element} axis the place for the scale
  */
 export function createTimeline(body, axis) {
   /** @type {Map<Delivery, HTMLTableRowElement>} Oldest first. */
@@ -62,7 +62,7 @@ export function createTimeline(body, axis) {
       count = 0;
     },
 
-    /** Draws what is known of a turn by now. @param {Delivery} delivery */
+    /** Draws what is known about a turn. @param {Delivery} delivery */
     show(delivery) {
       if (!rows.has(delivery)) addRow(delivery);
       const courses = [...rows].map(([shown, row]) => ({ row, course: courseOf(shown) }));
@@ -127,7 +127,12 @@ function fillRow(row, course, top) {
   );
 }
 
-/** The figures stand beside it: to a screen reader it says nothing more. @param {Course} course @param {number} top */
+/**
+ * Hidden from screen readers: the figures beside it say the same.
+ *
+ * @param {Course} course
+ * @param {number} top
+ */
 function picture({ firstTokenMs, firstSpeechMs, durationMs }, top) {
   const token = Math.min(firstTokenMs ?? firstSpeechMs ?? durationMs, durationMs);
   const speech = Math.max(token, Math.min(firstSpeechMs ?? durationMs, durationMs));

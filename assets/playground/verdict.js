@@ -3,15 +3,17 @@ import { cutText } from './cut-text.js';
 /** @import { TraceFrame } from '../../src/platform/frames.ts' */
 /** @import { Delivery } from './deliveries.js' */
 
+const MAX_REASON_LENGTH = 400;
+
 /** @typedef {{ readonly text: string, readonly kind: 'plain' | 'good' | 'bad' }} Verdict */
 
 /**
- * What a frame of the trace means to someone who tries a server: a fault, or a provocation that was met. Undefined where all goes
- * its usual way.
+ * What a frame of the trace means to someone who tests a server: a fault, or a provocation that the
+ * server handled. Undefined if nothing is unusual.
  *
  * @param {TraceFrame} frame
- * @param {Delivery} delivery of which it tells
- * @param {boolean} isDropAsked whether the drop was asked for, so that it is no barge-in
+ * @param {Delivery} delivery the frame's
+ * @param {boolean} isDropAsked whether the drop was requested, so it is not a barge-in
  * @returns {Verdict | undefined}
  */
 export function verdict(frame, delivery, isDropAsked) {
@@ -19,11 +21,11 @@ export function verdict(frame, delivery, isDropAsked) {
   if (frame.type !== 'local.over') return undefined;
   if (delivery.signature !== 'right') return forgeryVerdict(delivery);
   if (frame.outcome === 'failed') {
-    return { text: `${delivery.eventType || 'The delivery'} failed: ${cutText(frame.reason ?? 'no reason was told', 200)}`, kind: 'bad' };
+    return { text: `${delivery.eventType || 'The delivery'} failed: ${why(frame.reason)}`, kind: 'bad' };
   }
   if (frame.outcome === 'dropped' && isDropAsked) {
     return {
-      text: 'Dropped in the middle. The history keeps what had been sent, marked [interrupted].',
+      text: 'Dropped in the middle. The history keeps what was sent, marked [interrupted].',
       kind: 'plain',
     };
   }
@@ -36,7 +38,11 @@ export function verdict(frame, delivery, isDropAsked) {
   return undefined;
 }
 
-/** @param {TraceFrame & { type: 'local.turn' }} frame @param {Delivery} delivery @returns {Verdict | undefined} */
+/**
+ * @param {TraceFrame & { type: 'local.turn' }} frame
+ * @param {Delivery} delivery
+ * @returns {Verdict | undefined}
+ */
 function turnVerdict({ outcome, reason }, { isRepeat, hasTakenOver }) {
   switch (outcome) {
     case 'replayed':
@@ -45,18 +51,21 @@ function turnVerdict({ outcome, reason }, { isRepeat, hasTakenOver }) {
         kind: 'good',
       };
     case 'taken over':
-      return { text: 'Delivered twice: the second delivery took the stream over, and the model was not asked again.', kind: 'good' };
+      return {
+        text: 'Delivered twice: the second delivery took over the stream. The model was asked once.',
+        kind: 'good',
+      };
     case 'failed':
-      return { text: `The turn failed: ${cutText(reason ?? 'no reason was given', 400)}. The caller heard the apology.`, kind: 'bad' };
+      return { text: `The turn failed: ${why(reason)}. The caller heard the apology.`, kind: 'bad' };
     case 'stale':
       return {
-        text: 'The turn came too late: a newer one is under way, and it was not run.',
+        text: 'The turn came too late: a newer one is running, so this one was not run.',
         kind: 'plain',
       };
     case 'completed':
       return isRepeat && !hasTakenOver
         ? {
-            text: 'Delivered again: the turn had not come to its end, so it ran anew.',
+            text: 'Delivered again: the turn was not complete, so it ran again.',
             kind: 'good',
           }
         : undefined;
@@ -69,13 +78,18 @@ function turnVerdict({ outcome, reason }, { isRepeat, hasTakenOver }) {
 function forgeryVerdict({ signature, status, error }) {
   const name = signature === 'stale' ? 'Stale signature' : 'Bad signature';
   if (status === 401) {
-    return { text: `${name}: ${error ?? '401'}: refused, as it must be.`, kind: 'good' };
+    return { text: `${name}: ${error ?? '401'}: refused, as it should be.`, kind: 'good' };
   }
   if (status === undefined) {
-    return { text: `${name}: no answer: ${error ?? 'no reason was told'}`, kind: 'bad' };
+    return { text: `${name}: no answer: ${error ?? 'no reason was given'}`, kind: 'bad' };
   }
   return {
-    text: `${name}: answered with ${status}. A right server refuses it with 401.`,
+    text: `${name}: answered with ${status}. A correct server refuses it with 401.`,
     kind: 'bad',
   };
+}
+
+/** @param {string | undefined} reason */
+function why(reason) {
+  return cutText(reason ?? 'no reason was given', MAX_REASON_LENGTH);
 }

@@ -588,7 +588,7 @@ describe('the playground', () => {
       asked.data({ one: 1 }).say('One ');
       await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>']);
       await page.press('redeliver');
-      const notice = 'good notice: Delivered twice: the second delivery took the stream over, and the model was not asked again.';
+      const notice = 'good notice: Delivered twice: the second delivery took over the stream. The model was asked once.';
       await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>', notice]);
       asked.say('two.').end();
       await page.shows('transcript', ['You: Hello', 'Agent: One two.', notice]);
@@ -608,7 +608,7 @@ describe('the playground', () => {
       (await page.nextAsked()).say('Two.').end();
       await page.shows('transcript', [
         'Agent: Two.',
-        'good notice: Delivered again: the turn had not come to its end, so it ran anew.',
+        'good notice: Delivered again: the turn was not complete, so it ran again.',
       ]);
       await page.shows('history', ['user: Hello', 'assistant: Two.']);
     });
@@ -660,7 +660,7 @@ describe('the playground', () => {
         const page = await openPlayground(t, browser);
         await page.press(id);
         await page.shows('transcript', [
-          `good notice: ${name}: 401 Invalid signature: refused, as it must be.`,
+          `good notice: ${name}: 401 Invalid signature: refused, as it should be.`,
         ]);
         await page.press('filter-errors');
         await page.shows('events', [
@@ -702,7 +702,7 @@ describe('the playground', () => {
       await page.press('drop');
       await asked.aborted();
       await page.shows('transcript', [
-        'Agent: At ten  <interrupted>', 'plain notice: Dropped in the middle. The history keeps what had been sent, marked [interrupted].',
+        'Agent: At ten  <interrupted>', 'plain notice: Dropped in the middle. The history keeps what was sent, marked [interrupted].',
       ]);
       await page.shows('turns', ['2 When?: interrupted']);
       await page.shows('history', ['user: When?', 'assistant: At ten [interrupted]']);
@@ -711,7 +711,7 @@ describe('the playground', () => {
     it('says that nothing streams', async (t) => {
       const page = await openPlayground(t, browser);
       await page.press('drop');
-      await page.shows('transcript', [/^bad notice: Nothing streams that could be dropped/]);
+      await page.shows('transcript', [/^bad notice: There is no reply to drop/]);
     });
   });
 
@@ -750,7 +750,7 @@ describe('the playground', () => {
       await page.becomes('#connection', 'closed');
       await page.say('Hello?');
       await page.shows('transcript', [
-        'bad notice: Not connected: press Reconnect, or New conversation.',
+        'bad notice: Not connected: press Reconnect or New conversation.',
       ]);
       assert.equal(await (await browser.find('#say')).property('value'), 'Hello?');
     });
