@@ -17,11 +17,19 @@
  * @property {boolean} hasTakenOver whether it continues the stream of the previous delivery
  * @property {number} requestedAt
  * @property {number | undefined} firstSpeechAt
+ * @property {ToolRun[]} tools
  * @property {number} lastAt the time of its latest frame
  * @property {number | undefined} status
  * @property {string | undefined} error
  * @property {'ended' | 'dropped' | 'failed' | undefined} over undefined while it is open
  * @property {TurnFigures | undefined} figures the server's own
+ */
+
+/**
+ * @typedef {object} ToolRun
+ * @property {string} name
+ * @property {number} startedAt
+ * @property {number | undefined} endedAt undefined while it runs
  */
 
 /** The newest deliveries, which are remembered. */
@@ -95,8 +103,12 @@ export class Deliveries {
     else if (frame.type === 'local.over') {
       delivery.over = frame.outcome;
       delivery.error = frame.reason;
-    } else if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts')
-      delivery.firstSpeechAt ??= frame.at;
+      for (const run of delivery.tools) run.endedAt ??= frame.at;
+    } else if (frame.type === 'local.event') {
+      const type = eventField(frame.event, 'type');
+      if (type === 'response.tts') delivery.firstSpeechAt ??= frame.at;
+      else if (type === 'response.data') noteTool(delivery.tools, frame);
+    }
     return delivery;
   }
 
@@ -124,6 +136,7 @@ export class Deliveries {
       hasTakenOver: false,
       requestedAt: at,
       firstSpeechAt: undefined,
+      tools: [],
       lastAt: at,
       status: undefined,
       error: undefined,
@@ -140,6 +153,26 @@ export class Deliveries {
   #find(accepts) {
     for (const delivery of this.#byNumber.values()) if (accepts(delivery)) return delivery;
     return undefined;
+  }
+}
+
+/**
+ * Agents with a model report each tool call as data: `{tool, status}`, with the status `running` when
+ * it starts, and something else when it ends.
+ *
+ * @param {ToolRun[]} runs
+ * @param {TraceFrame & { type: 'local.event' }} frame
+ */
+function noteTool(runs, { event, at }) {
+  const hasContent = typeof event === 'object' && event !== null && 'content' in event;
+  const content = hasContent ? event.content : null;
+  const name = eventField(content, 'tool');
+  if (name === '') return;
+  if (eventField(content, 'status') === 'running') {
+    runs.push({ name, startedAt: at, endedAt: undefined });
+  } else {
+    const run = runs.find((other) => other.name === name && other.endedAt === undefined);
+    if (run !== undefined) run.endedAt = at;
   }
 }
 

@@ -1,5 +1,6 @@
 import { cutText } from './cut-text.js';
 import { element } from './element.js';
+import { jsonTree } from './json-tree.js';
 
 /** @typedef {{ readonly id: string, readonly name: string, readonly args: string }} ToolCall */
 /**
@@ -12,7 +13,6 @@ import { element } from './element.js';
 
 const MAX_MESSAGES = 200;
 const MAX_TEXT_LENGTH = 4_000;
-const MAX_ID_LENGTH = 80;
 
 /**
  * Shows the stored conversation as the model will read it.
@@ -79,19 +79,23 @@ async function loadHistory(conversationId) {
 /** @param {Message} message */
 function entry({ role, content, toolCalls = [], toolCallId }) {
   const body = element('div');
-  if (toolCallId !== undefined) {
-    body.append(element('p', { class: 'tool' }, `result of ${cutText(toolCallId, MAX_ID_LENGTH)}`));
-  }
-  if (content !== '') {
+  if (toolCallId !== undefined) body.append(tree(`result of ${toolCallId}`, content));
+  else if (content !== '') {
     body.append(element('p', { 'data-text': '' }, ...marked(cutText(content, MAX_TEXT_LENGTH))));
   }
-  for (const { id, name, args } of toolCalls) {
-    const note = element('span', { class: 'muted' }, ` ${cutText(id, MAX_ID_LENGTH)}`);
-    body.append(
-      element('p', { class: 'tool' }, `calls ${name}(${cutText(args, MAX_TEXT_LENGTH)})`, note),
-    );
-  }
+  for (const { id, name, args } of toolCalls) body.append(tree(`calls ${name} (${id})`, args));
   return element('li', { 'data-role': role }, element('span', { class: 'speaker' }, role), body);
+}
+
+/** What a model or a tool wrote, as a tree if it is JSON. @param {string} name @param {string} text */
+function tree(name, text) {
+  let value = text;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // shown as the text that it is
+  }
+  return element('div', { class: 'tool' }, jsonTree(value, { name }));
 }
 
 /** @param {string} text */

@@ -10,6 +10,8 @@ const MAX_LABEL_LENGTH = 80;
 /** Where the scale may end: these times a power of ten. */
 const STEPS = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10];
 
+/** @typedef {{ readonly name: string, readonly fromMs: number, readonly toMs: number }} ToolSpan */
+
 /**
  * The course of a turn, in milliseconds since its request.
  *
@@ -18,6 +20,7 @@ const STEPS = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10];
  * @property {number | undefined} firstSpeechMs
  * @property {number} durationMs so far, if it is still running
  * @property {string} outcome
+ * @property {readonly ToolSpan[]} tools
  * @property {boolean} isMeasuredHere seen from here, as the server sent no figures
  */
 
@@ -86,11 +89,18 @@ function tick(x, anchor, text) {
 }
 
 /** @param {Delivery} delivery @returns {Course} */
-function courseOf({ figures, requestedAt, firstSpeechAt, lastAt, over }) {
+function courseOf({ figures, requestedAt, firstSpeechAt, tools: runs, lastAt, over }) {
+  const tools = runs.map(({ name, startedAt, endedAt = lastAt }) => ({
+    name,
+    fromMs: startedAt - requestedAt,
+    toMs: endedAt - requestedAt,
+  }));
   if (figures !== undefined) {
-    return { firstTokenMs: undefined, firstSpeechMs: undefined, ...figures, isMeasuredHere: false };
+    const unknown = { firstTokenMs: undefined, firstSpeechMs: undefined };
+    return { ...unknown, ...figures, tools, isMeasuredHere: false };
   }
   return {
+    tools,
     firstTokenMs: undefined,
     firstSpeechMs: firstSpeechAt === undefined ? undefined : firstSpeechAt - requestedAt,
     durationMs: lastAt - requestedAt,
@@ -114,12 +124,19 @@ function topOf(longestMs) {
  * @param {number} top
  */
 function fillRow(row, course, top) {
-  const { firstTokenMs, firstSpeechMs, durationMs, outcome, isMeasuredHere } = course;
+  const { firstTokenMs, firstSpeechMs, durationMs, tools, outcome, isMeasuredHere } = course;
   row.dataset['outcome'] = outcome;
   while (row.cells.length > 1) row.deleteCell(1);
   const about = isMeasuredHere ? '≈' : '';
+  const calls = tools.map(({ name, fromMs, toMs }) => `${name} ${milliseconds(toMs - fromMs)} ms`);
+  const note = calls.length === 0 ? undefined : `tools: ${calls.join(', ')}`;
   row.append(
-    element('td', { class: 'picture' }, picture(course, top)),
+    element(
+      'td',
+      { class: 'picture', title: note },
+      picture(course, top),
+      ...(note === undefined ? [] : [element('span', { class: 'sr-only' }, note)]),
+    ),
     ...[firstTokenMs, firstSpeechMs, durationMs].map((ms) =>
       element('td', { class: 'ms' }, ms === undefined ? '–' : about + milliseconds(ms)),
     ),
@@ -133,7 +150,7 @@ function fillRow(row, course, top) {
  * @param {Course} course
  * @param {number} top
  */
-function picture({ firstTokenMs, firstSpeechMs, durationMs }, top) {
+function picture({ firstTokenMs, firstSpeechMs, durationMs, tools }, top) {
   const token = Math.min(firstTokenMs ?? firstSpeechMs ?? durationMs, durationMs);
   const speech = Math.max(token, Math.min(firstSpeechMs ?? durationMs, durationMs));
   /** @param {string} name @param {number} from @param {number} to */
@@ -142,8 +159,8 @@ function picture({ firstTokenMs, firstSpeechMs, durationMs }, top) {
       class: name,
       x: percent(from / top),
       width: percent((to - from) / top),
-      y: 5,
-      height: 8,
+      y: name === 'tool' ? 14 : 5,
+      height: name === 'tool' ? 3 : 8,
       rx: 1,
     });
   /** @param {string} name @param {number} at */
@@ -160,7 +177,12 @@ function picture({ firstTokenMs, firstSpeechMs, durationMs }, top) {
     'svg',
     { 'aria-hidden': 'true', width: '100%', height: 18 },
     ...[0, 0.25, 0.5, 0.75].map((part) => line('grid', part * top)),
-    bar('waiting', 0, token), bar('thinking', token, speech), bar('speaking', speech, durationMs),
+    bar('waiting', 0, token),
+    bar('thinking', token, speech),
+    bar('speaking', speech, durationMs),
+    ...tools.map(({ fromMs, toMs }) =>
+      bar('tool', Math.min(fromMs, durationMs), Math.min(toMs, durationMs)),
+    ),
     ...(firstTokenMs === undefined ? [] : [line('first-token', token)]),
     ...(firstSpeechMs === undefined ? [] : [line('first-speech', speech)]),
     line('end', durationMs));

@@ -21,7 +21,8 @@ export function verdict(frame, delivery, isDropAsked) {
   if (frame.type !== 'local.over') return undefined;
   if (delivery.signature !== 'right') return forgeryVerdict(delivery);
   if (frame.outcome === 'failed') {
-    return { text: `${delivery.eventType || 'The delivery'} failed: ${why(frame.reason)}`, kind: 'bad' };
+    const what = delivery.eventType || 'The delivery';
+    return { text: `${what} failed: ${why(frame.reason)}`, kind: 'bad' };
   }
   if (frame.outcome === 'dropped' && isDropAsked) {
     return {
@@ -56,7 +57,10 @@ function turnVerdict({ outcome, reason }, { isRepeat, hasTakenOver }) {
         kind: 'good',
       };
     case 'failed':
-      return { text: `The turn failed: ${why(reason)}. The caller heard the apology.`, kind: 'bad' };
+      return {
+        text: `The turn failed: ${why(reason)}. The caller heard the apology.`,
+        kind: 'bad',
+      };
     case 'stale':
       return {
         text: 'The turn came too late: a newer one is running, so this one was not run.',

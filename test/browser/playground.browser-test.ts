@@ -463,6 +463,47 @@ describe('the playground', () => {
     });
   });
 
+  describe('a tool call', () => {
+    async function order(t: TestContext): Promise<void> {
+      const bakery = openBakery();
+      const { app, origin } = await serveWithPlayground(bakery.agent);
+      t.after(async () => {
+        await browser.open('about:blank');
+        await app.close();
+      });
+      await browser.open(`${origin}/playground`);
+      const page = new Playground({ browser, app, origin });
+      await page.shows('transcript', [/^Agent: Good morning/]);
+      await page.say('Two please, for Ada');
+      await page.shows('turns', ['2 Two please, for Ada: completed']);
+      await page.press('tab-history');
+      await page.shows('history', [/^tool: /, /^assistant: That is two/]);
+    }
+
+    it('is a tree in the history, and so is its result', async (t) => {
+      await order(t);
+      const [call, result] = await browser.findAll('#history .tool');
+      assert.match((await call?.text()) ?? '', /^calls make_order \(.+\): \{ name, items \}$/);
+      assert.match((await result?.text()) ?? '', /^result of .+: \{ order_number, name, items, total, currency \}$/);
+      await browser.click('#history .tool summary');
+      await browser.until('the tree is open', async () => /\nname: "Ada"\nitems: \[1\]$/.test((await call?.text()) ?? ''));
+    });
+
+    it('has its time on the bar of its turn, and in words', async (t) => {
+      await order(t);
+      const row = '#timeline > tr:last-child';
+      const title = (await (await browser.find(`${row} td.picture`)).attribute('title')) ?? '';
+      const [, ms] = /^tools: make_order ([\d.]+) ms$/.exec(title) ?? [];
+      assert.ok(Number(ms) < 200, title); // not until the end of the reply, which takes longer
+      assert.equal(await browser.run(`return document.querySelector('${row} .picture .sr-only').textContent`), title);
+      const [from, to, end] = await browser.run<number[]>(`
+        const { left, right } = document.querySelector('${row} rect.tool').getBoundingClientRect();
+        return [left, right, document.querySelector('${row} rect.end').getBoundingClientRect().right];
+      `);
+      assert.ok((from ?? 0) <= (to ?? 0) && (to ?? 0) <= (end ?? 0), `${from} ${to} ${end}`);
+    });
+  });
+
   describe('an interruption', () => {
     it('by typing over a reply strikes what was not heard, everywhere', async (t) => {
       const page = await openPlayground(t, browser);
