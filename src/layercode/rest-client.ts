@@ -1,6 +1,6 @@
 // LayerCode's REST API, as its page "REST API" defines it.
 
-import { readBody } from '../base/abortable-body.ts';
+import { readText } from '../base/abortable-body.ts';
 import type { JsonObject } from './fields.ts';
 import { isObject } from './fields.ts';
 
@@ -146,7 +146,7 @@ export class RestClient {
         signal: ending,
         redirect: 'error', // the key is for this host and no other
       });
-      const answer = await readJsonObject(readBody(response, ending));
+      const answer = parseJsonObject(await readText(response, ending, MAX_ANSWER_BYTES));
       if (response.ok && answer !== undefined) return answer;
       if (response.ok) {
         throw new PlatformError(
@@ -245,18 +245,12 @@ function agentPath(agentId: string): string {
   return `/v1/agents/${encodeURIComponent(agentId)}`;
 }
 
-async function readJsonObject(body: AsyncIterable<Uint8Array>): Promise<JsonObject | undefined> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) return undefined;
-    chunks.push(chunk);
-  }
+/** Undefined for anything else, such as a proxy's HTML or an answer that was cut at the bound. */
+function parseJsonObject(text: string): JsonObject | undefined {
   try {
-    const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    const value: unknown = JSON.parse(text);
     return isObject(value) ? (value as JsonObject) : undefined;
   } catch {
-    return undefined; // HTML of a proxy, mostly; the caller says what became of the call
+    return undefined; // the caller reports it
   }
 }

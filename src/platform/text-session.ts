@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import { readBody } from '../base/abortable-body.ts';
+import { readBody, readText } from '../base/abortable-body.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import { isObject, type Json, type JsonObject } from '../layercode/fields.ts';
 import { postEvent } from '../layercode/post-event.ts';
@@ -310,7 +310,7 @@ export class TextSession {
         }
         if (turn?.delivery === controller) turn.isWhole = true;
       } else {
-        const answer = parseJson(await readText(readBody(response, controller.signal)));
+        const answer = parseJson(await readText(response, controller.signal, MAX_ANSWER_BYTES));
         await this.#trace({ type: 'local.event', delivery, at: this.#at(), event: answer });
         if (!response.ok) {
           outcome = 'failed';
@@ -440,18 +440,6 @@ function forge(kind: SignatureKind, body: string, secret: string): string | unde
   return signPayload(body, secret, {
     time: Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1,
   });
-}
-
-/** The body of an answer, cut at the bound. */
-async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length >= MAX_ANSWER_BYTES) break;
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function parseJson(text: string): Json {
