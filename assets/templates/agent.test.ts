@@ -1,4 +1,5 @@
-// No phone, no key, no network: the agent is called over a socket of this machine, and a script speaks in the model's place.
+// No phone, no key, no network: the tests call the agent over a local socket, and a script speaks
+// instead of a model.
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -9,7 +10,7 @@ import agent from './agent.ts';
 
 const secret = 'any-secret-will-do';
 
-/** A call, which ends with its test. With a model there is a key too. */
+/** A call that ends with its test. With a model it has a key too. */
 function call(
   t: TestContext,
   model?: typeof fetch,
@@ -27,14 +28,14 @@ function call(
 
 interface ScriptedReply {
   readonly deltas: readonly object[];
-  /** The model falls silent behind the deltas and leaves the line open: what a caller can interrupt. */
+  /** The stream stays open after these deltas, so a caller can interrupt it. */
   readonly isUnfinished?: boolean;
 }
 
-/** A model on OpenAI's wire that gives the next of these replies each time it is asked. */
+/** A model on OpenAI's wire. Gives the next of these replies each time it is asked. */
 function scripted(...replies: ScriptedReply[]): typeof fetch {
   return async (_url, init) => {
-    if (init?.method !== 'POST') return new Response(); // at the start of a call the connection is opened ahead
+    if (init?.method !== 'POST') return new Response(); // the connection is opened early
     const { deltas, isUnfinished = false } = replies.shift() ?? { deltas: [] };
     const events = deltas.map((delta) => JSON.stringify({ choices: [{ index: 0, delta }] }));
     if (!isUnfinished) events.push('[DONE]');
@@ -96,7 +97,7 @@ describe('the agent', () => {
     );
     for await (const event of await caller.say('When are you open?')) {
       assert.equal(event.content, 'We are open');
-      break; // the caller speaks over the reply: leaving the loop drops the connection, as LayerCode does
+      break; // the caller speaks over the reply: this drops the connection, as LayerCode does
     }
     assert.equal(await (await caller.say('Wait.')).text(), 'Yes?');
     const [, cut] = await app.conversations.getHistory(caller.conversationId);
