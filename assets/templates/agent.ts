@@ -31,7 +31,9 @@ const welcome = 'Hello, this is the corner shop. Which day would you like to com
 const agent = defineAgent({
   name,
   welcome,
-  prompt: 'You answer the phone of a corner shop. Speak one or two short sentences. Look opening hours up.',
+  prompt:
+    'You answer the phone of a corner shop. Speak one or two short sentences, no lists, no Markdown. '
+    + 'Look opening hours up.',
   tools: [openingHours, hangUp],
 });
 
@@ -43,13 +45,13 @@ const standIn = defineAgent({
     const said = text.toLowerCase();
     const day = Object.keys(hours).find((name) => said.includes(name.toLowerCase()));
     if (day !== undefined) return `On ${day} we are ${hours[day]}.`;
-    return 'I know the opening hours. Put the key of a model into the file .env, and I can say more.';
+    return 'I know the opening hours. Put the key of a model into .env, and I can say more.';
   },
 });
 
 export default {
   ...agent,
-  /** Called once at the start. In production a missing key is an error, and nobody gets the stand-in. */
+  /** Called once at the start. In production a missing key is an error instead of a stand-in. */
   bind(resources) {
     const hasModel = process.env['NODE_ENV'] === 'production' || resources.openModel().isUsable();
     return hasModel ? (agent.bind?.(resources) ?? agent) : standIn;

@@ -90,6 +90,18 @@ describe('readText', () => {
     assert.equal(await readText(new Response(body as ReadableStream<Uint8Array>), never, 4), 'é');
   });
 
+  it('stops reading at the limit', async () => {
+    let given = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        given += 1;
+        controller.enqueue(Buffer.from('ab'));
+      },
+    });
+    assert.equal(await readText(new Response(endless), never, 4), 'abab');
+    assert.ok(given < 10, String(given));
+  });
+
   it('reads nothing of a response without a body', async () => {
     assert.equal(await readText(new Response(null), never, 4), '');
   });

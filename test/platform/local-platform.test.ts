@@ -269,6 +269,15 @@ describe('the local WebSocket', () => {
       assert.equal(JSON.stringify(others).includes('oven'), false);
     });
 
+    it('with a bounded text for a message that is long, and for an error that is its own cause', async (t) => {
+      const error = new Error('x'.repeat(10_000));
+      error.cause = error;
+      const { open } = await stage(t, { onMessage: () => Promise.reject(error) });
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      assert.equal((await browser.next('local.turn')).reason?.length, 2_000);
+    });
+
     it('with a value that is no error', async (t) => {
       const { open } = await stage(t, { onMessage: () => Promise.reject('out of flour') });
       const browser = await open('&trace=true');

@@ -216,6 +216,14 @@ describe('giveBack', () => {
     }
   }
 
+  it('sets nothing when somebody has put the old one back already', async () => {
+    const borrowed = await borrow();
+    rest.webhooks.set('ag-1', PRODUCTION);
+    const before = rest.requests.length;
+    await borrowed.giveBack();
+    assert.deepEqual(rest.requests.slice(before).map(({ method }) => method), ['GET']);
+  });
+
   it('says that it is not put back when LayerCode accepts the old one and does not use it', async () => {
     const borrowed = await borrow();
     rest.fault = ({ method }) => (method === 'POST' ? answerJson(200, {}) : undefined);
