@@ -19,17 +19,17 @@ const SRC = join(ROOT, 'src');
  */
 const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] = [
   ['server.ts', ['process']],
-  ['cli.ts', ['cli/commands', 'cli/talk', 'cli/terminal', 'settings', 'base']],
+  ['cli.ts', ['cli/commands', 'cli/terminal', 'settings', 'base']],
   ['index.ts', [
     'app', 'agents/built-in', 'agents', 'layercode', 'http', 'models', 'conversations', 'sse', 'speech', 'settings', 'log.ts', 'metrics.ts',
   ]],
   ['testing.ts', ['test-client.ts']],
   ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
   ['platform.ts', ['platform']],
-  ['cli/commands', ['cli/tunnel', 'cli/terminal', 'process', 'agents/built-in', 'layercode', 'settings', 'base']],
+  ['cli/commands', ['cli/tunnel', 'cli/talk', 'cli/terminal', 'process', 'platform', 'agents/built-in', 'layercode', 'settings', 'base']],
   ['cli/tunnel', ['cli/terminal', 'process', 'layercode']],
   ['cli/talk', ['cli/terminal', 'process', 'platform', 'layercode', 'settings', 'base']],
-  ['cli/terminal', ['layercode', 'base']],
+  ['cli/terminal', ['base']],
   ['process', ['platform', 'app', 'agents/built-in', 'agents', 'models', 'settings', 'log.ts', 'metrics.ts', 'base']],
   ['platform', ['platform/websocket', 'app', 'routes', 'middleware', 'agents', 'layercode', 'http', 'conversations', 'sse', 'base']],
   ['platform/websocket', ['base']],

@@ -2,7 +2,8 @@
 
 import { ChatCompletionsModel } from './chat-completions.ts';
 import { ModelError, type ChatModel, type ModelErrorCode } from './model.ts';
-import { baseUrlName, findKey, parseModelName, type Environment, type ModelName } from './providers.ts';
+import type { Environment } from '../base/environment.ts';
+import { baseUrlName, findKey, parseModelName, type ModelName } from './providers.ts';
 import { withFallbacks, withRetries, type RetryOptions } from './retry.ts';
 import { TIME_OUTS_BEFORE_FALL_BACK, type TimeOuts } from './time-outs.ts';
 
