@@ -60,7 +60,7 @@ const MAX_ROOMS = 30;
 
 /** What a server must not load before it is asked for: taken by `import()`, or as types. */
 const LOADED_ON_DEMAND = [
-  'platform', 'platform/websocket', 'speech', 'models/open-model.ts', 'models/chat-completions.ts', 'agents/built-in/registry.ts',
+  'platform', 'platform/websocket', 'speech', 'models/wire.ts', 'models/chat-completions.ts', 'models/retry.ts', 'agents/built-in/registry.ts',
   'agents/model-agent.ts',
 ];
 

@@ -1,29 +1,30 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 
 import type { BoundAgent } from '../agents/agent.ts';
 import { Turns } from '../turns/turns.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
-import { hasUnreadBody } from '../http/body.ts';
-import { checkpoint, compose, type Handler, type Middleware, type Route } from '../http/compose.ts';
-import { Context, type CloseListener, type ContextScope } from '../http/context.ts';
+import { BodyBudget, hasUnreadBody } from '../http/body.ts';
+import { compose, passChecks, type Handler, type Middleware, type Observer, type Route } from '../http/compose.ts';
+import { Context, type ContextScope } from '../http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from '../http/error-boundary.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import { Router } from '../http/router.ts';
+import { createHttpServer } from '../http/server.ts';
 import { Shutdown } from '../http/shutdown.ts';
-import { ignoreUpgrade, offersWebSocket, serveUpgrade } from '../http/upgrade.ts';
 import { WholeRequest } from '../http/whole-request.ts';
 import { createLogger, type Logger } from '../log.ts';
-import { Metrics } from '../metrics.ts';
+import { Gauge, Metrics } from '../metrics.ts';
 import type { ChatModel } from '../models/model.ts';
 import { accessLog } from '../observers/access-log.ts';
-import { conformance, SERVED_METHODS } from '../middleware/well-formed.ts';
-import { cors, preflight } from '../middleware/cors.ts';
+import { cors } from '../middleware/cors.ts';
 import { draining } from '../middleware/draining.ts';
+import { preflight } from '../middleware/preflight.ts';
 import { requestId } from '../middleware/request-id.ts';
+import { wellFormed } from '../middleware/well-formed.ts';
+import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute } from './routes.ts';
@@ -40,19 +41,10 @@ export interface AppOptions {
   readonly platform?: AppPlatform;
 }
 
-/** Node's own limits, which take effect only where the server is constructed. Milliseconds and bytes. */
-const SERVER_LIMITS = {
-  headersTimeout: 10_000,
-  requestTimeout: 15_000,
-  connectionsCheckingInterval: 1_000,
-  maxHeaderSize: 16_384,
-  keepAliveTimeout: 75_000, // longer than a proxy's, or the proxy sends a request into a connection that closes
-  noDelay: true,
-  IncomingMessage: WholeRequest,
-} as const;
-
-/** Node 24.9 and later ask before they hand an offer over; the others hand over all of them. */
-const UPGRADING_SERVER = { ...SERVER_LIMITS, shouldUpgradeCallback: ({ headers }: IncomingMessage) => offersWebSocket(headers.upgrade ?? '') };
+/** All bodies that are being read, or kept by their requests. More if one body may be very large. */
+const MIN_BODIES_BYTES = 64 * 1_048_576;
+/** For connections without a stream: health checks, browsers, keep-alive. */
+const SPARE_CONNECTIONS = 1_024;
 
 /** An agent, served. */
 export class App {
@@ -62,14 +54,14 @@ export class App {
   /** The model the agent speaks with; undefined for an agent that needs none. */
   readonly model: ChatModel | undefined;
   readonly #settings: Settings;
-  #scope: ContextScope;
+  readonly #scope: ContextScope;
   readonly #turns: Turns;
   readonly #router = new Router<Handler>();
   readonly #boundary = new ErrorBoundary();
   readonly #platform: AppPlatform | undefined;
   readonly #shutdown = new Shutdown();
-  /** Told of every response when it is over, behind all others. */
-  readonly #observers: readonly CloseListener[];
+  /** Told behind all others. */
+  readonly #observers: readonly Observer[];
   readonly #middleware: Middleware[];
   #chain: Handler | undefined;
   #server: Server | undefined;
@@ -79,7 +71,8 @@ export class App {
     const log = options.log ?? noLog();
     this.#settings = settings;
     this.#platform = options.platform;
-    this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy, keepsBodies: false };
+    const bodies = new BodyBudget(Math.max(MIN_BODIES_BYTES, 2 * settings.maxBodyBytes));
+    this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy, bodies };
     const store = options.store ?? new MemoryStore({
       ttlMs: settings.conversationTtlSeconds * 1_000,
       maxConversations: settings.maxConversations,
@@ -95,14 +88,16 @@ export class App {
     });
     this.#observers = [requestMetrics(this.metrics), ...(settings.accessLog && log.isEnabled('info') ? [accessLog(log)] : [])];
     this.#middleware = [
-      checkpoint([
+      passChecks([
         requestId(),
         cors({ origins: settings.corsOrigins }),
         draining(this.#shutdown),
-        conformance({ webSocketPaths: options.platform?.webSocketPaths ?? [] }),
+        wellFormed({ webSocketPaths: options.platform?.webSocketPaths ?? [] }),
       ]),
       preflight({ origins: settings.corsOrigins }),
     ];
+    this.metrics.add(new Gauge('layercode_conversations', 'Conversations held.', () => this.conversations.count()));
+    if (settings.metrics) addProcessMetrics(this.metrics);
     const routes = createRoutes({
       settings,
       agent,
@@ -121,7 +116,6 @@ export class App {
     if (this.#chain !== undefined) throw new Error('use() must be called before the first request');
     if (typeof middleware !== 'function') throw new TypeError(`middleware must be a function (context, next), got ${typeof middleware}`);
     this.#middleware.push(middleware);
-    this.#scope = { ...this.#scope, keepsBodies: true };
     return this;
   }
 
@@ -148,9 +142,9 @@ export class App {
     else this.#serve(context);
   };
 
-  readonly #closed: CloseListener = (isFinished, context) => {
+  readonly #closed: Observer = (isFinished, context) => {
     this.#shutdown.leave();
-    for (const observer of this.#observers) observer(isFinished, context, undefined);
+    for (const observer of this.#observers) observer(isFinished, context);
   };
 
   #serve(context: Context): void {
@@ -173,11 +167,11 @@ export class App {
   /** Serves on the settings' host and port, or others. Resolves with the address; rejects when it cannot be had. */
   listen({ host = this.#settings.host, port = this.#settings.port }: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {
     if (this.#server !== undefined) throw new Error('listen() was called before');
-    const server = (this.#server = createServer(this.#platform === undefined ? SERVER_LIMITS : UPGRADING_SERVER, this.handle));
-    // Without a listener Node takes no offer up, and a request that makes one is served as any other.
-    if (this.#platform !== undefined) server.on('upgrade', (request, socket, head) => this.#upgrade(server, request, socket as Socket, head));
-    server.on('connect', (_request, socket) => refuseRaw(socket, 405));
-    server.on('clientError', (error: Error & { code?: string }, socket) => refuseRaw(socket, CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400));
+    const server = (this.#server = createHttpServer({
+      listener: this.handle,
+      maxConnections: this.#settings.maxStreams + SPARE_CONNECTIONS,
+      takesUpgrades: this.#platform !== undefined,
+    }));
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(port, host, () => {
@@ -188,27 +182,26 @@ export class App {
   }
 
   /**
-   * Stops as the settings say: `/ready` is 503 at once, requests are served through the drain delay, open turns may finish until
-   * the time-out, what is open then is interrupted. History is written either way. Resolves when all is closed.
+   * Stops as the settings say: `/ready` is 503 at once, and requests are served through the drain delay. Then open turns, and tools
+   * that are to finish, have until the time-out; what is open then is interrupted. Resolves when history is written, or a few
+   * seconds after that was tried in vain, and everything is closed.
    */
   async close(): Promise<void> {
+    const { drainDelaySeconds, shutdownTimeoutSeconds } = this.#settings;
+    const timesOutAtMs = performance.now() + (drainDelaySeconds + shutdownTimeoutSeconds) * 1_000;
     await this.#shutdown.close(this.#server, {
       onDraining: async () => this.#platform?.close(),
-      drainDelayMs: this.#settings.drainDelaySeconds * 1_000,
-      timeoutMs: this.#settings.shutdownTimeoutSeconds * 1_000,
+      drainDelayMs: drainDelaySeconds * 1_000,
+      timeoutMs: shutdownTimeoutSeconds * 1_000,
       onTimeout: () => this.#turns.interruptAll('the server is shutting down'),
     });
+    await this.#turns.close(Math.max(0, timesOutAtMs - performance.now()));
     await this.conversations.close();
   }
 
   /** Turns whose agent is at work now. */
   get runningTurns(): number {
     return this.#turns.count;
-  }
-
-  #upgrade(server: Server, request: IncomingMessage, socket: Socket, head: Buffer): void {
-    if (offersWebSocket(request.headers.upgrade ?? '')) serveUpgrade(request, socket, head, this.handle);
-    else ignoreUpgrade(server, request, socket, head);
   }
 
   #notReadyReasons(): readonly string[] {
@@ -234,6 +227,8 @@ export class App {
         throw new BadRequest('the path is not percent-encoded UTF-8');
       case 'unknown path':
         throw new HttpError(404, 'Not found');
+      default:
+        match satisfies never;
     }
   };
 }
@@ -241,33 +236,4 @@ export class App {
 /** What a library writes that was given no log. */
 export function noLog(): Logger {
   return createLogger({ level: 'silent', write: () => undefined });
-}
-
-const CLIENT_ERROR_STATUS: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };
-const RAW_REFUSALS: Readonly<Record<number, string>> = {
-  400: 'Bad Request', 405: 'Method Not Allowed', 408: 'Request Timeout', 431: 'Request Header Fields Too Large',
-};
-
-/** An answer where there is no `ServerResponse`: the bytes were no request, or one for a tunnel. */
-function refuseRaw(socket: Duplex, status: number): void {
-  if (!socket.writable || isAnsweringAnother(socket)) {
-    socket.destroy();
-    return;
-  }
-  const reason = RAW_REFUSALS[status] ?? '';
-  const body = JSON.stringify({ error: reason });
-  socket.on('error', () => socket.destroy()); // a reset is how such clients mostly leave
-  socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\n${status === 405 ? `allow: ${SERVED_METHODS}\r\n` : ''}content-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-    () => socket.destroy(),
-  );
-}
-
-/**
- * Whether a whole request of this connection is still being answered: a refusal of what followed it would be read as part of its
- * answer, or as its answer. `_httpMessage` is the response under way; Node's own handler of such errors looks at it too.
- */
-function isAnsweringAnother(socket: Duplex): boolean {
-  const response = '_httpMessage' in socket ? (socket._httpMessage as ServerResponse | null) : null;
-  return response !== null && response !== undefined && (response.headersSent || response.req.complete);
 }

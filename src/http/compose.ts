@@ -13,27 +13,40 @@ export type Next = () => Awaitable<void>;
  */
 export type Middleware = (context: Context, next: Next) => Awaitable<void>;
 
-/** What a request passes on its way in, with nothing to do on the way back: notes something, or throws. */
+/** Looks at a request on its way in: it notes something, or throws to refuse the request. */
 export type Check = (context: Context) => void;
 
-/** What a method and a path lead to. */
+/**
+ * Told when a response is over, and changes nothing. `isFinished` is false when it was cut short
+ * because the caller left.
+ */
+export type Observer = (isFinished: boolean, context: Context) => void;
+
+/** The handler of a method and a path. */
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly handler: Handler;
 }
 
-/** Checks as one layer, in the order given. As layers of their own, with a closure each, six of them cost a turn 3 % more. */
-export function checkpoint(checks: readonly Check[]): Middleware {
-  return function checkpoint(context, next) {
+/** Every method that some route may take (RFC 9110 §15.5.6 has a refusal name them). */
+export const SERVED_METHODS = 'GET, HEAD, POST, OPTIONS';
+
+/** Checks as one layer, in the order given. As layers with a closure each they would cost more. */
+export function passChecks(checks: readonly Check[]): Middleware {
+  return function passChecks(context, next) {
     for (const check of checks) check(context);
     return next();
   };
 }
 
-/** A handler behind layers of its own, the first outermost. What one throws goes to the chain around them. */
-export function guarded(guards: readonly Middleware[], handler: Handler): Handler {
-  return guards.reduceRight<Handler>((inner, guard) => (context) => guard(context, () => inner(context)), handler);
+/** A handler behind checks of its own, in the order given. */
+export function afterChecks(checks: readonly Check[], handler: Handler): Handler {
+  if (checks.length === 0) return handler;
+  return (context) => {
+    for (const check of checks) check(context);
+    return handler(context);
+  };
 }
 
 /**
@@ -48,7 +61,7 @@ export function compose(
   handler: Handler,
   onError: (error: unknown, context: Context) => Awaitable<void>,
 ): Handler {
-  const guarded = (run: Handler): Handler => (context) => {
+  const catching = (run: Handler): Handler => (context) => {
     try {
       const ended = run(context);
       return ended instanceof Promise ? ended.catch((error: unknown) => onError(error, context)) : ended;
@@ -70,14 +83,14 @@ export function compose(
       };
       try {
         const ended = layer(context, next);
-        // What `next` returned is guarded already: a second guard a layer would cost a turn a promise each.
+        // What `next` returned never rejects. Catching it again would cost a promise per layer.
         return ended instanceof Promise && ended !== passedOn ? ended.catch((error: unknown) => onError(error, context)) : ended;
       } catch (error) {
         return onError(error, context);
       }
     };
   };
-  const chain = middleware.reduceRight<Handler>((inner, layer) => around(layer, inner), guarded(handler));
+  const chain = middleware.reduceRight<Handler>((inner, layer) => around(layer, inner), catching(handler));
   const checked = (context: Context): Awaitable<void> => {
     if (!context.isAnswered) return onError(new Error(`nothing answered ${context.method} ${context.path}`), context);
   };

@@ -1,15 +1,16 @@
 import { STATUS_CODES, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-import { after, type Awaitable } from '../base/awaitable.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
 import { SseEncoder } from '../sse/event-stream.ts';
 import {
   EventWriter, type EventWriterListener, type EventWriterOptions,
 } from '../sse/event-writer.ts';
-import { hasUnreadBody, lingerOverBody, readRawBody } from './body.ts';
+import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import { parseRequestTarget } from './request-target.ts';
+import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';
 
 /** What all requests of an app share. */
@@ -18,13 +19,12 @@ export interface ContextScope {
   readonly maxBodyBytes: number;
   /** Whether a proxy in front is believed: the rightmost `x-forwarded-for` entry, and `x-forwarded-proto`. */
   readonly trustProxy: boolean;
-  /** Whether somebody may ask for the body of a request while its turn's stream is open: a layer, behind `next`. */
-  readonly keepsBodies: boolean;
+  /** What all bodies that are being read or kept may take. */
+  readonly bodies: BodyBudget;
 }
 
 const NO_PARAMS: Params = Object.freeze({});
 const NO_HEADERS: readonly string[] = [];
-const BODY_IS_GONE = Buffer.alloc(0);
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 export const REQUEST_ID_HEADER = 'x-request-id';
@@ -32,16 +32,6 @@ export const REQUEST_ID_HEADER = 'x-request-id';
 /** Believed from whoever sends it, written to the log and sent back: so it is short and of sane characters. */
 export function isRequestId(id: string): boolean {
   return /^[\w.-]{1,128}$/.test(id);
-}
-
-/** `isFinished` is false for a response that was cut short. Handed the context and what it was added with, so that one listener serves all requests. */
-export type CloseListener<T = undefined> = (isFinished: boolean, context: Context, subject: T) => void;
-
-/** A list, for arrays that grow by `push` or `concat` cost a turn more than all its listeners. */
-interface CloseEntry {
-  readonly listener: CloseListener<never>;
-  readonly subject: unknown;
-  readonly earlier: CloseEntry | undefined;
 }
 
 /** One request on its way through the middleware to its handler, and the means to answer it. */
@@ -61,13 +51,15 @@ export class Context {
   readonly #scope: ContextScope;
   #requestId = '';
   #headers: readonly string[] = NO_HEADERS;
+  readonly #close: ResponseClose<Context>;
   #rawBody: Awaitable<Buffer> | undefined;
+  /** Set when a layer or a handler asked for the body, and may ask again. */
+  #isBodyKept = false;
+  /** Of the body, in the budget of all bodies. */
+  #budgetedBytes = 0;
   #isAnswered = false;
   #bodyBytes = 0;
   #stream: SseEncoder | EventWriter | undefined;
-  #closeListeners: CloseEntry | undefined;
-  #isClosed = false;
-  #callerSignal: AbortSignal | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, scope: ContextScope) {
     this.request = request;
@@ -76,6 +68,7 @@ export class Context {
     this.path = target?.path ?? '';
     this.query = target?.query ?? '';
     this.#scope = scope;
+    this.#close = new ResponseClose<Context>(response, this);
   }
 
   /** Goes with the answer, as `x-request-id`. Setting it throws a `TypeError` for what `isRequestId` refuses. */
@@ -123,70 +116,50 @@ export class Context {
     return this.#scope.log.child({ requestId: this.requestId, ...this.logFields });
   }
 
-  /** Fires when the connection closes before the answer was written: nobody waits for it any more. */
+  /** Fires when the connection closes before the answer was written: nobody waits for it. */
   get callerSignal(): AbortSignal {
-    if (this.#callerSignal === undefined) {
-      const controller = new AbortController();
-      this.onClose((isFinished) => {
-        if (isFinished) return;
-        controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
-      });
-      this.#callerSignal = controller.signal;
-    }
-    return this.#callerSignal;
+    return this.#close.callerSignal;
   }
 
   /**
-   * Calls `listener` once, when the response is over: finished, or closed before that. Listeners are called in reverse order,
-   * so that an outer layer sees what the inner ones noted at the end.
-   *
-   * The response, because the request is silent once its body was read. The socket too where the response waits behind
-   * an earlier one of a pipeline: Node never closes a response that no socket was assigned to.
+   * Calls `listener` once, when the response is over: finished, or cut short before that. The latest
+   * listener is called first, so that an outer layer sees what the inner ones noted at the end.
    */
-  onClose(listener: CloseListener): void;
-  onClose<T>(listener: CloseListener<T>, subject: T): void;
-  onClose<T>(listener: CloseListener<T>, subject?: T): void {
-    if (this.#isClosed) {
-      process.nextTick(listener, this.response.writableFinished, this, subject);
-      return;
-    }
-    const isFirst = this.#closeListeners === undefined;
-    this.#closeListeners = { listener, subject, earlier: this.#closeListeners };
-    if (isFirst) this.#watchClose();
-  }
-
-  #watchClose(): void {
-    const onClose = (): void => this.#closed();
-    if (this.response.destroyed || this.request.socket.destroyed) process.nextTick(onClose);
-    else {
-      this.response.on('close', onClose);
-      if (this.response.socket === null) this.#watchSocket();
-    }
-  }
-
-  #watchSocket(): void {
-    const { socket } = this.request;
-    const onClose = (): void => this.#closed();
-    socket.on('close', onClose);
-    this.onClose(() => socket.off('close', onClose)); // it may serve many more
-  }
-
-  #closed(): void {
-    // No `response.off`: an emitter that loses a listener ends up with a slow table of them.
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    const isFinished = this.response.writableFinished;
-    for (let entry = this.#closeListeners; entry !== undefined; entry = entry.earlier) entry.listener(isFinished, this, entry.subject as never); // what it was added with
+  onClose(listener: CloseListener<Context>): void;
+  onClose<T>(listener: CloseListener<Context, T>, subject: T): void;
+  onClose<T>(listener: CloseListener<Context, T | undefined>, subject?: T): void {
+    this.#close.add(listener, subject);
   }
 
   /**
-   * The body's bytes, read once however often they are asked for, and at once when they were read before. Rejects with 413
-   * or 400 as `readRawBody` does. A turn's stream may be open for long, and keeps them only for layers of the user's: where there are
-   * none, an error handler that asks during a turn gets an `Error`.
+   * The body's bytes, read once however often they are asked for, and at once when they were read
+   * before. Rejects with 413, 503 or 400 as `readRawBody` of `body.ts` does. The stream of a turn may
+   * be open for long and keeps no body: who wants it then must have asked before the turn began.
    */
   readRawBody(): Awaitable<Buffer> {
-    if (this.#rawBody === BODY_IS_GONE) return Promise.reject(new Error('the body was let go when the stream of a turn began'));
-    return (this.#rawBody ??= after(readRawBody(this.request, this.#scope.maxBodyBytes), (body) => (this.#rawBody = body)));
+    this.#isBodyKept = true;
+    return this.takeRawBody();
+  }
+
+  /** As `readRawBody`, for whoever needs the bytes only until the answer begins. */
+  takeRawBody(): Awaitable<Buffer> {
+    return (this.#rawBody ??= this.#readBody());
+  }
+
+  #readBody(): Awaitable<Buffer> {
+    const { maxBodyBytes, bodies } = this.#scope;
+    const reading = readRawBody(this.request, maxBodyBytes, bodies);
+    if (!(reading instanceof Promise)) return reading; // one piece, which came with the head
+    return reading.then((body) => {
+      this.#budgetedBytes = body.buffer.byteLength;
+      this.onClose(Context.#giveBack);
+      return (this.#rawBody = body);
+    });
+  }
+
+  static #giveBack(this: void, _isFinished: boolean, context: Context): void {
+    context.#scope.bodies.give(context.#budgetedBytes);
+    context.#budgetedBytes = 0;
   }
 
   /** Whether an answer was begun. */
@@ -230,7 +203,10 @@ export class Context {
   /** As `eventStream`, for a turn: no `Writable`, nothing leaves before its first `flush`, and the body is let go where nobody can ask for it. */
   eventWriter(listener?: EventWriterListener): EventWriter {
     this.#stream = new EventWriter(this.response, this.#beginStream(), listener);
-    if (this.#rawBody !== undefined && !this.#scope.keepsBodies) this.#rawBody = BODY_IS_GONE;
+    if (!this.#isBodyKept) {
+      this.#rawBody = undefined;
+      if (this.#budgetedBytes > 0) Context.#giveBack(true, this);
+    }
     return this.#stream;
   }
 

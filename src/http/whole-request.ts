@@ -1,5 +1,7 @@
 import { IncomingMessage } from 'node:http';
 
+import { offersWebSocket } from './upgrade.ts';
+
 /**
  * A request that is served together with its body where that comes in one piece behind the head, as a webhook's does: whoever asks for
  * the body then has it at once. For `createServer`'s option `IncomingMessage`.
@@ -13,6 +15,26 @@ export class WholeRequest extends IncomingMessage {
   #body: Buffer | undefined;
   #isWhole = false;
   #isTaken = false;
+  #isUpgrade: boolean | null = null;
+
+  /**
+   * Whether Node hands the connection over instead of serving the request. Node sets it for every
+   * `Upgrade` offer if somebody listens to those. Only CONNECT and offers of WebSocket are meant here;
+   * others, such as h2c, may be ignored (RFC 9110 §7.8).
+   */
+  get upgrade(): boolean {
+    if (this.#isUpgrade !== true) return false;
+    return this.method === 'CONNECT' || offersWebSocket(this.headers.upgrade ?? '');
+  }
+
+  set upgrade(isUpgrade: boolean | null) {
+    if (#isUpgrade in this) this.#isUpgrade = isUpgrade; // the base class sets it first, to null
+  }
+
+  /** Whether somebody has taken the body. */
+  get isTaken(): boolean {
+    return this.#isTaken;
+  }
 
   /** Whether the whole body has come, which `complete` tells only after it was handed over. */
   get isWhole(): boolean {
@@ -33,6 +55,7 @@ export class WholeRequest extends IncomingMessage {
     if (this.listenerCount('data') > 0 || this.listenerCount('readable') > 0) return undefined;
     const body = this.#body;
     this.#body = undefined;
+    this.#isTaken ||= body !== undefined;
     return body;
   }
 
@@ -47,7 +70,6 @@ export class WholeRequest extends IncomingMessage {
     this.#body = chunk;
     WholeRequest.#serveNow(this);
     if (this.#body === undefined) {
-      this.#isTaken = true;
       this.read(0); // and so Node does not think that nobody reads it
       return true;
     }

@@ -34,7 +34,7 @@ function field(expected: string, schema: JsonObject, accepts: (value: unknown) =
 
 export const id = field(
   `a non-empty string of at most ${MAX_ID_LENGTH} characters without control characters`,
-  { type: 'string', minLength: 1, maxLength: MAX_ID_LENGTH },
+  { type: 'string', minLength: 1, maxLength: MAX_ID_LENGTH, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' },
   isId,
 );
 export const string = field('a string', { type: 'string' }, (value) => typeof value === 'string');

@@ -1,5 +1,5 @@
 import { HttpError } from '../http/errors.ts';
-import type { Middleware } from '../http/compose.ts';
+import type { Check } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 
 /**
@@ -11,13 +11,12 @@ import type { Context } from '../http/context.ts';
  * - A tunnel or proxy on this machine passes on requests from elsewhere. Its headers show it, or
  *   HTTP/1.0 does: nginx before 1.29.7 speaks that by default and adds no header.
  */
-export function localOnly(): Middleware {
-  return function localOnly(context, next) {
+export function localOnly(): Check {
+  return function localOnly(context) {
     const fault = faultOf(context);
     if (fault !== undefined) {
       throw new HttpError(403, `only this machine is served here, and ${fault}`);
     }
-    return next();
   };
 }
 

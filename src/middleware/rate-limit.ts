@@ -1,6 +1,6 @@
 import { BoundedMap } from '../base/bounded-map.ts';
 import { HttpError } from '../http/errors.ts';
-import type { Middleware } from '../http/compose.ts';
+import type { Check } from '../http/compose.ts';
 
 export interface RateLimitOptions {
   /** Requests a client may make in a minute, all at once or spread. */
@@ -15,13 +15,13 @@ interface Bucket {
 }
 
 const MINUTE_MS = 60_000;
-/** Beyond it the client seen longest ago is forgotten, and may begin anew. */
+/** Beyond it the client seen longest ago is forgotten and starts with a full bucket. */
 const MAX_CLIENTS = 10_000;
 
-/** A token bucket a client. 429 with `Retry-After` for one that has emptied its own. */
-export function rateLimit({ perMinute, now = () => performance.now() }: RateLimitOptions): Middleware {
+/** A token bucket per client. 429 with `Retry-After` for a client whose bucket is empty. */
+export function rateLimit({ perMinute, now = () => performance.now() }: RateLimitOptions): Check {
   const buckets = new BoundedMap<string, Bucket>(MAX_CLIENTS);
-  return function rateLimit(context, next) {
+  return function rateLimit(context) {
     const client = clientKey(context.clientAddress);
     const time = now();
     const bucket = buckets.get(client) ?? { tokens: perMinute, filledAtMs: time };
@@ -33,7 +33,6 @@ export function rateLimit({ perMinute, now = () => performance.now() }: RateLimi
       throw new HttpError(429, 'too many requests', { headers: ['retry-after', String(seconds)] });
     }
     bucket.tokens -= 1;
-    return next();
   };
 }
 

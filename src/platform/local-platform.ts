@@ -4,7 +4,7 @@
 import { toChatMessages } from '../agents/prompt.ts';
 import type { AppPlatform } from '../app/app-platform.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import { guarded, type Handler, type Route } from '../http/compose.ts';
+import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { isObject, type JsonObject } from '../layercode/fields.ts';
@@ -66,7 +66,7 @@ export class LocalPlatform implements AppPlatform {
   }
 
   routes(conversations: ConversationManager): readonly Route[] {
-    const guards = [localOnly()];
+    const checks = [localOnly()];
     const page: readonly Route[] = [
       {
         method: 'GET',
@@ -99,7 +99,7 @@ export class LocalPlatform implements AppPlatform {
     };
     return [socket, ...(this.#options.playground ? page : [])].map((route) => ({
       ...route,
-      handler: guarded(guards, route.handler),
+      handler: afterChecks(checks, route.handler),
     }));
   }
 

@@ -30,6 +30,7 @@ export class RunningCall {
   }
 
   abort(reason: Error): void {
+    clearTimeout(this.#deadline);
     this.#controller.abort(reason);
   }
 

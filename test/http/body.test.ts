@@ -8,8 +8,15 @@ import * as body from '../../src/http/body.ts';
 import { deferred, RawConnection } from '../fixtures/kernel.ts';
 
 /** As a promise, whenever the body is there. */
-async function readRawBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  return body.readRawBody(request, maxBytes);
+async function readRawBody(request: IncomingMessage, maxBytes: number, budget = new body.BodyBudget(1_048_576)): Promise<Buffer> {
+  return body.readRawBody(request, maxBytes, budget);
+}
+
+/** What is left of a budget. */
+function left(budget: body.BodyBudget): number {
+  let bytes = 0;
+  while (budget.take(1)) bytes += 1;
+  return bytes;
 }
 
 /** A request whose head has come over a socket. */
@@ -92,5 +99,113 @@ describe('readRawBody', () => {
       new Promise((resolve) => setTimeout(resolve, 500, 'waits for ever')),
     ]);
     assert.equal(outcome, 400);
+  });
+});
+
+describe('the budget of all bodies', () => {
+  const CHUNKED = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
+
+  it('is taken by a body, whose reader gives it back', async (t) => {
+    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n');
+    const budget = new body.BodyBudget(15);
+    client.send('0123456789');
+    const bytes = await readRawBody(request, 10, budget);
+    budget.give(bytes.buffer.byteLength);
+    assert.equal(left(budget), 15);
+  });
+
+  it('refuses the body that goes beyond it with 503, and has all its bytes again', async (t) => {
+    const { request, client } = await open(t, CHUNKED);
+    const budget = new body.BodyBudget(4);
+    const reading = readRawBody(request, 10, budget);
+    client.send('3\r\n012\r\n');
+    client.send('2\r\n34\r\n');
+    await assert.rejects(reading, { status: 503, headers: ['retry-after', '1'] });
+    assert.equal(left(budget), 4);
+  });
+
+  for (const [what, end] of [
+    ['is longer than its limit', (client: RawConnection) => void client.send('b\r\n0123456789a\r\n')],
+    ['breaks off', (client: RawConnection) => void client.socket.resetAndDestroy()],
+    ['was destroyed by a layer', (_client: RawConnection, request: IncomingMessage) => void request.destroy()],
+  ] as const) {
+    it(`has all its bytes again when a body ${what}`, async (t) => {
+      const { request, client } = await open(t, CHUNKED);
+      const budget = new body.BodyBudget(100);
+      const reading = readRawBody(request, 10, budget);
+      client.send('3\r\n012\r\n');
+      await once(request, 'data');
+      end(client, request);
+      await assert.rejects(reading);
+      assert.equal(left(budget), 100);
+    });
+  }
+
+  // A list of a thousand chunks of a byte takes a hundred times their bytes.
+  it('counts what is really taken: twice the bytes at most, however small the chunks', async (t) => {
+    const { request, client } = await open(t, CHUNKED);
+    const budget = new body.BodyBudget(2_000);
+    client.send(`${'1\r\nx\r\n'.repeat(1_000)}0\r\n\r\n`);
+    const bytes = await readRawBody(request, 2_000, budget);
+    assert.deepEqual([bytes.length, bytes.buffer.byteLength <= 2_000, left(budget)], [1_000, true, 2_000 - bytes.buffer.byteLength]);
+  });
+});
+
+describe('readRawBody a second time', () => {
+  it('rejects, where it would wait for ever', async (t) => {
+    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n');
+    client.send('ab');
+    await readRawBody(request, 10);
+    await assert.rejects(readRawBody(request, 10), /read before and is not kept/);
+  });
+});
+
+describe('lingerOverBody', () => {
+  const MIB = 1_048_576;
+  const head = (length: number): string => `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`;
+
+  it('is done at the end of the body', async (t) => {
+    const { request, client } = await open(t, head(3));
+    const done = deferred();
+    body.lingerOverBody(request, done.resolve);
+    client.send('abc');
+    await done.promise;
+    assert.equal(request.complete, true);
+  });
+
+  it('is done when the client leaves, and leaves no clock behind', async (t) => {
+    const { request, client } = await open(t, `${head(3)}a`);
+    let count = 0;
+    const done = new Promise<void>((resolve) => body.lingerOverBody(request, () => {
+      count += 1;
+      resolve();
+    }));
+    const began = performance.now();
+    client.socket.resetAndDestroy();
+    await done;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([count, performance.now() - began < 1_500, request.complete], [1, true, false]);
+  });
+
+  it('reads 16 MiB and no more', async (t) => {
+    const { request, client } = await open(t, head(64 * MIB));
+    let read = 0;
+    request.on('data', (chunk: Buffer) => (read += chunk.length));
+    const done = deferred();
+    body.lingerOverBody(request, done.resolve);
+    client.socket.write(Buffer.alloc(18 * MIB, 'x'));
+    await done.promise;
+    assert.ok(read > 16 * MIB && read <= 16.1 * MIB, String(read));
+  });
+
+  it('is done after 2 s', async (t) => {
+    const { request } = await open(t, `${head(3)}a`);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let isDone = false;
+    body.lingerOverBody(request, () => void (isDone = true));
+    t.mock.timers.tick(1_999);
+    const before = isDone;
+    t.mock.timers.tick(1);
+    assert.deepEqual([before, isDone], [false, true]);
   });
 });

@@ -291,6 +291,17 @@ describe('who may authorize', () => {
     assert.deepEqual([(await ask('{"agent_id":"agent_3"}')).status, platform.asked.length], [403, 0]);
   });
 
+  it('is 403 for any other agent where one alone is listed', async (t) => {
+    const { ask, platform } = await stage(t, json(200, SESSION), { settings: { layercodeAgentIds: ['agent_1'] } });
+    const statuses = [(await ask('{"agent_id":"agent_2"}')).status, (await ask('{"agent_id":"agent_1"}')).status];
+    assert.deepEqual([statuses, platform.asked.length], [[403, 200], 1]);
+  });
+
+  it('is 200 for any agent where none is listed', async (t) => {
+    const { ask } = await stage(t, json(200, SESSION), { settings: { layercodeAgentIds: [] } });
+    assert.equal((await ask('{"agent_id":"agent_9"}')).status, 200);
+  });
+
   it('is 200 for each agent that is listed', async (t) => {
     const { ask } = await stage(t, json(200, SESSION), { settings: { layercodeAgentIds: ['agent_1', 'agent_2'] } });
     assert.deepEqual([(await ask('{"agent_id":"agent_1"}')).status, (await ask('{"agent_id":"agent_2"}')).status], [200, 200]);
