@@ -1,9 +1,9 @@
 // What the caller heard of a reply, as far as the platform reports it after an interruption.
 
 import { trim, type ConversationBounds } from './bounds.ts';
-import { findTurn, rewrite, type Conversation } from './conversation.ts';
+import { rewrite, type Conversation } from './conversation.ts';
 import type { AssistantMessage, Message } from './message.ts';
-import { leadingMessages, ownMessages, replyText, type TurnRecord } from './turn-record.ts';
+import { cameWith, leadingMessages, ownMessages, replyText, type TurnRecord } from './turn-record.ts';
 
 /** What the platform reports after an interruption. */
 export interface Interruption {
@@ -34,8 +34,7 @@ export function noteHeard(conversation: Conversation, interruption: Interruption
   const { turns } = conversation;
   const newest = newestBefore(conversation, beforeTurnId);
   if (interruption.textHeard === undefined) return markInterrupted(conversation, turns[newest]);
-  const named = interruption.turnId === undefined ? undefined : findTurn(conversation, interruption.turnId);
-  const start = named === undefined ? newest : Math.min(newest, turns.indexOf(named));
+  const start = startOf(conversation, interruption.turnId, newest);
   let heard = interruption.textHeard;
   for (let index = start; index >= 0; index--) {
     const record = turns[index];
@@ -60,6 +59,12 @@ export function cutTurn(conversation: Conversation, interruption: Interruption, 
 /** What an agent is told: only of a turn that had ended, as it was told of any other when that was interrupted. */
 export function cutOf(heard: HeardTurn | undefined): CutTurn | undefined {
   return heard?.wasCompleted === true ? { turnId: heard.record.id, text: replyText(heard.record) } : undefined;
+}
+
+/** Of several turns that came with the id, it names the newest: the one that it heard last. */
+function startOf({ turns }: Conversation, turnId: string | undefined, newest: number): number {
+  const named = turnId === undefined ? -1 : turns.findLastIndex((turn) => cameWith(turn, turnId));
+  return named === -1 ? newest : Math.min(newest, named);
 }
 
 /** The platform reports on what came before the turn that brings the report, also when that turn runs anew in an old place. */

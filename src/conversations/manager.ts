@@ -6,7 +6,7 @@ import { FORMAT, historyOf, upgrade, type Conversation } from './conversation.ts
 import { cutTurn, type CutTurn, type Interruption } from './heard.ts';
 import type { Message } from './message.ts';
 import * as rules from './rules.ts';
-import type { ToolResult, TurnOpening, TurnOpeningResult, TurnProgress, TurnSettlement } from './rules.ts';
+import type { Ownership, ToolResult, TurnOpening, TurnOpeningResult, TurnProgress, TurnSettlement } from './rules.ts';
 import type { ConversationStore } from './store.ts';
 
 export interface ConversationManagerOptions {
@@ -66,7 +66,7 @@ export class ConversationManager {
   }
 
   /** See `noteProgress` in rules.ts. */
-  noteProgress(conversationId: string, progress: TurnProgress): Awaitable<boolean> {
+  noteProgress(conversationId: string, progress: TurnProgress): Awaitable<Ownership> {
     return toAwaitable(this.#store.update(conversationId, (conversation) => rules.noteProgress(current(conversation), progress, this.#bounds)));
   }
 

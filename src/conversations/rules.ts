@@ -7,7 +7,7 @@ import {
 import { cutOf, noteHeard, type CutTurn, type Interruption } from './heard.ts';
 import { UNFINISHED_RESULTS, type Message, type SentEvent, type ToolCallState, type ToolMessage, type TurnState } from './message.ts';
 import {
-  isBegunBy, isPlainReply, leadingMessages, messagesOf, newTurn, ownMessages, sentEvents, setMessages, setPlain, toolMessagesOf,
+  idOfNth, isBegunBy, isPlainReply, leadingMessages, messagesOf, newTurn, ownMessages, sentEvents, setMessages, setPlain, toolMessagesOf,
   type TurnRecord,
 } from './turn-record.ts';
 
@@ -75,6 +75,9 @@ export interface TurnSettlement {
 /** What a run has said and called so far, written before its calls run. */
 export type TurnProgress = Pick<TurnSettlement, 'turnId' | 'runId' | 'messages'>;
 
+/** Whose a turn is. `closed`: a newer turn, or a newer run, has begun. `forgotten`: it was cleared. */
+export type Ownership = 'noted' | 'closed' | 'forgotten';
+
 export interface ToolResult {
   readonly turnId: string;
   readonly toolCallId: string;
@@ -123,14 +126,20 @@ export function openTurn(conversation: Conversation, opening: TurnOpening, bound
   return new OpenedTurn(conversation, record, isResumed, cutOf(heard), earlier.length === 0 ? NO_CALLS : toolMessagesOf(record));
 }
 
-/** Writes down what a run has said and called so far. False when the run no longer owns the turn. */
-export function noteProgress(conversation: Conversation, { turnId, runId, messages }: TurnProgress, bounds: ConversationBounds): boolean {
+/**
+ * Writes down what a run has said and called so far. Where a newer turn has closed the run's, only its calls: a call is no word, and
+ * it may be at work.
+ */
+export function noteProgress(conversation: Conversation, { turnId, runId, messages }: TurnProgress, bounds: ConversationBounds): Ownership {
   const record = findTurn(conversation, turnId);
-  if (record?.state !== 'open' || record.runId !== runId) return false;
+  if (record === undefined) return 'forgotten';
+  if (record.runId !== runId) return 'closed';
   const leading = leadingMessages(record);
-  rewrite(conversation, record, [...leading, ...withKnownResults(record, messages)], leading.length);
+  const isOpen = record.state === 'open';
+  const own = isOpen ? withKnownResults(record, messages) : [...ownMessages(record), ...callsUnknownTo(record, messages)];
+  rewrite(conversation, record, [...leading, ...own], leading.length);
   trim(conversation, bounds);
-  return true;
+  return isOpen ? 'noted' : 'closed';
 }
 
 /**
@@ -201,7 +210,8 @@ export function clearTurns(conversation: Conversation): void {
  * again when they are delivered again.
  */
 function idOf(conversation: Conversation, { turnId, text }: TurnOpening): string {
-  for (let id = turnId, count = 2; ; id = `${turnId}~${count}`, count += 1) {
+  for (let n = 1; ; n += 1) {
+    const id = idOfNth(turnId, n);
     const known = findTurn(conversation, id);
     if (known === undefined || isBegunBy(known, text)) return id;
   }
@@ -289,6 +299,17 @@ function forgetRun(record: TurnRecord): void {
   if (record.sent !== undefined) delete record.sent;
   if (record.filler !== undefined) delete record.filler;
   if (record.isUnknown !== undefined) delete record.isUnknown;
+}
+
+/** Of these messages the calls that the record does not have, without their words. */
+function callsUnknownTo(record: TurnRecord, messages: readonly Message[]): Message[] {
+  const known = new Set(toolMessagesOf(record).map(({ toolCallId }) => toolCallId));
+  return messages.flatMap((message): Message[] => {
+    if (message.role === 'tool') return known.has(message.toolCallId) ? [] : [message];
+    if (message.role !== 'assistant') return [];
+    const toolCalls = message.toolCalls?.filter(({ id }) => !known.has(id)) ?? [];
+    return toolCalls.length === 0 ? [] : [{ ...message, content: '', state: record.state, toolCalls }];
+  });
 }
 
 /** The messages, with the results that the record has and they lack: a result may have been stored since they were made. */

@@ -27,6 +27,16 @@ export function newTurn(id: string, state: TurnState, runId: number): TurnRecord
   return { id, state, runId, words: null, reply: null };
 }
 
+/** The id of the n-th turn that came with one id, each with other words. The caller's platform knows none but the first. */
+export function idOfNth(turnId: string, n: number): string {
+  return n === 1 ? turnId : `${turnId}~${n}`;
+}
+
+/** Whether the turn came with that id. */
+export function cameWith({ id }: TurnRecord, turnId: string): boolean {
+  return id.startsWith(turnId) && (id.length === turnId.length || /^~\d+$/.test(id.slice(turnId.length)));
+}
+
 /** The messages of a turn. Some are the record's own objects: not to be handed to an agent. */
 export function messagesOf({ id: turnId, state, words, reply, messages }: TurnRecord): Message[] {
   if (messages !== undefined) return messages;

@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 import type { Awaitable } from '../base/awaitable.ts';
 
 /** Between the tries of a write that failed. Its caller has gone by then, so that only a shutdown waits for it. */
@@ -11,7 +9,7 @@ export const OPENING_DELAYS_MS = [50, 250] as const;
 export async function retry<T>(write: () => Awaitable<T>, delaysMs: readonly number[], error: unknown): Promise<T> {
   let last = error;
   for (const ms of delaysMs) {
-    await delay(ms);
+    await new Promise((resolve) => setTimeout(resolve, ms));
     try {
       return await write();
     } catch (failure) {

@@ -45,32 +45,39 @@ export class RunningCall {
   }
 }
 
-/** All calls that run in this process, by their keys. */
+/** All calls that run in this process, by their keys. Calls that an agent runs itself may run twice under one key. */
 export class RunningCalls {
-  readonly #calls = new Map<string, RunningCall>();
+  readonly #calls = new Map<string, readonly RunningCall[]>();
 
   readonly isRunning = (key: string): boolean => this.#calls.has(key);
 
+  /** The call of that key that began first. */
   find(key: string): RunningCall | undefined {
-    return this.#calls.get(key);
+    return this.#calls.get(key)?.[0];
   }
 
   add(key: string, call: RunningCall): void {
-    this.#calls.set(key, call);
+    this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
   }
 
   /** To be called when the result is stored, and not before: until then the store says that the call runs. */
-  remove(key: string): void {
-    this.#calls.delete(key);
+  remove(key: string, call: RunningCall): void {
+    const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
+    if (others.length === 0) this.#calls.delete(key);
+    else this.#calls.set(key, others);
   }
 
   abortAll(reason: Error): void {
-    for (const call of this.#calls.values()) call.abort(reason);
+    for (const call of this.#all()) call.abort(reason);
   }
 
   /** Resolves when none of the calls runs that run now. */
   async ended(): Promise<void> {
-    await Promise.all([...this.#calls.values()].map(({ outcome }) => outcome));
+    await Promise.all(this.#all().map(({ outcome }) => outcome));
+  }
+
+  #all(): readonly RunningCall[] {
+    return [...this.#calls.values()].flat();
   }
 }
 

@@ -3,6 +3,7 @@ import { isAbort } from '../base/abort.ts';
 import { after, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
+import type { Ownership } from '../conversations/rules.ts';
 import type { Logger } from '../log.ts';
 import { retry, WRITE_DELAYS_MS } from './retry.ts';
 import type { SpokenCall, SpokenReply } from './spoken-reply.ts';
@@ -18,6 +19,8 @@ export interface CallingRun {
   readonly isOver: boolean;
   readonly spoken: SpokenReply;
   readonly log: Logger;
+  /** Ends it, if it is not over. */
+  interrupt(reason: string): void;
 }
 
 export interface CallHost {
@@ -147,9 +150,14 @@ export class TurnCalls {
     const failed = (error: unknown): void => {
       this.#run.log.error('tool calls could not be stored and run unprotected', { conversationId, turnId, error });
     };
+    const noted = (ownership: Ownership): void => {
+      // The news of it is on its way, or the newer turn runs elsewhere: what has not begun is not to begin.
+      if (ownership === 'closed') this.#run.interrupt('a newer turn began');
+    };
     try {
       const stored = this.#host.conversations.noteProgress(conversationId, { turnId, runId, messages: spoken.messages(turnId, 'open') });
-      if (stored instanceof Promise) return stored.then(() => undefined, failed);
+      if (stored instanceof Promise) return stored.then(noted, failed);
+      noted(stored);
     } catch (error) {
       failed(error);
     }
@@ -199,7 +207,7 @@ export class TurnCalls {
     call.running = undefined;
     running?.end(outcome);
     const done = (): void => {
-      if (running !== undefined && this.#host.calls.find(key) === running) this.#host.calls.remove(key);
+      if (running !== undefined) this.#host.calls.remove(key, running);
     };
     if (!this.#run.isStored) return done();
     const { conversationId, turnId } = this.#run;

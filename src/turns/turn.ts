@@ -96,7 +96,9 @@ export class Turn implements Run, CallingRun {
   /** Opens the record and lets the agent speak. Never throws or rejects: what fails, fails the turn. */
   begin(): void {
     try {
-      const begun = after(this.#open(), (opened) => this.#begin(opened));
+      const opening = this.#open();
+      if (opening instanceof Promise) this.#host.track(opening);
+      const begun = after(opening, (opened) => this.#begin(opened));
       if (begun instanceof Promise) void begun.catch((error: unknown) => this.#fail(error)).then(() => this.#calls?.agentEnded());
       else this.#calls?.agentEnded();
       if (this.#ending === undefined) this.#arm();

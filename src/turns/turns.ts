@@ -31,6 +31,8 @@ export class Turns implements TurnHost {
   /** Turns that stand beside their conversation. */
   readonly #beside = new Set<Turn>();
   readonly #writes = new Set<Promise<unknown>>();
+  /** Begins just now: its connection may break before it is one of the others. */
+  #beginning: Turn | undefined;
 
   constructor({ agent, conversations, turnTimeoutMs, firstWordTimeoutMs }: TurnsOptions) {
     this.agent = agent;
@@ -57,7 +59,9 @@ export class Turns implements TurnHost {
   }
 
   #begin(turn: Turn): void {
+    this.#beginning = turn;
     turn.begin();
+    this.#beginning = undefined;
     // A turn that has ended by now was never there: a Map that is filled and emptied all the time leaves tables behind that hold
     // its turns until the next full garbage collection.
     if (turn.isSettled) return;
@@ -93,10 +97,10 @@ export class Turns implements TurnHost {
     this.calls.abortAll(new TurnAbortedError(reason));
   }
 
-  /** Resolves when no tool call runs and everything that ended turns have to store is stored, or given up. */
+  /** Resolves when no tool call runs and everything that turns have to store is stored, or given up. */
   async settled(): Promise<void> {
     await this.calls.ended();
-    while (this.#writes.size > 0) await Promise.all(this.#writes);
+    while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
   }
 
   /** Waits for tool calls for so long, then ends them. Resolves when what they returned is stored, or a bounded time later. */
@@ -120,10 +124,12 @@ export class Turns implements TurnHost {
 
   track(write: Promise<unknown>): void {
     this.#writes.add(write);
-    write.finally(() => this.#writes.delete(write)).catch(() => undefined); // whoever hands a write in has handled its failure
+    const done = (): boolean => this.#writes.delete(write);
+    write.then(done, done); // whoever hands a write in handles its failure
   }
 
   #answeredOn(delivery: Delivery): Turn | undefined {
+    if (this.#beginning?.isAnsweredOn(delivery) === true) return this.#beginning;
     for (const turn of this.#chain(delivery.conversationId)) if (turn.isAnsweredOn(delivery)) return turn;
     for (const turn of this.#beside) if (turn.isAnsweredOn(delivery)) return turn;
     return undefined;
