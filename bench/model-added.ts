@@ -62,8 +62,7 @@ interface TurnTimes {
 /** An agent with a conversation of its own, which is twenty turns long and stays so. Runs a turn a call. */
 function createContestant({ agent, deltas }: { readonly agent: Agent; readonly deltas: number }): () => Promise<TurnTimes> {
   const conversations = new ConversationManager(new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 }), { maxMessages: HISTORY_MESSAGES });
-  const turnScope = { agent, conversations, turnTimeoutMs: 120_000, firstWordTimeoutMs: 10_000 };
-  const turns = new Turns(turnScope);
+  const turns = new Turns({ agent, conversations, turnTimeoutMs: 120_000, firstWordTimeoutMs: 10_000 });
   const log = createLogger({ level: 'silent', write: () => undefined });
   return () =>
     new Promise((resolve, reject) => {
@@ -74,17 +73,15 @@ function createContestant({ agent, deltas }: { readonly agent: Agent; readonly d
         event: { type: 'message', conversation_id: 'c-1', session_id: 's-1', turn_id: turnId, text: 'And what is there to see?' },
         conversationId: 'c-1',
         turnId,
-        sink: {
-          unsent: 0,
-          flush: () => undefined,
-          end: () => undefined,
-          send(event) {
-            if (event.type === 'say') spokenAtMs ??= performance.now();
-            return true;
-          },
+        headers: {},
+        log,
+        isOpen: true,
+        unsent: 0,
+        end: () => true,
+        send(event) {
+          if (event.type === 'say') spokenAtMs ??= performance.now();
+          return true;
         },
-        source: { headers: {}, log },
-        receivedAtMs,
         onOutcome({ outcome }) {
           if (outcome !== 'completed' || spokenAtMs === undefined) reject(new Error(`a turn was ${outcome}`));
           else resolve({ firstUs: (spokenAtMs - receivedAtMs) * 1_000, nextUs: ((performance.now() - spokenAtMs) * 1_000) / Math.max(1, deltas - 1) });

@@ -1,4 +1,5 @@
-// How to test an agent: no phone, no platform, no key. node --import tsx --test examples/agent.test.ts
+// How to test an agent without a phone, a platform or a key:
+// node --import tsx --test examples/agent.test.ts
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -10,7 +11,8 @@ import agent from './my-agent.ts';
 const secret = 'any-secret-will-do';
 
 function call(t: TestContext): TestClient {
-  const client = createTestClient(createApp(parseSettings({ LAYERCODE_WEBHOOK_SECRET: secret }, []), agent), { secret });
+  const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: secret }, []);
+  const client = createTestClient(createApp(settings, agent), { secret });
   t.after(() => client.close());
   return client;
 }

@@ -4,17 +4,18 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, resolve } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import * as esbuild from 'esbuild';
+
 const ROOT = new URL('..', import.meta.url);
+const root = fileURLToPath(ROOT);
 const ENTRIES = ['server', 'cli', 'index', 'platform', 'testing'];
-const CORE = fileURLToPath(new URL('src/process/run-server.ts', ROOT));
+const CORE = './src/process/run-server.ts';
 
 const require = createRequire(import.meta.url);
 const tsc = fileURLToPath(new URL(require('typescript/package.json').bin.tsc, `file://${require.resolve('typescript/package.json')}`));
-// tsx is made of it; a version of our own would be a second one.
-const esbuild = createRequire(require.resolve('tsx'))('esbuild');
 
 rmSync(new URL('dist', ROOT), { recursive: true, force: true }); // a file that was renamed must not live on
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
@@ -27,20 +28,30 @@ execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, 
 const oneCore = {
   name: 'one core',
   setup(build) {
+    // Paths from the root: esbuild hashes them into the names of chunks, which must be the same in
+    // every folder.
     build.onResolve({ filter: /\.ts$/ }, ({ kind, path, resolveDir }) =>
-      kind === 'entry-point' || kind === 'dynamic-import' ? { path: resolve(resolveDir, path), namespace: 'entered' } : undefined,
+      kind === 'entry-point' || kind === 'dynamic-import'
+        ? { path: fromRoot(resolve(resolveDir, path)), namespace: 'entered' }
+        : undefined,
     );
     build.onLoad({ filter: /.*/, namespace: 'entered' }, ({ path }) => {
-      const source = readFileSync(path, 'utf8');
+      const source = readFileSync(join(root, path), 'utf8');
       if (/^export default\b/m.test(source)) throw new Error(`${path} has a default export, which is not handed on`);
       const shebang = /^#!.*\n/.exec(source)?.[0] ?? '';
-      return { contents: `${shebang}import ${JSON.stringify(CORE)};\nexport * from ${JSON.stringify(path)};\n`, resolveDir: dirname(path) };
+      const imports = `import ${JSON.stringify(CORE)};\nexport * from ${JSON.stringify(path)};\n`;
+      return { contents: shebang + imports, resolveDir: root };
     });
   },
 };
 
+/** As an import writes it. */
+function fromRoot(path) {
+  return `./${relative(root, path).split(sep).join('/')}`;
+}
+
 await esbuild.build({
-  absWorkingDir: fileURLToPath(ROOT),
+  absWorkingDir: root,
   entryPoints: Object.fromEntries(ENTRIES.map((entry) => [entry, `./src/${entry}.ts`])),
   outdir: 'dist',
   bundle: true,
@@ -51,5 +62,7 @@ await esbuild.build({
   target: 'node20.12',
   packages: 'external',
   plugins: [oneCore],
+  sourcemap: 'linked', // for stack traces; the log reads one when it writes a stack
+  sourcesContent: false,
   logLevel: 'warning',
 });

@@ -1,7 +1,14 @@
-// npm run size: how large the package is that a user installs, packed and unpacked, and that it brings no other with it.
+// npm run size: how large the package is that a user installs, packed and unpacked, that it brings
+// no other with it, and that a build in any folder gives the same bytes.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
@@ -50,9 +57,41 @@ for (const folder of ['assets/data', 'assets/playground', 'assets/prompts', 'ass
 for (const path of paths) {
   if (/(^|\/)(\.env|\.layercode|node_modules|test|src)(\/|$)/.test(path)) problems.push(`${path} must not be in the package`);
 }
+problems.push(...differencesOfAnotherBuild());
 if (packed.size > MAX_PACKED_BYTES) problems.push(`the package has ${packed.size} bytes, which is more than ${MAX_PACKED_BYTES}`);
 
 const kibibytes = (bytes: number): string => `${(bytes / 1_024).toFixed(1)} KiB`;
 process.stdout.write(`packed ${packed.size} bytes (${kibibytes(packed.size)}), unpacked ${kibibytes(packed.unpackedSize)}, ${packed.entryCount} files, 0 dependencies\n`);
 for (const problem of problems) process.stderr.write(`size: ${problem}\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;
+
+/** Builds once more, in another folder, and compares. */
+function differencesOfAnotherBuild(): string[] {
+  const here = fileURLToPath(root);
+  const other = mkdtempSync(join(tmpdir(), 'layercode-microserver-size-'));
+  try {
+    for (const path of ['src', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
+      cpSync(join(here, path), join(other, path), { recursive: true });
+    }
+    symlinkSync(join(here, 'node_modules'), join(other, 'node_modules'), 'junction');
+    execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: other, stdio: 'inherit' });
+    const built = digests(join(here, 'dist'));
+    const again = digests(join(other, 'dist'));
+    const files = new Set([...built.keys(), ...again.keys()]);
+    return [...files]
+      .filter((file) => built.get(file) !== again.get(file))
+      .map((file) => `dist/${file} differs from what is built in another folder`);
+  } finally {
+    rmSync(other, { recursive: true, force: true });
+  }
+}
+
+function digests(folder: string): Map<string, string> {
+  const sums = new Map<string, string>();
+  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const path = join(folder, file);
+    if (!statSync(path).isFile()) continue;
+    sums.set(file, createHash('sha256').update(readFileSync(path)).digest('hex'));
+  }
+  return sums;
+}

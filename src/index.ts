@@ -13,11 +13,12 @@ export type { Metrics } from './metrics.ts';
 export { defineAgent } from './agents/define-agent.ts';
 export type { AgentDefinition } from './agents/define-agent.ts';
 export type {
-  Agent, AgentResources, BoundAgent, DataOccasion, InterruptedTurn, MessageTurn, ModelUsage, Occasion, Spoken, StartTurn, Turn, TurnJournal,
+  Agent, AgentResources, BoundAgent, DataContext, EventContext, InterruptedTurn, MessageTurn, ModelUsage, Reply, Spoken, StartTurn,
+  ToolCallContext, ToolOutcome, ToolRun, Turn, TurnJournal,
 } from './agents/agent.ts';
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
 export { hangUp, tool } from './agents/tool.ts';
-export type { Tool, ToolOccasion } from './agents/tool.ts';
+export type { Tool, ToolContext } from './agents/tool.ts';
 export type { Schema } from './agents/tool-arguments.ts';
 export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts';
 export { loadAgent } from './app/load-agent.ts';
@@ -26,10 +27,10 @@ export { ConversationManager } from './conversations/manager.ts';
 export type { NewMessage } from './conversations/manager.ts';
 export { MemoryStore } from './conversations/memory-store.ts';
 export type { MemoryStoreOptions } from './conversations/memory-store.ts';
-export { emptyConversation } from './conversations/rules.ts';
-export type { Conversation } from './conversations/rules.ts';
+export { emptyConversation } from './conversations/conversation.ts';
+export type { Conversation } from './conversations/conversation.ts';
 export type { ConversationStore } from './conversations/store.ts';
-export type { Message, ToolCall, TurnState } from './conversations/message.ts';
+export type { Message, ToolCall, ToolCallState, TurnState } from './conversations/message.ts';
 
 export { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from './http/errors.ts';
 export type { Handler, Middleware, Next } from './http/compose.ts';
@@ -41,7 +42,6 @@ export type {
   SessionEvent, SessionStartEvent, SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
 } from './layercode/events.ts';
 export type { Json, JsonObject } from './layercode/fields.ts';
-export type { Reply } from './layercode/reply.ts';
 export { signPayload, verifySignature } from './layercode/signature.ts';
 export { openModel } from './models/open-model.ts';
 export { ModelError } from './models/model.ts';

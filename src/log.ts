@@ -1,6 +1,7 @@
 // One record a line, for machines (JSON) or for eyes (pretty).
 
 import { jsonText } from './base/json-text.ts';
+import { originalFrame } from './base/source-positions.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -28,49 +29,75 @@ export interface LoggerOptions {
   readonly now?: () => number;
 }
 
-/** Longest line, in UTF-16 code units, its `\n` not counted. A longer record is cut and marked `"truncated":true`. */
+/**
+ * Longest line, in UTF-16 code units, without its `\n`. A longer record is cut:
+ * `"truncated":true`.
+ */
 export const MAX_LINE_LENGTH = 8_192;
 const MAX_TEXT_LENGTH = 2_048;
 
 const RANK = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 } as const;
 
 /**
- * Makes a logger. A record is `{time, level, msg, …fields}`; an `Error` among the fields is written as name, message,
- * code, stack and cause. What is undefined is left out; what cannot be written as JSON is named instead of thrown over.
+ * Makes a logger. A record is `{time, level, msg, …fields}`. What is undefined is left out; what
+ * cannot be written as JSON is named instead of thrown over.
+ *
+ * An `Error` among the fields is written as name, message, code, stack and cause. What an error
+ * may quote is left out: the message of a `SyntaxError`, which `JSON.parse` fills with its input,
+ * and a cause that is no error. Of binary data only the size is written.
  */
-export function createLogger({ level = 'info', format = 'json', secrets = [], write, now = Date.now }: LoggerOptions): Logger {
+export function createLogger(options: LoggerOptions): Logger {
+  const { level = 'info', format = 'json', secrets = [], write, now = Date.now } = options;
   const lowest = RANK[level];
   const hidden = secrets.filter((secret) => secret !== '');
-  // As they are, and as JSON spells them. Most lines hold none, and one search of the whole line tells.
-  const traces = [...new Set(hidden.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])), 'v1='];
-  const redact = (text: string): string => hidden.reduce((rest, secret) => rest.replaceAll(secret, REDACTED), text).replace(SIGNATURE, `v1=${REDACTED}`);
+  // As they are, and as JSON spells them. Most lines hold none, and one search of the whole line
+  // tells.
+  const spellings = hidden.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
+  const traces = [...new Set(spellings), 'v1='];
+  const redact = (text: string): string =>
+    hidden
+      .reduce((rest, secret) => rest.replaceAll(secret, REDACTED), text)
+      .replace(SIGNATURE, `v1=${REDACTED}`);
   const formatLine = format === 'json' ? jsonLine : prettyLine;
   const clock = isoClock(now);
-  const cut = cutter(redact, false);
-  const redactAndCut = cutter(redact, true);
+  const bounding = new Text(redact, false);
+  const redacting = new Text(redact, true);
   return new LineLogger(lowest, (level, given, fields) => {
-    const message = String(given); // plain JavaScript may hand over an error
-    const line = formatLine(clock(), level, message, fields, cut);
+    const message = typeof given === 'string' ? given : messageOf(given);
+    const line = formatLine(clock(), level, message, fields, bounding);
     const isClean = !traces.some((trace) => line.includes(trace));
-    write(`${isClean ? line : formatLine(clock(), level, message, fields, redactAndCut)}\n`);
+    write(`${isClean ? line : formatLine(clock(), level, message, fields, redacting)}\n`);
   });
 }
 
 const REDACTED = '[redacted]';
 const SIGNATURE = /\bv1=[0-9a-f]{64}/gi;
 
-/** Bounds a text. Redacts it before where it is cut, for half a secret would not be found, and elsewhere when told to. */
-type Cut = (text: string) => string;
+/** What becomes of a text on its way into a line. */
+class Text {
+  readonly #redact: (text: string) => string;
+  /** Whether secrets are looked for everywhere, and not only where a text is cut. */
+  readonly isRedacting: boolean;
 
-function cutter(redact: (text: string) => string, always: boolean): Cut {
-  return (text) => {
-    if (!always && text.length <= MAX_TEXT_LENGTH) return text;
-    const redacted = redact(text);
+  constructor(redact: (text: string) => string, isRedacting: boolean) {
+    this.#redact = redact;
+    this.isRedacting = isRedacting;
+  }
+
+  /**
+   * Bounds a text. Redacts it first where it is cut: half a secret would not be found in the line.
+   */
+  cut(text: string): string {
+    if (!this.isRedacting && text.length <= MAX_TEXT_LENGTH) return text;
+    const redacted = this.#redact(text);
     return redacted.length <= MAX_TEXT_LENGTH ? redacted : `${redacted.slice(0, MAX_TEXT_LENGTH)}…`;
-  };
+  }
 }
 
-/** A class, because every request makes a child: a literal with its six closures costs ten times as much. */
+/**
+ * A class, because every request makes a child: a literal with its six closures costs ten times as
+ * much.
+ */
 class LineLogger implements Logger {
   readonly #lowest: number;
   readonly #write: (level: LogLevel, message: string, fields: LogFields | undefined) => void;
@@ -122,45 +149,62 @@ function isoClock(now: () => number): () => string {
   };
 }
 
-function jsonLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined, cut: Cut): string {
-  const start = `{"time":"${time}","level":"${level}","msg":${jsonText(cut(message))}`;
+function jsonLine(
+  time: string,
+  level: LogLevel,
+  message: string,
+  fields: LogFields | undefined,
+  text: Text,
+): string {
+  const start = `{"time":"${time}","level":"${level}","msg":${jsonText(text.cut(message))}`;
   let rest = '';
   for (const name in fields) {
-    const value = jsonValue(fields[name], cut);
-    if (value !== undefined) rest += nameInJson(name, cut) + value;
+    const value = jsonValue(fields[name], text);
+    if (value !== undefined) rest += nameInJson(name, text) + value;
   }
   if (start.length + rest.length < MAX_LINE_LENGTH) return `${start}${rest}}`;
   // Whole fields, as many as fit: half a field would be broken JSON.
   let line = start.length < MAX_LINE_LENGTH / 2 ? start : `{"time":"${time}","level":"${level}","msg":"[too long]"`;
   line += ',"truncated":true';
   for (const name in fields) {
-    const field = `${nameInJson(name, cut)}${jsonValue(fields[name], cut) ?? 'null'}`;
+    const field = `${nameInJson(name, text)}${jsonValue(fields[name], text) ?? 'null'}`;
     if (line.length + field.length < MAX_LINE_LENGTH) line += field;
   }
   return `${line}}`;
 }
 
-function prettyLine(time: string, level: LogLevel, message: string, fields: LogFields | undefined, cut: Cut): string {
-  let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${cut(message)}`;
+function prettyLine(
+  time: string,
+  level: LogLevel,
+  message: string,
+  fields: LogFields | undefined,
+  text: Text,
+): string {
+  let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${text.cut(message)}`;
   for (const name in fields) {
-    const value = jsonValue(fields[name], cut);
+    const value = jsonValue(fields[name], text);
     if (value === undefined) continue;
-    line += ` ${cut(name)}=${/^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value}`;
+    line += ` ${text.cut(name)}=${/^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value}`;
   }
   const visibleLine = visible(line);
   return visibleLine.length <= MAX_LINE_LENGTH ? visibleLine : `${visibleLine.slice(0, MAX_LINE_LENGTH - 1)}…`;
 }
 
-/** Text as one line: a line break or an escape sequence from outside must not draw on somebody's terminal. */
+/**
+ * Text as one line: a line break or an escape sequence from outside must not draw on somebody's
+ * terminal.
+ */
 function visible(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 const namesInJson = new Map<string, string>();
 
-/** `,"name":`. Names are the code's own words, so few; kept, because a request's line has a dozen. */
-function nameInJson(name: string, cut: Cut): string {
-  const bounded = cut(name);
+/**
+ * `,"name":`. Names are the code's own words, so few; kept, because a request's line has a dozen.
+ */
+function nameInJson(name: string, text: Text): string {
+  const bounded = text.cut(name);
   const known = namesInJson.get(bounded);
   if (known !== undefined) return known;
   const written = `,${JSON.stringify(bounded)}:`;
@@ -168,44 +212,74 @@ function nameInJson(name: string, cut: Cut): string {
   return written;
 }
 
-/** As `String(value)`. Times are rounded to hundredths, and V8 writes two integers in a sixth of a fraction's time: 0.3 µs a line. */
-function numberText(value: number): string {
-  const hundredths = Math.round(value * 100);
-  if (!(hundredths >= 0 && hundredths < 1e9) || hundredths / 100 !== value) return String(value);
-  const whole = Math.floor(hundredths / 100);
-  const rest = hundredths - whole * 100;
-  if (rest === 0) return String(whole);
-  return `${whole}${rest < 10 ? '.0' : '.'}${rest % 10 === 0 ? rest / 10 : rest}`;
-}
-
-function jsonValue(value: unknown, cut: Cut): string | undefined {
-  if (typeof value === 'string') return jsonText(cut(value));
-  if (typeof value === 'number') return Number.isFinite(value) ? numberText(value) : `"${value}"`;
+function jsonValue(value: unknown, text: Text): string | undefined {
+  if (typeof value === 'string') return jsonText(text.cut(value));
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : `"${value}"`;
   if (typeof value === 'bigint') return `"${value}"`;
   if (value === undefined) return undefined;
   try {
-    return JSON.stringify(value instanceof Error ? describeError(value, 0) : value, (_key, inner: unknown) => {
-      if (typeof inner === 'string') return cut(inner);
-      return inner instanceof Error ? describeError(inner, 0) : inner;
+    return JSON.stringify(value, function (this: unknown, key: string, inner: unknown) {
+      if (typeof inner === 'string') return text.cut(inner);
+      if (typeof inner !== 'object' || inner === null) return inner;
+      // `inner` is what toJSON returned, and a Buffer's are its bytes, one by one.
+      const given = (this as Record<string, unknown>)[key];
+      if (ArrayBuffer.isView(given)) return `[${given.byteLength} bytes]`;
+      if (inner instanceof Error) return describeError(inner, 0);
+      return text.isRedacting && !Array.isArray(inner) ? withCutNames(inner, text) : inner;
     });
   } catch (error) {
-    return jsonText(cut(`[not JSON: ${error instanceof Error ? error.message : String(error)}]`));
+    const reason = error instanceof Error ? error.message : String(error);
+    return jsonText(text.cut(`[not JSON: ${reason}]`));
   }
 }
 
+function withCutNames(object: object, text: Text): object {
+  return Object.fromEntries(Object.entries(object).map(([name, value]) => [text.cut(name), value]));
+}
+
 const MAX_CAUSES = 4;
+const MAX_FRAMES = 8;
 
 function describeError(error: Error, depth: number): LogFields {
   const { name, message, stack, cause } = error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
   return {
     name,
-    message,
+    message: error instanceof SyntaxError ? withoutSource(message) : message,
     ...(code === undefined ? {} : { code }),
-    stack: stack?.split('\n').slice(1, 9).map((line) => line.trim()).join(' | '),
+    stack: stack === undefined ? undefined : framesOf(stack, message).join(' | '),
     ...(error instanceof AggregateError && depth < MAX_CAUSES
-      ? { errors: error.errors.slice(0, 8).map((part: unknown) => (part instanceof Error ? describeError(part, depth + 1) : String(part))) }
+      ? { errors: error.errors.slice(0, 8).map((part: unknown) => describeCause(part, depth)) }
       : {}),
-    ...(cause === undefined ? {} : { cause: cause instanceof Error && depth < MAX_CAUSES ? describeError(cause, depth + 1) : String(cause) }),
+    ...(cause === undefined ? {} : { cause: describeCause(cause, depth) }),
   };
+}
+
+/** Plain JavaScript may hand over an error in place of a message. */
+function messageOf(given: unknown): string {
+  if (!(given instanceof SyntaxError)) return String(given);
+  return `${given.name}: ${withoutSource(given.message)}`;
+}
+
+/** What is no error is data, which may be a caller's words or a vendor's answer. */
+function describeCause(cause: unknown, depth: number): unknown {
+  if (!(cause instanceof Error)) return `[${cause === null ? 'null' : typeof cause}]`;
+  return depth < MAX_CAUSES ? describeError(cause, depth + 1) : `[${cause.name}]`;
+}
+
+/**
+ * `Unexpected token 'H', "Hello, my n"... is not valid JSON` says what somebody said. Where it was
+ * is kept.
+ */
+function withoutSource(message: string): string {
+  const place = /at position \d+( \(line \d+ column \d+\))?$/.exec(message)?.[0];
+  return `[not shown: it quotes its source]${place === undefined ? '' : ` ${place}`}`;
+}
+
+/** The lines of a stack that are calls. A message of several lines stands in front of them. */
+function framesOf(stack: string, message: string): string[] {
+  const head = stack.indexOf(message);
+  const lines = (head === -1 ? stack : stack.slice(head + message.length)).split('\n');
+  const frames = lines.map((line) => line.trim()).filter((line) => line.startsWith('at '));
+  return frames.slice(0, MAX_FRAMES).map(originalFrame);
 }

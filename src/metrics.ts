@@ -1,4 +1,5 @@
-// Counters, gauges and histograms as text. Ruled by https://prometheus.io/docs/instrumenting/exposition_formats/
+// Counters, gauges and histograms as text. Ruled by
+// https://prometheus.io/docs/instrumenting/exposition_formats/
 
 interface Metric {
   readonly name: string;
@@ -12,32 +13,33 @@ export interface Count {
   increment(by?: number): void;
 }
 
-/** What one combination of labels has come to, or the way down to those with more labels: a level a label. */
-class Level implements Count {
+/** The count of one combination of label values, and below it those with one label more. */
+class LabelTree implements Count {
   /** Undefined before it was incremented. */
   value: number | undefined;
-  readonly byLabel = new Map<string, Level>();
+  readonly byLabel = new Map<string, LabelTree>();
 
   increment(by = 1): void {
     this.value = (this.value ?? 0) + by;
   }
 
-  below(labelValue: string): Level {
-    let level = this.byLabel.get(labelValue);
-    if (level === undefined) this.byLabel.set(labelValue, (level = new Level()));
-    return level;
+  below(labelValue: string): LabelTree {
+    let tree = this.byLabel.get(labelValue);
+    if (tree === undefined) this.byLabel.set(labelValue, (tree = new LabelTree()));
+    return tree;
   }
 }
 
 /**
- * Counts by labels. Values of labels come from a fixed set, never from a client: each combination is kept for ever.
+ * Counts by labels. Values of labels come from a fixed set, never from a client: each combination
+ * is kept for ever.
  */
 export class Counter implements Metric {
   readonly type = 'counter';
   readonly name: string;
   readonly help: string;
   readonly #labelNames: readonly string[];
-  readonly #total = new Level();
+  readonly #total = new LabelTree();
 
   constructor(name: string, help: string, labelNames: readonly string[] = []) {
     this.name = name;
@@ -60,13 +62,15 @@ export class Counter implements Metric {
     return this.#samplesBelow(this.#total, []);
   }
 
-  #samplesBelow(level: Level, labelValues: readonly string[]): string {
+  #samplesBelow(tree: LabelTree, labelValues: readonly string[]): string {
     if (labelValues.length === this.#labelNames.length) {
-      if (level.value === undefined && labelValues.length > 0) return '';
-      return `${this.name}${labels(this.#labelNames, labelValues)} ${level.value ?? 0}\n`;
+      if (tree.value === undefined && labelValues.length > 0) return '';
+      return `${this.name}${labels(this.#labelNames, labelValues)} ${tree.value ?? 0}\n`;
     }
     let text = '';
-    for (const [value, inner] of level.byLabel) text += this.#samplesBelow(inner, [...labelValues, value]);
+    for (const [value, inner] of tree.byLabel) {
+      text += this.#samplesBelow(inner, [...labelValues, value]);
+    }
     return text;
   }
 }
@@ -129,7 +133,10 @@ export class Histogram implements Metric {
   readonly #labelName: string | undefined;
   readonly #byLabel = new Map<string, Buckets>();
 
-  /** `bounds`: the buckets' inclusive upper ends in ascending order, in the unit of `observe`; `+Inf` is added. */
+  /**
+   * `bounds`: the buckets' inclusive upper ends in ascending order, in the unit of `observe`;
+   * `+Inf` is added.
+   */
   constructor(name: string, help: string, bounds: readonly number[], labelName?: string) {
     this.name = name;
     this.help = help;
@@ -180,7 +187,9 @@ export class Metrics {
   text(): string {
     let text = '';
     for (const metric of this.#metrics) {
-      text += `# HELP ${metric.name} ${metric.help}\n# TYPE ${metric.name} ${metric.type}\n${metric.samples()}`;
+      const { name, help, type } = metric;
+      text += `# HELP ${name} ${escape(help, /[\\\n]/g)}\n# TYPE ${name} ${type}\n`;
+      text += metric.samples();
     }
     return text;
   }
@@ -188,6 +197,11 @@ export class Metrics {
 
 function labels(names: readonly string[], values: readonly string[]): string {
   if (names.length === 0) return '';
-  const escape = (value: string): string => value.replace(/["\\\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
-  return `{${names.map((name, index) => `${name}="${escape(values[index] ?? '')}"`).join(',')}}`;
+  const pairs = names.map((name, index) => `${name}="${escape(values[index] ?? '', /["\\\n]/g)}"`);
+  return `{${pairs.join(',')}}`;
+}
+
+/** A help text may hold quotes as they are, a label may not. */
+function escape(text: string, special: RegExp): string {
+  return text.replace(special, (character) => (character === '\n' ? '\\n' : `\\${character}`));
 }

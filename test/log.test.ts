@@ -84,6 +84,10 @@ describe('createLogger', () => {
   it('writes an error that is given in place of a message', () => {
     assert.match(lineOf(new Error('in its place') as unknown as string), /in its place/);
   });
+
+  it('does not show what such an error quotes', () => {
+    assert.match(lineOf(thrownBy(() => JSON.parse('My name is Oak')) as string), /"msg":"SyntaxError: \[not shown: /);
+  });
 });
 
 describe('a child logger', () => {
@@ -117,6 +121,15 @@ describe('a child logger', () => {
   });
 });
 
+function thrownBy(fails: () => unknown): unknown {
+  try {
+    fails();
+  } catch (error) {
+    return error;
+  }
+  return assert.fail('nothing was thrown');
+}
+
 describe('an error in the log', () => {
   interface Described {
     readonly name: string;
@@ -135,8 +148,9 @@ describe('an error in the log', () => {
   it('has the lines of its stack in one', () => assert.match(described(new Error('x')).stack, /^at .+ \| at /));
 
   it('has its cause, and the cause of that', () => {
-    const { cause } = described(new Error('a', { cause: new Error('b', { cause: 'c' }) }));
-    assert.deepEqual([(cause as Described).message, (cause as Described).cause], ['b', 'c']);
+    const { cause } = described(new Error('a', { cause: new Error('b', { cause: new Error('c') }) }));
+    const inner = (cause as Described).cause as Described;
+    assert.deepEqual([(cause as Described).message, inner.message], ['b', 'c']);
   });
 
   it('ends a cycle of causes', () => {
@@ -153,6 +167,40 @@ describe('an error in the log', () => {
     assert.equal(lineOf('x', { error: Object.assign(new Error('x'), { request: { authorization: 'swordfish' } }) }).includes('swordfish'), false);
   });
 
+  const words = 'I live at 12 Oak Lane';
+  const quoting: readonly (readonly [what: string, make: () => unknown])[] = [
+    ['what JSON.parse could not read', () => thrownBy(() => JSON.parse(words))],
+    ['what JSON.parse could not read, of several lines', () => thrownBy(() => JSON.parse(`\n    at ${words}\n at ${words}`))],
+    ['a pattern that is none', () => thrownBy(() => new RegExp(`(${words}`))],
+    ['a number that is none', () => thrownBy(() => BigInt(words))],
+    ['a SyntaxError as cause', () => new Error('the model failed', { cause: thrownBy(() => JSON.parse(words)) })],
+    ['a SyntaxError among several', () => new AggregateError([thrownBy(() => JSON.parse(words))], 'all failed')],
+    ['a cause that is a text', () => new Error('the model failed', { cause: words })],
+    ['a cause that is an object', () => new Error('the model failed', { cause: { body: words } })],
+    ['a part that is a text', () => new AggregateError([words], 'all failed')],
+    ['the source line in the stack of a module', () => Object.assign(new SyntaxError('x'), { stack: `file:///a.js:1\n${words}\n^^^\nSyntaxError: x\n    at a.js:1:1` })],
+  ];
+  for (const format of ['json', 'pretty'] as const) {
+    for (const [what, make] of quoting) {
+      it(`does not show ${what} (${format})`, () => assert.doesNotMatch(lineOf('x', { error: make(), inner: [make()] }, { format }), /Oak/));
+    }
+  }
+
+  it('says of a SyntaxError where it was', () => {
+    const { name, message } = described(thrownBy(() => JSON.parse('{"a":1,')));
+    assert.match(`${name}: ${message}`, /^SyntaxError: \[not shown: it quotes its source\]( at position 7( \(line 1 column 8\))?)?$/);
+  });
+
+  it('has only calls in its stack, though its message has several lines', () => {
+    const { stack } = described(new Error('first\nsecond\n    at third'));
+    assert.doesNotMatch(stack, /second|third/);
+    assert.match(stack, /^at .*log\.test\.ts/);
+  });
+
+  it('says of a cause that is no error what it is', () => {
+    assert.deepEqual([described(new Error('x', { cause: 'words' })).cause, described(new Error('x', { cause: null })).cause], ['[string]', '[null]']);
+  });
+
   it('tells the parts of an AggregateError', () => {
     assert.match(lineOf('x', { error: new AggregateError([new Error('ECONNREFUSED ::1')], 'all failed') }), /ECONNREFUSED ::1/);
   });
@@ -167,6 +215,9 @@ describe('redaction', () => {
     ['in an error\'s message', 'x', { error: new Error(`bad key ${SECRET}`) }],
     ['in an error\'s stack', 'x', { error: Object.assign(new Error('x'), { stack: `Error: x\n at ${SECRET}` }) }],
     ['in an error\'s cause', 'x', { error: new Error('x', { cause: new Error(SECRET) }) }],
+    ['in a nested name', 'x', { a: { b: [{ [SECRET]: 1 }] } }],
+    ['in a name of a long text', 'x', { a: { ['x'.repeat(3_000) + SECRET]: 1 } }],
+    ['in what toJSON returns', 'x', { a: { toJSON: () => ({ [SECRET]: SECRET }) } }],
     ['twice', `${SECRET} ${SECRET}`, {}],
     ['across the place where a long message is cut', 'x'.repeat(2_048 - SECRET.length + 1) + SECRET, {}],
     ['across the place where a long field is cut', 'x', { text: 'x'.repeat(2_048 - SECRET.length + 1) + SECRET }],
@@ -185,6 +236,15 @@ describe('redaction', () => {
         assert.equal(line.includes(JSON.stringify(secret).slice(1, -1)), false);
       });
     }
+  }
+
+  for (const [what, data] of [['a Buffer', Buffer.from(SECRET)], ['a Uint8Array', new TextEncoder().encode(SECRET)], ['a DataView', new DataView(new ArrayBuffer(22))]] as const) {
+    // Was: `{"type":"Buffer","data":[119,104,115,…]}`, which is the secret, spelt out.
+    it(`writes of ${what} its size alone, wherever it is`, () => {
+      assert.deepEqual(recordOf('x', { data, in: [{ data }] }, { secrets: [SECRET] }), {
+        time: '2026-01-02T03:04:05.678Z', level: 'info', msg: 'x', data: '[22 bytes]', in: [{ data: '[22 bytes]' }],
+      });
+    });
   }
 
   it('hides a secret across the place where a long pretty line is cut', () => {

@@ -44,6 +44,15 @@ describe('Counter', () => {
   });
 });
 
+describe('Metrics', () => {
+  it('escapes backslashes and line breaks of a help text, and no quotes', () => {
+    // Was: a help text with a line break broke the whole answer for Prometheus.
+    const metrics = new Metrics();
+    metrics.add(new Counter('a_total', 'in C:\\logs,\n"quoted"\ntwice'));
+    assert.equal(metrics.text(), '# HELP a_total in C:\\\\logs,\\n"quoted"\\ntwice\n# TYPE a_total counter\na_total 0\n');
+  });
+});
+
 describe('Gauge', () => {
   it('is read when it is asked for', () => {
     let value = 1;

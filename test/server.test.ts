@@ -307,6 +307,18 @@ describe('the output of a server', () => {
     assert.deepEqual([request['method'], request['path'], request['status']], ['POST', '/api/agent', 200]);
   });
 
+  it('names the lines of the source in a stack, and not those of what was built', LIMIT, async () => {
+    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: () => { throw new Error('of the agent'); } };`);
+    const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
+    await say(server, 'Hello');
+    const { stack } = (await server.line('turn failed'))['error'] as { stack: string };
+    const [agents, engines] = stack.split(' | ');
+    assert.match(agents ?? '', /my-agent\.mjs:1:\d+\)$/);
+    const [, file = '', line] = /^at .* \((src\/turns\/\w+\.ts):(\d+):\d+\)$/.exec(engines ?? '') ?? [];
+    assert.match(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8').split('\n')[Number(line) - 1] ?? '', /onMessage/, stack);
+    assert.doesNotMatch(stack, /dist/);
+  });
+
   it('is for eyes with LOG_FORMAT=pretty', LIMIT, async () => {
     const server = spawnWithSecret({ LOG_FORMAT: 'pretty' });
     await once(server.process.stdout ?? assert.fail(), 'data');

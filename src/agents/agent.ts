@@ -7,43 +7,112 @@ import type {
   TranscriptEvent,
 } from '../layercode/events.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
-import type { Reply } from '../layercode/reply.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta } from '../models/model.ts';
 
-/** What every hook is told. */
-export interface Occasion<E extends LayercodeEvent = LayercodeEvent> {
-  /** As the platform posted it, with fields that this version does not know. */
-  readonly event: E;
-  readonly conversationId: string;
-  /** The event's `metadata` and `custom_metadata` as one object; the latter wins. What a browser put there is not to be trusted. */
-  readonly metadata: JsonObject;
-  /** Of the webhook request, `custom_headers` included. Headers are not signed: they prove nothing. */
-  readonly headers: IncomingHttpHeaders;
-  /** Its lines carry the request's id. Never log a caller's words at `info` and above. */
-  readonly log: Logger;
-  /** Fires when nobody waits any more. Hand it to `fetch`, models and tools. */
+/** What an agent speaks through during one turn, in either dialect. Verbs are bound, and do nothing once the turn is over. */
+export interface Reply {
+  /**
+   * Speaks a piece of text at once: a word or a paragraph, with its spaces. True when it was taken, false when the turn is over;
+   * a promise of that while the caller's connection has no room, which is worth awaiting in a loop.
+   */
+  say(text: string): Awaitable<boolean>;
+  /** Sends any JSON value to the caller's browser. Answers as `say` does. Throws a `TypeError` for what is not JSON. */
+  data(content: Json): Awaitable<boolean>;
+  /** Ends the call, after `say` if there is something left to say. It ends the turn too. */
+  hangup(options?: { readonly say?: string }): void;
+  /** Ends the turn. A turn also ends by itself when the agent's hook does. */
+  end(): void;
+  /** True once the turn is over, however it ended: nothing that is said now is heard. */
+  readonly isOver: boolean;
+  /** As `Turn.signal`. */
   readonly signal: AbortSignal;
 }
 
-/** What a hook that speaks is told. */
-export interface Turn<E extends LayercodeEvent = LayercodeEvent> extends Occasion<E> {
-  /** The platform's `turn_id`, or one of our own where it sent none. */
+/** What every hook is told. */
+export interface EventContext<E extends LayercodeEvent = LayercodeEvent> {
+  /** As the platform posted it, with fields that this version does not know. */
+  readonly event: E;
+  readonly conversationId: string;
+  /** The event's `metadata` and `custom_metadata` as one object; the latter wins. A browser may have written it: do not trust it. */
+  readonly metadata: JsonObject;
+  /** Of the webhook request, `custom_headers` included. Headers are not signed: they prove nothing. */
+  readonly headers: IncomingHttpHeaders;
+  /** Its lines carry the request's id. Never log a caller's words. */
+  readonly log: Logger;
+  /**
+   * Fires when nobody waits any more: the caller left or spoke over the reply, the time is up, or the server closes. Hand it to
+   * `fetch`, models and tools.
+   */
+  readonly signal: AbortSignal;
+}
+
+/** What a hook that speaks is told. Its properties are its own, so that `{ ...turn }` can be handed on. */
+export interface Turn<E extends LayercodeEvent = LayercodeEvent> extends EventContext<E> {
+  /** The platform's `turn_id`, or one of our own. */
   readonly turnId: string;
-  /** The conversation so far in the order of its turns, up to the caller's words of this one. */
+  /**
+   * The conversation so far in the order of its turns, up to the caller's words of this one. Frozen: a snapshot, taken when it is
+   * first looked at.
+   */
   readonly history: readonly Message[];
   readonly journal: TurnJournal;
 }
 
 export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
 
-/** What belongs to a turn's record beside what was said. For agents that run a model's tools themselves; no-ops after its end. */
+/** Why a turn's signal fired. An abort is a normal end, and its name says which. */
+export class TurnAbortedError extends Error {
+  override readonly name = 'TurnAbortedError';
+  readonly code = 'ABORT_ERR';
+}
+
+/** What a tool call is told. */
+export interface ToolCallContext {
+  /** Fires when nobody waits for the result any more: see `ToolRun.whenInterrupted`. */
+  readonly signal: AbortSignal;
+  /** Unique within the turn. */
+  readonly toolCallId: string;
+  /** The same for the same call of a turn that is delivered again: 64 hex digits. For APIs that act once per key. */
+  readonly idempotencyKey: string;
+}
+
+/** How one tool call is run. */
+export interface ToolRun {
+  /** Resolves with JSON text for the model. What it throws becomes an error for the model. */
+  run(context: ToolCallContext): Awaitable<string>;
+  /**
+   * `abort` (default): the signal fires when the turn ends. `finish`: it fires at `TURN_TIMEOUT_SECONDS` and at the end of a drain
+   * only, so that a tool runs to its end though the caller has left.
+   */
+  readonly whenInterrupted?: 'abort' | 'finish' | undefined;
+  /** Whether it may run again, under the same key, when the process died before a result was stored. Default false. */
+  readonly repeatable?: boolean | undefined;
+}
+
+/** A tool call as history holds it, and its result. */
+export interface ToolOutcome {
+  /** Its id is made unique within the turn. */
+  readonly call: ToolCall;
+  /** JSON text for the model. */
+  readonly content: string;
+}
+
+/** What belongs to a turn's record beside what was said. For agents that run a model's tools themselves. */
 export interface TurnJournal {
-  /** The model called tools. Every call gets one result in history, whatever becomes of the turn. */
-  noteToolCalls(calls: readonly ToolCall[]): void;
-  /** JSON text, for the model. */
+  /**
+   * Runs calls that a model made together, and writes down calls and results. Each acts once: a turn that is delivered again joins
+   * a call that still runs, and takes the result of one that completed. Resolves with an outcome for each call; never rejects.
+   */
+  runTools(calls: readonly ToolCall[], toolFor: (call: ToolCall) => ToolRun): Promise<readonly ToolOutcome[]>;
+  /**
+   * The model called tools, which the agent runs itself. Await it before they run: the calls are stored by then. Every call gets
+   * one result in history, whatever becomes of the turn.
+   */
+  noteToolCalls(calls: readonly ToolCall[]): Awaitable<void>;
+  /** JSON text for the model. May come after the turn's end: history holds what a tool really returned. */
   noteToolResult(toolCallId: string, content: string): void;
-  /** For the turn's log line and the metrics. */
+  /** For the turn's log line and the metrics. Does nothing after the turn's end. */
   noteUsage(usage: ModelUsage): void;
   /** Says something that is no word of the agent's, and not part of the history. Does nothing once the agent has spoken. */
   sayFiller(text: string): void;
@@ -59,7 +128,7 @@ export interface MessageTurn extends Turn<MessageEvent | TranscriptEvent> {
   readonly text: string;
 }
 
-export interface DataOccasion extends Occasion<DataEvent> {
+export interface DataContext extends EventContext<DataEvent> {
   /** What the browser sent. */
   readonly data: JsonObject;
 }
@@ -91,11 +160,11 @@ export interface Agent {
   /** The caller said something. */
   onMessage(turn: MessageTurn, reply: Reply): Awaitable<Spoken>;
   /** The caller's browser sent data; what is returned goes back as JSON, `{"status":"ok"}` where nothing is. */
-  onData?(occasion: DataOccasion): Awaitable<Json | void>;
+  onData?(context: DataContext): Awaitable<Json | void>;
   /** News of the session, for instance that its recording is ready. */
-  onSessionUpdate?(occasion: Occasion<SessionUpdateEvent>): Awaitable<void>;
+  onSessionUpdate?(context: EventContext<SessionUpdateEvent>): Awaitable<void>;
   /** The session is over; its conversation may be resumed by another. */
-  onSessionEnd?(occasion: Occasion<SessionEndEvent | CallEndedEvent>): Awaitable<void>;
+  onSessionEnd?(context: EventContext<SessionEndEvent | CallEndedEvent>): Awaitable<void>;
   /** Told once for each turn that was interrupted, while it ran or after it had been sent. */
   onInterrupted?(turn: InterruptedTurn): Awaitable<void>;
   /** Called once by `createApp`: gives an agent that speaks with a model what it needs. */

@@ -1,8 +1,5 @@
-import type { Message, ToolCall } from '../conversations/message.ts';
+import { UNFINISHED_RESULTS, type Message, type ToolCall } from '../conversations/message.ts';
 import type { ChatMessage } from '../models/model.ts';
-
-/** What a tool result says whose tool did not live to tell. */
-export const INTERRUPTED_RESULT = '{"error":"interrupted"}';
 
 /**
  * A history as a model takes it: the system's prompt first, neighbouring messages of the caller as one, an interrupted reply marked
@@ -33,7 +30,7 @@ function addUser(messages: ChatMessage[], content: string): void {
 /** The calls and their results side by side. */
 function addCalls(messages: ChatMessage[], content: string, toolCalls: readonly ToolCall[], results: ReadonlyMap<string, string>): void {
   messages.push({ role: 'assistant', content, toolCalls });
-  for (const { id } of toolCalls) messages.push({ role: 'tool', toolCallId: id, content: results.get(id) ?? INTERRUPTED_RESULT });
+  for (const { id } of toolCalls) messages.push({ role: 'tool', toolCallId: id, content: results.get(id) ?? UNFINISHED_RESULTS.interrupted });
 }
 
 /** By the call's id, up to the next calls: some vendors count their ids anew in each reply. */

@@ -2,8 +2,7 @@ import type { ToolCall } from '../conversations/message.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { ChatMessage, ChatModel } from '../models/model.ts';
 import { SpeakableText } from '../speech/speakable.ts';
-import type { Turn } from './agent.ts';
-import type { Reply } from '../layercode/reply.ts';
+import type { Reply, ToolCallContext, ToolRun, Turn } from './agent.ts';
 import { parseArguments } from './tool-arguments.ts';
 import type { Tool } from './tool.ts';
 
@@ -40,10 +39,9 @@ export async function runToolLoop(messages: ChatMessage[], turn: Turn, reply: Re
     if (reply.isOver) return;
     await voice.finish();
     if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // what was not offered is not run
-    messages.push({ role: 'assistant', content: text, toolCalls: calls });
-    turn.journal.noteToolCalls(calls);
-    const results = await Promise.all(calls.map((call) => runTool(call, tools, turn, reply)));
-    for (const [index, { id }] of calls.entries()) messages.push({ role: 'tool', toolCallId: id, content: results[index] ?? '' });
+    const outcomes = await turn.journal.runTools(calls, (call) => toolRun(call, tools, turn, reply));
+    messages.push({ role: 'assistant', content: text, toolCalls: outcomes.map(({ call }) => call) });
+    for (const { call, content } of outcomes) messages.push({ role: 'tool', toolCallId: call.id, content });
   }
   if (!reply.isOver && !voice.hasSpoken) throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
 }
@@ -82,32 +80,34 @@ class Voice {
   }
 }
 
-/** The result for the model, as JSON. Never rejects: a tool's failure is the model's to explain. */
-async function runTool(call: ToolCall, tools: readonly Tool[], turn: Turn, reply: Reply): Promise<string> {
+/** How a call is run: its arguments are checked, and the browser is told what becomes of it. */
+function toolRun(call: ToolCall, tools: readonly Tool[], turn: Turn, reply: Reply): ToolRun {
   const tool = tools.find(({ name }) => name === call.name);
   const parsed = tool === undefined ? { problem: `there is no tool "${call.name}"` } : parseArguments(call.args, tool.parameters);
-  if (tool === undefined || 'problem' in parsed) return fail(call, call.args, 'problem' in parsed ? parsed.problem : '', turn, reply);
-  tell(reply, { tool: call.name, args: parsed.args, status: 'running' });
+  if (tool === undefined || 'problem' in parsed) return { run: () => refuse(call, 'problem' in parsed ? parsed.problem : '', reply) };
+  const { whenInterrupted, repeatable } = tool;
+  return { whenInterrupted, repeatable, run: (told) => perform(tool, parsed.args, told, turn, reply) };
+}
+
+/** The model may mend it. */
+function refuse(call: ToolCall, problem: string, reply: Reply): string {
+  tell(reply, { tool: call.name, args: call.args, status: 'failed' });
+  return JSON.stringify({ error: problem });
+}
+
+async function perform(tool: Tool, args: JsonObject, told: ToolCallContext, turn: Turn, reply: Reply): Promise<string> {
+  const { conversationId, turnId, metadata, log } = turn;
+  tell(reply, { tool: tool.name, args, status: 'running' });
   try {
-    const { signal, conversationId, metadata, log } = turn;
-    const result = await tool.run(parsed.args, { signal, reply, conversationId, metadata, log });
-    return conclude(call, parsed.args, result === undefined ? { status: 'ok' } : result, turn, reply);
+    const result = await tool.run(args, { ...told, reply, conversationId, turnId, metadata, log });
+    const content = contentOf(result === undefined ? { status: 'ok' } : result);
+    tell(reply, { tool: tool.name, args, result: content.length <= MAX_RESULT_LENGTH && result !== undefined ? result : content });
+    return content;
   } catch (error) {
-    if (!turn.signal.aborted) turn.log.warn('tool failed', { tool: call.name, error });
-    return fail(call, parsed.args, error instanceof Error ? error.message : String(error), turn, reply);
+    // The browser is told that it failed, and no more: what a tool throws may name hosts and keys.
+    tell(reply, { tool: tool.name, args, status: 'failed' });
+    throw error;
   }
-}
-
-function conclude(call: ToolCall, args: JsonObject, result: Json, turn: Turn, reply: Reply): string {
-  const content = note(call, result, turn);
-  tell(reply, { tool: call.name, args, result: content.length <= MAX_RESULT_LENGTH ? result : content });
-  return content;
-}
-
-/** The reason is for the model. The browser is told that it failed, and no more: what a tool throws may name hosts and keys. */
-function fail(call: ToolCall, args: Json, reason: string, turn: Turn, reply: Reply): string {
-  tell(reply, { tool: call.name, args, status: 'failed' });
-  return note(call, { error: reason }, turn);
 }
 
 function tell(reply: Reply, content: Json): void {
@@ -118,9 +118,7 @@ function tell(reply: Reply, content: Json): void {
   }
 }
 
-function note(call: ToolCall, result: Json, turn: Turn): string {
+function contentOf(result: Json): string {
   const text = JSON.stringify(result);
-  const content = text.length <= MAX_RESULT_LENGTH ? text : `${text.slice(0, MAX_RESULT_LENGTH)}… [cut]`;
-  turn.journal.noteToolResult(call.id, content);
-  return content;
+  return text.length <= MAX_RESULT_LENGTH ? text : `${text.slice(0, MAX_RESULT_LENGTH)}… [cut]`;
 }

@@ -1,7 +1,7 @@
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Route } from '../http/compose.ts';
 import type { SessionAuthority } from '../routes/authorize.ts';
-import type { TurnFigures } from '../routes/turn-delivery.ts';
+import type { TurnFigures } from '../routes/webhook-delivery.ts';
 
 /** What an app needs of whatever stands in for LayerCode's cloud: `LocalPlatform` is one. */
 export interface AppPlatform extends SessionAuthority {

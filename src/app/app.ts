@@ -203,17 +203,21 @@ export class App {
   }
 
   /**
-   * Stops as the settings say. `/ready` is 503 at once, requests are served through the drain
-   * delay, and open turns may finish until the time-out, which interrupts them. History is written
-   * either way. Resolves when all is closed.
+   * Stops as the settings say. `/ready` is 503 at once, and requests are served through the drain
+   * delay. Then open turns, and tools that are to finish, have until the time-out, which interrupts
+   * them. Resolves when history is written, or a few seconds after that was tried in vain, and
+   * everything is closed.
    */
   async close(): Promise<void> {
+    const { drainDelaySeconds, shutdownTimeoutSeconds } = this.#settings;
+    const timesOutAtMs = performance.now() + (drainDelaySeconds + shutdownTimeoutSeconds) * 1_000;
     await this.#shutdown.close(this.#server, {
       onDraining: async () => this.#platform?.close(),
-      drainDelayMs: this.#settings.drainDelaySeconds * 1_000,
-      timeoutMs: this.#settings.shutdownTimeoutSeconds * 1_000,
+      drainDelayMs: drainDelaySeconds * 1_000,
+      timeoutMs: shutdownTimeoutSeconds * 1_000,
       onTimeout: () => this.#turns.interruptAll('the server is shutting down'),
     });
+    await this.#turns.close(Math.max(0, timesOutAtMs - performance.now()));
     await this.conversations.close();
   }
 

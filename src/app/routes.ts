@@ -10,12 +10,14 @@ import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { signed, signedIfAtAll } from '../middleware/signature.ts';
 import type { AppPlatform } from './app-platform.ts';
+import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../routes/authorize.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
 import { openApi } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
 import { webhook } from '../routes/webhook.ts';
+import { figuresOf, type TurnObserver } from '../routes/webhook-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
 
 export interface RouteDependencies {
@@ -48,7 +50,7 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
         maxStreams: settings.maxStreams,
         heartbeatMs: settings.heartbeatSeconds * 1_000,
         timeoutMs: settings.turnTimeoutSeconds * 1_000,
-        onTurnEnd: platform === undefined ? undefined : (figures) => platform.turnEnded(figures),
+        onTurnEnd: turnObserver(metrics, platform),
       })),
     },
     {
@@ -79,6 +81,15 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
     open('/openapi.json', openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
     ...(platform?.routes(conversations) ?? []),
   ];
+}
+
+function turnObserver(metrics: Metrics, platform: AppPlatform | undefined): TurnObserver {
+  const observe = turnMetrics(metrics);
+  if (platform === undefined) return observe;
+  return (delivery, report) => {
+    observe(delivery, report);
+    platform.turnEnded(figuresOf(delivery, report));
+  };
 }
 
 /** A route that anybody may read. */

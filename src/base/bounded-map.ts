@@ -1,6 +1,6 @@
 /**
- * A Map of at most `maxEntries`: beyond them the entry that was set longest ago is dropped. To read an
- * entry is no use of it; whoever means it to be one sets it again.
+ * A Map of at most `maxEntries`: beyond them the entry that was set longest ago is dropped. To
+ * read an entry is no use of it; whoever means it to be one sets it again.
  */
 export class BoundedMap<K, V> {
   readonly #maxEntries: number;

@@ -6,8 +6,8 @@ const NOT_PLAIN = /[^ !#-[\]-~]/;
 const MAX_PLAIN_LENGTH = 256;
 
 /**
- * As `JSON.stringify` writes a string. Printable ASCII without `"` and `\`, which is most of what is said and logged, needs no escaping,
- * and a third of the time.
+ * As `JSON.stringify` writes a string. Printable ASCII without `"` and `\`, which is most of what
+ * is said and logged, needs no escaping, and a third of the time.
  */
 export function jsonText(text: string): string {
   return text.length <= MAX_PLAIN_LENGTH && !NOT_PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);

@@ -1,4 +1,5 @@
-// The package's own folders, `prompts/` and the like, from wherever this module runs: src/, or a chunk of dist/.
+// The package's own folders, `prompts/` and the like, from wherever this module runs: src/, or a
+// chunk of dist/.
 
 import { existsSync } from 'node:fs';
 

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
 
-import { after, type Awaitable } from '../base/awaitable.ts';
+import { after, toAwaitable, type Awaitable } from '../base/awaitable.ts';
+import type { ConversationBounds } from './bounds.ts';
+import { FORMAT, historyOf, upgrade, type Conversation } from './conversation.ts';
+import { cutTurn, type CutTurn, type Interruption } from './heard.ts';
+import type { Message } from './message.ts';
 import * as rules from './rules.ts';
-import type { ConversationBounds, CutTurn, Interruption, OpenedTurn, TurnOpening, TurnSettlement } from './rules.ts';
-import type { Message, TurnState } from './message.ts';
+import type { Ownership, ToolResult, TurnOpening, TurnOpeningResult, TurnProgress, TurnSettlement } from './rules.ts';
 import type { ConversationStore } from './store.ts';
 
 export interface ConversationManagerOptions {
@@ -31,48 +34,69 @@ export class ConversationManager {
     this.#bounds = { maxMessages, maxTextLength };
   }
 
-  /** Adds a message at the end, or to its turn where that is known; begins the conversation where there is none. */
+  /** Adds a message at the end, or to its turn where that is known. Begins the conversation where it is new. */
   addMessage(conversationId: string, { role, content, turnId = randomUUID() }: NewMessage): Awaitable<void> {
     const message: Message = role === 'user' ? { role, content, turnId } : { role, content, turnId, state: 'completed' };
-    return this.#store.update(conversationId, (conversation) => rules.appendMessage(conversation, message, this.#bounds));
+    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.appendMessage(current(conversation), message, this.#bounds)));
   }
 
-  /** All messages in the order of their turns; the placeholder of a turn that runs is among them. Empty for an unknown id. */
+  /** All messages in the order of their turns, the placeholder of a running turn among them. Empty for an unknown id. */
   getHistory(conversationId: string): Awaitable<Message[]> {
-    return after(this.#store.read(conversationId), (conversation) => (conversation === undefined ? [] : rules.historyOf(conversation)));
+    return after(toAwaitable(this.#store.read(conversationId)), (conversation) => (conversation === undefined ? [] : historyOf(toRead(conversation))));
   }
 
   /** Forgets the conversation. A turn that still runs goes on, and is not written down. */
   clear(conversationId: string): Awaitable<void> {
-    return this.#store.update(conversationId, (conversation) => rules.clearTurns(conversation));
+    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.clearTurns(conversation)));
   }
 
   /** How many conversations are held. */
   count(): Awaitable<number> {
-    return this.#store.count();
+    return toAwaitable(this.#store.count());
   }
 
-  /** The state of a turn; undefined when it is not known. */
-  turnState(conversationId: string, turnId: string): Awaitable<TurnState | undefined> {
-    return after(this.#store.read(conversationId), (conversation) => (conversation === undefined ? undefined : rules.findTurn(conversation, turnId)?.state));
+  /** Whether the conversation has had a turn. */
+  isKnown(conversationId: string): Awaitable<boolean> {
+    return after(toAwaitable(this.#store.read(conversationId)), (conversation) => conversation !== undefined);
   }
 
-  /** See `openTurn` in conversation.ts. */
-  openTurn(conversationId: string, opening: TurnOpening): Awaitable<OpenedTurn> {
-    return this.#store.update(conversationId, (conversation) => rules.openTurn(conversation, opening, this.#bounds));
+  /** See `openTurn` in rules.ts. */
+  openTurn(conversationId: string, opening: TurnOpening): Awaitable<TurnOpeningResult> {
+    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.openTurn(current(conversation), opening, this.#bounds)));
   }
 
-  /** See `settleTurn` in conversation.ts. */
+  /** See `noteProgress` in rules.ts. */
+  noteProgress(conversationId: string, progress: TurnProgress): Awaitable<Ownership> {
+    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.noteProgress(current(conversation), progress, this.#bounds)));
+  }
+
+  /** See `noteToolResult` in rules.ts. */
+  noteToolResult(conversationId: string, result: ToolResult): Awaitable<boolean> {
+    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.noteToolResult(current(conversation), result, this.#bounds)));
+  }
+
+  /** See `settleTurn` in rules.ts. */
   settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<boolean> {
-    return this.#store.update(conversationId, (conversation) => rules.settleTurn(conversation, settlement, this.#bounds));
+    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.settleTurn(current(conversation), settlement, this.#bounds)));
   }
 
-  /** See `cutTurn` in conversation.ts. */
+  /** See `cutTurn` in heard.ts. */
   cutTurn(conversationId: string, interruption: Interruption): Awaitable<CutTurn | undefined> {
-    return this.#store.update(conversationId, (conversation) => rules.cutTurn(conversation, interruption));
+    return toAwaitable(this.#store.update(conversationId, (conversation) => cutTurn(current(conversation), interruption, this.#bounds)));
   }
 
   close(): Awaitable<void> {
-    return this.#store.close();
+    return toAwaitable(this.#store.close());
   }
+}
+
+/** A draft that may be changed, in today's format. */
+function current(conversation: Conversation): Conversation {
+  if (conversation.format !== FORMAT) upgrade(conversation);
+  return conversation;
+}
+
+/** What was read is not to be changed: a copy where it has an older format. */
+function toRead(conversation: Conversation): Conversation {
+  return conversation.format === FORMAT ? conversation : current(structuredClone(conversation));
 }

@@ -1,10 +1,12 @@
-import { emptyConversation, hasOpenTurn, type Conversation } from './rules.ts';
+import { emptyConversation, hasOpenTurn, type Conversation } from './conversation.ts';
 import type { ConversationStore } from './store.ts';
 
 export interface MemoryStoreOptions {
   /** A conversation that did not change for this long is dropped. */
   readonly ttlMs: number;
-  /** Beyond it the least recently changed conversation is dropped. One with an open turn never is. */
+  /**
+   * Beyond it the least recently changed conversation is dropped. One with an open turn never is.
+   */
   readonly maxConversations: number;
   /**
    * UTF-16 code units of all texts of all conversations. Beyond it the least recently changed
@@ -17,7 +19,10 @@ export interface MemoryStoreOptions {
 
 const SWEEP_INTERVAL_MS = 60_000;
 
-/** When all of a great many conversations have open turns, no change walks over all of them in vain. */
+/**
+ * When all of a great many conversations have open turns, no change walks over all of them in
+ * vain.
+ */
 const MAX_EVICTION_STEPS = 100;
 
 interface Entry {
@@ -57,7 +62,8 @@ export class MemoryStore implements ConversationStore {
 
   read(id: string): Conversation | undefined {
     const entry = this.#find(id);
-    return entry === undefined || this.#isExpired(entry, this.#now()) ? undefined : entry.conversation;
+    if (entry === undefined || this.#isExpired(entry, this.#now())) return undefined;
+    return entry.conversation;
   }
 
   update<T>(id: string, change: (conversation: Conversation) => T): T {
@@ -97,7 +103,9 @@ export class MemoryStore implements ConversationStore {
     this.#oldest = this.#newest = undefined;
   }
 
-  /** The newest is looked at first: a turn that begins and ends at once asks for it twice in a row. */
+  /**
+   * The newest is looked at first: a turn that begins and ends at once asks for it twice in a row.
+   */
   #find(id: string): Entry | undefined {
     return this.#newest?.conversation.id === id ? this.#newest : this.#entries.get(id);
   }
@@ -110,7 +118,9 @@ export class MemoryStore implements ConversationStore {
     return this.#entries.size > this.#maxConversations || this.#characters > this.#maxCharacters;
   }
 
-  /** Drops the least recently used until the bounds are kept, but not `kept`, which is the newest. */
+  /**
+   * Drops the least recently used until the bounds are kept, but not `kept`, which is the newest.
+   */
   #evict(kept: Entry, now: number): void {
     for (let steps = 0; this.#isOverfull && steps < MAX_EVICTION_STEPS; steps++) {
       if (this.#oldest === undefined || this.#oldest === kept) return;

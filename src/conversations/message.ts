@@ -1,12 +1,19 @@
-/** How far the turn of an assistant's message has come. `open` is the placeholder of a turn that still runs. */
+/** How far a turn has come. `open` marks a turn that still runs, and its placeholder in history. */
 export type TurnState = 'open' | 'completed' | 'interrupted' | 'failed';
 
-/** A call of a tool, as the model asked for it. `args` is the JSON text the model wrote, unchecked. */
+/** A tool call, as the model asked for it. `args` is the JSON text that the model wrote, unchecked. */
 export interface ToolCall {
+  /** Unique within its turn. */
   readonly id: string;
   readonly name: string;
   readonly args: string;
 }
+
+/**
+ * How far a tool call has come. `interrupted`: it never began, or it ended because of its signal.
+ * `unknown`: it began, and the process that ran it died before a result was stored.
+ */
+export type ToolCallState = 'running' | 'completed' | 'interrupted' | 'unknown';
 
 export interface UserMessage {
   readonly role: 'user';
@@ -16,23 +23,34 @@ export interface UserMessage {
 
 export interface AssistantMessage {
   readonly role: 'assistant';
-  /** What the caller was sent, or, after an interruption the platform told of, what the caller heard. */
+  /** What the caller was sent. After an interruption that the platform reported: what the caller heard. */
   readonly content: string;
   readonly turnId: string;
   readonly state: TurnState;
-  /** The tools the model called after this text, each answered by one `ToolMessage` of the same turn. */
+  /** The tools that the model called after this text. Each has one `ToolMessage` in the same turn. */
   readonly toolCalls?: readonly ToolCall[];
 }
 
 export interface ToolMessage {
   readonly role: 'tool';
+  /** JSON text: the tool's result, or one of `UNFINISHED_RESULTS`. */
   readonly content: string;
   readonly turnId: string;
   readonly toolCallId: string;
+  readonly state: ToolCallState;
+  /** The call's idempotency key. Absent where its arguments are not JSON: such a call matches no other. */
+  readonly key?: string;
 }
 
 /** One entry of a conversation's history. Every entry carries the id of the turn it belongs to. */
 export type Message = UserMessage | AssistantMessage | ToolMessage;
+
+/** What a model is told about a call that has no result. JSON text. */
+export const UNFINISHED_RESULTS = {
+  running: '{"status":"still running"}',
+  interrupted: '{"error":"interrupted"}',
+  unknown: '{"error":"outcome unknown"}',
+} as const satisfies Readonly<Record<Exclude<ToolCallState, 'completed'>, string>>;
 
 /** What a turn sent to the caller, in order: enough to send it again. `json` is the text of a JSON value. */
 export type SentEvent =

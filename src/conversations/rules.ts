@@ -1,50 +1,15 @@
-// A conversation and what may happen to it, as plain data and pure functions: every store runs the same rules.
+// What may happen to a conversation: pure functions over plain data, so that every store runs the same rules.
 
-import type { Message, SentEvent, TurnState } from './message.ts';
-
-/** One exchange. Its messages stand together, in the turn's place, whenever they were written. */
-export interface TurnRecord {
-  readonly id: string;
-  state: TurnState;
-  /** Which run of the turn owns the record. A turn that runs anew has a new one, and the old can write no more. */
-  runId: number;
-  /** The caller's words and the reply to them, null where there are none: all there is to most turns. As messages they took half as much room again. */
-  words: string | null;
-  reply: string | null;
-  /** The messages of a turn with more to it: tool calls, or several of one role. */
-  messages?: Message[];
-  /** Said in front of the messages' texts and no part of them; the caller heard it all the same. */
-  filler?: string;
-  /** What was sent, where the messages do not tell all of it. */
-  sent?: readonly SentEvent[];
-}
-
-/** Plain JSON. `turnHashes` are those of the turns' ids, in the turns' order. `openTurns`, `messageCount` and `textLength` are sums over the turns, so that no turn has to walk them all. */
-export interface Conversation {
-  readonly id: string;
-  turns: TurnRecord[];
-  turnHashes: number[];
-  openTurns: number;
-  messageCount: number;
-  /** UTF-16 code units of all messages and sent events. */
-  textLength: number;
-  /** Milliseconds since the epoch, of the last change. */
-  updatedAt: number;
-}
-
-/** What a conversation may hold. Beyond it the oldest turns go, whole; the newest always stays. */
-export interface ConversationBounds {
-  readonly maxMessages: number;
-  /** UTF-16 code units. */
-  readonly maxTextLength: number;
-}
-
-/** What the platform says of the turn right before, after a barge-in. */
-export interface Interruption {
-  /** Undefined when it is not known what was heard. */
-  readonly textHeard: string | undefined;
-  readonly turnId: string | undefined;
-}
+import { trim, type ConversationBounds } from './bounds.ts';
+import {
+  add, addTurn, emptyConversation, findTurn, historyUpTo, rewrite, subtract, type Conversation,
+} from './conversation.ts';
+import { cutOf, noteHeard, type CutTurn, type Interruption } from './heard.ts';
+import { UNFINISHED_RESULTS, type Message, type SentEvent, type ToolCallState, type ToolMessage, type TurnState } from './message.ts';
+import {
+  idOfNth, isBegunBy, isPlainReply, leadingMessages, messagesOf, newTurn, ownMessages, sentEvents, setMessages, setPlain, toolMessagesOf,
+  type TurnRecord,
+} from './turn-record.ts';
 
 export interface TurnOpening {
   readonly turnId: string;
@@ -52,133 +17,176 @@ export interface TurnOpening {
   /** The caller's words; undefined for a turn that the caller did not begin. */
   readonly text?: string | undefined;
   readonly interruption?: Interruption | undefined;
+  /** What the turns that run in this process would leave if they ended now. This turn interrupts them. */
+  readonly running?: readonly TurnSettlement[] | undefined;
+  /** Whether this process runs the tool call of that key. Default: it runs none. */
+  readonly isCallRunning?: ((key: string) => boolean) | undefined;
 }
 
-/** A completed turn that was interrupted after all: its text was sent, and the voice that spoke it was cut. */
-export interface CutTurn {
+/** A turn that was opened, as its run sees it. Holds no record that the run could change. */
+export class OpenedTurn {
+  readonly kind = 'opened';
+  /** The `turnId` of the opening, or one of our own where a turn of that id was begun by other words. */
   readonly turnId: string;
-  readonly text: string;
+  /** Whether the conversation was known before this turn. */
+  readonly isResumed: boolean;
+  /** An older turn that was cut to what was heard. */
+  readonly cut: CutTurn | undefined;
+  /** Calls of earlier runs of this turn that completed, still run, or whose outcome is unknown. */
+  readonly earlierCalls: readonly ToolMessage[];
+  readonly #conversation: Conversation;
+  readonly #record: TurnRecord;
+
+  constructor(
+    conversation: Conversation, record: TurnRecord, isResumed: boolean, cut: CutTurn | undefined, earlierCalls: readonly ToolMessage[],
+  ) {
+    this.turnId = record.id;
+    this.isResumed = isResumed;
+    this.cut = cut;
+    this.earlierCalls = earlierCalls;
+    this.#conversation = conversation;
+    this.#record = record;
+  }
+
+  /** The messages up to the caller's words and the calls of earlier runs, as they are now. Copies. */
+  history(): Message[] {
+    return historyUpTo(this.#conversation, this.#record);
+  }
 }
 
-export type OpenedTurn =
-  | {
-      readonly kind: 'opened';
-      /** Whether the conversation was known before this turn. */
-      readonly isResumed: boolean;
-      readonly cut: CutTurn | undefined;
-      /** Where the turn stands: what `historyUpTo` asks for. */
-      readonly conversation: Conversation;
-      readonly record: TurnRecord;
-    }
-  | { readonly kind: 'completed before'; readonly sent: readonly SentEvent[] };
+export type TurnOpeningResult =
+  | OpenedTurn
+  /** The same delivery was completed: its reply can be sent again. */
+  | { readonly kind: 'completed before'; readonly sent: readonly SentEvent[] }
+  /** The same delivery began a turn that was interrupted or failed, and a newer turn runs: nothing is to be done. */
+  | { readonly kind: 'stale' };
 
-/** How a turn ended. */
+/** How a run ended. */
 export interface TurnSettlement {
   readonly turnId: string;
   readonly runId: number;
   readonly state: Exclude<TurnState, 'open'>;
-  /** What follows the caller's words in history. */
+  /** What the run said and called: what follows the caller's words, and the calls of earlier runs, in history. */
   readonly messages: readonly Message[];
   readonly sent?: readonly SentEvent[] | undefined;
   readonly filler?: string | undefined;
 }
 
-export function emptyConversation(id: string): Conversation {
-  return { id, turns: [], turnHashes: [], openTurns: 0, messageCount: 0, textLength: 0, updatedAt: 0 };
+/** What a run has said and called so far, written before its calls run. */
+export type TurnProgress = Pick<TurnSettlement, 'turnId' | 'runId' | 'messages'>;
+
+/** Whose a turn is. `closed`: a newer turn, or a newer run, has begun. `forgotten`: it was cleared. */
+export type Ownership = 'noted' | 'closed' | 'forgotten';
+
+export interface ToolResult {
+  readonly turnId: string;
+  readonly toolCallId: string;
+  readonly state: Exclude<ToolCallState, 'running'>;
+  /** JSON text. */
+  readonly content: string;
 }
 
-/**
- * Begins a turn: cuts the one before to what was heard, stores the caller's words and a placeholder. A turn that is known
- * and completed is left alone; one that was interrupted or failed runs anew in its old place.
- */
-export function openTurn(conversation: Conversation, opening: TurnOpening, bounds: ConversationBounds): OpenedTurn {
-  const { turnId, runId, text } = opening;
-  const known = findTurn(conversation, turnId);
-  if (known?.state === 'completed') return { kind: 'completed before', sent: known.sent ?? sentText(known) };
-  const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
-  if (conversation.openTurns > 0) for (const turn of conversation.turns) if (turn.state === 'open') closeAbandoned(conversation, turn);
-  const cut = opening.interruption === undefined ? undefined : cutTurn(conversation, opening.interruption, turnId);
+const NO_CALLS: readonly ToolMessage[] = [];
+const NO_TURNS: readonly TurnRecord[] = [];
 
-  const record: TurnRecord = known ?? newTurn(turnId, 'open', runId);
+/**
+ * Begins a turn: ends those that were open, cuts an older one to what was heard, stores the caller's words and a placeholder.
+ * A delivery that was completed is left alone. One that was interrupted or failed runs anew in its old place, unless a newer
+ * turn runs.
+ */
+export function openTurn(conversation: Conversation, opening: TurnOpening, bounds: ConversationBounds): TurnOpeningResult {
+  const { runId, text, running = [], isCallRunning = () => false } = opening;
+  const turnId = idOf(conversation, opening);
+  const known = findTurn(conversation, turnId);
+  if (known?.state === 'completed') return { kind: 'completed before', sent: sentEvents(known) };
+  if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, running)) return { kind: 'stale' };
+
+  const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
+  const closed = conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
+  if (conversation.runningCalls > 0) for (const turn of conversation.turns) forgetLostCalls(conversation, turn, isCallRunning);
+  const heard = opening.interruption === undefined ? undefined : noteHeard(conversation, opening.interruption, turnId);
+  // Their runs may still be sending, and have the last word on that unless the platform has.
+  for (const turn of closed) if (turn !== heard?.record) turn.isUnknown = true;
+
+  const record = known ?? newTurn(turnId, 'open', runId);
+  const earlier = known === undefined ? [] : earlierRounds(known);
   if (known === undefined) addTurn(conversation, record);
   conversation.openTurns += 1;
   record.state = 'open';
   record.runId = runId;
+  if (known !== undefined) forgetRun(record);
   subtract(conversation, record);
-  setPlain(record, text ?? null, ''); // the placeholder
-  if (record.sent !== undefined) delete record.sent;
+  if (earlier.length === 0) setPlain(record, text ?? null, ''); // the placeholder
+  else {
+    const leading: Message[] = [...(text === undefined ? [] : [{ role: 'user', content: text, turnId } as const]), ...earlier];
+    setMessages(record, [...leading, { role: 'assistant', content: '', turnId, state: 'open' }], leading.length);
+  }
   add(conversation, record);
   trim(conversation, bounds);
-  return { kind: 'opened', isResumed, cut, conversation, record };
+  return new OpenedTurn(conversation, record, isResumed, cutOf(heard), earlier.length === 0 ? NO_CALLS : toolMessagesOf(record));
 }
 
-/** Ends a turn, once. False when this run does not own the turn any more: it was settled, cut, run anew or cleared. */
-export function settleTurn(conversation: Conversation, settlement: TurnSettlement, bounds: ConversationBounds): boolean {
-  const record = findTurn(conversation, settlement.turnId);
-  if (record?.state !== 'open' || record.runId !== settlement.runId) return false;
-  record.state = settlement.state;
-  if (settlement.filler !== undefined) record.filler = settlement.filler;
-  conversation.openTurns -= 1;
-  const { messages } = settlement;
+/**
+ * Writes down what a run has said and called so far. Where a newer turn has closed the run's, only its calls: a call is no word, and
+ * it may be at work.
+ */
+export function noteProgress(conversation: Conversation, { turnId, runId, messages }: TurnProgress, bounds: ConversationBounds): Ownership {
+  const record = findTurn(conversation, turnId);
+  if (record === undefined) return 'forgotten';
+  if (record.runId !== runId) return 'closed';
+  const leading = leadingMessages(record);
+  const isOpen = record.state === 'open';
+  const own = isOpen ? withKnownResults(record, messages) : [...ownMessages(record), ...callsUnknownTo(record, messages)];
+  rewrite(conversation, record, [...leading, ...own], leading.length);
+  trim(conversation, bounds);
+  return isOpen ? 'noted' : 'closed';
+}
+
+/**
+ * Writes down the result of a call, the one thing that a run may write after its end: it changes no word, state or order.
+ * False when the turn was trimmed or cleared, or knows no such call.
+ */
+export function noteToolResult(conversation: Conversation, { turnId, toolCallId, state, content }: ToolResult, bounds: ConversationBounds): boolean {
+  const record = findTurn(conversation, turnId);
+  const messages = record?.messages;
+  const index = messages?.findLastIndex((message) => message.role === 'tool' && message.toolCallId === toolCallId) ?? -1;
+  const call = messages?.[index];
+  if (record === undefined || messages === undefined || call?.role !== 'tool') return false;
+  if (call.state === 'completed') return true; // a result never changes
   subtract(conversation, record);
-  if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) setPlain(record, record.words, messages[0]?.content ?? null);
-  else setMessages(record, callersWords(record).concat(messages));
-  if (settlement.sent !== undefined) record.sent = settlement.sent;
-  else if (record.sent !== undefined) delete record.sent; // even where there is nothing to delete, it costs a call into V8's runtime
+  messages[index] = { ...call, state, content };
   add(conversation, record);
   trim(conversation, bounds);
   return true;
 }
 
 /**
- * Marks the last assistant turn interrupted, and cuts it to what was heard of it where that is known. Undefined when there is
- * none, or when it was known to be interrupted before.
+ * Ends a run, once. False when it no longer owns the turn: the turn was settled, cut to what was heard, run anew or cleared.
+ * A turn that a newer one closed is still its run's to settle, as only the run knows what was sent.
  */
-export function cutTurn(conversation: Conversation, { textHeard, turnId }: Interruption, exceptTurnId?: string): CutTurn | undefined {
-  const heard = textHeard?.trim() === '' ? '' : textHeard;
-  const record = turnToCut(conversation, turnId, heard, exceptTurnId);
-  if (record === undefined) return undefined;
-  const wasCompleted = record.state === 'completed';
+export function settleTurn(conversation: Conversation, settlement: TurnSettlement, bounds: ConversationBounds): boolean {
+  const record = findTurn(conversation, settlement.turnId);
+  if (record?.runId !== settlement.runId || (record.state !== 'open' && record.isUnknown !== true)) return false;
+  settle(conversation, record, settlement);
+  trim(conversation, bounds);
+  return true;
+}
+
+function settle(conversation: Conversation, record: TurnRecord, { state, messages, sent, filler }: TurnSettlement): void {
   if (record.state === 'open') conversation.openTurns -= 1;
-  record.state = 'interrupted';
-  const kept: Message[] = [];
-  let rest = heard === undefined ? undefined : withoutFiller(heard, record.filler?.trim() ?? '');
-  const messages = messagesOf(record);
-  const lastText = messages.findLastIndex((message) => message.role === 'assistant');
-  for (const [index, message] of messages.entries()) {
-    if (message.role !== 'assistant') {
-      kept.push(message);
-      continue;
-    }
-    const content: string = rest === undefined ? message.content : index === lastText ? rest : rest.slice(0, message.content.length);
-    rest = rest?.slice(content.length);
-    // A call of a tool stays though nothing of its text was heard: its result must not be orphaned.
-    if (content !== '' || message.toolCalls !== undefined) kept.push({ ...message, content, state: 'interrupted' });
+  record.state = state;
+  if (record.isUnknown !== undefined) delete record.isUnknown;
+  if (filler !== undefined) record.filler = filler;
+  subtract(conversation, record);
+  if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
+    setPlain(record, record.words, messages[0]?.content ?? null);
+  } else {
+    const leading = leadingMessages(record);
+    setMessages(record, leading.concat(withKnownResults(record, messages)), leading.length);
   }
-  rewrite(conversation, record, kept);
-  return wasCompleted ? { turnId: record.id, text: textOf(record) } : undefined;
-}
-
-/** What was heard of the agent's own words. */
-function withoutFiller(heard: string, filler: string): string {
-  if (filler === '') return heard;
-  const begins = heard.trimStart();
-  if (begins.startsWith(filler)) return begins.slice(filler.length).trimStart();
-  return filler.startsWith(begins.trimEnd()) ? '' : heard;
-}
-
-/**
- * The platform speaks of the assistant turn right before, by an id that may be none of ours. A turn that had said nothing
- * yet has nothing to cut: where it is meant by name, or nothing was heard, the turn before it keeps what was heard of it.
- */
-function turnToCut({ turns }: Conversation, turnId: string | undefined, heard: string | undefined, exceptTurnId?: string): TurnRecord | undefined {
-  // A turn that runs anew in an old place speaks of what was before it there.
-  const own = exceptTurnId === undefined ? -1 : turns.findIndex((turn) => turn.id === exceptTurnId);
-  const before = own === -1 ? turns : turns.slice(0, own);
-  const last = before.at(-1);
-  if (last === undefined) return undefined;
-  if (textOf(last) === '' && (last.id === turnId || (heard === '' && last.state === 'interrupted'))) return undefined;
-  return before.findLast((turn) => textOf(turn) !== '');
+  if (sent !== undefined) record.sent = sent;
+  else if (record.sent !== undefined) delete record.sent; // costs a call into V8's runtime even where there is nothing to delete
+  add(conversation, record);
 }
 
 /** Appends a message: to its turn where that is known, else as a completed turn of its own. */
@@ -188,158 +196,129 @@ export function appendMessage(conversation: Conversation, message: Message, boun
     record = newTurn(message.turnId, 'completed', 0);
     addTurn(conversation, record);
   }
-  rewrite(conversation, record, [...messagesOf(record), message]);
+  rewrite(conversation, record, [...messagesOf(record), message], record.kept);
   trim(conversation, bounds);
 }
 
-/** Leaves nothing. A turn that still runs is settled in vain. */
+/** Leaves nothing. A turn that still runs is then settled in vain. */
 export function clearTurns(conversation: Conversation): void {
   Object.assign(conversation, emptyConversation(conversation.id));
 }
 
-export function hasOpenTurn(conversation: Conversation): boolean {
-  return conversation.openTurns > 0;
+/**
+ * The delivery's turn. An id that other words have taken begins another turn, under an id of our own: the same words find it
+ * again when they are delivered again.
+ */
+function idOf(conversation: Conversation, { turnId, text }: TurnOpening): string {
+  for (let n = 1; ; n += 1) {
+    const id = idOfNth(turnId, n);
+    const known = findTurn(conversation, id);
+    if (known === undefined || isBegunBy(known, text)) return id;
+  }
+}
+
+/** Whether one of these runs has a turn that came after this one. */
+function runsAfter({ turns }: Conversation, record: TurnRecord, running: readonly TurnSettlement[]): boolean {
+  for (let index = turns.length - 1; index >= 0 && turns[index] !== record; index--) {
+    const turn = turns[index];
+    if (turn?.state === 'open' && running.some(({ runId }) => runId === turn.runId)) return true;
+  }
+  return false;
+}
+
+/** Closes the open turns, as another one begins. Of those that run here it is known what they have sent so far: these are returned. */
+function closeOpenTurns(conversation: Conversation, running: readonly TurnSettlement[]): readonly TurnRecord[] {
+  const closed: TurnRecord[] = [];
+  for (const record of conversation.turns) {
+    if (record.state !== 'open') continue;
+    const soFar = running.find(({ runId }) => runId === record.runId);
+    if (soFar === undefined) abandon(conversation, record);
+    else {
+      settle(conversation, record, soFar);
+      closed.push(record);
+    }
+  }
+  return closed;
+}
+
+/** The turn's run is gone, perhaps with its process: what it sent is not known here. */
+function abandon(conversation: Conversation, record: TurnRecord): void {
+  conversation.openTurns -= 1;
+  record.state = 'interrupted';
+  record.isUnknown = true;
+  const leading = leadingMessages(record);
+  const own = ownMessages(record).flatMap((message): Message[] => {
+    if (message.role !== 'assistant') return [message];
+    return message.content === '' && message.toolCalls === undefined ? [] : [{ ...message, state: 'interrupted' }];
+  });
+  rewrite(conversation, record, [...leading, ...own], leading.length);
+}
+
+/** A call that no living process runs has an outcome that nobody knows. */
+function forgetLostCalls(conversation: Conversation, record: TurnRecord, isCallRunning: (key: string) => boolean): void {
+  const { messages } = record;
+  if (messages === undefined) return;
+  for (const [index, message] of messages.entries()) {
+    if (message.role !== 'tool' || message.state !== 'running') continue;
+    if (message.key !== undefined && isCallRunning(message.key)) continue;
+    subtract(conversation, record);
+    messages[index] = { ...message, state: 'unknown', content: UNFINISHED_RESULTS.unknown };
+    add(conversation, record);
+  }
 }
 
 /**
- * Looks at numbers that lie side by side, and only for an equal hash at a turn: walking the turns of a long call means a
- * cache miss or two for each, 1.4 µs of a turn's 30.
+ * What earlier runs of a turn did that cannot be undone: calls that completed, still run, or whose outcome is unknown, each
+ * with the words before it as an interrupted reply. Of several calls with one key a completed one stays, else the first.
  */
-export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnRecord | undefined {
-  const hash = hashOf(id);
-  for (let index = turnHashes.length - 1; index >= 0; index--) {
-    if (turnHashes[index] === hash && turns[index]?.id === id) return turns[index];
+function earlierRounds(record: TurnRecord): Message[] {
+  const messages = messagesOf(record);
+  const kept = new Map<string, ToolMessage>();
+  for (const message of messages) {
+    if (message.role !== 'tool' || message.state === 'interrupted') continue;
+    const key = message.key ?? message.toolCallId;
+    if (!kept.has(key) || (message.state === 'completed' && kept.get(key)?.state !== 'completed')) kept.set(key, message);
   }
-  return undefined;
-}
-
-/** FNV-1a over the UTF-16 code units, in the 31 bits that V8 keeps as a small integer. */
-function hashOf(id: string): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < id.length; index++) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
-  return hash >>> 1;
-}
-
-function addTurn(conversation: Conversation, turn: TurnRecord): void {
-  if (conversation.turns.length === 0) {
-    // Literals, for `push` onto an empty array makes room for 17: 270 bytes of every conversation that is but one turn long.
-    conversation.turns = [turn];
-    conversation.turnHashes = [hashOf(turn.id)];
-    return;
-  }
-  conversation.turns.push(turn);
-  conversation.turnHashes.push(hashOf(turn.id));
-}
-
-export function historyOf(conversation: Conversation): Message[] {
-  return conversation.turns.flatMap(messagesOf);
-}
-
-/** The messages up to the caller's words of a turn, as they are now. */
-export function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
-  const index = conversation.turns.indexOf(record);
-  const earlier = index === -1 ? [] : conversation.turns.slice(0, index);
-  return [...earlier.flatMap(messagesOf), ...callersWords(record)];
-}
-
-function callersWords(record: TurnRecord): Message[] {
-  return messagesOf(record).filter((message) => message.role === 'user');
-}
-
-function newTurn(id: string, state: TurnState, runId: number): TurnRecord {
-  return { id, state, runId, words: null, reply: null };
-}
-
-function messagesOf({ id: turnId, state, words, reply, messages }: TurnRecord): Message[] {
-  if (messages !== undefined) return messages;
-  const plain: Message[] = [];
-  if (words !== null) plain.push({ role: 'user', content: words, turnId });
-  if (reply !== null) plain.push({ role: 'assistant', content: reply, turnId, state });
-  return plain;
-}
-
-function setPlain(record: TurnRecord, words: string | null, reply: string | null): void {
-  record.words = words;
-  record.reply = reply;
-  if (record.messages !== undefined) delete record.messages;
-}
-
-function setMessages(record: TurnRecord, messages: Message[]): void {
-  const words = messages[0]?.role === 'user' ? messages[0] : undefined;
-  const reply = messages[words === undefined ? 0 : 1];
-  const isPlain = messages.length === Number(words !== undefined) + Number(reply !== undefined) && (reply === undefined || isPlainReply(reply));
-  setPlain(record, isPlain ? words?.content ?? null : null, isPlain ? reply?.content ?? null : null);
-  if (!isPlain) record.messages = messages;
-}
-
-function isPlainReply(message: Message): boolean {
-  return message.role === 'assistant' && message.toolCalls === undefined;
-}
-
-/** The turn's run is gone, with its process perhaps: what it said is not known here. */
-function closeAbandoned(conversation: Conversation, turn: TurnRecord): void {
-  turn.state = 'interrupted';
-  conversation.openTurns -= 1;
-  rewrite(conversation, turn, messagesOf(turn).filter((message) => message.role !== 'assistant' || message.content !== ''));
-}
-
-function sentText(turn: TurnRecord): readonly SentEvent[] {
-  const text = textOf(turn);
-  return text === '' ? [] : [{ type: 'say', text }];
-}
-
-function textOf({ reply, messages }: TurnRecord): string {
-  if (messages === undefined) return reply ?? '';
-  let text = '';
-  for (const message of messages) if (message.role === 'assistant') text += message.content;
-  return text;
-}
-
-function rewrite(conversation: Conversation, record: TurnRecord, messages: Message[]): void {
-  subtract(conversation, record);
-  setMessages(record, messages);
-  if (record.sent !== undefined) delete record.sent;
-  add(conversation, record);
-}
-
-/** Takes a turn out of the conversation's sums, before it changes. */
-function subtract(conversation: Conversation, record: TurnRecord): void {
-  conversation.messageCount -= countOf(record);
-  conversation.textLength -= lengthOf(record);
-}
-
-function add(conversation: Conversation, record: TurnRecord): void {
-  conversation.messageCount += countOf(record);
-  conversation.textLength += lengthOf(record);
-}
-
-function countOf({ words, reply, messages }: TurnRecord): number {
-  return messages?.length ?? Number(words !== null) + Number(reply !== null);
-}
-
-function lengthOf({ words, reply, messages, sent }: TurnRecord): number {
-  let length = (words?.length ?? 0) + (reply?.length ?? 0);
-  if (messages !== undefined) for (const message of messages) {
-    length += message.content.length;
-    if (message.role === 'assistant' && message.toolCalls !== undefined) for (const call of message.toolCalls) length += call.name.length + call.args.length;
-  }
-  if (sent !== undefined) for (const event of sent) length += event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
-  return length;
-}
-
-/** Drops the oldest turns that are not open, whole: half a turn would orphan a tool's result or its call. */
-function trim(conversation: Conversation, { maxMessages, maxTextLength }: ConversationBounds): void {
-  const { turns } = conversation;
-  let index = 0;
-  // Turns count too: one that stored no message still takes room.
-  while (conversation.messageCount > maxMessages || turns.length > maxMessages || conversation.textLength > maxTextLength) {
-    const turn = turns[index];
-    if (turn === undefined || index === turns.length - 1) return;
-    if (turn.state === 'open') index++;
-    else {
-      rewrite(conversation, turn, []);
-      turns.splice(index, 1);
-      conversation.turnHashes.splice(index, 1);
+  const results = new Map([...kept.values()].map((message) => [message.toolCallId, message]));
+  const rounds: Message[] = [];
+  for (const message of messages) {
+    if (message.role !== 'assistant' || message.toolCalls === undefined) continue;
+    const toolCalls = message.toolCalls.filter(({ id }) => results.has(id));
+    if (toolCalls.length === 0) continue;
+    rounds.push({ ...message, state: 'interrupted', toolCalls });
+    for (const { id } of toolCalls) {
+      const result = results.get(id);
+      if (result !== undefined) rounds.push(result);
     }
   }
+  return rounds;
+}
+
+/** What an earlier run left beside the messages. */
+function forgetRun(record: TurnRecord): void {
+  if (record.sent !== undefined) delete record.sent;
+  if (record.filler !== undefined) delete record.filler;
+  if (record.isUnknown !== undefined) delete record.isUnknown;
+}
+
+/** Of these messages the calls that the record does not have, without their words. */
+function callsUnknownTo(record: TurnRecord, messages: readonly Message[]): Message[] {
+  const known = new Set(toolMessagesOf(record).map(({ toolCallId }) => toolCallId));
+  return messages.flatMap((message): Message[] => {
+    if (message.role === 'tool') return known.has(message.toolCallId) ? [] : [message];
+    if (message.role !== 'assistant') return [];
+    const toolCalls = message.toolCalls?.filter(({ id }) => !known.has(id)) ?? [];
+    return toolCalls.length === 0 ? [] : [{ ...message, content: '', state: record.state, toolCalls }];
+  });
+}
+
+/** The messages, with the results that the record has and they lack: a result may have been stored since they were made. */
+function withKnownResults(record: TurnRecord, messages: readonly Message[]): Message[] {
+  if (record.messages === undefined || !messages.some(({ role }) => role === 'tool')) return [...messages];
+  const stored = new Map(toolMessagesOf(record).map((message) => [message.toolCallId, message]));
+  return messages.map((message) => {
+    if (message.role !== 'tool' || message.state === 'completed') return message;
+    const known = stored.get(message.toolCallId);
+    return known?.state === 'completed' ? known : message;
+  });
 }

@@ -1,5 +1,5 @@
 import type { Awaitable } from '../base/awaitable.ts';
-import type { Conversation } from './rules.ts';
+import type { Conversation } from './conversation.ts';
 
 /**
  * Where conversations are kept. A store keeps plain data and knows no rule of turns: those are in conversation.ts, and

@@ -57,7 +57,6 @@ export class Context {
   #isBodyKept = false;
   /** Of the body, in the budget of all bodies. */
   #budgetedBytes = 0;
-  #bodyReadAtMs: number | undefined;
   #isAnswered = false;
   #bodyBytes = 0;
   #stream: SseEncoder | EventWriter | undefined;
@@ -142,11 +141,6 @@ export class Context {
     this.#close.add(listener, subject);
   }
 
-  /** `performance.now()` when the body was there, in milliseconds; `receivedAtMs` before. */
-  get bodyReadAtMs(): number {
-    return this.#bodyReadAtMs ?? this.receivedAtMs;
-  }
-
   /**
    * The body's bytes, read once however often they are asked for. Rejects with 413 beyond
    * `MAX_BODY_BYTES`, with 503 when too many bodies are being read, and with 400 if the client
@@ -167,7 +161,6 @@ export class Context {
     const reading = readRawBody(this.request, maxBodyBytes, bodies);
     if (!(reading instanceof Promise)) return reading; // one piece, which came with the head
     return reading.then((body) => {
-      this.#bodyReadAtMs = performance.now();
       this.#budgetedBytes = body.buffer.byteLength;
       this.onClose(Context.#giveBack);
       return (this.#rawBody = body);

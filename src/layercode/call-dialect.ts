@@ -1,7 +1,7 @@
 // The wire of the reference document: named events, plain text, `[DONE]` at the end.
 
 import { encodeEvent } from '../sse/encode.ts';
-import type { Dialect } from './reply-stream.ts';
+import type { Dialect } from './dialect.ts';
 
 export const callDialect: Dialect = {
   tail: () => '',

@@ -1,7 +1,7 @@
 // The wire of the live platform. Ruled by LayerCode's page "Webhook SSE API": `data: <one-line JSON>`, no `event:` line.
 
 import { jsonText } from '../base/json-text.ts';
-import type { Dialect } from './reply-stream.ts';
+import type { Dialect } from './dialect.ts';
 
 export const sessionDialect: Dialect = {
   tail: (turnId) => (turnId === undefined ? '}\n\n' : `,"turn_id":${jsonText(turnId)}}\n\n`),

@@ -22,7 +22,9 @@ export function localOnly(): Check {
 
 function faultOf(context: Context): string | undefined {
   const { socket, httpVersion } = context.request;
-  if (!isLoopbackAddress(socket.remoteAddress ?? '')) return 'the request comes from another machine';
+  if (!isLoopbackAddress(socket.remoteAddress ?? '')) {
+    return 'the request comes from another machine';
+  }
   if (!isLoopbackAuthority(context.header('host') ?? '')) {
     return 'the host header is not localhost or 127.0.0.1';
   }

@@ -18,7 +18,8 @@ export function alternateRoles(messages: readonly ChatMessage[]): ChatMessage[] 
   for (const message of messages) {
     const last = alternating.at(-1);
     const isFirst = last === undefined || last.role === 'system';
-    if (isFirst && message.role !== 'system' && message.role !== 'user') alternating.push(BEGINNING);
+    const isReply = message.role === 'assistant' || message.role === 'tool';
+    if (isFirst && isReply) alternating.push(BEGINNING);
     if (last?.role === 'tool' && message.role === 'user') alternating.push(SILENCE);
     const merged = last === undefined ? undefined : merge(last, message);
     if (merged === undefined) alternating.push(message);
@@ -28,7 +29,7 @@ export function alternateRoles(messages: readonly ChatMessage[]): ChatMessage[] 
   return alternating;
 }
 
-/** Two neighbours as one message, or undefined where they are two. Results stay apart: each has a call. */
+/** Two neighbours as one message, or undefined. Results of tools stay apart: each has its call. */
 function merge(first: ChatMessage, second: ChatMessage): ChatMessage | undefined {
   if (first.role === 'tool' || first.role !== second.role) return undefined;
   const texts = [first.content, second.content];

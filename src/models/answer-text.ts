@@ -43,8 +43,9 @@ const MARK = new RegExp(
 const CLOSING = new RegExp(anyOf(CLOSINGS), 'g');
 
 const LITERALS = [...OPENINGS, ...CLOSINGS, ...TOKENS];
-const BEGUN_BARRED = /^<(?:[|｜](?:[^\s<>|｜]{0,40}|[^\s<>|｜]{1,40}[|｜])|[A-Za-z_]{0,40}|[A-Za-z_]{1,40}\|)$/;
-const MAX_BEGUN = 44;
+const BEGUN_BARRED =
+  /^<(?:[|｜](?:[^\s<>|｜]{0,40}|[^\s<>|｜]{1,40}[|｜])|[A-Za-z_]{0,40}|[A-Za-z_]{1,40}\|)$/;
+const MAX_BEGUN = 43;
 const MARK_START = /[<[◁]/;
 /** Blanks before the first word that are kept, in UTF-16 code units. */
 const MAX_LEADING_BLANKS = 4_096;
@@ -162,7 +163,7 @@ export class AnswerText {
 
   /** Blanks are no reply: they wait for the first word, and behind a thought they were its own. */
   #begin(text: string): string {
-    const blanks = this.#isTorn ? '' : this.#blanks;
+    const blanks = this.#blanks;
     this.#blanks = '';
     if (text.trim() === '') {
       this.#blanks = (blanks + text).slice(0, MAX_LEADING_BLANKS);

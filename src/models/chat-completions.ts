@@ -30,7 +30,7 @@ export interface ChatCompletionsOptions {
   readonly timeOuts?: Partial<TimeOuts>;
   /** Whether replies begin inside a thought, as the prompt's template opens one. Default false. */
   readonly beginsAsThought?: boolean;
-  /** Called when a key is refused that was not refused before, and when a thought was spoken for the first time. */
+  /** Called when a key begins to be refused, and once when a thought has been spoken. */
   readonly onProblem?: ((message: string) => void) | undefined;
 }
 

@@ -25,8 +25,8 @@ export interface Asked {
 }
 
 /**
- * The failure that an answer other than 2xx stands for. `body` is its text, cut at a bound; `now` is
- * for HTTP dates.
+ * The failure that an answer other than 2xx stands for. `body` is its text, cut at a bound; `now`
+ * is for HTTP dates.
  */
 export function failureOfResponse(
   asked: Asked,
@@ -81,9 +81,8 @@ export function machineWord({ key }: Asked, value: unknown): string {
 
 /** Some servers send the error bare; a part of a reply has `choices`. */
 function isError(event: JsonRecord): boolean {
-  const { error, object, type, message, detail, choices } = event;
+  const { error, message, detail, choices } = event;
   if (error !== undefined && error !== null) return true;
-  if (object === 'error' || type === 'error') return true;
   return choices === undefined && (typeof message === 'string' || detail !== undefined);
 }
 

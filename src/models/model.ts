@@ -19,8 +19,8 @@ export interface ToolDefinition {
 }
 
 /**
- * What a model streams. `text` holds no thought and no control token; it may end between the halves of a surrogate pair, so
- * whoever joins the texts has whole characters.
+ * What a model streams. `text` holds no thought and no control token. It may end between the halves
+ * of a surrogate pair: whoever joins the texts has whole characters.
  * `toolCall` comes whole, once its arguments are complete, and has an id even where the vendor gave none. `usage` comes
  * last, once per answered request: tokens are undefined where the vendor told none, `firstDeltaMs` counts from the
  * sending of the answered request to its first text or tool call.

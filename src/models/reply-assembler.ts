@@ -197,7 +197,7 @@ function textDeltas(text: string): ModelDelta[] {
   return text === '' ? [] : [{ type: 'text', text }];
 }
 
-/** Servers that tell thoughts apart send them in a field of their own, which is not for the caller. */
+/** Servers that tell thoughts apart send them in a field of their own. It is not for the caller. */
 function isThinking(delta: JsonRecord): boolean {
   return asText(delta['reasoning_content']) !== '' || asText(delta['reasoning']) !== '';
 }
@@ -215,7 +215,7 @@ function parseJson(data: string): unknown {
   }
 }
 
-/** Usually a string or null. Mistral's reasoning models stream a list of parts, not all of them text. */
+/** Usually a string or null. Mistral's reasoning models stream parts, some of them text. */
 function textOf(content: unknown): string {
   if (typeof content === 'string') return content;
   const parts = asList(content).map(asRecord);

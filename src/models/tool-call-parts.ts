@@ -49,7 +49,7 @@ export class ToolCallParts {
     return call.args.length;
   }
 
-  /** The calls in the order they began, each with an id of its own. Empty nameless ones are none. */
+  /** The calls in the order they began, each with its own id, without the empty nameless ones. */
   finish(): FinishedCall[] {
     const ids = new Set<string>();
     return this.#calls

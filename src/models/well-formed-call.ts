@@ -1,5 +1,5 @@
-// A tool call as every vendor takes it back. A strict one answers 400 to a broken call, and again in
-// every later turn, as the call stays in history.
+// A tool call as every vendor takes it back. A strict one answers 400 to a broken call, and again
+// in every later turn, as the call stays in history.
 
 import type { ToolCall } from '../conversations/message.ts';
 import { asRecord, type JsonRecord } from './json.ts';

@@ -1,13 +1,24 @@
 import type { Duplex } from 'node:stream';
 
-import { isObject, isTooDeep, object, objectOf, optional, string, type Field } from '../layercode/fields.ts';
-import type { TurnFigures } from '../routes/turn-delivery.ts';
+import {
+  isObject,
+  isTooDeep,
+  object,
+  objectOf,
+  optional,
+  string,
+  type Field,
+} from '../layercode/fields.ts';
+import type { TurnFigures } from '../routes/webhook-delivery.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { TextSession, type TextSessionOptions } from './text-session.ts';
 import { CLOSE_CODES } from './websocket/close.ts';
 import { WebSocketConnection } from './websocket/connection.ts';
 
-export interface BrowserSocketOptions extends Pick<TextSessionOptions, 'grant' | 'webhookUrl' | 'secret'> {
+export interface BrowserSocketOptions extends Pick<
+  TextSessionOptions,
+  'grant' | 'webhookUrl' | 'secret'
+> {
   readonly isTraced: boolean;
   /** Called when the socket is closed and the agent has been told. */
   readonly onEnd: () => void;
@@ -19,7 +30,10 @@ const FRAMES: Readonly<Record<ClientFrame['type'], Field>> = {
   'client.response.text': objectOf({ content: string }),
   'client.response.data': objectOf({ data: object }),
   'trigger.turn.start': object,
-  'trigger.response.audio.replay_finished': objectOf({ reason: optional(string), turn_id: optional(string) }),
+  'trigger.response.audio.replay_finished': objectOf({
+    reason: optional(string),
+    turn_id: optional(string),
+  }),
   'local.redeliver': object,
   'local.drop': object,
   'local.forge': objectOf({ signature: string }),
@@ -32,7 +46,10 @@ const MAX_UNSENT_BYTES = 8 * 1_048_576;
 const MAX_CAUSES = 4;
 const MAX_REASON_LENGTH = 2_000;
 
-/** The server's end of a browser's WebSocket. Its session with the agent ends when the socket closes. */
+/**
+ * The server's end of a browser's WebSocket. Its session with the agent ends when the socket
+ * closes.
+ */
 export class BrowserSocket {
   readonly #options: BrowserSocketOptions;
   readonly #connection: WebSocketConnection;
@@ -53,8 +70,19 @@ export class BrowserSocket {
     });
   }
 
-  /** Sends the server's own figures of a turn to a traced browser, if one of its deliveries was the turn's. */
-  turnEnded({ requestId, turnId, outcome, firstTokenMs, firstSpeechMs, durationMs, error }: TurnFigures): void {
+  /**
+   * Sends the server's own figures of a turn to a traced browser, if one of its deliveries was the
+   * turn's.
+   */
+  turnEnded({
+    requestId,
+    turnId,
+    outcome,
+    firstTokenMs,
+    firstSpeechMs,
+    durationMs,
+    error,
+  }: TurnFigures): void {
     const delivery = this.#session.deliveryOf(requestId);
     if (delivery === undefined || turnId === undefined || !this.#options.isTraced) return;
     this.#send({
@@ -83,7 +111,8 @@ export class BrowserSocket {
     }
     if (frame === undefined) return;
     const session = this.#session;
-    // Replies are not awaited: the next frame may interrupt one. The methods of a session never reject.
+    // Replies are not awaited: the next frame may interrupt one. The methods of a session never
+    // reject.
     switch (frame.type) {
       case 'client.ready':
         if (!this.#isReady) void session.start();
@@ -96,7 +125,9 @@ export class BrowserSocket {
       case 'trigger.turn.start':
         return session.interrupt();
       case 'trigger.response.audio.replay_finished':
-        return frame.reason === 'interrupted' ? undefined : session.finishPlaying(frame.turn_id ?? undefined);
+        return frame.reason === 'interrupted'
+          ? undefined
+          : session.finishPlaying(frame.turn_id ?? undefined);
       case 'local.redeliver':
         return void session.redeliver();
       case 'local.drop':
@@ -104,7 +135,9 @@ export class BrowserSocket {
       case 'local.forge':
         return void session.forge(frame.signature === 'stale' ? 'stale' : 'wrong');
       case 'local.end':
-        return void session.end().then(() => this.#connection.close(CLOSE_CODES.normal, 'the session ended'));
+        return void session
+          .end()
+          .then(() => this.#connection.close(CLOSE_CODES.normal, 'the session ended'));
       default:
         frame satisfies never;
     }
@@ -119,7 +152,9 @@ function parseFrame(text: string): ClientFrame | string | undefined {
   } catch {
     return 'a message must be JSON';
   }
-  if (!isObject(value) || typeof value['type'] !== 'string') return 'a message must be a JSON object with a type';
+  if (!isObject(value) || typeof value['type'] !== 'string') {
+    return 'a message must be a JSON object with a type';
+  }
   if (!Object.hasOwn(FRAMES, value['type'])) return undefined;
   const fault = FRAMES[value['type'] as ClientFrame['type']].check(value);
   if (fault !== undefined) return `${fault.path} of ${value['type']} must be ${fault.expected}`;
@@ -130,7 +165,9 @@ function parseFrame(text: string): ClientFrame | string | undefined {
 function reasonOf(error: unknown): string {
   const messages: string[] = [];
   let cause: unknown = error;
-  for (; messages.length < MAX_CAUSES && cause instanceof Error; cause = cause.cause) messages.push(cause.message || cause.name);
+  for (; messages.length < MAX_CAUSES && cause instanceof Error; cause = cause.cause) {
+    messages.push(cause.message || cause.name);
+  }
   if (messages.length === 0) messages.push(String(error));
   return messages.join(': ').slice(0, MAX_REASON_LENGTH);
 }

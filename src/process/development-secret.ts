@@ -1,4 +1,7 @@
-/** The webhook secret of a machine without one: made once, kept in `.layercode/webhook-secret` for the tools that sign. */
+/**
+ * The webhook secret of a machine without one: made once, kept in `.layercode/webhook-secret` for
+ * the tools that sign.
+ */
 import { randomBytes } from 'node:crypto';
 import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
@@ -9,15 +12,18 @@ const MAX_FILE_BYTES = 256;
 
 export interface DevelopmentSecret {
   readonly secret: string;
-  /** Where tools find it. Undefined when it could not be stored: then only this process knows it. */
+  /**
+   * Where tools find it. Undefined when it could not be stored: then only this process knows it.
+   */
   readonly file: string | undefined;
   readonly isNew: boolean;
 }
 
 /**
- * The stored secret of `directory`, or a new one of 32 random bytes, stored with mode 0600. A stored file is believed
- * only if nobody else could have written or read it; otherwise it is replaced. Never throws: where nothing can be
- * written (a read-only root) the secret lives in memory only. Not for production.
+ * The stored secret of `directory`, or a new one of 32 random bytes, stored with mode 0600. A
+ * stored file is believed only if nobody else could have written or read it; otherwise it is
+ * replaced. Never throws: where nothing can be written (a read-only root) the secret lives in
+ * memory only. Not for production.
  */
 export function openDevelopmentSecret(directory: string): DevelopmentSecret {
   const file = privateFile(directory, NAME);
@@ -30,18 +36,25 @@ export function openDevelopmentSecret(directory: string): DevelopmentSecret {
   } catch {
     return { secret, file: undefined, isNew: true };
   }
-  // Read back: another process may have been first, and a file system without modes (FAT) leaves a file we would not believe.
+  // Read back: another process may have been first, and a file system without modes (FAT) leaves a
+  // file we would not believe.
   const kept = readDevelopmentSecret(directory);
   return kept === undefined ? { secret, file: undefined, isNew: true } : { secret: kept, file, isNew: kept === secret };
 }
 
-/** The secret that `openDevelopmentSecret` stored in `directory`, undefined when there is none to be believed. Changes nothing. */
+/**
+ * The secret that `openDevelopmentSecret` stored in `directory`, undefined when there is none to
+ * be believed. Changes nothing.
+ */
 export function readDevelopmentSecret(directory: string): string | undefined {
   const secret = readPrivateFile(directory, NAME, MAX_FILE_BYTES)?.trim() ?? '';
   return /^whsec_[\w-]{43}$/.test(secret) ? secret : undefined;
 }
 
-/** Whole or not at all: a reader never sees half of it. Of two processes at once the first one wins, by `link`. */
+/**
+ * Whole or not at all: a reader never sees half of it. Of two processes at once the first one
+ * wins, by `link`.
+ */
 function writeSecret(directory: string, secret: string): void {
   const file = privateFile(directory, NAME);
   const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;

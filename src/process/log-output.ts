@@ -18,8 +18,9 @@ const MAX_BATCH_LENGTH = 65_536;
 const MAX_UNWRITTEN_BYTES = 8_388_608;
 
 /**
- * Collects lines and writes them once per event-loop turn, as a system call per line would be a good
- * part of a turn's cost. Drops and counts the lines that the stream refuses or has no room for.
+ * Collects lines and writes them once per event-loop turn, as a system call per line would be a
+ * good part of a turn's cost. Drops and counts the lines that the stream refuses or has no room
+ * for.
  */
 export class LogOutput {
   readonly #stream: Writable;
@@ -51,23 +52,26 @@ export class LogOutput {
     const lines = this.#held;
     if (lines === '') return;
     this.#held = '';
-    if (this.#stream.writableLength + lines.length > MAX_UNWRITTEN_BYTES) this.#drop(lines, 'it is not read');
-    else {
-      this.#stream.write(lines, (error) => {
-        if (error) this.#drop(lines, 'code' in error ? String(error.code) : error.message);
-      });
+    if (this.#stream.writableLength + lines.length > MAX_UNWRITTEN_BYTES) {
+      this.#drop(lines, 'it is not read');
+      return;
     }
+    this.#stream.write(lines, (error) => {
+      if (error) this.#drop(lines, 'code' in error ? String(error.code) : error.message);
+    });
   };
 
   /** Adds the count of dropped lines to the metrics. */
   addTo(metrics: Metrics): void {
+    const name = 'layercode_log_lines_dropped_total';
     const help = 'Log lines dropped because the log could not be written.';
-    metrics.add(new Gauge('layercode_log_lines_dropped_total', help, () => this.#droppedLines, 'counter'));
+    metrics.add(new Gauge(name, help, () => this.#droppedLines, 'counter'));
   }
 
   #drop(lines: string, reason: string): void {
     const isFirst = this.#droppedLines === 0;
     this.#droppedLines += lines.split('\n').length - 1;
-    if (isFirst) this.#complain(`the log cannot be written (${reason}): its lines are dropped, calls go on`);
+    if (!isFirst) return;
+    this.#complain(`the log cannot be written (${reason}): its lines are dropped, calls go on`);
   }
 }

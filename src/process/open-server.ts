@@ -1,4 +1,5 @@
-// From settings to a server that answers calls: secret, log, agent, app, and outside production the local platform.
+// From settings to a server that answers calls: secret, log, agent, app, and outside production
+// the local platform.
 
 import type { Agent } from '../agents/agent.ts';
 import { echo } from '../agents/built-in/echo.ts';
@@ -18,7 +19,10 @@ export interface OpenServerOptions {
   readonly write: (lines: string) => void;
   /** Whether a person reads the log: it is pretty then, unless the settings say otherwise. */
   readonly isTerminal: boolean;
-  /** What is wrong with the settings. The server does not open, but what is wrong with its agent is added. */
+  /**
+   * What is wrong with the settings. The server does not open, but what is wrong with its agent is
+   * added.
+   */
   readonly problems?: readonly string[];
 }
 
@@ -31,13 +35,22 @@ export interface OpenServer {
   /** `http://localhost:8000` */
   readonly origin: string;
   readonly agentName: string;
-  /** Where tools find the secret that was made; undefined where it was given, or could not be written. */
+  /**
+   * Where tools find the secret that was made; undefined where it was given, or could not be
+   * written.
+   */
   readonly secretFile: string | undefined;
 }
 
-/** Rejects with a `SettingsError` or an `AgentError` for what an operator can mend, and with the system's error when the port cannot be had. */
-export async function openServer(given: Settings, { directory, write, isTerminal, problems = [] }: OpenServerOptions): Promise<OpenServer> {
-  if (problems.length > 0) throw new SettingsError([...problems, ...(await agentProblems(given, directory))]);
+/**
+ * Rejects with a `SettingsError` or an `AgentError` for what an operator can mend, and with the
+ * system's error when the port cannot be had.
+ */
+export async function openServer(given: Settings, options: OpenServerOptions): Promise<OpenServer> {
+  const { directory, write, isTerminal, problems = [] } = options;
+  if (problems.length > 0) {
+    throw new SettingsError([...problems, ...(await agentProblems(given, directory))]);
+  }
   const { settings, secretFile } = withSecret(given, directory);
   const format = settings.logFormat ?? (isTerminal ? 'pretty' : 'json');
   const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write });
@@ -55,7 +68,10 @@ export async function openServer(given: Settings, { directory, write, isTerminal
   return { app, settings, log, origin, agentName: agent.name, secretFile };
 }
 
-/** `starter` where a model has a key. Without one `echo`, which in production would make a fool of a caller: there it is an error. */
+/**
+ * `starter` where a model has a key. Without one `echo`, which in production would make a fool of
+ * a caller: there it is an error.
+ */
 function defaultAgent(settings: Settings): string {
   if (settings.production) return 'starter';
   const { environment, models } = settings;
@@ -64,7 +80,10 @@ function defaultAgent(settings: Settings): string {
   return openModel({ names, environment }).model.isUsable() ? 'starter' : echo.name;
 }
 
-/** An agent of the user's reads its own variables in the usual place, and .env is where they are kept. */
+/**
+ * An agent of the user's reads its own variables in the usual place, and .env is where they are
+ * kept.
+ */
 function shareEnvironment({ environment }: Settings): void {
   for (const [name, value] of Object.entries(environment)) process.env[name] ||= value;
 }
@@ -94,7 +113,10 @@ async function openPlatform({ production, playground, agentRoute, webhookSecrets
   return new LocalPlatform({ agentRoute, secret, playground });
 }
 
-/** Outside production a missing secret is made; verification is never off. `secretFile`: where tools find it. */
+/**
+ * Outside production a missing secret is made; verification is never off. `secretFile`: where
+ * tools find it.
+ */
 function withSecret(settings: Settings, directory: string): { readonly settings: Settings; readonly secretFile: string | undefined } {
   if (settings.webhookSecrets.length > 0) return { settings, secretFile: undefined };
   const { secret, file } = openDevelopmentSecret(directory);

@@ -4,10 +4,10 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import type { App } from '../app/app.ts';
+import { isAbort } from '../base/abort.ts';
 import { packageFile } from '../base/package-files.ts';
 import { informationFor, readSettings } from '../settings/load-settings.ts';
 import type { Logger } from '../log.ts';
-import { isAbort } from './abort.ts';
 import { LogOutput } from './log-output.ts';
 import { openServer, type OpenServer } from './open-server.ts';
 import { SettingsError, type ReadSettings, type Settings } from '../settings/settings.ts';
@@ -15,7 +15,10 @@ import { version } from '../base/version.ts';
 
 /** What runs beside the server. */
 export interface Companion {
-  /** Resolves when it is over, with a reason when it was not closed: the server ends then, with exit code 1. */
+  /**
+   * Resolves when it is over, with a reason when it was not closed: the server ends then, with
+   * exit code 1.
+   */
   readonly ended: Promise<{ readonly reason: string | undefined }>;
   /** Called before the server closes. */
   close(): Promise<void>;
@@ -23,8 +26,8 @@ export interface Companion {
 
 export interface RunOptions {
   /**
-   * Opens what runs beside the server, once it listens. `closing` fires when the server ends meanwhile. When it rejects, the server
-   * ends with its message and exit code 1.
+   * Opens what runs beside the server, once it listens. `closing` fires when the server ends
+   * meanwhile. When it rejects, the server ends with its message and exit code 1.
    */
   readonly accompany?: (server: OpenServer, closing: AbortSignal) => Promise<Companion>;
 }
@@ -34,7 +37,10 @@ const DEFAULT_PORT = 8_000;
 
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** Runs until a signal. Sets the process's exit code, and ends the process when the server is closed. */
+/**
+ * Runs until a signal. Sets the process's exit code, and ends the process when the server is
+ * closed.
+ */
 export async function runServer(argv: readonly string[], { accompany }: RunOptions = {}): Promise<void> {
   process.stderr.on('error', () => undefined); // closed: nobody is left to be told
   const output = new LogOutput({ stream: process.stdout, complain: tell });
@@ -44,7 +50,8 @@ export async function runServer(argv: readonly string[], { accompany }: RunOptio
     if (information === undefined) await serve(readSettings({ argv }), output, accompany);
     else process.stdout.write(information);
   } catch (error) {
-    // What an operator can mend is said in a line each; anything else is a fault of ours and keeps its stack.
+    // What an operator can mend is said in a line each; anything else is a fault of ours and keeps
+    // its stack.
     const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error);
     let lines = error instanceof SettingsError ? error.problems : [isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)];
     if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') lines = [`${error.message}; set another PORT, 0 picks a free one`];
@@ -62,9 +69,17 @@ function tell(line: string): void {
   process.stderr.write(described(line));
 }
 
-async function serve({ settings: given, problems }: ReadSettings, output: LogOutput, accompany: RunOptions['accompany']): Promise<void> {
-  const { write } = output;
-  const server = await openServer(given, { directory: process.cwd(), write, isTerminal: process.stdout.isTTY, problems });
+async function serve(
+  { settings: given, problems }: ReadSettings,
+  output: LogOutput,
+  accompany: RunOptions['accompany'],
+): Promise<void> {
+  const server = await openServer(given, {
+    directory: process.cwd(),
+    write: output.write,
+    isTerminal: process.stdout.isTTY,
+    problems,
+  });
   const { app, log, settings } = server;
   output.addTo(app.metrics);
   if (!settings.production) process.stderr.write(welcome(given, server));
@@ -107,8 +122,8 @@ class Closing {
   }
 
   /**
-   * Ends the server for an error that nobody awaited, mostly one of the agent's. Its state is unknown,
-   * so no new call may come; but those that are open need not be cut off, and may finish.
+   * Ends the server for an error that nobody awaited, mostly one of the agent's. Its state is
+   * unknown, so no new call may come; but those that are open need not be cut off, and may finish.
    */
   fail(what: 'uncaught exception' | 'unhandled rejection', error: unknown): void {
     if (isAbort(error)) {

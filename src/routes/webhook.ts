@@ -1,23 +1,21 @@
-import type { Agent, Occasion } from '../agents/agent.ts';
-import type { TurnEvent } from '../turns/delivery.ts';
-import type { Turns } from '../turns/turns.ts';
-import { after, type Awaitable } from '../base/awaitable.ts';
+import type { Agent, EventContext } from '../agents/agent.ts';
+import { after, isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
-import { callDialect } from '../layercode/call-dialect.ts';
 import {
-  conversationIdOf, EVENT_FIELDS, EventError, isCallEvent, isKnownEvent, metadataOf, parseEvent,
+  conversationIdOf, EVENT_FIELDS, EventError, isKnownEvent, metadataOf, parseEvent,
   type CallEndedEvent, type LayercodeEvent, type SessionEndEvent, type UnknownEvent,
   type UserInterruptedEvent,
 } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
-import { ReplyStream } from '../layercode/reply-stream.ts';
-import { sessionDialect } from '../layercode/session-dialect.ts';
 import { Counter, Gauge, type Count, type Metrics } from '../metrics.ts';
 import type { SignedHandler } from '../middleware/signature.ts';
+import type { TurnEvent } from '../turns/delivery.ts';
+import type { Turns } from '../turns/turns.ts';
 import { EndedSessions } from './ended-sessions.ts';
-import { TurnDelivery, TurnReports, type TurnFigures } from './turn-delivery.ts';
+import { ReplyStream } from './reply-stream.ts';
+import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
 
 export interface WebhookOptions {
   readonly agent: Agent;
@@ -33,8 +31,7 @@ export interface WebhookOptions {
   readonly heartbeatMs: number;
   /** How long a hook that answers with JSON may take. */
   readonly timeoutMs: number;
-  /** Told of every request for a turn when it has been answered. */
-  readonly onTurnEnd?: ((figures: TurnFigures) => void) | undefined;
+  readonly onTurnEnd: TurnObserver;
 }
 
 const JSON_TYPE = 'application/json';
@@ -49,37 +46,30 @@ export function webhook(options: WebhookOptions): SignedHandler {
   const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
   const counts = eventCounts(events);
   const otherEvents = events.labelled(['other']);
-  const reports = new TurnReports(metrics, onTurnEnd);
   metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
 
-  function openReply(context: Context, event: LayercodeEvent): ReplyStream {
-    const dialect = isCallEvent(event) ? callDialect : sessionDialect;
-    const turnId = event.turn_id ?? undefined;
-    return new ReplyStream(context.eventWriter(), { dialect, turnId, heartbeatMs });
-  }
-
-  /** Counts a stream until its connection closes; destroys its reply if that is early. */
-  function closeStream(isFinished: boolean, context: Context, answering: { destroy(): void }): void {
+  /** A stream counts as open until its connection closes. */
+  function closeStream(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
     openStreams -= 1;
-    destroyUnfinished(isFinished, context, answering);
+    stream.closed();
   }
 
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
     if (openStreams >= maxStreams) {
       throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
     }
-    const delivery = new TurnDelivery(context, event, conversationId, openReply(context, event), reports);
+    const delivery = new WebhookDelivery(context, event, conversationId, heartbeatMs, turns, onTurnEnd);
     openStreams += 1;
     context.onClose(closeStream, delivery);
-    delivery.begin(turns);
+    delivery.begin();
   }
 
   /**
    * What a hook that does not speak is told. Its time is bounded, and ends when the platform
    * leaves. Not `AbortSignal.any` around `AbortSignal.timeout`: Node 20 collects the latter.
    */
-  function occasion<E extends LayercodeEvent>(context: Context, event: E): Occasion<E> {
+  function contextOf<E extends LayercodeEvent>(context: Context, event: E): EventContext<E> {
     const controller = new AbortController();
     const timer = setTimeout(() => {
       const reason = `the agent took longer than ${timeoutMs} ms`;
@@ -103,9 +93,9 @@ export function webhook(options: WebhookOptions): SignedHandler {
   function answerJson<E extends LayercodeEvent>(
     context: Context,
     event: E,
-    hook: (occasion: Occasion<E>) => Awaitable<Json | void>,
+    hook: (told: EventContext<E>) => Awaitable<Json | void>,
   ): Awaitable<void> {
-    const told = occasion(context, event);
+    const told = contextOf(context, event);
     return after(untilAborted(hook(told), told.signal), (answer) => {
       if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
     });
@@ -115,7 +105,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
   function answerBounded<E extends LayercodeEvent>(
     context: Context,
     event: E,
-    hook: (occasion: Occasion<E>) => Awaitable<Json | void>,
+    hook: (told: EventContext<E>) => Awaitable<Json | void>,
   ): Awaitable<void> {
     if (openHooks >= maxStreams) {
       const reason = `${maxStreams} events are with the agent, which is the most`;
@@ -164,8 +154,8 @@ export function webhook(options: WebhookOptions): SignedHandler {
     context: Context,
     event: UserInterruptedEvent | CallEndedEvent,
   ): Awaitable<void> {
-    const reply = openReply(context, event);
-    context.onClose(destroyUnfinished, reply);
+    const reply = new ReplyStream(context, event, heartbeatMs);
+    context.onClose(() => reply.closed());
     reply.flush();
     const failed = (error: unknown): void => {
       context.log.error(`${event.type} failed`, { error });
@@ -175,7 +165,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     try {
       const isEnd = event.type === 'call_ended';
       const done = isEnd ? endCall(context, event) : interruptCall(context, event);
-      const answered = after(done, () => reply.end());
+      const answered = after(done, () => void reply.end());
       return answered instanceof Promise ? answered.catch(failed) : answered;
     } catch (error) {
       return failed(error);
@@ -189,14 +179,14 @@ export function webhook(options: WebhookOptions): SignedHandler {
     }
     turns.interrupt(event.call_id, event.type);
     return orForget(event.call_id, () => {
-      const told = occasion(context, event);
+      const told = contextOf(context, event);
       return untilAborted(agent.onSessionEnd?.(told), told.signal);
     });
   }
 
   function interruptCall(context: Context, event: UserInterruptedEvent): Awaitable<void> {
     if (turns.interrupt(event.call_id, event.type)) return;
-    return untilAborted(interruptSpoken(event.call_id), occasion(context, event).signal);
+    return untilAborted(interruptSpoken(event.call_id), contextOf(context, event).signal);
   }
 
   /** The turn was sent whole, and its voice is cut. This wire does not say what was heard. */
@@ -258,29 +248,15 @@ function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEven
   }
 }
 
-function destroyUnfinished(
-  isFinished: boolean,
-  _context: Context,
-  answering: { destroy(): void },
-): void {
-  if (!isFinished) answering.destroy();
-}
-
 /** The hook's value, or a rejection once nobody waits for it: a hook may ignore its signal. */
 function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
-  if (!isThenable(value)) return value;
+  if (!isThenable(value)) return value; // a query builder of a database is thenable, and no promise
   return new Promise<T>((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     const settled = Promise.resolve(value).then(resolve, reject);
     void settled.finally(() => signal.removeEventListener('abort', onAbort));
   });
-}
-
-/** Query builders of databases are thenable, and no promises. */
-function isThenable<T>(value: Awaitable<T>): value is Promise<T> {
-  if (typeof value !== 'object' || value === null || !('then' in value)) return false;
-  return typeof value.then === 'function';
 }
 
 /** Looked up once: a turn makes no arrays of labels. */

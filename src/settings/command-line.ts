@@ -13,7 +13,10 @@ const parseArgsOptions = {
 };
 
 export interface CommandLine {
-  /** By variable: the flag as it was written and its value. The last one wins where a flag is repeated. */
+  /**
+   * By variable: the flag as it was written and its value. The last one wins where a flag is
+   * repeated.
+   */
   readonly flags: ReadonlyMap<string, { readonly name: string; readonly value: string }>;
   readonly settingsFile: string | undefined;
   readonly wantsHelp: boolean;
@@ -54,7 +57,10 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   return { flags, settingsFile, wantsHelp, wantsVersion, problems: [...problems] };
 }
 
-/** `--port --host x` is a port without a value, not a port named "--host". Only a secret may begin with dashes of its own. */
+/**
+ * `--port --host x` is a port without a value, not a port named "--host". Only a secret may begin
+ * with dashes of its own.
+ */
 function closeValuelessFlag(argument: string, index: number, argv: readonly string[]): string {
   const row = rowsByFlag.get(argument);
   if (row === undefined && argument !== settingsFileFlag) return argument;
@@ -77,7 +83,10 @@ function describeUnknown(flag: string): string {
   return `${shorten(flag)} is not a flag; ${isNear ? `did you mean ${nearest}?` : '--help lists them all'}`;
 }
 
-/** Levenshtein's. Cut short where a name is longer than any flag, as the work grows with the square. */
+/**
+ * Levenshtein's. Cut short where a name is longer than any flag, as the work grows with the
+ * square.
+ */
 function editDistance(a: string, b: string): number {
   if (a.length > 2 * b.length) return a.length;
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);

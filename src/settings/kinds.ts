@@ -86,7 +86,8 @@ export const host: Kind<string> = {
   takes: 'a host name or an IP address, without a port',
   parse(value) {
     const name = value.replace(/^\[(.*)\]$/, '$1');
-    // In this order: the first isIPv6 of a process compiles an expression for 5 ms, and most hosts need none.
+    // In this order: the first isIPv6 of a process compiles an expression for 5 ms, and most hosts
+    // need none.
     return /^[a-z0-9_][a-z0-9._-]*$/i.test(name) || isIPv6(name) ? name : new Refusal(`must be ${this.takes}`);
   },
 };
@@ -96,7 +97,8 @@ export const route: Kind<string> = {
   parse(path) {
     if (!path.startsWith('/')) return new Refusal('must start with /');
     if (path.includes('//')) return new Refusal('must not hold //');
-    // What a client would resolve away before sending, or encode, or a router take for a pattern, can never be reached as written.
+    // What a client would resolve away before sending, or encode, or a router take for a pattern,
+    // can never be reached as written.
     if (/\/\.\.?(\/|$)/.test(path)) return new Refusal('must not hold /./ or /../');
     return /^[\w\-.~!$&'()+,;=@/]+$/.test(path) ? path : new Refusal('must not hold : * ? # % or anything a URL would encode');
   },
@@ -113,7 +115,10 @@ export const httpUrl: Kind<string> = {
   },
 };
 
-/** Also `capacitor://localhost` and the like: an app's web view sends its own scheme, of which `URL` knows no origin. */
+/**
+ * Also `capacitor://localhost` and the like: an app's web view sends its own scheme, of which
+ * `URL` knows no origin.
+ */
 const origin: Kind<string> = {
   takes: '* or an origin such as https://app.example',
   parse(value) {
@@ -138,7 +143,8 @@ export const origins: Kind<readonly string[]> = {
 
 function refuseAsSecret(value: string): Refusal | undefined {
   if (invisible.test(value)) return new Refusal('must not hold spaces, line breaks or invisible characters');
-  // `docker run --env-file` hands quotes over as part of the value; every signature would then be wrong.
+  // `docker run --env-file` hands quotes over as part of the value; every signature would then be
+  // wrong.
   if (/^(["'`]).*\1$/.test(value)) return new Refusal('must not be wrapped in quotes');
   return undefined;
 }
@@ -149,7 +155,10 @@ export const webhookSecret: Kind<string> = {
   parse: (value) => refuseAsSecret(value) ?? value,
 };
 
-/** A shorter one cannot be kept out of the log without blotting out common words. The platform's are far longer. */
+/**
+ * A shorter one cannot be kept out of the log without blotting out common words. The platform's
+ * are far longer.
+ */
 export const minRedactedLength = 6;
 
 /** No least length: local model servers are content with "x". */

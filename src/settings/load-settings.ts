@@ -13,13 +13,16 @@ export interface LoadSettingsOptions {
   readonly argv?: readonly string[];
   /** Default: the process's environment. It is not changed. */
   readonly environment?: Environment;
-  /** Where `.env` is looked for and `--settings-file` starts from. Default: the working directory. */
+  /**
+   * Where `.env` is looked for and `--settings-file` starts from. Default: the working directory.
+   */
   readonly directory?: string;
 }
 
 /**
- * Reads and checks every setting. Throws one `SettingsError` that holds all problems; a file that cannot be read is
- * one too, except that `.env` may be absent. A variable that is empty in the environment is taken from the file.
+ * Reads and checks every setting. Throws one `SettingsError` that holds all problems; a file that
+ * cannot be read is one too, except that `.env` may be absent. A variable that is empty in the
+ * environment is taken from the file.
  */
 export function loadSettings(options: LoadSettingsOptions = {}): Settings {
   const { settings, problems } = readSettings(options);
@@ -28,8 +31,8 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
 }
 
 /**
- * As `loadSettings`, for a caller who has more to check before all problems are told at once. Throws
- * only for a settings file that cannot be read.
+ * As `loadSettings`, for a caller who has more to check before all problems are told at once.
+ * Throws only for a settings file that cannot be read.
  */
 export function readSettings(options: LoadSettingsOptions = {}): ReadSettings {
   const { argv = process.argv.slice(2), environment = process.env, directory = process.cwd() } = options;
@@ -63,7 +66,10 @@ function readSettingsFile(file: string, isRequired: boolean): Environment {
   return parseVariables(content.replace(/^\uFEFF/, ''));
 }
 
-/** Node 20.12.0 takes `# PORT=1` for a setting. Only there are comment lines cut out first: elsewhere they may be part of a quoted text. */
+/**
+ * Node 20.12.0 takes `# PORT=1` for a setting. Only there are comment lines cut out first:
+ * elsewhere they may be part of a quoted text.
+ */
 function parseVariables(content: string): Environment {
   const readsComments = Object.keys(parseEnv('# A=1')).length > 0;
   return parseEnv(readsComments ? content.replace(/^[ \t]*#.*$/gm, '') : content);

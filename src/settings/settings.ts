@@ -1,4 +1,5 @@
-// The operator's word, checked. Reads nothing itself: the environment and the flags come in as arguments.
+// The operator's word, checked. Reads nothing itself: the environment and the flags come in as
+// arguments.
 
 import type { Environment } from '../base/environment.ts';
 import { parseCommandLine } from './command-line.ts';
@@ -6,13 +7,19 @@ import { minRedactedLength, Refusal } from './kinds.ts';
 import { hide, show } from './shown-value.ts';
 import { agents, bounds, layercode, listening, modelProviders, times, watching, type Setting } from './table.ts';
 
-/** The process's configuration, checked: whoever holds one need not check again. Never log it whole, it carries keys. */
+/**
+ * The process's configuration, checked: whoever holds one need not check again. Never log it
+ * whole, it carries keys.
+ */
 export interface Settings {
   /** `NODE_ENV` is `production`: a missing secret or key then ends the start. */
   readonly production: boolean;
   readonly host: string;
   readonly port: number;
-  /** As given: a built-in name or a module's path. Undefined: the server chooses by whether a model has a key. */
+  /**
+   * As given: a built-in name or a module's path. Undefined: the server chooses by whether a model
+   * has a key.
+   */
   readonly agent: string | undefined;
   /** `provider:model`, the first one first, the others for when it fails. Empty when not set. */
   readonly models: readonly string[];
@@ -59,7 +66,10 @@ export interface Settings {
   readonly secrets: readonly string[];
 }
 
-/** Thrown with everything that is wrong at once. `problems` holds a line each, without any secret's value. */
+/**
+ * Thrown with everything that is wrong at once. `problems` holds a line each, without any secret's
+ * value.
+ */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError';
   readonly code = 'INVALID_SETTINGS';
@@ -79,8 +89,8 @@ export interface ReadSettings {
 }
 
 /**
- * Features that other releases may have. To ignore their variables would mean less than the operator
- * asked for, so any value but the one that describes this release is a problem.
+ * Features that other releases may have. To ignore their variables would mean less than the
+ * operator asked for, so any value but the one that describes this release is a problem.
  */
 const ABSENT_FEATURES: readonly (readonly [variable: string, only: string, because: string])[] = [
   ['WORKERS', '1', 'this release runs as one process'],
@@ -88,9 +98,10 @@ const ABSENT_FEATURES: readonly (readonly [variable: string, only: string, becau
 ];
 
 /**
- * Checks everything and returns it, or throws one `SettingsError` with every problem. Flags win over the environment; an
- * empty variable counts as not set, an empty flag is a problem. `nameOf` is how a problem calls a variable (`PORT in .env`).
- * `--settings-file`, `--help` and `--version` are accepted and left to the caller.
+ * Checks everything and returns it, or throws one `SettingsError` with every problem. Flags win
+ * over the environment; an empty variable counts as not set, an empty flag is a problem. `nameOf`
+ * is how a problem calls a variable (`PORT in .env`). `--settings-file`, `--help` and `--version`
+ * are accepted and left to the caller.
  */
 export function parseSettings(
   environment: Environment,

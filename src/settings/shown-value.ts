@@ -1,6 +1,9 @@
 // Values in messages, without what must not be shown.
 
-/** A value as a problem may show it: without secrets that got into the wrong variable, a URL's password or its query. */
+/**
+ * A value as a problem may show it: without secrets that got into the wrong variable, a URL's
+ * password or its query.
+ */
 export function show(value: string, secrets: readonly string[]): string {
   return JSON.stringify(shorten(hide(value, secrets).replace(/^.*@/s, '…@').replace(/\?.*$/s, '?…')));
 }

@@ -38,5 +38,18 @@ export function isUnspaced(c: string): boolean {
   );
 }
 
+/**
+ * Control characters, and format characters without sound: marks and overrides of direction, soft
+ * hyphens, tags.
+ */
+export function isSilent(c: string): boolean {
+  return SILENT.test(c);
+}
+
+const SILENT = new RegExp(
+  '^[\\p{Cc}\\u00ad\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2061-\\u2064\\u2066-\\u206f' +
+    '\\ufeff\\ufff9-\\ufffc\\u{e0001}\\u{e0020}-\\u{e007f}]$',
+  'u',
+);
 const SPACE = /^[^\S\ufeff]$/u;
 const PUNCTUATION = /^[\p{P}\p{S}]$/u;

@@ -7,20 +7,22 @@ import { isAsciiWord, isBlank, isDigit, isPunctuation, isWord } from './characte
  * a mark in an opening position goes at once, whether its partner comes or not.
  */
 export class Emphasis {
-  #isStarOpen = false;
+  /** How many are open: emphasis may stand in emphasis of the same mark. */
+  #openStars = 0;
   #isDoubleStarOpen = false;
-  #isUnderscoreOpen = false;
+  /** Counted one by one: `___` may close a `_` and a `__`. */
+  #openUnderscores = 0;
 
   /** True while a `*` would be expected to close something. */
   get hasOpenStar(): boolean {
-    return this.#isStarOpen || this.#isDoubleStarOpen;
+    return this.#openStars > 0 || this.#isDoubleStarOpen;
   }
 
   /** A new paragraph or list item. */
   reset(): void {
-    this.#isStarOpen = false;
+    this.#openStars = 0;
     this.#isDoubleStarOpen = false;
-    this.#isUnderscoreOpen = false;
+    this.#openUnderscores = 0;
   }
 
   /** What is spoken of a run of `length` marks between two characters: all of it, or ''. */
@@ -35,8 +37,13 @@ export class Emphasis {
     if (after === EMOJI_STYLE) return '*'; // the keycap *️⃣
     if (length > 3) return '';
     if (length === 3) {
-      const isClosing = this.hasOpenStar && !isBlank(before);
-      this.#isStarOpen = this.#isDoubleStarOpen = !isClosing && canOpen(before, after);
+      if (this.hasOpenStar && !isBlank(before)) {
+        this.#closeStar();
+        this.#isDoubleStarOpen = false;
+      } else if (canOpen(before, after)) {
+        this.#openStars++;
+        this.#isDoubleStarOpen = true;
+      }
       return '';
     }
     // Digits first, even within emphasis: a star too many is ugly, a product that becomes a number is wrong.
@@ -45,14 +52,18 @@ export class Emphasis {
   }
 
   #star(before: string, after: string): string {
-    if (this.#isStarOpen && !isBlank(before)) {
-      this.#isStarOpen = false;
+    if (this.#openStars > 0 && !isBlank(before)) {
+      this.#closeStar();
       return '';
     }
     const isOperator = (isAsciiWord(before) || before === ')') && (isAsciiWord(after) || after === '(');
     if (isOperator || !canOpen(before, after)) return '*';
-    this.#isStarOpen = true;
+    this.#openStars++;
     return '';
+  }
+
+  #closeStar(): void {
+    if (this.#openStars > 0) this.#openStars--;
   }
 
   #doubleStar(before: string, after: string): string {
@@ -72,12 +83,12 @@ export class Emphasis {
     if (length > 3) return '';
     if (isWord(before) && isWord(after)) return '_'.repeat(length);
     if (before === after && isPunctuation(before)) return '_'.repeat(length); // ^_^
-    if (this.#isUnderscoreOpen && !isBlank(before)) {
-      this.#isUnderscoreOpen = false;
+    if (this.#openUnderscores > 0 && !isBlank(before) && (isBlank(after) || isPunctuation(after))) {
+      this.#openUnderscores = Math.max(0, this.#openUnderscores - length);
       return '';
     }
     if (!isBlank(after) && !isWord(before)) {
-      this.#isUnderscoreOpen = true;
+      this.#openUnderscores += length;
       return '';
     }
     return length === 3 ? '' : '_'.repeat(length);

@@ -1,6 +1,9 @@
-import { isAsciiWord, isBlank, isPunctuation, isSpace } from './characters.ts';
+import { isAsciiWord, isBlank, isPunctuation, isSilent, isSpace } from './characters.ts';
 import { Emphasis } from './emphasis.ts';
-import { Brackets, DestinationReader, FootnoteReader } from './links.ts';
+import { EntityReader } from './entities.ts';
+import {
+  Brackets, CitationReader, DestinationReader, FootnoteReader, ReferenceReader,
+} from './links.ts';
 import { TagReader } from './tags.ts';
 import type { Tidy } from './tidy.ts';
 import { UrlReader } from './urls.ts';
@@ -30,6 +33,9 @@ export class Inline {
   readonly #brackets = new Brackets();
   readonly #destinations = new DestinationReader();
   readonly #footnotes = new FootnoteReader();
+  readonly #references = new ReferenceReader();
+  readonly #citations = new CitationReader();
+  readonly #entities = new EntityReader();
   readonly #tags = new TagReader();
   readonly #urls = new UrlReader((text) => this.#putAll(text));
   /** Set while a mark is open whose meaning depends on what follows. */
@@ -42,6 +48,8 @@ export class Inline {
   #isAutolink = false;
   #runMark = '';
   #runLength = 0;
+  /** Spaces behind the `##` at the end of a heading: its line break may follow. */
+  #runSpaces = 0;
 
   constructor(tidy: Tidy, block: Block) {
     this.#tidy = tidy;
@@ -128,6 +136,14 @@ export class Inline {
         this.#tags.start();
         this.#reader = this.#readTag;
         return;
+      case '&':
+        this.#entities.start();
+        this.#reader = this.#readEntity;
+        return;
+      case '【':
+        this.#citations.start();
+        this.#reader = this.#readCitation;
+        return;
       case '!':
         // Elsewhere it ends a sentence, which must not wait for the next.
         if (!isBlank(this.#before) && !'[(*_|>"'.includes(this.#before)) return this.#put(c);
@@ -153,6 +169,7 @@ export class Inline {
       case '#':
         if (!this.isHeading || !isSpace(this.#before)) return this.#put(c);
         this.#runLength = 1;
+        this.#runSpaces = 0;
         this.#reader = this.#readHeadingEnd;
         return;
       default:
@@ -232,8 +249,32 @@ export class Inline {
       this.#reader = this.#readDestination;
       return '';
     }
-    if (c === '[') this.#readSpace(' '); // [text][reference]
-    return c;
+    if (c !== '[') return c;
+    this.#references.start();
+    this.#reader = this.#readReference;
+    return '';
+  };
+
+  readonly #readReference: Reader = (c) => {
+    const again = this.#references.read(c);
+    if (again !== undefined && !this.#references.isReference) this.#readSpace(' ');
+    return again;
+  };
+
+  readonly #readCitation: Reader = (c) => {
+    const again = this.#citations.read(c);
+    if (this.#citations.isCitation) this.#tidy.leaveOut();
+    else if (again !== undefined) this.#put('【');
+    return again;
+  };
+
+  readonly #readEntity: Reader = (c) => {
+    const entity = this.#entities.read(c);
+    if (entity === undefined) return undefined;
+    const { character, again } = entity;
+    if (/^\s$/.test(character)) this.#readSpace(' ');
+    else if (character !== '' && !isSilent(character)) this.#put(character);
+    return again;
   };
 
   readonly #readExclamation: Reader = (c) => {
@@ -254,12 +295,19 @@ export class Inline {
   };
 
   readonly #readHeadingEnd: Reader = (c) => {
-    if (c === '#' && this.#runLength < MAX_HEADING) {
+    if (c === '#' && this.#runSpaces === 0 && this.#runLength < MAX_HEADING) {
       this.#runLength++;
       return undefined;
     }
+    if (c === ' ') {
+      this.#runSpaces++;
+      return undefined;
+    }
     if (c === '\n' || c === '') this.#tidy.leaveOut();
-    else this.#putAll('#'.repeat(this.#runLength));
+    else {
+      this.#putAll('#'.repeat(this.#runLength));
+      for (let space = 0; space < this.#runSpaces; space++) this.#readSpace(' ');
+    }
     return c;
   };
 }

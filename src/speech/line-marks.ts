@@ -11,7 +11,8 @@ export interface LineMark {
 }
 
 /**
- * Reads what may be a block mark at the start of a line: `# `, `> `, `- `, `* `, `[x] `, `---`, `===`, `|---|`, fences.
+ * Reads what may be a block mark at the start of a line: `# `, `> `, `- `, `* `, `[x] `, `[1]: `,
+ * `---`, `===`, `|---|`, fences.
  * "-5", "#1", ">= 5", "--flag" and "+49" are text.
  */
 export class LineMarkReader {
@@ -55,10 +56,19 @@ export class LineMarkReader {
     }
   }
 
+  /** `[x] `, and the `[1]: ` in front of what a reference leads to. */
   #readTask(c: string): LineMark | undefined {
+    if (isDigit(this.#held.charAt(1) || c)) return this.#readDefinition(c);
     const expected = [' xX', ']'][this.#held.length - 1];
     if (expected === undefined) return this.#end(isBlank(c) ? 'task' : 'text', c);
     return c !== '' && expected.includes(c) ? this.#more(c) : this.#end('text', c);
+  }
+
+  #readDefinition(c: string): LineMark | undefined {
+    const held = this.#held;
+    if (held.endsWith(':')) return this.#end(isBlank(c) ? 'task' : 'text', c);
+    const isMore = held.endsWith(']') ? c === ':' : isDigit(c) || c === ']';
+    return isMore && held.length < MAX_DEFINITION ? this.#more(c) : this.#end('text', c);
   }
 
   #runKind(c: string): LineMark['kind'] {
@@ -89,4 +99,5 @@ export class LineMarkReader {
 
 const MAX_HEADING = 6;
 const MIN_FENCE = 3;
+const MAX_DEFINITION = 6;
 const MAX_HELD = 80;

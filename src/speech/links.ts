@@ -1,4 +1,4 @@
-import { isBlank } from './characters.ts';
+import { isBlank, isDigit } from './characters.ts';
 
 /** The brackets that are open, as bits behind a leading 1: kept as a number, deep nesting costs no memory. */
 export class Brackets {
@@ -102,5 +102,63 @@ export class FootnoteReader {
   }
 }
 
+/** Swallows the `[1]` behind a link's text, however many there are; gives back what is none. */
+export class ReferenceReader {
+  #held = '';
+  #isClosed = false;
+
+  /** After `][`. */
+  start(): void {
+    this.#held = '';
+    this.#isClosed = false;
+  }
+
+  /** True while the label that was read last is one. */
+  get isReference(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Takes the next character, '' at the end. Undefined to get more, otherwise what is text. */
+  read(c: string): string | undefined {
+    if (this.#isClosed) {
+      if (c !== '[') return c;
+      this.start();
+    } else if (c === ']') this.#isClosed = true;
+    else if (c === '' || c === '\n' || c === '[' || this.#held.length === MAX_HELD) {
+      return `[${this.#held}${c}`;
+    } else this.#held += c;
+    return undefined;
+  }
+}
+
+/**
+ * Swallows what OpenAI's file search puts behind a sentence, `【3†source】` or `【4:0†source】`; gives
+ * back what is none, as `【重要】`. Of a citation that never ends its line is lost.
+ */
+export class CitationReader {
+  #held = '';
+  #isCitation = false;
+
+  /** After `【`. */
+  start(): void {
+    this.#held = '';
+    this.#isCitation = false;
+  }
+
+  get isCitation(): boolean {
+    return this.#isCitation;
+  }
+
+  /** Takes the next character, '' at the end. Undefined to get more, otherwise what is text. */
+  read(c: string): string | undefined {
+    if (this.#isCitation) return c === '】' ? '' : c === '' || c === '\n' ? c : undefined;
+    if (c === '†' && this.#held !== '') this.#isCitation = true;
+    else if ((isDigit(c) || c === ':') && this.#held.length < MAX_NUMBER) this.#held += c;
+    else return this.#held + c;
+    return undefined;
+  }
+}
+
 const MAX_HELD = 64;
 const MAX_FOOTNOTE = 32;
+const MAX_NUMBER = 12;

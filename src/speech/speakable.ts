@@ -1,12 +1,15 @@
+import { isSilent } from './characters.ts';
 import { Markdown } from './markdown.ts';
 import { Tidy } from './tidy.ts';
 
 /**
  * Turns the text of a model into text to be spoken, on its way and in any split: the output depends on the text alone.
  *
- * - Goes: Markdown's marks, bullets, rules and brackets; fenced code; HTML tags; footnote marks; emoji; control
+ * - Removed: Markdown's marks, bullets, rules and brackets; fenced code; HTML tags; footnote marks,
+ *   references (`[1]` behind a link's text) and citations (`【3†source】`); emoji; control
  *   characters, with those that only direct bidirectional text.
- * - Of a link or image its text stays, of a URL its host, of a table its cells with commas between them.
+ * - Links and images become their text, URLs their host, tables their cells with commas between
+ *   them, HTML entities their characters.
  * - Stays: all else, in any script. Numbers of lists ("1. "), `2*3`, `snake_case`, `5 < 6`, "~5", prices, apostrophes,
  *   the joiners within Indic and Persian words, and line breaks, which a voice reads as pauses: no full stop is made up
  *   for a list item.
@@ -61,7 +64,7 @@ export class SpeakableText {
   #pushCharacter(c: string): void {
     const skipLineFeed = this.#skipLineFeed;
     this.#skipLineFeed = false;
-    if ((c >= ' ' && c <= '~') || (c > '\u00ad' && !SILENT.test(c))) this.#markdown.push(c);
+    if ((c >= ' ' && c <= '~') || (c > '\u00ad' && !isSilent(c))) this.#markdown.push(c);
     else if (c === '\n') {
       if (!skipLineFeed) this.#markdown.push('\n');
     } else if (c === '\r' || c === '\u2028' || c === '\u2029') {
@@ -77,10 +80,6 @@ function isPlain(text: string): boolean {
   return !NOT_PLAIN.test(text) && !text.endsWith('  ');
 }
 
-/** Control characters, and format characters without sound: marks and overrides of direction, soft hyphens, tags. */
-const SILENT =
-  /^[\p{Cc}\u00ad\u061c\u200e\u200f\u2028-\u202e\u2061-\u2064\u2066-\u206f\ufeff\ufff9-\ufffc\u{e0001}\u{e0020}-\u{e007f}]$/u;
-
 /** A possible mark, the possible start of a URL, a possible part of an emoji, and whatever is rare. */
 const NOT_PLAIN =
-  /[^\p{L}\p{M}\p{Nd} .,;:?'"()%$€£¥/&=@+’‘“”…—–。，、！？-]|[\ufe0e\ufe0f\u20e3\u2139\u{10000}-\u{10ffff}]|(?<![A-Za-z0-9])[hHwW]/u;
+  /[^\p{L}\p{M}\p{Nd} .,;:?'"()%$€£¥/=@+’‘“”…—–。，、！？-]|[\ufe0e\ufe0f\u20e3\u2139\u{10000}-\u{10ffff}]|(?<![A-Za-z0-9])[hHwW]/u;

@@ -1,4 +1,5 @@
-// Server-Sent Events as text. Ruled by https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+// Server-Sent Events as text. Ruled by
+// https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 /** One block of an event stream: an event with data, or a comment, which clients skip. */
 export type SseEvent = { readonly data: string; readonly event?: string } | { readonly comment: string };
@@ -6,9 +7,9 @@ export type SseEvent = { readonly data: string; readonly event?: string } | { re
 const LINE_BREAK = /\r\n|\r|\n/;
 
 /**
- * Formats one event, its closing blank line included. Data with line breaks becomes several `data:` lines, which the
- * client joins with `\n` again. Throws a `TypeError` for an event name or a comment with a line break: it would end
- * its field early.
+ * Formats one event, its closing blank line included. Data with line breaks becomes several
+ * `data:` lines, which the client joins with `\n` again. Throws a `TypeError` for an event name or
+ * a comment with a line break: it would end its field early.
  */
 export function encodeEvent(event: SseEvent): string {
   if ('comment' in event) return `: ${singleLine('comment', event.comment)}\n\n`;

@@ -23,7 +23,10 @@ export interface SseConnection {
 }
 
 export interface EventWriterOptions {
-  /** A client is disconnected when it has read nothing for this long. Default 30,000 ms. */
+  /**
+   * A client that has read nothing for this long is disconnected, at the latest after twice the time.
+   * Default 30,000 ms.
+   */
   readonly stallTimeoutMs?: number;
   /** Called before the first chunk is written, with its bytes when it is the only one. */
   readonly writeHead?: (contentLength: number | undefined) => void;
@@ -34,23 +37,24 @@ export interface EventWriterListener {
   /** Everything, the end included, is now with the operating system. */
   finished(): void;
   /**
-   * The stream was cut before its end had left; `unsentEvents` says how many events never did. May be
-   * called from within `finish`.
+   * The stream was cut before its end had left; `unsentEvents` says how many events never did. May
+   * be called from within `finish`.
    */
   destroyed(): void;
 }
 
 /**
- * Writes Server-Sent Events to an HTTP response. It passes back-pressure on and disconnects a client
- * that stops reading. An event leaves as one string, so no code point is ever split.
+ * Writes Server-Sent Events to an HTTP response. It passes back-pressure on and disconnects a
+ * client that stops reading. An event leaves as one string, so no code point is ever split.
  *
  * The creator must call `flush()` once; nothing is written before. It must also call `destroy()`
  * when the connection closes: the writer itself watches it only while the connection has no room.
  *
- * A stream ends in exactly one of three ways: `finish()` returns true, or the listener's `finished`
- * or its `destroyed` is called. Only the first two mean that the whole stream has left.
+ * A stream ends in exactly one of three ways: `finish()` returns true, or the listener's
+ * `finished` or its `destroyed` is called. Only the first two mean that the whole stream has left.
  *
- * Deliberately not a `Writable`, which would make every turn slower and larger; `SseEncoder` is one.
+ * Deliberately not a `Writable`, which would make every turn slower and larger; `SseEncoder` is
+ * one.
  */
 export class EventWriter {
   readonly #destination: SseDestination;
@@ -85,7 +89,9 @@ export class EventWriter {
     this.#listener = listener;
   }
 
-  /** True until `finish`, `destroy` or the loss of the client: an event sent now may still arrive. */
+  /**
+   * True until `finish`, `destroy` or the loss of the client: an event sent now may still arrive.
+   */
   get isOpen(): boolean {
     return !this.#isFinished && !this.#isDestroyed && !this.#destination.destroyed;
   }
@@ -109,17 +115,20 @@ export class EventWriter {
   }
 
   /**
-   * Writes an event: a whole block, as `encodeEvent` makes it. Returns true, or a promise of it when
-   * the sender should wait for room; false when the stream is over and the event was dropped. Never
-   * throws or rejects because the client left. A sender that does not wait fills memory.
+   * Writes an event: a whole block, as `encodeEvent` makes it. Returns true, or a promise of it
+   * when the sender should wait for room; false when the stream is over and the event was dropped.
+   * Never throws or rejects because the client left. A sender that does not wait fills memory.
    *
-   * The events of one tick leave as one chunk, together with the headers if those are still unsent.
+   * The events of one tick leave as one chunk, together with the headers if those are still
+   * unsent.
    */
   send(block: string): Awaitable<boolean> {
     return this.#send(block, 1);
   }
 
-  /** Writes a block that is no event: `unsentEvents` does not count it. Returns what `send` does. */
+  /**
+   * Writes a block that is no event: `unsentEvents` does not count it. Returns what `send` does.
+   */
   sendComment(block: string): Awaitable<boolean> {
     return this.#send(block, 0);
   }
@@ -141,9 +150,9 @@ export class EventWriter {
   }
 
   /**
-   * Ends the stream behind the events sent and a last block. Returns true when all of it is with the
-   * operating system, so that nothing more can be learned about it. Returns false when it still has
-   * to leave, or was cut: the listener is told which.
+   * Ends the stream behind the events sent and a last block. Returns true when all of it is with
+   * the operating system, so that nothing more can be learned about it. Returns false when it
+   * still has to leave, or was cut: the listener is told which.
    *
    * Idempotent: a later call changes nothing and returns what is true by then.
    */
@@ -158,8 +167,8 @@ export class EventWriter {
   }
 
   /**
-   * Hands what is queued to the destination. The creator owes the first call, after the first events
-   * or before them. From then on events leave by themselves at the end of their tick.
+   * Hands what is queued to the destination. The creator owes the first call, after the first
+   * events or before them. From then on events leave by themselves at the end of their tick.
    */
   flush(): void {
     this.#isScheduled = false;
@@ -236,11 +245,12 @@ export class EventWriter {
   }
 
   /**
-   * Waits for `drain`, or after the end for `finish`. The client may do neither: then `close` comes,
-   * or the clock, which starts again whenever bytes have left.
+   * Waits for `drain`, or after the end for `finish`. The client may do neither: then `close`
+   * comes, or the clock, which starts again whenever bytes have left.
    */
   #waitForRoom(): void {
     const destination = this.#destination;
+    const room = this.#hasEnded ? 'finish' : 'drain';
     let queued = queuedBytes(destination);
     const clock = setTimeout(() => {
       const before = queued;
@@ -264,14 +274,12 @@ export class EventWriter {
       stop: () => {
         this.#waiting = undefined;
         clearTimeout(clock);
-        destination.off('drain', onRoom);
-        destination.off('finish', onRoom);
+        destination.off(room, onRoom);
         destination.off('close', onClose);
       },
     };
     this.#waiting = waiting;
-    destination.on('drain', onRoom);
-    destination.on('finish', onRoom);
+    destination.on(room, onRoom);
     destination.on('close', onClose);
   }
 
@@ -293,9 +301,9 @@ function settle(senders: (() => void)[]): void {
 
 /**
  * Bytes that the connection holds because the operating system did not take them; undefined where
- * that is not known. A chunk counts as a whole in every public figure, and `drain` comes when all of
- * it has left, so neither shows that a slow client reads. `_handle` does; Node's own socket time-outs
- * look there, too.
+ * that is not known. A chunk counts as a whole in every public figure, and `drain` comes when all
+ * of it has left, so neither shows that a slow client reads. `_handle` does; Node's own socket
+ * time-outs look there, too.
  */
 function queuedBytes({ req }: SseDestination): unknown {
   const socket = req?.socket;

@@ -1,71 +1,89 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { Interruption } from '../conversations/rules.ts';
-import type { ConversationManager } from '../conversations/manager.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import type { ModelUsage } from '../agents/agent.ts';
+import type { Interruption } from '../conversations/heard.ts';
+import type { ReplyEvent } from '../layercode/dialect.ts';
 import type { CallStartedEvent, MessageEvent, SessionStartEvent, TranscriptEvent } from '../layercode/events.ts';
-import type { ReplySink } from '../layercode/reply.ts';
 import type { Logger } from '../log.ts';
-import type { Agent, ModelUsage } from '../agents/agent.ts';
 
 export type TurnEvent = SessionStartEvent | MessageEvent | CallStartedEvent | TranscriptEvent;
 
 /**
- * How a request for a turn was answered. `taken over`: a newer delivery of the same turn got the rest of it. `stale`: an older
- * turn that had not completed, delivered again while a newer one ran; it got nothing but the end.
+ * How a delivery was answered. `replayed`: the turn was completed before, and its reply was sent again. `taken over`: a newer
+ * delivery of the same turn got the rest of it. `stale`: an older turn that had not completed was delivered again while a newer
+ * one ran; it got nothing but the end.
  */
 export const TURN_OUTCOMES = ['completed', 'interrupted', 'failed', 'replayed', 'taken over', 'stale'] as const;
 export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
 
 export interface TurnReport {
   readonly outcome: TurnOutcome;
-  /** From the first delivery's `receivedAtMs` to the first spoken event; undefined when nothing was spoken. */
+  /** From the verified event of the first delivery to the first spoken event. Undefined when nothing was spoken. */
   readonly firstSpeechMs?: number | undefined;
-  /** One entry for each time a model was asked. */
+  /** One entry for each request to a model. */
   readonly usage?: readonly ModelUsage[] | undefined;
   /** Why it failed. */
   readonly error?: unknown;
 }
 
-/** One delivery of a turn: the event, and where its reply goes. */
-export interface TurnRequest {
+/** One delivery of a turn: the event that was posted, and the stream that its reply is written to. */
+export interface Delivery {
   readonly event: TurnEvent;
   readonly conversationId: string;
-  /** The platform's; undefined where it sent none. */
+  /** The platform's id of the turn. Undefined where it sent none. */
   readonly turnId: string | undefined;
-  readonly sink: ReplySink;
-  /** What the agent is told of the request; asked only when the agent asks. */
-  readonly source: { readonly headers: IncomingHttpHeaders; readonly log: Logger };
-  /** `performance.now()` when the request came. */
-  readonly receivedAtMs: number;
-  /** Called once. */
+  readonly headers: IncomingHttpHeaders;
+  readonly log: Logger;
+  /** True until the stream has ended or its connection is gone. */
+  readonly isOpen: boolean;
+  /** How many of the events sent last have not left this process. */
+  readonly unsent: number;
+  /**
+   * Writes an event. True when it was taken, a promise of that while the connection has no room, false when the stream is over.
+   * The events of one tick leave together.
+   */
+  send(event: ReplyEvent): Awaitable<boolean>;
+  /**
+   * Ends the stream, and the waiting of everybody whom `send` made wait. Idempotent. True when everything has left this process.
+   * Otherwise `Turns.delivered` or `Turns.drop` is called once that is known.
+   */
+  end(): boolean;
+  /** Called once, when it is known how the delivery was answered. */
   onOutcome(report: TurnReport): void;
 }
 
-/** What a request has begun or joined. */
-export interface BegunTurn {
-  /** The request's connection closed before its stream ended. */
-  drop(request: TurnRequest): void;
-}
-
-/** What all turns of an app share. */
-export interface TurnScope {
-  readonly agent: Agent;
-  readonly conversations: ConversationManager;
-  /** From the request on. Then the agent is aborted and the apology spoken. */
-  readonly turnTimeoutMs: number;
-  /** The same, for a turn that has spoken nothing. */
-  readonly firstWordTimeoutMs: number;
-}
-
-/** The caller's words; undefined for a turn that the caller did not begin. */
+/** The caller's words. Undefined for a turn that the caller did not begin. */
 export function textOf(event: TurnEvent): string | undefined {
-  if (event.type === 'message') return event.text;
-  return event.type === 'transcript' ? event.transcript : undefined;
+  switch (event.type) {
+    case 'message':
+      return event.text;
+    case 'transcript':
+      return event.transcript;
+    case 'session.start':
+    case 'call_started':
+      return undefined;
+    default:
+      return event satisfies never;
+  }
 }
 
-/** What the event tells of the turn right before; undefined where that was not interrupted. */
+/** What the event says about the interruption of an older turn. Undefined where it says nothing of one. */
 export function interruptionOf(event: TurnEvent): Interruption | undefined {
   const context = event.type === 'message' ? event.interruption_context : undefined;
   if (!context?.previous_turn_interrupted) return undefined;
   return { textHeard: context.text_heard ?? undefined, turnId: context.assistant_turn_id ?? undefined };
+}
+
+/** Whether both deliver one turn: the same id, type and words. */
+export function isSameTurn(a: Delivery, b: Delivery): boolean {
+  return a.turnId !== undefined && a.turnId === b.turnId && a.event.type === b.event.type && textOf(a.event) === textOf(b.event);
+}
+
+/**
+ * Whether the event stands beside the conversation: a `session.start` without `turn_id` may come from a second sender of
+ * lifecycle events, so that nobody may hear the welcome.
+ */
+export function isBeside({ event, turnId }: Delivery): boolean {
+  return event.type === 'session.start' && turnId === undefined;
 }

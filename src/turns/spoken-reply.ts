@@ -1,9 +1,166 @@
-import type { SentEvent } from '../conversations/message.ts';
+import type { AssistantMessage, Message, SentEvent, ToolCall, ToolCallState } from '../conversations/message.ts';
 
-/** What the agent said in the events from one index up to another: texts only, without the filler, which is no word of its own. */
-export function spokenText(events: readonly SentEvent[], from: number, to: number = events.length): string {
+/** Longest reply of a turn, texts and data together, in UTF-16 code units. A longer one fails the turn. */
+export const MAX_REPLY_LENGTH = 1_048_576;
+
+/** A tool call of the reply, and what is known of its result. */
+export interface SpokenCall {
+  readonly call: ToolCall;
+  readonly key: string | undefined;
+  state: ToolCallState;
+  content: string;
+}
+
+/** Calls that a model made together, and how many events had been sent before them. */
+interface ToolRound {
+  readonly calls: readonly SpokenCall[];
+  readonly sentBefore: number;
+}
+
+const NOTHING_SENT: SentEvent[] = [];
+
+/**
+ * What a turn has said: its events in order, and what they come to in history. Does no input or output: `say` and its
+ * neighbours make the event to send, and `note` takes it down once it was sent.
+ */
+export class SpokenReply {
+  #sent: SentEvent[] = NOTHING_SENT;
+  #length = 0;
+  #hasSpoken = false;
+  #hasSentData = false;
+  #filler: string | undefined;
+  /** The first half of a surrogate pair that ended the last piece: models split characters between tokens. */
+  #highSurrogate = '';
+  #rounds: ToolRound[] | undefined;
+  /** How many events an earlier delivery of the turn is known to have sent. */
+  #delivered = 0;
+
+  /** Whether the agent has spoken a word of its own. A filler is none. */
+  get hasSpoken(): boolean {
+    return this.#hasSpoken;
+  }
+
+  /** Whether anything was sent, or begun, that the agent chose to send. */
+  get isEmpty(): boolean {
+    return !this.#hasSpoken && !this.#hasSentData && this.#highSurrogate === '';
+  }
+
+  get isTooLong(): boolean {
+    return this.#length > MAX_REPLY_LENGTH;
+  }
+
+  get events(): readonly SentEvent[] {
+    return this.#sent;
+  }
+
+  /** Everything said while the agent had no word yet. */
+  get filler(): string | undefined {
+    return this.#filler;
+  }
+
+  /** The event for a piece of text. Undefined where nothing can be sent yet. */
+  say(text: string): SentEvent | undefined {
+    const piece = this.#joinSurrogates(text);
+    if (piece === '') return undefined;
+    if (!this.#hasSpoken && /\S/.test(piece)) this.#hasSpoken = true;
+    this.#length += piece.length;
+    return { type: 'say', text: piece };
+  }
+
+  /** The event for a filler. Undefined once the agent has spoken. */
+  sayFiller(text: string): SentEvent | undefined {
+    if (this.#hasSpoken || text.trim() === '') return undefined;
+    const piece = `${text.trimEnd()} `;
+    this.#length += piece.length;
+    this.#filler = this.#filler === undefined ? text.trim() : `${this.#filler} ${text.trim()}`;
+    return { type: 'say', text: piece, isFiller: true };
+  }
+
+  /** `json` is the text of a JSON value. */
+  sendData(json: string): SentEvent {
+    this.#hasSentData = true;
+    this.#length += json.length;
+    return { type: 'data', json };
+  }
+
+  /** The event for half a character that was left without its other half. */
+  flush(): SentEvent | undefined {
+    if (this.#highSurrogate === '') return undefined;
+    this.#highSurrogate = '';
+    return { type: 'say', text: '\ufffd' };
+  }
+
+  /** The text, with a space in front where it would stick to what was said last. */
+  apart(text: string): string {
+    const last = this.#sent.findLast((event) => event.type === 'say');
+    return last?.type === 'say' && /\S$/.test(last.text) && /^\S/.test(text) ? ` ${text}` : text;
+  }
+
+  /** Takes down an event that was sent. */
+  note(event: SentEvent): void {
+    // Most replies have an event or two, and `push` onto an empty array makes room for 17.
+    if (this.#sent.length === 0) this.#sent = [event];
+    else this.#sent.push(event);
+  }
+
+  /** The model called tools. */
+  noteCalls(calls: readonly SpokenCall[]): void {
+    (this.#rounds ??= []).push({ calls, sentBefore: this.#sent.length });
+  }
+
+  /** Another delivery goes on: what this one has sent stays sent. `unsent` of the last events have not left. */
+  noteDelivered(unsent: number): void {
+    this.#delivered = Math.max(this.#delivered, this.#sent.length - unsent);
+  }
+
+  /** How many events have left, on this delivery or an earlier one. */
+  countSent(unsent: number): number {
+    return Math.max(this.#delivered, this.#sent.length - unsent);
+  }
+
+  /** The agent's own words among the first `count` events. */
+  text(count = this.#sent.length): string {
+    return ownText(this.#sent, 0, count);
+  }
+
+  /** The reply as history holds it, up to an event: texts and tool calls in their order, each call with its result. */
+  messages(turnId: string, state: AssistantMessage['state'], count = this.#sent.length): Message[] {
+    const messages: Message[] = [];
+    let from = 0;
+    for (const { calls, sentBefore } of this.#rounds ?? []) {
+      const content = ownText(this.#sent, from, Math.min(sentBefore, count));
+      messages.push({ role: 'assistant', content, turnId, state, toolCalls: calls.map(({ call }) => call) });
+      for (const { call, key, state: callState, content: result } of calls) {
+        messages.push({ role: 'tool', content: result, turnId, toolCallId: call.id, state: callState, ...(key === undefined ? {} : { key }) });
+      }
+      from = sentBefore;
+    }
+    const rest = ownText(this.#sent, from, count);
+    if (rest !== '') messages.push({ role: 'assistant', content: rest, turnId, state });
+    return messages;
+  }
+
+  /** What to send again when the turn is delivered again. Undefined where the messages say it all. */
+  replay(): SentEvent[] | undefined {
+    return this.#sent.every(isOwnText) ? undefined : joinTexts(this.#sent.filter(isOwn));
+  }
+
+  #joinSurrogates(text: string): string {
+    let piece = text;
+    if (this.#highSurrogate !== '') {
+      piece = this.#highSurrogate + text;
+      this.#highSurrogate = '';
+    }
+    const last = piece.charCodeAt(piece.length - 1);
+    if (last < 0xd800 || last > 0xdbff || Number.isNaN(last)) return piece;
+    this.#highSurrogate = piece.slice(-1);
+    return piece.slice(0, -1);
+  }
+}
+
+function ownText(events: readonly SentEvent[], from: number, to: number): string {
   let text = '';
-  for (let index = Math.max(0, from); index < Math.min(to, events.length); index++) {
+  for (let index = from; index < Math.min(to, events.length); index++) {
     const event = events[index];
     if (event?.type === 'say' && event.isFiller !== true) text += event.text;
   }
@@ -11,17 +168,16 @@ export function spokenText(events: readonly SentEvent[], from: number, to: numbe
 }
 
 /** False for a filler. */
-export function isOwn(event: SentEvent): boolean {
+function isOwn(event: SentEvent): boolean {
   return event.type !== 'say' || event.isFiller !== true;
 }
 
-/** True for a text that is no filler. */
-export function isOwnText(event: SentEvent): boolean {
+function isOwnText(event: SentEvent): boolean {
   return event.type === 'say' && event.isFiller !== true;
 }
 
-/** The same events with neighbouring texts as one. */
-export function joinTexts(events: readonly SentEvent[]): SentEvent[] {
+/** The same events, neighbouring texts as one. */
+function joinTexts(events: readonly SentEvent[]): SentEvent[] {
   const joined: SentEvent[] = [];
   for (const event of events) {
     const last = joined.at(-1);

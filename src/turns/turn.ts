@@ -1,164 +1,152 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
 
-import { after, type Awaitable } from '../base/awaitable.ts';
-import { historyUpTo, type Conversation, type CutTurn, type OpenedTurn, type TurnRecord } from '../conversations/rules.ts';
-import type { AssistantMessage, Message, SentEvent, ToolCall } from '../conversations/message.ts';
-import { metadataOf } from '../layercode/events.ts';
-import type { Json, JsonObject } from '../layercode/fields.ts';
-import type { Reply } from '../layercode/reply.ts';
+import { DEFAULT_APOLOGY, TurnAbortedError, type Agent, type ModelUsage, type Spoken, type ToolOutcome, type ToolRun } from '../agents/agent.ts';
+import { after, isThenable, type Awaitable } from '../base/awaitable.ts';
+import type { CutTurn } from '../conversations/heard.ts';
+import { UNFINISHED_RESULTS, type Message, type SentEvent, type ToolCall } from '../conversations/message.ts';
+import type { OpenedTurn, TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
+import type { Json } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
-import { DEFAULT_APOLOGY, type MessageTurn, type ModelUsage, type Spoken, type StartTurn, type Turn, type TurnJournal } from '../agents/agent.ts';
-import { INTERRUPTED_RESULT } from '../agents/prompt.ts';
-import { isOwn, isOwnText, joinTexts, spokenText } from './spoken-reply.ts';
-import { interruptionOf, textOf, type BegunTurn, type TurnEvent, type TurnRequest, type TurnScope } from './delivery.ts';
+import { interruptionOf, isBeside, isSameTurn, textOf, type Delivery, type TurnEvent } from './delivery.ts';
+import { messageTurn, startTurn, TurnReply, type Run } from './reply.ts';
+import { OPENING_DELAYS_MS, retry, WRITE_DELAYS_MS } from './retry.ts';
+import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
+import { TurnCalls, type CallHost, type CallingRun } from './turn-calls.ts';
 
-/** Calls that a model made together, and where in what was sent the text before them ends. */
-interface ToolRound {
-  readonly calls: readonly ToolCall[];
-  readonly results: Map<string, string>;
-  readonly sentBefore: number;
+/** What all turns of an app share. */
+export interface TurnHost extends CallHost {
+  readonly agent: Agent;
+  /** From the verified event on. Then the agent is aborted and the apology spoken. */
+  readonly turnTimeoutMs: number;
+  /** The same, for a turn that has spoken nothing. */
+  readonly firstWordTimeoutMs: number;
+  /** The turn is settled: nothing of it is left to be done. */
+  ended(turn: Turn): void;
 }
 
-/** Longest reply of one turn, texts and data together, in UTF-16 code units. A longer one fails the turn. */
-export const MAX_REPLY_LENGTH = 1_048_576;
+type Ending = 'completed' | 'interrupted' | 'failed';
 
-const NOTHING_SENT: SentEvent[] = [];
+/** An agent that yields nothing, again and again, must not keep the clocks from firing: after so many pieces they may. */
+const MAX_EMPTY_PIECES = 100;
 const RUN_IDS = 2 ** 30;
 
-/** Why a turn's signal fired. An abort is a normal end, and its name says which. */
-export class TurnAbortedError extends Error {
-  override readonly name = 'TurnAbortedError';
-}
-
 /**
- * One run of a turn: an agent, a reply, a record in the conversation. Knows nothing of HTTP.
+ * One run of a turn: it opens the record, lets the agent speak, keeps the clocks, ends once, and settles the record. Knows nothing
+ * of HTTP. The agent's reply and journal lead here.
  *
- * It ends once, in `#end`, as completed, interrupted or failed: the record is settled from what was written to the socket,
- * and from then on whatever the agent still does is a no-op.
+ * It ends in `#end`: from then on what the agent does is a no-op. The record is settled there too, unless bytes of a completed reply
+ * still wait in this process. Then it is settled when they have left (completed) or the connection has closed (interrupted).
  */
-export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJournal {
-  readonly turnId: string;
-  readonly #scope: TurnScope;
-  readonly #onEnd: (turn: RunningTurn) => void;
-  readonly #runId = nextRunId();
-  readonly #startedAtMs: number;
-  #request: TurnRequest;
-  #ending: 'completed' | 'interrupted' | 'failed' | undefined;
-  #sent: SentEvent[] = NOTHING_SENT;
-  /** Tool calls, and where in `#sent` the text before each of them ends. Made for the first one. */
-  #toolRounds: ToolRound[] | undefined;
-  #usage: ModelUsage[] | undefined;
-  #replyLength = 0;
+export class Turn implements Run, CallingRun {
+  readonly runId = nextRunId();
+  readonly spoken = new SpokenReply();
+  /** The turn of this conversation that ran when this one arrived. Interrupted when this one is opened. */
+  older: Turn | undefined;
+  turnId: string;
+  readonly #host: TurnHost;
+  readonly #startedAtMs = performance.now();
+  #delivery: Delivery;
+  /** Set when the agent can do no more. */
+  #ending: Ending | undefined;
+  #isSettled = false;
+  #isOpening = true;
+  #opened: OpenedTurn | undefined;
+  #history: readonly Message[] | undefined;
   #firstSpeechMs: number | undefined;
-  /** Whether the agent has spoken. A filler is speech, but none of the agent's. */
-  #hasSpoken = false;
-  #hasSentData = false;
-  #filler: string | undefined;
-  /** Set when a piece ended in the first half of a surrogate pair: models split characters between tokens. */
-  #highSurrogate = '';
-  /** Set when the record was opened. */
-  #conversation: Conversation | undefined;
-  #record: TurnRecord | undefined;
-  #isResumed = false;
+  #usage: ModelUsage[] | undefined;
+  #calls: TurnCalls | undefined;
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;
   #iterator: Iterator<unknown> | AsyncIterator<unknown> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `onEnd` is called once, when the turn is over. */
-  constructor(request: TurnRequest, scope: TurnScope, onEnd: (turn: RunningTurn) => void) {
-    this.#request = request;
-    this.#scope = scope;
-    this.#onEnd = onEnd;
-    this.turnId = request.turnId ?? randomUUID();
-    this.#startedAtMs = request.receivedAtMs;
+  constructor(delivery: Delivery, host: TurnHost, older: Turn | undefined) {
+    this.#delivery = delivery;
+    this.#host = host;
+    this.older = older;
+    this.turnId = delivery.turnId ?? randomUUID();
+  }
+
+  get conversationId(): string {
+    return this.#delivery.conversationId;
+  }
+
+  get event(): TurnEvent {
+    return this.#delivery.event;
+  }
+
+  /** False for a turn that leaves nothing in history. */
+  get isStored(): boolean {
+    return !isBeside(this.#delivery);
+  }
+
+  /** Whether nothing of it is left to be done. */
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  isAnsweredOn(delivery: Delivery): boolean {
+    return this.#delivery === delivery;
+  }
+
+  isDeliveredBy(delivery: Delivery): boolean {
+    return isSameTurn(this.#delivery, delivery);
   }
 
   /** Opens the record and lets the agent speak. Never throws or rejects: what fails, fails the turn. */
-  start(): void {
-    const request = this.#request;
+  begin(): void {
     try {
-      const opened = after(
-        this.#scope.conversations.openTurn(this.conversationId, {
-          turnId: this.turnId,
-          runId: this.#runId,
-          text: textOf(this.event),
-          interruption: interruptionOf(this.event),
-        }),
-        (opened) => this.#begin(opened),
-      );
-      if (opened instanceof Promise) opened.catch((error: unknown) => this.#fail(error));
-      if (this.#ending !== undefined) return;
-      this.#arm();
-      request.sink.flush();
+      const opening = this.#open();
+      if (opening instanceof Promise) this.#host.track(opening);
+      const begun = after(opening, (opened) => this.#begin(opened));
+      if (begun instanceof Promise) void begun.catch((error: unknown) => this.#fail(error)).then(() => this.#calls?.agentEnded());
+      else this.#calls?.agentEnded();
+      if (this.#ending === undefined) this.#arm();
     } catch (error) {
       this.#fail(error);
+      this.#calls?.agentEnded();
     }
   }
 
-  /** The same turn was delivered again: the newer request gets what was said so far, and then the rest. */
-  takeOver(request: TurnRequest): void {
-    const older = this.#request;
-    this.#request = request;
-    for (const event of this.#sent) request.sink.send(event);
-    request.sink.flush();
+  /** The same turn was delivered again: the newer delivery gets what was said so far, and then the rest. */
+  takeOver(delivery: Delivery): void {
+    const older = this.#delivery;
+    this.spoken.noteDelivered(older.unsent);
+    this.#delivery = delivery;
+    for (const event of this.spoken.events) void delivery.send(event);
     older.onOutcome({ outcome: 'taken over' });
-    older.sink.end();
+    older.end();
+    if (this.#ending !== undefined && delivery.end()) this.delivered();
   }
 
-  /** The request's connection closed before its stream ended. Means nothing when another request has taken over. */
-  drop(request: TurnRequest): void {
-    if (request === this.#request) this.interrupt('the caller left or spoke over the reply');
+  /** Everything that was sent has left this process. */
+  delivered(): void {
+    if (this.#ending === 'completed') this.#settle('completed');
   }
 
-  get isOver(): boolean {
-    return this.#ending !== undefined;
-  }
-
+  /** The caller left, spoke over the reply, or is interrupted by the server. Does nothing to a turn that is settled. */
   interrupt(reason: string): void {
-    if (this.#ending !== undefined) return;
-    this.#end('interrupted');
-    this.#abort(reason);
-    if (this.#record !== undefined) this.#tellInterrupted({ turnId: this.turnId, text: spokenText(this.#sent, 0) });
+    if (this.#ending === undefined) this.#end('interrupted', reason);
+    else if (this.#ending === 'completed') this.#settle('interrupted'); // unless all of it had left
+  }
+
+  /** What history would hold if the turn were interrupted now. */
+  soFar(): TurnSettlement {
+    return this.#settlementOf('interrupted');
   }
 
   // What the agent is told.
 
-  get conversationId(): string {
-    return this.#request.conversationId;
-  }
-
-  get event(): TurnEvent {
-    return this.#request.event;
-  }
-
-  get text(): string {
-    return textOf(this.event) ?? '';
-  }
-
-  get isResumed(): boolean {
-    return this.#isResumed;
-  }
-
   get history(): readonly Message[] {
-    return this.#conversation === undefined || this.#record === undefined ? [] : historyUpTo(this.#conversation, this.#record);
-  }
-
-  get metadata(): JsonObject {
-    return metadataOf(this.event);
-  }
-
-  get headers(): IncomingHttpHeaders {
-    return this.#request.source.headers;
-  }
-
-  get journal(): TurnJournal {
-    return this;
+    return (this.#history ??= Object.freeze((this.#opened?.history() ?? []).map((message) => Object.freeze(message))));
   }
 
   get log(): Logger {
-    return this.#request.source.log;
+    return this.#delivery.log;
+  }
+
+  get isOver(): boolean {
+    return this.#ending !== undefined;
   }
 
   /** Made when it is asked for: an agent that answers at once needs none. */
@@ -173,279 +161,323 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
   // What the agent does.
 
   say(text: string): Awaitable<boolean> {
-    return this.#say(text, false);
+    if (this.#ending !== undefined) return false;
+    if (typeof text !== 'string') throw new TypeError(`say takes a string, got ${typeof text}`);
+    const event = this.spoken.say(text);
+    return event === undefined ? true : this.#send(event);
   }
 
   data(content: Json): Awaitable<boolean> {
     if (this.#ending !== undefined) return false;
     const json = JSON.stringify(content) as string | undefined;
     if (json === undefined) throw new TypeError(`data must be a JSON value, got ${typeof content}`);
-    this.#hasSentData = true;
-    return this.#send({ type: 'data', json }, json.length);
+    return this.#send(this.spoken.sendData(json));
   }
 
   hangup({ say }: { readonly say?: string } = {}): void {
     if (this.#ending !== undefined) return;
-    if (say !== undefined) this.say(this.#apart(say));
-    if (this.#highSurrogate !== '') this.#flushSurrogate();
-    this.#send({ type: 'hangup' }, 0);
+    if (say !== undefined) void this.say(this.spoken.apart(say));
+    this.#flushHalfCharacter();
+    void this.#send({ type: 'hangup' });
     this.end();
   }
 
   end(): void {
     if (this.#ending !== undefined) return;
-    if (this.#highSurrogate !== '') this.#flushSurrogate();
-    this.#end('completed');
+    this.#flushHalfCharacter();
+    this.#end('completed', 'the turn ended');
   }
 
   // What the agent notes.
 
-  noteToolCalls(calls: readonly ToolCall[]): void {
+  sayFiller(text: string): void {
     if (this.#ending !== undefined) return;
-    this.#toolRounds ??= [];
-    this.#toolRounds.push({ calls, results: new Map(), sentBefore: this.#sent.length });
-  }
-
-  noteToolResult(toolCallId: string, content: string): void {
-    if (this.#ending !== undefined) return;
-    const round = this.#toolRounds?.findLast(({ calls }) => calls.some(({ id }) => id === toolCallId)); // some vendors count ids anew in each reply
-    round?.results.set(toolCallId, content);
+    const event = this.spoken.sayFiller(text);
+    if (event !== undefined) void this.#send(event);
   }
 
   noteUsage(usage: ModelUsage): void {
     if (this.#ending === undefined) (this.#usage ??= []).push(usage);
   }
 
-  sayFiller(text: string): void {
-    if (this.#hasSpoken || this.#ending !== undefined) return;
-    this.#filler = text;
-    this.#say(`${text.trimEnd()} `, true);
+  noteToolCalls(calls: readonly ToolCall[]): Awaitable<void> {
+    if (this.#ending === undefined) return this.#turnCalls.note(calls);
   }
 
-  #begin(opened: OpenedTurn): Awaitable<void> {
-    if (opened.kind === 'completed before') {
-      if (this.#ending === undefined) this.#replay(opened.sent);
-      return;
+  noteToolResult(toolCallId: string, content: string): void {
+    this.#calls?.noteResult(toolCallId, content);
+  }
+
+  async runTools(calls: readonly ToolCall[], toolFor: (call: ToolCall) => ToolRun): Promise<readonly ToolOutcome[]> {
+    if (this.#ending === undefined) return this.#turnCalls.run(calls, toolFor);
+    return calls.map((call) => ({ call, content: UNFINISHED_RESULTS.interrupted }));
+  }
+
+  get #turnCalls(): TurnCalls {
+    return (this.#calls ??= new TurnCalls(this, this.#host, this.#opened?.earlierCalls ?? []));
+  }
+
+  /** Whether the conversation is known, for a turn that stands beside it. */
+  #open(): Awaitable<TurnOpeningResult | boolean> {
+    const { conversations } = this.#host;
+    if (!this.isStored) return conversations.isKnown(this.conversationId);
+    const opening: TurnOpening = {
+      turnId: this.turnId,
+      runId: this.runId,
+      text: textOf(this.event),
+      interruption: interruptionOf(this.event),
+      running: this.older === undefined ? undefined : settlementsOf(this.older),
+      isCallRunning: this.#host.calls.isRunning,
+    };
+    try {
+      const opened = conversations.openTurn(this.conversationId, opening);
+      return opened instanceof Promise ? this.#openAgain(opened, opening) : opened;
+    } catch (error) {
+      return this.#openAgain(Promise.reject(error as Error), opening);
     }
+  }
+
+  async #openAgain(first: Promise<TurnOpeningResult>, opening: TurnOpening): Promise<TurnOpeningResult> {
+    try {
+      return await first;
+    } catch (error) {
+      return await retry(() => this.#host.conversations.openTurn(this.conversationId, opening), OPENING_DELAYS_MS, error);
+    }
+  }
+
+  #begin(opened: TurnOpeningResult | boolean): Awaitable<void> {
+    this.#isOpening = false;
+    if (typeof opened === 'boolean') return this.#letSpeak(opened);
+    if (opened.kind !== 'opened') return this.#answerWithoutAgent(opened);
+    const mayEndCalls = this.#interruptOlder();
+    if (opened.turnId !== this.turnId) {
+      this.log.warn('the id of an older turn came with other words, and begins a turn of its own', { turnId: this.turnId, storedAs: opened.turnId });
+      this.turnId = opened.turnId;
+    }
+    this.#opened = opened;
     if (opened.cut !== undefined) this.#tellInterrupted(opened.cut);
-    if (this.#ending !== undefined) {
-      // Ended while a slow store opened the record, which was settled right behind, in the order of the calls.
-      if (this.#ending === 'interrupted') this.#tellInterrupted({ turnId: this.turnId, text: '' });
-      return;
-    }
-    this.#conversation = opened.conversation;
-    this.#record = opened.record;
-    this.#isResumed = opened.isResumed;
-    const { agent } = this.#scope;
-    const isStart = this.event.type === 'session.start' || this.event.type === 'call_started';
-    // Two casts for one class: `event` is a start or a caller's words, and the line above says which.
-    return this.#speak(isStart ? agent.onSessionStart?.(this as StartTurn, this) : agent.onMessage(this as MessageTurn, this));
+    if (opened.earlierCalls.length > 0) void this.#turnCalls; // calls that still run are waited for from now on
+    // What was aborted gets the moment that it needs to end, so that a model is not told that it still runs.
+    if (this.#ending === undefined) return mayEndCalls ? soon().then(() => this.#letSpeak(opened.isResumed)) : this.#letSpeak(opened.isResumed);
+    // It ended while a slow store opened the record. What has been sent by now is an apology at the most.
+    this.#store(this.#ending);
+    if (this.#ending === 'interrupted') this.#tellInterrupted({ turnId: this.turnId, text: '' });
   }
 
-  #replay(sent: readonly SentEvent[]): void {
+  /** True when tool calls were aborted that have not ended yet. */
+  #interruptOlder(): boolean {
+    let mayEndCalls = false;
+    for (let older = this.older; older !== undefined; older = older.older) {
+      mayEndCalls ||= older.#calls?.canBeAborted === true;
+      older.interrupt('a newer turn began');
+    }
+    this.older = undefined;
+    return mayEndCalls;
+  }
+
+  #letSpeak(isResumed: boolean): Awaitable<void> {
+    if (this.#ending !== undefined) return;
+    const { agent } = this.#host;
+    const { event, turnId, conversationId } = this;
+    const { headers } = this.#delivery;
+    switch (event.type) {
+      case 'session.start':
+      case 'call_started':
+        return this.#speak(agent.onSessionStart?.(startTurn({ event, turnId, conversationId, headers }, this, isResumed), new TurnReply(this)));
+      case 'message':
+      case 'transcript': {
+        const text = textOf(event) ?? '';
+        return this.#speak(agent.onMessage(messageTurn({ event, turnId, conversationId, headers }, this, text), new TurnReply(this)));
+      }
+      default:
+        return event satisfies never;
+    }
+  }
+
+  /** The delivery is not the first of its turn, and nothing is to be asked of the agent. */
+  #answerWithoutAgent(opened: Exclude<TurnOpeningResult, OpenedTurn>): void {
+    if (this.#ending !== undefined) return;
     this.#ending = 'completed';
     clearTimeout(this.#timer);
-    for (const event of sent) this.#request.sink.send(event);
-    this.#request.sink.end();
-    this.#onEnd(this);
-    this.#request.onOutcome({ outcome: 'replayed' });
+    if (opened.kind === 'completed before') for (const event of opened.sent) void this.#delivery.send(event);
+    this.#delivery.end();
+    this.#isSettled = true;
+    this.#host.ended(this);
+    this.#delivery.onOutcome({ outcome: opened.kind === 'stale' ? 'stale' : 'replayed' });
   }
 
   #speak(spoken: Awaitable<Spoken>): Awaitable<void> {
     if (spoken === undefined) return this.end();
     if (typeof spoken === 'string') {
-      this.say(spoken);
+      void this.say(spoken);
       return this.end();
     }
     if (isThenable(spoken)) return Promise.resolve(spoken).then((value) => this.#speak(value));
     if (typeof spoken === 'object' && spoken !== null && Symbol.asyncIterator in spoken) return this.#pump(spoken[Symbol.asyncIterator]());
     if (typeof spoken === 'object' && spoken !== null && Symbol.iterator in spoken) return this.#pump(spoken[Symbol.iterator]());
-    throw new TypeError(`agent "${this.#scope.agent.name}" must return a string or an iterable of strings, got ${typeof spoken}`);
+    throw new TypeError(`agent "${this.#host.agent.name}" must return a string or an iterable of strings, got ${typeof spoken}`);
   }
 
   async #pump(iterator: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
     this.#iterator = iterator;
+    let emptyPieces = 0;
     while (this.#ending === undefined) {
       const { done, value } = await iterator.next();
       if (done === true) {
         this.#iterator = undefined; // it has ended by itself and needs no return()
         return this.#endOfText();
       }
-      if (typeof value !== 'string') throw new TypeError(`agent "${this.#scope.agent.name}" must yield strings, got ${typeof value}`);
+      if (typeof value !== 'string') throw new TypeError(`agent "${this.#host.agent.name}" must yield strings, got ${typeof value}`);
       const taken = this.say(value);
       if (taken instanceof Promise) await taken;
+      emptyPieces = value === '' ? emptyPieces + 1 : 0;
+      if (emptyPieces >= MAX_EMPTY_PIECES) {
+        emptyPieces = 0;
+        await soon();
+      }
     }
-    this.#release();
+    await this.#release();
   }
 
   #endOfText(): void {
     if (this.#ending !== undefined) return;
-    if (!this.#hasSpoken && !this.#hasSentData && this.#highSurrogate === '') {
-      throw new Error(`agent "${this.#scope.agent.name}" ended its text without a word; to stay silent, return nothing or call reply.end()`);
+    if (this.spoken.isEmpty) {
+      throw new Error(`agent "${this.#host.agent.name}" ended its text without a word; to stay silent, return nothing or call reply.end()`);
     }
     this.end();
   }
 
-  #say(text: string, isFiller: boolean): Awaitable<boolean> {
-    if (this.#ending !== undefined) return false;
-    if (typeof text !== 'string') throw new TypeError(`say takes a string, got ${typeof text}`);
-    let piece = text;
-    if (this.#highSurrogate !== '') {
-      piece = this.#highSurrogate + text;
-      this.#highSurrogate = '';
-    }
-    if (isHighSurrogate(piece.charCodeAt(piece.length - 1))) {
-      this.#highSurrogate = piece.slice(-1);
-      piece = piece.slice(0, -1);
-    }
-    if (piece === '') return true;
-    if (!this.#hasSpoken && /\S/.test(piece)) {
-      this.#firstSpeechMs ??= performance.now() - this.#startedAtMs;
-      this.#hasSpoken = !isFiller;
-    }
-    return this.#send(isFiller ? { type: 'say', text: piece, isFiller } : { type: 'say', text: piece }, piece.length);
+  #flushHalfCharacter(): void {
+    const event = this.spoken.flush();
+    if (event !== undefined) void this.#send(event);
   }
 
-  /** With a space before it where it would stick to what was said last. */
-  #apart(text: string): string {
-    const last = this.#sent.findLast((event) => event.type === 'say');
-    return last?.type === 'say' && /\S$/.test(last.text) && /^\S/.test(text) ? ` ${text}` : text;
-  }
-
-  #flushSurrogate(): void {
-    this.#highSurrogate = '';
-    this.#send({ type: 'say', text: '\ufffd' }, 1);
-  }
-
-  #send(event: SentEvent, length: number): Awaitable<boolean> {
-    this.#replyLength += length;
-    if (this.#replyLength > MAX_REPLY_LENGTH) {
+  #send(event: SentEvent): Awaitable<boolean> {
+    if (this.spoken.isTooLong) {
       this.#fail(new RangeError(`the reply is longer than ${MAX_REPLY_LENGTH} characters`));
       return false;
     }
-    const taken = this.#request.sink.send(event);
+    if (this.#firstSpeechMs === undefined && event.type === 'say' && /\S/.test(event.text)) {
+      this.#firstSpeechMs = performance.now() - this.#startedAtMs;
+    }
+    const taken = this.#delivery.send(event);
     if (taken === false) return false; // the connection is gone, and the news of it on its way
-    this.#note(event);
-    // A stream that was taken over while the agent waited for room has a successor: the turn goes on.
+    this.spoken.note(event);
+    // A delivery that was taken over while the agent waited for room has a successor: the turn goes on.
     return taken instanceof Promise ? taken.then(() => this.#ending === undefined) : taken;
   }
 
-  /** One clock for both bounds, which run from the request on. */
+  /** One clock for both bounds. */
   #arm(): void {
-    const { turnTimeoutMs, firstWordTimeoutMs } = this.#scope;
-    const isSilent = !this.#hasSpoken;
+    const { turnTimeoutMs, firstWordTimeoutMs } = this.#host;
+    const isSilent = !this.spoken.hasSpoken;
     const bound = isSilent ? Math.min(firstWordTimeoutMs, turnTimeoutMs) : turnTimeoutMs;
     const elapsed = performance.now() - this.#startedAtMs;
-    this.#timer = setTimeout(RunningTurn.#timedOut, Math.max(0, bound - elapsed), this, isSilent, bound);
+    this.#timer = setTimeout(Turn.#timedOut, Math.max(0, bound - elapsed), this, isSilent, bound);
   }
 
-  static #timedOut(this: void, turn: RunningTurn, wasSilent: boolean, bound: number): void {
-    if (wasSilent && turn.#hasSpoken && bound < turn.#scope.turnTimeoutMs) turn.#arm();
+  static #timedOut(this: void, turn: Turn, wasSilent: boolean, bound: number): void {
+    if (wasSilent && turn.spoken.hasSpoken && bound < turn.#host.turnTimeoutMs) turn.#arm();
     else turn.#fail(new Error(wasSilent ? `nothing was spoken for ${bound} ms` : `the turn took longer than ${bound} ms`));
   }
 
   #fail(error: unknown): void {
-    const { agent } = this.#scope;
+    const { agent } = this.#host;
+    if (this.#isOpening) this.#interruptOlder(); // the caller has spoken, though nothing could be stored of it
     if (this.#ending !== undefined) {
+      const { conversationId, turnId } = this;
+      if (this.#isOpening) this.log.error('turn lost: it ended before it could be stored', { conversationId, turnId, error });
       // Mostly the abort that it was sent. Anything else must not vanish.
-      this.log.debug('agent failed after its turn was over', { agent: agent.name, turnId: this.turnId, error });
+      else this.log.debug('agent failed after its turn was over', { agent: agent.name, turnId: this.turnId, error });
       return;
     }
     this.log.error('turn failed', { agent: agent.name, conversationId: this.conversationId, turnId: this.turnId, error });
-    // A piece of its own: the apology must not run into a word that was cut off, and stays the text that was chosen for it.
-    if (/\S$/.test(spokenText(this.#sent, this.#sent.length - 1))) this.#sendLast(' ');
+    // An event of its own: the apology must not run into a word that was cut off.
+    const last = this.spoken.events.at(-1);
+    if (last?.type === 'say' && last.isFiller !== true && /\S$/.test(last.text)) this.#sendLast(' ');
     this.#sendLast(agent.apology ?? DEFAULT_APOLOGY);
-    this.#request.sink.send({ type: 'error' });
-    this.#end('failed', error);
-    this.#abort('the turn failed');
-  }
-
-  #note(event: SentEvent): void {
-    if (this.#sent.length === 0) this.#sent = [event]; // most replies have one event or two, and `push` onto an empty array makes room for 17
-    else this.#sent.push(event);
+    void this.#delivery.send({ type: 'error' });
+    this.#end('failed', 'the turn failed', error);
   }
 
   /** Past the bound of a reply, which may be what failed. */
   #sendLast(text: string): void {
     const event: SentEvent = { type: 'say', text };
-    this.#note(event);
-    this.#request.sink.send(event);
+    this.spoken.note(event);
+    void this.#delivery.send(event);
   }
 
-  /** The one end of a turn. The stream ends first: what it still lets through belongs to what was sent. */
-  #end(ending: 'completed' | 'interrupted' | 'failed', error?: unknown): void {
+  /** The one end of what the agent can do. The stream ends first: what it still lets through belongs to what was sent. */
+  #end(ending: Ending, reason: string, error?: unknown): void {
     this.#ending = ending;
     clearTimeout(this.#timer);
-    this.#request.sink.end();
-    // Of a dropped reply counts what reached the socket; events that still waited here were never sent.
-    if (ending === 'interrupted') this.#sent = this.#sent.slice(0, Math.max(0, this.#sent.length - this.#request.sink.unsent));
-    this.#settle(ending, this.#messages(ending));
-    this.#onEnd(this);
-    this.#request.onOutcome({ outcome: ending, firstSpeechMs: this.#firstSpeechMs, usage: this.#usage, error });
+    const hasLeft = this.#delivery.end();
+    const aborted = ending !== 'completed' || this.#calls !== undefined ? new TurnAbortedError(reason) : undefined;
+    if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
+    if (aborted === undefined) return;
+    this.#calls?.turnEnded(aborted, this.#host.turnTimeoutMs - (performance.now() - this.#startedAtMs));
+    if (ending === 'completed') return;
+    this.#abortReason = aborted;
+    this.#controller?.abort(aborted);
+    void this.#release();
   }
 
-  /** The reply as history holds it: texts and tool calls in their order, each call with one result. */
-  #messages(state: AssistantMessage['state']): Message[] {
-    if (this.#toolRounds === undefined) return this.#spokenFrom(0, state);
-    const messages: Message[] = [];
-    let from = 0;
-    // A tool that hangs up ends the turn before it has a result.
-    const unfinished = this.#ending === 'completed' ? '{"status":"ok"}' : INTERRUPTED_RESULT;
-    for (const { calls, results, sentBefore } of this.#toolRounds) {
-      messages.push({ role: 'assistant', content: spokenText(this.#sent, from, sentBefore), turnId: this.turnId, state, toolCalls: calls });
-      for (const { id } of calls) messages.push({ role: 'tool', toolCallId: id, content: results.get(id) ?? unfinished, turnId: this.turnId });
-      from = sentBefore;
+  #settle(state: Ending, error?: unknown): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    if (this.#opened !== undefined) this.#store(state);
+    this.#host.ended(this);
+    this.#delivery.onOutcome({ outcome: state, firstSpeechMs: this.#firstSpeechMs, usage: this.#usage, error });
+    if (state === 'interrupted' && this.#opened !== undefined) {
+      this.#tellInterrupted({ turnId: this.turnId, text: this.spoken.text(this.spoken.countSent(this.#delivery.unsent)) });
     }
-    return messages.concat(this.#spokenFrom(from, state));
   }
 
-  /** Nothing, or one message. */
-  #spokenFrom(from: number, state: AssistantMessage['state']): Message[] {
-    const content = spokenText(this.#sent, from);
-    return content === '' ? [] : [{ role: 'assistant', content, turnId: this.turnId, state }];
+  /** What reached the socket counts, where the reply was interrupted: events that still waited here were never sent. */
+  #settlementOf(state: Ending): TurnSettlement {
+    const { turnId, runId, spoken } = this;
+    const count = state === 'interrupted' ? spoken.countSent(this.#delivery.unsent) : spoken.events.length;
+    return {
+      turnId, runId, state,
+      messages: spoken.messages(turnId, state, count),
+      filler: spoken.filler,
+      sent: state === 'completed' ? spoken.replay() : undefined,
+    };
   }
 
-  #settle(state: 'completed' | 'interrupted' | 'failed', messages: Message[]): void {
+  #store(state: Ending): void {
+    const settlement = this.#settlementOf(state);
     try {
-      const settled = this.#scope.conversations.settleTurn(this.conversationId, {
-        turnId: this.turnId,
-        runId: this.#runId,
-        state,
-        messages,
-        filler: this.#filler,
-        sent: state === 'completed' && !this.#sent.every(isOwnText) ? joinTexts(this.#sent.filter(isOwn)) : undefined,
-      });
-      if (settled instanceof Promise) settled.catch((error: unknown) => this.#notSettled(error));
+      const settled = this.#host.conversations.settleTurn(this.conversationId, settlement);
+      if (settled instanceof Promise) this.#host.track(this.#storeAgain(settled, settlement));
     } catch (error) {
-      this.#notSettled(error);
+      this.#host.track(this.#storeAgain(Promise.reject(error as Error), settlement));
     }
   }
 
-  #notSettled(error: unknown): void {
-    this.log.error('history not written', { conversationId: this.conversationId, turnId: this.turnId, error });
+  async #storeAgain(first: Promise<boolean>, settlement: TurnSettlement): Promise<void> {
+    const { conversationId, turnId } = this;
+    try {
+      await first.catch((error: unknown) => retry(() => this.#host.conversations.settleTurn(conversationId, settlement), WRITE_DELAYS_MS, error));
+    } catch (error) {
+      const characters = settlement.messages.reduce((sum, { content }) => sum + content.length, 0);
+      this.log.error('history not written', { conversationId, turnId, state: settlement.state, characters, error });
+    }
   }
 
-  #abort(reason: string): void {
-    this.#abortReason = new TurnAbortedError(reason);
-    this.#controller?.abort(this.#abortReason);
-    this.#release();
-  }
-
-  /** Whoever stops reading stops paying: tells the agent's iterable that no more is wanted. */
-  #release(): void {
+  /** Tells the agent's iterable that no more is wanted: whoever stops reading stops paying. */
+  async #release(): Promise<void> {
     const iterator = this.#iterator;
     this.#iterator = undefined;
-    const failed = (error: unknown): void => this.#fail(error);
     try {
-      const released: unknown = iterator?.return?.();
-      if (released instanceof Promise) released.catch(failed);
+      await iterator?.return?.();
     } catch (error) {
-      failed(error);
+      this.#fail(error);
     }
   }
 
   #tellInterrupted({ turnId, text }: CutTurn): void {
-    const { agent } = this.#scope;
+    const { agent } = this.#host;
     const failed = (error: unknown): void => this.log.error('onInterrupted failed', { agent: agent.name, error });
     try {
       const told = agent.onInterrupted?.({ conversationId: this.conversationId, turnId, text });
@@ -456,19 +488,23 @@ export class RunningTurn implements BegunTurn, Reply, Turn<TurnEvent>, TurnJourn
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<Spoken> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+/** What the turns that run now would leave if they ended now, the newest first. */
+function settlementsOf(newest: Turn): TurnSettlement[] {
+  const settlements: TurnSettlement[] = [];
+  for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older) settlements.push(turn.soFar());
+  return settlements;
 }
 
-function isHighSurrogate(code: number): boolean {
-  return code >= 0xd800 && code <= 0xdbff;
+/** After whatever is due by now. */
+function soon(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 let lastRunId = randomInt(RUN_IDS);
 
 /**
- * Of the runs of one turn no two have the same, as good as certainly, though processes share a store: each counts from a random number
- * on. Small enough for V8 to keep it without an object of its own, for as long as history holds the turn.
+ * Different for the runs of one turn, with the certainty of chance, though several processes may share a store: each counts from a
+ * random number. Small enough for V8 to keep it without an object of its own.
  */
 function nextRunId(): number {
   lastRunId = (lastRunId + 1) % RUN_IDS;

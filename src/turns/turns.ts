@@ -1,101 +1,157 @@
-import { after } from '../base/awaitable.ts';
-import type { TurnState } from '../conversations/message.ts';
-import { RunningTurn } from './turn.ts';
-import type { BegunTurn, TurnRequest, TurnScope } from './delivery.ts';
+import type { Agent } from '../agents/agent.ts';
+import { TurnAbortedError } from '../agents/agent.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
+import { isBeside, type Delivery } from './delivery.ts';
+import { RunningCalls } from './tool-calls.ts';
+import { Turn, type TurnHost } from './turn.ts';
 
-/** The turns that run now: at most one a conversation. Decides whether a delivery begins a turn, joins it, or ends another. */
-export class Turns {
-  readonly #scope: TurnScope;
-  readonly #running = new Map<string, RunningTurn>();
+export interface TurnsOptions {
+  readonly agent: Agent;
+  readonly conversations: ConversationManager;
+  /** See `TurnHost`. */
+  readonly turnTimeoutMs: number;
+  readonly firstWordTimeoutMs: number;
+}
 
-  readonly #onEnd = (turn: RunningTurn): void => {
-    if (this.#running.get(turn.conversationId) === turn) this.#running.delete(turn.conversationId);
-  };
+/** Longer than a write is tried again for. */
+const LAST_WRITES_MS = 3_000;
 
-  constructor(scope: TurnScope) {
-    this.#scope = scope;
+/**
+ * The turns that run now. A conversation runs one; while a slow store opens a newer one, the older still speaks, and the newer
+ * one knows it as `older`. Which of them came first is decided when they arrive.
+ */
+export class Turns implements TurnHost {
+  readonly agent: Agent;
+  readonly conversations: ConversationManager;
+  readonly turnTimeoutMs: number;
+  readonly firstWordTimeoutMs: number;
+  readonly calls = new RunningCalls();
+  /** The newest turn of each conversation. */
+  readonly #newest = new Map<string, Turn>();
+  /** Turns that stand beside their conversation. */
+  readonly #beside = new Set<Turn>();
+  readonly #writes = new Set<Promise<unknown>>();
+  /** Begins just now: its connection may break before it is one of the others. */
+  #beginning: Turn | undefined;
+
+  constructor({ agent, conversations, turnTimeoutMs, firstWordTimeoutMs }: TurnsOptions) {
+    this.agent = agent;
+    this.conversations = conversations;
+    this.turnTimeoutMs = turnTimeoutMs;
+    this.firstWordTimeoutMs = firstWordTimeoutMs;
   }
 
-  /** How many run. */
+  /** How many turns' agents are at work. */
   get count(): number {
-    return this.#running.size;
+    let count = 0;
+    for (const turn of this.#all()) if (!turn.isOver) count += 1;
+    return count;
   }
 
-  /** Begins the turn, or joins the one of that id which runs: the newer delivery takes its stream over. Returns what to tell of a drop. */
-  start(request: TurnRequest): BegunTurn {
-    const running = this.#running.get(request.conversationId);
-    if (running === undefined || request.turnId === undefined || running.turnId === request.turnId) return this.#startNew(request, running);
-    return this.#startBeside(request, request.turnId);
-  }
-
-  /** Joins the turn where it runs, and ends the one that runs instead. */
-  #startNew(request: TurnRequest, running: RunningTurn | undefined): RunningTurn {
-    if (running !== undefined && running.turnId === request.turnId) {
-      running.takeOver(request);
-      return running;
+  /** Begins the delivery's turn, or lets it take over the stream of the same turn that runs. */
+  start(delivery: Delivery): void {
+    if (isBeside(delivery)) return this.#begin(new Turn(delivery, this, undefined));
+    const newest = this.#newest.get(delivery.conversationId);
+    for (let turn = newest; turn !== undefined; turn = turn.older) {
+      if (turn.isDeliveredBy(delivery)) return turn.takeOver(delivery);
     }
-    running?.interrupt('a newer turn began');
-    return this.#begin(request);
+    this.#begin(new Turn(delivery, this, newest));
   }
 
-  /** Another turn runs. A late delivery of an older one is no barge-in, and must not silence the newer. */
-  #startBeside(request: TurnRequest, turnId: string): BegunTurn {
-    request.sink.flush();
-    let isDropped = false;
-    let begun: RunningTurn | undefined;
-    const decide = (state: TurnState | undefined): void => {
-      const running = this.#running.get(request.conversationId);
-      if (isDropped) {
-        // The caller spoke, and left before anything was known. There is nobody to answer, and nothing to go on with.
-        if (state === undefined) this.interrupt(request.conversationId, 'a newer turn began');
-        request.onOutcome({ outcome: 'interrupted' });
-      } else if (state === undefined || running?.turnId === turnId) begun = this.#startNew(request, running);
-      else if (state === 'completed') {
-        begun = new RunningTurn(request, this.#scope, this.#onEnd); // says again what it said, beside the one that runs
-        begun.start();
-      } else {
-        request.sink.end();
-        request.onOutcome({ outcome: 'stale' });
-      }
-    };
-    const undecided = (error: unknown): void => {
-      request.source.log.error('the state of a turn could not be read', { turnId, error });
-      decide(undefined);
-    };
-    try {
-      const decided = after(this.#scope.conversations.turnState(request.conversationId, turnId), decide);
-      if (decided instanceof Promise) decided.catch(undecided);
-    } catch (error) {
-      undecided(error);
-    }
-    return {
-      drop() {
-        isDropped = true;
-        begun?.drop(request);
-      },
-    };
+  #begin(turn: Turn): void {
+    this.#beginning = turn;
+    turn.begin();
+    this.#beginning = undefined;
+    // A turn that has ended by now was never there: a Map that is filled and emptied all the time leaves tables behind that hold
+    // its turns until the next full garbage collection.
+    if (turn.isSettled) return;
+    if (turn.isStored) this.#newest.set(turn.conversationId, turn);
+    else this.#beside.add(turn);
   }
 
-  #begin(request: TurnRequest): RunningTurn {
-    const turn = new RunningTurn(request, this.#scope, this.#onEnd);
-    turn.start();
-    // A turn that has ended by now was never there: a Map that is filled and emptied all the time leaves tables behind that
-    // hold its turns until the next full garbage collection.
-    if (!turn.isOver) this.#running.set(request.conversationId, turn);
-    return turn;
+  /** The delivery's connection closed before all of its stream had left. */
+  drop(delivery: Delivery): void {
+    this.#answeredOn(delivery)?.interrupt('the caller left or spoke over the reply');
   }
 
-  /** Ends the conversation's running turn as interrupted; with `sessionId` only a turn of that session. False when there is none. */
+  /** All of the delivery's stream has left. */
+  delivered(delivery: Delivery): void {
+    this.#answeredOn(delivery)?.delivered();
+  }
+
+  /** Ends the conversation's turns as interrupted; with `sessionId` only those of that session. False when there are none. */
   interrupt(conversationId: string, reason: string, sessionId?: string): boolean {
-    const running = this.#running.get(conversationId);
-    if (running === undefined) return false;
-    const { event } = running;
-    if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId) return false;
-    running.interrupt(reason);
-    return true;
+    let wasRunning = false;
+    for (const turn of this.#chain(conversationId)) {
+      const { event } = turn;
+      if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId) continue;
+      wasRunning = true;
+      turn.interrupt(reason);
+    }
+    return wasRunning;
   }
 
+  /** Ends all turns, and every tool call that runs, whether it is to finish or not. */
   interruptAll(reason: string): void {
-    for (const running of [...this.#running.values()]) running.interrupt(reason);
+    for (const turn of [...this.#all()]) turn.interrupt(reason);
+    this.calls.abortAll(new TurnAbortedError(reason));
   }
+
+  /** Resolves when no tool call runs and everything that turns have to store is stored, or given up. */
+  async settled(): Promise<void> {
+    await this.calls.ended();
+    while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
+  }
+
+  /** Waits for tool calls for so long, then ends them. Resolves when what they returned is stored, or a bounded time later. */
+  async close(toolsMs: number): Promise<void> {
+    await atMost(toolsMs, this.calls.ended());
+    this.interruptAll('the server is shutting down');
+    await atMost(LAST_WRITES_MS, this.settled());
+  }
+
+  ended(turn: Turn): void {
+    if (this.#beside.delete(turn)) return;
+    const { conversationId } = turn;
+    const newest = this.#newest.get(conversationId);
+    if (newest === turn) {
+      if (turn.older === undefined) this.#newest.delete(conversationId);
+      else this.#newest.set(conversationId, turn.older);
+      return;
+    }
+    for (let newer = newest; newer !== undefined; newer = newer.older) if (newer.older === turn) newer.older = turn.older;
+  }
+
+  track(write: Promise<unknown>): void {
+    this.#writes.add(write);
+    const done = (): boolean => this.#writes.delete(write);
+    write.then(done, done); // whoever hands a write in handles its failure
+  }
+
+  #answeredOn(delivery: Delivery): Turn | undefined {
+    if (this.#beginning?.isAnsweredOn(delivery) === true) return this.#beginning;
+    for (const turn of this.#chain(delivery.conversationId)) if (turn.isAnsweredOn(delivery)) return turn;
+    for (const turn of this.#beside) if (turn.isAnsweredOn(delivery)) return turn;
+    return undefined;
+  }
+
+  #chain(conversationId: string): readonly Turn[] {
+    const turns: Turn[] = [];
+    for (let turn = this.#newest.get(conversationId); turn !== undefined; turn = turn.older) turns.push(turn);
+    return turns;
+  }
+
+  *#all(): Generator<Turn, void, undefined> {
+    for (const newest of this.#newest.values()) for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older) yield turn;
+    yield* this.#beside;
+  }
+}
+
+async function atMost(ms: number, done: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([done, late]);
+  clearTimeout(timer);
 }

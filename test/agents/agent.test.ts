@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { WELCOME_BACK, type Agent, type MessageTurn, type StartTurn } from '../../src/agents/agent.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
-import type { Reply } from '../../src/layercode/reply.ts';
+import type { Reply } from '../../src/agents/agent.ts';
 
 const HOOKS = ['onSessionStart', 'onMessage', 'onData', 'onSessionUpdate', 'onSessionEnd', 'onInterrupted'] as const;
 const TEXTS = ['name', 'description', 'apology', 'welcome'] as const;

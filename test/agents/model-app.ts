@@ -6,12 +6,12 @@ import type { TestContext } from 'node:test';
 
 import type { Agent, MessageTurn } from '../../src/agents/agent.ts';
 import { parseArguments } from '../../src/agents/tool-arguments.ts';
-import type { Tool, ToolOccasion } from '../../src/agents/tool.ts';
+import type { Tool, ToolContext } from '../../src/agents/tool.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { Json, JsonObject } from '../../src/layercode/fields.ts';
-import type { Reply } from '../../src/layercode/reply.ts';
+import type { Reply } from '../../src/agents/agent.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatModel, ToolDefinition } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
@@ -152,7 +152,7 @@ export async function runTool(tools: ReadonlyMap<string, Tool>, name: string, ar
   if (found === undefined) throw new Error(`no tool ${name}`);
   const parsed = parseArguments(JSON.stringify(args), found.parameters);
   if ('problem' in parsed) throw new Error(parsed.problem);
-  return (await found.run(parsed.args, { conversationId } as ToolOccasion)) as JsonObject;
+  return (await found.run(parsed.args, { conversationId } as ToolContext)) as JsonObject;
 }
 
 /** A caller whose request is left as soon as it is written: a reply's headers come with its first word, and `client.say` waits for them. */

@@ -11,7 +11,7 @@ const call = (id: string): ToolCall => ({ id, name: 'look', args: `{"for":"${id}
 const calling = (ids: readonly string[], turnId = 't-1', content = '', state: AssistantMessage['state'] = 'completed'): Message => ({
   role: 'assistant', content, turnId, state, toolCalls: ids.map(call),
 });
-const result = (toolCallId: string, content: string, turnId = 't-1'): Message => ({ role: 'tool', toolCallId, content, turnId });
+const result = (toolCallId: string, content: string, turnId = 't-1'): Message => ({ role: 'tool', toolCallId, content, turnId, state: 'completed' });
 
 /** The prompt without the system's message; of calls their ids, of results the call they answer. */
 function promptOf(...history: Message[]): (readonly unknown[])[] {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { hangUp, tool, type Tool, type ToolOccasion } from '../../src/agents/tool.ts';
+import { hangUp, tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
 import type { Agent } from '../../src/agents/agent.ts';
 import type { Json, JsonObject } from '../../src/layercode/fields.ts';
 import { pausing, says, silentAfter, type Answer } from '../faults/model-server.ts';
@@ -17,7 +17,7 @@ const INTERRUPTED = '{"error":"interrupted"}';
 
 const CITY: Tool['parameters'] = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: false };
 
-function weather(run: (args: JsonObject, occasion: ToolOccasion) => unknown): Tool {
+function weather(run: (args: JsonObject, occasion: ToolContext) => unknown): Tool {
   return tool({ name: 'weather', description: 'The weather of a city.', parameters: CITY, run: run as Tool['run'] });
 }
 
@@ -29,9 +29,8 @@ const sunny = agentWith(weather(({ city }) => ({ city: city ?? '', sky: 'clear' 
 const asksParis = calls([['call_1', 'weather', '{"city":"Paris"}']]);
 
 /** A tool's `run` that waits for its signal. */
-async function untilLeft(_args: JsonObject, { signal }: ToolOccasion): Promise<Json> {
-  await fired(signal);
-  return 'late';
+async function untilLeft(_args: JsonObject, { signal }: ToolContext): Promise<Json> {
+  throw await fired(signal);
 }
 
 describe('a tool call', () => {
@@ -75,7 +74,7 @@ describe('a tool call', () => {
   });
 
   it('gets the turn\'s conversation, metadata and signal', async (t) => {
-    const occasions = new Told<ToolOccasion>();
+    const occasions = new Told<ToolContext>();
     const { client } = await serveModel(t, agentWith(weather((_args, occasion) => occasions.tell(occasion))), [asksParis, says('Clear.')]);
     await spoken(client.say('Paris?', { custom_metadata: { plan: 'gold' } }));
     const { conversationId, metadata, signal, reply, log } = await occasions.next();
@@ -310,9 +309,9 @@ describe('an interruption in mid-tool', () => {
     assert.equal(JSON.stringify(outline(server.requests[1])).includes('Let me see'), false);
   });
 
-  it('fires the tool\'s signal, and what the tool then returns goes nowhere', async (t) => {
+  it('fires the tool\'s signal, and what the tool returns all the same is its result', async (t) => {
     const returned = deferred<string>();
-    const agent = agentWith(weather(async (args, occasion) => { const late = await untilLeft(args, occasion); returned.resolve(String(late)); return late; }));
+    const agent = agentWith(weather(async (_args, { signal }) => { await fired(signal); returned.resolve('late'); return 'late'; }));
     const served = await serveModel(t, agent, [asksParis, says('Late.')]);
     const caller = await callOver(t, served);
     await caller.read((text) => text.includes('running'));
@@ -320,7 +319,7 @@ describe('an interruption in mid-tool', () => {
     assert.equal(await within(returned.promise, 'the signal'), 'late');
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(served.server.requests.length, 1);
-    assert.deepEqual((await served.messages()).map((message) => [message.role, message.content]), [['user', 'Hello?'], ['assistant', ''], ['tool', INTERRUPTED]]);
+    assert.deepEqual((await served.messages()).map((message) => [message.role, message.content]), [['user', 'Hello?'], ['assistant', ''], ['tool', '"late"']]);
   });
 
   it('behind a tool keeps the result and what was heard of the answer', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { hangUp, tool, type Tool, type ToolOccasion } from '../../src/agents/tool.ts';
+import { hangUp, tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
 
 const LEAST: Tool = { name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'seen' };
 
@@ -49,7 +49,7 @@ describe('tool', () => {
 describe('hangUp', () => {
   it('hangs up after its goodbye', async () => {
     const told: unknown[] = [];
-    await hangUp.run({ goodbye: 'Bye now.' }, { reply: { hangup: (options: unknown) => void told.push(options) } } as unknown as ToolOccasion);
+    await hangUp.run({ goodbye: 'Bye now.' }, { reply: { hangup: (options: unknown) => void told.push(options) } } as unknown as ToolContext);
     assert.deepEqual(told, [{ say: 'Bye now.' }]);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
-import type { TurnRecord } from '../../src/conversations/rules.ts';
+import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import { MemoryStore, type MemoryStoreOptions } from '../../src/conversations/memory-store.ts';
 import { storeContract } from './store-contract.ts';
 
@@ -224,13 +224,16 @@ describe('MemoryStore', () => {
 
     it('does not walk over all of many open turns for each change', () => {
       const store = create({ maxConversations: 1 });
-      for (let count = 0; count < 10_000; count++) change(store, `open${count}`, 'open');
-      let reads = 0;
-      store.update('open0', (conversation) => {
-        Object.defineProperty(conversation, 'openTurns', { get: () => (reads += 1), set: () => undefined, configurable: true });
-      });
-      assert.equal(store.count(), 10_000);
-      assert.ok(reads <= 100, String(reads));
+      let looks = 0;
+      for (let count = 0; count < 1_000; count++) {
+        store.update(`open${count}`, (conversation) => {
+          conversation.turns = [{ id: 't1', state: 'open', runId: 1, words: null, reply: null }];
+          Object.defineProperty(conversation, 'openTurns', { get: () => (looks += 1) });
+        });
+      }
+      looks = 0;
+      change(store, 'another', 'open');
+      assert.deepEqual([store.count(), looks <= 100], [1_001, true], String(looks));
     });
 
     it('forgets all of them when it is closed', () => {
@@ -295,6 +298,14 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'b', 'c'), ['c']);
     });
 
+    it('begins anew when it is closed', () => {
+      const store = create({ maxCharacters: 30 });
+      fill(store, 'a', 30);
+      store.close();
+      for (const id of ['b', 'c']) fill(store, id, 10);
+      assert.deepEqual(held(store, 'b', 'c'), ['b', 'c']);
+    });
+
     it('holds 67,108,864 characters by default', () => {
       const store = create();
       for (const id of ['a', 'b', 'c', 'd']) fill(store, id, 16_777_216);
@@ -317,6 +328,14 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, dropped), [], `${dropped} after ${added}`);
       assert.equal(store.count(), 4);
     }
+  });
+
+  it('has no trace left of one that was used and then cleared', () => {
+    const store = create({ maxConversations: 3 });
+    for (const id of ['a', 'b', 'a']) change(store, id);
+    store.update('a', (conversation) => (conversation.turns = []));
+    for (const id of ['c', 'd', 'e', 'f']) change(store, id);
+    assert.deepEqual([held(store, 'a', 'b', 'c', 'd', 'e', 'f'), store.count()], [['d', 'e', 'f'], 3]);
   });
 
   it('holds exactly one after evictions down to one, in a list that works on', () => {

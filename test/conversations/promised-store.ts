@@ -1,6 +1,6 @@
 import { once, EventEmitter } from 'node:events';
 
-import { emptyConversation, type Conversation } from '../../src/conversations/rules.ts';
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 
 /**
@@ -35,6 +35,11 @@ export class PromisedStore implements ConversationStore {
   release(): void {
     this.#isHeld = false;
     this.#gate.emit('release');
+  }
+
+  /** As it lies there at this moment, whatever waits. For inner stores that answer at once. */
+  now(id: string): Conversation | undefined {
+    return this.#inner.read(id) as Conversation | undefined;
   }
 
   read(id: string): Promise<Conversation | undefined> {

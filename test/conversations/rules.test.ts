@@ -1,22 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import {
-  appendMessage, cutTurn, emptyConversation, findTurn, hasOpenTurn, historyOf, historyUpTo, openTurn, settleTurn,
-  type Conversation, type ConversationBounds, type Interruption, type OpenedTurn, type TurnSettlement,
-} from '../../src/conversations/rules.ts';
+import type { ConversationBounds } from '../../src/conversations/bounds.ts';
+import { emptyConversation, findTurn, hasOpenTurn, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
+import { cutTurn, type Interruption } from '../../src/conversations/heard.ts';
+import { appendMessage, openTurn, settleTurn, OpenedTurn, type TurnSettlement } from '../../src/conversations/rules.ts';
 import type { Message, SentEvent, TurnState } from '../../src/conversations/message.ts';
 
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
 let runs = 0;
 
-type Opened = Extract<OpenedTurn, { kind: 'opened' }> & { readonly history: () => Message[] };
 
-function open(conversation: Conversation, turnId: string, text?: string, interruption?: Interruption, bounds = BOUNDS, runId = ++runs): Opened {
+function open(conversation: Conversation, turnId: string, text?: string, interruption?: Interruption, bounds = BOUNDS, runId = ++runs): OpenedTurn {
   const opened = openTurn(conversation, { turnId, runId, text, interruption }, bounds);
-  assert.ok(opened.kind === 'opened');
+  assert.ok(opened instanceof OpenedTurn);
   check(conversation);
-  return { ...opened, history: () => historyUpTo(opened.conversation, opened.record) };
+  return opened;
 }
 
 function settle(conversation: Conversation, turnId: string, state: TurnSettlement['state'], said: string | Message[], sent?: readonly SentEvent[], bounds = BOUNDS, runId = runs): boolean {
@@ -33,7 +32,7 @@ function exchange(conversation: Conversation, turnId: string, asked: string, sai
 }
 
 function cut(conversation: Conversation, textHeard: string | undefined, turnId?: string): ReturnType<typeof cutTurn> {
-  const result = cutTurn(conversation, { textHeard, turnId });
+  const result = cutTurn(conversation, { textHeard, turnId }, BOUNDS);
   check(conversation);
   return result;
 }
@@ -94,8 +93,8 @@ describe('openTurn', () => {
   it('gives the history up to the caller\'s words, without the placeholder', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
-    const { history } = open(conversation, 't2', 'Two');
-    assert.deepEqual(history().map(({ content }) => content), ['One', 'First.', 'Two']);
+    const opened = open(conversation, 't2', 'Two');
+    assert.deepEqual(opened.history().map(({ content }) => content), ['One', 'First.', 'Two']);
   });
 
   it('gives the history as it is when it is asked for, and up to its own turn', () => {
@@ -109,8 +108,8 @@ describe('openTurn', () => {
   it('gives a history that nothing changes behind the reader\'s back', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
-    const { history } = open(conversation, 't2', 'Two');
-    const before = history();
+    const opened = open(conversation, 't2', 'Two');
+    const before = opened.history();
     const copy = structuredClone(before);
     settle(conversation, 't2', 'completed', 'Second.');
     cut(conversation, 'Se');
@@ -139,7 +138,7 @@ describe('openTurn', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     const before = structuredClone(conversation);
-    const again = openTurn(conversation, { turnId: 't1', runId: 99, text: 'Other words', interruption: { textHeard: 'F', turnId: 't1' } }, BOUNDS);
+    const again = openTurn(conversation, { turnId: 't1', runId: 99, text: 'One', interruption: { textHeard: 'F', turnId: 't1' } }, BOUNDS);
     assert.deepEqual(again, { kind: 'completed before', sent: [{ type: 'say', text: 'First.' }] });
     assert.deepEqual(conversation, before);
   });
@@ -149,14 +148,14 @@ describe('openTurn', () => {
     const sent: SentEvent[] = [{ type: 'data', json: '{"a":1}' }, { type: 'say', text: 'Bye.' }, { type: 'hangup' }];
     open(conversation, 't1', 'One');
     settle(conversation, 't1', 'completed', 'Bye.', sent);
-    assert.deepEqual(openTurn(conversation, { turnId: 't1', runId: 99 }, BOUNDS), { kind: 'completed before', sent });
+    assert.deepEqual(openTurn(conversation, { turnId: 't1', runId: 99, text: 'One' }, BOUNDS), { kind: 'completed before', sent });
   });
 
   it('tells that a completed turn sent nothing', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
     settle(conversation, 't1', 'completed', '');
-    assert.deepEqual(openTurn(conversation, { turnId: 't1', runId: 99 }, BOUNDS), { kind: 'completed before', sent: [] });
+    assert.deepEqual(openTurn(conversation, { turnId: 't1', runId: 99, text: 'One' }, BOUNDS), { kind: 'completed before', sent: [] });
   });
 
   for (const state of ['interrupted', 'failed'] as const) {
@@ -165,20 +164,20 @@ describe('openTurn', () => {
       open(conversation, 't1', 'One');
       settle(conversation, 't1', state, 'Fir');
       exchange(conversation, 't2', 'Two', 'Second.');
-      const { history } = open(conversation, 't1', 'One, again');
-      assert.deepEqual(shown(conversation), ['user: One, again', 'assistant(open): ', 'user: Two', 'assistant(completed): Second.']);
-      assert.deepEqual(history().map(({ content }) => content), ['One, again']);
+      const opened = open(conversation, 't1', 'One');
+      assert.deepEqual(shown(conversation), ['user: One', 'assistant(open): ', 'user: Two', 'assistant(completed): Second.']);
+      assert.deepEqual(opened.history().map(({ content }) => content), ['One']);
       assert.equal(settle(conversation, 't1', 'completed', 'First.'), true);
-      assert.deepEqual(shown(conversation), ['user: One, again', 'assistant(completed): First.', 'user: Two', 'assistant(completed): Second.']);
+      assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): First.', 'user: Two', 'assistant(completed): Second.']);
     });
   }
 
   it('cuts the turn before to what was heard, and tells which', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First of many.');
-    const { cut: told, history } = open(conversation, 't2', 'Two', { textHeard: 'First', turnId: 't1' });
-    assert.deepEqual(told, { turnId: 't1', text: 'First' });
-    assert.deepEqual(history().map(({ content }) => content), ['One', 'First', 'Two']);
+    const opened = open(conversation, 't2', 'Two', { textHeard: 'First', turnId: 't1' });
+    assert.deepEqual(opened.cut, { turnId: 't1', text: 'First' });
+    assert.deepEqual(opened.history().map(({ content }) => content), ['One', 'First', 'Two']);
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(interrupted): First', 'user: Two', 'assistant(open): ']);
   });
 
@@ -287,12 +286,13 @@ describe('settleTurn', () => {
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): Of the new run.']);
   });
 
-  it('does nothing for a turn that a newer one has closed', () => {
+  it('has the last word on a turn that a newer one has closed: only its run knows what was sent', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One', undefined, BOUNDS, 1_001);
     open(conversation, 't2', 'Two', undefined, BOUNDS, 1_002);
-    assert.equal(settle(conversation, 't1', 'completed', 'Late.', undefined, BOUNDS, 1_001), false);
-    assert.deepEqual(shown(conversation), ['user: One', 'user: Two', 'assistant(open): ']);
+    assert.equal(settle(conversation, 't1', 'interrupted', 'Fir', undefined, BOUNDS, 1_001), true);
+    assert.deepEqual(shown(conversation), ['user: One', 'assistant(interrupted): Fir', 'user: Two', 'assistant(open): ']);
+    assert.equal(settle(conversation, 't1', 'interrupted', 'Other.', undefined, BOUNDS, 1_001), false);
   });
 
   it('does not undo a cut that came before it', () => {
@@ -316,7 +316,7 @@ describe('settleTurn', () => {
 function toolMessages(turnId: string): Message[] {
   return [
     { role: 'assistant', content: 'Let me see.', turnId, state: 'completed', toolCalls: [{ id: 'call-1', name: 'look', args: '{"q":"x"}' }] },
-    { role: 'tool', content: '42', turnId, toolCallId: 'call-1' },
+    { role: 'tool', content: '42', turnId, toolCallId: 'call-1', state: 'completed' },
     { role: 'assistant', content: ' It is 42.'.trimStart(), turnId, state: 'completed' },
   ];
 }
@@ -352,11 +352,13 @@ describe('cutTurn', () => {
     });
   }
 
-  it('cuts the last turn even when an older one is named: the platform only ever speaks of the one right before', () => {
+  it('begins at the turn that is named, where it is known', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't0', 'Zero', 'Zeroth.');
     exchange(conversation, 't1', 'One', 'First.');
-    assert.deepEqual(cut(conversation, 'Fi', 't0'), { turnId: 't1', text: 'Fi' });
+    assert.equal(cut(conversation, 'Fi', 't0'), undefined); // nothing that t0 said
+    assert.deepEqual(cut(conversation, 'Ze', 't0'), { turnId: 't0', text: 'Ze' });
+    assert.deepEqual(shown(conversation), ['user: Zero', 'assistant(interrupted): Ze', 'user: One', 'assistant(completed): First.']);
   });
 
   it('cuts a turn that was interrupted to what was heard, and tells nobody again', () => {
@@ -543,18 +545,18 @@ describe('the bounds of a conversation', () => {
   it('holds at the opening already, when the placeholder is one message too many', () => {
     const bounds = { ...BOUNDS, maxMessages: 4 };
     const conversation = filled(2, bounds);
-    const { history } = open(conversation, 't3', 'Three', undefined, bounds);
+    const opened = open(conversation, 't3', 'Three', undefined, bounds);
     assert.deepEqual(ids(conversation), ['t2', 't3']);
-    assert.deepEqual(history().map(({ content }) => content), ['asked 2', 'said 2', 'Three']);
+    assert.deepEqual(opened.history().map(({ content }) => content), ['asked 2', 'said 2', 'Three']);
   });
 
   it('has an empty history for a turn that was dropped', () => {
     const bounds = { ...BOUNDS, maxMessages: 2 };
     const conversation = emptyConversation('c');
-    const { history } = open(conversation, 't1', 'One', undefined, bounds);
+    const opened = open(conversation, 't1', 'One', undefined, bounds);
     settle(conversation, 't1', 'completed', 'First.', undefined, bounds);
     exchange(conversation, 't2', 'Two', 'Second.', bounds);
-    assert.deepEqual(history().filter(({ role }) => role === 'assistant'), []);
+    assert.deepEqual(opened.history().filter(({ role }) => role === 'assistant'), []);
   });
 
   it('holds, and the sums stay right, through any order of changes', () => {
@@ -581,8 +583,8 @@ describe('the bounds of a conversation', () => {
             break;
           }
           case 3:
-            cut(conversation, random(2) === 0 ? words : undefined, turnId);
-            continue; // the platform's words may be longer than ours: the next turn makes room
+            cutTurn(conversation, { textHeard: random(2) === 0 ? words : undefined, turnId }, bounds);
+            break;
           default:
             appendMessage(conversation, { role: 'user', content: words, turnId }, bounds);
         }

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
 import type { Awaitable } from '../../src/base/awaitable.ts';
-import { emptyConversation, historyOf, historyUpTo, openTurn, settleTurn, type Conversation, type ConversationBounds, type TurnRecord } from '../../src/conversations/rules.ts';
+import type { ConversationBounds } from '../../src/conversations/bounds.ts';
+import { emptyConversation, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
+import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
@@ -18,7 +21,7 @@ export function fullTurn(id: string): TurnRecord {
     messages: [
       { role: 'user', content: 'Hello "there" \\ 👋🏽\n\u0000\u2028', turnId: id },
       { role: 'assistant', content: '', turnId: id, state: 'completed', toolCalls: [{ id: 'call-1', name: 'look', args: '{"a":' }] },
-      { role: 'tool', content: '42', turnId: id, toolCallId: 'call-1' },
+      { role: 'tool', content: '42', turnId: id, toolCallId: 'call-1', state: 'completed' },
       { role: 'assistant', content: 'It is 42.', turnId: id, state: 'completed' },
     ],
     sent: [{ type: 'say', text: 'Hm.', isFiller: true }, { type: 'data', json: '{"a":1}' }, { type: 'say', text: 'It is 42.' }, { type: 'hangup' }],
@@ -183,7 +186,7 @@ export function storeContract(name: string, open: () => Awaitable<ConversationSt
       const { store, id } = await begin();
       const opened = await store.update(id, (conversation) => openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS));
       assert.ok(opened.kind === 'opened');
-      assert.deepEqual(historyUpTo(opened.conversation, opened.record), [{ role: 'user', content: 'Hello', turnId: 't1' }]);
+      assert.deepEqual(opened.history(), [{ role: 'user', content: 'Hello', turnId: 't1' }]);
       assert.equal((await store.read(id))?.turns[0]?.state, 'open');
       const settle = (runId: number): Awaitable<boolean> =>
         store.update(id, (conversation) =>

@@ -100,30 +100,6 @@ describe('a request that is answered', () => {
   }
 });
 
-describe('context.bodyReadAtMs', () => {
-  it('is when the headers came, for a body that came with them', async (t) => {
-    const bytes = 'POST /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nab';
-    const isSame = await found(t, bytes, (context) => {
-      void context.readRawBody();
-      return context.bodyReadAtMs === context.receivedAtMs;
-    });
-    assert.equal(isSame, true);
-  });
-
-  it('is when the body came, where that came later', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.post('/later', async (context) => {
-      await context.readRawBody();
-      context.json(200, { later: context.bodyReadAtMs - context.receivedAtMs });
-    }) });
-    const client = await served.raw();
-    client.send('POST /later HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\n');
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    client.send('ab');
-    const { later } = JSON.parse((await client.lastAnswer()).body) as { later: number };
-    assert.ok(later >= 20, String(later));
-  });
-});
-
 describe('the bytes of an answer', () => {
   it('are those of a turn\'s stream, as its reader gets them', async (t) => {
     const { log, next } = recordLog();

@@ -12,14 +12,15 @@ describe('an event stream as the answer', () => {
     ['nothing', (context) => context.empty(204)],
   ];
   for (const [what, answer] of second) {
-    it(`is the only one, though nothing of it was written yet: ${what} behind it throws`, async (t) => {
+    it(`is the only one, though nothing was written yet: ${what} behind it throws`, async (t) => {
       const served = await serve(t, {
-        setUp: (app) => app.get('/stream', (context) => {
-          const stream = context.eventStream();
-          assert.equal(context.isAnswered, true);
-          assert.throws(() => answer(context), /GET \/stream has an answer already/);
-          stream.finish({ data: 'first' });
-        }),
+        setUp: (app) =>
+          app.get('/stream', (context) => {
+            const stream = context.eventStream();
+            assert.equal(context.isAnswered, true);
+            assert.throws(() => answer(context), /GET \/stream has an answer already/);
+            stream.finish({ data: 'first' });
+          }),
       });
       const response = await served.fetch('/stream');
       assert.equal(response.headers.get('content-type'), 'text/event-stream');

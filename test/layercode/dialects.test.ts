@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { callDialect } from '../../src/layercode/call-dialect.ts';
-import type { ReplyEvent } from '../../src/layercode/reply.ts';
-import type { Dialect } from '../../src/layercode/reply-stream.ts';
+import type { ReplyEvent } from '../../src/layercode/dialect.ts';
+import type { Dialect } from '../../src/layercode/dialect.ts';
 import { sessionDialect } from '../../src/layercode/session-dialect.ts';
 import { SseDecoder, type DecodedEvent } from '../../src/sse/decode.ts';
 

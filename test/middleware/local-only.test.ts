@@ -28,7 +28,19 @@ describe('localOnly', () => {
     it(`lets ${address} in`, () => assert.equal(letsIn(address), true));
   }
 
-  for (const address of ['192.0.2.1', '10.0.0.1', '0.0.0.0', '::ffff:192.0.2.1', '2001:db8::1', '::', '1127.0.0.1', '127.0.0.1.evil', '', undefined]) {
-    it(`keeps ${address === undefined ? 'a peer without an address' : JSON.stringify(address)} out`, () => assert.equal(letsIn(address), false));
+  for (const address of [
+    '192.0.2.1',
+    '10.0.0.1',
+    '0.0.0.0',
+    '::ffff:192.0.2.1',
+    '2001:db8::1',
+    '::',
+    '1127.0.0.1',
+    '127.0.0.1.evil',
+    '',
+    undefined,
+  ]) {
+    it(`keeps ${address === undefined ? 'a peer without an address' : JSON.stringify(address)} out`, () =>
+      assert.equal(letsIn(address), false));
   }
 });

@@ -8,7 +8,8 @@ const system = (content: string): ChatMessage => ({ role: 'system', content });
 const user = (content: string): ChatMessage => ({ role: 'user', content });
 const assistant = (content: string): ChatMessage => ({ role: 'assistant', content });
 const calls = (content: string, ...ids: string[]): ChatMessage => {
-  return { role: 'assistant', content, toolCalls: ids.map((id) => ({ id, name: 'a', args: '{}' })) };
+  const toolCalls = ids.map((id) => ({ id, name: 'a', args: '{}' }));
+  return { role: 'assistant', content, toolCalls };
 };
 const result = (toolCallId: string): ChatMessage => ({ role: 'tool', content: '1', toolCallId });
 const begins = user('(the call begins)');

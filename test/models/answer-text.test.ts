@@ -47,6 +47,7 @@ const TOKENS: Table = [
   ['Yes.<｜end▁of▁sentence｜>', 'Yes.'],
   ['Yes.<turn|><|turn>', 'Yes.'],
   ['<|channel|>Yes.', 'Yes.'],
+  [`Yes.<|${'a'.repeat(40)}|>`, 'Yes.'],
 ];
 
 const PLAIN: readonly string[] = [
@@ -91,6 +92,12 @@ describe('AnswerText', () => {
     assert.deepEqual([' ', '\n', 'Yes', ',', ' it', ' is '].map((piece) => text.push(piece)), [
       '', '', ' \nYes', ',', ' it', ' is ',
     ]);
+  });
+
+  it('keeps 4,096 of the blanks before the first word', () => {
+    const text = new AnswerText(false);
+    for (let round = 0; round < 10; round++) assert.equal(text.push(' '.repeat(1_000)), '');
+    assert.equal(text.push('Yes.'), `${' '.repeat(4_096)}Yes.`);
   });
 
   it('holds back no more than may be a mark', () => {

@@ -317,6 +317,8 @@ describe('a failing model', () => {
     ['breaks off with an event named error that is no JSON', stream(`event: error\n${event('gone')}`), { code: 'error_in_stream', retryable: true }],
     ['breaks off with an event named error that is empty', stream('event: error\ndata:\n\n'), { code: 'error_in_stream', retryable: true }],
     ['breaks off after a finish reason that was none', stream(chunk({ content: 'Hel' }, 'stop'), chunk({ content: 'lo' }, 'stop'), VLLM_ERROR), { code: 'error_in_stream' }],
+    ['breaks off after a finish reason before the first word', stream(chunk({ content: '' }, 'stop'), VLLM_ERROR), { code: 'error_in_stream' }],
+    ['breaks the connection after a finish reason before the first word', droppedAfter(chunk({ content: '' }, 'stop')), { code: 'connection_dropped', retryable: true }],
     ['finishes with an error', stream(chunk({ content: 'Hel' }), chunk({}, 'error'), DONE), { code: 'error_in_stream', retryable: true, status: undefined }],
     ['breaks the connection in mid-reply', droppedAfter(chunk({ content: 'Hel' })), { code: 'connection_dropped', retryable: true }],
     ['ends in mid-reply', stream(chunk({ content: 'Hel' })), { code: 'connection_dropped', retryable: true }],
@@ -507,12 +509,12 @@ describe('the clocks of a stream', () => {
     });
   }
 
-  for (const keepAlive of [': keepalive\n\n', 'data:\n\n', 'data: : keepalive\n\n', 'data: {}\n\n']) {
-    it(`are not stopped by ${JSON.stringify(keepAlive)}`, async (t) => {
+  for (const keepAlive of [': keepalive', 'data:', 'data: : keepalive', 'data: {}']) {
+    it(`are not stopped by "${keepAlive}"`, async (t) => {
       const { send, pass, reading } = byHand(t);
       await send(chunk({ content: 'Yes.' }));
       await pass(99);
-      await send(keepAlive);
+      await send(`${keepAlive}\n\n`);
       await pass(1);
       assert.equal((await reading).error?.code, 'idle_timeout');
     });
@@ -538,6 +540,31 @@ describe('the clocks of a stream', () => {
     assert.deepEqual([text, error], ['One two three', undefined]);
   });
 
+  it('start anew while it thinks behind a finish reason that was none', async (t) => {
+    const { send, pass, reading } = byHand(t);
+    await send(chunk({ content: 'Yes. ' }, 'stop'));
+    await pass(9);
+    await send(chunk({ reasoning_content: 'hm' }));
+    await pass(99);
+    await send(chunk({ content: 'No.' }), DONE);
+    assert.equal((await reading).text, 'Yes. No.');
+  });
+
+  it('stand still while the reader takes its time, at the end of a reply too', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let signal: AbortSignal | null | undefined;
+    const bytes = parallelToolCalls().join('');
+    const model = modelAt('http://model.test', {
+      fetch: async (_url, init) => ((signal = init?.signal), new Response(bytes)),
+      timeOuts: { firstDeltaMs: 100, idleMs: 100, trailerMs: 10 },
+    });
+    const reply = model.stream(HELLO, { signal: new AbortController().signal });
+    assert.equal((await reply.next()).value?.type, 'toolCall');
+    t.mock.timers.tick(100);
+    assert.equal(signal?.aborted, false);
+    await reply.return();
+  });
+
   it('fire after a garbage collection, before the headers and behind them', async () => {
     for (const answer of [mute, silentAfter()]) {
       const server = await serve(answer);
@@ -554,12 +581,20 @@ describe('the clocks of a stream', () => {
 describe('a stream', () => {
   it('may keep its connection alive with events', async () => {
     const { url } = await serve(stream('data:\n\n', 'data: : keepalive\n\n', ...textReply('Yes.')));
-    assert.deepEqual([(await read(modelAt(url))).text, (await read(modelAt(url))).error], ['Yes.', undefined]);
+    const { text, error } = await read(modelAt(url));
+    assert.deepEqual([text, error], ['Yes.', undefined]);
+  });
+
+  it('may say more in an event than its choices', async () => {
+    const extra = { message: 'ok', detail: 'ok', error: null };
+    const first = event({ choices: [{ delta: { content: 'Yes.' } }], ...extra });
+    const { text, error } = await read(modelAt((await serve(stream(first, DONE))).url));
+    assert.deepEqual([text, error], ['Yes.', undefined]);
   });
 
   it('may leave out the blank line behind its last event', async () => {
-    const last = [chunk({ content: ' two' }, 'stop').trimEnd(), `${chunk({ content: ' two' }, 'stop').trimEnd()}\n`];
-    for (const block of last) {
+    const last = chunk({ content: ' two' }, 'stop').trimEnd();
+    for (const block of [last, `${last}\n`]) {
       const { url } = await serve(stream(chunk({ content: 'One' }), block));
       const { text, error } = await read(modelAt(url));
       assert.deepEqual([text, error], ['One two', undefined]);
@@ -573,9 +608,11 @@ describe('a stream', () => {
       [chunk({ content: 'Y' }, 'stop'), chunk({ content: 'es.' }, 'stop'), chunk(call, 'stop')],
     ]) {
       for (const end of [[DONE], []]) {
-        const { deltas, text, error } = await read(modelAt((await serve(stream(...blocks, ...end))).url));
+        const { url } = await serve(stream(...blocks, ...end));
+        const { deltas, text, error } = await read(modelAt(url));
         assert.deepEqual([text, error], ['Yes.', undefined]);
-        assert.deepEqual(deltas.at(-2), { type: 'toolCall', call: { id: 'c', name: 'a', args: '{}' } });
+        const expected = { id: 'c', name: 'a', args: '{}' };
+        assert.deepEqual(deltas.at(-2), { type: 'toolCall', call: expected });
       }
     }
   });
@@ -584,12 +621,14 @@ describe('a stream', () => {
     const blocks = parallelToolCalls().slice(0, -1);
     const { url } = await serve(silentAfter(...blocks));
     const { deltas, error } = await read(modelAt(url, { timeOuts: { trailerMs: 20 } }));
-    assert.deepEqual([error, deltas.map(({ type }) => type)], [undefined, ['toolCall', 'toolCall', 'usage']]);
+    assert.equal(error, undefined);
+    assert.deepEqual(deltas.map(({ type }) => type), ['toolCall', 'toolCall', 'usage']);
   });
 
   it('loses nothing to what follows its finish reason, broken or an error', async () => {
     for (const block of ['data: {"usage":\n\n', VLLM_ERROR]) {
-      const { url } = await serve(stream(chunk({ content: 'Bye.' }), chunk({}, 'stop'), block, DONE));
+      const finished = [chunk({ content: 'Bye.' }), chunk({}, 'stop')];
+      const { url } = await serve(stream(...finished, block, DONE));
       const { text, error } = await read(modelAt(url));
       assert.deepEqual([text, error], ['Bye.', undefined]);
     }
@@ -613,7 +652,8 @@ describe('what is sent back', () => {
   it('has no broken call in it', async () => {
     const server = await serve(says('Done.'));
     await read(modelAt(server.url), { messages });
-    const sent = (await server.request(0)).body['messages'] as { tool_calls?: { function: object }[] }[];
+    const { body } = await server.request(0);
+    const sent = body['messages'] as { tool_calls?: { function: object }[] }[];
     assert.deepEqual(sent[2]?.tool_calls?.map((call) => call.function), [
       { name: 'a', arguments: '{}' },
       { name: 'invalid_call', arguments: '{}' },
@@ -647,9 +687,9 @@ describe('what is sent back', () => {
           ],
         });
         const text = JSON.stringify((await server.request(0)).body['messages']);
-        const ids = [...text.matchAll(/"(?:id|tool_call_id)":"([^"]*)"/g)].map(([, found]) => found);
-        assert.equal(ids[0], ids[1]);
-        assert.match(ids[0] ?? '', /^[\w-]{1,40}$/);
+        const [call, result] = [...text.matchAll(/"(?:id|tool_call_id)":"([^"]*)"/g)];
+        assert.equal(call?.[1], result?.[1]);
+        assert.match(call?.[1] ?? '', /^[\w-]{1,40}$/);
       }
     }
   });
@@ -657,13 +697,15 @@ describe('what is sent back', () => {
 
 describe('the log of a failing model', () => {
   const words = 'my card is 4711';
-  const json = JSON.stringify({ error: { message: words, code: words, type: words, param: words } });
+  const quoting = { message: words, code: words, type: words, param: words };
+  const json = JSON.stringify({ error: quoting });
+  const tooLong = { name: 'a', arguments: words.repeat(20_000) };
   const answers: readonly [string, Answer][] = [
     ['an error with a body', fails(500, json)],
     ['an error with a body that is no JSON', fails(502, words)],
     ['a refused key', fails(401, json)],
     ['a limited rate', fails(429, json)],
-    ['a bare error', fails(422, JSON.stringify({ detail: [{ msg: words, input: words, type: words }] }))],
+    ['a bare error', fails(422, JSON.stringify({ detail: [{ input: words, type: words }] }))],
     ['an error of status 200', fails(200, json)],
     ['JSON where a stream was asked for', fails(200, JSON.stringify({ choices: words }))],
     ['broken JSON with status 200', fails(200, words)],
@@ -676,7 +718,7 @@ describe('the log of a failing model', () => {
     ['a finish reason', stream(chunk({}, words), DONE)],
     ['an unclosed thought', stream(chunk({ content: `<think>${words}` }, words), DONE)],
     ['too long an event', stream(event({ x: words.repeat(100_000) }))],
-    ['too long arguments', stream(chunk({ tool_calls: [{ function: { name: 'a', arguments: words.repeat(20_000) } }] }))],
+    ['too long arguments', stream(chunk({ tool_calls: [{ function: tooLong }] }))],
   ];
   for (const [what, answer] of answers) {
     it(`quotes nothing of ${what}`, async () => {
@@ -690,17 +732,27 @@ describe('the log of a failing model', () => {
   }
 
   it('has the status and the machine words', async () => {
-    const body = { error: { message: words, code: 'model_not_found', type: 'invalid_request_error', param: null } };
-    const answered = await errorOf(fails(404, JSON.stringify(body)));
-    assert.equal(answered.message, 'openai:gpt-5-nano answered HTTP 404 (model_not_found, invalid_request_error)');
-    const broken = await errorOf(stream(VLLM_ERROR));
-    assert.equal(broken.message, 'openai:gpt-5-nano broke off with an error (status 500, InternalServerError)');
-    const bare = await errorOf(stream(event({ message: words, code: 'queue_full' })));
-    assert.equal(bare.message, 'openai:gpt-5-nano broke off with an error (queue_full)');
+    const said = async (answer: Answer): Promise<string> => {
+      return (await errorOf(answer)).message.slice('openai:gpt-5-nano '.length);
+    };
+    const error = { message: words, code: 'model_not_found', type: 'not_found', param: null };
+    assert.equal(
+      await said(fails(404, JSON.stringify({ error }))),
+      'answered HTTP 404 (model_not_found, not_found)',
+    );
+    assert.equal(
+      await said(stream(VLLM_ERROR)),
+      'broke off with an error (status 500, InternalServerError)',
+    );
+    assert.equal(
+      await said(stream(event({ message: words, code: 'queue_full' }))),
+      'broke off with an error (queue_full)',
+    );
   });
 
   it('has no machine word with the key in it', async () => {
-    const { message } = await errorOf(fails(500, JSON.stringify({ error: { code: `key-${KEY}` } })));
+    const body = JSON.stringify({ error: { code: `key-${KEY}` } });
+    const { message } = await errorOf(fails(500, body));
     assert.equal(message, 'openai:gpt-5-nano answered HTTP 500');
   });
 });

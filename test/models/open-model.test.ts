@@ -63,7 +63,10 @@ describe('openModel', () => {
     const usage = deltas.at(-1);
     assert.ok(usage?.type === 'usage' && usage.model === 'google:gemini-3.5-flash-lite');
     assert.deepEqual([text, first.requests.length], ['Hi', 1]);
-    assert.match(told.join(), /^openai:gpt-5-nano answered HTTP 429 \(rate_limit_exceeded, requests\); asking google:gemini-3\.5-flash-lite$/);
+    assert.deepEqual(told, [
+      'openai:gpt-5-nano answered HTTP 429 (rate_limit_exceeded, requests); ' +
+        'asking google:gemini-3.5-flash-lite',
+    ]);
   });
 
   it('asks the next model when the key is refused, and names the variable until it works', async () => {
@@ -132,17 +135,20 @@ describe('openModel', () => {
     assert.match((await reading).error?.message ?? '', /said nothing within 8000 ms$/);
   });
 
-  it('takes replies to begin as thought with THINKING=open, but for a vendor’s own models', async () => {
-    const fetched = async (): Promise<Response> => new Response(textReply('hm', '</think>', 'Yes.').join(''));
-    const textOf = async (name: string, environment: Record<string, string>): Promise<string> => {
-      const { model } = openModel({ names: [name], environment: { OPENAI_API_KEY: KEY, ...environment }, fetch: fetched });
+  it('takes replies to begin as thought with THINKING=open, vendors’ own models aside', async () => {
+    const reply = textReply('hm', '</think>', 'Yes.').join('');
+    const textOf = async (name: string, given: Record<string, string>): Promise<string> => {
+      const environment = { OPENAI_API_KEY: KEY, ...given };
+      const fetched = async (): Promise<Response> => new Response(reply);
+      const { model } = openModel({ names: [name], environment, fetch: fetched });
       return (await read(model)).text;
     };
     assert.equal(await textOf('ollama:x', {}), 'hm Yes.');
     assert.equal(await textOf('ollama:x', { THINKING: 'closed' }), 'hm Yes.');
     assert.equal(await textOf('ollama:x', { THINKING: 'open' }), 'Yes.');
     assert.equal(await textOf('openai:x', { THINKING: 'open' }), 'hm Yes.');
-    assert.equal(await textOf('openai:x', { THINKING: 'open', OPENAI_BASE_URL: 'http://localhost:1/v1' }), 'Yes.');
+    const elsewhere = { THINKING: 'open', OPENAI_BASE_URL: 'http://localhost:1/v1' };
+    assert.equal(await textOf('openai:x', elsewhere), 'Yes.');
   });
 
   it('fails the reply, and asks nobody else, when the connection breaks after the first word', async () => {

@@ -41,7 +41,8 @@ describe('a turn of a model that thinks', () => {
 describe('a turn whose vendor quotes the caller in an error', () => {
   it('leaves no word of it in the log', async (t) => {
     const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
-    const quoting = fails(400, '{"error":{"message":"bad input: my card is 4711","code":"bad_input"}}');
+    const error = { message: 'bad input: my card is 4711', code: 'bad_input' };
+    const quoting = fails(400, JSON.stringify({ error }));
     const { client, logLines } = await serveModel(t, agent, [quoting]);
     await spoken(client.say('my card is 4711'));
     assert.match(logLines.join(''), /answered HTTP 400 \(bad_input\)/);

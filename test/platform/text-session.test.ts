@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Occasion } from '../../src/agents/agent.ts';
+import type { EventContext } from '../../src/agents/agent.ts';
 import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.ts';
 import type { ServerFrame } from '../../src/platform/frames.ts';
 import { TextSession, type TextSessionOptions } from '../../src/platform/text-session.ts';
@@ -172,7 +172,7 @@ describe('TextSession', () => {
   });
 
   it('sends metadata and custom headers along', async (t) => {
-    const told = deferred<Occasion>();
+    const told = deferred<EventContext>();
     const grant = { ...GRANT, metadata: { a: 1 }, customMetadata: { b: 2 }, customHeaders: { 'x-tenant': 'blue' } };
     const { session } = await call(t, { onMessage: (turn) => told.resolve(turn) }, { grant });
     await session.say('Hello?');

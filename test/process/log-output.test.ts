@@ -36,13 +36,19 @@ class Stdout extends Writable {
   }
 }
 
-function open(): { stdout: Stdout; output: LogOutput; complaints: string[]; dropped: () => number } {
+function open(): {
+  stdout: Stdout;
+  output: LogOutput;
+  complaints: string[];
+  dropped: () => number;
+} {
   const stdout = new Stdout();
   const complaints: string[] = [];
   const output = new LogOutput({ stream: stdout, complain: (reason) => complaints.push(reason) });
   const metrics = new Metrics();
   output.addTo(metrics);
-  const dropped = (): number => Number(/^layercode_log_lines_dropped_total (\d+)$/m.exec(metrics.text())?.[1]);
+  const dropped = (): number =>
+    Number(/^layercode_log_lines_dropped_total (\d+)$/m.exec(metrics.text())?.[1]);
   return { stdout, output, complaints, dropped };
 }
 
@@ -50,7 +56,7 @@ const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 const MEBIBYTE = `${'x'.repeat(1_048_575)}\n`;
 
 describe('LogOutput', () => {
-  it('hands over the lines of one turn of the event loop at once, and goes on in the next', async () => {
+  it('hands over the lines of one turn of the event loop at once', async () => {
     const { stdout, output } = open();
     output.write('a\n');
     output.write('b\n');
@@ -69,7 +75,7 @@ describe('LogOutput', () => {
     assert.equal(stdout.written.length, 1);
   });
 
-  it('hands over what it holds when it is flushed, once, and nothing when it holds nothing', async () => {
+  it('hands over what it holds when it is flushed, once', async () => {
     const { stdout, output } = open();
     output.flush();
     output.write('a\n');
@@ -78,7 +84,7 @@ describe('LogOutput', () => {
     assert.deepEqual(stdout.written, ['a\n']);
   });
 
-  it('drops and counts lines beyond 8 MiB that are not read, says so once, and goes on when they are', async () => {
+  it('drops lines beyond 8 MiB that are not read, and goes on when they are', async () => {
     const { stdout, output, complaints, dropped } = open();
     stdout.isRead = false;
     for (let count = 0; count < 8; count++) output.write(MEBIBYTE);
@@ -88,7 +94,9 @@ describe('LogOutput', () => {
       output.flush();
     }
     assert.equal(dropped(), 6);
-    assert.deepEqual(complaints, ['the log cannot be written (it is not read): its lines are dropped, calls go on']);
+    assert.deepEqual(complaints, [
+      'the log cannot be written (it is not read): its lines are dropped, calls go on',
+    ]);
     assert.equal(stdout.writableLength, 8 * 1_048_576);
     stdout.read();
     await tick();
@@ -98,7 +106,7 @@ describe('LogOutput', () => {
     assert.deepEqual([stdout.written.at(-1), dropped(), complaints.length], ['c\n', 6, 1]);
   });
 
-  it('drops and counts lines that are refused, says so once, and goes on when they are taken', async () => {
+  it('drops lines that are refused, and goes on when they are taken', async () => {
     const { stdout, output, complaints, dropped } = open();
     stdout.error = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
     for (const lines of ['a\n', 'b\nc\n']) {
@@ -106,7 +114,10 @@ describe('LogOutput', () => {
       output.flush();
       await tick();
     }
-    assert.deepEqual([dropped(), complaints], [3, ['the log cannot be written (ENOSPC): its lines are dropped, calls go on']]);
+    assert.deepEqual(
+      [dropped(), complaints],
+      [3, ['the log cannot be written (ENOSPC): its lines are dropped, calls go on']],
+    );
     stdout.error = undefined;
     output.write('d\n');
     output.flush();

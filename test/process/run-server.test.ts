@@ -8,7 +8,12 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
-import { SECRET, Workplace, type SpawnedServer, type SpawnOptions } from '../fixtures/spawned-server.ts';
+import {
+  SECRET,
+  Workplace,
+  type SpawnedServer,
+  type SpawnOptions,
+} from '../fixtures/spawned-server.ts';
 
 let workplace: Workplace;
 beforeEach(() => {
@@ -20,8 +25,14 @@ const LIMIT = { timeout: 20_000 };
 
 /** A server whose agent is this source of `onMessage`'s body, with `turn` and `reply`. */
 function serve(body: string, options: Omit<SpawnOptions, 'directory'> = {}): SpawnedServer {
-  workplace.write('my-agent.mjs', `export default { name: 'mine', async onMessage(turn, reply) { ${body} } };`);
-  return workplace.spawn({ ...options, env: { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './my-agent.mjs', ...options.env } });
+  workplace.write(
+    'my-agent.mjs',
+    `export default { name: 'mine', async onMessage(turn, reply) { ${body} } };`,
+  );
+  return workplace.spawn({
+    ...options,
+    env: { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './my-agent.mjs', ...options.env },
+  });
 }
 
 function caller(url: string): TestClient {
@@ -35,36 +46,47 @@ async function droppedLines(url: string): Promise<number> {
 
 /** A turn that logs 16 MiB. */
 const MUCH_LOG = `const text = 'x'.repeat(2_000);
-  if (turn.text === 'much') for (let line = 0; line < 2_700; line++) turn.log.info('much', { a: text, b: text, c: text });
+  const fields = { a: text, b: text, c: text };
+  if (turn.text === 'much') for (let line = 0; line < 2_700; line++) turn.log.info('much', fields);
   return turn.text;`;
 
-const COMPLAINT = /^layercode-microserver: the log cannot be written \((.+)\): its lines are dropped, calls go on$/m;
+const COMPLAINT =
+  /^layercode-microserver: the log cannot be written \((.+)\): its lines are dropped, calls go on$/m;
 
 /** Why the log cannot be written, each time that stderr says so. */
 function complaints({ stderr }: SpawnedServer): string[] {
-  return stderr.split('\n').map((line) => COMPLAINT.exec(line)?.[1] ?? '').filter((reason) => reason !== '');
+  return stderr
+    .split('\n')
+    .map((line) => COMPLAINT.exec(line)?.[1] ?? '')
+    .filter((reason) => reason !== '');
 }
 
 describe('a log', () => {
-  it('whose reader has gone costs no call: lines are dropped, counted, and that is said once', LIMIT, async () => {
-    // Was: EPIPE ended the process without a word.
-    const server = serve('return turn.text;');
-    const url = await server.url();
-    server.process.stdout?.destroy();
-    for (const text of ['one', 'two', 'three']) assert.equal(await (await caller(url).say(text)).text(), text);
-    await server.complains(COMPLAINT);
-    assert.ok((await droppedLines(url)) >= 1);
-    assert.deepEqual(complaints(server), ['EPIPE']);
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
-  });
+  it(
+    'whose reader has gone costs no call: lines are dropped, counted, and that is said once',
+    LIMIT,
+    async () => {
+      // Was: EPIPE ended the process without a word.
+      const server = serve('return turn.text;');
+      const url = await server.url();
+      server.process.stdout?.destroy();
+      for (const text of ['one', 'two', 'three'])
+        assert.equal(await (await caller(url).say(text)).text(), text);
+      await server.complains(COMPLAINT);
+      assert.ok((await droppedLines(url)) >= 1);
+      assert.deepEqual(complaints(server), ['EPIPE']);
+      server.kill('SIGTERM');
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+    },
+  );
 
   it('whose device is full costs no call', LIMIT, async () => {
     const full = openSync('/dev/full', 'w');
     const server = serve('return turn.text;', { stdout: full });
     closeSync(full);
     const url = await server.urlOnStderr();
-    for (const text of ['one', 'two']) assert.equal(await (await caller(url).say(text)).text(), text);
+    for (const text of ['one', 'two'])
+      assert.equal(await (await caller(url).say(text)).text(), text);
     assert.ok((await droppedLines(url)) >= 2);
     assert.deepEqual(complaints(server), ['ENOSPC']);
     server.kill('SIGTERM');
@@ -76,7 +98,8 @@ describe('a log', () => {
     const server = serve(MUCH_LOG);
     const url = await server.url();
     server.process.stdout?.pause();
-    for (let turn = 0; turn < 2; turn++) assert.equal(await (await caller(url).say('much')).text(), 'much');
+    for (let turn = 0; turn < 2; turn++)
+      assert.equal(await (await caller(url).say('much')).text(), 'much');
     const dropped = await droppedLines(url);
     // 5,400 lines of 6 KB: 8 MiB and what the kernel takes are kept.
     assert.ok(dropped > 3_000 && dropped < 5_000, String(dropped));
@@ -84,9 +107,20 @@ describe('a log', () => {
     server.process.stdout?.resume();
     await once(server.process.stdout ?? assert.fail(), 'data');
     while (!server.log.some((line) => line['path'] === '/api/agent' && line['turnId'] === 'late')) {
-      await (await caller(url).post({ type: 'message', session_id: 's', conversation_id: 'c', turn_id: 'late', text: 'late' })).text();
+      await (
+        await caller(url).post({
+          type: 'message',
+          session_id: 's',
+          conversation_id: 'c',
+          turn_id: 'late',
+          text: 'late',
+        })
+      ).text();
     }
-    assert.ok(server.log.every((line) => line.msg !== ''), 'every line is whole');
+    assert.ok(
+      server.log.every((line) => line.msg !== ''),
+      'every line is whole',
+    );
   });
 
   it('may lose its stderr, too', LIMIT, async () => {
@@ -94,24 +128,40 @@ describe('a log', () => {
     const url = await server.url();
     server.process.stdout?.destroy();
     server.process.stderr?.destroy();
-    for (const text of ['one', 'two', 'three']) assert.equal(await (await caller(url).say(text)).text(), text);
+    for (const text of ['one', 'two', 'three'])
+      assert.equal(await (await caller(url).say(text)).text(), text);
     assert.ok((await droppedLines(url)) >= 1);
   });
 });
 
 describe('a start that fails', () => {
-  for (const [what, env] of [['settings', { PORT: '80a' }], ['an address that cannot be had', { HOST: '192.0.2.1' }]] as const) {
-    it(`because of ${what} ends the process, though the agent's module holds it open`, LIMIT, async () => {
-      workplace.write('my-agent.mjs', `setInterval(() => undefined, 1_000); export default { name: 'mine', onMessage: () => 'Hi.' };`);
-      const server = workplace.spawn({ env: { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './my-agent.mjs', ...env } });
-      assert.deepEqual(await server.exit, { code: 1, signal: null });
-      assert.match(server.stderr, /^layercode-microserver: .*(80a|192\.0\.2\.1).*\n$/);
-    });
+  for (const [what, env] of [
+    ['settings', { PORT: '80a' }],
+    ['an address that cannot be had', { HOST: '192.0.2.1' }],
+  ] as const) {
+    it(
+      `because of ${what} ends the process, though the agent's module holds it open`,
+      LIMIT,
+      async () => {
+        workplace.write(
+          'my-agent.mjs',
+          `setInterval(() => undefined, 1_000);
+         export default { name: 'mine', onMessage: () => 'Hi.' };`,
+        );
+        const server = workplace.spawn({
+          env: { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './my-agent.mjs', ...env },
+        });
+        assert.deepEqual(await server.exit, { code: 1, signal: null });
+        assert.match(server.stderr, /^layercode-microserver: .*(80a|192\.0\.2\.1).*\n$/);
+      },
+    );
   }
 });
 
 /** A server that answers only when it is told to. */
-async function heldServer(t: TestContext): Promise<{ url: string; asked: (count: number) => Promise<void>; answer: () => void }> {
+async function heldServer(
+  t: TestContext,
+): Promise<{ url: string; asked: (count: number) => Promise<void>; answer: () => void }> {
   const held: ServerResponse[] = [];
   const server = createServer((_request, response) => {
     held.push(response);
@@ -134,75 +184,108 @@ async function heldServer(t: TestContext): Promise<{ url: string; asked: (count:
 }
 
 describe('a barge-in', () => {
-  it('does not end the process though the agent did not await all that the signal aborted', LIMIT, async (t) => {
-    // Was: the first rejection ended the turn, the second had no handler, and every call of the process was lost.
-    const held = await heldServer(t);
-    const server = serve(
-      `if (turn.text !== 'leave') return turn.text;
+  it(
+    'does not end the process though the agent did not await all that the signal aborted',
+    LIMIT,
+    async (t) => {
+      // Was: the first rejection ended the turn, the second had no handler, and every call of the
+      // process was lost.
+      const held = await heldServer(t);
+      const server = serve(
+        `if (turn.text !== 'leave') return turn.text;
        reply.say('Wait. ');
-       const [first, second] = ['first', 'second'].map((name) => fetch('${held.url}/' + name, { signal: turn.signal }));
+       const ask = () => fetch('${held.url}', { signal: turn.signal });
+       const [first, second] = [ask(), ask()];
        await first; await second;`,
-      { env: { LOG_LEVEL: 'debug' } },
-    );
-    const client = caller(await server.url());
-    const leaving = await client.say('leave');
-    await held.asked(2);
-    leaving.drop();
-    await server.line('an abort that nobody awaited');
-    assert.equal(await (await client.say('still there?')).text(), 'still there?');
-    assert.equal((await fetch(`${await server.url()}/ready`)).status, 200);
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
-  });
+        { env: { LOG_LEVEL: 'debug' } },
+      );
+      const client = caller(await server.url());
+      const leaving = await client.say('leave');
+      await held.asked(2);
+      leaving.drop();
+      await server.line('an abort that nobody awaited');
+      assert.equal(await (await client.say('still there?')).text(), 'still there?');
+      assert.equal((await fetch(`${await server.url()}/ready`)).status, 200);
+      server.kill('SIGTERM');
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+    },
+  );
 });
 
 describe('an error that nobody awaits', () => {
   const failures: readonly (readonly [string, string, string])[] = [
-    ['uncaught exception', 'of a timer', `setTimeout(() => { throw new Error('out of nowhere'); });`],
+    [
+      'uncaught exception',
+      'of a timer',
+      `setTimeout(() => { throw new Error('out of nowhere'); });`,
+    ],
     ['unhandled rejection', 'of a promise', `Promise.reject(new Error('out of nowhere'));`],
     ['unhandled rejection', 'that is no Error', `Promise.reject('out of nowhere');`],
   ];
   for (const [message, kind, failure] of failures) {
-    it(`${kind} lets open turns finish, is not ready for new ones, and ends the process with 1`, LIMIT, async (t) => {
-      const held = await heldServer(t);
-      const server = serve(
-        `if (turn.text === 'fail') { ${failure} return 'Failing.'; }
+    it(
+      `${kind} lets open turns finish, is not ready for new ones, and ends the process with 1`,
+      LIMIT,
+      async (t) => {
+        const held = await heldServer(t);
+        const server = serve(
+          `if (turn.text === 'fail') { ${failure} return 'Failing.'; }
          reply.say('Wait. ');
          return (await fetch('${held.url}')).text();`,
-        { env: { DRAIN_DELAY_SECONDS: '0' } },
-      );
-      const url = await server.url();
-      const open = await caller(url).say('open');
-      await held.asked(1);
-      const failing = caller(url).say('fail').then((reply) => reply.text());
-      assert.match(JSON.stringify((await server.line(message))['error']), /out of nowhere/);
-      assert.equal((await server.line('closing'))['reason'], message);
-      assert.equal(await failing, 'Failing.');
-      const ready = await fetch(`${url}/ready`).then(({ status }) => status, () => 'refused');
-      assert.ok(ready === 503 || ready === 'refused', String(ready));
-      held.answer();
-      assert.equal(await open.text(), 'Wait. answered');
-      assert.deepEqual(await server.exit, { code: 1, signal: null });
-      assert.equal(server.log.filter(({ msg }) => msg === 'closed').length, 1);
-    });
+          { env: { DRAIN_DELAY_SECONDS: '0' } },
+        );
+        const url = await server.url();
+        const open = await caller(url).say('open');
+        await held.asked(1);
+        const failing = caller(url)
+          .say('fail')
+          .then((reply) => reply.text());
+        assert.match(JSON.stringify((await server.line(message))['error']), /out of nowhere/);
+        assert.equal((await server.line('closing'))['reason'], message);
+        assert.equal(await failing, 'Failing.');
+        const ready = await fetch(`${url}/ready`).then(
+          ({ status }) => status,
+          () => 'refused',
+        );
+        assert.ok(ready === 503 || ready === 'refused', String(ready));
+        held.answer();
+        assert.equal(await open.text(), 'Wait. answered');
+        assert.deepEqual(await server.exit, { code: 1, signal: null });
+        assert.equal(server.log.filter(({ msg }) => msg === 'closed').length, 1);
+      },
+    );
   }
 
-  it('is not ready but still serves through the drain delay, as a balancer needs it', LIMIT, async () => {
-    const server = serve(`if (turn.text === 'fail') setTimeout(() => { throw new Error('once'); }); return turn.text;`, { env: { DRAIN_DELAY_SECONDS: '60' } });
-    const url = await server.url();
-    await (await caller(url).say('fail')).text();
-    await server.line('closing');
-    assert.equal((await fetch(`${url}/ready`)).status, 503);
-    assert.equal(await (await caller(url).say('late')).text(), 'late');
-    await (await caller(url).say('fail')).text(); // twice is no reason to close twice
-    server.kill('SIGTERM'); // to end the drain: it is the second that asks for an end
-    assert.deepEqual(await server.exit, { code: 143, signal: null });
-    assert.equal(server.log.filter(({ msg }) => msg === 'closing').length, 1);
-  });
+  it(
+    'is not ready but still serves through the drain delay, as a balancer needs it',
+    LIMIT,
+    async () => {
+      const server = serve(
+        `if (turn.text === 'fail') setTimeout(() => { throw new Error('once'); });
+       return turn.text;`,
+        { env: { DRAIN_DELAY_SECONDS: '60' } },
+      );
+      const url = await server.url();
+      await (await caller(url).say('fail')).text();
+      await server.line('closing');
+      assert.equal((await fetch(`${url}/ready`)).status, 503);
+      assert.equal(await (await caller(url).say('late')).text(), 'late');
+      await (await caller(url).say('fail')).text(); // twice is no reason to close twice
+      server.kill('SIGTERM'); // to end the drain: it is the second that asks for an end
+      assert.deepEqual(await server.exit, { code: 143, signal: null });
+      assert.equal(server.log.filter(({ msg }) => msg === 'closing').length, 1);
+    },
+  );
 
   it('during a drain makes the exit code 1', LIMIT, async (t) => {
     const held = await heldServer(t);
-    const server = serve(`reply.say('Wait. '); await (await fetch('${held.url}')).text(); setTimeout(() => { throw new Error('late'); }); await new Promise((resolve) => setTimeout(resolve, 1)); await new Promise((resolve) => setImmediate(resolve)); return 'Done.';`);
+    const server = serve(
+      `reply.say('Wait. ');
+       await (await fetch('${held.url}')).text();
+       setTimeout(() => { throw new Error('late'); });
+       await new Promise((resolve) => setTimeout(resolve, 1));
+       return 'Done.';`,
+    );
     const open = await caller(await server.url()).say('open');
     await held.asked(1);
     server.kill('SIGTERM');

@@ -139,6 +139,11 @@ describe('an answer of the platform', () => {
     });
   }
 
+  it('passes no Retry-After on with another status', async (t) => {
+    const response = await (await stage(t, json(400, { error: 'x' }, { 'retry-after': '17' }))).ask();
+    assert.deepEqual([response.status, response.headers.get('retry-after')], [400, null]);
+  });
+
   it('passes no strange Retry-After on', async (t) => {
     const response = await (await stage(t, json(429, { error: 'x' }, { 'retry-after': '<b>' }))).ask();
     assert.equal(response.headers.get('retry-after'), null);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { DEFAULT_APOLOGY, type Agent, type Occasion } from '../../src/agents/agent.ts';
+import { DEFAULT_APOLOGY, type Agent, type EventContext } from '../../src/agents/agent.ts';
 import { deferred, fired, Listener, serve, Told, typesOf, until, within, type Served } from '../fixtures/app.ts';
 import { wireBody } from '../fixtures/wire.ts';
 
@@ -260,7 +260,7 @@ describe('call_ended', () => {
   });
 
   it('is told to the agent', async (t) => {
-    const told = new Told<Occasion>();
+    const told = new Told<EventContext>();
     const { client } = serve(t, { onSessionEnd: told.tell });
     await (await client.post(wireBody('call-ended'))).events();
     assert.deepEqual((await told.next()).event, JSON.parse(wireBody('call-ended')));

@@ -3,46 +3,46 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { Reply } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { MessageEvent } from '../../src/layercode/events.ts';
-import type { Reply, ReplySink } from '../../src/layercode/reply.ts';
-import { ReplyStream } from '../../src/layercode/reply-stream.ts';
-import { sessionDialect } from '../../src/layercode/session-dialect.ts';
+import type { Context } from '../../src/http/context.ts';
+import { ReplyStream } from '../../src/routes/reply-stream.ts';
 import { createLogger } from '../../src/log.ts';
 import { EventWriter } from '../../src/sse/event-writer.ts';
 import { deferred, fired, messageEvent, rawRequest, serve, Told, until, within, type RawConnection, type Served } from '../fixtures/app.ts';
-import { Destination, tick } from '../sse/destination.ts';
+import { Destination } from '../sse/destination.ts';
 
 // More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window); a character of these is
 // six bytes on the wire, so that it fits into a reply of at most 1,048,576.
 const PIECE = '\u0001'.repeat(10_000);
 const PIECES = 100;
 
+function streamOver(destination: Destination, heartbeatMs: number): ReplyStream {
+  const context = { eventWriter: () => new EventWriter(destination) } as unknown as Context;
+  return new ReplyStream(context, messageEvent() as unknown as MessageEvent, heartbeatMs);
+}
+
 describe('ReplyStream', () => {
-  it('puts the heartbeat off with every event', async (t) => {
-    t.mock.timers.enable({ apis: ['setInterval'] });
-    const destination = new Destination();
-    const reply = new ReplyStream(new EventWriter(destination), { dialect: sessionDialect, turnId: undefined, heartbeatMs: 1_000 });
-    reply.flush();
-    for (let word = 0; word < 3; word++) {
-      t.mock.timers.tick(999);
-      reply.send({ type: 'say', text: 'word' });
-      await tick();
-    }
-    assert.deepEqual(destination.calls.filter((call) => !call.includes('response.tts')), []);
-    t.mock.timers.tick(1_000);
-    await tick();
-    assert.equal(destination.calls.at(-1), 'write : \n\n');
-    reply.destroy();
+  it('puts the heartbeat off with every event, and stops it at the end', (t) => {
+    let putOff = 0;
+    const timer = { refresh: () => (putOff += 1) };
+    t.mock.method(globalThis, 'setInterval', () => timer);
+    const cleared = t.mock.method(globalThis, 'clearInterval', () => undefined);
+    const reply = streamOver(new Destination(), 1_000);
+    for (let word = 0; word < 3; word++) void reply.send({ type: 'say', text: 'word' });
+    assert.equal(putOff, 3);
+    reply.end();
+    assert.deepEqual(cleared.mock.calls[0]?.arguments, [timer]);
   });
 
   it('does not count its end among the events that were not sent', async (t) => {
     const destination = new Destination({ room: false });
-    const reply = new ReplyStream(new EventWriter(destination), { dialect: sessionDialect, turnId: undefined, heartbeatMs: 0 });
-    t.after(() => reply.destroy());
+    const reply = streamOver(destination, 0);
+    t.after(() => reply.closed());
     reply.send({ type: 'say', text: 'One.' });
     reply.flush();
     void reply.send({ type: 'say', text: ' Two.' });
@@ -56,8 +56,8 @@ describe('Turns', () => {
     // The platform delivers a turn again when the first connection hangs: that one must not hold up the second.
     const said: unknown[] = [];
     const over = deferred();
-    const full: ReplySink = { send: () => over.promise.then(() => false), unsent: 0, flush: () => undefined, end: () => over.resolve() };
-    const roomy: ReplySink = { send: (event) => { said.push(event); return true; }, unsent: 0, flush: () => undefined, end: () => { ended.resolve(); } };
+    const full = { send: () => over.promise.then(() => false), end: () => { over.resolve(); return true; } };
+    const roomy = { send: (sent: unknown) => { said.push(sent); return true; }, end: () => { ended.resolve(); return true; } };
     const ended = deferred();
     const turns = new Turns({
       agent: defineAgent({ name: 'tested', async onMessage(_turn, reply) { await reply.say('One.'); await reply.say(' Two.'); } }),
@@ -67,8 +67,8 @@ describe('Turns', () => {
     });
     const event = messageEvent() as unknown as MessageEvent;
     const log = createLogger({ level: 'silent', write: () => undefined });
-    for (const sink of [full, roomy]) {
-      turns.start({ event, conversationId: 'c-1', turnId: 't-1', sink, source: { headers: {}, log }, receivedAtMs: performance.now(), onOutcome: () => undefined });
+    for (const stream of [full, roomy]) {
+      turns.start({ ...stream, event, conversationId: 'c-1', turnId: 't-1', isOpen: true, unsent: 0, headers: {}, log, onOutcome: () => undefined });
     }
     try {
       await within(ended.promise, 'the end of the reply on the second stream', 1_000);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { DataOccasion, MessageTurn, Occasion, StartTurn } from '../../src/agents/agent.ts';
+import type { DataContext, MessageTurn, EventContext, StartTurn } from '../../src/agents/agent.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { SessionEndEvent, SessionUpdateEvent } from '../../src/layercode/events.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
@@ -382,14 +382,14 @@ describe('webhook events that are no turns', () => {
   });
 
   it('session.update reaches the agent as it was posted', async (t) => {
-    const told = new Told<Occasion<SessionUpdateEvent>>();
+    const told = new Told<EventContext<SessionUpdateEvent>>();
     const { client } = serve(t, { onSessionUpdate: told.tell });
     await client.post(wireBody('session-update'));
     assert.deepEqual((await told.next()).event, JSON.parse(wireBody('session-update')));
   });
 
   it('session.end reaches the agent as it was posted, with its transcript', async (t) => {
-    const told = new Told<Occasion>();
+    const told = new Told<EventContext>();
     const { client } = serve(t, { onSessionEnd: told.tell });
     await client.post(wireBody('session-end'));
     const { event } = await told.next();
@@ -486,7 +486,7 @@ describe('what the agent is told', () => {
   });
 
   it('is the data that the browser sent', async (t) => {
-    const told = new Told<DataOccasion>();
+    const told = new Told<DataContext>();
     const { client } = serve(t, { onData: told.tell });
     await client.post(wireBody('data'));
     assert.deepEqual((await told.next()).data, { clicked: 'buy', count: 2 });

@@ -32,6 +32,17 @@ describe('SpeakableText', () => {
     ]);
   });
 
+  it('takes the marks of emphasis within emphasis', () => {
+    check([
+      ['**bold *italic* text**, *a **b** c*', 'bold italic text, a b c'],
+      ['***a** b*, **a *b***', 'a b, a b'],
+      ['_a __b__ c_, __a _b_ c__, __a _b___, **a _b_ c**', 'a b c, a b c, a b, a b c'],
+      ['*a *b* c*, **a **b** c**, _a _b_ c_', 'a b c, a b c, a b c'],
+      ['_(see _this_)_, _a_._b_, _a (_b_) c_', '(see this), a.b, a (b) c'],
+      ['__a__ and b_, ***a*** 2 ** 3', 'a and b_, a 2 ** 3'],
+    ]);
+  });
+
   it('takes a double mark whose partner never comes', () => {
     check([
       ['Here is **the point', 'Here is the point'],
@@ -86,6 +97,9 @@ describe('SpeakableText', () => {
       ['# Title\n\nText', 'Title\n\nText'],
       ['### **Title** ###\nC#', 'Title\nC#'],
       ['## A # B', 'A # B'],
+      ['## A ##  \nText', 'A\nText'],
+      ['# A #\t', 'A'],
+      ['# A #   B # #  ', 'A #   B #'],
       ['- one\n- **two**\n  * three\n+ four\n• five', 'one\ntwo\nthree\nfour\nfive'],
       ['1. one\n2. two', '1. one\n2. two'],
       ['> quoted\n> - item\n>\n>> deeper', 'quoted\nitem\n\ndeeper'],
@@ -161,7 +175,10 @@ describe('SpeakableText', () => {
       ['[**bold**](<a b>), [a_b](c_(d)_e)', 'bold, a_b'],
       ['[www.example.com](https://www.example.com/)', 'example.com'],
       ['请看[这里](http://x.example)。', '请看这里。'],
-      ['[text][ref] and [text][]', 'text ref and text '],
+      ['[text][1] and [text][the ref], [text][], [text][1][2].', 'text and text, text, text.'],
+      ['[text][1\n and [text][a[b]', 'text 1\n and text a[b]'],
+      ['[text][1]\n\n[1]: https://a.example/b', 'text\n\na.example'],
+      ['[1] Smith\n[12]: Jones\n[1234567]: x\n[1]x\n[1]:x', '1 Smith\nJones\n1234567: x\n1x\n1:x'],
       ['Paris.[^1] So\n[^1]: Atlas', 'Paris. So\nAtlas'],
     ]);
   });
@@ -214,6 +231,28 @@ describe('SpeakableText', () => {
       ['a <!-- never closed\n\nb', 'a\nb'],
       ['<a href="never closed\nb', '\nb'],
     ]);
+  });
+
+  it('reads an HTML entity as its character, which marks nothing', () => {
+    check([
+      ['AT&amp;T, 5 &lt; 6, &quot;Hi&quot;', 'AT&T, 5 < 6, "Hi"'],
+      ['it&#39;s, it&#x27;s, it&#X27;s', "it's, it's, it's"],
+      ['caf&eacute;, &euro;5, 20&deg;, &Omega;, &frac12;, a&hellip;', 'café, €5, 20°, Ω, ½, a…'],
+      ['a&nbsp;b, a&#10;b, a &nbsp; b', 'a b, a b, a   b'],
+      ['&#42;&#42;a&#42;&#42;, &lt;b&gt;, &#35; a, &amp;lt;', '**a**, <b>, # a, &lt;'],
+      ['Great &#127881; job, a&#8203;b&#0;c&shy;d&#xD800;e&#x110000;f', 'Great job, a\u200bbcdef'],
+      ['`&amp;`', '&amp;'],
+    ]);
+    checkUnchanged(['R&D, AT&T, a & b, &unknown; &; &amp &#; &#x; &#12345678901; x&', '&amp-']);
+  });
+
+  it('takes citations of files, and the space that was theirs', () => {
+    check([
+      ['Paris【3†source】.', 'Paris.'],
+      ['Paris 【4:0†source】【4:1†source】 is', 'Paris is'],
+      ['Paris 【3†never closed\nnext', 'Paris\nnext'],
+    ]);
+    checkUnchanged(['【重要】请看', '【3】', '【†】', '【3', '【1234567890123†a】']);
   });
 
   it('takes emoji, and the space that was theirs', () => {

@@ -71,11 +71,15 @@ export class Destination extends EventEmitter implements SseDestination {
   /** As when the connection is gone. */
   close(): void {
     this.destroyed = this.req.socket.destroyed = true;
+    for (const callback of this.#waiting.splice(0)) callback(new Error('closed'));
     this.emit('close');
   }
 
   get listeners_(): number {
-    return ['drain', 'finish', 'close', 'error'].reduce((sum, name) => sum + this.listenerCount(name), 0);
+    return ['drain', 'finish', 'close', 'error'].reduce(
+      (sum, name) => sum + this.listenerCount(name),
+      0,
+    );
   }
 
   #take(chunk: string, callback: (error?: Error) => void): void {
@@ -89,7 +93,10 @@ export class Destination extends EventEmitter implements SseDestination {
   }
 }
 
-/** Time-outs by hand. Node 20.12's own mock stumbles over a time-out that is cleared while it fires. */
+/**
+ * Time-outs by hand. Node 20.12's own mock stumbles over a time-out that is cleared while it
+ * fires.
+ */
 export class Clock {
   #now = 0;
   readonly #timers = new Map<object, { at: number; readonly fire: () => void }>();

@@ -7,9 +7,15 @@ import { SseEncoder } from '../../src/sse/event-stream.ts';
 import { Destination, tick } from './destination.ts';
 
 /** A stream whose connection takes no more: the event `a` waits in it. */
-async function stalled(t: TestContext, stallTimeoutMs?: number): Promise<{ destination: Destination; encoder: SseEncoder }> {
+async function stalled(
+  t: TestContext,
+  stallTimeoutMs?: number,
+): Promise<{ destination: Destination; encoder: SseEncoder }> {
   const destination = new Destination({ room: false });
-  const encoder = new SseEncoder(destination, stallTimeoutMs === undefined ? {} : { stallTimeoutMs });
+  const encoder = new SseEncoder(
+    destination,
+    stallTimeoutMs === undefined ? {} : { stallTimeoutMs },
+  );
   t.after(() => encoder.destroy()); // its clock would hold the process
   encoder.send({ data: 'a' });
   await tick();
@@ -46,8 +52,14 @@ describe('SseEncoder', () => {
   it('writes what a stream pipes into it, and ends with it', async () => {
     const destination = new Destination();
     const encoder = new SseEncoder(destination);
-    await pipeline(Readable.from([{ data: 'a' }, { comment: 'b' }, { event: 'c', data: 'd' }]), encoder);
-    assert.equal(destination.calls.map((call) => call.replace(/^\w+ /, '')).join(''), 'data: a\n\n: b\n\nevent: c\ndata: d\n\n');
+    await pipeline(
+      Readable.from([{ data: 'a' }, { comment: 'b' }, { event: 'c', data: 'd' }]),
+      encoder,
+    );
+    assert.equal(
+      destination.calls.map((call) => call.replace(/^\w+ /, '')).join(''),
+      'data: a\n\n: b\n\nevent: c\ndata: d\n\n',
+    );
     assert.equal(destination.calls.at(-1)?.startsWith('end'), true);
     assert.equal(destination.destroyed, false);
   });
@@ -93,8 +105,9 @@ describe('SseEncoder', () => {
     assert.equal(encoder.writableFinished, true);
   });
 
-  it('ends a pipe, and its source, when the client leaves: there is no error event, for nobody may listen', async () => {
-    // Was: the source was read to its end for nobody, and a pipe that was cut at its end was never over.
+  it('ends a pipe, and its source, when the client leaves', async () => {
+    // Was: the source was read to its end for nobody, and a pipe that was cut at its end was never
+    // over.
     for (const room of [true, false]) {
       const destination = new Destination({ room });
       let isReturned = false;
@@ -110,19 +123,24 @@ describe('SseEncoder', () => {
         }
       }
       if (!room) setImmediate(() => destination.close());
-      await assert.rejects(pipeline(Readable.from(source()), new SseEncoder(destination)), { code: 'ERR_STREAM_PREMATURE_CLOSE' });
+      await assert.rejects(pipeline(Readable.from(source()), new SseEncoder(destination)), {
+        code: 'ERR_STREAM_PREMATURE_CLOSE',
+      });
       await tick();
       assert.equal(isReturned, true);
     }
   });
 
-  it('tells the callback of end() when the client leaves, or stops reading, before that has left', async (t) => {
+  it('tells the callback of end() when the client leaves or stops reading', async (t) => {
     const { destination, encoder } = await stalled(t);
     const ended = new Promise((resolve) => encoder.end(resolve));
     destination.close();
-    assert.equal((await ended as { code?: string }).code, 'ERR_STREAM_DESTROYED');
+    assert.equal(((await ended) as { code?: string }).code, 'ERR_STREAM_DESTROYED');
     const { encoder: unread } = await stalled(t, 5);
-    assert.equal((await new Promise((resolve) => unread.end(resolve)) as { code?: string }).code, 'ERR_STREAM_DESTROYED');
+    assert.equal(
+      ((await new Promise((resolve) => unread.end(resolve))) as { code?: string }).code,
+      'ERR_STREAM_DESTROYED',
+    );
   });
 
   it('destroys the response with itself, and takes nothing from then on', async () => {

@@ -5,7 +5,10 @@ import { EventWriter } from '../../src/sse/event-writer.ts';
 import { startHeartbeat } from '../../src/sse/heartbeat.ts';
 import { Destination, tick } from './destination.ts';
 
-function open(t: TestContext, intervalMs: number): { destination: Destination; writer: EventWriter; timer: NodeJS.Timeout | undefined } {
+function open(
+  t: TestContext,
+  intervalMs: number,
+): { destination: Destination; writer: EventWriter; timer: NodeJS.Timeout | undefined } {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const destination = new Destination();
   const writer = new EventWriter(destination);

@@ -1,9 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
-import type { Reply } from '../../layercode/reply.ts';
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
 import { SpeakableText } from '../../speech/speakable.ts';
-import { WELCOME_BACK, type Agent, type AgentResources, type BoundAgent, type MessageTurn } from '../agent.ts';
+import { WELCOME_BACK, type Agent, type AgentResources, type BoundAgent, type MessageTurn, type Reply } from '../agent.ts';
 import { readPrompt } from './assets.ts';
 import { defineAgent } from '../define-agent.ts';
 import { EagerStream } from './eager-stream.ts';

@@ -24,39 +24,43 @@ const MAX_TIMEOUT_SECONDS = 86_400;
 export const talk: Command = {
   name: 'talk',
   summary: 'Talk to an agent from the terminal, a pipe or a script.',
-  help: `Usage: layercode-microserver talk [--url URL] [--secret SECRET] [--conversation ID] [--agent AGENT]
+  help: `\
+Usage: layercode-microserver talk [--url URL] [--secret SECRET] [--conversation ID] [--agent AGENT]
                                   [--script FILE [--timeout SECONDS]]
 
-Calls an agent, as LayerCode does for a caller in text mode. Without --url it is the server that
-answers at http://localhost: with PORT; where none does, one is started for the length of the talk.
+Calls an agent as LayerCode does for a caller in text mode. Without --url it calls the server on
+this machine, http://localhost: with PORT. If none answers, it starts one for this talk.
 
-  --url URL            The webhook; without a path the agent's route is added to it.
-  --secret SECRET      Signs. Default: LAYERCODE_WEBHOOK_SECRET, or else the development secret of
-                       this directory. A flag can be read by other users of the machine.
-  --conversation ID    Goes on with a conversation. Default: a new one.
-  --agent AGENT        Starts a server with this agent: a built-in name, or the path of a module.
+  --url URL            The webhook; without a path, AGENT_ROUTE is added.
+  --secret SECRET      Signs the events. Default: LAYERCODE_WEBHOOK_SECRET, else the development
+                       secret of this directory. Other users of the machine can read a flag.
+  --conversation ID    Continues a conversation. Default: a new one.
+  --agent AGENT        Starts a server with this agent: a built-in name or the path of a module.
   --script FILE        Plays a script, see below.
-  --timeout SECONDS    Longest that a reply may take in a script or with piped lines. Default: ${DEFAULT_TIMEOUT_SECONDS}.
+  --timeout SECONDS    The longest a reply may take in a script or with piped lines.
+                       Default: ${DEFAULT_TIMEOUT_SECONDS}.
   --settings-file PATH Read variables from this file instead of .env.
 
-On a terminal, a line that is sent while a reply comes interrupts it, and so does Ctrl-C, for as
-long as a voice would speak. Ctrl-C while nobody speaks hangs up, and Ctrl-D does at any time.
-With piped lines, each is said when the reply to the one before is over. Replies go to stdout, one a
-line, and everything else to stderr. A turn that is refused or breaks off is the last. An apology is
-a reply like any other: have a script expect what the agent should say.
+On a terminal, sending a line interrupts the reply for as long as a voice would speak it, and so
+does Ctrl-C. Ctrl-C while nobody speaks hangs up; Ctrl-D hangs up at any time. Piped lines are said
+one by one, each when the reply to the previous one is over. Replies go to stdout, one per line, and
+everything else goes to stderr. A turn that is refused or breaks off ends the talk. An apology is a
+reply like any other, so a script should expect what the agent ought to say.
 
-A script has a step a line. Blank lines are nothing, and so is what follows a # at the beginning or
-after two spaces. The steps speak of the reply to the last "say", and at first of the welcome.
+A script has one step per line. Blank lines are ignored, and so is everything after a # at the
+beginning of a line or after two spaces. Steps refer to the reply to the last "say", or to the
+welcome. The playground exports a talk as a script.
 
-  say TEXT                 The caller says so, once the reply before is over.
-  expect TEXT              The whole reply holds this; upper and lower case are one. /TEXT/ is a
-                           pattern of JavaScript; the flags i, m, s and u may follow.
-  expect-data TEXT         Some data of the reply does, as JSON without spaces.
-  expect-hangup            The agent hung up with this reply.
-  within 2 s               Its first word came in that time; also: within 800 ms.
-  interrupt                The caller speaks over the reply, as soon as it begins.
-  interrupt after 3 words  When so many of its words can have been heard, at ${WORDS_PER_MINUTE} a minute.
-  data JSON                The caller's page sends an object, without waiting for the reply.
+  say TEXT                 The caller says this once the previous reply is over.
+  expect TEXT              The complete reply contains this, in upper or lower case. /TEXT/ is a
+                           JavaScript pattern; the flags i, m, s and u may follow.
+  expect-data TEXT         Some data of the reply contains this, as JSON without spaces.
+  expect-hangup            The agent hangs up with this reply.
+  within 2 s               Its first word arrives in this time; also: within 800 ms.
+  interrupt                The caller speaks over the reply as soon as it begins.
+  interrupt after 3 words  The same, once 3 of its words can have been heard, at
+                           ${WORDS_PER_MINUTE} words a minute.
+  data JSON                The caller's page sends an object; the reply is not awaited.
 
     expect Welcome             # what the agent says first
     say Tell me a long story
@@ -72,21 +76,32 @@ Examples:
   echo "Hello there" | layercode-microserver talk --url https://voice.example
   layercode-microserver talk --url https://voice.example --script smoke.txt
 
-Exit codes: 0 it is over, on a terminal however it went; 1 a turn was refused or broke off, an
-expectation was not met, or a signal ended it; 2 the arguments or the script are wrong.
+Exit codes: 0 success, and always on a terminal; 1 a turn was refused or broke off, an expectation
+was not met, or a signal ended the talk; 2 the arguments or the script are wrong.
 `,
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
     const { flags, words } = parseFlags('talk', argv, FLAGS);
-    if (words.length > 0) throw new UsageError('talk takes no words; to say just one thing: turn "Hello there"');
+    if (words.length > 0) {
+      throw new UsageError('talk takes only flags; to say just one thing: turn "Hello there"');
+    }
     if (flags['--agent'] !== undefined && (flags['--url'] ?? flags['--secret']) !== undefined) {
-      throw new UsageError('--agent starts a server of its own, so it goes with neither --url nor --secret');
+      throw new UsageError(
+        '--agent starts a server of its own, so it goes with neither --url nor --secret',
+      );
     }
     const conversationId = parseConversation(flags['--conversation']) ?? randomUUID();
     const timeoutMs = parseTimeout(flags['--timeout']) * 1_000;
-    const steps = flags['--script'] === undefined ? undefined : readScript(flags['--script'], terminal.directory);
+    const steps =
+      flags['--script'] === undefined
+        ? undefined
+        : readScript(flags['--script'], terminal.directory);
     const { stdin, stdout, environment } = terminal;
-    const isOnTerminal = steps === undefined && stdin.isTTY === true && stdout.isTTY === true && environment['TERM'] !== 'dumb';
+    const isOnTerminal =
+      steps === undefined
+      && stdin.isTTY === true
+      && stdout.isTTY === true
+      && environment['TERM'] !== 'dumb';
 
     let screen: TerminalTalk | undefined;
     const tell = (line: string): void => {
@@ -97,7 +112,9 @@ expectation was not met, or a signal ended it; 2 the arguments or the script are
     const target = await openTarget(flags, terminal, tell);
     try {
       if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
-      if (steps !== undefined) return await playScript(steps, target, conversationId, timeoutMs, terminal);
+      if (steps !== undefined) {
+        return await playScript(steps, target, conversationId, timeoutMs, terminal);
+      }
       if (!isOnTerminal) return await talkByLines(target, conversationId, timeoutMs, terminal);
       screen = new TerminalTalk(target, conversationId, terminal);
       await screen.run();
@@ -112,17 +129,21 @@ function parseTimeout(given: string | undefined): number {
   if (given === undefined) return DEFAULT_TIMEOUT_SECONDS;
   const seconds = /^\d+(\.\d+)?$/.test(given) ? Number(given) : 0;
   if (seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS) return seconds;
-  throw new UsageError(`--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${JSON.stringify(oneLine(given, 40))}`);
+  const got = JSON.stringify(oneLine(given, 40));
+  throw new UsageError(
+    `--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${got}`,
+  );
 }
 
-/** Throws a `UsageError` for a file that cannot be read, or is no script. */
+/** Throws a `UsageError` for a file that cannot be read or is not a script. */
 function readScript(path: string, directory: string): readonly Step[] {
   const file = shellWord(oneLine(path, 200));
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(resolve(directory, path));
   } catch (error) {
-    throw new UsageError(`--script ${file} cannot be read: ${oneLine(error instanceof Error ? error.message : String(error))}`, { cause: error });
+    const reason = oneLine(error instanceof Error ? error.message : String(error));
+    throw new UsageError(`--script ${file} cannot be read: ${reason}`, { cause: error });
   }
   let text: string;
   try {

@@ -10,7 +10,8 @@ export interface Command {
   /** What `<name> --help` prints: lines of at most 100 characters, ending in a line break. */
   readonly help: string;
   /**
-   * Resolves with the exit code. Throws a `UsageError` for wrong arguments. Is not called for `--help`.
+   * Resolves with the exit code. Throws a `UsageError` for wrong arguments. Is not called for
+   * `--help`.
    */
   run(argv: readonly string[], terminal: Terminal): Promise<number>;
 }
@@ -23,11 +24,16 @@ export interface Terminal {
   readonly environment: Environment;
   /** The working directory. */
   readonly directory: string;
-  /** Fires on the first SIGINT or SIGTERM, with the signal's name as the reason. A second one ends the process. */
+  /**
+   * Fires on the first SIGINT or SIGTERM, with the signal's name as the reason. A second one ends
+   * the process.
+   */
   readonly interrupted: AbortSignal;
 }
 
-/** `FAILED`: the command was run and failed. `USAGE`: its arguments were wrong, so it was not run. */
+/**
+ * `FAILED`: the command was run and failed. `USAGE`: its arguments were wrong, so it was not run.
+ */
 export const EXIT = { OK: 0, FAILED: 1, USAGE: 2 } as const;
 
 /** The arguments are wrong. The message is one line and names the wrong one. */
@@ -35,7 +41,9 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** A failure that is not a bug of this program. The message is one line and printed without a stack. */
+/**
+ * A failure that is not a bug of this program. The message is one line and printed without a stack.
+ */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
 }

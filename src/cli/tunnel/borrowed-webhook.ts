@@ -15,24 +15,25 @@ export interface BorrowOptions {
   /** The tunnel's URL, which replaces the webhook. */
   readonly url: string;
   /**
-   * What happens to the webhook is reported on its stderr. `.layercode/` is in its directory, and its
-   * signal ends the calls.
+   * What happens to the webhook is reported on its stderr. `.layercode/` is in its directory, and
+   * its signal ends the calls.
    */
   readonly terminal: Terminal;
 }
 
 export interface BorrowedWebhook {
   /**
-   * Puts the old webhook back, unless somebody has set another one since. Never rejects: resolves when
-   * that is done and verified, or when it failed and stderr says how to do it by hand. May be called more
-   * than once.
+   * Puts the old webhook back, unless somebody has set another one since. Never rejects: resolves
+   * when that is done and verified, or when it failed and stderr says how to do it by hand. May be
+   * called more than once.
    */
   giveBack(): Promise<void>;
 }
 
 /**
- * Sets the webhook. Rejects with a `CommandError`, before anything is changed when it is unclear what would
- * have to be put back. After any other failure the webhook is what it was, or stderr says how to restore it.
+ * Sets the webhook. Rejects with a `CommandError`, before anything is changed when it is unclear
+ * what would have to be put back. After any other failure the webhook is what it was, or stderr
+ * says how to restore it.
  */
 export async function borrowWebhook(options: BorrowOptions): Promise<BorrowedWebhook> {
   const loan = new WebhookLoan(options);
@@ -48,9 +49,15 @@ class WebhookLoan implements BorrowedWebhook {
   readonly #replaced: ReplacedWebhooks;
   /** The webhook at the start; undefined for none. */
   #before: string | undefined;
-  /** The webhook to put back. Differs from `#before` only when that is the tunnel of a run that was killed. */
+  /**
+   * The webhook to put back. Differs from `#before` only when that is the tunnel of a run that was
+   * killed.
+   */
   #old: string | undefined;
-  /** Set once LayerCode has shown our URL. Until then a request of ours may still be about to take effect. */
+  /**
+   * Set once LayerCode has shown our URL. Until then a request of ours may still be about to take
+   * effect.
+   */
   #isSet = false;
   #givingBack: Promise<void> | undefined;
 
@@ -68,22 +75,30 @@ class WebhookLoan implements BorrowedWebhook {
     try {
       this.#before = await this.#client.webhookUrl(this.#agentId, interrupted);
       this.#old = this.#whatToPutBack(this.#before);
-      // Before the webhook is set: if this process is killed after that, the next run finds the old one.
+      // Before the webhook is set: if this process is killed after that, the next run finds the old
+      // one.
       this.#remember();
       isAsked = true;
       await this.#client.setWebhookUrl(this.#agentId, this.#url, interrupted);
       this.#isSet = true;
-      this.#say(`webhook of agent ${this.#agentId}: was ${this.#old ?? NO_WEBHOOK}, is now the tunnel; `
-        + 'the old one is put back at the end');
+      this.#say(
+        `webhook of agent ${this.#agentId}: was ${this.#old ?? NO_WEBHOOK}, is now the tunnel; `
+          + 'the old one is put back at the end',
+      );
     } catch (error) {
       const isRefused = error instanceof PlatformError && error.kind === 'refused';
       // Without an answer it may be set all the same.
       if (isAsked && !isRefused) await this.giveBack();
       else if (isAsked && this.#before === this.#old) this.#forget();
-      if (interrupted.aborted) throw new CommandError('interrupted before the webhook was set', { cause: error });
+      if (interrupted.aborted) {
+        throw new CommandError('interrupted before the webhook was set', { cause: error });
+      }
       if (!(error instanceof PlatformError)) throw error;
       const isHopeless = !isAsked && error.kind === 'unclear webhook';
-      throw new CommandError(`the webhook is not set: ${describePlatformError(error, this.#agentId)}${isHopeless ? BY_HAND : ''}`, { cause: error });
+      const reason = describePlatformError(error, this.#agentId);
+      throw new CommandError(`the webhook is not set: ${reason}${isHopeless ? BY_HAND : ''}`, {
+        cause: error,
+      });
     }
   }
 
@@ -91,12 +106,16 @@ class WebhookLoan implements BorrowedWebhook {
     return (this.#givingBack ??= this.#giveBack());
   }
 
-  /** A quick tunnel's URL is dead once its run is over. If we know what it replaced, that is put back. */
+  /**
+   * A quick tunnel's URL is dead once its run is over. If we know what it replaced, that is put
+   * back.
+   */
   #whatToPutBack(current: string | undefined): string | undefined {
     if (current === undefined || !isQuickTunnel(current)) return current;
     const kept = this.#replaced.get(this.#agentId);
     if (kept === undefined) {
-      this.#say(`webhook of agent ${this.#agentId}: it is ${current}, another tunnel, perhaps left by a run that was killed. `
+      this.#say(`webhook of agent ${this.#agentId}: it is ${current}, another tunnel, `
+        + 'perhaps left by a run that was killed. '
         + 'It is put back at the end; "webhook set <url>" sets the right one');
       return current;
     }
@@ -105,12 +124,18 @@ class WebhookLoan implements BorrowedWebhook {
     return kept ?? undefined;
   }
 
-  /** Undone by `#forget`. If the file cannot be written, only a kill does harm: no reason not to run. */
+  /**
+   * Undone by `#forget`. If the file cannot be written, only a kill does harm: no reason not to
+   * run.
+   */
   #remember(): void {
     try {
       this.#replaced.set(this.#agentId, this.#old ?? null);
     } catch (error) {
-      this.#say(`${this.#replaced.file} cannot be written (${messageOf(error)}): if this run is killed, the webhook is not put back`);
+      this.#say(
+        `${this.#replaced.file} cannot be written (${messageOf(error)}): `
+          + 'if this run is killed, the webhook is not put back',
+      );
     }
   }
 
@@ -129,22 +154,37 @@ class WebhookLoan implements BorrowedWebhook {
       const current = await this.#current();
       const isOurs = current === this.#url || (!this.#isSet && current === this.#before);
       if (isOurs) await this.#client.setWebhookUrl(agentId, this.#old);
-      if (current === this.#url) this.#say(`webhook of agent ${agentId}: it is ${this.#old ?? NO_WEBHOOK} again`);
-      else if (current !== this.#old && current !== this.#before) {
-        this.#say(`webhook of agent ${agentId}: somebody has set it to ${current ?? NO_WEBHOOK} since, and it stays that way; `
-          + `before the tunnel it was ${this.#old ?? NO_WEBHOOK}`);
+      if (current === this.#url) {
+        this.#say(`webhook of agent ${agentId}: it is ${this.#old ?? NO_WEBHOOK} again`);
+      } else if (current !== this.#old && current !== this.#before) {
+        this.#say(
+          `webhook of agent ${agentId}: somebody has set it to ${current ?? NO_WEBHOOK} since, `
+            + 'and it stays that way; '
+            + `before the tunnel it was ${this.#old ?? NO_WEBHOOK}`,
+        );
       }
       // If it is another run's tunnel, that run may need what this one was to put back.
       if (isOurs || current === undefined || !isQuickTunnel(current)) this.#forget();
     } catch (error) {
-      const reason = error instanceof PlatformError ? describePlatformError(error, agentId) : oneLine(String(error));
-      this.#say(`THE WEBHOOK OF AGENT ${agentId} IS NOT PUT BACK. Its calls may go to a tunnel that is gone: ${reason}. Run:`);
+      const reason =
+        error instanceof PlatformError
+          ? describePlatformError(error, agentId)
+          : oneLine(String(error));
+      this.#say(
+        `THE WEBHOOK OF AGENT ${agentId} IS NOT PUT BACK. `
+          + `Its calls may go to a tunnel that is gone: ${reason}. Run:`,
+      );
       const old = shellWord(oneLine(this.#old ?? NO_WEBHOOK, 10_000));
-      this.#terminal.stderr.write(`\n    layercode-microserver webhook set ${old} --agent-id ${shellWord(agentId)}\n\n`);
+      this.#terminal.stderr.write(
+        `\n    layercode-microserver webhook set ${old} --agent-id ${shellWord(agentId)}\n\n`,
+      );
     }
   }
 
-  /** The webhook now. An unclear one counts as ours: it was clear at the start, so our URL made it unclear. */
+  /**
+   * The webhook now. An unclear one counts as ours: it was clear at the start, so our URL made it
+   * unclear.
+   */
   async #current(): Promise<string | undefined> {
     try {
       return await this.#client.webhookUrl(this.#agentId);
@@ -159,7 +199,9 @@ class WebhookLoan implements BorrowedWebhook {
   }
 }
 
-const BY_HAND = '. It could not be put back at the end: run without --update-webhook, and set the tunnel\'s URL yourself';
+const BY_HAND =
+  '. It could not be put back at the end: '
+  + 'run without --update-webhook, and set the tunnel\'s URL yourself';
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { isAbort } from '../../src/process/abort.ts';
-import { TurnAbortedError } from '../../src/turns/turn.ts';
+import { isAbort } from '../../src/base/abort.ts';
+import { TurnAbortedError } from '../../src/agents/agent.ts';
 
 const aborted = new TurnAbortedError('the caller left');
 const withItselfAsCause = new Error('odd');
@@ -12,24 +12,35 @@ inItself.errors.push(inItself);
 
 describe('isAbort', () => {
   const aborts: readonly (readonly [string, unknown])[] = [
-    ['a turn\'s reason', aborted],
+    ["a turn's reason", aborted],
     ['an error with it as its cause', new Error('the query failed', { cause: aborted })],
-    ['an error with it deep in its causes', new TypeError('a', { cause: new Error('b', { cause: aborted }) })],
+    [
+      'an error with it deep in its causes',
+      new TypeError('a', { cause: new Error('b', { cause: aborted }) }),
+    ],
     ['what fetch rejects with', new DOMException('This operation was aborted', 'AbortError')],
-    ['what Node rejects with', Object.assign(new Error('The operation was aborted'), { code: 'ABORT_ERR' })],
+    [
+      'what Node rejects with',
+      Object.assign(new Error('The operation was aborted'), { code: 'ABORT_ERR' }),
+    ],
     ['several at once', new AggregateError([aborted, new Error('x', { cause: aborted })])],
   ];
-  for (const [what, error] of aborts) it(`is true for ${what}`, () => assert.equal(isAbort(error), true));
+  for (const [what, error] of aborts)
+    it(`is true for ${what}`, () => assert.equal(isAbort(error), true));
 
   const others: readonly (readonly [string, unknown])[] = [
     ['any other error', new Error('no database')],
     ['a time-out', new DOMException('The operation timed out', 'TimeoutError')],
-    ['several errors of which one is another', new AggregateError([aborted, new Error('no database')])],
+    [
+      'several errors of which one is another',
+      new AggregateError([aborted, new Error('no database')]),
+    ],
     ['several errors of which there are none', new AggregateError([])],
     ['an error that is its own cause', withItselfAsCause],
     ['errors that hold themselves', inItself],
     ['what is no error', 'AbortError'],
     ['nothing', undefined],
   ];
-  for (const [what, error] of others) it(`is false for ${what}`, () => assert.equal(isAbort(error), false));
+  for (const [what, error] of others)
+    it(`is false for ${what}`, () => assert.equal(isAbort(error), false));
 });

@@ -1,0 +1,128 @@
+// A conversation as plain JSON: its turns in their order, an index of their ids, and sums over them.
+
+import type { Message } from './message.ts';
+import {
+  countMessages, countRunningCalls, leadingMessages, messagesOf, setMessages, textLengthOf, type TurnRecord,
+} from './turn-record.ts';
+
+/** Of the records that this version writes. A record without one was written before there were formats. */
+export const FORMAT = 1;
+
+/** All that is known of one caller over time. The sums spare a turn the walk over all others. */
+export interface Conversation {
+  readonly id: string;
+  format: number;
+  turns: TurnRecord[];
+  /** Hashes of the turns' ids, in the order of the turns. */
+  turnHashes: number[];
+  openTurns: number;
+  /** Tool calls whose result is not known yet, in turns of any state. */
+  runningCalls: number;
+  messageCount: number;
+  /** UTF-16 code units of all messages and sent events. */
+  textLength: number;
+  /** Time of the last change, in milliseconds since the epoch. */
+  updatedAt: number;
+}
+
+export function emptyConversation(id: string): Conversation {
+  return {
+    id, format: FORMAT, turns: [], turnHashes: [], openTurns: 0, runningCalls: 0, messageCount: 0, textLength: 0, updatedAt: 0,
+  };
+}
+
+export function hasOpenTurn(conversation: Conversation): boolean {
+  return conversation.openTurns > 0;
+}
+
+/** Compares numbers that lie side by side, and ids only where their hashes are equal: decision 3. */
+export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnRecord | undefined {
+  const hash = hashOf(id);
+  for (let index = turnHashes.length - 1; index >= 0; index--) {
+    if (turnHashes[index] === hash && turns[index]?.id === id) return turns[index];
+  }
+  return undefined;
+}
+
+/** FNV-1a over the UTF-16 code units, in the 31 bits that V8 keeps as a small integer. */
+function hashOf(id: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < id.length; index++) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
+  return hash >>> 1;
+}
+
+/** Adds an empty turn at the end. */
+export function addTurn(conversation: Conversation, turn: TurnRecord): void {
+  if (conversation.turns.length === 0) {
+    // Literals: `push` onto an empty array makes room for 17, and many conversations have one turn.
+    conversation.turns = [turn];
+    conversation.turnHashes = [hashOf(turn.id)];
+    return;
+  }
+  conversation.turns.push(turn);
+  conversation.turnHashes.push(hashOf(turn.id));
+}
+
+export function removeTurn(conversation: Conversation, index: number): void {
+  const record = conversation.turns[index];
+  if (record === undefined) return;
+  subtract(conversation, record);
+  conversation.turns.splice(index, 1);
+  conversation.turnHashes.splice(index, 1);
+}
+
+/** Replaces the messages of a turn. What it sent is no longer what they say. */
+export function rewrite(conversation: Conversation, record: TurnRecord, messages: Message[], kept?: number): void {
+  subtract(conversation, record);
+  setMessages(record, messages, kept);
+  if (record.sent !== undefined) delete record.sent;
+  add(conversation, record);
+}
+
+/** Takes a turn out of the conversation's sums, before it changes. */
+export function subtract(conversation: Conversation, record: TurnRecord): void {
+  conversation.messageCount -= countMessages(record);
+  conversation.textLength -= textLengthOf(record);
+  if (record.messages !== undefined) conversation.runningCalls -= countRunningCalls(record);
+}
+
+/** Puts a turn that has changed back into the conversation's sums. */
+export function add(conversation: Conversation, record: TurnRecord): void {
+  conversation.messageCount += countMessages(record);
+  conversation.textLength += textLengthOf(record);
+  if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
+}
+
+/** All messages in the order of their turns, as copies. */
+export function historyOf(conversation: Conversation): Message[] {
+  return conversation.turns.flatMap(copiesOf);
+}
+
+/** The messages that the run of a turn may know: up to the caller's words and the calls of earlier runs. Copies. */
+export function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
+  const index = conversation.turns.indexOf(record);
+  const earlier = index === -1 ? [] : conversation.turns.slice(0, index);
+  return [...earlier.flatMap(copiesOf), ...leadingMessages(record).map(copyOf)];
+}
+
+/** A plain turn's messages are made anew each time; others are the record's own. */
+function copiesOf(record: TurnRecord): Message[] {
+  return record.messages === undefined ? messagesOf(record) : record.messages.map(copyOf);
+}
+
+function copyOf(message: Message): Message {
+  if (message.role !== 'assistant' || message.toolCalls === undefined) return { ...message };
+  return { ...message, toolCalls: message.toolCalls.map((call) => ({ ...call })) };
+}
+
+/** Brings a conversation that an older version wrote to today's format. Fields that are not known stay. */
+export function upgrade(conversation: Conversation): void {
+  if ((conversation.format as number | undefined) !== undefined) return;
+  conversation.format = FORMAT;
+  conversation.runningCalls = 0; // before there were formats, a call was stored with its result
+  for (const { messages } of conversation.turns) {
+    for (const [index, message] of messages?.entries() ?? []) {
+      if (message.role === 'tool' && messages !== undefined) messages[index] = { ...message, state: 'completed' };
+    }
+  }
+}

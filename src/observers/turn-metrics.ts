@@ -1,0 +1,65 @@
+import type { ModelUsage } from '../agents/agent.ts';
+import { EVENT_FIELDS } from '../layercode/events.ts';
+import type { LogFields } from '../log.ts';
+import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
+import type { TurnObserver } from '../routes/webhook-delivery.ts';
+import { TURN_OUTCOMES, type TurnEvent, type TurnOutcome } from '../turns/delivery.ts';
+
+const LATENCY_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Counts deliveries of turns by their outcomes, and adds what became of each to its log line. */
+export function turnMetrics(metrics: Metrics): TurnObserver {
+  const counts = outcomeCounts(metrics.add(new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome'])));
+  const firstSpeech = metrics.add(
+    new Histogram('layercode_first_speech_seconds', 'From a turn\'s verified event to its first spoken event.', LATENCY_BUCKETS_SECONDS),
+  );
+  const countUsage = usageMetrics(metrics);
+  return function turnMetrics({ event, context }, { outcome, firstSpeechMs, usage }) {
+    context.logFields['outcome'] = outcome;
+    counts[event.type][outcome].increment();
+    if (firstSpeechMs !== undefined) {
+      context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
+      firstSpeech.observe(firstSpeechMs / 1_000);
+    }
+    if (usage !== undefined) Object.assign(context.logFields, countUsage(usage));
+  };
+}
+
+type OutcomeCounts = Readonly<Record<TurnEvent['type'], Readonly<Record<TurnOutcome, Count>>>>;
+
+/** Looked up once: a turn makes no arrays of labels. */
+function outcomeCounts(outcomes: Counter): OutcomeCounts {
+  const entries = Object.keys(EVENT_FIELDS).map((type) => [
+    type,
+    Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, outcomes.labelled([type, outcome.replaceAll(' ', '_')])])),
+  ]);
+  return Object.fromEntries(entries) as OutcomeCounts; // a key for each type, from the table of them
+}
+
+/** Counts what a turn used of its models; returns the same for the turn's log line. Models' names come from the settings. */
+function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFields {
+  const tokens = metrics.add(new Counter('layercode_model_tokens_total', 'Tokens by model and direction.', ['model', 'direction']));
+  const firstDelta = metrics.add(
+    new Histogram('layercode_model_first_token_seconds', 'From a model\'s request to its first text or tool call.', LATENCY_BUCKETS_SECONDS, 'model'),
+  );
+  return (usage) => {
+    for (const { model, inputTokens, outputTokens, firstDeltaMs } of usage) {
+      if (inputTokens !== undefined) tokens.increment([model, 'input'], inputTokens);
+      if (outputTokens !== undefined) tokens.increment([model, 'output'], outputTokens);
+      firstDelta.observe(firstDeltaMs / 1_000, model);
+    }
+    return {
+      model: [...new Set(usage.map(({ model }) => model))].join(','),
+      modelRequests: usage.length,
+      inputTokens: sumOfKnown(usage.map(({ inputTokens }) => inputTokens)),
+      outputTokens: sumOfKnown(usage.map(({ outputTokens }) => outputTokens)),
+      firstTokenMs: Math.round(usage[0]?.firstDeltaMs ?? 0),
+    };
+  };
+}
+
+/** Undefined where no vendor reported any. */
+function sumOfKnown(counts: readonly (number | undefined)[]): number | undefined {
+  const known = counts.filter((count) => count !== undefined);
+  return known.length === 0 ? undefined : known.reduce((sum, count) => sum + count, 0);
+}

@@ -1,0 +1,66 @@
+import type { Awaitable } from '../base/awaitable.ts';
+import type { Context } from '../http/context.ts';
+import { callDialect } from '../layercode/call-dialect.ts';
+import type { Dialect, ReplyEvent } from '../layercode/dialect.ts';
+import { isCallEvent, type LayercodeEvent } from '../layercode/events.ts';
+import { sessionDialect } from '../layercode/session-dialect.ts';
+import type { EventWriter, EventWriterListener } from '../sse/event-writer.ts';
+import { startHeartbeat } from '../sse/heartbeat.ts';
+
+/** A reply to one webhook request: an event stream in the dialect that the event spoke. */
+export class ReplyStream implements EventWriterListener {
+  readonly context: Context;
+  readonly #writer: EventWriter;
+  readonly #dialect: Dialect;
+  readonly #tail: string;
+  readonly #heartbeat: NodeJS.Timeout | undefined;
+
+  /** `heartbeatMs`: a comment is sent after so long without an event; 0 never sends one. */
+  constructor(context: Context, event: LayercodeEvent, heartbeatMs: number) {
+    this.context = context;
+    this.#writer = context.eventWriter(this);
+    this.#dialect = isCallEvent(event) ? callDialect : sessionDialect;
+    this.#tail = this.#dialect.tail(event.turn_id ?? undefined);
+    this.#heartbeat = startHeartbeat(this.#writer, heartbeatMs);
+  }
+
+  /** True until the stream has ended or its connection is gone. */
+  get isOpen(): boolean {
+    return this.#writer.isOpen;
+  }
+
+  /** How many of the events sent last have not left this process. */
+  get unsent(): number {
+    return this.#writer.unsentEvents;
+  }
+
+  /** Answers as `EventWriter.send`. */
+  send(event: ReplyEvent): Awaitable<boolean> {
+    this.#heartbeat?.refresh();
+    const block = this.#dialect.event(event, this.#tail);
+    return block === '' ? this.#writer.isOpen : this.#writer.send(block);
+  }
+
+  /** Writes what was sent so far, with the headers. To be called once; what is sent from then on leaves at the end of its tick. */
+  flush(): void {
+    this.#writer.flush();
+  }
+
+  /** Ends the stream properly. Idempotent. True when everything has left this process; otherwise `finished` or `destroyed` is called. */
+  end(): boolean {
+    clearInterval(this.#heartbeat);
+    return this.#writer.finish(this.#dialect.end(this.#tail));
+  }
+
+  /** The response is over, whether all of it has left or not: the writer knows. */
+  closed(): void {
+    clearInterval(this.#heartbeat);
+    this.#writer.destroy();
+  }
+
+  /** See `EventWriterListener`. */
+  finished(): void {}
+
+  /** See `EventWriterListener`. */
+  destroyed(): void {}
+}

@@ -1,0 +1,79 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
+import type { Context } from '../http/context.ts';
+import type { Logger } from '../log.ts';
+import type { Delivery, TurnEvent, TurnOutcome, TurnReport } from '../turns/delivery.ts';
+import type { Turns } from '../turns/turns.ts';
+import { ReplyStream } from './reply-stream.ts';
+
+/** Told how each delivery of a turn was answered. */
+export type TurnObserver = (delivery: WebhookDelivery, report: TurnReport) => void;
+
+/** How a delivery of a turn went. Times in milliseconds. */
+export interface TurnFigures {
+  readonly requestId: string;
+  /** Undefined where the platform sent none. */
+  readonly turnId: string | undefined;
+  readonly outcome: TurnOutcome;
+  /** From the first request to a model, which is made at once. Undefined where there was none. */
+  readonly firstTokenMs: number | undefined;
+  /** From the verified event. Undefined when nothing was spoken. */
+  readonly firstSpeechMs: number | undefined;
+  /** From the request's headers. */
+  readonly durationMs: number;
+  /** Why it failed. For a developer's eyes only: it may quote what a model or a tool said. */
+  readonly error: unknown;
+}
+
+export function figuresOf({ turnId, context }: WebhookDelivery, { outcome, firstSpeechMs, usage, error }: TurnReport): TurnFigures {
+  return {
+    requestId: context.requestId, turnId, outcome,
+    firstTokenMs: usage?.[0]?.firstDeltaMs, firstSpeechMs, durationMs: performance.now() - context.receivedAtMs, error,
+  };
+}
+
+/** One delivery of a turn over HTTP: the event and the stream of its reply. It is all that an open stream needs. */
+export class WebhookDelivery extends ReplyStream implements Delivery {
+  readonly event: TurnEvent;
+  readonly conversationId: string;
+  readonly #turns: Turns;
+  readonly #observer: TurnObserver;
+
+  constructor(context: Context, event: TurnEvent, conversationId: string, heartbeatMs: number, turns: Turns, observer: TurnObserver) {
+    super(context, event, heartbeatMs);
+    this.event = event;
+    this.conversationId = conversationId;
+    this.#turns = turns;
+    this.#observer = observer;
+  }
+
+  get turnId(): string | undefined {
+    return this.event.turn_id ?? undefined;
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.context.headers;
+  }
+
+  get log(): Logger {
+    return this.context.log;
+  }
+
+  /** Starts the turn. What it says at once leaves in one piece with the headers. */
+  begin(): void {
+    this.#turns.start(this);
+    this.flush();
+  }
+
+  override finished(): void {
+    this.#turns.delivered(this);
+  }
+
+  override destroyed(): void {
+    this.#turns.drop(this);
+  }
+
+  onOutcome(report: TurnReport): void {
+    this.#observer(this, report);
+  }
+}

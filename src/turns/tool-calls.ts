@@ -1,0 +1,115 @@
+// Tool calls that run in this process: which of them are the same call, and when their signals fire.
+
+import { createHash, randomUUID } from 'node:crypto';
+
+import type { ToolCallState } from '../conversations/message.ts';
+
+/** How a call ended. An `interrupted` one may run again. */
+export interface CallOutcome {
+  readonly state: Exclude<ToolCallState, 'running'>;
+  /** JSON text for the model. */
+  readonly content: string;
+}
+
+/** A call that runs here. */
+export class RunningCall {
+  /** Never rejects. */
+  readonly outcome: Promise<CallOutcome>;
+  readonly #controller = new AbortController();
+  #settle!: (outcome: CallOutcome) => void;
+  #deadline: NodeJS.Timeout | undefined;
+
+  constructor() {
+    this.outcome = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    clearTimeout(this.#deadline);
+    this.#controller.abort(reason);
+  }
+
+  /** Aborts it later, unless it has ended by then. */
+  abortAfter(ms: number, reason: Error): void {
+    this.#deadline ??= setTimeout(() => this.abort(reason), Math.max(0, ms));
+  }
+
+  end(outcome: CallOutcome): void {
+    clearTimeout(this.#deadline);
+    this.#settle(outcome);
+  }
+}
+
+/** All calls that run in this process, by their keys. Calls that an agent runs itself may run twice under one key. */
+export class RunningCalls {
+  readonly #calls = new Map<string, readonly RunningCall[]>();
+
+  readonly isRunning = (key: string): boolean => this.#calls.has(key);
+
+  /** The call of that key that began first. */
+  find(key: string): RunningCall | undefined {
+    return this.#calls.get(key)?.[0];
+  }
+
+  add(key: string, call: RunningCall): void {
+    this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
+  }
+
+  /** To be called when the result is stored, and not before: until then the store says that the call runs. */
+  remove(key: string, call: RunningCall): void {
+    const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
+    if (others.length === 0) this.#calls.delete(key);
+    else this.#calls.set(key, others);
+  }
+
+  abortAll(reason: Error): void {
+    for (const call of this.#all()) call.abort(reason);
+  }
+
+  /** Resolves when none of the calls runs that run now. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#all().map(({ outcome }) => outcome));
+  }
+
+  #all(): readonly RunningCall[] {
+    return [...this.#calls.values()].flat();
+  }
+}
+
+/**
+ * The idempotency key of a call: 64 hex digits, the same for the same call of a turn that is delivered again, on any machine.
+ * `occurrence` counts calls of one run that are alike.
+ */
+export function callKey(conversationId: string, turnId: string, tool: string, args: string, occurrence: number): string {
+  return hashOf(JSON.stringify([conversationId, turnId, tool, args, occurrence]));
+}
+
+/** A key that no other call has. */
+export function uniqueKey(): string {
+  return hashOf(randomUUID());
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** Arguments as JSON text with sorted keys: equal values are equal texts. Undefined for what is not JSON. */
+export function canonicalArguments(args: string): string | undefined {
+  try {
+    return args.trim() === '' ? '{}' : JSON.stringify(sorted(JSON.parse(args)));
+  } catch {
+    return undefined; // not JSON, or nested deeper than the stack
+  }
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([name, inner]) => [name, sorted(inner)]));
+}

@@ -1,0 +1,439 @@
+// What the pages say must be true of the code: settings, names, commands, routes, metrics, log
+// messages, links, and the code they show.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, normalize, resolve } from 'node:path';
+import { after, describe, it } from 'node:test';
+
+import { listAgents } from '../src/agents/built-in/registry.ts';
+import type { App } from '../src/app/app.ts';
+import { createApp } from '../src/app/create-app.ts';
+import { LogOutput } from '../src/process/log-output.ts';
+import { PROVIDERS } from '../src/models/providers.ts';
+import { parseSettings } from '../src/settings/settings.ts';
+import { settingRows } from '../src/settings/table.ts';
+import { createTestClient } from '../src/test-client.ts';
+import {
+  codeBlocks, pages, proseOf, readPage, ROOT, typeErrors, wholeFiles, writeProject,
+  type CodeBlock,
+} from './fixtures/pages.ts';
+
+const SECRET = 'whsec_pages';
+const SRC = join(ROOT, 'src');
+const agentsPage = readPage('docs/agents.md');
+const apiPage = readPage('docs/api.md');
+const errorsPage = readPage('docs/errors.md');
+const modelsPage = readPage('docs/models.md');
+const observabilityPage = readPage('docs/observability.md');
+const settingsPage = readPage('docs/settings.md');
+const wirePage = readPage('docs/wire.md');
+
+function sourceFiles(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    return entry.isDirectory() ? sourceFiles(path) : [path];
+  });
+}
+
+function readSource(path: string): string {
+  return readFileSync(join(SRC, path), 'utf8');
+}
+
+const source = sourceFiles(SRC)
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => readFileSync(path, 'utf8'))
+  .join('\n');
+
+/** What is read of a command of the command line. */
+interface Command {
+  readonly help: string;
+}
+
+/** The first group of every match. */
+function captures(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([, captured = '']) => captured);
+}
+
+/** Fails with the names that a page lacks as words of their own. */
+function assertHasWords(text: string, names: readonly string[]): void {
+  const words = new Set(text.match(/[\w$]+/g));
+  assert.deepEqual(names.filter((name) => !words.has(name)), []);
+}
+
+function createAppOfPages(): App {
+  const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET }, []);
+  return createApp(settings, { name: 'none', onMessage: () => undefined });
+}
+
+describe('README.md', () => {
+  it('has at most 300 lines', () => {
+    const lines = readPage('README.md').trimEnd().split('\n').length;
+    assert.ok(lines <= 300, `${lines} lines`);
+  });
+});
+
+describe('docs/README.md', () => {
+  it('links every page of docs/', () => {
+    const map = readPage('docs/README.md');
+    const missing = pages
+      .filter((page) => page.startsWith('docs/') && page !== 'docs/README.md')
+      .filter((page) => !map.includes(`](${page.slice('docs/'.length)})`));
+    assert.deepEqual(missing, []);
+  });
+});
+
+describe('docs/settings.md', () => {
+  const ROW = /^\| `([A-Z][A-Z0-9_]*)` \| (`--.*?) \| (.*?) \| (.*?) \| (.*) \|$/gm;
+  const table = new Map(
+    [...settingsPage.matchAll(ROW)].map(([, variable = '', flags, shown, takes, meaning]) => [
+      variable,
+      {
+        flags: flags?.replaceAll('`', '').split(', '),
+        default: shown?.replaceAll('`', ''),
+        takes,
+        meaning,
+      },
+    ]),
+  );
+
+  it('lists exactly the variables of the settings, in their order', () => {
+    assert.deepEqual([...table.keys()], settingRows.map(({ variable }) => variable));
+  });
+
+  for (const { variable, flags, takes, default: shown, meaning } of settingRows) {
+    it(`says of ${variable} its flags, default, bounds and meaning as --help does`, () => {
+      assert.deepEqual(table.get(variable), { flags: [...flags], default: shown, takes, meaning });
+    });
+  }
+
+  it('groups them as the settings do', () => {
+    const found = captures(settingsPage, /^### (.*)\n\n\| variable /gm);
+    assert.deepEqual(found, [...new Set(settingRows.map(({ group }) => group))]);
+  });
+
+  /** `name: async () => (await import('path')).exported` */
+  const COMMAND = /^ +'?([\w-]+)'?: async \(\) => \(await import\('(.+)'\)\)\.(\w+),$/gm;
+  const commands = [...readSource('cli.ts').matchAll(COMMAND)].map(
+    ([, name = '', path = '', exported = '']) => ({ name, path, exported }),
+  );
+  const COMMAND_ROW = /^\| `([a-z][a-z-]*)[^`]*`(?:, `[^`]+`)* \| (.*) \|$/gm;
+  const commandRows = [...settingsPage.matchAll(COMMAND_ROW)];
+
+  it('lists exactly the commands, in their order', () => {
+    assert.ok(commands.length > 0);
+    assert.deepEqual(commandRows.map(([, name]) => name), commands.map(({ name }) => name));
+  });
+
+  for (const { name, path, exported } of commands) {
+    it(`names no flag of ${name} that its --help lacks`, async () => {
+      const module = (await import(join(SRC, path))) as Readonly<Record<string, Command>>;
+      const { help = '' } = module[exported] ?? {};
+      const [, , meaning = ''] = commandRows.find(([, command]) => command === name) ?? [];
+      const flags = captures(meaning, /`(--[a-z-]+)/g);
+      assert.deepEqual(flags.filter((flag) => !help.includes(flag)), []);
+    });
+  }
+});
+
+describe('docs/models.md', () => {
+  it('lists every provider with its keys and its address', () => {
+    const ROW = /^\| `([a-z]+)` \| (.*`[A-Z_]+_API_KEY`.*)$/gm;
+    const matches = [...modelsPage.matchAll(ROW)];
+    const rows = new Map(matches.map(([, name = '', rest = '']) => [name, rest]));
+    assert.deepEqual([...rows.keys()], Object.keys(PROVIDERS));
+    for (const [name, { baseUrl, keyNames }] of Object.entries(PROVIDERS)) {
+      const address = baseUrl ?? `${name.toUpperCase()}_BASE_URL`;
+      const row = rows.get(name) ?? '';
+      const parts = [...keyNames, address];
+      assert.deepEqual(parts.filter((part) => !row.includes(`\`${part}\``)), [], name);
+    }
+  });
+
+  it('names the model that each default provider speaks with', () => {
+    const models = Object.entries(PROVIDERS).flatMap(([name, { defaultModel }]) =>
+      defaultModel === undefined ? [] : [`${name}:${defaultModel}`],
+    );
+    assert.ok(models.length > 0);
+    assert.deepEqual(models.filter((model) => !modelsPage.includes(`\`${model}\``)), []);
+  });
+});
+
+describe('docs/api.md', () => {
+  for (const entry of ['index.ts', 'platform.ts', 'testing.ts']) {
+    it(`has every name that src/${entry} exports`, () => {
+      const exported = captures(readSource(entry), /^export (?:type )?\{([^}]+)\}/gm)
+        .flatMap((names) => names.split(','))
+        .map((name) => name.trim())
+        .filter(Boolean);
+      assert.ok(exported.length > 0);
+      assertHasWords(apiPage, exported);
+    });
+  }
+});
+
+describe('docs/agents.md', () => {
+  it('has every hook and field of an agent', () => {
+    const definitions = readSource('agents/agent.ts') + readSource('agents/model-agent.ts');
+    const declared = captures(definitions, /^ {2}(?:readonly )?(\w+)\??[(:]/gm);
+    for (const known of ['onInterrupted', 'speakable']) assert.ok(declared.includes(known), known);
+    assertHasWords(agentsPage, declared);
+  });
+
+  it('has every built-in agent', () => {
+    const names = listAgents().map(({ name }) => name);
+    assert.deepEqual(names.filter((name) => !agentsPage.includes(`\`${name}\``)), []);
+  });
+});
+
+describe('docs/observability.md', () => {
+  it('has every metric, and none that is not there', async () => {
+    const app = createAppOfPages();
+    const output = { stream: process.stdout, complain: () => undefined };
+    new LogOutput(output).addTo(app.metrics); // as the process does
+    const served = captures(app.metrics.text(), /^# TYPE (\S+ \S+)/gm);
+    await app.close();
+    const ROW = /^\| `(\w+)` \| (counter|gauge|histogram) \|/gm;
+    const listed = [...observabilityPage.matchAll(ROW)].map(([, name, type]) => `${name} ${type}`);
+    assert.deepEqual(listed.toSorted(), served.toSorted());
+  });
+});
+
+describe('docs/wire.md', () => {
+  it('has every route of the app, and none that is not there', async () => {
+    const client = createTestClient(createAppOfPages(), { secret: SECRET });
+    const answer = await fetch(`${await client.origin()}/openapi.json`);
+    const { paths } = (await answer.json()) as { paths: Record<string, object> };
+    await client.close();
+    const routes = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    assert.ok(routes.length >= 6, routes.join());
+    const listed = captures(wirePage, /^\| `((?:GET|POST) \/\S*)`/gm);
+    assert.deepEqual([...new Set(listed)].toSorted(), routes.toSorted());
+  });
+});
+
+describe('docs/errors.md', () => {
+  it('has every message that the server logs', () => {
+    const logged = captures(source, /\blog\.(?:debug|info|warn|error)\('([^']+)'/g);
+    assert.ok(logged.length > 10, logged.join());
+    const missing = logged.filter((message) => !errorsPage.includes(`\`${message}\``));
+    assert.deepEqual([...new Set(missing)], []);
+  });
+
+  it('lists no log message that is not in the code', () => {
+    const cells = captures(errorsPage, /^\| (?:debug|info|warn|error) \| (.*?) \|/gm);
+    const listed = cells.flatMap((cell) => captures(cell, /`([^`]+)`/g));
+    const isOfEvent = (message: string): boolean =>
+      message.endsWith(' failed') && source.includes('`${event.type} failed`');
+    const isLogged = (message: string): boolean => source.includes(`'${message}'`);
+    const isKnown = (message: string): boolean => isLogged(message) || isOfEvent(message);
+    assert.deepEqual(listed.filter((message) => !isKnown(message)), []);
+  });
+
+  it('has every code of a model\'s error', () => {
+    const [, union = ''] = /export type ModelErrorCode =([^;]+);/.exec(source) ?? [];
+    const codes = captures(union, /'(\w+)'/g);
+    assert.ok(codes.length > 10, union);
+    assert.deepEqual(codes.filter((code) => !errorsPage.includes(`\`${code}\``)), []);
+  });
+
+  it('has every fixed sentence that a client can be answered', () => {
+    const THROWN = /new (?:HttpError\(\d+, |BadRequest\(|ServiceUnavailable\()'((?:[^'\\]|\\.)+)'/g;
+    const sentences = captures(source, THROWN).map((text) => text.replaceAll('\\\'', '\''));
+    assert.ok(sentences.length > 10, sentences.join('\n'));
+    const missing = sentences.filter((sentence) => !errorsPage.includes(sentence));
+    assert.deepEqual([...new Set(missing)], []);
+  });
+});
+
+describe('package.json', () => {
+  const manifest = JSON.parse(readPage('package.json')) as {
+    readonly license: string;
+    readonly scripts: Readonly<Record<string, string>>;
+  };
+
+  it('names no home page, repository, author or place for bugs before there is one', () => {
+    const fields = ['homepage', 'repository', 'author', 'bugs'];
+    assert.deepEqual(fields.filter((field) => field in manifest), []);
+  });
+
+  it('has the licence that LICENSE has', () => {
+    assert.ok(readPage('LICENSE').startsWith(`${manifest.license} License`));
+  });
+
+  it('has every npm script that a page or another script names', () => {
+    const texts = new Map(pages.map((page) => [page, readPage(page)]));
+    texts.set('package.json', JSON.stringify(manifest.scripts));
+    for (const [place, text] of texts) {
+      const named = [
+        ...captures(text, /\bnpm run (?:--silent )?([\w:-]+)/g),
+        ...captures(text, /\bnpm (test|start)\b/g),
+      ];
+      assert.deepEqual(named.filter((name) => !Object.hasOwn(manifest.scripts, name)), [], place);
+    }
+  });
+
+  interface Packed {
+    readonly files: readonly { readonly path: string }[];
+  }
+
+  /** What `npm pack` would put into the package. */
+  function packedPaths(): string[] {
+    // Under `npm run` the same npm on the same Node: npm may not run on the Node of the tests.
+    const { npm_execpath: npmCli, npm_node_execpath: npmNode = process.execPath } = process.env;
+    const [npm, argv] = npmCli === undefined ? ['npm', []] : [npmNode, [npmCli]];
+    const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+    const listing = execFileSync(npm, [...argv, ...pack], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    // An array, or by name from npm 12 on.
+    const answer = JSON.parse(listing) as Readonly<Record<string, Packed>> | readonly Packed[];
+    return Object.values(answer).flatMap(({ files }) => files.map(({ path }) => path));
+  }
+
+  it('packs whatever a packed page links', () => {
+    const packed = packedPaths();
+    const isPacked = (target: string): boolean =>
+      packed.some((path) => path === target || path.startsWith(`${target.replace(/\/$/, '')}/`));
+    const packedPages = pages.filter(isPacked);
+    for (const page of ['README.md', 'docs/README.md', 'docs/errors.md']) {
+      assert.ok(packedPages.includes(page), page);
+    }
+    const lost = packedPages.flatMap((page) =>
+      linksOf(page)
+        .map(({ path }) => normalize(join(dirname(page), path)))
+        .filter((target) => !isPacked(target))
+        .map((target) => `${page} links ${target}`),
+    );
+    assert.deepEqual(lost, []);
+  });
+});
+
+interface Link {
+  readonly text: string;
+  /** Relative to the page; empty for a heading of the page itself. */
+  readonly path: string;
+  readonly anchor: string | undefined;
+}
+
+/** The links and pictures of a page that lead to a file or a heading of the repository. */
+function linksOf(page: string): Link[] {
+  const LINK = /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g;
+  return [...proseOf(page).matchAll(LINK)].map(([text, path = '', anchor]) => ({
+    text,
+    path: path === '' ? page.slice(page.lastIndexOf('/') + 1) : path,
+    anchor,
+  }));
+}
+
+describe('a link of the pages', () => {
+  /** As GitHub makes them. */
+  function anchorsOf(page: string): Set<string> {
+    const seen = new Map<string, number>();
+    const anchors = new Set<string>();
+    for (const title of captures(proseOf(page), /^#{1,6} (.+)$/gm)) {
+      const slug = title
+        .replace(/\[([^\]]+)\]\([^)]*\)/g, '$1')
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .trim()
+        .replaceAll(' ', '-');
+      const count = seen.get(slug) ?? 0;
+      seen.set(slug, count + 1);
+      anchors.add(count === 0 ? slug : `${slug}-${count}`);
+    }
+    return anchors;
+  }
+
+  for (const page of pages) {
+    it(`in ${page} leads to a file and a heading that are there`, () => {
+      const dead = linksOf(page).filter(({ path, anchor }) => {
+        const target = normalize(join(dirname(page), path));
+        const file = resolve(ROOT, target);
+        if (!existsSync(file)) return true;
+        return anchor !== undefined && statSync(file).isFile() && !anchorsOf(target).has(anchor);
+      });
+      assert.deepEqual(dead.map(({ text }) => text), []);
+    });
+  }
+});
+
+describe('a line of the pages', () => {
+  const MAX_COLUMNS = 100;
+  /** Where a link leads does not count: nobody can break it. */
+  const widthOf = (line: string): number => [...line.replaceAll(/\]\([^)]*\)/g, '](')].length;
+
+  function numbered(text: string, first: number): [number: number, line: string][] {
+    return text.split('\n').map((line, index) => [first + index, line]);
+  }
+
+  for (const page of pages) {
+    it(`in ${page} ends by column ${MAX_COLUMNS}, tables and output aside`, () => {
+      const prose = numbered(proseOf(page), 1).filter(([, line]) => !line.startsWith('|'));
+      const code = codeBlocks
+        .filter((block) => block.page === page && block.language !== '')
+        .flatMap(({ text, line }) => numbered(text, line + 1));
+      const long = [...prose, ...code].filter(([, line]) => widthOf(line) > MAX_COLUMNS);
+      assert.deepEqual(long.map(([number, line]) => `${page}:${number} ${line}`), []);
+    });
+  }
+});
+
+describe('the commands of the pages', () => {
+  it('give the server flags that are there', () => {
+    const own = ['--settings-file', '--help', '--version'];
+    const flags = new Set([...settingRows.flatMap(({ flags }) => flags), ...own]);
+    for (const page of pages) {
+      const named = captures(readPage(page), /layercode-microserver (--[a-z-]+)/g);
+      assert.deepEqual(named.filter((flag) => !flags.has(flag)), [], page);
+    }
+  });
+});
+
+describe('the code of the pages', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pages-code-'));
+  after(() => rmSync(directory, { recursive: true, force: true }));
+  it('has whole files to speak of, each named once', () => {
+    const names = codeBlocks.flatMap(({ file }) => file ?? []);
+    assert.ok(names.length >= 8, names.join());
+    assert.equal(new Set(names).size, names.length);
+  });
+
+  it('type-checks where it is a whole file', () => {
+    const files = wholeFiles({ needsPeers: false });
+    const folder = writeProject(directory, files, { compilerOptions: { checkJs: true } });
+    assert.equal(typeErrors(folder), '');
+  });
+
+  it('parses where it is a part of one', () => {
+    const isPart = ({ language, file }: CodeBlock): boolean =>
+      /^[jt]s$/.test(language) && file === undefined;
+    const parts = codeBlocks.filter(isPart);
+    const files = new Map(
+      parts.map(({ page, line, text }) => [`${page.replaceAll(/\W/g, '-')}-line-${line}.js`, text]),
+    );
+    const folder = writeProject(directory, files, { compilerOptions: { checkJs: false } });
+    assert.equal(typeErrors(folder), '');
+  });
+
+  it('passes where it is a test', () => {
+    const files = wholeFiles({ needsPeers: false });
+    const tests = [...files.keys()].filter((name) => /\.test\.[jt]s$/.test(name));
+    assert.ok(tests.length >= 2, tests.join());
+    const folder = writeProject(directory, files);
+    const { NODE_TEST_CONTEXT: _outer, ...environment } = process.env;
+    const argv = ['--import', import.meta.resolve('tsx'), '--test', ...tests];
+    const { status, stdout, stderr } = spawnSync(process.execPath, argv, {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...environment, TSX_TSCONFIG_PATH: join(folder, 'tsconfig.json') },
+    });
+    assert.equal(status, 0, stdout + stderr);
+  });
+});

@@ -1,0 +1,579 @@
+// Plays a talk against a real app, writes down what was seen, and asks the model of the turn what
+// is wrong.
+
+import { isKnown } from './known-faults.ts';
+import type { Delivery, Ledger, Run } from './ledger.ts';
+import { Cast, type Entry, type Gate, type Work } from './talk-agents.ts';
+import {
+  CONVERSATION,
+  Stage,
+  type Caller,
+  type Failure,
+  type Message,
+  type MessageTurn,
+  type Reply,
+  type StartTurn,
+} from './talk-stage.ts';
+import type { Heard, Plan, Step, Talk } from './talk.ts';
+import { got, heardBy, said, textNow, turnHeard, wrongsOf, wrongsOnTheWire } from './turn-model.ts';
+
+/** A talk went wrong. The message has its transcript. */
+export class TalkError extends Error {
+  override readonly name = 'TalkError';
+  readonly wrongs: readonly string[];
+
+  constructor(talk: Talk, wrongs: readonly string[], transcript: readonly string[]) {
+    const head = `talk ${talk.seed} (${talk.agent} agent, ${talk.store} store)`;
+    super(
+      [`${head}:`, ...wrongs.map((wrong) => `- ${wrong}`), 'What happened:', ...transcript].join(
+        '\n',
+      ),
+    );
+    this.wrongs = wrongs;
+  }
+}
+
+interface Sent extends Delivery {
+  readonly context: Context | undefined;
+  readonly turn: Entry;
+  readonly caller: Caller;
+}
+
+/** What a message tells of the reply before. */
+interface Context {
+  readonly fields: object;
+  readonly heard: string | undefined;
+  /** The turns before it, up to the one that it names. */
+  readonly before: readonly Entry[];
+  /** The last turn before it. */
+  readonly newest: Entry | undefined;
+}
+
+/** How a talk ended that went well, or the failure was not reached. */
+export interface Played {
+  /** Whether the failure that was planned came about. */
+  readonly hasFailed: boolean;
+  readonly steps: number;
+}
+
+export async function playTalk(talk: Talk, failure?: Failure): Promise<Played> {
+  return new Play(talk, failure).run();
+}
+
+class Play {
+  readonly #talk: Talk;
+  readonly #failure: Failure | undefined;
+  readonly #cast: Cast;
+  readonly #stage: Stage;
+  readonly #transcript: string[] = [];
+  readonly #ledger: Ledger<Entry>;
+  readonly #sent: Sent[] = [];
+  readonly #unhandled: unknown[] = [];
+  #clock = 0;
+  /** Whether the step before was waited for: what is known then is what the app knows. */
+  #isQuiet = true;
+  #words = 0;
+  /** The first delivery of the process that lives. */
+  #firstLiving = 0;
+  /** The turn that runs, if one does. */
+  #current: Entry | undefined;
+  /** The delivery that began a turn last, or joined it. */
+  #lastBegun: Sent | undefined;
+  /** Whether the platform may have ended it since. */
+  #isLastInterrupted = false;
+
+  constructor(talk: Talk, failure: Failure | undefined) {
+    this.#talk = talk;
+    this.#failure = failure;
+    this.#ledger = { turns: [], isHarmed: failure !== undefined };
+    this.#cast = new Cast({
+      begin: (turn, reply) => this.#begin(turn, reply),
+      entryOf: (number) => this.#ledger.turns.find((entry) => entry.number === number),
+      note: (line) => this.#note(line),
+    });
+    const isScripted = talk.agent === 'scripted';
+    const agent = isScripted ? this.#cast.scriptedAgent() : this.#cast.modelAgent();
+    this.#stage = new Stage(talk.store, agent);
+  }
+
+  async run(): Promise<Played> {
+    const onUnhandled = (reason: unknown): void => void this.#unhandled.push(reason);
+    process.on('unhandledRejection', onUnhandled);
+    try {
+      await this.#stage.open();
+      if (this.#failure !== undefined) this.#stage.plan(this.#failure);
+      for (const step of this.#talk.steps) {
+        await this.#take(step);
+        this.#isQuiet = step.isRushed !== true;
+        if (!this.#isQuiet) continue;
+        await this.#stage.quiet();
+        await this.#check();
+      }
+      await this.#finish();
+      return { hasFailed: this.#stage.hasFailed, steps: this.#talk.steps.length };
+    } finally {
+      this.#cast.end();
+      await this.#stage.dispose();
+      process.off('unhandledRejection', onUnhandled);
+    }
+  }
+
+  /** Everybody goes on until nothing is left to do, or the app is stopped in the middle of it. */
+  async #finish(): Promise<void> {
+    if (
+      this.#talk.isStopped &&
+      !(this.#talk.store !== 'memory' && isKnown('close leaves turns unsettled'))
+    ) {
+      this.#note('the app is stopped');
+      await this.#stage.stop(() => this.#cast.end());
+      this.#note('the app has stopped');
+      return this.#check();
+    }
+    this.#stage.store.release();
+    for (let isDone = false; !isDone;) {
+      await this.#stage.quiet();
+      isDone = this.#cast.gates.length === 0;
+      for (const gate of this.#cast.gates.splice(0)) this.#open(gate);
+      if (isDone && this.#failure?.kind === 'late timer') {
+        this.#stage.timers.fireLate();
+        await this.#stage.quiet();
+      }
+    }
+    this.#note('the end');
+    await this.#check();
+    if (this.#stage.runningTurns > 0) this.#fail(['turns run on when all agents are done']);
+    const last = this.#lastBegun;
+    const run = last?.run ?? last?.turn.runs.at(-1);
+    if (
+      this.#failure !== undefined ||
+      last === undefined ||
+      last.isCutOff() ||
+      this.#isLastInterrupted
+    )
+      return;
+    if (!last.caller.hasEnded) this.#fail(['the last caller still waits']);
+    if (run === undefined) this.#fail(['the agent was never asked what the last caller was told']);
+    else if (!run.hasFailed && heardBy(last, true) !== said(run))
+      this.#fail([
+        `the last caller was to hear ${JSON.stringify(said(run))}, ` +
+          `and heard ${JSON.stringify(heardBy(last, true))}`,
+      ]);
+  }
+
+  // What happens.
+
+  async #take(step: Step): Promise<void> {
+    const { store } = this.#stage;
+    switch (step.do) {
+      case 'message':
+        return this.#newTurn(step.plan, step.hasId, `w${++this.#words}`, step.heard, step.breaks);
+      case 'start':
+        return this.#newTurn(
+          step.plan,
+          step.hasId || isKnown('a start without an id is a turn'),
+          undefined,
+          undefined,
+          false,
+        );
+      case 'deliver again':
+        return this.#deliverAgain(
+          step.pick,
+          step.hasOtherWords && !isKnown('one id, other words'),
+          step.breaks,
+        );
+      case 'drop': {
+        const open = this.#sent.filter(({ caller }) => !caller.hasLeft && !caller.hasEnded);
+        const dropped = chosen(open, step.pick);
+        if (dropped === undefined) return;
+        this.#note(
+          `the caller of ${dropped.turn.label} leaves, ` +
+            `with ${JSON.stringify(heardBy(dropped, false))}`,
+        );
+        return dropped.caller.drop();
+      }
+      case 'go on': {
+        const gate = chosen(this.#cast.gates, step.pick);
+        if (gate === undefined) return;
+        this.#cast.gates = this.#cast.gates.filter((other) => other !== gate);
+        return this.#open(gate);
+      }
+      case 'hold the store':
+        if (this.#talk.store === 'memory') return;
+        this.#note('the store is held');
+        store.isHeld = true;
+        return;
+      case 'grant a call':
+        if (store.held === 0) return;
+        this.#note('the store answers a call');
+        return store.grant();
+      case 'release the store':
+        if (!store.isHeld) return;
+        this.#note('the store is released');
+        return store.release();
+      case 'crash':
+        return this.#crash();
+      case 'interrupted by the platform':
+        return this.#interrupt();
+    }
+  }
+
+  #open(gate: Gate): void {
+    this.#note(gate.what);
+    gate.open();
+  }
+
+  async #newTurn(
+    plan: Plan,
+    hasId: boolean,
+    words: string | undefined,
+    heard: Heard | undefined,
+    breaks: boolean,
+  ): Promise<void> {
+    const number = this.#ledger.turns.length;
+    const entry: Entry = {
+      label: words ?? `start ${number}`,
+      words,
+      number,
+      plan,
+      turnId: hasId ? `t${number}` : undefined,
+      event: {
+        type: words === undefined ? 'session.start' : 'message',
+        session_id: 's-1',
+        conversation_id: CONVERSATION,
+        ...(hasId ? { turn_id: `t${number}` } : {}),
+        ...(words === undefined ? {} : { text: words }),
+      },
+      isUnkept: !hasId && words === undefined,
+      deliveries: [],
+      runs: [],
+      cuts: [],
+      isLost: false,
+      hasNoPlace: false,
+      diedAt: undefined,
+      completedText: undefined,
+    };
+    if (this.#isOvertaking(entry)) return;
+    const before = this.#ledger.turns.filter(isKept);
+    this.#ledger.turns = [...this.#ledger.turns, entry];
+    await this.#deliver(entry, this.#contextOf(before, heard), breaks);
+  }
+
+  async #deliverAgain(pick: number, hasOtherWords: boolean, breaks: boolean): Promise<void> {
+    const entry = chosen(
+      this.#ledger.turns.filter(({ event }) => 'turn_id' in event).toReversed(),
+      pick,
+    );
+    if (entry === undefined) return;
+    if (hasOtherWords) {
+      const words = `w${++this.#words}`;
+      const other: Entry = {
+        ...entry,
+        label: `${words} as ${entry.label}`,
+        words,
+        number: this.#ledger.turns.length,
+        event: { ...entry.event, type: 'message', text: words },
+        deliveries: [],
+        runs: [],
+        cuts: [],
+        isLost: false,
+        hasNoPlace: false,
+        diedAt: undefined,
+        completedText: undefined,
+      };
+      if (this.#isOvertaking(other)) return;
+      this.#ledger.turns = [...this.#ledger.turns, other];
+      return this.#deliver(other, undefined, breaks);
+    }
+    if (this.#isOvertaking(entry)) return;
+    const isTakeOver = this.#stage.runningTurns > 0 && this.#current === entry;
+    await this.#deliver(
+      entry,
+      undefined,
+      breaks && !(isTakeOver && isKnown('a take-over forgets the first connection')),
+    );
+  }
+
+  /** Whether the app would have to ask a slow store what to do about it. */
+  #isOvertaking(entry: Entry): boolean {
+    const isBeside =
+      'turn_id' in entry.event &&
+      this.#stage.runningTurns > 0 &&
+      this.#current?.event['turn_id'] !== entry.event['turn_id'];
+    return (
+      isBeside &&
+      this.#talk.store !== 'memory' &&
+      this.#stage.store.isHeld &&
+      isKnown('an older delivery overtakes a newer one')
+    );
+  }
+
+  async #deliver(entry: Entry, context: Context | undefined, breaks: boolean): Promise<void> {
+    const isRunning = this.#stage.runningTurns > 0;
+    const isBeside = isRunning && this.#current !== entry;
+    const wasLost = entry.isLost;
+    if (wasLost) {
+      entry.isLost = false;
+      this.#ledger.turns = [...this.#ledger.turns.filter((other) => other !== entry), entry];
+    }
+    const arrivedAt = ++this.#clock;
+    const number = this.#sent.length;
+    const event = {
+      ...entry.event,
+      custom_metadata: { delivery: number },
+      ...(context === undefined ? {} : { interruption_context: context.fields }),
+    };
+    this.#note(
+      [
+        `${entry.label} arrives`,
+        ...('turn_id' in entry.event ? [] : ['without an id']),
+        ...(breaks ? ['on a connection that breaks'] : []),
+        ...(context === undefined ? [] : [`with ${JSON.stringify(context.fields)}`]),
+      ].join(' '),
+    );
+    let caller: Caller | undefined;
+    const { completedText } = entry;
+    const isStale = isBeside && entry.deliveries.length > 0 && !wasLost;
+    const isCertain = this.#isQuiet && this.#stage.store.pending === 0;
+    const sent: Sent = {
+      turn: entry,
+      context,
+      arrivedAt,
+      breaks,
+      run: undefined,
+      replayed: completedText,
+      hasJoined: isCertain && (isStale || (isRunning && !isBeside)),
+      get caller() {
+        if (caller === undefined) throw new Error('not sent yet');
+        return caller;
+      },
+      isCutOff: () => caller !== undefined && caller.hasLeft && !caller.hasEnded,
+      events: () => caller?.events ?? [],
+    };
+    this.#sent.push(sent);
+    entry.deliveries.push(sent);
+    if (!isStale) this.#current = entry;
+    if (completedText === undefined && !isStale) {
+      this.#lastBegun = sent;
+      this.#isLastInterrupted = false;
+    }
+    caller = await this.#stage.post(event, {
+      breaks,
+      onArrival: () => this.#noteCut(sent, this.#stage.store.pending === 0),
+    });
+    if (
+      isBeside &&
+      this.#talk.store !== 'memory' &&
+      isKnown('an older delivery overtakes a newer one')
+    )
+      await this.#stage.quiet();
+  }
+
+  /**
+   * Finds the turn that the platform means by the rules. Until the app has the message that turn may say its first word; and where
+   * a store is slow, it may do so until the message's turn is opened: then either is right.
+   */
+  #noteCut(sent: Sent, isCertain: boolean): void {
+    const { context, arrivedAt } = sent;
+    if (context === undefined) return;
+    const { heard, before, newest } = context;
+    const isClear = isCertain && !before.some(isUnclear);
+    turnHeard(before, heard, newest)?.cuts.push({
+      arrivedAt,
+      heard,
+      isApplied: () => isClear && sent.run !== undefined,
+    });
+  }
+
+  /** What the platform says of the reply before. */
+  #contextOf(before: readonly Entry[], heard: Heard | undefined): Context | undefined {
+    const last = this.#sent.findLast(({ turn }) => isKept(turn));
+    if (heard === undefined || last === undefined) return undefined;
+    const isNewest = last.turn === before.at(-1);
+    const { names } = heard;
+    if (
+      !isNewest &&
+      (isKnown('text heard ignores the turn it names') ||
+        names !== 'the turn' ||
+        heard.kind === 'unknown' ||
+        !('turn_id' in last.turn.event))
+    )
+      return undefined;
+    const spoken = heardBy(last, false);
+    const text =
+      heard.kind === 'unknown'
+        ? undefined
+        : heard.kind === 'nothing'
+          ? ''
+          : spoken.slice(0, Math.ceil(spoken.length * heard.part));
+    const start = isNewest
+      ? before.length - 1
+      : before.findLastIndex(({ event }) => event['turn_id'] === last.turn.event['turn_id']);
+    const first = before[start];
+    if (first === undefined || isUnclear(first)) return undefined;
+    if (textNow(first) === undefined && isKnown('text heard after a crash is lost'))
+      return undefined;
+    if (textNow(first)?.trim() === '' && isKnown('text heard lands on an older reply'))
+      return undefined;
+    const id =
+      names === 'the turn'
+        ? last.turn.event['turn_id']
+        : names === 'no turn'
+          ? undefined
+          : 'a-turn-of-the-platform';
+    return {
+      fields: {
+        previous_turn_interrupted: true,
+        words_heard: text?.split(' ').length ?? 0,
+        ...(text === undefined ? {} : { text_heard: text }),
+        ...(id === undefined ? {} : { assistant_turn_id: id }),
+      },
+      heard: text,
+      before: before.slice(0, start + 1),
+      newest: before.at(-1),
+    };
+  }
+
+  /** The call dialect's word that the caller spoke over the agent. */
+  async #interrupt(): Promise<void> {
+    const newest = this.#ledger.turns.findLast(isKept);
+    const isCertain = this.#isQuiet && !this.#stage.store.isHeld;
+    if (newest !== undefined && isUnclear(newest)) return;
+    if (
+      newest !== undefined &&
+      textNow(newest)?.trim() === '' &&
+      isKnown('text heard lands on an older reply')
+    )
+      return;
+    if (
+      newest !== undefined &&
+      textNow(newest) === undefined &&
+      isKnown('text heard after a crash is lost')
+    )
+      return;
+    const arrivedAt = ++this.#clock;
+    this.#isLastInterrupted = true;
+    this.#note('the platform says that the caller spoke over the agent');
+    const event = {
+      type: 'user_interrupted',
+      call_id: CONVERSATION,
+      agent_id: 'a-1',
+      timestamp: '2026-01-01T00:00:00.000Z',
+      transcript: '',
+      metadata: {},
+    };
+    const onArrival = (): void => {
+      if (this.#stage.runningTurns > 0 && isCertain) return;
+      turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({
+        arrivedAt,
+        heard: undefined,
+        isApplied: () => isCertain,
+      });
+    };
+    await this.#stage.post(event, { onArrival });
+    if (isCertain) await this.#stage.quiet();
+  }
+
+  async #crash(): Promise<void> {
+    this.#note('the process crashes, another begins');
+    const mayLose = this.#stage.store.pending > 0;
+    this.#stage.crash();
+    this.#firstLiving = this.#sent.length;
+    for (const run of this.#ledger.turns.flatMap(({ runs }) => runs)) {
+      for (const call of run.calls) call.mayBeLost ||= mayLose || call.result === undefined;
+      if (!run.isOver()) run.isDead = true;
+    }
+    const kept = await this.#stage.messages();
+    for (const entry of this.#ledger.turns) {
+      const isOfEntry = ({ turnId, role, content }: Message): boolean =>
+        entry.words === undefined
+          ? entry.turnId === turnId || entry.runs.some((run) => run.turnId === turnId)
+          : role === 'user' && content === entry.words;
+      const turnId = kept.find(isOfEntry)?.turnId;
+      entry.isLost = entry.words !== undefined && turnId === undefined;
+      entry.hasNoPlace ||= entry.words === undefined && turnId === undefined;
+      const isOpen = kept.some(
+        (message) =>
+          message.turnId === turnId && message.role === 'assistant' && message.state === 'open',
+      );
+      if (!isOpen) continue;
+      entry.diedAt = ++this.#clock;
+      const run = entry.runs.at(-1);
+      if (run !== undefined) run.isDead = true; // its end never reached the store
+    }
+    this.#cast.goOnInVain();
+    this.#lastBegun = this.#current = undefined;
+    await this.#stage.open();
+  }
+
+  /** Undefined for a process that has crashed. */
+  #begin(turn: MessageTurn | StartTurn, reply: Reply): Work | undefined {
+    const delivery = Number(turn.metadata['delivery']);
+    const sent = this.#sent[delivery];
+    if (sent === undefined) throw new Error('a turn of no delivery');
+    if (delivery < this.#firstLiving) return undefined;
+    const entry = sent.turn;
+    const run: Run = {
+      n: ++this.#clock,
+      arrivedAt: sent.arrivedAt,
+      turnId: turn.turnId,
+      pieces: [],
+      calls: [],
+      hasFailed: false,
+      isDead: false,
+      isOver: () => reply.isOver,
+    };
+    this.#noteCut(sent, false);
+    sent.run = run;
+    entry.runs.push(run);
+    entry.diedAt = undefined;
+    entry.completedText = undefined;
+    this.#note(`  the agent is asked for ${entry.label}: run ${run.n}`);
+    return { run, entry };
+  }
+
+  // What is written down.
+
+  #note(line: string): void {
+    this.#stage.news();
+    this.#transcript.push(line);
+  }
+
+  async #check(): Promise<void> {
+    const { store } = this.#stage;
+    const wrongs = [...this.#cast.wrongs, ...wrongsOnTheWire(this.#ledger)];
+    let history: readonly Message[] = [];
+    if (store.held === 0) {
+      history = await this.#stage.messages();
+      wrongs.push(...wrongsOf(this.#ledger, history));
+    }
+    wrongs.push(
+      ...this.#unhandled.splice(0).map((reason) => `an unhandled rejection: ${String(reason)}`),
+    );
+    if (wrongs.length === 0) return;
+    this.#note('history:');
+    for (const message of history) this.#note(`  ${JSON.stringify(message)}`);
+    this.#fail(wrongs);
+  }
+
+  #fail(wrongs: readonly string[]): never {
+    throw new TalkError(this.#talk, wrongs, this.#transcript);
+  }
+}
+
+function isKept({ isUnkept, isLost }: Entry): boolean {
+  return !isUnkept && !isLost;
+}
+
+/**
+ * Whether something was said of which no caller had anything: it may have left, or not. Or the turn may have left a record that no
+ * message shows.
+ */
+function isUnclear(turn: Entry): boolean {
+  if (turn.hasNoPlace) return true;
+  const run = turn.runs.at(-1);
+  return said(run).trim() !== '' && got(turn, run).trim() === '';
+}
+
+function chosen<T>(choices: readonly T[], pick: number): T | undefined {
+  return choices[Math.floor(pick * choices.length)];
+}

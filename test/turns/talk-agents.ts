@@ -1,0 +1,338 @@
+// The agents of a talk: they do what its plans say, and wait where the talk is to go on first.
+
+import { isKnown } from './known-faults.ts';
+import type { Call, Piece, Run, TurnEntry } from './ledger.ts';
+import {
+  defineAgent,
+  hangUp,
+  tool,
+  type Agent,
+  type ChatModel,
+  type Message,
+  type MessageTurn,
+  type ModelDelta,
+  type Reply,
+  type StartTurn,
+} from './talk-stage.ts';
+import type { Op, Plan } from './talk.ts';
+import { FILLER } from './turn-model.ts';
+
+/** A turn, and what its agent is to do. */
+export interface Entry extends TurnEntry {
+  readonly plan: Plan;
+  readonly event: Readonly<Record<string, unknown>>;
+  readonly number: number;
+}
+
+/** Something of an agent's that goes on when the talk says so. */
+export interface Gate {
+  readonly what: string;
+  readonly open: () => void;
+}
+
+/** An agent at work. */
+export interface Work {
+  readonly run: Run;
+  readonly entry: Entry;
+}
+
+/** The talk, as its agents know it. */
+export interface Director {
+  /** Which turn it is; undefined for a process that has crashed. */
+  begin(turn: MessageTurn | StartTurn, reply: Reply): Work | undefined;
+  entryOf(number: number): Entry | undefined;
+  note(line: string): void;
+}
+
+export class Cast {
+  /** What waits for the talk to go on. */
+  gates: Gate[] = [];
+  /** What agents saw that is not true. */
+  readonly wrongs: string[] = [];
+  readonly #director: Director;
+  #isOver = false;
+  readonly #workBySignal = new WeakMap<AbortSignal, Work & { round: number }>();
+
+  constructor(director: Director) {
+    this.#director = director;
+  }
+
+  /** What waits goes on: its process has died, and whatever it does leads nowhere. */
+  goOnInVain(): void {
+    for (const gate of this.gates.splice(0)) gate.open();
+  }
+
+  /** Nothing waits any more, now or later. */
+  end(): void {
+    this.#isOver = true;
+    this.goOnInVain();
+  }
+
+  scriptedAgent(): Agent {
+    const hook = (turn: MessageTurn | StartTurn, reply: Reply): string | void | Promise<void> => {
+      const begun = this.#director.begin(turn, reply);
+      if (begun === undefined) return undefined;
+      const { run, entry } = begun;
+      if (!entry.plan.isText) return this.#perform(run, entry, turn, reply);
+      const text = this.#textOf(run);
+      run.pieces.push({ text, isFiller: false, isTaken: undefined });
+      return text;
+    };
+    return defineAgent({ name: 'scripted', onSessionStart: hook, onMessage: hook });
+  }
+
+  async #perform(
+    run: Run,
+    entry: Entry,
+    turn: MessageTurn | StartTurn,
+    reply: Reply,
+  ): Promise<void> {
+    const { plan } = entry;
+    const signal = plan.obeys ? turn.signal : undefined;
+    let first: string | undefined;
+    let fillers = 0;
+    for (const [place, op] of plan.ops.entries()) {
+      if (op.do === 'say' || op.do === 'hang up') {
+        const text = this.#textOf(run);
+        const piece = { text, isFiller: false, isTaken: !reply.isOver };
+        run.pieces.push(piece);
+        if (op.do === 'say') piece.isTaken = reply.say(text) !== false;
+        else reply.hangup({ say: text });
+        this.#director.note(
+          `  run ${run.n} says ${JSON.stringify(text)}${op.do === 'say' ? '' : ' and hangs up'}` +
+            (piece.isTaken ? '' : ', to nobody'),
+        );
+      } else if (op.do === 'filler') {
+        if (fillers++ === 0 || !isKnown('two fillers in one turn')) turn.journal.sayFiller(FILLER);
+      } else if (op.do === 'data') reply.data({ run: run.n });
+      else if (op.do === 'wait') await this.#gate(run, `run ${run.n} goes on`, signal);
+      else if (op.do === 'look') {
+        if (isKnown('history is live')) continue;
+        const seen = JSON.stringify(turn.history);
+        first ??= seen;
+        if (seen !== first)
+          this.wrongs.push(`the history of run ${run.n} changed from ${first} to ${seen}`);
+        maskFirst(turn.history);
+      } else if (op.do === 'fail') return this.#failRun(run);
+      else if (op.do === 'call') await this.#callTools(run, entry, place, op, turn, reply, signal);
+    }
+  }
+
+  async #callTools(
+    run: Run,
+    entry: Entry,
+    place: number,
+    op: Op & { do: 'call' },
+    turn: MessageTurn | StartTurn,
+    reply: Reply,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const calls = this.#callsOf(run, entry, place, op);
+    for (const call of calls) call.isNoted = !reply.isOver;
+    turn.journal.noteToolCalls(calls.map(({ id, args }) => ({ id, name: 'act', args })));
+    await Promise.all(
+      calls.map(async (call, index) => {
+        if (op.waits[index] === true) await this.#waitForTool(run, call, signal);
+        // Where two calls have one id, a result is the first one's that has none.
+        const meant = calls.find(({ id, result }) => id === call.id && result === undefined) ?? call;
+        const result = this.#resultOf(run, meant);
+        this.#director.note(`  the call ${call.id} has the result ${result}`);
+        if (call.isNoted && !run.isDead) meant.result = result;
+        turn.journal.noteToolResult(call.id, result);
+      }),
+    );
+  }
+
+  #callsOf(run: Run, entry: Entry, place: number, op: Op & { do: 'call' }): Call[] {
+    const hasOneId = op.hasOneId && !isKnown('calls with one id');
+    const calls = op.waits.map((_, index) => ({
+      id: `c${run.n}.${place}${hasOneId ? '' : `.${index}`}`,
+      args: argsOf(entry.number * 100 + place * 10 + index),
+      result: undefined,
+      isNoted: false,
+      isInterrupted: false,
+      mayBeLost: false,
+    }));
+    run.calls.push(...calls);
+    return calls;
+  }
+
+  #resultOf(run: Run, call: Call): string {
+    return JSON.stringify({ done: `${call.args} by run ${run.n}` });
+  }
+
+  #failRun(run: Run): never {
+    run.hasFailed = !run.isOver();
+    this.#director.note(`  run ${run.n} fails`);
+    throw new Error('the agent fails');
+  }
+
+  #textOf(run: Run): string {
+    return `a${run.n}.${run.pieces.length} `;
+  }
+
+  /** A model that says what the plan has, and tools that return when the talk says so. */
+  modelAgent(): Agent {
+    const cast = this;
+    const model: ChatModel = {
+      name: 'scripted:model',
+      stream: (_messages, { signal }) => cast.#speakAsModel(signal),
+      warm: () => Promise.resolve(),
+      problems: () => [],
+      isUsable: () => true,
+    };
+    const act = tool({
+      name: 'act',
+      description: 'Acts.',
+      parameters: { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] },
+      run: ({ n }, { signal }) => cast.#act(Number(n), signal),
+    });
+    const agent = defineAgent({
+      name: 'model',
+      prompt: 'You talk.',
+      speakable: false,
+      tools: [act, hangUp],
+    });
+    const welcome = async (turn: StartTurn, reply: Reply): Promise<void> => {
+      const begun = cast.#director.begin(turn, reply);
+      if (begun === undefined) return;
+      const { run, entry } = begun;
+      await cast.#perform(
+        run,
+        { ...entry, plan: { ...entry.plan, ops: [{ do: 'say' }] } },
+        turn,
+        reply,
+      );
+    };
+    return {
+      ...agent,
+      onSessionStart: welcome,
+      bind(resources) {
+        if (agent.bind === undefined) throw new Error('an agent with a prompt is bound to a model');
+        const bound = agent.bind({ ...resources, openModel: () => model, fillerAfterMs: 0 });
+        return {
+          ...bound,
+          onSessionStart: welcome,
+          onMessage(turn, reply) {
+            const begun = cast.#director.begin(turn, reply);
+            if (begun === undefined) return undefined;
+            cast.#workBySignal.set(turn.signal, { ...begun, round: 0 });
+            return bound.onMessage(turn, reply);
+          },
+        };
+      },
+    };
+  }
+
+  async *#speakAsModel(signal: AbortSignal): AsyncGenerator<ModelDelta, void, undefined> {
+    const work = this.#workBySignal.get(signal);
+    if (work === undefined) throw new Error('a model was asked for no turn');
+    const { run, entry } = work;
+    const { ops, obeys } = entry.plan;
+    for (; work.round < ops.length; work.round++) {
+      const op = ops[work.round] as Op;
+      if (op.do === 'say') {
+        const piece: Piece = {
+          text: this.#textOf(run),
+          isFiller: false,
+          isTaken: run.isOver() ? false : undefined,
+        };
+        run.pieces.push(piece);
+        this.#director.note(`  run ${run.n} says ${JSON.stringify(piece.text)}`);
+        yield { type: 'text', text: piece.text };
+      } else if (op.do === 'wait') {
+        try {
+          await this.#gate(run, `run ${run.n} goes on`, obeys ? signal : undefined);
+        } catch {
+          return; // as a model's stream does, whose request was aborted
+        }
+      } else if (op.do === 'fail') this.#failRun(run);
+      else if (op.do === 'call') {
+        const place = work.round++;
+        for (const { id, args } of this.#callsOf(run, entry, place, op))
+          yield { type: 'toolCall', call: { id, name: 'act', args } };
+        if (op.hangsUp && !isKnown('hang_up completes its neighbours')) {
+          const goodbye = { text: `bye${run.n}`, isFiller: false, isTaken: undefined };
+          run.pieces.push(goodbye);
+          const call = {
+            id: `h${run.n}.${place}`,
+            args: JSON.stringify({ goodbye: goodbye.text }),
+            result: '{"status":"ok"}',
+            isNoted: true,
+            isInterrupted: false,
+            mayBeLost: true, // it never begins where the turn is over by then
+          };
+          run.calls.push(call);
+          yield { type: 'toolCall', call: { ...call, name: hangUp.name } };
+        }
+        return;
+      }
+    }
+  }
+
+  async #act(key: number, signal: AbortSignal): Promise<{ readonly done: string }> {
+    const entry = this.#director.entryOf(Math.floor(key / 100));
+    const run = entry?.runs.at(-1);
+    const args = argsOf(key);
+    const call = run?.calls.find((candidate) => candidate.args === args && !candidate.isNoted);
+    if (entry === undefined || run === undefined || call === undefined)
+      throw new Error('a tool was called for no run');
+    for (const earlier of entry.runs.slice(0, -1)) {
+      if (isKnown(earlier.isDead ? 'a crashed call is started again' : 'a new run repeats calls'))
+        continue;
+      const began = earlier.calls.find(
+        (other) => other.args === args && other.isNoted && !other.isInterrupted,
+      );
+      if (began !== undefined)
+        this.wrongs.push(`run ${run.n} repeats the call ${began.id}: ${args}`);
+    }
+    call.isNoted = true;
+    const { plan } = entry;
+    const op = plan.ops[Math.floor((key % 100) / 10)];
+    if (op?.do === 'call' && op.waits[key % 10] === true)
+      await this.#waitForTool(run, call, plan.obeys ? signal : undefined);
+    const result = this.#resultOf(run, call);
+    this.#director.note(`  the call ${call.id} has the result ${result}`);
+    if (!run.isDead) call.result = result;
+    return JSON.parse(result) as { done: string };
+  }
+
+  async #waitForTool(run: Run, call: Call, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#gate(run, `the tool of the call ${call.id} returns`, signal);
+    } catch (error) {
+      call.isInterrupted = !call.mayBeLost;
+      throw error;
+    }
+  }
+
+  /** Waits until the talk opens it; with a signal, rejects when that fires. */
+  #gate(run: Run, what: string, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const gate: Gate = {
+        what,
+        open: () => {
+          resolve();
+        },
+      };
+      if (run.isDead || this.#isOver) resolve();
+      else this.gates.push(gate);
+      const left = (): void => {
+        this.gates = this.gates.filter((other) => other !== gate);
+        reject(signal?.reason);
+      };
+      if (signal?.aborted === true) left();
+      signal?.addEventListener('abort', left, { once: true });
+    });
+  }
+}
+
+function argsOf(key: number): string {
+  return JSON.stringify({ n: key });
+}
+
+/** As an agent does that hides what a caller said: in a copy of its own, or in vain. */
+function maskFirst(history: readonly Message[]): void {
+  const [message] = history as unknown as { content: string }[]; // an agent in plain JavaScript
+  if (message !== undefined && !Object.isFrozen(message)) message.content = 'masked';
+}

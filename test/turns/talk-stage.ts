@@ -1,0 +1,484 @@
+// Where a talk is played: an app on a real port, the store it shares with the apps that crash, and
+// the callers' connections.
+// The only file of the turn model that imports from the project.
+
+import { channel } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
+
+import type { Agent, BoundAgent, MessageTurn, StartTurn } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { hangUp, tool } from '../../src/agents/tool.ts';
+import type { App } from '../../src/app/app.ts';
+import { createApp } from '../../src/app/create-app.ts';
+import type { Awaitable } from '../../src/base/awaitable.ts';
+import { ConversationManager } from '../../src/conversations/manager.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import type { Message, ToolCall } from '../../src/conversations/message.ts';
+import type { ConversationStore } from '../../src/conversations/store.ts';
+import type { Reply } from '../../src/agents/agent.ts';
+import { createLogger } from '../../src/log.ts';
+import type { ChatMessage, ChatModel, ModelDelta } from '../../src/models/model.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
+import { PromisedStore } from '../conversations/promised-store.ts';
+import { rawRequest, SECRET } from '../fixtures/app.ts';
+
+export { defineAgent, hangUp, tool };
+export type {
+  Agent,
+  BoundAgent,
+  ChatMessage,
+  ChatModel,
+  Message,
+  MessageTurn,
+  ModelDelta,
+  Reply,
+  StartTurn,
+  ToolCall,
+};
+
+/** How it answers: at once, with promises, or with objects that only have `then`. */
+export type StoreKind = 'memory' | 'promised' | 'thenable';
+
+/** One failure: the n-th call, write or timer since it was planned, counted from 1. */
+export interface Failure {
+  /** A refused call did nothing; one whose answer is lost did all. A write's connection breaks. */
+  readonly kind: 'call refused' | 'answer lost' | 'write' | 'early timer' | 'late timer';
+  readonly n: number;
+}
+
+export const CONVERSATION = 'c-1';
+const QUIET_ROUNDS = 6;
+/** How long the store is held up when an app stops. */
+const STOPPING_ROUNDS = 10;
+/** The longest delay between two tries of a write. */
+const LONGEST_SHORT_MS = 1_000;
+const realSetTimeout = globalThis.setTimeout;
+
+export function nextRound(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** What a promise is to a library that has its own: it can be awaited, and is no `Promise`. */
+function thenable<T>(promise: Promise<T>): Promise<T> {
+  // The interface says Promise; a user's store may differ.
+  return { then: promise.then.bind(promise) } as Promise<T>;
+}
+
+export interface WireEvent {
+  readonly type: string;
+  readonly content?: unknown;
+}
+
+/** One request on a connection of its own, and what it was answered. */
+export class Caller {
+  readonly events: WireEvent[] = [];
+  isDropped = false;
+  status: number | undefined;
+  readonly #socket: Socket;
+  readonly #onNews: () => void;
+  #text = '';
+
+  constructor(socket: Socket, onNews: () => void) {
+    this.#socket = socket;
+    this.#onNews = onNews;
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => this.#read(text));
+    socket.on('error', onNews);
+    socket.on('close', onNews);
+  }
+
+  /** Whether the connection is over, at this end at least. */
+  get hasLeft(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  /** Whether the stream was ended properly. */
+  get hasEnded(): boolean {
+    return this.events.at(-1)?.type === 'response.end' || this.#text.includes('[DONE]');
+  }
+
+  drop(): void {
+    this.isDropped = true;
+    this.#socket.destroy();
+  }
+
+  /** The answer is complete: what a client with one request does then. */
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #read(text: string): void {
+    this.#onNews();
+    this.#text += text;
+    this.status ??= Number(/^HTTP\/1\.1 (\d+)/.exec(this.#text)?.[1]);
+    // An event leaves in one piece, so that the frames of a chunked body stand between events.
+    let end: number;
+    while ((end = this.#text.indexOf('\n\n')) !== -1) {
+      const start = this.#text.indexOf('data: {');
+      if (this.#text.slice(0, end).includes('[DONE]')) return; // all we read of this dialect
+      if (start !== -1 && start < end)
+        this.events.push(JSON.parse(this.#text.slice(start + 6, end)) as WireEvent);
+      this.#text = this.#text.slice(end + 2);
+    }
+  }
+}
+
+/** A process's way to the store. A crashed process writes to a copy that nobody sees. */
+class ProcessStore implements ConversationStore {
+  #target: MemoryStore;
+
+  constructor(target: MemoryStore) {
+    this.#target = target;
+  }
+
+  die(): void {
+    const conversation = this.#target.read(CONVERSATION);
+    const copy = memory();
+    this.#target = copy;
+    if (conversation !== undefined)
+      copy.update(
+        CONVERSATION,
+        (draft) => void Object.assign(draft, structuredClone(conversation)),
+      );
+  }
+
+  read(id: string): ReturnType<ConversationStore['read']> {
+    return this.#target.read(id);
+  }
+
+  update<T>(id: string, change: Parameters<ConversationStore['update']>[1]): Awaitable<T> {
+    return this.#target.update(id, change) as Awaitable<T>;
+  }
+
+  count(): Awaitable<number> {
+    return this.#target.count();
+  }
+
+  close(): void {
+    // The store outlives the process.
+  }
+}
+
+/** A store that the talk may hold up, call by call, and make fail. */
+class HeldStore implements ConversationStore {
+  calls = 0;
+  pending = 0;
+  isHeld = false;
+  failure: Failure | undefined;
+  hasFailed = false;
+  #isClosed = false;
+  readonly #inner: ConversationStore;
+  readonly #kind: StoreKind;
+  readonly #onCall: () => void;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(inner: ConversationStore, kind: StoreKind, onCall: () => void) {
+    this.#inner = kind === 'memory' ? inner : new PromisedStore(inner);
+    this.#kind = kind;
+    this.#onCall = onCall;
+  }
+
+  /** How many calls wait to be let through. */
+  get held(): number {
+    return this.#waiting.length;
+  }
+
+  /** Lets one call through. */
+  grant(): void {
+    this.#waiting.shift()?.();
+  }
+
+  release(): void {
+    this.isHeld = false;
+    while (this.#waiting.length > 0) this.grant();
+  }
+
+  read(id: string): ReturnType<ConversationStore['read']> {
+    return this.#call(() => this.#inner.read(id));
+  }
+
+  update<T>(id: string, change: (conversation: never) => T): Awaitable<T> {
+    return this.#call(() =>
+      this.#inner.update(id, change as Parameters<ConversationStore['update']>[1]),
+    ) as Awaitable<T>;
+  }
+
+  count(): Awaitable<number> {
+    return this.#inner.count();
+  }
+
+  /** Calls that wait still are refused, as by a client that is gone. */
+  close(): Awaitable<void> {
+    this.#isClosed = true;
+    return this.#inner.close();
+  }
+
+  #call<T>(call: () => Awaitable<T>): Awaitable<T> {
+    this.#onCall();
+    this.calls += 1;
+    const failing =
+      this.failure?.n === this.calls && /call|answer/.test(this.failure.kind)
+        ? this.failure.kind
+        : undefined;
+    if (failing !== undefined) this.hasFailed = true;
+    const refused = new Error('the store does not answer');
+    if (this.#kind === 'memory') {
+      if (failing !== 'call refused') {
+        const answer = call();
+        if (failing === undefined) return answer;
+      }
+      throw refused;
+    }
+    this.pending += 1;
+    const answered = this.#turn()
+      .then(async () => {
+        if (failing === 'call refused' || this.#isClosed) throw refused;
+        const answer = await call();
+        if (failing !== undefined) throw refused;
+        return answer;
+      })
+      .finally(() => {
+        this.#onCall();
+        this.pending -= 1;
+      });
+    return this.#kind === 'thenable' ? thenable(answered) : answered;
+  }
+
+  /** Behind the calls that wait already, so that the order of the calls is kept. */
+  #turn(): Promise<void> {
+    if (!this.isHeld && this.#waiting.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+function memory(): MemoryStore {
+  return new MemoryStore({ ttlMs: 3_600_000, maxConversations: 100 });
+}
+
+/** Node has no public word for it. */
+function isCleared(timer: NodeJS.Timeout): boolean {
+  return (timer as NodeJS.Timeout & { readonly _destroyed: boolean })._destroyed;
+}
+
+interface PostOptions {
+  /** The first write of the reply fails. */
+  readonly breaks?: boolean;
+  /** Called when the request is with the app, before that looks at it. */
+  readonly onArrival?: () => void;
+}
+
+interface Arrival {
+  readonly onArrival: (() => void) | undefined;
+  readonly onTaken: () => void;
+}
+
+interface Process {
+  readonly app: App;
+  readonly port: number;
+  readonly door: ProcessStore;
+}
+
+/**
+ * The app's timers. The short ones, as between the tries of a write, are over in the next round, so that no talk waits for them; of
+ * the others one may be made early or late. The talk has none of its own.
+ */
+class Timers {
+  count = 0;
+  hasFailed = false;
+  failure: Failure | undefined;
+  readonly #late: (() => void)[] = [];
+
+  install(): void {
+    const replaced = (
+      callback: (...args: unknown[]) => void,
+      delay = 0,
+      ...args: unknown[]
+    ): NodeJS.Timeout => {
+      const isShort = delay <= LONGEST_SHORT_MS;
+      if (!isShort) this.count += 1;
+      const isFailing = !isShort && this.count === this.failure?.n;
+      if (!isShort && !isFailing) return realSetTimeout(callback, delay, ...args);
+      this.hasFailed ||= isFailing;
+      const timer = realSetTimeout(callback, 2 ** 31 - 1, ...args).unref();
+      const fire = (): void => {
+        if (isCleared(timer)) return;
+        clearTimeout(timer);
+        callback(...args);
+      };
+      if (isShort || this.failure?.kind === 'early timer') setImmediate(fire);
+      else this.#late.push(fire);
+      return timer;
+    };
+    globalThis.setTimeout = replaced as typeof setTimeout;
+  }
+
+  fireLate(): void {
+    for (const fire of this.#late.splice(0)) fire();
+  }
+
+  restore(): void {
+    globalThis.setTimeout = realSetTimeout;
+  }
+}
+
+export class Stage {
+  readonly logLines: string[] = [];
+  readonly timers = new Timers();
+  #activity = 0;
+  readonly #kind: StoreKind;
+  readonly #agent: Agent;
+  readonly #world = memory();
+  readonly #callers = new Set<Caller>();
+  readonly #closings: Promise<void>[] = [];
+  readonly #arrivals = new Map<number, Arrival>();
+  readonly #ports = new Set<number>();
+  /** The callers' ports whose connections the app still has. */
+  readonly #connected = new Map<number, Caller>();
+  /** The callers' ports whose connections break. */
+  readonly #breaking = new Set<number>();
+  #writes = 0;
+  #hasWriteFailed = false;
+  #failure: Failure | undefined;
+  #process!: Process;
+  store!: HeldStore;
+
+  constructor(kind: StoreKind, agent: Agent) {
+    this.#kind = kind;
+    this.#agent = agent;
+    channel('http.server.request.start').subscribe(this.#arrived);
+    this.timers.install();
+  }
+
+  /** A process begins, over the store as it is. */
+  async open(): Promise<void> {
+    const door = new ProcessStore(this.#world);
+    this.store = new HeldStore(door, this.#kind, this.news);
+    const settings = parseSettings(
+      { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' },
+      [],
+    );
+    const log = createLogger({ level: 'debug', write: (line) => this.logLines.push(line) });
+    const app = createApp(settings, this.#agent, { store: this.store, log });
+    const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+    this.#ports.add(port);
+    this.#process = { app, port, door };
+  }
+
+  /** The process is gone, in the middle of what it does. */
+  crash(): void {
+    const { app, door } = this.#process;
+    door.die();
+    for (const caller of this.#callers) caller.close();
+    this.store.release();
+    this.#closings.push(app.close());
+  }
+
+  get runningTurns(): number {
+    return this.#process.app.runningTurns;
+  }
+
+  /** Something happened: it is not quiet yet. */
+  readonly news = (): void => {
+    this.#activity += 1;
+  };
+
+  plan(failure: Failure): void {
+    this.#failure = failure;
+    this.store.failure = failure;
+    if (failure.kind.endsWith('timer')) this.timers.failure = failure;
+  }
+
+  /** Whether what was planned has happened. */
+  get hasFailed(): boolean {
+    return this.store.hasFailed || this.timers.hasFailed || this.#hasWriteFailed;
+  }
+
+  /** Posts an event; resolves when the app has it. */
+  async post(event: object, { breaks = false, onArrival }: PostOptions = {}): Promise<Caller> {
+    const socket = connect({ port: this.#process.port, host: '127.0.0.1' });
+    const caller = new Caller(socket, this.news);
+    this.#callers.add(caller);
+    await once(socket, 'connect');
+    const { localPort = 0 } = socket;
+    this.#connected.set(localPort, caller);
+    if (breaks) this.#breaking.add(localPort);
+    const arrived = new Promise<void>((onTaken) =>
+      this.#arrivals.set(localPort, { onArrival, onTaken }),
+    );
+    socket.write(rawRequest(event));
+    await arrived;
+    return caller;
+  }
+
+  /** Resolves when nothing moves any more, except for what the talk holds up. */
+  async quiet(): Promise<void> {
+    let seen = -1;
+    for (let still = 0; still < QUIET_ROUNDS;) {
+      await nextRound();
+      const isLeaving = [...this.#connected.values()].some(({ hasLeft }) => hasLeft);
+      if (isLeaving || this.store.pending > this.store.held || seen !== this.#activity) still = 0;
+      else still += 1;
+      seen = this.#activity;
+      for (const caller of this.#connected.values()) if (caller.hasEnded) caller.close();
+    }
+  }
+
+  /** What the store holds, whoever wrote it. */
+  async messages(): Promise<readonly Message[]> {
+    return structuredClone(await new ConversationManager(this.#world).getHistory(CONVERSATION));
+  }
+
+  /** Stops the app as a deployment does, while the store is slow. `letGo`: agents and tools that ignore their signals end. */
+  async stop(letGo: () => void): Promise<void> {
+    this.store.isHeld = this.#kind !== 'memory';
+    const stopped = this.#process.app.close();
+    for (let round = 0; round < STOPPING_ROUNDS; round++) await nextRound();
+    letGo();
+    this.store.release();
+    await stopped;
+  }
+
+  async dispose(): Promise<void> {
+    channel('http.server.request.start').unsubscribe(this.#arrived);
+    this.timers.restore();
+    for (const caller of this.#callers) caller.close();
+    this.store.release();
+    await Promise.all([this.#process.app.close(), ...this.#closings]);
+    this.#world.close();
+  }
+
+  readonly #arrived = (message: unknown): void => {
+    const { request } = message as { readonly request: IncomingMessage };
+    const { socket } = request;
+    if (!this.#ports.has(socket.localPort ?? 0)) return;
+    this.news();
+    this.#watch(socket);
+    const { remotePort = 0 } = socket;
+    const arrival = this.#arrivals.get(remotePort);
+    arrival?.onArrival?.();
+    // The body came with the head; it is with the app by the next round.
+    setImmediate(() => arrival?.onTaken());
+  };
+
+  #watch(socket: Socket): void {
+    const { remotePort = 0 } = socket;
+    socket.once('close', () => {
+      this.#connected.delete(remotePort);
+      this.news();
+    });
+    const breaksAtOnce = this.#breaking.delete(remotePort);
+    if (!breaksAtOnce && this.#failure?.kind !== 'write') return;
+    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+    Object.defineProperty(socket, 'write', {
+      value: (...args: unknown[]): boolean => {
+        this.#writes += 1;
+        const isPlanned = this.#failure?.kind === 'write' && this.#writes === this.#failure.n;
+        if (isPlanned) this.#hasWriteFailed = true;
+        if (isPlanned || breaksAtOnce) socket.destroy();
+        return write(...args);
+      },
+    });
+  }
+}
