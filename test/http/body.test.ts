@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import * as body from '../../src/http/body.ts';
 import { deferred, RawConnection } from '../fixtures/kernel.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 /** As a promise, whenever the body is there. */
 async function readRawBody(request: IncomingMessage, maxBytes: number, budget = new body.BodyBudget(1_048_576)): Promise<Buffer> {
@@ -208,12 +209,12 @@ describe('lingerOverBody', () => {
 
   it('is done after 2 s', async (t) => {
     const { request } = await open(t, `${head(3)}a`);
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     let isDone = false;
     body.lingerOverBody(request, () => void (isDone = true));
-    t.mock.timers.tick(1_999);
+    clock.tick(1_999);
     const before = isDone;
-    t.mock.timers.tick(1);
+    clock.tick(1);
     assert.deepEqual([before, isDone], [false, true]);
   });
 });
