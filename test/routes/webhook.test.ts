@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import type { DataContext, MessageTurn, EventContext, StartTurn } from '../../src/agents/agent.ts';
 import { createApp } from '../../src/app/create-app.ts';
@@ -584,7 +583,13 @@ describe('the session dialect\'s stream', () => {
   });
 
   it('holds no comment by default', async (t) => {
-    const { client } = serve(t, { onMessage: () => delay(20, 'At last.') });
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const { client } = serve(t, { onMessage: async (_turn, { say }) => {
+      say('Well. ');
+      t.mock.timers.tick(600_000);
+      await new Promise((resolve) => setImmediate(resolve));
+      say('At last.');
+    } });
     assert.doesNotMatch(await (await client.post(messageEvent())).response.text(), /^:/m);
   });
 
