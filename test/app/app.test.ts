@@ -584,13 +584,17 @@ describe('app.listen', () => {
   });
 
   it('serves pipelined requests in their order', async (t) => {
+    const isFastAnswered = deferred();
     const served = await serve(t, {
       setUp: (app) => app
         .get('/slow', async (context) => {
-          await new Promise((resolve) => setTimeout(resolve, 20));
+          await isFastAnswered.promise;
           context.text(200, 'slow');
         })
-        .get('/fast', (context) => context.text(200, 'fast')),
+        .get('/fast', (context) => {
+          context.text(200, 'fast');
+          isFastAnswered.resolve();
+        }),
     });
     const client = await served.raw();
     client.send('GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');

@@ -410,13 +410,14 @@ describe('a failing model', () => {
     assert.equal(error.code, 'reply_too_large');
   });
 
-  it('may be read slowly: the time between deltas is the model’s, not the reader’s', async () => {
+  it('may be read slowly: the time between deltas is the model’s, not the reader’s', async (t) => {
     let release = (): void => undefined;
     const blocks = textReply('One', ' two');
     const { url } = await serve(pausing(blocks.slice(0, 3), new Promise<void>((resolve) => (release = resolve)), blocks.slice(3)));
-    const reply = modelAt(url, { timeOuts: { firstDeltaMs: 150, idleMs: 150 } }).stream(HELLO, { signal: new AbortController().signal });
+    const clock = mockTimers(t, ['setTimeout']);
+    const reply = modelAt(url).stream(HELLO, { signal: new AbortController().signal });
     await reply.next();
-    await new Promise((resolve) => setTimeout(resolve, 300)); // longer than the clocks that must not run
+    clock.tick(100_000); // longer than the clocks that must not run
     release();
     assert.deepEqual((await reply.next()).value, { type: 'text', text: ' two' });
     assert.equal((await reply.next()).value?.type, 'usage'); // not cut: the end was still to be read

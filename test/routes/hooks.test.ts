@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import {
   deferred, fired, Listener, messageEvent, rawRequest, serve, Told, typesOf, until, within,
 } from '../fixtures/app.ts';
+import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 
 const MAX_ONE = { environment: { MAX_STREAMS: '1' } };
 
@@ -271,16 +272,30 @@ describe('a repeated call_ended', () => {
 describe('the time for the first word', () => {
   // Was: it ran from the request's headers on, and a slow body left the agent nothing of it.
   it('begins when the body is there', async (t) => {
-    const { raw } = serve(t, { onMessage: async (_turn, reply) => {
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    const pass = jumpingClock(t);
+    const begun = deferred();
+    const spoke = deferred();
+    const { app, raw } = serve(t, { onMessage: async (_turn, reply) => {
+      begun.resolve();
+      await spoke.promise;
       reply.say('In time.');
-    } }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '0.4' } });
+    } }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '10' } });
+    const headArrived = deferred();
+    app.use((_context, next) => {
+      headArrived.resolve();
+      return next();
+    });
     const connection = await raw();
     const bytes = rawRequest(messageEvent());
     const head = bytes.indexOf('\r\n\r\n') + 4;
     connection.write(bytes.slice(0, head));
-    await new Promise((resolve) => setTimeout(resolve, 500)); // longer than the agent has
+    await headArrived.promise;
+    pass(11_000);
+    const clock = mockTimers(t, ['setTimeout']);
     connection.write(bytes.slice(head));
+    await begun.promise;
+    clock.tick(9_000);
+    spoke.resolve();
     assert.match(await connection.read((text) => text.includes('response.end'), 'the reply'), /In time\./);
   });
 });
