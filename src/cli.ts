@@ -1,15 +1,21 @@
 #!/usr/bin/env node
-// `layercode-microserver <command>`: finds the command, and turns what becomes of it into an exit code.
+// `layercode-microserver <command>`: finds the command, and turns its outcome into an exit code.
 
-import { CommandError, EXIT, UsageError, type Command, type Terminal } from './cli/terminal/command.ts';
+import {
+  CommandError,
+  EXIT,
+  UsageError,
+  type Command,
+  type Terminal,
+} from './cli/terminal/command.ts';
 import { SettingsError } from './settings/settings.ts';
 import { version } from './base/version.ts';
 
-/** Loaded when they are asked for: none waits for what another needs. */
+/** Each command is loaded only when it is used. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./cli/commands/run.ts')).run,
-  talk: async () => (await import('./cli/talk/talk.ts')).talk,
-  turn: async () => (await import('./cli/talk/turn.ts')).turn,
+  talk: async () => (await import('./cli/commands/talk.ts')).talk,
+  turn: async () => (await import('./cli/commands/turn.ts')).turn,
   'list-agents': async () => (await import('./cli/commands/list-agents.ts')).listAgents,
   init: async () => (await import('./cli/commands/init.ts')).init,
   webhook: async () => (await import('./cli/commands/webhook.ts')).webhook,
@@ -22,7 +28,9 @@ process.exitCode = await main(process.argv.slice(2));
 
 async function main([name, ...argv]: readonly string[]): Promise<number> {
   try {
-    if (name === 'help' && argv[0] !== undefined && Object.hasOwn(COMMANDS, argv[0])) return await main([argv[0], '--help']);
+    if (name === 'help' && argv[0] !== undefined && Object.hasOwn(COMMANDS, argv[0])) {
+      return await main([argv[0], '--help']);
+    }
     if (name === undefined || name === 'help' || HELP_FLAGS.includes(name)) {
       (name === undefined ? process.stderr : process.stdout).write(await overview());
       return name === undefined ? EXIT.USAGE : EXIT.OK;
@@ -34,17 +42,31 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (load === undefined) throw new UsageError(unknown(name));
     const command = await load();
-    const words = argv.indexOf('--'); // what follows is no flag
-    if (argv.slice(0, words === -1 ? argv.length : words).some((argument) => HELP_FLAGS.includes(argument))) {
+    const words = argv.indexOf('--'); // anything after this is not a flag
+    if (
+      argv
+        .slice(0, words === -1 ? argv.length : words)
+        .some((argument) => HELP_FLAGS.includes(argument))
+    ) {
       process.stdout.write(command.help);
       return EXIT.OK;
     }
     return await command.run(argv, name === 'run' ? ownTerminal() : interruptibleTerminal());
   } catch (error) {
-    if (error instanceof UsageError) return fail([error.message, `${PROGRAM} ${name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : ''}--help says more`], EXIT.USAGE);
+    if (error instanceof UsageError) {
+      const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : '';
+      return fail([error.message, `see ${PROGRAM} ${command}--help`], EXIT.USAGE);
+    }
     if (error instanceof SettingsError) return fail(error.problems, EXIT.FAILED);
     const isExpected = error instanceof CommandError || (error instanceof Error && 'code' in error);
-    return fail([isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)], EXIT.FAILED);
+    return fail(
+      [
+        isExpected
+          ? (error as Error).message
+          : String(error instanceof Error ? error.stack : error),
+      ],
+      EXIT.FAILED,
+    );
   }
 }
 
@@ -55,7 +77,9 @@ function fail(lines: readonly string[], exitCode: number): number {
 
 function unknown(name: string): string {
   const names = Object.keys(COMMANDS).join(', ');
-  if (name.startsWith('-')) return `a command comes first: ${PROGRAM} run ${name} …; commands are ${names}`;
+  if (name.startsWith('-')) {
+    return `a command comes first: ${PROGRAM} run ${name} …; commands are ${names}`;
+  }
   return `${JSON.stringify(name.slice(0, 40))} is not a command; commands are ${names}`;
 }
 
@@ -65,17 +89,18 @@ async function overview(): Promise<string> {
   return [
     `Usage: ${PROGRAM} <command> [arguments]`,
     commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n'),
-    `${PROGRAM} <command> --help tells of each. --version prints the version.\nExit codes: 0 it is done, 1 it failed, 2 the arguments are wrong.`,
+    `${PROGRAM} <command> --help describes a command. --version prints the version.\n`
+      + 'Exit codes: 0 success; 1 failure; 2 wrong arguments.',
   ].join('\n\n') + '\n';
 }
 
-/** For a command that minds signals itself. */
+/** For a command that handles signals itself. */
 function ownTerminal(interrupted = new AbortController().signal): Terminal {
   const { stdin, stdout, stderr, env } = process;
   return { stdin, stdout, stderr, environment: env, directory: process.cwd(), interrupted };
 }
 
-/** The first signal is the command's to heed; a second one ends the process. */
+/** The first signal interrupts the command; a second one ends the process. */
 function interruptibleTerminal(): Terminal {
   // `| head` has read enough.
   process.stdout.on('error', (error: Error & { code?: string }) => {

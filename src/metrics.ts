@@ -75,15 +75,24 @@ export class Counter implements Metric {
   }
 }
 
-/** A figure that is read when it is asked for. */
+/**
+ * A figure that is read when it is asked for. One that comes as a promise is shown from the next
+ * reading on. `NaN` stands for one that is not known yet, or could not be read.
+ */
 export class Gauge implements Metric {
   readonly type: 'gauge' | 'counter';
   readonly name: string;
   readonly help: string;
-  readonly #read: () => number;
+  readonly #read: () => number | PromiseLike<number>;
+  #known = Number.NaN;
 
   /** `type` is `counter` for a figure that only grows. */
-  constructor(name: string, help: string, read: () => number, type: 'gauge' | 'counter' = 'gauge') {
+  constructor(
+    name: string,
+    help: string,
+    read: () => number | PromiseLike<number>,
+    type: 'gauge' | 'counter' = 'gauge',
+  ) {
     this.name = name;
     this.help = help;
     this.#read = read;
@@ -91,7 +100,22 @@ export class Gauge implements Metric {
   }
 
   samples(): string {
-    return `${this.name} ${this.#read()}\n`;
+    return `${this.name} ${this.#value()}\n`;
+  }
+
+  /** Never throws or rejects: one broken gauge must not hide the others, nor end the process. */
+  #value(): number {
+    try {
+      const value = this.#read();
+      if (typeof value === 'number') return value;
+      Promise.resolve(value).then(
+        (known) => (this.#known = Number(known)),
+        () => (this.#known = Number.NaN),
+      );
+    } catch {
+      return Number.NaN; // which is how a gauge says so
+    }
+    return this.#known;
   }
 }
 

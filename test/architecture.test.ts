@@ -19,23 +19,23 @@ const SRC = join(ROOT, 'src');
  */
 const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] = [
   ['server.ts', ['process']],
-  ['cli.ts', ['cli/commands', 'cli/talk', 'cli/terminal', 'settings', 'base']],
+  ['cli.ts', ['cli/commands', 'cli/terminal', 'settings', 'base']],
   ['index.ts', [
     'app', 'agents/built-in', 'agents', 'layercode', 'http', 'models', 'conversations', 'sse', 'speech', 'settings', 'log.ts', 'metrics.ts',
   ]],
   ['testing.ts', ['test-client.ts']],
   ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
   ['platform.ts', ['platform']],
-  ['cli/commands', ['cli/tunnel', 'cli/terminal', 'process', 'agents/built-in', 'layercode', 'settings', 'base']],
+  ['cli/commands', ['cli/tunnel', 'cli/talk', 'cli/terminal', 'process', 'platform', 'agents/built-in', 'layercode', 'settings', 'base']],
   ['cli/tunnel', ['cli/terminal', 'process', 'layercode']],
   ['cli/talk', ['cli/terminal', 'process', 'platform', 'layercode', 'settings', 'base']],
-  ['cli/terminal', ['layercode', 'base']],
+  ['cli/terminal', ['base']],
   ['process', ['platform', 'app', 'agents/built-in', 'agents', 'models', 'settings', 'log.ts', 'metrics.ts', 'base']],
   ['platform', ['platform/websocket', 'app', 'routes', 'middleware', 'agents', 'layercode', 'http', 'conversations', 'sse', 'base']],
   ['platform/websocket', ['base']],
   ['app', [
     'observers', 'routes', 'middleware', 'turns', 'agents/built-in', 'agents', 'layercode', 'http', 'models', 'conversations', 'settings', 'log.ts',
-    'metrics.ts',
+    'metrics.ts', 'base',
   ]],
   ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts']],
   ['routes', ['middleware', 'turns', 'agents', 'layercode', 'http', 'conversations', 'sse', 'log.ts', 'metrics.ts', 'base']],
@@ -60,7 +60,7 @@ const MAX_ROOMS = 30;
 
 /** What a server must not load before it is asked for: taken by `import()`, or as types. */
 const LOADED_ON_DEMAND = [
-  'platform', 'platform/websocket', 'speech', 'models/open-model.ts', 'models/chat-completions.ts', 'agents/built-in/registry.ts',
+  'platform', 'platform/websocket', 'speech', 'models/wire.ts', 'models/chat-completions.ts', 'models/retry.ts', 'agents/built-in/registry.ts',
   'agents/model-agent.ts',
 ];
 

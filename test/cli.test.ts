@@ -39,7 +39,7 @@ describe('layercode-microserver', () => {
     [['tlak'], /^layercode-microserver: "tlak" is not a command; commands are run, talk, /],
     [['--port', '1'], /a command comes first: layercode-microserver run --port/],
     [['constructor'], /"constructor" is not a command/],
-    [['turn', '--colour', 'Hello'], /--colour[^]*turn --help says more/],
+    [['turn', '--colour', 'Hello'], /--colour[^]*see layercode-microserver turn --help/],
     [['run', '--update-webhook'], /--update-webhook needs --tunnel/],
   ];
   for (const [argv, message] of wrong) {

@@ -62,6 +62,44 @@ describe('Gauge', () => {
   });
 });
 
+describe('a Gauge that cannot be read at once', () => {
+  it('is NaN, and the promised value from the next reading on', async () => {
+    const gauge = new Gauge('g', '', () => Promise.resolve(7));
+    const first = gauge.samples();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([first, gauge.samples()], ['g NaN\n', 'g 7\n']);
+  });
+
+  it('takes any thenable', async () => {
+    const gauge = new Gauge('g', '', () => ({ then: (resolve: (value: number) => void) => resolve(7) }) as unknown as Promise<number>);
+    gauge.samples();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(gauge.samples(), 'g 7\n');
+  });
+
+  it('is NaN again when the promise rejects, which is nobody\'s unhandled rejection', async () => {
+    let count = 0;
+    const gauge = new Gauge('g', '', async () => {
+      count += 1;
+      if (count === 2) throw new Error('away');
+      return 7;
+    });
+    const readings: string[] = [];
+    for (let reading = 0; reading < 3; reading++) {
+      readings.push(gauge.samples());
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual(readings, ['g NaN\n', 'g 7\n', 'g NaN\n']);
+  });
+
+  it('hides no other figure when it throws', () => {
+    const metrics = new Metrics();
+    metrics.add(new Gauge('broken', 'B', () => { throw new Error('away'); }));
+    metrics.add(new Gauge('whole', 'W', () => 1));
+    assert.match(metrics.text(), /^broken NaN$[^]*^whole 1$/m);
+  });
+});
+
 describe('Histogram', () => {
   function bucketsOf(...values: readonly number[]): string[] {
     const histogram = new Histogram('h', '', [1, 2.5]);

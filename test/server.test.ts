@@ -68,6 +68,16 @@ describe('a server without any configuration', () => {
     }
   });
 
+  it('prints commands that work in a clone of the package: npx finds nothing there', LIMIT, async () => {
+    const directory = join(import.meta.dirname, '..');
+    const elsewhere = { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: 'echo' }; // nothing is written here
+    const server = workplace.spawn({ directory, env: elsewhere });
+    const url = await server.url();
+    await say(server, 'Hello');
+    assert.ok(server.stderr.includes(` npm run talk -- --url ${url}\n`), server.stderr);
+    assert.equal(server.stderr.includes('npx'), false);
+  });
+
   it('refuses a turn that is not signed, or signed with another secret', LIMIT, async () => {
     const server = spawn();
     const client = createTestClient(await server.url(), { secret: SECRET });

@@ -1,19 +1,21 @@
 import { element } from './element.js';
 
 /**
- * Shows which agent answers and with which model, and what the server itself says is wrong, from its `/ready`.
+ * Shows which agent answers, with which model, and what the server's `/ready` says is wrong.
  *
  * @param {object} places
  * @param {HTMLElement} places.agent
  * @param {HTMLElement} places.model
  * @param {HTMLElement} places.warnings a list
+ * @returns {Promise<{ readonly name: string, readonly hasModel: boolean }>} the agent
  */
 export async function showAgent({ agent, model, warnings }) {
-  const { name, modelName, lines } = await askReady();
+  const { name, modelName, hasModel, lines } = await askReady();
   agent.textContent = name;
   model.textContent = modelName;
   warnings.replaceChildren(...lines.map((line) => element('li', {}, line)));
   warnings.hidden = lines.length === 0;
+  return { name, hasModel };
 }
 
 async function askReady() {
@@ -23,6 +25,7 @@ async function askReady() {
     return {
       name: String(agent),
       modelName: model === null ? 'no model' : String(model),
+      hasModel: model !== null,
       lines: [
         ...reasons.map((/** @type {string} */ reason) => `Not ready: ${reason}`),
         ...warnings.map((/** @type {string} */ warning) => `Warning: ${warning}`),
@@ -31,6 +34,11 @@ async function askReady() {
     };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return { name: 'unknown agent', modelName: '', lines: [`The server does not answer at /ready: ${why}`] };
+    return {
+      name: 'unknown agent',
+      modelName: '',
+      hasModel: true,
+      lines: [`The server does not answer at /ready: ${why}`],
+    };
   }
 }

@@ -6,7 +6,7 @@ import { jsonTree } from './json-tree.js';
 const MAX_PAYLOADS = 50;
 
 /**
- * What the agent sent for the screen, newest first.
+ * Lists what the agent sent for the screen, newest first.
  *
  * @param {HTMLElement} list
  * @param {(count: number) => void} onCount how many were sent
@@ -22,7 +22,13 @@ export function createDataPanel(list, onCount) {
     /** @param {string} turnId @param {Json} content */
     add(turnId, content) {
       onCount(++count);
-      list.prepend(element('li', { 'data-turn-id': turnId }, jsonTree(content, { name: `data ${count}`, isOpen: true })));
+      list.prepend(
+        element(
+          'li',
+          { 'data-turn-id': turnId },
+          jsonTree(content, { name: `data ${count}`, isOpen: true }),
+        ),
+      );
       if (list.childElementCount > MAX_PAYLOADS) list.lastElementChild?.remove();
     },
   };

@@ -3,27 +3,36 @@
 /** @typedef {Extract<TraceFrame, { type: 'local.turn' }>} TurnFigures */
 
 /**
- * One POST to the webhook, as the trace tells it. Times are in milliseconds since the session began.
+ * One POST to the webhook, as the trace shows it. Times are in milliseconds since the session
+ * began.
  *
  * @typedef {object} Delivery
  * @property {number} number
  * @property {RequestFrame['signature']} signature
  * @property {string} eventType
- * @property {string} turnId empty where the event has none
+ * @property {string} turnId empty if the event has none
  * @property {string} text the caller's words
  * @property {boolean} isTurn whether its answer is spoken to the caller
  * @property {boolean} isRepeat whether its turn was delivered before
- * @property {boolean} hasTakenOver whether it goes on with the stream of the delivery before
+ * @property {boolean} hasTakenOver whether it continues the stream of the previous delivery
  * @property {number} requestedAt
  * @property {number | undefined} firstSpeechAt
- * @property {number} lastAt of what was seen last
+ * @property {ToolRun[]} tools
+ * @property {number} lastAt the time of its latest frame
  * @property {number | undefined} status
  * @property {string | undefined} error
  * @property {'ended' | 'dropped' | 'failed' | undefined} over undefined while it is open
  * @property {TurnFigures | undefined} figures the server's own
  */
 
-/** How many are remembered. */
+/**
+ * @typedef {object} ToolRun
+ * @property {string} name
+ * @property {number} startedAt
+ * @property {number | undefined} endedAt undefined while it runs
+ */
+
+/** The newest deliveries, which are remembered. */
 const MAX_DELIVERIES = 200;
 
 /** @param {ServerFrame} frame @returns {frame is TraceFrame} */
@@ -31,26 +40,29 @@ export function isTraceFrame(frame) {
   return frame.type.startsWith('local.');
 }
 
-/** The deliveries of one session, put together from the frames of its trace. */
+/** The deliveries of one session, assembled from the frames of its trace. */
 export class Deliveries {
   /** @type {Map<number, Delivery>} */
   #byNumber = new Map();
-  /** @type {Map<number, TurnFigures>} Those of deliveries that are not over. */
+  /** @type {Map<number, TurnFigures>} Figures of deliveries that are not over yet. */
   #early = new Map();
 
-  /** Whether a reply is under way. */
+  /** Whether a reply is in progress. */
   get isTurnOpen() {
     return this.#find(({ isTurn, over }) => isTurn && over === undefined) !== undefined;
   }
 
   /** Whether the caller has said something that can be delivered again. */
   get hasMessage() {
-    return this.#find(({ eventType, signature }) => eventType === 'message' && signature === 'right') !== undefined;
+    return (
+      this.#find(({ eventType, signature }) => eventType === 'message' && signature === 'right')
+      !== undefined
+    );
   }
 
   /**
-   * The frames to be looked at now. A server is often done before the platform has read its answer: its figures wait for the end of
-   * the delivery, so that nothing is told of a reply that is not shown yet.
+   * The frames to process now. A server is often done before the platform has read its answer. So
+   * its figures wait for the end of the delivery: a reply must be shown before its outcome is.
    *
    * @param {TraceFrame} frame
    * @returns {readonly TraceFrame[]}
@@ -70,14 +82,17 @@ export class Deliveries {
 
   /**
    * @param {TraceFrame} frame
-   * @returns {Delivery | undefined} the delivery it tells of; undefined for one that is not remembered
+   * @returns {Delivery | undefined} its delivery; undefined for one that is no longer remembered
    */
   observe(frame) {
     if (frame.type === 'local.request') return this.#begin(frame);
     if (frame.type === 'local.turn') {
       const delivery = this.#byNumber.get(frame.delivery);
       if (delivery !== undefined) delivery.figures = frame;
-      const successor = this.#find(({ turnId, isRepeat, figures }) => isRepeat && turnId === frame.turn_id && figures === undefined);
+      const successor = this.#find(
+        ({ turnId, isRepeat, figures }) =>
+          isRepeat && turnId === frame.turn_id && figures === undefined,
+      );
       if (frame.outcome === 'taken over' && successor !== undefined) successor.hasTakenOver = true;
       return delivery;
     }
@@ -88,13 +103,20 @@ export class Deliveries {
     else if (frame.type === 'local.over') {
       delivery.over = frame.outcome;
       delivery.error = frame.reason;
-    } else if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts') delivery.firstSpeechAt ??= frame.at;
+      for (const run of delivery.tools) run.endedAt ??= frame.at;
+    } else if (frame.type === 'local.event') {
+      const type = eventField(frame.event, 'type');
+      if (type === 'response.tts') delivery.firstSpeechAt ??= frame.at;
+      else if (type === 'response.data') noteTool(delivery.tools, frame);
+    }
     return delivery;
   }
 
-  /** The connection is gone: what is open will not be heard of again. Returns the turns among it. */
+  /** The connection is gone, so open deliveries will not end. Returns the turns among them. */
   abandon() {
-    const turns = [...this.#byNumber.values()].filter(({ isTurn, over }) => isTurn && over === undefined);
+    const turns = [...this.#byNumber.values()].filter(
+      ({ isTurn, over }) => isTurn && over === undefined,
+    );
     for (const turn of turns) turn.over = 'dropped';
     return turns;
   }
@@ -108,10 +130,13 @@ export class Deliveries {
       number, signature, eventType, turnId,
       text: eventField(event, 'text'),
       isTurn: signature === 'right' && (eventType === 'message' || eventType === 'session.start'),
-      isRepeat: signature === 'right' && this.#find((other) => other.turnId === turnId && turnId !== '') !== undefined,
+      isRepeat:
+        signature === 'right'
+        && this.#find((other) => other.turnId === turnId && turnId !== '') !== undefined,
       hasTakenOver: false,
       requestedAt: at,
       firstSpeechAt: undefined,
+      tools: [],
       lastAt: at,
       status: undefined,
       error: undefined,
@@ -132,12 +157,35 @@ export class Deliveries {
 }
 
 /**
- * A field of an event when it is a string, else ''.
+ * Agents with a model report each tool call as data: `{tool, status}`, with the status `running` when
+ * it starts, and something else when it ends.
+ *
+ * @param {ToolRun[]} runs
+ * @param {TraceFrame & { type: 'local.event' }} frame
+ */
+function noteTool(runs, { event, at }) {
+  const hasContent = typeof event === 'object' && event !== null && 'content' in event;
+  const content = hasContent ? event.content : null;
+  const name = eventField(content, 'tool');
+  if (name === '') return;
+  if (eventField(content, 'status') === 'running') {
+    runs.push({ name, startedAt: at, endedAt: undefined });
+  } else {
+    const run = runs.find((other) => other.name === name && other.endedAt === undefined);
+    if (run !== undefined) run.endedAt = at;
+  }
+}
+
+/**
+ * A field of an event if it is a string, else ''.
  *
  * @param {unknown} event
  * @param {string} name
  */
 export function eventField(event, name) {
-  const value = typeof event === 'object' && event !== null ? /** @type {Readonly<Record<string, unknown>>} */ (event)[name] : undefined;
+  const value =
+    typeof event === 'object' && event !== null
+      ? /** @type {Readonly<Record<string, unknown>>} */ (event)[name]
+      : undefined;
   return typeof value === 'string' ? value : '';
 }

@@ -1,11 +1,12 @@
-// How the page makes its elements. Text reaches them as text nodes only: what an agent says is never read as HTML.
+// Creates the page's elements. Text becomes text nodes only: what an agent says is never parsed as
+// HTML.
 
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} name
- * @param {Readonly<Record<string, string | number | undefined>>} [attributes] undefined leaves one out
+ * @param {Readonly<Record<string, string | number | undefined>>} [attributes] undefined: left out
  * @param {...(Node | string)} children
  * @returns {HTMLElementTagNameMap[T]}
  */
@@ -31,7 +32,7 @@ export function svgElement(name, attributes = {}, ...children) {
 }
 
 /**
- * The page's element of that id; throws where index.html lacks it.
+ * The page's element with this id. Throws if index.html does not have it.
  *
  * @template {Element} T
  * @param {string} id
@@ -49,5 +50,7 @@ export function byId(id, type) {
  * @param {Readonly<Record<string, string | number | undefined>>} attributes
  */
 function setAttributes(made, attributes) {
-  for (const [name, value] of Object.entries(attributes)) if (value !== undefined) made.setAttribute(name, String(value));
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined) made.setAttribute(name, String(value));
+  }
 }

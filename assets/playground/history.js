@@ -1,29 +1,36 @@
 import { cutText } from './cut-text.js';
 import { element } from './element.js';
+import { jsonTree } from './json-tree.js';
 
 /** @typedef {{ readonly id: string, readonly name: string, readonly args: string }} ToolCall */
-/** @typedef {{ readonly role: string, readonly content: string, readonly toolCalls?: readonly ToolCall[], readonly toolCallId?: string }} Message */
+/**
+ * @typedef {object} Message
+ * @property {string} role
+ * @property {string} content
+ * @property {readonly ToolCall[]} [toolCalls]
+ * @property {string} [toolCallId]
+ */
 
 const MAX_MESSAGES = 200;
 const MAX_TEXT_LENGTH = 4_000;
-const MAX_ID_LENGTH = 80;
 
 /**
- * What is stored of the conversation, as the model will read it.
+ * Shows the stored conversation as the model will read it.
  *
  * @param {HTMLElement} list
  * @param {(count: number) => void} onCount
  * @param {(problem: string) => void} onProblem
  */
 export function createHistory(list, onCount, onProblem) {
-  /** @type {string | undefined} The conversation that is asked for; undefined where none is. */
+  /** @type {string | undefined} The conversation to load next; undefined for none. */
   let wanted;
   let isLoading = false;
 
   /** @param {readonly Message[]} messages */
   function show(messages) {
     const left = messages.length - MAX_MESSAGES;
-    const note = left > 0 ? [element('li', { class: 'muted' }, `${left} older messages are not shown.`)] : [];
+    const note =
+      left > 0 ? [element('li', { class: 'muted' }, `${left} older messages are not shown.`)] : [];
     list.replaceChildren(...note, ...messages.slice(-MAX_MESSAGES).map(entry));
     onCount(messages.length);
   }
@@ -34,7 +41,11 @@ export function createHistory(list, onCount, onProblem) {
       show([]);
     },
 
-    /** Loads it anew. Calls that come while it is being loaded are answered by one more. @param {string} conversationId */
+    /**
+     * Loads the history again. Calls during a load lead to one more.
+     *
+     * @param {string} conversationId
+     */
     async refresh(conversationId) {
       wanted = conversationId;
       if (isLoading) return;
@@ -46,7 +57,8 @@ export function createHistory(list, onCount, onProblem) {
           const messages = await loadHistory(asked);
           if (wanted === undefined || wanted === asked) show(messages);
         } catch (error) {
-          onProblem(`The history cannot be shown: ${error instanceof Error ? error.message : String(error)}`);
+          const reason = error instanceof Error ? error.message : String(error);
+          onProblem(`The history cannot be shown: ${reason}`);
         }
       }
       isLoading = false;
@@ -57,24 +69,38 @@ export function createHistory(list, onCount, onProblem) {
 /** @param {string} conversationId @returns {Promise<readonly Message[]>} */
 async function loadHistory(conversationId) {
   const response = await fetch(`/playground/history/${encodeURIComponent(conversationId)}`);
-  const answer = await response.json().catch(() => undefined); // then its status is told
-  if (!response.ok || !Array.isArray(answer?.messages)) throw new Error(`${response.status} ${answer?.error ?? response.statusText}`);
+  const answer = await response.json().catch(() => undefined); // then the status is shown
+  if (!response.ok || !Array.isArray(answer?.messages)) {
+    throw new Error(`${response.status} ${answer?.error ?? response.statusText}`);
+  }
   return answer.messages;
 }
 
 /** @param {Message} message */
 function entry({ role, content, toolCalls = [], toolCallId }) {
   const body = element('div');
-  if (toolCallId !== undefined) body.append(element('p', { class: 'tool' }, `result of ${cutText(toolCallId, MAX_ID_LENGTH)}`));
-  if (content !== '') body.append(element('p', { 'data-text': '' }, ...marked(cutText(content, MAX_TEXT_LENGTH))));
-  for (const { id, name, args } of toolCalls) {
-    const note = element('span', { class: 'muted' }, ` ${cutText(id, MAX_ID_LENGTH)}`);
-    body.append(element('p', { class: 'tool' }, `calls ${name}(${cutText(args, MAX_TEXT_LENGTH)})`, note));
+  if (toolCallId !== undefined) body.append(tree(`result of ${toolCallId}`, content));
+  else if (content !== '') {
+    body.append(element('p', { 'data-text': '' }, ...marked(cutText(content, MAX_TEXT_LENGTH))));
   }
+  for (const { id, name, args } of toolCalls) body.append(tree(`calls ${name} (${id})`, args));
   return element('li', { 'data-role': role }, element('span', { class: 'speaker' }, role), body);
+}
+
+/** What a model or a tool wrote, as a tree if it is JSON. @param {string} name @param {string} text */
+function tree(name, text) {
+  let value = text;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // shown as the text that it is
+  }
+  return element('div', { class: 'tool' }, jsonTree(value, { name }));
 }
 
 /** @param {string} text */
 function marked(text) {
-  return text.split(/(\[interrupted\])/).map((part) => (part === '[interrupted]' ? element('mark', {}, part) : part));
+  return text
+    .split(/(\[interrupted\])/)
+    .map((part) => (part === '[interrupted]' ? element('mark', {}, part) : part));
 }

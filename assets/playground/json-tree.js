@@ -1,4 +1,4 @@
-// A JSON value as nested disclosures, which keyboards and screen readers know. Ruled by
+// Shows a JSON value as nested disclosures, which keyboards and screen readers support:
 // https://html.spec.whatwg.org/multipage/interactive-elements.html#the-details-element
 
 import { cutText } from './cut-text.js';
@@ -6,24 +6,35 @@ import { element } from './element.js';
 
 /** @import { Json } from '../../src/layercode/fields.ts' */
 
-/** Longest string shown, in UTF-16 code units. */
+/** The longest string shown, in UTF-16 code units. */
 const MAX_STRING_LENGTH = 500;
-/** Entries of one array or object that are shown. */
+/** The most entries shown of one array or object. */
 const MAX_ENTRIES = 100;
 const MAX_PREVIEW_LENGTH = 60;
 
 /**
  * @param {Json} value
- * @param {{ readonly name?: string, readonly isOpen?: boolean }} [options] `name`: what it is called where it stands
+ * @param {{ readonly name?: string, readonly isOpen?: boolean }} [options] `name`: its key
  * @returns {HTMLElement}
  */
 export function jsonTree(value, { name, isOpen = false } = {}) {
-  const label = name === undefined ? [] : [element('span', { class: 'json-name' }, cutText(name, MAX_PREVIEW_LENGTH)), ': '];
-  if (typeof value !== 'object' || value === null) return element('div', { class: 'json-leaf' }, ...label, leaf(value));
+  const label =
+    name === undefined
+      ? []
+      : [element('span', { class: 'json-name' }, cutText(name, MAX_PREVIEW_LENGTH)), ': '];
+  if (typeof value !== 'object' || value === null) {
+    return element('div', { class: 'json-leaf' }, ...label, leaf(value));
+  }
   const entries = Object.entries(value);
-  if (entries.length === 0) return element('div', { class: 'json-leaf' }, ...label, Array.isArray(value) ? '[]' : '{}');
-  const tree = element('details', { class: 'json' }, element('summary', {}, ...label, element('span', { class: 'json-preview' }, preview(value))));
-  // Made when it is first opened: a value may be deep, and most of them are never looked at.
+  if (entries.length === 0) {
+    return element('div', { class: 'json-leaf' }, ...label, Array.isArray(value) ? '[]' : '{}');
+  }
+  const tree = element(
+    'details',
+    { class: 'json' },
+    element('summary', {}, ...label, element('span', { class: 'json-preview' }, preview(value))),
+  );
+  // Created when it is first opened: a value may be deep, and most are never opened.
   tree.addEventListener('toggle', () => tree.append(branches(entries)), { once: true });
   tree.open = isOpen;
   return tree;
@@ -33,13 +44,18 @@ export function jsonTree(value, { name, isOpen = false } = {}) {
 function branches(entries) {
   const list = element('div', { class: 'json-entries' });
   for (const [name, value] of entries.slice(0, MAX_ENTRIES)) list.append(jsonTree(value, { name }));
-  if (entries.length > MAX_ENTRIES) list.append(element('div', { class: 'json-leaf muted' }, `… ${entries.length - MAX_ENTRIES} more`));
+  if (entries.length > MAX_ENTRIES) {
+    list.append(
+      element('div', { class: 'json-leaf muted' }, `… ${entries.length - MAX_ENTRIES} more`),
+    );
+  }
   return list;
 }
 
 /** @param {Json} value a string, number, boolean or null */
 function leaf(value) {
-  const text = typeof value === 'string' ? JSON.stringify(cutText(value, MAX_STRING_LENGTH)) : String(value);
+  const text =
+    typeof value === 'string' ? JSON.stringify(cutText(value, MAX_STRING_LENGTH)) : String(value);
   return element('span', { class: `json-${value === null ? 'null' : typeof value}` }, text);
 }
 

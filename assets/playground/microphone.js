@@ -1,6 +1,7 @@
-// Hears the caller with the browser's speech recognition. Ruled by https://webaudio.github.io/web-speech-api/#speechreco-section
+// Listens to the caller with the browser's speech recognition:
+// https://webaudio.github.io/web-speech-api/#speechreco-section
 
-/** What became of it, in words, by the name of the recognition's error. */
+/** What to tell the caller, by the name of the recognition's error. */
 const PROBLEMS = /** @type {Readonly<Record<string, string>>} */ ({
   'no-speech': 'Nothing was heard.',
   'audio-capture': 'There is no microphone.',
@@ -10,17 +11,20 @@ const PROBLEMS = /** @type {Readonly<Record<string, string>>} */ ({
 });
 
 /**
- * Listens when it is switched on, until the caller has said something.
+ * Listens from when it is switched on until the caller has said something.
  *
  * @param {new () => SpeechRecognition} Recognition the browser's
  * @param {object} listener
- * @param {() => void} listener.onSpeechStart the caller begins to speak; the words are not known yet
+ * @param {() => void} listener.onSpeechStart the caller begins to speak; there are no words yet
  * @param {(text: string) => void} listener.onInterim what seems to have been said so far
  * @param {(text: string) => void} listener.onText
  * @param {(problem: string) => void} listener.onProblem
  * @param {() => void} listener.onChange `isListening` has changed
  */
-export function createMicrophone(Recognition, { onSpeechStart, onInterim, onText, onProblem, onChange }) {
+export function createMicrophone(
+  Recognition,
+  { onSpeechStart, onInterim, onText, onProblem, onChange },
+) {
   let isListening = false;
 
   /** @param {boolean} value */

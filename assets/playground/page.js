@@ -1,9 +1,11 @@
-// Wires the page together: what the caller does goes to the session, and what the session tells goes to the panels.
+// Connects the parts of the page: the caller's actions go to the session, and its frames go to the
+// panels.
 
 import { showAgent } from './agent-card.js';
+import { readCaller } from './caller-form.js';
 import { createDataPanel } from './data-panel.js';
 import { Deliveries, eventField, isTraceFrame } from './deliveries.js';
-import { byId } from './element.js';
+import { byId, element } from './element.js';
 import { createEvents } from './events.js';
 import { createHistory } from './history.js';
 import { createMicrophone } from './microphone.js';
@@ -11,6 +13,7 @@ import { Session } from './session.js';
 import { Speaker } from './speaker.js';
 import { stickToEnd } from './stick-to-end.js';
 import { activateTabs } from './tabs.js';
+import { TalkScript } from './talk-script.js';
 import { createTimeline } from './timeline.js';
 import { Transcript } from './transcript.js';
 import { verdict } from './verdict.js';
@@ -18,8 +21,15 @@ import { verdict } from './verdict.js';
 /** @import { ClientFrame, ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
 /** @import { Delivery } from './deliveries.js' */
 
-const CONNECTION_WORDS = { connecting: 'connecting', open: 'connected', closed: 'closed', failed: 'failed' };
+const CONNECTION_WORDS = {
+  connecting: 'connecting',
+  open: 'connected',
+  reconnecting: 'waiting for the server',
+  closed: 'closed',
+  failed: 'failed',
+};
 const COPIED_MS = 1_500;
+const SCRIPT_NAME = 'talk.txt';
 
 const button = (/** @type {string} */ id) => byId(id, HTMLButtonElement);
 const say = byId('say', HTMLInputElement);
@@ -27,22 +37,38 @@ const speakReplies = byId('speak-replies', HTMLInputElement);
 const voiceNote = byId('voice-note', HTMLElement);
 const connection = byId('connection', HTMLElement);
 const conversation = byId('conversation', HTMLElement);
+const metadata = byId('custom-metadata', HTMLTextAreaElement);
 const activity = byId('activity', HTMLElement);
 
 const transcript = new Transcript(byId('transcript', HTMLElement), byId('announcer', HTMLElement));
 const timeline = createTimeline(byId('timeline', HTMLElement), byId('timeline-axis', SVGElement));
-const events = createEvents(byId('events', HTMLElement), (count) => showCount('events-count', count));
+const events = createEvents(byId('events', HTMLElement), (count) =>
+  showCount('events-count', count),
+);
 const data = createDataPanel(byId('data', HTMLElement), (count) => showCount('data-count', count));
-const history = createHistory(byId('history', HTMLElement), (count) => showCount('history-count', count), showProblem);
+const history = createHistory(
+  byId('history', HTMLElement),
+  (count) => showCount('history-count', count),
+  showProblem,
+);
+const script = new TalkScript();
 let deliveries = new Deliveries();
-/** Set by the button, until the drop is told of: any other is a barge-in. */
+let agent = { name: 'unknown', hasModel: true };
+/** Set while the server is away. */
+let isAway = false;
+/** Set by the button until the drop is reported: any other drop is a barge-in. */
 let isDropAsked = false;
 /** What the caller seems to be saying. */
 let interim = '';
 
 const speaker = new Speaker({
   synthesis: globalThis.speechSynthesis,
-  onFinish: (turnId) => session.send({ type: 'trigger.response.audio.replay_finished', reason: 'completed', turn_id: turnId }),
+  onFinish: (turnId) =>
+    session.send({
+      type: 'trigger.response.audio.replay_finished',
+      reason: 'completed',
+      turn_id: turnId,
+    }),
   onChange: showActivity,
 });
 
@@ -65,6 +91,11 @@ const session = new Session({
   onState(state) {
     connection.dataset['state'] = state;
     connection.textContent = CONNECTION_WORDS[state];
+    if (state === 'open' && isAway) {
+      transcript.addNotice('The server is back, and the conversation goes on.');
+      void refreshAgent(); // it may be another one now
+    }
+    if (state !== 'reconnecting') isAway = false;
     conversation.textContent = session.conversationId ?? '–';
     showActivity();
   },
@@ -73,12 +104,22 @@ const session = new Session({
     else follow(frame);
     showActivity();
   },
-  onClose(code, reason, wasOpen) {
+  onClose({ code, reason, wasOpen, isLost }) {
     endTalk();
+    isAway = isLost;
     const why = reason === '' ? `code ${code}` : `${reason}, code ${code}`;
     if (!wasOpen) transcript.addNotice(`The server refused the socket (${why}).`, 'bad');
-    else transcript.addNotice(`The connection is closed: ${why}. Reconnect goes on with this conversation.`, code === 1_000 ? 'plain' : 'bad');
-    refreshHistory();
+    else if (isLost)
+      transcript.addNotice(
+        `The connection is lost: ${why}. The page connects again when the server is back.`,
+        'bad',
+      );
+    else
+      transcript.addNotice(
+        `The connection is closed: ${why}. Reconnect continues this conversation.`,
+        code === 1_000 ? 'plain' : 'bad',
+      );
+    if (!isLost) refreshHistory();
     showActivity();
   },
   onProblem: showProblem,
@@ -86,6 +127,7 @@ const session = new Session({
 
 /** What the caller gets. @param {Exclude<ServerFrame, TraceFrame>} frame */
 function follow(frame) {
+  script.follow(frame);
   switch (frame.type) {
     case 'user.transcript':
       transcript.addCaller(frame.turn_id, frame.content);
@@ -119,13 +161,16 @@ function follow(frame) {
   }
 }
 
-/** What went on behind it. @param {TraceFrame} frame */
+/** What happened behind it. @param {TraceFrame} frame */
 function observe(frame) {
   const delivery = deliveries.observe(frame);
   events.add(frame, delivery);
   if (delivery === undefined) return;
+  script.observe(frame, delivery.turnId);
   if (frame.type === 'local.request') cutInterrupted(frame.event['interruption_context']);
-  if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.hangup') transcript.addNotice('The agent hangs up.');
+  if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.hangup') {
+    transcript.addNotice('The agent hangs up.');
+  }
   if (delivery.isTurn) timeline.show(delivery);
   const found = verdict(frame, delivery, isDropAsked);
   if (found !== undefined) transcript.addNotice(found.text, found.kind);
@@ -136,49 +181,84 @@ function observe(frame) {
 
 /** @param {TraceFrame} frame @param {Delivery} delivery */
 function hasFailed(frame, delivery) {
-  return delivery.isTurn && (frame.type === 'local.over' || frame.type === 'local.turn') && frame.outcome === 'failed';
+  return (
+    delivery.isTurn
+    && (frame.type === 'local.over' || frame.type === 'local.turn')
+    && frame.outcome === 'failed'
+  );
 }
 
-/** What the platform says was heard of the reply before. @param {unknown} context */
+/** What the platform says was heard of the previous reply. @param {unknown} context */
 function cutInterrupted(context) {
   if (typeof context !== 'object' || context === null) return;
-  const { previous_turn_interrupted: wasInterrupted, text_heard: heard } = /** @type {Readonly<Record<string, unknown>>} */ (context);
+  const { previous_turn_interrupted: wasInterrupted, text_heard: heard } =
+    /** @type {Readonly<Record<string, unknown>>} */ (context);
   if (wasInterrupted !== true) return;
-  transcript.cutReply(eventField(context, 'assistant_turn_id') || undefined, typeof heard === 'string' ? heard : undefined);
+  transcript.cutReply(
+    eventField(context, 'assistant_turn_id') || undefined,
+    typeof heard === 'string' ? heard : undefined,
+  );
 }
 
 /** @param {string} text @returns {boolean} whether it was sent */
 function sendText(text) {
   if (!send({ type: 'client.response.text', content: text })) return false;
-  speaker.stop(); // the caller talks over it
+  speaker.stop(); // the caller speaks over it
   return true;
 }
 
-/** The caller begins to speak. Means nothing where the agent does not. */
+/** The caller begins to speak. Does nothing if the agent is not speaking. */
 function interrupt() {
   if (!deliveries.isTurnOpen && !speaker.isSpeaking) return;
   speaker.stop();
   const frame = /** @type {const} */ ({ type: 'trigger.turn.start', role: 'user' });
-  session.send(frame); // not where the agent has hung up, and the voice still says goodbye
+  session.send(frame); // not sent if the agent has hung up and only the voice still speaks
   showActivity();
 }
 
 /** @param {ClientFrame} frame @returns {boolean} */
 function send(frame) {
   const isSent = session.send(frame);
-  if (!isSent) showProblem('Not connected: press Reconnect, or New conversation.');
+  if (!isSent) showProblem('Not connected: press Reconnect or New conversation.');
   return isSent;
 }
 
-/** @param {string} [conversationId] */
+/** @param {string} [conversationId] @returns {boolean} false if the page's own fields are wrong */
 function connect(conversationId) {
+  const caller = readCaller(byId('caller-number', HTMLInputElement), metadata);
+  if (caller === undefined) {
+    showProblem(`Not connected: ${metadata.validationMessage}`);
+    metadata.focus();
+    return false;
+  }
   speaker.stop();
   endTalk();
-  void showAgent({ agent: byId('agent', HTMLElement), model: byId('model', HTMLElement), warnings: byId('warnings', HTMLElement) });
-  void session.connect(conversationId);
+  void refreshAgent();
+  void session.connect(caller, conversationId);
+  return true;
 }
 
-/** Nothing more comes of the reply that was under way. One that came whole is spoken to its end: an agent hangs up behind its goodbye. */
+async function refreshAgent() {
+  agent = await showAgent({
+    agent: byId('agent', HTMLElement),
+    model: byId('model', HTMLElement),
+    warnings: byId('warnings', HTMLElement),
+  });
+}
+
+/** Saves the talk as a file for `talk --script`. */
+function exportScript() {
+  if (script.isEmpty) return showProblem('There is no talk to export yet: say something first.');
+  const url = URL.createObjectURL(new Blob([script.write(agent)], { type: 'text/plain' }));
+  element('a', { href: url, download: SCRIPT_NAME }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000); // the browser may not have begun to save it
+  transcript.addNotice(`Saved as ${SCRIPT_NAME}. To play it: talk --script ${SCRIPT_NAME}`);
+}
+
+/**
+ * Ends the reply in progress. A complete one is spoken to its end: an agent hangs up after its
+ * goodbye.
+ */
 function endTalk() {
   if (transcript.interruptReply()) speaker.stop();
   for (const delivery of deliveries.abandon()) timeline.show(delivery);
@@ -203,7 +283,9 @@ function showCount(id, count) {
 function showActivity() {
   const isReplying = deliveries.isTurnOpen;
   button('interrupt').hidden = !isReplying && !speaker.isSpeaking;
-  if (microphone?.isListening === true) activity.textContent = interim === '' ? 'Listening…' : `Hearing: ${interim}`;
+  if (microphone?.isListening === true) {
+    activity.textContent = interim === '' ? 'Listening…' : `Hearing: ${interim}`;
+  }
   else if (speaker.isSpeaking) activity.textContent = 'The agent is speaking';
   else activity.textContent = isReplying ? 'The agent is replying' : '';
   button('microphone').setAttribute('aria-pressed', String(microphone?.isListening === true));
@@ -218,7 +300,7 @@ byId('composer', HTMLFormElement).addEventListener('submit', (event) => {
 });
 button('interrupt').addEventListener('click', () => {
   interrupt();
-  say.focus(); // the button goes, and would take the focus with it
+  say.focus(); // the button disappears, and the focus with it
 });
 document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape') interrupt();
@@ -229,36 +311,44 @@ byId('microphone-note', HTMLElement).hidden = microphone !== undefined;
 button('microphone').addEventListener('click', () => microphone?.toggle());
 
 button('new-conversation').addEventListener('click', () => {
-  for (const panel of [transcript, timeline, events, data, history]) panel.clear();
-  connect();
+  if (!connect()) return;
+  for (const panel of [transcript, timeline, events, data, history, script]) panel.clear();
   say.focus();
 });
 button('reconnect').addEventListener('click', () => {
-  connect(session.conversationId);
-  say.focus();
+  if (connect(session.conversationId)) say.focus();
 });
+button('export').addEventListener('click', exportScript);
 button('copy').addEventListener('click', async () => {
   const copy = button('copy');
   try {
     await navigator.clipboard.writeText(session.conversationId ?? '');
     copy.textContent = 'Copied';
   } catch {
-    getSelection()?.selectAllChildren(conversation); // not allowed to the page: the caller's own keys may
+    // The page may not copy, but the caller's own keys may.
+    getSelection()?.selectAllChildren(conversation);
     copy.textContent = 'Selected';
   }
   setTimeout(() => (copy.textContent = 'Copy'), COPIED_MS);
 });
 
 button('redeliver').addEventListener('click', () => {
-  if (!deliveries.hasMessage) showProblem('There is no turn to deliver twice: say something first.');
+  if (!deliveries.hasMessage) {
+    showProblem('There is no turn to deliver twice: say something first.');
+  }
   else send({ type: 'local.redeliver' });
 });
 button('drop').addEventListener('click', () => {
-  if (!deliveries.isTurnOpen) showProblem('Nothing streams that could be dropped: say something, and press this in the middle of the reply.');
-  else isDropAsked = send({ type: 'local.drop' });
+  if (!deliveries.isTurnOpen) {
+    showProblem('There is no reply to drop: say something, and press this during the reply.');
+  } else isDropAsked = send({ type: 'local.drop' });
 });
-button('forge-wrong').addEventListener('click', () => send({ type: 'local.forge', signature: 'wrong' }));
-button('forge-stale').addEventListener('click', () => send({ type: 'local.forge', signature: 'stale' }));
+button('forge-wrong').addEventListener('click', () =>
+  send({ type: 'local.forge', signature: 'wrong' }),
+);
+button('forge-stale').addEventListener('click', () =>
+  send({ type: 'local.forge', signature: 'stale' }),
+);
 button('end-session').addEventListener('click', () => send({ type: 'local.end' }));
 
 for (const filter of document.querySelectorAll('input[name="filter"]')) {

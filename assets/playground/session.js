@@ -1,24 +1,41 @@
 /** @import { ClientFrame, ServerFrame } from '../../src/platform/frames.ts' */
+/** @import { Caller } from './caller-form.js' */
 
-/** @typedef {'connecting' | 'open' | 'closed' | 'failed'} ConnectionState */
+/** @typedef {'connecting' | 'open' | 'reconnecting' | 'closed' | 'failed'} ConnectionState */
 
 /**
  * @typedef {object} SessionListener
  * @property {(state: ConnectionState) => void} onState
  * @property {(frame: ServerFrame) => void} onFrame
- * @property {(code: number, reason: string, wasOpen: boolean) => void} onClose not called for a socket that the page itself closes
+ * @property {(close: SocketClose) => void} onClose not for a socket that the page closes
  * @property {(problem: string) => void} onProblem
  */
 
-/** The caller's connection: a key from the server, then a socket. It is never made again unasked: a page to test with hides no failure. */
+/**
+ * @typedef {object} SocketClose
+ * @property {number} code
+ * @property {string} reason
+ * @property {boolean} wasOpen
+ * @property {boolean} isLost the server went away, and the page connects again when it is back
+ */
+
+/** Pauses before attempts to connect again; the last one is repeated. */
+const RETRY_MS = [250, 500, 1_000, 2_000];
+const GOING_AWAY = 1_001;
+const LOST = 1_006;
+
+/** The caller's connection: a key from the server, then a socket. Connects again when the server
+ * restarts. */
 export class Session {
   #listener;
   /** @type {WebSocket | undefined} */
   #socket;
-  /** Counts the connections asked for: an answer to an older one comes too late. */
+  /** Counts what the page asked for: the answer to anything older comes too late. */
   #attempt = 0;
   /** @type {string | undefined} */
   #conversationId;
+  /** @type {Caller} */
+  #caller = {};
 
   /** @param {SessionListener} listener */
   constructor(listener) {
@@ -29,37 +46,31 @@ export class Session {
     return this.#conversationId;
   }
 
-  get isOpen() {
-    return this.#socket?.readyState === WebSocket.OPEN;
-  }
-
   /**
-   * Connects in place of what is there. Failures are told to the listener.
+   * Connects, and closes the connection there is. The listener is told of failures.
    *
+   * @param {Caller} caller
    * @param {string} [conversationId] default a new conversation
    */
-  async connect(conversationId) {
+  async connect(caller, conversationId) {
     const attempt = ++this.#attempt;
     const old = this.#socket;
     this.#socket = undefined;
     old?.close(1_000);
+    this.#caller = caller;
     this.#conversationId = conversationId;
     this.#listener.onState('connecting');
     try {
-      const grant = await requestKey(conversationId);
-      if (attempt !== this.#attempt) return;
-      this.#conversationId = grant.conversationId;
-      this.#open(grant.key);
+      const key = await this.#requestKey(attempt);
+      if (key !== undefined) this.#open(key, (close) => this.#listener.onClose(close));
     } catch (error) {
-      if (attempt !== this.#attempt) return;
-      this.#listener.onState('failed');
-      this.#listener.onProblem(error instanceof Error ? error.message : String(error));
+      if (attempt === this.#attempt) this.#fail(error);
     }
   }
 
   /**
    * @param {ClientFrame} frame
-   * @returns {boolean} false when it could not be sent, as nothing is connected
+   * @returns {boolean} false when it could not be sent because nothing is connected
    */
   send(frame) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
@@ -67,8 +78,49 @@ export class Session {
     return true;
   }
 
-  /** @param {string} key */
-  #open(key) {
+  /**
+   * Tries until the server is back or refuses, or the page asks for another connection.
+   *
+   * @param {number} [tries] so far
+   */
+  async #reconnect(tries = 0) {
+    const attempt = ++this.#attempt;
+    this.#listener.onState('reconnecting');
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS[tries] ?? RETRY_MS.at(-1)));
+    if (attempt !== this.#attempt) return;
+    try {
+      const key = await this.#requestKey(attempt);
+      // A server that is shutting down still gives keys, and opens no socket.
+      if (key !== undefined) this.#open(key, () => void this.#reconnect(tries + 1));
+    } catch (error) {
+      if (attempt !== this.#attempt) return;
+      if (error instanceof Refusal && error.status < 500) this.#fail(error);
+      else void this.#reconnect(tries + 1);
+    }
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    this.#listener.onState('failed');
+    this.#listener.onProblem(error instanceof Error ? error.message : String(error));
+  }
+
+  /**
+   * @param {number} attempt
+   * @returns {Promise<string | undefined>} undefined if the page has asked for something else since
+   */
+  async #requestKey(attempt) {
+    const grant = await requestKey(this.#caller, this.#conversationId);
+    if (attempt !== this.#attempt) return undefined;
+    this.#conversationId = grant.conversationId;
+    return grant.key;
+  }
+
+  /**
+   * @param {string} key
+   * @param {(close: SocketClose) => void} onRefused it closed before it was open
+   */
+  #open(key, onRefused) {
     const url = new URL('/v1/agents/web/websocket', location.href);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     url.search = String(new URLSearchParams({ client_session_key: key, trace: 'true' }));
@@ -87,16 +139,33 @@ export class Session {
     socket.onclose = ({ code, reason }) => {
       if (socket !== this.#socket) return;
       this.#socket = undefined;
-      this.#listener.onState(wasOpen && code !== 1_006 ? 'closed' : 'failed');
-      this.#listener.onClose(code, reason, wasOpen);
+      const isLost = wasOpen && (code === GOING_AWAY || code === LOST);
+      const close = { code, reason, wasOpen, isLost };
+      if (!isLost) this.#listener.onState(wasOpen ? 'closed' : 'failed');
+      if (wasOpen) this.#listener.onClose(close);
+      else onRefused(close);
+      if (isLost) void this.#reconnect();
     };
   }
 
   /** @param {unknown} data */
   #receive(data) {
     const frame = typeof data === 'string' ? parseFrame(data) : undefined;
-    if (frame === undefined) this.#listener.onProblem('The server sent a frame that is no JSON object with a type.');
+    if (frame === undefined) {
+      this.#listener.onProblem('The server sent a frame that is not a JSON object with a type.');
+    }
     else this.#listener.onFrame(frame);
+  }
+}
+
+/** The server answered, and gave no key. */
+class Refusal extends Error {
+  status;
+
+  /** @param {number} status @param {string} message */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
   }
 }
 
@@ -113,19 +182,30 @@ function parseFrame(text) {
   }
 }
 
-/** @param {string | undefined} conversationId */
-async function requestKey(conversationId) {
+/** @param {Caller} caller @param {string | undefined} conversationId */
+async function requestKey(caller, conversationId) {
   const response = await fetch('/playground/session', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ agent_id: 'playground', ...(conversationId === undefined ? {} : { conversation_id: conversationId }) }),
+    body: JSON.stringify({ agent_id: 'playground', conversation_id: conversationId, ...caller }),
   }).catch((cause) => {
     throw new Error('The server does not answer. Is it running?', { cause });
   });
-  const answer = await response.json().catch(() => undefined); // a proxy's page: its status says enough
-  if (!response.ok) throw new Error(`The server gave no session: ${response.status} ${answer?.error ?? response.statusText}`);
-  if (typeof answer?.client_session_key !== 'string' || typeof answer.conversation_id !== 'string') {
-    throw new Error('The server\'s answer lacks client_session_key or conversation_id.');
+  const answer = await response.json().catch(() => undefined); // a proxy's page: the status is enough
+  if (!response.ok) {
+    throw new Refusal(
+      response.status,
+      `The server gave no session: ${response.status} ${answer?.error ?? response.statusText}`,
+    );
+  }
+  if (
+    typeof answer?.client_session_key !== 'string'
+    || typeof answer.conversation_id !== 'string'
+  ) {
+    throw new Refusal(
+      response.status,
+      'The answer of the server has no client_session_key or no conversation_id.',
+    );
   }
   return { key: answer.client_session_key, conversationId: answer.conversation_id };
 }

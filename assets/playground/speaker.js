@@ -1,21 +1,24 @@
-// Speaks replies with the browser's voice. Ruled by https://webaudio.github.io/web-speech-api/#tts-section
+// Speaks replies with the browser's voice: https://webaudio.github.io/web-speech-api/#tts-section
 
 const sentences = new Intl.Segmenter(undefined, { granularity: 'sentence' });
 
-/** How long a voice may take for what it was given, before it counts as one that ends without saying so. */
+/** How long a voice may take before it is assumed to have ended without saying so. */
 const GRACE_MS = 10_000;
 const MS_PER_CHARACTER = 200;
 
 /**
  * @typedef {object} SpokenReply
  * @property {string} turnId
- * @property {Set<SpeechSynthesisUtterance>} utterances that are not spoken yet
+ * @property {Set<SpeechSynthesisUtterance>} utterances those not spoken yet
  * @property {string} rest the beginning of a sentence
- * @property {number} length of what was given to the voice
+ * @property {number} length of the text given to the voice
  * @property {boolean} isWhole
  */
 
-/** Speaks one reply at a time, each sentence as soon as it is whole. Without a voice, or switched off, a reply is finished when it is whole. */
+/**
+ * Speaks one reply at a time, and each sentence as soon as it is complete. Without a voice, or when
+ * switched off, a reply is finished as soon as it is complete.
+ */
 export class Speaker {
   #synthesis;
   #onFinish;
@@ -36,10 +39,11 @@ export class Speaker {
     this.#synthesis = synthesis;
     this.#onFinish = onFinish;
     this.#onChange = onChange;
-    synthesis?.addEventListener?.('voiceschanged', onChange); // Safari's synthesis is no event target; its voices are there at once
+    // Safari's is not an event target; it has its voices at once.
+    synthesis?.addEventListener?.('voiceschanged', onChange);
   }
 
-  /** A headless browser has the interface, and nobody behind it. */
+  /** A headless browser has the interface but no voices. */
   get hasVoice() {
     return (this.#synthesis?.getVoices().length ?? 0) > 0;
   }
@@ -66,7 +70,7 @@ export class Speaker {
   }
 
   /**
-   * Takes the next piece of a reply. Pieces of one that was stopped are not spoken.
+   * Takes the next piece of a reply. A reply that was stopped is not spoken further.
    *
    * @param {string} turnId
    * @param {string} text
@@ -76,12 +80,12 @@ export class Speaker {
     if (reply?.turnId !== turnId) return;
     reply.rest += text;
     const found = [...sentences.segment(reply.rest)];
-    reply.rest = found.pop()?.segment ?? ''; // the last one may go on
+    reply.rest = found.pop()?.segment ?? ''; // the last one may be incomplete
     for (const { segment } of found) this.#say(reply, segment);
   }
 
   /**
-   * The reply is whole.
+   * The reply is complete.
    *
    * @param {string} turnId
    */
@@ -92,10 +96,16 @@ export class Speaker {
     reply.rest = '';
     reply.isWhole = true;
     if (reply.utterances.size === 0) this.#finish(reply);
-    else this.#timer = setTimeout(() => this.#finish(reply), GRACE_MS + reply.length * MS_PER_CHARACTER);
+    else
+      this.#timer = setTimeout(
+        () => this.#finish(reply),
+        GRACE_MS + reply.length * MS_PER_CHARACTER,
+      );
   }
 
-  /** Falls silent in mid-word, as for a caller who speaks. The reply is not finished. */
+  /**
+   * Stops in the middle of a word, because the caller speaks. The reply does not count as finished.
+   */
   stop() {
     if (this.#reply === undefined) return;
     this.#reply = undefined;
@@ -111,8 +121,8 @@ export class Speaker {
   #say(reply, sentence) {
     if (sentence.trim() === '' || !this.#isOn || !this.hasVoice) return;
     const utterance = new SpeechSynthesisUtterance(sentence);
-    utterance.lang = navigator.language; // else the page's, and a page in English would read all replies as English
-    // A voice that fails, or is not allowed to speak before the page was touched, has nothing more to say.
+    utterance.lang = navigator.language; // the page's language would make every reply English
+    // A voice that fails, or may not speak before the page was touched, says nothing more.
     utterance.onend = utterance.onerror = () => {
       reply.utterances.delete(utterance);
       if (reply !== this.#reply || reply.utterances.size > 0) return;
@@ -120,7 +130,8 @@ export class Speaker {
       this.#onChange();
     };
     reply.length += sentence.length;
-    reply.utterances.add(utterance); // Chromium forgets an utterance, and its events, that nobody holds
+    // Chromium drops an utterance, and its events, if nothing refers to it.
+    reply.utterances.add(utterance);
     this.#synthesis?.speak(utterance);
     this.#onChange();
   }

@@ -1,11 +1,11 @@
 /**
- * Keeps the end of a growing list in sight, also where the list itself changes its size, until its reader scrolls away from it.
+ * Keeps the end of a growing list in view until the reader scrolls away, even if it is resized.
  *
  * @param {HTMLElement} list
  */
 export function stickToEnd(list) {
   let isAtEnd = true;
-  /** Of the list when it was last looked at: a new size moves its content too, and no reader did. */
+  /** The size of the list when it was last checked. A resize scrolls it too, without the reader. */
   let size = '';
   const currentSize = () => `${list.clientWidth}x${list.clientHeight}`;
 
@@ -15,8 +15,15 @@ export function stickToEnd(list) {
   }
 
   list.addEventListener('scroll', () => {
-    if (size === currentSize()) isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    if (size === currentSize()) {
+      isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    }
   });
   new ResizeObserver(follow).observe(list);
-  new MutationObserver(follow).observe(list, { childList: true, subtree: true, characterData: true, attributeFilter: ['data-filter'] });
+  new MutationObserver(follow).observe(list, {
+    childList: true,
+    subtree: true,
+    characterData: true,
+    attributeFilter: ['data-filter'],
+  });
 }

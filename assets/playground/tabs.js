@@ -1,4 +1,4 @@
-// Tabs whose panel follows the focus. Ruled by https://www.w3.org/WAI/ARIA/apg/patterns/tabs/
+// Tabs that show their panel when focused: https://www.w3.org/WAI/ARIA/apg/patterns/tabs/
 
 const STEPS = /** @type {Readonly<Record<string, (index: number, last: number) => number>>} */ ({
   ArrowLeft: (index, last) => (index === 0 ? last : index - 1),
@@ -8,7 +8,7 @@ const STEPS = /** @type {Readonly<Record<string, (index: number, last: number) =
 });
 
 /**
- * Brings a `tablist` to life whose tabs name their panels with `aria-controls`.
+ * Activates a `tablist` whose tabs name their panels with `aria-controls`.
  *
  * @param {HTMLElement} list
  */

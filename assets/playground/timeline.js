@@ -3,29 +3,32 @@ import { element, svgElement } from './element.js';
 
 /** @import { Delivery } from './deliveries.js' */
 
-/** Turns that are shown. */
+/** The newest turns, which are shown. */
 const MAX_TURNS = 12;
 const MAX_LABEL_LENGTH = 80;
 
-/** Where the scale may end, times a power of ten. */
+/** Where the scale may end: these times a power of ten. */
 const STEPS = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10];
 
+/** @typedef {{ readonly name: string, readonly fromMs: number, readonly toMs: number }} ToolSpan */
+
 /**
- * A turn's way from its request on, in milliseconds.
+ * The course of a turn, in milliseconds since its request.
  *
  * @typedef {object} Course
  * @property {number | undefined} firstTokenMs
  * @property {number | undefined} firstSpeechMs
- * @property {number} durationMs so far, where it still runs
+ * @property {number} durationMs so far, if it is still running
  * @property {string} outcome
- * @property {boolean} isMeasuredHere seen from the platform's side, as the server has told no figures
+ * @property {readonly ToolSpan[]} tools
+ * @property {boolean} isMeasuredHere seen from here, as the server sent no figures
  */
 
 /**
- * The last turns as a table with a picture in each row, all on one scale.
+ * Shows the last turns as a table with a picture in each row, all on one scale.
  *
  * @param {HTMLElement} body
- * @param {Element} axis where the scale is drawn
+ * @param {Element} axis the place for the scale
  */
 export function createTimeline(body, axis) {
   /** @type {Map<Delivery, HTMLTableRowElement>} Oldest first. */
@@ -35,10 +38,17 @@ export function createTimeline(body, axis) {
 
   /** @param {Delivery} delivery */
   function addRow(delivery) {
-    const what = delivery.eventType === 'session.start' ? 'start of the session' : cutText(delivery.text, MAX_LABEL_LENGTH);
+    const what =
+      delivery.eventType === 'session.start'
+        ? 'start of the session'
+        : cutText(delivery.text, MAX_LABEL_LENGTH);
     const label = delivery.isRepeat ? `again: ${what}` : what;
     const number = element('span', { class: 'turn-number' }, `${++count} `);
-    const row = element('tr', { 'data-turn-id': delivery.turnId }, element('th', { scope: 'row', title: label }, number, label));
+    const row = element(
+      'tr',
+      { 'data-turn-id': delivery.turnId },
+      element('th', { scope: 'row', title: label }, number, label),
+    );
     rows.set(delivery, row);
     body.append(row);
     const [oldest] = rows;
@@ -55,14 +65,20 @@ export function createTimeline(body, axis) {
       count = 0;
     },
 
-    /** Draws what is known of a turn by now. @param {Delivery} delivery */
+    /** Draws what is known about a turn. @param {Delivery} delivery */
     show(delivery) {
       if (!rows.has(delivery)) addRow(delivery);
       const courses = [...rows].map(([shown, row]) => ({ row, course: courseOf(shown) }));
       const top = topOf(Math.max(...courses.map(({ course }) => course.durationMs)));
-      for (const { row, course } of courses) if (top !== scale || row === rows.get(delivery)) fillRow(row, course, top);
+      for (const { row, course } of courses) {
+        if (top !== scale || row === rows.get(delivery)) fillRow(row, course, top);
+      }
       scale = top;
-      axis.replaceChildren(tick('0%', 'start', '0'), tick('50%', 'middle', String(top / 2)), tick('100%', 'end', `${top} ms`));
+      axis.replaceChildren(
+        tick('0%', 'start', '0'),
+        tick('50%', 'middle', String(top / 2)),
+        tick('100%', 'end', `${top} ms`),
+      );
     },
   };
 }
@@ -73,13 +89,25 @@ function tick(x, anchor, text) {
 }
 
 /** @param {Delivery} delivery @returns {Course} */
-function courseOf({ figures, requestedAt, firstSpeechAt, lastAt, over }) {
-  if (figures !== undefined) return { firstTokenMs: undefined, firstSpeechMs: undefined, ...figures, isMeasuredHere: false };
+function courseOf({ figures, requestedAt, firstSpeechAt, tools: runs, lastAt, over }) {
+  const tools = runs.map(({ name, startedAt, endedAt = lastAt }) => ({
+    name,
+    fromMs: startedAt - requestedAt,
+    toMs: endedAt - requestedAt,
+  }));
+  if (figures !== undefined) {
+    const unknown = { firstTokenMs: undefined, firstSpeechMs: undefined };
+    return { ...unknown, ...figures, tools, isMeasuredHere: false };
+  }
   return {
+    tools,
     firstTokenMs: undefined,
     firstSpeechMs: firstSpeechAt === undefined ? undefined : firstSpeechAt - requestedAt,
     durationMs: lastAt - requestedAt,
-    outcome: over === undefined ? 'running' : { ended: 'completed', dropped: 'interrupted', failed: 'failed' }[over],
+    outcome:
+      over === undefined
+        ? 'running'
+        : { ended: 'completed', dropped: 'interrupted', failed: 'failed' }[over],
     isMeasuredHere: true,
   };
 }
@@ -96,30 +124,65 @@ function topOf(longestMs) {
  * @param {number} top
  */
 function fillRow(row, course, top) {
-  const { firstTokenMs, firstSpeechMs, durationMs, outcome, isMeasuredHere } = course;
+  const { firstTokenMs, firstSpeechMs, durationMs, tools, outcome, isMeasuredHere } = course;
   row.dataset['outcome'] = outcome;
   while (row.cells.length > 1) row.deleteCell(1);
   const about = isMeasuredHere ? '≈' : '';
+  const calls = tools.map(({ name, fromMs, toMs }) => `${name} ${milliseconds(toMs - fromMs)} ms`);
+  const note = calls.length === 0 ? undefined : `tools: ${calls.join(', ')}`;
   row.append(
-    element('td', { class: 'picture' }, picture(course, top)),
-    ...[firstTokenMs, firstSpeechMs, durationMs].map((ms) => element('td', { class: 'ms' }, ms === undefined ? '–' : about + milliseconds(ms))),
+    element(
+      'td',
+      { class: 'picture', title: note },
+      picture(course, top),
+      ...(note === undefined ? [] : [element('span', { class: 'sr-only' }, note)]),
+    ),
+    ...[firstTokenMs, firstSpeechMs, durationMs].map((ms) =>
+      element('td', { class: 'ms' }, ms === undefined ? '–' : about + milliseconds(ms)),
+    ),
     element('td', { class: 'outcome' }, outcome),
   );
 }
 
-/** The figures stand beside it: to a screen reader it says nothing more. @param {Course} course @param {number} top */
-function picture({ firstTokenMs, firstSpeechMs, durationMs }, top) {
+/**
+ * Hidden from screen readers: the figures beside it say the same.
+ *
+ * @param {Course} course
+ * @param {number} top
+ */
+function picture({ firstTokenMs, firstSpeechMs, durationMs, tools }, top) {
   const token = Math.min(firstTokenMs ?? firstSpeechMs ?? durationMs, durationMs);
   const speech = Math.max(token, Math.min(firstSpeechMs ?? durationMs, durationMs));
   /** @param {string} name @param {number} from @param {number} to */
   const bar = (name, from, to) =>
-    svgElement('rect', { class: name, x: percent(from / top), width: percent((to - from) / top), y: 5, height: 8, rx: 1 });
+    svgElement('rect', {
+      class: name,
+      x: percent(from / top),
+      width: percent((to - from) / top),
+      y: name === 'tool' ? 14 : 5,
+      height: name === 'tool' ? 3 : 8,
+      rx: 1,
+    });
   /** @param {string} name @param {number} at */
   const line = (name, at) =>
-    svgElement('rect', { class: name, x: percent(at / top), width: 2, y: 2, height: 14, transform: 'translate(-1)' });
-  return svgElement('svg', { 'aria-hidden': 'true', width: '100%', height: 18 },
+    svgElement('rect', {
+      class: name,
+      x: percent(at / top),
+      width: 2,
+      y: 2,
+      height: 14,
+      transform: 'translate(-1)',
+    });
+  return svgElement(
+    'svg',
+    { 'aria-hidden': 'true', width: '100%', height: 18 },
     ...[0, 0.25, 0.5, 0.75].map((part) => line('grid', part * top)),
-    bar('waiting', 0, token), bar('thinking', token, speech), bar('speaking', speech, durationMs),
+    bar('waiting', 0, token),
+    bar('thinking', token, speech),
+    bar('speaking', speech, durationMs),
+    ...tools.map(({ fromMs, toMs }) =>
+      bar('tool', Math.min(fromMs, durationMs), Math.min(toMs, durationMs)),
+    ),
     ...(firstTokenMs === undefined ? [] : [line('first-token', token)]),
     ...(firstSpeechMs === undefined ? [] : [line('first-speech', speech)]),
     line('end', durationMs));

@@ -2,19 +2,29 @@ import { cutText } from './cut-text.js';
 import { element } from './element.js';
 
 const MAX_ENTRIES = 200;
-/** Of one reply, in UTF-16 code units. */
+/** For one reply, in UTF-16 code units. */
 const MAX_TEXT_LENGTH = 20_000;
 const MAX_NOTICE_LENGTH = 500;
 const MAX_ANNOUNCEMENTS = 10;
 
 /** @typedef {'streaming' | 'completed' | 'interrupted' | 'failed'} ReplyState */
-/** @typedef {{ turnId: string, entry: HTMLElement, words: HTMLElement, mark: HTMLElement, text: string, state: ReplyState }} Reply */
+/**
+ * @typedef {object} Reply
+ * @property {string} turnId
+ * @property {HTMLElement} entry
+ * @property {HTMLElement} words
+ * @property {HTMLElement} mark
+ * @property {string} text
+ * @property {ReplyState} state
+ */
 
-/** What was said, and what happened to it. Screen readers are told of a reply when it ends, not of each delta. */
+/**
+ * Shows what was said and what happened to it. A reply is announced when it ends, not per delta.
+ */
 export class Transcript {
   #list;
   #announcer;
-  /** @type {Reply[]} Those that are shown, oldest first. */
+  /** @type {Reply[]} Those shown, oldest first. */
   #replies = [];
 
   /**
@@ -34,16 +44,29 @@ export class Transcript {
   /** @param {string} turnId @param {string} text */
   addCaller(turnId, text) {
     const words = element('p', { 'data-text': '' }, cutText(text, MAX_TEXT_LENGTH));
-    this.#add(element('div', { 'data-role': 'user', 'data-turn-id': turnId }, element('span', { class: 'speaker' }, 'You'), words));
+    this.#add(
+      element(
+        'div',
+        { 'data-role': 'user', 'data-turn-id': turnId },
+        element('span', { class: 'speaker' }, 'You'),
+        words,
+      ),
+    );
   }
 
   /**
    * @param {string} text
-   * @param {'plain' | 'good' | 'bad'} [kind] `good`: the server did what it must
+   * @param {'plain' | 'good' | 'bad'} [kind] `good`: the server did what it should
    */
   addNotice(text, kind = 'plain') {
     const shown = cutText(text, MAX_NOTICE_LENGTH);
-    this.#add(element('div', { 'data-role': 'notice', 'data-kind': kind }, element('p', { 'data-text': '' }, shown)));
+    this.#add(
+      element(
+        'div',
+        { 'data-role': 'notice', 'data-kind': kind },
+        element('p', { 'data-text': '' }, shown),
+      ),
+    );
     this.#announce(shown);
   }
 
@@ -51,7 +74,13 @@ export class Transcript {
   beginReply(turnId) {
     const words = element('p', { 'data-text': '' });
     const mark = element('span', { class: 'mark' });
-    const entry = element('div', { 'data-role': 'assistant', 'data-turn-id': turnId }, element('span', { class: 'speaker' }, 'Agent'), words, mark);
+    const entry = element(
+      'div',
+      { 'data-role': 'assistant', 'data-turn-id': turnId },
+      element('span', { class: 'speaker' }, 'Agent'),
+      words,
+      mark,
+    );
     /** @type {Reply} */
     const reply = { turnId, entry, words, mark, text: '', state: 'streaming' };
     this.#replies.push(reply);
@@ -67,7 +96,12 @@ export class Transcript {
     reply.text += delta;
   }
 
-  /** The reply's whole text, which rules. @param {string} turnId @param {string} text */
+  /**
+   * The complete text of the reply, which replaces its pieces.
+   *
+   * @param {string} turnId
+   * @param {string} text
+   */
   replaceText(turnId, text) {
     const reply = this.#find(turnId);
     if (reply === undefined) return;
@@ -84,10 +118,10 @@ export class Transcript {
   }
 
   /**
-   * The reply ended before it was whole. One that is over already is left as it is.
+   * The reply ended before it was complete. Does nothing if it is over already.
    *
    * @param {string} [turnId] default the last reply's
-   * @returns {boolean} whether it streamed
+   * @returns {boolean} whether it was streaming
    */
   interruptReply(turnId) {
     const reply = this.#find(turnId);
@@ -104,27 +138,47 @@ export class Transcript {
   }
 
   /**
-   * Parts what was heard of a reply from what was not.
+   * Separates what was heard of a reply from the rest.
    *
    * @param {string | undefined} turnId default the last reply's
-   * @param {string | undefined} heard undefined when nobody knows
+   * @param {string | undefined} heard undefined if unknown
    */
   cutReply(turnId, heard) {
     const reply = this.#find(turnId);
     if (reply === undefined) return;
     const end = heard === undefined ? undefined : endOfHeard(reply.text, heard);
     if (end === undefined) {
-      const what = heard === undefined ? 'and it is not known what was heard' : `heard was “${cutText(heard, MAX_NOTICE_LENGTH)}”`;
+      const what =
+        heard === undefined
+          ? 'and it is not known what was heard'
+          : `heard was “${cutText(heard, MAX_NOTICE_LENGTH)}”`;
       return settle(reply, 'interrupted', `interrupted, ${what}`);
     }
     const rest = cutText(reply.text.slice(end), MAX_TEXT_LENGTH);
-    const unheard = element('s', { class: 'unheard', title: 'not heard' }, element('span', { class: 'sr-only' }, ' (not heard:) '), rest);
-    reply.words.replaceChildren(cutText(reply.text.slice(0, end), MAX_TEXT_LENGTH), ...(rest === '' ? [] : [unheard]));
+    const unheard = element(
+      's',
+      { class: 'unheard', title: 'not heard' },
+      element('span', { class: 'sr-only' }, ' (not heard:) '),
+      rest,
+    );
+    reply.words.replaceChildren(
+      cutText(reply.text.slice(0, end), MAX_TEXT_LENGTH),
+      ...(rest === '' ? [] : [unheard]),
+    );
     if (rest === '') settle(reply, 'interrupted', 'interrupted, all of this was heard');
-    else settle(reply, 'interrupted', end === 0 ? 'interrupted, nothing was heard' : 'interrupted, the rest was not heard');
+    else
+      settle(
+        reply,
+        'interrupted',
+        end === 0 ? 'interrupted, nothing was heard' : 'interrupted, the rest was not heard',
+      );
   }
 
-  /** The newest reply of the turn: one that runs anew has two. @param {string} [turnId] default the last reply's */
+  /**
+   * The newest reply of the turn; a turn that runs again has two.
+   *
+   * @param {string} [turnId] default the last reply's
+   */
   #find(turnId) {
     return this.#replies.findLast((reply) => turnId === undefined || reply.turnId === turnId);
   }
@@ -139,7 +193,9 @@ export class Transcript {
   /** @param {string} text */
   #announce(text) {
     this.#announcer.append(element('p', {}, cutText(text, MAX_TEXT_LENGTH)));
-    if (this.#announcer.childElementCount > MAX_ANNOUNCEMENTS) this.#announcer.firstElementChild?.remove();
+    if (this.#announcer.childElementCount > MAX_ANNOUNCEMENTS) {
+      this.#announcer.firstElementChild?.remove();
+    }
   }
 }
 
@@ -151,8 +207,8 @@ function settle(reply, state, mark) {
 }
 
 /**
- * Where the part of a text ends that was heard, the white space behind it included; undefined when the text does not begin with
- * it. White space is not compared: a platform that counts words does not keep it.
+ * Where the heard part of a text ends, including the white space after it; undefined if the text
+ * does not begin with it. White space is not compared: a platform that counts words does not keep it.
  *
  * @param {string} text
  * @param {string} heard

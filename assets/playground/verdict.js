@@ -3,44 +3,76 @@ import { cutText } from './cut-text.js';
 /** @import { TraceFrame } from '../../src/platform/frames.ts' */
 /** @import { Delivery } from './deliveries.js' */
 
+const MAX_REASON_LENGTH = 400;
+
 /** @typedef {{ readonly text: string, readonly kind: 'plain' | 'good' | 'bad' }} Verdict */
 
 /**
- * What a frame of the trace means to someone who tries a server: a fault, or a provocation that was met. Undefined where all goes
- * its usual way.
+ * What a frame of the trace means to someone who tests a server: a fault, or a provocation that the
+ * server handled. Undefined if nothing is unusual.
  *
  * @param {TraceFrame} frame
- * @param {Delivery} delivery of which it tells
- * @param {boolean} isDropAsked whether the drop was asked for, so that it is no barge-in
+ * @param {Delivery} delivery the frame's
+ * @param {boolean} isDropAsked whether the drop was requested, so it is not a barge-in
  * @returns {Verdict | undefined}
  */
 export function verdict(frame, delivery, isDropAsked) {
-  if (frame.type === 'local.turn') return turnVerdict(frame.outcome, delivery);
+  if (frame.type === 'local.turn') return turnVerdict(frame, delivery);
   if (frame.type !== 'local.over') return undefined;
   if (delivery.signature !== 'right') return forgeryVerdict(delivery);
   if (frame.outcome === 'failed') {
-    return { text: `${delivery.eventType || 'The delivery'} failed: ${cutText(frame.reason ?? 'no reason was told', 200)}`, kind: 'bad' };
+    const what = delivery.eventType || 'The delivery';
+    return { text: `${what} failed: ${why(frame.reason)}`, kind: 'bad' };
   }
   if (frame.outcome === 'dropped' && isDropAsked) {
-    return { text: 'Dropped in the middle. The history keeps what had been sent, marked [interrupted].', kind: 'plain' };
+    return {
+      text: 'Dropped in the middle. The history keeps what was sent, marked [interrupted].',
+      kind: 'plain',
+    };
   }
-  if (delivery.eventType === 'session.end') return { text: `The session's end was delivered: ${delivery.status ?? 'no answer'}.`, kind: 'plain' };
+  if (delivery.eventType === 'session.end') {
+    return {
+      text: `The session's end was delivered: ${delivery.status ?? 'no answer'}.`,
+      kind: 'plain',
+    };
+  }
   return undefined;
 }
 
-/** @param {string} outcome @param {Delivery} delivery @returns {Verdict | undefined} */
-function turnVerdict(outcome, { isRepeat, hasTakenOver }) {
+/**
+ * @param {TraceFrame & { type: 'local.turn' }} frame
+ * @param {Delivery} delivery
+ * @returns {Verdict | undefined}
+ */
+function turnVerdict({ outcome, reason }, { isRepeat, hasTakenOver }) {
   switch (outcome) {
     case 'replayed':
-      return { text: 'Delivered twice: the stored reply was sent again, and the model was not asked.', kind: 'good' };
+      return {
+        text: 'Delivered twice: the stored reply was sent again, and the model was not asked.',
+        kind: 'good',
+      };
     case 'taken over':
-      return { text: 'Delivered twice: the second delivery took the stream over, and the model was not asked again.', kind: 'good' };
+      return {
+        text: 'Delivered twice: the second delivery took over the stream. The model was asked once.',
+        kind: 'good',
+      };
     case 'failed':
-      return { text: 'The turn failed; the caller heard the apology. The server\'s log says why.', kind: 'bad' };
+      return {
+        text: `The turn failed: ${why(reason)}. The caller heard the apology.`,
+        kind: 'bad',
+      };
     case 'stale':
-      return { text: 'The turn came too late: a newer one is under way, and it was not run.', kind: 'plain' };
+      return {
+        text: 'The turn came too late: a newer one is running, so this one was not run.',
+        kind: 'plain',
+      };
     case 'completed':
-      return isRepeat && !hasTakenOver ? { text: 'Delivered again: the turn had not come to its end, so it ran anew.', kind: 'good' } : undefined;
+      return isRepeat && !hasTakenOver
+        ? {
+            text: 'Delivered again: the turn was not complete, so it ran again.',
+            kind: 'good',
+          }
+        : undefined;
     default:
       return undefined;
   }
@@ -49,7 +81,19 @@ function turnVerdict(outcome, { isRepeat, hasTakenOver }) {
 /** @param {Delivery} delivery @returns {Verdict} */
 function forgeryVerdict({ signature, status, error }) {
   const name = signature === 'stale' ? 'Stale signature' : 'Bad signature';
-  if (status === 401) return { text: `${name}: ${error ?? '401'}: refused, as it must be.`, kind: 'good' };
-  if (status === undefined) return { text: `${name}: no answer: ${error ?? 'no reason was told'}`, kind: 'bad' };
-  return { text: `${name}: answered with ${status}. A right server refuses it with 401.`, kind: 'bad' };
+  if (status === 401) {
+    return { text: `${name}: ${error ?? '401'}: refused, as it should be.`, kind: 'good' };
+  }
+  if (status === undefined) {
+    return { text: `${name}: no answer: ${error ?? 'no reason was given'}`, kind: 'bad' };
+  }
+  return {
+    text: `${name}: answered with ${status}. A correct server refuses it with 401.`,
+    kind: 'bad',
+  };
+}
+
+/** @param {string | undefined} reason */
+function why(reason) {
+  return cutText(reason ?? 'no reason was given', MAX_REASON_LENGTH);
 }

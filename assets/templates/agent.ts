@@ -1,4 +1,4 @@
-// What callers hear. With a model's key in .env a model answers; without one the stand-in does, so that the first call works.
+// What callers hear. With a model's key in .env a model answers; without one, the stand-in does.
 import { defineAgent, hangUp, tool, type Agent } from 'layercode-microserver';
 
 const hours: Readonly<Record<string, string>> = {
@@ -11,7 +11,7 @@ const hours: Readonly<Record<string, string>> = {
   Sunday: 'closed',
 };
 
-/** A function that the model may call. A tool of your own: another `tool({ … })`, listed in `tools` below. */
+/** A function that the model may call. Add your own, and list it in `tools` below. */
 const openingHours = tool({
   name: 'opening_hours',
   description: 'Whether the shop is open on a day of the week, and from when to when.',
@@ -27,28 +27,31 @@ const openingHours = tool({
 const name = 'corner_shop';
 const welcome = 'Hello, this is the corner shop. Which day would you like to come?';
 
-/** Speaks with a model: change the prompt, and it is another agent. */
+/** Speaks with a model. Change the prompt, and it is another agent. */
 const agent = defineAgent({
   name,
   welcome,
-  prompt: 'You answer the phone of a corner shop. Speak one or two short sentences, no lists, no Markdown. Look opening hours up.',
+  prompt:
+    'You answer the phone of a corner shop. Speak one or two short sentences, no lists, no Markdown. '
+    + 'Look opening hours up.',
   tools: [openingHours, hangUp],
 });
 
-/** Speaks by rule. Delete it, and `bind`, once you have a key: `export default agent` is enough then. */
+/** Speaks by rules. Once you have a key, delete it, and write `export default agent` instead. */
 const standIn = defineAgent({
   name,
   welcome,
   onMessage({ text }) {
-    const day = Object.keys(hours).find((candidate) => text.toLowerCase().includes(candidate.toLowerCase()));
+    const said = text.toLowerCase();
+    const day = Object.keys(hours).find((name) => said.includes(name.toLowerCase()));
     if (day !== undefined) return `On ${day} we are ${hours[day]}.`;
-    return 'I know the opening hours of each day. Put the key of a model into the file .env, and I can say more.';
+    return 'I know the opening hours. Put the key of a model into .env, and I can say more.';
   },
 });
 
 export default {
   ...agent,
-  /** Called once, at the start. In production a missing key ends the start: callers are not to talk to the stand-in. */
+  /** Called once at the start. In production a missing key is an error instead of a stand-in. */
   bind(resources) {
     const hasModel = process.env['NODE_ENV'] === 'production' || resources.openModel().isUsable();
     return hasModel ? (agent.bind?.(resources) ?? agent) : standIn;

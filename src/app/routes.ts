@@ -3,14 +3,13 @@
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Turns } from '../turns/turns.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import { guarded, type Handler, type Middleware, type Route } from '../http/compose.ts';
+import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import { RestClient } from '../layercode/rest-client.ts';
-import { Gauge, type Metrics } from '../metrics.ts';
+import type { Metrics } from '../metrics.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
-import { signature } from '../middleware/signature.ts';
+import { signed, signedIfAtAll } from '../middleware/signature.ts';
 import type { AppPlatform } from './app-platform.ts';
-import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../routes/authorize.ts';
 import { health } from '../routes/health.ts';
@@ -33,37 +32,53 @@ export interface RouteDependencies {
   readonly notReadyReasons: () => readonly string[];
 }
 
-export function createRoutes({ settings, agent, conversations, turns, metrics, fetch, platform, notReadyReasons }: RouteDependencies): readonly Route[] {
-  const secrets = settings.webhookSecrets;
-  const { layercodeApiKey: apiKey, layercodeApiUrl: url, corsOrigins: origins, agentRoute, authorizeRoute } = settings;
-  metrics.add(new Gauge('layercode_conversations', 'Conversations held in memory.', () => {
-    const count = conversations.count();
-    return typeof count === 'number' ? count : Number.NaN;
-  }));
-  if (settings.metrics) addProcessMetrics(metrics);
+export function createRoutes(dependencies: RouteDependencies): readonly Route[] {
+  const { settings, agent, conversations, turns, metrics, fetch, platform } = dependencies;
+  const { layercodeApiKey: apiKey, layercodeApiUrl: url, agentRoute, authorizeRoute } = settings;
+  const { webhookSecrets: secrets, corsOrigins: origins } = settings;
   const localAuthority = apiKey === undefined ? platform : undefined;
+  const layercode = apiKey === undefined
+    ? undefined
+    : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
 
   return [
-    route('POST', agentRoute, [signature({ secrets })], webhook({
-      agent, conversations, turns, metrics,
-      maxStreams: settings.maxStreams,
-      heartbeatMs: settings.heartbeatSeconds * 1_000,
-      timeoutMs: settings.turnTimeoutSeconds * 1_000,
-      onTurnEnd: turnObserver(metrics, platform),
+    {
+      method: 'POST',
+      path: agentRoute,
+      handler: signed({ secrets }, webhook({
+        agent, conversations, turns, metrics,
+        maxStreams: settings.maxStreams,
+        heartbeatMs: settings.heartbeatSeconds * 1_000,
+        timeoutMs: settings.turnTimeoutSeconds * 1_000,
+        onTurnEnd: turnObserver(metrics, platform),
+      })),
+    },
+    {
+      method: 'POST',
+      path: authorizeRoute,
+      // Browsers call it, and they cannot sign. A key of our own opens nothing but a socket of this
+      // machine, and so only this machine gets one.
+      handler: afterChecks(
+        [
+          rateLimit({ perMinute: settings.authorizePerMinute }),
+          ...(localAuthority === undefined ? [] : [localOnly()]),
+        ],
+        signedIfAtAll({ secrets }, authorize({
+          platform: localAuthority ?? layercode,
+          agentIds: settings.layercodeAgentIds,
+          origins,
+        })),
+      ),
+    },
+    open('/health', health()),
+    open('/ready', ready({
+      agent: agent.name,
+      model: agent.model?.name ?? null,
+      problems: () => agent.model?.problems() ?? [],
+      reasons: dependencies.notReadyReasons,
     })),
-    // Browsers call it, and they cannot sign; a request that is signed all the same must be signed right. A key of our own opens nothing
-    // but a socket of this machine, and nobody else gets one.
-    route('POST', authorizeRoute, [
-      rateLimit({ perMinute: settings.authorizePerMinute }), ...(localAuthority === undefined ? [] : [localOnly()]), signature({ secrets, isOptional: true }),
-    ], authorize({
-      platform: localAuthority ?? (apiKey === undefined ? undefined : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) })),
-      agentIds: settings.layercodeAgentIds,
-      origins,
-    })),
-    route('GET', '/health', [], health()),
-    route('GET', '/ready', [], ready({ agent: agent.name, model: agent.model?.name ?? null, problems: () => agent.model?.problems() ?? [], reasons: notReadyReasons })),
-    ...(settings.metrics ? [route('GET', '/metrics', [], metricsRoute(metrics))] : []),
-    route('GET', '/openapi.json', [], openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
+    ...(settings.metrics ? [open('/metrics', metricsRoute(metrics))] : []),
+    open('/openapi.json', openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
     ...(platform?.routes(conversations) ?? []),
   ];
 }
@@ -77,19 +92,30 @@ function turnObserver(metrics: Metrics, platform: AppPlatform | undefined): Turn
   };
 }
 
-/** A route of the user's own. Below `/api/` it needs a signature, as everything there but authorize does. */
-export function createUserRoute(method: Route['method'], path: string, handler: Handler, { webhookSecrets: secrets }: Settings): Route {
-  const signed = signature({ secrets });
-  // By the path asked for, not the pattern: `/:anything/x` reaches below `/api/` too.
-  return route(method, path, [(context, next) => (isBelowApi(context.path) ? signed(context, next) : next())], handler);
+/** A route that anybody may read. */
+function open(path: string, handler: Handler): Route {
+  return { method: 'GET', path, handler };
+}
+
+/** A route of the user's own. Below `/api/` it needs a signature, like all there but authorize. */
+export function createUserRoute(
+  method: Route['method'],
+  path: string,
+  handler: Handler,
+  { webhookSecrets: secrets }: Settings,
+): Route {
+  const signedHandler = signed({ secrets }, handler);
+  return {
+    method,
+    path,
+    // By the path asked for, not the pattern: `/:anything/x` reaches below `/api/` too.
+    handler: (context) => (isBelowApi(context.path) ? signedHandler(context) : handler(context)),
+  };
 }
 
 /** Percent-decoded, as parameters are: `/%61pi/x` must not be a way around. */
 function isBelowApi(path: string): boolean {
   const first = path.split('/', 2)[1] ?? '';
-  return first === 'api' || (first.includes('%') && decodeURIComponent(first) === 'api'); // malformed paths do not get past the router
-}
-
-function route(method: Route['method'], path: string, guards: readonly Middleware[], handler: Handler): Route {
-  return { method, path, handler: guarded(guards, handler) };
+  // The router lets no malformed path pass, so that decoding cannot throw.
+  return first === 'api' || (first.includes('%') && decodeURIComponent(first) === 'api');
 }

@@ -34,3 +34,15 @@ export async function* readBody({ body }: Response, signal: AbortSignal): AsyncG
     await reader.cancel().catch(() => undefined); // nothing, where it was read to its end
   }
 }
+
+/** The text of a response's body, cut after `maxBytes`. Throws the signal's reason when that fires. */
+export async function readText(response: Response, signal: AbortSignal, maxBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let left = maxBytes;
+  for await (const chunk of readBody(response, signal)) {
+    chunks.push(chunk.subarray(0, left));
+    left -= chunk.length;
+    if (left <= 0) break;
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -34,7 +34,7 @@ function field(expected: string, schema: JsonObject, accepts: (value: unknown) =
 
 export const id = field(
   `a non-empty string of at most ${MAX_ID_LENGTH} characters without control characters`,
-  { type: 'string', minLength: 1, maxLength: MAX_ID_LENGTH },
+  { type: 'string', minLength: 1, maxLength: MAX_ID_LENGTH, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' },
   isId,
 );
 export const string = field('a string', { type: 'string' }, (value) => typeof value === 'string');
@@ -115,11 +115,14 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether objects and arrays stand in one another more than so many levels. Some Nodes read JSON that is nested too deeply for them to write. */
-export function isDeeperThan(levels: number, value: unknown): boolean {
+/** Levels of JSON that is passed on. Some Nodes parse JSON that is nested too deeply for them to write again. */
+export const MAX_DEPTH = 500;
+
+/** Whether objects and arrays are nested more than `MAX_DEPTH` levels deep. */
+export function isTooDeep(value: unknown): boolean {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > levels) return true;
+    if (depth > MAX_DEPTH) return true;
     level = level.flatMap((parent) => (typeof parent === 'object' && parent !== null ? (Object.values(parent) as unknown[]) : []));
   }
   return false;

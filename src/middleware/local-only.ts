@@ -1,40 +1,54 @@
 import { HttpError } from '../http/errors.ts';
-import type { Middleware } from '../http/compose.ts';
+import type { Check } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 
 /**
- * Lets nobody in but programs of this machine, and pages that it serves itself: 403 for the rest, with the reason.
+ * Serves only programs of this machine and pages that it hosts; everybody else gets 403 with the reason.
  *
- * The peer's address is not enough. A page of any site can have its name resolve to 127.0.0.1 (DNS rebinding), which its `Host`
- * gives away; it can call across origins, which its `Origin` gives away; and a tunnel or proxy of this machine brings the world
- * along, which its headers give away.
+ * The peer's address is not enough:
+ * - A page of any site can have its name resolve to 127.0.0.1 (DNS rebinding). Its `Host` shows it.
+ * - Such a page can also send requests across origins. Its `Origin` shows it.
+ * - A tunnel or proxy on this machine passes on requests from elsewhere. Its headers show it, or
+ *   HTTP/1.0 does: nginx before 1.29.7 speaks that by default and adds no header.
  */
-export function localOnly(): Middleware {
-  return function localOnly(context, next) {
+export function localOnly(): Check {
+  return function localOnly(context) {
     const fault = faultOf(context);
-    if (fault !== undefined) throw new HttpError(403, `only this machine is served here, and ${fault}`);
-    return next();
+    if (fault !== undefined) {
+      throw new HttpError(403, `only this machine is served here, and ${fault}`);
+    }
   };
 }
 
 function faultOf(context: Context): string | undefined {
-  if (!isLoopbackAddress(context.request.socket.remoteAddress ?? '')) return 'the request comes from another one';
-  if (!isLoopbackAuthority(context.header('host') ?? '')) return 'the host header is not localhost or 127.0.0.1';
+  const { socket, httpVersion } = context.request;
+  if (!isLoopbackAddress(socket.remoteAddress ?? '')) {
+    return 'the request comes from another machine';
+  }
+  if (!isLoopbackAuthority(context.header('host') ?? '')) {
+    return 'the host header is not localhost or 127.0.0.1';
+  }
+  if (httpVersion === '1.0') return 'HTTP/1.0 is what a proxy speaks';
   const origin = context.header('origin');
-  if (origin !== undefined && !/^https?:\/\//.test(origin)) return 'the page that asks has no origin of this machine';
-  if (origin !== undefined && !isLoopbackAuthority(origin.slice(origin.indexOf('//') + 2))) return 'the page that asks is not of localhost or 127.0.0.1';
-  return isForwarded(context) ? 'a proxy passed the request on from elsewhere' : undefined;
+  if (origin !== undefined && !isLoopbackOrigin(origin)) {
+    return 'the origin header is not a page of localhost or 127.0.0.1';
+  }
+  return isForwarded(context) ? 'a proxy forwarded the request from elsewhere' : undefined;
 }
 
-/** Whether a header of a proxy says so. One that adds none, as a raw TCP tunnel, cannot be told from a program of this machine. */
+/**
+ * Whether a header says so. A proxy that speaks HTTP/1.1 and adds no header, such as a raw TCP tunnel
+ * or a newer nginx, looks like a program of this machine.
+ */
 function isForwarded(context: Context): boolean {
-  const values = (name: string): string[] => context.header(name)?.split(',').map((value) => value.trim()) ?? [];
+  const values = (name: string): string[] =>
+    context.header(name)?.split(',').map((value) => value.trim()) ?? [];
   return PROXY_HEADERS.some((name) => context.header(name) !== undefined)
     || CLIENT_ADDRESS_HEADERS.some((name) => !values(name).every(isLoopbackAddress))
     || !values('x-forwarded-host').every(isLoopbackAuthority);
 }
 
-/** Whatever they say: RFC 9110 §7.6.3, RFC 7239, and cloudflared's. */
+/** Refused whatever they say: RFC 9110 §7.6.3, RFC 7239, and the one cloudflared adds. */
 const PROXY_HEADERS = ['via', 'forwarded', 'cf-connecting-ip'];
 const CLIENT_ADDRESS_HEADERS = ['x-forwarded-for', 'x-real-ip', 'true-client-ip'];
 
@@ -43,8 +57,16 @@ function isLoopbackAddress(address: string): boolean {
   return address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address);
 }
 
-/** A host and a port, if any: a name that a browser never asks DNS about (RFC 6761 §6.3), or an address that is loopback itself. */
+function isLoopbackOrigin(origin: string): boolean {
+  return /^https?:\/\//.test(origin) && isLoopbackAuthority(origin.slice(origin.indexOf('//') + 2));
+}
+
+/**
+ * A host with an optional port: a loopback address, or a name that browsers never look up in DNS
+ * (RFC 6761 §6.3).
+ */
 function isLoopbackAuthority(authority: string): boolean {
   const host = /^([\w.-]+|\[::1\])(?::\d{1,5})?$/.exec(authority)?.[1]?.toLowerCase() ?? '';
-  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || isLoopbackAddress(host);
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]'
+    || isLoopbackAddress(host);
 }

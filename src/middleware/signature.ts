@@ -1,35 +1,54 @@
-import { after } from '../base/awaitable.ts';
-import { InvalidSignature } from '../http/errors.ts';
+import { after, type Awaitable } from '../base/awaitable.ts';
+import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
-import type { Middleware } from '../http/compose.ts';
-import { SIGNATURE_HEADER, SignatureVerifier, type SignatureFault } from '../layercode/signature.ts';
+import { InvalidSignature } from '../http/errors.ts';
+import { SIGNATURE_HEADER, SignatureVerifier } from '../layercode/signature.ts';
+import type { SignatureFault } from '../layercode/signature.ts';
 import { countHeaders } from './well-formed.ts';
 
 export interface SignatureOptions {
   /** Any of them may have signed. */
   readonly secrets: readonly string[];
-  /** Lets a request without a signature header pass; one with a wrong signature is refused all the same. Default false. */
-  readonly isOptional?: boolean;
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;
 }
 
+/** Answers a request whose body is signed. `body` is what the signature covers, byte for byte. */
+export type SignedHandler = (context: Context, body: Buffer) => Awaitable<void>;
+
 /**
- * Lets a request pass whose body, byte for byte, is signed with a secret. 401 otherwise: at once for a header that is missing,
- * malformed, stale or repeated, after the body for one that is wrong. Which of these it was goes to the log only.
+ * A handler that only signed requests reach. 401 otherwise: at once for a signature header that is
+ * missing, malformed, stale or repeated; after the body for one that is wrong. The log says which.
  */
-export function signature({ secrets, isOptional = false, now = Date.now }: SignatureOptions): Middleware {
+export function signed(options: SignatureOptions, handler: SignedHandler): Handler {
+  const verify = createVerify(options);
+  return (context) => after(verify(context), (body) => handler(context, body));
+}
+
+/** A handler that unsigned requests reach too. A wrong signature is refused all the same. */
+export function signedIfAtAll(options: SignatureOptions, handler: Handler): Handler {
+  const verify = createVerify(options);
+  return (context) => {
+    if (context.header(SIGNATURE_HEADER) === undefined) return handler(context);
+    return after(verify(context), () => handler(context));
+  };
+}
+
+/** Gives the body of a request once its signature was found right; throws or rejects otherwise. */
+function createVerify({
+  secrets,
+  now = Date.now,
+}: SignatureOptions): (context: Context) => Awaitable<Buffer> {
   const verifier = new SignatureVerifier(secrets);
-  return function signature(context, next) {
+  return function verifySignature(context) {
     const header = context.header(SIGNATURE_HEADER);
-    if (header === undefined && isOptional) return next();
     if (countHeaders(context.request.rawHeaders, SIGNATURE_HEADER) > 1) refuse(context, 'repeated');
     const claim = verifier.parse(header, Math.floor(now() / 1_000));
     if (typeof claim === 'string') return refuse(context, claim);
-    return after(context.readRawBody(), (body) => {
+    return after(context.takeRawBody(), (body) => {
       const fault = verifier.check(claim, body);
       if (fault !== undefined) refuse(context, fault);
-      return next();
+      return body;
     });
   };
 }

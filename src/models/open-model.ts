@@ -1,10 +1,11 @@
 // Names and environment → the model an agent speaks with: retries around each name, fall-backs around all.
 
-import { ChatCompletionsModel } from './chat-completions.ts';
 import { ModelError, type ChatModel, type ModelErrorCode } from './model.ts';
-import { baseUrlName, findKey, parseModelName, type Environment, type ModelName } from './providers.ts';
-import { withFallbacks, withRetries, type RetryOptions } from './retry.ts';
-import { TIME_OUTS_BEFORE_FALL_BACK, type TimeOuts } from './time-outs.ts';
+import type { Environment } from '../base/environment.ts';
+import { loadedOnDemand } from './on-demand.ts';
+import { baseUrlName, findKey, parseModelName, type ModelName } from './providers.ts';
+import type { RetryOptions } from './retry.ts';
+import type { TimeOuts } from './time-outs.ts';
 
 export interface OpenModelOptions {
   /** `provider:model`, at least one; the later ones are fall-backs. */
@@ -31,7 +32,8 @@ interface Problem {
 
 /**
  * Opens the models named. One whose settings are missing is left out and stays named in the problems; with none left the model
- * exists and every stream throws a `ModelError`, code `key_missing` or `bad_base_url`. Connects to nothing. Throws a
+ * exists and every stream throws a `ModelError`, code `key_missing` or `bad_base_url`. Connects to nothing, and loads what speaks with
+ * vendors when a model is warmed or asked. Throws a
  * `ModelError` with code `bad_model_name` for an unknown provider, a `RangeError` for no names.
  */
 export function openModel(options: OpenModelOptions): OpenedModel {
@@ -45,12 +47,25 @@ export function openModel(options: OpenModelOptions): OpenedModel {
   for (const message of problems) onProblem?.(message);
   const usable = entries.filter(({ problem }) => problem === undefined);
   if (usable.length === 0) return { model: createUnusableModel(names.join(','), found), problems };
-  const models = usable.map(({ name, parsed }, index) => open(name, parsed, index < usable.length - 1, options));
-  const model = withFallbacks(models, { onFallback: (error, next) => onProblem?.(`${error.message}; asking ${next.name}`) });
+  const model = loadedOnDemand(usable.map(({ name }) => name).join(','), async () => {
+    const { withFallbacks } = await loadWire();
+    const models = await Promise.all(
+      usable.map(({ name, parsed }, index) => open(name, parsed, index < usable.length - 1, options)),
+    );
+    return withFallbacks(models, { onFallback: (error, next) => onProblem?.(`${error.message}; asking ${next.name}`) });
+  });
   return { model: { ...model, problems: () => [...problems, ...model.problems()] }, problems };
 }
 
-function open(name: string, { providerName, provider, model }: ModelName, hasFallBack: boolean, options: OpenModelOptions): ChatModel {
+let wire: Promise<typeof import('./wire.ts')> | undefined;
+
+/** Once: loaders of TypeScript look a module up at every `import()`, and models would overtake each other. */
+function loadWire(): Promise<typeof import('./wire.ts')> {
+  return (wire ??= import('./wire.ts'));
+}
+
+async function open(name: string, { providerName, provider, model }: ModelName, hasFallBack: boolean, options: OpenModelOptions): Promise<ChatModel> {
+  const { ChatCompletionsModel, TIME_OUTS_BEFORE_FALL_BACK, withRetries } = await loadWire();
   const { environment, onProblem } = options;
   const found = findKey(provider, environment);
   const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);

@@ -2,10 +2,8 @@
 
 import { createHash } from 'node:crypto';
 
+import type { Environment } from '../base/environment.ts';
 import { ModelError } from './model.ts';
-
-/** The process's environment, or a part of it. An empty variable counts as not set. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Provider {
   /** Undefined where `<PROVIDER>_BASE_URL` must be set. */

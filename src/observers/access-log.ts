@@ -1,8 +1,8 @@
-import type { CloseListener } from '../http/context.ts';
+import type { Observer } from '../http/compose.ts';
 import type { Logger } from '../log.ts';
 
-/** Logs one line a request when it ends, whichever way. The path without its query: people put secrets there. */
-export function accessLog(log: Logger): CloseListener {
+/** Logs one line per request, however it ends. Without the query, which may hold secrets. */
+export function accessLog(log: Logger): Observer {
   return function accessLog(isFinished, context) {
     const line: Record<string, unknown> = {
       requestId: context.requestId,

@@ -1,10 +1,10 @@
-// The LayerCode cloud's part on a developer's machine: keys for browsers, the browser's WebSocket in text mode, and a page to try both.
-// Production never loads this folder, unless it is told to serve the page.
+// LayerCode's part on a developer's machine: keys for browsers, the browser's WebSocket in text
+// mode, and a page to try both. Production never loads this folder unless it serves the page.
 
 import { toChatMessages } from '../agents/prompt.ts';
 import type { AppPlatform } from '../app/app-platform.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import { guarded, type Handler, type Route } from '../http/compose.ts';
+import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { isObject, type JsonObject } from '../layercode/fields.ts';
@@ -12,99 +12,166 @@ import { localOnly } from '../middleware/local-only.ts';
 import { authorize } from '../routes/authorize.ts';
 import type { TurnFigures } from '../routes/webhook-delivery.ts';
 import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
-import { FrontEnd } from './front-end.ts';
+import { BrowserSocket } from './browser-socket.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys } from './session-keys.ts';
 
 export interface LocalPlatformOptions {
-  /** The webhooks' path, and a secret that signs them: those of the server that the platform is part of. */
+  /**
+   * The path of the webhook, and a secret that signs its events. Both belong to the server that
+   * this platform is part of.
+   */
   readonly agentRoute: string;
   readonly secret: string;
-  /** Whether the page is served. */
+  /** Whether the page is served. If so, `/` redirects to it. */
   readonly playground: boolean;
 }
 
 const WEBSOCKET_PATH = '/v1/agents/web/websocket';
-/** How long `close` waits for the agent to be told that its sessions are over. */
+/** How long `close` waits for the agents to be told that their sessions are over. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-/** Stands in for LayerCode. All of it answers this machine only. */
+/** Stands in for LayerCode. Every route answers this machine only. */
 export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
   readonly #options: LocalPlatformOptions;
   readonly #keys = new SessionKeys();
-  readonly #frontEnds = new Set<FrontEnd>();
+  readonly #sockets = new Set<BrowserSocket>();
   #isClosing = false;
 
   constructor(options: LocalPlatformOptions) {
     this.#options = options;
   }
 
-  /** What LayerCode answers to authorize: a key for one conversation, for ten minutes. Throws `BadRequest` for headers that cannot be sent. */
+  /**
+   * What LayerCode answers to authorize: a key for one conversation, valid for ten minutes. Throws
+   * `BadRequest` for a number or headers that cannot be sent.
+   */
   async authorizeSession(request: JsonObject): Promise<JsonObject> {
     const { key, conversationId } = this.#keys.issue({
       agentId: String(request['agent_id']),
-      conversationId: typeof request['conversation_id'] === 'string' ? request['conversation_id'] : undefined,
+      conversationId:
+        typeof request['conversation_id'] === 'string' ? request['conversation_id'] : undefined,
+      fromPhoneNumber: phoneNumberIn(request),
       metadata: objectIn(request, 'metadata'),
       customMetadata: objectIn(request, 'custom_metadata'),
       customHeaders: parseCustomHeaders(objectIn(request, 'custom_headers') ?? {}),
     });
-    // Without `config` the official browser client fails; automatic is its default.
-    return { client_session_key: key, conversation_id: conversationId, config: { transcription: { trigger: 'automatic' } } };
+    // Without `config` the official browser client fails. "automatic" is its default.
+    return {
+      client_session_key: key,
+      conversation_id: conversationId,
+      config: { transcription: { trigger: 'automatic' } },
+    };
   }
 
   routes(conversations: ConversationManager): readonly Route[] {
-    const guards = [localOnly()];
+    const checks = [localOnly()];
     const page: readonly Route[] = [
+      {
+        method: 'GET',
+        path: '/',
+        handler: (context) =>
+          context.empty(302, ['location', '/playground', 'cache-control', 'no-store']),
+      },
       { method: 'GET', path: '/playground', handler: (context) => pageFile(context, PAGE) },
-      { method: 'GET', path: '/playground/:file', handler: (context) => pageFile(context, context.params['file'] ?? '') },
-      // Of its own, as the authorize route may lead to LayerCode.
-      { method: 'POST', path: '/playground/session', handler: authorize({ platform: this, agentIds: [], origins: ['*'] }) },
-      { method: 'GET', path: '/playground/history/:conversation', handler: showHistory(conversations) },
+      {
+        method: 'GET',
+        path: '/playground/:file',
+        handler: (context) => pageFile(context, context.params['file'] ?? ''),
+      },
+      // A route of its own, because the authorize route may lead to LayerCode.
+      {
+        method: 'POST',
+        path: '/playground/session',
+        handler: authorize({ platform: this, agentIds: [], origins: ['*'] }),
+      },
+      {
+        method: 'GET',
+        path: '/playground/history/:conversation',
+        handler: showHistory(conversations),
+      },
     ];
-    const socket: Route = { method: 'GET', path: WEBSOCKET_PATH, handler: (context) => this.#openSocket(context) };
-    return [socket, ...(this.#options.playground ? page : [])].map((route) => ({ ...route, handler: guarded(guards, route.handler) }));
+    const socket: Route = {
+      method: 'GET',
+      path: WEBSOCKET_PATH,
+      handler: (context) => this.#openSocket(context),
+    };
+    return [socket, ...(this.#options.playground ? page : [])].map((route) => ({
+      ...route,
+      handler: afterChecks(checks, route.handler),
+    }));
   }
 
-  /** Shows the front end that a turn belongs to how it went. */
+  /** Sends the figures of a turn to the browser that it belongs to. */
   turnEnded(figures: TurnFigures): void {
-    for (const frontEnd of this.#frontEnds) frontEnd.turnEnded(figures);
+    for (const socket of this.#sockets) socket.turnEnded(figures);
   }
 
-  /** Ends every session, as a server that goes away does, and opens no other. Resolves when their agents know, or after a second. */
+  /**
+   * Ends every session and opens no more. Resolves when their agents have been told, or after a
+   * second.
+   */
   async close(): Promise<void> {
     this.#isClosing = true;
-    const ended = Promise.all([...this.#frontEnds].map((frontEnd) => frontEnd.goAway()));
-    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref())]);
+    const ended = Promise.all([...this.#sockets].map((socket) => socket.goAway()));
+    await Promise.race([
+      ended,
+      new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref()),
+    ]);
   }
 
   #openSocket(context: Context): void {
     if (this.#isClosing) throw new ServiceUnavailable('the server is shutting down', 1);
     const refusal = checkHandshake(context.request);
-    if (refusal !== undefined) throw new HttpError(refusal.status, refusal.reason, { headers: refusal.headers });
+    if (refusal !== undefined) {
+      throw new HttpError(refusal.status, refusal.reason, { headers: refusal.headers });
+    }
     const query = new URLSearchParams(context.query);
     const grant = this.#keys.find(query.get('client_session_key') ?? '');
-    if (grant === undefined) throw new HttpError(401, 'client_session_key is missing, unknown or too old; the authorize route has another');
+    if (grant === undefined) {
+      throw new HttpError(
+        401,
+        'client_session_key is missing, unknown or too old; the authorize route has another',
+      );
+    }
     const socket = context.switchProtocols(acceptHeaders(context.request));
     const host = socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress;
-    const frontEnd = new FrontEnd(socket, {
+    const protocol = 'encrypted' in socket ? 'https' : 'http';
+    const browserSocket = new BrowserSocket(socket, {
       grant,
       // Whatever the server listens on, this socket has just reached it there.
-      webhookUrl: `${'encrypted' in socket ? 'https' : 'http'}://${host}:${socket.localPort}${this.#options.agentRoute}`,
+      webhookUrl: `${protocol}://${host}:${socket.localPort}${this.#options.agentRoute}`,
       secret: this.#options.secret,
       isTraced: query.get('trace') === 'true',
-      onEnd: () => this.#frontEnds.delete(frontEnd),
+      onEnd: () => this.#sockets.delete(browserSocket),
     });
-    this.#frontEnds.add(frontEnd);
+    this.#sockets.add(browserSocket);
   }
 }
 
-/** The history of a conversation as a model is shown it, its prompt left out. */
+/** The history of a conversation as a model is shown it, without the prompt. */
 function showHistory(conversations: ConversationManager): Handler {
   return async function showHistory(context) {
     const history = await conversations.getHistory(context.params['conversation'] ?? '');
-    context.json(200, { messages: toChatMessages('', history).slice(1) }, ['cache-control', 'no-store']);
+    context.json(200, { messages: toChatMessages('', history).slice(1) }, [
+      'cache-control',
+      'no-store',
+    ]);
   };
+}
+
+const MAX_PHONE_NUMBER_LENGTH = 64;
+
+/** Our own field, for trying an agent as a caller on the telephone. */
+function phoneNumberIn({ from_phone_number: number }: JsonObject): string | undefined {
+  if (number === undefined || number === null) return undefined;
+  if (typeof number === 'string' && number !== '' && number.length <= MAX_PHONE_NUMBER_LENGTH) {
+    return number;
+  }
+  throw new BadRequest(
+    `from_phone_number must be a string of 1 to ${MAX_PHONE_NUMBER_LENGTH} characters`,
+  );
 }
 
 function objectIn(request: JsonObject, name: string): JsonObject | undefined {
@@ -112,18 +179,33 @@ function objectIn(request: JsonObject, name: string): JsonObject | undefined {
   return isObject(value) ? (value as JsonObject) : undefined;
 }
 
-/** Those that the delivery itself depends on are not a customer's to choose. */
-const RESERVED_HEADERS = /^(?:layercode-signature|content-type|content-length|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect)$/i;
+/** The delivery itself depends on these headers, so a customer cannot set them. */
+const RESERVED_HEADERS = new Set([
+  'layercode-signature', 'content-type', 'content-length', 'host', 'connection', 'keep-alive',
+  'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect',
+]);
 
 function parseCustomHeaders(headers: JsonObject): Readonly<Record<string, string>> {
   for (const [name, value] of Object.entries(headers)) {
-    if (RESERVED_HEADERS.test(name)) throw new BadRequest(`custom_headers must not hold ${name}`);
-    if (typeof value !== 'string') throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
-    try {
-      new Headers([[name, value]]);
-    } catch (cause) {
-      throw new BadRequest(`custom_headers.${name.slice(0, 100)} is not a header that HTTP allows`, { cause });
+    if (RESERVED_HEADERS.has(name.toLowerCase())) throw new BadRequest(`custom_headers must not hold ${name}`);
+    if (typeof value !== 'string') {
+      throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
+    }
+    if (!isHeader(name, value)) {
+      throw new BadRequest(`custom_headers.${name.slice(0, 100)} is not a header that HTTP allows`);
     }
   }
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]));
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]),
+  );
+}
+
+/** The error that says no quotes the value, so it is not passed on. */
+function isHeader(name: string, value: string): boolean {
+  try {
+    new Headers([[name, value]]);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -12,19 +12,29 @@ const TYPES: Readonly<Record<string, string>> = {
   js: 'text/javascript; charset=utf-8',
 };
 
-/** Sends a file of the package's `assets/playground/`; 404 for what is no part of the page. Read anew each time, so that it can be worked on. */
+/**
+ * Sends a file of `assets/playground/`, or 404 if the page has no such file. Read again for each
+ * request, so that a change shows at once.
+ */
 export async function pageFile(context: Context, name: string): Promise<void> {
-  // A plain name: nothing that leads out of the folder.
+  // A plain file name: nothing that leads out of the folder.
   const type = TYPES[/^[a-z][a-z-]*\.([a-z]+)$/.exec(name)?.[1] ?? ''];
   const text = type === undefined ? undefined : await read(name);
   if (type === undefined || text === undefined) throw new HttpError(404, 'Not found');
   context.text(200, text, type, [
-    'cache-control', 'no-cache',
-    'x-content-type-options', 'nosniff',
-    'referrer-policy', 'no-referrer',
-    'cross-origin-opener-policy', 'same-origin',
-    'cross-origin-resource-policy', 'same-origin',
-    ...(name === PAGE ? ['content-security-policy', contentSecurityPolicy(context.header('host') ?? '')] : []),
+    'cache-control',
+    'no-cache',
+    'x-content-type-options',
+    'nosniff',
+    'referrer-policy',
+    'no-referrer',
+    'cross-origin-opener-policy',
+    'same-origin',
+    'cross-origin-resource-policy',
+    'same-origin',
+    ...(name === PAGE
+      ? ['content-security-policy', contentSecurityPolicy(context.header('host') ?? '')]
+      : []),
   ]);
 }
 
@@ -37,10 +47,19 @@ async function read(name: string): Promise<string | undefined> {
   }
 }
 
-/** Nothing but the page's own files, and its socket, which some browsers do not count as part of 'self'. `host` was found to be this machine's. */
+/**
+ * Allows only the page's own files and its socket, which some browsers do not count as 'self'.
+ * `host` has been checked: it is this machine.
+ */
 function contentSecurityPolicy(host: string): string {
   return [
-    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", `connect-src 'self' ws://${host}`,
-    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    `connect-src 'self' ws://${host}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
   ].join('; ');
 }

@@ -3,42 +3,49 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { JsonObject } from '../layercode/fields.ts';
 
-/** What a browser said when it asked for a key, and what the key is good for. */
+/** What a browser said when it asked for a key: what the key is for. */
 export interface SessionGrant {
   readonly agentId: string;
   readonly conversationId: string;
+  /** The number that the caller is supposed to call from; undefined for a caller in a browser. */
+  readonly fromPhoneNumber?: string | undefined;
   readonly metadata: JsonObject | undefined;
   readonly customMetadata: JsonObject | undefined;
-  /** Sent along with every webhook of the session. */
+  /** Sent with every webhook of the session. */
   readonly customHeaders: Readonly<Record<string, string>>;
 }
 
-/** From the key's making. A socket that is open then stays open. */
+/** Counts from when the key is issued. A socket that is open by then stays open. */
 export const KEY_LIFETIME_MS = 600_000;
-/** Beyond it the oldest is forgotten. */
+/** Beyond this the oldest key is forgotten. */
 const MAX_KEYS = 1_000;
 
 type KeptGrant = SessionGrant & { readonly expiresAtMs: number };
 
-/** Keys for one conversation each, for ten minutes. */
+/** Keys for one conversation each, valid for ten minutes. */
 export class SessionKeys {
   readonly #grants = new BoundedMap<string, KeptGrant>(MAX_KEYS);
   readonly #now: () => number;
 
-  /** `now`: milliseconds on any clock that only goes forward. */
+  /** `now` returns milliseconds on a clock that never goes back. */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** A key of URL-safe characters (some clients put it into a URL as it is), for a conversation that is known or a new one. */
-  issue(grant: Omit<SessionGrant, 'conversationId'> & { readonly conversationId: string | undefined }): { readonly key: string; readonly conversationId: string } {
+  /**
+   * Issues a key for a known or a new conversation. Keys are URL-safe: some clients put them into a
+   * URL unencoded.
+   */
+  issue(
+    grant: Omit<SessionGrant, 'conversationId'> & { readonly conversationId: string | undefined },
+  ): { readonly key: string; readonly conversationId: string } {
     const key = randomBytes(32).toString('base64url');
     const conversationId = grant.conversationId ?? randomUUID();
     this.#grants.set(key, { ...grant, conversationId, expiresAtMs: this.#now() + KEY_LIFETIME_MS });
     return { key, conversationId };
   }
 
-  /** Undefined for a key that is unknown or too old. */
+  /** Undefined for a key that is unknown or has expired. */
   find(key: string): SessionGrant | undefined {
     const grant = this.#grants.get(key);
     if (grant === undefined || this.#now() < grant.expiresAtMs) return grant;

@@ -1,6 +1,6 @@
-/** What a caller can have heard of a text by some time. */
+/** What a caller can have heard of a text at some time. */
 export interface Heard {
-  /** The beginning of the text, up to the last word that was spoken to its end. */
+  /** The beginning of the text, up to the last word that was spoken completely. */
   readonly text: string;
   readonly words: number;
 }
@@ -9,27 +9,33 @@ interface SpokenWord {
   /** Where it begins and ends in the text. */
   readonly start: number;
   readonly wordEnd: number;
-  /** The same, the marks behind it included. */
+  /** The end including the punctuation after it. */
   end: number;
-  /** Milliseconds, on the clock of those who ask. */
+  /** Milliseconds, on the clock of the caller of `add`. */
   readonly spokenAtMs: number;
 }
 
+/** The pace of an ordinary voice. */
+export const WORDS_PER_MINUTE = 170;
 const MINUTE_MS = 60_000;
-/** A longer one is taken for whole: to look at it again with each piece would take the square of its length. */
+/**
+ * A longer word is taken as complete. Looking at it again with each piece would take time quadratic
+ * in its length.
+ */
 const MAX_WORD_LENGTH = 256;
 const words = new Intl.Segmenter(undefined, { granularity: 'word' });
 
 /**
- * A text as a voice would speak it while it arrives: a steady number of words a minute, none before it is there, one after the
- * other. Words are Unicode's (UAX #29), so that scripts without spaces have some too.
+ * Simulates a voice that speaks a text while it arrives: at a steady pace, one word after the
+ * other, and none before it has arrived. Words are Unicode's (UAX #29), so scripts without spaces
+ * have words too.
  */
 export class SpokenText {
   readonly #wordMs: number;
   readonly #spoken: SpokenWord[] = [];
   #text = '';
 
-  constructor(wordsPerMinute: number) {
+  constructor(wordsPerMinute = WORDS_PER_MINUTE) {
     this.#wordMs = MINUTE_MS / wordsPerMinute;
   }
 
@@ -37,12 +43,13 @@ export class SpokenText {
     return this.#text;
   }
 
-  /** Adds a piece that arrived at that time; times go forward. */
+  /** Adds a piece that arrived at this time. Times must not go back. */
   add(piece: string, atMs: number): void {
     const known = this.#text.length;
     this.#text += piece;
-    // A word is looked at again with the next piece, for it may have been half of one; and so is one with a single mark behind it,
-    // which may stand within a word (can't, 3.5). One that has not grown keeps its time.
+    // The last word is examined again, because the new piece may continue it. That is also true if
+    // one punctuation mark follows it, which may be inside a word (can't, 3.5). A word that has not
+    // grown keeps its time.
     let reopened = this.#mayGrow(this.#spoken.at(-1), known) ? this.#spoken.pop() : undefined;
     const from = reopened?.start ?? known;
     for (const { segment, index, isWordLike } of words.segment(this.#text.slice(from))) {
@@ -50,19 +57,26 @@ export class SpokenText {
       const end = start + segment.length;
       const last = this.#spoken.at(-1);
       if (isWordLike === true) {
-        const spokenAtMs = end === reopened?.wordEnd ? reopened.spokenAtMs : Math.max(last?.spokenAtMs ?? atMs, atMs) + this.#wordMs;
+        const spokenAtMs =
+          end === reopened?.wordEnd
+            ? reopened.spokenAtMs
+            : Math.max(last?.spokenAtMs ?? atMs, atMs) + this.#wordMs;
         this.#spoken.push({ start, wordEnd: end, end, spokenAtMs });
         reopened = undefined;
-      } else if (last?.end === start && segment.trim() !== '') last.end = end; // marks belong to the word before them
+      // Marks belong to the word before them.
+      } else if (last?.end === start && segment.trim() !== '') last.end = end;
     }
   }
 
   #mayGrow(word: SpokenWord | undefined, end: number): boolean {
     if (word === undefined || end - word.start > MAX_WORD_LENGTH) return false;
-    return end - word.wordEnd <= 1 && this.#text.slice(word.wordEnd, end).trim() === this.#text.slice(word.wordEnd, end);
+    return (
+      end - word.wordEnd <= 1
+      && this.#text.slice(word.wordEnd, end).trim() === this.#text.slice(word.wordEnd, end)
+    );
   }
 
-  /** What can have been heard by that time: all of the text when its last word was spoken. */
+  /** What can have been heard at this time. All of the text once its last word has been spoken. */
   heardBy(atMs: number): Heard {
     const count = this.#spoken.filter(({ spokenAtMs }) => spokenAtMs <= atMs).length;
     if (count === this.#spoken.length) return { text: count === 0 ? '' : this.#text, words: count };

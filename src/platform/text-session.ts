@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import { readBody } from '../base/abortable-body.ts';
+import { readBody, readText } from '../base/abortable-body.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import { isObject, type Json, type JsonObject } from '../layercode/fields.ts';
 import { postEvent } from '../layercode/post-event.ts';
@@ -15,33 +15,49 @@ export interface TextSessionOptions {
   readonly grant: SessionGrant;
   readonly webhookUrl: string;
   readonly secret: string;
-  /** What the front end is told, in order. A promise is waited for before more of the reply is read: back-pressure reaches the agent. */
+  /**
+   * Gets every frame for the front end, in order. If it returns a promise, the next part of the
+   * reply is read after that: back-pressure reaches the agent.
+   */
   readonly onFrame: (frame: ServerFrame) => Awaitable<unknown>;
-  /** The agent hung up: its last words have been told. */
+  /** Called when the agent has hung up and its last words have been sent. */
   readonly onHangUp: () => void;
-  /** Whether `onFrame` gets the trace frames too. Default false. */
+  /** Whether `onFrame` also gets the trace frames. Default false. */
   readonly isTraced?: boolean;
-  /** At which a voice would speak, for what can have been heard of a reply. Default 170. */
+  /**
+   * The pace of the voice, which decides how much of a reply can have been heard. Default
+   * `WORDS_PER_MINUTE`.
+   */
   readonly wordsPerMinute?: number;
 }
 
-const DEFAULT_WORDS_PER_MINUTE = 170;
-/** Some clients take their turn three seconds after the last sound: they get one without sound at this pace while a reply streams. */
+/**
+ * Some clients start their turn three seconds after the last sound. While a reply streams they get
+ * an audio frame without sound at this interval.
+ */
 const SILENT_AUDIO_MS = 1_000;
-/** Of an answer that is no event stream. */
+/** Bound for an answer that is not an event stream. */
 const MAX_ANSWER_BYTES = 1_048_576;
-/** Of `session.end`, in entries and in UTF-16 code units of their texts, which is less than any webhook's body; beyond them the oldest go. */
+/**
+ * Bounds for the transcript of `session.end`: entries, and UTF-16 code units of text. They keep it
+ * below the size of any webhook's body. The oldest entries are dropped.
+ */
 const MAX_TRANSCRIPT_ENTRIES = 1_000;
 const MAX_TRANSCRIPT_LENGTH = 262_144;
 
-/** A type and no interface: those are not assignable to JSON. */
-type TranscriptEntry = { readonly role: 'user' | 'assistant'; readonly text: string; readonly timestamp: number; readonly turn_id: string };
+/** A type, because an interface is not assignable to JSON. */
+type TranscriptEntry = {
+  readonly role: 'user' | 'assistant';
+  readonly text: string;
+  readonly timestamp: number;
+  readonly turn_id: string;
+};
 
 /** An assistant turn as the caller gets it. */
 interface AssistantTurn {
   readonly id: string;
   readonly spoken: SpokenText;
-  /** The newest of the turn's deliveries, the one that speaks; undefined when it is over. */
+  /** The newest delivery of the turn, which is the one that speaks; undefined when it is over. */
   delivery: AbortController | undefined;
   hasStarted: boolean;
   /** Whether it was read to its end. */
@@ -49,49 +65,54 @@ interface AssistantTurn {
   /** Whether the front end has played it to its end, or plays nothing. */
   isPlayed: boolean;
   hangsUp: boolean;
-  /** For the next message. */
+  /** Goes with the next message. */
   interruption: JsonObject | undefined;
-  /** What a repeated delivery will send again, and the front end has: characters, and data events. */
+  /** What the front end already has when a turn is delivered again: characters, and data events. */
   knownText: number;
   knownData: number;
   dataCount: number;
 }
 
 /**
- * A caller in text mode: what LayerCode does between a front end and the webhook, over HTTP and signed. Methods return when what they
- * posted has been answered; none rejects.
+ * A caller in text mode. Does what LayerCode does between a front end and the webhook, over signed
+ * HTTP. Methods return when their request has been answered, and never reject.
  */
 export class TextSession {
   readonly id = randomUUID();
   readonly #options: TextSessionOptions;
   readonly #startedAt = new Date();
   readonly #zeroMs = performance.now();
-  readonly #wordsPerMinute: number;
+  readonly #wordsPerMinute: number | undefined;
   readonly #transcript: TranscriptEntry[] = [];
   #turn: AssistantTurn | undefined;
   #lastMessage: JsonObject | undefined;
   #deliveries = 0;
-  /** Those that carry no turn, for the end of the session. */
+  /** Deliveries that carry no turn. They are aborted at the end of the session. */
   readonly #others = new Set<AbortController>();
   #isOver = false;
 
   constructor(options: TextSessionOptions) {
     this.#options = options;
-    this.#wordsPerMinute = options.wordsPerMinute ?? DEFAULT_WORDS_PER_MINUTE;
+    this.#wordsPerMinute = options.wordsPerMinute;
   }
 
-  /** Posts `session.start`; the agent's welcome is an assistant turn. */
+  /** Posts `session.start`. The agent's welcome is an assistant turn. */
   async start(): Promise<void> {
-    if (!this.#isOver) await this.#runTurn({ ...this.#event('session.start'), turn_id: randomUUID() });
+    if (!this.#isOver) {
+      await this.#runTurn({ ...this.#event('session.start'), turn_id: randomUUID() });
+    }
   }
 
-  /** The caller says something. Over a reply that streams, or that a voice would still be speaking, it is an interruption. */
+  /**
+   * The caller says something. It is an interruption if a reply is still streaming, or if a voice
+   * would still be speaking it.
+   */
   async say(text: string): Promise<void> {
     if (this.#isOver || text.trim() === '') return;
     this.interrupt();
     const interruption = this.#turn?.interruption;
     const userTurnId = randomUUID();
-    // Not awaited: a text that comes meanwhile must find this one's turn begun.
+    // Not awaited: if another text arrives now, it must find this one's turn already begun.
     void this.#tell({ type: 'turn.start', role: 'user', turn_id: userTurnId });
     void this.#tell({ type: 'user.transcript', content: text, turn_id: userTurnId });
     void this.#tell({ type: 'turn.end', role: 'user', turn_id: userTurnId });
@@ -108,36 +129,57 @@ export class TextSession {
     if (!this.#isOver) await this.#deliver({ ...this.#event('data'), turn_id: randomUUID(), data });
   }
 
-  /** The caller begins to speak. The reply's request is dropped; what can have been heard of it goes with the next message. */
+  /**
+   * The caller begins to speak. The reply's request is dropped. What can have been heard of it goes
+   * with the next message.
+   */
   interrupt(): void {
     const turn = this.#turn;
     if (turn === undefined || turn.interruption !== undefined) return;
     const now = this.#now();
-    if (turn.delivery === undefined && (turn.isPlayed || now >= (turn.spoken.endsAtMs ?? 0))) return; // all of it was heard
+    if (turn.delivery === undefined && (turn.isPlayed || now >= (turn.spoken.endsAtMs ?? 0))) {
+      return; // the caller heard all of it
+    }
     const heard = turn.spoken.heardBy(now);
-    turn.interruption = { previous_turn_interrupted: true, words_heard: heard.words, text_heard: heard.text, assistant_turn_id: turn.id };
+    turn.interruption = {
+      previous_turn_interrupted: true,
+      words_heard: heard.words,
+      text_heard: heard.text,
+      assistant_turn_id: turn.id,
+    };
     this.#stop(turn);
     this.#correctTranscript(turn, heard.text);
   }
 
-  /** The front end has played a reply to its end, or plays none. It may say so in mid-reply, which ends nothing. */
+  /**
+   * The front end has played a reply to its end, or plays none. It may say so in the middle of a
+   * reply, which does not end it.
+   */
   finishPlaying(turnId?: string): void {
-    if (this.#turn !== undefined && (turnId === undefined || turnId === this.#turn.id)) this.#turn.isPlayed = true;
+    if (this.#turn !== undefined && (turnId === undefined || turnId === this.#turn.id)) {
+      this.#turn.isPlayed = true;
+    }
   }
 
-  /** Delivers the last message once more, under its `turn_id`: while its reply streams, that goes on in the newer delivery. */
+  /**
+   * Delivers the last message again, under the same `turn_id`. If its reply is still streaming, it
+   * continues in the new delivery.
+   */
   async redeliver(): Promise<void> {
     const event = this.#lastMessage;
     if (this.#isOver || event === undefined) return;
     const turn = this.#turn?.id === event['turn_id'] ? this.#turn : undefined;
-    if (turn?.delivery === undefined) return turn?.isWhole === false ? this.#runTurn(event) : this.#deliver(event);
+    if (turn?.delivery === undefined) {
+      return turn?.isWhole === false ? this.#runTurn(event) : this.#deliver(event);
+    }
     turn.knownText = turn.spoken.text.length;
-    turn.knownData = Math.max(turn.knownData, turn.dataCount); // a delivery before this one may not have come so far again
+    // An earlier repeat may have got less far.
+    turn.knownData = Math.max(turn.knownData, turn.dataCount);
     turn.dataCount = 0;
     await this.#deliver(event, { turn });
   }
 
-  /** The connection breaks in mid-reply, and nobody has interrupted. */
+  /** The connection breaks in the middle of a reply, and nobody interrupted. */
   drop(): void {
     const turn = this.#turn;
     if (turn?.delivery === undefined) return;
@@ -148,10 +190,16 @@ export class TextSession {
   /** Posts the last message, or a greeting, with a signature that must be refused. */
   async forge(signature: Exclude<SignatureKind, 'right'>): Promise<void> {
     if (this.#isOver) return;
-    await this.#deliver({ ...(this.#lastMessage ?? { ...this.#event('message'), text: 'Hello' }), turn_id: randomUUID() }, { signature });
+    await this.#deliver(
+      {
+        ...(this.#lastMessage ?? { ...this.#event('message'), text: 'Hello' }),
+        turn_id: randomUUID(),
+      },
+      { signature },
+    );
   }
 
-  /** Drops what streams and posts `session.end`, once. */
+  /** Drops the reply that is streaming and posts `session.end`, once. */
   async end(): Promise<void> {
     if (this.#isOver) return;
     this.interrupt();
@@ -174,23 +222,28 @@ export class TextSession {
     });
   }
 
-  /** Waits for no answer any more: what is still open would keep the process alive. */
+  /** Stops waiting for answers: an open request would keep the process alive. */
   abandon(): void {
     this.#turn?.delivery?.abort();
     for (const delivery of this.#others) delivery.abort();
   }
 
-  /** Which delivery a request was; undefined for one of somebody else. */
+  /**
+   * The number of the delivery that made this request; undefined if it is not from this session.
+   */
   deliveryOf(requestId: string): number | undefined {
-    return requestId.startsWith(`${this.id}-`) ? Number(requestId.slice(this.id.length + 1)) : undefined;
+    return requestId.startsWith(`${this.id}-`)
+      ? Number(requestId.slice(this.id.length + 1))
+      : undefined;
   }
 
   #event(type: string): JsonObject {
-    const { conversationId, metadata, customMetadata } = this.#options.grant;
+    const { conversationId, fromPhoneNumber, metadata, customMetadata } = this.#options.grant;
     return {
       type,
       session_id: this.id,
       conversation_id: conversationId,
+      ...(fromPhoneNumber === undefined ? {} : { from_phone_number: fromPhoneNumber }),
       ...(metadata === undefined ? {} : { metadata }),
       ...(customMetadata === undefined ? {} : { custom_metadata: customMetadata }),
     };
@@ -200,15 +253,30 @@ export class TextSession {
     const turn: AssistantTurn = {
       id: String(event['turn_id']),
       spoken: new SpokenText(this.#wordsPerMinute),
-      delivery: undefined, hasStarted: false, isWhole: false, isPlayed: false, hangsUp: false, interruption: undefined,
-      knownText: 0, knownData: 0, dataCount: 0,
+      delivery: undefined,
+      hasStarted: false,
+      isWhole: false,
+      isPlayed: false,
+      hangsUp: false,
+      interruption: undefined,
+      knownText: 0,
+      knownData: 0,
+      dataCount: 0,
     };
     this.#turn = turn;
     await this.#deliver(event, { turn });
   }
 
-  /** One POST. `turn`: whose reply it carries; without one the answer is for the trace alone. */
-  async #deliver(event: JsonObject, { turn, signature = 'right' }: { readonly turn?: AssistantTurn; readonly signature?: SignatureKind } = {}): Promise<void> {
+  /**
+   * Makes one POST. `turn` is the turn that gets the reply; without it the answer is only traced.
+   */
+  async #deliver(
+    event: JsonObject,
+    {
+      turn,
+      signature = 'right',
+    }: { readonly turn?: AssistantTurn; readonly signature?: SignatureKind } = {},
+  ): Promise<void> {
     const delivery = ++this.#deliveries;
     const controller = new AbortController();
     if (turn !== undefined) turn.delivery = controller;
@@ -221,23 +289,33 @@ export class TextSession {
       const { webhookUrl, secret, grant } = this.#options;
       const forged = forge(signature, body, secret);
       const response = await postEvent(webhookUrl, body, {
-        secret, headers: { ...grant.customHeaders, 'x-request-id': `${this.id}-${delivery}` }, signal: controller.signal,
+        secret,
+        headers: { ...grant.customHeaders, 'x-request-id': `${this.id}-${delivery}` },
+        signal: controller.signal,
         ...(forged === undefined ? {} : { signature: forged }),
       });
-      await this.#trace({ type: 'local.answer', delivery, at: this.#at(), status: response.status });
+      await this.#trace({
+        type: 'local.answer',
+        delivery,
+        at: this.#at(),
+        status: response.status,
+      });
       if (response.headers.get('content-type')?.split(';', 1)[0]?.trim() === 'text/event-stream') {
         for await (const { data } of decodeEvents(readBody(response, controller.signal))) {
           const said = JSON.parse(data) as Json;
           await this.#trace({ type: 'local.event', delivery, at: this.#at(), event: said });
-          if (turn?.delivery === controller && isObject(said)) await this.#speak(turn, said as JsonObject);
+          if (turn?.delivery === controller && isObject(said)) {
+            await this.#speak(turn, said as JsonObject);
+          }
         }
         if (turn?.delivery === controller) turn.isWhole = true;
       } else {
-        const answer = parseJson(await readText(readBody(response, controller.signal)));
+        const answer = parseJson(await readText(response, controller.signal, MAX_ANSWER_BYTES));
         await this.#trace({ type: 'local.event', delivery, at: this.#at(), event: answer });
         if (!response.ok) {
           outcome = 'failed';
-          reason = `${response.status} ${isObject(answer) && typeof answer['error'] === 'string' ? answer['error'] : ''}`.trimEnd();
+          const error = isObject(answer) ? answer['error'] : undefined;
+          reason = `${response.status} ${typeof error === 'string' ? error : ''}`.trimEnd();
         }
       }
     } catch (error) {
@@ -247,9 +325,15 @@ export class TextSession {
     this.#others.delete(controller);
     const isLast = turn?.delivery === controller;
     if (isLast) await this.#finish(turn);
-    await this.#trace({ type: 'local.over', delivery, at: this.#at(), outcome, ...(reason === undefined ? {} : { reason }) });
+    await this.#trace({
+      type: 'local.over',
+      delivery,
+      at: this.#at(),
+      outcome,
+      ...(reason === undefined ? {} : { reason }),
+    });
     if (!isLast || !turn.hangsUp) return;
-    turn.isPlayed = true; // the last words are spoken before the line goes
+    turn.isPlayed = true; // the last words are spoken before the line is cut
     this.#options.onHangUp();
   }
 
@@ -264,27 +348,35 @@ export class TextSession {
       await this.#tell({ type: 'response.text.delta', content: text, turn_id: turn.id });
     } else if (type === 'response.data') {
       turn.dataCount += 1;
-      if (turn.dataCount > turn.knownData) await this.#tell({ type: 'response.data', content: content ?? null, turn_id: turn.id });
+      if (turn.dataCount > turn.knownData) {
+        await this.#tell({ type: 'response.data', content: content ?? null, turn_id: turn.id });
+      }
     } else if (type === 'response.hangup') turn.hangsUp = true;
   }
 
-  /** With the first text and not before: clients that wait for the voice count from here. */
+  /** Sent with the first text, not earlier: clients measure the wait for the voice from here. */
   async #startTurn(turn: AssistantTurn): Promise<void> {
     if (turn.hasStarted) return;
     turn.hasStarted = true;
     const ticker = setInterval(() => {
       if (turn.delivery === undefined) clearInterval(ticker);
-      else void this.#tell({ type: 'response.audio', content: '', delta_id: randomUUID(), turn_id: turn.id });
+      else
+        void this.#tell({
+          type: 'response.audio',
+          content: '',
+          delta_id: randomUUID(),
+          turn_id: turn.id,
+        });
     }, SILENT_AUDIO_MS);
     ticker.unref();
     await this.#tell({ type: 'turn.start', role: 'assistant', turn_id: turn.id });
   }
 
-  /** The reply is there, whole or as far as it came. */
+  /** The reply is complete, or broke off. */
   async #finish(turn: AssistantTurn): Promise<void> {
     turn.delivery = undefined;
     const { text } = turn.spoken;
-    await this.#startTurn(turn); // a silent turn too has a beginning and an end
+    await this.#startTurn(turn); // a silent turn has a beginning and an end too
     if (text !== '') {
       this.#note({ role: 'assistant', text, timestamp: Date.now(), turn_id: turn.id });
       await this.#tell({ type: 'response.text', content: text, turn_id: turn.id });
@@ -293,7 +385,7 @@ export class TextSession {
     await this.#tell({ type: 'turn.end', role: 'assistant', turn_id: turn.id });
   }
 
-  /** Drops the turn's request. What still comes of it is told to nobody. */
+  /** Drops the turn's request. Nothing that still arrives is passed on. */
   #stop(turn: AssistantTurn): void {
     const { delivery } = turn;
     if (delivery === undefined) return;
@@ -305,16 +397,21 @@ export class TextSession {
   #note(entry: TranscriptEntry): void {
     this.#transcript.push(entry);
     let length = this.#transcript.reduce((sum, { text }) => sum + text.length, 0);
-    while (this.#transcript.length > MAX_TRANSCRIPT_ENTRIES || (length > MAX_TRANSCRIPT_LENGTH && this.#transcript.length > 1)) {
+    while (
+      this.#transcript.length > MAX_TRANSCRIPT_ENTRIES
+      || (length > MAX_TRANSCRIPT_LENGTH && this.#transcript.length > 1)
+    ) {
       length -= this.#transcript.shift()?.text.length ?? 0;
     }
   }
 
-  /** The transcript has what was heard. */
+  /** Makes the transcript say what was heard. */
   #correctTranscript(turn: AssistantTurn, text: string): void {
     const index = this.#transcript.findIndex((entry) => entry.turn_id === turn.id);
     if (index !== -1) this.#transcript.splice(index, 1);
-    if (text !== '') this.#note({ role: 'assistant', text, timestamp: Date.now(), turn_id: turn.id });
+    if (text !== '') {
+      this.#note({ role: 'assistant', text, timestamp: Date.now(), turn_id: turn.id });
+    }
   }
 
   #tell(frame: ServerFrame): Awaitable<unknown> {
@@ -330,41 +427,33 @@ export class TextSession {
     return performance.now() - this.#zeroMs;
   }
 
-  /** The same for the trace, to a tenth. */
+  /** The same, rounded to a tenth, for the trace. */
   #at(): number {
     return Math.round(this.#now() * 10) / 10;
   }
 }
 
-/** A header that a right server refuses; undefined for the right one. */
+/** A header that a correct server refuses; undefined for the right one. */
 function forge(kind: SignatureKind, body: string, secret: string): string | undefined {
   if (kind === 'right') return undefined;
   if (kind === 'wrong') return signPayload(body, `${secret}-another`);
-  return signPayload(body, secret, { time: Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1 });
-}
-
-/** An answer's body; of a longer one than any webhook's the beginning. */
-async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length >= MAX_ANSWER_BYTES) break;
-  }
-  return Buffer.concat(chunks).toString('utf8');
+  return signPayload(body, secret, {
+    time: Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1,
+  });
 }
 
 function parseJson(text: string): Json {
   try {
     return JSON.parse(text) as Json;
   } catch {
-    return text.slice(0, 1_000); // a proxy's page, mostly: shown as it is
+    return text.slice(0, 1_000); // usually a proxy's page: shown as it is
   }
 }
 
-/** `fetch` says "fetch failed", and why in its cause. */
+/** `fetch` says only "fetch failed"; the reason is in its cause. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return cause instanceof Error ? cause.message || String('code' in cause ? cause.code : cause.name) : String(cause);
+  return cause instanceof Error
+    ? cause.message || String('code' in cause ? cause.code : cause.name)
+    : String(cause);
 }

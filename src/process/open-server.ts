@@ -3,9 +3,11 @@
 
 import type { Agent } from '../agents/agent.ts';
 import { echo } from '../agents/built-in/echo.ts';
-import { App } from '../app/app.ts';
+import type { App } from '../app/app.ts';
+import { createApp } from '../app/create-app.ts';
 import { openDevelopmentSecret } from './development-secret.ts';
 import { createLogger, type Logger } from '../log.ts';
+import { openModel } from '../models/open-model.ts';
 import { defaultModelName } from '../models/providers.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 import { version } from '../base/version.ts';
@@ -53,10 +55,9 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   const format = settings.logFormat ?? (isTerminal ? 'pretty' : 'json');
   const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write });
   shareEnvironment(settings);
-  const agent = await openAgent(settings.agent ?? (await defaultAgent(settings)), directory);
+  const agent = await openAgent(settings.agent ?? defaultAgent(settings), directory);
   const platform = await openPlatform(settings);
-  const bound = agent.bind === undefined ? agent : (await import('../app/bind-agent.ts')).bindAgent(agent, settings, log);
-  const app = new App(settings, bound, { log, ...(platform === undefined ? {} : { platform }) });
+  const app = createApp(settings, agent, { log, ...(platform === undefined ? {} : { platform }) });
   if (settings.production && app.model?.isUsable() === false) {
     throw new SettingsError(app.model.problems().map((problem) => `${problem}; set it, or choose an agent without a model (AGENT=echo)`));
   }
@@ -71,12 +72,11 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
  * `starter` where a model has a key. Without one `echo`, which in production would make a fool of
  * a caller: there it is an error.
  */
-async function defaultAgent(settings: Settings): Promise<string> {
+function defaultAgent(settings: Settings): string {
   if (settings.production) return 'starter';
   const { environment, models } = settings;
   const names = models.length > 0 ? models : [defaultModelName(environment) ?? []].flat();
   if (names.length === 0) return echo.name;
-  const { openModel } = await import('../models/open-model.ts');
   return openModel({ names, environment }).model.isUsable() ? 'starter' : echo.name;
 }
 

@@ -1,9 +1,13 @@
 // The server as a process: what it prints, what signals do, and how it exits.
 
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
 import type { App } from '../app/app.ts';
+import { isAbort } from '../base/abort.ts';
+import { packageFile } from '../base/package-files.ts';
 import { informationFor, readSettings } from '../settings/load-settings.ts';
 import type { Logger } from '../log.ts';
-import { isAbort } from '../base/abort.ts';
 import { LogOutput } from './log-output.ts';
 import { openServer, type OpenServer } from './open-server.ts';
 import { SettingsError, type ReadSettings, type Settings } from '../settings/settings.ts';
@@ -148,6 +152,14 @@ class Closing {
   }
 }
 
+/** In a clone of this package npx finds nothing to run, but npm has a script. */
+function talkCommand(origin: string): string {
+  const url = origin.endsWith(`:${DEFAULT_PORT}`) ? '' : `--url ${origin}`;
+  const isClone = realpathSync(fileURLToPath(packageFile('.'))) === realpathSync(process.cwd());
+  if (isClone) return `npm run talk${url === '' ? '' : ` -- ${url}`}`;
+  return `npx layercode-microserver talk${url === '' ? '' : ` ${url}`}`;
+}
+
 /** For a person, and so on stderr: stdout is the log's. */
 function welcome(given: Settings, { app, settings, origin, agentName, secretFile }: OpenServer): string {
   const { model } = app;
@@ -156,7 +168,7 @@ function welcome(given: Settings, { app, settings, origin, agentName, secretFile
     `  layercode-microserver ${version} answers calls with the agent "${agentName}"${model === undefined ? '' : ` and ${model.name}`}.`,
     '',
     ...(settings.playground ? [`  talk to it  ${origin}/playground`] : []),
-    `  ${settings.playground ? 'or here    ' : 'talk to it '} npx layercode-microserver talk${origin.endsWith(`:${DEFAULT_PORT}`) ? '' : ` --url ${origin}`}`,
+    `  ${settings.playground ? 'or here    ' : 'talk to it '} ${talkCommand(origin)}`,
     `  webhook     ${origin}${settings.agentRoute}`,
     `  health      ${origin}/health`,
     '',

@@ -2,7 +2,7 @@ import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import { EventError, parseJsonObject } from '../layercode/events.ts';
-import { id, isDeeperThan, object, objectOf, optional, string, type JsonObject } from '../layercode/fields.ts';
+import { id, isTooDeep, MAX_DEPTH, object, objectOf, optional, string, type JsonObject } from '../layercode/fields.ts';
 import { PlatformError } from '../layercode/rest-client.ts';
 import { isAllowedOrigin } from '../middleware/cors.ts';
 
@@ -42,7 +42,8 @@ export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Ha
       context.json(200, await platform.authorizeSession(request, context.callerSignal), ['cache-control', 'no-store']);
     } catch (error) {
       if (context.callerSignal.aborted) return; // nobody is there to be told
-      throw error instanceof PlatformError ? translate(error, context) : error;
+      if (!(error instanceof PlatformError)) throw error;
+      if (!passOn(error, context)) throw translate(error, context);
     }
   };
 }
@@ -52,25 +53,30 @@ function parseRequest(body: Buffer): JsonObject {
     const request = parseJsonObject(body);
     const fault = AUTHORIZE_REQUEST.check(request);
     if (fault !== undefined) throw new EventError(fault.path, `${fault.path} must be ${fault.expected}`);
-    if (isDeeperThan(MAX_DEPTH, request)) throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
+    if (isTooDeep(request)) throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
     return request as JsonObject;
   } catch (error) {
     throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
   }
 }
 
-/** Of what goes on as JSON. */
-const MAX_DEPTH = 500;
+/**
+ * Answers the browser's own faults in the platform's words. Not as an `HttpError`, whose message enters
+ * the log: the platform's words may quote what a caller's page sent.
+ */
+function passOn({ kind, status, reason, retryAfter }: PlatformError, context: Context): boolean {
+  if (kind !== 'refused' || (status !== 400 && status !== 402 && status !== 429)) return false;
+  const fallback = FALLBACK_REASONS[status];
+  const isSane = retryAfter !== undefined && /^[\w ,:+-]{1,64}$/.test(retryAfter);
+  context.logFields['error'] = fallback;
+  context.json(status, { error: reason ?? fallback }, status === 429 && isSane ? ['retry-after', retryAfter] : []);
+  return true;
+}
 
-/** The caller's faults pass with the platform's own words; ours and the platform's own become 502 and 504. */
+/** Ours and the platform's own faults become 502 and 504. */
 function translate(error: PlatformError, context: Context): HttpError {
-  const { kind, status, reason, retryAfter } = error;
-  if (kind === 'refused' && (status === 400 || status === 402 || status === 429)) {
-    return new HttpError(status, reason ?? FALLBACK_REASONS[status], {
-      headers: status === 429 && retryAfter !== undefined && /^[\w ,:+-]{1,64}$/.test(retryAfter) ? ['retry-after', retryAfter] : [],
-    });
-  }
-  context.log.error('LayerCode did not authorize', { status, reason, error });
+  const { kind, status } = error;
+  context.log.error('LayerCode did not authorize', { status, error });
   if (kind === 'timed out') return new HttpError(504, 'LayerCode did not answer in time', { expose: true });
   if (status === 401 || status === 403) return new HttpError(502, 'LayerCode refused the server\'s key; see LAYERCODE_API_KEY', { expose: true });
   return new HttpError(502, 'LayerCode could not authorize the session', { expose: true });

@@ -11,6 +11,9 @@ export interface OpenApiOptions {
   readonly hasMetrics: boolean;
 }
 
+/** Anybody may ask: no security scheme applies. */
+const OPEN: JsonObject[] = [];
+
 const ERROR = { description: 'See the message', content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } } };
 
 function errors(...statuses: readonly number[]): JsonObject {
@@ -59,6 +62,7 @@ function documentOf({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions):
       [authorizeRoute]: {
         post: {
           summary: 'A session key for a browser',
+          security: OPEN,
           requestBody: jsonBody(AUTHORIZE_REQUEST.schema),
           responses: {
             200: jsonAnswer('The session', {
@@ -70,16 +74,17 @@ function documentOf({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions):
           },
         },
       },
-      '/health': { get: { summary: 'Whether the process lives', responses: { 200: jsonAnswer('It does', { type: 'object' }) } } },
+      '/health': { get: { summary: 'Whether the process lives', security: OPEN, responses: { 200: jsonAnswer('It does', { type: 'object' }) } } },
       '/ready': {
         get: {
           summary: 'Whether it may be sent calls',
+          security: OPEN,
           responses: { 200: jsonAnswer('It may', { type: 'object' }), 503: jsonAnswer('It may not, and why', { type: 'object' }) },
         },
       },
-      '/openapi.json': { get: { summary: 'This document', responses: { 200: jsonAnswer('OpenAPI 3.1', { type: 'object' }) } } },
+      '/openapi.json': { get: { summary: 'This document', security: OPEN, responses: { 200: jsonAnswer('OpenAPI 3.1', { type: 'object' }) } } },
       ...(hasMetrics
-        ? { '/metrics': { get: { summary: 'Figures for Prometheus', responses: { 200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: { type: 'string' } } } } } } } }
+        ? { '/metrics': { get: { summary: 'Figures for Prometheus', security: OPEN, responses: { 200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: { type: 'string' } } } } } } } }
         : {}),
     },
     components: {

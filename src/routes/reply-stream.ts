@@ -52,9 +52,8 @@ export class ReplyStream implements EventWriterListener {
     return this.#writer.finish(this.#dialect.end(this.#tail));
   }
 
-  /** The response is over: finished, or cut short. */
-  closed(isFinished: boolean): void {
-    if (isFinished) return;
+  /** The response is over, whether all of it has left or not: the writer knows. */
+  closed(): void {
     clearInterval(this.#heartbeat);
     this.#writer.destroy();
   }

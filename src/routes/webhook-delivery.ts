@@ -21,12 +21,14 @@ export interface TurnFigures {
   readonly firstSpeechMs: number | undefined;
   /** From the request's headers. */
   readonly durationMs: number;
+  /** Why it failed. For a developer's eyes only: it may quote what a model or a tool said. */
+  readonly error: unknown;
 }
 
-export function figuresOf({ turnId, context }: WebhookDelivery, { outcome, firstSpeechMs, usage }: TurnReport): TurnFigures {
+export function figuresOf({ turnId, context }: WebhookDelivery, { outcome, firstSpeechMs, usage, error }: TurnReport): TurnFigures {
   return {
     requestId: context.requestId, turnId, outcome,
-    firstTokenMs: usage?.[0]?.firstDeltaMs, firstSpeechMs, durationMs: performance.now() - context.receivedAtMs,
+    firstTokenMs: usage?.[0]?.firstDeltaMs, firstSpeechMs, durationMs: performance.now() - context.receivedAtMs, error,
   };
 }
 

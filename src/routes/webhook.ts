@@ -1,17 +1,19 @@
 import type { Agent, EventContext } from '../agents/agent.ts';
-import { after, type Awaitable } from '../base/awaitable.ts';
+import { after, isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import {
   conversationIdOf, EVENT_FIELDS, EventError, isKnownEvent, metadataOf, parseEvent,
-  type CallEndedEvent, type LayercodeEvent, type UnknownEvent, type UserInterruptedEvent,
+  type CallEndedEvent, type LayercodeEvent, type SessionEndEvent, type UnknownEvent,
+  type UserInterruptedEvent,
 } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
 import { Counter, Gauge, type Count, type Metrics } from '../metrics.ts';
+import type { SignedHandler } from '../middleware/signature.ts';
 import type { TurnEvent } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
+import { EndedSessions } from './ended-sessions.ts';
 import { ReplyStream } from './reply-stream.ts';
 import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
 
@@ -20,7 +22,10 @@ export interface WebhookOptions {
   readonly conversations: ConversationManager;
   readonly turns: Turns;
   readonly metrics: Metrics;
-  /** Streams open at once, inclusive. A turn beyond gets 503. */
+  /**
+   * Turns open at once, inclusive; one more gets 503. As many `data` and `session.update` events may
+   * be with the agent. Events that end a turn or a session are never refused.
+   */
   readonly maxStreams: number;
   /** 0: off. */
   readonly heartbeatMs: number;
@@ -33,74 +38,158 @@ const JSON_TYPE = 'application/json';
 const STATUS_OK = { status: 'ok' } as const;
 
 /** What LayerCode posts, in either dialect: turns are answered with a stream, everything else at once. */
-export function webhook(options: WebhookOptions): Handler {
+export function webhook(options: WebhookOptions): SignedHandler {
   const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } = options;
   let openStreams = 0;
+  let openHooks = 0;
+  const endedSessions = new EndedSessions();
   const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
   const counts = eventCounts(events);
   const otherEvents = events.labelled(['other']);
   metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
 
-  /** Counts a stream as open until its connection closes. */
-  function countStream(context: Context, stream: ReplyStream): void {
-    openStreams += 1;
-    context.onClose(closeStream, stream);
-  }
-
-  function closeStream(isFinished: boolean, _context: Context, stream: ReplyStream): void {
+  /** A stream counts as open until its connection closes. */
+  function closeStream(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
     openStreams -= 1;
-    stream.closed(isFinished);
+    stream.closed();
   }
 
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
-    if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
+    if (openStreams >= maxStreams) {
+      throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
+    }
     const delivery = new WebhookDelivery(context, event, conversationId, heartbeatMs, turns, onTurnEnd);
-    countStream(context, delivery);
+    openStreams += 1;
+    context.onClose(closeStream, delivery);
     delivery.begin();
   }
 
-  /** What a hook that does not speak is told. Its time is bounded, and ends when the platform leaves. */
+  /**
+   * What a hook that does not speak is told. Its time is bounded, and ends when the platform
+   * leaves. Not `AbortSignal.any` around `AbortSignal.timeout`: Node 20 collects the latter.
+   */
   function contextOf<E extends LayercodeEvent>(context: Context, event: E): EventContext<E> {
+    const controller = new AbortController();
+    const timer = setTimeout(() => {
+      const reason = `the agent took longer than ${timeoutMs} ms`;
+      controller.abort(new DOMException(reason, 'TimeoutError'));
+    }, timeoutMs);
+    context.onClose((isFinished) => {
+      clearTimeout(timer);
+      if (isFinished) return;
+      controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
+    });
     return {
       event,
       conversationId: conversationIdOf(event),
       metadata: metadataOf(event),
       headers: context.headers,
       log: context.log,
-      signal: AbortSignal.any([context.callerSignal, AbortSignal.timeout(timeoutMs)]),
+      signal: controller.signal,
     };
   }
 
-  function answerJson<E extends LayercodeEvent>(context: Context, event: E, hook: (told: EventContext<E>) => Awaitable<Json | void>): Awaitable<void> {
+  function answerJson<E extends LayercodeEvent>(
+    context: Context,
+    event: E,
+    hook: (told: EventContext<E>) => Awaitable<Json | void>,
+  ): Awaitable<void> {
     const told = contextOf(context, event);
     return after(untilAborted(hook(told), told.signal), (answer) => {
       if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
     });
   }
 
-  /** In the call dialect the end of a call and an interruption are answered with a stream that says nothing. */
-  function answerSilently(context: Context, event: UserInterruptedEvent | CallEndedEvent): Awaitable<void> {
+  /** As `answerJson`, for hooks that are bounded: as many may run as turns may be open. */
+  function answerBounded<E extends LayercodeEvent>(
+    context: Context,
+    event: E,
+    hook: (told: EventContext<E>) => Awaitable<Json | void>,
+  ): Awaitable<void> {
+    if (openHooks >= maxStreams) {
+      const reason = `${maxStreams} events are with the agent, which is the most`;
+      throw new ServiceUnavailable(reason, 1);
+    }
+    openHooks += 1;
+    context.onClose(() => {
+      openHooks -= 1;
+    });
+    return answerJson(context, event, hook);
+  }
+
+  /** Ends the session's turn and tells the agent; a repeated end of the session does neither. */
+  function endSession(
+    context: Context,
+    event: SessionEndEvent,
+    conversationId: string,
+  ): Awaitable<void> {
+    const { session_id: sessionId } = event;
+    if (!endedSessions.add(sessionId)) {
+      context.logFields['outcome'] = 'repeated';
+      return context.json(200, STATUS_OK);
+    }
+    turns.interrupt(conversationId, 'the session ended', sessionId);
+    return orForget(sessionId, () =>
+      answerJson(context, event, (told) => agent.onSessionEnd?.(told)),
+    );
+  }
+
+  /** After a hook that failed, a repeated end of the session is told again. */
+  function orForget(sessionId: string, tell: () => Awaitable<void>): Awaitable<void> {
+    const failed = (error: unknown): never => {
+      endedSessions.forget(sessionId);
+      throw error;
+    };
+    try {
+      const told = tell();
+      return told instanceof Promise ? told.catch(failed) : told;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  /** The call dialect answers an interruption and the end of a call with a stream that is silent. */
+  function answerSilently(
+    context: Context,
+    event: UserInterruptedEvent | CallEndedEvent,
+  ): Awaitable<void> {
     const reply = new ReplyStream(context, event, heartbeatMs);
-    countStream(context, reply);
+    context.onClose(() => reply.closed());
     reply.flush();
-    const wasRunning = turns.interrupt(event.call_id, event.type);
     const failed = (error: unknown): void => {
       context.log.error(`${event.type} failed`, { error });
       reply.send({ type: 'error' });
       reply.end();
     };
     try {
-      const told = contextOf(context, event);
-      const hook = event.type === 'call_ended' ? agent.onSessionEnd?.({ ...told, event }) : wasRunning ? undefined : interruptSpoken(event.call_id);
-      const answered = after(untilAborted(hook, told.signal), () => void reply.end());
+      const isEnd = event.type === 'call_ended';
+      const done = isEnd ? endCall(context, event) : interruptCall(context, event);
+      const answered = after(done, () => void reply.end());
       return answered instanceof Promise ? answered.catch(failed) : answered;
     } catch (error) {
       return failed(error);
     }
   }
 
-  /** The turn was sent whole, and the voice that spoke it is cut. This wire does not tell what was heard. */
+  function endCall(context: Context, event: CallEndedEvent): Awaitable<void> {
+    if (!endedSessions.add(event.call_id)) {
+      context.logFields['outcome'] = 'repeated';
+      return;
+    }
+    turns.interrupt(event.call_id, event.type);
+    return orForget(event.call_id, () => {
+      const told = contextOf(context, event);
+      return untilAborted(agent.onSessionEnd?.(told), told.signal);
+    });
+  }
+
+  function interruptCall(context: Context, event: UserInterruptedEvent): Awaitable<void> {
+    if (turns.interrupt(event.call_id, event.type)) return;
+    return untilAborted(interruptSpoken(event.call_id), contextOf(context, event).signal);
+  }
+
+  /** The turn was sent whole, and its voice is cut. This wire does not say what was heard. */
   function interruptSpoken(conversationId: string): Awaitable<void> {
     return after(conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }), (cut) =>
       cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut }),
@@ -118,30 +207,32 @@ export function webhook(options: WebhookOptions): Handler {
       case 'call_ended':
         return answerSilently(context, event);
       case 'data':
-        return answerJson(context, event, (told) => agent.onData?.({ ...told, data: event.data }));
+        return answerBounded(context, event, (told) =>
+          agent.onData?.({ ...told, data: event.data }),
+        );
       case 'session.update':
-        return answerJson(context, event, (told) => agent.onSessionUpdate?.(told));
+        return answerBounded(context, event, (told) => agent.onSessionUpdate?.(told));
       case 'session.end':
-        turns.interrupt(conversationId, 'the session ended', event.session_id);
-        return answerJson(context, event, (told) => agent.onSessionEnd?.(told));
+        return endSession(context, event, conversationId);
+      default:
+        event satisfies never;
     }
   }
 
-  return (context) =>
-    after(context.readRawBody(), (body) => {
-      const event = readEvent(context, body);
-      context.logFields['event'] = isKnownEvent(event) ? event.type : event.type.slice(0, 100);
-      if (!isKnownEvent(event)) {
-        otherEvents.increment();
-        context.log.info('event of an unknown type ignored', { fields: Object.keys(event).slice(0, 50) });
-        return context.json(200, { status: 'ignored' });
-      }
-      counts[event.type].increment();
-      const conversationId = conversationIdOf(event);
-      context.logFields['conversationId'] = conversationId;
-      if (event.turn_id) context.logFields['turnId'] = event.turn_id;
-      return answer(context, event, conversationId);
-    });
+  return function webhook(context, body) {
+    const event = readEvent(context, body);
+    context.logFields['event'] = isKnownEvent(event) ? event.type : event.type.slice(0, 100);
+    if (!isKnownEvent(event)) {
+      otherEvents.increment();
+      context.log.info('event of an unknown type ignored', { fields: Object.keys(event).slice(0, 50) });
+      return context.json(200, { status: 'ignored' });
+    }
+    counts[event.type].increment();
+    const conversationId = conversationIdOf(event);
+    context.logFields['conversationId'] = conversationId;
+    if (event.turn_id) context.logFields['turnId'] = event.turn_id;
+    return answer(context, event, conversationId);
+  };
 }
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {
@@ -159,15 +250,17 @@ function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEven
 
 /** The hook's value, or a rejection once nobody waits for it: a hook may ignore its signal. */
 function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
-  if (!(value instanceof Promise)) return value;
+  if (!isThenable(value)) return value; // a query builder of a database is thenable, and no promise
   return new Promise<T>((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    value.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    const settled = Promise.resolve(value).then(resolve, reject);
+    void settled.finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
 
 /** Looked up once: a turn makes no arrays of labels. */
 function eventCounts(events: Counter): Readonly<Record<LayercodeEvent['type'], Count>> {
-  return Object.fromEntries(Object.keys(EVENT_FIELDS).map((type) => [type, events.labelled([type])])) as Record<LayercodeEvent['type'], Count>; // from the table of all types
+  const entries = Object.keys(EVENT_FIELDS).map((type) => [type, events.labelled([type])] as const);
+  return Object.fromEntries(entries) as Record<LayercodeEvent['type'], Count>; // a key for each type
 }

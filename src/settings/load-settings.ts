@@ -4,9 +4,8 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { parseCommandLine } from './command-line.ts';
 import { settingsHelp } from './help.ts';
-import {
-  checkSettings, SettingsError, type Environment, type ReadSettings, type Settings,
-} from './settings.ts';
+import type { Environment } from '../base/environment.ts';
+import { checkSettings, SettingsError, type ReadSettings, type Settings } from './settings.ts';
 import { version } from '../base/version.ts';
 
 export interface LoadSettingsOptions {

@@ -1,12 +1,11 @@
 // The operator's word, checked. Reads nothing itself: the environment and the flags come in as
 // arguments.
 
+import type { Environment } from '../base/environment.ts';
 import { parseCommandLine } from './command-line.ts';
 import { minRedactedLength, Refusal } from './kinds.ts';
 import { hide, show } from './shown-value.ts';
 import { agents, bounds, layercode, listening, modelProviders, times, watching, type Setting } from './table.ts';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * The process's configuration, checked: whoever holds one need not check again. Never log it

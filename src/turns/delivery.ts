@@ -23,6 +23,8 @@ export interface TurnReport {
   readonly firstSpeechMs?: number | undefined;
   /** One entry for each request to a model. */
   readonly usage?: readonly ModelUsage[] | undefined;
+  /** Why it failed. */
+  readonly error?: unknown;
 }
 
 /** One delivery of a turn: the event that was posted, and the stream that its reply is written to. */

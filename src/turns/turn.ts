@@ -397,7 +397,7 @@ export class Turn implements Run, CallingRun {
     if (last?.type === 'say' && last.isFiller !== true && /\S$/.test(last.text)) this.#sendLast(' ');
     this.#sendLast(agent.apology ?? DEFAULT_APOLOGY);
     void this.#delivery.send({ type: 'error' });
-    this.#end('failed', 'the turn failed');
+    this.#end('failed', 'the turn failed', error);
   }
 
   /** Past the bound of a reply, which may be what failed. */
@@ -408,12 +408,12 @@ export class Turn implements Run, CallingRun {
   }
 
   /** The one end of what the agent can do. The stream ends first: what it still lets through belongs to what was sent. */
-  #end(ending: Ending, reason: string): void {
+  #end(ending: Ending, reason: string, error?: unknown): void {
     this.#ending = ending;
     clearTimeout(this.#timer);
     const hasLeft = this.#delivery.end();
     const aborted = ending !== 'completed' || this.#calls !== undefined ? new TurnAbortedError(reason) : undefined;
-    if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending);
+    if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
     if (aborted === undefined) return;
     this.#calls?.turnEnded(aborted, this.#host.turnTimeoutMs - (performance.now() - this.#startedAtMs));
     if (ending === 'completed') return;
@@ -422,12 +422,12 @@ export class Turn implements Run, CallingRun {
     void this.#release();
   }
 
-  #settle(state: Ending): void {
+  #settle(state: Ending, error?: unknown): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
     if (this.#opened !== undefined) this.#store(state);
     this.#host.ended(this);
-    this.#delivery.onOutcome({ outcome: state, firstSpeechMs: this.#firstSpeechMs, usage: this.#usage });
+    this.#delivery.onOutcome({ outcome: state, firstSpeechMs: this.#firstSpeechMs, usage: this.#usage, error });
     if (state === 'interrupted' && this.#opened !== undefined) {
       this.#tellInterrupted({ turnId: this.turnId, text: this.spoken.text(this.spoken.countSent(this.#delivery.unsent)) });
     }

@@ -13,6 +13,9 @@ export interface TurnsOptions {
   readonly firstWordTimeoutMs: number;
 }
 
+/** Longer than a write is tried again for. */
+const LAST_WRITES_MS = 3_000;
+
 /**
  * The turns that run now. A conversation runs one; while a slow store opens a newer one, the older still speaks, and the newer
  * one knows it as `older`. Which of them came first is decided when they arrive.
@@ -100,6 +103,13 @@ export class Turns implements TurnHost {
     while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
   }
 
+  /** Waits for tool calls for so long, then ends them. Resolves when what they returned is stored, or a bounded time later. */
+  async close(toolsMs: number): Promise<void> {
+    await atMost(toolsMs, this.calls.ended());
+    this.interruptAll('the server is shutting down');
+    await atMost(LAST_WRITES_MS, this.settled());
+  }
+
   ended(turn: Turn): void {
     if (this.#beside.delete(turn)) return;
     const { conversationId } = turn;
@@ -135,4 +145,13 @@ export class Turns implements TurnHost {
     for (const newest of this.#newest.values()) for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older) yield turn;
     yield* this.#beside;
   }
+}
+
+async function atMost(ms: number, done: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([done, late]);
+  clearTimeout(timer);
 }

@@ -400,7 +400,7 @@ describe('context.readRawBody', () => {
     assert.equal(await (await served.fetch('/stream', { method: 'POST', body: 'hello' })).text(), 'data: hello\n\n');
   });
 
-  it('gives it to a layer behind next(), though the turn still speaks', async (t) => {
+  it('gives it again to a layer behind next() that asked before, though the turn still speaks', async (t) => {
     const [begun, told, release] = [deferred(), deferred<string>(), deferred()];
     const served = await serve(t, {
       agent: defineAgent({ name: 'holding', async *onMessage() {
@@ -410,6 +410,7 @@ describe('context.readRawBody', () => {
         yield ' Two.';
       } }),
       setUp: (app) => app.use(async (context, next) => {
+        await context.readRawBody();
         await next();
         await begun.promise;
         told.resolve((await context.readRawBody()).toString());
@@ -420,6 +421,35 @@ describe('context.readRawBody', () => {
     release.resolve();
     assert.match(await reply, /One\.[^]*Two\.[^]*response\.end/);
   });
+
+  for (const pieces of [1, 2]) {
+    it(`is kept by no open turn that nobody had asked for it before, having come in ${pieces}`, async (t) => {
+      const [begun, told, release] = [deferred(), deferred<unknown>(), deferred()];
+      const served = await serve(t, {
+        agent: defineAgent({ name: 'holding', async *onMessage() {
+          yield 'One.';
+          begun.resolve();
+          await release.promise;
+        } }),
+        setUp: (app) => app.use(async (context, next) => {
+          await next();
+          await begun.promise;
+          told.resolve(await Promise.resolve(context.readRawBody()).catch((error: unknown) => error));
+        }),
+      });
+      t.after(() => release.resolve());
+      const body = messageEvent();
+      const client = await served.raw();
+      const head = `POST /api/agent HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n`;
+      client.send(pieces === 1 ? head + body : head);
+      if (pieces === 2) {
+        await served.fetch('/health'); // by now the head has been read
+        client.send(body);
+      }
+      const found = await told.promise;
+      assert.ok(found instanceof Error && /read before and is not kept/.test(found.message), String(found));
+    });
+  }
 
   it('refuses, and does not end the process, where a layer has given the request an encoding', async (t) => {
     const served = await serve(t, { setUp: (app) => {
@@ -554,13 +584,17 @@ describe('app.listen', () => {
   });
 
   it('serves pipelined requests in their order', async (t) => {
+    const isFastAnswered = deferred();
     const served = await serve(t, {
       setUp: (app) => app
         .get('/slow', async (context) => {
-          await new Promise((resolve) => setTimeout(resolve, 20));
+          await isFastAnswered.promise;
           context.text(200, 'slow');
         })
-        .get('/fast', (context) => context.text(200, 'fast')),
+        .get('/fast', (context) => {
+          context.text(200, 'fast');
+          isFastAnswered.resolve();
+        }),
     });
     const client = await served.raw();
     client.send('GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');

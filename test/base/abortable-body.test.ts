@@ -4,7 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import { readBody } from '../../src/base/abortable-body.ts';
+import { readBody, readText } from '../../src/base/abortable-body.ts';
 import { within } from '../fixtures/app.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 
@@ -70,5 +70,39 @@ describe('readBody', () => {
 
   it('gives nothing when the signal fired before', async () => {
     await assert.rejects(readBody(new Response('late'), AbortSignal.abort(new Error('enough'))).next(), /enough/);
+  });
+});
+
+describe('readText', () => {
+  const never = new AbortController().signal;
+  const chunked = (...chunks: string[]): Response =>
+    new Response(ReadableStream.from(chunks.map((chunk) => Buffer.from(chunk))) as ReadableStream<Uint8Array>);
+
+  it('reads all of a body of exactly the limit, and cuts a longer one', async () => {
+    assert.equal(await readText(chunked('ab', 'cd'), never, 4), 'abcd');
+    assert.equal(await readText(chunked('ab', 'cde', 'f'), never, 4), 'abcd');
+    assert.equal(await readText(chunked('abcdef'), never, 4), 'abcd');
+  });
+
+  it('joins a character that is cut between two chunks', async () => {
+    const [first = 0, ...rest] = Buffer.from('é');
+    const body = ReadableStream.from([Uint8Array.of(first), Uint8Array.from(rest)]);
+    assert.equal(await readText(new Response(body as ReadableStream<Uint8Array>), never, 4), 'é');
+  });
+
+  it('stops reading at the limit', async () => {
+    let given = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        given += 1;
+        controller.enqueue(Buffer.from('ab'));
+      },
+    });
+    assert.equal(await readText(new Response(endless), never, 4), 'abab');
+    assert.ok(given < 10, String(given));
+  });
+
+  it('reads nothing of a response without a body', async () => {
+    assert.equal(await readText(new Response(null), never, 4), '');
   });
 });

@@ -17,7 +17,10 @@ export interface DevtoolsNode {
   readonly ignored: boolean;
   readonly role?: { readonly value?: string };
   readonly name?: { readonly value?: string };
-  readonly properties?: readonly { readonly name: string; readonly value: { readonly value?: unknown } }[];
+  readonly properties?: readonly {
+    readonly name: string;
+    readonly value: { readonly value?: unknown };
+  }[];
 }
 
 /** DevTools sends them level by level, with nodes in between that a screen reader never hears of. */
@@ -29,7 +32,9 @@ export function inDocumentOrder(nodes: readonly DevtoolsNode[]): AccessibleNode[
     // The lines that a text is broken into, which the text itself repeats.
     if (role === 'InlineTextBox') return;
     if (!node.ignored) {
-      const properties = Object.fromEntries((node.properties ?? []).map(({ name, value }) => [name, value.value]));
+      const properties = Object.fromEntries(
+        (node.properties ?? []).map(({ name, value }) => [name, value.value]),
+      );
       ordered.push({ role, name: node.name?.value ?? '', depth, properties });
     }
     for (const id of node.childIds ?? []) {

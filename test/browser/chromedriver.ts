@@ -38,7 +38,11 @@ export class ChromeDriver {
 
   constructor(executable: string, env: NodeJS.ProcessEnv) {
     // The leader of a group of its own, to which the browser belongs too.
-    this.#process = spawn(executable, ['--port=0'], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = spawn(executable, ['--port=0'], {
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const read = (text: string): void => {
       this.#output = (this.#output + text).slice(-MAX_OUTPUT_LENGTH);
       this.#changes.emit('change');
@@ -52,7 +56,11 @@ export class ChromeDriver {
       });
       this.#process.once('close', (code, signal) => {
         const message = `chromedriver ended with ${signal ?? `exit code ${code}`}: ${this.#output.trim()}`;
-        this.#ended.abort(this.#output.includes('bind() failed: Address already in use') ? new PortTakenError(message) : new Error(message));
+        this.#ended.abort(
+          this.#output.includes('bind() failed: Address already in use')
+            ? new PortTakenError(message)
+            : new Error(message),
+        );
         resolve();
       });
     });
@@ -72,7 +80,10 @@ export class ChromeDriver {
         await once(this.#changes, 'change', { signal });
       } catch (error) {
         if (this.#ended.signal.aborted) throw this.#ended.signal.reason;
-        throw new Error(`chromedriver did not listen within ${START_MS} ms: ${this.#output.trim()}`, { cause: error });
+        throw new Error(
+          `chromedriver did not listen within ${START_MS} ms: ${this.#output.trim()}`,
+          { cause: error },
+        );
       }
     }
   }
@@ -81,7 +92,12 @@ export class ChromeDriver {
    * Sends a command and returns its value. `about` is what an error is to name besides, for instance the element. Throws a
    * `WebDriverError` for what is refused, and an `Error` when the driver ended or does not answer in 60 s.
    */
-  async command<T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, about?: string): Promise<T> {
+  async command<T>(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: object,
+    about?: string,
+  ): Promise<T> {
     const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(COMMAND_MS)]);
     let value: unknown;
     let isRefused: boolean;
@@ -89,7 +105,9 @@ export class ChromeDriver {
       const response = await fetch(`http://127.0.0.1:${this.#port}${path}`, {
         method,
         signal,
-        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+        ...(body === undefined
+          ? {}
+          : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
       });
       isRefused = !response.ok;
       ({ value } = await response.json() as { value: unknown });
@@ -97,7 +115,9 @@ export class ChromeDriver {
       // The socket may tell of the end before the process does.
       if (this.#process.exitCode !== null || this.#process.signalCode !== null) await this.exit;
       if (this.#ended.signal.aborted) throw this.#ended.signal.reason;
-      throw new Error(`chromedriver does not answer ${method} ${path}: ${String(cause)}`, { cause });
+      throw new Error(`chromedriver does not answer ${method} ${path}: ${String(cause)}`, {
+        cause,
+      });
     }
     if (!isRefused) return value as T;
     const { error, message } = value as { error: string; message: string };

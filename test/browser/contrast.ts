@@ -54,6 +54,9 @@ const MEASURE = `
 `;
 
 /** Of every text that the page displays now, placeholders among them. */
-export async function contrastsOf(browser: Browser, selectors: readonly string[] = []): Promise<Contrast[]> {
+export async function contrastsOf(
+  browser: Browser,
+  selectors: readonly string[] = [],
+): Promise<Contrast[]> {
   return browser.run<Contrast[]>(MEASURE, selectors);
 }

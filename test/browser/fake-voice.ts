@@ -56,7 +56,10 @@ export class FakeVoice {
 
   /** The sentence that is being spoken ends: `end` as it should, `error` for another reason. */
   async endSentence(event: 'end' | 'error' = 'end'): Promise<void> {
-    await this.#browser.run('fakeVoice.waiting.shift().dispatchEvent(new Event(arguments[0]))', event);
+    await this.#browser.run(
+      'fakeVoice.waiting.shift().dispatchEvent(new Event(arguments[0]))',
+      event,
+    );
   }
 
   /** All of it is spoken. */
@@ -66,7 +69,10 @@ export class FakeVoice {
 
   /** The frames of a type that the page sent since the voice is there. */
   async sent(type: string): Promise<Readonly<Record<string, unknown>>[]> {
-    return this.#browser.run('return fakeVoice.sent.filter(({ type }) => type === arguments[0])', type);
+    return this.#browser.run(
+      'return fakeVoice.sent.filter(({ type }) => type === arguments[0])',
+      type,
+    );
   }
 
   /** The caller begins to speak. Nobody hears it before the page has begun to listen. */

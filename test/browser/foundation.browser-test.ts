@@ -121,7 +121,11 @@ describe('Browser', () => {
   it('finds all elements in the order of the page, and none without an error', async () => {
     await browser.open(origin);
     const buttons = await browser.findAll('button');
-    assert.deepEqual(await Promise.all(buttons.map((button) => button.text())), ['Greet', 'Never', 'Later']);
+    assert.deepEqual(await Promise.all(buttons.map((button) => button.text())), [
+      'Greet',
+      'Never',
+      'Later',
+    ]);
     assert.deepEqual(await browser.findAll('video'), []);
   });
 
@@ -145,22 +149,40 @@ describe('Browser', () => {
     await browser.open(origin);
     const heading = await browser.find('h1');
     await browser.run('document.querySelector("h1").remove()');
-    await assert.rejects(heading.text(), { code: 'stale element reference', message: /^h1: stale element reference: / });
+    await assert.rejects(heading.text(), {
+      code: 'stale element reference',
+      message: /^h1: stale element reference: /,
+    });
   });
 
   it('runs a script with arguments, elements among them', async () => {
     await browser.open(origin);
     const heading = await browser.find('h1');
-    assert.equal(await browser.run('return arguments[0].tagName + arguments[1].n', heading, { n: 1 }), 'H11');
+    assert.equal(
+      await browser.run('return arguments[0].tagName + arguments[1].n', heading, { n: 1 }),
+      'H11',
+    );
   });
 
   it('runs a script that waits', async () => {
-    assert.equal(await browser.runAsync('const one = await Promise.resolve(1); return one + arguments[0] // sum', 2), 3);
+    assert.equal(
+      await browser.runAsync(
+        'const one = await Promise.resolve(1); return one + arguments[0] // sum',
+        2,
+      ),
+      3,
+    );
   });
 
   it('rejects with the exception of a script', async () => {
-    await assert.rejects(browser.run('return nobody'), { code: 'javascript error', message: /nobody is not defined/ });
-    await assert.rejects(browser.runAsync('await Promise.reject(new Error("in vain"))'), { code: 'javascript error', message: /in vain/ });
+    await assert.rejects(browser.run('return nobody'), {
+      code: 'javascript error',
+      message: /nobody is not defined/,
+    });
+    await assert.rejects(browser.runAsync('await Promise.reject(new Error("in vain"))'), {
+      code: 'javascript error',
+      message: /in vain/,
+    });
   });
 
   it('emulates the dark scheme and reduced motion over a reload, each without the other', async () => {
@@ -201,7 +223,12 @@ describe('Browser', () => {
     await browser.runAsync(`await fetch('/three')`);
     const errors = await browser.consoleErrors();
     assert.equal(errors.length, 3, errors.join('\n'));
-    for (const said of [/one/, /two/, /three.* 404/]) assert.ok(errors.some((error) => said.test(error)), `${said} in ${errors.join('\n')}`);
+    for (const said of [/one/, /two/, /three.* 404/]) {
+      assert.ok(
+        errors.some((error) => said.test(error)),
+        `${said} in ${errors.join('\n')}`,
+      );
+    }
     assert.deepEqual(await browser.consoleErrors(), []);
   });
 
@@ -209,7 +236,10 @@ describe('Browser', () => {
     await browser.open(origin);
     // A name that Chromium would resolve by itself, and find our server: the test needs no network to tell that it is not tried.
     const elsewhere = origin.replace('127.0.0.1', 'elsewhere.localhost');
-    await browser.runAsync(`await fetch(arguments[0], { mode: 'no-cors' }).catch(() => undefined)`, elsewhere);
+    await browser.runAsync(
+      `await fetch(arguments[0], { mode: 'no-cors' }).catch(() => undefined)`,
+      elsewhere,
+    );
     assert.match((await browser.consoleErrors()).join('\n'), /ERR_NAME_NOT_RESOLVED/);
   });
 
@@ -241,15 +271,29 @@ describe('Browser', () => {
     await browser.open(origin);
     await browser.click('#name');
     const tree = await browser.accessibilityTree();
-    const spoken = tree.filter(({ role }) => ['RootWebArea', 'heading', 'textbox', 'button', 'status'].includes(role));
-    assert.deepEqual(spoken.map(({ role, name }) => `${role} ${name}`), [
-      'RootWebArea Foundation', 'heading Hello', 'textbox Your name', 'button Greet', 'button Never', 'button Later',
-    ]);
+    const spoken = tree.filter(({ role }) =>
+      ['RootWebArea', 'heading', 'textbox', 'button', 'status'].includes(role),
+    );
+    assert.deepEqual(
+      spoken.map(({ role, name }) => `${role} ${name}`),
+      [
+        'RootWebArea Foundation',
+        'heading Hello',
+        'textbox Your name',
+        'button Greet',
+        'button Never',
+        'button Later',
+      ],
+    );
     assert.equal(spoken[1]?.properties['level'], 1);
     assert.equal(spoken[2]?.properties['focused'], true);
     assert.equal(spoken[4]?.properties['disabled'], true);
     assert.ok(tree.every(({ role }) => role !== 'none'));
-    assert.ok(tree.every(({ depth }, index) => depth === 0 ? index === 0 : depth <= (tree[index - 1]?.depth ?? 0) + 1));
+    assert.ok(
+      tree.every(({ depth }, index) =>
+        depth === 0 ? index === 0 : depth <= (tree[index - 1]?.depth ?? 0) + 1,
+      ),
+    );
   });
 
   it('forgets everything at a reset', async () => {
@@ -259,15 +303,24 @@ describe('Browser', () => {
     await browser.run(`localStorage.a = sessionStorage.a = 1; document.cookie = 'a=1; max-age=1000'; console.error('old')`);
     await browser.reset();
     await browser.open(origin);
-    assert.deepEqual(await browser.run(`return [localStorage.a ?? '', sessionStorage.a ?? '', document.cookie]`), ['', '', '']);
-    assert.deepEqual(await browser.run(`return [innerWidth, devicePixelRatio, matchMedia('(prefers-color-scheme: dark)').matches]`), [800, 1, false]);
+    assert.deepEqual(
+      await browser.run(`return [localStorage.a ?? '', sessionStorage.a ?? '', document.cookie]`),
+      ['', '', ''],
+    );
+    assert.deepEqual(
+      await browser.run(
+        `return [innerWidth, devicePixelRatio, matchMedia('(prefers-color-scheme: dark)').matches]`,
+      ),
+      [800, 1, false],
+    );
     assert.deepEqual(await browser.consoleErrors(), []);
   });
 });
 
 describe('openBrowser', () => {
   /** Names of what Browser makes in the folder for temporary files; tsx keeps its cache there too. */
-  const profiles = (directory: string): string[] => readdirSync(directory).filter((name) => name.startsWith('browser-'));
+  const profiles = (directory: string): string[] =>
+    readdirSync(directory).filter((name) => name.startsWith('browser-'));
 
   /** The command lines of processes that were told of that folder. */
   function processesIn(directory: string): string[] {
@@ -343,7 +396,11 @@ describe('openBrowser', () => {
       echo 'bind() failed: Address already in use (98)'
       exit 1\n`;
     const driver = join(directory, 'driver');
-    writeFileSync(driver, script(`exec ${process.env['CHROMEDRIVER'] || '/usr/bin/chromedriver'} "$@"`), { mode: 0o755 });
+    writeFileSync(
+      driver,
+      script(`exec ${process.env['CHROMEDRIVER'] || '/usr/bin/chromedriver'} "$@"`),
+      { mode: 0o755 },
+    );
     environment(t, { CHROMEDRIVER: driver });
     assert.equal(await (await openBrowser(t)).run('return 1 + 1'), 2);
     rmSync(starts);
@@ -355,7 +412,10 @@ describe('openBrowser', () => {
   it('carries the words of WebDriver where the browser does not start, and leaves nothing behind', async (t) => {
     const directory = folder(t);
     environment(t, { TMPDIR: directory, CHROMIUM: '/bin/false' });
-    await assert.rejects(openBrowser(t), { code: 'session not created', message: /^session not created: / });
+    await assert.rejects(openBrowser(t), {
+      code: 'session not created',
+      message: /^session not created: /,
+    });
     assert.deepEqual(readdirSync(directory), []);
   });
 
@@ -372,9 +432,15 @@ describe('openBrowser', () => {
         process.stdout.write('started');
         ${end};
       `;
-      const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
-        cwd: join(import.meta.dirname, '../..'), env: { ...process.env, TMPDIR: directory }, stdio: ['ignore', 'pipe', 'ignore'],
-      });
+      const child = spawn(
+        process.execPath,
+        ['--import', 'tsx', '--input-type=module', '--eval', script],
+        {
+          cwd: join(import.meta.dirname, '../..'),
+          env: { ...process.env, TMPDIR: directory },
+          stdio: ['ignore', 'pipe', 'ignore'],
+        },
+      );
       let output = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => output += text);
       assert.deepEqual(await once(child, 'close'), exit);
@@ -390,7 +456,9 @@ describe('openBrowser', () => {
 
   it('ends what waits for the browser when the driver is gone', async (t) => {
     const browser = await openBrowser(t);
-    const title = assert.rejects(browser.runAsync('await new Promise(() => {})'), { message: 'the browser was closed' });
+    const title = assert.rejects(browser.runAsync('await new Promise(() => {})'), {
+      message: 'the browser was closed',
+    });
     await browser.close();
     await title;
   });
@@ -404,11 +472,17 @@ describe('until', () => {
   });
 
   it('times out with its description', async () => {
-    await assert.rejects(until('the reply is shown', async () => false, 60), { message: 'waited 60 ms in vain: the reply is shown' });
+    await assert.rejects(
+      until('the reply is shown', async () => false, 60),
+      { message: 'waited 60 ms in vain: the reply is shown' },
+    );
   });
 
   it('times out while the condition hangs', async () => {
-    await assert.rejects(until('an answer', () => new Promise(() => undefined), 60), { message: 'waited 60 ms in vain: an answer' });
+    await assert.rejects(
+      until('an answer', () => new Promise(() => undefined), 60),
+      { message: 'waited 60 ms in vain: an answer' },
+    );
   });
 
   it('takes an element that is not there for not yet, and says so in the end', async () => {
@@ -426,9 +500,12 @@ describe('until', () => {
 
 describe('keyActions', () => {
   it('holds modifiers while the key is struck', () => {
-    assert.deepEqual(keyActions('Control+Shift+ArrowUp').map(({ type, value }) => `${type} ${value.codePointAt(0)?.toString(16)}`), [
-      'keyDown e009', 'keyDown e008', 'keyDown e013', 'keyUp e013', 'keyUp e008', 'keyUp e009',
-    ]);
+    assert.deepEqual(
+      keyActions('Control+Shift+ArrowUp').map(
+        ({ type, value }) => `${type} ${value.codePointAt(0)?.toString(16)}`,
+      ),
+      ['keyDown e009', 'keyDown e008', 'keyDown e013', 'keyUp e013', 'keyUp e008', 'keyUp e009'],
+    );
   });
 
   it('takes single characters, the plus among them', () => {
@@ -459,6 +536,8 @@ describe('artefact', () => {
   });
 
   it('refuses a name that leads elsewhere', () => {
-    for (const name of ['../a', 'a/b', '', 'A', 'a.png']) assert.throws(() => artefact(name), { name: 'TypeError' }, name);
+    for (const name of ['../a', 'a/b', '', 'A', 'a.png']) {
+      assert.throws(() => artefact(name), { name: 'TypeError' }, name);
+    }
   });
 });

@@ -16,7 +16,14 @@ import { sharedBrowser, type Browser } from './webdriver.ts';
 
 const { folder, skip } = installSdks();
 const names = folder === undefined ? [] : ['js-sdk', 'react-sdk'];
-const pages = await servePages(Object.fromEntries(names.map((name) => [name, bundle(folder ?? '', join(import.meta.dirname, 'sdk', `${name}.js`))])));
+const pages = await servePages(
+  Object.fromEntries(
+    names.map((name) => [
+      name,
+      bundle(folder ?? '', join(import.meta.dirname, 'sdk', `${name}.js`)),
+    ]),
+  ),
+);
 
 after(() => pages.close());
 
@@ -31,7 +38,10 @@ interface Stage {
 type TestAgent = Partial<Agent> & { readonly welcome?: string };
 
 /** A server with its local platform, for the length of a test. */
-async function stage(t: TestContext, { onMessage = ({ text }) => `You said: ${text}`, ...agent }: TestAgent): Promise<Stage> {
+async function stage(
+  t: TestContext,
+  { onMessage = ({ text }) => `You said: ${text}`, ...agent }: TestAgent,
+): Promise<Stage> {
   const posted = new Told<MessageEvent>();
   const ends = new Told<SessionEndEvent>();
   const { port } = await serve(t, {
@@ -61,7 +71,9 @@ type Call = readonly [name: string, value: unknown];
 /** `turn.start assistant`, `response.text "Hello there."`, `response.end` */
 function shapeOf(value: unknown): string {
   const { type, role, content } = value as { type: string; role?: string; content?: unknown };
-  return [type, role, content === undefined ? undefined : JSON.stringify(content)].filter((part) => part !== undefined).join(' ');
+  return [type, role, content === undefined ? undefined : JSON.stringify(content)]
+    .filter((part) => part !== undefined)
+    .join(' ');
 }
 
 /** The page js-sdk.js, and what its client told. */
@@ -92,13 +104,18 @@ class JsPage {
 
   /** What the platform sent and `onMessage` got, in short. The client also tells there what it says itself. */
   async messages(): Promise<string[]> {
-    return (await this.told('onMessage')).map(shapeOf).filter((shape) => !shape.startsWith('trigger.'));
+    return (await this.told('onMessage'))
+      .map(shapeOf)
+      .filter((shape) => !shape.startsWith('trigger.'));
   }
 
   /** Waits until `onMessage` got that `count` times. */
   async hears(shape: string, count = 1): Promise<void> {
     await this.#browser.until(`onMessage gets ${shape} (${count})`, async () => {
-      return (await this.told('onMessage')).map(shapeOf).filter((candidate) => candidate === shape).length >= count;
+      return (
+        (await this.told('onMessage')).map(shapeOf).filter((candidate) => candidate === shape)
+          .length >= count
+      );
     });
   }
 
@@ -135,14 +152,20 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.connect(host);
     const conversationId = await browser.run('return client.conversationId');
     assert.match(String(conversationId), /^[0-9a-f-]{36}$/);
-    assert.deepEqual(await page.told('onConnect'), [{ conversationId, config: { transcription: { trigger: 'automatic' } } }]);
+    assert.deepEqual(await page.told('onConnect'), [
+      { conversationId, config: { transcription: { trigger: 'automatic' } } },
+    ]);
   });
 
   it('is welcomed in a turn of the agent', async (t) => {
     const { host } = await stage(t, {});
     await page.connect(host);
     assert.deepEqual(await page.messages(), [
-      'turn.start assistant', 'response.text.delta "Hello there."', 'response.text "Hello there."', 'response.end', 'turn.end assistant',
+      'turn.start assistant',
+      'response.text.delta "Hello there."',
+      'response.text "Hello there."',
+      'response.end',
+      'turn.end assistant',
     ]);
   });
 
@@ -153,14 +176,22 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.say('Count.');
     await page.hears('turn.end assistant');
     assert.deepEqual(await page.messages(), [
-      'turn.start user', 'user.transcript "Count."', 'turn.end user',
-      'turn.start assistant', 'response.text.delta "One, "', 'response.text.delta "two."', 'response.text "One, two."', 'response.end',
+      'turn.start user',
+      'user.transcript "Count."',
+      'turn.end user',
+      'turn.start assistant',
+      'response.text.delta "One, "',
+      'response.text.delta "two."',
+      'response.text "One, two."',
+      'response.end',
       'turn.end assistant',
     ]);
   });
 
   it('hands its metadata to the agent', async (t) => {
-    const { host } = await stage(t, { onMessage: ({ metadata }) => `You are on the page ${String(metadata['page'])}.` });
+    const { host } = await stage(t, {
+      onMessage: ({ metadata }) => `You are on the page ${String(metadata['page'])}.`,
+    });
     await page.connect(host);
     await page.say('Where am I?');
     await page.hears('response.text "You are on the page shop."');
@@ -184,7 +215,9 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.connect(host);
     await page.say('The tent, please.');
     await page.hears('response.text "It is in your cart."');
-    assert.deepEqual((await page.told('onDataMessage')).map(shapeOf), ['response.data {"cart":["tent"]}']);
+    assert.deepEqual((await page.told('onDataMessage')).map(shapeOf), [
+      'response.data {"cart":["tent"]}',
+    ]);
   });
 
   it('interrupts a reply by what is typed over it', async (t) => {
@@ -206,14 +239,28 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.forget();
     await page.say('Stop.');
     await within(dropped.promise, 'the drop of the first reply');
-    const { text_heard: heard, words_heard: words, ...context } = (await posted.next()).interruption_context ?? {};
-    assert.deepEqual(context, { previous_turn_interrupted: true, assistant_turn_id: story.turn_id });
+    const {
+      text_heard: heard,
+      words_heard: words,
+      ...context
+    } = (await posted.next()).interruption_context ?? {};
+    assert.deepEqual(context, {
+      previous_turn_interrupted: true,
+      assistant_turn_id: story.turn_id,
+    });
     assert.ok('Once upon a time there was '.startsWith(heard ?? '?'), String(heard));
     assert.equal(words, heard?.match(/\w+/g)?.length ?? 0);
     await page.hears('turn.end assistant', 2);
     assert.deepEqual(await page.messages(), [
-      'turn.end assistant', 'turn.start user', 'user.transcript "Stop."', 'turn.end user',
-      'turn.start assistant', 'response.text.delta "Very well."', 'response.text "Very well."', 'response.end', 'turn.end assistant',
+      'turn.end assistant',
+      'turn.start user',
+      'user.transcript "Stop."',
+      'turn.end user',
+      'turn.start assistant',
+      'response.text.delta "Very well."',
+      'response.text "Very well."',
+      'response.end',
+      'turn.end assistant',
     ]);
   });
 
@@ -233,12 +280,20 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.connect(host);
     await page.forget();
     await page.say('How many tents?');
-    await browser.until('it says so', async () => (await page.sent()).includes('trigger.response.audio.replay_finished'));
-    assert.deepEqual((await page.messages()).slice(3), ['turn.start assistant', 'response.text.delta "Let me see. "']);
+    await browser.until('it says so', async () =>
+      (await page.sent()).includes('trigger.response.audio.replay_finished'),
+    );
+    assert.deepEqual((await page.messages()).slice(3), [
+      'turn.start assistant',
+      'response.text.delta "Let me see. "',
+    ]);
     gate.resolve();
     await page.hears('turn.end assistant');
     assert.deepEqual((await page.messages()).slice(5), [
-      'response.text.delta "There are two."', 'response.text "Let me see. There are two."', 'response.end', 'turn.end assistant',
+      'response.text.delta "There are two."',
+      'response.text "Let me see. There are two."',
+      'response.end',
+      'turn.end assistant',
     ]);
     await page.say('Thanks.');
     await posted.next();
@@ -294,7 +349,10 @@ describe('@layercode/js-sdk', { skip }, () => {
     });
     await page.connect(host);
     await page.say('That was all.');
-    await browser.until('onDisconnect is called', async () => (await page.told('onDisconnect')).length === 1);
+    await browser.until(
+      'onDisconnect is called',
+      async () => (await page.told('onDisconnect')).length === 1,
+    );
     assert.ok((await page.messages()).includes('response.text "Goodbye."'));
     assert.equal(await page.status(), 'disconnected');
   });
@@ -302,7 +360,11 @@ describe('@layercode/js-sdk', { skip }, () => {
 
 describe('@layercode/js-sdk with its microphone and speaker on, as by default', { skip }, () => {
   const browser = sharedBrowser({
-    args: ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'],
+    args: [
+      '--use-fake-device-for-media-stream',
+      '--use-fake-ui-for-media-stream',
+      '--autoplay-policy=no-user-gesture-required',
+    ],
   });
   const page = new JsPage(browser);
 
@@ -380,7 +442,9 @@ describe('@layercode/react-sdk', { skip }, () => {
     await connect(staged);
     const conversation = await browser.text('#conversation');
     await browser.click('#disconnect');
-    assert.deepEqual(linesOf(await staged.ends.next('session.end')), [['assistant', 'Hello there.']]);
+    assert.deepEqual(linesOf(await staged.ends.next('session.end')), [
+      ['assistant', 'Hello there.'],
+    ]);
     await browser.click('#connect');
     await shows('Where were we?');
     assert.deepEqual(starts, [false, true]);

@@ -1,7 +1,12 @@
 // One element of a page. Ruled by https://www.w3.org/TR/webdriver2/#elements
 
 /** Sends one of the session's commands; `about` is what an error is to name besides. */
-export type Command = <T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, about?: string) => Promise<T>;
+export type Command = <T>(
+  method: 'GET' | 'POST' | 'DELETE',
+  path: string,
+  body?: object,
+  about?: string,
+) => Promise<T>;
 
 /** The key under which WebDriver hands elements over, https://www.w3.org/TR/webdriver2/#elements */
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
@@ -43,7 +48,10 @@ export class PageElement {
 
   /** As it stands in the markup; `'true'` for a boolean attribute that is set, undefined for any that is not. */
   async attribute(name: string): Promise<string | undefined> {
-    return await this.#command<string | null>('GET', `attribute/${encodeURIComponent(name)}`) ?? undefined;
+    return (
+      (await this.#command<string | null>('GET', `attribute/${encodeURIComponent(name)}`))
+      ?? undefined
+    );
   }
 
   /** As it is now, for instance a field's `value`. */

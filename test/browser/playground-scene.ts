@@ -21,7 +21,9 @@ interface Line {
 }
 
 /** By the caller's words. `args`: the tool is called first, and the words come when its result is there. */
-const SCRIPT: Readonly<Record<string, Line & { readonly call?: string; readonly args?: JsonObject }>> = {
+const SCRIPT: Readonly<
+  Record<string, Line & { readonly call?: string; readonly args?: JsonObject }>
+> = {
   'Any croissants left?': {
     call: 'list_menu', args: { category: 'pastries' }, firstTokenMs: 210, wordMs: 24,
     words: 'Yes: butter croissants at three seventy-five, and almond ones at four seventy-five.',
@@ -32,8 +34,12 @@ const SCRIPT: Readonly<Record<string, Line & { readonly call?: string; readonly 
       + 'scatter flaked almonds on top, and bake it once more until the cream has set and the edges are crisp and dark.',
   },
   'Two please, for Ada': {
-    call: 'make_order', args: { name: 'Ada', items: [{ id: 'almond-croissant', quantity: 2 }] }, firstTokenMs: 230, wordMs: 26,
-    words: 'That is two almond croissants for Ada, nine dollars and fifty cents. They will be ready in ten minutes.',
+    call: 'make_order',
+    args: { name: 'Ada', items: [{ id: 'almond-croissant', quantity: 2 }] },
+    firstTokenMs: 230,
+    wordMs: 26,
+    words:
+      'That is two almond croissants for Ada, nine dollars and fifty cents. They will be ready in ten minutes.',
   },
   'When do you close?': {
     firstTokenMs: 240, wordMs: 30,
@@ -66,14 +72,32 @@ export function openBakery(): Bakery {
       tool({
         name: 'make_order',
         description: 'Places an order.',
-        parameters: { type: 'object', properties: { name: { type: 'string' }, items: { type: 'array', items: { type: 'object' } } } },
-        run: ({ name, items }) => ({ order_number: 1, name: name ?? '', items: items ?? [], total: 950, currency: 'USD' }),
+        parameters: {
+          type: 'object',
+          properties: {
+            name: { type: 'string' },
+            items: { type: 'array', items: { type: 'object' } },
+          },
+        },
+        run: ({ name, items }) => ({
+          order_number: 1,
+          name: name ?? '',
+          items: items ?? [],
+          total: 950,
+          currency: 'USD',
+        }),
       }),
     ],
   });
   const model = scriptedModel(last.promise);
   return {
-    agent: { ...spoken, bind: (resources) => ({ ...spoken, ...spoken.bind?.({ ...resources, openModel: () => model }) }) },
+    agent: {
+      ...spoken,
+      bind: (resources) => ({
+        ...spoken,
+        ...spoken.bind?.({ ...resources, openModel: () => model }),
+      }),
+    },
     release: last.resolve,
   };
 }
@@ -85,13 +109,18 @@ function scriptedModel(last: Promise<void>): ChatModel {
     async *stream(messages, { signal }) {
       const asked = messages.findLast(({ role }) => role === 'user')?.content ?? '';
       const line = SCRIPT[asked];
-      if (line === undefined) throw new Error(`the script has no answer to ${JSON.stringify(asked)}`);
+      if (line === undefined) {
+        throw new Error(`the script has no answer to ${JSON.stringify(asked)}`);
+      }
       const startedAtMs = performance.now();
       try {
         await sleep(line.firstTokenMs, undefined, { signal });
         const firstDeltaMs = performance.now() - startedAtMs;
         if (line.call !== undefined && messages.at(-1)?.role === 'user') {
-          yield { type: 'toolCall', call: { id: 'call_1', name: line.call, args: JSON.stringify(line.args) } };
+          yield {
+            type: 'toolCall',
+            call: { id: 'call_1', name: line.call, args: JSON.stringify(line.args) },
+          };
         } else {
           for (const word of line.words.split(/(?<= )/)) {
             yield { type: 'text', text: word };
@@ -99,7 +128,13 @@ function scriptedModel(last: Promise<void>): ChatModel {
           }
           if (line === Object.values(SCRIPT).at(-1)) await last;
         }
-        yield { type: 'usage', model: 'scripted:model', inputTokens: undefined, outputTokens: undefined, firstDeltaMs };
+        yield {
+          type: 'usage',
+          model: 'scripted:model',
+          inputTokens: undefined,
+          outputTokens: undefined,
+          firstDeltaMs,
+        };
       } catch (error) {
         if (!signal.aborted) throw error; // an aborted stream returns, it does not throw
       }

@@ -38,7 +38,10 @@ export class Asked {
     const failed = deferred<Error>();
     this.end = ended.resolve;
     this.#fail = failed.resolve;
-    this.over = Promise.race([ended.promise, failed.promise.then((error) => Promise.reject(error))]);
+    this.over = Promise.race([
+      ended.promise,
+      failed.promise.then((error) => Promise.reject(error)),
+    ]);
   }
 
   say(text: string): this {
@@ -66,7 +69,13 @@ export class Asked {
 
   /** Notes that a model took so long to its first token. */
   noteFirstToken(firstDeltaMs: number): this {
-    this.#turn.journal.noteUsage({ type: 'usage', model: 'test:model', inputTokens: undefined, outputTokens: undefined, firstDeltaMs });
+    this.#turn.journal.noteUsage({
+      type: 'usage',
+      model: 'test:model',
+      inputTokens: undefined,
+      outputTokens: undefined,
+      firstDeltaMs,
+    });
     return this;
   }
 
@@ -133,7 +142,8 @@ export interface PlaygroundOptions {
   readonly script?: string | undefined;
 }
 
-type PlaygroundParts = Pick<Playground, 'browser' | 'app' | 'origin'> & Partial<Pick<Playground, 'log' | 'asked'>>;
+type PlaygroundParts = Pick<Playground, 'browser' | 'app' | 'origin'>
+  & Partial<Pick<Playground, 'log' | 'asked'>>;
 
 /** The page, and what a caller does with it. */
 export class Playground {
@@ -173,7 +183,10 @@ export class Playground {
   /** The next time that the agent is asked. */
   async nextAsked(): Promise<Asked> {
     const index = this.#taken++;
-    return this.browser.until(`the agent is asked for the ${index + 1}. time`, async () => this.asked[index]);
+    return this.browser.until(
+      `the agent is asked for the ${index + 1}. time`,
+      async () => this.asked[index],
+    );
   }
 
   /** A turn to its end: what the caller says, and the whole reply. */
@@ -182,7 +195,9 @@ export class Playground {
     (await this.nextAsked()).say(reply).end();
     await this.shows('transcript', [`You: ${text}`, `Agent: ${reply}`]);
     const isTold = `return !document.querySelector('#timeline > tr:last-child').textContent.includes('≈')`;
-    await this.browser.until('the server has told its figures', () => this.browser.run<boolean>(isTold));
+    await this.browser.until('the server has told its figures', () =>
+      this.browser.run<boolean>(isTold),
+    );
   }
 
   async view(): Promise<View> {
@@ -196,10 +211,16 @@ export class Playground {
       await this.browser.until(`the ${part} shows ${lines.join(' | ')}`, async () => {
         shown = (await this.view())[part];
         const last = shown.slice(-lines.length);
-        return last.length === lines.length && lines.every((line, index) => matches(line, last[index] ?? ''));
+        return (
+          last.length === lines.length
+          && lines.every((line, index) => matches(line, last[index] ?? ''))
+        );
       });
     } catch (error) {
-      throw new Error(`the ${part} shows\n${shown.join('\n')}\nand should end with\n${lines.join('\n')}`, { cause: error });
+      throw new Error(
+        `the ${part} shows\n${shown.join('\n')}\nand should end with\n${lines.join('\n')}`,
+        { cause: error },
+      );
     }
   }
 
@@ -207,7 +228,9 @@ export class Playground {
   async becomes(css: string, text: string | RegExp): Promise<void> {
     let shown = '';
     try {
-      await this.browser.until(`${css} is ${text}`, async () => matches(text, shown = await this.browser.text(css)));
+      await this.browser.until(`${css} is ${text}`, async () =>
+        matches(text, (shown = await this.browser.text(css))),
+      );
     } catch (error) {
       throw new Error(`${css} is ${JSON.stringify(shown)} and should be ${text}`, { cause: error });
     }
@@ -226,7 +249,11 @@ export class Playground {
   /** Fails where the console has an error that is not expected. */
   async checkConsole(): Promise<void> {
     const errors = await this.browser.consoleErrors();
-    assert.deepEqual(errors.filter((error) => !this.#expected.some((expected) => expected.test(error))), [], 'the console has errors');
+    assert.deepEqual(
+      errors.filter((error) => !this.#expected.some((expected) => expected.test(error))),
+      [],
+      'the console has errors',
+    );
   }
 }
 
@@ -240,7 +267,11 @@ export interface Closing {
 }
 
 /** Serves an agent with its playground for the length of a test, and opens it. The test fails where the console has errors. */
-export async function openPlayground(t: Closing, browser: Browser, options: PlaygroundOptions = {}): Promise<Playground> {
+export async function openPlayground(
+  t: Closing,
+  browser: Browser,
+  options: PlaygroundOptions = {},
+): Promise<Playground> {
   const { agent, path = '/playground', script } = options;
   const asked: Asked[] = [];
   const log = recordLog();
@@ -272,15 +303,24 @@ export async function openPlayground(t: Closing, browser: Browser, options: Play
 
 export interface ServingOptions extends Pick<PlaygroundOptions, 'script'> {
   readonly log?: RecordedLog;
+  /** Default a free one. */
+  readonly port?: number;
 }
 
 /** Whoever calls it has to close the app. */
-export async function serveWithPlayground(agent: Agent, options: ServingOptions = {}): Promise<Pick<Playground, 'app' | 'origin'>> {
-  const { log = recordLog(), script } = options;
-  const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: true });
+export async function serveWithPlayground(
+  agent: Agent,
+  options: ServingOptions = {},
+): Promise<Pick<Playground, 'app' | 'origin'>> {
+  const { log = recordLog(), script, port: wantedPort = 0 } = options;
+  const platform = new LocalPlatform({
+    agentRoute: '/api/agent',
+    secret: SECRET,
+    playground: true,
+  });
   const app = createApp(settingsWith(), agent, { log: log.log, platform });
   if (script !== undefined) app.use(before(script));
-  const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = await app.listen({ host: '127.0.0.1', port: wantedPort });
   return { app, origin: `http://127.0.0.1:${port}` };
 }
 
@@ -288,6 +328,10 @@ export async function serveWithPlayground(agent: Agent, options: ServingOptions 
 function before(script: string): Middleware {
   return function before(context, next) {
     if (context.path !== '/playground/page.js' || context.query !== '') return next();
-    return context.text(200, `${script}\nawait import('/playground/page.js?itself');`, 'text/javascript');
+    return context.text(
+      200,
+      `${script}\nawait import('/playground/page.js?itself');`,
+      'text/javascript',
+    );
   };
 }

@@ -14,12 +14,18 @@ const PALETTE = 3;
 export function smallPng(png: Buffer): Buffer {
   const chunks = chunksOf(png);
   const header = Buffer.from(chunks.find(({ type }) => type === 'IHDR')?.data ?? []);
-  if (header[8] !== DEPTH || header[9] !== TRUE_COLOR) throw new TypeError('a PNG must have 8 bits each of red, green and blue to be made smaller');
+  if (header[8] !== DEPTH || header[9] !== TRUE_COLOR) {
+    throw new TypeError('a PNG must have 8 bits each of red, green and blue to be made smaller');
+  }
   const width = header.readUInt32BE(0);
-  const filtered = inflateSync(Buffer.concat(chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data)));
+  const filtered = inflateSync(
+    Buffer.concat(chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data)),
+  );
   const { palette, indices } = withPalette(unfilter(filtered, width * CHANNELS));
   const rows: Buffer[] = [];
-  for (let at = 0; at < indices.length; at += width) rows.push(Buffer.of(0), indices.subarray(at, at + width)); // 0: not filtered
+  for (let at = 0; at < indices.length; at += width) {
+    rows.push(Buffer.of(0), indices.subarray(at, at + width)); // 0: not filtered
+  }
   header[9] = PALETTE;
   return Buffer.concat([
     SIGNATURE,
@@ -48,10 +54,11 @@ function unfilter(filtered: Buffer, rowLength: number): Buffer {
     const filter = filtered[y * (rowLength + 1)];
     for (let x = 0; x < rowLength; x++) {
       const at = y * rowLength + x;
-      const left = x < CHANNELS ? 0 : pixels[at - CHANNELS] ?? 0;
-      const above = y === 0 ? 0 : pixels[at - rowLength] ?? 0;
-      const corner = x < CHANNELS || y === 0 ? 0 : pixels[at - rowLength - CHANNELS] ?? 0;
-      const predicted = [0, left, above, (left + above) >> 1, paeth(left, above, corner)][filter ?? 0] ?? 0;
+      const left = x < CHANNELS ? 0 : (pixels[at - CHANNELS] ?? 0);
+      const above = y === 0 ? 0 : (pixels[at - rowLength] ?? 0);
+      const corner = x < CHANNELS || y === 0 ? 0 : (pixels[at - rowLength - CHANNELS] ?? 0);
+      const predicted =
+        [0, left, above, (left + above) >> 1, paeth(left, above, corner)][filter ?? 0] ?? 0;
       pixels[at] = (filtered[at + y + 1] ?? 0) + predicted;
     }
   }
@@ -60,7 +67,9 @@ function unfilter(filtered: Buffer, rowLength: number): Buffer {
 
 function paeth(left: number, above: number, corner: number): number {
   const estimate = left + above - corner;
-  const [toLeft, toAbove, toCorner] = [left, above, corner].map((value) => Math.abs(estimate - value)) as [number, number, number];
+  const [toLeft, toAbove, toCorner] = [left, above, corner].map((value) =>
+    Math.abs(estimate - value),
+  ) as [number, number, number];
   if (toLeft <= toAbove && toLeft <= toCorner) return left;
   return toAbove <= toCorner ? above : corner;
 }
@@ -72,18 +81,32 @@ function withPalette(pixels: Buffer): { readonly palette: Buffer; readonly indic
     const color = pixels.readUIntBE(at, CHANNELS);
     counts.set(color, (counts.get(color) ?? 0) + 1);
   }
-  const colors = [...counts].sort(([, a], [, b]) => b - a).slice(0, MAX_COLORS).map(([color]) => color);
+  const colors = [...counts]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, MAX_COLORS)
+    .map(([color]) => color);
   const indexOf = new Map([...counts.keys()].map((color) => [color, nearest(color, colors)]));
   const indices = Buffer.alloc(pixels.length / CHANNELS);
-  for (let index = 0; index < indices.length; index++) indices[index] = indexOf.get(pixels.readUIntBE(index * CHANNELS, CHANNELS)) ?? 0;
+  for (let index = 0; index < indices.length; index++) {
+    indices[index] = indexOf.get(pixels.readUIntBE(index * CHANNELS, CHANNELS)) ?? 0;
+  }
   const palette = Buffer.alloc(colors.length * CHANNELS);
-  for (const [index, color] of colors.entries()) palette.writeUIntBE(color, index * CHANNELS, CHANNELS);
+  for (const [index, color] of colors.entries()) {
+    palette.writeUIntBE(color, index * CHANNELS, CHANNELS);
+  }
   return { palette, indices };
 }
 
 function nearest(color: number, colors: readonly number[]): number {
-  const distance = (other: number): number => [16, 8, 0].reduce((sum, bits) => sum + (((color >> bits) & 255) - ((other >> bits) & 255)) ** 2, 0);
-  return colors.reduce((best, other, index) => (distance(other) < distance(colors[best] ?? 0) ? index : best), 0);
+  const distance = (other: number): number =>
+    [16, 8, 0].reduce(
+      (sum, bits) => sum + (((color >> bits) & 255) - ((other >> bits) & 255)) ** 2,
+      0,
+    );
+  return colors.reduce(
+    (best, other, index) => (distance(other) < distance(colors[best] ?? 0) ? index : best),
+    0,
+  );
 }
 
 function chunk(type: string, data: Buffer): Buffer {

@@ -9,7 +9,10 @@ const POLL_MS = 25;
 
 /** What a page that is still changing answers for a moment. */
 const PASSING: readonly string[] = [
-  'no such element', 'stale element reference', 'element not interactable', 'element click intercepted',
+  'no such element',
+  'stale element reference',
+  'element not interactable',
+  'element click intercepted',
 ];
 
 /**
@@ -24,7 +27,9 @@ export async function until<T>(
 ): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), ms);
-  const lateness = new Promise<undefined>((resolve) => late.signal.addEventListener('abort', () => resolve(undefined)));
+  const lateness = new Promise<undefined>((resolve) =>
+    late.signal.addEventListener('abort', () => resolve(undefined)),
+  );
   let obstacle: WebDriverError | undefined;
   try {
     while (!late.signal.aborted) {
@@ -43,5 +48,7 @@ export async function until<T>(
     clearTimeout(timer);
   }
   const message = `waited ${ms} ms in vain: ${description}`;
-  throw obstacle === undefined ? new Error(message) : new Error(`${message} (${obstacle.message})`, { cause: obstacle });
+  throw obstacle === undefined
+    ? new Error(message)
+    : new Error(`${message} (${obstacle.message})`, { cause: obstacle });
 }

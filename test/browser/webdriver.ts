@@ -96,7 +96,12 @@ export class Browser {
     const binary = executable('CHROMIUM', '/usr/bin/chromium');
     // Profile, caches and crash reports, all in one place.
     const directory = mkdtempSync(join(tmpdir(), 'browser-'));
-    const places = { HOME: directory, TMPDIR: directory, XDG_CONFIG_HOME: directory, XDG_CACHE_HOME: directory };
+    const places = {
+      HOME: directory,
+      TMPDIR: directory,
+      XDG_CONFIG_HOME: directory,
+      XDG_CACHE_HOME: directory,
+    };
     const env = { ...process.env, ...places, LANGUAGE: 'en' };
     let driver = new ChromeDriver(chromedriver, env);
     const kill = (): void => {
@@ -120,7 +125,11 @@ export class Browser {
           driver = new ChromeDriver(chromedriver, env);
         }
       }
-      const args = [...ARGS, `--user-data-dir=${join(directory, 'profile')}`, `--window-size=${this.#size.width},${this.#size.height}`];
+      const args = [
+        ...ARGS,
+        `--user-data-dir=${join(directory, 'profile')}`,
+        `--window-size=${this.#size.width},${this.#size.height}`,
+      ];
       const { sessionId } = await driver.command<{ sessionId: string }>('POST', '/session', {
         capabilities: {
           alwaysMatch: {
@@ -151,7 +160,9 @@ export class Browser {
   /** A blank page in a browser that remembers nothing: storage, emulation, errors and size are as at the start. */
   async reset(): Promise<void> {
     const handles = await this.#command<string[]>('GET', '/window/handles');
-    const { handle } = await this.#command<{ handle: string }>('POST', '/window/new', { type: 'tab' });
+    const { handle } = await this.#command<{ handle: string }>('POST', '/window/new', {
+      type: 'tab',
+    });
     for (const old of handles) {
       await this.#command('POST', '/window', { handle: old });
       await this.#command('DELETE', '/window');
@@ -182,12 +193,18 @@ export class Browser {
 
   /** The first element of the page as it is now: what is yet to come is awaited with `appears` or `until`. */
   async find(css: string): Promise<PageElement> {
-    const reference = await this.#command<ElementReference>('POST', '/element', { using: 'css selector', value: css });
+    const reference = await this.#command<ElementReference>('POST', '/element', {
+      using: 'css selector',
+      value: css,
+    });
     return this.#element(reference, css);
   }
 
   async findAll(css: string): Promise<PageElement[]> {
-    const references = await this.#command<ElementReference[]>('POST', '/elements', { using: 'css selector', value: css });
+    const references = await this.#command<ElementReference[]>('POST', '/elements', {
+      using: 'css selector',
+      value: css,
+    });
     return references.map((reference, index) => this.#element(reference, `${css} [${index}]`));
   }
 
@@ -201,7 +218,10 @@ export class Browser {
 
   /** The element that has the keyboard; the body where none has. */
   async focused(): Promise<PageElement> {
-    return this.#element(await this.#command<ElementReference>('GET', '/element/active'), 'the focused element');
+    return this.#element(
+      await this.#command<ElementReference>('GET', '/element/active'),
+      'the focused element',
+    );
   }
 
   async click(css: string): Promise<void> {
@@ -219,7 +239,9 @@ export class Browser {
   /** Strikes keys one after the other, wherever the focus is: `keys('Tab', 'Shift+Tab', 'Enter', 'a')`. */
   async keys(...strokes: readonly string[]): Promise<void> {
     const actions = strokes.flatMap(keyActions);
-    await this.#command('POST', '/actions', { actions: [{ type: 'key', id: 'keyboard', actions }] });
+    await this.#command('POST', '/actions', {
+      actions: [{ type: 'key', id: 'keyboard', actions }],
+    });
   }
 
   /**
@@ -242,16 +264,27 @@ export class Browser {
     // The frame is what the page lacks. `outerWidth` does not tell it: that is never below 500, and the page may be.
     let frame: Size = { width: 0, height: 0 };
     await this.until(`the page is ${width} × ${height}`, async () => {
-      await this.#command('POST', '/window/rect', { width: width + frame.width, height: height + frame.height });
+      await this.#command('POST', '/window/rect', {
+        width: width + frame.width,
+        height: height + frame.height,
+      });
       const page = await this.run<Size>('return { width: innerWidth, height: innerHeight }');
-      frame = { width: frame.width + width - page.width, height: frame.height + height - page.height };
+      frame = {
+        width: frame.width + width - page.width,
+        height: frame.height + height - page.height,
+      };
       return page.width === width && page.height === height;
     });
   }
 
   /** A phone's screen: its width, its density, its fingers. Lasts until `setWindowSize` or `reset`. */
   async emulatePhone({ width, height, scale = 2 }: Phone): Promise<void> {
-    await this.#devtools('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: scale, mobile: true });
+    await this.#devtools('Emulation.setDeviceMetricsOverride', {
+      width,
+      height,
+      deviceScaleFactor: scale,
+      mobile: true,
+    });
     await this.#devtools('Emulation.setTouchEmulationEnabled', { enabled: true });
   }
 
@@ -262,46 +295,67 @@ export class Browser {
     // An empty value takes an emulation back.
     const features = [
       { name: 'prefers-color-scheme', value: colorScheme ?? '' },
-      { name: 'prefers-reduced-motion', value: reducedMotion === undefined ? '' : reducedMotion ? 'reduce' : 'no-preference' },
+      {
+        name: 'prefers-reduced-motion',
+        value: reducedMotion === undefined ? '' : reducedMotion ? 'reduce' : 'no-preference',
+      },
     ];
     await this.#devtools('Emulation.setEmulatedMedia', { features });
   }
 
   /** Writes a PNG and returns its path. Its size is the page's in device pixels, at most 16,384 of them high. */
   async screenshot(path: string, { isFullPage = true }: ScreenshotOptions = {}): Promise<string> {
-    const { cssContentSize, cssLayoutViewport } = await this.#devtools<LayoutMetrics>('Page.getLayoutMetrics');
+    const { cssContentSize, cssLayoutViewport } =
+      await this.#devtools<LayoutMetrics>('Page.getLayoutMetrics');
     const scale = await this.run<number>('return devicePixelRatio');
     const height = Math.min(cssContentSize.height, Math.floor(MAX_PICTURE_PIXELS / scale));
     const page = { x: 0, y: 0, width: cssLayoutViewport.clientWidth, height, scale: 1 };
     const options = isFullPage ? { captureBeyondViewport: true, clip: page } : {};
-    const { data } = await this.#devtools<{ data: string }>('Page.captureScreenshot', { format: 'png', ...options });
+    const { data } = await this.#devtools<{ data: string }>('Page.captureScreenshot', {
+      format: 'png',
+      ...options,
+    });
     await writeFile(path, data, 'base64');
     return path;
   }
 
   /** What went wrong in the page since the last call: exceptions, `console.error`, and what could not be loaded. */
   async consoleErrors(): Promise<string[]> {
-    const entries = await this.#command<{ level: string; message: string }[]>('POST', '/se/log', { type: 'browser' });
+    const entries = await this.#command<{ level: string; message: string }[]>('POST', '/se/log', {
+      type: 'browser',
+    });
     return entries.filter(({ level }) => level === 'SEVERE').map(({ message }) => message);
   }
 
   /** The page as a screen reader has it, in the order of the document. */
   async accessibilityTree(): Promise<AccessibleNode[]> {
-    const { nodes } = await this.#devtools<{ nodes: DevtoolsNode[] }>('Accessibility.getFullAXTree');
+    const { nodes } = await this.#devtools<{ nodes: DevtoolsNode[] }>(
+      'Accessibility.getFullAXTree',
+    );
     return inDocumentOrder(nodes);
   }
 
   /** `until` of until.ts, where it is at hand. */
-  until<T>(description: string, condition: () => Promise<T | false | null | undefined>, ms?: number): Promise<T> {
+  until<T>(
+    description: string,
+    condition: () => Promise<T | false | null | undefined>,
+    ms?: number,
+  ): Promise<T> {
     return until(description, condition, ms);
   }
 
   #element(reference: ElementReference, description: string): PageElement {
-    return new PageElement(reference, description, (method, path, body, about) => this.#command(method, path, body, about));
+    return new PageElement(reference, description, (method, path, body, about) =>
+      this.#command(method, path, body, about),
+    );
   }
 
   async #command<T>(...[method, path, body, about]: Parameters<Command>): Promise<T> {
-    if (this.#session === undefined) throw new Error('the browser does not run: it is started by `start`, and closed after the tests');
+    if (this.#session === undefined) {
+      throw new Error(
+        'the browser does not run: it is started by `start`, and closed after the tests',
+      );
+    }
     const { driver, path: session } = this.#session;
     return driver.command<T>(method, session + path, body, about);
   }
@@ -312,7 +366,10 @@ export class Browser {
 }
 
 /** A browser for one test: `const browser = await openBrowser(t)`. Closed with the test. */
-export async function openBrowser(t: { after(close: () => Promise<void>): void }, options?: BrowserOptions): Promise<Browser> {
+export async function openBrowser(
+  t: { after(close: () => Promise<void>): void },
+  options?: BrowserOptions,
+): Promise<Browser> {
   const browser = new Browser(options);
   t.after(() => browser.close());
   await browser.start();

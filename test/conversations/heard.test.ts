@@ -116,6 +116,19 @@ describe('an interruption of which it is not known what was heard', () => {
   }
 });
 
+describe('an interruption of a turn that said nothing', () => {
+  for (const [title, filler] of [['by choice', undefined], ['but a filler', 'One moment.']] as const) {
+    it(`leaves it completed, and tells nobody: it was silent ${title}`, () => {
+      const conversation = emptyConversation('c');
+      openTurn(conversation, { turnId: 't1', runId: ++runs, text: 'One' }, BOUNDS);
+      const settlement = { turnId: 't1', runId: runs, state: 'completed', filler, messages: [] } as const;
+      settleTurn(conversation, settlement, BOUNDS);
+      assert.equal(noteHeard(conversation, { textHeard: undefined, turnId: undefined }), undefined);
+      assert.equal(conversation.turns[0]?.state, 'completed');
+    });
+  }
+});
+
 describe('noteHeard of a turn with tools', () => {
   /** Died behind a call, with the words before it written down. */
   function lostBehindCall(): Conversation {

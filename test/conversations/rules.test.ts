@@ -4,12 +4,14 @@ import { describe, it } from 'node:test';
 import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import { emptyConversation, findTurn, hasOpenTurn, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
 import { cutTurn, type Interruption } from '../../src/conversations/heard.ts';
-import { appendMessage, openTurn, settleTurn, OpenedTurn, type TurnSettlement } from '../../src/conversations/rules.ts';
+import {
+  appendMessage, noteProgress, noteToolResult, openTurn, settleTurn, OpenedTurn,
+  type ToolResult, type TurnSettlement,
+} from '../../src/conversations/rules.ts';
 import type { Message, SentEvent, TurnState } from '../../src/conversations/message.ts';
 
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
 let runs = 0;
-
 
 function open(conversation: Conversation, turnId: string, text?: string, interruption?: Interruption, bounds = BOUNDS, runId = ++runs): OpenedTurn {
   const opened = openTurn(conversation, { turnId, runId, text, interruption }, bounds);
@@ -210,6 +212,45 @@ describe('openTurn', () => {
   });
 });
 
+describe('openTurn of a turn that was interrupted, while another stands behind it', () => {
+  /** t1, interrupted, and t2, whose run is the one returned. */
+  function begin(): { conversation: Conversation; newer: TurnSettlement } {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'One');
+    settle(conversation, 't1', 'interrupted', 'Fir');
+    open(conversation, 't2', 'Two');
+    const newer = { turnId: 't2', runId: runs, state: 'interrupted', messages: [] } as const;
+    return { conversation, newer };
+  }
+
+  it('does nothing while that one runs', () => {
+    const { conversation, newer } = begin();
+    const before = structuredClone(conversation);
+    const again = { turnId: 't1', runId: ++runs, text: 'One', running: [newer] };
+    assert.deepEqual(openTurn(conversation, again, BOUNDS), { kind: 'stale' });
+    assert.deepEqual(conversation, before);
+  });
+
+  it('runs it anew where no living process runs that one', () => {
+    const { conversation } = begin();
+    open(conversation, 't1', 'One');
+    assert.deepEqual(shown(conversation), ['user: One', 'assistant(open): ', 'user: Two']);
+  });
+
+  it('runs it anew where that one has ended', () => {
+    const { conversation, newer } = begin();
+    settle(conversation, 't2', 'completed', 'Second.');
+    const again = { turnId: 't1', runId: ++runs, text: 'One', running: [newer] };
+    assert.equal(openTurn(conversation, again, BOUNDS).kind, 'opened');
+  });
+
+  it('runs it anew where it is the one behind that still runs', () => {
+    const { conversation, newer } = begin();
+    const again = { turnId: 't2', runId: ++runs, text: 'Two', running: [newer] };
+    assert.equal(openTurn(conversation, again, BOUNDS).kind, 'opened');
+  });
+});
+
 describe('a turn', () => {
   it('is kept as words and a reply where it is no more than that', () => {
     const conversation = emptyConversation('c');
@@ -320,6 +361,83 @@ function toolMessages(turnId: string): Message[] {
     { role: 'assistant', content: ' It is 42.'.trimStart(), turnId, state: 'completed' },
   ];
 }
+
+describe('noteToolResult', () => {
+  /** t1 with a call that runs. */
+  function begin(): Conversation {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'One');
+    const [asked, result] = toolMessages('t1');
+    assert.ok(asked?.role === 'assistant' && result?.role === 'tool');
+    const messages: Message[] = [
+      { ...asked, state: 'open' }, { ...result, state: 'running', content: 'not yet' },
+    ];
+    assert.equal(noteProgress(conversation, { turnId: 't1', runId: runs, messages }, BOUNDS), 'noted');
+    check(conversation);
+    return conversation;
+  }
+
+  function note(conversation: Conversation, fields: Partial<ToolResult> = {}): boolean {
+    const result: ToolResult = {
+      turnId: 't1', toolCallId: 'call-1', state: 'completed', content: '"late"', ...fields,
+    };
+    const isKnown = noteToolResult(conversation, result, BOUNDS);
+    check(conversation);
+    return isKnown;
+  }
+
+  it('writes the result of a call that runs', () => {
+    const conversation = begin();
+    assert.equal(conversation.runningCalls, 1);
+    assert.equal(note(conversation), true);
+    assert.equal(conversation.runningCalls, 0);
+    assert.deepEqual(shown(conversation).slice(1), [
+      'assistant(open): Let me see. [look]', 'tool: "late"',
+    ]);
+  });
+
+  it('writes a result into a turn that a newer one has ended', () => {
+    const conversation = begin();
+    openTurn(conversation, {
+      turnId: 't2', runId: ++runs, text: 'Two', isCallRunning: () => true,
+    }, BOUNDS);
+    assert.equal(note(conversation), true);
+    assert.equal(shown(conversation)[2], 'tool: "late"');
+  });
+
+  it('never changes a result that is there', () => {
+    const conversation = begin();
+    note(conversation);
+    assert.equal(note(conversation, { content: '"another"' }), true);
+    assert.equal(shown(conversation)[2], 'tool: "late"');
+  });
+
+  it('writes a result over an interrupted one: it is what really happened', () => {
+    const conversation = begin();
+    note(conversation, { state: 'interrupted', content: '{"error":"interrupted"}' });
+    note(conversation);
+    assert.equal(shown(conversation)[2], 'tool: "late"');
+  });
+
+  for (const [what, fields] of [
+    ['a call that the turn does not know', { toolCallId: 'call-2' }],
+    ['a turn that is not known', { turnId: 't2' }],
+  ] as const) {
+    it(`changes nothing for ${what}, and says so`, () => {
+      const conversation = begin();
+      const before = structuredClone(conversation);
+      assert.equal(note(conversation, fields), false);
+      assert.deepEqual(conversation, before);
+    });
+  }
+
+  it('changes nothing for a turn without calls, and says so', () => {
+    const conversation = emptyConversation('c');
+    exchange(conversation, 't1', 'One', 'First.');
+    assert.equal(note(conversation), false);
+    assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): First.']);
+  });
+});
 
 describe('cutTurn', () => {
   // [title, said, heard, what is left, what is told]

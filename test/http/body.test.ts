@@ -5,11 +5,20 @@ import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import * as body from '../../src/http/body.ts';
+import { within } from '../fixtures/app.ts';
 import { deferred, RawConnection } from '../fixtures/kernel.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 /** As a promise, whenever the body is there. */
-async function readRawBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  return body.readRawBody(request, maxBytes);
+async function readRawBody(request: IncomingMessage, maxBytes: number, budget = new body.BodyBudget(1_048_576)): Promise<Buffer> {
+  return body.readRawBody(request, maxBytes, budget);
+}
+
+/** What is left of a budget. */
+function left(budget: body.BodyBudget): number {
+  let bytes = 0;
+  while (budget.take(1)) bytes += 1;
+  return bytes;
 }
 
 /** A request whose head has come over a socket. */
@@ -87,10 +96,140 @@ describe('readRawBody', () => {
     const left = new Promise((resolve) => request.on('close', resolve)); // not once(): it would listen for the error
     client.socket.resetAndDestroy();
     await left;
-    const outcome = await Promise.race([
-      readRawBody(request, 10).then(() => 'a body', (error: unknown) => (error as { status?: number }).status),
-      new Promise((resolve) => setTimeout(resolve, 500, 'waits for ever')),
-    ]);
-    assert.equal(outcome, 400);
+    await assert.rejects(within(readRawBody(request, 10), 'a refusal'), { status: 400 });
+  });
+});
+
+describe('the budget of all bodies', () => {
+  const CHUNKED = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
+
+  it('is taken by a body, whose reader gives it back', async (t) => {
+    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n');
+    const budget = new body.BodyBudget(15);
+    client.send('0123456789');
+    const bytes = await readRawBody(request, 10, budget);
+    budget.give(bytes.buffer.byteLength);
+    assert.equal(left(budget), 15);
+  });
+
+  it('refuses the body that goes beyond it with 503, and has all its bytes again', async (t) => {
+    const { request, client } = await open(t, CHUNKED);
+    const budget = new body.BodyBudget(4);
+    const reading = readRawBody(request, 10, budget);
+    client.send('3\r\n012\r\n');
+    client.send('2\r\n34\r\n');
+    await assert.rejects(reading, { status: 503, headers: ['retry-after', '1'] });
+    assert.equal(left(budget), 4);
+  });
+
+  for (const [what, end] of [
+    ['is longer than its limit', (client: RawConnection) => void client.send('b\r\n0123456789a\r\n')],
+    ['breaks off', (client: RawConnection) => void client.socket.resetAndDestroy()],
+    ['was destroyed by a layer', (_client: RawConnection, request: IncomingMessage) => void request.destroy()],
+  ] as const) {
+    it(`has all its bytes again when a body ${what}`, async (t) => {
+      const { request, client } = await open(t, CHUNKED);
+      const budget = new body.BodyBudget(100);
+      const reading = readRawBody(request, 10, budget);
+      client.send('3\r\n012\r\n');
+      await once(request, 'data');
+      end(client, request);
+      await assert.rejects(reading);
+      assert.equal(left(budget), 100);
+    });
+  }
+
+  // A list of a thousand chunks of a byte takes a hundred times their bytes.
+  it('counts what is really taken: twice the bytes at most, however small the chunks', async (t) => {
+    const { request, client } = await open(t, CHUNKED);
+    const budget = new body.BodyBudget(2_000);
+    client.send(`${'1\r\nx\r\n'.repeat(1_000)}0\r\n\r\n`);
+    const bytes = await readRawBody(request, 2_000, budget);
+    assert.deepEqual([bytes.length, bytes.buffer.byteLength <= 2_000, left(budget)], [1_000, true, 2_000 - bytes.buffer.byteLength]);
+  });
+
+  for (const [what, chunks, maxBytes, budgeted] of [
+    ['no more than the largest body that is accepted', ['012345', '6789'], 10, 10],
+    ['nothing for a chunk that just fits', ['01', '2', '345'], 100, 6],
+  ] as const) {
+    it(`gives ${what}`, async (t) => {
+      const { request, client } = await open(t, CHUNKED);
+      const reading = readRawBody(request, maxBytes, new body.BodyBudget(budgeted));
+      const expected = chunks.join('');
+      for (const chunk of chunks) {
+        const read = once(request, 'data');
+        client.send(`${chunk.length}\r\n${chunk}\r\n`);
+        await read;
+      }
+      client.send('0\r\n\r\n');
+      assert.equal((await reading).toString(), expected);
+    });
+  }
+});
+
+describe('readRawBody a second time', () => {
+  it('rejects, where it would wait for ever', async (t) => {
+    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n');
+    client.send('ab');
+    await readRawBody(request, 10);
+    await assert.rejects(readRawBody(request, 10), /read before and is not kept/);
+  });
+});
+
+describe('lingerOverBody', () => {
+  const MIB = 1_048_576;
+  const head = (length: number): string => `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`;
+
+  it('is done at the end of the body', async (t) => {
+    const { request, client } = await open(t, head(3));
+    const done = deferred();
+    body.lingerOverBody(request, done.resolve);
+    client.send('abc');
+    await done.promise;
+    assert.equal(request.complete, true);
+  });
+
+  it('is done when the client leaves, and leaves no clock behind', async (t) => {
+    const { request, client } = await open(t, `${head(3)}a`);
+    let count = 0;
+    const done = new Promise<void>((resolve) => body.lingerOverBody(request, () => {
+      count += 1;
+      resolve();
+    }));
+    const began = performance.now();
+    client.socket.resetAndDestroy();
+    await done;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([count, performance.now() - began < 1_500, request.complete], [1, true, false]);
+  });
+
+  it('is done when a layer destroys the request', async (t) => {
+    const { request } = await open(t, `${head(3)}a`);
+    const done = deferred<string>();
+    body.lingerOverBody(request, () => done.resolve('done'));
+    request.destroy();
+    assert.equal(await Promise.race([done.promise, new Promise((resolve) => setTimeout(resolve, 500, 'waits on'))]), 'done');
+  });
+
+  it('reads 16 MiB and no more', async (t) => {
+    const { request, client } = await open(t, head(64 * MIB));
+    let read = 0;
+    request.on('data', (chunk: Buffer) => (read += chunk.length));
+    const done = deferred();
+    body.lingerOverBody(request, done.resolve);
+    client.socket.write(Buffer.alloc(18 * MIB, 'x'));
+    await done.promise;
+    assert.ok(read > 16 * MIB && read <= 16.1 * MIB, String(read));
+  });
+
+  it('is done after 2 s', async (t) => {
+    const { request } = await open(t, `${head(3)}a`);
+    const clock = mockTimers(t, ['setTimeout']);
+    let isDone = false;
+    body.lingerOverBody(request, () => void (isDone = true));
+    clock.tick(1_999);
+    const before = isDone;
+    clock.tick(1);
+    assert.deepEqual([before, isDone], [false, true]);
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { checkpoint, compose, type Handler, type Middleware } from '../../src/http/compose.ts';
+import { passChecks, compose, type Handler, type Middleware } from '../../src/http/compose.ts';
 import type { Context } from '../../src/http/context.ts';
 
 interface FakeContext {
@@ -180,10 +180,10 @@ describe('compose', () => {
   });
 });
 
-describe('checkpoint', () => {
+describe('passChecks', () => {
   it('has a request pass its guards in their order, and then the rest of the chain', async () => {
     const steps: string[] = [];
-    await run([checkpoint([() => steps.push('a'), () => steps.push('b')])], (context) => {
+    await run([passChecks([() => steps.push('a'), () => steps.push('b')])], (context) => {
       steps.push('handler');
       return answer(context);
     });
@@ -192,7 +192,7 @@ describe('checkpoint', () => {
 
   it('lets nothing past a guard that throws', async () => {
     const steps: string[] = [];
-    const { errors } = await run([checkpoint([() => { throw new Error('refused'); }, () => steps.push('b')])], () => void steps.push('handler'));
+    const { errors } = await run([passChecks([() => { throw new Error('refused'); }, () => steps.push('b')])], () => void steps.push('handler'));
     assert.deepEqual([messages(errors), steps], [['refused'], []]);
   });
 });

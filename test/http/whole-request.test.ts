@@ -4,7 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import { hasUnreadBody, readRawBody } from '../../src/http/body.ts';
+import { BodyBudget, hasUnreadBody, readRawBody } from '../../src/http/body.ts';
 import { WholeRequest } from '../../src/http/whole-request.ts';
 import { deferred, RawConnection } from '../fixtures/kernel.ts';
 
@@ -35,7 +35,7 @@ const HEAD = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n';
 /** Answers with what it found when it was served, and with the body when that had come. */
 const answer: Serve = (request, response) => {
   const isUnread = hasUnreadBody(request);
-  const read = readRawBody(request, 100);
+  const read = readRawBody(request, 100, new BodyBudget(100));
   const found = read instanceof Promise ? 'later' : 'at once';
   void Promise.resolve(read).then((body) => response.end(`[${found}, ${isUnread ? 'unread' : 'read'}: ${body.toString()}]`));
 };
@@ -115,7 +115,7 @@ describe('WholeRequest', () => {
 describe('readRawBody', () => {
   it('refuses more than its limit where the body came with the head', async (t) => {
     const { client } = await open(t, (request, response) => {
-      Promise.resolve(readRawBody(request, 4)).catch(({ status }: { status: number }) => response.end(`[${status}]`));
+      Promise.resolve(readRawBody(request, 4, new BodyBudget(100))).catch(({ status }: { status: number }) => response.end(`[${status}]`));
     });
     await client.send(`${HEAD}hello`).until(/\[413\]/);
   });

@@ -1,11 +1,20 @@
-// The REST client against a LayerCode of our own. How authorize uses it is in test/authorize.test.ts.
+// The REST client against a LayerCode of our own. How authorize uses it is in test/routes/authorize.test.ts.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { PlatformError, RestClient } from '../../src/layercode/rest-client.ts';
 import {
-  answerHtml, answerJson, hangsUp, neverAnswers, REST_KEY, stalls, startRestServer, type RestAnswer, type RestServer,
+  answerHtml,
+  answerJson,
+  hangsUp,
+  neverAnswers,
+  REST_KEY,
+  SHAPES,
+  stalls,
+  startRestServer,
+  type RestAnswer,
+  type RestServer,
 } from '../faults/rest-server.ts';
 
 const PRODUCTION = 'https://voice.example/api/agent';
@@ -30,32 +39,133 @@ async function failureOf(promise: Promise<unknown>): Promise<PlatformError> {
 }
 
 describe('webhookUrl', () => {
-  it('is the agent\'s webhook_url', async () => assert.equal(await client.webhookUrl('ag-1'), PRODUCTION));
+  for (const [place, shape] of Object.entries(SHAPES)) {
+    it(`is read from ${place}`, async () => {
+      rest.shape = shape;
+      assert.equal(await client.webhookUrl('ag-1'), PRODUCTION);
+    });
+
+    it(`is undefined when ${place} has none`, async () => {
+      rest.shape = shape;
+      assert.equal(await client.webhookUrl('ag-none'), undefined);
+    });
+  }
 
   it('asks once, with GET, the key and no body', async () => {
     await client.webhookUrl('ag-1');
     assert.deepEqual(
-      rest.requests.map(({ method, path, headers, body }) => [method, path, headers.authorization, headers['content-type'], body]),
+      rest.requests.map(({ method, path, headers, body }) => [
+        method,
+        path,
+        headers.authorization,
+        headers['content-type'],
+        body,
+      ]),
       [['GET', '/v1/agents/ag-1', `Bearer ${REST_KEY}`, undefined, '']],
     );
   });
 
-  for (const [what, answer] of [['null', { webhook_url: null }], ['missing', {}], ['empty', { webhook_url: '' }], ['null twice', { config: { endpoint: null } }]] as const) {
-    it(`is undefined when it is ${what}`, async () => {
-      rest.fault = () => answerJson(200, answer);
-      assert.equal(await client.webhookUrl('ag-1'), undefined);
+  const plugin = (use: string, url?: unknown): object => ({
+    use,
+    ...(url === undefined ? {} : { options: { url } }),
+  });
+  const clear: readonly (readonly [what: string, agent: object, url: string | undefined])[] = [
+    ['webhook_url is empty', { webhook_url: '' }, undefined],
+    [
+      'webhook_url and config.endpoint are null',
+      { webhook_url: null, config: { endpoint: null } },
+      undefined,
+    ],
+    [
+      'the pipeline has nobody who answers',
+      { config: { plugins: [plugin('stt.deepgram'), plugin('tts.rime')] } },
+      undefined,
+    ],
+    ['the plugin has no URL yet', { config: { plugins: [plugin('agent.webhook')] } }, undefined],
+    [
+      'all three places agree',
+      {
+        webhook_url: PRODUCTION,
+        config: { endpoint: PRODUCTION, plugins: [plugin('agent.webhook', PRODUCTION)] },
+      },
+      PRODUCTION,
+    ],
+    [
+      'two places are empty',
+      {
+        webhook_url: null,
+        config: { endpoint: '', plugins: [plugin('agent.webhook', PRODUCTION)] },
+      },
+      PRODUCTION,
+    ],
+    [
+      'there are other plugins with URLs',
+      {
+        config: {
+          plugins: [plugin('stt.own', 'https://stt.example'), plugin('agent.webhook', PRODUCTION)],
+        },
+      },
+      PRODUCTION,
+    ],
+    [
+      'the list has entries that are no plugins',
+      { config: { plugins: [null, 7, [], { use: 7 }, plugin('agent.webhook', PRODUCTION)] } },
+      PRODUCTION,
+    ],
+  ];
+  for (const [what, agent, url] of clear) {
+    it(`is ${url === undefined ? 'undefined' : 'clear'} when ${what}`, async () => {
+      rest.fault = () => answerJson(200, agent);
+      assert.equal(await client.webhookUrl('ag-1'), url);
     });
   }
 
-  it('is found where LayerCode keeps it: config.endpoint', async () => {
-    rest.fault = () => answerJson(200, { id: 'ag-1', config: { endpoint: PRODUCTION } });
-    assert.equal(await client.webhookUrl('ag-1'), PRODUCTION);
-  });
-
-  it('refuses one that is not a string', async () => {
-    rest.fault = () => answerJson(200, { webhook_url: 7 });
-    assert.equal((await failureOf(client.webhookUrl('ag-1'))).kind, 'malformed answer');
-  });
+  const OTHER = 'https://other.example/hook';
+  const unclear: readonly (readonly [what: string, agent: object, why: RegExp])[] = [
+    [
+      'the agent has none of the three places',
+      {},
+      /neither webhook_url nor config\.plugins nor config\.endpoint/,
+    ],
+    ['config is a string', { config: 'x' }, /neither/],
+    ['the plugins are no list', { config: { plugins: { use: 'agent.webhook' } } }, /neither/],
+    [
+      'a hosted model answers',
+      { webhook_url: null, config: { plugins: [plugin('agent.llm')] } },
+      /has the plugin agent\.llm instead of agent\.webhook/,
+    ],
+    [
+      'a WebSocket answers, though a webhook was set once',
+      { webhook_url: PRODUCTION, config: { plugins: [plugin('agent.ws', 'wss://a.example')] } },
+      /agent\.ws/,
+    ],
+    [
+      'two places differ',
+      { webhook_url: OTHER, config: { plugins: [plugin('agent.webhook', PRODUCTION)] } },
+      /2 different webhooks: https:\/\/voice.* and https:\/\/other/,
+    ],
+    [
+      'two plugins differ',
+      {
+        config: { plugins: [plugin('agent.webhook', OTHER), plugin('agent.webhook', PRODUCTION)] },
+      },
+      /2 different webhooks/,
+    ],
+    ['webhook_url is no string', { webhook_url: 7 }, /not a string/],
+    [
+      'the plugin\'s URL is no string',
+      { config: { plugins: [plugin('agent.webhook', { href: OTHER })] } },
+      /not a string/,
+    ],
+  ];
+  for (const [what, agent, why] of unclear) {
+    it(`is refused as unclear when ${what}`, async () => {
+      rest.fault = () => answerJson(200, agent);
+      const { kind, message } = await failureOf(client.webhookUrl('ag-1'));
+      assert.equal(kind, 'unclear webhook');
+      assert.match(message, why);
+    });
+  }
 
   it('asks for an id that a URL would take apart', async () => {
     const id = 'a/b?c#d%2e é';
@@ -75,11 +185,26 @@ describe('webhookUrl', () => {
 });
 
 describe('setWebhookUrl', () => {
-  it('posts webhook_url alone, with the key', async () => {
+  it('posts webhook_url alone, with the key, and reads it again', async () => {
     await client.setWebhookUrl('ag-none', PRODUCTION);
     assert.deepEqual(
-      rest.requests.map(({ method, path, headers, body }) => [method, path, headers.authorization, headers['content-type'], body]),
-      [['POST', '/v1/agents/ag-none', `Bearer ${REST_KEY}`, 'application/json', JSON.stringify({ webhook_url: PRODUCTION })]],
+      rest.requests.map(({ method, path, headers, body }) => [
+        method,
+        path,
+        headers.authorization,
+        headers['content-type'],
+        body,
+      ]),
+      [
+        [
+          'POST',
+          '/v1/agents/ag-none',
+          `Bearer ${REST_KEY}`,
+          'application/json',
+          JSON.stringify({ webhook_url: PRODUCTION }),
+        ],
+        ['GET', '/v1/agents/ag-none', `Bearer ${REST_KEY}`, undefined, ''],
+      ],
     );
   });
 
@@ -89,11 +214,33 @@ describe('setWebhookUrl', () => {
       assert.equal(rest.webhooks.get('ag-1'), null);
     });
   }
+
+  const vain: readonly (readonly [what: string, read: RestAnswer, why: RegExp])[] = [
+    [
+      'is not what is read then',
+      answerJson(200, { webhook_url: null }),
+      /^it was set to https:\/\/voice\.example\/api\/agent, and still is none$/,
+    ],
+    [
+      'cannot be read then',
+      answerJson(500, {}),
+      /^it was set to .*, and reading it again failed: GET \/v1\/agents\/ag-1 was refused with 500$/,
+    ],
+  ];
+  for (const [what, read, why] of vain) {
+    it(`rejects as unclear when what was accepted ${what}`, async () => {
+      rest.fault = ({ method }) => (method === 'GET' ? read : undefined);
+      const { kind, message } = await failureOf(client.setWebhookUrl('ag-1', PRODUCTION));
+      assert.equal(kind, 'unclear webhook');
+      assert.match(message, why);
+    });
+  }
 });
 
 const calls = {
   webhookUrl: (agent: RestClient, signal?: AbortSignal) => agent.webhookUrl('ag-1', signal),
-  setWebhookUrl: (agent: RestClient, signal?: AbortSignal) => agent.setWebhookUrl('ag-1', PRODUCTION, signal),
+  setWebhookUrl: (agent: RestClient, signal?: AbortSignal) =>
+    agent.setWebhookUrl('ag-1', PRODUCTION, signal),
 };
 
 for (const [name, call] of Object.entries(calls)) {
@@ -124,7 +271,10 @@ for (const [name, call] of Object.entries(calls)) {
       });
     }
 
-    for (const [what, answer] of [['never comes', neverAnswers], ['stops in the middle', stalls]] as const) {
+    for (const [what, answer] of [
+      ['never comes', neverAnswers],
+      ['stops in the middle', stalls],
+    ] as const) {
       it(`is a time-out when the answer ${what}`, async () => {
         rest.fault = () => answer;
         const hasty = new RestClient({ url: rest.url, apiKey: REST_KEY, timeoutMs: 30 });
@@ -140,7 +290,10 @@ for (const [name, call] of Object.entries(calls)) {
     it('is unreachable when it is sent elsewhere, and the key goes to nobody else', async () => {
       const elsewhere = await startRestServer({ 'ag-1': null });
       try {
-        rest.fault = ({ path }) => (response) => response.writeHead(307, { location: elsewhere.url + path }).end();
+        rest.fault =
+          ({ path }) =>
+          (response) =>
+            response.writeHead(307, { location: elsewhere.url + path }).end();
         assert.equal((await failureOf(call(client))).kind, 'unreachable');
         assert.equal(elsewhere.requests.length, 0);
       } finally {
@@ -151,7 +304,13 @@ for (const [name, call] of Object.entries(calls)) {
     it('is the signal\'s reason when that fires', async () => {
       const controller = new AbortController();
       rest.fault = () => () => controller.abort('enough');
-      assert.equal(await call(client, controller.signal).then(() => 'no failure', (reason: unknown) => reason), 'enough');
+      assert.equal(
+        await call(client, controller.signal).then(
+          () => 'no failure',
+          (reason: unknown) => reason,
+        ),
+        'enough',
+      );
     });
   });
 }

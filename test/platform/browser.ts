@@ -17,9 +17,14 @@ export interface Grant {
 }
 
 /** Asks the authorize route as a page of this machine does. */
-export async function authorize(origin: string, fields: Readonly<Record<string, unknown>> = {}): Promise<Grant> {
+export async function authorize(
+  origin: string,
+  fields: Readonly<Record<string, unknown>> = {},
+): Promise<Grant> {
   const response = await fetch(`${origin}/api/authorize`, {
-    method: 'POST', body: JSON.stringify({ agent_id: 'ag-1', ...fields }), headers: { 'content-type': 'application/json', origin: 'http://localhost:5173' },
+    method: 'POST',
+    body: JSON.stringify({ agent_id: 'ag-1', ...fields }),
+    headers: { 'content-type': 'application/json', origin: 'http://localhost:5173' },
   });
   if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
   return (await response.json()) as Grant;
@@ -35,18 +40,40 @@ export interface ConnectOptions {
   readonly path?: string;
 }
 
-const HANDSHAKE = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+const HANDSHAKE = {
+  connection: 'Upgrade',
+  upgrade: 'websocket',
+  'sec-websocket-version': '13',
+  'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+};
 
 /** Opens a socket, or tells how it was refused. */
-export async function connect(origin: string, query: string, { headers = {}, path = '/v1/agents/web/websocket' }: ConnectOptions = {}): Promise<Browser | Refusal> {
-  const asked = request(`${origin}${path}?${query}`, { headers: { ...HANDSHAKE, ...headers } }).end();
-  return within(new Promise<Browser | Refusal>((resolve, reject) => {
-    asked.on('error', reject);
-    asked.on('upgrade', (_response, socket, head) => resolve(new Browser(socket as Socket, head)));
-    asked.on('response', (response) => {
-      void response.setEncoding('utf8').toArray().then((chunks) => resolve({ status: response.statusCode ?? 0, body: chunks.join('') }), reject);
-    });
-  }), 'the handshake');
+export async function connect(
+  origin: string,
+  query: string,
+  { headers = {}, path = '/v1/agents/web/websocket' }: ConnectOptions = {},
+): Promise<Browser | Refusal> {
+  const asked = request(`${origin}${path}?${query}`, {
+    headers: { ...HANDSHAKE, ...headers },
+  }).end();
+  return within(
+    new Promise<Browser | Refusal>((resolve, reject) => {
+      asked.on('error', reject);
+      asked.on('upgrade', (_response, socket, head) =>
+        resolve(new Browser(socket as Socket, head)),
+      );
+      asked.on('response', (response) => {
+        void response
+          .setEncoding('utf8')
+          .toArray()
+          .then(
+            (chunks) => resolve({ status: response.statusCode ?? 0, body: chunks.join('') }),
+            reject,
+          );
+      });
+    }),
+    'the handshake',
+  );
 }
 
 export class Browser {

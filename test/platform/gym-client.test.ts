@@ -36,7 +36,9 @@ class Clock {
   pass(ms: number): void {
     const endMs = this.#nowMs + ms;
     for (;;) {
-      const [next] = [...this.#timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs);
+      const [next] = [...this.#timers]
+        .filter(({ atMs }) => atMs <= endMs)
+        .sort((a, b) => a.atMs - b.atMs);
       if (next === undefined) break;
       this.#timers.delete(next);
       this.#nowMs = next.atMs;
@@ -62,13 +64,23 @@ class Gym {
   }
 
   /** Asks for a key, opens the socket and is ready. */
-  static async open(t: TestContext, origin: string, script: readonly string[], fields: Readonly<Record<string, unknown>> = {}): Promise<Gym> {
+  static async open(
+    t: TestContext,
+    origin: string,
+    script: readonly string[],
+    fields: Readonly<Record<string, unknown>> = {},
+  ): Promise<Gym> {
     const response = await fetch(`${origin}/api/authorize`, {
-      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ agent_id: 'ag-1', ...fields }),
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ agent_id: 'ag-1', ...fields }),
       signal: AbortSignal.timeout(10_000),
     });
     assert.ok(response.ok, String(response.status));
-    const { client_session_key, conversation_id } = (await response.json()) as Record<string, unknown>;
+    const { client_session_key, conversation_id } = (await response.json()) as Record<
+      string,
+      unknown
+    >;
     assert.ok(typeof conversation_id === 'string' && conversation_id !== '');
     // The key as it is, without percent-encoding.
     const browser = await connect(origin, `client_session_key=${String(client_session_key)}`);
@@ -121,7 +133,11 @@ class Gym {
     }
     const turnId = this.#turnId;
     this.clock.after(PLAYBACK_MS, () => {
-      this.#browser.send({ type: 'trigger.response.audio.replay_finished', turn_id: turnId, reason: 'completed' });
+      this.#browser.send({
+        type: 'trigger.response.audio.replay_finished',
+        turn_id: turnId,
+        reason: 'completed',
+      });
       this.#turnId = undefined;
       this.#browser.send({ type: 'client.response.text', content: words });
       this.heard.push(this.#text);
@@ -135,7 +151,10 @@ interface Stage extends Served {
   readonly ends: Told<SessionEndEvent>;
 }
 
-async function stage(t: TestContext, { onMessage = () => 'Yes.', ...agent }: Partial<Agent> & { readonly welcome?: string }): Promise<Stage> {
+async function stage(
+  t: TestContext,
+  { onMessage = () => 'Yes.', ...agent }: Partial<Agent> & { readonly welcome?: string },
+): Promise<Stage> {
   const posted: MessageEvent[] = [];
   const ends = new Told<SessionEndEvent>();
   const served = await serve(t, {
@@ -216,17 +235,29 @@ describe('layercode-gym on the local WebSocket', () => {
 
   it('interrupts nothing', async (t) => {
     const { posted } = await converse(t);
-    assert.deepEqual(posted.map(({ text }) => text), ['Any tents?', 'Which colour?']);
-    assert.deepEqual(posted.map(({ interruption_context }) => interruption_context), [undefined, undefined]);
+    assert.deepEqual(
+      posted.map(({ text }) => text),
+      ['Any tents?', 'Which colour?'],
+    );
+    assert.deepEqual(
+      posted.map(({ interruption_context }) => interruption_context),
+      [undefined, undefined],
+    );
   });
 
   it('ends the session by its close', async (t) => {
     const { ends } = await converse(t);
     const { transcript } = await ends.next('session.end');
     // Of the last reply there is what a voice would have spoken by now, as nobody said that it was played.
-    assert.deepEqual((transcript ?? []).slice(0, 4).map(({ role, text }) => [role, text]), [
-      ['assistant', 'Hello!'], ['user', 'Any tents?'], ['assistant', 'Let me see. There are two.'], ['user', 'Which colour?'],
-    ]);
+    assert.deepEqual(
+      (transcript ?? []).slice(0, 4).map(({ role, text }) => [role, text]),
+      [
+        ['assistant', 'Hello!'],
+        ['user', 'Any tents?'],
+        ['assistant', 'Let me see. There are two.'],
+        ['user', 'Which colour?'],
+      ],
+    );
   });
 
   it('is welcomed in a conversation that it resumes', async (t) => {
@@ -242,9 +273,13 @@ describe('layercode-gym on the local WebSocket', () => {
 
   it('hands its custom metadata and headers to the agent', async (t) => {
     const { origin } = await stage(t, {
-      onSessionStart: ({ metadata, headers }) => `${String(metadata['plan'])}, ${String(headers['x-tenant'])}`,
+      onSessionStart: ({ metadata, headers }) =>
+        `${String(metadata['plan'])}, ${String(headers['x-tenant'])}`,
     });
-    const gym = await Gym.open(t, origin, [], { custom_metadata: { plan: 'free' }, custom_headers: { 'X-Tenant': 'acme' } });
+    const gym = await Gym.open(t, origin, [], {
+      custom_metadata: { plan: 'free' },
+      custom_headers: { 'X-Tenant': 'acme' },
+    });
     await gym.receive('response.text');
     gym.clock.pass(IDLE_MS);
     assert.deepEqual(gym.heard, ['free, acme']);

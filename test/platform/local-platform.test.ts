@@ -8,7 +8,14 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { SessionEndEvent } from '../../src/layercode/events.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import { fired } from '../fixtures/app.ts';
-import { deferred, recordLog, SECRET, serve, type RecordedLog, type Served } from '../fixtures/kernel.ts';
+import {
+  deferred,
+  recordLog,
+  SECRET,
+  serve,
+  type RecordedLog,
+  type Served,
+} from '../fixtures/kernel.ts';
 import { authorize, Browser, connect, type ConnectOptions, type Refusal } from './browser.ts';
 
 interface Stage extends Served {
@@ -17,16 +24,27 @@ interface Stage extends Served {
   readonly open: (query?: string, fields?: Readonly<Record<string, unknown>>) => Promise<Browser>;
 }
 
-async function stage(t: TestContext, agent: Partial<Agent> & { readonly welcome?: string } = {}, { playground = true } = {}): Promise<Stage> {
+async function stage(
+  t: TestContext,
+  agent: Partial<Agent> & { readonly welcome?: string } = {},
+  { playground = true } = {},
+): Promise<Stage> {
   const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground });
   const recorded = recordLog();
-  const served = await serve(t, { agent: defineAgent({ name: 'tested', onMessage: ({ text }) => `You said: ${text}`, ...agent }), platform, log: recorded.log });
+  const served = await serve(t, {
+    agent: defineAgent({ name: 'tested', onMessage: ({ text }) => `You said: ${text}`, ...agent }),
+    platform,
+    log: recorded.log,
+  });
   return {
     ...served,
     recorded,
     async open(query = '', fields = {}) {
       const { client_session_key } = await authorize(served.origin, fields);
-      const browser = await connect(served.origin, `client_session_key=${client_session_key}${query}`);
+      const browser = await connect(
+        served.origin,
+        `client_session_key=${client_session_key}${query}`,
+      );
       assert.ok(browser instanceof Browser, JSON.stringify(browser));
       t.after(() => browser.destroy());
       return browser;
@@ -54,20 +72,35 @@ describe('authorize without an API key, outside production', () => {
 
   it('resumes the conversation that it is given', async (t) => {
     const { origin } = await stage(t);
-    assert.equal((await authorize(origin, { conversation_id: 'conv-7' })).conversation_id, 'conv-7');
+    assert.equal(
+      (await authorize(origin, { conversation_id: 'conv-7' })).conversation_id,
+      'conv-7',
+    );
   });
 
   it('lets a page of another port of this machine ask', async (t) => {
     const { fetch } = await stage(t);
     const preflight = await fetch('/api/authorize', {
-      method: 'OPTIONS', headers: { origin: 'http://localhost:5173', 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+      method: 'OPTIONS',
+      headers: {
+        origin: 'http://localhost:5173',
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type',
+      },
     });
-    assert.deepEqual([preflight.status, preflight.headers.get('access-control-allow-headers')], [204, 'content-type']);
+    assert.deepEqual(
+      [preflight.status, preflight.headers.get('access-control-allow-headers')],
+      [204, 'content-type'],
+    );
   });
 
   it('gives a page of another site no key', async (t) => {
     const { fetch } = await stage(t);
-    const response = await fetch('/api/authorize', { method: 'POST', body: '{"agent_id":"a"}', headers: { origin: 'https://evil.example' } });
+    const response = await fetch('/api/authorize', {
+      method: 'POST',
+      body: '{"agent_id":"a"}',
+      headers: { origin: 'https://evil.example' },
+    });
     assert.equal(response.status, 403);
   });
 
@@ -78,10 +111,27 @@ describe('authorize without an API key, outside production', () => {
     ['a header with a line break', { 'x-a': 'b\r\nc: d' }, /custom_headers\.x-a is not a header/],
     ['a header of a name that is none', { 'x a': 'b' }, /custom_headers\.x a is not a header/],
   ];
+  for (const number of ['', 7, '+'.repeat(65)]) {
+    it(`refuses the caller's number ${JSON.stringify(number).slice(0, 10)}`, async (t) => {
+      const { fetch } = await stage(t);
+      const response = await fetch('/api/authorize', {
+        method: 'POST',
+        body: JSON.stringify({ agent_id: 'a', from_phone_number: number }),
+      });
+      assert.deepEqual(
+        [response.status, await response.json()],
+        [400, { error: 'from_phone_number must be a string of 1 to 64 characters' }],
+      );
+    });
+  }
+
   for (const [fault, custom_headers, message] of faults) {
     it(`refuses ${fault}`, async (t) => {
       const { fetch } = await stage(t);
-      const response = await fetch('/api/authorize', { method: 'POST', body: JSON.stringify({ agent_id: 'a', custom_headers }) });
+      const response = await fetch('/api/authorize', {
+        method: 'POST',
+        body: JSON.stringify({ agent_id: 'a', custom_headers }),
+      });
       assert.equal(response.status, 400);
       assert.match(((await response.json()) as { error: string }).error, message);
     });
@@ -90,10 +140,20 @@ describe('authorize without an API key, outside production', () => {
 
 describe('authorize with an API key', () => {
   it('asks LayerCode, and hands out no key of our own', async (t) => {
-    const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: true });
-    const { fetch } = await serve(t, { platform, settings: { layercodeApiKey: 'lk_test_0123456789', layercodeApiUrl: 'http://127.0.0.1:9' } });
+    const platform = new LocalPlatform({
+      agentRoute: '/api/agent',
+      secret: SECRET,
+      playground: true,
+    });
+    const { fetch } = await serve(t, {
+      platform,
+      settings: { layercodeApiKey: 'lk_test_0123456789', layercodeApiUrl: 'http://127.0.0.1:9' },
+    });
     const response = await fetch('/api/authorize', { method: 'POST', body: '{"agent_id":"a"}' });
-    assert.deepEqual([response.status, await response.json()], [502, { error: 'LayerCode could not authorize the session' }]);
+    assert.deepEqual(
+      [response.status, await response.json()],
+      [502, { error: 'LayerCode could not authorize the session' }],
+    );
   });
 });
 
@@ -119,7 +179,13 @@ describe('the local WebSocket', () => {
   it('ignores frames that mean nothing in text mode', async (t) => {
     const { open } = await stage(t);
     const browser = await open();
-    for (const frame of [{ type: 'client.audio', content: 'AAAA' }, { type: 'vad_events', event: 'vad_start' }, { type: 'trigger.turn.end', role: 'user' }, { type: '__proto__' }]) browser.send(frame);
+    for (const frame of [
+      { type: 'client.audio', content: 'AAAA' },
+      { type: 'vad_events', event: 'vad_start' },
+      { type: 'trigger.turn.end', role: 'user' },
+      { type: '__proto__' },
+    ])
+      browser.send(frame);
     browser.send({ type: 'client.response.text', content: 'Hello' });
     assert.equal((await browser.next('response.text')).content, 'You said: Hello');
   });
@@ -139,15 +205,101 @@ describe('the local WebSocket', () => {
     browser.send({ type: 'client.response.text', content: 'Hello' });
     const request = await browser.next('local.request');
     const turn = await browser.next('local.turn');
-    assert.deepEqual([turn.delivery, turn.turn_id, turn.outcome], [request.delivery, request.event['turn_id'], 'completed']);
+    assert.deepEqual(
+      [turn.delivery, turn.turn_id, turn.outcome],
+      [request.delivery, request.event['turn_id'], 'completed'],
+    );
     assert.ok((turn.firstSpeechMs ?? Infinity) <= turn.durationMs);
+  });
+
+  it('gives the agent the caller\'s number and custom_metadata with every event', async (t) => {
+    const events: Record<string, unknown>[] = [];
+    const note = (event: object): void => void events.push({ ...event });
+    const { open } = await stage(t, {
+      onSessionStart: ({ event }) => note(event),
+      onMessage: ({ event }) => note(event),
+      onSessionEnd: ({ event }) => note(event),
+    });
+    const browser = await open('', {
+      from_phone_number: '+31201234567',
+      custom_metadata: { plan: 'gold' },
+    });
+    browser.send({ type: 'client.ready' });
+    await browser.next('response.end');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('response.end');
+    browser.send({ type: 'local.end' });
+    await browser.closed;
+    const seen = events.map(({ type, from_phone_number, custom_metadata }) => [
+      type,
+      from_phone_number,
+      custom_metadata,
+    ]);
+    assert.deepEqual(
+      seen,
+      ['session.start', 'message', 'session.end'].map((type) => [
+        type,
+        '+31201234567',
+        { plan: 'gold' },
+      ]),
+    );
+  });
+
+  describe('tells whoever asks for a trace why a turn failed', () => {
+    const failing: Partial<Agent> = {
+      onMessage: () => {
+        throw new Error('the oven is cold', { cause: new Error('no gas') });
+      },
+    };
+
+    it('with the messages of the error and its causes', async (t) => {
+      const { open } = await stage(t, failing);
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      const { outcome, reason } = await browser.next('local.turn');
+      assert.deepEqual([outcome, reason], ['failed', 'the oven is cold: no gas']);
+    });
+
+    it('and not on the wire of LayerCode', async (t) => {
+      const { open } = await stage(t, failing);
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      await browser.next('local.turn');
+      const others = browser.frames.all.filter(({ type }) => type !== 'local.turn');
+      assert.equal(JSON.stringify(others).includes('oven'), false);
+    });
+
+    it('with a bounded text for a message that is long, and for an error that is its own cause', async (t) => {
+      const error = new Error('x'.repeat(10_000));
+      error.cause = error;
+      const { open } = await stage(t, { onMessage: () => Promise.reject(error) });
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      assert.equal((await browser.next('local.turn')).reason?.length, 2_000);
+    });
+
+    it('with a value that is no error', async (t) => {
+      const { open } = await stage(t, { onMessage: () => Promise.reject('out of flour') });
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      assert.equal((await browser.next('local.turn')).reason, 'out of flour');
+    });
+
+    it('and gives no reason where it did not fail', async (t) => {
+      const { open } = await stage(t);
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      assert.equal('reason' in (await browser.next('local.turn')), false);
+    });
   });
 
   it('takes a text over a reply for an interruption', async (t) => {
     const cut = deferred<unknown>();
     const { open } = await stage(t, {
       async *onMessage({ text, event, signal }) {
-        if (text === 'Wait!') return cut.resolve((event as { interruption_context?: unknown }).interruption_context);
+        if (text === 'Wait!') {
+          return cut.resolve((event as { interruption_context?: unknown }).interruption_context);
+        }
         yield 'A long story ';
         await fired(signal);
       },
@@ -156,7 +308,12 @@ describe('the local WebSocket', () => {
     browser.send({ type: 'client.response.text', content: 'Tell me' });
     const { turn_id } = await browser.next('response.text.delta');
     browser.send({ type: 'client.response.text', content: 'Wait!' });
-    assert.deepEqual(await cut.promise, { previous_turn_interrupted: true, words_heard: 0, text_heard: '', assistant_turn_id: turn_id });
+    assert.deepEqual(await cut.promise, {
+      previous_turn_interrupted: true,
+      words_heard: 0,
+      text_heard: '',
+      assistant_turn_id: turn_id,
+    });
   });
 
   it('takes the beginning of the caller\'s speech for one too', async (t) => {
@@ -210,7 +367,9 @@ describe('the local WebSocket', () => {
   });
 
   it('closes with 1000 behind a hang-up', async (t) => {
-    const { open } = await stage(t, { onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }) });
+    const { open } = await stage(t, {
+      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
+    });
     const browser = await open();
     browser.send({ type: 'client.response.text', content: 'Bye' });
     assert.equal(await browser.closed, 1000);
@@ -226,7 +385,9 @@ describe('the local WebSocket', () => {
 
   it('closes with 1001 when the server goes away, and the agent knows before it does', async (t) => {
     const ends: string[] = [];
-    const { open, app } = await stage(t, { onSessionEnd: ({ event }) => void ends.push(event.type) });
+    const { open, app } = await stage(t, {
+      onSessionEnd: ({ event }) => void ends.push(event.type),
+    });
     const browser = await open();
     await app.close();
     assert.deepEqual([await browser.closed, ends], [1001, ['session.end']]);
@@ -246,7 +407,10 @@ describe('the local WebSocket', () => {
     const closing = app.close();
     await isTold.promise;
     assert.equal((await fetch('/ready')).status, 503);
-    assert.equal((await refused(connect(origin, `client_session_key=${client_session_key}`))).status, 503);
+    assert.equal(
+      (await refused(connect(origin, `client_session_key=${client_session_key}`))).status,
+      503,
+    );
     gate.resolve();
     await closing;
   });
@@ -265,7 +429,10 @@ describe('the local WebSocket', () => {
     await browser.closed;
     const lines = await recorded.wait('request', 3); // authorize, the socket, session.end
     const line = lines.find(({ path }) => path === '/v1/agents/web/websocket');
-    assert.deepEqual([line?.['status'], JSON.stringify(line).includes('client_session_key')], [101, false]);
+    assert.deepEqual(
+      [line?.['status'], JSON.stringify(line).includes('client_session_key')],
+      [101, false],
+    );
   });
 
   const broken: readonly (readonly [what: string, frame: string])[] = [
@@ -274,7 +441,10 @@ describe('the local WebSocket', () => {
     ['has no type', '{}'],
     ['has a text that is none', '{"type":"client.response.text","content":1}'],
     ['has data that are no object', '{"type":"client.response.data","data":[]}'],
-    ['is nested too deeply', `{"type":"client.response.data","data":{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`],
+    [
+      'is nested too deeply',
+      `{"type":"client.response.data","data":{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`,
+    ],
   ];
   for (const [what, frame] of broken) {
     it(`closes with 1008 for a message that ${what}`, async (t) => {
@@ -286,21 +456,51 @@ describe('the local WebSocket', () => {
 });
 
 describe('the local WebSocket\'s door', () => {
-  const doors: readonly (readonly [who: string, status: number, options: ConnectOptions & { readonly query?: string }])[] = [
+  const doors: readonly (readonly [
+    who: string,
+    status: number,
+    options: ConnectOptions & { readonly query?: string },
+  ])[] = [
     ['somebody without a key', 401, { query: '' }],
     ['somebody with a key of another make', 401, { query: 'client_session_key=abc' }],
     ['a page of another site', 403, { headers: { origin: 'https://evil.example' } }],
     ['a page without an origin of its own', 403, { headers: { origin: 'null' } }],
-    ['a page whose name was rebound to this machine', 403, { headers: { host: 'evil.example:8000' } }],
+    [
+      'a page whose name was rebound to this machine',
+      403,
+      { headers: { host: 'evil.example:8000' } },
+    ],
     ['a page of a name that ends like ours', 403, { headers: { host: 'evil-localhost' } }],
     ['a caller behind a tunnel', 403, { headers: { 'cf-connecting-ip': '203.0.113.7' } }],
     ['a caller behind a proxy', 403, { headers: { 'x-forwarded-for': '203.0.113.7, 127.0.0.1' } }],
-    ['a caller behind a proxy that names it otherwise', 403, { headers: { 'x-real-ip': '203.0.113.7' } }],
+    [
+      'a caller behind a proxy that names it otherwise',
+      403,
+      { headers: { 'x-real-ip': '203.0.113.7' } },
+    ],
+    [
+      'a caller behind a proxy that names it in yet another way',
+      403,
+      { headers: { 'true-client-ip': '203.0.113.7' } },
+    ],
+    [
+      'a caller behind a proxy that names both',
+      403,
+      { headers: { forwarded: 'for=127.0.0.1;host=localhost' } },
+    ],
     ['a caller behind a proxy that names only itself', 403, { headers: { via: '1.1 proxy' } }],
-    ['a caller who asked a proxy for another host', 403, { headers: { 'x-forwarded-host': 'agent.example' } }],
+    [
+      'a caller who asked a proxy for another host',
+      403,
+      { headers: { 'x-forwarded-host': 'agent.example' } },
+    ],
     ['a host with a user', 403, { headers: { host: 'evil.example@localhost' } }],
     ['a host with a path', 403, { headers: { host: 'localhost/;script-src *' } }],
-    ['an extension that calls itself localhost', 403, { headers: { origin: 'chrome-extension://localhost' } }],
+    [
+      'an extension that calls itself localhost',
+      403,
+      { headers: { origin: 'chrome-extension://localhost' } },
+    ],
     ['a client of an older protocol', 426, { headers: { 'sec-websocket-version': '8' } }],
     ['a WebSocket of another path', 400, { path: '/health' }],
   ];
@@ -308,7 +508,14 @@ describe('the local WebSocket\'s door', () => {
     it(`is closed with ${status} to ${who}`, async (t) => {
       const { origin } = await stage(t);
       const { client_session_key } = await authorize(origin);
-      assert.equal((await refused(connect(origin, query ?? `client_session_key=${client_session_key}`, options))).status, status);
+      assert.equal(
+        (
+          await refused(
+            connect(origin, query ?? `client_session_key=${client_session_key}`, options),
+          )
+        ).status,
+        status,
+      );
     });
   }
 
@@ -318,13 +525,22 @@ describe('the local WebSocket\'s door', () => {
     ['a page of ::1', { origin: 'http://[::1]:3000', host: '[::1]:8000' }],
     ['a page of a name below localhost', { origin: 'http://app.localhost:3000' }],
     ['a proxy of this machine', { 'x-forwarded-for': '127.0.0.1' }],
-    ['a client that offers compression, which is declined', { 'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits' }],
+    [
+      'a proxy of this machine that names it otherwise',
+      { 'true-client-ip': '127.0.0.1', 'x-real-ip': '::1' },
+    ],
+    [
+      'a client that offers compression, which is declined',
+      { 'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits' },
+    ],
   ];
   for (const [who, headers] of friends) {
     it(`is open to ${who}`, async (t) => {
       const { origin } = await stage(t);
       const { client_session_key } = await authorize(origin);
-      const browser = await connect(origin, `client_session_key=${client_session_key}`, { headers });
+      const browser = await connect(origin, `client_session_key=${client_session_key}`, {
+        headers,
+      });
       assert.ok(browser instanceof Browser);
       browser.destroy();
     });
@@ -374,27 +590,59 @@ describe('the playground\'s routes', () => {
   it('serve the page with a strict policy', async (t) => {
     const { fetch } = await stage(t);
     const response = await fetch('/playground');
-    assert.deepEqual([response.status, response.headers.get('content-type'), response.headers.get('x-content-type-options')], [200, 'text/html; charset=utf-8', 'nosniff']);
+    assert.deepEqual(
+      [
+        response.status,
+        response.headers.get('content-type'),
+        response.headers.get('x-content-type-options'),
+      ],
+      [200, 'text/html; charset=utf-8', 'nosniff'],
+    );
     const policy = response.headers.get('content-security-policy') ?? '';
     assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; /);
     assert.doesNotMatch(policy, /unsafe|\*/);
   });
 
+  it('lead to it from the root', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/', { redirect: 'manual' });
+    assert.deepEqual(
+      [response.status, response.headers.get('location'), response.headers.get('cache-control')],
+      [302, '/playground', 'no-store'],
+    );
+  });
+
   it('serve what the page asks for, and nothing outside of it', async (t) => {
     const { fetch } = await stage(t);
     const html = await (await fetch('/playground')).text();
-    const files = [...html.matchAll(/(?:src|href)="(\/playground\/[^"]+)"/g)].map(([, path = '']) => path);
+    const files = [...html.matchAll(/(?:src|href)="(\/playground\/[^"]+)"/g)].map(
+      ([, path = '']) => path,
+    );
     assert.ok(files.length >= 2, html);
     for (const path of files) assert.equal((await fetch(path)).status, 200, path);
-    for (const name of ['nothing.js', '..%2fpackage.json', '%2e%2e', 'tsconfig.json', '.%2Findex.html', 'page.js%00', 'constructor']) {
+    for (const name of [
+      'nothing.js',
+      '..%2fpackage.json',
+      '%2e%2e%2f',
+      'tsconfig.json',
+      '.%2Findex.html',
+      'page.js%00',
+      'constructor',
+    ]) {
       assert.equal((await fetch(`/playground/${name}`)).status, 404, name);
     }
   });
 
   it('give a key though authorize leads elsewhere', async (t) => {
     const { fetch } = await stage(t);
-    const response = await fetch('/playground/session', { method: 'POST', body: '{"agent_id":"playground","conversation_id":"conv-1"}' });
-    assert.deepEqual([response.status, ((await response.json()) as { conversation_id: string }).conversation_id], [200, 'conv-1']);
+    const response = await fetch('/playground/session', {
+      method: 'POST',
+      body: '{"agent_id":"playground","conversation_id":"conv-1"}',
+    });
+    assert.deepEqual(
+      [response.status, ((await response.json()) as { conversation_id: string }).conversation_id],
+      [200, 'conv-1'],
+    );
   });
 
   it('show the history as a model is shown it', async (t) => {
@@ -407,17 +655,37 @@ describe('the playground\'s routes', () => {
 
   it('are closed to pages of other sites, and to names that were rebound', async (t) => {
     const { fetch, raw } = await stage(t);
-    assert.equal((await fetch('/playground/history/c1', { headers: { origin: 'https://evil.example' } })).status, 403);
+    assert.equal(
+      (await fetch('/playground/history/c1', { headers: { origin: 'https://evil.example' } }))
+        .status,
+      403,
+    );
     const connection = await raw();
-    connection.send('GET /playground HTTP/1.1\r\nhost: evil.example:8000\r\nconnection: close\r\n\r\n');
+    connection.send(
+      'GET /playground HTTP/1.1\r\nhost: evil.example:8000\r\nconnection: close\r\n\r\n',
+    );
     const { status, body } = await connection.lastAnswer();
     assert.equal(status, 403);
     assert.match(body, /the host header is not localhost/);
   });
 
+  // What `proxy_pass http://127.0.0.1:8000` of nginx before 1.29.7 sends for the whole world.
+  it('are closed to HTTP/1.0, which no browser speaks and an older nginx does', async (t) => {
+    const { raw } = await stage(t);
+    const connection = await raw();
+    connection.send(
+      'GET /playground HTTP/1.0\r\nhost: 127.0.0.1:8000\r\nconnection: close\r\n\r\n',
+    );
+    const { status, body } = await connection.lastAnswer();
+    assert.equal(status, 403);
+    assert.match(body, /HTTP\/1\.0/);
+  });
+
   it('are not there where the playground is off', async (t) => {
     const { fetch } = await stage(t, {}, { playground: false });
-    for (const path of ['/playground', '/playground/page.js', '/playground/history/c1']) assert.equal((await fetch(path)).status, 404);
+    for (const path of ['/', '/playground', '/playground/page.js', '/playground/history/c1']) {
+      assert.equal((await fetch(path)).status, 404);
+    }
     assert.equal((await fetch('/v1/agents/web/websocket')).status, 426);
   });
 });

@@ -3,7 +3,13 @@ import { describe, it } from 'node:test';
 
 import { KEY_LIFETIME_MS, SessionKeys } from '../../src/platform/session-keys.ts';
 
-const GRANT = { agentId: 'ag-1', conversationId: undefined, metadata: undefined, customMetadata: undefined, customHeaders: {} };
+const GRANT = {
+  agentId: 'ag-1',
+  conversationId: undefined,
+  metadata: undefined,
+  customMetadata: undefined,
+  customHeaders: {},
+};
 
 describe('SessionKeys', () => {
   it('makes a key of characters that a URL takes as they are', () => {
@@ -38,6 +44,9 @@ describe('SessionKeys', () => {
   it('keeps a thousand keys, and the newest of more', () => {
     const keys = new SessionKeys();
     const all = Array.from({ length: 1_001 }, () => keys.issue(GRANT).key);
-    assert.deepEqual([keys.find(all[0] ?? ''), keys.find(all[1] ?? '') !== undefined], [undefined, true]);
+    assert.deepEqual(
+      [keys.find(all[0] ?? ''), keys.find(all[1] ?? '') !== undefined],
+      [undefined, true],
+    );
   });
 });

@@ -14,8 +14,14 @@ describe('SpokenText', () => {
   it('has a word heard when it was spoken to its end, and not before', () => {
     const text = spoken(['Hello there, friend!', 0]);
     const heard = [0, 999, 1_000, 1_999, 2_000, 2_999, 3_000].map((ms) => text.heardBy(ms));
-    assert.deepEqual(heard.map(({ words }) => words), [0, 0, 1, 1, 2, 2, 3]);
-    assert.deepEqual(heard.map((part) => part.text), ['', '', 'Hello', 'Hello', 'Hello there,', 'Hello there,', 'Hello there, friend!']);
+    assert.deepEqual(
+      heard.map(({ words }) => words),
+      [0, 0, 1, 1, 2, 2, 3],
+    );
+    assert.deepEqual(
+      heard.map((part) => part.text),
+      ['', '', 'Hello', 'Hello', 'Hello there,', 'Hello there,', 'Hello there, friend!'],
+    );
   });
 
   it('speaks 170 words in a minute where that is the rate', () => {
@@ -57,7 +63,13 @@ describe('SpokenText', () => {
   });
 
   // Each piece was looked at again with all the marks behind the last word: 8,000 dots took half a minute of the event loop.
-  for (const [what, piece] of [['marks', '.'], ['line breaks', '\n'], ['blanks', ' '], ['one word', 'x'], ['words with marks', 'a\'']] as const) {
+  for (const [what, piece] of [
+    ['marks', '.'],
+    ['line breaks', '\n'],
+    ['blanks', ' '],
+    ['one word', 'x'],
+    ['words with marks', 'a\''],
+  ] as const) {
     it(`takes ${what} piece by piece in a time that grows with their number`, () => {
       const text = new SpokenText(60);
       const from = performance.now();
@@ -71,7 +83,9 @@ describe('SpokenText', () => {
     const expected = spoken([whole, 0]);
     for (let cut = 0; cut <= whole.length; cut++) {
       const text = spoken([whole.slice(0, cut), 0], [whole.slice(cut), 0]);
-      for (let ms = 0; ms <= 15_000; ms += 500) assert.deepEqual(text.heardBy(ms), expected.heardBy(ms), `cut at ${cut}, heard by ${ms}`);
+      for (let ms = 0; ms <= 15_000; ms += 500) {
+        assert.deepEqual(text.heardBy(ms), expected.heardBy(ms), `cut at ${cut}, heard by ${ms}`);
+      }
     }
   });
 });

@@ -8,6 +8,7 @@ import type { EventContext } from '../../src/agents/agent.ts';
 import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.ts';
 import type { ServerFrame } from '../../src/platform/frames.ts';
 import { TextSession, type TextSessionOptions } from '../../src/platform/text-session.ts';
+import { jumpingClock } from '../fixtures/clock.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 import { deferred, fired, SECRET, serve, Told, within, type Served, type TestAgent } from '../fixtures/app.ts';
 
@@ -246,10 +247,11 @@ describe('TextSession at a barge-in', () => {
   const heard: readonly (readonly [rate: number, words: number, text: string])[] = [[AT_ONCE, 2, 'One two '], [NEVER, 0, '']];
   for (const [rate, words, text] of heard) {
     it(`tells with the next message what was heard at ${rate} words a minute`, async (t) => {
+      const pass = jumpingClock(t);
       const { session, next, posted } = await call(t, { onMessage: inTwoParts().onMessage }, { wordsPerMinute: rate });
       const first = session.say('Hello?');
       await next('response.text.delta');
-      if (rate === AT_ONCE) await new Promise((resolve) => setTimeout(resolve, 2)); // two words take a thousandth of this
+      pass(1_000);
       void session.say('Wait!');
       await first;
       await next('turn.end');
@@ -277,9 +279,10 @@ describe('TextSession at a barge-in', () => {
   });
 
   it('knows no interruption when all has been spoken', async (t) => {
+    const pass = jumpingClock(t);
     const { session, posted } = await call(t, {});
     await session.say('Hello?');
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    pass(1_000);
     await session.say('And?');
     assert.equal(posted[1]?.interruption_context, undefined);
   });
@@ -449,12 +452,13 @@ describe('TextSession provoking', () => {
   });
 
   it('drops a reply without an interruption for the next message to tell of', async (t) => {
+    const pass = jumpingClock(t);
     const { session, next, posted } = await call(t, { onMessage: inTwoParts().onMessage });
     const said = session.say('Hello?');
     await next('response.text.delta');
     session.drop();
     await said;
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    pass(1_000);
     void session.say('And?');
     await next('response.text.delta');
     assert.equal(posted[1]?.interruption_context, undefined);

@@ -232,6 +232,34 @@ describe('user_interrupted', () => {
     });
   }
 
+  it('during a turn that has said nothing ends it, and leaves the reply before it alone', async (t) => {
+    const begun = deferred();
+    const { client, app, history, interrupted } = serve(t, {
+      async onMessage({ text, signal }, { say }) {
+        if (text !== 'wait') return void say('Yes.');
+        begun.resolve();
+        await fired(signal);
+      },
+    });
+    await (await client.post(wireBody('transcript'))).text();
+    const waiting = client.post(event('transcript', { transcript: 'wait' }));
+    await within(begun.promise, 'the agent to be asked');
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.deepEqual(typesOf(await (await waiting).events()), ['done']);
+    const words = event('transcript') as { transcript: string };
+    assert.deepEqual(await history('call_123'), [
+      ['user', words.transcript], ['assistant', 'Yes.', 'completed'], ['user', 'wait'],
+    ]);
+    assert.deepEqual([app.runningTurns, interrupted.all.map(({ text }) => text)], [0, ['']]);
+  });
+
+  it('after a turn that said nothing changes nothing, and is not told to the agent', async (t) => {
+    const { client, interrupted } = serve(t, { onMessage: () => undefined });
+    await (await client.post(event('transcript', { turn_id: 't-1' }))).text();
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.deepEqual(interrupted.all, []);
+  });
+
   it('leaves other calls alone', async (t) => {
     const { client, hold, app } = holding(t);
     await hold({ call_id: 'another' });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 
-import { defineAgent } from '../../src/index.ts';
+import { defineAgent, MemoryStore, type ConversationStore } from '../../src/index.ts';
 import { EVENT_FIELDS } from '../../src/layercode/events.ts';
 import { messageEvent, recordLog, SECRET, serve, signed, type Served } from '../fixtures/kernel.ts';
 
@@ -166,6 +166,37 @@ describe('GET /metrics', () => {
     assert.deepEqual([sample(text, 'layercode_open_streams'), sample(text, 'layercode_running_turns')], [1, 1]);
   });
 
+  describe('beside a store that answers with promises', () => {
+    const store = (count: () => Promise<number>): ConversationStore => {
+      const inner = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+      return { read: (id) => inner.read(id), update: (id, change) => inner.update(id, change), close: () => inner.close(), count };
+    };
+
+    it('says how many conversations there were at the reading before', async (t) => {
+      let count = 3;
+      const served = await serve(t, { store: store(async () => count++) });
+      const readings = [await metricsOf(served), await metricsOf(served), await metricsOf(served)];
+      assert.deepEqual(readings.map((text) => sample(text, 'layercode_conversations')), [Number.NaN, 3, 4]);
+    });
+
+    // Was: nobody awaited the promise, and the process ended.
+    it('is served while the store fails, and the process lives', async (t) => {
+      const rejections: unknown[] = [];
+      const note = (error: unknown): void => void rejections.push(error);
+      process.on('unhandledRejection', note);
+      t.after(() => process.off('unhandledRejection', note));
+      const served = await serve(t, { store: store(() => Promise.reject(new Error('the database is away'))) });
+      const readings = [await metricsOf(served), await metricsOf(served)];
+      assert.deepEqual([readings.map((text) => sample(text, 'layercode_conversations')), rejections], [[Number.NaN, Number.NaN], []]);
+    });
+
+    it('is served while the store throws', async (t) => {
+      const served = await serve(t, { store: store(() => { throw new Error('the database is away'); }) });
+      const text = await metricsOf(served);
+      assert.deepEqual([sample(text, 'layercode_conversations'), sample(text, 'layercode_open_streams')], [Number.NaN, 0]);
+    });
+  });
+
   it('is 404 with METRICS=false', async (t) => {
     assert.equal((await (await serve(t, { settings: { metrics: false } })).fetch('/metrics')).status, 404);
   });
@@ -254,6 +285,60 @@ describe('GET /openapi.json', () => {
   it('knows each field of the table', async (t) => {
     const names = (await eventSchemas(t)).map(({ properties }) => Object.keys(properties));
     assert.deepEqual(names, Object.values(EVENT_FIELDS).map((fields) => ['type', ...Object.keys(fields)]));
+  });
+
+  it('says that every route but the webhook is open', async (t) => {
+    const { paths } = await document(t);
+    const security = Object.entries(paths).flatMap(([path, operations]) => Object.values(operations).map((operation) => [path, operation.security]));
+    assert.deepEqual(security.filter(([path]) => path !== '/api/agent').map(([, open]) => open), security.slice(1).map(() => []));
+    assert.deepEqual(paths['/api/agent']?.['post']?.security, [{ webhookSignature: [] }]);
+  });
+
+  it('has the statuses of each route, and no others', async (t) => {
+    const { paths } = await document(t);
+    const statuses = Object.entries(paths).flatMap(([path, operations]) =>
+      Object.entries(operations).map(([method, { responses }]) => `${method} ${path} ${Object.keys(responses).join(' ')}`));
+    assert.deepEqual(statuses, [
+      'post /api/agent 200 400 401 413 415 500 503',
+      'post /api/authorize 200 400 401 402 403 413 429 500 502 503 504',
+      'get /health 200', 'get /ready 200 503', 'get /openapi.json 200', 'get /metrics 200',
+    ]);
+  });
+
+  it('answers with what it says: an event stream or JSON, JSON, and text', async (t) => {
+    const { paths } = await document(t);
+    const types = Object.values(paths).flatMap((operations) => Object.values(operations))
+      .map(({ responses }) => Object.keys((responses['200'] as { content: object }).content).join());
+    assert.deepEqual(types, ['text/event-stream,application/json', ...Array<string>(4).fill('application/json'), 'text/plain']);
+  });
+
+  it('demands of authorize what the check does', async (t) => {
+    const schema = (await document(t)).paths['/api/authorize']?.['post']?.requestBody?.content['application/json'].schema as unknown as EventSchema;
+    assert.deepEqual([schema.required, Object.keys(schema.properties)], [
+      ['agent_id'], ['agent_id', 'conversation_id', 'metadata', 'custom_metadata', 'custom_headers', 'config', 'sdk_version'],
+    ]);
+  });
+
+  it('is JSON that may be cached', async (t) => {
+    const { headers } = await (await serve(t)).fetch('/openapi.json');
+    assert.deepEqual([headers.get('content-type'), headers.get('cache-control')], ['application/json; charset=utf-8', null]);
+  });
+
+  it('names the header and the form of the signature', async (t) => {
+    const { components } = (await document(t)) as OpenApi & { components: { securitySchemes: { webhookSignature: object } } };
+    const { name, in: place, type } = components.securitySchemes.webhookSignature as Record<string, string>;
+    assert.deepEqual([name, place, type], ['layercode-signature', 'header', 'apiKey']);
+  });
+
+  // Was: the document took ids with control characters, and the server did not.
+  it('takes the ids that the server takes', async (t) => {
+    const [schema] = await eventSchemas(t);
+    const { minLength, maxLength, pattern = '' } = schema?.properties['session_id'] as { minLength: number; maxLength: number; pattern?: string };
+    const isAllowed = (id: string): boolean => id.length >= minLength && id.length <= maxLength && new RegExp(pattern, 'u').test(id);
+    const ids = ['', 'a', 'é', ' ', '😀', 'a'.repeat(256), 'a'.repeat(257), ...Array.from({ length: 0x120 }, (_, code) => `a${String.fromCharCode(code)}`), 'a\n'];
+    const served = EVENT_FIELDS.message['session_id'];
+    assert.ok(served !== undefined);
+    assert.deepEqual(ids.filter((id) => isAllowed(id) !== (served.check(id) === undefined)), []);
   });
 
   // The platform sends null for "nothing", and the check takes it: who generates a client from this page must be told.

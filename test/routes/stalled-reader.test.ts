@@ -42,7 +42,7 @@ describe('ReplyStream', () => {
   it('does not count its end among the events that were not sent', async (t) => {
     const destination = new Destination({ room: false });
     const reply = streamOver(destination, 0);
-    t.after(() => reply.closed(false));
+    t.after(() => reply.closed());
     reply.send({ type: 'say', text: 'One.' });
     reply.flush();
     void reply.send({ type: 'say', text: ' Two.' });

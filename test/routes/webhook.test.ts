@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import type { DataContext, MessageTurn, EventContext, StartTurn } from '../../src/agents/agent.ts';
 import { createApp } from '../../src/app/create-app.ts';
@@ -11,6 +10,7 @@ import { signPayload } from '../../src/layercode/signature.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
 import { contentsOf, deferred, errorsIn, fired, Listener, messageEvent, rawRequest, SECRET, serve, Told, typesOf, until, within } from '../fixtures/app.ts';
 import { wireBody } from '../fixtures/wire.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 const BODY = JSON.stringify(messageEvent());
 const UNAUTHORIZED = { error: 'Invalid signature' };
@@ -584,7 +584,13 @@ describe('the session dialect\'s stream', () => {
   });
 
   it('holds no comment by default', async (t) => {
-    const { client } = serve(t, { onMessage: () => delay(20, 'At last.') });
+    const clock = mockTimers(t, ['setInterval']);
+    const { client } = serve(t, { onMessage: async (_turn, { say }) => {
+      say('Well. ');
+      clock.tick(600_000);
+      await new Promise((resolve) => setImmediate(resolve));
+      say('At last.');
+    } });
     assert.doesNotMatch(await (await client.post(messageEvent())).response.text(), /^:/m);
   });
 

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { informationFor, loadSettings } from '../../src/settings/load-settings.ts';
-import { SettingsError, type Environment, type Settings } from '../../src/settings/settings.ts';
+import type { Environment } from '../../src/base/environment.ts';
+import { SettingsError, type Settings } from '../../src/settings/settings.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'load-settings-'));
 let directory = '';

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { settingsHelp } from '../../src/settings/help.ts';
 import { settingRows } from '../../src/settings/table.ts';
-import { parseSettings, SettingsError, type Environment, type Settings } from '../../src/settings/settings.ts';
+import type { Environment } from '../../src/base/environment.ts';
+import { parseSettings, SettingsError, type Settings } from '../../src/settings/settings.ts';
 
 const secret = 'whsec_4f1d0c2b9a8e7f60';
 

@@ -8,6 +8,7 @@ import type { Message } from '../../src/conversations/message.ts';
 import type { Reply } from '../../src/agents/agent.ts';
 import type { TestReply } from '../../src/test-client.ts';
 import { contentsOf, deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, typesOf, until, within } from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 type OnMessage = Agent['onMessage'];
 const APOLOGY = [['response.tts', DEFAULT_APOLOGY], ['response.end', undefined]] as const;
@@ -338,10 +339,21 @@ describe('time-outs of a turn', () => {
   });
 
   it('leave a turn alone after its first word, until TURN_TIMEOUT_SECONDS', async (t) => {
-    const firstWordPassed = deferred();
-    setTimeout(firstWordPassed.resolve, 150); // what must not happen tells of nothing
-    const answers = await answersTo(t, async function* () { yield 'One.'; await firstWordPassed.promise; yield ' Two.'; }, { FIRST_WORD_TIMEOUT_SECONDS: '0.1' });
-    assert.deepEqual(answers, [['response.tts', 'One.'], ['response.tts', ' Two.'], ['response.end', undefined]]);
+    const gate = deferred();
+    const { client } = serve(t, {
+      async *onMessage() {
+        yield 'One.';
+        await gate.promise;
+        yield ' Two.';
+      },
+    }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '10', TURN_TIMEOUT_SECONDS: '20' } });
+    await client.origin();
+    const clock = mockTimers(t, ['setTimeout']);
+    const listener = new Listener(await client.say('Hello?'));
+    await listener.next();
+    clock.tick(10_000);
+    gate.resolve();
+    assert.deepEqual(contentsOf(await listener.rest()), [' Two.']);
   });
 
   it('apologise where a turn that spoke outlasts TURN_TIMEOUT_SECONDS', async (t) => {
@@ -407,9 +419,11 @@ describe('time-outs of a turn', () => {
   });
 
   it('do not touch a turn that has ended', async (t) => {
-    const { client, logLines } = serve(t, {}, { environment: { TURN_TIMEOUT_SECONDS: '0.05', FIRST_WORD_TIMEOUT_SECONDS: '0.05' } });
+    const { client, logLines } = serve(t, {});
+    await client.origin();
+    const clock = mockTimers(t, ['setTimeout']);
     await (await client.say('Hello?')).text();
-    await new Promise((resolve) => setTimeout(resolve, 100)); // nothing tells of a time-out that does not come
+    clock.tick(120_000);
     assert.deepEqual(errorsIn(logLines), []);
   });
 });

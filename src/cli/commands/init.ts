@@ -1,6 +1,17 @@
-// `layercode-microserver init`: a project of one's own, from the files of templates/.
+// `layercode-microserver init`: creates a project from the files of assets/templates/.
 
-import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -13,15 +24,18 @@ import { oneLine, shellWord } from '../terminal/one-line.ts';
 const PACKAGE = 'layercode-microserver';
 const PACKAGE_ROOT = fileURLToPath(packageFile('.'));
 const PACKAGE_FLAG = '--package';
-/** Those that this package is built with. */
+/** The versions that this package is built with. */
 const DEV_DEPENDENCIES = { '@types/node': '^20.19.43', typescript: '^7.0.2' } as const;
 
-/** Name, and what it is. npm packs no file called .gitignore, so templates have their names without the dot. */
+/**
+ * File name and description. npm does not pack a file called .gitignore, so the templates are named
+ * without the dot.
+ */
 const TEMPLATES: readonly (readonly [name: string, meaning: string])[] = [
   ['agent.ts', 'what callers hear: a prompt and a tool'],
   ['agent.test.ts', 'its tests, without a phone or a key'],
   ['tsconfig.json', 'TypeScript, compiled to dist/'],
-  ['.env.example', 'the settings most used, for .env'],
+  ['.env.example', 'the most used settings, for .env'],
   ['Dockerfile', 'an image for production'],
   ['.dockerignore', 'what goes into it'],
   ['.gitignore', 'what stays out of git'],
@@ -33,66 +47,107 @@ export const init: Command = {
   summary: 'Make a new project: an agent, its test and a Dockerfile.',
   help: `Usage: layercode-microserver init [dir] [--package SPEC]
 
-Makes a project in dir, which is made too where it is not there; default is the working directory.
-A file that is there already is never written over: then nothing is made. Other files, such as .git,
-do not matter. The project is named after its directory.
+Creates a project in dir, and dir itself if it is missing. Default: the working directory. If one of
+its files exists already, nothing is written. Other files, such as .git, do not matter. The project
+is named after its directory.
 
-  --package SPEC   What package.json says of ${PACKAGE}: a version such as ^0.1.0, a
-                   URL, or the path of a folder or a .tgz. Default: this version; run from a clone,
-                   the clone.
+  --package SPEC   The dependency on ${PACKAGE} in package.json: a version such as
+                   ^0.1.0, a URL, or the path of a folder or a .tgz. Default: this version, or the
+                   clone if run from one.
 
 Then, in dir: npm install, npm start, and npm run talk in another terminal.
 
-Exit codes: 0 it is made; 1 it could not be; 2 the arguments are wrong.
+Exit codes: 0 success; 1 failure; 2 wrong arguments.
 `,
   async run(argv, terminal) {
     const { target, given } = parseArguments(argv);
-    // npm reads a relative path of package.json from where the project really is.
+    // npm resolves a relative path in package.json from the real location of the project.
     const directory = realPath(resolve(terminal.directory, target));
-    if (/\p{Cc}/u.test(directory)) throw new UsageError('the directory must have no control characters in its path');
+    if (/\p{Cc}/u.test(directory)) {
+      throw new UsageError('the path of the directory must not contain control characters');
+    }
     const name = projectName(directory);
-    const spec = packageSpec({ given, from: terminal.directory, directory, packageRoot: PACKAGE_ROOT });
+    const spec = packageSpec({
+      given,
+      from: terminal.directory,
+      directory,
+      packageRoot: PACKAGE_ROOT,
+    });
     writeProject(directory, projectFiles(name, spec));
     terminal.stdout.write(report(name, target));
     return EXIT.OK;
   },
 };
 
-function parseArguments(argv: readonly string[]): { readonly target: string; readonly given: string | undefined } {
+function parseArguments(argv: readonly string[]): {
+  readonly target: string;
+  readonly given: string | undefined;
+} {
   const directories: string[] = [];
   let given: string | undefined;
   // Not `strict`: its messages are three sentences long.
-  const { tokens } = parseArgs({ args: [...argv], options: { package: { type: 'string' } }, strict: false, tokens: true });
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: { package: { type: 'string' } },
+    strict: false,
+    tokens: true,
+  });
   for (const token of tokens) {
     if (token.kind === 'positional') directories.push(token.value);
     else if (token.kind === 'option') {
-      if (token.rawName !== PACKAGE_FLAG) throw new UsageError(`${oneLine(token.rawName, 40)} is not a flag of init; it takes ${PACKAGE_FLAG}`);
+      if (token.rawName !== PACKAGE_FLAG) {
+        throw new UsageError(
+          `${oneLine(token.rawName, 40)} is not a flag of init; it takes ${PACKAGE_FLAG}`,
+        );
+      }
       given = token.value?.trim() ?? '';
-      if (given === '' || given.startsWith('-')) throw new UsageError(`${PACKAGE_FLAG} needs a value, such as ^${version} or ../packed.tgz`);
+      if (given === '' || given.startsWith('-')) {
+        throw new UsageError(`${PACKAGE_FLAG} needs a value, such as ^${version} or ../packed.tgz`);
+      }
     }
   }
   const [target = '.', stray] = directories;
-  if (stray !== undefined) throw new UsageError(`init takes one directory, got ${shown(stray)} too`);
-  if (target === '') throw new UsageError('the directory is an empty text; leave it out for the working directory');
+  if (stray !== undefined) {
+    throw new UsageError(`init takes one directory, but also got ${shown(stray)}`);
+  }
+  if (target === '') {
+    throw new UsageError('the directory is empty; leave it out for the working directory');
+  }
   return { target, given };
 }
 
-/** Without symbolic links, as far as the path is there. */
+/** The path without symbolic links, as far as it exists. */
 function realPath(path: string): string {
-  return existsSync(path) || dirname(path) === path ? realpathSync(path) : join(realPath(dirname(path)), basename(path));
+  return existsSync(path) || dirname(path) === path
+    ? realpathSync(path)
+    : join(realPath(dirname(path)), basename(path));
 }
 
 /**
- * The npm name of a project in that directory: lower case, accents taken off, a hyphen for what npm does not take. Throws a
- * `UsageError` where nothing is left, or the name is one that `npm install` refuses.
+ * The npm name for a project in this directory: lower case, accents removed, a hyphen for
+ * characters that npm does not allow. Throws a `UsageError` if nothing is left, or if `npm install`
+ * refuses the name.
  */
 export function projectName(directory: string): string {
   const last = basename(directory);
-  const name = last.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().replace(/[^a-z0-9._-]+/g, '-').slice(0, 214).replace(/^[._-]+|-+$/g, '');
-  if (name === '') throw new UsageError(`no npm name can be made of ${shown(last || directory)}; name a directory with letters a-z or digits in it`);
-  // A package cannot depend on its own name, and npm keeps two for itself.
+  const name = last
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .slice(0, 214)
+    .replace(/^[._-]+|-+$/g, '');
+  if (name === '') {
+    throw new UsageError(
+      `${shown(last || directory)} gives no npm name; `
+        + 'use a directory name with letters a-z or digits',
+    );
+  }
+  // A package cannot depend on its own name, and npm reserves two names.
   if ([PACKAGE, ...Object.keys(DEV_DEPENDENCIES), 'node_modules', 'favicon.ico'].includes(name)) {
-    throw new UsageError(`a project cannot be called ${name}; choose another name for its directory`);
+    throw new UsageError(
+      `a project cannot be called ${name}; rename its directory`,
+    );
   }
   return name;
 }
@@ -100,33 +155,49 @@ export function projectName(directory: string): string {
 export interface PackageSource {
   /** The value of `--package`. */
   readonly given: string | undefined;
-  /** Where a relative path of `given` starts. */
+  /** A relative path in `given` starts here. */
   readonly from: string;
-  /** Of the project, without symbolic links. */
+  /** The project's directory, without symbolic links. */
   readonly directory: string;
-  /** Of the package that runs. */
+  /** The directory of the running package. */
   readonly packageRoot: string;
 }
 
 /**
- * What package.json says of this package: this version where it was installed, the folder where it is a clone, and what was given
- * before either. Throws a `UsageError` for a path where nothing is, and for what can be no spec.
+ * What package.json says for this package: what was given, else the folder of a clone, else the
+ * installed version. Throws a `UsageError` for a path that does not exist, and for anything that
+ * cannot be a spec.
  */
 export function packageSpec({ given, from, directory, packageRoot }: PackageSource): string {
-  if (given === undefined) return packageRoot.split(sep).includes('node_modules') ? `^${version}` : fileSpec(packageRoot, directory);
-  if (/\p{Cc}/u.test(given)) throw new UsageError(`${PACKAGE_FLAG} must have no control characters`);
+  if (given === undefined) {
+    return packageRoot.split(sep).includes('node_modules')
+      ? `^${version}`
+      : fileSpec(packageRoot, directory);
+  }
+  if (/\p{Cc}/u.test(given)) {
+    throw new UsageError(`${PACKAGE_FLAG} must have no control characters`);
+  }
   const path = given.replace(/^file:/, '');
-  const isPath = path !== given || isAbsolute(path) || /^\.{1,2}([\\/]|$)/.test(path) || (/\.(tgz|tar\.gz|tar)$/.test(path) && !path.includes(':'));
+  const isPath =
+    path !== given
+    || isAbsolute(path)
+    || /^\.{1,2}([\\/]|$)/.test(path)
+    || (/\.(tgz|tar\.gz|tar)$/.test(path) && !path.includes(':'));
   if (!isPath) return given;
   const file = resolve(from, path);
   if (!existsSync(file)) throw new UsageError(`${PACKAGE_FLAG}: there is no ${shown(file)}`);
   return fileSpec(realpathSync(file), directory);
 }
 
-/** A path as npm reads it, relative to the project. Not encoded, though it looks like a URL: since npm 11 %, # and ? stand for themselves. */
+/**
+ * A path as npm reads it, relative to the project. Not percent-encoded, although it looks like a
+ * URL: since npm 11 %, # and ? stand for themselves.
+ */
 function fileSpec(path: string, directory: string): string {
   const way = relative(directory, path).split(sep).join('/');
-  if (way === '') throw new UsageError(`${PACKAGE_FLAG} must be another folder than the project's own`);
+  if (way === '') {
+    throw new UsageError(`${PACKAGE_FLAG} must not be the project's own folder`);
+  }
   return `file:${way}`;
 }
 
@@ -151,32 +222,52 @@ function manifest(name: string, spec: string): object {
 
 function projectFiles(name: string, spec: string): ReadonlyMap<string, string> {
   const templates = TEMPLATES.map(([file]): [string, string] => {
-    const text = readFileSync(join(PACKAGE_ROOT, 'assets/templates', file.replace(/^\./, '')), 'utf8');
+    const text = readFileSync(
+      join(PACKAGE_ROOT, 'assets/templates', file.replace(/^\./, '')),
+      'utf8',
+    );
     return [file, text.replaceAll('{{name}}', name)];
   });
-  return new Map([['package.json', `${JSON.stringify(manifest(name, spec), undefined, 2)}\n`], ...templates]);
+  return new Map([
+    ['package.json', `${JSON.stringify(manifest(name, spec), undefined, 2)}\n`],
+    ...templates,
+  ]);
 }
 
 /**
- * Writes the files, and the directory where it is missing. Throws a `CommandError` that names the files that are there already, or
- * what failed; what was written by then is removed again, or named.
+ * Writes the files, and creates the directory if it is missing. Throws a `CommandError` that names
+ * the files that exist already, or what failed. Files written until then are removed again, or
+ * named.
  */
 export function writeProject(directory: string, files: ReadonlyMap<string, string>): void {
   const made: string[] = [];
   try {
-    const existing = [...files.keys()].filter((name) => lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined);
-    if (existing.length > 0) throw new CommandError(`${shown(directory)} has ${existing.join(', ')} already; nothing was written`);
+    const existing = [...files.keys()].filter(
+      (name) => lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined,
+    );
+    if (existing.length > 0) {
+      throw new CommandError(
+        `${shown(directory)} has ${existing.join(', ')} already; nothing was written`,
+      );
+    }
     makeDirectory(directory, made);
     for (const [name, text] of files) makeFile(join(directory, name), text, made);
   } catch (error) {
     const left = remove(made);
     if (!(error instanceof Error && 'code' in error)) throw error;
-    const rest = left.length === 0 ? 'nothing was left behind' : `these could not be removed again: ${left.map(shown).join(', ')}`;
-    throw new CommandError(`the project cannot be made: ${oneLine(error.message)}; ${rest}`, { cause: error });
+    const rest =
+      left.length === 0
+        ? 'nothing was left behind'
+        : `these could not be removed: ${left.map(shown).join(', ')}`;
+    throw new CommandError(`the project cannot be created: ${oneLine(error.message)}; ${rest}`, {
+      cause: error,
+    });
   }
 }
 
-/** Level by level: `mkdir` with `recursive` does not tell what it made when it fails half-way. */
+/**
+ * Level by level: when `mkdir` with `recursive` fails half-way, it does not say what it created.
+ */
 function makeDirectory(path: string, made: string[]): void {
   if (existsSync(path)) return;
   if (dirname(path) !== path) makeDirectory(dirname(path), made);
@@ -185,7 +276,8 @@ function makeDirectory(path: string, made: string[]): void {
 }
 
 function makeFile(path: string, text: string, made: string[]): void {
-  const descriptor = openSync(path, 'wx'); // follows no link, and fails for a file that has come meanwhile
+  // Follows no link, and fails if a file was created meanwhile.
+  const descriptor = openSync(path, 'wx');
   made.push(path);
   try {
     writeFileSync(descriptor, text);
@@ -194,7 +286,7 @@ function makeFile(path: string, text: string, made: string[]): void {
   }
 }
 
-/** Newest first; returns what is still there. */
+/** Removes the newest first. Returns what could not be removed. */
 function remove(made: readonly string[]): string[] {
   return made.toReversed().filter((path) => {
     try {
@@ -202,7 +294,7 @@ function remove(made: readonly string[]): string[] {
       else rmSync(path);
       return false;
     } catch {
-      return true; // said to the user
+      return true; // reported to the user
     }
   });
 }
@@ -212,13 +304,15 @@ function report(name: string, target: string): string {
   const width = Math.max(...files.map(([file]) => file.length));
   const isHere = target === '.' || target === './';
   return [
-    `Made the project ${name}${isHere ? '' : ` in ${shown(target)}`}:`,
+    `Created the project ${name}${isHere ? '' : ` in ${shown(target)}`}:`,
     '',
     ...files.map(([file, meaning]) => `  ${file.padEnd(width)}  ${meaning}`),
     '',
     'Next:',
     '',
-    ...(isHere ? [] : [`  cd ${target.startsWith('-') ? `./${shellWord(target)}` : shellWord(target)}`]),
+    ...(isHere
+      ? []
+      : [`  cd ${target.startsWith('-') ? `./${shellWord(target)}` : shellWord(target)}`]),
     '  npm install',
     '  npm start',
     '  npm run talk    # in another terminal',

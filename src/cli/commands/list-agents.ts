@@ -6,19 +6,23 @@ export const listAgents: Command = {
   summary: 'List the built-in agents.',
   help: `Usage: layercode-microserver list-agents
 
-Prints the name and the description of every built-in agent, a line each. AGENT and --agent take a
-name of them, or the path of a module of your own.
+Prints the name and description of every built-in agent, one per line. AGENT and --agent take one of
+these names, or the path of your own module.
 
 Example:
   layercode-microserver run --agent bakery
 
-Exit codes: 0 it is done; 2 the arguments are wrong.
+Exit codes: 0 success; 2 wrong arguments.
 `,
   async run(argv, { stdout }) {
     if (argv.length > 0) throw new UsageError('list-agents takes no arguments');
     const agents = builtInAgents();
     const width = Math.max(...agents.map(({ name }) => name.length));
-    stdout.write(agents.map(({ name, description = '' }) => `${name.padEnd(width)}  ${description}`.trimEnd()).join('\n') + '\n');
+    stdout.write(
+      agents
+        .map(({ name, description = '' }) => `${name.padEnd(width)}  ${description}`.trimEnd())
+        .join('\n') + '\n',
+    );
     return EXIT.OK;
   },
 };

@@ -8,40 +8,75 @@ import { openTunnel } from '../tunnel/tunnel.ts';
 const TUNNEL = '--tunnel';
 const UPDATE_WEBHOOK = '--update-webhook';
 
-const HELP = `Usage: layercode-microserver run [--tunnel [--update-webhook]] [--flag value | --flag=value]...
+const HELP = `\
+Usage: layercode-microserver run [--tunnel [--update-webhook]] [--flag value | --flag=value]...
 
-Runs the server until a signal; "node dist/server.js" does the same, without a tunnel.
+Runs the server until it gets a signal. "node dist/server.js" does the same, without a tunnel.
 
   --tunnel          Make the server reachable from outside with cloudflared, which must be
-                    installed, and print the webhook's public URL. The server ends with exit
-                    code 1 when the tunnel does.
-  --update-webhook  With --tunnel: set that URL on the agent LAYERCODE_AGENT_ID, by
-                    LAYERCODE_API_KEY, and put the old one back at the end.
+                    installed, and print the public URL of the webhook. If the tunnel ends, the
+                    server ends with exit code 1.
+  --update-webhook  With --tunnel: set that URL on the agent LAYERCODE_AGENT_ID, using
+                    LAYERCODE_API_KEY, and put the old one back at the end. Refused if it is
+                    unclear what the old one is.
 
-Exit codes: 0 after a signal; 1 a setting is wrong, it cannot start, or the tunnel is lost;
-2 --update-webhook without --tunnel; 130 or 143 after a second signal.
+Exit codes: 0 ended by a signal; 1 wrong setting, cannot start, or the tunnel is lost;
+2 --update-webhook without --tunnel; 130 or 143 ended by a second signal.
 `;
 
-/** The server, with a tunnel beside it where that is asked for. Every setting is a flag. */
+/** The server, with a tunnel if one is asked for. Every setting is a flag. */
 export const run: Command = {
   name: 'run',
   summary: 'Run the server; every setting is a flag.',
   help: `${HELP}\n${settingsHelp().replace(/^Usage: .*\n\n/, '')}`,
   async run(argv, terminal) {
-    const settingFlags = argv.filter((argument) => argument !== TUNNEL && argument !== UPDATE_WEBHOOK);
+    const settingFlags = argv.filter(
+      (argument) => argument !== TUNNEL && argument !== UPDATE_WEBHOOK,
+    );
     const updatesWebhook = argv.includes(UPDATE_WEBHOOK);
-    if (updatesWebhook && !argv.includes(TUNNEL)) throw new UsageError(`${UPDATE_WEBHOOK} needs ${TUNNEL}: a server that has no public URL has none to set`);
+    if (updatesWebhook && !argv.includes(TUNNEL)) {
+      throw new UsageError(
+        `${UPDATE_WEBHOOK} needs ${TUNNEL}: without it there is no public URL to set`,
+      );
+    }
     const hasTunnel = argv.includes(TUNNEL);
-    await runServer(settingFlags, hasTunnel ? { accompany: (server, closing) => openCompanion(server, updatesWebhook, { ...terminal, interrupted: closing }) } : {});
+    await runServer(
+      settingFlags,
+      hasTunnel
+        ? {
+            accompany: (server, closing) =>
+              openCompanion(server, updatesWebhook, { ...terminal, interrupted: closing }),
+          }
+        : {},
+    );
     return Number(process.exitCode ?? 0);
   },
 };
 
-async function openCompanion({ origin, settings }: OpenServer, updatesWebhook: boolean, terminal: Terminal): Promise<Companion> {
+async function openCompanion(
+  { origin, settings }: OpenServer,
+  updatesWebhook: boolean,
+  terminal: Terminal,
+): Promise<Companion> {
   const { agentRoute } = settings;
   if (!updatesWebhook) return openTunnel({ origin, agentRoute, terminal });
-  const { layercodeApiKey: apiKey, layercodeApiUrl: url, layercodeAgentIds: [agentId, ...others] } = settings;
-  if (apiKey === undefined) throw new CommandError(`${UPDATE_WEBHOOK} needs LAYERCODE_API_KEY, a key of the LayerCode dashboard`);
-  if (agentId === undefined || others.length > 0) throw new CommandError(`${UPDATE_WEBHOOK} needs LAYERCODE_AGENT_ID to name one agent`);
-  return openTunnel({ origin, agentRoute, terminal, webhook: { client: new RestClient({ url, apiKey }), agentId } });
+  const {
+    layercodeApiKey: apiKey,
+    layercodeApiUrl: url,
+    layercodeAgentIds: [agentId, ...others],
+  } = settings;
+  if (apiKey === undefined) {
+    throw new CommandError(
+      `${UPDATE_WEBHOOK} needs LAYERCODE_API_KEY, a key of the LayerCode dashboard`,
+    );
+  }
+  if (agentId === undefined || others.length > 0) {
+    throw new CommandError(`${UPDATE_WEBHOOK} needs LAYERCODE_AGENT_ID to name one agent`);
+  }
+  return openTunnel({
+    origin,
+    agentRoute,
+    terminal,
+    webhook: { client: new RestClient({ url, apiKey }), agentId },
+  });
 }

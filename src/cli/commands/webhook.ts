@@ -1,18 +1,29 @@
-// `layercode-microserver webhook`: where LayerCode posts an agent's events.
+// `layercode-microserver webhook`: shows or sets where LayerCode posts an agent's events.
 
 import { isId } from '../../layercode/fields.ts';
 import { PlatformError, RestClient } from '../../layercode/rest-client.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
-import { CommandError, EXIT, UsageError, type Command, type Terminal } from '../terminal/command.ts';
+import {
+  CommandError,
+  EXIT,
+  UsageError,
+  type Command,
+  type Terminal,
+} from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import { describePlatformError } from '../terminal/platform-failure.ts';
+import { describePlatformError } from '../tunnel/platform-failure.ts';
 import { NO_WEBHOOK } from '../tunnel/borrowed-webhook.ts';
 
-/** Handed to `loadSettings`, which checks their values. */
-const SETTINGS_FLAGS = ['--layercode-api-key', '--layercode-agent-id', '--layercode-api-url', '--settings-file'] as const;
+/** Passed on to `loadSettings`, which checks their values. */
+const SETTINGS_FLAGS = [
+  '--layercode-api-key',
+  '--layercode-agent-id',
+  '--layercode-api-url',
+  '--settings-file',
+] as const;
 const AGENT_FLAG = '--agent-id';
 
 export const webhook: Command = {
@@ -22,41 +33,58 @@ export const webhook: Command = {
        layercode-microserver webhook set <url> [--agent-id ID]
        layercode-microserver webhook set none [--agent-id ID]
 
-get prints the URL, and nothing else, on stdout. Without a webhook it prints nothing there, says so
-on stderr and ends with code 1. set prints what the URL was and what it is now; "set none" takes the
-webhook away.
+get prints only the URL on stdout. Without a webhook it prints nothing there, says so on stderr and
+ends with code 1. set prints the old URL and the new one, and checks that LayerCode uses it; "set
+none" removes the webhook.
 
   --agent-id ID             The agent. Default: LAYERCODE_AGENT_ID, when it names exactly one.
-  --layercode-api-key KEY   LAYERCODE_API_KEY; a flag can be read by other users of the machine.
+  --layercode-api-key KEY   LAYERCODE_API_KEY; other users of the machine can read a flag.
   --layercode-agent-id ID   LAYERCODE_AGENT_ID.
   --layercode-api-url URL   LAYERCODE_API_URL.
   --settings-file PATH      Read variables from this file instead of .env.
 
-The URL is https:// with the server's webhook route, AGENT_ROUTE, as its path:
-https://voice.example/api/agent. http:// is taken for this machine alone.
+The URL must begin with https://; its path is the server's webhook route, AGENT_ROUTE:
+https://voice.example/api/agent. http:// is accepted only for this machine.
 
-Exit codes: 0 it is done; 1 LayerCode refused or did not answer, or there is no webhook to get;
-2 the arguments are wrong.
+Exit codes: 0 success; 1 LayerCode refused or did not answer, or there is no webhook; 2 wrong
+arguments.
 `,
   async run(argv, terminal) {
     const { action, agentId: agentFlag, settingsArgv } = parseArguments(argv);
-    // This process verifies no webhook, so a webhook's secret that only production asks for may be missing here.
+    // This process verifies no webhooks, so it does not need the secret that production requires.
     const environment = { ...terminal.environment, NODE_ENV: 'development' };
-    const settings = loadSettings({ argv: settingsArgv, environment, directory: terminal.directory });
+    const settings = loadSettings({
+      argv: settingsArgv,
+      environment,
+      directory: terminal.directory,
+    });
     const agentId = checkAgentId(agentFlag ?? onlyAgent(settings));
     const client = openClient(settings);
     const url = action.name === 'set' ? parseWebhookUrl(action.url, settings, terminal) : undefined;
     try {
-      const before = await client.webhookUrl(agentId, terminal.interrupted);
-      if (action.name === 'get') return printWebhook(before, agentId, terminal);
+      if (action.name === 'get') {
+        return printWebhook(
+          await client.webhookUrl(agentId, terminal.interrupted),
+          agentId,
+          terminal,
+        );
+      }
+      const before = await describeWebhook(client, agentId, terminal);
       await client.setWebhookUrl(agentId, url, terminal.interrupted);
-      terminal.stdout.write(`was     ${oneLine(before ?? NO_WEBHOOK, 4_096)}\nis now  ${url ?? NO_WEBHOOK}\n`);
+      terminal.stdout.write(`was     ${before}\nis now  ${url ?? NO_WEBHOOK}\n`);
       return EXIT.OK;
     } catch (error) {
       if (terminal.interrupted.aborted) {
-        throw new CommandError(action.name === 'get' ? 'interrupted' : 'interrupted; whether the webhook was set, "webhook get" tells', { cause: error });
+        throw new CommandError(
+          action.name === 'get'
+            ? 'interrupted'
+            : 'interrupted; check with "webhook get" whether the webhook was set',
+          { cause: error },
+        );
       }
-      throw error instanceof PlatformError ? new CommandError(describePlatformError(error, agentId), { cause: error }) : error;
+      throw error instanceof PlatformError
+        ? new CommandError(describePlatformError(error, agentId), { cause: error })
+        : error;
     }
   },
 };
@@ -67,68 +95,125 @@ interface Arguments {
   readonly settingsArgv: readonly string[];
 }
 
-/** No message shows a value: beside a key that was not quoted, any of them may be a piece of it. */
+/** No message shows a value: if a key was not quoted, any of the arguments may be a piece of it. */
 function parseArguments(argv: readonly string[]): Arguments {
   const { flags, words } = parseFlags('webhook', argv, [AGENT_FLAG, ...SETTINGS_FLAGS]);
   const { [AGENT_FLAG]: agentId, ...settingsFlags } = flags;
   const settingsArgv = Object.entries(settingsFlags).map(([flag, value]) => `${flag}=${value}`);
   const [name, url, ...others] = words;
   if (name !== 'get' && name !== 'set') {
-    throw new UsageError(`webhook takes get or set${name === undefined ? '' : /^[a-z]{1,16}$/.test(name) ? `, got ${name}` : ', and that comes first'}`);
+    const got = name === undefined ? '' : /^[a-z]{1,16}$/.test(name) ? `, got ${name}` : ' first';
+    throw new UsageError(`webhook takes get or set${got}`);
   }
-  if (name === 'set' && url === undefined) throw new UsageError('webhook set takes the URL: webhook set https://voice.example/api/agent');
+  if (name === 'set' && url === undefined) {
+    throw new UsageError('webhook set takes the URL: webhook set https://voice.example/api/agent');
+  }
   const isStray = name === 'get' ? url !== undefined : others.length > 0;
-  if (isStray) throw new UsageError(`webhook ${name} takes ${name === 'get' ? 'nothing' : 'one URL'} beside flags`);
+  if (isStray) {
+    throw new UsageError(
+      `webhook ${name} takes ${name === 'get' ? 'only flags' : 'one URL and flags'}`,
+    );
+  }
   return { action: name === 'set' ? { name, url: url ?? '' } : { name }, agentId, settingsArgv };
 }
 
 function checkAgentId(agentId: string): string {
   if (isId(agentId) && !/^\.\.?$/.test(agentId)) return agentId;
-  throw new UsageError('an agent\'s id has at most 256 characters, without control characters, and is neither . nor ..');
+  throw new UsageError(
+    'an agent\'s id has at most 256 characters and no control characters, and is neither . nor ..',
+  );
 }
 
 function onlyAgent({ layercodeAgentIds }: Settings): string {
   const [agentId, ...others] = layercodeAgentIds;
-  if (agentId === undefined) throw new UsageError(`which agent? Set LAYERCODE_AGENT_ID, or pass ${AGENT_FLAG}; the dashboard shows the id`);
+  if (agentId === undefined) {
+    throw new UsageError(
+      `which agent? Set LAYERCODE_AGENT_ID, or pass ${AGENT_FLAG}; the dashboard shows the id`,
+    );
+  }
   if (others.length === 0) return agentId;
   const choice = oneLine(layercodeAgentIds.join(', '), 200);
-  throw new UsageError(`LAYERCODE_AGENT_ID names ${layercodeAgentIds.length} agents: say which one with ${AGENT_FLAG} (${choice})`);
+  throw new UsageError(
+    `LAYERCODE_AGENT_ID names ${layercodeAgentIds.length} agents: `
+      + `choose one with ${AGENT_FLAG} (${choice})`,
+  );
 }
 
 function openClient({ layercodeApiKey: apiKey, layercodeApiUrl: url }: Settings): RestClient {
   if (apiKey !== undefined) return new RestClient({ url, apiKey });
-  throw new CommandError('LAYERCODE_API_KEY is not set: copy it from https://dash.layercode.com/settings into .env or the environment');
+  throw new CommandError(
+    'LAYERCODE_API_KEY is not set: '
+      + 'copy it from https://dash.layercode.com/settings into .env or the environment',
+  );
 }
 
 function printWebhook(url: string | undefined, agentId: string, terminal: Terminal): number {
   if (url === undefined) {
-    terminal.stderr.write(`agent ${oneLine(agentId, 80)} has no webhook; "webhook set <url>" gives it one\n`);
+    terminal.stderr.write(
+      `agent ${oneLine(agentId, 80)} has no webhook; set one with "webhook set <url>"\n`,
+    );
     return EXIT.FAILED;
   }
   terminal.stdout.write(`${oneLine(url, 4_096)}\n`);
   return EXIT.OK;
 }
 
-/** The URL as it was given, undefined for `none`. What is right but looks wrong is said on stderr. */
-function parseWebhookUrl(given: string, { agentRoute, secrets }: Settings, terminal: Terminal): string | undefined {
+/** What `set` reports as the old webhook. It may be unclear: `set` works all the same. */
+async function describeWebhook(
+  client: RestClient,
+  agentId: string,
+  terminal: Terminal,
+): Promise<string> {
+  try {
+    return oneLine((await client.webhookUrl(agentId, terminal.interrupted)) ?? NO_WEBHOOK, 4_096);
+  } catch (error) {
+    if (!(error instanceof PlatformError && error.kind === 'unclear webhook')) throw error;
+    return `unclear: ${oneLine(error.message)}`;
+  }
+}
+
+/**
+ * The URL as it was given; undefined for `none`. Prints a warning for a URL that is valid but looks
+ * wrong.
+ */
+function parseWebhookUrl(
+  given: string,
+  { agentRoute, secrets }: Settings,
+  terminal: Terminal,
+): string | undefined {
   const text = given.trim();
   if (text === NO_WEBHOOK) return undefined;
-  const refuse = (rule: string): UsageError => new UsageError(`the webhook's URL must ${rule}, got ${show(text, secrets)}`);
-  // What `URL` mends in silence is refused: it is the text that is sent.
-  if (!/^https?:\/\/[^\s\\\p{Cc}\p{Cf}]+$/iu.test(text) || !URL.canParse(text)) throw refuse('be an https:// URL such as https://voice.example/api/agent');
+  const refuse = (rule: string): UsageError =>
+    new UsageError(`the webhook's URL must ${rule}, got ${show(text, secrets)}`);
+  // The text itself is sent, so anything that `URL` would correct silently is refused.
+  if (!/^https?:\/\/[^\s\\\p{Cc}\p{Cf}]+$/iu.test(text) || !URL.canParse(text)) {
+    throw refuse('be an https:// URL such as https://voice.example/api/agent');
+  }
   const url = new URL(text);
-  if (url.username !== '' || url.password !== '') throw refuse('hold no user name and password');
-  if (text.includes('#')) throw refuse('hold no #');
+  if (url.username !== '' || url.password !== '') {
+    throw refuse('not contain a user name or password');
+  }
+  if (text.includes('#')) throw refuse('not contain #');
   const isHere = isThisMachine(url.hostname);
-  if (url.protocol === 'http:' && !isHere) throw refuse('begin with https://: calls are not for others to read');
-  if (isHere) terminal.stderr.write(`LayerCode cannot reach ${url.host}: that is this machine. "run --tunnel" gives it a public URL\n`);
+  if (url.protocol === 'http:' && !isHere) {
+    throw refuse('begin with https://, so that nobody else can read the calls');
+  }
+  if (isHere) {
+    terminal.stderr.write(
+      `LayerCode cannot reach ${url.host}, which is this machine; `
+        + '"run --tunnel" gives it a public URL\n',
+    );
+  }
   if (url.pathname === '/' && agentRoute !== '/') {
-    terminal.stderr.write(`this URL has no path, and events are taken at ${agentRoute}; did you mean ${url.origin}${agentRoute}${url.search}?\n`);
+    terminal.stderr.write(
+      `this URL has no path, and the server takes events at ${agentRoute}; `
+        + `did you mean ${url.origin}${agentRoute}${url.search}?\n`,
+    );
   }
   return text;
 }
 
-/** As `URL` spells a host, which writes 127.1 out. */
+/** The host as `URL` spells it: it writes 127.1 out. */
 function isThisMachine(host: string): boolean {
   return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]|\[::ffff:7f[\da-f]{2}:[\da-f]{1,4}\])\.?$/.test(host);
 }

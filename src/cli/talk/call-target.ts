@@ -1,4 +1,4 @@
-// Which webhook is called, and with which secret.
+// Decides which webhook is called, and with which secret.
 
 import { randomBytes } from 'node:crypto';
 
@@ -20,32 +20,43 @@ export interface CallTarget {
 }
 
 export interface OpenTarget extends CallTarget {
-  /** Ends the server where it is ours. */
+  /** Closes the server if it is ours. */
   close(): Promise<void>;
 }
 
 export interface OpenTargetOptions extends TargetFlags {
-  /** A server of our own with this agent. */
+  /** Starts a server of our own with this agent. */
   readonly '--agent'?: string;
 }
 
 const HEALTH_TIMEOUT_MS = 500;
 
-/** The webhook that `--url` names, else the server of this machine. Throws a `UsageError` or a `CommandError` without a secret in it. */
+/**
+ * The webhook that `--url` names, else the server on this machine. Throws a `UsageError` or a
+ * `CommandError`; neither contains a secret.
+ */
 export function findTarget(flags: TargetFlags, terminal: Terminal): CallTarget {
   const settings = settingsOf(flags, terminal);
   const url = flags['--url'];
   return {
-    webhookUrl: url === undefined ? `${localOrigin(settings())}${settings().agentRoute}` : parseWebhookUrl(url, () => settings().agentRoute),
+    webhookUrl:
+      url === undefined
+        ? `${localOrigin(settings())}${settings().agentRoute}`
+        : parseWebhookUrl(url, () => settings().agentRoute),
     secret: findSecret(flags, settings, terminal.directory),
   };
 }
 
 /**
- * As `findTarget`, but without `--url` it opens a server where none answers, and with `--agent` in any case. `tell` gets a line about
- * what it is, and then the warnings and errors of the server's log.
+ * Like `findTarget`, but starts a server if `--agent` is given, or if there is no `--url` and no
+ * server answers. `tell` gets a line that describes the target, then the warnings and errors of the
+ * server's log.
  */
-export async function openTarget(flags: OpenTargetOptions, terminal: Terminal, tell: (line: string) => void): Promise<OpenTarget> {
+export async function openTarget(
+  flags: OpenTargetOptions,
+  terminal: Terminal,
+  tell: (line: string) => void,
+): Promise<OpenTarget> {
   const settings = settingsOf(flags, terminal);
   if (flags['--agent'] === undefined) {
     const isGiven = flags['--url'] !== undefined;
@@ -56,59 +67,98 @@ export async function openTarget(flags: OpenTargetOptions, terminal: Terminal, t
     }
     if (settings().port !== 0) tell(`No server answers at ${localOrigin(settings())}.`);
   }
-  return openOwnServer({ ...settings(), agent: flags['--agent'] ?? settings().agent }, terminal.directory, tell);
+  return openOwnServer(
+    { ...settings(), agent: flags['--agent'] ?? settings().agent },
+    terminal.directory,
+    tell,
+  );
 }
 
-/** Read when they are needed: beside a URL and a secret, what is wrong with them is no matter. */
-function settingsOf({ '--settings-file': file }: TargetFlags, { environment, directory }: Terminal): () => Settings {
+/** Settings are read only when needed: with a URL and a secret, faults in them do not matter. */
+function settingsOf(
+  { '--settings-file': file }: TargetFlags,
+  { environment, directory }: Terminal,
+): () => Settings {
   let settings: Settings | undefined;
   return () => (settings ??= loadSettings({
     argv: file === undefined ? [] : ['--settings-file', file],
-    environment: { ...environment, NODE_ENV: 'development' }, // a secret that only production asks for may come from a flag
+    // Production would require a secret, which may come from a flag.
+    environment: { ...environment, NODE_ENV: 'development' },
     directory,
   }));
 }
 
 function localOrigin({ port }: Settings): string {
-  if (port === 0) throw new CommandError('PORT is 0, so the server chose a port itself: say which with --url http://localhost:<port>');
+  if (port === 0) {
+    throw new CommandError(
+      'PORT is 0, so the server chose a port itself: pass it with --url http://localhost:<port>',
+    );
+  }
   return `http://localhost:${port}`;
 }
 
 function parseWebhookUrl(given: string, agentRoute: () => string): string {
   const url = URL.canParse(given) ? new URL(given) : undefined;
-  const fault = url === undefined || !/^https?:$/.test(url.protocol) ? 'be an http:// or https:// URL such as http://localhost:8000'
-    : url.username !== '' || url.password !== '' ? 'hold no user name and password' : undefined;
-  if (url === undefined || fault !== undefined) throw new UsageError(`--url must ${fault}, got ${oneLine(show(given, []))}`);
+  const fault =
+    url === undefined || !/^https?:$/.test(url.protocol)
+      ? 'be an http:// or https:// URL such as http://localhost:8000'
+      : url.username !== '' || url.password !== ''
+        ? 'not contain a user name or password'
+        : undefined;
+  if (url === undefined || fault !== undefined) {
+    throw new UsageError(`--url must ${fault}, got ${oneLine(show(given, []))}`);
+  }
   if (url.pathname === '/') url.pathname = agentRoute();
   url.hash = '';
   return url.href;
 }
 
-function findSecret({ '--secret': given }: TargetFlags, settings: () => Settings, directory: string): string {
+function findSecret(
+  { '--secret': given }: TargetFlags,
+  settings: () => Settings,
+  directory: string,
+): string {
   const secret = given ?? settings().webhookSecrets[0] ?? readDevelopmentSecret(directory);
   if (secret !== undefined) return secret;
-  throw new CommandError('no webhook secret: start a server in this directory first, set LAYERCODE_WEBHOOK_SECRET, or pass --secret');
+  throw new CommandError(
+    'no webhook secret: start a server in this directory first, '
+      + 'set LAYERCODE_WEBHOOK_SECRET, or pass --secret',
+  );
 }
 
 async function isServing(settings: Settings): Promise<boolean> {
   if (settings.port === 0) return false;
   try {
-    const response = await fetch(`${localOrigin(settings)}/health`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS), redirect: 'error' });
+    const response = await fetch(`${localOrigin(settings)}/health`, {
+      signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS),
+      redirect: 'error',
+    });
     const health = await response.json();
     return isObject(health) && health['status'] === 'healthy';
   } catch {
-    return false; // nobody is there, or somebody else
+    return false; // nobody answers, or another program does
   }
 }
 
-/** For this process alone: on a free port, with a secret that nobody else knows. */
-async function openOwnServer(settings: Settings, directory: string, tell: (line: string) => void): Promise<OpenTarget> {
+/** A server for this process alone: on a free port, with a secret that nobody else knows. */
+async function openOwnServer(
+  settings: Settings,
+  directory: string,
+  tell: (line: string) => void,
+): Promise<OpenTarget> {
   const { openServer } = await import('../../process/open-server.ts');
   const secret = `whsec_${randomBytes(32).toString('base64url')}`;
   const own: Settings = {
     ...settings,
-    host: '127.0.0.1', port: 0, webhookSecrets: [secret], secrets: [...settings.secrets, secret],
-    logLevel: 'warn', logFormat: 'json', playground: false, drainDelaySeconds: 0, shutdownTimeoutSeconds: 1,
+    host: '127.0.0.1',
+    port: 0,
+    webhookSecrets: [secret],
+    secrets: [...settings.secrets, secret],
+    logLevel: 'warn',
+    logFormat: 'json',
+    playground: false,
+    drainDelaySeconds: 0,
+    shutdownTimeoutSeconds: 1,
   };
   const early: string[] = [];
   let tellLog = (line: string): unknown => early.push(line);
@@ -123,8 +173,12 @@ async function openOwnServer(settings: Settings, directory: string, tell: (line:
   return { webhookUrl: `${origin}${own.agentRoute}`, secret, close: () => app.close() };
 }
 
-/** A record of the log as one line: its message, and what went wrong. */
+/** A log record as one line: the message, and what went wrong. */
 function describeLogLine(line: string): string {
-  const { msg, error, problem } = JSON.parse(line) as { msg: string; error?: { message?: string }; problem?: string };
+  const { msg, error, problem } = JSON.parse(line) as {
+    msg: string;
+    error?: { message?: string };
+    problem?: string;
+  };
   return oneLine([msg, error?.message ?? problem].filter((part) => part !== undefined).join(': '));
 }

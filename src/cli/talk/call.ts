@@ -8,37 +8,36 @@ import type { CallTarget } from './call-target.ts';
 
 export interface CallOptions extends CallTarget {
   readonly conversationId: string;
-  /** A piece of a reply, as it comes. A promise is waited for before more is read. */
+  /** Gets each piece of a reply. If it returns a promise, more is read after that. */
   readonly onText: (piece: string) => Awaitable<unknown>;
-  /** Data of a reply. */
+  /** Gets the data of a reply. */
   readonly onData: (content: Json) => Awaitable<unknown>;
 }
 
-export const WORDS_PER_MINUTE = 170;
-/** An agent need not be waited for longer when its last turn has failed, or when a person waits. */
+/** How long to wait for the end of the call after a failed turn, or when a person waits. */
 export const END_TIMEOUT_MS = 5_000;
-/** How often it is asked how many words were heard: a few times a word. */
+/** How often the number of words heard is checked: a few times per word. */
 const HEARING_MS = 50;
 
-/** What comes back for one event. Of a turn it is the reply; other events are answered without words. */
+/** The answer to one event. For a turn it is the reply; other events are answered without words. */
 export class Answer {
-  /** All that was said so far. */
+  /** Everything said so far. */
   text = '';
   readonly data: Json[] = [];
-  /** From the event on to the first word. Undefined as long as there is none. */
+  /** Time from the event to the first word; undefined until there is one. */
   firstWordMs: number | undefined;
   hangsUp = false;
   /** Whether the caller spoke over it. */
   isInterrupted = false;
-  /** Nothing more will come, for better or worse. */
+  /** Whether the answer is complete or has failed. */
   isOver = false;
   failure: CallFailure | undefined;
   readonly #isReply: boolean;
   readonly #startedAtMs = performance.now();
-  readonly #spoken = new SpokenText(WORDS_PER_MINUTE);
+  readonly #spoken = new SpokenText();
   readonly #watchers = new Set<() => void>();
   #status: number | undefined;
-  /** Whether its last event has come. */
+  /** Whether its last event has arrived. */
   #isWhole = false;
 
   constructor(isReply: boolean) {
@@ -47,15 +46,25 @@ export class Answer {
 
   /** Whether a voice would still be speaking it. */
   get isSpoken(): boolean {
-    return !this.isInterrupted && this.failure === undefined && performance.now() < (this.#spoken.endsAtMs ?? 0);
+    return (
+      !this.isInterrupted
+      && this.failure === undefined
+      && performance.now() < (this.#spoken.endsAtMs ?? 0)
+    );
   }
 
-  /** How many words there are, and how many the caller can have heard by now. */
+  /** The number of words in it, and the number that the caller can have heard by now. */
   get words(): { readonly said: number; readonly heard: number } {
-    return { said: this.#spoken.heardBy(Infinity).words, heard: this.#spoken.heardBy(performance.now()).words };
+    return {
+      said: this.#spoken.heardBy(Infinity).words,
+      heard: this.#spoken.heardBy(performance.now()).words,
+    };
   }
 
-  /** True as soon as it is so, which is looked at whenever something has come; false when it is not after that time. */
+  /**
+   * Resolves with true as soon as the condition holds, which is checked whenever something arrives;
+   * with false after the time-out.
+   */
   until(isSo: () => boolean, timeoutMs = Infinity): Promise<boolean> {
     return new Promise((resolve) => {
       const settle = (value: boolean): void => {
@@ -72,30 +81,44 @@ export class Answer {
     });
   }
 
-  /** Whether it is over within that time. */
+  /** Whether it is over within this time. */
   over(timeoutMs?: number): Promise<boolean> {
     return this.until(() => this.isOver, timeoutMs);
   }
 
-  /** Waits until the caller can have heard so many words. Not in vain: until a reply is over that has no more of them, or nobody speaks. */
+  /**
+   * Waits until the caller can have heard this many words. Stops earlier if the reply ends with
+   * fewer, or if the voice has stopped.
+   */
   async hearing(words: number, timeoutMs: number): Promise<void> {
-    // What comes tells nothing of what is heard: a voice takes its time.
+    // Arrival says nothing about hearing: a voice takes its time.
     const ticker = setInterval(() => this.#changed(), HEARING_MS);
-    await this.until(() => this.words.heard >= words || (this.isOver && (this.words.said <= words || !this.isSpoken)), timeoutMs);
+    await this.until(
+      () =>
+        this.words.heard >= words || (this.isOver && (this.words.said <= words || !this.isSpoken)),
+      timeoutMs,
+    );
     clearInterval(ticker);
   }
 
-  /** For the call alone: what it is told of this answer. */
+  /** Only for `Call`: takes a frame that belongs to this answer. */
   take(frame: ServerFrame): void {
     if (frame.type === 'local.answer') this.#status = frame.status;
-    else if (frame.type === 'local.event' && isObject(frame.event) && frame.event['type'] === 'response.end') this.#isWhole = true;
+    else if (
+      frame.type === 'local.event'
+      && isObject(frame.event)
+      && frame.event['type'] === 'response.end'
+    )
+      this.#isWhole = true;
     else if (frame.type === 'response.data') this.data.push(frame.content);
     else if (frame.type === 'response.text.delta') {
       this.text += frame.content;
       this.#spoken.add(frame.content, performance.now());
       if (this.text.trim() !== '') this.firstWordMs ??= performance.now() - this.#startedAtMs;
     } else if (frame.type === 'local.over') {
-      if (frame.outcome === 'failed') this.failure = { status: this.#status, reason: frame.reason ?? 'no reason is known' };
+      if (frame.outcome === 'failed') {
+        this.failure = { status: this.#status, reason: frame.reason ?? 'no reason is known' };
+      }
       else if (frame.outcome === 'ended' && this.#isReply && !this.#isWhole) {
         this.failure = { status: this.#status, reason: 'it ended without response.end' };
       }
@@ -103,7 +126,7 @@ export class Answer {
     this.#changed();
   }
 
-  /** For the call alone: nothing more will come. */
+  /** Only for `Call`: nothing more will arrive. */
   settle(): void {
     this.isOver = true;
     this.#changed();
@@ -114,7 +137,7 @@ export class Answer {
   }
 }
 
-/** A caller at a terminal, and the agent at the other end. */
+/** A call between a caller at a terminal and an agent. */
 export class Call {
   readonly #options: CallOptions;
   readonly #session: TextSession;
@@ -128,9 +151,15 @@ export class Call {
     this.#options = options;
     const { webhookUrl, secret, conversationId } = options;
     this.#session = new TextSession({
-      grant: { agentId: 'terminal', conversationId, metadata: undefined, customMetadata: undefined, customHeaders: {} },
-      webhookUrl, secret,
-      wordsPerMinute: WORDS_PER_MINUTE,
+      grant: {
+        agentId: 'terminal',
+        conversationId,
+        metadata: undefined,
+        customMetadata: undefined,
+        customHeaders: {},
+      },
+      webhookUrl,
+      secret,
       isTraced: true,
       onFrame: (frame) => this.#receive(frame),
       onHangUp: () => {
@@ -139,12 +168,15 @@ export class Call {
     });
   }
 
-  /** The call begins. The answer is the agent's welcome. */
+  /** Begins the call. The answer is the agent's welcome. */
   start(): Answer {
     return this.#ask(true, () => this.#session.start());
   }
 
-  /** The caller says something, which is not blank. A reply that is coming is interrupted; one that is over was read faster than a voice speaks. */
+  /**
+   * Says something that is not blank. Interrupts a reply that is still arriving. One that is
+   * complete counts as heard: people read faster than a voice speaks.
+   */
   say(text: string): Answer {
     if (this.#reply?.isOver === false) this.interrupt();
     else this.#session.finishPlaying();
@@ -155,21 +187,23 @@ export class Call {
     return this.#ask(false, () => this.#session.data(data));
   }
 
-  /** The call is over. Once. */
+  /** Ends the call. Call it once. */
   end(): Answer {
     if (this.#reply?.isOver === true) this.#session.finishPlaying();
     return this.#ask(false, () => this.#session.end());
   }
 
-  /** Waits for no answer any more. */
+  /** Stops waiting for answers. */
   abandon(): void {
     this.#session.abandon();
   }
 
-  /** The caller speaks over the reply. False when nobody would be speaking. */
+  /** Speaks over the reply. Returns false if nobody would be speaking. */
   interrupt(): boolean {
     const reply = this.#reply;
-    if (reply === undefined || reply.isInterrupted || (reply.isOver && !reply.isSpoken)) return false;
+    if (reply === undefined || reply.isInterrupted || (reply.isOver && !reply.isSpoken)) {
+      return false;
+    }
     this.#session.interrupt();
     reply.isInterrupted = true;
     return true;
@@ -179,13 +213,14 @@ export class Call {
     const answer = new Answer(isReply);
     this.#expected.push(answer);
     if (isReply) this.#reply = answer;
-    void post().then(() => this.#settle(answer)); // a session's methods never reject
+    void post().then(() => this.#settle(answer)); // the methods of a session never reject
     return answer;
   }
 
   #receive(frame: ServerFrame): Awaitable<unknown> {
     if (frame.type === 'local.request') this.#bind(frame.delivery, frame.event['turn_id']);
-    const answer = 'delivery' in frame ? this.#byDelivery.get(frame.delivery) : this.#byTurn.get(frame.turn_id);
+    const answer =
+      'delivery' in frame ? this.#byDelivery.get(frame.delivery) : this.#byTurn.get(frame.turn_id);
     if (answer === undefined) return undefined;
     answer.take(frame);
     if (frame.type === 'response.text.delta') return this.#options.onText(frame.content);

@@ -1,4 +1,4 @@
-// `talk --script`: plays a script to an agent, and tells how each step went.
+// `talk --script`: plays a script to an agent, and reports how each step went.
 
 import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
 import { describeFailure } from './call-failure.ts';
@@ -11,16 +11,16 @@ import type { Step } from './talk-script.ts';
 
 const MAX_SHOWN = 2_000;
 
-/** How a step went: what is told beside it, or why it failed. */
+/** How a step went: a note to print beside it, or why it failed. */
 type Outcome = { readonly note?: string } | Fault;
 
 interface Fault {
   readonly fault: readonly string[];
-  /** Whether the steps behind it make no sense any more. */
+  /** Whether the remaining steps make no sense after this. */
   readonly isFatal?: boolean;
 }
 
-/** The report goes to stdout. Resolves with the exit code. */
+/** Prints the report on stdout. Resolves with the exit code. */
 export async function playScript(
   steps: readonly Step[],
   target: CallTarget,
@@ -40,9 +40,12 @@ export async function playScript(
   function report(lineNumber: number | undefined, source: string, outcome: Outcome): void {
     const isGood = !('fault' in outcome);
     const mark = isGood ? paint('green', '✓') : paint('red', '✗');
-    const note = isGood && outcome.note !== undefined ? `  ${paint('dim', `(${outcome.note})`)}` : '';
+    const note =
+      isGood && outcome.note !== undefined ? `  ${paint('dim', `(${outcome.note})`)}` : '';
     const lines = isGood ? [] : outcome.fault;
-    stdout.write(`${mark} ${String(lineNumber ?? '').padStart(width)}  ${oneLine(source, MAX_SHOWN)}${note}\n`);
+    stdout.write(
+      `${mark} ${String(lineNumber ?? '').padStart(width)}  ${oneLine(source, MAX_SHOWN)}${note}\n`,
+    );
     for (const line of lines) stdout.write(`  ${' '.repeat(width)}    ${line}\n`);
     if (isGood) return;
     failed += 1;
@@ -61,9 +64,13 @@ export async function playScript(
   if ('fault' in end) report(undefined, 'end', end);
   interrupted.removeEventListener('abort', interrupt);
 
-  const rest = played < steps.length ? `; ${counted(steps.length - played, 'step')} not played` : '';
+  const rest =
+    played < steps.length ? `; ${counted(steps.length - played, 'step')} not played` : '';
   const all = counted(steps.length, 'step');
-  const sum = failed === 0 ? paint('green', steps.length === 1 ? 'The step went well' : `All ${all} went well`) : paint('red', `${counted(failed, 'failure')} in ${all}`);
+  const sum =
+    failed === 0
+      ? paint('green', steps.length === 1 ? 'The step passed' : `All ${all} passed`)
+      : paint('red', `${counted(failed, 'failure')} in ${all}`);
   stdout.write(`\n${sum}${rest}.\n`);
   return failed === 0 ? EXIT.OK : EXIT.FAILED;
 }
@@ -79,7 +86,12 @@ class ScriptPlayback {
   #reply: Answer | undefined;
 
   constructor(target: CallTarget, conversationId: string, timeoutMs: number) {
-    this.#call = new Call({ ...target, conversationId, onText: () => undefined, onData: () => undefined });
+    this.#call = new Call({
+      ...target,
+      conversationId,
+      onText: () => undefined,
+      onData: () => undefined,
+    });
     this.#webhookUrl = target.webhookUrl;
     this.#timeoutMs = timeoutMs;
   }
@@ -93,17 +105,34 @@ class ScriptPlayback {
     if (reply === undefined) throw new Error('a script is played after start()');
     switch (step.name) {
       case 'say':
-        return (await this.#end(reply)) ?? this.#gone(reply) ?? this.#begin(() => this.#call.say(step.text));
+        return (
+          (await this.#end(reply))
+          ?? this.#gone(reply)
+          ?? this.#begin(() => this.#call.say(step.text))
+        );
       case 'expect':
         return (await this.#end(reply)) ?? (step.expectation.matches(reply.text) ? {} : {
           fault: [`expected  ${shown(step.expectation.source)}`, `heard     ${shown(reply.text)}`],
         });
       case 'expect-data':
-        return (await this.#end(reply)) ?? (reply.data.some((content) => step.expectation.matches(JSON.stringify(content))) ? {} : {
-          fault: [`expected  data with ${shown(step.expectation.source)}`, ...listed(reply.data.map((content) => JSON.stringify(content)))],
-        });
+        return (
+          (await this.#end(reply))
+          ?? (reply.data.some((content) => step.expectation.matches(JSON.stringify(content)))
+            ? {}
+            : {
+                fault: [
+                  `expected  data with ${shown(step.expectation.source)}`,
+                  ...listed(reply.data.map((content) => JSON.stringify(content))),
+                ],
+              })
+        );
       case 'expect-hangup':
-        return (await this.#end(reply)) ?? (reply.hangsUp ? {} : { fault: ['the agent did not hang up', `heard     ${shown(reply.text)}`] });
+        return (
+          (await this.#end(reply))
+          ?? (reply.hangsUp
+            ? {}
+            : { fault: ['the agent did not hang up', `heard     ${shown(reply.text)}`] })
+        );
       case 'within':
         return this.#within(reply, step.ms);
       case 'interrupt':
@@ -113,33 +142,40 @@ class ScriptPlayback {
     }
   }
 
-  /** Posts that the call is over. `hasFailed`: there is nothing to wait for. */
+  /** Posts the end of the call. After a failure it does not wait for the reply. */
   async end(hasFailed: boolean): Promise<Outcome> {
-    const unfinished = this.#reply === undefined || hasFailed ? undefined : await this.#end(this.#reply);
+    const unfinished =
+      this.#reply === undefined || hasFailed ? undefined : await this.#end(this.#reply);
     const end = this.#call.end();
     try {
       if (!hasFailed && unfinished === undefined) return await this.#answered(end);
-      await end.over(END_TIMEOUT_MS); // one more failure would be nothing to tell
+      await end.over(END_TIMEOUT_MS); // one failure has been reported already
       return unfinished ?? {};
     } finally {
       this.#call.abandon();
     }
   }
 
-  /** Waits for nothing any more. */
+  /** Stops waiting. */
   giveUp(): void {
     this.#call.interrupt();
   }
 
   async #begin(ask: () => Answer): Promise<Outcome> {
     const reply = (this.#reply = ask());
-    const hasBegun = await reply.until(() => reply.firstWordMs !== undefined || reply.isOver, this.#timeoutMs);
+    const hasBegun = await reply.until(
+      () => reply.firstWordMs !== undefined || reply.isOver,
+      this.#timeoutMs,
+    );
     if (!hasBegun) return this.#late('no word');
     if (reply.failure !== undefined) return this.#broken(reply);
-    return { note: reply.firstWordMs === undefined ? 'silence' : `first word after ${ms(reply.firstWordMs)}` };
+    return {
+      note:
+        reply.firstWordMs === undefined ? 'silence' : `first word after ${ms(reply.firstWordMs)}`,
+    };
   }
 
-  /** Undefined when the reply is over, and it went well. */
+  /** Waits for the end of the reply. Undefined if it went well. */
   async #end(reply: Answer): Promise<Fault | undefined> {
     if (!(await reply.over(this.#timeoutMs))) return this.#late('no end of the reply', reply.text);
     return reply.failure === undefined ? undefined : this.#broken(reply);
@@ -151,39 +187,63 @@ class ScriptPlayback {
   }
 
   async #within(reply: Answer, limitMs: number): Promise<Outcome> {
-    const wasOver = await reply.until(() => reply.firstWordMs !== undefined || reply.isOver, this.#timeoutMs);
+    const wasOver = await reply.until(
+      () => reply.firstWordMs !== undefined || reply.isOver,
+      this.#timeoutMs,
+    );
     if (!wasOver) return this.#late('no word');
     if (reply.failure !== undefined) return this.#broken(reply);
     const { firstWordMs } = reply;
     if (firstWordMs !== undefined && firstWordMs <= limitMs) return {};
-    return { fault: [firstWordMs === undefined ? 'the reply had no word' : `the first word took ${ms(firstWordMs)}`] };
+    return {
+      fault: [
+        firstWordMs === undefined
+          ? 'the reply had no word'
+          : `the first word took ${ms(firstWordMs)}`,
+      ],
+    };
   }
 
-  /** With 0 words: at the first, heard or not. */
+  /** With 0 words: at the first word, heard or not. */
   async #interrupt(reply: Answer, words: number): Promise<Outcome> {
-    if (words === 0) await reply.until(() => reply.firstWordMs !== undefined || reply.isOver, this.#timeoutMs);
+    if (words === 0) {
+      await reply.until(() => reply.firstWordMs !== undefined || reply.isOver, this.#timeoutMs);
+    }
     else await reply.hearing(words, this.#timeoutMs);
     if (reply.failure !== undefined) return this.#broken(reply);
     const { said, heard } = reply.words;
-    if (said > 0 && heard >= words && this.#call.interrupt()) return { note: `heard ${counted(heard, 'word')}` };
-    if (!reply.isOver && !reply.isInterrupted) return this.#late(said === 0 ? 'no word' : `only ${counted(heard, 'word')}`, reply.text);
-    const fault = said <= words ? `the reply had only ${counted(said, 'word')}` : 'nobody was speaking any more';
+    if (said > 0 && heard >= words && this.#call.interrupt()) {
+      return { note: `heard ${counted(heard, 'word')}` };
+    }
+    if (!reply.isOver && !reply.isInterrupted) {
+      return this.#late(said === 0 ? 'no word' : `only ${counted(heard, 'word')}`, reply.text);
+    }
+    const fault =
+      said <= words
+        ? `the reply had only ${counted(said, 'word')}`
+        : 'the voice had stopped already';
     return { fault: [fault, `heard     ${shown(reply.text)}`] };
   }
 
   #gone({ hangsUp }: Answer): Fault | undefined {
-    return hangsUp ? { fault: ['the agent had hung up'], isFatal: true } : undefined;
+    return hangsUp ? { fault: ['the agent has hung up'], isFatal: true } : undefined;
   }
 
   #broken({ failure }: Answer): Fault {
-    return { fault: failure === undefined ? [] : [describeFailure(failure, this.#webhookUrl)], isFatal: true };
+    return {
+      fault: failure === undefined ? [] : [describeFailure(failure, this.#webhookUrl)],
+      isFatal: true,
+    };
   }
 
-  /** What is late is not waited for any more. */
+  /** Gives up on a reply that is late. */
   #late(what: string, text?: string): Fault {
     this.#call.interrupt();
-    const fault = `${what} after ${this.#timeoutMs / 1_000} s; --timeout gives it longer`;
-    return { fault: text === undefined ? [fault] : [fault, `heard     ${shown(text)}`], isFatal: true };
+    const fault = `${what} after ${this.#timeoutMs / 1_000} s; raise --timeout`;
+    return {
+      fault: text === undefined ? [fault] : [fault, `heard     ${shown(text)}`],
+      isFatal: true,
+    };
   }
 }
 
@@ -196,5 +256,7 @@ function shown(text: string): string {
 }
 
 function listed(entries: readonly string[]): readonly string[] {
-  return entries.length === 0 ? ['came      (nothing)'] : entries.slice(0, 20).map((entry) => `came      ${oneLine(entry, MAX_SHOWN)}`);
+  return entries.length === 0
+    ? ['got       (nothing)']
+    : entries.slice(0, 20).map((entry) => `got       ${oneLine(entry, MAX_SHOWN)}`);
 }

@@ -1,4 +1,4 @@
-// `talk` where lines come through a pipe: each is said when the reply to the one before is over.
+// `talk` with lines from a pipe: each is said when the reply to the previous one is over.
 
 import { createInterface } from 'node:readline';
 
@@ -10,27 +10,41 @@ import { EXIT, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
 import { printable } from '../terminal/printable.ts';
 
-/** Replies go to stdout, a line each, and everything else to stderr. Resolves with the exit code: a turn that fails is the last one. */
-export async function talkByLines(target: CallTarget, conversationId: string, timeoutMs: number, terminal: Terminal): Promise<number> {
+/**
+ * Prints one reply per line on stdout, and everything else on stderr. Stops at the first turn that
+ * fails. Resolves with the exit code.
+ */
+export async function talkByLines(
+  target: CallTarget,
+  conversationId: string,
+  timeoutMs: number,
+  terminal: Terminal,
+): Promise<number> {
   const { stdin, stdout, stderr, environment, interrupted } = terminal;
   const paint = paintFor(stderr, environment);
   const call = new Call({
     ...target, conversationId,
     onText: (piece) => write(stdout, printable(piece, ' ')),
-    onData: (content) => write(stderr, `${paint('dim', `[data] ${printable(JSON.stringify(content), ' ')}`)}\n`),
+    onData: (content) =>
+      write(stderr, `${paint('dim', `[data] ${printable(JSON.stringify(content), ' ')}`)}\n`),
   });
   const isWell = async (answer: Answer): Promise<boolean> => {
     const isOver = await answer.over(timeoutMs);
     if (!isOver) call.interrupt();
     if (answer.text !== '') stdout.write('\n');
-    if (!isOver) stderr.write(`${paint('red', `the answer is not over after ${timeoutMs / 1_000} s; --timeout gives it longer`)}\n`);
-    else if (answer.failure !== undefined) stderr.write(`${paint('red', describeFailure(answer.failure, target.webhookUrl))}\n`);
+    if (!isOver)
+      stderr.write(
+        `${paint('red', `no end of the answer after ${timeoutMs / 1_000} s; raise --timeout`)}\n`,
+      );
+    else if (answer.failure !== undefined)
+      stderr.write(`${paint('red', describeFailure(answer.failure, target.webhookUrl))}\n`);
     return isOver && answer.failure === undefined;
   };
   const interrupt = (): unknown => call.interrupt();
   interrupted.addEventListener('abort', interrupt, { once: true });
   const lines = createInterface({ input: stdin, crlfDelay: Infinity, signal: interrupted });
-  const iterator = lines[Symbol.asyncIterator](); // made now, or lines that come during the welcome are lost
+  // Created now, or lines that arrive during the welcome are lost.
+  const iterator = lines[Symbol.asyncIterator]();
   try {
     let reply = call.start();
     let isGood = await isWell(reply);
@@ -44,7 +58,7 @@ export async function talkByLines(target: CallTarget, conversationId: string, ti
     if (reply.hangsUp) stderr.write(`${paint('dim', '[the agent hung up]')}\n`);
     const end = call.end();
     if (isGood && !interrupted.aborted) isGood = await isWell(end);
-    else await end.over(END_TIMEOUT_MS); // one more failure would be nothing to tell
+    else await end.over(END_TIMEOUT_MS); // one failure has been reported already
     if (interrupted.aborted) throw interruptedError(interrupted);
     return isGood ? EXIT.OK : EXIT.FAILED;
   } finally {

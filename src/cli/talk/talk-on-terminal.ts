@@ -1,6 +1,13 @@
-// `talk` where a person types: a prompt, replies as they come, and barge-in.
+// `talk` for a person at a terminal: a prompt, replies as they arrive, and barge-in.
 
-import { clearScreenDown, createInterface, cursorTo, moveCursor, type Interface, type Key } from 'node:readline';
+import {
+  clearScreenDown,
+  createInterface,
+  cursorTo,
+  moveCursor,
+  type Interface,
+  type Key,
+} from 'node:readline';
 
 import type { Awaitable } from '../../base/awaitable.ts';
 import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
@@ -16,9 +23,10 @@ const YOU = 'you  › ';
 const NEXT_LINE = `\n${' '.repeat(AGENT.length)}`;
 
 /**
- * The screen is in one of two states. In one a reply is being written, and no prompt is there. In the other there is a prompt below
- * whatever was written: from a reply's end on, and already from the first key that is pressed over it. What comes of the reply then
- * is held back, and discarded when the line is sent: it was spoken over.
+ * The screen is in one of two states. Either a reply is being written and there is no prompt, or
+ * there is a prompt below everything. The prompt appears when a reply ends, or at the first key
+ * that is pressed during a reply. From then on the rest of the reply is held back; sending the line
+ * discards it, because the caller spoke over it.
  */
 export class TerminalTalk {
   readonly #output: Terminal['stdout'];
@@ -28,14 +36,18 @@ export class TerminalTalk {
   readonly #webhookUrl: string;
   #reply: Answer | undefined;
   #hasPrompt = false;
-  /** Whether the last line that was written has not ended: a reply's. */
+  /** Whether the last line on the screen is a reply that has not ended. */
   #isMidLine = false;
   #held = '';
   #isQuitting = false;
   #onQuit: (() => void) | undefined;
 
-  /** From now on the terminal is its own. */
-  constructor(target: CallTarget, conversationId: string, { stdin, stdout, environment, interrupted }: Terminal) {
+  /** Takes over the terminal. */
+  constructor(
+    target: CallTarget,
+    conversationId: string,
+    { stdin, stdout, environment, interrupted }: Terminal,
+  ) {
     this.#output = stdout;
     this.#paint = paintFor(stdout, environment);
     this.#webhookUrl = target.webhookUrl;
@@ -44,8 +56,15 @@ export class TerminalTalk {
       onText: (piece) => this.#speak(piece),
       onData: (content) => this.tell(`[data] ${printable(JSON.stringify(content), ' ')}`),
     });
-    stdin.prependListener('keypress', (_text: string | undefined, key: Key) => this.#beforeKey(key));
-    this.#lines = createInterface({ input: stdin, output: stdout, terminal: true, prompt: this.#paint('dim', YOU) });
+    stdin.prependListener('keypress', (_text: string | undefined, key: Key) =>
+      this.#beforeKey(key),
+    );
+    this.#lines = createInterface({
+      input: stdin,
+      output: stdout,
+      terminal: true,
+      prompt: this.#paint('dim', YOU),
+    });
     stdin.on('keypress', () => this.#afterKey());
     this.#lines.on('line', (line) => this.#send(line));
     this.#lines.on('SIGINT', () => this.#interrupt());
@@ -53,10 +72,10 @@ export class TerminalTalk {
     interrupted.addEventListener('abort', () => this.#quit(), { once: true });
   }
 
-  /** Writes a line between the others. */
+  /** Writes a line of its own. */
   readonly tell = (line: string): void => this.#tell('dim', line);
 
-  /** Resolves when the caller or the agent has hung up, and the agent knows. */
+  /** Resolves when the caller or the agent has hung up and the agent has been told. */
   async run(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#onQuit = resolve;
@@ -87,11 +106,12 @@ export class TerminalTalk {
     this.#held = '';
   }
 
-  /** Waits for the reply's end, then for the caller. */
+  /** Waits for the end of the reply, then for the caller. */
   async #follow(reply: Answer): Promise<void> {
     this.#reply = reply;
     await reply.over();
-    if (reply !== this.#reply || this.#isQuitting) return; // it was spoken over, and what was said then is under way
+    // The caller spoke over it, and the next reply has begun.
+    if (reply !== this.#reply || this.#isQuitting) return;
     this.#above(() => {
       this.#writeHeld();
       this.#endLine();
@@ -101,13 +121,15 @@ export class TerminalTalk {
       this.tell('[the agent hung up]');
       return this.#quit();
     }
-    if (reply.text === '' && reply.failure === undefined && !reply.isInterrupted) this.tell('[silence]');
+    if (reply.text === '' && reply.failure === undefined && !reply.isInterrupted) {
+      this.tell('[silence]');
+    }
     this.#prompt();
   }
 
   #send(line: string): void {
     this.#hasPrompt = false;
-    this.#isMidLine = false; // the end of the caller's line was echoed
+    this.#isMidLine = false; // the terminal echoed the end of the caller's line
     if (this.#isQuitting) return;
     const isOver = this.#reply?.isOver === true;
     if (line.trim() === '') {
@@ -120,7 +142,7 @@ export class TerminalTalk {
     void this.#follow(this.#call.say(line));
   }
 
-  /** Ctrl-C. */
+  /** Handles Ctrl-C. */
   #interrupt(): void {
     if (!this.#call.interrupt()) return this.#quit();
     this.#held = '';
@@ -137,17 +159,24 @@ export class TerminalTalk {
     this.#onQuit?.();
   }
 
-  /** Over a reply: what readline draws for the key gets a line of its own. */
+  /** During a reply, what readline draws for the key gets a line of its own. */
   #beforeKey({ name = '', ctrl = false }: Key): void {
-    const drawsNothing = name === 'return' || name === 'enter' || (ctrl && ['c', 'd', 'z'].includes(name));
+    const drawsNothing =
+      name === 'return' || name === 'enter' || (ctrl && ['c', 'd', 'z'].includes(name));
     if (this.#hasPrompt || this.#isQuitting || drawsNothing) return;
     this.#endLine();
     this.#prompt();
   }
 
-  /** Nothing is typed over the reply, or all of it was deleted again: the reply goes on. */
+  /** If everything typed over the reply has been deleted again, the reply continues. */
   #afterKey(): void {
-    if (!this.#hasPrompt || this.#isQuitting || this.#lines.line !== '' || this.#reply?.isOver !== false) return;
+    if (
+      !this.#hasPrompt
+      || this.#isQuitting
+      || this.#lines.line !== ''
+      || this.#reply?.isOver !== false
+    )
+      return;
     this.#erasePrompt();
     this.#hasPrompt = false;
     this.#writeHeld();
@@ -174,7 +203,7 @@ export class TerminalTalk {
     this.#isMidLine = false;
   }
 
-  /** Writes whole lines: above the prompt, where there is one, and what was typed so far. */
+  /** Writes whole lines above the prompt, if there is one, and what has been typed so far. */
   #above(print: () => void): void {
     if (!this.#hasPrompt) return print();
     this.#erasePrompt();
@@ -186,7 +215,8 @@ export class TerminalTalk {
     moveCursor(this.#output, 0, -this.#lines.getCursorPos().rows);
     cursorTo(this.#output, 0);
     clearScreenDown(this.#output);
-    // By so many rows readline goes up before it draws the line anew; it is no part of its types, and what it holds differs between Nodes.
+    // readline moves up by this many rows before it redraws the line. The field is not in its
+    // types, and Nodes differ in what it holds.
     Object.assign(this.#lines, { prevRows: 0 });
   }
 }

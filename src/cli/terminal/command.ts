@@ -1,37 +1,49 @@
 import type { Readable, Writable } from 'node:stream';
 
-/** One word of the command line: `layercode-microserver <name> …`. */
+import type { Environment } from '../../base/environment.ts';
+
+/** One command of the command line: `layercode-microserver <name> …`. */
 export interface Command {
   readonly name: string;
-  /** One line of the list of commands, at most 70 characters, with a full stop. */
+  /** One line in the list of commands: at most 70 characters, ending in a full stop. */
   readonly summary: string;
-  /** What `layercode-microserver <name> --help` prints, with a line break at its end and no line over 100 characters. */
+  /** What `<name> --help` prints: lines of at most 100 characters, ending in a line break. */
   readonly help: string;
-  /** Resolves with the exit code. Throws a `UsageError` for arguments it cannot take; `--help` never gets here. */
+  /**
+   * Resolves with the exit code. Throws a `UsageError` for wrong arguments. Is not called for
+   * `--help`.
+   */
   run(argv: readonly string[], terminal: Terminal): Promise<number>;
 }
 
-/** What a command sees of the process that it runs in. */
+/** What a command sees of its process. */
 export interface Terminal {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Writable & { readonly isTTY?: boolean };
   readonly stderr: Writable & { readonly isTTY?: boolean };
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Environment;
   /** The working directory. */
   readonly directory: string;
-  /** Fires at the first SIGINT or SIGTERM, with its name as the reason. A second one ends the process. */
+  /**
+   * Fires on the first SIGINT or SIGTERM, with the signal's name as the reason. A second one ends
+   * the process.
+   */
   readonly interrupted: AbortSignal;
 }
 
-/** `FAILED`: it was done, and came to nothing. `USAGE`: it was not even tried. */
+/**
+ * `FAILED`: the command was run and failed. `USAGE`: its arguments were wrong, so it was not run.
+ */
 export const EXIT = { OK: 0, FAILED: 1, USAGE: 2 } as const;
 
-/** The arguments are wrong. The message names the one that is, and is one line. */
+/** The arguments are wrong. The message is one line and names the wrong one. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** What was asked for cannot be had, through no fault of this program: said in one line, without a stack. Exit code 1. */
+/**
+ * A failure that is not a bug of this program. The message is one line and printed without a stack.
+ */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
 }

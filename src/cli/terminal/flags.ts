@@ -2,16 +2,21 @@ import { UsageError } from './command.ts';
 import { oneLine } from './one-line.ts';
 
 export interface Arguments<Flag extends string> {
-  /** By their names, dashes and all. */
+  /** By name, including the dashes. */
   readonly flags: Readonly<Partial<Record<Flag, string>>>;
   readonly words: readonly string[];
 }
 
 /**
- * Reads `--flag value` and `--flag=value`; of a repeated flag the last one counts, and after `--` there are only words. Throws a
- * `UsageError` that shows no value: it may be a secret, or half of one.
+ * Reads `--flag value` and `--flag=value`. The last one of a repeated flag counts. After `--` there
+ * are only words. Throws a `UsageError` that shows no value, because it may be a secret or part of
+ * one.
  */
-export function parseFlags<Flag extends string>(command: string, argv: readonly string[], known: readonly Flag[]): Arguments<Flag> {
+export function parseFlags<Flag extends string>(
+  command: string,
+  argv: readonly string[],
+  known: readonly Flag[],
+): Arguments<Flag> {
   const flags: Partial<Record<Flag, string>> = {};
   const words: string[] = [];
   for (let index = 0; index < argv.length; index++) {
@@ -41,5 +46,5 @@ function nameIn<Flag extends string>(argument: string, known: readonly Flag[]): 
 function describeUnknown(command: string, argument: string, known: readonly string[]): string {
   const name = oneLine(argument.replace(/=.*/s, ''), 40);
   const takes = known.length === 0 ? 'it takes none' : `it takes ${known.join(', ')}`;
-  return `${name} is not a flag of ${command}; ${takes}. Words that begin with a dash come after --`;
+  return `${name} is not a flag of ${command}; ${takes}. Put words that begin with a dash after --`;
 }

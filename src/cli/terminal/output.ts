@@ -5,7 +5,10 @@ import { CommandError, type Terminal } from './command.ts';
 
 const NOBODY_READS = 'nobody reads the output any more';
 
-/** Writes text. A promise, where there is one, is kept when the stream takes more, or never will again. */
+/**
+ * Writes text. If the stream is full, returns a promise that resolves when it takes more, or never
+ * will again.
+ */
 export function write(stream: Writable, text: string): Awaitable<void> {
   if (stream.write(text) || stream.destroyed) return undefined;
   return new Promise((resolve) => {
@@ -19,15 +22,25 @@ export function write(stream: Writable, text: string): Awaitable<void> {
   });
 }
 
-/** The terminal, which is interrupted too when nobody reads what is written: behind `| head -1`, or when its window is closed. */
+/**
+ * The terminal, which is also interrupted when nobody reads its output any more: behind `| head
+ * -1`, or after its window was closed.
+ */
 export function withBrokenPipes(terminal: Terminal): Terminal {
   const { stdin, stdout, stderr, environment, directory } = terminal;
   const controller = new AbortController();
   for (const stream of [stdout, stderr]) stream.on('error', () => controller.abort(NOBODY_READS));
-  return { stdin, stdout, stderr, environment, directory, interrupted: AbortSignal.any([terminal.interrupted, controller.signal]) };
+  return {
+    stdin,
+    stdout,
+    stderr,
+    environment,
+    directory,
+    interrupted: AbortSignal.any([terminal.interrupted, controller.signal]),
+  };
 }
 
-/** What a command that came to no end rejects with. */
+/** The error of a command that was interrupted. */
 export function interruptedError({ reason }: AbortSignal): CommandError {
   return new CommandError(reason === NOBODY_READS ? NOBODY_READS : 'interrupted');
 }

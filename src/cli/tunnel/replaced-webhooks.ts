@@ -1,4 +1,4 @@
-// What webhooks were before a tunnel's URL took their place, kept in `.layercode/webhook-url` for the case that the run is killed.
+// The webhooks that a tunnel replaced, kept in `.layercode/webhook-url` in case the run is killed.
 
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { preparePrivateFolder, privateFile, readPrivateFile } from '../../proces
 const NAME = 'webhook-url';
 const MAX_FILE_BYTES = 65_536;
 
-/** By agent: a directory may serve several, one after the other. */
+/** Keyed by agent: one directory may serve several, one after the other. */
 export class ReplacedWebhooks {
   /** For messages. */
   readonly file: string;
@@ -20,18 +20,21 @@ export class ReplacedWebhooks {
     this.file = privateFile(directory, NAME);
   }
 
-  /** The URL, null for an agent that had none; undefined when nothing is kept, or nothing to be believed. */
+  /**
+   * The URL; null if the agent had none; undefined if nothing is kept, or nothing that can be
+   * trusted.
+   */
   get(agentId: string): string | null | undefined {
     return this.#read().get(agentId);
   }
 
-  /** Throws the system's error where it cannot be written. */
+  /** Throws the system's error if the file cannot be written. */
   set(agentId: string, url: string | null): void {
     preparePrivateFolder(this.#directory);
     this.#write(this.#read().set(agentId, url));
   }
 
-  /** Throws the system's error where it cannot be written. */
+  /** Throws the system's error if the file cannot be written. */
   delete(agentId: string): void {
     const urls = this.#read();
     if (!urls.delete(agentId)) return;
@@ -39,22 +42,29 @@ export class ReplacedWebhooks {
     else this.#write(urls);
   }
 
-  /** Believed only if nobody else could have written it: calls would go to a URL of theirs. */
+  /** The file is trusted only if nobody else could have written it: calls would go to their URL. */
   #read(): Map<string, string | null> {
     const text = readPrivateFile(this.#directory, NAME, MAX_FILE_BYTES) ?? '{}';
     try {
       const kept: unknown = JSON.parse(text);
-      return new Map(Object.entries(isObject(kept) ? kept : {}).filter((entry): entry is [string, string | null] => isKeptUrl(entry[1])));
+      return new Map(
+        Object.entries(isObject(kept) ? kept : {}).filter(
+          (entry): entry is [string, string | null] => isKeptUrl(entry[1]),
+        ),
+      );
     } catch {
       return new Map(); // nothing that could be put back
     }
   }
 
-  /** Whole or not at all: a run that is killed meanwhile leaves the old file or the new one. */
+  /** Writes all or nothing: a run that is killed leaves the old file or the new one. */
   #write(urls: ReadonlyMap<string, string | null>): void {
     const draft = `${this.file}.${process.pid}.${randomBytes(4).toString('hex')}`;
     try {
-      writeFileSync(draft, `${JSON.stringify(Object.fromEntries(urls))}\n`, { flag: 'wx', mode: 0o600 });
+      writeFileSync(draft, `${JSON.stringify(Object.fromEntries(urls))}\n`, {
+        flag: 'wx',
+        mode: 0o600,
+      });
       renameSync(draft, this.file);
     } finally {
       rmSync(draft, { force: true });

@@ -6,49 +6,79 @@ import { startCloudflared } from './cloudflared.ts';
 import type { Terminal } from '../terminal/command.ts';
 
 export interface TunnelOptions {
-  /** What the tunnel leads to, `http://localhost:8000`. */
+  /** Where the tunnel leads, for example `http://localhost:8000`. */
   readonly origin: string;
-  /** The webhook's path. */
+  /** The path of the webhook. */
   readonly agentRoute: string;
-  /** Told the URL, on stderr. Its signal ends the opening, not the tunnel. */
+  /** The URL is printed on its stderr. Its signal ends the opening, not the tunnel. */
   readonly terminal: Terminal;
-  /** Sets the public URL on the agent, and puts the old one back. Undefined: the URL is only printed. */
+  /**
+   * The agent that gets the public URL for as long as the tunnel runs. Undefined: the URL is only
+   * printed.
+   */
   readonly webhook?: { readonly client: RestClient; readonly agentId: string };
-  /** The program. Default `cloudflared`, found in PATH. */
+  /** The program to run. Default `cloudflared`, found in PATH. */
   readonly program?: string;
-  /** How long it may take to get a URL, and to be connected. Default 30,000 ms; with a URL it goes on then. */
+  /**
+   * How long to wait for a URL and a connection. Default 30,000 ms. With a URL but no connection,
+   * it continues then.
+   */
   readonly timeoutMs?: number;
 }
 
 export interface Tunnel {
-  /** `https://….trycloudflare.com/api/agent` */
+  /** For example `https://….trycloudflare.com/api/agent`. */
   readonly webhookUrl: string;
   /**
-   * Resolves, never rejects, when the tunnel is over, whether it was closed or died; the reason is undefined when it was closed,
-   * or ended with us when we were interrupted. The old webhook has been put back by then.
+   * Resolves when the tunnel has ended and the old webhook is back; never rejects. The reason is
+   * undefined if the tunnel was closed, or ended together with us when we were interrupted.
    */
   readonly ended: Promise<{ readonly reason: string | undefined }>;
-  /** Puts the old webhook back, then ends the tunnel: no call is sent to one that is gone. Resolves when both are done; may be called more than once. */
+  /**
+   * Puts the old webhook back, then closes the tunnel, so that no call goes to a tunnel that is
+   * gone. Resolves when both are done. May be called again.
+   */
   close(): Promise<void>;
 }
 
 /**
- * Opens it. Rejects with a `CommandError` when the program is not installed, ends early or has no URL in time, when the webhook
- * cannot be set, and when the terminal's signal fires; neither tunnel nor webhook is left then.
+ * Opens the tunnel. Rejects with a `CommandError` if the program is not installed, ends early or
+ * has no URL in time, if the webhook cannot be set, or if the terminal's signal fires. Nothing is
+ * left open or changed then.
  */
 export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
-  const { origin, agentRoute, terminal, webhook, program = 'cloudflared', timeoutMs = 30_000 } = options;
+  const {
+    origin,
+    agentRoute,
+    terminal,
+    webhook,
+    program = 'cloudflared',
+    timeoutMs = 30_000,
+  } = options;
   const { environment, interrupted, stderr } = terminal;
-  const cloudflared = await startCloudflared({ program, origin, timeoutMs, environment, interrupted });
+  const cloudflared = await startCloudflared({
+    program,
+    origin,
+    timeoutMs,
+    environment,
+    interrupted,
+  });
   const webhookUrl = `${cloudflared.url}${agentRoute}`;
   stderr.write(`  tunnel      ${webhookUrl}\n`);
-  if (!cloudflared.isConnected) stderr.write('  The tunnel has not said yet that it is connected; its first calls may fail.\n');
+  if (!cloudflared.isConnected) {
+    stderr.write('  The tunnel is not connected yet; its first calls may fail.\n');
+  }
   if (webhook === undefined) {
-    stderr.write(`  For LayerCode's calls: layercode-microserver webhook set ${webhookUrl}, or next time --update-webhook.\n`);
+    stderr.write(
+      `  To get LayerCode's calls, run: layercode-microserver webhook set ${webhookUrl}\n`
+        + '  Next time, --update-webhook does it for you.\n',
+    );
   }
   let borrowed: BorrowedWebhook | undefined;
   try {
-    if (webhook !== undefined) borrowed = await borrowWebhook({ ...webhook, url: webhookUrl, terminal });
+    if (webhook !== undefined) {
+      borrowed = await borrowWebhook({ ...webhook, url: webhookUrl, terminal });
+    }
   } catch (error) {
     await cloudflared.close();
     throw error;
@@ -61,7 +91,7 @@ export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
   }
   async function waitForEnd(): Promise<{ readonly reason: string | undefined }> {
     const reason = await cloudflared.exited;
-    // A Ctrl-C reaches every process of the terminal, and cloudflared may be the first to go.
+    // Ctrl-C reaches every process of the terminal, and cloudflared may be the first to end.
     const isMeant = closing !== undefined || interrupted.aborted;
     await borrowed?.giveBack();
     return { reason: isMeant ? undefined : `the tunnel is gone: ${reason}` };

@@ -1,10 +1,11 @@
-// How a connection says why it ends. Ruled by https://www.rfc-editor.org/rfc/rfc6455#section-7.4
+// How a connection says why it ends: https://www.rfc-editor.org/rfc/rfc6455#section-7.4
 
 import { isUtf8 } from 'node:buffer';
 
-/** Close codes that we send or report, by what they say. */
+/** The close codes that we send or report. */
 export const CLOSE_CODES = {
   normal: 1000,
+  goingAway: 1001,
   protocolError: 1002,
   unsupportedData: 1003,
   /** The peer's close frame has no code. Never sent. */
@@ -12,11 +13,16 @@ export const CLOSE_CODES = {
   /** There was no close frame. Never sent. */
   lost: 1006,
   invalidText: 1007,
+  /** A message breaks the rules of its reader. */
+  policyViolation: 1008,
   tooBig: 1009,
   internalError: 1011,
 } as const;
 
-/** What a peer did against the protocol or our bounds: `code` is the close code to answer with, `message` the reason. */
+/**
+ * The peer broke the protocol or exceeded a bound. `code` is the close code to answer with,
+ * `message` the reason.
+ */
 export class WebSocketError extends Error {
   override readonly name = 'WebSocketError';
   readonly code: number;
@@ -27,32 +33,57 @@ export class WebSocketError extends Error {
   }
 }
 
-/** Whether a close frame may have this code: those of RFC 6455 §7.4.1, those registered since (1012–1014), and 3000–4999. */
+/**
+ * Whether a close frame may have this code: those of RFC 6455 §7.4.1, those registered later
+ * (1012–1014), and 3000–4999.
+ */
 export function isCloseCode(code: number): boolean {
   if (!Number.isInteger(code)) return false;
   if (code >= 3000) return code <= 4999;
-  return code >= 1000 && code <= 1014 && code !== 1004 && code !== CLOSE_CODES.noCode && code !== CLOSE_CODES.lost;
+  return (
+    code >= 1000
+    && code <= 1014
+    && code !== 1004
+    && code !== CLOSE_CODES.noCode
+    && code !== CLOSE_CODES.lost
+  );
 }
 
-/** The payload of a close frame. The reason is cut to 123 bytes at a code-point border, for a control frame has 125. */
+/**
+ * The payload of a close frame. The reason is cut to 123 bytes at a code-point boundary, because a
+ * control frame holds 125.
+ */
 export function encodeClose(code: number, reason = ''): Buffer {
   const bytes = Buffer.from(reason);
   let end = Math.min(bytes.length, MAX_REASON_BYTES);
-  while (end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1; // 10xxxxxx continues a code point
+  // 10xxxxxx continues a code point.
+  while (end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
   const payload = Buffer.allocUnsafe(2 + end);
   payload.writeUInt16BE(code);
   bytes.copy(payload, 2, 0, end);
   return payload;
 }
 
-/** What a close frame's payload says; 1005 where it is empty. Throws a `WebSocketError`. */
+/** What the payload of a close frame says; 1005 if it is empty. Throws a `WebSocketError`. */
 export function parseClose(payload: Buffer): { readonly code: number; readonly reason: string } {
   if (payload.length === 0) return { code: CLOSE_CODES.noCode, reason: '' };
-  if (payload.length === 1) throw new WebSocketError(CLOSE_CODES.protocolError, 'a close frame must have no payload or a code of 2 bytes');
+  if (payload.length === 1) {
+    throw new WebSocketError(
+      CLOSE_CODES.protocolError,
+      'a close frame must have no payload or a code of 2 bytes',
+    );
+  }
   const code = payload.readUInt16BE();
-  if (!isCloseCode(code)) throw new WebSocketError(CLOSE_CODES.protocolError, `a close frame must not have the code ${code}`);
+  if (!isCloseCode(code)) {
+    throw new WebSocketError(
+      CLOSE_CODES.protocolError,
+      `a close frame must not have the code ${code}`,
+    );
+  }
   const reason = payload.subarray(2);
-  if (!isUtf8(reason)) throw new WebSocketError(CLOSE_CODES.invalidText, 'the reason of a close frame must be UTF-8');
+  if (!isUtf8(reason)) {
+    throw new WebSocketError(CLOSE_CODES.invalidText, 'the reason of a close frame must be UTF-8');
+  }
   return { code, reason: reason.toString() };
 }
 

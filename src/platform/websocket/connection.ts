@@ -8,8 +8,9 @@ import { encodeFrame, FrameDecoder, OPCODES, type Opcode, type Received } from '
 /** How a connection ended. */
 export interface WebSocketClose {
   /**
-   * The peer's where it sent a close frame. 1005: that had no code. Ours for what the peer must not send (1002, 1003, 1007, 1009)
-   * and for an error of `onText` (1011). 1006: the connection was lost without a close frame, or ours was not answered.
+   * The peer's code if it sent a close frame, 1005 if that had none. Our own if the peer broke the
+   * protocol (1002, 1003, 1007, 1009) or `onText` failed (1011). 1006 if the connection was lost
+   * without a close frame, or ours was not answered.
    */
   readonly code: number;
   readonly reason: string;
@@ -19,28 +20,38 @@ export interface WebSocketClose {
 
 export interface WebSocketOptions {
   /**
-   * A whole text message of the client. Until the promise it returns is settled nothing more is read: back-pressure to the client.
-   * What it throws closes the connection with 1011; what it throws after the end is dropped.
+   * Gets each complete text message. Nothing more is read until the promise it returns has settled:
+   * back-pressure to the client. An error closes the connection with 1011; after the end it is
+   * ignored.
    */
   readonly onText: (text: string) => Awaitable<void>;
-  /** Once, when the socket is closed, however it came to that. Nothing is called after it. */
+  /** Called once, when the socket has closed for whatever reason. Nothing is called after it. */
   readonly onClose: (close: WebSocketClose) => void;
-  /** Bytes of one message of the client, its fragments together; inclusive. Beyond: 1009. Default 1,048,576. */
+  /**
+   * Maximum bytes of one message, all its fragments together; inclusive. Beyond it: 1009. Default
+   * 1,048,576.
+   */
   readonly maxMessageBytes?: number;
   /**
-   * Bytes sent and not yet taken by the network. Whoever sends while there are more has the connection destroyed: the peer does not
-   * read. One message may be longer. Default 1,048,576.
+   * Maximum bytes sent but not yet taken by the network. A send beyond it destroys the connection,
+   * because the peer has stopped reading. One message may be longer. Default 1,048,576.
    */
   readonly maxUnsentBytes?: number;
-  /** How long the peer may take to answer a close frame and to end its side. Then the socket is destroyed. Default 2,000. */
+  /**
+   * How long the peer may take to answer a close frame and end its side. Then the socket is
+   * destroyed. Default 2,000.
+   */
   readonly closeTimeoutMs?: number;
-  /** Pause between pings; a peer that sent nothing since the last ping is gone, and destroyed. 0: none. Default 30,000. */
+  /**
+   * Pause between pings. A peer that has sent nothing since the last ping is destroyed. 0: no
+   * pings. Default 30,000.
+   */
   readonly pingIntervalMs?: number;
 }
 
 /**
- * The server's end of a WebSocket, for text messages. Binary ones are refused (1003), no extension is spoken. The rules of closing
- * are in https://www.rfc-editor.org/rfc/rfc6455#section-7
+ * The server's end of a WebSocket, for text messages. Binary messages are refused (1003), and no
+ * extensions are supported. Closing follows https://www.rfc-editor.org/rfc/rfc6455#section-7
  */
 export class WebSocketConnection {
   readonly #socket: Duplex;
@@ -51,27 +62,42 @@ export class WebSocketConnection {
   readonly #decoder: FrameDecoder;
   readonly #pings: NodeJS.Timeout | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
-  /** Set with the first close frame, the peer's or ours: no message is sent or delivered any more. */
+  /**
+   * Set with the first close frame, the peer's or ours. After it no message is sent or delivered.
+   */
   #isClosing = false;
-  /** Set with the last frame: ours is sent, and what comes still is thrown away. */
+  /** Set with the last frame: ours has been sent. What still arrives is discarded. */
   #isFinished = false;
-  /** Set while the promise of `onText` is open. */
+  /** Set while the promise of `onText` is pending. */
   #isBusy = false;
-  /** Set while pongs wait for room: who floods us with pings and reads none of the answers is not read either. */
+  /**
+   * Set while pongs wait for room. A peer that floods us with pings and does not read the answers
+   * is not read either.
+   */
   #isFlooded = false;
-  /** Set once the peer ended its side; what came before may still wait for `onText`. */
+  /** Set once the peer has ended its side. What it sent before may still wait for `onText`. */
   #isCutOff = false;
   #isOver = false;
-  /** Set by everything received, unset by a ping. */
+  /** Set by everything received, cleared by a ping. */
   #isAlive = true;
   #close: Pick<WebSocketClose, 'code' | 'reason'> | undefined;
   #error: unknown;
-  /** Who waits for room. */
+  /** Senders that wait for room. */
   #senders: ((isSent: boolean) => void)[] = [];
 
-  /** Takes over a socket on which the 101 has been written. What came behind the request must be put back with `unshift` before. */
+  /**
+   * Takes over a socket after the 101 was written. Bytes that followed the request must have been
+   * put back with `unshift`.
+   */
   constructor(socket: Duplex, options: WebSocketOptions) {
-    const { onText, onClose, maxMessageBytes, maxUnsentBytes = 1_048_576, closeTimeoutMs = 2_000, pingIntervalMs = 30_000 } = options;
+    const {
+      onText,
+      onClose,
+      maxMessageBytes,
+      maxUnsentBytes = 1_048_576,
+      closeTimeoutMs = 2_000,
+      pingIntervalMs = 30_000,
+    } = options;
     this.#socket = socket;
     this.#onText = onText;
     this.#onClose = onClose;
@@ -79,26 +105,31 @@ export class WebSocketConnection {
     this.#closeTimeoutMs = closeTimeoutMs;
     this.#decoder = new FrameDecoder(maxMessageBytes === undefined ? {} : { maxMessageBytes });
     if (pingIntervalMs > 0) this.#pings = setInterval(() => this.#ping(), pingIntervalMs).unref();
-    if (socket instanceof Socket) socket.setNoDelay(true).setTimeout(0); // a server's time-out is for requests
-    socket.on('error', () => socket.destroy()); // `close` follows, and tells
+    // A server's time-out is for requests.
+    if (socket instanceof Socket) socket.setNoDelay(true).setTimeout(0);
+    socket.on('error', () => socket.destroy()); // `close` follows
     socket.on('close', () => this.#over());
     socket.on('end', () => this.#cutOff());
     socket.on('drain', () => this.#drained());
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    // The peer may have left meanwhile, and these events do not come twice. `closed` is set a tick before its event.
+    // The peer may have left already, and these events do not fire twice. `closed` is set one tick
+    // before its event.
     if (socket.closed) process.nextTick(() => this.#over());
     else if (socket.readableEnded) socket.destroy();
     else socket.resume();
   }
 
-  /** True until a close frame was sent or received, or the connection is lost: a message sent now may still arrive. */
+  /**
+   * True until a close frame was sent or received, or the connection was lost: a message sent now
+   * may still arrive.
+   */
   get isOpen(): boolean {
     return !this.#isClosing && this.#socket.writable;
   }
 
   /**
-   * Sends a text message. True, or a promise of it where the sender should wait for room; false when the connection is over, also
-   * while waiting. Never throws and never rejects.
+   * Sends a text message. Returns true, or a promise of it if the sender should wait for room;
+   * false if the connection is over or ends meanwhile. Never throws and never rejects.
    */
   send(text: string): Awaitable<boolean> {
     if (!this.isOpen || !this.#write(OPCODES.text, text)) return false;
@@ -107,14 +138,17 @@ export class WebSocketConnection {
   }
 
   /**
-   * Sends a close frame and waits for the peer's. The reason is cut to 123 bytes at a code-point border. Does nothing once the
-   * connection closes. Throws a `RangeError` for a code that must not be sent.
+   * Sends a close frame and waits for the peer's. The reason is cut to 123 bytes at a code-point
+   * boundary. Does nothing if the connection is closing already. Throws a `RangeError` for a code
+   * that must not be sent.
    */
   close(code: number = CLOSE_CODES.normal, reason = ''): void {
-    if (!isCloseCode(code)) throw new RangeError(`a close code must be 1000–1003, 1007–1014 or 3000–4999, got ${code}`);
+    if (!isCloseCode(code)) {
+      throw new RangeError(`a close code must be 1000–1003, 1007–1014 or 3000–4999, got ${code}`);
+    }
     if (!this.isOpen) return;
     this.#sendClose(encodeClose(code, reason));
-    this.#deliver(); // the peer's close frame may stand behind messages that nobody waits for any more
+    this.#deliver(); // The peer's close frame may be behind messages that are no longer delivered
   }
 
   /** Closes the socket at once. */
@@ -133,9 +167,9 @@ export class WebSocketConnection {
     return this.#isFlooded || (this.#isBusy && !this.#isClosing);
   }
 
-  /** Takes what is decoded up to a message that must be waited for. */
+  /** Handles what has been decoded, up to a message that must be waited for. */
   #deliver(): void {
-    this.#socket.cork(); // the answers to all of a chunk, pongs above all, take one call of the system
+    this.#socket.cork(); // all answers to one chunk, mostly pongs, take one system call
     try {
       while (!this.#isWaiting && !this.#isFinished && !this.#socket.destroyed) {
         const received = this.#decoder.next();
@@ -159,10 +193,12 @@ export class WebSocketConnection {
         if (!this.#isClosing) this.#takeText(received.text);
         return;
       case 'ping':
-        if (this.#write(OPCODES.pong, received.payload)) this.#isFlooded = this.#socket.writableNeedDrain;
+        if (this.#write(OPCODES.pong, received.payload)) {
+          this.#isFlooded = this.#socket.writableNeedDrain;
+        }
         return;
       case 'pong':
-        return; // that something came is all there is to it
+        return; // it was received: that is all it says
       case 'close':
         this.#close ??= { code: received.code, reason: received.reason };
         this.#finish(received.code === CLOSE_CODES.noCode ? NO_CODE : encodeClose(received.code));
@@ -176,7 +212,7 @@ export class WebSocketConnection {
       this.#isBusy = true;
       answer.catch((error: unknown) => this.#failText(error)).finally(() => {
         this.#isBusy = false;
-        this.#isAlive = true; // its pongs may be among what was not read
+        this.#isAlive = true; // its pongs may be among the unread bytes
         this.#deliver();
       });
     } catch (error) {
@@ -192,7 +228,9 @@ export class WebSocketConnection {
     this.#sendClose(encodeClose(close.code, close.reason));
   }
 
-  /** The peer cannot be understood any more, and so neither its close frame (RFC 6455 §7.1.7). */
+  /**
+   * The peer can no longer be understood, so its close frame cannot be either (RFC 6455 §7.1.7).
+   */
   #fail({ code, message }: WebSocketError): void {
     this.#close ??= { code, reason: message };
     this.#finish(encodeClose(code, message));
@@ -205,8 +243,9 @@ export class WebSocketConnection {
   }
 
   /**
-   * Ends our side of the TCP connection behind our close frame. The other side is read on, and thrown away: closed with bytes
-   * unread, it would be reset, and the peer might lose our close frame (RFC 6455 §7.1.1).
+   * Ends our side of the TCP connection after our close frame. The other side is still read and
+   * discarded: closing with unread bytes would reset the connection, and the peer might lose our
+   * close frame (RFC 6455 §7.1.1).
    */
   #finish(payload: Buffer): void {
     if (!this.#isClosing) this.#sendClose(payload);
@@ -216,7 +255,7 @@ export class WebSocketConnection {
 
   #write(opcode: Opcode, payload: string | Buffer): boolean {
     if (this.#socket.writableLength > this.#maxUnsentBytes && this.#socket.writableCorked > 0) {
-      // What is held back for one call of the system is not unread yet.
+      // Bytes held back for one system call do not count as unread.
       this.#socket.uncork();
       this.#socket.cork();
     }
@@ -234,7 +273,10 @@ export class WebSocketConnection {
     this.#deliver();
   }
 
-  /** While the promise of `onText` is open nothing is read, and so nothing says whether the peer is there. */
+  /**
+   * While the promise of `onText` is pending nothing is read, so nothing shows whether the peer is
+   * there.
+   */
   #ping(): void {
     if (!this.#isAlive && !this.#isBusy) this.destroy();
     else {
@@ -243,7 +285,10 @@ export class WebSocketConnection {
     }
   }
 
-  /** The peer ended its side. Without a close frame before, which may still be among what waits, this is a loss. */
+  /**
+   * The peer has ended its side. Without a close frame, which may still be among the waiting bytes,
+   * the connection is lost.
+   */
   #cutOff(): void {
     this.#isCutOff = true;
     if (!this.#isFinished && !this.#decoder.hasInput) this.destroy();

@@ -1,9 +1,9 @@
-// The opening handshake, the server's half. Ruled by https://www.rfc-editor.org/rfc/rfc6455#section-4.2
+// The opening handshake, the server's part: https://www.rfc-editor.org/rfc/rfc6455#section-4.2
 
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
-/** The answer to a request that is no opening handshake. */
+/** The answer to a request that is not an opening handshake. */
 export interface HandshakeRefusal {
   readonly status: number;
   /** What was wrong, for the client. */
@@ -13,35 +13,59 @@ export interface HandshakeRefusal {
 }
 
 /**
- * Undefined when the request is a right opening handshake (RFC 6455 §4.2.1). 426 without an offer of WebSocket and for a version
- * other than 13, 405 for a method other than GET, 400 for the rest.
+ * Undefined if the request is a correct opening handshake (RFC 6455 §4.2.1). 426 if it does not
+ * offer WebSocket or offers a version other than 13, 405 for a method other than GET, 400 for the
+ * rest.
  */
 export function checkHandshake(request: IncomingMessage): HandshakeRefusal | undefined {
   const { headers, method, httpVersion } = request;
-  if (!hasToken(headers.upgrade, 'websocket')) return { status: 426, reason: 'Upgrade must be websocket here', headers: UPGRADE };
-  if (method !== 'GET') return { status: 405, reason: `a WebSocket handshake must be GET, got ${method}`, headers: ['allow', 'GET'] };
-  if (httpVersion !== '1.1') return badRequest(`a WebSocket handshake must be HTTP/1.1, got HTTP/${httpVersion}`);
-  // Node checks neither of the two where it hands the connection over: an upgrade leaves its parser before.
+  if (!hasToken(headers.upgrade, 'websocket')) {
+    return { status: 426, reason: 'Upgrade must be websocket here', headers: UPGRADE };
+  }
+  if (method !== 'GET') {
+    return {
+      status: 405,
+      reason: `a WebSocket handshake must be GET, got ${method}`,
+      headers: ['allow', 'GET'],
+    };
+  }
+  if (httpVersion !== '1.1') {
+    return badRequest(`a WebSocket handshake must be HTTP/1.1, got HTTP/${httpVersion}`);
+  }
+  // Node checks neither of these: an upgrade leaves its parser earlier.
   if (headers.host === undefined) return badRequest('Host is missing');
   if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') {
-    return badRequest('a WebSocket handshake must have no body'); // a proxy may take for a body what we would take for frames
+    // A proxy may take our frames for a body.
+    return badRequest('a WebSocket handshake must have no body');
   }
   if (!hasToken(headers.connection, 'upgrade')) return badRequest('Connection must have upgrade');
   if (headers['sec-websocket-version'] !== VERSION) {
-    return { status: 426, reason: `Sec-WebSocket-Version must be ${VERSION}`, headers: [...UPGRADE, 'sec-websocket-version', VERSION] };
+    return {
+      status: 426,
+      reason: `Sec-WebSocket-Version must be ${VERSION}`,
+      headers: [...UPGRADE, 'sec-websocket-version', VERSION],
+    };
   }
-  // Sent twice it stands here joined by a comma.
-  if (!KEY.test(headers['sec-websocket-key'] ?? '')) return badRequest('Sec-WebSocket-Key must be base64 of 16 bytes, sent once');
+  // If it is sent twice, Node joins the values with a comma.
+  if (!KEY.test(headers['sec-websocket-key'] ?? '')) {
+    return badRequest('Sec-WebSocket-Key must be base64 of 16 bytes, sent once');
+  }
   return undefined;
 }
 
 /**
- * The headers of the 101 answer to a request that passed `checkHandshake`, flat name, value. No extension and no subprotocol is
- * ever taken up, which needs no header (RFC 6455 §4.2.2).
+ * The headers of the 101 answer to a request that passed `checkHandshake`: a flat list of names and
+ * values. No extension or subprotocol is accepted, which needs no header (RFC 6455 §4.2.2).
  */
 export function acceptHeaders(request: IncomingMessage): string[] {
   const key = request.headers['sec-websocket-key'] ?? '';
-  return [...UPGRADE, 'sec-websocket-accept', createHash('sha1').update(key + ACCEPT_GUID).digest('base64')];
+  return [
+    ...UPGRADE,
+    'sec-websocket-accept',
+    createHash('sha1')
+      .update(key + ACCEPT_GUID)
+      .digest('base64'),
+  ];
 }
 
 const VERSION = '13';
@@ -54,7 +78,7 @@ function badRequest(reason: string): HandshakeRefusal {
   return { status: 400, reason, headers: [] };
 }
 
-/** Whether a comma-separated list has the token, in any case of letters. */
+/** Whether a comma-separated list contains the token, ignoring case. */
 function hasToken(list: string | undefined, token: string): boolean {
   return list !== undefined && list.split(',').some((item) => item.trim().toLowerCase() === token);
 }

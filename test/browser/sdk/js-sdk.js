@@ -8,7 +8,8 @@ const isSilent = query.get('audio') !== 'true';
 
 /** What the client told, in order: a callback's name, and what it was given. */
 globalThis.told = [];
-const tell = (name) => (value) => globalThis.told.push([name, value instanceof Error ? value.message : value]);
+const tell = (name) => (value) =>
+  globalThis.told.push([name, value instanceof Error ? value.message : value]);
 
 /** The types of the frames that it sent, looked at where they leave the page. */
 globalThis.sent = [];

@@ -5,7 +5,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** Serves each script as a page of that name: `origin/name`. `name` needs no escaping. */
-export async function servePages(scripts: Readonly<Record<string, string>>): Promise<{ readonly origin: string; readonly close: () => void }> {
+export async function servePages(
+  scripts: Readonly<Record<string, string>>,
+): Promise<{ readonly origin: string; readonly close: () => void }> {
   const answers = new Map<string, readonly [type: string, body: string]>();
   for (const [name, script] of Object.entries(scripts)) {
     answers.set(`/${name}`, ['text/html', page(name)]);
@@ -14,7 +16,9 @@ export async function servePages(scripts: Readonly<Record<string, string>>): Pro
   const server = createServer((request, response) => {
     const answer = answers.get(new URL(request.url ?? '/', 'http://localhost').pathname);
     const [type, body] = answer ?? ['text/plain', 'Not found'];
-    response.writeHead(answer === undefined ? 404 : 200, { 'content-type': `${type}; charset=utf-8` }).end(body);
+    response
+      .writeHead(answer === undefined ? 404 : 200, { 'content-type': `${type}; charset=utf-8` })
+      .end(body);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {

@@ -33,9 +33,18 @@ function Chat() {
     h('ol', null, lines.map((line, index) => h('li', { key: index }, line))),
     h('button', { id: 'connect', onClick: () => agent.connect() }, 'Connect'),
     h('button', { id: 'disconnect', onClick: () => agent.disconnect() }, 'Disconnect'),
-    h('input', { id: 'words', 'aria-label': 'Words', value: words, onChange: (event) => setWords(event.target.value) }),
+    h('input', {
+      id: 'words',
+      'aria-label': 'Words',
+      value: words,
+      onChange: (event) => setWords(event.target.value),
+    }),
     h('button', { id: 'say', onClick: () => agent.sendClientResponseText(words) }, 'Say'),
-    h('button', { id: 'point', onClick: () => agent.sendClientResponseData({ item: words }) }, 'Point'),
+    h(
+      'button',
+      { id: 'point', onClick: () => agent.sendClientResponseData({ item: words }) },
+      'Point',
+    ),
   );
 }
 

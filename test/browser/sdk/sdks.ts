@@ -1,7 +1,15 @@
 // The official front ends as their users get them: with npm, from the registry, unchanged. They are no dependency of this project.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,7 +69,11 @@ export function bundle(folder: string, entry: string): string {
 
 interface Bundler {
   buildSync(options: {
-    readonly stdin: { readonly contents: string; readonly sourcefile: string; readonly resolveDir: string };
+    readonly stdin: {
+      readonly contents: string;
+      readonly sourcefile: string;
+      readonly resolveDir: string;
+    };
     readonly define: Readonly<Record<string, string>>;
     readonly bundle: true;
     readonly write: false;
@@ -79,18 +91,30 @@ const UNREACHABLE = /^npm (?:error|ERR!) code (?:ENOTFOUND|EAI_AGAIN|ECONN\w+|E?
 
 /** What npm says when the registry is out of reach, and undefined when all is there. Any other fault throws. */
 function install(folder: string): string | undefined {
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies: VERSIONS }));
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ private: true, dependencies: VERSIONS }),
+  );
   // Under `npm run` the npm that runs, on the Node it came with: the first Node in PATH may be too old for it.
   const { npm_execpath: cli = '', npm_node_execpath: node } = process.env;
-  const [command, first] = node !== undefined && cli.endsWith('npm-cli.js') ? [node, [cli]] : ['npm', []];
+  const [command, first] =
+    node !== undefined && cli.endsWith('npm-cli.js') ? [node, [cli]] : ['npm', []];
   const retries = ['--fetch-retries=1', '--fetch-retry-mintimeout=1000'];
-  const { error, status, stderr } = spawnSync(command, [...first, 'install', '--no-audit', '--no-fund', '--ignore-scripts', ...retries], {
-    cwd: folder, encoding: 'utf8', timeout: INSTALL_MS, stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  if (error !== undefined) throw new Error(`npm install did not run to its end in ${folder}: ${error.message}`, { cause: error });
+  const { error, status, stderr } = spawnSync(
+    command,
+    [...first, 'install', '--no-audit', '--no-fund', '--ignore-scripts', ...retries],
+    { cwd: folder, encoding: 'utf8', timeout: INSTALL_MS, stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  if (error !== undefined) {
+    throw new Error(`npm install did not run to its end in ${folder}: ${error.message}`, {
+      cause: error,
+    });
+  }
   if (status === 0) return undefined;
   const [complaint] = UNREACHABLE.exec(stderr) ?? [];
-  if (complaint === undefined) throw new Error(`npm install failed with exit code ${status}: ${stderr.trim()}`);
+  if (complaint === undefined) {
+    throw new Error(`npm install failed with exit code ${status}: ${stderr.trim()}`);
+  }
   return complaint;
 }
 

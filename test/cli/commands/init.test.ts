@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -16,7 +26,17 @@ import template from '../../../assets/templates/agent.ts';
 
 import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
 
-const FILES = ['.dockerignore', '.env.example', '.gitignore', 'Dockerfile', 'README.md', 'agent.test.ts', 'agent.ts', 'package.json', 'tsconfig.json'];
+const FILES = [
+  '.dockerignore',
+  '.env.example',
+  '.gitignore',
+  'Dockerfile',
+  'README.md',
+  'agent.test.ts',
+  'agent.ts',
+  'package.json',
+  'tsconfig.json',
+];
 
 interface Manifest {
   readonly name: string;
@@ -26,7 +46,9 @@ interface Manifest {
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
-const ours = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as Manifest;
+const ours = JSON.parse(
+  readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+) as Manifest;
 
 /** A folder of its own, gone after the test. */
 function folder(t: TestContext): string {
@@ -42,7 +64,14 @@ interface Outcome {
 
 async function run(directory: string, ...argv: string[]): Promise<Outcome> {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const code = await init.run(argv, { stdin, stdout, stderr, environment: {}, directory, interrupted: new AbortController().signal });
+  const code = await init.run(argv, {
+    stdin,
+    stdout,
+    stderr,
+    environment: {},
+    directory,
+    interrupted: new AbortController().signal,
+  });
   return { code, stdout: String(stdout.read() ?? '') };
 }
 
@@ -86,7 +115,10 @@ describe('init', () => {
     mkdirSync(join(directory, '.git'));
     writeFileSync(join(directory, 'notes.txt'), 'mine');
     await run(directory);
-    assert.deepEqual([readdirSync(directory).sort(), read(directory, 'notes.txt')], [['.git', ...FILES, 'notes.txt'].sort(), 'mine']);
+    assert.deepEqual(
+      [readdirSync(directory).sort(), read(directory, 'notes.txt')],
+      [['.git', ...FILES, 'notes.txt'].sort(), 'mine'],
+    );
   });
 
   it('takes a directory that begins with a dash behind --', async (t) => {
@@ -97,7 +129,9 @@ describe('init', () => {
 
   it('says what was made, and the commands to go on with', async (t) => {
     const { stdout } = await run(folder(t), 'my-agent');
-    for (const name of FILES) assert.match(stdout, new RegExp(`^  ${name.replaceAll('.', '\\.')} `, 'm'));
+    for (const name of FILES) {
+      assert.match(stdout, new RegExp(`^  ${name.replaceAll('.', '\\.')} `, 'm'));
+    }
     assert.match(stdout, /\n {2}cd my-agent\n {2}npm install\n {2}npm start\n {2}npm run talk/);
   });
 
@@ -122,19 +156,35 @@ describe('init', () => {
 
 describe('what init refuses', () => {
   const wrong: readonly (readonly [what: string, argv: readonly string[], says: RegExp])[] = [
-    ['a flag that it does not know', ['--force'], /--force is not a flag of init; it takes --package/],
+    [
+      'a flag that it does not know',
+      ['--force'],
+      /--force is not a flag of init; it takes --package/,
+    ],
     ['a letter that it does not know', ['-f', 'x'], /-f is not a flag/],
-    ['a second directory', ['one', 'two'], /one directory, got two too/],
+    ['a second directory', ['one', 'two'], /one directory, but also got two/],
     ['a directory of no name', [''], /empty/],
     ['a directory with a line break in it', ['a\nb'], /control characters/],
-    ['a directory that gives no npm name', ['日本'], /no npm name can be made of '日本'/],
-    ['the root of the file system', ['/'], /no npm name can be made of \//],
-    ['a directory called as this package', ['layercode-microserver'], /cannot be called layercode-microserver/],
+    ['a directory that gives no npm name', ['日本'], /'日本' gives no npm name/],
+    ['the root of the file system', ['/'], /\/ gives no npm name/],
+    [
+      'a directory called as this package',
+      ['layercode-microserver'],
+      /cannot be called layercode-microserver/,
+    ],
     ['a package without a value', ['--package'], /--package needs a value/],
     ['a package that is a flag', ['--package', '--force'], /--package needs a value/],
     ['a package of blanks', ['--package= '], /--package needs a value/],
-    ['a package that is not there', ['--package', './none.tgz'], /--package: there is no \S+none\.tgz/],
-    ['a package that is the project itself', ['--package', '.'], /another folder than the project's own/],
+    [
+      'a package that is not there',
+      ['--package', './none.tgz'],
+      /--package: there is no \S+none\.tgz/,
+    ],
+    [
+      'a package that is the project itself',
+      ['--package', '.'],
+      /must not be the project's own folder/,
+    ],
     ['a package with an escape sequence in it', ['--package', '^1\u001b[2J'], /control characters/],
   ];
   for (const [what, argv, says] of wrong) {
@@ -185,15 +235,25 @@ describe('what init refuses', () => {
     writeFileSync(join(directory, 'my-agent'), 'mine');
     const error = await refusal(directory, 'my-agent');
     assert.ok(error instanceof CommandError, error.stack);
-    assert.match(error.message, /^the project cannot be made: ENOTDIR.*my-agent\/package\.json'; nothing was left behind$/);
+    assert.match(
+      error.message,
+      /^the project cannot be created: ENOTDIR.*my-agent\/package\.json'; nothing was left behind$/,
+    );
     assert.equal(read(directory, 'my-agent'), 'mine');
   });
 
-  it('a directory where this user may not write', { skip: process.geteuid?.() === 0 && 'root may write everywhere' }, async (t) => {
-    const directory = folder(t);
-    mkdirSync(join(directory, 'locked'), { mode: 0o555 });
-    assert.match((await refusal(directory, 'locked/my-agent')).message, /^the project cannot be made: EACCES.*locked\/my-agent'; nothing was left behind$/);
-  });
+  it(
+    'a directory where this user may not write',
+    { skip: process.geteuid?.() === 0 && 'root may write everywhere' },
+    async (t) => {
+      const directory = folder(t);
+      mkdirSync(join(directory, 'locked'), { mode: 0o555 });
+      assert.match(
+        (await refusal(directory, 'locked/my-agent')).message,
+        /^the project cannot be created: EACCES.*locked\/my-agent'; nothing was left behind$/,
+      );
+    },
+  );
 });
 
 describe('projectName', () => {
@@ -212,54 +272,90 @@ describe('projectName', () => {
     [`${'x'.repeat(213)} y`, 'x'.repeat(213)],
   ];
   for (const [directory, name] of names) {
-    it(`of ${directory.slice(0, 20)} is ${name.slice(0, 20)}`, () => assert.equal(projectName(`/somewhere/${directory}`), name));
+    it(`of ${directory.slice(0, 20)} is ${name.slice(0, 20)}`, () =>
+      assert.equal(projectName(`/somewhere/${directory}`), name));
   }
 
   for (const directory of ['typescript', 'Layercode Microserver', 'node_modules', 'favicon.ico']) {
-    it(`refuses ${directory}, which npm does not install`, () => assert.throws(() => projectName(`/somewhere/${directory}`), UsageError));
+    it(`refuses ${directory}, which npm does not install`, () =>
+      assert.throws(() => projectName(`/somewhere/${directory}`), UsageError));
   }
 });
 
 describe('packageSpec', () => {
   const spec = (fields: Partial<Parameters<typeof packageSpec>[0]>): string =>
-    packageSpec({ given: undefined, from: '/home/ada', directory: '/home/ada/my-agent', packageRoot: '/home/ada/clone/', ...fields });
+    packageSpec({
+      given: undefined,
+      from: '/home/ada',
+      directory: '/home/ada/my-agent',
+      packageRoot: '/home/ada/clone/',
+      ...fields,
+    });
 
   it('is this version where the package was installed', () => {
-    assert.equal(spec({ packageRoot: '/home/ada/.npm/_npx/1f2e/node_modules/layercode-microserver/' }), `^${version}`);
+    assert.equal(
+      spec({ packageRoot: '/home/ada/.npm/_npx/1f2e/node_modules/layercode-microserver/' }),
+      `^${version}`,
+    );
   });
 
   it('is the way to the clone where it is one', () => assert.equal(spec({}), 'file:../clone'));
 
   it('takes a folder called node_modules-old for no installation', () => {
-    assert.equal(spec({ packageRoot: '/home/ada/node_modules-old/clone/' }), 'file:../node_modules-old/clone');
+    assert.equal(
+      spec({ packageRoot: '/home/ada/node_modules-old/clone/' }),
+      'file:../node_modules-old/clone',
+    );
   });
 
-  it('leaves a path as it is, as npm does', () => assert.equal(spec({ packageRoot: '/home/ada/100% #1?/clone/' }), 'file:../100% #1?/clone'));
+  it('leaves a path as it is, as npm does', () =>
+    assert.equal(spec({ packageRoot: '/home/ada/100% #1?/clone/' }), 'file:../100% #1?/clone'));
 
-  const others = ['https://acme.example/fork-1.0.0.tgz', 'git+ssh://git@acme.example/fork.git', 'npm:@acme/fork@1', 'github:acme/fork', 'acme/fork'];
+  const others = [
+    'https://acme.example/fork-1.0.0.tgz',
+    'git+ssh://git@acme.example/fork.git',
+    'npm:@acme/fork@1',
+    'github:acme/fork',
+    'acme/fork',
+  ];
   for (const given of ['^1.2.3', '1.x', 'latest', ...others]) {
     it(`is ${given} as it was given`, () => assert.equal(spec({ given }), given));
   }
 
-  for (const form of ['packed.tgz', './packed.tgz', 'file:packed.tgz', 'file:./packed.tgz', '../here/packed.tgz']) {
+  for (const form of [
+    'packed.tgz',
+    './packed.tgz',
+    'file:packed.tgz',
+    'file:./packed.tgz',
+    '../here/packed.tgz',
+  ]) {
     it(`is the way from the project to ${form}`, (t) => {
       const from = join(folder(t), 'here');
       mkdirSync(from);
       writeFileSync(join(from, 'packed.tgz'), '');
-      assert.equal(spec({ given: form, from, directory: join(from, 'my-agent') }), 'file:../packed.tgz');
+      assert.equal(
+        spec({ given: form, from, directory: join(from, 'my-agent') }),
+        'file:../packed.tgz',
+      );
     });
   }
 
   it('is the way to a path that was given from the root on', (t) => {
     const from = folder(t);
     writeFileSync(join(from, 'packed.tgz'), '');
-    assert.equal(spec({ given: join(from, 'packed.tgz'), directory: join(from, 'a/b') }), 'file:../../packed.tgz');
+    assert.equal(
+      spec({ given: join(from, 'packed.tgz'), directory: join(from, 'a/b') }),
+      'file:../../packed.tgz',
+    );
   });
 
   it('is the way to a folder', (t) => {
     const from = folder(t);
     mkdirSync(join(from, 'fork'));
-    assert.equal(spec({ given: './fork', from, directory: join(from, 'my-agent') }), 'file:../fork');
+    assert.equal(
+      spec({ given: './fork', from, directory: join(from, 'my-agent') }),
+      'file:../fork',
+    );
   });
 
   it('starts from where a linked directory really is, as npm does', async (t) => {
@@ -268,7 +364,10 @@ describe('packageSpec', () => {
     symlinkSync(join(directory, 'deep/er'), join(directory, 'link'));
     writeFileSync(join(directory, 'packed.tgz'), '');
     await run(directory, 'link/my-agent', '--package', 'packed.tgz');
-    assert.equal(manifestIn(join(directory, 'deep/er/my-agent')).dependencies['layercode-microserver'], 'file:../../../packed.tgz');
+    assert.equal(
+      manifestIn(join(directory, 'deep/er/my-agent')).dependencies['layercode-microserver'],
+      'file:../../../packed.tgz',
+    );
   });
 });
 
@@ -276,22 +375,49 @@ describe('writeProject', () => {
   it('removes what it wrote when it fails half-way, directories too', (t) => {
     const directory = folder(t);
     assert.throws(
-      () => writeProject(join(directory, 'a/b'), new Map([['one.txt', '1'], ['missing/two.txt', '2']])),
-      (error) => error instanceof CommandError && /^the project cannot be made: ENOENT.*two\.txt'; nothing was left behind$/.test(error.message),
+      () =>
+        writeProject(
+          join(directory, 'a/b'),
+          new Map([
+            ['one.txt', '1'],
+            ['missing/two.txt', '2'],
+          ]),
+        ),
+      (error) =>
+        error instanceof CommandError
+        && /^the project cannot be created: ENOENT.*two\.txt'; nothing was left behind$/.test(
+          error.message,
+        ),
     );
     assert.deepEqual(readdirSync(directory), []);
   });
 
   it('keeps a directory that was there', (t) => {
     const directory = folder(t);
-    assert.throws(() => writeProject(directory, new Map([['one.txt', '1'], ['missing/two.txt', '2']])), CommandError);
+    assert.throws(
+      () =>
+        writeProject(
+          directory,
+          new Map([
+            ['one.txt', '1'],
+            ['missing/two.txt', '2'],
+          ]),
+        ),
+      CommandError,
+    );
     assert.deepEqual(readdirSync(directory), []);
   });
 
   it('writes over no file that has come since it looked', (t) => {
     const directory = folder(t);
-    const twice = new Map([['one.txt', '1'], ['./one.txt', '2']]);
-    assert.throws(() => writeProject(directory, twice), (error) => error instanceof CommandError && error.message.includes('EEXIST'));
+    const twice = new Map([
+      ['one.txt', '1'],
+      ['./one.txt', '2'],
+    ]);
+    assert.throws(
+      () => writeProject(directory, twice),
+      (error) => error instanceof CommandError && error.message.includes('EEXIST'),
+    );
   });
 
   it('names what it could not remove again', (t) => {
@@ -305,7 +431,9 @@ describe('writeProject', () => {
     }
     assert.throws(
       () => writeProject(directory, new Disturbed()),
-      (error) => error instanceof CommandError && error.message.endsWith(`; these could not be removed again: ${directory}`),
+      (error) =>
+        error instanceof CommandError
+        && error.message.endsWith(`; these could not be removed: ${directory}`),
     );
     assert.deepEqual(readdirSync(directory), ['stranger.txt']);
   });
@@ -325,17 +453,26 @@ describe('a project', () => {
 
   it('is built with what this package is built with', async (t) => {
     const { typescript, '@types/node': types } = ours.devDependencies;
-    assert.deepEqual(manifestIn(await made(t)).devDependencies, { '@types/node': `^${types}`, typescript: `^${typescript}` });
+    assert.deepEqual(manifestIn(await made(t)).devDependencies, {
+      '@types/node': `^${types}`,
+      typescript: `^${typescript}`,
+    });
   });
 
   it('is private, and runs on the Nodes that this package runs on', async (t) => {
-    const { private: isPrivate, engines } = JSON.parse(read(await made(t), 'package.json')) as { private: boolean; engines: unknown };
+    const { private: isPrivate, engines } = JSON.parse(read(await made(t), 'package.json')) as {
+      private: boolean;
+      engines: unknown;
+    };
     assert.deepEqual([isPrivate, engines], [true, { node: '>=20.12' }]);
   });
 
   it('builds before it starts and before its tests', async (t) => {
     const { scripts } = manifestIn(await made(t));
-    assert.deepEqual([scripts['prestart'], scripts['pretest'], scripts['build']], ['npm run --silent build', 'npm run --silent build', 'tsc']);
+    assert.deepEqual(
+      [scripts['prestart'], scripts['pretest'], scripts['build']],
+      ['npm run --silent build', 'npm run --silent build', 'tsc'],
+    );
   });
 
   it('has an agent of at most 60 lines', async (t) => {
@@ -345,25 +482,39 @@ describe('a project', () => {
   it('has its name at the head of its README, and no placeholder left', async (t) => {
     const directory = await made(t);
     assert.match(read(directory, 'README.md'), /^# my-agent\n/);
-    for (const name of readdirSync(directory)) assert.doesNotMatch(read(directory, name), /\{\{/, name);
+    for (const name of readdirSync(directory)) {
+      assert.doesNotMatch(read(directory, name), /\{\{/, name);
+    }
   });
 
   it('has a tsconfig.json of JSON', async (t) => {
-    const { compilerOptions } = JSON.parse(read(await made(t), 'tsconfig.json')) as { compilerOptions: { outDir: string; strict: boolean } };
+    const { compilerOptions } = JSON.parse(read(await made(t), 'tsconfig.json')) as {
+      compilerOptions: { outDir: string; strict: boolean };
+    };
     assert.deepEqual([compilerOptions.outDir, compilerOptions.strict], ['dist', true]);
   });
 
   it('keeps secrets and what is made out of git and of images', async (t) => {
     const directory = await made(t);
-    assert.deepEqual(read(directory, '.gitignore').trimEnd().split('\n'), ['node_modules/', 'dist/', '.env', '.layercode/']);
+    assert.deepEqual(read(directory, '.gitignore').trimEnd().split('\n'), [
+      'node_modules/',
+      'dist/',
+      '.env',
+      '.layercode/',
+    ]);
     assert.match(read(directory, '.dockerignore'), /^#.*\n\*\n(!.*\n)+$/); // everything, but what is named
     assert.doesNotMatch(read(directory, '.dockerignore'), /env|layercode/);
   });
 });
 
 describe('a project\'s .env.example', () => {
-  const text = readFileSync(new URL('../../../assets/templates/env.example', import.meta.url), 'utf8');
-  const assignments = [...text.matchAll(/^# ([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, variable = '', value = '']): [string, string] => [variable, value]);
+  const text = readFileSync(
+    new URL('../../../assets/templates/env.example', import.meta.url),
+    'utf8',
+  );
+  const assignments = [...text.matchAll(/^# ([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(
+    ([, variable = '', value = '']): [string, string] => [variable, value],
+  );
 
   it('names variables that are settings, and none twice', () => {
     const known = settingRows.map(({ variable }) => variable);
@@ -384,11 +535,25 @@ describe('a project\'s .env.example', () => {
 });
 
 describe('a project\'s Dockerfile', () => {
-  const text = readFileSync(new URL('../../../assets/templates/Dockerfile', import.meta.url), 'utf8');
-  const runtime = text.slice(text.lastIndexOf('\nFROM ')).replaceAll('\\\n', '').split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  const of = (keyword: string): string[] => runtime.filter((line) => line.startsWith(`${keyword} `)).map((line) => line.slice(keyword.length + 1));
+  const text = readFileSync(
+    new URL('../../../assets/templates/Dockerfile', import.meta.url),
+    'utf8',
+  );
+  const runtime = text
+    .slice(text.lastIndexOf('\nFROM '))
+    .replaceAll('\\\n', '')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  const of = (keyword: string): string[] =>
+    runtime
+      .filter((line) => line.startsWith(`${keyword} `))
+      .map((line) => line.slice(keyword.length + 1));
 
-  it('has two stages on the slim image', () => assert.deepEqual(text.match(/^FROM .*$/gm), ['FROM node:26-slim AS build', 'FROM node:26-slim']));
+  it('has two stages on the slim image', () =>
+    assert.deepEqual(text.match(/^FROM .*$/gm), [
+      'FROM node:26-slim AS build',
+      'FROM node:26-slim',
+    ]));
 
   it('runs as node, in production, without what only the build needs', () => {
     assert.deepEqual([of('USER'), of('ENV')], [['node'], ['NODE_ENV=production']]);
@@ -396,7 +561,13 @@ describe('a project\'s Dockerfile', () => {
   });
 
   it('has node for process 1, and runs the agent that the build makes', () => {
-    assert.deepEqual(JSON.parse(of('ENTRYPOINT')[0] ?? ''), ['node', 'node_modules/layercode-microserver/dist/cli.js', 'run', '--agent', './dist/agent.js']);
+    assert.deepEqual(JSON.parse(of('ENTRYPOINT')[0] ?? ''), [
+      'node',
+      'node_modules/layercode-microserver/dist/cli.js',
+      'run',
+      '--agent',
+      './dist/agent.js',
+    ]);
   });
 
   it('has a health check of node alone', () => {
@@ -408,13 +579,22 @@ describe('a project\'s Dockerfile', () => {
 
 describe('a project\'s agent', () => {
   function served(environment: Readonly<Record<string, string>> = {}): App {
-    return createApp(parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'any-secret', ...environment }, []), template);
+    return createApp(
+      parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'any-secret', ...environment }, []),
+      template,
+    );
   }
 
   it('needs no model without a key', () => assert.equal(served().model, undefined));
 
   it('speaks with a model as soon as it has a key', () => {
-    assert.deepEqual([served({ OPENAI_API_KEY: 'any-key' }).model?.name, served({ ANTHROPIC_API_KEY: 'any-key' }).model?.isUsable()], ['openai:gpt-5-nano', true]);
+    assert.deepEqual(
+      [
+        served({ OPENAI_API_KEY: 'any-key' }).model?.name,
+        served({ ANTHROPIC_API_KEY: 'any-key' }).model?.isUsable(),
+      ],
+      ['openai:gpt-5-nano', true],
+    );
   });
 
   it('insists on its model in production', (t) => {
@@ -430,6 +610,9 @@ describe('a project\'s agent', () => {
   it('is the one that init writes', async (t) => {
     const directory = folder(t);
     await run(directory, 'x');
-    assert.equal(read(directory, 'x/agent.ts'), readFileSync(new URL('../../../assets/templates/agent.ts', import.meta.url), 'utf8'));
+    assert.equal(
+      read(directory, 'x/agent.ts'),
+      readFileSync(new URL('../../../assets/templates/agent.ts', import.meta.url), 'utf8'),
+    );
   });
 });

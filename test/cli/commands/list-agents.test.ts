@@ -11,15 +11,22 @@ describe('listAgents', () => {
     t.after(() => terminal.clear());
     assert.equal(await listAgents.run([], terminal), 0);
     const lines = terminal.out.trimEnd().split('\n');
-    assert.deepEqual(lines.map((line) => line.split(/ {2,}/)), builtInAgents().map(({ name, description }) => [name, description]));
+    assert.deepEqual(
+      lines.map((line) => line.split(/ {2,}/)),
+      builtInAgents().map(({ name, description }) => [name, description]),
+    );
     assert.equal(new Set(lines.map((line) => line.search(/(?<= {2})\S/))).size, 1);
   });
 
   it('takes no arguments', async (t) => {
     const terminal = new RecordedTerminal();
     t.after(() => terminal.clear());
-    await assert.rejects(listAgents.run(['echo'], terminal), { name: 'UsageError', message: 'list-agents takes no arguments' });
+    await assert.rejects(listAgents.run(['echo'], terminal), {
+      name: 'UsageError',
+      message: 'list-agents takes no arguments',
+    });
   });
 
-  it('has a help page of at most 100 columns', () => assert.ok(listAgents.help.split('\n').every((line) => line.length <= 100)));
+  it('has a help page of at most 100 columns', () =>
+    assert.ok(listAgents.help.split('\n').every((line) => line.length <= 100)));
 });

@@ -4,9 +4,17 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../../src/agents/agent.ts';
-import { talk } from '../../../src/cli/talk/talk.ts';
+import { talk } from '../../../src/cli/commands/talk.ts';
 import { parseScript } from '../../../src/cli/talk/talk-script.ts';
-import { deferred, fired, SECRET, serve, until, within, type TestAgent } from '../../fixtures/app.ts';
+import {
+  deferred,
+  fired,
+  SECRET,
+  serve,
+  until,
+  within,
+  type TestAgent,
+} from '../../fixtures/app.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 describe('parseScript', () => {
@@ -35,16 +43,26 @@ describe('parseScript', () => {
     ['within 1.5s', { name: 'within', ms: 1_500 }],
     ['within 800 ms', { name: 'within', ms: 800 }],
   ];
-  for (const [line, step] of steps) it(`reads ${JSON.stringify(line)}`, () => assert.deepEqual(parse(line), [step]));
+  for (const [line, step] of steps) {
+    it(`reads ${JSON.stringify(line)}`, () => assert.deepEqual(parse(line), [step]));
+  }
 
   it('numbers the lines, of which blank ones and comments are nothing', () => {
-    const numbers = parseScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt').map(({ lineNumber }) => lineNumber);
+    const numbers = parseScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt').map(
+      ({ lineNumber }) => lineNumber,
+    );
     assert.deepEqual(numbers, [3, 5]);
   });
 
   const faults: readonly (readonly [line: string, message: string])[] = [
-    ['tell Hello', 'tell is no step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within'],
-    ['constructor', 'constructor is no step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within'],
+    [
+      'tell Hello',
+      'tell is no step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within',
+    ],
+    [
+      'constructor',
+      'constructor is no step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within',
+    ],
     ['say', 'say takes what the caller says: say Hello there'],
     ['expect', 'expect takes a text, or a pattern such as /hello|hi/i'],
     ['expect /(/', 'Invalid regular expression: /(/: Unterminated group'],
@@ -59,20 +77,32 @@ describe('parseScript', () => {
   ];
   for (const [line, message] of faults) {
     it(`refuses ${JSON.stringify(line)}`, () => {
-      assert.throws(() => parseScript(line, 'a.txt'), ({ name, message: told }: Error) => {
-        // V8 has worded it in more than one way.
-        assert.deepEqual([name, told.replace(/(: \/\(\/)\w*(: )/, '$1$2')], ['UsageError', `a.txt: line 1: ${message}`]);
-        return true;
-      });
+      assert.throws(
+        () => parseScript(line, 'a.txt'),
+        ({ name, message: told }: Error) => {
+          // V8 has worded it in more than one way.
+          assert.deepEqual(
+            [name, told.replace(/(: \/\(\/)\w*(: )/, '$1$2')],
+            ['UsageError', `a.txt: line 1: ${message}`],
+          );
+          return true;
+        },
+      );
     });
   }
 
   it('tells of all faults at once, in one line', () => {
-    assert.throws(() => parseScript('say\n\nexpect\nsay Hello\n\u001bx', 'a.txt'), /^UsageError: a\.txt: line 1: [^\n]+; line 3: [^\n]+; line 5: x is no step[^\n]+$/);
+    assert.throws(
+      () => parseScript('say\n\nexpect\nsay Hello\n\u001bx', 'a.txt'),
+      /^UsageError: a\.txt: line 1: [^\n]+; line 3: [^\n]+; line 5: x is no step[^\n]+$/,
+    );
   });
 
   it('refuses a script without a step', () => {
-    assert.throws(() => parseScript('# nothing\n', 'a.txt'), { name: 'UsageError', message: 'a.txt: no step is in it' });
+    assert.throws(() => parseScript('# nothing\n', 'a.txt'), {
+      name: 'UsageError',
+      message: 'a.txt: no step is in it',
+    });
   });
 
   const matches: readonly (readonly [expectation: string, text: string, isMatch: boolean])[] = [
@@ -101,11 +131,26 @@ describe('talk --script', () => {
   }
 
   /** Plays a script to an agent. */
-  async function play(t: TestContext, agent: TestAgent, script: string, argv: readonly string[] = [], terminal = openTerminal(t)): Promise<Played> {
+  async function play(
+    t: TestContext,
+    agent: TestAgent,
+    script: string,
+    argv: readonly string[] = [],
+    terminal = openTerminal(t),
+  ): Promise<Played> {
     const { client } = serve(t, agent);
     writeFileSync(join(terminal.directory, 'script.txt'), script);
-    const exitCode = await talk.run(['--script', 'script.txt', '--url', await client.origin(), ...argv], terminal);
-    return { exitCode, lines: terminal.out.trim().split('\n').map((line) => line.trim().replace(/(?<=(after|took) )\d+ ms/, '… ms')) };
+    const exitCode = await talk.run(
+      ['--script', 'script.txt', '--url', await client.origin(), ...argv],
+      terminal,
+    );
+    return {
+      exitCode,
+      lines: terminal.out
+        .trim()
+        .split('\n')
+        .map((line) => line.trim().replace(/(?<=(after|took) )\d+ ms/, '… ms')),
+    };
   }
 
   function openTerminal(t: TestContext): RecordedTerminal {
@@ -117,18 +162,25 @@ describe('talk --script', () => {
   const polite: TestAgent = { welcome: 'Welcome!', onMessage: ({ text }) => `You said: ${text}` };
 
   it('tells how each step went, and ends with code 0', async (t) => {
-    assert.deepEqual(await play(t, polite, 'expect welcome\nsay Hello there  # so\nwithin 10 s\nexpect /^You said: Hello there$/\n'), {
-      exitCode: 0,
-      lines: [
-        '✓    welcome  (first word after … ms)',
-        '✓ 1  expect welcome',
-        '✓ 2  say Hello there  (first word after … ms)',
-        '✓ 3  within 10 s',
-        '✓ 4  expect /^You said: Hello there$/',
-        '',
-        'All 4 steps went well.',
-      ],
-    });
+    assert.deepEqual(
+      await play(
+        t,
+        polite,
+        'expect welcome\nsay Hello there  # so\nwithin 10 s\nexpect /^You said: Hello there$/\n',
+      ),
+      {
+        exitCode: 0,
+        lines: [
+          '✓    welcome  (first word after … ms)',
+          '✓ 1  expect welcome',
+          '✓ 2  say Hello there  (first word after … ms)',
+          '✓ 3  within 10 s',
+          '✓ 4  expect /^You said: Hello there$/',
+          '',
+          'All 4 steps passed.',
+        ],
+      },
+    );
   });
 
   it('tells what it heard instead, goes on, and ends with code 1', async (t) => {
@@ -162,7 +214,7 @@ describe('talk --script', () => {
       '✓ 2  expect-data "status":"BOOKED"',
       '✗ 3  expect-data /lost/',
       'expected  data with /lost/',
-      'came      {"status":"booked"}',
+      'got       {"status":"booked"}',
       '✗ 4  expect-hangup',
       'the agent did not hang up',
       'heard     Done.',
@@ -174,8 +226,18 @@ describe('talk --script', () => {
   });
 
   it('says nothing to an agent that has hung up', async (t) => {
-    const { exitCode, lines } = await play(t, { onMessage: (_turn, reply) => reply.hangup() }, 'say bye\nsay wait\nexpect x');
-    assert.deepEqual([exitCode, lines.slice(-4)], [1, ['✗ 2  say wait', 'the agent had hung up', '', '1 failure in 3 steps; 1 step not played.']]);
+    const { exitCode, lines } = await play(
+      t,
+      { onMessage: (_turn, reply) => reply.hangup() },
+      'say bye\nsay wait\nexpect x',
+    );
+    assert.deepEqual(
+      [exitCode, lines.slice(-4)],
+      [
+        1,
+        ['✗ 2  say wait', 'the agent has hung up', '', '1 failure in 3 steps; 1 step not played.'],
+      ],
+    );
   });
 
   it('says a line when the reply to the one before is over', async (t) => {
@@ -194,7 +256,10 @@ describe('talk --script', () => {
     assert.equal(turns.length, 1);
     goOn.resolve();
     assert.equal((await played).exitCode, 0);
-    assert.equal(turns[1]?.event.type === 'message' && turns[1].event.interruption_context, undefined);
+    assert.equal(
+      turns[1]?.event.type === 'message' && turns[1].event.interruption_context,
+      undefined,
+    );
   });
 
   it('interrupts a reply as soon as it begins', async (t) => {
@@ -220,26 +285,43 @@ describe('talk --script', () => {
       },
     }, 'say count\ninterrupt after 1 word\nsay stop');
     assert.equal(exitCode, 0);
-    const { words_heard: words, text_heard: text } = (turns[1]?.event.type === 'message' && turns[1].event.interruption_context) || {};
+    const { words_heard: words, text_heard: text } =
+      (turns[1]?.event.type === 'message' && turns[1].event.interruption_context) || {};
     assert.ok(Number(words) >= 1 && Number(words) < 10, String(words));
     assert.ok(String(text).startsWith('One'), String(text));
   });
 
   it('cannot interrupt a reply that is too short', async (t) => {
-    const { exitCode, lines } = await play(t, { welcome: 'One two three.' }, 'interrupt after 3 words', ['--timeout', '0.5']);
+    const { exitCode, lines } = await play(
+      t,
+      { welcome: 'One two three.' },
+      'interrupt after 3 words',
+      ['--timeout', '0.5'],
+    );
     assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(1, 4), ['✗ 1  interrupt after 3 words', 'the reply had only 3 words', 'heard     One two three.']);
+    assert.deepEqual(lines.slice(1, 4), [
+      '✗ 1  interrupt after 3 words',
+      'the reply had only 3 words',
+      'heard     One two three.',
+    ]);
   });
 
   it('cannot interrupt a reply twice', async (t) => {
-    const { exitCode, lines } = await play(t, { welcome: 'One two three.' }, 'interrupt\ninterrupt');
+    const { exitCode, lines } = await play(
+      t,
+      { welcome: 'One two three.' },
+      'interrupt\ninterrupt',
+    );
     assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(2, 4), ['✗ 2  interrupt', 'nobody was speaking any more']);
+    assert.deepEqual(lines.slice(2, 4), ['✗ 2  interrupt', 'the voice had stopped already']);
   });
 
   it('tells when the first word came too late', async (t) => {
     const { exitCode, lines } = await play(t, polite, 'say Hello\nwithin 0.001 ms');
-    assert.deepEqual([exitCode, lines.slice(2, 4)], [1, ['✗ 2  within 0.001 ms', 'the first word took … ms']]);
+    assert.deepEqual(
+      [exitCode, lines.slice(2, 4)],
+      [1, ['✗ 2  within 0.001 ms', 'the first word took … ms']],
+    );
   });
 
   it('sends data while a reply comes', async (t) => {
@@ -266,7 +348,10 @@ describe('talk --script', () => {
   });
 
   it('ends at the welcome with another secret', async (t) => {
-    const { exitCode, lines } = await play(t, polite, 'say Hello\nexpect hello', ['--secret', 'whsec_another']);
+    const { exitCode, lines } = await play(t, polite, 'say Hello\nexpect hello', [
+      '--secret',
+      'whsec_another',
+    ]);
     assert.equal(exitCode, 1);
     assert.equal(lines[0], '✗    welcome');
     assert.match(lines[1] ?? '', /refused: 401 Invalid signature; .*--secret/);
@@ -282,14 +367,26 @@ describe('talk --script', () => {
     }, 'say Hello\nexpect hello\nsay more', ['--timeout', '0.1']);
     assert.equal(exitCode, 1);
     assert.deepEqual(lines.slice(2), [
-      '✗ 2  expect hello', 'no end of the reply after 0.1 s; --timeout gives it longer', 'heard     Hm', '', '1 failure in 3 steps; 1 step not played.',
+      '✗ 2  expect hello',
+      'no end of the reply after 0.1 s; raise --timeout',
+      'heard     Hm',
+      '',
+      '1 failure in 3 steps; 1 step not played.',
     ]);
   });
 
   it('ends at a reply that does not begin', async (t) => {
-    const { exitCode, lines } = await play(t, { onMessage: ({ signal }) => fired(signal).then(() => undefined) }, 'say Hello\nsay more', ['--timeout', '0.1']);
+    const { exitCode, lines } = await play(
+      t,
+      { onMessage: ({ signal }) => fired(signal).then(() => undefined) },
+      'say Hello\nsay more',
+      ['--timeout', '0.1'],
+    );
     assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(1, 3), ['✗ 1  say Hello', 'no word after 0.1 s; --timeout gives it longer']);
+    assert.deepEqual(lines.slice(1, 3), [
+      '✗ 1  say Hello',
+      'no word after 0.1 s; raise --timeout',
+    ]);
   });
 
   it('finds a last reply that nothing is expected of', async (t) => {
@@ -326,20 +423,34 @@ describe('talk --script', () => {
     }, 'say Hello\nexpect more', [], terminal);
     await until(() => terminal.out.includes('say Hello'), 'the first word');
     terminal.interrupt();
-    await assert.rejects(within(played, 'the script to end'), { name: 'CommandError', message: 'interrupted' });
+    await assert.rejects(within(played, 'the script to end'), {
+      name: 'CommandError',
+      message: 'interrupted',
+    });
   });
 
   it('sends nothing of a script that is wrong', async (t) => {
     const starts: string[] = [];
-    await assert.rejects(play(t, { onSessionStart: ({ conversationId }) => void starts.push(conversationId) }, 'say Hello\ntell Hello'), {
-      name: 'UsageError', message: /^script\.txt: line 2: tell is no step/,
-    });
+    await assert.rejects(
+      play(
+        t,
+        { onSessionStart: ({ conversationId }) => void starts.push(conversationId) },
+        'say Hello\ntell Hello',
+      ),
+      { name: 'UsageError', message: /^script\.txt: line 2: tell is no step/ },
+    );
     assert.deepEqual(starts, []);
   });
 
   it('refuses a file that is not UTF-8', async (t) => {
     const terminal = openTerminal(t);
-    writeFileSync(join(terminal.directory, 'latin.txt'), Buffer.from('say Gr\u00fc\u00dfe', 'latin1'));
-    await assert.rejects(talk.run(['--script', 'latin.txt'], terminal), { name: 'UsageError', message: '--script latin.txt is not UTF-8 text' });
+    writeFileSync(
+      join(terminal.directory, 'latin.txt'),
+      Buffer.from('say Gr\u00fc\u00dfe', 'latin1'),
+    );
+    await assert.rejects(talk.run(['--script', 'latin.txt'], terminal), {
+      name: 'UsageError',
+      message: '--script latin.txt is not UTF-8 text',
+    });
   });
 });

@@ -17,7 +17,10 @@ export class RecordedTerminal implements Terminal {
   readonly #controller = new AbortController();
   #written = { out: '', err: '' };
 
-  constructor(environment: Readonly<Record<string, string | undefined>> = {}, directory = mkdtempSync(join(tmpdir(), 'terminal-'))) {
+  constructor(
+    environment: Readonly<Record<string, string | undefined>> = {},
+    directory = mkdtempSync(join(tmpdir(), 'terminal-')),
+  ) {
     this.environment = environment;
     this.directory = directory;
     this.interrupted = this.#controller.signal;

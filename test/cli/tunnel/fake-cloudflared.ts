@@ -24,9 +24,11 @@ export const REFUSED = `2026-02-03T13:19:49Z INF Requesting new quick Tunnel on 
 failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp: lookup api.trycloudflare.com: no such host
 `;
 
-const SCRIPT = `#!${process.execPath}
-const socket = require('node:net').connect(Number(process.env.FAKE_PORT), '127.0.0.1', () => {
-  socket.write(JSON.stringify({ pid: process.pid, argv: process.argv.slice(2) }) + '\\n');
+/** The port stands in the script: cloudflared's environment is an allow-list. */
+const script = (port: number): string => `#!${process.execPath}
+const socket = require('node:net').connect(${port}, '127.0.0.1', () => {
+  const { pid, argv, env } = process;
+  socket.write(JSON.stringify({ pid, argv: argv.slice(2), environment: env }) + '\\n');
 });
 const tell = (text) => socket.write(JSON.stringify(text) + '\\n');
 socket.on('error', () => undefined).on('close', () => process.exit(1));
@@ -46,18 +48,26 @@ require('node:readline').createInterface(socket).on('line', (line) => {
 });
 `;
 
+interface Greeting {
+  readonly pid: number;
+  readonly argv: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
 /** One that runs. */
 export class RunningFake {
   readonly pid: number;
   readonly argv: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
   /** Resolves when the process is gone. */
   readonly gone: Promise<unknown>;
   readonly #socket: Socket;
   readonly #answers: AsyncIterator<string>;
 
-  constructor(socket: Socket, answers: AsyncIterator<string>, { pid, argv }: { readonly pid: number; readonly argv: readonly string[] }) {
-    this.pid = pid;
-    this.argv = argv;
+  constructor(socket: Socket, answers: AsyncIterator<string>, greeting: Greeting) {
+    this.pid = greeting.pid;
+    this.argv = greeting.argv;
+    this.environment = greeting.environment;
     this.#socket = socket;
     this.#answers = answers;
     this.gone = new Promise((resolve) => socket.once('close', resolve));
@@ -101,7 +111,7 @@ export class RunningFake {
 
 /** Where they come from. */
 export class FakeCloudflared {
-  /** The program. It must be run with `environment`. */
+  /** The program. */
   readonly program: string;
   readonly #directory: string;
   readonly #server: Server;
@@ -116,7 +126,7 @@ export class FakeCloudflared {
     this.program = join(this.#directory, 'cloudflared');
     // Else what a package.json further up says, such as one that was left in /tmp, would count for a file without an ending.
     writeFileSync(join(this.#directory, 'package.json'), '{"type":"commonjs"}');
-    writeFileSync(this.program, SCRIPT, { mode: 0o755 });
+    writeFileSync(this.program, script((server.address() as AddressInfo).port), { mode: 0o755 });
     server.on('connection', (socket) => void this.#greet(socket));
   }
 
@@ -124,10 +134,6 @@ export class FakeCloudflared {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     return new FakeCloudflared(server);
-  }
-
-  get environment(): Readonly<Record<string, string>> {
-    return { FAKE_PORT: String((this.#server.address() as AddressInfo).port) };
   }
 
   /** The next one that runs. */
@@ -156,7 +162,7 @@ export class FakeCloudflared {
     const answers = lines[Symbol.asyncIterator]();
     const { value } = await answers.next();
     if (value === undefined) return;
-    this.#running.push(new RunningFake(socket, answers, JSON.parse(value)));
+    this.#running.push(new RunningFake(socket, answers, JSON.parse(value) as Greeting));
     this.#onRunning?.();
   }
 }

@@ -11,9 +11,22 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { CommandError } from '../../../src/cli/terminal/command.ts';
 import { openTunnel, type Tunnel, type TunnelOptions } from '../../../src/cli/tunnel/tunnel.ts';
 import { RestClient } from '../../../src/layercode/rest-client.ts';
-import { answerJson, REST_KEY, startRestServer, type RestServer } from '../../faults/rest-server.ts';
-import { BOX, CONNECTED, FakeCloudflared, REFUSED, URL_OF_TUNNEL, type RunningFake } from './fake-cloudflared.ts';
+import {
+  answerJson,
+  REST_KEY,
+  startRestServer,
+  type RestServer,
+} from '../../faults/rest-server.ts';
+import {
+  BOX,
+  CONNECTED,
+  FakeCloudflared,
+  REFUSED,
+  URL_OF_TUNNEL,
+  type RunningFake,
+} from './fake-cloudflared.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
 
 const ORIGIN = 'http://localhost:8000';
 const OURS = `${URL_OF_TUNNEL}/api/agent`;
@@ -23,7 +36,7 @@ let terminal: RecordedTerminal;
 
 beforeEach(async () => {
   fakes = await FakeCloudflared.open();
-  terminal = new RecordedTerminal(fakes.environment);
+  terminal = new RecordedTerminal();
 });
 afterEach(() => {
   fakes.clear();
@@ -31,7 +44,13 @@ afterEach(() => {
 });
 
 function open(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
-  const opening = openTunnel({ origin: ORIGIN, agentRoute: '/api/agent', terminal, program: fakes.program, ...options });
+  const opening = openTunnel({
+    origin: ORIGIN,
+    agentRoute: '/api/agent',
+    terminal,
+    program: fakes.program,
+    ...options,
+  });
   opening.catch(() => undefined); // asked for later
   return opening;
 }
@@ -69,13 +88,60 @@ async function turnsOfTheEventLoop(): Promise<void> {
 describe('openTunnel', () => {
   it('runs cloudflared for the origin, and without the user\'s config', async () => {
     const { fake } = await opened();
-    assert.deepEqual(fake.argv, ['tunnel', '--config', devNull, '--no-autoupdate', '--url', ORIGIN]);
+    assert.deepEqual(fake.argv, [
+      'tunnel',
+      '--config',
+      devNull,
+      '--no-autoupdate',
+      '--url',
+      ORIGIN,
+    ]);
+  });
+
+  it('gives cloudflared what it needs of the environment, and no key or secret', async () => {
+    const needed = {
+      PATH: dirname(process.execPath),
+      HOME: terminal.directory,
+      TMPDIR: terminal.directory,
+      LANG: 'C.UTF-8',
+      https_proxy: 'http://proxy.example:3128',
+      NO_PROXY: '.example',
+      SSL_CERT_FILE: '/etc/ssl/own.pem',
+      TUNNEL_TRANSPORT_PROTOCOL: 'http2',
+    };
+    const secret = {
+      LAYERCODE_API_KEY: 'a',
+      LAYERCODE_WEBHOOK_SECRET: 'b',
+      OPENAI_API_KEY: 'c',
+      DATABASE_URL: 'd',
+      TUNNEL_TOKEN: 'e',
+      AWS_SECRET_ACCESS_KEY: 'f',
+      MY_PATH: 'g',
+      PATH_KEY: 'h',
+      NODE_OPTIONS: '--no-deprecation',
+    };
+    const opening = openTunnel({
+      origin: ORIGIN,
+      agentRoute: '/',
+      program: fakes.program,
+      terminal: new RecordedTerminal({ ...secret, ...needed }, terminal.directory),
+    });
+    const fake = await running(opening);
+    await fake.say(BOX + CONNECTED);
+    await opening;
+    const { __CF_USER_TEXT_ENCODING: _added, ...environment } = fake.environment; // macOS adds it
+    assert.deepEqual(environment, needed);
   });
 
   it('gives the webhook\'s public URL and prints it, with the command that sets it', async () => {
     const { tunnel } = await opened();
     assert.equal(tunnel.webhookUrl, OURS);
-    assert.equal(terminal.err, `  tunnel      ${OURS}\n  For LayerCode's calls: layercode-microserver webhook set ${OURS}, or next time --update-webhook.\n`);
+    assert.equal(
+      terminal.err,
+      `  tunnel      ${OURS}\n`
+        + `  To get LayerCode's calls, run: layercode-microserver webhook set ${OURS}\n`
+        + '  Next time, --update-webhook does it for you.\n',
+    );
     assert.equal(terminal.out, '');
   });
 
@@ -89,19 +155,22 @@ describe('openTunnel', () => {
     const opening = open();
     const fake = await running(opening);
     await fake.say(BOX);
-    assert.equal(await Promise.race([opening.then(() => 'open'), turnsOfTheEventLoop().then(() => 'waiting')]), 'waiting');
+    assert.equal(
+      await Promise.race([opening.then(() => 'open'), turnsOfTheEventLoop().then(() => 'waiting')]),
+      'waiting',
+    );
     await fake.say(CONNECTED);
     assert.equal((await opening).webhookUrl, OURS);
   });
 
   it('goes on after 30 s when it does not say that it is connected, and says so', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const opening = open();
     await (await running(opening)).say(BOX);
     await turnsOfTheEventLoop();
-    t.mock.timers.tick(30_000);
+    clock.tick(30_000);
     assert.equal((await opening).webhookUrl, OURS);
-    assert.match(terminal.err, /not said yet that it is connected/);
+    assert.match(terminal.err, /not connected yet/);
   });
 
   it('says where to get cloudflared when it is not there', async () => {
@@ -119,7 +188,7 @@ describe('openTunnel', () => {
   });
 
   it('looks in the terminal\'s PATH', async () => {
-    const withPath = new RecordedTerminal({ ...fakes.environment, PATH: dirname(fakes.program) }, terminal.directory);
+    const withPath = new RecordedTerminal({ PATH: dirname(fakes.program) }, terminal.directory);
     const opening = openTunnel({ origin: ORIGIN, agentRoute: '/', terminal: withPath });
     await (await running(opening)).say(BOX + CONNECTED);
     assert.equal((await opening).webhookUrl, `${URL_OF_TUNNEL}/`);
@@ -140,12 +209,12 @@ describe('openTunnel', () => {
   });
 
   it('fails when there is no URL in time, and ends cloudflared', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const opening = open({ timeoutMs: 500 });
     const fake = await running(opening);
     await fake.say('INF Requesting new quick Tunnel\n');
     await turnsOfTheEventLoop();
-    t.mock.timers.tick(500);
+    clock.tick(500);
     assert.match(await failureOf(opening), /had no public URL in 500 ms: INF Requesting new quick Tunnel; check that this machine reaches api\.trycloudflare\.com$/);
     await fake.gone;
   });
@@ -173,11 +242,16 @@ describe('openTunnel', () => {
       const terminal = { stdin, stdout, stderr, environment: env, directory: '.', interrupted: new AbortController().signal };
       await openTunnel({ origin: 'x', agentRoute: '/', terminal, program: process.argv[1] });
       setImmediate(() => { throw new Error('on purpose'); });`;
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, fakes.program], {
-      env: { ...process.env, ...fakes.environment }, stdio: 'ignore',
-    });
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', script, fakes.program],
+      { stdio: 'ignore' },
+    );
     const ended = once(child, 'exit');
-    const fake = await Promise.race([fakes.running(), ended.then(() => Promise.reject(new Error('it ended before')))]);
+    const fake = await Promise.race([
+      fakes.running(),
+      ended.then(() => Promise.reject(new Error('it ended before'))),
+    ]);
     await fake.defy();
     await fake.say(BOX + CONNECTED);
     await fake.gone;
@@ -189,7 +263,10 @@ describe('a tunnel', () => {
   it('ends with cloudflared, whose last lines are the reason', async () => {
     const { tunnel, fake } = await opened();
     fake.exit(3, 'ERR lost\u001b[31m it\n');
-    assert.match((await tunnel.ended).reason ?? '', /^the tunnel is gone: .*cloudflared ended with code 3: .* \| ERR lost \[31m it$/);
+    assert.match(
+      (await tunnel.ended).reason ?? '',
+      /^the tunnel is gone: .*cloudflared ended with code 3: .* \| ERR lost \[31m it$/,
+    );
   });
 
   it('ends with the signal that killed cloudflared as the reason', async () => {
@@ -223,12 +300,12 @@ describe('a tunnel', () => {
   it('asks cloudflared to end, and kills it 3 s later when it does not', async (t) => {
     const { tunnel, fake } = await opened();
     await fake.defy();
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const closing = tunnel.close();
     assert.equal(await fake.told(), 'SIGTERM');
-    t.mock.timers.tick(2_999);
+    clock.tick(2_999);
     await fake.say('Still here.\n');
-    t.mock.timers.tick(1);
+    clock.tick(1);
     await closing;
     await fake.gone;
   });
@@ -259,13 +336,15 @@ describe('a tunnel with --update-webhook', () => {
   afterEach(() => rest.close());
 
   function webhook(): Pick<Required<TunnelOptions>, 'webhook'> {
-    return { webhook: { client: new RestClient({ url: rest.url, apiKey: REST_KEY }), agentId: 'ag-1' } };
+    return {
+      webhook: { client: new RestClient({ url: rest.url, apiKey: REST_KEY }), agentId: 'ag-1' },
+    };
   }
 
   it('has the webhook, and prints its URL', async () => {
     await opened(webhook());
     assert.equal(rest.webhooks.get('ag-1'), OURS);
-    assert.match(terminal.err, new RegExp(`^ {2}tunnel {6}${OURS}\n {2}webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel's[^\n]*\n$`));
+    assert.match(terminal.err, new RegExp(`^ {2}tunnel {6}${OURS}\n {2}webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel[^\n]*\n$`));
   });
 
   it('puts the old one back when it is closed, before the tunnel ends', async () => {
@@ -297,7 +376,10 @@ describe('a tunnel with --update-webhook', () => {
     await tunnel.close();
     await fake.gone;
     assert.deepEqual(await tunnel.ended, { reason: undefined });
-    assert.match(terminal.err, /layercode-microserver webhook set https:\/\/voice\.example\/api\/agent --agent-id ag-1\n/);
+    assert.match(
+      terminal.err,
+      /layercode-microserver webhook set https:\/\/voice\.example\/api\/agent --agent-id ag-1\n/,
+    );
   });
 
   it('fails when the webhook cannot be set, and ends cloudflared', async () => {
@@ -305,7 +387,10 @@ describe('a tunnel with --update-webhook', () => {
     rest.fault = () => answerJson(401, { error: 'Invalid API key' });
     const fake = await running(opening);
     await fake.say(BOX + CONNECTED);
-    assert.match(await failureOf(opening), /^the webhook is not set: LayerCode refused the key \(401\)/);
+    assert.match(
+      await failureOf(opening),
+      /^the webhook is not set: LayerCode refused the key \(401\)/,
+    );
     await fake.gone;
   });
 });

@@ -18,7 +18,11 @@ export const MASK = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
 /** Masked with it, a payload stays as it is. */
 export const NO_MASK = Uint8Array.of(0, 0, 0, 0);
 
-export function clientFrame(opcode: number, payload: string | Uint8Array = '', options: ClientFrameOptions = {}): Buffer {
+export function clientFrame(
+  opcode: number,
+  payload: string | Uint8Array = '',
+  options: ClientFrameOptions = {},
+): Buffer {
   const { isFinal = true, reserved = 0 } = options;
   const mask = 'mask' in options ? options.mask : MASK;
   const bytes = Buffer.from(payload);
@@ -29,11 +33,15 @@ export function clientFrame(opcode: number, payload: string | Uint8Array = '', o
   if (lengthBits === 7) header.push(isMasked | Number(length));
   else {
     header.push(isMasked | (lengthBits === 16 ? 126 : 127));
-    for (let shift = lengthBits - 8; shift >= 0; shift -= 8) header.push(Number((length >> BigInt(shift)) & 0xffn));
+    for (let shift = lengthBits - 8; shift >= 0; shift -= 8) {
+      header.push(Number((length >> BigInt(shift)) & 0xffn));
+    }
   }
   if (mask !== undefined) header.push(...mask);
   if (mask !== undefined && mask !== NO_MASK) {
-    for (let index = 0; index < bytes.length; index++) bytes[index] = Number(bytes[index]) ^ Number(mask[index & 3]);
+    for (let index = 0; index < bytes.length; index++) {
+      bytes[index] = Number(bytes[index]) ^ Number(mask[index & 3]);
+    }
   }
   return Buffer.concat([Buffer.from(header), bytes]);
 }
@@ -45,13 +53,20 @@ export function text(payload: string | Uint8Array, options?: ClientFrameOptions)
 /** The fragments of one text message. */
 export function fragments(...payloads: readonly (string | Uint8Array)[]): Buffer[] {
   return payloads.map((payload, index) => {
-    return clientFrame(index === 0 ? OPCODES.text : OPCODES.continuation, payload, { isFinal: index === payloads.length - 1 });
+    return clientFrame(index === 0 ? OPCODES.text : OPCODES.continuation, payload, {
+      isFinal: index === payloads.length - 1,
+    });
   });
 }
 
 /** A close frame; without a code its payload is empty. */
 export function close(code?: number, reason: string | Uint8Array = ''): Buffer {
-  return clientFrame(OPCODES.close, code === undefined ? '' : Buffer.concat([Buffer.from([code >> 8, code & 0xff]), Buffer.from(reason)]));
+  return clientFrame(
+    OPCODES.close,
+    code === undefined
+      ? ''
+      : Buffer.concat([Buffer.from([code >> 8, code & 0xff]), Buffer.from(reason)]),
+  );
 }
 
 export interface ServerFrame {
@@ -61,17 +76,27 @@ export interface ServerFrame {
 }
 
 /** The frames that are whole, and the bytes behind them. */
-export function parseServerFrames(bytes: Buffer): { readonly frames: ServerFrame[]; readonly rest: Buffer } {
+export function parseServerFrames(bytes: Buffer): {
+  readonly frames: ServerFrame[];
+  readonly rest: Buffer;
+} {
   const frames: ServerFrame[] = [];
   let rest = bytes;
   while (rest.length >= 2) {
     const [first = 0, second = 0] = rest;
-    if ((first & 0x70) !== 0 || (second & 0x80) !== 0) throw new Error(`a server's frame begins with ${first}, ${second}`);
+    if ((first & 0x70) !== 0 || (second & 0x80) !== 0) {
+      throw new Error(`a server's frame begins with ${first}, ${second}`);
+    }
     const start = second < 126 ? 2 : second === 126 ? 4 : 10;
     if (rest.length < start) break;
-    const length = start === 2 ? second : start === 4 ? rest.readUInt16BE(2) : Number(rest.readBigUInt64BE(2));
+    const length =
+      start === 2 ? second : start === 4 ? rest.readUInt16BE(2) : Number(rest.readBigUInt64BE(2));
     if (rest.length < start + length) break;
-    frames.push({ opcode: first & 0x0f, isFinal: (first & 0x80) !== 0, payload: rest.subarray(start, start + length) });
+    frames.push({
+      opcode: first & 0x0f,
+      isFinal: (first & 0x80) !== 0,
+      payload: rest.subarray(start, start + length),
+    });
     rest = rest.subarray(start + length);
   }
   return { frames, rest };

@@ -15,12 +15,16 @@ describe('isCloseCode', () => {
     assert.deepEqual(runs, [[1000, 1003], [1007, 1014], [3000, 4999]]);
   });
 
-  it('takes no other numbers', () => assert.deepEqual([1000.5, 3000.5, Number.NaN, Infinity, -1000].filter(isCloseCode), []));
+  it('takes no other numbers', () =>
+    assert.deepEqual([1000.5, 3000.5, Number.NaN, Infinity, -1000].filter(isCloseCode), []));
 });
 
 describe('encodeClose', () => {
   it('says code and reason as the other side reads them', () => {
-    assert.deepEqual(parseClose(encodeClose(4321, 'bis später 👋')), { code: 4321, reason: 'bis später 👋' });
+    assert.deepEqual(parseClose(encodeClose(4321, 'bis später 👋')), {
+      code: 4321,
+      reason: 'bis später 👋',
+    });
     assert.deepEqual([...encodeClose(1000)], [0x03, 0xe8]);
   });
 
@@ -32,7 +36,11 @@ describe('encodeClose', () => {
         const { reason } = parseClose(encodeClose(1000, 'x'.repeat(length) + character.repeat(10)));
         const size = Buffer.byteLength(character);
         const count = Math.max(0, Math.floor((123 - length) / size));
-        assert.equal(reason, 'x'.repeat(Math.min(length, 123)) + character.repeat(count), `${character} behind ${length}`);
+        assert.equal(
+          reason,
+          'x'.repeat(Math.min(length, 123)) + character.repeat(count),
+          `${character} behind ${length}`,
+        );
       }
     }
   });

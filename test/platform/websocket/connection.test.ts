@@ -4,10 +4,22 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 
-import { WebSocketConnection, type WebSocketClose, type WebSocketOptions } from '../../../src/platform/websocket/connection.ts';
+import {
+  WebSocketConnection,
+  type WebSocketClose,
+  type WebSocketOptions,
+} from '../../../src/platform/websocket/connection.ts';
 import { parseClose } from '../../../src/platform/websocket/close.ts';
 import { OPCODES } from '../../../src/platform/websocket/frame.ts';
-import { clientFrame, close, fragments, NO_MASK, parseServerFrames, text, type ServerFrame } from './client-frames.ts';
+import {
+  clientFrame,
+  close,
+  fragments,
+  NO_MASK,
+  parseServerFrames,
+  text,
+  type ServerFrame,
+} from './client-frames.ts';
 
 /** What was told, in order, each to be waited for. */
 class Told<T> {
@@ -27,7 +39,11 @@ class Told<T> {
   }
 }
 
-function deferred<T = void>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void; readonly reject: (error: Error) => void } {
+function deferred<T = void>(): {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+} {
   let resolve!: (value: T) => void;
   let reject!: (error: Error) => void;
   const promise = new Promise<T>((settle, fail) => {
@@ -95,11 +111,20 @@ interface Opened {
 }
 
 /** A connection over real TCP, whose server keeps its side open at the other's end, as node:http does. */
-async function open(t: TestContext, options: Partial<WebSocketOptions> = {}, { allowHalfOpen = false } = {}): Promise<Opened> {
+async function open(
+  t: TestContext,
+  options: Partial<WebSocketOptions> = {},
+  { allowHalfOpen = false } = {},
+): Promise<Opened> {
   const server = createServer({ allowHalfOpen: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const client = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true, allowHalfOpen });
+  const client = connect({
+    port: (server.address() as AddressInfo).port,
+    host: '127.0.0.1',
+    noDelay: true,
+    allowHalfOpen,
+  });
   const peer = new Peer(client);
   const [socket] = (await once(server, 'connection')) as [Socket];
   t.after(() => {
@@ -109,12 +134,18 @@ async function open(t: TestContext, options: Partial<WebSocketOptions> = {}, { a
   });
   const texts = new Told<string>();
   const closes = new Told<WebSocketClose>();
-  const connection = new WebSocketConnection(socket, { onText: texts.tell, onClose: closes.tell, ...options });
+  const connection = new WebSocketConnection(socket, {
+    onText: texts.tell,
+    onClose: closes.tell,
+    ...options,
+  });
   return { connection, socket, peer, texts, closes };
 }
 
 const FLOOD_PAYLOAD = 'p'.repeat(125);
-const FLOOD = Buffer.concat(Array.from({ length: 4_000 }, () => clientFrame(OPCODES.ping, FLOOD_PAYLOAD, { mask: NO_MASK })));
+const FLOOD = Buffer.concat(
+  Array.from({ length: 4_000 }, () => clientFrame(OPCODES.ping, FLOOD_PAYLOAD, { mask: NO_MASK })),
+);
 const FLOODS = 40;
 const FLOOD_BYTES = FLOODS * FLOOD.length;
 
@@ -139,7 +170,11 @@ interface Pending extends Opened {
 }
 
 /** One that answers each text with the promise. */
-async function openPending(t: TestContext, promise: Promise<void>, options: Partial<WebSocketOptions> = {}): Promise<Pending> {
+async function openPending(
+  t: TestContext,
+  promise: Promise<void>,
+  options: Partial<WebSocketOptions> = {},
+): Promise<Pending> {
   const heard = new Told<string>();
   const onText = (message: string): Promise<void> => {
     heard.tell(message);
@@ -165,7 +200,12 @@ function pingsByHand({ mock }: TestContext): Pings {
     if (cleared === timer) isCleared = true; // an earlier test's connection may still be closing
     clearInterval(cleared);
   });
-  return { pauses, isUnref: () => timer?.hasRef() === false, isCleared: () => isCleared, tick: () => fire?.() };
+  return {
+    pauses,
+    isUnref: () => timer?.hasRef() === false,
+    isCleared: () => isCleared,
+    tick: () => fire?.(),
+  };
 }
 
 const FAR_AWAY_MS = 60_000;
@@ -175,7 +215,10 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
     const { peer, texts } = await open(t);
     peer.send(text('a'), ...fragments('b', '', 'c'), text(''));
     for (const byte of text('👋')) peer.socket.write(Uint8Array.of(byte));
-    assert.deepEqual([await texts.next(), await texts.next(), await texts.next(), await texts.next()], ['a', 'bc', '', '👋']);
+    assert.deepEqual(
+      [await texts.next(), await texts.next(), await texts.next(), await texts.next()],
+      ['a', 'bc', '', '👋'],
+    );
   });
 
   it('hands over what came behind the request', async (t) => {
@@ -198,23 +241,43 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
   it('sends texts in order, each in one frame', async (t) => {
     const { connection, peer } = await open(t);
     const long = 'x'.repeat(70_000);
-    assert.deepEqual([connection.send('a'), connection.send('👋'), connection.send('')], [true, true, true]);
+    assert.deepEqual(
+      [connection.send('a'), connection.send('👋'), connection.send('')],
+      [true, true, true],
+    );
     assert.equal(await connection.send(long), true);
-    assert.deepEqual([await peer.next(), await peer.next(), await peer.next(), await peer.next()], ['text a', 'text 👋', 'text', `text ${long}`]);
+    assert.deepEqual(
+      [await peer.next(), await peer.next(), await peer.next(), await peer.next()],
+      ['text a', 'text 👋', 'text', `text ${long}`],
+    );
   });
 
   it('answers pings with their payload, also between fragments, and takes pongs for nothing', async (t) => {
     const { connection, peer, texts } = await open(t);
     const [first, last] = fragments('a', 'b') as [Buffer, Buffer];
-    peer.send(clientFrame(OPCODES.ping, 'one'), first, clientFrame(OPCODES.pong, 'x'), clientFrame(OPCODES.ping), last);
-    assert.deepEqual([await peer.next(), await peer.next(), await texts.next()], ['pong one', 'pong', 'ab']);
+    peer.send(
+      clientFrame(OPCODES.ping, 'one'),
+      first,
+      clientFrame(OPCODES.pong, 'x'),
+      clientFrame(OPCODES.ping),
+      last,
+    );
+    assert.deepEqual(
+      [await peer.next(), await peer.next(), await texts.next()],
+      ['pong one', 'pong', 'ab'],
+    );
     assert.equal(connection.isOpen, true);
   });
 
   it('answers in the order of what was sent', async (t) => {
-    const { connection, peer } = await open(t, { onText: (message) => void connection.send(message) });
+    const { connection, peer } = await open(t, {
+      onText: (message) => void connection.send(message),
+    });
     peer.send(text('1'), clientFrame(OPCODES.ping, '2'), text('3'), clientFrame(OPCODES.ping, '4'));
-    assert.deepEqual([await peer.next(), await peer.next(), await peer.next(), await peer.next()], ['text 1', 'pong 2', 'text 3', 'pong 4']);
+    assert.deepEqual(
+      [await peer.next(), await peer.next(), await peer.next(), await peer.next()],
+      ['text 1', 'pong 2', 'text 3', 'pong 4'],
+    );
   });
 
   it('goes on when the socket had a time-out of its server', async (t) => {
@@ -225,7 +288,12 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
 
 describe('WebSocketConnection, closed by the peer', { timeout: 20_000 }, () => {
   for (const [what, frame, echo, told] of [
-    ['with a code and a reason', close(4321, 'adiós'), 'close 4321', { code: 4321, reason: 'adiós' }],
+    [
+      'with a code and a reason',
+      close(4321, 'adiós'),
+      'close 4321',
+      { code: 4321, reason: 'adiós' },
+    ],
     ['with a code', close(1001), 'close 1001', { code: 1001, reason: '' }],
     ['without a code', close(), 'close 1005', { code: 1005, reason: '' }],
   ] as const) {
@@ -240,7 +308,14 @@ describe('WebSocketConnection, closed by the peer', { timeout: 20_000 }, () => {
 
   it('delivers nothing that comes behind a close frame, and closes once', async (t) => {
     const { peer, texts, closes } = await open(t);
-    peer.send(text('a'), close(1000, 'first'), text('b'), clientFrame(OPCODES.ping), close(4000), Buffer.from('no frame'));
+    peer.send(
+      text('a'),
+      close(1000, 'first'),
+      text('b'),
+      clientFrame(OPCODES.ping),
+      close(4000),
+      Buffer.from('no frame'),
+    );
     assert.deepEqual(await peer.rest(), ['close 1000', 'end']);
     await closes.next();
     await turns();
@@ -301,7 +376,19 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
 
   it('refuses a code that must not be sent, and goes on', async (t) => {
     const { connection } = await open(t);
-    for (const code of [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65_536 + 1000, Number.NaN, 1000.5]) {
+    for (const code of [
+      0,
+      999,
+      1004,
+      1005,
+      1006,
+      1015,
+      2999,
+      5000,
+      65_536 + 1000,
+      Number.NaN,
+      1000.5,
+    ]) {
       const message = `a close code must be 1000–1003, 1007–1014 or 3000–4999, got ${code}`;
       assert.throws(() => connection.close(code), { name: 'RangeError', message });
     }
@@ -330,7 +417,9 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
   });
 
   it('finds the peer\'s close frame while a text is waited for', async (t) => {
-    const { connection, peer, closes, heard } = await openPending(t, deferred().promise, { closeTimeoutMs: FAR_AWAY_MS });
+    const { connection, peer, closes, heard } = await openPending(t, deferred().promise, {
+      closeTimeoutMs: FAR_AWAY_MS,
+    });
     peer.send(text('a'), text('b'));
     await heard.next();
     connection.close(1001);
@@ -449,7 +538,10 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
     assert.deepEqual(await closes.next(), LOST);
   });
 
-  for (const [what, last, told] of [['a close frame', close(4000), { code: 4000, reason: '' }], ['none', Buffer.alloc(0), LOST]] as const) {
+  for (const [what, last, told] of [
+    ['a close frame', close(4000), { code: 4000, reason: '' }],
+    ['none', Buffer.alloc(0), LOST],
+  ] as const) {
     it(`delivers what came before the peer ended its side with ${what}, while the first of it is waited for`, async (t) => {
       const first = deferred();
       const heard = new Told<string>();
@@ -472,18 +564,46 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
 
 describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_000 }, () => {
   for (const [what, frame, code, reason] of [
-    ['a frame that is not masked', text('a', { mask: undefined }), 1002, 'a client must mask its frames'],
-    ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 1002, 'a reserved bit is set, and no extension was agreed on'],
-    ['a binary message', clientFrame(OPCODES.binary, 'a'), 1003, 'a message must be text, not binary'],
+    [
+      'a frame that is not masked',
+      text('a', { mask: undefined }),
+      1002,
+      'a client must mask its frames',
+    ],
+    [
+      'HTTP',
+      Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+      1002,
+      'a reserved bit is set, and no extension was agreed on',
+    ],
+    [
+      'a binary message',
+      clientFrame(OPCODES.binary, 'a'),
+      1003,
+      'a message must be text, not binary',
+    ],
     ['a text that is not UTF-8', text(Uint8Array.of(0xff)), 1007, 'a text message must be UTF-8'],
-    ['a message beyond the bound', text('x'.repeat(11)), 1009, 'a message must have at most 10 bytes'],
-    ['a close code that must not be sent', close(1006), 1002, 'a close frame must not have the code 1006'],
+    [
+      'a message beyond the bound',
+      text('x'.repeat(11)),
+      1009,
+      'a message must have at most 10 bytes',
+    ],
+    [
+      'a close code that must not be sent',
+      close(1006),
+      1002,
+      'a close frame must not have the code 1006',
+    ],
   ] as const) {
     it(`closes with ${code} for ${what}, delivers nothing behind it, and tells so`, async (t) => {
       const { connection, peer, texts, closes } = await open(t, { maxMessageBytes: 10 });
       peer.send(text('before'), frame, text('behind'), close(4000));
       assert.deepEqual(await peer.rest(), [`close ${code} ${reason}`, 'end']);
-      assert.deepEqual([await closes.next(), texts.all, connection.isOpen], [{ code, reason }, ['before'], false]);
+      assert.deepEqual(
+        [await closes.next(), texts.all, connection.isOpen],
+        [{ code, reason }, ['before'], false],
+      );
     });
   }
 
@@ -497,18 +617,28 @@ describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_0
     const { peer, texts } = await open(t);
     peer.send(text('x'.repeat(1_048_576), { mask: NO_MASK }), text('', { length: 1_048_577 }));
     assert.equal((await texts.next()).length, 1_048_576);
-    assert.deepEqual(await peer.rest(), ['close 1009 a message must have at most 1048576 bytes', 'end']);
+    assert.deepEqual(await peer.rest(), [
+      'close 1009 a message must have at most 1048576 bytes',
+      'end',
+    ]);
   });
 
   it('closes from the header of a message too long, so that the peer learns why before it has sent all of it', async (t) => {
     const { peer, closes } = await open(t);
     peer.send(text('', { length: 2n ** 40n }));
-    assert.deepEqual(await peer.rest(), ['close 1009 a message must have at most 1048576 bytes', 'end']);
+    assert.deepEqual(await peer.rest(), [
+      'close 1009 a message must have at most 1048576 bytes',
+      'end',
+    ]);
     assert.equal((await closes.next()).code, 1009);
   });
 
   it('reads on and throws away until the peer ends its side, lest a reset cost it the close frame', async (t) => {
-    const { peer, closes, socket } = await open(t, { closeTimeoutMs: FAR_AWAY_MS }, { allowHalfOpen: true });
+    const { peer, closes, socket } = await open(
+      t,
+      { closeTimeoutMs: FAR_AWAY_MS },
+      { allowHalfOpen: true },
+    );
     const bytes = Buffer.concat([text('', { mask: undefined }), Buffer.alloc(8 * 1_048_576)]);
     peer.send(bytes);
     assert.deepEqual(await peer.rest(), ['close 1002 a client must mask its frames', 'end']);
@@ -553,13 +683,19 @@ describe('WebSocketConnection, whose onText fails', { timeout: 20_000 }, () => {
       assert.equal(await peer.next(), 'close 1011 internal error');
       peer.send(close(1011));
       assert.deepEqual(await peer.rest(), ['end']);
-      assert.deepEqual([await closes.next(), heard], [{ code: 1011, reason: 'internal error', error }, ['a']]);
+      assert.deepEqual(
+        [await closes.next(), heard],
+        [{ code: 1011, reason: 'internal error', error }, ['a']],
+      );
     });
   }
 
   it('says 1011 also where the peer does not answer', async (t) => {
     const error = new Error('secret');
-    const { peer, closes } = await open(t, { onText: () => Promise.reject(error), closeTimeoutMs: 20 });
+    const { peer, closes } = await open(t, {
+      onText: () => Promise.reject(error),
+      closeTimeoutMs: 20,
+    });
     peer.send(text('a'));
     assert.deepEqual(await closes.next(), { code: 1011, reason: 'internal error', error });
   });
@@ -691,7 +827,9 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     assert.ok(socket.writableLength < 200_000, String(socket.writableLength));
     assert.equal(connection.isOpen, true);
     peer.socket.resume();
-    for (let count = 0; count < 1_000; count++) assert.equal(await peer.next(), `pong ${FLOOD_PAYLOAD}`);
+    for (let count = 0; count < 1_000; count++) {
+      assert.equal(await peer.next(), `pong ${FLOOD_PAYLOAD}`);
+    }
     while (socket.bytesRead < FLOOD_BYTES) await turns(1);
   });
 
@@ -700,10 +838,20 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     const socket = new Duplex({
       read: () => undefined,
       write: (chunk: Buffer, _encoding, done) => done(void written.push(chunk.length)),
-      writev: (chunks, done) => done(void written.push(chunks.reduce((sum, { chunk }) => sum + (chunk as Buffer).length, 0))),
+      writev: (chunks, done) =>
+        done(
+          void written.push(chunks.reduce((sum, { chunk }) => sum + (chunk as Buffer).length, 0)),
+        ),
     });
-    new WebSocketConnection(socket, { onText: () => undefined, onClose: () => undefined, pingIntervalMs: 0 });
-    socket.emit('data', Buffer.concat(Array.from({ length: 100 }, () => clientFrame(OPCODES.ping))));
+    new WebSocketConnection(socket, {
+      onText: () => undefined,
+      onClose: () => undefined,
+      pingIntervalMs: 0,
+    });
+    socket.emit(
+      'data',
+      Buffer.concat(Array.from({ length: 100 }, () => clientFrame(OPCODES.ping))),
+    );
     assert.deepEqual(written, [200]);
   });
 });
@@ -729,7 +877,12 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
   it('keeps a peer that answers, and one that sends anything else', async (t) => {
     const pings = pingsByHand(t);
     const { connection, peer, socket } = await open(t, { pingIntervalMs: 10 });
-    for (const answer of [clientFrame(OPCODES.pong), clientFrame(OPCODES.ping), text('a').subarray(0, 1), text('a').subarray(1)]) {
+    for (const answer of [
+      clientFrame(OPCODES.pong),
+      clientFrame(OPCODES.ping),
+      text('a').subarray(0, 1),
+      text('a').subarray(1),
+    ]) {
       pings.tick();
       const received = socket.bytesRead;
       peer.send(answer);

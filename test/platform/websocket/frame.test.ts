@@ -1,8 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { encodeFrame, FrameDecoder, OPCODES, WebSocketError, type FrameDecoderOptions, type Received } from '../../../src/platform/websocket/frame.ts';
-import { clientFrame, close, fragments, NO_MASK, parseServerFrames, text } from './client-frames.ts';
+import {
+  encodeFrame,
+  FrameDecoder,
+  OPCODES,
+  WebSocketError,
+  type FrameDecoderOptions,
+  type Received,
+} from '../../../src/platform/websocket/frame.ts';
+import {
+  clientFrame,
+  close,
+  fragments,
+  NO_MASK,
+  parseServerFrames,
+  text,
+} from './client-frames.ts';
 
 interface Outcome {
   readonly received: Received[];
@@ -16,7 +30,9 @@ function decode(chunks: Iterable<Buffer>, options?: FrameDecoderOptions): Outcom
   try {
     for (const chunk of chunks) {
       decoder.push(chunk);
-      for (let next = decoder.next(); next !== undefined; next = decoder.next()) received.push(next);
+      for (let next = decoder.next(); next !== undefined; next = decoder.next()) {
+        received.push(next);
+      }
     }
   } catch (error) {
     if (!(error instanceof WebSocketError)) throw error;
@@ -50,42 +66,130 @@ function ping(payload = ''): Buffer {
 const OPEN = { isFinal: false };
 const [abc1, abc2, abc3] = fragments('a', 'b', 'c') as [Buffer, Buffer, Buffer];
 
-const VALID: readonly (readonly [title: string, frames: readonly Buffer[], received: readonly Received[]])[] = [
-  ['reads the masked "Hello" of RFC 6455 §5.7', [Buffer.from('818537fa213d7f9f4d5158', 'hex')], [said('Hello')]],
+const VALID: readonly (readonly [
+  title: string,
+  frames: readonly Buffer[],
+  received: readonly Received[],
+])[] = [
+  [
+    'reads the masked "Hello" of RFC 6455 §5.7',
+    [Buffer.from('818537fa213d7f9f4d5158', 'hex')],
+    [said('Hello')],
+  ],
   ['reads a text of nothing', [text('')], [said('')]],
   ['reads characters of one to four bytes', [text('aé語👋🏽')], [said('aé語👋🏽')]],
   ['keeps a byte-order mark', [text('\ufeffa\ufeff')], [said('\ufeffa\ufeff')]],
   ['keeps U+0000 and U+FFFF', [text('a\0\uffff')], [said('a\0\uffff')]],
-  ['reads texts one after the other', [text('a'), text('b'), text('')], [said('a'), said('b'), said('')]],
+  [
+    'reads texts one after the other',
+    [text('a'), text('b'), text('')],
+    [said('a'), said('b'), said('')],
+  ],
   ['joins fragments', [abc1, abc2, abc3, text('d')], [said('abc'), said('d')]],
-  ['joins fragments of nothing', [...fragments('', '', 'a', '', ''), ...fragments('', '')], [said('a'), said('')]],
-  ['joins a code point that is cut between fragments', fragments(...[...Buffer.from('é👋')].map((byte) => Uint8Array.of(byte))), [said('é👋')]],
-  ['reads control frames between fragments', [abc1, ping('1'), clientFrame(OPCODES.pong), abc2, ping(), abc3],
-    [control('ping', '1'), control('pong'), control('ping'), said('abc')]],
-  ['reads a close frame between fragments', [abc1, close(1000)], [{ type: 'close', code: 1000, reason: '' }]],
-  ['reads control frames of 125 bytes', [ping('p'.repeat(125)), close(1000, 'r'.repeat(123))],
-    [control('ping', 'p'.repeat(125)), { type: 'close', code: 1000, reason: 'r'.repeat(123) }]],
-  ['reads a close frame with a reason', [close(3000, 'adiós')], [{ type: 'close', code: 3000, reason: 'adiós' }]],
-  ['reads a close frame without a code as 1005', [close()], [{ type: 'close', code: 1005, reason: '' }]],
-  ['reads every close code that may be sent', [1000, 1001, 1002, 1003, 1007, 1014, 3000, 4999].map((code) => close(code)),
-    [1000, 1001, 1002, 1003, 1007, 1014, 3000, 4999].map((code) => ({ type: 'close', code, reason: '' }))],
+  [
+    'joins fragments of nothing',
+    [...fragments('', '', 'a', '', ''), ...fragments('', '')],
+    [said('a'), said('')],
+  ],
+  [
+    'joins a code point that is cut between fragments',
+    fragments(...[...Buffer.from('é👋')].map((byte) => Uint8Array.of(byte))),
+    [said('é👋')],
+  ],
+  [
+    'reads control frames between fragments',
+    [abc1, ping('1'), clientFrame(OPCODES.pong), abc2, ping(), abc3],
+    [control('ping', '1'), control('pong'), control('ping'), said('abc')],
+  ],
+  [
+    'reads a close frame between fragments',
+    [abc1, close(1000)],
+    [{ type: 'close', code: 1000, reason: '' }],
+  ],
+  [
+    'reads control frames of 125 bytes',
+    [ping('p'.repeat(125)), close(1000, 'r'.repeat(123))],
+    [control('ping', 'p'.repeat(125)), { type: 'close', code: 1000, reason: 'r'.repeat(123) }],
+  ],
+  [
+    'reads a close frame with a reason',
+    [close(3000, 'adiós')],
+    [{ type: 'close', code: 3000, reason: 'adiós' }],
+  ],
+  [
+    'reads a close frame without a code as 1005',
+    [close()],
+    [{ type: 'close', code: 1005, reason: '' }],
+  ],
+  [
+    'reads every close code that may be sent',
+    [1000, 1001, 1002, 1003, 1007, 1014, 3000, 4999].map((code) => close(code)),
+    [1000, 1001, 1002, 1003, 1007, 1014, 3000, 4999].map((code) => ({
+      type: 'close',
+      code,
+      reason: '',
+    })),
+  ],
 ];
 
 /** The last byte is the one that shows the breach. The bound of a message is 100 bytes. */
 const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code: number])[] = [
   ['a frame that is not masked', [text('', { mask: undefined })], 1002],
-  ['a control frame that is not masked', [clientFrame(OPCODES.ping, '', { mask: undefined })], 1002],
-  ...[1, 2, 3, 4, 5, 6, 7].map((reserved) => [`the reserved bits ${reserved}`, [text('', { reserved }).subarray(0, 2)], 1002] as const),
-  ['a reserved bit of a control frame', [clientFrame(OPCODES.close, '', { reserved: 4 }).subarray(0, 2)], 1002],
-  ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map((opcode) => [`the opcode ${opcode}`, [clientFrame(opcode).subarray(0, 2)], 1002] as const),
-  ...[8, 9, 10].map((opcode) => [`a fragment of the control frame ${opcode}`, [clientFrame(opcode, '', OPEN).subarray(0, 2)], 1002] as const),
-  ...[8, 9, 10].map((opcode) => [`126 bytes in the control frame ${opcode}`, [clientFrame(opcode, 'x'.repeat(126)).subarray(0, 2)], 1002] as const),
-  ['65,536 bytes in a control frame', [clientFrame(OPCODES.ping, '', { length: 65_536 }).subarray(0, 2)], 1002],
+  [
+    'a control frame that is not masked',
+    [clientFrame(OPCODES.ping, '', { mask: undefined })],
+    1002,
+  ],
+  ...[1, 2, 3, 4, 5, 6, 7].map(
+    (reserved) =>
+      [`the reserved bits ${reserved}`, [text('', { reserved }).subarray(0, 2)], 1002] as const,
+  ),
+  [
+    'a reserved bit of a control frame',
+    [clientFrame(OPCODES.close, '', { reserved: 4 }).subarray(0, 2)],
+    1002,
+  ],
+  ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map(
+    (opcode) => [`the opcode ${opcode}`, [clientFrame(opcode).subarray(0, 2)], 1002] as const,
+  ),
+  ...[8, 9, 10].map(
+    (opcode) =>
+      [
+        `a fragment of the control frame ${opcode}`,
+        [clientFrame(opcode, '', OPEN).subarray(0, 2)],
+        1002,
+      ] as const,
+  ),
+  ...[8, 9, 10].map(
+    (opcode) =>
+      [
+        `126 bytes in the control frame ${opcode}`,
+        [clientFrame(opcode, 'x'.repeat(126)).subarray(0, 2)],
+        1002,
+      ] as const,
+  ),
+  [
+    '65,536 bytes in a control frame',
+    [clientFrame(OPCODES.ping, '', { length: 65_536 }).subarray(0, 2)],
+    1002,
+  ],
   ['a continuation of nothing', [clientFrame(OPCODES.continuation).subarray(0, 2)], 1002],
-  ['a continuation of a message that is whole', [text('a'), clientFrame(OPCODES.continuation).subarray(0, 2)], 1002],
-  ['a continuation behind the last one', [abc1, abc3, clientFrame(OPCODES.continuation, '', OPEN).subarray(0, 2)], 1002],
+  [
+    'a continuation of a message that is whole',
+    [text('a'), clientFrame(OPCODES.continuation).subarray(0, 2)],
+    1002,
+  ],
+  [
+    'a continuation behind the last one',
+    [abc1, abc3, clientFrame(OPCODES.continuation, '', OPEN).subarray(0, 2)],
+    1002,
+  ],
   ['a text inside a fragmented one', [abc1, text('').subarray(0, 2)], 1002],
-  ['a binary message inside a fragmented text', [abc1, abc2, clientFrame(OPCODES.binary).subarray(0, 2)], 1002],
+  [
+    'a binary message inside a fragmented text',
+    [abc1, abc2, clientFrame(OPCODES.binary).subarray(0, 2)],
+    1002,
+  ],
   ['a binary message', [clientFrame(OPCODES.binary).subarray(0, 2)], 1003],
   ['a fragmented binary message', [clientFrame(OPCODES.binary, '', OPEN).subarray(0, 2)], 1003],
   ['a length below 126 in 16 bits', [text('', { length: 125, lengthBits: 16 })], 1002],
@@ -98,21 +202,45 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
   ['a length of 2^32', [text('', { length: 2n ** 32n })], 1009],
   ['a length of 2^53 + 1', [text('', { length: 2n ** 53n + 1n })], 1009],
   ['the topmost bit of a length', [text('', { length: 2n ** 63n })], 1009],
-  ['the topmost bit of a length that is short without it', [text('', { length: 2n ** 63n + 1n })], 1009],
+  [
+    'the topmost bit of a length that is short without it',
+    [text('', { length: 2n ** 63n + 1n })],
+    1009,
+  ],
   ['all bits of a length', [text('', { length: 2n ** 64n - 1n })], 1009],
-  ['a fragment beyond the bound of its message',
-    [...fragments('a'.repeat(60), 'a'.repeat(40), '').slice(0, 2), clientFrame(OPCODES.continuation, '', { length: 1 })], 1009],
+  [
+    'a fragment beyond the bound of its message',
+    [
+      ...fragments('a'.repeat(60), 'a'.repeat(40), '').slice(0, 2),
+      clientFrame(OPCODES.continuation, '', { length: 1 }),
+    ],
+    1009,
+  ],
   ['a byte that UTF-8 does not have', [text(Uint8Array.of(0x61, 0xff))], 1007],
   ['a code point in more bytes than it needs', [text(Uint8Array.of(0xc0))], 1007],
   ['a surrogate', [text(Uint8Array.of(0xed, 0xa0))], 1007],
   ['a code point beyond U+10FFFF', [text(Uint8Array.of(0xf4, 0x90))], 1007],
   ['a text that ends inside a code point', [text(Buffer.from('a👋').subarray(0, 4))], 1007],
-  ['a last fragment that ends inside a code point', fragments('a', Uint8Array.of(0xf0), Uint8Array.of(0x9f)), 1007],
+  [
+    'a last fragment that ends inside a code point',
+    fragments('a', Uint8Array.of(0xf0), Uint8Array.of(0x9f)),
+    1007,
+  ],
   ['a last fragment of nothing inside a code point', fragments(Uint8Array.of(0xc3), ''), 1007],
-  ['a code point that the next fragment does not continue', fragments(Uint8Array.of(0xc3), 'a', '').slice(0, 2), 1007],
-  ['a fault in a fragment that is not the last', fragments('a', Uint8Array.of(0x80), '').slice(0, 2), 1007],
+  [
+    'a code point that the next fragment does not continue',
+    fragments(Uint8Array.of(0xc3), 'a', '').slice(0, 2),
+    1007,
+  ],
+  [
+    'a fault in a fragment that is not the last',
+    fragments('a', Uint8Array.of(0x80), '').slice(0, 2),
+    1007,
+  ],
   ['a close frame of one byte', [clientFrame(OPCODES.close, Uint8Array.of(3))], 1002],
-  ...[0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535].map((code) => [`the close code ${code}`, [close(code)], 1002] as const),
+  ...[0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535].map(
+    (code) => [`the close code ${code}`, [close(code)], 1002] as const,
+  ),
   ['a wrong close code whose reason is wrong too', [close(1005, Uint8Array.of(0xff))], 1002],
   ['a close reason that is not UTF-8', [close(1000, Uint8Array.of(0x61, 0xff))], 1007],
   ['a close reason that ends inside a code point', [close(1000, Uint8Array.of(0xf0, 0x9f))], 1007],
@@ -120,13 +248,19 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
 const BOUND = { maxMessageBytes: 100 };
 
 describe('FrameDecoder', () => {
-  for (const [title, frames, received] of VALID) it(title, () => assert.deepEqual(decode(frames), { received }));
+  for (const [title, frames, received] of VALID) {
+    it(title, () => assert.deepEqual(decode(frames), { received }));
+  }
 
   it('reads every row of the table the same, in one chunk and cut at every offset', () => {
     for (const [title, frames, received] of VALID) {
       const bytes = Buffer.concat(frames);
       for (let offset = 0; offset <= bytes.length; offset++) {
-        assert.deepEqual(decode([bytes.subarray(0, offset), bytes.subarray(offset)]), { received }, `${title}, cut at ${offset}`);
+        assert.deepEqual(
+          decode([bytes.subarray(0, offset), bytes.subarray(offset)]),
+          { received },
+          `${title}, cut at ${offset}`,
+        );
       }
     }
   });
@@ -134,7 +268,11 @@ describe('FrameDecoder', () => {
   it('reads every row of the table the same, byte by byte and with empty chunks between', () => {
     for (const [title, frames, received] of VALID) {
       let size = 0;
-      assert.deepEqual(decode(split(Buffer.concat(frames), () => (size = 1 - size))), { received }, title);
+      assert.deepEqual(
+        decode(split(Buffer.concat(frames), () => (size = 1 - size))),
+        { received },
+        title,
+      );
     }
   });
 
@@ -142,7 +280,17 @@ describe('FrameDecoder', () => {
     it(`refuses ${what} with ${code}, at the byte that shows it`, () => {
       const bytes = Buffer.concat(frames);
       const { code: early } = decode([bytes.subarray(0, -1)], BOUND);
-      assert.deepEqual([early, decode([bytes], BOUND).code, decode(split(bytes, () => 1), BOUND).code], [undefined, code, code]);
+      assert.deepEqual(
+        [
+          early,
+          decode([bytes], BOUND).code,
+          decode(
+            split(bytes, () => 1),
+            BOUND,
+          ).code,
+        ],
+        [undefined, code, code],
+      );
     });
   }
 
@@ -154,14 +302,27 @@ describe('FrameDecoder', () => {
   it('says what was wrong', () => {
     const decoder = new FrameDecoder({ maxMessageBytes: 4 });
     decoder.push(text('hello'));
-    assert.throws(() => decoder.next(), { name: 'WebSocketError', code: 1009, message: 'a message must have at most 4 bytes' });
+    assert.throws(() => decoder.next(), {
+      name: 'WebSocketError',
+      code: 1009,
+      message: 'a message must have at most 4 bytes',
+    });
   });
 
   for (const length of [0, 1, 125, 126, 127, 65_535, 65_536, 65_537]) {
     it(`reads a text of ${length.toLocaleString('en')} bytes, masked with any key`, () => {
       const message = 'abcdefg'.repeat(Math.ceil(length / 7)).slice(0, length);
-      const masks = [undefined, NO_MASK, Uint8Array.of(1, 2, 3, 4), Uint8Array.of(255, 0, 255, 128)];
-      for (const mask of masks) assert.deepEqual(decode([text(message, mask === undefined ? {} : { mask })]), { received: [said(message)] });
+      const masks = [
+        undefined,
+        NO_MASK,
+        Uint8Array.of(1, 2, 3, 4),
+        Uint8Array.of(255, 0, 255, 128),
+      ];
+      for (const mask of masks) {
+        assert.deepEqual(decode([text(message, mask === undefined ? {} : { mask })]), {
+          received: [said(message)],
+        });
+      }
     });
   }
 
@@ -178,7 +339,10 @@ describe('FrameDecoder', () => {
   it('bounds the fragments of a message together, control frames not counted, and each message by itself', () => {
     const message = ['a'.repeat(99), '', 'b'];
     const frames = fragments(...message).flatMap((frame) => [ping('p'.repeat(125)), frame]);
-    assert.equal(decode([...frames, ...frames], BOUND).received.filter(({ type }) => type === 'text').length, 2);
+    assert.equal(
+      decode([...frames, ...frames], BOUND).received.filter(({ type }) => type === 'text').length,
+      2,
+    );
     assert.equal(decode(fragments(...message, 'c'), BOUND).code, 1009);
   });
 
@@ -188,7 +352,10 @@ describe('FrameDecoder', () => {
     assert.deepEqual([decoder.next(), decoder.hasInput], [said('a'), true]);
     decoder.push(text('c').subarray(0, 3));
     decoder.push(text('c').subarray(3));
-    assert.deepEqual([decoder.next(), decoder.next(), decoder.hasInput, decoder.next()], [said('b'), said('c'), false, undefined]);
+    assert.deepEqual(
+      [decoder.next(), decoder.next(), decoder.hasInput, decoder.next()],
+      [said('b'), said('c'), false, undefined],
+    );
   });
 
   it('does not change the chunk that it was given, nor keep it', () => {
@@ -209,7 +376,9 @@ describe('FrameDecoder', () => {
     const decoders = Array.from({ length: 256 }, () => new FrameDecoder());
     const before = process.memoryUsage().arrayBuffers;
     for (const decoder of decoders) {
-      decoder.push(Buffer.concat([text('', { length: 1_048_576, mask: NO_MASK }), Buffer.from('abc')]));
+      decoder.push(
+        Buffer.concat([text('', { length: 1_048_576, mask: NO_MASK }), Buffer.from('abc')]),
+      );
       assert.equal(decoder.next(), undefined);
     }
     assert.ok(process.memoryUsage().arrayBuffers - before < 16 * 1_048_576);
@@ -219,7 +388,9 @@ describe('FrameDecoder', () => {
     it(`reads 1 MiB in chunks of ${size} without copying it over and over`, () => {
       const message = 'é'.repeat(524_288);
       const started = performance.now();
-      assert.deepEqual(decode(split(text(message, { mask: NO_MASK }), () => size)), { received: [said(message)] });
+      assert.deepEqual(decode(split(text(message, { mask: NO_MASK }), () => size)), {
+        received: [said(message)],
+      });
       assert.ok(performance.now() - started < 2_000); // what is quadratic takes minutes
     });
   }
@@ -227,9 +398,13 @@ describe('FrameDecoder', () => {
   it('reads a message in 100,000 fragments, most of them empty, without copying it over and over', () => {
     const empty = clientFrame(OPCODES.continuation, '', OPEN);
     const small = clientFrame(OPCODES.continuation, 'abc', OPEN);
-    const frames = Array.from({ length: 100_000 }, (_, index) => (index % 10 === 0 ? small : empty));
+    const frames = Array.from({ length: 100_000 }, (_, index) =>
+      index % 10 === 0 ? small : empty,
+    );
     const started = performance.now();
-    assert.deepEqual(decode([abc1, ...frames, clientFrame(OPCODES.continuation)]), { received: [said(`a${'abc'.repeat(10_000)}`)] });
+    assert.deepEqual(decode([abc1, ...frames, clientFrame(OPCODES.continuation)]), {
+      received: [said(`a${'abc'.repeat(10_000)}`)],
+    });
     assert.ok(performance.now() - started < 2_000);
   });
 });
@@ -246,11 +421,19 @@ function createRandom(seed: number): () => number {
 }
 
 /** A random valid conversation: its frames, and what they say. */
-function converse(below: (bound: number) => number): { readonly bytes: Buffer; readonly received: Received[] } {
+function converse(below: (bound: number) => number): {
+  readonly bytes: Buffer;
+  readonly received: Received[];
+} {
   const frames: Buffer[] = [];
   const received: Received[] = [];
   const add = (opcode: number, payload: string | Uint8Array, isFinal = true): void => {
-    frames.push(clientFrame(opcode, payload, { isFinal, mask: Uint8Array.from({ length: 4 }, () => below(256)) }));
+    frames.push(
+      clientFrame(opcode, payload, {
+        isFinal,
+        mask: Uint8Array.from({ length: 4 }, () => below(256)),
+      }),
+    );
   };
   const addControls = (): void => {
     while (below(3) === 0) {
@@ -261,7 +444,9 @@ function converse(below: (bound: number) => number): { readonly bytes: Buffer; r
     }
   };
   for (let messages = 1 + below(5); messages > 0; messages--) {
-    const message = ['a', 'é', '語', '👋', 'wide awake '][below(5)]?.repeat([0, 1, 5, 40, 200][below(5)] ?? 0) ?? '';
+    const message =
+      ['a', 'é', '語', '👋', 'wide awake '][below(5)]?.repeat([0, 1, 5, 40, 200][below(5)] ?? 0)
+      ?? '';
     let rest = Buffer.from(message);
     let opcode: number = OPCODES.text;
     for (let fragment = below(4); fragment > 0; fragment--) {
@@ -287,7 +472,11 @@ describe('FrameDecoder, fed at random', () => {
       const { bytes, received } = converse(below);
       assert.deepEqual(decode([bytes]), { received }, `round ${round}`);
       const largest = 1 + below(200);
-      assert.deepEqual(decode(split(bytes, () => below(largest + 1))), { received }, `round ${round}, split`);
+      assert.deepEqual(
+        decode(split(bytes, () => below(largest + 1))),
+        { received },
+        `round ${round}, split`,
+      );
     }
   });
 
@@ -295,7 +484,9 @@ describe('FrameDecoder, fed at random', () => {
     const codes = new Map<number | undefined, number>();
     for (let round = 0; round < 3_000; round++) {
       const { bytes } = converse(below);
-      for (let count = below(4); count >= 0; count--) bytes[below(Math.min(bytes.length, 1 + below(bytes.length)))] = below(256);
+      for (let count = below(4); count >= 0; count--) {
+        bytes[below(Math.min(bytes.length, 1 + below(bytes.length)))] = below(256);
+      }
       const damaged = bytes.subarray(below(2) === 0 ? 0 : below(bytes.length));
       const outcome = decode([damaged]);
       assert.deepEqual(decode(split(damaged, () => below(50))), outcome, `round ${round}, split`);
@@ -307,8 +498,14 @@ describe('FrameDecoder, fed at random', () => {
 
 describe('encodeFrame', () => {
   const HEADERS: readonly (readonly [length: number, header: string])[] = [
-    [0, '8100'], [1, '8101'], [125, '817d'], [126, '817e007e'], [127, '817e007f'], [65_535, '817effff'],
-    [65_536, '817f0000000000010000'], [1_048_576, '817f0000000000100000'],
+    [0, '8100'],
+    [1, '8101'],
+    [125, '817d'],
+    [126, '817e007e'],
+    [127, '817e007f'],
+    [65_535, '817effff'],
+    [65_536, '817f0000000000010000'],
+    [1_048_576, '817f0000000000100000'],
   ];
   for (const [length, header] of HEADERS) {
     it(`announces ${length.toLocaleString('en')} bytes in the shortest form`, () => {
@@ -326,8 +523,13 @@ describe('encodeFrame', () => {
   });
 
   it('sends text as UTF-8, a lone surrogate as U+FFFD', () => {
-    const bytes = Buffer.concat(['é👋', '\ud83d', 'a\udc4bb'].map((message) => encodeFrame(OPCODES.text, message)));
+    const bytes = Buffer.concat(
+      ['é👋', '\ud83d', 'a\udc4bb'].map((message) => encodeFrame(OPCODES.text, message)),
+    );
     const { frames, rest } = parseServerFrames(bytes);
-    assert.deepEqual([frames.map(({ payload }) => payload.toString()), rest.length], [['é👋', '\ufffd', 'a\ufffdb'], 0]);
+    assert.deepEqual(
+      [frames.map(({ payload }) => payload.toString()), rest.length],
+      [['é👋', '\ufffd', 'a\ufffdb'], 0],
+    );
   });
 });

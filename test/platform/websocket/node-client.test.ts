@@ -9,7 +9,11 @@ import { text as textOf } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { WebSocketConnection, type WebSocketClose, type WebSocketOptions } from '../../../src/platform/websocket/connection.ts';
+import {
+  WebSocketConnection,
+  type WebSocketClose,
+  type WebSocketOptions,
+} from '../../../src/platform/websocket/connection.ts';
 import { acceptHeaders, checkHandshake } from '../../../src/platform/websocket/handshake.ts';
 
 /** As much of the global as is used; @types/node 20 does not know it. */
@@ -20,7 +24,12 @@ interface Client extends EventTarget {
   close(code?: number, reason?: string): void;
 }
 type ClientClass = new (url: string) => Client;
-type ClientEvent = Event & { readonly data: string; readonly code: number; readonly reason: string; readonly wasClean: boolean };
+type ClientEvent = Event & {
+  readonly data: string;
+  readonly code: number;
+  readonly reason: string;
+  readonly wasClean: boolean;
+};
 
 interface Served {
   readonly client: Client;
@@ -32,7 +41,11 @@ interface Served {
   readonly over: Promise<ClientEvent>;
 }
 
-async function serve(t: TestContext, WebSocket: ClientClass, options: Partial<WebSocketOptions> = {}): Promise<Served> {
+async function serve(
+  t: TestContext,
+  WebSocket: ClientClass,
+  options: Partial<WebSocketOptions> = {},
+): Promise<Served> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -49,7 +62,9 @@ async function serve(t: TestContext, WebSocket: ClientClass, options: Partial<We
       }
       const headers = acceptHeaders(request);
       socket.write('HTTP/1.1 101 Switching Protocols\r\n');
-      for (let index = 0; index < headers.length; index += 2) socket.write(`${headers[index]}: ${headers[index + 1]}\r\n`);
+      for (let index = 0; index < headers.length; index += 2) {
+        socket.write(`${headers[index]}: ${headers[index + 1]}\r\n`);
+      }
       socket.write('\r\n');
       if (head.length > 0) socket.unshift(head);
       const connection = new WebSocketConnection(socket, {
@@ -129,21 +144,31 @@ function tests(WebSocket: ClientClass): void {
     assert.deepEqual([code, wasClean], [1005, true]);
   });
 
-  for (const [code, reason] of [[undefined, ''], [4002, ''], [4002, 'bis später']] as const) {
-    it(`is closed by the server with ${code ?? 'no code given, which is 1000'} ${reason}`.trim(), async (t) => {
-      const { connection, closed, over } = await serve(t, WebSocket);
-      connection.close(code, reason);
-      const event = await over;
-      assert.deepEqual([event.code, event.reason, event.wasClean], [code ?? 1000, reason, true]);
-      assert.equal((await closed).code, code ?? 1000);
-    });
+  for (const [code, reason] of [
+    [undefined, ''],
+    [4002, ''],
+    [4002, 'bis später'],
+  ] as const) {
+    it(
+      `is closed by the server with ${code ?? 'no code given, which is 1000'} ${reason}`.trim(),
+      async (t) => {
+        const { connection, closed, over } = await serve(t, WebSocket);
+        connection.close(code, reason);
+        const event = await over;
+        assert.deepEqual([event.code, event.reason, event.wasClean], [code ?? 1000, reason, true]);
+        assert.equal((await closed).code, code ?? 1000);
+      },
+    );
   }
 
   it('is refused a binary message', async (t) => {
     const { client, closed, over } = await serve(t, WebSocket);
     client.send(Uint8Array.of(1, 2, 3));
     const { code, reason } = await over;
-    assert.deepEqual({ code, reason }, { code: 1003, reason: 'a message must be text, not binary' });
+    assert.deepEqual(
+      { code, reason },
+      { code: 1003, reason: 'a message must be text, not binary' },
+    );
     assert.deepEqual(await closed, { code, reason });
   });
 
@@ -151,14 +176,19 @@ function tests(WebSocket: ClientClass): void {
     const { client, closed, over } = await serve(t, WebSocket);
     client.send('x'.repeat(1_048_577));
     const { code, reason } = await over;
-    assert.deepEqual({ code, reason }, { code: 1009, reason: 'a message must have at most 1048576 bytes' });
+    assert.deepEqual(
+      { code, reason },
+      { code: 1009, reason: 'a message must have at most 1048576 bytes' },
+    );
     assert.deepEqual(await closed, { code, reason });
   });
 
   it('answers pings', async (t) => {
     let ping: (() => void) | undefined;
     const { setInterval } = globalThis;
-    t.mock.method(globalThis, 'setInterval', (run: () => void, ms: number) => setInterval((ping = run), ms));
+    t.mock.method(globalThis, 'setInterval', (run: () => void, ms: number) =>
+      setInterval((ping = run), ms),
+    );
     const { connection, socket } = await serve(t, WebSocket);
     for (let count = 0; count < 3; count++) {
       const { bytesRead } = socket;
@@ -175,12 +205,23 @@ describe('Node\'s WebSocket client', { timeout: 20_000 }, () => {
     tests(WebSocket);
     return;
   }
-  it('passes where it is behind a flag (Node 20)', { skip: !process.allowedNodeEnvironmentFlags.has('--experimental-websocket') }, async () => {
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env; // of this test's runner, to whom the process would report
-    const flags = ['--experimental-websocket', '--no-warnings', '--import', 'tsx'];
-    const child = spawn(process.execPath, [...flags, fileURLToPath(import.meta.url)], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    const [output, errors, [code]] = await Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, 'close')]);
-    assert.equal(code, 0, output + errors);
-    assert.match(output, /^# pass [1-9]\d/m);
-  });
+  it(
+    'passes where it is behind a flag (Node 20)',
+    { skip: !process.allowedNodeEnvironmentFlags.has('--experimental-websocket') },
+    async () => {
+      const { NODE_TEST_CONTEXT: _, ...env } = process.env; // of this test's runner, to whom the process would report
+      const flags = ['--experimental-websocket', '--no-warnings', '--import', 'tsx'];
+      const child = spawn(process.execPath, [...flags, fileURLToPath(import.meta.url)], {
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const [output, errors, [code]] = await Promise.all([
+        textOf(child.stdout),
+        textOf(child.stderr),
+        once(child, 'close'),
+      ]);
+      assert.equal(code, 0, output + errors);
+      assert.match(output, /^# pass [1-9]\d/m);
+    },
+  );
 });

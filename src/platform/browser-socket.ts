@@ -1,52 +1,67 @@
 import type { Duplex } from 'node:stream';
 
-import { isDeeperThan, isObject, object, objectOf, optional, string, type Field } from '../layercode/fields.ts';
+import {
+  isObject,
+  isTooDeep,
+  object,
+  objectOf,
+  optional,
+  string,
+  type Field,
+} from '../layercode/fields.ts';
 import type { TurnFigures } from '../routes/webhook-delivery.ts';
-import { WebSocketConnection } from './websocket/connection.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { TextSession, type TextSessionOptions } from './text-session.ts';
+import { CLOSE_CODES } from './websocket/close.ts';
+import { WebSocketConnection } from './websocket/connection.ts';
 
-export interface FrontEndOptions extends Pick<TextSessionOptions, 'grant' | 'webhookUrl' | 'secret'> {
+export interface BrowserSocketOptions extends Pick<
+  TextSessionOptions,
+  'grant' | 'webhookUrl' | 'secret'
+> {
   readonly isTraced: boolean;
-  /** The socket is closed, and the agent knows. */
+  /** Called when the socket is closed and the agent has been told. */
   readonly onEnd: () => void;
 }
 
-/** What a frame must hold. Types that are not here mean nothing in text mode. */
+/** What a frame must contain. Types that are not listed mean nothing in text mode. */
 const FRAMES: Readonly<Record<ClientFrame['type'], Field>> = {
   'client.ready': object,
   'client.response.text': objectOf({ content: string }),
   'client.response.data': objectOf({ data: object }),
   'trigger.turn.start': object,
-  'trigger.response.audio.replay_finished': objectOf({ reason: optional(string), turn_id: optional(string) }),
+  'trigger.response.audio.replay_finished': objectOf({
+    reason: optional(string),
+    turn_id: optional(string),
+  }),
   'local.redeliver': object,
   'local.drop': object,
   'local.forge': objectOf({ signature: string }),
   'local.end': object,
 };
 
-/** Of data that goes on as JSON. */
-const MAX_DEPTH = 500;
-/** A text of the largest message comes back in three frames, traced in as many more. */
+/** The largest message comes back as text in three frames, and as many trace frames. */
 const MAX_UNSENT_BYTES = 8 * 1_048_576;
-const CLOSE_NORMAL = 1_000;
-const CLOSE_GOING_AWAY = 1_001;
-/** Of RFC 6455 §7.4.1: for a message that breaks the rules of whoever reads it. */
-const CLOSE_POLICY = 1_008;
 
-/** A browser on its WebSocket, and its session with the agent, which ends with the socket. */
-export class FrontEnd {
-  readonly #options: FrontEndOptions;
+const MAX_CAUSES = 4;
+const MAX_REASON_LENGTH = 2_000;
+
+/**
+ * The server's end of a browser's WebSocket. Its session with the agent ends when the socket
+ * closes.
+ */
+export class BrowserSocket {
+  readonly #options: BrowserSocketOptions;
   readonly #connection: WebSocketConnection;
   readonly #session: TextSession;
   #isReady = false;
 
-  constructor(socket: Duplex, options: FrontEndOptions) {
+  constructor(socket: Duplex, options: BrowserSocketOptions) {
     this.#options = options;
     this.#session = new TextSession({
       ...options,
       onFrame: (frame) => this.#send(frame),
-      onHangUp: () => this.#connection.close(CLOSE_NORMAL, 'the agent hung up'),
+      onHangUp: () => this.#connection.close(CLOSE_CODES.normal, 'the agent hung up'),
     });
     this.#connection = new WebSocketConnection(socket, {
       maxUnsentBytes: MAX_UNSENT_BYTES,
@@ -55,20 +70,32 @@ export class FrontEnd {
     });
   }
 
-  /** Shows how a turn went, in the server's own figures, where it was a delivery of this session. */
-  turnEnded({ requestId, turnId, outcome, firstTokenMs, firstSpeechMs, durationMs }: TurnFigures): void {
+  /**
+   * Sends the server's own figures of a turn to a traced browser, if one of its deliveries was the
+   * turn's.
+   */
+  turnEnded({
+    requestId,
+    turnId,
+    outcome,
+    firstTokenMs,
+    firstSpeechMs,
+    durationMs,
+    error,
+  }: TurnFigures): void {
     const delivery = this.#session.deliveryOf(requestId);
     if (delivery === undefined || turnId === undefined || !this.#options.isTraced) return;
     this.#send({
       type: 'local.turn', delivery, turn_id: turnId, outcome, durationMs: tenths(durationMs),
       ...(firstTokenMs === undefined ? {} : { firstTokenMs: tenths(firstTokenMs) }),
       ...(firstSpeechMs === undefined ? {} : { firstSpeechMs: tenths(firstSpeechMs) }),
+      ...(error === undefined ? {} : { reason: reasonOf(error) }),
     });
   }
 
-  /** The server goes away. Resolves when the agent knows. */
+  /** The server is shutting down. Resolves when the agent has been told. */
   async goAway(): Promise<void> {
-    this.#connection.close(CLOSE_GOING_AWAY, 'the server is shutting down');
+    this.#connection.close(CLOSE_CODES.goingAway, 'the server is shutting down');
     await this.#session.end();
   }
 
@@ -79,12 +106,13 @@ export class FrontEnd {
   #receive(text: string): void {
     const frame = parseFrame(text);
     if (typeof frame === 'string') {
-      this.#connection.close(CLOSE_POLICY, frame);
+      this.#connection.close(CLOSE_CODES.policyViolation, frame);
       return;
     }
     if (frame === undefined) return;
     const session = this.#session;
-    // Replies are not waited for: what comes meanwhile may be an interruption. A session's methods never reject.
+    // Replies are not awaited: the next frame may interrupt one. The methods of a session never
+    // reject.
     switch (frame.type) {
       case 'client.ready':
         if (!this.#isReady) void session.start();
@@ -97,7 +125,9 @@ export class FrontEnd {
       case 'trigger.turn.start':
         return session.interrupt();
       case 'trigger.response.audio.replay_finished':
-        return frame.reason === 'interrupted' ? undefined : session.finishPlaying(frame.turn_id ?? undefined);
+        return frame.reason === 'interrupted'
+          ? undefined
+          : session.finishPlaying(frame.turn_id ?? undefined);
       case 'local.redeliver':
         return void session.redeliver();
       case 'local.drop':
@@ -105,12 +135,16 @@ export class FrontEnd {
       case 'local.forge':
         return void session.forge(frame.signature === 'stale' ? 'stale' : 'wrong');
       case 'local.end':
-        return void session.end().then(() => this.#connection.close(CLOSE_NORMAL, 'the session ended'));
+        return void session
+          .end()
+          .then(() => this.#connection.close(CLOSE_CODES.normal, 'the session ended'));
+      default:
+        frame satisfies never;
     }
   }
 }
 
-/** The frame, what is wrong with it, or undefined for one of a type that means nothing here. */
+/** The frame; undefined for a type that means nothing here; a string says what is wrong with it. */
 function parseFrame(text: string): ClientFrame | string | undefined {
   let value: unknown;
   try {
@@ -118,11 +152,24 @@ function parseFrame(text: string): ClientFrame | string | undefined {
   } catch {
     return 'a message must be JSON';
   }
-  if (!isObject(value) || typeof value['type'] !== 'string') return 'a message must be a JSON object with a type';
+  if (!isObject(value) || typeof value['type'] !== 'string') {
+    return 'a message must be a JSON object with a type';
+  }
   if (!Object.hasOwn(FRAMES, value['type'])) return undefined;
   const fault = FRAMES[value['type'] as ClientFrame['type']].check(value);
   if (fault !== undefined) return `${fault.path} of ${value['type']} must be ${fault.expected}`;
-  return isDeeperThan(MAX_DEPTH, value) ? 'a message must not be nested too deeply' : (value as ClientFrame);
+  return isTooDeep(value) ? 'a message must not be nested too deeply' : (value as ClientFrame);
+}
+
+/** The messages of an error and of what caused it, from the outside in. */
+function reasonOf(error: unknown): string {
+  const messages: string[] = [];
+  let cause: unknown = error;
+  for (; messages.length < MAX_CAUSES && cause instanceof Error; cause = cause.cause) {
+    messages.push(cause.message || cause.name);
+  }
+  if (messages.length === 0) messages.push(String(error));
+  return messages.join(': ').slice(0, MAX_REASON_LENGTH);
 }
 
 function tenths(ms: number): number {

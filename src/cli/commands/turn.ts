@@ -1,9 +1,9 @@
-// `layercode-microserver turn`: one message, and the reply to it as it is spoken.
+// `layercode-microserver turn`: says one thing, and prints the reply as it is spoken.
 
 import { isId, MAX_ID_LENGTH } from '../../layercode/fields.ts';
-import { Call } from './call.ts';
-import { describeFailure } from './call-failure.ts';
-import { findTarget, TARGET_FLAGS } from './call-target.ts';
+import { Call } from '../talk/call.ts';
+import { describeFailure } from '../talk/call-failure.ts';
+import { findTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
@@ -16,16 +16,17 @@ const DEFAULT_CONVERSATION = 'terminal';
 export const turn: Command = {
   name: 'turn',
   summary: 'Say one thing to a running server, and print the reply.',
-  help: `Usage: layercode-microserver turn <text>... [--url URL] [--secret SECRET] [--conversation ID]
+  help: `\
+Usage: layercode-microserver turn <text>... [--url URL] [--secret SECRET] [--conversation ID]
 
-Posts a message as LayerCode does, signed, and prints the reply on stdout as it comes. Data for the
-browser and a hang-up are told on stderr. The agent remembers the conversation from one turn to the
-next. Ctrl-C is a caller who speaks over the reply: the request is dropped.
+Posts a signed message as LayerCode does, and prints the reply on stdout as it arrives. Data for the
+browser and a hang-up are reported on stderr. The agent remembers the conversation from one turn to
+the next. Ctrl-C is a caller who speaks over the reply: the request is dropped.
 
-  --url URL            The webhook; without a path the agent's route is added to it.
+  --url URL            The webhook; without a path, AGENT_ROUTE is added.
                        Default: http://localhost: with PORT and AGENT_ROUTE.
-  --secret SECRET      Signs. Default: LAYERCODE_WEBHOOK_SECRET, or else the development secret of
-                       this directory. A flag can be read by other users of the machine.
+  --secret SECRET      Signs the event. Default: LAYERCODE_WEBHOOK_SECRET, else the development
+                       secret of this directory. Other users of the machine can read a flag.
   --conversation ID    Default: ${DEFAULT_CONVERSATION}.
   --settings-file PATH Read variables from this file instead of .env.
 
@@ -33,14 +34,16 @@ Examples:
   layercode-microserver turn "Hello there"
   layercode-microserver turn "And tomorrow?" --conversation c-1 --url https://voice.example
 
-Exit codes: 0 the reply came to its end, and a silent one is a reply too; 1 it was refused, broke
-off, or nobody answered; 2 the arguments are wrong.
+Exit codes: 0 the reply is complete, even if it is silent; 1 it was refused, broke off, or nobody
+answered; 2 wrong arguments.
 `,
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
     const { flags, words } = parseFlags('turn', argv, FLAGS);
     const text = words.join(' ');
-    if (text.trim() === '') throw new UsageError('turn takes what the caller says: turn "Hello there"');
+    if (text.trim() === '') {
+      throw new UsageError('turn takes what the caller says: turn "Hello there"');
+    }
     const conversationId = parseConversation(flags['--conversation']) ?? DEFAULT_CONVERSATION;
     const target = findTarget(flags, terminal);
 
@@ -66,13 +69,17 @@ off, or nobody answered; 2 the arguments are wrong.
     isMidLine = false;
     if (reply.hangsUp) tell('[hang-up]');
     if (interrupted.aborted) throw interruptedError(interrupted);
-    if (reply.failure !== undefined) throw new CommandError(describeFailure(reply.failure, target.webhookUrl));
+    if (reply.failure !== undefined) {
+      throw new CommandError(describeFailure(reply.failure, target.webhookUrl));
+    }
     return EXIT.OK;
   },
 };
 
-/** Throws a `UsageError` for what can be no id. */
+/** Throws a `UsageError` for a value that cannot be an id. */
 export function parseConversation(given: string | undefined): string | undefined {
   if (given === undefined || isId(given)) return given;
-  throw new UsageError(`--conversation must be an id: at most ${MAX_ID_LENGTH} characters, without control characters`);
+  throw new UsageError(
+    `--conversation must be an id: at most ${MAX_ID_LENGTH} characters, without control characters`,
+  );
 }

@@ -1,0 +1,87 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+import { SERVED_METHODS } from './compose.ts';
+import { responseUnderWay, serveUpgrade } from './upgrade.ts';
+import { WholeRequest } from './whole-request.ts';
+
+/** Node applies these only where a server is constructed. Milliseconds and bytes. */
+const SERVER_LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16_384,
+  // Longer than a proxy's, or the proxy sends a request on a connection that is closing.
+  keepAliveTimeout: 75_000,
+  noDelay: true,
+  IncomingMessage: WholeRequest,
+} as const;
+
+export interface HttpServerOptions {
+  readonly listener: RequestListener;
+  /** Connections open at once, inclusive. One more is closed before a byte is read. */
+  readonly maxConnections: number;
+  /** Whether `Context.switchProtocols` may accept WebSocket offers. */
+  readonly takesUpgrades: boolean;
+}
+
+/** A server with all limits set, which does not listen yet. */
+export function createHttpServer(options: HttpServerOptions): Server {
+  const { listener, maxConnections, takesUpgrades } = options;
+  const server = createServer(SERVER_LIMITS, listener);
+  server.maxConnections = maxConnections;
+  // Node drops headers beyond the count without a word, the second `host` or signature among them.
+  // `maxHeaderSize` is the bound.
+  server.maxHeadersCount = 0;
+  if (takesUpgrades) {
+    server.on('upgrade', (request, socket, head) => {
+      serveUpgrade(request, socket as Socket, head, listener);
+    });
+  }
+  server.on('connect', (_request, socket) => refuseRaw(socket, 405));
+  server.on('clientError', (error: Error & { code?: string }, socket) => {
+    refuseRaw(socket, CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400);
+  });
+  return server;
+}
+
+const CLIENT_ERROR_STATUS: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+const RAW_REFUSALS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+};
+
+/** An answer without a `ServerResponse`: the bytes were no request, or asked for a tunnel. */
+function refuseRaw(socket: Duplex, status: number): void {
+  if (!socket.writable || isAnsweringAnother(socket)) {
+    socket.destroy();
+    return;
+  }
+  const reason = RAW_REFUSALS[status] ?? '';
+  const body = JSON.stringify({ error: reason });
+  const head = [
+    `HTTP/1.1 ${status} ${reason}`,
+    'connection: close',
+    ...(status === 405 ? [`allow: ${SERVED_METHODS}`] : []),
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${body.length}`,
+  ];
+  socket.on('error', () => socket.destroy()); // such clients mostly leave with a reset
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+/**
+ * Whether a whole request of this connection is still being answered. A refusal of what came behind
+ * it would be read as part of that answer, or in its place.
+ */
+function isAnsweringAnother(socket: Duplex): boolean {
+  const response = responseUnderWay(socket);
+  return response !== undefined && (response.headersSent || response.req.complete);
+}

@@ -1,0 +1,30 @@
+import { createModelStream } from './model-stream.ts';
+import type { ChatModel } from './model.ts';
+
+/**
+ * A model whose code is loaded when it is first warmed or asked. Until then it has no problems of
+ * its own. `load` is called once.
+ */
+export function loadedOnDemand(name: string, load: () => Promise<ChatModel>): ChatModel {
+  let loading: Promise<ChatModel> | undefined;
+  let loaded: ChatModel | undefined;
+  const model = async (): Promise<ChatModel> => (loaded = await (loading ??= load()));
+  return {
+    name,
+    stream: (messages, options) => {
+      if (loaded !== undefined) return loaded.stream(messages, options);
+      return createModelStream(options.signal, async function* (signal) {
+        yield* (await model()).stream(messages, { ...options, signal });
+      });
+    },
+    async warm(signal) {
+      try {
+        await (await model()).warm(signal);
+      } catch {
+        // What cannot be loaded is said to whoever asks the model.
+      }
+    },
+    problems: () => loaded?.problems() ?? [],
+    isUsable: () => loaded?.isUsable() ?? true,
+  };
+}

@@ -1,0 +1,345 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { DEFAULT_APOLOGY } from '../../src/agents/agent.ts';
+import { isThenable, type Awaitable } from '../../src/base/awaitable.ts';
+import type { Conversation } from '../../src/conversations/conversation.ts';
+import type { ConversationStore } from '../../src/conversations/store.ts';
+import {
+  errorsIn, messageEvent, rawRequest, typesOf, until, type TestAgent,
+} from '../fixtures/app.ts';
+import { askingBack, hold, spoken, type AskingBack } from './asking-back.ts';
+import { mockTimers, type Clock } from '../fixtures/clock.ts';
+
+/** Another store, whose calls are counted, and which can be made to fail as that one would. */
+class FailingStore implements ConversationStore {
+  /** Calls fail with it while it is set, and do nothing. */
+  failWith: Error | undefined;
+  readonly calls: string[] = [];
+  readonly #inner: ConversationStore;
+
+  constructor(inner: ConversationStore) {
+    this.#inner = inner;
+  }
+
+  read(id: string): Awaitable<Conversation | undefined> {
+    return this.#call('read', () => this.#inner.read(id));
+  }
+
+  update<T>(id: string, change: (conversation: Conversation) => T): Awaitable<T> {
+    return this.#call('update', () => this.#inner.update(id, change));
+  }
+
+  count(): Awaitable<number> {
+    return this.#inner.count();
+  }
+
+  close(): Awaitable<void> {
+    this.calls.push('close');
+    return this.#inner.close();
+  }
+
+  #call<T>(name: string, call: () => Awaitable<T>): Awaitable<T> {
+    this.calls.push(name);
+    if (this.failWith === undefined) return call();
+    const answered = this.#inner.read('');
+    if (!isThenable(answered)) throw this.failWith;
+    const failed = Promise.reject<T>(this.failWith);
+    if (answered instanceof Promise) return failed;
+    const thenable: PromiseLike<T> = { then: failed.then.bind(failed) };
+    return thenable as Promise<T>; // which is what a store in JavaScript may answer with
+  }
+}
+
+/** Milliseconds after which no write is tried again. */
+const TRIES_MS = 1_400;
+
+/** Lets the time pass between the tries of a failed write, and nothing else of it. */
+async function passTries(clock: Clock): Promise<void> {
+  for (let ms = 0; ms < TRIES_MS; ms += 10) {
+    clock.tick(10);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** The turn's whole life over any store. Each test has a new one from `open`. */
+export function turnContract(name: string, open: () => ConversationStore): void {
+  const begin = (t: TestContext, agent?: TestAgent): AskingBack & { store: FailingStore } => {
+    const store = new FailingStore(open());
+    return { ...askingBack(t, store, agent), store };
+  };
+
+  describe(`turns over ${name}`, { timeout: 10_000 }, () => {
+    it('answer, and remember', async (t) => {
+      const { client, history } = begin(t, {
+        onMessage: (turn) => `${turn.history.length}: ${turn.text}`,
+      });
+      assert.equal(await spoken(client.start()), 'Welcome.');
+      assert.equal(await spoken(client.say('One')), '2: One');
+      assert.equal(await spoken(client.say('Two')), '4: Two');
+      assert.equal(await spoken(client.start()), 'Welcome back.');
+      assert.deepEqual((await history()).slice(1, 5), [
+        ['user', 'One'], ['assistant', '2: One', 'completed'],
+        ['user', 'Two'], ['assistant', '4: Two', 'completed'],
+      ]);
+    });
+
+    it('take two calls of the store', async (t) => {
+      const { client, store } = begin(t);
+      await spoken(client.say('One'));
+      await spoken(client.say('Two'));
+      assert.deepEqual(store.calls, ['update', 'update', 'update', 'update']);
+    });
+
+    it('show the words and a placeholder while they run', async (t) => {
+      const served = begin(t);
+      await hold(served);
+      assert.deepEqual(await served.history(), [['user', 'hold'], ['assistant', '', 'open']]);
+    });
+
+    it('keep what was sent when the caller drops', async (t) => {
+      const served = begin(t);
+      (await hold(served)).drop();
+      assert.equal((await served.interrupted.next()).text, 'hold?');
+      assert.deepEqual(served.aborted, ['hold']);
+      assert.deepEqual(await served.history(), [
+        ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
+      ]);
+    });
+
+    it('end the one that runs when a newer one begins, and stay in order', async (t) => {
+      const served = begin(t);
+      const first = await hold(served, 'hold 1');
+      const second = spoken(served.client.say('Two'));
+      assert.deepEqual(await first.rest(), ['response.end']);
+      assert.equal(await second, 'Two?');
+      assert.deepEqual(served.aborted, ['hold 1']);
+      assert.deepEqual(await served.history(), [
+        ['user', 'hold 1'], ['assistant', 'hold 1?', 'interrupted'],
+        ['user', 'Two'], ['assistant', 'Two?', 'completed'],
+      ]);
+      assert.deepEqual(served.outcomes(), { interrupted: 1, completed: 1 });
+    });
+
+    it('cut the one before to what was heard', async (t) => {
+      const { client, history, interrupted } = begin(t);
+      assert.equal(await spoken(client.say('One')), 'One?');
+      await spoken(client.say('Two', {
+        interruption_context: { previous_turn_interrupted: true, words_heard: 1, text_heard: 'On' },
+      }));
+      assert.deepEqual(await history(), [
+        ['user', 'One'], ['assistant', 'On', 'interrupted'],
+        ['user', 'Two'], ['assistant', 'Two?', 'completed'],
+      ]);
+      assert.deepEqual(interrupted.all.map(({ text }) => text), ['On']);
+    });
+
+    it('send a completed one again without asking the agent', async (t) => {
+      const served = begin(t);
+      assert.equal(await spoken(served.client.say('One', { turn_id: 't1' })), 'One?');
+      assert.equal(await spoken(served.client.say('One', { turn_id: 't1' })), 'One?');
+      assert.deepEqual(served.runs, ['One']);
+      assert.deepEqual(await served.history(), [
+        ['user', 'One'], ['assistant', 'One?', 'completed'],
+      ]);
+      assert.deepEqual(served.outcomes(), { completed: 1, replayed: 1 });
+    });
+
+    it('run an interrupted one anew', async (t) => {
+      const served = begin(t);
+      (await hold(served)).drop();
+      await served.interrupted.next();
+      const again = await hold(served);
+      served.go('hold');
+      assert.deepEqual(await again.rest(), [' Done.', 'response.end']);
+      assert.deepEqual(await served.history(), [
+        ['user', 'hold'], ['assistant', 'hold? Done.', 'completed'],
+      ]);
+    });
+
+    it('hand the stream over to a newer delivery', async (t) => {
+      const served = begin(t);
+      const older = await hold(served);
+      const newer = await hold(served); // it is told what was said so far
+      assert.deepEqual(await older.rest(), ['response.end']);
+      served.go('hold');
+      assert.deepEqual(await newer.rest(), [' Done.', 'response.end']);
+      assert.deepEqual(served.runs, ['hold']);
+      assert.deepEqual(served.outcomes(), { taken_over: 1, completed: 1 });
+    });
+
+    it('say a completed one again beside a newer one, and nothing of an unfinished one', async (t) => {
+      const served = begin(t);
+      const { client } = served;
+      await spoken(client.say('One', { turn_id: 't1' }));
+      (await hold(served, 'hold 2')).drop();
+      await served.interrupted.next();
+      const third = await hold(served, 'hold 3');
+      assert.equal(await spoken(client.say('One', { turn_id: 't1' })), 'One?');
+      assert.equal(await spoken(client.say('hold 2', { turn_id: 'hold 2' })), '');
+      served.go('hold 3');
+      assert.deepEqual(await third.rest(), [' Done.', 'response.end']);
+      assert.deepEqual(served.runs, ['One', 'hold 2', 'hold 3']);
+      assert.deepEqual(served.outcomes(), { completed: 2, interrupted: 1, replayed: 1, stale: 1 });
+    });
+
+    it('keep new words that come with an old id', async (t) => {
+      const { client, history } = begin(t);
+      await spoken(client.say('One', { turn_id: 't1' }));
+      assert.equal(await spoken(client.say('Two', { turn_id: 't1' })), 'Two?');
+      assert.equal(await spoken(client.say('Two', { turn_id: 't1' })), 'Two?');
+      assert.deepEqual(await history(), [
+        ['user', 'One'], ['assistant', 'One?', 'completed'],
+        ['user', 'Two'], ['assistant', 'Two?', 'completed'],
+      ]);
+    });
+
+    it('end with their session', async (t) => {
+      const served = begin(t);
+      const { client } = served;
+      const held = await hold(served);
+      const ended = await client.post({
+        type: 'session.end', session_id: 'test-session', conversation_id: client.conversationId,
+      });
+      assert.deepEqual(await ended.json(), { status: 'ok' });
+      assert.deepEqual(await held.rest(), ['response.end']);
+      assert.deepEqual(await served.history(), [
+        ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
+      ]);
+    });
+
+    it('are marked when the call dialect says that a completed one was spoken over', async (t) => {
+      const { client, history, interrupted } = begin(t);
+      const call = { call_id: client.conversationId };
+      const reply = await client.post({ type: 'transcript', transcript: 'One', ...call });
+      assert.equal(await reply.text(), 'One?');
+      await (await client.post({ type: 'user_interrupted', ...call })).events();
+      assert.deepEqual(await history(), [['user', 'One'], ['assistant', 'One?', 'interrupted']]);
+      assert.deepEqual(interrupted.all.map(({ text }) => text), ['One?']);
+    });
+
+    it('are written down before the store is closed', async (t) => {
+      const served = begin(t);
+      const held = await hold(served);
+      await served.app.close();
+      assert.deepEqual(await held.rest(), ['response.end']);
+      assert.deepEqual(served.store.calls, ['update', 'update', 'close']);
+      assert.deepEqual(errorsIn(served.logLines), []);
+    });
+  });
+
+  describe(`turns while ${name} fails`, { timeout: 10_000 }, () => {
+    const gone = new Error('connection refused');
+
+    it('end in the apology, and the next one is well when the store is', async (t) => {
+      const served = begin(t);
+      const { client, store } = served;
+      const clock = mockTimers(t, ['setTimeout']);
+      store.failWith = gone;
+      const reply = client.say('One');
+      await until(() => store.calls.length > 0, 'the store to be asked');
+      await passTries(clock);
+      assert.equal(await spoken(reply), DEFAULT_APOLOGY);
+      assert.deepEqual(served.runs, []);
+      assert.equal(served.app.runningTurns, 0);
+      assert.deepEqual(errorsIn(served.logLines), ['turn failed']);
+      store.failWith = undefined;
+      assert.equal(await spoken(client.say('Two')), 'Two?');
+      assert.deepEqual(await served.history(), [
+        ['user', 'Two'], ['assistant', 'Two?', 'completed'],
+      ]);
+      assert.deepEqual(served.outcomes(), { failed: 1, completed: 1 });
+    });
+
+    it('are opened all the same where the store comes back in between', async (t) => {
+      const { client, store } = begin(t);
+      const clock = mockTimers(t, ['setTimeout']);
+      store.failWith = gone;
+      const reply = client.say('One');
+      await until(() => store.calls.length > 0, 'the store to be asked');
+      store.failWith = undefined;
+      await passTries(clock);
+      assert.equal(await spoken(reply), 'One?');
+    });
+
+    it('end in the apology and the error event of the call dialect', async (t) => {
+      const { client, store } = begin(t);
+      const clock = mockTimers(t, ['setTimeout']);
+      store.failWith = gone;
+      const reply = client.post({ type: 'transcript', transcript: 'One', call_id: 'k' });
+      await until(() => store.calls.length > 0, 'the store to be asked');
+      await passTries(clock);
+      assert.deepEqual(typesOf(await (await reply).events()), ['message', 'error', 'done']);
+    });
+
+    it('answer user_interrupted all the same', async (t) => {
+      const { client, store } = begin(t);
+      store.failWith = gone;
+      const reply = await client.post({ type: 'user_interrupted', call_id: 'k' });
+      assert.deepEqual(typesOf(await reply.events()), ['error', 'done']);
+    });
+
+    it('are spoken to their end when only their history cannot be written', async (t) => {
+      const served = begin(t);
+      const { store } = served;
+      const held = await hold(served);
+      const clock = mockTimers(t, ['setTimeout']);
+      store.failWith = gone;
+      served.go('hold');
+      assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+      await passTries(clock);
+      assert.deepEqual(errorsIn(served.logLines), ['history not written']);
+      assert.equal(store.calls.length, 5); // the opening, and four tries
+    });
+
+    it('write their history where the store comes back in between', async (t) => {
+      const served = begin(t);
+      const { store } = served;
+      const held = await hold(served);
+      const clock = mockTimers(t, ['setTimeout']);
+      store.failWith = gone;
+      served.go('hold');
+      await held.rest();
+      store.failWith = undefined;
+      await passTries(clock);
+      assert.deepEqual(errorsIn(served.logLines), []);
+      assert.deepEqual(await served.history(), [
+        ['user', 'hold'], ['assistant', 'hold? Done.', 'completed'],
+      ]);
+    });
+
+    it('end an older one though the newer one cannot be opened', async (t) => {
+      const served = begin(t);
+      const { client, store } = served;
+      const first = await hold(served, 'hold 1');
+      const clock = mockTimers(t, ['setTimeout']);
+      const before = store.calls.length;
+      store.failWith = gone;
+      const second = client.say('Two');
+      await until(() => store.calls.length > before, 'the store to be asked');
+      await passTries(clock);
+      assert.equal(await spoken(second), DEFAULT_APOLOGY);
+      assert.deepEqual(await first.rest(), ['response.end']);
+      assert.deepEqual(served.aborted, ['hold 1']);
+      assert.equal(served.app.runningTurns, 0);
+      await passTries(clock); // the older one is written in vain
+      store.failWith = undefined;
+      assert.equal(await spoken(client.say('Three')), 'Three?');
+    });
+
+    it('are not begun for a caller that left while they could not be opened', async (t) => {
+      const served = begin(t);
+      const { client, store, logLines } = served;
+      const connection = await served.raw();
+      const clock = mockTimers(t, ['setTimeout']);
+      store.failWith = gone;
+      connection.write(rawRequest(messageEvent({ conversation_id: client.conversationId })));
+      await until(() => store.calls.length > 0, 'the store to be asked');
+      connection.socket.destroy();
+      await until(() => logLines.some((line) => line.includes('"isCutShort":true')), 'the drop');
+      await passTries(clock);
+      store.failWith = undefined;
+      assert.deepEqual([served.runs, served.app.runningTurns], [[], 0]);
+    });
+  });
+}

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Context } from '../../src/http/context.ts';
+import { defineAgent } from '../../src/index.ts';
+import { messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
+
+/** What a handler finds in the context of a request that is these bytes. */
+async function found<T>(t: TestContext, bytes: string, look: (context: Context) => T, trustProxy = false): Promise<T> {
+  let value: T | undefined;
+  const served = await serve(t, { settings: { trustProxy }, setUp: (app) => app.use((context, next) => {
+    value = look(context);
+    return next();
+  }) });
+  const client = await served.raw();
+  client.send(bytes);
+  await client.lastAnswer();
+  return value as T;
+}
+
+function get(target: string, ...headers: readonly string[]): string {
+  return ['GET ' + target + ' HTTP/1.1', ...headers, 'connection: close'].join('\r\n') + '\r\n\r\n';
+}
+
+describe('context.url', () => {
+  const urls: readonly (readonly [what: string, bytes: string, trustProxy: boolean, url: string])[] = [
+    ['the host header, path and query', get('/a/b?c=d&e', 'host: agent.example:8443'), false, 'http://agent.example:8443/a/b?c=d&e'],
+    ['no question mark without a query', get('/a', 'host: agent.example'), false, 'http://agent.example/a'],
+    ['localhost without a host header', 'GET /a HTTP/1.0\r\n\r\n', false, 'http://localhost/a'],
+    ['the path of an absolute target, and the host header', get('http://other.example/a?b', 'host: agent.example'), false, 'http://agent.example/a?b'],
+    ['http where no proxy is trusted', get('/', 'host: x', 'x-forwarded-proto: https'), false, 'http://x/'],
+    ['https of a trusted proxy', get('/', 'host: x', 'x-forwarded-proto: https'), true, 'https://x/'],
+    ['http of a trusted proxy', get('/', 'host: x', 'x-forwarded-proto: http'), true, 'http://x/'],
+    ['http for a scheme of a trusted proxy that is neither', get('/', 'host: x', 'x-forwarded-proto: ftp'), true, 'http://x/'],
+    ['http of a trusted proxy that says nothing', get('/', 'host: x'), true, 'http://x/'],
+    ['the last scheme, which the trusted proxy itself wrote', get('/', 'host: x', 'x-forwarded-proto: http, https'), true, 'https://x/'],
+    ['not the first scheme, which anybody may write', get('/', 'host: x', 'x-forwarded-proto: https ,http'), true, 'http://x/'],
+  ];
+  for (const [what, bytes, trustProxy, url] of urls) {
+    it(`has ${what}`, async (t) => assert.equal(await found(t, bytes, (context) => context.url.href, trustProxy), url));
+  }
+
+  it('is 400 for a malformed host header, of which the answer shows no more than 100 characters', async (t) => {
+    const served = await serve(t, { setUp: (app) => app.get('/url', (context) => context.text(200, context.url.href)) });
+    const client = await served.raw();
+    client.send(get('/url', `host: a b${'c'.repeat(200)}`));
+    const { status, body } = await client.lastAnswer();
+    assert.deepEqual([status, JSON.parse(body)], [400, { error: `the host header is malformed: "a b${'c'.repeat(97)}"` }]);
+  });
+});
+
+describe('context.clientAddress', () => {
+  it('is the peer\'s without a trusted proxy', async (t) => {
+    const bytes = get('/', 'host: x', 'x-forwarded-for: 192.0.2.1');
+    assert.equal(await found(t, bytes, (context) => context.clientAddress), '127.0.0.1');
+  });
+
+  it('is the last one that a trusted proxy names, without white space', async (t) => {
+    const bytes = get('/', 'host: x', 'x-forwarded-for: 192.0.2.1 , 192.0.2.2 ');
+    assert.equal(await found(t, bytes, (context) => context.clientAddress, true), '192.0.2.2');
+  });
+});
+
+describe('a request that is answered', () => {
+  const streams: readonly (readonly [what: string, second: (context: Context) => unknown])[] = [
+    ['an event stream', (context) => context.eventStream()],
+    ['a turn\'s stream', (context) => context.eventWriter()],
+    ['JSON', (context) => context.json(200, {})],
+    ['an empty answer', (context) => context.empty(204)],
+  ];
+  for (const [what, second] of streams) {
+    it(`with a stream has no second answer: ${what}`, async (t) => {
+      let error: unknown;
+      const served = await serve(t, { setUp: (app) => app.get('/twice', (context) => {
+        const stream = context.eventStream();
+        try {
+          second(context);
+        } catch (caught) {
+          error = caught;
+        }
+        stream.end({ data: 'first' });
+      }) });
+      assert.equal(await (await served.fetch('/twice')).text(), 'data: first\n\n');
+      assert.match(String(error), /GET \/twice has an answer already/);
+    });
+
+    it(`with JSON has no second answer: ${what}`, async (t) => {
+      let error: unknown;
+      const served = await serve(t, { setUp: (app) => app.get('/twice', (context) => {
+        context.json(200, { first: true });
+        try {
+          second(context);
+        } catch (caught) {
+          error = caught;
+        }
+      }) });
+      assert.deepEqual(await (await served.fetch('/twice')).json(), { first: true });
+      assert.match(String(error), /GET \/twice has an answer already/);
+    });
+  }
+});
+
+describe('the bytes of an answer', () => {
+  it('are those of a turn\'s stream, as its reader gets them', async (t) => {
+    const { log, next } = recordLog();
+    const agent = defineAgent({ name: 'accented', async *onMessage() {
+      yield 'Être';
+      await new Promise((resolve) => setImmediate(resolve));
+      yield ' ou ne pas être';
+    } });
+    const served = await serve(t, { log, agent });
+    const text = await (await served.fetch('/api/agent', signed(messageEvent()))).text();
+    assert.equal((await next('request'))['bytes'], Buffer.byteLength(text));
+  });
+
+  it('are those of an event stream of the user\'s', async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, { log, setUp: (app) => app.get('/stream', (context) => {
+      const stream = context.eventStream();
+      stream.write({ data: 'é' });
+      stream.end({ data: 'b' });
+    }) });
+    const text = await (await served.fetch('/stream')).text();
+    assert.equal((await next('request'))['bytes'], Buffer.byteLength(text));
+  });
+
+  it('are none for HEAD', async (t) => {
+    const { log, next } = recordLog();
+    await (await serve(t, { log })).fetch('/health', { method: 'HEAD' });
+    assert.equal((await next('request'))['bytes'], 0);
+  });
+});

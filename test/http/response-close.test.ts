@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import { ResponseClose } from '../../src/http/response-close.ts';
+import { within } from '../fixtures/app.ts';
+import { deferred, RawConnection } from '../fixtures/kernel.ts';
+
+const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+
+/** A client, and the responses to its requests as they come. */
+async function open(t: TestContext, requests = 1) {
+  const responses: ServerResponse[] = [];
+  const arrived = deferred();
+  const server = createServer((_request, response) => {
+    responses.push(response);
+    if (responses.length === requests) arrived.resolve();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = await RawConnection.open((server.address() as AddressInfo).port);
+  t.after(() => {
+    client.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  client.send(GET.repeat(requests));
+  await arrived.promise;
+  const [response] = responses;
+  assert.ok(response !== undefined);
+  return { client, response, responses };
+}
+
+interface Heard {
+  readonly isFinished: boolean;
+  readonly owner: string;
+  readonly subject: number;
+}
+
+/** Resolves with what a listener is told, and rejects when that is nothing for a second. */
+function told(close: ResponseClose<string>): Promise<Heard> {
+  return within(new Promise((resolve) => {
+    close.add((isFinished, owner, subject: number) => resolve({ isFinished, owner, subject }), 7);
+  }), 'to be told', 1_000);
+}
+
+describe('ResponseClose', () => {
+  it('tells of a finished response, with the owner and the subject', async (t) => {
+    const { response } = await open(t);
+    const heard = told(new ResponseClose(response, 'owner'));
+    response.end('x');
+    assert.deepEqual(await heard, { isFinished: true, owner: 'owner', subject: 7 });
+  });
+
+  it('tells of a client that left', async (t) => {
+    const { response, client } = await open(t);
+    const heard = told(new ResponseClose(response, 'owner'));
+    response.write('x');
+    client.destroy();
+    assert.equal((await heard).isFinished, false);
+  });
+
+  it('calls the latest listener first, each once', async (t) => {
+    const { response } = await open(t);
+    const close = new ResponseClose(response, undefined);
+    const steps: string[] = [];
+    for (const step of ['a', 'b', 'c']) close.add(() => steps.push(step), undefined);
+    response.end('x');
+    await once(response, 'close');
+    assert.deepEqual(steps, ['c', 'b', 'a']);
+  });
+
+  it('calls a listener once though both the response and its connection close', async (t) => {
+    const { client, responses } = await open(t, 2);
+    const [first, second] = responses as [ServerResponse, ServerResponse];
+    let count = 0;
+    new ResponseClose(second, undefined).add(() => void (count += 1), undefined);
+    first.end('x');
+    await once(first, 'close'); // and so the second has its socket
+    const closed = once(second, 'close');
+    client.destroy();
+    await closed;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(count, 1);
+  });
+
+  it('keeps one listener on the response, however many it has itself', async (t) => {
+    const { response } = await open(t);
+    const before = response.listenerCount('close');
+    const close = new ResponseClose(response, undefined);
+    for (let count = 0; count < 20; count++) close.add(() => undefined, undefined);
+    assert.equal(response.listenerCount('close') - before, 1);
+  });
+
+  it('tells in a later tick whoever asks after the end', async (t) => {
+    const { response } = await open(t);
+    const close = new ResponseClose(response, 'owner');
+    const first = told(close);
+    response.end('x');
+    await first;
+    let isTold = false;
+    const second = told(close).then((heard) => {
+      isTold = true;
+      return heard;
+    });
+    assert.equal(isTold, false);
+    assert.deepEqual(await second, { isFinished: true, owner: 'owner', subject: 7 });
+  });
+
+  it('tells of a response that closed before anybody listened', async (t) => {
+    const { response } = await open(t);
+    response.destroy();
+    await once(response, 'close');
+    assert.equal((await told(new ResponseClose(response, 'owner'))).isFinished, false);
+  });
+
+  it('tells of a response that finished before anybody listened', async (t) => {
+    const { response } = await open(t);
+    response.end('x');
+    await once(response, 'close');
+    assert.equal((await told(new ResponseClose(response, 'owner'))).isFinished, true);
+  });
+
+  it('tells of a connection that closed before anybody listened to a response behind another', async (t) => {
+    const { client, responses } = await open(t, 2);
+    const [first, second] = responses as [ServerResponse, ServerResponse];
+    const closed = once(first, 'close');
+    client.destroy();
+    await closed;
+    assert.equal((await told(new ResponseClose(second, 'owner'))).isFinished, false);
+  });
+
+  it('tells of a client that leaves while a response waits behind another', async (t) => {
+    const { client, responses } = await open(t, 2);
+    const heard = told(new ResponseClose(responses[1]!, 'owner'));
+    client.destroy();
+    assert.equal((await heard).isFinished, false);
+  });
+
+  it('leaves no listener on the socket behind, which may serve many more', async (t) => {
+    const { responses } = await open(t, 3);
+    const socket = responses[0]!.req.socket;
+    const before = socket.listenerCount('close');
+    const heard = responses.map((response) => told(new ResponseClose(response, 'owner')));
+    assert.equal(socket.listenerCount('close') - before, 2);
+    for (const response of responses) response.end('x');
+    assert.deepEqual((await Promise.all(heard)).map(({ isFinished }) => isFinished), [true, true, true]);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(socket.listenerCount('close') <= before, String(socket.listenerCount('close')));
+  });
+});
+
+describe('callerSignal', () => {
+  it('fires when the client leaves before the answer is written', async (t) => {
+    const { response, client } = await open(t);
+    const { callerSignal } = new ResponseClose(response, undefined);
+    client.destroy();
+    await once(callerSignal, 'abort');
+    assert.deepEqual([(callerSignal.reason as Error).name, (callerSignal.reason as Error).message], ['AbortError', 'the caller closed the connection']);
+  });
+
+  it('does not fire when the answer was written', async (t) => {
+    const { response } = await open(t);
+    const close = new ResponseClose(response, 'owner');
+    const { callerSignal } = close;
+    const heard = told(close);
+    response.end('x');
+    await heard;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(callerSignal.aborted, false);
+  });
+
+  it('is one signal', async (t) => {
+    const { response } = await open(t);
+    const close = new ResponseClose(response, undefined);
+    assert.equal(close.callerSignal, close.callerSignal);
+  });
+});

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { messageEvent, serve, until, type Served } from '../fixtures/app.ts';
+import { jumpingClock } from '../fixtures/clock.ts';
+
+/** After a turn whose first word took three seconds, and its second two more. */
+async function served(t: TestContext): Promise<Served> {
+  const pass = jumpingClock(t);
+  const answering = serve(t, {
+    async *onMessage({ text }, { data }) {
+      data('no word');
+      pass(3_000);
+      if (text === 'silence') return;
+      yield 'One.';
+      pass(2_000);
+      yield ' Two.';
+    },
+  });
+  await (await answering.client.post(messageEvent())).text();
+  return answering;
+}
+
+function isBetween(value: number, least: number, most: number): void {
+  assert.ok(value >= least && value < most, String(value));
+}
+
+describe('the time of the first word', () => {
+  it('is in /metrics in seconds', async (t) => {
+    const { metric } = await served(t);
+    isBetween(metric('layercode_first_speech_seconds_sum'), 3, 4);
+    assert.equal(metric('layercode_first_speech_seconds_bucket{le="2.5"}'), 0);
+    assert.equal(metric('layercode_first_speech_seconds_bucket{le="5"}'), 1);
+  });
+
+  it('is in the log in milliseconds, beside the time of the whole request', async (t) => {
+    const { logLines } = await served(t);
+    const isThere = (line: string): boolean => line.includes('"msg":"request"');
+    await until(() => logLines.some(isThere), 'the line');
+    const line = JSON.parse(logLines.find(isThere) ?? '') as Record<string, unknown>;
+    isBetween(Number(line['firstSpeechMs']), 3_000, 4_000);
+    isBetween(Number(line['durationMs']), 5_000, 6_000);
+    assert.equal(line['outcome'], 'completed');
+  });
+
+  it('is nowhere for a turn that says nothing', async (t) => {
+    const { client, metric } = await served(t);
+    await (await client.say('silence')).text();
+    assert.equal(metric('layercode_first_speech_seconds_count'), 1);
+    assert.equal(metric('layercode_turns_total{event="message",outcome="completed"}'), 2);
+  });
+});

@@ -1,0 +1,135 @@
+// What an agent is given: a turn that can be copied, and a reply whose verbs can be taken out of it.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { MessageTurn, Reply, StartTurn } from '../../src/agents/agent.ts';
+import { contentsOf, deferred, fired, Listener, serve, Told, typesOf, within } from '../fixtures/app.ts';
+
+/** What an agent was given in a turn that it leaves silent. */
+async function given(t: TestContext): Promise<{ turn: MessageTurn; reply: Reply }> {
+  const told = new Told<{ turn: MessageTurn; reply: Reply }>();
+  const { client } = serve(t, { onMessage: (turn, reply) => told.tell({ turn, reply }) });
+  await (await client.say('Hello?')).text();
+  return told.next();
+}
+
+describe('a reply', () => {
+  it('has verbs that can be taken out of it', async (t) => {
+    const { client } = serve(t, {
+      onMessage(_turn, { say, data, hangup }) {
+        say('One.');
+        data({ a: 1 });
+        hangup({ say: 'Bye.' });
+      },
+    });
+    const events = await (await client.say('Hello?')).events();
+    assert.deepEqual(typesOf(events), [
+      'response.tts', 'response.data', 'response.tts', 'response.hangup', 'response.end',
+    ]);
+    assert.deepEqual(contentsOf(events), ['One.', ' Bye.']);
+  });
+
+  it('ends with an end() that was taken out of it', async (t) => {
+    const { client } = serve(t, {
+      async *onMessage(_turn, { end }) {
+        yield 'One.';
+        end();
+        yield 'Two.';
+      },
+    });
+    assert.equal(await (await client.say('Hello?')).text(), 'One.');
+  });
+
+  it('has the turn\'s signal', async (t) => {
+    const same = deferred<boolean>();
+    const { client } = serve(t, {
+      async onMessage(turn, reply) {
+        same.resolve(reply.signal === turn.signal);
+        reply.say('One.');
+        await fired(reply.signal);
+      },
+    });
+    const reply = await client.say('Hello?');
+    await new Listener(reply).next();
+    assert.equal(await within(same.promise, 'the agent'), true);
+    reply.drop();
+  });
+
+  it('is over when the turn is, and not before', async (t) => {
+    const states: boolean[] = [];
+    const { client } = serve(t, {
+      onMessage(_turn, reply) {
+        states.push(reply.isOver);
+        reply.end();
+        states.push(reply.isOver);
+      },
+    });
+    await (await client.say('Hello?')).text();
+    assert.deepEqual(states, [false, true]);
+  });
+});
+
+describe('a turn', () => {
+  const FIELDS = [
+    'conversationId', 'event', 'headers', 'history', 'journal', 'log', 'metadata', 'signal', 'text',
+    'turnId',
+  ];
+
+  it('has these fields, all its own, and no method of the engine', async (t) => {
+    const { turn } = await given(t);
+    assert.deepEqual(Object.keys(turn).sort(), FIELDS);
+    const names = new Set<string>();
+    for (let part: object = turn; part !== Object.prototype; part = Object.getPrototypeOf(part) as object) {
+      for (const name of Object.getOwnPropertyNames(part)) names.add(name);
+    }
+    assert.deepEqual([...names].filter((name) => name !== 'constructor').sort(), FIELDS);
+  });
+
+  it('can be copied with other words, and handed to another agent\'s hook', async (t) => {
+    const { client } = serve(t, {
+      onMessage(turn) {
+        const copy = { ...turn, text: 'other words' };
+        return `${copy.text}, ${copy.history.length}, ${copy.signal.aborted}, ${copy.turnId}`;
+      },
+    });
+    const text = await (await client.say('Hello?', { turn_id: 't-1' })).text();
+    assert.equal(text, 'other words, 1, false, t-1');
+  });
+
+  it('logs with the request\'s id, in a copy too', async (t) => {
+    const { client, logLines } = serve(t, {
+      onMessage(turn) {
+        ({ ...turn }).log.info('of the agent');
+      },
+    });
+    const { response } = await client.say('Hello?');
+    await response.text();
+    const line = logLines.find((candidate) => candidate.includes('of the agent')) ?? '{}';
+    const { requestId } = JSON.parse(line) as { requestId?: string };
+    assert.equal(requestId, response.headers.get('x-request-id'));
+  });
+
+  it('has a history that nobody can change', async (t) => {
+    const { turn } = await given(t);
+    const [words] = turn.history;
+    assert.ok(Object.isFrozen(turn.history) && Object.isFrozen(words));
+  });
+
+  it('has one history, however often it is looked at', async (t) => {
+    const { turn } = await given(t);
+    assert.equal(turn.history, turn.history);
+  });
+
+  it('of a session\'s start says whether the caller is back, beside what every turn has', async (t) => {
+    const told = new Told<StartTurn>();
+    const { client } = serve(t, { onSessionStart: (turn) => told.tell(turn) });
+    await (await client.start()).text();
+    await (await client.say('Hello?')).text();
+    await (await client.start()).text();
+    const turns = [await told.next(), await told.next()];
+    assert.deepEqual(turns.map(({ isResumed }) => isResumed), [false, true]);
+    const fields = [...FIELDS.filter((name) => name !== 'text'), 'isResumed'].sort();
+    assert.deepEqual(Object.keys(turns[0] ?? {}).sort(), fields);
+  });
+});
