@@ -191,15 +191,18 @@ describe('a conversation that is cleared while a turn runs', () => {
 
   it('lets a tool begin that was asked for after it', async (t) => {
     const cleared = deferred();
+    const started = new Told<void>();
     const served = serve(t, {
       async onMessage(turn, reply) {
+        started.tell();
         await cleared.promise;
         return paying(async () => '"paid"')(turn, reply);
       },
     });
-    const reply = await served.client.say('Pay!');
+    const answer = said(served);
+    await started.next();
     await served.app.conversations.clear(served.client.conversationId);
     cleared.resolve();
-    assert.deepEqual((await within(reply.events(), 'the end')).map(({ content }) => content), ['One.', ' "paid"', undefined]);
+    assert.deepEqual(await answer, ['One.', ' "paid"', undefined]);
   });
 });
