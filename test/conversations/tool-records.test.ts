@@ -233,6 +233,15 @@ describe('a turn that somebody else has closed', () => {
     assert.equal(settle(conversation, 't1', 1, 'completed', [{ role: 'assistant', content: 'I pay. Paid.', turnId: 't1', state: 'completed' }]), true);
   });
 
+  it('is still its run\'s to settle where that runs here, and what it had said by then was interrupted', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 1);
+    const soFar = { turnId: 't1', runId: 1, state: 'interrupted' as const, messages: [{ role: 'assistant' as const, content: 'One', turnId: 't1', state: 'interrupted' as const }] };
+    open(conversation, 't2', 2, { running: [soFar], interruption: { textHeard: undefined, turnId: undefined } });
+    assert.equal(settle(conversation, 't1', 1, 'interrupted', [{ role: 'assistant', content: 'One two', turnId: 't1', state: 'interrupted' }]), true);
+    assert.deepEqual(replies(conversation), ['interrupted: One two', 'open: ']);
+  });
+
   it('is still its run\'s to settle where an interruption without a turn closed it', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);

@@ -1,80 +1,14 @@
-// The turn and the reply as an agent holds them: what they show, and what may be done to them.
+// Which turn a delivery belongs to, and what stands beside the turns of a conversation.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { MessageTurn, Reply } from '../../src/agents/agent.ts';
+import type { MessageTurn } from '../../src/agents/agent.ts';
 import { DEFAULT_APOLOGY } from '../../src/agents/agent.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { contentsOf, deferred, Listener, serve, Told, within } from '../fixtures/app.ts';
 
-describe('the turn that an agent is handed', () => {
-  it('shows the facts of the turn and no method of the engine', async (t) => {
-    const turns = new Told<MessageTurn>();
-    const replies = new Told<Reply>();
-    const { client } = serve(t, { onMessage: (turn, reply) => (turns.tell(turn), replies.tell(reply), 'Yes.') });
-    await (await client.say('Hello?')).events();
-    const turn = await turns.next();
-    assert.deepEqual(Object.keys(turn).sort(), ['conversationId', 'event', 'headers', 'history', 'journal', 'log', 'metadata', 'signal', 'text', 'turnId']);
-    const methods = (value: object): string[] => Object.getOwnPropertyNames(Object.getPrototypeOf(value)).filter((name) => name !== 'constructor').sort();
-    assert.deepEqual(methods(turn), []);
-    assert.deepEqual(methods(turn.journal), ['noteToolCalls', 'noteToolResult', 'noteUsage', 'runTools', 'sayFiller']);
-    assert.deepEqual(Object.keys(turn.journal), []);
-    const reply = await replies.next();
-    assert.deepEqual(Object.keys(reply), []);
-    assert.deepEqual(methods(reply), ['data', 'end', 'hangup', 'isOver', 'say', 'signal']);
-  });
-
-  it('may be copied and handed to another agent\'s hook', async (t) => {
-    const seen = new Told<readonly unknown[]>();
-    const other = (turn: MessageTurn): string => {
-      seen.tell([turn.text, turn.history.length, turn.signal.aborted, typeof turn.log.info, turn.journal === undefined]);
-      return 'Other.';
-    };
-    const { client } = serve(t, { onMessage: (turn) => other({ ...turn, text: 'changed' }) });
-    assert.deepEqual(contentsOf(await (await client.say('Hello?')).events()), ['Other.']);
-    assert.deepEqual(await seen.next(), ['changed', 1, false, 'function', false]);
-  });
-
-  it('has verbs that may be taken out of the reply', async (t) => {
-    const { client } = serve(t, { onMessage: ({ text }, { say, data, hangup }) => { say(text); data({ a: 1 }); hangup({ say: 'Bye.' }); } });
-    assert.deepEqual(contentsOf(await (await client.say('Hello?')).events()), ['Hello?', ' Bye.']);
-  });
-});
-
 describe('turn.history', () => {
-  for (const kind of ['memory', 'tools'] as const) {
-    it(`cannot be changed (${kind})`, async (t) => {
-      const tried = new Told<string[]>();
-      const { client, history } = serve(t, {
-        async onMessage({ history: seen, journal, text }) {
-          if (text === 'One?') {
-            if (kind === 'tools') await journal.runTools([{ id: 'c1', name: 'look', args: '{}' }], () => ({ run: async () => '"seen"' }));
-            return 'One.';
-          }
-          const errors: string[] = [];
-          const attempt = (change: () => void): void => {
-            try {
-              change();
-              errors.push('none');
-            } catch (error) {
-              errors.push((error as Error).name);
-            }
-          };
-          attempt(() => (seen as unknown[]).push('x'));
-          attempt(() => Object.assign(seen[0] as object, { content: 'masked' }));
-          attempt(() => Object.assign(seen.at(-1) as object, { content: 'masked' }));
-          tried.tell(errors);
-          return 'Two.';
-        },
-      });
-      await (await client.say('One?')).events();
-      await (await client.say('Two?')).events();
-      assert.deepEqual(await tried.next(), ['TypeError', 'TypeError', 'TypeError']);
-      assert.ok(!JSON.stringify(await history()).includes('masked'));
-    });
-  }
-
   it('is what it was at the first look', async (t) => {
     const turns = new Told<MessageTurn>();
     const { client } = serve(t, { onMessage: (turn) => (turns.tell(turn), turn.history.length === 1 ? 'One.' : 'Two.') });
