@@ -103,7 +103,11 @@ class LineLogger implements Logger {
   readonly #write: (level: LogLevel, message: string, fields: LogFields | undefined) => void;
   readonly #bound: LogFields | undefined;
 
-  constructor(lowest: number, write: (level: LogLevel, message: string, fields: LogFields | undefined) => void, bound?: LogFields) {
+  constructor(
+    lowest: number,
+    write: (level: LogLevel, message: string, fields: LogFields | undefined) => void,
+    bound?: LogFields,
+  ) {
     this.#lowest = lowest;
     this.#write = write;
     this.#bound = bound;
@@ -134,7 +138,13 @@ class LineLogger implements Logger {
   }
 
   #log(level: LogLevel, message: string, fields: LogFields | undefined): void {
-    if (RANK[level] >= this.#lowest) this.#write(level, message, this.#bound === undefined ? fields : { ...this.#bound, ...fields });
+    if (RANK[level] >= this.#lowest) {
+      this.#write(
+        level,
+        message,
+        this.#bound === undefined ? fields : { ...this.#bound, ...fields },
+      );
+    }
   }
 }
 
@@ -164,7 +174,10 @@ function jsonLine(
   }
   if (start.length + rest.length < MAX_LINE_LENGTH) return `${start}${rest}}`;
   // Whole fields, as many as fit: half a field would be broken JSON.
-  let line = start.length < MAX_LINE_LENGTH / 2 ? start : `{"time":"${time}","level":"${level}","msg":"[too long]"`;
+  let line =
+    start.length < MAX_LINE_LENGTH / 2
+      ? start
+      : `{"time":"${time}","level":"${level}","msg":"[too long]"`;
   line += ',"truncated":true';
   for (const name in fields) {
     const field = `${nameInJson(name, text)}${jsonValue(fields[name], text) ?? 'null'}`;
@@ -187,7 +200,9 @@ function prettyLine(
     line += ` ${text.cut(name)}=${/^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value}`;
   }
   const visibleLine = visible(line);
-  return visibleLine.length <= MAX_LINE_LENGTH ? visibleLine : `${visibleLine.slice(0, MAX_LINE_LENGTH - 1)}…`;
+  return visibleLine.length <= MAX_LINE_LENGTH
+    ? visibleLine
+    : `${visibleLine.slice(0, MAX_LINE_LENGTH - 1)}…`;
 }
 
 /**
@@ -195,7 +210,10 @@ function prettyLine(
  * terminal.
  */
 function visible(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 const namesInJson = new Map<string, string>();

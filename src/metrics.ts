@@ -54,7 +54,9 @@ export class Counter implements Metric {
   /** The count of one combination. It is no sample before it is incremented. */
   labelled(labelValues: readonly string[]): Count {
     let count = this.#total;
-    for (let index = 0; index < this.#labelNames.length; index++) count = count.below(labelValues[index] ?? '');
+    for (let index = 0; index < this.#labelNames.length; index++) {
+      count = count.below(labelValues[index] ?? '');
+    }
     return count;
   }
 
@@ -160,16 +162,24 @@ export class Histogram implements Metric {
       let total = 0;
       for (const [index, count] of counts.entries()) {
         total += count;
-        text += `${this.name}_bucket${labels([...names, 'le'], [...names.map(() => label), String(this.#bounds[index] ?? '+Inf')])} ${total}\n`;
+        const bound = String(this.#bounds[index] ?? '+Inf');
+        const bucket = labels([...names, 'le'], [...names.map(() => label), bound]);
+        text += `${this.name}_bucket${bucket} ${total}\n`;
       }
-      text += `${this.name}_sum${labels(names, [label])} ${sum}\n${this.name}_count${labels(names, [label])} ${total}\n`;
+      const labelled = labels(names, [label]);
+      text += `${this.name}_sum${labelled} ${sum}\n${this.name}_count${labelled} ${total}\n`;
     }
     return text;
   }
 
   #bucketsOf(label: string): Buckets {
     let buckets = this.#byLabel.get(label);
-    if (buckets === undefined) this.#byLabel.set(label, (buckets = { counts: new Array<number>(this.#bounds.length + 1).fill(0), sum: 0 }));
+    if (buckets === undefined) {
+      this.#byLabel.set(
+        label,
+        (buckets = { counts: new Array<number>(this.#bounds.length + 1).fill(0), sum: 0 }),
+      );
+    }
     return buckets;
   }
 }

@@ -46,7 +46,9 @@ export class TestReply implements AsyncIterable<TestEvent> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TestEvent, void, undefined> {
-    for await (const event of decodeEvents(readBody(this.response, this.#controller.signal))) yield this.#toEvent(event);
+    for await (const event of decodeEvents(readBody(this.response, this.#controller.signal))) {
+      yield this.#toEvent(event);
+    }
   }
 
   /** All events, once the stream has ended. */
@@ -59,7 +61,10 @@ export class TestReply implements AsyncIterable<TestEvent> {
   /** All that was spoken, once the stream has ended. */
   async text(): Promise<string> {
     const events = await this.events();
-    return events.filter(({ type }) => type === 'response.tts' || type === 'message').map(({ content }) => String(content)).join('');
+    return events
+      .filter(({ type }) => type === 'response.tts' || type === 'message')
+      .map(({ content }) => String(content))
+      .join('');
   }
 
   /** The answer of an event that is no turn. */
@@ -108,7 +113,11 @@ export class TestClient {
     const { path = this.#options.agentRoute ?? '/api/agent', ...request } = options;
     const controller = new AbortController();
     const url = (await this.origin()) + path;
-    const response = await postEvent(url, event, { ...request, secret: this.#options.secret, signal: controller.signal });
+    const response = await postEvent(url, event, {
+      ...request,
+      secret: this.#options.secret,
+      signal: controller.signal,
+    });
     const isObject = typeof event === 'object' && !(event instanceof Uint8Array);
     const isCallDialect = isObject ? 'call_id' in event : Buffer.from(event).includes('"call_id"');
     return new TestReply(response, controller, isCallDialect);
@@ -125,7 +134,12 @@ export class TestClient {
   }
 
   #event(type: string): Record<string, unknown> {
-    return { type, session_id: 'test-session', conversation_id: this.conversationId, turn_id: randomUUID() };
+    return {
+      type,
+      session_id: 'test-session',
+      conversation_id: this.conversationId,
+      turn_id: randomUUID(),
+    };
   }
 }
 

@@ -6,7 +6,10 @@
  * A reader whose reading is over when the signal fires, and the connection with it: what is read
  * then is the end.
  */
-export function openReader(body: ReadableStream<Uint8Array>, signal: AbortSignal): ReadableStreamDefaultReader<Uint8Array> {
+export function openReader(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): ReadableStreamDefaultReader<Uint8Array> {
   const reader = body.getReader();
   const cancel = (): void => {
     reader.cancel(signal.reason).catch(() => undefined); // a body that has failed meanwhile says so to whoever reads
@@ -20,7 +23,10 @@ export function openReader(body: ReadableStream<Uint8Array>, signal: AbortSignal
  * A response's body. Throws the signal's reason when that fires; whoever stops iterating closes
  * the connection.
  */
-export async function* readBody({ body }: Response, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* readBody(
+  { body }: Response,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   if (body === null) return;
   const reader = openReader(body, signal);
   try {
@@ -36,7 +42,11 @@ export async function* readBody({ body }: Response, signal: AbortSignal): AsyncG
 }
 
 /** The text of a response's body, cut after `maxBytes`. Throws the signal's reason when that fires. */
-export async function readText(response: Response, signal: AbortSignal, maxBytes: number): Promise<string> {
+export async function readText(
+  response: Response,
+  signal: AbortSignal,
+  maxBytes: number,
+): Promise<string> {
   const chunks: Uint8Array[] = [];
   let left = maxBytes;
   for await (const chunk of readBody(response, signal)) {

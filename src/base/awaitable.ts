@@ -14,5 +14,10 @@ export function toAwaitable<T>(value: Awaitable<T> | PromiseLike<T>): Awaitable<
 }
 
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+  return (
+    typeof value === 'object'
+    && value !== null
+    && 'then' in value
+    && typeof value.then === 'function'
+  );
 }

@@ -10,5 +10,7 @@ const MAX_PLAIN_LENGTH = 256;
  * is said and logged, needs no escaping, and a third of the time.
  */
 export function jsonText(text: string): string {
-  return text.length <= MAX_PLAIN_LENGTH && !NOT_PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+  return text.length <= MAX_PLAIN_LENGTH && !NOT_PLAIN.test(text)
+    ? `"${text}"`
+    : JSON.stringify(text);
 }

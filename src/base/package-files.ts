@@ -13,6 +13,8 @@ const ROOT = findRoot(new URL('..', import.meta.url));
 function findRoot(folder: URL): URL {
   if (existsSync(new URL('package.json', folder))) return folder;
   const above = new URL('..', folder);
-  if (above.href === folder.href) throw new Error('layercode-microserver is not whole: its package.json is missing');
+  if (above.href === folder.href) {
+    throw new Error('layercode-microserver is not whole: its package.json is missing');
+  }
   return findRoot(above);
 }

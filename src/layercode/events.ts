@@ -108,7 +108,8 @@ export interface CallEndedEvent extends CallFields {
   readonly type: 'call_ended';
 }
 
-export type SessionEvent = SessionStartEvent | MessageEvent | DataEvent | SessionUpdateEvent | SessionEndEvent;
+export type SessionEvent =
+  SessionStartEvent | MessageEvent | DataEvent | SessionUpdateEvent | SessionEndEvent;
 export type CallEvent = CallStartedEvent | TranscriptEvent | UserInterruptedEvent | CallEndedEvent;
 export type LayercodeEvent = SessionEvent | CallEvent;
 
@@ -144,12 +145,14 @@ export const EVENT_FIELDS: Readonly<Record<LayercodeEvent['type'], FieldTable>> 
   message: {
     ...SESSION_FIELDS,
     text: string,
-    interruption_context: optional(objectOf({
-      previous_turn_interrupted: boolean,
-      words_heard: optional(number),
-      text_heard: optional(string),
-      assistant_turn_id: optional(string),
-    })),
+    interruption_context: optional(
+      objectOf({
+        previous_turn_interrupted: boolean,
+        words_heard: optional(number),
+        text_heard: optional(string),
+        assistant_turn_id: optional(string),
+      }),
+    ),
   },
   data: { ...SESSION_FIELDS, data: object },
   'session.update': {
@@ -171,7 +174,9 @@ export const EVENT_FIELDS: Readonly<Record<LayercodeEvent['type'], FieldTable>> 
     ip_address: optional(string),
     country_code: optional(string),
     recording_status: optional(string),
-    transcript: optional(arrayOf(objectOf({ role: string, text: string, timestamp: optional(timestamp) }))),
+    transcript: optional(
+      arrayOf(objectOf({ role: string, text: string, timestamp: optional(timestamp) })),
+    ),
   },
   call_started: CALL_FIELDS,
   transcript: { ...CALL_FIELDS, transcript: string },
@@ -179,8 +184,14 @@ export const EVENT_FIELDS: Readonly<Record<LayercodeEvent['type'], FieldTable>> 
   call_ended: CALL_FIELDS,
 };
 
-const EVENTS: ReadonlyMap<string, Field> = new Map(Object.entries(EVENT_FIELDS).map(([type, fields]) => [type, objectOf(fields)]));
-const CALL_TYPES: ReadonlySet<string> = new Set(Object.keys(EVENT_FIELDS).filter((type) => 'call_id' in EVENT_FIELDS[type as LayercodeEvent['type']]));
+const EVENTS: ReadonlyMap<string, Field> = new Map(
+  Object.entries(EVENT_FIELDS).map(([type, fields]) => [type, objectOf(fields)]),
+);
+const CALL_TYPES: ReadonlySet<string> = new Set(
+  Object.keys(EVENT_FIELDS).filter(
+    (type) => 'call_id' in EVENT_FIELDS[type as LayercodeEvent['type']],
+  ),
+);
 
 /** The event is at fault. `path` names the field, '' where the body as a whole is wrong; the message says it too. */
 export class EventError extends Error {
@@ -202,12 +213,17 @@ export function parseEvent(body: Buffer): LayercodeEvent | UnknownEvent {
   const type = value['type'];
   const rule = typeof type === 'string' ? EVENTS.get(type) : undefined;
   if (rule === undefined) {
-    if (!field.isId(type)) throw new EventError('type', `type must be ${id.expected}, ${got(type)}`);
+    if (!field.isId(type)) {
+      throw new EventError('type', `type must be ${id.expected}, ${got(type)}`);
+    }
     return value as UnknownEvent;
   }
   const fault = rule.check(value);
   if (fault !== undefined) {
-    throw new EventError(fault.path, `${fault.path} must be ${fault.expected}, ${got(valueAt(value, fault.path))}`);
+    throw new EventError(
+      fault.path,
+      `${fault.path} must be ${fault.expected}, ${got(valueAt(value, fault.path))}`,
+    );
   }
   return value as unknown as LayercodeEvent; // what the table has just checked
 }
@@ -220,9 +236,16 @@ export function parseJsonObject(body: Buffer): Readonly<Record<string, unknown>>
     value = JSON.parse(body.toString('utf8'));
   } catch (error) {
     // The parser quotes the body, which may be a caller's words; its own words are enough.
-    throw new EventError('', body.length === 0 ? 'the body is empty, expected a JSON object' : `the body is not JSON${position(error)}`);
+    throw new EventError(
+      '',
+      body.length === 0
+        ? 'the body is empty, expected a JSON object'
+        : `the body is not JSON${position(error)}`,
+    );
   }
-  if (!field.isObject(value)) throw new EventError('', `the body must be a JSON object, ${got(value)}`);
+  if (!field.isObject(value)) {
+    throw new EventError('', `the body must be a JSON object, ${got(value)}`);
+  }
   return value;
 }
 
@@ -253,7 +276,10 @@ function position(error: unknown): string {
 function valueAt(value: object, path: string): unknown {
   let inner: unknown = value;
   for (const key of path.split(/\.|\[(\d+)\]\.?/).filter(Boolean)) {
-    inner = typeof inner === 'object' && inner !== null && Object.hasOwn(inner, key) ? (inner as Record<string, unknown>)[key] : undefined;
+    inner =
+      typeof inner === 'object' && inner !== null && Object.hasOwn(inner, key)
+        ? (inner as Record<string, unknown>)[key]
+        : undefined;
   }
   return inner;
 }
@@ -263,6 +289,8 @@ function got(value: unknown): string {
   if (value === undefined) return 'but it is missing';
   if (value === null) return 'got null';
   if (Array.isArray(value)) return 'got an array';
-  if (typeof value === 'string') return value === '' ? 'got an empty string' : `got a string of ${value.length} characters`;
+  if (typeof value === 'string') {
+    return value === '' ? 'got an empty string' : `got a string of ${value.length} characters`;
+  }
   return `got ${typeof value === 'object' ? 'an object' : `a ${typeof value}`}`;
 }

@@ -1,6 +1,7 @@
 // A small language for tables of fields. The check, its message and the JSON Schema of openapi.json all come from it.
 
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+export type Json =
+  null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 export type JsonObject = { readonly [name: string]: Json };
 
 export interface Field {
@@ -25,21 +26,38 @@ export type FieldTable = Readonly<Record<string, Field>>;
 export const MAX_ID_LENGTH = 256;
 
 export function isId(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_ID_LENGTH && !/[\u0000-\u001f\u007f-\u009f]/.test(value);
+  return (
+    typeof value === 'string'
+    && value !== ''
+    && value.length <= MAX_ID_LENGTH
+    && !/[\u0000-\u001f\u007f-\u009f]/.test(value)
+  );
 }
 
 function field(expected: string, schema: JsonObject, accepts: (value: unknown) => boolean): Field {
-  return { expected, schema, isRequired: true, check: (value) => (accepts(value) ? undefined : { path: '', expected }) };
+  return {
+    expected,
+    schema,
+    isRequired: true,
+    check: (value) => (accepts(value) ? undefined : { path: '', expected }),
+  };
 }
 
 export const id = field(
   `a non-empty string of at most ${MAX_ID_LENGTH} characters without control characters`,
-  { type: 'string', minLength: 1, maxLength: MAX_ID_LENGTH, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' },
+  {
+    type: 'string',
+    minLength: 1,
+    maxLength: MAX_ID_LENGTH,
+    pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
+  },
   isId,
 );
 export const string = field('a string', { type: 'string' }, (value) => typeof value === 'string');
 export const number = field('a number', { type: 'number' }, (value) => typeof value === 'number');
-export const boolean = field('a boolean', { type: 'boolean' }, (value) => typeof value === 'boolean');
+export const boolean = field(
+  'a boolean', { type: 'boolean' }, (value) => typeof value === 'boolean',
+);
 export const object = field('an object', { type: 'object' }, isObject);
 export const timestamp = field(
   'a number of milliseconds or an ISO date',
@@ -77,7 +95,9 @@ export function objectOf(fields: FieldTable): Field {
       if (!isObject(value)) return { path: '', expected: 'an object' };
       for (const [name, rule] of rules) {
         const fault = rule.check(value[name]);
-        if (fault !== undefined) return { path: joinPath(name, fault.path), expected: fault.expected };
+        if (fault !== undefined) {
+          return { path: joinPath(name, fault.path), expected: fault.expected };
+        }
       }
       return undefined;
     },
@@ -95,7 +115,12 @@ export function arrayOf(item: Field): Field {
       if (!Array.isArray(value)) return { path: '', expected: 'an array' };
       for (const [index, entry] of value.entries()) {
         const fault = item.check(entry);
-        if (fault !== undefined) return { path: `[${index}]${fault.path === '' ? '' : `.${fault.path}`}`, expected: fault.expected };
+        if (fault !== undefined) {
+          return {
+            path: `[${index}]${fault.path === '' ? '' : `.${fault.path}`}`,
+            expected: fault.expected,
+          };
+        }
       }
       return undefined;
     },
@@ -123,7 +148,9 @@ export function isTooDeep(value: unknown): boolean {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH) return true;
-    level = level.flatMap((parent) => (typeof parent === 'object' && parent !== null ? (Object.values(parent) as unknown[]) : []));
+    level = level.flatMap((parent) =>
+      typeof parent === 'object' && parent !== null ? (Object.values(parent) as unknown[]) : [],
+    );
   }
   return false;
 }

@@ -24,7 +24,9 @@ export class HmacSha256 {
   constructor(key: string) {
     const bytes = Buffer.from(key, 'utf8');
     const block = Buffer.alloc(BLOCK_BYTES);
-    block.set(bytes.length > BLOCK_BYTES ? Buffer.from(hash('sha256', bytes, 'hex'), 'hex') : bytes);
+    block.set(
+      bytes.length > BLOCK_BYTES ? Buffer.from(hash('sha256', bytes, 'hex'), 'hex') : bytes,
+    );
     for (const [index, byte] of block.entries()) {
       this.#inner[index] = byte ^ 0x36;
       this.#outer[index] = byte ^ 0x5c;

@@ -82,8 +82,9 @@ export class RestClient {
     if (
       typeof answer['client_session_key'] === 'string'
       && typeof answer['conversation_id'] === 'string'
-    )
+    ) {
       return answer;
+    }
     throw new PlatformError(
       'malformed answer',
       `POST ${path}: the answer has no client_session_key or no conversation_id`,
@@ -200,8 +201,9 @@ function webhookUrlIn(agent: JsonObject): string | undefined {
   const urls = new Set<string>();
   for (const place of places) {
     if (typeof place === 'string') urls.add(place);
-    else if (place !== undefined && place !== null)
+    else if (place !== undefined && place !== null) {
       throw unclear('the agent has a webhook that is not a string');
+    }
   }
   urls.delete('');
   if (urls.size > 1) {
@@ -223,8 +225,9 @@ function agentPlugins(
       !isObject(plugin)
       || typeof plugin['use'] !== 'string'
       || !plugin['use'].startsWith('agent.')
-    )
+    ) {
       return [];
+    }
     const { use, options } = plugin as { readonly use: string; readonly options?: unknown };
     return [{ use, url: isObject(options) ? options['url'] : undefined }];
   });

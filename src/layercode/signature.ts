@@ -16,7 +16,11 @@ export interface SignOptions {
 }
 
 /** The header's value for a body: what LayerCode sends, for tests and tools. The body is signed byte for byte. */
-export function signPayload(body: string | Uint8Array, secret: string, { time = unixSeconds() }: SignOptions = {}): string {
+export function signPayload(
+  body: string | Uint8Array,
+  secret: string,
+  { time = unixSeconds() }: SignOptions = {},
+): string {
   const digest = Buffer.alloc(DIGEST_BYTES);
   signInto(digest, new HmacSha256(secret), String(time), toBytes(body));
   return `t=${time},v1=${digest.toString('hex')}`;
@@ -64,7 +68,9 @@ export class SignatureVerifier {
 
   /** Throws a `TypeError` without a secret, or for an empty one: anybody can sign with it. */
   constructor(secrets: readonly string[]) {
-    if (secrets.length === 0 || secrets.includes('')) throw new TypeError('a webhook secret must not be empty');
+    if (secrets.length === 0 || secrets.includes('')) {
+      throw new TypeError('a webhook secret must not be empty');
+    }
     this.#keys = secrets.map((secret) => new HmacSha256(secret));
   }
 

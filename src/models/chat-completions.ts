@@ -3,7 +3,13 @@
 import { SseDecoder, type DecodedEvent } from '../sse/decode.ts';
 import { drain, dropped, openEventStream, readBytes, readText, type Bytes } from './connection.ts';
 import type { Asked } from './failure.ts';
-import { ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions } from './model.ts';
+import {
+  ModelError,
+  type ChatMessage,
+  type ChatModel,
+  type ModelDelta,
+  type ModelStreamOptions,
+} from './model.ts';
 import { createModelStream } from './model-stream.ts';
 import type { Provider } from './providers.ts';
 import { ReplyAssembler } from './reply-assembler.ts';
@@ -49,13 +55,22 @@ export class ChatCompletionsModel implements ChatModel {
   constructor(options: ChatCompletionsOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#asked = { name: options.name, keyNames: options.keyNames ?? options.provider.keyNames, key: options.key };
+    this.#asked = {
+      name: options.name,
+      keyNames: options.keyNames ?? options.provider.keyNames,
+      key: options.key,
+    };
     this.#timeOuts = { ...TIME_OUTS, ...options.timeOuts };
     this.#fetch = options.fetch ?? globalThis.fetch;
   }
 
-  stream(messages: readonly ChatMessage[], options: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
-    return createModelStream(options.signal, (signal) => this.#request(messages, { ...options, signal }));
+  stream(
+    messages: readonly ChatMessage[],
+    options: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined> {
+    return createModelStream(options.signal, (signal) =>
+      this.#request(messages, { ...options, signal }),
+    );
   }
 
   async warm(signal: AbortSignal): Promise<void> {
@@ -67,7 +82,11 @@ export class ChatCompletionsModel implements ChatModel {
     try {
       // Any answer does, a 404 too: the connection stays in fetch's pool. Not HEAD, after which undici closes it
       // (nodejs/undici#258), and the body is read, or it would count as cut.
-      const response = await this.#fetch(this.#options.baseUrl, { method: 'OPTIONS', redirect: 'manual', signal: connection.signal });
+      const response = await this.#fetch(this.#options.baseUrl, {
+        method: 'OPTIONS',
+        redirect: 'manual',
+        signal: connection.signal,
+      });
       if (response.body !== null) await readText(response.body.getReader(), this.#asked);
     } catch {
       // Nothing is lost but time: the first request opens its own connection, and tells what is wrong with it.
@@ -87,7 +106,10 @@ export class ChatCompletionsModel implements ChatModel {
     return true;
   }
 
-  async *#request(messages: readonly ChatMessage[], { tools = [], signal }: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
+  async *#request(
+    messages: readonly ChatMessage[],
+    { tools = [], signal }: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined> {
     const connection = new AbortController();
     const abort = (): void => connection.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
@@ -100,16 +122,33 @@ export class ChatCompletionsModel implements ChatModel {
     let leftOver: Bytes | undefined;
     try {
       const { provider, model, baseUrl } = this.#options;
-      const body = createRequestBody({ provider, model, messages, tools, signatures: this.#signatures });
+      const body = createRequestBody({
+        provider,
+        model,
+        messages,
+        tools,
+        signatures: this.#signatures,
+      });
       const sentAt = performance.now();
       clock.start('connect');
       const url = `${baseUrl}/chat/completions`;
-      const reader = await openEventStream({ fetch: this.#fetch, url, body, asked: this.#asked, signal: connection.signal });
+      const reader = await openEventStream({
+        fetch: this.#fetch,
+        url,
+        body,
+        asked: this.#asked,
+        signal: connection.signal,
+      });
       this.#refusal = undefined;
       const firstDeltaAt = yield* this.#readReply(reader, reply, clock);
       this.#noteSpokenThought(reply);
       if (reply.isDone) leftOver = reader;
-      yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs: firstDeltaAt - sentAt };
+      yield {
+        type: 'usage',
+        model: this.name,
+        ...reply.usage,
+        firstDeltaMs: firstDeltaAt - sentAt,
+      };
     } catch (error) {
       this.#noteRefusal(error);
       throw clock.expired ?? error;

@@ -24,21 +24,42 @@ export async function openEventStream(post: Post): Promise<Bytes> {
   const { asked } = post;
   const response = await send(post);
   const reader: Bytes = openReader(response.body ?? new Blob([]).stream(), post.signal);
-  if (!response.ok) throw failureOfResponse(asked, response.status, response.headers, await readText(reader, asked), Date.now());
+  if (!response.ok) {
+    throw failureOfResponse(
+      asked,
+      response.status,
+      response.headers,
+      await readText(reader, asked),
+      Date.now(),
+    );
+  }
   if (!isJson(response)) return reader;
   const body = await readText(reader, asked);
-  throw failureOfJson(asked, body) ?? new ModelError('malformed_stream', `${asked.name} answered with JSON, not with an event stream`);
+  throw (
+    failureOfJson(asked, body)
+    ?? new ModelError(
+      'malformed_stream',
+      `${asked.name} answered with JSON, not with an event stream`,
+    )
+  );
 }
 
 async function send({ fetch, url, body, asked, signal }: Post): Promise<Response> {
-  const headers: Record<string, string> = { 'content-type': 'application/json', accept: 'text/event-stream' };
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    accept: 'text/event-stream',
+  };
   if (asked.key !== undefined) headers['authorization'] = `Bearer ${asked.key}`;
   try {
     // A redirect would carry the key to another host.
     return await fetch(url, { method: 'POST', headers, body, signal, redirect: 'error' });
   } catch (cause) {
     const { origin } = new URL(url);
-    throw new ModelError('connection_failed', `${asked.name} cannot be reached at ${origin}: ${reasonOf(cause, asked)}`, { retryable: true, cause });
+    throw new ModelError(
+      'connection_failed',
+      `${asked.name} cannot be reached at ${origin}: ${reasonOf(cause, asked)}`,
+      { retryable: true, cause },
+    );
   }
 }
 
@@ -54,14 +75,22 @@ export async function readBytes(reader: Bytes, asked: Asked): Promise<Uint8Array
 /** The connection ended before the reply did. */
 export function dropped(asked: Asked, cause?: unknown): ModelError {
   const why = cause === undefined ? '' : `: ${reasonOf(cause, asked)}`;
-  return new ModelError('connection_dropped', `${asked.name} ended the connection in mid-reply${why}`, { retryable: true, cause });
+  return new ModelError(
+    'connection_dropped',
+    `${asked.name} ended the connection in mid-reply${why}`,
+    { retryable: true, cause },
+  );
 }
 
 /**
  * Reads the little that follows `[DONE]`, so that fetch keeps the connection for the next request; one that is cut here is gone,
  * and the next round of a tool loop pays for a new handshake. Beyond `graceMs` it is cut.
  */
-export async function drain(reader: Bytes, connection: AbortController, graceMs: number): Promise<void> {
+export async function drain(
+  reader: Bytes,
+  connection: AbortController,
+  graceMs: number,
+): Promise<void> {
   const grace = setTimeout(() => connection.abort(), graceMs);
   grace.unref();
   try {

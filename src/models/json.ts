@@ -4,7 +4,9 @@ export type JsonRecord = Readonly<Record<string, unknown>>;
 
 /** The value as an object with fields, or undefined. */
 export function asRecord(value: unknown): JsonRecord | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonRecord) : undefined;
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as JsonRecord)
+    : undefined;
 }
 
 /** The value as a list; anything else is an empty one. */

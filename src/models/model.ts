@@ -5,7 +5,11 @@ import type { ToolCall } from '../conversations/message.ts';
 /** One message of the prompt, in the order the model reads them. */
 export type ChatMessage =
   | { readonly role: 'system' | 'user'; readonly content: string }
-  | { readonly role: 'assistant'; readonly content: string; readonly toolCalls?: readonly ToolCall[] }
+  | {
+      readonly role: 'assistant';
+      readonly content: string;
+      readonly toolCalls?: readonly ToolCall[];
+    }
   | { readonly role: 'tool'; readonly content: string; readonly toolCallId: string };
 
 /** A JSON Schema of type `object`, sent to the vendor as it is. */
@@ -50,7 +54,10 @@ export interface ChatModel {
    * Asks the model once. Throws a `ModelError` on every failure; returns quietly only at the end of the reply and after
    * `signal` aborted. Whoever stops iterating ends the request too, even while a delta is awaited.
    */
-  stream(messages: readonly ChatMessage[], options: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined>;
+  stream(
+    messages: readonly ChatMessage[],
+    options: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined>;
 
   /** Opens the connection (DNS, TLS) ahead of the first request. Sends no key and never rejects. */
   warm(signal: AbortSignal): Promise<void>;

@@ -50,9 +50,13 @@ export function openModel(options: OpenModelOptions): OpenedModel {
   const model = loadedOnDemand(usable.map(({ name }) => name).join(','), async () => {
     const { withFallbacks } = await loadWire();
     const models = await Promise.all(
-      usable.map(({ name, parsed }, index) => open(name, parsed, index < usable.length - 1, options)),
+      usable.map(({ name, parsed }, index) =>
+        open(name, parsed, index < usable.length - 1, options),
+      ),
     );
-    return withFallbacks(models, { onFallback: (error, next) => onProblem?.(`${error.message}; asking ${next.name}`) });
+    return withFallbacks(models, {
+      onFallback: (error, next) => onProblem?.(`${error.message}; asking ${next.name}`),
+    });
   });
   return { model: { ...model, problems: () => [...problems, ...model.problems()] }, problems };
 }
@@ -64,7 +68,12 @@ function loadWire(): Promise<typeof import('./wire.ts')> {
   return (wire ??= import('./wire.ts'));
 }
 
-async function open(name: string, { providerName, provider, model }: ModelName, hasFallBack: boolean, options: OpenModelOptions): Promise<ChatModel> {
+async function open(
+  name: string,
+  { providerName, provider, model }: ModelName,
+  hasFallBack: boolean,
+  options: OpenModelOptions,
+): Promise<ChatModel> {
   const { ChatCompletionsModel, TIME_OUTS_BEFORE_FALL_BACK, withRetries } = await loadWire();
   const { environment, onProblem } = options;
   const found = findKey(provider, environment);
@@ -86,29 +95,51 @@ async function open(name: string, { providerName, provider, model }: ModelName, 
   return withRetries(completions, options.retry);
 }
 
-function findProblem(name: string, { providerName, provider }: ModelName, environment: Environment): Problem | undefined {
+function findProblem(
+  name: string,
+  { providerName, provider }: ModelName,
+  environment: Environment,
+): Problem | undefined {
   const urlName = baseUrlName(providerName);
   const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);
-  if (baseUrl === '') return { code: 'bad_base_url', message: `${urlName} is not set, model ${name} needs it (http://localhost:8001/v1, say)` };
+  if (baseUrl === '') {
+    return {
+      code: 'bad_base_url',
+      message: `${urlName} is not set, model ${name} needs it (http://localhost:8001/v1, say)`,
+    };
+  }
   // The value is not repeated: a password may be what is wrong with it.
   if (!isBaseUrl(baseUrl)) {
-    return { code: 'bad_base_url', message: `${urlName} must be an http(s) URL without user name, password and query, model ${name} needs it` };
+    return {
+      code: 'bad_base_url',
+      message: `${urlName} must be an http(s) URL without user name, password and query, model ${name} needs it`,
+    };
   }
   const found = findKey(provider, environment);
   if (found === undefined) {
     if (!provider.isKeyRequired) return undefined;
     const [firstName, ...others] = provider.keyNames;
     const also = others.length === 0 ? '' : ` (nor ${others.join(' or ')})`;
-    return { code: 'key_missing', message: `${firstName} is not set${also}, model ${name} needs it` };
+    return {
+      code: 'key_missing',
+      message: `${firstName} is not set${also}, model ${name} needs it`,
+    };
   }
   // fetch would throw, and quote the key in its message.
   if (!/^[\x21-\x7e]+$/.test(found.key)) {
-    return { code: 'key_missing', message: `${found.keyName} has blanks, line breaks or non-ASCII characters in it, model ${name} needs a key` };
+    return {
+      code: 'key_missing',
+      message: `${found.keyName} has blanks, line breaks or non-ASCII characters in it, model ${name} needs a key`,
+    };
   }
   return undefined;
 }
 
-function baseUrlOf(providerName: string, fallback: string | undefined, environment: Environment): string {
+function baseUrlOf(
+  providerName: string,
+  fallback: string | undefined,
+  environment: Environment,
+): string {
   return (environment[baseUrlName(providerName)]?.trim() || fallback || '').replace(/\/+$/, '');
 }
 

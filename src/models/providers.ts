@@ -54,7 +54,9 @@ function googleEffort(model: string): string | undefined {
 
 /** Mistral refuses ids other than nine letters and digits, so an id made by another model of the list must be turned into one. */
 function mistralToolCallId(id: string): string {
-  return /^[a-zA-Z0-9]{9}$/.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, 9);
+  return /^[a-zA-Z0-9]{9}$/.test(id)
+    ? id
+    : createHash('sha256').update(id).digest('hex').slice(0, 9);
 }
 
 /** OpenAI takes 40 characters, Anthropic these; ids made by another model of the list have more. */
@@ -92,7 +94,11 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     defaultModel: 'claude-haiku-4-5',
     toolCallId: strictToolCallId,
   },
-  groq: { baseUrl: 'https://api.groq.com/openai/v1', keyNames: ['GROQ_API_KEY'], isKeyRequired: true },
+  groq: {
+    baseUrl: 'https://api.groq.com/openai/v1',
+    keyNames: ['GROQ_API_KEY'],
+    isKeyRequired: true,
+  },
   mistral: {
     baseUrl: 'https://api.mistral.ai/v1',
     keyNames: ['MISTRAL_API_KEY'],
@@ -101,7 +107,11 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     takesStreamOptions: false, // 422 extra_forbidden (openai/openai-agents-python#442)
     toolCallId: mistralToolCallId,
   },
-  openrouter: { baseUrl: 'https://openrouter.ai/api/v1', keyNames: ['OPENROUTER_API_KEY'], isKeyRequired: true },
+  openrouter: {
+    baseUrl: 'https://openrouter.ai/api/v1',
+    keyNames: ['OPENROUTER_API_KEY'],
+    isKeyRequired: true,
+  },
   xai: {
     baseUrl: 'https://api.x.ai/v1',
     keyNames: ['XAI_API_KEY'],
@@ -114,12 +124,28 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     isKeyRequired: true,
     servesOwnModels: true,
   },
-  together: { baseUrl: 'https://api.together.xyz/v1', keyNames: ['TOGETHER_API_KEY'], isKeyRequired: true },
-  ollama: { baseUrl: 'http://localhost:11434/v1', keyNames: ['OLLAMA_API_KEY'], isKeyRequired: false },
-  lmstudio: { baseUrl: 'http://localhost:1234/v1', keyNames: ['LMSTUDIO_API_KEY'], isKeyRequired: false },
+  together: {
+    baseUrl: 'https://api.together.xyz/v1',
+    keyNames: ['TOGETHER_API_KEY'],
+    isKeyRequired: true,
+  },
+  ollama: {
+    baseUrl: 'http://localhost:11434/v1',
+    keyNames: ['OLLAMA_API_KEY'],
+    isKeyRequired: false,
+  },
+  lmstudio: {
+    baseUrl: 'http://localhost:1234/v1',
+    keyNames: ['LMSTUDIO_API_KEY'],
+    isKeyRequired: false,
+  },
   // vLLM's default is port 8000, which is ours: a default here would make the server call itself.
   vllm: { baseUrl: undefined, keyNames: ['VLLM_API_KEY'], isKeyRequired: false },
-  llamacpp: { baseUrl: 'http://localhost:8080/v1', keyNames: ['LLAMACPP_API_KEY', 'LLAMA_API_KEY'], isKeyRequired: false },
+  llamacpp: {
+    baseUrl: 'http://localhost:8080/v1',
+    keyNames: ['LLAMACPP_API_KEY', 'LLAMA_API_KEY'],
+    isKeyRequired: false,
+  },
 };
 
 /** Which provider decides when no model is named, in this order. */
@@ -140,7 +166,10 @@ export function parseModelName(name: string): ModelName {
   const provider = Object.hasOwn(PROVIDERS, providerName) ? PROVIDERS[providerName] : undefined;
   if (provider === undefined || model === '') {
     const known = Object.keys(PROVIDERS).join(', ');
-    throw new ModelError('bad_model_name', `a model is named provider:model with a provider of ${known}; got ${JSON.stringify(name)}`);
+    throw new ModelError(
+      'bad_model_name',
+      `a model is named provider:model with a provider of ${known}; got ${JSON.stringify(name)}`,
+    );
   }
   return { providerName, provider, model };
 }
@@ -149,13 +178,18 @@ export function parseModelName(name: string): ModelName {
 export function defaultModelName(environment: Environment): string | undefined {
   for (const providerName of DEFAULT_ORDER) {
     const provider = PROVIDERS[providerName];
-    if (provider?.defaultModel !== undefined && findKey(provider, environment) !== undefined) return `${providerName}:${provider.defaultModel}`;
+    if (provider?.defaultModel !== undefined && findKey(provider, environment) !== undefined) {
+      return `${providerName}:${provider.defaultModel}`;
+    }
   }
   return undefined;
 }
 
 /** The first key set for a provider, with the variable it came from. */
-export function findKey(provider: Provider, environment: Environment): { readonly keyName: string; readonly key: string } | undefined {
+export function findKey(
+  provider: Provider,
+  environment: Environment,
+): { readonly keyName: string; readonly key: string } | undefined {
   for (const keyName of provider.keyNames) {
     const key = environment[keyName]?.trim() ?? '';
     if (key !== '') return { keyName, key };

@@ -29,16 +29,28 @@ export function createRequestBody(parts: RequestBodyParts): string {
     stream_options: provider.takesStreamOptions === false ? undefined : { include_usage: true },
     reasoning_effort: provider.reasoningEffort?.(model),
     // An empty list is refused by some (partITech/php-mistral#76).
-    tools: tools.length === 0 ? undefined : tools.map((tool) => ({ type: 'function', function: tool })),
+    tools:
+      tools.length === 0 ? undefined : tools.map((tool) => ({ type: 'function', function: tool })),
   });
 }
 
 function toWire(message: ChatMessage, { provider, model, signatures }: RequestBodyParts): object {
   const wireId = (id: string): string => provider.toolCallId?.(id) ?? id;
   const content = wellFormed(message.content);
-  if (message.role === 'tool') return { role: 'tool', tool_call_id: wireId(message.toolCallId), content };
-  if (message.role !== 'assistant' || message.toolCalls === undefined || message.toolCalls.length === 0) return { role: message.role, content };
-  const extraContents = provider.signsToolCalls?.(model) === true ? signatures.recall(message.toolCalls.map(({ id }) => id)) : [];
+  if (message.role === 'tool') {
+    return { role: 'tool', tool_call_id: wireId(message.toolCallId), content };
+  }
+  if (
+    message.role !== 'assistant'
+    || message.toolCalls === undefined
+    || message.toolCalls.length === 0
+  ) {
+    return { role: message.role, content };
+  }
+  const extraContents =
+    provider.signsToolCalls?.(model) === true
+      ? signatures.recall(message.toolCalls.map(({ id }) => id))
+      : [];
   return {
     role: 'assistant',
     content: content === '' ? null : content,

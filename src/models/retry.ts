@@ -2,7 +2,13 @@
 
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions } from './model.ts';
+import {
+  ModelError,
+  type ChatMessage,
+  type ChatModel,
+  type ModelDelta,
+  type ModelStreamOptions,
+} from './model.ts';
 import { createModelStream } from './model-stream.ts';
 
 export interface RetryOptions {
@@ -20,16 +26,27 @@ export interface RetryOptions {
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-const sleepFor = (ms: number, signal: AbortSignal): Promise<void> => wait(ms, undefined, { signal });
+const sleepFor = (ms: number, signal: AbortSignal): Promise<void> =>
+  wait(ms, undefined, { signal });
 
 /**
  * Asks the same model again while its errors are `retryable` and nothing was yielded. Waits half to all of the doubled
  * delay, or as long as the vendor asks. After the first delta an error is thrown through: what was spoken cannot be taken back.
  */
 export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatModel {
-  const { attempts = 3, baseDelayMs = 200, maxDelayMs = 2_000, maxRetryAfterMs = 3_000, random = Math.random, sleep = sleepFor } = options;
+  const {
+    attempts = 3,
+    baseDelayMs = 200,
+    maxDelayMs = 2_000,
+    maxRetryAfterMs = 3_000,
+    random = Math.random,
+    sleep = sleepFor,
+  } = options;
 
-  async function* run(messages: readonly ChatMessage[], streamOptions: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
+  async function* run(
+    messages: readonly ChatMessage[],
+    streamOptions: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined> {
     for (let attempt = 1; ; attempt++) {
       const progress = { hasYielded: false };
       try {
@@ -47,7 +64,10 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
 
   return {
     name: model.name,
-    stream: (messages, streamOptions) => createModelStream(streamOptions.signal, (signal) => run(messages, { ...streamOptions, signal })),
+    stream: (messages, streamOptions) =>
+      createModelStream(streamOptions.signal, (signal) =>
+        run(messages, { ...streamOptions, signal }),
+      ),
     warm: (signal) => model.warm(signal),
     problems: () => model.problems(),
     isUsable: () => model.isUsable(),
@@ -63,18 +83,31 @@ export interface FallbackOptions {
  * Asks the first model, and the next one when it fails in any way before it yielded: another vendor may have a key that works,
  * a quota left, or an answer. The last model's error is the one thrown. Throws a `RangeError` for an empty list.
  */
-export function withFallbacks(models: readonly ChatModel[], { onFallback }: FallbackOptions = {}): ChatModel {
+export function withFallbacks(
+  models: readonly ChatModel[],
+  { onFallback }: FallbackOptions = {},
+): ChatModel {
   const [first] = models;
   if (first === undefined) throw new RangeError('withFallbacks needs at least one model');
 
-  async function* run(messages: readonly ChatMessage[], streamOptions: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
+  async function* run(
+    messages: readonly ChatMessage[],
+    streamOptions: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined> {
     for (const [index, model] of models.entries()) {
       const progress = { hasYielded: false };
       try {
         return yield* noting(progress, model.stream(messages, streamOptions));
       } catch (error) {
         const next = models[index + 1];
-        if (streamOptions.signal.aborted || progress.hasYielded || next === undefined || !(error instanceof ModelError)) throw error;
+        if (
+          streamOptions.signal.aborted
+          || progress.hasYielded
+          || next === undefined
+          || !(error instanceof ModelError)
+        ) {
+          throw error;
+        }
         onFallback?.(error, next);
       }
     }
@@ -82,7 +115,10 @@ export function withFallbacks(models: readonly ChatModel[], { onFallback }: Fall
 
   return {
     name: models.map((model) => model.name).join(','),
-    stream: (messages, streamOptions) => createModelStream(streamOptions.signal, (signal) => run(messages, { ...streamOptions, signal })),
+    stream: (messages, streamOptions) =>
+      createModelStream(streamOptions.signal, (signal) =>
+        run(messages, { ...streamOptions, signal }),
+      ),
     // The fall-backs' connections would be idle, and closed, by the time one is needed.
     warm: (signal) => first.warm(signal),
     problems: () => models.flatMap((model) => model.problems()),
@@ -90,7 +126,10 @@ export function withFallbacks(models: readonly ChatModel[], { onFallback }: Fall
   };
 }
 
-async function* noting(progress: { hasYielded: boolean }, stream: AsyncIterable<ModelDelta>): AsyncGenerator<ModelDelta, void, undefined> {
+async function* noting(
+  progress: { hasYielded: boolean },
+  stream: AsyncIterable<ModelDelta>,
+): AsyncGenerator<ModelDelta, void, undefined> {
   for await (const delta of stream) {
     progress.hasYielded = true;
     yield delta;

@@ -16,13 +16,22 @@ export interface TimeOuts {
   readonly totalMs: number;
 }
 
-export const TIME_OUTS: TimeOuts = { connectMs: 10_000, firstDeltaMs: 8_000, idleMs: 15_000, trailerMs: 1_000, totalMs: 110_000 };
+export const TIME_OUTS: TimeOuts = {
+  connectMs: 10_000,
+  firstDeltaMs: 8_000,
+  idleMs: 15_000,
+  trailerMs: 1_000,
+  totalMs: 110_000,
+};
 
 /**
  * For every model of a list but the last: a caller waits ten seconds for the first word (`FIRST_WORD_TIMEOUT_SECONDS`), and a
  * fall-back that starts when they are over is none (livekit/agents#5660, #6916).
  */
-export const TIME_OUTS_BEFORE_FALL_BACK: Partial<TimeOuts> = { connectMs: 4_000, firstDeltaMs: 4_000 };
+export const TIME_OUTS_BEFORE_FALL_BACK: Partial<TimeOuts> = {
+  connectMs: 4_000,
+  firstDeltaMs: 4_000,
+};
 
 const STAGES = {
   connect: ['connect_timeout', 'connectMs', 'sent no headers'],
@@ -44,7 +53,10 @@ export class RequestClock {
     this.#modelName = modelName;
     this.#timeOuts = timeOuts;
     this.#onExpired = onExpired;
-    this.#total = setTimeout(() => this.#expire('total_timeout', 'was not done', timeOuts.totalMs), timeOuts.totalMs);
+    this.#total = setTimeout(
+      () => this.#expire('total_timeout', 'was not done', timeOuts.totalMs),
+      timeOuts.totalMs,
+    );
   }
 
   get expired(): ModelError | undefined {

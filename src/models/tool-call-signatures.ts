@@ -17,7 +17,9 @@ export class ToolCallSignatures {
   readonly #extraContents = new BoundedMap<string, unknown>(MAX_CALLS);
 
   remember(callId: string, extraContent: unknown): void {
-    if (extraContent === undefined || JSON.stringify(extraContent).length > MAX_SIGNATURE_LENGTH) return;
+    if (extraContent === undefined || JSON.stringify(extraContent).length > MAX_SIGNATURE_LENGTH) {
+      return;
+    }
     this.#extraContents.set(callId, extraContent);
   }
 
@@ -27,6 +29,8 @@ export class ToolCallSignatures {
    */
   recall(callIds: readonly string[]): readonly unknown[] {
     const found = callIds.map((id) => this.#extraContents.get(id));
-    return found.some((extraContent) => extraContent !== undefined) ? found : found.map((_, index) => (index === 0 ? UNSIGNED : undefined));
+    return found.some((extraContent) => extraContent !== undefined)
+      ? found
+      : found.map((_, index) => (index === 0 ? UNSIGNED : undefined));
   }
 }

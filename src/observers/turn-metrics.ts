@@ -9,9 +9,17 @@ const LATENCY_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 
 /** Counts deliveries of turns by their outcomes, and adds what became of each to its log line. */
 export function turnMetrics(metrics: Metrics): TurnObserver {
-  const counts = outcomeCounts(metrics.add(new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome'])));
+  const counts = outcomeCounts(
+    metrics.add(
+      new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome']),
+    ),
+  );
   const firstSpeech = metrics.add(
-    new Histogram('layercode_first_speech_seconds', 'From a turn\'s verified event to its first spoken event.', LATENCY_BUCKETS_SECONDS),
+    new Histogram(
+      'layercode_first_speech_seconds',
+      "From a turn's verified event to its first spoken event.",
+      LATENCY_BUCKETS_SECONDS,
+    ),
   );
   const countUsage = usageMetrics(metrics);
   return function turnMetrics({ event, context }, { outcome, firstSpeechMs, usage }) {
@@ -31,16 +39,31 @@ type OutcomeCounts = Readonly<Record<TurnEvent['type'], Readonly<Record<TurnOutc
 function outcomeCounts(outcomes: Counter): OutcomeCounts {
   const entries = Object.keys(EVENT_FIELDS).map((type) => [
     type,
-    Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, outcomes.labelled([type, outcome.replaceAll(' ', '_')])])),
+    Object.fromEntries(
+      TURN_OUTCOMES.map((outcome) => [
+        outcome,
+        outcomes.labelled([type, outcome.replaceAll(' ', '_')]),
+      ]),
+    ),
   ]);
   return Object.fromEntries(entries) as OutcomeCounts; // a key for each type, from the table of them
 }
 
 /** Counts what a turn used of its models; returns the same for the turn's log line. Models' names come from the settings. */
 function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFields {
-  const tokens = metrics.add(new Counter('layercode_model_tokens_total', 'Tokens by model and direction.', ['model', 'direction']));
+  const tokens = metrics.add(
+    new Counter('layercode_model_tokens_total', 'Tokens by model and direction.', [
+      'model',
+      'direction',
+    ]),
+  );
   const firstDelta = metrics.add(
-    new Histogram('layercode_model_first_token_seconds', 'From a model\'s request to its first text or tool call.', LATENCY_BUCKETS_SECONDS, 'model'),
+    new Histogram(
+      'layercode_model_first_token_seconds',
+      "From a model's request to its first text or tool call.",
+      LATENCY_BUCKETS_SECONDS,
+      'model',
+    ),
   );
   return (usage) => {
     for (const { model, inputTokens, outputTokens, firstDeltaMs } of usage) {

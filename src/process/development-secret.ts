@@ -39,7 +39,9 @@ export function openDevelopmentSecret(directory: string): DevelopmentSecret {
   // Read back: another process may have been first, and a file system without modes (FAT) leaves a
   // file we would not believe.
   const kept = readDevelopmentSecret(directory);
-  return kept === undefined ? { secret, file: undefined, isNew: true } : { secret: kept, file, isNew: kept === secret };
+  return kept === undefined
+    ? { secret, file: undefined, isNew: true }
+    : { secret: kept, file, isNew: kept === secret };
 }
 
 /**

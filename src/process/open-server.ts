@@ -59,11 +59,21 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   const platform = await openPlatform(settings);
   const app = createApp(settings, agent, { log, ...(platform === undefined ? {} : { platform }) });
   if (settings.production && app.model?.isUsable() === false) {
-    throw new SettingsError(app.model.problems().map((problem) => `${problem}; set it, or choose an agent without a model (AGENT=echo)`));
+    throw new SettingsError(
+      app.model
+        .problems()
+        .map((problem) => `${problem}; set it, or choose an agent without a model (AGENT=echo)`),
+    );
   }
   const { address, port } = await app.listen();
   const origin = `http://${address === '0.0.0.0' || address === '::' ? 'localhost' : address.includes(':') ? `[${address}]` : address}:${port}`;
-  log.info('listening', { url: origin, agent: agent.name, model: app.model?.name, version, node: process.versions.node });
+  log.info('listening', {
+    url: origin,
+    agent: agent.name,
+    model: app.model?.name,
+    version,
+    node: process.versions.node,
+  });
   for (const problem of app.model?.problems() ?? []) log.warn('model', { problem });
   return { app, settings, log, origin, agentName: agent.name, secretFile };
 }
@@ -107,7 +117,12 @@ async function openAgent(nameOrPath: string, directory: string): Promise<Agent> 
 }
 
 /** Production loads none of its files, unless it is to serve the playground. */
-async function openPlatform({ production, playground, agentRoute, webhookSecrets: [secret = ''] }: Settings) {
+async function openPlatform({
+  production,
+  playground,
+  agentRoute,
+  webhookSecrets: [secret = ''],
+}: Settings) {
   if (production && !playground) return undefined;
   const { LocalPlatform } = await import('../platform/local-platform.ts');
   return new LocalPlatform({ agentRoute, secret, playground });
@@ -117,8 +132,14 @@ async function openPlatform({ production, playground, agentRoute, webhookSecrets
  * Outside production a missing secret is made; verification is never off. `secretFile`: where
  * tools find it.
  */
-function withSecret(settings: Settings, directory: string): { readonly settings: Settings; readonly secretFile: string | undefined } {
+function withSecret(
+  settings: Settings,
+  directory: string,
+): { readonly settings: Settings; readonly secretFile: string | undefined } {
   if (settings.webhookSecrets.length > 0) return { settings, secretFile: undefined };
   const { secret, file } = openDevelopmentSecret(directory);
-  return { settings: { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] }, secretFile: file };
+  return {
+    settings: { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] },
+    secretFile: file,
+  };
 }

@@ -2,7 +2,18 @@
  * `.layercode/` of a working directory: what this project's tools keep for each other, of this
  * user alone and out of git.
  */
-import { chmodSync, closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, writeFileSync, type Stats } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  type Stats,
+} from 'node:fs';
 import { join } from 'node:path';
 
 /** The path of a file there, whether or not it is. */
@@ -18,7 +29,9 @@ export function preparePrivateFolder(directory: string): void {
   const folder = join(directory, FOLDER);
   allowExisting(() => mkdirSync(folder, { mode: 0o700 }));
   const stats = lstatSync(folder);
-  if (!stats.isDirectory() || !isOurs(stats)) throw new Error(`${folder} is not a directory of this user`);
+  if (!stats.isDirectory() || !isOurs(stats)) {
+    throw new Error(`${folder} is not a directory of this user`);
+  }
   if (!hasNoMoreThan(0o700, stats)) chmodSync(folder, 0o700);
   allowExisting(() => writeFileSync(join(folder, '.gitignore'), '*\n', { flag: 'wx' }));
 }
@@ -27,16 +40,24 @@ export function preparePrivateFolder(directory: string): void {
  * The text of a file there; undefined when it is not there, too long, or when somebody else could
  * have written or read it. Changes nothing.
  */
-export function readPrivateFile(directory: string, name: string, maxBytes: number): string | undefined {
+export function readPrivateFile(
+  directory: string,
+  name: string,
+  maxBytes: number,
+): string | undefined {
   let descriptor: number | undefined;
   try {
     const folder = lstatSync(join(directory, FOLDER));
     if (!folder.isDirectory() || !isOurs(folder) || !hasNoMoreThan(0o755, folder)) return undefined;
     // Checked through the descriptor, so that what is checked is what is read. Without O_NONBLOCK
     // a FIFO would hang here.
-    descriptor = openSync(privateFile(directory, name), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    descriptor = openSync(
+      privateFile(directory, name),
+      constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0),
+    );
     const stats = fstatSync(descriptor);
-    if (!stats.isFile() || !isOurs(stats) || !hasNoMoreThan(0o600, stats) || stats.size > maxBytes) return undefined;
+    const isPrivate = stats.isFile() && isOurs(stats) && hasNoMoreThan(0o600, stats);
+    if (!isPrivate || stats.size > maxBytes) return undefined;
     return readFileSync(descriptor, 'utf8');
   } catch {
     return undefined;

@@ -41,7 +41,10 @@ const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
  * Runs until a signal. Sets the process's exit code, and ends the process when the server is
  * closed.
  */
-export async function runServer(argv: readonly string[], { accompany }: RunOptions = {}): Promise<void> {
+export async function runServer(
+  argv: readonly string[],
+  { accompany }: RunOptions = {},
+): Promise<void> {
   process.stderr.on('error', () => undefined); // closed: nobody is left to be told
   const output = new LogOutput({ stream: process.stdout, complain: tell });
   process.on('exit', output.flush);
@@ -52,9 +55,16 @@ export async function runServer(argv: readonly string[], { accompany }: RunOptio
   } catch (error) {
     // What an operator can mend is said in a line each; anything else is a fault of ours and keeps
     // its stack.
-    const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error);
-    let lines = error instanceof SettingsError ? error.problems : [isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)];
-    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') lines = [`${error.message}; set another PORT, 0 picks a free one`];
+    const isExpected =
+      error instanceof SettingsError || (error instanceof Error && 'code' in error);
+    const unexpected = String(error instanceof Error ? error.stack : error);
+    let lines =
+      error instanceof SettingsError
+        ? error.problems
+        : [isExpected ? (error as Error).message : unexpected];
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+      lines = [`${error.message}; set another PORT, 0 picks a free one`];
+    }
     // An agent's module may hold the process open, with a timer or a connection.
     process.exitCode = 1;
     process.stderr.write(lines.map(described).join(''), () => process.exit());
@@ -141,7 +151,10 @@ class Closing {
     this.#controller.abort();
     this.#log.info('closing', { ...cause, openTurns: this.#app.runningTurns });
     try {
-      await this.companion?.then((companion) => companion.close(), () => undefined); // one that did not start has said so
+      await this.companion?.then(
+        (companion) => companion.close(),
+        () => undefined,
+      ); // one that did not start has said so
       await this.#app.close();
       this.#log.info('closed');
       process.exit(this.#exitCode);
@@ -161,7 +174,10 @@ function talkCommand(origin: string): string {
 }
 
 /** For a person, and so on stderr: stdout is the log's. */
-function welcome(given: Settings, { app, settings, origin, agentName, secretFile }: OpenServer): string {
+function welcome(
+  given: Settings,
+  { app, settings, origin, agentName, secretFile }: OpenServer,
+): string {
   const { model } = app;
   const lines = [
     '',
@@ -174,11 +190,16 @@ function welcome(given: Settings, { app, settings, origin, agentName, secretFile
     '',
   ];
   if (given.webhookSecrets.length === 0) {
-    const where = secretFile === undefined ? 'for this run only, as no file can be written here' : 'kept in .layercode/webhook-secret';
+    const where =
+      secretFile === undefined
+        ? 'for this run only, as no file can be written here'
+        : 'kept in .layercode/webhook-secret';
     lines.push(`  LAYERCODE_WEBHOOK_SECRET is not set: a random secret signs, ${where}.`);
   }
   if (given.agent === undefined && model === undefined) {
-    lines.push('  No model has a key, so the echo agent repeats what it hears. Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.');
+    lines.push(
+      '  No model has a key, so the echo agent repeats what it hears. Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.',
+    );
   }
   for (const problem of model?.problems() ?? []) lines.push(`  ${problem}.`);
   return `${lines.join('\n')}\n\n`;

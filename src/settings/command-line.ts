@@ -3,11 +3,18 @@ import { parseArgs } from 'node:util';
 import { shorten } from './shown-value.ts';
 import { settingRows } from './table.ts';
 
-const rowsByFlag = new Map(settingRows.flatMap((row) => row.flags.map((flag) => [flag, row] as const)));
+const rowsByFlag = new Map(
+  settingRows.flatMap((row) => row.flags.map((flag) => [flag, row] as const)),
+);
 export const settingsFileFlag = '--settings-file';
 const allFlags: readonly string[] = [...rowsByFlag.keys(), settingsFileFlag, '--help', '--version'];
 const parseArgsOptions = {
-  ...Object.fromEntries([...rowsByFlag.keys(), settingsFileFlag].map((flag) => [flag.slice(2), { type: 'string' as const }])),
+  ...Object.fromEntries(
+    [...rowsByFlag.keys(), settingsFileFlag].map((flag) => [
+      flag.slice(2),
+      { type: 'string' as const },
+    ]),
+  ),
   help: { type: 'boolean' as const, short: 'h' },
   version: { type: 'boolean' as const },
 };
@@ -34,11 +41,18 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   let unknownAt: number | undefined;
   let unknownValueAt: number | undefined;
   // Not `strict`: it throws at the first problem, and with the value in its message.
-  const { tokens } = parseArgs({ args: argv.map(closeValuelessFlag), options: parseArgsOptions, strict: false, tokens: true });
+  const { tokens } = parseArgs({
+    args: argv.map(closeValuelessFlag),
+    options: parseArgsOptions,
+    strict: false,
+    tokens: true,
+  });
   for (const token of tokens) {
     if (token.kind === 'positional') {
       // After an unknown flag it is most likely that flag's value, which may be a secret.
-      if (token.index !== unknownValueAt) problems.add(describeStray(argv[token.index] ?? token.value, argv));
+      if (token.index !== unknownValueAt) {
+        problems.add(describeStray(argv[token.index] ?? token.value, argv));
+      }
     } else if (token.kind === 'option') {
       const row = rowsByFlag.get(token.rawName);
       const value = token.value?.trim() ?? '';
@@ -65,7 +79,10 @@ function closeValuelessFlag(argument: string, index: number, argv: readonly stri
   const row = rowsByFlag.get(argument);
   if (row === undefined && argument !== settingsFileFlag) return argument;
   const next = argv[index + 1] ?? '--';
-  const isFlag = row?.secret === true ? next === '--' || allFlags.includes(next.replace(/=.*/s, '')) : next.startsWith('--');
+  const isFlag =
+    row?.secret === true
+      ? next === '--' || allFlags.includes(next.replace(/=.*/s, ''))
+      : next.startsWith('--');
   return isFlag ? `${argument}=` : argument;
 }
 
@@ -77,9 +94,16 @@ function describeStray(value: string, argv: readonly string[]): string {
 
 function describeUnknown(flag: string): string {
   const name = flag.toLowerCase().replaceAll('_', '-');
-  const wholeWords = allFlags.filter((known) => flag.startsWith('--') && `${known}-`.includes(`-${name.slice(2)}-`));
-  const [nearest] = wholeWords.length === 1 ? wholeWords : allFlags.toSorted((a, b) => editDistance(name, a) - editDistance(name, b));
-  const isNear = nearest !== undefined && (wholeWords.length === 1 || editDistance(name, nearest) <= name.length / 3);
+  const wholeWords = allFlags.filter(
+    (known) => flag.startsWith('--') && `${known}-`.includes(`-${name.slice(2)}-`),
+  );
+  const [nearest] =
+    wholeWords.length === 1
+      ? wholeWords
+      : allFlags.toSorted((a, b) => editDistance(name, a) - editDistance(name, b));
+  const isNear =
+    nearest !== undefined
+    && (wholeWords.length === 1 || editDistance(name, nearest) <= name.length / 3);
   return `${shorten(flag)} is not a flag; ${isNear ? `did you mean ${nearest}?` : '--help lists them all'}`;
 }
 

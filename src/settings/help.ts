@@ -18,16 +18,24 @@ export function settingsHelp(): string {
     return [title, entries] as const;
   });
   const all = [...sections, ['Other', own] as const];
-  const indent = 4 + Math.max(...all.flatMap(([, entries]) => entries.map(([flag]) => flag.length)));
-  const intro = 'Every flag is also an environment variable: --max-streams is MAX_STREAMS, and --model is DEFAULT_MODEL. '
+  const indent =
+    4 + Math.max(...all.flatMap(([, entries]) => entries.map(([flag]) => flag.length)));
+  const intro =
+    'Every flag is also an environment variable: --max-streams is MAX_STREAMS, and --model is DEFAULT_MODEL. '
     + 'Flags win over the environment, the environment over the file .env of the working directory; the last of a repeated flag wins. '
     + 'In brackets: what it takes.';
-  return [
-    'Usage: layercode-microserver run [--flag value | --flag=value]...',
-    wrap(intro, 0),
-    ...all.map(([title, entries]) =>
-      [title, ...entries.map(([flag, meaning]) => `  ${flag}`.padEnd(indent) + wrap(meaning, indent))].join('\n')),
-  ].join('\n\n') + '\n';
+  return (
+    [
+      'Usage: layercode-microserver run [--flag value | --flag=value]...',
+      wrap(intro, 0),
+      ...all.map(([title, entries]) =>
+        [
+          title,
+          ...entries.map(([flag, meaning]) => `  ${flag}`.padEnd(indent) + wrap(meaning, indent)),
+        ].join('\n'),
+      ),
+    ].join('\n\n') + '\n'
+  );
 }
 
 function wrap(words: string, indent: number): string {

@@ -20,7 +20,13 @@ export interface Kind<T> {
 export const daySeconds = 86_400;
 export const tenYearsSeconds = 3650 * daySeconds;
 
-function number(min: number, max: number, shape: RegExp, takes: string, wrongShape: string): Kind<number> {
+function number(
+  min: number,
+  max: number,
+  shape: RegExp,
+  takes: string,
+  wrongShape: string,
+): Kind<number> {
   return {
     takes,
     parse(text) {
@@ -37,7 +43,13 @@ export function integer(min: number, max: number): Kind<number> {
 
 export function seconds(min: number, max: number): Kind<number> {
   const takes = `${min}–${max} seconds`;
-  return number(min, max, /^(\d+(\.\d{1,3})?|\.\d{1,3})$/, takes, `must be ${takes} with at most 3 decimals`);
+  return number(
+    min,
+    max,
+    /^(\d+(\.\d{1,3})?|\.\d{1,3})$/,
+    takes,
+    `must be ${takes} with at most 3 decimals`,
+  );
 }
 
 export const yesOrNo: Kind<boolean> = {
@@ -51,19 +63,29 @@ export const yesOrNo: Kind<boolean> = {
 
 export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
   const takes = `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
-  return { takes, parse: (text) => words.find((word) => word === text.toLowerCase()) ?? new Refusal(`must be ${takes}`) };
+  return {
+    takes,
+    parse: (text) =>
+      words.find((word) => word === text.toLowerCase()) ?? new Refusal(`must be ${takes}`),
+  };
 }
 
 function matching(takes: string, isRight: (text: string) => boolean): Kind<string> {
   return { takes, parse: (text) => (isRight(text) ? text : new Refusal(`must be ${takes}`)) };
 }
 
-export function listOf<T>(item: Kind<T>, takes = `${item.takes}; several with commas between`): Kind<readonly T[]> {
+export function listOf<T>(
+  item: Kind<T>,
+  takes = `${item.takes}; several with commas between`,
+): Kind<readonly T[]> {
   return {
     takes,
     secret: item.secret ?? false,
     parse(text) {
-      const parts = text.split(',').map((part) => part.trim()).filter((part) => part !== '');
+      const parts = text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '');
       // Not an empty list: "," would otherwise open an allow-list to everybody.
       if (parts.length === 0) return new Refusal('must name at least one');
       const values = new Set<T>();
@@ -80,7 +102,9 @@ export function listOf<T>(item: Kind<T>, takes = `${item.takes}; several with co
 const invisible = /[\s\p{Cc}\p{Cf}]/u;
 export const text = matching('a line of text', (value) => !/\p{Cc}/u.test(value));
 export const word = matching('one word', (value) => !invisible.test(value));
-export const model = matching('provider:model, such as openai:gpt-5-nano', (value) => /^[a-z][a-z0-9_-]*:[^\s,]+$/i.test(value));
+export const model = matching('provider:model, such as openai:gpt-5-nano', (value) =>
+  /^[a-z][a-z0-9_-]*:[^\s,]+$/i.test(value),
+);
 
 export const host: Kind<string> = {
   takes: 'a host name or an IP address, without a port',
@@ -88,7 +112,9 @@ export const host: Kind<string> = {
     const name = value.replace(/^\[(.*)\]$/, '$1');
     // In this order: the first isIPv6 of a process compiles an expression for 5 ms, and most hosts
     // need none.
-    return /^[a-z0-9_][a-z0-9._-]*$/i.test(name) || isIPv6(name) ? name : new Refusal(`must be ${this.takes}`);
+    return /^[a-z0-9_][a-z0-9._-]*$/i.test(name) || isIPv6(name)
+      ? name
+      : new Refusal(`must be ${this.takes}`);
   },
 };
 
@@ -100,7 +126,9 @@ export const route: Kind<string> = {
     // What a client would resolve away before sending, or encode, or a router take for a pattern,
     // can never be reached as written.
     if (/\/\.\.?(\/|$)/.test(path)) return new Refusal('must not hold /./ or /../');
-    return /^[\w\-.~!$&'()+,;=@/]+$/.test(path) ? path : new Refusal('must not hold : * ? # % or anything a URL would encode');
+    return /^[\w\-.~!$&'()+,;=@/]+$/.test(path)
+      ? path
+      : new Refusal('must not hold : * ? # % or anything a URL would encode');
   },
 };
 
@@ -109,7 +137,9 @@ export const httpUrl: Kind<string> = {
   parse(value) {
     const url = /^https?:\/\//i.test(value) && URL.canParse(value) ? new URL(value) : undefined;
     if (url === undefined) return new Refusal(`must be ${this.takes}`);
-    if (url.username !== '' || url.password !== '') return new Refusal('must be a URL without user name and password');
+    if (url.username !== '' || url.password !== '') {
+      return new Refusal('must be a URL without user name and password');
+    }
     if (/[?#]/.test(value)) return new Refusal('must be a URL without ? and #');
     return url.href.replace(/\/+$/, '');
   },
@@ -123,7 +153,9 @@ const origin: Kind<string> = {
   takes: '* or an origin such as https://app.example',
   parse(value) {
     if (value === '*') return value;
-    if (value.includes('*')) return new Refusal('must list each origin in full: * stands alone or not at all');
+    if (value.includes('*')) {
+      return new Refusal('must list each origin in full: * stands alone or not at all');
+    }
     if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+\/?$/i.test(value) || !URL.canParse(value)) {
       return new Refusal('must hold * or origins such as https://app.example, without a path');
     }
@@ -142,7 +174,9 @@ export const origins: Kind<readonly string[]> = {
 };
 
 function refuseAsSecret(value: string): Refusal | undefined {
-  if (invisible.test(value)) return new Refusal('must not hold spaces, line breaks or invisible characters');
+  if (invisible.test(value)) {
+    return new Refusal('must not hold spaces, line breaks or invisible characters');
+  }
   // `docker run --env-file` hands quotes over as part of the value; every signature would then be
   // wrong.
   if (/^(["'`]).*\1$/.test(value)) return new Refusal('must not be wrapped in quotes');
@@ -166,5 +200,8 @@ export const apiKey: Kind<string> = {
   takes: 'a key',
   secret: true,
   parse: (value) =>
-    refuseAsSecret(value) ?? (/^[\x21-\x7e]+$/.test(value) ? value : new Refusal('must hold plain ASCII: it is sent in a header')),
+    refuseAsSecret(value)
+    ?? (/^[\x21-\x7e]+$/.test(value)
+      ? value
+      : new Refusal('must hold plain ASCII: it is sent in a header')),
 };

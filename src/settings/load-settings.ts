@@ -35,17 +35,30 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
  * Throws only for a settings file that cannot be read.
  */
 export function readSettings(options: LoadSettingsOptions = {}): ReadSettings {
-  const { argv = process.argv.slice(2), environment = process.env, directory = process.cwd() } = options;
+  const {
+    argv = process.argv.slice(2),
+    environment = process.env,
+    directory = process.cwd(),
+  } = options;
   const { settingsFile } = parseCommandLine(argv);
-  const fromFile = readSettingsFile(resolve(directory, settingsFile ?? '.env'), settingsFile !== undefined);
-  const fromEnvironment = Object.fromEntries(Object.entries(environment).filter(([, value]) => (value ?? '').trim() !== ''));
+  const fromFile = readSettingsFile(
+    resolve(directory, settingsFile ?? '.env'),
+    settingsFile !== undefined,
+  );
+  const fromEnvironment = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => (value ?? '').trim() !== ''),
+  );
   const nameOf = (variable: string): string =>
-    variable in fromFile && !(variable in fromEnvironment) ? `${variable} in ${settingsFile ?? '.env'}` : variable;
+    variable in fromFile && !(variable in fromEnvironment)
+      ? `${variable} in ${settingsFile ?? '.env'}`
+      : variable;
   return checkSettings({ ...fromFile, ...fromEnvironment }, argv, nameOf);
 }
 
 /** The text that `--help` or `--version` asks for, undefined when the server is to start. */
-export function informationFor(argv: readonly string[] = process.argv.slice(2)): string | undefined {
+export function informationFor(
+  argv: readonly string[] = process.argv.slice(2),
+): string | undefined {
   const { wantsHelp, wantsVersion } = parseCommandLine(argv);
   if (wantsHelp) return settingsHelp();
   return wantsVersion ? `${version}\n` : undefined;
@@ -58,10 +71,15 @@ function readSettingsFile(file: string, isRequired: boolean): Environment {
   } catch (error) {
     const code = codeOf(error);
     if (code === 'ENOENT' && !isRequired) return {};
-    throw new SettingsError([`settings file ${file} ${reasons[code] ?? `cannot be read (${code})`}`], { cause: error });
+    throw new SettingsError(
+      [`settings file ${file} ${reasons[code] ?? `cannot be read (${code})`}`],
+      { cause: error },
+    );
   }
   // Windows' `echo … > .env` writes UTF-16, of which the parser would see no variable at all.
-  if (/[\0\uFFFD]/.test(content)) throw new SettingsError([`settings file ${file} is not UTF-8 text; save it as UTF-8`]);
+  if (/[\0\uFFFD]/.test(content)) {
+    throw new SettingsError([`settings file ${file} is not UTF-8 text; save it as UTF-8`]);
+  }
   // A byte-order mark would become part of the first variable's name.
   return parseVariables(content.replace(/^\uFEFF/, ''));
 }

@@ -5,7 +5,16 @@ import type { Environment } from '../base/environment.ts';
 import { parseCommandLine } from './command-line.ts';
 import { minRedactedLength, Refusal } from './kinds.ts';
 import { hide, show } from './shown-value.ts';
-import { agents, bounds, layercode, listening, modelProviders, times, watching, type Setting } from './table.ts';
+import {
+  agents,
+  bounds,
+  layercode,
+  listening,
+  modelProviders,
+  times,
+  watching,
+  type Setting,
+} from './table.ts';
 
 /**
  * The process's configuration, checked: whoever holds one need not check again. Never log it
@@ -137,7 +146,9 @@ export function checkSettings(
     if (value === undefined) return row.fallback;
     const parsed = row.parse(value);
     if (!(parsed instanceof Refusal)) return parsed;
-    problems.push(`${given(row)} ${parsed.reason}${row.secret ? '' : `, got ${show(value, secrets)}`}`);
+    problems.push(
+      `${given(row)} ${parsed.reason}${row.secret ? '' : `, got ${show(value, secrets)}`}`,
+    );
     return row.fallback;
   }
 
@@ -187,9 +198,14 @@ export function checkSettings(
     const names = `${given(listening.agentRoute)} and ${given(listening.authorizeRoute)}`;
     problems.push(`${names} must differ, got ${show(settings.agentRoute, secrets)} for both`);
   }
-  const { variable, flags: [flag] } = layercode.webhookSecrets;
+  const {
+    variable,
+    flags: [flag],
+  } = layercode.webhookSecrets;
   if (production && values[variable] === undefined) {
-    problems.push(`${variable} must be set in production: copy it from the agent's webhook settings in LayerCode, or pass ${flag}`);
+    problems.push(
+      `${variable} must be set in production: copy it from the agent's webhook settings in LayerCode, or pass ${flag}`,
+    );
   }
   for (const [absent, only, because] of ABSENT_FEATURES) {
     const value = values[absent];
@@ -202,7 +218,9 @@ export function checkSettings(
 function collectSecrets(values: Readonly<Record<string, string>>): readonly string[] {
   const found = Object.entries(values)
     .filter(([variable]) => /(^|_)(API_KEY|SECRET|TOKEN|PASSWORD)$/i.test(variable))
-    .flatMap(([variable, value]) => (variable === layercode.webhookSecrets.variable ? value.split(',') : [value]))
+    .flatMap(([variable, value]) =>
+      variable === layercode.webhookSecrets.variable ? value.split(',') : [value],
+    )
     .map((value) => value.trim())
     .filter((value) => value.length >= minRedactedLength);
   return [...new Set(found)].sort((a, b) => b.length - a.length);

@@ -5,7 +5,9 @@
  * password or its query.
  */
 export function show(value: string, secrets: readonly string[]): string {
-  return JSON.stringify(shorten(hide(value, secrets).replace(/^.*@/s, '…@').replace(/\?.*$/s, '?…')));
+  return JSON.stringify(
+    shorten(hide(value, secrets).replace(/^.*@/s, '…@').replace(/\?.*$/s, '?…')),
+  );
 }
 
 export function hide(value: string, secrets: readonly string[]): string {

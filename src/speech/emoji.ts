@@ -16,6 +16,10 @@ export function isPicture(c: string): boolean {
   return PICTURE.test(c);
 }
 
-const EMOJI =
-  /^(?:[\p{Emoji_Presentation}\p{Emoji_Modifier}\p{Regional_Indicator}]|(?=\p{Emoji})[\u2600-\u27bf]|(?=\p{Extended_Pictographic})[\u{1f000}-\u{1faff}])$/u;
+const EMOJI = new RegExp(
+  '^(?:[\\p{Emoji_Presentation}\\p{Emoji_Modifier}\\p{Regional_Indicator}]'
+    + '|(?=\\p{Emoji})[\\u2600-\\u27bf]'
+    + '|(?=\\p{Extended_Pictographic})[\\u{1f000}-\\u{1faff}])$',
+  'u',
+);
 const PICTURE = /^\p{Extended_Pictographic}$/u;

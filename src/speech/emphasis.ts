@@ -56,7 +56,8 @@ export class Emphasis {
       this.#closeStar();
       return '';
     }
-    const isOperator = (isAsciiWord(before) || before === ')') && (isAsciiWord(after) || after === '(');
+    const isOperator =
+      (isAsciiWord(before) || before === ')') && (isAsciiWord(after) || after === '(');
     if (isOperator || !canOpen(before, after)) return '*';
     this.#openStars++;
     return '';
@@ -73,7 +74,8 @@ export class Emphasis {
       return '';
     }
     if (isBlank(before) && isBlank(after)) return '**';
-    const isPower = isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
+    const isPower =
+      isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
     if (isPower) return '**';
     this.#isDoubleStarOpen ||= canOpen(before, after);
     return '';

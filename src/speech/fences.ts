@@ -44,7 +44,9 @@ export class FenceReader {
   #readInfo(c: string): FenceEnd | undefined {
     if (c === '\n') return this.#open();
     if (c === '' && !this.#isInLine) return { kind: 'code', again: '' };
-    if (c === '' || (c === this.#mark && c === '`')) return { kind: 'inline', again: this.#info + c };
+    if (c === '' || (c === this.#mark && c === '`')) {
+      return { kind: 'inline', again: this.#info + c };
+    }
     if (this.#info.length < MAX_INFO) {
       this.#info += c;
       return undefined;
@@ -72,7 +74,9 @@ export class FenceReader {
   #readBody(c: string): FenceEnd | undefined {
     if (c === '') return { kind: 'code', again: '' };
     const hasClosing = this.#run >= this.#length;
-    if (hasClosing && (c === '\n' || (c === ' ' && this.#isLineStart))) return { kind: 'code', again: c };
+    if (hasClosing && (c === '\n' || (c === ' ' && this.#isLineStart))) {
+      return { kind: 'code', again: c };
+    }
     if (c === this.#mark) this.#run++;
     else if (c !== ' ' || !hasClosing) {
       this.#run = 0;

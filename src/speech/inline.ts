@@ -187,7 +187,11 @@ export class Inline {
   }
 
   #urlStops(): string {
-    return (this.hasCells ? '|' : '') + (this.#emphasis.hasOpenStar ? '*' : '') + (this.#brackets.isOpen ? ']' : '');
+    return (
+      (this.hasCells ? '|' : '')
+      + (this.#emphasis.hasOpenStar ? '*' : '')
+      + (this.#brackets.isOpen ? ']' : '')
+    );
   }
 
   readonly #readUrl: Reader = (c) => this.#urls.read(c);
@@ -211,7 +215,7 @@ export class Inline {
 
   #readBackticks(length: number, after: string): void {
     if (this.#codeMarks === length) this.#codeMarks = 0;
-    else if (this.#codeMarks > 0) return; // shorter or longer than what opened the code: part of it
+    else if (this.#codeMarks > 0) return; // part of the code: another length than its opening
     else if (length >= MIN_FENCE) this.#block.openFence(length);
     else if (length > 1 || !isBlank(after)) this.#codeMarks = length;
   }
@@ -235,7 +239,8 @@ export class Inline {
     }
     // An index, `list[0]`, or a citation, "Paris.[1]": a link would not stand there. All other brackets go, as
     // whether a link follows is known only when its text has long been spoken.
-    const isSpoken = isAsciiWord(this.#before) || (this.#before !== '' && '_].,'.includes(this.#before));
+    const isSpoken =
+      isAsciiWord(this.#before) || (this.#before !== '' && '_].,'.includes(this.#before));
     this.#brackets.open(isSpoken);
     if (isSpoken) this.#put('[');
     else this.#before = '[';

@@ -50,7 +50,9 @@ export class LineMarkReader {
         return c === this.first ? this.#more(c) : this.#end(this.#runKind(c), c);
       case '`':
       case '~':
-        return c === this.first ? this.#more(c) : this.#end(held.length >= MIN_FENCE ? 'fence' : 'text', c);
+        return c === this.first
+          ? this.#more(c)
+          : this.#end(held.length >= MIN_FENCE ? 'fence' : 'text', c);
       default:
         return this.#readRule(c);
     }
@@ -84,7 +86,9 @@ export class LineMarkReader {
       if (held.includes('-')) return this.#end(held.includes('|') ? 'table' : 'rule', c);
       return this.#end(held.startsWith('|') || held.startsWith('===') ? 'rule' : 'text', c);
     }
-    return (held.startsWith('=') ? '= ' : '-:| ').includes(c) ? this.#more(c) : this.#end('text', c);
+    return (held.startsWith('=') ? '= ' : '-:| ').includes(c)
+      ? this.#more(c)
+      : this.#end('text', c);
   }
 
   #more(c: string): undefined {

@@ -49,7 +49,9 @@ export class Markdown {
 
   /** The end of the text. */
   end(): void {
-    while (this.#state === 'fence' || this.#state === 'line mark' || this.#inline.isOpen) this.push('');
+    while (this.#state === 'fence' || this.#state === 'line mark' || this.#inline.isOpen) {
+      this.push('');
+    }
     this.#tidy.end();
     this.#fences.reset();
     this.#endParagraph();

@@ -28,7 +28,12 @@ export class SpeakableText {
   /** Takes the next piece of the text, and returns what can be spoken by now: '' when all is held back. */
   push(text: string): string {
     // Most tokens are plain, and a regular expression tells so many times faster than the readers would.
-    if (this.#highSurrogate === '' && this.#markdown.isPlain && isPlain(text) && this.#hasRoomFor(text)) {
+    if (
+      this.#highSurrogate === ''
+      && this.#markdown.isPlain
+      && isPlain(text)
+      && this.#hasRoomFor(text)
+    ) {
       this.#markdown.pass(text);
       return this.#tidy.take();
     }
@@ -51,8 +56,9 @@ export class SpeakableText {
 
   #pushUnit(unit: string): void {
     const high = this.#highSurrogate;
-    if (unit >= '\ud800' && unit <= '\udbff') this.#highSurrogate = unit; // one that waits in vain is no character
-    else if (unit >= '\udc00' && unit <= '\udfff') {
+    if (unit >= '\ud800' && unit <= '\udbff') {
+      this.#highSurrogate = unit; // one that waits in vain is no character
+    } else if (unit >= '\udc00' && unit <= '\udfff') {
       this.#highSurrogate = '';
       if (high !== '') this.#pushCharacter(high + unit);
     } else {
@@ -81,5 +87,9 @@ function isPlain(text: string): boolean {
 }
 
 /** A possible mark, the possible start of a URL, a possible part of an emoji, and whatever is rare. */
-const NOT_PLAIN =
-  /[^\p{L}\p{M}\p{Nd} .,;:?'"()%$€£¥/=@+’‘“”…—–。，、！？-]|[\ufe0e\ufe0f\u20e3\u2139\u{10000}-\u{10ffff}]|(?<![A-Za-z0-9])[hHwW]/u;
+const NOT_PLAIN = new RegExp(
+  '[^\\p{L}\\p{M}\\p{Nd} .,;:?\'"()%$€£¥/=@+’‘“”…—–。，、！？-]'
+    + '|[\\ufe0e\\ufe0f\\u20e3\\u2139\\u{10000}-\\u{10ffff}]'
+    + '|(?<![A-Za-z0-9])[hHwW]',
+  'u',
+);

@@ -42,14 +42,18 @@ export class TagReader {
 
   #readName(c: string): Angle | undefined {
     const held = this.#held;
-    if (held === '' ? /^[a-z/!]$/i.test(c) : held.startsWith('!') ? c === '-' : isNameCharacter(c)) {
+    if (
+      held === '' ? /^[a-z/!]$/i.test(c) : held.startsWith('!') ? c === '-' : isNameCharacter(c)
+    ) {
       if (held.length === MAX_NAME) return this.#text(c);
       this.#held += c;
       if (this.#held === '!--') this.#stage = 'comment';
       return undefined;
     }
     const name = held.toLowerCase();
-    if (c === ':' && (name === 'http' || name === 'https')) return { kind: 'autolink', again: held + c };
+    if (c === ':' && (name === 'http' || name === 'https')) {
+      return { kind: 'autolink', again: held + c };
+    }
     if (c === ':' && name === 'mailto') return { kind: 'autolink', again: '' };
     if (c === '@' && isAsciiWord(held.charAt(0))) return { kind: 'autolink', again: held + c };
     this.#name = name.replace('/', '');
@@ -68,7 +72,10 @@ export class TagReader {
       return undefined;
     }
     const isAttribute = isAsciiWord(c) || c === '-';
-    if ((!isAttribute && (this.#attribute !== '' || (c !== ' ' && c !== '/'))) || this.#held.length > MAX_HELD) {
+    if (
+      (!isAttribute && (this.#attribute !== '' || (c !== ' ' && c !== '/')))
+      || this.#held.length > MAX_HELD
+    ) {
       return this.#text(c);
     }
     if (isAttribute) this.#attribute += c;
@@ -109,11 +116,14 @@ function isNameCharacter(c: string): boolean {
 
 const TAGS = new Set(
   (
-    'a abbr b big blockquote br caption center cite code dd del details div dl dt em figcaption figure font h1 h2 h3 h4 ' +
-    'h5 h6 hr i img ins kbd li mark ol p pre q s samp section small span strike strong sub summary sup table tbody td ' +
-    'tfoot th thead tr tt u ul var'
+    'a abbr b big blockquote br caption center cite code dd del details div dl dt em figcaption '
+    + 'figure font h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp section small span '
+    + 'strike strong sub summary sup table tbody td tfoot th thead tr tt u ul var'
   ).split(' '),
 );
-const BREAKING = /^(?:blockquote|br|caption|dd|details|div|dl|dt|figcaption|figure|h[1-6r]|li|ol|p|pre|section|summary|t[dhr]|table|ul)$/;
+const BREAKING = new RegExp(
+  '^(?:blockquote|br|caption|dd|details|div|dl|dt|figcaption|figure|h[1-6r]|li|ol|p|pre|section|'
+    + 'summary|t[dhr]|table|ul)$',
+);
 const MAX_NAME = 24;
 const MAX_HELD = 48;

@@ -58,7 +58,9 @@ export class UrlReader {
       return undefined;
     }
     const trail = /[.-]*$/.exec(this.#host)?.[0] ?? '';
-    const host = this.#host.slice(0, this.#host.length - trail.length).replace(/^www\.(?=.*\.)/i, '');
+    const host = this.#host
+      .slice(0, this.#host.length - trail.length)
+      .replace(/^www\.(?=.*\.)/i, '');
     if (host === '') {
       this.#say(this.#prefix);
       return trail + c;
@@ -93,7 +95,9 @@ export class UrlReader {
   }
 
   #readPath(c: string): string | undefined {
-    if (isBlank(c) || '<>"`'.includes(c) || this.#stops.includes(c) || isForeign(c)) return this.#trail + c;
+    if (isBlank(c) || '<>"`'.includes(c) || this.#stops.includes(c) || isForeign(c)) {
+      return this.#trail + c;
+    }
     if (c === '(') this.#openParentheses++;
     const closes = c === ')' && this.#openParentheses > 0;
     if (closes) this.#openParentheses--;

@@ -78,22 +78,29 @@ export class SseDecoder {
 
   #endLine(line: string, events: DecodedEvent[]): void {
     if (line === '') {
-      if (this.#data !== undefined) events.push({ event: this.#event || 'message', data: this.#data });
+      if (this.#data !== undefined) {
+        events.push({ event: this.#event || 'message', data: this.#data });
+      }
       this.#event = '';
       this.#data = undefined;
       return;
     }
     const colon = line.indexOf(':');
     const field = colon === -1 ? line : line.slice(0, colon);
-    const value = colon === -1 ? '' : line.slice(line.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1);
+    const value =
+      colon === -1 ? '' : line.slice(line.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1);
     if (field === 'event') this.#event = value;
-    else if (field === 'data') this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+    else if (field === 'data') {
+      this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+    }
     this.#checkLength(0);
   }
 
   #checkLength(pending: number): void {
     if (pending + this.#event.length + (this.#data?.length ?? 0) > this.#maxEventLength) {
-      throw new RangeError(`an event of the stream is longer than ${this.#maxEventLength} characters`);
+      throw new RangeError(
+        `an event of the stream is longer than ${this.#maxEventLength} characters`,
+      );
     }
   }
 }
