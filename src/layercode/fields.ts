@@ -1,16 +1,20 @@
-// A small language for tables of fields. The check, its message and the JSON Schema of openapi.json all come from it.
+// Rules for the fields of an event. One table yields the check, the error message, and the JSON
+// Schema for openapi.json.
 
 export type Json =
   null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 export type JsonObject = { readonly [name: string]: Json };
 
 export interface Field {
-  /** What the message and the schema call it: `must be <expected>`. */
+  /** What the error message and the schema say: `must be <expected>`. */
   readonly expected: string;
   readonly isRequired: boolean;
-  /** Made when it is asked for, which is for /openapi.json alone. */
+  /** Built on request: only /openapi.json needs it. */
   readonly schema: JsonObject;
-  /** Undefined when the value is right, else what is wrong: the path below this field ('' for itself) and its rule. */
+  /**
+   * Undefined if the value is right. Otherwise says what is wrong: the path below this field (''
+   * for the field itself) and the rule.
+   */
   check(value: unknown): FieldFault | undefined;
 }
 
@@ -19,12 +23,16 @@ export interface FieldFault {
   readonly expected: string;
 }
 
-/** Field name → rule. Fields that are not in the table are nobody's fault: the platform drifts. */
+/**
+ * Field name → rule. Fields outside the table are accepted unchecked, as the platform adds new
+ * ones.
+ */
 export type FieldTable = Readonly<Record<string, Field>>;
 
-/** Longest id, in UTF-16 code units. */
+/** Longest id, in UTF-16 code units, inclusive. */
 export const MAX_ID_LENGTH = 256;
 
+/** A string of 1 to `MAX_ID_LENGTH` characters without control characters. */
 export function isId(value: unknown): value is string {
   return (
     typeof value === 'string'
@@ -65,7 +73,7 @@ export const timestamp = field(
   (value) => typeof value === 'number' || typeof value === 'string',
 );
 
-/** May be missing or null: the platform sends both for "nothing". */
+/** The field may be missing or null. The platform sends both to say "nothing". */
 export function optional(inner: Field): Field {
   return {
     expected: inner.expected,
@@ -78,8 +86,10 @@ export function optional(inner: Field): Field {
 }
 
 /**
- * An object with these fields, checked in the order of the table. Throws a `TypeError` for a field that every object has: it would be
- * found where nobody sent it.
+ * An object with these fields, checked in the order of the table.
+ *
+ * Throws a `TypeError` for a field name that `Object.prototype` has: the check would find it in
+ * every object.
  */
 export function objectOf(fields: FieldTable): Field {
   const rules = Object.entries(fields);
@@ -140,7 +150,10 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Levels of JSON that is passed on. Some Nodes parse JSON that is nested too deeply for them to write again. */
+/**
+ * Deepest nesting of JSON that the server passes on. Some versions of Node can parse deeper JSON
+ * than they can write.
+ */
 export const MAX_DEPTH = 500;
 
 /** Whether objects and arrays are nested more than `MAX_DEPTH` levels deep. */

@@ -3,15 +3,20 @@ import { signPayload, SIGNATURE_HEADER } from './signature.ts';
 export interface PostEventOptions {
   /** The webhook secret to sign with. */
   readonly secret: string;
-  /** Replaces the right signature; null sends none. */
+  /** Replaces the correct signature; null sends none. */
   readonly signature?: string | null;
-  /** Beside the signature and the content type, which is JSON unless it is given here. */
+  /** Added to the signature and the content type. The content type is JSON unless given here. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Closes the connection when it fires: what LayerCode does when the caller speaks over the reply. */
+  /**
+   * Closes the connection when it fires, as LayerCode does when the caller interrupts the reply.
+   */
   readonly signal?: AbortSignal;
 }
 
-/** Posts an event to a webhook as LayerCode does. An object goes as JSON; text and bytes go as they are. Rejects as `fetch` does. */
+/**
+ * Posts a signed event to a webhook, as LayerCode does. An object is sent as JSON, text and bytes
+ * as they are. Rejects as `fetch` does.
+ */
 export function postEvent(
   url: string,
   event: object | string | Uint8Array,
@@ -29,6 +34,6 @@ export function postEvent(
     },
     body: typeof body === 'string' ? body : new Uint8Array(body),
     ...(signal === undefined ? {} : { signal }),
-    redirect: 'error', // what was signed is for this address and no other
+    redirect: 'error', // the signed event is meant for this address only
   });
 }
