@@ -2,7 +2,7 @@
 
 import { SseDecoder, type DecodedEvent } from '../sse/decode.ts';
 import { drain, dropped, openEventStream, readBytes, readText, type Bytes } from './connection.ts';
-import type { Asked } from './failure.ts';
+import type { ModelAccess } from './failure.ts';
 import {
   ModelError,
   type ChatMessage,
@@ -17,7 +17,7 @@ import { createRequestBody } from './request-body.ts';
 import { RequestClock, TIME_OUTS, type TimeOuts } from './time-outs.ts';
 import { ToolCallSignatures } from './tool-call-signatures.ts';
 
-/** Of one event, in UTF-16 code units: more than the longest arguments of a tool call. */
+/** Longest event, in UTF-16 code units. More than the longest arguments of a tool call. */
 const MAX_EVENT_LENGTH = 1_048_576;
 
 export interface ChatCompletionsOptions {
@@ -26,36 +26,38 @@ export interface ChatCompletionsOptions {
   readonly provider: Provider;
   /** The vendor's name of the model. */
   readonly model: string;
-  /** An http(s) URL without a slash at its end; `/chat/completions` is added. */
+  /** An http(s) URL without a trailing slash; `/chat/completions` is appended. */
   readonly baseUrl: string;
   readonly key?: string | undefined;
-  /** The variables to name when the key is refused. Default: the provider's. */
+  /** Variables to name in the error if the key is refused. Default: the provider's. */
   readonly keyNames?: readonly string[];
-  /** Default: the global `fetch`. Must heed its signal, in the body too. */
+  /** Default: the global `fetch`. Must obey its signal while the body is read, too. */
   readonly fetch?: typeof fetch;
   readonly timeOuts?: Partial<TimeOuts>;
-  /** Whether replies begin inside a thought, as the prompt's template opens one. Default false. */
+  /**
+   * Whether replies begin inside a thought, because the prompt's template opens one. Default false.
+   */
   readonly beginsAsThought?: boolean;
-  /** Called when a key begins to be refused, and once when a thought has been spoken. */
+  /** Called when a key begins to be refused, and once if a thought has been spoken. */
   readonly onProblem?: ((message: string) => void) | undefined;
 }
 
-/** A model asked with one `fetch` a stream, without retries. */
+/** A model that makes one `fetch` per stream and does not retry. */
 export class ChatCompletionsModel implements ChatModel {
   readonly name: string;
   readonly #options: ChatCompletionsOptions;
-  readonly #asked: Asked;
+  readonly #access: ModelAccess;
   readonly #timeOuts: TimeOuts;
   readonly #fetch: typeof fetch;
   readonly #signatures = new ToolCallSignatures();
-  /** Set when the key is refused, unset by the next answer. */
+  /** Set when the key is refused, cleared by the next answer. */
   #refusal: string | undefined;
   #hasSpokenThought = false;
 
   constructor(options: ChatCompletionsOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#asked = {
+    this.#access = {
       name: options.name,
       keyNames: options.keyNames ?? options.provider.keyNames,
       key: options.key,
@@ -80,20 +82,22 @@ export class ChatCompletionsModel implements ChatModel {
     const clock = setTimeout(abort, this.#timeOuts.connectMs);
     signal.addEventListener('abort', abort, { once: true });
     try {
-      // Any answer does, a 404 too: the connection stays in fetch's pool. Not HEAD, after which undici closes it
-      // (nodejs/undici#258), and the body is read, or it would count as cut.
+      // Any answer will do, even a 404: the connection stays in fetch's pool. Not HEAD, because
+      // undici closes the connection after it (nodejs/undici#258). An unread body would close the
+      // connection too.
       const response = await this.#fetch(this.#options.baseUrl, {
         method: 'OPTIONS',
         redirect: 'manual',
         signal: connection.signal,
       });
-      if (response.body !== null) await readText(response.body.getReader(), this.#asked);
+      if (response.body !== null) await readText(response.body.getReader(), this.#access);
     } catch {
-      // Nothing is lost but time: the first request opens its own connection, and tells what is wrong with it.
+      // Only time is lost: the first request opens its own connection and reports what is wrong.
     } finally {
       clearTimeout(clock);
       signal.removeEventListener('abort', abort);
-      connection.abort(); // ends a body that went on beyond its bound; a connection already given back is not touched
+      // Ends a body that was longer than its bound. A connection back in the pool is not affected.
+      connection.abort();
     }
   }
 
@@ -101,7 +105,10 @@ export class ChatCompletionsModel implements ChatModel {
     return this.#refusal === undefined ? [] : [this.#refusal];
   }
 
-  /** A refused key does not make it unusable: it is asked again, or a server without traffic would never learn that it works. */
+  /**
+   * True even if the key is refused: the next turn tries it again. Otherwise a server without
+   * traffic would never notice that the key works again.
+   */
   isUsable(): boolean {
     return true;
   }
@@ -115,7 +122,7 @@ export class ChatCompletionsModel implements ChatModel {
     signal.addEventListener('abort', abort, { once: true });
     const clock = new RequestClock(this.name, this.#timeOuts, (error) => connection.abort(error));
     const reply = new ReplyAssembler({
-      asked: this.#asked,
+      access: this.#access,
       beginsAsThought: this.#options.beginsAsThought ?? false,
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
@@ -136,7 +143,7 @@ export class ChatCompletionsModel implements ChatModel {
         fetch: this.#fetch,
         url,
         body,
-        asked: this.#asked,
+        access: this.#access,
         signal: connection.signal,
       });
       this.#refusal = undefined;
@@ -160,7 +167,7 @@ export class ChatCompletionsModel implements ChatModel {
     }
   }
 
-  /** Yields the reply's deltas and returns when the first useful one came. */
+  /** Yields the reply's deltas. Returns the time of the first text or tool call. */
   async *#readReply(
     reader: Bytes,
     reply: ReplyAssembler,
@@ -173,7 +180,7 @@ export class ChatCompletionsModel implements ChatModel {
     for (let isOver = false; !isOver; ) {
       const bytes = await this.#nextBytes(reader, reply);
       isOver = bytes === undefined;
-      // Some servers leave out the blank line behind their last event.
+      // Some servers omit the blank line after their last event.
       const events = bytes === undefined ? decoder.unfinished() : this.#decode(decoder, bytes);
       for (const event of events) {
         const deltas = reply.push(event);
@@ -183,22 +190,24 @@ export class ChatCompletionsModel implements ChatModel {
         for (const delta of deltas) yield delta;
       }
       isOver ||= reply.isDone;
-      // What only keeps the connection alive does not prove that the model is.
+      // A keep-alive proves that the connection is alive, not that the model is.
       if (isOver || progress === reply.progress) continue;
       progress = reply.progress;
       if (reply.isUseful) clock.start(reply.isClosing ? 'trailer' : 'idle');
     }
-    if (!reply.isFinished) throw dropped(this.#asked);
+    if (!reply.isFinished) throw dropped(this.#access);
     const deltas = reply.end();
     clock.stop();
     for (const delta of deltas) yield delta;
     return firstDeltaAt ?? performance.now();
   }
 
-  /** Once the model has finished, a late trailer or a broken connection takes nothing away from the reply. */
+  /**
+   * Once the model has finished, a late trailer or a broken connection does not damage the reply.
+   */
   async #nextBytes(reader: Bytes, reply: ReplyAssembler): Promise<Uint8Array | undefined> {
     try {
-      return await readBytes(reader, this.#asked);
+      return await readBytes(reader, this.#access);
     } catch (error) {
       if (reply.isFinished && reply.isUseful) return undefined;
       throw error;

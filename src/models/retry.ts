@@ -1,4 +1,4 @@
-// What happens before the first delta stays between us and the vendors: another attempt, then another model.
+// What can be repaired before the first delta: the same model is asked again, then the next one.
 
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -12,15 +12,17 @@ import {
 import { createModelStream } from './model-stream.ts';
 
 export interface RetryOptions {
-  /** Requests in all, at least 1. Default 3. */
+  /** Requests in total, at least 1. Default 3. */
   readonly attempts?: number;
-  /** The first wait before jitter, doubled with each attempt. Default 200 ms. */
+  /** The first wait before jitter. Doubles with each attempt. Default 200 ms. */
   readonly baseDelayMs?: number;
-  /** The longest wait of our own choosing. Default 2,000 ms. */
+  /** Longest wait that we choose ourselves. Default 2,000 ms. */
   readonly maxDelayMs?: number;
-  /** A vendor that asks for a longer wait than this is not waited for: the error is thrown at once. Default 3,000 ms. */
+  /**
+   * If a vendor asks for a longer wait than this, the error is thrown at once. Default 3,000 ms.
+   */
   readonly maxRetryAfterMs?: number;
-  /** From 0 up to 1. Default `Math.random`. */
+  /** From 0 up to, but not including, 1. Default `Math.random`. */
   readonly random?: () => number;
   /** Rejects when its signal aborts. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -30,8 +32,9 @@ const sleepFor = (ms: number, signal: AbortSignal): Promise<void> =>
   wait(ms, undefined, { signal });
 
 /**
- * Asks the same model again while its errors are `retryable` and nothing was yielded. Waits half to all of the doubled
- * delay, or as long as the vendor asks. After the first delta an error is thrown through: what was spoken cannot be taken back.
+ * Asks the same model again while its errors are `retryable` and nothing has been yielded. Waits
+ * between half and all of the doubled delay, or as long as the vendor asks. After the first delta
+ * an error is thrown at once: what was spoken cannot be taken back.
  */
 export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatModel {
   const {
@@ -75,13 +78,14 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
 }
 
 export interface FallbackOptions {
-  /** Called with the error of a model when the next one is asked in its place. */
+  /** Called with a model's error when the next model is asked instead. */
   readonly onFallback?: ((error: ModelError, next: ChatModel) => void) | undefined;
 }
 
 /**
- * Asks the first model, and the next one when it fails in any way before it yielded: another vendor may have a key that works,
- * a quota left, or an answer. The last model's error is the one thrown. Throws a `RangeError` for an empty list.
+ * Asks the first model. If it fails in any way before it yields, asks the next one: another vendor
+ * may have a valid key, some quota left, or an answer. Throws the last model's error. Throws a
+ * `RangeError` for an empty list.
  */
 export function withFallbacks(
   models: readonly ChatModel[],
@@ -100,14 +104,8 @@ export function withFallbacks(
         return yield* noting(progress, model.stream(messages, streamOptions));
       } catch (error) {
         const next = models[index + 1];
-        if (
-          streamOptions.signal.aborted
-          || progress.hasYielded
-          || next === undefined
-          || !(error instanceof ModelError)
-        ) {
-          throw error;
-        }
+        if (streamOptions.signal.aborted || progress.hasYielded || next === undefined) throw error;
+        if (!(error instanceof ModelError)) throw error;
         onFallback?.(error, next);
       }
     }
@@ -119,7 +117,7 @@ export function withFallbacks(
       createModelStream(streamOptions.signal, (signal) =>
         run(messages, { ...streamOptions, signal }),
       ),
-    // The fall-backs' connections would be idle, and closed, by the time one is needed.
+    // Only the first: a fall-back's connection would be closed as idle before it is needed.
     warm: (signal) => first.warm(signal),
     problems: () => models.flatMap((model) => model.problems()),
     isUsable: () => models.some((model) => model.isUsable()),
