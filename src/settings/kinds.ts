@@ -1,4 +1,4 @@
-// What a value may look like: one kind a sort of setting.
+// The kinds of values that settings take: what a value may be, and how it is parsed.
 
 import { isIPv6 } from 'node:net';
 
@@ -16,7 +16,7 @@ export interface Kind<T> {
   parse(text: string): T | Refusal;
 }
 
-/** Ends every time-out below the 2^31 − 1 ms at which Node's timers overflow and fire at once. */
+/** The longest time-out. Node's timers overflow above 2^31 − 1 ms, and then fire at once. */
 export const daySeconds = 86_400;
 export const tenYearsSeconds = 3650 * daySeconds;
 
@@ -76,7 +76,7 @@ function matching(takes: string, isRight: (text: string) => boolean): Kind<strin
 
 export function listOf<T>(
   item: Kind<T>,
-  takes = `${item.takes}; several with commas between`,
+  takes = `${item.takes}; several separated by commas`,
 ): Kind<readonly T[]> {
   return {
     takes,
@@ -86,7 +86,7 @@ export function listOf<T>(
         .split(',')
         .map((part) => part.trim())
         .filter((part) => part !== '');
-      // Not an empty list: "," would otherwise open an allow-list to everybody.
+      // An empty list is refused: "," would otherwise open an allow-list to everybody.
       if (parts.length === 0) return new Refusal('must name at least one');
       const values = new Set<T>();
       for (const part of parts) {
@@ -110,8 +110,8 @@ export const host: Kind<string> = {
   takes: 'a host name or an IP address, without a port',
   parse(value) {
     const name = value.replace(/^\[(.*)\]$/, '$1');
-    // In this order: the first isIPv6 of a process compiles an expression for 5 ms, and most hosts
-    // need none.
+    // `isIPv6` comes last: its first call compiles a large regular expression, and most hosts do
+    // not need it.
     return /^[a-z0-9_][a-z0-9._-]*$/i.test(name) || isIPv6(name)
       ? name
       : new Refusal(`must be ${this.takes}`);
@@ -122,13 +122,13 @@ export const route: Kind<string> = {
   takes: 'a path that starts with /',
   parse(path) {
     if (!path.startsWith('/')) return new Refusal('must start with /');
-    if (path.includes('//')) return new Refusal('must not hold //');
-    // What a client would resolve away before sending, or encode, or a router take for a pattern,
-    // can never be reached as written.
-    if (/\/\.\.?(\/|$)/.test(path)) return new Refusal('must not hold /./ or /../');
+    if (path.includes('//')) return new Refusal('must not contain //');
+    // A client resolves these before sending. It also encodes some characters, and a router reads
+    // others as a pattern. No request could match such a path as written.
+    if (/\/\.\.?(\/|$)/.test(path)) return new Refusal('must not contain /./ or /../');
     return /^[\w\-.~!$&'()+,;=@/]+$/.test(path)
       ? path
-      : new Refusal('must not hold : * ? # % or anything a URL would encode');
+      : new Refusal('must not contain : * ? # % or anything a URL would encode');
   },
 };
 
@@ -146,8 +146,8 @@ export const httpUrl: Kind<string> = {
 };
 
 /**
- * Also `capacitor://localhost` and the like: an app's web view sends its own scheme, of which
- * `URL` knows no origin.
+ * Also accepts `capacitor://localhost` and the like: an app's web view sends its own scheme, for
+ * which `URL` reports the origin "null".
  */
 const origin: Kind<string> = {
   takes: '* or an origin such as https://app.example',
@@ -157,7 +157,7 @@ const origin: Kind<string> = {
       return new Refusal('must list each origin in full: * stands alone or not at all');
     }
     if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+\/?$/i.test(value) || !URL.canParse(value)) {
-      return new Refusal('must hold * or origins such as https://app.example, without a path');
+      return new Refusal('must be * or origins such as https://app.example, without a path');
     }
     const url = new URL(value);
     return url.origin === 'null' ? `${url.protocol}//${url.host}` : url.origin;
@@ -175,10 +175,9 @@ export const origins: Kind<readonly string[]> = {
 
 function refuseAsSecret(value: string): Refusal | undefined {
   if (invisible.test(value)) {
-    return new Refusal('must not hold spaces, line breaks or invisible characters');
+    return new Refusal('must not contain spaces, line breaks or invisible characters');
   }
-  // `docker run --env-file` hands quotes over as part of the value; every signature would then be
-  // wrong.
+  // `docker run --env-file` passes quotes on as part of the value. Every signature would be wrong.
   if (/^(["'`]).*\1$/.test(value)) return new Refusal('must not be wrapped in quotes');
   return undefined;
 }
@@ -190,12 +189,12 @@ export const webhookSecret: Kind<string> = {
 };
 
 /**
- * A shorter one cannot be kept out of the log without blotting out common words. The platform's
- * are far longer.
+ * Shortest secret that the log redacts, in UTF-16 code units. A shorter one would also blot out
+ * ordinary words. The platform's secrets are far longer.
  */
 export const minRedactedLength = 6;
 
-/** No least length: local model servers are content with "x". */
+/** No minimum length: local model servers accept "x". */
 export const apiKey: Kind<string> = {
   takes: 'a key',
   secret: true,
@@ -203,5 +202,5 @@ export const apiKey: Kind<string> = {
     refuseAsSecret(value)
     ?? (/^[\x21-\x7e]+$/.test(value)
       ? value
-      : new Refusal('must hold plain ASCII: it is sent in a header')),
+      : new Refusal('must be plain ASCII: it is sent in a header')),
 };
