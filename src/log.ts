@@ -1,4 +1,4 @@
-// One record a line, for machines (JSON) or for eyes (pretty).
+// The log: one record per line, as JSON for machines or formatted for people.
 
 import { jsonText } from './base/json-text.ts';
 import { originalFrame } from './base/source-positions.ts';
@@ -12,46 +12,47 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
   isEnabled(level: LogLevel): boolean;
-  /** A logger whose lines carry these fields too. */
+  /** A logger that adds these fields to each of its lines. */
   child(fields: LogFields): Logger;
 }
 
 export interface LoggerOptions {
-  /** Lowest level that is written; `silent` writes nothing. Default `info`. */
+  /** Minimum level logged; `silent` logs nothing. Default `info`. */
   readonly level?: LogLevel | 'silent';
   /** Default `json`. */
   readonly format?: 'json' | 'pretty';
-  /** Values that no line may show, wherever they turn up. */
+  /** Values that no line may show, wherever they occur. */
   readonly secrets?: readonly string[];
-  /** Takes whole lines, each with its `\n`. */
+  /** Receives whole lines, each with its `\n`. */
   readonly write: (lines: string) => void;
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;
 }
 
 /**
- * Longest line, in UTF-16 code units, without its `\n`. A longer record is cut:
+ * Longest line, in UTF-16 code units, without its `\n`. A longer record loses fields and gets
  * `"truncated":true`.
  */
 export const MAX_LINE_LENGTH = 8_192;
+/** Longest text in a line, in UTF-16 code units. */
 const MAX_TEXT_LENGTH = 2_048;
 
 const RANK = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 } as const;
 
 /**
- * Makes a logger. A record is `{time, level, msg, …fields}`. What is undefined is left out; what
- * cannot be written as JSON is named instead of thrown over.
+ * Creates a logger. A record is `{time, level, msg, …fields}`. Undefined fields are left out. A
+ * value that cannot be written as JSON is described instead; logging never throws because of it.
  *
- * An `Error` among the fields is written as name, message, code, stack and cause. What an error
- * may quote is left out: the message of a `SyntaxError`, which `JSON.parse` fills with its input,
- * and a cause that is no error. Of binary data only the size is written.
+ * An `Error` among the fields is written as name, message, code, stack and cause. Anything that may
+ * quote a caller is left out: the message of a `SyntaxError`, because `JSON.parse` quotes its
+ * input, and a cause that is not an error. Of binary data only the size is written.
  */
 export function createLogger(options: LoggerOptions): Logger {
   const { level = 'info', format = 'json', secrets = [], write, now = Date.now } = options;
   const lowest = RANK[level];
   const hidden = secrets.filter((secret) => secret !== '');
-  // As they are, and as JSON spells them. Most lines hold none, and one search of the whole line
-  // tells.
+  // Each secret as it is, and as JSON writes it. Most lines contain neither, so the finished line
+  // is searched, and formatted again only if something was found.
   const spellings = hidden.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
   const traces = [...new Set(spellings), 'v1='];
   const redact = (text: string): string =>
@@ -73,10 +74,10 @@ export function createLogger(options: LoggerOptions): Logger {
 const REDACTED = '[redacted]';
 const SIGNATURE = /\bv1=[0-9a-f]{64}/gi;
 
-/** What becomes of a text on its way into a line. */
+/** Cuts texts to length, and redacts them, on their way into a line. */
 class Text {
   readonly #redact: (text: string) => string;
-  /** Whether secrets are looked for everywhere, and not only where a text is cut. */
+  /** Whether every text is redacted, and not only those that are cut. */
   readonly isRedacting: boolean;
 
   constructor(redact: (text: string) => string, isRedacting: boolean) {
@@ -85,7 +86,8 @@ class Text {
   }
 
   /**
-   * Bounds a text. Redacts it first where it is cut: half a secret would not be found in the line.
+   * Cuts a text to length. A long text is redacted first, because half a secret would not be
+   * recognised.
    */
   cut(text: string): string {
     if (!this.isRedacting && text.length <= MAX_TEXT_LENGTH) return text;
@@ -95,8 +97,8 @@ class Text {
 }
 
 /**
- * A class, because every request makes a child: a literal with its six closures costs ten times as
- * much.
+ * A class, not an object literal: every request creates a child, and six closures each would be
+ * expensive.
  */
 class LineLogger implements Logger {
   readonly #lowest: number;
@@ -148,7 +150,7 @@ class LineLogger implements Logger {
   }
 }
 
-/** ISO time, formatted once a millisecond: on a busy server many lines share one. */
+/** ISO time. Formatted once per millisecond, which many lines share on a busy server. */
 function isoClock(now: () => number): () => string {
   let last = Number.NaN;
   let text = '';
@@ -173,7 +175,7 @@ function jsonLine(
     if (value !== undefined) rest += nameInJson(name, text) + value;
   }
   if (start.length + rest.length < MAX_LINE_LENGTH) return `${start}${rest}}`;
-  // Whole fields, as many as fit: half a field would be broken JSON.
+  // As many whole fields as fit: half a field would be invalid JSON.
   let line =
     start.length < MAX_LINE_LENGTH / 2
       ? start
@@ -205,10 +207,7 @@ function prettyLine(
     : `${visibleLine.slice(0, MAX_LINE_LENGTH - 1)}…`;
 }
 
-/**
- * Text as one line: a line break or an escape sequence from outside must not draw on somebody's
- * terminal.
- */
+/** Escapes control characters, so that text from outside cannot draw on somebody's terminal. */
 function visible(text: string): string {
   return text.replace(
     /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
@@ -218,9 +217,7 @@ function visible(text: string): string {
 
 const namesInJson = new Map<string, string>();
 
-/**
- * `,"name":`. Names are the code's own words, so few; kept, because a request's line has a dozen.
- */
+/** `,"name":`. Cached: names come from our own code, so there are few. */
 function nameInJson(name: string, text: Text): string {
   const bounded = text.cut(name);
   const known = namesInJson.get(bounded);
@@ -239,7 +236,7 @@ function jsonValue(value: unknown, text: Text): string | undefined {
     return JSON.stringify(value, function (this: unknown, key: string, inner: unknown) {
       if (typeof inner === 'string') return text.cut(inner);
       if (typeof inner !== 'object' || inner === null) return inner;
-      // `inner` is what toJSON returned, and a Buffer's are its bytes, one by one.
+      // `inner` is the result of toJSON. For a Buffer that is a list of all its bytes.
       const given = (this as Record<string, unknown>)[key];
       if (ArrayBuffer.isView(given)) return `[${given.byteLength} bytes]`;
       if (inner instanceof Error) return describeError(inner, 0);
@@ -273,28 +270,31 @@ function describeError(error: Error, depth: number): LogFields {
   };
 }
 
-/** Plain JavaScript may hand over an error in place of a message. */
+/** Plain JavaScript may pass an error instead of a message. */
 function messageOf(given: unknown): string {
   if (!(given instanceof SyntaxError)) return String(given);
   return `${given.name}: ${withoutSource(given.message)}`;
 }
 
-/** What is no error is data, which may be a caller's words or a vendor's answer. */
+/** A cause that is not an error is data: it may hold a caller's words or a vendor's answer. */
 function describeCause(cause: unknown, depth: number): unknown {
   if (!(cause instanceof Error)) return `[${cause === null ? 'null' : typeof cause}]`;
   return depth < MAX_CAUSES ? describeError(cause, depth + 1) : `[${cause.name}]`;
 }
 
 /**
- * `Unexpected token 'H', "Hello, my n"... is not valid JSON` says what somebody said. Where it was
- * is kept.
+ * `Unexpected token 'H', "Hello, my n"... is not valid JSON` quotes a caller. Only the position is
+ * kept.
  */
 function withoutSource(message: string): string {
   const place = /at position \d+( \(line \d+ column \d+\))?$/.exec(message)?.[0];
   return `[not shown: it quotes its source]${place === undefined ? '' : ` ${place}`}`;
 }
 
-/** The lines of a stack that are calls. A message of several lines stands in front of them. */
+/**
+ * The lines of a stack that are calls. The message, which may have several lines, comes before
+ * them.
+ */
 function framesOf(stack: string, message: string): string[] {
   const head = stack.indexOf(message);
   const lines = (head === -1 ? stack : stack.slice(head + message.length)).split('\n');

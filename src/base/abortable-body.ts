@@ -1,10 +1,10 @@
-// Bodies of `fetch` that end when a signal fires. `fetch` is given the signal too; but where the request has a body, Node 20.20 and 22
-// forget it with the next garbage collection (nodejs/undici#3644): the read waits for ever, and
-// the other side goes on for nobody.
+// Bodies of `fetch` that end when a signal fires. `fetch` gets the signal too. But if the request
+// has a body, Node 20.20 and 22 forget the signal at the next garbage collection
+// (nodejs/undici#3644). Then the read would never end, and the other side would go on for nobody.
 
 /**
- * A reader whose reading is over when the signal fires, and the connection with it: what is read
- * then is the end.
+ * A reader that ends when the signal fires, and closes the connection. The read in progress reports
+ * the end of the body.
  */
 export function openReader(
   body: ReadableStream<Uint8Array>,
@@ -12,7 +12,8 @@ export function openReader(
 ): ReadableStreamDefaultReader<Uint8Array> {
   const reader = body.getReader();
   const cancel = (): void => {
-    reader.cancel(signal.reason).catch(() => undefined); // a body that has failed meanwhile says so to whoever reads
+    // If the body has failed by then, `read()` reports the failure.
+    reader.cancel(signal.reason).catch(() => undefined);
   };
   if (signal.aborted) cancel();
   else signal.addEventListener('abort', cancel, { once: true });
@@ -20,8 +21,8 @@ export function openReader(
 }
 
 /**
- * A response's body. Throws the signal's reason when that fires; whoever stops iterating closes
- * the connection.
+ * A response's body. Throws the signal's reason when the signal fires. To stop iterating closes the
+ * connection.
  */
 export async function* readBody(
   { body }: Response,
@@ -37,11 +38,14 @@ export async function* readBody(
       yield value;
     }
   } finally {
-    await reader.cancel().catch(() => undefined); // nothing, where it was read to its end
+    await reader.cancel().catch(() => undefined); // does nothing after the end
   }
 }
 
-/** The text of a response's body, cut after `maxBytes`. Throws the signal's reason when that fires. */
+/**
+ * The text of a response's body, cut off after `maxBytes`. Throws the signal's reason when the
+ * signal fires.
+ */
 export async function readText(
   response: Response,
   signal: AbortSignal,
