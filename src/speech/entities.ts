@@ -1,7 +1,7 @@
-// Characters that are written as HTML entities: `&amp;`, `&#39;`, `&#x27;`. The names are those of
-// HTML 4, https://www.w3.org/TR/html401/sgml/entities.html, without its mathematics.
+// HTML entities: `&amp;`, `&#39;`, `&#x27;`. The names are those of HTML 4 without mathematics:
+// https://www.w3.org/TR/html401/sgml/entities.html
 
-/** Runs of names whose code points follow each other. */
+/** Runs of names whose code points are consecutive. */
 const RUNS: readonly (readonly [first: number, names: string])[] = [
   [34, 'quot'],
   [38, 'amp apos'],
@@ -47,7 +47,10 @@ const CHARACTERS: ReadonlyMap<string, string> = new Map(
 );
 const MAX_NAME = 9;
 
-/** What an `&` began. `character` is to be spoken, whatever it would mark; `again` is to be read. */
+/**
+ * The result of reading an `&`. Speak `character`, even if it would be a mark; then read `again` as
+ * text.
+ */
 export interface Entity {
   readonly character: string;
   readonly again: string;
@@ -57,12 +60,12 @@ export interface Entity {
 export class EntityReader {
   #name = '';
 
-  /** After `&`. */
+  /** To be called after `&`. */
   start(): void {
     this.#name = '';
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more. */
+  /** Takes the next character, '' at the end. Returns undefined if it needs more. */
   read(c: string): Entity | undefined {
     if (c === ';') {
       const character = characterOf(this.#name);

@@ -1,8 +1,8 @@
 import { isAsciiWord, isBlank } from './characters.ts';
 
 /**
- * What a `<` began: a tag that ends a line (`<br>`) or none, a comment, an autolink (its `>` is still to come), or mere
- * text. `again` is to be read as text.
+ * What a `<` turned out to be: a tag that breaks the line (`<br>`) or does not, a comment, an
+ * autolink (whose `>` is still to come), or text. Read `again` as text.
  */
 export interface Angle {
   readonly kind: 'break' | 'tag' | 'comment' | 'autolink' | 'text';
@@ -10,12 +10,12 @@ export interface Angle {
 }
 
 /**
- * Tells HTML tags and autolinks from `5 < 6`, `a<b`, `<3` and `List<String>`: only tags of HTML that models emit count.
- * All others, SSML among them, are text.
+ * Tells HTML tags and autolinks from `5 < 6`, `a<b`, `<3` and `List<String>`. Only HTML tags that
+ * models write count as tags. All others are text, including SSML.
  */
 export class TagReader {
   #stage: 'name' | 'attribute' | 'value' | 'comment' = 'name';
-  /** The text from behind the `<`, for as long as it may turn out to be no tag. */
+  /** The text after the `<`, while it may turn out not to be a tag. */
   #held = '';
   #name = '';
   #attribute = '';
@@ -32,7 +32,7 @@ export class TagReader {
     this.#run = '';
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more. */
+  /** Takes the next character, '' at the end. Returns undefined if it needs more. */
   read(c: string): Angle | undefined {
     if (this.#stage === 'name') return this.#readName(c);
     if (this.#stage === 'attribute') return this.#readAttribute(c);
@@ -84,7 +84,7 @@ export class TagReader {
   }
 
   #readValue(c: string): Angle | undefined {
-    if (c === '\n' || c === '') return this.#tag(c); // never closed: the line is lost, the next one is not
+    if (c === '\n' || c === '') return this.#tag(c); // never closed: only this line is lost
     if (this.#quote !== '') {
       if (c === this.#quote) this.#quote = '';
     } else if (c === '>') return this.#tag('');
