@@ -61,8 +61,8 @@ export function createLogger(options: LoggerOptions): Logger {
       .replace(SIGNATURE, `v1=${REDACTED}`);
   const formatLine = format === 'json' ? jsonLine : prettyLine;
   const clock = isoClock(now);
-  const bounding = new Text(redact, false);
-  const redacting = new Text(redact, true);
+  const bounding = new TextFilter(redact, false);
+  const redacting = new TextFilter(redact, true);
   return new LineLogger(lowest, (level, given, fields) => {
     const message = typeof given === 'string' ? given : messageOf(given);
     const line = formatLine(clock(), level, message, fields, bounding);
@@ -75,7 +75,7 @@ const REDACTED = '[redacted]';
 const SIGNATURE = /\bv1=[0-9a-f]{64}/gi;
 
 /** Cuts texts to length, and redacts them, on their way into a line. */
-class Text {
+class TextFilter {
   readonly #redact: (text: string) => string;
   /** Whether every text is redacted, and not only those that are cut. */
   readonly isRedacting: boolean;
@@ -166,13 +166,13 @@ function jsonLine(
   level: LogLevel,
   message: string,
   fields: LogFields | undefined,
-  text: Text,
+  filter: TextFilter,
 ): string {
-  const start = `{"time":"${time}","level":"${level}","msg":${jsonText(text.cut(message))}`;
+  const start = `{"time":"${time}","level":"${level}","msg":${jsonText(filter.cut(message))}`;
   let rest = '';
   for (const name in fields) {
-    const value = jsonValue(fields[name], text);
-    if (value !== undefined) rest += nameInJson(name, text) + value;
+    const value = jsonValue(fields[name], filter);
+    if (value !== undefined) rest += nameInJson(name, filter) + value;
   }
   if (start.length + rest.length < MAX_LINE_LENGTH) return `${start}${rest}}`;
   // As many whole fields as fit: half a field would be invalid JSON.
@@ -182,7 +182,7 @@ function jsonLine(
       : `{"time":"${time}","level":"${level}","msg":"[too long]"`;
   line += ',"truncated":true';
   for (const name in fields) {
-    const field = `${nameInJson(name, text)}${jsonValue(fields[name], text) ?? 'null'}`;
+    const field = `${nameInJson(name, filter)}${jsonValue(fields[name], filter) ?? 'null'}`;
     if (line.length + field.length < MAX_LINE_LENGTH) line += field;
   }
   return `${line}}`;
@@ -193,13 +193,13 @@ function prettyLine(
   level: LogLevel,
   message: string,
   fields: LogFields | undefined,
-  text: Text,
+  filter: TextFilter,
 ): string {
-  let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${text.cut(message)}`;
+  let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${filter.cut(message)}`;
   for (const name in fields) {
-    const value = jsonValue(fields[name], text);
+    const value = jsonValue(fields[name], filter);
     if (value === undefined) continue;
-    line += ` ${text.cut(name)}=${/^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value}`;
+    line += ` ${filter.cut(name)}=${/^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value}`;
   }
   const visibleLine = visible(line);
   return visibleLine.length <= MAX_LINE_LENGTH
@@ -218,8 +218,8 @@ function visible(text: string): string {
 const namesInJson = new Map<string, string>();
 
 /** `,"name":`. Cached: names come from our own code, so there are few. */
-function nameInJson(name: string, text: Text): string {
-  const bounded = text.cut(name);
+function nameInJson(name: string, filter: TextFilter): string {
+  const bounded = filter.cut(name);
   const known = namesInJson.get(bounded);
   if (known !== undefined) return known;
   const written = `,${JSON.stringify(bounded)}:`;
@@ -227,29 +227,30 @@ function nameInJson(name: string, text: Text): string {
   return written;
 }
 
-function jsonValue(value: unknown, text: Text): string | undefined {
-  if (typeof value === 'string') return jsonText(text.cut(value));
+function jsonValue(value: unknown, filter: TextFilter): string | undefined {
+  if (typeof value === 'string') return jsonText(filter.cut(value));
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : `"${value}"`;
   if (typeof value === 'bigint') return `"${value}"`;
   if (value === undefined) return undefined;
   try {
     return JSON.stringify(value, function (this: unknown, key: string, inner: unknown) {
-      if (typeof inner === 'string') return text.cut(inner);
+      if (typeof inner === 'string') return filter.cut(inner);
       if (typeof inner !== 'object' || inner === null) return inner;
       // `inner` is the result of toJSON. For a Buffer that is a list of all its bytes.
       const given = (this as Record<string, unknown>)[key];
       if (ArrayBuffer.isView(given)) return `[${given.byteLength} bytes]`;
       if (inner instanceof Error) return describeError(inner, 0);
-      return text.isRedacting && !Array.isArray(inner) ? withCutNames(inner, text) : inner;
+      return filter.isRedacting && !Array.isArray(inner) ? withCutNames(inner, filter) : inner;
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return jsonText(text.cut(`[not JSON: ${reason}]`));
+    return jsonText(filter.cut(`[not JSON: ${reason}]`));
   }
 }
 
-function withCutNames(object: object, text: Text): object {
-  return Object.fromEntries(Object.entries(object).map(([name, value]) => [text.cut(name), value]));
+function withCutNames(object: object, filter: TextFilter): object {
+  const entries = Object.entries(object).map(([name, value]) => [filter.cut(name), value]);
+  return Object.fromEntries(entries);
 }
 
 const MAX_CAUSES = 4;

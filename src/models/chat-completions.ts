@@ -1,7 +1,9 @@
 // One model on the Chat Completions wire: https://platform.openai.com/docs/api-reference/chat
 
 import { SseDecoder, type DecodedEvent } from '../sse/decode.ts';
-import { drain, dropped, openEventStream, readBytes, readText, type Bytes } from './connection.ts';
+import {
+  dropped, openEventStream, readBoundedText, readBytes, readTrailer, type BodyReader,
+} from './connection.ts';
 import type { ModelAccess } from './failure.ts';
 import {
   ModelError,
@@ -90,7 +92,7 @@ export class ChatCompletionsModel implements ChatModel {
         redirect: 'manual',
         signal: connection.signal,
       });
-      if (response.body !== null) await readText(response.body.getReader(), this.#access);
+      if (response.body !== null) await readBoundedText(response.body.getReader(), this.#access);
     } catch {
       // Only time is lost: the first request opens its own connection and reports what is wrong.
     } finally {
@@ -126,7 +128,7 @@ export class ChatCompletionsModel implements ChatModel {
       beginsAsThought: this.#options.beginsAsThought ?? false,
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
-    let leftOver: Bytes | undefined;
+    let leftOver: BodyReader | undefined;
     try {
       const { provider, model, baseUrl } = this.#options;
       const body = createRequestBody({
@@ -163,13 +165,13 @@ export class ChatCompletionsModel implements ChatModel {
       clock.close();
       signal.removeEventListener('abort', abort);
       if (leftOver === undefined) connection.abort();
-      else void drain(leftOver, connection, this.#timeOuts.trailerMs);
+      else void readTrailer(leftOver, connection, this.#timeOuts.trailerMs);
     }
   }
 
   /** Yields the reply's deltas. Returns the time of the first text or tool call. */
   async *#readReply(
-    reader: Bytes,
+    reader: BodyReader,
     reply: ReplyAssembler,
     clock: RequestClock,
   ): AsyncGenerator<ModelDelta, number, undefined> {
@@ -205,7 +207,7 @@ export class ChatCompletionsModel implements ChatModel {
   /**
    * Once the model has finished, a late trailer or a broken connection does not damage the reply.
    */
-  async #nextBytes(reader: Bytes, reply: ReplyAssembler): Promise<Uint8Array | undefined> {
+  async #nextBytes(reader: BodyReader, reply: ReplyAssembler): Promise<Uint8Array | undefined> {
     try {
       return await readBytes(reader, this.#access);
     } catch (error) {

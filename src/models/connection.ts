@@ -10,9 +10,9 @@ import { ModelError } from './model.ts';
 const MAX_ERROR_BYTES = 65_536;
 const MAX_REASON_LENGTH = 300;
 
-export type Bytes = ReadableStreamDefaultReader<Uint8Array>;
+export type BodyReader = ReadableStreamDefaultReader<Uint8Array>;
 
-export interface Post {
+export interface ModelRequest {
   readonly fetch: typeof fetch;
   readonly url: string;
   readonly body: string;
@@ -23,21 +23,21 @@ export interface Post {
 /**
  * Sends the request and returns the answer's event stream. Throws a `ModelError` if there is none.
  */
-export async function openEventStream(post: Post): Promise<Bytes> {
-  const { access } = post;
-  const response = await send(post);
-  const reader: Bytes = openReader(response.body ?? new Blob([]).stream(), post.signal);
+export async function openEventStream(request: ModelRequest): Promise<BodyReader> {
+  const { access } = request;
+  const response = await send(request);
+  const reader: BodyReader = openReader(response.body ?? new Blob([]).stream(), request.signal);
   if (!response.ok) {
-    const text = await readText(reader, access);
+    const text = await readBoundedText(reader, access);
     throw failureOfResponse(access, response.status, response.headers, text, Date.now());
   }
   if (!isJson(response)) return reader;
-  const body = await readText(reader, access);
+  const body = await readBoundedText(reader, access);
   const message = `${access.name} answered with JSON, not with an event stream`;
   throw failureOfJson(access, body) ?? new ModelError('malformed_stream', message);
 }
 
-async function send({ fetch, url, body, access, signal }: Post): Promise<Response> {
+async function send({ fetch, url, body, access, signal }: ModelRequest): Promise<Response> {
   const headers: Record<string, string> = {
     'content-type': 'application/json',
     accept: 'text/event-stream',
@@ -55,7 +55,7 @@ async function send({ fetch, url, body, access, signal }: Post): Promise<Respons
 
 /** The next bytes, or undefined at the end. Throws a `ModelError` if the connection breaks. */
 export async function readBytes(
-  reader: Bytes,
+  reader: BodyReader,
   access: ModelAccess,
 ): Promise<Uint8Array | undefined> {
   try {
@@ -76,8 +76,8 @@ export function dropped(access: ModelAccess, cause?: unknown): ModelError {
  * Reads the few bytes after `[DONE]`, so that fetch keeps the connection for the next request.
  * Otherwise the next round of a tool loop would need a new handshake. Gives up after `graceMs`.
  */
-export async function drain(
-  reader: Bytes,
+export async function readTrailer(
+  reader: BodyReader,
   connection: AbortController,
   graceMs: number,
 ): Promise<void> {
@@ -95,7 +95,7 @@ export async function drain(
 /**
  * The body as text, at most its first 64 KiB. The caller must end the connection if there is more.
  */
-export async function readText(reader: Bytes, access: ModelAccess): Promise<string> {
+export async function readBoundedText(reader: BodyReader, access: ModelAccess): Promise<string> {
   const utf8 = new TextDecoder();
   let text = '';
   let size = 0;

@@ -53,7 +53,7 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
     for (let attempt = 1; ; attempt++) {
       const progress = { hasYielded: false };
       try {
-        return yield* noting(progress, model.stream(messages, streamOptions));
+        return yield* trackProgress(progress, model.stream(messages, streamOptions));
       } catch (error) {
         if (streamOptions.signal.aborted || progress.hasYielded || attempt >= attempts) throw error;
         if (!(error instanceof ModelError) || !error.retryable) throw error;
@@ -101,7 +101,7 @@ export function withFallbacks(
     for (const [index, model] of models.entries()) {
       const progress = { hasYielded: false };
       try {
-        return yield* noting(progress, model.stream(messages, streamOptions));
+        return yield* trackProgress(progress, model.stream(messages, streamOptions));
       } catch (error) {
         const next = models[index + 1];
         if (streamOptions.signal.aborted || progress.hasYielded || next === undefined) throw error;
@@ -124,7 +124,7 @@ export function withFallbacks(
   };
 }
 
-async function* noting(
+async function* trackProgress(
   progress: { hasYielded: boolean },
   stream: AsyncIterable<ModelDelta>,
 ): AsyncGenerator<ModelDelta, void, undefined> {

@@ -4,7 +4,7 @@ import { isAsciiWord, isBlank } from './characters.ts';
  * What a `<` turned out to be: a tag that breaks the line (`<br>`) or does not, a comment, an
  * autolink (whose `>` is still to come), or text. Read `again` as text.
  */
-export interface Angle {
+export interface AngleBracket {
   readonly kind: 'break' | 'tag' | 'comment' | 'autolink' | 'text';
   readonly again: string;
 }
@@ -33,14 +33,14 @@ export class TagReader {
   }
 
   /** Takes the next character, '' at the end. Returns undefined if it needs more. */
-  read(c: string): Angle | undefined {
+  read(c: string): AngleBracket | undefined {
     if (this.#stage === 'name') return this.#readName(c);
     if (this.#stage === 'attribute') return this.#readAttribute(c);
     if (this.#stage === 'value') return this.#readValue(c);
     return this.#readComment(c);
   }
 
-  #readName(c: string): Angle | undefined {
+  #readName(c: string): AngleBracket | undefined {
     const held = this.#held;
     if (
       held === '' ? /^[a-z/!]$/i.test(c) : held.startsWith('!') ? c === '-' : isNameCharacter(c)
@@ -65,7 +65,7 @@ export class TagReader {
     return undefined;
   }
 
-  #readAttribute(c: string): Angle | undefined {
+  #readAttribute(c: string): AngleBracket | undefined {
     if (c === '>') return this.#tag('');
     if (c === '=' && this.#attribute !== '') {
       this.#stage = 'value';
@@ -83,7 +83,7 @@ export class TagReader {
     return undefined;
   }
 
-  #readValue(c: string): Angle | undefined {
+  #readValue(c: string): AngleBracket | undefined {
     if (c === '\n' || c === '') return this.#tag(c); // never closed: only this line is lost
     if (this.#quote !== '') {
       if (c === this.#quote) this.#quote = '';
@@ -92,7 +92,7 @@ export class TagReader {
     return undefined;
   }
 
-  #readComment(c: string): Angle | undefined {
+  #readComment(c: string): AngleBracket | undefined {
     if (c === '' || (c === '\n' && this.#run === '\n') || (c === '>' && this.#run === '--')) {
       return { kind: 'comment', again: c === '>' ? '' : c };
     }
@@ -101,11 +101,11 @@ export class TagReader {
     return undefined;
   }
 
-  #tag(again: string): Angle {
+  #tag(again: string): AngleBracket {
     return { kind: BREAKING.test(this.#name) ? 'break' : 'tag', again };
   }
 
-  #text(c: string): Angle {
+  #text(c: string): AngleBracket {
     return { kind: 'text', again: this.#held + c };
   }
 }
