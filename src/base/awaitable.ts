@@ -5,7 +5,7 @@
 export type Awaitable<T> = T | Promise<T>;
 
 /** Calls `next` with the value: at once if it is there, otherwise when the promise resolves. */
-export function after<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
+export function andThen<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
   return value instanceof Promise ? value.then(next) : next(value);
 }
 

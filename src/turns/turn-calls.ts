@@ -1,6 +1,6 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
 import { isAbort } from '../base/abort.ts';
-import { after, type Awaitable } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
 import type { Ownership } from '../conversations/rules.ts';
@@ -222,7 +222,7 @@ export class TurnCalls {
       this.#run.log.error('tool result lost', { conversationId, turnId, tool: spoken.call.name, error });
     };
     try {
-      const written = after(write(), stored);
+      const written = andThen(write(), stored);
       if (written instanceof Promise) this.#host.track(written.catch((error: unknown) => retry(write, WRITE_DELAYS_MS, error).then(stored)).catch(failed));
     } catch (error) {
       this.#host.track(retry(write, WRITE_DELAYS_MS, error).then(stored).catch(failed));
