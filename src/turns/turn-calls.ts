@@ -1,6 +1,6 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
 import { isAbort } from '../base/abort.ts';
-import { after, type Awaitable } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
 import type { Ownership } from '../conversations/rules.ts';
@@ -217,7 +217,7 @@ export class TurnCalls {
       () => this.#host.conversations.noteToolResult(conversationId, result),
       WRITE_DELAYS_MS,
     );
-    const written = after(write, (isKnown) => {
+    const written = andThen(write, (isKnown) => {
       done();
       if (isKnown) return;
       this.#run.log.info('a tool result came too late to be kept', { conversationId, turnId, tool });

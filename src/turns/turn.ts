@@ -1,7 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 
 import { DEFAULT_APOLOGY, TurnAbortedError, type Agent, type ModelUsage, type Spoken, type ToolOutcome, type ToolRun } from '../agents/agent.ts';
-import { after, isThenable, type Awaitable } from '../base/awaitable.ts';
+import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { CutTurn } from '../conversations/heard.ts';
 import { UNFINISHED_RESULTS, type Message, type SentEvent, type ToolCall } from '../conversations/message.ts';
 import type { OpenedTurn, TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
@@ -98,7 +98,7 @@ export class Turn implements Run, CallingRun {
     try {
       const opening = this.#open();
       if (opening instanceof Promise) this.#host.track(opening);
-      const begun = after(opening, (opened) => this.#begin(opened));
+      const begun = andThen(opening, (opened) => this.#begin(opened));
       if (begun instanceof Promise) void begun.catch((error: unknown) => this.#fail(error)).then(() => this.#calls?.agentEnded());
       else this.#calls?.agentEnded();
       if (this.#ending === undefined) this.#arm();
