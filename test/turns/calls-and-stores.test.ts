@@ -12,6 +12,7 @@ import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 import { deferred, until, type Deferred } from '../fixtures/app.ts';
 
 const CALL = { id: 'c1', name: 'pay', args: '{}' };
@@ -111,24 +112,28 @@ describe('a call', () => {
 
   it('is joined by the turn\'s next run though it could not be stored', async (t) => {
     const store = new PromisedStore(memory());
-    const begun = deferred();
+    let runs = 0;
     const gate = deferred();
     const process = new Process(store, (own) => async (turn, reply) => {
-      begun.resolve();
+      runs += 1;
       await gate.promise;
       await pays('finish')(own)(turn, reply);
     });
     t.after(() => process.end());
     const delivery = process.deliver('pay');
-    await begun.promise;
+    await until(() => runs === 1, 'the first run');
     store.failWith = new Error('the store is away');
     gate.resolve();
     await until(() => process.works.length === 1, 'the tool');
-    store.failWith = undefined;
-    assert.deepEqual(process.errors, ['tool calls could not be stored and run unprotected']);
+    const clock = mockTimers(t, ['setTimeout']);
     process.turns.drop(delivery);
+    await until(() => (clock.tick(1_000), process.errors.length === 2), 'the store to be given up');
+    assert.deepEqual(process.errors, ['tool calls could not be stored and run unprotected', 'history not written']);
+    store.failWith = undefined;
     process.deliver('pay');
-    await until(() => process.turns.count === 1, 'the second run');
+    await until(() => runs === 2, 'the second run');
+    await new Promise((resolve) => setImmediate(resolve));
+    await store.count(); // behind the write of what it calls
     process.works[0]?.resolve('"paid"');
     await until(() => process.turns.count === 0, 'the end');
     await process.turns.settled();
