@@ -92,6 +92,13 @@ describe('the body limit', () => {
     assert.equal(client.received.match(/HTTP\/1\.1/g)?.length, 1);
   });
 
+  it('says with a 413 that the connection is closed, though the client would keep it', async (t) => {
+    const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
+    const head = { connection: 'keep-alive', 'content-length': 2 * LIMIT };
+    const client = (await served.raw()).send(webhookHead('', head));
+    assert.match(await client.until(/\}$/), /\r\nconnection: close\r\n/i);
+  });
+
   for (const encoding of ['content-length', 'chunked'] as const) {
     it(`lets a client that still sends 20 MB (${encoding}) read its 413`, async (t) => {
       const served = await serve(t);

@@ -189,6 +189,27 @@ describe('bodies in flight', () => {
     await until(async () => (await another(served)).status === before.status);
   });
 
+  it('are 2 × MAX_BODY_BYTES at the most where that is more than 64 MiB', async (t) => {
+    const [first, release] = [deferred(), deferred()];
+    let count = 0;
+    const served = await serve(t, { settings: { maxBodyBytes: 40 * MIB }, setUp: (app) => app.post('/keep', async (context) => {
+      await context.readRawBody();
+      count += 1;
+      if (count === 1) {
+        first.resolve();
+        await release.promise;
+      }
+      context.empty(204);
+    }) });
+    const keep = async (): Promise<number> =>
+      (await served.fetch('/keep', { method: 'POST', body: Buffer.alloc(40 * MIB, 'x') })).status;
+    const kept = keep();
+    await first.promise;
+    assert.equal(await keep(), 204);
+    release.resolve();
+    assert.equal(await kept, 204);
+  });
+
   it('are no longer when a turn has begun', async (t) => {
     const release = deferred();
     const agent = defineAgent({ name: 'holding', async *onMessage() {
