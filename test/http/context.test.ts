@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -45,6 +45,13 @@ describe('context.url', () => {
   for (const [what, bytes, trustProxy, url] of urls) {
     it(`has ${what}`, async (t) => assert.equal(await found(t, bytes, (context) => context.url.href, trustProxy), url));
   }
+
+  it('has https over TLS', () => {
+    const request = { url: '/a', headers: { host: 'x' }, socket: { encrypted: true } };
+    const scope = { log: recordLog().log, maxBodyBytes: 1, trustProxy: false, bodies: new BodyBudget(1) };
+    const context = new Context(request as unknown as IncomingMessage, {} as ServerResponse, scope);
+    assert.equal(context.url.href, 'https://x/a');
+  });
 
   it('is 400 for a malformed host header, of which the answer shows no more than 100 characters', async (t) => {
     const served = await serve(t, { setUp: (app) => app.get('/url', (context) => context.text(200, context.url.href)) });
@@ -170,6 +177,21 @@ describe('a request that is answered', () => {
       assert.match(String(error), /GET \/twice has an answer already/);
     });
   }
+});
+
+describe('a turn\'s stream', () => {
+  it('is sent with its length, and not in chunks, where the reply ends at once', async (t) => {
+    const body = messageEvent();
+    const { headers } = signed(body);
+    const lines = Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`);
+    const client = (await (await serve(t)).raw()).send([
+      'POST /api/agent HTTP/1.1', 'host: x', 'connection: close', `content-length: ${body.length}`,
+      ...lines, '', body,
+    ].join('\r\n'));
+    const answer = await client.lastAnswer();
+    assert.equal(answer.headers['content-length'], String(answer.body.length));
+    assert.equal(answer.headers['transfer-encoding'], undefined);
+  });
 });
 
 describe('the bytes of an answer', () => {
