@@ -81,6 +81,20 @@ describe('an offer of h2c', () => {
   }
 });
 
+describe('a CONNECT whose client leaves with a reset', () => {
+  it('does not end the process', async (t) => {
+    const served = await serve(t);
+    for (let count = 0; count < 20; count++) {
+      const client = await served.raw();
+      client.send('CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\n\r\n');
+      await new Promise((resolve) => setImmediate(resolve));
+      client.socket.resetAndDestroy();
+      await client.closed;
+    }
+    assert.equal((await served.fetch('/health')).status, 200);
+  });
+});
+
 describe('a pipeline of 30 requests', () => {
   it('prints no warning of Node\'s', async (t) => {
     const warnings: string[] = [];
