@@ -1,13 +1,17 @@
 // What the server bounds that no single request shows: connections, bodies in all, headers by their number, pipelines.
 
 import assert from 'node:assert/strict';
-import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
+import { createHttpServer } from '../../src/http/server.ts';
 import { defineAgent } from '../../src/index.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
-import { deferred, messageEvent, recordLog, SECRET, serve, signed, type Served } from '../fixtures/kernel.ts';
+import {
+  deferred, messageEvent, RawConnection, recordLog, SECRET, serve, signed, type Served,
+} from '../fixtures/kernel.ts';
 
 const MIB = 1_048_576;
 
@@ -77,6 +81,33 @@ describe('an offer of h2c', () => {
       client.send('GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
       await client.closed;
       assert.match(client.received, /"healthy"[^]*"ready":true/);
+    });
+  }
+});
+
+describe('bytes that never become a request', () => {
+  // Node's clock for headers that do not come runs for ten seconds: the test says that it is over.
+  for (const [code, status] of [
+    ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
+    ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
+    ['HPE_INVALID_METHOD', '400 Bad Request'],
+    [undefined, '400 Bad Request'],
+  ] as const) {
+    it(`are answered with ${status} for ${code ?? 'an error without a code'}`, async (t) => {
+      const server = createHttpServer({
+        listener: () => assert.fail('there is no request'), maxConnections: 1, takesUpgrades: false,
+      });
+      server.once('connection', (socket) => {
+        server.emit('clientError', Object.assign(new Error('x'), { code }), socket);
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      t.after(() => server.close());
+      const client = await RawConnection.open((server.address() as AddressInfo).port);
+      const { headers, body } = await client.lastAnswer();
+      assert.ok(client.received.startsWith(`HTTP/1.1 ${status}\r\n`), client.received);
+      assert.equal(headers['connection'], 'close');
+      assert.deepEqual(JSON.parse(body), { error: status.slice(4) });
     });
   }
 });
