@@ -1,11 +1,10 @@
-// npm run torture -- --seconds N [--seed S] [--without "a known fault"]…
+// npm run torture -- --seconds N [--seed S]
 // Plays random talks against the server until the time is up; with a seed, that talk alone. When
 // one goes wrong it prints the talk and its seed, and exits with 1.
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 
-import { lift } from '../test/turns/known-faults.ts';
 import { playTalk, TalkError } from '../test/turns/play-talk.ts';
 import { composeTalk } from '../test/turns/talk.ts';
 
@@ -13,10 +12,8 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string' },
-    without: { type: 'string', multiple: true, default: [] },
   },
 });
-for (const fault of values.without) lift(fault);
 const end = performance.now() + Number(values.seconds) * 1_000;
 const first = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
 let talks = 0;
@@ -28,9 +25,6 @@ try {
   console.log(`${talks} talks of ${steps} steps, from seed ${first} on: nothing went wrong`);
 } catch (error) {
   console.error(error instanceof TalkError ? error.message : error);
-  console.error(
-    `Again: npm run torture -- --seed ${first + talks}` +
-      values.without.map((fault) => ` --without ${JSON.stringify(fault)}`).join(''),
-  );
+  console.error(`Again: npm run torture -- --seed ${first + talks}`);
   process.exitCode = 1;
 }

@@ -35,7 +35,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['platform/websocket', ['base']],
   ['app', [
     'observers', 'routes', 'middleware', 'turns', 'agents/built-in', 'agents', 'layercode', 'http', 'models', 'conversations', 'settings', 'log.ts',
-    'metrics.ts',
+    'metrics.ts', 'base',
   ]],
   ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts']],
   ['routes', ['middleware', 'turns', 'agents', 'layercode', 'http', 'conversations', 'sse', 'log.ts', 'metrics.ts', 'base']],

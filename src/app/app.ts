@@ -2,12 +2,14 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import type { BoundAgent } from '../agents/agent.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import { Turns } from '../turns/turns.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { BodyBudget, hasUnreadBody } from '../http/body.ts';
-import { compose, passChecks, type Handler, type Middleware, type Observer, type Route } from '../http/compose.ts';
+import { compose, passChecks } from '../http/compose.ts';
+import type { Handler, Middleware, Observer, Route } from '../http/compose.ts';
 import { Context, type ContextScope } from '../http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from '../http/error-boundary.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
@@ -31,17 +33,17 @@ import { createRoutes, createUserRoute } from './routes.ts';
 import type { Settings } from '../settings/settings.ts';
 
 export interface AppOptions {
-  /** Default: no log at all, as behoves a library. */
+  /** Default: no logging. */
   readonly log?: Logger;
-  /** Where conversations are kept. Default: in memory, within the settings' bounds. Closed by `close()`. */
+  /** Where conversations are kept. Default: in memory, within the bounds. `close()` closes it. */
   readonly store?: ConversationStore;
   /** For models and the platform's REST API. Default the global `fetch`. */
   readonly fetch?: typeof fetch;
-  /** Stands in for LayerCode's cloud, for callers of this machine. Default: none. Closed by `close()`. */
+  /** Stands in for LayerCode's cloud on this machine. Default: none. `close()` closes it. */
   readonly platform?: AppPlatform;
 }
 
-/** All bodies that are being read, or kept by their requests. More if one body may be very large. */
+/** For all bodies that are being read or kept by their requests; more if one may be very large. */
 const MIN_BODIES_BYTES = 64 * 1_048_576;
 /** For connections without a stream: health checks, browsers, keep-alive. */
 const SPARE_CONNECTIONS = 1_024;
@@ -72,7 +74,8 @@ export class App {
     this.#settings = settings;
     this.#platform = options.platform;
     const bodies = new BodyBudget(Math.max(MIN_BODIES_BYTES, 2 * settings.maxBodyBytes));
-    this.#scope = { log, maxBodyBytes: settings.maxBodyBytes, trustProxy: settings.trustProxy, bodies };
+    const { maxBodyBytes, trustProxy } = settings;
+    this.#scope = { log, maxBodyBytes, trustProxy, bodies };
     const store = options.store ?? new MemoryStore({
       ttlMs: settings.conversationTtlSeconds * 1_000,
       maxConversations: settings.maxConversations,
@@ -86,7 +89,8 @@ export class App {
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
     });
-    this.#observers = [requestMetrics(this.metrics), ...(settings.accessLog && log.isEnabled('info') ? [accessLog(log)] : [])];
+    const hasAccessLog = settings.accessLog && log.isEnabled('info');
+    this.#observers = [requestMetrics(this.metrics), ...(hasAccessLog ? [accessLog(log)] : [])];
     this.#middleware = [
       passChecks([
         requestId(),
@@ -96,7 +100,8 @@ export class App {
       ]),
       preflight({ origins: settings.corsOrigins }),
     ];
-    this.metrics.add(new Gauge('layercode_conversations', 'Conversations held.', () => this.conversations.count()));
+    const count = (): Awaitable<number> => this.conversations.count();
+    this.metrics.add(new Gauge('layercode_conversations', 'Conversations held.', count));
     if (settings.metrics) addProcessMetrics(this.metrics);
     const routes = createRoutes({
       settings,
@@ -111,35 +116,42 @@ export class App {
     for (const route of routes) this.#add(route);
   }
 
-  /** Adds a layer around all handlers, inside those that are there. Only before the first request. */
+  /** Adds a layer around all handlers, inside earlier layers. Only before the first request. */
   use(middleware: Middleware): this {
     if (this.#chain !== undefined) throw new Error('use() must be called before the first request');
-    if (typeof middleware !== 'function') throw new TypeError(`middleware must be a function (context, next), got ${typeof middleware}`);
+    if (typeof middleware !== 'function') {
+      const got = typeof middleware;
+      throw new TypeError(`middleware must be a function (context, next), got ${got}`);
+    }
     this.#middleware.push(middleware);
     return this;
   }
 
-  /** Serves `GET` (and `HEAD`) of a path, `/things/:id` for instance. Below `/api/` requests must be signed. */
+  /** Serves `GET` and `HEAD` of a path, such as `/things/:id`. Signed ones only below `/api/`. */
   get(path: string, handler: Handler): this {
     return this.#add(createUserRoute('GET', path, handler, this.#settings));
   }
 
-  /** Serves `POST` of a path. Below `/api/` requests must be signed. */
+  /** Serves `POST` of a path. Signed ones only below `/api/`. */
   post(path: string, handler: Handler): this {
     return this.#add(createUserRoute('POST', path, handler, this.#settings));
   }
 
-  /** Answers for errors of a class and its subclasses that a handler or middleware throws. The nearest class wins. */
+  /** Answers errors of a class that a handler or middleware throws. The nearest class wins. */
   onError<E extends Error>(errorClass: ErrorClass<E>, handler: ErrorHandler<E>): this {
     this.#boundary.on(errorClass, handler);
     return this;
   }
 
-  /** A request listener for any `http.Server`; bound, so that `createServer(app.handle)` works. Node's limits are then that server's own. */
+  /**
+   * A request listener for any `http.Server`, as in `createServer(app.handle)`. The limits of time,
+   * headers and connections are then that server's own.
+   */
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
     const context = new Context(request, response, this.#scope);
-    if (request instanceof WholeRequest && hasUnreadBody(request)) request.whenWhole(() => this.#serve(context));
-    else this.#serve(context);
+    if (request instanceof WholeRequest && hasUnreadBody(request)) {
+      request.whenWhole(() => this.#serve(context));
+    } else this.#serve(context);
   };
 
   readonly #closed: Observer = (isFinished, context) => {
@@ -147,13 +159,17 @@ export class App {
     for (const observer of this.#observers) observer(isFinished, context);
   };
 
+  readonly #onError = (error: unknown, context: Context): Awaitable<void> =>
+    this.#boundary.handle(error, context);
+
   #serve(context: Context): void {
     this.#shutdown.enter();
     context.onClose(this.#closed);
-    this.#chain ??= compose(this.#middleware, this.#dispatch, (error, failing) => this.#boundary.handle(error, failing));
-    // The boundary answers for whatever was thrown; what gets here is a fault in the boundary itself.
+    this.#chain ??= compose(this.#middleware, this.#dispatch, this.#onError);
+    // The boundary answers whatever was thrown: what gets here is a fault in the boundary itself.
     const failed = (error: unknown): void => {
-      this.#scope.log.error('request failed beyond its error boundary', { requestId: context.requestId, error });
+      const { requestId } = context;
+      this.#scope.log.error('request failed beyond its error boundary', { requestId, error });
       context.response.destroy();
     };
     try {
@@ -164,8 +180,12 @@ export class App {
     }
   }
 
-  /** Serves on the settings' host and port, or others. Resolves with the address; rejects when it cannot be had. */
-  listen({ host = this.#settings.host, port = this.#settings.port }: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {
+  /**
+   * Listens on a host and a port, by default those of the settings. Resolves with the address;
+   * rejects with the system's error if it cannot be had.
+   */
+  listen(options: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {
+    const { host = this.#settings.host, port = this.#settings.port } = options;
     if (this.#server !== undefined) throw new Error('listen() was called before');
     const server = (this.#server = createHttpServer({
       listener: this.handle,
@@ -176,15 +196,17 @@ export class App {
       server.once('error', reject);
       server.listen(port, host, () => {
         server.off('error', reject);
-        resolve(server.address() as AddressInfo); // null only for a server that does not listen, a string only for a pipe
+        // Null only for a server that does not listen, a string only for a pipe.
+        resolve(server.address() as AddressInfo);
       });
     });
   }
 
   /**
-   * Stops as the settings say: `/ready` is 503 at once, and requests are served through the drain delay. Then open turns, and tools
-   * that are to finish, have until the time-out; what is open then is interrupted. Resolves when history is written, or a few
-   * seconds after that was tried in vain, and everything is closed.
+   * Stops as the settings say. `/ready` is 503 at once, and requests are served through the drain
+   * delay. Then open turns, and tools that are to finish, have until the time-out, which interrupts
+   * them. Resolves when history is written, or a few seconds after that was tried in vain, and
+   * everything is closed.
    */
   async close(): Promise<void> {
     const { drainDelaySeconds, shutdownTimeoutSeconds } = this.#settings;
@@ -214,6 +236,11 @@ export class App {
     return this;
   }
 
+  #refuseMethod(context: Context, allowed: string): void {
+    if (context.method === 'OPTIONS') return context.empty(204, ['allow', allowed]);
+    throw new HttpError(405, `${context.path} takes ${allowed}`, { headers: ['allow', allowed] });
+  }
+
   readonly #dispatch: Handler = (context) => {
     const match = this.#router.find(context.method, context.path);
     switch (match.kind) {
@@ -221,8 +248,7 @@ export class App {
         context.params = match.params;
         return match.value(context);
       case 'wrong method':
-        if (context.method === 'OPTIONS') return context.empty(204, ['allow', match.allowed.join(', ')]);
-        throw new HttpError(405, `${context.path} takes ${match.allowed.join(', ')}`, { headers: ['allow', match.allowed.join(', ')] });
+        return this.#refuseMethod(context, match.allowed.join(', '));
       case 'malformed path':
         throw new BadRequest('the path is not percent-encoded UTF-8');
       case 'unknown path':
@@ -233,7 +259,7 @@ export class App {
   };
 }
 
-/** What a library writes that was given no log. */
+/** The log of an app that was given none. */
 export function noLog(): Logger {
   return createLogger({ level: 'silent', write: () => undefined });
 }

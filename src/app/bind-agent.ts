@@ -5,14 +5,23 @@ import { defaultModelName } from '../models/providers.ts';
 import type { Settings } from '../settings/settings.ts';
 
 /** Gives an agent that speaks with a model what it needs; any other is left as it is. */
-export function bindAgent(agent: Agent, settings: Settings, log: Logger, fetch?: typeof globalThis.fetch): BoundAgent {
+export function bindAgent(
+  agent: Agent,
+  settings: Settings,
+  log: Logger,
+  fetch?: typeof globalThis.fetch,
+): BoundAgent {
   return agent.bind?.(resourcesFor(settings, log, fetch)) ?? agent;
 }
 
-/** The default of `DEFAULT_MODEL`, where no provider has a key: named in what says that one is missing. */
+/** The default of `DEFAULT_MODEL` when no provider has a key. It is named as the one that lacks it. */
 const FALLBACK_MODEL = 'openai:gpt-5-nano';
 
-function resourcesFor(settings: Settings, log: Logger, fetch: typeof globalThis.fetch | undefined): AgentResources {
+function resourcesFor(
+  settings: Settings,
+  log: Logger,
+  fetch: typeof globalThis.fetch | undefined,
+): AgentResources {
   const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
   return {
     openModel(names) {
@@ -22,7 +31,8 @@ function resourcesFor(settings: Settings, log: Logger, fetch: typeof globalThis.
         names: listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL],
         environment,
         onProblem: (problem) => {
-          if (isOpened) log.warn('model', { problem }); // what is missing from the start is in `model.problems()`, for /ready and the server to tell
+          // What is missing from the start is in `model.problems()`, for /ready and the server.
+          if (isOpened) log.warn('model', { problem });
         },
         ...(fetch === undefined ? {} : { fetch }),
       });

@@ -4,10 +4,13 @@ import { bindAgent } from './bind-agent.ts';
 import type { Settings } from '../settings/settings.ts';
 
 /**
- * An app that serves `agent`. Throws a `TypeError` when the settings have no webhook secret: verification is never off.
+ * An app that serves `agent`. Throws a `TypeError` if the settings have no webhook secret:
+ * signatures are always verified.
  */
 export function createApp(settings: Settings, agent: Agent, options: AppOptions = {}): App {
-  if (settings.webhookSecrets.length === 0) throw new TypeError('settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET');
+  if (settings.webhookSecrets.length === 0) {
+    throw new TypeError('settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET');
+  }
   const { log = noLog(), fetch } = options;
   return new App(settings, bindAgent(agent, settings, log, fetch), { ...options, log });
 }

@@ -32,10 +32,14 @@ export interface RouteDependencies {
   readonly notReadyReasons: () => readonly string[];
 }
 
-export function createRoutes({ settings, agent, conversations, turns, metrics, fetch, platform, notReadyReasons }: RouteDependencies): readonly Route[] {
-  const secrets = settings.webhookSecrets;
-  const { layercodeApiKey: apiKey, layercodeApiUrl: url, corsOrigins: origins, agentRoute, authorizeRoute } = settings;
+export function createRoutes(dependencies: RouteDependencies): readonly Route[] {
+  const { settings, agent, conversations, turns, metrics, fetch, platform } = dependencies;
+  const { layercodeApiKey: apiKey, layercodeApiUrl: url, agentRoute, authorizeRoute } = settings;
+  const { webhookSecrets: secrets, corsOrigins: origins } = settings;
   const localAuthority = apiKey === undefined ? platform : undefined;
+  const layercode = apiKey === undefined
+    ? undefined
+    : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
 
   return [
     {
@@ -55,9 +59,12 @@ export function createRoutes({ settings, agent, conversations, turns, metrics, f
       // Browsers call it, and they cannot sign. A key of our own opens nothing but a socket of this
       // machine, and so only this machine gets one.
       handler: afterChecks(
-        [rateLimit({ perMinute: settings.authorizePerMinute }), ...(localAuthority === undefined ? [] : [localOnly()])],
+        [
+          rateLimit({ perMinute: settings.authorizePerMinute }),
+          ...(localAuthority === undefined ? [] : [localOnly()]),
+        ],
         signedIfAtAll({ secrets }, authorize({
-          platform: localAuthority ?? (apiKey === undefined ? undefined : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) })),
+          platform: localAuthority ?? layercode,
           agentIds: settings.layercodeAgentIds,
           origins,
         })),
@@ -68,7 +75,7 @@ export function createRoutes({ settings, agent, conversations, turns, metrics, f
       agent: agent.name,
       model: agent.model?.name ?? null,
       problems: () => agent.model?.problems() ?? [],
-      reasons: notReadyReasons,
+      reasons: dependencies.notReadyReasons,
     })),
     ...(settings.metrics ? [open('/metrics', metricsRoute(metrics))] : []),
     open('/openapi.json', openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
@@ -109,5 +116,6 @@ export function createUserRoute(
 /** Percent-decoded, as parameters are: `/%61pi/x` must not be a way around. */
 function isBelowApi(path: string): boolean {
   const first = path.split('/', 2)[1] ?? '';
-  return first === 'api' || (first.includes('%') && decodeURIComponent(first) === 'api'); // malformed paths do not get past the router
+  // The router lets no malformed path pass, so that decoding cannot throw.
+  return first === 'api' || (first.includes('%') && decodeURIComponent(first) === 'api');
 }

@@ -73,8 +73,10 @@ function newestBefore({ turns }: Conversation, turnId: string | undefined): numb
   return (own === -1 ? turns.length : own) - 1;
 }
 
+/** What was heard stays unknown: where the turn's run has not said what it sent, it still may. */
 function markInterrupted(conversation: Conversation, record: TurnRecord | undefined): HeardTurn | undefined {
   if (record === undefined || replyText(record) === '') return undefined;
+  if (record.state === 'open') record.isUnknown = true;
   return rewriteOwn(conversation, record, ownMessages(record));
 }
 
@@ -93,6 +95,7 @@ function cutTo(conversation: Conversation, record: TurnRecord, heard: string): H
     return { ...message, content };
   });
   if (rest.trim() !== '') cut.push({ role: 'assistant', content: rest, turnId: record.id, state: 'interrupted' });
+  if (record.isUnknown !== undefined) delete record.isUnknown; // decided
   return rewriteOwn(conversation, record, cut);
 }
 
@@ -102,7 +105,6 @@ function rewriteOwn(conversation: Conversation, record: TurnRecord, messages: re
   const own = messages.filter(isWorthKeeping).map(asInterrupted);
   if (state === 'open') conversation.openTurns -= 1;
   record.state = 'interrupted';
-  if (record.isUnknown !== undefined) delete record.isUnknown; // decided
   rewrite(conversation, record, [...leading, ...own], leading.length);
   return { record, wasCompleted: state === 'completed' };
 }

@@ -105,8 +105,9 @@ export function openTurn(conversation: Conversation, opening: TurnOpening, bound
   const closed = conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
   if (conversation.runningCalls > 0) for (const turn of conversation.turns) forgetLostCalls(conversation, turn, isCallRunning);
   const heard = opening.interruption === undefined ? undefined : noteHeard(conversation, opening.interruption, turnId);
-  // Their runs may still be sending, and have the last word on that unless the platform has.
-  for (const turn of closed) if (turn !== heard?.record) turn.isUnknown = true;
+  // Their runs may still be sending, and have the last word on that unless the platform has said what was heard.
+  const decided = opening.interruption?.textHeard === undefined ? undefined : heard?.record;
+  for (const turn of closed) if (turn !== decided) turn.isUnknown = true;
 
   const record = known ?? newTurn(turnId, 'open', runId);
   const earlier = known === undefined ? [] : earlierRounds(known);

@@ -4,12 +4,12 @@ import type { Context } from './context.ts';
 /** Answers a request. */
 export type Handler = (context: Context) => Awaitable<void>;
 
-/** Runs the rest of the chain. Never throws and never rejects: what was thrown inside has been answered by then. */
+/** Runs the rest of the chain. Never throws or rejects: errors inside have been answered by then. */
 export type Next = () => Awaitable<void>;
 
 /**
- * One layer around the handlers. Returns what `next` returned, awaits it to act on the way back, or answers itself. A
- * middleware that need not wait is a plain function: a promise on the path of a turn costs.
+ * One layer around the handlers. It returns what `next` returned, awaits it to act on the way back,
+ * or answers itself. Write a plain function if there is nothing to wait for: a promise costs.
  */
 export type Middleware = (context: Context, next: Next) => Awaitable<void>;
 
@@ -52,9 +52,9 @@ export function afterChecks(checks: readonly Check[], handler: Handler): Handler
 /**
  * Folds the layers around `handler`, the first outermost, once and not per request.
  *
- * What a layer throws goes to `onError` there and then, so the layers outside it still see an answer on their way back.
- * Its misuses are errors: a layer that is no function (`TypeError`, here), one that calls `next` twice, and a chain that
- * ends without an answer, where a client would wait for ever.
+ * What a layer throws goes to `onError` there and then, so the layers outside it still see an
+ * answer on their way back. Misuse is an error: a layer that is no function (`TypeError`, here), one that
+ * calls `next` twice, and a chain that ends without an answer, as a client would wait for ever.
  */
 export function compose(
   middleware: readonly Middleware[],
@@ -64,18 +64,23 @@ export function compose(
   const catching = (run: Handler): Handler => (context) => {
     try {
       const ended = run(context);
-      return ended instanceof Promise ? ended.catch((error: unknown) => onError(error, context)) : ended;
+      if (!(ended instanceof Promise)) return ended;
+      return ended.catch((error: unknown) => onError(error, context));
     } catch (error) {
       return onError(error, context);
     }
   };
   const around = (layer: Middleware, inner: Handler): Handler => {
-    if (typeof layer !== 'function') throw new TypeError(`middleware must be a function (context, next), got ${typeof layer}`);
+    if (typeof layer !== 'function') {
+      throw new TypeError(`middleware must be a function (context, next), got ${typeof layer}`);
+    }
     return (context) => {
       let isCalled = false;
       let passedOn: unknown;
       const next = (): Awaitable<void> => {
-        if (isCalled) throw new Error(`middleware ${layer.name || 'anonymous'} called next() more than once`);
+        if (isCalled) {
+          throw new Error(`middleware ${layer.name || 'anonymous'} called next() more than once`);
+        }
         isCalled = true;
         const ended = inner(context);
         passedOn = ended;
@@ -84,15 +89,20 @@ export function compose(
       try {
         const ended = layer(context, next);
         // What `next` returned never rejects. Catching it again would cost a promise per layer.
-        return ended instanceof Promise && ended !== passedOn ? ended.catch((error: unknown) => onError(error, context)) : ended;
+        if (!(ended instanceof Promise) || ended === passedOn) return ended;
+        return ended.catch((error: unknown) => onError(error, context));
       } catch (error) {
         return onError(error, context);
       }
     };
   };
-  const chain = middleware.reduceRight<Handler>((inner, layer) => around(layer, inner), catching(handler));
+  const chain = middleware.reduceRight<Handler>(
+    (inner, layer) => around(layer, inner),
+    catching(handler),
+  );
   const checked = (context: Context): Awaitable<void> => {
-    if (!context.isAnswered) return onError(new Error(`nothing answered ${context.method} ${context.path}`), context);
+    if (context.isAnswered) return;
+    return onError(new Error(`nothing answered ${context.method} ${context.path}`), context);
   };
   return (context) => {
     const ended = chain(context);

@@ -1,12 +1,12 @@
-import { STATUS_CODES, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { STATUS_CODES } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
 import { SseEncoder } from '../sse/event-stream.ts';
-import {
-  EventWriter, type EventWriterListener, type EventWriterOptions,
-} from '../sse/event-writer.ts';
+import { EventWriter } from '../sse/event-writer.ts';
+import type { EventWriterListener, EventWriterOptions } from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import { parseRequestTarget } from './request-target.ts';
@@ -17,7 +17,7 @@ import type { Params } from './router.ts';
 export interface ContextScope {
   readonly log: Logger;
   readonly maxBodyBytes: number;
-  /** Whether a proxy in front is believed: the rightmost `x-forwarded-for` entry, and `x-forwarded-proto`. */
+  /** Whether to believe the rightmost entries of `x-forwarded-for` and `x-forwarded-proto`. */
   readonly trustProxy: boolean;
   /** What all bodies that are being read or kept may take. */
   readonly bodies: BodyBudget;
@@ -29,7 +29,7 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 export const REQUEST_ID_HEADER = 'x-request-id';
 
-/** Believed from whoever sends it, written to the log and sent back: so it is short and of sane characters. */
+/** Anybody may send one, it is logged and sent back: so it must be short and of sane characters. */
 export function isRequestId(id: string): boolean {
   return /^[\w.-]{1,128}$/.test(id);
 }
@@ -71,13 +71,16 @@ export class Context {
     this.#close = new ResponseClose<Context>(response, this);
   }
 
-  /** Goes with the answer, as `x-request-id`. Setting it throws a `TypeError` for what `isRequestId` refuses. */
+  /** Sent with the answer as `x-request-id`. Setting one that is not sane throws a `TypeError`. */
   get requestId(): string {
     return this.#requestId;
   }
 
   set requestId(id: string) {
-    if (!isRequestId(id)) throw new TypeError(`a request id must be 1–128 characters of A-Za-z0-9._-, got ${JSON.stringify(id)}`);
+    if (!isRequestId(id)) {
+      const rule = 'a request id must be 1–128 characters of A-Za-z0-9._-';
+      throw new TypeError(`${rule}, got ${JSON.stringify(id)}`);
+    }
     this.#requestId = id;
   }
 
@@ -89,26 +92,33 @@ export class Context {
     return this.request.headers;
   }
 
-  /** The request's header, or undefined; several of one name as Node joins them. Names are lower case. */
+  /** A header of the request, or undefined. Names are lower case; Node joins repeated headers. */
   header(name: string): string | undefined {
     const value = this.request.headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
   }
 
-  /** The whole URL as the client used it; behind a trusted proxy with the scheme that the proxy names. */
+  /** The whole URL as the client used it; a trusted proxy names the scheme. */
   get url(): URL {
-    const forwarded = this.#scope.trustProxy ? this.header('x-forwarded-proto')?.split(',').at(-1)?.trim() : undefined;
+    const forwarded = this.#scope.trustProxy ? this.#lastEntry('x-forwarded-proto') : undefined;
     const scheme = forwarded === 'https' || 'encrypted' in this.request.socket ? 'https' : 'http';
     const host = this.header('host') ?? 'localhost';
     const url = `${scheme}://${host}${this.path}${this.query === '' ? '' : `?${this.query}`}`;
-    if (!URL.canParse(url)) throw new BadRequest(`the host header is malformed: ${JSON.stringify(host.slice(0, 100))}`);
+    if (!URL.canParse(url)) {
+      throw new BadRequest(`the host header is malformed: ${JSON.stringify(host.slice(0, 100))}`);
+    }
     return new URL(url);
   }
 
-  /** The address of whoever sent the request: the peer's, or behind a trusted proxy the one that the proxy saw. */
+  /** The client's address: the peer's, or the one that a trusted proxy saw. */
   get clientAddress(): string {
-    const forwarded = this.#scope.trustProxy ? this.header('x-forwarded-for')?.split(',').at(-1)?.trim() : undefined;
+    const forwarded = this.#scope.trustProxy ? this.#lastEntry('x-forwarded-for') : undefined;
     return forwarded || (this.request.socket.remoteAddress ?? '');
+  }
+
+  /** What the nearest proxy wrote. Entries before it may be anybody's. */
+  #lastEntry(name: string): string | undefined {
+    return this.header(name)?.split(',').at(-1)?.trim();
   }
 
   /** A logger whose lines carry the request's id and what `logFields` holds now. */
@@ -122,8 +132,8 @@ export class Context {
   }
 
   /**
-   * Calls `listener` once, when the response is over: finished, or cut short before that. The latest
-   * listener is called first, so that an outer layer sees what the inner ones noted at the end.
+   * Calls `listener` once, when the response is over: finished, or cut short. The latest listener
+   * is called first, so that an outer layer sees what the inner ones noted at the end.
    */
   onClose(listener: CloseListener<Context>): void;
   onClose<T>(listener: CloseListener<Context, T>, subject: T): void;
@@ -132,9 +142,9 @@ export class Context {
   }
 
   /**
-   * The body's bytes, read once however often they are asked for, and at once when they were read
-   * before. Rejects with 413, 503 or 400 as `readRawBody` of `body.ts` does. The stream of a turn may
-   * be open for long and keeps no body: who wants it then must have asked before the turn began.
+   * The body's bytes, read once however often they are asked for. Rejects with 413 beyond
+   * `MAX_BODY_BYTES`, with 503 when too many bodies are being read, and with 400 if the client
+   * leaves in mid-body. An open turn keeps no body, unless it was asked for before it began.
    */
   readRawBody(): Awaitable<Buffer> {
     this.#isBodyKept = true;
@@ -167,10 +177,10 @@ export class Context {
     return this.#isAnswered || this.response.headersSent || this.response.destroyed;
   }
 
-  /** Adds a header to the answer, whichever it will be. Throws a `TypeError` for one that HTTP does not allow. */
+  /** Adds a header to the answer, whatever that will be. A `TypeError` if HTTP forbids it. */
   setHeader(name: string, value: string): void {
     checkHeaders([name, value]);
-    // An array of the very size: one that grows by `push` gets 17 slots, 136 bytes for as long as the stream is open.
+    // An array of the very size: one that grows by `push` has 17 slots while the stream is open.
     this.#headers = this.#headers.length === 0 ? [name, value] : this.#headers.concat(name, value);
   }
 
@@ -183,7 +193,12 @@ export class Context {
     this.#answer(status, JSON_TYPE, JSON.stringify(value), headers);
   }
 
-  text(status: number, text: string, contentType = 'text/plain; charset=utf-8', headers: readonly string[] = []): void {
+  text(
+    status: number,
+    text: string,
+    contentType = 'text/plain; charset=utf-8',
+    headers: readonly string[] = [],
+  ): void {
     this.#answer(status, contentType, text, headers);
   }
 
@@ -193,14 +208,17 @@ export class Context {
   }
 
   /**
-   * Begins an event stream. The headers wait for the first event and share its packet: flushed apart they cost a turn
-   * 46 % more CPU. Proxies must neither buffer nor compress it.
+   * Begins an event stream. The headers wait for the first event and share its packet: apart they
+   * cost far more. Proxies must neither buffer nor compress it.
    */
   eventStream(): SseEncoder {
     return (this.#stream = new SseEncoder(this.response, this.#beginStream()));
   }
 
-  /** As `eventStream`, for a turn: no `Writable`, nothing leaves before its first `flush`, and the body is let go where nobody can ask for it. */
+  /**
+   * As `eventStream`, for a turn. It is no `Writable`, the creator must call `flush()` once, and
+   * the body is kept only if it was asked for by `readRawBody`.
+   */
   eventWriter(listener?: EventWriterListener): EventWriter {
     this.#stream = new EventWriter(this.response, this.#beginStream(), listener);
     if (!this.#isBodyKept) {
@@ -217,11 +235,14 @@ export class Context {
     return {
       writeHead: (contentLength) => {
         const headers = [
-          'content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no',
+          'content-type', 'text/event-stream',
+          'cache-control', 'no-cache, no-transform',
+          'x-accel-buffering', 'no',
           REQUEST_ID_HEADER, this.#requestId,
         ];
         for (const part of this.#headers) headers.push(part);
-        if (contentLength !== undefined) headers.push('content-length', String(contentLength)); // spares a short reply its chunk framing
+        // A short reply needs no chunks.
+        if (contentLength !== undefined) headers.push('content-length', String(contentLength));
         this.response.writeHead(200, headers);
         if (contentLength === undefined) flattenHead(this.response);
       },
@@ -229,12 +250,15 @@ export class Context {
   }
 
   /**
-   * Accepts the protocol that the request offers, with a 101 of these headers, and hands over the connection. The request is over
-   * when that is closed. Throws where nothing was offered, or no server listens to offers.
+   * Accepts the protocol that the request offers, with a 101 of these headers, and hands over the
+   * connection. The request is over when that is closed. Throws if nothing was offered, or the
+   * server does not take offers.
    */
   switchProtocols(headers: readonly string[]): Socket {
     const { request, response } = this;
-    if (!('upgrade' in request) || request.upgrade !== true) throw new Error(`${this.method} ${this.path} offers no other protocol`);
+    if (!('upgrade' in request) || request.upgrade !== true) {
+      throw new Error(`${this.method} ${this.path} offers no other protocol`);
+    }
     if (this.isAnswered) throw this.#answeredBefore();
     response.writeHead(101, [...this.#allHeaders(), ...headers]);
     response.end();
@@ -250,7 +274,12 @@ export class Context {
     return [REQUEST_ID_HEADER, this.#requestId, ...this.#headers];
   }
 
-  #answer(status: number, contentType: string | undefined, body: string, headers: readonly string[]): void {
+  #answer(
+    status: number,
+    contentType: string | undefined,
+    body: string,
+    headers: readonly string[],
+  ): void {
     if (this.isAnswered) throw this.#answeredBefore();
     const all = [...this.#allHeaders(), ...headers];
     if (contentType !== undefined) all.push('content-type', contentType);
@@ -258,7 +287,8 @@ export class Context {
     if (status !== 204 && status !== 304) all.push('content-length', String(bodyBytes));
     const mustLinger = status >= 400 && hasUnreadBody(this.request);
     if (mustLinger) all.push('connection', 'close');
-    this.response.writeHead(status, STATUS_CODES[status] ?? '', all); // throws for what HTTP does not allow: then nothing is answered
+    // It throws for headers that HTTP forbids, and then nothing is answered.
+    this.response.writeHead(status, STATUS_CODES[status] ?? '', all);
     this.#isAnswered = true;
     if (this.method !== 'HEAD') this.#bodyBytes = bodyBytes;
     if (!mustLinger) {
@@ -271,9 +301,10 @@ export class Context {
 }
 
 /**
- * Makes one string of a response's head, which Node keeps for as long as the response is open: the four pieces a header that it puts
- * together take a kilobyte a stream. `_header` is Node's own; where there is none, nothing is lost.
+ * Makes one string of a response's head. Node keeps the head while the response is open, as a tree
+ * of four pieces per header. `_header` is Node's own; without it nothing is lost.
  */
 function flattenHead(response: ServerResponse): void {
-  if ('_header' in response && typeof response._header === 'string') response._header.charCodeAt(0); // which looks for the place in one string
+  if (!('_header' in response) || typeof response._header !== 'string') return;
+  response._header.charCodeAt(0); // for which V8 joins the pieces
 }

@@ -11,8 +11,8 @@ export interface HttpErrorOptions {
 }
 
 /**
- * An error that knows its answer: `{"error": message}` with `status`, or a fixed sentence where it is not exposed. The constructor
- * throws a `TypeError` for a header that HTTP does not allow: the answer to a request is no place to find out.
+ * An error that knows its answer: `{"error": message}` with `status`, or a fixed sentence if the
+ * message is not exposed. The constructor throws a `TypeError` for a header that HTTP forbids.
  */
 export class HttpError extends Error {
   override readonly name: string = 'HttpError';
@@ -21,7 +21,8 @@ export class HttpError extends Error {
   readonly expose: boolean;
   readonly headers: readonly string[];
 
-  constructor(status: number, message: string, { code, expose, headers, cause }: HttpErrorOptions = {}) {
+  constructor(status: number, message: string, options: HttpErrorOptions = {}) {
+    const { code, expose, headers, cause } = options;
     super(message, cause === undefined ? undefined : { cause });
     this.status = status;
     this.code = code;
@@ -55,7 +56,7 @@ export class ServiceUnavailable extends HttpError {
   }
 }
 
-/** Throws a `TypeError` for the first name or value of a flat list that HTTP does not allow, a line break above all. */
+/** Throws a `TypeError` for a name or value that HTTP forbids; line breaks, above all. */
 export function checkHeaders(headers: readonly string[]): void {
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index] ?? '';

@@ -1,16 +1,16 @@
-/** The path and query of a request line's target. The query is without its `?`, '' where there is none. */
+/** The path and query of a request line's target. The query is without its `?`; '' for none. */
 export interface RequestTarget {
   readonly path: string;
   readonly query: string;
 }
 
 /**
- * Splits a request target (RFC 9112 §3.2): `/path?query`, `http://host/path` as proxies send it, or `*`. Undefined for
- * anything else, `//host/path` included, which a naive URL parser takes for another host.
+ * Splits a request target (RFC 9112 §3.2): `/path?query`, `http://host/path` as proxies send it, or
+ * `*`. Undefined for anything else, such as `//host/path`: URL parsers take that for another host.
  */
 export function parseRequestTarget(target: string): RequestTarget | undefined {
   if (target === '*') return { path: '*', query: '' };
-  const origin = target.charCodeAt(0) === SLASH ? '' : (/^https?:\/\/[^/?#\\]+/i.exec(target)?.[0] ?? undefined);
+  const origin = target.charCodeAt(0) === SLASH ? '' : ORIGIN.exec(target)?.[0];
   if (origin === undefined) return undefined;
   const rest = origin === '' ? target : target.slice(origin.length);
   if (rest.startsWith('//') || rest.includes('#')) return undefined;
@@ -20,3 +20,4 @@ export function parseRequestTarget(target: string): RequestTarget | undefined {
 }
 
 const SLASH = 47;
+const ORIGIN = /^https?:\/\/[^/?#\\]+/i;

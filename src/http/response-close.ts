@@ -40,7 +40,8 @@ export class ResponseClose<Owner> {
     if (this.#callerSignal === undefined) {
       const controller = new AbortController();
       this.add((isFinished) => {
-        if (!isFinished) controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
+        if (isFinished) return;
+        controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
       }, undefined);
       this.#callerSignal = controller.signal;
     }

@@ -16,8 +16,8 @@ export interface ShutdownOptions {
 const LAST_WORDS_MS = 1_000;
 
 /**
- * Whether an app serves, and how it stops: `ready` → `draining` (says that it will go, still serves) → `refusing` (open
- * responses finish, new requests get 503) → `closed`.
+ * Whether an app serves, and how it stops: `ready` → `draining` (announced, still serves) →
+ * `refusing` (open responses finish, new requests get 503) → `closed`.
  */
 export class Shutdown {
   #state: ServingState = 'ready';
@@ -44,14 +44,18 @@ export class Shutdown {
     this.#onIdle?.();
   }
 
-  /** Ends serving, `server` included where there is one. Resolves when all is closed. Later calls join the first. */
+  /** Stops serving, with the server if there is one. Resolves when all is closed. Calls join. */
   close(server: Server | undefined, options: ShutdownOptions): Promise<void> {
     return (this.#closed ??= this.#close(server, options));
   }
 
-  async #close(server: Server | undefined, { onDraining, drainDelayMs, timeoutMs, onTimeout }: ShutdownOptions): Promise<void> {
+  async #close(server: Server | undefined, options: ShutdownOptions): Promise<void> {
+    const { onDraining, drainDelayMs, timeoutMs, onTimeout } = options;
     this.#state = 'draining';
-    await Promise.all([onDraining(), drainDelayMs > 0 ? new Promise((resolve) => setTimeout(resolve, drainDelayMs)) : undefined]);
+    const delay = drainDelayMs > 0
+      ? new Promise((resolve) => setTimeout(resolve, drainDelayMs))
+      : undefined;
+    await Promise.all([onDraining(), delay]);
     this.#state = 'refusing';
     const stopped = stopListening(server);
     if (!(await this.#idle(timeoutMs, server))) {
@@ -63,7 +67,10 @@ export class Shutdown {
     this.#state = 'closed';
   }
 
-  /** True when no response is open, within the time. A connection is closed as soon as it is idle: keep-alive would hold the server open. */
+  /**
+   * True when no response is open, within the time. Connections are closed as soon as they are idle,
+   * or keep-alive would hold the server open.
+   */
   #idle(timeoutMs: number, server: Server | undefined): Promise<boolean> {
     return new Promise((resolve) => {
       const done = (isIdle: boolean): void => {
@@ -73,7 +80,7 @@ export class Shutdown {
       };
       const timer = setTimeout(done, timeoutMs, false);
       const check = (): void => {
-        // Not at once: the response is over, its connection is not idle before the next turn of the event loop.
+        // Not at once: a connection is idle one turn of the event loop after its response.
         setImmediate(() => {
           server?.closeIdleConnections();
           if (this.#open === 0) done(true);

@@ -19,7 +19,7 @@ export function serveUpgrade(
   head: Buffer,
   listener: RequestListener,
 ): void {
-  // A socket has one response. Behind a request that is being answered there is no place for another.
+  // A socket has one response: behind a request that is being answered there is no other.
   if (responseUnderWay(socket) !== undefined) {
     socket.destroy();
     return;

@@ -3,11 +3,11 @@ import { IncomingMessage } from 'node:http';
 import { offersWebSocket } from './upgrade.ts';
 
 /**
- * A request that is served together with its body where that comes in one piece behind the head, as a webhook's does: whoever asks for
- * the body then has it at once. For `createServer`'s option `IncomingMessage`.
+ * A request that is served together with its body if that follows the head in one piece, as a
+ * webhook's mostly does: the body is then there at once. For `createServer`'s `IncomingMessage`.
  *
- * Node's parser hands a body over by `push`. Held there, it spares a turn the events of the stream, the ticks between them and the
- * promises of those who wait: a tenth of what a turn costs. What nobody takes goes the stream's way.
+ * Node's parser hands a body over by `push`. Held there, it spares a turn the stream's events, the
+ * ticks between them and the promises. What nobody takes goes the stream's way.
  */
 export class WholeRequest extends IncomingMessage {
   /** Set until the request is served. */
@@ -19,8 +19,8 @@ export class WholeRequest extends IncomingMessage {
 
   /**
    * Whether Node hands the connection over instead of serving the request. Node sets it for every
-   * `Upgrade` offer if somebody listens to those. Only CONNECT and offers of WebSocket are meant here;
-   * others, such as h2c, may be ignored (RFC 9110 §7.8).
+   * `Upgrade` offer if somebody listens to those. Only CONNECT and offers of WebSocket are meant
+   * here; others, such as h2c, may be ignored (RFC 9110 §7.8).
    */
   get upgrade(): boolean {
     if (this.#isUpgrade !== true) return false;
@@ -41,10 +41,11 @@ export class WholeRequest extends IncomingMessage {
     return this.#isWhole || this.complete;
   }
 
-  /** Calls `serve` once: with the body at hand where that follows at once, and without it otherwise. */
+  /** Calls `serve` once: with the body at hand if that follows at once, and without it otherwise. */
   whenWhole(serve: () => void): void {
     this.#serve = serve;
-    process.nextTick(WholeRequest.#serveNow, this); // run when the parser has handed over what came with the head
+    // In the next tick the parser has handed over what came with the head.
+    process.nextTick(WholeRequest.#serveNow, this);
   }
 
   /**
@@ -65,7 +66,8 @@ export class WholeRequest extends IncomingMessage {
       this.read(); // there is nothing to read, and so the stream ends
       return isMoreWanted;
     }
-    if (chunk === null || this.#serve === undefined || chunk.length !== Number(this.headers['content-length'])) return super.push(chunk, encoding);
+    if (chunk === null || this.#serve === undefined) return super.push(chunk, encoding);
+    if (chunk.length !== Number(this.headers['content-length'])) return super.push(chunk, encoding);
     this.#isWhole = true;
     this.#body = chunk;
     WholeRequest.#serveNow(this);

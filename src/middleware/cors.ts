@@ -13,13 +13,14 @@ export function isAllowedOrigin(origins: readonly string[], origin: string | und
 /**
  * Cross-origin answers by an allow-list that is compared exactly.
  *
- * Credentials are never allowed: no route of this server uses cookies, and `*` must not go together with them.
+ * Credentials are never allowed: no route of this server uses cookies, and `*` forbids them.
  */
 export function cors({ origins }: CorsOptions): Check {
   const isOpen = origins.includes('*');
   return function cors(context) {
     const origin = context.header('origin');
-    if (!isOpen) context.setHeader('vary', 'Origin'); // on every answer, or a cache hands one origin's to another
+    // On every answer, or a cache hands one origin's answer to another.
+    if (!isOpen) context.setHeader('vary', 'Origin');
     if (origin !== undefined && isAllowedOrigin(origins, origin)) {
       context.setHeader('access-control-allow-origin', isOpen ? '*' : origin);
       context.setHeader('access-control-expose-headers', 'x-request-id, retry-after');

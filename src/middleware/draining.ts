@@ -7,6 +7,8 @@ export function draining(shutdown: Shutdown): Check {
   return function draining(context) {
     if (shutdown.state === 'ready') return;
     context.setHeader('connection', 'close');
-    if (shutdown.state !== 'draining') throw new ServiceUnavailable('the server is shutting down', 1);
+    if (shutdown.state !== 'draining') {
+      throw new ServiceUnavailable('the server is shutting down', 1);
+    }
   };
 }

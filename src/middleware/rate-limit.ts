@@ -25,7 +25,8 @@ export function rateLimit({ perMinute, now = () => performance.now() }: RateLimi
     const client = clientKey(context.clientAddress);
     const time = now();
     const bucket = buckets.get(client) ?? { tokens: perMinute, filledAtMs: time };
-    bucket.tokens = Math.min(perMinute, bucket.tokens + ((time - bucket.filledAtMs) / MINUTE_MS) * perMinute);
+    const gained = ((time - bucket.filledAtMs) / MINUTE_MS) * perMinute;
+    bucket.tokens = Math.min(perMinute, bucket.tokens + gained);
     bucket.filledAtMs = time;
     buckets.set(client, bucket);
     if (bucket.tokens < 1) {
@@ -36,14 +37,20 @@ export function rateLimit({ perMinute, now = () => performance.now() }: RateLimi
   };
 }
 
+const IPV4_WITH_PORT = /^(\d+\.\d+\.\d+\.\d+):\d+$/;
+const IPV6_WITH_PORT = /^\[(.*)\](:\d+)?$/;
+
 /** One client: an IPv4 address, or the /64 that an IPv6 host can pick its addresses from. */
 function clientKey(forwarded: string): string {
-  const address = forwarded.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1').replace(/^\[(.*)\](:\d+)?$/, '$1'); // some proxies write the port
+  // Some proxies write the port.
+  const address = forwarded.replace(IPV4_WITH_PORT, '$1').replace(IPV6_WITH_PORT, '$1');
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;
   if (!address.includes(':')) return address.slice(0, 64);
   const [head = '', tail] = address.toLowerCase().split('%', 1)[0]?.split('::') ?? [];
   const groups = head === '' ? [] : head.split(':');
-  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
-  return [...groups, ...new Array<string>(Math.max(0, missing)).fill('0')].slice(0, 4).map((group) => group.replace(/^0+(?=.)/, '')).join(':');
+  const tailGroups = tail === undefined || tail === '' ? 0 : tail.split(':').length;
+  const missing = tail === undefined ? 0 : Math.max(0, 8 - groups.length - tailGroups);
+  const network = [...groups, ...new Array<string>(missing).fill('0')].slice(0, 4);
+  return network.map((group) => group.replace(/^0+(?=.)/, '')).join(':');
 }

@@ -2,7 +2,8 @@ import { after, type Awaitable } from '../base/awaitable.ts';
 import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { InvalidSignature } from '../http/errors.ts';
-import { SIGNATURE_HEADER, SignatureVerifier, type SignatureFault } from '../layercode/signature.ts';
+import { SIGNATURE_HEADER, SignatureVerifier } from '../layercode/signature.ts';
+import type { SignatureFault } from '../layercode/signature.ts';
 import { countHeaders } from './well-formed.ts';
 
 export interface SignatureOptions {
@@ -24,7 +25,7 @@ export function signed(options: SignatureOptions, handler: SignedHandler): Handl
   return (context) => after(verify(context), (body) => handler(context, body));
 }
 
-/** A handler that unsigned requests reach too. One with a wrong signature is refused all the same. */
+/** A handler that unsigned requests reach too. A wrong signature is refused all the same. */
 export function signedIfAtAll(options: SignatureOptions, handler: Handler): Handler {
   const verify = createVerify(options);
   return (context) => {
@@ -34,7 +35,10 @@ export function signedIfAtAll(options: SignatureOptions, handler: Handler): Hand
 }
 
 /** Gives the body of a request once its signature was found right; throws or rejects otherwise. */
-function createVerify({ secrets, now = Date.now }: SignatureOptions): (context: Context) => Awaitable<Buffer> {
+function createVerify({
+  secrets,
+  now = Date.now,
+}: SignatureOptions): (context: Context) => Awaitable<Buffer> {
   const verifier = new SignatureVerifier(secrets);
   return function verifySignature(context) {
     const header = context.header(SIGNATURE_HEADER);

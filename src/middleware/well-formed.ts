@@ -8,9 +8,9 @@ export interface WellFormedOptions {
 }
 
 /**
- * Refuses what no honest client of this server sends, with a 4xx and a closed connection: malformed
- * request targets, two `Host` headers (RFC 9112 §3.2 demands a 400), versions other than 1.x, TRACE,
- * and WebSocket upgrades of paths other than those given.
+ * Refuses what no honest client of this server sends, with a 4xx and a closed connection:
+ * malformed request targets, two `Host` headers (RFC 9112 §3.2 demands a 400), versions other than
+ * 1.x, TRACE, and WebSocket upgrades of paths other than those given.
  */
 export function wellFormed({ webSocketPaths }: WellFormedOptions): Check {
   return function wellFormed(context) {
@@ -24,7 +24,8 @@ export function wellFormed({ webSocketPaths }: WellFormedOptions): Check {
       throw new BadRequest('only HTTP/1.0 and HTTP/1.1 are spoken here', CLOSE);
     }
     if (request.method === 'TRACE') {
-      throw new HttpError(405, 'TRACE is not served', { headers: ['allow', SERVED_METHODS, ...CLOSE.headers] });
+      const headers = ['allow', SERVED_METHODS, ...CLOSE.headers];
+      throw new HttpError(405, 'TRACE is not served', { headers });
     }
     if (upgrade !== undefined && offersWebSocket(upgrade) && !webSocketPaths.includes(path)) {
       throw new BadRequest('there is no WebSocket here', CLOSE);

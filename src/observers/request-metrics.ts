@@ -1,11 +1,14 @@
 import type { Observer } from '../http/compose.ts';
 import { Counter, type Metrics } from '../metrics.ts';
 
-const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE']);
+const METHODS: ReadonlySet<string> = new Set([
+  'GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE',
+]);
 
 /** Counts requests by method and status; status `none` for those that closed unanswered. */
 export function requestMetrics(metrics: Metrics): Observer {
-  const requests = metrics.add(new Counter('http_requests_total', 'HTTP requests by method and status.', ['method', 'status']));
+  const help = 'HTTP requests by method and status.';
+  const requests = metrics.add(new Counter('http_requests_total', help, ['method', 'status']));
   return function requestMetrics(_isFinished, { method, response }) {
     const label = METHODS.has(method) ? method : 'other'; // a client's word is no label
     requests.increment([label, response.headersSent ? String(response.statusCode) : 'none']);

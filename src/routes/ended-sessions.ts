@@ -4,8 +4,8 @@ const REMEMBERED_MS = 600_000;
 const MAX_SESSIONS = 10_000;
 
 /**
- * The sessions whose end was told here, for 600 s and 10,000 of them. A signature is good for 300 s, so
- * a captured end of a session cannot be used again.
+ * The sessions that have ended, for 600 s and 10,000 of them. A signature is good for 300 s, so a
+ * captured end of a session cannot be used again.
  */
 export class EndedSessions {
   readonly #endedAtMs = new BoundedMap<string, number>(MAX_SESSIONS);

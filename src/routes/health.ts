@@ -3,7 +3,10 @@ import { version } from '../base/version.ts';
 
 /** Whether the process lives: it answers, so it does. */
 export function health(): Handler {
-  return (context) => context.json(200, { status: 'healthy', timestamp: new Date().toISOString(), version }, NO_STORE);
+  return (context) => {
+    const timestamp = new Date().toISOString();
+    context.json(200, { status: 'healthy', timestamp, version }, NO_STORE);
+  };
 }
 
 export const NO_STORE = ['cache-control', 'no-store'] as const;

@@ -7,7 +7,7 @@ export interface Readiness {
   readonly model: string | null;
   /** Why no call can be taken now, a sentence each; empty when it can. */
   readonly reasons: () => readonly string[];
-  /** What is wrong with the model though calls are taken: a key that was refused, a fall-back without a key. */
+  /** What is wrong though calls are taken: a key that was refused, a fall-back without a key. */
   readonly problems: () => readonly string[];
 }
 
@@ -16,7 +16,12 @@ export function ready({ agent, model, reasons, problems }: Readiness): Handler {
   return (context) => {
     const why = reasons();
     const warnings = problems();
-    if (why.length === 0) context.json(200, { ready: true, agent, model, ...(warnings.length === 0 ? {} : { warnings }) }, NO_STORE);
-    else context.json(503, { ready: false, agent, model, reasons: why }, [...NO_STORE, 'retry-after', '5']);
+    if (why.length === 0) {
+      const told = warnings.length === 0 ? {} : { warnings };
+      context.json(200, { ready: true, agent, model, ...told }, NO_STORE);
+      return;
+    }
+    const headers = [...NO_STORE, 'retry-after', '5'];
+    context.json(503, { ready: false, agent, model, reasons: why }, headers);
   };
 }

@@ -5,7 +5,8 @@ import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import {
   conversationIdOf, EVENT_FIELDS, EventError, isKnownEvent, metadataOf, parseEvent,
-  type CallEndedEvent, type LayercodeEvent, type SessionEndEvent, type UnknownEvent, type UserInterruptedEvent,
+  type CallEndedEvent, type LayercodeEvent, type SessionEndEvent, type UnknownEvent,
+  type UserInterruptedEvent,
 } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
 import { Counter, Gauge, type Count, type Metrics } from '../metrics.ts';
@@ -22,8 +23,8 @@ export interface WebhookOptions {
   readonly turns: Turns;
   readonly metrics: Metrics;
   /**
-   * Turns open at once, inclusive; one more gets 503. As many `data` and `session.update` events may be
-   * with the agent. Events that end a turn or a session are never refused.
+   * Turns open at once, inclusive; one more gets 503. As many `data` and `session.update` events may
+   * be with the agent. Events that end a turn or a session are never refused.
    */
   readonly maxStreams: number;
   /** 0: off. */
@@ -55,7 +56,9 @@ export function webhook(options: WebhookOptions): SignedHandler {
   }
 
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
-    if (openStreams >= maxStreams) throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
+    if (openStreams >= maxStreams) {
+      throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
+    }
     const delivery = new WebhookDelivery(context, event, conversationId, heartbeatMs, turns, onTurnEnd);
     openStreams += 1;
     context.onClose(closeStream, delivery);
@@ -63,17 +66,19 @@ export function webhook(options: WebhookOptions): SignedHandler {
   }
 
   /**
-   * What a hook that does not speak is told. Its time is bounded, and ends when the platform leaves.
-   * The timer is our own: Node 20 collects an `AbortSignal.timeout` that only `AbortSignal.any` knows.
+   * What a hook that does not speak is told. Its time is bounded, and ends when the platform
+   * leaves. Not `AbortSignal.any` around `AbortSignal.timeout`: Node 20 collects the latter.
    */
   function contextOf<E extends LayercodeEvent>(context: Context, event: E): EventContext<E> {
     const controller = new AbortController();
     const timer = setTimeout(() => {
-      controller.abort(new DOMException(`the agent took longer than ${timeoutMs} ms`, 'TimeoutError'));
+      const reason = `the agent took longer than ${timeoutMs} ms`;
+      controller.abort(new DOMException(reason, 'TimeoutError'));
     }, timeoutMs);
     context.onClose((isFinished) => {
       clearTimeout(timer);
-      if (!isFinished) controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
+      if (isFinished) return;
+      controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
     });
     return {
       event,
@@ -85,16 +90,27 @@ export function webhook(options: WebhookOptions): SignedHandler {
     };
   }
 
-  function answerJson<E extends LayercodeEvent>(context: Context, event: E, hook: (told: EventContext<E>) => Awaitable<Json | void>): Awaitable<void> {
+  function answerJson<E extends LayercodeEvent>(
+    context: Context,
+    event: E,
+    hook: (told: EventContext<E>) => Awaitable<Json | void>,
+  ): Awaitable<void> {
     const told = contextOf(context, event);
     return after(untilAborted(hook(told), told.signal), (answer) => {
       if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
     });
   }
 
-  /** As `answerJson`, for hooks of which as many may run as streams may be open. */
-  function answerBounded<E extends LayercodeEvent>(context: Context, event: E, hook: (told: EventContext<E>) => Awaitable<Json | void>): Awaitable<void> {
-    if (openHooks >= maxStreams) throw new ServiceUnavailable(`${maxStreams} events are with the agent, which is the most`, 1);
+  /** As `answerJson`, for hooks that are bounded: as many may run as turns may be open. */
+  function answerBounded<E extends LayercodeEvent>(
+    context: Context,
+    event: E,
+    hook: (told: EventContext<E>) => Awaitable<Json | void>,
+  ): Awaitable<void> {
+    if (openHooks >= maxStreams) {
+      const reason = `${maxStreams} events are with the agent, which is the most`;
+      throw new ServiceUnavailable(reason, 1);
+    }
     openHooks += 1;
     context.onClose(() => {
       openHooks -= 1;
@@ -103,18 +119,23 @@ export function webhook(options: WebhookOptions): SignedHandler {
   }
 
   /** Ends the session's turn and tells the agent; a repeated end of the session does neither. */
-  function endSession(context: Context, event: SessionEndEvent, conversationId: string): Awaitable<void> {
-    if (!endedSessions.add(event.session_id)) return ignoreRepeated(context);
-    turns.interrupt(conversationId, 'the session ended', event.session_id);
-    return orForget(event.session_id, () => answerJson(context, event, (told) => agent.onSessionEnd?.(told)));
+  function endSession(
+    context: Context,
+    event: SessionEndEvent,
+    conversationId: string,
+  ): Awaitable<void> {
+    const { session_id: sessionId } = event;
+    if (!endedSessions.add(sessionId)) {
+      context.logFields['outcome'] = 'repeated';
+      return context.json(200, STATUS_OK);
+    }
+    turns.interrupt(conversationId, 'the session ended', sessionId);
+    return orForget(sessionId, () =>
+      answerJson(context, event, (told) => agent.onSessionEnd?.(told)),
+    );
   }
 
-  function ignoreRepeated(context: Context): void {
-    context.logFields['outcome'] = 'repeated';
-    context.json(200, STATUS_OK);
-  }
-
-  /** A hook that failed is called again when the platform repeats the event. */
+  /** After a hook that failed, a repeated end of the session is told again. */
   function orForget(sessionId: string, tell: () => Awaitable<void>): Awaitable<void> {
     const failed = (error: unknown): never => {
       endedSessions.forget(sessionId);
@@ -128,8 +149,11 @@ export function webhook(options: WebhookOptions): SignedHandler {
     }
   }
 
-  /** In the call dialect the end of a call and an interruption are answered with a stream that says nothing. */
-  function answerSilently(context: Context, event: UserInterruptedEvent | CallEndedEvent): Awaitable<void> {
+  /** The call dialect answers an interruption and the end of a call with a stream that is silent. */
+  function answerSilently(
+    context: Context,
+    event: UserInterruptedEvent | CallEndedEvent,
+  ): Awaitable<void> {
     const reply = new ReplyStream(context, event, heartbeatMs);
     context.onClose(() => reply.closed());
     reply.flush();
@@ -139,7 +163,9 @@ export function webhook(options: WebhookOptions): SignedHandler {
       reply.end();
     };
     try {
-      const answered = after(event.type === 'call_ended' ? endCall(context, event) : interruptCall(context, event), () => void reply.end());
+      const isEnd = event.type === 'call_ended';
+      const done = isEnd ? endCall(context, event) : interruptCall(context, event);
+      const answered = after(done, () => void reply.end());
       return answered instanceof Promise ? answered.catch(failed) : answered;
     } catch (error) {
       return failed(error);
@@ -163,7 +189,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     return untilAborted(interruptSpoken(event.call_id), contextOf(context, event).signal);
   }
 
-  /** The turn was sent whole, and the voice that spoke it is cut. This wire does not tell what was heard. */
+  /** The turn was sent whole, and its voice is cut. This wire does not say what was heard. */
   function interruptSpoken(conversationId: string): Awaitable<void> {
     return after(conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }), (cut) =>
       cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut }),
@@ -181,7 +207,9 @@ export function webhook(options: WebhookOptions): SignedHandler {
       case 'call_ended':
         return answerSilently(context, event);
       case 'data':
-        return answerBounded(context, event, (told) => agent.onData?.({ ...told, data: event.data }));
+        return answerBounded(context, event, (told) =>
+          agent.onData?.({ ...told, data: event.data }),
+        );
       case 'session.update':
         return answerBounded(context, event, (told) => agent.onSessionUpdate?.(told));
       case 'session.end':
@@ -226,11 +254,13 @@ function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T>
   return new Promise<T>((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    Promise.resolve(value).then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    const settled = Promise.resolve(value).then(resolve, reject);
+    void settled.finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
 
 /** Looked up once: a turn makes no arrays of labels. */
 function eventCounts(events: Counter): Readonly<Record<LayercodeEvent['type'], Count>> {
-  return Object.fromEntries(Object.keys(EVENT_FIELDS).map((type) => [type, events.labelled([type])])) as Record<LayercodeEvent['type'], Count>; // from the table of all types
+  const entries = Object.keys(EVENT_FIELDS).map((type) => [type, events.labelled([type])] as const);
+  return Object.fromEntries(entries) as Record<LayercodeEvent['type'], Count>; // a key for each type
 }

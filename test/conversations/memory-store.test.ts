@@ -4,6 +4,7 @@ import { afterEach, describe, it } from 'node:test';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import { MemoryStore, type MemoryStoreOptions } from '../../src/conversations/memory-store.ts';
 import { storeContract } from './store-contract.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 storeContract('MemoryStore', () => new MemoryStore({ ttlMs: 3_600_000, maxConversations: 1_000 }));
 
@@ -107,7 +108,7 @@ describe('MemoryStore', () => {
     });
 
     it('gives memory back though nobody asks, and keeps open turns and what is young', (t) => {
-      t.mock.timers.enable({ apis: ['setInterval'] });
+      const clock = mockTimers(t, ['setInterval']);
       const store = create();
       change(store, 'old');
       change(store, 'open', 'open');
@@ -115,34 +116,34 @@ describe('MemoryStore', () => {
       time += 1_001;
       change(store, 'young');
       assert.equal(store.count(), 4);
-      t.mock.timers.tick(60_000);
+      clock.tick(60_000);
       assert.equal(store.count(), 2);
       assert.deepEqual(held(store, 'old', 'open', 'old too', 'young'), ['open', 'young']);
     });
 
     it('drops a conversation once its long turn has ended and its time is up', (t) => {
-      t.mock.timers.enable({ apis: ['setInterval'] });
+      const clock = mockTimers(t, ['setInterval']);
       const store = create();
       change(store, 'a', 'open');
       time += 5_000;
-      t.mock.timers.tick(60_000);
+      clock.tick(60_000);
       change(store, 'a', 'completed');
       time += 1_000;
-      t.mock.timers.tick(60_000);
+      clock.tick(60_000);
       assert.equal(store.count(), 1);
       time += 1;
-      t.mock.timers.tick(60_000);
+      clock.tick(60_000);
       assert.equal(store.count(), 0);
     });
 
     it('stops sweeping when it is closed', (t) => {
-      t.mock.timers.enable({ apis: ['setInterval'] });
+      const clock = mockTimers(t, ['setInterval']);
       let readings = 0;
       const store = create({ now: () => (readings += 1) });
       change(store, 'a');
       store.close();
       const before = readings;
-      t.mock.timers.tick(600_000);
+      clock.tick(600_000);
       assert.equal(readings, before);
     });
   });

@@ -9,6 +9,7 @@ import {
   errorsIn, messageEvent, rawRequest, typesOf, until, type TestAgent,
 } from '../fixtures/app.ts';
 import { askingBack, hold, spoken, type AskingBack } from './asking-back.ts';
+import { mockTimers, type Clock } from '../fixtures/clock.ts';
 
 /** Another store, whose calls are counted, and which can be made to fail as that one would. */
 class FailingStore implements ConversationStore {
@@ -54,9 +55,9 @@ class FailingStore implements ConversationStore {
 const TRIES_MS = 1_400;
 
 /** Lets the time pass between the tries of a failed write, and nothing else of it. */
-async function passTries(t: TestContext): Promise<void> {
+async function passTries(clock: Clock): Promise<void> {
   for (let ms = 0; ms < TRIES_MS; ms += 10) {
-    t.mock.timers.tick(10);
+    clock.tick(10);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -233,11 +234,11 @@ export function turnContract(name: string, open: () => ConversationStore): void 
     it('end in the apology, and the next one is well when the store is', async (t) => {
       const served = begin(t);
       const { client, store } = served;
-      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const clock = mockTimers(t, ['setTimeout']);
       store.failWith = gone;
       const reply = client.say('One');
       await until(() => store.calls.length > 0, 'the store to be asked');
-      await passTries(t);
+      await passTries(clock);
       assert.equal(await spoken(reply), DEFAULT_APOLOGY);
       assert.deepEqual(served.runs, []);
       assert.equal(served.app.runningTurns, 0);
@@ -252,22 +253,22 @@ export function turnContract(name: string, open: () => ConversationStore): void 
 
     it('are opened all the same where the store comes back in between', async (t) => {
       const { client, store } = begin(t);
-      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const clock = mockTimers(t, ['setTimeout']);
       store.failWith = gone;
       const reply = client.say('One');
       await until(() => store.calls.length > 0, 'the store to be asked');
       store.failWith = undefined;
-      await passTries(t);
+      await passTries(clock);
       assert.equal(await spoken(reply), 'One?');
     });
 
     it('end in the apology and the error event of the call dialect', async (t) => {
       const { client, store } = begin(t);
-      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const clock = mockTimers(t, ['setTimeout']);
       store.failWith = gone;
       const reply = client.post({ type: 'transcript', transcript: 'One', call_id: 'k' });
       await until(() => store.calls.length > 0, 'the store to be asked');
-      await passTries(t);
+      await passTries(clock);
       assert.deepEqual(typesOf(await (await reply).events()), ['message', 'error', 'done']);
     });
 
@@ -282,11 +283,11 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       const served = begin(t);
       const { store } = served;
       const held = await hold(served);
-      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const clock = mockTimers(t, ['setTimeout']);
       store.failWith = gone;
       served.go('hold');
       assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-      await passTries(t);
+      await passTries(clock);
       assert.deepEqual(errorsIn(served.logLines), ['history not written']);
       assert.equal(store.calls.length, 5); // the opening, and four tries
     });
@@ -295,12 +296,12 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       const served = begin(t);
       const { store } = served;
       const held = await hold(served);
-      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const clock = mockTimers(t, ['setTimeout']);
       store.failWith = gone;
       served.go('hold');
       await held.rest();
       store.failWith = undefined;
-      await passTries(t);
+      await passTries(clock);
       assert.deepEqual(errorsIn(served.logLines), []);
       assert.deepEqual(await served.history(), [
         ['user', 'hold'], ['assistant', 'hold? Done.', 'completed'],
@@ -311,17 +312,17 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       const served = begin(t);
       const { client, store } = served;
       const first = await hold(served, 'hold 1');
-      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const clock = mockTimers(t, ['setTimeout']);
       const before = store.calls.length;
       store.failWith = gone;
       const second = client.say('Two');
       await until(() => store.calls.length > before, 'the store to be asked');
-      await passTries(t);
+      await passTries(clock);
       assert.equal(await spoken(second), DEFAULT_APOLOGY);
       assert.deepEqual(await first.rest(), ['response.end']);
       assert.deepEqual(served.aborted, ['hold 1']);
       assert.equal(served.app.runningTurns, 0);
-      await passTries(t); // the older one is written in vain
+      await passTries(clock); // the older one is written in vain
       store.failWith = undefined;
       assert.equal(await spoken(client.say('Three')), 'Three?');
     });
@@ -330,13 +331,13 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       const served = begin(t);
       const { client, store, logLines } = served;
       const connection = await served.raw();
-      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const clock = mockTimers(t, ['setTimeout']);
       store.failWith = gone;
       connection.write(rawRequest(messageEvent({ conversation_id: client.conversationId })));
       await until(() => store.calls.length > 0, 'the store to be asked');
       connection.socket.destroy();
       await until(() => logLines.some((line) => line.includes('"isCutShort":true')), 'the drop');
-      await passTries(t);
+      await passTries(clock);
       store.failWith = undefined;
       assert.deepEqual([served.runs, served.app.runningTurns], [[], 0]);
     });

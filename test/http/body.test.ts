@@ -7,6 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import * as body from '../../src/http/body.ts';
 import { within } from '../fixtures/app.ts';
 import { deferred, RawConnection } from '../fixtures/kernel.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 /** As a promise, whenever the body is there. */
 async function readRawBody(request: IncomingMessage, maxBytes: number, budget = new body.BodyBudget(1_048_576)): Promise<Buffer> {
@@ -202,6 +203,14 @@ describe('lingerOverBody', () => {
     assert.deepEqual([count, performance.now() - began < 1_500, request.complete], [1, true, false]);
   });
 
+  it('is done when a layer destroys the request', async (t) => {
+    const { request } = await open(t, `${head(3)}a`);
+    const done = deferred<string>();
+    body.lingerOverBody(request, () => done.resolve('done'));
+    request.destroy();
+    assert.equal(await Promise.race([done.promise, new Promise((resolve) => setTimeout(resolve, 500, 'waits on'))]), 'done');
+  });
+
   it('reads 16 MiB and no more', async (t) => {
     const { request, client } = await open(t, head(64 * MIB));
     let read = 0;
@@ -230,12 +239,12 @@ describe('lingerOverBody', () => {
 
   it('is done after 2 s', async (t) => {
     const { request } = await open(t, `${head(3)}a`);
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     let isDone = false;
     body.lingerOverBody(request, () => void (isDone = true));
-    t.mock.timers.tick(1_999);
+    clock.tick(1_999);
     const before = isDone;
-    t.mock.timers.tick(1);
+    clock.tick(1);
     assert.deepEqual([before, isDone], [false, true]);
   });
 });

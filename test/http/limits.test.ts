@@ -239,6 +239,11 @@ describe('a malformed request', () => {
     assert.ok(status !== 405 || headers['allow'] !== undefined);
   });
 
+  it('says what is allowed when CONNECT is refused', async (t) => {
+    const { status, headers, body } = await exchange(await serve(t), 'CONNECT evil.example:443 HTTP/1.1\r\nhost: evil.example:443\r\n\r\n');
+    assert.deepEqual([status, headers['allow'], JSON.parse(body)], [405, 'GET, HEAD, POST, OPTIONS', { error: 'Method Not Allowed' }]);
+  });
+
   it('is answered with JSON where it never became a request', async (t) => {
     const { headers, body } = await exchange(await serve(t), 'GARBAGE\r\n\r\n');
     assert.deepEqual([headers['content-type'], JSON.parse(body)], ['application/json; charset=utf-8', { error: 'Bad Request' }]);
@@ -371,6 +376,8 @@ describe('the server\'s time limits', () => {
     ['maxHeaderSize', 16_384],
     ['keepAliveTimeout', 75_000],
     ['noDelay', true],
+    ['maxHeadersCount', 0],
+    ['maxConnections', 11_024],
   ] as const;
   for (const [name, value] of limits) {
     it(`set ${name} to ${value} when the server is made`, async (t) => {

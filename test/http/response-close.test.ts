@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { ResponseClose } from '../../src/http/response-close.ts';
+import { within } from '../fixtures/app.ts';
 import { deferred, RawConnection } from '../fixtures/kernel.ts';
 
 const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
@@ -32,11 +33,17 @@ async function open(t: TestContext, requests = 1) {
   return { client, response, responses };
 }
 
-/** Resolves with what a listener is told. */
-function told(close: ResponseClose<string>): Promise<{ isFinished: boolean; owner: string; subject: number }> {
-  return new Promise((resolve) => {
+interface Heard {
+  readonly isFinished: boolean;
+  readonly owner: string;
+  readonly subject: number;
+}
+
+/** Resolves with what a listener is told, and rejects when that is nothing for a second. */
+function told(close: ResponseClose<string>): Promise<Heard> {
+  return within(new Promise((resolve) => {
     close.add((isFinished, owner, subject: number) => resolve({ isFinished, owner, subject }), 7);
-  });
+  }), 'to be told', 1_000);
 }
 
 describe('ResponseClose', () => {
@@ -63,6 +70,20 @@ describe('ResponseClose', () => {
     response.end('x');
     await once(response, 'close');
     assert.deepEqual(steps, ['c', 'b', 'a']);
+  });
+
+  it('calls a listener once though both the response and its connection close', async (t) => {
+    const { client, responses } = await open(t, 2);
+    const [first, second] = responses as [ServerResponse, ServerResponse];
+    let count = 0;
+    new ResponseClose(second, undefined).add(() => void (count += 1), undefined);
+    first.end('x');
+    await once(first, 'close'); // and so the second has its socket
+    const closed = once(second, 'close');
+    client.destroy();
+    await closed;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(count, 1);
   });
 
   it('keeps one listener on the response, however many it has itself', async (t) => {

@@ -214,10 +214,11 @@ describe('bodies in flight', () => {
     assert.equal((await client.lastAnswer()).status, 200);
   });
 
-  it('are in flight until their request is answered', async (t) => {
+  it('are in flight until their request is answered; two of the largest always fit', async (t) => {
     const [kept, release] = [deferred(), deferred()];
     let count = 0;
-    const served = await serve(t, { settings, setUp: (app) => app.post('/keep', async (context) => {
+    const maxBodyBytes = 33 * MIB;
+    const served = await serve(t, { settings: { ...settings, maxBodyBytes }, setUp: (app) => app.post('/keep', async (context) => {
       await context.readRawBody();
       count += 1;
       if (count === 2) kept.resolve();
@@ -225,7 +226,7 @@ describe('bodies in flight', () => {
       context.empty(204);
     }) });
     const before = await another(served);
-    const answers = [0, 1].map(async () => served.fetch('/keep', { method: 'POST', body: Buffer.alloc(settings.maxBodyBytes, 'x') }));
+    const answers = [0, 1].map(async () => served.fetch('/keep', { method: 'POST', body: Buffer.alloc(maxBodyBytes, 'x') }));
     await kept.promise;
     const meanwhile = await another(served);
     release.resolve();

@@ -5,6 +5,7 @@ import type { Context } from '../../src/http/context.ts';
 import { HttpError } from '../../src/http/errors.ts';
 import { Shutdown, type ServingState, type ShutdownOptions } from '../../src/http/shutdown.ts';
 import { draining } from '../../src/middleware/draining.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 const AT_ONCE: ShutdownOptions = { onDraining: async () => undefined, drainDelayMs: 0, timeoutMs: 60_000, onTimeout: () => undefined };
 
@@ -33,14 +34,14 @@ describe('Shutdown', () => {
   });
 
   it('still serves while it drains, and has connections closed', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const shutdown = new Shutdown();
     const closed = shutdown.close(undefined, { ...AT_ONCE, drainDelayMs: 5_000 });
     await rounds();
-    t.mock.timers.tick(4_999);
+    clock.tick(4_999);
     await rounds();
     assert.deepEqual([shutdown.state, ask(shutdown)], ['draining', { error: undefined, headers: ['connection: close'] }]);
-    t.mock.timers.tick(1);
+    clock.tick(1);
     await closed;
   });
 
@@ -70,7 +71,7 @@ describe('Shutdown', () => {
   });
 
   it('interrupts what is open at the time-out, and gives it a second', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const shutdown = new Shutdown();
     shutdown.enter();
     let interrupted = 0;
@@ -78,7 +79,7 @@ describe('Shutdown', () => {
     const counts: (number | string)[] = [];
     for (const ms of [59_999, 1, 999, 1]) {
       await rounds();
-      t.mock.timers.tick(ms);
+      clock.tick(ms);
       await rounds();
       counts.push(interrupted, shutdown.state);
     }

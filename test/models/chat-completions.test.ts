@@ -40,6 +40,7 @@ import {
 } from '../faults/wire-shapes.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 import { HELLO, KEY, modelAt, read, type Reading } from './reading.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 const servers: ModelServer[] = [];
 after(() => Promise.all(servers.map((server) => server.close())));
@@ -413,10 +414,10 @@ describe('a failing model', () => {
     let release = (): void => undefined;
     const blocks = textReply('One', ' two');
     const { url } = await serve(pausing(blocks.slice(0, 3), new Promise<void>((resolve) => (release = resolve)), blocks.slice(3)));
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const reply = modelAt(url).stream(HELLO, { signal: new AbortController().signal });
     await reply.next();
-    t.mock.timers.tick(100_000); // longer than the clocks that must not run
+    clock.tick(100_000); // longer than the clocks that must not run
     release();
     assert.deepEqual((await reply.next()).value, { type: 'text', text: ' two' });
     assert.equal((await reply.next()).value?.type, 'usage'); // not cut: the end was still to be read
@@ -473,7 +474,7 @@ describe('the clocks of a stream', () => {
     pass: (ms: number) => Promise<void>;
     reading: Promise<Reading>;
   } {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
     const body = new ReadableStream<Uint8Array>({ start: (given) => void (controller = given) });
     const timeOuts = { firstDeltaMs: 400, idleMs: 100, trailerMs: 10, totalMs: 1_000 };
@@ -484,7 +485,7 @@ describe('the clocks of a stream', () => {
     };
     return {
       send: (...blocks) => (controller?.enqueue(Buffer.from(blocks.join(''))), settle()),
-      pass: (ms) => (t.mock.timers.tick(ms), settle()),
+      pass: (ms) => (clock.tick(ms), settle()),
       reading,
     };
   }
@@ -552,7 +553,7 @@ describe('the clocks of a stream', () => {
   });
 
   it('stand still while the reader takes its time, at the end of a reply too', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     let signal: AbortSignal | null | undefined;
     const bytes = parallelToolCalls().join('');
     const model = modelAt('http://model.test', {
@@ -561,7 +562,7 @@ describe('the clocks of a stream', () => {
     });
     const reply = model.stream(HELLO, { signal: new AbortController().signal });
     assert.equal((await reply.next()).value?.type, 'toolCall');
-    t.mock.timers.tick(100);
+    clock.tick(100);
     assert.equal(signal?.aborted, false);
     await reply.return();
   });

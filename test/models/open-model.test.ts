@@ -7,6 +7,7 @@ import { droppedAfter, fails, overloaded, rateLimits, refuses, says, silentAfter
 import { chunk, textReply } from '../faults/wire-shapes.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 import { HELLO, KEY, read } from './reading.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 const servers: ModelServer[] = [];
 after(() => Promise.all(servers.map((server) => server.close())));
@@ -93,7 +94,7 @@ describe('openModel', () => {
   ] as const) {
     // A caller waits ten seconds for the first word: a fall-back that starts after them is none.
     it(`asks the next model after four seconds when the first ${stage}`, async (t) => {
-      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const clock = mockTimers(t, ['setTimeout']);
       const asked: string[] = [];
       const silent = code === 'first_delta_timeout';
       const told: string[] = [];
@@ -112,10 +113,10 @@ describe('openModel', () => {
       });
       const reading = read(model);
       await new Promise(setImmediate);
-      t.mock.timers.tick(3_999);
+      clock.tick(3_999);
       await new Promise(setImmediate);
       assert.deepEqual(asked, ['a']);
-      t.mock.timers.tick(1);
+      clock.tick(1);
       assert.equal((await reading).text, 'Hi');
       assert.deepEqual(asked, ['a', 'b']);
       assert.match(told.join(), /within 4000 ms; asking openai:b$/);
@@ -123,7 +124,7 @@ describe('openModel', () => {
   }
 
   it('gives the last model more time: nobody stands behind it', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const { model } = openModel({
       names: ['openai:a'],
       environment: { OPENAI_API_KEY: KEY },
@@ -131,7 +132,7 @@ describe('openModel', () => {
     });
     const reading = read(model);
     await new Promise(setImmediate);
-    t.mock.timers.tick(8_000);
+    clock.tick(8_000);
     assert.match((await reading).error?.message ?? '', /said nothing within 8000 ms$/);
   });
 

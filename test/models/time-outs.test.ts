@@ -3,14 +3,15 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { ModelError } from '../../src/models/model.ts';
 import { RequestClock, TIME_OUTS, TIME_OUTS_BEFORE_FALL_BACK } from '../../src/models/time-outs.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 /** A clock whose time the test moves. */
 function clockOf(t: TestContext): { clock: RequestClock; expired: ModelError[]; pass: (ms: number) => void } {
-  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const time = mockTimers(t, ['setTimeout']);
   const expired: ModelError[] = [];
   const clock = new RequestClock('m', TIME_OUTS, (error) => expired.push(error));
   t.after(() => clock.close());
-  return { clock, expired, pass: (ms) => t.mock.timers.tick(ms) };
+  return { clock, expired, pass: (ms) => time.tick(ms) };
 }
 
 describe('the time of a model', () => {

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import {
   deferred, fired, Listener, messageEvent, rawRequest, serve, Told, typesOf, until, within,
 } from '../fixtures/app.ts';
-import { jumpingClock } from '../fixtures/clock.ts';
+import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 
 const MAX_ONE = { environment: { MAX_STREAMS: '1' } };
 
@@ -296,10 +296,10 @@ describe('the time for the first word', () => {
     connection.write(bytes.slice(0, head));
     await headArrived.promise;
     pass(11_000);
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     connection.write(bytes.slice(head));
     await begun.promise;
-    t.mock.timers.tick(9_000);
+    clock.tick(9_000);
     spoke.resolve();
     assert.match(await connection.read((text) => text.includes('response.end'), 'the reply'), /In time\./);
   });

@@ -10,6 +10,7 @@ import { signPayload } from '../../src/layercode/signature.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
 import { contentsOf, deferred, errorsIn, fired, Listener, messageEvent, rawRequest, SECRET, serve, Told, typesOf, until, within } from '../fixtures/app.ts';
 import { wireBody } from '../fixtures/wire.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 const BODY = JSON.stringify(messageEvent());
 const UNAUTHORIZED = { error: 'Invalid signature' };
@@ -583,10 +584,10 @@ describe('the session dialect\'s stream', () => {
   });
 
   it('holds no comment by default', async (t) => {
-    t.mock.timers.enable({ apis: ['setInterval'] });
+    const clock = mockTimers(t, ['setInterval']);
     const { client } = serve(t, { onMessage: async (_turn, { say }) => {
       say('Well. ');
-      t.mock.timers.tick(600_000);
+      clock.tick(600_000);
       await new Promise((resolve) => setImmediate(resolve));
       say('At last.');
     } });

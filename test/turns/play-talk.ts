@@ -1,7 +1,6 @@
 // Plays a talk against a real app, writes down what was seen, and asks the model of the turn what
 // is wrong.
 
-import { isKnown } from './known-faults.ts';
 import type { Delivery, Ledger, Run } from './ledger.ts';
 import { Cast, type Entry, type Gate, type Work } from './talk-agents.ts';
 import {
@@ -15,7 +14,7 @@ import {
   type StartTurn,
 } from './talk-stage.ts';
 import type { Heard, Plan, Step, Talk } from './talk.ts';
-import { got, heardBy, said, textNow, turnHeard, wrongsOf, wrongsOnTheWire } from './turn-model.ts';
+import { got, heardBy, said, turnHeard, wrongsOf, wrongsOnTheWire } from './turn-model.ts';
 
 /** A talk went wrong. The message has its transcript. */
 export class TalkError extends Error {
@@ -120,10 +119,7 @@ class Play {
 
   /** Everybody goes on until nothing is left to do, or the app is stopped in the middle of it. */
   async #finish(): Promise<void> {
-    if (
-      this.#talk.isStopped &&
-      !(this.#talk.store !== 'memory' && isKnown('close leaves turns unsettled'))
-    ) {
+    if (this.#talk.isStopped) {
       this.#note('the app is stopped');
       await this.#stage.stop(() => this.#cast.end());
       this.#note('the app has stopped');
@@ -168,19 +164,9 @@ class Play {
       case 'message':
         return this.#newTurn(step.plan, step.hasId, `w${++this.#words}`, step.heard, step.breaks);
       case 'start':
-        return this.#newTurn(
-          step.plan,
-          step.hasId || isKnown('a start without an id is a turn'),
-          undefined,
-          undefined,
-          false,
-        );
+        return this.#newTurn(step.plan, step.hasId, undefined, undefined, false);
       case 'deliver again':
-        return this.#deliverAgain(
-          step.pick,
-          step.hasOtherWords && !isKnown('one id, other words'),
-          step.breaks,
-        );
+        return this.#deliverAgain(step.pick, step.hasOtherWords, step.breaks);
       case 'drop': {
         const open = this.#sent.filter(({ caller }) => !caller.hasLeft && !caller.hasEnded);
         const dropped = chosen(open, step.pick);
@@ -252,7 +238,6 @@ class Play {
       diedAt: undefined,
       completedText: undefined,
     };
-    if (this.#isOvertaking(entry)) return;
     const before = this.#ledger.turns.filter(isKept);
     this.#ledger.turns = [...this.#ledger.turns, entry];
     await this.#deliver(entry, this.#contextOf(before, heard), breaks);
@@ -280,31 +265,10 @@ class Play {
         diedAt: undefined,
         completedText: undefined,
       };
-      if (this.#isOvertaking(other)) return;
       this.#ledger.turns = [...this.#ledger.turns, other];
       return this.#deliver(other, undefined, breaks);
     }
-    if (this.#isOvertaking(entry)) return;
-    const isTakeOver = this.#stage.runningTurns > 0 && this.#current === entry;
-    await this.#deliver(
-      entry,
-      undefined,
-      breaks && !(isTakeOver && isKnown('a take-over forgets the first connection')),
-    );
-  }
-
-  /** Whether the app would have to ask a slow store what to do about it. */
-  #isOvertaking(entry: Entry): boolean {
-    const isBeside =
-      'turn_id' in entry.event &&
-      this.#stage.runningTurns > 0 &&
-      this.#current?.event['turn_id'] !== entry.event['turn_id'];
-    return (
-      isBeside &&
-      this.#talk.store !== 'memory' &&
-      this.#stage.store.isHeld &&
-      isKnown('an older delivery overtakes a newer one')
-    );
+    await this.#deliver(entry, undefined, breaks);
   }
 
   async #deliver(entry: Entry, context: Context | undefined, breaks: boolean): Promise<void> {
@@ -360,12 +324,6 @@ class Play {
       breaks,
       onArrival: () => this.#noteCut(sent, this.#stage.store.pending === 0),
     });
-    if (
-      isBeside &&
-      this.#talk.store !== 'memory' &&
-      isKnown('an older delivery overtakes a newer one')
-    )
-      await this.#stage.quiet();
   }
 
   /**
@@ -377,11 +335,15 @@ class Play {
     if (context === undefined) return;
     const { heard, before, newest } = context;
     const isClear = isCertain && !before.some(isUnclear);
-    turnHeard(before, heard, newest)?.cuts.push({
-      arrivedAt,
-      heard,
-      isApplied: () => isClear && sent.run !== undefined,
-    });
+    const meant = turnHeard(before, heard, newest);
+    // A turn that speaks while a slow store opens the next one may still end by itself.
+    const mayEnd = this.#talk.store !== 'memory' && meant !== undefined && isRunning(meant);
+    const isApplied = (): boolean =>
+      isClear && sent.run !== undefined && !(mayEnd && heard === undefined);
+    const cut = { arrivedAt, heard, isApplied };
+    meant?.cuts.push(cut);
+    // Its run may not have said yet what it sent.
+    if (!isCertain && before.at(-1) !== meant) before.at(-1)?.cuts.push(cut);
   }
 
   /** What the platform says of the reply before. */
@@ -392,10 +354,7 @@ class Play {
     const { names } = heard;
     if (
       !isNewest &&
-      (isKnown('text heard ignores the turn it names') ||
-        names !== 'the turn' ||
-        heard.kind === 'unknown' ||
-        !('turn_id' in last.turn.event))
+      (names !== 'the turn' || heard.kind === 'unknown' || !('turn_id' in last.turn.event))
     )
       return undefined;
     const spoken = heardBy(last, false);
@@ -410,10 +369,6 @@ class Play {
       : before.findLastIndex(({ event }) => event['turn_id'] === last.turn.event['turn_id']);
     const first = before[start];
     if (first === undefined || isUnclear(first)) return undefined;
-    if (textNow(first) === undefined && isKnown('text heard after a crash is lost'))
-      return undefined;
-    if (textNow(first)?.trim() === '' && isKnown('text heard lands on an older reply'))
-      return undefined;
     const id =
       names === 'the turn'
         ? last.turn.event['turn_id']
@@ -438,18 +393,6 @@ class Play {
     const newest = this.#ledger.turns.findLast(isKept);
     const isCertain = this.#isQuiet && !this.#stage.store.isHeld;
     if (newest !== undefined && isUnclear(newest)) return;
-    if (
-      newest !== undefined &&
-      textNow(newest)?.trim() === '' &&
-      isKnown('text heard lands on an older reply')
-    )
-      return;
-    if (
-      newest !== undefined &&
-      textNow(newest) === undefined &&
-      isKnown('text heard after a crash is lost')
-    )
-      return;
     const arrivedAt = ++this.#clock;
     this.#isLastInterrupted = true;
     this.#note('the platform says that the caller spoke over the agent');
@@ -462,7 +405,7 @@ class Play {
       metadata: {},
     };
     const onArrival = (): void => {
-      if (this.#stage.runningTurns > 0 && isCertain) return;
+      if (isCertain && this.#ledger.turns.some((turn) => isKept(turn) && isRunning(turn))) return;
       turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({
         arrivedAt,
         heard: undefined,
@@ -475,7 +418,7 @@ class Play {
 
   async #crash(): Promise<void> {
     this.#note('the process crashes, another begins');
-    const mayLose = this.#stage.store.pending > 0;
+    const mayLose = this.#stage.store.pending > 0 || !this.#isQuiet;
     this.#stage.crash();
     this.#firstLiving = this.#sent.length;
     for (const run of this.#ledger.turns.flatMap(({ runs }) => runs)) {
@@ -495,9 +438,12 @@ class Play {
         (message) =>
           message.turnId === turnId && message.role === 'assistant' && message.state === 'open',
       );
-      if (!isOpen) continue;
-      entry.diedAt = ++this.#clock;
       const run = entry.runs.at(-1);
+      const text = kept.flatMap((message) =>
+        message.turnId === turnId && message.role === 'assistant' ? [message.content] : [],
+      );
+      if (!isOpen && !(mayLose && !text.join('').includes(said(run).trimEnd()))) continue;
+      entry.diedAt = ++this.#clock;
       if (run !== undefined) run.isDead = true; // its end never reached the store
     }
     this.#cast.goOnInVain();
@@ -562,6 +508,10 @@ class Play {
 
 function isKept({ isUnkept, isLost }: Entry): boolean {
   return !isUnkept && !isLost;
+}
+
+function isRunning({ runs }: Entry): boolean {
+  return runs.at(-1)?.isOver() === false;
 }
 
 /**

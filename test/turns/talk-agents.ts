@@ -1,6 +1,5 @@
 // The agents of a talk: they do what its plans say, and wait where the talk is to go on first.
 
-import { isKnown } from './known-faults.ts';
 import type { Call, Piece, Run, TurnEntry } from './ledger.ts';
 import {
   defineAgent,
@@ -90,7 +89,6 @@ export class Cast {
     const { plan } = entry;
     const signal = plan.obeys ? turn.signal : undefined;
     let first: string | undefined;
-    let fillers = 0;
     for (const [place, op] of plan.ops.entries()) {
       if (op.do === 'say' || op.do === 'hang up') {
         const text = this.#textOf(run);
@@ -102,12 +100,10 @@ export class Cast {
           `  run ${run.n} says ${JSON.stringify(text)}${op.do === 'say' ? '' : ' and hangs up'}` +
             (piece.isTaken ? '' : ', to nobody'),
         );
-      } else if (op.do === 'filler') {
-        if (fillers++ === 0 || !isKnown('two fillers in one turn')) turn.journal.sayFiller(FILLER);
-      } else if (op.do === 'data') reply.data({ run: run.n });
+      } else if (op.do === 'filler') turn.journal.sayFiller(FILLER);
+      else if (op.do === 'data') reply.data({ run: run.n });
       else if (op.do === 'wait') await this.#gate(run, `run ${run.n} goes on`, signal);
       else if (op.do === 'look') {
-        if (isKnown('history is live')) continue;
         const seen = JSON.stringify(turn.history);
         first ??= seen;
         if (seen !== first)
@@ -128,13 +124,15 @@ export class Cast {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const calls = this.#callsOf(run, entry, place, op);
-    for (const call of calls) call.isNoted = !reply.isOver;
+    for (const call of calls) call.isNoted = !reply.isOver && !run.isDead;
     turn.journal.noteToolCalls(calls.map(({ id, args }) => ({ id, name: 'act', args })));
     await Promise.all(
       calls.map(async (call, index) => {
-        if (op.waits[index] === true) await this.#waitForTool(run, call, signal);
         // Where two calls have one id, a result is the first one's that has none.
-        const meant = calls.find(({ id, result }) => id === call.id && result === undefined) ?? call;
+        const withoutResult = (): Call[] =>
+          calls.filter(({ id, result }) => id === call.id && result === undefined);
+        if (op.waits[index] === true) await this.#waitForTool(run, withoutResult, signal);
+        const [meant = call] = withoutResult();
         const result = this.#resultOf(run, meant);
         this.#director.note(`  the call ${call.id} has the result ${result}`);
         if (call.isNoted && !run.isDead) meant.result = result;
@@ -144,9 +142,8 @@ export class Cast {
   }
 
   #callsOf(run: Run, entry: Entry, place: number, op: Op & { do: 'call' }): Call[] {
-    const hasOneId = op.hasOneId && !isKnown('calls with one id');
     const calls = op.waits.map((_, index) => ({
-      id: `c${run.n}.${place}${hasOneId ? '' : `.${index}`}`,
+      id: `c${run.n}.${place}${op.hasOneId ? '' : `.${index}`}`,
       args: argsOf(entry.number * 100 + place * 10 + index),
       result: undefined,
       isNoted: false,
@@ -251,7 +248,7 @@ export class Cast {
         const place = work.round++;
         for (const { id, args } of this.#callsOf(run, entry, place, op))
           yield { type: 'toolCall', call: { id, name: 'act', args } };
-        if (op.hangsUp && !isKnown('hang_up completes its neighbours')) {
+        if (op.hangsUp) {
           const goodbye = { text: `bye${run.n}`, isFiller: false, isTaken: undefined };
           run.pieces.push(goodbye);
           const call = {
@@ -259,8 +256,9 @@ export class Cast {
             args: JSON.stringify({ goodbye: goodbye.text }),
             result: '{"status":"ok"}',
             isNoted: true,
-            isInterrupted: false,
-            mayBeLost: true, // it never begins where the turn is over by then
+            // It never begins where the turn is over by then.
+            isInterrupted: true,
+            mayBeLost: true,
           };
           run.calls.push(call);
           yield { type: 'toolCall', call: { ...call, name: hangUp.name } };
@@ -278,30 +276,32 @@ export class Cast {
     if (entry === undefined || run === undefined || call === undefined)
       throw new Error('a tool was called for no run');
     for (const earlier of entry.runs.slice(0, -1)) {
-      if (isKnown(earlier.isDead ? 'a crashed call is started again' : 'a new run repeats calls'))
-        continue;
       const began = earlier.calls.find(
         (other) => other.args === args && other.isNoted && !other.isInterrupted,
       );
       if (began !== undefined)
         this.wrongs.push(`run ${run.n} repeats the call ${began.id}: ${args}`);
     }
-    call.isNoted = true;
+    call.isNoted = !run.isDead;
     const { plan } = entry;
     const op = plan.ops[Math.floor((key % 100) / 10)];
     if (op?.do === 'call' && op.waits[key % 10] === true)
-      await this.#waitForTool(run, call, plan.obeys ? signal : undefined);
+      await this.#waitForTool(run, () => [call], plan.obeys ? signal : undefined);
     const result = this.#resultOf(run, call);
     this.#director.note(`  the call ${call.id} has the result ${result}`);
     if (!run.isDead) call.result = result;
     return JSON.parse(result) as { done: string };
   }
 
-  async #waitForTool(run: Run, call: Call, signal: AbortSignal | undefined): Promise<void> {
+  async #waitForTool(
+    run: Run,
+    callsOf: () => readonly Call[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     try {
-      await this.#gate(run, `the tool of the call ${call.id} returns`, signal);
+      await this.#gate(run, `the tool of the call ${callsOf()[0]?.id ?? ''} returns`, signal);
     } catch (error) {
-      call.isInterrupted = !call.mayBeLost;
+      for (const call of callsOf()) call.isInterrupted = !call.mayBeLost;
       throw error;
     }
   }

@@ -1,6 +1,5 @@
 // A talk: what callers, agents, tools, processes and stores do, in order. Made from a seed alone.
 
-import { isKnown } from './known-faults.ts';
 import type { StoreKind } from './talk-stage.ts';
 
 /** What an agent does with a turn, step by step. The talk ends a `wait`. */
@@ -66,11 +65,6 @@ export interface Talk {
   readonly steps: readonly Step[];
   /** Whether it ends with a deployment rather than in peace. */
   readonly isStopped: boolean;
-}
-
-/** Chosen among all kinds first, so that a seed stays the same talk when the fault is gone. */
-function playable(kind: StoreKind): StoreKind {
-  return kind === 'thenable' && isKnown('thenable stores') ? 'promised' : kind;
 }
 
 /** Mulberry32: the same numbers for a seed everywhere. */
@@ -166,7 +160,7 @@ export function composeTalk(seed: number): Talk {
   return {
     seed,
     agent,
-    store: playable(one(['memory', 'promised', 'thenable'])),
+    store: one(['memory', 'promised', 'thenable'] as const),
     steps: Array.from({ length: 5 + Math.floor(random() * 16) }, step),
     isStopped: chance(0.15),
   };

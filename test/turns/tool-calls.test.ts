@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import {
   callKey, canonicalArguments, RunningCall, RunningCalls, uniqueKey,
 } from '../../src/turns/tool-calls.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 describe('canonicalArguments', () => {
   for (const [what, a, b] of [
@@ -64,31 +65,31 @@ describe('callKey', () => {
 
 describe('RunningCall', () => {
   it('is aborted after its time', (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const call = new RunningCall();
     const reason = new Error('too late');
     call.abortAfter(1_000, reason);
-    t.mock.timers.tick(999);
+    clock.tick(999);
     assert.equal(call.signal.aborted, false);
-    t.mock.timers.tick(1);
+    clock.tick(1);
     assert.equal(call.signal.reason, reason);
   });
 
   it('keeps its first time, and takes one that has passed for now', (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const call = new RunningCall();
     call.abortAfter(-5, new Error('first'));
     call.abortAfter(10_000, new Error('second'));
-    t.mock.timers.tick(1);
+    clock.tick(1);
     assert.match(String(call.signal.reason), /first/);
   });
 
   it('is not aborted when it has ended in time', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const call = new RunningCall();
     call.abortAfter(1_000, new Error('too late'));
     call.end({ state: 'completed', content: '1' });
-    t.mock.timers.tick(1_000);
+    clock.tick(1_000);
     assert.equal(call.signal.aborted, false);
     assert.deepEqual(await call.outcome, { state: 'completed', content: '1' });
   });

@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { ToolCallContext, ToolRun } from '../../src/agents/agent.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import type { ToolCall } from '../../src/conversations/message.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import {
   deferred, fired, messageEvent, rawRequest, serve, slowStore, Told, until, within,
@@ -318,6 +319,19 @@ describe('a call that cannot be kept', () => {
     assert.deepEqual(await served.results(), []);
   });
 
+  it('begins all the same where its conversation was cleared before it', async (t) => {
+    const { client, app, messages } = serve(t, {
+      async onMessage({ conversationId, journal }, reply) {
+        await app.conversations.clear(conversationId);
+        const calls = [{ id: 'c1', name: 'pay', args: '{}' }];
+        const [outcome] = await journal.runTools(calls, () => ({ run: async () => '"paid"' }));
+        reply.say(outcome?.content ?? '');
+      },
+    });
+    assert.equal(await (await client.say('Hello?')).text(), '"paid"');
+    assert.deepEqual(await messages(), []);
+  });
+
   it('changes nothing where an agent gives the result of a call that it never made', async (t) => {
     const { client, history } = serve(t, {
       onMessage({ journal }) {
@@ -335,6 +349,45 @@ describe('a call that cannot be kept', () => {
       ['assistant', 'Done.', 'completed'],
     ]);
   });
+});
+
+describe('calls of one reply', () => {
+  /** What each call was told, in the order of the calls. */
+  async function told(t: TestContext, calls: readonly ToolCall[]): Promise<readonly ToolCallContext[]> {
+    const runs = new Told<ToolCallContext>();
+    const { client } = serve(t, {
+      async onMessage({ journal }, reply) {
+        const outcomes = await journal.runTools(calls, () => ({
+          async run(context) {
+            runs.tell(context);
+            return JSON.stringify(context.toolCallId);
+          },
+        }));
+        reply.say(outcomes.map(({ call, content }) => `${call.id}=${content}`).join(' '));
+      },
+    });
+    const text = await (await client.say('Hello?')).text();
+    const results = runs.all.map(({ toolCallId }) => `${toolCallId}="${toolCallId}"`);
+    assert.equal(text, results.join(' '));
+    return runs.all;
+  }
+
+  it('that come with one id get ids of their own', async (t) => {
+    const calls = ['{"sum":1}', '{"sum":2}'].map((args) => ({ id: 'c1', name: 'pay', args }));
+    assert.deepEqual((await told(t, calls)).map(({ toolCallId }) => toolCallId), ['c1', 'c1-2']);
+  });
+
+  it('that come without an id get one', async (t) => {
+    const calls = ['{"sum":1}', '{"sum":2}'].map((args) => ({ id: '', name: 'pay', args }));
+    assert.deepEqual((await told(t, calls)).map(({ toolCallId }) => toolCallId), ['call', 'call-2']);
+  });
+
+  for (const args of ['{}', 'no JSON']) {
+    it(`that are alike have keys of their own: ${args}`, async (t) => {
+      const runs = await told(t, ['c1', 'c2'].map((id) => ({ id, name: 'pay', args })));
+      assert.equal(new Set(runs.map(({ idempotencyKey }) => idempotencyKey)).size, 2);
+    });
+  }
 });
 
 describe('a hang-up beside other calls', () => {

@@ -1,7 +1,6 @@
 // What history must hold after a talk, whatever happened in it. Knows what was seen from outside
 // and nothing of how the server works.
 
-import { isKnown } from './known-faults.ts';
 import type { Cut, Delivery, Ledger, Run, TurnEntry } from './ledger.ts';
 import type { Message } from './talk-stage.ts';
 
@@ -61,9 +60,17 @@ function* wrongsOfTurn(
   const earlier = new Set(turn.runs.slice(0, -1).flatMap(({ calls }) => calls.map(({ id }) => id)));
   const assistant = messages.filter((message) => message.role === 'assistant');
   yield* wrongsOfCalls(turn, messages);
-  const own = assistant.filter(
-    ({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(id)),
+  const notEarlier = assistant.filter(
+    ({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(givenId(id))),
   );
+  // Opened anew, and over before the agent was asked: the calls of the last run are those of an earlier one.
+  const withoutCalls = notEarlier.filter(({ toolCalls }) => toolCalls === undefined);
+  const isRenewed =
+    wasReplaced(turn, run?.arrivedAt) &&
+    notEarlier.every(({ toolCalls, content, state }) =>
+      toolCalls === undefined ? content === '' : state === 'interrupted',
+    );
+  const own = isRenewed ? withoutCalls : notEarlier;
   const states = new Set(own.map(({ state }) => state));
   if (states.size > 1) yield `has several states: ${[...states].join(', ')}`;
   const [state] = states;
@@ -83,14 +90,8 @@ function* wrongsOfTurn(
     yield `${stands}; the agent said ${spoken}, the caller got ${had}, cuts: ${heard}`;
   }
   const answered = turn.deliveries.filter(({ arrivedAt }) => arrivedAt >= (run?.arrivedAt ?? 0));
-  if (
-    state === 'completed' &&
-    text !== '' &&
-    answered.every(({ breaks }) => breaks) &&
-    !isKnown('a reply that never left is complete')
-  ) {
+  if (state === 'completed' && text !== '' && answered.every(({ breaks }) => breaks))
     yield `is complete with ${JSON.stringify(text)}, of which nothing ever left`;
-  }
   if (
     turn.completedText !== undefined &&
     text !== turn.completedText &&
@@ -119,7 +120,11 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
     allowed.push((text) => text === '');
   for (const { heard, isApplied } of cuts.toReversed()) {
     if (heard === undefined)
-      allowed.push((text, state) => isWhole(text, run) && (text === '' || state === 'interrupted'));
+      allowed.push(
+        (text, state) =>
+          (isWhole(text, run) || hasLeft(text, turn, run)) &&
+          (text === '' || state === 'interrupted'),
+      );
     else allowed.push((text) => same(text, heard) || same(text, withoutFillers(heard)));
     // Where only a filler was heard, both are right: nothing was heard, or nothing is known.
     if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== ''))
@@ -131,13 +136,15 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   else {
     allowed.push((text, state) => text === full && (text === '' || state === 'completed'));
     allowed.push(
-      (text, state) =>
-        (text === '' || state === 'interrupted') &&
-        full.startsWith(text) &&
-        text.startsWith(got(turn, run)),
+      (text, state) => (text === '' || state === 'interrupted') && hasLeft(text, turn, run),
     );
   }
   return allowed;
+}
+
+/** Whether it may be what has left: at least what a caller got. */
+function hasLeft(text: string, turn: TurnEntry, run: Run | undefined): boolean {
+  return said(run).startsWith(text) && text.startsWith(got(turn, run));
 }
 
 /** What the platform told of this run. */
@@ -159,6 +166,11 @@ function isWhole(text: string, run: Run | undefined): boolean {
     : text === said(run);
 }
 
+/** The id as the agent gave it: where two calls have one id, the second gets a number. */
+function givenId(id: string): string {
+  return id.replace(/-\d+$/, '');
+}
+
 /** Each call has one result, behind it, and the true one where the tool returned. */
 function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generator<string> {
   const calls = turn.runs.flatMap((run) => run.calls);
@@ -168,7 +180,7 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
     for (const [offset, { id, args }] of (message.toolCalls ?? []).entries()) {
       const result = messages[index + 1 + offset];
       const alike = calls.filter((candidate) => candidate.args === args);
-      const call = alike.findLast((candidate) => candidate.id === id.replace(/-\d+$/, '')) ?? alike.at(-1);
+      const call = alike.findLast((candidate) => candidate.id === givenId(id)) ?? alike.at(-1);
       if (seen.includes(id)) yield `has two calls with the id ${id}`;
       seen.push(id);
       if (result?.role !== 'tool' || result.toolCallId !== id)

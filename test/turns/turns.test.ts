@@ -4,10 +4,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { DEFAULT_APOLOGY, type Agent, type Spoken } from '../../src/agents/agent.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { Reply } from '../../src/agents/agent.ts';
 import type { TestReply } from '../../src/test-client.ts';
-import { contentsOf, deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, typesOf, until, within, type Served } from '../fixtures/app.ts';
+import {
+  contentsOf, deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told,
+  typesOf, until, within, type Served,
+} from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 type OnMessage = Agent['onMessage'];
 const APOLOGY = [['response.tts', DEFAULT_APOLOGY], ['response.end', undefined]] as const;
@@ -347,10 +352,10 @@ describe('time-outs of a turn', () => {
       },
     }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '10', TURN_TIMEOUT_SECONDS: '20' } });
     await client.origin();
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const listener = new Listener(await client.say('Hello?'));
     await listener.next();
-    t.mock.timers.tick(10_000);
+    clock.tick(10_000);
     gate.resolve();
     assert.deepEqual(contentsOf(await listener.rest()), [' Two.']);
   });
@@ -417,12 +422,26 @@ describe('time-outs of a turn', () => {
     assert.equal(app.runningTurns, 0);
   });
 
+  it('run for an agent that yields empty texts for ever, and others are served meanwhile', async (t) => {
+    const { client, app } = serve(t, {
+      async *onMessage({ text }) {
+        if (text !== 'Stuck') yield 'Yes.';
+        else for (;;) yield '';
+      },
+    }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '0.2' } });
+    const stuck = client.say('Stuck');
+    const other = await client.say('Hello?', { conversation_id: 'other' });
+    assert.equal(await other.text(), 'Yes.');
+    assert.equal(await within((await stuck).text(), 'the apology'), DEFAULT_APOLOGY);
+    assert.equal(app.runningTurns, 0);
+  });
+
   it('do not touch a turn that has ended', async (t) => {
     const { client, logLines } = serve(t, {});
     await client.origin();
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     await (await client.say('Hello?')).text();
-    t.mock.timers.tick(120_000);
+    clock.tick(120_000);
     assert.deepEqual(errorsIn(logLines), []);
   });
 });
@@ -688,6 +707,20 @@ describe('a turn_id that comes again with something else', () => {
     }
     assert.equal(await (await client.say('Two', { turn_id: 't-1' })).text(), 'Two 2');
     assert.equal(runs, 3);
+  });
+
+  it('is known again after a restart', async (t) => {
+    const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
+    t.mock.method(store, 'close', () => undefined); // what a restart leaves on a disk
+    const asked: string[] = [];
+    const start = (): Served => serve(t, { onMessage: ({ text }) => `${asked.push(text)}.` }, { store });
+    const fields = { turn_id: 't-1', conversation_id: 'c-9' };
+    const first = start();
+    for (const text of ['A', 'B']) await (await first.client.say(text, fields)).text();
+    await first.client.close();
+    const { client } = start();
+    assert.equal(await (await client.say('B', fields)).text(), '2.');
+    assert.deepEqual(asked, ['A', 'B']);
   });
 
   it('is a warning in the log, without the words', async (t) => {

@@ -26,6 +26,7 @@ import {
   type RunningFake,
 } from './fake-cloudflared.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
 
 const ORIGIN = 'http://localhost:8000';
 const OURS = `${URL_OF_TUNNEL}/api/agent`;
@@ -163,11 +164,11 @@ describe('openTunnel', () => {
   });
 
   it('goes on after 30 s when it does not say that it is connected, and says so', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const opening = open();
     await (await running(opening)).say(BOX);
     await turnsOfTheEventLoop();
-    t.mock.timers.tick(30_000);
+    clock.tick(30_000);
     assert.equal((await opening).webhookUrl, OURS);
     assert.match(terminal.err, /not connected yet/);
   });
@@ -208,12 +209,12 @@ describe('openTunnel', () => {
   });
 
   it('fails when there is no URL in time, and ends cloudflared', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const opening = open({ timeoutMs: 500 });
     const fake = await running(opening);
     await fake.say('INF Requesting new quick Tunnel\n');
     await turnsOfTheEventLoop();
-    t.mock.timers.tick(500);
+    clock.tick(500);
     assert.match(await failureOf(opening), /had no public URL in 500 ms: INF Requesting new quick Tunnel; check that this machine reaches api\.trycloudflare\.com$/);
     await fake.gone;
   });
@@ -299,12 +300,12 @@ describe('a tunnel', () => {
   it('asks cloudflared to end, and kills it 3 s later when it does not', async (t) => {
     const { tunnel, fake } = await opened();
     await fake.defy();
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const closing = tunnel.close();
     assert.equal(await fake.told(), 'SIGTERM');
-    t.mock.timers.tick(2_999);
+    clock.tick(2_999);
     await fake.say('Still here.\n');
-    t.mock.timers.tick(1);
+    clock.tick(1);
     await closing;
     await fake.gone;
   });
