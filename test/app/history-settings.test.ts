@@ -6,7 +6,12 @@ import { describe, it, type TestContext } from 'node:test';
 import { messageEvent, serve, type Served } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 
-function served(t: TestContext, environment: Readonly<Record<string, string>>): Served & { say: (conversation: string, text?: string) => Promise<string> } {
+interface Answering extends Served {
+  /** The reply to words of a conversation. */
+  say(conversation: string, text?: string): Promise<string>;
+}
+
+function served(t: TestContext, environment: Readonly<Record<string, string>>): Answering {
   const answering = serve(t, {
     onMessage: ({ text, history }) => (text === 'count' ? String(history.length) : 'Yes.'),
   }, { environment });

@@ -1,5 +1,5 @@
-// Stores that answer with promises, as a database does, or with thenables, as some clients do: a turn
-// lives over them as it does over the one in memory. What can happen while they are asked is below.
+// Stores that answer with promises, as a database does, or with thenables, as some clients do: a
+// turn lives over them as over the one in memory. What can happen while they are asked is below.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -44,7 +44,10 @@ function begin(t: TestContext): AskingBack & { readonly store: PromisedStore } {
 }
 
 /** A delivery whose connection the test may cut before it is answered. */
-async function post(served: Served, fields: Readonly<Record<string, unknown>>): Promise<RawConnection> {
+async function post(
+  served: Served,
+  fields: Readonly<Record<string, unknown>>,
+): Promise<RawConnection> {
   const connection = await served.raw();
   const conversation_id = served.client.conversationId;
   connection.write(rawRequest(messageEvent({ conversation_id, ...fields })));
@@ -174,7 +177,7 @@ describe('turns while a store is asked', { timeout: 10_000 }, () => {
     assert.deepEqual(served.runs, ['hold 1', 'Two']);
   });
 
-  it('are counted once, as replayed, when the session ends before a completed one is found', async (t) => {
+  it('are counted once when the session ends before a completed one is found', async (t) => {
     const served = begin(t);
     const { client, store } = served;
     await spoken(client.say('One', { turn_id: 't1' }));

@@ -168,7 +168,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { taken_over: 1, completed: 1 });
     });
 
-    it('say a completed one again beside a newer one, and nothing of an unfinished one', async (t) => {
+    it('say a completed one again beside a newer one, and not an unfinished one', async (t) => {
       const served = begin(t);
       const { client } = served;
       await spoken(client.say('One', { turn_id: 't1' }));

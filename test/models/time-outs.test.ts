@@ -6,7 +6,11 @@ import { RequestClock, TIME_OUTS, TIME_OUTS_BEFORE_FALL_BACK } from '../../src/m
 import { mockTimers } from '../fixtures/clock.ts';
 
 /** A clock whose time the test moves. */
-function clockOf(t: TestContext): { clock: RequestClock; expired: ModelError[]; pass: (ms: number) => void } {
+function clockOf(t: TestContext): {
+  clock: RequestClock;
+  expired: ModelError[];
+  pass: (ms: number) => void;
+} {
   const time = mockTimers(t, ['setTimeout']);
   const expired: ModelError[] = [];
   const clock = new RequestClock('m', TIME_OUTS, (error) => expired.push(error));
@@ -65,7 +69,7 @@ describe('the time of a model', () => {
     assert.deepEqual([expired, clock.expired], [[], undefined]);
   });
 
-  it('is shorter where a fall-back stands behind: 4 s to the headers, and 4 s to the first word', () => {
+  it('is 4 s to the headers, and to the first word, where a fall-back stands behind', () => {
     assert.deepEqual(TIME_OUTS_BEFORE_FALL_BACK, { connectMs: 4_000, firstDeltaMs: 4_000 });
   });
 });

@@ -94,8 +94,10 @@ describe('a turn', () => {
     const { turn } = await given(t);
     assert.deepEqual(Object.keys(turn).sort(), FIELDS);
     const names = new Set<string>();
-    for (let part: object = turn; part !== Object.prototype; part = Object.getPrototypeOf(part) as object) {
+    let part: object = turn;
+    while (part !== Object.prototype) {
       for (const name of Object.getOwnPropertyNames(part)) names.add(name);
+      part = Object.getPrototypeOf(part) as object;
     }
     assert.deepEqual([...names].filter((name) => name !== 'constructor').sort(), FIELDS);
   });
@@ -169,7 +171,7 @@ describe('a turn', () => {
     assert.equal(turn.history, turn.history);
   });
 
-  it('of a session\'s start says whether the caller is back, beside what every turn has', async (t) => {
+  it('of a session\'s start says whether the caller is back, too', async (t) => {
     const told = new Told<StartTurn>();
     const { client } = serve(t, { onSessionStart: (turn) => told.tell(turn) });
     await (await client.start()).text();

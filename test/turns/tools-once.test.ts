@@ -34,9 +34,11 @@ interface Options extends Pick<ToolRun, 'whenInterrupted' | 'repeatable'> {
   readonly store?: ConversationStore;
 }
 
-/** Serves an agent that calls one tool and says what it returned; other words than "pay" call none. */
+/** Serves an agent that calls one tool and says its result; other words than "pay" call none. */
 function paying(t: TestContext, options: Options = {}): Paying {
-  const { run = () => '"paid"', args = [], whenInterrupted, repeatable, environment, store } = options;
+  const {
+    run = () => '"paid"', args = [], whenInterrupted, repeatable, environment, store,
+  } = options;
   const runs = new Told<ToolCallContext>();
   let turns = 0;
   const served = serve(t, {
@@ -53,7 +55,10 @@ function paying(t: TestContext, options: Options = {}): Paying {
       }));
       reply.say(outcome?.content ?? '');
     },
-  }, { ...(environment === undefined ? {} : { environment }), ...(store === undefined ? {} : { store }) });
+  }, {
+    ...(environment === undefined ? {} : { environment }),
+    ...(store === undefined ? {} : { store }),
+  });
   return {
     ...served,
     runs,
@@ -213,7 +218,8 @@ describe('a tool that wants to finish', () => {
 describe('a call of a turn that is delivered again', () => {
   it('is not repeated where it completed, in another order of its arguments either', async (t) => {
     const { run, open } = gated();
-    const served = paying(t, { run, args: ['{"amount":5,"to":"Al"}', '{ "to":"Al", "amount":5 }'] });
+    const args = ['{"amount":5,"to":"Al"}', '{ "to":"Al", "amount":5 }'];
+    const served = paying(t, { run, args });
     const connection = await served.deliver();
     await served.runs.next();
     await served.drop(connection);
@@ -353,7 +359,10 @@ describe('a call that cannot be kept', () => {
 
 describe('calls of one reply', () => {
   /** What each call was told, in the order of the calls. */
-  async function told(t: TestContext, calls: readonly ToolCall[]): Promise<readonly ToolCallContext[]> {
+  async function told(
+    t: TestContext,
+    calls: readonly ToolCall[],
+  ): Promise<readonly ToolCallContext[]> {
     const runs = new Told<ToolCallContext>();
     const { client } = serve(t, {
       async onMessage({ journal }, reply) {
@@ -379,7 +388,8 @@ describe('calls of one reply', () => {
 
   it('that come without an id get one', async (t) => {
     const calls = ['{"sum":1}', '{"sum":2}'].map((args) => ({ id: '', name: 'pay', args }));
-    assert.deepEqual((await told(t, calls)).map(({ toolCallId }) => toolCallId), ['call', 'call-2']);
+    const runs = await told(t, calls);
+    assert.deepEqual(runs.map(({ toolCallId }) => toolCallId), ['call', 'call-2']);
   });
 
   for (const args of ['{}', 'no JSON']) {
@@ -413,7 +423,8 @@ describe('a hang-up beside other calls', () => {
       });
       assert.equal(await (await client.say('Bye.')).text(), 'Bye.');
       const resultOf = async (): Promise<unknown> => {
-        const message = (await messages()).find((one) => one.role === 'tool' && one.toolCallId === 'pay');
+        const message = (await messages())
+          .find((one) => one.role === 'tool' && one.toolCallId === 'pay');
         return message?.role === 'tool' ? [message.state, message.content] : undefined;
       };
       for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve));
