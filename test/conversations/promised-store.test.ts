@@ -161,6 +161,23 @@ describe('turns while a store is asked', { timeout: 10_000 }, () => {
     assert.deepEqual(kept.at(-1), ['assistant', 'hold 3? Done.', 'completed']);
   });
 
+  it('let an older one, delivered again meanwhile, take over its own stream', async (t) => {
+    const served = begin(t);
+    const { client, store } = served;
+    const first = await hold(served, 'hold 1');
+    const calls = store.calls.length;
+    store.hold();
+    const second = spoken(client.say('Two'));
+    await store.called(calls + 1);
+    const again = await hold(served, 'hold 1');
+    assert.deepEqual(await first.rest(), ['response.end']);
+    store.release();
+    assert.deepEqual(await again.rest(), ['response.end']);
+    assert.equal(await second, 'Two?');
+    assert.deepEqual(served.runs, ['hold 1', 'Two']);
+    assert.deepEqual(served.outcomes(), { taken_over: 1, interrupted: 1, completed: 1 });
+  });
+
   it('ask the agent once for a barge-in that is delivered twice', async (t) => {
     const served = begin(t);
     const { client, store } = served;
