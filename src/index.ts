@@ -13,8 +13,8 @@ export type { Metrics } from './metrics.ts';
 export { defineAgent } from './agents/define-agent.ts';
 export type { AgentDefinition } from './agents/define-agent.ts';
 export type {
-  Agent, AgentResources, BoundAgent, DataContext, EventContext, InterruptedTurn, MessageTurn, ModelUsage, Reply, Spoken, StartTurn,
-  ToolCallContext, ToolOutcome, ToolRun, Turn, TurnJournal,
+  Agent, AgentResources, BoundAgent, DataContext, EventContext, InterruptedTurn, MessageTurn,
+  ModelUsage, Reply, Spoken, StartTurn, ToolCallContext, ToolOutcome, ToolRun, Turn, TurnJournal,
 } from './agents/agent.ts';
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
 export { hangUp, tool } from './agents/tool.ts';
@@ -38,8 +38,9 @@ export type { Context } from './http/context.ts';
 
 export { EventError, parseEvent } from './layercode/events.ts';
 export type {
-  CallEndedEvent, CallEvent, CallStartedEvent, DataEvent, InterruptionContext, LayercodeEvent, MessageEvent, SessionEndEvent,
-  SessionEvent, SessionStartEvent, SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
+  CallEndedEvent, CallEvent, CallStartedEvent, DataEvent, InterruptionContext, LayercodeEvent,
+  MessageEvent, SessionEndEvent, SessionEvent, SessionStartEvent, SessionUpdateEvent,
+  TranscriptEvent, UnknownEvent, UserInterruptedEvent,
 } from './layercode/events.ts';
 export type { Json, JsonObject } from './layercode/fields.ts';
 export { signPayload, verifySignature } from './layercode/signature.ts';

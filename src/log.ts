@@ -1,4 +1,4 @@
-// One record a line, for machines (JSON) or for eyes (pretty).
+// The log: one record per line, as JSON for machines or formatted for people.
 
 import { jsonText } from './base/json-text.ts';
 import { originalFrame } from './base/source-positions.ts';
@@ -12,46 +12,47 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
   isEnabled(level: LogLevel): boolean;
-  /** A logger whose lines carry these fields too. */
+  /** A logger that adds these fields to each of its lines. */
   child(fields: LogFields): Logger;
 }
 
 export interface LoggerOptions {
-  /** Lowest level that is written; `silent` writes nothing. Default `info`. */
+  /** Minimum level logged; `silent` logs nothing. Default `info`. */
   readonly level?: LogLevel | 'silent';
   /** Default `json`. */
   readonly format?: 'json' | 'pretty';
-  /** Values that no line may show, wherever they turn up. */
+  /** Values that no line may show, wherever they occur. */
   readonly secrets?: readonly string[];
-  /** Takes whole lines, each with its `\n`. */
+  /** Receives whole lines, each with its `\n`. */
   readonly write: (lines: string) => void;
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;
 }
 
 /**
- * Longest line, in UTF-16 code units, without its `\n`. A longer record is cut:
+ * Longest line, in UTF-16 code units, without its `\n`. A longer record loses fields and gets
  * `"truncated":true`.
  */
 export const MAX_LINE_LENGTH = 8_192;
+/** Longest text in a line, in UTF-16 code units. */
 const MAX_TEXT_LENGTH = 2_048;
 
 const RANK = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 } as const;
 
 /**
- * Makes a logger. A record is `{time, level, msg, …fields}`. What is undefined is left out; what
- * cannot be written as JSON is named instead of thrown over.
+ * Creates a logger. A record is `{time, level, msg, …fields}`. Undefined fields are left out. A
+ * value that cannot be written as JSON is described instead; logging never throws because of it.
  *
- * An `Error` among the fields is written as name, message, code, stack and cause. What an error
- * may quote is left out: the message of a `SyntaxError`, which `JSON.parse` fills with its input,
- * and a cause that is no error. Of binary data only the size is written.
+ * An `Error` among the fields is written as name, message, code, stack and cause. Anything that may
+ * quote a caller is left out: the message of a `SyntaxError`, because `JSON.parse` quotes its
+ * input, and a cause that is not an error. Of binary data only the size is written.
  */
 export function createLogger(options: LoggerOptions): Logger {
   const { level = 'info', format = 'json', secrets = [], write, now = Date.now } = options;
   const lowest = RANK[level];
   const hidden = secrets.filter((secret) => secret !== '');
-  // As they are, and as JSON spells them. Most lines hold none, and one search of the whole line
-  // tells.
+  // Each secret as it is, and as JSON writes it. Most lines contain neither, so the finished line
+  // is searched, and formatted again only if something was found.
   const spellings = hidden.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
   const traces = [...new Set(spellings), 'v1='];
   const redact = (text: string): string =>
@@ -60,8 +61,8 @@ export function createLogger(options: LoggerOptions): Logger {
       .replace(SIGNATURE, `v1=${REDACTED}`);
   const formatLine = format === 'json' ? jsonLine : prettyLine;
   const clock = isoClock(now);
-  const bounding = new Text(redact, false);
-  const redacting = new Text(redact, true);
+  const bounding = new TextFilter(redact, false);
+  const redacting = new TextFilter(redact, true);
   return new LineLogger(lowest, (level, given, fields) => {
     const message = typeof given === 'string' ? given : messageOf(given);
     const line = formatLine(clock(), level, message, fields, bounding);
@@ -73,10 +74,10 @@ export function createLogger(options: LoggerOptions): Logger {
 const REDACTED = '[redacted]';
 const SIGNATURE = /\bv1=[0-9a-f]{64}/gi;
 
-/** What becomes of a text on its way into a line. */
-class Text {
+/** Cuts texts to length, and redacts them, on their way into a line. */
+class TextFilter {
   readonly #redact: (text: string) => string;
-  /** Whether secrets are looked for everywhere, and not only where a text is cut. */
+  /** Whether every text is redacted, and not only those that are cut. */
   readonly isRedacting: boolean;
 
   constructor(redact: (text: string) => string, isRedacting: boolean) {
@@ -85,7 +86,8 @@ class Text {
   }
 
   /**
-   * Bounds a text. Redacts it first where it is cut: half a secret would not be found in the line.
+   * Cuts a text to length. A long text is redacted first, because half a secret would not be
+   * recognised.
    */
   cut(text: string): string {
     if (!this.isRedacting && text.length <= MAX_TEXT_LENGTH) return text;
@@ -95,15 +97,19 @@ class Text {
 }
 
 /**
- * A class, because every request makes a child: a literal with its six closures costs ten times as
- * much.
+ * A class, not an object literal: every request creates a child, and six closures each would be
+ * expensive.
  */
 class LineLogger implements Logger {
   readonly #lowest: number;
   readonly #write: (level: LogLevel, message: string, fields: LogFields | undefined) => void;
   readonly #bound: LogFields | undefined;
 
-  constructor(lowest: number, write: (level: LogLevel, message: string, fields: LogFields | undefined) => void, bound?: LogFields) {
+  constructor(
+    lowest: number,
+    write: (level: LogLevel, message: string, fields: LogFields | undefined) => void,
+    bound?: LogFields,
+  ) {
     this.#lowest = lowest;
     this.#write = write;
     this.#bound = bound;
@@ -134,11 +140,17 @@ class LineLogger implements Logger {
   }
 
   #log(level: LogLevel, message: string, fields: LogFields | undefined): void {
-    if (RANK[level] >= this.#lowest) this.#write(level, message, this.#bound === undefined ? fields : { ...this.#bound, ...fields });
+    if (RANK[level] >= this.#lowest) {
+      this.#write(
+        level,
+        message,
+        this.#bound === undefined ? fields : { ...this.#bound, ...fields },
+      );
+    }
   }
 }
 
-/** ISO time, formatted once a millisecond: on a busy server many lines share one. */
+/** ISO time. Formatted once per millisecond, which many lines share on a busy server. */
 function isoClock(now: () => number): () => string {
   let last = Number.NaN;
   let text = '';
@@ -154,20 +166,23 @@ function jsonLine(
   level: LogLevel,
   message: string,
   fields: LogFields | undefined,
-  text: Text,
+  filter: TextFilter,
 ): string {
-  const start = `{"time":"${time}","level":"${level}","msg":${jsonText(text.cut(message))}`;
+  const start = `{"time":"${time}","level":"${level}","msg":${jsonText(filter.cut(message))}`;
   let rest = '';
   for (const name in fields) {
-    const value = jsonValue(fields[name], text);
-    if (value !== undefined) rest += nameInJson(name, text) + value;
+    const value = jsonValue(fields[name], filter);
+    if (value !== undefined) rest += nameInJson(name, filter) + value;
   }
   if (start.length + rest.length < MAX_LINE_LENGTH) return `${start}${rest}}`;
-  // Whole fields, as many as fit: half a field would be broken JSON.
-  let line = start.length < MAX_LINE_LENGTH / 2 ? start : `{"time":"${time}","level":"${level}","msg":"[too long]"`;
+  // As many whole fields as fit: half a field would be invalid JSON.
+  let line =
+    start.length < MAX_LINE_LENGTH / 2
+      ? start
+      : `{"time":"${time}","level":"${level}","msg":"[too long]"`;
   line += ',"truncated":true';
   for (const name in fields) {
-    const field = `${nameInJson(name, text)}${jsonValue(fields[name], text) ?? 'null'}`;
+    const field = `${nameInJson(name, filter)}${jsonValue(fields[name], filter) ?? 'null'}`;
     if (line.length + field.length < MAX_LINE_LENGTH) line += field;
   }
   return `${line}}`;
@@ -178,33 +193,33 @@ function prettyLine(
   level: LogLevel,
   message: string,
   fields: LogFields | undefined,
-  text: Text,
+  filter: TextFilter,
 ): string {
-  let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${text.cut(message)}`;
+  let line = `${time.slice(11, 23)} ${level.padEnd(5)} ${filter.cut(message)}`;
   for (const name in fields) {
-    const value = jsonValue(fields[name], text);
+    const value = jsonValue(fields[name], filter);
     if (value === undefined) continue;
-    line += ` ${text.cut(name)}=${/^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value}`;
+    line += ` ${filter.cut(name)}=${/^"[\w.:/@-]+"$/.test(value) ? value.slice(1, -1) : value}`;
   }
   const visibleLine = visible(line);
-  return visibleLine.length <= MAX_LINE_LENGTH ? visibleLine : `${visibleLine.slice(0, MAX_LINE_LENGTH - 1)}…`;
+  return visibleLine.length <= MAX_LINE_LENGTH
+    ? visibleLine
+    : `${visibleLine.slice(0, MAX_LINE_LENGTH - 1)}…`;
 }
 
-/**
- * Text as one line: a line break or an escape sequence from outside must not draw on somebody's
- * terminal.
- */
+/** Escapes control characters, so that text from outside cannot draw on somebody's terminal. */
 function visible(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 const namesInJson = new Map<string, string>();
 
-/**
- * `,"name":`. Names are the code's own words, so few; kept, because a request's line has a dozen.
- */
-function nameInJson(name: string, text: Text): string {
-  const bounded = text.cut(name);
+/** `,"name":`. Cached: names come from our own code, so there are few. */
+function nameInJson(name: string, filter: TextFilter): string {
+  const bounded = filter.cut(name);
   const known = namesInJson.get(bounded);
   if (known !== undefined) return known;
   const written = `,${JSON.stringify(bounded)}:`;
@@ -212,29 +227,30 @@ function nameInJson(name: string, text: Text): string {
   return written;
 }
 
-function jsonValue(value: unknown, text: Text): string | undefined {
-  if (typeof value === 'string') return jsonText(text.cut(value));
+function jsonValue(value: unknown, filter: TextFilter): string | undefined {
+  if (typeof value === 'string') return jsonText(filter.cut(value));
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : `"${value}"`;
   if (typeof value === 'bigint') return `"${value}"`;
   if (value === undefined) return undefined;
   try {
     return JSON.stringify(value, function (this: unknown, key: string, inner: unknown) {
-      if (typeof inner === 'string') return text.cut(inner);
+      if (typeof inner === 'string') return filter.cut(inner);
       if (typeof inner !== 'object' || inner === null) return inner;
-      // `inner` is what toJSON returned, and a Buffer's are its bytes, one by one.
+      // `inner` is the result of toJSON. For a Buffer that is a list of all its bytes.
       const given = (this as Record<string, unknown>)[key];
       if (ArrayBuffer.isView(given)) return `[${given.byteLength} bytes]`;
       if (inner instanceof Error) return describeError(inner, 0);
-      return text.isRedacting && !Array.isArray(inner) ? withCutNames(inner, text) : inner;
+      return filter.isRedacting && !Array.isArray(inner) ? withCutNames(inner, filter) : inner;
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return jsonText(text.cut(`[not JSON: ${reason}]`));
+    return jsonText(filter.cut(`[not JSON: ${reason}]`));
   }
 }
 
-function withCutNames(object: object, text: Text): object {
-  return Object.fromEntries(Object.entries(object).map(([name, value]) => [text.cut(name), value]));
+function withCutNames(object: object, filter: TextFilter): object {
+  const entries = Object.entries(object).map(([name, value]) => [filter.cut(name), value]);
+  return Object.fromEntries(entries);
 }
 
 const MAX_CAUSES = 4;
@@ -255,28 +271,31 @@ function describeError(error: Error, depth: number): LogFields {
   };
 }
 
-/** Plain JavaScript may hand over an error in place of a message. */
+/** Plain JavaScript may pass an error instead of a message. */
 function messageOf(given: unknown): string {
   if (!(given instanceof SyntaxError)) return String(given);
   return `${given.name}: ${withoutSource(given.message)}`;
 }
 
-/** What is no error is data, which may be a caller's words or a vendor's answer. */
+/** A cause that is not an error is data: it may hold a caller's words or a vendor's answer. */
 function describeCause(cause: unknown, depth: number): unknown {
   if (!(cause instanceof Error)) return `[${cause === null ? 'null' : typeof cause}]`;
   return depth < MAX_CAUSES ? describeError(cause, depth + 1) : `[${cause.name}]`;
 }
 
 /**
- * `Unexpected token 'H', "Hello, my n"... is not valid JSON` says what somebody said. Where it was
- * is kept.
+ * `Unexpected token 'H', "Hello, my n"... is not valid JSON` quotes a caller. Only the position is
+ * kept.
  */
 function withoutSource(message: string): string {
   const place = /at position \d+( \(line \d+ column \d+\))?$/.exec(message)?.[0];
   return `[not shown: it quotes its source]${place === undefined ? '' : ` ${place}`}`;
 }
 
-/** The lines of a stack that are calls. A message of several lines stands in front of them. */
+/**
+ * The lines of a stack that are calls. The message, which may have several lines, comes before
+ * them.
+ */
 function framesOf(stack: string, message: string): string[] {
   const head = stack.indexOf(message);
   const lines = (head === -1 ? stack : stack.slice(head + message.length)).split('\n');

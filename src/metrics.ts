@@ -8,14 +8,14 @@ interface Metric {
   samples(): string;
 }
 
-/** A count to keep, for counting often. */
+/** One count of a counter. Keep it to count often. */
 export interface Count {
   increment(by?: number): void;
 }
 
-/** The count of one combination of label values, and below it those with one label more. */
+/** The count of one combination of label values. `byLabel` holds the counts with one more label. */
 class LabelTree implements Count {
-  /** Undefined before it was incremented. */
+  /** Undefined until it is incremented. */
   value: number | undefined;
   readonly byLabel = new Map<string, LabelTree>();
 
@@ -31,7 +31,7 @@ class LabelTree implements Count {
 }
 
 /**
- * Counts by labels. Values of labels come from a fixed set, never from a client: each combination
+ * A counter with labels. Take label values from a fixed set, never from a client: every combination
  * is kept for ever.
  */
 export class Counter implements Metric {
@@ -51,10 +51,12 @@ export class Counter implements Metric {
     this.labelled(labelValues).increment(by);
   }
 
-  /** The count of one combination. It is no sample before it is incremented. */
+  /** The count of one combination. It is not exported until it is incremented. */
   labelled(labelValues: readonly string[]): Count {
     let count = this.#total;
-    for (let index = 0; index < this.#labelNames.length; index++) count = count.below(labelValues[index] ?? '');
+    for (let index = 0; index < this.#labelNames.length; index++) {
+      count = count.below(labelValues[index] ?? '');
+    }
     return count;
   }
 
@@ -76,8 +78,8 @@ export class Counter implements Metric {
 }
 
 /**
- * A figure that is read when it is asked for. One that comes as a promise is shown from the next
- * reading on. `NaN` stands for one that is not known yet, or could not be read.
+ * A value that is read when the metrics are exported. If it comes as a promise, it is exported from
+ * the next time on. `NaN` means that it is not known yet, or could not be read.
  */
 export class Gauge implements Metric {
   readonly type: 'gauge' | 'counter';
@@ -86,7 +88,7 @@ export class Gauge implements Metric {
   readonly #read: () => number | PromiseLike<number>;
   #known = Number.NaN;
 
-  /** `type` is `counter` for a figure that only grows. */
+  /** Use the type `counter` for a value that only grows. */
   constructor(
     name: string,
     help: string,
@@ -103,7 +105,7 @@ export class Gauge implements Metric {
     return `${this.name} ${this.#value()}\n`;
   }
 
-  /** Never throws or rejects: one broken gauge must not hide the others, nor end the process. */
+  /** Never throws or rejects: a broken gauge must not hide the others or end the process. */
   #value(): number {
     try {
       const value = this.#read();
@@ -113,7 +115,7 @@ export class Gauge implements Metric {
         () => (this.#known = Number.NaN),
       );
     } catch {
-      return Number.NaN; // which is how a gauge says so
+      return Number.NaN;
     }
     return this.#known;
   }
@@ -124,7 +126,9 @@ interface Buckets {
   sum: number;
 }
 
-/** Distributions by one label at the most; its values come from a fixed set, as a counter's do. */
+/**
+ * A distribution, with at most one label. Take label values from a fixed set, as with a counter.
+ */
 export class Histogram implements Metric {
   readonly type = 'histogram';
   readonly name: string;
@@ -134,7 +138,7 @@ export class Histogram implements Metric {
   readonly #byLabel = new Map<string, Buckets>();
 
   /**
-   * `bounds`: the buckets' inclusive upper ends in ascending order, in the unit of `observe`;
+   * `bounds` are the inclusive upper bounds of the buckets, ascending, in the unit of `observe`.
    * `+Inf` is added.
    */
   constructor(name: string, help: string, bounds: readonly number[], labelName?: string) {
@@ -160,21 +164,29 @@ export class Histogram implements Metric {
       let total = 0;
       for (const [index, count] of counts.entries()) {
         total += count;
-        text += `${this.name}_bucket${labels([...names, 'le'], [...names.map(() => label), String(this.#bounds[index] ?? '+Inf')])} ${total}\n`;
+        const bound = String(this.#bounds[index] ?? '+Inf');
+        const bucket = labels([...names, 'le'], [...names.map(() => label), bound]);
+        text += `${this.name}_bucket${bucket} ${total}\n`;
       }
-      text += `${this.name}_sum${labels(names, [label])} ${sum}\n${this.name}_count${labels(names, [label])} ${total}\n`;
+      const labelled = labels(names, [label]);
+      text += `${this.name}_sum${labelled} ${sum}\n${this.name}_count${labelled} ${total}\n`;
     }
     return text;
   }
 
   #bucketsOf(label: string): Buckets {
     let buckets = this.#byLabel.get(label);
-    if (buckets === undefined) this.#byLabel.set(label, (buckets = { counts: new Array<number>(this.#bounds.length + 1).fill(0), sum: 0 }));
+    if (buckets === undefined) {
+      this.#byLabel.set(
+        label,
+        (buckets = { counts: new Array<number>(this.#bounds.length + 1).fill(0), sum: 0 }),
+      );
+    }
     return buckets;
   }
 }
 
-/** The metrics of one app, in the order they were added. */
+/** The metrics of one app, in the order in which they were added. */
 export class Metrics {
   readonly #metrics: Metric[] = [];
 
@@ -183,7 +195,7 @@ export class Metrics {
     return metric;
   }
 
-  /** All of them in the Prometheus text format, version 0.0.4. */
+  /** All metrics in the Prometheus text format, version 0.0.4. */
   text(): string {
     let text = '';
     for (const metric of this.#metrics) {
@@ -201,7 +213,7 @@ function labels(names: readonly string[], values: readonly string[]): string {
   return `{${pairs.join(',')}}`;
 }
 
-/** A help text may hold quotes as they are, a label may not. */
+/** A help text may contain quotes as they are; a label value may not. */
 function escape(text: string, special: RegExp): string {
   return text.replace(special, (character) => (character === '\n' ? '\\n' : `\\${character}`));
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// `node dist/server.js`: the server and nothing else.
+// `node dist/server.js` starts the server and nothing else.
 
 import { runServer } from './process/run-server.ts';
 

@@ -10,26 +10,32 @@ export interface TestClientOptions {
   readonly secret: string;
   /** The webhook's path. Default `/api/agent`. */
   readonly agentRoute?: string;
-  /** Default a new id. */
+  /** Default: a new id. */
   readonly conversationId?: string;
 }
 
 export interface PostOptions {
-  /** Default `/api/agent`, or the client's. */
+  /** Default: the client's `agentRoute`. */
   readonly path?: string;
-  /** Replaces the right signature; null sends none. */
+  /** Replaces the correct signature; null sends none. */
   readonly signature?: string | null;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** An event of a reply. `type` is `response.tts`, … in the session dialect; `message`, `data`, `hangup`, `error`, `done` in the call dialect. */
+/**
+ * An event of a reply. `type` is `response.tts`, `response.data`, and so on in the session dialect,
+ * and `message`, `data`, `hangup`, `error` or `done` in the call dialect.
+ */
 export interface TestEvent {
   readonly type: string;
   readonly content?: unknown;
   readonly turn_id?: string;
 }
 
-/** What a webhook was answered, streamed. Iterate it, or ask for `text()`; either reads it to its end. */
+/**
+ * The streamed answer to a webhook. Iterate it or call `text()` or `events()`; each of them reads
+ * it to its end.
+ */
 export class TestReply implements AsyncIterable<TestEvent> {
   readonly response: Response;
   readonly #controller: AbortController;
@@ -46,7 +52,9 @@ export class TestReply implements AsyncIterable<TestEvent> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TestEvent, void, undefined> {
-    for await (const event of decodeEvents(readBody(this.response, this.#controller.signal))) yield this.#toEvent(event);
+    for await (const event of decodeEvents(readBody(this.response, this.#controller.signal))) {
+      yield this.#toEvent(event);
+    }
   }
 
   /** All events, once the stream has ended. */
@@ -56,24 +64,27 @@ export class TestReply implements AsyncIterable<TestEvent> {
     return events;
   }
 
-  /** All that was spoken, once the stream has ended. */
+  /** Everything that was spoken, once the stream has ended. */
   async text(): Promise<string> {
     const events = await this.events();
-    return events.filter(({ type }) => type === 'response.tts' || type === 'message').map(({ content }) => String(content)).join('');
+    return events
+      .filter(({ type }) => type === 'response.tts' || type === 'message')
+      .map(({ content }) => String(content))
+      .join('');
   }
 
-  /** The answer of an event that is no turn. */
+  /** The answer to an event that is not a turn. */
   async json(): Promise<unknown> {
     return this.response.json();
   }
 
-  /** Closes the connection, as LayerCode does when the caller speaks over the reply. */
+  /** Closes the connection, as LayerCode does when the caller interrupts the reply. */
   drop(): void {
     this.#controller.abort();
   }
 }
 
-/** A LayerCode for tests: signs events, posts them over a real socket, and reads the replies. */
+/** Plays LayerCode in tests: signs events, posts them over a real socket, and reads the replies. */
 export class TestClient {
   readonly conversationId: string;
   readonly #app: App | undefined;
@@ -87,34 +98,41 @@ export class TestClient {
     this.conversationId = options.conversationId ?? randomUUID();
   }
 
-  /** `http://127.0.0.1:port`. Starts the app's server on a free port the first time. */
+  /** `http://127.0.0.1:port`. The first call starts the app's server on a free port. */
   origin(): Promise<string> {
     this.#origin ??= this.#listen();
     return this.#origin;
   }
 
-  /** The caller says something: a `message` of a new turn. `fields` replace or add to the event's. */
+  /**
+   * The caller says something: posts a `message` of a new turn. `fields` replace the event's fields
+   * or add to them.
+   */
   say(text: string, fields: Readonly<Record<string, unknown>> = {}): Promise<TestReply> {
     return this.post({ ...this.#event('message'), text, ...fields });
   }
 
-  /** The call begins, or the caller is back: a `session.start`. */
+  /** The call begins, or the caller is back: posts a `session.start`. */
   start(fields: Readonly<Record<string, unknown>> = {}): Promise<TestReply> {
     return this.post({ ...this.#event('session.start'), ...fields });
   }
 
-  /** Posts an event, signed. An object goes as JSON; text and bytes go as they are. */
+  /** Posts a signed event. An object is sent as JSON, text and bytes as they are. */
   async post(event: object | string | Uint8Array, options: PostOptions = {}): Promise<TestReply> {
     const { path = this.#options.agentRoute ?? '/api/agent', ...request } = options;
     const controller = new AbortController();
     const url = (await this.origin()) + path;
-    const response = await postEvent(url, event, { ...request, secret: this.#options.secret, signal: controller.signal });
+    const response = await postEvent(url, event, {
+      ...request,
+      secret: this.#options.secret,
+      signal: controller.signal,
+    });
     const isObject = typeof event === 'object' && !(event instanceof Uint8Array);
     const isCallDialect = isObject ? 'call_id' in event : Buffer.from(event).includes('"call_id"');
     return new TestReply(response, controller, isCallDialect);
   }
 
-  /** Closes the app, where the client was given one. */
+  /** Closes the app, if the client was created with one. */
   async close(): Promise<void> {
     await this.#app?.close();
   }
@@ -125,11 +143,19 @@ export class TestClient {
   }
 
   #event(type: string): Record<string, unknown> {
-    return { type, session_id: 'test-session', conversation_id: this.conversationId, turn_id: randomUUID() };
+    return {
+      type,
+      session_id: 'test-session',
+      conversation_id: this.conversationId,
+      turn_id: randomUUID(),
+    };
   }
 }
 
-/** A client of an app, which it serves on a free port of 127.0.0.1, or of the server at an origin such as `http://localhost:8000`. */
+/**
+ * Creates a client. Given an app, it serves the app on a free port of 127.0.0.1. Given an origin
+ * such as `http://localhost:8000`, it calls the server there.
+ */
 export function createTestClient(target: App | string, options: TestClientOptions): TestClient {
   return new TestClient(target, options);
 }

@@ -1,9 +1,12 @@
-/** Causes may be nested deeper than anybody needs, or end in themselves. */
+/** Deeper causes are ignored. They may even form a cycle. */
 const MAX_CAUSES = 10;
 
 /**
- * Whether an error only says that a signal fired, as at every barge-in: it is the signal's reason, has that for its cause, or is what
- * an API rejects with when it is aborted. A turn's own reason is known by its code, too.
+ * Whether an error only says that a signal fired, as happens at every barge-in. That is true if:
+ *
+ * - it is the signal's `reason`, or that is in its `cause` chain;
+ * - it is named `AbortError`, or its code is `ABORT_ERR`;
+ * - it is an `AggregateError` whose errors are all aborts.
  */
 export function isAbort(error: unknown, reason?: unknown): boolean {
   return isAbortAt(0, error, reason);

@@ -1,15 +1,19 @@
-// Bodies of `fetch` that end when a signal fires. `fetch` is given the signal too; but where the request has a body, Node 20.20 and 22
-// forget it with the next garbage collection (nodejs/undici#3644): the read waits for ever, and
-// the other side goes on for nobody.
+// Bodies of `fetch` that end when a signal fires. `fetch` gets the signal too. But if the request
+// has a body, Node 20.20 and 22 forget the signal at the next garbage collection
+// (nodejs/undici#3644). Then the read would never end, and the other side would go on for nobody.
 
 /**
- * A reader whose reading is over when the signal fires, and the connection with it: what is read
- * then is the end.
+ * A reader that ends when the signal fires, and closes the connection. The read in progress reports
+ * the end of the body.
  */
-export function openReader(body: ReadableStream<Uint8Array>, signal: AbortSignal): ReadableStreamDefaultReader<Uint8Array> {
+export function openReader(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): ReadableStreamDefaultReader<Uint8Array> {
   const reader = body.getReader();
   const cancel = (): void => {
-    reader.cancel(signal.reason).catch(() => undefined); // a body that has failed meanwhile says so to whoever reads
+    // If the body has failed by then, `read()` reports the failure.
+    reader.cancel(signal.reason).catch(() => undefined);
   };
   if (signal.aborted) cancel();
   else signal.addEventListener('abort', cancel, { once: true });
@@ -17,10 +21,13 @@ export function openReader(body: ReadableStream<Uint8Array>, signal: AbortSignal
 }
 
 /**
- * A response's body. Throws the signal's reason when that fires; whoever stops iterating closes
- * the connection.
+ * A response's body. Throws the signal's reason when the signal fires. To stop iterating closes the
+ * connection.
  */
-export async function* readBody({ body }: Response, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* readBody(
+  { body }: Response,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   if (body === null) return;
   const reader = openReader(body, signal);
   try {
@@ -31,12 +38,19 @@ export async function* readBody({ body }: Response, signal: AbortSignal): AsyncG
       yield value;
     }
   } finally {
-    await reader.cancel().catch(() => undefined); // nothing, where it was read to its end
+    await reader.cancel().catch(() => undefined); // does nothing after the end
   }
 }
 
-/** The text of a response's body, cut after `maxBytes`. Throws the signal's reason when that fires. */
-export async function readText(response: Response, signal: AbortSignal, maxBytes: number): Promise<string> {
+/**
+ * The text of a response's body, cut off after `maxBytes`. Throws the signal's reason when the
+ * signal fires.
+ */
+export async function readText(
+  response: Response,
+  signal: AbortSignal,
+  maxBytes: number,
+): Promise<string> {
   const chunks: Uint8Array[] = [];
   let left = maxBytes;
   for await (const chunk of readBody(response, signal)) {

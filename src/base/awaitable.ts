@@ -1,18 +1,27 @@
 /**
- * A value, or a promise of one. What answers at once need not cost a turn of the microtask queue.
+ * A value, or a promise of one. A value that is already there need not cost a turn of the microtask
+ * queue.
  */
 export type Awaitable<T> = T | Promise<T>;
 
-/** Calls `next` with the value: at once where it is there, after the promise where it is not. */
-export function after<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
+/** Calls `next` with the value: at once if it is there, otherwise when the promise resolves. */
+export function andThen<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
   return value instanceof Promise ? value.then(next) : next(value);
 }
 
-/** The value, or a real promise for any thenable: another library's promise must not pass for a value. */
+/**
+ * The value, or a real promise for any thenable. Without this, another library's promise would pass
+ * for a value.
+ */
 export function toAwaitable<T>(value: Awaitable<T> | PromiseLike<T>): Awaitable<T> {
   return value instanceof Promise || !isThenable(value) ? value : Promise.resolve(value);
 }
 
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+  return (
+    typeof value === 'object'
+    && value !== null
+    && 'then' in value
+    && typeof value.then === 'function'
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * A Map of at most `maxEntries`: beyond them the entry that was set longest ago is dropped. To
- * read an entry is no use of it; whoever means it to be one sets it again.
+ * A Map of at most `maxEntries`. Beyond that, the entry that was set longest ago is evicted.
+ * Reading an entry does not renew it; set it again to keep it.
  */
 export class BoundedMap<K, V> {
   readonly #maxEntries: number;
@@ -19,7 +19,7 @@ export class BoundedMap<K, V> {
   }
 
   set(key: K, value: V): void {
-    this.#entries.delete(key); // and in again at the end: a Map keeps the order of insertion
+    this.#entries.delete(key); // a Map keeps the order of insertion: this moves the key to the end
     this.#entries.set(key, value);
     if (this.#entries.size <= this.#maxEntries) return;
     const oldest = this.#entries.keys().next();

@@ -1,14 +1,16 @@
-// Text as JSON, the quick way where there is one.
+// Strings as JSON.
 
-/** Looking for what is not plain takes half the time of matching all that is. */
+/** One match of this is faster than matching all characters that are plain. */
 const NOT_PLAIN = /[^ !#-[\]-~]/;
-/** Beyond it there is mostly something that is not plain, and the search was in vain. */
+/** Longer texts usually contain a character that is not plain. */
 const MAX_PLAIN_LENGTH = 256;
 
 /**
- * As `JSON.stringify` writes a string. Printable ASCII without `"` and `\`, which is most of what
- * is said and logged, needs no escaping, and a third of the time.
+ * The string as `JSON.stringify` writes it. Most of what is said and logged is printable ASCII
+ * without `"` and `\`, which needs no escaping.
  */
 export function jsonText(text: string): string {
-  return text.length <= MAX_PLAIN_LENGTH && !NOT_PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+  return text.length <= MAX_PLAIN_LENGTH && !NOT_PLAIN.test(text)
+    ? `"${text}"`
+    : JSON.stringify(text);
 }

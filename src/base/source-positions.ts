@@ -1,5 +1,5 @@
-// Where a line of a stack was written: the build makes few files of many, and their source maps
-// say which.
+// Maps a line of a stack trace to the source file. The build bundles many files into a few; their
+// source maps know the origin.
 
 import { readFileSync } from 'node:fs';
 import { SourceMap } from 'node:module';
@@ -9,12 +9,13 @@ import { packageFile } from './package-files.ts';
 const ROOT = packageFile('').href;
 const DIST = packageFile('dist/').href;
 
-/** Of the files of `dist/` that were met in a stack: read then, and not before. */
+/** The source maps of the files in `dist/` that a stack trace has named so far. */
 const maps = new Map<string, SourceMap | undefined>();
 
 /**
- * A line of a stack, such as `at run (file:///…/dist/chunks/app-X.js:12:3)`, with the place of the
- * source: `at run (src/turns/turn.ts:120:9)`. Lines of other files are returned as they are.
+ * One line of a stack trace with its place in the source: `at run
+ * (file:///…/dist/chunks/app-X.js:12:3)` becomes `at run (src/turns/turn.ts:120:9)`. Lines of other
+ * files are returned unchanged.
  */
 export function originalFrame(frame: string): string {
   const [place, file = '', line, column] = /(file:[^\s()]+):(\d+):(\d+)/.exec(frame) ?? [];
@@ -31,7 +32,7 @@ function mapOf(file: string): SourceMap | undefined {
   return maps.get(file);
 }
 
-/** Undefined where there is none: the place in `dist/` is still better than nothing. */
+/** Undefined if there is no map. The place in `dist/` is still better than nothing. */
 function readMap(file: string): SourceMap | undefined {
   try {
     return new SourceMap(JSON.parse(readFileSync(new URL(`${file}.map`), 'utf8')));

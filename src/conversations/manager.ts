@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import { after, toAwaitable, type Awaitable } from '../base/awaitable.ts';
+import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationBounds } from './bounds.ts';
 import { FORMAT, historyOf, upgrade, type Conversation } from './conversation.ts';
 import { cutTurn, type CutTurn, type Interruption } from './heard.ts';
@@ -42,7 +42,7 @@ export class ConversationManager {
 
   /** All messages in the order of their turns, the placeholder of a running turn among them. Empty for an unknown id. */
   getHistory(conversationId: string): Awaitable<Message[]> {
-    return after(toAwaitable(this.#store.read(conversationId)), (conversation) => (conversation === undefined ? [] : historyOf(toRead(conversation))));
+    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) => (conversation === undefined ? [] : historyOf(toRead(conversation))));
   }
 
   /** Forgets the conversation. A turn that still runs goes on, and is not written down. */
@@ -57,7 +57,7 @@ export class ConversationManager {
 
   /** Whether the conversation has had a turn. */
   isKnown(conversationId: string): Awaitable<boolean> {
-    return after(toAwaitable(this.#store.read(conversationId)), (conversation) => conversation !== undefined);
+    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) => conversation !== undefined);
   }
 
   /** See `openTurn` in rules.ts. */

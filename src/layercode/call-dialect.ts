@@ -1,4 +1,4 @@
-// The wire of the reference document: named events, plain text, `[DONE]` at the end.
+// The wire of LayerCode's older reference document: named events, plain text, `[DONE]` at the end.
 
 import { encodeEvent } from '../sse/encode.ts';
 import type { Dialect } from './dialect.ts';
@@ -12,7 +12,8 @@ export const callDialect: Dialect = {
       case 'data':
         return encodeEvent({ event: 'data', data: event.json });
       case 'hangup':
-        return encodeEvent({ event: 'hangup', data: '{}' }); // an event without data is never dispatched
+        // A client never dispatches an event without data.
+        return encodeEvent({ event: 'hangup', data: '{}' });
       case 'error':
         return encodeEvent({ event: 'error', data: '{"error":"Internal server error"}' });
     }

@@ -1,13 +1,20 @@
 import type { SentEvent } from '../conversations/message.ts';
 
-/** An event of a reply: what an agent sent, or the news that it failed. An apology is said before that. */
+/**
+ * One event of a reply: something the agent sent, or the news that the agent failed. The apology is
+ * sent before that.
+ */
 export type ReplyEvent = SentEvent | { readonly type: 'error' };
 
-/** How one of LayerCode's two wires writes a reply: each event as a block of an event stream. */
+/** How one of LayerCode's two wires writes a reply. Each event is one block of an event stream. */
 export interface Dialect {
-  /** What every event of a reply ends with, made once. `turnId` is the request's, undefined where it had none. */
+  /**
+   * The text that ends every event of one reply. Made once per reply. `turnId` is the request's;
+   * undefined if the request had none.
+   */
   tail(turnId: string | undefined): string;
-  /** '' where this wire has no word for the event. */
+  /** The event as text, or '' if this wire cannot express it. */
   event(event: ReplyEvent, tail: string): string;
+  /** The last event of every reply. */
   end(tail: string): string;
 }

@@ -1,16 +1,20 @@
-// What the platform posts, in both of its dialects. Ruled by LayerCode's pages "Webhook SSE API" and "Keeping track of
-// conversation history" (session dialect) and by the reference document (call dialect).
+// The events that the platform posts, in both dialects. The session dialect is ruled by LayerCode's
+// pages "Webhook SSE API" and "Keeping track of conversation history", the call dialect by the
+// reference document.
 
 import { isUtf8 } from 'node:buffer';
 
 import * as field from './fields.ts';
 import type { Field, FieldTable, JsonObject } from './fields.ts';
 
-/** Fields that any event of the session dialect may carry. What is not listed here is kept as it came. */
+/**
+ * Fields that any event of the session dialect may carry. Fields not listed here are kept as they
+ * came.
+ */
 export interface SessionFields {
-  /** Changes at each reconnect. */
+  /** Changes on every reconnect. */
   readonly session_id: string;
-  /** Stable over reconnects. */
+  /** Stays the same across reconnects. */
   readonly conversation_id?: string | null;
   readonly turn_id?: string | null;
   readonly custom_metadata?: JsonObject | null;
@@ -20,11 +24,11 @@ export interface SessionFields {
   readonly [unlisted: string]: unknown;
 }
 
-/** What the caller heard of the assistant turn right before, after a barge-in. */
+/** After a barge-in: how much the caller heard of the assistant's previous turn. */
 export interface InterruptionContext {
   readonly previous_turn_interrupted: boolean;
   readonly words_heard?: number | null;
-  /** Empty when nothing was heard; missing when the platform does not know. */
+  /** Empty if the caller heard nothing; missing if the platform does not know. */
   readonly text_heard?: string | null;
   readonly assistant_turn_id?: string | null;
 }
@@ -108,11 +112,15 @@ export interface CallEndedEvent extends CallFields {
   readonly type: 'call_ended';
 }
 
-export type SessionEvent = SessionStartEvent | MessageEvent | DataEvent | SessionUpdateEvent | SessionEndEvent;
+export type SessionEvent =
+  SessionStartEvent | MessageEvent | DataEvent | SessionUpdateEvent | SessionEndEvent;
 export type CallEvent = CallStartedEvent | TranscriptEvent | UserInterruptedEvent | CallEndedEvent;
 export type LayercodeEvent = SessionEvent | CallEvent;
 
-/** A well-formed event of a type that this version does not know: informational, answered with 200. */
+/**
+ * A well-formed event of a type that this version does not know. It is answered with 200 and
+ * otherwise ignored.
+ */
 export interface UnknownEvent {
   readonly type: string;
   readonly [unlisted: string]: unknown;
@@ -138,18 +146,20 @@ const CALL_FIELDS: FieldTable = {
   metadata: optional(object),
 };
 
-/** Event type → its fields. The one place that says what an event must hold. */
+/** The fields of each event type. The only place that says what an event must hold. */
 export const EVENT_FIELDS: Readonly<Record<LayercodeEvent['type'], FieldTable>> = {
   'session.start': SESSION_FIELDS,
   message: {
     ...SESSION_FIELDS,
     text: string,
-    interruption_context: optional(objectOf({
-      previous_turn_interrupted: boolean,
-      words_heard: optional(number),
-      text_heard: optional(string),
-      assistant_turn_id: optional(string),
-    })),
+    interruption_context: optional(
+      objectOf({
+        previous_turn_interrupted: boolean,
+        words_heard: optional(number),
+        text_heard: optional(string),
+        assistant_turn_id: optional(string),
+      }),
+    ),
   },
   data: { ...SESSION_FIELDS, data: object },
   'session.update': {
@@ -171,7 +181,9 @@ export const EVENT_FIELDS: Readonly<Record<LayercodeEvent['type'], FieldTable>> 
     ip_address: optional(string),
     country_code: optional(string),
     recording_status: optional(string),
-    transcript: optional(arrayOf(objectOf({ role: string, text: string, timestamp: optional(timestamp) }))),
+    transcript: optional(
+      arrayOf(objectOf({ role: string, text: string, timestamp: optional(timestamp) })),
+    ),
   },
   call_started: CALL_FIELDS,
   transcript: { ...CALL_FIELDS, transcript: string },
@@ -179,10 +191,19 @@ export const EVENT_FIELDS: Readonly<Record<LayercodeEvent['type'], FieldTable>> 
   call_ended: CALL_FIELDS,
 };
 
-const EVENTS: ReadonlyMap<string, Field> = new Map(Object.entries(EVENT_FIELDS).map(([type, fields]) => [type, objectOf(fields)]));
-const CALL_TYPES: ReadonlySet<string> = new Set(Object.keys(EVENT_FIELDS).filter((type) => 'call_id' in EVENT_FIELDS[type as LayercodeEvent['type']]));
+const EVENTS: ReadonlyMap<string, Field> = new Map(
+  Object.entries(EVENT_FIELDS).map(([type, fields]) => [type, objectOf(fields)]),
+);
+const CALL_TYPES: ReadonlySet<string> = new Set(
+  Object.keys(EVENT_FIELDS).filter(
+    (type) => 'call_id' in EVENT_FIELDS[type as LayercodeEvent['type']],
+  ),
+);
 
-/** The event is at fault. `path` names the field, '' where the body as a whole is wrong; the message says it too. */
+/**
+ * The event breaks a rule. `path` names the field; it is '' if the body as a whole is wrong. The
+ * message says the same.
+ */
 export class EventError extends Error {
   override readonly name = 'EventError';
   readonly path: string;
@@ -194,35 +215,40 @@ export class EventError extends Error {
 }
 
 /**
- * The event in a webhook's body. Unknown types and fields are kept, never refused. Throws an `EventError` for a body that
- * is no JSON object in UTF-8, and for a field that breaks its rule.
+ * The event in a webhook's body. Unknown types and unknown fields are kept.
+ *
+ * Throws an `EventError` if the body is not a JSON object in UTF-8, or if a field breaks its rule.
  */
 export function parseEvent(body: Buffer): LayercodeEvent | UnknownEvent {
   const value = parseJsonObject(body);
   const type = value['type'];
   const rule = typeof type === 'string' ? EVENTS.get(type) : undefined;
   if (rule === undefined) {
-    if (!field.isId(type)) throw new EventError('type', `type must be ${id.expected}, ${got(type)}`);
-    return value as UnknownEvent;
+    if (field.isId(type)) return value as UnknownEvent;
+    throw new EventError('type', `type must be ${id.expected}, ${got(type)}`);
   }
   const fault = rule.check(value);
   if (fault !== undefined) {
-    throw new EventError(fault.path, `${fault.path} must be ${fault.expected}, ${got(valueAt(value, fault.path))}`);
+    const found = got(valueAt(value, fault.path));
+    throw new EventError(fault.path, `${fault.path} must be ${fault.expected}, ${found}`);
   }
-  return value as unknown as LayercodeEvent; // what the table has just checked
+  return value as unknown as LayercodeEvent; // the table has just checked it
 }
 
-/** A body as a JSON object, or an `EventError` that says why not. */
+/** The body as a JSON object. Throws an `EventError` that says why it is not one. */
 export function parseJsonObject(body: Buffer): Readonly<Record<string, unknown>> {
   if (!isUtf8(body)) throw new EventError('', 'the body is not UTF-8');
   let value: unknown;
   try {
     value = JSON.parse(body.toString('utf8'));
   } catch (error) {
-    // The parser quotes the body, which may be a caller's words; its own words are enough.
-    throw new EventError('', body.length === 0 ? 'the body is empty, expected a JSON object' : `the body is not JSON${position(error)}`);
+    if (body.length === 0) throw new EventError('', 'the body is empty, expected a JSON object');
+    // Without the parser's message: it quotes the body, which may hold the caller's words.
+    throw new EventError('', `the body is not JSON${position(error)}`);
   }
-  if (!field.isObject(value)) throw new EventError('', `the body must be a JSON object, ${got(value)}`);
+  if (!field.isObject(value)) {
+    throw new EventError('', `the body must be a JSON object, ${got(value)}`);
+  }
   return value;
 }
 
@@ -234,12 +260,15 @@ export function isCallEvent(event: LayercodeEvent): event is CallEvent {
   return CALL_TYPES.has(event.type);
 }
 
-/** Whose history an event belongs to: the conversation's, else the session's; in the call dialect the call's. */
+/**
+ * The id of the conversation that an event belongs to: `conversation_id`, or `session_id` if that
+ * is missing. In the call dialect it is `call_id`.
+ */
 export function conversationIdOf(event: LayercodeEvent): string {
   return isCallEvent(event) ? event.call_id : (event.conversation_id ?? event.session_id);
 }
 
-/** `metadata` and `custom_metadata` as one object; the latter wins. */
+/** `metadata` and `custom_metadata` in one object. On a conflict `custom_metadata` wins. */
 export function metadataOf(event: LayercodeEvent): JsonObject {
   const custom = isCallEvent(event) ? undefined : event.custom_metadata;
   return custom ? { ...event.metadata, ...custom } : (event.metadata ?? {});
@@ -253,16 +282,21 @@ function position(error: unknown): string {
 function valueAt(value: object, path: string): unknown {
   let inner: unknown = value;
   for (const key of path.split(/\.|\[(\d+)\]\.?/).filter(Boolean)) {
-    inner = typeof inner === 'object' && inner !== null && Object.hasOwn(inner, key) ? (inner as Record<string, unknown>)[key] : undefined;
+    inner =
+      typeof inner === 'object' && inner !== null && Object.hasOwn(inner, key)
+        ? (inner as Record<string, unknown>)[key]
+        : undefined;
   }
   return inner;
 }
 
-/** The kind of a value, and not the value: it may be a caller's words. */
+/** Describes the kind of a value. Never shows the value: it may hold the caller's words. */
 function got(value: unknown): string {
   if (value === undefined) return 'but it is missing';
   if (value === null) return 'got null';
   if (Array.isArray(value)) return 'got an array';
-  if (typeof value === 'string') return value === '' ? 'got an empty string' : `got a string of ${value.length} characters`;
+  if (typeof value === 'string') {
+    return value === '' ? 'got an empty string' : `got a string of ${value.length} characters`;
+  }
   return `got ${typeof value === 'object' ? 'an object' : `a ${typeof value}`}`;
 }

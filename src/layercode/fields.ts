@@ -1,15 +1,20 @@
-// A small language for tables of fields. The check, its message and the JSON Schema of openapi.json all come from it.
+// Rules for the fields of an event. One table yields the check, the error message, and the JSON
+// Schema for openapi.json.
 
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+export type Json =
+  null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 export type JsonObject = { readonly [name: string]: Json };
 
 export interface Field {
-  /** What the message and the schema call it: `must be <expected>`. */
+  /** What the error message and the schema say: `must be <expected>`. */
   readonly expected: string;
   readonly isRequired: boolean;
-  /** Made when it is asked for, which is for /openapi.json alone. */
+  /** Built on request: only /openapi.json needs it. */
   readonly schema: JsonObject;
-  /** Undefined when the value is right, else what is wrong: the path below this field ('' for itself) and its rule. */
+  /**
+   * Undefined if the value is right. Otherwise says what is wrong: the path below this field (''
+   * for the field itself) and the rule.
+   */
   check(value: unknown): FieldFault | undefined;
 }
 
@@ -18,28 +23,49 @@ export interface FieldFault {
   readonly expected: string;
 }
 
-/** Field name → rule. Fields that are not in the table are nobody's fault: the platform drifts. */
+/**
+ * Field name → rule. Fields outside the table are accepted unchecked, as the platform adds new
+ * ones.
+ */
 export type FieldTable = Readonly<Record<string, Field>>;
 
-/** Longest id, in UTF-16 code units. */
+/** Longest id, in UTF-16 code units, inclusive. */
 export const MAX_ID_LENGTH = 256;
 
+/** A string of 1 to `MAX_ID_LENGTH` characters without control characters. */
 export function isId(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_ID_LENGTH && !/[\u0000-\u001f\u007f-\u009f]/.test(value);
+  return (
+    typeof value === 'string'
+    && value !== ''
+    && value.length <= MAX_ID_LENGTH
+    && !/[\u0000-\u001f\u007f-\u009f]/.test(value)
+  );
 }
 
 function field(expected: string, schema: JsonObject, accepts: (value: unknown) => boolean): Field {
-  return { expected, schema, isRequired: true, check: (value) => (accepts(value) ? undefined : { path: '', expected }) };
+  return {
+    expected,
+    schema,
+    isRequired: true,
+    check: (value) => (accepts(value) ? undefined : { path: '', expected }),
+  };
 }
 
 export const id = field(
   `a non-empty string of at most ${MAX_ID_LENGTH} characters without control characters`,
-  { type: 'string', minLength: 1, maxLength: MAX_ID_LENGTH, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' },
+  {
+    type: 'string',
+    minLength: 1,
+    maxLength: MAX_ID_LENGTH,
+    pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
+  },
   isId,
 );
 export const string = field('a string', { type: 'string' }, (value) => typeof value === 'string');
 export const number = field('a number', { type: 'number' }, (value) => typeof value === 'number');
-export const boolean = field('a boolean', { type: 'boolean' }, (value) => typeof value === 'boolean');
+export const boolean = field(
+  'a boolean', { type: 'boolean' }, (value) => typeof value === 'boolean',
+);
 export const object = field('an object', { type: 'object' }, isObject);
 export const timestamp = field(
   'a number of milliseconds or an ISO date',
@@ -47,7 +73,7 @@ export const timestamp = field(
   (value) => typeof value === 'number' || typeof value === 'string',
 );
 
-/** May be missing or null: the platform sends both for "nothing". */
+/** The field may be missing or null. The platform sends both to say "nothing". */
 export function optional(inner: Field): Field {
   return {
     expected: inner.expected,
@@ -60,8 +86,10 @@ export function optional(inner: Field): Field {
 }
 
 /**
- * An object with these fields, checked in the order of the table. Throws a `TypeError` for a field that every object has: it would be
- * found where nobody sent it.
+ * An object with these fields, checked in the order of the table.
+ *
+ * Throws a `TypeError` for a field name that `Object.prototype` has: the check would find it in
+ * every object.
  */
 export function objectOf(fields: FieldTable): Field {
   const rules = Object.entries(fields);
@@ -77,7 +105,9 @@ export function objectOf(fields: FieldTable): Field {
       if (!isObject(value)) return { path: '', expected: 'an object' };
       for (const [name, rule] of rules) {
         const fault = rule.check(value[name]);
-        if (fault !== undefined) return { path: joinPath(name, fault.path), expected: fault.expected };
+        if (fault !== undefined) {
+          return { path: joinPath(name, fault.path), expected: fault.expected };
+        }
       }
       return undefined;
     },
@@ -95,7 +125,12 @@ export function arrayOf(item: Field): Field {
       if (!Array.isArray(value)) return { path: '', expected: 'an array' };
       for (const [index, entry] of value.entries()) {
         const fault = item.check(entry);
-        if (fault !== undefined) return { path: `[${index}]${fault.path === '' ? '' : `.${fault.path}`}`, expected: fault.expected };
+        if (fault !== undefined) {
+          return {
+            path: `[${index}]${fault.path === '' ? '' : `.${fault.path}`}`,
+            expected: fault.expected,
+          };
+        }
       }
       return undefined;
     },
@@ -115,7 +150,10 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Levels of JSON that is passed on. Some Nodes parse JSON that is nested too deeply for them to write again. */
+/**
+ * Deepest nesting of JSON that the server passes on. Some versions of Node can parse deeper JSON
+ * than they can write.
+ */
 export const MAX_DEPTH = 500;
 
 /** Whether objects and arrays are nested more than `MAX_DEPTH` levels deep. */
@@ -123,7 +161,9 @@ export function isTooDeep(value: unknown): boolean {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH) return true;
-    level = level.flatMap((parent) => (typeof parent === 'object' && parent !== null ? (Object.values(parent) as unknown[]) : []));
+    level = level.flatMap((parent) =>
+      typeof parent === 'object' && parent !== null ? (Object.values(parent) as unknown[]) : [],
+    );
   }
   return false;
 }

@@ -1,33 +1,35 @@
-// LayerCode's REST API, as its page "REST API" defines it.
+// LayerCode's REST API. Ruled by LayerCode's page "REST API".
 
 import { readText } from '../base/abortable-body.ts';
 import type { JsonObject } from './fields.ts';
 import { isObject } from './fields.ts';
 
 export interface RestClientOptions {
-  /** Without a slash at the end. */
+  /** Has no trailing slash. */
   readonly url: string;
   readonly apiKey: string;
-  /** For a whole call. Default 10,000 ms. */
+  /** Limit for a whole call. Default 10,000 ms. */
   readonly timeoutMs?: number;
-  /** Default the global `fetch`. */
+  /** Default: the global `fetch`. */
   readonly fetch?: typeof fetch;
 }
 
-/** A call to the platform that failed. Holds no key. */
+/** A call to the platform failed. Never holds the key. */
 export class PlatformError extends Error {
   override readonly name = 'PlatformError';
   /**
-   * `refused`: it answered with `status`. `unclear webhook`: it answered, but where the agent's
-   * events go cannot be told from the answer; the message says why.
+   * `refused`: the platform answered with the error status in `status`. `unclear webhook`: the
+   * platform answered, but the answer does not say clearly where the agent's events go; the message
+   * says why.
    */
   readonly kind: 'refused' | 'unreachable' | 'timed out' | 'malformed answer' | 'unclear webhook';
   readonly status: number | undefined;
   /**
-   * The platform's own `error` text, at most 500 characters; undefined where it sent none. Not for
-   * the log: it may quote what was sent.
+   * The platform's own `error` text, at most 500 characters; undefined if it sent none. Do not log
+   * it: it may quote what was sent.
    */
   readonly reason: string | undefined;
+  /** The `retry-after` header as it came. */
   readonly retryAfter: string | undefined;
 
   constructor(
@@ -56,8 +58,10 @@ export class PlatformError extends Error {
 const MAX_ANSWER_BYTES = 1_048_576;
 
 /**
- * Calls with the bearer key. Every method rejects with a `PlatformError`, or with the signal's
- * reason when that fires. A redirect counts as `unreachable`.
+ * Calls the REST API with a bearer key.
+ *
+ * Every method rejects with a `PlatformError`, or with the signal's reason when the signal fires. A
+ * redirect counts as `unreachable`.
  */
 export class RestClient {
   readonly #url: string;
@@ -73,17 +77,14 @@ export class RestClient {
   }
 
   /**
-   * `{client_session_key, conversation_id, config?}` for a browser. `request` is what the browser
-   * sent.
+   * Asks for a browser's session: `{client_session_key, conversation_id, config?}`. `request` is
+   * the body that the browser sent.
    */
   async authorizeSession(request: object, signal: AbortSignal): Promise<JsonObject> {
     const path = '/v1/agents/web/authorize_session';
     const answer = await this.#request('POST', path, request, signal);
-    if (
-      typeof answer['client_session_key'] === 'string'
-      && typeof answer['conversation_id'] === 'string'
-    )
-      return answer;
+    const { client_session_key: key, conversation_id: conversationId } = answer;
+    if (typeof key === 'string' && typeof conversationId === 'string') return answer;
     throw new PlatformError(
       'malformed answer',
       `POST ${path}: the answer has no client_session_key or no conversation_id`,
@@ -91,17 +92,18 @@ export class RestClient {
   }
 
   /**
-   * The URL that the platform posts the agent's events to; undefined when it posts them nowhere.
-   * Rejects with `unclear webhook` when the answer does not say so beyond doubt.
+   * The URL that the platform posts the agent's events to; undefined if it has none. Rejects with
+   * `unclear webhook` if the answer is ambiguous.
    */
   async webhookUrl(agentId: string, signal?: AbortSignal): Promise<string | undefined> {
     return webhookUrlIn(await this.#request('GET', agentPath(agentId), undefined, signal));
   }
 
   /**
-   * Makes the platform post the agent's events to `url`, and reads it again to be sure: `unclear
-   * webhook` when it was accepted and is not what the platform says then. Undefined or an empty
-   * string removes the webhook: `null` is sent.
+   * Makes the platform post the agent's events to `url`, then reads the setting back. Undefined or
+   * '' removes the webhook; the client sends `null` for it.
+   *
+   * Rejects with `unclear webhook` if the platform accepted the URL but then reports another.
    */
   async setWebhookUrl(
     agentId: string,
@@ -134,8 +136,8 @@ export class RestClient {
     const timeout = AbortSignal.timeout(this.#timeoutMs);
     const ending = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
     try {
-      // The global is asked for when it is needed: its first use loads it, which would double the
-      // time to start.
+      // The global `fetch` is looked up here, not in the constructor: its first use loads undici,
+      // which would slow down the start.
       const response = await (this.#fetch ?? fetch)(this.#url + path, {
         method,
         headers: {
@@ -144,7 +146,7 @@ export class RestClient {
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: ending,
-        redirect: 'error', // the key is for this host and no other
+        redirect: 'error', // the key is meant for this host only
       });
       const answer = parseJsonObject(await readText(response, ending, MAX_ANSWER_BYTES));
       if (response.ok && answer !== undefined) return answer;
@@ -178,11 +180,13 @@ export class RestClient {
 }
 
 /**
- * Where an agent keeps its webhook: in the plugin `agent.webhook` of its pipeline
- * (https://docs.layercode.com/explanations/voice-pipeline), in `webhook_url`, which is how it is
- * set, or in `config.endpoint`, where it was seen before plugins
- * (github.com/svilupp/layercode-gym). Two different URLs are unclear, and so is a pipeline with
- * another `agent.` plugin: who answers is not a webhook then.
+ * Finds an agent's webhook. It stands in the plugin `agent.webhook` of the pipeline
+ * (https://docs.layercode.com/explanations/voice-pipeline), in `webhook_url`, which is also how it
+ * is set, or in `config.endpoint`, where it stood before there were plugins
+ * (github.com/svilupp/layercode-gym).
+ *
+ * Two different URLs are unclear. A pipeline with another `agent.` plugin is unclear too: then no
+ * webhook answers the caller.
  */
 function webhookUrlIn(agent: JsonObject): string | undefined {
   const config = isObject(agent['config']) ? agent['config'] : {};
@@ -200,8 +204,9 @@ function webhookUrlIn(agent: JsonObject): string | undefined {
   const urls = new Set<string>();
   for (const place of places) {
     if (typeof place === 'string') urls.add(place);
-    else if (place !== undefined && place !== null)
+    else if (place !== undefined && place !== null) {
       throw unclear('the agent has a webhook that is not a string');
+    }
   }
   urls.delete('');
   if (urls.size > 1) {
@@ -213,7 +218,7 @@ function webhookUrlIn(agent: JsonObject): string | undefined {
 
 const WEBHOOK_PLUGIN = 'agent.webhook';
 
-/** The plugins of a pipeline that answer the caller: at most one, as far as is known. */
+/** The plugins of a pipeline that answer the caller. As far as we know there is at most one. */
 function agentPlugins(
   plugins: unknown,
 ): readonly { readonly use: string; readonly url: unknown }[] {
@@ -223,8 +228,9 @@ function agentPlugins(
       !isObject(plugin)
       || typeof plugin['use'] !== 'string'
       || !plugin['use'].startsWith('agent.')
-    )
+    ) {
       return [];
+    }
     const { use, options } = plugin as { readonly use: string; readonly options?: unknown };
     return [{ use, url: isObject(options) ? options['url'] : undefined }];
   });
@@ -235,8 +241,8 @@ function unclear(why: string, cause?: PlatformError): PlatformError {
 }
 
 /**
- * Throws a `TypeError` for an id that cannot be a path segment: a URL resolves `.` and `..` as
- * steps in the path, even percent-encoded.
+ * Throws a `TypeError` for an id that cannot be a path segment: URLs resolve `.` and `..`, even
+ * percent-encoded.
  */
 function agentPath(agentId: string): string {
   if (/^\.{0,2}$/.test(agentId)) {
@@ -245,12 +251,14 @@ function agentPath(agentId: string): string {
   return `/v1/agents/${encodeURIComponent(agentId)}`;
 }
 
-/** Undefined for anything else, such as a proxy's HTML or an answer that was cut at the bound. */
+/**
+ * Undefined for anything else: a proxy's HTML, for example, or an answer cut off at the size limit.
+ */
 function parseJsonObject(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isObject(value) ? (value as JsonObject) : undefined;
   } catch {
-    return undefined; // the caller reports it
+    return undefined; // our caller reports it
   }
 }

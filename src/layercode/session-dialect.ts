@@ -1,4 +1,5 @@
-// The wire of the live platform. Ruled by LayerCode's page "Webhook SSE API": `data: <one-line JSON>`, no `event:` line.
+// The wire of the live platform: `data: <one-line JSON>` without an `event:` line. Ruled by
+// LayerCode's page "Webhook SSE API".
 
 import { jsonText } from '../base/json-text.ts';
 import type { Dialect } from './dialect.ts';
@@ -14,7 +15,7 @@ export const sessionDialect: Dialect = {
       case 'hangup':
         return `data: {"type":"response.hangup"${tail}`;
       case 'error':
-        return ''; // this wire has no word for it: the caller has heard the apology
+        return ''; // this wire has no such event; the caller has already heard the apology
     }
   },
   end: (tail) => `data: {"type":"response.end"${tail}`,

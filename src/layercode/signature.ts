@@ -1,38 +1,51 @@
-// The signature of a webhook. Ruled by LayerCode's page "Webhook SSE API":
-// `layercode-signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">`.
+// The webhook signature. Ruled by LayerCode's page "Webhook SSE API": `layercode-signature: t=<unix
+// seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">`.
 
 import { timingSafeEqual } from 'node:crypto';
 
 import { DIGEST_BYTES, HmacSha256 } from './hmac.ts';
 
-/** How far a signature's time may be from ours, in seconds, either way and inclusive. */
+/**
+ * Largest accepted difference between a signature's time and ours, in seconds, either way,
+ * inclusive.
+ */
 export const SIGNATURE_TOLERANCE_SECONDS = 300;
 
 export const SIGNATURE_HEADER = 'layercode-signature';
 
 export interface SignOptions {
-  /** Unix seconds. Default now. */
+  /** Unix seconds. Default: now. */
   readonly time?: number;
 }
 
-/** The header's value for a body: what LayerCode sends, for tests and tools. The body is signed byte for byte. */
-export function signPayload(body: string | Uint8Array, secret: string, { time = unixSeconds() }: SignOptions = {}): string {
+/**
+ * The signature header for a body, as LayerCode sends it. For tests and tools. The body is signed
+ * byte for byte.
+ */
+export function signPayload(
+  body: string | Uint8Array,
+  secret: string,
+  { time = unixSeconds() }: SignOptions = {},
+): string {
   const digest = Buffer.alloc(DIGEST_BYTES);
   signInto(digest, new HmacSha256(secret), String(time), toBytes(body));
   return `t=${time},v1=${digest.toString('hex')}`;
 }
 
-/** Why a signature was refused, for the log. The client is told none of it. */
+/** Why a signature was refused. For the log only: the client is not told. */
 export type SignatureFault = 'missing' | 'malformed' | 'stale' | 'wrong';
 
 export interface VerifyOptions {
-  /** Unix seconds. Default now. */
+  /** Unix seconds. Default: now. */
   readonly now?: number;
 }
 
 /**
- * Whether the header signs these bytes with one of the secrets, within 300 s of now. Several secrets are valid at once
- * while one is being rotated. The comparison takes the same time wherever the digests differ.
+ * Whether the header signs these bytes with one of the secrets, and its time is within
+ * `SIGNATURE_TOLERANCE_SECONDS` of now. Accepts several secrets so that one can be rotated.
+ *
+ * Takes the same time for every wrong digest. Throws a `TypeError` if there is no secret or an
+ * empty one.
  */
 export function verifySignature(
   body: string | Uint8Array,
@@ -45,30 +58,32 @@ export function verifySignature(
   return typeof parsed === 'object' && verifier.check(parsed, body) === undefined;
 }
 
-/** A header whose form and time are right; whether its digests are is another question. */
+/** A header with a valid form and time. Its digests are not checked yet. */
 export interface SignatureClaim {
-  /** As it stands in the header: the digits are signed, not the number. */
+  /** As written in the header: the digits are signed, not the number. */
   readonly time: string;
-  /** In hex, as they stand there. */
+  /** In hex, as written in the header. */
   readonly digests: readonly string[];
 }
 
 /**
- * Verifies in two steps, so that a request without a chance is refused before its body is read. Holds the secrets as
- * keys, made once.
+ * Verifies in two steps, so that a request with a bad header is refused before its body is read.
+ * Prepares the keys once.
  */
 export class SignatureVerifier {
   readonly #keys: readonly HmacSha256[];
   readonly #expected = Buffer.alloc(DIGEST_BYTES);
   readonly #claimed = Buffer.alloc(DIGEST_BYTES);
 
-  /** Throws a `TypeError` without a secret, or for an empty one: anybody can sign with it. */
+  /** Throws a `TypeError` if there is no secret or an empty one: anybody could sign with that. */
   constructor(secrets: readonly string[]) {
-    if (secrets.length === 0 || secrets.includes('')) throw new TypeError('a webhook secret must not be empty');
+    if (secrets.length === 0 || secrets.includes('')) {
+      throw new TypeError('a webhook secret must not be empty');
+    }
     this.#keys = secrets.map((secret) => new HmacSha256(secret));
   }
 
-  /** First step: the header's form, and its time (`now` in unix seconds). */
+  /** Step one: checks the header's form and its time. `now` is in unix seconds. */
   parse(header: string | undefined, now: number): SignatureClaim | SignatureFault {
     if (header === undefined || header === '') return 'missing';
     const usual = USUAL_HEADER.exec(header);
@@ -90,14 +105,15 @@ export class SignatureVerifier {
     return inTime(time, digests, now);
   }
 
-  /** Second step: undefined when one of the claim's digests is right for these bytes. */
+  /** Step two: undefined if one of the claim's digests is right for these bytes. */
   check(claim: SignatureClaim, body: string | Uint8Array): SignatureFault | undefined {
     const bytes = toBytes(body);
     let isRight = false;
     for (const key of this.#keys) {
       signInto(this.#expected, key, claim.time, bytes);
       for (const digest of claim.digests) {
-        const isWhole = this.#claimed.write(digest, 'hex') === DIGEST_BYTES; // a shorter one leaves bytes of the one before
+        // A short digest would leave bytes of the previous one in the buffer.
+        const isWhole = this.#claimed.write(digest, 'hex') === DIGEST_BYTES;
         if (timingSafeEqual(this.#claimed, this.#expected) && isWhole) isRight = true;
       }
     }
@@ -109,7 +125,7 @@ function inTime(time: string, digests: readonly string[], now: number): Signatur
   return Math.abs(now - Number(time)) <= SIGNATURE_TOLERANCE_SECONDS ? { time, digests } : 'stale';
 }
 
-/** As the platform sends it. Taken apart by this expression in a third of the general way's time, 0.6 µs a turn. */
+/** The form that the platform sends. This expression is much faster than the general parser. */
 const USUAL_HEADER = /^t=(\d{1,12}),v1=([0-9a-f]{64})$/;
 const MAX_HEADER_LENGTH = 4_096;
 const HEX_DIGEST = /^[0-9a-f]{64}$/i;

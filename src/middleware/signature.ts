@@ -1,4 +1,4 @@
-import { after, type Awaitable } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { InvalidSignature } from '../http/errors.ts';
@@ -22,7 +22,7 @@ export type SignedHandler = (context: Context, body: Buffer) => Awaitable<void>;
  */
 export function signed(options: SignatureOptions, handler: SignedHandler): Handler {
   const verify = createVerify(options);
-  return (context) => after(verify(context), (body) => handler(context, body));
+  return (context) => andThen(verify(context), (body) => handler(context, body));
 }
 
 /** A handler that unsigned requests reach too. A wrong signature is refused all the same. */
@@ -30,7 +30,7 @@ export function signedIfAtAll(options: SignatureOptions, handler: Handler): Hand
   const verify = createVerify(options);
   return (context) => {
     if (context.header(SIGNATURE_HEADER) === undefined) return handler(context);
-    return after(verify(context), () => handler(context));
+    return andThen(verify(context), () => handler(context));
   };
 }
 
@@ -45,7 +45,7 @@ function createVerify({
     if (countHeaders(context.request.rawHeaders, SIGNATURE_HEADER) > 1) refuse(context, 'repeated');
     const claim = verifier.parse(header, Math.floor(now() / 1_000));
     if (typeof claim === 'string') return refuse(context, claim);
-    return after(context.takeRawBody(), (body) => {
+    return andThen(context.takeRawBody(), (body) => {
       const fault = verifier.check(claim, body);
       if (fault !== undefined) refuse(context, fault);
       return body;

@@ -1,17 +1,23 @@
-// Messages in an order that the chat templates of open models take. Many refuse a prompt in which
-// user and assistant do not take turns, or in which the assistant speaks first.
+// Puts messages into an order that the chat templates of open models accept. Many templates refuse
+// a prompt in which user and assistant do not alternate, or in which the assistant speaks first.
 
 import type { ChatMessage } from './model.ts';
 
-/** Stands where the caller has not spoken yet, in front of a welcome. */
+/** Stands in front of a welcome, where the caller has not spoken yet. */
 const BEGINNING: ChatMessage = { role: 'user', content: '(the call begins)' };
 
-/** Stands where the caller spoke before a reply to a tool's result. Templates count no tool. */
+/**
+ * Stands between a tool's result and the caller's next words. Templates do not count the tool as a
+ * speaker.
+ */
 const SILENCE: ChatMessage = { role: 'assistant', content: '(nothing was said)' };
 
 /**
- * The same messages with neighbours of one role as one, a user's message first behind the system's,
- * and the assistant's between a tool's result and the user.
+ * The same messages in alternating order:
+ *
+ * - Neighbours of one role become one message.
+ * - The first message after the system's is the user's.
+ * - The assistant speaks between a tool's result and the user.
  */
 export function alternateRoles(messages: readonly ChatMessage[]): ChatMessage[] {
   const alternating: ChatMessage[] = [];
@@ -29,7 +35,10 @@ export function alternateRoles(messages: readonly ChatMessage[]): ChatMessage[] 
   return alternating;
 }
 
-/** Two neighbours as one message, or undefined. Results of tools stay apart: each has its call. */
+/**
+ * Two neighbours as one message, or undefined. Tool results are never merged, as each answers a
+ * call of its own.
+ */
 function merge(first: ChatMessage, second: ChatMessage): ChatMessage | undefined {
   if (first.role === 'tool' || first.role !== second.role) return undefined;
   const texts = [first.content, second.content];

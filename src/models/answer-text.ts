@@ -1,7 +1,9 @@
-// The part of a reply's text that is meant for the caller. Servers of open models pass the rest
-// through as text: what the model thought, and the tokens that steer its template.
+// The part of a reply's text that is meant for the caller. Servers of open models also pass on the
+// model's thoughts and its template's control tokens as text.
 
-/** How a thought begins. One list for all models: none of these is ever meant to be heard. */
+/**
+ * Marks that open a thought. All models share one list, as no mark in it is ever meant to be heard.
+ */
 const OPENINGS = [
   '<think>', // DeepSeek, Qwen, GLM, MiniMax, Nemotron
   '<thinking>',
@@ -15,7 +17,7 @@ const OPENINGS = [
   '<|channel|>analysis<|message|>', // gpt-oss
 ];
 
-/** How it ends: with any of these, as models mix them up. */
+/** Marks that close a thought. Any of them closes any thought, because models mix them up. */
 const CLOSINGS = [
   '</think>',
   '</thinking>',
@@ -29,7 +31,7 @@ const CLOSINGS = [
   '<|channel|>final<|message|>',
 ];
 
-/** Tokens without a bar in them; the others are known by it, as `<|im_end|>`. */
+/** Control tokens without a bar. Those with a bar, such as `<|im_end|>`, match `BARRED`. */
 const TOKENS = [
   '<s>', '</s>', '<bos>', '<eos>', '<pad>', '<unk>',
   '<start_of_turn>', '<end_of_turn>', '[INST]', '[/INST]',
@@ -47,30 +49,32 @@ const BEGUN_BARRED =
   /^<(?:[|｜](?:[^\s<>|｜]{0,40}|[^\s<>|｜]{1,40}[|｜])|[A-Za-z_]{0,40}|[A-Za-z_]{1,40}\|)$/;
 const MAX_BEGUN = 43;
 const MARK_START = /[<[◁]/;
-/** Blanks before the first word that are kept, in UTF-16 code units. */
+/** Most leading blanks that are kept, in UTF-16 code units. */
 const MAX_LEADING_BLANKS = 4_096;
 
 /**
- * Takes the text of one reply, in any split, and returns what is meant for the caller: no thought
- * and no control token. Only what may be the beginning of one is held back, and blanks until the
- * first word.
+ * Takes the text of one reply in pieces of any size and returns the caller's part: without thoughts
+ * and control tokens. It holds back only what may be the start of such a mark, and leading blanks.
  *
- * Some templates write `<think>` into the prompt, so that a reply brings only the `</think>`. What
- * stood before it was a thought; in a stream most of it is spoken by then. It is removed as far as
- * it came in the same piece of text. `beginsAsThought` removes it all.
+ * Some templates put `<think>` into the prompt, so the reply contains only the `</think>`. The text
+ * before that was a thought, but in a stream most of it has been spoken by then. Only the part in
+ * the same piece of text is removed. With `beginsAsThought` all of it is removed.
  */
 export class AnswerText {
   #isThought: boolean;
-  /** Whether the thought must be closed. One that `beginsAsThought` presumed may be empty. */
+  /**
+   * Whether the thought must be closed. A thought that only `beginsAsThought` presumed may be empty
+   * and unclosed.
+   */
   #mustClose = false;
   #hasThought: boolean;
-  /** What may be the beginning of a mark. */
+  /** Text that may be the beginning of a mark. */
   #held = '';
   #blanks = '';
   #hasBegun = false;
   /** The piece that was returned last. */
   #last = '';
-  /** Set where a thought was taken out, until the next text. */
+  /** Set when a thought is removed, until the next text. */
   #isTorn = false;
   #spokeThought = false;
 
@@ -79,17 +83,19 @@ export class AnswerText {
     this.#hasThought = beginsAsThought;
   }
 
-  /** Whether there was text other than blanks. */
+  /** Whether there has been text other than blanks. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
 
-  /** Whether the reply is inside a thought. */
+  /** Whether the reply is inside a thought that must be closed. */
   get isUnclosed(): boolean {
     return this.#isThought && this.#mustClose;
   }
 
-  /** Whether a `</think>` came too late: the thought before it had been returned as text. */
+  /**
+   * Whether a `</think>` came too late: the thought before it had already been returned as text.
+   */
   get spokeThought(): boolean {
     return this.#spokeThought;
   }
@@ -102,7 +108,7 @@ export class AnswerText {
     return text;
   }
 
-  /** The end of the reply: what looked like the beginning of a mark was none. */
+  /** Returns the text that was held back: at the end it cannot be a mark any more. */
   end(): string {
     return this.#held === '' ? '' : this.#read(this.#held, true);
   }
@@ -156,12 +162,15 @@ export class AnswerText {
     if (!this.#hasBegun) return this.#begin(text);
     const isTorn = this.#isTorn;
     this.#isTorn = false;
-    // The last word before a thought must not stick to the first behind it.
+    // The last word before a thought must not stick to the first word after it.
     const sticks = isTorn && /\S$/.test(spoken || this.#last) && /^\S/.test(text);
     return sticks ? `${spoken} ${text}` : spoken + text;
   }
 
-  /** Blanks are no reply: they wait for the first word, and behind a thought they were its own. */
+  /**
+   * Leading blanks wait for the first word. Those after a thought belong to the thought and are
+   * dropped.
+   */
   #begin(text: string): string {
     const blanks = this.#blanks;
     this.#blanks = '';
@@ -176,7 +185,7 @@ export class AnswerText {
   }
 }
 
-/** Where a mark may begin that the end of the text cuts off; the text's length where none does. */
+/** Where a mark may begin that the end of the text cuts off; the text's length if there is none. */
 function startOfMark(text: string): number {
   for (let at = Math.max(0, text.length - MAX_BEGUN); at < text.length; at++) {
     if (!MARK_START.test(text.charAt(at))) continue;

@@ -1,9 +1,17 @@
 // One model on the Chat Completions wire: https://platform.openai.com/docs/api-reference/chat
 
 import { SseDecoder, type DecodedEvent } from '../sse/decode.ts';
-import { drain, dropped, openEventStream, readBytes, readText, type Bytes } from './connection.ts';
-import type { Asked } from './failure.ts';
-import { ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions } from './model.ts';
+import {
+  dropped, openEventStream, readBoundedText, readBytes, readTrailer, type BodyReader,
+} from './connection.ts';
+import type { ModelAccess } from './failure.ts';
+import {
+  ModelError,
+  type ChatMessage,
+  type ChatModel,
+  type ModelDelta,
+  type ModelStreamOptions,
+} from './model.ts';
 import { createModelStream } from './model-stream.ts';
 import type { Provider } from './providers.ts';
 import { ReplyAssembler } from './reply-assembler.ts';
@@ -11,7 +19,7 @@ import { createRequestBody } from './request-body.ts';
 import { RequestClock, TIME_OUTS, type TimeOuts } from './time-outs.ts';
 import { ToolCallSignatures } from './tool-call-signatures.ts';
 
-/** Of one event, in UTF-16 code units: more than the longest arguments of a tool call. */
+/** Longest event, in UTF-16 code units. More than the longest arguments of a tool call. */
 const MAX_EVENT_LENGTH = 1_048_576;
 
 export interface ChatCompletionsOptions {
@@ -20,42 +28,53 @@ export interface ChatCompletionsOptions {
   readonly provider: Provider;
   /** The vendor's name of the model. */
   readonly model: string;
-  /** An http(s) URL without a slash at its end; `/chat/completions` is added. */
+  /** An http(s) URL without a trailing slash; `/chat/completions` is appended. */
   readonly baseUrl: string;
   readonly key?: string | undefined;
-  /** The variables to name when the key is refused. Default: the provider's. */
+  /** Variables to name in the error if the key is refused. Default: the provider's. */
   readonly keyNames?: readonly string[];
-  /** Default: the global `fetch`. Must heed its signal, in the body too. */
+  /** Default: the global `fetch`. Must obey its signal while the body is read, too. */
   readonly fetch?: typeof fetch;
   readonly timeOuts?: Partial<TimeOuts>;
-  /** Whether replies begin inside a thought, as the prompt's template opens one. Default false. */
+  /**
+   * Whether replies begin inside a thought, because the prompt's template opens one. Default false.
+   */
   readonly beginsAsThought?: boolean;
-  /** Called when a key begins to be refused, and once when a thought has been spoken. */
+  /** Called when a key begins to be refused, and once if a thought has been spoken. */
   readonly onProblem?: ((message: string) => void) | undefined;
 }
 
-/** A model asked with one `fetch` a stream, without retries. */
+/** A model that makes one `fetch` per stream and does not retry. */
 export class ChatCompletionsModel implements ChatModel {
   readonly name: string;
   readonly #options: ChatCompletionsOptions;
-  readonly #asked: Asked;
+  readonly #access: ModelAccess;
   readonly #timeOuts: TimeOuts;
   readonly #fetch: typeof fetch;
   readonly #signatures = new ToolCallSignatures();
-  /** Set when the key is refused, unset by the next answer. */
+  /** Set when the key is refused, cleared by the next answer. */
   #refusal: string | undefined;
   #hasSpokenThought = false;
 
   constructor(options: ChatCompletionsOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#asked = { name: options.name, keyNames: options.keyNames ?? options.provider.keyNames, key: options.key };
+    this.#access = {
+      name: options.name,
+      keyNames: options.keyNames ?? options.provider.keyNames,
+      key: options.key,
+    };
     this.#timeOuts = { ...TIME_OUTS, ...options.timeOuts };
     this.#fetch = options.fetch ?? globalThis.fetch;
   }
 
-  stream(messages: readonly ChatMessage[], options: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
-    return createModelStream(options.signal, (signal) => this.#request(messages, { ...options, signal }));
+  stream(
+    messages: readonly ChatMessage[],
+    options: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined> {
+    return createModelStream(options.signal, (signal) =>
+      this.#request(messages, { ...options, signal }),
+    );
   }
 
   async warm(signal: AbortSignal): Promise<void> {
@@ -65,16 +84,22 @@ export class ChatCompletionsModel implements ChatModel {
     const clock = setTimeout(abort, this.#timeOuts.connectMs);
     signal.addEventListener('abort', abort, { once: true });
     try {
-      // Any answer does, a 404 too: the connection stays in fetch's pool. Not HEAD, after which undici closes it
-      // (nodejs/undici#258), and the body is read, or it would count as cut.
-      const response = await this.#fetch(this.#options.baseUrl, { method: 'OPTIONS', redirect: 'manual', signal: connection.signal });
-      if (response.body !== null) await readText(response.body.getReader(), this.#asked);
+      // Any answer will do, even a 404: the connection stays in fetch's pool. Not HEAD, because
+      // undici closes the connection after it (nodejs/undici#258). An unread body would close the
+      // connection too.
+      const response = await this.#fetch(this.#options.baseUrl, {
+        method: 'OPTIONS',
+        redirect: 'manual',
+        signal: connection.signal,
+      });
+      if (response.body !== null) await readBoundedText(response.body.getReader(), this.#access);
     } catch {
-      // Nothing is lost but time: the first request opens its own connection, and tells what is wrong with it.
+      // Only time is lost: the first request opens its own connection and reports what is wrong.
     } finally {
       clearTimeout(clock);
       signal.removeEventListener('abort', abort);
-      connection.abort(); // ends a body that went on beyond its bound; a connection already given back is not touched
+      // Ends a body that was longer than its bound. A connection back in the pool is not affected.
+      connection.abort();
     }
   }
 
@@ -82,34 +107,57 @@ export class ChatCompletionsModel implements ChatModel {
     return this.#refusal === undefined ? [] : [this.#refusal];
   }
 
-  /** A refused key does not make it unusable: it is asked again, or a server without traffic would never learn that it works. */
+  /**
+   * True even if the key is refused: the next turn tries it again. Otherwise a server without
+   * traffic would never notice that the key works again.
+   */
   isUsable(): boolean {
     return true;
   }
 
-  async *#request(messages: readonly ChatMessage[], { tools = [], signal }: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
+  async *#request(
+    messages: readonly ChatMessage[],
+    { tools = [], signal }: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined> {
     const connection = new AbortController();
     const abort = (): void => connection.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const clock = new RequestClock(this.name, this.#timeOuts, (error) => connection.abort(error));
     const reply = new ReplyAssembler({
-      asked: this.#asked,
+      access: this.#access,
       beginsAsThought: this.#options.beginsAsThought ?? false,
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
-    let leftOver: Bytes | undefined;
+    let leftOver: BodyReader | undefined;
     try {
       const { provider, model, baseUrl } = this.#options;
-      const body = createRequestBody({ provider, model, messages, tools, signatures: this.#signatures });
+      const body = createRequestBody({
+        provider,
+        model,
+        messages,
+        tools,
+        signatures: this.#signatures,
+      });
       const sentAt = performance.now();
       clock.start('connect');
       const url = `${baseUrl}/chat/completions`;
-      const reader = await openEventStream({ fetch: this.#fetch, url, body, asked: this.#asked, signal: connection.signal });
+      const reader = await openEventStream({
+        fetch: this.#fetch,
+        url,
+        body,
+        access: this.#access,
+        signal: connection.signal,
+      });
       this.#refusal = undefined;
       const firstDeltaAt = yield* this.#readReply(reader, reply, clock);
       this.#noteSpokenThought(reply);
       if (reply.isDone) leftOver = reader;
-      yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs: firstDeltaAt - sentAt };
+      yield {
+        type: 'usage',
+        model: this.name,
+        ...reply.usage,
+        firstDeltaMs: firstDeltaAt - sentAt,
+      };
     } catch (error) {
       this.#noteRefusal(error);
       throw clock.expired ?? error;
@@ -117,13 +165,13 @@ export class ChatCompletionsModel implements ChatModel {
       clock.close();
       signal.removeEventListener('abort', abort);
       if (leftOver === undefined) connection.abort();
-      else void drain(leftOver, connection, this.#timeOuts.trailerMs);
+      else void readTrailer(leftOver, connection, this.#timeOuts.trailerMs);
     }
   }
 
-  /** Yields the reply's deltas and returns when the first useful one came. */
+  /** Yields the reply's deltas. Returns the time of the first text or tool call. */
   async *#readReply(
-    reader: Bytes,
+    reader: BodyReader,
     reply: ReplyAssembler,
     clock: RequestClock,
   ): AsyncGenerator<ModelDelta, number, undefined> {
@@ -134,7 +182,7 @@ export class ChatCompletionsModel implements ChatModel {
     for (let isOver = false; !isOver; ) {
       const bytes = await this.#nextBytes(reader, reply);
       isOver = bytes === undefined;
-      // Some servers leave out the blank line behind their last event.
+      // Some servers omit the blank line after their last event.
       const events = bytes === undefined ? decoder.unfinished() : this.#decode(decoder, bytes);
       for (const event of events) {
         const deltas = reply.push(event);
@@ -144,22 +192,24 @@ export class ChatCompletionsModel implements ChatModel {
         for (const delta of deltas) yield delta;
       }
       isOver ||= reply.isDone;
-      // What only keeps the connection alive does not prove that the model is.
+      // A keep-alive proves that the connection is alive, not that the model is.
       if (isOver || progress === reply.progress) continue;
       progress = reply.progress;
       if (reply.isUseful) clock.start(reply.isClosing ? 'trailer' : 'idle');
     }
-    if (!reply.isFinished) throw dropped(this.#asked);
+    if (!reply.isFinished) throw dropped(this.#access);
     const deltas = reply.end();
     clock.stop();
     for (const delta of deltas) yield delta;
     return firstDeltaAt ?? performance.now();
   }
 
-  /** Once the model has finished, a late trailer or a broken connection takes nothing away from the reply. */
-  async #nextBytes(reader: Bytes, reply: ReplyAssembler): Promise<Uint8Array | undefined> {
+  /**
+   * Once the model has finished, a late trailer or a broken connection does not damage the reply.
+   */
+  async #nextBytes(reader: BodyReader, reply: ReplyAssembler): Promise<Uint8Array | undefined> {
     try {
-      return await readBytes(reader, this.#asked);
+      return await readBytes(reader, this.#access);
     } catch (error) {
       if (reply.isFinished && reply.isUseful) return undefined;
       throw error;

@@ -1,85 +1,106 @@
-// One POST to a vendor by fetch: the bytes of its answer, or why there are none.
+// One POST to a vendor: returns the bytes of the answer, or throws an error that says why there are
+// none.
 
 import { openReader } from '../base/abortable-body.ts';
-import { failureOfEvent, failureOfResponse, type Asked } from './failure.ts';
+import { failureOfEvent, failureOfResponse, type ModelAccess } from './failure.ts';
 import { asRecord, asText } from './json.ts';
 import { ModelError } from './model.ts';
 
-/** Of an answer that is no stream, in bytes; the rest is not read. */
+/** Most bytes that are read of an answer that is not a stream. */
 const MAX_ERROR_BYTES = 65_536;
 const MAX_REASON_LENGTH = 300;
 
-export type Bytes = ReadableStreamDefaultReader<Uint8Array>;
+export type BodyReader = ReadableStreamDefaultReader<Uint8Array>;
 
-export interface Post {
+export interface ModelRequest {
   readonly fetch: typeof fetch;
   readonly url: string;
   readonly body: string;
-  readonly asked: Asked;
+  readonly access: ModelAccess;
   readonly signal: AbortSignal;
 }
 
-/** Sends the request and returns its event stream. Throws a `ModelError` when there is none. */
-export async function openEventStream(post: Post): Promise<Bytes> {
-  const { asked } = post;
-  const response = await send(post);
-  const reader: Bytes = openReader(response.body ?? new Blob([]).stream(), post.signal);
-  if (!response.ok) throw failureOfResponse(asked, response.status, response.headers, await readText(reader, asked), Date.now());
+/**
+ * Sends the request and returns the answer's event stream. Throws a `ModelError` if there is none.
+ */
+export async function openEventStream(request: ModelRequest): Promise<BodyReader> {
+  const { access } = request;
+  const response = await send(request);
+  const reader: BodyReader = openReader(response.body ?? new Blob([]).stream(), request.signal);
+  if (!response.ok) {
+    const text = await readBoundedText(reader, access);
+    throw failureOfResponse(access, response.status, response.headers, text, Date.now());
+  }
   if (!isJson(response)) return reader;
-  const body = await readText(reader, asked);
-  throw failureOfJson(asked, body) ?? new ModelError('malformed_stream', `${asked.name} answered with JSON, not with an event stream`);
+  const body = await readBoundedText(reader, access);
+  const message = `${access.name} answered with JSON, not with an event stream`;
+  throw failureOfJson(access, body) ?? new ModelError('malformed_stream', message);
 }
 
-async function send({ fetch, url, body, asked, signal }: Post): Promise<Response> {
-  const headers: Record<string, string> = { 'content-type': 'application/json', accept: 'text/event-stream' };
-  if (asked.key !== undefined) headers['authorization'] = `Bearer ${asked.key}`;
+async function send({ fetch, url, body, access, signal }: ModelRequest): Promise<Response> {
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    accept: 'text/event-stream',
+  };
+  if (access.key !== undefined) headers['authorization'] = `Bearer ${access.key}`;
   try {
-    // A redirect would carry the key to another host.
+    // A redirect would send the key to another host.
     return await fetch(url, { method: 'POST', headers, body, signal, redirect: 'error' });
   } catch (cause) {
     const { origin } = new URL(url);
-    throw new ModelError('connection_failed', `${asked.name} cannot be reached at ${origin}: ${reasonOf(cause, asked)}`, { retryable: true, cause });
+    const message = `${access.name} cannot be reached at ${origin}: ${reasonOf(cause, access)}`;
+    throw new ModelError('connection_failed', message, { retryable: true, cause });
   }
 }
 
-/** The next bytes, or undefined at the end. A connection that breaks is a `ModelError`. */
-export async function readBytes(reader: Bytes, asked: Asked): Promise<Uint8Array | undefined> {
+/** The next bytes, or undefined at the end. Throws a `ModelError` if the connection breaks. */
+export async function readBytes(
+  reader: BodyReader,
+  access: ModelAccess,
+): Promise<Uint8Array | undefined> {
   try {
     return (await reader.read()).value;
   } catch (cause) {
-    throw dropped(asked, cause);
+    throw dropped(access, cause);
   }
 }
 
 /** The connection ended before the reply did. */
-export function dropped(asked: Asked, cause?: unknown): ModelError {
-  const why = cause === undefined ? '' : `: ${reasonOf(cause, asked)}`;
-  return new ModelError('connection_dropped', `${asked.name} ended the connection in mid-reply${why}`, { retryable: true, cause });
+export function dropped(access: ModelAccess, cause?: unknown): ModelError {
+  const why = cause === undefined ? '' : `: ${reasonOf(cause, access)}`;
+  const message = `${access.name} ended the connection in mid-reply${why}`;
+  return new ModelError('connection_dropped', message, { retryable: true, cause });
 }
 
 /**
- * Reads the little that follows `[DONE]`, so that fetch keeps the connection for the next request; one that is cut here is gone,
- * and the next round of a tool loop pays for a new handshake. Beyond `graceMs` it is cut.
+ * Reads the few bytes after `[DONE]`, so that fetch keeps the connection for the next request.
+ * Otherwise the next round of a tool loop would need a new handshake. Gives up after `graceMs`.
  */
-export async function drain(reader: Bytes, connection: AbortController, graceMs: number): Promise<void> {
+export async function readTrailer(
+  reader: BodyReader,
+  connection: AbortController,
+  graceMs: number,
+): Promise<void> {
   const grace = setTimeout(() => connection.abort(), graceMs);
   grace.unref();
   try {
     while (!(await reader.read()).done);
   } catch {
-    // The reply was complete: a connection that breaks now broke nothing.
+    // The reply is complete, so a connection that breaks now does no harm.
   } finally {
     clearTimeout(grace);
   }
 }
 
-/** The body as text, at most its first 64 KiB; the caller ends the connection if there is more. */
-export async function readText(reader: Bytes, asked: Asked): Promise<string> {
+/**
+ * The body as text, at most its first 64 KiB. The caller must end the connection if there is more.
+ */
+export async function readBoundedText(reader: BodyReader, access: ModelAccess): Promise<string> {
   const utf8 = new TextDecoder();
   let text = '';
   let size = 0;
   for (;;) {
-    const bytes = await readBytes(reader, asked);
+    const bytes = await readBytes(reader, access);
     if (bytes === undefined) return text + utf8.decode();
     text += utf8.decode(bytes.subarray(0, MAX_ERROR_BYTES - size), { stream: true });
     size += bytes.length;
@@ -91,19 +112,19 @@ function isJson(response: Response): boolean {
   return /^application\/(?:[\w.+-]+\+)?json\b/i.test(response.headers.get('content-type') ?? '');
 }
 
-function failureOfJson(asked: Asked, body: string): ModelError | undefined {
+function failureOfJson(access: ModelAccess, body: string): ModelError | undefined {
   try {
-    return failureOfEvent(asked, 'message', asRecord(JSON.parse(body)) ?? {});
+    return failureOfEvent(access, 'message', asRecord(JSON.parse(body)) ?? {});
   } catch {
-    return undefined; // broken JSON: said as what it is, not an event stream
+    return undefined; // broken JSON: reported as "not an event stream"
   }
 }
 
 /**
- * fetch says "fetch failed" and hides the reason in `cause`: a system error's code, or a message of
- * its own. Nothing in it comes from the vendor.
+ * `fetch` only says "fetch failed". The reason is in `cause`: the code of a system error, or a
+ * message of undici's own. None of it comes from the vendor.
  */
-function reasonOf(error: unknown, { key }: Asked): string {
+function reasonOf(error: unknown, { key }: ModelAccess): string {
   const cause = asRecord(asRecord(error)?.['cause']) ?? asRecord(error);
   const reason = asText(cause?.['code']) || asText(cause?.['message']) || String(error);
   const line = reason.replace(/[\s\p{Cc}\p{Surrogate}]+/gu, ' ').trim();

@@ -1,48 +1,48 @@
-// What a vendor says when it does not answer, as a ModelError. Bodies differ: `{error: {…}}`,
-// `[{error: {…}}]`, `{error: "…"}`, `{object: "error", message}`, `{message, code}`, `{detail}`.
+// Turns a vendor's failure into a `ModelError`. Bodies differ: `{error: {…}}`, `[{error: {…}}]`,
+// `{error: "…"}`, `{object: "error", message}`, `{message, code}`, `{detail}`.
 //
-// Errors are logged, and a vendor's sentences may quote the caller or the key. So none of them gets
-// into an error: only the status and the vendor's machine words, such as `model_not_found`.
+// Errors are logged, and a vendor's sentence may quote the caller or the key. So an error holds
+// only the status and the vendor's machine words, such as `model_not_found`.
 
 import { asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError } from './model.ts';
 
-/** Google and xAI answer a wrong key with 400 (google-gemini/gemini-cli#25198). */
+/** Google and xAI answer 400 to a wrong key (google-gemini/gemini-cli#25198). */
 const REFUSED_KEY =
   /api[ _]key[ _](?:is[ _])?(?:not[ _](?:valid|found)|invalid)|(?:incorrect|invalid) api key/i;
 
-/** A quota that is used up is a 429 that no wait of seconds heals. */
+/** A used-up quota is a 429 too, but waiting a few seconds does not help. */
 const NO_QUOTA = /insufficient_quota|billing/i;
 
-/** `context_length_exceeded`, `messages[3].content`: no blank, so no sentence. */
+/** `context_length_exceeded`, `messages[3].content`: no blanks, so never a sentence. */
 const MACHINE_WORD = /^[A-Za-z][\w.[\]-]{0,63}$/;
 
-/** Whom the error is about, and what it must not say. */
-export interface Asked {
+/** The model that an error is about, and the key that the error must not show. */
+export interface ModelAccess {
   readonly name: string;
   readonly keyNames: readonly string[];
   readonly key: string | undefined;
 }
 
 /**
- * The failure that an answer other than 2xx stands for. `body` is its text, cut at a bound; `now`
- * is for HTTP dates.
+ * The failure behind an answer other than 2xx. `body` is its text, possibly cut off. `now` is
+ * milliseconds since the epoch, to compare with HTTP dates.
  */
 export function failureOfResponse(
-  asked: Asked,
+  access: ModelAccess,
   status: number,
   headers: Headers,
   body: string,
   now: number,
 ): ModelError {
   if (status === 401 || status === 403 || (status === 400 && REFUSED_KEY.test(body))) {
-    const keys = asked.keyNames.join(' or ');
-    const isUnset = asked.key === undefined;
+    const keys = access.keyNames.join(' or ');
+    const isUnset = access.key === undefined;
     const what = isUnset ? `wants a key, ${keys} is not set` : `refused the key of ${keys}`;
-    return new ModelError('key_refused', `${asked.name} ${what} (HTTP ${status})`, { status });
+    return new ModelError('key_refused', `${access.name} ${what} (HTTP ${status})`, { status });
   }
-  const words = machineWords(asked, parse(body));
-  const message = `${asked.name} answered HTTP ${status}${inParentheses(words)}`;
+  const words = machineWords(access, parse(body));
+  const message = `${access.name} answered HTTP ${status}${inParentheses(words)}`;
   const retryAfterMs = retryAfter(headers, body, now);
   const isLimited = status === 429;
   const retryable = isLimited ? !NO_QUOTA.test(body) : isRetryableStatus(status);
@@ -51,11 +51,11 @@ export function failureOfResponse(
 }
 
 /**
- * The failure that an event of a stream stands for, or undefined where it is none. `name` is the
- * event's, `message` where the stream gave it none.
+ * The failure that an event of a stream reports, or undefined. `name` is the event's name:
+ * `message` if the stream gave it none.
  */
 export function failureOfEvent(
-  asked: Asked,
+  access: ModelAccess,
   name: string,
   event: JsonRecord,
 ): ModelError | undefined {
@@ -67,32 +67,32 @@ export function failureOfEvent(
   const type = error?.['type'] ?? event['type'];
   const isOurFault = status === undefined && type === 'invalid_request_error';
   const retryable = status === undefined ? !isOurFault : isRetryableStatus(status);
-  const words = machineWords(asked, event);
+  const words = machineWords(access, event);
   if (status !== undefined) words.unshift(`status ${status}`);
-  const message = `${asked.name} broke off with an error${inParentheses(words)}`;
+  const message = `${access.name} broke off with an error${inParentheses(words)}`;
   return new ModelError('error_in_stream', message, { status, retryable });
 }
 
-/** A vendor's word as it may be shown: '' for a sentence, and for one with the key in it. */
-export function machineWord({ key }: Asked, value: unknown): string {
+/** A vendor's word if it may be shown. A sentence or a word that contains the key becomes ''. */
+export function machineWord({ key }: ModelAccess, value: unknown): string {
   const word = asText(value);
   return MACHINE_WORD.test(word) && (key === undefined || !word.includes(key)) ? word : '';
 }
 
-/** Some servers send the error bare; a part of a reply has `choices`. */
+/** Some servers send the error object bare. An event with `choices` is part of a reply. */
 function isError(event: JsonRecord): boolean {
   const { error, message, detail, choices } = event;
   if (error !== undefined && error !== null) return true;
   return choices === undefined && (typeof message === 'string' || detail !== undefined);
 }
 
-/** Code, type and parameter; of a FastAPI server the type of its first complaint. */
-function machineWords(asked: Asked, body: unknown): string[] {
+/** Code, type, status and parameter. For a FastAPI server: the type of its first complaint. */
+function machineWords(access: ModelAccess, body: unknown): string[] {
   const event = asRecord(Array.isArray(body) ? asList(body)[0] : body) ?? {};
   const detail = asRecord(asList(event['detail'])[0]) ?? asRecord(event['detail']);
   const error = asRecord(event['error']) ?? detail ?? event;
   const given = [error['code'], error['type'], error['status'], error['param']];
-  const words = given.map((value) => machineWord(asked, value)).filter((word) => word !== '');
+  const words = given.map((value) => machineWord(access, value)).filter((word) => word !== '');
   return [...new Set(words)];
 }
 
@@ -108,13 +108,14 @@ function parse(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    return undefined; // not JSON, or cut: it says nothing that may be shown
+    return undefined; // not JSON, or cut off: it holds nothing that may be shown
   }
 }
 
 /**
- * `retry-after-ms` is OpenAI's, `retry-after` RFC 9110 §10.2.3, `retryDelay` Google's
- * (google.rpc.RetryInfo) in the body.
+ * The wait that a vendor asks for, in milliseconds. `retry-after-ms` is OpenAI's header,
+ * `retry-after` is RFC 9110 §10.2.3, and `retryDelay` in the body is Google's
+ * (google.rpc.RetryInfo).
  */
 function retryAfter(headers: Headers, body: string, now: number): number | undefined {
   const milliseconds = headers.get('retry-after-ms');

@@ -1,10 +1,11 @@
-// How every model stream ends early: by its signal, or by its reader.
+// How every model stream ends early: through its signal, or because its reader stops.
 
 import type { ModelDelta } from './model.ts';
 
 /**
- * Runs a stream of deltas under a signal of its own, which aborts when `signal` does and when the reader stops. From then on
- * nothing is yielded, and whatever `run` throws is the echo of the abort: the stream just ends.
+ * Runs a stream of deltas under its own signal. That signal aborts when `signal` does, and when the
+ * reader stops. After that nothing more is yielded, and an error from `run` is only an echo of the
+ * abort: the stream just ends.
  */
 export function createModelStream(
   signal: AbortSignal,
@@ -13,7 +14,8 @@ export function createModelStream(
   const controller = new AbortController();
   const stream = relay(signal, controller, run);
   const finish = stream.return.bind(stream);
-  // A generator that awaits takes up `return()` only when its await is over, here up to 15 s later. The abort ends the await.
+  // A generator handles `return()` only after its pending `await`, which can take as long as a
+  // model's time-out. The abort ends that `await`.
   stream.return = (value) => {
     controller.abort();
     return finish(value);

@@ -1,14 +1,19 @@
-// What the rest of the server knows of a language model: messages in, deltas out, one error class.
+// All that the rest of the server knows about a language model: messages in, deltas out, one error
+// class.
 
 import type { ToolCall } from '../conversations/message.ts';
 
 /** One message of the prompt, in the order the model reads them. */
 export type ChatMessage =
   | { readonly role: 'system' | 'user'; readonly content: string }
-  | { readonly role: 'assistant'; readonly content: string; readonly toolCalls?: readonly ToolCall[] }
+  | {
+      readonly role: 'assistant';
+      readonly content: string;
+      readonly toolCalls?: readonly ToolCall[];
+    }
   | { readonly role: 'tool'; readonly content: string; readonly toolCallId: string };
 
-/** A JSON Schema of type `object`, sent to the vendor as it is. */
+/** A JSON Schema of type `object`. It is sent to the vendor unchanged. */
 export type JsonSchemaObject = Readonly<Record<string, unknown>>;
 
 /** A tool the model may call. */
@@ -19,11 +24,15 @@ export interface ToolDefinition {
 }
 
 /**
- * What a model streams. `text` holds no thought and no control token. It may end between the halves
- * of a surrogate pair: whoever joins the texts has whole characters.
- * `toolCall` comes whole, once its arguments are complete, and has an id even where the vendor gave none. `usage` comes
- * last, once per answered request: tokens are undefined where the vendor told none, `firstDeltaMs` counts from the
- * sending of the answered request to its first text or tool call.
+ * One piece of what a model streams:
+ *
+ * - `text` holds no thoughts and no control tokens. It may end between the halves of a surrogate
+ *   pair; the joined texts have whole characters.
+ * - `toolCall` comes once its arguments are complete. It always has an id, even if the vendor sent
+ *   none.
+ * - `usage` comes last, once per answered request. Tokens are undefined if the vendor did not
+ *   report them. `firstDeltaMs` is the time from sending the request to its first text or tool
+ *   call.
  */
 export type ModelDelta =
   | { readonly type: 'text'; readonly text: string }
@@ -38,7 +47,7 @@ export type ModelDelta =
 
 export interface ModelStreamOptions {
   readonly tools?: readonly ToolDefinition[];
-  /** Ends the request at the vendor at once. An aborted stream returns; it does not throw. */
+  /** Ends the vendor's request at once. An aborted stream returns; it does not throw. */
   readonly signal: AbortSignal;
 }
 
@@ -47,28 +56,33 @@ export interface ChatModel {
   readonly name: string;
 
   /**
-   * Asks the model once. Throws a `ModelError` on every failure; returns quietly only at the end of the reply and after
-   * `signal` aborted. Whoever stops iterating ends the request too, even while a delta is awaited.
+   * Asks the model once. Throws a `ModelError` on every failure. Returns normally only at the end
+   * of the reply, or after `signal` aborted. To stop iterating ends the request too, even while a
+   * delta is awaited.
    */
-  stream(messages: readonly ChatMessage[], options: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined>;
+  stream(
+    messages: readonly ChatMessage[],
+    options: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined>;
 
-  /** Opens the connection (DNS, TLS) ahead of the first request. Sends no key and never rejects. */
+  /** Opens the connection (DNS, TLS) before the first request. Sends no key and never rejects. */
   warm(signal: AbortSignal): Promise<void>;
 
   /**
-   * What stands in the way of an answer right now, one sentence each, for `/ready` and the log: settings that are missing and
-   * keys that were refused at run time. A refused key leaves the list as soon as an answer comes. Never holds a key.
+   * What currently prevents an answer, one sentence each: missing settings, and keys that were
+   * refused at run time. For `/ready` and the log. A refused key is removed as soon as an answer
+   * comes. Never holds a key.
    */
   problems(): readonly string[];
 
   /**
-   * False while settings are missing without which no model of the list can be asked. Can be true while there are
-   * `problems()`: with fall-backs, and with a refused key, which is tried again with every turn.
+   * False if missing settings leave no model that can be asked. May be true although there are
+   * `problems()`: with fall-backs, and with a refused key, which every turn tries again.
    */
   isUsable(): boolean;
 }
 
-/** Why a model failed; stable, for logs and metrics. */
+/** Why a model failed. Stable: for logs and metrics. */
 export type ModelErrorCode =
   | 'bad_model_name'
   | 'bad_base_url'
@@ -97,15 +111,19 @@ export interface ModelErrorOptions {
 }
 
 /**
- * A model did not answer, or did not finish. The message is one line that names the model and holds
- * no key and no sentence of the vendor's, which may quote the caller; so do its causes.
+ * A model did not answer, or did not finish its answer. The message is one line that names the
+ * model. Neither it nor its causes hold a key or a sentence of the vendor's, which may quote the
+ * caller.
  */
 export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly code: ModelErrorCode;
-  /** Whether the same request may succeed on the same model within the patience of a caller, some two seconds. */
+  /**
+   * Whether the same request may succeed on the same model within about two seconds, which is how
+   * long a caller is patient.
+   */
   readonly retryable: boolean;
-  /** The HTTP status, where there was one. */
+  /** The HTTP status, if there was one. */
   readonly status: number | undefined;
   /** How long the vendor asks to wait, in milliseconds. */
   readonly retryAfterMs: number | undefined;

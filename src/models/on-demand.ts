@@ -2,8 +2,8 @@ import { createModelStream } from './model-stream.ts';
 import type { ChatModel } from './model.ts';
 
 /**
- * A model whose code is loaded when it is first warmed or asked. Until then it has no problems of
- * its own. `load` is called once.
+ * A model whose code is loaded when it is first warmed or asked. Until then it reports no problems.
+ * `load` is called once.
  */
 export function loadedOnDemand(name: string, load: () => Promise<ChatModel>): ChatModel {
   let loading: Promise<ChatModel> | undefined;
@@ -21,7 +21,7 @@ export function loadedOnDemand(name: string, load: () => Promise<ChatModel>): Ch
       try {
         await (await model()).warm(signal);
       } catch {
-        // What cannot be loaded is said to whoever asks the model.
+        // The error comes again when the model is asked.
       }
     },
     problems: () => loaded?.problems() ?? [],

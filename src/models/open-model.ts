@@ -1,4 +1,5 @@
-// Names and environment → the model an agent speaks with: retries around each name, fall-backs around all.
+// From names and environment to the model an agent uses: each model with retries, all of them with
+// fall-backs.
 
 import { ModelError, type ChatModel, type ModelErrorCode } from './model.ts';
 import type { Environment } from '../base/environment.ts';
@@ -8,20 +9,28 @@ import type { RetryOptions } from './retry.ts';
 import type { TimeOuts } from './time-outs.ts';
 
 export interface OpenModelOptions {
-  /** `provider:model`, at least one; the later ones are fall-backs. */
+  /** `provider:model`, at least one. The later ones are fall-backs. */
   readonly names: readonly string[];
   readonly environment: Environment;
   readonly fetch?: typeof fetch;
-  /** Told in one sentence of missing settings, refused keys and fall-backs taken; for the log. Never holds a key. */
+  /**
+   * Called with one sentence for each missing setting, refused key, and fall-back used. For the
+   * log. Never holds a key.
+   */
   readonly onProblem?: (message: string) => void;
-  /** In place of the defaults, fall-backs' shorter ones included. For tests. */
+  /**
+   * Replaces the defaults, including the shorter ones of models that have a fall-back. For tests.
+   */
   readonly timeOuts?: Partial<TimeOuts>;
   readonly retry?: RetryOptions;
 }
 
 export interface OpenedModel {
   readonly model: ChatModel;
-  /** What is missing at the start, one sentence a model; `model.problems()` goes on from there. */
+  /**
+   * What is missing at the start, one sentence per model. `model.problems()` reports it too,
+   * together with later problems.
+   */
   readonly problems: readonly string[];
 }
 
@@ -31,10 +40,14 @@ interface Problem {
 }
 
 /**
- * Opens the models named. One whose settings are missing is left out and stays named in the problems; with none left the model
- * exists and every stream throws a `ModelError`, code `key_missing` or `bad_base_url`. Connects to nothing, and loads what speaks with
- * vendors when a model is warmed or asked. Throws a
- * `ModelError` with code `bad_model_name` for an unknown provider, a `RangeError` for no names.
+ * Opens the named models. Connects to nothing: the vendors' code is loaded when a model is first
+ * warmed or asked.
+ *
+ * A model with missing settings is left out and stays in `problems`. If none is left, every stream
+ * of the returned model throws a `ModelError` with code `key_missing` or `bad_base_url`.
+ *
+ * Throws a `ModelError` with code `bad_model_name` for an unknown provider, and a `RangeError` if
+ * there are no names.
  */
 export function openModel(options: OpenModelOptions): OpenedModel {
   const { names, onProblem } = options;
@@ -50,26 +63,38 @@ export function openModel(options: OpenModelOptions): OpenedModel {
   const model = loadedOnDemand(usable.map(({ name }) => name).join(','), async () => {
     const { withFallbacks } = await loadWire();
     const models = await Promise.all(
-      usable.map(({ name, parsed }, index) => open(name, parsed, index < usable.length - 1, options)),
+      usable.map(({ name, parsed }, index) =>
+        open(name, parsed, index < usable.length - 1, options),
+      ),
     );
-    return withFallbacks(models, { onFallback: (error, next) => onProblem?.(`${error.message}; asking ${next.name}`) });
+    return withFallbacks(models, {
+      onFallback: (error, next) => onProblem?.(`${error.message}; asking ${next.name}`),
+    });
   });
   return { model: { ...model, problems: () => [...problems, ...model.problems()] }, problems };
 }
 
 let wire: Promise<typeof import('./wire.ts')> | undefined;
 
-/** Once: loaders of TypeScript look a module up at every `import()`, and models would overtake each other. */
+/**
+ * Imports once. TypeScript loaders resolve a module at every `import()`, so that models could be
+ * opened out of order.
+ */
 function loadWire(): Promise<typeof import('./wire.ts')> {
   return (wire ??= import('./wire.ts'));
 }
 
-async function open(name: string, { providerName, provider, model }: ModelName, hasFallBack: boolean, options: OpenModelOptions): Promise<ChatModel> {
+async function open(
+  name: string,
+  { providerName, provider, model }: ModelName,
+  hasFallBack: boolean,
+  options: OpenModelOptions,
+): Promise<ChatModel> {
   const { ChatCompletionsModel, TIME_OUTS_BEFORE_FALL_BACK, withRetries } = await loadWire();
   const { environment, onProblem } = options;
   const found = findKey(provider, environment);
   const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);
-  // A vendor's own models send no thought as text, and all they say would be taken for one.
+  // A vendor's own models send no thoughts as text: their whole reply would count as one.
   const isVendor = provider.servesOwnModels === true && baseUrl === provider.baseUrl;
   const completions = new ChatCompletionsModel({
     name,
@@ -86,29 +111,45 @@ async function open(name: string, { providerName, provider, model }: ModelName, 
   return withRetries(completions, options.retry);
 }
 
-function findProblem(name: string, { providerName, provider }: ModelName, environment: Environment): Problem | undefined {
+function findProblem(
+  name: string,
+  { providerName, provider }: ModelName,
+  environment: Environment,
+): Problem | undefined {
   const urlName = baseUrlName(providerName);
   const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);
-  if (baseUrl === '') return { code: 'bad_base_url', message: `${urlName} is not set, model ${name} needs it (http://localhost:8001/v1, say)` };
-  // The value is not repeated: a password may be what is wrong with it.
+  if (baseUrl === '') {
+    const example = 'http://localhost:8001/v1';
+    const message = `${urlName} is not set, model ${name} needs it (for example ${example})`;
+    return { code: 'bad_base_url', message };
+  }
+  // Without the value: it may hold a password.
   if (!isBaseUrl(baseUrl)) {
-    return { code: 'bad_base_url', message: `${urlName} must be an http(s) URL without user name, password and query, model ${name} needs it` };
+    const rule = 'must be an http(s) URL without user name, password and query';
+    return { code: 'bad_base_url', message: `${urlName} ${rule}, model ${name} needs it` };
   }
   const found = findKey(provider, environment);
   if (found === undefined) {
     if (!provider.isKeyRequired) return undefined;
     const [firstName, ...others] = provider.keyNames;
     const also = others.length === 0 ? '' : ` (nor ${others.join(' or ')})`;
-    return { code: 'key_missing', message: `${firstName} is not set${also}, model ${name} needs it` };
+    const message = `${firstName} is not set${also}, model ${name} needs it`;
+    return { code: 'key_missing', message };
   }
-  // fetch would throw, and quote the key in its message.
+  // fetch would throw an error that quotes the key.
   if (!/^[\x21-\x7e]+$/.test(found.key)) {
-    return { code: 'key_missing', message: `${found.keyName} has blanks, line breaks or non-ASCII characters in it, model ${name} needs a key` };
+    const fault = 'contains blanks, line breaks or non-ASCII characters';
+    const message = `${found.keyName} ${fault}, model ${name} needs a key`;
+    return { code: 'key_missing', message };
   }
   return undefined;
 }
 
-function baseUrlOf(providerName: string, fallback: string | undefined, environment: Environment): string {
+function baseUrlOf(
+  providerName: string,
+  fallback: string | undefined,
+  environment: Environment,
+): string {
   return (environment[baseUrlName(providerName)]?.trim() || fallback || '').replace(/\/+$/, '');
 }
 
@@ -124,7 +165,7 @@ function createUnusableModel(name: string, problems: readonly Problem[]): ChatMo
   const messages = problems.map(({ message }) => message);
   return {
     name,
-    // A generator, so that the error comes with the first delta as every other does.
+    // A generator, so that the error comes with the first delta, as all other errors do.
     stream: async function* () {
       throw new ModelError(first.code, messages.join('; '));
     },

@@ -1,4 +1,5 @@
-// The vendors that speak the Chat Completions wire: one row each. What one of them does differently is a column here.
+// The vendors that speak the Chat Completions wire, one row each. A vendor's peculiarity is a
+// column.
 
 import { createHash } from 'node:crypto';
 
@@ -6,35 +7,41 @@ import type { Environment } from '../base/environment.ts';
 import { ModelError } from './model.ts';
 
 export interface Provider {
-  /** Undefined where `<PROVIDER>_BASE_URL` must be set. */
+  /** Undefined if the user must set `<PROVIDER>_BASE_URL`. */
   readonly baseUrl: string | undefined;
-  /** The variables that may hold the key, the first one set wins. */
+  /** The variables that may hold the key. The first one that is set wins. */
   readonly keyNames: readonly string[];
-  /** False for servers of one's own: they get a key only when one is set. */
+  /** False for servers that users run themselves. They get a key only if one is set. */
   readonly isKeyRequired: boolean;
-  /** Small and fast, used when `DEFAULT_MODEL` names none. */
+  /** Small and fast. Used if `DEFAULT_MODEL` is not set. */
   readonly defaultModel?: string;
-  /** False where `stream_options` is refused; such a vendor tells the usage unasked. Default true. */
+  /**
+   * False if the vendor refuses `stream_options`. Such a vendor reports the usage anyway. Default
+   * true.
+   */
   readonly takesStreamOptions?: boolean;
-  /** The `reasoning_effort` that lets a model speak soonest; undefined sends none. */
+  /** The `reasoning_effort` with which a model answers soonest; undefined sends none. */
   readonly reasoningEffort?: (model: string) => string | undefined;
-  /** The form tool call ids must have where ids of other vendors are refused. */
+  /** Rewrites a tool call's id if the vendor refuses ids of other vendors. */
   readonly toolCallId?: (id: string) => string;
   /**
-   * True where a vendor serves its own models. All others run open models: chat templates that
-   * insist on an order of roles, and thoughts in the text. Default false.
+   * True if the vendor serves its own models. Others run open models: their chat templates insist
+   * on an order of roles, and their text may contain thoughts. Default false.
    */
   readonly servesOwnModels?: boolean;
-  /** Whether a tool call must be sent back with the `extra_content` it came with. */
+  /** Whether a tool call must be sent back with the `extra_content` that it came with. */
   readonly signsToolCalls?: (model: string) => boolean;
 }
 
 /**
- * Values by version, each checked by a refusal of the vendor's:
- * - gpt-5, -mini and -nano: `minimal`, they know no `none`.
- * - gpt-5.1 and later: `none`. `minimal` is a 400 (openai/openai-agents-python#2089), and from gpt-5.4 on tools are a 400
- *   with any other effort (openai/openai-openapi#541), from gpt-5.6 on even with none sent (BerriAI/litellm#34569).
- * - pro, chat and codex variants take one or two values of their own (anomalyco/opencode#26268): their default stays.
+ * Values by version, each confirmed by a refusal of the vendor's:
+ *
+ * - gpt-5, -mini and -nano: `minimal`. They do not know `none`.
+ * - gpt-5.1 and later: `none`. They answer 400 to `minimal` (openai/openai-agents-python#2089).
+ *   With tools, gpt-5.4 and later answer 400 to any other effort (openai/openai-openapi#541), and
+ *   gpt-5.6 and later even if none is sent (BerriAI/litellm#34569).
+ * - pro, chat and codex variants accept only one or two values of their own
+ *   (anomalyco/opencode#26268). They keep their default.
  */
 function openaiEffort(model: string): string | undefined {
   if (/-(?:pro|chat|codex)\b/.test(model)) return undefined;
@@ -43,8 +50,9 @@ function openaiEffort(model: string): string | undefined {
 }
 
 /**
- * 2.5 Flash can be told not to think. Later Flash-Lite models think least by default; their bigger sisters refuse `minimal` on
- * this wire or altogether (discuss.ai.google.dev/t/117875, BerriAI/litellm-docs#1505), so `low` is the floor they share.
+ * 2.5 Flash can be told not to think. Later Flash-Lite models think least by default. The larger
+ * models refuse `minimal` on this wire or altogether (discuss.ai.google.dev/t/117875,
+ * BerriAI/litellm-docs#1505), so `low` is the lowest value that all accept.
  */
 function googleEffort(model: string): string | undefined {
   if (/^gemini-2\.5-flash/.test(model)) return 'none';
@@ -52,12 +60,14 @@ function googleEffort(model: string): string | undefined {
   return /^gemini-(?:2\.5|[3-9])/.test(model) ? 'low' : undefined;
 }
 
-/** Mistral refuses ids other than nine letters and digits, so an id made by another model of the list must be turned into one. */
+/** Mistral accepts only ids of nine letters and digits. Ids of other models become a hash. */
 function mistralToolCallId(id: string): string {
-  return /^[a-zA-Z0-9]{9}$/.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, 9);
+  return /^[a-zA-Z0-9]{9}$/.test(id)
+    ? id
+    : createHash('sha256').update(id).digest('hex').slice(0, 9);
 }
 
-/** OpenAI takes 40 characters, Anthropic these; ids made by another model of the list have more. */
+/** OpenAI accepts at most 40 characters, Anthropic only these. Other ids become a hash. */
 function strictToolCallId(id: string): string {
   return /^[\w-]{1,40}$/.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, 40);
 }
@@ -78,7 +88,8 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     keyNames: ['GOOGLE_GENERATIVEAI_API_KEY', 'GOOGLE_GENERATIVE_AI_API_KEY', 'GEMINI_API_KEY'],
     isKeyRequired: true,
     servesOwnModels: true,
-    // Google's successor of gemini-2.5-flash, which ends on 2026-12-01 (https://ai.google.dev/gemini-api/docs/deprecations).
+    // The successor of gemini-2.5-flash, which Google shuts down on 2026-12-01:
+    // https://ai.google.dev/gemini-api/docs/deprecations
     defaultModel: 'gemini-3.5-flash-lite',
     reasoningEffort: googleEffort,
     signsToolCalls: (model) => !/^gemini-[12]\b/.test(model),
@@ -92,7 +103,11 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     defaultModel: 'claude-haiku-4-5',
     toolCallId: strictToolCallId,
   },
-  groq: { baseUrl: 'https://api.groq.com/openai/v1', keyNames: ['GROQ_API_KEY'], isKeyRequired: true },
+  groq: {
+    baseUrl: 'https://api.groq.com/openai/v1',
+    keyNames: ['GROQ_API_KEY'],
+    isKeyRequired: true,
+  },
   mistral: {
     baseUrl: 'https://api.mistral.ai/v1',
     keyNames: ['MISTRAL_API_KEY'],
@@ -101,7 +116,11 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     takesStreamOptions: false, // 422 extra_forbidden (openai/openai-agents-python#442)
     toolCallId: mistralToolCallId,
   },
-  openrouter: { baseUrl: 'https://openrouter.ai/api/v1', keyNames: ['OPENROUTER_API_KEY'], isKeyRequired: true },
+  openrouter: {
+    baseUrl: 'https://openrouter.ai/api/v1',
+    keyNames: ['OPENROUTER_API_KEY'],
+    isKeyRequired: true,
+  },
   xai: {
     baseUrl: 'https://api.x.ai/v1',
     keyNames: ['XAI_API_KEY'],
@@ -114,25 +133,44 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     isKeyRequired: true,
     servesOwnModels: true,
   },
-  together: { baseUrl: 'https://api.together.xyz/v1', keyNames: ['TOGETHER_API_KEY'], isKeyRequired: true },
-  ollama: { baseUrl: 'http://localhost:11434/v1', keyNames: ['OLLAMA_API_KEY'], isKeyRequired: false },
-  lmstudio: { baseUrl: 'http://localhost:1234/v1', keyNames: ['LMSTUDIO_API_KEY'], isKeyRequired: false },
-  // vLLM's default is port 8000, which is ours: a default here would make the server call itself.
+  together: {
+    baseUrl: 'https://api.together.xyz/v1',
+    keyNames: ['TOGETHER_API_KEY'],
+    isKeyRequired: true,
+  },
+  ollama: {
+    baseUrl: 'http://localhost:11434/v1',
+    keyNames: ['OLLAMA_API_KEY'],
+    isKeyRequired: false,
+  },
+  lmstudio: {
+    baseUrl: 'http://localhost:1234/v1',
+    keyNames: ['LMSTUDIO_API_KEY'],
+    isKeyRequired: false,
+  },
+  // No default: vLLM's is port 8000, which is ours, so the server would call itself.
   vllm: { baseUrl: undefined, keyNames: ['VLLM_API_KEY'], isKeyRequired: false },
-  llamacpp: { baseUrl: 'http://localhost:8080/v1', keyNames: ['LLAMACPP_API_KEY', 'LLAMA_API_KEY'], isKeyRequired: false },
+  llamacpp: {
+    baseUrl: 'http://localhost:8080/v1',
+    keyNames: ['LLAMACPP_API_KEY', 'LLAMA_API_KEY'],
+    isKeyRequired: false,
+  },
 };
 
-/** Which provider decides when no model is named, in this order. */
+/** If no model is named, the first of these that has a key decides. */
 const DEFAULT_ORDER = ['openai', 'google', 'anthropic'];
 
 export interface ModelName {
   readonly providerName: string;
   readonly provider: Provider;
-  /** The vendor's own name; may hold colons and slashes (`llama3.2:3b`). */
+  /** The vendor's own name. May contain colons and slashes: `llama3.2:3b`. */
   readonly model: string;
 }
 
-/** Reads `provider:model`. Throws a `ModelError` with code `bad_model_name` that lists the known providers. */
+/**
+ * Parses `provider:model`. Throws a `ModelError` with code `bad_model_name` that lists the known
+ * providers.
+ */
 export function parseModelName(name: string): ModelName {
   const colon = name.indexOf(':');
   const providerName = name.slice(0, Math.max(colon, 0)).trim();
@@ -140,22 +178,28 @@ export function parseModelName(name: string): ModelName {
   const provider = Object.hasOwn(PROVIDERS, providerName) ? PROVIDERS[providerName] : undefined;
   if (provider === undefined || model === '') {
     const known = Object.keys(PROVIDERS).join(', ');
-    throw new ModelError('bad_model_name', `a model is named provider:model with a provider of ${known}; got ${JSON.stringify(name)}`);
+    const rule = `a model is named provider:model with a provider of ${known}`;
+    throw new ModelError('bad_model_name', `${rule}; got ${JSON.stringify(name)}`);
   }
   return { providerName, provider, model };
 }
 
-/** The small fast model of the first of OpenAI, Google and Anthropic that has a key, or undefined. */
+/** The default model of the first of OpenAI, Google and Anthropic that has a key, or undefined. */
 export function defaultModelName(environment: Environment): string | undefined {
   for (const providerName of DEFAULT_ORDER) {
     const provider = PROVIDERS[providerName];
-    if (provider?.defaultModel !== undefined && findKey(provider, environment) !== undefined) return `${providerName}:${provider.defaultModel}`;
+    if (provider?.defaultModel !== undefined && findKey(provider, environment) !== undefined) {
+      return `${providerName}:${provider.defaultModel}`;
+    }
   }
   return undefined;
 }
 
-/** The first key set for a provider, with the variable it came from. */
-export function findKey(provider: Provider, environment: Environment): { readonly keyName: string; readonly key: string } | undefined {
+/** The first key that is set for a provider, and the variable that holds it. */
+export function findKey(
+  provider: Provider,
+  environment: Environment,
+): { readonly keyName: string; readonly key: string } | undefined {
   for (const keyName of provider.keyNames) {
     const key = environment[keyName]?.trim() ?? '';
     if (key !== '') return { keyName, key };

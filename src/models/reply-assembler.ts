@@ -1,39 +1,43 @@
-// Events of one streamed reply → deltas, pure.
+// Turns the events of one streamed reply into deltas, without input or output of its own.
 // https://platform.openai.com/docs/api-reference/chat-streaming
 
 import type { DecodedEvent } from '../sse/decode.ts';
 import { AnswerText } from './answer-text.ts';
-import { failureOfEvent, machineWord, type Asked } from './failure.ts';
+import { failureOfEvent, machineWord, type ModelAccess } from './failure.ts';
 import { asCount, asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError, type ModelDelta } from './model.ts';
 import { ToolCallParts } from './tool-call-parts.ts';
 
 export const MAX_TOOL_CALLS = 64;
-/** Of one call's arguments, in UTF-16 code units. */
+/** Longest arguments of one call, in UTF-16 code units. */
 export const MAX_ARGUMENTS_LENGTH = 262_144;
 
 const NONE: readonly ModelDelta[] = [];
 
 export interface ReplyAssemblerOptions {
-  readonly asked: Asked;
-  /** Whether the reply goes on with a thought that the prompt has begun. */
+  readonly access: ModelAccess;
+  /** Whether the prompt has opened a thought with which the reply goes on. */
   readonly beginsAsThought: boolean;
   readonly onExtraContent: (callId: string, extraContent: unknown) => void;
 }
 
 /**
- * Puts one reply together. `push` takes an event and returns the text in it; `end` returns what
- * could not be passed on before, tool calls among it, once the stream is over. Both throw a
- * `ModelError`: for broken JSON, an error object, beyond the bounds, and for a reply that is none.
+ * Assembles one reply. `push` takes an event and returns the text in it. `end` returns the rest
+ * when the stream is over: text that was held back, then the tool calls.
+ *
+ * Both throw a `ModelError`: for broken JSON, an error object, an exceeded bound, and an empty
+ * reply.
  */
 export class ReplyAssembler {
-  readonly #asked: Asked;
+  readonly #access: ModelAccess;
   readonly #beginsAsThought: boolean;
   readonly #onExtraContent: (callId: string, extraContent: unknown) => void;
   readonly #calls = new ToolCallParts();
   readonly #answer: AnswerText;
   #finishReason: string | undefined;
-  /** Set by what follows a finish reason: at this vendor it does not mean the end. */
+  /**
+   * Set if content follows a finish reason: for this vendor a finish reason does not mean the end.
+   */
   #wentOn = false;
   #isClosing = false;
   #isDone = false;
@@ -41,8 +45,8 @@ export class ReplyAssembler {
   #inputTokens: number | undefined;
   #outputTokens: number | undefined;
 
-  constructor({ asked, beginsAsThought, onExtraContent }: ReplyAssemblerOptions) {
-    this.#asked = asked;
+  constructor({ access, beginsAsThought, onExtraContent }: ReplyAssemblerOptions) {
+    this.#access = access;
     this.#beginsAsThought = beginsAsThought;
     this.#onExtraContent = onExtraContent;
     this.#answer = new AnswerText(beginsAsThought);
@@ -53,27 +57,27 @@ export class ReplyAssembler {
     return this.#answer.hasBegun || this.#calls.hasBegun;
   }
 
-  /** The model has finished, as far as it is known: some go on. */
+  /** Whether the model seems to have finished. Some go on after a finish reason. */
   get isFinished(): boolean {
     return this.#finishReason !== undefined || this.#isDone;
   }
 
-  /** Nothing but the usage and `[DONE]` should follow. */
+  /** Only the usage and `[DONE]` should follow. */
   get isClosing(): boolean {
     return this.#isClosing;
   }
 
-  /** `[DONE]` was seen: nothing follows. */
+  /** `[DONE]` has come. Nothing follows. */
   get isDone(): boolean {
     return this.#isDone;
   }
 
-  /** Grows with every event that says something of the reply. Keep-alives do not. */
+  /** Grows with every event that is part of the reply. Keep-alives do not count. */
   get progress(): number {
     return this.#progress;
   }
 
-  /** Whether a thought was passed on as text, because nothing had marked its beginning. */
+  /** Whether a thought was passed on as text because nothing marked its beginning. */
   get spokeThought(): boolean {
     return this.#answer.spokeThought;
   }
@@ -96,14 +100,14 @@ export class ReplyAssembler {
     return chunk === undefined ? NONE : this.#readChunk(chunk);
   }
 
-  /** The stream is over, and was finished. */
+  /** To be called when the stream is over and the reply finished. */
   end(): readonly ModelDelta[] {
     const deltas = textDeltas(this.#answer.end());
     if (this.#answer.isUnclosed) throw this.#unclosed();
     const calls = this.#calls.finish();
     if (!this.#answer.hasBegun && calls.length === 0) throw this.#empty();
-    // At Google a reply of tool calls finishes with `stop` (googleapis/python-genai#2868): what
-    // counts is what came.
+    // The finish reason is not checked: Google ends a reply of tool calls with `stop`
+    // (googleapis/python-genai#2868).
     for (const { extraContent, ...call } of calls) {
       this.#onExtraContent(call.id, extraContent);
       deltas.push({ type: 'toolCall', call });
@@ -113,12 +117,12 @@ export class ReplyAssembler {
 
   #parse(event: string, data: string): JsonRecord | undefined {
     const chunk = asRecord(parseJson(data));
-    // What follows a reply takes nothing away from it.
+    // An error that follows a finished reply does not damage it.
     if (this.isFinished && this.isUseful && !this.#wentOn) return chunk;
-    const failure = failureOfEvent(this.#asked, event, chunk ?? {});
+    const failure = failureOfEvent(this.#access, event, chunk ?? {});
     if (failure !== undefined) throw failure;
     if (chunk !== undefined) return chunk;
-    const message = `${this.#asked.name} sent an event that is not a JSON object`;
+    const message = `${this.#access.name} sent an event that is not a JSON object`;
     throw new ModelError('malformed_stream', message, { retryable: true });
   }
 
@@ -140,7 +144,7 @@ export class ReplyAssembler {
     return textDeltas(this.#answer.push(text));
   }
 
-  /** Some vendors send a finish reason with the first chunk, or with every one. */
+  /** Some vendors send a finish reason with the first chunk, or with every chunk. */
   #noteStage(finishReason: string, hasContent: boolean): void {
     if (this.#finishReason !== undefined) {
       if (!hasContent && (finishReason === '' || this.#isClosing)) return;
@@ -152,7 +156,7 @@ export class ReplyAssembler {
   }
 
   #checkFinish(finishReason: string): void {
-    const { name } = this.#asked;
+    const { name } = this.#access;
     if (finishReason === 'content_filter') {
       throw new ModelError('content_filter', `${name} withheld its reply (content filter)`);
     }
@@ -172,22 +176,23 @@ export class ReplyAssembler {
 
   #unclosed(): ModelError {
     const hint = this.#beginsAsThought ? '; THINKING=open expects a </think> in every reply' : '';
-    const message = `${this.#asked.name} did not end its thought${this.#reason()}${hint}`;
+    const message = `${this.#access.name} did not end its thought${this.#reason()}${hint}`;
     return new ModelError('unclosed_thought', message);
   }
 
   #empty(): ModelError {
-    const message = `${this.#asked.name} answered with neither text nor tool call${this.#reason()}`;
+    const what = `answered with neither text nor tool call${this.#reason()}`;
+    const message = `${this.#access.name} ${what}`;
     return new ModelError('empty_reply', message);
   }
 
   #reason(): string {
-    const reason = machineWord(this.#asked, this.#finishReason);
+    const reason = machineWord(this.#access, this.#finishReason);
     return reason === '' ? '' : ` (finish reason ${reason})`;
   }
 
   #tooLarge(bound: string): ModelError {
-    return new ModelError('reply_too_large', `${this.#asked.name} sent more than ${bound}`);
+    return new ModelError('reply_too_large', `${this.#access.name} sent more than ${bound}`);
   }
 }
 
@@ -197,12 +202,12 @@ function textDeltas(text: string): ModelDelta[] {
   return text === '' ? [] : [{ type: 'text', text }];
 }
 
-/** Servers that tell thoughts apart send them in a field of their own. It is not for the caller. */
+/** Some servers send thoughts in a field of their own. Thoughts are not for the caller. */
 function isThinking(delta: JsonRecord): boolean {
   return asText(delta['reasoning_content']) !== '' || asText(delta['reasoning']) !== '';
 }
 
-/** A comment's job done by an event: `data:` with nothing in it, or with a comment. */
+/** A keep-alive sent as an event: `data:` with nothing in it, or with a comment. */
 function isKeepAlive(text: string): boolean {
   return text === '' || text.startsWith(':');
 }
@@ -211,11 +216,14 @@ function parseJson(data: string): unknown {
   try {
     return JSON.parse(data);
   } catch {
-    return undefined; // Node's error would quote the text
+    return undefined; // without Node's error, which quotes the text
   }
 }
 
-/** Usually a string or null. Mistral's reasoning models stream parts, some of them text. */
+/**
+ * Usually a string or null. Mistral's reasoning models stream a list of parts; some of them are
+ * text.
+ */
 function textOf(content: unknown): string {
   if (typeof content === 'string') return content;
   const parts = asList(content).map(asRecord);

@@ -1,4 +1,4 @@
-// A request on the wire. https://platform.openai.com/docs/api-reference/chat/create
+// The body of a request. https://platform.openai.com/docs/api-reference/chat/create
 
 import { alternateRoles } from './alternating-roles.ts';
 import type { ChatMessage, ToolDefinition } from './model.ts';
@@ -15,8 +15,9 @@ export interface RequestBodyParts {
 }
 
 /**
- * The JSON of one streaming request. It sets no token limit (the field's name differs from vendor to vendor, and a reply cut in
- * mid-sentence is worse than a long one) and leaves parallel tool calls at the vendors' default, on.
+ * The JSON of one streaming request. Sets no token limit: the field's name differs between vendors,
+ * and a reply that is cut off is worse than a long one. Leaves parallel tool calls at the vendors'
+ * default, which is on.
  */
 export function createRequestBody(parts: RequestBodyParts): string {
   const { provider, model, tools } = parts;
@@ -28,21 +29,26 @@ export function createRequestBody(parts: RequestBodyParts): string {
     stream: true,
     stream_options: provider.takesStreamOptions === false ? undefined : { include_usage: true },
     reasoning_effort: provider.reasoningEffort?.(model),
-    // An empty list is refused by some (partITech/php-mistral#76).
-    tools: tools.length === 0 ? undefined : tools.map((tool) => ({ type: 'function', function: tool })),
+    // Some vendors refuse an empty list (partITech/php-mistral#76).
+    tools:
+      tools.length === 0 ? undefined : tools.map((tool) => ({ type: 'function', function: tool })),
   });
 }
 
 function toWire(message: ChatMessage, { provider, model, signatures }: RequestBodyParts): object {
   const wireId = (id: string): string => provider.toolCallId?.(id) ?? id;
   const content = wellFormed(message.content);
-  if (message.role === 'tool') return { role: 'tool', tool_call_id: wireId(message.toolCallId), content };
-  if (message.role !== 'assistant' || message.toolCalls === undefined || message.toolCalls.length === 0) return { role: message.role, content };
-  const extraContents = provider.signsToolCalls?.(model) === true ? signatures.recall(message.toolCalls.map(({ id }) => id)) : [];
+  if (message.role === 'tool') {
+    return { role: 'tool', tool_call_id: wireId(message.toolCallId), content };
+  }
+  const toolCalls = message.role === 'assistant' ? (message.toolCalls ?? []) : [];
+  if (toolCalls.length === 0) return { role: message.role, content };
+  const isSigned = provider.signsToolCalls?.(model) === true;
+  const extraContents = isSigned ? signatures.recall(toolCalls.map(({ id }) => id)) : [];
   return {
     role: 'assistant',
     content: content === '' ? null : content,
-    tool_calls: message.toolCalls.map(wellFormedCall).map(({ id, name, args }, index) => ({
+    tool_calls: toolCalls.map(wellFormedCall).map(({ id, name, args }, index) => ({
       id: wireId(id),
       type: 'function',
       function: { name, arguments: wellFormed(args) },
@@ -51,7 +57,10 @@ function toWire(message: ChatMessage, { provider, model, signatures }: RequestBo
   };
 }
 
-/** An interruption can cut a stored text between two surrogates. As `\ud83d` in JSON the rest is refused, turn after turn. */
+/**
+ * Replaces lone surrogates: an interruption can cut a stored text between the two halves of a pair.
+ * Vendors refuse a lone half such as `\ud83d`, in this turn and in every later one.
+ */
 function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, '\uFFFD');
 }

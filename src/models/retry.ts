@@ -1,39 +1,59 @@
-// What happens before the first delta stays between us and the vendors: another attempt, then another model.
+// What can be repaired before the first delta: the same model is asked again, then the next one.
 
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions } from './model.ts';
+import {
+  ModelError,
+  type ChatMessage,
+  type ChatModel,
+  type ModelDelta,
+  type ModelStreamOptions,
+} from './model.ts';
 import { createModelStream } from './model-stream.ts';
 
 export interface RetryOptions {
-  /** Requests in all, at least 1. Default 3. */
+  /** Requests in total, at least 1. Default 3. */
   readonly attempts?: number;
-  /** The first wait before jitter, doubled with each attempt. Default 200 ms. */
+  /** The first wait before jitter. Doubles with each attempt. Default 200 ms. */
   readonly baseDelayMs?: number;
-  /** The longest wait of our own choosing. Default 2,000 ms. */
+  /** Longest wait that we choose ourselves. Default 2,000 ms. */
   readonly maxDelayMs?: number;
-  /** A vendor that asks for a longer wait than this is not waited for: the error is thrown at once. Default 3,000 ms. */
+  /**
+   * If a vendor asks for a longer wait than this, the error is thrown at once. Default 3,000 ms.
+   */
   readonly maxRetryAfterMs?: number;
-  /** From 0 up to 1. Default `Math.random`. */
+  /** From 0 up to, but not including, 1. Default `Math.random`. */
   readonly random?: () => number;
   /** Rejects when its signal aborts. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-const sleepFor = (ms: number, signal: AbortSignal): Promise<void> => wait(ms, undefined, { signal });
+const sleepFor = (ms: number, signal: AbortSignal): Promise<void> =>
+  wait(ms, undefined, { signal });
 
 /**
- * Asks the same model again while its errors are `retryable` and nothing was yielded. Waits half to all of the doubled
- * delay, or as long as the vendor asks. After the first delta an error is thrown through: what was spoken cannot be taken back.
+ * Asks the same model again while its errors are `retryable` and nothing has been yielded. Waits
+ * between half and all of the doubled delay, or as long as the vendor asks. After the first delta
+ * an error is thrown at once: what was spoken cannot be taken back.
  */
 export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatModel {
-  const { attempts = 3, baseDelayMs = 200, maxDelayMs = 2_000, maxRetryAfterMs = 3_000, random = Math.random, sleep = sleepFor } = options;
+  const {
+    attempts = 3,
+    baseDelayMs = 200,
+    maxDelayMs = 2_000,
+    maxRetryAfterMs = 3_000,
+    random = Math.random,
+    sleep = sleepFor,
+  } = options;
 
-  async function* run(messages: readonly ChatMessage[], streamOptions: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
+  async function* run(
+    messages: readonly ChatMessage[],
+    streamOptions: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined> {
     for (let attempt = 1; ; attempt++) {
       const progress = { hasYielded: false };
       try {
-        return yield* noting(progress, model.stream(messages, streamOptions));
+        return yield* trackProgress(progress, model.stream(messages, streamOptions));
       } catch (error) {
         if (streamOptions.signal.aborted || progress.hasYielded || attempt >= attempts) throw error;
         if (!(error instanceof ModelError) || !error.retryable) throw error;
@@ -47,7 +67,10 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
 
   return {
     name: model.name,
-    stream: (messages, streamOptions) => createModelStream(streamOptions.signal, (signal) => run(messages, { ...streamOptions, signal })),
+    stream: (messages, streamOptions) =>
+      createModelStream(streamOptions.signal, (signal) =>
+        run(messages, { ...streamOptions, signal }),
+      ),
     warm: (signal) => model.warm(signal),
     problems: () => model.problems(),
     isUsable: () => model.isUsable(),
@@ -55,26 +78,34 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
 }
 
 export interface FallbackOptions {
-  /** Called with the error of a model when the next one is asked in its place. */
+  /** Called with a model's error when the next model is asked instead. */
   readonly onFallback?: ((error: ModelError, next: ChatModel) => void) | undefined;
 }
 
 /**
- * Asks the first model, and the next one when it fails in any way before it yielded: another vendor may have a key that works,
- * a quota left, or an answer. The last model's error is the one thrown. Throws a `RangeError` for an empty list.
+ * Asks the first model. If it fails in any way before it yields, asks the next one: another vendor
+ * may have a valid key, some quota left, or an answer. Throws the last model's error. Throws a
+ * `RangeError` for an empty list.
  */
-export function withFallbacks(models: readonly ChatModel[], { onFallback }: FallbackOptions = {}): ChatModel {
+export function withFallbacks(
+  models: readonly ChatModel[],
+  { onFallback }: FallbackOptions = {},
+): ChatModel {
   const [first] = models;
   if (first === undefined) throw new RangeError('withFallbacks needs at least one model');
 
-  async function* run(messages: readonly ChatMessage[], streamOptions: ModelStreamOptions): AsyncGenerator<ModelDelta, void, undefined> {
+  async function* run(
+    messages: readonly ChatMessage[],
+    streamOptions: ModelStreamOptions,
+  ): AsyncGenerator<ModelDelta, void, undefined> {
     for (const [index, model] of models.entries()) {
       const progress = { hasYielded: false };
       try {
-        return yield* noting(progress, model.stream(messages, streamOptions));
+        return yield* trackProgress(progress, model.stream(messages, streamOptions));
       } catch (error) {
         const next = models[index + 1];
-        if (streamOptions.signal.aborted || progress.hasYielded || next === undefined || !(error instanceof ModelError)) throw error;
+        if (streamOptions.signal.aborted || progress.hasYielded || next === undefined) throw error;
+        if (!(error instanceof ModelError)) throw error;
         onFallback?.(error, next);
       }
     }
@@ -82,15 +113,21 @@ export function withFallbacks(models: readonly ChatModel[], { onFallback }: Fall
 
   return {
     name: models.map((model) => model.name).join(','),
-    stream: (messages, streamOptions) => createModelStream(streamOptions.signal, (signal) => run(messages, { ...streamOptions, signal })),
-    // The fall-backs' connections would be idle, and closed, by the time one is needed.
+    stream: (messages, streamOptions) =>
+      createModelStream(streamOptions.signal, (signal) =>
+        run(messages, { ...streamOptions, signal }),
+      ),
+    // Only the first: a fall-back's connection would be closed as idle before it is needed.
     warm: (signal) => first.warm(signal),
     problems: () => models.flatMap((model) => model.problems()),
     isUsable: () => models.some((model) => model.isUsable()),
   };
 }
 
-async function* noting(progress: { hasYielded: boolean }, stream: AsyncIterable<ModelDelta>): AsyncGenerator<ModelDelta, void, undefined> {
+async function* trackProgress(
+  progress: { hasYielded: boolean },
+  stream: AsyncIterable<ModelDelta>,
+): AsyncGenerator<ModelDelta, void, undefined> {
   for await (const delta of stream) {
     progress.hasYielded = true;
     yield delta;

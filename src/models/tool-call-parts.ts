@@ -1,4 +1,4 @@
-// The tool calls of one streamed reply, put together from their pieces.
+// Assembles the tool calls of one streamed reply from their parts.
 
 import { randomUUID } from 'node:crypto';
 
@@ -14,17 +14,17 @@ interface OpenCall {
   extraContent: unknown;
 }
 
-/** A call as it came, with what its vendor wants sent back beside it. */
+/** A complete call, with the `extra_content` that its vendor wants sent back. */
 export interface FinishedCall extends ToolCall {
   readonly extraContent: unknown;
 }
 
-/** Takes the pieces in the order of the stream; knows no bound. */
+/** Takes the parts in the order of the stream. Sets no bounds; its user does. */
 export class ToolCallParts {
   readonly #calls: OpenCall[] = [];
   #hasBegun = false;
 
-  /** Whether there was a name or an argument. A piece without either is no sign of a call. */
+  /** Whether there was a name or an argument. A part without either does not count as a call. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
@@ -33,11 +33,11 @@ export class ToolCallParts {
     return this.#calls.length;
   }
 
-  /** Adds a piece and returns the length of its call's arguments so far. */
+  /** Adds a part. Returns the length of its call's arguments so far. */
   add(part: JsonRecord): number {
     const { name: givenName, arguments: given } = asRecord(part['function']) ?? {};
     const name = asText(givenName);
-    // A string by the book; some servers of one's own stream the object itself.
+    // The API defines a string. Some self-hosted servers stream the object itself.
     const args = asRecord(given) === undefined ? asText(given) : JSON.stringify(given);
     const givenId = asText(part['id']).trim();
     const call = this.#callFor(asCount(part['index']), givenId, name, args);
@@ -49,14 +49,17 @@ export class ToolCallParts {
     return call.args.length;
   }
 
-  /** The calls in the order they began, each with its own id, without the empty nameless ones. */
+  /**
+   * The calls in the order in which they began, each with a unique id. Calls without name and
+   * arguments are left out.
+   */
   finish(): FinishedCall[] {
     const ids = new Set<string>();
     return this.#calls
       .filter(({ name, args }) => name !== '' || args.trim() !== '')
       .map(({ givenId, name, args, extraContent }) => {
-        // A vendor may use one id twice in a reply. Without the dashes an id of ours has 37
-        // characters, and OpenAI takes 40.
+        // A vendor may use one id twice in a reply. Our own ids have no dashes, to stay below
+        // OpenAI's limit of 40 characters.
         const isNew = givenId !== '' && !ids.has(givenId);
         const id = isNew ? givenId : `call_${randomUUID().replaceAll('-', '')}`;
         ids.add(id);
@@ -64,16 +67,16 @@ export class ToolCallParts {
       });
   }
 
-  /** The open call that a piece belongs to, or a new one. */
+  /** The open call that a part belongs to, or a new one. */
   #callFor(index: number | undefined, givenId: string, name: string, args: string): OpenCall {
     return this.#find(index, givenId, name, args) ?? this.#open(index, givenId);
   }
 
   /**
-   * The index decides by the book. Gemini leaves it out (THU-MAIC/OpenMAIC#1556), and others send 0
-   * for every call (QuantumNous/new-api#2701). So a name with another id begins another call.
-   * Without a name a piece goes on with a call, whatever id it bears: some servers make up a new id
-   * for each piece.
+   * The API defines that the index identifies the call. Gemini omits it (THU-MAIC/OpenMAIC#1556),
+   * and others send 0 for every call (QuantumNous/new-api#2701). So a name with another id begins
+   * another call. A part without a name continues a call, whatever its id: some servers make up a
+   * new id for each part.
    */
   #find(
     index: number | undefined,
@@ -103,8 +106,9 @@ export class ToolCallParts {
 }
 
 /**
- * Whether a name with arguments begins another call, where no id tells: Ollama sent every call
- * whole, at index 0 and without an id (vercel/ai#18440); others repeat the name in every piece.
+ * Whether a name with arguments begins another call although there is no id. Ollama sent every call
+ * whole, at index 0 and without an id (vercel/ai#18440). Other servers repeat the name in every
+ * part.
  */
 function isOver(call: OpenCall, name: string): boolean {
   if (call.args.trim() === '') return name !== call.name;

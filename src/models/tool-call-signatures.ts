@@ -1,32 +1,39 @@
-// Gemini 3 and later sign their tool calls and refuse a history whose calls came back unsigned.
-// https://ai.google.dev/gemini-api/docs/thought-signatures; on this wire the signature is `extra_content.google.thought_signature`.
+// Gemini 3 and later sign their tool calls, and refuse a history in which a call comes back
+// unsigned: https://ai.google.dev/gemini-api/docs/thought-signatures. On this wire the signature is
+// `extra_content.google.thought_signature`.
 
 import { BoundedMap } from '../base/bounded-map.ts';
 
 const MAX_CALLS = 200;
 const MAX_SIGNATURE_LENGTH = 65_536;
 
-/** Google's documented stand-in for calls that another model made, or that a restart made us forget. */
+/**
+ * Google's documented stand-in for calls that another model made, or that we forgot in a restart.
+ */
 const UNSIGNED = { google: { thought_signature: 'skip_thought_signature_validator' } };
 
 /**
- * The `extra_content` of the latest 200 tool calls by call id, at most 64 KiB of JSON each. Only the calls of the current turn
- * are checked by the vendor, so this is memory for seconds, not history: it need not be stored.
+ * The `extra_content` of the latest 200 tool calls by call id, each at most 65,536 UTF-16 code
+ * units of JSON. Not stored: the vendor checks only the calls of the current turn.
  */
 export class ToolCallSignatures {
   readonly #extraContents = new BoundedMap<string, unknown>(MAX_CALLS);
 
   remember(callId: string, extraContent: unknown): void {
-    if (extraContent === undefined || JSON.stringify(extraContent).length > MAX_SIGNATURE_LENGTH) return;
+    if (extraContent === undefined || JSON.stringify(extraContent).length > MAX_SIGNATURE_LENGTH) {
+      return;
+    }
     this.#extraContents.set(callId, extraContent);
   }
 
   /**
-   * The `extra_content` to send with each of the calls one message made. Of parallel calls the vendor signs the first alone:
-   * the stand-in is for a message without any signature.
+   * The `extra_content` for each call of one message. Of parallel calls the vendor signs only the
+   * first, so the stand-in is used only if a message has no signature at all.
    */
   recall(callIds: readonly string[]): readonly unknown[] {
     const found = callIds.map((id) => this.#extraContents.get(id));
-    return found.some((extraContent) => extraContent !== undefined) ? found : found.map((_, index) => (index === 0 ? UNSIGNED : undefined));
+    return found.some((extraContent) => extraContent !== undefined)
+      ? found
+      : found.map((_, index) => (index === 0 ? UNSIGNED : undefined));
   }
 }

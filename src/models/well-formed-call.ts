@@ -1,29 +1,29 @@
-// A tool call as every vendor takes it back. A strict one answers 400 to a broken call, and again
-// in every later turn, as the call stays in history.
+// Makes a tool call acceptable to every vendor. A strict vendor answers 400 to a broken call, and
+// does so again in every later turn, because the call stays in history.
 
 import type { ToolCall } from '../conversations/message.ts';
 import { asRecord, type JsonRecord } from './json.ts';
 
-/** What the vendors' own schemas allow. */
+/** The names that the vendors' own schemas allow. */
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
-/** The name of a call that came with one that no vendor takes back. */
+/** Replaces a name that vendors would refuse. */
 export const INVALID_NAME = 'invalid_call';
 
 /**
- * The arguments a model wrote, or undefined where they are not a JSON object: cut off, fenced, two
- * objects in a row. A call without arguments has an empty text at some vendors.
+ * The arguments that a model wrote, or undefined if they are not a JSON object: cut off, fenced, or
+ * two objects in a row. Some vendors send '' for a call without arguments; it counts as `{}`.
  */
 export function parseArguments(args: string): JsonRecord | undefined {
   if (args.trim() === '') return {};
   try {
     return asRecord(JSON.parse(args));
   } catch {
-    return undefined; // not JSON: what the caller asks
+    return undefined; // the answer to our caller's question
   }
 }
 
-/** The call with nothing in it that a vendor refuses. What was wrong is for its result to say. */
+/** The call without anything that a vendor refuses. Its result must say what was wrong. */
 export function wellFormedCall({ id, name, args }: ToolCall): ToolCall {
   const isEmpty = args.trim() === '' || parseArguments(args) === undefined;
   return { id, name: NAME.test(name) ? name : INVALID_NAME, args: isEmpty ? '{}' : args };

@@ -1,4 +1,4 @@
-// All that speaks with vendors, which a server loads when it first needs a model: 'open-model.ts' asks for it.
+// The code that talks to vendors. `open-model.ts` imports it when the server first needs a model.
 
 export { ChatCompletionsModel } from './chat-completions.ts';
 export { withFallbacks, withRetries } from './retry.ts';

@@ -1,7 +1,10 @@
 import type { Observer } from '../http/compose.ts';
 import type { Logger } from '../log.ts';
 
-/** Logs one line per request, however it ends. Without the query, which may hold secrets. */
+/**
+ * Logs one line per request when it ends, however it ends. Without the query, which may contain
+ * secrets.
+ */
 export function accessLog(log: Logger): Observer {
   return function accessLog(isFinished, context) {
     const line: Record<string, unknown> = {

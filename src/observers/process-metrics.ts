@@ -2,27 +2,36 @@ import { monitorEventLoopDelay, performance, type EventLoopUtilization } from 'n
 
 import { Gauge, type Metrics } from '../metrics.ts';
 
-/** Figures of the process and its event loop, under the names that Prometheus' client libraries use. */
+/** Metrics of the process and its event loop, named as in Prometheus' client libraries. */
 export function addProcessMetrics(metrics: Metrics): void {
-  metrics.add(new Gauge('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss()));
-  metrics.add(new Gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use.', () => process.memoryUsage().heapUsed));
-  metrics.add(new Gauge('process_cpu_seconds_total', 'User and system CPU time.', () => {
+  const gauge = (name: string, help: string, read: () => number): void => {
+    metrics.add(new Gauge(name, help, read));
+  };
+  const cpuSeconds = (): number => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
-  }, 'counter'));
-  metrics.add(new Gauge('process_start_time_seconds', 'Start of the process, unix time.', () => performance.timeOrigin / 1_000));
+  };
+  const help = 'User and system CPU time.';
+  gauge('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss());
+  gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use.',
+    () => process.memoryUsage().heapUsed);
+  metrics.add(new Gauge('process_cpu_seconds_total', help, cpuSeconds, 'counter'));
+  gauge('process_start_time_seconds', 'Start of the process, unix time.',
+    () => performance.timeOrigin / 1_000);
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
-  metrics.add(new Gauge('nodejs_eventloop_lag_p99_seconds', 'Event-loop delay, 99th percentile since the last reading.', () => {
-    const seconds = delay.count === 0 ? 0 : delay.percentile(99) / 1e9;
-    delay.reset();
-    return seconds;
-  }));
+  gauge('nodejs_eventloop_lag_p99_seconds',
+    'Event-loop delay, 99th percentile since the last reading.', () => {
+      const seconds = delay.count === 0 ? 0 : delay.percentile(99) / 1e9;
+      delay.reset();
+      return seconds;
+    });
   let last: EventLoopUtilization = performance.eventLoopUtilization();
-  metrics.add(new Gauge('nodejs_eventloop_utilization', 'Busy part of the event loop\'s time since the last reading, 0 to 1.', () => {
-    const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, last);
-    last = now;
-    return utilization;
-  }));
+  gauge('nodejs_eventloop_utilization',
+    'Busy part of the event loop\'s time since the last reading, 0 to 1.', () => {
+      const now = performance.eventLoopUtilization();
+      const { utilization } = performance.eventLoopUtilization(now, last);
+      last = now;
+      return utilization;
+    });
 }

@@ -5,12 +5,15 @@ const METHODS: ReadonlySet<string> = new Set([
   'GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE',
 ]);
 
-/** Counts requests by method and status; status `none` for those that closed unanswered. */
+/**
+ * Counts requests by method and status. The status is `none` if the connection closed without an
+ * answer.
+ */
 export function requestMetrics(metrics: Metrics): Observer {
   const help = 'HTTP requests by method and status.';
   const requests = metrics.add(new Counter('http_requests_total', help, ['method', 'status']));
   return function requestMetrics(_isFinished, { method, response }) {
-    const label = METHODS.has(method) ? method : 'other'; // a client's word is no label
+    const label = METHODS.has(method) ? method : 'other'; // never a client's word
     requests.increment([label, response.headersSent ? String(response.statusCode) : 'none']);
   };
 }

@@ -7,11 +7,18 @@ import { TURN_OUTCOMES, type TurnEvent, type TurnOutcome } from '../turns/delive
 
 const LATENCY_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** Counts deliveries of turns by their outcomes, and adds what became of each to its log line. */
+/** Counts deliveries of turns by outcome, and adds the outcome to the request's log line. */
 export function turnMetrics(metrics: Metrics): TurnObserver {
-  const counts = outcomeCounts(metrics.add(new Counter('layercode_turns_total', 'Turns by event and outcome.', ['event', 'outcome'])));
+  const turns = new Counter('layercode_turns_total', 'Turns by event and outcome.', [
+    'event', 'outcome',
+  ]);
+  const counts = outcomeCounts(metrics.add(turns));
   const firstSpeech = metrics.add(
-    new Histogram('layercode_first_speech_seconds', 'From a turn\'s verified event to its first spoken event.', LATENCY_BUCKETS_SECONDS),
+    new Histogram(
+      'layercode_first_speech_seconds',
+      "From a turn's verified event to its first spoken event.",
+      LATENCY_BUCKETS_SECONDS,
+    ),
   );
   const countUsage = usageMetrics(metrics);
   return function turnMetrics({ event, context }, { outcome, firstSpeechMs, usage }) {
@@ -27,20 +34,33 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
 
 type OutcomeCounts = Readonly<Record<TurnEvent['type'], Readonly<Record<TurnOutcome, Count>>>>;
 
-/** Looked up once: a turn makes no arrays of labels. */
+/** Looked up once, so that a turn creates no arrays of labels. */
 function outcomeCounts(outcomes: Counter): OutcomeCounts {
+  const count = (type: string, outcome: TurnOutcome): Count =>
+    outcomes.labelled([type, outcome.replaceAll(' ', '_')]);
   const entries = Object.keys(EVENT_FIELDS).map((type) => [
     type,
-    Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, outcomes.labelled([type, outcome.replaceAll(' ', '_')])])),
+    Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, count(type, outcome)])),
   ]);
-  return Object.fromEntries(entries) as OutcomeCounts; // a key for each type, from the table of them
+  return Object.fromEntries(entries) as OutcomeCounts; // one key per event type
 }
 
-/** Counts what a turn used of its models; returns the same for the turn's log line. Models' names come from the settings. */
+/**
+ * Counts the tokens of a turn's models, and returns the fields for the turn's log line. Model names
+ * come from the settings, so they are safe as labels.
+ */
 function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFields {
-  const tokens = metrics.add(new Counter('layercode_model_tokens_total', 'Tokens by model and direction.', ['model', 'direction']));
+  const help = 'Tokens by model and direction.';
+  const tokens = metrics.add(
+    new Counter('layercode_model_tokens_total', help, ['model', 'direction']),
+  );
   const firstDelta = metrics.add(
-    new Histogram('layercode_model_first_token_seconds', 'From a model\'s request to its first text or tool call.', LATENCY_BUCKETS_SECONDS, 'model'),
+    new Histogram(
+      'layercode_model_first_token_seconds',
+      "From a model's request to its first text or tool call.",
+      LATENCY_BUCKETS_SECONDS,
+      'model',
+    ),
   );
   return (usage) => {
     for (const { model, inputTokens, outputTokens, firstDeltaMs } of usage) {
@@ -58,7 +78,7 @@ function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFi
   };
 }
 
-/** Undefined where no vendor reported any. */
+/** Undefined if no vendor reported a count. */
 function sumOfKnown(counts: readonly (number | undefined)[]): number | undefined {
   const known = counts.filter((count) => count !== undefined);
   return known.length === 0 ? undefined : known.reduce((sum, count) => sum + count, 0);

@@ -1,7 +1,6 @@
-/**
- * The webhook secret of a machine without one: made once, kept in `.layercode/webhook-secret` for
- * the tools that sign.
- */
+// The webhook secret of a machine that has none. Created once, and kept in
+// `.layercode/webhook-secret` for the tools that sign.
+
 import { randomBytes } from 'node:crypto';
 import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
@@ -13,7 +12,8 @@ const MAX_FILE_BYTES = 256;
 export interface DevelopmentSecret {
   readonly secret: string;
   /**
-   * Where tools find it. Undefined when it could not be stored: then only this process knows it.
+   * The file where tools find the secret. Undefined if it could not be stored: then only this
+   * process knows the secret.
    */
   readonly file: string | undefined;
   readonly isNew: boolean;
@@ -21,9 +21,11 @@ export interface DevelopmentSecret {
 
 /**
  * The stored secret of `directory`, or a new one of 32 random bytes, stored with mode 0600. A
- * stored file is believed only if nobody else could have written or read it; otherwise it is
- * replaced. Never throws: where nothing can be written (a read-only root) the secret lives in
- * memory only. Not for production.
+ * stored file is trusted only if nobody else could have read or written it. Otherwise it is
+ * replaced.
+ *
+ * Never throws: if nothing can be written, as on a read-only root, the secret lives in memory. Not
+ * for production.
  */
 export function openDevelopmentSecret(directory: string): DevelopmentSecret {
   const file = privateFile(directory, NAME);
@@ -36,15 +38,17 @@ export function openDevelopmentSecret(directory: string): DevelopmentSecret {
   } catch {
     return { secret, file: undefined, isNew: true };
   }
-  // Read back: another process may have been first, and a file system without modes (FAT) leaves a
-  // file we would not believe.
+  // Read it back: another process may have been first, and a file system without modes (FAT)
+  // leaves a file that we would not trust.
   const kept = readDevelopmentSecret(directory);
-  return kept === undefined ? { secret, file: undefined, isNew: true } : { secret: kept, file, isNew: kept === secret };
+  return kept === undefined
+    ? { secret, file: undefined, isNew: true }
+    : { secret: kept, file, isNew: kept === secret };
 }
 
 /**
- * The secret that `openDevelopmentSecret` stored in `directory`, undefined when there is none to
- * be believed. Changes nothing.
+ * The secret that `openDevelopmentSecret` stored in `directory`; undefined if there is none to be
+ * trusted. Changes nothing.
  */
 export function readDevelopmentSecret(directory: string): string | undefined {
   const secret = readPrivateFile(directory, NAME, MAX_FILE_BYTES)?.trim() ?? '';
@@ -52,8 +56,8 @@ export function readDevelopmentSecret(directory: string): string | undefined {
 }
 
 /**
- * Whole or not at all: a reader never sees half of it. Of two processes at once the first one
- * wins, by `link`.
+ * Writes the file whole or not at all: no reader sees half of it. If two processes write at once,
+ * `link` lets the first one win.
  */
 function writeSecret(directory: string, secret: string): void {
   const file = privateFile(directory, NAME);
@@ -63,7 +67,7 @@ function writeSecret(directory: string, secret: string): void {
     try {
       linkSync(draft, file);
     } catch {
-      // What is there is not to be believed, or the file system knows no links.
+      // Either the existing file is not to be trusted, or the file system has no links.
       if (readDevelopmentSecret(directory) === undefined) renameSync(draft, file);
     }
   } finally {

@@ -1,26 +1,28 @@
-// Where the log's lines leave the process. A log that cannot be written costs lines, never calls.
+// Writes the log's lines to stdout. A log that cannot be written costs lines, never calls.
 
 import type { Writable } from 'node:stream';
 
 import { Gauge, type Metrics } from '../metrics.ts';
 
 export interface LogOutputOptions {
-  /** Takes the lines: stdout. */
+  /** The lines are written to it: stdout. */
   readonly stream: Writable;
-  /** Is told, once, that lines are dropped and why. */
+  /** Called once if lines are dropped, with the reason. */
   readonly complain: (reason: string) => void;
 }
 
-/** Lines are handed over at the end of the event-loop turn, or sooner beyond so many code units. */
+/**
+ * Lines are written at the end of the event-loop turn, or earlier beyond this many UTF-16 code
+ * units.
+ */
 const MAX_BATCH_LENGTH = 65_536;
 
-/** Beyond it nobody reads, or too slowly: further lines are dropped until there is room again. */
+/** Beyond this nobody reads, or too slowly. Further lines are dropped until there is room again. */
 const MAX_UNWRITTEN_BYTES = 8_388_608;
 
 /**
- * Collects lines and writes them once per event-loop turn, as a system call per line would be a
- * good part of a turn's cost. Drops and counts the lines that the stream refuses or has no room
- * for.
+ * Collects lines and writes them once per event-loop turn, because one system call per line would
+ * be expensive. Drops and counts the lines that the stream refuses or has no room for.
  */
 export class LogOutput {
   readonly #stream: Writable;
@@ -32,7 +34,7 @@ export class LogOutput {
   constructor({ stream, complain }: LogOutputOptions) {
     this.#stream = stream;
     this.#complain = complain;
-    // The callback of each write knows what was lost. Without a listener the process would end.
+    // Without a listener the process would end. The callback of each write reports what was lost.
     stream.on('error', () => undefined);
   }
 
@@ -46,7 +48,7 @@ export class LogOutput {
     }
   };
 
-  /** Hands over what is held: also for the end of the process. */
+  /** Writes the lines collected so far. Also for the end of the process. */
   readonly flush = (): void => {
     this.#isScheduled = false;
     const lines = this.#held;
@@ -61,7 +63,7 @@ export class LogOutput {
     });
   };
 
-  /** Adds the count of dropped lines to the metrics. */
+  /** Adds the number of dropped lines to the metrics. */
   addTo(metrics: Metrics): void {
     const name = 'layercode_log_lines_dropped_total';
     const help = 'Log lines dropped because the log could not be written.';

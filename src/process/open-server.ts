@@ -1,5 +1,5 @@
-// From settings to a server that answers calls: secret, log, agent, app, and outside production
-// the local platform.
+// Turns settings into a server that answers calls: secret, log, agent, app, and the local platform
+// outside production.
 
 import type { Agent } from '../agents/agent.ts';
 import { echo } from '../agents/built-in/echo.ts';
@@ -13,38 +13,38 @@ import { SettingsError, type Settings } from '../settings/settings.ts';
 import { version } from '../base/version.ts';
 
 export interface OpenServerOptions {
-  /** Where agent modules are looked for, and the development secret. */
+  /** The folder for agent modules and the development secret. */
   readonly directory: string;
-  /** Takes the log's lines. */
+  /** Receives the log's lines. */
   readonly write: (lines: string) => void;
-  /** Whether a person reads the log: it is pretty then, unless the settings say otherwise. */
+  /** Whether a person reads the log. It is pretty then, unless the settings say otherwise. */
   readonly isTerminal: boolean;
   /**
-   * What is wrong with the settings. The server does not open, but what is wrong with its agent is
-   * added.
+   * Problems of the settings. If there are any, the server does not open; the error also reports
+   * the agent's problems.
    */
   readonly problems?: readonly string[];
 }
 
-/** A server that listens. `app.close()` ends it. */
+/** A server that is listening. `app.close()` closes it. */
 export interface OpenServer {
   readonly app: App;
-  /** Those given, with the secret that was made where there was none. */
+  /** The given settings, plus the generated secret if there was none. */
   readonly settings: Settings;
   readonly log: Logger;
   /** `http://localhost:8000` */
   readonly origin: string;
   readonly agentName: string;
   /**
-   * Where tools find the secret that was made; undefined where it was given, or could not be
-   * written.
+   * Where tools find the generated secret. Undefined if the secret was given, or could not be
+   * stored.
    */
   readonly secretFile: string | undefined;
 }
 
 /**
- * Rejects with a `SettingsError` or an `AgentError` for what an operator can mend, and with the
- * system's error when the port cannot be had.
+ * Opens the server. Rejects with a `SettingsError` or an `AgentError` for what an operator can fix,
+ * and with the system's error if the port cannot be opened.
  */
 export async function openServer(given: Settings, options: OpenServerOptions): Promise<OpenServer> {
   const { directory, write, isTerminal, problems = [] } = options;
@@ -59,18 +59,31 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   const platform = await openPlatform(settings);
   const app = createApp(settings, agent, { log, ...(platform === undefined ? {} : { platform }) });
   if (settings.production && app.model?.isUsable() === false) {
-    throw new SettingsError(app.model.problems().map((problem) => `${problem}; set it, or choose an agent without a model (AGENT=echo)`));
+    const remedy = 'set it, or choose an agent without a model (AGENT=echo)';
+    throw new SettingsError(app.model.problems().map((problem) => `${problem}; ${remedy}`));
   }
   const { address, port } = await app.listen();
-  const origin = `http://${address === '0.0.0.0' || address === '::' ? 'localhost' : address.includes(':') ? `[${address}]` : address}:${port}`;
-  log.info('listening', { url: origin, agent: agent.name, model: app.model?.name, version, node: process.versions.node });
+  const origin = `http://${hostOf(address)}:${port}`;
+  log.info('listening', {
+    url: origin,
+    agent: agent.name,
+    model: app.model?.name,
+    version,
+    node: process.versions.node,
+  });
   for (const problem of app.model?.problems() ?? []) log.warn('model', { problem });
   return { app, settings, log, origin, agentName: agent.name, secretFile };
 }
 
+/** The host of a URL that reaches an address to which the server is bound. */
+function hostOf(address: string): string {
+  if (address === '0.0.0.0' || address === '::') return 'localhost';
+  return address.includes(':') ? `[${address}]` : address;
+}
+
 /**
- * `starter` where a model has a key. Without one `echo`, which in production would make a fool of
- * a caller: there it is an error.
+ * `starter` if a model has a key, otherwise `echo`. In production a missing key is an error
+ * instead: no caller should hear the echo agent.
  */
 function defaultAgent(settings: Settings): string {
   if (settings.production) return 'starter';
@@ -80,10 +93,7 @@ function defaultAgent(settings: Settings): string {
   return openModel({ names, environment }).model.isUsable() ? 'starter' : echo.name;
 }
 
-/**
- * An agent of the user's reads its own variables in the usual place, and .env is where they are
- * kept.
- */
+/** A user's agent reads its variables from `process.env`; they may come from .env. */
 function shareEnvironment({ environment }: Settings): void {
   for (const [name, value] of Object.entries(environment)) process.env[name] ||= value;
 }
@@ -99,26 +109,37 @@ async function agentProblems(settings: Settings, directory: string): Promise<rea
   }
 }
 
-/** What the others need to speak with a model, 40 % of the code, is loaded with them. */
+/** Everything that other agents need to talk to a model is loaded with them, as it is much code. */
 async function openAgent(nameOrPath: string, directory: string): Promise<Agent> {
   if (nameOrPath === echo.name) return echo;
   const { loadAgent } = await import('../app/load-agent.ts');
   return loadAgent(nameOrPath, directory);
 }
 
-/** Production loads none of its files, unless it is to serve the playground. */
-async function openPlatform({ production, playground, agentRoute, webhookSecrets: [secret = ''] }: Settings) {
+/** Production loads no file of the local platform, unless it is to serve the playground. */
+async function openPlatform({
+  production,
+  playground,
+  agentRoute,
+  webhookSecrets: [secret = ''],
+}: Settings) {
   if (production && !playground) return undefined;
   const { LocalPlatform } = await import('../platform/local-platform.ts');
   return new LocalPlatform({ agentRoute, secret, playground });
 }
 
 /**
- * Outside production a missing secret is made; verification is never off. `secretFile`: where
- * tools find it.
+ * Outside production a missing secret is generated; signatures are always checked. `secretFile` is
+ * where tools find it.
  */
-function withSecret(settings: Settings, directory: string): { readonly settings: Settings; readonly secretFile: string | undefined } {
+function withSecret(
+  settings: Settings,
+  directory: string,
+): { readonly settings: Settings; readonly secretFile: string | undefined } {
   if (settings.webhookSecrets.length > 0) return { settings, secretFile: undefined };
   const { secret, file } = openDevelopmentSecret(directory);
-  return { settings: { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] }, secretFile: file };
+  return {
+    settings: { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] },
+    secretFile: file,
+  };
 }

@@ -1,42 +1,60 @@
-/**
- * `.layercode/` of a working directory: what this project's tools keep for each other, of this
- * user alone and out of git.
- */
-import { chmodSync, closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, writeFileSync, type Stats } from 'node:fs';
+// `.layercode/` in the working directory: files that this project's tools keep for each other. Only
+// this user may read them, and git ignores them.
+
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  type Stats,
+} from 'node:fs';
 import { join } from 'node:path';
 
-/** The path of a file there, whether or not it is. */
+/** The path of a file in the folder, whether it exists or not. */
 export function privateFile(directory: string, name: string): string {
   return join(directory, FOLDER, name);
 }
 
 /**
- * Makes the folder, or closes it to others. Throws the system's error, and one for what is no
- * directory of this user.
+ * Creates the folder, or closes it to others. Throws the system's error, or an error if the path is
+ * not a directory of this user.
  */
 export function preparePrivateFolder(directory: string): void {
   const folder = join(directory, FOLDER);
   allowExisting(() => mkdirSync(folder, { mode: 0o700 }));
   const stats = lstatSync(folder);
-  if (!stats.isDirectory() || !isOurs(stats)) throw new Error(`${folder} is not a directory of this user`);
+  if (!stats.isDirectory() || !isOurs(stats)) {
+    throw new Error(`${folder} is not a directory of this user`);
+  }
   if (!hasNoMoreThan(0o700, stats)) chmodSync(folder, 0o700);
   allowExisting(() => writeFileSync(join(folder, '.gitignore'), '*\n', { flag: 'wx' }));
 }
 
 /**
- * The text of a file there; undefined when it is not there, too long, or when somebody else could
- * have written or read it. Changes nothing.
+ * The text of a file in the folder. Undefined if it does not exist, is longer than `maxBytes`, or
+ * if somebody else could have read or written it. Changes nothing.
  */
-export function readPrivateFile(directory: string, name: string, maxBytes: number): string | undefined {
+export function readPrivateFile(
+  directory: string,
+  name: string,
+  maxBytes: number,
+): string | undefined {
   let descriptor: number | undefined;
   try {
     const folder = lstatSync(join(directory, FOLDER));
     if (!folder.isDirectory() || !isOurs(folder) || !hasNoMoreThan(0o755, folder)) return undefined;
-    // Checked through the descriptor, so that what is checked is what is read. Without O_NONBLOCK
-    // a FIFO would hang here.
-    descriptor = openSync(privateFile(directory, name), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    // The checks use the descriptor, so they are about the very file that is read. Without
+    // O_NONBLOCK a FIFO would block here.
+    const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+    descriptor = openSync(privateFile(directory, name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     const stats = fstatSync(descriptor);
-    if (!stats.isFile() || !isOurs(stats) || !hasNoMoreThan(0o600, stats) || stats.size > maxBytes) return undefined;
+    const isPrivate = stats.isFile() && isOurs(stats) && hasNoMoreThan(0o600, stats);
+    if (!isPrivate || stats.size > maxBytes) return undefined;
     return readFileSync(descriptor, 'utf8');
   } catch {
     return undefined;
@@ -55,7 +73,7 @@ function allowExisting(create: () => void): void {
   }
 }
 
-/** Windows has neither owners nor modes; there the user's profile guards the file. */
+/** Windows has neither owners nor modes. There the user's profile protects the file. */
 function isOurs(stats: Stats): boolean {
   return process.geteuid === undefined || stats.uid === process.geteuid();
 }

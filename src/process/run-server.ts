@@ -1,4 +1,4 @@
-// The server as a process: what it prints, what signals do, and how it exits.
+// The server as a process: what it prints, how it reacts to signals, and its exit codes.
 
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -13,10 +13,10 @@ import { openServer, type OpenServer } from './open-server.ts';
 import { SettingsError, type ReadSettings, type Settings } from '../settings/settings.ts';
 import { version } from '../base/version.ts';
 
-/** What runs beside the server. */
+/** Something that runs beside the server, such as a tunnel. */
 export interface Companion {
   /**
-   * Resolves when it is over, with a reason when it was not closed: the server ends then, with
+   * Resolves when it ends. A `reason` means that it was not closed: then the server ends too, with
    * exit code 1.
    */
   readonly ended: Promise<{ readonly reason: string | undefined }>;
@@ -26,23 +26,26 @@ export interface Companion {
 
 export interface RunOptions {
   /**
-   * Opens what runs beside the server, once it listens. `closing` fires when the server ends
-   * meanwhile. When it rejects, the server ends with its message and exit code 1.
+   * Opens the companion once the server listens. `closing` fires if the server ends in the
+   * meantime. If this rejects, the server ends with the error's message and exit code 1.
    */
   readonly accompany?: (server: OpenServer, closing: AbortSignal) => Promise<Companion>;
 }
 
-/** Where `talk` looks without being told. */
+/** The port that `talk` calls by default. */
 const DEFAULT_PORT = 8_000;
 
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /**
- * Runs until a signal. Sets the process's exit code, and ends the process when the server is
+ * Runs the server until a signal. Sets the exit code, and ends the process once the server is
  * closed.
  */
-export async function runServer(argv: readonly string[], { accompany }: RunOptions = {}): Promise<void> {
-  process.stderr.on('error', () => undefined); // closed: nobody is left to be told
+export async function runServer(
+  argv: readonly string[],
+  { accompany }: RunOptions = {},
+): Promise<void> {
+  process.stderr.on('error', () => undefined); // it is closed, so nobody reads it
   const output = new LogOutput({ stream: process.stdout, complain: tell });
   process.on('exit', output.flush);
   try {
@@ -50,12 +53,19 @@ export async function runServer(argv: readonly string[], { accompany }: RunOptio
     if (information === undefined) await serve(readSettings({ argv }), output, accompany);
     else process.stdout.write(information);
   } catch (error) {
-    // What an operator can mend is said in a line each; anything else is a fault of ours and keeps
-    // its stack.
-    const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error);
-    let lines = error instanceof SettingsError ? error.problems : [isExpected ? (error as Error).message : String(error instanceof Error ? error.stack : error)];
-    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') lines = [`${error.message}; set another PORT, 0 picks a free one`];
-    // An agent's module may hold the process open, with a timer or a connection.
+    // An error that the operator can fix gets one line. Anything else is our bug and keeps its
+    // stack.
+    const isExpected =
+      error instanceof SettingsError || (error instanceof Error && 'code' in error);
+    const unexpected = String(error instanceof Error ? error.stack : error);
+    let lines =
+      error instanceof SettingsError
+        ? error.problems
+        : [isExpected ? (error as Error).message : unexpected];
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+      lines = [`${error.message}; set another PORT, 0 picks a free one`];
+    }
+    // `exit`, because an agent's module may keep the process alive with a timer or a connection.
     process.exitCode = 1;
     process.stderr.write(lines.map(described).join(''), () => process.exit());
   }
@@ -97,7 +107,9 @@ async function serve(
   await closing.close({ reason }, 1);
 }
 
-/** The first signal closes politely and ends with code 0, a second one at once. */
+/**
+ * The first signal closes the server and ends with code 0. A second one ends the process at once.
+ */
 class Closing {
   companion: Promise<Companion> | undefined;
   readonly #app: App;
@@ -116,14 +128,14 @@ class Closing {
     process.on('SIGTERM', onSignal);
   }
 
-  /** Fires when it begins. */
+  /** Fires when closing begins. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
   /**
-   * Ends the server for an error that nobody awaited, mostly one of the agent's. Its state is
-   * unknown, so no new call may come; but those that are open need not be cut off, and may finish.
+   * Closes the server after an error that nobody awaited, usually one of the agent's. The agent's
+   * state is unknown, so no new call may come. Open turns may still finish.
    */
   fail(what: 'uncaught exception' | 'unhandled rejection', error: unknown): void {
     if (isAbort(error)) {
@@ -134,14 +146,15 @@ class Closing {
     void this.close({ reason: what }, 1);
   }
 
-  /** The exit code is the greatest that was asked for. */
+  /** The highest exit code that was asked for wins. */
   async close(cause: Readonly<Record<string, string>>, exitCode: number): Promise<void> {
     this.#exitCode = Math.max(this.#exitCode, exitCode);
     if (this.signal.aborted) return;
     this.#controller.abort();
     this.#log.info('closing', { ...cause, openTurns: this.#app.runningTurns });
     try {
-      await this.companion?.then((companion) => companion.close(), () => undefined); // one that did not start has said so
+      // A companion that did not start has reported its error already.
+      await this.companion?.then((companion) => companion.close(), () => undefined);
       await this.#app.close();
       this.#log.info('closed');
       process.exit(this.#exitCode);
@@ -152,7 +165,7 @@ class Closing {
   }
 }
 
-/** In a clone of this package npx finds nothing to run, but npm has a script. */
+/** In a clone of this package npx finds nothing to run; npm has a script. */
 function talkCommand(origin: string): string {
   const url = origin.endsWith(`:${DEFAULT_PORT}`) ? '' : `--url ${origin}`;
   const isClone = realpathSync(fileURLToPath(packageFile('.'))) === realpathSync(process.cwd());
@@ -160,12 +173,16 @@ function talkCommand(origin: string): string {
   return `npx layercode-microserver talk${url === '' ? '' : ` ${url}`}`;
 }
 
-/** For a person, and so on stderr: stdout is the log's. */
-function welcome(given: Settings, { app, settings, origin, agentName, secretFile }: OpenServer): string {
+/** For a person, so it goes to stderr: stdout belongs to the log. */
+function welcome(
+  given: Settings,
+  { app, settings, origin, agentName, secretFile }: OpenServer,
+): string {
   const { model } = app;
+  const speaker = `the agent "${agentName}"${model === undefined ? '' : ` and ${model.name}`}`;
   const lines = [
     '',
-    `  layercode-microserver ${version} answers calls with the agent "${agentName}"${model === undefined ? '' : ` and ${model.name}`}.`,
+    `  layercode-microserver ${version} answers calls with ${speaker}.`,
     '',
     ...(settings.playground ? [`  talk to it  ${origin}/playground`] : []),
     `  ${settings.playground ? 'or here    ' : 'talk to it '} ${talkCommand(origin)}`,
@@ -174,11 +191,15 @@ function welcome(given: Settings, { app, settings, origin, agentName, secretFile
     '',
   ];
   if (given.webhookSecrets.length === 0) {
-    const where = secretFile === undefined ? 'for this run only, as no file can be written here' : 'kept in .layercode/webhook-secret';
-    lines.push(`  LAYERCODE_WEBHOOK_SECRET is not set: a random secret signs, ${where}.`);
+    const where =
+      secretFile === undefined
+        ? 'for this run only, because no file can be written here'
+        : 'kept in .layercode/webhook-secret';
+    lines.push(`  LAYERCODE_WEBHOOK_SECRET is not set: a random secret is used, ${where}.`);
   }
   if (given.agent === undefined && model === undefined) {
-    lines.push('  No model has a key, so the echo agent repeats what it hears. Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.');
+    const remedy = 'Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.';
+    lines.push(`  No model has a key, so the echo agent repeats what it hears. ${remedy}`);
   }
   for (const problem of model?.problems() ?? []) lines.push(`  ${problem}.`);
   return `${lines.join('\n')}\n\n`;

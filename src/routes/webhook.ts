@@ -1,5 +1,5 @@
 import type { Agent, EventContext } from '../agents/agent.ts';
-import { after, isThenable, type Awaitable } from '../base/awaitable.ts';
+import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
@@ -96,7 +96,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     hook: (told: EventContext<E>) => Awaitable<Json | void>,
   ): Awaitable<void> {
     const told = contextOf(context, event);
-    return after(untilAborted(hook(told), told.signal), (answer) => {
+    return andThen(untilAborted(hook(told), told.signal), (answer) => {
       if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
     });
   }
@@ -165,7 +165,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     try {
       const isEnd = event.type === 'call_ended';
       const done = isEnd ? endCall(context, event) : interruptCall(context, event);
-      const answered = after(done, () => void reply.end());
+      const answered = andThen(done, () => void reply.end());
       return answered instanceof Promise ? answered.catch(failed) : answered;
     } catch (error) {
       return failed(error);
@@ -191,7 +191,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
 
   /** The turn was sent whole, and its voice is cut. This wire does not say what was heard. */
   function interruptSpoken(conversationId: string): Awaitable<void> {
-    return after(conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }), (cut) =>
+    return andThen(conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }), (cut) =>
       cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut }),
     );
   }

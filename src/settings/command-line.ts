@@ -3,19 +3,26 @@ import { parseArgs } from 'node:util';
 import { shorten } from './shown-value.ts';
 import { settingRows } from './table.ts';
 
-const rowsByFlag = new Map(settingRows.flatMap((row) => row.flags.map((flag) => [flag, row] as const)));
+const rowsByFlag = new Map(
+  settingRows.flatMap((row) => row.flags.map((flag) => [flag, row] as const)),
+);
 export const settingsFileFlag = '--settings-file';
 const allFlags: readonly string[] = [...rowsByFlag.keys(), settingsFileFlag, '--help', '--version'];
 const parseArgsOptions = {
-  ...Object.fromEntries([...rowsByFlag.keys(), settingsFileFlag].map((flag) => [flag.slice(2), { type: 'string' as const }])),
+  ...Object.fromEntries(
+    [...rowsByFlag.keys(), settingsFileFlag].map((flag) => [
+      flag.slice(2),
+      { type: 'string' as const },
+    ]),
+  ),
   help: { type: 'boolean' as const, short: 'h' },
   version: { type: 'boolean' as const },
 };
 
 export interface CommandLine {
   /**
-   * By variable: the flag as it was written and its value. The last one wins where a flag is
-   * repeated.
+   * By variable: the flag as it was written, and its value. If a flag is repeated, the last one
+   * wins.
    */
   readonly flags: ReadonlyMap<string, { readonly name: string; readonly value: string }>;
   readonly settingsFile: string | undefined;
@@ -24,7 +31,7 @@ export interface CommandLine {
   readonly problems: readonly string[];
 }
 
-/** Reads the arguments without throwing; what is wrong with them is in `problems`. */
+/** Reads the arguments. Never throws: `problems` says what is wrong. */
 export function parseCommandLine(argv: readonly string[]): CommandLine {
   const flags = new Map<string, { name: string; value: string }>();
   const problems = new Set<string>();
@@ -33,19 +40,26 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   let wantsVersion = false;
   let unknownAt: number | undefined;
   let unknownValueAt: number | undefined;
-  // Not `strict`: it throws at the first problem, and with the value in its message.
-  const { tokens } = parseArgs({ args: argv.map(closeValuelessFlag), options: parseArgsOptions, strict: false, tokens: true });
+  // Not `strict`: that throws at the first problem, with the value in its message.
+  const { tokens } = parseArgs({
+    args: argv.map(closeValuelessFlag),
+    options: parseArgsOptions,
+    strict: false,
+    tokens: true,
+  });
   for (const token of tokens) {
     if (token.kind === 'positional') {
-      // After an unknown flag it is most likely that flag's value, which may be a secret.
-      if (token.index !== unknownValueAt) problems.add(describeStray(argv[token.index] ?? token.value, argv));
+      // After an unknown flag this is probably the flag's value, which may be a secret.
+      if (token.index !== unknownValueAt) {
+        problems.add(describeStray(argv[token.index] ?? token.value, argv));
+      }
     } else if (token.kind === 'option') {
       const row = rowsByFlag.get(token.rawName);
       const value = token.value?.trim() ?? '';
       if (token.name === 'help') wantsHelp = true;
       else if (token.name === 'version') wantsVersion = true;
       else if (row === undefined && token.rawName !== settingsFileFlag) {
-        // The letters of `-abc` share an index.
+        // The letters of `-abc` share one index, and one problem is enough.
         if (token.index !== unknownAt) problems.add(describeUnknown(token.rawName));
         unknownAt = token.index;
         unknownValueAt = token.inlineValue === true ? undefined : token.index + 1;
@@ -65,28 +79,37 @@ function closeValuelessFlag(argument: string, index: number, argv: readonly stri
   const row = rowsByFlag.get(argument);
   if (row === undefined && argument !== settingsFileFlag) return argument;
   const next = argv[index + 1] ?? '--';
-  const isFlag = row?.secret === true ? next === '--' || allFlags.includes(next.replace(/=.*/s, '')) : next.startsWith('--');
+  const isFlag =
+    row?.secret === true
+      ? next === '--' || allFlags.includes(next.replace(/=.*/s, ''))
+      : next.startsWith('--');
   return isFlag ? `${argument}=` : argument;
 }
 
 function describeStray(value: string, argv: readonly string[]): string {
-  // Beside a secret it may be the second half of one that was not quoted.
+  // Next to a secret's flag it may be the second half of a secret that was not quoted.
   const mayBeSecret = argv.some((argument) => rowsByFlag.get(argument.replace(/=.*/s, ''))?.secret);
-  return `${mayBeSecret ? 'an argument' : JSON.stringify(shorten(value))} stands alone; settings are given as --flag value or --flag=value`;
+  const what = mayBeSecret ? 'an argument' : JSON.stringify(shorten(value));
+  return `${what} is not a flag; settings are given as --flag value or --flag=value`;
 }
 
 function describeUnknown(flag: string): string {
   const name = flag.toLowerCase().replaceAll('_', '-');
-  const wholeWords = allFlags.filter((known) => flag.startsWith('--') && `${known}-`.includes(`-${name.slice(2)}-`));
-  const [nearest] = wholeWords.length === 1 ? wholeWords : allFlags.toSorted((a, b) => editDistance(name, a) - editDistance(name, b));
-  const isNear = nearest !== undefined && (wholeWords.length === 1 || editDistance(name, nearest) <= name.length / 3);
-  return `${shorten(flag)} is not a flag; ${isNear ? `did you mean ${nearest}?` : '--help lists them all'}`;
+  const wholeWords = allFlags.filter(
+    (known) => flag.startsWith('--') && `${known}-`.includes(`-${name.slice(2)}-`),
+  );
+  const [nearest] =
+    wholeWords.length === 1
+      ? wholeWords
+      : allFlags.toSorted((a, b) => editDistance(name, a) - editDistance(name, b));
+  const isNear =
+    nearest !== undefined
+    && (wholeWords.length === 1 || editDistance(name, nearest) <= name.length / 3);
+  const remedy = isNear ? `did you mean ${nearest}?` : '--help lists them all';
+  return `${shorten(flag)} is not a flag; ${remedy}`;
 }
 
-/**
- * Levenshtein's. Cut short where a name is longer than any flag, as the work grows with the
- * square.
- */
+/** The Levenshtein distance. Much longer names are not compared, as the work is quadratic. */
 function editDistance(a: string, b: string): number {
   if (a.length > 2 * b.length) return a.length;
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);

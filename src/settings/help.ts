@@ -18,16 +18,21 @@ export function settingsHelp(): string {
     return [title, entries] as const;
   });
   const all = [...sections, ['Other', own] as const];
-  const indent = 4 + Math.max(...all.flatMap(([, entries]) => entries.map(([flag]) => flag.length)));
-  const intro = 'Every flag is also an environment variable: --max-streams is MAX_STREAMS, and --model is DEFAULT_MODEL. '
-    + 'Flags win over the environment, the environment over the file .env of the working directory; the last of a repeated flag wins. '
-    + 'In brackets: what it takes.';
-  return [
+  const indent =
+    4 + Math.max(...all.flatMap(([, entries]) => entries.map(([flag]) => flag.length)));
+  const intro =
+    'Every flag is also an environment variable: --max-streams is MAX_STREAMS, and --model is '
+    + 'DEFAULT_MODEL. Flags win over the environment. The environment wins over the file .env of '
+    + 'the working directory. If a flag is repeated, the last one wins. The brackets show what a '
+    + 'flag takes.';
+  const entry = ([flag, meaning]: readonly [string, string]): string =>
+    `  ${flag}`.padEnd(indent) + wrap(meaning, indent);
+  const paragraphs = [
     'Usage: layercode-microserver run [--flag value | --flag=value]...',
     wrap(intro, 0),
-    ...all.map(([title, entries]) =>
-      [title, ...entries.map(([flag, meaning]) => `  ${flag}`.padEnd(indent) + wrap(meaning, indent))].join('\n')),
-  ].join('\n\n') + '\n';
+    ...all.map(([title, entries]) => [title, ...entries.map(entry)].join('\n')),
+  ];
+  return `${paragraphs.join('\n\n')}\n`;
 }
 
 function wrap(words: string, indent: number): string {

@@ -1,4 +1,4 @@
-// What a value may look like: one kind a sort of setting.
+// The kinds of values that settings take: what a value may be, and how it is parsed.
 
 import { isIPv6 } from 'node:net';
 
@@ -16,11 +16,17 @@ export interface Kind<T> {
   parse(text: string): T | Refusal;
 }
 
-/** Ends every time-out below the 2^31 − 1 ms at which Node's timers overflow and fire at once. */
+/** The longest time-out. Node's timers overflow above 2^31 − 1 ms, and then fire at once. */
 export const daySeconds = 86_400;
 export const tenYearsSeconds = 3650 * daySeconds;
 
-function number(min: number, max: number, shape: RegExp, takes: string, wrongShape: string): Kind<number> {
+function number(
+  min: number,
+  max: number,
+  shape: RegExp,
+  takes: string,
+  wrongShape: string,
+): Kind<number> {
   return {
     takes,
     parse(text) {
@@ -37,7 +43,13 @@ export function integer(min: number, max: number): Kind<number> {
 
 export function seconds(min: number, max: number): Kind<number> {
   const takes = `${min}–${max} seconds`;
-  return number(min, max, /^(\d+(\.\d{1,3})?|\.\d{1,3})$/, takes, `must be ${takes} with at most 3 decimals`);
+  return number(
+    min,
+    max,
+    /^(\d+(\.\d{1,3})?|\.\d{1,3})$/,
+    takes,
+    `must be ${takes} with at most 3 decimals`,
+  );
 }
 
 export const yesOrNo: Kind<boolean> = {
@@ -51,20 +63,30 @@ export const yesOrNo: Kind<boolean> = {
 
 export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
   const takes = `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
-  return { takes, parse: (text) => words.find((word) => word === text.toLowerCase()) ?? new Refusal(`must be ${takes}`) };
+  return {
+    takes,
+    parse: (text) =>
+      words.find((word) => word === text.toLowerCase()) ?? new Refusal(`must be ${takes}`),
+  };
 }
 
 function matching(takes: string, isRight: (text: string) => boolean): Kind<string> {
   return { takes, parse: (text) => (isRight(text) ? text : new Refusal(`must be ${takes}`)) };
 }
 
-export function listOf<T>(item: Kind<T>, takes = `${item.takes}; several with commas between`): Kind<readonly T[]> {
+export function listOf<T>(
+  item: Kind<T>,
+  takes = `${item.takes}; several separated by commas`,
+): Kind<readonly T[]> {
   return {
     takes,
     secret: item.secret ?? false,
     parse(text) {
-      const parts = text.split(',').map((part) => part.trim()).filter((part) => part !== '');
-      // Not an empty list: "," would otherwise open an allow-list to everybody.
+      const parts = text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '');
+      // An empty list is refused: "," would otherwise open an allow-list to everybody.
       if (parts.length === 0) return new Refusal('must name at least one');
       const values = new Set<T>();
       for (const part of parts) {
@@ -80,15 +102,19 @@ export function listOf<T>(item: Kind<T>, takes = `${item.takes}; several with co
 const invisible = /[\s\p{Cc}\p{Cf}]/u;
 export const text = matching('a line of text', (value) => !/\p{Cc}/u.test(value));
 export const word = matching('one word', (value) => !invisible.test(value));
-export const model = matching('provider:model, such as openai:gpt-5-nano', (value) => /^[a-z][a-z0-9_-]*:[^\s,]+$/i.test(value));
+export const model = matching('provider:model, such as openai:gpt-5-nano', (value) =>
+  /^[a-z][a-z0-9_-]*:[^\s,]+$/i.test(value),
+);
 
 export const host: Kind<string> = {
   takes: 'a host name or an IP address, without a port',
   parse(value) {
     const name = value.replace(/^\[(.*)\]$/, '$1');
-    // In this order: the first isIPv6 of a process compiles an expression for 5 ms, and most hosts
-    // need none.
-    return /^[a-z0-9_][a-z0-9._-]*$/i.test(name) || isIPv6(name) ? name : new Refusal(`must be ${this.takes}`);
+    // `isIPv6` comes last: its first call compiles a large regular expression, and most hosts do
+    // not need it.
+    return /^[a-z0-9_][a-z0-9._-]*$/i.test(name) || isIPv6(name)
+      ? name
+      : new Refusal(`must be ${this.takes}`);
   },
 };
 
@@ -96,11 +122,13 @@ export const route: Kind<string> = {
   takes: 'a path that starts with /',
   parse(path) {
     if (!path.startsWith('/')) return new Refusal('must start with /');
-    if (path.includes('//')) return new Refusal('must not hold //');
-    // What a client would resolve away before sending, or encode, or a router take for a pattern,
-    // can never be reached as written.
-    if (/\/\.\.?(\/|$)/.test(path)) return new Refusal('must not hold /./ or /../');
-    return /^[\w\-.~!$&'()+,;=@/]+$/.test(path) ? path : new Refusal('must not hold : * ? # % or anything a URL would encode');
+    if (path.includes('//')) return new Refusal('must not contain //');
+    // A client resolves these before sending. It also encodes some characters, and a router reads
+    // others as a pattern. No request could match such a path as written.
+    if (/\/\.\.?(\/|$)/.test(path)) return new Refusal('must not contain /./ or /../');
+    return /^[\w\-.~!$&'()+,;=@/]+$/.test(path)
+      ? path
+      : new Refusal('must not contain : * ? # % or anything a URL would encode');
   },
 };
 
@@ -109,23 +137,27 @@ export const httpUrl: Kind<string> = {
   parse(value) {
     const url = /^https?:\/\//i.test(value) && URL.canParse(value) ? new URL(value) : undefined;
     if (url === undefined) return new Refusal(`must be ${this.takes}`);
-    if (url.username !== '' || url.password !== '') return new Refusal('must be a URL without user name and password');
+    if (url.username !== '' || url.password !== '') {
+      return new Refusal('must be a URL without user name and password');
+    }
     if (/[?#]/.test(value)) return new Refusal('must be a URL without ? and #');
     return url.href.replace(/\/+$/, '');
   },
 };
 
 /**
- * Also `capacitor://localhost` and the like: an app's web view sends its own scheme, of which
- * `URL` knows no origin.
+ * Also accepts `capacitor://localhost` and the like: an app's web view sends its own scheme, for
+ * which `URL` reports the origin "null".
  */
 const origin: Kind<string> = {
   takes: '* or an origin such as https://app.example',
   parse(value) {
     if (value === '*') return value;
-    if (value.includes('*')) return new Refusal('must list each origin in full: * stands alone or not at all');
+    if (value.includes('*')) {
+      return new Refusal('must list each origin in full: * stands alone or not at all');
+    }
     if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+\/?$/i.test(value) || !URL.canParse(value)) {
-      return new Refusal('must hold * or origins such as https://app.example, without a path');
+      return new Refusal('must be * or origins such as https://app.example, without a path');
     }
     const url = new URL(value);
     return url.origin === 'null' ? `${url.protocol}//${url.host}` : url.origin;
@@ -142,9 +174,10 @@ export const origins: Kind<readonly string[]> = {
 };
 
 function refuseAsSecret(value: string): Refusal | undefined {
-  if (invisible.test(value)) return new Refusal('must not hold spaces, line breaks or invisible characters');
-  // `docker run --env-file` hands quotes over as part of the value; every signature would then be
-  // wrong.
+  if (invisible.test(value)) {
+    return new Refusal('must not contain spaces, line breaks or invisible characters');
+  }
+  // `docker run --env-file` passes quotes on as part of the value. Every signature would be wrong.
   if (/^(["'`]).*\1$/.test(value)) return new Refusal('must not be wrapped in quotes');
   return undefined;
 }
@@ -156,15 +189,18 @@ export const webhookSecret: Kind<string> = {
 };
 
 /**
- * A shorter one cannot be kept out of the log without blotting out common words. The platform's
- * are far longer.
+ * Shortest secret that the log redacts, in UTF-16 code units. A shorter one would also blot out
+ * ordinary words. The platform's secrets are far longer.
  */
 export const minRedactedLength = 6;
 
-/** No least length: local model servers are content with "x". */
+/** No minimum length: local model servers accept "x". */
 export const apiKey: Kind<string> = {
   takes: 'a key',
   secret: true,
   parse: (value) =>
-    refuseAsSecret(value) ?? (/^[\x21-\x7e]+$/.test(value) ? value : new Refusal('must hold plain ASCII: it is sent in a header')),
+    refuseAsSecret(value)
+    ?? (/^[\x21-\x7e]+$/.test(value)
+      ? value
+      : new Refusal('must be plain ASCII: it is sent in a header')),
 };

@@ -1,4 +1,6 @@
-/** Settings from the outside world: flags over environment over the settings file. */
+// Loads settings from outside: flags, the environment, and the settings file, in this order of
+// precedence.
+
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
@@ -13,16 +15,14 @@ export interface LoadSettingsOptions {
   readonly argv?: readonly string[];
   /** Default: the process's environment. It is not changed. */
   readonly environment?: Environment;
-  /**
-   * Where `.env` is looked for and `--settings-file` starts from. Default: the working directory.
-   */
+  /** The folder of `.env`; `--settings-file` is relative to it. Default: the working directory. */
   readonly directory?: string;
 }
 
 /**
- * Reads and checks every setting. Throws one `SettingsError` that holds all problems; a file that
- * cannot be read is one too, except that `.env` may be absent. A variable that is empty in the
- * environment is taken from the file.
+ * Reads and checks every setting. Throws one `SettingsError` with all problems. A settings file
+ * that cannot be read is a problem; `.env` may be absent. If a variable is empty in the
+ * environment, the file's value is used.
  */
 export function loadSettings(options: LoadSettingsOptions = {}): Settings {
   const { settings, problems } = readSettings(options);
@@ -31,21 +31,34 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
 }
 
 /**
- * As `loadSettings`, for a caller who has more to check before all problems are told at once.
- * Throws only for a settings file that cannot be read.
+ * Like `loadSettings`, but returns the problems, for a caller that has more to check before it
+ * reports them. Throws a `SettingsError` only for a settings file that cannot be read.
  */
 export function readSettings(options: LoadSettingsOptions = {}): ReadSettings {
-  const { argv = process.argv.slice(2), environment = process.env, directory = process.cwd() } = options;
+  const {
+    argv = process.argv.slice(2),
+    environment = process.env,
+    directory = process.cwd(),
+  } = options;
   const { settingsFile } = parseCommandLine(argv);
-  const fromFile = readSettingsFile(resolve(directory, settingsFile ?? '.env'), settingsFile !== undefined);
-  const fromEnvironment = Object.fromEntries(Object.entries(environment).filter(([, value]) => (value ?? '').trim() !== ''));
+  const fromFile = readSettingsFile(
+    resolve(directory, settingsFile ?? '.env'),
+    settingsFile !== undefined,
+  );
+  const fromEnvironment = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => (value ?? '').trim() !== ''),
+  );
   const nameOf = (variable: string): string =>
-    variable in fromFile && !(variable in fromEnvironment) ? `${variable} in ${settingsFile ?? '.env'}` : variable;
+    variable in fromFile && !(variable in fromEnvironment)
+      ? `${variable} in ${settingsFile ?? '.env'}`
+      : variable;
   return checkSettings({ ...fromFile, ...fromEnvironment }, argv, nameOf);
 }
 
-/** The text that `--help` or `--version` asks for, undefined when the server is to start. */
-export function informationFor(argv: readonly string[] = process.argv.slice(2)): string | undefined {
+/** The text that `--help` or `--version` asks for; undefined if the server is to start. */
+export function informationFor(
+  argv: readonly string[] = process.argv.slice(2),
+): string | undefined {
   const { wantsHelp, wantsVersion } = parseCommandLine(argv);
   if (wantsHelp) return settingsHelp();
   return wantsVersion ? `${version}\n` : undefined;
@@ -58,17 +71,22 @@ function readSettingsFile(file: string, isRequired: boolean): Environment {
   } catch (error) {
     const code = codeOf(error);
     if (code === 'ENOENT' && !isRequired) return {};
-    throw new SettingsError([`settings file ${file} ${reasons[code] ?? `cannot be read (${code})`}`], { cause: error });
+    throw new SettingsError(
+      [`settings file ${file} ${reasons[code] ?? `cannot be read (${code})`}`],
+      { cause: error },
+    );
   }
-  // Windows' `echo … > .env` writes UTF-16, of which the parser would see no variable at all.
-  if (/[\0\uFFFD]/.test(content)) throw new SettingsError([`settings file ${file} is not UTF-8 text; save it as UTF-8`]);
+  // Windows' `echo … > .env` writes UTF-16, in which the parser would find no variable.
+  if (/[\0\uFFFD]/.test(content)) {
+    throw new SettingsError([`settings file ${file} is not UTF-8 text; save it as UTF-8`]);
+  }
   // A byte-order mark would become part of the first variable's name.
   return parseVariables(content.replace(/^\uFEFF/, ''));
 }
 
 /**
- * Node 20.12.0 takes `# PORT=1` for a setting. Only there are comment lines cut out first:
- * elsewhere they may be part of a quoted text.
+ * Node 20.12.0 reads `# PORT=1` as a setting. Comment lines are removed only there, as other
+ * versions allow them inside quoted text.
  */
 function parseVariables(content: string): Environment {
   const readsComments = Object.keys(parseEnv('# A=1')).length > 0;

@@ -1,48 +1,56 @@
-// The operator's word, checked. Reads nothing itself: the environment and the flags come in as
-// arguments.
+// Checks the settings. Reads nothing itself: environment and flags come in as arguments.
 
 import type { Environment } from '../base/environment.ts';
 import { parseCommandLine } from './command-line.ts';
 import { minRedactedLength, Refusal } from './kinds.ts';
 import { hide, show } from './shown-value.ts';
-import { agents, bounds, layercode, listening, modelProviders, times, watching, type Setting } from './table.ts';
+import {
+  agents,
+  bounds,
+  layercode,
+  server,
+  modelProviders,
+  times,
+  observability,
+  type Setting,
+} from './table.ts';
 
-/**
- * The process's configuration, checked: whoever holds one need not check again. Never log it
- * whole, it carries keys.
- */
+/** The process's configuration, already checked. Never log it whole: it holds keys. */
 export interface Settings {
-  /** `NODE_ENV` is `production`: a missing secret or key then ends the start. */
+  /** Whether `NODE_ENV` is `production`. Then a missing secret or key prevents the start. */
   readonly production: boolean;
   readonly host: string;
   readonly port: number;
   /**
-   * As given: a built-in name or a module's path. Undefined: the server chooses by whether a model
-   * has a key.
+   * As given: the name of a built-in agent, or a module's path. If undefined, the server chooses by
+   * whether a model has a key.
    */
   readonly agent: string | undefined;
-  /** `provider:model`, the first one first, the others for when it fails. Empty when not set. */
+  /** `provider:model`. The first one answers, the others are fall-backs. Empty if not set. */
   readonly models: readonly string[];
   readonly agentRoute: string;
   readonly authorizeRoute: string;
-  /** Any of them may have signed. Empty when not set, which only happens outside production. */
+  /**
+   * A webhook may be signed with any of them. Empty if not set, which can only happen outside
+   * production.
+   */
   readonly webhookSecrets: readonly string[];
   readonly layercodeApiKey: string | undefined;
-  /** The only agents that authorize serves. Empty: any. */
+  /** The only agents that authorize serves. Empty: any agent. */
   readonly layercodeAgentIds: readonly string[];
-  /** Without a slash at the end. */
+  /** Has no trailing slash. */
   readonly layercodeApiUrl: string;
-  /** `['*']`, or origins spelt as browsers send them. */
+  /** `['*']`, or origins in the form that browsers send. */
   readonly corsOrigins: readonly string[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
-  /** Undefined: pretty on a terminal, JSON elsewhere. */
+  /** If undefined: pretty on a terminal, JSON elsewhere. */
   readonly logFormat: 'json' | 'pretty' | undefined;
   readonly accessLog: boolean;
   readonly conversationTtlSeconds: number;
   readonly maxConversations: number;
   /** UTF-16 code units of all conversations in memory. */
   readonly maxHistoryCharacters: number;
-  /** At least 2: a turn is two messages. */
+  /** At least 2, because a turn has two messages. */
   readonly maxMessages: number;
   readonly maxBodyBytes: number;
   readonly maxStreams: number;
@@ -50,9 +58,9 @@ export interface Settings {
   readonly firstWordTimeoutSeconds: number;
   readonly shutdownTimeoutSeconds: number;
   readonly drainDelaySeconds: number;
-  /** 0: off. */
+  /** 0 turns heartbeats off. */
   readonly heartbeatSeconds: number;
-  /** 0: off. */
+  /** 0 turns fillers off. */
   readonly fillerAfterMs: number;
   readonly metrics: boolean;
   readonly authorizePerMinute: number;
@@ -60,15 +68,21 @@ export interface Settings {
   readonly playground: boolean;
   readonly fastModel: string | undefined;
   readonly slowModel: string | undefined;
-  /** Environment, settings file and flags in one, by variable; values trimmed, empty ones left out. Here models look for their keys. */
+  /**
+   * Settings file, environment and flags in one, by variable. Values are trimmed and empty ones
+   * left out. Models take their keys from here.
+   */
   readonly environment: Environment;
-  /** Every secret value of at least 6 characters, the longest first: what a log must not show. */
+  /**
+   * Every secret that a log must not show, the longest first. Leaves out secrets that are too short
+   * to redact.
+   */
   readonly secrets: readonly string[];
 }
 
 /**
- * Thrown with everything that is wrong at once. `problems` holds a line each, without any secret's
- * value.
+ * Reports everything that is wrong at once. `problems` has one line per problem and never shows a
+ * secret.
  */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError';
@@ -81,16 +95,16 @@ export class SettingsError extends Error {
   }
 }
 
-/** Settings, and all that is wrong with them: each line says what, and shows no secret. */
+/** Settings together with their problems. No line shows a secret. */
 export interface ReadSettings {
-  /** To be used only where there are no problems: a refused value is replaced by its default. */
+  /** Use them only if there are no problems: a refused value is replaced by its default. */
   readonly settings: Settings;
   readonly problems: readonly string[];
 }
 
 /**
- * Features that other releases may have. To ignore their variables would mean less than the
- * operator asked for, so any value but the one that describes this release is a problem.
+ * Variables of features that this release does not have. To ignore them would give the operator
+ * less than they asked for, so any value except this release's own is a problem.
  */
 const ABSENT_FEATURES: readonly (readonly [variable: string, only: string, because: string])[] = [
   ['WORKERS', '1', 'this release runs as one process'],
@@ -98,10 +112,11 @@ const ABSENT_FEATURES: readonly (readonly [variable: string, only: string, becau
 ];
 
 /**
- * Checks everything and returns it, or throws one `SettingsError` with every problem. Flags win
- * over the environment; an empty variable counts as not set, an empty flag is a problem. `nameOf`
- * is how a problem calls a variable (`PORT in .env`). `--settings-file`, `--help` and `--version`
- * are accepted and left to the caller.
+ * Checks everything. Returns the settings or throws one `SettingsError` with every problem.
+ *
+ * Flags win over the environment. An empty variable counts as not set; an empty flag is a problem.
+ * `nameOf` returns the name under which a problem mentions a variable, such as `PORT in .env`. The
+ * flags `--settings-file`, `--help` and `--version` are accepted, and left to the caller.
  */
 export function parseSettings(
   environment: Environment,
@@ -113,7 +128,10 @@ export function parseSettings(
   return settings;
 }
 
-/** As `parseSettings`, for a caller who has more to check before all problems are told at once. */
+/**
+ * Like `parseSettings`, but returns the problems, for a caller that has more to check before it
+ * reports them.
+ */
 export function checkSettings(
   environment: Environment,
   argv: readonly string[],
@@ -137,31 +155,33 @@ export function checkSettings(
     if (value === undefined) return row.fallback;
     const parsed = row.parse(value);
     if (!(parsed instanceof Refusal)) return parsed;
-    problems.push(`${given(row)} ${parsed.reason}${row.secret ? '' : `, got ${show(value, secrets)}`}`);
+    problems.push(
+      `${given(row)} ${parsed.reason}${row.secret ? '' : `, got ${show(value, secrets)}`}`,
+    );
     return row.fallback;
   }
 
-  const production = read(listening.environmentName) === 'production';
+  const production = read(server.environmentName) === 'production';
   for (const row of Object.values(modelProviders)) {
     const value = read(row);
     if (value !== undefined) values[row.variable] = value;
   }
   const settings: Settings = {
     production,
-    host: read(listening.host),
-    port: read(listening.port),
+    host: read(server.host),
+    port: read(server.port),
     agent: read(agents.agent),
     models: read(agents.models) ?? [],
-    agentRoute: read(listening.agentRoute),
-    authorizeRoute: read(listening.authorizeRoute),
+    agentRoute: read(server.agentRoute),
+    authorizeRoute: read(server.authorizeRoute),
     webhookSecrets: read(layercode.webhookSecrets) ?? [],
     layercodeApiKey: read(layercode.apiKey),
     layercodeAgentIds: read(layercode.agentIds) ?? [],
     layercodeApiUrl: read(layercode.apiUrl),
-    corsOrigins: read(listening.corsOrigins),
-    logLevel: read(watching.logLevel),
-    logFormat: read(watching.logFormat),
-    accessLog: read(watching.accessLog),
+    corsOrigins: read(server.corsOrigins),
+    logLevel: read(observability.logLevel),
+    logFormat: read(observability.logFormat),
+    accessLog: read(observability.accessLog),
     conversationTtlSeconds: read(bounds.conversationTtlSeconds),
     maxConversations: read(bounds.maxConversations),
     maxHistoryCharacters: read(bounds.maxHistoryCharacters),
@@ -174,22 +194,26 @@ export function checkSettings(
     drainDelaySeconds: read(times.drainDelaySeconds) ?? (production ? 5 : 0),
     heartbeatSeconds: read(times.heartbeatSeconds),
     fillerAfterMs: read(agents.fillerAfterMs),
-    metrics: read(watching.metrics),
+    metrics: read(observability.metrics),
     authorizePerMinute: read(bounds.authorizePerMinute),
-    trustProxy: read(listening.trustProxy),
-    playground: read(listening.playground) ?? !production,
+    trustProxy: read(server.trustProxy),
+    playground: read(server.playground) ?? !production,
     fastModel: read(agents.fastModel),
     slowModel: read(agents.slowModel),
     environment: values,
     secrets,
   };
   if (settings.agentRoute === settings.authorizeRoute) {
-    const names = `${given(listening.agentRoute)} and ${given(listening.authorizeRoute)}`;
+    const names = `${given(server.agentRoute)} and ${given(server.authorizeRoute)}`;
     problems.push(`${names} must differ, got ${show(settings.agentRoute, secrets)} for both`);
   }
-  const { variable, flags: [flag] } = layercode.webhookSecrets;
+  const {
+    variable,
+    flags: [flag],
+  } = layercode.webhookSecrets;
   if (production && values[variable] === undefined) {
-    problems.push(`${variable} must be set in production: copy it from the agent's webhook settings in LayerCode, or pass ${flag}`);
+    const remedy = `copy it from the agent's webhook settings in LayerCode, or pass ${flag}`;
+    problems.push(`${variable} must be set in production: ${remedy}`);
   }
   for (const [absent, only, because] of ABSENT_FEATURES) {
     const value = values[absent];
@@ -202,7 +226,9 @@ export function checkSettings(
 function collectSecrets(values: Readonly<Record<string, string>>): readonly string[] {
   const found = Object.entries(values)
     .filter(([variable]) => /(^|_)(API_KEY|SECRET|TOKEN|PASSWORD)$/i.test(variable))
-    .flatMap(([variable, value]) => (variable === layercode.webhookSecrets.variable ? value.split(',') : [value]))
+    .flatMap(([variable, value]) =>
+      variable === layercode.webhookSecrets.variable ? value.split(',') : [value],
+    )
     .map((value) => value.trim())
     .filter((value) => value.length >= minRedactedLength);
   return [...new Set(found)].sort((a, b) => b.length - a.length);

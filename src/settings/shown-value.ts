@@ -1,11 +1,13 @@
-// Values in messages, without what must not be shown.
+// Shows values in messages, without what must not be shown.
 
 /**
- * A value as a problem may show it: without secrets that got into the wrong variable, a URL's
- * password or its query.
+ * The value as a message may show it. Hides a secret that was put into the wrong variable, a URL's
+ * password, and its query.
  */
 export function show(value: string, secrets: readonly string[]): string {
-  return JSON.stringify(shorten(hide(value, secrets).replace(/^.*@/s, '…@').replace(/\?.*$/s, '?…')));
+  return JSON.stringify(
+    shorten(hide(value, secrets).replace(/^.*@/s, '…@').replace(/\?.*$/s, '?…')),
+  );
 }
 
 export function hide(value: string, secrets: readonly string[]): string {

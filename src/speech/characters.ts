@@ -1,4 +1,5 @@
-// What kind of character this is, asked of one code point; '' is the edge of the text and counts as blank.
+// Classifies characters. Each function takes one code point, or '' for the edge of the text, which
+// counts as blank.
 
 export function isSpace(c: string): boolean {
   return c === ' ' || c === '\n' || (c > '\x7f' && SPACE.test(c));
@@ -8,7 +9,7 @@ export function isBlank(c: string): boolean {
   return c === '' || isSpace(c);
 }
 
-/** Punctuation in the sense of CommonMark 0.31, which counts symbols too. */
+/** Punctuation as CommonMark 0.31 defines it: symbols count too. */
 export function isPunctuation(c: string): boolean {
   if (c === '' || c <= ' ') return false;
   return c < '\x7f' ? !isAsciiWord(c) : PUNCTUATION.test(c);
@@ -27,7 +28,7 @@ export function isAsciiWord(c: string): boolean {
   return isDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/** East and South-East Asian scripts and their punctuation: text in them runs on without spaces. */
+/** East and South-East Asian scripts and their punctuation, which write words without spaces. */
 export function isUnspaced(c: string): boolean {
   const code = c.codePointAt(0) ?? 0;
   return (
@@ -39,7 +40,7 @@ export function isUnspaced(c: string): boolean {
 }
 
 /**
- * Control characters, and format characters without sound: marks and overrides of direction, soft
+ * Control characters, and format characters without a sound: direction marks and overrides, soft
  * hyphens, tags.
  */
 export function isSilent(c: string): boolean {

@@ -1,31 +1,33 @@
 import { isAsciiWord, isBlank, isDigit, isPunctuation, isWord } from './characters.ts';
 
 /**
- * Tells runs of `*`, `_` and `~` that mark emphasis from those that are meant: `2*3`, `snake_case`, `~5`.
+ * Tells runs of `*`, `_` and `~` that mark emphasis from those that are meant literally: `2*3`,
+ * `snake_case`, `~5`.
  *
- * CommonMark's flanking rules (https://spec.commonmark.org/0.31.2/#left-flanking-delimiter-run), read forwards only:
- * a mark in an opening position goes at once, whether its partner comes or not.
+ * Follows CommonMark's flanking rules
+ * (https://spec.commonmark.org/0.31.2/#left-flanking-delimiter-run), but never looks ahead: a mark
+ * in an opening position is removed at once, even if it is never closed.
  */
 export class Emphasis {
-  /** How many are open: emphasis may stand in emphasis of the same mark. */
+  /** How many are open: emphasis may contain emphasis with the same mark. */
   #openStars = 0;
   #isDoubleStarOpen = false;
   /** Counted one by one: `___` may close a `_` and a `__`. */
   #openUnderscores = 0;
 
-  /** True while a `*` would be expected to close something. */
+  /** True while a `*` would close something. */
   get hasOpenStar(): boolean {
     return this.#openStars > 0 || this.#isDoubleStarOpen;
   }
 
-  /** A new paragraph or list item. */
+  /** To be called for a new paragraph or list item. */
   reset(): void {
     this.#openStars = 0;
     this.#isDoubleStarOpen = false;
     this.#openUnderscores = 0;
   }
 
-  /** What is spoken of a run of `length` marks between two characters: all of it, or ''. */
+  /** What is spoken of a run of `length` marks between two characters: the whole run, or ''. */
   read(mark: string, length: number, before: string, after: string): string {
     if (mark === '*') return this.#stars(length, before, after);
     if (mark === '_') return this.#underscores(length, before, after);
@@ -46,7 +48,8 @@ export class Emphasis {
       }
       return '';
     }
-    // Digits first, even within emphasis: a star too many is ugly, a product that becomes a number is wrong.
+    // Digits come first, even inside emphasis: a spoken star is ugly, but a product that turns into
+    // one number is wrong.
     if (isDigit(before) && isDigit(after)) return '*'.repeat(length);
     return length === 1 ? this.#star(before, after) : this.#doubleStar(before, after);
   }
@@ -56,7 +59,8 @@ export class Emphasis {
       this.#closeStar();
       return '';
     }
-    const isOperator = (isAsciiWord(before) || before === ')') && (isAsciiWord(after) || after === '(');
+    const isOperator =
+      (isAsciiWord(before) || before === ')') && (isAsciiWord(after) || after === '(');
     if (isOperator || !canOpen(before, after)) return '*';
     this.#openStars++;
     return '';
@@ -67,13 +71,15 @@ export class Emphasis {
   }
 
   #doubleStar(before: string, after: string): string {
-    // Not CommonMark's rule: models close after punctuation in scripts without spaces, as in "**注意：**请".
+    // Not CommonMark's rule. In scripts without spaces, models close after punctuation, as in
+    // "**注意：**请".
     if (this.#isDoubleStarOpen && !(isBlank(before) && !isBlank(after))) {
       this.#isDoubleStarOpen = false;
       return '';
     }
     if (isBlank(before) && isBlank(after)) return '**';
-    const isPower = isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
+    const isPower =
+      isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
     if (isPower) return '**';
     this.#isDoubleStarOpen ||= canOpen(before, after);
     return '';
@@ -95,7 +101,7 @@ export class Emphasis {
   }
 }
 
-/** Left-flanking, in CommonMark's words. */
+/** Whether the run is left-flanking, in CommonMark's terms. */
 function canOpen(before: string, after: string): boolean {
   return !isBlank(after) && (!isPunctuation(after) || isBlank(before) || isPunctuation(before));
 }

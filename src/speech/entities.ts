@@ -1,7 +1,7 @@
-// Characters that are written as HTML entities: `&amp;`, `&#39;`, `&#x27;`. The names are those of
-// HTML 4, https://www.w3.org/TR/html401/sgml/entities.html, without its mathematics.
+// HTML entities: `&amp;`, `&#39;`, `&#x27;`. The names are those of HTML 4 without mathematics:
+// https://www.w3.org/TR/html401/sgml/entities.html
 
-/** Runs of names whose code points follow each other. */
+/** Runs of names whose code points are consecutive. */
 const RUNS: readonly (readonly [first: number, names: string])[] = [
   [34, 'quot'],
   [38, 'amp apos'],
@@ -9,8 +9,9 @@ const RUNS: readonly (readonly [first: number, names: string])[] = [
   [62, 'gt'],
   [160, 'nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr'],
   [176, 'deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34'],
-  [191, 'iquest Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave'],
-  [205, 'Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash Ugrave Uacute'],
+  [191, 'iquest Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml'],
+  [204, 'Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash'],
+  [217, 'Ugrave Uacute'],
   [219, 'Ucirc Uuml Yacute THORN szlig agrave aacute acirc atilde auml aring aelig ccedil egrave'],
   [233, 'eacute ecirc euml igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml'],
   [247, 'divide oslash ugrave uacute ucirc uuml yacute thorn yuml'],
@@ -46,7 +47,10 @@ const CHARACTERS: ReadonlyMap<string, string> = new Map(
 );
 const MAX_NAME = 9;
 
-/** What an `&` began. `character` is to be spoken, whatever it would mark; `again` is to be read. */
+/**
+ * The result of reading an `&`. Speak `character`, even if it would be a mark; then read `again` as
+ * text.
+ */
 export interface Entity {
   readonly character: string;
   readonly again: string;
@@ -56,12 +60,12 @@ export interface Entity {
 export class EntityReader {
   #name = '';
 
-  /** After `&`. */
+  /** To be called after `&`. */
   start(): void {
     this.#name = '';
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more. */
+  /** Takes the next character, '' at the end. Returns undefined if it needs more. */
   read(c: string): Entity | undefined {
     if (c === ';') {
       const character = characterOf(this.#name);

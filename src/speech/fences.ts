@@ -1,29 +1,33 @@
-/** How a run of three or more backticks or tildes turned out. `again` is to be read as text. */
+/** What a run of three or more backticks or tildes turned out to be. Read `again` as text. */
 export interface FenceEnd {
-  /** Code was left out; a text fence was opened or closed; or it is code within a line, which is spoken. */
+  /**
+   * `code`: code was removed. `text`: a text fence was opened or closed. `inline`: code within a
+   * line, which is spoken.
+   */
   readonly kind: 'code' | 'text' | 'inline';
   readonly again: string;
 }
 
 /**
- * Leaves fenced code out: machine talk is not to be spoken. A fence that names itself text or Markdown loses its two
- * fence lines only, as models wrap whole answers so.
+ * Removes fenced code, which nobody wants to hear. A fence named text or Markdown loses only its
+ * two fence lines, because models wrap whole answers in one.
  *
- * A fence that is never closed ends with the model's text, as in CommonMark; so that few are, the end is recognised
- * where models put it: on its own line, at the end of a line of code, and with prose behind it.
+ * As in CommonMark, a fence that is never closed runs to the end of the text. To make that rare,
+ * the closing fence is recognised wherever models put it: on its own line, at the end of a line of
+ * code, or with prose after it.
  */
 export class FenceReader {
   #mark = '';
   #length = 0;
   #isBody = false;
   #info = '';
-  /** Marks in a row, spaces behind them aside: a line break may follow and make a closing fence of them. */
+  /** Marks in a row, ignoring spaces after them: a line break may follow, and close the fence. */
   #run = 0;
   #isLineStart = false;
   #isInLine = false;
   #isInText = false;
 
-  /** `isInLine` when text precedes the marks in their line. */
+  /** `isInLine`: whether text precedes the marks on their line. */
   start(mark: string, length: number, isInLine: boolean): void {
     this.#mark = mark;
     this.#length = length;
@@ -36,7 +40,7 @@ export class FenceReader {
     this.#isInText = false;
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more. */
+  /** Takes the next character, '' at the end. Returns undefined if it needs more. */
   read(c: string): FenceEnd | undefined {
     return this.#isBody ? this.#readBody(c) : this.#readInfo(c);
   }
@@ -44,7 +48,9 @@ export class FenceReader {
   #readInfo(c: string): FenceEnd | undefined {
     if (c === '\n') return this.#open();
     if (c === '' && !this.#isInLine) return { kind: 'code', again: '' };
-    if (c === '' || (c === this.#mark && c === '`')) return { kind: 'inline', again: this.#info + c };
+    if (c === '' || (c === this.#mark && c === '`')) {
+      return { kind: 'inline', again: this.#info + c };
+    }
     if (this.#info.length < MAX_INFO) {
       this.#info += c;
       return undefined;
@@ -72,7 +78,9 @@ export class FenceReader {
   #readBody(c: string): FenceEnd | undefined {
     if (c === '') return { kind: 'code', again: '' };
     const hasClosing = this.#run >= this.#length;
-    if (hasClosing && (c === '\n' || (c === ' ' && this.#isLineStart))) return { kind: 'code', again: c };
+    if (hasClosing && (c === '\n' || (c === ' ' && this.#isLineStart))) {
+      return { kind: 'code', again: c };
+    }
     if (c === this.#mark) this.#run++;
     else if (c !== ' ' || !hasClosing) {
       this.#run = 0;

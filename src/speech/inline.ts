@@ -8,24 +8,27 @@ import { TagReader } from './tags.ts';
 import type { Tidy } from './tidy.ts';
 import { UrlReader } from './urls.ts';
 
-/** What the text of a line needs of the block structure around it. */
+/** What inline text needs from the block structure around it. */
 export interface Block {
-  /** Reads again what a mark turned out not to need. */
+  /** Reads a character again that a mark turned out not to need. */
   push(c: string): void;
   /** A line break was read. */
   endLine(): void;
-  /** Three or more backticks within a line, which may begin a block nevertheless. */
+  /** Three or more backticks within a line, which may still begin a code block. */
   openFence(length: number): void;
 }
 
-/** Takes a character, '' at the end. Undefined to get the next one too, otherwise what is to be read as text. */
+/**
+ * Takes a character, '' at the end. Returns undefined if it needs the next one, otherwise the text
+ * that is to be read again.
+ */
 type Reader = (c: string) => string | undefined;
 
-/** Reads the marks within a line: emphasis, code, links, URLs, tags, escapes, cells. */
+/** Reads the marks within a line: emphasis, code, links, URLs, tags, escapes, table cells. */
 export class Inline {
-  /** Set for a heading, whose `##` at the end are marks. */
+  /** Set for a heading, in which a `##` at the end is a mark. */
   isHeading = false;
-  /** Set for the row of a table, whose `|` are marks. */
+  /** Set for a table row, in which `|` is a mark. */
   hasCells = false;
   readonly #tidy: Tidy;
   readonly #block: Block;
@@ -40,15 +43,15 @@ export class Inline {
   readonly #urls = new UrlReader((text) => this.#putAll(text));
   /** Set while a mark is open whose meaning depends on what follows. */
   #reader: Reader | undefined;
-  /** The character before, as it was written; '' at the start of a line. */
+  /** The previous character as it was written; '' at the start of a line. */
   #before = '';
-  /** Number of backticks that opened the code we are in; 0 outside. */
+  /** Number of backticks that opened the current code; 0 outside code. */
   #codeMarks = 0;
   /** Set by the `<` of an autolink: its `>` may follow. */
   #isAutolink = false;
   #runMark = '';
   #runLength = 0;
-  /** Spaces behind the `##` at the end of a heading: its line break may follow. */
+  /** Spaces after the `##` at the end of a heading: its line break may follow. */
   #runSpaces = 0;
 
   constructor(tidy: Tidy, block: Block) {
@@ -56,17 +59,17 @@ export class Inline {
     this.#block = block;
   }
 
-  /** True while an open mark waits. */
+  /** True while a mark is open whose meaning is not known yet. */
   get isOpen(): boolean {
     return this.#reader !== undefined;
   }
 
-  /** True while nothing was read of which plain text could be a part. */
+  /** True while plain text cannot be part of a mark. */
   get isPlain(): boolean {
     return this.#reader === undefined && !this.#isAutolink;
   }
 
-  /** Takes the next character of a line, its line break included; '' at the end of the text. */
+  /** Takes the next character of a line, including its line break; '' at the end of the text. */
   push(c: string): void {
     const reader = this.#reader;
     if (reader === undefined) return this.#read(c);
@@ -76,7 +79,7 @@ export class Inline {
     for (const next of again) this.#block.push(next);
   }
 
-  /** Text in which nothing can be a mark or a URL, while `isPlain`. */
+  /** Takes text without marks and URLs. Call it only while `isPlain`. */
   pass(text: string): void {
     this.#tidy.pass(text);
     this.#before = text.charAt(text.length - 1);
@@ -88,13 +91,13 @@ export class Inline {
     this.#codeMarks = 0; // an unmatched backtick must not turn Markdown off for good
   }
 
-  /** Emphasis and links do not reach beyond a paragraph, a heading or a list item. */
+  /** Emphasis and links end with their paragraph, heading or list item. */
   endParagraph(): void {
     this.#emphasis.reset();
     this.#brackets.reset();
   }
 
-  /** After `openFence`, when it was code within the line. */
+  /** Follows `openFence` if it turned out to be code within the line. */
   openCode(length: number): void {
     this.#codeMarks = length;
   }
@@ -145,7 +148,7 @@ export class Inline {
         this.#reader = this.#readCitation;
         return;
       case '!':
-        // Elsewhere it ends a sentence, which must not wait for the next.
+        // Elsewhere it ends a sentence, which must not be held back.
         if (!isBlank(this.#before) && !'[(*_|>"'.includes(this.#before)) return this.#put(c);
         this.#reader = this.#readExclamation;
         return;
@@ -187,7 +190,11 @@ export class Inline {
   }
 
   #urlStops(): string {
-    return (this.hasCells ? '|' : '') + (this.#emphasis.hasOpenStar ? '*' : '') + (this.#brackets.isOpen ? ']' : '');
+    return (
+      (this.hasCells ? '|' : '')
+      + (this.#emphasis.hasOpenStar ? '*' : '')
+      + (this.#brackets.isOpen ? ']' : '')
+    );
   }
 
   readonly #readUrl: Reader = (c) => this.#urls.read(c);
@@ -211,7 +218,7 @@ export class Inline {
 
   #readBackticks(length: number, after: string): void {
     if (this.#codeMarks === length) this.#codeMarks = 0;
-    else if (this.#codeMarks > 0) return; // shorter or longer than what opened the code: part of it
+    else if (this.#codeMarks > 0) return; // part of the code: another length than its opening
     else if (length >= MIN_FENCE) this.#block.openFence(length);
     else if (length > 1 || !isBlank(after)) this.#codeMarks = length;
   }
@@ -233,9 +240,10 @@ export class Inline {
       this.#reader = this.#readFootnote;
       return '';
     }
-    // An index, `list[0]`, or a citation, "Paris.[1]": a link would not stand there. All other brackets go, as
-    // whether a link follows is known only when its text has long been spoken.
-    const isSpoken = isAsciiWord(this.#before) || (this.#before !== '' && '_].,'.includes(this.#before));
+    // After these characters it is an index, `list[0]`, or a citation, "Paris.[1]", not a link. All
+    // other brackets are removed: whether it is a link is known only after its text was spoken.
+    const isSpoken =
+      isAsciiWord(this.#before) || (this.#before !== '' && '_].,'.includes(this.#before));
     this.#brackets.open(isSpoken);
     if (isSpoken) this.#put('[');
     else this.#before = '[';
@@ -312,7 +320,7 @@ export class Inline {
   };
 }
 
-/** Marks that keep their meaning within code. */
+/** Marks that keep their meaning inside code. */
 const IN_CODE = '`|hHwW';
 const MIN_FENCE = 3;
 const MAX_HEADING = 6;

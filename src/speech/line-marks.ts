@@ -1,8 +1,8 @@
 import { isBlank, isDigit } from './characters.ts';
 
 /**
- * What a line began with; `length` counts the marks of a fence. `again` is to be read as text: for `text` it is all
- * that was held.
+ * What a line begins with. `length` counts the marks of a fence. Read `again` as text: for `text`
+ * it is everything that was held back.
  */
 export interface LineMark {
   readonly kind: 'bullet' | 'task' | 'quote' | 'heading' | 'rule' | 'table' | 'fence' | 'text';
@@ -12,18 +12,17 @@ export interface LineMark {
 
 /**
  * Reads what may be a block mark at the start of a line: `# `, `> `, `- `, `* `, `[x] `, `[1]: `,
- * `---`, `===`, `|---|`, fences.
- * "-5", "#1", ">= 5", "--flag" and "+49" are text.
+ * `---`, `===`, `|---|`, fences. "-5", "#1", ">= 5", "--flag" and "+49" are text.
  */
 export class LineMarkReader {
   #held = '';
 
-  /** Whether `c` can begin such a mark. */
+  /** Whether `c` can begin a block mark. */
   static begins(c: string): boolean {
     return '#>+*_`~[-:=|'.includes(c);
   }
 
-  /** The character it began with. */
+  /** The mark's first character. */
   get first(): string {
     return this.#held.charAt(0);
   }
@@ -32,7 +31,7 @@ export class LineMarkReader {
     this.#held = first;
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more. */
+  /** Takes the next character, '' at the end. Returns undefined if it needs more. */
   read(c: string): LineMark | undefined {
     const held = this.#held;
     switch (this.first) {
@@ -50,13 +49,15 @@ export class LineMarkReader {
         return c === this.first ? this.#more(c) : this.#end(this.#runKind(c), c);
       case '`':
       case '~':
-        return c === this.first ? this.#more(c) : this.#end(held.length >= MIN_FENCE ? 'fence' : 'text', c);
+        return c === this.first
+          ? this.#more(c)
+          : this.#end(held.length >= MIN_FENCE ? 'fence' : 'text', c);
       default:
         return this.#readRule(c);
     }
   }
 
-  /** `[x] `, and the `[1]: ` in front of what a reference leads to. */
+  /** `[x] `, and the `[1]: ` in front of a reference's target. */
   #readTask(c: string): LineMark | undefined {
     if (isDigit(this.#held.charAt(1) || c)) return this.#readDefinition(c);
     const expected = [' xX', ']'][this.#held.length - 1];
@@ -73,7 +74,7 @@ export class LineMarkReader {
 
   #runKind(c: string): LineMark['kind'] {
     if (!isBlank(c) || this.#held === '_') return 'text';
-    // `** ` is what is left of emphasis that was taken apart, and says as little as a bullet.
+    // `** ` is left over from split emphasis. It is removed like a bullet.
     return this.#held.length > 1 && (c === '' || c === '\n') ? 'rule' : 'bullet';
   }
 
@@ -84,11 +85,13 @@ export class LineMarkReader {
       if (held.includes('-')) return this.#end(held.includes('|') ? 'table' : 'rule', c);
       return this.#end(held.startsWith('|') || held.startsWith('===') ? 'rule' : 'text', c);
     }
-    return (held.startsWith('=') ? '= ' : '-:| ').includes(c) ? this.#more(c) : this.#end('text', c);
+    return (held.startsWith('=') ? '= ' : '-:| ').includes(c)
+      ? this.#more(c)
+      : this.#end('text', c);
   }
 
   #more(c: string): undefined {
-    // What is longer is a rule of some kind, of which nothing will be spoken.
+    // A longer run is a rule of some kind, which is not spoken.
     if (this.#held.length < MAX_HELD) this.#held += c;
   }
 

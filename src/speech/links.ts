@@ -1,6 +1,9 @@
 import { isBlank, isDigit } from './characters.ts';
 
-/** The brackets that are open, as bits behind a leading 1: kept as a number, deep nesting costs no memory. */
+/**
+ * The open brackets, as bits after a leading 1. As they are one number, deep nesting costs no
+ * memory.
+ */
 export class Brackets {
   #stack = 1;
 
@@ -8,13 +11,14 @@ export class Brackets {
     return this.#stack > 1;
   }
 
-  /** `isSpoken` for the bracket of `list[0]`, whose partner is then spoken too. */
+  /** `isSpoken` is for the bracket of `list[0]`: then its partner is spoken too. */
   open(isSpoken: boolean): void {
-    // Deeper than 29, the outer ones are forgotten: their partners are then spoken, and no link is that deep.
+    // Below level 29 the outer brackets are forgotten, and their partners spoken. No link is that
+    // deep.
     this.#stack = (this.#stack >= 2 ** 29 ? 1 : this.#stack) * 2 + (isSpoken ? 1 : 0);
   }
 
-  /** True when the bracket is to be spoken, as one without partner is. */
+  /** True if the bracket is to be spoken. That includes one without a partner. */
   close(): boolean {
     if (!this.isOpen) return true;
     const isSpoken = this.#stack % 2 === 1;
@@ -28,8 +32,9 @@ export class Brackets {
 }
 
 /**
- * Swallows the `(https://example.com "title")` of a link. It ends with its line at the latest, and
- * gives back what was no link, as in `[sic](and more)`: the first word is kept for that, up to 64 characters.
+ * Removes the `(https://example.com "title")` of a link, which ends with its line at the latest. If
+ * it is not a link, as in `[sic](and more)`, its text is given back, unless it is longer than 64
+ * characters.
  */
 export class DestinationReader {
   #held = '';
@@ -51,7 +56,10 @@ export class DestinationReader {
     this.#quote = '';
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more, otherwise what is to be read as text. */
+  /**
+   * Takes the next character, '' at the end. Returns undefined if it needs more, otherwise the text
+   * that is to be read again.
+   */
   read(c: string): string | undefined {
     if (c === '' || c === '\n') return this.#giveBack(c);
     if (this.#quote !== '' || this.#isPointed) {
@@ -81,7 +89,10 @@ export class DestinationReader {
   }
 }
 
-/** Swallows a footnote mark, `[^1]`, and the colon of its definition; gives back what is none. */
+/**
+ * Removes a footnote mark, `[^1]`, and the colon of its definition. Gives back the text if it is
+ * not one.
+ */
 export class FootnoteReader {
   #held = '';
   #isClosed = false;
@@ -92,7 +103,10 @@ export class FootnoteReader {
     this.#isClosed = false;
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more, otherwise what is to be read as text. */
+  /**
+   * Takes the next character, '' at the end. Returns undefined if it needs more, otherwise the text
+   * that is to be read again.
+   */
   read(c: string): string | undefined {
     if (this.#isClosed) return c === ':' ? '' : c;
     if (isBlank(c) || this.#held.length === MAX_FOOTNOTE) return this.#held + c;
@@ -102,7 +116,10 @@ export class FootnoteReader {
   }
 }
 
-/** Swallows the `[1]` behind a link's text, however many there are; gives back what is none. */
+/**
+ * Removes the `[1]` after a link's text, even several of them. Gives back the text if it is not
+ * one.
+ */
 export class ReferenceReader {
   #held = '';
   #isClosed = false;
@@ -113,12 +130,15 @@ export class ReferenceReader {
     this.#isClosed = false;
   }
 
-  /** True while the label that was read last is one. */
+  /** True if the label that was read last is a reference. */
   get isReference(): boolean {
     return this.#isClosed;
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more, otherwise what is text. */
+  /**
+   * Takes the next character, '' at the end. Returns undefined if it needs more, otherwise the text
+   * that is to be read again.
+   */
   read(c: string): string | undefined {
     if (this.#isClosed) {
       if (c !== '[') return c;
@@ -132,8 +152,9 @@ export class ReferenceReader {
 }
 
 /**
- * Swallows what OpenAI's file search puts behind a sentence, `【3†source】` or `【4:0†source】`; gives
- * back what is none, as `【重要】`. Of a citation that never ends its line is lost.
+ * Removes the citations that OpenAI's file search puts after a sentence: `【3†source】`,
+ * `【4:0†source】`. Gives back the text if it is not one, as in `【重要】`. A citation that never ends
+ * loses the rest of its line.
  */
 export class CitationReader {
   #held = '';
@@ -149,7 +170,10 @@ export class CitationReader {
     return this.#isCitation;
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more, otherwise what is text. */
+  /**
+   * Takes the next character, '' at the end. Returns undefined if it needs more, otherwise the text
+   * that is to be read again.
+   */
   read(c: string): string | undefined {
     if (this.#isCitation) return c === '】' ? '' : c === '' || c === '\n' ? c : undefined;
     if (c === '†' && this.#held !== '') this.#isCitation = true;

@@ -1,5 +1,6 @@
-// Markdown read forwards, one code point at a time, so that how the text was cut cannot matter. It is CommonMark
-// (https://spec.commonmark.org/0.31.2/) and GFM's tables as far as that is possible without looking ahead.
+// Reads Markdown strictly forwards, one code point at a time, so the size of the chunks cannot
+// matter. As far as that is possible it follows CommonMark (https://spec.commonmark.org/0.31.2/),
+// with GFM's tables.
 
 import { isSpace } from './characters.ts';
 import { FenceReader } from './fences.ts';
@@ -7,7 +8,10 @@ import { Inline } from './inline.ts';
 import { LineMarkReader } from './line-marks.ts';
 import type { Tidy } from './tidy.ts';
 
-/** Takes Markdown and hands to a `Tidy` what of it can be spoken: the blocks here, the text of their lines in `Inline`. */
+/**
+ * Passes the speakable part of Markdown to a `Tidy`. Handles the blocks itself; `Inline` handles
+ * the text of their lines.
+ */
 export class Markdown {
   readonly #tidy: Tidy;
   readonly #inline: Inline;
@@ -32,12 +36,12 @@ export class Markdown {
     return this.#state === 'line' && this.#inline.isPlain && this.#tidy.isIdle;
   }
 
-  /** Such text, while `isPlain`. */
+  /** Takes such text. Call it only while `isPlain`. */
   pass(text: string): void {
     this.#inline.pass(text);
   }
 
-  /** The next code point, '' at the end. */
+  /** Takes the next code point, '' at the end. */
   push(c: string): void {
     if (this.#state === 'line') this.#inline.push(c);
     else if (this.#state === 'line start') this.#readLineStart(c);
@@ -47,9 +51,11 @@ export class Markdown {
     }
   }
 
-  /** The end of the text. */
+  /** To be called at the end of the text. */
   end(): void {
-    while (this.#state === 'fence' || this.#state === 'line mark' || this.#inline.isOpen) this.push('');
+    while (this.#state === 'fence' || this.#state === 'line mark' || this.#inline.isOpen) {
+      this.push('');
+    }
     this.#tidy.end();
     this.#fences.reset();
     this.#endParagraph();
@@ -72,7 +78,7 @@ export class Markdown {
     }
   }
 
-  /** Returns what is to be read as text. */
+  /** Returns the text that is to be read again. */
   #readLineMark(c: string): string {
     const mark = this.#lineMarks.read(c);
     if (mark === undefined) return '';
@@ -113,7 +119,7 @@ export class Markdown {
     this.#state = 'fence';
   }
 
-  /** Returns what is to be read as text. */
+  /** Returns the text that is to be read again. */
   #readFence(c: string): string {
     const end = this.#fences.read(c);
     if (end === undefined) return '';
@@ -131,7 +137,10 @@ export class Markdown {
     this.#inline.endParagraph();
   }
 
-  /** A line of which nothing is left: its line break would make an empty line, and a longer pause. */
+  /**
+   * Drops the line break of a line of which nothing is left. It would make an empty line, and a
+   * longer pause.
+   */
   #leaveOutLineBreak(again: string): string {
     if (again !== '\n') return again;
     this.#endLine();

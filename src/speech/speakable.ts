@@ -3,32 +3,37 @@ import { Markdown } from './markdown.ts';
 import { Tidy } from './tidy.ts';
 
 /**
- * Turns the text of a model into text to be spoken, on its way and in any split: the output depends on the text alone.
+ * Turns a model's text into text to be spoken, while it streams. The output does not depend on how
+ * the text was split.
  *
- * - Removed: Markdown's marks, bullets, rules and brackets; fenced code; HTML tags; footnote marks,
- *   references (`[1]` behind a link's text) and citations (`【3†source】`); emoji; control
- *   characters, with those that only direct bidirectional text.
- * - Links and images become their text, URLs their host, tables their cells with commas between
- *   them, HTML entities their characters.
- * - Stays: all else, in any script. Numbers of lists ("1. "), `2*3`, `snake_case`, `5 < 6`, "~5", prices, apostrophes,
- *   the joiners within Indic and Persian words, and line breaks, which a voice reads as pauses: no full stop is made up
- *   for a list item.
+ * - Removed: Markdown marks, bullets, rules and brackets; fenced code; HTML tags; footnote marks,
+ *   references (`[1]` after a link's text) and citations (`【3†source】`); emoji; control characters,
+ *   and those that only set the direction of text.
+ * - Replaced: links and images by their text, URLs by their host, HTML entities by their
+ *   characters. The cells of a table are separated by commas.
+ * - Kept: everything else, in any script. That includes list numbers ("1. "), `2*3`, `snake_case`,
+ *   `5 < 6`, "~5", prices, apostrophes, the joiners in Indic and Persian words, and line breaks,
+ *   which a voice reads as pauses. List items get no full stop.
  *
- * Held back, until it is clear what they are: white space, an open mark, and a word for as long as it may begin a URL;
- * at most about a hundred characters of what is most likely not to be spoken. Memory is bounded, time is linear.
+ * White space, an open mark, and a word that may begin a URL are held back until their meaning is
+ * clear. That is at most about a hundred characters of text that will probably not be spoken.
+ * Memory is bounded; time is linear.
  */
 export class SpeakableText {
   readonly #tidy = new Tidy();
   readonly #markdown = new Markdown(this.#tidy);
-  /** A high surrogate at the end of a chunk: its low one may follow. */
+  /** A high surrogate at the end of a chunk: the low one may follow. */
   #highSurrogate = '';
-  /** Set after a `\r`: its `\n` may follow and belongs to the same line break. */
+  /** Set after a `\r`: its `\n` may follow, and is part of the same line break. */
   #skipLineFeed = false;
 
-  /** Takes the next piece of the text, and returns what can be spoken by now: '' when all is held back. */
+  /**
+   * Takes the next piece of text. Returns what can be spoken so far: '' if all of it is held back.
+   */
   push(text: string): string {
-    // Most tokens are plain, and a regular expression tells so many times faster than the readers would.
-    if (this.#highSurrogate === '' && this.#markdown.isPlain && isPlain(text) && this.#hasRoomFor(text)) {
+    // Most tokens are plain. A regular expression finds that out much faster than the readers.
+    const isPlainHere = this.#highSurrogate === '' && this.#markdown.isPlain;
+    if (isPlainHere && isPlain(text) && this.#hasRoomFor(text)) {
       this.#markdown.pass(text);
       return this.#tidy.take();
     }
@@ -36,7 +41,10 @@ export class SpeakableText {
     return this.#tidy.take();
   }
 
-  /** Returns the rest at the end of the text. What is pushed next begins another text, as after a tool call. */
+  /**
+   * Returns the rest at the end of the text. The next `push` begins another text, as after a tool
+   * call.
+   */
   flush(): string {
     this.#highSurrogate = '';
     this.#skipLineFeed = false;
@@ -44,15 +52,19 @@ export class SpeakableText {
     return this.#tidy.take();
   }
 
-  /** White space may be taken apart later, so only a single space in front of a word or behind it is plain. */
+  /**
+   * White space may be changed later. So text is plain only if it begins and ends with at most one
+   * space.
+   */
   #hasRoomFor(text: string): boolean {
     return text.startsWith(' ') ? this.#tidy.isTight && text !== ' ' : text !== '';
   }
 
   #pushUnit(unit: string): void {
     const high = this.#highSurrogate;
-    if (unit >= '\ud800' && unit <= '\udbff') this.#highSurrogate = unit; // one that waits in vain is no character
-    else if (unit >= '\udc00' && unit <= '\udfff') {
+    if (unit >= '\ud800' && unit <= '\udbff') {
+      this.#highSurrogate = unit; // dropped if its low one does not follow
+    } else if (unit >= '\udc00' && unit <= '\udfff') {
       this.#highSurrogate = '';
       if (high !== '') this.#pushCharacter(high + unit);
     } else {
@@ -80,6 +92,10 @@ function isPlain(text: string): boolean {
   return !NOT_PLAIN.test(text) && !text.endsWith('  ');
 }
 
-/** A possible mark, the possible start of a URL, a possible part of an emoji, and whatever is rare. */
-const NOT_PLAIN =
-  /[^\p{L}\p{M}\p{Nd} .,;:?'"()%$€£¥/=@+’‘“”…—–。，、！？-]|[\ufe0e\ufe0f\u20e3\u2139\u{10000}-\u{10ffff}]|(?<![A-Za-z0-9])[hHwW]/u;
+/** Matches what may be a mark, the start of a URL or part of an emoji, and all rare characters. */
+const NOT_PLAIN = new RegExp(
+  '[^\\p{L}\\p{M}\\p{Nd} .,;:?\'"()%$€£¥/=@+’‘“”…—–。，、！？-]'
+    + '|[\\ufe0e\\ufe0f\\u20e3\\u2139\\u{10000}-\\u{10ffff}]'
+    + '|(?<![A-Za-z0-9])[hHwW]',
+  'u',
+);

@@ -1,21 +1,21 @@
 import { isAsciiWord, isBlank } from './characters.ts';
 
 /**
- * What a `<` began: a tag that ends a line (`<br>`) or none, a comment, an autolink (its `>` is still to come), or mere
- * text. `again` is to be read as text.
+ * What a `<` turned out to be: a tag that breaks the line (`<br>`) or does not, a comment, an
+ * autolink (whose `>` is still to come), or text. Read `again` as text.
  */
-export interface Angle {
+export interface AngleBracket {
   readonly kind: 'break' | 'tag' | 'comment' | 'autolink' | 'text';
   readonly again: string;
 }
 
 /**
- * Tells HTML tags and autolinks from `5 < 6`, `a<b`, `<3` and `List<String>`: only tags of HTML that models emit count.
- * All others, SSML among them, are text.
+ * Tells HTML tags and autolinks from `5 < 6`, `a<b`, `<3` and `List<String>`. Only HTML tags that
+ * models write count as tags. All others are text, including SSML.
  */
 export class TagReader {
   #stage: 'name' | 'attribute' | 'value' | 'comment' = 'name';
-  /** The text from behind the `<`, for as long as it may turn out to be no tag. */
+  /** The text after the `<`, while it may turn out not to be a tag. */
   #held = '';
   #name = '';
   #attribute = '';
@@ -32,24 +32,28 @@ export class TagReader {
     this.#run = '';
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more. */
-  read(c: string): Angle | undefined {
+  /** Takes the next character, '' at the end. Returns undefined if it needs more. */
+  read(c: string): AngleBracket | undefined {
     if (this.#stage === 'name') return this.#readName(c);
     if (this.#stage === 'attribute') return this.#readAttribute(c);
     if (this.#stage === 'value') return this.#readValue(c);
     return this.#readComment(c);
   }
 
-  #readName(c: string): Angle | undefined {
+  #readName(c: string): AngleBracket | undefined {
     const held = this.#held;
-    if (held === '' ? /^[a-z/!]$/i.test(c) : held.startsWith('!') ? c === '-' : isNameCharacter(c)) {
+    if (
+      held === '' ? /^[a-z/!]$/i.test(c) : held.startsWith('!') ? c === '-' : isNameCharacter(c)
+    ) {
       if (held.length === MAX_NAME) return this.#text(c);
       this.#held += c;
       if (this.#held === '!--') this.#stage = 'comment';
       return undefined;
     }
     const name = held.toLowerCase();
-    if (c === ':' && (name === 'http' || name === 'https')) return { kind: 'autolink', again: held + c };
+    if (c === ':' && (name === 'http' || name === 'https')) {
+      return { kind: 'autolink', again: held + c };
+    }
     if (c === ':' && name === 'mailto') return { kind: 'autolink', again: '' };
     if (c === '@' && isAsciiWord(held.charAt(0))) return { kind: 'autolink', again: held + c };
     this.#name = name.replace('/', '');
@@ -61,14 +65,17 @@ export class TagReader {
     return undefined;
   }
 
-  #readAttribute(c: string): Angle | undefined {
+  #readAttribute(c: string): AngleBracket | undefined {
     if (c === '>') return this.#tag('');
     if (c === '=' && this.#attribute !== '') {
       this.#stage = 'value';
       return undefined;
     }
     const isAttribute = isAsciiWord(c) || c === '-';
-    if ((!isAttribute && (this.#attribute !== '' || (c !== ' ' && c !== '/'))) || this.#held.length > MAX_HELD) {
+    if (
+      (!isAttribute && (this.#attribute !== '' || (c !== ' ' && c !== '/')))
+      || this.#held.length > MAX_HELD
+    ) {
       return this.#text(c);
     }
     if (isAttribute) this.#attribute += c;
@@ -76,8 +83,8 @@ export class TagReader {
     return undefined;
   }
 
-  #readValue(c: string): Angle | undefined {
-    if (c === '\n' || c === '') return this.#tag(c); // never closed: the line is lost, the next one is not
+  #readValue(c: string): AngleBracket | undefined {
+    if (c === '\n' || c === '') return this.#tag(c); // never closed: only this line is lost
     if (this.#quote !== '') {
       if (c === this.#quote) this.#quote = '';
     } else if (c === '>') return this.#tag('');
@@ -85,7 +92,7 @@ export class TagReader {
     return undefined;
   }
 
-  #readComment(c: string): Angle | undefined {
+  #readComment(c: string): AngleBracket | undefined {
     if (c === '' || (c === '\n' && this.#run === '\n') || (c === '>' && this.#run === '--')) {
       return { kind: 'comment', again: c === '>' ? '' : c };
     }
@@ -94,11 +101,11 @@ export class TagReader {
     return undefined;
   }
 
-  #tag(again: string): Angle {
+  #tag(again: string): AngleBracket {
     return { kind: BREAKING.test(this.#name) ? 'break' : 'tag', again };
   }
 
-  #text(c: string): Angle {
+  #text(c: string): AngleBracket {
     return { kind: 'text', again: this.#held + c };
   }
 }
@@ -109,11 +116,14 @@ function isNameCharacter(c: string): boolean {
 
 const TAGS = new Set(
   (
-    'a abbr b big blockquote br caption center cite code dd del details div dl dt em figcaption figure font h1 h2 h3 h4 ' +
-    'h5 h6 hr i img ins kbd li mark ol p pre q s samp section small span strike strong sub summary sup table tbody td ' +
-    'tfoot th thead tr tt u ul var'
+    'a abbr b big blockquote br caption center cite code dd del details div dl dt em figcaption '
+    + 'figure font h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp section small span '
+    + 'strike strong sub summary sup table tbody td tfoot th thead tr tt u ul var'
   ).split(' '),
 );
-const BREAKING = /^(?:blockquote|br|caption|dd|details|div|dl|dt|figcaption|figure|h[1-6r]|li|ol|p|pre|section|summary|t[dhr]|table|ul)$/;
+const BREAKING = new RegExp(
+  '^(?:blockquote|br|caption|dd|details|div|dl|dt|figcaption|figure|h[1-6r]|li|ol|p|pre|section|'
+    + 'summary|t[dhr]|table|ul)$',
+);
 const MAX_NAME = 24;
 const MAX_HELD = 48;

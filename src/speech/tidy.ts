@@ -2,28 +2,31 @@ import { isSpace, isUnspaced, isWord } from './characters.ts';
 import { isEmoji, isPicture, isTextPicture } from './emoji.ts';
 
 /**
- * The last step to speakable text: takes code points one by one, leaves emoji out, and closes the gap where something
- * was left out, so that neither a double space nor a space before punctuation remains. White space waits for what
- * follows it; all else goes straight to the output.
+ * The last step to speakable text. Takes code points one by one and removes emoji. Closes the gap
+ * where something was removed, so that no double space and no space before punctuation is left.
+ * White space waits for what follows it; everything else goes straight to the output.
  */
 export class Tidy {
   #output = '';
   /** White space that waits for the next visible character. */
   #gap = '';
-  /** Set from the moment something is left out until the next visible character: the four below describe the gap. */
+  /**
+   * Set when something is removed, until the next visible character. The next four fields describe
+   * that gap.
+   */
   #isTorn = false;
   #lines = 0;
   #space = '';
   #hasSpaceAfter = false;
   #isCell = false;
-  /** A text picture, such as ℹ: U+FE0F may follow and make an emoji of it. */
+  /** A text picture, such as ℹ: U+FE0F may follow, which makes it an emoji. */
   #held = '';
-  /** Where in an emoji we are: ZWJ joins pictures, and is left alone within the words of Indic and Persian text. */
+  /** Where we are in an emoji. U+200D joins pictures; inside Indic and Persian words it is kept. */
   #emoji: 'none' | 'picture' | 'joined' = 'none';
   #last = '';
   #hasLineText = false;
 
-  /** True while text without emoji can be passed as a whole. */
+  /** True while text without emoji can be passed on as a whole. */
   get isIdle(): boolean {
     return !this.#isTorn && this.#held === '';
   }
@@ -33,7 +36,7 @@ export class Tidy {
     return this.#gap === '';
   }
 
-  /** A visible character. */
+  /** Takes a visible character. */
   put(c: string): void {
     if (c > '\u00a9' || this.#emoji !== 'none' || this.#held !== '') {
       if (c === EMOJI_STYLE && this.#held !== '') {
@@ -60,7 +63,7 @@ export class Tidy {
     this.#say(c);
   }
 
-  /** A white space character. */
+  /** Takes a white space character. */
   space(c: string): void {
     this.#settleHeld();
     this.#emoji = 'none';
@@ -80,7 +83,10 @@ export class Tidy {
     }
   }
 
-  /** Visible text, as if put and spaced one by one: to be called when `isIdle`, and free of emoji and line breaks. */
+  /**
+   * Takes text without emoji and line breaks, as if it came one character at a time. Call it only
+   * while `isIdle`.
+   */
   pass(text: string): void {
     const end = text.endsWith(' ') ? text.length - 1 : text.length;
     this.#output += this.#gap + text.slice(0, end);
@@ -89,13 +95,13 @@ export class Tidy {
     this.#hasLineText = true;
   }
 
-  /** Something stood here that is not spoken. */
+  /** Something was removed here. */
   leaveOut(): void {
     this.#settleHeld();
     this.#tear();
   }
 
-  /** A line ends here if it did not end by itself. */
+  /** A line ends here, unless it ends by itself. */
   breakLine(): void {
     this.leaveOut();
     this.#hasLineText = false;
@@ -103,20 +109,22 @@ export class Tidy {
     this.#lines ||= 1;
   }
 
-  /** A cell of a table ends here: a comma, unless nothing precedes it or follows it in its line. */
+  /**
+   * A table cell ends here. It becomes a comma if there is text before and after it in its line.
+   */
   endCell(): void {
     this.leaveOut();
     this.#isCell ||= this.#hasLineText;
   }
 
-  /** What can be spoken by now. */
+  /** Returns the output so far. */
   take(): string {
     const output = this.#output;
     this.#output = '';
     return output;
   }
 
-  /** The end of the text: settles what waits, and starts anew. */
+  /** To be called at the end of the text: writes what waits, and starts anew. */
   end(): void {
     this.#settleHeld();
     if (!this.#isTorn) this.#output += this.#gap;
@@ -166,11 +174,11 @@ export class Tidy {
   #mend(next: string): void {
     const last = this.#last;
     if (last === '') {
-      // Nothing was said yet, so nothing needs to be kept apart.
+      // Nothing precedes the gap, so it needs no space.
     } else if (this.#lines > 0) this.#output += '\n'.repeat(Math.min(this.#lines, MAX_LINES));
     else if (this.#isCell) this.#output += PAUSES.includes(last) ? ' ' : ', ';
     else if (OPENING.includes(last)) {
-      // "(🎉 party)": its space belonged to the emoji.
+      // "(🎉 party)": the space belonged to the emoji.
     } else if (this.#space !== '') {
       if (this.#hasSpaceAfter || !CLOSING.includes(next)) this.#output += this.#space;
     } else if (runsTogether(last, next)) this.#output += ' ';
@@ -186,7 +194,7 @@ export class Tidy {
   }
 }
 
-/** "Done!🎉Next" would be read as one word without its emoji; Chinese and Thai need no space. */
+/** Without its emoji "Done!🎉Next" would be read as one word. Chinese and Thai need no space. */
 function runsTogether(last: string, next: string): boolean {
   if (isUnspaced(last) || isUnspaced(next) || isSpace(next)) return false;
   return isWord(next) && (isWord(last) || PAUSES.includes(last));
@@ -196,11 +204,11 @@ const JOINER = '\u200d';
 const TEXT_STYLE = '\ufe0e';
 const EMOJI_STYLE = '\ufe0f';
 const KEYCAP = '\u20e3'; // 1️⃣ is "1", U+FE0F, U+20E3: the digit is spoken
-/** Heard as a pause already. */
+/** Already heard as a pause. */
 const PAUSES = '.,;:!?…。，！？；：';
 const OPENING = '([{“‘«¿¡（「『';
 const CLOSING = '.,;:!?)]}…%”’»。，、；：！？）」』،؛؟।';
-/** White space beyond it is passed on: nobody hears it, and memory is bounded. */
+/** More white space than this is passed on: nobody hears it, and memory stays bounded. */
 const MAX_GAP = 64;
-/** Line breaks around a block that is left out: one empty line, however many there were. */
+/** Line breaks kept around a removed block: at most one empty line. */
 const MAX_LINES = 2;

@@ -1,9 +1,11 @@
 import { isAsciiWord, isBlank, isDigit, isUnspaced } from './characters.ts';
 
 /**
- * Reads a word that may be a URL, and says its host without `www.` as soon as that is complete. Port, path, query and
- * fragment are swallowed without being kept. It ends where GFM has it end: punctuation at its end is text, and so is a
- * `)` that it did not open (https://github.github.com/gfm/#extended-autolink-path-validation).
+ * Reads a word that may be a URL. Says its host without `www.` as soon as the host is complete, and
+ * drops port, path, query and fragment.
+ *
+ * A URL ends where GFM says: punctuation at its end is text, and so is a `)` that the URL did not
+ * open (https://github.github.com/gfm/#extended-autolink-path-validation).
  */
 export class UrlReader {
   readonly #say: (text: string) => void;
@@ -19,7 +21,9 @@ export class UrlReader {
     this.#say = say;
   }
 
-  /** `stops` are characters that end the URL here although they could be part of one elsewhere. */
+  /**
+   * `stops` are characters that end the URL here, although they could be part of a URL elsewhere.
+   */
   start(first: string, stops: string): void {
     this.#stage = 'prefix';
     this.#prefix = first;
@@ -29,7 +33,10 @@ export class UrlReader {
     this.#openParentheses = 0;
   }
 
-  /** Takes the next character, '' at the end. Undefined to get more, otherwise what is to be read as text. */
+  /**
+   * Takes the next character, '' at the end. Returns undefined if it needs more, otherwise the text
+   * that is to be read again.
+   */
   read(c: string): string | undefined {
     if (this.#stage === 'prefix') return this.#readPrefix(c);
     if (this.#stage === 'host') return this.#readHost(c);
@@ -58,7 +65,9 @@ export class UrlReader {
       return undefined;
     }
     const trail = /[.-]*$/.exec(this.#host)?.[0] ?? '';
-    const host = this.#host.slice(0, this.#host.length - trail.length).replace(/^www\.(?=.*\.)/i, '');
+    const host = this.#host
+      .slice(0, this.#host.length - trail.length)
+      .replace(/^www\.(?=.*\.)/i, '');
     if (host === '') {
       this.#say(this.#prefix);
       return trail + c;
@@ -66,7 +75,7 @@ export class UrlReader {
     this.#say(host);
     if (c === ':' && trail === '') this.#stage = 'port';
     else if (c === '/' || c === '?' || c === '#') {
-      // "Is it example.com?" with a scheme before it: a question mark at the end is the sentence's.
+      // "Is it https://example.com?": a question mark at the end belongs to the sentence.
       this.#stage = 'path';
       this.#trail = c === '?' ? '?' : '';
     } else return trail + c;
@@ -76,13 +85,14 @@ export class UrlReader {
   #isHost(c: string): boolean {
     if (c <= '\x7f') return isAsciiWord(c) || c === '.' || c === '-';
     if (!LETTER.test(c)) return false;
-    // A Chinese domain, or Chinese text right after a Latin one: the first character tells.
+    // Either a Chinese domain, or Chinese text right after a Latin domain. The first character
+    // decides.
     return !isUnspaced(c) || this.#host === '' || isUnspaced(this.#host);
   }
 
   #readPort(c: string): string | undefined {
     if (isDigit(c)) {
-      this.#trail = '0'; // stands for the digits: the colon was not the sentence's
+      this.#trail = '0'; // stands for the digits: the colon was part of the URL
       return undefined;
     }
     if (this.#trail === '') return `:${c}`;
@@ -93,7 +103,9 @@ export class UrlReader {
   }
 
   #readPath(c: string): string | undefined {
-    if (isBlank(c) || '<>"`'.includes(c) || this.#stops.includes(c) || isForeign(c)) return this.#trail + c;
+    if (isBlank(c) || '<>"`'.includes(c) || this.#stops.includes(c) || isForeign(c)) {
+      return this.#trail + c;
+    }
     if (c === '(') this.#openParentheses++;
     const closes = c === ')' && this.#openParentheses > 0;
     if (closes) this.#openParentheses--;
@@ -104,7 +116,7 @@ export class UrlReader {
   }
 }
 
-/** Characters that people write right behind a URL, and that a URL would escape. */
+/** Characters that people write directly after a URL. Inside a URL they would be escaped. */
 function isForeign(c: string): boolean {
   return c > '\x7f' && (isUnspaced(c) || (c >= '\u2000' && c <= '\u206f'));
 }

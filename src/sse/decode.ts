@@ -1,34 +1,40 @@
-// Event streams back into events, the other half of encode.ts. Ruled by
+// Decodes event streams; encode.ts is the counterpart. Ruled by
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 
-/** An event as a client dispatches it: `event` is `message` where the stream named none. */
+/** An event as a client dispatches it. `event` is `message` if the stream gave it no name. */
 export interface DecodedEvent {
   readonly event: string;
   readonly data: string;
 }
 
 export interface SseDecoderOptions {
-  /** Longest event (its lines together) that is kept in memory, in UTF-16 code units. Default 1,048,576. */
+  /** Longest event (all its lines), in UTF-16 code units, inclusive. Default 1,048,576. */
   readonly maxEventLength?: number;
 }
 
 /**
- * Decodes one event stream, fed in any split: within a code point, a line, or a `\r\n`.
+ * Decodes one event stream from chunks of any size. A chunk may end inside a code point, a line, or
+ * a `\r\n`.
  *
- * `push` returns the events that the bytes completed. An event without a blank line behind it is
- * never among them, as the standard says; comments, `id` and `retry` are skipped. Throws a
- * `RangeError` when an event outgrows its bound.
+ * `push` returns the events that the chunk completes. As the standard says, an event is complete
+ * only after its blank line. Comments, `id` and `retry` are skipped. Throws a `RangeError` if an
+ * event exceeds its bound.
  */
 export class SseDecoder {
   readonly #maxEventLength: number;
-  /** Node 24's own way with a BOM strips a second one where the first was cut by the end of a chunk. */
+  /**
+   * `ignoreBOM` keeps a BOM in the text, and `push` removes it: Node 24 removes a second BOM too if
+   * the first was split between chunks.
+   */
   readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
-  /** Set by the first character: before it, and there only, the standard allows a BOM. */
+  /** Set by the first character: a BOM is allowed only before it. */
   #hasBegun = false;
   #line = '';
   #event = '';
   #data: string | undefined;
-  /** Set after a `\r` at the end of a chunk: its `\n` may follow and belongs to the same line end. */
+  /**
+   * Set after a `\r` at the end of a chunk: its `\n` may follow, and is part of the same line end.
+   */
   #skipLineFeed = false;
 
   constructor({ maxEventLength = 1_048_576 }: SseDecoderOptions = {}) {
@@ -64,8 +70,8 @@ export class SseDecoder {
   }
 
   /**
-   * The event that the end of the stream left without its blank line, in a list of none or one. The
-   * standard drops it, as it may be cut; call this where a server leaves out its last blank line.
+   * The event that lacks its blank line at the end of the stream: a list of one or none. The
+   * standard drops it, because it may be cut off. For servers that omit the last blank line.
    */
   unfinished(): DecodedEvent[] {
     const events: DecodedEvent[] = [];
@@ -78,22 +84,29 @@ export class SseDecoder {
 
   #endLine(line: string, events: DecodedEvent[]): void {
     if (line === '') {
-      if (this.#data !== undefined) events.push({ event: this.#event || 'message', data: this.#data });
+      if (this.#data !== undefined) {
+        events.push({ event: this.#event || 'message', data: this.#data });
+      }
       this.#event = '';
       this.#data = undefined;
       return;
     }
     const colon = line.indexOf(':');
     const field = colon === -1 ? line : line.slice(0, colon);
-    const value = colon === -1 ? '' : line.slice(line.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1);
+    const value =
+      colon === -1 ? '' : line.slice(line.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1);
     if (field === 'event') this.#event = value;
-    else if (field === 'data') this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+    else if (field === 'data') {
+      this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+    }
     this.#checkLength(0);
   }
 
   #checkLength(pending: number): void {
     if (pending + this.#event.length + (this.#data?.length ?? 0) > this.#maxEventLength) {
-      throw new RangeError(`an event of the stream is longer than ${this.#maxEventLength} characters`);
+      throw new RangeError(
+        `an event of the stream is longer than ${this.#maxEventLength} characters`,
+      );
     }
   }
 }
@@ -103,7 +116,7 @@ const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const SPACE = 32;
 
-/** Decodes a whole byte stream, for instance a `fetch` body. Whoever stops iterating cancels the stream. */
+/** Decodes a whole byte stream, such as a `fetch` body. To stop iterating cancels the stream. */
 export async function* decodeEvents(
   chunks: AsyncIterable<Uint8Array>,
   options: SseDecoderOptions = {},

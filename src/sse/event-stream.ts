@@ -9,16 +9,18 @@ export type SseEncoderOptions = EventWriterOptions;
 type WriteCallback = (error?: Error | null) => void;
 
 /**
- * An event stream: a `Writable` in object mode that takes `SseEvent`s, around an `EventWriter` that
- * does the work. It is destroyed, without an `error`, when the client leaves or stops reading, so a
- * `pipeline` into it rejects then and stops its source.
+ * An event stream as a `Writable` in object mode, which takes `SseEvent`s. An `EventWriter` does
+ * the work.
+ *
+ * It is destroyed without an `error` when the client leaves or stops reading. A `pipeline` into it
+ * then rejects, and stops its source.
  */
 export class SseEncoder extends Writable {
   readonly #writer: EventWriter;
   #onEnded: WriteCallback | undefined;
 
   constructor(destination: SseDestination, options: SseEncoderOptions = {}) {
-    // autoDestroy would disconnect a slow client at the end.
+    // autoDestroy would disconnect a slow client before it has read the end.
     super({ objectMode: true, decodeStrings: false, autoDestroy: false });
     this.#writer = new EventWriter(destination, options, {
       finished: () => this.#onEnded?.(),
@@ -28,34 +30,34 @@ export class SseEncoder extends Writable {
     destination.once('close', () => this.#writer.destroy());
   }
 
-  /** As `EventWriter.isOpen`. */
+  /** See `EventWriter.isOpen`. */
   get isOpen(): boolean {
     return this.#writer.isOpen;
   }
 
-  /** As `EventWriter.bytesWritten`. */
+  /** See `EventWriter.bytesWritten`. */
   get bytesWritten(): number {
     return this.#writer.bytesWritten;
   }
 
-  /** As `EventWriter.unsentEvents`. */
+  /** See `EventWriter.unsentEvents`. */
   get unsentEvents(): number {
     return this.#writer.unsentEvents;
   }
 
-  /** As `EventWriter.send`. `write` leads to it. */
+  /** See `EventWriter.send`. `write` calls this. */
   send(event: SseEvent): Awaitable<boolean> {
     if (!this.#writer.isOpen) return false;
     const block = encodeEvent(event);
     return 'data' in event ? this.#writer.send(block) : this.#writer.sendComment(block);
   }
 
-  /** As `EventWriter.finish`, with a last event. `end` leads to it. */
+  /** See `EventWriter.finish`; takes an optional last event. `end` does the same without one. */
   finish(last?: SseEvent): boolean {
     return this.#writer.finish(last === undefined || !this.#writer.isOpen ? '' : encodeEvent(last));
   }
 
-  /** Hands over at once what would leave at the end of the tick. There is no need to. */
+  /** Writes at once what would otherwise leave at the end of the tick. Optional. */
   flush(): void {
     this.#writer.flush();
   }

@@ -4,9 +4,9 @@ import type { Awaitable } from '../base/awaitable.ts';
 export interface SseDestination extends NodeJS.EventEmitter {
   readonly writableLength: number;
   readonly destroyed: boolean;
-  /** Null while an earlier response of the same connection is under way. */
+  /** Null while an earlier response on the same connection is in progress. */
   readonly socket?: object | null;
-  /** The request that is answered. It knows its connection all the time. */
+  /** The request that is being answered. Unlike the response, it always knows its connection. */
   readonly req?: { readonly socket: SseConnection };
   cork?(): void;
   uncork?(): void;
@@ -15,63 +15,64 @@ export interface SseDestination extends NodeJS.EventEmitter {
   destroy(error?: Error): unknown;
 }
 
-/** What a writer needs of a `net.Socket`: whether it lost what was written. */
+/** The part of a `net.Socket` that a writer needs: it says whether written bytes were lost. */
 export interface SseConnection {
   readonly destroyed: boolean;
-  /** Set as soon as a write failed, which is before `error` and `close` are emitted. */
+  /** Set as soon as a write fails, before `error` and `close` are emitted. */
   readonly errored: Error | null;
 }
 
 export interface EventWriterOptions {
   /**
-   * A client that has read nothing for this long is disconnected, at the latest after twice the time.
+   * A client that reads nothing for this long is disconnected, after at most twice the time.
    * Default 30,000 ms.
    */
   readonly stallTimeoutMs?: number;
-  /** Called before the first chunk is written, with its bytes when it is the only one. */
+  /** Called before the first chunk is written; gets its size in bytes if it is the only one. */
   readonly writeHead?: (contentLength: number | undefined) => void;
 }
 
-/** Is told, at most once, how a stream ended that `finish` could not end at once. */
+/** Called at most once, for a stream that `finish` could not end at once. */
 export interface EventWriterListener {
-  /** Everything, the end included, is now with the operating system. */
+  /** Everything, including the end, has been passed to the operating system. */
   finished(): void;
   /**
-   * The stream was cut before its end had left; `unsentEvents` says how many events never did. May
+   * The stream was cut before its end had left. `unsentEvents` says how many events were lost. May
    * be called from within `finish`.
    */
   destroyed(): void;
 }
 
 /**
- * Writes Server-Sent Events to an HTTP response. It passes back-pressure on and disconnects a
- * client that stops reading. An event leaves as one string, so no code point is ever split.
+ * Writes Server-Sent Events to an HTTP response. Applies back-pressure, and disconnects a client
+ * that stops reading. An event leaves as one string, so no code point is ever split.
  *
- * The creator must call `flush()` once; nothing is written before. It must also call `destroy()`
- * when the connection closes: the writer itself watches it only while the connection has no room.
+ * The creator must call `flush()` once; nothing is written before. The creator must also call
+ * `destroy()` when the connection closes: the writer watches it only while the connection has no
+ * room.
  *
- * A stream ends in exactly one of three ways: `finish()` returns true, or the listener's
- * `finished` or its `destroyed` is called. Only the first two mean that the whole stream has left.
+ * A stream ends in exactly one of three ways: `finish()` returns true, the listener's `finished` is
+ * called, or its `destroyed` is. Only in the first two cases has the whole stream left.
  *
- * Deliberately not a `Writable`, which would make every turn slower and larger; `SseEncoder` is
+ * Deliberately not a `Writable`, which would make every turn slower and larger. `SseEncoder` is
  * one.
  */
 export class EventWriter {
   readonly #destination: SseDestination;
   readonly #stallTimeoutMs: number;
   #writeHead: ((contentLength: number | undefined) => void) | undefined;
-  /** Blocks of this tick, or all since the connection has no room. */
+  /** The blocks of this tick; while the connection has no room, all blocks since then. */
   #queue = '';
   #queuedEvents = 0;
-  /** Events in chunks that are not with the operating system yet. */
+  /** Events in chunks that have not been passed to the operating system yet. */
   #eventsInFlight = 0;
   #bytesWritten = 0;
-  /** Whether a flush is due. The first one is the creator's, so none is scheduled before it. */
+  /** Whether a flush is due. True at first: the creator owes the first flush. */
   #isScheduled = true;
   #isFinished = false;
-  /** Whether the end was handed to the destination. */
+  /** Whether the end has been passed to the destination. */
   #hasEnded = false;
-  /** Whether everything, the end included, is with the operating system. */
+  /** Whether everything, including the end, has been passed to the operating system. */
   #isSent = false;
   #isDestroyed = false;
   /** Set while the connection has no room. */
@@ -90,24 +91,25 @@ export class EventWriter {
   }
 
   /**
-   * True until `finish`, `destroy` or the loss of the client: an event sent now may still arrive.
+   * True until `finish`, `destroy` or the loss of the client. While true, an event that is sent may
+   * still arrive.
    */
   get isOpen(): boolean {
     return !this.#isFinished && !this.#isDestroyed && !this.#destination.destroyed;
   }
 
-  /** False while the connection takes nothing: what is sent now waits here. */
+  /** False while the connection accepts nothing. Events sent now wait here. */
   get hasRoom(): boolean {
     return this.#waiting === undefined;
   }
 
-  /** Bytes handed to the destination. */
+  /** Bytes passed to the destination. */
   get bytesWritten(): number {
     return this.#bytesWritten;
   }
 
   /**
-   * How many of the events sent last have not left this process. Comments and the block given to
+   * How many of the latest events have not left this process. Comments and the last block of
    * `finish` do not count.
    */
   get unsentEvents(): number {
@@ -115,20 +117,19 @@ export class EventWriter {
   }
 
   /**
-   * Writes an event: a whole block, as `encodeEvent` makes it. Returns true, or a promise of it
-   * when the sender should wait for room; false when the stream is over and the event was dropped.
-   * Never throws or rejects because the client left. A sender that does not wait fills memory.
+   * Writes an event. `block` must be complete, as `encodeEvent` returns it.
    *
-   * The events of one tick leave as one chunk, together with the headers if those are still
-   * unsent.
+   * Returns true, or a promise of true if the sender should wait for room. Returns false if the
+   * stream is over and the event was dropped. Never throws or rejects because the client left. A
+   * sender that does not wait fills memory.
+   *
+   * The events of one tick leave as one chunk, together with the headers if those are unsent.
    */
   send(block: string): Awaitable<boolean> {
     return this.#send(block, 1);
   }
 
-  /**
-   * Writes a block that is no event: `unsentEvents` does not count it. Returns what `send` does.
-   */
+  /** Like `send`, for a block that `unsentEvents` should not count. */
   sendComment(block: string): Awaitable<boolean> {
     return this.#send(block, 0);
   }
@@ -138,8 +139,8 @@ export class EventWriter {
     this.#queue += block;
     this.#queuedEvents += events;
     if (this.#waiting === undefined) {
-      // A burst does not wait for the end of the tick: a sender that awaits each event must meet
-      // back-pressure.
+      // A burst does not wait for the end of the tick, so that a sender that awaits each event
+      // notices back-pressure.
       if (this.#queue.length > MAX_QUEUE_LENGTH) this.flush();
       else if (!this.#isScheduled) {
         this.#isScheduled = true;
@@ -150,25 +151,25 @@ export class EventWriter {
   }
 
   /**
-   * Ends the stream behind the events sent and a last block. Returns true when all of it is with
-   * the operating system, so that nothing more can be learned about it. Returns false when it
-   * still has to leave, or was cut: the listener is told which.
+   * Ends the stream after the events sent so far and a last block. Returns true if all of it has
+   * been passed to the operating system. Returns false if some of it still has to leave, or the
+   * stream was cut; the listener learns which.
    *
-   * Idempotent: a later call changes nothing and returns what is true by then.
+   * Idempotent: a later call changes nothing and returns the current state.
    */
   finish(last = ''): boolean {
     if (this.isOpen) {
       this.#queue += last;
       this.#isFinished = true;
       if (this.#waiting === undefined) this.#handOver();
-      else settle(this.#waiting.senders); // what they sent still leaves; they need not wait for it
+      else settle(this.#waiting.senders); // their events still leave; they need not wait for that
     } else if (this.#destination.destroyed) this.destroy();
     return this.#isSent;
   }
 
   /**
-   * Hands what is queued to the destination. The creator owes the first call, after the first
-   * events or before them. From then on events leave by themselves at the end of their tick.
+   * Passes the queue to the destination. The creator must call it once, before or after the first
+   * events. From then on events leave by themselves at the end of their tick.
    */
   flush(): void {
     this.#isScheduled = false;
@@ -183,7 +184,7 @@ export class EventWriter {
     try {
       this.#writeHead?.(isWhole ? bytes : undefined);
     } catch (error) {
-      this.destroy(); // or the stream would be tried again, and again
+      this.destroy(); // otherwise every flush would try again
       throw error;
     }
     this.#writeHead = undefined;
@@ -194,7 +195,7 @@ export class EventWriter {
     if (this.#isFinished) {
       this.#hasEnded = true;
       if (isWhole) this.#endWhole(text);
-      else this.#destination.end(text); // with the end of the chunks in one system call
+      else this.#destination.end(text); // text and end in one system call
       if (this.#destination.writableLength > 0) this.#waitForRoom();
       else this.#settleEnd();
       return;
@@ -206,21 +207,21 @@ export class EventWriter {
   }
 
   /**
-   * Writes the head and all of the body as one string, in one piece. `end(text)` would hand over an
-   * empty one behind it, and the socket would gather both with `writev`.
+   * Writes the headers and the whole body as one string. `end(text)` would pass on an empty string
+   * after it, and the socket would need `writev` to send both.
    */
   #endWhole(text: string): void {
     const destination = this.#destination;
-    destination.cork?.(); // or the response would cork its socket itself, until the end of the tick
+    destination.cork?.(); // otherwise the response corks its socket until the end of the tick
     destination.write(text);
     destination.uncork?.();
     destination.end();
   }
 
-  /** This process holds nothing of the stream any more: all of it has left, or failed to. */
+  /** Nothing of the stream is left in this process: all of it has been sent, or lost. */
   #settleEnd(): void {
     const socket = this.#destination.req?.socket;
-    // A response that lost its last bytes emits `finish` all the same: only the socket says so.
+    // A response emits `finish` even if its last bytes were lost. Only the socket knows.
     if (socket?.errored instanceof Error || socket?.destroyed === true) this.destroy();
     else {
       this.#isSent = true;
@@ -229,8 +230,8 @@ export class EventWriter {
   }
 
   /**
-   * Cuts the stream: drops what has not left yet and destroys the destination. Idempotent, and
-   * without effect once all of it has left.
+   * Cuts the stream: drops what has not left yet, and destroys the destination. Idempotent. Has no
+   * effect once everything has left.
    */
   destroy(): void {
     if (this.#isDestroyed || this.#isSent) return;
@@ -245,8 +246,8 @@ export class EventWriter {
   }
 
   /**
-   * Waits for `drain`, or after the end for `finish`. The client may do neither: then `close`
-   * comes, or the clock, which starts again whenever bytes have left.
+   * Waits for `drain`, or after the end for `finish`. If the client does neither, `close` or the
+   * clock ends the wait. The clock starts again whenever bytes have left.
    */
   #waitForRoom(): void {
     const destination = this.#destination;
@@ -255,7 +256,7 @@ export class EventWriter {
     const clock = setTimeout(() => {
       const before = queued;
       queued = queuedBytes(destination);
-      // Behind another response of the connection it is that one which the client reads.
+      // While an earlier response of the connection is in progress, the client reads that one.
       if (destination.socket === null || queued !== before) clock.refresh();
       else this.destroy();
     }, this.#stallTimeoutMs);
@@ -290,7 +291,7 @@ export class EventWriter {
 
 /** A connection without room. */
 interface Waiting {
-  /** Who waits. */
+  /** The senders that wait for room. */
   readonly senders: (() => void)[];
   readonly stop: () => void;
 }
@@ -300,10 +301,11 @@ function settle(senders: (() => void)[]): void {
 }
 
 /**
- * Bytes that the connection holds because the operating system did not take them; undefined where
- * that is not known. A chunk counts as a whole in every public figure, and `drain` comes when all
- * of it has left, so neither shows that a slow client reads. `_handle` does; Node's own socket
- * time-outs look there, too.
+ * Bytes that the operating system has not accepted yet; undefined if unknown.
+ *
+ * All public figures count a chunk as a whole, and `drain` comes only when all of it has left. So
+ * neither shows that a slow client is reading. `_handle` does; Node's own socket time-outs use it
+ * too.
  */
 function queuedBytes({ req }: SseDestination): unknown {
   const socket = req?.socket;
@@ -315,7 +317,7 @@ function queuedBytes({ req }: SseDestination): unknown {
 }
 
 /**
- * A burst is handed over in pieces of about this many UTF-16 code units. Node's own bound for a
+ * A burst is written in pieces of about this many UTF-16 code units. Node's own limit for a
  * connection without room is 16,384 bytes.
  */
 const MAX_QUEUE_LENGTH = 16_384;

@@ -4,9 +4,9 @@ import type { EventWriter } from './event-writer.ts';
 const HEARTBEAT = encodeEvent({ comment: '' });
 
 /**
- * Sends a comment whenever `intervalMs` have passed, so that no proxy takes a silent stream for a
- * dead one. `refresh()` the timer with each event, and `clearInterval` it when the stream ends.
- * Returns undefined for 0: no heartbeats.
+ * Sends a comment every `intervalMs`, so that no proxy takes a silent stream for a dead one. Call
+ * `refresh()` on the timer with each event, and `clearInterval` at the end of the stream. Returns
+ * undefined for 0, which turns heartbeats off.
  */
 export function startHeartbeat(
   writer: EventWriter,
@@ -15,7 +15,10 @@ export function startHeartbeat(
   return intervalMs > 0 ? setInterval(beat, intervalMs, writer) : undefined;
 }
 
-/** A stream that has no room is not silent: bytes wait to leave, and more would only pile up. */
+/**
+ * A stream without room is not silent: bytes are waiting to leave, and a comment would only add to
+ * them.
+ */
 function beat(writer: EventWriter): void {
   if (writer.hasRoom) writer.sendComment(HEARTBEAT);
 }

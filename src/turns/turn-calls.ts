@@ -1,11 +1,11 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
 import { isAbort } from '../base/abort.ts';
-import { after, type Awaitable } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
 import type { Ownership } from '../conversations/rules.ts';
 import type { Logger } from '../log.ts';
-import { retry, WRITE_DELAYS_MS } from './retry.ts';
+import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenCall, SpokenReply } from './spoken-reply.ts';
 import { callKey, canonicalArguments, RunningCall, uniqueKey, type CallOutcome, type RunningCalls } from './tool-calls.ts';
 
@@ -211,22 +211,22 @@ export class TurnCalls {
     };
     if (!this.#run.isStored) return done();
     const { conversationId, turnId } = this.#run;
+    const tool = spoken.call.name;
     const result = { turnId, toolCallId: spoken.call.id, ...outcome };
-    const write = (): Awaitable<boolean> => this.#host.conversations.noteToolResult(conversationId, result);
-    const stored = (isKnown: boolean): void => {
+    const write = persist(
+      () => this.#host.conversations.noteToolResult(conversationId, result),
+      WRITE_DELAYS_MS,
+    );
+    const written = andThen(write, (isKnown) => {
       done();
-      if (!isKnown) this.#run.log.info('a tool result came too late to be kept', { conversationId, turnId, tool: spoken.call.name });
-    };
-    const failed = (error: unknown): void => {
+      if (isKnown) return;
+      this.#run.log.info('a tool result came too late to be kept', { conversationId, turnId, tool });
+    });
+    if (!(written instanceof Promise)) return;
+    this.#host.track(written.catch((error: unknown) => {
       done();
-      this.#run.log.error('tool result lost', { conversationId, turnId, tool: spoken.call.name, error });
-    };
-    try {
-      const written = after(write(), stored);
-      if (written instanceof Promise) this.#host.track(written.catch((error: unknown) => retry(write, WRITE_DELAYS_MS, error).then(stored)).catch(failed));
-    } catch (error) {
-      this.#host.track(retry(write, WRITE_DELAYS_MS, error).then(stored).catch(failed));
-    }
+      this.#run.log.error('tool result lost', { conversationId, turnId, tool, error });
+    }));
   }
 }
 

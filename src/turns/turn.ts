@@ -1,7 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 
 import { DEFAULT_APOLOGY, TurnAbortedError, type Agent, type ModelUsage, type Spoken, type ToolOutcome, type ToolRun } from '../agents/agent.ts';
-import { after, isThenable, type Awaitable } from '../base/awaitable.ts';
+import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { CutTurn } from '../conversations/heard.ts';
 import { UNFINISHED_RESULTS, type Message, type SentEvent, type ToolCall } from '../conversations/message.ts';
 import type { OpenedTurn, TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
@@ -9,7 +9,7 @@ import type { Json } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
 import { interruptionOf, isBeside, isSameTurn, textOf, type Delivery, type TurnEvent } from './delivery.ts';
 import { messageTurn, startTurn, TurnReply, type Run } from './reply.ts';
-import { OPENING_DELAYS_MS, retry, WRITE_DELAYS_MS } from './retry.ts';
+import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from './persist.ts';
 import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
 import { TurnCalls, type CallHost, type CallingRun } from './turn-calls.ts';
 
@@ -98,7 +98,7 @@ export class Turn implements Run, CallingRun {
     try {
       const opening = this.#open();
       if (opening instanceof Promise) this.#host.track(opening);
-      const begun = after(opening, (opened) => this.#begin(opened));
+      const begun = andThen(opening, (opened) => this.#begin(opened));
       if (begun instanceof Promise) void begun.catch((error: unknown) => this.#fail(error)).then(() => this.#calls?.agentEnded());
       else this.#calls?.agentEnded();
       if (this.#ending === undefined) this.#arm();
@@ -229,20 +229,7 @@ export class Turn implements Run, CallingRun {
       running: this.older === undefined ? undefined : settlementsOf(this.older),
       isCallRunning: this.#host.calls.isRunning,
     };
-    try {
-      const opened = conversations.openTurn(this.conversationId, opening);
-      return opened instanceof Promise ? this.#openAgain(opened, opening) : opened;
-    } catch (error) {
-      return this.#openAgain(Promise.reject(error as Error), opening);
-    }
-  }
-
-  async #openAgain(first: Promise<TurnOpeningResult>, opening: TurnOpening): Promise<TurnOpeningResult> {
-    try {
-      return await first;
-    } catch (error) {
-      return await retry(() => this.#host.conversations.openTurn(this.conversationId, opening), OPENING_DELAYS_MS, error);
-    }
+    return persist(() => conversations.openTurn(this.conversationId, opening), OPENING_DELAYS_MS);
   }
 
   #begin(opened: TurnOpeningResult | boolean): Awaitable<void> {
@@ -446,23 +433,20 @@ export class Turn implements Run, CallingRun {
   }
 
   #store(state: Ending): void {
+    const { conversations } = this.#host;
     const settlement = this.#settlementOf(state);
-    try {
-      const settled = this.#host.conversations.settleTurn(this.conversationId, settlement);
-      if (settled instanceof Promise) this.#host.track(this.#storeAgain(settled, settlement));
-    } catch (error) {
-      this.#host.track(this.#storeAgain(Promise.reject(error as Error), settlement));
-    }
+    const settled = persist(
+      () => conversations.settleTurn(this.conversationId, settlement),
+      WRITE_DELAYS_MS,
+    );
+    if (!(settled instanceof Promise)) return;
+    this.#host.track(settled.catch((error: unknown) => this.#lose(settlement, error)));
   }
 
-  async #storeAgain(first: Promise<boolean>, settlement: TurnSettlement): Promise<void> {
+  #lose({ state, messages }: TurnSettlement, error: unknown): void {
     const { conversationId, turnId } = this;
-    try {
-      await first.catch((error: unknown) => retry(() => this.#host.conversations.settleTurn(conversationId, settlement), WRITE_DELAYS_MS, error));
-    } catch (error) {
-      const characters = settlement.messages.reduce((sum, { content }) => sum + content.length, 0);
-      this.log.error('history not written', { conversationId, turnId, state: settlement.state, characters, error });
-    }
+    const characters = messages.reduce((sum, { content }) => sum + content.length, 0);
+    this.log.error('history not written', { conversationId, turnId, state, characters, error });
   }
 
   /** Tells the agent's iterable that no more is wanted: whoever stops reading stops paying. */

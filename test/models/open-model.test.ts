@@ -214,7 +214,7 @@ describe('openModel', () => {
     ['vLLM without a base URL, whose default port is ours', 'vllm:qwen', {}, 'VLLM_BASE_URL is not set'],
     ['a base URL of another scheme', 'ollama:x', { OLLAMA_BASE_URL: 'localhost:11434' }, 'OLLAMA_BASE_URL must be an http(s) URL'],
     ['a base URL with a password', 'ollama:x', { OLLAMA_BASE_URL: `http://me:${KEY}@host/v1` }, 'OLLAMA_BASE_URL must be'],
-    ['a key with a line break in it', 'openai:x', { OPENAI_API_KEY: `${KEY}\nx` }, 'OPENAI_API_KEY has blanks'],
+    ['a key with a line break in it', 'openai:x', { OPENAI_API_KEY: `${KEY}\nx` }, 'OPENAI_API_KEY contains blanks'],
   ];
   for (const [what, name, environment, sentence] of unusable) {
     it(`names ${what}, without the value`, async () => {
