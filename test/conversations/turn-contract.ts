@@ -272,6 +272,17 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(typesOf(await (await reply).events()), ['message', 'error', 'done']);
     });
 
+    it('are not ended by a session.start of a second sender', async (t) => {
+      const served = begin(t);
+      const { client, store } = served;
+      const held = await hold(served);
+      store.failWith = gone;
+      assert.equal(await spoken(client.start({ turn_id: null })), DEFAULT_APOLOGY);
+      store.failWith = undefined;
+      served.go('hold');
+      assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+    });
+
     it('answer user_interrupted all the same', async (t) => {
       const { client, store } = begin(t);
       store.failWith = gone;

@@ -194,11 +194,11 @@ describe('a tool that wants to finish', () => {
       run, whenInterrupted: 'finish', store, environment: { SHUTDOWN_TIMEOUT_SECONDS: '60' },
     });
     const connection = await served.deliver();
-    await served.runs.next();
+    const { signal } = await served.runs.next();
     await served.drop(connection);
     const closed = served.app.close();
     for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(close.mock.callCount(), 0);
+    assert.deepEqual([signal.aborted, close.mock.callCount()], [false, 0]);
     const kept = store.read('c-1');
     open('"paid"');
     await within(closed, 'the end of the server');
