@@ -9,7 +9,10 @@ import { createApp } from '../../src/app/create-app.ts';
 import { BadRequest, HttpError } from '../../src/http/errors.ts';
 import { defineAgent } from '../../src/index.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
-import { deferred, messageEvent, parseAnswer, quiet, recordLog, SECRET, serve, settingsWith, signed } from '../fixtures/kernel.ts';
+import {
+  deferred, messageEvent, parseAnswer, quiet, RawConnection, recordLog, SECRET, serve,
+  settingsWith, signed,
+} from '../fixtures/kernel.ts';
 
 const INTERNAL = { error: 'Internal server error' };
 
@@ -562,6 +565,16 @@ describe('app.handle', () => {
     await once(server, 'listening');
     t.after(() => server.close());
     assert.equal((await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/ready`)).status, 200);
+  });
+
+  it('keeps the connection of a client whose refused request has a body of no bytes', async (t) => {
+    const { port } = new URL(await inside(t, createApp(settingsWith(), quiet)));
+    const client = await RawConnection.open(Number(port));
+    t.after(() => client.destroy());
+    for (let count = 1; count <= 2; count++) {
+      client.send('POST /nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n');
+      await client.until(new RegExp(`(HTTP/1\\.1 404[^]*?\\}){${count}}$`));
+    }
   });
 
   it('refuses new requests once the app is closed', async (t) => {

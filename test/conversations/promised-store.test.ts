@@ -1,5 +1,5 @@
-// Stores that answer with promises, as a database does, or with thenables, as some clients do: a turn
-// lives over them as it does over the one in memory. What can happen while they are asked is below.
+// Stores that answer with promises, as a database does, or with thenables, as some clients do: a
+// turn lives over them as over the one in memory. What can happen while they are asked is below.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -44,7 +44,10 @@ function begin(t: TestContext): AskingBack & { readonly store: PromisedStore } {
 }
 
 /** A delivery whose connection the test may cut before it is answered. */
-async function post(served: Served, fields: Readonly<Record<string, unknown>>): Promise<RawConnection> {
+async function post(
+  served: Served,
+  fields: Readonly<Record<string, unknown>>,
+): Promise<RawConnection> {
   const connection = await served.raw();
   const conversation_id = served.client.conversationId;
   connection.write(rawRequest(messageEvent({ conversation_id, ...fields })));
@@ -158,6 +161,23 @@ describe('turns while a store is asked', { timeout: 10_000 }, () => {
     assert.deepEqual(kept.at(-1), ['assistant', 'hold 3? Done.', 'completed']);
   });
 
+  it('let an older one, delivered again meanwhile, take over its own stream', async (t) => {
+    const served = begin(t);
+    const { client, store } = served;
+    const first = await hold(served, 'hold 1');
+    const calls = store.calls.length;
+    store.hold();
+    const second = spoken(client.say('Two'));
+    await store.called(calls + 1);
+    const again = await hold(served, 'hold 1');
+    assert.deepEqual(await first.rest(), ['response.end']);
+    store.release();
+    assert.deepEqual(await again.rest(), ['response.end']);
+    assert.equal(await second, 'Two?');
+    assert.deepEqual(served.runs, ['hold 1', 'Two']);
+    assert.deepEqual(served.outcomes(), { taken_over: 1, interrupted: 1, completed: 1 });
+  });
+
   it('ask the agent once for a barge-in that is delivered twice', async (t) => {
     const served = begin(t);
     const { client, store } = served;
@@ -174,7 +194,7 @@ describe('turns while a store is asked', { timeout: 10_000 }, () => {
     assert.deepEqual(served.runs, ['hold 1', 'Two']);
   });
 
-  it('are counted once, as replayed, when the session ends before a completed one is found', async (t) => {
+  it('are counted once when the session ends before a completed one is found', async (t) => {
     const served = begin(t);
     const { client, store } = served;
     await spoken(client.say('One', { turn_id: 't1' }));

@@ -5,8 +5,7 @@ import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import { emptyConversation, findTurn, hasOpenTurn, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
 import { cutTurn, type Interruption } from '../../src/conversations/heard.ts';
 import {
-  appendMessage, noteProgress, noteToolResult, openTurn, settleTurn, OpenedTurn,
-  type ToolResult, type TurnSettlement,
+  appendMessage, openTurn, settleTurn, OpenedTurn, type TurnSettlement,
 } from '../../src/conversations/rules.ts';
 import type { Message, SentEvent, TurnState } from '../../src/conversations/message.ts';
 
@@ -361,83 +360,6 @@ function toolMessages(turnId: string): Message[] {
     { role: 'assistant', content: ' It is 42.'.trimStart(), turnId, state: 'completed' },
   ];
 }
-
-describe('noteToolResult', () => {
-  /** t1 with a call that runs. */
-  function begin(): Conversation {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'One');
-    const [asked, result] = toolMessages('t1');
-    assert.ok(asked?.role === 'assistant' && result?.role === 'tool');
-    const messages: Message[] = [
-      { ...asked, state: 'open' }, { ...result, state: 'running', content: 'not yet' },
-    ];
-    assert.equal(noteProgress(conversation, { turnId: 't1', runId: runs, messages }, BOUNDS), 'noted');
-    check(conversation);
-    return conversation;
-  }
-
-  function note(conversation: Conversation, fields: Partial<ToolResult> = {}): boolean {
-    const result: ToolResult = {
-      turnId: 't1', toolCallId: 'call-1', state: 'completed', content: '"late"', ...fields,
-    };
-    const isKnown = noteToolResult(conversation, result, BOUNDS);
-    check(conversation);
-    return isKnown;
-  }
-
-  it('writes the result of a call that runs', () => {
-    const conversation = begin();
-    assert.equal(conversation.runningCalls, 1);
-    assert.equal(note(conversation), true);
-    assert.equal(conversation.runningCalls, 0);
-    assert.deepEqual(shown(conversation).slice(1), [
-      'assistant(open): Let me see. [look]', 'tool: "late"',
-    ]);
-  });
-
-  it('writes a result into a turn that a newer one has ended', () => {
-    const conversation = begin();
-    openTurn(conversation, {
-      turnId: 't2', runId: ++runs, text: 'Two', isCallRunning: () => true,
-    }, BOUNDS);
-    assert.equal(note(conversation), true);
-    assert.equal(shown(conversation)[2], 'tool: "late"');
-  });
-
-  it('never changes a result that is there', () => {
-    const conversation = begin();
-    note(conversation);
-    assert.equal(note(conversation, { content: '"another"' }), true);
-    assert.equal(shown(conversation)[2], 'tool: "late"');
-  });
-
-  it('writes a result over an interrupted one: it is what really happened', () => {
-    const conversation = begin();
-    note(conversation, { state: 'interrupted', content: '{"error":"interrupted"}' });
-    note(conversation);
-    assert.equal(shown(conversation)[2], 'tool: "late"');
-  });
-
-  for (const [what, fields] of [
-    ['a call that the turn does not know', { toolCallId: 'call-2' }],
-    ['a turn that is not known', { turnId: 't2' }],
-  ] as const) {
-    it(`changes nothing for ${what}, and says so`, () => {
-      const conversation = begin();
-      const before = structuredClone(conversation);
-      assert.equal(note(conversation, fields), false);
-      assert.deepEqual(conversation, before);
-    });
-  }
-
-  it('changes nothing for a turn without calls, and says so', () => {
-    const conversation = emptyConversation('c');
-    exchange(conversation, 't1', 'One', 'First.');
-    assert.equal(note(conversation), false);
-    assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): First.']);
-  });
-});
 
 describe('cutTurn', () => {
   // [title, said, heard, what is left, what is told]

@@ -168,7 +168,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { taken_over: 1, completed: 1 });
     });
 
-    it('say a completed one again beside a newer one, and nothing of an unfinished one', async (t) => {
+    it('say a completed one again beside a newer one, and not an unfinished one', async (t) => {
       const served = begin(t);
       const { client } = served;
       await spoken(client.say('One', { turn_id: 't1' }));
@@ -270,6 +270,17 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       await until(() => store.calls.length > 0, 'the store to be asked');
       await passTries(clock);
       assert.deepEqual(typesOf(await (await reply).events()), ['message', 'error', 'done']);
+    });
+
+    it('are not ended by a session.start of a second sender', async (t) => {
+      const served = begin(t);
+      const { client, store } = served;
+      const held = await hold(served);
+      store.failWith = gone;
+      assert.equal(await spoken(client.start({ turn_id: null })), DEFAULT_APOLOGY);
+      store.failWith = undefined;
+      served.go('hold');
+      assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
     });
 
     it('answer user_interrupted all the same', async (t) => {

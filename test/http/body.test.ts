@@ -222,6 +222,21 @@ describe('lingerOverBody', () => {
     assert.ok(read > 16 * MIB && read <= 16.1 * MIB, String(read));
   });
 
+  it('is done once, though the client goes on', async (t) => {
+    const { request, client } = await open(t, head(64 * MIB));
+    let read = 0;
+    const hasReadOn = deferred();
+    request.on('data', (chunk: Buffer) => {
+      read += chunk.length;
+      if (read === 20 * MIB) hasReadOn.resolve();
+    });
+    let count = 0;
+    body.lingerOverBody(request, () => void (count += 1));
+    client.socket.write(Buffer.alloc(20 * MIB, 'x'));
+    await hasReadOn.promise;
+    assert.equal(count, 1);
+  });
+
   it('is done after 2 s', async (t) => {
     const { request } = await open(t, `${head(3)}a`);
     const clock = mockTimers(t, ['setTimeout']);

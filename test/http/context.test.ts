@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Context } from '../../src/http/context.ts';
+import { BodyBudget } from '../../src/http/body.ts';
+import { Context } from '../../src/http/context.ts';
 import { defineAgent } from '../../src/index.ts';
-import { messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
+import {
+  deferred, messageEvent, RawConnection, recordLog, serve, signed,
+} from '../fixtures/kernel.ts';
 
 /** What a handler finds in the context of a request that is these bytes. */
 async function found<T>(t: TestContext, bytes: string, look: (context: Context) => T, trustProxy = false): Promise<T> {
@@ -40,6 +46,13 @@ describe('context.url', () => {
     it(`has ${what}`, async (t) => assert.equal(await found(t, bytes, (context) => context.url.href, trustProxy), url));
   }
 
+  it('has https over TLS', () => {
+    const request = { url: '/a', headers: { host: 'x' }, socket: { encrypted: true } };
+    const scope = { log: recordLog().log, maxBodyBytes: 1, trustProxy: false, bodies: new BodyBudget(1) };
+    const context = new Context(request as unknown as IncomingMessage, {} as ServerResponse, scope);
+    assert.equal(context.url.href, 'https://x/a');
+  });
+
   it('is 400 for a malformed host header, of which the answer shows no more than 100 characters', async (t) => {
     const served = await serve(t, { setUp: (app) => app.get('/url', (context) => context.text(200, context.url.href)) });
     const client = await served.raw();
@@ -58,6 +71,72 @@ describe('context.clientAddress', () => {
   it('is the last one that a trusted proxy names, without white space', async (t) => {
     const bytes = get('/', 'host: x', 'x-forwarded-for: 192.0.2.1 , 192.0.2.2 ');
     assert.equal(await found(t, bytes, (context) => context.clientAddress, true), '192.0.2.2');
+  });
+});
+
+describe('context.header', () => {
+  it('joins several of one name as Node does, and where Node keeps them apart too', async (t) => {
+    const bytes = get('/', 'host: x', 'x-a: 1', 'x-a: 2', 'set-cookie: a=1', 'set-cookie: b=2');
+    const headers = await found(t, bytes, (context) =>
+      ['x-a', 'set-cookie', 'x-b'].map((name) => context.header(name)));
+    assert.deepEqual(headers, ['1, 2', 'a=1, b=2', undefined]);
+  });
+});
+
+describe('context.empty', () => {
+  for (const status of [204, 304]) {
+    it(`has no length where HTTP allows none: ${status}`, async (t) => {
+      const served = await serve(t, {
+        setUp: (app) => app.get('/empty', (context) => context.empty(status)),
+      });
+      const client = (await served.raw()).send(get('/empty', 'host: x'));
+      const answer = await client.lastAnswer();
+      assert.deepEqual([answer.status, answer.headers['content-length']], [status, undefined]);
+    });
+  }
+});
+
+describe('context.switchProtocols', () => {
+  it('throws where the request offers no other protocol, and leaves it to be answered', async (t) => {
+    const served = await serve(t, { setUp: (app) => app.get('/socket', (context) => {
+      try {
+        context.switchProtocols([]);
+      } catch (error) {
+        context.text(426, String(error));
+      }
+    }) });
+    const response = await served.fetch('/socket');
+    const text = await response.text();
+    assert.deepEqual([response.status, text], [426, 'Error: GET /socket offers no other protocol']);
+  });
+});
+
+describe('the budget of all bodies', () => {
+  // Given back twice, it would grow with every turn.
+  it('gets a body\'s bytes back once when the stream of a turn begins', async (t) => {
+    const bodies = new BodyBudget(100);
+    const { log } = recordLog();
+    const isClosed = deferred();
+    const server = createServer((request, response) => {
+      const context = new Context(request, response, {
+        log, maxBodyBytes: 50, trustProxy: false, bodies,
+      });
+      context.onClose(() => isClosed.resolve());
+      context.requestId = 'x';
+      void Promise.resolve(context.takeRawBody()).then(() => {
+        const writer = context.eventWriter();
+        writer.send('data: 1\n\n');
+        writer.finish();
+      });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const client = await RawConnection.open((server.address() as AddressInfo).port);
+    const head = 'POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked';
+    client.send(`${head}\r\n\r\n3\r\nabc\r\n0\r\n\r\n`);
+    await client.closed;
+    await isClosed.promise;
+    assert.deepEqual([bodies.take(100), bodies.take(1)], [true, false]);
   });
 });
 
@@ -98,6 +177,21 @@ describe('a request that is answered', () => {
       assert.match(String(error), /GET \/twice has an answer already/);
     });
   }
+});
+
+describe('a turn\'s stream', () => {
+  it('is sent with its length, and not in chunks, where the reply ends at once', async (t) => {
+    const body = messageEvent();
+    const { headers } = signed(body);
+    const lines = Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`);
+    const client = (await (await serve(t)).raw()).send([
+      'POST /api/agent HTTP/1.1', 'host: x', 'connection: close', `content-length: ${body.length}`,
+      ...lines, '', body,
+    ].join('\r\n'));
+    const answer = await client.lastAnswer();
+    assert.equal(answer.headers['content-length'], String(answer.body.length));
+    assert.equal(answer.headers['transfer-encoding'], undefined);
+  });
 });
 
 describe('the bytes of an answer', () => {

@@ -92,6 +92,22 @@ describe('the body limit', () => {
     assert.equal(client.received.match(/HTTP\/1\.1/g)?.length, 1);
   });
 
+  it('lets a client that still sends 20 MB read a 400 that came before its body', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) => app.post('/refuse', (context) => context.json(400, { error: 'no' })),
+    });
+    const client = await served.raw();
+    client.send(postHead('/refuse', { 'content-length': 20_000_000 })).send(Buffer.alloc(20_000_000));
+    assert.equal((await client.lastAnswer()).status, 400);
+  });
+
+  it('says with a 413 that the connection is closed, though the client would keep it', async (t) => {
+    const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
+    const head = { connection: 'keep-alive', 'content-length': 2 * LIMIT };
+    const client = (await served.raw()).send(webhookHead('', head));
+    assert.match(await client.until(/\}$/), /\r\nconnection: close\r\n/i);
+  });
+
   for (const encoding of ['content-length', 'chunked'] as const) {
     it(`lets a client that still sends 20 MB (${encoding}) read its 413`, async (t) => {
       const served = await serve(t);

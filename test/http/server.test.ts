@@ -1,13 +1,17 @@
 // What the server bounds that no single request shows: connections, bodies in all, headers by their number, pipelines.
 
 import assert from 'node:assert/strict';
-import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
+import { createHttpServer } from '../../src/http/server.ts';
 import { defineAgent } from '../../src/index.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
-import { deferred, messageEvent, recordLog, SECRET, serve, signed, type Served } from '../fixtures/kernel.ts';
+import {
+  deferred, messageEvent, RawConnection, recordLog, SECRET, serve, signed, type Served,
+} from '../fixtures/kernel.ts';
 
 const MIB = 1_048_576;
 
@@ -79,6 +83,47 @@ describe('an offer of h2c', () => {
       assert.match(client.received, /"healthy"[^]*"ready":true/);
     });
   }
+});
+
+describe('bytes that never become a request', () => {
+  // Node's clock for headers that do not come runs for ten seconds: the test says that it is over.
+  for (const [code, status] of [
+    ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
+    ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
+    ['HPE_INVALID_METHOD', '400 Bad Request'],
+    [undefined, '400 Bad Request'],
+  ] as const) {
+    it(`are answered with ${status} for ${code ?? 'an error without a code'}`, async (t) => {
+      const server = createHttpServer({
+        listener: () => assert.fail('there is no request'), maxConnections: 1, takesUpgrades: false,
+      });
+      server.once('connection', (socket) => {
+        server.emit('clientError', Object.assign(new Error('x'), { code }), socket);
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      t.after(() => server.close());
+      const client = await RawConnection.open((server.address() as AddressInfo).port);
+      const { headers, body } = await client.lastAnswer();
+      assert.ok(client.received.startsWith(`HTTP/1.1 ${status}\r\n`), client.received);
+      assert.equal(headers['connection'], 'close');
+      assert.deepEqual(JSON.parse(body), { error: status.slice(4) });
+    });
+  }
+});
+
+describe('a CONNECT whose client leaves with a reset', () => {
+  it('does not end the process', async (t) => {
+    const served = await serve(t);
+    for (let count = 0; count < 20; count++) {
+      const client = await served.raw();
+      client.send('CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\n\r\n');
+      await new Promise((resolve) => setImmediate(resolve));
+      client.socket.resetAndDestroy();
+      await client.closed;
+    }
+    assert.equal((await served.fetch('/health')).status, 200);
+  });
 });
 
 describe('a pipeline of 30 requests', () => {
@@ -188,6 +233,27 @@ describe('bodies in flight', () => {
     await Promise.all(answers);
     assert.deepEqual([meanwhile.status, count], [503, 2]);
     await until(async () => (await another(served)).status === before.status);
+  });
+
+  it('are 2 × MAX_BODY_BYTES at the most where that is more than 64 MiB', async (t) => {
+    const [first, release] = [deferred(), deferred()];
+    let count = 0;
+    const served = await serve(t, { settings: { maxBodyBytes: 40 * MIB }, setUp: (app) => app.post('/keep', async (context) => {
+      await context.readRawBody();
+      count += 1;
+      if (count === 1) {
+        first.resolve();
+        await release.promise;
+      }
+      context.empty(204);
+    }) });
+    const keep = async (): Promise<number> =>
+      (await served.fetch('/keep', { method: 'POST', body: Buffer.alloc(40 * MIB, 'x') })).status;
+    const kept = keep();
+    await first.promise;
+    assert.equal(await keep(), 204);
+    release.resolve();
+    assert.equal(await kept, 204);
   });
 
   it('are no longer when a turn has begun', async (t) => {

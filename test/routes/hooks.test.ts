@@ -18,38 +18,43 @@ const updateEvent = (fields: object = {}): object => ({ type: 'session.update', 
 const endEvent = (fields: object = {}): object => ({ type: 'session.end', ...ids, ...fields });
 const callEvent = (type: string, fields: object = {}): object => ({ type, call_id: 'call-1', ...fields });
 
-/** Serves an agent whose hook never ends, calls it, collects garbage, and prints the status. */
+/** Serves an agent whose hooks never end, calls them, collects garbage, and prints the statuses. */
 const COLLECTED = `
   import { createApp, defineAgent, parseSettings, signPayload } from './src/index.ts';
-  const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_x', TURN_TIMEOUT_SECONDS: '1', SHUTDOWN_TIMEOUT_SECONDS: '0' }, []);
+  const settings = parseSettings({
+    LAYERCODE_WEBHOOK_SECRET: 'whsec_x', TURN_TIMEOUT_SECONDS: '1', SHUTDOWN_TIMEOUT_SECONDS: '0',
+  }, []);
   const never = () => new Promise(() => undefined);
-  const agent = defineAgent({ name: 'deaf', onMessage: () => 'Yes.', onData: never, onSessionUpdate: never, onSessionEnd: never });
+  const agent = defineAgent({
+    name: 'deaf', onMessage: () => 'Yes.',
+    onData: never, onSessionUpdate: never, onSessionEnd: never,
+  });
   const app = createApp(settings, agent);
   const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
-  const body = process.argv[1];
-  const asked = fetch('http://127.0.0.1:' + port + '/api/agent', {
-    method: 'POST', body, headers: { 'content-type': 'application/json', 'layercode-signature': signPayload(body, 'whsec_x') },
-  });
+  const asked = process.argv.slice(1).map((body) => fetch('http://127.0.0.1:' + port + '/api/agent', {
+    method: 'POST', body,
+    headers: { 'content-type': 'application/json', 'layercode-signature': signPayload(body, 'whsec_x') },
+  }));
+  // Nothing says when a collection has taken what nobody holds: several, as long as the hooks run.
   for (let count = 0; count < 20; count++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     globalThis.gc();
   }
   const late = new Promise((resolve) => setTimeout(resolve, 4_000, { status: 'no answer' }));
-  console.log((await Promise.race([asked, late])).status);
+  const answers = await Promise.all(asked.map((one) => Promise.race([one, late])));
+  console.log(JSON.stringify(answers.map(({ status }) => status)));
   process.exit();
 `;
 
 describe('a hook that never ends', () => {
   // Was: Node 20 collected the time-out, and the request hung for ever.
-  for (const event of [dataEvent(), updateEvent(), endEvent()]) {
-    const { type } = event as { type: string };
-    it(`has its time-out after a garbage collection: ${type}`, async () => {
-      const { stdout } = await promisify(execFile)(process.execPath, [
-        '--expose-gc', '--import', 'tsx', '--input-type=module', '--eval', COLLECTED, JSON.stringify(event),
-      ], { cwd: new URL('../..', import.meta.url) });
-      assert.equal(stdout, '500\n');
-    });
-  }
+  it('has its time-out after a garbage collection: onData, onSessionUpdate, onSessionEnd', async () => {
+    const events = [dataEvent(), updateEvent(), endEvent()].map((event) => JSON.stringify(event));
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--expose-gc', '--import', 'tsx', '--input-type=module', '--eval', COLLECTED, ...events,
+    ], { cwd: new URL('../..', import.meta.url) });
+    assert.deepEqual(JSON.parse(stdout), [500, 500, 500]);
+  });
 
   it('has its signal fire with a reason that says so', async (t) => {
     const reason = deferred<unknown>();

@@ -107,6 +107,18 @@ function waiting(): { speak: (reply: Reply) => Promise<void>; said: () => number
 }
 
 describe('a caller that stops reading', () => {
+  it('keeps its stream open, but its agent is not at work any more when that has ended', async (t) => {
+    const ended = deferred();
+    const { app, metric } = await unread(t, (reply) => {
+      for (let count = 0; count < PIECES; count++) void reply.say(PIECE);
+      reply.end();
+      ended.resolve();
+    });
+    await within(ended.promise, 'the agent');
+    assert.deepEqual([app.runningTurns, metric('layercode_running_turns')], [0, 0]);
+    assert.equal(metric('layercode_open_streams'), 1);
+  });
+
   it('makes the agent wait', async (t) => {
     const { speak, stuck } = waiting();
     await unread(t, speak);

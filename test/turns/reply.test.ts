@@ -1,10 +1,12 @@
-// What an agent is given: a turn that can be copied, and a reply whose verbs can be taken out of it.
+// What an agent is given: a turn that can be copied, and a reply whose verbs can be taken out.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn, Reply, StartTurn } from '../../src/agents/agent.ts';
-import { contentsOf, deferred, fired, Listener, serve, Told, typesOf, within } from '../fixtures/app.ts';
+import {
+  contentsOf, deferred, fired, Listener, serve, Told, typesOf, within,
+} from '../fixtures/app.ts';
 
 /** What an agent was given in a turn that it leaves silent. */
 async function given(t: TestContext): Promise<{ turn: MessageTurn; reply: Reply }> {
@@ -14,7 +16,19 @@ async function given(t: TestContext): Promise<{ turn: MessageTurn; reply: Reply 
   return told.next();
 }
 
+function methodsOf(value: object): string[] {
+  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(value));
+  return names.filter((name) => name !== 'constructor').sort();
+}
+
 describe('a reply', () => {
+  it('has its verbs, its signal and whether it is over, and no method of the engine', async (t) => {
+    const { reply } = await given(t);
+    assert.deepEqual([Object.keys(reply), methodsOf(reply)], [[], [
+      'data', 'end', 'hangup', 'isOver', 'say', 'signal',
+    ]]);
+  });
+
   it('has verbs that can be taken out of it', async (t) => {
     const { client } = serve(t, {
       onMessage(_turn, { say, data, hangup }) {
@@ -80,8 +94,10 @@ describe('a turn', () => {
     const { turn } = await given(t);
     assert.deepEqual(Object.keys(turn).sort(), FIELDS);
     const names = new Set<string>();
-    for (let part: object = turn; part !== Object.prototype; part = Object.getPrototypeOf(part) as object) {
+    let part: object = turn;
+    while (part !== Object.prototype) {
       for (const name of Object.getOwnPropertyNames(part)) names.add(name);
+      part = Object.getPrototypeOf(part) as object;
     }
     assert.deepEqual([...names].filter((name) => name !== 'constructor').sort(), FIELDS);
   });
@@ -110,10 +126,44 @@ describe('a turn', () => {
     assert.equal(requestId, response.headers.get('x-request-id'));
   });
 
-  it('has a history that nobody can change', async (t) => {
-    const { turn } = await given(t);
-    const [words] = turn.history;
-    assert.ok(Object.isFrozen(turn.history) && Object.isFrozen(words));
+  it('has a journal with these methods, and no others', async (t) => {
+    const { journal } = (await given(t)).turn;
+    assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
+      'noteToolCalls', 'noteToolResult', 'noteUsage', 'runTools', 'sayFiller',
+    ]]);
+  });
+
+  it('has a history that nobody can change, calls and their results in it neither', async (t) => {
+    const { client, messages } = serve(t, {
+      async onMessage({ history, journal, text }) {
+        if (text === 'One?') {
+          const calls = [{ id: 'c1', name: 'look', args: '{}' }];
+          await journal.runTools(calls, () => ({ run: async () => '"seen"' }));
+          return 'One.';
+        }
+        assert.throws(() => (history as unknown[]).push('x'), TypeError);
+        for (const message of history) {
+          assert.throws(() => Object.assign(message, { content: 'masked' }), TypeError);
+        }
+        return 'Two.';
+      },
+    });
+    await (await client.say('One?')).text();
+    assert.equal(await (await client.say('Two?')).text(), 'Two.');
+    assert.doesNotMatch(JSON.stringify(await messages()), /masked/);
+  });
+
+  it('has the history of its beginning, whatever comes later', async (t) => {
+    const told = new Told<MessageTurn>();
+    const { client } = serve(t, {
+      onMessage(turn) {
+        told.tell(turn);
+        return `${turn.history.length}`;
+      },
+    });
+    await (await client.say('One?')).text();
+    await (await client.say('Two?')).text();
+    assert.deepEqual((await told.next()).history.map(({ content }) => content), ['One?']);
   });
 
   it('has one history, however often it is looked at', async (t) => {
@@ -121,7 +171,7 @@ describe('a turn', () => {
     assert.equal(turn.history, turn.history);
   });
 
-  it('of a session\'s start says whether the caller is back, beside what every turn has', async (t) => {
+  it('of a session\'s start says whether the caller is back, too', async (t) => {
     const told = new Told<StartTurn>();
     const { client } = serve(t, { onSessionStart: (turn) => told.tell(turn) });
     await (await client.start()).text();

@@ -1,208 +1,144 @@
-// Tool calls of a turn through a socket: what the agent may rely on, and what history says of it.
-
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { MessageTurn, ToolRun } from '../../src/agents/agent.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
-import type { ToolMessage } from '../../src/conversations/message.ts';
-import { deferred, errorsIn, fired, Listener, serve, Told, until, within, type Served } from '../fixtures/app.ts';
+import {
+  callKey, canonicalArguments, RunningCall, RunningCalls, uniqueKey,
+} from '../../src/turns/tool-calls.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
-const PAY = { id: 'c1', name: 'pay', args: '{"sum":1,"to":"x"}' };
-
-async function results({ messages }: Served): Promise<ToolMessage[]> {
-  return (await messages()).filter((message) => message.role === 'tool');
-}
-
-/** Says One., then runs the call with this tool, and says what it returned. */
-function paying(run: ToolRun['run'], rest: Partial<ToolRun> = {}, calls = [PAY]) {
-  return async ({ journal }: MessageTurn, { say }: { say: (text: string) => unknown }): Promise<void> => {
-    say('One.');
-    for (const { content } of await journal.runTools(calls, () => ({ run, ...rest }))) say(` ${content}`);
-  };
-}
-
-async function said(served: Served, fields = {}): Promise<unknown[]> {
-  const reply = await served.client.say('Pay!', fields);
-  return (await within(reply.events(), 'the end of the stream')).map(({ content }) => content);
-}
-
-describe('a tool that is to finish', () => {
-  it('hears nothing of a barge-in, and its result is kept', async (t) => {
-    const signals = new Told<AbortSignal>();
-    const paid = deferred<string>();
-    const served = serve(t, { onMessage: (turn, reply) => (turn.text === 'Pay!' ? paying(({ signal }) => (signals.tell(signal), paid.promise), { whenInterrupted: 'finish' })(turn, reply) : 'Yes.') });
-    await new Listener(await served.client.say('Pay!')).next();
-    const signal = await signals.next();
-    await within((await served.client.say('Hm?')).events(), 'the next turn');
-    assert.equal(signal.aborted, false);
-    assert.equal((await results(served))[0]?.content, '{"status":"still running"}');
-    paid.resolve('{"paid":1}');
-    await until(() => signals.all.length === 1, 'the tool');
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual((await results(served)).map(({ content, state }) => [content, state]), [['{"paid":1}', 'completed']]);
-  });
-
-  it('is aborted at TURN_TIMEOUT_SECONDS, counted from the turn\'s beginning', async (t) => {
-    const signals = new Told<AbortSignal>();
-    const served = serve(t, {
-      onMessage: paying(({ signal }) => (signals.tell(signal), new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))), { whenInterrupted: 'finish' }),
-    }, { environment: { TURN_TIMEOUT_SECONDS: '0.2' } });
-    const reply = await served.client.say('Pay!');
-    await new Listener(reply).next();
-    const signal = await signals.next();
-    reply.drop();
-    await served.interrupted.next('the drop to be noticed');
-    assert.equal(signal.aborted, false);
-    await within(fired(signal), 'the time-out');
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual((await results(served)).map(({ state }) => state), ['interrupted']);
-  });
-});
-
-describe('a tool that obeys its signal', () => {
-  it('is interrupted in history, and the next prompt says so', async (t) => {
-    const seen = new Told<readonly string[]>();
-    const started = new Told<void>();
-    const served = serve(t, {
-      onMessage(turn, reply) {
-        if (turn.text === 'Pay!') return paying(({ signal }) => (started.tell(), new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('gone', { cause: signal.reason }))))))(turn, reply);
-        seen.tell(turn.history.filter(({ role }) => role === 'tool').map(({ content }) => content));
-        return 'Yes.';
-      },
+describe('canonicalArguments', () => {
+  for (const [what, a, b] of [
+    ['another order of keys', '{"a":1,"b":{"c":2,"d":3}}', '{"b":{"d":3,"c":2},"a":1}'],
+    ['white space', '{"a":[1,2]}', ' { "a" : [ 1,\n2 ] } '],
+    ['another spelling of a number and of a text', '{"a":1.0,"b":"\\u0041"}', '{"a":1,"b":"A"}'],
+    ['nothing at all for an empty object', '  ', '{}'],
+    ['another order of keys in a list', '[{"a":1,"b":2}]', '[{"b":2,"a":1}]'],
+  ] as const) {
+    it(`sees no difference in ${what}`, () => {
+      assert.equal(canonicalArguments(a), canonicalArguments(b));
     });
-    await new Listener(await served.client.say('Pay!')).next();
-    await started.next();
-    await within((await served.client.say('Hm?')).events(), 'the next turn');
-    assert.deepEqual(await seen.next(), ['{"error":"interrupted"}']);
-  });
-
-  it('is told the truth of where it failed for another reason', async (t) => {
-    const started = new Told<AbortSignal>();
-    const served = serve(t, { onMessage: paying(({ signal }) => (started.tell(signal), new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('charged twice')))))) });
-    const reply = await served.client.say('Pay!');
-    await new Listener(reply).next();
-    await started.next();
-    reply.drop();
-    await served.interrupted.next();
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual((await results(served)).map(({ content, state }) => [content, state]), [['{"error":"charged twice"}', 'completed']]);
-  });
-});
-
-describe('a turn that is delivered again', () => {
-  /** What a process leaves that died while its call ran. */
-  async function crashed(t: Parameters<typeof serve>[0]): Promise<{ kept: MemoryStore; key: string }> {
-    const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
-    const keys = new Told<string>();
-    const dying = serve(t, { onMessage: paying(({ idempotencyKey }) => (keys.tell(idempotencyKey), new Promise(() => undefined))) }, { store });
-    const { conversationId } = dying.client;
-    await new Listener(await dying.client.say('Pay!', { turn_id: 't-1', conversation_id: 'c-9' })).next();
-    const key = await keys.next();
-    const kept = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
-    const conversation = structuredClone(store.read('c-9'));
-    assert.ok(conversation, conversationId);
-    kept.update('c-9', (draft) => void Object.assign(draft, conversation));
-    return { kept, key };
   }
 
-  it('after a crash does not start the call again: its outcome is unknown', async (t) => {
-    const { kept } = await crashed(t);
-    let runs = 0;
-    const served = serve(t, { onMessage: paying(async () => `"run ${++runs}"`) }, { store: kept });
-    assert.deepEqual(await said(served, { turn_id: 't-1', conversation_id: 'c-9' }), ['One.', ' {"error":"outcome unknown"}', undefined]);
-    assert.equal(runs, 0);
-  });
-
-  it('after a crash starts a repeatable call again, with the key it had in the other process', async (t) => {
-    const { kept, key } = await crashed(t);
-    const keys = new Told<string>();
-    const served = serve(t, { onMessage: paying(async ({ idempotencyKey }) => (keys.tell(idempotencyKey), '"done"'), { repeatable: true }) }, { store: kept });
-    assert.deepEqual(await said(served, { turn_id: 't-1', conversation_id: 'c-9' }), ['One.', ' "done"', undefined]);
-    assert.equal(await keys.next(), key);
-  });
-
-  it('takes the result of a call that completed, whatever the order of its arguments', async (t) => {
-    let runs = 0;
-    const gate = deferred();
-    const served = serve(t, {
-      async onMessage({ journal }, reply) {
-        const args = runs === 0 ? '{"sum":1,"to":"x"}' : '{ "to": "x", "sum": 1 }';
-        const [outcome] = await journal.runTools([{ ...PAY, args }], () => ({ run: async () => `"paid ${++runs}"` }));
-        reply.say(outcome?.content ?? '');
-        if (runs === 1 && !reply.isOver) await Promise.race([gate.promise, fired(reply.signal)]);
-      },
+  for (const [what, a, b] of [
+    ['the order of a list', '[1,2]', '[2,1]'],
+    ['a value', '{"a":1}', '{"a":2}'],
+    ['the type of a value', '{"a":1}', '{"a":"1"}'],
+    ['null and nothing', '{"a":null}', '{}'],
+  ] as const) {
+    it(`tells ${what} apart`, () => {
+      assert.notEqual(canonicalArguments(a), canonicalArguments(b));
     });
-    const reply = await served.client.say('Pay!', { turn_id: 't-1' });
-    await new Listener(reply).next();
-    reply.drop();
-    await served.interrupted.next();
-    gate.resolve();
-    assert.deepEqual(await said(served, { turn_id: 't-1' }), ['"paid 1"', undefined]);
-    assert.equal(runs, 1);
+  }
+
+  for (const args of ['{"a":', '{}{}', 'pay', '['.repeat(100_000)]) {
+    it(`has nothing for ${JSON.stringify(args.slice(0, 20))}, which is not JSON`, () => {
+      assert.equal(canonicalArguments(args), undefined);
+    });
+  }
+});
+
+describe('callKey', () => {
+  // A turn may be delivered again to a process of another version: the SHA-256 of
+  // `["c-1","t-1","pay","{\"amount\":5}",0]`.
+  it('is the same on every machine', () => {
+    assert.equal(
+      callKey('c-1', 't-1', 'pay', '{"amount":5}', 0),
+      '1fdba1332b1f3a3f8634c5f9c5a5787a18f58a59afc48023efe792e45373249c',
+    );
   });
 
-  it('joins a call that still runs', async (t) => {
-    let runs = 0;
-    const paid = deferred<string>();
-    const started = new Told<void>();
-    const served = serve(t, { onMessage: paying(() => (runs += 1, started.tell(), paid.promise)) });
-    const reply = await served.client.say('Pay!', { turn_id: 't-1' });
-    await new Listener(reply).next();
-    await started.next();
-    reply.drop();
-    await served.interrupted.next();
-    const again = said(served, { turn_id: 't-1' });
-    await until(() => served.app.runningTurns === 1, 'the second run');
-    paid.resolve('"paid"');
-    assert.deepEqual(await again, ['One.', ' "paid"', undefined]);
-    assert.equal(runs, 1);
+  it('is another one for each of its parts, however they run into each other', () => {
+    const keys = [
+      callKey('c', 't', 'pay', '{}', 0), callKey('c2', 't', 'pay', '{}', 0),
+      callKey('c', 't2', 'pay', '{}', 0), callKey('c', 't', 'pay2', '{}', 0),
+      callKey('c', 't', 'pay', '{"a":1}', 0), callKey('c', 't', 'pay', '{}', 1),
+      callKey('ct', '', 'pay', '{}', 0), callKey('c', 'tpay', '', '{}', 0),
+    ];
+    assert.equal(new Set(keys).size, keys.length);
+  });
+
+  it('is another one each time for a call that is like no other', () => {
+    assert.match(uniqueKey(), /^[0-9a-f]{64}$/);
+    assert.notEqual(uniqueKey(), uniqueKey());
   });
 });
 
-describe('calls of one reply', () => {
-  it('with one id get ids of their own, and their own results', async (t) => {
-    const served = serve(t, { onMessage: paying(async ({ toolCallId }) => JSON.stringify(toolCallId), {}, [PAY, { ...PAY, args: '{"sum":2}' }]) });
-    assert.deepEqual(await said(served), ['One.', ' "c1"', ' "c1-2"', undefined]);
-    assert.deepEqual((await results(served)).map(({ toolCallId, content }) => [toolCallId, content]), [['c1', '"c1"'], ['c1-2', '"c1-2"']]);
+describe('RunningCall', () => {
+  it('is aborted after its time', (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const call = new RunningCall();
+    const reason = new Error('too late');
+    call.abortAfter(1_000, reason);
+    clock.tick(999);
+    assert.equal(call.signal.aborted, false);
+    clock.tick(1);
+    assert.equal(call.signal.reason, reason);
   });
 
-  it('that are alike have keys of their own', async (t) => {
-    const served = serve(t, { onMessage: paying(async ({ idempotencyKey }) => JSON.stringify(idempotencyKey), {}, [PAY, { ...PAY, id: 'c2' }]) });
-    const [, first, second] = await said(served);
-    assert.notEqual(first, second);
+  it('keeps its first time, and takes one that has passed for now', (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const call = new RunningCall();
+    call.abortAfter(-5, new Error('first'));
+    call.abortAfter(10_000, new Error('second'));
+    clock.tick(1);
+    assert.match(String(call.signal.reason), /first/);
+  });
+
+  it('is not aborted when it has ended in time', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const call = new RunningCall();
+    call.abortAfter(1_000, new Error('too late'));
+    call.end({ state: 'completed', content: '1' });
+    clock.tick(1_000);
+    assert.equal(call.signal.aborted, false);
+    assert.deepEqual(await call.outcome, { state: 'completed', content: '1' });
   });
 });
 
-describe('a conversation that is cleared while a turn runs', () => {
-  it('lets the turn call its tools, drops their results, and says so in the log', async (t) => {
-    const started = new Told<void>();
-    const paid = deferred<string>();
-    const served = serve(t, { onMessage: paying(() => (started.tell(), paid.promise)) });
-    const reply = await served.client.say('Pay!');
-    await started.next();
-    await served.app.conversations.clear(served.client.conversationId);
-    paid.resolve('"paid"');
-    assert.deepEqual((await within(reply.events(), 'the end')).map(({ content }) => content), ['One.', ' "paid"', undefined]);
-    assert.deepEqual(await served.messages(), []);
-    assert.ok(served.logLines.some((line) => line.includes('a tool result came too late to be kept')));
-    assert.deepEqual(errorsIn(served.logLines), []);
+describe('RunningCalls', () => {
+  it('finds the call of a key that began first, as long as it runs', () => {
+    const calls = new RunningCalls();
+    const [first, second] = [new RunningCall(), new RunningCall()];
+    calls.add('k', first);
+    calls.add('k', second);
+    assert.equal(calls.find('k'), first);
+    calls.remove('k', first);
+    assert.equal(calls.find('k'), second);
+    calls.remove('k', second);
+    assert.deepEqual([calls.find('k'), calls.isRunning('k')], [undefined, false]);
   });
 
-  it('lets a tool begin that was asked for after it', async (t) => {
-    const cleared = deferred();
-    const started = new Told<void>();
-    const served = serve(t, {
-      async onMessage(turn, reply) {
-        started.tell();
-        await cleared.promise;
-        return paying(async () => '"paid"')(turn, reply);
-      },
+  it('leaves the calls of other keys alone', () => {
+    const calls = new RunningCalls();
+    const call = new RunningCall();
+    calls.add('k', call);
+    calls.remove('other', call);
+    assert.deepEqual([calls.isRunning('k'), calls.isRunning('other')], [true, false]);
+  });
+
+  it('aborts all of them', () => {
+    const calls = new RunningCalls();
+    const all = ['a', 'a', 'b'].map((key) => {
+      const call = new RunningCall();
+      calls.add(key, call);
+      return call;
     });
-    const answer = said(served);
-    await started.next();
-    await served.app.conversations.clear(served.client.conversationId);
-    cleared.resolve();
-    assert.deepEqual(await answer, ['One.', ' "paid"', undefined]);
+    const reason = new Error('over');
+    calls.abortAll(reason);
+    assert.deepEqual(all.map(({ signal }) => signal.reason), [reason, reason, reason]);
+  });
+
+  it('has ended when each of them has', async () => {
+    const calls = new RunningCalls();
+    const [first, second] = [new RunningCall(), new RunningCall()];
+    calls.add('a', first);
+    calls.add('b', second);
+    let hasEnded = false;
+    const ended = calls.ended().then(() => (hasEnded = true));
+    first.end({ state: 'completed', content: '1' });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(hasEnded, false);
+    second.end({ state: 'interrupted', content: '2' });
+    await ended;
   });
 });

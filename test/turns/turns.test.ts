@@ -4,10 +4,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { DEFAULT_APOLOGY, type Agent, type Spoken } from '../../src/agents/agent.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { Reply } from '../../src/agents/agent.ts';
 import type { TestReply } from '../../src/test-client.ts';
-import { contentsOf, deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, typesOf, until, within } from '../fixtures/app.ts';
+import {
+  contentsOf, deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told,
+  typesOf, until, within, type Served,
+} from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
 type OnMessage = Agent['onMessage'];
@@ -418,6 +422,20 @@ describe('time-outs of a turn', () => {
     assert.equal(app.runningTurns, 0);
   });
 
+  it('run for an agent that yields empty texts for ever, and others are served meanwhile', async (t) => {
+    const { client, app } = serve(t, {
+      async *onMessage({ text }) {
+        if (text !== 'Stuck') yield 'Yes.';
+        else for (;;) yield '';
+      },
+    }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '0.2' } });
+    const stuck = client.say('Stuck');
+    const other = await client.say('Hello?', { conversation_id: 'other' });
+    assert.equal(await other.text(), 'Yes.');
+    assert.equal(await within((await stuck).text(), 'the apology'), DEFAULT_APOLOGY);
+    assert.equal(app.runningTurns, 0);
+  });
+
   it('do not touch a turn that has ended', async (t) => {
     const { client, logLines } = serve(t, {});
     await client.origin();
@@ -570,6 +588,149 @@ describe('session.start', () => {
     await interrupted.next();
     await (await client.start({ turn_id: 't-0' })).text();
     assert.deepEqual(told.all, [false, false]);
+  });
+});
+
+describe('session.start without turn_id, which may come from a second sender', () => {
+  const second = { turn_id: null };
+
+  it('is answered with the welcome, and leaves nothing in history', async (t) => {
+    const { client, app } = serve(t, { welcome: 'Hello there.' });
+    const events = await (await client.start(second)).events();
+    assert.deepEqual(events, [
+      { type: 'response.tts', content: 'Hello there.' }, { type: 'response.end' },
+    ]);
+    assert.equal(await app.conversations.count(), 0);
+    assert.equal(await (await client.start()).text(), 'Hello there.');
+  });
+
+  it('is answered with "Welcome back." where the conversation is known', async (t) => {
+    const { client, history } = serve(t, { welcome: 'Hello there.' });
+    await (await client.say('Hello?')).text();
+    assert.equal(await (await client.start(second)).text(), 'Welcome back.');
+    assert.equal((await history()).length, 2);
+  });
+
+  it('ends no turn, and is ended by none', async (t) => {
+    const gate = deferred();
+    const { client, app, interrupted } = serve(t, {
+      async *onSessionStart() {
+        yield 'Hello';
+        await gate.promise;
+        yield ' there.';
+      },
+      async *onMessage() {
+        yield 'One.';
+        await gate.promise;
+        yield ' Two.';
+      },
+    });
+    const running = new Listener(await client.say('Hello?'));
+    await running.next();
+    const beside = new Listener(await client.start(second));
+    await beside.next();
+    const newer = new Listener(await client.say('And?'));
+    await newer.next();
+    assert.equal(app.runningTurns, 2);
+    gate.resolve();
+    assert.deepEqual(contentsOf(await beside.rest()), [' there.']);
+    assert.deepEqual(contentsOf(await running.rest()), []);
+    assert.deepEqual(contentsOf(await newer.rest()), [' Two.']);
+    assert.equal(interrupted.all.length, 1);
+  });
+
+  it('does not share the stream of another one', async (t) => {
+    const { client } = serve(t, { onSessionStart: ({ turnId }) => turnId });
+    const texts = await Promise.all([0, 1].map(async () => (await client.start(second)).text()));
+    assert.notEqual(texts[0], texts[1]);
+  });
+
+  for (const [when, leave] of [
+    ['its caller leaves', (_served: Served, reply: TestReply) => reply.drop()],
+    ['the server goes down', (served: Served) => void served.app.close()],
+  ] as const) {
+    it(`is aborted when ${when}`, async (t) => {
+      const told = new Told<AbortSignal>();
+      const served = serve(t, {
+        async onSessionStart({ signal }, { say }) {
+          say('Hello.');
+          told.tell(signal);
+          await fired(signal);
+        },
+      });
+      const reply = await served.client.start(second);
+      const signal = await told.next();
+      leave(served, reply);
+      await within(fired(signal), 'the signal');
+      await until(() => served.app.runningTurns === 0, 'the end');
+    });
+  }
+});
+
+describe('a turn_id that comes again with something else', () => {
+  it('begins another turn, which is answered with that id', async (t) => {
+    const { client, history } = serve(t, { onMessage: ({ text }) => `${text}!` });
+    await (await client.say('One', { turn_id: 't-1' })).text();
+    assert.deepEqual(await (await client.say('Two', { turn_id: 't-1' })).events(), [
+      { type: 'response.tts', content: 'Two!', turn_id: 't-1' },
+      { type: 'response.end', turn_id: 't-1' },
+    ]);
+    assert.deepEqual((await history()).map(([, text]) => text), ['One', 'One!', 'Two', 'Two!']);
+  });
+
+  it('ends the turn that runs, like any newer one', async (t) => {
+    const { client, interrupted } = serve(t, {
+      async *onMessage({ text, signal }) {
+        yield `${text}!`;
+        if (text === 'One') await fired(signal);
+      },
+    });
+    const first = new Listener(await client.say('One', { turn_id: 't-1' }));
+    await first.next();
+    assert.equal(await (await client.say('Two', { turn_id: 't-1' })).text(), 'Two!');
+    assert.deepEqual(typesOf(await first.rest()), ['response.end']);
+    assert.equal((await interrupted.next()).text, 'One!');
+  });
+
+  it('begins another turn where the type is another', async (t) => {
+    const { client, history } = serve(t, { welcome: 'Hello there.' });
+    await (await client.say('Hello?', { turn_id: 't-1' })).text();
+    assert.equal(await (await client.start({ turn_id: 't-1' })).text(), 'Welcome back.');
+    assert.equal((await history()).length, 3);
+  });
+
+  it('is known again when those words come once more', async (t) => {
+    let runs = 0;
+    const { client } = serve(t, { onMessage: ({ text }) => `${text} ${++runs}` });
+    for (const text of ['One', 'Two', 'Three']) {
+      await (await client.say(text, { turn_id: 't-1' })).text();
+    }
+    assert.equal(await (await client.say('Two', { turn_id: 't-1' })).text(), 'Two 2');
+    assert.equal(runs, 3);
+  });
+
+  it('is known again after a restart', async (t) => {
+    const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
+    t.mock.method(store, 'close', () => undefined); // what a restart leaves on a disk
+    const asked: string[] = [];
+    const start = (): Served => serve(t, { onMessage: ({ text }) => `${asked.push(text)}.` }, { store });
+    const fields = { turn_id: 't-1', conversation_id: 'c-9' };
+    const first = start();
+    for (const text of ['A', 'B']) await (await first.client.say(text, fields)).text();
+    await first.client.close();
+    const { client } = start();
+    assert.equal(await (await client.say('B', fields)).text(), '2.');
+    assert.deepEqual(asked, ['A', 'B']);
+  });
+
+  it('is a warning in the log, without the words', async (t) => {
+    const { client, logLines } = serve(t, {});
+    await (await client.say('swordfish', { turn_id: 't-1' })).text();
+    await (await client.say('sunflower', { turn_id: 't-1' })).text();
+    const warnings = logLines.filter((line) => line.includes('"level":"warn"'));
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0] ?? '', /came with other words[^]*"turnId":"t-1"[^]*"storedAs":"t-1~2"/);
+    assert.doesNotMatch(logLines.join(''), /swordfish|sunflower/);
   });
 });
 

@@ -1,0 +1,434 @@
+// What docs/tools.md promises of interruption and of calls that are not repeated, each over a real
+// socket. The seeded talks of tool-effects.test.ts mix all of it.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { ToolCallContext, ToolRun } from '../../src/agents/agent.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import type { ToolCall } from '../../src/conversations/message.ts';
+import type { ConversationStore } from '../../src/conversations/store.ts';
+import {
+  deferred, fired, messageEvent, rawRequest, serve, slowStore, Told, until, within,
+  type RawConnection, type Served,
+} from '../fixtures/app.ts';
+
+type Run = (context: ToolCallContext) => string | Promise<string>;
+
+interface Paying extends Served {
+  /** Each time that the tool was run. */
+  readonly runs: Told<ToolCallContext>;
+  /** A delivery of the turn, which calls the tool and says its result. */
+  deliver(fields?: Readonly<Record<string, unknown>>): Promise<RawConnection>;
+  /** Drops the delivery; resolves when the turn is interrupted. */
+  drop(connection: RawConnection): Promise<void>;
+  /** What history has of the calls: state and content. */
+  results(): Promise<(readonly [string, string])[]>;
+}
+
+interface Options extends Pick<ToolRun, 'whenInterrupted' | 'repeatable'> {
+  readonly run?: Run;
+  /** The arguments of each run's call, in the order of the runs. */
+  readonly args?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly store?: ConversationStore;
+}
+
+/** Serves an agent that calls one tool and says its result; other words than "pay" call none. */
+function paying(t: TestContext, options: Options = {}): Paying {
+  const {
+    run = () => '"paid"', args = [], whenInterrupted, repeatable, environment, store,
+  } = options;
+  const runs = new Told<ToolCallContext>();
+  let turns = 0;
+  const served = serve(t, {
+    async onMessage({ text, journal }, reply) {
+      if (text !== 'pay') return void reply.say('Yes.');
+      const call = { id: 'call_1', name: 'pay', args: args[turns++] ?? '{"amount":5}' };
+      const [outcome] = await journal.runTools([call], () => ({
+        ...(whenInterrupted === undefined ? {} : { whenInterrupted }),
+        ...(repeatable === undefined ? {} : { repeatable }),
+        async run(context) {
+          runs.tell(context);
+          return run(context);
+        },
+      }));
+      reply.say(outcome?.content ?? '');
+    },
+  }, {
+    ...(environment === undefined ? {} : { environment }),
+    ...(store === undefined ? {} : { store }),
+  });
+  return {
+    ...served,
+    runs,
+    async deliver(fields = {}) {
+      const connection = await served.raw();
+      connection.write(rawRequest(messageEvent({ text: 'pay', ...fields })));
+      return connection;
+    },
+    async drop(connection) {
+      connection.socket.destroy();
+      await served.interrupted.next('the interruption');
+    },
+    async results() {
+      return (await served.messages('c-1')).flatMap((message) =>
+        message.role === 'tool' ? [[message.state, message.content] as const] : [],
+      );
+    },
+  };
+}
+
+/** The reply, once it has ended. */
+async function ended(connection: RawConnection): Promise<string> {
+  return connection.read((text) => text.includes('response.end'), 'the end of the reply');
+}
+
+/** Goes on after the signal: a tool that does not listen to it. */
+function gated(): { run: Run; open: (content: string) => void } {
+  const gate = deferred<string>();
+  return { run: () => gate.promise, open: gate.resolve };
+}
+
+const untilAborted: Run = async ({ signal }) => {
+  throw await fired(signal);
+};
+
+describe('a tool call that is interrupted', () => {
+  it('is shown as still running while it runs', async (t) => {
+    const { run, open } = gated();
+    const served = paying(t, { run });
+    const connection = await served.deliver();
+    await served.runs.next();
+    await served.drop(connection);
+    assert.deepEqual(await served.results(), [['running', '{"status":"still running"}']]);
+    open('"paid"');
+  });
+
+  it('has in history what it returns afterwards, even behind a newer turn', async (t) => {
+    const { run, open } = gated();
+    const served = paying(t, { run });
+    const connection = await served.deliver();
+    await served.runs.next();
+    await served.drop(connection);
+    await (await served.client.post(messageEvent({ turn_id: 't-2' }))).text();
+    open('"paid"');
+    await until(() => served.app.runningTurns === 0, 'the end');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(await served.results(), [['completed', '"paid"']]);
+    assert.deepEqual((await served.history('c-1')).slice(-2), [
+      ['user', 'Hello?'], ['assistant', 'Yes.', 'completed'],
+    ]);
+  });
+
+  it('has in history the error that it throws of its own accord', async (t) => {
+    const served = paying(t, {
+      async run({ signal }) {
+        await fired(signal);
+        throw new Error('card refused');
+      },
+    });
+    const connection = await served.deliver();
+    await served.runs.next();
+    await served.drop(connection);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(await served.results(), [['completed', '{"error":"card refused"}']]);
+  });
+
+  for (const [what, run] of [
+    ['with its signal\'s reason', untilAborted],
+    ['with an error whose cause is the reason', async ({ signal }) => {
+      throw new Error('fetch failed', { cause: await fired(signal) });
+    }],
+    ['with an AbortError', async ({ signal }) => {
+      await fired(signal);
+      throw new DOMException('This operation was aborted', 'AbortError');
+    }],
+  ] as const satisfies readonly (readonly [string, Run])[]) {
+    it(`is interrupted when it ends ${what}`, async (t) => {
+      const served = paying(t, { run });
+      const connection = await served.deliver();
+      await served.runs.next();
+      await served.drop(connection);
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(await served.results(), [['interrupted', '{"error":"interrupted"}']]);
+    });
+  }
+
+  it('that fails with an AbortError before any interruption has failed', async (t) => {
+    const served = paying(t, {
+      run: () => Promise.reject(new DOMException('of its own', 'AbortError')),
+    });
+    await ended(await served.deliver());
+    assert.deepEqual(await served.results(), [['completed', '{"error":"of its own"}']]);
+  });
+});
+
+describe('a tool that wants to finish', () => {
+  it('hears nothing of an interruption', async (t) => {
+    const { run, open } = gated();
+    const served = paying(t, { run, whenInterrupted: 'finish' });
+    const connection = await served.deliver();
+    const { signal } = await served.runs.next();
+    await served.drop(connection);
+    assert.equal(signal.aborted, false);
+    open('"paid"');
+  });
+
+  it('is ended when the time of its turn is over', async (t) => {
+    const served = paying(t, {
+      run: untilAborted, whenInterrupted: 'finish', environment: { TURN_TIMEOUT_SECONDS: '0.2' },
+    });
+    const connection = await served.deliver();
+    const { signal } = await served.runs.next();
+    await served.drop(connection);
+    assert.equal(signal.aborted, false);
+    await within(fired(signal), 'the signal');
+  });
+
+  it('is waited for by a shutdown', async (t) => {
+    const { run, open } = gated();
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+    const close = t.mock.method(store, 'close');
+    const served = paying(t, {
+      run, whenInterrupted: 'finish', store, environment: { SHUTDOWN_TIMEOUT_SECONDS: '60' },
+    });
+    const connection = await served.deliver();
+    const { signal } = await served.runs.next();
+    await served.drop(connection);
+    const closed = served.app.close();
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([signal.aborted, close.mock.callCount()], [false, 0]);
+    const kept = store.read('c-1');
+    open('"paid"');
+    await within(closed, 'the end of the server');
+    const [result] = kept?.turns[0]?.messages?.filter(({ role }) => role === 'tool') ?? [];
+    assert.equal(result?.content, '"paid"');
+  });
+
+  it('is ended by a shutdown that has no time', async (t) => {
+    const served = paying(t, { run: untilAborted, whenInterrupted: 'finish' });
+    await served.deliver();
+    const { signal } = await served.runs.next();
+    await within(served.app.close(), 'the end of the server');
+    assert.equal(signal.aborted, true);
+  });
+});
+
+describe('a call of a turn that is delivered again', () => {
+  it('is not repeated where it completed, in another order of its arguments either', async (t) => {
+    const { run, open } = gated();
+    const args = ['{"amount":5,"to":"Al"}', '{ "to":"Al", "amount":5 }'];
+    const served = paying(t, { run, args });
+    const connection = await served.deliver();
+    await served.runs.next();
+    await served.drop(connection);
+    open('"paid once"');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.match(await ended(await served.deliver()), /paid once/);
+    assert.equal(served.runs.all.length, 1);
+  });
+
+  it('runs where its arguments are others', async (t) => {
+    const served = paying(t, { run: untilAborted, args: ['{"amount":5}', '{"amount":6}'] });
+    const connection = await served.deliver();
+    const first = await served.runs.next();
+    await served.drop(connection);
+    await served.deliver();
+    const second = await served.runs.next();
+    assert.notEqual(second.idempotencyKey, first.idempotencyKey);
+  });
+
+  it('is joined where it still runs', async (t) => {
+    const { run, open } = gated();
+    const served = paying(t, { run });
+    const connection = await served.deliver();
+    await served.runs.next();
+    await served.drop(connection);
+    const again = await served.deliver();
+    await until(() => served.app.runningTurns === 1, 'the second delivery');
+    open('"paid once"');
+    assert.match(await ended(again), /paid once/);
+    assert.equal(served.runs.all.length, 1);
+  });
+
+  it('runs again, under the same key, where it was interrupted', async (t) => {
+    let count = 0;
+    const served = paying(t, {
+      run: (context) => (++count === 1 ? untilAborted(context) : '"paid"'),
+    });
+    const connection = await served.deliver();
+    const first = await served.runs.next();
+    await served.drop(connection);
+    assert.match(await ended(await served.deliver()), /paid/);
+    const second = await served.runs.next();
+    assert.match(first.idempotencyKey, /^[0-9a-f]{64}$/);
+    assert.equal(second.idempotencyKey, first.idempotencyKey);
+    assert.equal(first.toolCallId, 'call_1');
+  });
+});
+
+describe('a call whose process died', () => {
+  /** A store as the process left it that died while the tool ran. */
+  async function left(t: TestContext): Promise<{ store: ConversationStore; key: string }> {
+    const dying = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+    const served = paying(t, { run: untilAborted, store: dying });
+    await served.deliver();
+    const { idempotencyKey } = await served.runs.next();
+    const kept = structuredClone(dying.read('c-1'));
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+    store.update('c-1', (conversation) => Object.assign(conversation, kept));
+    return { store, key: idempotencyKey };
+  }
+
+  it('has an unknown outcome, and is not started again', async (t) => {
+    const { store } = await left(t);
+    const served = paying(t, { store });
+    assert.match(await ended(await served.deliver()), /outcome unknown/);
+    assert.equal(served.runs.all.length, 0);
+    assert.deepEqual((await served.results())[0], ['unknown', '{"error":"outcome unknown"}']);
+  });
+
+  it('is started again under the same key where its tool is repeatable', async (t) => {
+    const { store, key } = await left(t);
+    const served = paying(t, { store, repeatable: true });
+    assert.match(await ended(await served.deliver()), /paid/);
+    assert.deepEqual(served.runs.all.map(({ idempotencyKey }) => idempotencyKey), [key]);
+  });
+});
+
+describe('a call that cannot be kept', () => {
+  it('runs all the same where its intent cannot be stored, and the log says so', async (t) => {
+    const store = slowStore();
+    const update = store.update.bind(store);
+    const served = paying(t, { store });
+    let calls = 0;
+    store.update = (id, change) => {
+      calls += 1;
+      return calls === 2 ? Promise.reject(new Error('disk full')) : update(id, change);
+    };
+    assert.match(await ended(await served.deliver()), /paid/);
+    const isSaid = (line: string): boolean =>
+      line.includes('tool calls could not be stored and run unprotected');
+    assert.ok(served.logLines.some(isSaid));
+  });
+
+  it('is dropped with a line in the log where its conversation was cleared', async (t) => {
+    const { run, open } = gated();
+    const served = paying(t, { run });
+    await served.deliver();
+    await served.runs.next();
+    await served.app.conversations.clear('c-1');
+    open('"paid"');
+    const isSaid = (line: string): boolean => line.includes('too late to be kept');
+    await until(() => served.logLines.some(isSaid), 'the line');
+    assert.deepEqual(await served.results(), []);
+  });
+
+  it('begins all the same where its conversation was cleared before it', async (t) => {
+    const { client, app, messages } = serve(t, {
+      async onMessage({ conversationId, journal }, reply) {
+        await app.conversations.clear(conversationId);
+        const calls = [{ id: 'c1', name: 'pay', args: '{}' }];
+        const [outcome] = await journal.runTools(calls, () => ({ run: async () => '"paid"' }));
+        reply.say(outcome?.content ?? '');
+      },
+    });
+    assert.equal(await (await client.say('Hello?')).text(), '"paid"');
+    assert.deepEqual(await messages(), []);
+  });
+
+  it('changes nothing where an agent gives the result of a call that it never made', async (t) => {
+    const { client, history } = serve(t, {
+      onMessage({ journal }) {
+        journal.noteToolResult('nobody', '1');
+        void journal.noteToolCalls([{ id: 'call_1', name: 'pay', args: '{}' }]);
+        journal.noteToolResult('nobody', '2');
+        journal.noteToolResult('call_1', '3');
+        journal.noteToolResult('call_1', '4');
+        return 'Done.';
+      },
+    });
+    assert.equal(await (await client.say('Hello?')).text(), 'Done.');
+    assert.deepEqual(await history(), [
+      ['user', 'Hello?'], ['assistant', '', 'completed'], ['tool', '3'],
+      ['assistant', 'Done.', 'completed'],
+    ]);
+  });
+});
+
+describe('calls of one reply', () => {
+  /** What each call was told, in the order of the calls. */
+  async function told(
+    t: TestContext,
+    calls: readonly ToolCall[],
+  ): Promise<readonly ToolCallContext[]> {
+    const runs = new Told<ToolCallContext>();
+    const { client } = serve(t, {
+      async onMessage({ journal }, reply) {
+        const outcomes = await journal.runTools(calls, () => ({
+          async run(context) {
+            runs.tell(context);
+            return JSON.stringify(context.toolCallId);
+          },
+        }));
+        reply.say(outcomes.map(({ call, content }) => `${call.id}=${content}`).join(' '));
+      },
+    });
+    const text = await (await client.say('Hello?')).text();
+    const results = runs.all.map(({ toolCallId }) => `${toolCallId}="${toolCallId}"`);
+    assert.equal(text, results.join(' '));
+    return runs.all;
+  }
+
+  it('that come with one id get ids of their own', async (t) => {
+    const calls = ['{"sum":1}', '{"sum":2}'].map((args) => ({ id: 'c1', name: 'pay', args }));
+    assert.deepEqual((await told(t, calls)).map(({ toolCallId }) => toolCallId), ['c1', 'c1-2']);
+  });
+
+  it('that come without an id get one', async (t) => {
+    const calls = ['{"sum":1}', '{"sum":2}'].map((args) => ({ id: '', name: 'pay', args }));
+    const runs = await told(t, calls);
+    assert.deepEqual(runs.map(({ toolCallId }) => toolCallId), ['call', 'call-2']);
+  });
+
+  for (const args of ['{}', 'no JSON']) {
+    it(`that are alike have keys of their own: ${args}`, async (t) => {
+      const runs = await told(t, ['c1', 'c2'].map((id) => ({ id, name: 'pay', args })));
+      assert.equal(new Set(runs.map(({ idempotencyKey }) => idempotencyKey)).size, 2);
+    });
+  }
+});
+
+describe('a hang-up beside other calls', () => {
+  for (const [title, whenInterrupted, result] of [
+    ['ends them', 'abort', ['interrupted', '{"error":"interrupted"}']],
+    ['lets those go on that want to finish', 'finish', ['completed', '"paid"']],
+  ] as const) {
+    it(title, async (t) => {
+      const { client, messages } = serve(t, {
+        async onMessage({ journal }, reply) {
+          const calls = ['pay', 'hang_up'].map((name) => ({ id: name, name, args: '{}' }));
+          await journal.runTools(calls, ({ name }) => (name === 'hang_up'
+            ? { run: async () => { reply.hangup({ say: 'Bye.' }); return '{"status":"ok"}'; } }
+            : {
+              whenInterrupted,
+              async run({ signal }) {
+                await new Promise((resolve) => setImmediate(resolve));
+                if (signal.aborted) throw signal.reason;
+                return '"paid"';
+              },
+            }));
+        },
+      });
+      assert.equal(await (await client.say('Bye.')).text(), 'Bye.');
+      const resultOf = async (): Promise<unknown> => {
+        const message = (await messages())
+          .find((one) => one.role === 'tool' && one.toolCallId === 'pay');
+        return message?.role === 'tool' ? [message.state, message.content] : undefined;
+      };
+      for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(await resultOf(), result);
+    });
+  }
+});
