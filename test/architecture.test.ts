@@ -41,7 +41,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['routes', ['middleware', 'turns', 'agents', 'layercode', 'http', 'conversations', 'sse', 'log.ts', 'metrics.ts', 'base']],
   ['middleware', ['http', 'layercode', 'base']],
   ['turns', ['agents', 'layercode', 'conversations', 'log.ts', 'base']],
-  ['agents/built-in', ['agents', 'layercode', 'models', 'speech', 'base']],
+  ['agents/built-in', ['agents', 'layercode', 'models', 'base']],
   ['agents', ['layercode', 'models', 'conversations', 'speech', 'log.ts', 'base']],
   ['layercode', ['conversations', 'sse', 'base']],
   ['http', ['sse', 'log.ts', 'base']],

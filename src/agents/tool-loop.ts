@@ -1,10 +1,10 @@
 import type { ToolCall } from '../conversations/message.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { ChatMessage, ChatModel } from '../models/model.ts';
-import { SpeakableText } from '../speech/speakable.ts';
 import type { Reply, ToolCallContext, ToolRun, Turn } from './agent.ts';
 import { parseArguments } from './tool-arguments.ts';
 import type { Tool } from './tool.ts';
+import { Voice } from './voice.ts';
 
 /** Rounds of tool calls in a turn. The model is then asked once more without tools, so that it must speak. */
 export const MAX_TOOL_ROUNDS = 8;
@@ -23,7 +23,7 @@ export interface ToolLoopOptions {
  * turn is over; throws what the model throws, and for a reply of which nothing can be spoken.
  */
 export async function runToolLoop(messages: ChatMessage[], turn: Turn, reply: Reply, { model, tools, isSpeakable }: ToolLoopOptions): Promise<void> {
-  const voice = new Voice(reply, isSpeakable);
+  const voice = new Voice(reply, { isSpeakable });
   for (let round = 0; !reply.isOver; round++) {
     const calls: ToolCall[] = [];
     let text = '';
@@ -43,41 +43,7 @@ export async function runToolLoop(messages: ChatMessage[], turn: Turn, reply: Re
     messages.push({ role: 'assistant', content: text, toolCalls: outcomes.map(({ call }) => call) });
     for (const { call, content } of outcomes) messages.push({ role: 'tool', toolCallId: call.id, content });
   }
-  if (!reply.isOver && !voice.hasSpoken) throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
-}
-
-/** Speaks one text after the other, each freed of what cannot be spoken. */
-class Voice {
-  readonly #reply: Reply;
-  readonly #filter: SpeakableText | undefined;
-  hasSpoken = false;
-  /** Set between two texts: the first word of the second must not stick to the last of the first. */
-  #needsSpace = false;
-  #endsOpen = false;
-
-  constructor(reply: Reply, isSpeakable: boolean) {
-    this.#reply = reply;
-    this.#filter = isSpeakable ? new SpeakableText() : undefined;
-  }
-
-  speak(text: string): Promise<boolean> | boolean {
-    return this.#say(this.#filter === undefined ? text : this.#filter.push(text));
-  }
-
-  finish(): Promise<boolean> | boolean {
-    const said = this.#say(this.#filter?.flush() ?? '');
-    this.#needsSpace = this.#endsOpen;
-    return said;
-  }
-
-  #say(text: string): Promise<boolean> | boolean {
-    if (text === '') return true;
-    if (/\S/.test(text)) this.hasSpoken = true;
-    const spaced = this.#needsSpace && /^\S/.test(text) ? ` ${text}` : text;
-    this.#needsSpace = false;
-    this.#endsOpen = /\S$/.test(text);
-    return this.#reply.say(spaced);
-  }
+  if (!reply.isOver && voice.spoken.trim() === '') throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
 }
 
 /** How a call is run: its arguments are checked, and the browser is told what becomes of it. */

@@ -2,9 +2,9 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
 import type { ToolDefinition } from '../models/model.ts';
-import { SpeakableText } from '../speech/speakable.ts';
 import type { Reply, ToolCallContext, ToolRun } from './agent.ts';
 import { checkSchema, type Schema } from './tool-arguments.ts';
+import { speakable } from './voice.ts';
 
 /** What a tool is told beside its arguments. */
 export interface ToolContext extends ToolCallContext {
@@ -51,8 +51,3 @@ export const hangUp: Tool = tool({
   },
   run: ({ goodbye }, { reply }) => reply.hangup({ say: speakable(String(goodbye)) }),
 });
-
-function speakable(text: string): string {
-  const filter = new SpeakableText();
-  return filter.push(text) + filter.flush();
-}

@@ -1,6 +1,8 @@
 // The part of a reply's text that is meant for the caller. Servers of open models pass the rest
 // through as text: what the model thought, and the tokens that steer its template.
 
+import { apart } from '../base/apart.ts';
+
 /** How a thought begins. One list for all models: none of these is ever meant to be heard. */
 const OPENINGS = [
   '<think>', // DeepSeek, Qwen, GLM, MiniMax, Nemotron
@@ -157,8 +159,7 @@ export class AnswerText {
     const isTorn = this.#isTorn;
     this.#isTorn = false;
     // The last word before a thought must not stick to the first behind it.
-    const sticks = isTorn && /\S$/.test(spoken || this.#last) && /^\S/.test(text);
-    return sticks ? `${spoken} ${text}` : spoken + text;
+    return spoken + (isTorn ? apart(text, spoken || this.#last) : text);
   }
 
   /** Blanks are no reply: they wait for the first word, and behind a thought they were its own. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { WELCOME_BACK, type Agent, type MessageTurn, type StartTurn } from '../../src/agents/agent.ts';
+import type { Agent, MessageTurn, StartTurn } from '../../src/agents/agent.ts';
+import { WELCOME_BACK } from '../../src/agents/phrases.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
 import type { Reply } from '../../src/agents/agent.ts';
 

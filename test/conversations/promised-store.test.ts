@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 
-import { DEFAULT_APOLOGY, type Agent, type InterruptedTurn } from '../../src/agents/agent.ts';
+import type { Agent, InterruptedTurn } from '../../src/agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
