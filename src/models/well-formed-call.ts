@@ -7,6 +7,10 @@ import { asRecord, type JsonRecord } from './json.ts';
 /** What the vendors' own schemas allow. */
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
+export function isToolName(name: unknown): name is string {
+  return typeof name === 'string' && NAME.test(name);
+}
+
 /** The name of a call that came with one that no vendor takes back. */
 export const INVALID_NAME = 'invalid_call';
 
@@ -26,5 +30,5 @@ export function parseArguments(args: string): JsonRecord | undefined {
 /** The call with nothing in it that a vendor refuses. What was wrong is for its result to say. */
 export function wellFormedCall({ id, name, args }: ToolCall): ToolCall {
   const isEmpty = args.trim() === '' || parseArguments(args) === undefined;
-  return { id, name: NAME.test(name) ? name : INVALID_NAME, args: isEmpty ? '{}' : args };
+  return { id, name: isToolName(name) ? name : INVALID_NAME, args: isEmpty ? '{}' : args };
 }

@@ -202,7 +202,22 @@ describe('a call that goes wrong', () => {
   it('is logged where its tool threw', async (t) => {
     const { client, logLines } = await serveModel(t, failing, [asksParis, says('Sorry.')]);
     await spoken(client.say('Paris?'));
-    assert.equal(logLines.filter((line) => line.includes('tool failed') && line.includes('the service is down')).length, 1);
+    const lines = logLines.filter((line) => line.includes('tool failed'));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /"tool":"weather","error":\{"name":"Error","message":"","stack":"at .*tool-loop\.test\.ts:\d+/);
+  });
+
+  it('leaves no word of its error in the log: it may be a caller\'s', async (t) => {
+    const fails = weather(({ city }) => {
+      const cause = new Error(`no ${String(city)}`, { cause: String(city) });
+      throw Object.assign(new TypeError(`no ${String(city)}\n    at ${String(city)}`, { cause }), { code: 'E_CITY' });
+    });
+    const asks = calls([['call_1', 'weather', '{"city":"Purple Xanadu"}']]);
+    const { client, server, logLines } = await serveModel(t, agentWith(fails), [asks, says('Sorry.')]);
+    await spoken(client.say('Where?'));
+    assert.match(JSON.stringify(promptOf(server.requests[1])), /Purple Xanadu/);
+    assert.match(logLines.find((line) => line.includes('tool failed')) ?? '', /"name":"TypeError".*"code":"E_CITY"/);
+    assert.doesNotMatch(logLines.join(''), /Xanadu/);
   });
 
   it('does not end the turn where its arguments are nested too deep to be written', async (t) => {
