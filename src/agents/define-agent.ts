@@ -1,6 +1,7 @@
 import type { Agent, StartTurn } from './agent.ts';
 import { bindModelAgent, type ModelAgentDefinition } from './model-agent.ts';
 import { WELCOME_BACK } from './phrases.ts';
+import type { Tool } from './tool.ts';
 
 interface AgentTexts {
   /**
@@ -92,10 +93,25 @@ function checkDefinition(definition: AgentDefinition): void {
   const { name, onMessage } = definition;
   if (!name) throw new TypeError('an agent must have a name');
   const hasPrompt = 'prompt' in definition && Boolean(definition.prompt);
+  checkTools(definition);
   if (onMessage === undefined && !hasPrompt) {
     throw new TypeError(`agent "${name}" must have onMessage, or a prompt for a model`);
   }
   if (onMessage !== undefined && hasPrompt) {
     throw new TypeError(`agent "${name}" has both onMessage and a prompt`);
+  }
+}
+
+/** Two of one name are refused by vendors, in every turn. */
+function checkTools(definition: AgentDefinition): void {
+  const { name, tools = [] } = definition as Partial<ModelAgentDefinition> & AgentDefinition;
+  if (!Array.isArray(tools)) throw new TypeError(`agent "${name}": tools must be a list`);
+  const names = new Set<unknown>();
+  for (const given of tools as readonly (Partial<Tool> | null | undefined)[]) {
+    if (typeof given?.check !== 'function') {
+      throw new TypeError(`agent "${name}": each of its tools must be made with tool({ … })`);
+    }
+    if (names.has(given.name)) throw new TypeError(`agent "${name}" has two tools named "${given.name}"`);
+    names.add(given.name);
   }
 }

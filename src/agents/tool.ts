@@ -1,9 +1,11 @@
-import type { Awaitable } from '../base/awaitable.ts';
-import type { Json, JsonObject } from '../layercode/fields.ts';
+import type { JsonObject } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
-import type { ToolDefinition } from '../models/model.ts';
+import { isToolName } from '../models/well-formed-call.ts';
 import type { Reply, ToolCallContext, ToolRun } from './agent.ts';
-import { checkSchema, type Schema } from './tool-arguments.ts';
+import { sentSchema, type Schema } from './json-schema.ts';
+import type { ValueOf } from './schema-types.ts';
+import { isStandardSchema, jsonSchemaOf, type OutputOf, type StandardSchema } from './standard-schema.ts';
+import { checkBySchema, checkByStandard, type ArgumentsCheck } from './tool-arguments.ts';
 import { speakable } from './voice.ts';
 
 /** What a tool is told beside its arguments. */
@@ -16,30 +18,87 @@ export interface ToolContext extends ToolCallContext {
   readonly log: Logger;
 }
 
-/** A function that the model may call. */
-export interface Tool extends ToolDefinition, Pick<ToolRun, 'whenInterrupted' | 'repeatable'> {
-  readonly parameters: Schema;
-  /** Gets arguments that fit `parameters`. What it returns goes to the model as JSON; what it throws, as an error. */
-  run(args: JsonObject, context: ToolContext): Awaitable<Json | void>;
+const TELLINGS = ['everything', 'status', 'nothing'] as const;
+
+/** What the caller's browser is told of a tool's calls. */
+export type TellBrowser = (typeof TELLINGS)[number];
+
+/** What `run` gets: arguments that fit the schema. */
+export type ArgumentsOf<P> = P extends StandardSchema ? OutputOf<P> : ValueOf<P>;
+
+type Behaviour = Pick<ToolRun, 'whenInterrupted' | 'repeatable'>;
+
+/** What `tool` takes. */
+export interface ToolDefinition<P extends Schema | StandardSchema> extends Behaviour {
+  /** 1–64 characters of `A-Z a-z 0-9 _ -`. */
+  readonly name: string;
+  /** Tells the model what it does, and when to call it. */
+  readonly description: string;
+  /** Of type `object`: a JSON Schema, or a schema of Zod, ArkType or Valibot. */
+  readonly parameters: P;
+  /**
+   * `status` (default): `{tool, status}`, without arguments and result. `everything`: with both.
+   * `nothing`: nothing.
+   */
+  readonly tellBrowser?: TellBrowser | undefined;
+  /**
+   * What it returns goes to the model as JSON, nothing as `{"status":"ok"}`. What it throws goes
+   * to the model as an error.
+   */
+  run(args: ArgumentsOf<P>, context: ToolContext): unknown;
 }
 
-/** Checks a tool. Throws a `TypeError` for a name that vendors refuse, or a schema that is none or uses what is not checked. */
-export function tool(definition: Tool): Tool {
-  if (typeof definition.name !== 'string' || !/^[a-zA-Z0-9_-]{1,64}$/.test(definition.name)) {
-    throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${JSON.stringify(definition.name)}`);
-  }
+/** A function that the model may call, made by `tool`. */
+export interface Tool extends Behaviour {
+  readonly name: string;
+  readonly description: string;
+  /** The JSON Schema that the model is sent. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly tellBrowser: TellBrowser;
+  /** Whether arguments fit, and what `run` is then to get. */
+  readonly check: ArgumentsCheck;
+  run(args: unknown, context: ToolContext): unknown;
+}
+
+/**
+ * Makes a tool. Throws a `TypeError` for a name that vendors refuse, and for a schema that is none
+ * or has a keyword that would not be checked.
+ */
+export function tool<const P extends Schema | StandardSchema>(definition: ToolDefinition<P>): Tool {
+  const { name, description, parameters, tellBrowser = 'status' } = definition;
   const { whenInterrupted = 'abort', repeatable = false } = definition;
-  if (whenInterrupted !== 'abort' && whenInterrupted !== 'finish') {
-    throw new TypeError(`tool ${definition.name}: whenInterrupted must be 'abort' or 'finish', got ${JSON.stringify(whenInterrupted)}`);
+  if (!isToolName(name)) {
+    throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${JSON.stringify(name)}`);
   }
-  if (typeof repeatable !== 'boolean') throw new TypeError(`tool ${definition.name}: repeatable must be a boolean, got ${typeof repeatable}`);
-  if (typeof definition.run !== 'function') throw new TypeError(`tool ${definition.name} must have a run function`);
-  if ((definition.parameters as Schema | null | undefined)?.type !== 'object') throw new TypeError(`the parameters of tool ${definition.name} must be a schema of type "object"`);
-  checkSchema(definition.parameters, `tool ${definition.name}: parameters`);
-  return definition;
+  if (whenInterrupted !== 'abort' && whenInterrupted !== 'finish') {
+    throw new TypeError(`tool ${name}: whenInterrupted must be 'abort' or 'finish', got ${JSON.stringify(whenInterrupted)}`);
+  }
+  if (typeof repeatable !== 'boolean') {
+    throw new TypeError(`tool ${name}: repeatable must be a boolean, got ${typeof repeatable}`);
+  }
+  if (!TELLINGS.includes(tellBrowser)) {
+    throw new TypeError(`tool ${name}: tellBrowser must be 'everything', 'status' or 'nothing', got ${JSON.stringify(tellBrowser)}`);
+  }
+  if (typeof definition.run !== 'function') throw new TypeError(`tool ${name} must have a run function`);
+  return {
+    name, description, whenInterrupted, repeatable, tellBrowser,
+    ...argumentsFor(parameters, name),
+    run: (args, context) => definition.run(args as ArgumentsOf<P>, context),
+  };
 }
 
-/** Lets the model end the call, with its goodbye as the argument so that it is said before the line goes dead. */
+function argumentsFor(parameters: Schema | StandardSchema, name: string): Pick<Tool, 'parameters' | 'check'> {
+  if (isStandardSchema(parameters)) {
+    const schema = jsonSchemaOf(parameters, `tool ${name}: parameters`);
+    return { parameters: sentSchema(schema), check: checkByStandard(parameters) };
+  }
+  if ((parameters as Schema | null | undefined)?.type !== 'object') {
+    throw new TypeError(`the parameters of tool ${name} must be a schema of type "object"`);
+  }
+  return { parameters: sentSchema(parameters), check: checkBySchema(parameters, `tool ${name}: parameters`) };
+}
+
+/** Lets the model end the call. Its goodbye is an argument, so that it is said before the line goes dead. */
 export const hangUp: Tool = tool({
   name: 'hang_up',
   description: 'Ends the call. Use it when the caller has said goodbye or wants nothing more.',
@@ -49,5 +108,5 @@ export const hangUp: Tool = tool({
     required: ['goodbye'],
     additionalProperties: false,
   },
-  run: ({ goodbye }, { reply }) => reply.hangup({ say: speakable(String(goodbye)) }),
+  run: ({ goodbye }, { reply }) => reply.hangup({ say: speakable(goodbye) }),
 });
