@@ -22,6 +22,8 @@ export interface Schema {
   readonly minItems?: number;
   readonly maxItems?: number;
   readonly default?: Json;
+  /** Another library's schema is none, whatever else it has. */
+  readonly '~standard'?: never;
   readonly [other: string]: unknown;
 }
 
