@@ -19,8 +19,9 @@ type Field = keyof Agent | keyof AgentTexts | keyof ModelAgentDefinition;
 type Hook = { [K in keyof Agent]-?: Required<Agent>[K] extends Function ? K : never }[keyof Agent];
 
 const HOOKS = {
-  onSessionStart: 'function', onMessage: 'function', onData: 'function', onSessionUpdate: 'function',
-  onSessionEnd: 'function', onInterrupted: 'function', bind: 'function',
+  onSessionStart: 'function', onMessage: 'function', onData: 'function',
+  onSessionUpdate: 'function', onSessionEnd: 'function', onInterrupted: 'function',
+  bind: 'function',
 } as const satisfies Readonly<Record<Hook, 'function'>>;
 
 /** Each field's type, as `typeof` names it. */
@@ -50,9 +51,11 @@ export function defineAgent(definition: AgentDefinition): Agent {
   const unbound: Agent = {
     ...agent,
     onMessage: () => {
-      throw new Error(`agent "${name}" speaks with a model and was not bound to one: serve it with createApp`);
+      const reason = 'speaks with a model and was not bound to one: serve it with createApp';
+      throw new Error(`agent "${name}" ${reason}`);
     },
-    bind: (resources) => bindModelAgent(unbound, { prompt, model, tools, filler, speakable }, resources),
+    bind: (resources) =>
+      bindModelAgent(unbound, { prompt, model, tools, filler, speakable }, resources),
   };
   return unbound;
 }
@@ -78,12 +81,14 @@ function isPlain(definition: object): boolean {
 
 function checkDefinition(definition: AgentDefinition): void {
   if (typeof definition !== 'object' || definition === null) {
-    throw new TypeError(`an agent must be an object, got ${definition === null ? 'null' : `a ${typeof definition}`}`);
+    const given = definition === null ? 'null' : `a ${typeof definition}`;
+    throw new TypeError(`an agent must be an object, got ${given}`);
   }
   for (const key of Object.keys(definition)) {
     // A class may keep whatever it likes beside its hooks.
     if (!isPlain(definition) || Object.hasOwn(FIELDS, key)) continue;
-    throw new TypeError(`an agent has no field "${key}"; there are ${Object.keys(FIELDS).join(', ')}`);
+    const fields = Object.keys(FIELDS).join(', ');
+    throw new TypeError(`an agent has no field "${key}"; there are ${fields}`);
   }
   for (const [key, expected] of Object.entries(FIELDS)) {
     const value: unknown = definition[key as keyof AgentDefinition];
@@ -111,7 +116,9 @@ function checkTools(definition: AgentDefinition): void {
     if (typeof given?.check !== 'function') {
       throw new TypeError(`agent "${name}": each of its tools must be made with tool({ … })`);
     }
-    if (names.has(given.name)) throw new TypeError(`agent "${name}" has two tools named "${given.name}"`);
+    if (names.has(given.name)) {
+      throw new TypeError(`agent "${name}" has two tools named "${given.name}"`);
+    }
     names.add(given.name);
   }
 }

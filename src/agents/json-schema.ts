@@ -53,21 +53,28 @@ export function isAnnotation(keyword: string): boolean {
 }
 
 /** Those that a model understands. */
-const TELLING: ReadonlySet<string> = new Set(['title', 'description', 'default', 'example', 'examples', 'format']);
+const TELLING: ReadonlySet<string> = new Set([
+  'title', 'description', 'default', 'example', 'examples', 'format',
+]);
+
+type SchemaObject = Readonly<Record<string, unknown>>;
 
 /** Vendors refuse these at the top of a tool's parameters. The check still holds them. */
 const NOT_AT_THE_TOP: ReadonlySet<string> = new Set(['anyOf', 'oneOf', 'allOf', 'not', 'enum']);
 
-/** What the model is sent of a tool's schema: without what vendors refuse and models do not need. */
-export function sentSchema(schema: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+/** A tool's schema as the model gets it: without what vendors refuse and models do not need. */
+export function sentSchema(schema: SchemaObject): SchemaObject {
   const sent = Object.entries(withoutNotes(schema) as object);
   return Object.fromEntries(sent.filter(([keyword]) => !NOT_AT_THE_TOP.has(keyword)));
 }
 
 function withoutNotes(schema: unknown): unknown {
   if (typeof schema !== 'object' || schema === null) return schema;
-  const kept = Object.entries(schema).filter(([keyword]) => !isAnnotation(keyword) || TELLING.has(keyword));
-  return Object.fromEntries(kept.map(([keyword, value]) => [keyword, mapSubschemas(keyword, value)]));
+  const isKept = ([keyword]: readonly [string, unknown]): boolean =>
+    !isAnnotation(keyword) || TELLING.has(keyword);
+  const kept = Object.entries(schema).filter(isKept);
+  const sent = kept.map(([keyword, value]) => [keyword, mapSubschemas(keyword, value)]);
+  return Object.fromEntries(sent);
 }
 
 function mapSubschemas(keyword: string, value: unknown): unknown {
@@ -75,6 +82,6 @@ function mapSubschemas(keyword: string, value: unknown): unknown {
   if (kind === undefined || typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(withoutNotes);
   if (kind !== 'map') return withoutNotes(value);
-  const entries = Object.entries(value).map(([name, inner]) => [name, Array.isArray(inner) ? inner : withoutNotes(inner)]);
-  return Object.fromEntries(entries);
+  const keep = (inner: unknown): unknown => (Array.isArray(inner) ? inner : withoutNotes(inner));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, keep(inner)]));
 }

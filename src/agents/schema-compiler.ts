@@ -13,26 +13,29 @@ const MAX_NESTING = 200;
 interface Spot {
   readonly place: string;
   readonly nesting: number;
-  /** References that lead here while the value stays the same: to follow one again would never end. */
+  /** References that led here while the value stayed the same: following one again never ends. */
   readonly open: ReadonlySet<string>;
   /** Whether a `$id` between the root and here changes what references mean. */
   readonly isElsewhere: boolean;
 }
 
 /** The dialects that mean by their keywords what the rules mean. */
-const DIALECTS = 
-  /^https?:\/\/(?:json-schema\.org\/(?:draft-0[4-7]|draft\/20(?:19-09|20-12))\/schema|spec\.openapis\.org\/oas\/.+)#?$/;
+const DIALECTS = [
+  /^https?:\/\/json-schema\.org\/(?:draft-0[4-7]|draft\/20(?:19-09|20-12))\/schema#?$/,
+  /^https:\/\/spec\.openapis\.org\/oas\//,
+];
 const REF_ALONE = /\/draft-0[4-7]\//;
 
 /**
  * Makes a rule of a schema, once, when a tool is defined. Throws a `TypeError` that names the place
- * and the keyword for whatever would not be checked: a rule that is silently ignored is worse than none.
+ * and the keyword of whatever would not be checked: a rule that is silently ignored is worse than
+ * none.
  */
 export function compileSchema(
   root: unknown, place: string, keywords: KeywordTable,
 ): Rule {
   const dialect = isObject(root) ? root['$schema'] : undefined;
-  if (dialect !== undefined && !(typeof dialect === 'string' && DIALECTS.test(dialect))) {
+  if (dialect !== undefined && !DIALECTS.some((known) => known.test(String(dialect)))) {
     throw new TypeError(`${place}: "$schema" ${JSON.stringify(dialect)} is not supported`);
   }
   // Up to draft 7 a reference stands for the whole schema.
@@ -42,7 +45,9 @@ export function compileSchema(
   const compile = (schema: unknown, spot: Spot): Rule => {
     if (schema === true) return () => undefined;
     if (schema === false) return () => ({ path: '', text: 'is not allowed' });
-    if (!isObject(schema)) throw new TypeError(`${spot.place} must be a JSON Schema object or a boolean`);
+    if (!isObject(schema)) {
+      throw new TypeError(`${spot.place} must be a JSON Schema object or a boolean`);
+    }
     if (spot.nesting > MAX_NESTING) throw new TypeError(`${spot.place} is nested too deeply`);
     const isElsewhere = spot.isElsewhere || (schema !== root && movesBase(schema));
     const site = siteOf(schema, { ...spot, isElsewhere });
@@ -63,7 +68,7 @@ export function compileSchema(
   const siteOf = (schema: Site['schema'], spot: Spot): Site => {
     const { place, open, isElsewhere } = spot;
     const below = (inner: unknown, step: string, opened: ReadonlySet<string>): Rule =>
-      compile(inner, { place: `${place}${step}`, nesting: spot.nesting + 1, open: opened, isElsewhere });
+      compile(inner, { ...spot, place: place + step, nesting: spot.nesting + 1, open: opened });
     return {
       schema,
       place,
@@ -73,7 +78,9 @@ export function compileSchema(
         if (isElsewhere) throw new TypeError(`${place}: "$ref" below a "$id" is not supported`);
         const steps = stepsOf(ref, place);
         const key = JSON.stringify(steps);
-        if (open.has(key)) throw new TypeError(`${place}: "$ref" ${JSON.stringify(ref)} leads back to itself`);
+        if (open.has(key)) {
+          throw new TypeError(`${place}: "$ref" ${JSON.stringify(ref)} leads back to itself`);
+        }
         const known = referred.get(key);
         if (known !== undefined) return (value, check) => known.rule(value, check);
         const entry: { rule: Rule } = { rule: () => undefined };
@@ -94,7 +101,9 @@ export function compileSchema(
 /** All the rules of one schema, within what a check may cost. */
 function counted(rules: readonly Rule[]): Rule {
   return (value, check) => {
-    if (++check.steps > MAX_STEPS || ++check.depth > MAX_DEPTH) throw new TooCostly('the value takes too long to check');
+    if (++check.steps > MAX_STEPS || ++check.depth > MAX_DEPTH) {
+      throw new TooCostly('the value takes too long to check');
+    }
     let fault: Fault | undefined;
     for (const rule of rules) {
       fault = rule(value, check);
@@ -113,7 +122,8 @@ function movesBase({ $id }: Readonly<Record<string, unknown>>): boolean {
 function stepsOf(ref: string, place: string): readonly string[] {
   if (ref === '#') return [];
   if (!ref.startsWith('#/')) {
-    throw new TypeError(`${place}: "$ref" must be a place in the schema, such as #/$defs/name; got ${JSON.stringify(ref)}`);
+    const rule = '"$ref" must be a place in the schema, such as #/$defs/name';
+    throw new TypeError(`${place}: ${rule}; got ${JSON.stringify(ref)}`);
   }
   try {
     const steps = decodeURIComponent(ref.slice(2)).split('/');

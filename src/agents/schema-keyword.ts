@@ -49,7 +49,9 @@ export function under(step: string, { path, text }: Fault): Fault {
   return { path: step + path, text };
 }
 
-export function firstFault(rules: readonly Rule[], given: unknown, check: Check): Fault | undefined {
+export function firstFault(
+  rules: readonly Rule[], given: unknown, check: Check,
+): Fault | undefined {
   for (const rule of rules) {
     const found = rule(given, check);
     if (found !== undefined) return found;
@@ -95,7 +97,9 @@ export function listOf(value: unknown, keyword: string, site: Site): readonly un
   return value as readonly unknown[];
 }
 
-export function entriesOf(value: unknown, keyword: string, site: Site): readonly [string, unknown][] {
+export function entriesOf(
+  value: unknown, keyword: string, site: Site,
+): readonly [string, unknown][] {
   expect(isObject(value), keyword, site);
   return Object.entries(value as object);
 }

@@ -49,7 +49,8 @@ export const OBJECT_KEYWORDS: KeywordTable = {
     return objects((given, check) => {
       for (const name of Object.keys(given)) {
         const found = rule(name, check);
-        if (found !== undefined) return fault(`has the name ${JSON.stringify(name)}, which ${found.text}`);
+        if (found === undefined) continue;
+        return fault(`has the name ${JSON.stringify(name)}, which ${found.text}`);
       }
       return undefined;
     });

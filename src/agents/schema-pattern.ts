@@ -12,13 +12,15 @@ export class TooCostly extends Error {
 const MAX_PATTERN_MS = 50;
 
 /** A character, an escape for one or for a class of them, or a class. */
-const ATOM = String.raw`(?:\\[dDwWsStnrfv]|\\[^a-zA-Z0-9]|\[(?:\\.|[^\]\\])*\]|[^\\^$.*+?()[\]{}|]|\.)`;
+const CLASS = String.raw`\[(?:\\.|[^\]\\])*\]`;
+const ATOM = String.raw`(?:\\[dDwWsStnrfv]|\\[^a-zA-Z0-9]|${CLASS}|[^\\^$.*+?()[\]{}|]|\.)`;
 /**
  * Anchored at its start, of single characters, at most one of which repeats as often as it likes:
  * it steps back through the text once, and that is all.
  */
 const FIXED = String.raw`(?:${ATOM}(?:\{\d+\})?)*`;
-const LINEAR = new RegExp(String.raw`^\^${FIXED}(?:${ATOM}(?:[*+?]|\{\d+,\d*\}))?${FIXED}\$?$`, 'su');
+const FREE = String.raw`(?:${ATOM}(?:[*+?]|\{\d+,\d*\}))?`;
+const LINEAR = new RegExp(String.raw`^\^${FIXED}${FREE}${FIXED}\$?$`, 'su');
 
 /** How much time a check has left for patterns that may be slow. */
 export class PatternClock {
@@ -51,8 +53,8 @@ function openRoom(): NonNullable<typeof room> {
 
 /** By its code alone: it comes from the script's realm, whose `Error` is another. */
 function isTimeout(error: unknown): boolean {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
-  return code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
+  if (typeof error !== 'object' || error === null || !('code' in error)) return false;
+  return error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
 }
 
 export type PatternTest = (text: string, clock: PatternClock) => boolean;
@@ -60,7 +62,8 @@ export type PatternTest = (text: string, clock: PatternClock) => boolean;
 /** Throws a `SyntaxError` for what is no regular expression. */
 export function compilePattern(source: string): PatternTest {
   const pattern = regExp(source);
-  return LINEAR.test(source) ? (text) => pattern.test(text) : (text, clock) => clock.test(pattern, text);
+  if (LINEAR.test(source)) return (text) => pattern.test(text);
+  return (text, clock) => clock.test(pattern, text);
 }
 
 /** Many patterns in use are legal without the flag alone: `[\w-.]`. */

@@ -37,7 +37,8 @@ type OfType<T, S, Root, Seen> =
 
 type ArrayOf<S, Root, Seen> =
   S extends { readonly prefixItems: readonly unknown[] } ? Json[]
-  : S extends { readonly items: infer I } ? (I extends readonly unknown[] ? Json[] : Infer<I, Root, Seen>[])
+  : S extends { readonly items: readonly unknown[] } ? Json[]
+  : S extends { readonly items: infer I } ? Infer<I, Root, Seen>[]
   : Json[];
 
 type ObjectOf<S, Root, Seen> =
@@ -62,10 +63,8 @@ type Others<S> =
 
 type Flat<T> = { [K in keyof T]: T[K] };
 
-type AllOf<B, Root, Seen> =
-  (B extends unknown ? (part: Infer<B, Root, Seen>) => void : never) extends (part: infer All) => void
-    ? All
-    : never;
+type AllOf<B, Root, Seen> = Takes<B, Root, Seen> extends (all: infer All) => void ? All : never;
+type Takes<B, Root, Seen> = B extends unknown ? (part: Infer<B, Root, Seen>) => void : never;
 
 type Refer<R, Root, Seen> =
   R extends Seen ? Json
@@ -74,4 +73,6 @@ type Refer<R, Root, Seen> =
   : Json;
 
 type Defined<Root, Where extends string, Name extends string, Seen> =
-  Root extends { readonly [W in Where]: { readonly [N in Name]: infer S } } ? Infer<S, Root, Seen> : Json;
+  Root extends { readonly [W in Where]: { readonly [N in Name]: infer S } }
+    ? Infer<S, Root, Seen>
+    : Json;

@@ -97,7 +97,8 @@ function isMultiple(value: number, divisor: number): boolean {
   if (!Number.isFinite(value)) return false;
   const [a, b] = [decimal(value), decimal(divisor)];
   const exponent = Math.min(a.exponent, b.exponent);
-  const scale = ({ digits, exponent: own }: Decimal): bigint => digits * 10n ** BigInt(own - exponent);
+  const scale = ({ digits, exponent: own }: Decimal): bigint =>
+    digits * 10n ** BigInt(own - exponent);
   return scale(a) % scale(b) === 0n;
 }
 

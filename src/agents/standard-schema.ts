@@ -2,7 +2,7 @@
 
 import { isObject } from '../layercode/fields.ts';
 
-/** What Zod (4.2 and later), ArkType (2.1.28 and later) and Valibot's `toStandardJsonSchema()` make. */
+/** What Zod 4.2, ArkType 2.1.28 and Valibot's `toStandardJsonSchema()` make. */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1;
@@ -29,17 +29,21 @@ export type OutputOf<S extends StandardSchema> = NonNullable<S['~standard']['typ
 
 /** Whether a value says that it is a schema of that kind. ArkType's are functions. */
 export function isStandardSchema(value: unknown): value is StandardSchema {
-  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value;
+  const isObject = (typeof value === 'object' && value !== null) || typeof value === 'function';
+  return isObject && '~standard' in value;
 }
 
 /** The schema's JSON Schema. Throws a `TypeError` with the way out where there is none. */
-export function jsonSchemaOf(schema: StandardSchema, place: string): Readonly<Record<string, unknown>> {
+export function jsonSchemaOf(
+  schema: StandardSchema, place: string,
+): Readonly<Record<string, unknown>> {
   const standard: Partial<StandardSchema['~standard']> = schema['~standard'];
+  const vendor = String(standard.vendor);
   if (typeof standard.jsonSchema?.input !== 'function') {
     throw new TypeError(
-      `${place}: a schema of ${String(standard.vendor)} that has no JSON Schema, which the model needs ` +
-        '("~standard.jsonSchema" is missing). Use Zod 4.2, ArkType 2.1.28 or later, or Valibot with ' +
-        'toStandardJsonSchema(); or write a JSON Schema',
+      `${place}: a schema of ${vendor} that has no JSON Schema, which the model needs `
+      + '("~standard.jsonSchema" is missing). Use Zod 4.2, ArkType 2.1.28 or later, or Valibot '
+      + 'with toStandardJsonSchema(); or write a JSON Schema',
     );
   }
   let made: unknown;
@@ -47,10 +51,10 @@ export function jsonSchemaOf(schema: StandardSchema, place: string): Readonly<Re
     made = standard.jsonSchema.input({ target: 'draft-2020-12' });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TypeError(`${place}: ${String(standard.vendor)} has no JSON Schema for it: ${reason}`, { cause });
+    throw new TypeError(`${place}: ${vendor} has no JSON Schema for it: ${reason}`, { cause });
   }
   if (!isObject(made) || made['type'] !== 'object') {
-    throw new TypeError(`${place} must be an object: the JSON Schema of ${String(standard.vendor)} is of another type`);
+    throw new TypeError(`${place} must be an object: ${vendor}'s JSON Schema is of another type`);
   }
   return made;
 }
@@ -59,8 +63,9 @@ const MAX_ISSUES = 5;
 
 /** What is wrong, in words for the model. */
 export function issuesText(issues: readonly StandardIssue[]): string {
-  const told = issues.slice(0, MAX_ISSUES);
-  return told.map(({ message, path = [] }) => `arguments${path.map(stepText).join('')}: ${message}`).join('; ');
+  const textOf = ({ message, path = [] }: StandardIssue): string =>
+    `arguments${path.map(stepText).join('')}: ${message}`;
+  return issues.slice(0, MAX_ISSUES).map(textOf).join('; ');
 }
 
 function stepText(step: PropertyKey | { readonly key: PropertyKey }): string {

@@ -1,6 +1,6 @@
 // The arguments that a model writes for a tool, and whether they fit.
 
-import { after, type Awaitable } from '../base/awaitable.ts';
+import { after, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import { isTooDeep, type JsonObject } from '../layercode/fields.ts';
 import { parseArguments as parseObject } from '../models/well-formed-call.ts';
 import { Check } from './schema-keyword.ts';
@@ -38,11 +38,13 @@ export function checkBySchema(schema: unknown, place: string): ArgumentsCheck {
 }
 
 export function checkByStandard({ '~standard': standard }: StandardSchema): ArgumentsCheck {
-  return (args) => after(standard.validate(args), (result) =>
-    result.issues === undefined ? { args: result.value } : problem(issuesText(result.issues)),
-  );
+  return (args) =>
+    after(toAwaitable(standard.validate(args)), (result) =>
+      result.issues === undefined ? { args: result.value } : problem(issuesText(result.issues)),
+    );
 }
 
 function problem(text: string): { readonly problem: string } {
-  return { problem: text.length <= MAX_PROBLEM_LENGTH ? text : `${text.slice(0, MAX_PROBLEM_LENGTH)}…` };
+  const isShort = text.length <= MAX_PROBLEM_LENGTH;
+  return { problem: isShort ? text : `${text.slice(0, MAX_PROBLEM_LENGTH)}…` };
 }

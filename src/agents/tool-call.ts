@@ -25,7 +25,8 @@ export function toolRun(call: ToolCall, tools: readonly Tool[], turn: Turn, repl
 async function run(
   tool: Tool, json: string, told: ToolCallContext, turn: Turn, reply: Reply,
 ): Promise<string> {
-  const tell = (status: CallStatus, more: JsonObject): void => tellBrowser(tool, status, more, reply);
+  const tell = (status: CallStatus, more: JsonObject): void =>
+    tellBrowser(tool, status, more, reply);
   const parsed = parseArguments(json);
   const checked = 'problem' in parsed ? parsed : await tool.check(parsed.args);
   told.signal.throwIfAborted(); // a check may take its time
@@ -35,15 +36,17 @@ async function run(
   }
   const { args } = parsed;
   const { conversationId, turnId, metadata, log } = turn;
+  const context = { ...told, reply, conversationId, turnId, metadata, log };
   tell('running', { args });
   try {
-    const result = await tool.run(checked.args, { ...told, reply, conversationId, turnId, metadata, log });
+    const result = await tool.run(checked.args, context);
     const text = resultText(result);
     tell('completed', { args, result: shown(result, text) });
     return cut(text);
   } catch (error) {
     // Its reason is not for the browser: what a tool throws may name hosts and keys.
-    tell(told.signal.aborted && isAbort(error, told.signal.reason) ? 'interrupted' : 'failed', { args });
+    const isInterrupted = told.signal.aborted && isAbort(error, told.signal.reason);
+    tell(isInterrupted ? 'interrupted' : 'failed', { args });
     throw error;
   }
 }
@@ -56,7 +59,8 @@ function refusal(problem: string): string {
 function refuseUnknown(name: string, reply: Reply): string {
   const isName = isToolName(name);
   void reply.data({ tool: isName ? name : INVALID_NAME, status: 'failed' });
-  return refusal(isName ? `there is no tool "${name}"` : "a tool's name must match [A-Za-z0-9_-]{1,64}");
+  if (isName) return refusal(`there is no tool "${name}"`);
+  return refusal("a tool's name must match [A-Za-z0-9_-]{1,64}");
 }
 
 function tellBrowser(tool: Tool, status: CallStatus, more: JsonObject, reply: Reply): void {

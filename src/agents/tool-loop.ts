@@ -1,6 +1,6 @@
 import type { ToolCall } from '../conversations/message.ts';
 import type { ChatMessage, ChatModel } from '../models/model.ts';
-import type { Reply, Turn } from './agent.ts';
+import type { Reply, ToolRun, Turn } from './agent.ts';
 import { toolRun } from './tool-call.ts';
 import type { Tool } from './tool.ts';
 import { Voice } from './voice.ts';
@@ -20,8 +20,8 @@ export interface ToolLoopOptions {
 
 /**
  * Lets the model speak, runs the tools it asks for, hands it the results, and goes on until it has
- * spoken. Ends quietly when the turn is over. Throws what the model throws, and for a reply of which
- * nothing can be spoken.
+ * spoken. Ends quietly when the turn is over. Throws what the model throws, and
+ * an error for a reply of which nothing can be spoken.
  */
 export async function runToolLoop(
   messages: ChatMessage[], turn: Turn, reply: Reply, { model, tools, isSpeakable }: ToolLoopOptions,
@@ -42,8 +42,10 @@ export async function runToolLoop(
     if (reply.isOver) return;
     await voice.finish();
     if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // what was not offered is not run
-    const outcomes = await turn.journal.runTools(calls, (call) => toolRun(call, tools, turn, reply));
-    messages.push({ role: 'assistant', content: text, toolCalls: outcomes.map(({ call }) => call) });
+    const runOf = (call: ToolCall): ToolRun => toolRun(call, tools, turn, reply);
+    const outcomes = await turn.journal.runTools(calls, runOf);
+    const toolCalls = outcomes.map(({ call }) => call);
+    messages.push({ role: 'assistant', content: text, toolCalls });
     for (const { call, content } of outcomes) {
       messages.push({ role: 'tool', toolCallId: call.id, content });
     }

@@ -26,14 +26,20 @@ function checkJson(given: unknown, place: string, parents: readonly unknown[]): 
     if (Number.isFinite(value)) return;
     throw new ToolResultError(`${place} is ${value}, which is not JSON`);
   }
-  if (typeof value !== 'object') throw new ToolResultError(`${place} is ${nameOf(value)}, which is not JSON`);
-  if (parents.includes(value)) throw new ToolResultError(`${place} contains itself, which JSON cannot`);
+  if (typeof value !== 'object') {
+    throw new ToolResultError(`${place} is ${nameOf(value)}, which is not JSON`);
+  }
+  if (parents.includes(value)) {
+    throw new ToolResultError(`${place} contains itself, which JSON cannot`);
+  }
   if (parents.length > MAX_DEPTH) throw new ToolResultError(`${place} is nested too deeply`);
   const below = [...parents, value];
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) checkJson(item, `${place}[${index}]`, below);
   } else {
-    if (!isPlain(value)) throw new ToolResultError(`${place} is ${nameOf(value)}, which has no toJSON()`);
+    if (!isPlain(value)) {
+      throw new ToolResultError(`${place} is ${nameOf(value)}, which has no toJSON()`);
+    }
     for (const [name, inner] of Object.entries(value)) {
       if (inner !== undefined) checkJson(inner, `${place}.${name}`, below);
     }
@@ -41,7 +47,8 @@ function checkJson(given: unknown, place: string, parents: readonly unknown[]): 
 }
 
 function hasToJson(value: unknown): value is { toJSON(key: string): unknown } {
-  return typeof value === 'object' && value !== null && 'toJSON' in value && typeof value.toJSON === 'function';
+  if (typeof value !== 'object' || value === null || !('toJSON' in value)) return false;
+  return typeof value.toJSON === 'function';
 }
 
 /** Without a class. The prototype of plain objects has none itself, in whichever realm. */
@@ -51,6 +58,7 @@ function isPlain(value: object): boolean {
 }
 
 function nameOf(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return value === undefined ? 'undefined' : `a ${typeof value}`;
+  if (value === undefined) return 'undefined';
+  if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
   return `an instance of ${value.constructor.name}`;
 }

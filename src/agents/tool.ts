@@ -4,7 +4,9 @@ import { isToolName } from '../models/well-formed-call.ts';
 import type { Reply, ToolCallContext, ToolRun } from './agent.ts';
 import { sentSchema, type Schema } from './json-schema.ts';
 import type { ValueOf } from './schema-types.ts';
-import { isStandardSchema, jsonSchemaOf, type OutputOf, type StandardSchema } from './standard-schema.ts';
+import {
+  isStandardSchema, jsonSchemaOf, type OutputOf, type StandardSchema,
+} from './standard-schema.ts';
 import { checkBySchema, checkByStandard, type ArgumentsCheck } from './tool-arguments.ts';
 import { speakable } from './voice.ts';
 
@@ -68,18 +70,17 @@ export function tool<const P extends Schema | StandardSchema>(definition: ToolDe
   const { name, description, parameters, tellBrowser = 'status' } = definition;
   const { whenInterrupted = 'abort', repeatable = false } = definition;
   if (!isToolName(name)) {
-    throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${JSON.stringify(name)}`);
-  }
-  if (whenInterrupted !== 'abort' && whenInterrupted !== 'finish') {
-    throw new TypeError(`tool ${name}: whenInterrupted must be 'abort' or 'finish', got ${JSON.stringify(whenInterrupted)}`);
+    const given = JSON.stringify(name);
+    throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${given}`);
   }
   if (typeof repeatable !== 'boolean') {
     throw new TypeError(`tool ${name}: repeatable must be a boolean, got ${typeof repeatable}`);
   }
-  if (!TELLINGS.includes(tellBrowser)) {
-    throw new TypeError(`tool ${name}: tellBrowser must be 'everything', 'status' or 'nothing', got ${JSON.stringify(tellBrowser)}`);
+  checkChoice(whenInterrupted, ['abort', 'finish'], `tool ${name}: whenInterrupted`);
+  checkChoice(tellBrowser, TELLINGS, `tool ${name}: tellBrowser`);
+  if (typeof definition.run !== 'function') {
+    throw new TypeError(`tool ${name} must have a run function`);
   }
-  if (typeof definition.run !== 'function') throw new TypeError(`tool ${name} must have a run function`);
   return {
     name, description, whenInterrupted, repeatable, tellBrowser,
     ...argumentsFor(parameters, name),
@@ -87,24 +88,35 @@ export function tool<const P extends Schema | StandardSchema>(definition: ToolDe
   };
 }
 
-function argumentsFor(parameters: Schema | StandardSchema, name: string): Pick<Tool, 'parameters' | 'check'> {
+function checkChoice(value: string, choices: readonly string[], place: string): void {
+  if (choices.includes(value)) return;
+  const listed = choices.map((choice) => `'${choice}'`).join(' or ');
+  throw new TypeError(`${place} must be ${listed}, got ${JSON.stringify(value)}`);
+}
+
+function argumentsFor(
+  parameters: Schema | StandardSchema, name: string,
+): Pick<Tool, 'parameters' | 'check'> {
+  const place = `tool ${name}: parameters`;
   if (isStandardSchema(parameters)) {
-    const schema = jsonSchemaOf(parameters, `tool ${name}: parameters`);
+    const schema = jsonSchemaOf(parameters, place);
     return { parameters: sentSchema(schema), check: checkByStandard(parameters) };
   }
   if ((parameters as Schema | null | undefined)?.type !== 'object') {
     throw new TypeError(`the parameters of tool ${name} must be a schema of type "object"`);
   }
-  return { parameters: sentSchema(parameters), check: checkBySchema(parameters, `tool ${name}: parameters`) };
+  return { parameters: sentSchema(parameters), check: checkBySchema(parameters, place) };
 }
 
-/** Lets the model end the call. Its goodbye is an argument, so that it is said before the line goes dead. */
+/** Lets the model end the call. Its goodbye is an argument, so that it is said before the end. */
 export const hangUp: Tool = tool({
   name: 'hang_up',
   description: 'Ends the call. Use it when the caller has said goodbye or wants nothing more.',
   parameters: {
     type: 'object',
-    properties: { goodbye: { type: 'string', description: 'What to say before hanging up: one short sentence.' } },
+    properties: {
+      goodbye: { type: 'string', description: 'What to say before hanging up, in one sentence.' },
+    },
     required: ['goodbye'],
     additionalProperties: false,
   },

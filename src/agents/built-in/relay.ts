@@ -112,7 +112,8 @@ async function narrate(
     const next = texts.next();
     next.catch(() => undefined); // may be left behind
     const mayCut = voice.spoken === '' || SENTENCE_END.test(voice.spoken);
-    const enough = substance.ready.then(() => wait(mayCut ? 0 : MAX_STALL_MS, undefined, { ref: false }));
+    const patienceMs = mayCut ? 0 : MAX_STALL_MS;
+    const enough = substance.ready.then(() => wait(patienceMs, undefined, { ref: false }));
     const first = await Promise.race([next, enough]);
     if (first === undefined || (mayCut && substance.isReady)) return;
     await (first.done === true ? voice.finish() : voice.speak(first.value));
@@ -127,7 +128,9 @@ async function speculate(relay: Relay, turn: MessageTurn, reply: Reply): Promise
   await speakAll(streamTexts(fast, toChatMessages(fastPrompt, turn.history), turn), voice, reply);
   if (reply.isOver) return;
   const answer = voice.spoken;
-  if (answer.trim() === '') throw new Error('the fast model of the relay said nothing that can be spoken');
+  if (answer.trim() === '') {
+    throw new Error('the fast model of the relay said nothing that can be spoken');
+  }
   const messages: ChatMessage[] = [
     ...toChatMessages(slowPrompt, turn.history),
     { role: 'assistant', content: answer },
