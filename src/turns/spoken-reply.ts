@@ -1,3 +1,4 @@
+import { apart } from '../base/apart.ts';
 import type { AssistantMessage, Message, SentEvent, ToolCall, ToolCallState } from '../conversations/message.ts';
 
 /** Longest reply of a turn, texts and data together, in UTF-16 code units. A longer one fails the turn. */
@@ -93,7 +94,7 @@ export class SpokenReply {
   /** The text, with a space in front where it would stick to what was said last. */
   apart(text: string): string {
     const last = this.#sent.findLast((event) => event.type === 'say');
-    return last?.type === 'say' && /\S$/.test(last.text) && /^\S/.test(text) ? ` ${text}` : text;
+    return apart(text, last?.type === 'say' ? last.text : '');
   }
 
   /** Takes down an event that was sent. */

@@ -2,6 +2,7 @@
 
 import { createHash, randomUUID } from 'node:crypto';
 
+import { canonicalJson } from '../base/canonical-json.ts';
 import type { ToolCallState } from '../conversations/message.ts';
 
 /** How a call ended. An `interrupted` one may run again. */
@@ -101,15 +102,8 @@ function hashOf(text: string): string {
 /** Arguments as JSON text with sorted keys: equal values are equal texts. Undefined for what is not JSON. */
 export function canonicalArguments(args: string): string | undefined {
   try {
-    return args.trim() === '' ? '{}' : JSON.stringify(sorted(JSON.parse(args)));
+    return args.trim() === '' ? '{}' : canonicalJson(JSON.parse(args));
   } catch {
     return undefined; // not JSON, or nested deeper than the stack
   }
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([name, inner]) => [name, sorted(inner)]));
 }

@@ -7,6 +7,7 @@ import type { Ownership } from '../conversations/rules.ts';
 import type { Logger } from '../log.ts';
 import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenCall, SpokenReply } from './spoken-reply.ts';
+import { withoutMessage } from './tool-failure.ts';
 import { callKey, canonicalArguments, RunningCall, uniqueKey, type CallOutcome, type RunningCalls } from './tool-calls.ts';
 
 /** The run that calls belong to. */
@@ -195,7 +196,7 @@ export class TurnCalls {
 
   /** A failure is a result too: it is the model's to explain. */
   #failed({ spoken: { call } }: NotedCall, error: unknown): CallOutcome {
-    this.#run.log.warn('tool failed', { tool: call.name, error });
+    this.#run.log.warn('tool failed', { tool: call.name, error: withoutMessage(error) });
     return { state: 'completed', content: JSON.stringify({ error: error instanceof Error ? error.message : String(error) }) };
   }
 

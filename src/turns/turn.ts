@@ -1,6 +1,9 @@
 import { randomInt, randomUUID } from 'node:crypto';
 
-import { DEFAULT_APOLOGY, TurnAbortedError, type Agent, type ModelUsage, type Spoken, type ToolOutcome, type ToolRun } from '../agents/agent.ts';
+import {
+  TurnAbortedError, type Agent, type ModelUsage, type Spoken, type ToolOutcome, type ToolRun,
+} from '../agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
 import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { CutTurn } from '../conversations/heard.ts';
 import { UNFINISHED_RESULTS, type Message, type SentEvent, type ToolCall } from '../conversations/message.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
-import { DEFAULT_APOLOGY } from '../../src/agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { contentsOf, deferred, Listener, serve, Told, within } from '../fixtures/app.ts';
 
