@@ -1,4 +1,4 @@
-import { STATUS_CODES, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
@@ -9,6 +9,7 @@ import {
 } from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
+import { STATUS_CODES } from './node-http.ts';
 import { parseRequestTarget } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';
