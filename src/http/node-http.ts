@@ -8,9 +8,8 @@ import { createRequire } from 'node:module';
 
 const http = createRequire(import.meta.url)('node:http') as typeof NodeHttp;
 
-export const {
-  createServer, IncomingMessage, ServerResponse, STATUS_CODES, validateHeaderName, validateHeaderValue,
-} = http;
+export const { createServer, IncomingMessage, ServerResponse, STATUS_CODES } = http;
+export const { validateHeaderName, validateHeaderValue } = http;
 
 /** The class's instances. */
 export type ServerResponse = NodeHttp.ServerResponse;
