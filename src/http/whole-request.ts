@@ -1,5 +1,4 @@
-import { IncomingMessage } from 'node:http';
-
+import { IncomingMessage } from './node-http.ts';
 import { offersWebSocket } from './upgrade.ts';
 
 /**
