@@ -6,7 +6,8 @@ import { describe, it } from 'node:test';
 import { emptyConversation, FORMAT, historyOf, upgrade, type Conversation } from '../../src/conversations/conversation.ts';
 import { noteHeard } from '../../src/conversations/heard.ts';
 import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
-import { noteProgress, noteToolResult, openTurn, OpenedTurn, settleTurn, type TurnOpening, type TurnSettlement } from '../../src/conversations/rules.ts';
+import { openTurn, OpenedTurn, settleTurn, type TurnOpening, type TurnSettlement } from '../../src/conversations/rules.ts';
+import { noteProgress, noteToolResult } from '../../src/conversations/tool-call-rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 
