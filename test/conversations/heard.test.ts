@@ -3,9 +3,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { emptyConversation, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
+import { emptyConversation, hasOpenTurn, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
 import { isPrefix, noteHeard, withoutPrefix } from '../../src/conversations/heard.ts';
-import { OpenedTurn, openTurn, settleTurn, type TurnSettlement } from '../../src/conversations/rules.ts';
+import {
+  noteProgress, OpenedTurn, openTurn, settleTurn, type TurnSettlement,
+} from '../../src/conversations/rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 let runs = 0;
@@ -114,6 +116,23 @@ describe('an interruption of which it is not known what was heard', () => {
   ] as const satisfies readonly (readonly [string, readonly Past[], readonly string[]])[]) {
     it(title, () => assert.deepEqual(after(past, undefined), left));
   }
+});
+
+describe('an interruption of a turn whose run is elsewhere', () => {
+  it('is written on what that run has stored of its reply, and the turn is open no more', () => {
+    const conversation = emptyConversation('c');
+    openTurn(conversation, { turnId: 't1', runId: 1, text: 'One' }, BOUNDS);
+    const messages = [
+      { role: 'assistant', content: 'I look.', turnId: 't1', state: 'open', toolCalls: [
+        { id: 'a', name: 'look', args: '{}' },
+      ] },
+      { role: 'tool', content: '1', turnId: 't1', toolCallId: 'a', state: 'completed' },
+    ] as const;
+    noteProgress(conversation, { turnId: 't1', runId: 1, messages }, BOUNDS);
+    const heard = noteHeard(conversation, { textHeard: undefined, turnId: undefined });
+    assert.deepEqual([heard?.wasCompleted, hasOpenTurn(conversation)], [false, false]);
+    assert.deepEqual(replies(conversation), ['t1: I look. *']);
+  });
 });
 
 describe('an interruption of a turn that said nothing', () => {

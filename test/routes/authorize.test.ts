@@ -97,6 +97,13 @@ describe('authorize', () => {
     assert.deepEqual(JSON.parse(platform.asked[0]?.body ?? ''), request);
   });
 
+  it('takes a body of any content type: some pages send none', async (t) => {
+    const { ask } = await stage(t, json(200, SESSION));
+    const types = ['text/plain;charset=UTF-8', 'application/x-www-form-urlencoded'];
+    const answers = await Promise.all(types.map((type) => ask(undefined, { 'content-type': type })));
+    assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
+  });
+
   it('passes on no header of the browser', async (t) => {
     const { ask, platform } = await stage(t, json(200, SESSION));
     await ask(undefined, { cookie: 'a=b', 'x-forwarded-for': '192.0.2.1', authorization: 'Bearer stolen' });

@@ -434,6 +434,33 @@ describe('webhook events that are no turns', () => {
     assert.deepEqual(contentsOf(await speech.rest()), [' Two.']);
   });
 
+  it('session.end leaves a turn of a newer session of the conversation alone', async (t) => {
+    const gate = deferred();
+    const { client } = serve(t, {
+      async *onMessage() {
+        yield 'One.';
+        await gate.promise;
+        yield ' Two.';
+      },
+    });
+    const speech = new Listener(await client.post(messageEvent({ session_id: 's-2' })));
+    await speech.next();
+    const end = JSON.parse(wireBody('session-end')) as object;
+    const ended = await client.post({ ...end, session_id: 's-1', conversation_id: 'c-1' });
+    assert.deepEqual(await ended.json(), { status: 'ok' });
+    gate.resolve();
+    assert.deepEqual(contentsOf(await speech.rest()), [' Two.']);
+  });
+
+  it('an unknown type is logged with 100 characters of its name and 50 of its fields', async (t) => {
+    const { client, logLines } = serve(t, {});
+    const fields = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`f${n}`, n]));
+    await client.post({ type: 'x'.repeat(300), ...fields });
+    const line = logLines.find((candidate) => candidate.includes('unknown type')) ?? '{}';
+    const logged = JSON.parse(line) as { event?: string; fields?: string[] };
+    assert.deepEqual([logged.event?.length, logged.fields?.length], [100, 50]);
+  });
+
   it('the names of an unknown type\'s fields are logged, its values are not', async (t) => {
     const { client, logLines } = serve(t, {});
     await client.post(wireBody('interim-transcript'));

@@ -434,7 +434,19 @@ describe('interruption_context', () => {
     assert.deepEqual((await served.history())[0], ['assistant', 'Hello', 'interrupted']);
   });
 
-  it('cuts the last assistant turn whatever assistant_turn_id says', async (t) => {
+  it('begins at the turn that assistant_turn_id names, and leaves the newer one alone', async (t) => {
+    const served = holding(t);
+    await (await served.client.say('On Tuesday', { turn_id: 't-1' })).text();
+    await (await served.client.say('Anything else', { turn_id: 't-2' })).text();
+    const report = heard('On Tue', { assistant_turn_id: 't-1' });
+    await (await served.client.say('next', report)).text();
+    assert.deepEqual((await served.history()).slice(0, 4), [
+      ['user', 'On Tuesday'], ['assistant', 'On Tue', 'interrupted'],
+      ['user', 'Anything else'], ['assistant', 'Anything else!', 'completed'],
+    ]);
+  });
+
+  it('cuts the newest turn where assistant_turn_id is none of ours', async (t) => {
     const served = holding(t);
     await (await served.client.say('One', { turn_id: 't-1' })).text();
     await (await served.client.say('Two', { turn_id: 't-2' })).text();
@@ -444,7 +456,7 @@ describe('interruption_context', () => {
     ]);
   });
 
-  it('cuts no earlier turn that assistant_turn_id names', async (t) => {
+  it('cuts no earlier turn that assistant_turn_id names, where that said something else', async (t) => {
     const served = holding(t);
     await (await served.client.say('One', { turn_id: 't-1' })).text();
     await (await served.client.say('Two', { turn_id: 't-2' })).text();

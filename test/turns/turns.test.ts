@@ -111,6 +111,16 @@ describe('an agent that fails', () => {
     });
   }
 
+  it('and ends its text with nothing but blanks apologises: they are no words', async (t) => {
+    const answers = await answersTo(t, () => [' ', '\n']);
+    assert.deepEqual(answers, [['response.tts', ' '], ['response.tts', '\n'], ...APOLOGY]);
+  });
+
+  it('is not one whose generator ends with data and no word', async (t) => {
+    const answers = await answersTo(t, async function* (_turn, reply) { reply.data(1); });
+    assert.deepEqual(answers, [['response.data', 1], ['response.end', undefined]]);
+  });
+
   it('keeps the apology in history as a failed turn', async (t) => {
     assert.deepEqual(await historyAfter(t, () => { throw new Error('x'); }), [['user', 'Hello?'], ['assistant', DEFAULT_APOLOGY, 'failed']]);
   });
