@@ -11,6 +11,7 @@ import { pausing, says, silentAfter } from '../faults/model-server.ts';
 import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
 import { contentsOf, deferred, Listener, within } from '../fixtures/app.ts';
 import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 const plain = defineAgent({ name: 'plain', prompt: 'Be brief.' });
 const AFTER = { FILLER_AFTER_MS: '20' };
@@ -21,18 +22,18 @@ describe('a filler', () => {
   it('is said once when nothing was spoken for FILLER_AFTER_MS', async (t) => {
     const gate = deferred();
     const script = [pausing([], gate.promise, textReply('It', ' rains.'))] as const;
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const { client, server } = await serveModel(t, plain, script, AFTER);
     let hasBegun = false;
     const reply = client.say('Rain?').finally(() => (hasBegun = true));
     await server.request(0);
-    t.mock.timers.tick(19);
+    clock.tick(19);
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(hasBegun, false);
-    t.mock.timers.tick(1);
+    clock.tick(1);
     const listener = new Listener(await reply);
     assert.equal(String((await listener.next())?.content).trim(), 'One moment.');
-    t.mock.timers.tick(200);
+    clock.tick(200);
     gate.resolve();
     assert.deepEqual(trimmed(contentsOf(await listener.rest())), ['It', 'rains.']);
   });
@@ -106,11 +107,11 @@ describe('a filler', () => {
   it('is not said once the model has spoken', async (t) => {
     const gate = deferred();
     const script = [pausing([chunk({ content: 'It' })], gate.promise, textReply(' rains.'))] as const;
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const { client } = await serveModel(t, plain, script, AFTER);
     const listener = new Listener(await client.say('Rain?'));
     assert.equal((await listener.next())?.content, 'It');
-    t.mock.timers.tick(1_000);
+    clock.tick(1_000);
     gate.resolve();
     assert.deepEqual(contentsOf(await listener.rest()), [' rains.']);
   });
@@ -132,20 +133,20 @@ describe('a filler', () => {
   });
 
   it('is not said after the turn', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const said: string[] = [];
     const turn = { journal: { sayFiller: (text: string) => said.push(text) } } as unknown as MessageTurn;
     await withFiller(turn, 'One moment.', 20, () => Promise.resolve());
-    t.mock.timers.tick(1_000);
+    clock.tick(1_000);
     assert.deepEqual(said, []);
   });
 
   it('is not said after a turn that fails', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const said: string[] = [];
     const turn = { journal: { sayFiller: (text: string) => said.push(text) } } as unknown as MessageTurn;
     await assert.rejects(withFiller(turn, 'One moment.', 20, () => Promise.reject(new Error('no'))));
-    t.mock.timers.tick(1_000);
+    clock.tick(1_000);
     assert.deepEqual(said, []);
   });
 });

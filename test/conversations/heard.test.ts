@@ -8,6 +8,7 @@ import { isPrefix, noteHeard, withoutPrefix } from '../../src/conversations/hear
 import {
   noteProgress, OpenedTurn, openTurn, settleTurn, type TurnSettlement,
 } from '../../src/conversations/rules.ts';
+import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 let runs = 0;
