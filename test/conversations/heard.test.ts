@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { emptyConversation, hasOpenTurn, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
 import { isPrefix, noteHeard, withoutPrefix } from '../../src/conversations/heard.ts';
 import {
-  noteProgress, OpenedTurn, openTurn, settleTurn, type TurnSettlement,
+  OpenedTurn, openTurn, settleTurn, type TurnSettlement,
 } from '../../src/conversations/rules.ts';
 import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 
