@@ -4,7 +4,7 @@ import type { Fault, KeywordTable, Rule, Site } from './schema-keyword.ts';
 import { TooCostly } from './schema-pattern.ts';
 
 /** Schemas that are tried on one value. More only where a schema is recursive or hostile. */
-const MAX_STEPS = 1_000_000;
+const MAX_STEPS = 300_000;
 /** Schemas within schemas, as they are tried on one value. */
 const MAX_DEPTH = 1_000;
 /** Of a schema as it is written: what is deeper is a circular object. */

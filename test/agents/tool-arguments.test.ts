@@ -4,6 +4,12 @@ import { describe, it } from 'node:test';
 import type { Schema } from '../../src/agents/json-schema.ts';
 import { checkBySchema, parseArguments as parse, type Checked } from '../../src/agents/tool-arguments.ts';
 
+/** Not the wall's time, which other processes share. */
+function processorMs(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1_000;
+}
+
 /** A schema of one property, `x`. */
 function having(x: Schema): Schema {
   return { type: 'object', properties: { x } };
@@ -222,9 +228,9 @@ describe('parseArguments', () => {
   });
 
   it('checks arguments of a quarter of a megabyte in a moment', () => {
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     assert.equal(problemOf(`{"x":[${'1,'.repeat(130_000)}"no"]}`, having({ type: 'array', items: { type: 'integer' } })), 'arguments.x[130000] must be an integer');
-    assert.ok(performance.now() - begun < 500);
+    assert.ok(processorMs(begun) < 500);
   });
 
   it('refuses arguments that are nested a hundred thousand deep', () => {
@@ -279,9 +285,9 @@ describe('$ref', () => {
     const n: Schema = { type: 'object', properties: { n: { anyOf: both } }, additionalProperties: false };
     const schema: Schema = { ...having({ $ref: '#/$defs/n' }), $defs: { n } };
     const json = `{"x":${'{"n":'.repeat(60)}{"no":1}${'}'.repeat(60)}}`;
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     assert.equal(problemOf(json, schema), 'the arguments take too long to check');
-    assert.ok(performance.now() - begun < 2_000);
+    assert.ok(processorMs(begun) < 2_000);
   });
 
   it('is not needed for a circular object to be refused', () => {
@@ -295,9 +301,9 @@ describe('pattern', () => {
   for (const pattern of ['(a+)+$', '^(a|aa)+$', '(.*,){20}x', '^(?=(a+)+$)', '(a*)*\\1$']) {
     it(`stops ${pattern} in time`, () => {
       const schema = having({ type: 'string', pattern });
-      const begun = performance.now();
+      const begun = process.cpuUsage();
       const problem = problemOf(`{"x":"${'a'.repeat(60)},${'a,'.repeat(40)}!"}`, schema);
-      assert.ok(performance.now() - begun < 1_000);
+      assert.ok(processorMs(begun) < 1_000);
       assert.match(problem ?? '', /^(the arguments take too long to check|arguments\.x must match the pattern)/);
     });
   }
@@ -305,9 +311,9 @@ describe('pattern', () => {
   it('has its time for all values of a call together', () => {
     const schema = having({ type: 'array', items: { not: { pattern: '(a+)+$' } } });
     const texts = new Array(200).fill(`"${'a'.repeat(60)}!"`);
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     assert.equal(problemOf(`{"x":[${texts.join()}]}`, schema), 'the arguments take too long to check');
-    assert.ok(performance.now() - begun < 1_000);
+    assert.ok(processorMs(begun) < 1_000);
   });
 
   it('holds for names of properties too', () => {
