@@ -1,18 +1,31 @@
+import type { NodeBinary } from './node-binaries.ts';
 import { BARE } from './servers.ts';
-import type { Contestant } from './throughput.ts';
+import type { Peer } from './peers.ts';
 
-export interface Contestants {
-  bare: Contestant;
-  /** As it comes: access log (to a file, where the output goes), metrics and history. */
-  server: Contestant;
-  quiet: Contestant;
+export interface Contestant {
+  readonly name: string;
+  readonly script: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly node: NodeBinary;
 }
 
-export function createContestants(server: string): Contestants {
+export interface Contestants {
+  readonly bare: Contestant;
+  /** The bare handler, which takes `node:http` as the server does. */
+  readonly bareRequired: Contestant;
+  /** As it comes: access log (to a file, where the output goes), metrics and history. */
+  readonly server: Contestant;
+  readonly quiet: Contestant;
+  readonly peers: readonly Contestant[];
+}
+
+export function createContestants(server: string, node: NodeBinary, peers: readonly Peer[]): Contestants {
   return {
-    bare: { name: 'bare node:http', script: BARE, settings: {} },
-    server: { name: 'server, defaults', script: server, settings: {} },
-    quiet: { name: 'server, ACCESS_LOG=false', script: server, settings: { ACCESS_LOG: 'false' } },
+    bare: { name: 'bare node:http', script: BARE, settings: {}, node },
+    bareRequired: { name: 'bare node:http, by require', script: BARE, settings: { BY_REQUIRE: '1' }, node },
+    server: { name: 'server, defaults', script: server, settings: {}, node },
+    quiet: { name: 'server, ACCESS_LOG=false', script: server, settings: { ACCESS_LOG: 'false' }, node },
+    peers: peers.map(({ name, script }) => ({ name, script, settings: {}, node })),
   };
 }
 

@@ -12,6 +12,8 @@ export interface TurnsOptions {
   connections: number;
   /** Each connection talks in this many conversations of its own, going round. */
   conversations: number;
+  /** Turns that each conversation has had before the warm-up begins. */
+  fill: number;
   /** Turns in a row within one conversation before the next. */
   stay: number;
   /** Every so manyth turn goes to the connection's first conversation, which grows long; 0 for none. */
@@ -78,12 +80,16 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
     }
 
     let windowTimer: NodeJS.Timeout | undefined;
-    if (Number.isFinite(options.windowMs)) {
+    function warmUp(): void {
+      if (!Number.isFinite(options.windowMs)) return;
       windowTimer = setTimeout(() => {
         windowFrom = openWindow();
         windowTimer = setTimeout(closeWindow, options.windowMs);
       }, options.warmupMs);
     }
+    const turnsToFill = options.fill * options.conversations;
+    let unfilled = options.connections;
+    if (turnsToFill === 0) warmUp();
 
     function finish(): void {
       clearTimeout(windowTimer);
@@ -103,6 +109,7 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
           if (--active === 0) finish();
           return;
         }
+        if (turn === turnsToFill && turn > 0 && --unfilled === 0) warmUp();
         const text = `This is turn ${++sent}, what is the weather in Reykjavik like today?`;
         const request = formatTurnRequest({
           conversationId: `conv_${runId}_${index}_${pickConversation(turn++, options)}`,

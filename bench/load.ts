@@ -1,5 +1,6 @@
 // The load generator, a process of its own: prints one line of JSON, exit code 1 when a turn failed.
-//   load.ts --port P --pid PID --seconds 4 --warmup 2     turns on 64 connections, for a time
+//   load.ts --port P --pid PID --seconds 4 --warmup 2     turns on 64 connections, for a time;
+//                                                         --fill 100: after as many turns of each conversation
 //   load.ts --port P --pid PID --turns 100000             as many turns, with a line {"turns":n} every 1 %
 //   load.ts --port P --streams 10000                      that many turns open at once, a line {"open":n} when all are
 import { parseArgs } from 'node:util';
@@ -12,6 +13,7 @@ const { values } = parseArgs({
     pid: { type: 'string' },
     connections: { type: 'string', default: '64' },
     conversations: { type: 'string', default: '100' },
+    fill: { type: 'string', default: '0' },
     stay: { type: 'string', default: '1' },
     hot: { type: 'string', default: '0' },
     warmup: { type: 'string', default: '2' },
@@ -29,6 +31,7 @@ const result =
         pid: Number(values.pid),
         connections: Number(values.connections),
         conversations: Number(values.conversations),
+        fill: Number(values.fill),
         stay: Number(values.stay),
         hotEvery: Number(values.hot),
         warmupMs: values.turns === undefined ? Number(values.warmup) * 1000 : 0,

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { OWN_NODE, type NodeBinary } from './node-binaries.ts';
 import { BENCH_SECRET } from './turn-request.ts';
 
 export const BARE = fileURLToPath(new URL('bare.mjs', import.meta.url));
@@ -36,21 +37,27 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+export interface ServerOptions {
+  readonly script: string;
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Default: the Node that runs this. */
+  readonly node?: NodeBinary;
+  /** For the soak only: comparisons run with Node's defaults. */
+  readonly nodeFlags?: readonly string[];
+}
+
 /**
- * Runs `script` as plain node, in production, with the settings given and nothing else in its environment, until `/health` answers.
- * `nodeFlags` are for the soak only: comparisons run with node's defaults.
+ * Runs a script as plain node, in production, with the settings given and nothing else in its
+ * environment, until `/health` answers.
  */
-export async function startServer(
-  script: string,
-  settings: Record<string, string> = {},
-  nodeFlags: readonly string[] = [],
-): Promise<RunningServer> {
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { script, settings = {}, node = OWN_NODE, nodeFlags = [] } = options;
   const port = await pickFreePort();
   const logFile = join(directory, `${port}.log`);
   const log = openSync(logFile, 'a');
   const startedAt = performance.now();
   const child = adopt(
-    spawn(process.execPath, [...nodeFlags, script], {
+    spawn(node.path, [...nodeFlags, script], {
       cwd: directory,
       env: {
         PATH: process.env['PATH'],

@@ -29,7 +29,7 @@ const turns = Number(values.turns);
 if (!Number.isInteger(turns) || turns < 1000) throw new Error(`--turns must be a whole number from 1000, got "${values.turns}"`);
 
 const rss: number[] = [];
-const server = await startServer(resolve(values.server), {}, NODE_FLAGS);
+const server = await startServer({ script: resolve(values.server), nodeFlags: NODE_FLAGS });
 try {
   console.log(
     `${turns.toLocaleString('en-US')} turns on ${CONNECTIONS} connections over ${CONVERSATIONS.toLocaleString('en-US')} ` +

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Contestant } from './contestants.ts';
 import { readRss } from './proc.ts';
 import { startServer } from './servers.ts';
-import type { Contestant } from './throughput.ts';
 
 export interface Startup {
   startMs: number;
@@ -10,8 +10,8 @@ export interface Startup {
 }
 
 /** One start, and what the process weighs after `quietMs`; 0 leaves the weighing out. */
-export async function measureStartup({ script, settings }: Contestant, quietMs: number): Promise<Startup> {
-  const server = await startServer(script, settings);
+export async function measureStartup(contestant: Contestant, quietMs: number): Promise<Startup> {
+  const server = await startServer(contestant);
   try {
     if (quietMs > 0) await sleep(quietMs);
     return { startMs: server.startMs, idleBytes: quietMs > 0 ? readRss(server.pid) : undefined };

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Contestant } from './contestants.ts';
 import { runLoad } from './load-process.ts';
 import type { StreamsResult } from './load-streams.ts';
 import { readRss } from './proc.ts';
 import { HELD_AGENT, startServer } from './servers.ts';
-import type { Contestant } from './throughput.ts';
 
 export interface OpenStreams extends StreamsResult {
   idleBytes: number;
@@ -14,8 +14,8 @@ export interface OpenStreams extends StreamsResult {
 const SETTLE_MS = 2000;
 
 /** Resident memory with nothing open and with all streams open at once; then lets them end, and all must. */
-export async function measureStreams({ script, settings }: Contestant, streams: number): Promise<OpenStreams> {
-  const server = await startServer(script, { ...settings, AGENT: HELD_AGENT, SLOW: '1' });
+export async function measureStreams(contestant: Contestant, streams: number): Promise<OpenStreams> {
+  const server = await startServer({ ...contestant, settings: { ...contestant.settings, AGENT: HELD_AGENT, SLOW: '1' } });
   try {
     await sleep(SETTLE_MS);
     const idleBytes = readRss(server.pid);

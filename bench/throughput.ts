@@ -1,30 +1,38 @@
+import type { Contestant } from './contestants.ts';
 import { runLoad } from './load-process.ts';
 import type { TurnsResult } from './load-turns.ts';
+import { readRss } from './proc.ts';
 import { startServer } from './servers.ts';
 
-export interface Contestant {
-  name: string;
-  script: string;
-  settings: Record<string, string>;
+export interface ThroughputOptions {
+  readonly connections: number;
+  /** Of each connection. */
+  readonly conversations: number;
+  /** Turns that each conversation has had before the warm-up. */
+  readonly fill: number;
+  readonly warmupSeconds: number;
+  readonly seconds: number;
 }
 
-export interface ThroughputOptions {
-  connections: number;
-  warmupSeconds: number;
-  seconds: number;
+export interface Throughput extends TurnsResult {
+  /** Resident memory when the load is over. */
+  readonly rssBytes: number;
 }
 
 /** One contestant, freshly started, under the closed loop of the load generator. */
-export async function measureThroughput({ script, settings }: Contestant, options: ThroughputOptions): Promise<TurnsResult> {
-  const server = await startServer(script, settings);
+export async function measureThroughput(contestant: Contestant, options: ThroughputOptions): Promise<Throughput> {
+  const server = await startServer(contestant);
   try {
-    return await runLoad<TurnsResult>({
+    const result = await runLoad<TurnsResult>({
       port: server.port,
       pid: server.pid,
       connections: options.connections,
+      conversations: options.conversations,
+      fill: options.fill,
       warmup: options.warmupSeconds,
       seconds: options.seconds,
     });
+    return { ...result, rssBytes: readRss(server.pid) };
   } finally {
     await server.close();
   }

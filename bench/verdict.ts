@@ -1,7 +1,7 @@
 import { formatSummary, median } from './stats.ts';
 
 export interface Target {
-  /** Which figure of whom against the bare handler's. */
+  /** Which figure. */
   what: string;
   limit: number;
   /** Whether the ratio must reach the limit or stay within it. */
@@ -9,19 +9,24 @@ export interface Target {
 }
 
 export interface Verdict extends Target {
-  /** The median of the ratios, each taken within one round. */
-  ratio: number;
+  /** Each taken within one round. */
+  ratios: readonly number[];
+  /** Whose figure the ratio is to. */
+  against: string;
   isMet: boolean;
 }
 
 /** Compares figures of the same rounds, pair by pair, and prints the line. */
-export function judge(target: Target, figures: readonly number[], bare: readonly number[]): Verdict {
-  const ratios = figures.map((figure, round) => figure / (bare[round] ?? Number.NaN));
+export function judge(target: Target, figures: readonly number[], others: readonly number[], against = 'bare'): Verdict {
+  const ratios = figures.map((figure, round) => figure / (others[round] ?? Number.NaN));
   const ratio = median(ratios);
   const isMet = target.kind === 'at least' ? ratio >= target.limit : ratio <= target.limit;
-  const sign = target.kind === 'at least' ? '≥' : '≤';
-  console.log(
-    `  ${isMet ? 'ok    ' : 'missed'}  ${target.what}: ${formatSummary(ratios, 2)} × bare, target ${sign} ${target.limit.toFixed(2)}`,
-  );
-  return { ...target, ratio, isMet };
+  const verdict = { ...target, ratios, against, isMet };
+  console.log(`  ${isMet ? 'ok    ' : 'missed'}  ${describeVerdict(verdict)}`);
+  return verdict;
+}
+
+export function describeVerdict({ what, ratios, against, kind, limit }: Verdict): string {
+  const sign = kind === 'at least' ? '≥' : '≤';
+  return `${what}: ${formatSummary(ratios, 2)} × ${against}, target ${sign} ${limit.toFixed(2)}`;
 }

@@ -18,8 +18,9 @@ export type {
 } from './agents/agent.ts';
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
 export { hangUp, tool } from './agents/tool.ts';
-export type { Tool, ToolContext } from './agents/tool.ts';
-export type { Schema } from './agents/tool-arguments.ts';
+export type { ArgumentsOf, TellBrowser, Tool, ToolContext, ToolDefinition } from './agents/tool.ts';
+export type { Schema } from './agents/json-schema.ts';
+export type { StandardSchema } from './agents/standard-schema.ts';
 export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts';
 export { loadAgent } from './app/load-agent.ts';
 

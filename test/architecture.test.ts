@@ -41,7 +41,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['routes', ['middleware', 'turns', 'agents', 'layercode', 'http', 'conversations', 'sse', 'log.ts', 'metrics.ts', 'base']],
   ['middleware', ['http', 'layercode', 'base']],
   ['turns', ['agents', 'layercode', 'conversations', 'log.ts', 'base']],
-  ['agents/built-in', ['agents', 'layercode', 'models', 'speech', 'base']],
+  ['agents/built-in', ['agents', 'layercode', 'models', 'base']],
   ['agents', ['layercode', 'models', 'conversations', 'speech', 'log.ts', 'base']],
   ['layercode', ['conversations', 'sse', 'base']],
   ['http', ['sse', 'log.ts', 'base']],
@@ -193,6 +193,11 @@ describe('src', () => {
     assert.deepEqual(imports.filter(({ isRelative, to }) => !isRelative && !to.startsWith('node:')).map(arrow), []);
   });
 
+  it('takes node:http from one file, but for types: elsewhere it would load undici', () => {
+    const wrong = imports.filter(({ to, isType }) => /^node:https?$/.test(to) && !isType);
+    assert.deepEqual(wrong.map(arrow), []);
+  });
+
   it('exports name by name', () => {
     const wholesale = files.filter((file) => /^export \*/m.test(readFileSync(join(SRC, file), 'utf8')));
     assert.deepEqual(wholesale, []);
@@ -248,13 +253,18 @@ describe('layercode-microserver', () => {
 
   it('exports these types', () => {
     assert.deepEqual(exportedBy('index.ts').filter((name) => !Object.hasOwn(main, name)), [
-      'Agent', 'AgentDefinition', 'AgentResources', 'App', 'AppOptions', 'BoundAgent', 'CallEndedEvent', 'CallEvent', 'CallStartedEvent',
-      'ChatMessage', 'ChatModel', 'Context', 'Conversation', 'ConversationStore', 'DataContext', 'DataEvent', 'EventContext', 'Handler', 'InterruptedTurn',
-      'InterruptionContext', 'Json', 'JsonObject', 'LayercodeEvent', 'LoadSettingsOptions', 'Logger', 'LoggerOptions', 'MemoryStoreOptions', 'Message',
-      'MessageEvent', 'MessageTurn', 'Metrics',
-      'Middleware', 'ModelAgentDefinition', 'ModelDelta', 'ModelUsage', 'NewMessage', 'Next', 'Reply', 'Schema', 'SessionEndEvent', 'SessionEvent',
-      'SessionStartEvent', 'SessionUpdateEvent', 'Settings', 'Spoken', 'SseEncoderOptions', 'SseEvent', 'StartTurn', 'Tool', 'ToolCall', 'ToolCallContext', 'ToolCallState', 'ToolContext', 'ToolOutcome', 'ToolRun', 'TranscriptEvent', 'Turn',
-      'TurnJournal', 'TurnState', 'UnknownEvent', 'UserInterruptedEvent',
+      'Agent', 'AgentDefinition', 'AgentResources', 'App', 'AppOptions', 'ArgumentsOf',
+      'BoundAgent', 'CallEndedEvent', 'CallEvent', 'CallStartedEvent', 'ChatMessage', 'ChatModel',
+      'Context', 'Conversation', 'ConversationStore', 'DataContext', 'DataEvent', 'EventContext',
+      'Handler', 'InterruptedTurn', 'InterruptionContext', 'Json', 'JsonObject', 'LayercodeEvent',
+      'LoadSettingsOptions', 'Logger', 'LoggerOptions', 'MemoryStoreOptions', 'Message',
+      'MessageEvent', 'MessageTurn', 'Metrics', 'Middleware', 'ModelAgentDefinition',
+      'ModelDelta', 'ModelUsage', 'NewMessage', 'Next', 'Reply', 'Schema', 'SessionEndEvent',
+      'SessionEvent', 'SessionStartEvent', 'SessionUpdateEvent', 'Settings', 'Spoken',
+      'SseEncoderOptions', 'SseEvent', 'StandardSchema', 'StartTurn', 'TellBrowser', 'Tool',
+      'ToolCall', 'ToolCallContext', 'ToolCallState', 'ToolContext', 'ToolDefinition',
+      'ToolOutcome', 'ToolRun', 'TranscriptEvent', 'Turn', 'TurnJournal', 'TurnState',
+      'UnknownEvent', 'UserInterruptedEvent',
     ]);
   });
 });

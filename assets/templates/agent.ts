@@ -21,7 +21,7 @@ const openingHours = tool({
     required: ['day'],
     additionalProperties: false,
   },
-  run: ({ day }) => ({ hours: hours[String(day)] ?? 'not known' }),
+  run: ({ day }) => ({ hours: hours[day] ?? 'not known' }),
 });
 
 const name = 'corner_shop';

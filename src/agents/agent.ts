@@ -186,6 +186,3 @@ export interface BoundAgent extends Agent {
   /** The model it speaks with; undefined for an agent that needs none. */
   readonly model?: ChatModel;
 }
-
-export const DEFAULT_APOLOGY = 'Sorry, something went wrong. Could you say that again?';
-export const WELCOME_BACK = 'Welcome back.';

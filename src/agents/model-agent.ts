@@ -1,5 +1,6 @@
 import type { ChatMessage, ChatModel, ModelDelta } from '../models/model.ts';
-import { WELCOME_BACK, type Agent, type AgentResources, type BoundAgent, type MessageTurn } from './agent.ts';
+import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts';
+import { DEFAULT_FILLER, WELCOME_BACK } from './phrases.ts';
 import { toChatMessages } from './prompt.ts';
 import { runToolLoop } from './tool-loop.ts';
 import type { Tool } from './tool.ts';
@@ -15,8 +16,6 @@ export interface ModelAgentDefinition {
   /** False speaks the model's text as it is, Markdown and all. Default true. */
   readonly speakable?: boolean | undefined;
 }
-
-export const DEFAULT_FILLER = 'One moment.';
 
 /** The hooks of an agent that speaks with a model, once it has one. */
 export function bindModelAgent(agent: Agent, definition: ModelAgentDefinition, resources: AgentResources): BoundAgent {

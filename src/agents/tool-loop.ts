@@ -1,15 +1,15 @@
 import type { ToolCall } from '../conversations/message.ts';
-import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { ChatMessage, ChatModel } from '../models/model.ts';
-import { SpeakableText } from '../speech/speakable.ts';
-import type { Reply, ToolCallContext, ToolRun, Turn } from './agent.ts';
-import { parseArguments } from './tool-arguments.ts';
+import type { Reply, ToolRun, Turn } from './agent.ts';
+import { toolRun } from './tool-call.ts';
 import type { Tool } from './tool.ts';
+import { Voice } from './voice.ts';
 
-/** Rounds of tool calls in a turn. The model is then asked once more without tools, so that it must speak. */
+/**
+ * Rounds of tool calls in a turn. The model is then asked once more without tools, so that it must
+ * speak.
+ */
 export const MAX_TOOL_ROUNDS = 8;
-/** Longest result of a tool as the model gets it, in UTF-16 code units. */
-export const MAX_RESULT_LENGTH = 65_536;
 
 export interface ToolLoopOptions {
   readonly model: ChatModel;
@@ -19,11 +19,14 @@ export interface ToolLoopOptions {
 }
 
 /**
- * Lets the model speak, runs the tools it asks for, hands it the results, and goes on until it has spoken. Ends quietly when the
- * turn is over; throws what the model throws, and for a reply of which nothing can be spoken.
+ * Lets the model speak, runs the tools it asks for, hands it the results, and goes on until it has
+ * spoken. Ends quietly when the turn is over. Throws what the model throws, and
+ * an error for a reply of which nothing can be spoken.
  */
-export async function runToolLoop(messages: ChatMessage[], turn: Turn, reply: Reply, { model, tools, isSpeakable }: ToolLoopOptions): Promise<void> {
-  const voice = new Voice(reply, isSpeakable);
+export async function runToolLoop(
+  messages: ChatMessage[], turn: Turn, reply: Reply, { model, tools, isSpeakable }: ToolLoopOptions,
+): Promise<void> {
+  const voice = new Voice(reply, { isSpeakable });
   for (let round = 0; !reply.isOver; round++) {
     const calls: ToolCall[] = [];
     let text = '';
@@ -39,86 +42,15 @@ export async function runToolLoop(messages: ChatMessage[], turn: Turn, reply: Re
     if (reply.isOver) return;
     await voice.finish();
     if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // what was not offered is not run
-    const outcomes = await turn.journal.runTools(calls, (call) => toolRun(call, tools, turn, reply));
-    messages.push({ role: 'assistant', content: text, toolCalls: outcomes.map(({ call }) => call) });
-    for (const { call, content } of outcomes) messages.push({ role: 'tool', toolCallId: call.id, content });
+    const runOf = (call: ToolCall): ToolRun => toolRun(call, tools, turn, reply);
+    const outcomes = await turn.journal.runTools(calls, runOf);
+    const toolCalls = outcomes.map(({ call }) => call);
+    messages.push({ role: 'assistant', content: text, toolCalls });
+    for (const { call, content } of outcomes) {
+      messages.push({ role: 'tool', toolCallId: call.id, content });
+    }
   }
-  if (!reply.isOver && !voice.hasSpoken) throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
-}
-
-/** Speaks one text after the other, each freed of what cannot be spoken. */
-class Voice {
-  readonly #reply: Reply;
-  readonly #filter: SpeakableText | undefined;
-  hasSpoken = false;
-  /** Set between two texts: the first word of the second must not stick to the last of the first. */
-  #needsSpace = false;
-  #endsOpen = false;
-
-  constructor(reply: Reply, isSpeakable: boolean) {
-    this.#reply = reply;
-    this.#filter = isSpeakable ? new SpeakableText() : undefined;
+  if (!reply.isOver && voice.spoken.trim() === '') {
+    throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
   }
-
-  speak(text: string): Promise<boolean> | boolean {
-    return this.#say(this.#filter === undefined ? text : this.#filter.push(text));
-  }
-
-  finish(): Promise<boolean> | boolean {
-    const said = this.#say(this.#filter?.flush() ?? '');
-    this.#needsSpace = this.#endsOpen;
-    return said;
-  }
-
-  #say(text: string): Promise<boolean> | boolean {
-    if (text === '') return true;
-    if (/\S/.test(text)) this.hasSpoken = true;
-    const spaced = this.#needsSpace && /^\S/.test(text) ? ` ${text}` : text;
-    this.#needsSpace = false;
-    this.#endsOpen = /\S$/.test(text);
-    return this.#reply.say(spaced);
-  }
-}
-
-/** How a call is run: its arguments are checked, and the browser is told what becomes of it. */
-function toolRun(call: ToolCall, tools: readonly Tool[], turn: Turn, reply: Reply): ToolRun {
-  const tool = tools.find(({ name }) => name === call.name);
-  const parsed = tool === undefined ? { problem: `there is no tool "${call.name}"` } : parseArguments(call.args, tool.parameters);
-  if (tool === undefined || 'problem' in parsed) return { run: () => refuse(call, 'problem' in parsed ? parsed.problem : '', reply) };
-  const { whenInterrupted, repeatable } = tool;
-  return { whenInterrupted, repeatable, run: (told) => perform(tool, parsed.args, told, turn, reply) };
-}
-
-/** The model may mend it. */
-function refuse(call: ToolCall, problem: string, reply: Reply): string {
-  tell(reply, { tool: call.name, args: call.args, status: 'failed' });
-  return JSON.stringify({ error: problem });
-}
-
-async function perform(tool: Tool, args: JsonObject, told: ToolCallContext, turn: Turn, reply: Reply): Promise<string> {
-  const { conversationId, turnId, metadata, log } = turn;
-  tell(reply, { tool: tool.name, args, status: 'running' });
-  try {
-    const result = await tool.run(args, { ...told, reply, conversationId, turnId, metadata, log });
-    const content = contentOf(result === undefined ? { status: 'ok' } : result);
-    tell(reply, { tool: tool.name, args, result: content.length <= MAX_RESULT_LENGTH && result !== undefined ? result : content });
-    return content;
-  } catch (error) {
-    // The browser is told that it failed, and no more: what a tool throws may name hosts and keys.
-    tell(reply, { tool: tool.name, args, status: 'failed' });
-    throw error;
-  }
-}
-
-function tell(reply: Reply, content: Json): void {
-  try {
-    void reply.data(content);
-  } catch {
-    // Nested deeper than JSON.stringify goes: the browser does without.
-  }
-}
-
-function contentOf(result: Json): string {
-  const text = JSON.stringify(result);
-  return text.length <= MAX_RESULT_LENGTH ? text : `${text.slice(0, MAX_RESULT_LENGTH)}… [cut]`;
 }

@@ -1,10 +1,14 @@
-import type { Awaitable } from '../base/awaitable.ts';
-import type { Json, JsonObject } from '../layercode/fields.ts';
+import type { JsonObject } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
-import type { ToolDefinition } from '../models/model.ts';
-import { SpeakableText } from '../speech/speakable.ts';
+import { isToolName } from '../models/well-formed-call.ts';
 import type { Reply, ToolCallContext, ToolRun } from './agent.ts';
-import { checkSchema, type Schema } from './tool-arguments.ts';
+import { sentSchema, type Schema } from './json-schema.ts';
+import type { ValueOf } from './schema-types.ts';
+import {
+  isStandardSchema, jsonSchemaOf, type OutputOf, type StandardSchema,
+} from './standard-schema.ts';
+import { checkBySchema, checkByStandard, type ArgumentsCheck } from './tool-arguments.ts';
+import { speakable } from './voice.ts';
 
 /** What a tool is told beside its arguments. */
 export interface ToolContext extends ToolCallContext {
@@ -16,43 +20,105 @@ export interface ToolContext extends ToolCallContext {
   readonly log: Logger;
 }
 
-/** A function that the model may call. */
-export interface Tool extends ToolDefinition, Pick<ToolRun, 'whenInterrupted' | 'repeatable'> {
-  readonly parameters: Schema;
-  /** Gets arguments that fit `parameters`. What it returns goes to the model as JSON; what it throws, as an error. */
-  run(args: JsonObject, context: ToolContext): Awaitable<Json | void>;
+const TELLINGS = ['everything', 'status', 'nothing'] as const;
+
+/** What the caller's browser is told of a tool's calls. */
+export type TellBrowser = (typeof TELLINGS)[number];
+
+/** What `run` gets: arguments that fit the schema. */
+export type ArgumentsOf<P> = P extends StandardSchema ? OutputOf<P> : ValueOf<P>;
+
+type Behaviour = Pick<ToolRun, 'whenInterrupted' | 'repeatable'>;
+
+/** What `tool` takes. */
+export interface ToolDefinition<P extends Schema | StandardSchema> extends Behaviour {
+  /** 1–64 characters of `A-Z a-z 0-9 _ -`. */
+  readonly name: string;
+  /** Tells the model what it does, and when to call it. */
+  readonly description: string;
+  /** Of type `object`: a JSON Schema, or a schema of Zod, ArkType or Valibot. */
+  readonly parameters: P;
+  /**
+   * `status` (default): `{tool, status}`, without arguments and result. `everything`: with both.
+   * `nothing`: nothing.
+   */
+  readonly tellBrowser?: TellBrowser | undefined;
+  /**
+   * What it returns goes to the model as JSON, nothing as `{"status":"ok"}`. What it throws goes
+   * to the model as an error.
+   */
+  run(args: ArgumentsOf<P>, context: ToolContext): unknown;
 }
 
-/** Checks a tool. Throws a `TypeError` for a name that vendors refuse, or a schema that is none or uses what is not checked. */
-export function tool(definition: Tool): Tool {
-  if (typeof definition.name !== 'string' || !/^[a-zA-Z0-9_-]{1,64}$/.test(definition.name)) {
-    throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${JSON.stringify(definition.name)}`);
-  }
+/** A function that the model may call, made by `tool`. */
+export interface Tool extends Behaviour {
+  readonly name: string;
+  readonly description: string;
+  /** The JSON Schema that the model is sent. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly tellBrowser: TellBrowser;
+  /** Whether arguments fit, and what `run` is then to get. */
+  readonly check: ArgumentsCheck;
+  run(args: unknown, context: ToolContext): unknown;
+}
+
+/**
+ * Makes a tool. Throws a `TypeError` for a name that vendors refuse, and for a schema that is none
+ * or has a keyword that would not be checked.
+ */
+export function tool<const P extends Schema | StandardSchema>(definition: ToolDefinition<P>): Tool {
+  const { name, description, parameters, tellBrowser = 'status' } = definition;
   const { whenInterrupted = 'abort', repeatable = false } = definition;
-  if (whenInterrupted !== 'abort' && whenInterrupted !== 'finish') {
-    throw new TypeError(`tool ${definition.name}: whenInterrupted must be 'abort' or 'finish', got ${JSON.stringify(whenInterrupted)}`);
+  if (!isToolName(name)) {
+    const given = JSON.stringify(name);
+    throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${given}`);
   }
-  if (typeof repeatable !== 'boolean') throw new TypeError(`tool ${definition.name}: repeatable must be a boolean, got ${typeof repeatable}`);
-  if (typeof definition.run !== 'function') throw new TypeError(`tool ${definition.name} must have a run function`);
-  if ((definition.parameters as Schema | null | undefined)?.type !== 'object') throw new TypeError(`the parameters of tool ${definition.name} must be a schema of type "object"`);
-  checkSchema(definition.parameters, `tool ${definition.name}: parameters`);
-  return definition;
+  if (typeof repeatable !== 'boolean') {
+    throw new TypeError(`tool ${name}: repeatable must be a boolean, got ${typeof repeatable}`);
+  }
+  checkChoice(whenInterrupted, ['abort', 'finish'], `tool ${name}: whenInterrupted`);
+  checkChoice(tellBrowser, TELLINGS, `tool ${name}: tellBrowser`);
+  if (typeof definition.run !== 'function') {
+    throw new TypeError(`tool ${name} must have a run function`);
+  }
+  return {
+    name, description, whenInterrupted, repeatable, tellBrowser,
+    ...argumentsFor(parameters, name),
+    run: (args, context) => definition.run(args as ArgumentsOf<P>, context),
+  };
 }
 
-/** Lets the model end the call, with its goodbye as the argument so that it is said before the line goes dead. */
+function checkChoice(value: string, choices: readonly string[], place: string): void {
+  if (choices.includes(value)) return;
+  const listed = choices.map((choice) => `'${choice}'`).join(' or ');
+  throw new TypeError(`${place} must be ${listed}, got ${JSON.stringify(value)}`);
+}
+
+function argumentsFor(
+  parameters: Schema | StandardSchema, name: string,
+): Pick<Tool, 'parameters' | 'check'> {
+  const place = `tool ${name}: parameters`;
+  if (isStandardSchema(parameters)) {
+    const schema = jsonSchemaOf(parameters, place);
+    return { parameters: sentSchema(schema), check: checkByStandard(parameters) };
+  }
+  if ((parameters as Schema | null | undefined)?.type !== 'object') {
+    throw new TypeError(`the parameters of tool ${name} must be a schema of type "object"`);
+  }
+  return { parameters: sentSchema(parameters), check: checkBySchema(parameters, place) };
+}
+
+/** Lets the model end the call. Its goodbye is an argument, so that it is said before the end. */
 export const hangUp: Tool = tool({
   name: 'hang_up',
   description: 'Ends the call. Use it when the caller has said goodbye or wants nothing more.',
   parameters: {
     type: 'object',
-    properties: { goodbye: { type: 'string', description: 'What to say before hanging up: one short sentence.' } },
+    properties: {
+      goodbye: { type: 'string', description: 'What to say before hanging up, in one sentence.' },
+    },
     required: ['goodbye'],
     additionalProperties: false,
   },
-  run: ({ goodbye }, { reply }) => reply.hangup({ say: speakable(String(goodbye)) }),
+  run: ({ goodbye }, { reply }) => reply.hangup({ say: speakable(goodbye) }),
 });
-
-function speakable(text: string): string {
-  const filter = new SpeakableText();
-  return filter.push(text) + filter.flush();
-}

@@ -14,7 +14,9 @@ export function bindAgent(
   return agent.bind?.(resourcesFor(settings, log, fetch)) ?? agent;
 }
 
-/** The default of `DEFAULT_MODEL` when no provider has a key. It is named as the one that lacks it. */
+/**
+ * The default of `DEFAULT_MODEL` when no provider has a key. It is named as the one that lacks it.
+ */
 const FALLBACK_MODEL = 'openai:gpt-5-nano';
 
 function resourcesFor(

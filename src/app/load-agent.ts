@@ -7,10 +7,14 @@ import { AgentError, getAgent } from '../agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../agents/define-agent.ts';
 
 /**
- * A built-in agent by its name, or the default export of a module by its path (with a slash, or ending in .js, .mjs or .ts),
- * relative to `directory`. TypeScript is loaded where Node can (22.18 and later, or under a loader). Rejects with an `AgentError`.
+ * A built-in agent by its name, or the default export of a module by its path (with a slash, or
+ * ending in .js, .mjs or .ts), relative to `directory`. TypeScript is loaded where Node can (22.18
+ * and later, or under a loader). Rejects with an `AgentError`.
  */
-export async function loadAgent(nameOrPath: string, directory: string = process.cwd()): Promise<Agent> {
+export async function loadAgent(
+  nameOrPath: string,
+  directory: string = process.cwd(),
+): Promise<Agent> {
   if (!/[/\\]|\.[cm]?[jt]s$/.test(nameOrPath)) return getAgent(nameOrPath);
   const path = resolve(directory, nameOrPath);
   try {
@@ -22,17 +26,32 @@ export async function loadAgent(nameOrPath: string, directory: string = process.
   try {
     loaded = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
   } catch (cause) {
-    const hint = isUnknownExtension(cause) ? `; Node ${process.versions.node} does not load TypeScript: compile it, or use Node 22.18 or later` : '';
-    throw new AgentError(`agent module ${path} failed to load: ${cause instanceof Error ? cause.message : String(cause)}${hint}`, { cause });
+    const hint = isUnknownExtension(cause)
+      ? `; Node ${process.versions.node} does not load TypeScript: compile it, or use Node 22.18 or later`
+      : '';
+    throw new AgentError(
+      `agent module ${path} failed to load: ${cause instanceof Error ? cause.message : String(cause)}${hint}`,
+      { cause },
+    );
   }
-  if (loaded.default === undefined) throw new AgentError(`agent module ${path} has no default export; write "export default defineAgent({ … })"`);
+  if (loaded.default === undefined)
+    throw new AgentError(
+      `agent module ${path} has no default export; write "export default defineAgent({ … })"`,
+    );
   try {
     return defineAgent(loaded.default as AgentDefinition); // checked there, field by field
   } catch (cause) {
-    throw new AgentError(`agent module ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new AgentError(
+      `agent module ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
   }
 }
 
 function isUnknownExtension(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ERR_UNKNOWN_FILE_EXTENSION' || error.code === 'ERR_UNKNOWN_MODULE_FORMAT');
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    (error.code === 'ERR_UNKNOWN_FILE_EXTENSION' || error.code === 'ERR_UNKNOWN_MODULE_FORMAT')
+  );
 }

@@ -25,3 +25,8 @@ export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T
     && typeof value.then === 'function'
   );
 }
+
+/** Resolves when everything that is due by now has had its turn, timers and sockets included. */
+export function soon(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,11 +1,21 @@
-// A conversation as plain JSON: its turns in their order, an index of their ids, and sums over them.
+// A conversation as plain JSON: its turns in their order, an index of their ids, and sums over
+// them.
 
 import type { Message } from './message.ts';
 import {
-  countMessages, countRunningCalls, leadingMessages, messagesOf, setMessages, textLengthOf, type TurnRecord,
+  countMessages,
+  countRunningCalls,
+  leadingMessages,
+  messagesOf,
+  setMessages,
+  textLengthOf,
+  type TurnRecord,
 } from './turn-record.ts';
 
-/** Of the records that this version writes. A record without one was written before there were formats. */
+/**
+ * Of the records that this version writes. A record without one was written before there were
+ * formats.
+ */
 export const FORMAT = 1;
 
 /** All that is known of one caller over time. The sums spare a turn the walk over all others. */
@@ -27,7 +37,15 @@ export interface Conversation {
 
 export function emptyConversation(id: string): Conversation {
   return {
-    id, format: FORMAT, turns: [], turnHashes: [], openTurns: 0, runningCalls: 0, messageCount: 0, textLength: 0, updatedAt: 0,
+    id,
+    format: FORMAT,
+    turns: [],
+    turnHashes: [],
+    openTurns: 0,
+    runningCalls: 0,
+    messageCount: 0,
+    textLength: 0,
+    updatedAt: 0,
   };
 }
 
@@ -35,7 +53,9 @@ export function hasOpenTurn(conversation: Conversation): boolean {
   return conversation.openTurns > 0;
 }
 
-/** Compares numbers that lie side by side, and ids only where their hashes are equal: decision 3. */
+/**
+ * Compares numbers that lie side by side, and ids only where their hashes are equal: decision 3.
+ */
 export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnRecord | undefined {
   const hash = hashOf(id);
   for (let index = turnHashes.length - 1; index >= 0; index--) {
@@ -47,7 +67,8 @@ export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnR
 /** FNV-1a over the UTF-16 code units, in the 31 bits that V8 keeps as a small integer. */
 function hashOf(id: string): number {
   let hash = 0x811c9dc5;
-  for (let index = 0; index < id.length; index++) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
+  for (let index = 0; index < id.length; index++)
+    hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
   return hash >>> 1;
 }
 
@@ -72,7 +93,12 @@ export function removeTurn(conversation: Conversation, index: number): void {
 }
 
 /** Replaces the messages of a turn. What it sent is no longer what they say. */
-export function rewrite(conversation: Conversation, record: TurnRecord, messages: Message[], kept?: number): void {
+export function rewrite(
+  conversation: Conversation,
+  record: TurnRecord,
+  messages: Message[],
+  kept?: number,
+): void {
   subtract(conversation, record);
   setMessages(record, messages, kept);
   if (record.sent !== undefined) delete record.sent;
@@ -98,7 +124,10 @@ export function historyOf(conversation: Conversation): Message[] {
   return conversation.turns.flatMap(copiesOf);
 }
 
-/** The messages that the run of a turn may know: up to the caller's words and the calls of earlier runs. Copies. */
+/**
+ * The messages that the run of a turn may know: up to the caller's words and the calls of earlier
+ * runs. Copies.
+ */
 export function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
   const index = conversation.turns.indexOf(record);
   const earlier = index === -1 ? [] : conversation.turns.slice(0, index);
@@ -115,14 +144,18 @@ function copyOf(message: Message): Message {
   return { ...message, toolCalls: message.toolCalls.map((call) => ({ ...call })) };
 }
 
-/** Brings a conversation that an older version wrote to today's format. Fields that are not known stay. */
+/**
+ * Brings a conversation that an older version wrote to today's format. Fields that are not known
+ * stay.
+ */
 export function upgrade(conversation: Conversation): void {
   if ((conversation.format as number | undefined) !== undefined) return;
   conversation.format = FORMAT;
   conversation.runningCalls = 0; // before there were formats, a call was stored with its result
   for (const { messages } of conversation.turns) {
     for (const [index, message] of messages?.entries() ?? []) {
-      if (message.role === 'tool' && messages !== undefined) messages[index] = { ...message, state: 'completed' };
+      if (message.role === 'tool' && messages !== undefined)
+        messages[index] = { ...message, state: 'completed' };
     }
   }
 }

@@ -3,7 +3,13 @@
 import { trim, type ConversationBounds } from './bounds.ts';
 import { rewrite, type Conversation } from './conversation.ts';
 import type { AssistantMessage, Message } from './message.ts';
-import { cameWith, leadingMessages, ownMessages, replyText, type TurnRecord } from './turn-record.ts';
+import {
+  cameWith,
+  leadingMessages,
+  ownMessages,
+  replyText,
+  type TurnRecord,
+} from './turn-record.ts';
 
 /** What the platform reports after an interruption. */
 export interface Interruption {
@@ -13,7 +19,10 @@ export interface Interruption {
   readonly turnId: string | undefined;
 }
 
-/** A turn that had ended and was interrupted after all: its text was sent, and the voice that spoke it was cut off. */
+/**
+ * A turn that had ended and was interrupted after all: its text was sent, and the voice that spoke
+ * it was cut off.
+ */
 export interface CutTurn {
   readonly turnId: string;
   /** What is left of the reply. */
@@ -27,10 +36,14 @@ export interface HeardTurn {
 }
 
 /**
- * Writes down what was heard, on the last turn that can have been heard. `beforeTurnId` names the turn that brings the report.
- * Undefined when no turn was changed.
+ * Writes down what was heard, on the last turn that can have been heard. `beforeTurnId` names the
+ * turn that brings the report. Undefined when no turn was changed.
  */
-export function noteHeard(conversation: Conversation, interruption: Interruption, beforeTurnId?: string): HeardTurn | undefined {
+export function noteHeard(
+  conversation: Conversation,
+  interruption: Interruption,
+  beforeTurnId?: string,
+): HeardTurn | undefined {
   const { turns } = conversation;
   const newest = newestBefore(conversation, beforeTurnId);
   if (interruption.textHeard === undefined) return markInterrupted(conversation, turns[newest]);
@@ -41,24 +54,37 @@ export function noteHeard(conversation: Conversation, interruption: Interruption
     if (record === undefined) return undefined;
     heard = withoutPrefix(heard, record.filler ?? '');
     const said = replyText(record);
-    if (record.isUnknown === true || (said !== '' && index === newest)) return cutTo(conversation, record, heard);
+    if (record.isUnknown === true || (said !== '' && index === newest))
+      return cutTo(conversation, record, heard);
     if (heard.trim() === '') return undefined; // a filler was all that was heard, or nothing
     if (said !== '') return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
   }
   return undefined;
 }
 
-/** As `noteHeard`, for a report that begins no turn. Undefined also when the turn was known to be interrupted. */
-export function cutTurn(conversation: Conversation, interruption: Interruption, bounds: ConversationBounds): CutTurn | undefined {
+/**
+ * As `noteHeard`, for a report that begins no turn. Undefined also when the turn was known to be
+ * interrupted.
+ */
+export function cutTurn(
+  conversation: Conversation,
+  interruption: Interruption,
+  bounds: ConversationBounds,
+): CutTurn | undefined {
   const heard = noteHeard(conversation, interruption);
   if (heard === undefined) return undefined;
   trim(conversation, bounds); // the platform's words may be longer than ours
   return cutOf(heard);
 }
 
-/** What an agent is told: only of a turn that had ended, as it was told of any other when that was interrupted. */
+/**
+ * What an agent is told: only of a turn that had ended, as it was told of any other when that was
+ * interrupted.
+ */
 export function cutOf(heard: HeardTurn | undefined): CutTurn | undefined {
-  return heard?.wasCompleted === true ? { turnId: heard.record.id, text: replyText(heard.record) } : undefined;
+  return heard?.wasCompleted === true
+    ? { turnId: heard.record.id, text: replyText(heard.record) }
+    : undefined;
 }
 
 /** Of several turns that came with the id, it names the newest: the one that it heard last. */
@@ -67,20 +93,29 @@ function startOf({ turns }: Conversation, turnId: string | undefined, newest: nu
   return named === -1 ? newest : Math.min(newest, named);
 }
 
-/** The platform reports on what came before the turn that brings the report, also when that turn runs anew in an old place. */
+/**
+ * The platform reports on what came before the turn that brings the report, also when that turn
+ * runs anew in an old place.
+ */
 function newestBefore({ turns }: Conversation, turnId: string | undefined): number {
   const own = turnId === undefined ? -1 : turns.findIndex(({ id }) => id === turnId);
   return (own === -1 ? turns.length : own) - 1;
 }
 
 /** What was heard stays unknown: where the turn's run has not said what it sent, it still may. */
-function markInterrupted(conversation: Conversation, record: TurnRecord | undefined): HeardTurn | undefined {
+function markInterrupted(
+  conversation: Conversation,
+  record: TurnRecord | undefined,
+): HeardTurn | undefined {
   if (record === undefined || replyText(record) === '') return undefined;
   if (record.state === 'open') record.isUnknown = true;
   return rewriteOwn(conversation, record, ownMessages(record));
 }
 
-/** Cuts the reply to what was heard. Calls stay where nothing of their text was heard: a result needs its call. */
+/**
+ * Cuts the reply to what was heard. Calls stay where nothing of their text was heard: a result
+ * needs its call.
+ */
 function cutTo(conversation: Conversation, record: TurnRecord, heard: string): HeardTurn {
   const isKnown = record.isUnknown !== true;
   let rest = heard.trim() === '' ? '' : heard;
@@ -88,18 +123,24 @@ function cutTo(conversation: Conversation, record: TurnRecord, heard: string): H
   const last = own.findLastIndex(({ role }) => role === 'assistant');
   const cut = own.map((message, index): Message => {
     if (message.role !== 'assistant') return message;
-    // The platform's words may not be ours. The last text takes all that is left, unless calls of unknown effect follow it.
+    // The platform's words may not be ours. The last text takes all that is left, unless calls of
+    // unknown effect follow it.
     const takesAll = index === last && (isKnown || message.toolCalls === undefined);
     const content = takesAll ? rest : rest.slice(0, message.content.length);
     rest = rest.slice(content.length);
     return { ...message, content };
   });
-  if (rest.trim() !== '') cut.push({ role: 'assistant', content: rest, turnId: record.id, state: 'interrupted' });
+  if (rest.trim() !== '')
+    cut.push({ role: 'assistant', content: rest, turnId: record.id, state: 'interrupted' });
   if (record.isUnknown !== undefined) delete record.isUnknown; // decided
   return rewriteOwn(conversation, record, cut);
 }
 
-function rewriteOwn(conversation: Conversation, record: TurnRecord, messages: readonly Message[]): HeardTurn {
+function rewriteOwn(
+  conversation: Conversation,
+  record: TurnRecord,
+  messages: readonly Message[],
+): HeardTurn {
   const { state } = record;
   const leading = leadingMessages(record);
   const own = messages.filter(isWorthKeeping).map(asInterrupted);
@@ -114,7 +155,9 @@ function isWorthKeeping(message: Message): boolean {
 }
 
 function asInterrupted(message: Message): Message {
-  return message.role === 'assistant' ? ({ ...message, state: 'interrupted' } satisfies AssistantMessage) : message;
+  return message.role === 'assistant'
+    ? ({ ...message, state: 'interrupted' } satisfies AssistantMessage)
+    : message;
 }
 
 /** Whether `text` begins with `prefix`, white space aside. */
@@ -123,8 +166,8 @@ export function isPrefix(prefix: string, text: string): boolean {
 }
 
 /**
- * `text` without the `prefix` that it begins with, white space aside. '' where it ends inside the prefix;
- * all of `text` where it begins with something else.
+ * `text` without the `prefix` that it begins with, white space aside. '' where it ends inside the
+ * prefix; all of `text` where it begins with something else.
  */
 export function withoutPrefix(text: string, prefix: string): string {
   if (prefix.trim() === '') return text;

@@ -6,8 +6,15 @@ import { FORMAT, historyOf, upgrade, type Conversation } from './conversation.ts
 import { cutTurn, type CutTurn, type Interruption } from './heard.ts';
 import type { Message } from './message.ts';
 import * as rules from './rules.ts';
-import type { Ownership, ToolResult, TurnOpening, TurnOpeningResult, TurnProgress, TurnSettlement } from './rules.ts';
+import type { TurnOpening, TurnOpeningResult, TurnSettlement } from './rules.ts';
 import type { ConversationStore } from './store.ts';
+import {
+  noteProgress,
+  noteToolResult,
+  type Ownership,
+  type ToolResult,
+  type TurnProgress,
+} from './tool-call-rules.ts';
 
 export interface ConversationManagerOptions {
   /** Messages a conversation holds at the most, at least 2. Default 200. */
@@ -23,31 +30,56 @@ export interface NewMessage {
   readonly turnId?: string;
 }
 
-/** The history of every conversation, over a store, within bounds. Answers at once where the store does. */
+/**
+ * The history of every conversation, over a store, within bounds. Answers at once where the store
+ * does.
+ */
 export class ConversationManager {
   readonly #store: ConversationStore;
   readonly #bounds: ConversationBounds;
 
-  constructor(store: ConversationStore, { maxMessages = 200, maxTextLength = 1_048_576 }: ConversationManagerOptions = {}) {
-    if (!Number.isInteger(maxMessages) || maxMessages < 2) throw new RangeError(`maxMessages must be an integer of at least 2, got ${maxMessages}`);
+  constructor(
+    store: ConversationStore,
+    { maxMessages = 200, maxTextLength = 1_048_576 }: ConversationManagerOptions = {},
+  ) {
+    if (!Number.isInteger(maxMessages) || maxMessages < 2)
+      throw new RangeError(`maxMessages must be an integer of at least 2, got ${maxMessages}`);
     this.#store = store;
     this.#bounds = { maxMessages, maxTextLength };
   }
 
-  /** Adds a message at the end, or to its turn where that is known. Begins the conversation where it is new. */
-  addMessage(conversationId: string, { role, content, turnId = randomUUID() }: NewMessage): Awaitable<void> {
-    const message: Message = role === 'user' ? { role, content, turnId } : { role, content, turnId, state: 'completed' };
-    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.appendMessage(current(conversation), message, this.#bounds)));
+  /**
+   * Adds a message at the end, or to its turn where that is known. Begins the conversation where it
+   * is new.
+   */
+  addMessage(
+    conversationId: string,
+    { role, content, turnId = randomUUID() }: NewMessage,
+  ): Awaitable<void> {
+    const message: Message =
+      role === 'user' ? { role, content, turnId } : { role, content, turnId, state: 'completed' };
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) =>
+        rules.appendMessage(current(conversation), message, this.#bounds),
+      ),
+    );
   }
 
-  /** All messages in the order of their turns, the placeholder of a running turn among them. Empty for an unknown id. */
+  /**
+   * All messages in the order of their turns, the placeholder of a running turn among them. Empty
+   * for an unknown id.
+   */
   getHistory(conversationId: string): Awaitable<Message[]> {
-    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) => (conversation === undefined ? [] : historyOf(toRead(conversation))));
+    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
+      conversation === undefined ? [] : historyOf(toRead(conversation)),
+    );
   }
 
   /** Forgets the conversation. A turn that still runs goes on, and is not written down. */
   clear(conversationId: string): Awaitable<void> {
-    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.clearTurns(conversation)));
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) => rules.clearTurns(conversation)),
+    );
   }
 
   /** How many conversations are held. */
@@ -57,32 +89,55 @@ export class ConversationManager {
 
   /** Whether the conversation has had a turn. */
   isKnown(conversationId: string): Awaitable<boolean> {
-    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) => conversation !== undefined);
+    return andThen(
+      toAwaitable(this.#store.read(conversationId)),
+      (conversation) => conversation !== undefined,
+    );
   }
 
   /** See `openTurn` in rules.ts. */
   openTurn(conversationId: string, opening: TurnOpening): Awaitable<TurnOpeningResult> {
-    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.openTurn(current(conversation), opening, this.#bounds)));
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) =>
+        rules.openTurn(current(conversation), opening, this.#bounds),
+      ),
+    );
   }
 
-  /** See `noteProgress` in rules.ts. */
+  /** See `noteProgress` in tool-call-rules.ts. */
   noteProgress(conversationId: string, progress: TurnProgress): Awaitable<Ownership> {
-    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.noteProgress(current(conversation), progress, this.#bounds)));
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) =>
+        noteProgress(current(conversation), progress, this.#bounds),
+      ),
+    );
   }
 
-  /** See `noteToolResult` in rules.ts. */
+  /** See `noteToolResult` in tool-call-rules.ts. */
   noteToolResult(conversationId: string, result: ToolResult): Awaitable<boolean> {
-    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.noteToolResult(current(conversation), result, this.#bounds)));
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) =>
+        noteToolResult(current(conversation), result, this.#bounds),
+      ),
+    );
   }
 
   /** See `settleTurn` in rules.ts. */
   settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<boolean> {
-    return toAwaitable(this.#store.update(conversationId, (conversation) => rules.settleTurn(current(conversation), settlement, this.#bounds)));
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) =>
+        rules.settleTurn(current(conversation), settlement, this.#bounds),
+      ),
+    );
   }
 
   /** See `cutTurn` in heard.ts. */
   cutTurn(conversationId: string, interruption: Interruption): Awaitable<CutTurn | undefined> {
-    return toAwaitable(this.#store.update(conversationId, (conversation) => cutTurn(current(conversation), interruption, this.#bounds)));
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) =>
+        cutTurn(current(conversation), interruption, this.#bounds),
+      ),
+    );
   }
 
   close(): Awaitable<void> {

@@ -1,7 +1,9 @@
 /** How far a turn has come. `open` marks a turn that still runs, and its placeholder in history. */
 export type TurnState = 'open' | 'completed' | 'interrupted' | 'failed';
 
-/** A tool call, as the model asked for it. `args` is the JSON text that the model wrote, unchecked. */
+/**
+ * A tool call, as the model asked for it. `args` is the JSON text that the model wrote, unchecked.
+ */
 export interface ToolCall {
   /** Unique within its turn. */
   readonly id: string;
@@ -23,11 +25,16 @@ export interface UserMessage {
 
 export interface AssistantMessage {
   readonly role: 'assistant';
-  /** What the caller was sent. After an interruption that the platform reported: what the caller heard. */
+  /**
+   * What the caller was sent. After an interruption that the platform reported: what the caller
+   * heard.
+   */
   readonly content: string;
   readonly turnId: string;
   readonly state: TurnState;
-  /** The tools that the model called after this text. Each has one `ToolMessage` in the same turn. */
+  /**
+   * The tools that the model called after this text. Each has one `ToolMessage` in the same turn.
+   */
   readonly toolCalls?: readonly ToolCall[];
 }
 
@@ -38,7 +45,10 @@ export interface ToolMessage {
   readonly turnId: string;
   readonly toolCallId: string;
   readonly state: ToolCallState;
-  /** The call's idempotency key. Absent where its arguments are not JSON: such a call matches no other. */
+  /**
+   * The call's idempotency key. Absent where its arguments are not JSON: such a call matches no
+   * other.
+   */
   readonly key?: string;
 }
 
@@ -52,7 +62,10 @@ export const UNFINISHED_RESULTS = {
   unknown: '{"error":"outcome unknown"}',
 } as const satisfies Readonly<Record<Exclude<ToolCallState, 'completed'>, string>>;
 
-/** What a turn sent to the caller, in order: enough to send it again. `json` is the text of a JSON value. */
+/**
+ * What a turn sent to the caller, in order: enough to send it again. `json` is the text of a JSON
+ * value.
+ */
 export type SentEvent =
   | { readonly type: 'say'; readonly text: string; readonly isFiller?: true }
   | { readonly type: 'data'; readonly json: string }

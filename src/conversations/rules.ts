@@ -1,13 +1,37 @@
-// What may happen to a conversation: pure functions over plain data, so that every store runs the same rules.
+// What may happen to a conversation: pure functions over plain data, so that every store runs the
+// same rules.
 
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
-  add, addTurn, emptyConversation, findTurn, historyUpTo, rewrite, subtract, type Conversation,
+  add,
+  addTurn,
+  emptyConversation,
+  findTurn,
+  historyUpTo,
+  rewrite,
+  subtract,
+  type Conversation,
 } from './conversation.ts';
 import { cutOf, noteHeard, type CutTurn, type Interruption } from './heard.ts';
-import { UNFINISHED_RESULTS, type Message, type SentEvent, type ToolCallState, type ToolMessage, type TurnState } from './message.ts';
 import {
-  idOfNth, isBegunBy, isPlainReply, leadingMessages, messagesOf, newTurn, ownMessages, sentEvents, setMessages, setPlain, toolMessagesOf,
+  type Message,
+  type SentEvent,
+  type ToolMessage,
+  type TurnState,
+} from './message.ts';
+import { earlierRounds, forgetLostCalls, withKnownResults } from './tool-call-rules.ts';
+import {
+  idOfNth,
+  isBegunBy,
+  isPlainReply,
+  leadingMessages,
+  messagesOf,
+  newTurn,
+  ownMessages,
+  sentEvents,
+  setMessages,
+  setPlain,
+  toolMessagesOf,
   type TurnRecord,
 } from './turn-record.ts';
 
@@ -17,7 +41,10 @@ export interface TurnOpening {
   /** The caller's words; undefined for a turn that the caller did not begin. */
   readonly text?: string | undefined;
   readonly interruption?: Interruption | undefined;
-  /** What the turns that run in this process would leave if they ended now. This turn interrupts them. */
+  /**
+   * What the turns that run in this process would leave if they ended now. This turn interrupts
+   * them.
+   */
   readonly running?: readonly TurnSettlement[] | undefined;
   /** Whether this process runs the tool call of that key. Default: it runs none. */
   readonly isCallRunning?: ((key: string) => boolean) | undefined;
@@ -26,7 +53,10 @@ export interface TurnOpening {
 /** A turn that was opened, as its run sees it. Holds no record that the run could change. */
 export class OpenedTurn {
   readonly kind = 'opened';
-  /** The `turnId` of the opening, or one of our own where a turn of that id was begun by other words. */
+  /**
+   * The `turnId` of the opening, or one of our own where a turn of that id was begun by other
+   * words.
+   */
   readonly turnId: string;
   /** Whether the conversation was known before this turn. */
   readonly isResumed: boolean;
@@ -38,7 +68,11 @@ export class OpenedTurn {
   readonly #record: TurnRecord;
 
   constructor(
-    conversation: Conversation, record: TurnRecord, isResumed: boolean, cut: CutTurn | undefined, earlierCalls: readonly ToolMessage[],
+    conversation: Conversation,
+    record: TurnRecord,
+    isResumed: boolean,
+    cut: CutTurn | undefined,
+    earlierCalls: readonly ToolMessage[],
   ) {
     this.turnId = record.id;
     this.isResumed = isResumed;
@@ -48,7 +82,9 @@ export class OpenedTurn {
     this.#record = record;
   }
 
-  /** The messages up to the caller's words and the calls of earlier runs, as they are now. Copies. */
+  /**
+   * The messages up to the caller's words and the calls of earlier runs, as they are now. Copies.
+   */
   history(): Message[] {
     return historyUpTo(this.#conversation, this.#record);
   }
@@ -58,7 +94,10 @@ export type TurnOpeningResult =
   | OpenedTurn
   /** The same delivery was completed: its reply can be sent again. */
   | { readonly kind: 'completed before'; readonly sent: readonly SentEvent[] }
-  /** The same delivery began a turn that was interrupted or failed, and a newer turn runs: nothing is to be done. */
+  /**
+   * The same delivery began a turn that was interrupted or failed, and a newer turn runs: nothing
+   * is to be done.
+   */
   | { readonly kind: 'stale' };
 
 /** How a run ended. */
@@ -66,46 +105,45 @@ export interface TurnSettlement {
   readonly turnId: string;
   readonly runId: number;
   readonly state: Exclude<TurnState, 'open'>;
-  /** What the run said and called: what follows the caller's words, and the calls of earlier runs, in history. */
+  /**
+   * What the run said and called: what follows the caller's words, and the calls of earlier runs,
+   * in history.
+   */
   readonly messages: readonly Message[];
   readonly sent?: readonly SentEvent[] | undefined;
   readonly filler?: string | undefined;
-}
-
-/** What a run has said and called so far, written before its calls run. */
-export type TurnProgress = Pick<TurnSettlement, 'turnId' | 'runId' | 'messages'>;
-
-/** Whose a turn is. `closed`: a newer turn, or a newer run, has begun. `forgotten`: it was cleared. */
-export type Ownership = 'noted' | 'closed' | 'forgotten';
-
-export interface ToolResult {
-  readonly turnId: string;
-  readonly toolCallId: string;
-  readonly state: Exclude<ToolCallState, 'running'>;
-  /** JSON text. */
-  readonly content: string;
 }
 
 const NO_CALLS: readonly ToolMessage[] = [];
 const NO_TURNS: readonly TurnRecord[] = [];
 
 /**
- * Begins a turn: ends those that were open, cuts an older one to what was heard, stores the caller's words and a placeholder.
- * A delivery that was completed is left alone. One that was interrupted or failed runs anew in its old place, unless a newer
- * turn runs.
+ * Begins a turn: ends those that were open, cuts an older one to what was heard, stores the
+ * caller's words and a placeholder. A delivery that was completed is left alone. One that was
+ * interrupted or failed runs anew in its old place, unless a newer turn runs.
  */
-export function openTurn(conversation: Conversation, opening: TurnOpening, bounds: ConversationBounds): TurnOpeningResult {
+export function openTurn(
+  conversation: Conversation,
+  opening: TurnOpening,
+  bounds: ConversationBounds,
+): TurnOpeningResult {
   const { runId, text, running = [], isCallRunning = () => false } = opening;
   const turnId = idOf(conversation, opening);
   const known = findTurn(conversation, turnId);
   if (known?.state === 'completed') return { kind: 'completed before', sent: sentEvents(known) };
-  if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, running)) return { kind: 'stale' };
+  if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, running))
+    return { kind: 'stale' };
 
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
   const closed = conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
-  if (conversation.runningCalls > 0) for (const turn of conversation.turns) forgetLostCalls(conversation, turn, isCallRunning);
-  const heard = opening.interruption === undefined ? undefined : noteHeard(conversation, opening.interruption, turnId);
-  // Their runs may still be sending, and have the last word on that unless the platform has said what was heard.
+  if (conversation.runningCalls > 0)
+    for (const turn of conversation.turns) forgetLostCalls(conversation, turn, isCallRunning);
+  const heard =
+    opening.interruption === undefined
+      ? undefined
+      : noteHeard(conversation, opening.interruption, turnId);
+  // Their runs may still be sending, and have the last word on that unless the platform has said
+  // what was heard.
   const decided = opening.interruption?.textHeard === undefined ? undefined : heard?.record;
   for (const turn of closed) if (turn !== decided) turn.isUnknown = true;
 
@@ -117,63 +155,53 @@ export function openTurn(conversation: Conversation, opening: TurnOpening, bound
   record.runId = runId;
   if (known !== undefined) forgetRun(record);
   subtract(conversation, record);
-  if (earlier.length === 0) setPlain(record, text ?? null, ''); // the placeholder
+  if (earlier.length === 0)
+    setPlain(record, text ?? null, ''); // the placeholder
   else {
-    const leading: Message[] = [...(text === undefined ? [] : [{ role: 'user', content: text, turnId } as const]), ...earlier];
-    setMessages(record, [...leading, { role: 'assistant', content: '', turnId, state: 'open' }], leading.length);
+    const leading: Message[] = [
+      ...(text === undefined ? [] : [{ role: 'user', content: text, turnId } as const]),
+      ...earlier,
+    ];
+    setMessages(
+      record,
+      [...leading, { role: 'assistant', content: '', turnId, state: 'open' }],
+      leading.length,
+    );
   }
   add(conversation, record);
   trim(conversation, bounds);
-  return new OpenedTurn(conversation, record, isResumed, cutOf(heard), earlier.length === 0 ? NO_CALLS : toolMessagesOf(record));
+  return new OpenedTurn(
+    conversation,
+    record,
+    isResumed,
+    cutOf(heard),
+    earlier.length === 0 ? NO_CALLS : toolMessagesOf(record),
+  );
 }
 
 /**
- * Writes down what a run has said and called so far. Where a newer turn has closed the run's, only its calls: a call is no word, and
- * it may be at work.
+ * Ends a run, once. False when it no longer owns the turn: the turn was settled, cut to what was
+ * heard, run anew or cleared. A turn that a newer one closed is still its run's to settle, as only
+ * the run knows what was sent.
  */
-export function noteProgress(conversation: Conversation, { turnId, runId, messages }: TurnProgress, bounds: ConversationBounds): Ownership {
-  const record = findTurn(conversation, turnId);
-  if (record === undefined) return 'forgotten';
-  if (record.runId !== runId) return 'closed';
-  const leading = leadingMessages(record);
-  const isOpen = record.state === 'open';
-  const own = isOpen ? withKnownResults(record, messages) : [...ownMessages(record), ...callsUnknownTo(record, messages)];
-  rewrite(conversation, record, [...leading, ...own], leading.length);
-  trim(conversation, bounds);
-  return isOpen ? 'noted' : 'closed';
-}
-
-/**
- * Writes down the result of a call, the one thing that a run may write after its end: it changes no word, state or order.
- * False when the turn was trimmed or cleared, or knows no such call.
- */
-export function noteToolResult(conversation: Conversation, { turnId, toolCallId, state, content }: ToolResult, bounds: ConversationBounds): boolean {
-  const record = findTurn(conversation, turnId);
-  const messages = record?.messages;
-  const index = messages?.findLastIndex((message) => message.role === 'tool' && message.toolCallId === toolCallId) ?? -1;
-  const call = messages?.[index];
-  if (record === undefined || messages === undefined || call?.role !== 'tool') return false;
-  if (call.state === 'completed') return true; // a result never changes
-  subtract(conversation, record);
-  messages[index] = { ...call, state, content };
-  add(conversation, record);
-  trim(conversation, bounds);
-  return true;
-}
-
-/**
- * Ends a run, once. False when it no longer owns the turn: the turn was settled, cut to what was heard, run anew or cleared.
- * A turn that a newer one closed is still its run's to settle, as only the run knows what was sent.
- */
-export function settleTurn(conversation: Conversation, settlement: TurnSettlement, bounds: ConversationBounds): boolean {
+export function settleTurn(
+  conversation: Conversation,
+  settlement: TurnSettlement,
+  bounds: ConversationBounds,
+): boolean {
   const record = findTurn(conversation, settlement.turnId);
-  if (record?.runId !== settlement.runId || (record.state !== 'open' && record.isUnknown !== true)) return false;
+  if (record?.runId !== settlement.runId || (record.state !== 'open' && record.isUnknown !== true))
+    return false;
   settle(conversation, record, settlement);
   trim(conversation, bounds);
   return true;
 }
 
-function settle(conversation: Conversation, record: TurnRecord, { state, messages, sent, filler }: TurnSettlement): void {
+function settle(
+  conversation: Conversation,
+  record: TurnRecord,
+  { state, messages, sent, filler }: TurnSettlement,
+): void {
   if (record.state === 'open') conversation.openTurns -= 1;
   record.state = state;
   if (record.isUnknown !== undefined) delete record.isUnknown;
@@ -186,12 +214,17 @@ function settle(conversation: Conversation, record: TurnRecord, { state, message
     setMessages(record, leading.concat(withKnownResults(record, messages)), leading.length);
   }
   if (sent !== undefined) record.sent = sent;
-  else if (record.sent !== undefined) delete record.sent; // costs a call into V8's runtime even where there is nothing to delete
+  // Deleting costs a call into V8's runtime, even where there is nothing to delete.
+  else if (record.sent !== undefined) delete record.sent;
   add(conversation, record);
 }
 
 /** Appends a message: to its turn where that is known, else as a completed turn of its own. */
-export function appendMessage(conversation: Conversation, message: Message, bounds: ConversationBounds): void {
+export function appendMessage(
+  conversation: Conversation,
+  message: Message,
+  bounds: ConversationBounds,
+): void {
   let record = findTurn(conversation, message.turnId);
   if (record === undefined) {
     record = newTurn(message.turnId, 'completed', 0);
@@ -207,8 +240,8 @@ export function clearTurns(conversation: Conversation): void {
 }
 
 /**
- * The delivery's turn. An id that other words have taken begins another turn, under an id of our own: the same words find it
- * again when they are delivered again.
+ * The delivery's turn. An id that other words have taken begins another turn, under an id of our
+ * own: the same words find it again when they are delivered again.
  */
 function idOf(conversation: Conversation, { turnId, text }: TurnOpening): string {
   for (let n = 1; ; n += 1) {
@@ -219,7 +252,11 @@ function idOf(conversation: Conversation, { turnId, text }: TurnOpening): string
 }
 
 /** Whether one of these runs has a turn that came after this one. */
-function runsAfter({ turns }: Conversation, record: TurnRecord, running: readonly TurnSettlement[]): boolean {
+function runsAfter(
+  { turns }: Conversation,
+  record: TurnRecord,
+  running: readonly TurnSettlement[],
+): boolean {
   for (let index = turns.length - 1; index >= 0 && turns[index] !== record; index--) {
     const turn = turns[index];
     if (turn?.state === 'open' && running.some(({ runId }) => runId === turn.runId)) return true;
@@ -227,8 +264,14 @@ function runsAfter({ turns }: Conversation, record: TurnRecord, running: readonl
   return false;
 }
 
-/** Closes the open turns, as another one begins. Of those that run here it is known what they have sent so far: these are returned. */
-function closeOpenTurns(conversation: Conversation, running: readonly TurnSettlement[]): readonly TurnRecord[] {
+/**
+ * Closes the open turns, as another one begins. Of those that run here it is known what they have
+ * sent so far: these are returned.
+ */
+function closeOpenTurns(
+  conversation: Conversation,
+  running: readonly TurnSettlement[],
+): readonly TurnRecord[] {
   const closed: TurnRecord[] = [];
   for (const record of conversation.turns) {
     if (record.state !== 'open') continue;
@@ -250,49 +293,11 @@ function abandon(conversation: Conversation, record: TurnRecord): void {
   const leading = leadingMessages(record);
   const own = ownMessages(record).flatMap((message): Message[] => {
     if (message.role !== 'assistant') return [message];
-    return message.content === '' && message.toolCalls === undefined ? [] : [{ ...message, state: 'interrupted' }];
+    return message.content === '' && message.toolCalls === undefined
+      ? []
+      : [{ ...message, state: 'interrupted' }];
   });
   rewrite(conversation, record, [...leading, ...own], leading.length);
-}
-
-/** A call that no living process runs has an outcome that nobody knows. */
-function forgetLostCalls(conversation: Conversation, record: TurnRecord, isCallRunning: (key: string) => boolean): void {
-  const { messages } = record;
-  if (messages === undefined) return;
-  for (const [index, message] of messages.entries()) {
-    if (message.role !== 'tool' || message.state !== 'running') continue;
-    if (message.key !== undefined && isCallRunning(message.key)) continue;
-    subtract(conversation, record);
-    messages[index] = { ...message, state: 'unknown', content: UNFINISHED_RESULTS.unknown };
-    add(conversation, record);
-  }
-}
-
-/**
- * What earlier runs of a turn did that cannot be undone: calls that completed, still run, or whose outcome is unknown, each
- * with the words before it as an interrupted reply. Of several calls with one key a completed one stays, else the first.
- */
-function earlierRounds(record: TurnRecord): Message[] {
-  const messages = messagesOf(record);
-  const kept = new Map<string, ToolMessage>();
-  for (const message of messages) {
-    if (message.role !== 'tool' || message.state === 'interrupted') continue;
-    const key = message.key ?? message.toolCallId;
-    if (!kept.has(key) || (message.state === 'completed' && kept.get(key)?.state !== 'completed')) kept.set(key, message);
-  }
-  const results = new Map([...kept.values()].map((message) => [message.toolCallId, message]));
-  const rounds: Message[] = [];
-  for (const message of messages) {
-    if (message.role !== 'assistant' || message.toolCalls === undefined) continue;
-    const toolCalls = message.toolCalls.filter(({ id }) => results.has(id));
-    if (toolCalls.length === 0) continue;
-    rounds.push({ ...message, state: 'interrupted', toolCalls });
-    for (const { id } of toolCalls) {
-      const result = results.get(id);
-      if (result !== undefined) rounds.push(result);
-    }
-  }
-  return rounds;
 }
 
 /** What an earlier run left beside the messages. */
@@ -300,26 +305,4 @@ function forgetRun(record: TurnRecord): void {
   if (record.sent !== undefined) delete record.sent;
   if (record.filler !== undefined) delete record.filler;
   if (record.isUnknown !== undefined) delete record.isUnknown;
-}
-
-/** Of these messages the calls that the record does not have, without their words. */
-function callsUnknownTo(record: TurnRecord, messages: readonly Message[]): Message[] {
-  const known = new Set(toolMessagesOf(record).map(({ toolCallId }) => toolCallId));
-  return messages.flatMap((message): Message[] => {
-    if (message.role === 'tool') return known.has(message.toolCallId) ? [] : [message];
-    if (message.role !== 'assistant') return [];
-    const toolCalls = message.toolCalls?.filter(({ id }) => !known.has(id)) ?? [];
-    return toolCalls.length === 0 ? [] : [{ ...message, content: '', state: record.state, toolCalls }];
-  });
-}
-
-/** The messages, with the results that the record has and they lack: a result may have been stored since they were made. */
-function withKnownResults(record: TurnRecord, messages: readonly Message[]): Message[] {
-  if (record.messages === undefined || !messages.some(({ role }) => role === 'tool')) return [...messages];
-  const stored = new Map(toolMessagesOf(record).map((message) => [message.toolCallId, message]));
-  return messages.map((message) => {
-    if (message.role !== 'tool' || message.state === 'completed') return message;
-    const known = stored.get(message.toolCallId);
-    return known?.state === 'completed' ? known : message;
-  });
 }

@@ -6,16 +6,28 @@ import type { AssistantMessage, Message, SentEvent, ToolMessage, TurnState } fro
 export interface TurnRecord {
   readonly id: string;
   state: TurnState;
-  /** The run that owns the record. A turn that runs anew has a new one, and the old run loses its right to write words. */
+  /**
+   * The run that owns the record. A turn that runs anew has a new one, and the old run loses its
+   * right to write words.
+   */
   runId: number;
-  /** The caller's words and the reply, null where there are none. Most turns need no more than these two. */
+  /**
+   * The caller's words and the reply, null where there are none. Most turns need no more than these
+   * two.
+   */
   words: string | null;
   reply: string | null;
   /** All messages of a turn that has more: tool calls, or several messages of one role. */
   messages?: Message[];
-  /** How many of `messages` come before the words of the current run: the caller's, and calls of earlier runs. */
+  /**
+   * How many of `messages` come before the words of the current run: the caller's, and calls of
+   * earlier runs.
+   */
   kept?: number;
-  /** What was said while the agent had no word yet. Not part of the messages, but the caller heard it. */
+  /**
+   * What was said while the agent had no word yet. Not part of the messages, but the caller heard
+   * it.
+   */
   filler?: string;
   /** What was sent, where the messages do not say all of it. */
   sent?: readonly SentEvent[];
@@ -27,14 +39,19 @@ export function newTurn(id: string, state: TurnState, runId: number): TurnRecord
   return { id, state, runId, words: null, reply: null };
 }
 
-/** The id of the n-th turn that came with one id, each with other words. The caller's platform knows none but the first. */
+/**
+ * The id of the n-th turn that came with one id, each with other words. The caller's platform knows
+ * none but the first.
+ */
 export function idOfNth(turnId: string, n: number): string {
   return n === 1 ? turnId : `${turnId}~${n}`;
 }
 
 /** Whether the turn came with that id. */
 export function cameWith({ id }: TurnRecord, turnId: string): boolean {
-  return id.startsWith(turnId) && (id.length === turnId.length || /^~\d+$/.test(id.slice(turnId.length)));
+  return (
+    id.startsWith(turnId) && (id.length === turnId.length || /^~\d+$/.test(id.slice(turnId.length)))
+  );
 }
 
 /** The messages of a turn. Some are the record's own objects: not to be handed to an agent. */
@@ -46,23 +63,31 @@ export function messagesOf({ id: turnId, state, words, reply, messages }: TurnRe
   return plain;
 }
 
-/** What comes before the words of the current run: the caller's words, and the calls of earlier runs. */
+/**
+ * What comes before the words of the current run: the caller's words, and the calls of earlier
+ * runs.
+ */
 export function leadingMessages(record: TurnRecord): Message[] {
   const messages = messagesOf(record);
-  return record.kept === undefined ? messages.filter(({ role }) => role === 'user') : messages.slice(0, record.kept);
+  return record.kept === undefined
+    ? messages.filter(({ role }) => role === 'user')
+    : messages.slice(0, record.kept);
 }
 
 /** What the current run has said and called. */
 export function ownMessages(record: TurnRecord): Message[] {
   const messages = messagesOf(record);
-  return record.kept === undefined ? messages.filter(({ role }) => role !== 'user') : messages.slice(record.kept);
+  return record.kept === undefined
+    ? messages.filter(({ role }) => role !== 'user')
+    : messages.slice(record.kept);
 }
 
 /** The words of the current run. */
 export function replyText(record: TurnRecord): string {
   if (record.messages === undefined) return record.reply ?? '';
   let text = '';
-  for (const message of ownMessages(record)) if (message.role === 'assistant') text += message.content;
+  for (const message of ownMessages(record))
+    if (message.role === 'assistant') text += message.content;
   return text;
 }
 
@@ -73,7 +98,10 @@ export function sentEvents(record: TurnRecord): readonly SentEvent[] {
   return text === '' ? [] : [{ type: 'say', text }];
 }
 
-/** Whether a delivery with these words is the one that began the turn. Undefined: a delivery that carries no words. */
+/**
+ * Whether a delivery with these words is the one that began the turn. Undefined: a delivery that
+ * carries no words.
+ */
 export function isBegunBy({ words, messages }: TurnRecord, text: string | undefined): boolean {
   if (messages === undefined) return words === (text ?? null);
   return messages.find(({ role }) => role === 'user')?.content === text;
@@ -117,7 +145,8 @@ export function countMessages({ words, reply, messages }: TurnRecord): number {
 export function countRunningCalls({ messages }: TurnRecord): number {
   let count = 0;
   if (messages !== undefined) {
-    for (const message of messages) if (message.role === 'tool' && message.state === 'running') count += 1;
+    for (const message of messages)
+      if (message.role === 'tool' && message.state === 'running') count += 1;
   }
   return count;
 }

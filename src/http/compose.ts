@@ -4,7 +4,9 @@ import type { Context } from './context.ts';
 /** Answers a request. */
 export type Handler = (context: Context) => Awaitable<void>;
 
-/** Runs the rest of the chain. Never throws or rejects: errors inside have been answered by then. */
+/**
+ * Runs the rest of the chain. Never throws or rejects: errors inside have been answered by then.
+ */
 export type Next = () => Awaitable<void>;
 
 /**
@@ -53,23 +55,26 @@ export function afterChecks(checks: readonly Check[], handler: Handler): Handler
  * Folds the layers around `handler`, the first outermost, once and not per request.
  *
  * What a layer throws goes to `onError` there and then, so the layers outside it still see an
- * answer on their way back. Misuse is an error: a layer that is no function (`TypeError`, here), one that
- * calls `next` twice, and a chain that ends without an answer, as a client would wait for ever.
+ * answer on their way back. Misuse is an error: a layer that is no function (`TypeError`, here),
+ * one that calls `next` twice, and a chain that ends without an answer, as a client would wait for
+ * ever.
  */
 export function compose(
   middleware: readonly Middleware[],
   handler: Handler,
   onError: (error: unknown, context: Context) => Awaitable<void>,
 ): Handler {
-  const catching = (run: Handler): Handler => (context) => {
-    try {
-      const ended = run(context);
-      if (!(ended instanceof Promise)) return ended;
-      return ended.catch((error: unknown) => onError(error, context));
-    } catch (error) {
-      return onError(error, context);
-    }
-  };
+  const catching =
+    (run: Handler): Handler =>
+    (context) => {
+      try {
+        const ended = run(context);
+        if (!(ended instanceof Promise)) return ended;
+        return ended.catch((error: unknown) => onError(error, context));
+      } catch (error) {
+        return onError(error, context);
+      }
+    };
   const around = (layer: Middleware, inner: Handler): Handler => {
     if (typeof layer !== 'function') {
       throw new TypeError(`middleware must be a function (context, next), got ${typeof layer}`);

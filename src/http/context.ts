@@ -1,4 +1,3 @@
-import { STATUS_CODES } from 'node:http';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
@@ -9,6 +8,7 @@ import { EventWriter } from '../sse/event-writer.ts';
 import type { EventWriterListener, EventWriterOptions } from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
+import { STATUS_CODES } from './node-http.ts';
 import { parseRequestTarget } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';

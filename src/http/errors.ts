@@ -1,4 +1,4 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { validateHeaderName, validateHeaderValue } from './node-http.ts';
 
 export interface HttpErrorOptions {
   /** Stable, for programs: `ERR_…`. */

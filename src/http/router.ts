@@ -17,17 +17,22 @@ const UNKNOWN = { kind: 'unknown path' } as const;
 const MALFORMED = { kind: 'malformed path' } as const;
 
 /**
- * Maps method and path to a value and knows nothing of handlers. A path is literal (`/health`) or has parameters
- * (`/calls/:id`, one whole segment each, percent-decoded). Literal paths win over parameters, earlier routes over later
- * ones. `HEAD` finds what `GET` finds. Paths are compared byte for byte: case counts, and so does a slash at the end.
+ * Maps method and path to a value and knows nothing of handlers. A path is literal (`/health`) or
+ * has parameters (`/calls/:id`, one whole segment each, percent-decoded). Literal paths win over
+ * parameters, earlier routes over later ones. `HEAD` finds what `GET` finds. Paths are compared
+ * byte for byte: case counts, and so does a slash at the end.
  */
 export class Router<T> {
   readonly #literal = new Map<string, Map<string, T>>();
   readonly #withParams: Route<T>[] = [];
 
-  /** Throws a `TypeError` for a path without a leading slash, a nameless parameter, or a route that is there already. */
+  /**
+   * Throws a `TypeError` for a path without a leading slash, a nameless parameter, or a route that
+   * is there already.
+   */
   add(method: string, path: string, value: T): void {
-    if (!path.startsWith('/')) throw new TypeError(`a route's path must start with "/", got ${JSON.stringify(path)}`);
+    if (!path.startsWith('/'))
+      throw new TypeError(`a route's path must start with "/", got ${JSON.stringify(path)}`);
     const methods = this.#methodsOf(path);
     if (methods.has(method)) throw new TypeError(`there is a route ${method} ${path} already`);
     methods.set(method, value);
@@ -56,7 +61,8 @@ export class Router<T> {
       return methods;
     }
     const segments = path.split('/');
-    if (segments.includes(':')) throw new TypeError(`a parameter of ${JSON.stringify(path)} has no name`);
+    if (segments.includes(':'))
+      throw new TypeError(`a parameter of ${JSON.stringify(path)} has no name`);
     const known = this.#withParams.find((route) => route.segments.join('/') === path);
     if (known !== undefined) return known.methods;
     const route: Route<T> = { segments, methods: new Map() };
@@ -73,7 +79,10 @@ function matchMethod<T>(methods: Map<string, T>, method: string, params: Params)
   return { kind: 'wrong method', allowed: [...allowed, 'OPTIONS'] };
 }
 
-function matchSegments(pattern: readonly string[], segments: readonly string[]): Params | 'malformed' | undefined {
+function matchSegments(
+  pattern: readonly string[],
+  segments: readonly string[],
+): Params | 'malformed' | undefined {
   if (pattern.length !== segments.length) return undefined;
   const params: Record<string, string> = Object.create(null) as Record<string, string>;
   for (const [index, expected] of pattern.entries()) {
@@ -85,7 +94,8 @@ function matchSegments(pattern: readonly string[], segments: readonly string[]):
       try {
         params[expected.slice(1)] = decodeURIComponent(segment);
       } catch {
-        return 'malformed'; // a `%` that starts no UTF-8 sequence: the only reason decodeURIComponent throws
+        // a `%` that starts no UTF-8 sequence: the only reason decodeURIComponent throws
+        return 'malformed';
       }
     }
   }

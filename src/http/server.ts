@@ -1,8 +1,9 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { SERVED_METHODS } from './compose.ts';
+import { createServer } from './node-http.ts';
 import { responseUnderWay, serveUpgrade } from './upgrade.ts';
 import { WholeRequest } from './whole-request.ts';
 

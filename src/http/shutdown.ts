@@ -52,9 +52,8 @@ export class Shutdown {
   async #close(server: Server | undefined, options: ShutdownOptions): Promise<void> {
     const { onDraining, drainDelayMs, timeoutMs, onTimeout } = options;
     this.#state = 'draining';
-    const delay = drainDelayMs > 0
-      ? new Promise((resolve) => setTimeout(resolve, drainDelayMs))
-      : undefined;
+    const delay =
+      drainDelayMs > 0 ? new Promise((resolve) => setTimeout(resolve, drainDelayMs)) : undefined;
     await Promise.all([onDraining(), delay]);
     this.#state = 'refusing';
     const stopped = stopListening(server);
@@ -68,8 +67,8 @@ export class Shutdown {
   }
 
   /**
-   * True when no response is open, within the time. Connections are closed as soon as they are idle,
-   * or keep-alive would hold the server open.
+   * True when no response is open, within the time. Connections are closed as soon as they are
+   * idle, or keep-alive would hold the server open.
    */
   #idle(timeoutMs: number, server: Server | undefined): Promise<boolean> {
     return new Promise((resolve) => {

@@ -1,8 +1,10 @@
 // What becomes of `Upgrade` offers. Ruled by https://www.rfc-editor.org/rfc/rfc9110#section-7.8
 
-import { ServerResponse, type IncomingMessage, type RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+
+import { ServerResponse } from './node-http.ts';
 
 /** Whether an `Upgrade` header offers to speak WebSocket. */
 export function offersWebSocket(upgrade: string): boolean {

@@ -1,5 +1,4 @@
-import { IncomingMessage } from 'node:http';
-
+import { IncomingMessage } from './node-http.ts';
 import { offersWebSocket } from './upgrade.ts';
 
 /**
@@ -41,7 +40,9 @@ export class WholeRequest extends IncomingMessage {
     return this.#isWhole || this.complete;
   }
 
-  /** Calls `serve` once: with the body at hand if that follows at once, and without it otherwise. */
+  /**
+   * Calls `serve` once: with the body at hand if that follows at once, and without it otherwise.
+   */
   whenWhole(serve: () => void): void {
     this.#serve = serve;
     // In the next tick the parser has handed over what came with the head.
@@ -49,8 +50,8 @@ export class WholeRequest extends IncomingMessage {
   }
 
   /**
-   * The whole body, while the request is served and for whoever asks first. Undefined where it has to be read from the stream: because it
-   * came otherwise, or somebody listens to the stream.
+   * The whole body, while the request is served and for whoever asks first. Undefined where it has
+   * to be read from the stream: because it came otherwise, or somebody listens to the stream.
    */
   takeBody(): Buffer | undefined {
     if (this.listenerCount('data') > 0 || this.listenerCount('readable') > 0) return undefined;

@@ -3,7 +3,8 @@ import type { Check } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 
 /**
- * Serves only programs of this machine and pages that it hosts; everybody else gets 403 with the reason.
+ * Serves only programs of this machine and pages that it hosts; everybody else gets 403 with the
+ * reason.
  *
  * The peer's address is not enough:
  * - A page of any site can have its name resolve to 127.0.0.1 (DNS rebinding). Its `Host` shows it.
@@ -37,15 +38,20 @@ function faultOf(context: Context): string | undefined {
 }
 
 /**
- * Whether a header says so. A proxy that speaks HTTP/1.1 and adds no header, such as a raw TCP tunnel
- * or a newer nginx, looks like a program of this machine.
+ * Whether a header says so. A proxy that speaks HTTP/1.1 and adds no header, such as a raw TCP
+ * tunnel or a newer nginx, looks like a program of this machine.
  */
 function isForwarded(context: Context): boolean {
   const values = (name: string): string[] =>
-    context.header(name)?.split(',').map((value) => value.trim()) ?? [];
-  return PROXY_HEADERS.some((name) => context.header(name) !== undefined)
-    || CLIENT_ADDRESS_HEADERS.some((name) => !values(name).every(isLoopbackAddress))
-    || !values('x-forwarded-host').every(isLoopbackAuthority);
+    context
+      .header(name)
+      ?.split(',')
+      .map((value) => value.trim()) ?? [];
+  return (
+    PROXY_HEADERS.some((name) => context.header(name) !== undefined) ||
+    CLIENT_ADDRESS_HEADERS.some((name) => !values(name).every(isLoopbackAddress)) ||
+    !values('x-forwarded-host').every(isLoopbackAuthority)
+  );
 }
 
 /** Refused whatever they say: RFC 9110 §7.6.3, RFC 7239, and the one cloudflared adds. */
@@ -67,6 +73,10 @@ function isLoopbackOrigin(origin: string): boolean {
  */
 function isLoopbackAuthority(authority: string): boolean {
   const host = /^([\w.-]+|\[::1\])(?::\d{1,5})?$/.exec(authority)?.[1]?.toLowerCase() ?? '';
-  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]'
-    || isLoopbackAddress(host);
+  return (
+    host === 'localhost' ||
+    host.endsWith('.localhost') ||
+    host === '[::1]' ||
+    isLoopbackAddress(host)
+  );
 }

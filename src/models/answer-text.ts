@@ -1,6 +1,8 @@
 // The part of a reply's text that is meant for the caller. Servers of open models also pass on the
 // model's thoughts and its template's control tokens as text.
 
+import { apart } from '../base/apart.ts';
+
 /**
  * Marks that open a thought. All models share one list, as no mark in it is ever meant to be heard.
  */
@@ -163,8 +165,7 @@ export class AnswerText {
     const isTorn = this.#isTorn;
     this.#isTorn = false;
     // The last word before a thought must not stick to the first word after it.
-    const sticks = isTorn && /\S$/.test(spoken || this.#last) && /^\S/.test(text);
-    return sticks ? `${spoken} ${text}` : spoken + text;
+    return spoken + (isTorn ? apart(text, spoken || this.#last) : text);
   }
 
   /**

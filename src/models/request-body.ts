@@ -30,9 +30,13 @@ export function createRequestBody(parts: RequestBodyParts): string {
     stream_options: provider.takesStreamOptions === false ? undefined : { include_usage: true },
     reasoning_effort: provider.reasoningEffort?.(model),
     // Some vendors refuse an empty list (partITech/php-mistral#76).
-    tools:
-      tools.length === 0 ? undefined : tools.map((tool) => ({ type: 'function', function: tool })),
+    tools: tools.length === 0 ? undefined : tools.map(toolOnWire),
   });
+}
+
+/** Its three fields, whatever else the object has: vendors refuse a field they do not know. */
+function toolOnWire({ name, description, parameters }: ToolDefinition): object {
+  return { type: 'function', function: { name, description, parameters } };
 }
 
 function toWire(message: ChatMessage, { provider, model, signatures }: RequestBodyParts): object {

@@ -7,6 +7,10 @@ import { asRecord, type JsonRecord } from './json.ts';
 /** The names that the vendors' own schemas allow. */
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
+export function isToolName(name: unknown): name is string {
+  return typeof name === 'string' && NAME.test(name);
+}
+
 /** Replaces a name that vendors would refuse. */
 export const INVALID_NAME = 'invalid_call';
 
@@ -26,5 +30,5 @@ export function parseArguments(args: string): JsonRecord | undefined {
 /** The call without anything that a vendor refuses. Its result must say what was wrong. */
 export function wellFormedCall({ id, name, args }: ToolCall): ToolCall {
   const isEmpty = args.trim() === '' || parseArguments(args) === undefined;
-  return { id, name: NAME.test(name) ? name : INVALID_NAME, args: isEmpty ? '{}' : args };
+  return { id, name: isToolName(name) ? name : INVALID_NAME, args: isEmpty ? '{}' : args };
 }

@@ -181,13 +181,23 @@ function objectIn(request: JsonObject, name: string): JsonObject | undefined {
 
 /** The delivery itself depends on these headers, so a customer cannot set them. */
 const RESERVED_HEADERS = new Set([
-  'layercode-signature', 'content-type', 'content-length', 'host', 'connection', 'keep-alive',
-  'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect',
+  'layercode-signature',
+  'content-type',
+  'content-length',
+  'host',
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
 ]);
 
 function parseCustomHeaders(headers: JsonObject): Readonly<Record<string, string>> {
   for (const [name, value] of Object.entries(headers)) {
-    if (RESERVED_HEADERS.has(name.toLowerCase())) throw new BadRequest(`custom_headers must not hold ${name}`);
+    if (RESERVED_HEADERS.has(name.toLowerCase()))
+      throw new BadRequest(`custom_headers must not hold ${name}`);
     if (typeof value !== 'string') {
       throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
     }

@@ -11,6 +11,7 @@ import type { Logger } from '../log.ts';
 import { LogOutput } from './log-output.ts';
 import { openServer, type OpenServer } from './open-server.ts';
 import { SettingsError, type ReadSettings, type Settings } from '../settings/settings.ts';
+import { server as serverSettings } from '../settings/table.ts';
 import { version } from '../base/version.ts';
 
 /** Something that runs beside the server, such as a tunnel. */
@@ -31,9 +32,6 @@ export interface RunOptions {
    */
   readonly accompany?: (server: OpenServer, closing: AbortSignal) => Promise<Companion>;
 }
-
-/** The port that `talk` calls by default. */
-const DEFAULT_PORT = 8_000;
 
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -167,7 +165,7 @@ class Closing {
 
 /** In a clone of this package npx finds nothing to run; npm has a script. */
 function talkCommand(origin: string): string {
-  const url = origin.endsWith(`:${DEFAULT_PORT}`) ? '' : `--url ${origin}`;
+  const url = origin.endsWith(`:${serverSettings.port.fallback}`) ? '' : `--url ${origin}`;
   const isClone = realpathSync(fileURLToPath(packageFile('.'))) === realpathSync(process.cwd());
   if (isClone) return `npm run talk${url === '' ? '' : ` -- ${url}`}`;
   return `npx layercode-microserver talk${url === '' ? '' : ` ${url}`}`;

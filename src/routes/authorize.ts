@@ -2,7 +2,16 @@ import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import { EventError, parseJsonObject } from '../layercode/events.ts';
-import { id, isTooDeep, MAX_DEPTH, object, objectOf, optional, string, type JsonObject } from '../layercode/fields.ts';
+import {
+  id,
+  isTooDeep,
+  MAX_DEPTH,
+  object,
+  objectOf,
+  optional,
+  string,
+  type JsonObject,
+} from '../layercode/fields.ts';
 import { PlatformError } from '../layercode/rest-client.ts';
 import { isAllowedOrigin } from '../middleware/cors.ts';
 
@@ -33,13 +42,19 @@ export const AUTHORIZE_REQUEST = objectOf({
 /** Gets a browser its session key. The API key stays here. */
 export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Handler {
   return async function authorize(context) {
-    if (!isAllowedOrigin(origins, context.header('origin'))) throw new HttpError(403, 'this origin is not allowed; see CORS_ORIGINS');
+    if (!isAllowedOrigin(origins, context.header('origin')))
+      throw new HttpError(403, 'this origin is not allowed; see CORS_ORIGINS');
     const request = parseRequest(await context.readRawBody());
     const agentId = request['agent_id'] as string; // an id, says the table
-    if (agentIds.length > 0 && !agentIds.includes(agentId)) throw new HttpError(403, 'this agent is not served here; see LAYERCODE_AGENT_ID');
-    if (platform === undefined) throw new HttpError(503, 'LAYERCODE_API_KEY is not set on the server', { expose: true });
+    if (agentIds.length > 0 && !agentIds.includes(agentId))
+      throw new HttpError(403, 'this agent is not served here; see LAYERCODE_AGENT_ID');
+    if (platform === undefined)
+      throw new HttpError(503, 'LAYERCODE_API_KEY is not set on the server', { expose: true });
     try {
-      context.json(200, await platform.authorizeSession(request, context.callerSignal), ['cache-control', 'no-store']);
+      context.json(200, await platform.authorizeSession(request, context.callerSignal), [
+        'cache-control',
+        'no-store',
+      ]);
     } catch (error) {
       if (context.callerSignal.aborted) return; // nobody is there to be told
       if (!(error instanceof PlatformError)) throw error;
@@ -52,8 +67,10 @@ function parseRequest(body: Buffer): JsonObject {
   try {
     const request = parseJsonObject(body);
     const fault = AUTHORIZE_REQUEST.check(request);
-    if (fault !== undefined) throw new EventError(fault.path, `${fault.path} must be ${fault.expected}`);
-    if (isTooDeep(request)) throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
+    if (fault !== undefined)
+      throw new EventError(fault.path, `${fault.path} must be ${fault.expected}`);
+    if (isTooDeep(request))
+      throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
     return request as JsonObject;
   } catch (error) {
     throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
@@ -61,15 +78,19 @@ function parseRequest(body: Buffer): JsonObject {
 }
 
 /**
- * Answers the browser's own faults in the platform's words. Not as an `HttpError`, whose message enters
- * the log: the platform's words may quote what a caller's page sent.
+ * Answers the browser's own faults in the platform's words. Not as an `HttpError`, whose message
+ * enters the log: the platform's words may quote what a caller's page sent.
  */
 function passOn({ kind, status, reason, retryAfter }: PlatformError, context: Context): boolean {
   if (kind !== 'refused' || (status !== 400 && status !== 402 && status !== 429)) return false;
   const fallback = FALLBACK_REASONS[status];
   const isSane = retryAfter !== undefined && /^[\w ,:+-]{1,64}$/.test(retryAfter);
   context.logFields['error'] = fallback;
-  context.json(status, { error: reason ?? fallback }, status === 429 && isSane ? ['retry-after', retryAfter] : []);
+  context.json(
+    status,
+    { error: reason ?? fallback },
+    status === 429 && isSane ? ['retry-after', retryAfter] : [],
+  );
   return true;
 }
 
@@ -77,9 +98,17 @@ function passOn({ kind, status, reason, retryAfter }: PlatformError, context: Co
 function translate(error: PlatformError, context: Context): HttpError {
   const { kind, status } = error;
   context.log.error('LayerCode did not authorize', { status, error });
-  if (kind === 'timed out') return new HttpError(504, 'LayerCode did not answer in time', { expose: true });
-  if (status === 401 || status === 403) return new HttpError(502, 'LayerCode refused the server\'s key; see LAYERCODE_API_KEY', { expose: true });
+  if (kind === 'timed out')
+    return new HttpError(504, 'LayerCode did not answer in time', { expose: true });
+  if (status === 401 || status === 403)
+    return new HttpError(502, "LayerCode refused the server's key; see LAYERCODE_API_KEY", {
+      expose: true,
+    });
   return new HttpError(502, 'LayerCode could not authorize the session', { expose: true });
 }
 
-const FALLBACK_REASONS = { 400: 'LayerCode refused the request', 402: 'the LayerCode account has no balance', 429: 'LayerCode is asked too often' } as const;
+const FALLBACK_REASONS = {
+  400: 'LayerCode refused the request',
+  402: 'the LayerCode account has no balance',
+  429: 'LayerCode is asked too often',
+} as const;

@@ -14,7 +14,10 @@ export interface OpenApiOptions {
 /** Anybody may ask: no security scheme applies. */
 const OPEN: JsonObject[] = [];
 
-const ERROR = { description: 'See the message', content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } } };
+const ERROR = {
+  description: 'See the message',
+  content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
+};
 
 function errors(...statuses: readonly number[]): JsonObject {
   return Object.fromEntries(statuses.map((status) => [String(status), ERROR]));
@@ -31,18 +34,33 @@ function jsonAnswer(description: string, schema: JsonObject): JsonObject {
 /** This server as an OpenAPI 3.1 document, written when it is first asked for. */
 export function openApi(options: OpenApiOptions): Handler {
   let body: string | undefined;
-  return (context) => context.text(200, (body ??= JSON.stringify(documentOf(options))), 'application/json; charset=utf-8');
+  return (context) =>
+    context.text(
+      200,
+      (body ??= JSON.stringify(documentOf(options))),
+      'application/json; charset=utf-8',
+    );
 }
 
 /** The schemas of events are the tables that check them. */
 function documentOf({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions): JsonObject {
   const eventSchemas = Object.entries(EVENT_FIELDS).map(([type, fields]): JsonObject => {
     const schema = objectSchema(fields) as { required: readonly string[]; properties: JsonObject };
-    return { type: 'object', title: type, required: ['type', ...schema.required], properties: { type: { const: type }, ...schema.properties } };
+    return {
+      type: 'object',
+      title: type,
+      required: ['type', ...schema.required],
+      properties: { type: { const: type }, ...schema.properties },
+    };
   });
   return {
     openapi: '3.1.0',
-    info: { title: 'layercode-microserver', version, description: 'The backend of a LayerCode voice agent.', license: { name: 'MIT', identifier: 'MIT' } },
+    info: {
+      title: 'layercode-microserver',
+      version,
+      description: 'The backend of a LayerCode voice agent.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
     servers: [{ url: '/' }],
     paths: {
       [agentRoute]: {
@@ -53,7 +71,10 @@ function documentOf({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions):
           responses: {
             200: {
               description: 'Turns and events of the call dialect: an event stream. Others: JSON.',
-              content: { 'text/event-stream': { schema: { type: 'string' } }, 'application/json': { schema: {} } },
+              content: {
+                'text/event-stream': { schema: { type: 'string' } },
+                'application/json': { schema: {} },
+              },
             },
             ...errors(400, 401, 413, 415, 500, 503),
           },
@@ -68,29 +89,68 @@ function documentOf({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions):
             200: jsonAnswer('The session', {
               type: 'object',
               required: ['client_session_key', 'conversation_id'],
-              properties: { client_session_key: { type: 'string' }, conversation_id: { type: 'string' }, config: { type: 'object' } },
+              properties: {
+                client_session_key: { type: 'string' },
+                conversation_id: { type: 'string' },
+                config: { type: 'object' },
+              },
             }),
             ...errors(400, 401, 402, 403, 413, 429, 500, 502, 503, 504),
           },
         },
       },
-      '/health': { get: { summary: 'Whether the process lives', security: OPEN, responses: { 200: jsonAnswer('It does', { type: 'object' }) } } },
+      '/health': {
+        get: {
+          summary: 'Whether the process lives',
+          security: OPEN,
+          responses: { 200: jsonAnswer('It does', { type: 'object' }) },
+        },
+      },
       '/ready': {
         get: {
           summary: 'Whether it may be sent calls',
           security: OPEN,
-          responses: { 200: jsonAnswer('It may', { type: 'object' }), 503: jsonAnswer('It may not, and why', { type: 'object' }) },
+          responses: {
+            200: jsonAnswer('It may', { type: 'object' }),
+            503: jsonAnswer('It may not, and why', { type: 'object' }),
+          },
         },
       },
-      '/openapi.json': { get: { summary: 'This document', security: OPEN, responses: { 200: jsonAnswer('OpenAPI 3.1', { type: 'object' }) } } },
+      '/openapi.json': {
+        get: {
+          summary: 'This document',
+          security: OPEN,
+          responses: { 200: jsonAnswer('OpenAPI 3.1', { type: 'object' }) },
+        },
+      },
       ...(hasMetrics
-        ? { '/metrics': { get: { summary: 'Figures for Prometheus', security: OPEN, responses: { 200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: { type: 'string' } } } } } } } }
+        ? {
+            '/metrics': {
+              get: {
+                summary: 'Figures for Prometheus',
+                security: OPEN,
+                responses: {
+                  200: {
+                    description: 'Text format 0.0.4',
+                    content: { 'text/plain': { schema: { type: 'string' } } },
+                  },
+                },
+              },
+            },
+          }
         : {}),
     },
     components: {
-      schemas: { Error: { type: 'object', required: ['error'], properties: { error: { type: 'string' } } } },
+      schemas: {
+        Error: { type: 'object', required: ['error'], properties: { error: { type: 'string' } } },
+      },
       securitySchemes: {
-        webhookSignature: { type: 'apiKey', in: 'header', name: SIGNATURE_HEADER, description: 't=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">' },
+        webhookSignature: {
+          type: 'apiKey',
+          in: 'header',
+          name: SIGNATURE_HEADER,
+          description: 't=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">',
+        },
       },
     },
   };

@@ -41,12 +41,18 @@ export class ReplyStream implements EventWriterListener {
     return block === '' ? this.#writer.isOpen : this.#writer.send(block);
   }
 
-  /** Writes what was sent so far, with the headers. To be called once; what is sent from then on leaves at the end of its tick. */
+  /**
+   * Writes what was sent so far, with the headers. To be called once; what is sent from then on
+   * leaves at the end of its tick.
+   */
   flush(): void {
     this.#writer.flush();
   }
 
-  /** Ends the stream properly. Idempotent. True when everything has left this process; otherwise `finished` or `destroyed` is called. */
+  /**
+   * Ends the stream properly. Idempotent. True when everything has left this process; otherwise
+   * `finished` or `destroyed` is called.
+   */
   end(): boolean {
     clearInterval(this.#heartbeat);
     return this.#writer.finish(this.#dialect.end(this.#tail));

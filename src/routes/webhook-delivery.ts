@@ -25,21 +25,39 @@ export interface TurnFigures {
   readonly error: unknown;
 }
 
-export function figuresOf({ turnId, context }: WebhookDelivery, { outcome, firstSpeechMs, usage, error }: TurnReport): TurnFigures {
+export function figuresOf(
+  { turnId, context }: WebhookDelivery,
+  { outcome, firstSpeechMs, usage, error }: TurnReport,
+): TurnFigures {
   return {
-    requestId: context.requestId, turnId, outcome,
-    firstTokenMs: usage?.[0]?.firstDeltaMs, firstSpeechMs, durationMs: performance.now() - context.receivedAtMs, error,
+    requestId: context.requestId,
+    turnId,
+    outcome,
+    firstTokenMs: usage?.[0]?.firstDeltaMs,
+    firstSpeechMs,
+    durationMs: performance.now() - context.receivedAtMs,
+    error,
   };
 }
 
-/** One delivery of a turn over HTTP: the event and the stream of its reply. It is all that an open stream needs. */
+/**
+ * One delivery of a turn over HTTP: the event and the stream of its reply. It is all that an open
+ * stream needs.
+ */
 export class WebhookDelivery extends ReplyStream implements Delivery {
   readonly event: TurnEvent;
   readonly conversationId: string;
   readonly #turns: Turns;
   readonly #observer: TurnObserver;
 
-  constructor(context: Context, event: TurnEvent, conversationId: string, heartbeatMs: number, turns: Turns, observer: TurnObserver) {
+  constructor(
+    context: Context,
+    event: TurnEvent,
+    conversationId: string,
+    heartbeatMs: number,
+    turns: Turns,
+    observer: TurnObserver,
+  ) {
     super(context, event, heartbeatMs);
     this.event = event;
     this.conversationId = conversationId;

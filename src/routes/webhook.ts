@@ -4,8 +4,16 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import {
-  conversationIdOf, EVENT_FIELDS, EventError, isKnownEvent, metadataOf, parseEvent,
-  type CallEndedEvent, type LayercodeEvent, type SessionEndEvent, type UnknownEvent,
+  conversationIdOf,
+  EVENT_FIELDS,
+  EventError,
+  isKnownEvent,
+  metadataOf,
+  parseEvent,
+  type CallEndedEvent,
+  type LayercodeEvent,
+  type SessionEndEvent,
+  type UnknownEvent,
   type UserInterruptedEvent,
 } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
@@ -23,8 +31,8 @@ export interface WebhookOptions {
   readonly turns: Turns;
   readonly metrics: Metrics;
   /**
-   * Turns open at once, inclusive; one more gets 503. As many `data` and `session.update` events may
-   * be with the agent. Events that end a turn or a session are never refused.
+   * Turns open at once, inclusive; one more gets 503. As many `data` and `session.update` events
+   * may be with the agent. Events that end a turn or a session are never refused.
    */
   readonly maxStreams: number;
   /** 0: off. */
@@ -37,17 +45,27 @@ export interface WebhookOptions {
 const JSON_TYPE = 'application/json';
 const STATUS_OK = { status: 'ok' } as const;
 
-/** What LayerCode posts, in either dialect: turns are answered with a stream, everything else at once. */
+/**
+ * What LayerCode posts, in either dialect: turns are answered with a stream, everything else at
+ * once.
+ */
 export function webhook(options: WebhookOptions): SignedHandler {
-  const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } = options;
+  const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } =
+    options;
   let openStreams = 0;
   let openHooks = 0;
   const endedSessions = new EndedSessions();
-  const events = metrics.add(new Counter('layercode_events_total', 'Webhook events by type.', ['event']));
+  const events = metrics.add(
+    new Counter('layercode_events_total', 'Webhook events by type.', ['event']),
+  );
   const counts = eventCounts(events);
   const otherEvents = events.labelled(['other']);
-  metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams));
-  metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count));
+  metrics.add(
+    new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams),
+  );
+  metrics.add(
+    new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count),
+  );
 
   /** A stream counts as open until its connection closes. */
   function closeStream(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
@@ -59,7 +77,14 @@ export function webhook(options: WebhookOptions): SignedHandler {
     if (openStreams >= maxStreams) {
       throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
     }
-    const delivery = new WebhookDelivery(context, event, conversationId, heartbeatMs, turns, onTurnEnd);
+    const delivery = new WebhookDelivery(
+      context,
+      event,
+      conversationId,
+      heartbeatMs,
+      turns,
+      onTurnEnd,
+    );
     openStreams += 1;
     context.onClose(closeStream, delivery);
     delivery.begin();
@@ -149,7 +174,9 @@ export function webhook(options: WebhookOptions): SignedHandler {
     }
   }
 
-  /** The call dialect answers an interruption and the end of a call with a stream that is silent. */
+  /**
+   * The call dialect answers an interruption and the end of a call with a stream that is silent.
+   */
   function answerSilently(
     context: Context,
     event: UserInterruptedEvent | CallEndedEvent,
@@ -191,12 +218,17 @@ export function webhook(options: WebhookOptions): SignedHandler {
 
   /** The turn was sent whole, and its voice is cut. This wire does not say what was heard. */
   function interruptSpoken(conversationId: string): Awaitable<void> {
-    return andThen(conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }), (cut) =>
-      cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut }),
+    return andThen(
+      conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }),
+      (cut) => (cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut })),
     );
   }
 
-  function answer(context: Context, event: LayercodeEvent, conversationId: string): Awaitable<void> {
+  function answer(
+    context: Context,
+    event: LayercodeEvent,
+    conversationId: string,
+  ): Awaitable<void> {
     switch (event.type) {
       case 'session.start':
       case 'message':
@@ -224,7 +256,9 @@ export function webhook(options: WebhookOptions): SignedHandler {
     context.logFields['event'] = isKnownEvent(event) ? event.type : event.type.slice(0, 100);
     if (!isKnownEvent(event)) {
       otherEvents.increment();
-      context.log.info('event of an unknown type ignored', { fields: Object.keys(event).slice(0, 50) });
+      context.log.info('event of an unknown type ignored', {
+        fields: Object.keys(event).slice(0, 50),
+      });
       return context.json(200, { status: 'ignored' });
     }
     counts[event.type].increment();
@@ -237,9 +271,13 @@ export function webhook(options: WebhookOptions): SignedHandler {
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {
   const contentType = context.header('content-type');
-  const type = contentType === JSON_TYPE ? contentType : contentType?.split(';', 1)[0]?.trim().toLowerCase();
+  const type =
+    contentType === JSON_TYPE ? contentType : contentType?.split(';', 1)[0]?.trim().toLowerCase();
   if (type !== JSON_TYPE) {
-    throw new HttpError(415, `content-type must be application/json, got ${type ? JSON.stringify(type.slice(0, 100)) : 'none'}`);
+    throw new HttpError(
+      415,
+      `content-type must be application/json, got ${type ? JSON.stringify(type.slice(0, 100)) : 'none'}`,
+    );
   }
   try {
     return parseEvent(body);
@@ -262,5 +300,6 @@ function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T>
 /** Looked up once: a turn makes no arrays of labels. */
 function eventCounts(events: Counter): Readonly<Record<LayercodeEvent['type'], Count>> {
   const entries = Object.keys(EVENT_FIELDS).map((type) => [type, events.labelled([type])] as const);
-  return Object.fromEntries(entries) as Record<LayercodeEvent['type'], Count>; // a key for each type
+  // a key for each type
+  return Object.fromEntries(entries) as Record<LayercodeEvent['type'], Count>;
 }

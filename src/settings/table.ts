@@ -1,8 +1,24 @@
 // Every setting, in one table. Parsing, the help text and the tests of the pages all use it.
 
 import {
-  apiKey, daySeconds, host, httpUrl, integer, listOf, model, oneOf, origins, Refusal, route,
-  seconds, tenYearsSeconds, text, webhookSecret, word, yesOrNo, type Kind,
+  apiKey,
+  daySeconds,
+  host,
+  httpUrl,
+  integer,
+  listOf,
+  model,
+  oneOf,
+  origins,
+  Refusal,
+  route,
+  seconds,
+  tenYearsSeconds,
+  text,
+  webhookSecret,
+  word,
+  yesOrNo,
+  type Kind,
 } from './kinds.ts';
 
 /** One setting as the operator sees it. */
@@ -35,7 +51,14 @@ function optional<T>(
   const { takes, secret = false } = kind;
   const parse = (value: string): T | Refusal => kind.parse(value);
   return {
-    variable, flags, takes, default: shownDefault, meaning, secret, fallback: undefined, parse,
+    variable,
+    flags,
+    takes,
+    default: shownDefault,
+    meaning,
+    secret,
+    fallback: undefined,
+    parse,
   };
 }
 
@@ -57,94 +80,210 @@ function flagOf(variable: string): string {
 }
 
 export const server = {
-  environmentName: setting(text, 'NODE_ENV', 'development',
-    'In "production" the server refuses to start if a secret or model key is missing.'),
+  environmentName: setting(
+    text,
+    'NODE_ENV',
+    'development',
+    'In "production" the server refuses to start if a secret or model key is missing.',
+  ),
   host: setting(host, 'HOST', '0.0.0.0', 'Address to listen on.'),
-  port: setting(integer(0, 65_535), 'PORT', '8000',
-    'Port to listen on; 0 picks a free one and prints it.'),
-  agentRoute: setting(route, 'AGENT_ROUTE', '/api/agent',
-    'Path that LayerCode posts its events to.'),
-  authorizeRoute: setting(route, 'AUTHORIZE_ROUTE', '/api/authorize',
-    'Path where browsers request a session key.'),
+  port: setting(
+    integer(0, 65_535),
+    'PORT',
+    '8000',
+    'Port to listen on; 0 picks a free one and prints it.',
+  ),
+  agentRoute: setting(
+    route,
+    'AGENT_ROUTE',
+    '/api/agent',
+    'Path that LayerCode posts its events to.',
+  ),
+  authorizeRoute: setting(
+    route,
+    'AUTHORIZE_ROUTE',
+    '/api/authorize',
+    'Path where browsers request a session key.',
+  ),
   corsOrigins: setting(origins, 'CORS_ORIGINS', '*', 'Origins whose pages may call the server.'),
-  playground: optional(yesOrNo, 'PLAYGROUND', 'true; false in production',
-    'Serve the page /playground, to this machine only.'),
-  trustProxy: setting(yesOrNo, 'TRUST_PROXY', 'false',
-    'Trust the rightmost x-forwarded-for entry, and x-forwarded-proto.'),
+  playground: optional(
+    yesOrNo,
+    'PLAYGROUND',
+    'true; false in production',
+    'Serve the page /playground, to this machine only.',
+  ),
+  trustProxy: setting(
+    yesOrNo,
+    'TRUST_PROXY',
+    'false',
+    'Trust the rightmost x-forwarded-for entry, and x-forwarded-proto.',
+  ),
 };
 
 export const agents = {
-  agent: optional(text, 'AGENT', 'starter; echo without a model key',
-    'Name of a built-in agent, or path of a module that exports an agent.'),
-  models: optional(listOf(model), 'DEFAULT_MODEL',
+  agent: optional(
+    text,
+    'AGENT',
+    'starter; echo without a model key',
+    'Name of a built-in agent, or path of a module that exports an agent.',
+  ),
+  models: optional(
+    listOf(model),
+    'DEFAULT_MODEL',
     'openai:gpt-5-nano, or a fast model of the provider that has a key',
-    'Model that answers; the ones after it are fall-backs.'),
+    'Model that answers; the ones after it are fall-backs.',
+  ),
   fastModel: optional(model, 'FAST_MODEL', '–', 'Model for agents that want a quick first answer.'),
-  slowModel: optional(model, 'SLOW_MODEL', '–',
-    'Model for agents that want a thorough second answer.'),
-  fillerAfterMs: setting(integer(0, daySeconds * 1000), 'FILLER_AFTER_MS', '1200',
-    'Milliseconds of silence after which an agent says a short filler; 0 turns it off.'),
+  slowModel: optional(
+    model,
+    'SLOW_MODEL',
+    '–',
+    'Model for agents that want a thorough second answer.',
+  ),
+  fillerAfterMs: setting(
+    integer(0, daySeconds * 1000),
+    'FILLER_AFTER_MS',
+    '1200',
+    'Milliseconds of silence after which an agent says a short filler; 0 turns it off.',
+  ),
 };
 
 export const layercode = {
   webhookSecrets: optional(
     listOf(webhookSecret, 'a signing secret; several separated by commas during a rotation'),
-    'LAYERCODE_WEBHOOK_SECRET', 'random; required in production',
-    'Secret that LayerCode signs webhooks with.'),
-  apiKey: optional(apiKey, 'LAYERCODE_API_KEY', '–',
-    'Key for LayerCode\'s REST API; without it, authorize serves this machine only.'),
-  agentIds: optional(listOf(word, 'an agent\'s id; several separated by commas'),
-    'LAYERCODE_AGENT_ID', 'any agent',
-    'The only agents that authorize serves.'),
-  apiUrl: setting(httpUrl, 'LAYERCODE_API_URL', 'https://api.layercode.com',
-    'Base URL of LayerCode\'s REST API.'),
+    'LAYERCODE_WEBHOOK_SECRET',
+    'random; required in production',
+    'Secret that LayerCode signs webhooks with.',
+  ),
+  apiKey: optional(
+    apiKey,
+    'LAYERCODE_API_KEY',
+    '–',
+    "Key for LayerCode's REST API; without it, authorize serves this machine only.",
+  ),
+  agentIds: optional(
+    listOf(word, "an agent's id; several separated by commas"),
+    'LAYERCODE_AGENT_ID',
+    'any agent',
+    'The only agents that authorize serves.',
+  ),
+  apiUrl: setting(
+    httpUrl,
+    'LAYERCODE_API_URL',
+    'https://api.layercode.com',
+    "Base URL of LayerCode's REST API.",
+  ),
 };
 
 export const modelProviders = {
   openaiKey: optional(apiKey, 'OPENAI_API_KEY', '–', 'Key for models named openai:….'),
-  openaiUrl: optional(httpUrl, 'OPENAI_BASE_URL', 'the provider\'s',
-    'Base URL of another server that speaks OpenAI\'s API.'),
+  openaiUrl: optional(
+    httpUrl,
+    'OPENAI_BASE_URL',
+    "the provider's",
+    "Base URL of another server that speaks OpenAI's API.",
+  ),
   googleKey: optional(apiKey, 'GOOGLE_GENERATIVEAI_API_KEY', '–', 'Key for models named google:….'),
   anthropicKey: optional(apiKey, 'ANTHROPIC_API_KEY', '–', 'Key for models named anthropic:….'),
-  thinking: optional(oneOf('closed', 'open'), 'THINKING', 'closed',
-    'How replies of open models begin: "open" means inside a thought, up to </think>.'),
+  thinking: optional(
+    oneOf('closed', 'open'),
+    'THINKING',
+    'closed',
+    'How replies of open models begin: "open" means inside a thought, up to </think>.',
+  ),
 };
 
 export const bounds = {
-  conversationTtlSeconds: setting(integer(1, tenYearsSeconds), 'CONVERSATION_TTL_SECONDS', '3600',
-    'Seconds after its last turn until a conversation is forgotten.'),
-  maxConversations: setting(integer(1, 10_000_000), 'MAX_CONVERSATIONS', '10000',
-    'Conversations kept; beyond that, the least recently used is evicted.'),
-  maxHistoryCharacters: setting(integer(1, 1_000_000_000_000), 'MAX_HISTORY_CHARACTERS', '67108864',
-    'Characters kept of all conversations; beyond that, the least recently used are evicted.'),
-  maxMessages: setting(integer(2, 100_000), 'MAX_MESSAGES', '200',
-    'Messages kept per conversation; beyond that, the oldest are dropped.'),
-  maxBodyBytes: setting(integer(1, 104_857_600), 'MAX_BODY_BYTES', '1048576',
-    'Largest request body, inclusive; beyond that, 413.'),
-  maxStreams: setting(integer(1, 1_000_000), 'MAX_STREAMS', '10000',
-    'Turns streaming at once, inclusive; beyond that, 503.'),
-  authorizePerMinute: setting(integer(1, 1_000_000), 'AUTHORIZE_PER_MINUTE', '60',
-    'Authorize requests per minute and client; beyond that, 429.'),
+  conversationTtlSeconds: setting(
+    integer(1, tenYearsSeconds),
+    'CONVERSATION_TTL_SECONDS',
+    '3600',
+    'Seconds after its last turn until a conversation is forgotten.',
+  ),
+  maxConversations: setting(
+    integer(1, 10_000_000),
+    'MAX_CONVERSATIONS',
+    '10000',
+    'Conversations kept; beyond that, the least recently used is evicted.',
+  ),
+  maxHistoryCharacters: setting(
+    integer(1, 1_000_000_000_000),
+    'MAX_HISTORY_CHARACTERS',
+    '67108864',
+    'Characters kept of all conversations; beyond that, the least recently used are evicted.',
+  ),
+  maxMessages: setting(
+    integer(2, 100_000),
+    'MAX_MESSAGES',
+    '200',
+    'Messages kept per conversation; beyond that, the oldest are dropped.',
+  ),
+  maxBodyBytes: setting(
+    integer(1, 104_857_600),
+    'MAX_BODY_BYTES',
+    '1048576',
+    'Largest request body, inclusive; beyond that, 413.',
+  ),
+  maxStreams: setting(
+    integer(1, 1_000_000),
+    'MAX_STREAMS',
+    '10000',
+    'Turns streaming at once, inclusive; beyond that, 503.',
+  ),
+  authorizePerMinute: setting(
+    integer(1, 1_000_000),
+    'AUTHORIZE_PER_MINUTE',
+    '60',
+    'Authorize requests per minute and client; beyond that, 429.',
+  ),
 };
 
 export const times = {
-  turnTimeoutSeconds: setting(seconds(0.001, daySeconds), 'TURN_TIMEOUT_SECONDS', '120',
-    'Longest turn; then the agent is aborted and the apology is spoken.'),
-  firstWordTimeoutSeconds: setting(seconds(0.001, daySeconds), 'FIRST_WORD_TIMEOUT_SECONDS', '10',
-    'Longest wait for the first word; then the agent is aborted and the apology is spoken.'),
-  heartbeatSeconds: setting(seconds(0, daySeconds), 'HEARTBEAT_SECONDS', '0',
-    'Interval between SSE comments while nothing is said; 0 turns them off.'),
-  drainDelaySeconds: optional(seconds(0, daySeconds), 'DRAIN_DELAY_SECONDS', '0; 5 in production',
-    'How long requests are accepted after SIGTERM, while /ready answers 503.'),
-  shutdownTimeoutSeconds: setting(seconds(0, daySeconds), 'SHUTDOWN_TIMEOUT_SECONDS', '30',
-    'How long open turns may take to finish after SIGTERM.'),
+  turnTimeoutSeconds: setting(
+    seconds(0.001, daySeconds),
+    'TURN_TIMEOUT_SECONDS',
+    '120',
+    'Longest turn; then the agent is aborted and the apology is spoken.',
+  ),
+  firstWordTimeoutSeconds: setting(
+    seconds(0.001, daySeconds),
+    'FIRST_WORD_TIMEOUT_SECONDS',
+    '10',
+    'Longest wait for the first word; then the agent is aborted and the apology is spoken.',
+  ),
+  heartbeatSeconds: setting(
+    seconds(0, daySeconds),
+    'HEARTBEAT_SECONDS',
+    '0',
+    'Interval between SSE comments while nothing is said; 0 turns them off.',
+  ),
+  drainDelaySeconds: optional(
+    seconds(0, daySeconds),
+    'DRAIN_DELAY_SECONDS',
+    '0; 5 in production',
+    'How long requests are accepted after SIGTERM, while /ready answers 503.',
+  ),
+  shutdownTimeoutSeconds: setting(
+    seconds(0, daySeconds),
+    'SHUTDOWN_TIMEOUT_SECONDS',
+    '30',
+    'How long open turns may take to finish after SIGTERM.',
+  ),
 };
 
 export const observability = {
-  logLevel: setting(oneOf('debug', 'info', 'warn', 'error', 'silent'), 'LOG_LEVEL', 'info',
-    'Minimum level logged.'),
-  logFormat: optional(oneOf('json', 'pretty'), 'LOG_FORMAT', 'pretty on a terminal, json elsewhere',
-    'Format of the log lines.'),
+  logLevel: setting(
+    oneOf('debug', 'info', 'warn', 'error', 'silent'),
+    'LOG_LEVEL',
+    'info',
+    'Minimum level logged.',
+  ),
+  logFormat: optional(
+    oneOf('json', 'pretty'),
+    'LOG_FORMAT',
+    'pretty on a terminal, json elsewhere',
+    'Format of the log lines.',
+  ),
   accessLog: setting(yesOrNo, 'ACCESS_LOG', 'true', 'Log one line per request, when it ends.'),
   metrics: setting(yesOrNo, 'METRICS', 'true', 'Serve GET /metrics for Prometheus.'),
 };
@@ -164,6 +303,7 @@ export const groups: readonly Group[] = [
 /** Every setting, in the order of the help text. */
 export const settingRows: readonly SettingRow[] = groups.flatMap(([group, settings]) =>
   Object.values(settings).map(({ parse: _parse, fallback: _fallback, ...row }) => ({
-    group, ...row,
+    group,
+    ...row,
   })),
 );

@@ -4,22 +4,37 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { ModelUsage } from '../agents/agent.ts';
 import type { Interruption } from '../conversations/heard.ts';
 import type { ReplyEvent } from '../layercode/dialect.ts';
-import type { CallStartedEvent, MessageEvent, SessionStartEvent, TranscriptEvent } from '../layercode/events.ts';
+import type {
+  CallStartedEvent,
+  MessageEvent,
+  SessionStartEvent,
+  TranscriptEvent,
+} from '../layercode/events.ts';
 import type { Logger } from '../log.ts';
 
 export type TurnEvent = SessionStartEvent | MessageEvent | CallStartedEvent | TranscriptEvent;
 
 /**
- * How a delivery was answered. `replayed`: the turn was completed before, and its reply was sent again. `taken over`: a newer
- * delivery of the same turn got the rest of it. `stale`: an older turn that had not completed was delivered again while a newer
- * one ran; it got nothing but the end.
+ * How a delivery was answered. `replayed`: the turn was completed before, and its reply was sent
+ * again. `taken over`: a newer delivery of the same turn got the rest of it. `stale`: an older turn
+ * that had not completed was delivered again while a newer one ran; it got nothing but the end.
  */
-export const TURN_OUTCOMES = ['completed', 'interrupted', 'failed', 'replayed', 'taken over', 'stale'] as const;
+export const TURN_OUTCOMES = [
+  'completed',
+  'interrupted',
+  'failed',
+  'replayed',
+  'taken over',
+  'stale',
+] as const;
 export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
 
 export interface TurnReport {
   readonly outcome: TurnOutcome;
-  /** From the verified event of the first delivery to the first spoken event. Undefined when nothing was spoken. */
+  /**
+   * From the verified event of the first delivery to the first spoken event. Undefined when nothing
+   * was spoken.
+   */
   readonly firstSpeechMs?: number | undefined;
   /** One entry for each request to a model. */
   readonly usage?: readonly ModelUsage[] | undefined;
@@ -27,7 +42,9 @@ export interface TurnReport {
   readonly error?: unknown;
 }
 
-/** One delivery of a turn: the event that was posted, and the stream that its reply is written to. */
+/**
+ * One delivery of a turn: the event that was posted, and the stream that its reply is written to.
+ */
 export interface Delivery {
   readonly event: TurnEvent;
   readonly conversationId: string;
@@ -40,13 +57,14 @@ export interface Delivery {
   /** How many of the events sent last have not left this process. */
   readonly unsent: number;
   /**
-   * Writes an event. True when it was taken, a promise of that while the connection has no room, false when the stream is over.
-   * The events of one tick leave together.
+   * Writes an event. True when it was taken, a promise of that while the connection has no room,
+   * false when the stream is over. The events of one tick leave together.
    */
   send(event: ReplyEvent): Awaitable<boolean>;
   /**
-   * Ends the stream, and the waiting of everybody whom `send` made wait. Idempotent. True when everything has left this process.
-   * Otherwise `Turns.delivered` or `Turns.drop` is called once that is known.
+   * Ends the stream, and the waiting of everybody whom `send` made wait. Idempotent. True when
+   * everything has left this process. Otherwise `Turns.delivered` or `Turns.drop` is called once
+   * that is known.
    */
   end(): boolean;
   /** Called once, when it is known how the delivery was answered. */
@@ -68,21 +86,32 @@ export function textOf(event: TurnEvent): string | undefined {
   }
 }
 
-/** What the event says about the interruption of an older turn. Undefined where it says nothing of one. */
+/**
+ * What the event says about the interruption of an older turn. Undefined where it says nothing of
+ * one.
+ */
 export function interruptionOf(event: TurnEvent): Interruption | undefined {
   const context = event.type === 'message' ? event.interruption_context : undefined;
   if (!context?.previous_turn_interrupted) return undefined;
-  return { textHeard: context.text_heard ?? undefined, turnId: context.assistant_turn_id ?? undefined };
+  return {
+    textHeard: context.text_heard ?? undefined,
+    turnId: context.assistant_turn_id ?? undefined,
+  };
 }
 
 /** Whether both deliver one turn: the same id, type and words. */
 export function isSameTurn(a: Delivery, b: Delivery): boolean {
-  return a.turnId !== undefined && a.turnId === b.turnId && a.event.type === b.event.type && textOf(a.event) === textOf(b.event);
+  return (
+    a.turnId !== undefined &&
+    a.turnId === b.turnId &&
+    a.event.type === b.event.type &&
+    textOf(a.event) === textOf(b.event)
+  );
 }
 
 /**
- * Whether the event stands beside the conversation: a `session.start` without `turn_id` may come from a second sender of
- * lifecycle events, so that nobody may hear the welcome.
+ * Whether the event stands beside the conversation: a `session.start` without `turn_id` may come
+ * from a second sender of lifecycle events, so that nobody may hear the welcome.
  */
 export function isBeside({ event, turnId }: Delivery): boolean {
   return event.type === 'session.start' && turnId === undefined;

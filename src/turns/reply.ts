@@ -1,8 +1,17 @@
-// What an agent is given: a reply to speak through, and a turn that says what it is about. Neither shows the engine.
+// What an agent is given: a reply to speak through, and a turn that says what it is about. Neither
+// shows the engine.
 
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { MessageTurn, ModelUsage, Reply, StartTurn, ToolOutcome, ToolRun, TurnJournal } from '../agents/agent.ts';
+import type {
+  MessageTurn,
+  ModelUsage,
+  Reply,
+  StartTurn,
+  ToolOutcome,
+  ToolRun,
+  TurnJournal,
+} from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
 import { metadataOf } from '../layercode/events.ts';
@@ -16,7 +25,10 @@ export interface Run extends Reply, TurnJournal {
   readonly log: Logger;
 }
 
-/** Its verbs can be taken out of it: `({ text }, { say }) => say(text)`. Each is bound when it is first asked for. */
+/**
+ * Its verbs can be taken out of it: `({ text }, { say }) => say(text)`. Each is bound when it is
+ * first asked for.
+ */
 export class TurnReply implements Reply {
   readonly #run: Run;
   #say: Reply['say'] | undefined;
@@ -57,7 +69,10 @@ class Journal implements TurnJournal {
     this.#run = run;
   }
 
-  runTools(calls: readonly ToolCall[], toolFor: (call: ToolCall) => ToolRun): Promise<readonly ToolOutcome[]> {
+  runTools(
+    calls: readonly ToolCall[],
+    toolFor: (call: ToolCall) => ToolRun,
+  ): Promise<readonly ToolOutcome[]> {
     return this.#run.runTools(calls, toolFor);
   }
 
@@ -100,8 +115,8 @@ class TurnView {
 
   constructor({ event, conversationId, turnId, headers }: TurnFacts, run: Run) {
     this.#run = run;
-    // Own properties, or `{ ...turn }` would leave them out. One descriptor for all turns: a getter of its own for each would
-    // give each a hidden class of its own.
+    // Own properties, or `{ ...turn }` would leave them out. One descriptor for all turns: a getter
+    // of its own for each would give each a hidden class of its own.
     Object.defineProperty(this, 'signal', SIGNAL);
     Object.defineProperty(this, 'log', LOG);
     Object.defineProperty(this, 'history', HISTORY);
@@ -150,10 +165,22 @@ class MessageTurnView extends TurnView {
   }
 }
 
-export function startTurn(facts: TurnFacts<StartTurn['event']>, run: Run, isResumed: boolean): StartTurn {
-  return new StartTurnView(facts, run, isResumed) as StartTurnView & { readonly event: StartTurn['event'] };
+export function startTurn(
+  facts: TurnFacts<StartTurn['event']>,
+  run: Run,
+  isResumed: boolean,
+): StartTurn {
+  return new StartTurnView(facts, run, isResumed) as StartTurnView & {
+    readonly event: StartTurn['event'];
+  };
 }
 
-export function messageTurn(facts: TurnFacts<MessageTurn['event']>, run: Run, text: string): MessageTurn {
-  return new MessageTurnView(facts, run, text) as MessageTurnView & { readonly event: MessageTurn['event'] };
+export function messageTurn(
+  facts: TurnFacts<MessageTurn['event']>,
+  run: Run,
+  text: string,
+): MessageTurn {
+  return new MessageTurnView(facts, run, text) as MessageTurnView & {
+    readonly event: MessageTurn['event'];
+  };
 }

@@ -1,6 +1,16 @@
-import type { AssistantMessage, Message, SentEvent, ToolCall, ToolCallState } from '../conversations/message.ts';
+import { apart } from '../base/apart.ts';
+import type {
+  AssistantMessage,
+  Message,
+  SentEvent,
+  ToolCall,
+  ToolCallState,
+} from '../conversations/message.ts';
 
-/** Longest reply of a turn, texts and data together, in UTF-16 code units. A longer one fails the turn. */
+/**
+ * Longest reply of a turn, texts and data together, in UTF-16 code units. A longer one fails the
+ * turn.
+ */
 export const MAX_REPLY_LENGTH = 1_048_576;
 
 /** A tool call of the reply, and what is known of its result. */
@@ -20,8 +30,9 @@ interface ToolRound {
 const NOTHING_SENT: SentEvent[] = [];
 
 /**
- * What a turn has said: its events in order, and what they come to in history. Does no input or output: `say` and its
- * neighbours make the event to send, and `note` takes it down once it was sent.
+ * What a turn has said: its events in order, and what they come to in history. Does no input or
+ * output: `say` and its neighbours make the event to send, and `note` takes it down once it was
+ * sent.
  */
 export class SpokenReply {
   #sent: SentEvent[] = NOTHING_SENT;
@@ -29,7 +40,10 @@ export class SpokenReply {
   #hasSpoken = false;
   #hasSentData = false;
   #filler: string | undefined;
-  /** The first half of a surrogate pair that ended the last piece: models split characters between tokens. */
+  /**
+   * The first half of a surrogate pair that ended the last piece: models split characters between
+   * tokens.
+   */
   #highSurrogate = '';
   #rounds: ToolRound[] | undefined;
   /** How many events an earlier delivery of the turn is known to have sent. */
@@ -93,7 +107,7 @@ export class SpokenReply {
   /** The text, with a space in front where it would stick to what was said last. */
   apart(text: string): string {
     const last = this.#sent.findLast((event) => event.type === 'say');
-    return last?.type === 'say' && /\S$/.test(last.text) && /^\S/.test(text) ? ` ${text}` : text;
+    return apart(text, last?.type === 'say' ? last.text : '');
   }
 
   /** Takes down an event that was sent. */
@@ -108,7 +122,10 @@ export class SpokenReply {
     (this.#rounds ??= []).push({ calls, sentBefore: this.#sent.length });
   }
 
-  /** Another delivery goes on: what this one has sent stays sent. `unsent` of the last events have not left. */
+  /**
+   * Another delivery goes on: what this one has sent stays sent. `unsent` of the last events have
+   * not left.
+   */
   noteDelivered(unsent: number): void {
     this.#delivered = Math.max(this.#delivered, this.#sent.length - unsent);
   }
@@ -123,15 +140,31 @@ export class SpokenReply {
     return ownText(this.#sent, 0, count);
   }
 
-  /** The reply as history holds it, up to an event: texts and tool calls in their order, each call with its result. */
+  /**
+   * The reply as history holds it, up to an event: texts and tool calls in their order, each call
+   * with its result.
+   */
   messages(turnId: string, state: AssistantMessage['state'], count = this.#sent.length): Message[] {
     const messages: Message[] = [];
     let from = 0;
     for (const { calls, sentBefore } of this.#rounds ?? []) {
       const content = ownText(this.#sent, from, Math.min(sentBefore, count));
-      messages.push({ role: 'assistant', content, turnId, state, toolCalls: calls.map(({ call }) => call) });
+      messages.push({
+        role: 'assistant',
+        content,
+        turnId,
+        state,
+        toolCalls: calls.map(({ call }) => call),
+      });
       for (const { call, key, state: callState, content: result } of calls) {
-        messages.push({ role: 'tool', content: result, turnId, toolCallId: call.id, state: callState, ...(key === undefined ? {} : { key }) });
+        messages.push({
+          role: 'tool',
+          content: result,
+          turnId,
+          toolCallId: call.id,
+          state: callState,
+          ...(key === undefined ? {} : { key }),
+        });
       }
       from = sentBefore;
     }
@@ -140,7 +173,9 @@ export class SpokenReply {
     return messages;
   }
 
-  /** What to send again when the turn is delivered again. Undefined where the messages say it all. */
+  /**
+   * What to send again when the turn is delivered again. Undefined where the messages say it all.
+   */
   replay(): SentEvent[] | undefined {
     return this.#sent.every(isOwnText) ? undefined : joinTexts(this.#sent.filter(isOwn));
   }
@@ -181,7 +216,8 @@ function joinTexts(events: readonly SentEvent[]): SentEvent[] {
   const joined: SentEvent[] = [];
   for (const event of events) {
     const last = joined.at(-1);
-    if (event.type === 'say' && last?.type === 'say') joined[joined.length - 1] = { ...last, text: last.text + event.text };
+    if (event.type === 'say' && last?.type === 'say')
+      joined[joined.length - 1] = { ...last, text: last.text + event.text };
     else joined.push(event);
   }
   return joined;

@@ -1,7 +1,9 @@
-// Tool calls that run in this process: which of them are the same call, and when their signals fire.
+// Tool calls that run in this process: which of them are the same call, and when their signals
+// fire.
 
 import { createHash, randomUUID } from 'node:crypto';
 
+import { canonicalJson } from '../base/canonical-json.ts';
 import type { ToolCallState } from '../conversations/message.ts';
 
 /** How a call ended. An `interrupted` one may run again. */
@@ -45,7 +47,10 @@ export class RunningCall {
   }
 }
 
-/** All calls that run in this process, by their keys. Calls that an agent runs itself may run twice under one key. */
+/**
+ * All calls that run in this process, by their keys. Calls that an agent runs itself may run twice
+ * under one key.
+ */
 export class RunningCalls {
   readonly #calls = new Map<string, readonly RunningCall[]>();
 
@@ -60,7 +65,10 @@ export class RunningCalls {
     this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
   }
 
-  /** To be called when the result is stored, and not before: until then the store says that the call runs. */
+  /**
+   * To be called when the result is stored, and not before: until then the store says that the call
+   * runs.
+   */
   remove(key: string, call: RunningCall): void {
     const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
     if (others.length === 0) this.#calls.delete(key);
@@ -82,10 +90,16 @@ export class RunningCalls {
 }
 
 /**
- * The idempotency key of a call: 64 hex digits, the same for the same call of a turn that is delivered again, on any machine.
- * `occurrence` counts calls of one run that are alike.
+ * The idempotency key of a call: 64 hex digits, the same for the same call of a turn that is
+ * delivered again, on any machine. `occurrence` counts calls of one run that are alike.
  */
-export function callKey(conversationId: string, turnId: string, tool: string, args: string, occurrence: number): string {
+export function callKey(
+  conversationId: string,
+  turnId: string,
+  tool: string,
+  args: string,
+  occurrence: number,
+): string {
   return hashOf(JSON.stringify([conversationId, turnId, tool, args, occurrence]));
 }
 
@@ -98,18 +112,14 @@ function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** Arguments as JSON text with sorted keys: equal values are equal texts. Undefined for what is not JSON. */
+/**
+ * Arguments as JSON text with sorted keys: equal values are equal texts. Undefined for what is not
+ * JSON.
+ */
 export function canonicalArguments(args: string): string | undefined {
   try {
-    return args.trim() === '' ? '{}' : JSON.stringify(sorted(JSON.parse(args)));
+    return args.trim() === '' ? '{}' : canonicalJson(JSON.parse(args));
   } catch {
     return undefined; // not JSON, or nested deeper than the stack
   }
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([name, inner]) => [name, sorted(inner)]));
 }

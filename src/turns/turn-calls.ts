@@ -3,11 +3,19 @@ import { isAbort } from '../base/abort.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
-import type { Ownership } from '../conversations/rules.ts';
+import type { Ownership } from '../conversations/tool-call-rules.ts';
 import type { Logger } from '../log.ts';
 import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenCall, SpokenReply } from './spoken-reply.ts';
-import { callKey, canonicalArguments, RunningCall, uniqueKey, type CallOutcome, type RunningCalls } from './tool-calls.ts';
+import { withoutMessage } from './tool-failure.ts';
+import {
+  callKey,
+  canonicalArguments,
+  RunningCall,
+  uniqueKey,
+  type CallOutcome,
+  type RunningCalls,
+} from './tool-calls.ts';
 
 /** The run that calls belong to. */
 export interface CallingRun {
@@ -48,8 +56,9 @@ const INTERRUPTED: CallOutcome = { state: 'interrupted', content: UNFINISHED_RES
 const UNKNOWN: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 
 /**
- * The tool calls of one run of a turn. Each is written down before it runs, and its result when it returns, though the run may be
- * over by then. A call that an earlier run of the turn has made is not made again.
+ * The tool calls of one run of a turn. Each is written down before it runs, and its result when it
+ * returns, though the run may be over by then. A call that an earlier run of the turn has made is
+ * not made again.
  */
 export class TurnCalls {
   readonly #run: CallingRun;
@@ -76,26 +85,39 @@ export class TurnCalls {
 
   /** The result of a call that the agent ran itself. */
   noteResult(givenId: string, content: string): void {
-    // Some vendors count ids anew in each reply: the newest round of that id is meant, and in it the first without a result.
-    const open = this.#noted.filter((call) => call.givenId === givenId && call.whenInterrupted === undefined && call.spoken.state !== 'completed');
+    // Some vendors count ids anew in each reply: the newest round of that id is meant, and in it
+    // the first without a result.
+    const open = this.#noted.filter(
+      (call) =>
+        call.givenId === givenId &&
+        call.whenInterrupted === undefined &&
+        call.spoken.state !== 'completed',
+    );
     const call = open.find(({ round }) => round === open.at(-1)?.round);
     if (call !== undefined) this.#end(call, { state: 'completed', content });
   }
 
   /** Writes calls down and runs them. */
-  async run(calls: readonly ToolCall[], toolFor: (call: ToolCall) => ToolRun): Promise<readonly ToolOutcome[]> {
+  async run(
+    calls: readonly ToolCall[],
+    toolFor: (call: ToolCall) => ToolRun,
+  ): Promise<readonly ToolOutcome[]> {
     const noted = this.#note(calls);
     await this.#store();
-    return Promise.all(noted.map(async (call) => {
-      const outcome = await this.#outcomeOf(call, toolFor);
-      this.#end(call, outcome);
-      return { call: call.spoken.call, content: outcome.content };
-    }));
+    return Promise.all(
+      noted.map(async (call) => {
+        const outcome = await this.#outcomeOf(call, toolFor);
+        this.#end(call, outcome);
+        return { call: call.spoken.call, content: outcome.content };
+      }),
+    );
   }
 
   /** Whether a call runs that the turn's end aborts. */
   get canBeAborted(): boolean {
-    return this.#noted.some(({ running, whenInterrupted }) => running !== undefined && whenInterrupted === 'abort');
+    return this.#noted.some(
+      ({ running, whenInterrupted }) => running !== undefined && whenInterrupted === 'abort',
+    );
   }
 
   /** The turn is over. `finishMs`: how long a call that is to finish may go on. */
@@ -106,9 +128,14 @@ export class TurnCalls {
     }
   }
 
-  /** Nothing of the agent runs any more: calls that it ran itself and gave no result have ended without one. */
+  /**
+   * Nothing of the agent runs any more: calls that it ran itself and gave no result have ended
+   * without one.
+   */
   agentEnded(): void {
-    for (const call of this.#noted) if (call.whenInterrupted === undefined && call.spoken.state === 'running') this.#end(call, INTERRUPTED);
+    for (const call of this.#noted)
+      if (call.whenInterrupted === undefined && call.spoken.state === 'running')
+        this.#end(call, INTERRUPTED);
   }
 
   #note(calls: readonly ToolCall[]): readonly NotedCall[] {
@@ -118,7 +145,11 @@ export class TurnCalls {
       const key = this.#keyOf(call);
       return {
         spoken: { call, key, state: 'running', content: UNFINISHED_RESULTS.running },
-        givenId: given.id, key: key ?? uniqueKey(), round: this.#rounds, running: undefined, whenInterrupted: undefined,
+        givenId: given.id,
+        key: key ?? uniqueKey(),
+        round: this.#rounds,
+        running: undefined,
+        whenInterrupted: undefined,
       };
     });
     this.#noted.push(...noted);
@@ -148,14 +179,23 @@ export class TurnCalls {
     const { conversationId, turnId, runId, isStored, spoken } = this.#run;
     if (!isStored) return;
     const failed = (error: unknown): void => {
-      this.#run.log.error('tool calls could not be stored and run unprotected', { conversationId, turnId, error });
+      this.#run.log.error('tool calls could not be stored and run unprotected', {
+        conversationId,
+        turnId,
+        error,
+      });
     };
     const noted = (ownership: Ownership): void => {
-      // The news of it is on its way, or the newer turn runs elsewhere: what has not begun is not to begin.
+      // The news of it is on its way, or the newer turn runs elsewhere: what has not begun is not
+      // to begin.
       if (ownership === 'closed') this.#run.interrupt('a newer turn began');
     };
     try {
-      const stored = this.#host.conversations.noteProgress(conversationId, { turnId, runId, messages: spoken.messages(turnId, 'open') });
+      const stored = this.#host.conversations.noteProgress(conversationId, {
+        turnId,
+        runId,
+        messages: spoken.messages(turnId, 'open'),
+      });
       if (stored instanceof Promise) return stored.then(noted, failed);
       noted(stored);
     } catch (error) {
@@ -168,7 +208,11 @@ export class TurnCalls {
       const tool = toolFor(call.spoken.call);
       const earlier = this.#host.calls.find(call.key)?.outcome ?? this.#earlier.get(call.key);
       const outcome = await earlier;
-      if (outcome?.state === 'completed' || (outcome?.state === 'unknown' && tool.repeatable !== true)) return outcome;
+      if (
+        outcome?.state === 'completed' ||
+        (outcome?.state === 'unknown' && tool.repeatable !== true)
+      )
+        return outcome;
       if (this.#run.isOver) return INTERRUPTED; // it never began
       return await this.#perform(this.#begin(call, tool.whenInterrupted ?? 'abort'), call, tool);
     } catch (error) {
@@ -184,9 +228,16 @@ export class TurnCalls {
     return running;
   }
 
-  async #perform({ signal }: RunningCall, { key, spoken: { call } }: NotedCall, tool: ToolRun): Promise<CallOutcome> {
+  async #perform(
+    { signal }: RunningCall,
+    { key, spoken: { call } }: NotedCall,
+    tool: ToolRun,
+  ): Promise<CallOutcome> {
     try {
-      return { state: 'completed', content: await tool.run({ signal, toolCallId: call.id, idempotencyKey: key }) };
+      return {
+        state: 'completed',
+        content: await tool.run({ signal, toolCallId: call.id, idempotencyKey: key }),
+      };
     } catch (error) {
       if (signal.aborted && isAbort(error, signal.reason)) return INTERRUPTED;
       throw error;
@@ -195,8 +246,11 @@ export class TurnCalls {
 
   /** A failure is a result too: it is the model's to explain. */
   #failed({ spoken: { call } }: NotedCall, error: unknown): CallOutcome {
-    this.#run.log.warn('tool failed', { tool: call.name, error });
-    return { state: 'completed', content: JSON.stringify({ error: error instanceof Error ? error.message : String(error) }) };
+    this.#run.log.warn('tool failed', { tool: call.name, error: withoutMessage(error) });
+    return {
+      state: 'completed',
+      content: JSON.stringify({ error: error instanceof Error ? error.message : String(error) }),
+    };
   }
 
   /** The result goes to whoever waits for it at once, and to the store as soon as that can be. */
@@ -220,18 +274,30 @@ export class TurnCalls {
     const written = andThen(write, (isKnown) => {
       done();
       if (isKnown) return;
-      this.#run.log.info('a tool result came too late to be kept', { conversationId, turnId, tool });
+      this.#run.log.info('a tool result came too late to be kept', {
+        conversationId,
+        turnId,
+        tool,
+      });
     });
     if (!(written instanceof Promise)) return;
-    this.#host.track(written.catch((error: unknown) => {
-      done();
-      this.#run.log.error('tool result lost', { conversationId, turnId, tool, error });
-    }));
+    this.#host.track(
+      written.catch((error: unknown) => {
+        done();
+        this.#run.log.error('tool result lost', { conversationId, turnId, tool, error });
+      }),
+    );
   }
 }
 
-/** A call that still runs here is waited for from now on: it may end, and be forgotten, before the new run asks for it. */
-function earlierOutcomes(earlierCalls: readonly ToolMessage[], calls: RunningCalls): ReadonlyMap<string, Awaitable<CallOutcome>> {
+/**
+ * A call that still runs here is waited for from now on: it may end, and be forgotten, before the
+ * new run asks for it.
+ */
+function earlierOutcomes(
+  earlierCalls: readonly ToolMessage[],
+  calls: RunningCalls,
+): ReadonlyMap<string, Awaitable<CallOutcome>> {
   const outcomes = new Map<string, Awaitable<CallOutcome>>();
   for (const { key, state, content } of earlierCalls) {
     if (key === undefined) continue;

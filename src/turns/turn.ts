@@ -1,13 +1,39 @@
 import { randomInt, randomUUID } from 'node:crypto';
 
-import { DEFAULT_APOLOGY, TurnAbortedError, type Agent, type ModelUsage, type Spoken, type ToolOutcome, type ToolRun } from '../agents/agent.ts';
-import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
+import {
+  TurnAbortedError,
+  type Agent,
+  type ModelUsage,
+  type Spoken,
+  type ToolOutcome,
+  type ToolRun,
+} from '../agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
+import { andThen, isThenable, soon, type Awaitable } from '../base/awaitable.ts';
 import type { CutTurn } from '../conversations/heard.ts';
-import { UNFINISHED_RESULTS, type Message, type SentEvent, type ToolCall } from '../conversations/message.ts';
-import type { OpenedTurn, TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
+import {
+  UNFINISHED_RESULTS,
+  type Message,
+  type SentEvent,
+  type ToolCall,
+} from '../conversations/message.ts';
+import type {
+  OpenedTurn,
+  TurnOpening,
+  TurnOpeningResult,
+  TurnSettlement,
+} from '../conversations/rules.ts';
 import type { Json } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
-import { interruptionOf, isBeside, isSameTurn, textOf, type Delivery, type TurnEvent } from './delivery.ts';
+import { AgentText } from './agent-text.ts';
+import {
+  interruptionOf,
+  isBeside,
+  isSameTurn,
+  textOf,
+  type Delivery,
+  type TurnEvent,
+} from './delivery.ts';
 import { messageTurn, startTurn, TurnReply, type Run } from './reply.ts';
 import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from './persist.ts';
 import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
@@ -26,21 +52,23 @@ export interface TurnHost extends CallHost {
 
 type Ending = 'completed' | 'interrupted' | 'failed';
 
-/** An agent that yields nothing, again and again, must not keep the clocks from firing: after so many pieces they may. */
-const MAX_EMPTY_PIECES = 100;
 const RUN_IDS = 2 ** 30;
 
 /**
- * One run of a turn: it opens the record, lets the agent speak, keeps the clocks, ends once, and settles the record. Knows nothing
- * of HTTP. The agent's reply and journal lead here.
+ * One run of a turn: it opens the record, lets the agent speak, keeps the clocks, ends once, and
+ * settles the record. Knows nothing of HTTP. The agent's reply and journal lead here.
  *
- * It ends in `#end`: from then on what the agent does is a no-op. The record is settled there too, unless bytes of a completed reply
- * still wait in this process. Then it is settled when they have left (completed) or the connection has closed (interrupted).
+ * It ends in `#end`: from then on what the agent does is a no-op. The record is settled there too,
+ * unless bytes of a completed reply still wait in this process. Then it is settled when they have
+ * left (completed) or the connection has closed (interrupted).
  */
 export class Turn implements Run, CallingRun {
   readonly runId = nextRunId();
   readonly spoken = new SpokenReply();
-  /** The turn of this conversation that ran when this one arrived. Interrupted when this one is opened. */
+  /**
+   * The turn of this conversation that ran when this one arrived. Interrupted when this one is
+   * opened.
+   */
   older: Turn | undefined;
   turnId: string;
   readonly #host: TurnHost;
@@ -57,7 +85,8 @@ export class Turn implements Run, CallingRun {
   #calls: TurnCalls | undefined;
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;
-  #iterator: Iterator<unknown> | AsyncIterator<unknown> | undefined;
+  /** Set while the agent's hook yields texts. */
+  #text: AgentText | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(delivery: Delivery, host: TurnHost, older: Turn | undefined) {
@@ -93,13 +122,18 @@ export class Turn implements Run, CallingRun {
     return isSameTurn(this.#delivery, delivery);
   }
 
-  /** Opens the record and lets the agent speak. Never throws or rejects: what fails, fails the turn. */
+  /**
+   * Opens the record and lets the agent speak. Never throws or rejects: what fails, fails the turn.
+   */
   begin(): void {
     try {
       const opening = this.#open();
       if (opening instanceof Promise) this.#host.track(opening);
       const begun = andThen(opening, (opened) => this.#begin(opened));
-      if (begun instanceof Promise) void begun.catch((error: unknown) => this.#fail(error)).then(() => this.#calls?.agentEnded());
+      if (begun instanceof Promise)
+        void begun
+          .catch((error: unknown) => this.#fail(error))
+          .then(() => this.#calls?.agentEnded());
       else this.#calls?.agentEnded();
       if (this.#ending === undefined) this.#arm();
     } catch (error) {
@@ -108,7 +142,10 @@ export class Turn implements Run, CallingRun {
     }
   }
 
-  /** The same turn was delivered again: the newer delivery gets what was said so far, and then the rest. */
+  /**
+   * The same turn was delivered again: the newer delivery gets what was said so far, and then the
+   * rest.
+   */
   takeOver(delivery: Delivery): void {
     const older = this.#delivery;
     this.spoken.noteDelivered(older.unsent);
@@ -124,7 +161,10 @@ export class Turn implements Run, CallingRun {
     if (this.#ending === 'completed') this.#settle('completed');
   }
 
-  /** The caller left, spoke over the reply, or is interrupted by the server. Does nothing to a turn that is settled. */
+  /**
+   * The caller left, spoke over the reply, or is interrupted by the server. Does nothing to a turn
+   * that is settled.
+   */
   interrupt(reason: string): void {
     if (this.#ending === undefined) this.#end('interrupted', reason);
     else if (this.#ending === 'completed') this.#settle('interrupted'); // unless all of it had left
@@ -138,7 +178,9 @@ export class Turn implements Run, CallingRun {
   // What the agent is told.
 
   get history(): readonly Message[] {
-    return (this.#history ??= Object.freeze((this.#opened?.history() ?? []).map((message) => Object.freeze(message))));
+    return (this.#history ??= Object.freeze(
+      (this.#opened?.history() ?? []).map((message) => Object.freeze(message)),
+    ));
   }
 
   get log(): Logger {
@@ -208,7 +250,10 @@ export class Turn implements Run, CallingRun {
     this.#calls?.noteResult(toolCallId, content);
   }
 
-  async runTools(calls: readonly ToolCall[], toolFor: (call: ToolCall) => ToolRun): Promise<readonly ToolOutcome[]> {
+  async runTools(
+    calls: readonly ToolCall[],
+    toolFor: (call: ToolCall) => ToolRun,
+  ): Promise<readonly ToolOutcome[]> {
     if (this.#ending === undefined) return this.#turnCalls.run(calls, toolFor);
     return calls.map((call) => ({ call, content: UNFINISHED_RESULTS.interrupted }));
   }
@@ -238,15 +283,24 @@ export class Turn implements Run, CallingRun {
     if (opened.kind !== 'opened') return this.#answerWithoutAgent(opened);
     const mayEndCalls = this.#interruptOlder();
     if (opened.turnId !== this.turnId) {
-      this.log.warn('the id of an older turn came with other words, and begins a turn of its own', { turnId: this.turnId, storedAs: opened.turnId });
+      this.log.warn('the id of an older turn came with other words, and begins a turn of its own', {
+        turnId: this.turnId,
+        storedAs: opened.turnId,
+      });
       this.turnId = opened.turnId;
     }
     this.#opened = opened;
     if (opened.cut !== undefined) this.#tellInterrupted(opened.cut);
-    if (opened.earlierCalls.length > 0) void this.#turnCalls; // calls that still run are waited for from now on
-    // What was aborted gets the moment that it needs to end, so that a model is not told that it still runs.
-    if (this.#ending === undefined) return mayEndCalls ? soon().then(() => this.#letSpeak(opened.isResumed)) : this.#letSpeak(opened.isResumed);
-    // It ended while a slow store opened the record. What has been sent by now is an apology at the most.
+    // calls that still run are waited for from now on
+    if (opened.earlierCalls.length > 0) void this.#turnCalls;
+    // What was aborted gets the moment that it needs to end, so that a model is not told that it
+    // still runs.
+    if (this.#ending === undefined)
+      return mayEndCalls
+        ? soon().then(() => this.#letSpeak(opened.isResumed))
+        : this.#letSpeak(opened.isResumed);
+    // It ended while a slow store opened the record. What has been sent by now is an apology at the
+    // most.
     this.#store(this.#ending);
     if (this.#ending === 'interrupted') this.#tellInterrupted({ turnId: this.turnId, text: '' });
   }
@@ -270,11 +324,21 @@ export class Turn implements Run, CallingRun {
     switch (event.type) {
       case 'session.start':
       case 'call_started':
-        return this.#speak(agent.onSessionStart?.(startTurn({ event, turnId, conversationId, headers }, this, isResumed), new TurnReply(this)));
+        return this.#speak(
+          agent.onSessionStart?.(
+            startTurn({ event, turnId, conversationId, headers }, this, isResumed),
+            new TurnReply(this),
+          ),
+        );
       case 'message':
       case 'transcript': {
         const text = textOf(event) ?? '';
-        return this.#speak(agent.onMessage(messageTurn({ event, turnId, conversationId, headers }, this, text), new TurnReply(this)));
+        return this.#speak(
+          agent.onMessage(
+            messageTurn({ event, turnId, conversationId, headers }, this, text),
+            new TurnReply(this),
+          ),
+        );
       }
       default:
         return event satisfies never;
@@ -286,7 +350,8 @@ export class Turn implements Run, CallingRun {
     if (this.#ending !== undefined) return;
     this.#ending = 'completed';
     clearTimeout(this.#timer);
-    if (opened.kind === 'completed before') for (const event of opened.sent) void this.#delivery.send(event);
+    if (opened.kind === 'completed before')
+      for (const event of opened.sent) void this.#delivery.send(event);
     this.#delivery.end();
     this.#isSettled = true;
     this.#host.ended(this);
@@ -300,36 +365,26 @@ export class Turn implements Run, CallingRun {
       return this.end();
     }
     if (isThenable(spoken)) return Promise.resolve(spoken).then((value) => this.#speak(value));
-    if (typeof spoken === 'object' && spoken !== null && Symbol.asyncIterator in spoken) return this.#pump(spoken[Symbol.asyncIterator]());
-    if (typeof spoken === 'object' && spoken !== null && Symbol.iterator in spoken) return this.#pump(spoken[Symbol.iterator]());
-    throw new TypeError(`agent "${this.#host.agent.name}" must return a string or an iterable of strings, got ${typeof spoken}`);
+    const isObject = typeof spoken === 'object' && spoken !== null;
+    if (isObject && Symbol.asyncIterator in spoken) return this.#read(spoken[Symbol.asyncIterator]());
+    if (isObject && Symbol.iterator in spoken) return this.#read(spoken[Symbol.iterator]());
+    throw new TypeError(
+      `agent "${this.#host.agent.name}" must return a string or an iterable of strings, got ${typeof spoken}`,
+    );
   }
 
-  async #pump(iterator: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
-    this.#iterator = iterator;
-    let emptyPieces = 0;
-    while (this.#ending === undefined) {
-      const { done, value } = await iterator.next();
-      if (done === true) {
-        this.#iterator = undefined; // it has ended by itself and needs no return()
-        return this.#endOfText();
-      }
-      if (typeof value !== 'string') throw new TypeError(`agent "${this.#host.agent.name}" must yield strings, got ${typeof value}`);
-      const taken = this.say(value);
-      if (taken instanceof Promise) await taken;
-      emptyPieces = value === '' ? emptyPieces + 1 : 0;
-      if (emptyPieces >= MAX_EMPTY_PIECES) {
-        emptyPieces = 0;
-        await soon();
-      }
-    }
-    await this.#release();
+  async #read(texts: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
+    this.#text = new AgentText(texts, this, this.#host.agent.name);
+    await this.#text.speak();
+    this.#endOfText();
   }
 
   #endOfText(): void {
     if (this.#ending !== undefined) return;
     if (this.spoken.isEmpty) {
-      throw new Error(`agent "${this.#host.agent.name}" ended its text without a word; to stay silent, return nothing or call reply.end()`);
+      throw new Error(
+        `agent "${this.#host.agent.name}" ended its text without a word; to stay silent, return nothing or call reply.end()`,
+      );
     }
     this.end();
   }
@@ -350,7 +405,8 @@ export class Turn implements Run, CallingRun {
     const taken = this.#delivery.send(event);
     if (taken === false) return false; // the connection is gone, and the news of it on its way
     this.spoken.note(event);
-    // A delivery that was taken over while the agent waited for room has a successor: the turn goes on.
+    // A delivery that was taken over while the agent waited for room has a successor: the turn goes
+    // on.
     return taken instanceof Promise ? taken.then(() => this.#ending === undefined) : taken;
   }
 
@@ -365,23 +421,47 @@ export class Turn implements Run, CallingRun {
 
   static #timedOut(this: void, turn: Turn, wasSilent: boolean, bound: number): void {
     if (wasSilent && turn.spoken.hasSpoken && bound < turn.#host.turnTimeoutMs) turn.#arm();
-    else turn.#fail(new Error(wasSilent ? `nothing was spoken for ${bound} ms` : `the turn took longer than ${bound} ms`));
+    else
+      turn.#fail(
+        new Error(
+          wasSilent
+            ? `nothing was spoken for ${bound} ms`
+            : `the turn took longer than ${bound} ms`,
+        ),
+      );
   }
 
   #fail(error: unknown): void {
     const { agent } = this.#host;
-    if (this.#isOpening) this.#interruptOlder(); // the caller has spoken, though nothing could be stored of it
+    // the caller has spoken, though nothing could be stored of it
+    if (this.#isOpening) this.#interruptOlder();
     if (this.#ending !== undefined) {
       const { conversationId, turnId } = this;
-      if (this.#isOpening) this.log.error('turn lost: it ended before it could be stored', { conversationId, turnId, error });
+      if (this.#isOpening)
+        this.log.error('turn lost: it ended before it could be stored', {
+          conversationId,
+          turnId,
+          error,
+        });
       // Mostly the abort that it was sent. Anything else must not vanish.
-      else this.log.debug('agent failed after its turn was over', { agent: agent.name, turnId: this.turnId, error });
+      else
+        this.log.debug('agent failed after its turn was over', {
+          agent: agent.name,
+          turnId: this.turnId,
+          error,
+        });
       return;
     }
-    this.log.error('turn failed', { agent: agent.name, conversationId: this.conversationId, turnId: this.turnId, error });
+    this.log.error('turn failed', {
+      agent: agent.name,
+      conversationId: this.conversationId,
+      turnId: this.turnId,
+      error,
+    });
     // An event of its own: the apology must not run into a word that was cut off.
     const last = this.spoken.events.at(-1);
-    if (last?.type === 'say' && last.isFiller !== true && /\S$/.test(last.text)) this.#sendLast(' ');
+    if (last?.type === 'say' && last.isFiller !== true && /\S$/.test(last.text))
+      this.#sendLast(' ');
     this.#sendLast(agent.apology ?? DEFAULT_APOLOGY);
     void this.#delivery.send({ type: 'error' });
     this.#end('failed', 'the turn failed', error);
@@ -394,19 +474,28 @@ export class Turn implements Run, CallingRun {
     void this.#delivery.send(event);
   }
 
-  /** The one end of what the agent can do. The stream ends first: what it still lets through belongs to what was sent. */
+  /**
+   * The one end of what the agent can do. The stream ends first: what it still lets through belongs
+   * to what was sent.
+   */
   #end(ending: Ending, reason: string, error?: unknown): void {
     this.#ending = ending;
     clearTimeout(this.#timer);
     const hasLeft = this.#delivery.end();
-    const aborted = ending !== 'completed' || this.#calls !== undefined ? new TurnAbortedError(reason) : undefined;
+    const aborted =
+      ending !== 'completed' || this.#calls !== undefined
+        ? new TurnAbortedError(reason)
+        : undefined;
     if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
     if (aborted === undefined) return;
-    this.#calls?.turnEnded(aborted, this.#host.turnTimeoutMs - (performance.now() - this.#startedAtMs));
+    this.#calls?.turnEnded(
+      aborted,
+      this.#host.turnTimeoutMs - (performance.now() - this.#startedAtMs),
+    );
     if (ending === 'completed') return;
     this.#abortReason = aborted;
     this.#controller?.abort(aborted);
-    void this.#release();
+    this.#text?.release().catch((failure: unknown) => this.#fail(failure));
   }
 
   #settle(state: Ending, error?: unknown): void {
@@ -414,18 +503,32 @@ export class Turn implements Run, CallingRun {
     this.#isSettled = true;
     if (this.#opened !== undefined) this.#store(state);
     this.#host.ended(this);
-    this.#delivery.onOutcome({ outcome: state, firstSpeechMs: this.#firstSpeechMs, usage: this.#usage, error });
+    this.#delivery.onOutcome({
+      outcome: state,
+      firstSpeechMs: this.#firstSpeechMs,
+      usage: this.#usage,
+      error,
+    });
     if (state === 'interrupted' && this.#opened !== undefined) {
-      this.#tellInterrupted({ turnId: this.turnId, text: this.spoken.text(this.spoken.countSent(this.#delivery.unsent)) });
+      this.#tellInterrupted({
+        turnId: this.turnId,
+        text: this.spoken.text(this.spoken.countSent(this.#delivery.unsent)),
+      });
     }
   }
 
-  /** What reached the socket counts, where the reply was interrupted: events that still waited here were never sent. */
+  /**
+   * What reached the socket counts, where the reply was interrupted: events that still waited here
+   * were never sent.
+   */
   #settlementOf(state: Ending): TurnSettlement {
     const { turnId, runId, spoken } = this;
-    const count = state === 'interrupted' ? spoken.countSent(this.#delivery.unsent) : spoken.events.length;
+    const count =
+      state === 'interrupted' ? spoken.countSent(this.#delivery.unsent) : spoken.events.length;
     return {
-      turnId, runId, state,
+      turnId,
+      runId,
+      state,
       messages: spoken.messages(turnId, state, count),
       filler: spoken.filler,
       sent: state === 'completed' ? spoken.replay() : undefined,
@@ -449,20 +552,10 @@ export class Turn implements Run, CallingRun {
     this.log.error('history not written', { conversationId, turnId, state, characters, error });
   }
 
-  /** Tells the agent's iterable that no more is wanted: whoever stops reading stops paying. */
-  async #release(): Promise<void> {
-    const iterator = this.#iterator;
-    this.#iterator = undefined;
-    try {
-      await iterator?.return?.();
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
   #tellInterrupted({ turnId, text }: CutTurn): void {
     const { agent } = this.#host;
-    const failed = (error: unknown): void => this.log.error('onInterrupted failed', { agent: agent.name, error });
+    const failed = (error: unknown): void =>
+      this.log.error('onInterrupted failed', { agent: agent.name, error });
     try {
       const told = agent.onInterrupted?.({ conversationId: this.conversationId, turnId, text });
       if (told instanceof Promise) told.catch(failed);
@@ -475,20 +568,17 @@ export class Turn implements Run, CallingRun {
 /** What the turns that run now would leave if they ended now, the newest first. */
 function settlementsOf(newest: Turn): TurnSettlement[] {
   const settlements: TurnSettlement[] = [];
-  for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older) settlements.push(turn.soFar());
+  for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older)
+    settlements.push(turn.soFar());
   return settlements;
-}
-
-/** After whatever is due by now. */
-function soon(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 let lastRunId = randomInt(RUN_IDS);
 
 /**
- * Different for the runs of one turn, with the certainty of chance, though several processes may share a store: each counts from a
- * random number. Small enough for V8 to keep it without an object of its own.
+ * Different for the runs of one turn, with the certainty of chance, though several processes may
+ * share a store: each counts from a random number. Small enough for V8 to keep it without an object
+ * of its own.
  */
 function nextRunId(): number {
   lastRunId = (lastRunId + 1) % RUN_IDS;

@@ -17,8 +17,9 @@ export interface TurnsOptions {
 const LAST_WRITES_MS = 3_000;
 
 /**
- * The turns that run now. A conversation runs one; while a slow store opens a newer one, the older still speaks, and the newer
- * one knows it as `older`. Which of them came first is decided when they arrive.
+ * The turns that run now. A conversation runs one; while a slow store opens a newer one, the older
+ * still speaks, and the newer one knows it as `older`. Which of them came first is decided when
+ * they arrive.
  */
 export class Turns implements TurnHost {
   readonly agent: Agent;
@@ -62,8 +63,8 @@ export class Turns implements TurnHost {
     this.#beginning = turn;
     turn.begin();
     this.#beginning = undefined;
-    // A turn that has ended by now was never there: a Map that is filled and emptied all the time leaves tables behind that hold
-    // its turns until the next full garbage collection.
+    // A turn that has ended by now was never there: a Map that is filled and emptied all the time
+    // leaves tables behind that hold its turns until the next full garbage collection.
     if (turn.isSettled) return;
     if (turn.isStored) this.#newest.set(turn.conversationId, turn);
     else this.#beside.add(turn);
@@ -79,12 +80,16 @@ export class Turns implements TurnHost {
     this.#answeredOn(delivery)?.delivered();
   }
 
-  /** Ends the conversation's turns as interrupted; with `sessionId` only those of that session. False when there are none. */
+  /**
+   * Ends the conversation's turns as interrupted; with `sessionId` only those of that session.
+   * False when there are none.
+   */
   interrupt(conversationId: string, reason: string, sessionId?: string): boolean {
     let wasRunning = false;
     for (const turn of this.#chain(conversationId)) {
       const { event } = turn;
-      if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId) continue;
+      if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId)
+        continue;
       wasRunning = true;
       turn.interrupt(reason);
     }
@@ -97,13 +102,18 @@ export class Turns implements TurnHost {
     this.calls.abortAll(new TurnAbortedError(reason));
   }
 
-  /** Resolves when no tool call runs and everything that turns have to store is stored, or given up. */
+  /**
+   * Resolves when no tool call runs and everything that turns have to store is stored, or given up.
+   */
   async settled(): Promise<void> {
     await this.calls.ended();
     while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
   }
 
-  /** Waits for tool calls for so long, then ends them. Resolves when what they returned is stored, or a bounded time later. */
+  /**
+   * Waits for tool calls for so long, then ends them. Resolves when what they returned is stored,
+   * or a bounded time later.
+   */
   async close(toolsMs: number): Promise<void> {
     await atMost(toolsMs, this.calls.ended());
     this.interruptAll('the server is shutting down');
@@ -119,7 +129,8 @@ export class Turns implements TurnHost {
       else this.#newest.set(conversationId, turn.older);
       return;
     }
-    for (let newer = newest; newer !== undefined; newer = newer.older) if (newer.older === turn) newer.older = turn.older;
+    for (let newer = newest; newer !== undefined; newer = newer.older)
+      if (newer.older === turn) newer.older = turn.older;
   }
 
   track(write: Promise<unknown>): void {
@@ -130,19 +141,22 @@ export class Turns implements TurnHost {
 
   #answeredOn(delivery: Delivery): Turn | undefined {
     if (this.#beginning?.isAnsweredOn(delivery) === true) return this.#beginning;
-    for (const turn of this.#chain(delivery.conversationId)) if (turn.isAnsweredOn(delivery)) return turn;
+    for (const turn of this.#chain(delivery.conversationId))
+      if (turn.isAnsweredOn(delivery)) return turn;
     for (const turn of this.#beside) if (turn.isAnsweredOn(delivery)) return turn;
     return undefined;
   }
 
   #chain(conversationId: string): readonly Turn[] {
     const turns: Turn[] = [];
-    for (let turn = this.#newest.get(conversationId); turn !== undefined; turn = turn.older) turns.push(turn);
+    for (let turn = this.#newest.get(conversationId); turn !== undefined; turn = turn.older)
+      turns.push(turn);
     return turns;
   }
 
   *#all(): Generator<Turn, void, undefined> {
-    for (const newest of this.#newest.values()) for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older) yield turn;
+    for (const newest of this.#newest.values())
+      for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older) yield turn;
     yield* this.#beside;
   }
 }

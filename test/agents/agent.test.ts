@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { WELCOME_BACK, type Agent, type MessageTurn, type StartTurn } from '../../src/agents/agent.ts';
+import type { Agent, MessageTurn, StartTurn } from '../../src/agents/agent.ts';
+import { WELCOME_BACK } from '../../src/agents/phrases.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
 import type { Reply } from '../../src/agents/agent.ts';
+import { tool } from '../../src/agents/tool.ts';
 
 const HOOKS = ['onSessionStart', 'onMessage', 'onData', 'onSessionUpdate', 'onSessionEnd', 'onInterrupted'] as const;
 const TEXTS = ['name', 'description', 'apology', 'welcome'] as const;
@@ -163,4 +165,17 @@ describe('defineAgent', () => {
     assert.equal(typeof agent.onMessage, 'function');
     assert.equal(agent.onMessage({} as MessageTurn, {} as Reply), 'Turn 1.');
   });
+
+  const look = tool({ name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'seen' });
+
+  for (const [what, tools, message] of [
+    ['a tool that is a plain object', [{ name: 'look', run: () => 'seen' }], 'agent "x": each of its tools must be made with tool({ … })'],
+    ['undefined among the tools', [look, undefined], 'agent "x": each of its tools must be made with tool({ … })'],
+    ['two tools of one name', [look, { ...look }], 'agent "x" has two tools named "look"'],
+    ['tools that are no list', { look }, 'agent "x": tools must be a list'],
+  ] as const) {
+    it(`refuses ${what}`, () => {
+      assert.throws(() => defineAnything({ name: 'x', prompt: 'Be brief.', tools }), { name: 'TypeError', message });
+    });
+  }
 });

@@ -3,12 +3,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { MessageTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { withFiller } from '../../src/agents/model-agent.ts';
 import { tool } from '../../src/agents/tool.ts';
 import { pausing, says, silentAfter } from '../faults/model-server.ts';
 import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
 import { contentsOf, deferred, Listener, within } from '../fixtures/app.ts';
 import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 
 const plain = defineAgent({ name: 'plain', prompt: 'Be brief.' });
 const AFTER = { FILLER_AFTER_MS: '20' };
@@ -18,11 +21,19 @@ const trimmed = (contents: readonly unknown[]): string[] => contents.map((conten
 describe('a filler', () => {
   it('is said once when nothing was spoken for FILLER_AFTER_MS', async (t) => {
     const gate = deferred();
-    const { client } = await serveModel(t, plain, [pausing([], gate.promise, textReply('It', ' rains.'))], AFTER);
-    const begun = performance.now();
-    const listener = new Listener(await client.say('Rain?'));
+    const script = [pausing([], gate.promise, textReply('It', ' rains.'))] as const;
+    const clock = mockTimers(t, ['setTimeout']);
+    const { client, server } = await serveModel(t, plain, script, AFTER);
+    let hasBegun = false;
+    const reply = client.say('Rain?').finally(() => (hasBegun = true));
+    await server.request(0);
+    clock.tick(19);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(hasBegun, false);
+    clock.tick(1);
+    const listener = new Listener(await reply);
     assert.equal(String((await listener.next())?.content).trim(), 'One moment.');
-    assert.ok(performance.now() - begun >= 19);
+    clock.tick(200);
     gate.resolve();
     assert.deepEqual(trimmed(contentsOf(await listener.rest())), ['It', 'rains.']);
   });
@@ -94,30 +105,48 @@ describe('a filler', () => {
   });
 
   it('is not said once the model has spoken', async (t) => {
-    const { client } = await serveModel(t, plain, [silentAfter(chunk({ content: 'It rains.' }))], { ...AFTER, TURN_TIMEOUT_SECONDS: '0.15' });
-    assert.equal((await spoken(client.say('Rain?'))).includes('One moment'), false);
+    const gate = deferred();
+    const script = [pausing([chunk({ content: 'It' })], gate.promise, textReply(' rains.'))] as const;
+    const clock = mockTimers(t, ['setTimeout']);
+    const { client } = await serveModel(t, plain, script, AFTER);
+    const listener = new Listener(await client.say('Rain?'));
+    assert.equal((await listener.next())?.content, 'It');
+    clock.tick(1_000);
+    gate.resolve();
+    assert.deepEqual(contentsOf(await listener.rest()), [' rains.']);
   });
 
   it('is not said where FILLER_AFTER_MS is 0', async (t) => {
-    const { client } = await serveModel(t, plain, [silentAfter()], { FILLER_AFTER_MS: '0', FIRST_WORD_TIMEOUT_SECONDS: '0.1' });
+    const { client } = await serveModel(t, plain, [silentAfter()], { FILLER_AFTER_MS: '0', FIRST_WORD_TIMEOUT_SECONDS: '0.2' });
     assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [APOLOGY]);
   });
 
   it('is no first word: FIRST_WORD_TIMEOUT_SECONDS goes on', async (t) => {
-    const { client, server } = await serveModel(t, plain, [silentAfter()], { ...AFTER, FIRST_WORD_TIMEOUT_SECONDS: '0.1' });
+    const { client, server } = await serveModel(t, plain, [silentAfter()], { ...AFTER, FIRST_WORD_TIMEOUT_SECONDS: '0.2' });
     assert.deepEqual(trimmed(contentsOf(await eventsOf(client.say('Rain?')))), ['One moment.', APOLOGY]);
     assert.equal(await within((await server.request(0)).wasCut, 'the connection to close'), true);
   });
 
   it('does not run into the apology', async (t) => {
-    const { client } = await serveModel(t, plain, [silentAfter()], { ...AFTER, FIRST_WORD_TIMEOUT_SECONDS: '0.1' });
+    const { client } = await serveModel(t, plain, [silentAfter()], { ...AFTER, FIRST_WORD_TIMEOUT_SECONDS: '0.2' });
     assert.match(await spoken(client.say('Rain?')), /^One moment\.\s+Sorry,/);
   });
 
   it('is not said after the turn', async (t) => {
-    const { client } = await serveModel(t, plain, [says('Yes.')], AFTER);
-    assert.equal(await spoken(client.say('Rain?')), 'Yes.');
-    await new Promise((resolve) => setTimeout(resolve, 30)); // nothing tells of what does not happen
-    assert.equal(await spoken(client.say('Rain?')), 'Yes.');
+    const clock = mockTimers(t, ['setTimeout']);
+    const said: string[] = [];
+    const turn = { journal: { sayFiller: (text: string) => said.push(text) } } as unknown as MessageTurn;
+    await withFiller(turn, 'One moment.', 20, () => Promise.resolve());
+    clock.tick(1_000);
+    assert.deepEqual(said, []);
+  });
+
+  it('is not said after a turn that fails', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const said: string[] = [];
+    const turn = { journal: { sayFiller: (text: string) => said.push(text) } } as unknown as MessageTurn;
+    await assert.rejects(withFiller(turn, 'One moment.', 20, () => Promise.reject(new Error('no'))));
+    clock.tick(1_000);
+    assert.deepEqual(said, []);
   });
 });

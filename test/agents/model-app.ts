@@ -5,7 +5,6 @@ import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 
 import type { Agent, MessageTurn } from '../../src/agents/agent.ts';
-import { parseArguments } from '../../src/agents/tool-arguments.ts';
 import type { Tool, ToolContext } from '../../src/agents/tool.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
@@ -150,9 +149,9 @@ export async function toolsOf(agent: Agent): Promise<ReadonlyMap<string, Tool>> 
 export async function runTool(tools: ReadonlyMap<string, Tool>, name: string, args: JsonObject, conversationId = 'c-1'): Promise<JsonObject> {
   const found = tools.get(name);
   if (found === undefined) throw new Error(`no tool ${name}`);
-  const parsed = parseArguments(JSON.stringify(args), found.parameters);
-  if ('problem' in parsed) throw new Error(parsed.problem);
-  return (await found.run(parsed.args, { conversationId } as ToolContext)) as JsonObject;
+  const checked = await found.check(args);
+  if ('problem' in checked) throw new Error(checked.problem);
+  return (await found.run(checked.args, { conversationId } as ToolContext)) as JsonObject;
 }
 
 /** A caller whose request is left as soon as it is written: a reply's headers come with its first word, and `client.say` waits for them. */

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { hangUp, tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
 import type { Agent } from '../../src/agents/agent.ts';
+import type { Schema } from '../../src/agents/json-schema.ts';
 import type { Json, JsonObject } from '../../src/layercode/fields.ts';
 import { pausing, says, silentAfter, type Answer } from '../faults/model-server.ts';
 import { chunk, DONE } from '../faults/wire-shapes.ts';
@@ -15,10 +16,12 @@ import { callOver, calls, dataOf, eventsOf, outline, promptOf, serveModel, spoke
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 const INTERRUPTED = '{"error":"interrupted"}';
 
-const CITY: Tool['parameters'] = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: false };
+const CITY: Schema = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: false };
 
 function weather(run: (args: JsonObject, occasion: ToolContext) => unknown): Tool {
-  return tool({ name: 'weather', description: 'The weather of a city.', parameters: CITY, run: run as Tool['run'] });
+  return tool({
+    name: 'weather', description: 'The weather of a city.', parameters: CITY, tellBrowser: 'everything', run,
+  });
 }
 
 function agentWith(...tools: readonly Tool[]): Agent {
@@ -52,10 +55,35 @@ describe('a tool call', () => {
     const { client } = await serveModel(t, sunny, [asksParis, says('Clear.')]);
     const events = await eventsOf(client.say('Paris?'));
     assert.deepEqual(dataOf(events), [
-      { tool: 'weather', args: { city: 'Paris' }, status: 'running' },
-      { tool: 'weather', args: { city: 'Paris' }, result: { city: 'Paris', sky: 'clear' } },
+      { tool: 'weather', status: 'running', args: { city: 'Paris' } },
+      { tool: 'weather', status: 'completed', args: { city: 'Paris' }, result: { city: 'Paris', sky: 'clear' } },
     ]);
     assert.deepEqual(typesOf(events), ['response.data', 'response.data', 'response.tts', 'response.end']);
+  });
+
+  for (const [tellBrowser, told] of [
+    [undefined, [{ tool: 'look', status: 'running' }, { tool: 'look', status: 'completed' }]],
+    ['status', [{ tool: 'look', status: 'running' }, { tool: 'look', status: 'completed' }]],
+    ['nothing', []],
+  ] as const) {
+    it(`is told to the browser without arguments and result where tellBrowser is ${tellBrowser}`, async (t) => {
+      const run = (): string => 'a customer record';
+      const look = tool({ name: 'look', description: 'Looks.', parameters: { type: 'object' }, tellBrowser, run });
+      const { client } = await serveModel(t, agentWith(look), [calls([['call_1', 'look', '{"id":5}']]), says('Yes.')]);
+      assert.deepEqual(dataOf(await eventsOf(client.say('Who is it?'))), told);
+    });
+  }
+
+  it('is offered with its name, description and schema alone: vendors refuse other fields', async (t) => {
+    const pay = tool({
+      name: 'pay', description: 'Pays.', whenInterrupted: 'finish', repeatable: true, tellBrowser: 'nothing',
+      parameters: { $schema: 'http://json-schema.org/draft-07/schema#', type: 'object', 'x-order': 1, anyOf: [{ required: ['a'] }], properties: { a: { title: 'A', readOnly: true }, xml: { type: 'string' } } },
+      run: () => 'paid',
+    });
+    const { client, server } = await serveModel(t, agentWith(pay), [says('Yes.')]);
+    await spoken(client.say('Pay.'));
+    const parameters = { type: 'object', properties: { a: { title: 'A' }, xml: { type: 'string' } } };
+    assert.deepEqual(server.requests[0]?.body['tools'], [{ type: 'function', function: { name: 'pay', description: 'Pays.', parameters } }]);
   });
 
   it('follows the text before it, and the text behind does not stick to that', async (t) => {
@@ -82,9 +110,9 @@ describe('a tool call', () => {
   });
 
   it('may have an empty text for arguments', async (t) => {
-    const look = tool({ name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: (args) => args });
+    const look = tool({ name: 'look', description: 'Looks.', parameters: { type: 'object' }, tellBrowser: 'everything', run: (args) => args });
     const { client } = await serveModel(t, agentWith(look), [calls([['call_1', 'look', '']]), says('Yes.')]);
-    assert.deepEqual(dataOf(await eventsOf(client.say('See?')))[1], { tool: 'look', args: {}, result: {} });
+    assert.deepEqual(dataOf(await eventsOf(client.say('See?')))[1], { tool: 'look', status: 'completed', args: {}, result: {} });
   });
 
   it('counts both rounds\' usage', async (t) => {
@@ -154,7 +182,7 @@ describe('several calls at once', () => {
     const { client, server } = await serveModel(t, agentWith(weather(run)), [calls([['call_1', 'weather', '{"city":"Paris"}'], ['call_2', 'weather', '{"city":"Oslo"}']]), says('Yes.'), says('Bye.')]);
     const events = await eventsOf(client.say('Paris and Oslo?'));
     assert.deepEqual(outline(server.requests[1]).slice(1), [['assistant', null, ['call_1', 'call_2']], ['tool', '"Paris"', 'call_1'], ['tool', '"Oslo"', 'call_2']]);
-    assert.deepEqual(dataOf(events).map((data) => ('status' in (data as JsonObject) ? 'running' : 'done')), ['running', 'running', 'done', 'done']);
+    assert.deepEqual(dataOf(events).map((data) => (data as JsonObject)['status']), ['running', 'running', 'completed', 'completed']);
     await spoken(client.say('Thanks.'));
     assert.deepEqual(outline(server.requests[2]).slice(1, 4), outline(server.requests[1]).slice(1));
   });
@@ -174,8 +202,9 @@ describe('a call that goes wrong', () => {
   for (const [what, agent, call, error] of [
     ['with wrong arguments', sunny, ['call_1', 'weather', '{"city":5}'], 'arguments.city must be of type string'],
     ['without its arguments', sunny, ['call_1', 'weather', '{}'], 'arguments.city is missing'],
-    ['with arguments that are not JSON', sunny, ['call_1', 'weather', '{"city":"Par'], 'the arguments are not valid JSON'],
+    ['with arguments that are not JSON', sunny, ['call_1', 'weather', '{"city":"Par'], 'the arguments are not a JSON object'],
     ['of an unknown tool', sunny, ['call_1', 'time', '{}'], 'there is no tool "time"'],
+    ['of a name that vendors refuse', sunny, ['call_1', 'get weather', '{}'], "a tool's name must match [A-Za-z0-9_-]{1,64}"],
     ['of a name every object has', sunny, ['call_1', 'toString', '{}'], 'there is no tool "toString"'],
     ['of a tool that throws', failing, ['call_1', 'weather', '{"city":"Paris"}'], 'the service is down'],
     ['of a tool that rejects', agentWith(weather(() => Promise.reject(new Error('the service is down')))), ['call_1', 'weather', '{"city":"Paris"}'], 'the service is down'],
@@ -202,7 +231,22 @@ describe('a call that goes wrong', () => {
   it('is logged where its tool threw', async (t) => {
     const { client, logLines } = await serveModel(t, failing, [asksParis, says('Sorry.')]);
     await spoken(client.say('Paris?'));
-    assert.equal(logLines.filter((line) => line.includes('tool failed') && line.includes('the service is down')).length, 1);
+    const lines = logLines.filter((line) => line.includes('tool failed'));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /"tool":"weather","error":\{"name":"Error","message":"","stack":"at .*tool-loop\.test\.ts:\d+/);
+  });
+
+  it('leaves no word of its error in the log: it may be a caller\'s', async (t) => {
+    const fails = weather(({ city }) => {
+      const cause = new Error(`no ${String(city)}`, { cause: String(city) });
+      throw Object.assign(new TypeError(`no ${String(city)}\n    at ${String(city)}`, { cause }), { code: 'E_CITY' });
+    });
+    const asks = calls([['call_1', 'weather', '{"city":"Purple Xanadu"}']]);
+    const { client, server, logLines } = await serveModel(t, agentWith(fails), [asks, says('Sorry.')]);
+    await spoken(client.say('Where?'));
+    assert.match(JSON.stringify(promptOf(server.requests[1])), /Purple Xanadu/);
+    assert.match(logLines.find((line) => line.includes('tool failed')) ?? '', /"name":"TypeError".*"code":"E_CITY"/);
+    assert.doesNotMatch(logLines.join(''), /Xanadu/);
   });
 
   it('does not end the turn where its arguments are nested too deep to be written', async (t) => {

@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { hangUp, tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
+import type { Schema } from '../../src/agents/json-schema.ts';
+import { hangUp, tool, type Tool, type ToolContext, type ToolDefinition } from '../../src/agents/tool.ts';
 
-const LEAST: Tool = { name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'seen' };
+const LEAST: ToolDefinition<Schema> = { name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'seen' };
 
 function toolOf(fields: Readonly<Record<string, unknown>>): Tool {
-  return tool({ ...LEAST, ...fields } as Tool);
+  return tool({ ...LEAST, ...fields } as ToolDefinition<Schema>);
 }
 
 describe('tool', () => {
-  it('returns the definition it is given', () => assert.equal(tool(LEAST), LEAST));
+  it('says status to the browser, and aborts at an interruption, unless it is told otherwise', () => {
+    const { tellBrowser, whenInterrupted, repeatable } = tool(LEAST);
+    assert.deepEqual([tellBrowser, whenInterrupted, repeatable], ['status', 'abort', false]);
+  });
 
   for (const name of ['a', 'get_weather', 'Get-Weather', '007', 'x'.repeat(64)]) {
     it(`takes the name ${name}`, () => assert.equal(toolOf({ name }).name, name));
@@ -41,8 +45,8 @@ describe('tool', () => {
   }
 
   it('names the place of a keyword that would not be checked', () => {
-    const parameters = { type: 'object', properties: { items: { type: 'array', items: { type: 'string', pattern: '^a' } } } };
-    assert.throws(() => toolOf({ parameters }), { name: 'TypeError', message: 'tool look: parameters.items[]: "pattern" is not supported' });
+    const parameters = { type: 'object', properties: { items: { type: 'array', items: { type: 'string', unevaluatedItems: false } } } };
+    assert.throws(() => toolOf({ parameters }), { name: 'TypeError', message: 'tool look: parameters.items[]: "unevaluatedItems" is not supported' });
   });
 });
 
@@ -52,6 +56,4 @@ describe('hangUp', () => {
     await hangUp.run({ goodbye: 'Bye now.' }, { reply: { hangup: (options: unknown) => void told.push(options) } } as unknown as ToolContext);
     assert.deepEqual(told, [{ say: 'Bye now.' }]);
   });
-
-  it('has a definition that tool takes', () => assert.equal(tool(hangUp), hangUp));
 });

@@ -6,8 +6,9 @@ import { describe, it } from 'node:test';
 import { emptyConversation, hasOpenTurn, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
 import { isPrefix, noteHeard, withoutPrefix } from '../../src/conversations/heard.ts';
 import {
-  noteProgress, OpenedTurn, openTurn, settleTurn, type TurnSettlement,
+  OpenedTurn, openTurn, settleTurn, type TurnSettlement,
 } from '../../src/conversations/rules.ts';
+import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 let runs = 0;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { DEFAULT_APOLOGY } from '../../src/agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
 import { isThenable, type Awaitable } from '../../src/base/awaitable.ts';
 import type { Conversation } from '../../src/conversations/conversation.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { DEFAULT_APOLOGY, type Agent, type EventContext } from '../../src/agents/agent.ts';
+import type { Agent, EventContext } from '../../src/agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
 import { deferred, fired, Listener, serve, Told, typesOf, until, within, type Served } from '../fixtures/app.ts';
 import { wireBody } from '../fixtures/wire.ts';
 

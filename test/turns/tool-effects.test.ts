@@ -2,7 +2,7 @@
 // that counts what it did. Nothing here needs a socket: a delivery is an object, and the world stands still between two steps.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it, mock } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Agent, ToolCallContext, TurnJournal } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
@@ -15,6 +15,7 @@ import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
+import { mockTimers, type Clock } from '../fixtures/clock.ts';
 
 const SEEDS = Number(process.env['SEEDS'] ?? 1_500);
 const STEPS = 14;
@@ -68,12 +69,14 @@ class World {
   hasStoreFailed = false;
   readonly random: (below: number) => number;
   readonly #isPromised: boolean;
+  readonly #clock: Clock;
   process: Process;
   #open: { readonly delivery: Delivery; isOpen: boolean }[] = [];
   #delivered: { readonly turnId: string; readonly words: string }[] = [];
   #gates: (() => void)[] = [];
 
-  constructor(seed: number) {
+  constructor(seed: number, clock: Clock) {
+    this.#clock = clock;
     this.random = randomFrom(seed);
     this.#isPromised = seed % 2 === 0;
     this.process = this.#begin(undefined);
@@ -217,7 +220,7 @@ class World {
         this.hasStoreFailed = true;
         return;
       case 1:
-        return mock.timers.tick(ALL_TRIES_MS);
+        return this.#clock.tick(ALL_TRIES_MS);
       case 2:
       case 3:
         return store.hold();
@@ -280,7 +283,7 @@ class World {
     do {
       for (const gate of this.#gates.splice(0)) gate();
       for (const { finish } of works) finish(false);
-      mock.timers.tick(ALL_TRIES_MS);
+      this.#clock.tick(ALL_TRIES_MS);
       await nextRound();
       if (turns.count === 0) void turns.settled().then(() => (isSettled = true));
     } while (!isSettled);
@@ -316,13 +319,11 @@ function* wrongsOf(world: World, history: readonly Message[]): Generator<string>
 }
 
 describe('a tool', () => {
-  before(() => mock.timers.enable({ apis: ['setTimeout'] }));
-  after(() => mock.timers.reset());
-
-  it(`acts once per key, and history tells the truth of it, in ${SEEDS} talks`, async () => {
+  it(`acts once per key, and history tells the truth of it, in ${SEEDS} talks`, async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
     const first = Number(process.env['FIRST_SEED'] ?? 1);
     for (let seed = first; seed < first + SEEDS; seed++) {
-      const world = new World(seed);
+      const world = new World(seed, clock);
       for (let count = 0; count < STEPS; count++) {
         world.step();
         if (world.random(3) > 0) await nextRound();

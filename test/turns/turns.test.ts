@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { DEFAULT_APOLOGY, type Agent, type Spoken } from '../../src/agents/agent.ts';
+import type { Agent, Spoken } from '../../src/agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { Reply } from '../../src/agents/agent.ts';

@@ -22,7 +22,7 @@ interface Visit {
   readonly bookings: Json[];
 }
 
-const CATEGORIES = ['pastries', 'breads', 'cakes', 'breakfast', 'drinks'];
+const CATEGORIES = ['pastries', 'breads', 'cakes', 'breakfast', 'drinks'] as const;
 const MONDAY = 1;
 
 /** Sunrise Bakery: takes orders and books tables. Both belong to the conversation. */
@@ -32,13 +32,15 @@ export function createBakery(): Agent {
 
   const listMenu = tool({
     name: 'list_menu',
+    tellBrowser: 'everything',
     description: 'The menu, or one category of it, with prices in cents and what is available today.',
     parameters: { type: 'object', properties: { category: { type: 'string', enum: CATEGORIES } }, additionalProperties: false },
-    run: ({ category }) => menu.filter((item) => category === undefined || item.category === category).map((item) => ({ ...item })),
+    run: ({ category }) => menu.filter((item) => category === undefined || item.category === category),
   });
 
   const makeOrder = tool({
     name: 'make_order',
+    tellBrowser: 'everything',
     description: 'Places an order for pick-up. Only after the caller has confirmed the items.',
     parameters: {
       type: 'object',
@@ -60,7 +62,7 @@ export function createBakery(): Agent {
       additionalProperties: false,
     },
     run: ({ items, name }, { conversationId }) => {
-      const lines = (items as readonly { id: string; quantity: number }[]).map(({ id, quantity }) => {
+      const lines = items.map(({ id, quantity }) => {
         const item = menu.find((candidate) => candidate.id === id);
         if (item === undefined) throw new Error(`there is no ${JSON.stringify(id)} on the menu; ask list_menu for the ids`);
         if (!item.available) throw new Error(`${item.name} is not available today`);
@@ -68,7 +70,7 @@ export function createBakery(): Agent {
       });
       const { orders } = visits.of(conversationId);
       const total = lines.reduce((sum, line) => sum + line.price, 0);
-      const order = { order_number: orders.length + 1, name: name ?? '', items: lines, total, currency: 'USD' };
+      const order = { order_number: orders.length + 1, name, items: lines, total, currency: 'USD' };
       orders.push(order);
       return order;
     },
@@ -76,6 +78,7 @@ export function createBakery(): Agent {
 
   const bookTable = tool({
     name: 'book_table',
+    tellBrowser: 'everything',
     description: 'Books a table. Open Tuesday to Sunday, seven to three; up to eight guests.',
     parameters: {
       type: 'object',
@@ -89,12 +92,12 @@ export function createBakery(): Agent {
       additionalProperties: false,
     },
     run: ({ name, guests, date, time }, { conversationId }) => {
-      const day = parseDay(String(date));
+      const day = parseDay(date);
       if (day === undefined) throw new Error('date must be a day as YYYY-MM-DD');
       if (day.getUTCDay() === MONDAY) throw new Error('the bakery is closed on Mondays');
-      if (!/^(0[7-9]|1[0-4]):[0-5]\d$/.test(String(time))) throw new Error('time must be between 07:00 and 14:59');
+      if (!/^(0[7-9]|1[0-4]):[0-5]\d$/.test(time)) throw new Error('time must be between 07:00 and 14:59');
       const { bookings } = visits.of(conversationId);
-      const booking = { booking_number: bookings.length + 1, name: name ?? '', guests: guests ?? 0, date: date ?? '', time: time ?? '' };
+      const booking = { booking_number: bookings.length + 1, name, guests, date, time };
       bookings.push(booking);
       return booking;
     },

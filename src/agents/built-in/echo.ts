@@ -1,4 +1,5 @@
-import { WELCOME_BACK, type Agent } from '../agent.ts';
+import type { Agent } from '../agent.ts';
+import { WELCOME_BACK } from '../phrases.ts';
 
 /** Says back what it hears: for a first try without a model, and for measuring the server alone. */
 export const echo: Agent = {

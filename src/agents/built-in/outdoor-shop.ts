@@ -40,6 +40,7 @@ export function createOutdoorShop(): Agent {
 
   const searchProducts = tool({
     name: 'search_products',
+    tellBrowser: 'everything',
     description: `Finds products, at most ${MAX_FOUND}, the best match first. Prices are in cents; stock is by warehouse.`,
     parameters: {
       type: 'object',
@@ -51,14 +52,14 @@ export function createOutdoorShop(): Agent {
       },
       additionalProperties: false,
     },
-    run: ({ query, category, max_price_cents: maxPrice, in_stock: inStock }) => {
-      const words = fold(String(query ?? '')).split(' ').filter((word) => word.length > 2 && !SMALL_WORDS.has(word));
+    run: ({ query = '', category, max_price_cents: maxPrice, in_stock: inStock }) => {
+      const words = fold(query).split(' ').filter((word) => word.length > 2 && !SMALL_WORDS.has(word));
       const found = products
         .filter((product) => category === undefined || product.category === category)
-        .filter((product) => typeof maxPrice !== 'number' || product.price_cents <= maxPrice)
+        .filter((product) => maxPrice === undefined || product.price_cents <= maxPrice)
         .filter((product) => inStock !== true || product.stock.some(({ quantity }) => quantity > 0))
         .map((product) => ({ product, score: score(product, words) }))
-        .filter(({ score }) => score > 0 || String(query ?? '').trim() === '')
+        .filter(({ score }) => score > 0 || query.trim() === '')
         .sort((a, b) => b.score - a.score);
       return { found: found.length, products: found.slice(0, MAX_FOUND).map(({ product }) => product) };
     },
@@ -66,6 +67,7 @@ export function createOutdoorShop(): Agent {
 
   const lookupOrder = tool({
     name: 'lookup_order',
+    tellBrowser: 'everything',
     description: 'An order, by its number and the surname or e-mail address on it. Both are needed.',
     parameters: {
       type: 'object',
@@ -77,16 +79,17 @@ export function createOutdoorShop(): Agent {
       additionalProperties: false,
     },
     run: ({ order_number: number, surname_or_email: claim }) => {
-      const digits = String(number).replace(/\D/g, '');
+      const digits = number.replace(/\D/g, '');
       const order = orders.find(({ id }) => id.replace(/\D/g, '') === digits);
       // One answer for an unknown number and for somebody else's order: the difference would tell that it exists.
-      if (order === undefined || !belongsTo(order, String(claim))) throw new Error('no order has that number and that surname or e-mail address');
+      if (order === undefined || !belongsTo(order, claim)) throw new Error('no order has that number and that surname or e-mail address');
       return order;
     },
   });
 
   const getPolicy = tool({
     name: 'get_policy',
+    tellBrowser: 'everything',
     description: 'What the shop promises: its rules in full. Promise nothing beyond them.',
     parameters: { type: 'object', properties: { topic: { type: 'string', enum: policies.map(({ id }) => id) } }, required: ['topic'], additionalProperties: false },
     run: ({ topic }) => policies.find(({ id }) => id === topic),

@@ -1,13 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
-import { SpeakableText } from '../../speech/speakable.ts';
-import { WELCOME_BACK, type Agent, type AgentResources, type BoundAgent, type MessageTurn, type Reply } from '../agent.ts';
+import type { Agent, AgentResources, BoundAgent, MessageTurn, Reply } from '../agent.ts';
 import { readPrompt } from './assets.ts';
 import { defineAgent } from '../define-agent.ts';
 import { EagerStream } from './eager-stream.ts';
-import { DEFAULT_FILLER, streamTexts, withFiller } from '../model-agent.ts';
+import { streamTexts, withFiller } from '../model-agent.ts';
+import { DEFAULT_FILLER, WELCOME_BACK } from '../phrases.ts';
 import { toChatMessages } from '../prompt.ts';
+import { Voice } from '../voice.ts';
 
 /**
  * How two models share a turn. `echo`: the fast one acknowledges while the slow one thinks. `shadow`: it narrates meanwhile.
@@ -29,7 +30,7 @@ const SENTENCE_END = /[.!?…。！？]["'”’)]*\s*$/;
 
 /** Answers at once with `FAST_MODEL` and hands the substance to `SLOW_MODEL`; each defaults to the settings' model. */
 export function createRelay(mode: RelayMode): Agent {
-  const speak = mode === 'speculative' ? speculate : hand;
+  const speak = mode === 'speculative' ? speculate : bridge;
   const slowPrompt = mode === 'speculative' ? 'relay-verify' : 'relay-slow';
   const unbound: Agent = defineAgent({
     name: mode === 'echo' ? 'relay' : `relay:${mode}`,
@@ -78,45 +79,65 @@ function pair(fast: ChatModel, slow: ChatModel): ChatModel {
   };
 }
 
-/** The slow model thinks from the start; the fast one speaks until the slow one has something to say, to the end of its sentence. */
-async function hand({ fast, slow, fastPrompt, slowPrompt }: Relay, turn: MessageTurn, reply: Reply): Promise<void> {
-  const substance = new EagerStream(streamTexts(slow, toChatMessages(slowPrompt, turn.history), turn));
-  const bridge = new EagerStream(streamTexts(fast, toChatMessages(fastPrompt, turn.history), turn));
-  let bridged = '';
+/** The slow model thinks from the start, while the fast one speaks. */
+async function bridge(relay: Relay, turn: MessageTurn, reply: Reply): Promise<void> {
+  const { fast, slow, fastPrompt, slowPrompt } = relay;
+  const ask = (model: ChatModel, prompt: string): EagerStream =>
+    new EagerStream(streamTexts(model, toChatMessages(prompt, turn.history), turn));
+  const substance = ask(slow, slowPrompt);
+  const narration = ask(fast, fastPrompt);
+  const voice = new Voice(reply);
   try {
-    const texts = speakable(bridge.texts());
-    while (!reply.isOver) {
-      const next = texts.next();
-      next.catch(() => undefined); // may be left behind
-      const mayCut = bridged === '' || SENTENCE_END.test(bridged);
-      const enough = substance.ready.then(() => wait(mayCut ? 0 : MAX_STALL_MS, undefined, { ref: false }));
-      const first = await Promise.race([next, enough]);
-      if (first === undefined || first.done === true || (mayCut && substance.isReady)) break;
-      bridged += first.value;
-      await reply.say(first.value);
-    }
+    await narrate(narration, substance, voice, reply);
   } catch (error) {
     // Only the bridge fell: the substance is still to come, and fails by itself if it must.
     turn.log.warn('the fast model of the relay failed', { error });
   } finally {
-    await bridge.cancel();
+    await narration.cancel();
   }
-  if (!(await speakAll(substance.texts(), reply, /\S$/.test(bridged))) && !reply.isOver) throw new Error('the slow model of the relay said nothing that can be spoken');
+  voice.breakOff();
+  const narrated = voice.spoken;
+  await speakAll(substance.texts(), voice, reply);
+  if (!reply.isOver && voice.spoken.slice(narrated.length).trim() === '') {
+    throw new Error('the slow model of the relay said nothing that can be spoken');
+  }
 }
 
-/** The fast answer at once; then the slow model's verdict on it, which is silence or a correction. */
-async function speculate({ fast, slow, fastPrompt, slowPrompt }: Relay, turn: MessageTurn, reply: Reply): Promise<void> {
-  let answer = '';
-  for await (const text of speakable(streamTexts(fast, toChatMessages(fastPrompt, turn.history), turn))) {
-    if (reply.isOver) return;
-    answer += text;
-    await reply.say(text);
+/** Speaks until the slow model has something to say, and then to the end of the sentence. */
+async function narrate(
+  narration: EagerStream, substance: EagerStream, voice: Voice, reply: Reply,
+): Promise<void> {
+  const texts = narration.texts();
+  while (!reply.isOver) {
+    const next = texts.next();
+    next.catch(() => undefined); // may be left behind
+    const mayCut = voice.spoken === '' || SENTENCE_END.test(voice.spoken);
+    const patienceMs = mayCut ? 0 : MAX_STALL_MS;
+    const enough = substance.ready.then(() => wait(patienceMs, undefined, { ref: false }));
+    const first = await Promise.race([next, enough]);
+    if (first === undefined || (mayCut && substance.isReady)) return;
+    await (first.done === true ? voice.finish() : voice.speak(first.value));
+    if (first.done === true) return;
   }
+}
+
+/** The fast answer at once; then the slow model's verdict on it: silence, or a correction. */
+async function speculate(relay: Relay, turn: MessageTurn, reply: Reply): Promise<void> {
+  const { fast, slow, fastPrompt, slowPrompt } = relay;
+  const voice = new Voice(reply);
+  await speakAll(streamTexts(fast, toChatMessages(fastPrompt, turn.history), turn), voice, reply);
   if (reply.isOver) return;
-  if (answer.trim() === '') throw new Error('the fast model of the relay said nothing that can be spoken');
-  const messages: ChatMessage[] = [...toChatMessages(slowPrompt, turn.history), { role: 'assistant', content: answer }, { role: 'user', content: 'Check the last answer.' }];
+  const answer = voice.spoken;
+  if (answer.trim() === '') {
+    throw new Error('the fast model of the relay said nothing that can be spoken');
+  }
+  const messages: ChatMessage[] = [
+    ...toChatMessages(slowPrompt, turn.history),
+    { role: 'assistant', content: answer },
+    { role: 'user', content: 'Check the last answer.' },
+  ];
   try {
-    await speakAll(unlessVerdict(streamTexts(slow, messages, turn)), reply, true);
+    await speakAll(unlessVerdict(streamTexts(slow, messages, turn)), voice, reply);
   } catch (error) {
     if (reply.isOver) return;
     // The caller has an answer. An apology for a check that failed would only unsettle them.
@@ -124,29 +145,18 @@ async function speculate({ fast, slow, fastPrompt, slowPrompt }: Relay, turn: Me
   }
 }
 
-async function speakAll(texts: AsyncIterable<string>, reply: Reply, needsSpace: boolean): Promise<boolean> {
-  let isFirst = true;
-  let hasSpoken = false;
-  for await (const text of speakable(texts)) {
-    if (reply.isOver) return hasSpoken;
-    hasSpoken ||= /\S/.test(text);
-    await reply.say(isFirst && needsSpace && /^\S/.test(text) ? ` ${text}` : text);
-    isFirst = false;
-  }
-  return hasSpoken;
-}
-
-async function* speakable(texts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
-  const filter = new SpeakableText();
+async function speakAll(texts: AsyncIterable<string>, voice: Voice, reply: Reply): Promise<void> {
   for await (const text of texts) {
-    const spoken = filter.push(text);
-    if (spoken !== '') yield spoken;
+    if (reply.isOver) return;
+    await voice.speak(text);
   }
-  const rest = filter.flush();
-  if (rest !== '') yield rest;
+  await voice.finish();
 }
 
-/** Nothing for a text that is just `OK`, with or without a full stop; everything else as it comes, held back only while it may still be that. */
+/**
+ * Nothing for a text that is just `OK`, with or without a full stop. Everything else as it comes,
+ * held back only while it may still be that.
+ */
 async function* unlessVerdict(texts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
   let held: string | undefined = '';
   for await (const text of texts) {

@@ -28,7 +28,7 @@ const AGENT_FLAG = '--agent-id';
 
 export const webhook: Command = {
   name: 'webhook',
-  summary: 'Show or set the URL that LayerCode posts an agent\'s events to.',
+  summary: "Show or set the URL that LayerCode posts an agent's events to.",
   help: `Usage: layercode-microserver webhook get [--agent-id ID]
        layercode-microserver webhook set <url> [--agent-id ID]
        layercode-microserver webhook set none [--agent-id ID]
@@ -120,7 +120,7 @@ function parseArguments(argv: readonly string[]): Arguments {
 function checkAgentId(agentId: string): string {
   if (isId(agentId) && !/^\.\.?$/.test(agentId)) return agentId;
   throw new UsageError(
-    'an agent\'s id has at most 256 characters and no control characters, and is neither . nor ..',
+    "an agent's id has at most 256 characters and no control characters, and is neither . nor ..",
   );
 }
 
@@ -134,16 +134,16 @@ function onlyAgent({ layercodeAgentIds }: Settings): string {
   if (others.length === 0) return agentId;
   const choice = oneLine(layercodeAgentIds.join(', '), 200);
   throw new UsageError(
-    `LAYERCODE_AGENT_ID names ${layercodeAgentIds.length} agents: `
-      + `choose one with ${AGENT_FLAG} (${choice})`,
+    `LAYERCODE_AGENT_ID names ${layercodeAgentIds.length} agents: ` +
+      `choose one with ${AGENT_FLAG} (${choice})`,
   );
 }
 
 function openClient({ layercodeApiKey: apiKey, layercodeApiUrl: url }: Settings): RestClient {
   if (apiKey !== undefined) return new RestClient({ url, apiKey });
   throw new CommandError(
-    'LAYERCODE_API_KEY is not set: '
-      + 'copy it from https://dash.layercode.com/settings into .env or the environment',
+    'LAYERCODE_API_KEY is not set: ' +
+      'copy it from https://dash.layercode.com/settings into .env or the environment',
   );
 }
 
@@ -200,14 +200,14 @@ function parseWebhookUrl(
   }
   if (isHere) {
     terminal.stderr.write(
-      `LayerCode cannot reach ${url.host}, which is this machine; `
-        + '"run --tunnel" gives it a public URL\n',
+      `LayerCode cannot reach ${url.host}, which is this machine; ` +
+        '"run --tunnel" gives it a public URL\n',
     );
   }
   if (url.pathname === '/' && agentRoute !== '/') {
     terminal.stderr.write(
-      `this URL has no path, and the server takes events at ${agentRoute}; `
-        + `did you mean ${url.origin}${agentRoute}${url.search}?\n`,
+      `this URL has no path, and the server takes events at ${agentRoute}; ` +
+        `did you mean ${url.origin}${agentRoute}${url.search}?\n`,
     );
   }
   return text;
@@ -215,5 +215,7 @@ function parseWebhookUrl(
 
 /** The host as `URL` spells it: it writes 127.1 out. */
 function isThisMachine(host: string): boolean {
-  return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]|\[::ffff:7f[\da-f]{2}:[\da-f]{1,4}\])\.?$/.test(host);
+  return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]|\[::ffff:7f[\da-f]{2}:[\da-f]{1,4}\])\.?$/.test(
+    host,
+  );
 }

@@ -210,11 +210,13 @@ export class WebSocketConnection {
       const answer = this.#onText(text);
       if (!(answer instanceof Promise)) return;
       this.#isBusy = true;
-      answer.catch((error: unknown) => this.#failText(error)).finally(() => {
-        this.#isBusy = false;
-        this.#isAlive = true; // its pongs may be among the unread bytes
-        this.#deliver();
-      });
+      answer
+        .catch((error: unknown) => this.#failText(error))
+        .finally(() => {
+          this.#isBusy = false;
+          this.#isAlive = true; // its pongs may be among the unread bytes
+          this.#deliver();
+        });
     } catch (error) {
       this.#failText(error);
     }

@@ -6,7 +6,8 @@ import { describe, it } from 'node:test';
 import { emptyConversation, FORMAT, historyOf, upgrade, type Conversation } from '../../src/conversations/conversation.ts';
 import { noteHeard } from '../../src/conversations/heard.ts';
 import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
-import { noteProgress, noteToolResult, openTurn, OpenedTurn, settleTurn, type TurnOpening, type TurnSettlement } from '../../src/conversations/rules.ts';
+import { openTurn, OpenedTurn, settleTurn, type TurnOpening, type TurnSettlement } from '../../src/conversations/rules.ts';
+import { noteProgress, noteToolResult } from '../../src/conversations/tool-call-rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 
@@ -231,6 +232,15 @@ describe('a turn that somebody else has closed', () => {
     open(conversation, 't2', 2, { interruption: { textHeard: undefined, turnId: undefined } });
     assert.deepEqual(replies(conversation), ['interrupted: I pay. [a]', 'open: ']);
     assert.equal(settle(conversation, 't1', 1, 'completed', [{ role: 'assistant', content: 'I pay. Paid.', turnId: 't1', state: 'completed' }]), true);
+  });
+
+  it('is still its run\'s to settle where that runs here, and what it had said by then was interrupted', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 1);
+    const soFar = { turnId: 't1', runId: 1, state: 'interrupted' as const, messages: [{ role: 'assistant' as const, content: 'One', turnId: 't1', state: 'interrupted' as const }] };
+    open(conversation, 't2', 2, { running: [soFar], interruption: { textHeard: undefined, turnId: undefined } });
+    assert.equal(settle(conversation, 't1', 1, 'interrupted', [{ role: 'assistant', content: 'One two', turnId: 't1', state: 'interrupted' }]), true);
+    assert.deepEqual(replies(conversation), ['interrupted: One two', 'open: ']);
   });
 
   it('is still its run\'s to settle where an interruption without a turn closed it', () => {

@@ -1,0 +1,28 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface Peer {
+  readonly name: string;
+  readonly script: string;
+}
+
+const SOURCE = fileURLToPath(new URL('peers', import.meta.url));
+
+/** Echo agents on other frameworks, installed into a folder that is gone when this process ends. */
+export function installPeers(): readonly Peer[] {
+  const folder = mkdtempSync(join(tmpdir(), 'microserver-peers-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  cpSync(SOURCE, folder, { recursive: true });
+  execFileSync('npm', ['ci', '--silent', '--ignore-scripts', '--no-audit', '--no-fund'], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  return [
+    { name: 'Fastify', script: join(folder, 'fastify.mjs') },
+    { name: 'Express', script: join(folder, 'express.mjs') },
+    { name: "Hono, LayerCode's SDK", script: join(folder, 'hono.mjs') },
+  ];
+}

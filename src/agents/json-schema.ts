@@ -1,0 +1,87 @@
+// JSON Schema, as tools use it: drafts 4 to 2020-12, and OpenAPI's schemas.
+// https://json-schema.org/draft/2020-12/json-schema-validation
+
+import type { Json } from '../layercode/fields.ts';
+
+export type SchemaType = 'object' | 'array' | 'string' | 'number' | 'integer' | 'boolean' | 'null';
+
+/** The keywords that are written most. Which others are checked stands in `schema-rules.ts`. */
+export interface Schema {
+  readonly type?: SchemaType | readonly SchemaType[];
+  readonly description?: string;
+  readonly enum?: readonly Json[];
+  readonly properties?: Readonly<Record<string, Subschema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: Subschema;
+  readonly items?: Subschema | readonly Subschema[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly pattern?: string;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly default?: Json;
+  /** Another library's schema is none, whatever else it has. */
+  readonly '~standard'?: never;
+  readonly [other: string]: unknown;
+}
+
+/** `true` allows everything, `false` nothing. */
+export type Subschema = Schema | boolean;
+
+/** Keywords that hold schemas, and how: one, a list, one or a list, or one for each name. */
+export const SUBSCHEMAS: Readonly<Record<string, 'one' | 'list' | 'oneOrList' | 'map'>> = {
+  properties: 'map', patternProperties: 'map', dependentSchemas: 'map', dependencies: 'map',
+  $defs: 'map', definitions: 'map',
+  additionalProperties: 'one', propertyNames: 'one', additionalItems: 'one', contains: 'one',
+  not: 'one', if: 'one', then: 'one', else: 'one',
+  items: 'oneOrList',
+  prefixItems: 'list', allOf: 'list', anyOf: 'list', oneOf: 'list',
+};
+
+const ANNOTATIONS: ReadonlySet<string> = new Set([
+  '$schema', '$id', 'id', '$comment', '$anchor', '$dynamicAnchor',
+  'title', 'description', 'default', 'example', 'examples', 'format', 'deprecated',
+  'readOnly', 'writeOnly', 'contentEncoding', 'contentMediaType', 'contentSchema',
+  'discriminator', 'xml', 'externalDocs',
+]);
+
+/** Whether a keyword only describes: it allows and forbids nothing. */
+export function isAnnotation(keyword: string): boolean {
+  return ANNOTATIONS.has(keyword) || keyword.startsWith('x-');
+}
+
+/** Those that a model understands. */
+const TELLING: ReadonlySet<string> = new Set([
+  'title', 'description', 'default', 'example', 'examples', 'format',
+]);
+
+type SchemaObject = Readonly<Record<string, unknown>>;
+
+/** Vendors refuse these at the top of a tool's parameters. The check still holds them. */
+const NOT_AT_THE_TOP: ReadonlySet<string> = new Set(['anyOf', 'oneOf', 'allOf', 'not', 'enum']);
+
+/** A tool's schema as the model gets it: without what vendors refuse and models do not need. */
+export function sentSchema(schema: SchemaObject): SchemaObject {
+  const sent = Object.entries(withoutNotes(schema) as object);
+  return Object.fromEntries(sent.filter(([keyword]) => !NOT_AT_THE_TOP.has(keyword)));
+}
+
+function withoutNotes(schema: unknown): unknown {
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const isKept = ([keyword]: readonly [string, unknown]): boolean =>
+    !isAnnotation(keyword) || TELLING.has(keyword);
+  const kept = Object.entries(schema).filter(isKept);
+  const sent = kept.map(([keyword, value]) => [keyword, mapSubschemas(keyword, value)]);
+  return Object.fromEntries(sent);
+}
+
+function mapSubschemas(keyword: string, value: unknown): unknown {
+  const kind = Object.hasOwn(SUBSCHEMAS, keyword) ? SUBSCHEMAS[keyword] : undefined;
+  if (kind === undefined || typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(withoutNotes);
+  if (kind !== 'map') return withoutNotes(value);
+  const keep = (inner: unknown): unknown => (Array.isArray(inner) ? inner : withoutNotes(inner));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, keep(inner)]));
+}

@@ -1,0 +1,67 @@
+// Keywords about arrays.
+
+import { canonicalJson } from '../base/canonical-json.ts';
+import {
+  arrays, countOf, expect, fault, listOf, sizeBound, under, type KeywordTable, type Rule, type Site,
+} from './schema-keyword.ts';
+
+export const ARRAY_KEYWORDS: KeywordTable = {
+  minItems: sizeBound('minItems', 'least', ' items', itemsIn),
+  maxItems: sizeBound('maxItems', 'most', ' items', itemsIn),
+  uniqueItems: (value, site) => {
+    expect(typeof value === 'boolean', 'uniqueItems', site);
+    if (value === false) return undefined;
+    const found = fault('must not have two items that are equal');
+    return arrays((items) =>
+      new Set(items.map(canonicalJson)).size === items.length ? undefined : found,
+    );
+  },
+  prefixItems: (value, site) => itemRules(tuple(value, 'prefixItems', site), undefined),
+  items: (value, site) => {
+    if (!Array.isArray(value)) return itemRules(prefixOf(site), site.part(value, '[]'));
+    const { additionalItems = true } = site.schema;
+    return itemRules(tuple(value, 'items', site), site.part(additionalItems, '[]'));
+  },
+  additionalItems: () => undefined, // belongs to a list of `items`
+  contains: containsRule,
+  minContains: (value, site) => void countOf(value, 'minContains', site), // belong to `contains`
+  maxContains: (value, site) => void countOf(value, 'maxContains', site),
+};
+
+function itemsIn(given: unknown): number | undefined {
+  return Array.isArray(given) ? given.length : undefined;
+}
+
+function tuple(value: unknown, keyword: string, site: Site): readonly Rule[] {
+  return listOf(value, keyword, site).map((inner, index) => site.part(inner, `[${index}]`));
+}
+
+/** The items that `items` says nothing of: they have schemas of their own. */
+function prefixOf({ schema: { prefixItems } }: Site): readonly undefined[] {
+  return Array.isArray(prefixItems) ? prefixItems.map(() => undefined) : [];
+}
+
+/** `first` for the first items, one for each, and `rest` for those behind them. */
+function itemRules(first: readonly (Rule | undefined)[], rest: Rule | undefined): Rule {
+  return arrays((items, check) => {
+    for (let index = 0; index < items.length; index++) {
+      const rule = index < first.length ? first[index] : rest;
+      const found = rule?.(items[index], check);
+      if (found !== undefined) return under(`[${index}]`, found);
+    }
+    return undefined;
+  });
+}
+
+function containsRule(value: unknown, site: Site): Rule {
+  const rule = site.part(value, '[]');
+  const { minContains = 1, maxContains = Number.MAX_SAFE_INTEGER } = site.schema;
+  const least = countOf(minContains, 'minContains', site);
+  const most = countOf(maxContains, 'maxContains', site);
+  const kind = `items that fit ${canonicalJson(value)}`;
+  return arrays((items, check) => {
+    const count = items.filter((item) => rule(item, check) === undefined).length;
+    if (count < least) return fault(`must have at least ${least} ${kind}`);
+    return count > most ? fault(`must have at most ${most} ${kind}`) : undefined;
+  });
+}

@@ -1,0 +1,70 @@
+// Keywords that lead to other schemas for the same value.
+
+import { canonicalJson } from '../base/canonical-json.ts';
+import {
+  entriesOf, expect, fault, firstFault, listOf, type Fault, type KeywordTable, type Rule, type Site,
+} from './schema-keyword.ts';
+
+/** A model that is told all that a value could have been loses sight of what it was. */
+const MAX_REASONS = 5;
+
+export const BRANCH_KEYWORDS: KeywordTable = {
+  // Checked where a `$ref` leads to one.
+  $defs: (value, site) => void entriesOf(value, '$defs', site),
+  definitions: (value, site) => void entriesOf(value, 'definitions', site),
+  $ref: (value, site) => {
+    expect(typeof value === 'string', '$ref', site);
+    return site.refer(value as string);
+  },
+  allOf: (value, site) => {
+    const rules = branches(value, 'allOf', site);
+    return (given, check) => firstFault(rules, given, check);
+  },
+  anyOf: (value, site) => {
+    const rules = branches(value, 'anyOf', site);
+    return (given, check) => {
+      const faults: Fault[] = [];
+      for (const rule of rules) {
+        const found = rule(given, check);
+        if (found === undefined) return undefined;
+        faults.push(found);
+      }
+      return noneFits(faults);
+    };
+  },
+  oneOf: (value, site) => {
+    const rules = branches(value, 'oneOf', site);
+    return (given, check) => {
+      const faults = rules.map((rule) => rule(given, check)).filter((found) => found !== undefined);
+      const fitting = rules.length - faults.length;
+      if (fitting === 1) return undefined;
+      if (fitting === 0) return noneFits(faults);
+      return fault(`must fit exactly one of ${rules.length} schemas, and fits ${fitting}`);
+    };
+  },
+  not: (value, site) => {
+    const rule = site.same(value, '.not');
+    const found = fault(`must not fit the schema ${canonicalJson(value)}`);
+    return (given, check) => (rule(given, check) === undefined ? found : undefined);
+  },
+  if: (value, site) => {
+    const { then = true, else: otherwise = true } = site.schema;
+    const condition = site.same(value, '.if');
+    const yes = site.same(then, '.then');
+    const no = site.same(otherwise, '.else');
+    return (given, check) => (condition(given, check) === undefined ? yes : no)(given, check);
+  },
+  then: () => undefined, // belong to `if`
+  else: () => undefined,
+};
+
+function branches(value: unknown, keyword: string, site: Site): readonly Rule[] {
+  const schemas = listOf(value, keyword, site);
+  expect(schemas.length > 0, keyword, site);
+  return schemas.map((inner, index) => site.same(inner, `.${keyword}[${index}]`));
+}
+
+function noneFits(faults: readonly Fault[]): Fault {
+  const reasons = new Set(faults.map(({ path, text }) => `${path} ${text}`.trim()));
+  return fault([...reasons].slice(0, MAX_REASONS).join(', or '));
+}

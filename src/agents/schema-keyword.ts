@@ -1,0 +1,131 @@
+// What the rules of all keywords share.
+
+import { isObject } from '../layercode/fields.ts';
+import { compilePattern, PatternClock, type PatternTest } from './schema-pattern.ts';
+
+/** What is wrong with a value: where, below the value that was checked, and what the rule is. */
+export interface Fault {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Undefined for a value that is right. */
+export type Rule = (value: unknown, check: Check) => Fault | undefined;
+
+/**
+ * Makes the rule of a keyword. Undefined where it needs none. Throws a `TypeError` for a value of
+ * the keyword that cannot be checked.
+ */
+export type Keyword = (value: unknown, site: Site) => Rule | undefined;
+export type KeywordTable = Readonly<Record<string, Keyword>>;
+
+/** A place in a schema, and what a keyword there may need. */
+export interface Site {
+  readonly schema: Given;
+  /** For messages. */
+  readonly place: string;
+  /** A schema for the same value. */
+  same(schema: unknown, step: string): Rule;
+  /** A schema for a part of the value. */
+  part(schema: unknown, step: string): Rule;
+  /** The schema that a `$ref` leads to, for the same value. */
+  refer(ref: string): Rule;
+}
+
+/** One check of a value: what it has cost. */
+export class Check {
+  readonly clock = new PatternClock();
+  steps = 0;
+  depth = 0;
+}
+
+export type Given = Readonly<Record<string, unknown>>;
+
+export function fault(text: string): Fault {
+  return { path: '', text };
+}
+
+export function under(step: string, { path, text }: Fault): Fault {
+  return { path: step + path, text };
+}
+
+export function firstFault(
+  rules: readonly Rule[], given: unknown, check: Check,
+): Fault | undefined {
+  for (const rule of rules) {
+    const found = rule(given, check);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** A rule about objects: it says nothing of other values. */
+export function objects(find: (given: Given, check: Check) => Fault | undefined): Rule {
+  return (given, check) => (isObject(given) ? find(given, check) : undefined);
+}
+
+export function arrays(find: (items: readonly unknown[], check: Check) => Fault | undefined): Rule {
+  return (given, check) => (Array.isArray(given) ? find(given, check) : undefined);
+}
+
+/** A bound on a size. `sizeOf` is undefined for values that the keyword says nothing of. */
+export function sizeBound(
+  keyword: string,
+  which: 'least' | 'most',
+  unit: string,
+  sizeOf: (given: unknown) => number | undefined,
+): Keyword {
+  return (value, site) => {
+    const bound = countOf(value, keyword, site);
+    const text = `must be at ${which} ${bound}${unit}`;
+    return (given) => {
+      const size = sizeOf(given);
+      if (size === undefined) return undefined;
+      return (which === 'least' ? size < bound : size > bound) ? fault(text) : undefined;
+    };
+  };
+}
+
+// What may stand behind a keyword. Each throws a `TypeError` for anything else.
+
+export function expect(isRight: boolean, keyword: string, { place }: Site): void {
+  if (!isRight) throw new TypeError(`${place}: ${keyword} has a value that is not supported`);
+}
+
+export function listOf(value: unknown, keyword: string, site: Site): readonly unknown[] {
+  expect(Array.isArray(value), keyword, site);
+  return value as readonly unknown[];
+}
+
+export function entriesOf(
+  value: unknown, keyword: string, site: Site,
+): readonly [string, unknown][] {
+  expect(isObject(value), keyword, site);
+  return Object.entries(value as object);
+}
+
+export function namesOf(value: unknown, keyword: string, site: Site): readonly string[] {
+  const names = listOf(value, keyword, site);
+  expect(names.every((name) => typeof name === 'string'), keyword, site);
+  return names as readonly string[];
+}
+
+export function countOf(value: unknown, keyword: string, site: Site): number {
+  expect(Number.isInteger(value) && (value as number) >= 0, keyword, site);
+  return value as number;
+}
+
+export function numberOf(value: unknown, keyword: string, site: Site): number {
+  expect(Number.isFinite(value), keyword, site);
+  return value as number;
+}
+
+export function patternOf(value: unknown, keyword: string, site: Site): PatternTest {
+  expect(typeof value === 'string', keyword, site);
+  try {
+    return compilePattern(value as string);
+  } catch (cause) {
+    const text = `${keyword} ${JSON.stringify(value)} is not a regular expression`;
+    throw new TypeError(`${site.place}: ${text}`, { cause });
+  }
+}

@@ -1,0 +1,114 @@
+// Keywords about a value itself: its type, numbers, strings.
+
+import { canonicalJson } from '../base/canonical-json.ts';
+import { isObject } from '../layercode/fields.ts';
+import type { SchemaType } from './json-schema.ts';
+import {
+  expect, fault, listOf, numberOf, patternOf, sizeBound, type KeywordTable, type Rule, type Site,
+} from './schema-keyword.ts';
+
+const TYPES: Readonly<Record<SchemaType, (value: unknown) => boolean>> = {
+  object: isObject,
+  array: Array.isArray,
+  string: (value) => typeof value === 'string',
+  number: Number.isFinite, // JSON can spell 1e999
+  integer: Number.isInteger,
+  boolean: (value) => typeof value === 'boolean',
+  null: (value) => value === null,
+};
+
+export const VALUE_KEYWORDS: KeywordTable = {
+  type: typeRule,
+  nullable: (value, site) => void expect(typeof value === 'boolean', 'nullable', site),
+  const: (value) => {
+    const text = canonicalJson(value);
+    return (given) => (canonicalJson(given) === text ? undefined : fault(`must be ${text}`));
+  },
+  enum: (value, site) => {
+    const texts = listOf(value, 'enum', site).map(canonicalJson);
+    const allowed = new Set(texts);
+    const found = fault(`must be one of ${texts.join(', ')}`);
+    return (given) => (allowed.has(canonicalJson(given)) ? undefined : found);
+  },
+
+  minimum: (value, site) => {
+    const bound = numberOf(value, 'minimum', site);
+    if (site.schema['exclusiveMinimum'] === true) return above(bound);
+    return numbers((given) => given >= bound, `must be at least ${bound}`);
+  },
+  maximum: (value, site) => {
+    const bound = numberOf(value, 'maximum', site);
+    if (site.schema['exclusiveMaximum'] === true) return below(bound);
+    return numbers((given) => given <= bound, `must be at most ${bound}`);
+  },
+  // A boolean in draft 4 and OpenAPI 3.0, where it belongs to its neighbour.
+  exclusiveMinimum: (value, site) =>
+    typeof value === 'boolean' ? undefined : above(numberOf(value, 'exclusiveMinimum', site)),
+  exclusiveMaximum: (value, site) =>
+    typeof value === 'boolean' ? undefined : below(numberOf(value, 'exclusiveMaximum', site)),
+  multipleOf: (value, site) => {
+    const divisor = numberOf(value, 'multipleOf', site);
+    expect(divisor > 0, 'multipleOf', site);
+    return numbers((given) => isMultiple(given, divisor), `must be a multiple of ${divisor}`);
+  },
+
+  minLength: sizeBound('minLength', 'least', ' characters', lengthOf),
+  maxLength: sizeBound('maxLength', 'most', ' characters', lengthOf),
+  pattern: (value, site) => {
+    const matches = patternOf(value, 'pattern', site);
+    const found = fault(`must match the pattern ${value}`);
+    return (given, { clock }) =>
+      typeof given !== 'string' || matches(given, clock) ? undefined : found;
+  },
+};
+
+function typeRule(value: unknown, { schema, place }: Site): Rule {
+  const types = (Array.isArray(value) ? value : [value]) as readonly SchemaType[];
+  const isType = (type: unknown): boolean => typeof type === 'string' && Object.hasOwn(TYPES, type);
+  if (types.length === 0 || !types.every(isType)) {
+    throw new TypeError(`${place}: type must be one of ${Object.keys(TYPES).join(', ')}`);
+  }
+  const allowed = schema['nullable'] === true ? [...types, 'null' as const] : types;
+  const tests = allowed.map((type) => TYPES[type]);
+  const isInteger = allowed.length === 1 && allowed[0] === 'integer';
+  const found = fault(isInteger ? 'must be an integer' : `must be of type ${allowed.join(' or ')}`);
+  return (given) => (tests.some((test) => test(given)) ? undefined : found);
+}
+
+function numbers(isRight: (given: number) => boolean, text: string): Rule {
+  return (given) => (typeof given !== 'number' || isRight(given) ? undefined : fault(text));
+}
+
+function above(bound: number): Rule {
+  return numbers((given) => given > bound, `must be more than ${bound}`);
+}
+
+function below(bound: number): Rule {
+  return numbers((given) => given < bound, `must be less than ${bound}`);
+}
+
+/** In characters, not in UTF-16 code units. */
+function lengthOf(given: unknown): number | undefined {
+  return typeof given === 'string' ? [...given].length : undefined;
+}
+
+/** In decimals: 0.3 is a multiple of 0.1, though the quotient of the two doubles is no integer. */
+function isMultiple(value: number, divisor: number): boolean {
+  if (!Number.isFinite(value)) return false;
+  const [a, b] = [decimal(value), decimal(divisor)];
+  const exponent = Math.min(a.exponent, b.exponent);
+  const scale = ({ digits, exponent: own }: Decimal): bigint =>
+    digits * 10n ** BigInt(own - exponent);
+  return scale(a) % scale(b) === 0n;
+}
+
+interface Decimal {
+  readonly digits: bigint;
+  readonly exponent: number;
+}
+
+function decimal(value: number): Decimal {
+  const [mantissa = '', exponent = '0'] = value.toExponential().split('e');
+  const [whole = '', fraction = ''] = mantissa.split('.');
+  return { digits: BigInt(whole + fraction), exponent: Number(exponent) - fraction.length };
+}

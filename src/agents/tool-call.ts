@@ -1,0 +1,79 @@
+// One call of a tool, from the arguments that the model wrote to the result that it gets.
+
+import { isAbort } from '../base/abort.ts';
+import type { ToolCall } from '../conversations/message.ts';
+import type { Json, JsonObject } from '../layercode/fields.ts';
+import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
+import type { Reply, ToolCallContext, ToolRun, Turn } from './agent.ts';
+import { parseArguments } from './tool-arguments.ts';
+import { resultText } from './tool-result.ts';
+import type { Tool } from './tool.ts';
+
+/** Longest result of a tool as the model gets it, in UTF-16 code units. */
+export const MAX_RESULT_LENGTH = 65_536;
+
+type CallStatus = 'running' | 'completed' | 'failed' | 'interrupted';
+
+/** How a call is run: its arguments are checked, and the browser is told what becomes of it. */
+export function toolRun(call: ToolCall, tools: readonly Tool[], turn: Turn, reply: Reply): ToolRun {
+  const tool = tools.find(({ name }) => name === call.name);
+  if (tool === undefined) return { run: () => refuseUnknown(call.name, reply) };
+  const { whenInterrupted, repeatable } = tool;
+  return { whenInterrupted, repeatable, run: (told) => run(tool, call.args, told, turn, reply) };
+}
+
+async function run(
+  tool: Tool, json: string, told: ToolCallContext, turn: Turn, reply: Reply,
+): Promise<string> {
+  const tell = (status: CallStatus, more: JsonObject): void =>
+    tellBrowser(tool, status, more, reply);
+  const parsed = parseArguments(json);
+  const checked = 'problem' in parsed ? parsed : await tool.check(parsed.args);
+  told.signal.throwIfAborted(); // a check may take its time
+  if ('problem' in parsed || 'problem' in checked) {
+    tell('failed', { args: json });
+    return refusal('problem' in checked ? checked.problem : '');
+  }
+  const { args } = parsed;
+  const { conversationId, turnId, metadata, log } = turn;
+  const context = { ...told, reply, conversationId, turnId, metadata, log };
+  tell('running', { args });
+  try {
+    const result = await tool.run(checked.args, context);
+    const text = resultText(result);
+    tell('completed', { args, result: shown(result, text) });
+    return cut(text);
+  } catch (error) {
+    // Its reason is not for the browser: what a tool throws may name hosts and keys.
+    const isInterrupted = told.signal.aborted && isAbort(error, told.signal.reason);
+    tell(isInterrupted ? 'interrupted' : 'failed', { args });
+    throw error;
+  }
+}
+
+/** The model may mend it. */
+function refusal(problem: string): string {
+  return JSON.stringify({ error: problem });
+}
+
+function refuseUnknown(name: string, reply: Reply): string {
+  const isName = isToolName(name);
+  void reply.data({ tool: isName ? name : INVALID_NAME, status: 'failed' });
+  if (isName) return refusal(`there is no tool "${name}"`);
+  return refusal("a tool's name must match [A-Za-z0-9_-]{1,64}");
+}
+
+function tellBrowser(tool: Tool, status: CallStatus, more: JsonObject, reply: Reply): void {
+  if (tool.tellBrowser === 'nothing') return;
+  void reply.data({ tool: tool.name, status, ...(tool.tellBrowser === 'everything' ? more : {}) });
+}
+
+/** `resultText` has made sure that it is JSON. */
+function shown(result: unknown, text: string): Json {
+  if (result === undefined) return null;
+  return text.length <= MAX_RESULT_LENGTH ? (result as Json) : cut(text);
+}
+
+function cut(text: string): string {
+  return text.length <= MAX_RESULT_LENGTH ? text : `${text.slice(0, MAX_RESULT_LENGTH)}… [cut]`;
+}

@@ -1,0 +1,28 @@
+const MAX_CAUSES = 4;
+/**
+ * A line of a stack that names a place in code. A message may have lines that only begin like one.
+ */
+const FRAME = /^\s*at .*[:(](?:\d+:\d+|native|<anonymous>)\)?$/;
+
+/**
+ * What a log line may show of an error that a tool threw: its name, code and stack, and those of
+ * its causes. Not its message: tools quote their arguments, which are the caller's words.
+ */
+export function withoutMessage(error: unknown, depth = 0): Error | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const bare: Error & { code?: unknown } = new Error('');
+  bare.name = error.name;
+  if ('code' in error) bare.code = error.code;
+  bare.stack = framesOf(error);
+  if (depth < MAX_CAUSES) bare.cause = withoutMessage(error.cause, depth + 1);
+  return bare;
+}
+
+function framesOf({ stack = '', message }: Error): string {
+  const start = stack.indexOf(message);
+  const frames = start === -1 ? stack : stack.slice(start + message.length);
+  return frames
+    .split('\n')
+    .filter((line) => FRAME.test(line))
+    .join('\n');
+}

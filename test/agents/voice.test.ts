@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { Reply } from '../../src/agents/agent.ts';
+import { speakable, Voice } from '../../src/agents/voice.ts';
+
+function voiceFor(said: string[], isSpeakable = true): Voice {
+  const say = (text: string): boolean => said.push(text) > 0;
+  return new Voice({ say } as unknown as Reply, { isSpeakable });
+}
+
+describe('Voice', () => {
+  it('says each piece as it comes, freed of what cannot be spoken', () => {
+    const said: string[] = [];
+    const voice = voiceFor(said);
+    for (const piece of ['**It**', ' rains', '. 🌧']) voice.speak(piece);
+    voice.finish();
+    assert.equal(said.join(''), 'It rains.');
+    assert.ok(said.length > 1, String(said.length));
+  });
+
+  it('says everything as it is where it is told to', () => {
+    const said: string[] = [];
+    const voice = voiceFor(said, false);
+    voice.speak('**It**');
+    voice.finish();
+    assert.deepEqual(said, ['**It**']);
+  });
+
+  it('puts a space between two texts, and none within one', () => {
+    const said: string[] = [];
+    const voice = voiceFor(said);
+    for (const text of ['One.', 'Two.']) {
+      voice.speak(text.slice(0, 2));
+      voice.speak(text.slice(2));
+      voice.finish();
+    }
+    assert.equal(said.join(''), 'One. Two.');
+  });
+
+  it('forgets what it held back of a text that is broken off', () => {
+    const said: string[] = [];
+    const voice = voiceFor(said);
+    voice.speak('It rains. https://exam');
+    voice.breakOff();
+    voice.speak('No.');
+    voice.finish();
+    assert.equal(said.join(''), 'It rains. No.');
+  });
+
+  it('knows all that it said', () => {
+    const voice = voiceFor([]);
+    voice.speak('_One._');
+    voice.finish();
+    voice.speak('Two.');
+    voice.finish();
+    assert.equal(voice.spoken, 'One. Two.');
+  });
+});
+
+describe('speakable', () => {
+  it('frees a whole text of what cannot be spoken', () => {
+    assert.equal(speakable('**Bye**, see [our page](https://x.example). 👋'), 'Bye, see our page.');
+  });
+});

@@ -1,0 +1,138 @@
+// Tools whose arguments are schemas of other libraries, on the real libraries. Needs `npm ci` in
+// this folder.
+
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+
+import type { Tool, ToolContext } from 'layercode-microserver';
+
+import { PEERS, typeErrors, writeProject } from '../fixtures/pages.ts';
+
+assert.ok(existsSync(join(PEERS, 'node_modules/arktype')), 'npm ci in test/peers first');
+
+/** The same tool three times. The types are part of the test. */
+const SOURCE = `
+import { toStandardJsonSchema } from '@valibot/to-json-schema';
+import { type } from 'arktype';
+import { tool } from 'layercode-microserver';
+import * as v from 'valibot';
+import { z } from 'zod';
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function same<A, B>(_isSame: Same<A, B>): void {}
+
+const named = { name: 'add_pizza', description: 'Adds a pizza.' };
+
+export const zod = tool({
+  ...named,
+  parameters: z.object({
+    kind: z.enum(['margherita', 'funghi']),
+    count: z.number().int().min(1).max(20).default(1),
+    note: z.string().optional(),
+  }),
+  run: ({ kind, count, note }) => {
+    same<typeof kind, 'margherita' | 'funghi'>(true);
+    same<typeof count, number>(true);
+    same<typeof note, string | undefined>(true);
+    return { kind, count };
+  },
+});
+
+export const ark = tool({
+  ...named,
+  parameters: type({ kind: "'margherita' | 'funghi'", count: '1 <= number.integer <= 20 = 1', 'note?': 'string' }),
+  run: ({ kind, count }) => {
+    same<typeof kind, 'margherita' | 'funghi'>(true);
+    same<typeof count, number>(true);
+    return { kind, count };
+  },
+});
+
+export const valibot = tool({
+  ...named,
+  parameters: toStandardJsonSchema(
+    v.object({
+      kind: v.picklist(['margherita', 'funghi']),
+      count: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(20)), 1),
+      note: v.optional(v.string()),
+    }),
+  ),
+  run: ({ kind, count }) => {
+    same<typeof kind, 'margherita' | 'funghi'>(true);
+    same<typeof count, number>(true);
+    return { kind, count };
+  },
+});
+
+tool({
+  ...named,
+  parameters: z.object({ kind: z.string() }),
+  // @ts-expect-error A misspelt argument.
+  run: ({ knid }) => knid,
+});
+
+/** Valibot's own schemas only validate. */
+export const withoutJsonSchema = (): unknown =>
+  // @ts-expect-error Refused by its type, too.
+  tool({ ...named, parameters: v.object({ kind: v.string() }), run: () => 'done' });
+
+export const unwritable = (): unknown =>
+  tool({ ...named, parameters: z.object({ at: z.date() }), run: () => 'done' });
+
+export const noObject = (): unknown =>
+  tool({ ...named, parameters: z.union([z.string(), z.object({})]), run: () => 'done' });
+`;
+
+interface Schemas {
+  readonly zod: Tool;
+  readonly ark: Tool;
+  readonly valibot: Tool;
+  readonly withoutJsonSchema: () => unknown;
+  readonly unwritable: () => unknown;
+  readonly noObject: () => unknown;
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'peers-tools-'));
+after(() => rmSync(directory, { recursive: true, force: true }));
+const project = writeProject(directory, new Map([['schemas.ts', SOURCE]]), { withPeers: true });
+const schemas = (await import(join(project, 'schemas.ts'))) as Schemas;
+
+describe('schemas of other libraries', () => {
+  it('type-check: run gets what they make of the arguments', () => assert.equal(typeErrors(project), ''));
+
+  for (const name of ['zod', 'ark', 'valibot'] as const) {
+    const { parameters, check, run } = schemas[name];
+
+    it(`have a JSON Schema for the model with ${name}`, () => {
+      const { type, properties, required } = parameters as Record<string, object>;
+      assert.deepEqual([type, Object.keys(properties ?? {}), required], ['object', ['kind', 'count', 'note'], ['kind']]);
+      assert.equal('$schema' in parameters, false);
+    });
+
+    it(`take arguments that fit with ${name}, defaults filled in`, async () => {
+      const checked = await check({ kind: 'funghi' });
+      assert.ok('args' in checked);
+      assert.deepEqual(run(checked.args, {} as ToolContext), { kind: 'funghi', count: 1 });
+    });
+
+    it(`tell the model what is wrong with ${name}`, async () => {
+      const checked = await check({ kind: 'hawaii', count: 99 });
+      assert.match('problem' in checked ? checked.problem : '', /^arguments\.kind: .*arguments\.count: /);
+    });
+  }
+
+  it('are refused with the way out where they only validate', () => {
+    assert.throws(schemas.withoutJsonSchema, { name: 'TypeError', message: /a schema of valibot that has no JSON Schema.*toStandardJsonSchema\(\)/ });
+  });
+
+  it('are refused with the library\'s reason where JSON Schema has no such type', () => {
+    assert.throws(schemas.unwritable, { name: 'TypeError', message: /^tool add_pizza: parameters: zod has no JSON Schema for it: .*Date/ });
+  });
+
+  it('are refused where they are no object', () => {
+    assert.throws(schemas.noObject, { name: 'TypeError', message: /^tool add_pizza: parameters must be an object/ });
+  });
+});

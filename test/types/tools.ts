@@ -1,0 +1,97 @@
+// Compiled, and not run: what TypeScript knows of a tool's arguments. `npm run test:types`.
+
+import { tool, type ArgumentsOf, type Json, type JsonObject, type Schema, type StandardSchema } from 'layercode-microserver';
+
+type Same<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+
+/** Does not compile unless the types are the same. */
+function same<A, B>(_isSame: Same<A, B>): void {}
+
+const named = { name: 'order', description: 'Orders.' };
+
+tool({
+  ...named,
+  parameters: {
+    type: 'object',
+    properties: {
+      kind: { type: 'string', enum: ['margherita', 'funghi'] },
+      count: { type: 'integer', minimum: 1 },
+      note: { type: ['string', 'null'] },
+      size: { const: 'large' },
+      extras: { type: 'array', items: { anyOf: [{ type: 'string' }, { $ref: '#/$defs/extra' }] } },
+      paid: { type: 'boolean', nullable: true },
+      anything: {},
+    },
+    required: ['kind', 'count'],
+    $defs: { extra: { type: 'object', properties: { id: { type: 'number' } }, required: ['id'] } },
+  },
+  run: (args) => {
+    same<typeof args.kind, 'margherita' | 'funghi'>(true);
+    same<typeof args.count, number>(true);
+    same<typeof args.note, string | null | undefined>(true);
+    same<typeof args.size, 'large' | undefined>(true);
+    same<typeof args.extras, (string | { id: number })[] | undefined>(true);
+    same<typeof args.paid, boolean | null | undefined>(true);
+    same<typeof args.anything, Json | undefined>(true);
+    // @ts-expect-error A misspelt argument.
+    return args.knid;
+  },
+});
+
+tool({
+  ...named,
+  parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+  // @ts-expect-error A misspelt argument, where arguments are taken apart.
+  run: ({ town }) => town,
+});
+
+type Of<P> = ArgumentsOf<P>;
+
+same<Of<{ type: 'object' }>, JsonObject>(true);
+same<Of<Schema>, JsonObject>(true);
+same<Of<{ type: 'object'; additionalProperties: { type: 'number' } }>, { [name: string]: number }>(true);
+same<Of<{ type: 'object'; properties: { a: { oneOf: [{ const: 1 }, { const: 2 }] } } }>, { a?: 1 | 2 }>(true);
+same<
+  Of<{ type: 'object'; properties: { a: { allOf: [{ type: 'object'; properties: { b: { type: 'null' } } }] } }; required: ['a'] }>,
+  { a: { b?: null } }
+>(true);
+// A schema that contains itself ends as JSON.
+same<
+  Of<{ type: 'object'; properties: { n: { $ref: '#/$defs/n' } }; $defs: { n: { type: 'object'; properties: { n: { $ref: '#/$defs/n' } } } } }>,
+  { n?: { n?: Json } }
+>(true);
+
+// Results: interfaces, dates, nothing.
+interface Line {
+  readonly name: string;
+  readonly at: Date;
+}
+tool({ ...named, parameters: { type: 'object' }, run: (): Line => ({ name: 'Funghi', at: new Date() }) });
+tool({ ...named, parameters: { type: 'object' }, run: async () => undefined });
+
+// Schemas of other libraries: `run` gets the output.
+declare const standard: StandardSchema<{ count: string }, { count: number }>;
+tool({
+  ...named,
+  parameters: standard,
+  run: (args) => {
+    same<typeof args, { count: number }>(true);
+    // @ts-expect-error A misspelt argument.
+    return args.cuont;
+  },
+});
+
+// @ts-expect-error A schema that only validates has nothing to send to the model.
+tool({ ...named, parameters: { '~standard': { version: 1, vendor: 'old', validate: () => ({ value: 1 }) } }, run: () => 1 });
+
+tool({
+  ...named,
+  parameters: { type: 'object' },
+  run: () => 1,
+  // @ts-expect-error A misspelt option.
+  tellBrowsers: 'nothing',
+});
+
+// @ts-expect-error A type that there is none of.
+tool({ ...named, parameters: { type: 'object', properties: { a: { type: 'int' } } }, run: () => 1 });
