@@ -285,6 +285,24 @@ describe('app.onError', () => {
 });
 
 describe('a handler that fails', () => {
+  it('is no error in the log when its client has left', async (t) => {
+    const begun = deferred();
+    const failed = deferred();
+    const { log, next, records } = recordLog();
+    const served = await serve(t, { log, setUp: (app) => app.get('/wait', async (context) => {
+      begun.resolve();
+      await new Promise((resolve) => context.callerSignal.addEventListener('abort', resolve));
+      failed.resolve();
+      throw new Error('nobody is there');
+    }) });
+    const client = (await served.raw()).send('GET /wait HTTP/1.1\r\nhost: x\r\n\r\n');
+    await begun.promise;
+    client.destroy();
+    await failed.promise;
+    await next('request');
+    assert.deepEqual(records().filter(({ level }) => level === 'error'), []);
+  });
+
   it('is 500 with nothing of its message', async (t) => {
     const served = await serve(t, { setUp: (app) => app.get('/fail', () => Promise.reject(new Error('db at 10.0.0.7'))) });
     assert.equal(await (await served.fetch('/fail')).text(), JSON.stringify(INTERNAL));

@@ -7,6 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { BodyBudget } from '../../src/http/body.ts';
 import { Context } from '../../src/http/context.ts';
 import { defineAgent } from '../../src/index.ts';
+import { within } from '../fixtures/app.ts';
 import {
   deferred, messageEvent, RawConnection, recordLog, serve, signed,
 } from '../fixtures/kernel.ts';
@@ -105,7 +106,7 @@ describe('context.switchProtocols', () => {
         context.text(426, String(error));
       }
     }) });
-    const response = await served.fetch('/socket');
+    const response = await within(served.fetch('/socket'), 'an answer');
     const text = await response.text();
     assert.deepEqual([response.status, text], [426, 'Error: GET /socket offers no other protocol']);
   });

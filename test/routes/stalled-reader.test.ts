@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Reply } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
@@ -76,6 +77,35 @@ describe('Turns', () => {
       turns.interruptAll('the test is over');
     }
     assert.deepEqual(said, [{ type: 'say', text: 'One.' }, { type: 'say', text: ' Two.' }]);
+  });
+});
+
+describe('a turn that begins and ends on a connection that is gone', () => {
+  // Nothing else would ever end it: its drop was told while it began.
+  it('is interrupted, and runs no more', async () => {
+    const conversations = new ConversationManager(
+      new MemoryStore({ ttlMs: 60_000, maxConversations: 1 }),
+    );
+    const turns = new Turns({
+      agent: defineAgent({ name: 'tested', onMessage: () => 'Yes.' }),
+      conversations, turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000,
+    });
+    const outcomes: string[] = [];
+    const delivery: Delivery = {
+      event: messageEvent() as unknown as MessageEvent,
+      conversationId: 'c-1', turnId: 't-1', isOpen: false, unsent: 1, headers: {},
+      log: createLogger({ level: 'silent', write: () => undefined }),
+      send: () => true,
+      end() {
+        turns.drop(delivery);
+        return false;
+      },
+      onOutcome: ({ outcome }) => void outcomes.push(outcome),
+    };
+    turns.start(delivery);
+    assert.deepEqual([turns.count, outcomes], [0, ['interrupted']]);
+    const history = await conversations.getHistory('c-1');
+    assert.deepEqual(history, [{ role: 'user', content: 'Hello?', turnId: 't-1' }]);
   });
 });
 

@@ -236,6 +236,15 @@ describe('webhook body', () => {
     });
   }
 
+  it('is refused with 100 characters of a content type that is longer', async (t) => {
+    const { client } = serve(t, {});
+    const headers = { 'content-type': `text/${'x'.repeat(300)}` };
+    const { response } = await client.post(messageEvent(), { headers });
+    const { error } = (await response.json()) as { error: string };
+    const expected = `content-type must be application/json, got "text/${'x'.repeat(95)}"`;
+    assert.deepEqual([response.status, error], [415, expected]);
+  });
+
   it('is not quoted in the refusal: it may be a caller\'s words', async (t) => {
     const { client } = serve(t, {});
     const text = await (await client.post('{"text":"my PIN is 1234"')).response.text();
@@ -455,7 +464,7 @@ describe('webhook events that are no turns', () => {
   it('an unknown type is logged with 100 characters of its name and 50 of its fields', async (t) => {
     const { client, logLines } = serve(t, {});
     const fields = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`f${n}`, n]));
-    await client.post({ type: 'x'.repeat(300), ...fields });
+    await client.post({ type: 'x'.repeat(256), ...fields });
     const line = logLines.find((candidate) => candidate.includes('unknown type')) ?? '{}';
     const logged = JSON.parse(line) as { event?: string; fields?: string[] };
     assert.deepEqual([logged.event?.length, logged.fields?.length], [100, 50]);
