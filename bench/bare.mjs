@@ -1,15 +1,16 @@
-// The yardstick of `npm run bench`: node:http with nothing around it. It checks the signature, parses the JSON and writes
-// the events of an echo turn, byte for byte what the server with AGENT=echo writes; everything a server adds (history,
-// limits, logs, metrics) is missing on purpose. Plain JavaScript, because the server too runs without a loader.
-//
-// BY_REQUIRE=1 takes node:http as the server does (src/http/node-http.ts): the floor of its start.
-// SLOW=1 says the first piece at once and the rest on SIGUSR2, as the server does with AGENT=bench/held-agent.mjs.
+// The yardstick of `npm run bench`: node:http with nothing around it. It checks the signature,
+// parses the JSON and writes the events of an echo turn, byte for byte what the server with
+// AGENT=echo writes; everything a server adds (history, limits, logs, metrics) is missing on
+// purpose. Plain JavaScript, because the server too runs without a loader.  BY_REQUIRE=1 takes
+// node:http as the server does (src/http/node-http.ts): the floor of its start. SLOW=1 says the
+// first piece at once and the rest on SIGUSR2, as the server does with AGENT=bench/held-agent.mjs.
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { createRequire } from 'node:module';
 
-const { createServer } = process.env.BY_REQUIRE === '1'
-  ? createRequire(import.meta.url)('node:http')
-  : await import('node:http');
+const { createServer } =
+  process.env.BY_REQUIRE === '1'
+    ? createRequire(import.meta.url)('node:http')
+    : await import('node:http');
 
 const SECRET = createSecretKey(Buffer.from(process.env.LAYERCODE_WEBHOOK_SECRET ?? 'whsec_bench'));
 const IS_SLOW = process.env.SLOW === '1';

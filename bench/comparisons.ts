@@ -32,43 +32,102 @@ const SPARE_DESCRIPTORS = 100;
 const MEBIBYTE = 2 ** 20;
 
 /** A hundred conversations for each connection, which are young when the window ends. */
-async function compareYoung({ bare, server, quiet }: Contestants, size: BenchSize): Promise<Comparison> {
+async function compareYoung(
+  { bare, server, quiet }: Contestants,
+  size: BenchSize,
+): Promise<Comparison> {
   const contestants = [bare, server, quiet];
   const results = await runRounds(contestants, size.rounds, (contestant) =>
-    measureThroughput(contestant, { connections: CONNECTIONS, conversations: 100, fill: 0, ...size }),
+    measureThroughput(contestant, {
+      connections: CONNECTIONS,
+      conversations: 100,
+      fill: 0,
+      ...size,
+    }),
   );
-  console.log(`\nTurns of young conversations: ${CONNECTIONS * 100} conversations, ${describeRounds(size)}`);
+  console.log(
+    `\nTurns of young conversations: ${CONNECTIONS * 100} conversations, ${describeRounds(size)}`,
+  );
   printThroughput(contestants, results);
   const [bareRounds = [], serverRounds = [], quietRounds = []] = results;
   return {
     raw: results,
     verdicts: [
-      judge({ what: 'turns/s with the defaults', limit: 0.8, kind: 'at least' }, ratesOf(serverRounds), ratesOf(bareRounds)),
-      judge({ what: 'turns/s with ACCESS_LOG=false', limit: 0.9, kind: 'at least' }, ratesOf(quietRounds), ratesOf(bareRounds)),
-      judge({ what: 'CPU per turn with ACCESS_LOG=false', limit: 1.1, kind: 'at most' }, cpuOf(quietRounds), cpuOf(bareRounds)),
+      judge(
+        { what: 'turns/s with the defaults', limit: 0.8, kind: 'at least' },
+        ratesOf(serverRounds),
+        ratesOf(bareRounds),
+      ),
+      judge(
+        { what: 'turns/s with ACCESS_LOG=false', limit: 0.9, kind: 'at least' },
+        ratesOf(quietRounds),
+        ratesOf(bareRounds),
+      ),
+      judge(
+        { what: 'CPU per turn with ACCESS_LOG=false', limit: 1.1, kind: 'at most' },
+        cpuOf(quietRounds),
+        cpuOf(bareRounds),
+      ),
     ],
   };
 }
 
 /** Some 200 conversations that hold the 200 messages they may: every turn removes the oldest. */
-async function compareFull({ bare, server, quiet, peers }: Contestants, size: BenchSize): Promise<Comparison> {
+async function compareFull(
+  { bare, server, quiet, peers }: Contestants,
+  size: BenchSize,
+): Promise<Comparison> {
   const contestants = [bare, server, quiet, ...peers];
   const results = await runRounds(contestants, size.rounds, (contestant) =>
-    measureThroughput(contestant, { connections: CONNECTIONS, conversations: 3, fill: 100, ...size }),
+    measureThroughput(contestant, {
+      connections: CONNECTIONS,
+      conversations: 3,
+      fill: 100,
+      ...size,
+    }),
   );
-  console.log(`\nTurns of long conversations: ${CONNECTIONS * 3} of 200 messages each, ${describeRounds(size)}`);
+  console.log(
+    `\nTurns of long conversations: ${CONNECTIONS * 3} of 200 messages each, ${describeRounds(size)}`,
+  );
   printThroughput(contestants, results);
   const [bareRounds = [], serverRounds = [], quietRounds = [], ...peerRounds] = results;
   const verdicts = [
-    judge({ what: 'turns/s with the defaults', limit: 0.9, kind: 'at least' }, ratesOf(serverRounds), ratesOf(bareRounds)),
-    judge({ what: 'turns/s with ACCESS_LOG=false', limit: 0.95, kind: 'at least' }, ratesOf(quietRounds), ratesOf(bareRounds)),
-    judge({ what: 'CPU per turn with ACCESS_LOG=false', limit: 1.05, kind: 'at most' }, cpuOf(quietRounds), cpuOf(bareRounds)),
-    judge({ what: 'first event p99 with the defaults', limit: 1.2, kind: 'at most' }, p99sOf(serverRounds), p99sOf(bareRounds)),
-    judge({ what: 'RSS after the load', limit: 1.4, kind: 'at most' }, rssOf(serverRounds), rssOf(bareRounds)),
+    judge(
+      { what: 'turns/s with the defaults', limit: 0.9, kind: 'at least' },
+      ratesOf(serverRounds),
+      ratesOf(bareRounds),
+    ),
+    judge(
+      { what: 'turns/s with ACCESS_LOG=false', limit: 0.95, kind: 'at least' },
+      ratesOf(quietRounds),
+      ratesOf(bareRounds),
+    ),
+    judge(
+      { what: 'CPU per turn with ACCESS_LOG=false', limit: 1.05, kind: 'at most' },
+      cpuOf(quietRounds),
+      cpuOf(bareRounds),
+    ),
+    judge(
+      { what: 'first event p99 with the defaults', limit: 1.2, kind: 'at most' },
+      p99sOf(serverRounds),
+      p99sOf(bareRounds),
+    ),
+    judge(
+      { what: 'RSS after the load', limit: 1.4, kind: 'at most' },
+      rssOf(serverRounds),
+      rssOf(bareRounds),
+    ),
   ];
   for (const [index, { name }] of peers.entries()) {
     const rates = ratesOf(peerRounds[index] ?? []);
-    verdicts.push(judge({ what: `turns/s with the defaults, against ${name}`, limit: 1, kind: 'at least' }, ratesOf(serverRounds), rates, name));
+    verdicts.push(
+      judge(
+        { what: `turns/s with the defaults, against ${name}`, limit: 1, kind: 'at least' },
+        ratesOf(serverRounds),
+        rates,
+        name,
+      ),
+    );
   }
   return { raw: results, verdicts };
 }
@@ -77,19 +136,36 @@ function describeRounds({ rounds, seconds, warmupSeconds }: BenchSize): string {
   return `${CONNECTIONS} connections, ${rounds} rounds of ${seconds} s after ${warmupSeconds} s of warm-up`;
 }
 
-function printThroughput(contestants: readonly { readonly name: string }[], results: readonly (readonly Throughput[])[]): void {
+function printThroughput(
+  contestants: readonly { readonly name: string }[],
+  results: readonly (readonly Throughput[])[],
+): void {
   printTable([
-    ['', 'turns/s', 'first event p50 ms', 'p99 ms', 'server CPU µs/turn', 'RSS MiB', 'load generator CPU'],
+    [
+      '',
+      'turns/s',
+      'first event p50 ms',
+      'p99 ms',
+      'server CPU µs/turn',
+      'RSS MiB',
+      'load generator CPU',
+    ],
     ...contestants.map(({ name }, index) => {
       const rounds = results[index] ?? [];
       return [
         name,
         formatSummary(ratesOf(rounds)),
-        formatSummary(rounds.map((result) => result.firstEventP50Ms), 2),
+        formatSummary(
+          rounds.map((result) => result.firstEventP50Ms),
+          2,
+        ),
         formatSummary(p99sOf(rounds), 2),
         formatSummary(cpuOf(rounds), 1),
         formatSummary(rssOf(rounds).map((bytes) => bytes / MEBIBYTE)),
-        formatSummary(rounds.map((result) => result.clientCpuShare), 2),
+        formatSummary(
+          rounds.map((result) => result.clientCpuShare),
+          2,
+        ),
       ];
     }),
   ]);
@@ -114,60 +190,118 @@ function rssOf(rounds: readonly Throughput[]): number[] {
 
 async function compareStreams({ bare, server }: Contestants, size: BenchSize): Promise<Comparison> {
   const descriptors = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim();
-  const streams = descriptors === 'unlimited' ? STREAMS : Math.min(STREAMS, Number(descriptors) - SPARE_DESCRIPTORS);
+  const streams =
+    descriptors === 'unlimited'
+      ? STREAMS
+      : Math.min(STREAMS, Number(descriptors) - SPARE_DESCRIPTORS);
   const contestants = [bare, server];
-  const results = await runRounds(contestants, size.streamRounds, (contestant) => measureStreams(contestant, streams));
+  const results = await runRounds(contestants, size.streamRounds, (contestant) =>
+    measureStreams(contestant, streams),
+  );
 
-  console.log(`\nOpen streams: ${streams.toLocaleString('en-US')} at once, ${size.streamRounds} rounds, all ended as they should`);
-  if (streams < STREAMS) console.log(`  fewer than ${STREAMS}, because \`ulimit -n\` is ${descriptors}`);
+  console.log(
+    `\nOpen streams: ${streams.toLocaleString('en-US')} at once, ${size.streamRounds} rounds, all ended as they should`,
+  );
+  if (streams < STREAMS)
+    console.log(`  fewer than ${STREAMS}, because \`ulimit -n\` is ${descriptors}`);
   printTable([
     ['', 'KiB/stream', 'MiB idle', 'MiB open', 'opened in s'],
     ...contestants.map(({ name }, index) => {
       const rounds = results[index] ?? [];
       return [
         name,
-        formatSummary(rounds.map((result) => result.bytesPerStream / 1024), 2),
-        formatSummary(rounds.map((result) => result.idleBytes / MEBIBYTE), 1),
-        formatSummary(rounds.map((result) => result.openBytes / MEBIBYTE), 1),
-        formatSummary(rounds.map((result) => result.openSeconds), 1),
+        formatSummary(
+          rounds.map((result) => result.bytesPerStream / 1024),
+          2,
+        ),
+        formatSummary(
+          rounds.map((result) => result.idleBytes / MEBIBYTE),
+          1,
+        ),
+        formatSummary(
+          rounds.map((result) => result.openBytes / MEBIBYTE),
+          1,
+        ),
+        formatSummary(
+          rounds.map((result) => result.openSeconds),
+          1,
+        ),
       ];
     }),
   ]);
-  const [bareBytes = [], serverBytes = []] = results.map((rounds) => rounds.map((result) => result.bytesPerStream));
-  return { raw: results, verdicts: [judge({ what: 'memory of an open stream', limit: 1.15, kind: 'at most' }, serverBytes, bareBytes)] };
+  const [bareBytes = [], serverBytes = []] = results.map((rounds) =>
+    rounds.map((result) => result.bytesPerStream),
+  );
+  return {
+    raw: results,
+    verdicts: [
+      judge(
+        { what: 'memory of an open stream', limit: 1.15, kind: 'at most' },
+        serverBytes,
+        bareBytes,
+      ),
+    ],
+  };
 }
 
-/** From Node 22 on a plain import of `node:http` loads so much that even the server must start sooner. */
-async function compareStart({ bare, bareRequired, server }: Contestants, size: BenchSize): Promise<Comparison> {
+/**
+ * From Node 22 on a plain import of `node:http` loads so much that even the server must start
+ * sooner.
+ */
+async function compareStart(
+  { bare, bareRequired, server }: Contestants,
+  size: BenchSize,
+): Promise<Comparison> {
   const contestants = [bare, bareRequired, server];
-  const results = await runRounds(contestants, size.starts, (contestant) => measureStartup(contestant, 0));
+  const results = await runRounds(contestants, size.starts, (contestant) =>
+    measureStartup(contestant, 0),
+  );
   const times = results.map((rounds) => rounds.map((result) => result.startMs));
   const [bareMs = [], bareRequiredMs = [], serverMs = []] = times;
   const limit = Number.parseInt(server.node.version, 10) >= 22 ? 1 : 1.3;
 
   console.log(`\nStart: from the spawn to the first 200 of /health, ${size.starts} starts each`);
-  printTable([['', 'ms'], ...contestants.map(({ name }, index) => [name, formatSummary(times[index] ?? [])])]);
+  printTable([
+    ['', 'ms'],
+    ...contestants.map(({ name }, index) => [name, formatSummary(times[index] ?? [])]),
+  ]);
   return {
     raw: results,
     verdicts: [
       judge({ what: 'start', limit, kind: 'at most' }, serverMs, bareMs),
-      judge({ what: 'start, against bare by require', limit: 1.5, kind: 'at most' }, serverMs, bareRequiredMs, 'bare by require'),
+      judge(
+        { what: 'start, against bare by require', limit: 1.5, kind: 'at most' },
+        serverMs,
+        bareRequiredMs,
+        'bare by require',
+      ),
     ],
   };
 }
 
 async function compareMemory({ bare, server }: Contestants, size: BenchSize): Promise<Comparison> {
   const contestants = [bare, server];
-  const results = await runRounds(contestants, size.idles, (contestant) => measureStartup(contestant, 2000));
+  const results = await runRounds(contestants, size.idles, (contestant) =>
+    measureStartup(contestant, 2000),
+  );
   const bytes = results.map((rounds) => rounds.map((result) => result.idleBytes ?? Number.NaN));
   const [bareBytes = [], serverBytes = []] = bytes;
 
   console.log(`\nMemory: resident after the start and 2 s of quiet, ${size.idles} starts each`);
   printTable([
     ['', 'MiB'],
-    ...contestants.map(({ name }, index) => [name, formatSummary((bytes[index] ?? []).map((value) => value / MEBIBYTE), 1)]),
+    ...contestants.map(({ name }, index) => [
+      name,
+      formatSummary(
+        (bytes[index] ?? []).map((value) => value / MEBIBYTE),
+        1,
+      ),
+    ]),
   ]);
-  return { raw: results, verdicts: [judge({ what: 'idle memory', limit: 1.1, kind: 'at most' }, serverBytes, bareBytes)] };
+  return {
+    raw: results,
+    verdicts: [judge({ what: 'idle memory', limit: 1.1, kind: 'at most' }, serverBytes, bareBytes)],
+  };
 }
 
 export const COMPARISONS: Readonly<Record<string, Compare>> = {

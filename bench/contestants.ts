@@ -19,17 +19,34 @@ export interface Contestants {
   readonly peers: readonly Contestant[];
 }
 
-export function createContestants(server: string, node: NodeBinary, peers: readonly Peer[]): Contestants {
+export function createContestants(
+  server: string,
+  node: NodeBinary,
+  peers: readonly Peer[],
+): Contestants {
   return {
     bare: { name: 'bare node:http', script: BARE, settings: {}, node },
-    bareRequired: { name: 'bare node:http, by require', script: BARE, settings: { BY_REQUIRE: '1' }, node },
+    bareRequired: {
+      name: 'bare node:http, by require',
+      script: BARE,
+      settings: { BY_REQUIRE: '1' },
+      node,
+    },
     server: { name: 'server, defaults', script: server, settings: {}, node },
-    quiet: { name: 'server, ACCESS_LOG=false', script: server, settings: { ACCESS_LOG: 'false' }, node },
+    quiet: {
+      name: 'server, ACCESS_LOG=false',
+      script: server,
+      settings: { ACCESS_LOG: 'false' },
+      node,
+    },
     peers: peers.map(({ name, script }) => ({ name, script, settings: {}, node })),
   };
 }
 
-/** Measures every contestant once a round, in turn, so that what else the machine does hits all of them alike. */
+/**
+ * Measures every contestant once a round, in turn, so that what else the machine does hits all of
+ * them alike.
+ */
 export async function runRounds<Result>(
   contestants: readonly Contestant[],
   rounds: number,
@@ -37,7 +54,8 @@ export async function runRounds<Result>(
 ): Promise<Result[][]> {
   const results: Result[][] = contestants.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    for (const [index, contestant] of contestants.entries()) results[index]?.push(await measure(contestant));
+    for (const [index, contestant] of contestants.entries())
+      results[index]?.push(await measure(contestant));
   }
   return results;
 }

@@ -1,4 +1,7 @@
-/** Counts failures and keeps the first reasons; gives up beyond a hundred, when going on would measure nothing. */
+/**
+ * Counts failures and keeps the first reasons; gives up beyond a hundred, when going on would
+ * measure nothing.
+ */
 export class Faults {
   count = 0;
   readonly reasons: string[] = [];

@@ -14,14 +14,20 @@ export interface LoadProgress {
   open?: number;
 }
 
-/** Runs the load generator and resolves with its result; rejects when a turn failed or the generator did. */
+/**
+ * Runs the load generator and resolves with its result; rejects when a turn failed or the generator
+ * did.
+ */
 export async function runLoad<Result extends TurnsResult | StreamsResult>(
   options: Record<string, number>,
   onProgress?: (progress: LoadProgress) => void,
 ): Promise<Result> {
   const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const child = adopt(
-    spawn(process.execPath, ['--import', 'tsx', LOAD, ...flags], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] }),
+    spawn(process.execPath, ['--import', 'tsx', LOAD, ...flags], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
   );
   const exitCode = new Promise<number | null>((resolve) => child.once('close', resolve));
   let result: Result | undefined;
@@ -31,7 +37,9 @@ export async function runLoad<Result extends TurnsResult | StreamsResult>(
     else onProgress?.(parsed);
   }
   if ((await exitCode) !== 0 || result === undefined) {
-    throw new Error(`load ${flags.join(' ')}: ${result?.failures ?? 'unknown'} failures, ${result?.faults[0] ?? 'no result'}`);
+    throw new Error(
+      `load ${flags.join(' ')}: ${result?.failures ?? 'unknown'} failures, ${result?.faults[0] ?? 'no result'}`,
+    );
   }
   return result;
 }

@@ -17,7 +17,10 @@ export interface StreamsResult {
   faults: string[];
 }
 
-/** Never more than this many streams still waiting for their first event: opening is bounded by the server's own pace. */
+/**
+ * Never more than this many streams still waiting for their first event: opening is bounded by the
+ * server's own pace.
+ */
 const MAX_OPENING = 64;
 
 /** Opens one connection and one turn a stream, and waits until the server has ended them all. */
@@ -54,7 +57,8 @@ export function runStreams({ port, streams, onAllOpen }: StreamsOptions): Promis
         if (fault !== undefined) faults.add(fault);
         connection.destroy();
         settleOpening();
-        if (++ended === streams) resolve({ streams, openSeconds, failures: faults.count, faults: faults.reasons });
+        if (++ended === streams)
+          resolve({ streams, openSeconds, failures: faults.count, faults: faults.reasons });
       });
     }
     for (let opening = 0; opening < MAX_OPENING; opening++) openNext();

@@ -16,7 +16,9 @@ export interface TurnsOptions {
   fill: number;
   /** Turns in a row within one conversation before the next. */
   stay: number;
-  /** Every so manyth turn goes to the connection's first conversation, which grows long; 0 for none. */
+  /**
+   * Every so manyth turn goes to the connection's first conversation, which grows long; 0 for none.
+   */
   hotEvery: number;
   warmupMs: number;
   windowMs: number;
@@ -31,13 +33,19 @@ export interface TurnsResult {
   firstEventP50Ms: number;
   firstEventP99Ms: number;
   serverCpuUsPerTurn: number;
-  /** How much of one processor the load generator took: near 1 it is the bottleneck, and the ratios flatter. */
+  /**
+   * How much of one processor the load generator took: near 1 it is the bottleneck, and the ratios
+   * flatter.
+   */
   clientCpuShare: number;
   failures: number;
   faults: string[];
 }
 
-/** A closed loop: each connection sends its next turn when the last has ended. Only turns that end in the window count. */
+/**
+ * A closed loop: each connection sends its next turn when the last has ended. Only turns that end
+ * in the window count.
+ */
 export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
   const { port, pid, maxTurns } = options;
   const runId = randomBytes(4).toString('hex');
@@ -119,7 +127,8 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
         connection.run(request, `You said: ${text}`, (fault, times) => {
           if (fault === undefined) firstEventMs.push(times.firstEventMs);
           else faults.add(fault);
-          if (fault === undefined && firstEventMs.length % progressStep === 0) options.onProgress(firstEventMs.length);
+          if (fault === undefined && firstEventMs.length % progressStep === 0)
+            options.onProgress(firstEventMs.length);
           next();
         });
       }

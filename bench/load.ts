@@ -1,8 +1,11 @@
-// The load generator, a process of its own: prints one line of JSON, exit code 1 when a turn failed.
-//   load.ts --port P --pid PID --seconds 4 --warmup 2     turns on 64 connections, for a time;
-//                                                         --fill 100: after as many turns of each conversation
-//   load.ts --port P --pid PID --turns 100000             as many turns, with a line {"turns":n} every 1 %
-//   load.ts --port P --streams 10000                      that many turns open at once, a line {"open":n} when all are
+// The load generator, a process of its own: prints one line of JSON, exit code 1 when a turn
+// failed.
+//   load.ts --port P --pid PID --seconds 4 --warmup 2
+//       turns on 64 connections, for a time; --fill 100: after as many turns of each conversation
+//   load.ts --port P --pid PID --turns 100000
+//       as many turns, with a line {"turns":n} every 1 %
+//   load.ts --port P --streams 10000
+//       that many turns open at once, with a line {"open":n} when all are
 import { parseArgs } from 'node:util';
 import { runStreams } from './load-streams.ts';
 import { runTurns } from './load-turns.ts';
@@ -39,7 +42,11 @@ const result =
         maxTurns: values.turns === undefined ? Infinity : Number(values.turns),
         onProgress: (turns) => print({ turns }),
       })
-    : await runStreams({ port, streams: Number(values.streams), onAllOpen: (open) => print({ open }) });
+    : await runStreams({
+        port,
+        streams: Number(values.streams),
+        onAllOpen: (open) => print({ open }),
+      });
 
 for (const fault of result.faults) console.error(`load: ${fault}`);
 print(result);

@@ -28,20 +28,32 @@ const LONG_TURNS = 20;
 const HISTORY_MESSAGES = 40;
 
 export async function measureAdded({ rounds, turns, deltas }: Size): Promise<Added[]> {
-  const texts = { one: PROSE.slice(0, 1), prose: repeat(PROSE, deltas), markdown: repeat(MARKDOWN, deltas) };
+  const texts = {
+    one: PROSE.slice(0, 1),
+    prose: repeat(PROSE, deltas),
+    markdown: repeat(MARKDOWN, deltas),
+  };
   const added: Added[] = [];
   for (let round = -1; round < rounds; round++) {
     const first = await compare(texts.one, turns, ({ firstUs }) => firstUs);
     const prose = await compare(texts.prose, LONG_TURNS, ({ nextUs }) => nextUs);
     const markdown = await compare(texts.markdown, LONG_TURNS, ({ nextUs }) => nextUs);
-    if (round >= 0) added.push({ firstTokenUs: first, nextTokenUs: prose, nextMarkdownUs: markdown });
+    if (round >= 0)
+      added.push({ firstTokenUs: first, nextTokenUs: prose, nextMarkdownUs: markdown });
   }
   return added;
 }
 
 /** Turn by turn, the one and the other: whatever the machine does meanwhile, it does to both. */
-async function compare(texts: readonly string[], turns: number, figureOf: (turn: TurnTimes) => number): Promise<number> {
-  const contestants = [createContestant(createGenerator(texts)), createContestant(createModelAgent(texts))];
+async function compare(
+  texts: readonly string[],
+  turns: number,
+  figureOf: (turn: TurnTimes) => number,
+): Promise<number> {
+  const contestants = [
+    createContestant(createGenerator(texts)),
+    createContestant(createModelAgent(texts)),
+  ];
   const figures: number[][] = [[], []];
   for (let turn = -HISTORY_MESSAGES / 2; turn < turns; turn++) {
     for (const [index, run] of contestants.entries()) {
@@ -59,10 +71,27 @@ interface TurnTimes {
   readonly nextUs: number;
 }
 
-/** An agent with a conversation of its own, which is twenty turns long and stays so. Runs a turn a call. */
-function createContestant({ agent, deltas }: { readonly agent: Agent; readonly deltas: number }): () => Promise<TurnTimes> {
-  const conversations = new ConversationManager(new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 }), { maxMessages: HISTORY_MESSAGES });
-  const turns = new Turns({ agent, conversations, turnTimeoutMs: 120_000, firstWordTimeoutMs: 10_000 });
+/**
+ * An agent with a conversation of its own, which is twenty turns long and stays so. Runs a turn a
+ * call.
+ */
+function createContestant({
+  agent,
+  deltas,
+}: {
+  readonly agent: Agent;
+  readonly deltas: number;
+}): () => Promise<TurnTimes> {
+  const conversations = new ConversationManager(
+    new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 }),
+    { maxMessages: HISTORY_MESSAGES },
+  );
+  const turns = new Turns({
+    agent,
+    conversations,
+    turnTimeoutMs: 120_000,
+    firstWordTimeoutMs: 10_000,
+  });
   const log = createLogger({ level: 'silent', write: () => undefined });
   return () =>
     new Promise((resolve, reject) => {
@@ -70,7 +99,13 @@ function createContestant({ agent, deltas }: { readonly agent: Agent; readonly d
       const receivedAtMs = performance.now();
       let spokenAtMs: number | undefined;
       turns.start({
-        event: { type: 'message', conversation_id: 'c-1', session_id: 's-1', turn_id: turnId, text: 'And what is there to see?' },
+        event: {
+          type: 'message',
+          conversation_id: 'c-1',
+          session_id: 's-1',
+          turn_id: turnId,
+          text: 'And what is there to see?',
+        },
         conversationId: 'c-1',
         turnId,
         headers: {},
@@ -83,8 +118,13 @@ function createContestant({ agent, deltas }: { readonly agent: Agent; readonly d
           return true;
         },
         onOutcome({ outcome }) {
-          if (outcome !== 'completed' || spokenAtMs === undefined) reject(new Error(`a turn was ${outcome}`));
-          else resolve({ firstUs: (spokenAtMs - receivedAtMs) * 1_000, nextUs: ((performance.now() - spokenAtMs) * 1_000) / Math.max(1, deltas - 1) });
+          if (outcome !== 'completed' || spokenAtMs === undefined)
+            reject(new Error(`a turn was ${outcome}`));
+          else
+            resolve({
+              firstUs: (spokenAtMs - receivedAtMs) * 1_000,
+              nextUs: ((performance.now() - spokenAtMs) * 1_000) / Math.max(1, deltas - 1),
+            });
         },
       });
     });
@@ -96,7 +136,8 @@ function createGenerator(texts: readonly string[]): { agent: Agent; deltas: numb
   const agent = defineAgent({
     name: 'generator',
     async *onMessage({ signal }) {
-      for await (const delta of model.stream([], { signal })) if (delta.type === 'text') yield delta.text;
+      for await (const delta of model.stream([], { signal }))
+        if (delta.type === 'text') yield delta.text;
     },
   });
   return { agent, deltas: texts.length };
@@ -104,10 +145,20 @@ function createGenerator(texts: readonly string[]): { agent: Agent; deltas: numb
 
 function createModelAgent(texts: readonly string[]): { agent: BoundAgent; deltas: number } {
   const tools = ['search', 'look_up', 'book'].map((name) =>
-    tool({ name, description: 'Never called.', parameters: { type: 'object', properties: { query: { type: 'string' } } }, run: () => null }),
+    tool({
+      name,
+      description: 'Never called.',
+      parameters: { type: 'object', properties: { query: { type: 'string' } } },
+      run: () => null,
+    }),
   );
   const agent = defineAgent({ name: 'model', prompt: 'You are on the phone. Be brief.', tools });
-  const bound = agent.bind?.({ openModel: () => createFakeModel(texts), fastModel: undefined, slowModel: undefined, fillerAfterMs: 1_200 });
+  const bound = agent.bind?.({
+    openModel: () => createFakeModel(texts),
+    fastModel: undefined,
+    slowModel: undefined,
+    fillerAfterMs: 1_200,
+  });
   if (bound === undefined) throw new Error('the agent has nothing to bind');
   return { agent: bound, deltas: texts.length };
 }
@@ -117,7 +168,13 @@ function createFakeModel(texts: readonly string[]): ChatModel {
     name: 'fake:model',
     async *stream() {
       for (const text of texts) yield { type: 'text', text };
-      yield { type: 'usage', model: 'fake:model', inputTokens: 100, outputTokens: texts.length, firstDeltaMs: 0 };
+      yield {
+        type: 'usage',
+        model: 'fake:model',
+        inputTokens: 100,
+        outputTokens: texts.length,
+        firstDeltaMs: 0,
+      };
     },
     warm: () => Promise.resolve(),
     problems: () => [],

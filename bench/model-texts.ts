@@ -6,7 +6,10 @@ function tokens(text: string): string[] {
 export const PROSE = tokens(
   `The old town is the place to begin. There's a small square with two cafes, and the church on its north side is open until six. From
  there it's a ten minute walk up to the castle, which costs twelve dollars and fifty cents; if you'd rather stay down, the market hall
- has good bread and cheese. Would you like to hear about the museum, or shall I look for a place to eat? `.replaceAll('\n', ''),
+ has good bread and cheese. Would you like to hear about the museum, or shall I look for a place to eat? `.replaceAll(
+    '\n',
+    '',
+  ),
 );
 
 export const MARKDOWN = tokens(

@@ -31,7 +31,10 @@ function download(name: string, folder: string): void {
   mkdirSync(CACHE, { recursive: true });
   const draft = mkdtempSync(join(CACHE, 'draft.'));
   try {
-    const file = execFileSync('npm', ['pack', '--silent', name], { cwd: draft, encoding: 'utf8' }).trim();
+    const file = execFileSync('npm', ['pack', '--silent', name], {
+      cwd: draft,
+      encoding: 'utf8',
+    }).trim();
     execFileSync('tar', ['xzf', file, '--strip-components=1'], { cwd: draft });
     rmSync(join(draft, file));
     chmodSync(draft, 0o755); // mkdtemp makes it private, and tests run a server as another user

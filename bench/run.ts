@@ -1,4 +1,5 @@
-// npm run bench -- [--nodes 20,22,24,26] [--peers] [--quick] [--only young,full,streams,start,memory]
+// npm run bench -- [--nodes 20,22,24,26] [--peers] [--quick] [--only
+// young,full,streams,start,memory]
 //                  [--json <file>] [--server <script>]
 // The server against a bare node:http handler under the same load. A measurement, not a test: a
 // missed target is printed, and only what failed to run ends with exit code 1.
@@ -14,8 +15,22 @@ import { installPeers } from './peers.ts';
 import { SERVER } from './servers.ts';
 import { describeVerdict } from './verdict.ts';
 
-const FULL: BenchSize = { rounds: 5, warmupSeconds: 2, seconds: 4, streamRounds: 3, starts: 11, idles: 5 };
-const QUICK: BenchSize = { rounds: 2, warmupSeconds: 1, seconds: 2, streamRounds: 1, starts: 7, idles: 2 };
+const FULL: BenchSize = {
+  rounds: 5,
+  warmupSeconds: 2,
+  seconds: 4,
+  streamRounds: 3,
+  starts: 11,
+  idles: 5,
+};
+const QUICK: BenchSize = {
+  rounds: 2,
+  warmupSeconds: 1,
+  seconds: 2,
+  streamRounds: 1,
+  starts: 7,
+  idles: 2,
+};
 
 const { values } = parseArgs({
   options: {
@@ -48,7 +63,11 @@ for (const node of nodes) {
   console.log(`\n# Node ${node.version}`);
   const contestants = createContestants(resolve(values.server), node, peers);
   for (const { name, compare } of sections) {
-    results.push({ node: node.version, section: name, comparison: await compare(contestants, size) });
+    results.push({
+      node: node.version,
+      section: name,
+      comparison: await compare(contestants, size),
+    });
   }
 }
 
@@ -56,12 +75,20 @@ const verdicts = results.flatMap(({ node, section, comparison }) =>
   comparison.verdicts.map((verdict) => ({ node, section, ...verdict })),
 );
 const missed = verdicts.filter(({ isMet }) => !isMet);
-console.log(`\n${verdicts.length - missed.length} of ${verdicts.length} targets met; load average now ${formatLoad()}`);
-for (const verdict of missed) console.log(`  Node ${verdict.node}, ${verdict.section}: ${describeVerdict(verdict)}`);
+console.log(
+  `\n${verdicts.length - missed.length} of ${verdicts.length} targets met; load average now ${formatLoad()}`,
+);
+for (const verdict of missed)
+  console.log(`  Node ${verdict.node}, ${verdict.section}: ${describeVerdict(verdict)}`);
 if (values.json !== undefined) {
-  writeFileSync(values.json, `${JSON.stringify({ cpu, cores: cpus().length, size, verdicts, results }, null, 2)}\n`);
+  writeFileSync(
+    values.json,
+    `${JSON.stringify({ cpu, cores: cpus().length, size, verdicts, results }, null, 2)}\n`,
+  );
 }
 
 function formatLoad(): string {
-  return loadavg().map((load) => load.toFixed(1)).join(' ');
+  return loadavg()
+    .map((load) => load.toFixed(1))
+    .join(' ');
 }

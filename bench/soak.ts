@@ -1,8 +1,8 @@
-// npm run soak -- [--turns 1000000] [--server <script>]
-// Many turns over 100,000 conversations, far more than the server keeps: its bounds must hold, so memory must stay flat.
-// Exit code 1 when the median of the last quarter lies more than 10 % above that of the second (the first is warm-up).
-// Fewer turns are for trying it out: at 200,000 the heap is still reaching its size, and the verdict says "NOT FLAT" of a
-// server that is flat at a million.
+// npm run soak -- [--turns 1000000] [--server <script>] Many turns over 100,000 conversations, far
+// more than the server keeps: its bounds must hold, so memory must stay flat. Exit code 1 when the
+// median of the last quarter lies more than 10 % above that of the second (the first is warm-up).
+// Fewer turns are for trying it out: at 200,000 the heap is still reaching its size, and the
+// verdict says "NOT FLAT" of a server that is flat at a million.
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runLoad } from './load-process.ts';
@@ -17,16 +17,21 @@ const CONVERSATIONS = 100_000;
 const HOT_EVERY = 10;
 const MAX_GROWTH = 0.1;
 /**
- * The young generation at its full size from the start. By default V8 doubles it now and then (4, 16, 32 MiB of new_space were
- * seen in 1,000,000 turns of the bare handler, whose old_space stayed at 5 MiB): steps that end, but look like growth.
+ * The young generation at its full size from the start. By default V8 doubles it now and then (4,
+ * 16, 32 MiB of new_space were seen in 1,000,000 turns of the bare handler, whose old_space stayed
+ * at 5 MiB): steps that end, but look like growth.
  */
 const NODE_FLAGS = ['--min-semi-space-size=16', '--max-semi-space-size=16'];
 
 const { values } = parseArgs({
-  options: { turns: { type: 'string', default: '1000000' }, server: { type: 'string', default: SERVER } },
+  options: {
+    turns: { type: 'string', default: '1000000' },
+    server: { type: 'string', default: SERVER },
+  },
 });
 const turns = Number(values.turns);
-if (!Number.isInteger(turns) || turns < 1000) throw new Error(`--turns must be a whole number from 1000, got "${values.turns}"`);
+if (!Number.isInteger(turns) || turns < 1000)
+  throw new Error(`--turns must be a whole number from 1000, got "${values.turns}"`);
 
 const rss: number[] = [];
 const server = await startServer({ script: resolve(values.server), nodeFlags: NODE_FLAGS });
@@ -43,7 +48,8 @@ try {
       pid: server.pid,
       connections: CONNECTIONS,
       conversations: Math.ceil(CONVERSATIONS / CONNECTIONS),
-      // Two rounds through all conversations: in the second every one of them has long been dropped.
+      // Two rounds through all conversations: in the second every one of them has long been
+      // dropped.
       stay: Math.max(1, Math.round(turns / CONVERSATIONS / 2)),
       hot: HOT_EVERY,
       turns,
@@ -74,12 +80,19 @@ async function report(done: number): Promise<void> {
   console.log(`${line}   ${await readMetrics()}`);
 }
 
-/** The unlabelled figures that have to do with memory, whatever they are called; empty where there are none. */
+/**
+ * The unlabelled figures that have to do with memory, whatever they are called; empty where there
+ * are none.
+ */
 async function readMetrics(): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${server.port}/metrics`).catch(() => undefined);
   if (response?.ok !== true) return '';
-  const figures = (await response.text()).matchAll(/^(\w*(?:heap|external|conversations|open_streams)\w*) (\S+)$/gm);
-  return [...figures].map(([, name, value]) => `${name}=${formatFigure(name ?? '', Number(value))}`).join(' ');
+  const figures = (await response.text()).matchAll(
+    /^(\w*(?:heap|external|conversations|open_streams)\w*) (\S+)$/gm,
+  );
+  return [...figures]
+    .map(([, name, value]) => `${name}=${formatFigure(name ?? '', Number(value))}`)
+    .join(' ');
 }
 
 function formatFigure(name: string, value: number): string {

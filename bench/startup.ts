@@ -5,7 +5,10 @@ import { startServer } from './servers.ts';
 
 export interface Startup {
   startMs: number;
-  /** Resident memory after a while in which nothing happened; missing where only the start was asked for. */
+  /**
+   * Resident memory after a while in which nothing happened; missing where only the start was asked
+   * for.
+   */
   idleBytes: number | undefined;
 }
 

@@ -27,5 +27,8 @@ export function formatSummary(values: readonly number[], digits = 0): string {
 }
 
 function format(value: number, digits: number): string {
-  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return value.toLocaleString('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
 }

@@ -13,9 +13,18 @@ export interface OpenStreams extends StreamsResult {
 
 const SETTLE_MS = 2000;
 
-/** Resident memory with nothing open and with all streams open at once; then lets them end, and all must. */
-export async function measureStreams(contestant: Contestant, streams: number): Promise<OpenStreams> {
-  const server = await startServer({ ...contestant, settings: { ...contestant.settings, AGENT: HELD_AGENT, SLOW: '1' } });
+/**
+ * Resident memory with nothing open and with all streams open at once; then lets them end, and all
+ * must.
+ */
+export async function measureStreams(
+  contestant: Contestant,
+  streams: number,
+): Promise<OpenStreams> {
+  const server = await startServer({
+    ...contestant,
+    settings: { ...contestant.settings, AGENT: HELD_AGENT, SLOW: '1' },
+  });
   try {
     await sleep(SETTLE_MS);
     const idleBytes = readRss(server.pid);

@@ -20,7 +20,10 @@ export interface Throughput extends TurnsResult {
 }
 
 /** One contestant, freshly started, under the closed loop of the load generator. */
-export async function measureThroughput(contestant: Contestant, options: ThroughputOptions): Promise<Throughput> {
+export async function measureThroughput(
+  contestant: Contestant,
+  options: ThroughputOptions,
+): Promise<Throughput> {
   const server = await startServer(contestant);
   try {
     const result = await runLoad<TurnsResult>({

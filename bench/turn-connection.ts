@@ -1,7 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { createTurnResponse, type TurnResponse } from './turn-response.ts';
 
-/** Longer than any stream is held open here, so that a server that falls silent cannot hang the measurement. */
+/**
+ * Longer than any stream is held open here, so that a server that falls silent cannot hang the
+ * measurement.
+ */
 const SILENCE_MS = 60_000;
 
 export interface TurnTimes {
@@ -11,7 +14,11 @@ export interface TurnTimes {
 
 export interface TurnConnection {
   /** Sends one request and resolves through `onEnd`; `fault` says what was wrong. One at a time. */
-  run(request: string, content: string, onEnd: (fault: string | undefined, times: TurnTimes) => void): void;
+  run(
+    request: string,
+    content: string,
+    onEnd: (fault: string | undefined, times: TurnTimes) => void,
+  ): void;
   destroy(): void;
 }
 
@@ -23,7 +30,10 @@ interface OpenTurn {
   onEnd: (fault: string | undefined, times: TurnTimes) => void;
 }
 
-/** A keep-alive connection that carries turns one after another, connecting again where the server closed it in between. */
+/**
+ * A keep-alive connection that carries turns one after another, connecting again where the server
+ * closed it in between.
+ */
 export function createTurnConnection(port: number, onFirstEvent?: () => void): TurnConnection {
   let socket: Socket | undefined;
   let turn: OpenTurn | undefined;
@@ -66,7 +76,13 @@ export function createTurnConnection(port: number, onFirstEvent?: () => void): T
   return {
     run(request, content, onEnd) {
       socket ??= open();
-      turn = { response: createTurnResponse(), content, sentAt: performance.now(), firstEventAt: 0, onEnd };
+      turn = {
+        response: createTurnResponse(),
+        content,
+        sentAt: performance.now(),
+        firstEventAt: 0,
+        onEnd,
+      };
       socket.write(request, 'latin1');
     },
     destroy: () => socket?.destroy(),

@@ -1,9 +1,14 @@
-/** One answer as it arrives: knows when the first event is there, when the whole is, and whether it is right. */
+/**
+ * One answer as it arrives: knows when the first event is there, when the whole is, and whether it
+ * is right.
+ */
 export interface TurnResponse {
   add(chunk: string): void;
   readonly hasEvent: boolean;
   readonly isComplete: boolean;
-  /** What is wrong with the answer, or undefined when it is a 200 that speaks `content` and ends. */
+  /**
+   * What is wrong with the answer, or undefined when it is a 200 that speaks `content` and ends.
+   */
   findFault(content: string): string | undefined;
 }
 
@@ -12,7 +17,10 @@ const CHUNKED = /\r\ntransfer-encoding: *chunked/i;
 // Only the last chunk can look like this: an SSE event of JSON holds no carriage return.
 const LAST_CHUNK = '\r\n0\r\n\r\n';
 
-/** Parses no more of HTTP than is needed, so that the client stays far cheaper than the server it measures. */
+/**
+ * Parses no more of HTTP than is needed, so that the client stays far cheaper than the server it
+ * measures.
+ */
 export function createTurnResponse(): TurnResponse {
   let received = '';
   let bodyAt = 0;
@@ -24,7 +32,8 @@ export function createTurnResponse(): TurnResponse {
     if (headEnd < 0) return;
     bodyAt = headEnd + 4;
     const head = received.slice(0, headEnd);
-    // Neither of the two: NaN, never complete. A server that ends its answers by closing is not what is measured here.
+    // Neither of the two: NaN, never complete. A server that ends its answers by closing is not
+    // what is measured here.
     if (!CHUNKED.test(head)) length = bodyAt + Number(CONTENT_LENGTH.exec(head)?.[1]);
   }
 
@@ -41,9 +50,12 @@ export function createTurnResponse(): TurnResponse {
       return length === 0 ? received.endsWith(LAST_CHUNK) : received.length >= length;
     },
     findFault(content) {
-      if (!received.startsWith('HTTP/1.1 200 ')) return `answered ${JSON.stringify(received.slice(0, 300))}`;
-      if (!received.includes(content, bodyAt)) return `${JSON.stringify(content)} is not in ${JSON.stringify(received)}`;
-      if (!received.includes('"response.end"', bodyAt)) return `no response.end in ${JSON.stringify(received)}`;
+      if (!received.startsWith('HTTP/1.1 200 '))
+        return `answered ${JSON.stringify(received.slice(0, 300))}`;
+      if (!received.includes(content, bodyAt))
+        return `${JSON.stringify(content)} is not in ${JSON.stringify(received)}`;
+      if (!received.includes('"response.end"', bodyAt))
+        return `no response.end in ${JSON.stringify(received)}`;
       return undefined;
     },
   };

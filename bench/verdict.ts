@@ -17,7 +17,12 @@ export interface Verdict extends Target {
 }
 
 /** Compares figures of the same rounds, pair by pair, and prints the line. */
-export function judge(target: Target, figures: readonly number[], others: readonly number[], against = 'bare'): Verdict {
+export function judge(
+  target: Target,
+  figures: readonly number[],
+  others: readonly number[],
+  against = 'bare',
+): Verdict {
   const ratios = figures.map((figure, round) => figure / (others[round] ?? Number.NaN));
   const ratio = median(ratios);
   const isMet = target.kind === 'at least' ? ratio >= target.limit : ratio <= target.limit;

@@ -1,5 +1,6 @@
-// npm run build: the declarations by TypeScript, the JavaScript by esbuild, in few files: a hundred and more that are loaded one by one
-// take the server half as long again to start (npm run bench -- --only start).
+// npm run build: the declarations by TypeScript, the JavaScript by esbuild, in few files: a hundred
+// and more that are loaded one by one take the server half as long again to start (npm run bench --
+// --only start).
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
@@ -15,15 +16,21 @@ const ENTRIES = ['server', 'cli', 'index', 'platform', 'testing'];
 const CORE = './src/process/run-server.ts';
 
 const require = createRequire(import.meta.url);
-const tsc = fileURLToPath(new URL(require('typescript/package.json').bin.tsc, `file://${require.resolve('typescript/package.json')}`));
+const tsc = fileURLToPath(
+  new URL(
+    require('typescript/package.json').bin.tsc,
+    `file://${require.resolve('typescript/package.json')}`,
+  ),
+);
 
-rmSync(new URL('dist', ROOT), { recursive: true, force: true }); // a file that was renamed must not live on
+// a file that was renamed must not live on
+rmSync(new URL('dist', ROOT), { recursive: true, force: true });
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
 
 /**
- * Has every place where code is entered, by a process or by `import()`, reach the server. What that is made of is then shared by all, and
- * lies in one chunk; else it would lie in as many as there are sets of entries that share something, 17 of which the
- * server would have to load.
+ * Has every place where code is entered, by a process or by `import()`, reach the server. What that
+ * is made of is then shared by all, and lies in one chunk; else it would lie in as many as there
+ * are sets of entries that share something, 17 of which the server would have to load.
  */
 const oneCore = {
   name: 'one core',
@@ -37,7 +44,8 @@ const oneCore = {
     );
     build.onLoad({ filter: /.*/, namespace: 'entered' }, ({ path }) => {
       const source = readFileSync(join(root, path), 'utf8');
-      if (/^export default\b/m.test(source)) throw new Error(`${path} has a default export, which is not handed on`);
+      if (/^export default\b/m.test(source))
+        throw new Error(`${path} has a default export, which is not handed on`);
       const shebang = /^#!.*\n/.exec(source)?.[0] ?? '';
       const imports = `import ${JSON.stringify(CORE)};\nexport * from ${JSON.stringify(path)};\n`;
       return { contents: shebang + imports, resolveDir: root };
@@ -55,7 +63,9 @@ await esbuild.build({
   entryPoints: Object.fromEntries(ENTRIES.map((entry) => [entry, `./src/${entry}.ts`])),
   outdir: 'dist',
   bundle: true,
-  splitting: true, // what entries share is there once, or an error thrown in one would be no instance of its class in another
+  // what entries share is there once, or an error thrown in one would be no instance of its class
+  // in another
+  splitting: true,
   chunkNames: 'chunks/[name]-[hash]',
   format: 'esm',
   platform: 'node',

@@ -1,10 +1,20 @@
-// npm run prove:init: a newcomer's first minutes with the packed package: install, init, test, start, talk, and what the image would run.
-// Needs npm's registry for typescript and @types/node. Exit code 1 with the reason; leaves nothing behind.
+// npm run prove:init: a newcomer's first minutes with the packed package: install, init, test,
+// start, talk, and what the image would run. Needs npm's registry for typescript and @types/node.
+// Exit code 1 with the reason; leaves nothing behind.
 
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,10 +36,15 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const place = realpathSync(mkdtempSync(join(tmpdir(), 'prove-init-')));
 const project = join(place, 'my-agent');
 
-/** Without what was set for another npm run, and without this machine's keys: a newcomer has neither. */
+/**
+ * Without what was set for another npm run, and without this machine's keys: a newcomer has
+ * neither.
+ */
 const OUTER_NPM = /^(npm_(package|lifecycle|command|config_local_prefix)|NODE_OPTIONS$|INIT_CWD$)/i;
 const newcomer = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !OUTER_NPM.test(name) && settingRows.every(({ variable }) => variable !== name)),
+  Object.entries(process.env).filter(
+    ([name]) => !OUTER_NPM.test(name) && settingRows.every(({ variable }) => variable !== name),
+  ),
 );
 
 /** Under `npm run` the same npm on the same Node: the first of PATH may be too old for it. */
@@ -52,7 +67,10 @@ class Running {
   output = '';
   #hasEnded = false;
 
-  constructor([file = '', ...argv]: readonly string[], { directory, environment = {}, uid }: StartOptions) {
+  constructor(
+    [file = '', ...argv]: readonly string[],
+    { directory, environment = {}, uid }: StartOptions,
+  ) {
     this.#command = [basename(file), ...argv].join(' ');
     this.#process = spawn(file, argv, {
       cwd: directory,
@@ -94,12 +112,17 @@ class Running {
   }
 
   failure(what: string): Error {
-    return new Error(`${this.#command} ${what}; the end of what it wrote:\n${this.output.trimEnd().slice(-2_000)}`);
+    return new Error(
+      `${this.#command} ${what}; the end of what it wrote:\n${this.output.trimEnd().slice(-2_000)}`,
+    );
   }
 
   async #awaitExit(): Promise<number | NodeJS.Signals> {
     try {
-      const [code, signal] = (await once(this.#process, 'close')) as [number | null, NodeJS.Signals | null];
+      const [code, signal] = (await once(this.#process, 'close')) as [
+        number | null,
+        NodeJS.Signals | null,
+      ];
       return code ?? signal ?? 'SIGKILL';
     } finally {
       this.#hasEnded = true;
@@ -110,9 +133,11 @@ class Running {
 
   async #listening(): Promise<string> {
     for (;;) {
-      // npm writes lines of its own between those of the log; a line without its end may be half of one.
+      // npm writes lines of its own between those of the log; a line without its end may be half of
+      // one.
       for (const line of this.output.split('\n').slice(0, -1)) {
-        if (line.startsWith('{') && line.includes('"listening"')) return (JSON.parse(line) as { url: string }).url;
+        if (line.startsWith('{') && line.includes('"listening"'))
+          return (JSON.parse(line) as { url: string }).url;
       }
       if (this.#hasEnded) throw this.failure('ended before it listened');
       await once(this.#output, 'change');
@@ -133,15 +158,26 @@ class Running {
 }
 
 /** Runs a command to its end and returns what it wrote. */
-async function run(command: readonly string[], options: StartOptions, expected = 0): Promise<string> {
+async function run(
+  command: readonly string[],
+  options: StartOptions,
+  expected = 0,
+): Promise<string> {
   const running = new Running(command, options);
   const code = await running.ended(COMMAND_TIMEOUT_MS);
   if (code !== expected) throw running.failure(`ended with ${code}, not ${expected}`);
   return running.output;
 }
 
-/** Starts a server, does something with it, and has it end at SIGTERM: it says so in its log, and its port is closed. */
-async function serve(command: readonly string[], options: StartOptions, use: (origin: string) => Promise<void>): Promise<number | NodeJS.Signals> {
+/**
+ * Starts a server, does something with it, and has it end at SIGTERM: it says so in its log, and
+ * its port is closed.
+ */
+async function serve(
+  command: readonly string[],
+  options: StartOptions,
+  use: (origin: string) => Promise<void>,
+): Promise<number | NodeJS.Signals> {
   const server = new Running(command, options);
   const origin = await server.origin();
   await use(origin);
@@ -157,7 +193,10 @@ async function talk(origin: string): Promise<void> {
   const secret = readFileSync(join(project, '.layercode/webhook-secret'), 'utf8').trim();
   const caller = createTestClient(origin, { secret });
   assert.match(await (await caller.start()).text(), /^Hello, this is the corner shop/);
-  assert.equal(await (await caller.say('Are you open on Sunday?')).text(), 'On Sunday we are closed.');
+  assert.equal(
+    await (await caller.say('Are you open on Sunday?')).text(),
+    'On Sunday we are closed.',
+  );
   assert.equal((await caller.post({ type: 'message' }, { signature: null })).status, 401);
 }
 
@@ -165,7 +204,9 @@ let packed = '';
 
 async function pack(): Promise<void> {
   await run([...npm, 'run', '--silent', 'build'], { directory: root });
-  await run([...npm, 'pack', '--silent', '--ignore-scripts', '--pack-destination', place], { directory: root });
+  await run([...npm, 'pack', '--silent', '--ignore-scripts', '--pack-destination', place], {
+    directory: root,
+  });
   const [file, ...others] = readdirSync(place).filter((name) => name.endsWith('.tgz'));
   assert.ok(file !== undefined && others.length === 0, 'npm pack made one file');
   packed = file;
@@ -173,21 +214,36 @@ async function pack(): Promise<void> {
 
 async function install(): Promise<void> {
   mkdirSync(join(place, 'tools'));
-  await run([...npm, 'install', '--offline', '--no-audit', '--no-fund', '--prefix', 'tools', `./${packed}`], { directory: place });
+  await run(
+    [...npm, 'install', '--offline', '--no-audit', '--no-fund', '--prefix', 'tools', `./${packed}`],
+    { directory: place },
+  );
 }
 
 async function initialise(): Promise<void> {
   const cli = [process.execPath, join(place, 'tools', CLI), 'init'];
-  assert.match(await run([...cli, 'my-agent', '--package', packed], { directory: place }), /cd my-agent\n {2}npm install\n {2}npm start/);
-  assert.match(await run([...cli, 'my-agent'], { directory: place }, 1), /has package\.json, .* already; nothing was written/);
+  assert.match(
+    await run([...cli, 'my-agent', '--package', packed], { directory: place }),
+    /cd my-agent\n {2}npm install\n {2}npm start/,
+  );
+  assert.match(
+    await run([...cli, 'my-agent'], { directory: place }, 1),
+    /has package\.json, .* already; nothing was written/,
+  );
   await run([...cli, 'other-agent'], { directory: place });
-  const { dependencies } = JSON.parse(readFileSync(join(place, 'other-agent/package.json'), 'utf8')) as { dependencies: object };
-  assert.deepEqual(dependencies, { [PACKAGE]: `^${version}` }); // what an installed CLI writes without --package
+  const { dependencies } = JSON.parse(
+    readFileSync(join(place, 'other-agent/package.json'), 'utf8'),
+  ) as { dependencies: object };
+  // what an installed CLI writes without --package
+  assert.deepEqual(dependencies, { [PACKAGE]: `^${version}` });
 }
 
 async function testProject(): Promise<void> {
   const output = await run([...npm, 'test'], { directory: project });
-  assert.ok(Number(/^\S+ pass (\d+)$/m.exec(output)?.[1]) >= 4, `npm test ran fewer than four tests:\n${output}`);
+  assert.ok(
+    Number(/^\S+ pass (\d+)$/m.exec(output)?.[1]) >= 4,
+    `npm test ran fewer than four tests:\n${output}`,
+  );
 }
 
 /** With what exit code npm ends is npm's affair: some versions die of the signal. */
@@ -196,7 +252,11 @@ async function serveByNpm(): Promise<void> {
 }
 
 async function serveByNode(): Promise<void> {
-  const code = await serve([process.execPath, CLI, 'run', '--agent', './dist/agent.js', ...FREE_PORT], { directory: project }, talk);
+  const code = await serve(
+    [process.execPath, CLI, 'run', '--agent', './dist/agent.js', ...FREE_PORT],
+    { directory: project },
+    talk,
+  );
   assert.equal(code, 0, 'the exit code at SIGTERM');
 }
 
@@ -219,34 +279,65 @@ async function runImage(): Promise<void> {
     cpSync(join(project, path), join(image, path), { recursive: true });
   }
   const modules = join(image, 'node_modules');
-  const installed = readdirSync(modules).filter((name) => !name.startsWith('.') && readdirSync(join(modules, name)).length > 0);
+  const installed = readdirSync(modules).filter(
+    (name) => !name.startsWith('.') && readdirSync(join(modules, name)).length > 0,
+  );
   assert.deepEqual(installed, [PACKAGE]); // npm prune leaves the folders of scopes, empty
   chmodSync(place, 0o755); // mkdtemp makes it private
   const uid = process.geteuid?.() === 0 ? 1_000 : undefined;
-  const production = { NODE_ENV: 'production', HOST: '127.0.0.1', DRAIN_DELAY_SECONDS: '0', LAYERCODE_WEBHOOK_SECRET: 'whsec_proof' };
+  const production = {
+    NODE_ENV: 'production',
+    HOST: '127.0.0.1',
+    DRAIN_DELAY_SECONDS: '0',
+    LAYERCODE_WEBHOOK_SECRET: 'whsec_proof',
+  };
 
-  assert.match(await run(command('ENTRYPOINT'), { directory: image, environment: production, uid }, 1), /OPENAI_API_KEY is not set/);
+  assert.match(
+    await run(command('ENTRYPOINT'), { directory: image, environment: production, uid }, 1),
+    /OPENAI_API_KEY is not set/,
+  );
   const environment = { ...production, PORT: '0', OPENAI_API_KEY: 'any-key' };
-  const code = await serve(command('ENTRYPOINT'), { directory: image, environment, uid }, async (origin) => {
-    assert.match(await (await createTestClient(origin, { secret: 'whsec_proof' }).start()).text(), /^Hello, this is the corner shop/);
-    const check = (port: string, expected: number): Promise<string> =>
-      run(command('HEALTHCHECK'), { directory: image, environment: { PORT: port }, uid }, expected);
-    await check(new URL(origin).port, 0);
-    await check('1', 1);
-  });
+  const code = await serve(
+    command('ENTRYPOINT'),
+    { directory: image, environment, uid },
+    async (origin) => {
+      assert.match(
+        await (await createTestClient(origin, { secret: 'whsec_proof' }).start()).text(),
+        /^Hello, this is the corner shop/,
+      );
+      const check = (port: string, expected: number): Promise<string> =>
+        run(
+          command('HEALTHCHECK'),
+          { directory: image, environment: { PORT: port }, uid },
+          expected,
+        );
+      await check(new URL(origin).port, 0);
+      await check('1', 1);
+    },
+  );
   assert.equal(code, 0, 'the exit code at SIGTERM');
-  assert.deepEqual(readdirSync(image).sort(), ['dist', 'node_modules', 'package.json']); // nothing was written
+  // nothing was written
+  assert.deepEqual(readdirSync(image).sort(), ['dist', 'node_modules', 'package.json']);
 }
 
 const steps: readonly (readonly [what: string, prove: () => Promise<unknown>])[] = [
   ['the package is built and packed', pack],
   ['it is installed into an empty folder, without the network', install],
   ['its init makes a project, and no second one over it', initialise],
-  ['npm install', () => run([...npm, 'install', '--prefer-offline', '--no-audit', '--no-fund'], { directory: project })],
+  [
+    'npm install',
+    () =>
+      run([...npm, 'install', '--prefer-offline', '--no-audit', '--no-fund'], {
+        directory: project,
+      }),
+  ],
   ['npm test passes', testProject],
   ['npm start serves a call, and ends at SIGTERM', serveByNpm],
   ['so does node, with exit code 0', serveByNode],
-  ['what the image runs answers in production, is healthy, wants a key and writes nothing', runImage],
+  [
+    'what the image runs answers in production, is healthy, wants a key and writes nothing',
+    runImage,
+  ],
 ];
 
 function clear(): void {
@@ -261,7 +352,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-const seconds = (since: number): string => `${((performance.now() - since) / 1_000).toFixed(1).padStart(5)} s`;
+const seconds = (since: number): string =>
+  `${((performance.now() - since) / 1_000).toFixed(1).padStart(5)} s`;
 const startedAt = performance.now();
 let current = '';
 try {
@@ -274,7 +366,9 @@ try {
   }
   process.stdout.write(`${seconds(startedAt)}  in all\n`);
 } catch (error) {
-  process.stderr.write(`prove:init: not so: ${current}\n${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(
+    `prove:init: not so: ${current}\n${error instanceof Error ? error.message : String(error)}\n`,
+  );
   process.exitCode = 1;
 } finally {
   clear();

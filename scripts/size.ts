@@ -4,7 +4,13 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
-  cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,32 +42,58 @@ for (const field of ['dependencies', 'optionalDependencies'] as const) {
   const names = Object.keys(manifest[field] ?? {});
   if (names.length > 0) problems.push(`${field} must be empty, got ${names.join(', ')}`);
 }
-if (manifest.bundleDependencies ?? manifest.bundledDependencies) problems.push('no dependency may be bundled');
+if (manifest.bundleDependencies ?? manifest.bundledDependencies)
+  problems.push('no dependency may be bundled');
 for (const script of ['preinstall', 'install', 'postinstall']) {
-  if (manifest.scripts?.[script] !== undefined) problems.push(`a user's machine must run no ${script} script`);
+  if (manifest.scripts?.[script] !== undefined)
+    problems.push(`a user's machine must run no ${script} script`);
 }
 
 // Scripts are left out: they may write to stdout, and whoever calls this has built.
-const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+  cwd: root,
+  encoding: 'utf8',
+  stdio: ['ignore', 'pipe', 'ignore'],
+});
 const answer = JSON.parse(output) as readonly Packed[] | Readonly<Record<string, Packed>>;
-const [packed] = Array.isArray(answer) ? (answer as readonly Packed[]) : Object.values(answer as Readonly<Record<string, Packed>>); // npm 12 answers by name
+const [packed] = Array.isArray(answer)
+  ? (answer as readonly Packed[])
+  : Object.values(answer as Readonly<Record<string, Packed>>); // npm 12 answers by name
 if (packed === undefined) throw new Error(`npm pack said ${output.slice(0, 200)}`);
 
 const paths = new Set(packed.files.map(({ path }) => path));
-for (const needed of ['package.json', 'LICENSE', 'README.md', 'dist/server.js', 'dist/cli.js', 'dist/platform.js', 'dist/index.js', 'dist/index.d.ts', 'dist/testing.js']) {
-  if (!paths.has(needed)) problems.push(`${needed} is not in the package${needed.startsWith('dist/') ? '; npm run build makes it' : ''}`);
+for (const needed of [
+  'package.json',
+  'LICENSE',
+  'README.md',
+  'dist/server.js',
+  'dist/cli.js',
+  'dist/platform.js',
+  'dist/index.js',
+  'dist/index.d.ts',
+  'dist/testing.js',
+]) {
+  if (!paths.has(needed))
+    problems.push(
+      `${needed} is not in the package${needed.startsWith('dist/') ? '; npm run build makes it' : ''}`,
+    );
 }
 for (const folder of ['assets/data', 'assets/playground', 'assets/prompts', 'assets/templates']) {
-  if (![...paths].some((path) => path.startsWith(`${folder}/`))) problems.push(`${folder}/ is not in the package, and is read at run time`);
+  if (![...paths].some((path) => path.startsWith(`${folder}/`)))
+    problems.push(`${folder}/ is not in the package, and is read at run time`);
 }
 for (const path of paths) {
-  if (/(^|\/)(\.env|\.layercode|node_modules|test|src)(\/|$)/.test(path)) problems.push(`${path} must not be in the package`);
+  if (/(^|\/)(\.env|\.layercode|node_modules|test|src)(\/|$)/.test(path))
+    problems.push(`${path} must not be in the package`);
 }
 problems.push(...differencesOfAnotherBuild());
-if (packed.size > MAX_PACKED_BYTES) problems.push(`the package has ${packed.size} bytes, which is more than ${MAX_PACKED_BYTES}`);
+if (packed.size > MAX_PACKED_BYTES)
+  problems.push(`the package has ${packed.size} bytes, which is more than ${MAX_PACKED_BYTES}`);
 
 const kibibytes = (bytes: number): string => `${(bytes / 1_024).toFixed(1)} KiB`;
-process.stdout.write(`packed ${packed.size} bytes (${kibibytes(packed.size)}), unpacked ${kibibytes(packed.unpackedSize)}, ${packed.entryCount} files, 0 dependencies\n`);
+process.stdout.write(
+  `packed ${packed.size} bytes (${kibibytes(packed.size)}), unpacked ${kibibytes(packed.unpackedSize)}, ${packed.entryCount} files, 0 dependencies\n`,
+);
 for (const problem of problems) process.stderr.write(`size: ${problem}\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;
 

@@ -1,4 +1,5 @@
-// Which way imports point, and what is handed out. Reads the sources as text: TypeScript 7 has no JavaScript API.
+// Which way imports point, and what is handed out. Reads the sources as text: TypeScript 7 has no
+// JavaScript API.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -14,31 +15,115 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');
 
 /**
- * The house, in the order in which layout.md lists it: each room, and the rooms its files may import besides their own.
- * A room is a folder, or a file at the top of src. Every arrow points down this list.
+ * The house, in the order in which layout.md lists it: each room, and the rooms its files may
+ * import besides their own. A room is a folder, or a file at the top of src. Every arrow points
+ * down this list.
  */
 const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] = [
   ['server.ts', ['process']],
   ['cli.ts', ['cli/commands', 'cli/terminal', 'settings', 'base']],
-  ['index.ts', [
-    'app', 'agents/built-in', 'agents', 'layercode', 'http', 'models', 'conversations', 'sse', 'speech', 'settings', 'log.ts', 'metrics.ts',
-  ]],
+  [
+    'index.ts',
+    [
+      'app',
+      'agents/built-in',
+      'agents',
+      'layercode',
+      'http',
+      'models',
+      'conversations',
+      'sse',
+      'speech',
+      'settings',
+      'log.ts',
+      'metrics.ts',
+    ],
+  ],
   ['testing.ts', ['test-client.ts']],
   ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
   ['platform.ts', ['platform']],
-  ['cli/commands', ['cli/tunnel', 'cli/talk', 'cli/terminal', 'process', 'platform', 'agents/built-in', 'layercode', 'settings', 'base']],
+  [
+    'cli/commands',
+    [
+      'cli/tunnel',
+      'cli/talk',
+      'cli/terminal',
+      'process',
+      'platform',
+      'agents/built-in',
+      'layercode',
+      'settings',
+      'base',
+    ],
+  ],
   ['cli/tunnel', ['cli/terminal', 'process', 'layercode']],
   ['cli/talk', ['cli/terminal', 'process', 'platform', 'layercode', 'settings', 'base']],
   ['cli/terminal', ['base']],
-  ['process', ['platform', 'app', 'agents/built-in', 'agents', 'models', 'settings', 'log.ts', 'metrics.ts', 'base']],
-  ['platform', ['platform/websocket', 'app', 'routes', 'middleware', 'agents', 'layercode', 'http', 'conversations', 'sse', 'base']],
+  [
+    'process',
+    [
+      'platform',
+      'app',
+      'agents/built-in',
+      'agents',
+      'models',
+      'settings',
+      'log.ts',
+      'metrics.ts',
+      'base',
+    ],
+  ],
+  [
+    'platform',
+    [
+      'platform/websocket',
+      'app',
+      'routes',
+      'middleware',
+      'agents',
+      'layercode',
+      'http',
+      'conversations',
+      'sse',
+      'base',
+    ],
+  ],
   ['platform/websocket', ['base']],
-  ['app', [
-    'observers', 'routes', 'middleware', 'turns', 'agents/built-in', 'agents', 'layercode', 'http', 'models', 'conversations', 'settings', 'log.ts',
-    'metrics.ts', 'base',
-  ]],
+  [
+    'app',
+    [
+      'observers',
+      'routes',
+      'middleware',
+      'turns',
+      'agents/built-in',
+      'agents',
+      'layercode',
+      'http',
+      'models',
+      'conversations',
+      'settings',
+      'log.ts',
+      'metrics.ts',
+      'base',
+    ],
+  ],
   ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts']],
-  ['routes', ['middleware', 'turns', 'agents', 'layercode', 'http', 'conversations', 'sse', 'log.ts', 'metrics.ts', 'base']],
+  [
+    'routes',
+    [
+      'middleware',
+      'turns',
+      'agents',
+      'layercode',
+      'http',
+      'conversations',
+      'sse',
+      'log.ts',
+      'metrics.ts',
+      'base',
+    ],
+  ],
   ['middleware', ['http', 'layercode', 'base']],
   ['turns', ['agents', 'layercode', 'conversations', 'log.ts', 'base']],
   ['agents/built-in', ['agents', 'layercode', 'models', 'base']],
@@ -55,12 +140,19 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['base', []],
 ];
 
+const MAX_COLUMNS = 100;
 /** More rooms than this and nobody finds anything. */
 const MAX_ROOMS = 30;
 
 /** What a server must not load before it is asked for: taken by `import()`, or as types. */
 const LOADED_ON_DEMAND = [
-  'platform', 'platform/websocket', 'speech', 'models/wire.ts', 'models/chat-completions.ts', 'models/retry.ts', 'agents/built-in/registry.ts',
+  'platform',
+  'platform/websocket',
+  'speech',
+  'models/wire.ts',
+  'models/chat-completions.ts',
+  'models/retry.ts',
+  'agents/built-in/registry.ts',
   'agents/model-agent.ts',
 ];
 
@@ -93,11 +185,19 @@ const files = filesBelow(SRC).filter((file) => file.endsWith('.ts'));
 
 function importsOf(file: string): Import[] {
   const source = readFileSync(join(SRC, file), 'utf8').replace(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, '');
-  const found = source.matchAll(/^(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\(\s*'([^']+)'/gm);
+  const found = source.matchAll(
+    /^(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\(\s*'([^']+)'/gm,
+  );
   return [...found].map(([, type, specifier, dynamic]) => {
     const target = specifier ?? dynamic ?? '';
     const isRelative = target.startsWith('.');
-    return { from: file, to: isRelative ? join(dirname(file), target).split(sep).join('/') : target, isRelative, isType: type !== undefined, isDynamic: dynamic !== undefined };
+    return {
+      from: file,
+      to: isRelative ? join(dirname(file), target).split(sep).join('/') : target,
+      isRelative,
+      isType: type !== undefined,
+      isDynamic: dynamic !== undefined,
+    };
   });
 }
 
@@ -117,35 +217,56 @@ describe('src', () => {
   it('has imports to speak of', () => assert.ok(inner.length > 100, String(inner.length)));
 
   it('imports only files that are there', () => {
-    assert.deepEqual(inner.filter(({ to }) => !files.includes(to) && !to.endsWith('.json')).map(arrow), []);
+    assert.deepEqual(
+      inner.filter(({ to }) => !files.includes(to) && !to.endsWith('.json')).map(arrow),
+      [],
+    );
   });
 
   it('has the rooms of the house and no others', () => {
-    assert.deepEqual([...new Set(files.map(roomOf))].toSorted(), HOUSE.map(([room]) => room).toSorted());
+    assert.deepEqual(
+      [...new Set(files.map(roomOf))].toSorted(),
+      HOUSE.map(([room]) => room).toSorted(),
+    );
   });
 
-  it(`has at most ${MAX_ROOMS} rooms`, () => assert.ok(HOUSE.length <= MAX_ROOMS, String(HOUSE.length)));
+  it(`has at most ${MAX_ROOMS} rooms`, () =>
+    assert.ok(HOUSE.length <= MAX_ROOMS, String(HOUSE.length)));
 
   for (const [index, [room, allowed]] of HOUSE.entries()) {
     it(`has ${room} import nothing but ${allowed.join(', ') || 'its own files'}`, () => {
-      const wrong = inner.filter(({ from, to }) => roomOf(from) === room && roomOf(to) !== room && !allowed.includes(roomOf(to)));
+      const wrong = inner.filter(
+        ({ from, to }) =>
+          roomOf(from) === room && roomOf(to) !== room && !allowed.includes(roomOf(to)),
+      );
       assert.deepEqual(wrong.map(arrow), []);
     });
 
     it(`has no arrow that runs back up from ${room}`, () => {
       const below = HOUSE.slice(index + 1).map(([name]) => name);
-      assert.deepEqual(allowed.filter((name) => !below.includes(name)), []);
+      assert.deepEqual(
+        allowed.filter((name) => !below.includes(name)),
+        [],
+      );
     });
 
     it(`lets ${room} import no room that it does not need`, () => {
-      const used = new Set(inner.filter(({ from }) => roomOf(from) === room).map(({ to }) => roomOf(to)));
-      assert.deepEqual(allowed.filter((name) => !used.has(name)), []);
+      const used = new Set(
+        inner.filter(({ from }) => roomOf(from) === room).map(({ to }) => roomOf(to)),
+      );
+      assert.deepEqual(
+        allowed.filter((name) => !used.has(name)),
+        [],
+      );
     });
   }
 
   for (const [folder, file] of TYPES_ONLY) {
     it(`has ${folder}/ take of another folder's ${file} its types alone`, () => {
-      const wrong = inner.filter(({ from, to, isType }) => roomOf(from) === folder && roomOf(to) === roomOf(file) && (to !== file || !isType));
+      const wrong = inner.filter(
+        ({ from, to, isType }) =>
+          roomOf(from) === folder && roomOf(to) === roomOf(file) && (to !== file || !isType),
+      );
       assert.deepEqual(wrong.map(arrow), []);
     });
   }
@@ -155,11 +276,19 @@ describe('src', () => {
     const visit = (file: string): void => {
       if (reached.has(file)) return;
       reached.add(file);
-      for (const { to } of inner.filter(({ from, isType, isDynamic }) => from === file && !isType && !isDynamic)) visit(to);
+      for (const { to } of inner.filter(
+        ({ from, isType, isDynamic }) => from === file && !isType && !isDynamic,
+      ))
+        visit(to);
     };
     visit('server.ts');
     assert.ok(reached.size > 50, String(reached.size));
-    assert.deepEqual([...reached].filter((file) => LOADED_ON_DEMAND.includes(roomOf(file)) || LOADED_ON_DEMAND.includes(file)), []);
+    assert.deepEqual(
+      [...reached].filter(
+        (file) => LOADED_ON_DEMAND.includes(roomOf(file)) || LOADED_ON_DEMAND.includes(file),
+      ),
+      [],
+    );
   });
 
   it('has no cycle between files', () => {
@@ -186,11 +315,17 @@ describe('src', () => {
       for (const { to } of inner.filter(({ from }) => from === file)) visit(to);
     };
     for (const entry of ENTRIES) visit(entry);
-    assert.deepEqual(files.filter((file) => !reached.has(file)), []);
+    assert.deepEqual(
+      files.filter((file) => !reached.has(file)),
+      [],
+    );
   });
 
-  it('imports no package but node\'s own, of which it says so', () => {
-    assert.deepEqual(imports.filter(({ isRelative, to }) => !isRelative && !to.startsWith('node:')).map(arrow), []);
+  it("imports no package but node's own, of which it says so", () => {
+    assert.deepEqual(
+      imports.filter(({ isRelative, to }) => !isRelative && !to.startsWith('node:')).map(arrow),
+      [],
+    );
   });
 
   it('takes node:http from one file, but for types: elsewhere it would load undici', () => {
@@ -199,9 +334,48 @@ describe('src', () => {
   });
 
   it('exports name by name', () => {
-    const wholesale = files.filter((file) => /^export \*/m.test(readFileSync(join(SRC, file), 'utf8')));
+    const wholesale = files.filter((file) =>
+      /^export \*/m.test(readFileSync(join(SRC, file), 'utf8')),
+    );
     assert.deepEqual(wholesale, []);
   });
+});
+
+/** A text in quotes, or a regular expression. */
+const LITERAL =
+  /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|\/(?![/*])(?:[^/\\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+\//g;
+
+/** Lines of these hold pages' scripts, types to compare, or what another program prints. */
+const HOLDS_TEXTS = /^(?:test\/browser|test\/types|bench\/model|test\/cli\/tunnel\/fake-)/;
+
+/**
+ * Lines that are too wide and could be broken: not links, nor one long text, nor a line of a text.
+ */
+function wideLines(file: string): string[] {
+  let isInText = false;
+  return readFileSync(join(ROOT, file), 'utf8')
+    .split('\n')
+    .flatMap((line, index) => {
+      const wasInText = isInText;
+      if ((line.match(/(?<!\\)`/g)?.length ?? 0) % 2 === 1) isInText = !isInText;
+      const isText = wasInText || isInText || /https?:\/\//.test(line);
+      if ([...line].length <= MAX_COLUMNS || isText) return [];
+      const longest = Math.max(0, ...[...line.matchAll(LITERAL)].map(([text]) => text.length));
+      return line.length - longest <= 60 ? [] : [`${file}:${index + 1}`];
+    });
+}
+
+describe('a line of code', () => {
+  for (const folder of ['src', 'test', 'bench', 'scripts', 'examples', 'assets/templates']) {
+    it(`of ${folder} ends by column ${MAX_COLUMNS}`, () => {
+      const paths = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+        .map((path) => `${folder}/${path.split(sep).join('/')}`)
+        .filter((path) => /\.(?:ts|mjs)$/.test(path) && !path.includes('node_modules'))
+        .filter((path) => !HOLDS_TEXTS.test(path));
+      assert.ok(paths.length > 0);
+      assert.deepEqual(paths.flatMap(wideLines), []);
+    });
+  }
 });
 
 interface Package {
@@ -218,54 +392,161 @@ describe('package.json', () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Package;
 
   it('has no dependencies', () => {
-    assert.deepEqual([Object.keys(manifest.dependencies ?? {}), Object.keys(manifest.optionalDependencies ?? {})], [[], []]);
+    assert.deepEqual(
+      [Object.keys(manifest.dependencies ?? {}), Object.keys(manifest.optionalDependencies ?? {})],
+      [[], []],
+    );
   });
 
   it('is developed with what design.md allows', () => {
     const allowed = ['@types/node', 'esbuild', 'redis', 'tsx', 'typescript'];
-    assert.deepEqual(Object.keys(manifest.devDependencies).filter((name) => !allowed.includes(name)), []);
+    assert.deepEqual(
+      Object.keys(manifest.devDependencies).filter((name) => !allowed.includes(name)),
+      [],
+    );
   });
 
-  it('asks for the Node version of design.md', () => assert.equal(manifest.engines.node, '>=20.12'));
+  it('asks for the Node version of design.md', () =>
+    assert.equal(manifest.engines.node, '>=20.12'));
 
   it('points to files that the build makes', () => {
-    const targets = [...Object.values(manifest.bin), ...Object.values(manifest.exports).flatMap((target) => (typeof target === 'string' ? target : Object.values(target)))];
-    const sources = targets.filter((target) => target.includes('dist/')).map((target) => target.replace(/^(\.\/)?dist\//, '').replace(/(\.d\.ts|\.js)$/, '.ts'));
-    assert.deepEqual(sources.filter((source) => !files.includes(source)), []);
+    const targets = [
+      ...Object.values(manifest.bin),
+      ...Object.values(manifest.exports).flatMap((target) =>
+        typeof target === 'string' ? target : Object.values(target),
+      ),
+    ];
+    const sources = targets
+      .filter((target) => target.includes('dist/'))
+      .map((target) => target.replace(/^(\.\/)?dist\//, '').replace(/(\.d\.ts|\.js)$/, '.ts'));
+    assert.deepEqual(
+      sources.filter((source) => !files.includes(source)),
+      [],
+    );
   });
 });
 
 /** What a package exports, types included, in the order of the alphabet. */
 function exportedBy(file: string): string[] {
   const source = readFileSync(join(SRC, file), 'utf8');
-  return [...source.matchAll(/^export (?:type )?\{([^}]+)\}/gm)].flatMap(([, names = '']) => names.split(',').map((name) => name.trim()).filter(Boolean)).sort();
+  return [...source.matchAll(/^export (?:type )?\{([^}]+)\}/gm)]
+    .flatMap(([, names = '']) =>
+      names
+        .split(',')
+        .map((name) => name.trim())
+        .filter(Boolean),
+    )
+    .sort();
 }
 
 describe('layercode-microserver', () => {
   it('exports these values', () => {
     assert.deepEqual(Object.keys(main).sort(), [
-      'AgentError', 'BadRequest', 'ConversationManager', 'Counter', 'EventError', 'Gauge', 'Histogram', 'HttpError', 'InvalidSignature',
-      'MemoryStore', 'ModelError', 'ServiceUnavailable', 'SettingsError', 'SpeakableText', 'SseEncoder', 'createApp', 'createLogger', 'defineAgent',
-      'emptyConversation', 'encodeEvent', 'getAgent', 'hangUp', 'listAgents', 'loadAgent', 'loadSettings', 'openModel', 'parseEvent', 'parseSettings', 'signPayload',
-      'tool', 'verifySignature',
+      'AgentError',
+      'BadRequest',
+      'ConversationManager',
+      'Counter',
+      'EventError',
+      'Gauge',
+      'Histogram',
+      'HttpError',
+      'InvalidSignature',
+      'MemoryStore',
+      'ModelError',
+      'ServiceUnavailable',
+      'SettingsError',
+      'SpeakableText',
+      'SseEncoder',
+      'createApp',
+      'createLogger',
+      'defineAgent',
+      'emptyConversation',
+      'encodeEvent',
+      'getAgent',
+      'hangUp',
+      'listAgents',
+      'loadAgent',
+      'loadSettings',
+      'openModel',
+      'parseEvent',
+      'parseSettings',
+      'signPayload',
+      'tool',
+      'verifySignature',
     ]);
   });
 
   it('exports these types', () => {
-    assert.deepEqual(exportedBy('index.ts').filter((name) => !Object.hasOwn(main, name)), [
-      'Agent', 'AgentDefinition', 'AgentResources', 'App', 'AppOptions', 'ArgumentsOf',
-      'BoundAgent', 'CallEndedEvent', 'CallEvent', 'CallStartedEvent', 'ChatMessage', 'ChatModel',
-      'Context', 'Conversation', 'ConversationStore', 'DataContext', 'DataEvent', 'EventContext',
-      'Handler', 'InterruptedTurn', 'InterruptionContext', 'Json', 'JsonObject', 'LayercodeEvent',
-      'LoadSettingsOptions', 'Logger', 'LoggerOptions', 'MemoryStoreOptions', 'Message',
-      'MessageEvent', 'MessageTurn', 'Metrics', 'Middleware', 'ModelAgentDefinition',
-      'ModelDelta', 'ModelUsage', 'NewMessage', 'Next', 'Reply', 'Schema', 'SessionEndEvent',
-      'SessionEvent', 'SessionStartEvent', 'SessionUpdateEvent', 'Settings', 'Spoken',
-      'SseEncoderOptions', 'SseEvent', 'StandardSchema', 'StartTurn', 'TellBrowser', 'Tool',
-      'ToolCall', 'ToolCallContext', 'ToolCallState', 'ToolContext', 'ToolDefinition',
-      'ToolOutcome', 'ToolRun', 'TranscriptEvent', 'Turn', 'TurnJournal', 'TurnState',
-      'UnknownEvent', 'UserInterruptedEvent',
-    ]);
+    assert.deepEqual(
+      exportedBy('index.ts').filter((name) => !Object.hasOwn(main, name)),
+      [
+        'Agent',
+        'AgentDefinition',
+        'AgentResources',
+        'App',
+        'AppOptions',
+        'ArgumentsOf',
+        'BoundAgent',
+        'CallEndedEvent',
+        'CallEvent',
+        'CallStartedEvent',
+        'ChatMessage',
+        'ChatModel',
+        'Context',
+        'Conversation',
+        'ConversationStore',
+        'DataContext',
+        'DataEvent',
+        'EventContext',
+        'Handler',
+        'InterruptedTurn',
+        'InterruptionContext',
+        'Json',
+        'JsonObject',
+        'LayercodeEvent',
+        'LoadSettingsOptions',
+        'Logger',
+        'LoggerOptions',
+        'MemoryStoreOptions',
+        'Message',
+        'MessageEvent',
+        'MessageTurn',
+        'Metrics',
+        'Middleware',
+        'ModelAgentDefinition',
+        'ModelDelta',
+        'ModelUsage',
+        'NewMessage',
+        'Next',
+        'Reply',
+        'Schema',
+        'SessionEndEvent',
+        'SessionEvent',
+        'SessionStartEvent',
+        'SessionUpdateEvent',
+        'Settings',
+        'Spoken',
+        'SseEncoderOptions',
+        'SseEvent',
+        'StandardSchema',
+        'StartTurn',
+        'TellBrowser',
+        'Tool',
+        'ToolCall',
+        'ToolCallContext',
+        'ToolCallState',
+        'ToolContext',
+        'ToolDefinition',
+        'ToolOutcome',
+        'ToolRun',
+        'TranscriptEvent',
+        'Turn',
+        'TurnJournal',
+        'TurnState',
+        'UnknownEvent',
+        'UserInterruptedEvent',
+      ],
+    );
   });
 });
 
@@ -273,14 +554,21 @@ describe('layercode-microserver/platform', () => {
   it('exports these values', () => assert.deepEqual(Object.keys(platform), ['LocalPlatform']));
 
   it('exports these types', () => {
-    assert.deepEqual(exportedBy('platform.ts').filter((name) => !Object.hasOwn(platform, name)), ['LocalPlatformOptions']);
+    assert.deepEqual(
+      exportedBy('platform.ts').filter((name) => !Object.hasOwn(platform, name)),
+      ['LocalPlatformOptions'],
+    );
   });
 });
 
 describe('layercode-microserver/testing', () => {
-  it('exports these values', () => assert.deepEqual(Object.keys(testing).sort(), ['TestClient', 'TestReply', 'createTestClient']));
+  it('exports these values', () =>
+    assert.deepEqual(Object.keys(testing).sort(), ['TestClient', 'TestReply', 'createTestClient']));
 
   it('exports these types', () => {
-    assert.deepEqual(exportedBy('testing.ts').filter((name) => !Object.hasOwn(testing, name)), ['PostOptions', 'TestClientOptions', 'TestEvent']);
+    assert.deepEqual(
+      exportedBy('testing.ts').filter((name) => !Object.hasOwn(testing, name)),
+      ['PostOptions', 'TestClientOptions', 'TestEvent'],
+    );
   });
 });

@@ -1,4 +1,5 @@
-// The command line as a process: finding the command, exit codes, and the server with a tunnel beside it.
+// The command line as a process: finding the command, exit codes, and the server with a tunnel
+// beside it.
 
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -14,12 +15,19 @@ import { version } from '../src/base/version.ts';
 const CLI = join(import.meta.dirname, '../dist/cli.js');
 
 /** Runs it in a directory of its own, gone with the test. */
-function start(t: TestContext, argv: readonly string[], env: Readonly<Record<string, string>> = {}, workplace = new Workplace()): SpawnedServer {
+function start(
+  t: TestContext,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  workplace = new Workplace(),
+): SpawnedServer {
   t.after(() => workplace.clear());
   return workplace.spawn({ argv, env, server: CLI });
 }
 
-async function ended(server: SpawnedServer): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+async function ended(
+  server: SpawnedServer,
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const { code } = await server.exit;
   return { code, stdout: server.stdout, stderr: server.stderr };
 }
@@ -27,12 +35,20 @@ async function ended(server: SpawnedServer): Promise<{ readonly code: number | n
 describe('layercode-microserver', () => {
   it('lists its commands, and says of no command that it takes one', async (t) => {
     const [help, nothing] = await Promise.all([ended(start(t, ['--help'])), ended(start(t, []))]);
-    for (const name of ['run', 'talk', 'turn', 'list-agents', 'init', 'webhook']) assert.match(help.stdout, new RegExp(`^  ${name} `, 'm'));
-    assert.deepEqual([help.code, nothing.code, nothing.stdout, nothing.stderr], [0, 2, '', help.stdout]);
+    for (const name of ['run', 'talk', 'turn', 'list-agents', 'init', 'webhook'])
+      assert.match(help.stdout, new RegExp(`^  ${name} `, 'm'));
+    assert.deepEqual(
+      [help.code, nothing.code, nothing.stdout, nothing.stderr],
+      [0, 2, '', help.stdout],
+    );
   });
 
   it('prints its version', async (t) => {
-    assert.deepEqual(await ended(start(t, ['--version'])), { code: 0, stdout: `${version}\n`, stderr: '' });
+    assert.deepEqual(await ended(start(t, ['--version'])), {
+      code: 0,
+      stdout: `${version}\n`,
+      stderr: '',
+    });
   });
 
   const wrong: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
@@ -52,23 +68,35 @@ describe('layercode-microserver', () => {
   }
 
   it('has the same page for "help run" as for "run --help"', async (t) => {
-    const [help, run] = await Promise.all([ended(start(t, ['help', 'run'])), ended(start(t, ['run', '--help']))]);
+    const [help, run] = await Promise.all([
+      ended(start(t, ['help', 'run'])),
+      ended(start(t, ['run', '--help'])),
+    ]);
     assert.deepEqual(help, run);
   });
 
   it('takes what follows a -- for words', async (t) => {
-    const { code, stderr } = await ended(start(t, ['turn', '--url', 'http://127.0.0.1:9', '--secret', SECRET, '--', '--help']));
+    const { code, stderr } = await ended(
+      start(t, ['turn', '--url', 'http://127.0.0.1:9', '--secret', SECRET, '--', '--help']),
+    );
     assert.equal(code, 1);
     assert.match(stderr, /127\.0\.0\.1:9/);
   });
 
   it('has a page of help for each command, no wider than 100 columns', async (t) => {
-    const pages = await Promise.all(['run', 'talk', 'turn', 'list-agents', 'init', 'webhook'].map((name) => ended(start(t, [name, '--help']))));
+    const pages = await Promise.all(
+      ['run', 'talk', 'turn', 'list-agents', 'init', 'webhook'].map((name) =>
+        ended(start(t, [name, '--help'])),
+      ),
+    );
     for (const { code, stdout } of pages) {
       assert.equal(code, 0);
       assert.match(stdout, /^Usage: layercode-microserver /);
       assert.match(stdout, /Exit codes: /);
-      assert.deepEqual(stdout.split('\n').filter((line) => line.length > 100), []);
+      assert.deepEqual(
+        stdout.split('\n').filter((line) => line.length > 100),
+        [],
+      );
     }
   });
 });
@@ -86,18 +114,36 @@ describe('layercode-microserver run', () => {
 
   it('ends with code 1 for a setting that is wrong', async (t) => {
     const { code, stderr } = await ended(start(t, ['run', '--port', '80a'], secret));
-    assert.deepEqual([code, stderr], [1, 'layercode-microserver: --port must be 0–65535, got "80a"\n']);
+    assert.deepEqual(
+      [code, stderr],
+      [1, 'layercode-microserver: --port must be 0–65535, got "80a"\n'],
+    );
   });
 
   it('serves no playground in production, and loads none of its platform', async (t) => {
-    const server = start(t, ['run', '--agent', 'echo'], { ...secret, NODE_ENV: 'production', DRAIN_DELAY_SECONDS: '0' });
-    const statuses = await Promise.all(['/playground', '/v1/agents/web/websocket'].map(async (path) => (await fetch(`${await server.url()}${path}`)).status));
-    const authorize = await fetch(`${await server.url()}/api/authorize`, { method: 'POST', body: '{"agent_id":"a"}' });
+    const server = start(t, ['run', '--agent', 'echo'], {
+      ...secret,
+      NODE_ENV: 'production',
+      DRAIN_DELAY_SECONDS: '0',
+    });
+    const statuses = await Promise.all(
+      ['/playground', '/v1/agents/web/websocket'].map(
+        async (path) => (await fetch(`${await server.url()}${path}`)).status,
+      ),
+    );
+    const authorize = await fetch(`${await server.url()}/api/authorize`, {
+      method: 'POST',
+      body: '{"agent_id":"a"}',
+    });
     assert.deepEqual([...statuses, authorize.status], [404, 404, 503]);
   });
 
   it('serves it in production where that is asked for', async (t) => {
-    const server = start(t, ['run', '--agent', 'echo', '--playground', 'true'], { ...secret, NODE_ENV: 'production', DRAIN_DELAY_SECONDS: '0' });
+    const server = start(t, ['run', '--agent', 'echo', '--playground', 'true'], {
+      ...secret,
+      NODE_ENV: 'production',
+      DRAIN_DELAY_SECONDS: '0',
+    });
     assert.equal((await fetch(`${await server.url()}/playground`)).status, 200);
   });
 });
@@ -112,13 +158,15 @@ describe('layercode-microserver run --tunnel', () => {
     const program = join(folder, 'cloudflared');
     writeFileSync(program, `#!${process.execPath}\n${STAYS}`);
     chmodSync(program, 0o755);
-    writeFileSync(join(folder, 'package.json'), '{}'); // a script, whatever stands above the directory for temporary files
+    // a script, whatever stands above the directory for temporary files
+    writeFileSync(join(folder, 'package.json'), '{}');
     return { ...secret, PATH: [folder, dirname(process.execPath)].join(delimiter) };
   }
 
-  const STAYS = 'require("node:fs").writeFileSync(`${__dirname}/pid`, String(process.pid)); process.stderr.write("INF |  https://two-words.trycloudflare.com  |\\nINF Registered tunnel connection\\n"); setInterval(() => {}, 1e6);\n';
+  const STAYS =
+    'require("node:fs").writeFileSync(`${__dirname}/pid`, String(process.pid)); process.stderr.write("INF |  https://two-words.trycloudflare.com  |\\nINF Registered tunnel connection\\n"); setInterval(() => {}, 1e6);\n';
 
-  it('prints the webhook\'s public URL', async (t) => {
+  it("prints the webhook's public URL", async (t) => {
     const workplace = new Workplace();
     const server = start(t, ['run', '--agent', 'echo', '--tunnel'], install(workplace), workplace);
     await server.complains(/https:\/\/two-words\.trycloudflare\.com\/api\/agent/);
@@ -127,7 +175,9 @@ describe('layercode-microserver run --tunnel', () => {
   });
 
   it('ends with code 1 and the way out where cloudflared is not installed', async (t) => {
-    const { code, stderr } = await ended(start(t, ['run', '--agent', 'echo', '--tunnel'], { ...secret, PATH: '/nowhere' }));
+    const { code, stderr } = await ended(
+      start(t, ['run', '--agent', 'echo', '--tunnel'], { ...secret, PATH: '/nowhere' }),
+    );
     assert.equal(code, 1);
     assert.match(stderr, /cloudflared[^]*https:\/\/developers\.cloudflare\.com/);
   });
@@ -154,9 +204,17 @@ describe('layercode-microserver run --tunnel', () => {
         if (method === 'POST' && body.includes(NEW)) updated.resolve();
         return undefined;
       };
-      const server = start(t, ['run', '--agent', 'echo', '--tunnel', '--update-webhook'], {
-        ...install(workplace), LAYERCODE_API_KEY: REST_KEY, LAYERCODE_AGENT_ID: 'ag-1', LAYERCODE_API_URL: rest.url,
-      }, workplace);
+      const server = start(
+        t,
+        ['run', '--agent', 'echo', '--tunnel', '--update-webhook'],
+        {
+          ...install(workplace),
+          LAYERCODE_API_KEY: REST_KEY,
+          LAYERCODE_AGENT_ID: 'ag-1',
+          LAYERCODE_API_URL: rest.url,
+        },
+        workplace,
+      );
       return { workplace, server, rest, updated: updated.promise };
     }
 

@@ -1,8 +1,19 @@
-// The image without an engine to build it: what the Dockerfile says, and its run-time stage laid out in a folder and started.
+// The image without an engine to build it: what the Dockerfile says, and its run-time stage laid
+// out in a folder and started.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -57,12 +68,17 @@ const stages = parseDockerfile(text);
 const [build, runtime] = stages;
 
 function of(stage: Stage | undefined, name: string): string[] {
-  return (stage?.instructions ?? []).filter((instruction) => instruction.name === name).map((instruction) => instruction.text);
+  return (stage?.instructions ?? [])
+    .filter((instruction) => instruction.name === name)
+    .map((instruction) => instruction.text);
 }
 
 describe('the Dockerfile', () => {
   it('builds in one stage and runs in another, both on node:26-slim', () => {
-    assert.deepEqual(stages.map(({ base }) => base), ['node:26-slim', 'node:26-slim']);
+    assert.deepEqual(
+      stages.map(({ base }) => base),
+      ['node:26-slim', 'node:26-slim'],
+    );
     assert.equal(build?.name, 'build');
   });
 
@@ -72,10 +88,16 @@ describe('the Dockerfile', () => {
   });
 
   it('copies what exists, and what .dockerignore lets in', () => {
-    const ignore = readFileSync(join(root, '.dockerignore'), 'utf8').split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    const ignore = readFileSync(join(root, '.dockerignore'), 'utf8')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'));
     assert.equal(ignore[0], '*');
     const allowed = ignore.slice(1).map((line) => line.replace(/^!/, ''));
-    const copied = stages.flatMap((stage) => of(stage, 'COPY')).map(copyOf).filter(({ from }) => from === undefined).flatMap(({ sources }) => sources);
+    const copied = stages
+      .flatMap((stage) => of(stage, 'COPY'))
+      .map(copyOf)
+      .filter(({ from }) => from === undefined)
+      .flatMap(({ sources }) => sources);
     for (const source of copied) {
       assert.ok(existsSync(join(root, source)), `${source} does not exist`);
       assert.ok(allowed.includes(source), `${source} is left out by .dockerignore`);
@@ -84,33 +106,64 @@ describe('the Dockerfile', () => {
   });
 
   it('copies all that the build reads', () => {
-    const copied = new Set(of(build, 'COPY').map(copyOf).flatMap(({ sources }) => sources));
-    for (const needed of ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src']) assert.ok(copied.has(needed), needed);
-    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: { build: string } };
-    for (const [script] of manifest.scripts.build.matchAll(/scripts\/\S+/g)) assert.ok(copied.has(script), script);
+    const copied = new Set(
+      of(build, 'COPY')
+        .map(copyOf)
+        .flatMap(({ sources }) => sources),
+    );
+    for (const needed of [
+      'package.json',
+      'package-lock.json',
+      'tsconfig.json',
+      'tsconfig.build.json',
+      'src',
+    ])
+      assert.ok(copied.has(needed), needed);
+    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      scripts: { build: string };
+    };
+    for (const [script] of manifest.scripts.build.matchAll(/scripts\/\S+/g))
+      assert.ok(copied.has(script), script);
   });
 
   it('leaves only dist/, what it reads, and package.json in the image', () => {
     const copies = of(runtime, 'COPY').map(copyOf);
-    const left = copies.flatMap(({ sources }) => sources.map((source) => source.replace('/app/', '')));
+    const left = copies.flatMap(({ sources }) =>
+      sources.map((source) => source.replace('/app/', '')),
+    );
     assert.deepEqual(left.toSorted(), ['assets', 'dist', 'package.json']);
-    assert.deepEqual(copies.filter(({ from }) => from !== undefined).map(({ from, sources }) => [from, ...sources]), [['build', '/app/dist']]);
+    assert.deepEqual(
+      copies
+        .filter(({ from }) => from !== undefined)
+        .map(({ from, sources }) => [from, ...sources]),
+      [['build', '/app/dist']],
+    );
   });
 
   it('leaves all that the server reads in the image', () => {
-    const dist = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts') && !file.startsWith('cli')); // commands are for the machine one works on
+    const dist = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter(
+      (file) => file.endsWith('.ts') && !file.startsWith('cli'),
+    ); // commands are for the machine one works on
     const folders = new Set<string>();
     for (const file of dist) {
       const source = readFileSync(join(root, 'src', file), 'utf8');
-      for (const [, folder = ''] of source.matchAll(/packageFile\([`']([\w.-]+)/g)) folders.add(folder);
+      for (const [, folder = ''] of source.matchAll(/packageFile\([`']([\w.-]+)/g))
+        folders.add(folder);
     }
-    for (const folder of folders) assert.ok(of(runtime, 'COPY').some((copy) => copy.includes(folder)), `${folder} is not copied`);
+    for (const folder of folders)
+      assert.ok(
+        of(runtime, 'COPY').some((copy) => copy.includes(folder)),
+        `${folder} is not copied`,
+      );
   });
 
   it('runs as an ordinary user, in production', () => {
     const names = (runtime?.instructions ?? []).map(({ name }) => name);
     assert.deepEqual(of(runtime, 'USER'), ['node']);
-    assert.ok(names.lastIndexOf('COPY') < names.indexOf('USER'), 'files belong to root, whom nobody is');
+    assert.ok(
+      names.lastIndexOf('COPY') < names.indexOf('USER'),
+      'files belong to root, whom nobody is',
+    );
     assert.deepEqual(of(runtime, 'ENV'), ['NODE_ENV=production']);
     assert.deepEqual(of(runtime, 'EXPOSE'), ['8000']);
   });
@@ -121,12 +174,15 @@ describe('the Dockerfile', () => {
   });
 
   it('needs no tool that the base image lacks', () => {
-    const words = stages.flatMap(({ instructions }) => instructions).map((instruction) => instruction.text).join('\n');
+    const words = stages
+      .flatMap(({ instructions }) => instructions)
+      .map((instruction) => instruction.text)
+      .join('\n');
     assert.doesNotMatch(words, /\b(curl|wget|apk|python)\b/);
   });
 });
 
-describe('the image\'s run-time stage, laid out in a folder', () => {
+describe("the image's run-time stage, laid out in a folder", () => {
   const folder = mkdtempSync(join(tmpdir(), 'image-'));
   const app = join(folder, 'app');
   const isRoot = process.geteuid?.() === 0;
@@ -138,16 +194,32 @@ describe('the image\'s run-time stage, laid out in a folder', () => {
   before(async () => {
     mkdirSync(app);
     for (const { sources, to } of of(runtime, 'COPY').map(copyOf)) {
-      // A folder's content goes to the destination; a file goes there, or into it where it ends with a slash.
-      for (const source of sources) cpSync(join(root, source.replace('/app/', '')), join(app, to.endsWith('/') ? join(to, basename(source)) : to), { recursive: true });
+      // A folder's content goes to the destination; a file goes there, or into it where it ends
+      // with a slash.
+      for (const source of sources)
+        cpSync(
+          join(root, source.replace('/app/', '')),
+          join(app, to.endsWith('/') ? join(to, basename(source)) : to),
+          { recursive: true },
+        );
     }
     for (const path of ['.', ...readdirSync(app, { recursive: true, encoding: 'utf8' })]) {
       const file = join(app, path);
       chmodSync(file, statSync(file).isDirectory() ? 0o555 : 0o444);
     }
     chmodSync(folder, 0o755);
-    const env = { NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: SECRET, DRAIN_DELAY_SECONDS: '0', AGENT: 'echo' };
-    server = new SpawnedServer({ directory: app, server: join(app, 'dist/server.js'), env, ...(uid === undefined ? {} : { uid }) });
+    const env = {
+      NODE_ENV: 'production',
+      LAYERCODE_WEBHOOK_SECRET: SECRET,
+      DRAIN_DELAY_SECONDS: '0',
+      AGENT: 'echo',
+    };
+    server = new SpawnedServer({
+      directory: app,
+      server: join(app, 'dist/server.js'),
+      env,
+      ...(uid === undefined ? {} : { uid }),
+    });
     url = await server.url();
   });
 
@@ -189,7 +261,10 @@ describe('the image\'s run-time stage, laid out in a folder', () => {
   });
 
   it('is small: less than 2 MB are added to the base image', () => {
-    const bytes = readdirSync(app, { recursive: true, encoding: 'utf8' }).reduce((sum, path) => sum + statSync(join(app, path)).size, 0);
+    const bytes = readdirSync(app, { recursive: true, encoding: 'utf8' }).reduce(
+      (sum, path) => sum + statSync(join(app, path)).size,
+      0,
+    );
     assert.ok(bytes < 2_000_000, `${bytes} bytes`);
   });
 });

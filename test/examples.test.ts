@@ -22,11 +22,20 @@ import '../examples/agent.test.ts'; // its tests are tests of this file
 
 const SECRET = 'whsec_examples_0123456789';
 
-function settingsOf(environment: Readonly<Record<string, string>> = {}): ReturnType<typeof parseSettings> {
-  return parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ...environment }, []);
+function settingsOf(
+  environment: Readonly<Record<string, string>> = {},
+): ReturnType<typeof parseSettings> {
+  return parseSettings(
+    { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ...environment },
+    [],
+  );
 }
 
-function call(t: TestContext, agent: Agent, environment?: Readonly<Record<string, string>>): TestClient {
+function call(
+  t: TestContext,
+  agent: Agent,
+  environment?: Readonly<Record<string, string>>,
+): TestClient {
   const client = createTestClient(createApp(settingsOf(environment), agent), { secret: SECRET });
   t.after(() => client.close());
   return client;
@@ -45,31 +54,51 @@ describe('examples/', () => {
   });
 
   it('imports the package by its name, as a user does', () => {
-    for (const name of files) assert.doesNotMatch(readFileSync(`${folder}/${name}`, 'utf8'), /from '\.\.\//, name);
+    for (const name of files)
+      assert.doesNotMatch(readFileSync(`${folder}/${name}`, 'utf8'), /from '\.\.\//, name);
   });
 });
 
 describe('examples/my-agent.ts', () => {
   it('is ten lines', () => {
     const source = readFileSync(new URL('../examples/my-agent.ts', import.meta.url), 'utf8');
-    assert.ok(source.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('//')).length <= 10);
+    assert.ok(
+      source.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('//')).length <=
+        10,
+    );
   });
 
   it('speaks piece by piece', async (t) => {
-    assert.deepEqual(contentsOf(await (await call(t, myAgent).say('Count to 3')).events()), ['1, ', '2, ', '3.']);
+    assert.deepEqual(contentsOf(await (await call(t, myAgent).say('Count to 3')).events()), [
+      '1, ',
+      '2, ',
+      '3.',
+    ]);
   });
 });
 
 describe('examples/model-agent.ts', () => {
   it('has the model use its tool', async (t) => {
-    const server = await startModelServer([calls([['call_1', 'opening_hours', '{"day":"Monday"}']]), says('From nine to six.')]);
+    const server = await startModelServer([
+      calls([['call_1', 'opening_hours', '{"day":"Monday"}']]),
+      says('From nine to six.'),
+    ]);
     t.after(() => server.close());
-    const client = call(t, modelAgent, { OPENAI_API_KEY: 'sk-example', OPENAI_BASE_URL: server.url });
+    const client = call(t, modelAgent, {
+      OPENAI_API_KEY: 'sk-example',
+      OPENAI_BASE_URL: server.url,
+    });
     assert.equal(await (await client.start()).text(), 'Hello, this is the corner shop.');
     const events = await (await client.say('When are you open on Monday?')).events();
     assert.deepEqual(contentsOf(events), ['From nine to six.']);
     assert.deepEqual(dataOf(events)[1], { tool: 'opening_hours', status: 'completed' });
-    assert.deepEqual([toolNames(server.requests[0]), outline(server.requests[1]).at(-1)], [['opening_hours', 'hang_up'], ['tool', '{"opens":"09:00","closes":"18:00"}', 'call_1']]);
+    assert.deepEqual(
+      [toolNames(server.requests[0]), outline(server.requests[1]).at(-1)],
+      [
+        ['opening_hours', 'hang_up'],
+        ['tool', '{"opens":"09:00","closes":"18:00"}', 'call_1'],
+      ],
+    );
   });
 });
 
@@ -88,7 +117,11 @@ describe('examples/custom-server.ts', () => {
 
   it('answers calls in its own http.Server', async (t) => {
     const reply = await createTestClient(await serve(t), { secret: SECRET }).say('2');
-    assert.deepEqual(typesOf(await reply.events()), ['response.tts', 'response.tts', 'response.end']);
+    assert.deepEqual(typesOf(await reply.events()), [
+      'response.tts',
+      'response.tts',
+      'response.end',
+    ]);
   });
 
   it('has a route of its own', async (t) => {
@@ -97,15 +130,25 @@ describe('examples/custom-server.ts', () => {
 
   it('has its middleware refuse, and its onError answer', async (t) => {
     const origin = await serve(t);
-    const ask = async (tenant: string): Promise<Response> => fetch(`${origin}/hello/Ada`, { headers: { 'x-tenant': tenant } });
+    const ask = async (tenant: string): Promise<Response> =>
+      fetch(`${origin}/hello/Ada`, { headers: { 'x-tenant': tenant } });
     const refused = await ask('initech');
-    assert.deepEqual([(await ask('acme')).status, refused.status, await refused.json()], [200, 404, { error: 'no tenant initech' }]);
+    assert.deepEqual(
+      [(await ask('acme')).status, refused.status, await refused.json()],
+      [200, 404, { error: 'no tenant initech' }],
+    );
   });
 
   it('runs as a process, and ends with code 0 on SIGTERM', async (t) => {
     const file = fileURLToPath(new URL('../examples/custom-server.ts', import.meta.url));
     const child = spawn(process.execPath, ['--import', 'tsx', file], {
-      env: { PATH: process.env['PATH'] ?? '', LAYERCODE_WEBHOOK_SECRET: SECRET, PORT: '0', HOST: '127.0.0.1', SHUTDOWN_TIMEOUT_SECONDS: '1' },
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        LAYERCODE_WEBHOOK_SECRET: SECRET,
+        PORT: '0',
+        HOST: '127.0.0.1',
+        SHUTDOWN_TIMEOUT_SECONDS: '1',
+      },
       cwd: fileURLToPath(new URL('..', import.meta.url)),
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -121,7 +164,9 @@ describe('examples/custom-server.ts', () => {
     const port = await within(listening, 'the port', 8_000);
     assert.equal((await fetch(`http://127.0.0.1:${port}/health`)).status, 200);
     child.kill('SIGTERM');
-    const [code] = (await within(once(child, 'exit'), 'the end of the process', 4_000)) as [number | null];
+    const [code] = (await within(once(child, 'exit'), 'the end of the process', 4_000)) as [
+      number | null,
+    ];
     assert.equal(code, 0);
   });
 });

@@ -8,26 +8,44 @@ const SECRET = 'whsec_0123456789abcdef';
 /** The line that a record becomes, its line break included. */
 function lineOf(message: string, fields?: LogFields, options: Partial<LoggerOptions> = {}): string {
   let text = '';
-  const log = createLogger({ now: () => Date.UTC(2026, 0, 2, 3, 4, 5, 678), write: (lines) => (text += lines), ...options });
+  const log = createLogger({
+    now: () => Date.UTC(2026, 0, 2, 3, 4, 5, 678),
+    write: (lines) => (text += lines),
+    ...options,
+  });
   log.info(message, fields);
   return text;
 }
 
-function recordOf(message: string, fields?: LogFields, options?: Partial<LoggerOptions>): Record<string, unknown> {
+function recordOf(
+  message: string,
+  fields?: LogFields,
+  options?: Partial<LoggerOptions>,
+): Record<string, unknown> {
   return JSON.parse(lineOf(message, fields, options)) as Record<string, unknown>;
 }
 
 describe('createLogger', () => {
   it('writes time, level, message and fields, in this order', () => {
-    assert.equal(lineOf('hello', { a: 1, b: 'x' }), '{"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"hello","a":1,"b":"x"}\n');
+    assert.equal(
+      lineOf('hello', { a: 1, b: 'x' }),
+      '{"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"hello","a":1,"b":"x"}\n',
+    );
   });
 
   it('asks the clock for each line', () => {
     let now = 0;
     const times: unknown[] = [];
-    const log = createLogger({ now: () => now, write: (line) => times.push((JSON.parse(line) as { time: unknown }).time) });
+    const log = createLogger({
+      now: () => now,
+      write: (line) => times.push((JSON.parse(line) as { time: unknown }).time),
+    });
     for (now of [0, 0, 1_000]) log.info('x');
-    assert.deepEqual(times, ['1970-01-01T00:00:00.000Z', '1970-01-01T00:00:00.000Z', '1970-01-01T00:00:01.000Z']);
+    assert.deepEqual(times, [
+      '1970-01-01T00:00:00.000Z',
+      '1970-01-01T00:00:00.000Z',
+      '1970-01-01T00:00:01.000Z',
+    ]);
   });
 
   const levels = ['debug', 'info', 'warn', 'error'] as const;
@@ -35,9 +53,15 @@ describe('createLogger', () => {
     const expected = level === 'silent' ? [] : levels.slice(levels.indexOf(level));
     it(`writes ${expected.join(', ') || 'nothing'} at level ${level}`, () => {
       const written: string[] = [];
-      const log = createLogger({ level, write: (line) => written.push((JSON.parse(line) as { level: string }).level) });
+      const log = createLogger({
+        level,
+        write: (line) => written.push((JSON.parse(line) as { level: string }).level),
+      });
       for (const each of levels) log[each]('x');
-      assert.deepEqual([written, levels.filter((each) => log.isEnabled(each))], [expected, expected]);
+      assert.deepEqual(
+        [written, levels.filter((each) => log.isEnabled(each))],
+        [expected, expected],
+      );
     });
   }
 
@@ -46,7 +70,12 @@ describe('createLogger', () => {
   });
 
   it('is one line though message, fields and names hold line breaks', () => {
-    assert.equal(lineOf('a\nb', { 'c\nd': 'e\r\nf', g: { h: '\n' } }).trimEnd().split(/[\r\n]/).length, 1);
+    assert.equal(
+      lineOf('a\nb', { 'c\nd': 'e\r\nf', g: { h: '\n' } })
+        .trimEnd()
+        .split(/[\r\n]/).length,
+      1,
+    );
   });
 
   const values: readonly (readonly [title: string, value: unknown, written: unknown])[] = [
@@ -62,7 +91,11 @@ describe('createLogger', () => {
     it(`writes ${title}`, () => assert.deepEqual(recordOf('x', { value })['value'], written));
   }
 
-  for (const [title, value] of [['undefined', undefined], ['a function', () => 1], ['a symbol', Symbol('x')]] as const) {
+  for (const [title, value] of [
+    ['undefined', undefined],
+    ['a function', () => 1],
+    ['a symbol', Symbol('x')],
+  ] as const) {
     it(`leaves ${title} out`, () => assert.equal('value' in recordOf('x', { value }), false));
   }
 
@@ -71,13 +104,35 @@ describe('createLogger', () => {
   const hostile: readonly (readonly [title: string, value: unknown])[] = [
     ['a cycle', cyclic],
     ['a bigint inside an object', { a: 1n }],
-    ['a toJSON that throws', { toJSON: () => { throw new Error('no'); } }],
-    ['a getter that throws', { get a() { throw new Error('no'); } }],
+    [
+      'a toJSON that throws',
+      {
+        toJSON: () => {
+          throw new Error('no');
+        },
+      },
+    ],
+    [
+      'a getter that throws',
+      {
+        get a() {
+          throw new Error('no');
+        },
+      },
+    ],
     ['nesting too deep for JSON', JSON.parse('['.repeat(20_000) + ']'.repeat(20_000))],
-    ['an error whose stack throws', Object.defineProperty(new Error('x'), 'stack', { get: () => { throw new Error('no'); } })],
+    [
+      'an error whose stack throws',
+      Object.defineProperty(new Error('x'), 'stack', {
+        get: () => {
+          throw new Error('no');
+        },
+      }),
+    ],
   ];
   for (const [title, value] of hostile) {
-    it(`names ${title} instead of throwing over it`, () => assert.match(String(recordOf('x', { value })['value']), /^\[not JSON: /));
+    it(`names ${title} instead of throwing over it`, () =>
+      assert.match(String(recordOf('x', { value })['value']), /^\[not JSON: /));
   }
 
   // `log.error(error)` is what other loggers take; in a JavaScript agent no compiler objects.
@@ -86,7 +141,10 @@ describe('createLogger', () => {
   });
 
   it('does not show what such an error quotes', () => {
-    assert.match(lineOf(thrownBy(() => JSON.parse('My name is Oak')) as string), /"msg":"SyntaxError: \[not shown: /);
+    assert.match(
+      lineOf(thrownBy(() => JSON.parse('My name is Oak')) as string),
+      /"msg":"SyntaxError: \[not shown: /,
+    );
   });
 });
 
@@ -99,16 +157,19 @@ describe('a child logger', () => {
     return JSON.parse(line) as Record<string, unknown>;
   }
 
-  it('carries its fields and its parent\'s', () => {
+  it("carries its fields and its parent's", () => {
     const { a, b, c } = childLine([{ a: 1 }, { b: 2 }], { c: 3 });
     assert.deepEqual([a, b, c], [1, 2, 3]);
   });
 
-  it('has the nearest field win', () => assert.equal(childLine([{ a: 1 }, { a: 2 }], { a: 3 })['a'], 3));
+  it('has the nearest field win', () =>
+    assert.equal(childLine([{ a: 1 }, { a: 2 }], { a: 3 })['a'], 3));
 
   it('writes a field once though it is given twice', () => {
     let line = '';
-    createLogger({ write: (text) => (line = text) }).child({ a: 1 }).info('x', { a: 2 });
+    createLogger({ write: (text) => (line = text) })
+      .child({ a: 1 })
+      .info('x', { a: 2 });
     assert.equal(line.match(/"a":/g)?.length, 1);
   });
 
@@ -141,14 +202,19 @@ describe('an error in the log', () => {
   const described = (error: unknown): Described => recordOf('x', { error })['error'] as Described;
 
   it('has name, message and code', () => {
-    const { name, message, code } = described(Object.assign(new RangeError('too much'), { code: 'ERR_X' }));
+    const { name, message, code } = described(
+      Object.assign(new RangeError('too much'), { code: 'ERR_X' }),
+    );
     assert.deepEqual([name, message, code], ['RangeError', 'too much', 'ERR_X']);
   });
 
-  it('has the lines of its stack in one', () => assert.match(described(new Error('x')).stack, /^at .+ \| at /));
+  it('has the lines of its stack in one', () =>
+    assert.match(described(new Error('x')).stack, /^at .+ \| at /));
 
   it('has its cause, and the cause of that', () => {
-    const { cause } = described(new Error('a', { cause: new Error('b', { cause: new Error('c') }) }));
+    const { cause } = described(
+      new Error('a', { cause: new Error('b', { cause: new Error('c') }) }),
+    );
     const inner = (cause as Described).cause as Described;
     assert.deepEqual([(cause as Described).message, inner.message], ['b', 'c']);
   });
@@ -160,35 +226,63 @@ describe('an error in the log', () => {
   });
 
   it('is described inside an object too', () => {
-    assert.equal((recordOf('x', { inner: { error: new TypeError('deep') } })['inner'] as { error: Described }).error.message, 'deep');
+    assert.equal(
+      (recordOf('x', { inner: { error: new TypeError('deep') } })['inner'] as { error: Described })
+        .error.message,
+      'deep',
+    );
   });
 
   it('has no field that the error merely carries, such as a request with its headers', () => {
-    assert.equal(lineOf('x', { error: Object.assign(new Error('x'), { request: { authorization: 'swordfish' } }) }).includes('swordfish'), false);
+    assert.equal(
+      lineOf('x', {
+        error: Object.assign(new Error('x'), { request: { authorization: 'swordfish' } }),
+      }).includes('swordfish'),
+      false,
+    );
   });
 
   const words = 'I live at 12 Oak Lane';
   const quoting: readonly (readonly [what: string, make: () => unknown])[] = [
     ['what JSON.parse could not read', () => thrownBy(() => JSON.parse(words))],
-    ['what JSON.parse could not read, of several lines', () => thrownBy(() => JSON.parse(`\n    at ${words}\n at ${words}`))],
+    [
+      'what JSON.parse could not read, of several lines',
+      () => thrownBy(() => JSON.parse(`\n    at ${words}\n at ${words}`)),
+    ],
     ['a pattern that is none', () => thrownBy(() => new RegExp(`(${words}`))],
     ['a number that is none', () => thrownBy(() => BigInt(words))],
-    ['a SyntaxError as cause', () => new Error('the model failed', { cause: thrownBy(() => JSON.parse(words)) })],
-    ['a SyntaxError among several', () => new AggregateError([thrownBy(() => JSON.parse(words))], 'all failed')],
+    [
+      'a SyntaxError as cause',
+      () => new Error('the model failed', { cause: thrownBy(() => JSON.parse(words)) }),
+    ],
+    [
+      'a SyntaxError among several',
+      () => new AggregateError([thrownBy(() => JSON.parse(words))], 'all failed'),
+    ],
     ['a cause that is a text', () => new Error('the model failed', { cause: words })],
     ['a cause that is an object', () => new Error('the model failed', { cause: { body: words } })],
     ['a part that is a text', () => new AggregateError([words], 'all failed')],
-    ['the source line in the stack of a module', () => Object.assign(new SyntaxError('x'), { stack: `file:///a.js:1\n${words}\n^^^\nSyntaxError: x\n    at a.js:1:1` })],
+    [
+      'the source line in the stack of a module',
+      () =>
+        Object.assign(new SyntaxError('x'), {
+          stack: `file:///a.js:1\n${words}\n^^^\nSyntaxError: x\n    at a.js:1:1`,
+        }),
+    ],
   ];
   for (const format of ['json', 'pretty'] as const) {
     for (const [what, make] of quoting) {
-      it(`does not show ${what} (${format})`, () => assert.doesNotMatch(lineOf('x', { error: make(), inner: [make()] }, { format }), /Oak/));
+      it(`does not show ${what} (${format})`, () =>
+        assert.doesNotMatch(lineOf('x', { error: make(), inner: [make()] }, { format }), /Oak/));
     }
   }
 
   it('says of a SyntaxError where it was', () => {
     const { name, message } = described(thrownBy(() => JSON.parse('{"a":1,')));
-    assert.match(`${name}: ${message}`, /^SyntaxError: \[not shown: it quotes its source\]( at position 7( \(line 1 column 8\))?)?$/);
+    assert.match(
+      `${name}: ${message}`,
+      /^SyntaxError: \[not shown: it quotes its source\]( at position 7( \(line 1 column 8\))?)?$/,
+    );
   });
 
   it('has only calls in its stack, though its message has several lines', () => {
@@ -198,11 +292,20 @@ describe('an error in the log', () => {
   });
 
   it('says of a cause that is no error what it is', () => {
-    assert.deepEqual([described(new Error('x', { cause: 'words' })).cause, described(new Error('x', { cause: null })).cause], ['[string]', '[null]']);
+    assert.deepEqual(
+      [
+        described(new Error('x', { cause: 'words' })).cause,
+        described(new Error('x', { cause: null })).cause,
+      ],
+      ['[string]', '[null]'],
+    );
   });
 
   it('tells the parts of an AggregateError', () => {
-    assert.match(lineOf('x', { error: new AggregateError([new Error('ECONNREFUSED ::1')], 'all failed') }), /ECONNREFUSED ::1/);
+    assert.match(
+      lineOf('x', { error: new AggregateError([new Error('ECONNREFUSED ::1')], 'all failed') }),
+      /ECONNREFUSED ::1/,
+    );
   });
 });
 
@@ -211,22 +314,37 @@ describe('redaction', () => {
     ['in the message', `key ${SECRET}!`, {}],
     ['in a field', 'x', { url: `https://a/?k=${SECRET}` }],
     ['in a field of a field', 'x', { a: { b: [SECRET] } }],
-    ['in a field\'s name', 'x', { [SECRET]: 1 }],
-    ['in an error\'s message', 'x', { error: new Error(`bad key ${SECRET}`) }],
-    ['in an error\'s stack', 'x', { error: Object.assign(new Error('x'), { stack: `Error: x\n at ${SECRET}` }) }],
-    ['in an error\'s cause', 'x', { error: new Error('x', { cause: new Error(SECRET) }) }],
+    ["in a field's name", 'x', { [SECRET]: 1 }],
+    ["in an error's message", 'x', { error: new Error(`bad key ${SECRET}`) }],
+    [
+      "in an error's stack",
+      'x',
+      { error: Object.assign(new Error('x'), { stack: `Error: x\n at ${SECRET}` }) },
+    ],
+    ["in an error's cause", 'x', { error: new Error('x', { cause: new Error(SECRET) }) }],
     ['in a nested name', 'x', { a: { b: [{ [SECRET]: 1 }] } }],
     ['in a name of a long text', 'x', { a: { ['x'.repeat(3_000) + SECRET]: 1 } }],
     ['in what toJSON returns', 'x', { a: { toJSON: () => ({ [SECRET]: SECRET }) } }],
     ['twice', `${SECRET} ${SECRET}`, {}],
-    ['across the place where a long message is cut', 'x'.repeat(2_048 - SECRET.length + 1) + SECRET, {}],
-    ['across the place where a long field is cut', 'x', { text: 'x'.repeat(2_048 - SECRET.length + 1) + SECRET }],
+    [
+      'across the place where a long message is cut',
+      'x'.repeat(2_048 - SECRET.length + 1) + SECRET,
+      {},
+    ],
+    [
+      'across the place where a long field is cut',
+      'x',
+      { text: 'x'.repeat(2_048 - SECRET.length + 1) + SECRET },
+    ],
   ];
   for (const format of ['json', 'pretty'] as const) {
     for (const [where, message, fields] of places) {
       it(`hides a secret ${where} (${format})`, () => {
         // All but the last character of a secret is no secret either.
-        assert.equal(lineOf(message, fields, { format, secrets: [SECRET] }).includes(SECRET.slice(0, -1)), false);
+        assert.equal(
+          lineOf(message, fields, { format, secrets: [SECRET] }).includes(SECRET.slice(0, -1)),
+          false,
+        );
       });
     }
 
@@ -238,19 +356,33 @@ describe('redaction', () => {
     }
   }
 
-  for (const [what, data] of [['a Buffer', Buffer.from(SECRET)], ['a Uint8Array', new TextEncoder().encode(SECRET)], ['a DataView', new DataView(new ArrayBuffer(22))]] as const) {
+  for (const [what, data] of [
+    ['a Buffer', Buffer.from(SECRET)],
+    ['a Uint8Array', new TextEncoder().encode(SECRET)],
+    ['a DataView', new DataView(new ArrayBuffer(22))],
+  ] as const) {
     // Was: `{"type":"Buffer","data":[119,104,115,…]}`, which is the secret, spelt out.
     it(`writes of ${what} its size alone, wherever it is`, () => {
       assert.deepEqual(recordOf('x', { data, in: [{ data }] }, { secrets: [SECRET] }), {
-        time: '2026-01-02T03:04:05.678Z', level: 'info', msg: 'x', data: '[22 bytes]', in: [{ data: '[22 bytes]' }],
+        time: '2026-01-02T03:04:05.678Z',
+        level: 'info',
+        msg: 'x',
+        data: '[22 bytes]',
+        in: [{ data: '[22 bytes]' }],
       });
     });
   }
 
   it('hides a secret across the place where a long pretty line is cut', () => {
-    const fields = Object.fromEntries(Array.from({ length: 5 }, (_, index) => [`f${index}`, 'x'.repeat(2_000)]));
+    const fields = Object.fromEntries(
+      Array.from({ length: 5 }, (_, index) => [`f${index}`, 'x'.repeat(2_000)]),
+    );
     for (let pad = 0; pad < 40; pad++) {
-      const line = lineOf('x', { ...fields, f4: `${'y'.repeat(60 + pad)}${SECRET}` , f3: 'x'.repeat(1_990) }, { format: 'pretty', secrets: [SECRET] });
+      const line = lineOf(
+        'x',
+        { ...fields, f4: `${'y'.repeat(60 + pad)}${SECRET}`, f3: 'x'.repeat(1_990) },
+        { format: 'pretty', secrets: [SECRET] },
+      );
       assert.equal(line.includes(SECRET.slice(0, -4)), false);
     }
   });
@@ -260,20 +392,25 @@ describe('redaction', () => {
     assert.equal(line.includes('longer'), false);
   });
 
-  it('takes an empty secret for none', () => assert.equal(lineOf('hello', {}, { secrets: [''] }).includes('redacted'), false));
+  it('takes an empty secret for none', () =>
+    assert.equal(lineOf('hello', {}, { secrets: [''] }).includes('redacted'), false));
 
   it('stays JSON where a number reads like a secret', () => {
     assert.doesNotThrow(() => recordOf('x', { bytes: 1234567890 }, { secrets: ['12345678'] }));
   });
 
-  it('stays JSON where a secret reads like the record\'s own text', () => {
+  it("stays JSON where a secret reads like the record's own text", () => {
     assert.doesNotThrow(() => recordOf('x', { bytes: 1 }, { secrets: ['","msg":"'] }));
   });
 
-  // "No secret, key or signature ever appears": an agent may log the headers that it is handed, and they are not in `secrets`.
+  // "No secret, key or signature ever appears": an agent may log the headers that it is handed, and
+  // they are not in `secrets`.
   it('hides a webhook signature in logged headers', () => {
     const digest = '0123456789abcdef'.repeat(4);
-    assert.equal(lineOf('x', { headers: { 'layercode-signature': `t=1,v1=${digest}` } }).includes(digest), false);
+    assert.equal(
+      lineOf('x', { headers: { 'layercode-signature': `t=1,v1=${digest}` } }).includes(digest),
+      false,
+    );
   });
 });
 
@@ -284,11 +421,23 @@ describe('the longest line', () => {
     ['a long message of quotes', '"'.repeat(100_000), {}],
     ['a long field', 'x', { a: 'y'.repeat(100_000) }],
     ['a long field of control characters', 'x', { a: '\u0001'.repeat(100_000) }],
-    ['many fields', 'x', Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`field${index}`, index]))],
+    [
+      'many fields',
+      'x',
+      Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`field${index}`, index])),
+    ],
     ['a long list', 'x', { list: Array.from({ length: 50_000 }, (_, index) => index) }],
     ['a long name', 'x', { ['n'.repeat(100_000)]: 1 }],
-    ['a long error', 'x', { error: new Error('m'.repeat(100_000), { cause: new Error('c'.repeat(100_000)) }) }],
-    ['a cut in the middle of an emoji', 'x', { a: '😀'.repeat(50_000), b: `x${'😀'.repeat(50_000)}` }],
+    [
+      'a long error',
+      'x',
+      { error: new Error('m'.repeat(100_000), { cause: new Error('c'.repeat(100_000)) }) },
+    ],
+    [
+      'a cut in the middle of an emoji',
+      'x',
+      { a: '😀'.repeat(50_000), b: `x${'😀'.repeat(50_000)}` },
+    ],
   ];
   for (const [what, message, fields] of long) {
     it(`is JSON of at most MAX_LINE_LENGTH with ${what}`, () => {
@@ -304,13 +453,20 @@ describe('the longest line', () => {
   }
 
   it('is at most MAX_LINE_LENGTH though what hides secrets is longer than they', () => {
-    const fields = Object.fromEntries(Array.from({ length: 4 }, (_, index) => [`f${index}`, 'secret12'.repeat(230)]));
-    const line = lineOf('x', { ...fields, tail: 'y'.repeat(500) }, { secrets: ['secret12'] }).slice(0, -1);
+    const fields = Object.fromEntries(
+      Array.from({ length: 4 }, (_, index) => [`f${index}`, 'secret12'.repeat(230)]),
+    );
+    const line = lineOf('x', { ...fields, tail: 'y'.repeat(500) }, { secrets: ['secret12'] }).slice(
+      0,
+      -1,
+    );
     assert.ok(line.length <= MAX_LINE_LENGTH, `${line.length} characters`);
   });
 
   it('says that a record was cut', () => {
-    const fields = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`f${index}`, 'x'.repeat(2_000)]));
+    const fields = Object.fromEntries(
+      Array.from({ length: 10 }, (_, index) => [`f${index}`, 'x'.repeat(2_000)]),
+    );
     assert.equal(recordOf('x', fields)['truncated'], true);
   });
 
@@ -319,14 +475,19 @@ describe('the longest line', () => {
     assert.deepEqual([requestId, big], ['r1', undefined]);
   });
 
-  it('is not marked where nothing was left out', () => assert.equal('truncated' in recordOf('x', { a: 1 }), false));
+  it('is not marked where nothing was left out', () =>
+    assert.equal('truncated' in recordOf('x', { a: 1 }), false));
 });
 
 describe('the pretty format', () => {
-  const pretty = (message: string, fields?: LogFields): string => lineOf(message, fields, { format: 'pretty' });
+  const pretty = (message: string, fields?: LogFields): string =>
+    lineOf(message, fields, { format: 'pretty' });
 
   it('is time, level, message and fields', () => {
-    assert.equal(pretty('hello there', { id: 'abc-1', n: 7, text: 'two words' }), '03:04:05.678 info  hello there id=abc-1 n=7 text="two words"\n');
+    assert.equal(
+      pretty('hello there', { id: 'abc-1', n: 7, text: 'two words' }),
+      '03:04:05.678 info  hello there id=abc-1 n=7 text="two words"\n',
+    );
   });
 
   const dangerous: readonly (readonly [what: string, text: string])[] = [
@@ -340,9 +501,13 @@ describe('the pretty format', () => {
   ];
   for (const [what, text] of dangerous) {
     const raw = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
-    it(`escapes ${what} in a message`, () => assert.doesNotMatch(pretty(`a${text}`).slice(0, -1), raw));
-    it(`escapes ${what} in a field`, () => assert.doesNotMatch(pretty('x', { a: text }).slice(0, -1), raw));
-    it(`escapes ${what} in an error`, () => assert.doesNotMatch(pretty('x', { error: new Error(text) }).slice(0, -1), raw));
-    it(`escapes ${what} in a field's name`, () => assert.doesNotMatch(pretty('x', { [text]: 1 }).slice(0, -1), raw));
+    it(`escapes ${what} in a message`, () =>
+      assert.doesNotMatch(pretty(`a${text}`).slice(0, -1), raw));
+    it(`escapes ${what} in a field`, () =>
+      assert.doesNotMatch(pretty('x', { a: text }).slice(0, -1), raw));
+    it(`escapes ${what} in an error`, () =>
+      assert.doesNotMatch(pretty('x', { error: new Error(text) }).slice(0, -1), raw));
+    it(`escapes ${what} in a field's name`, () =>
+      assert.doesNotMatch(pretty('x', { [text]: 1 }).slice(0, -1), raw));
   }
 });

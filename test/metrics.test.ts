@@ -4,8 +4,10 @@ import { describe, it } from 'node:test';
 import { Counter, Gauge, Histogram, Metrics } from '../src/metrics.ts';
 
 describe('Counter', () => {
-  it('begins at 0 where it has no labels', () => assert.equal(new Counter('a_total', '').samples(), 'a_total 0\n'));
-  it('has no sample before its labels are known', () => assert.equal(new Counter('a_total', '', ['x']).samples(), ''));
+  it('begins at 0 where it has no labels', () =>
+    assert.equal(new Counter('a_total', '').samples(), 'a_total 0\n'));
+  it('has no sample before its labels are known', () =>
+    assert.equal(new Counter('a_total', '', ['x']).samples(), ''));
 
   it('counts each combination of labels for itself', () => {
     const counter = new Counter('a_total', '', ['x', 'y']);
@@ -49,7 +51,10 @@ describe('Metrics', () => {
     // Was: a help text with a line break broke the whole answer for Prometheus.
     const metrics = new Metrics();
     metrics.add(new Counter('a_total', 'in C:\\logs,\n"quoted"\ntwice'));
-    assert.equal(metrics.text(), '# HELP a_total in C:\\\\logs,\\n"quoted"\\ntwice\n# TYPE a_total counter\na_total 0\n');
+    assert.equal(
+      metrics.text(),
+      '# HELP a_total in C:\\\\logs,\\n"quoted"\\ntwice\n# TYPE a_total counter\na_total 0\n',
+    );
   });
 });
 
@@ -71,13 +76,18 @@ describe('a Gauge that cannot be read at once', () => {
   });
 
   it('takes any thenable', async () => {
-    const gauge = new Gauge('g', '', () => ({ then: (resolve: (value: number) => void) => resolve(7) }) as unknown as Promise<number>);
+    const gauge = new Gauge(
+      'g',
+      '',
+      () =>
+        ({ then: (resolve: (value: number) => void) => resolve(7) }) as unknown as Promise<number>,
+    );
     gauge.samples();
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(gauge.samples(), 'g 7\n');
   });
 
-  it('is NaN again when the promise rejects, which is nobody\'s unhandled rejection', async () => {
+  it("is NaN again when the promise rejects, which is nobody's unhandled rejection", async () => {
     let count = 0;
     const gauge = new Gauge('g', '', async () => {
       count += 1;
@@ -94,7 +104,11 @@ describe('a Gauge that cannot be read at once', () => {
 
   it('hides no other figure when it throws', () => {
     const metrics = new Metrics();
-    metrics.add(new Gauge('broken', 'B', () => { throw new Error('away'); }));
+    metrics.add(
+      new Gauge('broken', 'B', () => {
+        throw new Error('away');
+      }),
+    );
     metrics.add(new Gauge('whole', 'W', () => 1));
     assert.match(metrics.text(), /^broken NaN$[^]*^whole 1$/m);
   });
@@ -108,15 +122,27 @@ describe('Histogram', () => {
   }
 
   it('is all zeros in the beginning', () => {
-    assert.deepEqual(bucketsOf(), ['h_bucket{le="1"} 0', 'h_bucket{le="2.5"} 0', 'h_bucket{le="+Inf"} 0', 'h_sum 0', 'h_count 0']);
+    assert.deepEqual(bucketsOf(), [
+      'h_bucket{le="1"} 0',
+      'h_bucket{le="2.5"} 0',
+      'h_bucket{le="+Inf"} 0',
+      'h_sum 0',
+      'h_count 0',
+    ]);
   });
 
   it('counts in each bucket what is in those below', () => {
-    assert.deepEqual(bucketsOf(0.5, 2, 3, 100).slice(0, 3), ['h_bucket{le="1"} 1', 'h_bucket{le="2.5"} 2', 'h_bucket{le="+Inf"} 4']);
+    assert.deepEqual(bucketsOf(0.5, 2, 3, 100).slice(0, 3), [
+      'h_bucket{le="1"} 1',
+      'h_bucket{le="2.5"} 2',
+      'h_bucket{le="+Inf"} 4',
+    ]);
   });
 
-  it('counts a bucket\'s upper end in it', () => assert.equal(bucketsOf(1)[0], 'h_bucket{le="1"} 1'));
-  it('adds up what it saw', () => assert.deepEqual(bucketsOf(0.5, 2).slice(3), ['h_sum 2.5', 'h_count 2']));
+  it("counts a bucket's upper end in it", () =>
+    assert.equal(bucketsOf(1)[0], 'h_bucket{le="1"} 1'));
+  it('adds up what it saw', () =>
+    assert.deepEqual(bucketsOf(0.5, 2).slice(3), ['h_sum 2.5', 'h_count 2']));
 });
 
 describe('Metrics', () => {
@@ -124,7 +150,10 @@ describe('Metrics', () => {
     const metrics = new Metrics();
     metrics.add(new Gauge('b', 'Bees.', () => 1));
     metrics.add(new Counter('a_total', 'Ants.'));
-    assert.equal(metrics.text(), '# HELP b Bees.\n# TYPE b gauge\nb 1\n# HELP a_total Ants.\n# TYPE a_total counter\na_total 0\n');
+    assert.equal(
+      metrics.text(),
+      '# HELP b Bees.\n# TYPE b gauge\nb 1\n# HELP a_total Ants.\n# TYPE a_total counter\na_total 0\n',
+    );
   });
 
   it('returns what was added', () => {

@@ -9,7 +9,12 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { createTestClient } from '../src/test-client.ts';
-import { SECRET, Workplace, type SpawnedServer, type SpawnOptions } from './fixtures/spawned-server.ts';
+import {
+  SECRET,
+  Workplace,
+  type SpawnedServer,
+  type SpawnOptions,
+} from './fixtures/spawned-server.ts';
 
 let workplace: Workplace;
 beforeEach(() => {
@@ -24,7 +29,10 @@ function spawn(options?: Omit<SpawnOptions, 'directory'>): SpawnedServer {
 }
 
 /** With a secret, and so with nothing written to the directory. */
-function spawnWithSecret(env: Readonly<Record<string, string>> = {}, argv: readonly string[] = []): SpawnedServer {
+function spawnWithSecret(
+  env: Readonly<Record<string, string>> = {},
+  argv: readonly string[] = [],
+): SpawnedServer {
   return spawn({ env: { LAYERCODE_WEBHOOK_SECRET: SECRET, ...env }, argv });
 }
 
@@ -45,38 +53,62 @@ describe('a server without any configuration', () => {
     return readFileSync(join(workplace.directory, '.layercode/webhook-secret'), 'utf8').trim();
   }
 
-  it('answers a turn that is signed with the secret it made, and never shows it', LIMIT, async () => {
-    const server = spawn();
-    await server.url();
-    const secret = storedSecret();
-    assert.equal(statSync(join(workplace.directory, '.layercode/webhook-secret')).mode & 0o777, 0o600);
-    assert.equal(await say(server, 'Hello there', secret), 'You said: Hello there');
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
-    assert.equal(server.stdout.includes(secret), false);
-    assert.equal(server.stderr.includes(secret), false);
-    assert.equal(server.stdout.includes(secret.slice(6)), false);
-  });
+  it(
+    'answers a turn that is signed with the secret it made, and never shows it',
+    LIMIT,
+    async () => {
+      const server = spawn();
+      await server.url();
+      const secret = storedSecret();
+      assert.equal(
+        statSync(join(workplace.directory, '.layercode/webhook-secret')).mode & 0o777,
+        0o600,
+      );
+      assert.equal(await say(server, 'Hello there', secret), 'You said: Hello there');
+      server.kill('SIGTERM');
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+      assert.equal(server.stdout.includes(secret), false);
+      assert.equal(server.stderr.includes(secret), false);
+      assert.equal(server.stdout.includes(secret.slice(6)), false);
+    },
+  );
 
   it('says what it runs, how to try it, and what is missing', LIMIT, async () => {
     const server = spawn();
     const listening = await server.line('listening');
-    assert.deepEqual([listening['agent'], listening['version'], listening['node']], ['echo', packageJson.version, process.versions.node]);
+    assert.deepEqual(
+      [listening['agent'], listening['version'], listening['node']],
+      ['echo', packageJson.version, process.versions.node],
+    );
     await say(server, 'Hello', storedSecret());
-    for (const words of [`${await server.url()}/api/agent`, `${await server.url()}/health`, `${await server.url()}/playground`, `npx layercode-microserver talk --url ${await server.url()}`, '"echo"', 'LAYERCODE_WEBHOOK_SECRET is not set', '.layercode/webhook-secret', 'No model has a key']) {
+    for (const words of [
+      `${await server.url()}/api/agent`,
+      `${await server.url()}/health`,
+      `${await server.url()}/playground`,
+      `npx layercode-microserver talk --url ${await server.url()}`,
+      '"echo"',
+      'LAYERCODE_WEBHOOK_SECRET is not set',
+      '.layercode/webhook-secret',
+      'No model has a key',
+    ]) {
       assert.ok(server.stderr.includes(words), `${words} is missing in:\n${server.stderr}`);
     }
   });
 
-  it('prints commands that work in a clone of the package: npx finds nothing there', LIMIT, async () => {
-    const directory = join(import.meta.dirname, '..');
-    const elsewhere = { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: 'echo' }; // nothing is written here
-    const server = workplace.spawn({ directory, env: elsewhere });
-    const url = await server.url();
-    await say(server, 'Hello');
-    assert.ok(server.stderr.includes(` npm run talk -- --url ${url}\n`), server.stderr);
-    assert.equal(server.stderr.includes('npx'), false);
-  });
+  it(
+    'prints commands that work in a clone of the package: npx finds nothing there',
+    LIMIT,
+    async () => {
+      const directory = join(import.meta.dirname, '..');
+      // nothing is written here
+      const elsewhere = { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: 'echo' };
+      const server = workplace.spawn({ directory, env: elsewhere });
+      const url = await server.url();
+      await say(server, 'Hello');
+      assert.ok(server.stderr.includes(` npm run talk -- --url ${url}\n`), server.stderr);
+      assert.equal(server.stderr.includes('npx'), false);
+    },
+  );
 
   it('refuses a turn that is not signed, or signed with another secret', LIMIT, async () => {
     const server = spawn();
@@ -94,24 +126,37 @@ describe('a server without any configuration', () => {
     assert.equal(await say(spawn(), 'Again', secret), 'You said: Again');
   });
 
-  it('serves without the file where it cannot be written, and does not say that it was', LIMIT, async () => {
-    workplace.write('.layercode', 'a file where the folder should be');
-    const server = spawn();
-    assert.equal((await fetch(`${await server.url()}/health`)).status, 200);
-    server.kill('SIGTERM');
-    await server.exit;
-    assert.match(server.stderr, /LAYERCODE_WEBHOOK_SECRET is not set/);
-    assert.equal(server.stderr.includes('kept in .layercode/webhook-secret'), false, server.stderr);
-  });
+  it(
+    'serves without the file where it cannot be written, and does not say that it was',
+    LIMIT,
+    async () => {
+      workplace.write('.layercode', 'a file where the folder should be');
+      const server = spawn();
+      assert.equal((await fetch(`${await server.url()}/health`)).status, 200);
+      server.kill('SIGTERM');
+      await server.exit;
+      assert.match(server.stderr, /LAYERCODE_WEBHOOK_SECRET is not set/);
+      assert.equal(
+        server.stderr.includes('kept in .layercode/webhook-secret'),
+        false,
+        server.stderr,
+      );
+    },
+  );
 });
 
 describe('dist/server.js', () => {
   // Node loads file by file: 17 of them took 7 ms longer.
   it('loads one file beside itself', () => {
     const text = readFileSync(new URL('../dist/server.js', import.meta.url), 'utf8');
-    const [chunk, ...others] = [...text.matchAll(/from "(\.\/chunks\/[^"]+)"|import "([^"]+)"/g)].map(([, from, bare]) => from ?? bare ?? '');
+    const [chunk, ...others] = [
+      ...text.matchAll(/from "(\.\/chunks\/[^"]+)"|import "([^"]+)"/g),
+    ].map(([, from, bare]) => from ?? bare ?? '');
     assert.deepEqual(others, []);
-    assert.equal(/^import .*"\.\//m.test(readFileSync(new URL(`../dist/${chunk}`, import.meta.url), 'utf8')), false);
+    assert.equal(
+      /^import .*"\.\//m.test(readFileSync(new URL(`../dist/${chunk}`, import.meta.url), 'utf8')),
+      false,
+    );
   });
 });
 
@@ -119,27 +164,46 @@ describe('a server in production', () => {
   it('does not start without a webhook secret, and says so in one line', LIMIT, async () => {
     const lines = await refusal(spawn({ env: { NODE_ENV: 'production' } }));
     assert.equal(lines.length, 1);
-    assert.match(lines[0] ?? '', /^layercode-microserver: LAYERCODE_WEBHOOK_SECRET must be set in production: /);
+    assert.match(
+      lines[0] ?? '',
+      /^layercode-microserver: LAYERCODE_WEBHOOK_SECRET must be set in production: /,
+    );
     assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
   });
 
   it('does not start without a key for its model, and says so in one line', LIMIT, async () => {
-    for (const [env, variable] of [[{}, 'OPENAI_API_KEY'], [{ DEFAULT_MODEL: 'anthropic:claude-haiku-4-5', AGENT: 'bakery' }, 'ANTHROPIC_API_KEY']] as const) {
+    for (const [env, variable] of [
+      [{}, 'OPENAI_API_KEY'],
+      [{ DEFAULT_MODEL: 'anthropic:claude-haiku-4-5', AGENT: 'bakery' }, 'ANTHROPIC_API_KEY'],
+    ] as const) {
       const lines = await refusal(spawnWithSecret({ NODE_ENV: 'production', ...env }));
       assert.equal(lines.length, 1, lines.join('\n'));
-      assert.ok(lines[0]?.startsWith('layercode-microserver: ') && lines[0].includes(variable), lines[0]);
+      assert.ok(
+        lines[0]?.startsWith('layercode-microserver: ') && lines[0].includes(variable),
+        lines[0],
+      );
     }
   });
 
   it('starts with a key, and with an agent that needs none without', LIMIT, async () => {
-    const server = spawnWithSecret({ NODE_ENV: 'production', OPENAI_API_KEY: 'sk-test-1234567890' });
+    const server = spawnWithSecret({
+      NODE_ENV: 'production',
+      OPENAI_API_KEY: 'sk-test-1234567890',
+    });
     const listening = await server.line('listening');
     assert.deepEqual([listening['agent'], listening['model']], ['starter', 'openai:gpt-5-nano']);
-    assert.equal((await spawnWithSecret({ NODE_ENV: 'production', AGENT: 'slow' }).line('listening'))['agent'], 'slow');
+    assert.equal(
+      (await spawnWithSecret({ NODE_ENV: 'production', AGENT: 'slow' }).line('listening'))['agent'],
+      'slow',
+    );
   });
 
   it('starts with both, writes nothing to its directory and no welcome', LIMIT, async () => {
-    const server = spawnWithSecret({ NODE_ENV: 'production', DRAIN_DELAY_SECONDS: '0', AGENT: 'echo' });
+    const server = spawnWithSecret({
+      NODE_ENV: 'production',
+      DRAIN_DELAY_SECONDS: '0',
+      AGENT: 'echo',
+    });
     assert.equal(await say(server, 'Hello'), 'You said: Hello');
     server.kill('SIGTERM');
     assert.deepEqual(await server.exit, { code: 0, signal: null });
@@ -150,40 +214,73 @@ describe('a server in production', () => {
 
 describe('settings of a server', () => {
   it('that are an unknown flag end the start', LIMIT, async () => {
-    assert.deepEqual(await refusal(spawnWithSecret({}, ['--prot', '80'])), ['layercode-microserver: --prot is not a flag; did you mean --port?']);
+    assert.deepEqual(await refusal(spawnWithSecret({}, ['--prot', '80'])), [
+      'layercode-microserver: --prot is not a flag; did you mean --port?',
+    ]);
   });
 
   it('are told all at once where they are wrong, a line each', LIMIT, async () => {
-    const lines = await refusal(spawnWithSecret({ PORT: '80a', MAX_MESSAGES: '1', LOG_LEVEL: 'loud' }, ['--nonsense', '--max-streams=0']));
+    const lines = await refusal(
+      spawnWithSecret({ PORT: '80a', MAX_MESSAGES: '1', LOG_LEVEL: 'loud' }, [
+        '--nonsense',
+        '--max-streams=0',
+      ]),
+    );
     assert.equal(lines.length, 5);
     assert.ok(lines.every((line) => line.startsWith('layercode-microserver: ')));
-    for (const name of ['PORT', 'MAX_MESSAGES', 'LOG_LEVEL', '--nonsense', '--max-streams']) assert.ok(lines.some((line) => line.includes(`: ${name} `)), name);
+    for (const name of ['PORT', 'MAX_MESSAGES', 'LOG_LEVEL', '--nonsense', '--max-streams'])
+      assert.ok(
+        lines.some((line) => line.includes(`: ${name} `)),
+        name,
+      );
   });
 
   it('are told together with an agent that is not known, or fails', LIMIT, async () => {
     // Was: fixed one by one, for the agent was looked for only when all others were right.
-    workplace.write('my-agent.mjs', `throw new Error('no database at ' + process.env.MY_DATABASE);`);
+    workplace.write(
+      'my-agent.mjs',
+      `throw new Error('no database at ' + process.env.MY_DATABASE);`,
+    );
     workplace.write('.env', 'MY_DATABASE=mine\n');
-    for (const [agent, problem] of [['ehco', /: unknown agent "ehco"; available agents: /], ['./my-agent.mjs', /failed to load: no database at mine$/]] as const) {
-      const lines = await refusal(spawn({ env: { NODE_ENV: 'production', PORT: '80a', AGENT: agent } }));
+    for (const [agent, problem] of [
+      ['ehco', /: unknown agent "ehco"; available agents: /],
+      ['./my-agent.mjs', /failed to load: no database at mine$/],
+    ] as const) {
+      const lines = await refusal(
+        spawn({ env: { NODE_ENV: 'production', PORT: '80a', AGENT: agent } }),
+      );
       assert.equal(lines.length, 3, lines.join('\n'));
-      for (const expected of [/: PORT must be /, /: LAYERCODE_WEBHOOK_SECRET must be set in production/, problem]) {
-        assert.ok(lines.some((line) => expected.test(line)), String(expected));
+      for (const expected of [
+        /: PORT must be /,
+        /: LAYERCODE_WEBHOOK_SECRET must be set in production/,
+        problem,
+      ]) {
+        assert.ok(
+          lines.some((line) => expected.test(line)),
+          String(expected),
+        );
       }
     }
     assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
   });
 
-  it('are listed by --help, which ends with 0, in production and beside anything else', LIMIT, async () => {
-    const servers = [spawn({ argv: ['--help'] }), spawn({ argv: ['-h', '--nonsense'], env: { NODE_ENV: 'production', PORT: 'x' } })];
-    for (const server of servers) {
-      assert.deepEqual(await server.exit, { code: 0, signal: null });
-      assert.match(server.stdout, /^Usage: layercode-microserver /);
-      assert.match(server.stdout, /--agent-route/);
-      assert.equal(server.stderr, '');
-    }
-    assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
-  });
+  it(
+    'are listed by --help, which ends with 0, in production and beside anything else',
+    LIMIT,
+    async () => {
+      const servers = [
+        spawn({ argv: ['--help'] }),
+        spawn({ argv: ['-h', '--nonsense'], env: { NODE_ENV: 'production', PORT: 'x' } }),
+      ];
+      for (const server of servers) {
+        assert.deepEqual(await server.exit, { code: 0, signal: null });
+        assert.match(server.stdout, /^Usage: layercode-microserver /);
+        assert.match(server.stdout, /--agent-route/);
+        assert.equal(server.stderr, '');
+      }
+      assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
+    },
+  );
 
   it('do not matter to --version, which prints it and ends with 0', LIMIT, async () => {
     const server = spawn({ argv: ['--version'], env: { NODE_ENV: 'production' } });
@@ -193,8 +290,14 @@ describe('settings of a server', () => {
   });
 
   it('are read from .env, the environment over it and flags over both', LIMIT, async () => {
-    workplace.write('.env', `LAYERCODE_WEBHOOK_SECRET=${SECRET}\nAGENT_ROUTE=/from-file\nAUTHORIZE_ROUTE=/from-file-too\nMAX_BODY_BYTES=77\n`);
-    const server = spawn({ env: { AGENT_ROUTE: '/from-environment', MAX_BODY_BYTES: '88' }, argv: ['--max-body-bytes', '99'] });
+    workplace.write(
+      '.env',
+      `LAYERCODE_WEBHOOK_SECRET=${SECRET}\nAGENT_ROUTE=/from-file\nAUTHORIZE_ROUTE=/from-file-too\nMAX_BODY_BYTES=77\n`,
+    );
+    const server = spawn({
+      env: { AGENT_ROUTE: '/from-environment', MAX_BODY_BYTES: '88' },
+      argv: ['--max-body-bytes', '99'],
+    });
     const url = await server.url();
     const client = createTestClient(url, { secret: SECRET, agentRoute: '/from-environment' });
     assert.equal((await client.post('x'.repeat(99))).status, 400);
@@ -206,8 +309,14 @@ describe('settings of a server', () => {
   it('are read from another file with --settings-file, and not from .env then', LIMIT, async () => {
     workplace.write('.env', 'PORT=nonsense\n');
     workplace.write('other.env', `LAYERCODE_WEBHOOK_SECRET=${SECRET}\n`);
-    assert.equal(await say(spawn({ argv: ['--settings-file', 'other.env'] }), 'Hello'), 'You said: Hello');
-    assert.match((await refusal(spawn({ argv: ['--settings-file=none.env'] })))[0] ?? '', /settings file .*none\.env does not exist$/);
+    assert.equal(
+      await say(spawn({ argv: ['--settings-file', 'other.env'] }), 'Hello'),
+      'You said: Hello',
+    );
+    assert.match(
+      (await refusal(spawn({ argv: ['--settings-file=none.env'] })))[0] ?? '',
+      /settings file .*none\.env does not exist$/,
+    );
   });
 });
 
@@ -227,20 +336,28 @@ describe('the address of a server', () => {
     const lines = await refusal(spawnWithSecret({ PORT: String(port) }));
     taken.close();
     assert.equal(lines.length, 1);
-    assert.match(lines[0] ?? '', new RegExp(`^layercode-microserver: .*in use.*127\\.0\\.0\\.1:${port}`));
+    assert.match(
+      lines[0] ?? '',
+      new RegExp(`^layercode-microserver: .*in use.*127\\.0\\.0\\.1:${port}`),
+    );
   });
 
-  it('that is not this machine\'s ends the start with one line that names it', LIMIT, async () => {
+  it("that is not this machine's ends the start with one line that names it", LIMIT, async () => {
     const lines = await refusal(spawnWithSecret({ HOST: '192.0.2.1' }));
     assert.equal(lines.length, 1);
     assert.match(lines[0] ?? '', /192\.0\.2\.1/);
   });
 
   it('is printed so that it can be opened, for all addresses and for IPv6', LIMIT, async () => {
-    for (const [host, hostname] of [['0.0.0.0', 'localhost'], ['::', 'localhost'], ['::1', '[::1]']] as const) {
+    for (const [host, hostname] of [
+      ['0.0.0.0', 'localhost'],
+      ['::', 'localhost'],
+      ['::1', '[::1]'],
+    ] as const) {
       const server = spawnWithSecret({ HOST: host });
       const first = await Promise.race([server.url(), server.exit]);
-      if (typeof first !== 'string' && /EAFNOSUPPORT|EADDRNOTAVAIL/.test(server.stderr)) continue; // a machine without IPv6
+      // a machine without IPv6
+      if (typeof first !== 'string' && /EAFNOSUPPORT|EADDRNOTAVAIL/.test(server.stderr)) continue;
       assert.equal(new URL(String(first)).hostname, hostname, server.stderr);
       assert.equal((await fetch(`${String(first)}/health`)).status, 200);
     }
@@ -249,30 +366,57 @@ describe('the address of a server', () => {
 
 describe('the agent of a server', () => {
   it('is loaded from a module in the working directory', LIMIT, async () => {
-    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: ({ text }) => 'Mine: ' + text };`);
+    workplace.write(
+      'my-agent.mjs',
+      `export default { name: 'mine', onMessage: ({ text }) => 'Mine: ' + text };`,
+    );
     const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
     assert.equal(await say(server, 'Hello'), 'Mine: Hello');
     assert.equal((await server.line('listening'))['agent'], 'mine');
-    assert.deepEqual(((await (await fetch(`${await server.url()}/ready`)).json()) as { agent: string }).agent, 'mine');
+    assert.deepEqual(
+      ((await (await fetch(`${await server.url()}/ready`)).json()) as { agent: string }).agent,
+      'mine',
+    );
   });
 
-  it('finds its own variables of .env in the environment, and those of the environment as they are', LIMIT, async () => {
-    workplace.write('.env', 'MY_SHOP=from the file\nMY_CITY=from the file\n');
-    workplace.write('my-agent.mjs', `const { MY_SHOP, MY_CITY } = process.env; export default { name: 'mine', onMessage: () => MY_SHOP + ', ' + MY_CITY };`);
-    assert.equal(await say(spawnWithSecret({ AGENT: './my-agent.mjs', MY_CITY: 'from outside' }), 'Hello'), 'from the file, from outside');
-  });
+  it(
+    'finds its own variables of .env in the environment, and those of the environment as they are',
+    LIMIT,
+    async () => {
+      workplace.write('.env', 'MY_SHOP=from the file\nMY_CITY=from the file\n');
+      workplace.write(
+        'my-agent.mjs',
+        `const { MY_SHOP, MY_CITY } = process.env; export default { name: 'mine', onMessage: () => MY_SHOP + ', ' + MY_CITY };`,
+      );
+      assert.equal(
+        await say(spawnWithSecret({ AGENT: './my-agent.mjs', MY_CITY: 'from outside' }), 'Hello'),
+        'from the file, from outside',
+      );
+    },
+  );
 
   it('that is not known ends the start with one line that lists the agents', LIMIT, async () => {
     const lines = await refusal(spawnWithSecret({ AGENT: 'ehco' }));
     assert.equal(lines.length, 1);
-    assert.match(lines[0] ?? '', /^layercode-microserver: unknown agent "ehco"; available agents: .*echo, .*slow.*; or the path of a module, such as \.\/my-agent\.js$/);
+    assert.match(
+      lines[0] ?? '',
+      /^layercode-microserver: unknown agent "ehco"; available agents: .*echo, .*slow.*; or the path of a module, such as \.\/my-agent\.js$/,
+    );
   });
 
   for (const [title, source, message] of [
     ['is not there', undefined, /cannot read agent module .*my-agent\.mjs$/],
-    ['throws', `throw new Error('no database');`, /agent module .*my-agent\.mjs failed to load: no database$/],
+    [
+      'throws',
+      `throw new Error('no database');`,
+      /agent module .*my-agent\.mjs failed to load: no database$/,
+    ],
     ['has no default export', '', /agent module .*my-agent\.mjs has no default export; /],
-    ['is no agent', 'export default {};', /agent module .*my-agent\.mjs: an agent must have a name$/],
+    [
+      'is no agent',
+      'export default {};',
+      /agent module .*my-agent\.mjs: an agent must have a name$/,
+    ],
   ] as const) {
     it(`in a module that ${title} ends the start with one line`, LIMIT, async () => {
       if (source !== undefined) workplace.write('my-agent.mjs', source);
@@ -283,18 +427,32 @@ describe('the agent of a server', () => {
   }
 
   it('in a module that is TypeScript is served where Node can load it', LIMIT, async () => {
-    workplace.write('my-agent.ts', `const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`);
+    workplace.write(
+      'my-agent.ts',
+      `const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`,
+    );
     const server = spawnWithSecret({ AGENT: './my-agent.ts' });
-    if ('typescript' in process.features && process.features.typescript) assert.equal(await say(server, 'Hello'), 'Hello');
-    else assert.match((await refusal(server))[0] ?? '', /does not load TypeScript: compile it, or use Node 22\.18 or later$/);
+    if ('typescript' in process.features && process.features.typescript)
+      assert.equal(await say(server, 'Hello'), 'Hello');
+    else
+      assert.match(
+        (await refusal(server))[0] ?? '',
+        /does not load TypeScript: compile it, or use Node 22\.18 or later$/,
+      );
   });
 
   it('may fail in a turn without harm to the process', LIMIT, async () => {
-    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: async ({ text }) => { if (text === 'fail') throw new Error('of the agent'); return text; } };`);
+    workplace.write(
+      'my-agent.mjs',
+      `export default { name: 'mine', onMessage: async ({ text }) => { if (text === 'fail') throw new Error('of the agent'); return text; } };`,
+    );
     const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
     assert.match(await say(server, 'fail'), /^Sorry/);
     assert.equal(await say(server, 'Hello'), 'Hello');
-    assert.equal(((await server.line('turn failed'))['error'] as { message: string }).message, 'of the agent');
+    assert.equal(
+      ((await server.line('turn failed'))['error'] as { message: string }).message,
+      'of the agent',
+    );
   });
 });
 
@@ -302,41 +460,66 @@ describe('the output of a server', () => {
   it('is one JSON object a line where it is no terminal', LIMIT, async () => {
     const server = spawnWithSecret();
     await say(server, 'Hello');
-    for (const line of server.log) assert.deepEqual(Object.keys(line).slice(0, 3), ['time', 'level', 'msg']);
+    for (const line of server.log)
+      assert.deepEqual(Object.keys(line).slice(0, 3), ['time', 'level', 'msg']);
     const request = await server.line('request');
-    assert.deepEqual([request['method'], request['path'], request['status']], ['POST', '/api/agent', 200]);
+    assert.deepEqual(
+      [request['method'], request['path'], request['status']],
+      ['POST', '/api/agent', 200],
+    );
   });
 
-  it('names the lines of the source in a stack, and not those of what was built', LIMIT, async () => {
-    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: () => { throw new Error('of the agent'); } };`);
-    const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
-    await say(server, 'Hello');
-    const { stack } = (await server.line('turn failed'))['error'] as { stack: string };
-    const [agents, engines] = stack.split(' | ');
-    assert.match(agents ?? '', /my-agent\.mjs:1:\d+\)$/);
-    const [, file = '', line] = /^at .* \((src\/turns\/\w+\.ts):(\d+):\d+\)$/.exec(engines ?? '') ?? [];
-    assert.match(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8').split('\n')[Number(line) - 1] ?? '', /onMessage/, stack);
-    assert.doesNotMatch(stack, /dist/);
-  });
+  it(
+    'names the lines of the source in a stack, and not those of what was built',
+    LIMIT,
+    async () => {
+      workplace.write(
+        'my-agent.mjs',
+        `export default { name: 'mine', onMessage: () => { throw new Error('of the agent'); } };`,
+      );
+      const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
+      await say(server, 'Hello');
+      const { stack } = (await server.line('turn failed'))['error'] as { stack: string };
+      const [agents, engines] = stack.split(' | ');
+      assert.match(agents ?? '', /my-agent\.mjs:1:\d+\)$/);
+      const [, file = '', line] =
+        /^at .* \((src\/turns\/\w+\.ts):(\d+):\d+\)$/.exec(engines ?? '') ?? [];
+      assert.match(
+        readFileSync(new URL(`../${file}`, import.meta.url), 'utf8').split('\n')[
+          Number(line) - 1
+        ] ?? '',
+        /onMessage/,
+        stack,
+      );
+      assert.doesNotMatch(stack, /dist/);
+    },
+  );
 
   it('is for eyes with LOG_FORMAT=pretty', LIMIT, async () => {
     const server = spawnWithSecret({ LOG_FORMAT: 'pretty' });
     await once(server.process.stdout ?? assert.fail(), 'data');
-    assert.match(server.stdout, /^\d\d:\d\d:\d\d\.\d{3} info {2}listening url=http:\/\/127\.0\.0\.1:\d+ /);
+    assert.match(
+      server.stdout,
+      /^\d\d:\d\d:\d\d\.\d{3} info {2}listening url=http:\/\/127\.0\.0\.1:\d+ /,
+    );
   });
 
   it('never shows a secret, though an agent logs it', LIMIT, async () => {
-    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: ({ log, headers }) => {
+    workplace.write(
+      'my-agent.mjs',
+      `export default { name: 'mine', onMessage: ({ log, headers }) => {
       log.error('keys ' + process.env.OPENAI_API_KEY, { [process.env.LAYERCODE_API_KEY]: process.env.LAYERCODE_WEBHOOK_SECRET, headers });
       throw new Error(process.env.OPENAI_API_KEY);
-    } };`);
+    } };`,
+    );
     const keys = { OPENAI_API_KEY: 'sk-test-1234567890', LAYERCODE_API_KEY: 'lk-test-1234567890' };
     const server = spawnWithSecret({ AGENT: './my-agent.mjs', ...keys });
     assert.match(await say(server, 'my words'), /^Sorry/);
     await server.line('request');
     server.kill('SIGTERM');
     await server.exit;
-    for (const value of [SECRET, ...Object.values(keys)]) assert.equal((server.stdout + server.stderr).includes(value), false, value);
+    for (const value of [SECRET, ...Object.values(keys)])
+      assert.equal((server.stdout + server.stderr).includes(value), false, value);
     assert.ok(server.stdout.includes('[redacted]'));
   });
 
@@ -350,10 +533,16 @@ describe('the output of a server', () => {
   });
 
   it('tells of an exception that nobody caught, and the process ends with 1', LIMIT, async () => {
-    workplace.write('my-agent.mjs', `export default { name: 'mine', onMessage: () => { setTimeout(() => { throw new Error('out of nowhere'); }); return 'Hi.'; } };`);
+    workplace.write(
+      'my-agent.mjs',
+      `export default { name: 'mine', onMessage: () => { setTimeout(() => { throw new Error('out of nowhere'); }); return 'Hi.'; } };`,
+    );
     const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
     await say(server, 'Hello').catch(() => undefined);
     assert.deepEqual(await server.exit, { code: 1, signal: null });
-    assert.equal(((await server.line('uncaught exception'))['error'] as { message: string }).message, 'out of nowhere');
+    assert.equal(
+      ((await server.line('uncaught exception'))['error'] as { message: string }).message,
+      'out of nowhere',
+    );
   });
 });

@@ -18,7 +18,10 @@ interface Sent {
 }
 
 /** A client of a server that is none of ours, and what it is sent. */
-async function clientOf(t: TestContext, answer: RequestListener = (_request, response) => response.end()): Promise<{ client: TestClient; sent: Told<Sent>; origin: string }> {
+async function clientOf(
+  t: TestContext,
+  answer: RequestListener = (_request, response) => response.end(),
+): Promise<{ client: TestClient; sent: Told<Sent>; origin: string }> {
   const sent = new Told<Sent>();
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -48,26 +51,37 @@ describe('createTestClient', () => {
     const { client, sent } = await clientOf(t);
     await client.say('Grüezi ☂');
     const { request, body } = await sent.next();
-    assert.equal(verifySignature(body, String(request.headers['layercode-signature']), SECRET), true);
+    assert.equal(
+      verifySignature(body, String(request.headers['layercode-signature']), SECRET),
+      true,
+    );
   });
 
   it('posts text and bytes as they are', async (t) => {
     const { client, sent } = await clientOf(t);
     await client.post(wireBody('message'));
     await client.post(Buffer.from(wireBody('message')));
-    assert.deepEqual([(await sent.next()).body, (await sent.next()).body], [wireBody('message'), wireBody('message')]);
+    assert.deepEqual(
+      [(await sent.next()).body, (await sent.next()).body],
+      [wireBody('message'), wireBody('message')],
+    );
   });
 
   it('posts JSON to /api/agent by default', async (t) => {
     const { client, sent } = await clientOf(t);
     await client.say('Hello?');
     const { request } = await sent.next();
-    assert.deepEqual([request.method, request.url, request.headers['content-type']], ['POST', '/api/agent', 'application/json']);
+    assert.deepEqual(
+      [request.method, request.url, request.headers['content-type']],
+      ['POST', '/api/agent', 'application/json'],
+    );
   });
 
   it('posts to the agentRoute that it is given', async (t) => {
     const { sent, origin } = await clientOf(t);
-    await createTestClient(`${origin}/`, { secret: SECRET, agentRoute: '/hooks/voice' }).say('Hello?');
+    await createTestClient(`${origin}/`, { secret: SECRET, agentRoute: '/hooks/voice' }).say(
+      'Hello?',
+    );
     assert.equal((await sent.next()).request.url, '/hooks/voice');
   });
 
@@ -77,7 +91,7 @@ describe('createTestClient', () => {
     assert.equal((await sent.next()).request.headers['layercode-signature'], undefined);
   });
 
-  it('sends headers of the caller\'s', async (t) => {
+  it("sends headers of the caller's", async (t) => {
     const { client, sent } = await clientOf(t);
     await client.post({}, { headers: { 'x-tenant': 'acme' } });
     assert.equal((await sent.next()).request.headers['x-tenant'], 'acme');
@@ -87,9 +101,14 @@ describe('createTestClient', () => {
     const { client, sent } = await clientOf(t);
     await client.start();
     await client.say('Hello?');
-    const events = [await sent.next(), await sent.next()].map(({ body }) => JSON.parse(body) as { conversation_id: string; turn_id: string });
+    const events = [await sent.next(), await sent.next()].map(
+      ({ body }) => JSON.parse(body) as { conversation_id: string; turn_id: string },
+    );
     assert.deepEqual(
-      [new Set(events.map(({ conversation_id }) => conversation_id)), new Set(events.map(({ turn_id }) => turn_id)).size],
+      [
+        new Set(events.map(({ conversation_id }) => conversation_id)),
+        new Set(events.map(({ turn_id }) => turn_id)).size,
+      ],
       [new Set([client.conversationId]), 2],
     );
   });
@@ -98,7 +117,10 @@ describe('createTestClient', () => {
     const { client, sent } = await clientOf(t);
     await client.say('Hello?', { turn_id: 't-1', custom_metadata: { plan: 'gold' } });
     const event = JSON.parse((await sent.next()).body) as Record<string, unknown>;
-    assert.deepEqual([event['turn_id'], event['custom_metadata'], event['text']], ['t-1', { plan: 'gold' }, 'Hello?']);
+    assert.deepEqual(
+      [event['turn_id'], event['custom_metadata'], event['text']],
+      ['t-1', { plan: 'gold' }, 'Hello?'],
+    );
   });
 
   it('has another conversation than another client', async () => {
@@ -108,11 +130,14 @@ describe('createTestClient', () => {
 
   it('serves an app on a free port the first time, and once', async (t) => {
     const { client } = serve(t, {});
-    const [first, second] = await Promise.all([client.say('One'), client.say('Two', { conversation_id: 'another' })]);
+    const [first, second] = await Promise.all([
+      client.say('One'),
+      client.say('Two', { conversation_id: 'another' }),
+    ]);
     assert.deepEqual([first.status, second.status], [200, 200]);
   });
 
-  it('gives an app\'s origin, for requests of one\'s own', async (t) => {
+  it("gives an app's origin, for requests of one's own", async (t) => {
     const { client } = serve(t, {});
     assert.equal((await fetch(`${await client.origin()}/health`)).status, 200);
   });
@@ -132,35 +157,70 @@ describe('createTestClient', () => {
 
 describe('TestReply', () => {
   it('yields events while they come', async (t) => {
-    const { client } = serve(t, { async *onMessage({ signal }) { yield 'One.'; await fired(signal); } });
+    const { client } = serve(t, {
+      async *onMessage({ signal }) {
+        yield 'One.';
+        await fired(signal);
+      },
+    });
     const listener = new Listener(await client.say('Hello?', { turn_id: 't-1' }));
-    assert.deepEqual(await listener.next(), { type: 'response.tts', content: 'One.', turn_id: 't-1' });
+    assert.deepEqual(await listener.next(), {
+      type: 'response.tts',
+      content: 'One.',
+      turn_id: 't-1',
+    });
   });
 
   it('.text is all that was spoken, in the session dialect', async (t) => {
-    const { client } = serve(t, { onMessage: (_turn, reply) => { reply.say('One.'); reply.data('no'); reply.say(' Two.'); } });
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.say('One.');
+        reply.data('no');
+        reply.say(' Two.');
+      },
+    });
     assert.equal(await (await client.say('Hello?')).text(), 'One. Two.');
   });
 
   it('.text is all that was spoken, in the call dialect', async (t) => {
-    const { client } = serve(t, { onMessage: (_turn, reply) => { reply.say('One.'); reply.data('no'); reply.say(' Two.'); } });
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.say('One.');
+        reply.data('no');
+        reply.say(' Two.');
+      },
+    });
     assert.equal(await (await client.post(wireBody('transcript'))).text(), 'One. Two.');
   });
 
   it('.text is what was spoken in the call dialect, though it looks like an event', async (t) => {
     const { client } = serve(t, { onMessage: () => '{"type":"response.end"}' });
-    assert.equal(await (await client.post(wireBody('transcript'))).text(), '{"type":"response.end"}');
+    assert.equal(
+      await (await client.post(wireBody('transcript'))).text(),
+      '{"type":"response.end"}',
+    );
   });
 
   it('.text survives speech in the call dialect that only begins like JSON', async (t) => {
     const { client } = serve(t, { onMessage: () => '{"type": is how JSON begins' });
-    assert.equal(await (await client.post(wireBody('transcript'))).text(), '{"type": is how JSON begins');
+    assert.equal(
+      await (await client.post(wireBody('transcript'))).text(),
+      '{"type": is how JSON begins',
+    );
   });
 
-  it('.events are named after the stream\'s events, in the call dialect', async (t) => {
-    const { client } = serve(t, { onMessage: (_turn, reply) => { reply.data({ a: 1 }); reply.hangup({ say: 'Bye.' }); } });
+  it(".events are named after the stream's events, in the call dialect", async (t) => {
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.data({ a: 1 });
+        reply.hangup({ say: 'Bye.' });
+      },
+    });
     assert.deepEqual(await (await client.post(wireBody('transcript'))).events(), [
-      { type: 'data', content: { a: 1 } }, { type: 'message', content: 'Bye.' }, { type: 'hangup', content: {} }, { type: 'done' },
+      { type: 'data', content: { a: 1 } },
+      { type: 'message', content: 'Bye.' },
+      { type: 'hangup', content: {} },
+      { type: 'done' },
     ]);
   });
 
@@ -170,7 +230,12 @@ describe('TestReply', () => {
   });
 
   it('.drop closes the connection, as LayerCode does', async (t) => {
-    const { client, interrupted } = serve(t, { async *onMessage({ signal }) { yield 'One.'; await fired(signal); } });
+    const { client, interrupted } = serve(t, {
+      async *onMessage({ signal }) {
+        yield 'One.';
+        await fired(signal);
+      },
+    });
     const reply = await client.say('Hello?');
     await new Listener(reply).next();
     reply.drop();

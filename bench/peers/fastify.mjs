@@ -3,7 +3,9 @@ import fastify from 'fastify';
 import { answer, isSigned, PORT } from './echo-turn.mjs';
 
 const app = fastify();
-app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
+  done(null, body),
+);
 app.get('/health', () => ({ status: 'healthy' }));
 app.post('/api/agent', (request, reply) => {
   if (!isSigned(request.headers['layercode-signature'], request.body)) {

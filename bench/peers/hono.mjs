@@ -9,7 +9,8 @@ app.get('/health', (context) => context.json({ status: 'healthy' }));
 app.post('/api/agent', async (context) => {
   const payload = await context.req.text();
   const signature = context.req.header('layercode-signature') ?? '';
-  if (!verifySignature({ payload, signature, secret: SECRET })) return context.json({ error: 'Invalid signature' }, 401);
+  if (!verifySignature({ payload, signature, secret: SECRET }))
+    return context.json({ error: 'Invalid signature' }, 401);
   const event = JSON.parse(payload);
   return streamResponse(event, ({ stream }) => {
     stream.tts(`You said: ${event.text}`);

@@ -3,21 +3,35 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
 import type {
-  CallEndedEvent, CallStartedEvent, DataEvent, LayercodeEvent, MessageEvent, SessionEndEvent, SessionStartEvent, SessionUpdateEvent,
+  CallEndedEvent,
+  CallStartedEvent,
+  DataEvent,
+  LayercodeEvent,
+  MessageEvent,
+  SessionEndEvent,
+  SessionStartEvent,
+  SessionUpdateEvent,
   TranscriptEvent,
 } from '../layercode/events.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta } from '../models/model.ts';
 
-/** What an agent speaks through during one turn, in either dialect. Verbs are bound, and do nothing once the turn is over. */
+/**
+ * What an agent speaks through during one turn, in either dialect. Verbs are bound, and do nothing
+ * once the turn is over.
+ */
 export interface Reply {
   /**
-   * Speaks a piece of text at once: a word or a paragraph, with its spaces. True when it was taken, false when the turn is over;
-   * a promise of that while the caller's connection has no room, which is worth awaiting in a loop.
+   * Speaks a piece of text at once: a word or a paragraph, with its spaces. True when it was taken,
+   * false when the turn is over; a promise of that while the caller's connection has no room, which
+   * is worth awaiting in a loop.
    */
   say(text: string): Awaitable<boolean>;
-  /** Sends any JSON value to the caller's browser. Answers as `say` does. Throws a `TypeError` for what is not JSON. */
+  /**
+   * Sends any JSON value to the caller's browser. Answers as `say` does. Throws a `TypeError` for
+   * what is not JSON.
+   */
   data(content: Json): Awaitable<boolean>;
   /** Ends the call, after `say` if there is something left to say. It ends the turn too. */
   hangup(options?: { readonly say?: string }): void;
@@ -34,26 +48,34 @@ export interface EventContext<E extends LayercodeEvent = LayercodeEvent> {
   /** As the platform posted it, with fields that this version does not know. */
   readonly event: E;
   readonly conversationId: string;
-  /** The event's `metadata` and `custom_metadata` as one object; the latter wins. A browser may have written it: do not trust it. */
+  /**
+   * The event's `metadata` and `custom_metadata` as one object; the latter wins. A browser may have
+   * written it: do not trust it.
+   */
   readonly metadata: JsonObject;
-  /** Of the webhook request, `custom_headers` included. Headers are not signed: they prove nothing. */
+  /**
+   * Of the webhook request, `custom_headers` included. Headers are not signed: they prove nothing.
+   */
   readonly headers: IncomingHttpHeaders;
   /** Its lines carry the request's id. Never log a caller's words. */
   readonly log: Logger;
   /**
-   * Fires when nobody waits any more: the caller left or spoke over the reply, the time is up, or the server closes. Hand it to
-   * `fetch`, models and tools.
+   * Fires when nobody waits any more: the caller left or spoke over the reply, the time is up, or
+   * the server closes. Hand it to `fetch`, models and tools.
    */
   readonly signal: AbortSignal;
 }
 
-/** What a hook that speaks is told. Its properties are its own, so that `{ ...turn }` can be handed on. */
+/**
+ * What a hook that speaks is told. Its properties are its own, so that `{ ...turn }` can be handed
+ * on.
+ */
 export interface Turn<E extends LayercodeEvent = LayercodeEvent> extends EventContext<E> {
   /** The platform's `turn_id`, or one of our own. */
   readonly turnId: string;
   /**
-   * The conversation so far in the order of its turns, up to the caller's words of this one. Frozen: a snapshot, taken when it is
-   * first looked at.
+   * The conversation so far in the order of its turns, up to the caller's words of this one.
+   * Frozen: a snapshot, taken when it is first looked at.
    */
   readonly history: readonly Message[];
   readonly journal: TurnJournal;
@@ -73,7 +95,10 @@ export interface ToolCallContext {
   readonly signal: AbortSignal;
   /** Unique within the turn. */
   readonly toolCallId: string;
-  /** The same for the same call of a turn that is delivered again: 64 hex digits. For APIs that act once per key. */
+  /**
+   * The same for the same call of a turn that is delivered again: 64 hex digits. For APIs that act
+   * once per key.
+   */
   readonly idempotencyKey: string;
 }
 
@@ -82,11 +107,15 @@ export interface ToolRun {
   /** Resolves with JSON text for the model. What it throws becomes an error for the model. */
   run(context: ToolCallContext): Awaitable<string>;
   /**
-   * `abort` (default): the signal fires when the turn ends. `finish`: it fires at `TURN_TIMEOUT_SECONDS` and at the end of a drain
-   * only, so that a tool runs to its end though the caller has left.
+   * `abort` (default): the signal fires when the turn ends. `finish`: it fires at
+   * `TURN_TIMEOUT_SECONDS` and at the end of a drain only, so that a tool runs to its end though
+   * the caller has left.
    */
   readonly whenInterrupted?: 'abort' | 'finish' | undefined;
-  /** Whether it may run again, under the same key, when the process died before a result was stored. Default false. */
+  /**
+   * Whether it may run again, under the same key, when the process died before a result was stored.
+   * Default false.
+   */
   readonly repeatable?: boolean | undefined;
 }
 
@@ -98,23 +127,36 @@ export interface ToolOutcome {
   readonly content: string;
 }
 
-/** What belongs to a turn's record beside what was said. For agents that run a model's tools themselves. */
+/**
+ * What belongs to a turn's record beside what was said. For agents that run a model's tools
+ * themselves.
+ */
 export interface TurnJournal {
   /**
-   * Runs calls that a model made together, and writes down calls and results. Each acts once: a turn that is delivered again joins
-   * a call that still runs, and takes the result of one that completed. Resolves with an outcome for each call; never rejects.
+   * Runs calls that a model made together, and writes down calls and results. Each acts once: a
+   * turn that is delivered again joins a call that still runs, and takes the result of one that
+   * completed. Resolves with an outcome for each call; never rejects.
    */
-  runTools(calls: readonly ToolCall[], toolFor: (call: ToolCall) => ToolRun): Promise<readonly ToolOutcome[]>;
+  runTools(
+    calls: readonly ToolCall[],
+    toolFor: (call: ToolCall) => ToolRun,
+  ): Promise<readonly ToolOutcome[]>;
   /**
-   * The model called tools, which the agent runs itself. Await it before they run: the calls are stored by then. Every call gets
-   * one result in history, whatever becomes of the turn.
+   * The model called tools, which the agent runs itself. Await it before they run: the calls are
+   * stored by then. Every call gets one result in history, whatever becomes of the turn.
    */
   noteToolCalls(calls: readonly ToolCall[]): Awaitable<void>;
-  /** JSON text for the model. May come after the turn's end: history holds what a tool really returned. */
+  /**
+   * JSON text for the model. May come after the turn's end: history holds what a tool really
+   * returned.
+   */
   noteToolResult(toolCallId: string, content: string): void;
   /** For the turn's log line and the metrics. Does nothing after the turn's end. */
   noteUsage(usage: ModelUsage): void;
-  /** Says something that is no word of the agent's, and not part of the history. Does nothing once the agent has spoken. */
+  /**
+   * Says something that is no word of the agent's, and not part of the history. Does nothing once
+   * the agent has spoken.
+   */
   sayFiller(text: string): void;
 }
 
@@ -142,9 +184,9 @@ export interface InterruptedTurn {
 }
 
 /**
- * What a hook that speaks may return: a text, or texts as they come, which are spoken at once, piece by piece. A hook that
- * spoke through the reply, or has nothing to say, returns nothing. An iterable that ends without a word is a failure: it was
- * a promise of text.
+ * What a hook that speaks may return: a text, or texts as they come, which are spoken at once,
+ * piece by piece. A hook that spoke through the reply, or has nothing to say, returns nothing. An
+ * iterable that ends without a word is a failure: it was a promise of text.
  */
 export type Spoken = string | void | Iterable<string> | AsyncIterable<string>;
 
@@ -159,7 +201,10 @@ export interface Agent {
   onSessionStart?(turn: StartTurn, reply: Reply): Awaitable<Spoken>;
   /** The caller said something. */
   onMessage(turn: MessageTurn, reply: Reply): Awaitable<Spoken>;
-  /** The caller's browser sent data; what is returned goes back as JSON, `{"status":"ok"}` where nothing is. */
+  /**
+   * The caller's browser sent data; what is returned goes back as JSON, `{"status":"ok"}` where
+   * nothing is.
+   */
   onData?(context: DataContext): Awaitable<Json | void>;
   /** News of the session, for instance that its recording is ready. */
   onSessionUpdate?(context: EventContext<SessionUpdateEvent>): Awaitable<void>;
@@ -173,7 +218,10 @@ export interface Agent {
 
 /** What an app has for agents that speak with a model. */
 export interface AgentResources {
-  /** The models named, comma-separated `provider:model`; without a name the settings'. Connects to nothing. */
+  /**
+   * The models named, comma-separated `provider:model`; without a name the settings'. Connects to
+   * nothing.
+   */
   openModel(names?: string): ChatModel;
   readonly fastModel: string | undefined;
   readonly slowModel: string | undefined;

@@ -18,7 +18,11 @@ export interface ModelAgentDefinition {
 }
 
 /** The hooks of an agent that speaks with a model, once it has one. */
-export function bindModelAgent(agent: Agent, definition: ModelAgentDefinition, resources: AgentResources): BoundAgent {
+export function bindModelAgent(
+  agent: Agent,
+  definition: ModelAgentDefinition,
+  resources: AgentResources,
+): BoundAgent {
   const model = resources.openModel(definition.model);
   const { prompt, tools = [], speakable: isSpeakable = true, filler = DEFAULT_FILLER } = definition;
   return {
@@ -31,14 +35,24 @@ export function bindModelAgent(agent: Agent, definition: ModelAgentDefinition, r
     },
     onMessage: (turn, reply) =>
       withFiller(turn, filler, resources.fillerAfterMs, () =>
-        runToolLoop(toChatMessages(prompt, turn.history), turn, reply, { model, tools, isSpeakable }),
+        runToolLoop(toChatMessages(prompt, turn.history), turn, reply, {
+          model,
+          tools,
+          isSpeakable,
+        }),
       ),
   };
 }
 
 /** Says the filler, once, when `speak` has not begun to speak in time. */
-export async function withFiller(turn: MessageTurn, filler: string, afterMs: number, speak: () => Promise<void>): Promise<void> {
-  const timer = afterMs === 0 ? undefined : setTimeout(() => turn.journal.sayFiller(filler), afterMs);
+export async function withFiller(
+  turn: MessageTurn,
+  filler: string,
+  afterMs: number,
+  speak: () => Promise<void>,
+): Promise<void> {
+  const timer =
+    afterMs === 0 ? undefined : setTimeout(() => turn.journal.sayFiller(filler), afterMs);
   try {
     await speak();
   } finally {
@@ -46,12 +60,20 @@ export async function withFiller(turn: MessageTurn, filler: string, afterMs: num
   }
 }
 
-/** Asks a model without tools and without a voice of its own: for agents that set several models to work. */
-export function streamTexts(model: ChatModel, messages: readonly ChatMessage[], turn: MessageTurn): AsyncGenerator<string, void, undefined> {
+/**
+ * Asks a model without tools and without a voice of its own: for agents that set several models to
+ * work.
+ */
+export function streamTexts(
+  model: ChatModel,
+  messages: readonly ChatMessage[],
+  turn: MessageTurn,
+): AsyncGenerator<string, void, undefined> {
   const deltas = model.stream(messages, { signal: turn.signal });
   const texts = textsOf(deltas, turn);
   const finish = texts.return.bind(texts);
-  // A generator takes up `return()` only when its await is over; the model's own ends that await at once.
+  // A generator takes up `return()` only when its await is over; the model's own ends that await at
+  // once.
   texts.return = (value) => {
     void deltas.return();
     return finish(value);
@@ -59,7 +81,10 @@ export function streamTexts(model: ChatModel, messages: readonly ChatMessage[], 
   return texts;
 }
 
-async function* textsOf(deltas: AsyncIterable<ModelDelta>, turn: MessageTurn): AsyncGenerator<string, void, undefined> {
+async function* textsOf(
+  deltas: AsyncIterable<ModelDelta>,
+  turn: MessageTurn,
+): AsyncGenerator<string, void, undefined> {
   for await (const delta of deltas) {
     if (delta.type === 'text') yield delta.text;
     else if (delta.type === 'usage') turn.journal.noteUsage(delta);

@@ -36,7 +36,8 @@ export class PatternClock {
         try {
           return script.runInContext(box, { timeout: Math.ceil(this.#leftMs) }) === true;
         } catch (error) {
-          // The time-out counts real time. On a busy machine the pattern may hardly have run: again.
+          // The time-out counts real time. On a busy machine the pattern may hardly have run:
+          // again.
           if (!isTimeout(error)) throw error;
           this.#leftMs -= 1;
         } finally {

@@ -1,9 +1,14 @@
-// What may happen to a turn's tool calls: each is written down before it runs, has one result in the
-// end, and is not made again by a later run of its turn.
+// What may happen to a turn's tool calls: each is written down before it runs, has one result in
+// the end, and is not made again by a later run of its turn.
 
 import { trim, type ConversationBounds } from './bounds.ts';
 import { add, findTurn, rewrite, subtract, type Conversation } from './conversation.ts';
-import { UNFINISHED_RESULTS, type Message, type ToolCallState, type ToolMessage } from './message.ts';
+import {
+  UNFINISHED_RESULTS,
+  type Message,
+  type ToolCallState,
+  type ToolMessage,
+} from './message.ts';
 import {
   leadingMessages,
   messagesOf,

@@ -6,7 +6,10 @@ const MAX_EMPTY_PIECES = 100;
 
 type Texts = Iterator<unknown> | AsyncIterator<unknown>;
 
-/** The texts that an agent's hook yields, spoken piece by piece as fast as the caller's connection takes them. */
+/**
+ * The texts that an agent's hook yields, spoken piece by piece as fast as the caller's connection
+ * takes them.
+ */
 export class AgentText {
   readonly #texts: Texts;
   readonly #reply: Pick<Reply, 'say' | 'isOver'>;
@@ -19,7 +22,9 @@ export class AgentText {
     this.#agentName = agentName;
   }
 
-  /** Resolves when the texts have ended or the reply is over. Rejects with what the agent throws. */
+  /**
+   * Resolves when the texts have ended or the reply is over. Rejects with what the agent throws.
+   */
   async speak(): Promise<void> {
     let emptyPieces = 0;
     while (!this.#reply.isOver) {

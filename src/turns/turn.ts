@@ -366,7 +366,8 @@ export class Turn implements Run, CallingRun {
     }
     if (isThenable(spoken)) return Promise.resolve(spoken).then((value) => this.#speak(value));
     const isObject = typeof spoken === 'object' && spoken !== null;
-    if (isObject && Symbol.asyncIterator in spoken) return this.#read(spoken[Symbol.asyncIterator]());
+    if (isObject && Symbol.asyncIterator in spoken)
+      return this.#read(spoken[Symbol.asyncIterator]());
     if (isObject && Symbol.iterator in spoken) return this.#read(spoken[Symbol.iterator]());
     throw new TypeError(
       `agent "${this.#host.agent.name}" must return a string or an iterable of strings, got ${typeof spoken}`,

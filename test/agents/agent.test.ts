@@ -7,7 +7,14 @@ import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent
 import type { Reply } from '../../src/agents/agent.ts';
 import { tool } from '../../src/agents/tool.ts';
 
-const HOOKS = ['onSessionStart', 'onMessage', 'onData', 'onSessionUpdate', 'onSessionEnd', 'onInterrupted'] as const;
+const HOOKS = [
+  'onSessionStart',
+  'onMessage',
+  'onData',
+  'onSessionUpdate',
+  'onSessionEnd',
+  'onInterrupted',
+] as const;
 const TEXTS = ['name', 'description', 'apology', 'welcome'] as const;
 
 /** An agent with every field. */
@@ -44,7 +51,8 @@ describe('defineAgent', () => {
 
   it('takes an agent with every field, and keeps each', () => {
     const agent = defineAgent(WHOLE);
-    for (const name of ['name', 'description', 'apology', ...HOOKS] as const) assert.equal(agent[name], WHOLE[name]);
+    for (const name of ['name', 'description', 'apology', ...HOOKS] as const)
+      assert.equal(agent[name], WHOLE[name]);
   });
 
   it('does not change the definition', () => {
@@ -79,7 +87,10 @@ describe('defineAgent', () => {
     for (const wrong of [5, true, {}, [], null]) {
       it(`refuses ${JSON.stringify(wrong)} for ${field}`, () => {
         const expected = (HOOKS as readonly string[]).includes(field) ? 'function' : 'string';
-        assert.throws(() => defineAnything({ ...WHOLE, [field]: wrong }), { name: 'TypeError', message: `an agent's ${field} must be a ${expected}, got ${typeof wrong}` });
+        assert.throws(() => defineAnything({ ...WHOLE, [field]: wrong }), {
+          name: 'TypeError',
+          message: `an agent's ${field} must be a ${expected}, got ${typeof wrong}`,
+        });
       });
     }
 
@@ -92,35 +103,64 @@ describe('defineAgent', () => {
 
   for (const hook of HOOKS) {
     it(`refuses a text for ${hook}`, () => {
-      assert.throws(() => defineAnything({ ...WHOLE, [hook]: 'Hi.' }), { name: 'TypeError', message: `an agent's ${hook} must be a function, got string` });
+      assert.throws(() => defineAnything({ ...WHOLE, [hook]: 'Hi.' }), {
+        name: 'TypeError',
+        message: `an agent's ${hook} must be a function, got string`,
+      });
     });
   }
   for (const text of TEXTS) {
     it(`refuses a function for ${text}`, () => {
-      assert.throws(() => defineAnything({ ...WHOLE, [text]: () => 'x' }), { name: 'TypeError', message: `an agent's ${text} must be a string, got function` });
+      assert.throws(() => defineAnything({ ...WHOLE, [text]: () => 'x' }), {
+        name: 'TypeError',
+        message: `an agent's ${text} must be a string, got function`,
+      });
     });
   }
 
-  for (const misspelt of ['onmessage', 'onMesage', 'on_message', 'onInterruption', 'constructor', 'toString', 'hasOwnProperty']) {
+  for (const misspelt of [
+    'onmessage',
+    'onMesage',
+    'on_message',
+    'onInterruption',
+    'constructor',
+    'toString',
+    'hasOwnProperty',
+  ]) {
     it(`names the misspelt field ${misspelt} and lists what there is`, () => {
-      assert.throws(() => defineAnything({ ...WHOLE, [misspelt]: () => 'x' }), { name: 'TypeError', message: new RegExp(`^an agent has no field "${misspelt}"; .*onMessage`) });
+      assert.throws(() => defineAnything({ ...WHOLE, [misspelt]: () => 'x' }), {
+        name: 'TypeError',
+        message: new RegExp(`^an agent has no field "${misspelt}"; .*onMessage`),
+      });
     });
   }
 
   for (const name of ['', undefined]) {
     it(`refuses ${JSON.stringify(name) ?? 'undefined'} for a name`, () => {
-      assert.throws(() => defineAnything({ ...LEAST, name }), { name: 'TypeError', message: 'an agent must have a name' });
+      assert.throws(() => defineAnything({ ...LEAST, name }), {
+        name: 'TypeError',
+        message: 'an agent must have a name',
+      });
     });
   }
 
   it('names the agent that has no onMessage', () => {
-    assert.throws(() => defineAnything({ name: 'mute', welcome: 'Hi.' }), { name: 'TypeError', message: /^agent "mute" must have onMessage/ });
-    assert.throws(() => defineAnything({ name: 'mute', onMessage: undefined }), { name: 'TypeError', message: /^agent "mute" must have onMessage/ });
+    assert.throws(() => defineAnything({ name: 'mute', welcome: 'Hi.' }), {
+      name: 'TypeError',
+      message: /^agent "mute" must have onMessage/,
+    });
+    assert.throws(() => defineAnything({ name: 'mute', onMessage: undefined }), {
+      name: 'TypeError',
+      message: /^agent "mute" must have onMessage/,
+    });
   });
 
   for (const wrong of [undefined, null, 'echo', 5]) {
     it(`refuses ${JSON.stringify(wrong) ?? 'undefined'} for an agent`, () => {
-      assert.throws(() => defineAnything(wrong), { name: 'TypeError', message: /^an agent must be an object, got / });
+      assert.throws(() => defineAnything(wrong), {
+        name: 'TypeError',
+        message: /^an agent must be an object, got /,
+      });
     });
   }
 
@@ -130,7 +170,10 @@ describe('defineAgent', () => {
       // a secret of the source
       return 'Yes.';
     };
-    assert.throws(() => defineAnything(agent), { name: 'TypeError', message: /^an agent must be an object, got (a )?function$/ });
+    assert.throws(() => defineAnything(agent), {
+      name: 'TypeError',
+      message: /^an agent must be an object, got (a )?function$/,
+    });
   });
 
   it('takes an instance of a class, whose hooks are on its prototype', () => {
@@ -166,16 +209,32 @@ describe('defineAgent', () => {
     assert.equal(agent.onMessage({} as MessageTurn, {} as Reply), 'Turn 1.');
   });
 
-  const look = tool({ name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'seen' });
+  const look = tool({
+    name: 'look',
+    description: 'Looks.',
+    parameters: { type: 'object' },
+    run: () => 'seen',
+  });
 
   for (const [what, tools, message] of [
-    ['a tool that is a plain object', [{ name: 'look', run: () => 'seen' }], 'agent "x": each of its tools must be made with tool({ … })'],
-    ['undefined among the tools', [look, undefined], 'agent "x": each of its tools must be made with tool({ … })'],
+    [
+      'a tool that is a plain object',
+      [{ name: 'look', run: () => 'seen' }],
+      'agent "x": each of its tools must be made with tool({ … })',
+    ],
+    [
+      'undefined among the tools',
+      [look, undefined],
+      'agent "x": each of its tools must be made with tool({ … })',
+    ],
     ['two tools of one name', [look, { ...look }], 'agent "x" has two tools named "look"'],
     ['tools that are no list', { look }, 'agent "x": tools must be a list'],
   ] as const) {
     it(`refuses ${what}`, () => {
-      assert.throws(() => defineAnything({ name: 'x', prompt: 'Be brief.', tools }), { name: 'TypeError', message });
+      assert.throws(() => defineAnything({ name: 'x', prompt: 'Be brief.', tools }), {
+        name: 'TypeError',
+        message,
+      });
     });
   }
 });

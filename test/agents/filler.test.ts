@@ -16,7 +16,8 @@ import { mockTimers } from '../fixtures/clock.ts';
 const plain = defineAgent({ name: 'plain', prompt: 'Be brief.' });
 const AFTER = { FILLER_AFTER_MS: '20' };
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
-const trimmed = (contents: readonly unknown[]): string[] => contents.map((content) => String(content).trim());
+const trimmed = (contents: readonly unknown[]): string[] =>
+  contents.map((content) => String(content).trim());
 
 describe('a filler', () => {
   it('is said once when nothing was spoken for FILLER_AFTER_MS', async (t) => {
@@ -40,15 +41,25 @@ describe('a filler', () => {
 
   it('does not run into the reply', async (t) => {
     const gate = deferred();
-    const { client } = await serveModel(t, plain, [pausing([], gate.promise, textReply('It', ' rains.'))], AFTER);
+    const { client } = await serveModel(
+      t,
+      plain,
+      [pausing([], gate.promise, textReply('It', ' rains.'))],
+      AFTER,
+    );
     const reply = client.say('Rain?');
     void reply.then(() => gate.resolve());
     assert.match(await spoken(reply), /^One moment\.\s+It rains\.$/);
   });
 
-  it('may be the agent\'s own', async (t) => {
+  it("may be the agent's own", async (t) => {
     const gate = deferred();
-    const { client } = await serveModel(t, defineAgent({ name: 'own', prompt: 'Be brief.', filler: 'Hmm.' }), [pausing([], gate.promise, textReply('Yes.'))], AFTER);
+    const { client } = await serveModel(
+      t,
+      defineAgent({ name: 'own', prompt: 'Be brief.', filler: 'Hmm.' }),
+      [pausing([], gate.promise, textReply('Yes.'))],
+      AFTER,
+    );
     const reply = client.say('Rain?');
     void reply.then(() => gate.resolve());
     assert.match(await spoken(reply), /^Hmm\./);
@@ -56,21 +67,44 @@ describe('a filler', () => {
 
   it('is said once over several rounds of tools', async (t) => {
     const gate = deferred();
-    const look = tool({ name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => gate.promise });
-    const { client } = await serveModel(t, defineAgent({ name: 'looking', prompt: 'Be brief.', tools: [look] }), [calls([['a', 'look', '{}']]), calls([['a', 'look', '{}']]), says('Yes.')], AFTER);
+    const look = tool({
+      name: 'look',
+      description: 'Looks.',
+      parameters: { type: 'object' },
+      run: () => gate.promise,
+    });
+    const { client } = await serveModel(
+      t,
+      defineAgent({ name: 'looking', prompt: 'Be brief.', tools: [look] }),
+      [calls([['a', 'look', '{}']]), calls([['a', 'look', '{}']]), says('Yes.')],
+      AFTER,
+    );
     const listener = new Listener(await client.say('See?'));
-    for (let event = await listener.next(); event?.type !== 'response.tts'; event = await listener.next()) assert.ok(event);
+    for (
+      let event = await listener.next();
+      event?.type !== 'response.tts';
+      event = await listener.next()
+    )
+      assert.ok(event);
     gate.resolve();
     assert.deepEqual(trimmed(contentsOf(await listener.rest())), ['Yes.']);
   });
 
   it('is no part of the history, nor of the next prompt', async (t) => {
     const gate = deferred();
-    const { client, server, messages } = await serveModel(t, plain, [pausing([], gate.promise, textReply('Yes.')), says('Bye.')], AFTER);
+    const { client, server, messages } = await serveModel(
+      t,
+      plain,
+      [pausing([], gate.promise, textReply('Yes.')), says('Bye.')],
+      AFTER,
+    );
     const reply = client.say('Rain?');
     void reply.then(() => gate.resolve());
     await spoken(reply);
-    assert.deepEqual((await messages()).map(({ content }) => content.trim()), ['Rain?', 'Yes.']);
+    assert.deepEqual(
+      (await messages()).map(({ content }) => content.trim()),
+      ['Rain?', 'Yes.'],
+    );
     await spoken(client.say('Thanks.'));
     assert.equal(JSON.stringify(outline(server.requests[1])).includes('One moment'), false);
   });
@@ -78,12 +112,37 @@ describe('a filler', () => {
   it('is no part of the history where the platform tells that it was heard', async (t) => {
     // text_heard is all the caller heard, and so begins with the filler.
     const gate = deferred();
-    const { client, server } = await serveModel(t, plain, [pausing([], gate.promise, [chunk({ content: 'It rains in Spain.' }), chunk({}, 'stop'), DONE]), says('Bye.')], AFTER);
+    const { client, server } = await serveModel(
+      t,
+      plain,
+      [
+        pausing([], gate.promise, [
+          chunk({ content: 'It rains in Spain.' }),
+          chunk({}, 'stop'),
+          DONE,
+        ]),
+        says('Bye.'),
+      ],
+      AFTER,
+    );
     const reply = client.say('Rain?', { turn_id: 't-1' });
     void reply.then(() => gate.resolve());
     await spoken(reply);
-    await spoken(client.say('Stop.', { interruption_context: { previous_turn_interrupted: true, words_heard: 4, text_heard: 'One moment. It rains', assistant_turn_id: 't-1' } }));
-    assert.deepEqual(outline(server.requests[1]), [['user', 'Rain?'], ['assistant', 'It rains [interrupted]'], ['user', 'Stop.']]);
+    await spoken(
+      client.say('Stop.', {
+        interruption_context: {
+          previous_turn_interrupted: true,
+          words_heard: 4,
+          text_heard: 'One moment. It rains',
+          assistant_turn_id: 't-1',
+        },
+      }),
+    );
+    assert.deepEqual(outline(server.requests[1]), [
+      ['user', 'Rain?'],
+      ['assistant', 'It rains [interrupted]'],
+      ['user', 'Stop.'],
+    ]);
   });
 
   it('leaves no message of a turn that was interrupted behind it', async (t) => {
@@ -97,16 +156,26 @@ describe('a filler', () => {
 
   it('is not said again by a duplicate', async (t) => {
     const gate = deferred();
-    const { client, server } = await serveModel(t, plain, [pausing([], gate.promise, textReply('Yes.'))], AFTER);
+    const { client, server } = await serveModel(
+      t,
+      plain,
+      [pausing([], gate.promise, textReply('Yes.'))],
+      AFTER,
+    );
     const reply = client.say('Rain?', { turn_id: 't-1' });
     void reply.then(() => gate.resolve());
     await spoken(reply);
-    assert.deepEqual([(await spoken(client.say('Rain?', { turn_id: 't-1' }))).trim(), server.requests.length], ['Yes.', 1]);
+    assert.deepEqual(
+      [(await spoken(client.say('Rain?', { turn_id: 't-1' }))).trim(), server.requests.length],
+      ['Yes.', 1],
+    );
   });
 
   it('is not said once the model has spoken', async (t) => {
     const gate = deferred();
-    const script = [pausing([chunk({ content: 'It' })], gate.promise, textReply(' rains.'))] as const;
+    const script = [
+      pausing([chunk({ content: 'It' })], gate.promise, textReply(' rains.')),
+    ] as const;
     const clock = mockTimers(t, ['setTimeout']);
     const { client } = await serveModel(t, plain, script, AFTER);
     const listener = new Listener(await client.say('Rain?'));
@@ -117,25 +186,39 @@ describe('a filler', () => {
   });
 
   it('is not said where FILLER_AFTER_MS is 0', async (t) => {
-    const { client } = await serveModel(t, plain, [silentAfter()], { FILLER_AFTER_MS: '0', FIRST_WORD_TIMEOUT_SECONDS: '0.2' });
+    const { client } = await serveModel(t, plain, [silentAfter()], {
+      FILLER_AFTER_MS: '0',
+      FIRST_WORD_TIMEOUT_SECONDS: '0.2',
+    });
     assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [APOLOGY]);
   });
 
   it('is no first word: FIRST_WORD_TIMEOUT_SECONDS goes on', async (t) => {
-    const { client, server } = await serveModel(t, plain, [silentAfter()], { ...AFTER, FIRST_WORD_TIMEOUT_SECONDS: '0.2' });
-    assert.deepEqual(trimmed(contentsOf(await eventsOf(client.say('Rain?')))), ['One moment.', APOLOGY]);
+    const { client, server } = await serveModel(t, plain, [silentAfter()], {
+      ...AFTER,
+      FIRST_WORD_TIMEOUT_SECONDS: '0.2',
+    });
+    assert.deepEqual(trimmed(contentsOf(await eventsOf(client.say('Rain?')))), [
+      'One moment.',
+      APOLOGY,
+    ]);
     assert.equal(await within((await server.request(0)).wasCut, 'the connection to close'), true);
   });
 
   it('does not run into the apology', async (t) => {
-    const { client } = await serveModel(t, plain, [silentAfter()], { ...AFTER, FIRST_WORD_TIMEOUT_SECONDS: '0.2' });
+    const { client } = await serveModel(t, plain, [silentAfter()], {
+      ...AFTER,
+      FIRST_WORD_TIMEOUT_SECONDS: '0.2',
+    });
     assert.match(await spoken(client.say('Rain?')), /^One moment\.\s+Sorry,/);
   });
 
   it('is not said after the turn', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const said: string[] = [];
-    const turn = { journal: { sayFiller: (text: string) => said.push(text) } } as unknown as MessageTurn;
+    const turn = {
+      journal: { sayFiller: (text: string) => said.push(text) },
+    } as unknown as MessageTurn;
     await withFiller(turn, 'One moment.', 20, () => Promise.resolve());
     clock.tick(1_000);
     assert.deepEqual(said, []);
@@ -144,8 +227,12 @@ describe('a filler', () => {
   it('is not said after a turn that fails', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const said: string[] = [];
-    const turn = { journal: { sayFiller: (text: string) => said.push(text) } } as unknown as MessageTurn;
-    await assert.rejects(withFiller(turn, 'One moment.', 20, () => Promise.reject(new Error('no'))));
+    const turn = {
+      journal: { sayFiller: (text: string) => said.push(text) },
+    } as unknown as MessageTurn;
+    await assert.rejects(
+      withFiller(turn, 'One moment.', 20, () => Promise.reject(new Error('no'))),
+    );
     clock.tick(1_000);
     assert.deepEqual(said, []);
   });

@@ -1,4 +1,5 @@
-// What the tests of agents that speak with a model share: an app over real sockets, a model server behind it, scripted replies.
+// What the tests of agents that speak with a model share: an app over real sockets, a model server
+// behind it, scripted replies.
 
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -14,8 +15,19 @@ import type { Reply } from '../../src/agents/agent.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatModel, ToolDefinition } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
-import { createTestClient, type TestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
-import { startModelServer, stream, type Answer, type ModelRequest, type ModelServer } from '../faults/model-server.ts';
+import {
+  createTestClient,
+  type TestClient,
+  type TestEvent,
+  type TestReply,
+} from '../../src/test-client.ts';
+import {
+  startModelServer,
+  stream,
+  type Answer,
+  type ModelRequest,
+  type ModelServer,
+} from '../faults/model-server.ts';
 import { chunk, DONE, usageChunk } from '../faults/wire-shapes.ts';
 import { messageEvent, rawRequest, RawConnection, SECRET, within } from '../fixtures/app.ts';
 
@@ -30,20 +42,34 @@ export interface ModelApp {
   get(path: string): Promise<Response>;
 }
 
-/** Serves an agent for the length of a test. `servers` are base URLs by provider: `openai` gets `OPENAI_BASE_URL` and a key. */
+/**
+ * Serves an agent for the length of a test. `servers` are base URLs by provider: `openai` gets
+ * `OPENAI_BASE_URL` and a key.
+ */
 export function serveAgent(
   t: TestContext,
   agent: Agent,
   servers: Readonly<Record<string, ModelServer>>,
   environment: Readonly<Record<string, string>> = {},
 ): ModelApp {
-  const vendors = Object.entries(servers).flatMap(([name, { url }]) => [[`${name.toUpperCase()}_BASE_URL`, url], [`${name.toUpperCase()}_API_KEY`, KEY]]);
+  const vendors = Object.entries(servers).flatMap(([name, { url }]) => [
+    [`${name.toUpperCase()}_BASE_URL`, url],
+    [`${name.toUpperCase()}_API_KEY`, KEY],
+  ]);
   const settings = parseSettings(
-    { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', FILLER_AFTER_MS: '0', ...Object.fromEntries(vendors), ...environment },
+    {
+      LAYERCODE_WEBHOOK_SECRET: SECRET,
+      SHUTDOWN_TIMEOUT_SECONDS: '0',
+      FILLER_AFTER_MS: '0',
+      ...Object.fromEntries(vendors),
+      ...environment,
+    },
     [],
   );
   const logLines: string[] = [];
-  const app = createApp(settings, agent, { log: createLogger({ level: 'debug', write: (line) => logLines.push(line) }) });
+  const app = createApp(settings, agent, {
+    log: createLogger({ level: 'debug', write: (line) => logLines.push(line) }),
+  });
   const client = createTestClient(app, { secret: SECRET });
   t.after(() => client.close());
   return {
@@ -56,7 +82,10 @@ export function serveAgent(
 }
 
 /** A model server for the length of a test. */
-export async function modelServer(t: TestContext, ...script: readonly [Answer, ...Answer[]]): Promise<ModelServer> {
+export async function modelServer(
+  t: TestContext,
+  ...script: readonly [Answer, ...Answer[]]
+): Promise<ModelServer> {
   const server = await startModelServer(script);
   t.after(() => server.close());
   return server;
@@ -81,7 +110,9 @@ export function calls(asked: readonly Call[], ...texts: readonly string[]): Answ
   return stream(
     chunk({ role: 'assistant', content: '' }),
     ...texts.map((content) => chunk({ content })),
-    ...asked.map(([id, name, args], index) => chunk({ tool_calls: [{ index, id, type: 'function', function: { name, arguments: args } }] })),
+    ...asked.map(([id, name, args], index) =>
+      chunk({ tool_calls: [{ index, id, type: 'function', function: { name, arguments: args } }] }),
+    ),
     chunk({}, 'tool_calls'),
     usageChunk(50, 20),
     DONE,
@@ -93,36 +124,60 @@ export interface WireMessage {
   readonly role: string;
   readonly content: string | null;
   readonly tool_call_id?: string;
-  readonly tool_calls?: readonly { readonly id: string; readonly type: string; readonly function: { readonly name: string; readonly arguments: string } }[];
+  readonly tool_calls?: readonly {
+    readonly id: string;
+    readonly type: string;
+    readonly function: { readonly name: string; readonly arguments: string };
+  }[];
 }
 
 export function promptOf(request: ModelRequest | undefined): WireMessage[] {
   return (request?.body['messages'] ?? []) as WireMessage[];
 }
 
-/** A prompt as role and text; of calls their ids, of results the call they answer. The system's message is left out. */
+/**
+ * A prompt as role and text; of calls their ids, of results the call they answer. The system's
+ * message is left out.
+ */
 export function outline(request: ModelRequest | undefined): (readonly unknown[])[] {
   return promptOf(request)
     .filter(({ role }) => role !== 'system')
-    .map(({ role, content, tool_calls: asked, tool_call_id: id }) => [role, content, ...(asked === undefined ? [] : [asked.map((call) => call.id)]), ...(id === undefined ? [] : [id])]);
+    .map(({ role, content, tool_calls: asked, tool_call_id: id }) => [
+      role,
+      content,
+      ...(asked === undefined ? [] : [asked.map((call) => call.id)]),
+      ...(id === undefined ? [] : [id]),
+    ]);
 }
 
 export function toolNames(request: ModelRequest | undefined): string[] {
-  return ((request?.body['tools'] ?? []) as { readonly function: { readonly name: string } }[]).map((offered) => offered.function.name);
+  return ((request?.body['tools'] ?? []) as { readonly function: { readonly name: string } }[]).map(
+    (offered) => offered.function.name,
+  );
 }
 
 /** What was sent to the browser. */
 export function dataOf(events: readonly TestEvent[]): Json[] {
-  return events.filter(({ type }) => type === 'response.data').map(({ content }) => content as Json);
+  return events
+    .filter(({ type }) => type === 'response.data')
+    .map(({ content }) => content as Json);
 }
 
 /** The reply's whole text; fails when it takes too long. */
 export async function spoken(reply: Promise<TestReply>): Promise<string> {
-  return within(reply.then((there) => there.text()), 'the end of the reply', 4_000);
+  return within(
+    reply.then((there) => there.text()),
+    'the end of the reply',
+    4_000,
+  );
 }
 
 export async function eventsOf(reply: Promise<TestReply>): Promise<TestEvent[]> {
-  return within(reply.then((there) => there.events()), 'the end of the reply', 4_000);
+  return within(
+    reply.then((there) => there.events()),
+    'the end of the reply',
+    4_000,
+  );
 }
 
 /** The tools an agent offers its model, to be run by hand. */
@@ -138,15 +193,38 @@ export async function toolsOf(agent: Agent): Promise<ReadonlyMap<string, Tool>> 
     problems: () => [],
     isUsable: () => true,
   };
-  const bound = agent.bind?.({ openModel: () => model, fastModel: undefined, slowModel: undefined, fillerAfterMs: 0 });
-  const journal = { noteToolCalls: () => undefined, noteToolResult: () => undefined, noteUsage: () => undefined, sayFiller: () => undefined };
-  const turn = { history: [], text: 'Hi.', signal: new AbortController().signal, journal } as unknown as MessageTurn;
+  const bound = agent.bind?.({
+    openModel: () => model,
+    fastModel: undefined,
+    slowModel: undefined,
+    fillerAfterMs: 0,
+  });
+  const journal = {
+    noteToolCalls: () => undefined,
+    noteToolResult: () => undefined,
+    noteUsage: () => undefined,
+    sayFiller: () => undefined,
+  };
+  const turn = {
+    history: [],
+    text: 'Hi.',
+    signal: new AbortController().signal,
+    journal,
+  } as unknown as MessageTurn;
   await bound?.onMessage(turn, { isOver: false, say: () => true } as unknown as Reply);
   return new Map(offered.map((definition) => [definition.name, definition as Tool]));
 }
 
-/** Runs a tool as the tool loop does: on checked arguments. Throws what is wrong with them, or what the tool throws. */
-export async function runTool(tools: ReadonlyMap<string, Tool>, name: string, args: JsonObject, conversationId = 'c-1'): Promise<JsonObject> {
+/**
+ * Runs a tool as the tool loop does: on checked arguments. Throws what is wrong with them, or what
+ * the tool throws.
+ */
+export async function runTool(
+  tools: ReadonlyMap<string, Tool>,
+  name: string,
+  args: JsonObject,
+  conversationId = 'c-1',
+): Promise<JsonObject> {
   const found = tools.get(name);
   if (found === undefined) throw new Error(`no tool ${name}`);
   const checked = await found.check(args);
@@ -154,8 +232,15 @@ export async function runTool(tools: ReadonlyMap<string, Tool>, name: string, ar
   return (await found.run(checked.args, { conversationId } as ToolContext)) as JsonObject;
 }
 
-/** A caller whose request is left as soon as it is written: a reply's headers come with its first word, and `client.say` waits for them. */
-export async function callOver(t: TestContext, { client }: ModelApp, fields: Readonly<Record<string, unknown>> = {}): Promise<RawConnection> {
+/**
+ * A caller whose request is left as soon as it is written: a reply's headers come with its first
+ * word, and `client.say` waits for them.
+ */
+export async function callOver(
+  t: TestContext,
+  { client }: ModelApp,
+  fields: Readonly<Record<string, unknown>> = {},
+): Promise<RawConnection> {
   const { port } = new URL(await client.origin());
   const socket = connect({ port: Number(port), host: '127.0.0.1' });
   t.after(() => socket.destroy());

@@ -6,67 +6,131 @@ import type { AssistantMessage, Message, ToolCall } from '../../src/conversation
 import type { ChatMessage } from '../../src/models/model.ts';
 
 const user = (content: string, turnId = 't-1'): Message => ({ role: 'user', content, turnId });
-const agent = (content: string, turnId = 't-1', state: AssistantMessage['state'] = 'completed'): Message => ({ role: 'assistant', content, turnId, state });
+const agent = (
+  content: string,
+  turnId = 't-1',
+  state: AssistantMessage['state'] = 'completed',
+): Message => ({ role: 'assistant', content, turnId, state });
 const call = (id: string): ToolCall => ({ id, name: 'look', args: `{"for":"${id}"}` });
-const calling = (ids: readonly string[], turnId = 't-1', content = '', state: AssistantMessage['state'] = 'completed'): Message => ({
-  role: 'assistant', content, turnId, state, toolCalls: ids.map(call),
+const calling = (
+  ids: readonly string[],
+  turnId = 't-1',
+  content = '',
+  state: AssistantMessage['state'] = 'completed',
+): Message => ({
+  role: 'assistant',
+  content,
+  turnId,
+  state,
+  toolCalls: ids.map(call),
 });
-const result = (toolCallId: string, content: string, turnId = 't-1'): Message => ({ role: 'tool', toolCallId, content, turnId, state: 'completed' });
+const result = (toolCallId: string, content: string, turnId = 't-1'): Message => ({
+  role: 'tool',
+  toolCallId,
+  content,
+  turnId,
+  state: 'completed',
+});
 
 /** The prompt without the system's message; of calls their ids, of results the call they answer. */
 function promptOf(...history: Message[]): (readonly unknown[])[] {
-  return toChatMessages('Be brief.', history).slice(1).map((message: ChatMessage) => {
-    if (message.role === 'tool') return ['tool', message.toolCallId, message.content];
-    if (message.role === 'assistant' && message.toolCalls !== undefined) return ['assistant', message.content, message.toolCalls.map(({ id }) => id)];
-    return [message.role, message.content];
-  });
+  return toChatMessages('Be brief.', history)
+    .slice(1)
+    .map((message: ChatMessage) => {
+      if (message.role === 'tool') return ['tool', message.toolCallId, message.content];
+      if (message.role === 'assistant' && message.toolCalls !== undefined)
+        return ['assistant', message.content, message.toolCalls.map(({ id }) => id)];
+      return [message.role, message.content];
+    });
 }
 
 const INTERRUPTED = '{"error":"interrupted"}';
 
 describe('toChatMessages', () => {
-  it('begins with the system\'s prompt, and needs no history', () => {
+  it("begins with the system's prompt, and needs no history", () => {
     assert.deepEqual(toChatMessages('Be brief.', []), [{ role: 'system', content: 'Be brief.' }]);
   });
 
   it('keeps the order of the talk', () => {
-    assert.deepEqual(promptOf(user('Hi.'), agent('Hello.'), user('Rain?', 't-2'), agent('No.', 't-2')), [['user', 'Hi.'], ['assistant', 'Hello.'], ['user', 'Rain?'], ['assistant', 'No.']]);
+    assert.deepEqual(
+      promptOf(user('Hi.'), agent('Hello.'), user('Rain?', 't-2'), agent('No.', 't-2')),
+      [
+        ['user', 'Hi.'],
+        ['assistant', 'Hello.'],
+        ['user', 'Rain?'],
+        ['assistant', 'No.'],
+      ],
+    );
   });
 
   it('does not change the history', () => {
-    const history = [user('One'), user('Two'), calling(['a'])].map((message) => Object.freeze(message));
+    const history = [user('One'), user('Two'), calling(['a'])].map((message) =>
+      Object.freeze(message),
+    );
     toChatMessages('Be brief.', Object.freeze(history));
   });
 
   it('makes neighbouring messages of the caller one', () => {
-    assert.deepEqual(promptOf(user('One'), user('Two', 't-2'), user('Three', 't-3')), [['user', 'One\nTwo\nThree']]);
+    assert.deepEqual(promptOf(user('One'), user('Two', 't-2'), user('Three', 't-3')), [
+      ['user', 'One\nTwo\nThree'],
+    ]);
   });
 
   it('makes messages of the caller one that an empty placeholder stood between', () => {
-    assert.deepEqual(promptOf(user('One'), agent('', 't-1', 'interrupted'), user('Two', 't-2'), agent('', 't-2', 'open')), [['user', 'One\nTwo']]);
+    assert.deepEqual(
+      promptOf(
+        user('One'),
+        agent('', 't-1', 'interrupted'),
+        user('Two', 't-2'),
+        agent('', 't-2', 'open'),
+      ),
+      [['user', 'One\nTwo']],
+    );
   });
 
   for (const empty of ['', ' ', '\n\t']) {
     it(`leaves out ${JSON.stringify(empty)}, whoever said it`, () => {
-      assert.deepEqual(promptOf(user(empty), agent(empty), user('Hi.', 't-2'), agent(empty, 't-2')), [['user', 'Hi.']]);
+      assert.deepEqual(
+        promptOf(user(empty), agent(empty), user('Hi.', 't-2'), agent(empty, 't-2')),
+        [['user', 'Hi.']],
+      );
     });
     it(`leaves out an interrupted ${JSON.stringify(empty)}: nothing was heard`, () => {
-      assert.deepEqual(promptOf(user('Hi.'), agent(empty, 't-1', 'interrupted')), [['user', 'Hi.']]);
+      assert.deepEqual(promptOf(user('Hi.'), agent(empty, 't-1', 'interrupted')), [
+        ['user', 'Hi.'],
+      ]);
     });
   }
 
   it('marks an interrupted reply, and only that', () => {
-    assert.deepEqual(promptOf(user('Hi.'), agent('It rains', 't-1', 'interrupted'), user('Ok', 't-2'), agent('Sorry.', 't-2', 'failed')), [
-      ['user', 'Hi.'], ['assistant', 'It rains [interrupted]'], ['user', 'Ok'], ['assistant', 'Sorry.'],
-    ]);
+    assert.deepEqual(
+      promptOf(
+        user('Hi.'),
+        agent('It rains', 't-1', 'interrupted'),
+        user('Ok', 't-2'),
+        agent('Sorry.', 't-2', 'failed'),
+      ),
+      [
+        ['user', 'Hi.'],
+        ['assistant', 'It rains [interrupted]'],
+        ['user', 'Ok'],
+        ['assistant', 'Sorry.'],
+      ],
+    );
   });
 
   it('marks an interrupted text before a call', () => {
-    assert.deepEqual(promptOf(calling(['a'], 't-1', 'Let me', 'interrupted'), result('a', '1')), [['assistant', 'Let me [interrupted]', ['a']], ['tool', 'a', '1']]);
+    assert.deepEqual(promptOf(calling(['a'], 't-1', 'Let me', 'interrupted'), result('a', '1')), [
+      ['assistant', 'Let me [interrupted]', ['a']],
+      ['tool', 'a', '1'],
+    ]);
   });
 
   it('keeps calls without text, and does not mark them', () => {
-    assert.deepEqual(promptOf(calling(['a'], 't-1', '', 'interrupted'), result('a', '1')), [['assistant', '', ['a']], ['tool', 'a', '1']]);
+    assert.deepEqual(promptOf(calling(['a'], 't-1', '', 'interrupted'), result('a', '1')), [
+      ['assistant', '', ['a']],
+      ['tool', 'a', '1'],
+    ]);
   });
 
   it('keeps calls as the model wrote them', () => {
@@ -75,65 +139,116 @@ describe('toChatMessages', () => {
   });
 
   it('puts results in the order of their calls', () => {
-    assert.deepEqual(promptOf(calling(['a', 'b']), result('b', '2'), result('a', '1')), [['assistant', '', ['a', 'b']], ['tool', 'a', '1'], ['tool', 'b', '2']]);
+    assert.deepEqual(promptOf(calling(['a', 'b']), result('b', '2'), result('a', '1')), [
+      ['assistant', '', ['a', 'b']],
+      ['tool', 'a', '1'],
+      ['tool', 'b', '2'],
+    ]);
   });
 
   it('gives every call without a result one that says so', () => {
     assert.deepEqual(promptOf(calling(['a', 'b']), result('b', '2'), user('Hi.', 't-2')), [
-      ['assistant', '', ['a', 'b']], ['tool', 'a', INTERRUPTED], ['tool', 'b', '2'], ['user', 'Hi.'],
+      ['assistant', '', ['a', 'b']],
+      ['tool', 'a', INTERRUPTED],
+      ['tool', 'b', '2'],
+      ['user', 'Hi.'],
     ]);
   });
 
   it('leaves out a result without its call', () => {
-    assert.deepEqual(promptOf(result('a', '1'), user('Hi.'), result('b', '2'), agent('Hello.')), [['user', 'Hi.'], ['assistant', 'Hello.']]);
+    assert.deepEqual(promptOf(result('a', '1'), user('Hi.'), result('b', '2'), agent('Hello.')), [
+      ['user', 'Hi.'],
+      ['assistant', 'Hello.'],
+    ]);
   });
 
   it('leaves out a result that stands before its call', () => {
-    assert.deepEqual(promptOf(result('a', '1'), calling(['a'])), [['assistant', '', ['a']], ['tool', 'a', INTERRUPTED]]);
+    assert.deepEqual(promptOf(result('a', '1'), calling(['a'])), [
+      ['assistant', '', ['a']],
+      ['tool', 'a', INTERRUPTED],
+    ]);
   });
 
   it('takes the first of several results', () => {
-    assert.deepEqual(promptOf(calling(['a']), result('a', '1'), result('a', '2')), [['assistant', '', ['a']], ['tool', 'a', '1']]);
+    assert.deepEqual(promptOf(calling(['a']), result('a', '1'), result('a', '2')), [
+      ['assistant', '', ['a']],
+      ['tool', 'a', '1'],
+    ]);
   });
 
   it('finds a result behind the text that followed', () => {
-    assert.deepEqual(promptOf(calling(['a']), agent('One moment.'), result('a', '1')), [['assistant', '', ['a']], ['tool', 'a', '1'], ['assistant', 'One moment.']]);
+    assert.deepEqual(promptOf(calling(['a']), agent('One moment.'), result('a', '1')), [
+      ['assistant', '', ['a']],
+      ['tool', 'a', '1'],
+      ['assistant', 'One moment.'],
+    ]);
   });
 
   it('tells results apart whose ids were used in an earlier turn', () => {
-    assert.deepEqual(promptOf(calling(['a']), result('a', '1'), calling(['a'], 't-2'), result('a', '2', 't-2')), [
-      ['assistant', '', ['a']], ['tool', 'a', '1'], ['assistant', '', ['a']], ['tool', 'a', '2'],
-    ]);
+    assert.deepEqual(
+      promptOf(calling(['a']), result('a', '1'), calling(['a'], 't-2'), result('a', '2', 't-2')),
+      [
+        ['assistant', '', ['a']],
+        ['tool', 'a', '1'],
+        ['assistant', '', ['a']],
+        ['tool', 'a', '2'],
+      ],
+    );
   });
 
   it('does not lend a call the result of another turn', () => {
     assert.deepEqual(promptOf(calling(['a']), calling(['a'], 't-2'), result('a', '2', 't-2')), [
-      ['assistant', '', ['a']], ['tool', 'a', INTERRUPTED], ['assistant', '', ['a']], ['tool', 'a', '2'],
+      ['assistant', '', ['a']],
+      ['tool', 'a', INTERRUPTED],
+      ['assistant', '', ['a']],
+      ['tool', 'a', '2'],
     ]);
   });
 
   it('tells results apart whose ids were used in an earlier round of the turn', () => {
     assert.deepEqual(promptOf(calling(['a']), result('a', '1'), calling(['a']), result('a', '2')), [
-      ['assistant', '', ['a']], ['tool', 'a', '1'], ['assistant', '', ['a']], ['tool', 'a', '2'],
+      ['assistant', '', ['a']],
+      ['tool', 'a', '1'],
+      ['assistant', '', ['a']],
+      ['tool', 'a', '2'],
     ]);
   });
 
   it('does not lend a call of the first round the result of the second', () => {
     assert.deepEqual(promptOf(calling(['a']), calling(['a']), result('a', '2')), [
-      ['assistant', '', ['a']], ['tool', 'a', INTERRUPTED], ['assistant', '', ['a']], ['tool', 'a', '2'],
+      ['assistant', '', ['a']],
+      ['tool', 'a', INTERRUPTED],
+      ['assistant', '', ['a']],
+      ['tool', 'a', '2'],
     ]);
   });
 
-  it('makes the caller\'s words one that an orphaned result stood between', () => {
-    assert.deepEqual(promptOf(user('One'), result('a', '1'), user('Two', 't-2')), [['user', 'One\nTwo']]);
+  it("makes the caller's words one that an orphaned result stood between", () => {
+    assert.deepEqual(promptOf(user('One'), result('a', '1'), user('Two', 't-2')), [
+      ['user', 'One\nTwo'],
+    ]);
   });
 
   it('gives every call one result and every result its call, whatever part of a history is lost', () => {
-    const whole = [user('Hi.'), calling(['a', 'b']), result('a', '1'), result('b', '2'), agent('Here.'), user('More', 't-2'), calling(['a'], 't-2'), result('a', '3', 't-2'), agent('There.', 't-2')];
+    const whole = [
+      user('Hi.'),
+      calling(['a', 'b']),
+      result('a', '1'),
+      result('b', '2'),
+      agent('Here.'),
+      user('More', 't-2'),
+      calling(['a'], 't-2'),
+      result('a', '3', 't-2'),
+      agent('There.', 't-2'),
+    ];
     for (let kept = 0; kept < 2 ** whole.length; kept++) {
       let open: string[] = [];
-      for (const message of toChatMessages('Be brief.', whole.filter((_, index) => (kept >> index) & 1))) {
-        if (message.role === 'tool') assert.equal(open.shift(), message.toolCallId, `history ${kept.toString(2)}`);
+      for (const message of toChatMessages(
+        'Be brief.',
+        whole.filter((_, index) => (kept >> index) & 1),
+      )) {
+        if (message.role === 'tool')
+          assert.equal(open.shift(), message.toolCallId, `history ${kept.toString(2)}`);
         else {
           assert.deepEqual(open, [], `history ${kept.toString(2)}`);
           open = message.role === 'assistant' ? (message.toolCalls ?? []).map(({ id }) => id) : [];

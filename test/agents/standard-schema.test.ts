@@ -20,12 +20,27 @@ interface Options {
 }
 
 /** A schema of a library that takes a text and makes a number of it. */
-function schemaOf({ validate, input = () => JSON_SCHEMA }: Options = {}): StandardSchema<{ count: string }, Wish> {
-  const convert = (value: unknown): StandardResult<Wish> => ({ value: { count: Number((value as { count: string }).count) } });
-  return { '~standard': { version: 1, vendor: 'vendor', validate: validate ?? convert, jsonSchema: { input } } };
+function schemaOf({ validate, input = () => JSON_SCHEMA }: Options = {}): StandardSchema<
+  { count: string },
+  Wish
+> {
+  const convert = (value: unknown): StandardResult<Wish> => ({
+    value: { count: Number((value as { count: string }).count) },
+  });
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'vendor',
+      validate: validate ?? convert,
+      jsonSchema: { input },
+    },
+  };
 }
 
-function toolWith(parameters: StandardSchema<unknown, Wish>, run: (args: Wish) => unknown = () => 'done'): Tool {
+function toolWith(
+  parameters: StandardSchema<unknown, Wish>,
+  run: (args: Wish) => unknown = () => 'done',
+): Tool {
   return tool({ name: 'buy', description: 'Buys.', parameters, run });
 }
 
@@ -37,7 +52,8 @@ describe('a tool with a Standard Schema', () => {
       return JSON_SCHEMA;
     };
     assert.deepEqual(toolWith(schemaOf({ input })).parameters, {
-      type: 'object', properties: { count: { type: 'string', unknownToUs: true } },
+      type: 'object',
+      properties: { count: { type: 'string', unknownToUs: true } },
     });
     assert.deepEqual(targets, ['draft-2020-12']);
   });
@@ -56,13 +72,20 @@ describe('a tool with a Standard Schema', () => {
 
   it('tells the model each place and reason, five at most', async () => {
     const path = ['items', 0, { key: 'id' }];
-    const issues = [{ message: 'Required', path }, { message: 'Too few' }, ...new Array(9).fill({ message: 'x' })];
+    const issues = [
+      { message: 'Required', path },
+      { message: 'Too few' },
+      ...new Array(9).fill({ message: 'x' }),
+    ];
     const validate = (): StandardResult<Wish> => ({ issues });
     const checked = await toolWith(schemaOf({ validate })).check({});
-    assert.deepEqual(checked, { problem: 'arguments.items[0].id: Required; arguments: Too few; arguments: x; arguments: x; arguments: x' });
+    assert.deepEqual(checked, {
+      problem:
+        'arguments.items[0].id: Required; arguments: Too few; arguments: x; arguments: x; arguments: x',
+    });
   });
 
-  it('may be a function, as ArkType\'s are', async () => {
+  it("may be a function, as ArkType's are", async () => {
     const schema = Object.assign(() => undefined, schemaOf());
     assert.deepEqual(await toolWith(schema).check({ count: '2' }), { args: { count: 2 } });
   });
@@ -71,21 +94,28 @@ describe('a tool with a Standard Schema', () => {
     const { jsonSchema: _, ...rest } = schemaOf()['~standard'];
     assert.throws(() => toolWith({ '~standard': rest } as StandardSchema<unknown, Wish>), {
       name: 'TypeError',
-      message: /^tool buy: parameters: a schema of vendor that has no JSON Schema, which the model needs.*Zod 4\.2.*toStandardJsonSchema\(\)/,
+      message:
+        /^tool buy: parameters: a schema of vendor that has no JSON Schema, which the model needs.*Zod 4\.2.*toStandardJsonSchema\(\)/,
     });
   });
 
-  it('is refused where the library cannot write it as JSON Schema, with the library\'s reason', () => {
-    const input = (): never => { throw new Error('Date cannot be represented'); };
+  it("is refused where the library cannot write it as JSON Schema, with the library's reason", () => {
+    const input = (): never => {
+      throw new Error('Date cannot be represented');
+    };
     assert.throws(() => toolWith(schemaOf({ input })), {
-      name: 'TypeError', message: 'tool buy: parameters: vendor has no JSON Schema for it: Date cannot be represented',
+      name: 'TypeError',
+      message: 'tool buy: parameters: vendor has no JSON Schema for it: Date cannot be represented',
     });
   });
 
   for (const made of [{ type: 'string' }, { anyOf: [] }, undefined] as unknown[]) {
     it(`is refused where its JSON Schema is ${JSON.stringify(made) ?? 'undefined'} and not an object's`, () => {
       const input = (): Record<string, unknown> => made as Record<string, unknown>;
-      assert.throws(() => toolWith(schemaOf({ input })), { name: 'TypeError', message: /^tool buy: parameters must be an object/ });
+      assert.throws(() => toolWith(schemaOf({ input })), {
+        name: 'TypeError',
+        message: /^tool buy: parameters must be an object/,
+      });
     });
   }
 });

@@ -43,8 +43,16 @@ describe('resultText', () => {
   for (const [what, result, message] of [
     ['a Map', { cart: new Map() }, 'result.cart is an instance of Map, which has no toJSON()'],
     ['a Set', [new Set()], 'result[0] is an instance of Set, which has no toJSON()'],
-    ['a class without toJSON', new Order(), 'result is an instance of Order, which has no toJSON()'],
-    ['a promise that was not awaited', { order: Promise.resolve() }, 'result.order is an instance of Promise, which has no toJSON()'],
+    [
+      'a class without toJSON',
+      new Order(),
+      'result is an instance of Order, which has no toJSON()',
+    ],
+    [
+      'a promise that was not awaited',
+      { order: Promise.resolve() },
+      'result.order is an instance of Promise, which has no toJSON()',
+    ],
     ['NaN', { total: Number.NaN }, 'result.total is NaN, which is not JSON'],
     ['Infinity', [Infinity], 'result[0] is Infinity, which is not JSON'],
     ['a function', { run: () => 1 }, 'result.run is a function, which is not JSON'],
@@ -54,12 +62,19 @@ describe('resultText', () => {
     ['a circle', circle, 'result.again contains itself, which JSON cannot'],
   ] as const) {
     it(`names the place of ${what}`, () => {
-      assert.throws(() => resultText(result), { name: 'ToolResultError', code: 'ERR_TOOL_RESULT', message });
+      assert.throws(() => resultText(result), {
+        name: 'ToolResultError',
+        code: 'ERR_TOOL_RESULT',
+        message,
+      });
     });
   }
 
   it('names what is nested too deeply', () => {
     const deep = JSON.parse('['.repeat(600) + ']'.repeat(600)) as unknown;
-    assert.throws(() => resultText(deep), { name: 'ToolResultError', message: /nested too deeply$/ });
+    assert.throws(() => resultText(deep), {
+      name: 'ToolResultError',
+      message: /nested too deeply$/,
+    });
   });
 });

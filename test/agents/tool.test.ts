@@ -2,9 +2,20 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Schema } from '../../src/agents/json-schema.ts';
-import { hangUp, tool, type Tool, type ToolContext, type ToolDefinition } from '../../src/agents/tool.ts';
+import {
+  hangUp,
+  tool,
+  type Tool,
+  type ToolContext,
+  type ToolDefinition,
+} from '../../src/agents/tool.ts';
 
-const LEAST: ToolDefinition<Schema> = { name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'seen' };
+const LEAST: ToolDefinition<Schema> = {
+  name: 'look',
+  description: 'Looks.',
+  parameters: { type: 'object' },
+  run: () => 'seen',
+};
 
 function toolOf(fields: Readonly<Record<string, unknown>>): Tool {
   return tool({ ...LEAST, ...fields } as ToolDefinition<Schema>);
@@ -20,40 +31,77 @@ describe('tool', () => {
     it(`takes the name ${name}`, () => assert.equal(toolOf({ name }).name, name));
   }
 
-  for (const name of ['', 'x'.repeat(65), 'get weather', 'a.b', 'größe', 'look\n', 'ns:look', undefined, 5.5]) {
+  for (const name of [
+    '',
+    'x'.repeat(65),
+    'get weather',
+    'a.b',
+    'größe',
+    'look\n',
+    'ns:look',
+    undefined,
+    5.5,
+  ]) {
     it(`refuses the name ${JSON.stringify(name) ?? 'undefined'}, which vendors refuse`, () => {
-      assert.throws(() => toolOf({ name }), { name: 'TypeError', message: /^a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got / });
+      assert.throws(() => toolOf({ name }), {
+        name: 'TypeError',
+        message: /^a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got /,
+      });
     });
   }
 
   for (const run of [undefined, null, 'look', {}]) {
     it(`refuses ${JSON.stringify(run) ?? 'undefined'} for run`, () => {
-      assert.throws(() => toolOf({ run }), { name: 'TypeError', message: 'tool look must have a run function' });
+      assert.throws(() => toolOf({ run }), {
+        name: 'TypeError',
+        message: 'tool look must have a run function',
+      });
     });
   }
 
-  for (const parameters of [{}, { type: 'array' }, { type: 'string' }, { properties: { a: { type: 'string' } } }, 'object', []]) {
+  for (const parameters of [
+    {},
+    { type: 'array' },
+    { type: 'string' },
+    { properties: { a: { type: 'string' } } },
+    'object',
+    [],
+  ]) {
     it(`refuses ${JSON.stringify(parameters)} for the parameters`, () => {
-      assert.throws(() => toolOf({ parameters }), { name: 'TypeError', message: /^the parameters of tool look must be a schema of type "object"/ });
+      assert.throws(() => toolOf({ parameters }), {
+        name: 'TypeError',
+        message: /^the parameters of tool look must be a schema of type "object"/,
+      });
     });
   }
 
   for (const parameters of [undefined, null]) {
     it(`names the tool whose parameters are ${parameters}`, () => {
-      assert.throws(() => toolOf({ parameters }), { name: 'TypeError', message: /^the parameters of tool look/ });
+      assert.throws(() => toolOf({ parameters }), {
+        name: 'TypeError',
+        message: /^the parameters of tool look/,
+      });
     });
   }
 
   it('names the place of a keyword that would not be checked', () => {
-    const parameters = { type: 'object', properties: { items: { type: 'array', items: { type: 'string', unevaluatedItems: false } } } };
-    assert.throws(() => toolOf({ parameters }), { name: 'TypeError', message: 'tool look: parameters.items[]: "unevaluatedItems" is not supported' });
+    const parameters = {
+      type: 'object',
+      properties: { items: { type: 'array', items: { type: 'string', unevaluatedItems: false } } },
+    };
+    assert.throws(() => toolOf({ parameters }), {
+      name: 'TypeError',
+      message: 'tool look: parameters.items[]: "unevaluatedItems" is not supported',
+    });
   });
 });
 
 describe('hangUp', () => {
   it('hangs up after its goodbye', async () => {
     const told: unknown[] = [];
-    await hangUp.run({ goodbye: 'Bye now.' }, { reply: { hangup: (options: unknown) => void told.push(options) } } as unknown as ToolContext);
+    await hangUp.run({ goodbye: 'Bye now.' }, {
+      reply: { hangup: (options: unknown) => void told.push(options) },
+    } as unknown as ToolContext);
     assert.deepEqual(told, [{ say: 'Bye now.' }]);
   });
 });

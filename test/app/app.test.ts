@@ -10,26 +10,42 @@ import { BadRequest, HttpError } from '../../src/http/errors.ts';
 import { defineAgent } from '../../src/index.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
 import {
-  deferred, messageEvent, parseAnswer, quiet, RawConnection, recordLog, SECRET, serve,
-  settingsWith, signed,
+  deferred,
+  messageEvent,
+  parseAnswer,
+  quiet,
+  RawConnection,
+  recordLog,
+  SECRET,
+  serve,
+  settingsWith,
+  signed,
 } from '../fixtures/kernel.ts';
 
 const INTERNAL = { error: 'Internal server error' };
 
 describe('createApp', () => {
   it('refuses settings without a webhook secret', () => {
-    assert.throws(() => createApp(settingsWith({ webhookSecrets: [] }), quiet), { name: 'TypeError', message: /LAYERCODE_WEBHOOK_SECRET/ });
+    assert.throws(() => createApp(settingsWith({ webhookSecrets: [] }), quiet), {
+      name: 'TypeError',
+      message: /LAYERCODE_WEBHOOK_SECRET/,
+    });
   });
 
   it('refuses an empty webhook secret, with which anybody could sign', () => {
-    assert.throws(() => createApp(settingsWith({ webhookSecrets: [SECRET, ''] }), quiet), { name: 'TypeError' });
+    assert.throws(() => createApp(settingsWith({ webhookSecrets: [SECRET, ''] }), quiet), {
+      name: 'TypeError',
+    });
   });
 });
 
 describe('an unknown path', () => {
   it('is 404 as JSON', async (t) => {
     const response = await (await serve(t)).fetch('/nothing');
-    assert.deepEqual([response.status, response.headers.get('content-type'), await response.json()], [404, 'application/json; charset=utf-8', { error: 'Not found' }]);
+    assert.deepEqual(
+      [response.status, response.headers.get('content-type'), await response.json()],
+      [404, 'application/json; charset=utf-8', { error: 'Not found' }],
+    );
   });
 
   it('is 404 for OPTIONS that is no preflight', async (t) => {
@@ -62,7 +78,10 @@ describe('a known path', () => {
     const client = await (await serve(t)).raw();
     client.send('OPTIONS /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
     const { status, headers, body } = await client.lastAnswer();
-    assert.deepEqual([status, headers['allow'], headers['content-length'], body], [204, 'GET, HEAD, OPTIONS', undefined, '']);
+    assert.deepEqual(
+      [status, headers['allow'], headers['content-length'], body],
+      [204, 'GET, HEAD, OPTIONS', undefined, ''],
+    );
   });
 
   for (const path of ['/health', '/ready', '/metrics', '/openapi.json']) {
@@ -82,40 +101,63 @@ describe('a known path', () => {
   });
 
   it('is 400 where a parameter is not percent-encoded UTF-8', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.get('/calls/:id', (context) => context.json(200, context.params)) });
+    const served = await serve(t, {
+      setUp: (app) => app.get('/calls/:id', (context) => context.json(200, context.params)),
+    });
     const response = await served.fetch('/calls/%FF');
-    assert.deepEqual([response.status, await response.json()], [400, { error: 'the path is not percent-encoded UTF-8' }]);
+    assert.deepEqual(
+      [response.status, await response.json()],
+      [400, { error: 'the path is not percent-encoded UTF-8' }],
+    );
   });
 });
 
 describe('app.get and app.post', () => {
   it('serve a route with parameters', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.get('/calls/:id', (context) => context.json(200, context.params)) });
+    const served = await serve(t, {
+      setUp: (app) => app.get('/calls/:id', (context) => context.json(200, context.params)),
+    });
     assert.deepEqual(await (await served.fetch('/calls/a%20b')).json(), { id: 'a b' });
   });
 
-  it('hand the handler the body\'s exact bytes', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.post('/echo', async (context) => context.text(200, (await context.readRawBody()).toString('hex'))) });
-    const response = await served.fetch('/echo', { method: 'POST', body: new Uint8Array([0, 255, 10, 13]) });
+  it("hand the handler the body's exact bytes", async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.post('/echo', async (context) =>
+          context.text(200, (await context.readRawBody()).toString('hex')),
+        ),
+    });
+    const response = await served.fetch('/echo', {
+      method: 'POST',
+      body: new Uint8Array([0, 255, 10, 13]),
+    });
     assert.equal(await response.text(), '00ff0a0d');
   });
 
   it('hand the handler the query', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.get('/q', (context) => context.text(200, context.query)) });
+    const served = await serve(t, {
+      setUp: (app) => app.get('/q', (context) => context.text(200, context.query)),
+    });
     assert.equal(await (await served.fetch('/q?a=1?2')).text(), 'a=1?2');
   });
 
   it('return the app', () => {
     const app = createApp(settingsWith(), quiet);
-    assert.equal(app.get('/a', () => undefined).post('/b', () => undefined), app);
+    assert.equal(
+      app.get('/a', () => undefined).post('/b', () => undefined),
+      app,
+    );
   });
 
   it('refuse a route that is there already', () => {
-    assert.throws(() => createApp(settingsWith(), quiet).get('/health', () => undefined), /GET \/health already/);
+    assert.throws(
+      () => createApp(settingsWith(), quiet).get('/health', () => undefined),
+      /GET \/health already/,
+    );
   });
 });
 
-describe('a user\'s route below /api/', () => {
+describe("a user's route below /api/", () => {
   const guarded = (app: App): void => {
     app.post('/api/mine', (context) => context.text(200, 'mine'));
     app.get('/api/mine', (context) => context.text(200, 'mine'));
@@ -124,12 +166,20 @@ describe('a user\'s route below /api/', () => {
   };
 
   it('is 401 without a signature', async (t) => {
-    const response = await (await serve(t, { setUp: guarded })).fetch('/api/mine', { method: 'POST', body: '{}' });
-    assert.deepEqual([response.status, await response.json()], [401, { error: 'Invalid signature' }]);
+    const response = await (
+      await serve(t, { setUp: guarded })
+    ).fetch('/api/mine', { method: 'POST', body: '{}' });
+    assert.deepEqual(
+      [response.status, await response.json()],
+      [401, { error: 'Invalid signature' }],
+    );
   });
 
   it('is served with a signature', async (t) => {
-    assert.equal(await (await (await serve(t, { setUp: guarded })).fetch('/api/mine', signed('{}'))).text(), 'mine');
+    assert.equal(
+      await (await (await serve(t, { setUp: guarded })).fetch('/api/mine', signed('{}'))).text(),
+      'mine',
+    );
   });
 
   it('is 401 for GET without a signature', async (t) => {
@@ -137,11 +187,16 @@ describe('a user\'s route below /api/', () => {
   });
 
   it('is 401 for HEAD without a signature', async (t) => {
-    assert.equal((await (await serve(t, { setUp: guarded })).fetch('/api/mine', { method: 'HEAD' })).status, 401);
+    assert.equal(
+      (await (await serve(t, { setUp: guarded })).fetch('/api/mine', { method: 'HEAD' })).status,
+      401,
+    );
   });
 
   it('is served for GET with a signature of the empty body', async (t) => {
-    const response = await (await serve(t, { setUp: guarded })).fetch('/api/mine', { headers: { 'layercode-signature': signPayload('', SECRET) } });
+    const response = await (
+      await serve(t, { setUp: guarded })
+    ).fetch('/api/mine', { headers: { 'layercode-signature': signPayload('', SECRET) } });
     assert.equal(response.status, 200);
   });
 
@@ -149,7 +204,8 @@ describe('a user\'s route below /api/', () => {
     assert.equal((await (await serve(t, { setUp: guarded })).fetch('/api/x')).status, 401);
   });
 
-  // RFC 3986 §6.2.2.2: `/%61pi/x` and `/api/x` are one path, and the handler is handed `api` either way.
+  // RFC 3986 §6.2.2.2: `/%61pi/x` and `/api/x` are one path, and the handler is handed `api` either
+  // way.
   it('is 401 through a pattern where "api" is percent-encoded', async (t) => {
     const client = await (await serve(t, { setUp: guarded })).raw();
     client.send('GET /%61pi/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
@@ -163,7 +219,10 @@ describe('a user\'s route below /api/', () => {
     assert.equal((await client.lastAnswer()).status, 401);
   });
 
-  for (const [path, what] of [['/other/x', 'a pattern\'s other paths'], ['/apiary', 'a path that only begins so']] as const) {
+  for (const [path, what] of [
+    ['/other/x', "a pattern's other paths"],
+    ['/apiary', 'a path that only begins so'],
+  ] as const) {
     it(`leaves ${what} open`, async (t) => {
       assert.equal((await (await serve(t, { setUp: guarded })).fetch(path)).status, 200);
     });
@@ -175,10 +234,11 @@ describe('app.use', () => {
     const steps: string[] = [];
     const served = await serve(t, {
       setUp: (app) => {
-        for (const name of ['a', 'b']) app.use((_context, next) => {
-          steps.push(name);
-          return next();
-        });
+        for (const name of ['a', 'b'])
+          app.use((_context, next) => {
+            steps.push(name);
+            return next();
+          });
       },
     });
     await served.fetch('/health');
@@ -187,10 +247,11 @@ describe('app.use', () => {
 
   it('surrounds paths that nobody serves', async (t) => {
     const served = await serve(t, {
-      setUp: (app) => app.use((context, next) => {
-        context.setHeader('x-mine', 'yes');
-        return next();
-      }),
+      setUp: (app) =>
+        app.use((context, next) => {
+          context.setHeader('x-mine', 'yes');
+          return next();
+        }),
     });
     assert.equal((await served.fetch('/nothing')).headers.get('x-mine'), 'yes');
   });
@@ -204,7 +265,12 @@ describe('app.use', () => {
   for (const [kind, misuse] of [
     ['forgets to answer', () => undefined],
     ['forgets to answer and is async', async () => undefined],
-    ['throws', () => { throw new Error('broken'); }],
+    [
+      'throws',
+      () => {
+        throw new Error('broken');
+      },
+    ],
     ['rejects', () => Promise.reject(new Error('broken'))],
   ] as const) {
     it(`is 500 for a layer that ${kind}`, async (t) => {
@@ -214,72 +280,103 @@ describe('app.use', () => {
   }
 
   it('keeps the answer of a layer that calls next() twice', async (t) => {
-    const response = await (await serve(t, {
-      setUp: (app) => app.use(async (_context, next) => {
-        await next();
-        await next();
-      }),
-    })).fetch('/health');
+    const response = await (
+      await serve(t, {
+        setUp: (app) =>
+          app.use(async (_context, next) => {
+            await next();
+            await next();
+          }),
+      })
+    ).fetch('/health');
     assert.equal(((await response.json()) as { status: string }).status, 'healthy');
   });
 
-  // Found only by compose(), it is thrown out of the listener at every request: in a plain JavaScript project one typing error ends the process.
+  // Found only by compose(), it is thrown out of the listener at every request: in a plain
+  // JavaScript project one typing error ends the process.
   it('refuses what is no function', () => {
-    assert.throws(() => createApp(settingsWith(), quiet).use('compression' as never), { name: 'TypeError' });
+    assert.throws(() => createApp(settingsWith(), quiet).use('compression' as never), {
+      name: 'TypeError',
+    });
   });
 });
 
 describe('app.onError', () => {
   class Gone extends Error {}
   class LongGone extends Gone {}
-  const failing = (error: unknown) => (app: App): App => app.get('/fail', () => {
-    throw error;
-  });
+  const failing =
+    (error: unknown) =>
+    (app: App): App =>
+      app.get('/fail', () => {
+        throw error;
+      });
 
   it('answers for a class', async (t) => {
-    const served = await serve(t, { setUp: (app) => failing(new Gone('away'))(app).onError(Gone, (error, context) => context.json(410, { gone: error.message })) });
+    const served = await serve(t, {
+      setUp: (app) =>
+        failing(new Gone('away'))(app).onError(Gone, (error, context) =>
+          context.json(410, { gone: error.message }),
+        ),
+    });
     const response = await served.fetch('/fail');
     assert.deepEqual([response.status, await response.json()], [410, { gone: 'away' }]);
   });
 
   it('answers for a subclass', async (t) => {
-    const served = await serve(t, { setUp: (app) => failing(new LongGone())(app).onError(Gone, (_error, context) => context.empty(410)) });
+    const served = await serve(t, {
+      setUp: (app) =>
+        failing(new LongGone())(app).onError(Gone, (_error, context) => context.empty(410)),
+    });
     assert.equal((await served.fetch('/fail')).status, 410);
   });
 
   it('has the nearest class win', async (t) => {
     const served = await serve(t, {
-      setUp: (app) => failing(new LongGone())(app)
-        .onError(LongGone, (_error, context) => context.empty(410))
-        .onError(Gone, (_error, context) => context.empty(404))
-        .onError(Error, (_error, context) => context.empty(418)),
+      setUp: (app) =>
+        failing(new LongGone())(app)
+          .onError(LongGone, (_error, context) => context.empty(410))
+          .onError(Gone, (_error, context) => context.empty(404))
+          .onError(Error, (_error, context) => context.empty(418)),
     });
     assert.equal((await served.fetch('/fail')).status, 410);
   });
 
-  it('answers for errors of the server\'s own', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.onError(HttpError, (error, context) => context.text(error.status, `custom: ${error.message}`)) });
+  it("answers for errors of the server's own", async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.onError(HttpError, (error, context) =>
+          context.text(error.status, `custom: ${error.message}`),
+        ),
+    });
     assert.equal(await (await served.fetch('/nothing')).text(), 'custom: Not found');
   });
 
   it('may answer late', async (t) => {
     const served = await serve(t, {
-      setUp: (app) => failing(new Gone())(app).onError(Gone, async (_error, context) => {
-        await new Promise((resolve) => setImmediate(resolve));
-        context.empty(410);
-      }),
+      setUp: (app) =>
+        failing(new Gone())(app).onError(Gone, async (_error, context) => {
+          await new Promise((resolve) => setImmediate(resolve));
+          context.empty(410);
+        }),
     });
     assert.equal((await served.fetch('/fail')).status, 410);
   });
 
   it('is 500 when the error handler itself fails', async (t) => {
-    const served = await serve(t, { setUp: (app) => failing(new Gone())(app).onError(Gone, () => { throw new Error('again'); }) });
+    const served = await serve(t, {
+      setUp: (app) =>
+        failing(new Gone())(app).onError(Gone, () => {
+          throw new Error('again');
+        }),
+    });
     const response = await served.fetch('/fail');
     assert.deepEqual([response.status, await response.json()], [500, INTERNAL]);
   });
 
   it('is 500 when the error handler answers nothing', async (t) => {
-    const served = await serve(t, { setUp: (app) => failing(new Gone())(app).onError(Gone, () => undefined) });
+    const served = await serve(t, {
+      setUp: (app) => failing(new Gone())(app).onError(Gone, () => undefined),
+    });
     assert.equal((await served.fetch('/fail')).status, 500);
   });
 });
@@ -289,40 +386,56 @@ describe('a handler that fails', () => {
     const begun = deferred();
     const failed = deferred();
     const { log, next, records } = recordLog();
-    const served = await serve(t, { log, setUp: (app) => app.get('/wait', async (context) => {
-      begun.resolve();
-      await new Promise((resolve) => context.callerSignal.addEventListener('abort', resolve));
-      failed.resolve();
-      throw new Error('nobody is there');
-    }) });
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.get('/wait', async (context) => {
+          begun.resolve();
+          await new Promise((resolve) => context.callerSignal.addEventListener('abort', resolve));
+          failed.resolve();
+          throw new Error('nobody is there');
+        }),
+    });
     const client = (await served.raw()).send('GET /wait HTTP/1.1\r\nhost: x\r\n\r\n');
     await begun.promise;
     client.destroy();
     await failed.promise;
     await next('request');
-    assert.deepEqual(records().filter(({ level }) => level === 'error'), []);
+    assert.deepEqual(
+      records().filter(({ level }) => level === 'error'),
+      [],
+    );
   });
 
   it('is 500 with nothing of its message', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.get('/fail', () => Promise.reject(new Error('db at 10.0.0.7'))) });
+    const served = await serve(t, {
+      setUp: (app) => app.get('/fail', () => Promise.reject(new Error('db at 10.0.0.7'))),
+    });
     assert.equal(await (await served.fetch('/fail')).text(), JSON.stringify(INTERNAL));
   });
 
-  it('is in the log with its message and the request\'s id', async (t) => {
+  it("is in the log with its message and the request's id", async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, { log, setUp: (app) => app.get('/fail', () => Promise.reject(new Error('db at 10.0.0.7'))) });
+    const served = await serve(t, {
+      log,
+      setUp: (app) => app.get('/fail', () => Promise.reject(new Error('db at 10.0.0.7'))),
+    });
     await served.fetch('/fail', { headers: { 'x-request-id': 'abc' } });
     const { requestId, error } = await next('request failed');
-    assert.deepEqual([requestId, (error as { message: string }).message], ['abc', 'db at 10.0.0.7']);
+    assert.deepEqual(
+      [requestId, (error as { message: string }).message],
+      ['abc', 'db at 10.0.0.7'],
+    );
   });
 
   it('has its connection closed when the answer has begun', async (t) => {
     const served = await serve(t, {
-      setUp: (app) => app.get('/fail', async ({ response }) => {
-        response.writeHead(200, { 'content-length': '100' });
-        await new Promise((resolve) => response.write('begun', resolve));
-        throw new Error('in the middle');
-      }),
+      setUp: (app) =>
+        app.get('/fail', async ({ response }) => {
+          response.writeHead(200, { 'content-length': '100' });
+          await new Promise((resolve) => response.write('begun', resolve));
+          throw new Error('in the middle');
+        }),
     });
     const client = await served.raw();
     client.send('GET /fail HTTP/1.1\r\nhost: x\r\n\r\n');
@@ -333,12 +446,15 @@ describe('a handler that fails', () => {
   it('still lets outer layers run their second half', async (t) => {
     let status: number | undefined;
     const served = await serve(t, {
-      setUp: (app) => app
-        .use(async (context, next) => {
-          await next();
-          status = context.response.statusCode;
-        })
-        .get('/fail', () => { throw new BadRequest('x'); }),
+      setUp: (app) =>
+        app
+          .use(async (context, next) => {
+            await next();
+            status = context.response.statusCode;
+          })
+          .get('/fail', () => {
+            throw new BadRequest('x');
+          }),
     });
     await served.fetch('/fail');
     assert.equal(status, 400);
@@ -346,16 +462,23 @@ describe('a handler that fails', () => {
 
   it('is 500 when it answers twice, after the first answer went out', async (t) => {
     const served = await serve(t, {
-      setUp: (app) => app.get('/twice', (context) => {
-        context.text(200, 'first');
-        context.text(200, 'second');
-      }),
+      setUp: (app) =>
+        app.get('/twice', (context) => {
+          context.text(200, 'first');
+          context.text(200, 'second');
+        }),
     });
     assert.equal(await (await served.fetch('/twice')).text(), 'first');
   });
 
-  /** What an app's listener throws in node's face for one request; in a real server that ends the process. */
-  async function escapes(t: TestContext, setUp: (app: App) => void): Promise<{ thrown: unknown; status: number | undefined }> {
+  /**
+   * What an app's listener throws in node's face for one request; in a real server that ends the
+   * process.
+   */
+  async function escapes(
+    t: TestContext,
+    setUp: (app: App) => void,
+  ): Promise<{ thrown: unknown; status: number | undefined }> {
     const app = createApp(settingsWith(), quiet);
     setUp(app);
     let thrown: unknown;
@@ -370,74 +493,122 @@ describe('a handler that fails', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     t.after(() => server.close());
-    const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/fail`).catch(() => undefined);
+    const response = await fetch(
+      `http://127.0.0.1:${(server.address() as AddressInfo).port}/fail`,
+    ).catch(() => undefined);
     return { thrown, status: response?.status };
   }
 
   const invalid: readonly (readonly [title: string, setUp: (app: App) => void])[] = [
-    ['a header value that HTTP does not allow', (app) => app.get('/fail', (context) => context.json(200, {}, ['location', 'a\r\nset-cookie: b']))],
-    ['a header value outside Latin-1 set beforehand', (app) => app.get('/fail', (context) => {
-      context.setHeader('x-name', 'Łukasz');
-      context.json(200, {});
-    })],
-    ['a status that HTTP does not have', (app) => app.get('/fail', (context) => context.json(42, {}))],
-    ['an error whose header HTTP does not allow', (app) => app.get('/fail', () => {
-      throw new HttpError(404, 'x', { headers: ['location', 'a\nb'] });
-    })],
-    ['an event stream that is opened and given up before its first event', (app) => app.get('/fail', (context) => {
-      context.eventStream();
-      throw new Error('no event yet');
-    })],
+    [
+      'a header value that HTTP does not allow',
+      (app) =>
+        app.get('/fail', (context) => context.json(200, {}, ['location', 'a\r\nset-cookie: b'])),
+    ],
+    [
+      'a header value outside Latin-1 set beforehand',
+      (app) =>
+        app.get('/fail', (context) => {
+          context.setHeader('x-name', 'Łukasz');
+          context.json(200, {});
+        }),
+    ],
+    [
+      'a status that HTTP does not have',
+      (app) => app.get('/fail', (context) => context.json(42, {})),
+    ],
+    [
+      'an error whose header HTTP does not allow',
+      (app) =>
+        app.get('/fail', () => {
+          throw new HttpError(404, 'x', { headers: ['location', 'a\nb'] });
+        }),
+    ],
+    [
+      'an event stream that is opened and given up before its first event',
+      (app) =>
+        app.get('/fail', (context) => {
+          context.eventStream();
+          throw new Error('no event yet');
+        }),
+    ],
     ['a value that is not JSON', (app) => app.get('/fail', (context) => context.json(200, 1n))],
   ];
   for (const [what, setUp] of invalid) {
-    it(`does not end the process with ${what}`, async (t) => assert.equal((await escapes(t, setUp)).thrown, undefined));
-    if (!what.startsWith('an event stream')) it(`is 500 for ${what}`, async (t) => assert.equal((await escapes(t, setUp)).status, 500));
+    it(`does not end the process with ${what}`, async (t) =>
+      assert.equal((await escapes(t, setUp)).thrown, undefined));
+    if (!what.startsWith('an event stream'))
+      it(`is 500 for ${what}`, async (t) => assert.equal((await escapes(t, setUp)).status, 500));
   }
 });
 
 describe('context.readRawBody', () => {
   it('gives the same bytes however often it is asked, at once from the second time on', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.post('/twice', async (context) => {
-      const first = await context.readRawBody();
-      context.json(200, { isSame: context.readRawBody() === first, text: first.toString() });
-    }) });
-    assert.deepEqual(await (await served.fetch('/twice', { method: 'POST', body: 'hello' })).json(), { isSame: true, text: 'hello' });
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.post('/twice', async (context) => {
+          const first = await context.readRawBody();
+          context.json(200, { isSame: context.readRawBody() === first, text: first.toString() });
+        }),
+    });
+    assert.deepEqual(
+      await (await served.fetch('/twice', { method: 'POST', body: 'hello' })).json(),
+      { isSame: true, text: 'hello' },
+    );
   });
 
   // What a webhook gains from: its whole way is one call then.
   it('gives a body that came with its head at once, and not a promise of it', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.post('/at-once', (context) => context.json(200, { isPromise: context.readRawBody() instanceof Promise })) });
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.post('/at-once', (context) =>
+          context.json(200, { isPromise: context.readRawBody() instanceof Promise }),
+        ),
+    });
     const client = await served.raw();
-    client.send('POST /at-once HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello');
+    client.send(
+      'POST /at-once HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello',
+    );
     assert.equal((await client.lastAnswer()).body, '{"isPromise":false}');
   });
 
   it('gives it beside an event stream', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.post('/stream', async (context) => {
-      const stream = context.eventStream();
-      stream.end({ data: (await context.readRawBody()).toString() });
-    }) });
-    assert.equal(await (await served.fetch('/stream', { method: 'POST', body: 'hello' })).text(), 'data: hello\n\n');
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.post('/stream', async (context) => {
+          const stream = context.eventStream();
+          stream.end({ data: (await context.readRawBody()).toString() });
+        }),
+    });
+    assert.equal(
+      await (await served.fetch('/stream', { method: 'POST', body: 'hello' })).text(),
+      'data: hello\n\n',
+    );
   });
 
   it('gives it again to a layer behind next() that asked before, though the turn still speaks', async (t) => {
     const [begun, told, release] = [deferred(), deferred<string>(), deferred()];
     const served = await serve(t, {
-      agent: defineAgent({ name: 'holding', async *onMessage() {
-        yield 'One.';
-        begun.resolve();
-        await release.promise;
-        yield ' Two.';
-      } }),
-      setUp: (app) => app.use(async (context, next) => {
-        await context.readRawBody();
-        await next();
-        await begun.promise;
-        told.resolve((await context.readRawBody()).toString());
+      agent: defineAgent({
+        name: 'holding',
+        async *onMessage() {
+          yield 'One.';
+          begun.resolve();
+          await release.promise;
+          yield ' Two.';
+        },
       }),
+      setUp: (app) =>
+        app.use(async (context, next) => {
+          await context.readRawBody();
+          await next();
+          await begun.promise;
+          told.resolve((await context.readRawBody()).toString());
+        }),
     });
-    const reply = served.fetch('/api/agent', signed(messageEvent())).then((response) => response.text());
+    const reply = served
+      .fetch('/api/agent', signed(messageEvent()))
+      .then((response) => response.text());
     assert.equal(await told.promise, messageEvent());
     release.resolve();
     assert.match(await reply, /One\.[^]*Two\.[^]*response\.end/);
@@ -447,16 +618,22 @@ describe('context.readRawBody', () => {
     it(`is kept by no open turn that nobody had asked for it before, having come in ${pieces}`, async (t) => {
       const [begun, told, release] = [deferred(), deferred<unknown>(), deferred()];
       const served = await serve(t, {
-        agent: defineAgent({ name: 'holding', async *onMessage() {
-          yield 'One.';
-          begun.resolve();
-          await release.promise;
-        } }),
-        setUp: (app) => app.use(async (context, next) => {
-          await next();
-          await begun.promise;
-          told.resolve(await Promise.resolve(context.readRawBody()).catch((error: unknown) => error));
+        agent: defineAgent({
+          name: 'holding',
+          async *onMessage() {
+            yield 'One.';
+            begun.resolve();
+            await release.promise;
+          },
         }),
+        setUp: (app) =>
+          app.use(async (context, next) => {
+            await next();
+            await begun.promise;
+            told.resolve(
+              await Promise.resolve(context.readRawBody()).catch((error: unknown) => error),
+            );
+          }),
       });
       t.after(() => release.resolve());
       const body = messageEvent();
@@ -468,34 +645,47 @@ describe('context.readRawBody', () => {
         client.send(body);
       }
       const found = await told.promise;
-      assert.ok(found instanceof Error && /read before and is not kept/.test(found.message), String(found));
+      assert.ok(
+        found instanceof Error && /read before and is not kept/.test(found.message),
+        String(found),
+      );
     });
   }
 
   it('refuses, and does not end the process, where a layer has given the request an encoding', async (t) => {
-    const served = await serve(t, { setUp: (app) => {
-      app.use((context, next) => {
-        context.request.setEncoding('utf8');
-        return next();
-      });
-      app.post('/encoded', async (context) => context.text(200, (await context.readRawBody()).toString()));
-    } });
+    const served = await serve(t, {
+      setUp: (app) => {
+        app.use((context, next) => {
+          context.request.setEncoding('utf8');
+          return next();
+        });
+        app.post('/encoded', async (context) =>
+          context.text(200, (await context.readRawBody()).toString()),
+        );
+      },
+    });
     const client = await served.raw();
-    client.send('POST /encoded HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n');
+    client.send(
+      'POST /encoded HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n',
+    );
     assert.equal((await client.lastAnswer()).status, 500);
   });
 
   it('leaves the request a stream for a layer that listens to it', async (t) => {
     let bytes = 0;
-    const served = await serve(t, { setUp: (app) => {
-      app.use((context, next) => {
-        context.request.on('data', (chunk: Buffer) => (bytes += chunk.length));
-        return next();
-      });
-    } });
+    const served = await serve(t, {
+      setUp: (app) => {
+        app.use((context, next) => {
+          context.request.on('data', (chunk: Buffer) => (bytes += chunk.length));
+          return next();
+        });
+      },
+    });
     const body = messageEvent();
     const client = await served.raw();
-    client.send(`POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n${body}`);
+    client.send(
+      `POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n${body}`,
+    );
     assert.equal((await client.lastAnswer()).status, 200);
     assert.equal(bytes, body.length);
   });
@@ -504,10 +694,15 @@ describe('context.readRawBody', () => {
 describe('context.onClose', () => {
   it('calls a listener that is added after the end, too', async (t) => {
     const told = deferred<boolean>();
-    const served = await serve(t, { setUp: (app) => app.get('/late', (context) => {
-      context.onClose(() => setImmediate(() => context.onClose((isFinished) => told.resolve(isFinished))));
-      context.json(200, {});
-    }) });
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.get('/late', (context) => {
+          context.onClose(() =>
+            setImmediate(() => context.onClose((isFinished) => told.resolve(isFinished))),
+          );
+          context.json(200, {});
+        }),
+    });
     await (await served.fetch('/late')).text();
     assert.equal(await told.promise, true);
   });
@@ -515,25 +710,32 @@ describe('context.onClose', () => {
 
 describe('a webhook whose caller leaves before a layer calls next()', () => {
   it('is no open stream, and its turn is interrupted', async (t) => {
-    // Was: nobody heard of a close that was before they asked, and MAX_STREAMS such callers closed the server to all others.
+    // Was: nobody heard of a close that was before they asked, and MAX_STREAMS such callers closed
+    // the server to all others.
     const [left, interrupted] = [deferred(), deferred<string>()];
     const served = await serve(t, {
       agent: defineAgent({
         name: 'slow',
-        onMessage: ({ signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+        onMessage: ({ signal }) =>
+          new Promise((_resolve, reject) =>
+            signal.addEventListener('abort', () => reject(signal.reason)),
+          ),
         onInterrupted: ({ turnId }) => interrupted.resolve(turnId),
       }),
-      setUp: (app) => app.use(async (context, next) => {
-        await context.readRawBody();
-        context.onClose(() => setImmediate(left.resolve));
-        client.destroy();
-        await left.promise;
-        await next();
-      }),
+      setUp: (app) =>
+        app.use(async (context, next) => {
+          await context.readRawBody();
+          context.onClose(() => setImmediate(left.resolve));
+          client.destroy();
+          await left.promise;
+          await next();
+        }),
     });
     const body = messageEvent();
     const client = await served.raw();
-    client.send(`POST /api/agent HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n${body}`);
+    client.send(
+      `POST /api/agent HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n${body}`,
+    );
     assert.equal(await interrupted.promise, 't1');
     assert.match(await (await served.fetch('/metrics')).text(), /^layercode_open_streams 0$/m);
   });
@@ -542,13 +744,23 @@ describe('a webhook whose caller leaves before a layer calls next()', () => {
 describe('a webhook that a layer has answered before', () => {
   it('begins no turn', async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, { log, setUp: (app) => app.use((context, next) => {
-      context.json(200, {});
-      return next();
-    }) });
-    await served.fetch('/api/agent', signed(messageEvent())).then((response) => response.text()).catch(() => undefined);
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.use((context, next) => {
+          context.json(200, {});
+          return next();
+        }),
+    });
+    await served
+      .fetch('/api/agent', signed(messageEvent()))
+      .then((response) => response.text())
+      .catch(() => undefined);
     assert.match(JSON.stringify((await next('request failed'))['error']), /has an answer already/);
-    assert.deepEqual([served.app.runningTurns, await served.app.conversations.getHistory('c1')], [0, []]);
+    assert.deepEqual(
+      [served.app.runningTurns, await served.app.conversations.getHistory('c1')],
+      [0, []],
+    );
   });
 });
 
@@ -567,13 +779,19 @@ describe('app.handle', () => {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  it('serves in somebody else\'s server', async (t) => {
-    assert.equal((await fetch(`${await inside(t, createApp(settingsWith(), quiet))}/health`)).status, 200);
+  it("serves in somebody else's server", async (t) => {
+    assert.equal(
+      (await fetch(`${await inside(t, createApp(settingsWith(), quiet))}/health`)).status,
+      200,
+    );
   });
 
   it('answers a signed turn there', async (t) => {
     const body = JSON.stringify({ type: 'message', session_id: 's', turn_id: 't', text: 'Hi' });
-    const response = await fetch(`${await inside(t, createApp(settingsWith(), quiet))}/api/agent`, signed(body));
+    const response = await fetch(
+      `${await inside(t, createApp(settingsWith(), quiet))}/api/agent`,
+      signed(body),
+    );
     assert.match(await response.text(), /"response\.tts","content":"Yes\."[^]*"response\.end"/);
   });
 
@@ -582,7 +800,10 @@ describe('app.handle', () => {
     const server = createServer(handle).listen(0, '127.0.0.1');
     await once(server, 'listening');
     t.after(() => server.close());
-    assert.equal((await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/ready`)).status, 200);
+    assert.equal(
+      (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/ready`)).status,
+      200,
+    );
   });
 
   it('keeps the connection of a client whose refused request has a body of no bytes', async (t) => {
@@ -606,7 +827,9 @@ describe('app.handle', () => {
 describe('app.listen', () => {
   it('rejects for a port that is taken', async (t) => {
     const { port } = await serve(t);
-    await assert.rejects(createApp(settingsWith(), quiet).listen({ host: '127.0.0.1', port }), { code: 'EADDRINUSE' });
+    await assert.rejects(createApp(settingsWith(), quiet).listen({ host: '127.0.0.1', port }), {
+      code: 'EADDRINUSE',
+    });
   });
 
   it('throws when it is called again', async (t) => {
@@ -617,18 +840,21 @@ describe('app.listen', () => {
   it('serves pipelined requests in their order', async (t) => {
     const isFastAnswered = deferred();
     const served = await serve(t, {
-      setUp: (app) => app
-        .get('/slow', async (context) => {
-          await isFastAnswered.promise;
-          context.text(200, 'slow');
-        })
-        .get('/fast', (context) => {
-          context.text(200, 'fast');
-          isFastAnswered.resolve();
-        }),
+      setUp: (app) =>
+        app
+          .get('/slow', async (context) => {
+            await isFastAnswered.promise;
+            context.text(200, 'slow');
+          })
+          .get('/fast', (context) => {
+            context.text(200, 'fast');
+            isFastAnswered.resolve();
+          }),
     });
     const client = await served.raw();
-    client.send('GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    client.send(
+      'GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    );
     await client.closed;
     assert.match(client.received, /\r\n\r\nslowHTTP\/1\.1 200 OK[^]*\r\n\r\nfast$/);
   });

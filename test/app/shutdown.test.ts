@@ -6,7 +6,12 @@ import { Agent, get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import { createTestClient, type TestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
+import {
+  createTestClient,
+  type TestClient,
+  type TestEvent,
+  type TestReply,
+} from '../../src/test-client.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 
 const LIMIT = { timeout: 15_000 };
@@ -53,7 +58,9 @@ interface Bench {
 }
 
 async function start(env: Readonly<Record<string, string>> = {}): Promise<Bench> {
-  const server = workplace.spawn({ env: { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './holding.mjs', ...env } });
+  const server = workplace.spawn({
+    env: { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './holding.mjs', ...env },
+  });
   const url = await server.url();
   return { server, url, client: createTestClient(url, { secret: SECRET }) };
 }
@@ -72,7 +79,8 @@ class Stream {
 
   async rest(): Promise<unknown[]> {
     const rest: unknown[] = [];
-    for (let event = await this.next(); event !== undefined; event = await this.next()) rest.push(event);
+    for (let event = await this.next(); event !== undefined; event = await this.next())
+      rest.push(event);
     return rest;
   }
 }
@@ -84,11 +92,21 @@ async function streaming({ client }: Bench, words = 'hold'): Promise<Stream> {
 }
 
 /** Over a connection of its own, so that none is kept alive. */
-async function request(url: string, path: string, agent?: Agent): Promise<{ status: number | undefined; connection: string | undefined; body: unknown }> {
-  const [response] = (await once(get(url + path, { agent: agent ?? false }), 'response')) as [IncomingMessage];
+async function request(
+  url: string,
+  path: string,
+  agent?: Agent,
+): Promise<{ status: number | undefined; connection: string | undefined; body: unknown }> {
+  const [response] = (await once(get(url + path, { agent: agent ?? false }), 'response')) as [
+    IncomingMessage,
+  ];
   let body = '';
   for await (const chunk of response.setEncoding('utf8')) body += chunk;
-  return { status: response.statusCode, connection: response.headers.connection, body: JSON.parse(body) };
+  return {
+    status: response.statusCode,
+    connection: response.headers.connection,
+    body: JSON.parse(body),
+  };
 }
 
 /** A bare connection. */
@@ -120,22 +138,32 @@ describe('SIGTERM', () => {
     server.kill('SIGTERM');
     assert.deepEqual(await server.exit, { code: 0, signal: null });
     assert.deepEqual(server.log.map(({ msg }) => msg).slice(-2), ['closing', 'closed']);
-    assert.deepEqual([server.log.at(-2)?.['signal'], server.log.at(-2)?.['openTurns']], ['SIGTERM', 0]);
+    assert.deepEqual(
+      [server.log.at(-2)?.['signal'], server.log.at(-2)?.['openTurns']],
+      ['SIGTERM', 0],
+    );
   });
 
-  it('lets an open turn finish, while nobody can connect any more, and ends with code 0', LIMIT, async () => {
-    const bench = await start();
-    const { server, url } = bench;
-    const stream = await streaming(bench);
-    server.kill('SIGTERM');
-    assert.equal((await server.line('closing'))['openTurns'], 1);
-    await refused(url);
-    server.kill('SIGUSR2');
-    assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
-    assert.equal(server.log.some(({ msg }) => msg === 'agent was told'), false);
-    assert.equal((await server.line('request'))['outcome'], 'completed');
-  });
+  it(
+    'lets an open turn finish, while nobody can connect any more, and ends with code 0',
+    LIMIT,
+    async () => {
+      const bench = await start();
+      const { server, url } = bench;
+      const stream = await streaming(bench);
+      server.kill('SIGTERM');
+      assert.equal((await server.line('closing'))['openTurns'], 1);
+      await refused(url);
+      server.kill('SIGUSR2');
+      assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+      assert.equal(
+        server.log.some(({ msg }) => msg === 'agent was told'),
+        false,
+      );
+      assert.equal((await server.line('request'))['outcome'], 'completed');
+    },
+  );
 
   it('lets several open turns finish, each at its time', LIMIT, async () => {
     const bench = await start();
@@ -149,56 +177,82 @@ describe('SIGTERM', () => {
     assert.deepEqual(await server.exit, { code: 0, signal: null });
   });
 
-  it('is not held up by connections that are idle, or never asked for anything', LIMIT, async () => {
-    const { server, url } = await start();
-    const agent = new Agent({ keepAlive: true });
-    agents.push(agent);
-    await Promise.all([request(url, '/health', agent), request(url, '/health', agent), request(url, '/ready', agent)]);
-    await connection(url);
-    const half = await connection(url);
-    half.write('GET /health HTTP/1.1\r\nhost: x\r\n'); // and no more
-    await request(url, '/health'); // behind both
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
-  });
+  it(
+    'is not held up by connections that are idle, or never asked for anything',
+    LIMIT,
+    async () => {
+      const { server, url } = await start();
+      const agent = new Agent({ keepAlive: true });
+      agents.push(agent);
+      await Promise.all([
+        request(url, '/health', agent),
+        request(url, '/health', agent),
+        request(url, '/ready', agent),
+      ]);
+      await connection(url);
+      const half = await connection(url);
+      half.write('GET /health HTTP/1.1\r\nhost: x\r\n'); // and no more
+      await request(url, '/health'); // behind both
+      server.kill('SIGTERM');
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+    },
+  );
 
-  it('closes the connection of a turn when that has ended, though its client would keep it alive', LIMIT, async () => {
-    const bench = await start();
-    const stream = await streaming(bench); // fetch keeps its connections alive
-    bench.server.kill('SIGTERM');
-    await bench.server.line('closing');
-    bench.server.kill('SIGUSR2');
-    await stream.rest();
-    assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
-  });
+  it(
+    'closes the connection of a turn when that has ended, though its client would keep it alive',
+    LIMIT,
+    async () => {
+      const bench = await start();
+      const stream = await streaming(bench); // fetch keeps its connections alive
+      bench.server.kill('SIGTERM');
+      await bench.server.line('closing');
+      bench.server.kill('SIGUSR2');
+      await stream.rest();
+      assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+    },
+  );
 });
 
 describe('the drain delay', () => {
-  it('answers /ready with 503 at once, serves on with connection: close, and then nobody can connect', LIMIT, async () => {
-    const bench = await start({ DRAIN_DELAY_SECONDS: '1.5' });
-    const { server, url, client } = bench;
-    assert.deepEqual([(await request(url, '/ready')).status, (await request(url, '/health', new Agent({ keepAlive: true }))).connection], [200, 'keep-alive']);
-    const before = await streaming(bench);
-    server.kill('SIGTERM');
-    await server.line('closing');
+  it(
+    'answers /ready with 503 at once, serves on with connection: close, and then nobody can connect',
+    LIMIT,
+    async () => {
+      const bench = await start({ DRAIN_DELAY_SECONDS: '1.5' });
+      const { server, url, client } = bench;
+      assert.deepEqual(
+        [
+          (await request(url, '/ready')).status,
+          (await request(url, '/health', new Agent({ keepAlive: true }))).connection,
+        ],
+        [200, 'keep-alive'],
+      );
+      const before = await streaming(bench);
+      server.kill('SIGTERM');
+      await server.line('closing');
 
-    const ready = await request(url, '/ready');
-    assert.deepEqual([ready.status, ready.connection], [503, 'close']);
-    assert.deepEqual([(ready.body as { ready: boolean }).ready, (ready.body as { reasons: string[] }).reasons], [false, ['the server is shutting down']]);
-    const health = await request(url, '/health');
-    assert.deepEqual([health.status, health.connection], [200, 'close']);
-    const during = await createTestClient(url, { secret: SECRET }).say('short');
-    assert.deepEqual([during.status, during.response.headers.get('connection')], [200, 'close']);
-    assert.equal(await during.text(), 'Short.');
-    const also = new Stream(await createTestClient(url, { secret: SECRET }).say('hold'));
-    assert.equal(await also.next(), 'Begun.');
+      const ready = await request(url, '/ready');
+      assert.deepEqual([ready.status, ready.connection], [503, 'close']);
+      assert.deepEqual(
+        [(ready.body as { ready: boolean }).ready, (ready.body as { reasons: string[] }).reasons],
+        [false, ['the server is shutting down']],
+      );
+      const health = await request(url, '/health');
+      assert.deepEqual([health.status, health.connection], [200, 'close']);
+      const during = await createTestClient(url, { secret: SECRET }).say('short');
+      assert.deepEqual([during.status, during.response.headers.get('connection')], [200, 'close']);
+      assert.equal(await during.text(), 'Short.');
+      const also = new Stream(await createTestClient(url, { secret: SECRET }).say('hold'));
+      assert.equal(await also.next(), 'Begun.');
 
-    await refused(url);
-    await assert.rejects(client.say('short'), /fetch failed/);
-    server.kill('SIGUSR2');
-    for (const stream of [before, also]) assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
-  });
+      await refused(url);
+      await assert.rejects(client.say('short'), /fetch failed/);
+      server.kill('SIGUSR2');
+      for (const stream of [before, also])
+        assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+    },
+  );
 
   it('is waited for by a server that nobody uses: the balancer must see it', LIMIT, async () => {
     const { server } = await start({ DRAIN_DELAY_SECONDS: '0.3' });
@@ -210,17 +264,21 @@ describe('the drain delay', () => {
 });
 
 describe('the shutdown time-out', () => {
-  it('interrupts open turns, tells their agents, ends their streams properly, and the exit code is 0', LIMIT, async () => {
-    const bench = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0.2' });
-    const { server } = bench;
-    const stream = await streaming(bench);
-    server.kill('SIGTERM');
-    assert.deepEqual(await stream.rest(), ['response.end']);
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
-    assert.equal((await server.line('agent was told'))['reason'], 'the server is shutting down');
-    const turn = await server.line('request');
-    assert.deepEqual([turn['status'], turn['outcome']], [200, 'interrupted']);
-  });
+  it(
+    'interrupts open turns, tells their agents, ends their streams properly, and the exit code is 0',
+    LIMIT,
+    async () => {
+      const bench = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0.2' });
+      const { server } = bench;
+      const stream = await streaming(bench);
+      server.kill('SIGTERM');
+      assert.deepEqual(await stream.rest(), ['response.end']);
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+      assert.equal((await server.line('agent was told'))['reason'], 'the server is shutting down');
+      const turn = await server.line('request');
+      assert.deepEqual([turn['status'], turn['outcome']], [200, 'interrupted']);
+    },
+  );
 
   it('is not held up by an agent that hears no signal', LIMIT, async () => {
     const bench = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0' });
@@ -233,7 +291,9 @@ describe('the shutdown time-out', () => {
   it('is not held up by a request whose body never comes', LIMIT, async () => {
     const { server, url } = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0' });
     const socket = await connection(url);
-    socket.write('POST /api/authorize HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
+    socket.write(
+      'POST /api/authorize HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
+    );
     await request(url, '/health'); // behind it
     server.kill('SIGTERM');
     assert.deepEqual(await server.exit, { code: 0, signal: null });
@@ -249,7 +309,12 @@ describe('the shutdown time-out', () => {
 });
 
 describe('a second signal', () => {
-  for (const [first, second, code] of [['SIGTERM', 'SIGTERM', 143], ['SIGINT', 'SIGINT', 130], ['SIGINT', 'SIGTERM', 143], ['SIGTERM', 'SIGINT', 130]] as const) {
+  for (const [first, second, code] of [
+    ['SIGTERM', 'SIGTERM', 143],
+    ['SIGINT', 'SIGINT', 130],
+    ['SIGINT', 'SIGTERM', 143],
+    ['SIGTERM', 'SIGINT', 130],
+  ] as const) {
     it(`ends the process at once with ${code}: ${second} behind ${first}`, LIMIT, async () => {
       const bench = await start();
       const stream = await streaming(bench);
@@ -258,7 +323,10 @@ describe('a second signal', () => {
       bench.server.kill(second);
       assert.deepEqual(await bench.server.exit, { code, signal: null });
       await assert.rejects(stream.rest()); // cut short, which does not pass for an end
-      assert.equal(bench.server.log.some(({ msg }) => msg === 'closed'), false);
+      assert.equal(
+        bench.server.log.some(({ msg }) => msg === 'closed'),
+        false,
+      );
     });
   }
 

@@ -29,14 +29,21 @@ async function serveOneByte(t: TestContext): Promise<Stage> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, response };
 }
 
-/** Without a reference to the response in the caller, which would keep what the garbage collector takes. */
-async function post(url: string, signal: AbortSignal): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
+/**
+ * Without a reference to the response in the caller, which would keep what the garbage collector
+ * takes.
+ */
+async function post(
+  url: string,
+  signal: AbortSignal,
+): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
   return readBody(await fetch(url, { method: 'POST', body: '{}', signal }), signal);
 }
 
 describe('readBody', () => {
-  // On Node 20.20 and 22 a POST's body went on for ever: fetch had forgotten its signal with the first garbage collection.
-  it('ends with the signal\'s reason, and the connection with it, after a garbage collection too', async (t) => {
+  // On Node 20.20 and 22 a POST's body went on for ever: fetch had forgotten its signal with the
+  // first garbage collection.
+  it("ends with the signal's reason, and the connection with it, after a garbage collection too", async (t) => {
     const { url, response } = await serveOneByte(t);
     const controller = new AbortController();
     const chunks = await post(url, controller.signal);
@@ -60,23 +67,32 @@ describe('readBody', () => {
 
   it('gives all of a body, and ends', async () => {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of readBody(new Response('all of it'), new AbortController().signal)) chunks.push(chunk);
+    for await (const chunk of readBody(new Response('all of it'), new AbortController().signal))
+      chunks.push(chunk);
     assert.equal(Buffer.concat(chunks).toString(), 'all of it');
   });
 
   it('has nothing to give of an answer without a body', async () => {
-    assert.deepEqual(await readBody(new Response(null), new AbortController().signal).next(), { done: true, value: undefined });
+    assert.deepEqual(await readBody(new Response(null), new AbortController().signal).next(), {
+      done: true,
+      value: undefined,
+    });
   });
 
   it('gives nothing when the signal fired before', async () => {
-    await assert.rejects(readBody(new Response('late'), AbortSignal.abort(new Error('enough'))).next(), /enough/);
+    await assert.rejects(
+      readBody(new Response('late'), AbortSignal.abort(new Error('enough'))).next(),
+      /enough/,
+    );
   });
 });
 
 describe('readText', () => {
   const never = new AbortController().signal;
   const chunked = (...chunks: string[]): Response =>
-    new Response(ReadableStream.from(chunks.map((chunk) => Buffer.from(chunk))) as ReadableStream<Uint8Array>);
+    new Response(
+      ReadableStream.from(chunks.map((chunk) => Buffer.from(chunk))) as ReadableStream<Uint8Array>,
+    );
 
   it('reads all of a body of exactly the limit, and cuts a longer one', async () => {
     assert.equal(await readText(chunked('ab', 'cd'), never, 4), 'abcd');

@@ -23,7 +23,9 @@ export interface DevtoolsNode {
   }[];
 }
 
-/** DevTools sends them level by level, with nodes in between that a screen reader never hears of. */
+/**
+ * DevTools sends them level by level, with nodes in between that a screen reader never hears of.
+ */
 export function inDocumentOrder(nodes: readonly DevtoolsNode[]): AccessibleNode[] {
   const byId = new Map(nodes.map((node) => [node.nodeId, node]));
   const ordered: AccessibleNode[] = [];

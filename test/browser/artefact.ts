@@ -6,8 +6,9 @@ import { dirname, join, resolve } from 'node:path';
 const REPOSITORY = join(import.meta.dirname, '../..');
 
 /**
- * The file that keeps a picture: `<name>.png` in the folder that the environment's ARTEFACTS names, by default `artefacts` of the
- * repository. The folder is made. A name is of `a-z0-9-`, so that it is a file of that folder on every system; else a `TypeError`.
+ * The file that keeps a picture: `<name>.png` in the folder that the environment's ARTEFACTS names,
+ * by default `artefacts` of the repository. The folder is made. A name is of `a-z0-9-`, so that it
+ * is a file of that folder on every system; else a `TypeError`.
  */
 export function artefact(name: string): string {
   if (!/^[a-z0-9-]+$/.test(name)) {

@@ -3,8 +3,8 @@
 const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
 
 /**
- * Runs `clear` when the process exits, and when a signal ends it, of which `exit` does not tell; nothing can be awaited there.
- * Returns what takes that back. SIGKILL alone is faster.
+ * Runs `clear` when the process exits, and when a signal ends it, of which `exit` does not tell;
+ * nothing can be awaited there. Returns what takes that back. SIGKILL alone is faster.
  */
 export function atExit(clear: () => void): () => void {
   const onSignal = (signal: NodeJS.Signals): void => {

@@ -4,7 +4,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 
 const START_MS = 30_000;
-/** Longer than the time-outs for pages and scripts that a session sets, so that WebDriver's own error comes first. */
+/**
+ * Longer than the time-outs for pages and scripts that a session sets, so that WebDriver's own
+ * error comes first.
+ */
 const COMMAND_MS = 60_000;
 const MAX_OUTPUT_LENGTH = 4_000;
 
@@ -31,7 +34,10 @@ export class ChromeDriver {
   readonly exit: Promise<void>;
   readonly #process: ChildProcess;
   readonly #changes = new EventEmitter();
-  /** Aborted with the reason when the process ends: a command that waits for its answer would wait for ever. */
+  /**
+   * Aborted with the reason when the process ends: a command that waits for its answer would wait
+   * for ever.
+   */
   readonly #ended = new AbortController();
   #output = '';
   #port = 0;
@@ -66,11 +72,15 @@ export class ChromeDriver {
     });
   }
 
-  /** Resolves when it takes commands; rejects when it ends before (`PortTakenError` among it), or says nothing of the kind in 30 s. */
+  /**
+   * Resolves when it takes commands; rejects when it ends before (`PortTakenError` among it), or
+   * says nothing of the kind in 30 s.
+   */
   async listen(): Promise<void> {
     const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(START_MS)]);
     for (;;) {
-      // Its first line names the port that was asked for, 0; this is the last one, and may come in pieces.
+      // Its first line names the port that was asked for, 0; this is the last one, and may come in
+      // pieces.
       const found = /started successfully on port (\d+)\D/.exec(this.#output);
       if (found !== null) {
         this.#port = Number(found[1]);
@@ -89,8 +99,9 @@ export class ChromeDriver {
   }
 
   /**
-   * Sends a command and returns its value. `about` is what an error is to name besides, for instance the element. Throws a
-   * `WebDriverError` for what is refused, and an `Error` when the driver ended or does not answer in 60 s.
+   * Sends a command and returns its value. `about` is what an error is to name besides, for
+   * instance the element. Throws a `WebDriverError` for what is refused, and an `Error` when the
+   * driver ended or does not answer in 60 s.
    */
   async command<T>(
     method: 'GET' | 'POST' | 'DELETE',
@@ -110,7 +121,7 @@ export class ChromeDriver {
           : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
       });
       isRefused = !response.ok;
-      ({ value } = await response.json() as { value: unknown });
+      ({ value } = (await response.json()) as { value: unknown });
     } catch (cause) {
       // The socket may tell of the end before the process does.
       if (this.#process.exitCode !== null || this.#process.signalCode !== null) await this.exit;
@@ -126,7 +137,10 @@ export class ChromeDriver {
     throw new WebDriverError(error, about === undefined ? reason : `${about}: ${reason}`);
   }
 
-  /** Ends it and its browser at once. A browser outlives a driver that alone is killed, and one that hangs does not close politely. */
+  /**
+   * Ends it and its browser at once. A browser outlives a driver that alone is killed, and one that
+   * hangs does not close politely.
+   */
   kill(): void {
     this.#ended.abort(new Error('the browser was closed'));
     const { pid } = this.#process;
@@ -134,7 +148,8 @@ export class ChromeDriver {
     try {
       process.kill(-pid, 'SIGKILL');
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error; // both are gone already
+      // both are gone already
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
     }
   }
 }

@@ -3,7 +3,10 @@
 
 import type { Browser } from './webdriver.ts';
 
-/** Put in place of the methods that the page finds on the browser's own objects, which it holds on to from its start. */
+/**
+ * Put in place of the methods that the page finds on the browser's own objects, which it holds on
+ * to from its start.
+ */
 const SCRIPT = `
   const fake = globalThis.fakeVoice = { spoken: [], waiting: [], sent: [], ear: undefined };
   Object.assign(speechSynthesis, {
@@ -64,7 +67,9 @@ export class FakeVoice {
 
   /** All of it is spoken. */
   async endAll(): Promise<void> {
-    await this.#browser.run(`for (const utterance of fakeVoice.waiting.splice(0)) utterance.dispatchEvent(new Event('end'))`);
+    await this.#browser.run(
+      `for (const utterance of fakeVoice.waiting.splice(0)) utterance.dispatchEvent(new Event('end'))`,
+    );
   }
 
   /** The frames of a type that the page sent since the voice is there. */
@@ -81,17 +86,24 @@ export class FakeVoice {
   }
 
   async recognize(transcript: string, { isFinal }: { readonly isFinal: boolean }): Promise<void> {
-    await this.#browser.run(`
+    await this.#browser.run(
+      `
       const result = Object.assign([{ transcript: arguments[0] }], { isFinal: arguments[1] });
       fakeVoice.ear.dispatchEvent(Object.assign(new Event('result'), { resultIndex: 0, results: [result] }));
-    `, transcript, isFinal);
+    `,
+      transcript,
+      isFinal,
+    );
   }
 
   /** Recognition fails, and is over. */
   async deafen(error: string): Promise<void> {
-    await this.#browser.run(`
+    await this.#browser.run(
+      `
       fakeVoice.ear.dispatchEvent(Object.assign(new Event('error'), { error: arguments[0] }));
       fakeVoice.ear.dispatchEvent(new Event('end'));
-    `, error);
+    `,
+      error,
+    );
   }
 }

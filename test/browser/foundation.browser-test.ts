@@ -201,7 +201,12 @@ describe('Browser', () => {
 
   it('gives the page the size that was asked for, also after one that is narrower than any window', async () => {
     await browser.open(origin);
-    for (const [width, height] of [[1_280, 720], [200, 200], [360, 640], [700, 500]] as const) {
+    for (const [width, height] of [
+      [1_280, 720],
+      [200, 200],
+      [360, 640],
+      [700, 500],
+    ] as const) {
       await browser.setWindowSize(width, height);
       assert.deepEqual(await browser.run('return [innerWidth, innerHeight]'), [width, height]);
     }
@@ -219,7 +224,9 @@ describe('Browser', () => {
   it('reports exceptions, console.error and what is missing, each once', async () => {
     await browser.open(origin);
     assert.deepEqual(await browser.consoleErrors(), []);
-    await browser.run(`console.error('one'); console.log('fine'); console.warn('hm'); setTimeout(() => { throw new Error('two'); })`);
+    await browser.run(
+      `console.error('one'); console.log('fine'); console.warn('hm'); setTimeout(() => { throw new Error('two'); })`,
+    );
     await browser.runAsync(`await fetch('/three')`);
     const errors = await browser.consoleErrors();
     assert.equal(errors.length, 3, errors.join('\n'));
@@ -234,7 +241,8 @@ describe('Browser', () => {
 
   it('reaches no other machine', async () => {
     await browser.open(origin);
-    // A name that Chromium would resolve by itself, and find our server: the test needs no network to tell that it is not tried.
+    // A name that Chromium would resolve by itself, and find our server: the test needs no network
+    // to tell that it is not tried.
     const elsewhere = origin.replace('127.0.0.1', 'elsewhere.localhost');
     await browser.runAsync(
       `await fetch(arguments[0], { mode: 'no-cors' }).catch(() => undefined)`,
@@ -300,7 +308,9 @@ describe('Browser', () => {
     await browser.open(origin);
     await browser.emulate({ colorScheme: 'dark' });
     await browser.emulatePhone({ width: 360, height: 740 });
-    await browser.run(`localStorage.a = sessionStorage.a = 1; document.cookie = 'a=1; max-age=1000'; console.error('old')`);
+    await browser.run(
+      `localStorage.a = sessionStorage.a = 1; document.cookie = 'a=1; max-age=1000'; console.error('old')`,
+    );
     await browser.reset();
     await browser.open(origin);
     assert.deepEqual(
@@ -318,23 +328,30 @@ describe('Browser', () => {
 });
 
 describe('openBrowser', () => {
-  /** Names of what Browser makes in the folder for temporary files; tsx keeps its cache there too. */
+  /**
+   * Names of what Browser makes in the folder for temporary files; tsx keeps its cache there too.
+   */
   const profiles = (directory: string): string[] =>
     readdirSync(directory).filter((name) => name.startsWith('browser-'));
 
   /** The command lines of processes that were told of that folder. */
   function processesIn(directory: string): string[] {
-    return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
-      try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        return command.includes(directory) ? [command] : [];
-      } catch {
-        return []; // it ended meanwhile
-      }
-    });
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .flatMap((pid) => {
+        try {
+          const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+          return command.includes(directory) ? [command] : [];
+        } catch {
+          return []; // it ended meanwhile
+        }
+      });
   }
 
-  /** A process that was killed is listed for a moment, and Chromium's crash handlers end a little later, on their own. */
+  /**
+   * A process that was killed is listed for a moment, and Chromium's crash handlers end a little
+   * later, on their own.
+   */
   async function assertNothingIn(directory: string): Promise<void> {
     await until('the browser is gone', async () => processesIn(directory).length === 0);
     assert.deepEqual(profiles(directory), []);
@@ -368,14 +385,16 @@ describe('openBrowser', () => {
   it('says what to install where the browser is missing', async (t) => {
     environment(t, { CHROMIUM: '/nowhere/chromium' });
     await assert.rejects(openBrowser(t), {
-      message: 'cannot run /nowhere/chromium: apt-get install chromium chromium-driver, or name another in CHROMIUM',
+      message:
+        'cannot run /nowhere/chromium: apt-get install chromium chromium-driver, or name another in CHROMIUM',
     });
   });
 
   it('says what to install where the driver is missing', async (t) => {
     environment(t, { CHROMEDRIVER: '/nowhere/chromedriver' });
     await assert.rejects(openBrowser(t), {
-      message: 'cannot run /nowhere/chromedriver: apt-get install chromium chromium-driver, or name another in CHROMEDRIVER',
+      message:
+        'cannot run /nowhere/chromedriver: apt-get install chromium chromium-driver, or name another in CHROMEDRIVER',
     });
   });
 
@@ -405,7 +424,10 @@ describe('openBrowser', () => {
     assert.equal(await (await openBrowser(t)).run('return 1 + 1'), 2);
     rmSync(starts);
     writeFileSync(driver, script('true'));
-    await assert.rejects(openBrowser(t), /^PortTakenError: chromedriver ended with exit code 1: bind\(\) failed: Address already in use/);
+    await assert.rejects(
+      openBrowser(t),
+      /^PortTakenError: chromedriver ended with exit code 1: bind\(\) failed: Address already in use/,
+    );
     assert.equal(readFileSync(starts, 'utf8'), 'start\n'.repeat(5));
   });
 
@@ -442,7 +464,7 @@ describe('openBrowser', () => {
         },
       );
       let output = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => output += text);
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
       assert.deepEqual(await once(child, 'close'), exit);
       assert.equal(output, 'started');
       await assertNothingIn(directory);
@@ -487,14 +509,21 @@ describe('until', () => {
 
   it('takes an element that is not there for not yet, and says so in the end', async () => {
     const missing = new WebDriverError('no such element', 'no such element: #reply');
-    await assert.rejects(until('the reply', () => Promise.reject(missing), 60), {
-      message: 'waited 60 ms in vain: the reply (no such element: #reply)', cause: missing,
-    });
+    await assert.rejects(
+      until('the reply', () => Promise.reject(missing), 60),
+      {
+        message: 'waited 60 ms in vain: the reply (no such element: #reply)',
+        cause: missing,
+      },
+    );
   });
 
   it('passes every other error on at once', async () => {
     const broken = new WebDriverError('invalid selector', 'invalid selector: %');
-    await assert.rejects(until('never', () => Promise.reject(broken)), broken);
+    await assert.rejects(
+      until('never', () => Promise.reject(broken)),
+      broken,
+    );
   });
 });
 
@@ -509,8 +538,16 @@ describe('keyActions', () => {
   });
 
   it('takes single characters, the plus among them', () => {
-    for (const [stroke, value] of [['a', 'a'], ['+', '+'], ['Shift++', '+'], ['👋', '👋']] as const) {
-      assert.ok(keyActions(stroke).some((action) => action.value === value), stroke);
+    for (const [stroke, value] of [
+      ['a', 'a'],
+      ['+', '+'],
+      ['Shift++', '+'],
+      ['👋', '👋'],
+    ] as const) {
+      assert.ok(
+        keyActions(stroke).some((action) => action.value === value),
+        stroke,
+      );
     }
   });
 

@@ -31,8 +31,8 @@ interface KeyAction {
 }
 
 /**
- * A stroke as WebDriver's actions: a name (`Tab`), a character (`a`), either behind modifiers (`Shift+Tab`, `Control+Enter`).
- * Throws a `TypeError` for what no keyboard has.
+ * A stroke as WebDriver's actions: a name (`Tab`), a character (`a`), either behind modifiers
+ * (`Shift+Tab`, `Control+Enter`). Throws a `TypeError` for what no keyboard has.
  */
 export function keyActions(stroke: string): KeyAction[] {
   // The `+` key is a stroke too, alone or behind modifiers.
@@ -52,5 +52,7 @@ export function keyActions(stroke: string): KeyAction[] {
 function valueOf(table: Readonly<Record<string, string>>, name: string, stroke: string): string {
   const value = Object.hasOwn(table, name) ? table[name] : undefined;
   if (value !== undefined) return value;
-  throw new TypeError(`no key "${name}" in ${JSON.stringify(stroke)}; there are single characters and ${Object.keys(table).join(', ')}`);
+  throw new TypeError(
+    `no key "${name}" in ${JSON.stringify(stroke)}; there are single characters and ${Object.keys(table).join(', ')}`,
+  );
 }

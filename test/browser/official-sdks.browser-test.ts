@@ -1,4 +1,5 @@
-// The official front ends, unchanged, in a real browser and against the local platform. See sdk/sdks.ts for where they come from.
+// The official front ends, unchanged, in a real browser and against the local platform. See
+// sdk/sdks.ts for where they come from.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -102,7 +103,10 @@ class JsPage {
     return this.#browser.run('return sent');
   }
 
-  /** What the platform sent and `onMessage` got, in short. The client also tells there what it says itself. */
+  /**
+   * What the platform sent and `onMessage` got, in short. The client also tells there what it says
+   * itself.
+   */
   async messages(): Promise<string[]> {
     return (await this.told('onMessage'))
       .map(shapeOf)
@@ -169,7 +173,7 @@ describe('@layercode/js-sdk', { skip }, () => {
     ]);
   });
 
-  it('gets a reply to what is typed, behind the caller\'s own turn', async (t) => {
+  it("gets a reply to what is typed, behind the caller's own turn", async (t) => {
     const { host } = await stage(t, { onMessage: () => ['One, ', 'two.'] });
     await page.connect(host);
     await page.forget();
@@ -307,7 +311,9 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.hears('turn.end assistant', 2);
     await browser.runAsync('await client.disconnect()');
     assert.deepEqual(linesOf(await ends.next('session.end')), [
-      ['assistant', 'Hello there.'], ['user', 'Goodbye.'], ['assistant', 'You said: Goodbye.'],
+      ['assistant', 'Hello there.'],
+      ['user', 'Goodbye.'],
+      ['assistant', 'You said: Goodbye.'],
     ]);
     assert.equal(await page.status(), 'disconnected');
   });
@@ -417,13 +423,15 @@ describe('@layercode/react-sdk', { skip }, () => {
 
   it('hands data to the agent, and shows the data of its reply', async (t) => {
     const data = new Told<unknown>();
-    await connect(await stage(t, {
-      onData: (occasion) => data.tell(occasion.data),
-      onMessage(_turn, reply) {
-        reply.data({ cart: ['tent'] });
-        return 'There.';
-      },
-    }));
+    await connect(
+      await stage(t, {
+        onData: (occasion) => data.tell(occasion.data),
+        onMessage(_turn, reply) {
+          reply.data({ cart: ['tent'] });
+          return 'There.';
+        },
+      }),
+    );
     await browser.type('#words', 'tent');
     await browser.click('#point');
     assert.deepEqual(await data.next(), { item: 'tent' });

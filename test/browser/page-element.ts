@@ -15,7 +15,10 @@ export interface ElementReference {
   readonly [ELEMENT]: string;
 }
 
-/** An element of the page. When the page replaces it, its methods reject with the code `stale element reference`. */
+/**
+ * An element of the page. When the page replaces it, its methods reject with the code `stale
+ * element reference`.
+ */
 export class PageElement {
   readonly #id: string;
   readonly #description: string;
@@ -46,11 +49,14 @@ export class PageElement {
     return this.#command('GET', 'text');
   }
 
-  /** As it stands in the markup; `'true'` for a boolean attribute that is set, undefined for any that is not. */
+  /**
+   * As it stands in the markup; `'true'` for a boolean attribute that is set, undefined for any
+   * that is not.
+   */
   async attribute(name: string): Promise<string | undefined> {
     return (
-      (await this.#command<string | null>('GET', `attribute/${encodeURIComponent(name)}`))
-      ?? undefined
+      (await this.#command<string | null>('GET', `attribute/${encodeURIComponent(name)}`)) ??
+      undefined
     );
   }
 

@@ -1,4 +1,5 @@
-// A talk to take pictures of: a bakery that speaks with a model, all of the server's own but the model's words and their pace.
+// A talk to take pictures of: a bakery that speaks with a model, all of the server's own but the
+// model's words and their pace.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -20,18 +21,26 @@ interface Line {
   readonly words: string;
 }
 
-/** By the caller's words. `args`: the tool is called first, and the words come when its result is there. */
+/**
+ * By the caller's words. `args`: the tool is called first, and the words come when its result is
+ * there.
+ */
 const SCRIPT: Readonly<
   Record<string, Line & { readonly call?: string; readonly args?: JsonObject }>
 > = {
   'Any croissants left?': {
-    call: 'list_menu', args: { category: 'pastries' }, firstTokenMs: 210, wordMs: 24,
+    call: 'list_menu',
+    args: { category: 'pastries' },
+    firstTokenMs: 210,
+    wordMs: 24,
     words: 'Yes: butter croissants at three seventy-five, and almond ones at four seventy-five.',
   },
   'How are they made?': {
-    firstTokenMs: 260, wordMs: 55,
-    words: 'The almond ones are baked twice. First as a plain croissant, early in the morning; then we cut it open, fill it with almond cream, '
-      + 'scatter flaked almonds on top, and bake it once more until the cream has set and the edges are crisp and dark.',
+    firstTokenMs: 260,
+    wordMs: 55,
+    words:
+      'The almond ones are baked twice. First as a plain croissant, early in the morning; then we cut it open, fill it with almond cream, ' +
+      'scatter flaked almonds on top, and bake it once more until the cream has set and the edges are crisp and dark.',
   },
   'Two please, for Ada': {
     call: 'make_order',
@@ -42,7 +51,8 @@ const SCRIPT: Readonly<
       'That is two almond croissants for Ada, nine dollars and fifty cents. They will be ready in ten minutes.',
   },
   'When do you close?': {
-    firstTokenMs: 240, wordMs: 30,
+    firstTokenMs: 240,
+    wordMs: 30,
     words: 'At three in the afternoon. We are open from Tuesday to Sunday, and',
   },
 };
@@ -145,7 +155,10 @@ function scriptedModel(last: Promise<void>): ChatModel {
   };
 }
 
-/** Plays it up to the middle of the last reply: a tool and its data, an interruption, an order, a delivery that comes twice. */
+/**
+ * Plays it up to the middle of the last reply: a tool and its data, an interruption, an order, a
+ * delivery that comes twice.
+ */
 export async function playScene(page: Playground, voice: FakeVoice): Promise<void> {
   const [menu = '', making = '', order = '', hours = ''] = Object.keys(SCRIPT);
   await page.say(menu);

@@ -1,4 +1,5 @@
-// The playground in a real browser, a server behind it, and an agent whose part the test plays: nothing is said before the test says it.
+// The playground in a real browser, a server behind it, and an agent whose part the test plays:
+// nothing is said before the test says it.
 
 import assert from 'node:assert/strict';
 
@@ -64,7 +65,7 @@ export class Asked {
 
   /** Waits until the agent is told that nobody listens any more. */
   async aborted(): Promise<void> {
-    await within(fired(this.#turn.signal), 'the agent\'s signal fires', 5_000);
+    await within(fired(this.#turn.signal), "the agent's signal fires", 5_000);
   }
 
   /** Notes that a model took so long to its first token. */
@@ -88,8 +89,8 @@ export class Asked {
 /** Parts of the page as lines of text. */
 export interface View {
   /**
-   * `You: …`; `Agent: …`, with `~…~` around what was not heard and the mark behind it in `<…>`; `good notice: …`, also bad and
-   * plain ones.
+   * `You: …`; `Agent: …`, with `~…~` around what was not heard and the mark behind it in `<…>`;
+   * `good notice: …`, also bad and plain ones.
    */
   readonly transcript: readonly string[];
   /** `1 Hello: completed` */
@@ -134,7 +135,9 @@ const VIEW = `
 `;
 
 export interface PlaygroundOptions {
-  /** Hooks and texts of the agent, whose welcome is `WELCOME` else. Its `onMessage` is the test's. */
+  /**
+   * Hooks and texts of the agent, whose welcome is `WELCOME` else. Its `onMessage` is the test's.
+   */
   readonly agent?: Partial<Omit<Agent, 'onMessage'>>;
   /** The path that is opened, or none. Default `/playground`. */
   readonly path?: string | false;
@@ -142,8 +145,8 @@ export interface PlaygroundOptions {
   readonly script?: string | undefined;
 }
 
-type PlaygroundParts = Pick<Playground, 'browser' | 'app' | 'origin'>
-  & Partial<Pick<Playground, 'log' | 'asked'>>;
+type PlaygroundParts = Pick<Playground, 'browser' | 'app' | 'origin'> &
+  Partial<Pick<Playground, 'log' | 'asked'>>;
 
 /** The page, and what a caller does with it. */
 export class Playground {
@@ -170,7 +173,10 @@ export class Playground {
     await this.browser.keys('Enter');
   }
 
-  /** Some words of a reply that has begun: nothing tells that a word was heard, for the platform counts so many a minute. */
+  /**
+   * Some words of a reply that has begun: nothing tells that a word was heard, for the platform
+   * counts so many a minute.
+   */
   async hearSomeWords(): Promise<void> {
     const untilMs = performance.now() + SOME_WORDS_MS;
     await this.browser.until('some words were heard', async () => performance.now() >= untilMs);
@@ -212,8 +218,8 @@ export class Playground {
         shown = (await this.view())[part];
         const last = shown.slice(-lines.length);
         return (
-          last.length === lines.length
-          && lines.every((line, index) => matches(line, last[index] ?? ''))
+          last.length === lines.length &&
+          lines.every((line, index) => matches(line, last[index] ?? ''))
         );
       });
     } catch (error) {
@@ -266,7 +272,10 @@ export interface Closing {
   after(close: () => Promise<void>): void;
 }
 
-/** Serves an agent with its playground for the length of a test, and opens it. The test fails where the console has errors. */
+/**
+ * Serves an agent with its playground for the length of a test, and opens it. The test fails where
+ * the console has errors.
+ */
 export async function openPlayground(
   t: Closing,
   browser: Browser,
@@ -290,14 +299,17 @@ export async function openPlayground(
   t.after(async () => {
     try {
       await playground.checkConsole();
-      await browser.open('about:blank'); // a page that is left does not complain of the server's end
+      // a page that is left does not complain of the server's end
+      await browser.open('about:blank');
     } finally {
-      await app.close(); // also where the check fails: a server that listens keeps the process alive
+      // also where the check fails: a server that listens keeps the process alive
+      await app.close();
     }
   });
   if (path === false) return playground;
   await browser.open(origin + path);
-  await playground.shows('history', [`assistant: ${WELCOME}`]); // which is the last that happens by itself
+  // which is the last that happens by itself
+  await playground.shows('history', [`assistant: ${WELCOME}`]);
   return playground;
 }
 
@@ -324,7 +336,10 @@ export async function serveWithPlayground(
   return { app, origin: `http://127.0.0.1:${port}` };
 }
 
-/** Puts another script in the place of the page's, from where the page's policy lets it come, which then loads that. */
+/**
+ * Puts another script in the place of the page's, from where the page's policy lets it come, which
+ * then loads that.
+ */
 function before(script: string): Middleware {
   return function before(context, next) {
     if (context.path !== '/playground/page.js' || context.query !== '') return next();

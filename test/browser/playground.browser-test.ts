@@ -1,6 +1,8 @@
-// The playground as a caller has it: a real Chromium, a real server, and an agent that says what the test says, when the test says it.
+// The playground as a caller has it: a real Chromium, a real server, and an agent that says what
+// the test says, when the test says it.
 //
-// Pictures of a talk are kept as artefacts (artefact.ts). The README's is one of them; to take it anew:
+// Pictures of a talk are kept as artefacts (artefact.ts). The README's is one of them; to take it
+// anew:
 //   README_PICTURE=1 node --import tsx --test --test-name-pattern='a picture' test/browser/playground.browser-test.ts
 
 import assert from 'node:assert/strict';
@@ -31,8 +33,9 @@ const README_PICTURE = join(import.meta.dirname, '../..', 'docs', 'playground.pn
 const STRUCK = /^Agent: .*~.+~ <interrupted, (?:the rest was not|nothing was) heard>$/;
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 /** Some 14 seconds of speech. */
-const LONG = 'The night train leaves at ten past eleven from platform four, and stops in Ghent, Bruges and Ostend, where a boat waits for its '
-  + 'travellers until the last of them has come on board and the lights of the harbour have gone out.';
+const LONG =
+  'The night train leaves at ten past eleven from platform four, and stops in Ghent, Bruges and Ostend, where a boat waits for its ' +
+  'travellers until the last of them has come on board and the lights of the harbour have gone out.';
 
 describe('the playground', () => {
   const browser = new Browser({ size: { width: 1_280, height: 900 } });
@@ -92,7 +95,7 @@ describe('the playground', () => {
       await page.shows('turns', ['1 start of the session: completed', '2 Hello: completed']);
       const cells = `return [...document.querySelector('#timeline').rows[arguments[0]].querySelectorAll('.ms')].map((cell) => cell.textContent)`;
       const figures = (row: number): Promise<string[]> => browser.run(cells, row);
-      const [token, speech, end] = await browser.until('the server\'s figures', async () => {
+      const [token, speech, end] = await browser.until("the server's figures", async () => {
         const found = await figures(1);
         return found[0] !== '–' && found;
       });
@@ -204,7 +207,10 @@ describe('the playground', () => {
       const html = '<img src=x onerror="document.title = \'pwned\'"><b>bold</b> &amp;';
       const page = await openPlayground(t, browser, { agent: { name: '<i>tested</i>' } });
       await page.say(html);
-      (await page.nextAsked()).data({ [html]: html }).say(html).end();
+      (await page.nextAsked())
+        .data({ [html]: html })
+        .say(html)
+        .end();
       await page.shows('transcript', [`You: ${html}`, `Agent: ${html}`]);
       await page.press('tab-history');
       await page.shows('history', [`user: ${html}`, `assistant: ${html}`]);
@@ -235,18 +241,21 @@ describe('the playground', () => {
       await page.say('Hello');
       const asked = await page.nextAsked();
       asked.say('Yes.\n'.repeat(100));
-      await browser.until('the end is in sight', async () => await top() > 1_000);
+      await browser.until('the end is in sight', async () => (await top()) > 1_000);
       await browser.run(`document.querySelector('#transcript').scrollTop = 100`);
-      await browser.runAsync('await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))'); // the page has seen it
+      await browser.runAsync(
+        'await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))',
+      ); // the page has seen it
       asked.say('And no.').end();
       await page.shows('transcript', [/And no\.$/]);
       assert.equal(await top(), 100);
     });
 
-    it('hands out the conversation\'s id, for the clipboard or selected', async (t) => {
+    it("hands out the conversation's id, for the clipboard or selected", async (t) => {
       const page = await openPlayground(t, browser);
       await page.press('copy');
-      await page.becomes('#copy', /^(?:Copied|Selected)$/); // a browser without a window may refuse its clipboard
+      // a browser without a window may refuse its clipboard
+      await page.becomes('#copy', /^(?:Copied|Selected)$/);
       if ((await browser.text('#copy')) === 'Copied') return;
       assert.equal(
         await browser.run('return String(getSelection())'),
@@ -274,7 +283,7 @@ describe('the playground', () => {
     });
   });
 
-  describe('the caller\'s fields', () => {
+  describe("the caller's fields", () => {
     it('go to the agent with every event of the next conversation', async (t) => {
       const page = await openPlayground(t, browser);
       await page.press('caller');
@@ -380,11 +389,21 @@ describe('the playground', () => {
       const script = await exported(page);
       assert.deepEqual(script.replace(/after \d+ words?/, 'after N words').split('\n'), [
         '# A talk with the agent shop, exported from the playground.',
-        '', 'expect Welcome! What can I get you?',
-        '', 'say Hello there #1', 'expect You said: Hello there #1',
-        '', 'say Bread', 'expect /Bread/ # 2 # ok', 'expect-data {"order":["bread"],"note":"a b"}',
-        '', 'say A story', 'interrupt after N words',
-        '', 'say Stop', 'expect You said: Stop',
+        '',
+        'expect Welcome! What can I get you?',
+        '',
+        'say Hello there #1',
+        'expect You said: Hello there #1',
+        '',
+        'say Bread',
+        'expect /Bread/ # 2 # ok',
+        'expect-data {"order":["bread"],"note":"a b"}',
+        '',
+        'say A story',
+        'interrupt after N words',
+        '',
+        'say Stop',
+        'expect You said: Stop',
         '',
       ]);
       const terminal = new RecordedTerminal();
@@ -417,7 +436,7 @@ describe('the playground', () => {
       assert.equal(parseScript(script, 'talk.txt').length, 1);
     });
 
-    it('leaves a failed turn\'s apology out, and begins anew with a conversation', async (t) => {
+    it("leaves a failed turn's apology out, and begins anew with a conversation", async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Fail');
       (await page.nextAsked()).fail('the oven is cold');
@@ -484,9 +503,14 @@ describe('the playground', () => {
       await order(t);
       const [call, result] = await browser.findAll('#history .tool');
       assert.match((await call?.text()) ?? '', /^calls make_order \(.+\): \{ name, items \}$/);
-      assert.match((await result?.text()) ?? '', /^result of .+: \{ order_number, name, items, total, currency \}$/);
+      assert.match(
+        (await result?.text()) ?? '',
+        /^result of .+: \{ order_number, name, items, total, currency \}$/,
+      );
       await browser.click('#history .tool summary');
-      await browser.until('the tree is open', async () => /\nname: "Ada"\nitems: \[1\]$/.test((await call?.text()) ?? ''));
+      await browser.until('the tree is open', async () =>
+        /\nname: "Ada"\nitems: \[1\]$/.test((await call?.text()) ?? ''),
+      );
     });
 
     it('has its time on the bar of its turn, and in words', async (t) => {
@@ -495,7 +519,10 @@ describe('the playground', () => {
       const title = (await (await browser.find(`${row} td.picture`)).attribute('title')) ?? '';
       const [, ms] = /^tools: make_order ([\d.]+) ms$/.exec(title) ?? [];
       assert.ok(Number(ms) < 200, title); // not until the end of the reply, which takes longer
-      assert.equal(await browser.run(`return document.querySelector('${row} .picture .sr-only').textContent`), title);
+      assert.equal(
+        await browser.run(`return document.querySelector('${row} .picture .sr-only').textContent`),
+        title,
+      );
       const [from, to, end] = await browser.run<number[]>(`
         const { left, right } = document.querySelector('${row} rect.tool').getBoundingClientRect();
         return [left, right, document.querySelector('${row} rect.end').getBoundingClientRect().right];
@@ -524,10 +551,10 @@ describe('the playground', () => {
         [true, asked.event['turn_id']],
       );
       assert.ok(
-        Number(words_heard) > 0
-          && heard !== ''
-          && heard.length < LONG.length
-          && LONG.startsWith(heard),
+        Number(words_heard) > 0 &&
+          heard !== '' &&
+          heard.length < LONG.length &&
+          LONG.startsWith(heard),
         heard,
       );
 
@@ -563,7 +590,8 @@ describe('the playground', () => {
         await asked.aborted();
         await page.shows('transcript', [`Agent: ${LONG} <interrupted>`]);
         await page.shows('turns', ['2 When?: interrupted']);
-        await page.shows('history', ['user: When?', `assistant: ${LONG} [interrupted]`]); // nobody has told the server what was heard
+        // nobody has told the server what was heard
+        await page.shows('history', ['user: When?', `assistant: ${LONG} [interrupted]`]);
         await browser.until(
           'the button is gone',
           async () => !(await (await browser.find('#interrupt')).isDisplayed()),
@@ -578,7 +606,7 @@ describe('the playground', () => {
       });
     }
 
-    it('before the first word leaves the caller\'s words alone', async (t) => {
+    it("before the first word leaves the caller's words alone", async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('When?');
       const asked = await page.nextAsked();
@@ -613,7 +641,9 @@ describe('the playground', () => {
       await page.exchange('Hello', 'Yes?');
       await page.press('redeliver');
       await page.shows('transcript', [
-        'You: Hello', 'Agent: Yes?', 'good notice: Delivered twice: the stored reply was sent again, and the model was not asked.',
+        'You: Hello',
+        'Agent: Yes?',
+        'good notice: Delivered twice: the stored reply was sent again, and the model was not asked.',
       ]);
       await page.shows('turns', ['2 Hello: completed', '3 again: Hello: replayed']);
       await page.shows('history', ['user: Hello', 'assistant: Yes?']);
@@ -629,7 +659,8 @@ describe('the playground', () => {
       asked.data({ one: 1 }).say('One ');
       await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>']);
       await page.press('redeliver');
-      const notice = 'good notice: Delivered twice: the second delivery took over the stream. The model was asked once.';
+      const notice =
+        'good notice: Delivered twice: the second delivery took over the stream. The model was asked once.';
       await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>', notice]);
       asked.say('two.').end();
       await page.shows('transcript', ['You: Hello', 'Agent: One two.', notice]);
@@ -734,7 +765,7 @@ describe('the playground', () => {
   });
 
   describe('Drop in the middle', () => {
-    it('ends the agent\'s turn and keeps what was sent', async (t) => {
+    it("ends the agent's turn and keeps what was sent", async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('When?');
       const asked = await page.nextAsked();
@@ -743,7 +774,8 @@ describe('the playground', () => {
       await page.press('drop');
       await asked.aborted();
       await page.shows('transcript', [
-        'Agent: At ten  <interrupted>', 'plain notice: Dropped in the middle. The history keeps what was sent, marked [interrupted].',
+        'Agent: At ten  <interrupted>',
+        'plain notice: Dropped in the middle. The history keeps what was sent, marked [interrupted].',
       ]);
       await page.shows('turns', ['2 When?: interrupted']);
       await page.shows('history', ['user: When?', 'assistant: At ten [interrupted]']);
@@ -763,7 +795,7 @@ describe('the playground', () => {
       const conversation = await browser.text('#conversation');
       await page.press('end-session');
       await page.shows('transcript', [
-        'plain notice: The session\'s end was delivered: 200.',
+        "plain notice: The session's end was delivered: 200.",
         'plain notice: The connection is closed: the session ended, code 1000. Reconnect continues this conversation.',
       ]);
       await page.becomes('#connection', 'closed');
@@ -801,7 +833,9 @@ describe('the playground', () => {
       await page.say('Bye');
       (await page.nextAsked()).hangUp('Goodbye!');
       await page.shows('transcript', [
-        'You: Bye', 'Agent: Goodbye!', 'plain notice: The agent hangs up.',
+        'You: Bye',
+        'Agent: Goodbye!',
+        'plain notice: The agent hangs up.',
         'plain notice: The connection is closed: the agent hung up, code 1000. Reconnect continues this conversation.',
       ]);
       await page.becomes('#connection', 'closed');
@@ -869,7 +903,9 @@ describe('the playground', () => {
   describe('the keyboard', () => {
     /** The element that has it, by its id or class. */
     const focused = (): Promise<string> =>
-      browser.run('const { id, className, tagName } = document.activeElement; return id || className || tagName');
+      browser.run(
+        'const { id, className, tagName } = document.activeElement; return id || className || tagName',
+      );
 
     /** Strikes until that element has the keyboard; what had it on the way. */
     async function walk(key: 'Tab' | 'Shift+Tab', last: string): Promise<string[]> {
@@ -912,7 +948,8 @@ describe('the playground', () => {
       );
       assert.deepEqual(await walk('Tab', 'events'), order.slice(1));
       await browser.keys('Tab');
-      assert.match(await focused(), /^(?:BODY|skip)$/); // out of the page; a browser without a window may begin anew at once
+      // out of the page; a browser without a window may begin anew at once
+      assert.match(await focused(), /^(?:BODY|skip)$/);
     });
 
     it('is seen wherever it is', async (t) => {
@@ -928,7 +965,10 @@ describe('the playground', () => {
       const stops = await walk('Tab', 'events');
       const seen = await browser.run<string[]>('return seen');
       assert.ok(seen.length > stops.length);
-      assert.deepEqual(seen.filter((line) => !line.endsWith(' solid 2px')), []);
+      assert.deepEqual(
+        seen.filter((line) => !line.endsWith(' solid 2px')),
+        [],
+      );
     });
 
     it('skips to the field from the first stop', async (t) => {
@@ -990,11 +1030,13 @@ describe('the playground', () => {
       const chosen: unknown[] = [];
       for (const key of ['ArrowRight', 'ArrowRight', 'ArrowRight', 'ArrowLeft', 'Home', 'End']) {
         await browser.keys(key);
-        chosen.push(await browser.run(`return [
+        chosen.push(
+          await browser.run(`return [
           document.activeElement.id,
           [...document.querySelectorAll('[role="tab"][aria-selected="true"]')].map(({ id }) => id).join(),
           [...document.querySelectorAll('[role="tabpanel"]')].filter((panel) => panel.checkVisibility()).map(({ id }) => id).join(),
-        ]`));
+        ]`),
+        );
       }
       const names = ['data', 'history', 'events', 'history', 'events', 'history'];
       assert.deepEqual(
@@ -1023,8 +1065,19 @@ describe('the playground', () => {
       (await page.nextAsked()).data({ order: [1] }).say(LONG); // with the Interrupt button
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
       const usable = [
-        'button', 'textbox', 'tab', 'radio', 'checkbox', 'link', 'DisclosureTriangle',
-        'tablist', 'tabpanel', 'region', 'log', 'table', 'columnheader',
+        'button',
+        'textbox',
+        'tab',
+        'radio',
+        'checkbox',
+        'link',
+        'DisclosureTriangle',
+        'tablist',
+        'tabpanel',
+        'region',
+        'log',
+        'table',
+        'columnheader',
       ];
       const seen = new Set<string>();
       const unnamed: string[] = [];
@@ -1037,7 +1090,10 @@ describe('the playground', () => {
         }
       }
       assert.deepEqual(unnamed, []);
-      assert.deepEqual(usable.filter((role) => !seen.has(role)), []);
+      assert.deepEqual(
+        usable.filter((role) => !seen.has(role)),
+        [],
+      );
     });
 
     it('is told of the whole reply, once, and not of each piece', async (t) => {
@@ -1086,7 +1142,7 @@ describe('the playground', () => {
       assert.match(await browser.text('#transcript s.unheard'), /\(not heard:\)/);
     });
 
-    it('is told of the server\'s warnings, as a list', async (t) => {
+    it("is told of the server's warnings, as a list", async (t) => {
       const warnings = ['OPENAI_API_KEY is not set', 'the fall-back has no key'];
       const ready = JSON.stringify({ ready: true, agent: 'tested', model: null, warnings });
       await openPlayground(t, browser, {
@@ -1242,8 +1298,8 @@ describe('the playground', () => {
           /\d+/.exec(await (await browser.find('body')).style('background-color')) ?? [];
         return Number(red);
       };
-      assert.ok(await ground('light') > 200);
-      assert.ok(await ground('dark') < 60);
+      assert.ok((await ground('light')) > 200);
+      assert.ok((await ground('dark')) < 60);
     });
 
     it('does not move where the reader wishes it still', async () => {
@@ -1254,7 +1310,10 @@ describe('the playground', () => {
       assert.equal(await browser.run(moving), 0);
     });
 
-    for (const [width, height] of [[390, 844], [360, 740]] as const) {
+    for (const [width, height] of [
+      [390, 844],
+      [360, 740],
+    ] as const) {
       it(`fits a phone that is ${width} wide`, async () => {
         await browser.emulatePhone({ width, height });
         for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
@@ -1342,10 +1401,13 @@ describe('the playground', () => {
     ])[] = [
       ['the caller types', (page) => page.say('Stop!')],
       ['the caller strikes Escape', () => browser.keys('Escape')],
-      ['the microphone hears the caller begin', async (page, voice) => {
-        await page.press('microphone');
-        await voice.beginSpeech();
-      }],
+      [
+        'the microphone hears the caller begin',
+        async (page, voice) => {
+          await page.press('microphone');
+          await voice.beginSpeech();
+        },
+      ],
     ];
     for (const [what, interrupt] of ways) {
       it(`falls silent when ${what}, and the rest counts as not heard`, async (t) => {
@@ -1513,7 +1575,9 @@ describe('the playground and strangers', () => {
   const FAVICON = /favicon\.ico/;
   const browser = new Browser({
     // As a name server of theirs would answer: https://en.wikipedia.org/wiki/DNS_rebinding
-    args: ['--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
+    args: [
+      '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
+    ],
   });
   const other = createServer((_request, response) => {
     response
@@ -1547,7 +1611,7 @@ describe('the playground and strangers', () => {
     );
     const body = '{"agent_id":"playground","conversation_id":"known"}';
     const response = await fetch(`${page.origin}/playground/session`, { method: 'POST', body });
-    const { client_session_key: key } = await response.json() as { client_session_key: string };
+    const { client_session_key: key } = (await response.json()) as { client_session_key: string };
     await page.app.conversations.addMessage('known', { role: 'user', content: 'A secret' });
     await browser.open(elsewhere);
     return Object.assign(page, { key });
@@ -1555,15 +1619,19 @@ describe('the playground and strangers', () => {
 
   /** What becomes of a socket that the page opens: `open`, or the status of the refusal. */
   async function openSocket(page: Playground, origin: string, key: string): Promise<unknown> {
-    const isOpen = await browser.runAsync<boolean>(`
+    const isOpen = await browser.runAsync<boolean>(
+      `
       const socket = new WebSocket(arguments[0]);
       return new Promise((resolve) => {
         socket.onopen = () => resolve(true);
         socket.onerror = () => resolve(false);
       });
-    `, `${origin.replace('http', 'ws')}/v1/agents/web/websocket?client_session_key=${key}&trace=true`);
+    `,
+      `${origin.replace('http', 'ws')}/v1/agents/web/websocket?client_session_key=${key}&trace=true`,
+    );
     if (isOpen) return 'open';
-    const lines = await within(page.log.wait('request', 2), 'the key and the socket are logged'); // a socket that is open is not yet
+    // a socket that is open is not yet
+    const lines = await within(page.log.wait('request', 2), 'the key and the socket are logged');
     return lines.find(({ path }) => path === '/v1/agents/web/websocket')?.['status'];
   }
 
@@ -1600,12 +1668,14 @@ describe('the playground and strangers', () => {
     const page = await openElsewhere(t);
     page.expectError(FAVICON);
     await browser.open(`${page.origin}/playground/page.css`);
-    assert.equal(await openSocket(page, page.origin, page.key), 'open'); // else the tests before prove nothing
+    // else the tests before prove nothing
+    assert.equal(await openSocket(page, page.origin, page.key), 'open');
   });
 
   it('gives a page of another site no key and no history', async (t) => {
     const page = await openElsewhere(t);
-    const answers = await browser.runAsync<string[]>(`
+    const answers = await browser.runAsync<string[]>(
+      `
       const ask = (path, init) => fetch(arguments[0] + path, init).then((response) => response.text(), String);
       return [
         await ask('/playground/session', { method: 'POST', body: '{"agent_id":"playground"}' }),
@@ -1623,7 +1693,8 @@ describe('the playground and strangers', () => {
 
   it('is neither framed nor loaded by a page of another site', async (t) => {
     const page = await openElsewhere(t);
-    const isLoaded = await browser.runAsync<boolean>(`
+    const isLoaded = await browser.runAsync<boolean>(
+      `
       const [origin] = arguments;
       const settle = (name, attributes) => new Promise((resolve) => {
         const element = Object.assign(document.createElement(name), attributes);
@@ -1633,7 +1704,9 @@ describe('the playground and strangers', () => {
       });
       await settle('iframe', { src: origin + '/playground' });
       return settle('script', { src: origin + '/playground/page.js' });
-    `, page.origin);
+    `,
+      page.origin,
+    );
     assert.equal(isLoaded, false);
     assert.match((await browser.consoleErrors()).join('\n'), /frame-ancestors/);
     assert.deepEqual(

@@ -10,7 +10,10 @@ const DEPTH = 8;
 const TRUE_COLOR = 2;
 const PALETTE = 3;
 
-/** Of Chromium's screenshots, and of no other: throws a `TypeError` for what is not of 8 bits in red, green and blue. */
+/**
+ * Of Chromium's screenshots, and of no other: throws a `TypeError` for what is not of 8 bits in
+ * red, green and blue.
+ */
 export function smallPng(png: Buffer): Buffer {
   const chunks = chunksOf(png);
   const header = Buffer.from(chunks.find(({ type }) => type === 'IHDR')?.data ?? []);

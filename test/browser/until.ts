@@ -16,9 +16,9 @@ const PASSING: readonly string[] = [
 ];
 
 /**
- * The condition's first value that is not false, null or undefined. Asked again every 25 ms, as WebDriver has no events; an element that is
- * not there yet, or was replaced meanwhile, counts as false. Rejects after `ms` (default 5,000) with the description and what stood
- * in the way last.
+ * The condition's first value that is not false, null or undefined. Asked again every 25 ms, as
+ * WebDriver has no events; an element that is not there yet, or was replaced meanwhile, counts as
+ * false. Rejects after `ms` (default 5,000) with the description and what stood in the way last.
  */
 export async function until<T>(
   description: string,

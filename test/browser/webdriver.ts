@@ -75,7 +75,10 @@ interface Session {
   readonly path: string;
 }
 
-/** A browser with one page in it. Every method rejects with a `WebDriverError` where WebDriver refuses. */
+/**
+ * A browser with one page in it. Every method rejects with a `WebDriverError` where WebDriver
+ * refuses.
+ */
 export class Browser {
   readonly #size: Size;
   readonly #args: readonly string[];
@@ -89,7 +92,10 @@ export class Browser {
     this.#args = args;
   }
 
-  /** Starts Chromium with a profile of its own. Where that fails nothing is left behind, and the error says why. */
+  /**
+   * Starts Chromium with a profile of its own. Where that fails nothing is left behind, and the
+   * error says why.
+   */
   async start(): Promise<void> {
     if (this.#clear !== undefined) throw new Error('the browser runs already');
     const chromedriver = executable('CHROMEDRIVER', '/usr/bin/chromedriver');
@@ -120,7 +126,8 @@ export class Browser {
           await driver.listen();
           break;
         } catch (error) {
-          // The driver picks a port that is free in IPv6 and wants the same in IPv4, where it is taken once in some hundred starts.
+          // The driver picks a port that is free in IPv6 and wants the same in IPv4, where it is
+          // taken once in some hundred starts.
           if (!(error instanceof PortTakenError) || attempt === MAX_START_ATTEMPTS) throw error;
           driver = new ChromeDriver(chromedriver, env);
         }
@@ -148,7 +155,10 @@ export class Browser {
     }
   }
 
-  /** Ends the browser and removes its profile, whatever became of it. Nothing happens where it does not run. */
+  /**
+   * Ends the browser and removes its profile, whatever became of it. Nothing happens where it does
+   * not run.
+   */
   async close(): Promise<void> {
     const clear = this.#clear;
     this.#session = undefined;
@@ -157,7 +167,10 @@ export class Browser {
     await clear?.();
   }
 
-  /** A blank page in a browser that remembers nothing: storage, emulation, errors and size are as at the start. */
+  /**
+   * A blank page in a browser that remembers nothing: storage, emulation, errors and size are as at
+   * the start.
+   */
   async reset(): Promise<void> {
     const handles = await this.#command<string[]>('GET', '/window/handles');
     const { handle } = await this.#command<{ handle: string }>('POST', '/window/new', {
@@ -191,7 +204,10 @@ export class Browser {
     await this.#command('POST', '/refresh', {});
   }
 
-  /** The first element of the page as it is now: what is yet to come is awaited with `appears` or `until`. */
+  /**
+   * The first element of the page as it is now: what is yet to come is awaited with `appears` or
+   * `until`.
+   */
   async find(css: string): Promise<PageElement> {
     const reference = await this.#command<ElementReference>('POST', '/element', {
       using: 'css selector',
@@ -210,10 +226,14 @@ export class Browser {
 
   /** The first element, as soon as there is one and it is displayed. */
   appears(css: string, ms?: number): Promise<PageElement> {
-    return this.until(`${css} is displayed`, async () => {
-      const element = await this.find(css);
-      return await element.isDisplayed() && element;
-    }, ms);
+    return this.until(
+      `${css} is displayed`,
+      async () => {
+        const element = await this.find(css);
+        return (await element.isDisplayed()) && element;
+      },
+      ms,
+    );
   }
 
   /** The element that has the keyboard; the body where none has. */
@@ -236,7 +256,10 @@ export class Browser {
     return (await this.find(css)).text();
   }
 
-  /** Strikes keys one after the other, wherever the focus is: `keys('Tab', 'Shift+Tab', 'Enter', 'a')`. */
+  /**
+   * Strikes keys one after the other, wherever the focus is: `keys('Tab', 'Shift+Tab', 'Enter',
+   * 'a')`.
+   */
   async keys(...strokes: readonly string[]): Promise<void> {
     const actions = strokes.flatMap(keyActions);
     await this.#command('POST', '/actions', {
@@ -245,8 +268,8 @@ export class Browser {
   }
 
   /**
-   * Runs the body of a function in the page and returns what it returns, as JSON; `arguments` are those given, elements among them.
-   * `run('return document.title')`.
+   * Runs the body of a function in the page and returns what it returns, as JSON; `arguments` are
+   * those given, elements among them. `run('return document.title')`.
    */
   async run<T = unknown>(script: string, ...args: readonly unknown[]): Promise<T> {
     return this.#command('POST', '/execute/sync', { script, args });
@@ -257,11 +280,15 @@ export class Browser {
     return this.run(`return (async function () {\n${script}\n}).apply(null, arguments);`, ...args);
   }
 
-  /** Gives the page exactly this size, whatever frame the window has around it, and ends `emulatePhone`. */
+  /**
+   * Gives the page exactly this size, whatever frame the window has around it, and ends
+   * `emulatePhone`.
+   */
   async setWindowSize(width: number, height: number): Promise<void> {
     await this.#devtools('Emulation.clearDeviceMetricsOverride');
     await this.#devtools('Emulation.setTouchEmulationEnabled', { enabled: false });
-    // The frame is what the page lacks. `outerWidth` does not tell it: that is never below 500, and the page may be.
+    // The frame is what the page lacks. `outerWidth` does not tell it: that is never below 500, and
+    // the page may be.
     let frame: Size = { width: 0, height: 0 };
     await this.until(`the page is ${width} × ${height}`, async () => {
       await this.#command('POST', '/window/rect', {
@@ -277,7 +304,9 @@ export class Browser {
     });
   }
 
-  /** A phone's screen: its width, its density, its fingers. Lasts until `setWindowSize` or `reset`. */
+  /**
+   * A phone's screen: its width, its density, its fingers. Lasts until `setWindowSize` or `reset`.
+   */
   async emulatePhone({ width, height, scale = 2 }: Phone): Promise<void> {
     await this.#devtools('Emulation.setDeviceMetricsOverride', {
       width,
@@ -288,7 +317,10 @@ export class Browser {
     await this.#devtools('Emulation.setTouchEmulationEnabled', { enabled: true });
   }
 
-  /** What the page learns of the user's wishes. What is not named stays as it was; lasts over pages, until `reset`. */
+  /**
+   * What the page learns of the user's wishes. What is not named stays as it was; lasts over pages,
+   * until `reset`.
+   */
   async emulate(media: Media): Promise<void> {
     this.#media = { ...this.#media, ...media };
     const { colorScheme, reducedMotion } = this.#media;
@@ -303,7 +335,10 @@ export class Browser {
     await this.#devtools('Emulation.setEmulatedMedia', { features });
   }
 
-  /** Writes a PNG and returns its path. Its size is the page's in device pixels, at most 16,384 of them high. */
+  /**
+   * Writes a PNG and returns its path. Its size is the page's in device pixels, at most 16,384 of
+   * them high.
+   */
   async screenshot(path: string, { isFullPage = true }: ScreenshotOptions = {}): Promise<string> {
     const { cssContentSize, cssLayoutViewport } =
       await this.#devtools<LayoutMetrics>('Page.getLayoutMetrics');
@@ -319,7 +354,10 @@ export class Browser {
     return path;
   }
 
-  /** What went wrong in the page since the last call: exceptions, `console.error`, and what could not be loaded. */
+  /**
+   * What went wrong in the page since the last call: exceptions, `console.error`, and what could
+   * not be loaded.
+   */
   async consoleErrors(): Promise<string[]> {
     const entries = await this.#command<{ level: string; message: string }[]>('POST', '/se/log', {
       type: 'browser',
@@ -377,8 +415,8 @@ export async function openBrowser(
 }
 
 /**
- * One browser for the tests of a `describe`: `const browser = sharedBrowser()` in its function. Started before the first test,
- * reset before each, closed after the last.
+ * One browser for the tests of a `describe`: `const browser = sharedBrowser()` in its function.
+ * Started before the first test, reset before each, closed after the last.
  */
 export function sharedBrowser(options?: BrowserOptions): Browser {
   const browser = new Browser(options);
@@ -398,7 +436,10 @@ function executable(variable: string, usual: string): string {
   try {
     accessSync(path, constants.X_OK);
   } catch (cause) {
-    throw new Error(`cannot run ${path}: apt-get install chromium chromium-driver, or name another in ${variable}`, { cause });
+    throw new Error(
+      `cannot run ${path}: apt-get install chromium chromium-driver, or name another in ${variable}`,
+      { cause },
+    );
   }
   return path;
 }

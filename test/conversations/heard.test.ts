@@ -1,12 +1,21 @@
-// text_heard is written only where it can have been heard: each row is a conversation, a report, and what history holds then.
+// text_heard is written only where it can have been heard: each row is a conversation, a report,
+// and what history holds then.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { emptyConversation, hasOpenTurn, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
+import {
+  emptyConversation,
+  hasOpenTurn,
+  historyOf,
+  type Conversation,
+} from '../../src/conversations/conversation.ts';
 import { isPrefix, noteHeard, withoutPrefix } from '../../src/conversations/heard.ts';
 import {
-  OpenedTurn, openTurn, settleTurn, type TurnSettlement,
+  OpenedTurn,
+  openTurn,
+  settleTurn,
+  type TurnSettlement,
 } from '../../src/conversations/rules.ts';
 import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 
@@ -30,9 +39,23 @@ function after(past: readonly Past[], heard: string | undefined, turnId?: string
     runs += 1;
     openTurn(conversation, { turnId: id, runId: runs, text: `words ${index + 1}` }, BOUNDS);
     if (isLost === true) continue;
-    settleTurn(conversation, { turnId: id, runId: runs, state, filler, messages: said === '' ? [] : [{ role: 'assistant', content: said, turnId: id, state }] }, BOUNDS);
+    settleTurn(
+      conversation,
+      {
+        turnId: id,
+        runId: runs,
+        state,
+        filler,
+        messages: said === '' ? [] : [{ role: 'assistant', content: said, turnId: id, state }],
+      },
+      BOUNDS,
+    );
   }
-  openTurn(conversation, { turnId: 'next', runId: ++runs, text: 'Next.', interruption: { textHeard: heard, turnId } }, BOUNDS);
+  openTurn(
+    conversation,
+    { turnId: 'next', runId: ++runs, text: 'Next.', interruption: { textHeard: heard, turnId } },
+    BOUNDS,
+  );
   return replies(conversation);
 }
 
@@ -48,62 +71,210 @@ const TUESDAY = 'Your appointment is on Tuesday at ten.';
 
 describe('a text heard', () => {
   for (const [title, past, heard, left] of [
-    ['cuts the newest turn, which was sent in full', [{ said: TUESDAY }], 'Your appointment', ['t1: Your appointment *']],
-    ['cuts the newest turn, which was cut off', [{ said: 'Your appointment is on', state: 'interrupted' }], 'Your', ['t1: Your *']],
+    [
+      'cuts the newest turn, which was sent in full',
+      [{ said: TUESDAY }],
+      'Your appointment',
+      ['t1: Your appointment *'],
+    ],
+    [
+      'cuts the newest turn, which was cut off',
+      [{ said: 'Your appointment is on', state: 'interrupted' }],
+      'Your',
+      ['t1: Your *'],
+    ],
     ['that is empty leaves nothing of the newest turn', [{ said: TUESDAY }], '', []],
-    ['is taken as the platform has it, where it is not what the newest turn said', [{ said: '$5' }], 'five dollars', ['t1: five dollars *']],
+    [
+      'is taken as the platform has it, where it is not what the newest turn said',
+      [{ said: '$5' }],
+      'five dollars',
+      ['t1: five dollars *'],
+    ],
 
-    ['that is all filler leaves an older reply alone', [{ said: TUESDAY }, { filler: 'One moment.', state: 'interrupted' }], 'One moment.', [`t1: ${TUESDAY}`]],
-    ['that is half a filler leaves an older reply alone', [{ said: TUESDAY }, { filler: 'One moment.', state: 'interrupted' }], 'One mom', [`t1: ${TUESDAY}`]],
-    ['that is two fillers leaves an older reply alone', [{ said: TUESDAY }, { filler: 'One moment. Still looking.', state: 'interrupted' }], 'One moment.  Still looking. ', [`t1: ${TUESDAY}`]],
-    ['that ends inside the filler of a turn that spoke leaves nothing of it', [{ filler: 'One moment.', said: 'It is ten.' }], 'One mo', []],
-    ['that ends with the filler of a turn that spoke leaves nothing of it', [{ filler: 'One moment.', said: 'It is ten.' }], 'One moment.', []],
-    ['that begins with a filler is the words behind it', [{ filler: 'One moment.', said: 'It is ten.' }], 'One moment. It is', ['t1: It is *']],
-    ['that begins with two fillers is the words behind them', [{ filler: 'One moment. Still looking.', said: 'It is ten.' }], 'One moment. Still looking. It', ['t1: It *']],
-    ['that does not begin with the filler is all words', [{ filler: 'One moment.', said: 'One apple.' }], 'One apple', ['t1: One apple *']],
+    [
+      'that is all filler leaves an older reply alone',
+      [{ said: TUESDAY }, { filler: 'One moment.', state: 'interrupted' }],
+      'One moment.',
+      [`t1: ${TUESDAY}`],
+    ],
+    [
+      'that is half a filler leaves an older reply alone',
+      [{ said: TUESDAY }, { filler: 'One moment.', state: 'interrupted' }],
+      'One mom',
+      [`t1: ${TUESDAY}`],
+    ],
+    [
+      'that is two fillers leaves an older reply alone',
+      [{ said: TUESDAY }, { filler: 'One moment. Still looking.', state: 'interrupted' }],
+      'One moment.  Still looking. ',
+      [`t1: ${TUESDAY}`],
+    ],
+    [
+      'that ends inside the filler of a turn that spoke leaves nothing of it',
+      [{ filler: 'One moment.', said: 'It is ten.' }],
+      'One mo',
+      [],
+    ],
+    [
+      'that ends with the filler of a turn that spoke leaves nothing of it',
+      [{ filler: 'One moment.', said: 'It is ten.' }],
+      'One moment.',
+      [],
+    ],
+    [
+      'that begins with a filler is the words behind it',
+      [{ filler: 'One moment.', said: 'It is ten.' }],
+      'One moment. It is',
+      ['t1: It is *'],
+    ],
+    [
+      'that begins with two fillers is the words behind them',
+      [{ filler: 'One moment. Still looking.', said: 'It is ten.' }],
+      'One moment. Still looking. It',
+      ['t1: It *'],
+    ],
+    [
+      'that does not begin with the filler is all words',
+      [{ filler: 'One moment.', said: 'One apple.' }],
+      'One apple',
+      ['t1: One apple *'],
+    ],
 
-    ['cuts an older reply behind a wordless turn, where it is a prefix', [{ said: TUESDAY }, { state: 'interrupted' }], 'Your appointment', ['t1: Your appointment *']],
-    ['cuts an older reply behind a wordless turn, white space aside', [{ said: TUESDAY }, { state: 'interrupted' }], 'Your  appointment\nis', ['t1: Your  appointment\nis *']],
-    ['leaves an older reply alone that it is no prefix of', [{ said: TUESDAY }, { state: 'interrupted' }], 'On Tuesday', [`t1: ${TUESDAY}`]],
-    ['that is empty leaves an older reply alone', [{ said: TUESDAY }, { state: 'interrupted' }], '', [`t1: ${TUESDAY}`]],
-    ['looks past several wordless turns', [{ said: TUESDAY }, { state: 'interrupted' }, { state: 'interrupted' }], 'Your', ['t1: Your *']],
-    ['never looks past a turn that spoke', [{ said: TUESDAY }, { said: 'Yes.' }], 'Your', [`t1: ${TUESDAY}`, 't2: Your *']],
+    [
+      'cuts an older reply behind a wordless turn, where it is a prefix',
+      [{ said: TUESDAY }, { state: 'interrupted' }],
+      'Your appointment',
+      ['t1: Your appointment *'],
+    ],
+    [
+      'cuts an older reply behind a wordless turn, white space aside',
+      [{ said: TUESDAY }, { state: 'interrupted' }],
+      'Your  appointment\nis',
+      ['t1: Your  appointment\nis *'],
+    ],
+    [
+      'leaves an older reply alone that it is no prefix of',
+      [{ said: TUESDAY }, { state: 'interrupted' }],
+      'On Tuesday',
+      [`t1: ${TUESDAY}`],
+    ],
+    [
+      'that is empty leaves an older reply alone',
+      [{ said: TUESDAY }, { state: 'interrupted' }],
+      '',
+      [`t1: ${TUESDAY}`],
+    ],
+    [
+      'looks past several wordless turns',
+      [{ said: TUESDAY }, { state: 'interrupted' }, { state: 'interrupted' }],
+      'Your',
+      ['t1: Your *'],
+    ],
+    [
+      'never looks past a turn that spoke',
+      [{ said: TUESDAY }, { said: 'Yes.' }],
+      'Your',
+      [`t1: ${TUESDAY}`, 't2: Your *'],
+    ],
     ['finds nothing where nobody spoke', [{ state: 'interrupted' }], 'Your', []],
 
-    ['is the reply of a turn whose process died', [{ said: TUESDAY }, { isLost: true }], 'It is ten', [`t1: ${TUESDAY}`, 't2: It is ten *']],
-    ['that is empty is the reply of a turn whose process died, and no older one\'s', [{ said: TUESDAY }, { isLost: true }], '', [`t1: ${TUESDAY}`]],
-    ['is found behind a wordless turn, at one whose process died', [{ isLost: true }, { state: 'interrupted' }], 'It is ten', ['t1: It is ten *']],
+    [
+      'is the reply of a turn whose process died',
+      [{ said: TUESDAY }, { isLost: true }],
+      'It is ten',
+      [`t1: ${TUESDAY}`, 't2: It is ten *'],
+    ],
+    [
+      "that is empty is the reply of a turn whose process died, and no older one's",
+      [{ said: TUESDAY }, { isLost: true }],
+      '',
+      [`t1: ${TUESDAY}`],
+    ],
+    [
+      'is found behind a wordless turn, at one whose process died',
+      [{ isLost: true }, { state: 'interrupted' }],
+      'It is ten',
+      ['t1: It is ten *'],
+    ],
   ] as const satisfies readonly (readonly [string, readonly Past[], string, readonly string[]])[]) {
     it(title, () => assert.deepEqual(after(past, heard), left));
   }
 
   it('begins at the turn that is named', () => {
-    assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'Ze', 't1'), ['t1: Ze *', 't2: One.']);
+    assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'Ze', 't1'), [
+      't1: Ze *',
+      't2: One.',
+    ]);
   });
 
   it('goes back from the turn that is named, never forward', () => {
-    assert.deepEqual(after([{ said: 'Zero.' }, { state: 'interrupted' }, { said: 'Two.' }], 'Ze', 't2'), ['t1: Ze *', 't3: Two.']);
+    assert.deepEqual(
+      after([{ said: 'Zero.' }, { state: 'interrupted' }, { said: 'Two.' }], 'Ze', 't2'),
+      ['t1: Ze *', 't3: Two.'],
+    );
   });
 
   it('begins at the newest turn where the id is none of ours', () => {
-    assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'On', 'an id of the platform'), ['t1: Zero.', 't2: On *']);
+    assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'On', 'an id of the platform'), [
+      't1: Zero.',
+      't2: On *',
+    ]);
   });
 
   it('decides an unknown turn once: its own run comes too late', () => {
     const conversation = emptyConversation('c');
     openTurn(conversation, { turnId: 't1', runId: 7, text: 'One' }, BOUNDS);
-    openTurn(conversation, { turnId: 't2', runId: 8, text: 'Two', interruption: { textHeard: 'It', turnId: undefined } }, BOUNDS);
-    assert.equal(settleTurn(conversation, { turnId: 't1', runId: 7, state: 'interrupted', messages: [{ role: 'assistant', content: 'It is ten.', turnId: 't1', state: 'interrupted' }] }, BOUNDS), false);
+    openTurn(
+      conversation,
+      { turnId: 't2', runId: 8, text: 'Two', interruption: { textHeard: 'It', turnId: undefined } },
+      BOUNDS,
+    );
+    assert.equal(
+      settleTurn(
+        conversation,
+        {
+          turnId: 't1',
+          runId: 7,
+          state: 'interrupted',
+          messages: [
+            { role: 'assistant', content: 'It is ten.', turnId: 't1', state: 'interrupted' },
+          ],
+        },
+        BOUNDS,
+      ),
+      false,
+    );
     assert.deepEqual(replies(conversation), ['t1: It *']);
   });
 
   it('knows what a turn of this process has sent so far, though it is not settled', () => {
     const conversation = emptyConversation('c');
     openTurn(conversation, { turnId: 't1', runId: 6, text: 'One' }, BOUNDS);
-    settleTurn(conversation, { turnId: 't1', runId: 6, state: 'completed', messages: [{ role: 'assistant', content: TUESDAY, turnId: 't1', state: 'completed' }] }, BOUNDS);
+    settleTurn(
+      conversation,
+      {
+        turnId: 't1',
+        runId: 6,
+        state: 'completed',
+        messages: [{ role: 'assistant', content: TUESDAY, turnId: 't1', state: 'completed' }],
+      },
+      BOUNDS,
+    );
     openTurn(conversation, { turnId: 't2', runId: 7, text: 'Two' }, BOUNDS);
-    const running = [{ turnId: 't2', runId: 7, state: 'interrupted', messages: [], filler: 'One moment.' }] as const;
-    openTurn(conversation, { turnId: 't3', runId: 8, text: 'Three', interruption: { textHeard: 'One moment.', turnId: undefined }, running }, BOUNDS);
+    const running = [
+      { turnId: 't2', runId: 7, state: 'interrupted', messages: [], filler: 'One moment.' },
+    ] as const;
+    openTurn(
+      conversation,
+      {
+        turnId: 't3',
+        runId: 8,
+        text: 'Three',
+        interruption: { textHeard: 'One moment.', turnId: undefined },
+        running,
+      },
+      BOUNDS,
+    );
     assert.deepEqual(replies(conversation), [`t1: ${TUESDAY}`]);
   });
 });
@@ -111,8 +282,16 @@ describe('a text heard', () => {
 describe('an interruption of which it is not known what was heard', () => {
   for (const [title, past, left] of [
     ['marks the newest turn', [{ said: 'One.' }], ['t1: One. *']],
-    ['marks no older turn where the newest is wordless', [{ said: 'One.' }, { state: 'interrupted' }], ['t1: One.']],
-    ['marks nothing where the newest turn said only a filler', [{ said: 'One.' }, { filler: 'One moment.', state: 'interrupted' }], ['t1: One.']],
+    [
+      'marks no older turn where the newest is wordless',
+      [{ said: 'One.' }, { state: 'interrupted' }],
+      ['t1: One.'],
+    ],
+    [
+      'marks nothing where the newest turn said only a filler',
+      [{ said: 'One.' }, { filler: 'One moment.', state: 'interrupted' }],
+      ['t1: One.'],
+    ],
     ['marks nothing where nobody spoke', [], []],
   ] as const satisfies readonly (readonly [string, readonly Past[], readonly string[]])[]) {
     it(title, () => assert.deepEqual(after(past, undefined), left));
@@ -124,9 +303,13 @@ describe('an interruption of a turn whose run is elsewhere', () => {
     const conversation = emptyConversation('c');
     openTurn(conversation, { turnId: 't1', runId: 1, text: 'One' }, BOUNDS);
     const messages = [
-      { role: 'assistant', content: 'I look.', turnId: 't1', state: 'open', toolCalls: [
-        { id: 'a', name: 'look', args: '{}' },
-      ] },
+      {
+        role: 'assistant',
+        content: 'I look.',
+        turnId: 't1',
+        state: 'open',
+        toolCalls: [{ id: 'a', name: 'look', args: '{}' }],
+      },
       { role: 'tool', content: '1', turnId: 't1', toolCallId: 'a', state: 'completed' },
     ] as const;
     noteProgress(conversation, { turnId: 't1', runId: 1, messages }, BOUNDS);
@@ -137,11 +320,20 @@ describe('an interruption of a turn whose run is elsewhere', () => {
 });
 
 describe('an interruption of a turn that said nothing', () => {
-  for (const [title, filler] of [['by choice', undefined], ['but a filler', 'One moment.']] as const) {
+  for (const [title, filler] of [
+    ['by choice', undefined],
+    ['but a filler', 'One moment.'],
+  ] as const) {
     it(`leaves it completed, and tells nobody: it was silent ${title}`, () => {
       const conversation = emptyConversation('c');
       openTurn(conversation, { turnId: 't1', runId: ++runs, text: 'One' }, BOUNDS);
-      const settlement = { turnId: 't1', runId: runs, state: 'completed', filler, messages: [] } as const;
+      const settlement = {
+        turnId: 't1',
+        runId: runs,
+        state: 'completed',
+        filler,
+        messages: [],
+      } as const;
       settleTurn(conversation, settlement, BOUNDS);
       assert.equal(noteHeard(conversation, { textHeard: undefined, turnId: undefined }), undefined);
       assert.equal(conversation.turns[0]?.state, 'completed');
@@ -155,10 +347,25 @@ describe('noteHeard of a turn with tools', () => {
     const conversation = emptyConversation('c');
     const opened = openTurn(conversation, { turnId: 't1', runId: 1, text: 'One' }, BOUNDS);
     assert.ok(opened instanceof OpenedTurn);
-    settleTurn(conversation, { turnId: 't1', runId: 1, state: 'interrupted', messages: [
-      { role: 'assistant', content: 'Let me see.', turnId: 't1', state: 'interrupted', toolCalls: [{ id: 'c1', name: 'look', args: '{}' }] },
-      { role: 'tool', content: '1', turnId: 't1', toolCallId: 'c1', state: 'completed' },
-    ] }, BOUNDS);
+    settleTurn(
+      conversation,
+      {
+        turnId: 't1',
+        runId: 1,
+        state: 'interrupted',
+        messages: [
+          {
+            role: 'assistant',
+            content: 'Let me see.',
+            turnId: 't1',
+            state: 'interrupted',
+            toolCalls: [{ id: 'c1', name: 'look', args: '{}' }],
+          },
+          { role: 'tool', content: '1', turnId: 't1', toolCallId: 'c1', state: 'completed' },
+        ],
+      },
+      BOUNDS,
+    );
     const [turn] = conversation.turns;
     if (turn !== undefined) turn.isUnknown = true;
     return conversation;
@@ -200,8 +407,13 @@ describe('withoutPrefix', () => {
 
 describe('isPrefix', () => {
   for (const [prefix, text, expected] of [
-    ['Your app', 'Your appointment', true], ['Your  app', 'Your appointment', true], ['', 'a', true], ['our', 'Your', false], ['Your appointment.', 'Your', false],
+    ['Your app', 'Your appointment', true],
+    ['Your  app', 'Your appointment', true],
+    ['', 'a', true],
+    ['our', 'Your', false],
+    ['Your appointment.', 'Your', false],
   ] as const) {
-    it(`is ${expected} for ${JSON.stringify(prefix)} of ${JSON.stringify(text)}`, () => assert.equal(isPrefix(prefix, text), expected));
+    it(`is ${expected} for ${JSON.stringify(prefix)} of ${JSON.stringify(text)}`, () =>
+      assert.equal(isPrefix(prefix, text), expected));
   }
 });

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
-import { ConversationManager, type ConversationManagerOptions } from '../../src/conversations/manager.ts';
+import {
+  ConversationManager,
+  type ConversationManagerOptions,
+} from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { PromisedStore } from './promised-store.ts';
 
@@ -17,8 +20,15 @@ function memory(): MemoryStore {
 }
 
 for (const [kind, create] of [
-  ['a store that answers at once', (options?: ConversationManagerOptions) => new ConversationManager(memory(), options)],
-  ['a store that answers later', (options?: ConversationManagerOptions) => new ConversationManager(new PromisedStore(memory()), options)],
+  [
+    'a store that answers at once',
+    (options?: ConversationManagerOptions) => new ConversationManager(memory(), options),
+  ],
+  [
+    'a store that answers later',
+    (options?: ConversationManagerOptions) =>
+      new ConversationManager(new PromisedStore(memory()), options),
+  ],
 ] as const) {
   describe(`ConversationManager over ${kind}`, () => {
     it('adds messages and gives them back in order', async () => {
@@ -26,15 +36,28 @@ for (const [kind, create] of [
       await manager.addMessage('c', { role: 'user', content: 'Hello' });
       await manager.addMessage('c', { role: 'assistant', content: 'Hi.' });
       const history = await manager.getHistory('c');
-      assert.deepEqual(history.map(({ role, content }) => [role, content]), [['user', 'Hello'], ['assistant', 'Hi.']]);
+      assert.deepEqual(
+        history.map(({ role, content }) => [role, content]),
+        [
+          ['user', 'Hello'],
+          ['assistant', 'Hi.'],
+        ],
+      );
       assert.equal(new Set(history.map(({ turnId }) => turnId)).size, 2);
       assert.equal(history[1]?.role === 'assistant' && history[1].state, 'completed');
     });
 
     it('keeps order when nobody waits in between', async () => {
       const manager = create();
-      await Promise.all(Array.from({ length: 20 }, (_, count) => manager.addMessage('c', { role: 'user', content: String(count) })));
-      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), Array.from({ length: 20 }, (_, count) => String(count)));
+      await Promise.all(
+        Array.from({ length: 20 }, (_, count) =>
+          manager.addMessage('c', { role: 'user', content: String(count) }),
+        ),
+      );
+      assert.deepEqual(
+        (await manager.getHistory('c')).map(({ content }) => content),
+        Array.from({ length: 20 }, (_, count) => String(count)),
+      );
     });
 
     it('puts messages of one turn together', async () => {
@@ -42,7 +65,10 @@ for (const [kind, create] of [
       await manager.addMessage('c', { role: 'user', content: 'a', turnId: 't1' });
       await manager.addMessage('c', { role: 'user', content: 'b', turnId: 't2' });
       await manager.addMessage('c', { role: 'assistant', content: 'c', turnId: 't1' });
-      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), ['a', 'c', 'b']);
+      assert.deepEqual(
+        (await manager.getHistory('c')).map(({ content }) => content),
+        ['a', 'c', 'b'],
+      );
     });
 
     it('has an empty history for an id that it does not know, and does not begin one by asking', async () => {
@@ -55,7 +81,10 @@ for (const [kind, create] of [
       const manager = create();
       await manager.addMessage('a', { role: 'user', content: 'of a' });
       await manager.addMessage('b', { role: 'user', content: 'of b' });
-      assert.deepEqual((await manager.getHistory('a')).map(({ content }) => content), ['of a']);
+      assert.deepEqual(
+        (await manager.getHistory('a')).map(({ content }) => content),
+        ['of a'],
+      );
       assert.equal(await manager.count(), 2);
     });
 
@@ -67,7 +96,10 @@ for (const [kind, create] of [
       assert.deepEqual(await manager.getHistory('a'), []);
       assert.equal(await manager.count(), 1);
       await manager.addMessage('a', { role: 'user', content: 'again' });
-      assert.deepEqual((await manager.getHistory('a')).map(({ content }) => content), ['again']);
+      assert.deepEqual(
+        (await manager.getHistory('a')).map(({ content }) => content),
+        ['again'],
+      );
       await manager.clear('unknown');
     });
 
@@ -75,7 +107,10 @@ for (const [kind, create] of [
       const manager = create();
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
       await manager.clear('c');
-      assert.equal(await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages: [] }), false);
+      assert.equal(
+        await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages: [] }),
+        false,
+      );
       assert.deepEqual(await manager.getHistory('c'), []);
     });
 
@@ -83,24 +118,46 @@ for (const [kind, create] of [
       const manager = create();
       const opened = await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
       assert.equal(opened.kind, 'opened');
-      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), ['Hello', '']);
-      const messages = [{ role: 'assistant', content: 'Hi there.', turnId: 't1', state: 'completed' }] as const;
-      assert.equal(await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages }), true);
-      assert.deepEqual(await manager.cutTurn('c', { textHeard: 'Hi', turnId: undefined }), { turnId: 't1', text: 'Hi' });
-      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), ['Hello', 'Hi']);
+      assert.deepEqual(
+        (await manager.getHistory('c')).map(({ content }) => content),
+        ['Hello', ''],
+      );
+      const messages = [
+        { role: 'assistant', content: 'Hi there.', turnId: 't1', state: 'completed' },
+      ] as const;
+      assert.equal(
+        await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages }),
+        true,
+      );
+      assert.deepEqual(await manager.cutTurn('c', { textHeard: 'Hi', turnId: undefined }), {
+        turnId: 't1',
+        text: 'Hi',
+      });
+      assert.deepEqual(
+        (await manager.getHistory('c')).map(({ content }) => content),
+        ['Hello', 'Hi'],
+      );
     });
 
     it('holds its bounds', async () => {
       const manager = create({ maxMessages: 3, maxTextLength: 10 });
-      for (let count = 0; count < 5; count++) await manager.addMessage('c', { role: 'user', content: String(count) });
-      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), ['2', '3', '4']);
+      for (let count = 0; count < 5; count++)
+        await manager.addMessage('c', { role: 'user', content: String(count) });
+      assert.deepEqual(
+        (await manager.getHistory('c')).map(({ content }) => content),
+        ['2', '3', '4'],
+      );
       await manager.addMessage('c', { role: 'user', content: 'x'.repeat(9) });
-      assert.deepEqual((await manager.getHistory('c')).map(({ content }) => content), ['4', 'x'.repeat(9)]);
+      assert.deepEqual(
+        (await manager.getHistory('c')).map(({ content }) => content),
+        ['4', 'x'.repeat(9)],
+      );
     });
 
     it('keeps 200 messages by default', async () => {
       const manager = create();
-      for (let count = 0; count < 203; count++) await manager.addMessage('c', { role: 'user', content: String(count) });
+      for (let count = 0; count < 203; count++)
+        await manager.addMessage('c', { role: 'user', content: String(count) });
       const history = await manager.getHistory('c');
       assert.equal(history.length, 200);
       assert.equal(history[0]?.content, '3');
@@ -127,7 +184,10 @@ describe('ConversationManager', () => {
 
   for (const maxMessages of [1, 0, -5, 2.5, Number.NaN]) {
     it(`refuses ${maxMessages} for maxMessages`, () => {
-      assert.throws(() => new ConversationManager(memory(), { maxMessages }), { name: 'RangeError', message: `maxMessages must be an integer of at least 2, got ${maxMessages}` });
+      assert.throws(() => new ConversationManager(memory(), { maxMessages }), {
+        name: 'RangeError',
+        message: `maxMessages must be an integer of at least 2, got ${maxMessages}`,
+      });
     });
   }
 
@@ -136,7 +196,10 @@ describe('ConversationManager', () => {
     const store = new PromisedStore(memory());
     const manager = new ConversationManager(store);
     store.failWith = failure;
-    await assert.rejects(async () => manager.addMessage('c', { role: 'user', content: 'a' }), failure);
+    await assert.rejects(
+      async () => manager.addMessage('c', { role: 'user', content: 'a' }),
+      failure,
+    );
     await assert.rejects(async () => manager.getHistory('c'), failure);
     await assert.rejects(async () => manager.openTurn('c', { turnId: 't', runId: 1 }), failure);
   });

@@ -17,7 +17,12 @@ describe('MemoryStore', () => {
 
   function create(options: Partial<MemoryStoreOptions> = {}): MemoryStore {
     time = 1_000_000;
-    const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 100, now: () => time, ...options });
+    const store = new MemoryStore({
+      ttlMs: 1_000,
+      maxConversations: 100,
+      now: () => time,
+      ...options,
+    });
     stores.push(store);
     return store;
   }
@@ -36,7 +41,10 @@ describe('MemoryStore', () => {
 
   it('answers at once', () => {
     const store = create();
-    assert.equal(store.update('a', () => 5), 5);
+    assert.equal(
+      store.update('a', () => 5),
+      5,
+    );
     assert.equal(store.read('a'), undefined);
     assert.equal(store.count(), 0);
     assert.equal(store.close(), undefined);
@@ -93,9 +101,18 @@ describe('MemoryStore', () => {
       time += 1_001;
       store.update('a', (conversation) => {
         assert.equal(conversation.turns.length, 0);
-        conversation.turns.push({ id: 't2', state: 'completed', runId: 2, words: null, reply: null });
+        conversation.turns.push({
+          id: 't2',
+          state: 'completed',
+          runId: 2,
+          words: null,
+          reply: null,
+        });
       });
-      assert.deepEqual(store.read('a')?.turns.map(({ id }) => id), ['t2']);
+      assert.deepEqual(
+        store.read('a')?.turns.map(({ id }) => id),
+        ['t2'],
+      );
       assert.equal(store.count(), 1);
     });
 
@@ -213,7 +230,10 @@ describe('MemoryStore', () => {
         if (count % 7 === 0) change(store, `c${count}`);
         assert.ok(store.count() <= 10);
       }
-      assert.deepEqual(held(store, ...Array.from({ length: 20 }, (_, index) => `c${4_980 + index}`)), Array.from({ length: 10 }, (_, index) => `c${4_990 + index}`));
+      assert.deepEqual(
+        held(store, ...Array.from({ length: 20 }, (_, index) => `c${4_980 + index}`)),
+        Array.from({ length: 10 }, (_, index) => `c${4_990 + index}`),
+      );
     });
 
     it('holds one conversation at the least bound', () => {
@@ -248,9 +268,16 @@ describe('MemoryStore', () => {
 
   describe('by characters', () => {
     /** A conversation of that many characters. */
-    function fill(store: MemoryStore, id: string, characters: number, state: TurnRecord['state'] = 'completed'): void {
+    function fill(
+      store: MemoryStore,
+      id: string,
+      characters: number,
+      state: TurnRecord['state'] = 'completed',
+    ): void {
       store.update(id, (conversation) => {
-        conversation.turns = [{ id: 't1', state, runId: 1, words: 'x'.repeat(characters), reply: null }];
+        conversation.turns = [
+          { id: 't1', state, runId: 1, words: 'x'.repeat(characters), reply: null },
+        ];
         conversation.openTurns = state === 'open' ? 1 : 0;
         conversation.textLength = characters;
       });
@@ -275,7 +302,9 @@ describe('MemoryStore', () => {
       const store = create({ maxCharacters: 30 });
       for (const id of ['a', 'b', 'c']) fill(store, id, 10);
       fill(store, 'a', 5);
-      store.update('b', (conversation) => Object.assign(conversation, { turns: [], textLength: 0 }));
+      store.update('b', (conversation) =>
+        Object.assign(conversation, { turns: [], textLength: 0 }),
+      );
       fill(store, 'd', 15);
       assert.deepEqual(held(store, 'a', 'c', 'd'), ['a', 'c', 'd']);
       time += 1_001;
@@ -316,14 +345,21 @@ describe('MemoryStore', () => {
     });
   });
 
-  // What the list of least recent use is after an eviction: what is dropped next, and whether anything is left out.
+  // What the list of least recent use is after an eviction: what is dropped next, and whether
+  // anything is left out.
   it('drops in the order of the last change after an eviction that stepped over open turns', () => {
     const store = create({ maxConversations: 4 });
     change(store, 'open', 'open');
     for (const id of ['b', 'c', 'd', 'e']) change(store, id); // drops b; `open` moves behind e
     assert.deepEqual(held(store, 'open', 'b', 'c', 'd', 'e'), ['open', 'c', 'd', 'e']);
     change(store, 'open'); // completed now
-    for (const [added, dropped] of [['f', 'c'], ['g', 'd'], ['h', 'e'], ['i', 'open'], ['j', 'f']] as const) {
+    for (const [added, dropped] of [
+      ['f', 'c'],
+      ['g', 'd'],
+      ['h', 'e'],
+      ['i', 'open'],
+      ['j', 'f'],
+    ] as const) {
       assert.deepEqual(held(store, dropped), [dropped], `${dropped} before ${added}`);
       change(store, added);
       assert.deepEqual(held(store, dropped), [], `${dropped} after ${added}`);
@@ -336,7 +372,10 @@ describe('MemoryStore', () => {
     for (const id of ['a', 'b', 'a']) change(store, id);
     store.update('a', (conversation) => (conversation.turns = []));
     for (const id of ['c', 'd', 'e', 'f']) change(store, id);
-    assert.deepEqual([held(store, 'a', 'b', 'c', 'd', 'e', 'f'), store.count()], [['d', 'e', 'f'], 3]);
+    assert.deepEqual(
+      [held(store, 'a', 'b', 'c', 'd', 'e', 'f'), store.count()],
+      [['d', 'e', 'f'], 3],
+    );
   });
 
   it('holds exactly one after evictions down to one, in a list that works on', () => {

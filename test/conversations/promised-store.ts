@@ -4,8 +4,8 @@ import { emptyConversation, type Conversation } from '../../src/conversations/co
 import type { ConversationStore } from '../../src/conversations/store.ts';
 
 /**
- * A store as a database would be: every answer is a promise, what is kept is text, and calls are done one behind the other. The
- * test may hold it up and make it fail.
+ * A store as a database would be: every answer is a promise, what is kept is text, and calls are
+ * done one behind the other. The test may hold it up and make it fail.
  */
 export class PromisedStore implements ConversationStore {
   /** Calls are rejected with it while it is set. */
@@ -71,7 +71,8 @@ export class PromisedStore implements ConversationStore {
     this.#gate.emit('call');
     const done = this.#last.then(async () => {
       while (this.#isHeld) await once(this.#gate, 'release');
-      await new Promise((resolve) => setImmediate(resolve)); // a round trip takes a turn of the event loop at least
+      // a round trip takes a turn of the event loop at least
+      await new Promise((resolve) => setImmediate(resolve));
       if (this.failWith !== undefined && name !== 'close') throw this.failWith;
       if (this.#isClosed && name !== 'close') throw new Error(`${name} after close`);
       return call();

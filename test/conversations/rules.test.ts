@@ -2,37 +2,77 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { ConversationBounds } from '../../src/conversations/bounds.ts';
-import { emptyConversation, findTurn, hasOpenTurn, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
+import {
+  emptyConversation,
+  findTurn,
+  hasOpenTurn,
+  historyOf,
+  type Conversation,
+} from '../../src/conversations/conversation.ts';
 import { cutTurn, type Interruption } from '../../src/conversations/heard.ts';
 import {
-  appendMessage, openTurn, settleTurn, OpenedTurn, type TurnSettlement,
+  appendMessage,
+  openTurn,
+  settleTurn,
+  OpenedTurn,
+  type TurnSettlement,
 } from '../../src/conversations/rules.ts';
 import type { Message, SentEvent, TurnState } from '../../src/conversations/message.ts';
 
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
 let runs = 0;
 
-function open(conversation: Conversation, turnId: string, text?: string, interruption?: Interruption, bounds = BOUNDS, runId = ++runs): OpenedTurn {
+function open(
+  conversation: Conversation,
+  turnId: string,
+  text?: string,
+  interruption?: Interruption,
+  bounds = BOUNDS,
+  runId = ++runs,
+): OpenedTurn {
   const opened = openTurn(conversation, { turnId, runId, text, interruption }, bounds);
   assert.ok(opened instanceof OpenedTurn);
   check(conversation);
   return opened;
 }
 
-function settle(conversation: Conversation, turnId: string, state: TurnSettlement['state'], said: string | Message[], sent?: readonly SentEvent[], bounds = BOUNDS, runId = runs): boolean {
-  const messages: Message[] = typeof said !== 'string' ? said : said === '' ? [] : [{ role: 'assistant', content: said, turnId, state }];
+function settle(
+  conversation: Conversation,
+  turnId: string,
+  state: TurnSettlement['state'],
+  said: string | Message[],
+  sent?: readonly SentEvent[],
+  bounds = BOUNDS,
+  runId = runs,
+): boolean {
+  const messages: Message[] =
+    typeof said !== 'string'
+      ? said
+      : said === ''
+        ? []
+        : [{ role: 'assistant', content: said, turnId, state }];
   const isSettled = settleTurn(conversation, { turnId, runId, state, messages, sent }, bounds);
   check(conversation);
   return isSettled;
 }
 
 /** A whole exchange. */
-function exchange(conversation: Conversation, turnId: string, asked: string, said: string, bounds = BOUNDS): void {
+function exchange(
+  conversation: Conversation,
+  turnId: string,
+  asked: string,
+  said: string,
+  bounds = BOUNDS,
+): void {
   open(conversation, turnId, asked, undefined, bounds);
   assert.equal(settle(conversation, turnId, 'completed', said, undefined, bounds), true);
 }
 
-function cut(conversation: Conversation, textHeard: string | undefined, turnId?: string): ReturnType<typeof cutTurn> {
+function cut(
+  conversation: Conversation,
+  textHeard: string | undefined,
+  turnId?: string,
+): ReturnType<typeof cutTurn> {
   const result = cutTurn(conversation, { textHeard, turnId }, BOUNDS);
   check(conversation);
   return result;
@@ -41,8 +81,12 @@ function cut(conversation: Conversation, textHeard: string | undefined, turnId?:
 /** `user: words` and `assistant(state): words`, the whole history. */
 function shown(conversation: Conversation): string[] {
   return historyOf(conversation).map((message) => {
-    const calls = message.role === 'assistant' && message.toolCalls !== undefined ? ` [${message.toolCalls.map(({ name }) => name).join()}]` : '';
-    return `${message.role}${message.role === 'assistant' ? `(${message.state})` : ''}: ${message.content}${calls}`;
+    const calls =
+      message.role === 'assistant' && message.toolCalls !== undefined
+        ? ` [${message.toolCalls.map(({ name }) => name).join()}]`
+        : '';
+    const state = message.role === 'assistant' ? `(${message.state})` : '';
+    return `${message.role}${state}: ${message.content}${calls}`;
   });
 }
 
@@ -50,17 +94,28 @@ function shown(conversation: Conversation): string[] {
 function check(conversation: Conversation): void {
   let textLength = 0;
   const turnIds = historyOf(conversation).map(({ turnId }) => turnId);
-  assert.deepEqual([...new Set(turnIds)], conversation.turns.map(({ id }) => id).filter((id) => turnIds.includes(id)), 'messages in the order of their turns');
+  assert.deepEqual(
+    [...new Set(turnIds)],
+    conversation.turns.map(({ id }) => id).filter((id) => turnIds.includes(id)),
+    'messages in the order of their turns',
+  );
   for (const message of historyOf(conversation)) {
     textLength += message.content.length;
-    if (message.role === 'assistant') for (const call of message.toolCalls ?? []) textLength += call.name.length + call.args.length;
+    if (message.role === 'assistant')
+      for (const call of message.toolCalls ?? []) textLength += call.name.length + call.args.length;
   }
   for (const turn of conversation.turns) {
-    for (const event of turn.sent ?? []) textLength += event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
+    for (const event of turn.sent ?? [])
+      textLength +=
+        event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
   }
   assert.equal(conversation.messageCount, historyOf(conversation).length, 'messageCount');
   assert.equal(conversation.textLength, textLength, 'textLength');
-  assert.equal(conversation.openTurns, conversation.turns.filter(({ state }) => state === 'open').length, 'openTurns');
+  assert.equal(
+    conversation.openTurns,
+    conversation.turns.filter(({ state }) => state === 'open').length,
+    'openTurns',
+  );
   assert.equal(conversation.turnHashes.length, conversation.turns.length, 'turnHashes');
   for (const turn of conversation.turns) assert.equal(findTurn(conversation, turn.id), turn);
   assert.equal(hasOpenTurn(conversation), conversation.openTurns > 0);
@@ -69,7 +124,7 @@ function check(conversation: Conversation): void {
 }
 
 describe('openTurn', () => {
-  it('stores the caller\'s words and a placeholder', () => {
+  it("stores the caller's words and a placeholder", () => {
     const conversation = emptyConversation('c');
     const opened = open(conversation, 't1', 'Hello');
     assert.deepEqual(historyOf(conversation), [
@@ -91,11 +146,14 @@ describe('openTurn', () => {
     assert.deepEqual(shown(conversation), ['user: ', 'assistant(open): ']);
   });
 
-  it('gives the history up to the caller\'s words, without the placeholder', () => {
+  it("gives the history up to the caller's words, without the placeholder", () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     const opened = open(conversation, 't2', 'Two');
-    assert.deepEqual(opened.history().map(({ content }) => content), ['One', 'First.', 'Two']);
+    assert.deepEqual(
+      opened.history().map(({ content }) => content),
+      ['One', 'First.', 'Two'],
+    );
   });
 
   it('gives the history as it is when it is asked for, and up to its own turn', () => {
@@ -103,10 +161,13 @@ describe('openTurn', () => {
     const first = open(conversation, 't1', 'One');
     settle(conversation, 't1', 'completed', 'First.');
     exchange(conversation, 't2', 'Two', 'Second.');
-    assert.deepEqual(first.history().map(({ content }) => content), ['One']);
+    assert.deepEqual(
+      first.history().map(({ content }) => content),
+      ['One'],
+    );
   });
 
-  it('gives a history that nothing changes behind the reader\'s back', () => {
+  it("gives a history that nothing changes behind the reader's back", () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     const opened = open(conversation, 't2', 'Two');
@@ -122,12 +183,13 @@ describe('openTurn', () => {
     const conversation = emptyConversation('c');
     assert.equal(open(conversation, 't1').isResumed, false);
     settle(conversation, 't1', 'failed', '');
-    assert.equal(open(conversation, 't1').isResumed, false); // the same turn again is no acquaintance
+    // the same turn again is no acquaintance
+    assert.equal(open(conversation, 't1').isResumed, false);
     settle(conversation, 't1', 'completed', 'Hi.');
     assert.equal(open(conversation, 't2').isResumed, true);
   });
 
-  it('closes a turn whose run is gone, and keeps the caller\'s words', () => {
+  it("closes a turn whose run is gone, and keeps the caller's words", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
     open(conversation, 't2', 'Two');
@@ -139,24 +201,38 @@ describe('openTurn', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     const before = structuredClone(conversation);
-    const again = openTurn(conversation, { turnId: 't1', runId: 99, text: 'One', interruption: { textHeard: 'F', turnId: 't1' } }, BOUNDS);
+    const again = openTurn(
+      conversation,
+      { turnId: 't1', runId: 99, text: 'One', interruption: { textHeard: 'F', turnId: 't1' } },
+      BOUNDS,
+    );
     assert.deepEqual(again, { kind: 'completed before', sent: [{ type: 'say', text: 'First.' }] });
     assert.deepEqual(conversation, before);
   });
 
   it('tells all that a completed turn sent, data and hang-up too', () => {
     const conversation = emptyConversation('c');
-    const sent: SentEvent[] = [{ type: 'data', json: '{"a":1}' }, { type: 'say', text: 'Bye.' }, { type: 'hangup' }];
+    const sent: SentEvent[] = [
+      { type: 'data', json: '{"a":1}' },
+      { type: 'say', text: 'Bye.' },
+      { type: 'hangup' },
+    ];
     open(conversation, 't1', 'One');
     settle(conversation, 't1', 'completed', 'Bye.', sent);
-    assert.deepEqual(openTurn(conversation, { turnId: 't1', runId: 99, text: 'One' }, BOUNDS), { kind: 'completed before', sent });
+    assert.deepEqual(openTurn(conversation, { turnId: 't1', runId: 99, text: 'One' }, BOUNDS), {
+      kind: 'completed before',
+      sent,
+    });
   });
 
   it('tells that a completed turn sent nothing', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
     settle(conversation, 't1', 'completed', '');
-    assert.deepEqual(openTurn(conversation, { turnId: 't1', runId: 99, text: 'One' }, BOUNDS), { kind: 'completed before', sent: [] });
+    assert.deepEqual(openTurn(conversation, { turnId: 't1', runId: 99, text: 'One' }, BOUNDS), {
+      kind: 'completed before',
+      sent: [],
+    });
   });
 
   for (const state of ['interrupted', 'failed'] as const) {
@@ -166,10 +242,23 @@ describe('openTurn', () => {
       settle(conversation, 't1', state, 'Fir');
       exchange(conversation, 't2', 'Two', 'Second.');
       const opened = open(conversation, 't1', 'One');
-      assert.deepEqual(shown(conversation), ['user: One', 'assistant(open): ', 'user: Two', 'assistant(completed): Second.']);
-      assert.deepEqual(opened.history().map(({ content }) => content), ['One']);
+      assert.deepEqual(shown(conversation), [
+        'user: One',
+        'assistant(open): ',
+        'user: Two',
+        'assistant(completed): Second.',
+      ]);
+      assert.deepEqual(
+        opened.history().map(({ content }) => content),
+        ['One'],
+      );
       assert.equal(settle(conversation, 't1', 'completed', 'First.'), true);
-      assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): First.', 'user: Two', 'assistant(completed): Second.']);
+      assert.deepEqual(shown(conversation), [
+        'user: One',
+        'assistant(completed): First.',
+        'user: Two',
+        'assistant(completed): Second.',
+      ]);
     });
   }
 
@@ -178,8 +267,16 @@ describe('openTurn', () => {
     exchange(conversation, 't1', 'One', 'First of many.');
     const opened = open(conversation, 't2', 'Two', { textHeard: 'First', turnId: 't1' });
     assert.deepEqual(opened.cut, { turnId: 't1', text: 'First' });
-    assert.deepEqual(opened.history().map(({ content }) => content), ['One', 'First', 'Two']);
-    assert.deepEqual(shown(conversation), ['user: One', 'assistant(interrupted): First', 'user: Two', 'assistant(open): ']);
+    assert.deepEqual(
+      opened.history().map(({ content }) => content),
+      ['One', 'First', 'Two'],
+    );
+    assert.deepEqual(shown(conversation), [
+      'user: One',
+      'assistant(interrupted): First',
+      'user: Two',
+      'assistant(open): ',
+    ]);
   });
 
   it('never cuts the turn that it opens', () => {
@@ -199,13 +296,21 @@ describe('openTurn', () => {
     settle(conversation, 't1', 'interrupted', 'Fir');
     exchange(conversation, 't2', 'Two', 'Second.');
     const { cut: told } = open(conversation, 't1', 'One', { textHeard: 'Zer', turnId: 't0' });
-    assert.deepEqual(shown(conversation), ['user: Zero', 'assistant(interrupted): Zer', 'user: One', 'assistant(open): ', 'user: Two', 'assistant(completed): Second.']);
+    assert.deepEqual(shown(conversation), [
+      'user: Zero',
+      'assistant(interrupted): Zer',
+      'user: One',
+      'assistant(open): ',
+      'user: Two',
+      'assistant(completed): Second.',
+    ]);
     assert.deepEqual(told, { turnId: 't0', text: 'Zer' });
   });
 
   it('takes the latest of turns with one id for the turn', () => {
     const conversation = emptyConversation('c');
-    for (const id of ['__proto__', 'constructor', ' ', 'é語']) exchange(conversation, id, 'Asked', `Said by ${id}`);
+    for (const id of ['__proto__', 'constructor', ' ', 'é語'])
+      exchange(conversation, id, 'Asked', `Said by ${id}`);
     assert.equal(findTurn(conversation, '__proto__')?.reply, 'Said by __proto__');
     assert.equal(findTurn(conversation, 'toString'), undefined);
   });
@@ -254,19 +359,30 @@ describe('a turn', () => {
   it('is kept as words and a reply where it is no more than that', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'Asked', 'Said.');
-    assert.deepEqual(conversation.turns.map(({ words, reply, messages }) => [words, reply, messages]), [['Asked', 'Said.', undefined]]);
+    assert.deepEqual(
+      conversation.turns.map(({ words, reply, messages }) => [words, reply, messages]),
+      [['Asked', 'Said.', undefined]],
+    );
   });
 
   it('is kept as messages where a second reply was added, in their order', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'Asked', 'Said.');
-    appendMessage(conversation, { role: 'assistant', content: 'And more.', turnId: 't1', state: 'completed' }, BOUNDS);
-    assert.deepEqual(shown(conversation), ['user: Asked', 'assistant(completed): Said.', 'assistant(completed): And more.']);
+    appendMessage(
+      conversation,
+      { role: 'assistant', content: 'And more.', turnId: 't1', state: 'completed' },
+      BOUNDS,
+    );
+    assert.deepEqual(shown(conversation), [
+      'user: Asked',
+      'assistant(completed): Said.',
+      'assistant(completed): And more.',
+    ]);
     assert.deepEqual([conversation.turns[0]?.words, conversation.turns[0]?.reply], [null, null]);
     check(conversation);
   });
 
-  it('is kept as messages where the caller\'s words came behind the reply', () => {
+  it("is kept as messages where the caller's words came behind the reply", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1');
     settle(conversation, 't1', 'completed', 'Welcome.');
@@ -298,7 +414,8 @@ describe('settleTurn', () => {
       open(conversation, 't1', 'One');
       settle(conversation, 't1', state, 'First.');
       const before = structuredClone(conversation);
-      for (const other of ['completed', 'interrupted', 'failed'] as const) assert.equal(settle(conversation, 't1', other, 'Late.'), false);
+      for (const other of ['completed', 'interrupted', 'failed'] as const)
+        assert.equal(settle(conversation, 't1', other, 'Late.'), false);
       assert.deepEqual(conversation, before);
     });
   }
@@ -307,7 +424,12 @@ describe('settleTurn', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
     settle(conversation, 't1', 'completed', toolMessages('t1'));
-    assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): Let me see. [look]', 'tool: 42', 'assistant(completed): It is 42.']);
+    assert.deepEqual(shown(conversation), [
+      'user: One',
+      'assistant(completed): Let me see. [look]',
+      'tool: 42',
+      'assistant(completed): It is 42.',
+    ]);
   });
 
   it('does nothing for a turn that is not known', () => {
@@ -320,9 +442,15 @@ describe('settleTurn', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One', undefined, BOUNDS, 1_001);
     open(conversation, 't1', 'One', undefined, BOUNDS, 1_002);
-    assert.equal(settle(conversation, 't1', 'completed', 'Of the old run.', undefined, BOUNDS, 1_001), false);
+    assert.equal(
+      settle(conversation, 't1', 'completed', 'Of the old run.', undefined, BOUNDS, 1_001),
+      false,
+    );
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(open): ']);
-    assert.equal(settle(conversation, 't1', 'completed', 'Of the new run.', undefined, BOUNDS, 1_002), true);
+    assert.equal(
+      settle(conversation, 't1', 'completed', 'Of the new run.', undefined, BOUNDS, 1_002),
+      true,
+    );
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): Of the new run.']);
   });
 
@@ -331,8 +459,16 @@ describe('settleTurn', () => {
     open(conversation, 't1', 'One', undefined, BOUNDS, 1_001);
     open(conversation, 't2', 'Two', undefined, BOUNDS, 1_002);
     assert.equal(settle(conversation, 't1', 'interrupted', 'Fir', undefined, BOUNDS, 1_001), true);
-    assert.deepEqual(shown(conversation), ['user: One', 'assistant(interrupted): Fir', 'user: Two', 'assistant(open): ']);
-    assert.equal(settle(conversation, 't1', 'interrupted', 'Other.', undefined, BOUNDS, 1_001), false);
+    assert.deepEqual(shown(conversation), [
+      'user: One',
+      'assistant(interrupted): Fir',
+      'user: Two',
+      'assistant(open): ',
+    ]);
+    assert.equal(
+      settle(conversation, 't1', 'interrupted', 'Other.', undefined, BOUNDS, 1_001),
+      false,
+    );
   });
 
   it('does not undo a cut that came before it', () => {
@@ -340,7 +476,10 @@ describe('settleTurn', () => {
     exchange(conversation, 't1', 'One', 'First of many.');
     const runId = runs;
     cut(conversation, 'First');
-    assert.equal(settle(conversation, 't1', 'interrupted', 'First of many.', undefined, BOUNDS, runId), false);
+    assert.equal(
+      settle(conversation, 't1', 'interrupted', 'First of many.', undefined, BOUNDS, runId),
+      false,
+    );
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(interrupted): First']);
   });
 
@@ -349,13 +488,23 @@ describe('settleTurn', () => {
     open(conversation, 't1', 'One');
     appendMessage(conversation, { role: 'user', content: 'Note', turnId: 'note' }, BOUNDS);
     settle(conversation, 't1', 'completed', 'First.');
-    assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): First.', 'user: Note']);
+    assert.deepEqual(shown(conversation), [
+      'user: One',
+      'assistant(completed): First.',
+      'user: Note',
+    ]);
   });
 });
 
 function toolMessages(turnId: string): Message[] {
   return [
-    { role: 'assistant', content: 'Let me see.', turnId, state: 'completed', toolCalls: [{ id: 'call-1', name: 'look', args: '{"q":"x"}' }] },
+    {
+      role: 'assistant',
+      content: 'Let me see.',
+      turnId,
+      state: 'completed',
+      toolCalls: [{ id: 'call-1', name: 'look', args: '{"q":"x"}' }],
+    },
     { role: 'tool', content: '42', turnId, toolCallId: 'call-1', state: 'completed' },
     { role: 'assistant', content: ' It is 42.'.trimStart(), turnId, state: 'completed' },
   ];
@@ -367,11 +516,35 @@ describe('cutTurn', () => {
     ['to what was heard', 'First of many.', 'First', ['assistant(interrupted): First'], 'First'],
     ['to nothing, and keeps no empty message', 'First.', '', [], ''],
     ['to nothing for blanks', 'First.', ' \n', [], ''],
-    ['not at all where it is not known what was heard, but marks it', 'First.', undefined, ['assistant(interrupted): First.'], 'First.'],
-    ['not where all of it was heard, but marks it', 'First.', 'First.', ['assistant(interrupted): First.'], 'First.'],
-    ['to the platform\'s words where they are not ours', 'It costs $5.', 'it costs five dollars', ['assistant(interrupted): it costs five dollars'], 'it costs five dollars'],
+    [
+      'not at all where it is not known what was heard, but marks it',
+      'First.',
+      undefined,
+      ['assistant(interrupted): First.'],
+      'First.',
+    ],
+    [
+      'not where all of it was heard, but marks it',
+      'First.',
+      'First.',
+      ['assistant(interrupted): First.'],
+      'First.',
+    ],
+    [
+      "to the platform's words where they are not ours",
+      'It costs $5.',
+      'it costs five dollars',
+      ['assistant(interrupted): it costs five dollars'],
+      'it costs five dollars',
+    ],
     ['to half a word', 'First.', 'Fir', ['assistant(interrupted): Fir'], 'Fir'],
-    ['and keeps blanks around what was heard', 'First of many.', 'First ', ['assistant(interrupted): First '], 'First '],
+    [
+      'and keeps blanks around what was heard',
+      'First of many.',
+      'First ',
+      ['assistant(interrupted): First '],
+      'First ',
+    ],
   ] as const) {
     it(`cuts a completed turn ${title}`, () => {
       const conversation = emptyConversation('c');
@@ -388,7 +561,12 @@ describe('cutTurn', () => {
       exchange(conversation, 't0', 'Zero', 'Zeroth.');
       exchange(conversation, 't1', 'One', 'First.');
       assert.deepEqual(cut(conversation, 'Fi', id), { turnId: 't1', text: 'Fi' });
-      assert.deepEqual(shown(conversation), ['user: Zero', 'assistant(completed): Zeroth.', 'user: One', 'assistant(interrupted): Fi']);
+      assert.deepEqual(shown(conversation), [
+        'user: Zero',
+        'assistant(completed): Zeroth.',
+        'user: One',
+        'assistant(interrupted): Fi',
+      ]);
     });
   }
 
@@ -398,7 +576,12 @@ describe('cutTurn', () => {
     exchange(conversation, 't1', 'One', 'First.');
     assert.equal(cut(conversation, 'Fi', 't0'), undefined); // nothing that t0 said
     assert.deepEqual(cut(conversation, 'Ze', 't0'), { turnId: 't0', text: 'Ze' });
-    assert.deepEqual(shown(conversation), ['user: Zero', 'assistant(interrupted): Ze', 'user: One', 'assistant(completed): First.']);
+    assert.deepEqual(shown(conversation), [
+      'user: Zero',
+      'assistant(interrupted): Ze',
+      'user: One',
+      'assistant(completed): First.',
+    ]);
   });
 
   it('cuts a turn that was interrupted to what was heard, and tells nobody again', () => {
@@ -423,7 +606,11 @@ describe('cutTurn', () => {
     open(conversation, 't2', 'Two');
     settle(conversation, 't2', 'interrupted', '');
     assert.deepEqual(cut(conversation, 'First', 't1'), { turnId: 't1', text: 'First' });
-    assert.deepEqual(shown(conversation), ['user: One', 'assistant(interrupted): First', 'user: Two']);
+    assert.deepEqual(shown(conversation), [
+      'user: One',
+      'assistant(interrupted): First',
+      'user: Two',
+    ]);
   });
 
   it('leaves the turn before alone when the interrupted one had said nothing and nothing was heard', () => {
@@ -433,7 +620,11 @@ describe('cutTurn', () => {
     settle(conversation, 't2', 'interrupted', '');
     assert.equal(cut(conversation, '', 'an id of the platform'), undefined);
     assert.equal(cut(conversation, 'x', 't2'), undefined);
-    assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): First.', 'user: Two']);
+    assert.deepEqual(shown(conversation), [
+      'user: One',
+      'assistant(completed): First.',
+      'user: Two',
+    ]);
   });
 
   it('does nothing where nothing was said', () => {
@@ -456,7 +647,10 @@ describe('cutTurn', () => {
   it('forgets what a turn sent: it is not sent again', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
-    settle(conversation, 't1', 'completed', 'First.', [{ type: 'say', text: 'First.' }, { type: 'data', json: '{}' }]);
+    settle(conversation, 't1', 'completed', 'First.', [
+      { type: 'say', text: 'First.' },
+      { type: 'data', json: '{}' },
+    ]);
     cut(conversation, 'Fi');
     assert.equal(findTurn(conversation, 't1')?.sent, undefined);
   });
@@ -466,9 +660,21 @@ describe('cutTurn of a turn with tools', () => {
   for (const [title, heard, left] of [
     ['in the text before the call', 'Let', ['assistant(interrupted): Let [look]', 'tool: 42']],
     ['right behind it', 'Let me see.', ['assistant(interrupted): Let me see. [look]', 'tool: 42']],
-    ['in the text behind it', 'Let me see.It is', ['assistant(interrupted): Let me see. [look]', 'tool: 42', 'assistant(interrupted): It is']],
+    [
+      'in the text behind it',
+      'Let me see.It is',
+      ['assistant(interrupted): Let me see. [look]', 'tool: 42', 'assistant(interrupted): It is'],
+    ],
     ['before the first word', '', ['assistant(interrupted):  [look]', 'tool: 42']],
-    ['where it is not known what was heard', undefined, ['assistant(interrupted): Let me see. [look]', 'tool: 42', 'assistant(interrupted): It is 42.']],
+    [
+      'where it is not known what was heard',
+      undefined,
+      [
+        'assistant(interrupted): Let me see. [look]',
+        'tool: 42',
+        'assistant(interrupted): It is 42.',
+      ],
+    ],
   ] as const) {
     it(`keeps the call and its result whole, cut ${title}`, () => {
       const conversation = emptyConversation('c');
@@ -476,8 +682,12 @@ describe('cutTurn of a turn with tools', () => {
       settle(conversation, 't1', 'completed', toolMessages('t1'));
       cut(conversation, heard);
       assert.deepEqual(shown(conversation), ['user: One', ...left]);
-      const calls = historyOf(conversation).flatMap((message) => (message.role === 'assistant' ? (message.toolCalls ?? []).map(({ id }) => id) : []));
-      const results = historyOf(conversation).flatMap((message) => (message.role === 'tool' ? [message.toolCallId] : []));
+      const calls = historyOf(conversation).flatMap((message) =>
+        message.role === 'assistant' ? (message.toolCalls ?? []).map(({ id }) => id) : [],
+      );
+      const results = historyOf(conversation).flatMap((message) =>
+        message.role === 'tool' ? [message.toolCallId] : [],
+      );
       assert.deepEqual(calls, results);
     });
   }
@@ -488,23 +698,37 @@ describe('appendMessage', () => {
     const conversation = emptyConversation('c');
     appendMessage(conversation, { role: 'user', content: 'a', turnId: 'x' }, BOUNDS);
     check(conversation);
-    assert.deepEqual(conversation.turns.map(({ id, state }) => [id, state]), [['x', 'completed']]);
+    assert.deepEqual(
+      conversation.turns.map(({ id, state }) => [id, state]),
+      [['x', 'completed']],
+    );
   });
 
   it('appends to the turn where that is known', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     exchange(conversation, 't2', 'Two', 'Second.');
-    appendMessage(conversation, { role: 'assistant', content: 'PS', turnId: 't1', state: 'completed' }, BOUNDS);
+    appendMessage(
+      conversation,
+      { role: 'assistant', content: 'PS', turnId: 't1', state: 'completed' },
+      BOUNDS,
+    );
     check(conversation);
-    assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): First.', 'assistant(completed): PS', 'user: Two', 'assistant(completed): Second.']);
+    assert.deepEqual(shown(conversation), [
+      'user: One',
+      'assistant(completed): First.',
+      'assistant(completed): PS',
+      'user: Two',
+      'assistant(completed): Second.',
+    ]);
   });
 });
 
 describe('the bounds of a conversation', () => {
   function filled(turns: number, bounds: ConversationBounds): Conversation {
     const conversation = emptyConversation('c');
-    for (let count = 1; count <= turns; count++) exchange(conversation, `t${count}`, `asked ${count}`, `said ${count}`, bounds);
+    for (let count = 1; count <= turns; count++)
+      exchange(conversation, `t${count}`, `asked ${count}`, `said ${count}`, bounds);
     return conversation;
   }
   function ids(conversation: Conversation): string[] {
@@ -534,8 +758,22 @@ describe('the bounds of a conversation', () => {
   it('counts tool calls, and what was sent beside the messages', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
-    settle(conversation, 't1', 'completed', toolMessages('t1'), [{ type: 'data', json: '"12345"' }, { type: 'say', text: 'abc', isFiller: true }, { type: 'hangup' }]);
-    assert.equal(conversation.textLength, 'One'.length + 'Let me see.'.length + 'look'.length + '{"q":"x"}'.length + '42'.length + 'It is 42.'.length + 7 + 3);
+    settle(conversation, 't1', 'completed', toolMessages('t1'), [
+      { type: 'data', json: '"12345"' },
+      { type: 'say', text: 'abc', isFiller: true },
+      { type: 'hangup' },
+    ]);
+    assert.equal(
+      conversation.textLength,
+      'One'.length +
+        'Let me see.'.length +
+        'look'.length +
+        '{"q":"x"}'.length +
+        '42'.length +
+        'It is 42.'.length +
+        7 +
+        3,
+    );
   });
 
   it('keeps the newest turn, however large it is', () => {
@@ -565,7 +803,11 @@ describe('the bounds of a conversation', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One', undefined, bounds);
     for (let count = 0; count < 5; count++) {
-      appendMessage(conversation, { role: 'user', content: `note ${count}`, turnId: `n${count}` }, bounds);
+      appendMessage(
+        conversation,
+        { role: 'user', content: `note ${count}`, turnId: `n${count}` },
+        bounds,
+      );
       check(conversation);
     }
     assert.deepEqual(ids(conversation), ['t1', 'n3', 'n4']);
@@ -587,7 +829,10 @@ describe('the bounds of a conversation', () => {
     const conversation = filled(2, bounds);
     const opened = open(conversation, 't3', 'Three', undefined, bounds);
     assert.deepEqual(ids(conversation), ['t2', 't3']);
-    assert.deepEqual(opened.history().map(({ content }) => content), ['asked 2', 'said 2', 'Three']);
+    assert.deepEqual(
+      opened.history().map(({ content }) => content),
+      ['asked 2', 'said 2', 'Three'],
+    );
   });
 
   it('has an empty history for a turn that was dropped', () => {
@@ -596,7 +841,10 @@ describe('the bounds of a conversation', () => {
     const opened = open(conversation, 't1', 'One', undefined, bounds);
     settle(conversation, 't1', 'completed', 'First.', undefined, bounds);
     exchange(conversation, 't2', 'Two', 'Second.', bounds);
-    assert.deepEqual(opened.history().filter(({ role }) => role === 'assistant'), []);
+    assert.deepEqual(
+      opened.history().filter(({ role }) => role === 'assistant'),
+      [],
+    );
   });
 
   it('holds, and the sums stay right, through any order of changes', () => {
@@ -615,23 +863,48 @@ describe('the bounds of a conversation', () => {
         switch (random(5)) {
           case 0:
           case 1:
-            openTurn(conversation, { turnId, runId: ++runs, text: words, interruption: random(3) === 0 ? { textHeard: words, turnId: undefined } : undefined }, bounds);
+            openTurn(
+              conversation,
+              {
+                turnId,
+                runId: ++runs,
+                text: words,
+                interruption: random(3) === 0 ? { textHeard: words, turnId: undefined } : undefined,
+              },
+              bounds,
+            );
             break;
           case 2: {
             const state = states[random(3)] ?? 'failed';
-            settle(conversation, turnId, state, random(3) === 0 ? toolMessages(turnId) : words, random(3) === 0 ? [{ type: 'data', json: words }] : undefined, bounds);
+            settle(
+              conversation,
+              turnId,
+              state,
+              random(3) === 0 ? toolMessages(turnId) : words,
+              random(3) === 0 ? [{ type: 'data', json: words }] : undefined,
+              bounds,
+            );
             break;
           }
           case 3:
-            cutTurn(conversation, { textHeard: random(2) === 0 ? words : undefined, turnId }, bounds);
+            cutTurn(
+              conversation,
+              { textHeard: random(2) === 0 ? words : undefined, turnId },
+              bounds,
+            );
             break;
           default:
             appendMessage(conversation, { role: 'user', content: words, turnId }, bounds);
         }
         check(conversation);
         const newest = conversation.turns.at(-1);
-        const isWithin = conversation.messageCount <= bounds.maxMessages && conversation.textLength <= bounds.maxTextLength;
-        assert.ok(isWithin || conversation.turns.every((turn) => turn === newest || turn.state === 'open'), `round ${round}, step ${step}`);
+        const isWithin =
+          conversation.messageCount <= bounds.maxMessages &&
+          conversation.textLength <= bounds.maxTextLength;
+        assert.ok(
+          isWithin || conversation.turns.every((turn) => turn === newest || turn.state === 'open'),
+          `round ${round}, step ${step}`,
+        );
       }
     }
   });

@@ -3,7 +3,11 @@ import { afterEach, describe, it } from 'node:test';
 
 import type { Awaitable } from '../../src/base/awaitable.ts';
 import type { ConversationBounds } from '../../src/conversations/bounds.ts';
-import { emptyConversation, historyOf, type Conversation } from '../../src/conversations/conversation.ts';
+import {
+  emptyConversation,
+  historyOf,
+  type Conversation,
+} from '../../src/conversations/conversation.ts';
 import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
@@ -20,11 +24,22 @@ export function fullTurn(id: string): TurnRecord {
     reply: null,
     messages: [
       { role: 'user', content: 'Hello "there" \\ 👋🏽\n\u0000\u2028', turnId: id },
-      { role: 'assistant', content: '', turnId: id, state: 'completed', toolCalls: [{ id: 'call-1', name: 'look', args: '{"a":' }] },
+      {
+        role: 'assistant',
+        content: '',
+        turnId: id,
+        state: 'completed',
+        toolCalls: [{ id: 'call-1', name: 'look', args: '{"a":' }],
+      },
       { role: 'tool', content: '42', turnId: id, toolCallId: 'call-1', state: 'completed' },
       { role: 'assistant', content: 'It is 42.', turnId: id, state: 'completed' },
     ],
-    sent: [{ type: 'say', text: 'Hm.', isFiller: true }, { type: 'data', json: '{"a":1}' }, { type: 'say', text: 'It is 42.' }, { type: 'hangup' }],
+    sent: [
+      { type: 'say', text: 'Hm.', isFiller: true },
+      { type: 'data', json: '{"a":1}' },
+      { type: 'say', text: 'It is 42.' },
+      { type: 'hangup' },
+    ],
   };
 }
 
@@ -38,8 +53,8 @@ function turnIds(conversation: Conversation | undefined): string[] | undefined {
 }
 
 /**
- * What every store promises, each in a new one from `open`, with room for 1,000 conversations and an hour. Ids are new in
- * every test, so that stores may share a database.
+ * What every store promises, each in a new one from `open`, with room for 1,000 conversations and
+ * an hour. Ids are new in every test, so that stores may share a database.
  */
 export function storeContract(name: string, open: () => Awaitable<ConversationStore>): void {
   const opened: ConversationStore[] = [];
@@ -79,7 +94,13 @@ export function storeContract(name: string, open: () => Awaitable<ConversationSt
         conversation.textLength = 99;
       });
       const kept = (await store.read(id)) ?? assert.fail('nothing was kept');
-      const expected = { ...emptyConversation(id), turns: [fullTurn('t1'), fullTurn('t2')], openTurns: 1, messageCount: 8, textLength: 99 };
+      const expected = {
+        ...emptyConversation(id),
+        turns: [fullTurn('t1'), fullTurn('t2')],
+        openTurns: 1,
+        messageCount: 8,
+        textLength: 99,
+      };
       assert.deepEqual(kept, { ...expected, updatedAt: kept.updatedAt });
       assert.equal(Number.isFinite(kept.updatedAt), true);
     });
@@ -101,25 +122,54 @@ export function storeContract(name: string, open: () => Awaitable<ConversationSt
       const { store, id } = await begin();
       const value = { kind: 'opened', history: (): string[] => ['a'] };
       for (const result of [value, undefined, null, 0, '', false, [1]]) {
-        assert.equal(await store.update(id, (conversation) => (push(fullTurn('t1'))(conversation), result)), result);
+        assert.equal(
+          await store.update(id, (conversation) => (push(fullTurn('t1'))(conversation), result)),
+          result,
+        );
       }
     });
 
     it('applies the changes of one conversation in the order of the calls', async () => {
       const { store, id } = await begin();
-      const lengths = await Promise.all(Array.from({ length: 50 }, (_, count) => store.update(id, push({ id: `t${count}`, state: 'completed', runId: count, words: null, reply: null }))));
-      assert.deepEqual(lengths, Array.from({ length: 50 }, (_, count) => count + 1));
-      assert.deepEqual(turnIds(await store.read(id)), Array.from({ length: 50 }, (_, count) => `t${count}`));
+      const lengths = await Promise.all(
+        Array.from({ length: 50 }, (_, count) =>
+          store.update(
+            id,
+            push({ id: `t${count}`, state: 'completed', runId: count, words: null, reply: null }),
+          ),
+        ),
+      );
+      assert.deepEqual(
+        lengths,
+        Array.from({ length: 50 }, (_, count) => count + 1),
+      );
+      assert.deepEqual(
+        turnIds(await store.read(id)),
+        Array.from({ length: 50 }, (_, count) => `t${count}`),
+      );
     });
 
     it('keeps conversations apart', async () => {
       const { store, id } = await begin();
-      const others = [`${id}:`, `${id} `, `${id}:é語👋🏽`, `${id.toUpperCase()}`, `${id}%00`, `${id}'; --`, `${id}*`, `${id}/../x`, `${id}${'i'.repeat(256 - id.length)}`];
-      await Promise.all([id, ...others].map((other, index) => store.update(other, push(fullTurn(`t${index}`)))));
-      for (const [index, other] of [id, ...others].entries()) assert.deepEqual(turnIds(await store.read(other)), [`t${index}`], other);
+      const others = [
+        `${id}:`,
+        `${id} `,
+        `${id}:é語👋🏽`,
+        `${id.toUpperCase()}`,
+        `${id}%00`,
+        `${id}'; --`,
+        `${id}*`,
+        `${id}/../x`,
+        `${id}${'i'.repeat(256 - id.length)}`,
+      ];
+      await Promise.all(
+        [id, ...others].map((other, index) => store.update(other, push(fullTurn(`t${index}`)))),
+      );
+      for (const [index, other] of [id, ...others].entries())
+        assert.deepEqual(turnIds(await store.read(other)), [`t${index}`], other);
     });
 
-    it('takes names of an object\'s own members for ids', async () => {
+    it("takes names of an object's own members for ids", async () => {
       const { store } = await begin();
       for (const id of ['__proto__', 'constructor', 'toString']) {
         await store.update(id, (conversation) => {
@@ -177,25 +227,43 @@ export function storeContract(name: string, open: () => Awaitable<ConversationSt
     it('goes on after a change that threw, with those that were asked for behind it', async () => {
       const { store, id } = await begin();
       const failed = (async () => store.update(id, () => assert.fail('of the change')))();
-      const [first, second] = await Promise.allSettled([failed, store.update(id, push(fullTurn('t1')))]);
+      const [first, second] = await Promise.allSettled([
+        failed,
+        store.update(id, push(fullTurn('t1'))),
+      ]);
       assert.deepEqual([first.status, second.status], ['rejected', 'fulfilled']);
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
     });
 
     it('carries a turn from its opening to its end', async () => {
       const { store, id } = await begin();
-      const opened = await store.update(id, (conversation) => openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS));
+      const opened = await store.update(id, (conversation) =>
+        openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS),
+      );
       assert.ok(opened.kind === 'opened');
       assert.deepEqual(opened.history(), [{ role: 'user', content: 'Hello', turnId: 't1' }]);
       assert.equal((await store.read(id))?.turns[0]?.state, 'open');
       const settle = (runId: number): Awaitable<boolean> =>
         store.update(id, (conversation) =>
-          settleTurn(conversation, { turnId: 't1', runId, state: 'completed', messages: [{ role: 'assistant', content: 'Hi.', turnId: 't1', state: 'completed' }] }, BOUNDS));
+          settleTurn(
+            conversation,
+            {
+              turnId: 't1',
+              runId,
+              state: 'completed',
+              messages: [{ role: 'assistant', content: 'Hi.', turnId: 't1', state: 'completed' }],
+            },
+            BOUNDS,
+          ),
+        );
       assert.equal(await settle(8), false);
       assert.equal(await settle(7), true);
       assert.equal(await settle(7), false);
       const kept = (await store.read(id)) ?? assert.fail('nothing was kept');
-      assert.deepEqual(historyOf(kept).map(({ content }) => content), ['Hello', 'Hi.']);
+      assert.deepEqual(
+        historyOf(kept).map(({ content }) => content),
+        ['Hello', 'Hi.'],
+      );
     });
 
     it('lets go when it is closed, twice too', async () => {

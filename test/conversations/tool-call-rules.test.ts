@@ -1,58 +1,121 @@
-// The rules of tool calls in a conversation: what a run writes before its calls, and what may be written after its end.
+// The rules of tool calls in a conversation: what a run writes before its calls, and what may be
+// written after its end.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { emptyConversation, FORMAT, historyOf, upgrade, type Conversation } from '../../src/conversations/conversation.ts';
+import {
+  emptyConversation,
+  FORMAT,
+  historyOf,
+  upgrade,
+  type Conversation,
+} from '../../src/conversations/conversation.ts';
 import { noteHeard } from '../../src/conversations/heard.ts';
 import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
-import { openTurn, OpenedTurn, settleTurn, type TurnOpening, type TurnSettlement } from '../../src/conversations/rules.ts';
+import {
+  openTurn,
+  OpenedTurn,
+  settleTurn,
+  type TurnOpening,
+  type TurnSettlement,
+} from '../../src/conversations/rules.ts';
 import { noteProgress, noteToolResult } from '../../src/conversations/tool-call-rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 
 /** A round of one call: what was said before it, the call, and its result. */
-function round(turnId: string, id: string, { said = '', state = 'running', content = '{"status":"still running"}', key = `key of ${id}` }: { said?: string; state?: ToolCallState; content?: string; key?: string } = {}): Message[] {
+function round(
+  turnId: string,
+  id: string,
+  {
+    said = '',
+    state = 'running',
+    content = '{"status":"still running"}',
+    key = `key of ${id}`,
+  }: { said?: string; state?: ToolCallState; content?: string; key?: string } = {},
+): Message[] {
   return [
-    { role: 'assistant', content: said, turnId, state: 'open', toolCalls: [{ id, name: 'pay', args: '{}' }] },
+    {
+      role: 'assistant',
+      content: said,
+      turnId,
+      state: 'open',
+      toolCalls: [{ id, name: 'pay', args: '{}' }],
+    },
     { role: 'tool', content, turnId, toolCallId: id, state, key },
   ];
 }
 
-function open(conversation: Conversation, turnId: string, runId: number, fields: Partial<TurnOpening> = {}): OpenedTurn {
-  const opened = openTurn(conversation, { turnId, runId, text: `words of ${turnId}`, isCallRunning: () => true, ...fields }, BOUNDS);
+function open(
+  conversation: Conversation,
+  turnId: string,
+  runId: number,
+  fields: Partial<TurnOpening> = {},
+): OpenedTurn {
+  const opened = openTurn(
+    conversation,
+    { turnId, runId, text: `words of ${turnId}`, isCallRunning: () => true, ...fields },
+    BOUNDS,
+  );
   assert.ok(opened instanceof OpenedTurn);
   return opened;
 }
 
-function progress(conversation: Conversation, turnId: string, runId: number, messages: readonly Message[]): ReturnType<typeof noteProgress> {
+function progress(
+  conversation: Conversation,
+  turnId: string,
+  runId: number,
+  messages: readonly Message[],
+): ReturnType<typeof noteProgress> {
   return noteProgress(conversation, { turnId, runId, messages }, BOUNDS);
 }
 
-function result(conversation: Conversation, turnId: string, toolCallId: string, content = '{"paid":1}', state: Exclude<ToolCallState, 'running'> = 'completed'): boolean {
+function result(
+  conversation: Conversation,
+  turnId: string,
+  toolCallId: string,
+  content = '{"paid":1}',
+  state: Exclude<ToolCallState, 'running'> = 'completed',
+): boolean {
   return noteToolResult(conversation, { turnId, toolCallId, state, content }, BOUNDS);
 }
 
-function settle(conversation: Conversation, turnId: string, runId: number, state: TurnSettlement['state'], messages: readonly Message[]): boolean {
+function settle(
+  conversation: Conversation,
+  turnId: string,
+  runId: number,
+  state: TurnSettlement['state'],
+  messages: readonly Message[],
+): boolean {
   return settleTurn(conversation, { turnId, runId, state, messages }, BOUNDS);
 }
 
 /** The tool messages, as `id state content`. */
 function results(conversation: Conversation): string[] {
-  return historyOf(conversation).filter((message) => message.role === 'tool').map(({ toolCallId, state, content }) => `${toolCallId} ${state} ${content}`);
+  return historyOf(conversation)
+    .filter((message) => message.role === 'tool')
+    .map(({ toolCallId, state, content }) => `${toolCallId} ${state} ${content}`);
 }
 
 /** The texts of the assistant and what it called. */
 function replies(conversation: Conversation): string[] {
-  return historyOf(conversation).filter((message) => message.role === 'assistant').map(({ content, state, toolCalls = [] }) =>
-    `${state}: ${content}${toolCalls.length === 0 ? '' : `[${toolCalls.map(({ id }) => id).join(' ')}]`}`);
+  return historyOf(conversation)
+    .filter((message) => message.role === 'assistant')
+    .map(
+      ({ content, state, toolCalls = [] }) =>
+        `${state}: ${content}${toolCalls.length === 0 ? '' : `[${toolCalls.map(({ id }) => id).join(' ')}]`}`,
+    );
 }
 
 describe('what a run writes down before its calls', () => {
   it('stands in history as calls that run', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
-    assert.equal(progress(conversation, 't1', 1, round('t1', 'a', { said: 'One moment. ' })), 'noted');
+    assert.equal(
+      progress(conversation, 't1', 1, round('t1', 'a', { said: 'One moment. ' })),
+      'noted',
+    );
     assert.deepEqual(replies(conversation), ['open: One moment. [a]']);
     assert.deepEqual(results(conversation), ['a running {"status":"still running"}']);
     assert.equal(conversation.runningCalls, 1);
@@ -64,14 +127,32 @@ describe('what a run writes down before its calls', () => {
     progress(conversation, 't1', 1, round('t1', 'a'));
     result(conversation, 't1', 'a');
     progress(conversation, 't1', 1, [...round('t1', 'a'), ...round('t1', 'b')]);
-    assert.deepEqual(results(conversation), ['a completed {"paid":1}', 'b running {"status":"still running"}']);
+    assert.deepEqual(results(conversation), [
+      'a completed {"paid":1}',
+      'b running {"status":"still running"}',
+    ]);
   });
 
-  it('is kept as calls alone where a newer turn has closed the run\'s', () => {
+  it("is kept as calls alone where a newer turn has closed the run's", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
-    const soFar = { turnId: 't1', runId: 1, state: 'interrupted' as const, messages: [{ role: 'assistant' as const, content: 'One two', turnId: 't1', state: 'interrupted' as const }] };
-    open(conversation, 't2', 2, { running: [soFar], interruption: { textHeard: 'One', turnId: undefined } });
+    const soFar = {
+      turnId: 't1',
+      runId: 1,
+      state: 'interrupted' as const,
+      messages: [
+        {
+          role: 'assistant' as const,
+          content: 'One two',
+          turnId: 't1',
+          state: 'interrupted' as const,
+        },
+      ],
+    };
+    open(conversation, 't2', 2, {
+      running: [soFar],
+      interruption: { textHeard: 'One', turnId: undefined },
+    });
     assert.equal(progress(conversation, 't1', 1, round('t1', 'a', { said: 'One two' })), 'closed');
     assert.deepEqual(replies(conversation), ['interrupted: One', 'interrupted: [a]', 'open: ']);
     assert.equal(result(conversation, 't1', 'a'), true);
@@ -92,10 +173,18 @@ describe('what a run writes down before its calls', () => {
 });
 
 describe('the result of a call', () => {
-  it('is written after the run\'s end, and changes no word and no state', () => {
+  it("is written after the run's end, and changes no word and no state", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
-    settle(conversation, 't1', 1, 'interrupted', round('t1', 'a', { said: 'I pay. ' }).map((message): Message => (message.role === 'assistant' ? { ...message, state: 'interrupted' } : message)));
+    settle(
+      conversation,
+      't1',
+      1,
+      'interrupted',
+      round('t1', 'a', { said: 'I pay. ' }).map((message): Message =>
+        message.role === 'assistant' ? { ...message, state: 'interrupted' } : message,
+      ),
+    );
     open(conversation, 't2', 2);
     assert.equal(result(conversation, 't1', 'a'), true);
     assert.deepEqual(results(conversation), ['a completed {"paid":1}']);
@@ -145,47 +234,98 @@ describe('the result of a call', () => {
 
 describe('a turn that runs anew', () => {
   /** A turn whose first run made calls of these states. */
-  function withCalls(states: Readonly<Record<string, ToolCallState>>, state: 'interrupted' | 'failed' = 'interrupted'): Conversation {
+  function withCalls(
+    states: Readonly<Record<string, ToolCallState>>,
+    state: 'interrupted' | 'failed' = 'interrupted',
+  ): Conversation {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
-    settle(conversation, 't1', 1, state, Object.entries(states).flatMap(([id, callState]) => round('t1', id, { said: `${id}. `, state: callState, content: `"${callState}"` })));
+    settle(
+      conversation,
+      't1',
+      1,
+      state,
+      Object.entries(states).flatMap(([id, callState]) =>
+        round('t1', id, { said: `${id}. `, state: callState, content: `"${callState}"` }),
+      ),
+    );
     return conversation;
   }
 
   it('has the calls of earlier runs in front, and the words before them as an interrupted reply', () => {
-    const conversation = withCalls({ a: 'completed', b: 'running', c: 'unknown', d: 'interrupted' }, 'failed');
+    const conversation = withCalls(
+      { a: 'completed', b: 'running', c: 'unknown', d: 'interrupted' },
+      'failed',
+    );
     const opened = open(conversation, 't1', 2);
-    assert.deepEqual(replies(conversation), ['interrupted: a. [a]', 'interrupted: b. [b]', 'interrupted: c. [c]', 'open: ']);
-    assert.deepEqual(opened.earlierCalls.map(({ toolCallId, state }) => `${toolCallId} ${state}`), ['a completed', 'b running', 'c unknown']);
-    assert.deepEqual(opened.history().map(({ role }) => role), ['user', 'assistant', 'tool', 'assistant', 'tool', 'assistant', 'tool']);
+    assert.deepEqual(replies(conversation), [
+      'interrupted: a. [a]',
+      'interrupted: b. [b]',
+      'interrupted: c. [c]',
+      'open: ',
+    ]);
+    assert.deepEqual(
+      opened.earlierCalls.map(({ toolCallId, state }) => `${toolCallId} ${state}`),
+      ['a completed', 'b running', 'c unknown'],
+    );
+    assert.deepEqual(
+      opened.history().map(({ role }) => role),
+      ['user', 'assistant', 'tool', 'assistant', 'tool', 'assistant', 'tool'],
+    );
   });
 
   it('keeps them through its own progress, its end, and a third run', () => {
     const conversation = withCalls({ a: 'completed' });
     open(conversation, 't1', 2);
     progress(conversation, 't1', 2, round('t1', 'b', { state: 'completed', content: '"b"' }));
-    settle(conversation, 't1', 2, 'interrupted', round('t1', 'b', { state: 'completed', content: '"b"' }));
+    settle(
+      conversation,
+      't1',
+      2,
+      'interrupted',
+      round('t1', 'b', { state: 'completed', content: '"b"' }),
+    );
     const opened = open(conversation, 't1', 3);
-    assert.deepEqual(opened.earlierCalls.map(({ toolCallId }) => toolCallId), ['a', 'b']);
-    settle(conversation, 't1', 3, 'completed', [{ role: 'assistant', content: 'Done.', turnId: 't1', state: 'completed' }]);
-    assert.deepEqual(replies(conversation), ['interrupted: a. [a]', 'interrupted: [b]', 'completed: Done.']);
+    assert.deepEqual(
+      opened.earlierCalls.map(({ toolCallId }) => toolCallId),
+      ['a', 'b'],
+    );
+    settle(conversation, 't1', 3, 'completed', [
+      { role: 'assistant', content: 'Done.', turnId: 't1', state: 'completed' },
+    ]);
+    assert.deepEqual(replies(conversation), [
+      'interrupted: a. [a]',
+      'interrupted: [b]',
+      'completed: Done.',
+    ]);
   });
 
   it('keeps of several calls with one key the one that completed', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     settle(conversation, 't1', 1, 'interrupted', [
-      ...round('t1', 'a', { key: 'k', state: 'unknown' }), ...round('t1', 'b', { key: 'k', state: 'completed', content: '"b"' }), ...round('t1', 'c', { key: 'k', state: 'completed', content: '"c"' }),
+      ...round('t1', 'a', { key: 'k', state: 'unknown' }),
+      ...round('t1', 'b', { key: 'k', state: 'completed', content: '"b"' }),
+      ...round('t1', 'c', { key: 'k', state: 'completed', content: '"c"' }),
     ]);
-    assert.deepEqual(open(conversation, 't1', 2).earlierCalls.map(({ toolCallId }) => toolCallId), ['b']);
+    assert.deepEqual(
+      open(conversation, 't1', 2).earlierCalls.map(({ toolCallId }) => toolCallId),
+      ['b'],
+    );
   });
 
-  it('is stale while a newer turn runs here, and is not where that turn\'s process is gone', () => {
+  it("is stale while a newer turn runs here, and is not where that turn's process is gone", () => {
     const conversation = withCalls({ a: 'completed' });
     open(conversation, 't2', 2);
     const running = [{ turnId: 't2', runId: 2, state: 'interrupted' as const, messages: [] }];
-    assert.equal(openTurn(conversation, { turnId: 't1', runId: 3, text: 'words of t1', running }, BOUNDS).kind, 'stale');
-    assert.equal(openTurn(conversation, { turnId: 't1', runId: 3, text: 'words of t1' }, BOUNDS).kind, 'opened');
+    assert.equal(
+      openTurn(conversation, { turnId: 't1', runId: 3, text: 'words of t1', running }, BOUNDS).kind,
+      'stale',
+    );
+    assert.equal(
+      openTurn(conversation, { turnId: 't1', runId: 3, text: 'words of t1' }, BOUNDS).kind,
+      'opened',
+    );
   });
 });
 
@@ -195,9 +335,13 @@ describe('an id that comes with other words', () => {
   it('begins a turn under an id of our own, and finds it again', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
-    settle(conversation, 't1', 1, 'completed', [{ role: 'assistant', content: 'One.', turnId: 't1', state: 'completed' }]);
+    settle(conversation, 't1', 1, 'completed', [
+      { role: 'assistant', content: 'One.', turnId: 't1', state: 'completed' },
+    ]);
     assert.equal(open(conversation, 't1', 2, other).turnId, 't1~2');
-    settle(conversation, 't1~2', 2, 'completed', [{ role: 'assistant', content: 'Two.', turnId: 't1~2', state: 'completed' }]);
+    settle(conversation, 't1~2', 2, 'completed', [
+      { role: 'assistant', content: 'Two.', turnId: 't1~2', state: 'completed' },
+    ]);
     const again = openTurn(conversation, { turnId: 't1', runId: 3, ...other }, BOUNDS);
     assert.deepEqual(again, { kind: 'completed before', sent: [{ type: 'say', text: 'Two.' }] });
     assert.equal(open(conversation, 't1', 4, { text: 'third words' }).turnId, 't1~3');
@@ -206,9 +350,14 @@ describe('an id that comes with other words', () => {
 
   it('names the newest of its turns where the platform says what was heard', () => {
     const conversation = emptyConversation('c');
-    for (const [runId, text] of [[1, 'words of t1'], [2, 'other words']] as const) {
+    for (const [runId, text] of [
+      [1, 'words of t1'],
+      [2, 'other words'],
+    ] as const) {
       const { turnId } = open(conversation, 't1', runId, { text });
-      settle(conversation, turnId, runId, 'completed', [{ role: 'assistant', content: `Reply ${runId}.`, turnId, state: 'completed' }]);
+      settle(conversation, turnId, runId, 'completed', [
+        { role: 'assistant', content: `Reply ${runId}.`, turnId, state: 'completed' },
+      ]);
     }
     assert.equal(noteHeard(conversation, { textHeard: 'Rep', turnId: 't1' })?.record.id, 't1~2');
     assert.deepEqual(replies(conversation), ['completed: Reply 1.', 'interrupted: Rep']);
@@ -216,62 +365,122 @@ describe('an id that comes with other words', () => {
 
   it('is not confused with an id that begins alike', () => {
     const conversation = emptyConversation('c');
-    for (const [runId, turnId] of [[1, 't1'], [2, 't1~x'], [3, 't12']] as const) {
+    for (const [runId, turnId] of [
+      [1, 't1'],
+      [2, 't1~x'],
+      [3, 't12'],
+    ] as const) {
       open(conversation, turnId, runId);
-      settle(conversation, turnId, runId, 'completed', [{ role: 'assistant', content: 'Reply.', turnId, state: 'completed' }]);
+      settle(conversation, turnId, runId, 'completed', [
+        { role: 'assistant', content: 'Reply.', turnId, state: 'completed' },
+      ]);
     }
     assert.equal(noteHeard(conversation, { textHeard: 'Rep', turnId: 't1' })?.record.id, 't1');
   });
 });
 
 describe('a turn that somebody else has closed', () => {
-  it('is still its run\'s to settle where the platform did not say what was heard', () => {
+  it("is still its run's to settle where the platform did not say what was heard", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     progress(conversation, 't1', 1, round('t1', 'a', { said: 'I pay. ' }));
     open(conversation, 't2', 2, { interruption: { textHeard: undefined, turnId: undefined } });
     assert.deepEqual(replies(conversation), ['interrupted: I pay. [a]', 'open: ']);
-    assert.equal(settle(conversation, 't1', 1, 'completed', [{ role: 'assistant', content: 'I pay. Paid.', turnId: 't1', state: 'completed' }]), true);
+    assert.equal(
+      settle(conversation, 't1', 1, 'completed', [
+        { role: 'assistant', content: 'I pay. Paid.', turnId: 't1', state: 'completed' },
+      ]),
+      true,
+    );
   });
 
-  it('is still its run\'s to settle where that runs here, and what it had said by then was interrupted', () => {
+  it("is still its run's to settle where that runs here, and what it had said by then was interrupted", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
-    const soFar = { turnId: 't1', runId: 1, state: 'interrupted' as const, messages: [{ role: 'assistant' as const, content: 'One', turnId: 't1', state: 'interrupted' as const }] };
-    open(conversation, 't2', 2, { running: [soFar], interruption: { textHeard: undefined, turnId: undefined } });
-    assert.equal(settle(conversation, 't1', 1, 'interrupted', [{ role: 'assistant', content: 'One two', turnId: 't1', state: 'interrupted' }]), true);
+    const soFar = {
+      turnId: 't1',
+      runId: 1,
+      state: 'interrupted' as const,
+      messages: [
+        { role: 'assistant' as const, content: 'One', turnId: 't1', state: 'interrupted' as const },
+      ],
+    };
+    open(conversation, 't2', 2, {
+      running: [soFar],
+      interruption: { textHeard: undefined, turnId: undefined },
+    });
+    assert.equal(
+      settle(conversation, 't1', 1, 'interrupted', [
+        { role: 'assistant', content: 'One two', turnId: 't1', state: 'interrupted' },
+      ]),
+      true,
+    );
     assert.deepEqual(replies(conversation), ['interrupted: One two', 'open: ']);
   });
 
-  it('is still its run\'s to settle where an interruption without a turn closed it', () => {
+  it("is still its run's to settle where an interruption without a turn closed it", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     progress(conversation, 't1', 1, round('t1', 'a', { said: 'I pay. ' }));
     noteHeard(conversation, { textHeard: undefined, turnId: undefined });
-    assert.equal(settle(conversation, 't1', 1, 'interrupted', [{ role: 'assistant', content: 'I pay. Paid.', turnId: 't1', state: 'interrupted' }]), true);
+    assert.equal(
+      settle(conversation, 't1', 1, 'interrupted', [
+        { role: 'assistant', content: 'I pay. Paid.', turnId: 't1', state: 'interrupted' },
+      ]),
+      true,
+    );
   });
 
   it('is decided by what was heard, once', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     open(conversation, 't2', 2, { interruption: { textHeard: 'I', turnId: undefined } });
-    assert.equal(settle(conversation, 't1', 1, 'completed', [{ role: 'assistant', content: 'I pay.', turnId: 't1', state: 'completed' }]), false);
+    assert.equal(
+      settle(conversation, 't1', 1, 'completed', [
+        { role: 'assistant', content: 'I pay.', turnId: 't1', state: 'completed' },
+      ]),
+      false,
+    );
     assert.deepEqual(replies(conversation), ['interrupted: I', 'open: ']);
   });
 });
 
 describe('a conversation of the version before', () => {
-  /** As that version wrote it: no format, no sum of running calls, and tool messages without a state. */
+  /**
+   * As that version wrote it: no format, no sum of running calls, and tool messages without a
+   * state.
+   */
   function old(): Conversation {
-    const tool = { role: 'tool', content: '{"ok":1}', turnId: 't1', toolCallId: 'a' } as unknown as ToolMessage;
+    const tool = {
+      role: 'tool',
+      content: '{"ok":1}',
+      turnId: 't1',
+      toolCallId: 'a',
+    } as unknown as ToolMessage;
     const conversation = {
-      id: 'c', turns: [
-        { id: 't1', state: 'completed', runId: 1, words: null, reply: null, messages: [
-          { role: 'user', content: 'Hi', turnId: 't1' }, { ...round('t1', 'a')[0], state: 'completed' }, tool,
-        ], later: true },
+      id: 'c',
+      turns: [
+        {
+          id: 't1',
+          state: 'completed',
+          runId: 1,
+          words: null,
+          reply: null,
+          messages: [
+            { role: 'user', content: 'Hi', turnId: 't1' },
+            { ...round('t1', 'a')[0], state: 'completed' },
+            tool,
+          ],
+          later: true,
+        },
         { id: 't2', state: 'open', runId: 2, words: 'Hm', reply: '' },
       ],
-      turnHashes: [0, 0], openTurns: 1, messageCount: 5, textLength: 17, updatedAt: 1, foreign: 'kept',
+      turnHashes: [0, 0],
+      openTurns: 1,
+      messageCount: 5,
+      textLength: 17,
+      updatedAt: 1,
+      foreign: 'kept',
     };
     const hashes = emptyConversation('c');
     open(hashes, 't1', 1);
@@ -298,7 +507,12 @@ describe('a conversation of the version before', () => {
     const conversation = old();
     upgrade(conversation);
     open(conversation, 't2', 3, { text: 'Hm' });
-    assert.equal(settle(conversation, 't2', 3, 'completed', [{ role: 'assistant', content: 'Well.', turnId: 't2', state: 'completed' }]), true);
+    assert.equal(
+      settle(conversation, 't2', 3, 'completed', [
+        { role: 'assistant', content: 'Well.', turnId: 't2', state: 'completed' },
+      ]),
+      true,
+    );
     assert.equal(conversation.openTurns, 0);
     assert.deepEqual(replies(conversation), ['completed: [a]', 'completed: Well.']);
   });

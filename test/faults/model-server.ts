@@ -1,17 +1,27 @@
-// A model vendor of our own on a real socket: speaks the Chat Completions wire, and fails in every way vendors do.
+// A model vendor of our own on a real socket: speaks the Chat Completions wire, and fails in every
+// way vendors do.
 
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { chunk, KEEP_ALIVE, OPENAI_RATE_LIMITED, OPENAI_REFUSED, textReply } from './wire-shapes.ts';
+import {
+  chunk,
+  KEEP_ALIVE,
+  OPENAI_RATE_LIMITED,
+  OPENAI_REFUSED,
+  textReply,
+} from './wire-shapes.ts';
 
 export interface ModelRequest {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   /** The parsed JSON. */
   readonly body: Record<string, unknown>;
-  /** Resolves with true when the client closed the connection before the answer ended, with false when it was sent whole. */
+  /**
+   * Resolves with true when the client closed the connection before the answer ended, with false
+   * when it was sent whole.
+   */
   readonly wasCut: Promise<boolean>;
 }
 
@@ -34,10 +44,13 @@ export interface ModelServer {
 }
 
 /** Starts the server. A list of answers serves one request each, the last one all that follow. */
-export async function startModelServer(script: Answer | readonly [Answer, ...Answer[]]): Promise<ModelServer> {
+export async function startModelServer(
+  script: Answer | readonly [Answer, ...Answer[]],
+): Promise<ModelServer> {
   const answers = typeof script === 'function' ? [script] : script;
   const requests: ModelRequest[] = [];
-  const waiting: { readonly number: number; readonly resolve: (request: ModelRequest) => void }[] = [];
+  const waiting: { readonly number: number; readonly resolve: (request: ModelRequest) => void }[] =
+    [];
   let warmUps = 0;
   let openConnections = 0;
   let connectionsSeen = 0;
@@ -45,13 +58,20 @@ export async function startModelServer(script: Answer | readonly [Answer, ...Ans
   const server = createServer(async (incoming, response) => {
     if (incoming.method !== 'POST') {
       warmUps++;
-      response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":{"message":"Not found"}}');
+      response
+        .writeHead(404, { 'content-type': 'application/json' })
+        .end('{"error":{"message":"Not found"}}');
       return;
     }
     let text = '';
     for await (const bytes of incoming.setEncoding('utf8')) text += bytes;
     const wasCut = once(response, 'close').then(() => !response.writableFinished);
-    const request: ModelRequest = { path: incoming.url ?? '', headers: incoming.headers, body: JSON.parse(text), wasCut };
+    const request: ModelRequest = {
+      path: incoming.url ?? '',
+      headers: incoming.headers,
+      body: JSON.parse(text),
+      wasCut,
+    };
     const number = requests.push(request) - 1;
     for (const waiter of waiting) if (waiter.number === number) waiter.resolve(request);
     await (answers[number] ?? answers.at(-1))?.(response, request);
@@ -79,7 +99,9 @@ export async function startModelServer(script: Answer | readonly [Answer, ...Ans
     },
     request(number) {
       const there = requests[number];
-      return there === undefined ? new Promise((resolve) => waiting.push({ number, resolve })) : Promise.resolve(there);
+      return there === undefined
+        ? new Promise((resolve) => waiting.push({ number, resolve }))
+        : Promise.resolve(there);
     },
     async close() {
       const closed = once(server, 'close');
@@ -120,7 +142,11 @@ export function dripping(...blocks: string[]): Answer {
 }
 
 /** Slow: sends the blocks, then waits for the promise before it sends the rest and ends. */
-export function pausing(before: readonly string[], until: Promise<unknown>, after: readonly string[]): Answer {
+export function pausing(
+  before: readonly string[],
+  until: Promise<unknown>,
+  after: readonly string[],
+): Answer {
   return async (response) => {
     openStream(response);
     response.write(before.join(''));
@@ -129,7 +155,10 @@ export function pausing(before: readonly string[], until: Promise<unknown>, afte
   };
 }
 
-/** Sends these blocks, then nothing: neither a word nor an end. With no blocks, a stream that opens and is silent. */
+/**
+ * Sends these blocks, then nothing: neither a word nor an end. With no blocks, a stream that opens
+ * and is silent.
+ */
 export function silentAfter(...blocks: string[]): Answer {
   return (response) => {
     openStream(response);
@@ -156,7 +185,15 @@ export function fails(status: number, body: string, headers: Record<string, stri
 }
 
 export const refuses = fails(401, OPENAI_REFUSED);
-export const overloaded = fails(500, '{"error":{"message":"The server had an error while processing your request.","type":"server_error"}}');
-export const rateLimits = (headers: Record<string, string>): Answer => fails(429, OPENAI_RATE_LIMITED, headers);
+export const overloaded = fails(
+  500,
+  '{"error":{"message":"The server had an error while processing your request.","type":"server_error"}}',
+);
+export const rateLimits = (headers: Record<string, string>): Answer =>
+  fails(429, OPENAI_RATE_LIMITED, headers);
 export const malformed = stream(chunk({ content: 'Hel' }), 'data: {"choices":[{"del\n\n');
-export const empty = stream(chunk({ role: 'assistant', content: '' }), chunk({}, 'stop'), 'data: [DONE]\n\n');
+export const empty = stream(
+  chunk({ role: 'assistant', content: '' }),
+  chunk({}, 'stop'),
+  'data: [DONE]\n\n',
+);

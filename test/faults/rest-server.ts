@@ -1,4 +1,5 @@
-// LayerCode's REST API as far as agents go, on a real socket: keeps their webhooks, and fails in every way such a server does.
+// LayerCode's REST API as far as agents go, on a real socket: keeps their webhooks, and fails in
+// every way such a server does.
 
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
@@ -25,7 +26,10 @@ export interface RestServer {
   /** How an agent shows its webhook. */
   shape: (webhook: string | null) => object;
   readonly requests: readonly RestRequest[];
-  /** Called for each request once it is read; what it returns answers in the place of what is right, undefined leaves it be. */
+  /**
+   * Called for each request once it is read; what it returns answers in the place of what is right,
+   * undefined leaves it be.
+   */
   fault: (request: RestRequest) => RestAnswer | undefined;
   close(): Promise<void>;
 }

@@ -7,7 +7,9 @@ export function event(data: object | string): string {
 
 export const DONE = event('[DONE]');
 
-/** https://platform.openai.com/docs/api-reference/chat-streaming/streaming, its example's fields. */
+/**
+ * https://platform.openai.com/docs/api-reference/chat-streaming/streaming, its example's fields.
+ */
 export function chunk(delta: object, finishReason: string | null = null): string {
   return event({
     id: 'chatcmpl-123',
@@ -38,12 +40,22 @@ export function usageChunk(promptTokens: number, completionTokens: number): stri
 
 /** A whole reply of texts, as OpenAI streams it: the role first, then a chunk a token. */
 export function textReply(...texts: string[]): string[] {
-  return [chunk({ role: 'assistant', content: '', refusal: null }), ...texts.map((content) => chunk({ content })), chunk({}, 'stop'), usageChunk(19, 10), DONE];
+  return [
+    chunk({ role: 'assistant', content: '', refusal: null }),
+    ...texts.map((content) => chunk({ content })),
+    chunk({}, 'stop'),
+    usageChunk(19, 10),
+    DONE,
+  ];
 }
 
-/** https://platform.openai.com/docs/guides/function-calling#streaming: id and name once, then arguments piece by piece, by index. */
+/**
+ * https://platform.openai.com/docs/guides/function-calling#streaming: id and name once, then
+ * arguments piece by piece, by index.
+ */
 export function parallelToolCalls(): string[] {
-  const part = (index: number, args: string): string => chunk({ tool_calls: [{ index, function: { arguments: args } }] });
+  const part = (index: number, args: string): string =>
+    chunk({ tool_calls: [{ index, function: { arguments: args } }] });
   const start = (index: number, id: string, name: string): string =>
     chunk({ tool_calls: [{ index, id, type: 'function', function: { name, arguments: '' } }] });
   return [
@@ -59,11 +71,19 @@ export function parallelToolCalls(): string[] {
   ];
 }
 
-/** https://github.com/THU-MAIC/OpenMAIC/issues/1556: no index, arguments whole, a signature to send back; and `stop` (googleapis/python-genai#2868). */
+/**
+ * https://github.com/THU-MAIC/OpenMAIC/issues/1556: no index, arguments whole, a signature to send
+ * back; and `stop` (googleapis/python-genai#2868).
+ */
 export function googleToolCall(id: string, name: string, args: string, signature?: string): string {
-  const extra = signature === undefined ? {} : { extra_content: { google: { thought_signature: signature } } };
+  const extra =
+    signature === undefined ? {} : { extra_content: { google: { thought_signature: signature } } };
   const call = { ...extra, function: { arguments: args, name }, id, type: 'function' };
-  return event({ choices: [{ delta: { role: 'assistant', tool_calls: [call] }, index: 0 }], model: 'gemini-3.8-flash', object: 'chat.completion.chunk' });
+  return event({
+    choices: [{ delta: { role: 'assistant', tool_calls: [call] }, index: 0 }],
+    model: 'gemini-3.8-flash',
+    object: 'chat.completion.chunk',
+  });
 }
 
 export function googleFinish(): string {
@@ -78,7 +98,9 @@ export function googleFinish(): string {
 /** https://openrouter.ai/docs/api-reference/streaming: sent while a provider is waited for. */
 export const KEEP_ALIVE = ': OPENROUTER PROCESSING\n\n';
 
-/** Same page, "Handling errors during streaming": the error beside choices that finish with `error`. */
+/**
+ * Same page, "Handling errors during streaming": the error beside choices that finish with `error`.
+ */
 export const OPENROUTER_ERROR = event({
   id: 'cmpl-abc123',
   object: 'chat.completion.chunk',
@@ -90,29 +112,55 @@ export const OPENROUTER_ERROR = event({
 });
 
 /** https://github.com/block/goose/pull/8031: what vLLM sends in mid-stream. */
-export const VLLM_ERROR = event({ object: 'error', message: 'EngineCore encountered an issue', type: 'InternalServerError', param: null, code: 500 });
+export const VLLM_ERROR = event({
+  object: 'error',
+  message: 'EngineCore encountered an issue',
+  type: 'InternalServerError',
+  param: null,
+  code: 500,
+});
 
 /** https://platform.openai.com/docs/guides/error-codes; the vendor quotes the ends of the key. */
 export const OPENAI_REFUSED = JSON.stringify({
   error: {
-    message: 'Incorrect API key provided: sk-se**************7890. You can find your API key at https://platform.openai.com/account/api-keys.',
+    message:
+      'Incorrect API key provided: sk-se**************7890. You can find your API key at https://platform.openai.com/account/api-keys.',
     type: 'invalid_request_error',
     param: null,
     code: 'invalid_api_key',
   },
 });
 
-/** https://github.com/google-gemini/gemini-cli/issues/25198, in a list as on the OpenAI endpoint (discuss.ai.google.dev/t/117875). */
+/**
+ * https://github.com/google-gemini/gemini-cli/issues/25198, in a list as on the OpenAI endpoint
+ * (discuss.ai.google.dev/t/117875).
+ */
 export const GOOGLE_REFUSED = JSON.stringify([
-  { error: { code: 400, message: 'API key not valid. Please pass a valid API key.', status: 'INVALID_ARGUMENT' } },
+  {
+    error: {
+      code: 400,
+      message: 'API key not valid. Please pass a valid API key.',
+      status: 'INVALID_ARGUMENT',
+    },
+  },
 ]);
 
 /** https://platform.openai.com/docs/guides/rate-limits */
 export const OPENAI_RATE_LIMITED = JSON.stringify({
-  error: { message: 'Rate limit reached for gpt-5-nano on requests per min.', type: 'requests', param: null, code: 'rate_limit_exceeded' },
+  error: {
+    message: 'Rate limit reached for gpt-5-nano on requests per min.',
+    type: 'requests',
+    param: null,
+    code: 'rate_limit_exceeded',
+  },
 });
 
 /** https://platform.openai.com/docs/guides/error-codes: a 429 that waiting does not heal. */
 export const OPENAI_NO_QUOTA = JSON.stringify({
-  error: { message: 'You exceeded your current quota, please check your plan.', type: 'insufficient_quota', param: null, code: 'insufficient_quota' },
+  error: {
+    message: 'You exceeded your current quota, please check your plan.',
+    type: 'insufficient_quota',
+    param: null,
+    code: 'insufficient_quota',
+  },
 });

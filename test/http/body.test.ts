@@ -10,7 +10,11 @@ import { deferred, RawConnection } from '../fixtures/kernel.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
 /** As a promise, whenever the body is there. */
-async function readRawBody(request: IncomingMessage, maxBytes: number, budget = new body.BodyBudget(1_048_576)): Promise<Buffer> {
+async function readRawBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  budget = new body.BodyBudget(1_048_576),
+): Promise<Buffer> {
   return body.readRawBody(request, maxBytes, budget);
 }
 
@@ -22,9 +26,15 @@ function left(budget: body.BodyBudget): number {
 }
 
 /** A request whose head has come over a socket. */
-async function open(t: TestContext, head: string): Promise<{ request: IncomingMessage; client: RawConnection }> {
+async function open(
+  t: TestContext,
+  head: string,
+): Promise<{ request: IncomingMessage; client: RawConnection }> {
   const arrived = deferred<IncomingMessage>();
-  const server = createServer((request) => arrived.resolve(request)).on('clientError', (_error, socket) => socket.destroy());
+  const server = createServer((request) => arrived.resolve(request)).on(
+    'clientError',
+    (_error, socket) => socket.destroy(),
+  );
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const client = await RawConnection.open((server.address() as AddressInfo).port);
@@ -40,13 +50,19 @@ async function open(t: TestContext, head: string): Promise<{ request: IncomingMe
 describe('readRawBody', () => {
   it('returns the bytes unchanged', async (t) => {
     const bytes = Buffer.from([...Array(256).keys()]);
-    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 256\r\n\r\n');
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 256\r\n\r\n',
+    );
     client.send(bytes);
     assert.deepEqual(await readRawBody(request, 256), bytes);
   });
 
   it('joins a body that comes byte by byte', async (t) => {
-    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n');
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n',
+    );
     const body = readRawBody(request, 100);
     for (const byte of '1\r\na\r\n1\r\nb\r\n2\r\ncd\r\n0\r\n\r\n') {
       client.send(byte);
@@ -61,13 +77,19 @@ describe('readRawBody', () => {
   });
 
   it('accepts a body of exactly the limit', async (t) => {
-    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n');
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n',
+    );
     client.send('0123456789');
     assert.equal((await readRawBody(request, 10)).length, 10);
   });
 
   it('accepts a chunked body of exactly the limit', async (t) => {
-    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n');
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n',
+    );
     client.send('5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n');
     assert.equal((await readRawBody(request, 10)).length, 10);
   });
@@ -78,22 +100,33 @@ describe('readRawBody', () => {
   });
 
   it('refuses a chunked body at its first byte beyond the limit', async (t) => {
-    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n');
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n',
+    );
     client.send('b\r\n0123456789a\r\n'); // and no end
     await assert.rejects(readRawBody(request, 10), { status: 413, code: 'ERR_BODY_TOO_LARGE' });
   });
 
   it('refuses a body whose client leaves in the middle', async (t) => {
-    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345');
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345',
+    );
     const body = readRawBody(request, 10);
     client.socket.resetAndDestroy();
     await assert.rejects(body, { status: 400, message: 'the request ended in mid-body' });
   });
 
-  // A layer that asks a database before it reads the body must not wait for ever for a client that left meanwhile.
+  // A layer that asks a database before it reads the body must not wait for ever for a client that
+  // left meanwhile.
   it('refuses a body whose client left before it was asked for', async (t) => {
-    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345');
-    const left = new Promise((resolve) => request.on('close', resolve)); // not once(): it would listen for the error
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345',
+    );
+    // not once(): it would listen for the error
+    const left = new Promise((resolve) => request.on('close', resolve));
     client.socket.resetAndDestroy();
     await left;
     await assert.rejects(within(readRawBody(request, 10), 'a refusal'), { status: 400 });
@@ -104,7 +137,10 @@ describe('the budget of all bodies', () => {
   const CHUNKED = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
 
   it('is taken by a body, whose reader gives it back', async (t) => {
-    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n');
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n',
+    );
     const budget = new body.BodyBudget(15);
     client.send('0123456789');
     const bytes = await readRawBody(request, 10, budget);
@@ -123,9 +159,15 @@ describe('the budget of all bodies', () => {
   });
 
   for (const [what, end] of [
-    ['is longer than its limit', (client: RawConnection) => void client.send('b\r\n0123456789a\r\n')],
+    [
+      'is longer than its limit',
+      (client: RawConnection) => void client.send('b\r\n0123456789a\r\n'),
+    ],
     ['breaks off', (client: RawConnection) => void client.socket.resetAndDestroy()],
-    ['was destroyed by a layer', (_client: RawConnection, request: IncomingMessage) => void request.destroy()],
+    [
+      'was destroyed by a layer',
+      (_client: RawConnection, request: IncomingMessage) => void request.destroy(),
+    ],
   ] as const) {
     it(`has all its bytes again when a body ${what}`, async (t) => {
       const { request, client } = await open(t, CHUNKED);
@@ -145,7 +187,10 @@ describe('the budget of all bodies', () => {
     const budget = new body.BodyBudget(2_000);
     client.send(`${'1\r\nx\r\n'.repeat(1_000)}0\r\n\r\n`);
     const bytes = await readRawBody(request, 2_000, budget);
-    assert.deepEqual([bytes.length, bytes.buffer.byteLength <= 2_000, left(budget)], [1_000, true, 2_000 - bytes.buffer.byteLength]);
+    assert.deepEqual(
+      [bytes.length, bytes.buffer.byteLength <= 2_000, left(budget)],
+      [1_000, true, 2_000 - bytes.buffer.byteLength],
+    );
   });
 
   for (const [what, chunks, maxBytes, budgeted] of [
@@ -169,7 +214,10 @@ describe('the budget of all bodies', () => {
 
 describe('readRawBody a second time', () => {
   it('rejects, where it would wait for ever', async (t) => {
-    const { request, client } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n');
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n',
+    );
     client.send('ab');
     await readRawBody(request, 10);
     await assert.rejects(readRawBody(request, 10), /read before and is not kept/);
@@ -178,7 +226,8 @@ describe('readRawBody a second time', () => {
 
 describe('lingerOverBody', () => {
   const MIB = 1_048_576;
-  const head = (length: number): string => `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`;
+  const head = (length: number): string =>
+    `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`;
 
   it('is done at the end of the body', async (t) => {
     const { request, client } = await open(t, head(3));
@@ -192,15 +241,20 @@ describe('lingerOverBody', () => {
   it('is done when the client leaves, and leaves no clock behind', async (t) => {
     const { request, client } = await open(t, `${head(3)}a`);
     let count = 0;
-    const done = new Promise<void>((resolve) => body.lingerOverBody(request, () => {
-      count += 1;
-      resolve();
-    }));
+    const done = new Promise<void>((resolve) =>
+      body.lingerOverBody(request, () => {
+        count += 1;
+        resolve();
+      }),
+    );
     const began = performance.now();
     client.socket.resetAndDestroy();
     await done;
     await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual([count, performance.now() - began < 1_500, request.complete], [1, true, false]);
+    assert.deepEqual(
+      [count, performance.now() - began < 1_500, request.complete],
+      [1, true, false],
+    );
   });
 
   it('is done when a layer destroys the request', async (t) => {
@@ -208,7 +262,13 @@ describe('lingerOverBody', () => {
     const done = deferred<string>();
     body.lingerOverBody(request, () => done.resolve('done'));
     request.destroy();
-    assert.equal(await Promise.race([done.promise, new Promise((resolve) => setTimeout(resolve, 500, 'waits on'))]), 'done');
+    assert.equal(
+      await Promise.race([
+        done.promise,
+        new Promise((resolve) => setTimeout(resolve, 500, 'waits on')),
+      ]),
+      'done',
+    );
   });
 
   it('reads 16 MiB and no more', async (t) => {

@@ -11,7 +11,11 @@ interface FakeContext {
 }
 
 /** Runs a chain once: what was done in which order, and what the error boundary was handed. */
-async function run(layers: readonly Middleware[], handler: Handler = answer, fails = false): Promise<{ errors: unknown[]; context: FakeContext; isSync: boolean }> {
+async function run(
+  layers: readonly Middleware[],
+  handler: Handler = answer,
+  fails = false,
+): Promise<{ errors: unknown[]; context: FakeContext; isSync: boolean }> {
   const context: FakeContext = { isAnswered: false, method: 'GET', path: '/x' };
   const errors: unknown[] = [];
   const chain = compose(layers, handler, (error) => {
@@ -35,11 +39,13 @@ function messages(errors: readonly unknown[]): string[] {
 describe('compose', () => {
   it('runs layers from the first to the handler and back, each once', async () => {
     const steps: string[] = [];
-    const layer = (name: string): Middleware => async (_context, next) => {
-      steps.push(`${name} in`);
-      await next();
-      steps.push(`${name} out`);
-    };
+    const layer =
+      (name: string): Middleware =>
+      async (_context, next) => {
+        steps.push(`${name} in`);
+        await next();
+        steps.push(`${name} out`);
+      };
     await run([layer('a'), layer('b')], (context) => {
       steps.push('handler');
       return answer(context);
@@ -48,19 +54,30 @@ describe('compose', () => {
   });
 
   it('makes no promise where no layer does', async () => {
-    assert.equal((await run([(_context, next) => next(), (_context, next) => next()])).isSync, true);
+    assert.equal(
+      (await run([(_context, next) => next(), (_context, next) => next()])).isSync,
+      true,
+    );
   });
 
   it('hands every layer the same context', async () => {
     const seen: unknown[] = [];
-    const { context } = await run([(context, next) => {
-      seen.push(context);
-      return next();
-    }], (context) => {
-      seen.push(context);
-      return answer(context);
-    });
-    assert.deepEqual(seen.map((one) => one === (context as unknown)), [true, true]);
+    const { context } = await run(
+      [
+        (context, next) => {
+          seen.push(context);
+          return next();
+        },
+      ],
+      (context) => {
+        seen.push(context);
+        return answer(context);
+      },
+    );
+    assert.deepEqual(
+      seen.map((one) => one === (context as unknown)),
+      [true, true],
+    );
   });
 
   it('lets a layer answer without the handler', async () => {
@@ -78,9 +95,16 @@ describe('compose', () => {
     await chain({ isAnswered: false } as unknown as Context);
   });
 
-  for (const [what, value] of [['an object', {}], ['undefined', undefined], ['a promise', Promise.resolve()]] as const) {
+  for (const [what, value] of [
+    ['an object', {}],
+    ['undefined', undefined],
+    ['a promise', Promise.resolve()],
+  ] as const) {
     it(`refuses ${what} for a layer when the chain is made`, () => {
-      assert.throws(() => compose([value as unknown as Middleware], answer, () => undefined), { name: 'TypeError', message: /must be a function/ });
+      assert.throws(() => compose([value as unknown as Middleware], answer, () => undefined), {
+        name: 'TypeError',
+        message: /must be a function/,
+      });
     });
   }
 
@@ -89,26 +113,35 @@ describe('compose', () => {
       await next();
       await next();
     };
-    assert.deepEqual(messages((await run([twice])).errors), ['middleware greedy called next() more than once']);
+    assert.deepEqual(messages((await run([twice])).errors), [
+      'middleware greedy called next() more than once',
+    ]);
   });
 
   it('refuses a second next() of a layer that is not async', async () => {
-    const { errors } = await run([(_context, next) => {
-      void next();
-      return next();
-    }]);
+    const { errors } = await run([
+      (_context, next) => {
+        void next();
+        return next();
+      },
+    ]);
     assert.deepEqual(messages(errors), ['middleware anonymous called next() more than once']);
   });
 
   it('runs the handler once though next() is called twice', async () => {
     let count = 0;
-    await run([async (_context, next) => {
-      await next();
-      await next();
-    }], (context) => {
-      count += 1;
-      return answer(context);
-    });
+    await run(
+      [
+        async (_context, next) => {
+          await next();
+          await next();
+        },
+      ],
+      (context) => {
+        count += 1;
+        return answer(context);
+      },
+    );
     assert.equal(count, 1);
   });
 
@@ -120,24 +153,44 @@ describe('compose', () => {
     assert.deepEqual(errors, []);
   });
 
-  for (const [kind, silent] of [['plain', () => undefined], ['async', async () => undefined]] as const) {
+  for (const [kind, silent] of [
+    ['plain', () => undefined],
+    ['async', async () => undefined],
+  ] as const) {
     it(`reports a ${kind} chain that answered nothing`, async () => {
-      assert.deepEqual(messages((await run([silent as Middleware])).errors), ['nothing answered GET /x']);
+      assert.deepEqual(messages((await run([silent as Middleware])).errors), [
+        'nothing answered GET /x',
+      ]);
     });
   }
 
   const throwing: readonly (readonly [kind: string, handler: Handler])[] = [
-    ['throws', () => { throw new Error('broken'); }],
+    [
+      'throws',
+      () => {
+        throw new Error('broken');
+      },
+    ],
     ['rejects', () => Promise.reject(new Error('broken'))],
-    ['throws undefined', () => { throw undefined; }],
+    [
+      'throws undefined',
+      () => {
+        throw undefined;
+      },
+    ],
   ];
   for (const [kind, handler] of throwing) {
     it(`has a handler that ${kind} answered before the outer layers go on`, async () => {
       let wasAnswered: boolean | undefined;
-      const { errors } = await run([async (context, next) => {
-        await next();
-        wasAnswered = (context as unknown as FakeContext).isAnswered;
-      }], handler);
+      const { errors } = await run(
+        [
+          async (context, next) => {
+            await next();
+            wasAnswered = (context as unknown as FakeContext).isAnswered;
+          },
+        ],
+        handler,
+      );
       assert.deepEqual([wasAnswered, errors.length], [true, 1]);
     });
   }
@@ -149,33 +202,49 @@ describe('compose', () => {
         await next();
         wasAnswered = (context as unknown as FakeContext).isAnswered;
       },
-      () => { throw new Error('inner layer'); },
+      () => {
+        throw new Error('inner layer');
+      },
     ]);
     assert.equal(wasAnswered, true);
   });
 
   it('hands the boundary an exception once, however many layers are around it', async () => {
     const pass: Middleware = (_context, next) => next();
-    assert.equal((await run([pass, pass, async (_context, next) => next(), pass], () => Promise.reject(new Error('once')))).errors.length, 1);
+    assert.equal(
+      (
+        await run([pass, pass, async (_context, next) => next(), pass], () =>
+          Promise.reject(new Error('once')),
+        )
+      ).errors.length,
+      1,
+    );
   });
 
   it('never rejects next() for what was thrown inside', async () => {
     let isRejected = false;
-    await run([async (_context, next) => {
-      try {
-        await next();
-      } catch {
-        isRejected = true;
-      }
-    }], () => Promise.reject(new Error('inner')));
+    await run(
+      [
+        async (_context, next) => {
+          try {
+            await next();
+          } catch {
+            isRejected = true;
+          }
+        },
+      ],
+      () => Promise.reject(new Error('inner')),
+    );
     assert.equal(isRejected, false);
   });
 
   it('hands on what the second half of a layer throws', async () => {
-    const { errors } = await run([async (_context, next) => {
-      await next();
-      throw new Error('second half');
-    }]);
+    const { errors } = await run([
+      async (_context, next) => {
+        await next();
+        throw new Error('second half');
+      },
+    ]);
     assert.deepEqual(messages(errors), ['second half']);
   });
 });
@@ -192,7 +261,17 @@ describe('passChecks', () => {
 
   it('lets nothing past a guard that throws', async () => {
     const steps: string[] = [];
-    const { errors } = await run([passChecks([() => { throw new Error('refused'); }, () => steps.push('b')])], () => void steps.push('handler'));
+    const { errors } = await run(
+      [
+        passChecks([
+          () => {
+            throw new Error('refused');
+          },
+          () => steps.push('b'),
+        ]),
+      ],
+      () => void steps.push('handler'),
+    );
     assert.deepEqual([messages(errors), steps], [['refused'], []]);
   });
 });

@@ -9,16 +9,30 @@ import { Context } from '../../src/http/context.ts';
 import { defineAgent } from '../../src/index.ts';
 import { within } from '../fixtures/app.ts';
 import {
-  deferred, messageEvent, RawConnection, recordLog, serve, signed,
+  deferred,
+  messageEvent,
+  RawConnection,
+  recordLog,
+  serve,
+  signed,
 } from '../fixtures/kernel.ts';
 
 /** What a handler finds in the context of a request that is these bytes. */
-async function found<T>(t: TestContext, bytes: string, look: (context: Context) => T, trustProxy = false): Promise<T> {
+async function found<T>(
+  t: TestContext,
+  bytes: string,
+  look: (context: Context) => T,
+  trustProxy = false,
+): Promise<T> {
   let value: T | undefined;
-  const served = await serve(t, { settings: { trustProxy }, setUp: (app) => app.use((context, next) => {
-    value = look(context);
-    return next();
-  }) });
+  const served = await serve(t, {
+    settings: { trustProxy },
+    setUp: (app) =>
+      app.use((context, next) => {
+        value = look(context);
+        return next();
+      }),
+  });
   const client = await served.raw();
   client.send(bytes);
   await client.lastAnswer();
@@ -30,41 +44,97 @@ function get(target: string, ...headers: readonly string[]): string {
 }
 
 describe('context.url', () => {
-  const urls: readonly (readonly [what: string, bytes: string, trustProxy: boolean, url: string])[] = [
-    ['the host header, path and query', get('/a/b?c=d&e', 'host: agent.example:8443'), false, 'http://agent.example:8443/a/b?c=d&e'],
-    ['no question mark without a query', get('/a', 'host: agent.example'), false, 'http://agent.example/a'],
+  const urls: readonly (readonly [
+    what: string,
+    bytes: string,
+    trustProxy: boolean,
+    url: string,
+  ])[] = [
+    [
+      'the host header, path and query',
+      get('/a/b?c=d&e', 'host: agent.example:8443'),
+      false,
+      'http://agent.example:8443/a/b?c=d&e',
+    ],
+    [
+      'no question mark without a query',
+      get('/a', 'host: agent.example'),
+      false,
+      'http://agent.example/a',
+    ],
     ['localhost without a host header', 'GET /a HTTP/1.0\r\n\r\n', false, 'http://localhost/a'],
-    ['the path of an absolute target, and the host header', get('http://other.example/a?b', 'host: agent.example'), false, 'http://agent.example/a?b'],
-    ['http where no proxy is trusted', get('/', 'host: x', 'x-forwarded-proto: https'), false, 'http://x/'],
-    ['https of a trusted proxy', get('/', 'host: x', 'x-forwarded-proto: https'), true, 'https://x/'],
+    [
+      'the path of an absolute target, and the host header',
+      get('http://other.example/a?b', 'host: agent.example'),
+      false,
+      'http://agent.example/a?b',
+    ],
+    [
+      'http where no proxy is trusted',
+      get('/', 'host: x', 'x-forwarded-proto: https'),
+      false,
+      'http://x/',
+    ],
+    [
+      'https of a trusted proxy',
+      get('/', 'host: x', 'x-forwarded-proto: https'),
+      true,
+      'https://x/',
+    ],
     ['http of a trusted proxy', get('/', 'host: x', 'x-forwarded-proto: http'), true, 'http://x/'],
-    ['http for a scheme of a trusted proxy that is neither', get('/', 'host: x', 'x-forwarded-proto: ftp'), true, 'http://x/'],
+    [
+      'http for a scheme of a trusted proxy that is neither',
+      get('/', 'host: x', 'x-forwarded-proto: ftp'),
+      true,
+      'http://x/',
+    ],
     ['http of a trusted proxy that says nothing', get('/', 'host: x'), true, 'http://x/'],
-    ['the last scheme, which the trusted proxy itself wrote', get('/', 'host: x', 'x-forwarded-proto: http, https'), true, 'https://x/'],
-    ['not the first scheme, which anybody may write', get('/', 'host: x', 'x-forwarded-proto: https ,http'), true, 'http://x/'],
+    [
+      'the last scheme, which the trusted proxy itself wrote',
+      get('/', 'host: x', 'x-forwarded-proto: http, https'),
+      true,
+      'https://x/',
+    ],
+    [
+      'not the first scheme, which anybody may write',
+      get('/', 'host: x', 'x-forwarded-proto: https ,http'),
+      true,
+      'http://x/',
+    ],
   ];
   for (const [what, bytes, trustProxy, url] of urls) {
-    it(`has ${what}`, async (t) => assert.equal(await found(t, bytes, (context) => context.url.href, trustProxy), url));
+    it(`has ${what}`, async (t) =>
+      assert.equal(await found(t, bytes, (context) => context.url.href, trustProxy), url));
   }
 
   it('has https over TLS', () => {
     const request = { url: '/a', headers: { host: 'x' }, socket: { encrypted: true } };
-    const scope = { log: recordLog().log, maxBodyBytes: 1, trustProxy: false, bodies: new BodyBudget(1) };
+    const scope = {
+      log: recordLog().log,
+      maxBodyBytes: 1,
+      trustProxy: false,
+      bodies: new BodyBudget(1),
+    };
     const context = new Context(request as unknown as IncomingMessage, {} as ServerResponse, scope);
     assert.equal(context.url.href, 'https://x/a');
   });
 
   it('is 400 for a malformed host header, of which the answer shows no more than 100 characters', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.get('/url', (context) => context.text(200, context.url.href)) });
+    const served = await serve(t, {
+      setUp: (app) => app.get('/url', (context) => context.text(200, context.url.href)),
+    });
     const client = await served.raw();
     client.send(get('/url', `host: a b${'c'.repeat(200)}`));
     const { status, body } = await client.lastAnswer();
-    assert.deepEqual([status, JSON.parse(body)], [400, { error: `the host header is malformed: "a b${'c'.repeat(97)}"` }]);
+    assert.deepEqual(
+      [status, JSON.parse(body)],
+      [400, { error: `the host header is malformed: "a b${'c'.repeat(97)}"` }],
+    );
   });
 });
 
 describe('context.clientAddress', () => {
-  it('is the peer\'s without a trusted proxy', async (t) => {
+  it("is the peer's without a trusted proxy", async (t) => {
     const bytes = get('/', 'host: x', 'x-forwarded-for: 192.0.2.1');
     assert.equal(await found(t, bytes, (context) => context.clientAddress), '127.0.0.1');
   });
@@ -79,7 +149,8 @@ describe('context.header', () => {
   it('joins several of one name as Node does, and where Node keeps them apart too', async (t) => {
     const bytes = get('/', 'host: x', 'x-a: 1', 'x-a: 2', 'set-cookie: a=1', 'set-cookie: b=2');
     const headers = await found(t, bytes, (context) =>
-      ['x-a', 'set-cookie', 'x-b'].map((name) => context.header(name)));
+      ['x-a', 'set-cookie', 'x-b'].map((name) => context.header(name)),
+    );
     assert.deepEqual(headers, ['1, 2', 'a=1, b=2', undefined]);
   });
 });
@@ -99,13 +170,16 @@ describe('context.empty', () => {
 
 describe('context.switchProtocols', () => {
   it('throws where the request offers no other protocol, and leaves it to be answered', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.get('/socket', (context) => {
-      try {
-        context.switchProtocols([]);
-      } catch (error) {
-        context.text(426, String(error));
-      }
-    }) });
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.get('/socket', (context) => {
+          try {
+            context.switchProtocols([]);
+          } catch (error) {
+            context.text(426, String(error));
+          }
+        }),
+    });
     const response = await within(served.fetch('/socket'), 'an answer');
     const text = await response.text();
     assert.deepEqual([response.status, text], [426, 'Error: GET /socket offers no other protocol']);
@@ -114,13 +188,16 @@ describe('context.switchProtocols', () => {
 
 describe('the budget of all bodies', () => {
   // Given back twice, it would grow with every turn.
-  it('gets a body\'s bytes back once when the stream of a turn begins', async (t) => {
+  it("gets a body's bytes back once when the stream of a turn begins", async (t) => {
     const bodies = new BodyBudget(100);
     const { log } = recordLog();
     const isClosed = deferred();
     const server = createServer((request, response) => {
       const context = new Context(request, response, {
-        log, maxBodyBytes: 50, trustProxy: false, bodies,
+        log,
+        maxBodyBytes: 50,
+        trustProxy: false,
+        bodies,
       });
       context.onClose(() => isClosed.resolve());
       context.requestId = 'x';
@@ -144,51 +221,64 @@ describe('the budget of all bodies', () => {
 describe('a request that is answered', () => {
   const streams: readonly (readonly [what: string, second: (context: Context) => unknown])[] = [
     ['an event stream', (context) => context.eventStream()],
-    ['a turn\'s stream', (context) => context.eventWriter()],
+    ["a turn's stream", (context) => context.eventWriter()],
     ['JSON', (context) => context.json(200, {})],
     ['an empty answer', (context) => context.empty(204)],
   ];
   for (const [what, second] of streams) {
     it(`with a stream has no second answer: ${what}`, async (t) => {
       let error: unknown;
-      const served = await serve(t, { setUp: (app) => app.get('/twice', (context) => {
-        const stream = context.eventStream();
-        try {
-          second(context);
-        } catch (caught) {
-          error = caught;
-        }
-        stream.end({ data: 'first' });
-      }) });
+      const served = await serve(t, {
+        setUp: (app) =>
+          app.get('/twice', (context) => {
+            const stream = context.eventStream();
+            try {
+              second(context);
+            } catch (caught) {
+              error = caught;
+            }
+            stream.end({ data: 'first' });
+          }),
+      });
       assert.equal(await (await served.fetch('/twice')).text(), 'data: first\n\n');
       assert.match(String(error), /GET \/twice has an answer already/);
     });
 
     it(`with JSON has no second answer: ${what}`, async (t) => {
       let error: unknown;
-      const served = await serve(t, { setUp: (app) => app.get('/twice', (context) => {
-        context.json(200, { first: true });
-        try {
-          second(context);
-        } catch (caught) {
-          error = caught;
-        }
-      }) });
+      const served = await serve(t, {
+        setUp: (app) =>
+          app.get('/twice', (context) => {
+            context.json(200, { first: true });
+            try {
+              second(context);
+            } catch (caught) {
+              error = caught;
+            }
+          }),
+      });
       assert.deepEqual(await (await served.fetch('/twice')).json(), { first: true });
       assert.match(String(error), /GET \/twice has an answer already/);
     });
   }
 });
 
-describe('a turn\'s stream', () => {
+describe("a turn's stream", () => {
   it('is sent with its length, and not in chunks, where the reply ends at once', async (t) => {
     const body = messageEvent();
     const { headers } = signed(body);
     const lines = Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`);
-    const client = (await (await serve(t)).raw()).send([
-      'POST /api/agent HTTP/1.1', 'host: x', 'connection: close', `content-length: ${body.length}`,
-      ...lines, '', body,
-    ].join('\r\n'));
+    const client = (await (await serve(t)).raw()).send(
+      [
+        'POST /api/agent HTTP/1.1',
+        'host: x',
+        'connection: close',
+        `content-length: ${body.length}`,
+        ...lines,
+        '',
+        body,
+      ].join('\r\n'),
+    );
     const answer = await client.lastAnswer();
     assert.equal(answer.headers['content-length'], String(answer.body.length));
     assert.equal(answer.headers['transfer-encoding'], undefined);
@@ -196,25 +286,32 @@ describe('a turn\'s stream', () => {
 });
 
 describe('the bytes of an answer', () => {
-  it('are those of a turn\'s stream, as its reader gets them', async (t) => {
+  it("are those of a turn's stream, as its reader gets them", async (t) => {
     const { log, next } = recordLog();
-    const agent = defineAgent({ name: 'accented', async *onMessage() {
-      yield 'Être';
-      await new Promise((resolve) => setImmediate(resolve));
-      yield ' ou ne pas être';
-    } });
+    const agent = defineAgent({
+      name: 'accented',
+      async *onMessage() {
+        yield 'Être';
+        await new Promise((resolve) => setImmediate(resolve));
+        yield ' ou ne pas être';
+      },
+    });
     const served = await serve(t, { log, agent });
     const text = await (await served.fetch('/api/agent', signed(messageEvent()))).text();
     assert.equal((await next('request'))['bytes'], Buffer.byteLength(text));
   });
 
-  it('are those of an event stream of the user\'s', async (t) => {
+  it("are those of an event stream of the user's", async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, { log, setUp: (app) => app.get('/stream', (context) => {
-      const stream = context.eventStream();
-      stream.write({ data: 'é' });
-      stream.end({ data: 'b' });
-    }) });
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.get('/stream', (context) => {
+          const stream = context.eventStream();
+          stream.write({ data: 'é' });
+          stream.end({ data: 'b' });
+        }),
+    });
     const text = await (await served.fetch('/stream')).text();
     assert.equal((await next('request'))['bytes'], Buffer.byteLength(text));
   });

@@ -3,7 +3,12 @@ import { describe, it } from 'node:test';
 
 import type { Context } from '../../src/http/context.ts';
 import { ErrorBoundary, type ErrorClass } from '../../src/http/error-boundary.ts';
-import { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from '../../src/http/errors.ts';
+import {
+  BadRequest,
+  HttpError,
+  InvalidSignature,
+  ServiceUnavailable,
+} from '../../src/http/errors.ts';
 
 class Teapot extends Error {}
 class HotTeapot extends Teapot {}
@@ -16,20 +21,34 @@ interface Handled {
   isDestroyed: boolean;
 }
 
-/** What becomes of an error under handlers that answer with the name of the class they were given for. */
-async function handle(error: unknown, classes: readonly ErrorClass[] = [], { headersSent = false } = {}): Promise<Handled> {
+/**
+ * What becomes of an error under handlers that answer with the name of the class they were given
+ * for.
+ */
+async function handle(
+  error: unknown,
+  classes: readonly ErrorClass[] = [],
+  { headersSent = false } = {},
+): Promise<Handled> {
   const boundary = new ErrorBoundary();
-  for (const errorClass of classes) boundary.on(errorClass, (_error, context) => context.text(418, errorClass.name));
+  for (const errorClass of classes)
+    boundary.on(errorClass, (_error, context) => context.text(418, errorClass.name));
   return handleWith(boundary, error, headersSent);
 }
 
-async function handleWith(boundary: ErrorBoundary, error: unknown, headersSent = false): Promise<Handled> {
+async function handleWith(
+  boundary: ErrorBoundary,
+  error: unknown,
+  headersSent = false,
+): Promise<Handled> {
   const handled: Handled = { answers: [], logged: [], logFields: {}, isDestroyed: false };
   const context = {
     isAnswered: headersSent,
     response: { destroy: () => (handled.isDestroyed = true) },
     logFields: handled.logFields,
-    log: { error: (_message: string, fields: { error: unknown }) => handled.logged.push(fields.error) },
+    log: {
+      error: (_message: string, fields: { error: unknown }) => handled.logged.push(fields.error),
+    },
     json: (...answer: unknown[]) => handled.answers.push(answer),
     text: (...answer: unknown[]) => handled.answers.push(answer),
   };
@@ -41,17 +60,45 @@ const INTERNAL = [500, { error: 'Internal server error' }, undefined];
 
 describe('ErrorBoundary', () => {
   const answered: readonly (readonly [title: string, error: unknown, answer: unknown])[] = [
-    ['answers an HttpError with its status and message', new HttpError(404, 'no such call'), [404, { error: 'no such call' }, []]],
-    ['answers with the headers of an HttpError', new HttpError(429, 'slow down', { headers: ['retry-after', '7'] }), [429, { error: 'slow down' }, ['retry-after', '7']]],
-    ['hides the message of a 500', new HttpError(500, 'password is hunter2'), [500, { error: 'Internal server error' }, []]],
-    ['hides the message of a 502', new HttpError(502, 'at 10.0.0.7'), [502, { error: 'Internal server error' }, []]],
-    ['shows the message of a 500 that says so', new HttpError(503, 'full', { expose: true }), [503, { error: 'full' }, []]],
-    ['hides the message of a 400 that says so', new HttpError(400, 'secret', { expose: false }), [400, { error: 'Internal server error' }, []]],
+    [
+      'answers an HttpError with its status and message',
+      new HttpError(404, 'no such call'),
+      [404, { error: 'no such call' }, []],
+    ],
+    [
+      'answers with the headers of an HttpError',
+      new HttpError(429, 'slow down', { headers: ['retry-after', '7'] }),
+      [429, { error: 'slow down' }, ['retry-after', '7']],
+    ],
+    [
+      'hides the message of a 500',
+      new HttpError(500, 'password is hunter2'),
+      [500, { error: 'Internal server error' }, []],
+    ],
+    [
+      'hides the message of a 502',
+      new HttpError(502, 'at 10.0.0.7'),
+      [502, { error: 'Internal server error' }, []],
+    ],
+    [
+      'shows the message of a 500 that says so',
+      new HttpError(503, 'full', { expose: true }),
+      [503, { error: 'full' }, []],
+    ],
+    [
+      'hides the message of a 400 that says so',
+      new HttpError(400, 'secret', { expose: false }),
+      [400, { error: 'Internal server error' }, []],
+    ],
     ['answers any other error with a fixed sentence', new Error('at 10.0.0.7'), INTERNAL],
     ['answers a string that was thrown with a fixed sentence', 'at 10.0.0.7', INTERNAL],
     ['answers undefined that was thrown with a fixed sentence', undefined, INTERNAL],
     ['answers null that was thrown with a fixed sentence', null, INTERNAL],
-    ['believes no status of a foreign error', Object.assign(new Error('x'), { status: 200, expose: true }), INTERNAL],
+    [
+      'believes no status of a foreign error',
+      Object.assign(new Error('x'), { status: 200, expose: true }),
+      INTERNAL,
+    ],
   ];
   for (const [title, error, answer] of answered) {
     it(title, async () => assert.deepEqual((await handle(error)).answers, [answer]));
@@ -63,15 +110,32 @@ describe('ErrorBoundary', () => {
   });
 
   it('notes what it shows for the access log', async () => {
-    assert.deepEqual((await handle(new BadRequest('PORT is odd'))).logFields, { error: 'PORT is odd' });
+    assert.deepEqual((await handle(new BadRequest('PORT is odd'))).logFields, {
+      error: 'PORT is odd',
+    });
   });
 
-  const chosen: readonly (readonly [title: string, error: Error, classes: readonly ErrorClass[], name: string])[] = [
-    ['asks the handler of the error\'s class', new Teapot(), [Teapot], 'Teapot'],
+  const chosen: readonly (readonly [
+    title: string,
+    error: Error,
+    classes: readonly ErrorClass[],
+    name: string,
+  ])[] = [
+    ["asks the handler of the error's class", new Teapot(), [Teapot], 'Teapot'],
     ['asks the handler of a base class', new BoilingTeapot(), [Teapot], 'Teapot'],
     ['prefers the nearest class', new BoilingTeapot(), [Error, Teapot, HotTeapot], 'HotTeapot'],
-    ['prefers the nearest class whatever the order', new BoilingTeapot(), [HotTeapot, Teapot, Error], 'HotTeapot'],
-    ['asks the handler of Error for all that have none', new RangeError(), [Error, Teapot], 'Error'],
+    [
+      'prefers the nearest class whatever the order',
+      new BoilingTeapot(),
+      [HotTeapot, Teapot, Error],
+      'HotTeapot',
+    ],
+    [
+      'asks the handler of Error for all that have none',
+      new RangeError(),
+      [Error, Teapot],
+      'Error',
+    ],
     ['asks a handler for our own errors too', new BadRequest('x'), [HttpError], 'HttpError'],
   ];
   for (const [title, error, classes, name] of chosen) {
@@ -89,7 +153,15 @@ describe('ErrorBoundary', () => {
     assert.deepEqual((await handleWith(boundary, new Teapot())).answers, [[418, 'second']]);
   });
 
-  for (const [how, fail] of [['throws', () => { throw new Error('again'); }], ['rejects', () => Promise.reject(new Error('again'))]] as const) {
+  for (const [how, fail] of [
+    [
+      'throws',
+      () => {
+        throw new Error('again');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('again'))],
+  ] as const) {
     it(`answers 500 when an error handler ${how}`, async () => {
       const boundary = new ErrorBoundary();
       boundary.on(Teapot, fail);
@@ -99,7 +171,9 @@ describe('ErrorBoundary', () => {
 
   it('logs why an error handler failed', async () => {
     const boundary = new ErrorBoundary();
-    boundary.on(Teapot, () => { throw new Error('again'); });
+    boundary.on(Teapot, () => {
+      throw new Error('again');
+    });
     const [logged] = (await handleWith(boundary, new Teapot())).logged;
     assert.equal(((logged as Error).cause as Error).message, 'again');
   });
@@ -125,8 +199,13 @@ describe('the errors', () => {
     [new InvalidSignature(), 'InvalidSignature', 401],
     [new ServiceUnavailable('x', 3), 'ServiceUnavailable', 503],
   ] as const) {
-    it(`say their name and status: ${name}`, () => assert.deepEqual([error.name, error.status, error.expose, error instanceof HttpError], [name, status, true, true]));
+    it(`say their name and status: ${name}`, () =>
+      assert.deepEqual(
+        [error.name, error.status, error.expose, error instanceof HttpError],
+        [name, status, true, true],
+      ));
   }
 
-  it('tell when to come back', () => assert.deepEqual(new ServiceUnavailable('x', 3).headers, ['retry-after', '3']));
+  it('tell when to come back', () =>
+    assert.deepEqual(new ServiceUnavailable('x', 3).headers, ['retry-after', '3']));
 });

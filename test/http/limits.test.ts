@@ -1,4 +1,5 @@
-// What the server does with bytes that are no honest request, and with more of them than it takes. Over raw TCP: `fetch` is too polite.
+// What the server does with bytes that are no honest request, and with more of them than it takes.
+// Over raw TCP: `fetch` is too polite.
 
 import assert from 'node:assert/strict';
 import type { Server } from 'node:http';
@@ -6,13 +7,25 @@ import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/index.ts';
 import { within } from '../fixtures/app.ts';
-import { deferred, messageEvent, parseAnswer, recordLog, SECRET, serve, signed, type RawAnswer, type Served } from '../fixtures/kernel.ts';
+import {
+  deferred,
+  messageEvent,
+  parseAnswer,
+  recordLog,
+  SECRET,
+  serve,
+  signed,
+  type RawAnswer,
+  type Served,
+} from '../fixtures/kernel.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
 
 const LIMIT = 1_000;
 
 function postHead(path: string, headers: Readonly<Record<string, string | number>>): string {
-  return `POST ${path} HTTP/1.1\r\nhost: x\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
+  return `POST ${path} HTTP/1.1\r\nhost: x\r\n${Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')}\r\n`;
 }
 
 /** A turn's request whose body has exactly so many bytes. */
@@ -22,7 +35,12 @@ function bodyOf(length: number): string {
 }
 
 function webhookHead(body: string, headers: Readonly<Record<string, string | number>>): string {
-  return postHead('/api/agent', { 'content-type': 'application/json', 'layercode-signature': signPayload(body, SECRET), connection: 'close', ...headers });
+  return postHead('/api/agent', {
+    'content-type': 'application/json',
+    'layercode-signature': signPayload(body, SECRET),
+    connection: 'close',
+    ...headers,
+  });
 }
 
 async function exchange(served: Served, bytes: string): Promise<RawAnswer> {
@@ -40,32 +58,48 @@ describe('the body limit', () => {
   it('refuses one byte more', async (t) => {
     const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
     const response = await served.fetch('/api/agent', signed(bodyOf(LIMIT + 1)));
-    assert.deepEqual([response.status, await response.json()], [413, { error: 'the body is larger than 1000 bytes' }]);
+    assert.deepEqual(
+      [response.status, await response.json()],
+      [413, { error: 'the body is larger than 1000 bytes' }],
+    );
   });
 
   it('counts bytes and not characters', async (t) => {
     const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
-    assert.equal((await served.fetch('/api/agent', signed(messageEvent('é'.repeat(LIMIT / 2))))).status, 413);
+    assert.equal(
+      (await served.fetch('/api/agent', signed(messageEvent('é'.repeat(LIMIT / 2))))).status,
+      413,
+    );
   });
 
   it('accepts a chunked body of exactly the limit', async (t) => {
     const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
     const body = bodyOf(LIMIT);
     const chunked = `${(400).toString(16)}\r\n${body.slice(0, 400)}\r\n${(600).toString(16)}\r\n${body.slice(400)}\r\n0\r\n\r\n`;
-    assert.equal((await exchange(served, webhookHead(body, { 'transfer-encoding': 'chunked' }) + chunked)).status, 200);
+    assert.equal(
+      (await exchange(served, webhookHead(body, { 'transfer-encoding': 'chunked' }) + chunked))
+        .status,
+      200,
+    );
   });
 
   it('refuses a chunked body of one byte more', async (t) => {
     const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
     const body = bodyOf(LIMIT + 1);
     const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
-    assert.equal((await exchange(served, webhookHead(body, { 'transfer-encoding': 'chunked' }) + chunked)).status, 413);
+    assert.equal(
+      (await exchange(served, webhookHead(body, { 'transfer-encoding': 'chunked' }) + chunked))
+        .status,
+      413,
+    );
   });
 
   it('refuses a chunked body that never ends as soon as it is too long', async (t) => {
     const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
     const client = await served.raw();
-    client.send(`${webhookHead('', { 'transfer-encoding': 'chunked' })}${(LIMIT + 1).toString(16)}\r\n${'x'.repeat(LIMIT + 1)}\r\n`);
+    client.send(
+      `${webhookHead('', { 'transfer-encoding': 'chunked' })}${(LIMIT + 1).toString(16)}\r\n${'x'.repeat(LIMIT + 1)}\r\n`,
+    );
     assert.match(await client.until(/\}$/), /^HTTP\/1\.1 413 /);
   });
 
@@ -78,7 +112,10 @@ describe('the body limit', () => {
 
   it('is 401 and not 413 where the signature has no chance', async (t) => {
     const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
-    const response = await served.fetch('/api/agent', { method: 'POST', body: 'x'.repeat(LIMIT + 1) });
+    const response = await served.fetch('/api/agent', {
+      method: 'POST',
+      body: 'x'.repeat(LIMIT + 1),
+    });
     assert.equal(response.status, 401);
   });
 
@@ -97,7 +134,9 @@ describe('the body limit', () => {
       setUp: (app) => app.post('/refuse', (context) => context.json(400, { error: 'no' })),
     });
     const client = await served.raw();
-    client.send(postHead('/refuse', { 'content-length': 20_000_000 })).send(Buffer.alloc(20_000_000));
+    client
+      .send(postHead('/refuse', { 'content-length': 20_000_000 }))
+      .send(Buffer.alloc(20_000_000));
     assert.equal((await client.lastAnswer()).status, 400);
   });
 
@@ -113,7 +152,12 @@ describe('the body limit', () => {
       const served = await serve(t);
       const size = 20_000_000;
       const client = await served.raw();
-      client.send(webhookHead('', encoding === 'chunked' ? { 'transfer-encoding': 'chunked' } : { 'content-length': size }));
+      client.send(
+        webhookHead(
+          '',
+          encoding === 'chunked' ? { 'transfer-encoding': 'chunked' } : { 'content-length': size },
+        ),
+      );
       const piece = Buffer.alloc(100_000, 'x');
       for (let sent = 0; sent < size && !client.socket.destroyed; sent += piece.length) {
         if (encoding === 'chunked') client.send(`${piece.length.toString(16)}\r\n`);
@@ -121,11 +165,15 @@ describe('the body limit', () => {
         if (encoding === 'chunked') client.send('\r\n');
       }
       const answer = parseAnswer(await client.until(/\}$/));
-      assert.deepEqual([answer.status, answer.headers['connection'], JSON.parse(answer.body)], [413, 'close', { error: 'the body is larger than 1048576 bytes' }]);
+      assert.deepEqual(
+        [answer.status, answer.headers['connection'], JSON.parse(answer.body)],
+        [413, 'close', { error: 'the body is larger than 1048576 bytes' }],
+      );
     });
   }
 
-  // Python's http.client, PHP's curl and others read nothing before all is sent: a reset on the way is all they would see.
+  // Python's http.client, PHP's curl and others read nothing before all is sent: a reset on the
+  // way is all they would see.
   it('lets a client that reads only after it has sent 8 MB read its 413', async (t) => {
     const served = await serve(t);
     const client = await served.raw();
@@ -146,7 +194,12 @@ describe('the body limit', () => {
   });
 
   it('takes what follows the declared length for no part of the body', async (t) => {
-    const served = await serve(t, { setUp: (app) => app.post('/length', async (context) => context.text(200, String((await context.readRawBody()).length))) });
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.post('/length', async (context) =>
+          context.text(200, String((await context.readRawBody()).length)),
+        ),
+    });
     const client = await served.raw();
     client.send(`${postHead('/length', { 'content-length': 3 })}abc`);
     client.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
@@ -167,7 +220,12 @@ describe('a client that leaves in mid-body', () => {
       else client.destroy();
       await next('request');
       await served.fetch('/health'); // and by now the rest of the chain has run
-      assert.deepEqual(records().filter(({ level }) => level === 'error').map(({ msg }) => msg), []);
+      assert.deepEqual(
+        records()
+          .filter(({ level }) => level === 'error')
+          .map(({ msg }) => msg),
+        [],
+      );
     });
   }
 
@@ -193,15 +251,22 @@ describe('a client that leaves in mid-body', () => {
 });
 
 describe('a malformed request', () => {
-  const get = (target: string, headers = 'host: x\r\n'): string => `GET ${target} HTTP/1.1\r\n${headers}\r\n`;
+  const get = (target: string, headers = 'host: x\r\n'): string =>
+    `GET ${target} HTTP/1.1\r\n${headers}\r\n`;
   const refused: readonly (readonly [title: string, bytes: string])[] = [
     ['a target with two slashes', get('//evil.example/health')],
     ['an absolute target with two slashes', get('http://x//health')],
     ['a target with a fragment', get('/health#x')],
     ['two Host headers', get('/health', 'host: x\r\nhost: y\r\n')],
     ['two Host headers that agree', get('/health', 'host: x\r\nHost: x\r\n')],
-    ['two Host headers on a preflight', 'OPTIONS /health HTTP/1.1\r\nhost: x\r\nhost: y\r\norigin: https://a.example\r\naccess-control-request-method: POST\r\n\r\n'],
-    ['a malformed target on a preflight', 'OPTIONS //x HTTP/1.1\r\nhost: x\r\norigin: https://a.example\r\naccess-control-request-method: POST\r\n\r\n'],
+    [
+      'two Host headers on a preflight',
+      'OPTIONS /health HTTP/1.1\r\nhost: x\r\nhost: y\r\norigin: https://a.example\r\naccess-control-request-method: POST\r\n\r\n',
+    ],
+    [
+      'a malformed target on a preflight',
+      'OPTIONS //x HTTP/1.1\r\nhost: x\r\norigin: https://a.example\r\naccess-control-request-method: POST\r\n\r\n',
+    ],
     ['no Host header in HTTP/1.1', get('/health', '')],
     ['HTTP/0.9', 'GET /health\r\n\r\n'],
     ['HTTP/0.9 by name', 'GET /health HTTP/0.9\r\n\r\n'],
@@ -209,15 +274,36 @@ describe('a malformed request', () => {
     ['HTTP/3.0', 'GET /health HTTP/3.0\r\nhost: x\r\n\r\n'],
     ['TRACE', 'TRACE /health HTTP/1.1\r\nhost: x\r\n\r\n'],
     ['CONNECT', 'CONNECT evil.example:443 HTTP/1.1\r\nhost: evil.example:443\r\n\r\n'],
-    ['a WebSocket upgrade', get('/health', 'host: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: x\r\n')],
-    ['a WebSocket upgrade among others', get('/health', 'host: x\r\nconnection: upgrade\r\nupgrade: h2c, WebSocket\r\n')],
+    [
+      'a WebSocket upgrade',
+      get(
+        '/health',
+        'host: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: x\r\n',
+      ),
+    ],
+    [
+      'a WebSocket upgrade among others',
+      get('/health', 'host: x\r\nconnection: upgrade\r\nupgrade: h2c, WebSocket\r\n'),
+    ],
     ['a TLS hello', '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003\r\n\r\n'],
     ['a folded header', get('/health', 'host: x\r\nx-y: a\r\n\tb\r\n')],
-    ['a length beside chunks (request smuggling)', postHead('/api/agent', { 'content-length': 5, 'transfer-encoding': 'chunked' }) + '0\r\n\r\n'],
-    ['two lengths', postHead('/api/agent', { 'content-length': 5 }).replace('\r\n\r\n', '\r\ncontent-length: 6\r\n\r\n')],
+    [
+      'a length beside chunks (request smuggling)',
+      postHead('/api/agent', { 'content-length': 5, 'transfer-encoding': 'chunked' }) + '0\r\n\r\n',
+    ],
+    [
+      'two lengths',
+      postHead('/api/agent', { 'content-length': 5 }).replace(
+        '\r\n\r\n',
+        '\r\ncontent-length: 6\r\n\r\n',
+      ),
+    ],
     ['a negative length', postHead('/api/agent', { 'content-length': -1 })],
     ['a length with a sign', postHead('/api/agent', { 'content-length': '+5' })],
-    ['a chunk size that is no number', postHead('/api/authorize', { 'transfer-encoding': 'chunked' }) + 'zz\r\n'],
+    [
+      'a chunk size that is no number',
+      postHead('/api/authorize', { 'transfer-encoding': 'chunked' }) + 'zz\r\n',
+    ],
   ];
   for (const [title, bytes] of refused) {
     it(`is refused with a 4xx and a closed connection: ${title}`, async (t) => {
@@ -230,23 +316,38 @@ describe('a malformed request', () => {
   }
 
   it('is 400 for two Host headers, as RFC 9112 §3.2 has it', async (t) => {
-    assert.equal((await exchange(await serve(t), get('/health', 'host: x\r\nhost: y\r\n'))).status, 400);
+    assert.equal(
+      (await exchange(await serve(t), get('/health', 'host: x\r\nhost: y\r\n'))).status,
+      400,
+    );
   });
 
   // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
   it('says what is allowed when TRACE is refused', async (t) => {
-    const { status, headers } = await exchange(await serve(t), 'TRACE /health HTTP/1.1\r\nhost: x\r\n\r\n');
+    const { status, headers } = await exchange(
+      await serve(t),
+      'TRACE /health HTTP/1.1\r\nhost: x\r\n\r\n',
+    );
     assert.ok(status !== 405 || headers['allow'] !== undefined);
   });
 
   it('says what is allowed when CONNECT is refused', async (t) => {
-    const { status, headers, body } = await exchange(await serve(t), 'CONNECT evil.example:443 HTTP/1.1\r\nhost: evil.example:443\r\n\r\n');
-    assert.deepEqual([status, headers['allow'], JSON.parse(body)], [405, 'GET, HEAD, POST, OPTIONS', { error: 'Method Not Allowed' }]);
+    const { status, headers, body } = await exchange(
+      await serve(t),
+      'CONNECT evil.example:443 HTTP/1.1\r\nhost: evil.example:443\r\n\r\n',
+    );
+    assert.deepEqual(
+      [status, headers['allow'], JSON.parse(body)],
+      [405, 'GET, HEAD, POST, OPTIONS', { error: 'Method Not Allowed' }],
+    );
   });
 
   it('is answered with JSON where it never became a request', async (t) => {
     const { headers, body } = await exchange(await serve(t), 'GARBAGE\r\n\r\n');
-    assert.deepEqual([headers['content-type'], JSON.parse(body)], ['application/json; charset=utf-8', { error: 'Bad Request' }]);
+    assert.deepEqual(
+      [headers['content-type'], JSON.parse(body)],
+      ['application/json; charset=utf-8', { error: 'Bad Request' }],
+    );
   });
 
   it('has nobody but its sender see an answer: a stream that is open on the connection gets none of it', async (t) => {
@@ -264,7 +365,9 @@ describe('a malformed request', () => {
     t.after(() => release.resolve());
     const body = messageEvent();
     const client = await served.raw();
-    client.send(webhookHead(body, { connection: 'keep-alive', 'content-length': body.length }) + body);
+    client.send(
+      webhookHead(body, { connection: 'keep-alive', 'content-length': body.length }) + body,
+    );
     await client.until(/first/);
     client.send('GARBAGE\r\n\r\n');
     await client.closed;
@@ -275,11 +378,12 @@ describe('a malformed request', () => {
     const entered = deferred();
     const release = deferred();
     const served = await serve(t, {
-      setUp: (app) => app.get('/late', async (context) => {
-        entered.resolve();
-        await release.promise;
-        context.text(200, 'late');
-      }),
+      setUp: (app) =>
+        app.get('/late', async (context) => {
+          entered.resolve();
+          await release.promise;
+          context.text(200, 'late');
+        }),
     });
     const client = await served.raw();
     client.send('GET /late HTTP/1.1\r\nhost: x\r\n\r\nGARBAGE\r\n\r\n');
@@ -293,21 +397,37 @@ describe('a malformed request', () => {
 
 describe('an unusual request', () => {
   const served: readonly (readonly [title: string, bytes: string])[] = [
-    ['an absolute target', 'GET http://other.example/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'],
-    ['an absolute target with a query', 'GET https://x:8000/health?a=b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'],
+    [
+      'an absolute target',
+      'GET http://other.example/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    ],
+    [
+      'an absolute target with a query',
+      'GET https://x:8000/health?a=b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    ],
     ['HTTP/1.0', 'GET /health HTTP/1.0\r\n\r\n'],
-    ['an empty line before the request', '\r\nGET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'],
+    [
+      'an empty line before the request',
+      '\r\nGET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    ],
     ['an empty Host header', 'GET /health HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n'],
   ];
   for (const [title, bytes] of served) {
-    it(`is served: ${title}`, async (t) => assert.equal((await exchange(await serve(t), bytes)).status, 200));
+    it(`is served: ${title}`, async (t) =>
+      assert.equal((await exchange(await serve(t), bytes)).status, 200));
   }
 
-  const h2c = { connection: 'upgrade, http2-settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' };
+  const h2c = {
+    connection: 'upgrade, http2-settings',
+    upgrade: 'h2c',
+    'http2-settings': 'AAMAAABkAAQAAP__',
+  };
 
   it('is served as HTTP/1.1 though it offers h2c', async (t) => {
     const client = await (await serve(t)).raw();
-    client.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n');
+    client.send(
+      'GET /health HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n',
+    );
     assert.match(await client.until(/\}$/), /^HTTP\/1\.1 200 /);
   });
 
@@ -320,18 +440,30 @@ describe('an unusual request', () => {
   });
 
   it('is 404 for OPTIONS *', async (t) => {
-    const { status } = await exchange(await serve(t), 'OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    const { status } = await exchange(
+      await serve(t),
+      'OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    );
     assert.equal(status, 404);
   });
 
   it('closes an HTTP/1.0 connection after the answer', async (t) => {
-    assert.equal((await exchange(await serve(t), 'GET /health HTTP/1.0\r\n\r\n')).headers['connection'], 'close');
+    assert.equal(
+      (await exchange(await serve(t), 'GET /health HTTP/1.0\r\n\r\n')).headers['connection'],
+      'close',
+    );
   });
 
   it('streams to HTTP/1.0 without chunks', async (t) => {
     const body = messageEvent();
-    const { headers, body: stream } = await exchange(await serve(t), webhookHead(body, { 'content-length': body.length }).replace('HTTP/1.1', 'HTTP/1.0') + body);
-    assert.deepEqual([headers['transfer-encoding'], stream.startsWith('data: {')], [undefined, true]);
+    const { headers, body: stream } = await exchange(
+      await serve(t),
+      webhookHead(body, { 'content-length': body.length }).replace('HTTP/1.1', 'HTTP/1.0') + body,
+    );
+    assert.deepEqual(
+      [headers['transfer-encoding'], stream.startsWith('data: {')],
+      [undefined, true],
+    );
   });
 
   it('is told to go on with Expect: 100-continue', async (t) => {
@@ -344,15 +476,19 @@ describe('an unusual request', () => {
     assert.match(client.received, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK[^]*"Yes\."/);
   });
 
-  it('keeps its signature\'s word only once: a repeated signature header is refused', async (t) => {
+  it("keeps its signature's word only once: a repeated signature header is refused", async (t) => {
     const body = messageEvent();
-    const head = webhookHead(body, { 'content-length': body.length }).replace('connection', `layercode-signature: ${signPayload(body, SECRET)}\r\nconnection`);
+    const head = webhookHead(body, { 'content-length': body.length }).replace(
+      'connection',
+      `layercode-signature: ${signPayload(body, SECRET)}\r\nconnection`,
+    );
     assert.equal((await exchange(await serve(t), head + body)).status, 401);
   });
 });
 
 describe('the header limit', () => {
-  const withHeader = (length: number): string => `GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: ${'x'.repeat(length)}\r\n\r\n`;
+  const withHeader = (length: number): string =>
+    `GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: ${'x'.repeat(length)}\r\n\r\n`;
 
   it('accepts 15 KiB of headers', async (t) => {
     assert.equal((await exchange(await serve(t), withHeader(15 * 1_024))).status, 200);
@@ -360,15 +496,22 @@ describe('the header limit', () => {
 
   it('is 431 as JSON and a closed connection beyond 16 KiB', async (t) => {
     const { status, headers, body } = await exchange(await serve(t), withHeader(17 * 1_024));
-    assert.deepEqual([status, headers['connection'], JSON.parse(body)], [431, 'close', { error: 'Request Header Fields Too Large' }]);
+    assert.deepEqual(
+      [status, headers['connection'], JSON.parse(body)],
+      [431, 'close', { error: 'Request Header Fields Too Large' }],
+    );
   });
 
   it('is 431 for a target beyond 16 KiB', async (t) => {
-    assert.equal((await exchange(await serve(t), `GET /${'x'.repeat(17 * 1_024)} HTTP/1.1\r\nhost: x\r\n\r\n`)).status, 431);
+    assert.equal(
+      (await exchange(await serve(t), `GET /${'x'.repeat(17 * 1_024)} HTTP/1.1\r\nhost: x\r\n\r\n`))
+        .status,
+      431,
+    );
   });
 });
 
-describe('the server\'s time limits', () => {
+describe("the server's time limits", () => {
   const limits = [
     ['headersTimeout', 10_000],
     ['requestTimeout', 15_000],
@@ -383,10 +526,13 @@ describe('the server\'s time limits', () => {
     it(`set ${name} to ${value} when the server is made`, async (t) => {
       let server: (Server & Record<string, unknown>) | undefined;
       const served = await serve(t, {
-        setUp: (app) => app.get('/server', (context) => {
-          server = (context.request.socket as unknown as { server: Server & Record<string, unknown> }).server; // node's own, though not in its pages
-          context.empty(204);
-        }),
+        setUp: (app) =>
+          app.get('/server', (context) => {
+            server = (
+              context.request.socket as unknown as { server: Server & Record<string, unknown> }
+            ).server; // node's own, though not in its pages
+            context.empty(204);
+          }),
       });
       await served.fetch('/server');
       assert.equal(server?.[name], value);

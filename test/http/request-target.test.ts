@@ -23,7 +23,23 @@ describe('parseRequestTarget', () => {
     it(`splits ${target}`, () => assert.deepEqual(parseRequestTarget(target), { path, query }));
   }
 
-  for (const target of ['', '//host/a', '//', 'a', 'host:443', '/a#b', '/a?b#c', 'http:///a', 'http://', 'http://host//a', 'ftp://host/a', 'http:\\\\host\\a', '?a', '\\a']) {
-    it(`refuses ${JSON.stringify(target)}`, () => assert.equal(parseRequestTarget(target), undefined));
+  for (const target of [
+    '',
+    '//host/a',
+    '//',
+    'a',
+    'host:443',
+    '/a#b',
+    '/a?b#c',
+    'http:///a',
+    'http://',
+    'http://host//a',
+    'ftp://host/a',
+    'http:\\\\host\\a',
+    '?a',
+    '\\a',
+  ]) {
+    it(`refuses ${JSON.stringify(target)}`, () =>
+      assert.equal(parseRequestTarget(target), undefined));
   }
 });

@@ -41,9 +41,13 @@ interface Heard {
 
 /** Resolves with what a listener is told, and rejects when that is nothing for a second. */
 function told(close: ResponseClose<string>): Promise<Heard> {
-  return within(new Promise((resolve) => {
-    close.add((isFinished, owner, subject: number) => resolve({ isFinished, owner, subject }), 7);
-  }), 'to be told', 1_000);
+  return within(
+    new Promise((resolve) => {
+      close.add((isFinished, owner, subject: number) => resolve({ isFinished, owner, subject }), 7);
+    }),
+    'to be told',
+    1_000,
+  );
 }
 
 describe('ResponseClose', () => {
@@ -146,7 +150,10 @@ describe('ResponseClose', () => {
     const heard = responses.map((response) => told(new ResponseClose(response, 'owner')));
     assert.equal(socket.listenerCount('close') - before, 2);
     for (const response of responses) response.end('x');
-    assert.deepEqual((await Promise.all(heard)).map(({ isFinished }) => isFinished), [true, true, true]);
+    assert.deepEqual(
+      (await Promise.all(heard)).map(({ isFinished }) => isFinished),
+      [true, true, true],
+    );
     await new Promise((resolve) => setImmediate(resolve));
     assert.ok(socket.listenerCount('close') <= before, String(socket.listenerCount('close')));
   });
@@ -158,7 +165,10 @@ describe('callerSignal', () => {
     const { callerSignal } = new ResponseClose(response, undefined);
     client.destroy();
     await once(callerSignal, 'abort');
-    assert.deepEqual([(callerSignal.reason as Error).name, (callerSignal.reason as Error).message], ['AbortError', 'the caller closed the connection']);
+    assert.deepEqual(
+      [(callerSignal.reason as Error).name, (callerSignal.reason as Error).message],
+      ['AbortError', 'the caller closed the connection'],
+    );
   });
 
   it('does not fire when the answer was written', async (t) => {

@@ -1,4 +1,5 @@
-// What the server bounds that no single request shows: connections, bodies in all, headers by their number, pipelines.
+// What the server bounds that no single request shows: connections, bodies in all, headers by their
+// number, pipelines.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -10,7 +11,14 @@ import { defineAgent } from '../../src/index.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import {
-  deferred, messageEvent, RawConnection, recordLog, SECRET, serve, signed, type Served,
+  deferred,
+  messageEvent,
+  RawConnection,
+  recordLog,
+  SECRET,
+  serve,
+  signed,
+  type Served,
 } from '../fixtures/kernel.ts';
 
 const MIB = 1_048_576;
@@ -20,7 +28,11 @@ function platform(): LocalPlatform {
 }
 
 function post(path: string, body: string, headers: readonly string[] = []): string {
-  return [`POST ${path} HTTP/1.1`, 'host: x', `content-length: ${body.length}`, ...headers].join('\r\n') + `\r\n\r\n${body}`;
+  return (
+    [`POST ${path} HTTP/1.1`, 'host: x', `content-length: ${body.length}`, ...headers].join(
+      '\r\n',
+    ) + `\r\n\r\n${body}`
+  );
 }
 
 /** More headers than Node keeps by default, in less than 16 KiB. */
@@ -29,7 +41,9 @@ const MANY = Array.from({ length: 2_500 }, () => 'a:b');
 describe('a request of 2,500 headers', () => {
   it('is refused for a second host behind them', async (t) => {
     const client = await (await serve(t)).raw();
-    client.send(`GET /health HTTP/1.1\r\nhost: x\r\n${MANY.join('\r\n')}\r\nhost: y\r\nconnection: close\r\n\r\n`);
+    client.send(
+      `GET /health HTTP/1.1\r\nhost: x\r\n${MANY.join('\r\n')}\r\nhost: y\r\nconnection: close\r\n\r\n`,
+    );
     assert.equal((await client.lastAnswer()).status, 400);
   });
 
@@ -38,7 +52,15 @@ describe('a request of 2,500 headers', () => {
     const client = await (await serve(t, { log })).raw();
     const body = messageEvent();
     const signature = `layercode-signature: ${signPayload(body, SECRET)}`;
-    client.send(post('/api/agent', body, ['content-type: application/json', signature, ...MANY, signature, 'connection: close']));
+    client.send(
+      post('/api/agent', body, [
+        'content-type: application/json',
+        signature,
+        ...MANY,
+        signature,
+        'connection: close',
+      ]),
+    );
     assert.equal((await client.lastAnswer()).status, 401);
     assert.equal((await next('request'))['signatureFault'], 'repeated');
   });
@@ -46,33 +68,52 @@ describe('a request of 2,500 headers', () => {
   it('keeps its body, and has no second request read out of it, behind an offer of h2c', async (t) => {
     const served = await serve(t, {
       platform: platform(),
-      setUp: (app) => app.post('/length', async (context) => context.text(200, `[${(await context.readRawBody()).length}]`)),
+      setUp: (app) =>
+        app.post('/length', async (context) =>
+          context.text(200, `[${(await context.readRawBody()).length}]`),
+        ),
     });
     const client = await served.raw();
     const inner = 'GET /health HTTP/1.1\r\nhost: x\r\n\r\n';
     const offer = ['connection: upgrade', 'upgrade: h2c'];
-    client.send(`POST /length HTTP/1.1\r\nhost: x\r\n${[...offer, ...MANY].join('\r\n')}\r\ncontent-length: ${inner.length}\r\n\r\n${inner}`);
+    client.send(
+      `POST /length HTTP/1.1\r\nhost: x\r\n${[...offer, ...MANY].join('\r\n')}\r\ncontent-length: ${inner.length}\r\n\r\n${inner}`,
+    );
     await client.until(/\[\d+\]/);
     client.send('GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
     await client.closed;
-    assert.deepEqual([/\[\d+\]/.exec(client.received)?.[0], client.received.includes('healthy')], [`[${inner.length}]`, false]);
+    assert.deepEqual(
+      [/\[\d+\]/.exec(client.received)?.[0], client.received.includes('healthy')],
+      [`[${inner.length}]`, false],
+    );
   });
 });
 
 describe('an offer of h2c', () => {
-  for (const [where, options] of [['beside a local platform', { platform: platform() }], ['without one', {}]] as const) {
+  for (const [where, options] of [
+    ['beside a local platform', { platform: platform() }],
+    ['without one', {}],
+  ] as const) {
     // Was: on Node 20 it was never answered beside a platform, and what followed it neither.
     it(`is ignored behind an open stream of its connection, ${where}`, async (t) => {
       const [speaking, release] = [deferred(), deferred()];
-      const agent = defineAgent({ name: 'holding', async *onMessage() {
-        yield 'first';
-        speaking.resolve();
-        await release.promise;
-      } });
+      const agent = defineAgent({
+        name: 'holding',
+        async *onMessage() {
+          yield 'first';
+          speaking.resolve();
+          await release.promise;
+        },
+      });
       const served = await serve(t, { agent, ...options });
       const body = messageEvent();
       const client = await served.raw();
-      client.send(post('/api/agent', body, ['content-type: application/json', `layercode-signature: ${signPayload(body, SECRET)}`]));
+      client.send(
+        post('/api/agent', body, [
+          'content-type: application/json',
+          `layercode-signature: ${signPayload(body, SECRET)}`,
+        ]),
+      );
       await speaking.promise;
       client.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n');
       await served.fetch('/health'); // by now the offer has been read
@@ -95,7 +136,9 @@ describe('bytes that never become a request', () => {
   ] as const) {
     it(`are answered with ${status} for ${code ?? 'an error without a code'}`, async (t) => {
       const server = createHttpServer({
-        listener: () => assert.fail('there is no request'), maxConnections: 1, takesUpgrades: false,
+        listener: () => assert.fail('there is no request'),
+        maxConnections: 1,
+        takesUpgrades: false,
       });
       server.once('connection', (socket) => {
         server.emit('clientError', Object.assign(new Error('x'), { code }), socket);
@@ -127,7 +170,7 @@ describe('a CONNECT whose client leaves with a reset', () => {
 });
 
 describe('a pipeline of 30 requests', () => {
-  it('prints no warning of Node\'s', async (t) => {
+  it("prints no warning of Node's", async (t) => {
     const warnings: string[] = [];
     const onWarning = ({ name }: Error): void => void warnings.push(name);
     process.on('warning', onWarning);
@@ -148,15 +191,17 @@ describe('connections', () => {
     t.after(() => {
       for (const socket of sockets) socket.destroy();
     });
-    const open = (): Promise<boolean> => new Promise((resolve) => {
-      const socket = connect(served.port, '127.0.0.1');
-      sockets.push(socket);
-      socket.on('error', () => undefined);
-      socket.on('close', () => resolve(false));
-      socket.on('data', () => resolve(true));
-      socket.write('GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
-    });
-    for (let count = 0; count < 1_024; count += 128) await Promise.all(Array.from({ length: 128 }, open));
+    const open = (): Promise<boolean> =>
+      new Promise((resolve) => {
+        const socket = connect(served.port, '127.0.0.1');
+        sockets.push(socket);
+        socket.on('error', () => undefined);
+        socket.on('close', () => resolve(false));
+        socket.on('data', () => resolve(true));
+        socket.write('GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
+      });
+    for (let count = 0; count < 1_024; count += 128)
+      await Promise.all(Array.from({ length: 128 }, open));
     assert.deepEqual([await open(), await open()], [true, false]);
     const left = new Promise((resolve) => sockets[0]?.on('close', resolve));
     sockets[0]?.destroy();
@@ -177,15 +222,21 @@ describe('bodies in flight', () => {
 
   async function begin(served: Served, path: string) {
     const client = await served.raw();
-    client.send(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nlayercode-signature: ${signPayload('', SECRET)}\r\ncontent-length: ${settings.maxBodyBytes}\r\n\r\n`);
+    client.send(
+      `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nlayercode-signature: ${signPayload('', SECRET)}\r\ncontent-length: ${settings.maxBodyBytes}\r\n\r\n`,
+    );
     client.send(part);
     return client;
   }
 
   /** The answer to one more body, of which a part comes alone. */
-  async function another(served: Served): Promise<{ status: number; retryAfter: string | undefined; body: string }> {
+  async function another(
+    served: Served,
+  ): Promise<{ status: number; retryAfter: string | undefined; body: string }> {
     const client = await served.raw();
-    client.send('POST /api/authorize HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\nconnection: close\r\n\r\n');
+    client.send(
+      'POST /api/authorize HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\nconnection: close\r\n\r\n',
+    );
     await served.fetch('/health'); // by now the head has been read
     client.send('{}x');
     const { status, headers, body } = await client.lastAnswer();
@@ -198,19 +249,28 @@ describe('bodies in flight', () => {
     const clients = [await begin(served, '/api/agent'), await begin(served, '/api/agent')];
     await untilRefused(served);
     const refused = await another(served);
-    assert.deepEqual([refused.status, refused.retryAfter, refused.body], [503, '1', '{"error":"too many request bodies are being read"}']);
+    assert.deepEqual(
+      [refused.status, refused.retryAfter, refused.body],
+      [503, '1', '{"error":"too many request bodies are being read"}'],
+    );
     for (const client of clients) client.destroy();
     await until(async () => (await another(served)).status === before.status);
   });
 
-  it('do not keep a body out that comes with its head, as a webhook\'s mostly does', async (t) => {
+  it("do not keep a body out that comes with its head, as a webhook's mostly does", async (t) => {
     const served = await serve(t, { settings });
     await begin(served, '/api/agent');
     await begin(served, '/api/agent');
     await untilRefused(served);
     const body = messageEvent();
     const client = await served.raw();
-    client.send(post('/api/agent', body, ['content-type: application/json', `layercode-signature: ${signPayload(body, SECRET)}`, 'connection: close']));
+    client.send(
+      post('/api/agent', body, [
+        'content-type: application/json',
+        `layercode-signature: ${signPayload(body, SECRET)}`,
+        'connection: close',
+      ]),
+    );
     assert.equal((await client.lastAnswer()).status, 200);
   });
 
@@ -218,15 +278,21 @@ describe('bodies in flight', () => {
     const [kept, release] = [deferred(), deferred()];
     let count = 0;
     const maxBodyBytes = 33 * MIB;
-    const served = await serve(t, { settings: { ...settings, maxBodyBytes }, setUp: (app) => app.post('/keep', async (context) => {
-      await context.readRawBody();
-      count += 1;
-      if (count === 2) kept.resolve();
-      await release.promise;
-      context.empty(204);
-    }) });
+    const served = await serve(t, {
+      settings: { ...settings, maxBodyBytes },
+      setUp: (app) =>
+        app.post('/keep', async (context) => {
+          await context.readRawBody();
+          count += 1;
+          if (count === 2) kept.resolve();
+          await release.promise;
+          context.empty(204);
+        }),
+    });
     const before = await another(served);
-    const answers = [0, 1].map(async () => served.fetch('/keep', { method: 'POST', body: Buffer.alloc(maxBodyBytes, 'x') }));
+    const answers = [0, 1].map(async () =>
+      served.fetch('/keep', { method: 'POST', body: Buffer.alloc(maxBodyBytes, 'x') }),
+    );
     await kept.promise;
     const meanwhile = await another(served);
     release.resolve();
@@ -238,15 +304,19 @@ describe('bodies in flight', () => {
   it('are 2 × MAX_BODY_BYTES at the most where that is more than 64 MiB', async (t) => {
     const [first, release] = [deferred(), deferred()];
     let count = 0;
-    const served = await serve(t, { settings: { maxBodyBytes: 40 * MIB }, setUp: (app) => app.post('/keep', async (context) => {
-      await context.readRawBody();
-      count += 1;
-      if (count === 1) {
-        first.resolve();
-        await release.promise;
-      }
-      context.empty(204);
-    }) });
+    const served = await serve(t, {
+      settings: { maxBodyBytes: 40 * MIB },
+      setUp: (app) =>
+        app.post('/keep', async (context) => {
+          await context.readRawBody();
+          count += 1;
+          if (count === 1) {
+            first.resolve();
+            await release.promise;
+          }
+          context.empty(204);
+        }),
+    });
     const keep = async (): Promise<number> =>
       (await served.fetch('/keep', { method: 'POST', body: Buffer.alloc(40 * MIB, 'x') })).status;
     const kept = keep();
@@ -258,15 +328,21 @@ describe('bodies in flight', () => {
 
   it('are no longer when a turn has begun', async (t) => {
     const release = deferred();
-    const agent = defineAgent({ name: 'holding', async *onMessage() {
-      yield 'first';
-      await release.promise;
-    } });
+    const agent = defineAgent({
+      name: 'holding',
+      async *onMessage() {
+        yield 'first';
+        await release.promise;
+      },
+    });
     const served = await serve(t, { settings, agent });
     t.after(() => release.resolve());
     const before = await another(served);
     for (const id of ['1', '2']) {
-      const body = messageEvent('x'.repeat(settings.maxBodyBytes - 200), { conversation_id: id, session_id: id });
+      const body = messageEvent('x'.repeat(settings.maxBodyBytes - 200), {
+        conversation_id: id,
+        session_id: id,
+      });
       const response = await served.fetch('/api/agent', signed(body));
       await response.body!.getReader().read();
     }
@@ -277,4 +353,3 @@ describe('bodies in flight', () => {
     await until(async () => (await another(served)).status === 503);
   }
 });
-

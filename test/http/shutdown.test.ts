@@ -7,12 +7,19 @@ import { Shutdown, type ServingState, type ShutdownOptions } from '../../src/htt
 import { draining } from '../../src/middleware/draining.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
-const AT_ONCE: ShutdownOptions = { onDraining: async () => undefined, drainDelayMs: 0, timeoutMs: 60_000, onTimeout: () => undefined };
+const AT_ONCE: ShutdownOptions = {
+  onDraining: async () => undefined,
+  drainDelayMs: 0,
+  timeoutMs: 60_000,
+  onTimeout: () => undefined,
+};
 
 /** What becomes of a request: its headers, or the error and them. */
 function ask(shutdown: Shutdown): { error: HttpError | undefined; headers: string[] } {
   const headers: string[] = [];
-  const context = { setHeader: (name: string, value: string) => headers.push(`${name}: ${value}`) } as unknown as Context;
+  const context = {
+    setHeader: (name: string, value: string) => headers.push(`${name}: ${value}`),
+  } as unknown as Context;
   try {
     draining(shutdown)(context);
     return { error: undefined, headers };
@@ -40,7 +47,10 @@ describe('Shutdown', () => {
     await rounds();
     clock.tick(4_999);
     await rounds();
-    assert.deepEqual([shutdown.state, ask(shutdown)], ['draining', { error: undefined, headers: ['connection: close'] }]);
+    assert.deepEqual(
+      [shutdown.state, ask(shutdown)],
+      ['draining', { error: undefined, headers: ['connection: close'] }],
+    );
     clock.tick(1);
     await closed;
   });
@@ -51,7 +61,10 @@ describe('Shutdown', () => {
     const closed = shutdown.close(undefined, AT_ONCE);
     await rounds();
     const { error, headers } = ask(shutdown);
-    assert.deepEqual([shutdown.state, error?.status, error?.headers, headers], ['refusing', 503, ['retry-after', '1'], ['connection: close']]);
+    assert.deepEqual(
+      [shutdown.state, error?.status, error?.headers, headers],
+      ['refusing', 503, ['retry-after', '1'], ['connection: close']],
+    );
     shutdown.leave();
     await closed;
   });
@@ -67,7 +80,10 @@ describe('Shutdown', () => {
     shutdown.leave();
     await closed;
     states.push(shutdown.state);
-    assert.deepEqual([states, shutdown.openResponses, ask(shutdown).error?.status], [['refusing', 'closed'], 0, 503]);
+    assert.deepEqual(
+      [states, shutdown.openResponses, ask(shutdown).error?.status],
+      [['refusing', 'closed'], 0, 503],
+    );
   });
 
   it('interrupts what is open at the time-out, and gives it a second', async (t) => {
@@ -75,7 +91,10 @@ describe('Shutdown', () => {
     const shutdown = new Shutdown();
     shutdown.enter();
     let interrupted = 0;
-    const closed = shutdown.close(undefined, { ...AT_ONCE, onTimeout: () => void (interrupted += 1) });
+    const closed = shutdown.close(undefined, {
+      ...AT_ONCE,
+      onTimeout: () => void (interrupted += 1),
+    });
     const counts: (number | string)[] = [];
     for (const ms of [59_999, 1, 999, 1]) {
       await rounds();
@@ -90,7 +109,10 @@ describe('Shutdown', () => {
   it('waits for whoever has to be told before it refuses', async () => {
     const shutdown = new Shutdown();
     let told!: () => void;
-    const closed = shutdown.close(undefined, { ...AT_ONCE, onDraining: () => new Promise((resolve) => (told = resolve)) });
+    const closed = shutdown.close(undefined, {
+      ...AT_ONCE,
+      onDraining: () => new Promise((resolve) => (told = resolve)),
+    });
     await rounds();
     const before = shutdown.state;
     told();

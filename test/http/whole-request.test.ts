@@ -10,8 +10,14 @@ import { deferred, RawConnection } from '../fixtures/kernel.ts';
 
 type Serve = (request: WholeRequest, response: ServerResponse) => void;
 
-/** A connection to a server that serves every request when it is whole, and a promise that it served the first. */
-async function open(t: TestContext, serve: Serve): Promise<{ client: RawConnection; served: Promise<void> }> {
+/**
+ * A connection to a server that serves every request when it is whole, and a promise that it served
+ * the first.
+ */
+async function open(
+  t: TestContext,
+  serve: Serve,
+): Promise<{ client: RawConnection; served: Promise<void> }> {
   const served = deferred();
   const server = createServer({ IncomingMessage: WholeRequest }, (request, response) => {
     request.whenWhole(() => {
@@ -37,7 +43,9 @@ const answer: Serve = (request, response) => {
   const isUnread = hasUnreadBody(request);
   const read = readRawBody(request, 100, new BodyBudget(100));
   const found = read instanceof Promise ? 'later' : 'at once';
-  void Promise.resolve(read).then((body) => response.end(`[${found}, ${isUnread ? 'unread' : 'read'}: ${body.toString()}]`));
+  void Promise.resolve(read).then((body) =>
+    response.end(`[${found}, ${isUnread ? 'unread' : 'read'}: ${body.toString()}]`),
+  );
 };
 
 describe('WholeRequest', () => {
@@ -62,12 +70,18 @@ describe('WholeRequest', () => {
 
   it('reads a chunked body, whose length nobody knows before its end', async (t) => {
     const { client } = await open(t, answer);
-    await client.send('POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n').until(/: hello\]/);
+    await client
+      .send(
+        'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n',
+      )
+      .until(/: hello\]/);
   });
 
   it('gives every request of a pipeline its own body', async (t) => {
     const { client } = await open(t, answer);
-    await client.send(`${HEAD}first${HEAD}other`).until(/\[at once, read: first\][^]*\[at once, read: other\]/);
+    await client
+      .send(`${HEAD}first${HEAD}other`)
+      .until(/\[at once, read: first\][^]*\[at once, read: other\]/);
   });
 
   it('serves one request of a connection after another, each once', async (t) => {
@@ -76,7 +90,8 @@ describe('WholeRequest', () => {
       bodies.push(String(request.takeBody()));
       response.end(`[${bodies.length}]`);
     });
-    for (const body of ['one..', 'two..', 'three']) await client.send(HEAD + body).until(new RegExp(`\\[${bodies.length + 1}\\]`));
+    for (const body of ['one..', 'two..', 'three'])
+      await client.send(HEAD + body).until(new RegExp(`\\[${bodies.length + 1}\\]`));
     assert.deepEqual(bodies, ['one..', 'two..', 'three']);
   });
 
@@ -115,7 +130,9 @@ describe('WholeRequest', () => {
 describe('readRawBody', () => {
   it('refuses more than its limit where the body came with the head', async (t) => {
     const { client } = await open(t, (request, response) => {
-      Promise.resolve(readRawBody(request, 4, new BodyBudget(100))).catch(({ status }: { status: number }) => response.end(`[${status}]`));
+      Promise.resolve(readRawBody(request, 4, new BodyBudget(100))).catch(
+        ({ status }: { status: number }) => response.end(`[${status}]`),
+      );
     });
     await client.send(`${HEAD}hello`).until(/\[413\]/);
   });

@@ -20,21 +20,43 @@ function received(text: string): DecodedEvent[] {
 }
 
 const AWKWARD_TEXTS = [
-  'plain', ' leading and trailing ', 'line\nbreak', 'both\r\nkinds', 'a\rb', '\n', 'quote " and \\ backslash', 'data: x', '[DONE]', '{"type":"response.end"}',
-  'é語👋🏽', '\u2028\u2029', '\u0000\u001b[31m', '</script>', '',
+  'plain',
+  ' leading and trailing ',
+  'line\nbreak',
+  'both\r\nkinds',
+  'a\rb',
+  '\n',
+  'quote " and \\ backslash',
+  'data: x',
+  '[DONE]',
+  '{"type":"response.end"}',
+  'é語👋🏽',
+  '\u2028\u2029',
+  '\u0000\u001b[31m',
+  '</script>',
+  '',
 ];
 
 describe('sessionDialect', () => {
   it('speaks', () => {
-    assert.equal(wire(sessionDialect, { type: 'say', text: 'Hi.' }, 't1'), 'data: {"type":"response.tts","content":"Hi.","turn_id":"t1"}\n\n');
+    assert.equal(
+      wire(sessionDialect, { type: 'say', text: 'Hi.' }, 't1'),
+      'data: {"type":"response.tts","content":"Hi.","turn_id":"t1"}\n\n',
+    );
   });
 
   it('sends data', () => {
-    assert.equal(wire(sessionDialect, { type: 'data', json: '{"a":[1,null]}' }, 't1'), 'data: {"type":"response.data","content":{"a":[1,null]},"turn_id":"t1"}\n\n');
+    assert.equal(
+      wire(sessionDialect, { type: 'data', json: '{"a":[1,null]}' }, 't1'),
+      'data: {"type":"response.data","content":{"a":[1,null]},"turn_id":"t1"}\n\n',
+    );
   });
 
   it('hangs up', () => {
-    assert.equal(wire(sessionDialect, { type: 'hangup' }, 't1'), 'data: {"type":"response.hangup","turn_id":"t1"}\n\n');
+    assert.equal(
+      wire(sessionDialect, { type: 'hangup' }, 't1'),
+      'data: {"type":"response.hangup","turn_id":"t1"}\n\n',
+    );
   });
 
   it('ends', () => {
@@ -46,14 +68,23 @@ describe('sessionDialect', () => {
   });
 
   it('sends no turn_id where the request had none', () => {
-    assert.equal(wire(sessionDialect, { type: 'say', text: 'Hi.' }), 'data: {"type":"response.tts","content":"Hi."}\n\n');
-    assert.equal(wire(sessionDialect, { type: 'data', json: 'null' }), 'data: {"type":"response.data","content":null}\n\n');
+    assert.equal(
+      wire(sessionDialect, { type: 'say', text: 'Hi.' }),
+      'data: {"type":"response.tts","content":"Hi."}\n\n',
+    );
+    assert.equal(
+      wire(sessionDialect, { type: 'data', json: 'null' }),
+      'data: {"type":"response.data","content":null}\n\n',
+    );
     assert.equal(wire(sessionDialect, { type: 'hangup' }), 'data: {"type":"response.hangup"}\n\n');
     assert.equal(end(sessionDialect), 'data: {"type":"response.end"}\n\n');
   });
 
   it('says nothing of a filler: the caller hears it as any text', () => {
-    assert.equal(wire(sessionDialect, { type: 'say', text: 'Hm.', isFiller: true }, 't1'), 'data: {"type":"response.tts","content":"Hm.","turn_id":"t1"}\n\n');
+    assert.equal(
+      wire(sessionDialect, { type: 'say', text: 'Hm.', isFiller: true }, 't1'),
+      'data: {"type":"response.tts","content":"Hm.","turn_id":"t1"}\n\n',
+    );
   });
 
   it('writes an event on one line, whatever the text and the id, and both arrive as they were', () => {
@@ -63,7 +94,11 @@ describe('sessionDialect', () => {
       const [event, ...rest] = received(line);
       assert.deepEqual(rest, []);
       assert.equal(event?.event, 'message');
-      assert.deepEqual(JSON.parse(event?.data ?? ''), { type: 'response.tts', content: text, turn_id: text });
+      assert.deepEqual(JSON.parse(event?.data ?? ''), {
+        type: 'response.tts',
+        content: text,
+        turn_id: text,
+      });
     }
   });
 
@@ -74,27 +109,45 @@ describe('sessionDialect', () => {
 });
 
 describe('callDialect', () => {
-  it('speaks', () => assert.equal(wire(callDialect, { type: 'say', text: 'Hi.' }), 'event: message\ndata: Hi.\n\n'));
-  it('sends data', () => assert.equal(wire(callDialect, { type: 'data', json: '{"a":1}' }), 'event: data\ndata: {"a":1}\n\n'));
+  it('speaks', () =>
+    assert.equal(wire(callDialect, { type: 'say', text: 'Hi.' }), 'event: message\ndata: Hi.\n\n'));
+  it('sends data', () =>
+    assert.equal(
+      wire(callDialect, { type: 'data', json: '{"a":1}' }),
+      'event: data\ndata: {"a":1}\n\n',
+    ));
   it('hangs up, with data, without which a client dispatches nothing', () => {
     assert.equal(wire(callDialect, { type: 'hangup' }), 'event: hangup\ndata: {}\n\n');
   });
   it('tells of a failure in a fixed sentence', () => {
-    assert.equal(wire(callDialect, { type: 'error' }), 'event: error\ndata: {"error":"Internal server error"}\n\n');
+    assert.equal(
+      wire(callDialect, { type: 'error' }),
+      'event: error\ndata: {"error":"Internal server error"}\n\n',
+    );
   });
   it('ends', () => assert.equal(end(callDialect), 'event: done\ndata: [DONE]\n\n'));
 
   it('never sends a turn_id', () => {
-    for (const event of [{ type: 'say', text: 'a' }, { type: 'data', json: '1' }, { type: 'hangup' }, { type: 'error' }] as const) {
+    for (const event of [
+      { type: 'say', text: 'a' },
+      { type: 'data', json: '1' },
+      { type: 'hangup' },
+      { type: 'error' },
+    ] as const) {
       assert.equal(wire(callDialect, event, 'secret-turn').includes('secret-turn'), false);
     }
     assert.equal(end(callDialect, 'secret-turn').includes('secret-turn'), false);
   });
 
   it('writes a text with line breaks as lines of one event, and the client gets line feeds', () => {
-    assert.equal(wire(callDialect, { type: 'say', text: 'a\r\nb\n' }), 'event: message\ndata: a\ndata: b\ndata: \n\n');
+    assert.equal(
+      wire(callDialect, { type: 'say', text: 'a\r\nb\n' }),
+      'event: message\ndata: a\ndata: b\ndata: \n\n',
+    );
     for (const text of AWKWARD_TEXTS) {
-      assert.deepEqual(received(wire(callDialect, { type: 'say', text })), [{ event: 'message', data: text.replace(/\r\n|\r/g, '\n') }]);
+      assert.deepEqual(received(wire(callDialect, { type: 'say', text })), [
+        { event: 'message', data: text.replace(/\r\n|\r/g, '\n') },
+      ]);
     }
   });
 });

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  conversationIdOf, EVENT_FIELDS, EventError, isCallEvent, isKnownEvent, metadataOf, parseEvent, parseJsonObject, type LayercodeEvent,
+  conversationIdOf,
+  EVENT_FIELDS,
+  EventError,
+  isCallEvent,
+  isKnownEvent,
+  metadataOf,
+  parseEvent,
+  parseJsonObject,
+  type LayercodeEvent,
 } from '../../src/layercode/events.ts';
 import { objectOf, string } from '../../src/layercode/fields.ts';
 
@@ -32,11 +40,20 @@ const VALID: Readonly<Record<LayercodeEvent['type'], Fields>> = {
   message: {
     ...ANY_SESSION_FIELDS,
     text: 'Hello there',
-    interruption_context: { previous_turn_interrupted: true, words_heard: 2, text_heard: 'I can', assistant_turn_id: 'turn-0' },
+    interruption_context: {
+      previous_turn_interrupted: true,
+      words_heard: 2,
+      text_heard: 'I can',
+      assistant_turn_id: 'turn-0',
+    },
   },
   data: { ...ANY_SESSION_FIELDS, data: { cart: [1, 2] } },
   'session.update': {
-    ...ANY_SESSION_FIELDS, recording_status: 'completed', recording_url: 'https://example.com/r.wav', recording_duration: 12.5, error_message: 'none',
+    ...ANY_SESSION_FIELDS,
+    recording_status: 'completed',
+    recording_url: 'https://example.com/r.wav',
+    recording_duration: 12.5,
+    error_message: 'none',
   },
   'session.end': {
     ...ANY_SESSION_FIELDS,
@@ -81,12 +98,31 @@ const TIMESTAMP = 'a number of milliseconds or an ISO date';
 
 /** What each field must be, in the words of the message. */
 const RULES: Readonly<Record<string, string>> = {
-  session_id: ID, conversation_id: ID, turn_id: ID, call_id: ID,
-  custom_metadata: 'an object', metadata: 'an object', data: 'an object', interruption_context: 'an object',
-  from_phone_number: 'a string', to_phone_number: 'a string', text: 'a string', recording_status: 'a string', recording_url: 'a string',
-  error_message: 'a string', agent_id: 'a string', ip_address: 'a string', country_code: 'a string', timestamp: 'a string',
-  recording_duration: 'a number', duration: 'a number', transcription_duration_seconds: 'a number', tts_duration_seconds: 'a number', latency: 'a number',
-  started_at: TIMESTAMP, ended_at: TIMESTAMP,
+  session_id: ID,
+  conversation_id: ID,
+  turn_id: ID,
+  call_id: ID,
+  custom_metadata: 'an object',
+  metadata: 'an object',
+  data: 'an object',
+  interruption_context: 'an object',
+  from_phone_number: 'a string',
+  to_phone_number: 'a string',
+  text: 'a string',
+  recording_status: 'a string',
+  recording_url: 'a string',
+  error_message: 'a string',
+  agent_id: 'a string',
+  ip_address: 'a string',
+  country_code: 'a string',
+  timestamp: 'a string',
+  recording_duration: 'a number',
+  duration: 'a number',
+  transcription_duration_seconds: 'a number',
+  tts_duration_seconds: 'a number',
+  latency: 'a number',
+  started_at: TIMESTAMP,
+  ended_at: TIMESTAMP,
 };
 
 function ruleOf(type: string, name: string): string | undefined {
@@ -125,7 +161,8 @@ function without(fields: Fields, name: string): Fields {
 }
 
 describe('parseEvent', () => {
-  it('knows nine types', () => assert.deepEqual(TYPES.toSorted(), Object.keys(EVENT_FIELDS).toSorted()));
+  it('knows nine types', () =>
+    assert.deepEqual(TYPES.toSorted(), Object.keys(EVENT_FIELDS).toSorted()));
 
   for (const type of TYPES) {
     const event = { type, ...VALID[type] };
@@ -137,13 +174,16 @@ describe('parseEvent', () => {
     });
 
     it(`takes a ${type} with the required fields alone`, () => {
-      const required = Object.fromEntries(Object.entries(VALID[type]).filter(([name]) => REQUIRED[type].includes(name)));
+      const required = Object.fromEntries(
+        Object.entries(VALID[type]).filter(([name]) => REQUIRED[type].includes(name)),
+      );
       assert.deepEqual(parse({ type, ...required }), { type, ...required });
     });
 
     for (const name of Object.keys(VALID[type])) {
       const isRequired = REQUIRED[type].includes(name);
-      // The call dialect's `transcript` stands on events of other types too, where nobody asks for it.
+      // The call dialect's `transcript` stands on events of other types too, where nobody asks for
+      // it.
       const rule = ruleOf(type, name);
 
       it(`${isRequired ? 'refuses' : 'takes'} a ${type} without ${name}`, () => {
@@ -157,9 +197,11 @@ describe('parseEvent', () => {
       it(`checks what ${name} of a ${type} is`, () => {
         assert.ok(rule !== undefined, `no rule for ${name}`);
         for (const [value, got, kinds] of VALUES) {
-          if (name === 'interruption_context' && got === 'got an object') continue; // its own fields have a test below
+          // its own fields have a test below
+          if (name === 'interruption_context' && got === 'got an object') continue;
           const damaged = { ...event, [name]: value };
-          if (kinds.includes(rule) || (value === null && !isRequired)) assert.deepEqual(parse(damaged), damaged);
+          if (kinds.includes(rule) || (value === null && !isRequired))
+            assert.deepEqual(parse(damaged), damaged);
           else {
             const error = errorOf(damaged);
             assert.equal(error.path, name);
@@ -175,7 +217,10 @@ describe('parseEvent', () => {
       assert.deepEqual(parsed['new_field'], { a: [null] });
       assert.equal(parsed['constructor'], 'x');
       assert.equal(parsed['hasOwnProperty'], 1);
-      assert.deepEqual(Object.getOwnPropertyDescriptor(parsed, '__proto__')?.value, { session_id: 5, text: 5 });
+      assert.deepEqual(Object.getOwnPropertyDescriptor(parsed, '__proto__')?.value, {
+        session_id: 5,
+        text: 5,
+      });
       assert.equal(Object.getPrototypeOf(parsed), Object.prototype);
     });
 
@@ -187,58 +232,131 @@ describe('parseEvent', () => {
   }
 
   for (const [inner, rule, wrong] of [
-    ['previous_turn_interrupted', 'a boolean', 'true'], ['words_heard', 'a number', '2'], ['text_heard', 'a string', 2], ['assistant_turn_id', 'a string', 2],
+    ['previous_turn_interrupted', 'a boolean', 'true'],
+    ['words_heard', 'a number', '2'],
+    ['text_heard', 'a string', 2],
+    ['assistant_turn_id', 'a string', 2],
   ] as const) {
     it(`names interruption_context.${inner} when it is wrong`, () => {
       const context = { ...(VALID.message['interruption_context'] as object), [inner]: wrong };
       const error = errorOf({ type: 'message', ...VALID.message, interruption_context: context });
       assert.equal(error.path, `interruption_context.${inner}`);
-      assert.match(error.message, new RegExp(`^interruption_context\\.${inner} must be ${rule}, got a (string|number)`));
+      assert.match(
+        error.message,
+        new RegExp(`^interruption_context\\.${inner} must be ${rule}, got a (string|number)`),
+      );
     });
   }
 
   it('needs only one field of interruption_context', () => {
-    for (const context of [{ previous_turn_interrupted: false }, { previous_turn_interrupted: true, words_heard: null, text_heard: null, assistant_turn_id: null }]) {
+    for (const context of [
+      { previous_turn_interrupted: false },
+      {
+        previous_turn_interrupted: true,
+        words_heard: null,
+        text_heard: null,
+        assistant_turn_id: null,
+      },
+    ]) {
       parse({ type: 'message', ...VALID.message, interruption_context: context });
     }
-    assert.equal(errorOf({ type: 'message', ...VALID.message, interruption_context: {} }).path, 'interruption_context.previous_turn_interrupted');
+    assert.equal(
+      errorOf({ type: 'message', ...VALID.message, interruption_context: {} }).path,
+      'interruption_context.previous_turn_interrupted',
+    );
   });
 
   for (const [entry, path, message] of [
     ['x', 'transcript[1]', 'transcript[1] must be an object, got a string of 1 characters'],
     [{ text: 'x' }, 'transcript[1].role', 'transcript[1].role must be a string, but it is missing'],
-    [{ role: 'user' }, 'transcript[1].text', 'transcript[1].text must be a string, but it is missing'],
-    [{ role: 'user', text: ['x'] }, 'transcript[1].text', 'transcript[1].text must be a string, got an array'],
-    [{ role: 'user', text: 'x', timestamp: true }, 'transcript[1].timestamp', `transcript[1].timestamp must be ${TIMESTAMP}, got a boolean`],
+    [
+      { role: 'user' },
+      'transcript[1].text',
+      'transcript[1].text must be a string, but it is missing',
+    ],
+    [
+      { role: 'user', text: ['x'] },
+      'transcript[1].text',
+      'transcript[1].text must be a string, got an array',
+    ],
+    [
+      { role: 'user', text: 'x', timestamp: true },
+      'transcript[1].timestamp',
+      `transcript[1].timestamp must be ${TIMESTAMP}, got a boolean`,
+    ],
   ] as const) {
     it(`names ${path} of a session.end when it is ${JSON.stringify(entry)}`, () => {
-      const error = errorOf({ type: 'session.end', ...VALID['session.end'], transcript: [{ role: 'user', text: 'fine' }, entry] });
+      const error = errorOf({
+        type: 'session.end',
+        ...VALID['session.end'],
+        transcript: [{ role: 'user', text: 'fine' }, entry],
+      });
       assert.deepEqual([error.path, error.message], [path, message]);
     });
   }
 
   it('takes an id of 256 characters and refuses one more, in all fields for ids', () => {
-    for (const [type, name] of [['message', 'session_id'], ['message', 'conversation_id'], ['message', 'turn_id'], ['transcript', 'call_id'], ['transcript', 'turn_id']] as const) {
+    for (const [type, name] of [
+      ['message', 'session_id'],
+      ['message', 'conversation_id'],
+      ['message', 'turn_id'],
+      ['transcript', 'call_id'],
+      ['transcript', 'turn_id'],
+    ] as const) {
       parse({ type, ...VALID[type], [name]: 'i'.repeat(256) });
-      assert.equal(errorOf({ type, ...VALID[type], [name]: 'i'.repeat(257) }).message, `${name} must be ${ID}, got a string of 257 characters`);
+      assert.equal(
+        errorOf({ type, ...VALID[type], [name]: 'i'.repeat(257) }).message,
+        `${name} must be ${ID}, got a string of 257 characters`,
+      );
     }
   });
 
   it('refuses control characters in an id, and takes all others', () => {
     for (const character of ['\u0000', '\n', '\r', '\t', '\u001f', '\u007f', '\u0085', '\u009f']) {
-      assert.equal(errorOf({ type: 'message', ...VALID.message, turn_id: `a${character}b` }).path, 'turn_id');
+      assert.equal(
+        errorOf({ type: 'message', ...VALID.message, turn_id: `a${character}b` }).path,
+        'turn_id',
+      );
     }
-    for (const turnId of [' ', '../..', 'é語👋', '__proto__', 'constructor', '"', '\u00a0', '\u2028']) {
-      assert.equal((parse({ type: 'message', ...VALID.message, turn_id: turnId }) as LayercodeEvent).turn_id, turnId);
+    for (const turnId of [
+      ' ',
+      '../..',
+      'é語👋',
+      '__proto__',
+      'constructor',
+      '"',
+      '\u00a0',
+      '\u2028',
+    ]) {
+      assert.equal(
+        (parse({ type: 'message', ...VALID.message, turn_id: turnId }) as LayercodeEvent).turn_id,
+        turnId,
+      );
     }
   });
 
   it('reports the first field that is wrong, in the order of the table', () => {
-    assert.equal(errorOf({ type: 'message', session_id: 1, conversation_id: 1, text: 1 }).path, 'session_id');
-    assert.equal(errorOf({ type: 'message', session_id: 'a', conversation_id: 1, text: 1 }).path, 'conversation_id');
+    assert.equal(
+      errorOf({ type: 'message', session_id: 1, conversation_id: 1, text: 1 }).path,
+      'session_id',
+    );
+    assert.equal(
+      errorOf({ type: 'message', session_id: 'a', conversation_id: 1, text: 1 }).path,
+      'conversation_id',
+    );
   });
 
-  for (const type of ['user.transcript.interim_delta', 'Message', 'message ', 'session.paused', 'constructor', '__proto__', 'toString', 'hasOwnProperty', '*']) {
+  for (const type of [
+    'user.transcript.interim_delta',
+    'Message',
+    'message ',
+    'session.paused',
+    'constructor',
+    '__proto__',
+    'toString',
+    'hasOwnProperty',
+    '*',
+  ]) {
     it(`keeps an event of the unknown type ${JSON.stringify(type)}, whatever is in it`, () => {
       const event = { type, session_id: 5, text: null, content: 'x' };
       const parsed = parse(event);
@@ -247,7 +365,16 @@ describe('parseEvent', () => {
     });
   }
 
-  for (const [type, got] of [[undefined, 'but it is missing'], [null, 'got null'], [5, 'got a number'], ['', 'got an empty string'], [{}, 'got an object'], [['message'], 'got an array'], ['x'.repeat(257), 'got a string of 257 characters'], ['a\nb', 'got a string of 3 characters']] as const) {
+  for (const [type, got] of [
+    [undefined, 'but it is missing'],
+    [null, 'got null'],
+    [5, 'got a number'],
+    ['', 'got an empty string'],
+    [{}, 'got an object'],
+    [['message'], 'got an array'],
+    ['x'.repeat(257), 'got a string of 257 characters'],
+    ['a\nb', 'got a string of 3 characters'],
+  ] as const) {
     it(`refuses a type that is ${JSON.stringify(type)?.slice(0, 20) ?? 'missing'}`, () => {
       const error = errorOf({ ...VALID.message, type });
       assert.deepEqual([error.path, error.message], ['type', `type must be ${ID}, ${got}`]);
@@ -255,11 +382,17 @@ describe('parseEvent', () => {
   }
 
   it('does not take a type from a prototype that the body names', () => {
-    assert.equal(errorOf('{"__proto__":{"type":"message"}}').message, `type must be ${ID}, but it is missing`);
+    assert.equal(
+      errorOf('{"__proto__":{"type":"message"}}').message,
+      `type must be ${ID}, but it is missing`,
+    );
   });
 
   it('takes the last of a field that stands twice, as JSON.parse does', () => {
-    assert.equal((parse('{"type":"data","type":"call_ended","call_id":"c"}') as LayercodeEvent).type, 'call_ended');
+    assert.equal(
+      (parse('{"type":"data","type":"call_ended","call_id":"c"}') as LayercodeEvent).type,
+      'call_ended',
+    );
   });
 
   it('takes JSON in any formatting', () => {
@@ -283,7 +416,17 @@ describe('parseEvent of a body that is no event', () => {
     });
   }
 
-  for (const body of ['{', '{"type":"message"', '{"type":"message",}', "{'type':'message'}", '{"type":"message"}x', 'type=message', '\uFEFF{"type":"message"}', '{"type":"a\nb"}', ' ']) {
+  for (const body of [
+    '{',
+    '{"type":"message"',
+    '{"type":"message",}',
+    "{'type':'message'}",
+    '{"type":"message"}x',
+    'type=message',
+    '\uFEFF{"type":"message"}',
+    '{"type":"a\nb"}',
+    ' ',
+  ]) {
     it(`says that ${JSON.stringify(body)} is not JSON`, () => {
       const error = errorOf(body);
       assert.equal(error.path, '');
@@ -292,8 +435,16 @@ describe('parseEvent of a body that is no event', () => {
   }
 
   it('refuses bytes that are no UTF-8, in a string and outside', () => {
-    for (const bytes of [[0xff], [0x7b, 0x22, 0xc3, 0x22, 0x7d], [...Buffer.from('{"type":"message","text":"'), 0xed, 0xa0, 0x80, ...Buffer.from('"}')]]) {
-      assert.throws(() => parseEvent(Buffer.from(bytes)), { name: 'EventError', path: '', message: 'the body is not UTF-8' });
+    for (const bytes of [
+      [0xff],
+      [0x7b, 0x22, 0xc3, 0x22, 0x7d],
+      [...Buffer.from('{"type":"message","text":"'), 0xed, 0xa0, 0x80, ...Buffer.from('"}')],
+    ]) {
+      assert.throws(() => parseEvent(Buffer.from(bytes)), {
+        name: 'EventError',
+        path: '',
+        message: 'the body is not UTF-8',
+      });
     }
   });
 
@@ -306,18 +457,27 @@ describe('parseEvent of a body that is no event', () => {
     }
   });
 
-  it('never quotes the caller\'s words', () => {
+  it("never quotes the caller's words", () => {
     const words = 'my card is 4111 1111';
     const bodies = [
-      words, `"${words}"`, `{"type":"message","text":"${words}`, `{"type":"message","session_id":"s","text":"x","metadata":"${words}"}`,
-      `{"type":"message","session_id":"s","text":["${words}"]}`, `{"type":"message","session_id":"s","text":{"${words}":1}}`, `{"text":"${words}"}`,
-      `{"type":"${words}\\n"}`, `{"type":"message","session_id":"${words}\\n"}`, `{"type":"message","text":"x"}${words}`, `["${words}"]`,
+      words,
+      `"${words}"`,
+      `{"type":"message","text":"${words}`,
+      `{"type":"message","session_id":"s","text":"x","metadata":"${words}"}`,
+      `{"type":"message","session_id":"s","text":["${words}"]}`,
+      `{"type":"message","session_id":"s","text":{"${words}":1}}`,
+      `{"text":"${words}"}`,
+      `{"type":"${words}\\n"}`,
+      `{"type":"message","session_id":"${words}\\n"}`,
+      `{"type":"message","text":"x"}${words}`,
+      `["${words}"]`,
       `{"type":"transcript","call_id":"c","transcript":["${words}"]}`,
       `{"type":"session.end","session_id":"s","transcript":[{"role":"user","text":{"${words}":1}}]}`,
     ];
     for (const body of bodies) {
       const { message } = errorOf(body);
-      for (const word of words.split(' ')) if (word.length > 2) assert.equal(message.includes(word), false, message);
+      for (const word of words.split(' '))
+        if (word.length > 2) assert.equal(message.includes(word), false, message);
     }
   });
 });
@@ -334,7 +494,8 @@ describe('conversationIdOf', () => {
     [{ type: 'transcript', call_id: 'k', transcript: 'x' }, 'k'],
     [{ type: 'call_ended', call_id: 'k', conversation_id: 'c', session_id: 's' }, 'k'],
   ] as const) {
-    it(`is ${id} for ${JSON.stringify(event)}`, () => assert.equal(conversationIdOf(parse(event) as LayercodeEvent), id));
+    it(`is ${id} for ${JSON.stringify(event)}`, () =>
+      assert.equal(conversationIdOf(parse(event) as LayercodeEvent), id));
   }
 });
 
@@ -344,29 +505,44 @@ describe('metadataOf', () => {
     [{ metadata: null, custom_metadata: null }, {}],
     [{ metadata: { a: 1 } }, { a: 1 }],
     [{ custom_metadata: { a: 1 } }, { a: 1 }],
-    [{ metadata: { a: 1, b: 1 }, custom_metadata: { b: 2, c: 2 } }, { a: 1, b: 2, c: 2 }],
+    [
+      { metadata: { a: 1, b: 1 }, custom_metadata: { b: 2, c: 2 } },
+      { a: 1, b: 2, c: 2 },
+    ],
     [{ metadata: { a: 1 }, custom_metadata: null }, { a: 1 }],
     [{ metadata: null, custom_metadata: { a: 1 } }, { a: 1 }],
   ] as const) {
     it(`is ${JSON.stringify(metadata)} for ${JSON.stringify(fields)}`, () => {
-      assert.deepEqual(metadataOf(parse({ type: 'session.start', session_id: 's', ...fields }) as LayercodeEvent), metadata);
+      assert.deepEqual(
+        metadataOf(parse({ type: 'session.start', session_id: 's', ...fields }) as LayercodeEvent),
+        metadata,
+      );
     });
   }
 
   it('is the metadata of a call', () => {
-    assert.deepEqual(metadataOf(parse({ type: 'call_started', call_id: 'c', metadata: { a: 1 } }) as LayercodeEvent), { a: 1 });
+    assert.deepEqual(
+      metadataOf(
+        parse({ type: 'call_started', call_id: 'c', metadata: { a: 1 } }) as LayercodeEvent,
+      ),
+      { a: 1 },
+    );
   });
 });
 
 describe('isCallEvent', () => {
   for (const type of TYPES) {
     const isCall = ['call_started', 'transcript', 'user_interrupted', 'call_ended'].includes(type);
-    it(`is ${isCall} for ${type}`, () => assert.equal(isCallEvent(parse({ type, ...VALID[type] }) as LayercodeEvent), isCall));
+    it(`is ${isCall} for ${type}`, () =>
+      assert.equal(isCallEvent(parse({ type, ...VALID[type] }) as LayercodeEvent), isCall));
   }
 });
 
 describe('objectOf', () => {
   it('refuses a field that every object has: it would be found where nobody sent it', () => {
-    assert.throws(() => objectOf({ constructor: string }), { name: 'TypeError', message: 'a field must not be called constructor' });
+    assert.throws(() => objectOf({ constructor: string }), {
+      name: 'TypeError',
+      message: 'a field must not be called constructor',
+    });
   });
 });

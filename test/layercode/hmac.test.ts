@@ -27,7 +27,10 @@ describe('HmacSha256', () => {
   for (const length of [1, 63, 64, 65, 131, 1_000]) {
     it(`agrees with node:crypto on a key of ${length} bytes`, () => {
       const key = 'k'.repeat(length);
-      assert.equal(digest(new HmacSha256(key), '1700000000.', Buffer.from('{}')), expected(key, '1700000000.', Buffer.from('{}')));
+      assert.equal(
+        digest(new HmacSha256(key), '1700000000.', Buffer.from('{}')),
+        expected(key, '1700000000.', Buffer.from('{}')),
+      );
     });
   }
 
@@ -35,7 +38,11 @@ describe('HmacSha256', () => {
     const hmac = new HmacSha256('whsec_é語👋');
     for (const length of [0, 1, 55, 56, 64, 300, 4_000, 4_084, 4_085, 4_086, 100_000, 5, 0]) {
       const body = Buffer.alloc(length, '\u00ff\u0000x', 'latin1');
-      assert.equal(digest(hmac, '1700000000.', body), expected('whsec_é語👋', '1700000000.', body), String(length));
+      assert.equal(
+        digest(hmac, '1700000000.', body),
+        expected('whsec_é語👋', '1700000000.', body),
+        String(length),
+      );
     }
   });
 

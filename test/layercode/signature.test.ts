@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { describe, it } from 'node:test';
 
-import { SIGNATURE_TOLERANCE_SECONDS, SignatureVerifier, signPayload, verifySignature } from '../../src/layercode/signature.ts';
+import {
+  SIGNATURE_TOLERANCE_SECONDS,
+  SignatureVerifier,
+  signPayload,
+  verifySignature,
+} from '../../src/layercode/signature.ts';
 
 const SECRET = 'whsec_test';
 const BODY = '{"type":"message","text":"héllo 👋"}';
@@ -30,11 +35,17 @@ describe('signPayload', () => {
     const body = Uint8Array.of(0xff, 0xfe, 0x00, 0x80);
     const header = signPayload(body, SECRET, { time: NOW });
     assert.equal(verifySignature(body, header, SECRET, { now: NOW }), true);
-    assert.equal(verifySignature(Buffer.from(body).toString('utf8'), header, SECRET, { now: NOW }), false);
+    assert.equal(
+      verifySignature(Buffer.from(body).toString('utf8'), header, SECRET, { now: NOW }),
+      false,
+    );
   });
 
   it('signs a body that is empty', () => {
-    assert.equal(verifySignature('', signPayload('', SECRET, { time: NOW }), SECRET, { now: NOW }), true);
+    assert.equal(
+      verifySignature('', signPayload('', SECRET, { time: NOW }), SECRET, { now: NOW }),
+      true,
+    );
   });
 
   it('signs with the present time by default, in seconds', (t) => {
@@ -44,7 +55,9 @@ describe('signPayload', () => {
 
   it('takes a secret with characters beyond ASCII as its UTF-8 bytes', () => {
     const secret = 'whsec_é語👋';
-    const expected = createHmac('sha256', Buffer.from(secret, 'utf8')).update(`${NOW}.x`).digest('hex');
+    const expected = createHmac('sha256', Buffer.from(secret, 'utf8'))
+      .update(`${NOW}.x`)
+      .digest('hex');
     assert.equal(signPayload('x', secret, { time: NOW }), `t=${NOW},v1=${expected}`);
   });
 });
@@ -57,7 +70,10 @@ const ACCEPTED: readonly (readonly [title: string, header: string])[] = [
   ['with keys that it does not know', `t=${NOW},v0=x,v1=${DIGEST},v2=y,scheme=`],
   ['with a wrong digest before the right one', `t=${NOW},v1=${'0'.repeat(64)},v1=${DIGEST}`],
   ['with a wrong digest behind the right one', `t=${NOW},v1=${DIGEST},v1=${'0'.repeat(64)}`],
-  ['with something beside that is no digest', `t=${NOW},v1=,v1=xyz,v1=${DIGEST.slice(1)},v1=${DIGEST}`],
+  [
+    'with something beside that is no digest',
+    `t=${NOW},v1=,v1=xyz,v1=${DIGEST.slice(1)},v1=${DIGEST}`,
+  ],
 ];
 
 const REFUSED: readonly (readonly [title: string, header: string | undefined])[] = [
@@ -75,7 +91,10 @@ const REFUSED: readonly (readonly [title: string, header: string | undefined])[]
   ['with a time in milliseconds', `t=${NOW}000,v1=${DIGEST}`],
   ['with a time of more digits than any time has', `t=${'1'.repeat(400)},v1=${DIGEST}`],
   ['with a time that is no number', `t=NaN,v1=${DIGEST}`],
-  ['with a time in other digits', `t=${[...String(NOW)].map((digit) => String.fromCodePoint(0x0660 + Number(digit))).join('')},v1=${DIGEST}`],
+  [
+    'with a time in other digits',
+    `t=${[...String(NOW)].map((digit) => String.fromCodePoint(0x0660 + Number(digit))).join('')},v1=${DIGEST}`,
+  ],
   ['with the same time written otherwise: the digits are signed', `t=0${NOW},v1=${DIGEST}`],
   ['with an empty digest', `t=${NOW},v1=`],
   ['with a digest one digit short', `t=${NOW},v1=${DIGEST.slice(1)}`],
@@ -101,13 +120,23 @@ function flip(text: string, index: number): string {
 
 describe('verifySignature', () => {
   for (const [title, header] of ACCEPTED) {
-    it(`accepts a header ${title}`, () => assert.equal(verifySignature(BODY, header, SECRET, { now: NOW }), true));
+    it(`accepts a header ${title}`, () =>
+      assert.equal(verifySignature(BODY, header, SECRET, { now: NOW }), true));
   }
   for (const [title, header] of REFUSED) {
-    it(`refuses a header ${title}`, () => assert.equal(verifySignature(BODY, header, SECRET, { now: NOW }), false));
+    it(`refuses a header ${title}`, () =>
+      assert.equal(verifySignature(BODY, header, SECRET, { now: NOW }), false));
   }
 
-  for (const [offset, isRight] of [[-301, false], [-300, true], [-1, true], [0, true], [1, true], [300, true], [301, false]] as const) {
+  for (const [offset, isRight] of [
+    [-301, false],
+    [-300, true],
+    [-1, true],
+    [0, true],
+    [1, true],
+    [300, true],
+    [301, false],
+  ] as const) {
     it(`${isRight ? 'accepts' : 'refuses'} a time ${Math.abs(offset)} s ${offset < 0 ? 'ago' : 'ahead'}`, () => {
       const header = signPayload(BODY, SECRET, { time: NOW + offset });
       assert.equal(verifySignature(BODY, header, SECRET, { now: NOW }), isRight);
@@ -127,7 +156,10 @@ describe('verifySignature', () => {
     const body = '{ "type" : "message", "text": "caf\\u00e9" }';
     const header = signPayload(body, SECRET, { time: NOW });
     assert.equal(verifySignature(body, header, SECRET, { now: NOW }), true);
-    assert.equal(verifySignature(JSON.stringify(JSON.parse(body)), header, SECRET, { now: NOW }), false);
+    assert.equal(
+      verifySignature(JSON.stringify(JSON.parse(body)), header, SECRET, { now: NOW }),
+      false,
+    );
   });
 
   it('refuses a body with any byte changed, one more or one less', () => {
@@ -137,7 +169,10 @@ describe('verifySignature', () => {
       damaged[index] = (damaged[index] ?? 0) ^ 1;
       assert.equal(verifySignature(damaged, HEADER, SECRET, { now: NOW }), false, `byte ${index}`);
     }
-    assert.equal(verifySignature(Buffer.concat([body, Buffer.from('\n')]), HEADER, SECRET, { now: NOW }), false);
+    assert.equal(
+      verifySignature(Buffer.concat([body, Buffer.from('\n')]), HEADER, SECRET, { now: NOW }),
+      false,
+    );
     assert.equal(verifySignature(body.subarray(0, -1), HEADER, SECRET, { now: NOW }), false);
     assert.equal(verifySignature('', HEADER, SECRET, { now: NOW }), false);
   });
@@ -148,21 +183,38 @@ describe('verifySignature', () => {
   });
 
   it('accepts any of several secrets, wherever it stands, and no other', () => {
-    for (const secrets of [[SECRET, 'b'], ['a', SECRET], ['a', SECRET, 'b']]) {
+    for (const secrets of [
+      [SECRET, 'b'],
+      ['a', SECRET],
+      ['a', SECRET, 'b'],
+    ]) {
       assert.equal(verifySignature(BODY, HEADER, secrets, { now: NOW }), true);
     }
     assert.equal(verifySignature(BODY, HEADER, ['a', 'b'], { now: NOW }), false);
   });
 
-  for (const secret of ['whsec_tesT', 'test', 'whsec_test ', ' whsec_test', 'whsec_test\n', 'whsec_']) {
+  for (const secret of [
+    'whsec_tesT',
+    'test',
+    'whsec_test ',
+    ' whsec_test',
+    'whsec_test\n',
+    'whsec_',
+  ]) {
     it(`refuses what ${JSON.stringify(secret)} would have signed`, () => {
-      assert.equal(verifySignature(BODY, signPayload(BODY, secret, { time: NOW }), SECRET, { now: NOW }), false);
+      assert.equal(
+        verifySignature(BODY, signPayload(BODY, secret, { time: NOW }), SECRET, { now: NOW }),
+        false,
+      );
     });
   }
 
   it('throws for an empty secret or none, with which anybody could sign', () => {
     for (const secrets of ['', [], [''], [SECRET, '']]) {
-      assert.throws(() => verifySignature(BODY, HEADER, secrets, { now: NOW }), { name: 'TypeError', message: 'a webhook secret must not be empty' });
+      assert.throws(() => verifySignature(BODY, HEADER, secrets, { now: NOW }), {
+        name: 'TypeError',
+        message: 'a webhook secret must not be empty',
+      });
     }
   });
 });
@@ -171,8 +223,13 @@ describe('SignatureVerifier', () => {
   const verifier = new SignatureVerifier([SECRET]);
 
   for (const [fault, header] of [
-    ['missing', undefined], ['missing', ''], ['malformed', 'x'], ['malformed', `v1=${DIGEST}`], ['malformed', `t=${NOW},v1=short`],
-    ['stale', `t=${NOW - 301},v1=${DIGEST}`], ['stale', `t=${NOW + 301},v1=${DIGEST}`],
+    ['missing', undefined],
+    ['missing', ''],
+    ['malformed', 'x'],
+    ['malformed', `v1=${DIGEST}`],
+    ['malformed', `t=${NOW},v1=short`],
+    ['stale', `t=${NOW - 301},v1=${DIGEST}`],
+    ['stale', `t=${NOW + 301},v1=${DIGEST}`],
   ] as const) {
     it(`calls ${header === undefined ? 'no header' : JSON.stringify(header.slice(0, 20))} ${fault} before there is a body`, () => {
       assert.equal(verifier.parse(header, NOW), fault);
@@ -190,7 +247,8 @@ describe('SignatureVerifier', () => {
     const claim = verifier.parse(HEADER, NOW);
     assert.ok(typeof claim === 'object');
     assert.equal(verifier.check(claim, BODY), undefined);
-    for (const length of [0, 2, 63]) assert.equal(verifier.check({ ...claim, digests: [DIGEST.slice(0, length)] }, BODY), 'wrong');
+    for (const length of [0, 2, 63])
+      assert.equal(verifier.check({ ...claim, digests: [DIGEST.slice(0, length)] }, BODY), 'wrong');
   });
 
   it('accepts a header of exactly the bound and refuses one character more', () => {

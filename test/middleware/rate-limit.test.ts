@@ -6,8 +6,14 @@ import { HttpError } from '../../src/http/errors.ts';
 import { rateLimit } from '../../src/middleware/rate-limit.ts';
 import { serve } from '../fixtures/kernel.ts';
 
-/** A limit whose clock stands until it is moved; `ask` is undefined for a request let through, else the error. */
-function limited(perMinute: number): { ask: (clientAddress?: string) => HttpError | undefined; pass: (ms: number) => void } {
+/**
+ * A limit whose clock stands until it is moved; `ask` is undefined for a request let through, else
+ * the error.
+ */
+function limited(perMinute: number): {
+  ask: (clientAddress?: string) => HttpError | undefined;
+  pass: (ms: number) => void;
+} {
   let time = 0;
   const limit = rateLimit({ perMinute, now: () => time });
   return {
@@ -25,9 +31,12 @@ function limited(perMinute: number): { ask: (clientAddress?: string) => HttpErro
 }
 
 describe('rateLimit', () => {
-  it('lets a minute\'s requests through at once, and not one more', () => {
+  it("lets a minute's requests through at once, and not one more", () => {
     const { ask } = limited(3);
-    assert.deepEqual([ask(), ask(), ask(), ask()].map((error) => error?.status), [undefined, undefined, undefined, 429]);
+    assert.deepEqual(
+      [ask(), ask(), ask(), ask()].map((error) => error?.status),
+      [undefined, undefined, undefined, 429],
+    );
   });
 
   it('tells in whole seconds when the next request is let through', () => {
@@ -60,11 +69,14 @@ describe('rateLimit', () => {
     assert.equal(ask(), undefined);
   });
 
-  it('saves up no more than a minute\'s requests', () => {
+  it("saves up no more than a minute's requests", () => {
     const { ask, pass } = limited(2);
     ask();
     pass(3_600_000);
-    assert.deepEqual([ask(), ask(), ask()].map((error) => error?.status), [undefined, undefined, 429]);
+    assert.deepEqual(
+      [ask(), ask(), ask()].map((error) => error?.status),
+      [undefined, undefined, 429],
+    );
   });
 
   const same: readonly (readonly [title: string, a: string, b: string])[] = [
@@ -94,7 +106,11 @@ describe('rateLimit', () => {
     ['two IPv4 addresses in their IPv6 form', '::ffff:192.0.2.1', '::ffff:192.0.2.2'],
     ['two IPv6 /64', '2001:db8:1:2::1', '2001:db8:1:3::1'],
     ['two IPv6 addresses of which the first group alone differs', '2001:db8::1', '2002:db8::1'],
-    ['two IPv6 addresses with ports of which the first group alone differs', '[2001:db8::1]:1', '[2002:db8::1]:1'],
+    [
+      'two IPv6 addresses with ports of which the first group alone differs',
+      '[2001:db8::1]:1',
+      '[2002:db8::1]:1',
+    ],
     ['an IPv6 /64 that begins with zeros, and one that does not', '::1', '1::'],
     ['two short IPv6 addresses', '2001:db8::1', '2001:db9::1'],
   ];
@@ -117,7 +133,11 @@ describe('rateLimit', () => {
 
 describe('the limit of authorize', () => {
   const ask = async (origin: string, headers: Record<string, string> = {}): Promise<number> => {
-    const response = await fetch(`${origin}/api/authorize`, { method: 'POST', body: '{"agent_id":"a"}', headers });
+    const response = await fetch(`${origin}/api/authorize`, {
+      method: 'POST',
+      body: '{"agent_id":"a"}',
+      headers,
+    });
     await response.arrayBuffer();
     return response.status;
   };
@@ -127,7 +147,10 @@ describe('the limit of authorize', () => {
     await ask(origin);
     await ask(origin);
     const response = await fetch(`${origin}/api/authorize`, { method: 'POST', body: '{}' });
-    assert.deepEqual([response.status, response.headers.get('retry-after'), await response.json()], [429, '30', { error: 'too many requests' }]);
+    assert.deepEqual(
+      [response.status, response.headers.get('retry-after'), await response.json()],
+      [429, '30', { error: 'too many requests' }],
+    );
   });
 
   it('does not believe x-forwarded-for without TRUST_PROXY', async (t) => {

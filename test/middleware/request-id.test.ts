@@ -32,13 +32,17 @@ describe('x-request-id', () => {
 
   it('is replaced when it comes twice', async (t) => {
     const client = await (await serve(t)).raw();
-    client.send('GET /health HTTP/1.1\r\nhost: x\r\nx-request-id: a\r\nx-request-id: b\r\nconnection: close\r\n\r\n');
+    client.send(
+      'GET /health HTTP/1.1\r\nhost: x\r\nx-request-id: a\r\nx-request-id: b\r\nconnection: close\r\n\r\n',
+    );
     assert.match((await client.lastAnswer()).headers['x-request-id'] ?? '', OURS);
   });
 
   it('is another one for each request', async (t) => {
     const served = await serve(t);
-    const ids = await Promise.all([1, 2, 3].map(async () => (await served.fetch('/health')).headers.get('x-request-id')));
+    const ids = await Promise.all(
+      [1, 2, 3].map(async () => (await served.fetch('/health')).headers.get('x-request-id')),
+    );
     assert.equal(new Set(ids).size, 3);
   });
 
@@ -46,27 +50,42 @@ describe('x-request-id', () => {
     ['a 404', '/nothing', {}],
     ['a 401', '/api/agent', { method: 'POST', body: '{}' }],
     ['an event stream', '/api/agent', signed(messageEvent())],
-    ['a preflight', '/api/authorize', { method: 'OPTIONS', headers: { origin: 'https://a.example', 'access-control-request-method': 'POST' } }],
+    [
+      'a preflight',
+      '/api/authorize',
+      {
+        method: 'OPTIONS',
+        headers: { origin: 'https://a.example', 'access-control-request-method': 'POST' },
+      },
+    ],
   ] as const) {
     it(`is returned with ${what}`, async (t) => {
-      const response = await (await serve(t)).fetch(path, { ...init, headers: { ...init.headers, 'x-request-id': 'mine' } });
+      const response = await (
+        await serve(t)
+      ).fetch(path, { ...init, headers: { ...init.headers, 'x-request-id': 'mine' } });
       assert.equal(response.headers.get('x-request-id'), 'mine');
     });
   }
 
-  it('is in every line that the request\'s logger writes', async (t) => {
+  it("is in every line that the request's logger writes", async (t) => {
     const { log, wait } = recordLog();
     const served = await serve(t, {
       log,
-      setUp: (app) => app.get('/log', (context) => {
-        context.log.info('one');
-        context.log.child({ more: 1 }).warn('two');
-        throw new Error('three');
-      }),
+      setUp: (app) =>
+        app.get('/log', (context) => {
+          context.log.info('one');
+          context.log.child({ more: 1 }).warn('two');
+          throw new Error('three');
+        }),
     });
     await served.fetch('/log', { headers: { 'x-request-id': 'mine' } });
-    const lines = (await Promise.all(['one', 'two', 'request failed', 'request'].map((message) => wait(message)))).flat();
-    assert.deepEqual(lines.map(({ requestId }) => requestId), ['mine', 'mine', 'mine', 'mine']);
+    const lines = (
+      await Promise.all(['one', 'two', 'request failed', 'request'].map((message) => wait(message)))
+    ).flat();
+    assert.deepEqual(
+      lines.map(({ requestId }) => requestId),
+      ['mine', 'mine', 'mine', 'mine'],
+    );
   });
 
   // It goes with every answer, the error boundary's too: one that HTTP refuses would leave none.
@@ -74,10 +93,11 @@ describe('x-request-id', () => {
     const { log, next } = recordLog();
     const served = await serve(t, {
       log,
-      setUp: (app) => app.use((context, next) => {
-        context.requestId = 'a\nb';
-        return next();
-      }),
+      setUp: (app) =>
+        app.use((context, next) => {
+          context.requestId = 'a\nb';
+          return next();
+        }),
     });
     const response = await served.fetch('/health', { headers: { 'x-request-id': 'mine' } });
     assert.deepEqual([response.status, response.headers.get('x-request-id')], [500, 'mine']);

@@ -51,7 +51,10 @@ async function serve(...script: [Answer, ...Answer[]]): Promise<ModelServer> {
   return server;
 }
 
-async function errorOf(answer: Answer, options: Parameters<typeof modelAt>[1] = {}): Promise<ModelError> {
+async function errorOf(
+  answer: Answer,
+  options: Parameters<typeof modelAt>[1] = {},
+): Promise<ModelError> {
   const { error } = await read(modelAt((await serve(answer)).url, options));
   assert.ok(error);
   assert.ok(!error.message.includes(KEY) && !/[\r\n]/.test(error.message), error.message);
@@ -60,7 +63,17 @@ async function errorOf(answer: Answer, options: Parameters<typeof modelAt>[1] = 
 
 /** A fetch whose answer comes in exactly these chunks of bytes. */
 function fetchOf(...chunks: Uint8Array[]): typeof fetch {
-  return () => Promise.resolve(new Response(new ReadableStream({ start: (controller) => (chunks.forEach((bytes) => controller.enqueue(bytes)), controller.close()) })));
+  return () =>
+    Promise.resolve(
+      new Response(
+        new ReadableStream({
+          start: (controller) => (
+            chunks.forEach((bytes) => controller.enqueue(bytes)),
+            controller.close()
+          ),
+        }),
+      ),
+    );
 }
 
 describe('ChatCompletionsModel', () => {
@@ -68,16 +81,33 @@ describe('ChatCompletionsModel', () => {
     const { url } = await serve(says('Hello', ' there', '.'));
     const { deltas, error } = await read(modelAt(url));
     assert.equal(error, undefined);
-    assert.deepEqual(deltas.slice(0, 3), ['Hello', ' there', '.'].map((text) => ({ type: 'text', text })));
+    assert.deepEqual(
+      deltas.slice(0, 3),
+      ['Hello', ' there', '.'].map((text) => ({ type: 'text', text })),
+    );
     const usage = deltas[3];
     assert.ok(usage?.type === 'usage' && usage.firstDeltaMs > 0);
-    assert.deepEqual({ ...usage, firstDeltaMs: 0 }, { type: 'usage', model: 'openai:gpt-5-nano', inputTokens: 19, outputTokens: 10, firstDeltaMs: 0 });
+    assert.deepEqual(
+      { ...usage, firstDeltaMs: 0 },
+      {
+        type: 'usage',
+        model: 'openai:gpt-5-nano',
+        inputTokens: 19,
+        outputTokens: 10,
+        firstDeltaMs: 0,
+      },
+    );
     assert.equal(deltas.length, 4);
   });
 
   it('yields the first token before the second exists', async () => {
     let release = (): void => undefined;
-    const { url } = await serve(pausing([chunk({ content: 'One' })], new Promise<void>((resolve) => (release = resolve)), [chunk({ content: ' two' }, 'stop'), DONE]));
+    const { url } = await serve(
+      pausing([chunk({ content: 'One' })], new Promise<void>((resolve) => (release = resolve)), [
+        chunk({ content: ' two' }, 'stop'),
+        DONE,
+      ]),
+    );
     const reply = modelAt(url).stream(HELLO, { signal: new AbortController().signal });
     assert.deepEqual((await reply.next()).value, { type: 'text', text: 'One' });
     release();
@@ -87,7 +117,13 @@ describe('ChatCompletionsModel', () => {
 
   it('sends the prompt, the key and what makes the model fast', async () => {
     const server = await serve(says('Hi'));
-    const tools = [{ name: 'list_menu', description: 'The menu', parameters: { type: 'object', properties: {} } }];
+    const tools = [
+      {
+        name: 'list_menu',
+        description: 'The menu',
+        parameters: { type: 'object', properties: {} },
+      },
+    ];
     await read(modelAt(server.url), { tools });
     const request = await server.request(0);
     assert.equal(request.path, '/v1/chat/completions');
@@ -111,9 +147,13 @@ describe('ChatCompletionsModel', () => {
   });
 
   it('reads the same reply however its bytes are split in two', async () => {
-    const bytes = Buffer.from(`\uFEFF${KEEP_ALIVE}${textReply('Grüß', ' dich 🎈', '!').join('').replaceAll('\n', '\r\n')}`);
+    const bytes = Buffer.from(
+      `\uFEFF${KEEP_ALIVE}${textReply('Grüß', ' dich 🎈', '!').join('').replaceAll('\n', '\r\n')}`,
+    );
     for (let at = 0; at <= bytes.length; at++) {
-      const { text, error, deltas } = await read(modelAt('http://model.test', { fetch: fetchOf(bytes.subarray(0, at), bytes.subarray(at)) }));
+      const { text, error, deltas } = await read(
+        modelAt('http://model.test', { fetch: fetchOf(bytes.subarray(0, at), bytes.subarray(at)) }),
+      );
       assert.equal(error, undefined, `split at ${at}`);
       assert.equal(text, 'Grüß dich 🎈!', `split at ${at}`);
       assert.equal(deltas.length, 4);
@@ -126,49 +166,81 @@ describe('ChatCompletionsModel', () => {
   });
 
   it('leaves a surrogate pair that the model splits between deltas to the reader', async () => {
-    const halves = [event('{"choices":[{"delta":{"content":"\\ud83c"}}]}'), event('{"choices":[{"delta":{"content":"\\udf88"}}]}')];
-    const { text } = await read(modelAt((await serve(stream(...halves, chunk({}, 'stop'), DONE))).url));
+    const halves = [
+      event('{"choices":[{"delta":{"content":"\\ud83c"}}]}'),
+      event('{"choices":[{"delta":{"content":"\\udf88"}}]}'),
+    ];
+    const { text } = await read(
+      modelAt((await serve(stream(...halves, chunk({}, 'stop'), DONE))).url),
+    );
     assert.equal(text, '🎈');
   });
 
   it('replaces a lone surrogate in the history, which vendors refuse', async () => {
     const server = await serve(says('Hi'));
     await read(modelAt(server.url), { messages: [{ role: 'assistant', content: 'cut \ud83c' }] });
-    assert.deepEqual((await server.request(0)).body['messages'], [{ role: 'assistant', content: 'cut \uFFFD' }]);
+    assert.deepEqual((await server.request(0)).body['messages'], [
+      { role: 'assistant', content: 'cut \uFFFD' },
+    ]);
   });
 
   it('passes over reasoning, null content, unknown fields and comments', async () => {
     const { url } = await serve(
-      stream(KEEP_ALIVE, chunk({ reasoning_content: 'hmm', content: null, x: 1 }), 'event: ping\nid: 1\nretry: 5\n\n', chunk({ content: 'Yes.' }), chunk({ content: null }, 'stop'), DONE),
+      stream(
+        KEEP_ALIVE,
+        chunk({ reasoning_content: 'hmm', content: null, x: 1 }),
+        'event: ping\nid: 1\nretry: 5\n\n',
+        chunk({ content: 'Yes.' }),
+        chunk({ content: null }, 'stop'),
+        DONE,
+      ),
     );
     assert.equal((await read(modelAt(url))).text, 'Yes.');
   });
 
   it('takes the text out of content that comes in parts', async () => {
-    const content = [{ type: 'thinking', thinking: [] }, { type: 'text', text: 'Yes.' }];
-    assert.equal((await read(modelAt((await serve(stream(chunk({ content }, 'stop'), DONE))).url))).text, 'Yes.');
+    const content = [
+      { type: 'thinking', thinking: [] },
+      { type: 'text', text: 'Yes.' },
+    ];
+    assert.equal(
+      (await read(modelAt((await serve(stream(chunk({ content }, 'stop'), DONE))).url))).text,
+      'Yes.',
+    );
   });
 
   it('accepts a reply without [DONE] when the model has finished', async () => {
-    const { text, error, deltas } = await read(modelAt((await serve(stream(chunk({ content: 'Bye.' }), chunk({}, 'stop')))).url));
+    const { text, error, deltas } = await read(
+      modelAt((await serve(stream(chunk({ content: 'Bye.' }), chunk({}, 'stop')))).url),
+    );
     assert.deepEqual([text, error], ['Bye.', undefined]);
     const usage = deltas.at(-1);
-    assert.ok(usage?.type === 'usage' && usage.inputTokens === undefined && usage.outputTokens === undefined);
+    assert.ok(
+      usage?.type === 'usage' &&
+        usage.inputTokens === undefined &&
+        usage.outputTokens === undefined,
+    );
   });
 
   it('accepts [DONE] without a finish reason', async () => {
-    const { text, error } = await read(modelAt((await serve(stream(chunk({ content: 'Bye.' }), DONE))).url));
+    const { text, error } = await read(
+      modelAt((await serve(stream(chunk({ content: 'Bye.' }), DONE))).url),
+    );
     assert.deepEqual([text, error], ['Bye.', undefined]);
   });
 
   it('does not wait long for an end that does not come after the model has finished', async () => {
-    const { url } = await serve(silentAfter(chunk({ content: 'Bye.' }), chunk({}, 'stop'), usageChunk(3, 2)));
+    const { url } = await serve(
+      silentAfter(chunk({ content: 'Bye.' }), chunk({}, 'stop'), usageChunk(3, 2)),
+    );
     const { text, error, deltas } = await read(modelAt(url, { timeOuts: { trailerMs: 20 } }));
     assert.deepEqual([text, error, deltas.length], ['Bye.', undefined, 2]);
   });
 
   it('keeps a finished reply whose connection breaks afterwards', async () => {
-    const { text, error } = await read(modelAt((await serve(droppedAfter(chunk({ content: 'Bye.' }), chunk({}, 'stop')))).url));
+    const { text, error } = await read(
+      modelAt((await serve(droppedAfter(chunk({ content: 'Bye.' }), chunk({}, 'stop')))).url),
+    );
     assert.deepEqual([text, error], ['Bye.', undefined]);
   });
 
@@ -176,19 +248,24 @@ describe('ChatCompletionsModel', () => {
     const server = await serve(says('One'), says('Two'));
     const model = modelAt(server.url);
     await read(model);
-    await new Promise(setImmediate); // fetch gives a connection back a tick after its end; a tool takes longer
+    // fetch gives a connection back a tick after its end; a tool takes longer
+    await new Promise(setImmediate);
     await read(model);
     assert.equal(server.connectionsSeen, 1);
   });
 
   it('keeps a connection whose stream ends some time after [DONE]', async () => {
     let release = (): void => undefined;
-    const server = await serve(pausing(textReply('One'), new Promise<void>((resolve) => (release = resolve)), []), says('Two'));
+    const server = await serve(
+      pausing(textReply('One'), new Promise<void>((resolve) => (release = resolve)), []),
+      says('Two'),
+    );
     const model = modelAt(server.url);
     assert.equal((await read(model)).text, 'One');
     release();
     assert.equal(await (await server.request(0)).wasCut, false);
-    await new Promise((resolve) => setTimeout(resolve, 20)); // nothing tells when fetch has read the last chunk
+    // nothing tells when fetch has read the last chunk
+    await new Promise((resolve) => setTimeout(resolve, 20));
     await read(model);
     assert.equal(server.connectionsSeen, 1);
   });
@@ -203,7 +280,8 @@ describe('ChatCompletionsModel', () => {
     const server = await serve(says('Hi'));
     const model = modelAt(server.url);
     await model.warm(new AbortController().signal);
-    await new Promise(setImmediate); // fetch gives a connection back in the tick after its body was read
+    // fetch gives a connection back in the tick after its body was read
+    await new Promise(setImmediate);
     assert.deepEqual([server.warmUps, server.requests.length], [1, 0]);
     await read(model);
     assert.equal(server.connectionsSeen, 1);
@@ -222,14 +300,28 @@ describe('tool calls', () => {
     const { deltas } = await read(modelAt(url));
     assert.deepEqual(deltas.slice(0, 3), [
       { type: 'text', text: 'One moment.' },
-      { type: 'toolCall', call: { id: 'call_DdmO9pD3xa9XTPNJ32zg2hcA', name: 'get_weather', args: '{"location":"Paris"}' } },
+      {
+        type: 'toolCall',
+        call: {
+          id: 'call_DdmO9pD3xa9XTPNJ32zg2hcA',
+          name: 'get_weather',
+          args: '{"location":"Paris"}',
+        },
+      },
       { type: 'toolCall', call: { id: 'call_1A2b3C', name: 'list_menu', args: '{}' } },
     ]);
     assert.equal(deltas[3]?.type, 'usage');
   });
 
   it('are told apart by id where Google leaves out the index', async () => {
-    const { url } = await serve(stream(googleToolCall('call_1', 'a', '{"x":1}'), googleToolCall('call_2', 'b', '{}'), googleFinish(), DONE));
+    const { url } = await serve(
+      stream(
+        googleToolCall('call_1', 'a', '{"x":1}'),
+        googleToolCall('call_2', 'b', '{}'),
+        googleFinish(),
+        DONE,
+      ),
+    );
     const { deltas } = await read(modelAt(url, { name: 'google:gemini-3.5-flash-lite' }));
     assert.deepEqual(
       deltas.flatMap((delta) => (delta.type === 'toolCall' ? delta.call : [])),
@@ -241,14 +333,31 @@ describe('tool calls', () => {
   });
 
   it('are told apart by id where every call has index 0', async () => {
-    const call = (id: string): string => chunk({ tool_calls: [{ index: 0, id, function: { name: id, arguments: '{}' } }] });
-    const { deltas } = await read(modelAt((await serve(stream(call('a'), call('b'), chunk({}, 'tool_calls'), DONE))).url));
-    assert.deepEqual(deltas.flatMap((delta) => (delta.type === 'toolCall' ? delta.call.id : [])), ['a', 'b']);
+    const call = (id: string): string =>
+      chunk({ tool_calls: [{ index: 0, id, function: { name: id, arguments: '{}' } }] });
+    const { deltas } = await read(
+      modelAt((await serve(stream(call('a'), call('b'), chunk({}, 'tool_calls'), DONE))).url),
+    );
+    assert.deepEqual(
+      deltas.flatMap((delta) => (delta.type === 'toolCall' ? delta.call.id : [])),
+      ['a', 'b'],
+    );
   });
 
   it('get an id where neither id nor index was sent, also when arguments follow without either', async () => {
     const { deltas } = await read(
-      modelAt((await serve(stream(chunk({ tool_calls: [{ function: { name: 'a', arguments: '{' } }] }), chunk({ tool_calls: [{ id: '', function: { arguments: '}' } }] }), chunk({}, 'stop'), DONE))).url),
+      modelAt(
+        (
+          await serve(
+            stream(
+              chunk({ tool_calls: [{ function: { name: 'a', arguments: '{' } }] }),
+              chunk({ tool_calls: [{ id: '', function: { arguments: '}' } }] }),
+              chunk({}, 'stop'),
+              DONE,
+            ),
+          )
+        ).url,
+      ),
     );
     const [delta] = deltas;
     assert.ok(delta?.type === 'toolCall');
@@ -257,28 +366,57 @@ describe('tool calls', () => {
   });
 
   it('go back to Google with the signature they came with, calls of other models with the stand-in', async () => {
-    const server = await serve(stream(googleToolCall('call_1', 'a', '{}', 'c2ln'), googleToolCall('call_2', 'b', '{}'), googleFinish(), DONE), says('Done.'));
+    const server = await serve(
+      stream(
+        googleToolCall('call_1', 'a', '{}', 'c2ln'),
+        googleToolCall('call_2', 'b', '{}'),
+        googleFinish(),
+        DONE,
+      ),
+      says('Done.'),
+    );
     const model = modelAt(server.url, { name: 'google:gemini-3.5-flash-lite' });
-    const toolCalls = (await read(model)).deltas.flatMap((delta) => (delta.type === 'toolCall' ? delta.call : []));
+    const toolCalls = (await read(model)).deltas.flatMap((delta) =>
+      delta.type === 'toolCall' ? delta.call : [],
+    );
     const foreign = [{ id: 'call_9', name: 'c', args: '{}' }];
-    await read(model, { messages: [{ role: 'assistant', content: '', toolCalls: foreign }, { role: 'tool', content: '1', toolCallId: 'call_9' }, { role: 'assistant', content: '', toolCalls }] });
+    await read(model, {
+      messages: [
+        { role: 'assistant', content: '', toolCalls: foreign },
+        { role: 'tool', content: '1', toolCallId: 'call_9' },
+        { role: 'assistant', content: '', toolCalls },
+      ],
+    });
     const wireCall = (id: string, name: string, signature?: string): object => ({
       id,
       type: 'function',
       function: { name, arguments: '{}' },
-      ...(signature === undefined ? {} : { extra_content: { google: { thought_signature: signature } } }),
+      ...(signature === undefined
+        ? {}
+        : { extra_content: { google: { thought_signature: signature } } }),
     });
     assert.deepEqual((await server.request(1)).body['messages'], [
-      { role: 'assistant', content: null, tool_calls: [wireCall('call_9', 'c', 'skip_thought_signature_validator')] },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [wireCall('call_9', 'c', 'skip_thought_signature_validator')],
+      },
       { role: 'tool', tool_call_id: 'call_9', content: '1' },
-      { role: 'assistant', content: null, tool_calls: [wireCall('call_1', 'a', 'c2ln'), wireCall('call_2', 'b')] },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [wireCall('call_1', 'a', 'c2ln'), wireCall('call_2', 'b')],
+      },
     ]);
   });
 
   it('go to Mistral with ids it takes, the same for call and result', async () => {
     const server = await serve(says('Done.'));
     await read(modelAt(server.url, { name: 'mistral:mistral-small-latest' }), {
-      messages: [{ role: 'assistant', content: '', toolCalls: [{ id: 'call_1', name: 'a', args: '{}' }] }, { role: 'tool', content: '1', toolCallId: 'call_1' }],
+      messages: [
+        { role: 'assistant', content: '', toolCalls: [{ id: 'call_1', name: 'a', args: '{}' }] },
+        { role: 'tool', content: '1', toolCallId: 'call_1' },
+      ],
     });
     const text = JSON.stringify((await server.request(0)).body['messages']);
     const ids = [...text.matchAll(/"(?:id|tool_call_id)":"(\w+)"/g)].map(([, id]) => id ?? '');
@@ -288,17 +426,35 @@ describe('tool calls', () => {
   });
 
   it('are accepted up to 64 and refused beyond', async () => {
-    const calls = (count: number): string[] => Array.from({ length: count }, (_, index) => chunk({ tool_calls: [{ index, id: `c${index}`, function: { name: 'a', arguments: '{}' } }] }));
-    const { deltas } = await read(modelAt((await serve(stream(...calls(64), chunk({}, 'tool_calls'), DONE))).url));
+    const calls = (count: number): string[] =>
+      Array.from({ length: count }, (_, index) =>
+        chunk({
+          tool_calls: [{ index, id: `c${index}`, function: { name: 'a', arguments: '{}' } }],
+        }),
+      );
+    const { deltas } = await read(
+      modelAt((await serve(stream(...calls(64), chunk({}, 'tool_calls'), DONE))).url),
+    );
     assert.equal(deltas.length, 65);
-    assert.equal((await errorOf(stream(...calls(65), chunk({}, 'tool_calls'), DONE))).code, 'reply_too_large');
+    assert.equal(
+      (await errorOf(stream(...calls(65), chunk({}, 'tool_calls'), DONE))).code,
+      'reply_too_large',
+    );
   });
 
   it('have at most 262,144 characters of arguments', async () => {
-    const call = (length: number): string => chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: 'a', arguments: ' '.repeat(length) } }] });
-    const { error } = await read(modelAt((await serve(stream(call(262_144), chunk({}, 'tool_calls'), DONE))).url));
+    const call = (length: number): string =>
+      chunk({
+        tool_calls: [{ index: 0, id: 'c', function: { name: 'a', arguments: ' '.repeat(length) } }],
+      });
+    const { error } = await read(
+      modelAt((await serve(stream(call(262_144), chunk({}, 'tool_calls'), DONE))).url),
+    );
     assert.equal(error, undefined);
-    assert.equal((await errorOf(stream(call(262_144), call(1), chunk({}, 'tool_calls'), DONE))).code, 'reply_too_large');
+    assert.equal(
+      (await errorOf(stream(call(262_144), call(1), chunk({}, 'tool_calls'), DONE))).code,
+      'reply_too_large',
+    );
   });
 });
 
@@ -306,57 +462,227 @@ describe('a failing model', () => {
   const cases: readonly [string, Answer, Partial<ModelError>, Parameters<typeof modelAt>[1]?][] = [
     ['sends broken JSON', malformed, { code: 'malformed_stream', retryable: true }],
     ['sends JSON that is no object', stream(event('7')), { code: 'malformed_stream' }],
-    ['sends JSON where a stream was asked for', fails(200, '{"choices":[]}'), { code: 'malformed_stream' }],
-    ['sends an error with status 200', fails(200, '{"error":{"message":"overloaded","code":503}}'), { code: 'error_in_stream', status: 503, retryable: true }],
-    ['breaks off with an error beside its choices', stream(chunk({ content: 'Hel' }), OPENROUTER_ERROR), { code: 'error_in_stream', retryable: true }],
-    ['breaks off with an error of vLLM', stream(VLLM_ERROR), { code: 'error_in_stream', status: 500, retryable: true }],
-    ['breaks off with an error that no retry heals', stream(event({ error: { message: 'too long', type: 'invalid_request_error' } })), { code: 'error_in_stream', retryable: false }],
-    ['breaks off with a bare error', stream(chunk({ content: 'Hel' }), event({ message: 'overloaded', code: 503 })), { code: 'error_in_stream', status: 503, retryable: true }],
-    ['breaks off with a bare error that no retry heals', stream(event({ message: 'too long', code: 400 })), { code: 'error_in_stream', status: 400, retryable: false }],
-    ['breaks off with a detail', stream(chunk({ content: 'Hel' }), event({ detail: 'overloaded' })), { code: 'error_in_stream', retryable: true }],
-    ['breaks off with an event named error', stream(chunk({ content: 'Hel' }), `event: error\n${event({ code: 502, details: 'gone' })}`), { code: 'error_in_stream', status: 502, retryable: true }],
-    ['breaks off with an event named error that is no JSON', stream(`event: error\n${event('gone')}`), { code: 'error_in_stream', retryable: true }],
-    ['breaks off with an event named error that is empty', stream('event: error\ndata:\n\n'), { code: 'error_in_stream', retryable: true }],
-    ['breaks off after a finish reason that was none', stream(chunk({ content: 'Hel' }, 'stop'), chunk({ content: 'lo' }, 'stop'), VLLM_ERROR), { code: 'error_in_stream' }],
-    ['breaks off after a finish reason before the first word', stream(chunk({ content: '' }, 'stop'), VLLM_ERROR), { code: 'error_in_stream' }],
-    ['breaks the connection after a finish reason before the first word', droppedAfter(chunk({ content: '' }, 'stop')), { code: 'connection_dropped', retryable: true }],
-    ['finishes with an error', stream(chunk({ content: 'Hel' }), chunk({}, 'error'), DONE), { code: 'error_in_stream', retryable: true, status: undefined }],
-    ['breaks the connection in mid-reply', droppedAfter(chunk({ content: 'Hel' })), { code: 'connection_dropped', retryable: true }],
-    ['ends in mid-reply', stream(chunk({ content: 'Hel' })), { code: 'connection_dropped', retryable: true }],
+    [
+      'sends JSON where a stream was asked for',
+      fails(200, '{"choices":[]}'),
+      { code: 'malformed_stream' },
+    ],
+    [
+      'sends an error with status 200',
+      fails(200, '{"error":{"message":"overloaded","code":503}}'),
+      { code: 'error_in_stream', status: 503, retryable: true },
+    ],
+    [
+      'breaks off with an error beside its choices',
+      stream(chunk({ content: 'Hel' }), OPENROUTER_ERROR),
+      { code: 'error_in_stream', retryable: true },
+    ],
+    [
+      'breaks off with an error of vLLM',
+      stream(VLLM_ERROR),
+      { code: 'error_in_stream', status: 500, retryable: true },
+    ],
+    [
+      'breaks off with an error that no retry heals',
+      stream(event({ error: { message: 'too long', type: 'invalid_request_error' } })),
+      { code: 'error_in_stream', retryable: false },
+    ],
+    [
+      'breaks off with a bare error',
+      stream(chunk({ content: 'Hel' }), event({ message: 'overloaded', code: 503 })),
+      { code: 'error_in_stream', status: 503, retryable: true },
+    ],
+    [
+      'breaks off with a bare error that no retry heals',
+      stream(event({ message: 'too long', code: 400 })),
+      { code: 'error_in_stream', status: 400, retryable: false },
+    ],
+    [
+      'breaks off with a detail',
+      stream(chunk({ content: 'Hel' }), event({ detail: 'overloaded' })),
+      { code: 'error_in_stream', retryable: true },
+    ],
+    [
+      'breaks off with an event named error',
+      stream(chunk({ content: 'Hel' }), `event: error\n${event({ code: 502, details: 'gone' })}`),
+      { code: 'error_in_stream', status: 502, retryable: true },
+    ],
+    [
+      'breaks off with an event named error that is no JSON',
+      stream(`event: error\n${event('gone')}`),
+      { code: 'error_in_stream', retryable: true },
+    ],
+    [
+      'breaks off with an event named error that is empty',
+      stream('event: error\ndata:\n\n'),
+      { code: 'error_in_stream', retryable: true },
+    ],
+    [
+      'breaks off after a finish reason that was none',
+      stream(chunk({ content: 'Hel' }, 'stop'), chunk({ content: 'lo' }, 'stop'), VLLM_ERROR),
+      { code: 'error_in_stream' },
+    ],
+    [
+      'breaks off after a finish reason before the first word',
+      stream(chunk({ content: '' }, 'stop'), VLLM_ERROR),
+      { code: 'error_in_stream' },
+    ],
+    [
+      'breaks the connection after a finish reason before the first word',
+      droppedAfter(chunk({ content: '' }, 'stop')),
+      { code: 'connection_dropped', retryable: true },
+    ],
+    [
+      'finishes with an error',
+      stream(chunk({ content: 'Hel' }), chunk({}, 'error'), DONE),
+      { code: 'error_in_stream', retryable: true, status: undefined },
+    ],
+    [
+      'breaks the connection in mid-reply',
+      droppedAfter(chunk({ content: 'Hel' })),
+      { code: 'connection_dropped', retryable: true },
+    ],
+    [
+      'ends in mid-reply',
+      stream(chunk({ content: 'Hel' })),
+      { code: 'connection_dropped', retryable: true },
+    ],
     ['answers with nothing at all', stream(), { code: 'connection_dropped' }],
     ['answers with an empty reply', empty, { code: 'empty_reply', retryable: false }],
-    ['answers with blanks only', stream(chunk({ content: ' \n' }), chunk({}, 'stop'), DONE), { code: 'empty_reply' }],
-    ['never ends its thought', stream(chunk({ content: '<think>hm' }), chunk({}, 'length'), DONE), { code: 'unclosed_thought', retryable: false }],
-    ['never ends a thought in mid-reply', stream(...textReply('Yes. ', '<think>hm')), { code: 'unclosed_thought' }],
-    ['never ends the thought it is said to begin with', stream(...textReply('hm')), { code: 'unclosed_thought' }, { beginsAsThought: true }],
-    ['thinks and says no more', stream(...textReply('<think>hm</think>\n')), { code: 'empty_reply' }],
+    [
+      'answers with blanks only',
+      stream(chunk({ content: ' \n' }), chunk({}, 'stop'), DONE),
+      { code: 'empty_reply' },
+    ],
+    [
+      'never ends its thought',
+      stream(chunk({ content: '<think>hm' }), chunk({}, 'length'), DONE),
+      { code: 'unclosed_thought', retryable: false },
+    ],
+    [
+      'never ends a thought in mid-reply',
+      stream(...textReply('Yes. ', '<think>hm')),
+      { code: 'unclosed_thought' },
+    ],
+    [
+      'never ends the thought it is said to begin with',
+      stream(...textReply('hm')),
+      { code: 'unclosed_thought' },
+      { beginsAsThought: true },
+    ],
+    [
+      'thinks and says no more',
+      stream(...textReply('<think>hm</think>\n')),
+      { code: 'empty_reply' },
+    ],
     ['says only control tokens', stream(...textReply('<|im_end|>')), { code: 'empty_reply' }],
-    ['calls nothing by no name', stream(chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: '', arguments: '' } }] }), chunk({}, 'tool_calls'), DONE), { code: 'empty_reply' }],
-    ['thinks until it has no tokens left', stream(chunk({ reasoning_content: 'hmm' }), chunk({}, 'length'), DONE), { code: 'empty_reply' }],
-    ['withholds its reply', stream(chunk({}, 'content_filter'), DONE), { code: 'content_filter', retryable: false }],
+    [
+      'calls nothing by no name',
+      stream(
+        chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: '', arguments: '' } }] }),
+        chunk({}, 'tool_calls'),
+        DONE,
+      ),
+      { code: 'empty_reply' },
+    ],
+    [
+      'thinks until it has no tokens left',
+      stream(chunk({ reasoning_content: 'hmm' }), chunk({}, 'length'), DONE),
+      { code: 'empty_reply' },
+    ],
+    [
+      'withholds its reply',
+      stream(chunk({}, 'content_filter'), DONE),
+      { code: 'content_filter', retryable: false },
+    ],
     ['refuses the key', refuses, { code: 'key_refused', status: 401, retryable: false }],
     ['refuses the key with 403', fails(403, '{}'), { code: 'key_refused', status: 403 }],
-    ['refuses the key with 400, as Google does', fails(400, GOOGLE_REFUSED), { code: 'key_refused', status: 400 }],
-    ['limits the rate', rateLimits({ 'retry-after': '2' }), { code: 'rate_limited', status: 429, retryable: true, retryAfterMs: 2_000 }],
-    ['limits the rate in milliseconds', rateLimits({ 'retry-after-ms': '250', 'retry-after': '1' }), { code: 'rate_limited', retryAfterMs: 250 }],
-    ['limits the rate until a date that is over', rateLimits({ 'retry-after': 'Wed, 21 Oct 2015 07:28:00 GMT' }), { code: 'rate_limited', retryAfterMs: 0 }],
-    ['limits the rate in the body, as Google does', fails(429, '[{"error":{"details":[{"retryDelay":"13s"}]}}]'), { code: 'rate_limited', retryAfterMs: 13_000 }],
+    [
+      'refuses the key with 400, as Google does',
+      fails(400, GOOGLE_REFUSED),
+      { code: 'key_refused', status: 400 },
+    ],
+    [
+      'limits the rate',
+      rateLimits({ 'retry-after': '2' }),
+      { code: 'rate_limited', status: 429, retryable: true, retryAfterMs: 2_000 },
+    ],
+    [
+      'limits the rate in milliseconds',
+      rateLimits({ 'retry-after-ms': '250', 'retry-after': '1' }),
+      { code: 'rate_limited', retryAfterMs: 250 },
+    ],
+    [
+      'limits the rate until a date that is over',
+      rateLimits({ 'retry-after': 'Wed, 21 Oct 2015 07:28:00 GMT' }),
+      { code: 'rate_limited', retryAfterMs: 0 },
+    ],
+    [
+      'limits the rate in the body, as Google does',
+      fails(429, '[{"error":{"details":[{"retryDelay":"13s"}]}}]'),
+      { code: 'rate_limited', retryAfterMs: 13_000 },
+    ],
     ['has no quota left', fails(429, OPENAI_NO_QUOTA), { code: 'rate_limited', retryable: false }],
     ['is overloaded', overloaded, { code: 'http_error', status: 500, retryable: true }],
-    ['is unknown', fails(404, '{"error":{"message":"The model does not exist"}}'), { code: 'http_error', status: 404, retryable: false }],
-    ['sends no headers', mute, { code: 'connect_timeout', retryable: false }, { timeOuts: { connectMs: 20 } }],
-    ['opens a stream and says nothing', silentAfter(), { code: 'first_delta_timeout', retryable: false }, { timeOuts: { firstDeltaMs: 300 } }],
-    ['opens a stream and only thinks', silentAfter(chunk({ role: 'assistant', content: '' }), chunk({ reasoning_content: 'hm' })), { code: 'first_delta_timeout' }, { timeOuts: { firstDeltaMs: 300 } }],
-    ['opens a stream and only thinks aloud', silentAfter(chunk({ content: '<think>' }), chunk({ content: 'hm' })), { code: 'first_delta_timeout' }, { timeOuts: { firstDeltaMs: 300 } }],
-    ['opens a stream and only finishes', silentAfter(chunk({ content: '' }, 'stop')), { code: 'first_delta_timeout' }, { timeOuts: { firstDeltaMs: 300, trailerMs: 1 } }],
-    ['falls silent in mid-reply', silentAfter(chunk({ content: 'Hel' })), { code: 'idle_timeout' }, { timeOuts: { idleMs: 20 } }],
-    ['falls silent in mid-call', silentAfter(chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: 'a' } }] })), { code: 'idle_timeout' }, { timeOuts: { firstDeltaMs: 5_000, idleMs: 20 } }],
-    ['is not done in time', silentAfter(chunk({ content: 'Hel' })), { code: 'total_timeout' }, { timeOuts: { totalMs: 40 } }],
+    [
+      'is unknown',
+      fails(404, '{"error":{"message":"The model does not exist"}}'),
+      { code: 'http_error', status: 404, retryable: false },
+    ],
+    [
+      'sends no headers',
+      mute,
+      { code: 'connect_timeout', retryable: false },
+      { timeOuts: { connectMs: 20 } },
+    ],
+    [
+      'opens a stream and says nothing',
+      silentAfter(),
+      { code: 'first_delta_timeout', retryable: false },
+      { timeOuts: { firstDeltaMs: 300 } },
+    ],
+    [
+      'opens a stream and only thinks',
+      silentAfter(chunk({ role: 'assistant', content: '' }), chunk({ reasoning_content: 'hm' })),
+      { code: 'first_delta_timeout' },
+      { timeOuts: { firstDeltaMs: 300 } },
+    ],
+    [
+      'opens a stream and only thinks aloud',
+      silentAfter(chunk({ content: '<think>' }), chunk({ content: 'hm' })),
+      { code: 'first_delta_timeout' },
+      { timeOuts: { firstDeltaMs: 300 } },
+    ],
+    [
+      'opens a stream and only finishes',
+      silentAfter(chunk({ content: '' }, 'stop')),
+      { code: 'first_delta_timeout' },
+      { timeOuts: { firstDeltaMs: 300, trailerMs: 1 } },
+    ],
+    [
+      'falls silent in mid-reply',
+      silentAfter(chunk({ content: 'Hel' })),
+      { code: 'idle_timeout' },
+      { timeOuts: { idleMs: 20 } },
+    ],
+    [
+      'falls silent in mid-call',
+      silentAfter(chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: 'a' } }] })),
+      { code: 'idle_timeout' },
+      { timeOuts: { firstDeltaMs: 5_000, idleMs: 20 } },
+    ],
+    [
+      'is not done in time',
+      silentAfter(chunk({ content: 'Hel' })),
+      { code: 'total_timeout' },
+      { timeOuts: { totalMs: 40 } },
+    ],
   ];
   for (const [what, answer, expected, options] of cases) {
     it(`${what}: ${expected.code}`, async () => {
       const error = await errorOf(answer, options);
-      for (const [field, value] of Object.entries(expected)) assert.equal(error[field as keyof ModelError], value, `${field} of ${error.message}`);
+      for (const [field, value] of Object.entries(expected))
+        assert.equal(error[field as keyof ModelError], value, `${field} of ${error.message}`);
       assert.match(error.message, /^openai:gpt-5-nano /);
     });
   }
@@ -368,7 +694,10 @@ describe('a failing model', () => {
   });
 
   it('that redirects is not followed: the key would go along', async () => {
-    const server = await serve((response) => void response.writeHead(307, { location: '/elsewhere' }).end(), says('Hi'));
+    const server = await serve(
+      (response) => void response.writeHead(307, { location: '/elsewhere' }).end(),
+      says('Hi'),
+    );
     const { error } = await read(modelAt(server.url));
     assert.deepEqual([error?.code, server.requests.length], ['connection_failed', 1]);
     assert.match(error?.message ?? '', /unexpected redirect/);
@@ -376,7 +705,9 @@ describe('a failing model', () => {
 
   it('that refuses the key is reported with the variable, until it answers again', async () => {
     const told: string[] = [];
-    const model = modelAt((await serve(refuses, refuses, says('Hi'))).url, { onProblem: (message) => told.push(message) });
+    const model = modelAt((await serve(refuses, refuses, says('Hi'))).url, {
+      onProblem: (message) => told.push(message),
+    });
     await read(model);
     await read(model);
     const sentence = 'openai:gpt-5-nano refused the key of OPENAI_API_KEY (HTTP 401)';
@@ -386,14 +717,17 @@ describe('a failing model', () => {
   });
 
   it('that quotes the key is not quoted', async () => {
-    const error = await errorOf(fails(422, JSON.stringify({ detail: [{ input: `Bearer ${KEY}` }] })));
+    const error = await errorOf(
+      fails(422, JSON.stringify({ detail: [{ input: `Bearer ${KEY}` }] })),
+    );
     assert.match(error.message, /answered HTTP 422$/);
   });
 
   it('that sends an endless error is read up to 64 KiB and then cut', async () => {
     const server = await serve((response) => {
       response.writeHead(500, { 'content-type': 'text/plain' });
-      const more = (): void => void response.write('x'.repeat(16_384), () => !response.destroyed && setImmediate(more));
+      const more = (): void =>
+        void response.write('x'.repeat(16_384), () => !response.destroyed && setImmediate(more));
       more();
     });
     const { error } = await read(modelAt(server.url));
@@ -413,14 +747,21 @@ describe('a failing model', () => {
   it('may be read slowly: the time between deltas is the model’s, not the reader’s', async (t) => {
     let release = (): void => undefined;
     const blocks = textReply('One', ' two');
-    const { url } = await serve(pausing(blocks.slice(0, 3), new Promise<void>((resolve) => (release = resolve)), blocks.slice(3)));
+    const { url } = await serve(
+      pausing(
+        blocks.slice(0, 3),
+        new Promise<void>((resolve) => (release = resolve)),
+        blocks.slice(3),
+      ),
+    );
     const clock = mockTimers(t, ['setTimeout']);
     const reply = modelAt(url).stream(HELLO, { signal: new AbortController().signal });
     await reply.next();
     clock.tick(100_000); // longer than the clocks that must not run
     release();
     assert.deepEqual((await reply.next()).value, { type: 'text', text: ' two' });
-    assert.equal((await reply.next()).value?.type, 'usage'); // not cut: the end was still to be read
+    // not cut: the end was still to be read
+    assert.equal((await reply.next()).value?.type, 'usage');
     assert.equal((await reply.next()).done, true);
   });
 });
@@ -624,7 +965,10 @@ describe('a stream', () => {
     const { url } = await serve(silentAfter(...blocks));
     const { deltas, error } = await read(modelAt(url, { timeOuts: { trailerMs: 20 } }));
     assert.equal(error, undefined);
-    assert.deepEqual(deltas.map(({ type }) => type), ['toolCall', 'toolCall', 'usage']);
+    assert.deepEqual(
+      deltas.map(({ type }) => type),
+      ['toolCall', 'toolCall', 'usage'],
+    );
   });
 
   it('loses nothing to what follows its finish reason, broken or an error', async () => {
@@ -656,11 +1000,14 @@ describe('what is sent back', () => {
     await read(modelAt(server.url), { messages });
     const { body } = await server.request(0);
     const sent = body['messages'] as { tool_calls?: { function: object }[] }[];
-    assert.deepEqual(sent[2]?.tool_calls?.map((call) => call.function), [
-      { name: 'a', arguments: '{}' },
-      { name: 'invalid_call', arguments: '{}' },
-      { name: 'invalid_call', arguments: '{}' },
-    ]);
+    assert.deepEqual(
+      sent[2]?.tool_calls?.map((call) => call.function),
+      [
+        { name: 'a', arguments: '{}' },
+        { name: 'invalid_call', arguments: '{}' },
+        { name: 'invalid_call', arguments: '{}' },
+      ],
+    );
   });
 
   for (const [name, roles] of [
@@ -789,7 +1136,9 @@ describe('ending a stream', () => {
 
   it('by a reader that stops closes the connection within 200 ms', async () => {
     const server = await serve(silentAfter(chunk({ content: 'Hel' })));
-    for await (const delta of modelAt(server.url).stream(HELLO, { signal: new AbortController().signal })) {
+    for await (const delta of modelAt(server.url).stream(HELLO, {
+      signal: new AbortController().signal,
+    })) {
       assert.deepEqual(delta, { type: 'text', text: 'Hel' });
       break;
     }
@@ -823,15 +1172,24 @@ describe('ending a stream', () => {
   });
 
   it('leaves no timer and no listener behind, however it ends', async () => {
-    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const caller = new AbortController();
     const before = timers();
-    for (const answer of [refuses, malformed, empty, stream(chunk({ content: 'Bye.' }), chunk({}, 'stop'))]) {
-      const model: ChatModel = modelAt((await serve(answer)).url, { timeOuts: { connectMs: 71_000, firstDeltaMs: 72_000, idleMs: 73_000, totalMs: 74_000 } });
+    for (const answer of [
+      refuses,
+      malformed,
+      empty,
+      stream(chunk({ content: 'Bye.' }), chunk({}, 'stop')),
+    ]) {
+      const model: ChatModel = modelAt((await serve(answer)).url, {
+        timeOuts: { connectMs: 71_000, firstDeltaMs: 72_000, idleMs: 73_000, totalMs: 74_000 },
+      });
       await read(model, { signal: caller.signal });
       assert.equal(getEventListeners(caller.signal, 'abort').length, 0);
     }
-    // fetch and the server keep timers of their own for idle connections; ours would be seen as one or two more a request.
+    // fetch and the server keep timers of their own for idle connections; ours would be seen as one
+    // or two more a request.
     assert.ok(timers() - before < 4, `${before} timers before, ${timers()} after`);
   });
 });

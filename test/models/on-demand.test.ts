@@ -34,7 +34,10 @@ async function read(model: ChatModel, options = { signal }): Promise<ModelDelta[
 describe('loadedOnDemand', () => {
   it('loads nothing for its name, its problems and whether it is usable', () => {
     const { model, loads } = stage();
-    assert.deepEqual([model.name, model.problems(), model.isUsable(), loads()], ['openai:gpt-5-nano', [], true, 0]);
+    assert.deepEqual(
+      [model.name, model.problems(), model.isUsable(), loads()],
+      ['openai:gpt-5-nano', [], true, 0],
+    );
   });
 
   it('loads once, however often it is asked', async () => {
@@ -48,7 +51,10 @@ describe('loadedOnDemand', () => {
   it('loads when it is warmed, and speaks for what it loaded from then on', async () => {
     const { model, loads } = stage();
     await model.warm(signal);
-    assert.deepEqual([loads(), model.problems(), model.isUsable()], [1, ['a key was refused'], false]);
+    assert.deepEqual(
+      [loads(), model.problems(), model.isUsable()],
+      [1, ['a key was refused'], false],
+    );
   });
 
   it('says to whoever asks that it cannot be loaded, and to nobody who warms it', async () => {

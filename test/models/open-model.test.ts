@@ -3,7 +3,18 @@ import { after, describe, it } from 'node:test';
 
 import { ModelError } from '../../src/models/model.ts';
 import { openModel, type OpenModelOptions } from '../../src/models/open-model.ts';
-import { droppedAfter, fails, overloaded, rateLimits, refuses, says, silentAfter, startModelServer, type Answer, type ModelServer } from '../faults/model-server.ts';
+import {
+  droppedAfter,
+  fails,
+  overloaded,
+  rateLimits,
+  refuses,
+  says,
+  silentAfter,
+  startModelServer,
+  type Answer,
+  type ModelServer,
+} from '../faults/model-server.ts';
 import { chunk, textReply } from '../faults/wire-shapes.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 import { HELLO, KEY, read } from './reading.ts';
@@ -19,11 +30,20 @@ async function serve(...script: [Answer, ...Answer[]]): Promise<ModelServer> {
 }
 
 /** OpenAI at the first server, Google at the second, both with a key; waits are not waited for. */
-async function openBoth(first: ModelServer, second: ModelServer, options: Partial<OpenModelOptions> = {}): Promise<ReturnType<typeof openModel> & { told: string[] }> {
+async function openBoth(
+  first: ModelServer,
+  second: ModelServer,
+  options: Partial<OpenModelOptions> = {},
+): Promise<ReturnType<typeof openModel> & { told: string[] }> {
   const told: string[] = [];
   const opened = openModel({
     names: ['openai:gpt-5-nano', 'google:gemini-3.5-flash-lite'],
-    environment: { OPENAI_API_KEY: KEY, GEMINI_API_KEY: 'other', OPENAI_BASE_URL: first.url, GOOGLE_BASE_URL: `${second.url}/` },
+    environment: {
+      OPENAI_API_KEY: KEY,
+      GEMINI_API_KEY: 'other',
+      OPENAI_BASE_URL: first.url,
+      GOOGLE_BASE_URL: `${second.url}/`,
+    },
     onProblem: (message) => told.push(message),
     retry: { sleep: () => Promise.resolve() },
     ...options,
@@ -34,31 +54,47 @@ async function openBoth(first: ModelServer, second: ModelServer, options: Partia
 describe('openModel', () => {
   it('asks the base URL of the environment and names the model that answered in the usage', async () => {
     const server = await serve(says('Hi'));
-    const { model, problems } = openModel({ names: ['ollama:llama3.2:3b'], environment: { OLLAMA_BASE_URL: `${server.url}//`, OLLAMA_API_KEY: KEY } });
+    const { model, problems } = openModel({
+      names: ['ollama:llama3.2:3b'],
+      environment: { OLLAMA_BASE_URL: `${server.url}//`, OLLAMA_API_KEY: KEY },
+    });
     const { text, deltas } = await read(model);
     const usage = deltas.at(-1);
     assert.deepEqual([text, problems, model.name], ['Hi', [], 'ollama:llama3.2:3b']);
     assert.ok(usage?.type === 'usage' && usage.model === 'ollama:llama3.2:3b');
     const request = await server.request(0);
-    assert.deepEqual([request.path, request.headers.authorization, request.body['model']], ['/v1/chat/completions', `Bearer ${KEY}`, 'llama3.2:3b']);
+    assert.deepEqual(
+      [request.path, request.headers.authorization, request.body['model']],
+      ['/v1/chat/completions', `Bearer ${KEY}`, 'llama3.2:3b'],
+    );
   });
 
   it('needs no key for a server of one’s own', async () => {
     const server = await serve(says('Hi'));
-    const { model } = openModel({ names: ['vllm:qwen'], environment: { VLLM_BASE_URL: server.url } });
+    const { model } = openModel({
+      names: ['vllm:qwen'],
+      environment: { VLLM_BASE_URL: server.url },
+    });
     assert.equal((await read(model)).text, 'Hi');
     assert.equal((await server.request(0)).headers.authorization, undefined);
   });
 
   it('asks again after a 500', async () => {
     const server = await serve(overloaded, says('Hi'));
-    const { model } = openModel({ names: ['openai:gpt-5-nano'], environment: { OPENAI_API_KEY: KEY, OPENAI_BASE_URL: server.url }, retry: { random: () => 0, baseDelayMs: 1 } });
+    const { model } = openModel({
+      names: ['openai:gpt-5-nano'],
+      environment: { OPENAI_API_KEY: KEY, OPENAI_BASE_URL: server.url },
+      retry: { random: () => 0, baseDelayMs: 1 },
+    });
     assert.equal((await read(model)).text, 'Hi');
     assert.equal(server.requests.length, 2);
   });
 
   it('asks the next model when a vendor wants a longer wait than a caller has', async () => {
-    const [first, second] = [await serve(rateLimits({ 'retry-after': '20' })), await serve(says('Hi'))];
+    const [first, second] = [
+      await serve(rateLimits({ 'retry-after': '20' })),
+      await serve(says('Hi')),
+    ];
     const { model, told } = await openBoth(first, second);
     const { text, deltas } = await read(model);
     const usage = deltas.at(-1);
@@ -74,7 +110,9 @@ describe('openModel', () => {
     const [first, second] = [await serve(refuses, says('Back')), await serve(says('Hi'))];
     const { model, told } = await openBoth(first, second);
     assert.equal((await read(model)).text, 'Hi');
-    assert.deepEqual(model.problems(), ['openai:gpt-5-nano refused the key of OPENAI_API_KEY (HTTP 401)']);
+    assert.deepEqual(model.problems(), [
+      'openai:gpt-5-nano refused the key of OPENAI_API_KEY (HTTP 401)',
+    ]);
     assert.equal(model.isUsable(), true);
     assert.ok(!told.join().includes(KEY));
     assert.equal((await read(model)).text, 'Back');
@@ -153,13 +191,19 @@ describe('openModel', () => {
   });
 
   it('fails the reply, and asks nobody else, when the connection breaks after the first word', async () => {
-    const [first, second] = [await serve(droppedAfter(chunk({ content: 'Hel' }))), await serve(says('Hi'))];
+    const [first, second] = [
+      await serve(droppedAfter(chunk({ content: 'Hel' }))),
+      await serve(says('Hi')),
+    ];
     const { text, error } = await read((await openBoth(first, second)).model);
     assert.deepEqual([text, error?.code, second.requests.length], ['Hel', 'connection_dropped', 0]);
   });
 
   it('closes the upstream connection within 200 ms of the abort, through retries and fall-backs', async () => {
-    const [first, second] = [await serve(silentAfter(chunk({ content: 'Hel' }))), await serve(says('Hi'))];
+    const [first, second] = [
+      await serve(silentAfter(chunk({ content: 'Hel' }))),
+      await serve(says('Hi')),
+    ];
     const caller = new AbortController();
     const { model } = await openBoth(first, second);
     const stream = model.stream(HELLO, { signal: caller.signal });
@@ -172,9 +216,13 @@ describe('openModel', () => {
     assert.equal(second.requests.length, 0);
   });
 
-  // fetch forgets its signal with a garbage collection (test/abortable-body.test.ts): a model went on writing for a caller who had left.
+  // fetch forgets its signal with a garbage collection (test/abortable-body.test.ts): a model went
+  // on writing for a caller who had left.
   it('closes the upstream connection when a garbage collection came between', async () => {
-    const [first, second] = [await serve(silentAfter(chunk({ content: 'Hel' }))), await serve(says('Hi'))];
+    const [first, second] = [
+      await serve(silentAfter(chunk({ content: 'Hel' }))),
+      await serve(says('Hi')),
+    ];
     const caller = new AbortController();
     const { model } = await openBoth(first, second);
     const stream = model.stream(HELLO, { signal: caller.signal });
@@ -195,7 +243,10 @@ describe('openModel', () => {
       onProblem: (message) => told.push(message),
     });
     assert.equal((await read(model)).text, 'Hi');
-    assert.deepEqual([problems, model.problems(), model.isUsable(), model.name], [told, told, true, 'ollama:llama3.2']);
+    assert.deepEqual(
+      [problems, model.problems(), model.isUsable(), model.name],
+      [told, told, true, 'ollama:llama3.2'],
+    );
     assert.deepEqual(told, [
       'OPENAI_API_KEY is not set, model openai:gpt-5-nano needs it',
       'GOOGLE_GENERATIVEAI_API_KEY is not set (nor GOOGLE_GENERATIVE_AI_API_KEY or GEMINI_API_KEY), model google:gemini-3.5-flash-lite needs it',
@@ -203,18 +254,44 @@ describe('openModel', () => {
   });
 
   it('opens without any key, and fails every stream with key_missing', async () => {
-    const { model, problems } = openModel({ names: ['openai:gpt-5-nano', 'groq:x'], environment: {} });
-    assert.deepEqual([model.isUsable(), model.problems(), model.name], [false, problems, 'openai:gpt-5-nano,groq:x']);
+    const { model, problems } = openModel({
+      names: ['openai:gpt-5-nano', 'groq:x'],
+      environment: {},
+    });
+    assert.deepEqual(
+      [model.isUsable(), model.problems(), model.name],
+      [false, problems, 'openai:gpt-5-nano,groq:x'],
+    );
     await model.warm(new AbortController().signal);
     const { error } = await read(model);
     assert.deepEqual([error?.code, error?.message], ['key_missing', problems.join('; ')]);
   });
 
   const unusable: readonly [string, string, Record<string, string>, string][] = [
-    ['vLLM without a base URL, whose default port is ours', 'vllm:qwen', {}, 'VLLM_BASE_URL is not set'],
-    ['a base URL of another scheme', 'ollama:x', { OLLAMA_BASE_URL: 'localhost:11434' }, 'OLLAMA_BASE_URL must be an http(s) URL'],
-    ['a base URL with a password', 'ollama:x', { OLLAMA_BASE_URL: `http://me:${KEY}@host/v1` }, 'OLLAMA_BASE_URL must be'],
-    ['a key with a line break in it', 'openai:x', { OPENAI_API_KEY: `${KEY}\nx` }, 'OPENAI_API_KEY contains blanks'],
+    [
+      'vLLM without a base URL, whose default port is ours',
+      'vllm:qwen',
+      {},
+      'VLLM_BASE_URL is not set',
+    ],
+    [
+      'a base URL of another scheme',
+      'ollama:x',
+      { OLLAMA_BASE_URL: 'localhost:11434' },
+      'OLLAMA_BASE_URL must be an http(s) URL',
+    ],
+    [
+      'a base URL with a password',
+      'ollama:x',
+      { OLLAMA_BASE_URL: `http://me:${KEY}@host/v1` },
+      'OLLAMA_BASE_URL must be',
+    ],
+    [
+      'a key with a line break in it',
+      'openai:x',
+      { OPENAI_API_KEY: `${KEY}\nx` },
+      'OPENAI_API_KEY contains blanks',
+    ],
   ];
   for (const [what, name, environment, sentence] of unusable) {
     it(`names ${what}, without the value`, async () => {
@@ -233,9 +310,14 @@ describe('openModel', () => {
 
   it('keeps the key out of every error, its causes included', async () => {
     const echo = fails(500, JSON.stringify({ error: { message: `bad header Bearer ${KEY}` } }));
-    const { model } = openModel({ names: ['openai:x'], environment: { OPENAI_API_KEY: KEY, OPENAI_BASE_URL: (await serve(echo)).url }, retry: { attempts: 1 } });
+    const { model } = openModel({
+      names: ['openai:x'],
+      environment: { OPENAI_API_KEY: KEY, OPENAI_BASE_URL: (await serve(echo)).url },
+      retry: { attempts: 1 },
+    });
     const { error } = await read(model);
     assert.equal(error?.code, 'http_error');
-    for (let at: unknown = error; at instanceof Error; at = at.cause) assert.ok(!`${at.message}${at.stack}`.includes(KEY));
+    for (let at: unknown = error; at instanceof Error; at = at.cause)
+      assert.ok(!`${at.message}${at.stack}`.includes(KEY));
   });
 });

@@ -2,21 +2,34 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { ModelError } from '../../src/models/model.ts';
-import { baseUrlName, defaultModelName, findKey, parseModelName, PROVIDERS } from '../../src/models/providers.ts';
+import {
+  baseUrlName,
+  defaultModelName,
+  findKey,
+  parseModelName,
+  PROVIDERS,
+} from '../../src/models/providers.ts';
 
 describe('parseModelName', () => {
   it('splits at the first colon and leaves the rest to the vendor', () => {
     assert.equal(parseModelName('openai:gpt-5-nano').model, 'gpt-5-nano');
     const { providerName, model } = parseModelName(' ollama:llama3.2:3b ');
     assert.deepEqual([providerName, model], ['ollama', 'llama3.2:3b']);
-    assert.equal(parseModelName('openrouter:meta-llama/llama-3.3-70b:free').model, 'meta-llama/llama-3.3-70b:free');
+    assert.equal(
+      parseModelName('openrouter:meta-llama/llama-3.3-70b:free').model,
+      'meta-llama/llama-3.3-70b:free',
+    );
   });
 
   for (const name of ['gpt-5-nano', 'openai:', ':gpt-5', 'opnai:gpt-5', 'toString:x', '']) {
     it(`refuses ${JSON.stringify(name)} and lists the providers`, () => {
       assert.throws(
         () => parseModelName(name),
-        (error) => error instanceof ModelError && error.code === 'bad_model_name' && error.message.includes('openai, google, anthropic') && error.message.includes(JSON.stringify(name)),
+        (error) =>
+          error instanceof ModelError &&
+          error.code === 'bad_model_name' &&
+          error.message.includes('openai, google, anthropic') &&
+          error.message.includes(JSON.stringify(name)),
       );
     });
   }
@@ -26,7 +39,10 @@ describe('defaultModelName', () => {
   it('takes the first provider with a key, in the order OpenAI, Google, Anthropic', () => {
     const keys = { ANTHROPIC_API_KEY: 'c', GEMINI_API_KEY: 'b', OPENAI_API_KEY: 'a' };
     assert.equal(defaultModelName(keys), 'openai:gpt-5-nano');
-    assert.equal(defaultModelName({ ...keys, OPENAI_API_KEY: ' ' }), 'google:gemini-3.5-flash-lite');
+    assert.equal(
+      defaultModelName({ ...keys, OPENAI_API_KEY: ' ' }),
+      'google:gemini-3.5-flash-lite',
+    );
     assert.equal(defaultModelName({ ANTHROPIC_API_KEY: 'c' }), 'anthropic:claude-haiku-4-5');
   });
 
@@ -38,8 +54,18 @@ describe('defaultModelName', () => {
 describe('PROVIDERS', () => {
   it('reads the key of Google from three variables in order', () => {
     const google = parseModelName('google:x').provider;
-    assert.equal(findKey(google, { GEMINI_API_KEY: 'c', GOOGLE_GENERATIVE_AI_API_KEY: 'b', GOOGLE_GENERATIVEAI_API_KEY: 'a' })?.key, 'a');
-    assert.deepEqual(findKey(google, { GEMINI_API_KEY: ' c ' }), { keyName: 'GEMINI_API_KEY', key: 'c' });
+    assert.equal(
+      findKey(google, {
+        GEMINI_API_KEY: 'c',
+        GOOGLE_GENERATIVE_AI_API_KEY: 'b',
+        GOOGLE_GENERATIVEAI_API_KEY: 'a',
+      })?.key,
+      'a',
+    );
+    assert.deepEqual(findKey(google, { GEMINI_API_KEY: ' c ' }), {
+      keyName: 'GEMINI_API_KEY',
+      key: 'c',
+    });
   });
 
   it('gives every provider a base URL without a slash at its end, but vllm', () => {

@@ -1,7 +1,16 @@
 // What every test of a model does: ask it, gather what it says.
 
-import { ChatCompletionsModel, type ChatCompletionsOptions } from '../../src/models/chat-completions.ts';
-import { ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ToolDefinition } from '../../src/models/model.ts';
+import {
+  ChatCompletionsModel,
+  type ChatCompletionsOptions,
+} from '../../src/models/chat-completions.ts';
+import {
+  ModelError,
+  type ChatMessage,
+  type ChatModel,
+  type ModelDelta,
+  type ToolDefinition,
+} from '../../src/models/model.ts';
 import { parseModelName } from '../../src/models/providers.ts';
 
 export const HELLO: readonly ChatMessage[] = [
@@ -12,7 +21,10 @@ export const HELLO: readonly ChatMessage[] = [
 export const KEY = 'sk-secret-1234567890';
 
 /** A model under its provider's row, at the fake server. */
-export function modelAt(baseUrl: string, options: Partial<ChatCompletionsOptions> & { name?: string } = {}): ChatCompletionsModel {
+export function modelAt(
+  baseUrl: string,
+  options: Partial<ChatCompletionsOptions> & { name?: string } = {},
+): ChatCompletionsModel {
   const name = options.name ?? 'openai:gpt-5-nano';
   const { provider, model } = parseModelName(name);
   return new ChatCompletionsModel({ name, provider, model, baseUrl, key: KEY, ...options });
@@ -25,15 +37,30 @@ export interface Reading {
 }
 
 /** Reads a stream to its end or error; anything but a `ModelError` is thrown. */
-export async function read(model: ChatModel, options: { messages?: readonly ChatMessage[]; tools?: readonly ToolDefinition[]; signal?: AbortSignal } = {}): Promise<Reading> {
+export async function read(
+  model: ChatModel,
+  options: {
+    messages?: readonly ChatMessage[];
+    tools?: readonly ToolDefinition[];
+    signal?: AbortSignal;
+  } = {},
+): Promise<Reading> {
   const { messages = HELLO, signal = new AbortController().signal, tools } = options;
   const deltas: ModelDelta[] = [];
   let error: ModelError | undefined;
   try {
-    for await (const delta of model.stream(messages, { signal, ...(tools === undefined ? {} : { tools }) })) deltas.push(delta);
+    for await (const delta of model.stream(messages, {
+      signal,
+      ...(tools === undefined ? {} : { tools }),
+    }))
+      deltas.push(delta);
   } catch (thrown) {
     if (!(thrown instanceof ModelError)) throw thrown;
     error = thrown;
   }
-  return { deltas, text: deltas.map((delta) => (delta.type === 'text' ? delta.text : '')).join(''), error };
+  return {
+    deltas,
+    text: deltas.map((delta) => (delta.type === 'text' ? delta.text : '')).join(''),
+    error,
+  };
 }

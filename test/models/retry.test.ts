@@ -11,7 +11,10 @@ const retryable = new ModelError('http_error', 'a: HTTP 500', { retryable: true,
 const refused = new ModelError('key_refused', 'a: key refused', { status: 401 });
 
 /** A model that plays one script a request: what it yields, then an error or the end. */
-function scripted(name: string, ...scripts: readonly (readonly (ModelDelta | ModelError)[])[]): ChatModel & { asked: number } {
+function scripted(
+  name: string,
+  ...scripts: readonly (readonly (ModelDelta | ModelError)[])[]
+): ChatModel & { asked: number } {
   const model = {
     name,
     asked: 0,
@@ -68,19 +71,25 @@ describe('withRetries', () => {
   });
 
   it('waits as long as the vendor asks, up to three seconds, and not at all for longer', async () => {
-    const limited = (retryAfterMs: number): ModelError => new ModelError('rate_limited', 'a: HTTP 429', { retryable: true, retryAfterMs });
+    const limited = (retryAfterMs: number): ModelError =>
+      new ModelError('rate_limited', 'a: HTTP 429', { retryable: true, retryAfterMs });
     const options = noting();
     await read(withRetries(scripted('a', [limited(3_000)], [text('Hi')]), options));
     assert.deepEqual(options.waits, [3_000]);
     const tooLong = limited(3_001);
-    assert.equal((await read(withRetries(scripted('a', [tooLong], [text('Hi')]), options))).error, tooLong);
+    assert.equal(
+      (await read(withRetries(scripted('a', [tooLong], [text('Hi')]), options))).error,
+      tooLong,
+    );
     assert.equal(options.waits.length, 1);
   });
 
   it('stops waiting when its signal aborts, quietly', async () => {
     const caller = new AbortController();
     const model = scripted('a', [retryable], [text('Hi')]);
-    const reading = read(withRetries(model, { baseDelayMs: 60_000, maxDelayMs: 60_000 }), { signal: caller.signal });
+    const reading = read(withRetries(model, { baseDelayMs: 60_000, maxDelayMs: 60_000 }), {
+      signal: caller.signal,
+    });
     await new Promise(setImmediate);
     caller.abort();
     assert.deepEqual(await reading, { deltas: [], text: '', error: undefined });
@@ -88,7 +97,10 @@ describe('withRetries', () => {
   });
 
   it('stops waiting when its reader stops', async () => {
-    const stream = withRetries(scripted('a', [retryable], [text('Hi')]), { baseDelayMs: 60_000, maxDelayMs: 60_000 }).stream(HELLO, { signal: new AbortController().signal });
+    const stream = withRetries(scripted('a', [retryable], [text('Hi')]), {
+      baseDelayMs: 60_000,
+      maxDelayMs: 60_000,
+    }).stream(HELLO, { signal: new AbortController().signal });
     const pending = stream.next();
     await new Promise(setImmediate);
     await stream.return();
@@ -97,10 +109,17 @@ describe('withRetries', () => {
 });
 
 describe('withFallbacks', () => {
-  for (const error of [refused, retryable, new ModelError('empty_reply', 'a: empty'), new ModelError('first_delta_timeout', 'a: silent')]) {
+  for (const error of [
+    refused,
+    retryable,
+    new ModelError('empty_reply', 'a: empty'),
+    new ModelError('first_delta_timeout', 'a: silent'),
+  ]) {
     it(`asks the next model after ${error.code}`, async () => {
       const told: string[] = [];
-      const model = withFallbacks([scripted('a', [error]), scripted('b', [text('Hi')])], { onFallback: ({ message }, next) => told.push(`${message} → ${next.name}`) });
+      const model = withFallbacks([scripted('a', [error]), scripted('b', [text('Hi')])], {
+        onFallback: ({ message }, next) => told.push(`${message} → ${next.name}`),
+      });
       assert.equal((await read(model)).text, 'Hi');
       assert.deepEqual(told, [`${error.message} → b`]);
     });
@@ -108,12 +127,17 @@ describe('withFallbacks', () => {
 
   it('never changes the voice in mid-reply', async () => {
     const second = scripted('b', [text('Hello')]);
-    const { deltas, error } = await read(withFallbacks([scripted('a', [text('Hel'), retryable]), second]));
+    const { deltas, error } = await read(
+      withFallbacks([scripted('a', [text('Hel'), retryable]), second]),
+    );
     assert.deepEqual([deltas, error, second.asked], [[text('Hel')], retryable, 0]);
   });
 
   it('throws the error of the last model', async () => {
-    assert.equal((await read(withFallbacks([scripted('a', [refused]), scripted('b', [retryable])]))).error, retryable);
+    assert.equal(
+      (await read(withFallbacks([scripted('a', [refused]), scripted('b', [retryable])]))).error,
+      retryable,
+    );
   });
 
   it('does not ask the next model after an abort', async () => {
@@ -127,13 +151,19 @@ describe('withFallbacks', () => {
         throw retryable;
       },
     };
-    assert.deepEqual((await read(withFallbacks([dying, second]), { signal: caller.signal })).error, undefined);
+    assert.deepEqual(
+      (await read(withFallbacks([dying, second]), { signal: caller.signal })).error,
+      undefined,
+    );
     assert.equal(second.asked, 0);
   });
 
   it('joins names and problems, and is usable while one model is', () => {
     const model = withFallbacks([scripted('unusable'), scripted('b')]);
-    assert.deepEqual([model.name, model.problems(), model.isUsable()], ['unusable,b', ['problem of unusable', 'problem of b'], true]);
+    assert.deepEqual(
+      [model.name, model.problems(), model.isUsable()],
+      ['unusable,b', ['problem of unusable', 'problem of b'], true],
+    );
     assert.equal(withFallbacks([scripted('unusable')]).isUsable(), false);
     assert.throws(() => withFallbacks([]), RangeError);
   });

@@ -3,7 +3,14 @@ import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/index.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
-import { deferred, messageEvent, parseAnswer, recordLog, serve, signed } from '../fixtures/kernel.ts';
+import {
+  deferred,
+  messageEvent,
+  parseAnswer,
+  recordLog,
+  serve,
+  signed,
+} from '../fixtures/kernel.ts';
 
 describe('the access log', () => {
   it('has one line for each request', async (t) => {
@@ -11,7 +18,14 @@ describe('the access log', () => {
     const served = await serve(t, { log });
     for (const path of ['/health', '/nothing', '/ready']) await (await served.fetch(path)).text();
     await wait('request', 3);
-    assert.deepEqual(records().map(({ msg, path }) => [msg, path]), [['request', '/health'], ['request', '/nothing'], ['request', '/ready']]);
+    assert.deepEqual(
+      records().map(({ msg, path }) => [msg, path]),
+      [
+        ['request', '/health'],
+        ['request', '/nothing'],
+        ['request', '/ready'],
+      ],
+    );
   });
 
   it('says method, path, status and level', async (t) => {
@@ -28,28 +42,46 @@ describe('the access log', () => {
     await wait('request');
     client.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
     await client.closed;
-    const lengths = [...client.received.matchAll(/content-length: (\d+)/gi)].map(([, length]) => Number(length));
-    assert.deepEqual((await wait('request', 2)).map(({ bytes }) => bytes), lengths);
+    const lengths = [...client.received.matchAll(/content-length: (\d+)/gi)].map(([, length]) =>
+      Number(length),
+    );
+    assert.deepEqual(
+      (await wait('request', 2)).map(({ bytes }) => bytes),
+      lengths,
+    );
   });
 
   // A pipeline's second request is there before its first answer.
   it('counts no bytes of the answer before it in a pipeline', async (t) => {
     const { log, wait } = recordLog();
     const client = await (await serve(t, { log })).raw();
-    client.send('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\nGET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    client.send(
+      'GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\nGET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    );
     await client.closed;
-    const lengths = [...client.received.matchAll(/content-length: (\d+)/gi)].map(([, length]) => Number(length));
-    assert.deepEqual((await wait('request', 2)).map(({ bytes }) => bytes), lengths);
+    const lengths = [...client.received.matchAll(/content-length: (\d+)/gi)].map(([, length]) =>
+      Number(length),
+    );
+    assert.deepEqual(
+      (await wait('request', 2)).map(({ bytes }) => bytes),
+      lengths,
+    );
   });
 
   it('is written when the answer ends and not when it begins', async (t) => {
     const { log, records, wait } = recordLog();
     const release = deferred();
-    const served = await serve(t, { log, agent: defineAgent({ name: 'holding', async *onMessage() {
-      yield 'first';
-      await release.promise;
-      yield 'second';
-    } }) });
+    const served = await serve(t, {
+      log,
+      agent: defineAgent({
+        name: 'holding',
+        async *onMessage() {
+          yield 'first';
+          await release.promise;
+          yield 'second';
+        },
+      }),
+    });
     const reader = (await served.fetch('/api/agent', signed(messageEvent()))).body!.getReader();
     await reader.read();
     const before = records().filter(({ msg }) => msg === 'request').length;
@@ -61,10 +93,14 @@ describe('the access log', () => {
   it('says how long the request took, in milliseconds', async (t) => {
     const pass = jumpingClock(t);
     const { log, next } = recordLog();
-    const served = await serve(t, { log, setUp: (app) => app.get('/slow', (context) => {
-      pass(20_000);
-      context.empty(204);
-    }) });
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.get('/slow', (context) => {
+          pass(20_000);
+          context.empty(204);
+        }),
+    });
     await served.fetch('/slow');
     const durationMs = Number((await next('request'))['durationMs']);
     assert.ok(durationMs >= 20_000 && durationMs < 30_000, String(durationMs));
@@ -74,31 +110,51 @@ describe('the access log', () => {
     const { log, next } = recordLog();
     await (await (await serve(t, { log })).fetch('/api/agent', signed(messageEvent()))).text();
     const { outcome, conversationId, turnId, event } = await next('request');
-    assert.deepEqual([outcome, conversationId, turnId, event], ['completed', 'c1', 't1', 'message']);
+    assert.deepEqual(
+      [outcome, conversationId, turnId, event],
+      ['completed', 'c1', 't1', 'message'],
+    );
   });
 
   it('tells of a turn the time to its first speech', async (t) => {
     const { log, next } = recordLog();
     await (await (await serve(t, { log })).fetch('/api/agent', signed(messageEvent()))).text();
     const { firstSpeechMs, durationMs } = await next('request');
-    assert.ok(typeof firstSpeechMs === 'number' && firstSpeechMs > 0 && firstSpeechMs <= (durationMs as number), String(firstSpeechMs));
+    assert.ok(
+      typeof firstSpeechMs === 'number' &&
+        firstSpeechMs > 0 &&
+        firstSpeechMs <= (durationMs as number),
+      String(firstSpeechMs),
+    );
   });
 
   it('tells of a turn that failed', async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, { log, agent: defineAgent({ name: 'failing', onMessage: () => Promise.reject(new Error('x')) }) });
+    const served = await serve(t, {
+      log,
+      agent: defineAgent({ name: 'failing', onMessage: () => Promise.reject(new Error('x')) }),
+    });
     await (await served.fetch('/api/agent', signed(messageEvent()))).text();
     assert.equal((await next('request'))['outcome'], 'failed');
   });
 
   it('tells of a turn whose caller left, and that it was cut short', async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, { log, agent: defineAgent({ name: 'endless', async *onMessage({ signal }) {
-      yield 'first';
-      await new Promise((resolve) => signal.addEventListener('abort', resolve));
-    } }) });
+    const served = await serve(t, {
+      log,
+      agent: defineAgent({
+        name: 'endless',
+        async *onMessage({ signal }) {
+          yield 'first';
+          await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        },
+      }),
+    });
     const controller = new AbortController();
-    const response = await served.fetch('/api/agent', { ...signed(messageEvent()), signal: controller.signal });
+    const response = await served.fetch('/api/agent', {
+      ...signed(messageEvent()),
+      signal: controller.signal,
+    });
     await response.body!.getReader().read();
     controller.abort();
     const { outcome, isCutShort, status } = await next('request');
@@ -122,7 +178,9 @@ describe('the access log', () => {
   it('keeps the query of an absolute target out', async (t) => {
     const { log, next, text } = recordLog();
     const client = await (await serve(t, { log })).raw();
-    client.send('GET http://x/health?token=swordfish HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    client.send(
+      'GET http://x/health?token=swordfish HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    );
     await next('request');
     assert.equal(text().includes('swordfish'), false);
   });
@@ -130,10 +188,14 @@ describe('the access log', () => {
   it('has no status for a request that was never answered', async (t) => {
     const { log, next } = recordLog();
     const entered = deferred();
-    const served = await serve(t, { log, setUp: (app) => app.get('/never', () => {
-      entered.resolve();
-      return new Promise(() => undefined);
-    }) });
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.get('/never', () => {
+          entered.resolve();
+          return new Promise(() => undefined);
+        }),
+    });
     const client = await served.raw();
     client.send('GET /never HTTP/1.1\r\nhost: x\r\n\r\n');
     await entered.promise;

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { deferred, fired, messageEvent, rawRequest, serve, until, within } from '../fixtures/app.ts';
+import {
+  deferred,
+  fired,
+  messageEvent,
+  rawRequest,
+  serve,
+  until,
+  within,
+} from '../fixtures/app.ts';
 
 describe('http_requests_total', () => {
   it('counts a request whose client left before an answer began under "none"', async (t) => {

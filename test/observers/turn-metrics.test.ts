@@ -54,10 +54,19 @@ describe('the time of the first word', () => {
 describe('what models used', () => {
   const [known, unknown] = [
     { type: 'usage', model: 'a:b', inputTokens: 5, outputTokens: 7, firstDeltaMs: 2_500 },
-    { type: 'usage', model: 'c:d', inputTokens: undefined, outputTokens: undefined, firstDeltaMs: 9 },
+    {
+      type: 'usage',
+      model: 'c:d',
+      inputTokens: undefined,
+      outputTokens: undefined,
+      firstDeltaMs: 9,
+    },
   ] as const;
 
-  async function using(t: TestContext, ...used: readonly (typeof known | typeof unknown)[]): Promise<Served> {
+  async function using(
+    t: TestContext,
+    ...used: readonly (typeof known | typeof unknown)[]
+  ): Promise<Served> {
     const answering = serve(t, {
       onMessage({ journal }) {
         for (const usage of used) journal.noteUsage(usage);
@@ -70,21 +79,40 @@ describe('what models used', () => {
 
   it('is in /metrics by model: tokens, and the time to the first one in seconds', async (t) => {
     const { metric } = await using(t, known, known, unknown);
-    assert.deepEqual([
-      metric('layercode_model_tokens_total{model="a:b",direction="input"}'),
-      metric('layercode_model_tokens_total{model="a:b",direction="output"}'),
-      metric('layercode_model_first_token_seconds_sum{model="a:b"}'),
-      metric('layercode_model_first_token_seconds_count{model="c:d"}'),
-    ], [10, 14, 5, 1]);
+    assert.deepEqual(
+      [
+        metric('layercode_model_tokens_total{model="a:b",direction="input"}'),
+        metric('layercode_model_tokens_total{model="a:b",direction="output"}'),
+        metric('layercode_model_first_token_seconds_sum{model="a:b"}'),
+        metric('layercode_model_first_token_seconds_count{model="c:d"}'),
+      ],
+      [10, 14, 5, 1],
+    );
   });
 
   for (const [what, used, expected] of [
-    ['sums of all requests, and the first one\'s time in milliseconds', [known, unknown, known], {
-      model: 'a:b,c:d', modelRequests: 3, inputTokens: 10, outputTokens: 14, firstTokenMs: 2_500,
-    }],
-    ['no tokens where no vendor reported any', [unknown], {
-      model: 'c:d', modelRequests: 1, inputTokens: undefined, outputTokens: undefined, firstTokenMs: 9,
-    }],
+    [
+      "sums of all requests, and the first one's time in milliseconds",
+      [known, unknown, known],
+      {
+        model: 'a:b,c:d',
+        modelRequests: 3,
+        inputTokens: 10,
+        outputTokens: 14,
+        firstTokenMs: 2_500,
+      },
+    ],
+    [
+      'no tokens where no vendor reported any',
+      [unknown],
+      {
+        model: 'c:d',
+        modelRequests: 1,
+        inputTokens: undefined,
+        outputTokens: undefined,
+        firstTokenMs: 9,
+      },
+    ],
   ] as const) {
     it(`is in the log as ${what}`, async (t) => {
       const { logLines } = await using(t, ...used);

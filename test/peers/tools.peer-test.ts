@@ -101,14 +101,18 @@ const project = writeProject(directory, new Map([['schemas.ts', SOURCE]]), { wit
 const schemas = (await import(join(project, 'schemas.ts'))) as Schemas;
 
 describe('schemas of other libraries', () => {
-  it('type-check: run gets what they make of the arguments', () => assert.equal(typeErrors(project), ''));
+  it('type-check: run gets what they make of the arguments', () =>
+    assert.equal(typeErrors(project), ''));
 
   for (const name of ['zod', 'ark', 'valibot'] as const) {
     const { parameters, check, run } = schemas[name];
 
     it(`have a JSON Schema for the model with ${name}`, () => {
       const { type, properties, required } = parameters as Record<string, object>;
-      assert.deepEqual([type, Object.keys(properties ?? {}), required], ['object', ['kind', 'count', 'note'], ['kind']]);
+      assert.deepEqual(
+        [type, Object.keys(properties ?? {}), required],
+        ['object', ['kind', 'count', 'note'], ['kind']],
+      );
       assert.equal('$schema' in parameters, false);
     });
 
@@ -120,19 +124,31 @@ describe('schemas of other libraries', () => {
 
     it(`tell the model what is wrong with ${name}`, async () => {
       const checked = await check({ kind: 'hawaii', count: 99 });
-      assert.match('problem' in checked ? checked.problem : '', /^arguments\.kind: .*arguments\.count: /);
+      assert.match(
+        'problem' in checked ? checked.problem : '',
+        /^arguments\.kind: .*arguments\.count: /,
+      );
     });
   }
 
   it('are refused with the way out where they only validate', () => {
-    assert.throws(schemas.withoutJsonSchema, { name: 'TypeError', message: /a schema of valibot that has no JSON Schema.*toStandardJsonSchema\(\)/ });
+    assert.throws(schemas.withoutJsonSchema, {
+      name: 'TypeError',
+      message: /a schema of valibot that has no JSON Schema.*toStandardJsonSchema\(\)/,
+    });
   });
 
-  it('are refused with the library\'s reason where JSON Schema has no such type', () => {
-    assert.throws(schemas.unwritable, { name: 'TypeError', message: /^tool add_pizza: parameters: zod has no JSON Schema for it: .*Date/ });
+  it("are refused with the library's reason where JSON Schema has no such type", () => {
+    assert.throws(schemas.unwritable, {
+      name: 'TypeError',
+      message: /^tool add_pizza: parameters: zod has no JSON Schema for it: .*Date/,
+    });
   });
 
   it('are refused where they are no object', () => {
-    assert.throws(schemas.noObject, { name: 'TypeError', message: /^tool add_pizza: parameters must be an object/ });
+    assert.throws(schemas.noObject, {
+      name: 'TypeError',
+      message: /^tool add_pizza: parameters must be an object/,
+    });
   });
 });

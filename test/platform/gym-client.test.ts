@@ -1,5 +1,6 @@
-// The text mode of https://github.com/svilupp/layercode-gym, a client in Python that tests voice agents, acted out here: how it asks for a
-// key and how it takes its turns are those of its `LayercodeClient`, with its own times on a clock that stands still between the steps.
+// The text mode of https://github.com/svilupp/layercode-gym, a client in Python that tests voice
+// agents, acted out here: how it asks for a key and how it takes its turns are those of its
+// `LayercodeClient`, with its own times on a clock that stands still between the steps.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -91,7 +92,7 @@ class Gym {
   }
 
   get closed(): Promise<number> {
-    return within(this.#browser.closed, 'the end of the gym\'s conversation');
+    return within(this.#browser.closed, "the end of the gym's conversation");
   }
 
   /** Takes in what comes, up to the next frame of that type. */
@@ -172,7 +173,10 @@ async function stage(
   return { ...served, posted, ends };
 }
 
-/** Takes hold of the platform's sound that is none, once a second. Returns what lets a second pass there. */
+/**
+ * Takes hold of the platform's sound that is none, once a second. Returns what lets a second pass
+ * there.
+ */
 function holdSound(t: TestContext): () => void {
   const { setInterval } = globalThis;
   const held: (() => void)[] = [];
@@ -185,7 +189,10 @@ function holdSound(t: TestContext): () => void {
   return () => held.forEach((run) => run());
 }
 
-/** From welcome to close, with an agent that speaks for five seconds and then thinks for five: longer than the gym waits for either. */
+/**
+ * From welcome to close, with an agent that speaks for five seconds and then thinks for five:
+ * longer than the gym waits for either.
+ */
 async function converse(t: TestContext): Promise<Stage & { readonly gym: Gym }> {
   const passSecond = holdSound(t);
   const spoken = deferred();
@@ -248,7 +255,8 @@ describe('layercode-gym on the local WebSocket', () => {
   it('ends the session by its close', async (t) => {
     const { ends } = await converse(t);
     const { transcript } = await ends.next('session.end');
-    // Of the last reply there is what a voice would have spoken by now, as nobody said that it was played.
+    // Of the last reply there is what a voice would have spoken by now, as nobody said that it was
+    // played.
     assert.deepEqual(
       (transcript ?? []).slice(0, 4).map(({ role, text }) => [role, text]),
       [

@@ -1,4 +1,5 @@
-// The local platform through a real server: keys, the socket and what passes over it, who is let in.
+// The local platform through a real server: keys, the socket and what passes over it, who is let
+// in.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -65,7 +66,8 @@ describe('authorize without an API key, outside production', () => {
   it('answers with a key, a conversation and what the official client needs of the configuration', async (t) => {
     const { origin } = await stage(t);
     const { client_session_key, conversation_id, config } = await authorize(origin);
-    assert.match(client_session_key, /^[A-Za-z0-9._~-]+$/); // some clients put it into a URL as it is
+    // some clients put it into a URL as it is
+    assert.match(client_session_key, /^[A-Za-z0-9._~-]+$/);
     assert.match(conversation_id, /^[0-9a-f-]{36}$/);
     assert.deepEqual(config, { transcription: { trigger: 'automatic' } });
   });
@@ -196,10 +198,13 @@ describe('the local WebSocket', () => {
     browser.send({ type: 'client.response.text', content: 'Hello' });
     await browser.next('turn.end');
     await browser.next('turn.end');
-    assert.deepEqual(browser.frames.all.filter(({ type }) => type.startsWith('local.')), []);
+    assert.deepEqual(
+      browser.frames.all.filter(({ type }) => type.startsWith('local.')),
+      [],
+    );
   });
 
-  it('shows whoever asks for a trace the webhook\'s events and the server\'s own figures', async (t) => {
+  it("shows whoever asks for a trace the webhook's events and the server's own figures", async (t) => {
     const { open } = await stage(t);
     const browser = await open('&trace=true');
     browser.send({ type: 'client.response.text', content: 'Hello' });
@@ -212,7 +217,7 @@ describe('the local WebSocket', () => {
     assert.ok((turn.firstSpeechMs ?? Infinity) <= turn.durationMs);
   });
 
-  it('gives the agent the caller\'s number and custom_metadata with every event', async (t) => {
+  it("gives the agent the caller's number and custom_metadata with every event", async (t) => {
     const events: Record<string, unknown>[] = [];
     const note = (event: object): void => void events.push({ ...event });
     const { open } = await stage(t, {
@@ -316,7 +321,7 @@ describe('the local WebSocket', () => {
     });
   });
 
-  it('takes the beginning of the caller\'s speech for one too', async (t) => {
+  it("takes the beginning of the caller's speech for one too", async (t) => {
     const aborted = deferred();
     const { open } = await stage(t, {
       async *onMessage({ signal }) {
@@ -455,7 +460,7 @@ describe('the local WebSocket', () => {
   }
 });
 
-describe('the local WebSocket\'s door', () => {
+describe("the local WebSocket's door", () => {
   const doors: readonly (readonly [
     who: string,
     status: number,
@@ -559,8 +564,8 @@ describe('a WebSocket behind a request that is still being answered', () => {
     const { raw, fetch } = await stage(t);
     const connection = await raw();
     connection.send(
-      'GET /playground HTTP/1.1\r\nhost: localhost\r\n\r\nGET /v1/agents/web/websocket HTTP/1.1\r\nhost: localhost\r\n'
-      + 'connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      'GET /playground HTTP/1.1\r\nhost: localhost\r\n\r\nGET /v1/agents/web/websocket HTTP/1.1\r\nhost: localhost\r\n' +
+        'connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
     );
     await connection.closed;
     assert.equal((await fetch('/health')).status, 200);
@@ -571,7 +576,9 @@ describe('an upgrade to another protocol', () => {
   it('is ignored: the request is served, and so is the next one of its connection', async (t) => {
     const { raw } = await stage(t);
     const connection = await raw();
-    connection.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n');
+    connection.send(
+      'GET /health HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n',
+    );
     await connection.until(/healthy/);
     connection.send('GET /ready HTTP/1.1\r\nhost: x\r\n\r\n');
     await connection.until(/"ready":true/);
@@ -581,12 +588,14 @@ describe('an upgrade to another protocol', () => {
     const { raw } = await stage(t);
     const connection = await raw();
 
-    connection.send('POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\n{}');
+    connection.send(
+      'POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\n{}',
+    );
     await connection.until(/Invalid signature/);
   });
 });
 
-describe('the playground\'s routes', () => {
+describe("the playground's routes", () => {
   it('serve the page with a strict policy', async (t) => {
     const { fetch } = await stage(t);
     const response = await fetch('/playground');

@@ -62,13 +62,14 @@ describe('SpokenText', () => {
     assert.deepEqual([text.heardBy(60_000), text.endsAtMs], [{ text: '', words: 0 }, undefined]);
   });
 
-  // Each piece was looked at again with all the marks behind the last word: 8,000 dots took half a minute of the event loop.
+  // Each piece was looked at again with all the marks behind the last word: 8,000 dots took half a
+  // minute of the event loop.
   for (const [what, piece] of [
     ['marks', '.'],
     ['line breaks', '\n'],
     ['blanks', ' '],
     ['one word', 'x'],
-    ['words with marks', 'a\''],
+    ['words with marks', "a'"],
   ] as const) {
     it(`takes ${what} piece by piece in a time that grows with their number`, () => {
       const text = new SpokenText(60);
@@ -79,7 +80,7 @@ describe('SpokenText', () => {
   }
 
   it('hears the same whichever way a text is cut into pieces that come at once', () => {
-    const whole = 'It can\'t be 3.5 °C, said Ana-Maria; «vraiment»? 🙂 No.';
+    const whole = "It can't be 3.5 °C, said Ana-Maria; «vraiment»? 🙂 No.";
     const expected = spoken([whole, 0]);
     for (let cut = 0; cut <= whole.length; cut++) {
       const text = spoken([whole.slice(0, cut), 0], [whole.slice(cut), 0]);

@@ -10,11 +10,26 @@ import type { ServerFrame } from '../../src/platform/frames.ts';
 import { TextSession, type TextSessionOptions } from '../../src/platform/text-session.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
-import { deferred, fired, SECRET, serve, Told, within, type Served, type TestAgent } from '../fixtures/app.ts';
+import {
+  deferred,
+  fired,
+  SECRET,
+  serve,
+  Told,
+  within,
+  type Served,
+  type TestAgent,
+} from '../fixtures/app.ts';
 
 const AT_ONCE = 60_000_000; // words a minute
 const NEVER = 0.001;
-const GRANT = { agentId: 'ag-1', conversationId: 'conv-1', metadata: undefined, customMetadata: undefined, customHeaders: {} };
+const GRANT = {
+  agentId: 'ag-1',
+  conversationId: 'conv-1',
+  metadata: undefined,
+  customMetadata: undefined,
+  customHeaders: {},
+};
 
 interface Caller {
   readonly session: TextSession;
@@ -27,9 +42,19 @@ interface Caller {
 function createCaller(webhookUrl: string, options: Partial<TextSessionOptions> = {}): Caller {
   const frames = new Told<ServerFrame>();
   const hangUps = new Told<void>();
-  const session = new TextSession({ grant: GRANT, webhookUrl, secret: SECRET, wordsPerMinute: AT_ONCE, onFrame: frames.tell, onHangUp: hangUps.tell, ...options });
+  const session = new TextSession({
+    grant: GRANT,
+    webhookUrl,
+    secret: SECRET,
+    wordsPerMinute: AT_ONCE,
+    onFrame: frames.tell,
+    onHangUp: hangUps.tell,
+    ...options,
+  });
   return {
-    session, frames, hangUps,
+    session,
+    frames,
+    hangUps,
     async next(type) {
       for (;;) {
         const frame = await frames.next(`a frame ${type}`);
@@ -45,7 +70,11 @@ interface Call extends Caller, Served {
 }
 
 /** A caller of an agent that is served. */
-async function call(t: TestContext, agent: TestAgent, options: Partial<TextSessionOptions> = {}): Promise<Call> {
+async function call(
+  t: TestContext,
+  agent: TestAgent,
+  options: Partial<TextSessionOptions> = {},
+): Promise<Call> {
   const posted: MessageEvent[] = [];
   const { onMessage } = agent;
   const served = serve(t, {
@@ -55,7 +84,11 @@ async function call(t: TestContext, agent: TestAgent, options: Partial<TextSessi
       return onMessage === undefined ? 'Yes.' : onMessage(turn, reply);
     },
   });
-  return { ...served, posted, ...createCaller(`${await served.client.origin()}/api/agent`, options) };
+  return {
+    ...served,
+    posted,
+    ...createCaller(`${await served.client.origin()}/api/agent`, options),
+  };
 }
 
 /** A webhook that answers as the test says. */
@@ -71,7 +104,8 @@ async function startWebhook(t: TestContext, listener: RequestListener): Promise<
 
 function shapes(frames: readonly ServerFrame[]): unknown[] {
   return frames.map((frame) => {
-    if (frame.type === 'turn.start' || frame.type === 'turn.end') return `${frame.type} ${frame.role}`;
+    if (frame.type === 'turn.start' || frame.type === 'turn.end')
+      return `${frame.type} ${frame.role}`;
     return 'content' in frame ? `${frame.type} ${JSON.stringify(frame.content)}` : frame.type;
   });
 }
@@ -94,7 +128,12 @@ describe('TextSession', () => {
     const { session, frames } = await call(t, { onSessionStart: () => ['Hello ', 'there.'] });
     await session.start();
     assert.deepEqual(shapes(frames.all), [
-      'turn.start assistant', 'response.text.delta "Hello "', 'response.text.delta "there."', 'response.text "Hello there."', 'response.end', 'turn.end assistant',
+      'turn.start assistant',
+      'response.text.delta "Hello "',
+      'response.text.delta "there."',
+      'response.text "Hello there."',
+      'response.end',
+      'turn.end assistant',
     ]);
   });
 
@@ -102,12 +141,18 @@ describe('TextSession', () => {
     const { session, frames } = await call(t, {});
     await session.say('Hello?');
     assert.deepEqual(shapes(frames.all), [
-      'turn.start user', 'user.transcript "Hello?"', 'turn.end user',
-      'turn.start assistant', 'response.text.delta "Yes."', 'response.text "Yes."', 'response.end', 'turn.end assistant',
+      'turn.start user',
+      'user.transcript "Hello?"',
+      'turn.end user',
+      'turn.start assistant',
+      'response.text.delta "Yes."',
+      'response.text "Yes."',
+      'response.end',
+      'turn.end assistant',
     ]);
   });
 
-  it('speaks of a reply by the turn_id of its webhook, and of the caller\'s words by another', async (t) => {
+  it("speaks of a reply by the turn_id of its webhook, and of the caller's words by another", async (t) => {
     const { session, frames, posted } = await call(t, {});
     await session.say('Hello?');
     const ids = new Set(frames.all.map((frame) => ('turn_id' in frame ? frame.turn_id : '')));
@@ -120,7 +165,7 @@ describe('TextSession', () => {
     assert.deepEqual(frames.all, []);
   });
 
-  it('begins the assistant\'s turn with the first text, not before', async (t) => {
+  it("begins the assistant's turn with the first text, not before", async (t) => {
     const asked = deferred();
     const gate = deferred();
     const { session, frames } = await call(t, {
@@ -141,7 +186,11 @@ describe('TextSession', () => {
   it('gives a silent turn a beginning and an end', async (t) => {
     const { session, frames } = await call(t, { onSessionStart: () => '' });
     await session.start();
-    assert.deepEqual(shapes(frames.all), ['turn.start assistant', 'response.end', 'turn.end assistant']);
+    assert.deepEqual(shapes(frames.all), [
+      'turn.start assistant',
+      'response.end',
+      'turn.end assistant',
+    ]);
   });
 
   it('sends audio without sound each second while a reply streams, for clients that wait for the voice', async (t) => {
@@ -167,14 +216,21 @@ describe('TextSession', () => {
   });
 
   it('tells of a hang-up behind the last words', async (t) => {
-    const { session, frames, hangUps } = await call(t, { onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }) });
+    const { session, frames, hangUps } = await call(t, {
+      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
+    });
     await session.say('Bye.');
     assert.deepEqual([shapes(frames.all).at(-1), hangUps.all.length], ['turn.end assistant', 1]);
   });
 
   it('sends metadata and custom headers along', async (t) => {
     const told = deferred<EventContext>();
-    const grant = { ...GRANT, metadata: { a: 1 }, customMetadata: { b: 2 }, customHeaders: { 'x-tenant': 'blue' } };
+    const grant = {
+      ...GRANT,
+      metadata: { a: 1 },
+      customMetadata: { b: 2 },
+      customHeaders: { 'x-tenant': 'blue' },
+    };
     const { session } = await call(t, { onMessage: (turn) => told.resolve(turn) }, { grant });
     await session.say('Hello?');
     const { metadata, headers } = await told.promise;
@@ -184,14 +240,19 @@ describe('TextSession', () => {
   it('stops reading while the front end has no room', async (t) => {
     const room = deferred();
     const frames: ServerFrame[] = [];
-    const { session } = await call(t, { onMessage: () => ['One. ', 'Two.'] }, {
-      onFrame: (frame) => {
-        frames.push(frame);
-        return frame.type === 'response.text.delta' ? room.promise : undefined;
+    const { session } = await call(
+      t,
+      { onMessage: () => ['One. ', 'Two.'] },
+      {
+        onFrame: (frame) => {
+          frames.push(frame);
+          return frame.type === 'response.text.delta' ? room.promise : undefined;
+        },
       },
-    });
+    );
     const said = session.say('Hello?');
-    while (frames.every(({ type }) => type !== 'response.text.delta')) await new Promise((resolve) => setImmediate(resolve));
+    while (frames.every(({ type }) => type !== 'response.text.delta'))
+      await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(shapes(frames).at(-1), 'response.text.delta "One. "');
     room.resolve();
@@ -201,7 +262,7 @@ describe('TextSession', () => {
 });
 
 describe('TextSession at a barge-in', () => {
-  it('drops the request, and the agent\'s signal fires', async (t) => {
+  it("drops the request, and the agent's signal fires", async (t) => {
     const signal = deferred<AbortSignal>();
     const { session, next } = await call(t, {
       onMessage: async function* (turn) {
@@ -217,7 +278,8 @@ describe('TextSession at a barge-in', () => {
     await said;
   });
 
-  // fetch forgets its signal with a garbage collection (test/abortable-body.test.ts): the reply went on, and say() never came back.
+  // fetch forgets its signal with a garbage collection (test/abortable-body.test.ts): the reply
+  // went on, and say() never came back.
   it('drops the request when a garbage collection came between', async (t) => {
     const signal = deferred<AbortSignal>();
     const { session, next } = await call(t, {
@@ -241,14 +303,24 @@ describe('TextSession at a barge-in', () => {
     await next('response.text.delta');
     session.interrupt();
     await said;
-    assert.deepEqual(shapes(frames.all).slice(-2), ['response.text.delta "One two "', 'turn.end assistant']);
+    assert.deepEqual(shapes(frames.all).slice(-2), [
+      'response.text.delta "One two "',
+      'turn.end assistant',
+    ]);
   });
 
-  const heard: readonly (readonly [rate: number, words: number, text: string])[] = [[AT_ONCE, 2, 'One two '], [NEVER, 0, '']];
+  const heard: readonly (readonly [rate: number, words: number, text: string])[] = [
+    [AT_ONCE, 2, 'One two '],
+    [NEVER, 0, ''],
+  ];
   for (const [rate, words, text] of heard) {
     it(`tells with the next message what was heard at ${rate} words a minute`, async (t) => {
       const pass = jumpingClock(t);
-      const { session, next, posted } = await call(t, { onMessage: inTwoParts().onMessage }, { wordsPerMinute: rate });
+      const { session, next, posted } = await call(
+        t,
+        { onMessage: inTwoParts().onMessage },
+        { wordsPerMinute: rate },
+      );
       const first = session.say('Hello?');
       await next('response.text.delta');
       pass(1_000);
@@ -257,7 +329,10 @@ describe('TextSession at a barge-in', () => {
       await next('turn.end');
       while (posted.length < 2) await next('turn.start');
       assert.deepEqual(posted[1]?.interruption_context, {
-        previous_turn_interrupted: true, words_heard: words, text_heard: text, assistant_turn_id: posted[0]?.turn_id,
+        previous_turn_interrupted: true,
+        words_heard: words,
+        text_heard: text,
+        assistant_turn_id: posted[0]?.turn_id,
       });
       await session.end();
     });
@@ -265,17 +340,25 @@ describe('TextSession at a barge-in', () => {
 
   it('has history hold what was heard', async (t) => {
     let turns = 0;
-    const { session, next, history } = await call(t, {
-      onMessage: async function* (turn) {
-        turns += 1;
-        yield turns === 1 ? 'One two three ' : 'Fine.';
-        if (turns === 1) await fired(turn.signal);
+    const { session, next, history } = await call(
+      t,
+      {
+        onMessage: async function* (turn) {
+          turns += 1;
+          yield turns === 1 ? 'One two three ' : 'Fine.';
+          if (turns === 1) await fired(turn.signal);
+        },
       },
-    }, { wordsPerMinute: NEVER });
+      { wordsPerMinute: NEVER },
+    );
     void session.say('Hello?');
     await next('response.text.delta');
     await session.say('Wait!');
-    assert.deepEqual(await history('conv-1'), [['user', 'Hello?'], ['user', 'Wait!'], ['assistant', 'Fine.', 'completed']]);
+    assert.deepEqual(await history('conv-1'), [
+      ['user', 'Hello?'],
+      ['user', 'Wait!'],
+      ['assistant', 'Fine.', 'completed'],
+    ]);
   });
 
   it('knows no interruption when all has been spoken', async (t) => {
@@ -325,44 +408,71 @@ describe('TextSession at a barge-in', () => {
 describe('TextSession at its end', () => {
   it('posts session.end once, with who said what', async (t) => {
     const ends: SessionEndEvent[] = [];
-    const { session } = await call(t, { welcome: 'Hi.', onSessionEnd: ({ event }) => void ends.push(event as SessionEndEvent) });
+    const { session } = await call(t, {
+      welcome: 'Hi.',
+      onSessionEnd: ({ event }) => void ends.push(event as SessionEndEvent),
+    });
     await session.start();
     await session.say('Hello?');
     session.finishPlaying();
     await Promise.all([session.end(), session.end()]);
     const [end] = ends;
-    assert.deepEqual([ends.length, end?.agent_id, end?.transcript?.map(({ role, text }) => `${role}: ${text}`)], [
-      1, 'ag-1', ['assistant: Hi.', 'user: Hello?', 'assistant: Yes.'],
-    ]);
+    assert.deepEqual(
+      [ends.length, end?.agent_id, end?.transcript?.map(({ role, text }) => `${role}: ${text}`)],
+      [1, 'ag-1', ['assistant: Hi.', 'user: Hello?', 'assistant: Yes.']],
+    );
   });
 
   it('has in the transcript what was heard of an interrupted reply', async (t) => {
     const ended = deferred<SessionEndEvent>();
-    const { session, next } = await call(t, { onMessage: inTwoParts().onMessage, onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent) }, { wordsPerMinute: NEVER });
+    const { session, next } = await call(
+      t,
+      {
+        onMessage: inTwoParts().onMessage,
+        onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+      },
+      { wordsPerMinute: NEVER },
+    );
     void session.say('Hello?');
     await next('response.text.delta');
     await session.end();
-    assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text), ['Hello?']);
+    assert.deepEqual(
+      (await ended.promise).transcript?.map(({ text }) => text),
+      ['Hello?'],
+    );
   });
 
   it('has in the transcript all of the words that the agent hung up with', async (t) => {
     const ended = deferred<SessionEndEvent>();
-    const { session, hangUps } = await call(t, {
-      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
-      onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
-    }, { wordsPerMinute: NEVER });
+    const { session, hangUps } = await call(
+      t,
+      {
+        onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
+        onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+      },
+      { wordsPerMinute: NEVER },
+    );
     await session.say('Bye.');
     await hangUps.next();
     await session.end();
-    assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text), ['Bye.', 'Goodbye!']);
+    assert.deepEqual(
+      (await ended.promise).transcript?.map(({ text }) => text),
+      ['Bye.', 'Goodbye!'],
+    );
   });
 
   it('has the newest entries in the transcript where all would be more than a webhook takes', async (t) => {
     const ended = deferred<SessionEndEvent>();
-    const { session } = await call(t, { onMessage: () => '', onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent) });
+    const { session } = await call(t, {
+      onMessage: () => '',
+      onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+    });
     for (const letter of ['a', 'b', 'c']) await session.say(letter.repeat(130_000));
     await session.end();
-    assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text[0]), ['b', 'c']);
+    assert.deepEqual(
+      (await ended.promise).transcript?.map(({ text }) => text[0]),
+      ['b', 'c'],
+    );
   });
 
   it('lets go of data that the agent has not answered', async (t) => {
@@ -383,7 +493,13 @@ describe('TextSession at its end', () => {
   it('posts nothing afterwards', async (t) => {
     const { session, posted } = await call(t, { welcome: 'Hi.' });
     await session.end();
-    await Promise.all([session.start(), session.say('Hello?'), session.data({}), session.redeliver(), session.forge('wrong')]);
+    await Promise.all([
+      session.start(),
+      session.say('Hello?'),
+      session.data({}),
+      session.redeliver(),
+      session.forge('wrong'),
+    ]);
     assert.deepEqual(posted, []);
   });
 });
@@ -399,23 +515,33 @@ describe('TextSession provoking', () => {
     gate.resolve();
     await Promise.all([said, again]);
     assert.equal(posted.length, 1);
-    assert.deepEqual(shapes(frames.all).filter((shape) => String(shape).startsWith('response.')), [
-      'response.text.delta "One two "', 'response.text.delta "three."', 'response.text "One two three."', 'response.end',
-    ]);
+    assert.deepEqual(
+      shapes(frames.all).filter((shape) => String(shape).startsWith('response.')),
+      [
+        'response.text.delta "One two "',
+        'response.text.delta "three."',
+        'response.text "One two three."',
+        'response.end',
+      ],
+    );
   });
 
   it('tells data once however often a turn that streams is redelivered', async (t) => {
     const gate = deferred();
-    const { session, next, frames } = await call(t, {
-      async onMessage(_turn, reply) {
-        for (const page of [1, 2, 3]) void reply.data({ page });
-        reply.say('One ');
-        await gate.promise;
-        void reply.data({ page: 4 });
-        reply.say('two.');
-        reply.end();
+    const { session, next, frames } = await call(
+      t,
+      {
+        async onMessage(_turn, reply) {
+          for (const page of [1, 2, 3]) void reply.data({ page });
+          reply.say('One ');
+          await gate.promise;
+          void reply.data({ page: 4 });
+          reply.say('two.');
+          reply.end();
+        },
       },
-    }, { isTraced: true });
+      { isTraced: true },
+    );
     const said = session.say('Hello?');
     await next('response.text.delta');
     const deliveries = [session.redeliver(), session.redeliver()];
@@ -423,7 +549,10 @@ describe('TextSession provoking', () => {
     await next('local.over');
     gate.resolve();
     await Promise.all([said, ...deliveries]);
-    assert.deepEqual(frames.all.flatMap((frame) => (frame.type === 'response.data' ? [frame.content] : [])), [{ page: 1 }, { page: 2 }, { page: 3 }, { page: 4 }]);
+    assert.deepEqual(
+      frames.all.flatMap((frame) => (frame.type === 'response.data' ? [frame.content] : [])),
+      [{ page: 1 }, { page: 2 }, { page: 3 }, { page: 4 }],
+    );
   });
 
   it('redelivers a completed turn for the trace alone', async (t) => {
@@ -432,11 +561,17 @@ describe('TextSession provoking', () => {
     const before = frames.all.length;
     await session.redeliver();
     assert.equal(posted.length, 1);
-    assert.deepEqual(frames.all.slice(before).map(({ type }) => type), ['local.request', 'local.answer', 'local.event', 'local.event', 'local.over']);
+    assert.deepEqual(
+      frames.all.slice(before).map(({ type }) => type),
+      ['local.request', 'local.answer', 'local.event', 'local.event', 'local.over'],
+    );
   });
 
   it('redelivers a dropped turn as a turn that runs anew', async (t) => {
-    const { session, next, posted, frames } = await call(t, { onMessage: ({ signal }) => (messages.length === 0 ? (messages.push(''), held(signal)) : 'Anew.') });
+    const { session, next, posted, frames } = await call(t, {
+      onMessage: ({ signal }) =>
+        messages.length === 0 ? (messages.push(''), held(signal)) : 'Anew.',
+    });
     const messages: string[] = [];
     async function* held(signal: AbortSignal) {
       yield 'One two ';
@@ -472,7 +607,10 @@ describe('TextSession provoking', () => {
       assert.equal((await next('local.request')).signature, signature);
       assert.equal((await next('local.answer')).status, 401);
       const over = await next('local.over');
-      assert.deepEqual([over.outcome, over.reason, posted.length], ['failed', '401 Invalid signature', 0]);
+      assert.deepEqual(
+        [over.outcome, over.reason, posted.length],
+        ['failed', '401 Invalid signature', 0],
+      );
     });
   }
 });
@@ -488,7 +626,9 @@ describe('TextSession where the webhook fails', () => {
   it('keeps what it had of a stream that breaks off', async (t) => {
     const url = await startWebhook(t, (_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write('data: {"type":"response.tts","content":"One "}\n\n', () => response.destroy());
+      response.write('data: {"type":"response.tts","content":"One "}\n\n', () =>
+        response.destroy(),
+      );
     });
     const { session, next } = createCaller(url, { isTraced: true });
     await session.say('Hello?');
@@ -506,7 +646,9 @@ describe('TextSession where the webhook fails', () => {
   });
 
   it('shows an answer that is no JSON as it is', async (t) => {
-    const url = await startWebhook(t, (_request, response) => response.writeHead(502).end('<h1>Bad gateway</h1>'));
+    const url = await startWebhook(t, (_request, response) =>
+      response.writeHead(502).end('<h1>Bad gateway</h1>'),
+    );
     const { session, next } = createCaller(url, { isTraced: true });
     await session.say('Hello?');
     assert.equal((await next('local.event')).event, '<h1>Bad gateway</h1>');
@@ -514,7 +656,9 @@ describe('TextSession where the webhook fails', () => {
   });
 
   it('follows no redirect with what it signed', async (t) => {
-    const url = await startWebhook(t, (_request, response) => response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end());
+    const url = await startWebhook(t, (_request, response) =>
+      response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end(),
+    );
     const { session, next } = createCaller(url, { isTraced: true });
     await session.say('Hello?');
     assert.equal((await next('local.over')).outcome, 'failed');

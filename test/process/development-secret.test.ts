@@ -1,12 +1,25 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import {
-  chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
-import { openDevelopmentSecret, readDevelopmentSecret } from '../../src/process/development-secret.ts';
+import {
+  openDevelopmentSecret,
+  readDevelopmentSecret,
+} from '../../src/process/development-secret.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'development-secret-'));
 const isRoot = process.geteuid?.() === 0;
@@ -73,7 +86,14 @@ describe('openDevelopmentSecret', () => {
   });
 
   it('replaces what cannot be a secret of ours', () => {
-    for (const content of ['', 'hello', `${planted}x`, planted.slice(0, -1), `${planted}\n${planted}`, 'x'.repeat(5000)]) {
+    for (const content of [
+      '',
+      'hello',
+      `${planted}x`,
+      planted.slice(0, -1),
+      `${planted}\n${planted}`,
+      'x'.repeat(5000),
+    ]) {
       rmSync(folder, { recursive: true, force: true });
       plant(content);
       const { secret, isNew } = openDevelopmentSecret(directory);
@@ -123,50 +143,73 @@ describe('openDevelopmentSecret', () => {
       assert.match(secret, /^whsec_[\w-]{43}$/);
       assert.deepEqual([stored, isNew], [undefined, true], unwritable);
     }
-    assert.deepEqual(readdirSync(folder).sort(), ['.gitignore', 'webhook-secret'], 'no draft is left behind');
+    assert.deepEqual(
+      readdirSync(folder).sort(),
+      ['.gitignore', 'webhook-secret'],
+      'no draft is left behind',
+    );
     assert.ok(!existsSync(join(directory, 'absent')));
   });
 
-  it('does not believe a file or a folder of another user', { skip: !isRoot && 'needs root to give a file away' }, () => {
-    plant(planted);
-    chownSync(file, 65_534, 65_534);
-    assert.equal(readDevelopmentSecret(directory), undefined);
-    assert.notEqual(openDevelopmentSecret(directory).secret, planted);
-    chownSync(folder, 65_534, 65_534);
-    assert.equal(readDevelopmentSecret(directory), undefined);
-    assert.equal(openDevelopmentSecret(directory).file, undefined);
-  });
-
-  it('carries on in a directory that this user may not write', { skip: !isRoot && 'needs root to become somebody else' }, () => {
-    chmodSync(root, 0o755);
-    chmodSync(directory, 0o755);
-    process.seteuid?.(65_534);
-    try {
+  it(
+    'does not believe a file or a folder of another user',
+    { skip: !isRoot && 'needs root to give a file away' },
+    () => {
+      plant(planted);
+      chownSync(file, 65_534, 65_534);
+      assert.equal(readDevelopmentSecret(directory), undefined);
+      assert.notEqual(openDevelopmentSecret(directory).secret, planted);
+      chownSync(folder, 65_534, 65_534);
+      assert.equal(readDevelopmentSecret(directory), undefined);
       assert.equal(openDevelopmentSecret(directory).file, undefined);
-    } finally {
-      process.seteuid?.(0);
-    }
-    assert.deepEqual(readdirSync(directory), []);
-  });
+    },
+  );
+
+  it(
+    'carries on in a directory that this user may not write',
+    { skip: !isRoot && 'needs root to become somebody else' },
+    () => {
+      chmodSync(root, 0o755);
+      chmodSync(directory, 0o755);
+      process.seteuid?.(65_534);
+      try {
+        assert.equal(openDevelopmentSecret(directory).file, undefined);
+      } finally {
+        process.seteuid?.(0);
+      }
+      assert.deepEqual(readdirSync(directory), []);
+    },
+  );
 
   it('gives several processes that start at once the same secret', async () => {
     const module = new URL('../../src/process/development-secret.ts', import.meta.url).href;
     const script = `import { openDevelopmentSecret } from '${module}'; process.stdin.once('data', () => {
       console.log(openDevelopmentSecret(process.argv[1]).secret); process.exit(); }); console.log('waiting');`;
-    const children = Array.from({ length: 4 }, () => spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, directory],
-      { stdio: ['pipe', 'pipe', 'inherit'] }));
+    const children = Array.from({ length: 4 }, () =>
+      spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, directory], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      }),
+    );
     const outputs = children.map(() => '');
-    await Promise.all(children.map((child, index) => new Promise<void>((resolve) => {
-      child.stdout.on('data', (chunk) => {
-        outputs[index] += String(chunk);
-        resolve();
-      });
-    })));
+    await Promise.all(
+      children.map(
+        (child, index) =>
+          new Promise<void>((resolve) => {
+            child.stdout.on('data', (chunk) => {
+              outputs[index] += String(chunk);
+              resolve();
+            });
+          }),
+      ),
+    );
     const ended = children.map((child) => new Promise((resolve) => child.on('close', resolve)));
     for (const child of children) child.stdin.write('go\n');
     await Promise.all(ended);
     const stored = readDevelopmentSecret(directory);
-    assert.deepEqual(outputs, children.map(() => `waiting\n${stored}\n`));
+    assert.deepEqual(
+      outputs,
+      children.map(() => `waiting\n${stored}\n`),
+    );
   });
 });
 

@@ -12,7 +12,10 @@ function ended(): { readonly sessions: EndedSessions; pass(ms: number): void } {
 describe('EndedSessions', () => {
   it('takes the first end of a session and no second', () => {
     const { sessions } = ended();
-    assert.deepEqual([sessions.add('s'), sessions.add('s'), sessions.add('another')], [true, false, true]);
+    assert.deepEqual(
+      [sessions.add('s'), sessions.add('s'), sessions.add('another')],
+      [true, false, true],
+    );
   });
 
   it('remembers an end for 600 s, longer than a signature is good', () => {

@@ -1,4 +1,5 @@
-// Events that do not speak: how long their hooks may take, how many run at once, and what a repeated one does.
+// Events that do not speak: how long their hooks may take, how many run at once, and what a
+// repeated one does.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -6,17 +7,40 @@ import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 
 import {
-  deferred, fired, Listener, messageEvent, rawRequest, serve, Told, typesOf, until, within,
+  deferred,
+  fired,
+  Listener,
+  messageEvent,
+  rawRequest,
+  serve,
+  Told,
+  typesOf,
+  until,
+  within,
 } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 
 const MAX_ONE = { environment: { MAX_STREAMS: '1' } };
 
 const ids = { session_id: 's-1', conversation_id: 'c-1' };
-const dataEvent = (fields: object = {}): object => ({ type: 'data', ...ids, turn_id: 't-9', data: { a: 1 }, ...fields });
-const updateEvent = (fields: object = {}): object => ({ type: 'session.update', ...ids, ...fields });
+const dataEvent = (fields: object = {}): object => ({
+  type: 'data',
+  ...ids,
+  turn_id: 't-9',
+  data: { a: 1 },
+  ...fields,
+});
+const updateEvent = (fields: object = {}): object => ({
+  type: 'session.update',
+  ...ids,
+  ...fields,
+});
 const endEvent = (fields: object = {}): object => ({ type: 'session.end', ...ids, ...fields });
-const callEvent = (type: string, fields: object = {}): object => ({ type, call_id: 'call-1', ...fields });
+const callEvent = (type: string, fields: object = {}): object => ({
+  type,
+  call_id: 'call-1',
+  ...fields,
+});
 
 /** Serves an agent whose hooks never end, calls them, collects garbage, and prints the statuses. */
 const COLLECTED = `
@@ -50,18 +74,26 @@ describe('a hook that never ends', () => {
   // Was: Node 20 collected the time-out, and the request hung for ever.
   it('has its time-out after a garbage collection: onData, onSessionUpdate, onSessionEnd', async () => {
     const events = [dataEvent(), updateEvent(), endEvent()].map((event) => JSON.stringify(event));
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      '--expose-gc', '--import', 'tsx', '--input-type=module', '--eval', COLLECTED, ...events,
-    ], { cwd: new URL('../..', import.meta.url) });
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--expose-gc', '--import', 'tsx', '--input-type=module', '--eval', COLLECTED, ...events],
+      { cwd: new URL('../..', import.meta.url) },
+    );
     assert.deepEqual(JSON.parse(stdout), [500, 500, 500]);
   });
 
   it('has its signal fire with a reason that says so', async (t) => {
     const reason = deferred<unknown>();
-    const { client } = serve(t, { onData: ({ signal }) => {
-      void fired(signal).then(reason.resolve);
-      return new Promise(() => undefined);
-    } }, { environment: { TURN_TIMEOUT_SECONDS: '0.05' } });
+    const { client } = serve(
+      t,
+      {
+        onData: ({ signal }) => {
+          void fired(signal).then(reason.resolve);
+          return new Promise(() => undefined);
+        },
+      },
+      { environment: { TURN_TIMEOUT_SECONDS: '0.05' } },
+    );
     assert.equal((await client.post(dataEvent())).status, 500);
     const { name, message } = (await reason.promise) as Error;
     assert.deepEqual([name, message], ['TimeoutError', 'the agent took longer than 50 ms']);
@@ -69,30 +101,41 @@ describe('a hook that never ends', () => {
 
   it('has its signal fire when the platform leaves', async (t) => {
     const [begun, reason] = [deferred(), deferred<unknown>()];
-    const { raw } = serve(t, { onData: ({ signal }) => {
-      begun.resolve();
-      void fired(signal).then(reason.resolve);
-      return new Promise(() => undefined);
-    } });
+    const { raw } = serve(t, {
+      onData: ({ signal }) => {
+        begun.resolve();
+        void fired(signal).then(reason.resolve);
+        return new Promise(() => undefined);
+      },
+    });
     const connection = await raw();
     connection.write(rawRequest(dataEvent()));
     await begun.promise;
     connection.socket.destroy();
-    assert.match(String(await within(reason.promise, 'the signal')), /the caller closed the connection/);
+    assert.match(
+      String(await within(reason.promise, 'the signal')),
+      /the caller closed the connection/,
+    );
   });
 });
 
 describe('a hook that returns a thenable, as query builders do', () => {
   it('is waited for', async (t) => {
     const { client } = serve(t, {
-      onData: () => ({ then: (resolve: (value: object) => void) => resolve({ rows: 2 }) }) as unknown as Promise<object & { rows: number }>,
+      onData: () =>
+        ({
+          then: (resolve: (value: object) => void) => resolve({ rows: 2 }),
+        }) as unknown as Promise<object & { rows: number }>,
     });
     assert.deepEqual(await (await client.post(dataEvent())).json(), { rows: 2 });
   });
 });
 
 describe('as many data hooks as MAX_STREAMS', () => {
-  for (const [name, event] of [['data', dataEvent], ['session.update', updateEvent]] as const) {
+  for (const [name, event] of [
+    ['data', dataEvent],
+    ['session.update', updateEvent],
+  ] as const) {
     it(`refuse one more, a ${name}, with 503 and Retry-After before the agent is told`, async (t) => {
       const [told, release] = [new Told<string>(), deferred()];
       const hook = async ({ event: { type } }: { event: { type: string } }): Promise<void> => {
@@ -103,7 +146,10 @@ describe('as many data hooks as MAX_STREAMS', () => {
       const first = client.post(dataEvent());
       await told.next();
       const second = await client.post(event());
-      assert.deepEqual([second.status, second.response.headers.get('retry-after'), told.all], [503, '1', ['data']]);
+      assert.deepEqual(
+        [second.status, second.response.headers.get('retry-after'), told.all],
+        [503, '1', ['data']],
+      );
       release.resolve();
       assert.equal((await first).status, 200);
     });
@@ -111,10 +157,16 @@ describe('as many data hooks as MAX_STREAMS', () => {
 
   it('leave a turn its stream', async (t) => {
     const [begun, release] = [deferred(), deferred()];
-    const { client } = serve(t, { onData: async () => {
-      begun.resolve();
-      await release.promise;
-    } }, MAX_ONE);
+    const { client } = serve(
+      t,
+      {
+        onData: async () => {
+          begun.resolve();
+          await release.promise;
+        },
+      },
+      MAX_ONE,
+    );
     const first = client.post(dataEvent());
     await begun.promise;
     assert.equal((await client.say('Hello?')).status, 200);
@@ -124,17 +176,24 @@ describe('as many data hooks as MAX_STREAMS', () => {
 
   it('make room when one was answered', async (t) => {
     const { client } = serve(t, {}, MAX_ONE);
-    for (let count = 0; count < 3; count++) assert.equal((await client.post(dataEvent())).status, 200);
+    for (let count = 0; count < 3; count++)
+      assert.equal((await client.post(dataEvent())).status, 200);
   });
 
   it('make room when the platform leaves one', async (t) => {
     const [begun, left] = [deferred(), deferred()];
-    const { client, raw } = serve(t, { onData: ({ data, signal }) => {
-      if (data['a'] === 2) return { second: true };
-      void fired(signal).then(() => left.resolve());
-      begun.resolve();
-      return new Promise(() => undefined);
-    } }, MAX_ONE);
+    const { client, raw } = serve(
+      t,
+      {
+        onData: ({ data, signal }) => {
+          if (data['a'] === 2) return { second: true };
+          void fired(signal).then(() => left.resolve());
+          begun.resolve();
+          return new Promise(() => undefined);
+        },
+      },
+      MAX_ONE,
+    );
     const connection = await raw();
     connection.write(rawRequest(dataEvent()));
     await begun.promise;
@@ -148,46 +207,69 @@ describe('at MAX_STREAMS', () => {
   /** The one stream is open, in a call of either dialect. */
   async function full(t: Parameters<typeof serve>[0], event: object) {
     const ended = new Told<string>();
-    const served = serve(t, {
-      onMessage: async ({ signal }, reply) => {
-        reply.say('One.');
-        await fired(signal);
+    const served = serve(
+      t,
+      {
+        onMessage: async ({ signal }, reply) => {
+          reply.say('One.');
+          await fired(signal);
+        },
+        onSessionEnd: ({ event: { type } }) => ended.tell(type),
       },
-      onSessionEnd: ({ event: { type } }) => ended.tell(type),
-    }, MAX_ONE);
+      MAX_ONE,
+    );
     const listener = new Listener(await served.client.post(event));
     await listener.next();
     return { ...served, ended, listener };
   }
-  const spoken = (fields: object = {}): object => callEvent('transcript', { transcript: 'Hello?', turn_id: 't-1', ...fields });
+  const spoken = (fields: object = {}): object =>
+    callEvent('transcript', { transcript: 'Hello?', turn_id: 't-1', ...fields });
 
   it('user_interrupted ends the turn', async (t) => {
     const { client, interrupted } = await full(t, spoken());
     const reply = await client.post(callEvent('user_interrupted'));
-    assert.deepEqual([reply.status, typesOf(await reply.events()), (await interrupted.next()).turnId], [200, ['done'], 't-1']);
+    assert.deepEqual(
+      [reply.status, typesOf(await reply.events()), (await interrupted.next()).turnId],
+      [200, ['done'], 't-1'],
+    );
   });
 
   it('call_ended ends the turn and is told', async (t) => {
     const { client, interrupted, ended } = await full(t, spoken());
     const reply = await client.post(callEvent('call_ended'));
-    assert.deepEqual([reply.status, (await interrupted.next()).turnId, await ended.next()], [200, 't-1', 'call_ended']);
+    assert.deepEqual(
+      [reply.status, (await interrupted.next()).turnId, await ended.next()],
+      [200, 't-1', 'call_ended'],
+    );
   });
 
   it('session.end ends the turn and is told', async (t) => {
     const { client, interrupted, ended } = await full(t, messageEvent());
     const reply = await client.post(endEvent());
-    assert.deepEqual([reply.status, (await interrupted.next()).turnId, await ended.next()], [200, 't-1', 'session.end']);
+    assert.deepEqual(
+      [reply.status, (await interrupted.next()).turnId, await ended.next()],
+      [200, 't-1', 'session.end'],
+    );
   });
 
   it('an end whose hook takes long keeps no turn out', async (t) => {
     const [begun, release] = [deferred(), deferred()];
-    const { client, metric } = serve(t, { onSessionEnd: async () => {
-      begun.resolve();
-      await release.promise;
-    } }, MAX_ONE);
+    const { client, metric } = serve(
+      t,
+      {
+        onSessionEnd: async () => {
+          begun.resolve();
+          await release.promise;
+        },
+      },
+      MAX_ONE,
+    );
     const ending = client.post(callEvent('call_ended'));
     await begun.promise;
-    assert.deepEqual([metric('layercode_open_streams'), (await client.say('Hello?')).status], [0, 200]);
+    assert.deepEqual(
+      [metric('layercode_open_streams'), (await client.say('Hello?')).status],
+      [0, 200],
+    );
     release.resolve();
     await (await ending).text();
   });
@@ -204,16 +286,21 @@ describe('a repeated session.end', () => {
   it('is answered like the first and not told again', async (t) => {
     const told = new Told<string>();
     const { client } = serve(t, { onSessionEnd: ({ event: { type } }) => told.tell(type) });
-    const answers = [await (await client.post(endEvent())).json(), await (await client.post(endEvent())).json()];
+    const answers = [
+      await (await client.post(endEvent())).json(),
+      await (await client.post(endEvent())).json(),
+    ];
     assert.deepEqual([answers, told.all], [[{ status: 'ok' }, { status: 'ok' }], ['session.end']]);
   });
 
   it('is not told again while the first is with the agent', async (t) => {
     const [told, release] = [new Told<string>(), deferred()];
-    const { client } = serve(t, { onSessionEnd: async ({ event: { type } }) => {
-      told.tell(type);
-      await release.promise;
-    } });
+    const { client } = serve(t, {
+      onSessionEnd: async ({ event: { type } }) => {
+        told.tell(type);
+        await release.promise;
+      },
+    });
     const first = client.post(endEvent());
     await told.next();
     assert.deepEqual([(await client.post(endEvent())).status, told.all.length], [200, 1]);
@@ -222,13 +309,17 @@ describe('a repeated session.end', () => {
   });
 
   it('cuts no turn that runs by now, not even of its own session', async (t) => {
-    const { client, history } = serve(t, { onMessage: async ({ text, signal }, reply) => {
-      reply.say('One.');
-      if (text !== 'short') await fired(signal);
-    } });
+    const { client, history } = serve(t, {
+      onMessage: async ({ text, signal }, reply) => {
+        reply.say('One.');
+        if (text !== 'short') await fired(signal);
+      },
+    });
     await client.post(endEvent());
     for (const session_id of ['s-1', 's-2']) {
-      const listener = new Listener(await client.post(messageEvent({ session_id, turn_id: `t-${session_id}` })));
+      const listener = new Listener(
+        await client.post(messageEvent({ session_id, turn_id: `t-${session_id}` })),
+      );
       await listener.next();
       await client.post(endEvent());
       assert.equal((await history('c-1')).at(-1)?.[2], 'open');
@@ -237,15 +328,21 @@ describe('a repeated session.end', () => {
 
   it('is told again when the hook failed', async (t) => {
     const told = new Told<string>();
-    const { client } = serve(t, { onSessionEnd: async ({ event: { type } }) => {
-      told.tell(type);
-      if (told.all.length === 1) throw new Error('the database is away');
-    } });
-    const statuses = [(await client.post(endEvent())).status, (await client.post(endEvent())).status, (await client.post(endEvent())).status];
+    const { client } = serve(t, {
+      onSessionEnd: async ({ event: { type } }) => {
+        told.tell(type);
+        if (told.all.length === 1) throw new Error('the database is away');
+      },
+    });
+    const statuses = [
+      (await client.post(endEvent())).status,
+      (await client.post(endEvent())).status,
+      (await client.post(endEvent())).status,
+    ];
     assert.deepEqual([statuses, told.all.length], [[500, 200, 200], 2]);
   });
 
-  it('is another session\'s where the id is another', async (t) => {
+  it("is another session's where the id is another", async (t) => {
     const told = new Told<string>();
     const { client } = serve(t, { onSessionEnd: ({ event: { type } }) => told.tell(type) });
     await client.post(endEvent());
@@ -258,17 +355,24 @@ describe('a repeated call_ended', () => {
   it('is answered like the first and not told again', async (t) => {
     const told = new Told<string>();
     const { client } = serve(t, { onSessionEnd: ({ event: { type } }) => told.tell(type) });
-    const answers = [await (await client.post(callEvent('call_ended'))).events(), await (await client.post(callEvent('call_ended'))).events()];
+    const answers = [
+      await (await client.post(callEvent('call_ended'))).events(),
+      await (await client.post(callEvent('call_ended'))).events(),
+    ];
     assert.deepEqual([answers.map(typesOf), told.all], [[['done'], ['done']], ['call_ended']]);
   });
 
   it('cuts no turn that runs by now', async (t) => {
-    const { client, interrupted } = serve(t, { onMessage: async ({ signal }, reply) => {
-      reply.say('One.');
-      await fired(signal);
-    } });
+    const { client, interrupted } = serve(t, {
+      onMessage: async ({ signal }, reply) => {
+        reply.say('One.');
+        await fired(signal);
+      },
+    });
     await (await client.post(callEvent('call_ended'))).text();
-    await new Listener(await client.post(callEvent('transcript', { transcript: 'Hello?', turn_id: 't-1' }))).next();
+    await new Listener(
+      await client.post(callEvent('transcript', { transcript: 'Hello?', turn_id: 't-1' })),
+    ).next();
     await (await client.post(callEvent('call_ended'))).text();
     assert.deepEqual(interrupted.all, []);
   });
@@ -280,11 +384,17 @@ describe('the time for the first word', () => {
     const pass = jumpingClock(t);
     const begun = deferred();
     const spoke = deferred();
-    const { app, raw } = serve(t, { onMessage: async (_turn, reply) => {
-      begun.resolve();
-      await spoke.promise;
-      reply.say('In time.');
-    } }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '10' } });
+    const { app, raw } = serve(
+      t,
+      {
+        onMessage: async (_turn, reply) => {
+          begun.resolve();
+          await spoke.promise;
+          reply.say('In time.');
+        },
+      },
+      { environment: { FIRST_WORD_TIMEOUT_SECONDS: '10' } },
+    );
     const headArrived = deferred();
     app.use((_context, next) => {
       headArrived.resolve();
@@ -301,6 +411,9 @@ describe('the time for the first word', () => {
     await begun.promise;
     clock.tick(9_000);
     spoke.resolve();
-    assert.match(await connection.read((text) => text.includes('response.end'), 'the reply'), /In time\./);
+    assert.match(
+      await connection.read((text) => text.includes('response.end'), 'the reply'),
+      /In time\./,
+    );
   });
 });

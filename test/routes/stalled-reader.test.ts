@@ -14,11 +14,22 @@ import type { Context } from '../../src/http/context.ts';
 import { ReplyStream } from '../../src/routes/reply-stream.ts';
 import { createLogger } from '../../src/log.ts';
 import { EventWriter } from '../../src/sse/event-writer.ts';
-import { deferred, fired, messageEvent, rawRequest, serve, Told, until, within, type RawConnection, type Served } from '../fixtures/app.ts';
+import {
+  deferred,
+  fired,
+  messageEvent,
+  rawRequest,
+  serve,
+  Told,
+  until,
+  within,
+  type RawConnection,
+  type Served,
+} from '../fixtures/app.ts';
 import { Destination } from '../sse/destination.ts';
 
-// More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window); a character of these is
-// six bytes on the wire, so that it fits into a reply of at most 1,048,576.
+// More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window);
+// a character of these is six bytes on the wire, so that it fits into a reply of at most 1,048,576.
 const PIECE = '\u0001'.repeat(10_000);
 const PIECES = 100;
 
@@ -54,29 +65,66 @@ describe('ReplyStream', () => {
 
 describe('Turns', () => {
   it('let the agent wait no more for a stream that a newer delivery has taken over', async () => {
-    // The platform delivers a turn again when the first connection hangs: that one must not hold up the second.
+    // The platform delivers a turn again when the first connection hangs: that one must not hold up
+    // the second.
     const said: unknown[] = [];
     const over = deferred();
-    const full = { send: () => over.promise.then(() => false), end: () => { over.resolve(); return true; } };
-    const roomy = { send: (sent: unknown) => { said.push(sent); return true; }, end: () => { ended.resolve(); return true; } };
+    const full = {
+      send: () => over.promise.then(() => false),
+      end: () => {
+        over.resolve();
+        return true;
+      },
+    };
+    const roomy = {
+      send: (sent: unknown) => {
+        said.push(sent);
+        return true;
+      },
+      end: () => {
+        ended.resolve();
+        return true;
+      },
+    };
     const ended = deferred();
     const turns = new Turns({
-      agent: defineAgent({ name: 'tested', async onMessage(_turn, reply) { await reply.say('One.'); await reply.say(' Two.'); } }),
-      conversations: new ConversationManager(new MemoryStore({ ttlMs: 1_000, maxConversations: 1 })),
+      agent: defineAgent({
+        name: 'tested',
+        async onMessage(_turn, reply) {
+          await reply.say('One.');
+          await reply.say(' Two.');
+        },
+      }),
+      conversations: new ConversationManager(
+        new MemoryStore({ ttlMs: 1_000, maxConversations: 1 }),
+      ),
       turnTimeoutMs: 3_000,
       firstWordTimeoutMs: 3_000,
     });
     const event = messageEvent() as unknown as MessageEvent;
     const log = createLogger({ level: 'silent', write: () => undefined });
     for (const stream of [full, roomy]) {
-      turns.start({ ...stream, event, conversationId: 'c-1', turnId: 't-1', isOpen: true, unsent: 0, headers: {}, log, onOutcome: () => undefined });
+      turns.start({
+        ...stream,
+        event,
+        conversationId: 'c-1',
+        turnId: 't-1',
+        isOpen: true,
+        unsent: 0,
+        headers: {},
+        log,
+        onOutcome: () => undefined,
+      });
     }
     try {
       await within(ended.promise, 'the end of the reply on the second stream', 1_000);
     } finally {
       turns.interruptAll('the test is over');
     }
-    assert.deepEqual(said, [{ type: 'say', text: 'One.' }, { type: 'say', text: ' Two.' }]);
+    assert.deepEqual(said, [
+      { type: 'say', text: 'One.' },
+      { type: 'say', text: ' Two.' },
+    ]);
   });
 });
 
@@ -88,12 +136,18 @@ describe('a turn that begins and ends on a connection that is gone', () => {
     );
     const turns = new Turns({
       agent: defineAgent({ name: 'tested', onMessage: () => 'Yes.' }),
-      conversations, turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000,
+      conversations,
+      turnTimeoutMs: 3_000,
+      firstWordTimeoutMs: 3_000,
     });
     const outcomes: string[] = [];
     const delivery: Delivery = {
       event: messageEvent() as unknown as MessageEvent,
-      conversationId: 'c-1', turnId: 't-1', isOpen: false, unsent: 1, headers: {},
+      conversationId: 'c-1',
+      turnId: 't-1',
+      isOpen: false,
+      unsent: 1,
+      headers: {},
       log: createLogger({ level: 'silent', write: () => undefined }),
       send: () => true,
       end() {
@@ -110,8 +164,16 @@ describe('a turn that begins and ends on a connection that is gone', () => {
 });
 
 /** A turn whose caller reads nothing from the first byte on; `speak` is the agent. */
-async function unread(t: TestContext, speak: (reply: Reply) => void | Promise<void>, environment = {}): Promise<Served & { connection: RawConnection }> {
-  const served = serve(t, { onMessage: (turn, reply) => (turn.text === 'Hello?' ? speak(reply) : 'Yes.') }, { environment });
+async function unread(
+  t: TestContext,
+  speak: (reply: Reply) => void | Promise<void>,
+  environment = {},
+): Promise<Served & { connection: RawConnection }> {
+  const served = serve(
+    t,
+    { onMessage: (turn, reply) => (turn.text === 'Hello?' ? speak(reply) : 'Yes.') },
+    { environment },
+  );
   const connection = await served.raw();
   connection.stopReading();
   connection.write(rawRequest(messageEvent()));
@@ -119,7 +181,11 @@ async function unread(t: TestContext, speak: (reply: Reply) => void | Promise<vo
 }
 
 /** An agent that waits for room, as a generator does. */
-function waiting(): { speak: (reply: Reply) => Promise<void>; said: () => number; stuck: Told<number> } {
+function waiting(): {
+  speak: (reply: Reply) => Promise<void>;
+  said: () => number;
+  stuck: Told<number>;
+} {
   let count = 0;
   const stuck = new Told<number>();
   return {
@@ -160,10 +226,11 @@ describe('a caller that stops reading', () => {
     const { raw, client, app } = serve(t, {
       async *onMessage({ text, signal }) {
         if (text !== 'Hello?') yield 'Yes.';
-        else for (; yielded < PIECES && !signal.aborted; yielded++) {
-          yield PIECE;
-          await new Promise((resolve) => setImmediate(resolve));
-        }
+        else
+          for (; yielded < PIECES && !signal.aborted; yielded++) {
+            yield PIECE;
+            await new Promise((resolve) => setImmediate(resolve));
+          }
       },
     });
     const connection = await raw();
@@ -251,7 +318,7 @@ describe('a caller that stops reading', () => {
     assert.equal(await within((await client.say('other')).text(), 'the other call'), 'Yes.');
   });
 
-  it('is apologised to in vain at the turn\'s time-out, and the turn fails', async (t) => {
+  it("is apologised to in vain at the turn's time-out, and the turn fails", async (t) => {
     const { speak, stuck } = waiting();
     const { history, app } = await unread(t, speak, { TURN_TIMEOUT_SECONDS: '0.3' });
     await stuck.next();

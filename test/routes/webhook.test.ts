@@ -1,4 +1,5 @@
-// The webhook as the platform meets it: who is let in, what is refused and with which words, and what goes over the wire.
+// The webhook as the platform meets it: who is let in, what is refused and with which words, and
+// what goes over the wire.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -8,7 +9,21 @@ import { createApp } from '../../src/app/create-app.ts';
 import type { SessionEndEvent, SessionUpdateEvent } from '../../src/layercode/events.ts';
 import { signPayload } from '../../src/layercode/signature.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
-import { contentsOf, deferred, errorsIn, fired, Listener, messageEvent, rawRequest, SECRET, serve, Told, typesOf, until, within } from '../fixtures/app.ts';
+import {
+  contentsOf,
+  deferred,
+  errorsIn,
+  fired,
+  Listener,
+  messageEvent,
+  rawRequest,
+  SECRET,
+  serve,
+  Told,
+  typesOf,
+  until,
+  within,
+} from '../fixtures/app.ts';
 import { wireBody } from '../fixtures/wire.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
@@ -16,7 +31,11 @@ const BODY = JSON.stringify(messageEvent());
 const UNAUTHORIZED = { error: 'Invalid signature' };
 
 /** The parts of a right signature for a body, to be put together wrongly. */
-function parts(body: string, time = Math.floor(Date.now() / 1_000), secret = SECRET): { t: string; v1: string } {
+function parts(
+  body: string,
+  time = Math.floor(Date.now() / 1_000),
+  secret = SECRET,
+): { t: string; v1: string } {
   const [t = '', v1 = ''] = signPayload(body, secret, { time }).split(',');
   return { t, v1 };
 }
@@ -39,9 +58,15 @@ describe('webhook signature', () => {
     ['a wrong digest', () => `${parts(BODY).t},${wrong}`],
     ['a right digest under another key', () => signPayload(BODY, SECRET).replace('v1=', 'v0=')],
     ['a signature by another secret', () => signPayload(BODY, `${SECRET}x`)],
-    ['a signature by the secret without its prefix', () => signPayload(BODY, SECRET.replace('whsec_', ''))],
+    [
+      'a signature by the secret without its prefix',
+      () => signPayload(BODY, SECRET.replace('whsec_', '')),
+    ],
     ['a signature of another body', () => signPayload(`${BODY} `, SECRET)],
-    ['a signature for another time than it names', () => signPayload(BODY, SECRET, { time: now() - 1 }).replace(/^t=\d+/, `t=${now()}`)],
+    [
+      'a signature for another time than it names',
+      () => signPayload(BODY, SECRET, { time: now() - 1 }).replace(/^t=\d+/, `t=${now()}`),
+    ],
     ['a time of 310 s ago', () => signPayload(BODY, SECRET, { time: now() - 310 })],
     ['a time 310 s ahead', () => signPayload(BODY, SECRET, { time: now() + 310 })],
   ] as const) {
@@ -59,10 +84,13 @@ describe('webhook signature', () => {
     ['refuses a time 301 s ahead', 301, 401],
   ] as const) {
     it(what, async (t) => {
-      // Or a second could pass between signing and checking. Before the app is made, which keeps the clock it finds.
+      // Or a second could pass between signing and checking. Before the app is made, which keeps
+      // the clock it finds.
       t.mock.timers.enable({ apis: ['Date'], now: 1_760_000_000_000 });
       const { client } = serve(t, {});
-      const reply = await client.post(BODY, { signature: signPayload(BODY, SECRET, { time: 1_760_000_000 + offset }) });
+      const reply = await client.post(BODY, {
+        signature: signPayload(BODY, SECRET, { time: 1_760_000_000 + offset }),
+      });
       assert.equal(reply.status, status);
     });
   }
@@ -84,7 +112,11 @@ describe('webhook signature', () => {
 
   for (const secret of ['whsec_first_of_two', 'whsec_second_of_two']) {
     it(`accepts ${secret} while two secrets are valid`, async (t) => {
-      const { client } = serve(t, {}, { environment: { LAYERCODE_WEBHOOK_SECRET: 'whsec_first_of_two,whsec_second_of_two' } });
+      const { client } = serve(
+        t,
+        {},
+        { environment: { LAYERCODE_WEBHOOK_SECRET: 'whsec_first_of_two,whsec_second_of_two' } },
+      );
       assert.equal((await client.post(BODY, { signature: signPayload(BODY, secret) })).status, 200);
     });
   }
@@ -97,31 +129,46 @@ describe('webhook signature', () => {
   it('refuses a signature over re-serialised JSON', async (t) => {
     const { client } = serve(t, {});
     const body = wireBody('message');
-    const reply = await client.post(body, { signature: signPayload(JSON.stringify(JSON.parse(body)), SECRET) });
+    const reply = await client.post(body, {
+      signature: signPayload(JSON.stringify(JSON.parse(body)), SECRET),
+    });
     assert.equal(reply.status, 401);
   });
 
   it('refuses a repeated header, though each of the two is right', async (t) => {
     const connection = await serve(t, {}).raw();
-    connection.write(rawRequest(messageEvent(), { headers: [`layercode-signature: ${signPayload(JSON.stringify(messageEvent()), SECRET)}`] }));
+    connection.write(
+      rawRequest(messageEvent(), {
+        headers: [`layercode-signature: ${signPayload(JSON.stringify(messageEvent()), SECRET)}`],
+      }),
+    );
     assert.equal(await connection.status(), 401);
   });
 
   it('refuses two headers of which the first holds the time and the second the digest', async (t) => {
     const connection = await serve(t, {}).raw();
     const { t: time, v1 } = parts(BODY);
-    connection.write(rawRequest(BODY, { signature: time, headers: [`layercode-signature: ${v1}`] }));
+    connection.write(
+      rawRequest(BODY, { signature: time, headers: [`layercode-signature: ${v1}`] }),
+    );
     assert.equal(await connection.status(), 401);
   });
 
   it('refuses a wrong signature before it finds that the body is no JSON', async (t) => {
     const { client } = serve(t, {});
-    assert.equal((await client.post('{"type":', { signature: `${parts('x').t},${wrong}` })).status, 401);
+    assert.equal(
+      (await client.post('{"type":', { signature: `${parts('x').t},${wrong}` })).status,
+      401,
+    );
   });
 
   it('refuses a missing signature before it finds the content type wrong', async (t) => {
     const { client } = serve(t, {});
-    assert.equal((await client.post(BODY, { signature: null, headers: { 'content-type': 'text/plain' } })).status, 401);
+    assert.equal(
+      (await client.post(BODY, { signature: null, headers: { 'content-type': 'text/plain' } }))
+        .status,
+      401,
+    );
   });
 
   it('refuses a missing signature before the body has come', async (t) => {
@@ -142,7 +189,10 @@ describe('webhook signature', () => {
   });
 
   it('is never off: an app without a secret is not made', () => {
-    assert.throws(() => createApp(parseSettings({}, []), { name: 'any', onMessage: () => 'Yes.' }), /LAYERCODE_WEBHOOK_SECRET/);
+    assert.throws(
+      () => createApp(parseSettings({}, []), { name: 'any', onMessage: () => 'Yes.' }),
+      /LAYERCODE_WEBHOOK_SECRET/,
+    );
   });
 });
 
@@ -158,12 +208,18 @@ describe('webhook body', () => {
   it('is refused one byte beyond the limit', async (t) => {
     const { client } = serve(t, {}, limit);
     const reply = await client.post(ofLength(1_001));
-    assert.deepEqual([reply.status, await reply.json()], [413, { error: 'the body is larger than 1000 bytes' }]);
+    assert.deepEqual(
+      [reply.status, await reply.json()],
+      [413, { error: 'the body is larger than 1000 bytes' }],
+    );
   });
 
   it('is measured in bytes, not in characters', async (t) => {
     const { client } = serve(t, {}, limit);
-    assert.equal((await client.post(JSON.stringify(messageEvent({ text: '€'.repeat(400) })))).status, 413);
+    assert.equal(
+      (await client.post(JSON.stringify(messageEvent({ text: '€'.repeat(400) })))).status,
+      413,
+    );
   });
 
   it('is accepted at exactly the limit without content-length', async (t) => {
@@ -187,19 +243,29 @@ describe('webhook body', () => {
   for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonp', '']) {
     it(`is refused with content type ${JSON.stringify(type)}`, async (t) => {
       const { client } = serve(t, {});
-      assert.equal((await client.post(new TextEncoder().encode(BODY), { headers: { 'content-type': type } })).status, 415);
+      assert.equal(
+        (await client.post(new TextEncoder().encode(BODY), { headers: { 'content-type': type } }))
+          .status,
+        415,
+      );
     });
   }
 
-  for (const type of ['application/json; charset=utf-8', 'Application/JSON', 'application/json;v=1']) {
+  for (const type of [
+    'application/json; charset=utf-8',
+    'Application/JSON',
+    'application/json;v=1',
+  ]) {
     it(`is accepted with content type ${type}`, async (t) => {
       const { client } = serve(t, {});
       assert.equal((await client.post(BODY, { headers: { 'content-type': type } })).status, 200);
     });
   }
 
-  const damaged = (fields: Readonly<Record<string, unknown>>): string => JSON.stringify(messageEvent(fields));
-  const call = (fields: Readonly<Record<string, unknown>>): string => JSON.stringify({ ...(JSON.parse(wireBody('transcript')) as object), ...fields });
+  const damaged = (fields: Readonly<Record<string, unknown>>): string =>
+    JSON.stringify(messageEvent(fields));
+  const call = (fields: Readonly<Record<string, unknown>>): string =>
+    JSON.stringify({ ...(JSON.parse(wireBody('transcript')) as object), ...fields });
   for (const [what, body, named] of [
     ['that is empty', '', /body/],
     ['that is broken JSON', BODY.slice(0, -1), /JSON/],
@@ -213,20 +279,40 @@ describe('webhook body', () => {
     ['without session_id', damaged({ session_id: undefined }), /^session_id /],
     ['whose session_id is empty', damaged({ session_id: '' }), /^session_id /],
     ['whose conversation_id is a number', damaged({ conversation_id: 12 }), /^conversation_id /],
-    ['whose conversation_id has 257 characters', damaged({ conversation_id: 'c'.repeat(257) }), /^conversation_id /],
-    ['whose conversation_id holds a line break', damaged({ conversation_id: 'c\n1' }), /^conversation_id /],
+    [
+      'whose conversation_id has 257 characters',
+      damaged({ conversation_id: 'c'.repeat(257) }),
+      /^conversation_id /,
+    ],
+    [
+      'whose conversation_id holds a line break',
+      damaged({ conversation_id: 'c\n1' }),
+      /^conversation_id /,
+    ],
     ['whose turn_id holds a control character', damaged({ turn_id: 't\u00001' }), /^turn_id /],
     ['whose turn_id is empty', damaged({ turn_id: '' }), /^turn_id /],
     ['without text', damaged({ text: undefined }), /^text /],
     ['whose text is null', damaged({ text: null }), /^text /],
     ['whose metadata is an array', damaged({ metadata: [] }), /^metadata /],
     ['whose custom_metadata is a string', damaged({ custom_metadata: 'x' }), /^custom_metadata /],
-    ['whose interruption_context lacks its flag', damaged({ interruption_context: { text_heard: 'x' } }), /^interruption_context\.previous_turn_interrupted /],
-    ['whose text_heard is a number', damaged({ interruption_context: { previous_turn_interrupted: true, text_heard: 3 } }), /^interruption_context\.text_heard /],
+    [
+      'whose interruption_context lacks its flag',
+      damaged({ interruption_context: { text_heard: 'x' } }),
+      /^interruption_context\.previous_turn_interrupted /,
+    ],
+    [
+      'whose text_heard is a number',
+      damaged({ interruption_context: { previous_turn_interrupted: true, text_heard: 3 } }),
+      /^interruption_context\.text_heard /,
+    ],
     ['of a data event without data', damaged({ type: 'data' }), /^data /],
     ['of a call without call_id', call({ call_id: undefined }), /^call_id /],
     ['of a call whose transcript is no string', call({ transcript: null }), /^transcript /],
-    ['of a session.end with a transcript entry without role', damaged({ type: 'session.end', transcript: [{ text: 'Hi' }] }), /^transcript\[0\]\.role /],
+    [
+      'of a session.end with a transcript entry without role',
+      damaged({ type: 'session.end', transcript: [{ text: 'Hi' }] }),
+      /^transcript\[0\]\.role /,
+    ],
   ] as const) {
     it(`${what} is refused, and the message says where`, async (t) => {
       const { client } = serve(t, {});
@@ -245,7 +331,7 @@ describe('webhook body', () => {
     assert.deepEqual([response.status, error], [415, expected]);
   });
 
-  it('is not quoted in the refusal: it may be a caller\'s words', async (t) => {
+  it("is not quoted in the refusal: it may be a caller's words", async (t) => {
     const { client } = serve(t, {});
     const text = await (await client.post('{"text":"my PIN is 1234"')).response.text();
     assert.doesNotMatch(text, /PIN/);
@@ -253,12 +339,22 @@ describe('webhook body', () => {
 
   it('may hold ids of exactly 256 characters', async (t) => {
     const { client } = serve(t, {});
-    assert.equal((await client.post(damaged({ conversation_id: 'c'.repeat(256), turn_id: 't'.repeat(256) }))).status, 200);
+    assert.equal(
+      (await client.post(damaged({ conversation_id: 'c'.repeat(256), turn_id: 't'.repeat(256) })))
+        .status,
+      200,
+    );
   });
 
   it('may hold null where it may leave out', async (t) => {
     const { client } = serve(t, {});
-    const nothing = { turn_id: null, metadata: null, custom_metadata: null, from_phone_number: null, interruption_context: null };
+    const nothing = {
+      turn_id: null,
+      metadata: null,
+      custom_metadata: null,
+      from_phone_number: null,
+      interruption_context: null,
+    };
     assert.equal((await client.post(damaged(nothing))).status, 200);
   });
 
@@ -274,7 +370,10 @@ describe('webhook body', () => {
     connection.write(rawRequest(BODY).slice(0, -10));
     await client.start(); // the other request has reached the server, too
     connection.socket.destroy();
-    await until(() => logLines.some((line) => line.includes('"isCutShort":true')), 'the end of the request');
+    await until(
+      () => logLines.some((line) => line.includes('"isCutShort":true')),
+      'the end of the request',
+    );
     await client.start();
     assert.deepEqual(errorsIn(logLines), []);
   });
@@ -311,34 +410,48 @@ describe('webhook events that are no turns', () => {
   });
 
   it('data whose hook fails is answered with 500 and no detail', async (t) => {
-    const { client } = serve(t, { onData: () => Promise.reject(new Error('password of the database')) });
+    const { client } = serve(t, {
+      onData: () => Promise.reject(new Error('password of the database')),
+    });
     const reply = await client.post(wireBody('data'));
     assert.deepEqual([reply.status, await reply.json()], [500, { error: 'Internal server error' }]);
   });
 
   it('data whose hook throws at once is answered with 500', async (t) => {
-    const { client } = serve(t, { onData: () => { throw new Error('at once'); } });
+    const { client } = serve(t, {
+      onData: () => {
+        throw new Error('at once');
+      },
+    });
     assert.equal((await client.post(wireBody('data'))).status, 500);
   });
 
-  it('data whose hook outlasts the turn\'s time-out is answered with 500', async (t) => {
-    const { client } = serve(t, { onData: () => new Promise(() => undefined) }, { environment: { TURN_TIMEOUT_SECONDS: '0.1' } });
+  it("data whose hook outlasts the turn's time-out is answered with 500", async (t) => {
+    const { client } = serve(
+      t,
+      { onData: () => new Promise(() => undefined) },
+      { environment: { TURN_TIMEOUT_SECONDS: '0.1' } },
+    );
     assert.equal((await within(client.post(wireBody('data')), 'the answer')).status, 500);
   });
 
-  it('data whose hook outlasts the turn\'s time-out aborts the hook\'s signal', async (t) => {
+  it("data whose hook outlasts the turn's time-out aborts the hook's signal", async (t) => {
     const signals = new Told<AbortSignal>();
-    const { client } = serve(t, {
-      onData: ({ signal }) => {
-        signals.tell(signal);
-        return fired(signal).then(() => null);
+    const { client } = serve(
+      t,
+      {
+        onData: ({ signal }) => {
+          signals.tell(signal);
+          return fired(signal).then(() => null);
+        },
       },
-    }, { environment: { TURN_TIMEOUT_SECONDS: '0.1' } });
+      { environment: { TURN_TIMEOUT_SECONDS: '0.1' } },
+    );
     await within(client.post(wireBody('data')), 'the answer');
     assert.equal((await signals.next()).aborted, true);
   });
 
-  it('data whose request is dropped aborts the hook\'s signal', async (t) => {
+  it("data whose request is dropped aborts the hook's signal", async (t) => {
     const begun = deferred();
     const aborted = deferred<unknown>();
     const { raw } = serve(t, {
@@ -356,12 +469,17 @@ describe('webhook events that are no turns', () => {
 
   it('data whose request is dropped leaves no error in the log', async (t) => {
     const begun = deferred();
-    const { raw, client, logLines } = serve(t, { onData: ({ signal }) => (begun.resolve(), fired(signal).then(() => null)) });
+    const { raw, client, logLines } = serve(t, {
+      onData: ({ signal }) => (begun.resolve(), fired(signal).then(() => null)),
+    });
     const connection = await raw();
     connection.write(rawRequest(wireBody('data')));
     await within(begun.promise, 'the hook');
     connection.socket.destroy();
-    await until(() => logLines.some((line) => line.includes('"isCutShort":true')), 'the end of the request');
+    await until(
+      () => logLines.some((line) => line.includes('"isCutShort":true')),
+      'the end of the request',
+    );
     await client.start();
     assert.deepEqual(errorsIn(logLines), []);
   });
@@ -402,7 +520,12 @@ describe('webhook events that are no turns', () => {
     const { client } = serve(t, { onSessionEnd: told.tell });
     await client.post(wireBody('session-end'));
     const { event } = await told.next();
-    assert.deepEqual((event as SessionEndEvent).transcript?.[1], { role: 'assistant', text: 'Hello!', timestamp: '2025-10-01T10:00:03Z', later_field: 1 });
+    assert.deepEqual((event as SessionEndEvent).transcript?.[1], {
+      role: 'assistant',
+      text: 'Hello!',
+      timestamp: '2025-10-01T10:00:03Z',
+      later_field: 1,
+    });
   });
 
   it('session.end keeps the conversation, which another session may resume', async (t) => {
@@ -415,11 +538,17 @@ describe('webhook events that are no turns', () => {
   it('session.end with every nullable field null is accepted', async (t) => {
     const { client } = serve(t, {});
     const event = JSON.parse(wireBody('session-end')) as Record<string, unknown>;
-    for (const key of Object.keys(event)) if (!['type', 'session_id'].includes(key)) event[key] = null;
+    for (const key of Object.keys(event))
+      if (!['type', 'session_id'].includes(key)) event[key] = null;
     assert.equal((await client.post(event)).status, 200);
   });
 
-  for (const body of [wireBody('interim-transcript'), '{"type":"later.kind"}', '{"type":"constructor"}', '{"type":"__proto__","session_id":7}']) {
+  for (const body of [
+    wireBody('interim-transcript'),
+    '{"type":"later.kind"}',
+    '{"type":"constructor"}',
+    '{"type":"__proto__","session_id":7}',
+  ]) {
     it(`an unknown type is ignored with 200: ${body.slice(0, 40)}`, async (t) => {
       const { client } = serve(t, {});
       const reply = await client.post(body);
@@ -470,7 +599,7 @@ describe('webhook events that are no turns', () => {
     assert.deepEqual([logged.event?.length, logged.fields?.length], [100, 50]);
   });
 
-  it('the names of an unknown type\'s fields are logged, its values are not', async (t) => {
+  it("the names of an unknown type's fields are logged, its values are not", async (t) => {
     const { client, logLines } = serve(t, {});
     await client.post(wireBody('interim-transcript'));
     const line = logLines.find((candidate) => candidate.includes('unknown type')) ?? '';
@@ -479,44 +608,68 @@ describe('webhook events that are no turns', () => {
 });
 
 describe('what the agent is told', () => {
-  async function toldBy(t: Parameters<typeof serve>[0], body: string, headers: Readonly<Record<string, string>> = {}): Promise<MessageTurn> {
+  async function toldBy(
+    t: Parameters<typeof serve>[0],
+    body: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<MessageTurn> {
     const turns = new Told<MessageTurn>();
-    const { client } = serve(t, { onMessage: (turn) => { turns.tell(turn); } });
+    const { client } = serve(t, {
+      onMessage: (turn) => {
+        turns.tell(turn);
+      },
+    });
     await (await client.post(body, { headers })).events();
     return turns.next();
   }
 
-  it('is the caller\'s words, character for character', async (t) => {
+  it("is the caller's words, character for character", async (t) => {
     assert.equal((await toldBy(t, wireBody('message'))).text, 'What’s the weather in Zürich? ☂');
   });
 
   it('holds the fields that this version does not know', async (t) => {
-    assert.deepEqual((await toldBy(t, wireBody('message'))).event['later_field'], { nested: [1, 2] });
+    assert.deepEqual((await toldBy(t, wireBody('message'))).event['later_field'], {
+      nested: [1, 2],
+    });
   });
 
-  it('holds the customer\'s own request headers', async (t) => {
-    assert.equal((await toldBy(t, wireBody('message'), { 'X-Tenant': 'acme, inc.' })).headers['x-tenant'], 'acme, inc.');
+  it("holds the customer's own request headers", async (t) => {
+    assert.equal(
+      (await toldBy(t, wireBody('message'), { 'X-Tenant': 'acme, inc.' })).headers['x-tenant'],
+      'acme, inc.',
+    );
   });
 
-  it('is the platform\'s turn_id', async (t) => {
+  it("is the platform's turn_id", async (t) => {
     assert.equal((await toldBy(t, wireBody('message'))).turnId, 'turn_002');
   });
 
-  it('is the conversation\'s id', async (t) => {
+  it("is the conversation's id", async (t) => {
     assert.equal((await toldBy(t, wireBody('message'))).conversationId, 'conv_xyz789');
   });
 
-  it('is the session\'s id for the conversation\'s where that is missing', async (t) => {
-    assert.equal((await toldBy(t, JSON.stringify(messageEvent({ conversation_id: undefined })))).conversationId, 's-1');
+  it("is the session's id for the conversation's where that is missing", async (t) => {
+    assert.equal(
+      (await toldBy(t, JSON.stringify(messageEvent({ conversation_id: undefined }))))
+        .conversationId,
+      's-1',
+    );
   });
 
-  it('is the session\'s id for the conversation\'s where that is null', async (t) => {
-    assert.equal((await toldBy(t, JSON.stringify(messageEvent({ conversation_id: null })))).conversationId, 's-1');
+  it("is the session's id for the conversation's where that is null", async (t) => {
+    assert.equal(
+      (await toldBy(t, JSON.stringify(messageEvent({ conversation_id: null })))).conversationId,
+      's-1',
+    );
   });
 
   it('is metadata and custom_metadata as one, the latter winning', async (t) => {
     const turns = new Told<StartTurn>();
-    const { client } = serve(t, { onSessionStart: (turn) => { turns.tell(turn); } });
+    const { client } = serve(t, {
+      onSessionStart: (turn) => {
+        turns.tell(turn);
+      },
+    });
     await (await client.post(wireBody('session-start'))).events();
     assert.deepEqual((await turns.next()).metadata, { plan: 'gold', theme: 'dark' });
   });
@@ -529,7 +682,7 @@ describe('what the agent is told', () => {
   });
 });
 
-describe('the session dialect\'s stream', () => {
+describe("the session dialect's stream", () => {
   it('is written as single data lines of JSON, with turn_id in every object', async (t) => {
     const { client } = serve(t, {
       onMessage(_turn, reply) {
@@ -541,37 +694,63 @@ describe('the session dialect\'s stream', () => {
     const text = await (await client.post(messageEvent())).response.text();
     const blocks = text.split('\n\n');
     assert.deepEqual(
-      [blocks.pop(), blocks.map((block) => [block.startsWith('data: {'), block.includes('\n'), JSON.parse(block.slice(6))])],
-      ['', [
-        [true, false, { type: 'response.tts', content: 'Hi.\nBye.', turn_id: 't-1' }],
-        [true, false, { type: 'response.data', content: { a: ['\n', null] }, turn_id: 't-1' }],
-        [true, false, { type: 'response.hangup', turn_id: 't-1' }],
-        [true, false, { type: 'response.end', turn_id: 't-1' }],
-      ]],
+      [
+        blocks.pop(),
+        blocks.map((block) => [
+          block.startsWith('data: {'),
+          block.includes('\n'),
+          JSON.parse(block.slice(6)),
+        ]),
+      ],
+      [
+        '',
+        [
+          [true, false, { type: 'response.tts', content: 'Hi.\nBye.', turn_id: 't-1' }],
+          [true, false, { type: 'response.data', content: { a: ['\n', null] }, turn_id: 't-1' }],
+          [true, false, { type: 'response.hangup', turn_id: 't-1' }],
+          [true, false, { type: 'response.end', turn_id: 't-1' }],
+        ],
+      ],
     );
   });
 
   it('holds no turn_id where the event had none', async (t) => {
-    const { client } = serve(t, { onMessage: (_turn, reply) => { reply.say('Hi.'); reply.data(1); reply.hangup(); } });
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.say('Hi.');
+        reply.data(1);
+        reply.hangup();
+      },
+    });
     const events = await (await client.post(messageEvent({ turn_id: undefined }))).events();
-    assert.deepEqual([typesOf(events), events.filter((event) => 'turn_id' in event)], [['response.tts', 'response.data', 'response.hangup', 'response.end'], []]);
+    assert.deepEqual(
+      [typesOf(events), events.filter((event) => 'turn_id' in event)],
+      [['response.tts', 'response.data', 'response.hangup', 'response.end'], []],
+    );
   });
 
   it('escapes a turn_id that needs it', async (t) => {
     const { client } = serve(t, {});
     const turnId = '"},{\\ \u2028é';
     const events = await (await client.post(messageEvent({ turn_id: turnId }))).events();
-    assert.deepEqual(events.map((event) => event.turn_id), [turnId, turnId]);
+    assert.deepEqual(
+      events.map((event) => event.turn_id),
+      [turnId, turnId],
+    );
   });
 
   it('has exactly the headers that keep proxies from buffering and compressing', async (t) => {
     const { client } = serve(t, {});
-    const { headers } = (await client.post(messageEvent(), { headers: { 'accept-encoding': 'gzip, br' } })).response;
-    const named = ['content-type', 'cache-control', 'x-accel-buffering', 'content-encoding'].map((name) => headers.get(name));
+    const { headers } = (
+      await client.post(messageEvent(), { headers: { 'accept-encoding': 'gzip, br' } })
+    ).response;
+    const named = ['content-type', 'cache-control', 'x-accel-buffering', 'content-encoding'].map(
+      (name) => headers.get(name),
+    );
     assert.deepEqual(named, ['text/event-stream', 'no-cache, no-transform', 'no', null]);
   });
 
-  it('carries the request\'s id', async (t) => {
+  it("carries the request's id", async (t) => {
     const { client } = serve(t, {});
     const reply = await client.post(messageEvent(), { headers: { 'x-request-id': 'req-1' } });
     assert.equal(reply.response.headers.get('x-request-id'), 'req-1');
@@ -591,10 +770,14 @@ describe('the session dialect\'s stream', () => {
     const connection = await raw();
     connection.write(rawRequest(messageEvent()));
     await within(begun.promise, 'the agent');
-    await (await client.post(wireBody('data'))).json(); // while it comes and goes, headers that were sent alone would arrive
+    // while it comes and goes, headers that were sent alone would arrive
+    await (await client.post(wireBody('data'))).json();
     first.resolve();
     await connection.read((text) => text.includes('\r\n\r\n'), 'headers');
-    assert.match(connection.chunks[0]?.toString() ?? '', /^HTTP\/1\.1 200 [^]*text\/event-stream[^]*"content":"One\."/);
+    assert.match(
+      connection.chunks[0]?.toString() ?? '',
+      /^HTTP\/1\.1 200 [^]*text\/event-stream[^]*"content":"One\."/,
+    );
   });
 
   it('has the first piece on the wire before the second exists', async (t) => {
@@ -616,28 +799,46 @@ describe('the session dialect\'s stream', () => {
 
   it('sends each piece by itself, as it comes', async (t) => {
     const { client } = serve(t, { onMessage: () => ['A', 'B ', 'C'] });
-    assert.deepEqual(contentsOf(await (await client.post(messageEvent())).events()), ['A', 'B ', 'C']);
+    assert.deepEqual(contentsOf(await (await client.post(messageEvent())).events()), [
+      'A',
+      'B ',
+      'C',
+    ]);
   });
 
   it('holds no comment by default', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
-    const { client } = serve(t, { onMessage: async (_turn, { say }) => {
-      say('Well. ');
-      clock.tick(600_000);
-      await new Promise((resolve) => setImmediate(resolve));
-      say('At last.');
-    } });
+    const { client } = serve(t, {
+      onMessage: async (_turn, { say }) => {
+        say('Well. ');
+        clock.tick(600_000);
+        await new Promise((resolve) => setImmediate(resolve));
+        say('At last.');
+      },
+    });
     assert.doesNotMatch(await (await client.post(messageEvent())).response.text(), /^:/m);
   });
 
   it('holds comments while nothing is said, where they are turned on', async (t) => {
     const gate = deferred();
-    const { raw } = serve(t, { onMessage: async () => { await gate.promise; return 'At last.'; } }, { environment: { HEARTBEAT_SECONDS: '0.05' } });
+    const { raw } = serve(
+      t,
+      {
+        onMessage: async () => {
+          await gate.promise;
+          return 'At last.';
+        },
+      },
+      { environment: { HEARTBEAT_SECONDS: '0.05' } },
+    );
     const connection = await raw();
     connection.write(rawRequest(messageEvent()));
     await connection.read((text) => (text.match(/^:/gm)?.length ?? 0) >= 2, 'two comments');
     gate.resolve();
-    assert.match(await connection.read((text) => text.includes('response.end'), 'the end'), /At last\./);
+    assert.match(
+      await connection.read((text) => text.includes('response.end'), 'the end'),
+      /At last\./,
+    );
   });
 
   it('keeps the connection for the next turn', async (t) => {
@@ -658,22 +859,32 @@ describe('the session dialect\'s stream', () => {
 
 describe('MAX_STREAMS', () => {
   const one = { environment: { MAX_STREAMS: '1' } };
-  const holding = (t: Parameters<typeof serve>[0], told = new Told<string>()): ReturnType<typeof serve> & { told: Told<string> } => ({
+  const holding = (
+    t: Parameters<typeof serve>[0],
+    told = new Told<string>(),
+  ): ReturnType<typeof serve> & { told: Told<string> } => ({
     told,
-    ...serve(t, {
-      async *onMessage({ text, signal }) {
-        told.tell(text);
-        yield 'Well,';
-        await fired(signal);
+    ...serve(
+      t,
+      {
+        async *onMessage({ text, signal }) {
+          told.tell(text);
+          yield 'Well,';
+          await fired(signal);
+        },
       },
-    }, one),
+      one,
+    ),
   });
 
   it('refuses a turn beyond it with 503 and Retry-After', async (t) => {
     const { client } = holding(t);
     await new Listener(await client.say('first', { conversation_id: 'c-1' })).next();
     const reply = await client.say('second', { conversation_id: 'c-2' });
-    assert.deepEqual([reply.status, Number(reply.response.headers.get('retry-after')) > 0], [503, true]);
+    assert.deepEqual(
+      [reply.status, Number(reply.response.headers.get('retry-after')) > 0],
+      [503, true],
+    );
   });
 
   it('answers the refused turn with JSON that says why', async (t) => {
@@ -694,7 +905,10 @@ describe('MAX_STREAMS', () => {
     const { client, history } = holding(t);
     await new Listener(await client.say('first')).next();
     await client.say('second');
-    assert.deepEqual(await history(), [['user', 'first'], ['assistant', '', 'open']]);
+    assert.deepEqual(await history(), [
+      ['user', 'first'],
+      ['assistant', '', 'open'],
+    ]);
   });
 
   it('refuses before the running turn is interrupted', async (t) => {
@@ -705,7 +919,16 @@ describe('MAX_STREAMS', () => {
   });
 
   it('lets as many stream as it says', async (t) => {
-    const { client } = serve(t, { async *onMessage({ signal }) { yield 'Well,'; await fired(signal); } }, { environment: { MAX_STREAMS: '2' } });
+    const { client } = serve(
+      t,
+      {
+        async *onMessage({ signal }) {
+          yield 'Well,';
+          await fired(signal);
+        },
+      },
+      { environment: { MAX_STREAMS: '2' } },
+    );
     await new Listener(await client.say('1', { conversation_id: 'c-1' })).next();
     const second = await client.say('2', { conversation_id: 'c-2' });
     const third = await client.say('3', { conversation_id: 'c-3' });
@@ -740,8 +963,11 @@ describe('MAX_STREAMS', () => {
 });
 
 describe('a pipelined connection', () => {
-  // The second response waits behind the first, and has no socket of its own yet: Node never closes it.
-  async function pipelined(t: Parameters<typeof serve>[0]): Promise<ReturnType<typeof serve> & { signals: Map<string, AbortSignal> }> {
+  // The second response waits behind the first, and has no socket of its own yet: Node never closes
+  // it.
+  async function pipelined(
+    t: Parameters<typeof serve>[0],
+  ): Promise<ReturnType<typeof serve> & { signals: Map<string, AbortSignal> }> {
     const signals = new Map<string, AbortSignal>();
     const begun = new Told<string>();
     const served = serve(t, {
@@ -753,7 +979,10 @@ describe('a pipelined connection', () => {
       },
     });
     const connection = await served.raw();
-    connection.write(rawRequest(messageEvent()) + rawRequest(messageEvent({ conversation_id: 'c-2', turn_id: 't-2' })));
+    connection.write(
+      rawRequest(messageEvent()) +
+        rawRequest(messageEvent({ conversation_id: 'c-2', turn_id: 't-2' })),
+    );
     await begun.next('the first turn');
     await begun.next('the second turn');
     connection.socket.destroy();
@@ -774,11 +1003,15 @@ describe('a pipelined connection', () => {
 
   it('that dies aborts both its agents', async (t) => {
     const { signals } = await pipelined(t);
-    assert.deepEqual([...signals.values()].map(({ aborted }) => aborted), [true, true]);
+    assert.deepEqual(
+      [...signals.values()].map(({ aborted }) => aborted),
+      [true, true],
+    );
   });
 
   it('that dies leaves no timer that would keep the process up', async (t) => {
-    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
     const before = timers();
     await pipelined(t);
     assert.equal(timers(), before);

@@ -9,11 +9,16 @@ import { parseSettings } from '../../src/settings/settings.ts';
 import { settingRows } from '../../src/settings/table.ts';
 
 const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
-const assignments = [...text.matchAll(/^# ([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, variable = '', value = '']) => ({ variable, value }));
+const assignments = [...text.matchAll(/^# ([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(
+  ([, variable = '', value = '']) => ({ variable, value }),
+);
 
 describe('.env.example', () => {
   it('lists exactly the variables of the settings, in their order', () => {
-    assert.deepEqual(assignments.map(({ variable }) => variable), settingRows.map(({ variable }) => variable));
+    assert.deepEqual(
+      assignments.map(({ variable }) => variable),
+      settingRows.map(({ variable }) => variable),
+    );
   });
 
   it('groups them as the settings do', () => {
@@ -24,26 +29,39 @@ describe('.env.example', () => {
       if (title !== undefined) group = title;
       else if (variable !== undefined) found.push([group, variable]);
     }
-    assert.deepEqual(found, settingRows.map((row) => [row.group, row.variable]));
+    assert.deepEqual(
+      found,
+      settingRows.map((row) => [row.group, row.variable]),
+    );
   });
 
   it('says of each what it means, in the words of --help', () => {
     const lines = text.split('\n');
     for (const { variable, meaning } of settingRows) {
       const index = lines.findIndex((line) => line.startsWith(`# ${variable}=`));
-      assert.ok(lines[index - 1]?.startsWith(`# ${meaning}`), `${variable}: ${String(lines[index - 1])}`);
+      assert.ok(
+        lines[index - 1]?.startsWith(`# ${meaning}`),
+        `${variable}: ${String(lines[index - 1])}`,
+      );
     }
   });
 
   it('shows the default where that is a value', () => {
     for (const [index, { variable, default: shown }] of settingRows.entries()) {
-      if (!/[ –]/.test(shown) && shown !== 'any agent') assert.equal(assignments[index]?.value, shown, variable);
+      if (!/[ –]/.test(shown) && shown !== 'any agent')
+        assert.equal(assignments[index]?.value, shown, variable);
     }
   });
 
   it('shows values that are right: with every # taken off it is read without a problem', () => {
-    const { environment } = parseSettings(Object.fromEntries(assignments.map(({ variable, value }) => [variable, value])), []);
-    assert.deepEqual(Object.keys(environment).toSorted(), settingRows.map(({ variable }) => variable).toSorted());
+    const { environment } = parseSettings(
+      Object.fromEntries(assignments.map(({ variable, value }) => [variable, value])),
+      [],
+    );
+    assert.deepEqual(
+      Object.keys(environment).toSorted(),
+      settingRows.map(({ variable }) => variable).toSorted(),
+    );
   });
 
   it('changes nothing as it is: every line is a comment, for every reader', () => {

@@ -49,9 +49,15 @@ describe('loadSettings', () => {
   });
 
   it('reads quotes, comments, exports, Windows line ends and a byte-order mark', () => {
-    writeFileSync(join(directory, '.env'), '\uFEFFPORT=1 # first\r\n# MAX_STREAMS=9\r\nexport HOST="127.0.0.1"\r\n\r\nAGENT=\'echo\'\r\n');
+    writeFileSync(
+      join(directory, '.env'),
+      '\uFEFFPORT=1 # first\r\n# MAX_STREAMS=9\r\nexport HOST="127.0.0.1"\r\n\r\nAGENT=\'echo\'\r\n',
+    );
     const settings = load();
-    assert.deepEqual([settings.port, settings.maxStreams, settings.host, settings.agent], [1, 10_000, '127.0.0.1', 'echo']);
+    assert.deepEqual(
+      [settings.port, settings.maxStreams, settings.host, settings.agent],
+      [1, 10_000, '127.0.0.1', 'echo'],
+    );
   });
 
   it('counts keys of the file among the secrets and hands them to the models', () => {
@@ -65,13 +71,16 @@ describe('loadSettings', () => {
   it('reads another file with --settings-file, and .env not then', () => {
     writeFileSync(join(directory, '.env'), 'PORT=1\nMAX_STREAMS=1');
     writeFileSync(join(directory, 'other.env'), 'PORT=2');
-    for (const argv of [['--settings-file', 'other.env'], [`--settings-file=${join(directory, 'other.env')}`]]) {
+    for (const argv of [
+      ['--settings-file', 'other.env'],
+      [`--settings-file=${join(directory, 'other.env')}`],
+    ]) {
       const settings = load({}, argv);
       assert.deepEqual([settings.port, settings.maxStreams], [2, 10_000]);
     }
   });
 
-  it('says which file a wrong value is in, and only when it is the file\'s', () => {
+  it("says which file a wrong value is in, and only when it is the file's", () => {
     writeFileSync(join(directory, '.env'), 'PORT=x\nMAX_STREAMS=y\nMETRICS=z');
     assert.deepEqual(problemsOf({ MAX_STREAMS: 'e' }, ['--metrics=f']), [
       'PORT in .env must be 0–65535, got "x"',
@@ -79,22 +88,33 @@ describe('loadSettings', () => {
       '--metrics must be true or false, got "f"',
     ]);
     writeFileSync(join(directory, 'other.env'), 'PORT=x');
-    assert.deepEqual(problemsOf({}, ['--settings-file=other.env']), ['PORT in other.env must be 0–65535, got "x"']);
+    assert.deepEqual(problemsOf({}, ['--settings-file=other.env']), [
+      'PORT in other.env must be 0–65535, got "x"',
+    ]);
   });
 
   it('refuses a file that was asked for and does not exist', () => {
-    assert.deepEqual(problemsOf({}, ['--settings-file', 'none.env']), [`settings file ${join(directory, 'none.env')} does not exist`]);
+    assert.deepEqual(problemsOf({}, ['--settings-file', 'none.env']), [
+      `settings file ${join(directory, 'none.env')} does not exist`,
+    ]);
   });
 
   it('refuses a directory in the place of the file', () => {
     mkdirSync(join(directory, '.env'));
-    assert.deepEqual(problemsOf(), [`settings file ${join(directory, '.env')} is a directory, not a file`]);
+    assert.deepEqual(problemsOf(), [
+      `settings file ${join(directory, '.env')} is a directory, not a file`,
+    ]);
   });
 
   it('refuses a file that is not UTF-8 instead of finding nothing in it', () => {
-    for (const content of [Buffer.from('\uFEFFPORT=1', 'utf16le'), Buffer.from('HOST=M\xfcller', 'latin1')]) {
+    for (const content of [
+      Buffer.from('\uFEFFPORT=1', 'utf16le'),
+      Buffer.from('HOST=M\xfcller', 'latin1'),
+    ]) {
       writeFileSync(join(directory, '.env'), content);
-      assert.deepEqual(problemsOf(), [`settings file ${join(directory, '.env')} is not UTF-8 text; save it as UTF-8`]);
+      assert.deepEqual(problemsOf(), [
+        `settings file ${join(directory, '.env')} is not UTF-8 text; save it as UTF-8`,
+      ]);
     }
   });
 
@@ -102,17 +122,21 @@ describe('loadSettings', () => {
     assert.deepEqual(problemsOf({}, ['--settings-file']), ['--settings-file needs a value']);
   });
 
-  it('refuses a file it may not read', { skip: process.geteuid?.() !== 0 && 'needs root to become somebody else' }, () => {
-    const file = join(directory, '.env');
-    writeFileSync(file, 'PORT=1', { mode: 0o600 });
-    chmodSync(root, 0o755);
-    process.seteuid?.(65_534);
-    try {
-      assert.deepEqual(problemsOf(), [`settings file ${file} cannot be read: permission denied`]);
-    } finally {
-      process.seteuid?.(0);
-    }
-  });
+  it(
+    'refuses a file it may not read',
+    { skip: process.geteuid?.() !== 0 && 'needs root to become somebody else' },
+    () => {
+      const file = join(directory, '.env');
+      writeFileSync(file, 'PORT=1', { mode: 0o600 });
+      chmodSync(root, 0o755);
+      process.seteuid?.(65_534);
+      try {
+        assert.deepEqual(problemsOf(), [`settings file ${file} cannot be read: permission denied`]);
+      } finally {
+        process.seteuid?.(0);
+      }
+    },
+  );
 });
 
 describe('informationFor', () => {

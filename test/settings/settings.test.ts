@@ -59,7 +59,12 @@ describe('parseSettings', () => {
   });
 
   it('reads each value by its variable', () => {
-    const accepted: readonly (readonly [variable: string, value: string, key: keyof Settings, expected: unknown])[] = [
+    const accepted: readonly (readonly [
+      variable: string,
+      value: string,
+      key: keyof Settings,
+      expected: unknown,
+    ])[] = [
       ['NODE_ENV', 'test', 'production', false],
       ['NODE_ENV', 'Production', 'production', false],
       ['HOST', '127.0.0.1', 'host', '127.0.0.1'],
@@ -77,12 +82,27 @@ describe('parseSettings', () => {
       ['AGENT_ROUTE', '/', 'agentRoute', '/'],
       ['AUTHORIZE_ROUTE', '/v1/auth-orize/', 'authorizeRoute', '/v1/auth-orize/'],
       ['LAYERCODE_WEBHOOK_SECRET', `${secret}\n`, 'webhookSecrets', [secret]],
-      ['LAYERCODE_WEBHOOK_SECRET', `${secret}, 8letters,${secret}`, 'webhookSecrets', [secret, '8letters']],
+      [
+        'LAYERCODE_WEBHOOK_SECRET',
+        `${secret}, 8letters,${secret}`,
+        'webhookSecrets',
+        [secret, '8letters'],
+      ],
       ['LAYERCODE_API_KEY', 'x', 'layercodeApiKey', 'x'],
       ['LAYERCODE_AGENT_ID', 'ag-1,ag-2', 'layercodeAgentIds', ['ag-1', 'ag-2']],
-      ['LAYERCODE_API_URL', 'HTTP://LocalHost:9000/base//', 'layercodeApiUrl', 'http://localhost:9000/base'],
+      [
+        'LAYERCODE_API_URL',
+        'HTTP://LocalHost:9000/base//',
+        'layercodeApiUrl',
+        'http://localhost:9000/base',
+      ],
       ['CORS_ORIGINS', '*', 'corsOrigins', ['*']],
-      ['CORS_ORIGINS', 'https://App.example:443/, http://localhost:5173', 'corsOrigins', ['https://app.example', 'http://localhost:5173']],
+      [
+        'CORS_ORIGINS',
+        'https://App.example:443/, http://localhost:5173',
+        'corsOrigins',
+        ['https://app.example', 'http://localhost:5173'],
+      ],
       ['CORS_ORIGINS', 'https://müller.example', 'corsOrigins', ['https://xn--mller-kva.example']],
       ['CORS_ORIGINS', 'capacitor://localhost', 'corsOrigins', ['capacitor://localhost']],
       ['LOG_LEVEL', 'WARN', 'logLevel', 'warn'],
@@ -104,17 +124,28 @@ describe('parseSettings', () => {
       ['AUTHORIZE_PER_MINUTE', '1000000', 'authorizePerMinute', 1_000_000],
     ];
     for (const [variable, value, key, expected] of accepted) {
-      assert.deepEqual(parseSettings({ [variable]: value }, [])[key], expected, `${variable}=${value}`);
+      assert.deepEqual(
+        parseSettings({ [variable]: value }, [])[key],
+        expected,
+        `${variable}=${value}`,
+      );
     }
   });
 
   it('understands yes and no in eight spellings and any case', () => {
     for (const variable of ['ACCESS_LOG', 'METRICS', 'TRUST_PROXY']) {
-      const key = ({ ACCESS_LOG: 'accessLog', METRICS: 'metrics', TRUST_PROXY: 'trustProxy' } as const)[variable] ?? 'metrics';
-      for (const yes of ['true', '1', 'yes', 'on', 'TRUE', 'On']) assert.equal(parseSettings({ [variable]: yes }, [])[key], true);
-      for (const no of ['false', '0', 'no', 'off', 'FALSE', 'No']) assert.equal(parseSettings({ [variable]: no }, [])[key], false);
+      const key =
+        ({ ACCESS_LOG: 'accessLog', METRICS: 'metrics', TRUST_PROXY: 'trustProxy' } as const)[
+          variable
+        ] ?? 'metrics';
+      for (const yes of ['true', '1', 'yes', 'on', 'TRUE', 'On'])
+        assert.equal(parseSettings({ [variable]: yes }, [])[key], true);
+      for (const no of ['false', '0', 'no', 'off', 'FALSE', 'No'])
+        assert.equal(parseSettings({ [variable]: no }, [])[key], false);
     }
-    assert.deepEqual(problemsOf({ METRICS: 'maybe' }), ['METRICS must be true or false, got "maybe"']);
+    assert.deepEqual(problemsOf({ METRICS: 'maybe' }), [
+      'METRICS must be true or false, got "maybe"',
+    ]);
   });
 
   it('refuses what is out of bounds or misshapen, naming variable, value and way out', () => {
@@ -126,108 +157,229 @@ describe('parseSettings', () => {
       ['PORT', '1e3', 'PORT must be 0–65535, got "1e3"'],
       ['PORT', '80.5', 'PORT must be a whole number, 0–65535, got "80.5"'],
       ['PORT', '9'.repeat(400), `PORT must be 0–65535, got "${'9'.repeat(79)}…"`],
-      ['HOST', 'localhost:8000', 'HOST must be a host name or an IP address, without a port, got "localhost:8000"'],
-      ['HOST', 'http://localhost', 'HOST must be a host name or an IP address, without a port, got "http://localhost"'],
+      [
+        'HOST',
+        'localhost:8000',
+        'HOST must be a host name or an IP address, without a port, got "localhost:8000"',
+      ],
+      [
+        'HOST',
+        'http://localhost',
+        'HOST must be a host name or an IP address, without a port, got "http://localhost"',
+      ],
       ['AGENT', 'a\u0007b', 'AGENT must be a line of text, got "a\\u0007b"'],
-      ['DEFAULT_MODEL', 'gpt-5-nano', 'DEFAULT_MODEL must be provider:model, such as openai:gpt-5-nano, got "gpt-5-nano"'],
-      ['DEFAULT_MODEL', 'openai:a,b', 'DEFAULT_MODEL must be provider:model, such as openai:gpt-5-nano, got "openai:a,b"'],
+      [
+        'DEFAULT_MODEL',
+        'gpt-5-nano',
+        'DEFAULT_MODEL must be provider:model, such as openai:gpt-5-nano, got "gpt-5-nano"',
+      ],
+      [
+        'DEFAULT_MODEL',
+        'openai:a,b',
+        'DEFAULT_MODEL must be provider:model, such as openai:gpt-5-nano, got "openai:a,b"',
+      ],
       ['DEFAULT_MODEL', ' , ', 'DEFAULT_MODEL must name at least one, got ","'],
-      ['FAST_MODEL', 'openai:', 'FAST_MODEL must be provider:model, such as openai:gpt-5-nano, got "openai:"'],
-      ['SLOW_MODEL', 'openai:a,openai:b', 'SLOW_MODEL must be provider:model, such as openai:gpt-5-nano, got "openai:a,openai:b"'],
+      [
+        'FAST_MODEL',
+        'openai:',
+        'FAST_MODEL must be provider:model, such as openai:gpt-5-nano, got "openai:"',
+      ],
+      [
+        'SLOW_MODEL',
+        'openai:a,openai:b',
+        'SLOW_MODEL must be provider:model, such as openai:gpt-5-nano, got "openai:a,openai:b"',
+      ],
       ['AGENT_ROUTE', 'api/agent', 'AGENT_ROUTE must start with /, got "api/agent"'],
       ['AGENT_ROUTE', '/api//agent', 'AGENT_ROUTE must not contain //, got "/api//agent"'],
-      ['AGENT_ROUTE', '/api/../agent', 'AGENT_ROUTE must not contain /./ or /../, got "/api/../agent"'],
-      ['AGENT_ROUTE', '/api/:id', 'AGENT_ROUTE must not contain : * ? # % or anything a URL would encode, got "/api/:id"'],
-      ['AUTHORIZE_ROUTE', '/a*', 'AUTHORIZE_ROUTE must not contain : * ? # % or anything a URL would encode, got "/a*"'],
-      ['AUTHORIZE_ROUTE', '/a#b', 'AUTHORIZE_ROUTE must not contain : * ? # % or anything a URL would encode, got "/a#b"'],
-      ['AUTHORIZE_ROUTE', '/a?b=c', 'AUTHORIZE_ROUTE must not contain : * ? # % or anything a URL would encode, got "/a?…"'],
-      ['AUTHORIZE_ROUTE', '/a b', 'AUTHORIZE_ROUTE must not contain : * ? # % or anything a URL would encode, got "/a b"'],
+      [
+        'AGENT_ROUTE',
+        '/api/../agent',
+        'AGENT_ROUTE must not contain /./ or /../, got "/api/../agent"',
+      ],
+      [
+        'AGENT_ROUTE',
+        '/api/:id',
+        'AGENT_ROUTE must not contain : * ? # % or anything a URL would encode, got "/api/:id"',
+      ],
+      [
+        'AUTHORIZE_ROUTE',
+        '/a*',
+        'AUTHORIZE_ROUTE must not contain : * ? # % or anything a URL would encode, got "/a*"',
+      ],
+      [
+        'AUTHORIZE_ROUTE',
+        '/a#b',
+        'AUTHORIZE_ROUTE must not contain : * ? # % or anything a URL would encode, got "/a#b"',
+      ],
+      [
+        'AUTHORIZE_ROUTE',
+        '/a?b=c',
+        'AUTHORIZE_ROUTE must not contain : * ? # % or anything a URL would encode, got "/a?…"',
+      ],
+      [
+        'AUTHORIZE_ROUTE',
+        '/a b',
+        'AUTHORIZE_ROUTE must not contain : * ? # % or anything a URL would encode, got "/a b"',
+      ],
       ['LAYERCODE_AGENT_ID', ',', 'LAYERCODE_AGENT_ID must name at least one, got ","'],
       ['LAYERCODE_AGENT_ID', 'a b', 'LAYERCODE_AGENT_ID must be one word, got "a b"'],
-      ['LAYERCODE_API_URL', 'api.layercode.com', 'LAYERCODE_API_URL must be an http:// or https:// URL, got "api.layercode.com"'],
-      ['LAYERCODE_API_URL', 'ftp://a', 'LAYERCODE_API_URL must be an http:// or https:// URL, got "ftp://a"'],
-      ['LAYERCODE_API_URL', 'https://u:hunter2@a', 'LAYERCODE_API_URL must be a URL without user name and password, got "…@a"'],
-      ['OPENAI_BASE_URL', 'https://a/v1?key=hunter2', 'OPENAI_BASE_URL must be a URL without ? and #, got "https://a/v1?…"'],
-      ['CORS_ORIGINS', '*,https://a.example', 'CORS_ORIGINS must be either * or a list of origins, got "*,https://a.example"'],
-      ['CORS_ORIGINS', 'https://*.a.example',
-        'CORS_ORIGINS must list each origin in full: * stands alone or not at all, got "https://*.a.example"'],
-      ['CORS_ORIGINS', 'null', 'CORS_ORIGINS must be * or origins such as https://app.example, without a path, got "null"'],
-      ['CORS_ORIGINS', 'a.example', 'CORS_ORIGINS must be * or origins such as https://app.example, without a path, got "a.example"'],
-      ['CORS_ORIGINS', 'https://a.example/x',
-        'CORS_ORIGINS must be * or origins such as https://app.example, without a path, got "https://a.example/x"'],
-      ['LOG_LEVEL', 'verbose', 'LOG_LEVEL must be debug, info, warn, error or silent, got "verbose"'],
+      [
+        'LAYERCODE_API_URL',
+        'api.layercode.com',
+        'LAYERCODE_API_URL must be an http:// or https:// URL, got "api.layercode.com"',
+      ],
+      [
+        'LAYERCODE_API_URL',
+        'ftp://a',
+        'LAYERCODE_API_URL must be an http:// or https:// URL, got "ftp://a"',
+      ],
+      [
+        'LAYERCODE_API_URL',
+        'https://u:hunter2@a',
+        'LAYERCODE_API_URL must be a URL without user name and password, got "…@a"',
+      ],
+      [
+        'OPENAI_BASE_URL',
+        'https://a/v1?key=hunter2',
+        'OPENAI_BASE_URL must be a URL without ? and #, got "https://a/v1?…"',
+      ],
+      [
+        'CORS_ORIGINS',
+        '*,https://a.example',
+        'CORS_ORIGINS must be either * or a list of origins, got "*,https://a.example"',
+      ],
+      [
+        'CORS_ORIGINS',
+        'https://*.a.example',
+        'CORS_ORIGINS must list each origin in full: * stands alone or not at all, got "https://*.a.example"',
+      ],
+      [
+        'CORS_ORIGINS',
+        'null',
+        'CORS_ORIGINS must be * or origins such as https://app.example, without a path, got "null"',
+      ],
+      [
+        'CORS_ORIGINS',
+        'a.example',
+        'CORS_ORIGINS must be * or origins such as https://app.example, without a path, got "a.example"',
+      ],
+      [
+        'CORS_ORIGINS',
+        'https://a.example/x',
+        'CORS_ORIGINS must be * or origins such as https://app.example, without a path, got "https://a.example/x"',
+      ],
+      [
+        'LOG_LEVEL',
+        'verbose',
+        'LOG_LEVEL must be debug, info, warn, error or silent, got "verbose"',
+      ],
       ['LOG_FORMAT', 'text', 'LOG_FORMAT must be json or pretty, got "text"'],
       ['CONVERSATION_TTL_SECONDS', '0', 'CONVERSATION_TTL_SECONDS must be 1–315360000, got "0"'],
       ['MAX_MESSAGES', '1', 'MAX_MESSAGES must be 2–100000, got "1"'],
       ['MAX_BODY_BYTES', '1mb', 'MAX_BODY_BYTES must be 1–104857600, got "1mb"'],
       ['TURN_TIMEOUT_SECONDS', '0', 'TURN_TIMEOUT_SECONDS must be 0.001–86400 seconds, got "0"'],
-      ['TURN_TIMEOUT_SECONDS', '86400.001', 'TURN_TIMEOUT_SECONDS must be 0.001–86400 seconds with at most 3 decimals, got "86400.001"'],
-      ['HEARTBEAT_SECONDS', '0.0001', 'HEARTBEAT_SECONDS must be 0–86400 seconds with at most 3 decimals, got "0.0001"'],
-      ['HEARTBEAT_SECONDS', 'Infinity', 'HEARTBEAT_SECONDS must be 0–86400 seconds, got "Infinity"'],
+      [
+        'TURN_TIMEOUT_SECONDS',
+        '86400.001',
+        'TURN_TIMEOUT_SECONDS must be 0.001–86400 seconds with at most 3 decimals, got "86400.001"',
+      ],
+      [
+        'HEARTBEAT_SECONDS',
+        '0.0001',
+        'HEARTBEAT_SECONDS must be 0–86400 seconds with at most 3 decimals, got "0.0001"',
+      ],
+      [
+        'HEARTBEAT_SECONDS',
+        'Infinity',
+        'HEARTBEAT_SECONDS must be 0–86400 seconds, got "Infinity"',
+      ],
       ['AUTHORIZE_PER_MINUTE', '0', 'AUTHORIZE_PER_MINUTE must be 1–1000000, got "0"'],
     ];
-    for (const [variable, value, problem] of refused) assert.deepEqual(problemsOf({ [variable]: value }), [problem]);
+    for (const [variable, value, problem] of refused)
+      assert.deepEqual(problemsOf({ [variable]: value }), [problem]);
   });
 
   it('reports every problem at once, in one error of one line', () => {
-    assert.throws(() => parseSettings({ PORT: 'x', LOG_LEVEL: 'loud' }, ['--prot=1', '--metrics=perhaps']), (error) => {
-      assert.ok(error instanceof SettingsError);
-      assert.deepEqual(error.problems, [
-        '--prot is not a flag; did you mean --port?',
-        'PORT must be 0–65535, got "x"',
-        'LOG_LEVEL must be debug, info, warn, error or silent, got "loud"',
-        '--metrics must be true or false, got "perhaps"',
-      ]);
-      assert.equal(error.name, 'SettingsError');
-      assert.equal(error.code, 'INVALID_SETTINGS');
-      assert.equal(error.message, error.problems.join('; '));
-      return true;
-    });
+    assert.throws(
+      () => parseSettings({ PORT: 'x', LOG_LEVEL: 'loud' }, ['--prot=1', '--metrics=perhaps']),
+      (error) => {
+        assert.ok(error instanceof SettingsError);
+        assert.deepEqual(error.problems, [
+          '--prot is not a flag; did you mean --port?',
+          'PORT must be 0–65535, got "x"',
+          'LOG_LEVEL must be debug, info, warn, error or silent, got "loud"',
+          '--metrics must be true or false, got "perhaps"',
+        ]);
+        assert.equal(error.name, 'SettingsError');
+        assert.equal(error.code, 'INVALID_SETTINGS');
+        assert.equal(error.message, error.problems.join('; '));
+        return true;
+      },
+    );
   });
 
   it('refuses variables of features that this release has not, instead of ignoring them', () => {
     // Was: WORKERS=4 served with one process, and nobody was told.
     assert.doesNotThrow(() => parseSettings({ WORKERS: '1', CONVERSATION_STORE: 'memory' }, []));
     assert.doesNotThrow(() => parseSettings({ WORKERS: ' ', CONVERSATION_STORE: '' }, []));
-    assert.throws(() => parseSettings({ WORKERS: '4', CONVERSATION_STORE: 'redis://user:pass@host' }, []), {
-      problems: [
-        'WORKERS must be 1: this release runs as one process, got "4"',
-        'CONVERSATION_STORE must be memory: this release keeps conversations in memory, got "…@host"',
-      ],
-    });
+    assert.throws(
+      () => parseSettings({ WORKERS: '4', CONVERSATION_STORE: 'redis://user:pass@host' }, []),
+      {
+        problems: [
+          'WORKERS must be 1: this release runs as one process, got "4"',
+          'CONVERSATION_STORE must be memory: this release keeps conversations in memory, got "…@host"',
+        ],
+      },
+    );
   });
 
   it('takes an empty variable for one that is not set', () => {
     const empty = Object.fromEntries(settingRows.map(({ variable }) => [variable, ' \t']));
-    assert.deepEqual(parseSettings({ ...empty, HOME: '', PORT: undefined }, []), parseSettings({}, []));
+    assert.deepEqual(
+      parseSettings({ ...empty, HOME: '', PORT: undefined }, []),
+      parseSettings({}, []),
+    );
   });
 
   it('refuses two routes that are the same, also when one is a default', () => {
-    assert.deepEqual(problemsOf({ AGENT_ROUTE: '/x' }, ['--authorize-route=/x']),
-      ['AGENT_ROUTE and --authorize-route must differ, got "/x" for both']);
-    assert.deepEqual(problemsOf({ AGENT_ROUTE: '/api/authorize' }),
-      ['AGENT_ROUTE and AUTHORIZE_ROUTE must differ, got "/api/authorize" for both']);
+    assert.deepEqual(problemsOf({ AGENT_ROUTE: '/x' }, ['--authorize-route=/x']), [
+      'AGENT_ROUTE and --authorize-route must differ, got "/x" for both',
+    ]);
+    assert.deepEqual(problemsOf({ AGENT_ROUTE: '/api/authorize' }), [
+      'AGENT_ROUTE and AUTHORIZE_ROUTE must differ, got "/api/authorize" for both',
+    ]);
   });
 
   it('demands a webhook secret in production, and drains for five seconds there', () => {
     assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ' ' }), [
-      'LAYERCODE_WEBHOOK_SECRET must be set in production: copy it from the agent\'s webhook settings in LayerCode, '
-        + 'or pass --layercode-webhook-secret',
+      "LAYERCODE_WEBHOOK_SECRET must be set in production: copy it from the agent's webhook settings in LayerCode, " +
+        'or pass --layercode-webhook-secret',
     ]);
-    const settings = parseSettings({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: secret }, []);
+    const settings = parseSettings(
+      { NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: secret },
+      [],
+    );
     assert.equal(settings.production, true);
     assert.equal(settings.drainDelaySeconds, 5);
-    assert.equal(parseSettings({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: secret, DRAIN_DELAY_SECONDS: '0' }, []).drainDelaySeconds, 0);
+    assert.equal(
+      parseSettings(
+        { NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: secret, DRAIN_DELAY_SECONDS: '0' },
+        [],
+      ).drainDelaySeconds,
+      0,
+    );
   });
 
   it('complains once about a secret that is set and wrong in production', () => {
-    assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ',' }),
-      ['LAYERCODE_WEBHOOK_SECRET must name at least one']);
+    assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ',' }), [
+      'LAYERCODE_WEBHOOK_SECRET must name at least one',
+    ]);
   });
 
   it('uses the name its caller gives a variable', () => {
-    assert.throws(() => parseSettings({ PORT: 'x' }, [], (variable) => `${variable} in .env`),
-      { problems: ['PORT in .env must be 0–65535, got "x"'] });
+    assert.throws(() => parseSettings({ PORT: 'x' }, [], (variable) => `${variable} in .env`), {
+      problems: ['PORT in .env must be 0–65535, got "x"'],
+    });
   });
 });
 
@@ -242,19 +394,32 @@ describe('parseSettings: flags', () => {
   it('has a flag for every variable, and --model for DEFAULT_MODEL', () => {
     for (const { variable, flags } of settingRows) {
       assert.ok(flags.includes(`--${variable.toLowerCase().replaceAll('_', '-')}`), variable);
-      assert.ok(problemsOf({}, flags.map((flag) => `${flag}=\u0007x y`)).every((problem) => !problem.includes('is not a flag')), variable);
+      assert.ok(
+        problemsOf(
+          {},
+          flags.map((flag) => `${flag}=\u0007x y`),
+        ).every((problem) => !problem.includes('is not a flag')),
+        variable,
+      );
     }
-    assert.deepEqual(parseSettings({ DEFAULT_MODEL: 'openai:a' }, ['--model', 'openai:b']).models, ['openai:b']);
+    assert.deepEqual(parseSettings({ DEFAULT_MODEL: 'openai:a' }, ['--model', 'openai:b']).models, [
+      'openai:b',
+    ]);
     assert.deepEqual(parseSettings({}, ['--default-model', 'openai:c']).models, ['openai:c']);
   });
 
   it('lets the last of a repeated flag win, also across both names of one', () => {
     assert.equal(parseSettings({}, ['--port=1', '--port', '2']).port, 2);
-    assert.deepEqual(parseSettings({}, ['--model=openai:a', '--default-model=openai:b']).models, ['openai:b']);
+    assert.deepEqual(parseSettings({}, ['--model=openai:a', '--default-model=openai:b']).models, [
+      'openai:b',
+    ]);
   });
 
   it('leaves --settings-file, --help and --version to its caller', () => {
-    assert.equal(parseSettings({}, ['--settings-file', 'x.env', '--help', '-h', '--version', '--port=1']).port, 1);
+    assert.equal(
+      parseSettings({}, ['--settings-file', 'x.env', '--help', '-h', '--version', '--port=1']).port,
+      1,
+    );
   });
 
   it('refuses what it cannot place', () => {
@@ -266,75 +431,144 @@ describe('parseSettings: flags', () => {
       [['--hlep'], '--hlep is not a flag; did you mean --help?'],
       [['--cheese'], '--cheese is not a flag; --help lists them all'],
       [['--timeout=3'], '--timeout is not a flag; --help lists them all'],
-      [['--__proto__=1', '--constructor=1'],
-        '--__proto__ is not a flag; --help lists them all', '--constructor is not a flag; --help lists them all'],
+      [
+        ['--__proto__=1', '--constructor=1'],
+        '--__proto__ is not a flag; --help lists them all',
+        '--constructor is not a flag; --help lists them all',
+      ],
       [['-p8000'], '-p is not a flag; --help lists them all'],
       [[`--${'x'.repeat(500)}`], `--${'x'.repeat(77)}… is not a flag; --help lists them all`],
-      [['my-agent.js'], '"my-agent.js" is not a flag; settings are given as --flag value or --flag=value'],
-      [['--port=1', '--', '--host'], '"--host" is not a flag; settings are given as --flag value or --flag=value'],
+      [
+        ['my-agent.js'],
+        '"my-agent.js" is not a flag; settings are given as --flag value or --flag=value',
+      ],
+      [
+        ['--port=1', '--', '--host'],
+        '"--host" is not a flag; settings are given as --flag value or --flag=value',
+      ],
       [['--port'], '--port needs a value'],
       [['--port='], '--port needs a value'],
       [['--port', ''], '--port needs a value'],
       [['--port', '--host', 'localhost'], '--port needs a value'],
-      [['--port', '--hots=x'], '--port needs a value', '--hots is not a flag; did you mean --host?'],
+      [
+        ['--port', '--hots=x'],
+        '--port needs a value',
+        '--hots is not a flag; did you mean --host?',
+      ],
       [['--settings-file'], '--settings-file needs a value'],
       [['--port', '-1'], '--port must be 0–65535, got "-1"'],
     ];
-    for (const [argv, ...problems] of refused) assert.deepEqual(problemsOf({}, argv), problems, argv.join(' '));
+    for (const [argv, ...problems] of refused)
+      assert.deepEqual(problemsOf({}, argv), problems, argv.join(' '));
   });
 });
 
 describe('parseSettings: secrets', () => {
   it('collects every secret value of six characters and more for the log, the longest first', () => {
-    const { secrets } = parseSettings({
-      LAYERCODE_WEBHOOK_SECRET: `${secret},second-secret`,
-      LAYERCODE_API_KEY: 'layercode-key',
-      OPENAI_API_KEY: 'short',
-      MISTRAL_API_KEY: 'mistral8',
-      GITHUB_TOKEN: 'a-token-of-another-program',
-      redis_password: 'layercode-key',
-      SECRETARY: 'not-a-secret',
-    }, ['--anthropic-api-key=by-flag-key']);
-    assert.deepEqual(secrets, ['a-token-of-another-program', secret, 'second-secret', 'layercode-key', 'by-flag-key', 'mistral8']);
+    const { secrets } = parseSettings(
+      {
+        LAYERCODE_WEBHOOK_SECRET: `${secret},second-secret`,
+        LAYERCODE_API_KEY: 'layercode-key',
+        OPENAI_API_KEY: 'short',
+        MISTRAL_API_KEY: 'mistral8',
+        GITHUB_TOKEN: 'a-token-of-another-program',
+        redis_password: 'layercode-key',
+        SECRETARY: 'not-a-secret',
+      },
+      ['--anthropic-api-key=by-flag-key'],
+    );
+    assert.deepEqual(secrets, [
+      'a-token-of-another-program',
+      secret,
+      'second-secret',
+      'layercode-key',
+      'by-flag-key',
+      'mistral8',
+    ]);
   });
 
   it('hands models the environment with flags merged in, values trimmed and empty ones left out', () => {
     const { environment } = parseSettings(
-      { OPENAI_API_KEY: 'from-environment', GROQ_API_KEY: 'groq-key\n', OPENAI_BASE_URL: 'http://localhost:11434/v1/', HOME: '/root', XAI_API_KEY: '' },
+      {
+        OPENAI_API_KEY: 'from-environment',
+        GROQ_API_KEY: 'groq-key\n',
+        OPENAI_BASE_URL: 'http://localhost:11434/v1/',
+        HOME: '/root',
+        XAI_API_KEY: '',
+      },
       ['--openai-api-key', 'from-flag', '--port=1'],
     );
     assert.deepEqual(environment, {
-      OPENAI_API_KEY: 'from-flag', GROQ_API_KEY: 'groq-key', OPENAI_BASE_URL: 'http://localhost:11434/v1', HOME: '/root', PORT: '1',
+      OPENAI_API_KEY: 'from-flag',
+      GROQ_API_KEY: 'groq-key',
+      OPENAI_BASE_URL: 'http://localhost:11434/v1',
+      HOME: '/root',
+      PORT: '1',
     });
   });
 
   it('refuses a secret that cannot be right', () => {
     const refused: readonly (readonly [variable: string, value: string, problem: string])[] = [
       ['LAYERCODE_WEBHOOK_SECRET', ', ,', 'LAYERCODE_WEBHOOK_SECRET must name at least one'],
-      ['LAYERCODE_WEBHOOK_SECRET', 'whsec_4f1d 0c2b', 'LAYERCODE_WEBHOOK_SECRET must not contain spaces, line breaks or invisible characters'],
-      ['LAYERCODE_WEBHOOK_SECRET', 'whsec_4f1d\u200b0c2b', 'LAYERCODE_WEBHOOK_SECRET must not contain spaces, line breaks or invisible characters'],
-      ['LAYERCODE_WEBHOOK_SECRET', 'whsec_4f1d\u00000c2b', 'LAYERCODE_WEBHOOK_SECRET must not contain spaces, line breaks or invisible characters'],
-      ['LAYERCODE_WEBHOOK_SECRET', `"${secret}"`, 'LAYERCODE_WEBHOOK_SECRET must not be wrapped in quotes'],
-      ['LAYERCODE_API_KEY', 'ключ-ключ', 'LAYERCODE_API_KEY must be plain ASCII: it is sent in a header'],
-      ['OPENAI_API_KEY', 'sk-1\nsk-2', 'OPENAI_API_KEY must not contain spaces, line breaks or invisible characters'],
+      [
+        'LAYERCODE_WEBHOOK_SECRET',
+        'whsec_4f1d 0c2b',
+        'LAYERCODE_WEBHOOK_SECRET must not contain spaces, line breaks or invisible characters',
+      ],
+      [
+        'LAYERCODE_WEBHOOK_SECRET',
+        'whsec_4f1d\u200b0c2b',
+        'LAYERCODE_WEBHOOK_SECRET must not contain spaces, line breaks or invisible characters',
+      ],
+      [
+        'LAYERCODE_WEBHOOK_SECRET',
+        'whsec_4f1d\u00000c2b',
+        'LAYERCODE_WEBHOOK_SECRET must not contain spaces, line breaks or invisible characters',
+      ],
+      [
+        'LAYERCODE_WEBHOOK_SECRET',
+        `"${secret}"`,
+        'LAYERCODE_WEBHOOK_SECRET must not be wrapped in quotes',
+      ],
+      [
+        'LAYERCODE_API_KEY',
+        'ключ-ключ',
+        'LAYERCODE_API_KEY must be plain ASCII: it is sent in a header',
+      ],
+      [
+        'OPENAI_API_KEY',
+        'sk-1\nsk-2',
+        'OPENAI_API_KEY must not contain spaces, line breaks or invisible characters',
+      ],
     ];
-    for (const [variable, value, problem] of refused) assert.deepEqual(problemsOf({ [variable]: value }), [problem]);
+    for (const [variable, value, problem] of refused)
+      assert.deepEqual(problemsOf({ [variable]: value }), [problem]);
   });
 
   it('never shows a secret in a problem, wherever it was put', () => {
     const spoilt = `${secret} \u0007`;
     const tries: readonly (readonly [environment: Environment, argv: readonly string[]])[] = [
-      ...settingRows.filter((row) => row.secret).flatMap(({ variable, flags: [flag = ''] }) => [
-        [{ [variable]: `${spoilt}x` }, []] as const,
-        [{}, [`${flag}=${spoilt}x`]] as const,
-        [{}, [flag, `${spoilt}x`]] as const,
-        [{}, [flag, `--${secret} x`]] as const,
-        [{}, [flag, 'first-half', secret]] as const,
-      ]),
+      ...settingRows
+        .filter((row) => row.secret)
+        .flatMap(({ variable, flags: [flag = ''] }) => [
+          [{ [variable]: `${spoilt}x` }, []] as const,
+          [{}, [`${flag}=${spoilt}x`]] as const,
+          [{}, [flag, `${spoilt}x`]] as const,
+          [{}, [flag, `--${secret} x`]] as const,
+          [{}, [flag, 'first-half', secret]] as const,
+        ]),
       [{}, ['--webhook-secret', secret]],
       [{}, [`--webhook-secret=${secret}`]],
       [{ OTHER_TOKEN: secret }, [secret]],
-      [{ OTHER_TOKEN: secret, PORT: secret, LAYERCODE_API_URL: `https://a/${secret}`, CORS_ORIGINS: `https://a/${secret}/x` }, []],
+      [
+        {
+          OTHER_TOKEN: secret,
+          PORT: secret,
+          LAYERCODE_API_URL: `https://a/${secret}`,
+          CORS_ORIGINS: `https://a/${secret}/x`,
+        },
+        [],
+      ],
       [{ OPENAI_BASE_URL: `https://user:${secret}@host` }, []],
       [{ OPENAI_BASE_URL: `//user:${secret}@host` }, []],
     ];
@@ -360,7 +594,8 @@ describe('settingRows', () => {
   });
 
   it('marks as secret exactly what its name gives away', () => {
-    for (const { variable, secret: isSecret } of settingRows) assert.equal(isSecret, /_(API_KEY|SECRET)$/.test(variable), variable);
+    for (const { variable, secret: isSecret } of settingRows)
+      assert.equal(isSecret, /_(API_KEY|SECRET)$/.test(variable), variable);
   });
 });
 
@@ -374,7 +609,8 @@ describe('settingsHelp', () => {
       assert.ok(shownDefault === '–' || flat.includes(`default ${shownDefault}]`), flags[0]);
       assert.ok(lines.includes(group), group);
     }
-    for (const flag of ['--settings-file', '--help', '--version']) assert.ok(flat.includes(flag), flag);
+    for (const flag of ['--settings-file', '--help', '--version'])
+      assert.ok(flat.includes(flag), flag);
   });
 
   it('fits 100 columns, its second column aligned and no line ending in a space', () => {

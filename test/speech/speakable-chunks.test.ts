@@ -39,8 +39,12 @@ function createRandom(seed: number): (below: number) => number {
   };
 }
 
-function* cutAtRandom(text: string, random: (below: number) => number, longest: number): Generator<string> {
-  for (let start = 0; start < text.length; ) {
+function* cutAtRandom(
+  text: string,
+  random: (below: number) => number,
+  longest: number,
+): Generator<string> {
+  for (let start = 0; start < text.length;) {
     const end = start + random(longest + 1); // empty chunks among them
     yield text.slice(start, end);
     start = end;
@@ -50,14 +54,51 @@ function* cutAtRandom(text: string, random: (below: number) => number, longest: 
 /** Marks in nonsensical order find states that samples do not. */
 function scribble(random: (below: number) => number): string {
   let text = '';
-  for (let left = 3 + random(30); left > 0; left--) text += FRAGMENTS[random(FRAGMENTS.length)] ?? '';
+  for (let left = 3 + random(30); left > 0; left--)
+    text += FRAGMENTS[random(FRAGMENTS.length)] ?? '';
   return text;
 }
 
 const FRAGMENTS = [
   ...'abhw 5.,:;!?\'"*_~`[]()<>|\\-+=#•^/@&\n\t\r\0é你ก',
-  ...[' ', ' ', '\n', '\n\n', '**', '```', '~~~', '\n- ', '\n```', '](', '](a b', '[^1]', ' the ', 'hello', ' world.', '\n| ', ' | ', '|-|'],
-  ...['https://', 'http://a.b', 'www.', 'c.d/e', '<br>', '<b', '<!--', '-->', '<http:', '---', '🎉', '\u200d', '\ufe0f', '\u20e3', 'ℹ', '👍🏽'],
+  ...[
+    ' ',
+    ' ',
+    '\n',
+    '\n\n',
+    '**',
+    '```',
+    '~~~',
+    '\n- ',
+    '\n```',
+    '](',
+    '](a b',
+    '[^1]',
+    ' the ',
+    'hello',
+    ' world.',
+    '\n| ',
+    ' | ',
+    '|-|',
+  ],
+  ...[
+    'https://',
+    'http://a.b',
+    'www.',
+    'c.d/e',
+    '<br>',
+    '<b',
+    '<!--',
+    '-->',
+    '<http:',
+    '---',
+    '🎉',
+    '\u200d',
+    '\ufe0f',
+    '\u20e3',
+    'ℹ',
+    '👍🏽',
+  ],
   ...['&', '&amp;', '&#10;', ';', '][', '[1]', ']: ', '【', '【3†', '】', '__', '  \n'],
   ...['\ud83c', '\udf89', '\u200f', '\\*', '# ', ' ##', 'text', '\u00a0', '\u2028', '  '],
 ];
@@ -69,9 +110,14 @@ describe('SpeakableText', () => {
       const whole = speak([text]);
       assert.equal(speak(text.split('')), whole, 'one UTF-16 unit at a time');
       for (let cut = 0; cut <= text.length; cut++) {
-        assert.equal(speak([text.slice(0, cut), text.slice(cut)]), whole, `cut at ${cut}: ${JSON.stringify(text)}`);
+        assert.equal(
+          speak([text.slice(0, cut), text.slice(cut)]),
+          whole,
+          `cut at ${cut}: ${JSON.stringify(text)}`,
+        );
       }
-      for (let round = 0; round < 50; round++) assert.equal(speak(cutAtRandom(text, random, 9)), whole);
+      for (let round = 0; round < 50; round++)
+        assert.equal(speak(cutAtRandom(text, random, 9)), whole);
     }
   });
 
@@ -89,7 +135,10 @@ describe('SpeakableText', () => {
     const random = createRandom(3);
     for (let round = 0; round < 5_000; round++) {
       const spoken = speak([scribble(random)]);
-      assert.doesNotMatch(spoken, /(?!\n)\p{Cc}|\p{Cs}|\p{Emoji_Presentation}|[\ufe0e\ufe0f\u20e3\u200e\u200f]/u);
+      assert.doesNotMatch(
+        spoken,
+        /(?!\n)\p{Cc}|\p{Cs}|\p{Emoji_Presentation}|[\ufe0e\ufe0f\u20e3\u200e\u200f]/u,
+      );
     }
   });
 
@@ -118,7 +167,22 @@ describe('SpeakableText', () => {
 
   it('lets every token of prose out whole, but for its last space', () => {
     const speakable = new SpeakableText();
-    for (const token of ['Sure', ',', ' I', ' can', ' have', ' that', ' sent', ' at', ' 5', ':', '30', '.', ' Hi', '!']) {
+    for (const token of [
+      'Sure',
+      ',',
+      ' I',
+      ' can',
+      ' have',
+      ' that',
+      ' sent',
+      ' at',
+      ' 5',
+      ':',
+      '30',
+      '.',
+      ' Hi',
+      '!',
+    ]) {
       assert.equal(speakable.push(token), token);
     }
   });
@@ -138,7 +202,11 @@ describe('SpeakableText', () => {
 
   it('holds at most 128 characters back, whatever is open', () => {
     const random = createRandom(5);
-    for (const text of [...SAMPLES, ...OPEN, ...Array.from({ length: 500 }, () => scribble(random))]) {
+    for (const text of [
+      ...SAMPLES,
+      ...OPEN,
+      ...Array.from({ length: 500 }, () => scribble(random)),
+    ]) {
       for (let end = 0; end <= text.length; end++) {
         const speakable = new SpeakableText();
         speakable.push(text.slice(0, end));
@@ -151,8 +219,22 @@ describe('SpeakableText', () => {
 
 const LETTERS = 'a'.repeat(300);
 const OPEN = [
-  '[a](', '[^', '<', '<a ', 'https://', 'x ```', '| -', '---', '', '\\', '# x #',
-  '[a][', '&', '【3†', '【3', '[1',
+  '[a](',
+  '[^',
+  '<',
+  '<a ',
+  'https://',
+  'x ```',
+  '| -',
+  '---',
+  '',
+  '\\',
+  '# x #',
+  '[a][',
+  '&',
+  '【3†',
+  '【3',
+  '[1',
 ].flatMap((mark) => [
   mark + LETTERS,
   mark + '-'.repeat(300),

@@ -11,7 +11,8 @@ function speak(written: string): string {
 }
 
 function check(table: Table): void {
-  for (const [written, spoken] of table) assert.equal(speak(written), spoken, JSON.stringify(written));
+  for (const [written, spoken] of table)
+    assert.equal(speak(written), spoken, JSON.stringify(written));
 }
 
 function checkUnchanged(texts: readonly string[]): void {
@@ -122,7 +123,10 @@ describe('SpeakableText', () => {
 
   it('reads the cells of a table with commas between them', () => {
     check([
-      ['| Name | Price |\n|------|:-----:|\n| Tea | $3 |\n| Milk | |\n', 'Name, Price\nTea, $3\nMilk\n'],
+      [
+        '| Name | Price |\n|------|:-----:|\n| Tea | $3 |\n| Milk | |\n',
+        'Name, Price\nTea, $3\nMilk\n',
+      ],
       ['|a|b|\n|-|-|\n|1|2|', 'a, b\n1, 2'],
       ['| **Hi!** | [x](y) | `c` |', 'Hi! x, c'],
       ['| -5 | - | 3 |', '-5, -, 3'],
@@ -201,24 +205,40 @@ describe('SpeakableText', () => {
       ['HTTP://Example.com:8080/x, www.example.org', 'Example.com, example.org'],
       ['http://localhost:3000', 'localhost'],
       ['https://user@example.com/', 'example.com'],
-      ['<https://example.com/a> or <a@b.example> or <mailto:a@b.example>', 'example.com or a@b.example or a@b.example'],
+      [
+        '<https://example.com/a> or <a@b.example> or <mailto:a@b.example>',
+        'example.com or a@b.example or a@b.example',
+      ],
       ['https://münchen.example/ü https://例子.example/x', 'münchen.example 例子.example'],
-      ['请访问https://example.com/path了解。「https://a.example」', '请访问example.com了解。「a.example」'],
+      [
+        '请访问https://example.com/path了解。「https://a.example」',
+        '请访问example.com了解。「a.example」',
+      ],
       ['**https://example.com/a** _https://b.example_', 'example.com b.example'],
     ]);
   });
 
   it('gives back the punctuation behind a URL', () => {
     check([
-      ['Is it https://example.com? Or https://example.com/a! (https://example.com/b)...', 'Is it example.com? Or example.com! (example.com)...'],
+      [
+        'Is it https://example.com? Or https://example.com/a! (https://example.com/b)...',
+        'Is it example.com? Or example.com! (example.com)...',
+      ],
       ['(see https://en.wikipedia.org/wiki/A_(b)).', '(see en.wikipedia.org).'],
-      ['https://a.example: yes, "https://a.example/b", https://a.example’s', 'a.example: yes, "a.example", a.example’s'],
+      [
+        'https://a.example: yes, "https://a.example/b", https://a.example’s',
+        'a.example: yes, "a.example", a.example’s',
+      ],
       ['https://a.example/b—and https://a.example/b.c,', 'a.example—and a.example,'],
     ]);
   });
 
   it('leaves what only begins like a URL', () => {
-    checkUnchanged(['https:// http: www. h', 'how http works, https, hhttp://x, xhttps://a.example/b', 'www']);
+    checkUnchanged([
+      'https:// http: www. h',
+      'how http works, https, hhttp://x, xhttps://a.example/b',
+      'www',
+    ]);
   });
 
   it('takes HTML tags, and breaks the line where they do', () => {
@@ -307,7 +327,10 @@ describe('SpeakableText', () => {
 
   it('gives the bare character of an escape', () => {
     check([
-      ['\\*not\\* \\_this\\_ \\[a\\](b) \\# \\`x\\` \\<br> \\\\', '*not* _this_ [a](b) # `x` <br> \\'],
+      [
+        '\\*not\\* \\_this\\_ \\[a\\](b) \\# \\`x\\` \\<br> \\\\',
+        '*not* _this_ [a](b) # `x` <br> \\',
+      ],
       ['\\# no heading\n1\\. no list\n\\- no item', '# no heading\n1. no list\n- no item'],
       ['a\\\nb', 'a\nb'],
     ]);
@@ -319,10 +342,24 @@ describe('SpeakableText', () => {
 
   it('can be used again for the text after a tool call', () => {
     const speakable = new SpeakableText();
-    for (const unfinished of ['**a', '`a', '# a #', '| a', '[a', 'a https://b.example/c', '```text\na', 'a <!-- b', 'A | b\n- | -\n']) {
+    for (const unfinished of [
+      '**a',
+      '`a',
+      '# a #',
+      '| a',
+      '[a',
+      'a https://b.example/c',
+      '```text\na',
+      'a <!-- b',
+      'A | b\n- | -\n',
+    ]) {
       speakable.push(unfinished);
       speakable.flush();
-      assert.equal(speakable.push('- 2*3 | x* b](c) `*a*') + speakable.flush(), '2*3 | x* b](c) *a*', unfinished);
+      assert.equal(
+        speakable.push('- 2*3 | x* b](c) `*a*') + speakable.flush(),
+        '2*3 | x* b](c) *a*',
+        unfinished,
+      );
     }
     assert.equal(speakable.flush(), '');
   });

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { decodeEvents, SseDecoder, type DecodedEvent, type SseDecoderOptions } from '../../src/sse/decode.ts';
+import {
+  decodeEvents,
+  SseDecoder,
+  type DecodedEvent,
+  type SseDecoderOptions,
+} from '../../src/sse/decode.ts';
 
 function decode(text: string | Uint8Array, options?: SseDecoderOptions): DecodedEvent[] {
   return new SseDecoder(options).push(typeof text === 'string' ? Buffer.from(text) : text);
@@ -11,13 +16,29 @@ function message(data: string): DecodedEvent {
   return { event: 'message', data };
 }
 
-const TABLE: readonly (readonly [title: string, stream: string, events: readonly DecodedEvent[]])[] = [
+const TABLE: readonly (readonly [
+  title: string,
+  stream: string,
+  events: readonly DecodedEvent[],
+])[] = [
   ['reads an event', 'data: a\n\n', [message('a')]],
   ['reads its name', 'event: done\ndata: a\n\n', [{ event: 'done', data: 'a' }]],
-  ['reads a name that stands behind the data', 'data: a\nevent: done\n\n', [{ event: 'done', data: 'a' }]],
-  ['takes the last name of several', 'event: a\nevent: b\ndata: x\n\n', [{ event: 'b', data: 'x' }]],
+  [
+    'reads a name that stands behind the data',
+    'data: a\nevent: done\n\n',
+    [{ event: 'done', data: 'a' }],
+  ],
+  [
+    'takes the last name of several',
+    'event: a\nevent: b\ndata: x\n\n',
+    [{ event: 'b', data: 'x' }],
+  ],
   ['takes an empty name for message', 'event: a\nevent:\ndata: x\n\n', [message('x')]],
-  ['forgets a name with its event', 'event: a\ndata: x\n\ndata: y\n\n', [{ event: 'a', data: 'x' }, message('y')]],
+  [
+    'forgets a name with its event',
+    'event: a\ndata: x\n\ndata: y\n\n',
+    [{ event: 'a', data: 'x' }, message('y')],
+  ],
   ['forgets the name of an event without data', 'event: a\n\ndata: y\n\n', [message('y')]],
   ['joins lines of data with line feeds', 'data: a\ndata: b\n\n', [message('a\nb')]],
   ['joins empty lines of data too', 'data\ndata:\ndata: \n\n', [message('\n\n')]],
@@ -27,19 +48,35 @@ const TABLE: readonly (readonly [title: string, stream: string, events: readonly
   ['keeps colons of a value', 'data: a: b:\n\n', [message('a: b:')]],
   ['skips comments', ': hello\n:\n:data: x\ndata: a\n: in between\ndata: b\n\n', [message('a\nb')]],
   ['takes a comment alone for no event', ': heartbeat\n\n', []],
-  ['skips id, retry and fields that it does not know', 'id: 1\nretry: 5\nfoo: x\nfoo\ndata: a\n\n', [message('a')]],
+  [
+    'skips id, retry and fields that it does not know',
+    'id: 1\nretry: 5\nfoo: x\nfoo\ndata: a\n\n',
+    [message('a')],
+  ],
   ['compares field names exactly', 'Data: x\n data: x\ndata : x\ndatax: x\n\n', []],
   ['never dispatches an event without data', 'event: done\n\n\n\n', []],
-  ['never dispatches an event without a blank line behind it', 'data: a\n\ndata: b\n', [message('a')]],
+  [
+    'never dispatches an event without a blank line behind it',
+    'data: a\n\ndata: b\n',
+    [message('a')],
+  ],
   ['never dispatches a line that was not ended', 'data: a\n\ndata: b', [message('a')]],
   ['reads \\r\\n', 'event: e\r\ndata: a\r\ndata: b\r\n\r\n', [{ event: 'e', data: 'a\nb' }]],
   ['reads a lone \\r', 'event: e\rdata: a\rdata: b\r\r', [{ event: 'e', data: 'a\nb' }]],
-  ['reads line ends of all kinds in one stream', 'data: a\r\n\ndata: b\r\rdata: c\n\r\ndata: d\n\n', [message('a'), message('b'), message('c'), message('d')]],
+  [
+    'reads line ends of all kinds in one stream',
+    'data: a\r\n\ndata: b\r\rdata: c\n\r\ndata: d\n\n',
+    [message('a'), message('b'), message('c'), message('d')],
+  ],
   ['takes \\n\\r for two line ends', 'data: a\n\rdata: b\n\n', [message('a'), message('b')]],
   ['strips one byte-order mark at the start', '\uFEFFdata: a\n\n', [message('a')]],
   ['strips no second one', '\uFEFF\uFEFFdata: a\n\n', []],
   ['keeps one inside the stream', 'data: \uFEFFa\n\n\uFEFFdata: x\n\n', [message('\uFEFFa')]],
-  ['does not end lines at U+2028, U+0085 or \\f', 'data: a\u2028b\u0085c\fd\n\n', [message('a\u2028b\u0085c\fd')]],
+  [
+    'does not end lines at U+2028, U+0085 or \\f',
+    'data: a\u2028b\u0085c\fd\n\n',
+    [message('a\u2028b\u0085c\fd')],
+  ],
   ['reads characters of two, three and four bytes', 'data: é語👋🏽\n\n', [message('é語👋🏽')]],
 ];
 
@@ -53,7 +90,10 @@ describe('SseDecoder', () => {
       const bytes = Buffer.from(stream);
       for (let offset = 0; offset <= bytes.length; offset++) {
         const decoder = new SseDecoder();
-        const decoded = [...decoder.push(bytes.subarray(0, offset)), ...decoder.push(bytes.subarray(offset))];
+        const decoded = [
+          ...decoder.push(bytes.subarray(0, offset)),
+          ...decoder.push(bytes.subarray(offset)),
+        ];
         assert.deepEqual(decoded, events, `${title}, cut at ${offset}`);
       }
     }
@@ -76,8 +116,16 @@ describe('SseDecoder', () => {
     for (let first = 0; first <= bytes.length; first++) {
       for (let second = first; second <= bytes.length; second++) {
         const decoder = new SseDecoder();
-        const chunks = [bytes.subarray(0, first), bytes.subarray(first, second), bytes.subarray(second)];
-        assert.deepEqual(chunks.flatMap((chunk) => decoder.push(chunk)), [message('a')], `cut at ${first} and ${second}`);
+        const chunks = [
+          bytes.subarray(0, first),
+          bytes.subarray(first, second),
+          bytes.subarray(second),
+        ];
+        assert.deepEqual(
+          chunks.flatMap((chunk) => decoder.push(chunk)),
+          [message('a')],
+          `cut at ${first} and ${second}`,
+        );
       }
     }
   });
@@ -90,7 +138,12 @@ describe('SseDecoder', () => {
   });
 
   it('replaces bytes that are no UTF-8 and reads on', () => {
-    assert.deepEqual(decode(Buffer.from([...Buffer.from('data: a'), 0xff, 0xc3, ...Buffer.from('b\n\ndata: c\n\n')])), [message('a\ufffd\ufffdb'), message('c')]);
+    assert.deepEqual(
+      decode(
+        Buffer.from([...Buffer.from('data: a'), 0xff, 0xc3, ...Buffer.from('b\n\ndata: c\n\n')]),
+      ),
+      [message('a\ufffd\ufffdb'), message('c')],
+    );
   });
 
   it('does not change the chunk that it was given', () => {
@@ -101,9 +154,14 @@ describe('SseDecoder', () => {
   });
 
   it('keeps an event of exactly the bound and throws over one character more', () => {
-    assert.deepEqual(decode(`data: ${'x'.repeat(4)}\n\n`, { maxEventLength: 10 }), [message('xxxx')]);
+    assert.deepEqual(decode(`data: ${'x'.repeat(4)}\n\n`, { maxEventLength: 10 }), [
+      message('xxxx'),
+    ]);
     const options = { maxEventLength: 10 };
-    assert.throws(() => decode('data: xxxxx', options), { name: 'RangeError', message: 'an event of the stream is longer than 10 characters' });
+    assert.throws(() => decode('data: xxxxx', options), {
+      name: 'RangeError',
+      message: 'an event of the stream is longer than 10 characters',
+    });
     assert.deepEqual(decode('data: xxxxx\ndata: xxxx\n\n', options), [message('xxxxx\nxxxx')]);
     assert.throws(() => decode('data: xxxxx\ndata: xxxxx\n\n', options), RangeError);
   });
@@ -111,9 +169,13 @@ describe('SseDecoder', () => {
   it('bounds an event by its lines together, its name included, however small the chunks', () => {
     const decoder = new SseDecoder({ maxEventLength: 20 });
     assert.throws(() => {
-      for (let count = 0; count < 20; count++) for (const character of 'data: xx\n') decoder.push(Buffer.from(character));
+      for (let count = 0; count < 20; count++)
+        for (const character of 'data: xx\n') decoder.push(Buffer.from(character));
     }, RangeError);
-    assert.throws(() => decode(`event: ${'e'.repeat(15)}\ndata: ${'x'.repeat(10)}\n\n`, { maxEventLength: 20 }), RangeError);
+    assert.throws(
+      () => decode(`event: ${'e'.repeat(15)}\ndata: ${'x'.repeat(10)}\n\n`, { maxEventLength: 20 }),
+      RangeError,
+    );
   });
 
   it('bounds a line without an end, a comment for instance', () => {

@@ -6,7 +6,11 @@ import { encodeEvent, type SseEvent } from '../../src/sse/encode.ts';
 
 const TABLE: readonly (readonly [title: string, event: SseEvent, text: string])[] = [
   ['writes data on one line and closes the block', { data: 'hello' }, 'data: hello\n\n'],
-  ['names the event before its data', { event: 'message', data: 'hello' }, 'event: message\ndata: hello\n\n'],
+  [
+    'names the event before its data',
+    { event: 'message', data: 'hello' },
+    'event: message\ndata: hello\n\n',
+  ],
   ['writes data that is empty, which a client dispatches', { data: '' }, 'data: \n\n'],
   ['writes a name that is empty as a field', { event: '', data: 'x' }, 'event: \ndata: x\n\n'],
   ['writes data with a line feed as two lines', { data: 'a\nb' }, 'data: a\ndata: b\n\n'],
@@ -16,7 +20,11 @@ const TABLE: readonly (readonly [title: string, event: SseEvent, text: string])[
   ['keeps line breaks at both ends', { data: '\na\n' }, 'data: \ndata: a\ndata: \n\n'],
   ['keeps a space at the start of data', { data: ' a' }, 'data:  a\n\n'],
   ['leaves colons in data alone', { data: 'data: x' }, 'data: data: x\n\n'],
-  ['leaves U+2028, U+2029, U+0085, form feed and vertical tab alone: none is a line break here', { data: 'a\u2028b\u2029c\u0085d\fe\vf' }, 'data: a\u2028b\u2029c\u0085d\fe\vf\n\n'],
+  [
+    'leaves U+2028, U+2029, U+0085, form feed and vertical tab alone: none is a line break here',
+    { data: 'a\u2028b\u2029c\u0085d\fe\vf' },
+    'data: a\u2028b\u2029c\u0085d\fe\vf\n\n',
+  ],
   ['leaves characters beyond the basic plane whole', { data: '👋🏽' }, 'data: 👋🏽\n\n'],
   ['writes a comment', { comment: 'still here' }, ': still here\n\n'],
   ['writes a comment that is empty', { comment: '' }, ': \n\n'],
@@ -30,12 +38,16 @@ describe('encodeEvent', () => {
   for (const lineBreak of ['\n', '\r', '\r\n']) {
     it(`refuses an event name with ${JSON.stringify(lineBreak)}, which would end its field early`, () => {
       assert.throws(() => encodeEvent({ event: `a${lineBreak}data: forged`, data: 'x' }), {
-        name: 'TypeError', message: `an SSE event name must be one line, got ${JSON.stringify(`a${lineBreak}data: forged`)}`,
+        name: 'TypeError',
+        message: `an SSE event name must be one line, got ${JSON.stringify(`a${lineBreak}data: forged`)}`,
       });
     });
 
     it(`refuses a comment with ${JSON.stringify(lineBreak)}`, () => {
-      assert.throws(() => encodeEvent({ comment: `a${lineBreak}` }), { name: 'TypeError', message: /^an SSE comment must be one line, got "/ });
+      assert.throws(() => encodeEvent({ comment: `a${lineBreak}` }), {
+        name: 'TypeError',
+        message: /^an SSE comment must be one line, got "/,
+      });
     });
   }
 
@@ -51,7 +63,10 @@ describe('encodeEvent', () => {
       if ('comment' in event) assert.deepEqual(decoder.push(Buffer.from(encodeEvent(event))), []);
       else {
         assert.deepEqual(decoder.push(Buffer.from(encodeEvent(event))), [
-          { event: event.event === undefined || event.event === '' ? 'message' : event.event, data: event.data.replace(/\r\n|\r/g, '\n') },
+          {
+            event: event.event === undefined || event.event === '' ? 'message' : event.event,
+            data: event.data.replace(/\r\n|\r/g, '\n'),
+          },
         ]);
       }
     }

@@ -215,7 +215,8 @@ describe('EventWriter', () => {
   });
 
   it('counts the bytes of each event once', async (t) => {
-    // Was: those of the whole queue for each event; 9,000 tokens in a tick held the process for 3 s.
+    // Was: those of the whole queue for each event; 9,000 tokens in a tick held the process for 3
+    // s.
     let counted = 0;
     const byteLength = Buffer.byteLength.bind(Buffer);
     t.mock.method(Buffer, 'byteLength', (text: string) => {

@@ -9,7 +9,12 @@ import { mockTimers, type Clock } from '../fixtures/clock.ts';
 function open(
   t: TestContext,
   intervalMs: number,
-): { clock: Clock; destination: Destination; writer: EventWriter; timer: NodeJS.Timeout | undefined } {
+): {
+  clock: Clock;
+  destination: Destination;
+  writer: EventWriter;
+  timer: NodeJS.Timeout | undefined;
+} {
   const clock = mockTimers(t, ['setInterval']);
   const destination = new Destination();
   const writer = new EventWriter(destination);

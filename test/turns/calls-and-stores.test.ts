@@ -1,4 +1,5 @@
-// Tool calls and stores that answer late, fail, or are shared by two processes. A delivery is an object here: no socket is needed.
+// Tool calls and stores that answer late, fail, or are shared by two processes. A delivery is an
+// object here: no socket is needed.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -27,11 +28,19 @@ class Process {
   readonly errors: string[] = [];
   readonly outcomes: string[] = [];
   readonly works: (Deferred<string> & { readonly context: ToolCallContext })[] = [];
-  readonly #log = createLogger({ level: 'error', write: (line) => this.errors.push((JSON.parse(line) as { msg: string }).msg) });
+  readonly #log = createLogger({
+    level: 'error',
+    write: (line) => this.errors.push((JSON.parse(line) as { msg: string }).msg),
+  });
 
   constructor(store: ConversationStore, onMessage: (process: Process) => Agent['onMessage']) {
     const agent = defineAgent({ name: 'tested', onMessage: onMessage(this) });
-    this.turns = new Turns({ agent, conversations: new ConversationManager(store), turnTimeoutMs: 60_000, firstWordTimeoutMs: 60_000 });
+    this.turns = new Turns({
+      agent,
+      conversations: new ConversationManager(store),
+      turnTimeoutMs: 60_000,
+      firstWordTimeoutMs: 60_000,
+    });
   }
 
   readonly tool = (context: ToolCallContext): Promise<string> => {
@@ -43,7 +52,12 @@ class Process {
   deliver(turnId: string, text = turnId): Delivery {
     const delivery: Delivery = {
       event: { type: 'message', session_id: 's', conversation_id: 'c', turn_id: turnId, text },
-      conversationId: 'c', turnId, headers: {}, log: this.#log, unsent: 0, isOpen: true,
+      conversationId: 'c',
+      turnId,
+      headers: {},
+      log: this.#log,
+      unsent: 0,
+      isOpen: true,
       send: () => true,
       end: () => true,
       onOutcome: ({ outcome }) => void this.outcomes.push(`${turnId} ${outcome}`),
@@ -60,14 +74,22 @@ class Process {
 
 async function results(store: ConversationStore): Promise<string[]> {
   const history = await new ConversationManager(store).getHistory('c');
-  return history.filter((message) => message.role === 'tool').map(({ state, content }) => `${state} ${content}`);
+  return history
+    .filter((message) => message.role === 'tool')
+    .map(({ state, content }) => `${state} ${content}`);
 }
 
-const pays = (whenInterrupted: 'abort' | 'finish') => (process: Process): Agent['onMessage'] => async ({ text, journal }, reply) => {
-  if (!text.startsWith('pay')) return;
-  const [outcome] = await journal.runTools([CALL], () => ({ run: process.tool, whenInterrupted }));
-  reply.say(outcome?.content ?? '');
-};
+const pays =
+  (whenInterrupted: 'abort' | 'finish') =>
+  (process: Process): Agent['onMessage'] =>
+  async ({ text, journal }, reply) => {
+    if (!text.startsWith('pay')) return;
+    const [outcome] = await journal.runTools([CALL], () => ({
+      run: process.tool,
+      whenInterrupted,
+    }));
+    reply.say(outcome?.content ?? '');
+  };
 
 describe('a call', () => {
   it('does not begin where another process has opened a newer turn, and its turn is interrupted', async (t) => {
@@ -94,7 +116,9 @@ describe('a call', () => {
     const seen = deferred<readonly string[]>();
     const process = new Process(store, (own) => (turn, reply) => {
       if (turn.text === 'pay') return pays('finish')(own)(turn, reply);
-      seen.resolve(turn.history.filter(({ role }) => role === 'tool').map(({ content }) => content));
+      seen.resolve(
+        turn.history.filter(({ role }) => role === 'tool').map(({ content }) => content),
+      );
       return undefined;
     });
     t.after(() => process.end());
@@ -110,7 +134,7 @@ describe('a call', () => {
     assert.deepEqual(await results(store), ['completed "paid"']);
   });
 
-  it('is joined by the turn\'s next run though it could not be stored', async (t) => {
+  it("is joined by the turn's next run though it could not be stored", async (t) => {
     const store = new PromisedStore(memory());
     let runs = 0;
     const gate = deferred();
@@ -128,7 +152,10 @@ describe('a call', () => {
     const clock = mockTimers(t, ['setTimeout']);
     process.turns.drop(delivery);
     await until(() => (clock.tick(1_000), process.errors.length === 2), 'the store to be given up');
-    assert.deepEqual(process.errors, ['tool calls could not be stored and run unprotected', 'history not written']);
+    assert.deepEqual(process.errors, [
+      'tool calls could not be stored and run unprotected',
+      'history not written',
+    ]);
     store.failWith = undefined;
     process.deliver('pay');
     await until(() => runs === 2, 'the second run');
@@ -156,7 +183,10 @@ describe('a call', () => {
     process.deliver('pay');
     await until(() => process.outcomes.length === 2, 'the second run');
     process.deliver('t2');
-    assert.deepEqual(await results(store), ['running {"status":"still running"}', 'completed "run 2"']);
+    assert.deepEqual(await results(store), [
+      'running {"status":"still running"}',
+      'completed "run 2"',
+    ]);
   });
 });
 

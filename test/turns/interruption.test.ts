@@ -1,13 +1,33 @@
-// The caller speaks over the agent: a dropped request, a newer turn, or the word of the platform. It is the normal case.
+// The caller speaks over the agent: a dropped request, a newer turn, or the word of the platform.
+// It is the normal case.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, typesOf, until, within, type Served, type TestAgent } from '../fixtures/app.ts';
+import {
+  deferred,
+  errorsIn,
+  fired,
+  Listener,
+  messageEvent,
+  rawRequest,
+  serve,
+  slowStore,
+  Told,
+  typesOf,
+  until,
+  within,
+  type Served,
+  type TestAgent,
+} from '../fixtures/app.ts';
 import { wireBody } from '../fixtures/wire.ts';
 
 /** Says its pieces and waits for its end, wherever the words are "hold"; answers others at once. */
-function holding(t: TestContext, pieces: readonly string[] = ['It rains ', 'in Spain.'], agent: TestAgent = {}): Served & { begun: Told<AbortSignal> } {
+function holding(
+  t: TestContext,
+  pieces: readonly string[] = ['It rains ', 'in Spain.'],
+  agent: TestAgent = {},
+): Served & { begun: Told<AbortSignal> } {
   const begun = new Told<AbortSignal>();
   return {
     begun,
@@ -25,10 +45,15 @@ function holding(t: TestContext, pieces: readonly string[] = ['It rains ', 'in S
 }
 
 /** Sends "hold", and reads until the last piece. */
-async function hold({ client }: Served, fields: Readonly<Record<string, unknown>> = {}, last = 'in Spain.'): Promise<{ drop: () => void; listener: Listener }> {
+async function hold(
+  { client }: Served,
+  fields: Readonly<Record<string, unknown>> = {},
+  last = 'in Spain.',
+): Promise<{ drop: () => void; listener: Listener }> {
   const reply = await client.say('hold', fields);
   const listener = new Listener(reply);
-  for (let event = await listener.next(); event?.content !== last; event = await listener.next()) assert.ok(event, `the stream ended before ${last}`);
+  for (let event = await listener.next(); event?.content !== last; event = await listener.next())
+    assert.ok(event, `the stream ended before ${last}`);
   return { drop: () => reply.drop(), listener };
 }
 
@@ -37,30 +62,48 @@ async function dropHeld(served: Served, fields?: Readonly<Record<string, unknown
   await served.interrupted.next();
 }
 
-function heard(text_heard: string | undefined, fields: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
-  return { interruption_context: { previous_turn_interrupted: true, words_heard: 0, text_heard, ...fields } };
+function heard(
+  text_heard: string | undefined,
+  fields: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  return {
+    interruption_context: {
+      previous_turn_interrupted: true,
+      words_heard: 0,
+      text_heard,
+      ...fields,
+    },
+  };
 }
 
 describe('a dropped request', () => {
   it('keeps what had been sent, as interrupted', async (t) => {
     const served = holding(t);
     await dropHeld(served);
-    assert.deepEqual(await served.history(), [['user', 'hold'], ['assistant', 'It rains in Spain.', 'interrupted']]);
+    assert.deepEqual(await served.history(), [
+      ['user', 'hold'],
+      ['assistant', 'It rains in Spain.', 'interrupted'],
+    ]);
   });
 
-  it('keeps the turn\'s id with the message', async (t) => {
+  it("keeps the turn's id with the message", async (t) => {
     const served = holding(t);
     await dropHeld(served, { turn_id: 't-7' });
-    assert.deepEqual((await served.messages())[1], { role: 'assistant', content: 'It rains in Spain.', turnId: 't-7', state: 'interrupted' });
+    assert.deepEqual((await served.messages())[1], {
+      role: 'assistant',
+      content: 'It rains in Spain.',
+      turnId: 't-7',
+      state: 'interrupted',
+    });
   });
 
-  it('fires the agent\'s signal', async (t) => {
+  it("fires the agent's signal", async (t) => {
     const served = holding(t);
     await dropHeld(served);
     assert.equal((await served.begun.next()).aborted, true);
   });
 
-  it('fires the agent\'s signal with a reason that tells it from a failure', async (t) => {
+  it("fires the agent's signal with a reason that tells it from a failure", async (t) => {
     const served = holding(t);
     await dropHeld(served);
     assert.equal(((await served.begun.next()).reason as Error).name, 'TurnAbortedError');
@@ -85,7 +128,11 @@ describe('a dropped request', () => {
     const served = holding(t);
     const { drop } = await hold(served, { turn_id: 't-1' });
     drop();
-    assert.deepEqual(await served.interrupted.next(), { conversationId: served.client.conversationId, turnId: 't-1', text: 'It rains in Spain.' });
+    assert.deepEqual(await served.interrupted.next(), {
+      conversationId: served.client.conversationId,
+      turnId: 't-1',
+      text: 'It rains in Spain.',
+    });
   });
 
   it('is no error', async (t) => {
@@ -120,11 +167,13 @@ describe('a dropped request', () => {
     await new Listener(reply).next();
     reply.drop();
     setImmediate(gate.resolve);
-    await within(stopped.promise, 'the generator\'s finally');
+    await within(stopped.promise, "the generator's finally");
   });
 
-  it('before the first word leaves the caller\'s words alone in history', async (t) => {
-    const { raw, history, interrupted } = serve(t, { onMessage: ({ signal }) => (begun.resolve(), fired(signal).then(() => undefined)) });
+  it("before the first word leaves the caller's words alone in history", async (t) => {
+    const { raw, history, interrupted } = serve(t, {
+      onMessage: ({ signal }) => (begun.resolve(), fired(signal).then(() => undefined)),
+    });
     const begun = deferred();
     const connection = await raw();
     connection.write(rawRequest(messageEvent()));
@@ -134,9 +183,11 @@ describe('a dropped request', () => {
     assert.deepEqual(await history('c-1'), [['user', 'Hello?']]);
   });
 
-  it('before the first word fires the agent\'s signal', async (t) => {
+  it("before the first word fires the agent's signal", async (t) => {
     const signals = new Told<AbortSignal>();
-    const { raw, interrupted } = serve(t, { onMessage: ({ signal }) => (signals.tell(signal), fired(signal).then(() => undefined)) });
+    const { raw, interrupted } = serve(t, {
+      onMessage: ({ signal }) => (signals.tell(signal), fired(signal).then(() => undefined)),
+    });
     const connection = await raw();
     connection.write(rawRequest(messageEvent()));
     const signal = await signals.next();
@@ -219,7 +270,12 @@ describe('a dropped request', () => {
 
   it('survives an onInterrupted that throws', async (t) => {
     const told = deferred();
-    const served = holding(t, undefined, { onInterrupted: () => { told.resolve(); throw new Error('x'); } });
+    const served = holding(t, undefined, {
+      onInterrupted: () => {
+        told.resolve();
+        throw new Error('x');
+      },
+    });
     (await hold(served)).drop();
     await within(told.promise, 'onInterrupted');
     assert.equal(await (await served.client.say('next')).text(), 'next!');
@@ -231,7 +287,10 @@ describe('a dropped request', () => {
     await reply.text();
     reply.drop();
     await (await client.say('again')).text();
-    assert.deepEqual([(await history())[1], interrupted.all], [['assistant', 'Yes.', 'completed'], []]);
+    assert.deepEqual(
+      [(await history())[1], interrupted.all],
+      [['assistant', 'Yes.', 'completed'], []],
+    );
   });
 
   it('while a slow store opens the record leaves no placeholder behind', async (t) => {
@@ -241,26 +300,41 @@ describe('a dropped request', () => {
 
   it('while a slow store opens the record never asks the agent', async (t) => {
     let runs = 0;
-    const { app } = await droppedWhileOpening(t, { onMessage: () => { runs += 1; } });
+    const { app } = await droppedWhileOpening(t, {
+      onMessage: () => {
+        runs += 1;
+      },
+    });
     assert.deepEqual([runs, app.runningTurns], [0, 0]);
   });
 });
 
-/** A turn that is dropped before the store has opened its record; the record is opened and settled by now. */
+/**
+ * A turn that is dropped before the store has opened its record; the record is opened and settled
+ * by now.
+ */
 async function droppedWhileOpening(t: TestContext, agent: TestAgent = {}): Promise<Served> {
   const store = slowStore();
   const update = store.update.bind(store);
   const asked = deferred();
   const gate = deferred();
-  store.update = async (id, change) => { asked.resolve(); await gate.promise; return update(id, change); };
+  store.update = async (id, change) => {
+    asked.resolve();
+    await gate.promise;
+    return update(id, change);
+  };
   const served = serve(t, agent, { store });
   const connection = await served.raw();
   connection.write(rawRequest(messageEvent()));
   await within(asked.promise, 'the store to be asked');
   connection.socket.destroy();
-  await until(() => served.logLines.some((line) => line.includes('"isCutShort":true')), 'the drop to be noticed');
+  await until(
+    () => served.logLines.some((line) => line.includes('"isCutShort":true')),
+    'the drop to be noticed',
+  );
   gate.resolve();
-  for (let round = 0; round < 2; round++) await served.history('c-1'); // each behind what waits in the store's line
+  // each behind what waits in the store's line
+  for (let round = 0; round < 2; round++) await served.history('c-1');
   return served;
 }
 
@@ -284,7 +358,10 @@ describe('a newer turn', () => {
     await hold(served);
     await (await served.client.say('next')).text();
     assert.deepEqual(await served.history(), [
-      ['user', 'hold'], ['assistant', 'It rains in Spain.', 'interrupted'], ['user', 'next'], ['assistant', 'next!', 'completed'],
+      ['user', 'hold'],
+      ['assistant', 'It rains in Spain.', 'interrupted'],
+      ['user', 'next'],
+      ['assistant', 'next!', 'completed'],
     ]);
   });
 
@@ -308,7 +385,10 @@ describe('a newer turn', () => {
     await (await served.client.say('next')).text();
     drop();
     await (await served.client.say('and next')).text();
-    assert.deepEqual(served.interrupted.all.map(({ turnId }) => turnId), ['t-1']);
+    assert.deepEqual(
+      served.interrupted.all.map(({ turnId }) => turnId),
+      ['t-1'],
+    );
   });
 
   it('is not interrupted by the drop of the older one', async (t) => {
@@ -375,7 +455,12 @@ describe('a newer turn', () => {
     await (await client.say('new')).text();
     gate.resolve();
     await within(over.promise, 'the stale agent');
-    assert.deepEqual(await history(), [['user', 'old'], ['assistant', 'old.', 'interrupted'], ['user', 'new'], ['assistant', 'new.', 'completed']]);
+    assert.deepEqual(await history(), [
+      ['user', 'old'],
+      ['assistant', 'old.', 'interrupted'],
+      ['user', 'new'],
+      ['assistant', 'new.', 'completed'],
+    ]);
   });
 
   it('stands behind the older one in history, whichever finishes first', async (t) => {
@@ -386,15 +471,22 @@ describe('a newer turn', () => {
     newer.drop();
     await served.interrupted.next();
     await served.interrupted.next();
-    assert.deepEqual((await served.history()).map(([role]) => role), ['user', 'assistant', 'user', 'assistant']);
+    assert.deepEqual(
+      (await served.history()).map(([role]) => role),
+      ['user', 'assistant', 'user', 'assistant'],
+    );
   });
 
-  it('before the older one\'s first word leaves no empty message', async (t) => {
+  it("before the older one's first word leaves no empty message", async (t) => {
     const served = holding(t, []);
     void served.client.say('hold');
     await served.begun.next();
     await (await served.client.say('next')).text();
-    assert.deepEqual(await served.history(), [['user', 'hold'], ['user', 'next'], ['assistant', 'next!', 'completed']]);
+    assert.deepEqual(await served.history(), [
+      ['user', 'hold'],
+      ['user', 'next'],
+      ['assistant', 'next!', 'completed'],
+    ]);
   });
 });
 
@@ -424,7 +516,9 @@ describe('interruption_context', () => {
     const served = holding(t);
     await (await served.client.say('It rains in Spain', { turn_id: 't-1' })).text();
     await (await served.client.say('next', heard('It rains'))).text();
-    assert.deepEqual(served.interrupted.all, [{ conversationId: served.client.conversationId, turnId: 't-1', text: 'It rains' }]);
+    assert.deepEqual(served.interrupted.all, [
+      { conversationId: served.client.conversationId, turnId: 't-1', text: 'It rains' },
+    ]);
   });
 
   it('cuts a welcome', async (t) => {
@@ -441,8 +535,10 @@ describe('interruption_context', () => {
     const report = heard('On Tue', { assistant_turn_id: 't-1' });
     await (await served.client.say('next', report)).text();
     assert.deepEqual((await served.history()).slice(0, 4), [
-      ['user', 'On Tuesday'], ['assistant', 'On Tue', 'interrupted'],
-      ['user', 'Anything else'], ['assistant', 'Anything else!', 'completed'],
+      ['user', 'On Tuesday'],
+      ['assistant', 'On Tue', 'interrupted'],
+      ['user', 'Anything else'],
+      ['assistant', 'Anything else!', 'completed'],
     ]);
   });
 
@@ -450,9 +546,14 @@ describe('interruption_context', () => {
     const served = holding(t);
     await (await served.client.say('One', { turn_id: 't-1' })).text();
     await (await served.client.say('Two', { turn_id: 't-2' })).text();
-    await (await served.client.say('next', heard('Tw', { assistant_turn_id: 'never-seen' }))).text();
+    await (
+      await served.client.say('next', heard('Tw', { assistant_turn_id: 'never-seen' }))
+    ).text();
     assert.deepEqual((await served.history()).slice(0, 4), [
-      ['user', 'One'], ['assistant', 'One!', 'completed'], ['user', 'Two'], ['assistant', 'Tw', 'interrupted'],
+      ['user', 'One'],
+      ['assistant', 'One!', 'completed'],
+      ['user', 'Two'],
+      ['assistant', 'Tw', 'interrupted'],
     ]);
   });
 
@@ -469,7 +570,11 @@ describe('interruption_context', () => {
       const served = holding(t);
       await dropHeld(served);
       await (await served.client.say('next', heard(text))).text();
-      assert.deepEqual(await served.history(), [['user', 'hold'], ['user', 'next'], ['assistant', 'next!', 'completed']]);
+      assert.deepEqual(await served.history(), [
+        ['user', 'hold'],
+        ['user', 'next'],
+        ['assistant', 'next!', 'completed'],
+      ]);
     });
   }
 
@@ -500,13 +605,18 @@ describe('interruption_context', () => {
   it('that says nothing was interrupted cuts nothing', async (t) => {
     const served = holding(t);
     await (await served.client.say('One')).text();
-    await (await served.client.say('next', heard('On', { previous_turn_interrupted: false }))).text();
+    await (
+      await served.client.say('next', heard('On', { previous_turn_interrupted: false }))
+    ).text();
     assert.deepEqual((await served.history())[1], ['assistant', 'One!', 'completed']);
   });
 
   it('in a conversation without a reply is no error', async (t) => {
     const served = holding(t);
-    assert.equal(await (await served.client.say('next', heard('One', { assistant_turn_id: 'x' }))).text(), 'next!');
+    assert.equal(
+      await (await served.client.say('next', heard('One', { assistant_turn_id: 'x' }))).text(),
+      'next!',
+    );
   });
 
   it('is not undone by a late write of the dropped turn', async (t) => {
@@ -540,7 +650,12 @@ describe('interruption_context', () => {
 
   it('reaches the agent, which sees the cut text in its history', async (t) => {
     const seen = new Told<readonly string[]>();
-    const { client } = serve(t, { onMessage: ({ text, history }) => { seen.tell(history.map(({ content }) => content)); return `${text}!`; } });
+    const { client } = serve(t, {
+      onMessage: ({ text, history }) => {
+        seen.tell(history.map(({ content }) => content));
+        return `${text}!`;
+      },
+    });
     await (await client.say('One two three')).text();
     await (await client.say('next', heard('One two'))).text();
     await seen.next();
@@ -548,7 +663,9 @@ describe('interruption_context', () => {
   });
 
   it('as the platform posts it cuts the turn before', async (t) => {
-    const { client, history } = serve(t, { onMessage: () => 'It rains in Zürich, as it does so often.' });
+    const { client, history } = serve(t, {
+      onMessage: () => 'It rains in Zürich, as it does so often.',
+    });
     await (await client.post(wireBody('message'))).text();
     await (await client.post(wireBody('message-after-interruption'))).text();
     assert.deepEqual((await history('conv_xyz789'))[1], ['assistant', 'It rains', 'interrupted']);
@@ -557,12 +674,19 @@ describe('interruption_context', () => {
   it('of a turn that is delivered twice cuts once', async (t) => {
     const served = holding(t);
     await (await served.client.say('One', { turn_id: 't-1' })).text();
-    for (let delivery = 0; delivery < 2; delivery++) await (await served.client.say('next', { turn_id: 't-2', ...heard('On') })).text();
-    assert.deepEqual(await served.history(), [['user', 'One'], ['assistant', 'On', 'interrupted'], ['user', 'next'], ['assistant', 'next!', 'completed']]);
+    for (let delivery = 0; delivery < 2; delivery++)
+      await (await served.client.say('next', { turn_id: 't-2', ...heard('On') })).text();
+    assert.deepEqual(await served.history(), [
+      ['user', 'One'],
+      ['assistant', 'On', 'interrupted'],
+      ['user', 'next'],
+      ['assistant', 'next!', 'completed'],
+    ]);
   });
 
   it('of an older turn that runs anew cuts no turn behind it', async (t) => {
-    // A barge-in over t-1 began t-2, which failed; t-3 came, and then t-2 once more. Its context still speaks of t-1.
+    // A barge-in over t-1 began t-2, which failed; t-3 came, and then t-2 once more. Its context
+    // still speaks of t-1.
     let failing = true;
     const { client, history } = serve(t, {
       onMessage: ({ text }) => {
@@ -580,25 +704,35 @@ describe('interruption_context', () => {
 });
 
 describe('session.end', () => {
-  const sessionEnd = ({ client }: Served, fields: Readonly<Record<string, unknown>> = {}): Record<string, unknown> => ({
-    type: 'session.end', session_id: 'test-session', conversation_id: client.conversationId, ...fields,
+  const sessionEnd = (
+    { client }: Served,
+    fields: Readonly<Record<string, unknown>> = {},
+  ): Record<string, unknown> => ({
+    type: 'session.end',
+    session_id: 'test-session',
+    conversation_id: client.conversationId,
+    ...fields,
   });
 
   it('ends a running turn as interrupted', async (t) => {
     const served = holding(t);
     await hold(served);
     await served.client.post(sessionEnd(served));
-    assert.deepEqual((await served.history())[1], ['assistant', 'It rains in Spain.', 'interrupted']);
+    assert.deepEqual((await served.history())[1], [
+      'assistant',
+      'It rains in Spain.',
+      'interrupted',
+    ]);
   });
 
-  it('fires the running turn\'s signal', async (t) => {
+  it("fires the running turn's signal", async (t) => {
     const served = holding(t);
     await hold(served);
     await served.client.post(sessionEnd(served));
     assert.equal((await served.begun.next()).aborted, true);
   });
 
-  it('ends the running turn\'s stream properly', async (t) => {
+  it("ends the running turn's stream properly", async (t) => {
     const served = holding(t);
     const { listener } = await hold(served);
     await served.client.post(sessionEnd(served));
@@ -623,7 +757,10 @@ describe('session.end', () => {
     const served = holding(t);
     await (await served.client.say('One')).text();
     await served.client.post(sessionEnd(served));
-    assert.deepEqual([(await served.history())[1], served.interrupted.all], [['assistant', 'One!', 'completed'], []]);
+    assert.deepEqual(
+      [(await served.history())[1], served.interrupted.all],
+      [['assistant', 'One!', 'completed'], []],
+    );
   });
 });
 
@@ -631,10 +768,22 @@ describe('the end of the app', () => {
   it('interrupts a turn that outlasts the time-out, and keeps what had been sent', async (t) => {
     const store = slowStore();
     store.close = () => undefined;
-    const served = serve(t, { async *onMessage({ signal }) { yield 'One.'; await fired(signal); } }, { store });
+    const served = serve(
+      t,
+      {
+        async *onMessage({ signal }) {
+          yield 'One.';
+          await fired(signal);
+        },
+      },
+      { store },
+    );
     const listener = new Listener(await served.client.say('Hello?'));
     await listener.next();
     await served.app.close();
-    assert.deepEqual([typesOf(await listener.rest()), (await served.history())[1]], [['response.end'], ['assistant', 'One.', 'interrupted']]);
+    assert.deepEqual(
+      [typesOf(await listener.rest()), (await served.history())[1]],
+      [['response.end'], ['assistant', 'One.', 'interrupted']],
+    );
   });
 });

@@ -6,40 +6,107 @@ import { describe, it } from 'node:test';
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { Agent } from '../../src/agents/agent.ts';
-import { callOver, eventsOf, KEY, modelServer, outline, promptOf, serveAgent, serveModel, spoken } from '../agents/model-app.ts';
-import { droppedAfter, empty, fails, malformed, mute, openStream, overloaded, pausing, rateLimits, refuses, says, silentAfter, stream } from '../faults/model-server.ts';
+import {
+  callOver,
+  eventsOf,
+  KEY,
+  modelServer,
+  outline,
+  promptOf,
+  serveAgent,
+  serveModel,
+  spoken,
+} from '../agents/model-app.ts';
+import {
+  droppedAfter,
+  empty,
+  fails,
+  malformed,
+  mute,
+  openStream,
+  overloaded,
+  pausing,
+  rateLimits,
+  refuses,
+  says,
+  silentAfter,
+  stream,
+} from '../faults/model-server.ts';
 import { chunk, DONE, textReply, VLLM_ERROR } from '../faults/wire-shapes.ts';
-import { contentsOf, deferred, errorsIn, Listener, typesOf, until, within } from '../fixtures/app.ts';
+import {
+  contentsOf,
+  deferred,
+  errorsIn,
+  Listener,
+  typesOf,
+  until,
+  within,
+} from '../fixtures/app.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 const plain: Agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
 
 function heard(text_heard: string, assistant_turn_id: string): Record<string, unknown> {
-  return { interruption_context: { previous_turn_interrupted: true, words_heard: 1, text_heard, assistant_turn_id } };
+  return {
+    interruption_context: {
+      previous_turn_interrupted: true,
+      words_heard: 1,
+      text_heard,
+      assistant_turn_id,
+    },
+  };
 }
 
-describe('a model\'s reply', () => {
+describe("a model's reply", () => {
   it('leaves token by token: the first is with the caller before the model has the second', async (t) => {
     const gate = deferred();
-    const { client } = await serveModel(t, plain, [pausing(textReply('It ').slice(0, 2), gate.promise, [chunk({ content: 'rains.' }), chunk({}, 'stop'), DONE])]);
+    const { client } = await serveModel(t, plain, [
+      pausing(textReply('It ').slice(0, 2), gate.promise, [
+        chunk({ content: 'rains.' }),
+        chunk({}, 'stop'),
+        DONE,
+      ]),
+    ]);
     const listener = new Listener(await client.say('Rain?', { turn_id: 't-1' }));
-    assert.deepEqual(await listener.next(), { type: 'response.tts', content: 'It', turn_id: 't-1' });
+    assert.deepEqual(await listener.next(), {
+      type: 'response.tts',
+      content: 'It',
+      turn_id: 't-1',
+    });
     gate.resolve();
     assert.deepEqual(contentsOf(await listener.rest()), [' rains.']);
   });
 
   it('is an event a token', async (t) => {
     const { client } = await serveModel(t, plain, [says('It', ' rains', ' in', ' Spain', '.')]);
-    assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), ['It', ' rains', ' in', ' Spain', '.']);
+    assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [
+      'It',
+      ' rains',
+      ' in',
+      ' Spain',
+      '.',
+    ]);
   });
 
   it('ends once', async (t) => {
     const { client } = await serveModel(t, plain, [says('Yes.')]);
-    assert.deepEqual(typesOf(await eventsOf(client.say('Rain?'))), ['response.tts', 'response.end']);
+    assert.deepEqual(typesOf(await eventsOf(client.say('Rain?'))), [
+      'response.tts',
+      'response.end',
+    ]);
   });
 
   it('is freed of Markdown and emoji, however it is split', async (t) => {
-    const { client } = await serveModel(t, plain, [says('# Men', 'u\n\n- **Cof', 'fee** \u{1F600}', ' at [our', ' shop](https://x.example/y)', '!')]);
+    const { client } = await serveModel(t, plain, [
+      says(
+        '# Men',
+        'u\n\n- **Cof',
+        'fee** \u{1F600}',
+        ' at [our',
+        ' shop](https://x.example/y)',
+        '!',
+      ),
+    ]);
     const text = await spoken(client.say('Menu?'));
     assert.doesNotMatch(text, /[*#[\]\u{1F600}]|https/u);
     assert.match(text, /Menu\s+Coffee at our shop!/);
@@ -47,7 +114,11 @@ describe('a model\'s reply', () => {
 
   it('keeps Markdown and emoji where speakable is false', async (t) => {
     const texts = ['# Men', 'u\n- **Coffee** \u{1F600}'];
-    const { client } = await serveModel(t, defineAgent({ name: 'raw', prompt: 'Be brief.', speakable: false }), [says(...texts)]);
+    const { client } = await serveModel(
+      t,
+      defineAgent({ name: 'raw', prompt: 'Be brief.', speakable: false }),
+      [says(...texts)],
+    );
     assert.deepEqual(contentsOf(await eventsOf(client.say('Menu?'))), texts);
   });
 
@@ -55,15 +126,27 @@ describe('a model\'s reply', () => {
     const { client, server } = await serveModel(t, plain, [says('**Yes**, it', ' rains.')]);
     await spoken(client.say('Rain?'));
     await spoken(client.say('Really?'));
-    assert.deepEqual(outline(server.requests[1]), [['user', 'Rain?'], ['assistant', 'Yes, it rains.'], ['user', 'Really?']]);
+    assert.deepEqual(outline(server.requests[1]), [
+      ['user', 'Rain?'],
+      ['assistant', 'Yes, it rains.'],
+      ['user', 'Really?'],
+    ]);
   });
 
-  it('is asked for with the system\'s prompt first, over a stream, with the key', async (t) => {
+  it("is asked for with the system's prompt first, over a stream, with the key", async (t) => {
     const { client, server } = await serveModel(t, plain, [says('Yes.')]);
     await spoken(client.say('Rain?'));
     const [request] = server.requests;
     assert.deepEqual(promptOf(request)[0], { role: 'system', content: 'Be brief.' });
-    assert.deepEqual([request?.path, request?.body['stream'], request?.body['model'], request?.headers.authorization], ['/v1/chat/completions', true, 'gpt-5-nano', `Bearer ${KEY}`]);
+    assert.deepEqual(
+      [
+        request?.path,
+        request?.body['stream'],
+        request?.body['model'],
+        request?.headers.authorization,
+      ],
+      ['/v1/chat/completions', true, 'gpt-5-nano', `Bearer ${KEY}`],
+    );
     assert.equal('tools' in (request?.body ?? {}), false);
   });
 });
@@ -91,43 +174,69 @@ describe('a caller who leaves', () => {
   it('while a retry waits has the model asked no more', async (t) => {
     const served = await serveModel(t, plain, [rateLimits({ 'retry-after': '1' }), says('Yes.')]);
     const caller = await callOver(t, served);
-    await (await served.server.request(0)).wasCut;
+    await (
+      await served.server.request(0)
+    ).wasCut;
     caller.socket.destroy();
     await until(() => served.app.runningTurns === 0, 'the turn to end');
     assert.equal(served.server.requests.length, 1);
   });
 
   it('is no error, and asks no model again', async (t) => {
-    const { client, server, logLines } = await serveModel(t, plain, [silentAfter(chunk({ content: 'It rains' })), says('Yes.')], { DEFAULT_MODEL: 'openai:a,openai:b' });
+    const { client, server, logLines } = await serveModel(
+      t,
+      plain,
+      [silentAfter(chunk({ content: 'It rains' })), says('Yes.')],
+      { DEFAULT_MODEL: 'openai:a,openai:b' },
+    );
     const reply = await client.say('Rain?');
     await new Listener(reply).next();
     reply.drop();
-    await (await server.request(0)).wasCut;
+    await (
+      await server.request(0)
+    ).wasCut;
     assert.equal(await spoken(client.say('Hello?')), 'Yes.');
     assert.equal(server.requests.length, 2);
     assert.deepEqual(errorsIn(logLines), []);
   });
 
   it('has the model told what the caller heard, and that there was more', async (t) => {
-    const { client, server } = await serveModel(t, plain, [silentAfter(chunk({ content: 'It rains in Spain, ' }), chunk({ content: 'mainly.' })), says('Yes.')]);
+    const { client, server } = await serveModel(t, plain, [
+      silentAfter(chunk({ content: 'It rains in Spain, ' }), chunk({ content: 'mainly.' })),
+      says('Yes.'),
+    ]);
     const reply = await client.say('Rain?', { turn_id: 't-1' });
     const listener = new Listener(reply);
     while (!String((await listener.next())?.content).includes('mainly'));
     reply.drop();
-    await (await server.request(0)).wasCut;
+    await (
+      await server.request(0)
+    ).wasCut;
     await spoken(client.say('Stop.', heard('It rains', 't-1')));
-    assert.deepEqual(outline(server.requests[1]), [['user', 'Rain?'], ['assistant', 'It rains [interrupted]'], ['user', 'Stop.']]);
+    assert.deepEqual(outline(server.requests[1]), [
+      ['user', 'Rain?'],
+      ['assistant', 'It rains [interrupted]'],
+      ['user', 'Stop.'],
+    ]);
   });
 
   it('has the model told what was sent where nobody knows what was heard', async (t) => {
-    const { client, server } = await serveModel(t, plain, [silentAfter(chunk({ content: 'It rains, ' }), chunk({ content: 'mainly.' })), says('Yes.')]);
+    const { client, server } = await serveModel(t, plain, [
+      silentAfter(chunk({ content: 'It rains, ' }), chunk({ content: 'mainly.' })),
+      says('Yes.'),
+    ]);
     const reply = await client.say('Rain?', { turn_id: 't-1' });
     const listener = new Listener(reply);
     while (!String((await listener.next())?.content).includes('mainly'));
     reply.drop();
-    await (await server.request(0)).wasCut;
+    await (
+      await server.request(0)
+    ).wasCut;
     await spoken(client.say('Stop.'));
-    assert.match(String(outline(server.requests[1])[1]?.[1]), /^It rains, mainly\.? \[interrupted\]$/);
+    assert.match(
+      String(outline(server.requests[1])[1]?.[1]),
+      /^It rains, mainly\.? \[interrupted\]$/,
+    );
   });
 
   it('has the model told nothing of a reply of which nothing was heard', async (t) => {
@@ -183,20 +292,29 @@ describe('a model that fails', () => {
   }
 
   it('is apologised for when it is silent beyond FIRST_WORD_TIMEOUT_SECONDS, and its connection closed', async (t) => {
-    const { client, server } = await serveModel(t, plain, [silentAfter()], { FIRST_WORD_TIMEOUT_SECONDS: '0.1' });
+    const { client, server } = await serveModel(t, plain, [silentAfter()], {
+      FIRST_WORD_TIMEOUT_SECONDS: '0.1',
+    });
     assert.equal(await spoken(client.say('Rain?')), APOLOGY);
     assert.equal(await within((await server.request(0)).wasCut, 'the connection to close'), true);
   });
 
   it('is apologised for when its reply is longer than TURN_TIMEOUT_SECONDS, and its connection closed', async (t) => {
-    const { client, server } = await serveModel(t, plain, [silentAfter(chunk({ content: 'It rains.' }))], { TURN_TIMEOUT_SECONDS: '0.2' });
+    const { client, server } = await serveModel(
+      t,
+      plain,
+      [silentAfter(chunk({ content: 'It rains.' }))],
+      { TURN_TIMEOUT_SECONDS: '0.2' },
+    );
     assert.match(await spoken(client.say('Rain?')), /It rains\. Sorry, something went wrong/);
     assert.equal(await within((await server.request(0)).wasCut, 'the connection to close'), true);
   });
 
   it('does not run its last word and the apology together', async (t) => {
     // Was: "It rainsSorry, something went wrong": a voice gets the pieces of a reply as one text.
-    const { client } = await serveModel(t, plain, [droppedAfter(chunk({ content: 'It rains' }), chunk({ content: ' now' }))]);
+    const { client } = await serveModel(t, plain, [
+      droppedAfter(chunk({ content: 'It rains' }), chunk({ content: ' now' })),
+    ]);
     assert.match(await spoken(client.say('Rain?')), /\w\s+Sorry,/);
   });
 });
@@ -204,7 +322,11 @@ describe('a model that fails', () => {
 describe('a list of models', () => {
   const both = { DEFAULT_MODEL: 'openai:gpt-5-nano,groq:fall-back' };
 
-  for (const [what, answer] of [['refuses the key', refuses], ['is empty', empty], ['is down', overloaded]] as const) {
+  for (const [what, answer] of [
+    ['refuses the key', refuses],
+    ['is empty', empty],
+    ['is down', overloaded],
+  ] as const) {
     it(`has the next one answer when the first ${what}`, async (t) => {
       const [openai, groq] = [await modelServer(t, answer), await modelServer(t, says('Yes.'))];
       const { client } = serveAgent(t, plain, { openai, groq }, both);
@@ -219,11 +341,19 @@ describe('a list of models', () => {
     await spoken(client.say('Rain?'));
     const answer = await get('/ready');
     const text = await answer.text();
-    const { ready, warnings, model } = JSON.parse(text) as { ready: boolean; warnings: string[]; model: string };
-    assert.deepEqual([answer.status, ready, model, warnings.length], [200, true, 'openai:gpt-5-nano,groq:fall-back', 1]);
+    const { ready, warnings, model } = JSON.parse(text) as {
+      ready: boolean;
+      warnings: string[];
+      model: string;
+    };
+    assert.deepEqual(
+      [answer.status, ready, model, warnings.length],
+      [200, true, 'openai:gpt-5-nano,groq:fall-back', 1],
+    );
     assert.match(warnings[0] ?? '', /openai:gpt-5-nano refused the key of OPENAI_API_KEY/);
     assert.ok(logLines.some((line) => line.includes('refused the key of OPENAI_API_KEY')));
-    for (const shown of [text, ...logLines]) assert.equal(shown.includes(KEY) || shown.includes(KEY.slice(-8)), false);
+    for (const shown of [text, ...logLines])
+      assert.equal(shown.includes(KEY) || shown.includes(KEY.slice(-8)), false);
   });
 
   it('is ready without warnings once the key works again', async (t) => {
@@ -232,62 +362,118 @@ describe('a list of models', () => {
     assert.equal(await spoken(client.say('Rain?')), APOLOGY);
     assert.match(await (await get('/ready')).text(), /warnings/);
     assert.equal(await spoken(client.say('Rain?')), 'Yes.');
-    assert.deepEqual(await (await get('/ready')).json(), { ready: true, agent: 'plain', model: 'openai:gpt-5-nano' });
+    assert.deepEqual(await (await get('/ready')).json(), {
+      ready: true,
+      agent: 'plain',
+      model: 'openai:gpt-5-nano',
+    });
   });
 
   it('warns of a fall-back without a key, and is ready', async (t) => {
-    const { get } = serveAgent(t, plain, { openai: await modelServer(t, says('Yes.')) }, { DEFAULT_MODEL: 'openai:gpt-5-nano,mistral:small' });
-    const { ready, warnings } = (await (await get('/ready')).json()) as { ready: boolean; warnings: string[] };
-    assert.deepEqual([ready, warnings], [true, ['MISTRAL_API_KEY is not set, model mistral:small needs it']]);
+    const { get } = serveAgent(
+      t,
+      plain,
+      { openai: await modelServer(t, says('Yes.')) },
+      { DEFAULT_MODEL: 'openai:gpt-5-nano,mistral:small' },
+    );
+    const { ready, warnings } = (await (await get('/ready')).json()) as {
+      ready: boolean;
+      warnings: string[];
+    };
+    assert.deepEqual(
+      [ready, warnings],
+      [true, ['MISTRAL_API_KEY is not set, model mistral:small needs it']],
+    );
   });
 
   for (const [names, reasons] of [
     [undefined, ['OPENAI_API_KEY is not set, model openai:gpt-5-nano needs it']],
-    ['groq:a,mistral:b', ['GROQ_API_KEY is not set, model groq:a needs it', 'MISTRAL_API_KEY is not set, model mistral:b needs it']],
+    [
+      'groq:a,mistral:b',
+      [
+        'GROQ_API_KEY is not set, model groq:a needs it',
+        'MISTRAL_API_KEY is not set, model mistral:b needs it',
+      ],
+    ],
   ] as const) {
     it(`is not ready without any key, and says why (${names ?? 'no DEFAULT_MODEL'})`, async (t) => {
-      const { client, get } = serveAgent(t, plain, {}, names === undefined ? {} : { DEFAULT_MODEL: names });
+      const { client, get } = serveAgent(
+        t,
+        plain,
+        {},
+        names === undefined ? {} : { DEFAULT_MODEL: names },
+      );
       const answer = await get('/ready');
-      const { ready, reasons: told } = (await answer.json()) as { ready: boolean; reasons: string[] };
+      const { ready, reasons: told } = (await answer.json()) as {
+        ready: boolean;
+        reasons: string[];
+      };
       assert.deepEqual([answer.status, ready, told], [503, false, reasons]);
       assert.equal(await spoken(client.say('Rain?')), APOLOGY);
     });
   }
 });
 
-describe('the turn\'s record', () => {
-  it('has the usage in the access log\'s line', async (t) => {
+describe("the turn's record", () => {
+  it("has the usage in the access log's line", async (t) => {
     const { client, logLines } = await serveModel(t, plain, [says('Yes.')]);
     await spoken(client.say('Rain?'));
-    const lines = (): Record<string, unknown>[] => logLines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line['event'] === 'message');
+    const lines = (): Record<string, unknown>[] =>
+      logLines
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+        .filter((line) => line['event'] === 'message');
     await until(() => lines().length > 0, 'the line of the turn');
     const [line] = lines();
-    assert.deepEqual([line?.['model'], line?.['modelRequests'], line?.['inputTokens'], line?.['outputTokens'], line?.['outcome']], ['openai:gpt-5-nano', 1, 19, 10, 'completed']);
+    assert.deepEqual(
+      [
+        line?.['model'],
+        line?.['modelRequests'],
+        line?.['inputTokens'],
+        line?.['outputTokens'],
+        line?.['outcome'],
+      ],
+      ['openai:gpt-5-nano', 1, 19, 10, 'completed'],
+    );
     assert.equal(typeof line?.['firstTokenMs'], 'number');
   });
 
   it('has the usage in /metrics, by the model that answered', async (t) => {
     const [openai, groq] = [await modelServer(t, refuses), await modelServer(t, says('Yes.'))];
-    const { client, get } = serveAgent(t, plain, { openai, groq }, { DEFAULT_MODEL: 'openai:gpt-5-nano,groq:fall-back' });
+    const { client, get } = serveAgent(
+      t,
+      plain,
+      { openai, groq },
+      { DEFAULT_MODEL: 'openai:gpt-5-nano,groq:fall-back' },
+    );
     for (let turn = 0; turn < 2; turn++) await spoken(client.say('Rain?'));
     const metrics = await (await get('/metrics')).text();
     for (const sample of [
       'layercode_model_tokens_total{model="groq:fall-back",direction="input"} 38',
       'layercode_model_tokens_total{model="groq:fall-back",direction="output"} 20',
       'layercode_model_first_token_seconds_count{model="groq:fall-back"} 2',
-    ]) assert.ok(metrics.includes(sample), `${sample} is in\n${metrics}`);
+    ])
+      assert.ok(metrics.includes(sample), `${sample} is in\n${metrics}`);
     assert.equal(metrics.includes('layercode_model_tokens_total{model="openai'), false);
   });
 
   it('replays a duplicate without asking the model', async (t) => {
     const { client, server } = await serveModel(t, plain, [says('It', ' rains.')]);
     const first = await spoken(client.say('Rain?', { turn_id: 't-1' }));
-    assert.deepEqual([await spoken(client.say('Rain?', { turn_id: 't-1' })), server.requests.length], [first, 1]);
+    assert.deepEqual(
+      [await spoken(client.say('Rain?', { turn_id: 't-1' })), server.requests.length],
+      [first, 1],
+    );
   });
 
   it('gives a duplicate in mid-reply the whole of it, and asks the model once', async (t) => {
     const gate = deferred();
-    const { client, server } = await serveModel(t, plain, [pausing(textReply('It').slice(0, 2), gate.promise, [chunk({ content: ' rains.' }), chunk({}, 'stop'), DONE])]);
+    const { client, server } = await serveModel(t, plain, [
+      pausing(textReply('It').slice(0, 2), gate.promise, [
+        chunk({ content: ' rains.' }),
+        chunk({}, 'stop'),
+        DONE,
+      ]),
+    ]);
     const listener = new Listener(await client.say('Rain?', { turn_id: 't-1' }));
     await listener.next();
     const second = spoken(client.say('Rain?', { turn_id: 't-1' }));
@@ -303,53 +489,96 @@ describe('the turn\'s record', () => {
   });
 });
 
-describe('a call\'s start', () => {
+describe("a call's start", () => {
   it('opens the connection to the model while the welcome is spoken, and the first turn uses it', async (t) => {
-    const { client, server, get } = await serveModel(t, defineAgent({ name: 'plain', prompt: 'Be brief.', welcome: 'Hello!' }), [says('Yes.')]);
+    const { client, server, get } = await serveModel(
+      t,
+      defineAgent({ name: 'plain', prompt: 'Be brief.', welcome: 'Hello!' }),
+      [says('Yes.')],
+    );
     assert.equal(await spoken(client.start()), 'Hello!');
     await until(() => server.warmUps === 1, 'the connection to be opened');
-    await (await get('/health')).text(); // fetch has read the answer by then, and keeps the connection
+    // fetch has read the answer by then, and keeps the connection
+    await (await get('/health')).text();
     await spoken(client.say('Rain?'));
     assert.deepEqual([server.requests.length, server.connectionsSeen], [1, 1]);
   });
 
   it('says the welcome though the model cannot be reached', async (t) => {
     const server = await modelServer(t, says('Yes.'));
-    const { client } = serveAgent(t, getAgent('starter'), { openai: server }, { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' });
+    const { client } = serveAgent(
+      t,
+      getAgent('starter'),
+      { openai: server },
+      { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' },
+    );
     assert.match(await spoken(client.start()), /^Hi there!/);
   });
 
   it('does not wait for the model', async (t) => {
     const server = await modelServer(t, mute);
-    const { client } = serveAgent(t, defineAgent({ name: 'plain', prompt: 'Be brief.', welcome: 'Hello!' }), { openai: server });
+    const { client } = serveAgent(
+      t,
+      defineAgent({ name: 'plain', prompt: 'Be brief.', welcome: 'Hello!' }),
+      { openai: server },
+    );
     assert.equal(await spoken(client.start()), 'Hello!');
   });
 
   it('is silent without a welcome, and "Welcome back." to a caller who is back', async (t) => {
     const { client } = await serveModel(t, plain, [says('Yes.')]);
-    assert.deepEqual([await spoken(client.start()), await spoken(client.say('Rain?')), await spoken(client.start())], ['', 'Yes.', 'Welcome back.']);
+    assert.deepEqual(
+      [
+        await spoken(client.start()),
+        await spoken(client.say('Rain?')),
+        await spoken(client.start()),
+      ],
+      ['', 'Yes.', 'Welcome back.'],
+    );
   });
 
-  it('has its welcome in the model\'s prompt', async (t) => {
-    const { client, server } = await serveModel(t, defineAgent({ name: 'plain', prompt: 'Be brief.', welcome: 'Hello!' }), [says('Yes.')]);
+  it("has its welcome in the model's prompt", async (t) => {
+    const { client, server } = await serveModel(
+      t,
+      defineAgent({ name: 'plain', prompt: 'Be brief.', welcome: 'Hello!' }),
+      [says('Yes.')],
+    );
     await spoken(client.start());
     await spoken(client.say('Rain?'));
-    assert.deepEqual(outline(server.requests[0]), [['assistant', 'Hello!'], ['user', 'Rain?']]);
+    assert.deepEqual(outline(server.requests[0]), [
+      ['assistant', 'Hello!'],
+      ['user', 'Rain?'],
+    ]);
   });
 
   it('works without a key in the warm-up', async (t) => {
     const seen: string[] = [];
-    const { client, server } = await serveModel(t, defineAgent({ name: 'plain', prompt: 'Be brief.', welcome: 'Hello!' }), [(response, request) => { seen.push(request.path); openStream(response); response.end(textReply('Yes.').join('')); }]);
+    const { client, server } = await serveModel(
+      t,
+      defineAgent({ name: 'plain', prompt: 'Be brief.', welcome: 'Hello!' }),
+      [
+        (response, request) => {
+          seen.push(request.path);
+          openStream(response);
+          response.end(textReply('Yes.').join(''));
+        },
+      ],
+    );
     await spoken(client.start());
     await until(() => server.warmUps === 1, 'the warm-up');
     assert.deepEqual([seen, server.requests.length], [[], 0]);
   });
 });
 
-describe('the caller\'s line', () => {
-  it('of the call dialect gets the model\'s reply too', async (t) => {
+describe("the caller's line", () => {
+  it("of the call dialect gets the model's reply too", async (t) => {
     const { client } = await serveModel(t, plain, [says('It', ' rains.')]);
-    const reply = client.post({ type: 'transcript', call_id: 'call-1', turn_id: 't-1', transcript: 'Rain?' });
+    const reply = client.post({
+      type: 'transcript',
+      call_id: 'call-1',
+      turn_id: 't-1',
+      transcript: 'Rain?',
+    });
     assert.equal(await spoken(reply), 'It rains.');
   });
 });

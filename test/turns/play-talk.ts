@@ -327,8 +327,9 @@ class Play {
   }
 
   /**
-   * Finds the turn that the platform means by the rules. Until the app has the message that turn may say its first word; and where
-   * a store is slow, it may do so until the message's turn is opened: then either is right.
+   * Finds the turn that the platform means by the rules. Until the app has the message that turn
+   * may say its first word; and where a store is slow, it may do so until the message's turn is
+   * opened: then either is right.
    */
   #noteCut(sent: Sent, isCertain: boolean): void {
     const { context, arrivedAt } = sent;
@@ -515,8 +516,8 @@ function isRunning({ runs }: Entry): boolean {
 }
 
 /**
- * Whether something was said of which no caller had anything: it may have left, or not. Or the turn may have left a record that no
- * message shows.
+ * Whether something was said of which no caller had anything: it may have left, or not. Or the turn
+ * may have left a record that no message shows.
  */
 function isUnclear(turn: Entry): boolean {
   if (turn.hasNoPlace) return true;

@@ -11,7 +11,12 @@ const LOW = '\ude00';
 type Act = readonly ['say' | 'filler' | 'data', string] | readonly ['calls', ...string[]];
 
 function call(id: string): SpokenCall {
-  return { call: { id, name: 'look', args: '{}' }, key: `key of ${id}`, state: 'completed', content: `"${id}"` };
+  return {
+    call: { id, name: 'look', args: '{}' },
+    key: `key of ${id}`,
+    state: 'completed',
+    content: `"${id}"`,
+  };
 }
 
 /** A reply after these acts, each event of which was sent. */
@@ -21,7 +26,12 @@ function spoken(...acts: readonly Act[]): SpokenReply {
     const [text = ''] = words;
     if (what === 'calls') reply.noteCalls(words.map(call));
     else {
-      const event = what === 'say' ? reply.say(text) : what === 'filler' ? reply.sayFiller(text) : reply.sendData(text);
+      const event =
+        what === 'say'
+          ? reply.say(text)
+          : what === 'filler'
+            ? reply.sayFiller(text)
+            : reply.sendData(text);
       if (event !== undefined) reply.note(event);
     }
   }
@@ -31,7 +41,10 @@ function spoken(...acts: readonly Act[]): SpokenReply {
 /** `assistant: words`, with the calls' ids in brackets. */
 function shown(reply: SpokenReply, count?: number): string[] {
   return reply.messages('t-1', 'completed', count).map((message) => {
-    const calls = message.role === 'assistant' ? (message.toolCalls ?? []).map(({ id }) => ` [${id}]`).join('') : '';
+    const calls =
+      message.role === 'assistant'
+        ? (message.toolCalls ?? []).map(({ id }) => ` [${id}]`).join('')
+        : '';
     return `${message.role}: ${message.content}${calls}`;
   });
 }
@@ -41,7 +54,11 @@ describe('SpokenReply.say', () => {
     ['passes a piece on', ['Hello'], ['Hello']],
     ['sends nothing for no text', [''], []],
     ['keeps spaces as they are', [' a ', ' b '], [' a ', ' b ']],
-    ['holds half a character back until its other half comes', [`a${HIGH}`, `${LOW}b`], ['a', `${HIGH}${LOW}b`]],
+    [
+      'holds half a character back until its other half comes',
+      [`a${HIGH}`, `${LOW}b`],
+      ['a', `${HIGH}${LOW}b`],
+    ],
     ['sends nothing for half a character alone', [HIGH], []],
     ['holds a half back once more where halves follow each other', [HIGH, HIGH], [HIGH]],
     ['passes a lone second half on', [LOW], [LOW]],
@@ -49,7 +66,10 @@ describe('SpokenReply.say', () => {
     it(title, () => {
       const reply = new SpokenReply();
       const events = pieces.map((piece) => reply.say(piece)).filter((event) => event !== undefined);
-      assert.deepEqual(events, sent.map((text): SentEvent => ({ type: 'say', text })));
+      assert.deepEqual(
+        events,
+        sent.map((text): SentEvent => ({ type: 'say', text })),
+      );
     });
   }
 
@@ -74,21 +94,42 @@ describe('SpokenReply.flush', () => {
 
 describe('SpokenReply.sayFiller', () => {
   it('ends with one space, so that the first word does not stick to it', () => {
-    assert.deepEqual(new SpokenReply().sayFiller('One moment.  '), { type: 'say', text: 'One moment. ', isFiller: true });
+    assert.deepEqual(new SpokenReply().sayFiller('One moment.  '), {
+      type: 'say',
+      text: 'One moment. ',
+      isFiller: true,
+    });
   });
 
   for (const [title, acts, filler] of [
     ['remembers what was said', [['filler', 'One moment.']], 'One moment.'],
-    ['remembers all of several', [['filler', 'One moment.'], ['filler', ' Still looking. ']], 'One moment. Still looking.'],
-    ['says nothing once the agent has spoken', [['say', 'Yes.'], ['filler', 'One moment.']], undefined],
+    [
+      'remembers all of several',
+      [
+        ['filler', 'One moment.'],
+        ['filler', ' Still looking. '],
+      ],
+      'One moment. Still looking.',
+    ],
+    [
+      'says nothing once the agent has spoken',
+      [
+        ['say', 'Yes.'],
+        ['filler', 'One moment.'],
+      ],
+      undefined,
+    ],
     ['says nothing for blanks', [['filler', ' ']], undefined],
   ] as const satisfies readonly (readonly [string, readonly Act[], string | undefined])[]) {
     it(title, () => assert.equal(spoken(...acts).filler, filler));
   }
 
-  it('is no word of the agent\'s', () => {
+  it("is no word of the agent's", () => {
     const reply = spoken(['filler', 'One moment.']);
-    assert.deepEqual([reply.hasSpoken, reply.isEmpty, reply.text(), shown(reply)], [false, true, '', []]);
+    assert.deepEqual(
+      [reply.hasSpoken, reply.isEmpty, reply.text(), shown(reply)],
+      [false, true, '', []],
+    );
   });
 });
 
@@ -101,7 +142,8 @@ describe('SpokenReply.isEmpty', () => {
     [[['say', HIGH]], false],
     [[['data', '{}']], false],
   ] as const satisfies readonly (readonly [readonly Act[], boolean])[]) {
-    it(`is ${isEmpty} after ${JSON.stringify(acts)}`, () => assert.equal(spoken(...acts).isEmpty, isEmpty));
+    it(`is ${isEmpty} after ${JSON.stringify(acts)}`, () =>
+      assert.equal(spoken(...acts).isEmpty, isEmpty));
   }
 });
 
@@ -111,7 +153,14 @@ describe('SpokenReply.apart', () => {
     [[['say', 'Hello']], 'Bye', ' Bye'],
     [[['say', 'Hello ']], 'Bye', 'Bye'],
     [[['say', 'Hello']], ' Bye', ' Bye'],
-    [[['say', 'Hello'], ['data', '{}']], 'Bye', ' Bye'],
+    [
+      [
+        ['say', 'Hello'],
+        ['data', '{}'],
+      ],
+      'Bye',
+      ' Bye',
+    ],
     [[['filler', 'One moment.']], 'Bye', 'Bye'],
   ] as const satisfies readonly (readonly [readonly Act[], string, string])[]) {
     it(`makes ${JSON.stringify(apart)} of ${JSON.stringify(text)} after ${JSON.stringify(acts)}`, () => {
@@ -137,40 +186,117 @@ describe('SpokenReply.isTooLong', () => {
 });
 
 describe('SpokenReply.messages', () => {
-  const rounds: readonly Act[] = [['say', 'Let me see.'], ['calls', 'c1', 'c2'], ['say', ' One'], ['say', ' more.'], ['calls', 'c3'], ['say', ' Done.']];
+  const rounds: readonly Act[] = [
+    ['say', 'Let me see.'],
+    ['calls', 'c1', 'c2'],
+    ['say', ' One'],
+    ['say', ' more.'],
+    ['calls', 'c3'],
+    ['say', ' Done.'],
+  ];
 
   for (const [title, acts, messages] of [
     ['are none for silence', [], []],
-    ['join the pieces of a text', [['say', 'It is'], ['say', ' ten.']], ['assistant: It is ten.']],
-    ['leave data out', [['say', 'a'], ['data', '{}'], ['say', 'b']], ['assistant: ab']],
-    ['leave fillers out', [['filler', 'One moment.'], ['say', 'Ten.']], ['assistant: Ten.']],
-    ['have a text for calls that no word came before', [['calls', 'c1']], ['assistant:  [c1]', 'tool: "c1"']],
-    ['keep calls, results and texts in their order', rounds, [
-      'assistant: Let me see. [c1] [c2]', 'tool: "c1"', 'tool: "c2"', 'assistant:  One more. [c3]', 'tool: "c3"', 'assistant:  Done.',
-    ]],
+    [
+      'join the pieces of a text',
+      [
+        ['say', 'It is'],
+        ['say', ' ten.'],
+      ],
+      ['assistant: It is ten.'],
+    ],
+    [
+      'leave data out',
+      [
+        ['say', 'a'],
+        ['data', '{}'],
+        ['say', 'b'],
+      ],
+      ['assistant: ab'],
+    ],
+    [
+      'leave fillers out',
+      [
+        ['filler', 'One moment.'],
+        ['say', 'Ten.'],
+      ],
+      ['assistant: Ten.'],
+    ],
+    [
+      'have a text for calls that no word came before',
+      [['calls', 'c1']],
+      ['assistant:  [c1]', 'tool: "c1"'],
+    ],
+    [
+      'keep calls, results and texts in their order',
+      rounds,
+      [
+        'assistant: Let me see. [c1] [c2]',
+        'tool: "c1"',
+        'tool: "c2"',
+        'assistant:  One more. [c3]',
+        'tool: "c3"',
+        'assistant:  Done.',
+      ],
+    ],
   ] as const satisfies readonly (readonly [string, readonly Act[], readonly string[]])[]) {
     it(title, () => assert.deepEqual(shown(spoken(...acts)), messages));
   }
 
   for (const [count, messages] of [
     [0, ['assistant:  [c1] [c2]', 'tool: "c1"', 'tool: "c2"', 'assistant:  [c3]', 'tool: "c3"']],
-    [1, ['assistant: Let me see. [c1] [c2]', 'tool: "c1"', 'tool: "c2"', 'assistant:  [c3]', 'tool: "c3"']],
-    [2, ['assistant: Let me see. [c1] [c2]', 'tool: "c1"', 'tool: "c2"', 'assistant:  One [c3]', 'tool: "c3"']],
-    [3, ['assistant: Let me see. [c1] [c2]', 'tool: "c1"', 'tool: "c2"', 'assistant:  One more. [c3]', 'tool: "c3"']],
+    [
+      1,
+      [
+        'assistant: Let me see. [c1] [c2]',
+        'tool: "c1"',
+        'tool: "c2"',
+        'assistant:  [c3]',
+        'tool: "c3"',
+      ],
+    ],
+    [
+      2,
+      [
+        'assistant: Let me see. [c1] [c2]',
+        'tool: "c1"',
+        'tool: "c2"',
+        'assistant:  One [c3]',
+        'tool: "c3"',
+      ],
+    ],
+    [
+      3,
+      [
+        'assistant: Let me see. [c1] [c2]',
+        'tool: "c1"',
+        'tool: "c2"',
+        'assistant:  One more. [c3]',
+        'tool: "c3"',
+      ],
+    ],
   ] as const) {
     it(`are cut behind ${count} events, and keep every call with its result`, () => {
       assert.deepEqual(shown(spoken(...rounds), count), messages);
     });
   }
 
-  it('carry each call\'s key and state', () => {
+  it("carry each call's key and state", () => {
     const [, result] = spoken(['calls', 'c1']).messages('t-1', 'completed');
-    assert.deepEqual(result, { role: 'tool', content: '"c1"', turnId: 't-1', toolCallId: 'c1', state: 'completed', key: 'key of c1' });
+    assert.deepEqual(result, {
+      role: 'tool',
+      content: '"c1"',
+      turnId: 't-1',
+      toolCallId: 'c1',
+      state: 'completed',
+      key: 'key of c1',
+    });
   });
 });
 
 describe('SpokenReply.countSent', () => {
-  it('leaves out what has not left', () => assert.equal(spoken(['say', 'a'], ['say', 'b'], ['say', 'c']).countSent(2), 1));
+  it('leaves out what has not left', () =>
+    assert.equal(spoken(['say', 'a'], ['say', 'b'], ['say', 'c']).countSent(2), 1));
 
   it('is never less than an earlier delivery has sent', () => {
     const reply = spoken(['say', 'a'], ['say', 'b'], ['say', 'c']);
@@ -189,11 +315,42 @@ describe('SpokenReply.countSent', () => {
 
 describe('SpokenReply.replay', () => {
   for (const [title, acts, replay] of [
-    ['is not needed where the messages say it all', [['say', 'a'], ['say', 'b']], undefined],
+    [
+      'is not needed where the messages say it all',
+      [
+        ['say', 'a'],
+        ['say', 'b'],
+      ],
+      undefined,
+    ],
     ['is not needed for silence', [], undefined],
-    ['joins texts and keeps data between them', [['say', 'a'], ['say', 'b'], ['data', '1'], ['say', 'c']], [{ type: 'say', text: 'ab' }, { type: 'data', json: '1' }, { type: 'say', text: 'c' }]],
-    ['leaves fillers out', [['filler', 'One moment.'], ['say', 'a']], [{ type: 'say', text: 'a' }]],
-  ] as const satisfies readonly (readonly [string, readonly Act[], readonly SentEvent[] | undefined])[]) {
+    [
+      'joins texts and keeps data between them',
+      [
+        ['say', 'a'],
+        ['say', 'b'],
+        ['data', '1'],
+        ['say', 'c'],
+      ],
+      [
+        { type: 'say', text: 'ab' },
+        { type: 'data', json: '1' },
+        { type: 'say', text: 'c' },
+      ],
+    ],
+    [
+      'leaves fillers out',
+      [
+        ['filler', 'One moment.'],
+        ['say', 'a'],
+      ],
+      [{ type: 'say', text: 'a' }],
+    ],
+  ] as const satisfies readonly (readonly [
+    string,
+    readonly Act[],
+    readonly SentEvent[] | undefined,
+  ])[]) {
     it(title, () => assert.deepEqual(spoken(...acts).replay(), replay));
   }
 });

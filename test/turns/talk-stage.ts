@@ -281,8 +281,9 @@ interface Process {
 }
 
 /**
- * The app's timers. The short ones, as between the tries of a write, are over in the next round, so that no talk waits for them; of
- * the others one may be made early or late. The talk has none of its own.
+ * The app's timers. The short ones, as between the tries of a write, are over in the next round, so
+ * that no talk waits for them; of the others one may be made early or late. The talk has none of
+ * its own.
  */
 class Timers {
   count = 0;
@@ -430,7 +431,10 @@ export class Stage {
     return structuredClone(await new ConversationManager(this.#world).getHistory(CONVERSATION));
   }
 
-  /** Stops the app as a deployment does, while the store is slow. `letGo`: agents and tools that ignore their signals end. */
+  /**
+   * Stops the app as a deployment does, while the store is slow. `letGo`: agents and tools that
+   * ignore their signals end.
+   */
   async stop(letGo: () => void): Promise<void> {
     this.store.isHeld = this.#kind !== 'memory';
     const stopped = this.#process.app.close();

@@ -1,5 +1,6 @@
-// A tool acts once: seeded interleavings of drops, redeliveries, newer turns, slow tools, failing agents and crashes, against a tool
-// that counts what it did. Nothing here needs a socket: a delivery is an object, and the world stands still between two steps.
+// A tool acts once: seeded interleavings of drops, redeliveries, newer turns, slow tools, failing
+// agents and crashes, against a tool that counts what it did. Nothing here needs a socket: a
+// delivery is an object, and the world stands still between two steps.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -25,11 +26,30 @@ const ALL_TRIES_MS = 2_000;
 const log = createLogger({ level: 'silent', write: () => undefined });
 
 /**
- * What agents do, as their words say: `ab|a` is a round of two calls and one of one; `=` in front gives the calls of a round one
- * id. `a` obeys its signal, `b` ignores it, `c` is to finish, `r` is repeatable; `h` is a call that the agent runs by hand. `!`
- * fails, `.` waits.
+ * What agents do, as their words say: `ab|a` is a round of two calls and one of one; `=` in front
+ * gives the calls of a round one id. `a` obeys its signal, `b` ignores it, `c` is to finish, `r` is
+ * repeatable; `h` is a call that the agent runs by hand. `!` fails, `.` waits.
  */
-const PLANS = ['a', 'ab', 'aa', '=aa', 'c', 'ac|b', 'a|a', 'a|.', 'b|!', 'c|.|a', 'cc|b', 'r', 'ra|r', 'h', 'ha|h', '=hh', 'h|!', '.'];
+const PLANS = [
+  'a',
+  'ab',
+  'aa',
+  '=aa',
+  'c',
+  'ac|b',
+  'a|a',
+  'a|.',
+  'b|!',
+  'c|.|a',
+  'cc|b',
+  'r',
+  'ra|r',
+  'h',
+  'ha|h',
+  '=hh',
+  'h|!',
+  '.',
+];
 
 function randomFrom(seed: number): (below: number) => number {
   let state = (seed * 2_654_435_761) % 2_147_483_647 || 1;
@@ -84,7 +104,8 @@ class World {
 
   #begin(kept: string | undefined): Process {
     const memory = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
-    if (kept !== undefined) memory.update(CONVERSATION, (draft) => void Object.assign(draft, JSON.parse(kept)));
+    if (kept !== undefined)
+      memory.update(CONVERSATION, (draft) => void Object.assign(draft, JSON.parse(kept)));
     const store = this.#isPromised ? new PromisedStore(memory) : memory;
     const works: Work[] = [];
     const process: Process = {
@@ -93,7 +114,9 @@ class World {
       isDead: false,
       turns: new Turns({
         agent: this.#agent(works, () => process.isDead),
-        conversations: new ConversationManager(store), turnTimeoutMs: 2 ** 30, firstWordTimeoutMs: 2 ** 30,
+        conversations: new ConversationManager(store),
+        turnTimeoutMs: 2 ** 30,
+        firstWordTimeoutMs: 2 ** 30,
       }),
     };
     return process;
@@ -110,7 +133,11 @@ class World {
           if (round === '.') await new Promise<void>((resolve) => this.#gates.push(resolve));
           else {
             const names = round.replace('=', '');
-            const calls = [...names].map((name, index): ToolCall => ({ id: round === names ? `call_${index}` : 'call', name, args: `{"for":"${name}"}` }));
+            const calls = [...names].map((name, index): ToolCall => ({
+              id: round === names ? `call_${index}` : 'call',
+              name,
+              args: `{"for":"${name}"}`,
+            }));
             if (round.includes('h')) await this.#runByHand(calls, journal, turnId, works, isDead);
             else {
               await journal.runTools(calls, ({ name }) => ({
@@ -126,28 +153,46 @@ class World {
     });
   }
 
-  /** As an agent does that has a model of its own: whatever its signal says, and after its turn too. */
-  async #runByHand(calls: readonly ToolCall[], journal: TurnJournal, turnId: string, works: Work[], isDead: () => boolean): Promise<void> {
+  /**
+   * As an agent does that has a model of its own: whatever its signal says, and after its turn too.
+   */
+  async #runByHand(
+    calls: readonly ToolCall[],
+    journal: TurnJournal,
+    turnId: string,
+    works: Work[],
+    isDead: () => boolean,
+  ): Promise<void> {
     await journal.noteToolCalls(calls);
-    await Promise.all(calls.map(({ id, name }) => new Promise<void>((resolve) => {
-      const work: Work = {
-        isOver: false,
-        finish: () => {
-          if (work.isOver || isDead()) return;
-          work.isOver = true;
-          const content = JSON.stringify({ byHand: this.noted.size, in: turnId, name });
-          this.noted.add(content);
-          journal.noteToolResult(id, content);
-          journal.noteToolResult('nobody knows it', content);
-          resolve();
-        },
-      };
-      works.push(work);
-    })));
+    await Promise.all(
+      calls.map(
+        ({ id, name }) =>
+          new Promise<void>((resolve) => {
+            const work: Work = {
+              isOver: false,
+              finish: () => {
+                if (work.isOver || isDead()) return;
+                work.isOver = true;
+                const content = JSON.stringify({ byHand: this.noted.size, in: turnId, name });
+                this.noted.add(content);
+                journal.noteToolResult(id, content);
+                journal.noteToolResult('nobody knows it', content);
+                resolve();
+              },
+            };
+            works.push(work);
+          }),
+      ),
+    );
   }
 
   /** It acts at its end, and at no other time. */
-  #run({ idempotencyKey: key, signal }: ToolCallContext, works: Work[], isDead: () => boolean, name: string): Promise<string> {
+  #run(
+    { idempotencyKey: key, signal }: ToolCallContext,
+    works: Work[],
+    isDead: () => boolean,
+    name: string,
+  ): Promise<string> {
     if (name === 'r') this.repeatable.add(key);
     this.begun.add(key);
     return new Promise((resolve, reject) => {
@@ -170,12 +215,16 @@ class World {
         },
       };
       works.push(work);
-      signal.addEventListener('abort', () => {
-        if (name === 'b' || work.isOver || isDead()) return;
-        work.isOver = true;
-        this.aborted.add(key);
-        reject(signal.reason);
-      }, { once: true });
+      signal.addEventListener(
+        'abort',
+        () => {
+          if (name === 'b' || work.isOver || isDead()) return;
+          work.isOver = true;
+          this.aborted.add(key);
+          reject(signal.reason);
+        },
+        { once: true },
+      );
     });
   }
 
@@ -232,9 +281,19 @@ class World {
 
   #deliver(turnId: string, words: string): void {
     const delivery: Delivery = {
-      event: { type: 'message', session_id: 's', conversation_id: CONVERSATION, turn_id: turnId, text: words },
-      conversationId: CONVERSATION, turnId, headers: {}, log,
-      unsent: 0, isOpen: true,
+      event: {
+        type: 'message',
+        session_id: 's',
+        conversation_id: CONVERSATION,
+        turn_id: turnId,
+        text: words,
+      },
+      conversationId: CONVERSATION,
+      turnId,
+      headers: {},
+      log,
+      unsent: 0,
+      isOpen: true,
       send: () => true,
       end: () => true,
       onOutcome: () => {
@@ -261,7 +320,10 @@ class World {
   /** As it lies in the store now, whatever is on its way there. */
   get #kept(): string {
     const { store } = this.process;
-    return JSON.stringify((store instanceof PromisedStore ? store.now(CONVERSATION) : store.read(CONVERSATION)) ?? emptyConversation(CONVERSATION));
+    return JSON.stringify(
+      (store instanceof PromisedStore ? store.now(CONVERSATION) : store.read(CONVERSATION)) ??
+        emptyConversation(CONVERSATION),
+    );
   }
 
   /** Lets everything come to an end. */
@@ -297,25 +359,34 @@ function nextRound(): Promise<void> {
 /** What is wrong, in words. */
 function* wrongsOf(world: World, history: readonly Message[]): Generator<string> {
   for (const [key, count] of world.effects) {
-    if (count > 1 && !world.hasStoreFailed && !world.repeatable.has(key)) yield `the tool acted ${count} times for ${key.slice(0, 8)}`;
+    if (count > 1 && !world.hasStoreFailed && !world.repeatable.has(key))
+      yield `the tool acted ${count} times for ${key.slice(0, 8)}`;
   }
   const results = history.filter((message) => message.role === 'tool');
-  const calls = history.flatMap((message) => (message.role === 'assistant' ? (message.toolCalls ?? []).map(({ id }) => `${message.turnId}/${id}`) : []));
+  const calls = history.flatMap((message) =>
+    message.role === 'assistant'
+      ? (message.toolCalls ?? []).map(({ id }) => `${message.turnId}/${id}`)
+      : [],
+  );
   const answered = results.map(({ turnId, toolCallId }) => `${turnId}/${toolCallId}`);
   if (new Set(calls).size < calls.length) yield `calls of one id: ${calls.join(' ')}`;
-  if (calls.join(' ') !== answered.join(' ')) yield `the calls are ${calls.join(' ')}, the results ${answered.join(' ')}`;
+  if (calls.join(' ') !== answered.join(' '))
+    yield `the calls are ${calls.join(' ')}, the results ${answered.join(' ')}`;
   for (const { key = '', content, state, turnId, toolCallId } of results) {
     const what = `${turnId}/${toolCallId} (${key.slice(0, 8)})`;
     const isTrue = world.returned.get(key)?.has(content) === true || world.noted.has(content);
     if (state === 'running') yield `${what} is said to run, and nothing runs`;
     if (state === 'completed' && !isTrue) yield `${what} has ${content}, which no tool returned`;
-    if (state === 'interrupted' && world.effects.has(key) && !world.aborted.has(key)) yield `${what} is said to be interrupted, and acted`;
+    if (state === 'interrupted' && world.effects.has(key) && !world.aborted.has(key))
+      yield `${what} is said to be interrupted, and acted`;
   }
   const kept = new Set(results.map(({ key }) => key));
   for (const key of world.begun) {
-    if (!kept.has(key) && !world.aborted.has(key) && !world.hasStoreFailed) yield `a call that began has gone: ${key.slice(0, 8)}`;
+    if (!kept.has(key) && !world.aborted.has(key) && !world.hasStoreFailed)
+      yield `a call that began has gone: ${key.slice(0, 8)}`;
   }
-  if (history.some((message) => message.role === 'assistant' && message.state === 'open')) yield 'a placeholder is left';
+  if (history.some((message) => message.role === 'assistant' && message.state === 'open'))
+    yield 'a placeholder is left';
 }
 
 describe('a tool', () => {

@@ -63,7 +63,8 @@ function* wrongsOfTurn(
   const notEarlier = assistant.filter(
     ({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(givenId(id))),
   );
-  // Opened anew, and over before the agent was asked: the calls of the last run are those of an earlier one.
+  // Opened anew, and over before the agent was asked: the calls of the last run are those of an
+  // earlier one.
   const withoutCalls = notEarlier.filter(({ toolCalls }) => toolCalls === undefined);
   const isRenewed =
     wasReplaced(turn, run?.arrivedAt) &&
@@ -106,7 +107,10 @@ function* wrongsOfTurn(
 function isApologized(text: string, state: string | undefined, full: string): boolean {
   const at = text.indexOf(APOLOGY.slice(0, 5));
   const apology = text.slice(at);
-  const isRight = state === 'failed' ? apology === APOLOGY : state === 'interrupted' && APOLOGY.startsWith(apology);
+  const isRight =
+    state === 'failed'
+      ? apology === APOLOGY
+      : state === 'interrupted' && APOLOGY.startsWith(apology);
   return at !== -1 && isRight && full.startsWith(text.slice(0, at).trimEnd());
 }
 
@@ -209,7 +213,9 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
     const isLast = run === turn.runs.at(-1) && !wasReplaced(turn, run.arrivedAt);
     for (const call of run.calls) {
       // Of an earlier run stays what cannot be undone, once.
-      const isKept = isLast ? seen.includes(call.id) : call.isInterrupted || args.includes(call.args);
+      const isKept = isLast
+        ? seen.includes(call.id)
+        : call.isInterrupted || args.includes(call.args);
       if (call.isNoted && !isKept) yield `has lost the call ${call.id} of run ${run.n}`;
     }
   }
@@ -238,8 +244,9 @@ export function* wrongsOnTheWire({ turns, isHarmed }: Ledger): Generator<string>
 }
 
 /**
- * The turn of which the platform says what was heard; `before` ends with the turn to begin at. `newest` is the last one before the
- * message: only that one can have been cut to nothing, or to other words.
+ * The turn of which the platform says what was heard; `before` ends with the turn to begin at.
+ * `newest` is the last one before the message: only that one can have been cut to nothing, or to
+ * other words.
  */
 export function turnHeard<T extends TurnEntry>(
   before: readonly T[],

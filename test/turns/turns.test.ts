@@ -1,4 +1,5 @@
-// A turn from its message to its record: what is spoken, what is kept, and what happens to it twice, late or in vain.
+// A turn from its message to its record: what is spoken, what is kept, and what happens to it
+// twice, late or in vain.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -10,43 +11,108 @@ import type { Message } from '../../src/conversations/message.ts';
 import type { Reply } from '../../src/agents/agent.ts';
 import type { TestReply } from '../../src/test-client.ts';
 import {
-  contentsOf, deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told,
-  typesOf, until, within, type Served,
+  contentsOf,
+  deferred,
+  errorsIn,
+  fired,
+  Listener,
+  messageEvent,
+  rawRequest,
+  serve,
+  slowStore,
+  Told,
+  typesOf,
+  until,
+  within,
+  type Served,
 } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
 type OnMessage = Agent['onMessage'];
-const APOLOGY = [['response.tts', DEFAULT_APOLOGY], ['response.end', undefined]] as const;
+const APOLOGY = [
+  ['response.tts', DEFAULT_APOLOGY],
+  ['response.end', undefined],
+] as const;
 
 /** Type and content of what a lone message is answered. */
-async function answersTo(t: Parameters<typeof serve>[0], onMessage: OnMessage, environment = {}): Promise<(readonly unknown[])[]> {
+async function answersTo(
+  t: Parameters<typeof serve>[0],
+  onMessage: OnMessage,
+  environment = {},
+): Promise<(readonly unknown[])[]> {
   const { client } = serve(t, { onMessage }, { environment });
   const events = await within((await client.say('Hello?')).events(), 'the end of the stream');
   return events.map(({ type, content }) => [type, content]);
 }
 
 /** The history that a lone message leaves. */
-async function historyAfter(t: Parameters<typeof serve>[0], onMessage: OnMessage, environment = {}): Promise<(readonly string[])[]> {
+async function historyAfter(
+  t: Parameters<typeof serve>[0],
+  onMessage: OnMessage,
+  environment = {},
+): Promise<(readonly string[])[]> {
   const { client, history } = serve(t, { onMessage }, { environment });
   await within((await client.say('Hello?')).events(), 'the end of the stream');
   return history();
 }
 
 describe('what an agent may return', () => {
-  const spoken: readonly (readonly [what: string, onMessage: OnMessage, contents: readonly string[]])[] = [
+  const spoken: readonly (readonly [
+    what: string,
+    onMessage: OnMessage,
+    contents: readonly string[],
+  ])[] = [
     ['a string', () => 'One.', ['One.']],
     ['a promise of a string', async () => 'One.', ['One.']],
-    ['a thenable', () => ({ then: (resolve: (text: string) => void) => resolve('One.') }) as unknown as Promise<Spoken>, ['One.']],
+    [
+      'a thenable',
+      () =>
+        ({
+          then: (resolve: (text: string) => void) => resolve('One.'),
+        }) as unknown as Promise<Spoken>,
+      ['One.'],
+    ],
     ['an array', () => ['One.', ' Two.'], ['One.', ' Two.']],
-    ['a generator', function* () { yield 'One.'; yield ' Two.'; }, ['One.', ' Two.']],
-    ['an async generator', async function* () { yield 'One.'; yield ' Two.'; }, ['One.', ' Two.']],
-    ['a promise of an async iterable', async () => (async function* () { yield 'One.'; })(), ['One.']],
-    ['text behind what it spoke through the reply', (_turn, reply) => { reply.say('One.'); return ' Two.'; }, ['One.', ' Two.']],
+    [
+      'a generator',
+      function* () {
+        yield 'One.';
+        yield ' Two.';
+      },
+      ['One.', ' Two.'],
+    ],
+    [
+      'an async generator',
+      async function* () {
+        yield 'One.';
+        yield ' Two.';
+      },
+      ['One.', ' Two.'],
+    ],
+    [
+      'a promise of an async iterable',
+      async () =>
+        (async function* () {
+          yield 'One.';
+        })(),
+      ['One.'],
+    ],
+    [
+      'text behind what it spoke through the reply',
+      (_turn, reply) => {
+        reply.say('One.');
+        return ' Two.';
+      },
+      ['One.', ' Two.'],
+    ],
     ['empty pieces among others, which are not sent', () => ['', 'One.', ''], ['One.']],
   ];
   for (const [what, onMessage, contents] of spoken) {
     it(`is ${what}`, async (t) => {
-      assert.deepEqual(await answersTo(t, onMessage), [...contents.map((content) => ['response.tts', content]), ['response.end', undefined]]);
+      assert.deepEqual(await answersTo(t, onMessage), [
+        ...contents.map((content) => ['response.tts', content]),
+        ['response.end', undefined],
+      ]);
     });
   }
 
@@ -55,15 +121,28 @@ describe('what an agent may return', () => {
       await new Promise((resolve) => setImmediate(resolve));
       reply.say('One.');
     });
-    assert.deepEqual(answers, [['response.tts', 'One.'], ['response.end', undefined]]);
+    assert.deepEqual(answers, [
+      ['response.tts', 'One.'],
+      ['response.end', undefined],
+    ]);
   });
 
   const silent: readonly (readonly [what: string, onMessage: OnMessage])[] = [
     ['returns nothing', () => undefined],
     ['returns a promise of nothing', async () => undefined],
     ['ends the reply', (_turn, reply) => reply.end()],
-    ['ends the reply in a generator', async function* (_turn, reply) { reply.end(); }],
-    ['says an empty text', (_turn, reply) => { reply.say(''); }],
+    [
+      'ends the reply in a generator',
+      async function* (_turn, reply) {
+        reply.end();
+      },
+    ],
+    [
+      'says an empty text',
+      (_turn, reply) => {
+        reply.say('');
+      },
+    ],
   ];
   for (const [what, onMessage] of silent) {
     it(`${what}: the turn is silent, and ends properly`, async (t) => {
@@ -76,8 +155,13 @@ describe('what an agent may return', () => {
   }
 
   it('is data without a word', async (t) => {
-    const answers = await answersTo(t, async function* (_turn, reply) { reply.data({ page: 2 }); });
-    assert.deepEqual(answers, [['response.data', { page: 2 }], ['response.end', undefined]]);
+    const answers = await answersTo(t, async function* (_turn, reply) {
+      reply.data({ page: 2 });
+    });
+    assert.deepEqual(answers, [
+      ['response.data', { page: 2 }],
+      ['response.end', undefined],
+    ]);
   });
 
   it('a session.start without a hook is answered with the end alone', async (t) => {
@@ -88,22 +172,74 @@ describe('what an agent may return', () => {
 
 describe('an agent that fails', () => {
   const failures: readonly (readonly [what: string, onMessage: OnMessage])[] = [
-    ['throws at once', () => { throw new Error('secret detail'); }],
-    ['rejects', async () => { throw new Error('secret detail'); }],
-    ['throws no Error', () => { throw undefined; }],
-    ['throws in its generator before a word', async function* () { throw new Error('secret detail'); }],
-    ['throws in a plain generator', function* () { throw new Error('secret detail'); }],
+    [
+      'throws at once',
+      () => {
+        throw new Error('secret detail');
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('secret detail');
+      },
+    ],
+    [
+      'throws no Error',
+      () => {
+        throw undefined;
+      },
+    ],
+    [
+      'throws in its generator before a word',
+      async function* () {
+        throw new Error('secret detail');
+      },
+    ],
+    [
+      'throws in a plain generator',
+      function* () {
+        throw new Error('secret detail');
+      },
+    ],
     ['returns an empty array', () => []],
     ['returns an async iterable without a word', async function* () {}],
     ['returns an iterable of empty texts', () => ['', '']],
     ['returns a number', () => 7 as unknown as string],
     ['returns null', () => null as unknown as string],
     ['returns an object', () => ({ text: 'One.' }) as unknown as string],
-    ['yields a number', function* () { yield 7 as unknown as string; }],
-    ['yields undefined', async function* () { yield undefined as unknown as string; }],
-    ['says a number', (_turn, reply) => { reply.say(7 as unknown as string); }],
-    ['sends undefined as data', (_turn, reply) => { reply.data(undefined as unknown as null); }],
-    ['sends a cycle as data', (_turn, reply) => { const cycle: Record<string, never> = {}; Object.assign(cycle, { cycle }); reply.data(cycle); }],
+    [
+      'yields a number',
+      function* () {
+        yield 7 as unknown as string;
+      },
+    ],
+    [
+      'yields undefined',
+      async function* () {
+        yield undefined as unknown as string;
+      },
+    ],
+    [
+      'says a number',
+      (_turn, reply) => {
+        reply.say(7 as unknown as string);
+      },
+    ],
+    [
+      'sends undefined as data',
+      (_turn, reply) => {
+        reply.data(undefined as unknown as null);
+      },
+    ],
+    [
+      'sends a cycle as data',
+      (_turn, reply) => {
+        const cycle: Record<string, never> = {};
+        Object.assign(cycle, { cycle });
+        reply.data(cycle);
+      },
+    ],
   ];
   for (const [what, onMessage] of failures) {
     it(`and ${what} apologises, and ends the stream`, async (t) => {
@@ -117,48 +253,91 @@ describe('an agent that fails', () => {
   });
 
   it('is not one whose generator ends with data and no word', async (t) => {
-    const answers = await answersTo(t, async function* (_turn, reply) { reply.data(1); });
-    assert.deepEqual(answers, [['response.data', 1], ['response.end', undefined]]);
+    const answers = await answersTo(t, async function* (_turn, reply) {
+      reply.data(1);
+    });
+    assert.deepEqual(answers, [
+      ['response.data', 1],
+      ['response.end', undefined],
+    ]);
   });
 
   it('keeps the apology in history as a failed turn', async (t) => {
-    assert.deepEqual(await historyAfter(t, () => { throw new Error('x'); }), [['user', 'Hello?'], ['assistant', DEFAULT_APOLOGY, 'failed']]);
+    assert.deepEqual(
+      await historyAfter(t, () => {
+        throw new Error('x');
+      }),
+      [
+        ['user', 'Hello?'],
+        ['assistant', DEFAULT_APOLOGY, 'failed'],
+      ],
+    );
   });
 
   it('in mid-speech says the apology behind what was said', async (t) => {
-    const answers = await answersTo(t, async function* () { yield 'Well, '; throw new Error('x'); });
+    const answers = await answersTo(t, async function* () {
+      yield 'Well, ';
+      throw new Error('x');
+    });
     assert.deepEqual(answers, [['response.tts', 'Well, '], ...APOLOGY]);
   });
 
   it('in mid-speech keeps both in history', async (t) => {
-    const messages = await historyAfter(t, async function* () { yield 'Well, '; throw new Error('x'); });
-    assert.deepEqual(messages, [['user', 'Hello?'], ['assistant', `Well, ${DEFAULT_APOLOGY}`, 'failed']]);
+    const messages = await historyAfter(t, async function* () {
+      yield 'Well, ';
+      throw new Error('x');
+    });
+    assert.deepEqual(messages, [
+      ['user', 'Hello?'],
+      ['assistant', `Well, ${DEFAULT_APOLOGY}`, 'failed'],
+    ]);
   });
 
   it('in mid-speech keeps the apology apart from a word it cut', async (t) => {
-    const [, [, content = ''] = []] = await historyAfter(t, async function* () { yield 'Your balance is 1'; throw new Error('x'); });
+    const [, [, content = ''] = []] = await historyAfter(t, async function* () {
+      yield 'Your balance is 1';
+      throw new Error('x');
+    });
     assert.match(content, /^Your balance is 1\s/);
   });
 
   it('speaks its own apology', async (t) => {
-    const { client } = serve(t, { apology: 'Oh dear.', onMessage: () => { throw new Error('x'); } });
+    const { client } = serve(t, {
+      apology: 'Oh dear.',
+      onMessage: () => {
+        throw new Error('x');
+      },
+    });
     assert.equal(await (await client.say('Hello?')).text(), 'Oh dear.');
   });
 
-  it('at the session\'s start apologises too', async (t) => {
-    const { client } = serve(t, { onSessionStart: () => { throw new Error('x'); } });
+  it("at the session's start apologises too", async (t) => {
+    const { client } = serve(t, {
+      onSessionStart: () => {
+        throw new Error('x');
+      },
+    });
     assert.equal(await (await client.start()).text(), DEFAULT_APOLOGY);
   });
 
   it('logs the detail', async (t) => {
-    const { client, logLines } = serve(t, { onMessage: () => { throw new Error('secret detail'); } });
+    const { client, logLines } = serve(t, {
+      onMessage: () => {
+        throw new Error('secret detail');
+      },
+    });
     await (await client.say('Hello?')).text();
     assert.match(logLines.find((line) => line.includes('"turn failed"')) ?? '', /secret detail/);
   });
 
   it('finds its signal fired', async (t) => {
     const signals = new Told<AbortSignal>();
-    const { client } = serve(t, { onMessage: ({ signal }) => { signals.tell(signal); throw new Error('x'); } });
+    const { client } = serve(t, {
+      onMessage: ({ signal }) => {
+        signals.tell(signal);
+        throw new Error('x');
+      },
+    });
     await (await client.say('Hello?')).text();
     assert.equal((await signals.next()).aborted, true);
   });
@@ -172,43 +351,74 @@ describe('an agent that fails', () => {
         stopped.resolve();
       }
     });
-    await within(stopped.promise, 'the generator\'s finally');
+    await within(stopped.promise, "the generator's finally");
   });
 
   it('serves the next turn', async (t) => {
-    const { client } = serve(t, { onMessage: ({ text }) => { if (text === 'fail') throw new Error('x'); return 'Yes.'; } });
+    const { client } = serve(t, {
+      onMessage: ({ text }) => {
+        if (text === 'fail') throw new Error('x');
+        return 'Yes.';
+      },
+    });
     await (await client.say('fail')).text();
     assert.equal(await (await client.say('again')).text(), 'Yes.');
   });
 
   it('after end() ends the stream once', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => { reply.say('Bye.'); reply.end(); throw new Error('x'); });
-    assert.deepEqual(answers, [['response.tts', 'Bye.'], ['response.end', undefined]]);
+    const answers = await answersTo(t, (_turn, reply) => {
+      reply.say('Bye.');
+      reply.end();
+      throw new Error('x');
+    });
+    assert.deepEqual(answers, [
+      ['response.tts', 'Bye.'],
+      ['response.end', undefined],
+    ]);
   });
 
   it('after end() leaves the turn completed', async (t) => {
-    const messages = await historyAfter(t, async (_turn, reply) => { reply.say('Bye.'); reply.end(); throw new Error('x'); });
-    assert.deepEqual(messages, [['user', 'Hello?'], ['assistant', 'Bye.', 'completed']]);
+    const messages = await historyAfter(t, async (_turn, reply) => {
+      reply.say('Bye.');
+      reply.end();
+      throw new Error('x');
+    });
+    assert.deepEqual(messages, [
+      ['user', 'Hello?'],
+      ['assistant', 'Bye.', 'completed'],
+    ]);
   });
 
   it('sends no reply longer than its bound', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => { reply.say('Well, '); reply.say('x'.repeat(1_048_576)); });
+    const answers = await answersTo(t, (_turn, reply) => {
+      reply.say('Well, ');
+      reply.say('x'.repeat(1_048_576));
+    });
     assert.deepEqual(answers, [['response.tts', 'Well, '], ...APOLOGY]);
   });
 
   it('says nothing of a hangup that its too long goodbye failed', async (t) => {
-    assert.deepEqual(await answersTo(t, (_turn, reply) => reply.hangup({ say: 'x'.repeat(1_048_577) })), APOLOGY);
+    assert.deepEqual(
+      await answersTo(t, (_turn, reply) => reply.hangup({ say: 'x'.repeat(1_048_577) })),
+      APOLOGY,
+    );
   });
 });
 
 describe('a reply of the longest length', () => {
   const kilobytes = (count: number): string[] => new Array<string>(count).fill('x'.repeat(1_024));
   // By hand: one event of that length is more than the client's decoder takes by default.
-  const spokenLength = async ({ response }: TestReply): Promise<number> => (await within(response.text(), 'the reply')).match(/x/g)?.length ?? 0;
+  const spokenLength = async ({ response }: TestReply): Promise<number> =>
+    (await within(response.text(), 'the reply')).match(/x/g)?.length ?? 0;
   const longest: readonly (readonly [what: string, onMessage: OnMessage])[] = [
     ['in one piece', () => 'x'.repeat(1_048_576)],
     ['from an iterable that has all of it at once', () => kilobytes(1_024)],
-    ['from an agent that waits for room', async (_turn, reply) => { for (const piece of kilobytes(1_024)) await reply.say(piece); }],
+    [
+      'from an agent that waits for room',
+      async (_turn, reply) => {
+        for (const piece of kilobytes(1_024)) await reply.say(piece);
+      },
+    ],
   ];
   for (const [what, onMessage] of longest) {
     it(`${what} arrives whole where the caller reads`, async (t) => {
@@ -218,7 +428,14 @@ describe('a reply of the longest length', () => {
   }
 
   it('arrives whole the second time, too', async (t) => {
-    const { client } = serve(t, { async *onMessage() { for (const piece of kilobytes(1_024)) { yield piece; await new Promise((resolve) => setImmediate(resolve)); } } });
+    const { client } = serve(t, {
+      async *onMessage() {
+        for (const piece of kilobytes(1_024)) {
+          yield piece;
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      },
+    });
     await (await client.say('Hello?', { turn_id: 't-1' })).text();
     assert.equal(await spokenLength(await client.say('Hello?', { turn_id: 't-1' })), 1_048_576);
   });
@@ -232,19 +449,36 @@ describe('reply', () => {
   for (const [what, write] of after) {
     it(`.${what} after the end returns false`, async (t) => {
       const results = new Told<unknown>();
-      await answersTo(t, (_turn, reply) => { reply.end(); results.tell(write(reply)); });
+      await answersTo(t, (_turn, reply) => {
+        reply.end();
+        results.tell(write(reply));
+      });
       assert.equal(await results.next(), false);
     });
   }
 
-  for (const [what, write] of [...after, ['hangup', (reply: Reply) => reply.hangup({ say: 'late' })], ['end', (reply: Reply) => reply.end()]] as const) {
+  for (const [what, write] of [
+    ...after,
+    ['hangup', (reply: Reply) => reply.hangup({ say: 'late' })],
+    ['end', (reply: Reply) => reply.end()],
+  ] as const) {
     it(`.${what} after the end sends nothing`, async (t) => {
-      const answers = await answersTo(t, (_turn, reply) => { reply.say('Bye.'); reply.end(); write(reply); });
-      assert.deepEqual(answers, [['response.tts', 'Bye.'], ['response.end', undefined]]);
+      const answers = await answersTo(t, (_turn, reply) => {
+        reply.say('Bye.');
+        reply.end();
+        write(reply);
+      });
+      assert.deepEqual(answers, [
+        ['response.tts', 'Bye.'],
+        ['response.end', undefined],
+      ]);
     });
   }
 
-  for (const [what, write] of [['say', (reply: Reply) => reply.say(7 as unknown as string)], ['data', (reply: Reply) => reply.data(undefined as unknown as null)]] as const) {
+  for (const [what, write] of [
+    ['say', (reply: Reply) => reply.say(7 as unknown as string)],
+    ['data', (reply: Reply) => reply.data(undefined as unknown as null)],
+  ] as const) {
     it(`.${what} of a wrong value after the end is a no-op, never an exception`, async (t) => {
       const results = new Told<unknown>();
       await answersTo(t, (_turn, reply) => {
@@ -261,31 +495,58 @@ describe('reply', () => {
 
   it('.say returns true while there is room', async (t) => {
     const results = new Told<unknown>();
-    await answersTo(t, (_turn, reply) => { results.tell(reply.say('One.')); });
+    await answersTo(t, (_turn, reply) => {
+      results.tell(reply.say('One.'));
+    });
     assert.equal(await results.next(), true);
   });
 
   it('.hangup says goodbye first, then hangs up, then ends', async (t) => {
     const answers = await answersTo(t, (_turn, reply) => reply.hangup({ say: 'Bye.' }));
-    assert.deepEqual(answers, [['response.tts', 'Bye.'], ['response.hangup', undefined], ['response.end', undefined]]);
+    assert.deepEqual(answers, [
+      ['response.tts', 'Bye.'],
+      ['response.hangup', undefined],
+      ['response.end', undefined],
+    ]);
   });
 
   it('.hangup needs no word', async (t) => {
-    assert.deepEqual(await answersTo(t, (_turn, reply) => reply.hangup()), [['response.hangup', undefined], ['response.end', undefined]]);
+    assert.deepEqual(await answersTo(t, (_turn, reply) => reply.hangup()), [
+      ['response.hangup', undefined],
+      ['response.end', undefined],
+    ]);
   });
 
   it('.hangup twice hangs up once', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => { reply.hangup({ say: 'Bye.' }); reply.hangup({ say: 'Bye!' }); });
-    assert.deepEqual(answers, [['response.tts', 'Bye.'], ['response.hangup', undefined], ['response.end', undefined]]);
+    const answers = await answersTo(t, (_turn, reply) => {
+      reply.hangup({ say: 'Bye.' });
+      reply.hangup({ say: 'Bye!' });
+    });
+    assert.deepEqual(answers, [
+      ['response.tts', 'Bye.'],
+      ['response.hangup', undefined],
+      ['response.end', undefined],
+    ]);
   });
 
   it('.hangup is the end: what a generator yields after it is not sent', async (t) => {
-    const answers = await answersTo(t, async function* (_turn, reply) { yield 'One.'; reply.hangup(); yield 'Two.'; });
-    assert.deepEqual(answers, [['response.tts', 'One.'], ['response.hangup', undefined], ['response.end', undefined]]);
+    const answers = await answersTo(t, async function* (_turn, reply) {
+      yield 'One.';
+      reply.hangup();
+      yield 'Two.';
+    });
+    assert.deepEqual(answers, [
+      ['response.tts', 'One.'],
+      ['response.hangup', undefined],
+      ['response.end', undefined],
+    ]);
   });
 
   it('.hangup keeps the goodbye in history', async (t) => {
-    assert.deepEqual(await historyAfter(t, (_turn, reply) => reply.hangup({ say: 'Bye.' })), [['user', 'Hello?'], ['assistant', 'Bye.', 'completed']]);
+    assert.deepEqual(await historyAfter(t, (_turn, reply) => reply.hangup({ say: 'Bye.' })), [
+      ['user', 'Hello?'],
+      ['assistant', 'Bye.', 'completed'],
+    ]);
   });
 
   it('.end stops a generator that would go on', async (t) => {
@@ -299,12 +560,21 @@ describe('reply', () => {
         stopped.resolve();
       }
     });
-    await within(stopped.promise, 'the generator\'s finally');
+    await within(stopped.promise, "the generator's finally");
   });
 
   it('.data takes any JSON value, in its place among the words', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => { reply.say('A'); reply.data([{ b: null }, 0, '']); reply.say('C'); });
-    assert.deepEqual(answers, [['response.tts', 'A'], ['response.data', [{ b: null }, 0, '']], ['response.tts', 'C'], ['response.end', undefined]]);
+    const answers = await answersTo(t, (_turn, reply) => {
+      reply.say('A');
+      reply.data([{ b: null }, 0, '']);
+      reply.say('C');
+    });
+    assert.deepEqual(answers, [
+      ['response.tts', 'A'],
+      ['response.data', [{ b: null }, 0, '']],
+      ['response.tts', 'C'],
+      ['response.end', undefined],
+    ]);
   });
 
   it('.say puts a character together that was split over two pieces', async (t) => {
@@ -314,25 +584,46 @@ describe('reply', () => {
 
   it('.say never sends half a character', async (t) => {
     const answers = await answersTo(t, () => ['Hi \ud83d', '\ude00!']);
-    assert.deepEqual(answers.filter(([, content]) => Buffer.from(String(content)).toString() !== String(content)), []);
+    assert.deepEqual(
+      answers.filter(([, content]) => Buffer.from(String(content)).toString() !== String(content)),
+      [],
+    );
   });
 
   it('.say keeps half a character back behind data in between', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => { reply.say('\ud83d'); reply.data(1); reply.say('\ude00'); });
-    assert.deepEqual(answers, [['response.data', 1], ['response.tts', '😀'], ['response.end', undefined]]);
+    const answers = await answersTo(t, (_turn, reply) => {
+      reply.say('\ud83d');
+      reply.data(1);
+      reply.say('\ude00');
+    });
+    assert.deepEqual(answers, [
+      ['response.data', 1],
+      ['response.tts', '😀'],
+      ['response.end', undefined],
+    ]);
   });
 
   it('.say replaces half a character that nothing follows', async (t) => {
-    assert.deepEqual(await answersTo(t, () => ['Hi', '\ud83d']), [['response.tts', 'Hi'], ['response.tts', '\ufffd'], ['response.end', undefined]]);
+    assert.deepEqual(await answersTo(t, () => ['Hi', '\ud83d']), [
+      ['response.tts', 'Hi'],
+      ['response.tts', '\ufffd'],
+      ['response.end', undefined],
+    ]);
   });
 
   it('.hangup is not followed by the half character that was kept back', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => { reply.say('Bye \ud83d'); reply.hangup(); });
+    const answers = await answersTo(t, (_turn, reply) => {
+      reply.say('Bye \ud83d');
+      reply.hangup();
+    });
     assert.deepEqual(answers.map(([type]) => type).slice(-2), ['response.hangup', 'response.end']);
   });
 
   it('history holds the character whole', async (t) => {
-    assert.deepEqual(await historyAfter(t, () => ['Hi \ud83d', '\ude00!']), [['user', 'Hello?'], ['assistant', 'Hi 😀!', 'completed']]);
+    assert.deepEqual(await historyAfter(t, () => ['Hi \ud83d', '\ude00!']), [
+      ['user', 'Hello?'],
+      ['assistant', 'Hi 😀!', 'completed'],
+    ]);
   });
 });
 
@@ -344,24 +635,42 @@ describe('time-outs of a turn', () => {
   });
 
   it('take data for no word', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => { reply.data(1); return never(); }, { FIRST_WORD_TIMEOUT_SECONDS: '0.1' });
+    const answers = await answersTo(
+      t,
+      (_turn, reply) => {
+        reply.data(1);
+        return never();
+      },
+      { FIRST_WORD_TIMEOUT_SECONDS: '0.1' },
+    );
     assert.deepEqual(answers, [['response.data', 1], ...APOLOGY]);
   });
 
   it('take blanks for no word', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => { reply.say(' \n'); return never(); }, { FIRST_WORD_TIMEOUT_SECONDS: '0.1' });
+    const answers = await answersTo(
+      t,
+      (_turn, reply) => {
+        reply.say(' \n');
+        return never();
+      },
+      { FIRST_WORD_TIMEOUT_SECONDS: '0.1' },
+    );
     assert.deepEqual(answers, [['response.tts', ' \n'], ...APOLOGY]);
   });
 
   it('leave a turn alone after its first word, until TURN_TIMEOUT_SECONDS', async (t) => {
     const gate = deferred();
-    const { client } = serve(t, {
-      async *onMessage() {
-        yield 'One.';
-        await gate.promise;
-        yield ' Two.';
+    const { client } = serve(
+      t,
+      {
+        async *onMessage() {
+          yield 'One.';
+          await gate.promise;
+          yield ' Two.';
+        },
       },
-    }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '10', TURN_TIMEOUT_SECONDS: '20' } });
+      { environment: { FIRST_WORD_TIMEOUT_SECONDS: '10', TURN_TIMEOUT_SECONDS: '20' } },
+    );
     await client.origin();
     const clock = mockTimers(t, ['setTimeout']);
     const listener = new Listener(await client.say('Hello?'));
@@ -372,7 +681,14 @@ describe('time-outs of a turn', () => {
   });
 
   it('apologise where a turn that spoke outlasts TURN_TIMEOUT_SECONDS', async (t) => {
-    const answers = await answersTo(t, async function* () { yield 'One. '; await never(); }, { TURN_TIMEOUT_SECONDS: '0.2', FIRST_WORD_TIMEOUT_SECONDS: '0.1' });
+    const answers = await answersTo(
+      t,
+      async function* () {
+        yield 'One. ';
+        await never();
+      },
+      { TURN_TIMEOUT_SECONDS: '0.2', FIRST_WORD_TIMEOUT_SECONDS: '0.1' },
+    );
     assert.deepEqual(answers, [['response.tts', 'One. '], ...APOLOGY]);
   });
 
@@ -380,66 +696,110 @@ describe('time-outs of a turn', () => {
     assert.deepEqual(await answersTo(t, never, { TURN_TIMEOUT_SECONDS: '0.1' }), APOLOGY);
   });
 
-  it('apologise at a session\'s start', async (t) => {
-    const { client } = serve(t, { onSessionStart: never }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '0.1' } });
+  it("apologise at a session's start", async (t) => {
+    const { client } = serve(
+      t,
+      { onSessionStart: never },
+      { environment: { FIRST_WORD_TIMEOUT_SECONDS: '0.1' } },
+    );
     assert.equal(await within((await client.start()).text(), 'the apology'), DEFAULT_APOLOGY);
   });
 
-  it('fire the agent\'s signal', async (t) => {
+  it("fire the agent's signal", async (t) => {
     const reason = deferred<unknown>();
-    await answersTo(t, ({ signal }) => fired(signal).then((why) => reason.resolve(why)), { TURN_TIMEOUT_SECONDS: '0.1' });
+    await answersTo(t, ({ signal }) => fired(signal).then((why) => reason.resolve(why)), {
+      TURN_TIMEOUT_SECONDS: '0.1',
+    });
     assert.equal(((await within(reason.promise, 'the signal')) as Error).name, 'TurnAbortedError');
   });
 
-  it('stop the agent\'s generator', async (t) => {
+  it("stop the agent's generator", async (t) => {
     const stopped = deferred();
-    await answersTo(t, async function* ({ signal }) {
-      try {
-        yield 'One.';
-        await fired(signal);
-        yield ' Two.';
-      } finally {
-        stopped.resolve();
-      }
-    }, { TURN_TIMEOUT_SECONDS: '0.1' });
-    await within(stopped.promise, 'the generator\'s finally');
+    await answersTo(
+      t,
+      async function* ({ signal }) {
+        try {
+          yield 'One.';
+          await fired(signal);
+          yield ' Two.';
+        } finally {
+          stopped.resolve();
+        }
+      },
+      { TURN_TIMEOUT_SECONDS: '0.1' },
+    );
+    await within(stopped.promise, "the generator's finally");
   });
 
   it('leave a failed turn in history', async (t) => {
-    const messages = await historyAfter(t, async function* () { yield 'One. '; await never(); }, { TURN_TIMEOUT_SECONDS: '0.1' });
-    assert.deepEqual(messages, [['user', 'Hello?'], ['assistant', `One. ${DEFAULT_APOLOGY}`, 'failed']]);
+    const messages = await historyAfter(
+      t,
+      async function* () {
+        yield 'One. ';
+        await never();
+      },
+      { TURN_TIMEOUT_SECONDS: '0.1' },
+    );
+    assert.deepEqual(messages, [
+      ['user', 'Hello?'],
+      ['assistant', `One. ${DEFAULT_APOLOGY}`, 'failed'],
+    ]);
   });
 
-  it('fail an agent whose iterable ends quietly at the abort, as the ai package\'s does', async (t) => {
-    const messages = await historyAfter(t, async function* ({ signal }) { await fired(signal); }, { TURN_TIMEOUT_SECONDS: '0.1' });
-    assert.deepEqual(messages, [['user', 'Hello?'], ['assistant', DEFAULT_APOLOGY, 'failed']]);
+  it("fail an agent whose iterable ends quietly at the abort, as the ai package's does", async (t) => {
+    const messages = await historyAfter(
+      t,
+      async function* ({ signal }) {
+        await fired(signal);
+      },
+      { TURN_TIMEOUT_SECONDS: '0.1' },
+    );
+    assert.deepEqual(messages, [
+      ['user', 'Hello?'],
+      ['assistant', DEFAULT_APOLOGY, 'failed'],
+    ]);
   });
 
   it('make what the agent says afterwards a no-op', async (t) => {
     const result = deferred<unknown>();
-    const { client, history } = serve(t, {
-      onMessage: async ({ signal }, reply) => {
-        await fired(signal);
-        result.resolve(reply.say('late'));
+    const { client, history } = serve(
+      t,
+      {
+        onMessage: async ({ signal }, reply) => {
+          await fired(signal);
+          result.resolve(reply.say('late'));
+        },
       },
-    }, { environment: { TURN_TIMEOUT_SECONDS: '0.1' } });
+      { environment: { TURN_TIMEOUT_SECONDS: '0.1' } },
+    );
     const text = await (await client.say('Hello?')).text();
-    assert.deepEqual([await within(result.promise, 'the late word'), text, (await history())[1]], [false, DEFAULT_APOLOGY, ['assistant', DEFAULT_APOLOGY, 'failed']]);
+    assert.deepEqual(
+      [await within(result.promise, 'the late word'), text, (await history())[1]],
+      [false, DEFAULT_APOLOGY, ['assistant', DEFAULT_APOLOGY, 'failed']],
+    );
   });
 
   it('let no turn run on', async (t) => {
-    const { client, app } = serve(t, { onMessage: never }, { environment: { TURN_TIMEOUT_SECONDS: '0.1' } });
+    const { client, app } = serve(
+      t,
+      { onMessage: never },
+      { environment: { TURN_TIMEOUT_SECONDS: '0.1' } },
+    );
     await (await client.say('Hello?')).text();
     assert.equal(app.runningTurns, 0);
   });
 
   it('run for an agent that yields empty texts for ever, and others are served meanwhile', async (t) => {
-    const { client, app } = serve(t, {
-      async *onMessage({ text }) {
-        if (text !== 'Stuck') yield 'Yes.';
-        else for (;;) yield '';
+    const { client, app } = serve(
+      t,
+      {
+        async *onMessage({ text }) {
+          if (text !== 'Stuck') yield 'Yes.';
+          else for (;;) yield '';
+        },
       },
-    }, { environment: { FIRST_WORD_TIMEOUT_SECONDS: '0.2' } });
+      { environment: { FIRST_WORD_TIMEOUT_SECONDS: '0.2' } },
+    );
     const stuck = client.say('Stuck');
     const other = await client.say('Hello?', { conversation_id: 'other' });
     assert.equal(await other.text(), 'Yes.');
@@ -458,9 +818,14 @@ describe('time-outs of a turn', () => {
 });
 
 describe('history', () => {
-  it('holds the caller\'s words and a placeholder while the turn runs', async (t) => {
+  it("holds the caller's words and a placeholder while the turn runs", async (t) => {
     const gate = deferred();
-    const { client, messages } = serve(t, { async *onMessage() { yield 'One.'; await gate.promise; } });
+    const { client, messages } = serve(t, {
+      async *onMessage() {
+        yield 'One.';
+        await gate.promise;
+      },
+    });
     await new Listener(await client.say('Hello?', { turn_id: 't-1' })).next();
     const expected: Message[] = [
       { role: 'user', content: 'Hello?', turnId: 't-1' },
@@ -472,45 +837,78 @@ describe('history', () => {
 
   it('holds the placeholder before the agent is asked', async (t) => {
     const seen = new Told<Message[]>();
-    const { app, client } = serve(t, { onMessage: async ({ conversationId }) => { seen.tell(await app.conversations.getHistory(conversationId)); } });
+    const { app, client } = serve(t, {
+      onMessage: async ({ conversationId }) => {
+        seen.tell(await app.conversations.getHistory(conversationId));
+      },
+    });
     await (await client.say('Hello?')).events();
-    assert.deepEqual((await seen.next()).map(({ role }) => role), ['user', 'assistant']);
+    assert.deepEqual(
+      (await seen.next()).map(({ role }) => role),
+      ['user', 'assistant'],
+    );
   });
 
-  it('holds what was said, completed, with the turn\'s id', async (t) => {
+  it("holds what was said, completed, with the turn's id", async (t) => {
     const { client, messages } = serve(t, { onMessage: () => ['One.', ' Two.'] });
     await (await client.say('Hello?', { turn_id: 't-1' })).text();
-    assert.deepEqual((await messages())[1], { role: 'assistant', content: 'One. Two.', turnId: 't-1', state: 'completed' });
+    assert.deepEqual((await messages())[1], {
+      role: 'assistant',
+      content: 'One. Two.',
+      turnId: 't-1',
+      state: 'completed',
+    });
   });
 
   it('is settled by the time the stream has ended', async (t) => {
     const { client, history } = serve(t, {});
     for (let turn = 0; turn < 20; turn++) await (await client.say('Hello?')).text();
-    assert.deepEqual((await history()).filter(([, , state]) => state === 'open'), []);
+    assert.deepEqual(
+      (await history()).filter(([, , state]) => state === 'open'),
+      [],
+    );
   });
 
   it('is in the order of the turns', async (t) => {
-    const { client, history } = serve(t, { onSessionStart: () => 'Welcome.', onMessage: ({ text }) => `${text}!` });
+    const { client, history } = serve(t, {
+      onSessionStart: () => 'Welcome.',
+      onMessage: ({ text }) => `${text}!`,
+    });
     await (await client.start()).text();
     await (await client.say('One')).text();
     await (await client.say('Two')).text();
-    assert.deepEqual((await history()).map(([, content]) => content), ['Welcome.', 'One', 'One!', 'Two', 'Two!']);
+    assert.deepEqual(
+      (await history()).map(([, content]) => content),
+      ['Welcome.', 'One', 'One!', 'Two', 'Two!'],
+    );
   });
 
-  it('reaches the agent up to the caller\'s words', async (t) => {
+  it("reaches the agent up to the caller's words", async (t) => {
     const seen = new Told<readonly (readonly string[])[]>();
-    const { client } = serve(t, { onMessage: ({ text, history }) => { seen.tell(history.map(({ role, content }) => [role, content])); return `${text}!`; } });
+    const { client } = serve(t, {
+      onMessage: ({ text, history }) => {
+        seen.tell(history.map(({ role, content }) => [role, content]));
+        return `${text}!`;
+      },
+    });
     await (await client.say('One')).text();
     await (await client.say('Two')).text();
     await seen.next();
-    assert.deepEqual(await seen.next(), [['user', 'One'], ['assistant', 'One!'], ['user', 'Two']]);
+    assert.deepEqual(await seen.next(), [
+      ['user', 'One'],
+      ['assistant', 'One!'],
+      ['user', 'Two'],
+    ]);
   });
 
   it('of one conversation stays out of another', async (t) => {
     const { client, history } = serve(t, {});
     await (await client.say('Mine.', { conversation_id: 'c-1' })).text();
     await (await client.say('Yours.', { conversation_id: 'c-2' })).text();
-    assert.deepEqual(await history('c-1'), [['user', 'Mine.'], ['assistant', 'Yes.', 'completed']]);
+    assert.deepEqual(await history('c-1'), [
+      ['user', 'Mine.'],
+      ['assistant', 'Yes.', 'completed'],
+    ]);
   });
 
   it('is kept over sessions of one conversation', async (t) => {
@@ -521,20 +919,37 @@ describe('history', () => {
   });
 
   it('holds no data and no hangup', async (t) => {
-    const messages = await historyAfter(t, (_turn, reply) => { reply.data({ a: 1 }); reply.say('Bye.'); reply.hangup(); });
-    assert.deepEqual(messages, [['user', 'Hello?'], ['assistant', 'Bye.', 'completed']]);
+    const messages = await historyAfter(t, (_turn, reply) => {
+      reply.data({ a: 1 });
+      reply.say('Bye.');
+      reply.hangup();
+    });
+    assert.deepEqual(messages, [
+      ['user', 'Hello?'],
+      ['assistant', 'Bye.', 'completed'],
+    ]);
   });
 
   it('holds MAX_MESSAGES at the most', async (t) => {
-    const { client, history } = serve(t, { onMessage: ({ text }) => `${text}!` }, { environment: { MAX_MESSAGES: '4' } });
+    const { client, history } = serve(
+      t,
+      { onMessage: ({ text }) => `${text}!` },
+      { environment: { MAX_MESSAGES: '4' } },
+    );
     for (const text of ['One', 'Two', 'Three']) await (await client.say(text)).text();
-    assert.deepEqual((await history()).map(([, content]) => content), ['Two', 'Two!', 'Three', 'Three!']);
+    assert.deepEqual(
+      (await history()).map(([, content]) => content),
+      ['Two', 'Two!', 'Three', 'Three!'],
+    );
   });
 
   it('is written to a store that answers later, too', async (t) => {
     const { client, history } = serve(t, {}, { store: slowStore() });
     await (await client.say('Hello?')).text();
-    assert.deepEqual(await history(), [['user', 'Hello?'], ['assistant', 'Yes.', 'completed']]);
+    assert.deepEqual(await history(), [
+      ['user', 'Hello?'],
+      ['assistant', 'Yes.', 'completed'],
+    ]);
   });
 });
 
@@ -562,19 +977,31 @@ describe('session.start', () => {
     const { client, history } = serve(t, welcoming);
     await (await client.say('Hello?')).text();
     await (await client.start({ session_id: 'another' })).text();
-    assert.deepEqual(await history(), [['user', 'Hello?'], ['assistant', 'Yes.', 'completed'], ['assistant', 'Welcome back.', 'completed']]);
+    assert.deepEqual(await history(), [
+      ['user', 'Hello?'],
+      ['assistant', 'Yes.', 'completed'],
+      ['assistant', 'Welcome back.', 'completed'],
+    ]);
   });
 
   it('after session.end resumes the conversation', async (t) => {
     const { client } = serve(t, welcoming);
     await (await client.start()).text();
-    await client.post({ type: 'session.end', session_id: 'test-session', conversation_id: client.conversationId });
+    await client.post({
+      type: 'session.end',
+      session_id: 'test-session',
+      conversation_id: client.conversationId,
+    });
     assert.equal(await (await client.start({ session_id: 'another' })).text(), 'Welcome back.');
   });
 
   it('tells the agent whether the caller is back', async (t) => {
     const told = new Told<boolean>();
-    const { client } = serve(t, { onSessionStart: ({ isResumed }) => { told.tell(isResumed); } });
+    const { client } = serve(t, {
+      onSessionStart: ({ isResumed }) => {
+        told.tell(isResumed);
+      },
+    });
     await (await client.start()).events();
     await (await client.start()).events();
     assert.deepEqual(told.all, [false, true]);
@@ -582,7 +1009,11 @@ describe('session.start', () => {
 
   it('hands the agent the history of before', async (t) => {
     const told = new Told<number>();
-    const { client } = serve(t, { onSessionStart: ({ history }) => { told.tell(history.length); } });
+    const { client } = serve(t, {
+      onSessionStart: ({ history }) => {
+        told.tell(history.length);
+      },
+    });
     await (await client.say('Hello?')).text();
     await (await client.start()).events();
     assert.equal(await told.next(), 2);
@@ -591,7 +1022,11 @@ describe('session.start', () => {
   it('delivered twice before it completed welcomes as for the first time', async (t) => {
     const told = new Told<boolean>();
     const { client, interrupted } = serve(t, {
-      async *onSessionStart({ isResumed, signal }) { told.tell(isResumed); yield 'Hello there.'; if (told.all.length === 1) await fired(signal); },
+      async *onSessionStart({ isResumed, signal }) {
+        told.tell(isResumed);
+        yield 'Hello there.';
+        if (told.all.length === 1) await fired(signal);
+      },
     });
     const first = await client.start({ turn_id: 't-0' });
     await new Listener(first).next();
@@ -609,7 +1044,8 @@ describe('session.start without turn_id, which may come from a second sender', (
     const { client, app } = serve(t, { welcome: 'Hello there.' });
     const events = await (await client.start(second)).events();
     assert.deepEqual(events, [
-      { type: 'response.tts', content: 'Hello there.' }, { type: 'response.end' },
+      { type: 'response.tts', content: 'Hello there.' },
+      { type: 'response.end' },
     ]);
     assert.equal(await app.conversations.count(), 0);
     assert.equal(await (await client.start()).text(), 'Hello there.');
@@ -686,7 +1122,10 @@ describe('a turn_id that comes again with something else', () => {
       { type: 'response.tts', content: 'Two!', turn_id: 't-1' },
       { type: 'response.end', turn_id: 't-1' },
     ]);
-    assert.deepEqual((await history()).map(([, text]) => text), ['One', 'One!', 'Two', 'Two!']);
+    assert.deepEqual(
+      (await history()).map(([, text]) => text),
+      ['One', 'One!', 'Two', 'Two!'],
+    );
   });
 
   it('ends the turn that runs, like any newer one', async (t) => {
@@ -724,7 +1163,8 @@ describe('a turn_id that comes again with something else', () => {
     const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
     t.mock.method(store, 'close', () => undefined); // what a restart leaves on a disk
     const asked: string[] = [];
-    const start = (): Served => serve(t, { onMessage: ({ text }) => `${asked.push(text)}.` }, { store });
+    const start = (): Served =>
+      serve(t, { onMessage: ({ text }) => `${asked.push(text)}.` }, { store });
     const fields = { turn_id: 't-1', conversation_id: 'c-9' };
     const first = start();
     for (const text of ['A', 'B']) await (await first.client.say(text, fields)).text();
@@ -740,33 +1180,48 @@ describe('a turn_id that comes again with something else', () => {
     await (await client.say('sunflower', { turn_id: 't-1' })).text();
     const warnings = logLines.filter((line) => line.includes('"level":"warn"'));
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0] ?? '', /came with other words[^]*"turnId":"t-1"[^]*"storedAs":"t-1~2"/);
+    assert.match(
+      warnings[0] ?? '',
+      /came with other words[^]*"turnId":"t-1"[^]*"storedAs":"t-1~2"/,
+    );
     assert.doesNotMatch(logLines.join(''), /swordfish|sunflower/);
   });
 });
 
 describe('a turn delivered twice', () => {
   /** An agent that says One, waits, and says Two; it counts its runs. */
-  function held(t: Parameters<typeof serve>[0], store?: ReturnType<typeof slowStore>): ReturnType<typeof serve> & { go: () => void; runs: Told<string> } {
+  function held(
+    t: Parameters<typeof serve>[0],
+    store?: ReturnType<typeof slowStore>,
+  ): ReturnType<typeof serve> & { go: () => void; runs: Told<string> } {
     const gate = deferred();
     const runs = new Told<string>();
     return {
       go: gate.resolve,
       runs,
-      ...serve(t, {
-        async *onMessage({ turnId, text }, reply) {
-          runs.tell(turnId);
-          yield 'One.';
-          reply.data({ at: text });
-          yield ' And';
-          await gate.promise;
-          yield ' two.';
+      ...serve(
+        t,
+        {
+          async *onMessage({ turnId, text }, reply) {
+            runs.tell(turnId);
+            yield 'One.';
+            reply.data({ at: text });
+            yield ' And';
+            await gate.promise;
+            yield ' two.';
+          },
         },
-      }, store === undefined ? {} : { store }),
+        store === undefined ? {} : { store },
+      ),
     };
   }
   async function readTo(listener: Listener, content: string): Promise<void> {
-    for (let event = await listener.next(); event?.content !== content; event = await listener.next()) assert.ok(event, `the stream ended before ${content}`);
+    for (
+      let event = await listener.next();
+      event?.content !== content;
+      event = await listener.next()
+    )
+      assert.ok(event, `the stream ended before ${content}`);
   }
 
   it('while it streams gives the newer request what was said so far, and then the rest', async (t) => {
@@ -775,7 +1230,13 @@ describe('a turn delivered twice', () => {
     const second = new Listener(await client.say('Hello?', { turn_id: 't-1' }));
     await readTo(second, ' And');
     go();
-    assert.deepEqual((await second.rest()).map(({ type, content }) => [type, content]), [['response.tts', ' two.'], ['response.end', undefined]]);
+    assert.deepEqual(
+      (await second.rest()).map(({ type, content }) => [type, content]),
+      [
+        ['response.tts', ' two.'],
+        ['response.end', undefined],
+      ],
+    );
   });
 
   it('while it streams gives the newer request words and data in their order', async (t) => {
@@ -783,7 +1244,10 @@ describe('a turn delivered twice', () => {
     await readTo(new Listener(await client.say('Hello?', { turn_id: 't-1' })), ' And');
     const second = await client.say('Hello?', { turn_id: 't-1' });
     go();
-    assert.deepEqual((await second.events()).map(({ content }) => content), ['One.', { at: 'Hello?' }, ' And', ' two.', undefined]);
+    assert.deepEqual(
+      (await second.events()).map(({ content }) => content),
+      ['One.', { at: 'Hello?' }, ' And', ' two.', undefined],
+    );
   });
 
   it('while it streams ends the older response properly', async (t) => {
@@ -811,10 +1275,13 @@ describe('a turn delivered twice', () => {
     const second = await client.say('Hello?', { turn_id: 't-1' });
     go();
     await second.text();
-    assert.deepEqual(await history(), [['user', 'Hello?'], ['assistant', 'One. And two.', 'completed']]);
+    assert.deepEqual(await history(), [
+      ['user', 'Hello?'],
+      ['assistant', 'One. And two.', 'completed'],
+    ]);
   });
 
-  it('while it streams is not interrupted by the older request\'s drop', async (t) => {
+  it("while it streams is not interrupted by the older request's drop", async (t) => {
     const { client, go, interrupted, metric } = held(t);
     const first = await client.say('Hello?', { turn_id: 't-1' });
     await readTo(new Listener(first), ' And');
@@ -825,13 +1292,17 @@ describe('a turn delivered twice', () => {
     assert.deepEqual([(await second.text()).endsWith(' two.'), interrupted.all], [true, []]);
   });
 
-  it('while it streams is interrupted by the newer request\'s drop', async (t) => {
+  it("while it streams is interrupted by the newer request's drop", async (t) => {
     const { client, interrupted } = held(t);
     await readTo(new Listener(await client.say('Hello?', { turn_id: 't-1' })), ' And');
     const second = await client.say('Hello?', { turn_id: 't-1' });
     await readTo(new Listener(second), ' And');
     second.drop();
-    assert.deepEqual(await interrupted.next(), { conversationId: client.conversationId, turnId: 't-1', text: 'One. And' });
+    assert.deepEqual(await interrupted.next(), {
+      conversationId: client.conversationId,
+      turnId: 't-1',
+      text: 'One. And',
+    });
   });
 
   it('three times while it streams lets the last have it', async (t) => {
@@ -846,7 +1317,13 @@ describe('a turn delivered twice', () => {
   it('before the agent spoke streams to the newer request', async (t) => {
     const gate = deferred();
     const begun = deferred();
-    const { client } = serve(t, { onMessage: async () => { begun.resolve(); await gate.promise; return 'One.'; } });
+    const { client } = serve(t, {
+      onMessage: async () => {
+        begun.resolve();
+        await gate.promise;
+        return 'One.';
+      },
+    });
     const first = client.say('Hello?', { turn_id: 't-1' });
     await within(begun.promise, 'the turn');
     const second = client.say('Hello?', { turn_id: 't-1' });
@@ -861,35 +1338,56 @@ describe('a turn delivered twice', () => {
     const second = await client.say('Hello?', { turn_id: 't-1' });
     go();
     await second.text();
-    const outcomes = ['completed', 'interrupted', 'failed', 'replayed', 'taken_over'].map((outcome) => metric(`layercode_turns_total{event="message",outcome="${outcome}"}`));
+    const outcomes = ['completed', 'interrupted', 'failed', 'replayed', 'taken_over'].map(
+      (outcome) => metric(`layercode_turns_total{event="message",outcome="${outcome}"}`),
+    );
     assert.deepEqual(outcomes, [1, 0, 0, 0, 1]);
   });
 
   it('after it completed is answered with what was sent, words, data and hangup', async (t) => {
-    const { client } = serve(t, { onMessage: (_turn, reply) => { reply.say('One.'); reply.data({ a: [1] }); reply.say(' Two.'); reply.hangup({ say: ' Bye.' }); } });
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.say('One.');
+        reply.data({ a: [1] });
+        reply.say(' Two.');
+        reply.hangup({ say: ' Bye.' });
+      },
+    });
     const first = await (await client.say('Hello?', { turn_id: 't-1' })).events();
     const second = await (await client.say('Hello?', { turn_id: 't-1' })).events();
-    const joined = (events: typeof first): string => events.map(({ type, content }) => (type === 'response.tts' ? content : `<${type} ${JSON.stringify(content)}>`)).join('');
+    const joined = (events: typeof first): string =>
+      events
+        .map(({ type, content }) =>
+          type === 'response.tts' ? content : `<${type} ${JSON.stringify(content)}>`,
+        )
+        .join('');
     assert.equal(joined(second), joined(first));
   });
 
   it('after it completed does not ask the agent twice', async (t) => {
     const { client, go, runs } = held(t);
     go();
-    for (let delivery = 0; delivery < 2; delivery++) await (await client.say('Hello?', { turn_id: 't-1' })).text();
+    for (let delivery = 0; delivery < 2; delivery++)
+      await (await client.say('Hello?', { turn_id: 't-1' })).text();
     assert.deepEqual(runs.all, ['t-1']);
   });
 
   it('after it completed leaves history as it was', async (t) => {
     const { client, history } = serve(t, {});
-    for (let delivery = 0; delivery < 2; delivery++) await (await client.say('Hello?', { turn_id: 't-1' })).text();
-    assert.deepEqual(await history(), [['user', 'Hello?'], ['assistant', 'Yes.', 'completed']]);
+    for (let delivery = 0; delivery < 2; delivery++)
+      await (await client.say('Hello?', { turn_id: 't-1' })).text();
+    assert.deepEqual(await history(), [
+      ['user', 'Hello?'],
+      ['assistant', 'Yes.', 'completed'],
+    ]);
   });
 
   it('after it completed in silence is answered with silence', async (t) => {
     const { client } = serve(t, { onMessage: () => undefined });
     await (await client.say('Hello?', { turn_id: 't-1' })).events();
-    assert.deepEqual(typesOf(await (await client.say('Hello?', { turn_id: 't-1' })).events()), ['response.end']);
+    assert.deepEqual(typesOf(await (await client.say('Hello?', { turn_id: 't-1' })).events()), [
+      'response.end',
+    ]);
   });
 
   it('after it completed is answered from a store that answers later', async (t) => {
@@ -902,34 +1400,54 @@ describe('a turn delivered twice', () => {
 
   it('after it failed runs anew and replaces the record', async (t) => {
     let runs = 0;
-    const { client, history } = serve(t, { onMessage: () => { runs += 1; if (runs === 1) throw new Error('x'); return 'Now.'; } });
+    const { client, history } = serve(t, {
+      onMessage: () => {
+        runs += 1;
+        if (runs === 1) throw new Error('x');
+        return 'Now.';
+      },
+    });
     await (await client.say('Hello?', { turn_id: 't-1' })).text();
     await (await client.say('Hello?', { turn_id: 't-1' })).text();
-    assert.deepEqual(await history(), [['user', 'Hello?'], ['assistant', 'Now.', 'completed']]);
+    assert.deepEqual(await history(), [
+      ['user', 'Hello?'],
+      ['assistant', 'Now.', 'completed'],
+    ]);
   });
 
   it('after it was interrupted runs anew and replaces the record', async (t) => {
     let runs = 0;
-    const { client, history, interrupted } = serve(t, { async *onMessage({ signal }) { runs += 1; yield `Run ${runs}.`; if (runs === 1) await fired(signal); } });
+    const { client, history, interrupted } = serve(t, {
+      async *onMessage({ signal }) {
+        runs += 1;
+        yield `Run ${runs}.`;
+        if (runs === 1) await fired(signal);
+      },
+    });
     const first = await client.say('Hello?', { turn_id: 't-1' });
     await new Listener(first).next();
     first.drop();
     await interrupted.next();
     await (await client.say('Hello?', { turn_id: 't-1' })).text();
-    assert.deepEqual(await history(), [['user', 'Hello?'], ['assistant', 'Run 2.', 'completed']]);
+    assert.deepEqual(await history(), [
+      ['user', 'Hello?'],
+      ['assistant', 'Run 2.', 'completed'],
+    ]);
   });
 
   it('in another conversation is another turn', async (t) => {
     const { client, runs, go } = held(t);
     go();
-    for (const conversation_id of ['c-1', 'c-2']) await (await client.say('Hello?', { turn_id: 't-1', conversation_id })).text();
+    for (const conversation_id of ['c-1', 'c-2'])
+      await (await client.say('Hello?', { turn_id: 't-1', conversation_id })).text();
     assert.equal(runs.all.length, 2);
   });
 
   it('without turn_id is never taken for a duplicate', async (t) => {
     const { client, runs, go } = held(t);
     go();
-    for (let delivery = 0; delivery < 2; delivery++) await (await client.say('Hello?', { turn_id: undefined })).text();
+    for (let delivery = 0; delivery < 2; delivery++)
+      await (await client.say('Hello?', { turn_id: undefined })).text();
     assert.equal(new Set(runs.all).size, 2);
   });
 
@@ -943,7 +1461,9 @@ describe('a turn delivered twice', () => {
 
 describe('a late delivery of an older turn', () => {
   /** An agent that waits wherever the words are "wait". */
-  function waiting(t: Parameters<typeof serve>[0]): ReturnType<typeof serve> & { go: () => void; runs: string[] } {
+  function waiting(
+    t: Parameters<typeof serve>[0],
+  ): ReturnType<typeof serve> & { go: () => void; runs: string[] } {
     const gate = deferred();
     const runs: string[] = [];
     return {
@@ -968,7 +1488,10 @@ describe('a late delivery of an older turn', () => {
     assert.equal(await (await client.say('old', { turn_id: 't-1' })).text(), 'old. Done.');
   });
 
-  for (const [what, old] of [['completed', 'old'], ['failed', 'fail']] as const) {
+  for (const [what, old] of [
+    ['completed', 'old'],
+    ['failed', 'fail'],
+  ] as const) {
     it(`that had ${what} does not interrupt the newer one`, async (t) => {
       const { client, go } = waiting(t);
       await (await client.say(old, { turn_id: 't-1' })).text();
@@ -984,7 +1507,9 @@ describe('a late delivery of an older turn', () => {
     const { client } = waiting(t);
     await (await client.say('fail', { turn_id: 't-1' })).text();
     await new Listener(await client.say('wait', { turn_id: 't-2' })).next();
-    assert.deepEqual(typesOf(await (await client.say('fail', { turn_id: 't-1' })).events()), ['response.end']);
+    assert.deepEqual(typesOf(await (await client.say('fail', { turn_id: 't-1' })).events()), [
+      'response.end',
+    ]);
   });
 
   it('that was interrupted by the newer one is not run again beside it', async (t) => {
@@ -1000,12 +1525,21 @@ describe('a late delivery of an older turn', () => {
     await (await client.say('fail', { turn_id: 't-1' })).text();
     await (await client.say('new', { turn_id: 't-2' })).text();
     await (await client.say('fail', { turn_id: 't-1' })).text();
-    assert.deepEqual((await history()).map(([, content]) => content), ['fail', 'fail. Done.', 'new', 'new. Done.']);
+    assert.deepEqual(
+      (await history()).map(([, content]) => content),
+      ['fail', 'fail. Done.', 'new', 'new. Done.'],
+    );
   });
 
   it('that runs anew sees no message of a newer turn', async (t) => {
     const seen: string[][] = [];
-    const { client } = serve(t, { onMessage: ({ history }) => { seen.push(history.map(({ content }) => content)); if (seen.length === 1) throw new Error('x'); return 'Yes.'; } });
+    const { client } = serve(t, {
+      onMessage: ({ history }) => {
+        seen.push(history.map(({ content }) => content));
+        if (seen.length === 1) throw new Error('x');
+        return 'Yes.';
+      },
+    });
     await (await client.say('fail', { turn_id: 't-1' })).text();
     await (await client.say('new', { turn_id: 't-2' })).text();
     await (await client.say('fail', { turn_id: 't-1' })).text();
@@ -1017,25 +1551,36 @@ describe('turns over a store that answers later', () => {
   it('let only one of three quick turns go on', async (t) => {
     const begun = new Told<string>();
     const store = slowStore();
-    const { client } = serve(t, {
-      async *onMessage({ text, signal }) {
-        begun.tell(text);
-        yield `${text}.`;
-        await fired(signal);
+    const { client } = serve(
+      t,
+      {
+        async *onMessage({ text, signal }) {
+          begun.tell(text);
+          yield `${text}.`;
+          await fired(signal);
+        },
       },
-    }, { store });
+      { store },
+    );
     void client.say('A');
     await begun.next();
     // Both find A running, and learn from the store only then that they are newer.
     const update = store.update.bind(store);
     const asked = new Told<string>();
     const gate = deferred();
-    store.update = async (id, change) => { asked.tell(id); await gate.promise; return update(id, change); };
+    store.update = async (id, change) => {
+      asked.tell(id);
+      await gate.promise;
+      return update(id, change);
+    };
     const replies = ['B', 'C'].map((text) => client.say(text).then((reply) => reply.events()));
     await asked.next();
     await asked.next();
     gate.resolve();
-    assert.equal((await within(Promise.race(replies), 'one of the two to be superseded')).at(-1)?.type, 'response.end');
+    assert.equal(
+      (await within(Promise.race(replies), 'one of the two to be superseded')).at(-1)?.type,
+      'response.end',
+    );
   });
 
   it('count a replay that was dropped once', async (t) => {
@@ -1046,15 +1591,28 @@ describe('turns over a store that answers later', () => {
     const update = store.update.bind(store);
     const asked = deferred();
     const gate = deferred();
-    store.update = async (id, change) => { asked.resolve(); await gate.promise; return update(id, change); };
+    store.update = async (id, change) => {
+      asked.resolve();
+      await gate.promise;
+      return update(id, change);
+    };
     connection.write(rawRequest(messageEvent()));
     await within(asked.promise, 'the store to be asked');
     connection.socket.destroy();
-    await until(() => logLines.some((line) => line.includes('"isCutShort":true')), 'the drop to be noticed');
+    await until(
+      () => logLines.some((line) => line.includes('"isCutShort":true')),
+      'the drop to be noticed',
+    );
     gate.resolve();
     await (await client.post(messageEvent())).text(); // behind it in the store's line
-    const counts = ['interrupted', 'failed', 'replayed'].map((outcome) => metric(`layercode_turns_total{event="message",outcome="${outcome}"}`));
-    assert.equal(counts.reduce((sum, count) => sum + count), 2, `interrupted, failed, replayed: ${counts.join(', ')}`);
+    const counts = ['interrupted', 'failed', 'replayed'].map((outcome) =>
+      metric(`layercode_turns_total{event="message",outcome="${outcome}"}`),
+    );
+    assert.equal(
+      counts.reduce((sum, count) => sum + count),
+      2,
+      `interrupted, failed, replayed: ${counts.join(', ')}`,
+    );
   });
 
   it('tell the agent of no interruption when a replay is dropped', async (t) => {
@@ -1065,11 +1623,18 @@ describe('turns over a store that answers later', () => {
     const update = store.update.bind(store);
     const asked = deferred();
     const gate = deferred();
-    store.update = async (id, change) => { asked.resolve(); await gate.promise; return update(id, change); };
+    store.update = async (id, change) => {
+      asked.resolve();
+      await gate.promise;
+      return update(id, change);
+    };
     connection.write(rawRequest(messageEvent()));
     await within(asked.promise, 'the store to be asked');
     connection.socket.destroy();
-    await until(() => logLines.some((line) => line.includes('"isCutShort":true')), 'the drop to be noticed');
+    await until(
+      () => logLines.some((line) => line.includes('"isCutShort":true')),
+      'the drop to be noticed',
+    );
     gate.resolve();
     await (await client.post(messageEvent())).text();
     assert.deepEqual(interrupted.all, []);
@@ -1095,6 +1660,9 @@ describe('the built-in echo agent', () => {
   it('says what it heard', async (t) => {
     const { echo } = await import('../../src/agents/built-in/echo.ts');
     const { client } = serve(t, echo);
-    assert.equal(await (await client.post(messageEvent({ text: 'Hello there' }))).text(), 'You said: Hello there');
+    assert.equal(
+      await (await client.post(messageEvent({ text: 'Hello there' }))).text(),
+      'You said: Hello there',
+    );
   });
 });

@@ -33,9 +33,15 @@ export function createBakery(): Agent {
   const listMenu = tool({
     name: 'list_menu',
     tellBrowser: 'everything',
-    description: 'The menu, or one category of it, with prices in cents and what is available today.',
-    parameters: { type: 'object', properties: { category: { type: 'string', enum: CATEGORIES } }, additionalProperties: false },
-    run: ({ category }) => menu.filter((item) => category === undefined || item.category === category),
+    description:
+      'The menu, or one category of it, with prices in cents and what is available today.',
+    parameters: {
+      type: 'object',
+      properties: { category: { type: 'string', enum: CATEGORIES } },
+      additionalProperties: false,
+    },
+    run: ({ category }) =>
+      menu.filter((item) => category === undefined || item.category === category),
   });
 
   const makeOrder = tool({
@@ -51,7 +57,10 @@ export function createBakery(): Agent {
           maxItems: 20,
           items: {
             type: 'object',
-            properties: { id: { type: 'string', description: 'An id of the menu.' }, quantity: { type: 'integer', minimum: 1, maximum: 50 } },
+            properties: {
+              id: { type: 'string', description: 'An id of the menu.' },
+              quantity: { type: 'integer', minimum: 1, maximum: 50 },
+            },
             required: ['id', 'quantity'],
             additionalProperties: false,
           },
@@ -64,7 +73,10 @@ export function createBakery(): Agent {
     run: ({ items, name }, { conversationId }) => {
       const lines = items.map(({ id, quantity }) => {
         const item = menu.find((candidate) => candidate.id === id);
-        if (item === undefined) throw new Error(`there is no ${JSON.stringify(id)} on the menu; ask list_menu for the ids`);
+        if (item === undefined)
+          throw new Error(
+            `there is no ${JSON.stringify(id)} on the menu; ask list_menu for the ids`,
+          );
         if (!item.available) throw new Error(`${item.name} is not available today`);
         return { id, name: item.name, quantity, price: item.price * quantity };
       });
@@ -95,7 +107,8 @@ export function createBakery(): Agent {
       const day = parseDay(date);
       if (day === undefined) throw new Error('date must be a day as YYYY-MM-DD');
       if (day.getUTCDay() === MONDAY) throw new Error('the bakery is closed on Mondays');
-      if (!/^(0[7-9]|1[0-4]):[0-5]\d$/.test(time)) throw new Error('time must be between 07:00 and 14:59');
+      if (!/^(0[7-9]|1[0-4]):[0-5]\d$/.test(time))
+        throw new Error('time must be between 07:00 and 14:59');
       const { bookings } = visits.of(conversationId);
       const booking = { booking_number: bookings.length + 1, name, guests, date, time };
       bookings.push(booking);
@@ -112,8 +125,13 @@ export function createBakery(): Agent {
   });
 }
 
-/** Undefined for what is no day of the calendar; `Date` alone takes the 30th of February for the 2nd of March. */
+/**
+ * Undefined for what is no day of the calendar; `Date` alone takes the 30th of February for the 2nd
+ * of March.
+ */
 function parseDay(text: string): Date | undefined {
   const day = new Date(`${text}T00:00:00Z`);
-  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text) && text.length === 10 ? day : undefined;
+  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text) && text.length === 10
+    ? day
+    : undefined;
 }

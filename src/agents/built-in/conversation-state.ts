@@ -1,8 +1,8 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 
 /**
- * What an agent keeps of each conversation beside its history: the state of one is never seen by another. Bounded: beyond
- * `maxConversations` the one used longest ago is forgotten.
+ * What an agent keeps of each conversation beside its history: the state of one is never seen by
+ * another. Bounded: beyond `maxConversations` the one used longest ago is forgotten.
  */
 export class ConversationState<T> {
   readonly #create: () => T;

@@ -1,6 +1,6 @@
 /**
- * Reads a stream of texts from the start, whoever is ready to listen, and gives it out later. For a model that is to think while
- * another one speaks.
+ * Reads a stream of texts from the start, whoever is ready to listen, and gives it out later. For a
+ * model that is to think while another one speaks.
  */
 export class EagerStream {
   readonly #texts: string[] = [];
@@ -17,7 +17,8 @@ export class EagerStream {
     this.ready = new Promise((resolve) => {
       this.#onFirst = resolve;
     });
-    this.#read(source).catch((error: unknown) => this.#end(error)); // what is thrown is thrown again to whoever reads
+    // what is thrown is thrown again to whoever reads
+    this.#read(source).catch((error: unknown) => this.#end(error));
   }
 
   /** Whether `ready` has resolved. */

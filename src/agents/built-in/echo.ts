@@ -5,7 +5,8 @@ import { WELCOME_BACK } from '../phrases.ts';
 export const echo: Agent = {
   name: 'echo',
   description: 'Repeats what the caller says. Needs no model.',
-  onSessionStart: ({ isResumed }) => (isResumed ? WELCOME_BACK : 'Hello! Say something, and I will repeat it.'),
+  onSessionStart: ({ isResumed }) =>
+    isResumed ? WELCOME_BACK : 'Hello! Say something, and I will repeat it.',
   onMessage: ({ text }, reply) => {
     reply.say(`You said: ${text}`);
   },

@@ -31,9 +31,30 @@ interface Shop {
 
 const MAX_FOUND = 5;
 /** Words of a sentence that say nothing of a product, and stand in half of the descriptions. */
-const SMALL_WORDS = new Set(['and', 'any', 'are', 'can', 'for', 'get', 'have', 'need', 'one', 'some', 'that', 'the', 'this', 'want', 'with', 'you', 'your']);
+const SMALL_WORDS = new Set([
+  'and',
+  'any',
+  'are',
+  'can',
+  'for',
+  'get',
+  'have',
+  'need',
+  'one',
+  'some',
+  'that',
+  'the',
+  'this',
+  'want',
+  'with',
+  'you',
+  'your',
+]);
 
-/** Customer service of a shop with a catalogue: whole records go to the browser and to the model, a sentence is spoken. */
+/**
+ * Customer service of a shop with a catalogue: whole records go to the browser and to the model, a
+ * sentence is spoken.
+ */
 export function createOutdoorShop(): Agent {
   const { shop, products, orders, policies } = readData<Shop>('outdoor-shop');
   const categories = [...new Set(products.map(({ category }) => category))];
@@ -53,7 +74,9 @@ export function createOutdoorShop(): Agent {
       additionalProperties: false,
     },
     run: ({ query = '', category, max_price_cents: maxPrice, in_stock: inStock }) => {
-      const words = fold(query).split(' ').filter((word) => word.length > 2 && !SMALL_WORDS.has(word));
+      const words = fold(query)
+        .split(' ')
+        .filter((word) => word.length > 2 && !SMALL_WORDS.has(word));
       const found = products
         .filter((product) => category === undefined || product.category === category)
         .filter((product) => maxPrice === undefined || product.price_cents <= maxPrice)
@@ -61,14 +84,18 @@ export function createOutdoorShop(): Agent {
         .map((product) => ({ product, score: score(product, words) }))
         .filter(({ score }) => score > 0 || query.trim() === '')
         .sort((a, b) => b.score - a.score);
-      return { found: found.length, products: found.slice(0, MAX_FOUND).map(({ product }) => product) };
+      return {
+        found: found.length,
+        products: found.slice(0, MAX_FOUND).map(({ product }) => product),
+      };
     },
   });
 
   const lookupOrder = tool({
     name: 'lookup_order',
     tellBrowser: 'everything',
-    description: 'An order, by its number and the surname or e-mail address on it. Both are needed.',
+    description:
+      'An order, by its number and the surname or e-mail address on it. Both are needed.',
     parameters: {
       type: 'object',
       properties: {
@@ -81,8 +108,10 @@ export function createOutdoorShop(): Agent {
     run: ({ order_number: number, surname_or_email: claim }) => {
       const digits = number.replace(/\D/g, '');
       const order = orders.find(({ id }) => id.replace(/\D/g, '') === digits);
-      // One answer for an unknown number and for somebody else's order: the difference would tell that it exists.
-      if (order === undefined || !belongsTo(order, claim)) throw new Error('no order has that number and that surname or e-mail address');
+      // One answer for an unknown number and for somebody else's order: the difference would tell
+      // that it exists.
+      if (order === undefined || !belongsTo(order, claim))
+        throw new Error('no order has that number and that surname or e-mail address');
       return order;
     },
   });
@@ -91,7 +120,12 @@ export function createOutdoorShop(): Agent {
     name: 'get_policy',
     tellBrowser: 'everything',
     description: 'What the shop promises: its rules in full. Promise nothing beyond them.',
-    parameters: { type: 'object', properties: { topic: { type: 'string', enum: policies.map(({ id }) => id) } }, required: ['topic'], additionalProperties: false },
+    parameters: {
+      type: 'object',
+      properties: { topic: { type: 'string', enum: policies.map(({ id }) => id) } },
+      required: ['topic'],
+      additionalProperties: false,
+    },
     run: ({ topic }) => policies.find(({ id }) => id === topic),
   });
 
@@ -104,9 +138,17 @@ export function createOutdoorShop(): Agent {
   });
 }
 
-/** Letters and digits only, without accents and case: callers spell nothing, and transcripts drop what they please. */
+/**
+ * Letters and digits only, without accents and case: callers spell nothing, and transcripts drop
+ * what they please.
+ */
 function fold(text: string): string {
-  return text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ').trim();
+  return text
+    .normalize('NFD')
+    .replace(/\p{M}/gu, '')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, ' ')
+    .trim();
 }
 
 function score(product: Product, words: readonly string[]): number {

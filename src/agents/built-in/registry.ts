@@ -6,7 +6,9 @@ import { createRelay } from './relay.ts';
 import { slow } from './slow.ts';
 import { createStarter } from './starter.ts';
 
-/** Made when they are asked for: an agent's prompt and data are read then, and its state is its own. */
+/**
+ * Made when they are asked for: an agent's prompt and data are read then, and its state is its own.
+ */
 const BUILT_IN: ReadonlyMap<string, () => Agent> = new Map([
   ['bakery', createBakery],
   ['echo', () => echo],
@@ -39,5 +41,7 @@ export function listAgents(): readonly Agent[] {
 export function getAgent(name: string): Agent {
   const create = BUILT_IN.get(ALIASES.get(name) ?? name);
   if (create !== undefined) return create();
-  throw new AgentError(`unknown agent "${name}"; available agents: ${[...BUILT_IN.keys()].join(', ')}; or the path of a module, such as ./my-agent.js`);
+  throw new AgentError(
+    `unknown agent "${name}"; available agents: ${[...BUILT_IN.keys()].join(', ')}; or the path of a module, such as ./my-agent.js`,
+  );
 }

@@ -11,8 +11,9 @@ import { toChatMessages } from '../prompt.ts';
 import { Voice } from '../voice.ts';
 
 /**
- * How two models share a turn. `echo`: the fast one acknowledges while the slow one thinks. `shadow`: it narrates meanwhile.
- * `speculative`: it answers, and the slow one corrects aloud, only when it was wrong.
+ * How two models share a turn. `echo`: the fast one acknowledges while the slow one thinks.
+ * `shadow`: it narrates meanwhile. `speculative`: it answers, and the slow one corrects aloud, only
+ * when it was wrong.
  */
 export type RelayMode = 'echo' | 'shadow' | 'speculative';
 
@@ -28,18 +29,30 @@ const VERDICT = /^[\s"'*`“‘]*(?:o(?:k[\s.!"'*`”’]*)?)?$/i;
 const MAX_STALL_MS = 1_000;
 const SENTENCE_END = /[.!?…。！？]["'”’)]*\s*$/;
 
-/** Answers at once with `FAST_MODEL` and hands the substance to `SLOW_MODEL`; each defaults to the settings' model. */
+/**
+ * Answers at once with `FAST_MODEL` and hands the substance to `SLOW_MODEL`; each defaults to the
+ * settings' model.
+ */
 export function createRelay(mode: RelayMode): Agent {
   const speak = mode === 'speculative' ? speculate : bridge;
   const slowPrompt = mode === 'speculative' ? 'relay-verify' : 'relay-slow';
   const unbound: Agent = defineAgent({
     name: mode === 'echo' ? 'relay' : `relay:${mode}`,
     description: DESCRIPTIONS[mode],
-    onSessionStart: ({ isResumed }) => (isResumed ? WELCOME_BACK : 'Hello! What would you like to know?'),
+    onSessionStart: ({ isResumed }) =>
+      isResumed ? WELCOME_BACK : 'Hello! What would you like to know?',
     onMessage: () => {
-      throw new Error('agent "relay" speaks with two models and was not bound to them: serve it with createApp');
+      throw new Error(
+        'agent "relay" speaks with two models and was not bound to them: serve it with createApp',
+      );
     },
-    bind: (resources) => bindRelay(unbound, { fastPrompt: readPrompt(`relay-${mode}`), slowPrompt: readPrompt(slowPrompt) }, speak, resources),
+    bind: (resources) =>
+      bindRelay(
+        unbound,
+        { fastPrompt: readPrompt(`relay-${mode}`), slowPrompt: readPrompt(slowPrompt) },
+        speak,
+        resources,
+      ),
   });
   return unbound;
 }
@@ -52,7 +65,12 @@ const DESCRIPTIONS: Readonly<Record<RelayMode, string>> = {
 
 type Speak = (relay: Relay, turn: MessageTurn, reply: Reply) => Promise<void>;
 
-function bindRelay(agent: Agent, prompts: Pick<Relay, 'fastPrompt' | 'slowPrompt'>, speak: Speak, resources: AgentResources): BoundAgent {
+function bindRelay(
+  agent: Agent,
+  prompts: Pick<Relay, 'fastPrompt' | 'slowPrompt'>,
+  speak: Speak,
+  resources: AgentResources,
+): BoundAgent {
   const fast = resources.openModel(resources.fastModel);
   const slow = resources.openModel(resources.slowModel);
   const relay: Relay = { fast, slow, ...prompts };
@@ -64,7 +82,8 @@ function bindRelay(agent: Agent, prompts: Pick<Relay, 'fastPrompt' | 'slowPrompt
       void slow.warm(turn.signal);
       return agent.onSessionStart?.(turn, reply);
     },
-    onMessage: (turn, reply) => withFiller(turn, DEFAULT_FILLER, resources.fillerAfterMs, () => speak(relay, turn, reply)),
+    onMessage: (turn, reply) =>
+      withFiller(turn, DEFAULT_FILLER, resources.fillerAfterMs, () => speak(relay, turn, reply)),
   };
 }
 
@@ -105,7 +124,10 @@ async function bridge(relay: Relay, turn: MessageTurn, reply: Reply): Promise<vo
 
 /** Speaks until the slow model has something to say, and then to the end of the sentence. */
 async function narrate(
-  narration: EagerStream, substance: EagerStream, voice: Voice, reply: Reply,
+  narration: EagerStream,
+  substance: EagerStream,
+  voice: Voice,
+  reply: Reply,
 ): Promise<void> {
   const texts = narration.texts();
   while (!reply.isOver) {
@@ -157,7 +179,9 @@ async function speakAll(texts: AsyncIterable<string>, voice: Voice, reply: Reply
  * Nothing for a text that is just `OK`, with or without a full stop. Everything else as it comes,
  * held back only while it may still be that.
  */
-async function* unlessVerdict(texts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+async function* unlessVerdict(
+  texts: AsyncIterable<string>,
+): AsyncGenerator<string, void, undefined> {
   let held: string | undefined = '';
   for await (const text of texts) {
     if (held === undefined) yield text;

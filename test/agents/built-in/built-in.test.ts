@@ -9,28 +9,54 @@ import { promptOf, serveModel, spoken, toolNames } from '../model-app.ts';
 /** Agent, what it says first, its prompt's file, its tools. */
 const AGENTS = [
   ['starter', 'Hi there! How can I help you today?', 'starter', ['hang_up']],
-  ['bakery', 'Good morning, this is Sunrise Bakery! What can I get for you?', 'bakery', ['list_menu', 'make_order', 'book_table', 'hang_up']],
-  ['outdoor_shop', 'Hello, this is Thimble Ridge Outfitters. What can I do for you?', 'outdoor-shop', ['search_products', 'lookup_order', 'get_policy', 'hang_up']],
+  [
+    'bakery',
+    'Good morning, this is Sunrise Bakery! What can I get for you?',
+    'bakery',
+    ['list_menu', 'make_order', 'book_table', 'hang_up'],
+  ],
+  [
+    'outdoor_shop',
+    'Hello, this is Thimble Ridge Outfitters. What can I do for you?',
+    'outdoor-shop',
+    ['search_products', 'lookup_order', 'get_policy', 'hang_up'],
+  ],
 ] as const;
 
 for (const [name, welcome, file, tools] of AGENTS) {
   describe(name, () => {
     it('welcomes the caller, and a caller who is back', async (t) => {
       const { client } = await serveModel(t, getAgent(name), [says('Yes.')]);
-      assert.deepEqual([await spoken(client.start()), await spoken(client.say('Hi.')), await spoken(client.start())], [welcome, 'Yes.', 'Welcome back.']);
+      assert.deepEqual(
+        [
+          await spoken(client.start()),
+          await spoken(client.say('Hi.')),
+          await spoken(client.start()),
+        ],
+        [welcome, 'Yes.', 'Welcome back.'],
+      );
     });
 
-    it('sends its prompt\'s file and its tools to the model', async (t) => {
+    it("sends its prompt's file and its tools to the model", async (t) => {
       const { client, server } = await serveModel(t, getAgent(name), [says('Yes.')]);
       await spoken(client.say('Hi.'));
       const [request] = server.requests;
-      const prompt = readFileSync(new URL(`../../../assets/prompts/${file}.txt`, import.meta.url), 'utf8').trimEnd();
-      assert.deepEqual(promptOf(request), [{ role: 'system', content: prompt }, { role: 'user', content: 'Hi.' }]);
+      const prompt = readFileSync(
+        new URL(`../../../assets/prompts/${file}.txt`, import.meta.url),
+        'utf8',
+      ).trimEnd();
+      assert.deepEqual(promptOf(request), [
+        { role: 'system', content: prompt },
+        { role: 'user', content: 'Hi.' },
+      ]);
       assert.deepEqual(toolNames(request), tools);
     });
 
     it('has a prompt without the marks that its model is told not to write', () => {
-      const prompt = readFileSync(new URL(`../../../assets/prompts/${file}.txt`, import.meta.url), 'utf8');
+      const prompt = readFileSync(
+        new URL(`../../../assets/prompts/${file}.txt`, import.meta.url),
+        'utf8',
+      );
       assert.doesNotMatch(prompt, /^\s*(?:[-*#]|\d+\.)\s|\*\*|`|\p{Extended_Pictographic}/mu);
     });
   });

@@ -13,14 +13,25 @@ async function all(texts: AsyncIterable<string>): Promise<string[]> {
 describe('EagerStream', () => {
   it('reads its source before anybody listens', async () => {
     const read = deferred();
-    const stream = new EagerStream((async function* () { yield 'One'; yield 'Two'; read.resolve(); })());
+    const stream = new EagerStream(
+      (async function* () {
+        yield 'One';
+        yield 'Two';
+        read.resolve();
+      })(),
+    );
     await within(read.promise, 'the source to be read');
     assert.deepEqual(await all(stream.texts()), ['One', 'Two']);
   });
 
   it('is ready at the first text', async () => {
     const gate = deferred();
-    const stream = new EagerStream((async function* () { yield 'One'; await gate.promise; })());
+    const stream = new EagerStream(
+      (async function* () {
+        yield 'One';
+        await gate.promise;
+      })(),
+    );
     assert.equal(stream.isReady, false);
     await within(stream.ready, 'ready');
     assert.equal(stream.isReady, true);
@@ -35,27 +46,55 @@ describe('EagerStream', () => {
   });
 
   it('is ready at a failure, and does not reject', async () => {
-    const stream = new EagerStream((async function* () { throw new Error('down'); })());
+    const stream = new EagerStream(
+      (async function* () {
+        throw new Error('down');
+      })(),
+    );
     await within(stream.ready, 'ready');
     await assert.rejects(all(stream.texts()), { message: 'down' });
   });
 
   it('is no unhandled rejection when nobody reads a failure', async () => {
-    await new EagerStream((async function* () { throw new Error('down'); })()).ready;
-    await new Promise((resolve) => setImmediate(resolve)); // node:test fails the file for an unhandled rejection
+    await new EagerStream(
+      (async function* () {
+        throw new Error('down');
+      })(),
+    ).ready;
+    // node:test fails the file for an unhandled rejection
+    await new Promise((resolve) => setImmediate(resolve));
   });
 
   it('gives out what came before the failure, then throws it', async () => {
-    const stream = new EagerStream((async function* () { yield 'One'; throw new Error('down'); })());
+    const stream = new EagerStream(
+      (async function* () {
+        yield 'One';
+        throw new Error('down');
+      })(),
+    );
     await stream.ready;
     const read: string[] = [];
-    await assert.rejects((async () => { for await (const text of stream.texts()) read.push(text); })(), { message: 'down' });
+    await assert.rejects(
+      (async () => {
+        for await (const text of stream.texts()) read.push(text);
+      })(),
+      { message: 'down' },
+    );
     assert.deepEqual(read, ['One']);
   });
 
   it('gives out texts as they come to a reader who waits', async () => {
     const gates = [deferred(), deferred()];
-    const texts = new EagerStream((async function* () { yield 'One'; await gates[0]?.promise; yield 'Two'; yield 'Three'; await gates[1]?.promise; yield 'Four'; })()).texts();
+    const texts = new EagerStream(
+      (async function* () {
+        yield 'One';
+        await gates[0]?.promise;
+        yield 'Two';
+        yield 'Three';
+        await gates[1]?.promise;
+        yield 'Four';
+      })(),
+    ).texts();
     assert.equal((await within(texts.next(), 'One')).value, 'One');
     const second = texts.next();
     gates[0]?.resolve();
@@ -67,14 +106,29 @@ describe('EagerStream', () => {
 
   it('ends its source when it is cancelled', async () => {
     const ended = deferred();
-    const stream = new EagerStream((async function* () { try { for (;;) { yield 'more'; await new Promise((resolve) => setImmediate(resolve)); } } finally { ended.resolve(); } })());
+    const stream = new EagerStream(
+      (async function* () {
+        try {
+          for (;;) {
+            yield 'more';
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+        } finally {
+          ended.resolve();
+        }
+      })(),
+    );
     await stream.ready;
     await within(stream.cancel(), 'cancel');
     await within(ended.promise, 'the end of the source');
   });
 
   it('is cancelled a second time, and after its end, in vain', async () => {
-    const stream = new EagerStream((async function* () { yield 'One'; })());
+    const stream = new EagerStream(
+      (async function* () {
+        yield 'One';
+      })(),
+    );
     assert.deepEqual(await all(stream.texts()), ['One']);
     await stream.cancel();
     await stream.cancel();

@@ -7,19 +7,29 @@ import { says } from '../../faults/model-server.ts';
 import { calls, dataOf, eventsOf, promptOf, runTool, serveModel, toolsOf } from '../model-app.ts';
 
 async function search(args: JsonObject): Promise<{ found: number; ids: unknown[] }> {
-  const { found, products } = await runTool(await toolsOf(createOutdoorShop()), 'search_products', args);
+  const { found, products } = await runTool(
+    await toolsOf(createOutdoorShop()),
+    'search_products',
+    args,
+  );
   return { found: found as number, ids: (products as readonly JsonObject[]).map(({ id }) => id) };
 }
 
 async function lookUp(number: string, claim: string): Promise<JsonObject> {
-  return runTool(await toolsOf(createOutdoorShop()), 'lookup_order', { order_number: number, surname_or_email: claim });
+  return runTool(await toolsOf(createOutdoorShop()), 'lookup_order', {
+    order_number: number,
+    surname_or_email: claim,
+  });
 }
 
 const REFUSAL = 'no order has that number and that surname or e-mail address';
 
 describe('outdoor_shop', () => {
   it('offers its three tools and hang_up', async () => {
-    assert.deepEqual([...(await toolsOf(createOutdoorShop())).keys()], ['search_products', 'lookup_order', 'get_policy', 'hang_up']);
+    assert.deepEqual(
+      [...(await toolsOf(createOutdoorShop())).keys()],
+      ['search_products', 'lookup_order', 'get_policy', 'hang_up'],
+    );
   });
 
   describe('search_products', () => {
@@ -29,17 +39,28 @@ describe('outdoor_shop', () => {
     });
 
     for (const [query, best] of [
-      ['tent', 'emberlight-2'], ['tents', 'emberlight-2'], ['TENT!', 'emberlight-2'], ['rain jacket', 'squallback-shell'], ['sleeping bag', 'driftdown-20'],
-      ['headlamp', 'foxlight-400'], ['Hikíng Bóots', 'cragstep-mid'], ['six person tent', 'longtable-6'], ['Halvorn Wick pad', 'hushpad-long'], ['merino', 'mossknit-base'],
+      ['tent', 'emberlight-2'],
+      ['tents', 'emberlight-2'],
+      ['TENT!', 'emberlight-2'],
+      ['rain jacket', 'squallback-shell'],
+      ['sleeping bag', 'driftdown-20'],
+      ['headlamp', 'foxlight-400'],
+      ['Hikíng Bóots', 'cragstep-mid'],
+      ['six person tent', 'longtable-6'],
+      ['Halvorn Wick pad', 'hushpad-long'],
+      ['merino', 'mossknit-base'],
     ] as const) {
-      it(`finds ${best} first for ${JSON.stringify(query)}`, async () => assert.equal((await search({ query })).ids[0], best));
+      it(`finds ${best} first for ${JSON.stringify(query)}`, async () =>
+        assert.equal((await search({ query })).ids[0], best));
     }
 
     for (const query of ['kayak', 'zzz']) {
-      it(`finds nothing for ${JSON.stringify(query)}`, async () => assert.deepEqual(await search({ query }), { found: 0, ids: [] }));
+      it(`finds nothing for ${JSON.stringify(query)}`, async () =>
+        assert.deepEqual(await search({ query }), { found: 0, ids: [] }));
     }
 
-    // Was: the word "s" lost its plural s, and every name has the empty text in it: all 25 products were "found".
+    // Was: the word "s" lost its plural s, and every name has the empty text in it: all 25 products
+    // were "found".
     for (const query of ["kid's kayak", 'men’s kayak']) {
       it(`finds no more for the s of ${JSON.stringify(query)}`, async () => {
         const { found } = await search({ query });
@@ -57,31 +78,55 @@ describe('outdoor_shop', () => {
 
     it('keeps to a category', async () => {
       const { found, ids } = await search({ query: 'stove', category: 'cooking' });
-      assert.ok(found >= 2 && ids.slice(0, 2).every((id) => ['campfold-stove', 'sparrow-stove'].includes(String(id))));
+      assert.ok(
+        found >= 2 &&
+          ids.slice(0, 2).every((id) => ['campfold-stove', 'sparrow-stove'].includes(String(id))),
+      );
       assert.equal((await search({ query: 'stove', category: 'lighting' })).found, 0);
     });
 
     it('names the categories to a model that asks for another', async () => {
-      await assert.rejects(search({ category: 'boats' }), { message: /^arguments\.category must be one of "tents", / });
+      await assert.rejects(search({ category: 'boats' }), {
+        message: /^arguments\.category must be one of "tents", /,
+      });
     });
 
     it('keeps to a price, inclusive', async () => {
-      assert.deepEqual((await search({ category: 'tents', max_price_cents: 32_900 })).ids.sort(), ['emberlight-2', 'emberlight-2-footprint']);
-      assert.deepEqual((await search({ category: 'tents', max_price_cents: 32_899 })).ids, ['emberlight-2-footprint']);
+      assert.deepEqual((await search({ category: 'tents', max_price_cents: 32_900 })).ids.sort(), [
+        'emberlight-2',
+        'emberlight-2-footprint',
+      ]);
+      assert.deepEqual((await search({ category: 'tents', max_price_cents: 32_899 })).ids, [
+        'emberlight-2-footprint',
+      ]);
       assert.equal((await search({ max_price_cents: 0 })).found, 0);
     });
 
     it('keeps to what some warehouse has', async () => {
-      assert.deepEqual((await search({ category: 'lighting', in_stock: true })).ids, ['foxlight-400']);
+      assert.deepEqual((await search({ category: 'lighting', in_stock: true })).ids, [
+        'foxlight-400',
+      ]);
       assert.equal((await search({ category: 'lighting', in_stock: false })).found, 2);
-      assert.ok((await search({ query: 'long table tent', in_stock: true })).ids.includes('longtable-6'));
+      assert.ok(
+        (await search({ query: 'long table tent', in_stock: true })).ids.includes('longtable-6'),
+      );
     });
 
     it('hands out whole records, nested as they are', async () => {
-      const { products } = await runTool(await toolsOf(createOutdoorShop()), 'search_products', { query: 'emberlight tent' });
+      const { products } = await runTool(await toolsOf(createOutdoorShop()), 'search_products', {
+        query: 'emberlight tent',
+      });
       const [tent] = products as readonly JsonObject[];
-      assert.deepEqual((tent?.['specifications'] as JsonObject)['capacity'], { people: 2, doors: 2, vestibules: 2 });
-      assert.deepEqual(tent?.['stock'], [{ warehouse: 'north', quantity: 14 }, { warehouse: 'west', quantity: 22 }, { warehouse: 'east', quantity: 9 }]);
+      assert.deepEqual((tent?.['specifications'] as JsonObject)['capacity'], {
+        people: 2,
+        doors: 2,
+        vestibules: 2,
+      });
+      assert.deepEqual(tent?.['stock'], [
+        { warehouse: 'north', quantity: 14 },
+        { warehouse: 'west', quantity: 22 },
+        { warehouse: 'east', quantity: 9 },
+      ]);
     });
 
     it('takes a query that is a regular expression for words', async () => {
@@ -91,9 +136,23 @@ describe('outdoor_shop', () => {
 
   describe('lookup_order', () => {
     for (const [number, claim] of [
-      ['TR-10482', 'Lindqvist'], ['tr 10482', 'lindqvist'], ['10482', ' LINDQVIST '], ['T R one: 1 0 4 8 2', 'Maya Lindqvist'], ['TR-10482', 'maya.lindqvist@example.com'],
-      ['TR-10482', ' Maya.Lindqvist@Example.com '], ['TR-10416', 'Núñez'], ['TR-10416', 'Nunez'], ['TR-10416', 'nu\u0301n\u0303ez'.normalize('NFD')], ['TR-10416', 'Lucia Nunez'],
-      ['TR-10528', "O'Brien"], ['TR-10528', 'O’Brien'], ['TR-10528', 'OBrien'], ['TR-10528', "o' brien"], ['TR-10453', 'Baptiste-Moore'], ['TR-10453', 'baptiste moore'], ['TR-10453', 'Baptistemoore'],
+      ['TR-10482', 'Lindqvist'],
+      ['tr 10482', 'lindqvist'],
+      ['10482', ' LINDQVIST '],
+      ['T R one: 1 0 4 8 2', 'Maya Lindqvist'],
+      ['TR-10482', 'maya.lindqvist@example.com'],
+      ['TR-10482', ' Maya.Lindqvist@Example.com '],
+      ['TR-10416', 'Núñez'],
+      ['TR-10416', 'Nunez'],
+      ['TR-10416', 'nu\u0301n\u0303ez'.normalize('NFD')],
+      ['TR-10416', 'Lucia Nunez'],
+      ['TR-10528', "O'Brien"],
+      ['TR-10528', 'O’Brien'],
+      ['TR-10528', 'OBrien'],
+      ['TR-10528', "o' brien"],
+      ['TR-10453', 'Baptiste-Moore'],
+      ['TR-10453', 'baptiste moore'],
+      ['TR-10453', 'Baptistemoore'],
     ] as const) {
       it(`finds ${number} for ${claim}`, async () => {
         assert.equal((await lookUp(number, claim))['id'], `TR-${number.replace(/\D/g, '')}`);
@@ -101,24 +160,49 @@ describe('outdoor_shop', () => {
     }
 
     for (const [what, number, claim] of [
-      ['an unknown number', 'TR-99999', 'Lindqvist'], ['somebody else\'s order', 'TR-10327', 'Lindqvist'], ['somebody else\'s order by e-mail', 'TR-10327', 'maya.lindqvist@example.com'],
-      ['a first name alone', 'TR-10482', 'Maya'], ['half a surname', 'TR-10453', 'Moore'], ['part of a surname', 'TR-10482', 'Lind'], ['punctuation', 'TR-10482', '--'], ['blanks', 'TR-10482', '   '],
-      ['no digits', 'TR', 'Lindqvist'], ['an empty number', '', 'Lindqvist'], ['more digits', '104820', 'Lindqvist'], ['part of a number', '1048', 'Lindqvist'], ['half an e-mail address', 'TR-10482', '@example.com'],
+      ['an unknown number', 'TR-99999', 'Lindqvist'],
+      ["somebody else's order", 'TR-10327', 'Lindqvist'],
+      ["somebody else's order by e-mail", 'TR-10327', 'maya.lindqvist@example.com'],
+      ['a first name alone', 'TR-10482', 'Maya'],
+      ['half a surname', 'TR-10453', 'Moore'],
+      ['part of a surname', 'TR-10482', 'Lind'],
+      ['punctuation', 'TR-10482', '--'],
+      ['blanks', 'TR-10482', '   '],
+      ['no digits', 'TR', 'Lindqvist'],
+      ['an empty number', '', 'Lindqvist'],
+      ['more digits', '104820', 'Lindqvist'],
+      ['part of a number', '1048', 'Lindqvist'],
+      ['half an e-mail address', 'TR-10482', '@example.com'],
       ['a wildcard', 'TR-10482', '.*'],
     ] as const) {
-      it(`gives one and the same answer to ${what}`, async () => assert.rejects(lookUp(number, claim), { message: REFUSAL }));
+      it(`gives one and the same answer to ${what}`, async () =>
+        assert.rejects(lookUp(number, claim), { message: REFUSAL }));
     }
 
-    it('tells the browser nothing of somebody else\'s order', async (t) => {
-      const asks = (number: string): string => JSON.stringify({ order_number: number, surname_or_email: 'Okafor' });
-      const { client, server } = await serveModel(t, createOutdoorShop(), [calls([['a', 'lookup_order', asks('TR-10327')]]), says('I cannot find it.'), calls([['a', 'lookup_order', asks('TR-99999')]]), says('I cannot find it.')]);
+    it("tells the browser nothing of somebody else's order", async (t) => {
+      const asks = (number: string): string =>
+        JSON.stringify({ order_number: number, surname_or_email: 'Okafor' });
+      const { client, server } = await serveModel(t, createOutdoorShop(), [
+        calls([['a', 'lookup_order', asks('TR-10327')]]),
+        says('I cannot find it.'),
+        calls([['a', 'lookup_order', asks('TR-99999')]]),
+        says('I cannot find it.'),
+      ]);
       const others = dataOf(await eventsOf(client.say('My order?', { conversation_id: 'c-1' })));
       const unknown = dataOf(await eventsOf(client.say('My order?', { conversation_id: 'c-2' })));
-      const withoutNumber = (data: unknown): unknown => JSON.parse(JSON.stringify(data).replace(/TR-\d+/g, 'TR'));
+      const withoutNumber = (data: unknown): unknown =>
+        JSON.parse(JSON.stringify(data).replace(/TR-\d+/g, 'TR'));
       assert.deepEqual(withoutNumber(others), withoutNumber(unknown));
       const args = JSON.parse(asks('TR-10327')) as unknown;
-      assert.deepEqual(others, [{ tool: 'lookup_order', args, status: 'running' }, { tool: 'lookup_order', args, status: 'failed' }]);
-      assert.deepEqual(promptOf(server.requests[1]).at(-1), { role: 'tool', tool_call_id: 'a', content: JSON.stringify({ error: REFUSAL }) });
+      assert.deepEqual(others, [
+        { tool: 'lookup_order', args, status: 'running' },
+        { tool: 'lookup_order', args, status: 'failed' },
+      ]);
+      assert.deepEqual(promptOf(server.requests[1]).at(-1), {
+        role: 'tool',
+        tool_call_id: 'a',
+        content: JSON.stringify({ error: REFUSAL }),
+      });
       assert.equal(JSON.stringify(promptOf(server.requests[1])).includes('Castellano'), false);
     });
   });
@@ -133,7 +217,10 @@ describe('outdoor_shop', () => {
     }
 
     it('names the topics to a model that asks for another', async () => {
-      await assert.rejects(runTool(await toolsOf(createOutdoorShop()), 'get_policy', { topic: 'discounts' }), { message: 'arguments.topic must be one of "returns", "shipping", "warranty"' });
+      await assert.rejects(
+        runTool(await toolsOf(createOutdoorShop()), 'get_policy', { topic: 'discounts' }),
+        { message: 'arguments.topic must be one of "returns", "shipping", "warranty"' },
+      );
     });
   });
 });

@@ -51,10 +51,12 @@ describe('getAgent', () => {
     assert.ok(names.includes('echo') && names.includes('slow'));
   });
 
-  it('knows slow_agent, as the reference document spells it, for slow', () => assert.equal(getAgent('slow_agent'), getAgent('slow')));
+  it('knows slow_agent, as the reference document spells it, for slow', () =>
+    assert.equal(getAgent('slow_agent'), getAgent('slow')));
 
   it('gives every agent a description', () => {
-    for (const { name, description } of listAgents()) assert.match(description ?? '', /^\S.*\.$/, name);
+    for (const { name, description } of listAgents())
+      assert.match(description ?? '', /^\S.*\.$/, name);
   });
 
   it('lists agents in the order of their names, and no alias', () => {
@@ -63,11 +65,24 @@ describe('getAgent', () => {
     assert.equal(names.includes('slow_agent'), false);
   });
 
-  for (const name of ['ehco', 'Echo', ' echo', '', '__proto__', 'constructor', 'toString', 'slow-agent']) {
+  for (const name of [
+    'ehco',
+    'Echo',
+    ' echo',
+    '',
+    '__proto__',
+    'constructor',
+    'toString',
+    'slow-agent',
+  ]) {
     it(`lists what there is for ${JSON.stringify(name)}`, () => {
-      const available = listAgents().map((agent) => agent.name).join(', ');
+      const available = listAgents()
+        .map((agent) => agent.name)
+        .join(', ');
       assert.throws(() => getAgent(name), {
-        name: 'AgentError', code: 'ERR_AGENT', message: `unknown agent "${name}"; available agents: ${available}; or the path of a module, such as ./my-agent.js`,
+        name: 'AgentError',
+        code: 'ERR_AGENT',
+        message: `unknown agent "${name}"; available agents: ${available}; or the path of a module, such as ./my-agent.js`,
       });
     });
   }
@@ -80,7 +95,10 @@ describe('loadAgent', () => {
   });
 
   it('lists what there is for a wrong name', async () => {
-    assert.match((await failure('my-agent')).message, /^unknown agent "my-agent"; available agents: .*echo.*; or the path of a module, such as \.\/my-agent\.js$/);
+    assert.match(
+      (await failure('my-agent')).message,
+      /^unknown agent "my-agent"; available agents: .*echo.*; or the path of a module, such as \.\/my-agent\.js$/,
+    );
   });
 
   it('takes a file for a built-in agent of that name only when a path is given', async () => {
@@ -103,12 +121,18 @@ describe('loadAgent', () => {
 
   it('takes the working directory by default', async () => {
     const error = await loadAgent('./no-such-agent.mjs').catch((caught: unknown) => caught);
-    assert.equal((error as Error).message, `cannot read agent module ${join(process.cwd(), 'no-such-agent.mjs')}`);
+    assert.equal(
+      (error as Error).message,
+      `cannot read agent module ${join(process.cwd(), 'no-such-agent.mjs')}`,
+    );
   });
 
   it('fills in the welcome, as defineAgent does', async () => {
     const agent = await loadAgent(write(GOOD), root);
-    assert.equal(agent.onSessionStart?.({ isResumed: false } as StartTurn, {} as Reply), 'Welcome.');
+    assert.equal(
+      agent.onSessionStart?.({ isResumed: false } as StartTurn, {} as Reply),
+      'Welcome.',
+    );
   });
 
   it('loads a module that defineAgent has been at', async () => {
@@ -124,11 +148,29 @@ describe('loadAgent', () => {
   });
 
   it('loads CommonJS', async () => {
-    assert.equal((await loadAgent(write(`module.exports = { name: 'old', onMessage: () => 'x' };`, 'cjs'), root)).name, 'old');
+    assert.equal(
+      (
+        await loadAgent(
+          write(`module.exports = { name: 'old', onMessage: () => 'x' };`, 'cjs'),
+          root,
+        )
+      ).name,
+      'old',
+    );
   });
 
   it('loads a module with an await at its top', async () => {
-    assert.equal((await loadAgent(write(`const name = await Promise.resolve('later');\nexport default { name, onMessage: () => 'x' };`), root)).name, 'later');
+    assert.equal(
+      (
+        await loadAgent(
+          write(
+            `const name = await Promise.resolve('later');\nexport default { name, onMessage: () => 'x' };`,
+          ),
+          root,
+        )
+      ).name,
+      'later',
+    );
   });
 
   it('loads TypeScript under a loader', async () => {
@@ -137,11 +179,18 @@ describe('loadAgent', () => {
   });
 
   it('names the file that is not there', async () => {
-    assert.equal((await failure('./no-such-agent.mjs')).message, `cannot read agent module ${join(root, 'no-such-agent.mjs')}`);
+    assert.equal(
+      (await failure('./no-such-agent.mjs')).message,
+      `cannot read agent module ${join(root, 'no-such-agent.mjs')}`,
+    );
   });
 
   for (const [title, source, message] of [
-    ['has no default export', `export const agent = { name: 'x', onMessage: () => 'x' };`, 'has no default export; write "export default defineAgent({ … })"'],
+    [
+      'has no default export',
+      `export const agent = { name: 'x', onMessage: () => 'x' };`,
+      'has no default export; write "export default defineAgent({ … })"',
+    ],
     ['exports nothing', '', 'has no default export; write "export default defineAgent({ … })"'],
   ] as const) {
     it(`says that a module ${title}`, async () => {
@@ -153,11 +202,31 @@ describe('loadAgent', () => {
   for (const [title, source, message] of [
     ['null', 'export default null;', /: an agent must be an object, got null$/],
     ['a text', `export default 'echo';`, /: an agent must be an object, got (a )?(echo|string)$/],
-    ['a function', 'export default function agent(turn) {\n  return turn.text;\n}', /: an agent must be an object, got (a )?function$/],
-    ['an agent without a name', 'export default { onMessage() {} };', /: an agent must have a name$/],
-    ['an agent without onMessage', `export default { name: 'x' };`, /: agent "x" must have onMessage/],
-    ['an agent with a misspelt hook', `export default { name: 'x', onMesage() {} };`, /: an agent has no field "onMesage"; /],
-    ['an agent with a wrong field', `export default { name: 'x', onMessage: 'hi' };`, /: an agent's onMessage must be a function, got string$/],
+    [
+      'a function',
+      'export default function agent(turn) {\n  return turn.text;\n}',
+      /: an agent must be an object, got (a )?function$/,
+    ],
+    [
+      'an agent without a name',
+      'export default { onMessage() {} };',
+      /: an agent must have a name$/,
+    ],
+    [
+      'an agent without onMessage',
+      `export default { name: 'x' };`,
+      /: agent "x" must have onMessage/,
+    ],
+    [
+      'an agent with a misspelt hook',
+      `export default { name: 'x', onMesage() {} };`,
+      /: an agent has no field "onMesage"; /,
+    ],
+    [
+      'an agent with a wrong field',
+      `export default { name: 'x', onMessage: 'hi' };`,
+      /: an agent's onMessage must be a function, got string$/,
+    ],
   ] as const) {
     it(`says what is wrong with a module that exports ${title}`, async () => {
       const name = write(source);
@@ -171,13 +240,24 @@ describe('loadAgent', () => {
     ['throws', `throw new Error('no database');`, /failed to load: no database$/],
     ['throws no error', `throw 'a text';`, /failed to load: a text$/],
     ['is no JavaScript', 'export default {', /failed to load: /],
-    ['imports what is not there', `import './no-such-file.mjs';\nexport default {};`, /failed to load: Cannot find module .*no-such-file\.mjs/],
-    ['imports a package that is not installed', `import 'no-such-package-x';\nexport default {};`, /failed to load: Cannot find package 'no-such-package-x'/],
+    [
+      'imports what is not there',
+      `import './no-such-file.mjs';\nexport default {};`,
+      /failed to load: Cannot find module .*no-such-file\.mjs/,
+    ],
+    [
+      'imports a package that is not installed',
+      `import 'no-such-package-x';\nexport default {};`,
+      /failed to load: Cannot find package 'no-such-package-x'/,
+    ],
   ] as const) {
     it(`says why a module that ${title} failed to load, and keeps the cause`, async () => {
       const name = write(source);
       const error = await failure(name);
-      assert.ok(error.message.startsWith(`agent module ${join(root, name)} failed to load: `), error.message);
+      assert.ok(
+        error.message.startsWith(`agent module ${join(root, name)} failed to load: `),
+        error.message,
+      );
       assert.match(error.message, message);
       assert.notEqual(error.cause, undefined);
     });
@@ -189,11 +269,25 @@ describe('loadAgent', () => {
   });
 
   it('loads TypeScript where Node can, and elsewhere says what to do', () => {
-    const name = write(`const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`, 'ts');
+    const name = write(
+      `const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`,
+      'ts',
+    );
     const dist = pathToFileURL(join(import.meta.dirname, '../../../dist/index.js')).href;
     const script = `import { loadAgent } from ${JSON.stringify(dist)}; const { name } = await loadAgent(${JSON.stringify(name)}); console.log(name);`;
-    const { stdout, stderr } = spawnSync(process.execPath, ['--no-warnings', '--input-type=module', '-e', script], { cwd: root, encoding: 'utf8', env: {} });
-    if ('typescript' in process.features && process.features.typescript) assert.equal(stdout, 'typed\n', stderr);
-    else assert.match(stderr, new RegExp(`agent-\\d+\\.ts failed to load: .*; Node ${process.versions.node.replaceAll('.', '\\.')} does not load TypeScript: compile it, or use Node 22\\.18 or later`));
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--no-warnings', '--input-type=module', '-e', script],
+      { cwd: root, encoding: 'utf8', env: {} },
+    );
+    if ('typescript' in process.features && process.features.typescript)
+      assert.equal(stdout, 'typed\n', stderr);
+    else
+      assert.match(
+        stderr,
+        new RegExp(
+          `agent-\\d+\\.ts failed to load: .*; Node ${process.versions.node.replaceAll('.', '\\.')} does not load TypeScript: compile it, or use Node 22\\.18 or later`,
+        ),
+      );
   });
 });

@@ -4,10 +4,27 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { getAgent } from '../../../src/agents/built-in/registry.ts';
-import { empty, pausing, refuses, says, silentAfter, type Answer, type ModelServer } from '../../faults/model-server.ts';
+import {
+  empty,
+  pausing,
+  refuses,
+  says,
+  silentAfter,
+  type Answer,
+  type ModelServer,
+} from '../../faults/model-server.ts';
 import { chunk, DONE, textReply } from '../../faults/wire-shapes.ts';
 import { contentsOf, deferred, errorsIn, Listener, until, within } from '../../fixtures/app.ts';
-import { callOver, eventsOf, modelServer, outline, promptOf, serveAgent, spoken, type ModelApp } from '../model-app.ts';
+import {
+  callOver,
+  eventsOf,
+  modelServer,
+  outline,
+  promptOf,
+  serveAgent,
+  spoken,
+  type ModelApp,
+} from '../model-app.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 const MODELS = { FAST_MODEL: 'groq:quick', SLOW_MODEL: 'openai:thorough' };
@@ -17,18 +34,33 @@ interface Relayed extends ModelApp {
   readonly slow: ModelServer;
 }
 
-async function relay(t: TestContext, name: string, fastAnswer: Answer, slowAnswer: Answer, environment: Readonly<Record<string, string>> = {}): Promise<Relayed> {
+async function relay(
+  t: TestContext,
+  name: string,
+  fastAnswer: Answer,
+  slowAnswer: Answer,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Relayed> {
   const [fast, slow] = [await modelServer(t, fastAnswer), await modelServer(t, slowAnswer)];
-  return { fast, slow, ...serveAgent(t, getAgent(name), { groq: fast, openai: slow }, { ...MODELS, ...environment }) };
+  return {
+    fast,
+    slow,
+    ...serveAgent(t, getAgent(name), { groq: fast, openai: slow }, { ...MODELS, ...environment }),
+  };
 }
 
 const finish = [chunk({}, 'stop'), DONE];
 
 for (const name of ['relay', 'relay:shadow']) {
   describe(name, () => {
-    it('speaks the fast model\'s words at once, and the slow one\'s behind them', async (t) => {
+    it("speaks the fast model's words at once, and the slow one's behind them", async (t) => {
       const gate = deferred();
-      const { client } = await relay(t, name, says('Good', ' question.'), pausing([], gate.promise, textReply('It', ' rains.')));
+      const { client } = await relay(
+        t,
+        name,
+        says('Good', ' question.'),
+        pausing([], gate.promise, textReply('It', ' rains.')),
+      );
       const listener = new Listener(await client.say('Rain?'));
       assert.equal((await listener.next())?.content, 'Good');
       gate.resolve();
@@ -37,48 +69,112 @@ for (const name of ['relay', 'relay:shadow']) {
 
     it('asks both at the same time, each with its own prompt and the history', async (t) => {
       const gate = deferred();
-      const { client, fast, slow } = await relay(t, name, says('Hm.'), pausing([], gate.promise, textReply('Yes.')));
+      const { client, fast, slow } = await relay(
+        t,
+        name,
+        says('Hm.'),
+        pausing([], gate.promise, textReply('Yes.')),
+      );
       const reply = client.say('Rain?');
-      await Promise.all([within(fast.request(0), 'the fast request'), within(slow.request(0), 'the slow request')]);
+      await Promise.all([
+        within(fast.request(0), 'the fast request'),
+        within(slow.request(0), 'the slow request'),
+      ]);
       void reply.then(() => gate.resolve()); // which is at the fast model's first word
       assert.equal(await spoken(reply), 'Hm. Yes.');
-      assert.deepEqual([fast.requests[0]?.body['model'], slow.requests[0]?.body['model']], ['quick', 'thorough']);
-      assert.notEqual(promptOf(fast.requests[0])[0]?.content, promptOf(slow.requests[0])[0]?.content);
-      assert.deepEqual([outline(fast.requests[0]), outline(slow.requests[0])], [[['user', 'Rain?']], [['user', 'Rain?']]]);
+      assert.deepEqual(
+        [fast.requests[0]?.body['model'], slow.requests[0]?.body['model']],
+        ['quick', 'thorough'],
+      );
+      assert.notEqual(
+        promptOf(fast.requests[0])[0]?.content,
+        promptOf(slow.requests[0])[0]?.content,
+      );
+      assert.deepEqual(
+        [outline(fast.requests[0]), outline(slow.requests[0])],
+        [[['user', 'Rain?']], [['user', 'Rain?']]],
+      );
     });
 
     it('lets the fast model finish its sentence, not its speech', async (t) => {
       const gates = [deferred(), deferred()];
-      const slowAnswer = pausing([], gates[0]?.promise ?? Promise.resolve(), textReply('It rains.'));
-      const { client, fast, slow } = await relay(t, name, pausing([chunk({ content: 'Let' })], gates[1]?.promise ?? Promise.resolve(), [chunk({ content: ' me think.' }), chunk({ content: ' And more.' }), ...finish]), slowAnswer);
+      const slowAnswer = pausing(
+        [],
+        gates[0]?.promise ?? Promise.resolve(),
+        textReply('It rains.'),
+      );
+      const { client, fast, slow } = await relay(
+        t,
+        name,
+        pausing([chunk({ content: 'Let' })], gates[1]?.promise ?? Promise.resolve(), [
+          chunk({ content: ' me think.' }),
+          chunk({ content: ' And more.' }),
+          ...finish,
+        ]),
+        slowAnswer,
+      );
       const listener = new Listener(await client.say('Rain?'));
       assert.equal((await listener.next())?.content, 'Let');
       gates[0]?.resolve();
-      assert.equal(await (await slow.request(0)).wasCut, false); // the whole of the slow answer is sent
+      // the whole of the slow answer is sent
+      assert.equal(await (await slow.request(0)).wasCut, false);
       gates[1]?.resolve();
       assert.equal(contentsOf(await listener.rest()).join(''), ' me think. It rains.');
-      await (await fast.request(0)).wasCut;
+      await (
+        await fast.request(0)
+      ).wasCut;
     });
 
     it('skips the fast model where the slow one is ready first, and closes its connection', async (t) => {
-      // Was: the turn waited for the fast model's next token before it let go of it, 8 s when none came.
+      // Was: the turn waited for the fast model's next token before it let go of it, 8 s when none
+      // came.
       const { client, fast } = await relay(t, name, silentAfter(), says('It', ' rains.'));
-      assert.equal(await within(spoken(client.say('Rain?')), 'the slow answer', 1_000), 'It rains.');
-      assert.equal(await within((await fast.request(0)).wasCut, 'the fast connection to close', 500), true);
+      assert.equal(
+        await within(spoken(client.say('Rain?')), 'the slow answer', 1_000),
+        'It rains.',
+      );
+      assert.equal(
+        await within((await fast.request(0)).wasCut, 'the fast connection to close', 500),
+        true,
+      );
     });
 
     it('does not wait for a fast model that falls silent behind a sentence', async (t) => {
       const gate = deferred();
-      const { client } = await relay(t, name, silentAfter(chunk({ content: 'Let me' }), chunk({ content: ' think.' })), pausing([], gate.promise, textReply('It rains.')));
+      const { client } = await relay(
+        t,
+        name,
+        silentAfter(chunk({ content: 'Let me' }), chunk({ content: ' think.' })),
+        pausing([], gate.promise, textReply('It rains.')),
+      );
       const listener = new Listener(await client.say('Rain?'));
-      for (let text = ''; !text.includes('think'); text += String((await listener.next())?.content)) ;
+      for (
+        let text = '';
+        !text.includes('think');
+        text += String((await listener.next())?.content)
+      );
       gate.resolve();
-      assert.match(contentsOf(await within(listener.rest(), 'the slow answer', 1_500)).join(''), /It rains\.$/);
+      assert.match(
+        contentsOf(await within(listener.rest(), 'the slow answer', 1_500)).join(''),
+        /It rains\.$/,
+      );
     });
 
-    it('ends the fast model\'s reply once it is not wanted any more', async (t) => {
+    it("ends the fast model's reply once it is not wanted any more", async (t) => {
       const gate = deferred();
-      const { client, fast } = await relay(t, name, pausing([chunk({ content: 'Hm.' })], gate.promise, [chunk({ content: ' Well.' }), chunk({ content: ' So.' })].concat(Array.from({ length: 2_000 }, () => chunk({ content: ' And so on.' })), finish)), says('It rains.'));
+      const { client, fast } = await relay(
+        t,
+        name,
+        pausing(
+          [chunk({ content: 'Hm.' })],
+          gate.promise,
+          [chunk({ content: ' Well.' }), chunk({ content: ' So.' })].concat(
+            Array.from({ length: 2_000 }, () => chunk({ content: ' And so on.' })),
+            finish,
+          ),
+        ),
+        says('It rains.'),
+      );
       const listener = new Listener(await client.say('Rain?'));
       await listener.next();
       gate.resolve();
@@ -88,11 +184,19 @@ for (const name of ['relay', 'relay:shadow']) {
 
     it('keeps both as one message', async (t) => {
       const gate = deferred();
-      const { client, messages } = await relay(t, name, says('Hm.'), pausing([], gate.promise, textReply('It rains.')));
+      const { client, messages } = await relay(
+        t,
+        name,
+        says('Hm.'),
+        pausing([], gate.promise, textReply('It rains.')),
+      );
       const reply = client.say('Rain?');
       void reply.then(() => gate.resolve());
       await spoken(reply);
-      assert.deepEqual((await messages()).map(({ content }) => content), ['Rain?', 'Hm. It rains.']);
+      assert.deepEqual(
+        (await messages()).map(({ content }) => content),
+        ['Rain?', 'Hm. It rains.'],
+      );
     });
 
     it('is without a bridge where the fast model fails, and no error for the caller', async (t) => {
@@ -101,10 +205,17 @@ for (const name of ['relay', 'relay:shadow']) {
       assert.deepEqual(errorsIn(logLines), []);
     });
 
-    for (const [what, slowAnswer] of [['fails', refuses], ['says nothing', empty], ['says nothing that can be spoken', says('\u{1F600}', '\u{1F600}')]] as const) {
+    for (const [what, slowAnswer] of [
+      ['fails', refuses],
+      ['says nothing', empty],
+      ['says nothing that can be spoken', says('\u{1F600}', '\u{1F600}')],
+    ] as const) {
       it(`is apologised for where the slow model ${what}: a bridge is no answer`, async (t) => {
         const { client } = await relay(t, name, says('Hm.'), slowAnswer);
-        assert.match(await spoken(client.say('Rain?')), /Sorry, something went wrong\. Could you say that again\?$/);
+        assert.match(
+          await spoken(client.say('Rain?')),
+          /Sorry, something went wrong\. Could you say that again\?$/,
+        );
       });
     }
 
@@ -118,9 +229,14 @@ for (const name of ['relay', 'relay:shadow']) {
       assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [APOLOGY]);
     });
 
-    it('frees both models\' texts of what cannot be spoken', async (t) => {
+    it("frees both models' texts of what cannot be spoken", async (t) => {
       const gate = deferred();
-      const { client } = await relay(t, name, says('**Hm.** \u{1F914}'), pausing([], gate.promise, textReply('# It', ' *rains*.')));
+      const { client } = await relay(
+        t,
+        name,
+        says('**Hm.** \u{1F914}'),
+        pausing([], gate.promise, textReply('# It', ' *rains*.')),
+      );
       const reply = client.say('Rain?');
       void reply.then(() => gate.resolve());
       assert.match(await spoken(reply), /^Hm\.\s+It rains\.$/);
@@ -128,7 +244,13 @@ for (const name of ['relay', 'relay:shadow']) {
 
     it('says a filler where neither has spoken', async (t) => {
       const gate = deferred();
-      const { client } = await relay(t, name, pausing([], gate.promise, textReply('Hm.')), pausing([], gate.promise, textReply('It rains.')), { FILLER_AFTER_MS: '20' });
+      const { client } = await relay(
+        t,
+        name,
+        pausing([], gate.promise, textReply('Hm.')),
+        pausing([], gate.promise, textReply('It rains.')),
+        { FILLER_AFTER_MS: '20' },
+      );
       const listener = new Listener(await client.say('Rain?'));
       assert.equal(String((await listener.next())?.content).trim(), 'One moment.');
       gate.resolve();
@@ -140,40 +262,80 @@ for (const name of ['relay', 'relay:shadow']) {
 describe('relay:speculative', () => {
   const name = 'relay:speculative';
 
-  it('speaks the fast model\'s answer, and then asks the slow one what it thinks of it', async (t) => {
+  it("speaks the fast model's answer, and then asks the slow one what it thinks of it", async (t) => {
     const { client, slow } = await relay(t, name, says('It', ' rains.'), says('OK'));
     assert.equal(await spoken(client.say('Rain?')), 'It rains.');
     const said = outline(slow.requests[0]);
-    assert.deepEqual(said.slice(0, 2), [['user', 'Rain?'], ['assistant', 'It rains.']]);
+    assert.deepEqual(said.slice(0, 2), [
+      ['user', 'Rain?'],
+      ['assistant', 'It rains.'],
+    ]);
     assert.equal(said.at(-1)?.[0], 'user');
   });
 
-  for (const verdict of [['OK'], ['O', 'K'], ['OK', '.'], [' OK', '\n'], ['OK!'], ['Ok.'], ['ok'], ['"OK"'], ['**OK**']]) {
+  for (const verdict of [
+    ['OK'],
+    ['O', 'K'],
+    ['OK', '.'],
+    [' OK', '\n'],
+    ['OK!'],
+    ['Ok.'],
+    ['ok'],
+    ['"OK"'],
+    ['**OK**'],
+  ]) {
     it(`is silent on the verdict ${JSON.stringify(verdict)}`, async (t) => {
       const { client, messages } = await relay(t, name, says('It rains.'), says(...verdict));
       assert.equal(await spoken(client.say('Rain?')), 'It rains.');
-      assert.deepEqual((await messages()).map(({ content }) => content), ['Rain?', 'It rains.']);
+      assert.deepEqual(
+        (await messages()).map(({ content }) => content),
+        ['Rain?', 'It rains.'],
+      );
     });
   }
 
-  for (const correction of [['Sorry,', ' it snows.'], ['OK', ', but it snows.'], ['O', 'slo has snow.'], ['Okay, it snows.'], ['OKAPIs', ' live in Africa.']]) {
+  for (const correction of [
+    ['Sorry,', ' it snows.'],
+    ['OK', ', but it snows.'],
+    ['O', 'slo has snow.'],
+    ['Okay, it snows.'],
+    ['OKAPIs', ' live in Africa.'],
+  ]) {
     it(`speaks the correction ${JSON.stringify(correction.join(''))}, behind the answer`, async (t) => {
       const { client, messages } = await relay(t, name, says('It rains.'), says(...correction));
       assert.equal(await spoken(client.say('Rain?')), `It rains. ${correction.join('')}`);
-      assert.deepEqual((await messages()).map(({ content }) => content), ['Rain?', `It rains. ${correction.join('')}`]);
+      assert.deepEqual(
+        (await messages()).map(({ content }) => content),
+        ['Rain?', `It rains. ${correction.join('')}`],
+      );
     });
   }
 
   it('speaks a correction token by token', async (t) => {
     const gate = deferred();
-    const { client } = await relay(t, name, says('It rains.'), pausing([chunk({ content: 'Sorry,' })], gate.promise, [chunk({ content: ' it snows.' }), ...finish]));
+    const { client } = await relay(
+      t,
+      name,
+      says('It rains.'),
+      pausing([chunk({ content: 'Sorry,' })], gate.promise, [
+        chunk({ content: ' it snows.' }),
+        ...finish,
+      ]),
+    );
     const listener = new Listener(await client.say('Rain?'));
-    for (let text = ''; !text.includes('Sorry'); text += String((await listener.next('the first word of the correction'))?.content)) ;
+    for (
+      let text = '';
+      !text.includes('Sorry');
+      text += String((await listener.next('the first word of the correction'))?.content)
+    );
     gate.resolve();
     assert.equal(contentsOf(await listener.rest()).join(''), ' it snows.');
   });
 
-  for (const [what, slowAnswer] of [['fails', refuses], ['says nothing', empty]] as const) {
+  for (const [what, slowAnswer] of [
+    ['fails', refuses],
+    ['says nothing', empty],
+  ] as const) {
     it(`lets the answer stand where the slow model ${what}`, async (t) => {
       const { client, logLines } = await relay(t, name, says('It rains.'), slowAnswer);
       assert.equal(await spoken(client.say('Rain?')), 'It rains.');
@@ -181,7 +343,11 @@ describe('relay:speculative', () => {
     });
   }
 
-  for (const [what, fastAnswer] of [['fails', refuses], ['says nothing', empty], ['says nothing that can be spoken', says('\u{1F600}')]] as const) {
+  for (const [what, fastAnswer] of [
+    ['fails', refuses],
+    ['says nothing', empty],
+    ['says nothing that can be spoken', says('\u{1F600}')],
+  ] as const) {
     it(`is not silent where the fast model ${what}`, async (t) => {
       const { client } = await relay(t, name, fastAnswer, says('OK'));
       assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [APOLOGY]);
@@ -194,9 +360,15 @@ describe('a caller who leaves a relay', () => {
     it(`closes both connections of ${name} at once, before the first token`, async (t) => {
       const served = await relay(t, name, silentAfter(), silentAfter());
       const caller = await callOver(t, served);
-      const [fast, slow] = await Promise.all([within(served.fast.request(0), 'the fast request'), within(served.slow.request(0), 'the slow request')]);
+      const [fast, slow] = await Promise.all([
+        within(served.fast.request(0), 'the fast request'),
+        within(served.slow.request(0), 'the slow request'),
+      ]);
       caller.socket.destroy();
-      assert.deepEqual(await within(Promise.all([fast.wasCut, slow.wasCut]), 'both connections to close'), [true, true]);
+      assert.deepEqual(
+        await within(Promise.all([fast.wasCut, slow.wasCut]), 'both connections to close'),
+        [true, true],
+      );
       await until(() => served.app.runningTurns === 0, 'the turn to end');
     });
 
@@ -206,7 +378,10 @@ describe('a caller who leaves a relay', () => {
       await caller.read((text) => text.includes('Let'));
       caller.socket.destroy();
       const [fast, slow] = [await served.fast.request(0), await served.slow.request(0)];
-      assert.deepEqual(await within(Promise.all([fast.wasCut, slow.wasCut]), 'both connections to close'), [true, true]);
+      assert.deepEqual(
+        await within(Promise.all([fast.wasCut, slow.wasCut]), 'both connections to close'),
+        [true, true],
+      );
       assert.deepEqual(errorsIn(served.logLines), []);
     });
   }
@@ -217,27 +392,45 @@ describe('a caller who leaves a relay', () => {
     const slow = await within(served.slow.request(0), 'the slow request');
     caller.socket.destroy();
     assert.equal(await within(slow.wasCut, 'the connection to close'), true);
-    assert.deepEqual((await served.messages()).map(({ content }) => content), ['Hello?', 'It rains.']);
+    assert.deepEqual(
+      (await served.messages()).map(({ content }) => content),
+      ['Hello?', 'It rains.'],
+    );
   });
 });
 
-describe('a relay\'s readiness', () => {
+describe("a relay's readiness", () => {
   it('names both models', async (t) => {
     const { get } = await relay(t, 'relay', says('Hm.'), says('Yes.'));
-    assert.deepEqual(await (await get('/ready')).json(), { ready: true, agent: 'relay', model: 'groq:quick+openai:thorough' });
+    assert.deepEqual(await (await get('/ready')).json(), {
+      ready: true,
+      agent: 'relay',
+      model: 'groq:quick+openai:thorough',
+    });
   });
 
   it('needs both keys, and names the one that is missing', async (t) => {
-    const { get } = serveAgent(t, getAgent('relay'), { openai: await modelServer(t, says('Yes.')) }, MODELS);
+    const { get } = serveAgent(
+      t,
+      getAgent('relay'),
+      { openai: await modelServer(t, says('Yes.')) },
+      MODELS,
+    );
     const answer = await get('/ready');
     const { reasons } = (await answer.json()) as { reasons: string[] };
-    assert.deepEqual([answer.status, reasons], [503, ['GROQ_API_KEY is not set, model groq:quick needs it']]);
+    assert.deepEqual(
+      [answer.status, reasons],
+      [503, ['GROQ_API_KEY is not set, model groq:quick needs it']],
+    );
   });
 
   it('needs no FAST_MODEL: the default model is both', async (t) => {
     const server = await modelServer(t, says('Yes.'));
     const { get } = serveAgent(t, getAgent('relay'), { openai: server });
-    assert.equal(((await (await get('/ready')).json()) as { model: string }).model, 'openai:gpt-5-nano+openai:gpt-5-nano');
+    assert.equal(
+      ((await (await get('/ready')).json()) as { model: string }).model,
+      'openai:gpt-5-nano+openai:gpt-5-nano',
+    );
   });
 
   it('opens both connections while the welcome is spoken', async (t) => {

@@ -1,4 +1,5 @@
-// The official front ends as their users get them: with npm, from the registry, unchanged. They are no dependency of this project.
+// The official front ends as their users get them: with npm, from the registry, unchanged. They are
+// no dependency of this project.
 
 import { spawnSync } from 'node:child_process';
 import {
@@ -24,12 +25,15 @@ const VERSIONS = {
 const INSTALL_MS = 180_000;
 
 /** Where they are, or why a test that needs them is skipped. */
-export type Sdks = { readonly folder: string; readonly skip: false } | { readonly folder: undefined; readonly skip: string };
+export type Sdks =
+  | { readonly folder: string; readonly skip: false }
+  | { readonly folder: undefined; readonly skip: string };
 
 /**
- * Installs them into a folder of their own in the cache that `.ci/run` uses (LAYERCODE_CI_CACHE, by default `layercode-microserver-ci`
- * of the temporary folder), once a machine. Where the registry is out of reach the tests are skipped, but not where CI is set, or
- * LAYERCODE_REQUIRE_SDKS=1: there this throws, as it does everywhere for any other fault of npm.
+ * Installs them into a folder of their own in the cache that `.ci/run` uses (LAYERCODE_CI_CACHE, by
+ * default `layercode-microserver-ci` of the temporary folder), once a machine. Where the registry
+ * is out of reach the tests are skipped, but not where CI is set, or LAYERCODE_REQUIRE_SDKS=1:
+ * there this throws, as it does everywhere for any other fault of npm.
  */
 export function installSdks(): Sdks {
   const cache = process.env['LAYERCODE_CI_CACHE'] || join(tmpdir(), 'layercode-microserver-ci');
@@ -56,7 +60,9 @@ export function bundle(folder: string, entry: string): string {
   // The bundler is one that is there anyway: tsx is made of it.
   const requireOfTsx = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'));
   const { buildSync } = requireOfTsx('esbuild') as Bundler;
-  const { outputFiles: [output] } = buildSync({
+  const {
+    outputFiles: [output],
+  } = buildSync({
     stdin: { contents: readFileSync(entry, 'utf8'), sourcefile: entry, resolveDir: folder },
     define: { 'process.env.NODE_ENV': '"development"' }, // React says more then
     bundle: true,
@@ -87,15 +93,20 @@ function isRequired(): boolean {
 }
 
 /** As npm names what a network does to it. */
-const UNREACHABLE = /^npm (?:error|ERR!) code (?:ENOTFOUND|EAI_AGAIN|ECONN\w+|E?TIMEDOUT|E\w+UNREACH|ERR_SOCKET_TIMEOUT|ENOTCACHED|E5\d\d)$/m;
+const UNREACHABLE =
+  /^npm (?:error|ERR!) code (?:ENOTFOUND|EAI_AGAIN|ECONN\w+|E?TIMEDOUT|E\w+UNREACH|ERR_SOCKET_TIMEOUT|ENOTCACHED|E5\d\d)$/m;
 
-/** What npm says when the registry is out of reach, and undefined when all is there. Any other fault throws. */
+/**
+ * What npm says when the registry is out of reach, and undefined when all is there. Any other fault
+ * throws.
+ */
 function install(folder: string): string | undefined {
   writeFileSync(
     join(folder, 'package.json'),
     JSON.stringify({ private: true, dependencies: VERSIONS }),
   );
-  // Under `npm run` the npm that runs, on the Node it came with: the first Node in PATH may be too old for it.
+  // Under `npm run` the npm that runs, on the Node it came with: the first Node in PATH may be too
+  // old for it.
   const { npm_execpath: cli = '', npm_node_execpath: node } = process.env;
   const [command, first] =
     node !== undefined && cli.endsWith('npm-cli.js') ? [node, [cli]] : ['npm', []];
@@ -118,7 +129,10 @@ function install(folder: string): string | undefined {
   return complaint;
 }
 
-/** Whole or not at all, as two runs may share a cache: whoever comes second takes what the first has put there. */
+/**
+ * Whole or not at all, as two runs may share a cache: whoever comes second takes what the first has
+ * put there.
+ */
 function moveInto(folder: string, draft: string): void {
   try {
     renameSync(draft, folder);

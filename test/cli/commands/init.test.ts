@@ -140,7 +140,11 @@ describe('init', () => {
     assert.doesNotMatch((await run(directory)).stdout, /\bcd\b/);
   });
 
-  for (const [target, quoted] of [['my agent', '\'my agent\''], ['it\'s', '\'it\'\\\'\'s\''], ['$HOME-a', '\'$HOME-a\'']] as const) {
+  for (const [target, quoted] of [
+    ['my agent', "'my agent'"],
+    ["it's", "'it'\\''s'"],
+    ['$HOME-a', "'$HOME-a'"],
+  ] as const) {
     it(`quotes ${target} for a shell`, async (t) => {
       const { stdout } = await run(folder(t), target);
       assert.ok(stdout.includes(`\n  cd ${quoted}\n`), stdout);
@@ -384,8 +388,8 @@ describe('writeProject', () => {
           ]),
         ),
       (error) =>
-        error instanceof CommandError
-        && /^the project cannot be created: ENOENT.*two\.txt'; nothing was left behind$/.test(
+        error instanceof CommandError &&
+        /^the project cannot be created: ENOENT.*two\.txt'; nothing was left behind$/.test(
           error.message,
         ),
     );
@@ -432,8 +436,8 @@ describe('writeProject', () => {
     assert.throws(
       () => writeProject(directory, new Disturbed()),
       (error) =>
-        error instanceof CommandError
-        && error.message.endsWith(`; these could not be removed: ${directory}`),
+        error instanceof CommandError &&
+        error.message.endsWith(`; these could not be removed: ${directory}`),
     );
     assert.deepEqual(readdirSync(directory), ['stranger.txt']);
   });
@@ -476,7 +480,11 @@ describe('a project', () => {
   });
 
   it('has an agent of at most 60 lines', async (t) => {
-    assert.ok(read(await made(t), 'agent.ts').trimEnd().split('\n').length <= 60);
+    assert.ok(
+      read(await made(t), 'agent.ts')
+        .trimEnd()
+        .split('\n').length <= 60,
+    );
   });
 
   it('has its name at the head of its README, and no placeholder left', async (t) => {
@@ -502,12 +510,13 @@ describe('a project', () => {
       '.env',
       '.layercode/',
     ]);
-    assert.match(read(directory, '.dockerignore'), /^#.*\n\*\n(!.*\n)+$/); // everything, but what is named
+    // everything, but what is named
+    assert.match(read(directory, '.dockerignore'), /^#.*\n\*\n(!.*\n)+$/);
     assert.doesNotMatch(read(directory, '.dockerignore'), /env|layercode/);
   });
 });
 
-describe('a project\'s .env.example', () => {
+describe("a project's .env.example", () => {
   const text = readFileSync(
     new URL('../../../assets/templates/env.example', import.meta.url),
     'utf8',
@@ -519,7 +528,10 @@ describe('a project\'s .env.example', () => {
   it('names variables that are settings, and none twice', () => {
     const known = settingRows.map(({ variable }) => variable);
     const names = assignments.map(([variable]) => variable);
-    assert.deepEqual(names.filter((name) => !known.includes(name)), []);
+    assert.deepEqual(
+      names.filter((name) => !known.includes(name)),
+      [],
+    );
     assert.deepEqual([names.length > 5, new Set(names).size], [true, names.length]);
   });
 
@@ -534,7 +546,7 @@ describe('a project\'s .env.example', () => {
   });
 });
 
-describe('a project\'s Dockerfile', () => {
+describe("a project's Dockerfile", () => {
   const text = readFileSync(
     new URL('../../../assets/templates/Dockerfile', import.meta.url),
     'utf8',
@@ -577,7 +589,7 @@ describe('a project\'s Dockerfile', () => {
   });
 });
 
-describe('a project\'s agent', () => {
+describe("a project's agent", () => {
   function served(environment: Readonly<Record<string, string>> = {}): App {
     return createApp(
       parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'any-secret', ...environment }, []),

@@ -1,4 +1,5 @@
-// A program in cloudflared's place, which does what a test tells it over a socket; that the socket closes is how the test knows it is gone.
+// A program in cloudflared's place, which does what a test tells it over a socket; that the socket
+// closes is how the test knows it is gone.
 
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +20,8 @@ by following: https://developers.cloudflare.com/cloudflare-one/connections/conne
 2026-02-03T13:19:51Z INF +--------------------------------------------------------------------------------------------+
 2026-02-03T13:19:51Z INF Version 2025.4.2 (Checksum …)
 `;
-export const CONNECTED = '2026-02-03T13:19:52Z INF Registered tunnel connection connIndex=0 connection=bb527b3a-8a27 event=0 ip=198.51.100.1 location=del04 protocol=quic\n';
+export const CONNECTED =
+  '2026-02-03T13:19:52Z INF Registered tunnel connection connIndex=0 connection=bb527b3a-8a27 event=0 ip=198.51.100.1 location=del04 protocol=quic\n';
 export const REFUSED = `2026-02-03T13:19:49Z INF Requesting new quick Tunnel on trycloudflare.com...
 failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp: lookup api.trycloudflare.com: no such host
 `;
@@ -124,7 +126,8 @@ export class FakeCloudflared {
     this.#server = server;
     this.#directory = mkdtempSync(join(tmpdir(), 'fake-cloudflared-'));
     this.program = join(this.#directory, 'cloudflared');
-    // Else what a package.json further up says, such as one that was left in /tmp, would count for a file without an ending.
+    // Else what a package.json further up says, such as one that was left in /tmp, would count for
+    // a file without an ending.
     writeFileSync(join(this.#directory, 'package.json'), '{"type":"commonjs"}');
     writeFileSync(this.program, script((server.address() as AddressInfo).port), { mode: 0o755 });
     server.on('connection', (socket) => void this.#greet(socket));

@@ -74,7 +74,10 @@ async function opened(options: Partial<TunnelOptions> = {}): Promise<Opened> {
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(() => undefined, (reason: unknown) => reason);
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
   assert.ok(error instanceof CommandError, String(error instanceof Error ? error.stack : error));
   assert.equal(error.message.includes('\n'), false, error.message);
   return error.message;
@@ -86,7 +89,7 @@ async function turnsOfTheEventLoop(): Promise<void> {
 }
 
 describe('openTunnel', () => {
-  it('runs cloudflared for the origin, and without the user\'s config', async () => {
+  it("runs cloudflared for the origin, and without the user's config", async () => {
     const { fake } = await opened();
     assert.deepEqual(fake.argv, [
       'tunnel',
@@ -133,14 +136,14 @@ describe('openTunnel', () => {
     assert.deepEqual(environment, needed);
   });
 
-  it('gives the webhook\'s public URL and prints it, with the command that sets it', async () => {
+  it("gives the webhook's public URL and prints it, with the command that sets it", async () => {
     const { tunnel } = await opened();
     assert.equal(tunnel.webhookUrl, OURS);
     assert.equal(
       terminal.err,
-      `  tunnel      ${OURS}\n`
-        + `  To get LayerCode's calls, run: layercode-microserver webhook set ${OURS}\n`
-        + '  Next time, --update-webhook does it for you.\n',
+      `  tunnel      ${OURS}\n` +
+        `  To get LayerCode's calls, run: layercode-microserver webhook set ${OURS}\n` +
+        '  Next time, --update-webhook does it for you.\n',
     );
     assert.equal(terminal.out, '');
   });
@@ -187,7 +190,7 @@ describe('openTunnel', () => {
     assert.match(await failureOf(open({ program })), /cannot be started \(EACCES\)/);
   });
 
-  it('looks in the terminal\'s PATH', async () => {
+  it("looks in the terminal's PATH", async () => {
     const withPath = new RecordedTerminal({ PATH: dirname(fakes.program) }, terminal.directory);
     const opening = openTunnel({ origin: ORIGIN, agentRoute: '/', terminal: withPath });
     await (await running(opening)).say(BOX + CONNECTED);
@@ -197,7 +200,10 @@ describe('openTunnel', () => {
   it('fails with its last lines when it ends early', async () => {
     const opening = open();
     (await running(opening)).exit(1, REFUSED);
-    assert.match(await failureOf(opening), /^no tunnel: .*cloudflared ended with code 1: .* \| failed to request quick Tunnel: .* no such host$/);
+    assert.match(
+      await failureOf(opening),
+      /^no tunnel: .*cloudflared ended with code 1: .* \| failed to request quick Tunnel: .* no such host$/,
+    );
   });
 
   it('fails when it ends between its URL and its connection', async () => {
@@ -215,7 +221,10 @@ describe('openTunnel', () => {
     await fake.say('INF Requesting new quick Tunnel\n');
     await turnsOfTheEventLoop();
     clock.tick(500);
-    assert.match(await failureOf(opening), /had no public URL in 500 ms: INF Requesting new quick Tunnel; check that this machine reaches api\.trycloudflare\.com$/);
+    assert.match(
+      await failureOf(opening),
+      /had no public URL in 500 ms: INF Requesting new quick Tunnel; check that this machine reaches api\.trycloudflare\.com$/,
+    );
     await fake.gone;
   });
 
@@ -344,7 +353,12 @@ describe('a tunnel with --update-webhook', () => {
   it('has the webhook, and prints its URL', async () => {
     await opened(webhook());
     assert.equal(rest.webhooks.get('ag-1'), OURS);
-    assert.match(terminal.err, new RegExp(`^ {2}tunnel {6}${OURS}\n {2}webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel[^\n]*\n$`));
+    assert.match(
+      terminal.err,
+      new RegExp(
+        `^ {2}tunnel {6}${OURS}\n {2}webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel[^\n]*\n$`,
+      ),
+    );
   });
 
   it('puts the old one back when it is closed, before the tunnel ends', async () => {

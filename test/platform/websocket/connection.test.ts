@@ -110,7 +110,10 @@ interface Opened {
   readonly closes: Told<WebSocketClose>;
 }
 
-/** A connection over real TCP, whose server keeps its side open at the other's end, as node:http does. */
+/**
+ * A connection over real TCP, whose server keeps its side open at the other's end, as node:http
+ * does.
+ */
 async function open(
   t: TestContext,
   options: Partial<WebSocketOptions> = {},
@@ -149,7 +152,10 @@ const FLOOD = Buffer.concat(
 const FLOODS = 40;
 const FLOOD_BYTES = FLOODS * FLOOD.length;
 
-/** One whose peer sends pings, more than the system holds of them and of their pongs, and reads nothing. */
+/**
+ * One whose peer sends pings, more than the system holds of them and of their pongs, and reads
+ * nothing.
+ */
 async function openFlooded(t: TestContext): Promise<Opened> {
   const opened = await open(t);
   opened.peer.socket.pause();
@@ -344,7 +350,7 @@ describe('WebSocketConnection, closed by the peer', { timeout: 20_000 }, () => {
 });
 
 describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
-  it('sends the close frame, waits for the peer\'s, and ends the TCP connection', async (t) => {
+  it("sends the close frame, waits for the peer's, and ends the TCP connection", async (t) => {
     const { connection, peer, closes, socket } = await open(t);
     connection.close(4002, 'done');
     assert.deepEqual([connection.isOpen, connection.send('late')], [false, false]);
@@ -416,7 +422,7 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
     assert.deepEqual([await closes.next(), heard], [{ code: 4000, reason: '' }, ['a']]);
   });
 
-  it('finds the peer\'s close frame while a text is waited for', async (t) => {
+  it("finds the peer's close frame while a text is waited for", async (t) => {
     const { connection, peer, closes, heard } = await openPending(t, deferred().promise, {
       closeTimeoutMs: FAR_AWAY_MS,
     });
@@ -665,9 +671,12 @@ describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_0
 
 describe('WebSocketConnection, whose onText fails', { timeout: 20_000 }, () => {
   for (const [what, fail] of [
-    ['throws', (error: Error): void => {
-      throw error;
-    }],
+    [
+      'throws',
+      (error: Error): void => {
+        throw error;
+      },
+    ],
     ['rejects', (error: Error) => Promise.reject(error)],
   ] as const) {
     it(`closes with 1011 when it ${what}, tells the peer nothing of the error and its owner all`, async (t) => {
@@ -799,16 +808,21 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     const { connection, peer, socket, closes } = await open(t, { maxUnsentBytes: 300_000 });
     peer.socket.pause();
     const senders = [connection.send('x'.repeat(65_536))];
-    while (senders.at(-1) === true) senders.push(connection.send('x'.repeat(65_536))); // what the system takes is not unsent
+    // what the system takes is not unsent
+    while (senders.at(-1) === true) senders.push(connection.send('x'.repeat(65_536)));
     const waiting = [senders.at(-1)];
     while (socket.writableLength < 200_000) waiting.push(connection.send('x'.repeat(65_536)));
-    waiting.push(connection.send('x'.repeat(300_000 - socket.writableLength - 4))); // the header has 4 bytes
+    // the header has 4 bytes
+    waiting.push(connection.send('x'.repeat(300_000 - socket.writableLength - 4)));
     assert.deepEqual([socket.writableLength, connection.isOpen], [300_000, true]);
     waiting.push(connection.send(''));
     assert.deepEqual([socket.writableLength, connection.isOpen], [300_002, true]);
     assert.deepEqual([connection.send(''), connection.isOpen], [false, false]);
     assert.deepEqual(await closes.next(), { code: 1006, reason: '' });
-    assert.deepEqual(await Promise.all(waiting), waiting.map(() => false));
+    assert.deepEqual(
+      await Promise.all(waiting),
+      waiting.map(() => false),
+    );
   });
 
   it('sends a message longer than the bound to a peer that reads', async (t) => {

@@ -445,8 +445,8 @@ function converse(below: (bound: number) => number): {
   };
   for (let messages = 1 + below(5); messages > 0; messages--) {
     const message =
-      ['a', 'é', '語', '👋', 'wide awake '][below(5)]?.repeat([0, 1, 5, 40, 200][below(5)] ?? 0)
-      ?? '';
+      ['a', 'é', '語', '👋', 'wide awake '][below(5)]?.repeat([0, 1, 5, 40, 200][below(5)] ?? 0) ??
+      '';
     let rest = Buffer.from(message);
     let opcode: number = OPCODES.text;
     for (let fragment = below(4); fragment > 0; fragment--) {
@@ -492,7 +492,8 @@ describe('FrameDecoder, fed at random', () => {
       assert.deepEqual(decode(split(damaged, () => below(50))), outcome, `round ${round}, split`);
       codes.set(outcome.code, (codes.get(outcome.code) ?? 0) + 1);
     }
-    assert.deepEqual([...codes.keys()].sort(), [1002, 1003, 1007, 1009, undefined]); // each was met, and no other
+    // each was met, and no other
+    assert.deepEqual([...codes.keys()].sort(), [1002, 1003, 1007, 1009, undefined]);
   });
 });
 

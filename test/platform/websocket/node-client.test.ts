@@ -199,7 +199,7 @@ function tests(WebSocket: ClientClass): void {
   });
 }
 
-describe('Node\'s WebSocket client', { timeout: 20_000 }, () => {
+describe("Node's WebSocket client", { timeout: 20_000 }, () => {
   const WebSocket = (globalThis as { WebSocket?: ClientClass }).WebSocket;
   if (WebSocket !== undefined) {
     tests(WebSocket);
@@ -209,7 +209,8 @@ describe('Node\'s WebSocket client', { timeout: 20_000 }, () => {
     'passes where it is behind a flag (Node 20)',
     { skip: !process.allowedNodeEnvironmentFlags.has('--experimental-websocket') },
     async () => {
-      const { NODE_TEST_CONTEXT: _, ...env } = process.env; // of this test's runner, to whom the process would report
+      // of this test's runner, to whom the process would report
+      const { NODE_TEST_CONTEXT: _, ...env } = process.env;
       const flags = ['--experimental-websocket', '--no-warnings', '--import', 'tsx'];
       const child = spawn(process.execPath, [...flags, fileURLToPath(import.meta.url)], {
         env,
