@@ -213,6 +213,15 @@ describe('a tool that wants to finish', () => {
     await within(served.app.close(), 'the end of the server');
     assert.equal(signal.aborted, true);
   });
+
+  it('is ended by a shutdown that has no time, its caller long gone', async (t) => {
+    const served = paying(t, { run: untilAborted, whenInterrupted: 'finish' });
+    const connection = await served.deliver();
+    const { signal } = await served.runs.next();
+    await served.drop(connection);
+    await within(served.app.close(), 'the end of the server');
+    assert.equal(signal.aborted, true);
+  });
 });
 
 describe('a call of a turn that is delivered again', () => {
