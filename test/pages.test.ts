@@ -176,8 +176,10 @@ describe('docs/api.md', () => {
 
 describe('docs/agents.md', () => {
   it('has every hook and field of an agent', () => {
-    const definitions = readSource('agents/agent.ts') + readSource('agents/model-agent.ts');
-    const declared = captures(definitions, /^ {2}(?:readonly )?(\w+)\??[(:]/gm);
+    const declared = [
+      ...captures(readSource('agents/agent.ts'), /^ {2}(?:readonly )?(\w+)\??[(:]/gm),
+      ...captures(readSource('agents/model-agent.ts'), /^ {2}readonly (\w+)\??:/gm),
+    ];
     for (const known of ['onInterrupted', 'speakable']) assert.ok(declared.includes(known), known);
     assertHasWords(agentsPage, declared);
   });

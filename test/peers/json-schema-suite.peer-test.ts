@@ -1,4 +1,4 @@
-// The required tests of the JSON Schema test suite, as Debian's package `json-schema-test-suite` has
+// The required tests of the JSON Schema test suite, as Debian's `json-schema-test-suite` has
 // them: no value is judged wrongly, and few schemas are refused. `.ci/run` installs the package.
 
 import assert from 'node:assert/strict';
