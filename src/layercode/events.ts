@@ -271,8 +271,11 @@ export function conversationIdOf(event: LayercodeEvent): string {
 /** `metadata` and `custom_metadata` in one object. On a conflict `custom_metadata` wins. */
 export function metadataOf(event: LayercodeEvent): JsonObject {
   const custom = isCallEvent(event) ? undefined : event.custom_metadata;
-  return custom ? { ...event.metadata, ...custom } : (event.metadata ?? {});
+  return custom ? { ...event.metadata, ...custom } : (event.metadata ?? NO_METADATA);
 }
+
+/** One for all events without: most have none, and each open stream keeps its own. */
+const NO_METADATA: JsonObject = Object.freeze({});
 
 function position(error: unknown): string {
   const found = error instanceof Error ? /at position \d+/.exec(error.message)?.[0] : undefined;

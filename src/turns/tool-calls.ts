@@ -56,11 +56,18 @@ export class RunningCalls {
 
   readonly isRunning = (key: string): boolean => this.#calls.has(key);
 
-  /** The call of that key that began first. */
-  find(key: string): RunningCall | undefined {
-    return this.#calls.get(key)?.[0];
+  /**
+   * How the calls of that key end that were noted before this one, or all of them: as the first that
+   * completes, else as the last. Undefined where there are none.
+   */
+  outcomeBefore(key: string, call?: RunningCall): Promise<CallOutcome> | undefined {
+    const calls = this.#calls.get(key) ?? [];
+    const place = call === undefined ? -1 : calls.indexOf(call);
+    const [first, ...others] = place === -1 ? calls : calls.slice(0, place);
+    return first === undefined ? undefined : firstCompleted(first, others);
   }
 
+  /** From when a call is noted: until it has a result, nobody is to take it for lost. */
   add(key: string, call: RunningCall): void {
     this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
   }
@@ -87,6 +94,18 @@ export class RunningCalls {
   #all(): readonly RunningCall[] {
     return [...this.#calls.values()].flat();
   }
+}
+
+async function firstCompleted(
+  first: RunningCall,
+  others: readonly RunningCall[],
+): Promise<CallOutcome> {
+  let outcome = await first.outcome;
+  for (const call of others) {
+    if (outcome.state === 'completed') break;
+    outcome = await call.outcome;
+  }
+  return outcome;
 }
 
 /**

@@ -46,9 +46,8 @@ interface NotedCall {
   /** Of the idempotency key. */
   readonly key: string;
   readonly round: number;
-  /** While it runs here. A call that takes the result of another one never runs. */
-  running: RunningCall | undefined;
-  /** Undefined for a call that the agent runs itself. */
+  readonly running: RunningCall;
+  /** Undefined before it begins, and for a call that the agent runs itself. */
   whenInterrupted: 'abort' | 'finish' | undefined;
 }
 
@@ -79,7 +78,7 @@ export class TurnCalls {
 
   /** Writes down calls that the agent runs itself. Resolves when they are stored, or cannot be. */
   note(calls: readonly ToolCall[]): Awaitable<void> {
-    for (const call of this.#note(calls)) this.#begin(call, undefined);
+    this.#note(calls);
     return this.#store();
   }
 
@@ -116,15 +115,17 @@ export class TurnCalls {
   /** Whether a call runs that the turn's end aborts. */
   get canBeAborted(): boolean {
     return this.#noted.some(
-      ({ running, whenInterrupted }) => running !== undefined && whenInterrupted === 'abort',
+      ({ spoken, whenInterrupted }) =>
+        spoken.state === 'running' && whenInterrupted === 'abort',
     );
   }
 
   /** The turn is over. `finishMs`: how long a call that is to finish may go on. */
   turnEnded(reason: TurnAbortedError, finishMs: number): void {
-    for (const { running, whenInterrupted } of this.#noted) {
-      if (whenInterrupted === 'abort') running?.abort(reason);
-      else if (whenInterrupted === 'finish') running?.abortAfter(finishMs, reason);
+    for (const { spoken, running, whenInterrupted } of this.#noted) {
+      if (spoken.state !== 'running') continue;
+      if (whenInterrupted === 'abort') running.abort(reason);
+      else if (whenInterrupted === 'finish') running.abortAfter(finishMs, reason);
     }
   }
 
@@ -148,10 +149,11 @@ export class TurnCalls {
         givenId: given.id,
         key: key ?? uniqueKey(),
         round: this.#rounds,
-        running: undefined,
+        running: new RunningCall(),
         whenInterrupted: undefined,
       };
     });
+    for (const { key, running } of noted) this.#host.calls.add(key, running);
     this.#noted.push(...noted);
     this.#run.spoken.noteCalls(noted.map(({ spoken }) => spoken));
     return noted;
@@ -206,31 +208,23 @@ export class TurnCalls {
   async #outcomeOf(call: NotedCall, toolFor: (call: ToolCall) => ToolRun): Promise<CallOutcome> {
     try {
       const tool = toolFor(call.spoken.call);
-      const earlier = this.#host.calls.find(call.key)?.outcome ?? this.#earlier.get(call.key);
-      const outcome = await earlier;
+      const running = this.#host.calls.outcomeBefore(call.key, call.running);
+      const outcome = await (running ?? this.#earlier.get(call.key));
       if (
         outcome?.state === 'completed' ||
         (outcome?.state === 'unknown' && tool.repeatable !== true)
       )
         return outcome;
       if (this.#run.isOver) return INTERRUPTED; // it never began
-      return await this.#perform(this.#begin(call, tool.whenInterrupted ?? 'abort'), call, tool);
+      call.whenInterrupted = tool.whenInterrupted ?? 'abort';
+      return await this.#perform(call, tool);
     } catch (error) {
       return this.#failed(call, error);
     }
   }
 
-  #begin(call: NotedCall, whenInterrupted: NotedCall['whenInterrupted']): RunningCall {
-    const running = new RunningCall();
-    call.running = running;
-    call.whenInterrupted = whenInterrupted;
-    this.#host.calls.add(call.key, running);
-    return running;
-  }
-
   async #perform(
-    { signal }: RunningCall,
-    { key, spoken: { call } }: NotedCall,
+    { key, running: { signal }, spoken: { call } }: NotedCall,
     tool: ToolRun,
   ): Promise<CallOutcome> {
     try {
@@ -258,10 +252,9 @@ export class TurnCalls {
     const { spoken, running, key } = call;
     spoken.state = outcome.state;
     spoken.content = outcome.content;
-    call.running = undefined;
-    running?.end(outcome);
+    running.end(outcome);
     const done = (): void => {
-      if (running !== undefined) this.#host.calls.remove(key, running);
+      this.#host.calls.remove(key, running);
     };
     if (!this.#run.isStored) return done();
     const { conversationId, turnId } = this.#run;
@@ -301,7 +294,7 @@ function earlierOutcomes(
   const outcomes = new Map<string, Awaitable<CallOutcome>>();
   for (const { key, state, content } of earlierCalls) {
     if (key === undefined) continue;
-    if (state === 'running') outcomes.set(key, calls.find(key)?.outcome ?? UNKNOWN);
+    if (state === 'running') outcomes.set(key, calls.outcomeBefore(key) ?? UNKNOWN);
     else outcomes.set(key, { state, content });
   }
   return outcomes;

@@ -130,16 +130,21 @@ export class Turn implements Run, CallingRun {
       const opening = this.#open();
       if (opening instanceof Promise) this.#host.track(opening);
       const begun = andThen(opening, (opened) => this.#begin(opened));
-      if (begun instanceof Promise)
-        void begun
-          .catch((error: unknown) => this.#fail(error))
-          .then(() => this.#calls?.agentEnded());
-      else this.#calls?.agentEnded();
+      if (!(begun instanceof Promise)) this.#agentEnded();
+      else begun.then(() => this.#agentEnded(), (error: unknown) => this.#agentFailed(error));
       if (this.#ending === undefined) this.#arm();
     } catch (error) {
-      this.#fail(error);
-      this.#calls?.agentEnded();
+      this.#agentFailed(error);
     }
+  }
+
+  #agentFailed(error: unknown): void {
+    this.#fail(error);
+    this.#agentEnded();
+  }
+
+  #agentEnded(): void {
+    this.#calls?.agentEnded();
   }
 
   /**

@@ -96,16 +96,39 @@ describe('RunningCall', () => {
 });
 
 describe('RunningCalls', () => {
-  it('finds the call of a key that began first, as long as it runs', () => {
+  const done = { state: 'completed', content: '1' } as const;
+  const interrupted = { state: 'interrupted', content: '{"error":"interrupted"}' } as const;
+
+  it('gives the outcome of the calls of a key that were noted before one', async () => {
     const calls = new RunningCalls();
     const [first, second] = [new RunningCall(), new RunningCall()];
     calls.add('k', first);
     calls.add('k', second);
-    assert.equal(calls.find('k'), first);
+    first.end(done);
+    assert.equal(calls.outcomeBefore('k', first), undefined);
+    assert.equal(await calls.outcomeBefore('k', second), done);
     calls.remove('k', first);
-    assert.equal(calls.find('k'), second);
     calls.remove('k', second);
-    assert.deepEqual([calls.find('k'), calls.isRunning('k')], [undefined, false]);
+    assert.deepEqual([calls.outcomeBefore('k'), calls.isRunning('k')], [undefined, false]);
+  });
+
+  it('waits for each of them until one has completed: a newer one may never have begun', async () => {
+    const calls = new RunningCalls();
+    const all = [new RunningCall(), new RunningCall(), new RunningCall()] as const;
+    for (const call of all) calls.add('k', call);
+    const outcome = calls.outcomeBefore('k', all[2]);
+    all[1].end(interrupted);
+    all[0].end(done);
+    assert.equal(await outcome, done);
+  });
+
+  it('gives the last outcome where none has completed', async () => {
+    const calls = new RunningCalls();
+    const [first, second] = [new RunningCall(), new RunningCall()];
+    for (const call of [first, second]) calls.add('k', call);
+    first.end({ state: 'unknown', content: '0' });
+    second.end(interrupted);
+    assert.equal(await calls.outcomeBefore('k'), interrupted);
   });
 
   it('leaves the calls of other keys alone', () => {

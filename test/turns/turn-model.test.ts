@@ -1,14 +1,16 @@
-// The quick run of the model of the turn; `npm run torture -- --seconds N` is the long one.
+// The quick run of the model of the turn; `npm run test:long` plays more, and `npm run
+// torture -- --seconds N` as many as there is time for.
 
 import { randomInt } from 'node:crypto';
 import { describe, it } from 'node:test';
 
+import { IS_LONG } from '../fixtures/long.ts';
 import { playTalk } from './play-talk.ts';
 import { composeTalk } from './talk.ts';
 
-/** Each rule of turns, broken by hand, shows in some of these. */
-const FIXED_TALKS = 200;
-const RANDOM_TALKS = 40;
+/** Most rules of turns, broken by hand, show in some of the long run's. */
+const FIXED_TALKS = IS_LONG ? 320 : 70;
+const RANDOM_TALKS = IS_LONG ? 200 : 20;
 
 async function play(first: number, count: number): Promise<void> {
   for (let seed = first; seed < first + count; seed++) await playTalk(composeTalk(seed));
