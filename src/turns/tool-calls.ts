@@ -57,8 +57,8 @@ export class RunningCalls {
   readonly isRunning = (key: string): boolean => this.#calls.has(key);
 
   /**
-   * How the calls of that key end that were noted before this one, or all of them: as the first that
-   * completes, else as the last. Undefined where there are none.
+   * How the calls of that key end that were noted before this one, or all of them: as the first
+   * that completes, else as the last. Undefined where there are none.
    */
   outcomeBefore(key: string, call?: RunningCall): Promise<CallOutcome> | undefined {
     const calls = this.#calls.get(key) ?? [];

@@ -25,7 +25,7 @@ import type {
 } from '../conversations/rules.ts';
 import type { Json } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
-import { AgentText } from './agent-text.ts';
+import { AgentText, type TextSpeaker } from './agent-text.ts';
 import {
   interruptionOf,
   isBeside,
@@ -62,7 +62,7 @@ const RUN_IDS = 2 ** 30;
  * unless bytes of a completed reply still wait in this process. Then it is settled when they have
  * left (completed) or the connection has closed (interrupted).
  */
-export class Turn implements Run, CallingRun {
+export class Turn implements Run, CallingRun, TextSpeaker {
   readonly runId = nextRunId();
   readonly spoken = new SpokenReply();
   /**
@@ -85,8 +85,9 @@ export class Turn implements Run, CallingRun {
   #calls: TurnCalls | undefined;
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;
-  /** Set while the agent's hook yields texts. */
+  /** What the agent's hook yields. */
   #text: AgentText | undefined;
+  #isReading = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(delivery: Delivery, host: TurnHost, older: Turn | undefined) {
@@ -102,6 +103,10 @@ export class Turn implements Run, CallingRun {
 
   get event(): TurnEvent {
     return this.#delivery.event;
+  }
+
+  get agentName(): string {
+    return this.#host.agent.name;
   }
 
   /** False for a turn that leaves nothing in history. */
@@ -144,7 +149,7 @@ export class Turn implements Run, CallingRun {
   }
 
   #agentEnded(): void {
-    this.#calls?.agentEnded();
+    if (!this.#isReading) this.#calls?.agentEnded();
   }
 
   /**
@@ -375,24 +380,33 @@ export class Turn implements Run, CallingRun {
       return this.#read(spoken[Symbol.asyncIterator]());
     if (isObject && Symbol.iterator in spoken) return this.#read(spoken[Symbol.iterator]());
     throw new TypeError(
-      `agent "${this.#host.agent.name}" must return a string or an iterable of strings, got ${typeof spoken}`,
+      `agent "${this.agentName}" must return a string or an iterable of strings, got ${typeof spoken}`,
     );
   }
 
-  async #read(texts: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
-    this.#text = new AgentText(texts, this, this.#host.agent.name);
-    await this.#text.speak();
-    this.#endOfText();
+  #read(texts: Iterator<unknown> | AsyncIterator<unknown>): void {
+    this.#text = new AgentText(texts, this);
+    this.#isReading = true;
+    void this.#text.speak();
   }
 
-  #endOfText(): void {
+  textEnded(): void {
     if (this.#ending !== undefined) return;
     if (this.spoken.isEmpty) {
       throw new Error(
-        `agent "${this.#host.agent.name}" ended its text without a word; to stay silent, return nothing or call reply.end()`,
+        `agent "${this.agentName}" ended its text without a word; to stay silent, return nothing or call reply.end()`,
       );
     }
     this.end();
+  }
+
+  textFailed(error: unknown): void {
+    this.#fail(error);
+  }
+
+  textReleased(): void {
+    this.#isReading = false;
+    this.#agentEnded();
   }
 
   #flushHalfCharacter(): void {
@@ -422,7 +436,8 @@ export class Turn implements Run, CallingRun {
     const isSilent = !this.spoken.hasSpoken;
     const bound = isSilent ? Math.min(firstWordTimeoutMs, turnTimeoutMs) : turnTimeoutMs;
     const elapsed = performance.now() - this.#startedAtMs;
-    this.#timer = setTimeout(Turn.#timedOut, Math.max(0, bound - elapsed), this, isSilent, bound);
+    const ms = Math.max(0, Math.ceil(bound - elapsed)); // a whole number needs no object of its own
+    this.#timer = setTimeout(Turn.#timedOut, ms, this, isSilent, bound);
   }
 
   static #timedOut(this: void, turn: Turn, wasSilent: boolean, bound: number): void {
