@@ -54,7 +54,10 @@ export interface Delivery {
   readonly log: Logger;
   /** True until the stream has ended or its connection is gone. */
   readonly isOpen: boolean;
-  /** How many of the events sent last have not left this process. */
+  /**
+   * How many of the events sent last have not left this process. Still right after the end, and
+   * after the connection has closed.
+   */
   readonly unsent: number;
   /**
    * Writes an event. True when it was taken, a promise of that while the connection has no room,

@@ -47,7 +47,7 @@ export class SpokenReply {
   #highSurrogate = '';
   #rounds: ToolRound[] | undefined;
   /** How many events an earlier delivery of the turn is known to have sent. */
-  #delivered = 0;
+  #sentEarlier = 0;
 
   /** Whether the agent has spoken a word of its own. A filler is none. */
   get hasSpoken(): boolean {
@@ -126,13 +126,13 @@ export class SpokenReply {
    * Another delivery goes on: what this one has sent stays sent. `unsent` of the last events have
    * not left.
    */
-  noteDelivered(unsent: number): void {
-    this.#delivered = Math.max(this.#delivered, this.#sent.length - unsent);
+  noteTakeOver(unsent: number): void {
+    this.#sentEarlier = Math.max(this.#sentEarlier, this.#sent.length - unsent);
   }
 
   /** How many events have left, on this delivery or an earlier one. */
   countSent(unsent: number): number {
-    return Math.max(this.#delivered, this.#sent.length - unsent);
+    return Math.max(this.#sentEarlier, this.#sent.length - unsent);
   }
 
   /** The agent's own words among the first `count` events. */

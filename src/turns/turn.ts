@@ -134,7 +134,7 @@ export class Turn implements Run, CallingRun, TextSpeaker {
     try {
       const opening = this.#open();
       if (opening instanceof Promise) this.#host.track(opening);
-      const begun = andThen(opening, (opened) => this.#begin(opened));
+      const begun = andThen(opening, (opened) => this.#continue(opened));
       if (!(begun instanceof Promise)) this.#agentEnded();
       else begun.then(() => this.#agentEnded(), (error: unknown) => this.#agentFailed(error));
       if (this.#ending === undefined) this.#arm();
@@ -158,7 +158,7 @@ export class Turn implements Run, CallingRun, TextSpeaker {
    */
   takeOver(delivery: Delivery): void {
     const older = this.#delivery;
-    this.spoken.noteDelivered(older.unsent);
+    this.spoken.noteTakeOver(older.unsent);
     this.#delivery = delivery;
     for (const event of this.spoken.events) void delivery.send(event);
     older.onOutcome({ outcome: 'taken over' });
@@ -281,13 +281,15 @@ export class Turn implements Run, CallingRun, TextSpeaker {
       runId: this.runId,
       text: textOf(this.event),
       interruption: interruptionOf(this.event),
+      // They settle once more when this one interrupts them. That is refused where the platform has
+      // decided by then what was heard.
       running: this.older === undefined ? undefined : settlementsOf(this.older),
       isCallRunning: this.#host.calls.isRunning,
     };
     return persist(() => conversations.openTurn(this.conversationId, opening), OPENING_DELAYS_MS);
   }
 
-  #begin(opened: TurnOpeningResult | boolean): Awaitable<void> {
+  #continue(opened: TurnOpeningResult | boolean): Awaitable<void> {
     this.#isOpening = false;
     if (typeof opened === 'boolean') return this.#letSpeak(opened);
     if (opened.kind !== 'opened') return this.#answerWithoutAgent(opened);
@@ -300,6 +302,7 @@ export class Turn implements Run, CallingRun, TextSpeaker {
       this.turnId = opened.turnId;
     }
     this.#opened = opened;
+    // Of a turn that had been completed. Any other was reported when it was interrupted.
     if (opened.cut !== undefined) this.#tellInterrupted(opened.cut);
     // calls that still run are waited for from now on
     if (opened.earlierCalls.length > 0) void this.#turnCalls;
@@ -318,6 +321,7 @@ export class Turn implements Run, CallingRun, TextSpeaker {
   /** True when tool calls were aborted that have not ended yet. */
   #interruptOlder(): boolean {
     let mayEndCalls = false;
+    // A turn that is interrupted leaves the chain, but keeps its own link to the next.
     for (let older = this.older; older !== undefined; older = older.older) {
       mayEndCalls ||= older.#calls?.canBeAborted === true;
       older.interrupt('a newer turn began');

@@ -51,15 +51,15 @@ export class Turns implements TurnHost {
 
   /** Begins the delivery's turn, or lets it take over the stream of the same turn that runs. */
   start(delivery: Delivery): void {
-    if (isBeside(delivery)) return this.#begin(new Turn(delivery, this, undefined));
+    if (isBeside(delivery)) return this.#startNew(new Turn(delivery, this, undefined));
     const newest = this.#newest.get(delivery.conversationId);
     for (let turn = newest; turn !== undefined; turn = turn.older) {
       if (turn.isDeliveredBy(delivery)) return turn.takeOver(delivery);
     }
-    this.#begin(new Turn(delivery, this, newest));
+    this.#startNew(new Turn(delivery, this, newest));
   }
 
-  #begin(turn: Turn): void {
+  #startNew(turn: Turn): void {
     this.#beginning = turn;
     turn.begin();
     this.#beginning = undefined;

@@ -300,15 +300,15 @@ describe('SpokenReply.countSent', () => {
 
   it('is never less than an earlier delivery has sent', () => {
     const reply = spoken(['say', 'a'], ['say', 'b'], ['say', 'c']);
-    reply.noteDelivered(1);
+    reply.noteTakeOver(1);
     assert.equal(reply.countSent(3), 2); // the new delivery has sent nothing yet
     assert.equal(reply.countSent(0), 3);
   });
 
   it('takes the most of several earlier deliveries', () => {
     const reply = spoken(['say', 'a'], ['say', 'b']);
-    reply.noteDelivered(0);
-    reply.noteDelivered(2);
+    reply.noteTakeOver(0);
+    reply.noteTakeOver(2);
     assert.equal(reply.countSent(2), 2);
   });
 });
