@@ -39,7 +39,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'metrics.ts',
     ],
   ],
-  ['testing.ts', ['test-client.ts']],
+  ['testing.ts', ['test-client.ts', 'models']],
   ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
   ['platform.ts', ['platform']],
   [
@@ -563,12 +563,25 @@ describe('layercode-microserver/platform', () => {
 
 describe('layercode-microserver/testing', () => {
   it('exports these values', () =>
-    assert.deepEqual(Object.keys(testing).sort(), ['TestClient', 'TestReply', 'createTestClient']));
+    assert.deepEqual(Object.keys(testing).sort(), [
+      'TestClient',
+      'TestReply',
+      'createTestClient',
+      'scriptedModel',
+    ]));
 
   it('exports these types', () => {
     assert.deepEqual(
       exportedBy('testing.ts').filter((name) => !Object.hasOwn(testing, name)),
-      ['PostOptions', 'TestClientOptions', 'TestEvent'],
+      [
+        'PostOptions',
+        'ScriptedAnswer',
+        'ScriptedCall',
+        'ScriptedModel',
+        'ScriptedRequest',
+        'TestClientOptions',
+        'TestEvent',
+      ],
     );
   });
 });

@@ -41,8 +41,10 @@ async function clientOf(
 }
 
 describe('layercode-microserver/testing', () => {
-  it('exports the client and its reply', () => {
-    assert.deepEqual(Object.keys(testing).sort(), ['TestClient', 'TestReply', 'createTestClient']);
+  it('exports the client, its reply and a model', () => {
+    assert.deepEqual(Object.keys(testing).sort(), [
+      'TestClient', 'TestReply', 'createTestClient', 'scriptedModel',
+    ]);
   });
 });
 
