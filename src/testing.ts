@@ -4,4 +4,6 @@ export type {
   ScriptedAnswer, ScriptedCall, ScriptedModel, ScriptedRequest,
 } from './models/scripted-model.ts';
 export { createTestClient, TestClient, TestReply } from './test-client.ts';
-export type { PostOptions, TestClientOptions, TestEvent } from './test-client.ts';
+export type {
+  PostOptions, TestClientOptions, TestEvent, TestToolCall, TurnOptions,
+} from './test-client.ts';

@@ -40,7 +40,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     ],
   ],
   ['testing.ts', ['test-client.ts', 'models']],
-  ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
+  ['test-client.ts', ['platform', 'app', 'layercode', 'conversations', 'sse', 'base']],
   ['platform.ts', ['platform']],
   [
     'cli/commands',
@@ -581,6 +581,8 @@ describe('layercode-microserver/testing', () => {
         'ScriptedRequest',
         'TestClientOptions',
         'TestEvent',
+        'TestToolCall',
+        'TurnOptions',
       ],
     );
   });
