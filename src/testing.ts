@@ -1,4 +1,5 @@
 // layercode-microserver/testing
+export { withModel } from './agents/with-model.ts';
 export { scriptedModel } from './models/scripted-model.ts';
 export type {
   ScriptedAnswer, ScriptedCall, ScriptedModel, ScriptedRequest,

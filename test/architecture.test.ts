@@ -39,7 +39,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'metrics.ts',
     ],
   ],
-  ['testing.ts', ['test-client.ts', 'models']],
+  ['testing.ts', ['test-client.ts', 'agents', 'models']],
   ['test-client.ts', ['platform', 'app', 'layercode', 'conversations', 'sse', 'base']],
   ['platform.ts', ['platform']],
   [
@@ -568,6 +568,7 @@ describe('layercode-microserver/testing', () => {
       'TestReply',
       'createTestClient',
       'scriptedModel',
+      'withModel',
     ]));
 
   it('exports these types', () => {

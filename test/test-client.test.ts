@@ -44,9 +44,9 @@ async function clientOf(
 }
 
 describe('layercode-microserver/testing', () => {
-  it('exports the client, its reply and a model', () => {
+  it('exports the client, its reply, and a model for agents', () => {
     assert.deepEqual(Object.keys(testing).sort(), [
-      'TestClient', 'TestReply', 'createTestClient', 'scriptedModel',
+      'TestClient', 'TestReply', 'createTestClient', 'scriptedModel', 'withModel',
     ]);
   });
 });

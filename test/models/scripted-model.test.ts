@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { hangUp, tool } from '../../src/agents/tool.ts';
+import { withModel } from '../../src/agents/with-model.ts';
 import type { ModelDelta } from '../../src/models/model.ts';
 import {
   scriptedModel, type ScriptedAnswer, type ScriptedModel,
@@ -26,9 +26,7 @@ const addPizza = tool({
 /** A pizza agent for the length of a test, which speaks with this model. */
 function serveWith(t: TestContext, model: ScriptedModel): Served {
   const pizza = defineAgent({ name: 'pizza', prompt: 'You sell.', tools: [addPizza, hangUp] });
-  const bind: Agent['bind'] = (resources) =>
-    pizza.bind?.({ ...resources, openModel: () => model }) ?? pizza;
-  return serve(t, { bind });
+  return serve(t, withModel(pizza, model));
 }
 
 async function deltasOf(
