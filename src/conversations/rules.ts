@@ -22,6 +22,7 @@ import {
 import { earlierRounds, forgetLostCalls, withKnownResults } from './tool-call-rules.ts';
 import {
   idOfNth,
+  forgetRun,
   isBegunBy,
   isPlainReply,
   leadingMessages,
@@ -236,6 +237,7 @@ export function appendMessage(
 
 /** Leaves nothing. A turn that still runs is then settled in vain. */
 export function clearTurns(conversation: Conversation): void {
+  for (const turn of conversation.turns) conversation.touched?.add(turn);
   Object.assign(conversation, emptyConversation(conversation.id));
 }
 
@@ -298,11 +300,4 @@ function abandon(conversation: Conversation, record: TurnRecord): void {
       : [{ ...message, state: 'interrupted' }];
   });
   rewrite(conversation, record, [...leading, ...own], leading.length);
-}
-
-/** What an earlier run left beside the messages. */
-function forgetRun(record: TurnRecord): void {
-  if (record.sent !== undefined) delete record.sent;
-  if (record.filler !== undefined) delete record.filler;
-  if (record.isUnknown !== undefined) delete record.isUnknown;
 }
