@@ -108,7 +108,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'base',
     ],
   ],
-  ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts']],
+  ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts', 'base']],
   [
     'routes',
     [

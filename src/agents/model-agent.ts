@@ -2,7 +2,7 @@ import type { ChatMessage, ChatModel, ModelDelta } from '../models/model.ts';
 import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from './phrases.ts';
 import { toChatMessages } from './prompt.ts';
-import { runToolLoop } from './tool-loop.ts';
+import { runToolLoop, streamOptionsOf } from './tool-loop.ts';
 import type { Tool } from './tool.ts';
 
 export interface ModelAgentDefinition {
@@ -69,7 +69,7 @@ export function streamTexts(
   messages: readonly ChatMessage[],
   turn: MessageTurn,
 ): AsyncGenerator<string, void, undefined> {
-  const deltas = model.stream(messages, { signal: turn.signal });
+  const deltas = model.stream(messages, streamOptionsOf(turn));
   const texts = textsOf(deltas, turn);
   const finish = texts.return.bind(texts);
   // A generator takes up `return()` only when its await is over; the model's own ends that await at

@@ -1,5 +1,5 @@
 import type { ToolCall } from '../conversations/message.ts';
-import type { ChatMessage, ChatModel } from '../models/model.ts';
+import type { ChatMessage, ChatModel, ModelStreamOptions } from '../models/model.ts';
 import type { Reply, ToolRun, Turn } from './agent.ts';
 import { toolRun } from './tool-call.ts';
 import type { Tool } from './tool.ts';
@@ -31,7 +31,7 @@ export async function runToolLoop(
     const calls: ToolCall[] = [];
     let text = '';
     const offered = round < MAX_TOOL_ROUNDS && tools.length > 0 ? { tools } : {};
-    for await (const delta of model.stream(messages, { ...offered, signal: turn.signal })) {
+    for await (const delta of model.stream(messages, { ...offered, ...streamOptionsOf(turn) })) {
       if (reply.isOver) return;
       if (delta.type === 'text') {
         text += delta.text;
@@ -53,4 +53,12 @@ export async function runToolLoop(
   if (!reply.isOver && voice.spoken.trim() === '') {
     throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
   }
+}
+
+/** What ends the requests of a turn's models, and counts those that fail. */
+export function streamOptionsOf({ signal, journal }: Turn): ModelStreamOptions {
+  return {
+    signal,
+    onFailedRequest: (model, failure) => journal.noteFailedRequest(model, failure),
+  };
 }

@@ -28,6 +28,7 @@ import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
+import { workMetrics } from '../observers/work-metrics.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute } from './routes.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -88,6 +89,7 @@ export class App {
       conversations: this.conversations,
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
+      observer: workMetrics(this.metrics),
     });
     const hasAccessLog = settings.accessLog && log.isEnabled('info');
     this.#observers = [requestMetrics(this.metrics), ...(hasAccessLog ? [accessLog(log)] : [])];

@@ -11,6 +11,7 @@ import {
   type ChatModel,
   type ModelDelta,
   type ModelStreamOptions,
+  type RequestFailure,
 } from './model.ts';
 import { createModelStream } from './model-stream.ts';
 import type { Provider } from './providers.ts';
@@ -117,7 +118,7 @@ export class ChatCompletionsModel implements ChatModel {
 
   async *#request(
     messages: readonly ChatMessage[],
-    { tools = [], signal }: ModelStreamOptions,
+    { tools = [], signal, onFailedRequest }: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     const connection = new AbortController();
     const abort = (): void => connection.abort(signal.reason);
@@ -129,6 +130,7 @@ export class ChatCompletionsModel implements ChatModel {
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
     let leftOver: BodyReader | undefined;
+    let failure: RequestFailure | undefined = 'interrupted'; // unless it ends otherwise
     try {
       const { provider, model, baseUrl } = this.#options;
       const body = createRequestBody({
@@ -152,6 +154,7 @@ export class ChatCompletionsModel implements ChatModel {
       const firstDeltaAt = yield* this.#readReply(reader, reply, clock);
       this.#noteSpokenThought(reply);
       if (reply.isDone) leftOver = reader;
+      failure = undefined;
       yield {
         type: 'usage',
         model: this.name,
@@ -160,8 +163,11 @@ export class ChatCompletionsModel implements ChatModel {
       };
     } catch (error) {
       this.#noteRefusal(error);
-      throw clock.expired ?? error;
+      const cause = clock.expired ?? error;
+      if (!signal.aborted) failure = cause instanceof ModelError ? cause.code : 'failed';
+      throw cause;
     } finally {
+      if (failure !== undefined) onFailedRequest?.(this.name, failure);
       clock.close();
       signal.removeEventListener('abort', abort);
       if (leftOver === undefined) connection.abort();

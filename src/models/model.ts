@@ -45,8 +45,16 @@ export type ModelDelta =
       readonly firstDeltaMs: number;
     };
 
+/** Why a request to a model has no whole answer. `failed`: for a reason that has no code. */
+export type RequestFailure = ModelErrorCode | 'interrupted' | 'failed';
+
 export interface ModelStreamOptions {
   readonly tools?: readonly ToolDefinition[];
+  /**
+   * For metrics. Called for each request that ends without a whole answer, with the name of its
+   * model, also when another request is made in its place.
+   */
+  readonly onFailedRequest?: ((model: string, failure: RequestFailure) => void) | undefined;
   /** Ends the vendor's request at once. An aborted stream returns; it does not throw. */
   readonly signal: AbortSignal;
 }

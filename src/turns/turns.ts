@@ -3,7 +3,7 @@ import { TurnAbortedError } from '../agents/agent.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { isBeside, type Delivery } from './delivery.ts';
 import { RunningCalls } from './tool-calls.ts';
-import { Turn, type TurnHost } from './turn.ts';
+import { Turn, type TurnHost, type WorkObserver } from './turn.ts';
 
 export interface TurnsOptions {
   readonly agent: Agent;
@@ -11,6 +11,7 @@ export interface TurnsOptions {
   /** See `TurnHost`. */
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
+  readonly observer?: WorkObserver;
 }
 
 /** Longer than a write is tried again for. */
@@ -26,6 +27,7 @@ export class Turns implements TurnHost {
   readonly conversations: ConversationManager;
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
+  readonly observer: WorkObserver | undefined;
   readonly calls = new RunningCalls();
   /** The newest turn of each conversation. */
   readonly #newest = new Map<string, Turn>();
@@ -35,11 +37,12 @@ export class Turns implements TurnHost {
   /** Begins just now: its connection may break before it is one of the others. */
   #beginning: Turn | undefined;
 
-  constructor({ agent, conversations, turnTimeoutMs, firstWordTimeoutMs }: TurnsOptions) {
-    this.agent = agent;
-    this.conversations = conversations;
-    this.turnTimeoutMs = turnTimeoutMs;
-    this.firstWordTimeoutMs = firstWordTimeoutMs;
+  constructor(options: TurnsOptions) {
+    this.agent = options.agent;
+    this.conversations = options.conversations;
+    this.turnTimeoutMs = options.turnTimeoutMs;
+    this.firstWordTimeoutMs = options.firstWordTimeoutMs;
+    this.observer = options.observer;
   }
 
   /** How many turns' agents are at work. */
