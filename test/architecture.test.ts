@@ -39,8 +39,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'metrics.ts',
     ],
   ],
-  ['testing.ts', ['test-client.ts']],
-  ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
+  ['testing.ts', ['test-client.ts', 'agents', 'models']],
+  ['test-client.ts', ['platform', 'app', 'layercode', 'conversations', 'sse', 'base']],
   ['platform.ts', ['platform']],
   [
     'cli/commands',
@@ -564,12 +564,28 @@ describe('layercode-microserver/platform', () => {
 
 describe('layercode-microserver/testing', () => {
   it('exports these values', () =>
-    assert.deepEqual(Object.keys(testing).sort(), ['TestClient', 'TestReply', 'createTestClient']));
+    assert.deepEqual(Object.keys(testing).sort(), [
+      'TestClient',
+      'TestReply',
+      'createTestClient',
+      'scriptedModel',
+      'withModel',
+    ]));
 
   it('exports these types', () => {
     assert.deepEqual(
       exportedBy('testing.ts').filter((name) => !Object.hasOwn(testing, name)),
-      ['PostOptions', 'TestClientOptions', 'TestEvent'],
+      [
+        'PostOptions',
+        'ScriptedAnswer',
+        'ScriptedCall',
+        'ScriptedModel',
+        'ScriptedRequest',
+        'TestClientOptions',
+        'TestEvent',
+        'TestToolCall',
+        'TurnOptions',
+      ],
     );
   });
 });
