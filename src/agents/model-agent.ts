@@ -5,12 +5,13 @@ import { toChatMessages } from './prompt.ts';
 import { runToolLoop } from './tool-loop.ts';
 import type { Tool } from './tool.ts';
 
-export interface ModelAgentDefinition {
+/** `T`: the state that its tools may use, where that is another. */
+export interface ModelAgentDefinition<S = unknown, T = S> {
   /** What the model is told about its part: the system message. */
   readonly prompt: string;
   /** `provider:model`, comma-separated for fall-backs. Default: the settings'. */
   readonly model?: string | undefined;
-  readonly tools?: readonly Tool[] | undefined;
+  readonly tools?: readonly Tool<T>[] | undefined;
   /** Said once when nothing was spoken for `FILLER_AFTER_MS`. Default "One moment." */
   readonly filler?: string | undefined;
   /** False speaks the model's text as it is, Markdown and all. Default true. */
@@ -18,11 +19,11 @@ export interface ModelAgentDefinition {
 }
 
 /** The hooks of an agent that speaks with a model, once it has one. */
-export function bindModelAgent(
-  agent: Agent,
-  definition: ModelAgentDefinition,
+export function bindModelAgent<S>(
+  agent: Agent<S>,
+  definition: ModelAgentDefinition<S>,
   resources: AgentResources,
-): BoundAgent {
+): BoundAgent<S> {
   const model = resources.openModel(definition.model);
   const { prompt, tools = [], speakable: isSpeakable = true, filler = DEFAULT_FILLER } = definition;
   return {

@@ -8,8 +8,10 @@ import {
   type ToolOutcome,
   type ToolRun,
 } from '../agents/agent.ts';
+import type { LiveState, LiveStates } from '../agents/live-state.ts';
 import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
 import { andThen, isThenable, soon, type Awaitable } from '../base/awaitable.ts';
+import type { KnownCaller } from '../conversations/conversation.ts';
 import type { CutTurn } from '../conversations/heard.ts';
 import {
   UNFINISHED_RESULTS,
@@ -23,6 +25,7 @@ import type {
   TurnOpeningResult,
   TurnSettlement,
 } from '../conversations/rules.ts';
+import { callerOf, sessionIdOf, type Caller } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
 import { AgentText, type TextSpeaker } from './agent-text.ts';
@@ -46,6 +49,8 @@ export interface TurnHost extends CallHost {
   readonly turnTimeoutMs: number;
   /** The same, for a turn that has spoken nothing. */
   readonly firstWordTimeoutMs: number;
+  /** Undefined for an agent without a state. */
+  readonly states: LiveStates | undefined;
   /** The turn is settled: nothing of it is left to be done. */
   ended(turn: Turn): void;
 }
@@ -83,6 +88,8 @@ export class Turn implements Run, CallingRun, TextSpeaker {
   #firstSpeechMs: number | undefined;
   #usage: ModelUsage[] | undefined;
   #calls: TurnCalls | undefined;
+  /** Of an agent with a state. */
+  #liveState: LiveState | undefined;
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;
   /** What the agent's hook yields. */
@@ -193,6 +200,24 @@ export class Turn implements Run, CallingRun, TextSpeaker {
     ));
   }
 
+  get caller(): Caller | undefined {
+    return callerOf(this.event) ?? this.#opened?.callerIn(sessionIdOf(this.event));
+  }
+
+  get hasState(): boolean {
+    return this.#host.states !== undefined;
+  }
+
+  /** Of a turn that leaves nothing in history, one that is not kept. */
+  get state(): unknown {
+    this.#liveState ??= this.#host.states?.peek(this.conversationId, undefined);
+    return this.#liveState?.value;
+  }
+
+  get liveState(): LiveState | undefined {
+    return this.#liveState;
+  }
+
   get log(): Logger {
     return this.#delivery.log;
   }
@@ -280,6 +305,7 @@ export class Turn implements Run, CallingRun, TextSpeaker {
       turnId: this.turnId,
       runId: this.runId,
       text: textOf(this.event),
+      caller: knownCaller(this.event),
       interruption: interruptionOf(this.event),
       // They settle once more when this one interrupts them. That is refused where the platform has
       // decided by then what was heard.
@@ -302,6 +328,7 @@ export class Turn implements Run, CallingRun, TextSpeaker {
       this.turnId = opened.turnId;
     }
     this.#opened = opened;
+    this.#liveState = this.#host.states?.enter(this.conversationId, opened);
     // Of a turn that had been completed. Any other was reported when it was interrupted.
     if (opened.cut !== undefined) this.#tellInterrupted(opened.cut);
     // calls that still run are waited for from now on
@@ -563,12 +590,23 @@ export class Turn implements Run, CallingRun, TextSpeaker {
   #store(state: Ending): void {
     const { conversations } = this.#host;
     const settlement = this.#settlementOf(state);
+    const live = this.#liveState;
     const settled = persist(
-      () => conversations.settleTurn(this.conversationId, settlement),
+      () => conversations.settleTurn(this.conversationId, this.#withState(settlement)),
       WRITE_DELAYS_MS,
     );
-    if (!(settled instanceof Promise)) return;
-    this.#host.track(settled.catch((error: unknown) => this.#lose(settlement, error)));
+    if (!(settled instanceof Promise)) return live?.leave();
+    const lost = (error: unknown): void => this.#lose(settlement, error);
+    this.#host.track(settled.catch(lost).then(() => live?.leave()));
+  }
+
+  /** With the state as it is now: a write may be made again after another turn has changed it. */
+  #withState(settlement: TurnSettlement): TurnSettlement {
+    if (this.#liveState === undefined) return settlement;
+    return {
+      ...settlement,
+      agentState: this.#liveState.textToStore(this.log, this.conversationId),
+    };
   }
 
   #lose({ state, messages }: TurnSettlement, error: unknown): void {
@@ -596,6 +634,11 @@ function settlementsOf(newest: Turn): TurnSettlement[] {
   for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older)
     settlements.push(turn.soFar());
   return settlements;
+}
+
+function knownCaller(event: TurnEvent): KnownCaller | undefined {
+  const caller = callerOf(event);
+  return caller === undefined ? undefined : { sessionId: sessionIdOf(event), ...caller };
 }
 
 let lastRunId = randomInt(RUN_IDS);

@@ -1,6 +1,11 @@
-import type { Agent } from '../agents/agent.ts';
+import type { Agent, EventContext, SessionEndContext } from '../agents/agent.ts';
 import { TurnAbortedError } from '../agents/agent.ts';
-import type { ConversationManager } from '../conversations/manager.ts';
+import type { LiveStates } from '../agents/live-state.ts';
+import { callerIn } from '../conversations/conversation.ts';
+import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
+import {
+  callerOf, sessionIdOf, type CallEndedEvent, type SessionEndEvent,
+} from '../layercode/events.ts';
 import { isBeside, type Delivery } from './delivery.ts';
 import { RunningCalls } from './tool-calls.ts';
 import { Turn, type TurnHost } from './turn.ts';
@@ -26,6 +31,7 @@ export class Turns implements TurnHost {
   readonly conversations: ConversationManager;
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
+  readonly states: LiveStates | undefined;
   readonly calls = new RunningCalls();
   /** The newest turn of each conversation. */
   readonly #newest = new Map<string, Turn>();
@@ -40,6 +46,7 @@ export class Turns implements TurnHost {
     this.conversations = conversations;
     this.turnTimeoutMs = turnTimeoutMs;
     this.firstWordTimeoutMs = firstWordTimeoutMs;
+    this.states = agent.state?.open();
   }
 
   /** How many turns' agents are at work. */
@@ -118,6 +125,20 @@ export class Turns implements TurnHost {
     await atMost(toolsMs, this.calls.ended());
     this.interruptAll('the server is shutting down');
     await atMost(LAST_WRITES_MS, this.settled());
+  }
+
+  /** What `onSessionEnd` is told: the conversation, with the state that its turns have used. */
+  toldAtEnd(
+    context: EventContext<SessionEndEvent | CallEndedEvent>,
+    conversation: Snapshot,
+  ): SessionEndContext {
+    const { event, conversationId } = context;
+    return {
+      ...context,
+      history: conversation.history,
+      caller: callerOf(event) ?? callerIn(conversation, sessionIdOf(event)),
+      state: this.states?.peek(conversationId, conversation.state).value,
+    };
   }
 
   ended(turn: Turn): void {
