@@ -253,6 +253,16 @@ describe('a state that tools change', () => {
     assert.equal(await (await client.say('third')).text(), 'fast,slow,third');
   });
 
+  it('is read anew once nothing of the conversation runs here', async (t) => {
+    const store = memory();
+    const { client } = serve(t, withTool(async () => undefined), { store });
+    assert.equal(await (await client.say('one')).text(), 'one');
+    store.update(client.conversationId, (conversation) => {
+      conversation.state = '{"cart":["elsewhere"]}';
+    });
+    assert.equal(await (await client.say('two')).text(), 'elsewhere,two');
+  });
+
   it('is not brought back by a tool of a conversation that was cleared', async (t) => {
     const isDone = deferred();
     const agent = withTool(({ text }) => (text === 'slow' ? isDone.promise : Promise.resolve()));
