@@ -1,16 +1,18 @@
+import type { Awaitable } from '../base/awaitable.ts';
 import type { Agent, StartTurn } from './agent.ts';
-import { bindModelAgent, type ModelAgentDefinition } from './model-agent.ts';
+import { bindModelAgent, checkModel, type ModelAgentDefinition } from './model-agent.ts';
+import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { WELCOME_BACK } from './phrases.ts';
 import { isState, stateMadeBy, type State } from './state.ts';
 import { checkTools } from './tool-list.ts';
 
 /** What `defineAgent` takes of every agent. */
-interface Shorthands {
+interface Shorthands<S = unknown> {
   /**
-   * Said when a call begins; a caller who is back hears "Welcome back." instead. `onSessionStart`
-   * replaces both.
+   * Said when a call begins; a caller who is back hears "Welcome back." instead. A function is
+   * asked in both cases. `onSessionStart` replaces all of this.
    */
-  readonly welcome?: string;
+  readonly welcome?: PerTurn<string, StartTurn<S>>;
 }
 
 /** With hooks of its own, where it may also write its state in place. */
@@ -27,7 +29,8 @@ type PromptDefinition<S> = Omit<Agent<NoInfer<S>>, 'onMessage' | 'state'> & {
   );
 
 /** What `defineAgent` takes: hooks, or a prompt for a model, and shorthands for either. */
-export type AgentDefinition<S = unknown> = Shorthands & (HookDefinition<S> | PromptDefinition<S>);
+export type AgentDefinition<S = unknown> =
+  Shorthands<NoInfer<S>> & (HookDefinition<S> | PromptDefinition<S>);
 
 type TypeName = 'string' | 'function' | 'boolean' | 'object';
 type Field = keyof Agent | keyof Shorthands | keyof ModelAgentDefinition;
@@ -43,10 +46,15 @@ const HOOKS = {
 
 /** Each field's type, as `typeof` names it. */
 const FIELDS = {
-  name: 'string', description: 'string', apology: 'string', welcome: 'string',
+  name: 'string', description: 'string', apology: 'string',
+  welcome: ['string', 'function'],
   state: ['object', 'function'],
   ...HOOKS,
-  prompt: 'string', model: 'string', tools: 'object', filler: 'string', speakable: 'boolean',
+  prompt: ['string', 'function'],
+  model: ['string', 'object', 'function'],
+  tools: ['object', 'function'],
+  filler: 'string',
+  speakable: 'boolean',
 } as const satisfies Readonly<Record<Field, TypeName | readonly TypeName[]>>;
 
 /**
@@ -61,13 +69,14 @@ export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agen
     ModelAgentDefinition<S>
   >;
   const state = stateOf(definition);
-  checkTools(name, tools ?? [], state);
+  if (typeof tools !== 'function') checkTools(name, tools ?? [], state);
+  if (typeof model !== 'function') checkModel(name, model);
   const agent = {
     name,
     ...(state === undefined ? {} : { state }),
     ...(description === undefined ? {} : { description }),
     ...(apology === undefined ? {} : { apology }),
-    ...(welcome === undefined ? {} : { onSessionStart: greet(welcome) }),
+    ...(welcome === undefined ? {} : { onSessionStart: greet(name, welcome) }),
     ...hooksOf<S>(definition),
   };
   if (prompt === undefined) return agent as Agent; // with onMessage, as was checked
@@ -83,8 +92,12 @@ export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agen
   return unbound;
 }
 
-function greet(welcome: string): (turn: StartTurn) => string {
-  return ({ isResumed }) => (isResumed ? WELCOME_BACK : welcome);
+function greet<S>(
+  agentName: string, welcome: PerTurn<string, StartTurn<S>>,
+): (turn: StartTurn<S>) => Awaitable<string> {
+  if (typeof welcome === 'string') return ({ isResumed }) => (isResumed ? WELCOME_BACK : welcome);
+  const place = `agent "${agentName}": its welcome`;
+  return async (turn) => checkText(place, await makeForTurn(place, welcome, turn));
 }
 
 /** The agent's own where it is a function: `defineState` is for tools, which it has none of. */

@@ -8,7 +8,7 @@ import type { Ownership } from '../conversations/tool-call-rules.ts';
 import type { Logger } from '../log.ts';
 import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenCall, SpokenReply } from './spoken-reply.ts';
-import { withoutMessage } from './tool-failure.ts';
+import { withoutMessage } from '../base/without-message.ts';
 import {
   callKey,
   canonicalArguments,

@@ -89,6 +89,26 @@ defineAgent({
   },
 });
 
+// Functions of the turn.
+defineAgent({
+  name: 'per turn',
+  state: order,
+  welcome: ({ state, isResumed }) => {
+    same<typeof state, Order>(true);
+    return `${isResumed}`;
+  },
+  prompt: ({ state, caller, text }) => {
+    same<typeof state, Order>(true);
+    return `${caller?.from} ${text}`;
+  },
+  tools: async ({ state }) => (state.cart.length > 0 ? [addPizza, plain] : [plain]),
+  model: ({ text }) => (text.length > 99 ? 'openai:gpt-5' : undefined),
+});
+// @ts-expect-error A function that makes tools of another state.
+defineAgent({ name: 'per turn', state: order, prompt: 'Hi.', tools: () => [bookTable] });
+// @ts-expect-error A prompt that is no text.
+defineAgent({ name: 'per turn', state: order, prompt: ({ state }) => state.cart.length });
+
 // A state is an object.
 // @ts-expect-error A number is not.
 defineState(() => 1);
