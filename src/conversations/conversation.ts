@@ -44,6 +44,11 @@ export interface Conversation {
   state?: string;
   /** Of the last telephone call. */
   caller?: KnownCaller;
+  /**
+   * Where a store writes only what has changed: the turns that were added, changed or removed. Not
+   * part of the record.
+   */
+  touched?: Set<TurnRecord>;
 }
 
 export function emptyConversation(id: string): Conversation {
@@ -85,6 +90,7 @@ function hashOf(id: string): number {
 
 /** Adds an empty turn at the end. */
 export function addTurn(conversation: Conversation, turn: TurnRecord): void {
+  conversation.touched?.add(turn);
   if (conversation.turns.length === 0) {
     // Literals: `push` onto an empty array makes room for 17, and many conversations have one turn.
     conversation.turns = [turn];
@@ -98,6 +104,7 @@ export function addTurn(conversation: Conversation, turn: TurnRecord): void {
 export function removeTurn(conversation: Conversation, index: number): void {
   const record = conversation.turns[index];
   if (record === undefined) return;
+  conversation.touched?.add(record);
   subtract(conversation, record);
   conversation.turns.splice(index, 1);
   conversation.turnHashes.splice(index, 1);
@@ -123,8 +130,9 @@ export function subtract(conversation: Conversation, record: TurnRecord): void {
   if (record.messages !== undefined) conversation.runningCalls -= countRunningCalls(record);
 }
 
-/** Puts a turn that has changed back into the conversation's sums. */
+/** Puts a turn that has changed back into the conversation's sums. Every change ends here. */
 export function add(conversation: Conversation, record: TurnRecord): void {
+  conversation.touched?.add(record);
   conversation.messageCount += countMessages(record);
   conversation.textLength += textLengthOf(record);
   if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
@@ -155,6 +163,17 @@ export function callerIn(
 
 function callerLength({ sessionId, from, to }: Partial<KnownCaller> = {}): number {
   return (sessionId?.length ?? 0) + (from?.length ?? 0) + (to?.length ?? 0);
+}
+
+/** Makes the index and the sums anew, from the turns. */
+export function tally(conversation: Conversation): void {
+  const { turns } = conversation;
+  conversation.turnHashes = turns.map(({ id }) => hashOf(id));
+  conversation.openTurns = turns.filter(({ state }) => state === 'open').length;
+  conversation.runningCalls = 0;
+  conversation.messageCount = 0;
+  conversation.textLength = (conversation.state?.length ?? 0) + callerLength(conversation.caller);
+  for (const record of turns) add(conversation, record);
 }
 
 /** All messages in the order of their turns, as copies. */
@@ -190,7 +209,9 @@ export function upgrade(conversation: Conversation): void {
   if ((conversation.format as number | undefined) !== undefined) return;
   conversation.format = FORMAT;
   conversation.runningCalls = 0; // before there were formats, a call was stored with its result
-  for (const { messages } of conversation.turns) {
+  for (const record of conversation.turns) {
+    const { messages } = record;
+    conversation.touched?.add(record);
     for (const [index, message] of messages?.entries() ?? []) {
       if (message.role === 'tool' && messages !== undefined)
         messages[index] = { ...message, state: 'completed' };

@@ -26,6 +26,7 @@ import {
 import { earlierRounds, forgetLostCalls, withKnownResults } from './tool-call-rules.ts';
 import {
   idOfNth,
+  forgetRun,
   isBegunBy,
   isPlainReply,
   leadingMessages,
@@ -258,6 +259,7 @@ export function appendMessage(
 export function clearTurns(conversation: Conversation): void {
   delete conversation.state;
   delete conversation.caller;
+  for (const turn of conversation.turns) conversation.touched?.add(turn);
   Object.assign(conversation, emptyConversation(conversation.id));
 }
 
@@ -320,11 +322,4 @@ function abandon(conversation: Conversation, record: TurnRecord): void {
       : [{ ...message, state: 'interrupted' }];
   });
   rewrite(conversation, record, [...leading, ...own], leading.length);
-}
-
-/** What an earlier run left beside the messages. */
-function forgetRun(record: TurnRecord): void {
-  if (record.sent !== undefined) delete record.sent;
-  if (record.filler !== undefined) delete record.filler;
-  if (record.isUnknown !== undefined) delete record.isUnknown;
 }

@@ -1,0 +1,70 @@
+import { add, addTurn, findTurn, subtract, type Conversation } from './conversation.ts';
+import { withKnownResults } from './tool-call-rules.ts';
+import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
+
+/**
+ * Takes over turns that this process remembers, into a conversation that others may have changed
+ * since. By their ids, so that doing it twice changes nothing:
+ *
+ * - a turn that the conversation does not have is added at the end;
+ * - of one run, what this process knows is newer, unless somebody has decided what was heard;
+ * - of two runs of one turn, the one that was completed stays, else the one that is there;
+ * - the true result of a tool call is never lost.
+ */
+export function mergeTurns(conversation: Conversation, remembered: readonly TurnRecord[]): void {
+  for (const ours of remembered) {
+    const theirs = findTurn(conversation, ours.id);
+    if (theirs === undefined) {
+      addTurn(conversation, ours);
+      if (ours.state === 'open') conversation.openTurns += 1;
+      add(conversation, ours);
+    } else if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
+    else keepResults(conversation, theirs, ours);
+  }
+}
+
+/**
+ * What a store has lost that gives up its last writes in a failover: from the first turn that both
+ * know, as what comes before was trimmed. An open turn that both know may have gone on elsewhere.
+ */
+export function turnsLostBy(
+  conversation: Conversation,
+  remembered: readonly TurnRecord[],
+): readonly TurnRecord[] {
+  const isKnown = ({ id }: TurnRecord): boolean => findTurn(conversation, id) !== undefined;
+  const first = remembered.findIndex(isKnown);
+  return first === -1
+    ? []
+    : remembered.slice(first).filter((turn) => turn.state !== 'open' || !isKnown(turn));
+}
+
+function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
+  if (ours.runId !== theirs.runId)
+    return ours.state === 'completed' && theirs.state !== 'completed';
+  if (ours.isUnknown === true) return false;
+  return theirs.state === 'open' || (theirs.isUnknown === true && ours.state !== 'open');
+}
+
+function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
+  const messages = withKnownResults(theirs, messagesOf(ours));
+  const { state, runId, kept, filler, sent, isUnknown } = ours;
+  subtract(conversation, theirs);
+  conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
+  theirs.state = state;
+  theirs.runId = runId;
+  forgetRun(theirs);
+  setMessages(theirs, messages, kept);
+  if (filler !== undefined) theirs.filler = filler;
+  if (sent !== undefined) theirs.sent = sent;
+  if (isUnknown !== undefined) theirs.isUnknown = isUnknown;
+  add(conversation, theirs);
+}
+
+function keepResults(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
+  const known = messagesOf(theirs);
+  const messages = withKnownResults(ours, known);
+  if (messages.every((message, index) => message === known[index])) return;
+  subtract(conversation, theirs);
+  setMessages(theirs, messages, theirs.kept);
+  add(conversation, theirs);
+}
