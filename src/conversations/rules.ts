@@ -5,12 +5,16 @@ import { trim, type ConversationBounds } from './bounds.ts';
 import {
   add,
   addTurn,
+  callerIn,
   emptyConversation,
   findTurn,
   historyUpTo,
+  keepCaller,
+  keepState,
   rewrite,
   subtract,
   type Conversation,
+  type KnownCaller,
 } from './conversation.ts';
 import { cutOf, noteHeard, type CutTurn, type Interruption } from './heard.ts';
 import {
@@ -43,6 +47,8 @@ export interface TurnOpening {
   /** The caller's words; undefined for a turn that the caller did not begin. */
   readonly text?: string | undefined;
   readonly interruption?: Interruption | undefined;
+  /** Where the event names the caller of a telephone call. */
+  readonly caller?: KnownCaller | undefined;
   /**
    * What the turns that run in this process would leave if they ended now. This turn interrupts
    * them.
@@ -98,6 +104,16 @@ export class OpenedTurn {
   history(): Message[] {
     return historyUpTo(this.#conversation, this.#record);
   }
+
+  /** The agent's state: JSON text. Undefined where none was stored. */
+  get state(): string | undefined {
+    return this.#conversation.state;
+  }
+
+  /** Who called in that session, where that is known. */
+  callerIn(sessionId: string): ReturnType<typeof callerIn> {
+    return callerIn(this.#conversation, sessionId);
+  }
 }
 
 export type TurnOpeningResult =
@@ -133,6 +149,8 @@ export interface TurnSettlement {
   readonly messages: readonly Message[];
   readonly sent?: readonly SentEvent[] | undefined;
   readonly filler?: string | undefined;
+  /** The agent's state: JSON text. Kept whoever closed the turn, but not by an older run of it. */
+  readonly agentState?: string | undefined;
 }
 
 const NO_CALLS: readonly ToolMessage[] = [];
@@ -198,6 +216,7 @@ export function openTurn(
     );
   }
   add(conversation, record);
+  keepCaller(conversation, opening.caller);
   trim(conversation, bounds);
   return new OpenedTurn(
     conversation,
@@ -220,8 +239,9 @@ export function settleTurn(
   bounds: ConversationBounds,
 ): boolean {
   const record = findTurn(conversation, settlement.turnId);
-  if (record?.runId !== settlement.runId || (record.state !== 'open' && record.isUnknown !== true))
-    return false;
+  if (record?.runId !== settlement.runId) return false;
+  keepState(conversation, settlement.agentState);
+  if (record.state !== 'open' && record.isUnknown !== true) return false;
   settle(conversation, record, settlement);
   trim(conversation, bounds);
   return true;
@@ -266,6 +286,8 @@ export function appendMessage(
 
 /** Leaves nothing. A turn that still runs is then settled in vain. */
 export function clearTurns(conversation: Conversation): void {
+  delete conversation.state;
+  delete conversation.caller;
   for (const turn of conversation.turns) conversation.touched?.add(turn);
   Object.assign(conversation, emptyConversation(conversation.id));
 }

@@ -8,8 +8,10 @@ import {
   type ToolOutcome,
   type ToolRun,
 } from '../agents/agent.ts';
+import type { LiveState, LiveStates } from '../agents/live-state.ts';
 import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
 import { andThen, isThenable, soon, type Awaitable } from '../base/awaitable.ts';
+import type { KnownCaller } from '../conversations/conversation.ts';
 import type { CutTurn } from '../conversations/heard.ts';
 import {
   UNFINISHED_RESULTS,
@@ -24,6 +26,7 @@ import type {
   TurnSettlement,
 } from '../conversations/rules.ts';
 import type { ReplyEvent } from '../layercode/dialect.ts';
+import { callerOf, sessionIdOf, type Caller } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
 import { AgentText, type TextSpeaker } from './agent-text.ts';
@@ -51,6 +54,8 @@ export interface TurnHost extends CallHost {
   readonly firstWordTimeoutMs: number;
   /** Those that share the conversations. Undefined for a process that has them to itself. */
   readonly others?: OtherProcesses | undefined;
+  /** Undefined for an agent without a state. */
+  readonly states: LiveStates | undefined;
   /** The turn is settled: nothing of it is left to be done. */
   ended(turn: Turn): void;
 }
@@ -93,6 +98,8 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
   #firstSpeechMs: number | undefined;
   #usage: ModelUsage[] | undefined;
   #calls: TurnCalls | undefined;
+  /** Of an agent with a state. */
+  #liveState: LiveState | undefined;
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;
   /** What the agent's hook yields. */
@@ -209,6 +216,24 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     ));
   }
 
+  get caller(): Caller | undefined {
+    return callerOf(this.event) ?? this.#opened?.callerIn(sessionIdOf(this.event));
+  }
+
+  get hasState(): boolean {
+    return this.#host.states !== undefined;
+  }
+
+  /** Of a turn that leaves nothing in history, one that is not kept. */
+  get state(): unknown {
+    this.#liveState ??= this.#host.states?.peek(this.conversationId, undefined);
+    return this.#liveState?.value;
+  }
+
+  get liveState(): LiveState | undefined {
+    return this.#liveState;
+  }
+
   get log(): Logger {
     return this.#delivery.log;
   }
@@ -296,6 +321,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
       turnId: this.turnId,
       runId: this.runId,
       text: textOf(this.event),
+      caller: knownCaller(this.event),
       interruption: interruptionOf(this.event),
       // They settle once more when this one interrupts them. That is refused where the platform has
       // decided by then what was heard.
@@ -326,6 +352,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     this.#opened = opened;
     for (const run of opened.endedElsewhere)
       this.#host.others?.interrupt(this.conversationId, run);
+    this.#liveState = this.#host.states?.enter(this.conversationId, opened);
     // Of a turn that had been completed. Any other was reported when it was interrupted.
     if (opened.cut !== undefined) this.#tellInterrupted(opened.cut);
     // calls that still run are waited for from now on
@@ -633,12 +660,23 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
   #store(state: Ending): void {
     const { conversations } = this.#host;
     const settlement = this.#settlementOf(state);
+    const live = this.#liveState;
     const settled = persist(
-      () => conversations.settleTurn(this.conversationId, settlement),
+      () => conversations.settleTurn(this.conversationId, this.#withState(settlement)),
       WRITE_DELAYS_MS,
     );
-    if (!(settled instanceof Promise)) return;
-    this.#host.track(settled.catch((error: unknown) => this.#lose(settlement, error)));
+    if (!(settled instanceof Promise)) return live?.leave();
+    const lost = (error: unknown): void => this.#lose(settlement, error);
+    this.#host.track(settled.catch(lost).then(() => live?.leave()));
+  }
+
+  /** With the state as it is now: a write may be made again after another turn has changed it. */
+  #withState(settlement: TurnSettlement): TurnSettlement {
+    if (this.#liveState === undefined) return settlement;
+    return {
+      ...settlement,
+      agentState: this.#liveState.textToStore(this.log, this.conversationId),
+    };
   }
 
   #lose({ state, messages }: TurnSettlement, error: unknown): void {
@@ -666,6 +704,11 @@ function settlementsOf(newest: Turn): TurnSettlement[] {
   for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older)
     settlements.push(turn.soFar());
   return settlements;
+}
+
+function knownCaller(event: TurnEvent): KnownCaller | undefined {
+  const caller = callerOf(event);
+  return caller === undefined ? undefined : { sessionId: sessionIdOf(event), ...caller };
 }
 
 let lastRunId = randomInt(RUN_IDS);

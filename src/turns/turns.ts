@@ -1,10 +1,15 @@
-import type { Agent } from '../agents/agent.ts';
+import type { Agent, EventContext, SessionEndContext } from '../agents/agent.ts';
 import { TurnAbortedError } from '../agents/agent.ts';
-import type { ConversationManager } from '../conversations/manager.ts';
 import type { Channel } from '../base/channel.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
+import type { LiveStates } from '../agents/live-state.ts';
+import { callerIn } from '../conversations/conversation.ts';
+import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
+import {
+  callerOf, sessionIdOf, type CallEndedEvent, type SessionEndEvent,
+} from '../layercode/events.ts';
 import { isBeside, type Delivery } from './delivery.ts';
 import { OtherProcesses, type OwnTurns } from './other-processes.ts';
 import { RunningCalls } from './tool-calls.ts';
@@ -33,6 +38,7 @@ export class Turns implements TurnHost, OwnTurns {
   readonly conversations: ConversationManager;
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
+  readonly states: LiveStates | undefined;
   readonly calls = new RunningCalls();
   readonly others: OtherProcesses | undefined;
   /** The newest turn of each conversation. */
@@ -51,6 +57,7 @@ export class Turns implements TurnHost, OwnTurns {
     this.conversations = conversations;
     this.turnTimeoutMs = turnTimeoutMs;
     this.firstWordTimeoutMs = firstWordTimeoutMs;
+    this.states = agent.state?.open();
   }
 
   /** How many turns' agents are at work. */
@@ -155,6 +162,20 @@ export class Turns implements TurnHost, OwnTurns {
     await atMost(toolsMs, this.calls.ended());
     this.interruptAll('the server is shutting down');
     await atMost(LAST_WRITES_MS, this.settled());
+  }
+
+  /** What `onSessionEnd` is told: the conversation, with the state that its turns have used. */
+  toldAtEnd(
+    context: EventContext<SessionEndEvent | CallEndedEvent>,
+    conversation: Snapshot,
+  ): SessionEndContext {
+    const { event, conversationId } = context;
+    return {
+      ...context,
+      history: conversation.history,
+      caller: callerOf(event) ?? callerIn(conversation, sessionIdOf(event)),
+      state: this.states?.peek(conversationId, conversation.state).value,
+    };
   }
 
   ended(turn: Turn): void {
