@@ -33,6 +33,11 @@ export interface Conversation {
   textLength: number;
   /** Time of the last change, in milliseconds since the epoch. */
   updatedAt: number;
+  /**
+   * Where a store writes only what has changed: the turns that were added, changed or removed. Not
+   * part of the record.
+   */
+  touched: Set<TurnRecord> | undefined;
 }
 
 export function emptyConversation(id: string): Conversation {
@@ -46,6 +51,7 @@ export function emptyConversation(id: string): Conversation {
     messageCount: 0,
     textLength: 0,
     updatedAt: 0,
+    touched: undefined,
   };
 }
 
@@ -74,6 +80,7 @@ function hashOf(id: string): number {
 
 /** Adds an empty turn at the end. */
 export function addTurn(conversation: Conversation, turn: TurnRecord): void {
+  conversation.touched?.add(turn);
   if (conversation.turns.length === 0) {
     // Literals: `push` onto an empty array makes room for 17, and many conversations have one turn.
     conversation.turns = [turn];
@@ -87,6 +94,7 @@ export function addTurn(conversation: Conversation, turn: TurnRecord): void {
 export function removeTurn(conversation: Conversation, index: number): void {
   const record = conversation.turns[index];
   if (record === undefined) return;
+  conversation.touched?.add(record);
   subtract(conversation, record);
   conversation.turns.splice(index, 1);
   conversation.turnHashes.splice(index, 1);
@@ -112,11 +120,23 @@ export function subtract(conversation: Conversation, record: TurnRecord): void {
   if (record.messages !== undefined) conversation.runningCalls -= countRunningCalls(record);
 }
 
-/** Puts a turn that has changed back into the conversation's sums. */
+/** Puts a turn that has changed back into the conversation's sums. Every change ends here. */
 export function add(conversation: Conversation, record: TurnRecord): void {
+  conversation.touched?.add(record);
   conversation.messageCount += countMessages(record);
   conversation.textLength += textLengthOf(record);
   if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
+}
+
+/** Makes the index and the sums anew, from the turns. */
+export function tally(conversation: Conversation): void {
+  const { turns } = conversation;
+  conversation.turnHashes = turns.map(({ id }) => hashOf(id));
+  conversation.openTurns = turns.filter(({ state }) => state === 'open').length;
+  conversation.runningCalls = 0;
+  conversation.messageCount = 0;
+  conversation.textLength = 0;
+  for (const record of turns) add(conversation, record);
 }
 
 /** All messages in the order of their turns, as copies. */
@@ -152,7 +172,9 @@ export function upgrade(conversation: Conversation): void {
   if ((conversation.format as number | undefined) !== undefined) return;
   conversation.format = FORMAT;
   conversation.runningCalls = 0; // before there were formats, a call was stored with its result
-  for (const { messages } of conversation.turns) {
+  for (const record of conversation.turns) {
+    const { messages } = record;
+    conversation.touched?.add(record);
     for (const [index, message] of messages?.entries() ?? []) {
       if (message.role === 'tool' && messages !== undefined)
         messages[index] = { ...message, state: 'completed' };

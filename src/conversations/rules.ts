@@ -22,6 +22,7 @@ import {
 import { earlierRounds, forgetLostCalls, withKnownResults } from './tool-call-rules.ts';
 import {
   idOfNth,
+  forgetRun,
   isBegunBy,
   isPlainReply,
   leadingMessages,
@@ -236,7 +237,9 @@ export function appendMessage(
 
 /** Leaves nothing. A turn that still runs is then settled in vain. */
 export function clearTurns(conversation: Conversation): void {
-  Object.assign(conversation, emptyConversation(conversation.id));
+  const { id, turns, touched } = conversation;
+  for (const turn of turns) touched?.add(turn);
+  Object.assign(conversation, emptyConversation(id), { touched });
 }
 
 /**
@@ -298,11 +301,4 @@ function abandon(conversation: Conversation, record: TurnRecord): void {
       : [{ ...message, state: 'interrupted' }];
   });
   rewrite(conversation, record, [...leading, ...own], leading.length);
-}
-
-/** What an earlier run left beside the messages. */
-function forgetRun(record: TurnRecord): void {
-  if (record.sent !== undefined) delete record.sent;
-  if (record.filler !== undefined) delete record.filler;
-  if (record.isUnknown !== undefined) delete record.isUnknown;
 }

@@ -31,4 +31,19 @@ export interface ConversationStore {
 
   /** Lets go of what it holds open. */
   close(): Awaitable<void>;
+
+  /** For `/ready` and the metrics. A store that cannot fail has none. */
+  health?(): StoreHealth;
+}
+
+/** How a store does that is reached over a network, or on a disk. */
+export interface StoreHealth {
+  /** Turns go on from what this process remembers, as the store does not answer. */
+  readonly isDegraded: boolean;
+  /** Turns that wait until they can be written. */
+  readonly turnsWaiting: number;
+  /** Commands that failed or took too long, since the start. */
+  readonly failures: number;
+  /** Changes that were made again, as another process had changed the conversation. */
+  readonly conflicts: number;
 }

@@ -115,6 +115,13 @@ export function setPlain(record: TurnRecord, words: string | null, reply: string
   if (record.kept !== undefined) delete record.kept;
 }
 
+/** Removes what a run left beside the messages. */
+export function forgetRun(record: TurnRecord): void {
+  if (record.sent !== undefined) delete record.sent;
+  if (record.filler !== undefined) delete record.filler;
+  if (record.isUnknown !== undefined) delete record.isUnknown;
+}
+
 /** Replaces all messages. The first `kept` of them come before the current run's own. */
 export function setMessages(record: TurnRecord, messages: Message[], kept?: number): void {
   const [first, second] = messages;

@@ -1,0 +1,143 @@
+// A conversation and its parts: a head, the agent's state, and one part for each turn.
+
+import { randomBytes } from 'node:crypto';
+
+import { emptyConversation, tally, type Conversation } from '../conversation.ts';
+import type { TurnRecord } from '../turn-record.ts';
+import type { PartsChange, StoredConversation } from './part-store.ts';
+
+/** Everything but the turns. What this version does not know stays in it. */
+const HEAD = 'head';
+
+/** Different for every process, so that no two of them make the same version. */
+const PROCESS = randomBytes(6).toString('base64url');
+let versions = 0;
+
+/** A conversation in memory that knows which of its parts the store does not have yet. */
+export class PartedConversation {
+  readonly conversation: Conversation;
+  /** The version that the store had when it was last heard of. */
+  version: string | undefined;
+  /** Turns that were added, changed or removed since the last write. */
+  readonly touched = new Set<TurnRecord>();
+  /** The name of each turn's part: numbers, in the order of the turns. */
+  readonly #names = new Map<TurnRecord, string>();
+  #nextNumber = 0;
+  /** The head as the store has it. */
+  #head = '';
+
+  /** Parts that are not JSON. They are left as they are, and as if they were not there. */
+  readonly unreadable: string[] = [];
+
+  /** Without `stored`, one that begins. */
+  constructor(id: string, stored?: StoredConversation) {
+    this.conversation = emptyConversation(id);
+    this.version = stored?.version;
+    if (stored !== undefined) this.#join(stored.parts);
+    this.conversation.touched = this.touched;
+  }
+
+  #join(parts: ReadonlyMap<string, string>): void {
+    const turns = new Map<number, TurnRecord>();
+    for (const [name, text] of parts) {
+      const part = parsed(text);
+      if (part === undefined) this.unreadable.push(name);
+      else if (name === HEAD) Object.assign(this.conversation, part);
+      else turns.set(Number(name), part as TurnRecord);
+    }
+    for (const number of [...turns.keys()].sort((a, b) => a - b)) {
+      const record = turns.get(number);
+      if (record === undefined) continue;
+      this.conversation.turns.push(record);
+      this.#names.set(record, String(number));
+    }
+    this.#nextNumber = 1 + [...parts.keys()].reduce(greatest, -1);
+    tally(this.conversation);
+    this.#head = headOf(this.conversation);
+  }
+
+  /** A conversation without turns is not kept. */
+  get isEmpty(): boolean {
+    return this.conversation.turns.length === 0;
+  }
+
+  /** Those that the store does not have as they are. */
+  waitingTurns(): readonly TurnRecord[] {
+    return this.conversation.turns.filter((record) => this.touched.has(record));
+  }
+
+  /**
+   * What the store must be told; undefined if nothing has changed. The version it makes is new with
+   * each call.
+   */
+  change(ttlMs: number): PartsChange | undefined {
+    const { version: from, conversation } = this;
+    if (this.isEmpty) {
+      if (from === undefined) return undefined;
+      return { from, to: undefined, set: new Map(), remove: [], ttlMs };
+    }
+    if (this.touched.size === 0 && headOf(conversation) === this.#head) return undefined;
+    conversation.updatedAt = Date.now();
+    const set = new Map([[HEAD, headOf(conversation)]]);
+    const remove: string[] = [];
+    for (const record of this.touched) {
+      if (conversation.turns.includes(record)) set.set(this.#nameOf(record), JSON.stringify(record));
+      else remove.push(...this.#nameIfAny(record));
+    }
+    versions += 1;
+    return { from, to: `${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };
+  }
+
+  /** The store has made the change. */
+  written({ to, set }: PartsChange): void {
+    this.version = to;
+    this.#head = set.get(HEAD) ?? '';
+    for (const record of this.touched)
+      if (!this.conversation.turns.includes(record)) this.#names.delete(record);
+    this.touched.clear();
+  }
+
+  #nameIfAny(record: TurnRecord): readonly string[] {
+    const name = this.#names.get(record);
+    return name === undefined ? [] : [name];
+  }
+
+  #nameOf(record: TurnRecord): string {
+    let name = this.#names.get(record);
+    if (name === undefined) {
+      name = String(this.#nextNumber);
+      this.#nextNumber += 1;
+      this.#names.set(record, name);
+    }
+    return name;
+  }
+}
+
+function parsed(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined; // the only thing to know about it
+  }
+}
+
+function greatest(most: number, name: string): number {
+  return name === HEAD ? most : Math.max(most, Number(name));
+}
+
+/** Without what can be counted from the turns. */
+function headOf(conversation: Conversation): string {
+  const {
+    id: _id,
+    turns: _turns,
+    turnHashes: _turnHashes,
+    openTurns: _openTurns,
+    runningCalls: _runningCalls,
+    messageCount: _messageCount,
+    textLength: _textLength,
+    touched: _touched,
+    ...head
+  } = conversation;
+  return JSON.stringify(head);
+}

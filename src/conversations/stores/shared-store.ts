@@ -1,0 +1,337 @@
+import { andThen, toAwaitable, type Awaitable } from '../../base/awaitable.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
+import type { Logger } from '../../log.ts';
+import { hasOpenTurn, type Conversation } from '../conversation.ts';
+import { mergeTurns } from '../merge-turns.ts';
+import type { ConversationStore, StoreHealth } from '../store.ts';
+import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import { PartedConversation } from './parted-conversation.ts';
+
+export interface SharedStoreOptions {
+  /** A conversation that nobody changed for this long is dropped. */
+  readonly ttlMs: number;
+  /** Conversations that are remembered, so that a turn need not read them again. */
+  readonly maxRemembered: number;
+  /** A command that takes longer has failed. */
+  readonly timeoutMs: number;
+  readonly log: Logger;
+  /** Bounds of what waits for a store that does not answer. Default 10,000 and 67,108,864. */
+  readonly maxTurnsWaiting?: number;
+  readonly maxCharactersWaiting?: number;
+}
+
+/** A conversation with an open turn outlives its time: somebody is on the line. */
+const OPEN_TURN_MS = 3_600_000;
+/** Of one change. More only happen if other processes write the conversation all the time. */
+const MAX_CONFLICTS = 20;
+/** Between the tries to reach a store that did not answer. */
+const FIRST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 2_000;
+/** Of the last write-back, when the store is closed. */
+const CLOSING_MS = 2_000;
+
+/** What a command answers that failed, or took too long. */
+const FAILED = Symbol('failed');
+
+interface Waiting {
+  readonly kept: PartedConversation;
+  readonly turns: number;
+  readonly characters: number;
+}
+
+/**
+ * Conversations in a store of parts, which other processes may share.
+ *
+ * What this process saw last is remembered, so that a change costs one round trip: the parts that
+ * it touched are written if the conversation still has that version. If not, the answer brings what
+ * the store has, and the change is made again on that.
+ *
+ * A store that fails, or does not answer in time, holds no caller up. Changes are then made on what
+ * is remembered. The turns they touched are merged into the store's conversation, one by one, when
+ * it answers again.
+ */
+export class SharedStore implements ConversationStore {
+  readonly #parts: PartStore;
+  readonly #ttlMs: number;
+  readonly #timeoutMs: number;
+  readonly #log: Logger;
+  readonly #maxTurnsWaiting: number;
+  readonly #maxCharactersWaiting: number;
+  readonly #remembered: BoundedMap<string, PartedConversation>;
+  /** Conversations with changes that the store does not have, the oldest first. */
+  readonly #waiting = new Map<string, Waiting>();
+  #turnsWaiting = 0;
+  #charactersWaiting = 0;
+  /** The last call of a conversation that is under way. */
+  readonly #lastCalls = new Map<string, Promise<void>>();
+  #isDegraded = false;
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  #failures = 0;
+  #conflicts = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(parts: PartStore, options: SharedStoreOptions) {
+    this.#parts = parts;
+    this.#ttlMs = options.ttlMs;
+    this.#timeoutMs = options.timeoutMs;
+    this.#log = options.log;
+    this.#maxTurnsWaiting = options.maxTurnsWaiting ?? 10_000;
+    this.#maxCharactersWaiting = options.maxCharactersWaiting ?? 67_108_864;
+    this.#remembered = new BoundedMap(options.maxRemembered);
+  }
+
+  read(id: string): Awaitable<Conversation | undefined> {
+    return this.#inOrder(id, () =>
+      andThen(this.#latest(id), (kept) =>
+        kept === undefined || kept.isEmpty ? undefined : kept.conversation,
+      ),
+    );
+  }
+
+  update<T>(id: string, change: (conversation: Conversation) => T): Awaitable<T> {
+    return this.#inOrder(id, () => {
+      if (this.#isDegraded || this.#waiting.has(id)) return this.#changeHere(id, change);
+      const remembered = this.#remembered.get(id);
+      if (remembered !== undefined) return this.#write(id, remembered, change);
+      return andThen(this.#latest(id), (latest) =>
+        this.#isDegraded
+          ? this.#changeHere(id, change)
+          : this.#write(id, latest ?? new PartedConversation(id), change, true),
+      );
+    });
+  }
+
+  count(): Awaitable<number> {
+    return andThen(
+      this.#ask(() => this.#parts.count()),
+      (count) => (count === FAILED ? NaN : count),
+    );
+  }
+
+  health(): StoreHealth {
+    return {
+      isDegraded: this.#isDegraded,
+      turnsWaiting: this.#turnsWaiting,
+      failures: this.#failures,
+      conflicts: this.#conflicts,
+    };
+  }
+
+  /** Writes what waits, if the store answers. Takes a bounded time. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#retry);
+    await Promise.all(this.#lastCalls.values());
+    if (this.#waiting.size > 0) await within(CLOSING_MS, this.#writeBack()).catch(() => undefined);
+    if (this.#turnsWaiting > 0)
+      this.#log.error('history lost: the store did not answer', { turns: this.#turnsWaiting });
+    await this.#parts.close();
+  }
+
+  /** Calls of one conversation, one behind the other. */
+  #inOrder<T>(id: string, call: () => Awaitable<T>): Awaitable<T> {
+    const last = this.#lastCalls.get(id);
+    const answer = last === undefined ? call() : last.then(call);
+    if (!(answer instanceof Promise)) return answer;
+    const ended = (): void => {
+      if (this.#lastCalls.get(id) === done) this.#lastCalls.delete(id);
+    };
+    const done = answer.then(ended, ended); // whoever called handles the failure
+    this.#lastCalls.set(id, done);
+    return answer;
+  }
+
+  /** As the store has it; where that does not answer, as it is remembered. */
+  #latest(id: string): Awaitable<PartedConversation | undefined> {
+    const remembered = this.#waiting.get(id)?.kept ?? this.#remembered.get(id);
+    if (this.#isDegraded || this.#waiting.has(id)) return remembered;
+    return andThen(
+      this.#ask(() => this.#parts.read(id, remembered?.version)),
+      (found) => {
+        if (found === FAILED || found === 'unchanged') return remembered;
+        return found === undefined ? undefined : this.#join(id, found);
+      },
+    );
+  }
+
+  #join(id: string, stored: StoredConversation): PartedConversation {
+    const kept = new PartedConversation(id, stored);
+    if (kept.unreadable.length > 0)
+      this.#log.error('parts of a stored conversation are not JSON and were left out', {
+        conversationId: id,
+        parts: kept.unreadable,
+      });
+    this.#remembered.set(id, kept);
+    return kept;
+  }
+
+  /** `isLatest`: the store was asked for it just now. */
+  #write<T>(
+    id: string,
+    kept: PartedConversation,
+    change: (conversation: Conversation) => T,
+    isLatest = false,
+    conflicts = 0,
+  ): Awaitable<T> {
+    const result = change(kept.conversation);
+    const again = (found: StoredConversation | undefined): Awaitable<T> => {
+      if (conflicts === MAX_CONFLICTS)
+        throw new Error(`other processes changed the conversation ${MAX_CONFLICTS} times`);
+      this.#conflicts += 1;
+      const latest = found === undefined ? new PartedConversation(id) : this.#join(id, found);
+      return this.#write(id, latest, change, true, conflicts + 1);
+    };
+    const parts = kept.change(this.#ttlOf(kept));
+    if (parts === undefined) {
+      if (isLatest) return result;
+      return andThen(
+        this.#ask(() => this.#parts.read(id, kept.version)),
+        (found) => (found === FAILED || found === 'unchanged' ? result : again(found)),
+      );
+    }
+    return andThen(
+      this.#ask(() => this.#parts.write(id, parts)),
+      (answer) => {
+        if (answer === FAILED) this.#wait(id, kept);
+        else if (answer === true) this.#written(id, kept, parts);
+        else return again(answer);
+        return result;
+      },
+    );
+  }
+
+  #written(id: string, kept: PartedConversation, parts: PartsChange): void {
+    kept.written(parts);
+    if (kept.isEmpty) this.#remembered.delete(id);
+    else this.#remembered.set(id, kept);
+  }
+
+  #ttlOf({ conversation }: PartedConversation): number {
+    return this.#ttlMs + (hasOpenTurn(conversation) ? OPEN_TURN_MS : 0);
+  }
+
+  #ask<T>(command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
+    try {
+      const answer = toAwaitable(command());
+      if (!(answer instanceof Promise)) return answer;
+      return within(this.#timeoutMs, answer).catch((error: unknown) => this.#failed(error));
+    } catch (error) {
+      return this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): typeof FAILED {
+    this.#failures += 1;
+    if (!this.#isDegraded) {
+      this.#isDegraded = true;
+      const store = this.#parts.name;
+      this.#log.error('the conversation store failed; calls go on from memory', { store, error });
+    }
+    this.#retryLater();
+    return FAILED;
+  }
+
+  #retryLater(): void {
+    if (this.#retry !== undefined || this.#closed !== undefined) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      void this.#recover();
+    }, this.#retryMs).unref();
+    this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
+  }
+
+  /** Asks for a conversation that nobody has, to see whether the store answers. */
+  async #recover(): Promise<void> {
+    if ((await this.#ask(() => this.#parts.read(''))) === FAILED) return;
+    this.#isDegraded = false;
+    await this.#writeBack();
+    if (this.#isDegraded) return;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#log.info('the conversation store answers again', { store: this.#parts.name });
+  }
+
+  async #writeBack(): Promise<void> {
+    for (const id of [...this.#waiting.keys()]) {
+      await this.#inOrder(id, () => this.#writeBackOne(id));
+      if (this.#isDegraded && this.#closed === undefined) return;
+    }
+  }
+
+  #writeBackOne(id: string, conflicts = 0): Awaitable<void> {
+    const kept = this.#waiting.get(id)?.kept;
+    if (kept === undefined) return;
+    const parts = kept.change(this.#ttlOf(kept));
+    if (parts === undefined) return this.#noLongerWaiting(id);
+    return andThen(
+      this.#ask(() => this.#parts.write(id, parts)),
+      (answer) => {
+        if (answer === FAILED) return;
+        if (answer === true) {
+          this.#written(id, kept, parts);
+          return this.#noLongerWaiting(id);
+        }
+        const merged = new PartedConversation(id, answer);
+        mergeTurns(merged.conversation, kept.waitingTurns());
+        this.#wait(id, merged);
+        return conflicts < MAX_CONFLICTS ? this.#writeBackOne(id, conflicts + 1) : undefined;
+      },
+    );
+  }
+
+  /** Without the store: on what is remembered, or from nothing. */
+  #changeHere<T>(id: string, change: (conversation: Conversation) => T): T {
+    const kept =
+      this.#waiting.get(id)?.kept ?? this.#remembered.get(id) ?? new PartedConversation(id);
+    const result = change(kept.conversation);
+    this.#wait(id, kept);
+    return result;
+  }
+
+  #wait(id: string, kept: PartedConversation): void {
+    this.#noLongerWaiting(id);
+    const turns = kept.touched.size;
+    const characters = kept.conversation.textLength;
+    this.#waiting.set(id, { kept, turns, characters });
+    this.#remembered.set(id, kept);
+    this.#turnsWaiting += turns;
+    this.#charactersWaiting += characters;
+    while (
+      this.#turnsWaiting > this.#maxTurnsWaiting ||
+      this.#charactersWaiting > this.#maxCharactersWaiting
+    ) {
+      const [oldest] = this.#waiting.keys();
+      if (oldest === undefined || oldest === id) return;
+      const lost = this.#waiting.get(oldest)?.turns;
+      this.#noLongerWaiting(oldest);
+      this.#log.error('history lost: too much waits for the store', {
+        conversationId: oldest,
+        turns: lost,
+      });
+    }
+  }
+
+  #noLongerWaiting(id: string): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    this.#waiting.delete(id);
+    this.#turnsWaiting -= waiting.turns;
+    this.#charactersWaiting -= waiting.characters;
+  }
+}
+
+/** Rejects when the promise takes longer. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer in ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+
+import type { Awaitable } from '../../src/base/awaitable.ts';
+import type {
+  PartsChange,
+  PartStore,
+  StoredConversation,
+} from '../../src/conversations/stores/part-store.ts';
+
+const HOUR_MS = 3_600_000;
+
+function change(from: string | undefined, to: string | undefined, more = {}): PartsChange {
+  return { from, to, set: new Map(), remove: [], ttlMs: HOUR_MS, ...more };
+}
+
+function stored(found: StoredConversation | 'unchanged' | true | undefined): StoredConversation {
+  assert.ok(typeof found === 'object', `expected a conversation, got ${String(found)}`);
+  return found;
+}
+
+/**
+ * What every store of parts promises, each in a new one from `open`. Ids are new in every test, so
+ * that stores may share a database. `wait` lets so many milliseconds pass, by the store's clock.
+ */
+export function partStoreContract(
+  name: string,
+  open: () => Awaitable<PartStore>,
+  wait: (ms: number) => Awaitable<void>,
+): void {
+  const opened: PartStore[] = [];
+  const run = Math.random().toString(36).slice(2);
+  let ids = 0;
+
+  async function begin(): Promise<{ store: PartStore; id: string }> {
+    const store = await open();
+    opened.push(store);
+    ids += 1;
+    return { store, id: `parts-${run}-${ids}` };
+  }
+
+  describe(`${name} as a store of parts`, () => {
+    afterEach(async () => {
+      for (const store of opened.splice(0)) await store.close();
+    });
+
+    it('knows nothing of a conversation that nobody wrote', async () => {
+      const { store, id } = await begin();
+      assert.equal(await store.read(id), undefined);
+      assert.equal(await store.read(id, 'v1'), undefined);
+    });
+
+    it('gives back what was written, to the last character', async () => {
+      const { store, id } = await begin();
+      const parts = new Map([
+        ['head', '{"a":"Hello \\"there\\" 👋🏽\\u0000\u2028"}'],
+        ['0', '{}'],
+        ['12', JSON.stringify({ text: 'x'.repeat(100_000) })],
+      ]);
+      assert.equal(await store.write(id, change(undefined, 'v1', { set: parts })), true);
+      assert.deepEqual(stored(await store.read(id)), { version: 'v1', parts });
+    });
+
+    it('says unchanged to whoever knows the version', async () => {
+      const { store, id } = await begin();
+      await store.write(id, change(undefined, 'v1', { set: new Map([['head', '{}']]) }));
+      assert.equal(await store.read(id, 'v1'), 'unchanged');
+      assert.equal(stored(await store.read(id, 'v0')).version, 'v1');
+    });
+
+    it('changes the parts that are set, removes those that are gone, and leaves the rest', async () => {
+      const { store, id } = await begin();
+      const first = new Map([['head', '1'], ['0', '"a"'], ['1', '"b"'], ['2', '"c"']]);
+      await store.write(id, change(undefined, 'v1', { set: first }));
+      const set = new Map([['head', '2'], ['1', '"B"'], ['3', '"d"']]);
+      assert.equal(await store.write(id, change('v1', 'v2', { set, remove: ['0', '7'] })), true);
+      const { version, parts } = stored(await store.read(id));
+      assert.equal(version, 'v2');
+      assert.deepEqual(
+        new Map([...parts].sort()),
+        new Map([['1', '"B"'], ['2', '"c"'], ['3', '"d"'], ['head', '2']]),
+      );
+    });
+
+    it('answers a change of another version with what it has, and changes nothing', async () => {
+      const { store, id } = await begin();
+      await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
+      const late = change('v0', 'v2', { set: new Map([['head', '2']]) });
+      const found = stored(await store.write(id, late));
+      assert.deepEqual(found, { version: 'v1', parts: new Map([['head', '1']]) });
+      assert.deepEqual(await store.read(id), found);
+    });
+
+    it('does not begin a conversation that is there', async () => {
+      const { store, id } = await begin();
+      await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
+      const second = change(undefined, 'v2', { set: new Map([['head', '2']]) });
+      assert.equal(stored(await store.write(id, second)).version, 'v1');
+    });
+
+    it('answers a change of a conversation that is gone with nothing', async () => {
+      const { store, id } = await begin();
+      const late = change('v1', 'v2', { set: new Map([['head', '2']]) });
+      assert.equal(await store.write(id, late), undefined);
+      assert.equal(await store.read(id), undefined);
+    });
+
+    it('takes a change that it has made already for made', async () => {
+      const { store, id } = await begin();
+      const first = change(undefined, 'v1', { set: new Map([['head', '1'], ['0', '"a"']]) });
+      const second = change('v1', 'v2', { set: new Map([['head', '2']]), remove: ['0'] });
+      for (const made of [first, first, second, second])
+        assert.equal(await store.write(id, made), true);
+      assert.equal(stored(await store.read(id)).version, 'v2');
+    });
+
+    it('removes a conversation that has that version, and no other', async () => {
+      const { store, id } = await begin();
+      await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
+      assert.equal(stored(await store.write(id, change('v0', undefined))).version, 'v1');
+      assert.equal(await store.write(id, change('v1', undefined)), true);
+      assert.equal(await store.write(id, change('v1', undefined)), true);
+      assert.equal(await store.read(id), undefined);
+    });
+
+    it('leaves nothing of a removed conversation to the next of that id', async () => {
+      const { store, id } = await begin();
+      const first = new Map([['head', '1'], ['0', '"a"']]);
+      await store.write(id, change(undefined, 'v1', { set: first }));
+      await store.write(id, change('v1', undefined));
+      await store.write(id, change(undefined, 'v2', { set: new Map([['head', '2']]) }));
+      assert.deepEqual(stored(await store.read(id)).parts, new Map([['head', '2']]));
+    });
+
+    it('lets one of many changes of one version win', async () => {
+      const { store, id } = await begin();
+      await store.write(id, change(undefined, 'v0', { set: new Map([['head', '0']]) }));
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, async (_, n) =>
+          store.write(id, change('v0', `w${n}`, { set: new Map([['head', String(n)]]) })),
+        ),
+      );
+      assert.equal(answers.filter((answer) => answer === true).length, 1);
+      const winner = answers.indexOf(true);
+      assert.deepEqual(stored(await store.read(id)), {
+        version: `w${winner}`,
+        parts: new Map([['head', String(winner)]]),
+      });
+    });
+
+    it('forgets a conversation that nobody changed for its time, and all of its parts', async () => {
+      const { store, id } = await begin();
+      const parts = new Map([['head', '1'], ['0', '"a"']]);
+      await store.write(id, change(undefined, 'v1', { set: parts, ttlMs: 1_000 }));
+      await wait(1_100);
+      assert.equal(await store.read(id), undefined);
+      assert.equal(await store.write(id, change('v1', 'v2')), undefined);
+      await store.write(id, change(undefined, 'v3', { set: new Map([['head', '3']]) }));
+      assert.deepEqual(stored(await store.read(id)).parts, new Map([['head', '3']]));
+    });
+
+    it('begins the time anew with every change', async () => {
+      const { store, id } = await begin();
+      const set = new Map([['head', '1']]);
+      await store.write(id, change(undefined, 'v1', { set, ttlMs: 1_000 }));
+      await store.write(id, change('v1', 'v2', { set, ttlMs: HOUR_MS }));
+      await wait(1_100);
+      assert.equal(stored(await store.read(id)).version, 'v2');
+    });
+
+    it('keeps conversations apart, whatever their ids hold', async () => {
+      const { store, id } = await begin();
+      const others = [`${id}:`, `${id} `, `${id}:é語👋🏽`, id.toUpperCase(), `${id}%00`, `${id}'; --`,
+        `${id}*`, `${id}{x}`, `${id}/../x`, `${id}${'i'.repeat(256 - id.length)}`];
+      for (const [n, other] of [id, ...others].entries()) {
+        const set = new Map([['head', String(n)]]);
+        assert.equal(await store.write(other, change(undefined, 'v1', { set })), true, other);
+      }
+      for (const [n, other] of [id, ...others].entries())
+        assert.equal(stored(await store.read(other)).parts.get('head'), String(n), other);
+    });
+
+    it('closes twice', async () => {
+      const { store } = await begin();
+      await store.close();
+      await store.close();
+    });
+  });
+}

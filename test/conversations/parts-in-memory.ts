@@ -1,0 +1,104 @@
+import { once, EventEmitter } from 'node:events';
+
+import type { Awaitable } from '../../src/base/awaitable.ts';
+import type {
+  PartsChange,
+  PartStore,
+  StoredConversation,
+} from '../../src/conversations/stores/part-store.ts';
+
+/** What several processes share in a test: the database. */
+export type SharedParts = Map<string, { version: string; parts: Map<string, string> }>;
+
+/**
+ * A store of parts whose database is a Map that others may share. Answers at once; with `isSlow`
+ * with promises, which the test may hold up and make fail.
+ */
+export class PartsInMemory implements PartStore {
+  readonly name = 'test';
+  /** Commands throw it while it is set, done or not. */
+  failWith: Error | undefined;
+  /** Whether a write that fails is done all the same, as by a database whose answer got lost. */
+  failsAfterWriting = false;
+  /** `read` and `write` in the order of the calls. */
+  readonly calls: string[] = [];
+  /** All changes that were asked for. */
+  readonly changes: PartsChange[] = [];
+  readonly #shared: SharedParts;
+  readonly #isSlow: boolean;
+  readonly #gate = new EventEmitter();
+  #isHeld = false;
+
+  constructor(shared: SharedParts = new Map(), isSlow = false) {
+    this.#shared = shared;
+    this.#isSlow = isSlow;
+  }
+
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    this.#gate.emit('release');
+  }
+
+  read(id: string, known?: string): Awaitable<StoredConversation | 'unchanged' | undefined> {
+    this.calls.push('read');
+    return this.#answer(() => {
+      if (this.failWith !== undefined) throw this.failWith;
+      const kept = this.#shared.get(id);
+      if (kept === undefined) return undefined;
+      return kept.version === known ? 'unchanged' : copy(kept);
+    });
+  }
+
+  write(id: string, change: PartsChange): Awaitable<true | StoredConversation | undefined> {
+    this.calls.push('write');
+    this.changes.push(change);
+    return this.#answer(() => {
+      if (this.failWith !== undefined && !this.failsAfterWriting) throw this.failWith;
+      const answer = this.#write(id, change);
+      if (this.failWith !== undefined) throw this.failWith;
+      return answer;
+    });
+  }
+
+  count(): Awaitable<number> {
+    return this.#answer(() => {
+      if (this.failWith !== undefined) throw this.failWith;
+      return this.#shared.size;
+    });
+  }
+
+  close(): void {
+    this.#isHeld = false;
+  }
+
+  #write(
+    id: string,
+    { from, to, set, remove }: PartsChange,
+  ): true | StoredConversation | undefined {
+    const kept = this.#shared.get(id);
+    if (kept?.version === to) return true;
+    if (kept?.version !== from) return kept === undefined ? undefined : copy(kept);
+    if (to === undefined) return this.#shared.delete(id) || true;
+    const parts = new Map([...(kept?.parts ?? []), ...set]);
+    for (const name of remove) parts.delete(name);
+    this.#shared.set(id, { version: to, parts });
+    return true;
+  }
+
+  #answer<T>(command: () => T): Awaitable<T> {
+    if (!this.#isSlow) return command();
+    return (async () => {
+      while (this.#isHeld) await once(this.#gate, 'release');
+      await new Promise((resolve) => setImmediate(resolve));
+      return command();
+    })();
+  }
+}
+
+function copy({ version, parts }: StoredConversation): StoredConversation {
+  return { version, parts: new Map(parts) };
+}
