@@ -151,10 +151,19 @@ export class App {
 
   /**
    * A request listener for any `http.Server`, as in `createServer(app.handle)`. The limits of time,
-   * headers and connections are then that server's own.
+   * headers and connections are then that server's own. Paths are those that the client asked for,
+   * also where a server has mounted the app below one.
+   *
+   * With `next` the app answers its own paths only. For any other it calls `next`, before it
+   * returns, and leaves the request and the response as they were.
    */
-  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+  readonly handle = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    next?: () => void,
+  ): void => {
     const context = new Context(request, response, this.#scope);
+    if (next !== undefined && !this.#hasPath(context)) return next();
     if (request instanceof WholeRequest && hasUnreadBody(request)) {
       request.whenWhole(() => this.#serve(context));
     } else this.#serve(context);
@@ -236,6 +245,10 @@ export class App {
   #notReadyReasons(): readonly string[] {
     if (this.#shutdown.state !== 'ready') return ['the server is shutting down'];
     return this.model === undefined || this.model.isUsable() ? [] : this.model.problems();
+  }
+
+  #hasPath({ method, path }: Context): boolean {
+    return this.#router.find(method, path).kind !== 'unknown path';
   }
 
   #add({ method, path, handler }: Route): this {
