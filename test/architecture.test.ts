@@ -39,8 +39,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'metrics.ts',
     ],
   ],
-  ['testing.ts', ['test-client.ts']],
-  ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
+  ['testing.ts', ['test-client.ts', 'agents', 'models']],
+  ['test-client.ts', ['platform', 'app', 'layercode', 'conversations', 'sse', 'base']],
   ['platform.ts', ['platform']],
   [
     'cli/commands',
@@ -467,6 +467,7 @@ describe('layercode-microserver', () => {
       'createApp',
       'createLogger',
       'defineAgent',
+      'defineState',
       'emptyConversation',
       'encodeEvent',
       'getAgent',
@@ -498,6 +499,7 @@ describe('layercode-microserver', () => {
         'CallEndedEvent',
         'CallEvent',
         'CallStartedEvent',
+        'Caller',
         'ChatMessage',
         'ChatModel',
         'Context',
@@ -529,6 +531,7 @@ describe('layercode-microserver', () => {
         'OpenStoreOptions',
         'Reply',
         'Schema',
+        'SessionEndContext',
         'SessionEndEvent',
         'SessionEvent',
         'SessionStartEvent',
@@ -539,6 +542,7 @@ describe('layercode-microserver', () => {
         'SseEvent',
         'StandardSchema',
         'StartTurn',
+        'State',
         'StoreHealth',
         'StoreSettings',
         'TellBrowser',
@@ -574,12 +578,28 @@ describe('layercode-microserver/platform', () => {
 
 describe('layercode-microserver/testing', () => {
   it('exports these values', () =>
-    assert.deepEqual(Object.keys(testing).sort(), ['TestClient', 'TestReply', 'createTestClient']));
+    assert.deepEqual(Object.keys(testing).sort(), [
+      'TestClient',
+      'TestReply',
+      'createTestClient',
+      'scriptedModel',
+      'withModel',
+    ]));
 
   it('exports these types', () => {
     assert.deepEqual(
       exportedBy('testing.ts').filter((name) => !Object.hasOwn(testing, name)),
-      ['PostOptions', 'TestClientOptions', 'TestEvent'],
+      [
+        'PostOptions',
+        'ScriptedAnswer',
+        'ScriptedCall',
+        'ScriptedModel',
+        'ScriptedRequest',
+        'TestClientOptions',
+        'TestEvent',
+        'TestToolCall',
+        'TurnOptions',
+      ],
     );
   });
 });
