@@ -428,7 +428,9 @@ describe('TestReply.toolCalls', () => {
     const { client } = serve(t, callingAgent(price));
     const other = createTestClient(await client.origin(), { secret: SECRET });
     await assert.rejects((await other.say('How much?')).toolCalls(), {
-      message: 'toolCalls() needs the app: create the client with createTestClient(app, …)',
+      message:
+        'toolCalls() needs a client of the app itself: ' +
+        'with an origin, read app.conversations.getHistory(id)',
     });
   });
 });
