@@ -64,9 +64,10 @@ function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFi
     ),
   );
   return (usage) => {
-    for (const { model, inputTokens, outputTokens, firstDeltaMs } of usage) {
+    for (const { model, inputTokens, outputTokens, cachedTokens, firstDeltaMs } of usage) {
       if (inputTokens !== undefined) tokens.increment([model, 'input'], inputTokens);
       if (outputTokens !== undefined) tokens.increment([model, 'output'], outputTokens);
+      if (cachedTokens !== undefined) tokens.increment([model, 'cached_input'], cachedTokens);
       firstDelta.observe(firstDeltaMs / 1_000, model);
     }
     return {
@@ -74,6 +75,7 @@ function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFi
       modelRequests: usage.length,
       inputTokens: sumOfKnown(usage.map(({ inputTokens }) => inputTokens)),
       outputTokens: sumOfKnown(usage.map(({ outputTokens }) => outputTokens)),
+      cachedTokens: sumOfKnown(usage.map(({ cachedTokens }) => cachedTokens)),
       firstTokenMs: Math.round(usage[0]?.firstDeltaMs ?? 0),
     };
   };

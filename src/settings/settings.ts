@@ -67,6 +67,9 @@ export interface Settings {
   readonly heartbeatSeconds: number;
   /** 0 turns fillers off. */
   readonly fillerAfterMs: number;
+  /** For agents that set none. If undefined: the model's own. */
+  readonly temperature: number | undefined;
+  readonly maxOutputTokens: number | undefined;
   readonly metrics: boolean;
   readonly authorizePerMinute: number;
   readonly trustProxy: boolean;
@@ -201,6 +204,8 @@ export function checkSettings(
     drainDelaySeconds: read(times.drainDelaySeconds) ?? (production ? 5 : 0),
     heartbeatSeconds: read(times.heartbeatSeconds),
     fillerAfterMs: read(agents.fillerAfterMs),
+    temperature: read(agents.temperature),
+    maxOutputTokens: read(agents.maxOutputTokens),
     metrics: read(observability.metrics),
     authorizePerMinute: read(bounds.authorizePerMinute),
     trustProxy: read(server.trustProxy),

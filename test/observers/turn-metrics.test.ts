@@ -63,7 +63,14 @@ describe('the time of the first word', () => {
 
 describe('what models used', () => {
   const [known, unknown] = [
-    { type: 'usage', model: 'a:b', inputTokens: 5, outputTokens: 7, firstDeltaMs: 2_500 },
+    {
+      type: 'usage',
+      model: 'a:b',
+      inputTokens: 5,
+      outputTokens: 7,
+      cachedTokens: 3,
+      firstDeltaMs: 2_500,
+    },
     {
       type: 'usage',
       model: 'c:d',
@@ -93,10 +100,11 @@ describe('what models used', () => {
       [
         metric('layercode_model_tokens_total{model="a:b",direction="input"}'),
         metric('layercode_model_tokens_total{model="a:b",direction="output"}'),
+        metric('layercode_model_tokens_total{model="a:b",direction="cached_input"}'),
         metric('layercode_model_first_token_seconds_sum{model="a:b"}'),
         metric('layercode_model_first_token_seconds_count{model="c:d"}'),
       ],
-      [10, 14, 5, 1],
+      [10, 14, 6, 5, 1],
     );
   });
 
@@ -109,6 +117,7 @@ describe('what models used', () => {
         modelRequests: 3,
         inputTokens: 10,
         outputTokens: 14,
+        cachedTokens: 6,
         firstTokenMs: 2_500,
       },
     ],
@@ -120,6 +129,7 @@ describe('what models used', () => {
         modelRequests: 1,
         inputTokens: undefined,
         outputTokens: undefined,
+        cachedTokens: undefined,
         firstTokenMs: 9,
       },
     ],

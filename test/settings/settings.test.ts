@@ -50,6 +50,8 @@ describe('parseSettings', () => {
       drainDelaySeconds: 0,
       heartbeatSeconds: 0,
       fillerAfterMs: 1200,
+      temperature: undefined,
+      maxOutputTokens: undefined,
       metrics: true,
       authorizePerMinute: 60,
       trustProxy: false,
@@ -130,6 +132,10 @@ describe('parseSettings', () => {
       ['DRAIN_DELAY_SECONDS', '1.5', 'drainDelaySeconds', 1.5],
       ['HEARTBEAT_SECONDS', '15', 'heartbeatSeconds', 15],
       ['FILLER_AFTER_MS', '0', 'fillerAfterMs', 0],
+      ['TEMPERATURE', '0', 'temperature', 0],
+      ['TEMPERATURE', '.35', 'temperature', 0.35],
+      ['TEMPERATURE', '2', 'temperature', 2],
+      ['MAX_OUTPUT_TOKENS', '1', 'maxOutputTokens', 1],
       ['AUTHORIZE_PER_MINUTE', '1000000', 'authorizePerMinute', 1_000_000],
     ];
     for (const [variable, value, key, expected] of accepted) {
@@ -159,6 +165,11 @@ describe('parseSettings', () => {
 
   it('refuses what is out of bounds or misshapen, naming variable, value and way out', () => {
     const refused: readonly (readonly [variable: string, value: string, problem: string])[] = [
+      ['TEMPERATURE', '2.1', 'TEMPERATURE must be a number from 0 to 2, got "2.1"'],
+      ['TEMPERATURE', '-1', 'TEMPERATURE must be a number from 0 to 2, got "-1"'],
+      ['TEMPERATURE', '1e-1', 'TEMPERATURE must be a number from 0 to 2, got "1e-1"'],
+      ['TEMPERATURE', 'hot', 'TEMPERATURE must be a number from 0 to 2, got "hot"'],
+      ['MAX_OUTPUT_TOKENS', '0', 'MAX_OUTPUT_TOKENS must be 1–1000000, got "0"'],
       ['PORT', '80a', 'PORT must be 0–65535, got "80a"'],
       ['PORT', '65536', 'PORT must be 0–65535, got "65536"'],
       ['PORT', '-1', 'PORT must be 0–65535, got "-1"'],
