@@ -109,7 +109,20 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'base',
     ],
   ],
-  ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts', 'base']],
+  [
+    'observers',
+    [
+      'routes',
+      'turns',
+      'agents',
+      'layercode',
+      'http',
+      'conversations',
+      'log.ts',
+      'metrics.ts',
+      'base',
+    ],
+  ],
   [
     'routes',
     [
