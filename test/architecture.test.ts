@@ -131,7 +131,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['layercode', ['conversations', 'sse', 'base']],
   ['http', ['sse', 'log.ts', 'base']],
   ['models', ['conversations', 'sse', 'base']],
-  ['conversations', ['base']],
+  ['conversations', ['log.ts', 'base']],
   ['sse', ['base']],
   ['speech', []],
   ['settings', ['base']],
@@ -154,6 +154,7 @@ const LOADED_ON_DEMAND = [
   'models/retry.ts',
   'agents/built-in/registry.ts',
   'agents/model-agent.ts',
+  'conversations/shared-store.ts',
 ];
 
 /** What a folder may take of another only as a type. */

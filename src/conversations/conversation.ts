@@ -37,7 +37,7 @@ export interface Conversation {
    * Where a store writes only what has changed: the turns that were added, changed or removed. Not
    * part of the record.
    */
-  touched: Set<TurnRecord> | undefined;
+  touched?: Set<TurnRecord>;
 }
 
 export function emptyConversation(id: string): Conversation {
@@ -51,7 +51,6 @@ export function emptyConversation(id: string): Conversation {
     messageCount: 0,
     textLength: 0,
     updatedAt: 0,
-    touched: undefined,
   };
 }
 

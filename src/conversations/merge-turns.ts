@@ -3,16 +3,16 @@ import { withKnownResults } from './tool-call-rules.ts';
 import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
 /**
- * Takes over turns that this process has kept while it could not write them, into a conversation
- * that others may have changed since. By their ids, so that doing it twice changes nothing:
+ * Takes over turns that this process remembers, into a conversation that others may have changed
+ * since. By their ids, so that doing it twice changes nothing:
  *
  * - a turn that the conversation does not have is added at the end;
- * - of one run, what this process kept is newer, unless somebody has decided by now what was heard;
+ * - of one run, what this process knows is newer, unless somebody has decided what was heard;
  * - of two runs of one turn, the one that was completed stays, else the one that is there;
  * - the true result of a tool call is never lost.
  */
-export function mergeTurns(conversation: Conversation, kept: readonly TurnRecord[]): void {
-  for (const ours of kept) {
+export function mergeTurns(conversation: Conversation, remembered: readonly TurnRecord[]): void {
+  for (const ours of remembered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) {
       addTurn(conversation, ours);
@@ -23,9 +23,26 @@ export function mergeTurns(conversation: Conversation, kept: readonly TurnRecord
   }
 }
 
+/**
+ * What a store has lost that gives up its last writes in a failover: from the first turn that both
+ * know, as what comes before was trimmed. An open turn that both know may have gone on elsewhere.
+ */
+export function turnsLostBy(
+  conversation: Conversation,
+  remembered: readonly TurnRecord[],
+): readonly TurnRecord[] {
+  const isKnown = ({ id }: TurnRecord): boolean => findTurn(conversation, id) !== undefined;
+  const first = remembered.findIndex(isKnown);
+  return first === -1
+    ? []
+    : remembered.slice(first).filter((turn) => turn.state !== 'open' || !isKnown(turn));
+}
+
 function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
-  if (ours.runId === theirs.runId) return theirs.state === 'open' || theirs.isUnknown === true;
-  return ours.state === 'completed' && theirs.state !== 'completed';
+  if (ours.runId !== theirs.runId)
+    return ours.state === 'completed' && theirs.state !== 'completed';
+  if (ours.isUnknown === true) return false;
+  return theirs.state === 'open' || (theirs.isUnknown === true && ours.state !== 'open');
 }
 
 function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
@@ -44,8 +61,10 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
 }
 
 function keepResults(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
-  if (theirs.messages === undefined || ours.messages === undefined) return;
+  const known = messagesOf(theirs);
+  const messages = withKnownResults(ours, known);
+  if (messages.every((message, index) => message === known[index])) return;
   subtract(conversation, theirs);
-  setMessages(theirs, withKnownResults(ours, messagesOf(theirs)), theirs.kept);
+  setMessages(theirs, messages, theirs.kept);
   add(conversation, theirs);
 }

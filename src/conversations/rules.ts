@@ -237,9 +237,8 @@ export function appendMessage(
 
 /** Leaves nothing. A turn that still runs is then settled in vain. */
 export function clearTurns(conversation: Conversation): void {
-  const { id, turns, touched } = conversation;
-  for (const turn of turns) touched?.add(turn);
-  Object.assign(conversation, emptyConversation(id), { touched });
+  for (const turn of conversation.turns) conversation.touched?.add(turn);
+  Object.assign(conversation, emptyConversation(conversation.id));
 }
 
 /**

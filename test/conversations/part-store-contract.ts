@@ -6,7 +6,7 @@ import type {
   PartsChange,
   PartStore,
   StoredConversation,
-} from '../../src/conversations/stores/part-store.ts';
+} from '../../src/conversations/part-store.ts';
 
 const HOUR_MS = 3_600_000;
 

@@ -5,17 +5,19 @@ import type {
   PartsChange,
   PartStore,
   StoredConversation,
-} from '../../src/conversations/stores/part-store.ts';
+} from '../../src/conversations/part-store.ts';
 
 /** What several processes share in a test: the database. */
-export type SharedParts = Map<string, { version: string; parts: Map<string, string> }>;
+export type SharedParts = Map<string, StoredConversation & { readonly expiresAtMs: number }>;
 
 /**
- * A store of parts whose database is a Map that others may share. Answers at once; with `isSlow`
+ * A store of parts whose database is a Map that others may share. Answers at once; where it is slow
  * with promises, which the test may hold up and make fail.
  */
 export class PartsInMemory implements PartStore {
   readonly name = 'test';
+  /** The store's clock. */
+  nowMs = 0;
   /** Commands throw it while it is set, done or not. */
   failWith: Error | undefined;
   /** Whether a write that fails is done all the same, as by a database whose answer got lost. */
@@ -24,14 +26,24 @@ export class PartsInMemory implements PartStore {
   readonly calls: string[] = [];
   /** All changes that were asked for. */
   readonly changes: PartsChange[] = [];
-  readonly #shared: SharedParts;
+  #shared: SharedParts;
   readonly #isSlow: boolean;
+  readonly #onCall: () => void;
   readonly #gate = new EventEmitter();
   #isHeld = false;
 
-  constructor(shared: SharedParts = new Map(), isSlow = false) {
+  constructor(
+    shared: SharedParts = new Map(),
+    { isSlow = false, onCall = () => undefined }: { isSlow?: boolean; onCall?: () => void } = {},
+  ) {
     this.#shared = shared;
     this.#isSlow = isSlow;
+    this.#onCall = onCall;
+  }
+
+  /** Goes on with a copy that nobody else sees. */
+  leave(): void {
+    this.#shared = new Map(this.#shared);
   }
 
   hold(): void {
@@ -47,7 +59,7 @@ export class PartsInMemory implements PartStore {
     this.calls.push('read');
     return this.#answer(() => {
       if (this.failWith !== undefined) throw this.failWith;
-      const kept = this.#shared.get(id);
+      const kept = this.#find(id);
       if (kept === undefined) return undefined;
       return kept.version === known ? 'unchanged' : copy(kept);
     });
@@ -77,23 +89,30 @@ export class PartsInMemory implements PartStore {
 
   #write(
     id: string,
-    { from, to, set, remove }: PartsChange,
+    { from, to, set, remove, ttlMs }: PartsChange,
   ): true | StoredConversation | undefined {
-    const kept = this.#shared.get(id);
+    const kept = this.#find(id);
     if (kept?.version === to) return true;
     if (kept?.version !== from) return kept === undefined ? undefined : copy(kept);
     if (to === undefined) return this.#shared.delete(id) || true;
     const parts = new Map([...(kept?.parts ?? []), ...set]);
     for (const name of remove) parts.delete(name);
-    this.#shared.set(id, { version: to, parts });
+    this.#shared.set(id, { version: to, parts, expiresAtMs: this.nowMs + ttlMs });
     return true;
   }
 
+  #find(id: string): StoredConversation | undefined {
+    const kept = this.#shared.get(id);
+    return kept === undefined || kept.expiresAtMs <= this.nowMs ? undefined : kept;
+  }
+
   #answer<T>(command: () => T): Awaitable<T> {
+    this.#onCall();
     if (!this.#isSlow) return command();
     return (async () => {
       while (this.#isHeld) await once(this.#gate, 'release');
       await new Promise((resolve) => setImmediate(resolve));
+      this.#onCall();
       return command();
     })();
   }

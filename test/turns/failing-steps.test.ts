@@ -51,7 +51,9 @@ const TALKS: Readonly<Record<string, readonly Step[]>> = {
 const MOST_STEPS = 100;
 
 /** One that answers late has more steps that can fail than one that answers at once. */
-const STORES = IS_LONG ? (['memory', 'promised', 'thenable'] as const) : (['promised'] as const);
+const STORES = IS_LONG
+  ? (['memory', 'promised', 'thenable', 'shared'] as const)
+  : (['promised'] as const);
 
 describe('history is true', () => {
   for (const store of STORES)

@@ -21,6 +21,8 @@ import type { Reply } from '../../src/agents/agent.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
+import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/parts-in-memory.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { rawRequest, SECRET } from '../fixtures/app.ts';
 
@@ -38,8 +40,11 @@ export type {
   ToolCall,
 };
 
-/** How it answers: at once, with promises, or with objects that only have `then`. */
-export type StoreKind = 'memory' | 'promised' | 'thenable';
+/**
+ * How it answers: at once, with promises, or with objects that only have `then`. `shared` is the
+ * store that other processes write too, in parts.
+ */
+export type StoreKind = 'memory' | 'promised' | 'thenable' | 'shared';
 
 /** One failure: the n-th call, write or timer since it was planned, counted from 1. */
 export interface Failure {
@@ -125,39 +130,56 @@ export class Caller {
   }
 }
 
-/** A process's way to the store. A crashed process writes to a copy that nobody sees. */
-class ProcessStore implements ConversationStore {
-  #target: MemoryStore;
+/** A process's way to what is stored, and what a crash of the process does to it. */
+interface Door {
+  readonly store: ConversationStore;
+  /** From now on it leads to a copy that nobody sees. */
+  die(): void;
+}
 
-  constructor(target: MemoryStore) {
-    this.#target = target;
+/** What is stored outlives the processes. */
+interface World {
+  open(onCall: () => void): Door;
+  readonly store: ConversationStore;
+}
+
+class MemoryWorld implements World {
+  readonly store = memory();
+
+  open(): Door {
+    let target = this.store;
+    const store: ConversationStore = {
+      read: (id) => target.read(id),
+      update: (id, change) => target.update(id, change),
+      count: () => target.count(),
+      close: () => undefined,
+    };
+    const die = (): void => {
+      const conversation = target.read(CONVERSATION);
+      target = memory();
+      if (conversation !== undefined)
+        target.update(
+          CONVERSATION,
+          (draft) => void Object.assign(draft, structuredClone(conversation)),
+        );
+    };
+    return { store, die };
   }
+}
 
-  die(): void {
-    const conversation = this.#target.read(CONVERSATION);
-    const copy = memory();
-    this.#target = copy;
-    if (conversation !== undefined)
-      copy.update(
-        CONVERSATION,
-        (draft) => void Object.assign(draft, structuredClone(conversation)),
-      );
-  }
+class SharedWorld implements World {
+  readonly #parts: SharedParts = new Map();
+  readonly store = this.open(() => undefined).store;
 
-  read(id: string): ReturnType<ConversationStore['read']> {
-    return this.#target.read(id);
-  }
-
-  update<T>(id: string, change: Parameters<ConversationStore['update']>[1]): Awaitable<T> {
-    return this.#target.update(id, change) as Awaitable<T>;
-  }
-
-  count(): Awaitable<number> {
-    return this.#target.count();
-  }
-
-  close(): void {
-    // The store outlives the process.
+  open(onCall: () => void): Door {
+    const parts = new PartsInMemory(this.#parts, { isSlow: true, onCall });
+    const store = new SharedStore(parts, {
+      ttlMs: 3_600_000,
+      maxRemembered: 100,
+      timeoutMs: 5_000,
+      log: createLogger({ level: 'silent', write: () => undefined }),
+    });
+    return { store, die: () => parts.leave() };
   }
 }
 
@@ -175,7 +197,7 @@ class HeldStore implements ConversationStore {
   readonly #waiting: (() => void)[] = [];
 
   constructor(inner: ConversationStore, kind: StoreKind, onCall: () => void) {
-    this.#inner = kind === 'memory' ? inner : new PromisedStore(inner);
+    this.#inner = kind === 'memory' || kind === 'shared' ? inner : new PromisedStore(inner);
     this.#kind = kind;
     this.#onCall = onCall;
   }
@@ -277,7 +299,7 @@ interface Arrival {
 interface Process {
   readonly app: App;
   readonly port: number;
-  readonly door: ProcessStore;
+  readonly door: Door;
 }
 
 /**
@@ -330,7 +352,7 @@ export class Stage {
   #activity = 0;
   readonly #kind: StoreKind;
   readonly #agent: Agent;
-  readonly #world = memory();
+  readonly #world: World;
   readonly #callers = new Set<Caller>();
   readonly #closings: Promise<void>[] = [];
   readonly #arrivals = new Map<number, Arrival>();
@@ -347,6 +369,7 @@ export class Stage {
 
   constructor(kind: StoreKind, agent: Agent) {
     this.#kind = kind;
+    this.#world = kind === 'shared' ? new SharedWorld() : new MemoryWorld();
     this.#agent = agent;
     channel('http.server.request.start').subscribe(this.#arrived);
     this.timers.install();
@@ -354,8 +377,8 @@ export class Stage {
 
   /** A process begins, over the store as it is. */
   async open(): Promise<void> {
-    const door = new ProcessStore(this.#world);
-    this.store = new HeldStore(door, this.#kind, this.news);
+    const door = this.#world.open(this.news);
+    this.store = new HeldStore(door.store, this.#kind, this.news);
     const settings = parseSettings(
       { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' },
       [],
@@ -428,7 +451,8 @@ export class Stage {
 
   /** What the store holds, whoever wrote it. */
   async messages(): Promise<readonly Message[]> {
-    return structuredClone(await new ConversationManager(this.#world).getHistory(CONVERSATION));
+    const conversations = new ConversationManager(this.#world.store);
+    return structuredClone(await conversations.getHistory(CONVERSATION));
   }
 
   /**
@@ -450,7 +474,7 @@ export class Stage {
     for (const caller of this.#callers) caller.close();
     this.store.release();
     await Promise.all([this.#process.app.close(), ...this.#closings]);
-    this.#world.close();
+    await this.#world.store.close();
   }
 
   readonly #arrived = (message: unknown): void => {

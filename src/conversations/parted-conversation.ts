@@ -2,8 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 
-import { emptyConversation, tally, type Conversation } from '../conversation.ts';
-import type { TurnRecord } from '../turn-record.ts';
+import { emptyConversation, tally, type Conversation } from './conversation.ts';
+import type { TurnRecord } from './turn-record.ts';
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
 /** Everything but the turns. What this version does not know stays in it. */
@@ -18,6 +18,8 @@ export class PartedConversation {
   readonly conversation: Conversation;
   /** The version that the store had when it was last heard of. */
   version: string | undefined;
+  /** How many commands of the store had failed by then, in this process. */
+  failuresSeen = 0;
   /** Turns that were added, changed or removed since the last write. */
   readonly touched = new Set<TurnRecord>();
   /** The name of each turn's part: numbers, in the order of the turns. */
@@ -81,8 +83,8 @@ export class PartedConversation {
     const set = new Map([[HEAD, headOf(conversation)]]);
     const remove: string[] = [];
     for (const record of this.touched) {
-      if (conversation.turns.includes(record)) set.set(this.#nameOf(record), JSON.stringify(record));
-      else remove.push(...this.#nameIfAny(record));
+      if (!conversation.turns.includes(record)) remove.push(...this.#nameIfAny(record));
+      else set.set(this.#nameOf(record), JSON.stringify(record));
     }
     versions += 1;
     return { from, to: `${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };

@@ -1,9 +1,10 @@
-import { andThen, toAwaitable, type Awaitable } from '../../base/awaitable.ts';
-import { BoundedMap } from '../../base/bounded-map.ts';
-import type { Logger } from '../../log.ts';
-import { hasOpenTurn, type Conversation } from '../conversation.ts';
-import { mergeTurns } from '../merge-turns.ts';
-import type { ConversationStore, StoreHealth } from '../store.ts';
+import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
+import type { Logger } from '../log.ts';
+import { hasOpenTurn, type Conversation } from './conversation.ts';
+import { mergeTurns, turnsLostBy } from './merge-turns.ts';
+import type { ConversationStore, StoreHealth } from './store.ts';
+import type { TurnRecord } from './turn-record.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 
@@ -169,6 +170,26 @@ export class SharedStore implements ConversationStore {
     return kept;
   }
 
+  /**
+   * What the store has, with what it has lost and this process remembers: its last writes after a
+   * failover, or all after a restart. What is gone without a failure was removed by somebody.
+   */
+  #merged(
+    id: string,
+    found: StoredConversation | undefined,
+    remembered: readonly TurnRecord[],
+    failuresSeen: number,
+  ): PartedConversation {
+    if (found !== undefined) {
+      const latest = this.#join(id, found);
+      mergeTurns(latest.conversation, turnsLostBy(latest.conversation, remembered));
+      return latest;
+    }
+    const anew = new PartedConversation(id);
+    if (failuresSeen !== this.#failures) mergeTurns(anew.conversation, remembered);
+    return anew;
+  }
+
   /** `isLatest`: the store was asked for it just now. */
   #write<T>(
     id: string,
@@ -177,12 +198,16 @@ export class SharedStore implements ConversationStore {
     isLatest = false,
     conflicts = 0,
   ): Awaitable<T> {
+    const { turns } = kept.conversation;
+    const newest = turns.at(-1);
     const result = change(kept.conversation);
     const again = (found: StoredConversation | undefined): Awaitable<T> => {
       if (conflicts === MAX_CONFLICTS)
         throw new Error(`other processes changed the conversation ${MAX_CONFLICTS} times`);
       this.#conflicts += 1;
-      const latest = found === undefined ? new PartedConversation(id) : this.#join(id, found);
+      // Without what this try has added.
+      const remembered = newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1);
+      const latest = this.#merged(id, found, remembered, kept.failuresSeen);
       return this.#write(id, latest, change, true, conflicts + 1);
     };
     const parts = kept.change(this.#ttlOf(kept));
@@ -206,6 +231,7 @@ export class SharedStore implements ConversationStore {
 
   #written(id: string, kept: PartedConversation, parts: PartsChange): void {
     kept.written(parts);
+    kept.failuresSeen = this.#failures;
     if (kept.isEmpty) this.#remembered.delete(id);
     else this.#remembered.set(id, kept);
   }

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import {
+  add,
+  addTurn,
+  emptyConversation,
+  tally,
+  type Conversation,
+} from '../../src/conversations/conversation.ts';
+import { mergeTurns, turnsLostBy } from '../../src/conversations/merge-turns.ts';
+import type { Message } from '../../src/conversations/message.ts';
+import type { TurnRecord } from '../../src/conversations/turn-record.ts';
+
+function record(id: string, more: Partial<TurnRecord> = {}): TurnRecord {
+  return { id, state: 'completed', runId: 1, words: `words of ${id}`, reply: `of ${id}`, ...more };
+}
+
+function holding(...records: readonly TurnRecord[]): Conversation {
+  const conversation = emptyConversation('c');
+  for (const turn of structuredClone(records)) {
+    addTurn(conversation, turn);
+    add(conversation, turn);
+  }
+  tally(conversation);
+  return conversation;
+}
+
+function withCall(state: 'running' | 'completed', content: string): Message[] {
+  return [
+    { role: 'user', content: 'a', turnId: 't' },
+    {
+      role: 'assistant', content: '', turnId: 't', state: 'interrupted',
+      toolCalls: [{ id: 'x', name: 'pay', args: '{}' }],
+    },
+    { role: 'tool', content, turnId: 't', toolCallId: 'x', state, key: 'k' },
+  ];
+}
+
+const open = record('t', { state: 'open', reply: '' });
+const settled = record('t');
+const closed = record('t', { state: 'interrupted', reply: null, isUnknown: true });
+const cut = record('t', { state: 'interrupted', reply: 'of' });
+
+/** What is there, what is remembered, and what is there afterwards. */
+const CASES: readonly (readonly [string, TurnRecord, TurnRecord, TurnRecord])[] = [
+  ['an open turn takes its end', open, settled, settled],
+  ['an end stays though this process knows the turn open', settled, open, settled],
+  ['an open turn takes what its run noted since', open, { ...open, reply: 'a' },
+    { ...open, reply: 'a' }],
+  ['a turn closed by another process takes what its run had said', closed, settled, settled],
+  ['a turn closed by another process is not opened again', closed, open, closed],
+  ['what was heard stays decided', cut, settled, cut],
+  ['what this process closed for another is no news of it', open, closed, open],
+  ['a completed run wins over one that was not', { ...cut, runId: 2 }, settled, settled],
+  ['a completed run stays', settled, { ...cut, runId: 2 }, settled],
+  ['of two unfinished runs the one that is there stays', { ...open, runId: 2 }, cut,
+    { ...open, runId: 2 }],
+];
+
+describe('a merge of remembered turns', () => {
+  for (const [name, theirs, ours, expected] of CASES) {
+    it(`knows that ${name}`, () => {
+      const conversation = holding(theirs);
+      mergeTurns(conversation, structuredClone([ours]));
+      assert.deepEqual(conversation, holding(expected));
+    });
+
+    it(`changes nothing when it is done again: ${name}`, () => {
+      const conversation = holding(theirs);
+      mergeTurns(conversation, structuredClone([ours]));
+      const once = structuredClone(conversation);
+      mergeTurns(conversation, structuredClone([ours]));
+      assert.deepEqual(conversation, once);
+    });
+  }
+
+  it('adds turns that are not there, in their order, at the end', () => {
+    const conversation = holding(record('t1'), record('t4'));
+    const remembered = [record('t2', { state: 'open', reply: '' }), record('t3')];
+    mergeTurns(conversation, structuredClone(remembered));
+    assert.deepEqual(conversation, holding(record('t1'), record('t4'), ...remembered));
+  });
+
+  it('brings a result to a call that stayed', () => {
+    const there = record('t', { ...cut, words: null, reply: null });
+    const conversation = holding({ ...there, messages: withCall('running', 'wait') });
+    mergeTurns(conversation, [{ ...there, messages: withCall('completed', '42') }]);
+    assert.deepEqual(conversation, holding({ ...there, messages: withCall('completed', '42') }));
+  });
+
+  it('leaves a result to a turn that is replaced', () => {
+    const there = record('t', { ...open, words: null, reply: null });
+    const conversation = holding({ ...there, messages: withCall('completed', '42') });
+    mergeTurns(conversation, [{ ...there, ...cut, messages: withCall('running', 'wait') }]);
+    assert.deepEqual(conversation.turns[0]?.messages, withCall('completed', '42'));
+  });
+
+  it('touches nothing that stays as it is', () => {
+    const conversation = holding(settled, record('t2'));
+    conversation.touched = new Set();
+    mergeTurns(conversation, structuredClone([settled, record('t2')]));
+    assert.equal(conversation.touched.size, 0);
+  });
+});
+
+describe('the turns that a store has lost', () => {
+  const [t1, t2, t3] = [record('t1'), record('t2'), record('t3')];
+  const running = record('t4', { state: 'open', reply: '' });
+
+  it('begin at the first that both know: what comes before was trimmed', () => {
+    assert.deepEqual(turnsLostBy(holding(t2), [t1, t2, t3]), [t2, t3]);
+  });
+
+  it('are none where the conversation is another one', () => {
+    assert.deepEqual(turnsLostBy(holding(record('x')), [t1, t2]), []);
+  });
+
+  it('may be running', () => {
+    assert.deepEqual(turnsLostBy(holding(t1), [t1, running]), [t1, running]);
+  });
+
+  it('are not those that run and are known: they may have gone on elsewhere', () => {
+    assert.deepEqual(turnsLostBy(holding(t1, running), [t1, running]), [t1]);
+  });
+});

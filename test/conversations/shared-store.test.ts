@@ -1,0 +1,384 @@
+// What SharedStore makes of a store of parts: round trips, conflicts between processes, and calls
+// that go on while the store does not answer.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { historyOf } from '../../src/conversations/conversation.ts';
+import { openTurn, settleTurn, clearTurns } from '../../src/conversations/rules.ts';
+import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { createLogger } from '../../src/log.ts';
+import { mockTimers } from '../fixtures/clock.ts';
+import { partStoreContract } from './part-store-contract.ts';
+import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+import { push, storeContract } from './store-contract.ts';
+import { turnContract } from './turn-contract.ts';
+
+const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
+
+function sharing(parts: PartsInMemory, more = {}, lines: string[] = []): SharedStore {
+  const log = createLogger({ level: 'info', format: 'json', write: (line) => lines.push(line) });
+  return new SharedStore(parts, {
+    ttlMs: 3_600_000,
+    maxRemembered: 1_000,
+    timeoutMs: 250,
+    log,
+    ...more,
+  });
+}
+
+storeContract('SharedStore over parts that answer at once', () => sharing(new PartsInMemory()));
+storeContract('SharedStore over parts that answer with promises', () =>
+  sharing(new PartsInMemory(new Map(), { isSlow: true })));
+turnContract('SharedStore over parts that answer at once', () => sharing(new PartsInMemory()));
+turnContract('SharedStore over parts that answer with promises', () =>
+  sharing(new PartsInMemory(new Map(), { isSlow: true })));
+
+let parts = new PartsInMemory();
+partStoreContract(
+  'PartsInMemory',
+  () => (parts = new PartsInMemory()),
+  (ms) => {
+    parts.nowMs += ms;
+  },
+);
+
+interface Machine {
+  readonly parts: PartsInMemory;
+  readonly store: SharedStore;
+  readonly lines: string[];
+}
+
+/** Processes that share one database. */
+function machines(t: TestContext, count: number, more = {}): readonly Machine[] {
+  const shared: SharedParts = new Map();
+  return Array.from({ length: count }, () => {
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const lines: string[] = [];
+    const store = sharing(parts, more, lines);
+    t.after(() => store.close());
+    return { parts, store, lines };
+  });
+}
+
+function machine(t: TestContext, more = {}): Machine {
+  return machines(t, 1, more)[0] ?? assert.fail();
+}
+
+let runs = 0;
+
+/** One turn, opened and settled. */
+async function turn(store: SharedStore, id: string, turnId: string): Promise<void> {
+  runs += 1;
+  const runId = runs;
+  await store.update(id, (conversation) =>
+    openTurn(conversation, { turnId, runId, text: `words of ${turnId}` }, BOUNDS));
+  await store.update(id, (conversation) =>
+    settleTurn(
+      conversation,
+      {
+        turnId,
+        runId,
+        state: 'completed',
+        messages: [
+          { role: 'assistant', content: `reply to ${turnId}`, turnId, state: 'completed' },
+        ],
+      },
+      BOUNDS,
+    ));
+}
+
+async function texts(store: SharedStore, id: string): Promise<string[]> {
+  const kept = await store.read(id);
+  return kept === undefined ? [] : historyOf(kept).map(({ content }) => content);
+}
+
+function said(...turnIds: readonly string[]): string[] {
+  return turnIds.flatMap((id) => [`words of ${id}`, `reply to ${id}`]);
+}
+
+describe('round trips of a shared store', () => {
+  it('needs two for a turn of a conversation that this process saw last', async (t) => {
+    const { parts, store } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.calls.length = 0;
+    await turn(store, 'c', 't2');
+    assert.deepEqual(parts.calls, ['write', 'write']);
+  });
+
+  it('needs three for a turn of a conversation that moved', async (t) => {
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await turn(b.store, 'c', 't2');
+    a.parts.calls.length = 0;
+    await turn(a.store, 'c', 't3');
+    assert.deepEqual(a.parts.calls, ['write', 'write', 'write']);
+    b.parts.calls.length = 0;
+    await turn(b.store, 'd', 't1');
+    assert.deepEqual(b.parts.calls, ['read', 'write', 'write']);
+  });
+
+  it('writes as much for the hundredth turn as for the second', async (t) => {
+    const { parts, store } = machine(t, { maxRemembered: 1 });
+    for (let n = 1; n <= 100; n++) await turn(store, 'c', `t${String(n).padStart(3, '0')}`);
+    const size = (from: number): number =>
+      parts.changes.slice(from, from + 2)
+        .flatMap(({ set, remove }) => [...set].flat().concat(remove))
+        .reduce((sum, text) => sum + text.length, 0);
+    assert.ok(size(198) < size(2) * 1.1, `${size(198)} and ${size(2)} characters`);
+  });
+
+  it('removes the parts of turns that were trimmed', async (t) => {
+    const { store, parts } = machine(t);
+    for (let n = 1; n <= 130; n++) await turn(store, 'c', `t${n}`);
+    const stored = await parts.read('c');
+    assert.ok(typeof stored === 'object');
+    const kept = await store.read('c');
+    assert.equal(stored.parts.size, 1 + (kept?.turns.length ?? 0));
+  });
+});
+
+describe('a conversation that several processes change', () => {
+  it('holds the turns of both, in the order in which they were written', async (t) => {
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await turn(b.store, 'c', 't2');
+    await turn(a.store, 'c', 't3');
+    await turn(b.store, 'c', 't4');
+    assert.deepEqual(await texts(a.store, 'c'), said('t1', 't2', 't3', 't4'));
+  });
+
+  it('loses nothing when all change it at once', async (t) => {
+    const all = machines(t, 4);
+    await turn(all[0]?.store ?? assert.fail(), 'c', 't0');
+    await Promise.all(
+      all.flatMap(({ store }, m) =>
+        [1, 2, 3].map(async (n) =>
+          store.update('c', push({
+            id: `m${m}-${n}`, state: 'completed', runId: n, words: 'a', reply: 'b',
+          })))),
+    );
+    const kept = await all[0]?.store.read('c');
+    assert.equal(kept?.turns.length, 13);
+    assert.ok(all.some(({ store }) => store.health().conflicts > 0));
+  });
+
+  it('is read anew by a change that changes nothing', async (t) => {
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await turn(b.store, 'c', 't2');
+    const seen = await a.store.update('c', ({ turns }) => turns.length);
+    assert.equal(seen, 2);
+  });
+
+  it('is gone for all when one of them clears it', async (t) => {
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await b.store.update('c', clearTurns);
+    assert.deepEqual(await texts(a.store, 'c'), []);
+    await turn(a.store, 'c', 't2');
+    assert.deepEqual(await texts(b.store, 'c'), said('t2'));
+  });
+
+  it('keeps what a newer version wrote that this one does not know', async (t) => {
+    const { parts, store } = machine(t);
+    const set = new Map([
+      ['head', '{"format":1,"updatedAt":1,"mood":"good"}'],
+      ['3', '{"id":"t1","state":"completed","runId":1,"words":"a","reply":"b","lang":"de"}'],
+    ]);
+    await parts.write('c', { from: undefined, to: 'v', set, remove: [], ttlMs: 60_000 });
+    await turn(store, 'c', 't2');
+    await store.update('c', (conversation) => {
+      openTurn(conversation, { turnId: 't3', runId: 3, text: 'x', interruption: {
+        textHeard: 'reply', turnId: 't2' } }, BOUNDS);
+    });
+    const stored = await parts.read('c');
+    assert.ok(typeof stored === 'object');
+    assert.match(stored.parts.get('head') ?? '', /"mood":"good"/);
+    assert.match(stored.parts.get('3') ?? '', /"lang":"de"/);
+    assert.deepEqual([...stored.parts.keys()], ['head', '3', '4', '5']);
+  });
+
+  it('goes on without a part that is not JSON, says so, and leaves it there', async (t) => {
+    const { parts, store, lines } = machine(t);
+    await turn(store, 'c', 't1');
+    const stored = await parts.read('c');
+    assert.ok(typeof stored === 'object');
+    await parts.write('c', {
+      from: stored.version, to: 'v', set: new Map([['7', '{"id":']]), remove: [], ttlMs: 60_000,
+    });
+    await turn(store, 'c', 't2');
+    assert.deepEqual(await texts(store, 'c'), said('t1', 't2'));
+    const after = await parts.read('c');
+    assert.deepEqual(typeof after === 'object' && [...after.parts.keys()], ['head', '0', '7', '8']);
+    assert.match(lines.join(''), /"parts of a stored conversation are not JSON and were left out"/);
+  });
+});
+
+describe('a store that does not answer', () => {
+  const down = new Error('connection refused');
+
+  it('holds no caller up: turns go on from what is remembered', async (t) => {
+    const { parts, store, lines } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.failWith = down;
+    await turn(store, 'c', 't2');
+    assert.deepEqual(await texts(store, 'c'), said('t1', 't2'));
+    assert.deepEqual(store.health(), {
+      isDegraded: true, turnsWaiting: 1, failures: 1, conflicts: 0,
+    });
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /"the conversation store failed; calls go on from memory"/);
+  });
+
+  it('is asked once for many turns, so that each need not wait for its time-out', async (t) => {
+    const { parts, store } = machine(t);
+    parts.failWith = down;
+    await turn(store, 'c', 't1');
+    const asked = parts.calls.length;
+    for (let n = 2; n < 20; n++) await turn(store, 'c', `t${n}`);
+    assert.equal(parts.calls.length, asked);
+  });
+
+  it('gets what it missed when it is back', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store, lines } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.failWith = down;
+    await turn(store, 'c', 't2');
+    await turn(store, 'd', 't1');
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    const other = sharing(parts);
+    assert.deepEqual(await texts(other, 'c'), said('t1', 't2'));
+    assert.deepEqual(await texts(other, 'd'), said('t1'));
+    assert.match(lines.at(-1) ?? '', /"the conversation store answers again"/);
+  });
+
+  it('is merged with, where another process went on meanwhile', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    a.parts.failWith = down;
+    await turn(a.store, 'c', 't2');
+    await turn(b.store, 'c', 't3');
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't3', 't2'));
+  });
+
+  it('may have done what it did not confirm: it is not done twice', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.failWith = down;
+    parts.failsAfterWriting = true;
+    await turn(store, 'c', 't2');
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
+  });
+
+  it('loses nothing that a living process remembers when it comes back older', async (t) => {
+    const shared: SharedParts = new Map();
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const store = sharing(parts);
+    t.after(() => store.close());
+    await turn(store, 'c', 't1');
+    const replica = new Map(shared);
+    await turn(store, 'c', 't2');
+    for (const [id, kept] of replica) shared.set(id, kept); // it failed over and lost a second
+    await turn(store, 'c', 't3');
+    assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2', 't3'));
+  });
+
+  it('loses no turn that runs when it comes back older', async (t) => {
+    const shared: SharedParts = new Map();
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const store = sharing(parts);
+    t.after(() => store.close());
+    await turn(store, 'c', 't1');
+    const replica = new Map(shared);
+    await store.update('c', (conversation) =>
+      openTurn(conversation, { turnId: 't2', runId: 900, text: 'words of t2' }, BOUNDS));
+    for (const [id, kept] of replica) shared.set(id, kept);
+    const reply = { role: 'assistant', content: 'reply to t2', turnId: 't2' } as const;
+    await store.update('c', (conversation) =>
+      settleTurn(
+        conversation,
+        {
+          turnId: 't2',
+          runId: 900,
+          state: 'completed',
+          messages: [{ ...reply, state: 'completed' }],
+        },
+        BOUNDS,
+      ));
+    assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
+  });
+
+  it('gets a conversation back that it lost in a restart', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const shared: SharedParts = new Map();
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const store = sharing(parts);
+    t.after(() => store.close());
+    await turn(store, 'c', 't1');
+    parts.failWith = down;
+    await turn(store, 'd', 't1');
+    shared.clear();
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    await turn(store, 'c', 't2');
+    assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
+  });
+
+  it('counts as failed after its time-out', async (t) => {
+    const { parts, store } = machine(t, { timeoutMs: 20 });
+    parts.hold();
+    await turn(store, 'c', 't1');
+    assert.deepEqual(store.health().isDegraded, true);
+    parts.release();
+  });
+
+  it('has a bound for what waits: the oldest is given up, and the log says so', async (t) => {
+    const { parts, store, lines } = machine(t, { maxTurnsWaiting: 3 });
+    parts.failWith = down;
+    for (let n = 1; n <= 5; n++) await turn(store, `c${n}`, 't1');
+    assert.equal(store.health().turnsWaiting, 3);
+    assert.equal(lines.filter((line) => /history lost: too much waits/.test(line)).length, 2);
+  });
+
+  it('gets what waits when the process closes', async (t) => {
+    const { parts, store } = machine(t);
+    parts.failWith = down;
+    await turn(store, 'c', 't1');
+    parts.failWith = undefined;
+    await store.close();
+    assert.deepEqual(await texts(sharing(parts), 'c'), said('t1'));
+  });
+
+  it('ends no process that asks how many conversations there are', async (t) => {
+    const { parts, store } = machine(t);
+    parts.failWith = down;
+    assert.equal(await store.count(), NaN);
+  });
+});
+
+/** Resolves when nothing waits for the store any more. */
+async function written(store: SharedStore): Promise<void> {
+  for (let turns = 0; store.health().turnsWaiting > 0 || store.health().isDegraded; turns++) {
+    assert.ok(turns < 1_000, 'still waiting');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
