@@ -131,6 +131,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['layercode', ['conversations', 'sse', 'base']],
   ['http', ['sse', 'log.ts', 'base']],
   ['models', ['conversations', 'sse', 'base']],
+  ['conversations/stores', ['conversations', 'log.ts', 'base']],
   ['conversations', ['log.ts', 'base']],
   ['sse', ['base']],
   ['speech', []],
@@ -155,6 +156,7 @@ const LOADED_ON_DEMAND = [
   'agents/built-in/registry.ts',
   'agents/model-agent.ts',
   'conversations/shared-store.ts',
+  'conversations/stores',
 ];
 
 /** What a folder may take of another only as a type. */

@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 
 import {
   fromIoredis, type RedisClient, type RedisScriptCall,
-} from '../../src/conversations/redis-client.ts';
-import { RedisStore, type RedisStoreOptions } from '../../src/conversations/redis-store.ts';
+} from '../../src/conversations/stores/redis-client.ts';
+import { RedisStore, type RedisStoreOptions } from '../../src/conversations/stores/redis-store.ts';
 
 // The script itself is tested on real servers: test/peers/redis.peer-test.ts.
 

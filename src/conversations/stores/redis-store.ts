@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
-import type { Awaitable } from '../base/awaitable.ts';
-import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { Awaitable } from '../../base/awaitable.ts';
+import type { PartsChange, PartStore, StoredConversation } from '../part-store.ts';
 import type { RedisClient } from './redis-client.ts';
 
 export interface RedisStoreOptions {
