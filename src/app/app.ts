@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
+import type { Channel } from '../base/channel.ts';
 import { Turns } from '../turns/turns.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
@@ -37,6 +38,8 @@ export interface AppOptions {
   readonly log?: Logger;
   /** Where conversations are kept. Default: in memory, within the bounds. `close()` closes it. */
   readonly store?: ConversationStore;
+  /** To other processes that use the same store. Default: none does. `close()` closes it. */
+  readonly channel?: Channel;
   /** For models and the platform's REST API. Default the global `fetch`. */
   readonly fetch?: typeof fetch;
   /** Stands in for LayerCode's cloud on this machine. Default: none. `close()` closes it. */
@@ -61,6 +64,7 @@ export class App {
   readonly #router = new Router<Handler>();
   readonly #boundary = new ErrorBoundary();
   readonly #platform: AppPlatform | undefined;
+  readonly #channel: Channel | undefined;
   readonly #shutdown = new Shutdown();
   /** Told behind all others. */
   readonly #observers: readonly Observer[];
@@ -73,6 +77,7 @@ export class App {
     const log = options.log ?? noLog();
     this.#settings = settings;
     this.#platform = options.platform;
+    this.#channel = options.channel;
     const bodies = new BodyBudget(Math.max(MIN_BODIES_BYTES, 2 * settings.maxBodyBytes));
     const { maxBodyBytes, trustProxy } = settings;
     this.#scope = { log, maxBodyBytes, trustProxy, bodies };
@@ -86,6 +91,7 @@ export class App {
     this.#turns = new Turns({
       agent,
       conversations: this.conversations,
+      others: options.channel === undefined ? undefined : { channel: options.channel, log },
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
     });
@@ -145,10 +151,19 @@ export class App {
 
   /**
    * A request listener for any `http.Server`, as in `createServer(app.handle)`. The limits of time,
-   * headers and connections are then that server's own.
+   * headers and connections are then that server's own. Paths are those that the client asked for,
+   * also where a server has mounted the app below one.
+   *
+   * With `next` the app answers its own paths only. For any other it calls `next`, before it
+   * returns, and leaves the request and the response as they were.
    */
-  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+  readonly handle = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    next?: () => void,
+  ): void => {
     const context = new Context(request, response, this.#scope);
+    if (next !== undefined && !this.#hasPath(context)) return next();
     if (request instanceof WholeRequest && hasUnreadBody(request)) {
       request.whenWhole(() => this.#serve(context));
     } else this.#serve(context);
@@ -218,6 +233,7 @@ export class App {
       onTimeout: () => this.#turns.interruptAll('the server is shutting down'),
     });
     await this.#turns.close(Math.max(0, timesOutAtMs - performance.now()));
+    await this.#channel?.close();
     await this.conversations.close();
   }
 
@@ -229,6 +245,10 @@ export class App {
   #notReadyReasons(): readonly string[] {
     if (this.#shutdown.state !== 'ready') return ['the server is shutting down'];
     return this.model === undefined || this.model.isUsable() ? [] : this.model.problems();
+  }
+
+  #hasPath({ method, path }: Context): boolean {
+    return this.#router.find(method, path).kind !== 'unknown path';
   }
 
   #add({ method, path, handler }: Route): this {

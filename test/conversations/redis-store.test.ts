@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 
 import {
   fromIoredis, type RedisClient, type RedisScriptCall,
-} from '../../src/conversations/stores/redis-client.ts';
-import { RedisStore, type RedisStoreOptions } from '../../src/conversations/stores/redis-store.ts';
+} from '../../src/conversations/redis-client.ts';
+import { RedisStore } from '../../src/conversations/redis-store.ts';
 
 // The script itself is tested on real servers: test/peers/redis.peer-test.ts.
 
@@ -75,12 +75,6 @@ describe('RedisStore', () => {
     });
   }
 
-  it('puts the prefix in front that it is given', async () => {
-    const client = answering([]);
-    await new RedisStore(client, { prefix: 'staging:' }).read('a');
-    assert.deepEqual(client.asked[0]?.keys, ['staging:a']);
-  });
-
   const wrong = [null, 'OK', 2, [Buffer.from('head'), '1'], ['head', 1], ['head'], { a: 1 }];
   for (const reply of wrong) {
     it(`says what is wrong with the answer ${JSON.stringify(reply)}`, async () => {
@@ -97,8 +91,8 @@ describe('RedisStore', () => {
 
   it('closes its client once, if it is told how, and otherwise leaves it open', async () => {
     let closed = 0;
-    const options: RedisStoreOptions = { closeClient: () => void (closed += 1) };
-    for (const store of [new RedisStore(answering(), options), new RedisStore(answering())]) {
+    const close = (): void => void (closed += 1);
+    for (const store of [new RedisStore(answering(), close), new RedisStore(answering())]) {
       await store.close();
       await store.close();
     }

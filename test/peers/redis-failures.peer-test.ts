@@ -10,8 +10,8 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
-import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
-import type { RedisStore } from '../../src/conversations/stores/redis-store.ts';
+import { openRedisStore } from '../../src/conversations/redis-open.ts';
+import type { RedisStore } from '../../src/conversations/redis-store.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
 import { PEERS } from '../fixtures/pages.ts';

@@ -10,8 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   fromIoredis, type IoredisClient, type RedisClient,
-} from '../../src/conversations/stores/redis-client.ts';
-import { RedisStore } from '../../src/conversations/stores/redis-store.ts';
+} from '../../src/conversations/redis-client.ts';
+import { RedisStore } from '../../src/conversations/redis-store.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import { partStoreContract } from '../conversations/part-store-contract.ts';

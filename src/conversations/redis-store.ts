@@ -1,18 +1,11 @@
 import { createHash } from 'node:crypto';
 
-import type { Awaitable } from '../../base/awaitable.ts';
-import type { PartsChange, PartStore, StoredConversation } from '../part-store.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { RedisClient } from './redis-client.ts';
 
-export interface RedisStoreOptions {
-  /** In front of all keys. Default `layercode:`. */
-  readonly prefix?: string;
-  /**
-   * Called once, when the store is closed. Default: nothing happens, the client is the caller's.
-   */
-  readonly closeClient?: () => Awaitable<void>;
-}
-
+/** In front of all keys. A client may put a prefix of its own in front of that. */
+const PREFIX = 'layercode:';
 /** The field with the version. Parts have other names. */
 const VERSION = '@version';
 /** A version that no conversation ever has. */
@@ -54,13 +47,12 @@ const SHA1 = createHash('sha1').update(SCRIPT).digest('hex');
 export class RedisStore implements PartStore {
   readonly name = 'redis';
   readonly #client: RedisClient;
-  readonly #prefix: string;
   readonly #closeClient: (() => Awaitable<void>) | undefined;
   #isClosed = false;
 
-  constructor(client: RedisClient, { prefix = 'layercode:', closeClient }: RedisStoreOptions = {}) {
+  /** `closeClient` is called once, when the store is closed. Without it the client stays open. */
+  constructor(client: RedisClient, closeClient?: () => Awaitable<void>) {
     this.#client = client;
-    this.#prefix = prefix;
     this.#closeClient = closeClient;
   }
 
@@ -88,7 +80,7 @@ export class RedisStore implements PartStore {
   }
 
   async #run(id: string, args: string[]): Promise<true | StoredConversation | undefined> {
-    const call = { keys: [this.#prefix + keyOf(id)], arguments: args };
+    const call = { keys: [PREFIX + keyOf(id)], arguments: args };
     let reply: unknown;
     try {
       reply = await this.#client.evalSha(SHA1, call);

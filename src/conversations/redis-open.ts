@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import type { Logger } from '../../log.ts';
+import type { Logger } from '../log.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
 import { RedisStore } from './redis-store.ts';
 import { parseRedisUrl, type RedisTlsFiles } from './redis-url.ts';
@@ -39,7 +39,7 @@ export async function openRedisStore(
   const target = parseRedisUrl(url);
   const tls = target.tls && readFiles(target.tls, directory);
   const connection = new RedisConnection(target, tls, await loadRedis(directory));
-  const store = new RedisStore(connection, { closeClient: () => connection.close() });
+  const store = new RedisStore(connection, () => connection.close());
   try {
     await connection.connect();
     await checkWrites(store);
