@@ -173,6 +173,11 @@ const LOADED_ON_DEMAND = [
   'conversations/sqlite-store.ts',
   'conversations/sqlite-file.ts',
   'conversations/sqlite-library.ts',
+  'conversations/redis-client.ts',
+  'conversations/redis-connection.ts',
+  'conversations/redis-open.ts',
+  'conversations/redis-store.ts',
+  'conversations/redis-url.ts',
 ];
 
 /** What a folder may take of another only as a type. */
@@ -483,6 +488,7 @@ describe('layercode-microserver', () => {
       'defineState',
       'emptyConversation',
       'encodeEvent',
+      'fromIoredis',
       'getAgent',
       'hangUp',
       'listAgents',
@@ -524,6 +530,7 @@ describe('layercode-microserver', () => {
         'Handler',
         'InterruptedTurn',
         'InterruptionContext',
+        'IoredisClient',
         'Json',
         'JsonObject',
         'LayercodeEvent',
@@ -542,6 +549,8 @@ describe('layercode-microserver', () => {
         'NewMessage',
         'Next',
         'OpenStoreOptions',
+        'RedisClient',
+        'RedisScriptCall',
         'Reply',
         'Schema',
         'SessionEndContext',

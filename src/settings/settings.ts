@@ -241,7 +241,20 @@ function collectSecrets(values: Readonly<Record<string, string>>): readonly stri
     .flatMap(([variable, value]) =>
       variable === layercode.webhookSecrets.variable ? value.split(',') : [value],
     )
+    .concat(loginIn(values[conversations.store.variable] ?? ''))
     .map((value) => value.trim())
     .filter((value) => value.length >= minRedactedLength);
   return [...new Set(found)].sort((a, b) => b.length - a.length);
+}
+
+/** User and password of a URL, as they are written and as they are meant. */
+function loginIn(url: string): readonly string[] {
+  const [, login = ''] = /^[a-z+]+:\/\/([^/?#]*)@/i.exec(url) ?? [];
+  const [user = '', ...passwords] = login.split(':');
+  const written = [user, passwords.join(':')];
+  try {
+    return [...written, ...written.map(decodeURIComponent)];
+  } catch {
+    return written; // the store refuses such a URL
+  }
 }

@@ -115,6 +115,9 @@ describe('parseSettings', () => {
       ['LOG_FORMAT', 'json', 'logFormat', 'json'],
       ['CONVERSATION_STORE', 'Memory', 'conversationStore', 'memory'],
       ['CONVERSATION_STORE', 'SQLite:./My calls.db', 'conversationStore', 'sqlite:./My calls.db'],
+      ['CONVERSATION_STORE', 'redis://u:p@host/1', 'conversationStore', 'redis://u:p@host/1'],
+      ['CONVERSATION_STORE', 'rediss+sentinel://a,b/main', 'conversationStore',
+        'rediss+sentinel://a,b/main'],
       ['CONVERSATION_STORE', 'sqlite:/var/lib/calls.db', 'conversationStore',
         'sqlite:/var/lib/calls.db'],
       ['STORE_TIMEOUT_MS', '60000', 'storeTimeoutMs', 60_000],
@@ -244,12 +247,12 @@ describe('parseSettings', () => {
       [
         'CONVERSATION_STORE',
         'mongodb://user:pass@host/calls?a=b',
-        'CONVERSATION_STORE must be memory or sqlite:<path>, got "…@host/calls?…"',
+        'CONVERSATION_STORE must be memory, sqlite:<path> or redis://<host>, got "…@host/calls?…"',
       ],
       [
         'CONVERSATION_STORE',
         'sqlite:',
-        'CONVERSATION_STORE must be memory or sqlite:<path>, got "sqlite:"',
+        'CONVERSATION_STORE must be memory, sqlite:<path> or redis://<host>, got "sqlite:"',
       ],
       [
         'CONVERSATION_STORE',
@@ -516,6 +519,17 @@ describe('parseSettings: secrets', () => {
       'by-flag-key',
       'mistral8',
     ]);
+  });
+
+  it("collects user and password of a store's URL, as written and as meant", () => {
+    const secretsOf = (url: string): readonly string[] =>
+      parseSettings({ CONVERSATION_STORE: url }, []).secrets;
+    assert.deepEqual(secretsOf('redis://call-bot:p%40ss%20word@host/1'), [
+      'p%40ss%20word', 'p@ss word', 'call-bot',
+    ]);
+    assert.deepEqual(secretsOf('rediss://:with:colons@host'), ['with:colons']);
+    assert.deepEqual(secretsOf('redis://:%xx-wrong@host'), ['%xx-wrong']);
+    assert.deepEqual(secretsOf('redis://host:6379/1'), []);
   });
 
   it('hands models the environment with flags merged in, values trimmed and empty ones left out', () => {
