@@ -15,9 +15,12 @@ export { defineAgent } from './agents/define-agent.ts';
 export type { AgentDefinition } from './agents/define-agent.ts';
 export type {
   Agent, AgentResources, BoundAgent, DataContext, EventContext, InterruptedTurn, MessageTurn,
-  ModelUsage, Reply, Spoken, StartTurn, ToolCallContext, ToolOutcome, ToolRun, Turn, TurnJournal,
+  ModelUsage, Reply, SessionEndContext, Spoken, StartTurn, ToolCallContext, ToolOutcome, ToolRun,
+  Turn, TurnJournal,
 } from './agents/agent.ts';
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
+export { defineState } from './agents/state.ts';
+export type { State } from './agents/state.ts';
 export { hangUp, tool } from './agents/tool.ts';
 export type { ArgumentsOf, TellBrowser, Tool, ToolContext, ToolDefinition } from './agents/tool.ts';
 export type { Schema } from './agents/json-schema.ts';
@@ -31,7 +34,10 @@ export { MemoryStore } from './conversations/memory-store.ts';
 export type { MemoryStoreOptions } from './conversations/memory-store.ts';
 export { emptyConversation } from './conversations/conversation.ts';
 export type { Conversation } from './conversations/conversation.ts';
-export type { ConversationStore } from './conversations/store.ts';
+export type { ConversationStore, StoreHealth } from './conversations/store.ts';
+export { openStore } from './conversations/open-store.ts';
+export type { OpenStoreOptions, StoreSettings } from './conversations/open-store.ts';
+export { StoreError } from './conversations/store-error.ts';
 export type { Message, ToolCall, ToolCallState, TurnState } from './conversations/message.ts';
 
 export { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from './http/errors.ts';
@@ -40,9 +46,9 @@ export type { Context } from './http/context.ts';
 
 export { EventError, parseEvent } from './layercode/events.ts';
 export type {
-  CallEndedEvent, CallEvent, CallStartedEvent, DataEvent, InterruptionContext, LayercodeEvent,
-  MessageEvent, SessionEndEvent, SessionEvent, SessionStartEvent, SessionUpdateEvent,
-  TranscriptEvent, UnknownEvent, UserInterruptedEvent,
+  CallEndedEvent, Caller, CallEvent, CallStartedEvent, DataEvent, InterruptionContext,
+  LayercodeEvent, MessageEvent, SessionEndEvent, SessionEvent, SessionStartEvent,
+  SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
 } from './layercode/events.ts';
 export type { Json, JsonObject } from './layercode/fields.ts';
 export { signPayload, verifySignature } from './layercode/signature.ts';

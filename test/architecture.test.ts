@@ -39,8 +39,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'metrics.ts',
     ],
   ],
-  ['testing.ts', ['test-client.ts']],
-  ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
+  ['testing.ts', ['test-client.ts', 'agents', 'models']],
+  ['test-client.ts', ['platform', 'app', 'layercode', 'conversations', 'sse', 'base']],
   ['platform.ts', ['platform']],
   [
     'cli/commands',
@@ -67,6 +67,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'agents/built-in',
       'agents',
       'models',
+      'conversations',
       'settings',
       'log.ts',
       'metrics.ts',
@@ -154,6 +155,10 @@ const LOADED_ON_DEMAND = [
   'agents/built-in/registry.ts',
   'agents/model-agent.ts',
   'conversations/shared-store.ts',
+  'conversations/open-store.ts',
+  'conversations/sqlite-store.ts',
+  'conversations/sqlite-file.ts',
+  'conversations/sqlite-library.ts',
 ];
 
 /** What a folder may take of another only as a type. */
@@ -457,9 +462,11 @@ describe('layercode-microserver', () => {
       'SettingsError',
       'SpeakableText',
       'SseEncoder',
+      'StoreError',
       'createApp',
       'createLogger',
       'defineAgent',
+      'defineState',
       'emptyConversation',
       'encodeEvent',
       'getAgent',
@@ -468,6 +475,7 @@ describe('layercode-microserver', () => {
       'loadAgent',
       'loadSettings',
       'openModel',
+      'openStore',
       'parseEvent',
       'parseSettings',
       'signPayload',
@@ -490,6 +498,7 @@ describe('layercode-microserver', () => {
         'CallEndedEvent',
         'CallEvent',
         'CallStartedEvent',
+        'Caller',
         'ChatMessage',
         'ChatModel',
         'Context',
@@ -519,9 +528,11 @@ describe('layercode-microserver', () => {
         'NamedAgents',
         'NewMessage',
         'Next',
+        'OpenStoreOptions',
         'Reply',
         'Schema',
         'ServedAgent',
+        'SessionEndContext',
         'SessionEndEvent',
         'SessionEvent',
         'SessionStartEvent',
@@ -532,6 +543,9 @@ describe('layercode-microserver', () => {
         'SseEvent',
         'StandardSchema',
         'StartTurn',
+        'State',
+        'StoreHealth',
+        'StoreSettings',
         'TellBrowser',
         'Tool',
         'ToolCall',
@@ -565,12 +579,28 @@ describe('layercode-microserver/platform', () => {
 
 describe('layercode-microserver/testing', () => {
   it('exports these values', () =>
-    assert.deepEqual(Object.keys(testing).sort(), ['TestClient', 'TestReply', 'createTestClient']));
+    assert.deepEqual(Object.keys(testing).sort(), [
+      'TestClient',
+      'TestReply',
+      'createTestClient',
+      'scriptedModel',
+      'withModel',
+    ]));
 
   it('exports these types', () => {
     assert.deepEqual(
       exportedBy('testing.ts').filter((name) => !Object.hasOwn(testing, name)),
-      ['PostOptions', 'TestClientOptions', 'TestEvent'],
+      [
+        'PostOptions',
+        'ScriptedAnswer',
+        'ScriptedCall',
+        'ScriptedModel',
+        'ScriptedRequest',
+        'TestClientOptions',
+        'TestEvent',
+        'TestToolCall',
+        'TurnOptions',
+      ],
     );
   });
 });

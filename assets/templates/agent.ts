@@ -24,6 +24,22 @@ const openingHours = tool({
   run: ({ day }) => ({ hours: hours[day] ?? 'not known' }),
 });
 
+/** Its arguments are checked before it runs, and have types. */
+const putAside = tool({
+  name: 'put_aside',
+  description: 'Puts goods aside for the caller, to be fetched later.',
+  parameters: {
+    type: 'object',
+    properties: {
+      goods: { type: 'string', description: 'In the singular, such as "loaf of bread".' },
+      count: { type: 'integer', minimum: 1, maximum: 20 },
+    },
+    required: ['goods', 'count'],
+    additionalProperties: false,
+  },
+  run: ({ goods, count }) => ({ putAside: { goods, count } }),
+});
+
 const name = 'corner_shop';
 const welcome = 'Hello, this is the corner shop. Which day would you like to come?';
 
@@ -32,9 +48,9 @@ const agent = defineAgent({
   name,
   welcome,
   prompt:
-    'You answer the phone of a corner shop. Speak one or two short sentences, no lists, no Markdown. '
-    + 'Look opening hours up.',
-  tools: [openingHours, hangUp],
+    'You answer the phone of a corner shop. Speak one or two short sentences, no lists, no '
+    + 'Markdown. Look opening hours up. Put goods aside for callers who ask for them.',
+  tools: [openingHours, putAside, hangUp],
 });
 
 /** Speaks by rules. Once you have a key, delete it, and write `export default agent` instead. */

@@ -4,6 +4,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
 import type {
   CallEndedEvent,
+  Caller,
   CallStartedEvent,
   DataEvent,
   LayercodeEvent,
@@ -16,6 +17,7 @@ import type {
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta } from '../models/model.ts';
+import type { State } from './state.ts';
 
 /**
  * What an agent speaks through during one turn, in either dialect. Verbs are bound, and do nothing
@@ -70,7 +72,8 @@ export interface EventContext<E extends LayercodeEvent = LayercodeEvent> {
  * What a hook that speaks is told. Its properties are its own, so that `{ ...turn }` can be handed
  * on.
  */
-export interface Turn<E extends LayercodeEvent = LayercodeEvent> extends EventContext<E> {
+export interface Turn<E extends LayercodeEvent = LayercodeEvent, S = unknown>
+  extends EventContext<E> {
   /** The platform's `turn_id`, or one of our own. */
   readonly turnId: string;
   /**
@@ -78,6 +81,13 @@ export interface Turn<E extends LayercodeEvent = LayercodeEvent> extends EventCo
    * Frozen: a snapshot, taken when it is first looked at.
    */
   readonly history: readonly Message[];
+  /** The numbers of a telephone call. Undefined for a browser. */
+  readonly caller: Caller | undefined;
+  /**
+   * What the agent keeps of the conversation beside its history: the same object for all that runs
+   * of it here. Undefined for an agent without `state`.
+   */
+  readonly state: S;
   readonly journal: TurnJournal;
 }
 
@@ -160,12 +170,12 @@ export interface TurnJournal {
   sayFiller(text: string): void;
 }
 
-export interface StartTurn extends Turn<SessionStartEvent | CallStartedEvent> {
+export interface StartTurn<S = unknown> extends Turn<SessionStartEvent | CallStartedEvent, S> {
   /** Whether the conversation is known: the caller reconnected, and a welcome was spoken before. */
   readonly isResumed: boolean;
 }
 
-export interface MessageTurn extends Turn<MessageEvent | TranscriptEvent> {
+export interface MessageTurn<S = unknown> extends Turn<MessageEvent | TranscriptEvent, S> {
   /** The caller's words. */
   readonly text: string;
 }
@@ -173,6 +183,16 @@ export interface MessageTurn extends Turn<MessageEvent | TranscriptEvent> {
 export interface DataContext extends EventContext<DataEvent> {
   /** What the browser sent. */
   readonly data: JsonObject;
+}
+
+export interface SessionEndContext<S = unknown>
+  extends EventContext<SessionEndEvent | CallEndedEvent> {
+  /** The whole conversation, in the order of its turns. */
+  readonly history: readonly Message[];
+  /** As `Turn.caller`. */
+  readonly caller: Caller | undefined;
+  /** As `Turn.state`. Changes are not kept. */
+  readonly state: S;
 }
 
 /** A turn that the caller spoke over, or left. */
@@ -191,16 +211,18 @@ export interface InterruptedTurn {
 export type Spoken = string | void | Iterable<string> | AsyncIterable<string>;
 
 /** The product: what is said on a call. Hooks may be plain, async, or async generators. */
-export interface Agent {
+export interface Agent<S = unknown> {
   readonly name: string;
   /** One sentence for lists of agents. */
   readonly description?: string;
   /** Said when a turn fails. Default "Sorry, something went wrong. Could you say that again?" */
   readonly apology?: string;
+  /** What it keeps of a conversation beside its history. */
+  readonly state?: State<S>;
   /** A call begins, or a caller is back. */
-  onSessionStart?(turn: StartTurn, reply: Reply): Awaitable<Spoken>;
+  onSessionStart?(turn: StartTurn<S>, reply: Reply): Awaitable<Spoken>;
   /** The caller said something. */
-  onMessage(turn: MessageTurn, reply: Reply): Awaitable<Spoken>;
+  onMessage(turn: MessageTurn<S>, reply: Reply): Awaitable<Spoken>;
   /**
    * The caller's browser sent data; what is returned goes back as JSON, `{"status":"ok"}` where
    * nothing is.
@@ -209,7 +231,7 @@ export interface Agent {
   /** News of the session, for instance that its recording is ready. */
   onSessionUpdate?(context: EventContext<SessionUpdateEvent>): Awaitable<void>;
   /** The session is over; its conversation may be resumed by another. */
-  onSessionEnd?(context: EventContext<SessionEndEvent | CallEndedEvent>): Awaitable<void>;
+  onSessionEnd?(context: SessionEndContext<S>): Awaitable<void>;
   /** Told once for each turn that was interrupted, while it ran or after it had been sent. */
   onInterrupted?(turn: InterruptedTurn): Awaitable<void>;
   /** Called once by `createApp`: gives an agent that speaks with a model what it needs. */
@@ -230,7 +252,7 @@ export interface AgentResources {
 }
 
 /** An agent that has what it needs. */
-export interface BoundAgent extends Agent {
+export interface BoundAgent<S = unknown> extends Agent<S> {
   /** The model it speaks with; undefined for an agent that needs none. */
   readonly model?: ChatModel;
 }

@@ -1,21 +1,41 @@
+import type { Awaitable } from '../base/awaitable.ts';
 import type { Agent, StartTurn } from './agent.ts';
-import { bindModelAgent, type ModelAgentDefinition } from './model-agent.ts';
+import { bindModelAgent, checkModel, type ModelAgentDefinition } from './model-agent.ts';
+import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { WELCOME_BACK } from './phrases.ts';
-import type { Tool } from './tool.ts';
+import { isState, stateMadeBy, type State } from './state.ts';
+import { checkTools } from './tool-list.ts';
 
-interface AgentTexts {
+/** What `defineAgent` takes of every agent. */
+interface Shorthands<S = unknown> {
   /**
-   * Said when a call begins; a caller who is back hears "Welcome back." instead. `onSessionStart`
-   * replaces both.
+   * Said when a call begins; a caller who is back hears "Welcome back." instead. A function is
+   * asked in both cases. `onSessionStart` replaces all of this.
    */
-  readonly welcome?: string;
+  readonly welcome?: PerTurn<string, StartTurn<S>>;
 }
 
-/** What `defineAgent` takes: hooks, or a prompt for a model, and shorthands for either. */
-export type AgentDefinition = AgentTexts &
-  (Agent | (Omit<Agent, 'onMessage'> & ModelAgentDefinition & { readonly onMessage?: undefined }));
+/** With hooks of its own, where it may also write its state in place. */
+type HookDefinition<S> = Omit<Agent<NoInfer<S>>, 'state'> & {
+  readonly state?: State<S> | (() => S);
+};
 
-type Field = keyof Agent | keyof AgentTexts | keyof ModelAgentDefinition;
+/** With a prompt for a model. A state that is written in place has no tools that use it. */
+type PromptDefinition<S> = Omit<Agent<NoInfer<S>>, 'onMessage' | 'state'> & {
+  readonly onMessage?: undefined;
+} & (
+    | ({ readonly state?: State<S> } & ModelAgentDefinition<NoInfer<S>>)
+    | ({ readonly state: () => S } & ModelAgentDefinition<NoInfer<S>, unknown>)
+  );
+
+/** What `defineAgent` takes: hooks, or a prompt for a model, and shorthands for either. */
+export type AgentDefinition<S = unknown> =
+  Shorthands<NoInfer<S>> & (HookDefinition<S> | PromptDefinition<S>);
+
+type TypeName = 'string' | 'function' | 'boolean' | 'object';
+type Field = keyof Agent | keyof Shorthands | keyof ModelAgentDefinition;
+/** As it is given, before it is checked. */
+type Definition = Readonly<Partial<Record<Field, unknown>>>;
 type Hook = { [K in keyof Agent]-?: Required<Agent>[K] extends Function ? K : never }[keyof Agent];
 
 const HOOKS = {
@@ -26,29 +46,41 @@ const HOOKS = {
 
 /** Each field's type, as `typeof` names it. */
 const FIELDS = {
-  name: 'string', description: 'string', apology: 'string', welcome: 'string',
+  name: 'string', description: 'string', apology: 'string',
+  welcome: ['string', 'function'],
+  state: ['object', 'function'],
   ...HOOKS,
-  prompt: 'string', model: 'string', tools: 'object', filler: 'string', speakable: 'boolean',
-} as const satisfies Readonly<Record<Field, 'string' | 'function' | 'boolean' | 'object'>>;
+  prompt: ['string', 'function'],
+  model: ['string', 'object', 'function'],
+  tools: ['object', 'function'],
+  filler: 'string',
+  speakable: 'boolean',
+} as const satisfies Readonly<Record<Field, TypeName | readonly TypeName[]>>;
 
 /**
  * Checks an agent and fills in its shorthands. With a `prompt` it speaks with a model, and needs no
  * hook. An instance of a class works too: its hooks are called on it. Throws a `TypeError` that
  * names a missing, misspelt or wrong field.
  */
-export function defineAgent(definition: AgentDefinition): Agent {
+export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agent {
   checkDefinition(definition);
   const { name, description, apology, welcome } = definition;
-  const { prompt, model, tools, filler, speakable } = definition as Partial<ModelAgentDefinition>;
+  const { prompt, model, tools, filler, speakable } = definition as Partial<
+    ModelAgentDefinition<S>
+  >;
+  const state = stateOf(definition);
+  if (typeof tools !== 'function') checkTools(name, tools ?? [], state);
+  if (typeof model !== 'function') checkModel(name, model);
   const agent = {
     name,
+    ...(state === undefined ? {} : { state }),
     ...(description === undefined ? {} : { description }),
     ...(apology === undefined ? {} : { apology }),
-    ...(welcome === undefined ? {} : { onSessionStart: greet(welcome) }),
-    ...hooksOf(definition),
+    ...(welcome === undefined ? {} : { onSessionStart: greet(name, welcome) }),
+    ...hooksOf<S>(definition),
   };
   if (prompt === undefined) return agent as Agent; // with onMessage, as was checked
-  const unbound: Agent = {
+  const unbound: Agent<S> = {
     ...agent,
     onMessage: () => {
       const reason = 'speaks with a model and was not bound to one: serve it with createApp';
@@ -60,12 +92,26 @@ export function defineAgent(definition: AgentDefinition): Agent {
   return unbound;
 }
 
-function greet(welcome: string): (turn: StartTurn) => string {
-  return ({ isResumed }) => (isResumed ? WELCOME_BACK : welcome);
+function greet<S>(
+  agentName: string, welcome: PerTurn<string, StartTurn<S>>,
+): (turn: StartTurn<S>) => Awaitable<string> {
+  if (typeof welcome === 'string') return ({ isResumed }) => (isResumed ? WELCOME_BACK : welcome);
+  const place = `agent "${agentName}": its welcome`;
+  return async (turn) => checkText(place, await makeForTurn(place, welcome, turn));
+}
+
+/** The agent's own where it is a function: `defineState` is for tools, which it has none of. */
+function stateOf<S>({ name, state }: AgentDefinition<S>): State<S> | undefined {
+  if (state === undefined || isState<S>(state)) return state;
+  if (typeof state !== 'function') {
+    const cure = 'a function that makes it, or what defineState returns';
+    throw new TypeError(`agent "${name}": state must be ${cure}`);
+  }
+  return stateMadeBy(state);
 }
 
 /** Those of a class are bound to its instance, whose private state they may use. */
-function hooksOf(definition: AgentDefinition): Partial<Agent> {
+function hooksOf<S>(definition: Definition): Partial<Agent<S>> {
   const hooks: Record<string, unknown> = {};
   for (const hook of Object.keys(HOOKS) as Hook[]) {
     const given = definition[hook] as ((...args: unknown[]) => unknown) | undefined;
@@ -79,7 +125,7 @@ function isPlain(definition: object): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-function checkDefinition(definition: AgentDefinition): void {
+function checkDefinition(definition: Definition): void {
   if (typeof definition !== 'object' || definition === null) {
     const given = definition === null ? 'null' : `a ${typeof definition}`;
     throw new TypeError(`an agent must be an object, got ${given}`);
@@ -91,34 +137,18 @@ function checkDefinition(definition: AgentDefinition): void {
     throw new TypeError(`an agent has no field "${key}"; there are ${fields}`);
   }
   for (const [key, expected] of Object.entries(FIELDS)) {
-    const value: unknown = definition[key as keyof AgentDefinition];
-    if (value === undefined || typeof value === expected) continue;
-    throw new TypeError(`an agent's ${key} must be a ${expected}, got ${typeof value}`);
+    const value = definition[key as Field];
+    const types: readonly string[] = [expected].flat();
+    if (value === undefined || types.includes(typeof value)) continue;
+    throw new TypeError(`an agent's ${key} must be a ${types.join(' or a ')}, got ${typeof value}`);
   }
   const { name, onMessage } = definition;
   if (!name) throw new TypeError('an agent must have a name');
   const hasPrompt = 'prompt' in definition && Boolean(definition.prompt);
-  checkTools(definition);
   if (onMessage === undefined && !hasPrompt) {
     throw new TypeError(`agent "${name}" must have onMessage, or a prompt for a model`);
   }
   if (onMessage !== undefined && hasPrompt) {
     throw new TypeError(`agent "${name}" has both onMessage and a prompt`);
-  }
-}
-
-/** Two of one name are refused by vendors, in every turn. */
-function checkTools(definition: AgentDefinition): void {
-  const { name, tools = [] } = definition as Partial<ModelAgentDefinition> & AgentDefinition;
-  if (!Array.isArray(tools)) throw new TypeError(`agent "${name}": tools must be a list`);
-  const names = new Set<unknown>();
-  for (const given of tools as readonly (Partial<Tool> | null | undefined)[]) {
-    if (typeof given?.check !== 'function') {
-      throw new TypeError(`agent "${name}": each of its tools must be made with tool({ … })`);
-    }
-    if (names.has(given.name)) {
-      throw new TypeError(`agent "${name}" has two tools named "${given.name}"`);
-    }
-    names.add(given.name);
   }
 }

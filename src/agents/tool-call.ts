@@ -4,7 +4,7 @@ import { isAbort } from '../base/abort.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
-import type { Reply, ToolCallContext, ToolRun, Turn } from './agent.ts';
+import type { MessageTurn, Reply, ToolCallContext, ToolRun } from './agent.ts';
 import { parseArguments } from './tool-arguments.ts';
 import { resultText } from './tool-result.ts';
 import type { Tool } from './tool.ts';
@@ -15,15 +15,17 @@ export const MAX_RESULT_LENGTH = 65_536;
 type CallStatus = 'running' | 'completed' | 'failed' | 'interrupted';
 
 /** How a call is run: its arguments are checked, and the browser is told what becomes of it. */
-export function toolRun(call: ToolCall, tools: readonly Tool[], turn: Turn, reply: Reply): ToolRun {
+export function toolRun<S>(
+  call: ToolCall, tools: readonly Tool<S>[], turn: MessageTurn<S>, reply: Reply,
+): ToolRun {
   const tool = tools.find(({ name }) => name === call.name);
   if (tool === undefined) return { run: () => refuseUnknown(call.name, reply) };
   const { whenInterrupted, repeatable } = tool;
   return { whenInterrupted, repeatable, run: (told) => run(tool, call.args, told, turn, reply) };
 }
 
-async function run(
-  tool: Tool, json: string, told: ToolCallContext, turn: Turn, reply: Reply,
+async function run<S>(
+  tool: Tool<S>, json: string, told: ToolCallContext, turn: MessageTurn<S>, reply: Reply,
 ): Promise<string> {
   const tell = (status: CallStatus, more: JsonObject): void =>
     tellBrowser(tool, status, more, reply);
@@ -35,8 +37,8 @@ async function run(
     return refusal('problem' in checked ? checked.problem : '');
   }
   const { args } = parsed;
-  const { conversationId, turnId, metadata, log } = turn;
-  const context = { ...told, reply, conversationId, turnId, metadata, log };
+  const { conversationId, turnId, metadata, caller, state, log } = turn;
+  const context = { ...told, reply, conversationId, turnId, metadata, caller, state, log };
   tell('running', { args });
   try {
     const result = await tool.run(checked.args, context);
@@ -63,7 +65,9 @@ function refuseUnknown(name: string, reply: Reply): string {
   return refusal("a tool's name must match [A-Za-z0-9_-]{1,64}");
 }
 
-function tellBrowser(tool: Tool, status: CallStatus, more: JsonObject, reply: Reply): void {
+function tellBrowser<S>(
+  tool: Tool<S>, status: CallStatus, more: JsonObject, reply: Reply,
+): void {
   if (tool.tellBrowser === 'nothing') return;
   void reply.data({ tool: tool.name, status, ...(tool.tellBrowser === 'everything' ? more : {}) });
 }

@@ -1,6 +1,6 @@
 import type { ToolCall } from '../conversations/message.ts';
 import type { ChatMessage, ChatModel } from '../models/model.ts';
-import type { Reply, ToolRun, Turn } from './agent.ts';
+import type { MessageTurn, Reply, ToolRun } from './agent.ts';
 import { toolRun } from './tool-call.ts';
 import type { Tool } from './tool.ts';
 import { Voice } from './voice.ts';
@@ -11,9 +11,9 @@ import { Voice } from './voice.ts';
  */
 export const MAX_TOOL_ROUNDS = 8;
 
-export interface ToolLoopOptions {
+export interface ToolLoopOptions<S> {
   readonly model: ChatModel;
-  readonly tools: readonly Tool[];
+  readonly tools: readonly Tool<S>[];
   /** Whether what cannot be spoken (Markdown, emoji, URLs) is taken out of the model's text. */
   readonly isSpeakable: boolean;
 }
@@ -23,8 +23,11 @@ export interface ToolLoopOptions {
  * spoken. Ends quietly when the turn is over. Throws what the model throws, and
  * an error for a reply of which nothing can be spoken.
  */
-export async function runToolLoop(
-  messages: ChatMessage[], turn: Turn, reply: Reply, { model, tools, isSpeakable }: ToolLoopOptions,
+export async function runToolLoop<S>(
+  messages: ChatMessage[],
+  turn: MessageTurn<S>,
+  reply: Reply,
+  { model, tools, isSpeakable }: ToolLoopOptions<S>,
 ): Promise<void> {
   const voice = new Voice(reply, { isSpeakable });
   for (let round = 0; !reply.isOver; round++) {

@@ -1,9 +1,11 @@
+import type { Caller } from '../layercode/events.ts';
 import type { JsonObject } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
 import { isToolName } from '../models/well-formed-call.ts';
 import type { Reply, ToolCallContext, ToolRun } from './agent.ts';
 import { sentSchema, type Schema } from './json-schema.ts';
 import type { ValueOf } from './schema-types.ts';
+import { isState, type State } from './state.ts';
 import {
   isStandardSchema, jsonSchemaOf, type OutputOf, type StandardSchema,
 } from './standard-schema.ts';
@@ -11,7 +13,11 @@ import { checkBySchema, checkByStandard, type ArgumentsCheck } from './tool-argu
 import { speakable } from './voice.ts';
 
 /** What a tool is told beside its arguments. */
-export interface ToolContext extends ToolCallContext {
+export interface ToolContext<S = unknown> extends ToolCallContext {
+  /** As `Turn.state`. For a tool that has the agent's `state`. */
+  readonly state: S;
+  /** As `Turn.caller`. */
+  readonly caller: Caller | undefined;
   /** To send data to the browser, or to hang up: `reply.hangup({ say: 'Goodbye!' })`. */
   readonly reply: Reply;
   readonly conversationId: string;
@@ -31,13 +37,15 @@ export type ArgumentsOf<P> = P extends StandardSchema ? OutputOf<P> : ValueOf<P>
 type Behaviour = Pick<ToolRun, 'whenInterrupted' | 'repeatable'>;
 
 /** What `tool` takes. */
-export interface ToolDefinition<P extends Schema | StandardSchema> extends Behaviour {
+export interface ToolDefinition<P extends Schema | StandardSchema, S = unknown> extends Behaviour {
   /** 1–64 characters of `A-Z a-z 0-9 _ -`. */
   readonly name: string;
   /** Tells the model what it does, and when to call it. */
   readonly description: string;
   /** Of type `object`: a JSON Schema, or a schema of Zod, ArkType or Valibot. */
   readonly parameters: P;
+  /** Of the agents that it is for, made by `defineState`. A tool without one fits every agent. */
+  readonly state?: State<S> | undefined;
   /**
    * `status` (default): `{tool, status}`, without arguments and result. `everything`: with both.
    * `nothing`: nothing.
@@ -47,11 +55,11 @@ export interface ToolDefinition<P extends Schema | StandardSchema> extends Behav
    * What it returns goes to the model as JSON, nothing as `{"status":"ok"}`. What it throws goes
    * to the model as an error.
    */
-  run(args: ArgumentsOf<P>, context: ToolContext): unknown;
+  run(args: ArgumentsOf<P>, context: ToolContext<NoInfer<S>>): unknown;
 }
 
-/** A function that the model may call, made by `tool`. */
-export interface Tool extends Behaviour {
+/** A function that the model may call, made by `tool`. It fits agents whose state is an `S`. */
+export interface Tool<in S = unknown> extends Behaviour {
   readonly name: string;
   readonly description: string;
   /** The JSON Schema that the model is sent. */
@@ -59,15 +67,20 @@ export interface Tool extends Behaviour {
   readonly tellBrowser: TellBrowser;
   /** Whether arguments fit, and what `run` is then to get. */
   readonly check: ArgumentsCheck;
-  run(args: unknown, context: ToolContext): unknown;
+  /** Undefined: it fits every agent. */
+  readonly state: State | undefined;
+  // A property: a method would let tools of other states pass.
+  readonly run: (args: unknown, context: ToolContext<S>) => unknown;
 }
 
 /**
  * Makes a tool. Throws a `TypeError` for a name that vendors refuse, and for a schema that is none
  * or has a keyword that would not be checked.
  */
-export function tool<const P extends Schema | StandardSchema>(definition: ToolDefinition<P>): Tool {
-  const { name, description, parameters, tellBrowser = 'status' } = definition;
+export function tool<const P extends Schema | StandardSchema, S = unknown>(
+  definition: ToolDefinition<P, S>,
+): Tool<S> {
+  const { name, description, parameters, state, tellBrowser = 'status' } = definition;
   const { whenInterrupted = 'abort', repeatable = false } = definition;
   if (!isToolName(name)) {
     const given = JSON.stringify(name);
@@ -81,8 +94,11 @@ export function tool<const P extends Schema | StandardSchema>(definition: ToolDe
   if (typeof definition.run !== 'function') {
     throw new TypeError(`tool ${name} must have a run function`);
   }
+  if (state !== undefined && !isState(state)) {
+    throw new TypeError(`tool ${name}: state must be made by defineState(() => ({ … }))`);
+  }
   return {
-    name, description, whenInterrupted, repeatable, tellBrowser,
+    name, description, whenInterrupted, repeatable, tellBrowser, state,
     ...argumentsFor(parameters, name),
     run: (args, context) => definition.run(args as ArgumentsOf<P>, context),
   };

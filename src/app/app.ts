@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
+import type { Channel } from '../base/channel.ts';
 import { Turns } from '../turns/turns.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
@@ -28,6 +29,7 @@ import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
+import { agentChannels } from './agent-channels.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute, type RoutedAgent, type RoutedAgents } from './routes.ts';
 import { agentPath } from '../settings/named-agents.ts';
@@ -38,6 +40,8 @@ export interface AppOptions {
   readonly log?: Logger;
   /** Where conversations are kept. Default: in memory, within the bounds. `close()` closes it. */
   readonly store?: ConversationStore;
+  /** To other processes that use the same store. Default: none does. `close()` closes it. */
+  readonly channel?: Channel;
   /** For models and the platform's REST API. Default the global `fetch`. */
   readonly fetch?: typeof fetch;
   /** Stands in for LayerCode's cloud on this machine. Default: none. `close()` closes it. */
@@ -82,6 +86,7 @@ export class App {
   readonly #router = new Router<Handler>();
   readonly #boundary = new ErrorBoundary();
   readonly #platform: AppPlatform | undefined;
+  readonly #channel: Channel | undefined;
   readonly #shutdown = new Shutdown();
   /** Told behind all others. */
   readonly #observers: readonly Observer[];
@@ -98,6 +103,7 @@ export class App {
     const log = options.log ?? noLog();
     this.#settings = settings;
     this.#platform = options.platform;
+    this.#channel = options.channel;
     const bodies = new BodyBudget(Math.max(MIN_BODIES_BYTES, 2 * settings.maxBodyBytes));
     const { maxBodyBytes, trustProxy } = settings;
     this.#scope = { log, maxBodyBytes, trustProxy, bodies };
@@ -107,7 +113,11 @@ export class App {
       maxCharacters: settings.maxHistoryCharacters,
     });
     const [first, ...others] = given;
-    const route = (agent: GivenAgent): RoutedAgent => this.#route(agent, store);
+    const { channel } = options;
+    const isOnly = first.name === undefined;
+    const channelFor = channel === undefined || isOnly ? () => channel : agentChannels(channel);
+    const route = (agent: GivenAgent): RoutedAgent =>
+      this.#route(agent, store, channelFor(agent.name ?? ''));
     this.#routed = [route(first), ...others.map(route)];
     this.agents = [served(this.#routed[0]), ...this.#routed.slice(1).map(served)];
     this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];
@@ -148,7 +158,11 @@ export class App {
     return this.agents[0].model;
   }
 
-  #route({ name, agent, secrets }: GivenAgent, store: ConversationStore): RoutedAgent {
+  #route(
+    { name, agent, secrets }: GivenAgent,
+    store: ConversationStore,
+    channel: Channel | undefined,
+  ): RoutedAgent {
     const settings = this.#settings;
     const { agentRoute, maxMessages, turnTimeoutSeconds, firstWordTimeoutSeconds } = settings;
     const conversations = new ConversationManager(store, {
@@ -158,6 +172,7 @@ export class App {
     const turns = new Turns({
       agent,
       conversations,
+      others: channel === undefined ? undefined : { channel, log: this.#scope.log },
       turnTimeoutMs: turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: firstWordTimeoutSeconds * 1_000,
     });
@@ -279,6 +294,7 @@ export class App {
     });
     const toolsMs = Math.max(0, timesOutAtMs - performance.now());
     await Promise.all(this.#routed.map(({ turns }) => turns.close(toolsMs)));
+    await this.#channel?.close();
     await this.conversations.close();
   }
 

@@ -11,14 +11,19 @@ export type NamedAgents = Readonly<Record<string, Agent>>;
  * An app that serves an agent, or several. Each of several is served below the agent route under
  * its name; the first one has the route itself, too.
  *
- * Throws a `TypeError` for a name that cannot be a route, and if an agent has no webhook secret:
- * signatures are always verified.
+ * Throws a `TypeError` for a name that cannot be a path, if an agent has no webhook secret, as
+ * signatures are always verified, and if the settings name a store and `options` have none: opening
+ * one takes time.
  */
 export function createApp(
   settings: Settings,
   agent: Agent | NamedAgents,
   options: AppOptions = {},
 ): App {
+  if (settings.conversationStore !== 'memory' && options.store === undefined) {
+    const remedy = 'pass options.store, such as await openStore(settings, { log })';
+    throw new TypeError(`settings.conversationStore is not memory: ${remedy}`);
+  }
   const { log = noLog(), fetch } = options;
   const bind = (agent: Agent): BoundAgent => bindAgent(agent, settings, log, fetch);
   const agents = isAgent(agent)

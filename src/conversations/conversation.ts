@@ -18,6 +18,13 @@ import {
  */
 export const FORMAT = 1;
 
+/** Who called, and in which session: another one of the same conversation may be a browser's. */
+export interface KnownCaller {
+  readonly sessionId: string;
+  readonly from: string | undefined;
+  readonly to: string | undefined;
+}
+
 /** All that is known of one caller over time. The sums spare a turn the walk over all others. */
 export interface Conversation {
   readonly id: string;
@@ -29,10 +36,14 @@ export interface Conversation {
   /** Tool calls whose result is not known yet, in turns of any state. */
   runningCalls: number;
   messageCount: number;
-  /** UTF-16 code units of all messages and sent events. */
+  /** UTF-16 code units of all messages and sent events, the state and the caller. */
   textLength: number;
   /** Time of the last change, in milliseconds since the epoch. */
   updatedAt: number;
+  /** What the agent keeps beside the history: JSON text. */
+  state?: string;
+  /** Of the last telephone call. */
+  caller?: KnownCaller;
   /**
    * Where a store writes only what has changed: the turns that were added, changed or removed. Not
    * part of the record.
@@ -127,6 +138,33 @@ export function add(conversation: Conversation, record: TurnRecord): void {
   if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
 }
 
+/** Replaces the agent's state. Undefined changes nothing. */
+export function keepState(conversation: Conversation, state: string | undefined): void {
+  if (state === undefined) return;
+  conversation.textLength += state.length - (conversation.state?.length ?? 0);
+  conversation.state = state;
+}
+
+/** Notes who called. Undefined changes nothing. */
+export function keepCaller(conversation: Conversation, caller: KnownCaller | undefined): void {
+  if (caller === undefined) return;
+  conversation.textLength += callerLength(caller) - callerLength(conversation.caller);
+  conversation.caller = caller;
+}
+
+/** Who calls in that session, where that is known. */
+export function callerIn(
+  { caller }: Pick<Conversation, 'caller'>,
+  sessionId: string,
+): Omit<KnownCaller, 'sessionId'> | undefined {
+  if (caller?.sessionId !== sessionId) return undefined;
+  return { from: caller.from, to: caller.to };
+}
+
+function callerLength({ sessionId, from, to }: Partial<KnownCaller> = {}): number {
+  return (sessionId?.length ?? 0) + (from?.length ?? 0) + (to?.length ?? 0);
+}
+
 /** Makes the index and the sums anew, from the turns. */
 export function tally(conversation: Conversation): void {
   const { turns } = conversation;
@@ -134,7 +172,7 @@ export function tally(conversation: Conversation): void {
   conversation.openTurns = turns.filter(({ state }) => state === 'open').length;
   conversation.runningCalls = 0;
   conversation.messageCount = 0;
-  conversation.textLength = 0;
+  conversation.textLength = (conversation.state?.length ?? 0) + callerLength(conversation.caller);
   for (const record of turns) add(conversation, record);
 }
 

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationBounds } from './bounds.ts';
-import { FORMAT, historyOf, upgrade, type Conversation } from './conversation.ts';
+import {
+  FORMAT, historyOf, upgrade, type Conversation, type KnownCaller,
+} from './conversation.ts';
 import { cutTurn, type CutTurn, type Interruption } from './heard.ts';
 import type { Message } from './message.ts';
 import * as rules from './rules.ts';
@@ -15,6 +17,7 @@ import {
   type ToolResult,
   type TurnProgress,
 } from './tool-call-rules.ts';
+import type { RunElsewhere } from './turn-record.ts';
 
 export interface ConversationManagerOptions {
   /** Messages a conversation holds at the most, at least 2. Default 200. */
@@ -33,6 +36,14 @@ export interface NewMessage {
   readonly role: 'user' | 'assistant';
   readonly content: string;
   readonly turnId?: string;
+}
+
+/** A conversation as it is at one moment. */
+export interface Snapshot {
+  readonly history: Message[];
+  /** The agent's state: JSON text. */
+  readonly state: string | undefined;
+  readonly caller?: KnownCaller;
 }
 
 /**
@@ -89,7 +100,20 @@ export class ConversationManager {
     );
   }
 
-  /** Forgets the conversation. A turn that still runs goes on, and is not written down. */
+  /** History, state and caller of a conversation. Empty for an unknown id. */
+  snapshot(conversationId: string): Awaitable<Snapshot> {
+    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) => {
+      if (conversation === undefined) return { history: [], state: undefined };
+      const { state, caller } = conversation;
+      const history = historyOf(toRead(conversation));
+      return { history, state, ...(caller === undefined ? {} : { caller }) };
+    });
+  }
+
+  /**
+   * Forgets the conversation, its state too. A turn that still runs goes on, and is not written
+   * down.
+   */
   clear(conversationId: string): Awaitable<void> {
     return toAwaitable(
       this.#store.update(conversationId, (conversation) => rules.clearTurns(conversation)),
@@ -115,6 +139,13 @@ export class ConversationManager {
       this.#store.update(conversationId, (conversation) =>
         rules.openTurn(current(conversation), opening, this.#bounds),
       ),
+    );
+  }
+
+  /** The turns that other processes than this one run. */
+  openRunsElsewhere(conversationId: string, own: string): Awaitable<readonly RunElsewhere[]> {
+    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
+      conversation === undefined ? [] : rules.openRunsElsewhere(conversation, own),
     );
   }
 

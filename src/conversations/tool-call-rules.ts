@@ -2,7 +2,7 @@
 // the end, and is not made again by a later run of its turn.
 
 import { trim, type ConversationBounds } from './bounds.ts';
-import { add, findTurn, rewrite, subtract, type Conversation } from './conversation.ts';
+import { add, findTurn, keepState, rewrite, subtract, type Conversation } from './conversation.ts';
 import {
   UNFINISHED_RESULTS,
   type Message,
@@ -35,6 +35,8 @@ export interface ToolResult {
   readonly state: Exclude<ToolCallState, 'running'>;
   /** JSON text. */
   readonly content: string;
+  /** The agent's state, which the call may have changed: JSON text. */
+  readonly agentState?: string | undefined;
 }
 
 /**
@@ -65,7 +67,7 @@ export function noteProgress(
  */
 export function noteToolResult(
   conversation: Conversation,
-  { turnId, toolCallId, state, content }: ToolResult,
+  { turnId, toolCallId, state, content, agentState }: ToolResult,
   bounds: ConversationBounds,
 ): boolean {
   const record = findTurn(conversation, turnId);
@@ -76,6 +78,7 @@ export function noteToolResult(
     ) ?? -1;
   const call = messages?.[index];
   if (record === undefined || messages === undefined || call?.role !== 'tool') return false;
+  keepState(conversation, agentState);
   if (call.state === 'completed') return true; // a result never changes
   subtract(conversation, record);
   messages[index] = { ...call, state, content };

@@ -117,6 +117,14 @@ export type SessionEvent =
 export type CallEvent = CallStartedEvent | TranscriptEvent | UserInterruptedEvent | CallEndedEvent;
 export type LayercodeEvent = SessionEvent | CallEvent;
 
+/** The two ends of a telephone call, as the platform writes them. */
+export interface Caller {
+  /** The caller's number. */
+  readonly from: string | undefined;
+  /** The number that was called. */
+  readonly to: string | undefined;
+}
+
 /**
  * A well-formed event of a type that this version does not know. It is answered with 200 and
  * otherwise ignored.
@@ -266,6 +274,21 @@ export function isCallEvent(event: LayercodeEvent): event is CallEvent {
  */
 export function conversationIdOf(event: LayercodeEvent): string {
   return isCallEvent(event) ? event.call_id : (event.conversation_id ?? event.session_id);
+}
+
+/**
+ * The numbers of a telephone call, where the event carries them. The session dialect has them on
+ * every event; the call dialect's document names none, so they are looked for under the same names.
+ */
+export function callerOf(event: LayercodeEvent): Caller | undefined {
+  const { from_phone_number: from, to_phone_number: to } = event;
+  if (!field.isId(from) && !field.isId(to)) return undefined;
+  return { from: field.isId(from) ? from : undefined, to: field.isId(to) ? to : undefined };
+}
+
+/** The connection that an event belongs to: `session_id`, in the call dialect `call_id`. */
+export function sessionIdOf(event: LayercodeEvent): string {
+  return isCallEvent(event) ? event.call_id : event.session_id;
 }
 
 /** `metadata` and `custom_metadata` in one object. On a conflict `custom_metadata` wins. */

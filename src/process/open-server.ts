@@ -5,6 +5,7 @@ import type { Agent } from '../agents/agent.ts';
 import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
 import { createApp, type NamedAgents } from '../app/create-app.ts';
+import type { ConversationStore } from '../conversations/store.ts';
 import { openDevelopmentSecret } from './development-secret.ts';
 import { createLogger, type Logger } from '../log.ts';
 import { openModel } from '../models/open-model.ts';
@@ -45,8 +46,8 @@ export interface OpenServer {
 }
 
 /**
- * Opens the server. Rejects with a `SettingsError` or an `AgentError` for what an operator can fix,
- * and with the system's error if the port cannot be opened.
+ * Opens the server. Rejects with a `SettingsError`, an `AgentError` or a `StoreError` for what an
+ * operator can fix, and with the system's error if the port cannot be opened.
  */
 export async function openServer(given: Settings, options: OpenServerOptions): Promise<OpenServer> {
   const { directory, write, isTerminal, problems = [] } = options;
@@ -59,7 +60,12 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   shareEnvironment(settings);
   const agent = await openAgents(settings, directory);
   const platform = await openPlatform(settings);
-  const app = createApp(settings, agent, { log, ...(platform === undefined ? {} : { platform }) });
+  const store = await openStore(settings, log, directory);
+  const app = createApp(settings, agent, {
+    log,
+    ...(platform === undefined ? {} : { platform }),
+    ...(store === undefined ? {} : { store }),
+  });
   const models = [...new Set(app.agents.flatMap(({ model }) => model ?? []))];
   const unusable = settings.production ? models.filter((model) => !model.isUsable()) : [];
   if (unusable.length > 0) {
@@ -151,6 +157,17 @@ async function openPlatform({ production, playground }: Settings) {
   if (production && !playground) return undefined;
   const { LocalPlatform } = await import('../platform/local-platform.ts');
   return new LocalPlatform({ playground });
+}
+
+/** Undefined for memory: an app does that by itself, and loads nothing of other stores. */
+async function openStore(
+  settings: Settings,
+  log: Logger,
+  directory: string,
+): Promise<ConversationStore | undefined> {
+  if (settings.conversationStore === 'memory') return undefined;
+  const stores = await import('../conversations/open-store.ts');
+  return stores.openStore(settings, { log, directory });
 }
 
 /**

@@ -155,8 +155,14 @@ export function webhook(options: WebhookOptions): SignedHandler {
       return context.json(200, STATUS_OK);
     }
     turns.interrupt(conversationId, 'the session ended', sessionId);
-    return orForget(sessionId, () =>
-      answerJson(context, event, (told) => agent.onSessionEnd?.(told)),
+    return orForget(sessionId, () => answerJson(context, event, tellEnd));
+  }
+
+  /** The conversation is read only for an agent that is told. */
+  function tellEnd(told: EventContext<SessionEndEvent | CallEndedEvent>): Awaitable<void> {
+    if (agent.onSessionEnd === undefined) return;
+    return andThen(conversations.snapshot(told.conversationId), (conversation) =>
+      agent.onSessionEnd?.(turns.toldAtEnd(told, conversation)),
     );
   }
 
@@ -207,7 +213,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     turns.interrupt(event.call_id, event.type);
     return orForget(event.call_id, () => {
       const told = contextOf(context, event);
-      return untilAborted(agent.onSessionEnd?.(told), told.signal);
+      return untilAborted(tellEnd(told), told.signal);
     });
   }
 

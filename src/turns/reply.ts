@@ -14,7 +14,7 @@ import type {
 } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
-import { metadataOf } from '../layercode/events.ts';
+import { metadataOf, type Caller } from '../layercode/events.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
 import type { TurnEvent } from './delivery.ts';
@@ -22,6 +22,10 @@ import type { TurnEvent } from './delivery.ts';
 /** What the run of a turn does for its agent. */
 export interface Run extends Reply, TurnJournal {
   readonly history: readonly Message[];
+  readonly caller: Caller | undefined;
+  /** Whether the agent has one. */
+  readonly hasState: boolean;
+  readonly state: unknown;
   readonly log: Logger;
 }
 
@@ -105,6 +109,8 @@ class TurnView {
   declare readonly signal: AbortSignal;
   declare readonly log: Logger;
   declare readonly history: readonly Message[];
+  declare readonly caller: Caller | undefined;
+  declare readonly state: unknown;
   readonly event: TurnEvent;
   readonly conversationId: string;
   readonly turnId: string;
@@ -126,6 +132,10 @@ class TurnView {
     this.metadata = metadataOf(event);
     this.headers = headers;
     this.journal = new Journal(run);
+    // Most turns have neither, and an open stream is not to grow by what it does not have.
+    const { caller } = run;
+    if (caller !== undefined) this.caller = caller;
+    if (run.hasState) Object.defineProperty(this, 'state', STATE);
   }
 
   static runOf(view: TurnView): Run {
@@ -146,6 +156,7 @@ function lazily<T>(read: (run: Run) => T): PropertyDescriptor {
 const SIGNAL = lazily(({ signal }) => signal);
 const LOG = lazily(({ log }) => log);
 const HISTORY = lazily(({ history }) => history);
+const STATE = lazily(({ state }) => state);
 
 class StartTurnView extends TurnView {
   readonly isResumed: boolean;

@@ -1,4 +1,5 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
+import type { LiveState } from '../agents/live-state.ts';
 import { isAbort } from '../base/abort.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
@@ -7,7 +8,7 @@ import type { Ownership } from '../conversations/tool-call-rules.ts';
 import type { Logger } from '../log.ts';
 import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenCall, SpokenReply } from './spoken-reply.ts';
-import { withoutMessage } from './tool-failure.ts';
+import { withoutMessage } from '../base/without-message.ts';
 import {
   callKey,
   canonicalArguments,
@@ -26,6 +27,8 @@ export interface CallingRun {
   readonly isStored: boolean;
   readonly isOver: boolean;
   readonly spoken: SpokenReply;
+  /** Of an agent with a state, which calls may change. */
+  readonly liveState: LiveState | undefined;
   readonly log: Logger;
   /** Ends it, if it is not over. */
   interrupt(reason: string): void;
@@ -153,7 +156,10 @@ export class TurnCalls {
         whenInterrupted: undefined,
       };
     });
-    for (const { key, running } of noted) this.#host.calls.add(key, running);
+    for (const { key, running } of noted) {
+      this.#host.calls.add(key, running);
+      this.#run.liveState?.enter();
+    }
     this.#noted.push(...noted);
     this.#run.spoken.noteCalls(noted.map(({ spoken }) => spoken));
     return noted;
@@ -254,17 +260,18 @@ export class TurnCalls {
     spoken.state = outcome.state;
     spoken.content = outcome.content;
     running.end(outcome);
+    const { conversationId, turnId, liveState, log, isStored } = this.#run;
     const done = (): void => {
       this.#host.calls.remove(key, running);
+      liveState?.leave();
     };
-    if (!this.#run.isStored) return done();
-    const { conversationId, turnId } = this.#run;
+    if (!isStored) return done();
     const tool = spoken.call.name;
     const result = { turnId, toolCallId: spoken.call.id, ...outcome };
-    const write = persist(
-      () => this.#host.conversations.noteToolResult(conversationId, result),
-      WRITE_DELAYS_MS,
-    );
+    const write = persist(() => {
+      const agentState = liveState?.textToStore(log, conversationId);
+      return this.#host.conversations.noteToolResult(conversationId, { ...result, agentState });
+    }, WRITE_DELAYS_MS);
     const written = andThen(write, (isKnown) => {
       done();
       if (isKnown) return;

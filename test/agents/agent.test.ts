@@ -86,7 +86,9 @@ describe('defineAgent', () => {
   for (const field of [...TEXTS, ...HOOKS]) {
     for (const wrong of [5, true, {}, [], null]) {
       it(`refuses ${JSON.stringify(wrong)} for ${field}`, () => {
-        const expected = (HOOKS as readonly string[]).includes(field) ? 'function' : 'string';
+        const isHook = (HOOKS as readonly string[]).includes(field);
+        const types = field === 'welcome' ? 'string or a function' : 'string';
+        const expected = isHook ? 'function' : types;
         assert.throws(() => defineAnything({ ...WHOLE, [field]: wrong }), {
           name: 'TypeError',
           message: `an agent's ${field} must be a ${expected}, got ${typeof wrong}`,
@@ -109,7 +111,7 @@ describe('defineAgent', () => {
       });
     });
   }
-  for (const text of TEXTS) {
+  for (const text of ['name', 'description', 'apology'] as const) {
     it(`refuses a function for ${text}`, () => {
       assert.throws(() => defineAnything({ ...WHOLE, [text]: () => 'x' }), {
         name: 'TypeError',

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { historyOf } from '../../src/conversations/conversation.ts';
+import { historyOf, keepState } from '../../src/conversations/conversation.ts';
 import { openTurn, settleTurn, clearTurns } from '../../src/conversations/rules.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
@@ -127,6 +127,18 @@ describe('round trips of a shared store', () => {
         .flatMap(({ set, remove }) => [...set].flat().concat(remove))
         .reduce((sum, text) => sum + text.length, 0);
     assert.ok(size(198) < size(2) * 1.1, `${size(198)} and ${size(2)} characters`);
+  });
+
+  it('writes the state only where it has changed', async (t) => {
+    const { store, parts } = machine(t);
+    await turn(store, 'c', 't1');
+    await store.update('c', (conversation) => keepState(conversation, '{"cart":[]}'));
+    await turn(store, 'c', 't2');
+    assert.deepEqual(
+      parts.changes.map(({ set }) => set.has('state')),
+      [false, false, true, false, false],
+    );
+    assert.equal((await sharing(parts).read('c'))?.state, '{"cart":[]}');
   });
 
   it('removes the parts of turns that were trimmed', async (t) => {
@@ -258,6 +270,19 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(other, 'c'), said('t1', 't2'));
     assert.deepEqual(await texts(other, 'd'), said('t1'));
     assert.match(lines.at(-1) ?? '', /"the conversation store answers again"/);
+  });
+
+  it('gets a state that changed meanwhile', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store } = machine(t);
+    await turn(store, 'c', 't1');
+    await store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    parts.failWith = down;
+    await store.update('c', (conversation) => keepState(conversation, '{"n":2}'));
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    assert.equal((await sharing(parts).read('c'))?.state, '{"n":2}');
   });
 
   it('is merged with, where another process went on meanwhile', async (t) => {

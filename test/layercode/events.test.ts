@@ -5,6 +5,7 @@ import {
   conversationIdOf,
   EVENT_FIELDS,
   EventError,
+  callerOf,
   isCallEvent,
   isKnownEvent,
   metadataOf,
@@ -528,6 +529,35 @@ describe('metadataOf', () => {
       { a: 1 },
     );
   });
+});
+
+describe('callerOf', () => {
+  const [from, to] = ['+15550100', '+15550199'];
+  for (const [fields, caller] of [
+    [{}, undefined],
+    [{ from_phone_number: null, to_phone_number: null }, undefined],
+    [{ from_phone_number: '', to_phone_number: '' }, undefined],
+    [{ from_phone_number: from, to_phone_number: to }, { from, to }],
+    [{ from_phone_number: from }, { from, to: undefined }],
+    [{ from_phone_number: '', to_phone_number: to }, { from: undefined, to }],
+  ] as const) {
+    it(`is ${JSON.stringify(caller)} for ${JSON.stringify(fields)}, in both dialects`, () => {
+      for (const event of [
+        { type: 'session.start', session_id: 's' },
+        { type: 'message', session_id: 's', text: 'Hi' },
+        { type: 'call_started', call_id: 'c' },
+        { type: 'transcript', call_id: 'c', transcript: 'Hi' },
+      ])
+        assert.deepEqual(callerOf(parse({ ...event, ...fields }) as LayercodeEvent), caller);
+    });
+  }
+
+  for (const wrong of [5, {}, 'x'.repeat(257), '+1\n2']) {
+    it(`takes ${JSON.stringify(wrong).slice(0, 20)} for no number`, () => {
+      const event = { type: 'call_started', call_id: 'c', from_phone_number: wrong };
+      assert.equal(callerOf(parse(event) as LayercodeEvent), undefined);
+    });
+  }
 });
 
 describe('isCallEvent', () => {

@@ -56,6 +56,27 @@ const saysOnly = (text: string): Answer => (response) => {
   response.write(responses.begin + responses.text(text));
 };
 
+/** Calls `hang_up`. */
+const hangsUp: Answer = (response) => {
+  const call = { type: 'function_call', id: 'fc_1', call_id: 'call_1', name: 'hang_up' };
+  const args = '{"goodbye":"Goodbye!"}';
+  openStream(response);
+  response.end(
+    event({ type: 'response.created', response: identity })
+      + event({
+        type: 'response.output_item.added',
+        output_index: 0,
+        item: { ...call, arguments: '' },
+      })
+      + event({
+        type: 'response.output_item.done',
+        output_index: 0,
+        item: { ...call, arguments: args, status: 'completed' },
+      })
+      + event({ type: 'response.completed', response: { usage } }),
+  );
+};
+
 let answer: Answer = refuses;
 // One for all: a provider reads its address once.
 const server = await startModelServer((response, request) => answer(response, request));
@@ -96,7 +117,7 @@ async function call(t: TestContext, name: string): Promise<TestClient> {
   return client;
 }
 
-for (const name of ['ai-agent.ts', 'ai-sdk.ts']) {
+for (const name of ['ai-agent.ts', 'ai-sdk.ts', 'ai-model.ts']) {
   describe(`the agent of ${name}`, () => {
     it('speaks what streamText streams, piece by piece', async (t) => {
       answer = says('It', ' rains.');
@@ -133,6 +154,25 @@ for (const name of ['ai-agent.ts', 'ai-sdk.ts']) {
     });
   });
 }
+
+describe('the model of ai-model.ts', () => {
+  it('has the server run the tools that it calls', async (t) => {
+    answer = hangsUp;
+    const client = await call(t, 'ai-model.ts');
+    const events = await (await client.say('Bye.')).events();
+    assert.deepEqual(contentsOf(events), ['Goodbye!']);
+    assert.ok(events.some(({ type }) => type === 'response.hangup'));
+  });
+
+  it('is told of calls and their results in later turns', async (t) => {
+    const client = await call(t, 'ai-model.ts');
+    answer = hangsUp;
+    await (await client.say('Bye.')).text();
+    answer = says('Hello again.');
+    assert.equal(await (await client.say('Wait.')).text(), 'Hello again.');
+    assert.match(JSON.stringify(lastInput()), /function_call.*hang_up.*function_call_output/);
+  });
+});
 
 describe('the agent of ai-sdk.ts', () => {
   it('marks a reply that was interrupted', async (t) => {

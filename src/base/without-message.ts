@@ -5,8 +5,8 @@ const MAX_CAUSES = 4;
 const FRAME = /^\s*at .*[:(](?:\d+:\d+|native|<anonymous>)\)?$/;
 
 /**
- * What a log line may show of an error that a tool threw: its name, code and stack, and those of
- * its causes. Not its message: tools quote their arguments, which are the caller's words.
+ * What a log line may show of an error that code of a user threw: its name, code and stack, and
+ * those of its causes. Not its message, which may quote the caller.
  */
 export function withoutMessage(error: unknown, depth = 0): Error | undefined {
   if (!(error instanceof Error)) return undefined;

@@ -1,0 +1,69 @@
+// Whether a value of a program is JSON: what `JSON.stringify` writes of a Map, a function or NaN
+// says nothing.
+
+import { MAX_DEPTH } from '../layercode/fields.ts';
+
+/** What is not JSON, and where: `result.cart` `is an instance of Map, which has no toJSON()`. */
+export interface JsonFault {
+  readonly path: string;
+  readonly text: string;
+}
+
+export interface JsonRules {
+  /** Whether dates and other objects with a `toJSON` are right. They are not read back. */
+  readonly takesToJson: boolean;
+}
+
+/**
+ * Why the value is not JSON, or undefined. Properties that are undefined are left out, and so are
+ * right.
+ */
+export function jsonFaultOf(
+  given: unknown, path: string, rules: JsonRules, parents: readonly unknown[] = [],
+): JsonFault | undefined {
+  const value = rules.takesToJson && hasToJson(given) ? given.toJSON(path) : given;
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined;
+  const fault = (text: string): JsonFault => ({ path, text });
+  if (typeof value === 'number') {
+    return Number.isFinite(value) ? undefined : fault(`is ${value}, which is not JSON`);
+  }
+  if (typeof value !== 'object') return fault(`is ${nameOf(value)}, which is not JSON`);
+  if (parents.includes(value)) return fault('contains itself, which JSON cannot');
+  if (parents.length > MAX_DEPTH) return fault('is nested too deeply');
+  const below = [...parents, value];
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) {
+      const inner = jsonFaultOf(item, `${path}[${index}]`, rules, below);
+      if (inner !== undefined) return inner;
+    }
+    return undefined;
+  }
+  if (!isPlain(value) || hasToJson(value)) {
+    const why = rules.takesToJson ? 'which has no toJSON()' : 'which is not plain JSON';
+    return fault(`is ${nameOf(value)}, ${why}`);
+  }
+  for (const [name, item] of Object.entries(value)) {
+    if (item === undefined) continue;
+    const inner = jsonFaultOf(item, `${path}.${name}`, rules, below);
+    if (inner !== undefined) return inner;
+  }
+  return undefined;
+}
+
+function hasToJson(value: unknown): value is { toJSON(key: string): unknown } {
+  if (typeof value !== 'object' || value === null || !('toJSON' in value)) return false;
+  return typeof value.toJSON === 'function';
+}
+
+/** Without a class. The prototype of plain objects has none itself, in whichever realm. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function nameOf(value: unknown): string {
+  if (value === undefined) return 'undefined';
+  if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
+  const { constructor } = value as { readonly constructor?: { readonly name?: unknown } };
+  return `an instance of ${String(constructor?.name)}`;
+}
