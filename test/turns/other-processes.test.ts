@@ -54,7 +54,11 @@ interface Machines {
   readonly post: Post;
 }
 
-function machines(t: TestContext, agent: TestAgent = {}): Machines {
+function machines(
+  t: TestContext,
+  agent: TestAgent = {},
+  environment?: Readonly<Record<string, string>>,
+): Machines {
   const shared: SharedParts = new Map();
   const post = new Post();
   const open = (address: string): AskingBack => {
@@ -64,7 +68,7 @@ function machines(t: TestContext, agent: TestAgent = {}): Machines {
       timeoutMs: 5_000,
       log: createLogger({ level: 'silent', write: () => undefined }),
     });
-    return askingBack(t, store, agent, post.channel(address));
+    return askingBack(t, store, agent, post.channel(address), environment);
   };
   return { a: open('a'), b: open('b'), post };
 }
@@ -196,6 +200,21 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(await b.history('c'), [
       ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
       ['user', 'Stop'], ['assistant', 'Stop?', 'completed'],
+    ]);
+  });
+
+  it('is spoken to its end though the first process is to close', async (t) => {
+    const { a, b } = machines(t, {}, { SHUTDOWN_TIMEOUT_SECONDS: '10' });
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    const closed = a.app.close();
+    await new Promise((resolve) => setTimeout(resolve, 50)); // nothing tells that it waits
+    a.go('hold');
+    assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+    await closed;
+    assert.deepEqual(await b.history('c'), [
+      ['user', 'hold'], ['assistant', 'hold? Done.', 'completed'],
     ]);
   });
 
