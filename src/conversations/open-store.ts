@@ -48,9 +48,9 @@ async function openParts(
   { conversationStore, sqliteSynchronous: synchronous, storeTimeoutMs: timeoutMs }: StoreSettings,
   directory: string,
 ): Promise<PartStore> {
-  const { SqliteStore } = await import('./sqlite-store.ts');
+  const { openSqliteThread } = await import('./sqlite-thread.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
-  return new SqliteStore({ path, synchronous, timeoutMs });
+  return openSqliteThread({ path, synchronous, timeoutMs });
 }
 
 const SQLITE = 'sqlite:';

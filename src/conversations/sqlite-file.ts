@@ -57,8 +57,6 @@ export function openDatabase(path: string, { synchronous, waitMs }: OpenDatabase
       PRAGMA journal_size_limit = 16777216;
     `);
     migrate(database, path);
-    // from now on a lock must not hold up the event loop
-    database.exec('PRAGMA busy_timeout = 0');
     return database;
   } catch (error) {
     database?.close();
