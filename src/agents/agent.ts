@@ -152,6 +152,11 @@ export interface TurnJournal {
     toolFor: (call: ToolCall) => ToolRun,
   ): Promise<readonly ToolOutcome[]>;
   /**
+   * What this run has said and called up to its last tool result, as history holds it: with
+   * `history` it makes the next prompt, and later turns find the same there.
+   */
+  rounds(): readonly Message[];
+  /**
    * The model called tools, which the agent runs itself. Await it before they run: the calls are
    * stored by then. Every call gets one result in history, whatever becomes of the turn.
    */

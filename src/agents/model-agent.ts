@@ -5,7 +5,6 @@ import type {
 import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts';
 import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from './phrases.ts';
-import { toChatMessages } from './prompt.ts';
 import { checkTools } from './tool-list.ts';
 import { runToolLoop } from './tool-loop.ts';
 import type { Tool } from './tool.ts';
@@ -97,14 +96,7 @@ export function bindModelAgent<S>(
     onMessage: (turn, reply) =>
       withFiller(turn, filler, resources.fillerAfterMs, async () => {
         const means = fixed ?? (await meansFor(turn));
-        const messages = toChatMessages(means.prompt, turn.history);
-        await runToolLoop(messages, turn, reply, {
-          model: means.model,
-          tools: means.tools,
-          isSpeakable,
-          options,
-          toolChoice,
-        });
+        await runToolLoop(turn, reply, { ...means, isSpeakable, options, toolChoice });
       }),
   };
 }

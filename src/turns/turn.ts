@@ -293,6 +293,10 @@ export class Turn implements Run, CallingRun, TextSpeaker {
     return calls.map((call) => ({ call, content: UNFINISHED_RESULTS.interrupted }));
   }
 
+  rounds(): readonly Message[] {
+    return this.spoken.rounds(this.turnId);
+  }
+
   get #turnCalls(): TurnCalls {
     return (this.#calls ??= new TurnCalls(this, this.#host, this.#opened?.earlierCalls ?? []));
   }
