@@ -14,13 +14,14 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { settingRows } from '../src/settings/table.ts';
-import { createTestClient } from '../src/testing.ts';
+import { createTestClient, type TestClient } from '../src/testing.ts';
 import { version } from '../src/base/version.ts';
 
 const PACKAGE = 'layercode-microserver';
@@ -106,9 +107,20 @@ class Running {
     return this.#within(this.exit, timeoutMs, 'did not end');
   }
 
-  /** The origin that the server's log tells. */
-  origin(): Promise<string> {
-    return this.#within(this.#listening(), SERVER_TIMEOUT_MS, 'did not listen');
+  /** The origin in the server's log. Of one that restarts: when it listens for the nth time. */
+  origin(nth = 1): Promise<string> {
+    const lines = (): string | undefined => this.#lines('"listening"')[nth - 1];
+    const listening = this.#until(lines, 'ended before it listened');
+    return this.#within(listening, SERVER_TIMEOUT_MS, 'did not listen').then(
+      (line) => (JSON.parse(line) as { url: string }).url,
+    );
+  }
+
+  /** Resolves with the first line that has this text in it. */
+  wrote(text: string): Promise<string> {
+    const line = (): string | undefined => this.#lines(text)[0];
+    const written = this.#until(line, `ended before it wrote "${text}"`);
+    return this.#within(written, SERVER_TIMEOUT_MS, `did not write "${text}"`);
   }
 
   failure(what: string): Error {
@@ -131,15 +143,16 @@ class Running {
     }
   }
 
-  async #listening(): Promise<string> {
+  /** Whole lines: the last may be half of one. */
+  #lines(text: string): string[] {
+    return this.output.split('\n').slice(0, -1).filter((line) => line.includes(text));
+  }
+
+  async #until<T>(find: () => T | undefined, failure: string): Promise<T> {
     for (;;) {
-      // npm writes lines of its own between those of the log; a line without its end may be half of
-      // one.
-      for (const line of this.output.split('\n').slice(0, -1)) {
-        if (line.startsWith('{') && line.includes('"listening"'))
-          return (JSON.parse(line) as { url: string }).url;
-      }
-      if (this.#hasEnded) throw this.failure('ended before it listened');
+      const found = find();
+      if (found !== undefined) return found;
+      if (this.#hasEnded) throw this.failure(failure);
       await once(this.#output, 'change');
     }
   }
@@ -188,11 +201,19 @@ async function serve(
   return code;
 }
 
-/** A call, signed with the secret that the server made. */
-async function talk(origin: string): Promise<void> {
+/** Signed with the secret that the server made. */
+function callerOf(origin: string): TestClient {
   const secret = readFileSync(join(project, '.layercode/webhook-secret'), 'utf8').trim();
-  const caller = createTestClient(origin, { secret });
-  assert.match(await (await caller.start()).text(), /^Hello, this is the corner shop/);
+  return createTestClient(origin, { secret });
+}
+
+async function welcome(origin: string): Promise<string> {
+  return (await callerOf(origin).start()).text();
+}
+
+async function talk(origin: string): Promise<void> {
+  const caller = callerOf(origin);
+  assert.match(await welcome(origin), /^Hello, this is the corner shop/);
   assert.equal(
     await (await caller.say('Are you open on Sunday?')).text(),
     'On Sunday we are closed.',
@@ -224,7 +245,7 @@ async function initialise(): Promise<void> {
   const cli = [process.execPath, join(place, 'tools', CLI), 'init'];
   assert.match(
     await run([...cli, 'my-agent', '--package', packed], { directory: place }),
-    /cd my-agent\n {2}npm install\n {2}npm start/,
+    /cd my-agent\n {2}npm install\n {2}npm run dev/,
   );
   assert.match(
     await run([...cli, 'my-agent'], { directory: place }, 1),
@@ -241,9 +262,27 @@ async function initialise(): Promise<void> {
 async function testProject(): Promise<void> {
   const output = await run([...npm, 'test'], { directory: project });
   assert.ok(
-    Number(/^\S+ pass (\d+)$/m.exec(output)?.[1]) >= 4,
-    `npm test ran fewer than four tests:\n${output}`,
+    Number(/^\S+ pass (\d+)$/m.exec(output)?.[1]) >= 6,
+    `npm test ran fewer than six tests:\n${output}`,
   );
+}
+
+/** It restarts at a change, and after a broken file at the change that mends it. */
+async function serveForDevelopment(): Promise<void> {
+  const file = join(project, 'agent.ts');
+  const source = readFileSync(file, 'utf8');
+  const command = [...npm, 'run', 'dev', '--', ...FREE_PORT];
+  const server = new Running(command, { directory: project });
+  await talk(await server.origin());
+  writeFileSync(file, `${source}\nexport const broken = ;\n`);
+  await server.wrote('failed to load');
+  writeFileSync(file, source.replace('Hello, this is', 'Good day, this is'));
+  const origin = await server.origin(2);
+  assert.match(await welcome(origin), /^Good day, this is the corner shop/);
+  writeFileSync(file, source);
+  await talk(await server.origin(3));
+  server.signal('SIGTERM');
+  await server.ended(SERVER_TIMEOUT_MS);
 }
 
 /** With what exit code npm ends is npm's affair: some versions die of the signal. */
@@ -332,6 +371,7 @@ const steps: readonly (readonly [what: string, prove: () => Promise<unknown>])[]
       }),
   ],
   ['npm test passes', testProject],
+  ['npm run dev serves a call, and restarts at a change', serveForDevelopment],
   ['npm start serves a call, and ends at SIGTERM', serveByNpm],
   ['so does node, with exit code 0', serveByNode],
   [

@@ -2,7 +2,10 @@ import { randomUUID } from 'node:crypto';
 
 import { readBody } from './base/abortable-body.ts';
 import type { App } from './app/app.ts';
+import type { Message, ToolCallState, ToolMessage } from './conversations/message.ts';
+import type { InterruptionContext } from './layercode/events.ts';
 import { postEvent } from './layercode/post-event.ts';
+import { SpokenText, type Heard } from './platform/spoken-text.ts';
 import { decodeEvents, type DecodedEvent } from './sse/decode.ts';
 
 export interface TestClientOptions {
@@ -32,19 +35,48 @@ export interface TestEvent {
   readonly turn_id?: string;
 }
 
+/** What `say` and `start` take. All other fields join the event, or replace those it has. */
+export interface TurnOptions {
+  /**
+   * The caller speaks over the reply after this many words: the connection is dropped, and the next
+   * message says what was heard. A reply with fewer words is heard to its end.
+   */
+  readonly interruptAfterWords?: number;
+  readonly [field: string]: unknown;
+}
+
+/** A tool call of a turn, as history has it. */
+export interface TestToolCall {
+  readonly tool: string;
+  /** What the model wrote: parsed, or text if it is not JSON. */
+  readonly args: unknown;
+  /** What the model got: parsed, or text if it was cut. */
+  readonly result: unknown;
+  readonly state: ToolCallState;
+}
+
+/** What a reply is made of. */
+interface ReplySource {
+  /** Can be asked for once. */
+  events(): AsyncIterable<TestEvent>;
+  drop(): void;
+  toolCalls(): Promise<readonly TestToolCall[]>;
+}
+
 /**
- * The streamed answer to a webhook. Iterate it or call `text()` or `events()`; each of them reads
- * it to its end.
+ * The streamed answer to a webhook. Iterate it, once, or call `text()` or `events()`: each of them
+ * reads it to its end.
  */
 export class TestReply implements AsyncIterable<TestEvent> {
   readonly response: Response;
-  readonly #controller: AbortController;
-  readonly #toEvent: (event: DecodedEvent) => TestEvent;
+  readonly #source: ReplySource;
+  #isTaken = false;
+  #events: Promise<TestEvent[]> | undefined;
 
-  constructor(response: Response, controller: AbortController, isCallDialect: boolean) {
+  /** Made by a `TestClient`. */
+  constructor(response: Response, source: ReplySource) {
     this.response = response;
-    this.#controller = controller;
-    this.#toEvent = isCallDialect ? callEvent : sessionEvent;
+    this.#source = source;
   }
 
   get status(): number {
@@ -52,25 +84,28 @@ export class TestReply implements AsyncIterable<TestEvent> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TestEvent, void, undefined> {
-    for await (const event of decodeEvents(readBody(this.response, this.#controller.signal))) {
-      yield this.#toEvent(event);
-    }
+    this.#isTaken = true;
+    yield* this.#source.events();
   }
 
   /** All events, once the stream has ended. */
-  async events(): Promise<TestEvent[]> {
-    const events: TestEvent[] = [];
-    for await (const event of this) events.push(event);
-    return events;
+  events(): Promise<TestEvent[]> {
+    return (this.#events ??= listOf(this));
   }
 
-  /** Everything that was spoken, once the stream has ended. */
+  /** Everything that was spoken, once the stream has ended, or up to the interruption. */
   async text(): Promise<string> {
     const events = await this.events();
-    return events
-      .filter(({ type }) => type === 'response.tts' || type === 'message')
-      .map(({ content }) => String(content))
-      .join('');
+    return events.map(textOf).join('');
+  }
+
+  /**
+   * The tool calls of the turn, in their order, once the stream has ended. They come from the app's
+   * history, as the wire does not show them: rejects if the client was given an origin.
+   */
+  async toolCalls(): Promise<readonly TestToolCall[]> {
+    await (this.#isTaken ? this.#events : this.events());
+    return this.#source.toolCalls();
   }
 
   /** The answer to an event that is not a turn. */
@@ -80,7 +115,8 @@ export class TestReply implements AsyncIterable<TestEvent> {
 
   /** Closes the connection, as LayerCode does when the caller interrupts the reply. */
   drop(): void {
-    this.#controller.abort();
+    this.#isTaken = true;
+    this.#source.drop();
   }
 }
 
@@ -90,6 +126,9 @@ export class TestClient {
   readonly #app: App | undefined;
   readonly #options: TestClientOptions;
   #origin: Promise<string> | undefined;
+  #lastTurn: object | undefined;
+  /** What the next message of a conversation says about the reply before it. */
+  readonly #interruptions = new Map<unknown, InterruptionContext>();
 
   constructor(target: App | string, options: TestClientOptions) {
     this.#app = typeof target === 'string' ? undefined : target;
@@ -104,17 +143,20 @@ export class TestClient {
     return this.#origin;
   }
 
-  /**
-   * The caller says something: posts a `message` of a new turn. `fields` replace the event's fields
-   * or add to them.
-   */
-  say(text: string, fields: Readonly<Record<string, unknown>> = {}): Promise<TestReply> {
-    return this.post({ ...this.#event('message'), text, ...fields });
+  /** The caller says something: posts a `message` of a new turn. */
+  say(text: string, options: TurnOptions = {}): Promise<TestReply> {
+    return this.#takeTurn('message', { text }, options);
   }
 
   /** The call begins, or the caller is back: posts a `session.start`. */
-  start(fields: Readonly<Record<string, unknown>> = {}): Promise<TestReply> {
-    return this.post({ ...this.#event('session.start'), ...fields });
+  start(options: TurnOptions = {}): Promise<TestReply> {
+    return this.#takeTurn('session.start', {}, options);
+  }
+
+  /** Delivers the last turn a second time, as LayerCode sometimes does: the same bytes. */
+  async deliverAgain(): Promise<TestReply> {
+    if (this.#lastTurn === undefined) throw new Error('deliverAgain() needs a turn: say something');
+    return this.post(this.#lastTurn);
   }
 
   /** Posts a signed event. An object is sent as JSON, text and bytes as they are. */
@@ -127,9 +169,17 @@ export class TestClient {
       secret: this.#options.secret,
       signal: controller.signal,
     });
-    const isObject = typeof event === 'object' && !(event instanceof Uint8Array);
-    const isCallDialect = isObject ? 'call_id' in event : Buffer.from(event).includes('"call_id"');
-    return new TestReply(response, controller, isCallDialect);
+    const ids = idsOf(event);
+    const toEvent = ids.isCallDialect ? callEvent : sessionEvent;
+    return new TestReply(response, {
+      async *events() {
+        for await (const decoded of decodeEvents(readBody(response, controller.signal))) {
+          yield toEvent(decoded);
+        }
+      },
+      drop: () => controller.abort(),
+      toolCalls: () => this.#toolCallsOf(ids),
+    });
   }
 
   /** Closes the app, if the client was created with one. */
@@ -142,13 +192,53 @@ export class TestClient {
     return `http://127.0.0.1:${address?.port}`;
   }
 
-  #event(type: string): Record<string, unknown> {
-    return {
+  async #takeTurn(type: string, own: object, options: TurnOptions): Promise<TestReply> {
+    const { interruptAfterWords, ...fields } = options;
+    checkWords(interruptAfterWords);
+    // A test may have several conversations.
+    const { conversation_id: conversationId = this.conversationId } = fields;
+    const interruption = this.#interruptions.get(conversationId);
+    this.#interruptions.delete(conversationId);
+    const isMessage = type === 'message' && interruption !== undefined;
+    const event = {
       type,
       session_id: 'test-session',
-      conversation_id: this.conversationId,
+      conversation_id: conversationId,
       turn_id: randomUUID(),
+      ...own,
+      ...(isMessage ? { interruption_context: interruption } : {}),
+      ...fields,
     };
+    this.#lastTurn = event;
+    const reply = await this.post(event);
+    if (interruptAfterWords === undefined || !isStream(reply.response)) return reply;
+    const { events, heard } = await listen(reply, interruptAfterWords);
+    if (heard !== undefined) {
+      this.#interruptions.set(conversationId, {
+        previous_turn_interrupted: true,
+        words_heard: heard.words,
+        text_heard: heard.text,
+        assistant_turn_id: String(event.turn_id),
+      });
+    }
+    return new TestReply(reply.response, {
+      async *events() {
+        yield* events;
+      },
+      drop: () => reply.drop(),
+      toolCalls: () => reply.toolCalls(),
+    });
+  }
+
+  async #toolCallsOf({ conversationId, turnId }: EventIds): Promise<readonly TestToolCall[]> {
+    if (this.#app === undefined) {
+      throw new Error(`toolCalls() needs a client of the app itself: ${WITHOUT_APP}`);
+    }
+    if (conversationId === undefined || turnId === undefined) {
+      throw new Error('toolCalls() needs an event with a turn_id');
+    }
+    const history = await this.#app.conversations.getHistory(conversationId);
+    return toolCallsOf(history.filter((message) => message.turnId === turnId));
   }
 }
 
@@ -158,6 +248,104 @@ export class TestClient {
  */
 export function createTestClient(target: App | string, options: TestClientOptions): TestClient {
   return new TestClient(target, options);
+}
+
+async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+function textOf({ type, content }: TestEvent): string {
+  return type === 'response.tts' || type === 'message' ? String(content) : '';
+}
+
+function isStream(response: Response): boolean {
+  return response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+}
+
+function checkWords(count: number | undefined): void {
+  if (count === undefined || (Number.isInteger(count) && count >= 0)) return;
+  throw new RangeError(`interruptAfterWords must be an integer of at least 0, got ${count}`);
+}
+
+const WITHOUT_APP = 'with an origin, read app.conversations.getHistory(id)';
+
+/** A voice that takes a millisecond for a word. */
+const WORDS_PER_MINUTE = 60_000;
+
+/**
+ * The events of a reply up to so many words, the last one cut behind them, and what was heard by
+ * then. All events, and nothing heard of an interruption, if the reply has fewer words.
+ */
+async function listen(
+  reply: TestReply, words: number,
+): Promise<{ readonly events: readonly TestEvent[]; readonly heard?: Heard }> {
+  const spoken = new SpokenText(WORDS_PER_MINUTE);
+  const events: TestEvent[] = [];
+  // To leave the loop drops the connection.
+  for await (const event of reply) {
+    const piece = textOf(event);
+    spoken.add(piece, 0);
+    const heard = spoken.heardBy(words);
+    const text = heard.text.trimEnd();
+    if (piece.trim() === '' || heard.words < words) {
+      events.push(event);
+      continue;
+    }
+    const unheard = spoken.text.length - text.length;
+    const kept = piece.slice(0, Math.max(0, piece.length - unheard));
+    if (kept !== '') events.push({ ...event, content: kept });
+    return { events, heard: { ...heard, text } };
+  }
+  return { events };
+}
+
+/** What a posted event names, as far as it is one. */
+interface EventIds {
+  readonly isCallDialect: boolean;
+  readonly conversationId: string | undefined;
+  readonly turnId: string | undefined;
+}
+
+function idsOf(event: object | string | Uint8Array): EventIds {
+  const isText = typeof event === 'string' || event instanceof Uint8Array;
+  const fields = isText ? parsed(Buffer.from(event).toString('utf8')) : event;
+  const idOf = (name: string): string | undefined => {
+    const isObject = typeof fields === 'object' && fields !== null;
+    const value: unknown = isObject ? Reflect.get(fields, name) : undefined;
+    return typeof value === 'string' ? value : undefined;
+  };
+  const callId = idOf('call_id');
+  return {
+    isCallDialect: callId !== undefined,
+    conversationId: callId ?? idOf('conversation_id') ?? idOf('session_id'),
+    turnId: idOf('turn_id'),
+  };
+}
+
+/** A call and its result are apart in history. */
+function toolCallsOf(turn: readonly Message[]): readonly TestToolCall[] {
+  const results = new Map<string, ToolMessage>();
+  for (const message of turn) if (message.role === 'tool') results.set(message.toolCallId, message);
+  return turn.flatMap((message) => {
+    const { toolCalls = [] } = message.role === 'assistant' ? message : {};
+    return toolCalls.flatMap(({ id, name, args }) => {
+      const result = results.get(id);
+      if (result === undefined) return [];
+      const { content, state } = result;
+      return [{ tool: name, args: parsed(args), result: parsed(content), state }];
+    });
+  });
+}
+
+/** JSON text as its value, any other text as it is. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
 }
 
 function sessionEvent({ data }: DecodedEvent): TestEvent {

@@ -1,3 +1,10 @@
 // layercode-microserver/testing
+export { withModel } from './agents/with-model.ts';
+export { scriptedModel } from './models/scripted-model.ts';
+export type {
+  ScriptedAnswer, ScriptedCall, ScriptedModel, ScriptedRequest,
+} from './models/scripted-model.ts';
 export { createTestClient, TestClient, TestReply } from './test-client.ts';
-export type { PostOptions, TestClientOptions, TestEvent } from './test-client.ts';
+export type {
+  PostOptions, TestClientOptions, TestEvent, TestToolCall, TurnOptions,
+} from './test-client.ts';

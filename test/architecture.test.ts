@@ -39,8 +39,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'metrics.ts',
     ],
   ],
-  ['testing.ts', ['test-client.ts']],
-  ['test-client.ts', ['app', 'layercode', 'sse', 'base']],
+  ['testing.ts', ['test-client.ts', 'agents', 'models']],
+  ['test-client.ts', ['platform', 'app', 'layercode', 'conversations', 'sse', 'base']],
   ['platform.ts', ['platform']],
   [
     'cli/commands',
@@ -67,6 +67,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'agents/built-in',
       'agents',
       'models',
+      'conversations',
       'settings',
       'log.ts',
       'metrics.ts',
@@ -108,7 +109,20 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'base',
     ],
   ],
-  ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts']],
+  [
+    'observers',
+    [
+      'routes',
+      'turns',
+      'agents',
+      'layercode',
+      'http',
+      'conversations',
+      'log.ts',
+      'metrics.ts',
+      'base',
+    ],
+  ],
   [
     'routes',
     [
@@ -155,6 +169,15 @@ const LOADED_ON_DEMAND = [
   'agents/built-in/registry.ts',
   'agents/model-agent.ts',
   'conversations/shared-store.ts',
+  'conversations/open-store.ts',
+  'conversations/sqlite-store.ts',
+  'conversations/sqlite-file.ts',
+  'conversations/sqlite-library.ts',
+  'conversations/redis-client.ts',
+  'conversations/redis-connection.ts',
+  'conversations/redis-open.ts',
+  'conversations/redis-store.ts',
+  'conversations/redis-url.ts',
 ];
 
 /** What a folder may take of another only as a type. */
@@ -458,18 +481,21 @@ describe('layercode-microserver', () => {
       'SettingsError',
       'SpeakableText',
       'SseEncoder',
+      'StoreError',
       'createApp',
       'createLogger',
       'defineAgent',
       'defineState',
       'emptyConversation',
       'encodeEvent',
+      'fromIoredis',
       'getAgent',
       'hangUp',
       'listAgents',
       'loadAgent',
       'loadSettings',
       'openModel',
+      'openStore',
       'parseEvent',
       'parseSettings',
       'signPayload',
@@ -504,6 +530,7 @@ describe('layercode-microserver', () => {
         'Handler',
         'InterruptedTurn',
         'InterruptionContext',
+        'IoredisClient',
         'Json',
         'JsonObject',
         'LayercodeEvent',
@@ -521,6 +548,9 @@ describe('layercode-microserver', () => {
         'ModelUsage',
         'NewMessage',
         'Next',
+        'OpenStoreOptions',
+        'RedisClient',
+        'RedisScriptCall',
         'Reply',
         'Schema',
         'SessionEndContext',
@@ -535,6 +565,8 @@ describe('layercode-microserver', () => {
         'StandardSchema',
         'StartTurn',
         'State',
+        'StoreHealth',
+        'StoreSettings',
         'TellBrowser',
         'Tool',
         'ToolCall',
@@ -568,12 +600,28 @@ describe('layercode-microserver/platform', () => {
 
 describe('layercode-microserver/testing', () => {
   it('exports these values', () =>
-    assert.deepEqual(Object.keys(testing).sort(), ['TestClient', 'TestReply', 'createTestClient']));
+    assert.deepEqual(Object.keys(testing).sort(), [
+      'TestClient',
+      'TestReply',
+      'createTestClient',
+      'scriptedModel',
+      'withModel',
+    ]));
 
   it('exports these types', () => {
     assert.deepEqual(
       exportedBy('testing.ts').filter((name) => !Object.hasOwn(testing, name)),
-      ['PostOptions', 'TestClientOptions', 'TestEvent'],
+      [
+        'PostOptions',
+        'ScriptedAnswer',
+        'ScriptedCall',
+        'ScriptedModel',
+        'ScriptedRequest',
+        'TestClientOptions',
+        'TestEvent',
+        'TestToolCall',
+        'TurnOptions',
+      ],
     );
   });
 });

@@ -5,10 +5,13 @@ import { createServer, type IncomingMessage, type RequestListener } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { ToolCall } from '../src/conversations/message.ts';
 import { verifySignature } from '../src/layercode/signature.ts';
 import * as testing from '../src/testing.ts';
 import { createTestClient, type TestClient } from '../src/testing.ts';
-import { fired, Listener, SECRET, serve, Told } from './fixtures/app.ts';
+import {
+  contentsOf, fired, Listener, SECRET, serve, Told, typesOf, type TestAgent,
+} from './fixtures/app.ts';
 import { wireBody } from './fixtures/wire.ts';
 
 /** What a client sent: the request and its bytes. */
@@ -41,8 +44,10 @@ async function clientOf(
 }
 
 describe('layercode-microserver/testing', () => {
-  it('exports the client and its reply', () => {
-    assert.deepEqual(Object.keys(testing).sort(), ['TestClient', 'TestReply', 'createTestClient']);
+  it('exports the client, its reply, and a model for agents', () => {
+    assert.deepEqual(Object.keys(testing).sort(), [
+      'TestClient', 'TestReply', 'createTestClient', 'scriptedModel', 'withModel',
+    ]);
   });
 });
 
@@ -152,6 +157,293 @@ describe('createTestClient', () => {
   it('closes an app that was never asked', async (t) => {
     const { client } = serve(t, {});
     await client.close();
+  });
+});
+
+/** Speaks for as long as somebody listens. */
+const endless: TestAgent = {
+  async *onMessage({ text, signal }) {
+    if (text !== 'Go on.') {
+      yield 'Yes?';
+      return;
+    }
+    yield 'One two';
+    yield ', three ';
+    yield 'four.';
+    await fired(signal);
+  },
+};
+
+describe('interruptAfterWords', () => {
+  it('cuts the reply after so many words', async (t) => {
+    const { client } = serve(t, endless);
+    const reply = await client.say('Go on.', { interruptAfterWords: 3 });
+    assert.equal(await reply.text(), 'One two, three');
+    assert.deepEqual(contentsOf(await reply.events()), ['One two', ', three']);
+  });
+
+  it('drops the connection', async (t) => {
+    const { client, interrupted } = serve(t, endless);
+    await client.say('Go on.', { interruptAfterWords: 1 });
+    assert.match((await interrupted.next()).text, /^One two/);
+  });
+
+  it('has the next message say what was heard', async (t) => {
+    const { client, sent } = await clientOf(t, (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end('data: {"type":"response.tts","content":"One, two three"}\n\n');
+    });
+    await client.say('Go on.', { turn_id: 't-1', interruptAfterWords: 1 });
+    await client.say('Wait.');
+    await client.say('Yes.');
+    const contexts = [await sent.next(), await sent.next(), await sent.next()].map(
+      ({ body }) => (JSON.parse(body) as Record<string, unknown>)['interruption_context'],
+    );
+    assert.deepEqual(contexts, [
+      undefined,
+      {
+        previous_turn_interrupted: true,
+        words_heard: 1,
+        text_heard: 'One,',
+        assistant_turn_id: 't-1',
+      },
+      undefined,
+    ]);
+  });
+
+  it('has history end with what was heard, though all had been sent', async (t) => {
+    const { client, history } = serve(t, {
+      onMessage: ({ text }) => (text === 'Hello?' ? 'We are open from nine to six.' : 'Yes?'),
+    });
+    await client.say('Hello?', { interruptAfterWords: 3 });
+    await (await client.say('Wait.')).text();
+    assert.deepEqual(await history(), [
+      ['user', 'Hello?'],
+      ['assistant', 'We are open', 'interrupted'],
+      ['user', 'Wait.'],
+      ['assistant', 'Yes?', 'completed'],
+    ]);
+  });
+
+  it('cuts a reply of which nothing is heard', async (t) => {
+    const { client, history } = serve(t, {
+      *onMessage({ text }) {
+        yield ' ';
+        yield text;
+      },
+    });
+    const reply = await client.say('One.', { interruptAfterWords: 0 });
+    assert.equal((await reply.text()).trim(), '');
+    await (await client.say('Two.')).text();
+    assert.deepEqual(await history(), [
+      ['user', 'One.'], ['user', 'Two.'], ['assistant', ' Two.', 'completed'],
+    ]);
+  });
+
+  it('leaves a reply alone that has fewer words', async (t) => {
+    const { client, history } = serve(t, { onMessage: ({ text }) => text });
+    const reply = await client.say('One two.', { interruptAfterWords: 3 });
+    assert.deepEqual(typesOf(await reply.events()), ['response.tts', 'response.end']);
+    await (await client.say('Three.')).text();
+    assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
+  });
+
+  it('leaves a turn alone in which nothing is said', async (t) => {
+    const { client } = serve(t, { onMessage: (_turn, reply) => void reply.data('no') });
+    const reply = await client.say('Hello?', { interruptAfterWords: 0 });
+    assert.deepEqual(typesOf(await reply.events()), ['response.data', 'response.end']);
+  });
+
+  it('cuts a welcome too, and says so once the caller speaks', async (t) => {
+    const { client, history } = serve(t, { welcome: 'Hello, this is the shop.' });
+    const welcome = await client.start({ interruptAfterWords: 1 });
+    assert.equal(await welcome.text(), 'Hello,');
+    await (await client.say('Hi.')).text();
+    assert.deepEqual((await history())[0], ['assistant', 'Hello,', 'interrupted']);
+  });
+
+  it('is not told by a session.start, nor by a message after one', async (t) => {
+    const { client, sent } = await clientOf(t, (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end('data: {"type":"response.tts","content":"One, two three"}\n\n');
+    });
+    await client.say('Go on.', { interruptAfterWords: 1 });
+    await client.start();
+    await client.say('Hi.');
+    const bodies = [await sent.next(), await sent.next(), await sent.next()];
+    assert.ok(bodies.every(({ body }) => !body.includes('interruption_context')));
+  });
+
+  it('is told to the conversation that was interrupted, and to no other', async (t) => {
+    const { client, history } = serve(t, { onMessage: ({ text }) => text });
+    await client.say('One two.', { conversation_id: 'a', interruptAfterWords: 1 });
+    await (await client.say('Three four.', { conversation_id: 'b' })).text();
+    await (await client.say('Five.', { conversation_id: 'a' })).text();
+    assert.deepEqual((await history('a'))[1], ['assistant', 'One', 'interrupted']);
+    assert.deepEqual((await history('b'))[1], ['assistant', 'Three four.', 'completed']);
+  });
+
+  it('yields to an interruption_context of the test', async (t) => {
+    const { client, history } = serve(t, { onMessage: ({ text }) => text });
+    await client.say('One two.', { interruptAfterWords: 1 });
+    await (await client.say('Three.', { interruption_context: null })).text();
+    assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
+  });
+
+  it('leaves an answer that is no stream to be read', async (t) => {
+    const { client } = await clientOf(t, (_request, response) => {
+      response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":"full"}');
+    });
+    const reply = await client.say('Hello?', { interruptAfterWords: 1 });
+    assert.deepEqual(await reply.json(), { error: 'full' });
+  });
+
+  for (const count of [-1, 1.5, Number.NaN]) {
+    it(`refuses ${count}, before anything is sent`, async (t) => {
+      const { client, sent } = await clientOf(t);
+      await assert.rejects(client.say('Hello?', { interruptAfterWords: count }), {
+        name: 'RangeError',
+        message: `interruptAfterWords must be an integer of at least 0, got ${count}`,
+      });
+      assert.equal(sent.all.length, 0);
+    });
+  }
+});
+
+describe('deliverAgain', () => {
+  it('posts the last turn with the same bytes, whatever else was posted since', async (t) => {
+    const { client, sent } = await clientOf(t);
+    await client.start();
+    await client.say('Hello?', { custom_metadata: { plan: 'gold' } });
+    await client.post({ type: 'data' });
+    await client.deliverAgain();
+    const [, said, , again] = [
+      await sent.next(), await sent.next(), await sent.next(), await sent.next(),
+    ];
+    assert.equal(again?.body, said?.body);
+  });
+
+  it('gets the same reply, and the agent is not asked again', async (t) => {
+    let asked = 0;
+    const { client } = serve(t, { onMessage: () => `Answer ${++asked}.` });
+    assert.equal(await (await client.say('Hello?')).text(), 'Answer 1.');
+    assert.equal(await (await client.deliverAgain()).text(), 'Answer 1.');
+  });
+
+  it('takes over a reply that still streams', async (t) => {
+    const { client } = serve(t, endless);
+    await client.say('Go on.');
+    const again = new Listener(await client.deliverAgain());
+    assert.equal((await again.next())?.content, 'One two');
+  });
+
+  it('fails where there was no turn', async () => {
+    const client = createTestClient('http://127.0.0.1:9', { secret: SECRET });
+    await assert.rejects(client.deliverAgain(), {
+      message: 'deliverAgain() needs a turn: say something',
+    });
+  });
+});
+
+/** Calls tools as a model would, and says how many. */
+function callingAgent(...calls: readonly ToolCall[]): TestAgent {
+  return {
+    async onMessage({ journal }) {
+      const outcomes = await journal.runTools(calls, ({ name }) => ({
+        run: () => {
+          if (name === 'break') throw new Error('broken');
+          return '{"euros":9}';
+        },
+      }));
+      return `${outcomes.length} calls.`;
+    },
+  };
+}
+
+describe('TestReply.toolCalls', () => {
+  const price = { id: 'c', name: 'price', args: '{"stems":3}' };
+
+  it('lists the calls of the turn with what the model wrote and got', async (t) => {
+    const broken = { id: 'c', name: 'break', args: 'stems' };
+    const { client } = serve(t, callingAgent(price, broken));
+    const reply = await client.say('How much?');
+    assert.deepEqual(await reply.toolCalls(), [
+      { tool: 'price', args: { stems: 3 }, result: { euros: 9 }, state: 'completed' },
+      { tool: 'break', args: 'stems', result: { error: 'broken' }, state: 'completed' },
+    ]);
+  });
+
+  it('can be asked before and after the text, and after a loop', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const first = await client.say('One.');
+    assert.equal((await first.toolCalls()).length, 1);
+    assert.equal(await first.text(), '1 calls.');
+    const second = await client.say('Two.');
+    assert.equal(await second.text(), '1 calls.');
+    assert.equal((await second.toolCalls()).length, 1);
+    const third = await client.say('Three.');
+    for await (const { type } of third) assert.match(type, /^response\./);
+    assert.equal((await third.toolCalls()).length, 1);
+  });
+
+  it('lists no call of another turn', async (t) => {
+    const { client } = serve(t, { ...callingAgent(price), onSessionStart: () => 'Hello.' });
+    await (await client.say('How much?')).text();
+    assert.deepEqual(await (await client.start()).toolCalls(), []);
+  });
+
+  it('lists the calls of a turn that was delivered again', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    await (await client.say('How much?')).text();
+    assert.equal((await (await client.deliverAgain()).toolCalls()).length, 1);
+  });
+
+  it('lists the calls of an interrupted turn, and how far each has come', async (t) => {
+    const { client } = serve(t, {
+      async onMessage({ journal }, reply) {
+        reply.say('Let me see.');
+        await journal.runTools([price], () => ({
+          run: ({ signal }) => fired(signal).then((reason) => Promise.reject(reason as Error)),
+        }));
+      },
+    });
+    const reply = await client.say('How much?', { interruptAfterWords: 1 });
+    const [call] = await reply.toolCalls();
+    assert.equal(call?.tool, 'price');
+    await (await client.say('Wait.', { interruptAfterWords: 3 })).text();
+    assert.equal((await reply.toolCalls())[0]?.state, 'interrupted');
+  });
+
+  it('lists the calls of a reply that was dropped', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const reply = await client.say('How much?');
+    reply.drop();
+    assert.equal((await reply.toolCalls()).length, 1);
+  });
+
+  it('lists the calls of the call dialect, where the event has a turn_id', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const body = JSON.parse(wireBody('transcript')) as object;
+    const reply = await client.post(JSON.stringify({ ...body, turn_id: 't-1' }));
+    assert.equal((await reply.toolCalls()).length, 1);
+  });
+
+  it('fails where the event has no turn_id', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const reply = await client.say('How much?', { turn_id: undefined });
+    await assert.rejects(reply.toolCalls(), {
+      message: 'toolCalls() needs an event with a turn_id',
+    });
+  });
+
+  it('fails where only the wire is known, which does not show them', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const other = createTestClient(await client.origin(), { secret: SECRET });
+    await assert.rejects((await other.say('How much?')).toolCalls(), {
+      message:
+        'toolCalls() needs a client of the app itself: ' +
+        'with an origin, read app.conversations.getHistory(id)',
+    });
   });
 });
 

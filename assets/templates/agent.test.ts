@@ -3,53 +3,30 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { createApp, parseSettings, type App } from 'layercode-microserver';
-import { createTestClient, type TestClient } from 'layercode-microserver/testing';
+import { createApp, createLogger, parseSettings, type App } from 'layercode-microserver';
+import {
+  createTestClient, scriptedModel, withModel, type ScriptedModel, type TestClient,
+} from 'layercode-microserver/testing';
 
 import agent from './agent.ts';
 
 const secret = 'any-secret-will-do';
+const settings = parseSettings({
+  LAYERCODE_WEBHOOK_SECRET: secret,
+  SHUTDOWN_TIMEOUT_SECONDS: '0',
+}, []);
+/** Says why a turn failed. */
+const log = createLogger({ level: 'warn', write: (lines) => process.stderr.write(lines) });
 
-/** A call that ends with its test. With a model it has a key too. */
+/** A call that ends with its test. Without a model the stand-in answers. */
 function call(
   t: TestContext,
-  model?: typeof fetch,
+  model?: ScriptedModel,
 ): { readonly app: App; readonly caller: TestClient } {
-  const environment = {
-    LAYERCODE_WEBHOOK_SECRET: secret,
-    SHUTDOWN_TIMEOUT_SECONDS: '0',
-    ...(model && { OPENAI_API_KEY: 'any-key' }),
-  };
-  const app = createApp(parseSettings(environment, []), agent, model && { fetch: model });
+  const app = createApp(settings, model ? withModel(agent, model) : agent, { log });
   const caller = createTestClient(app, { secret });
   t.after(() => caller.close());
   return { app, caller };
-}
-
-interface ScriptedReply {
-  readonly deltas: readonly object[];
-  /** The stream stays open after these deltas, so a caller can interrupt it. */
-  readonly isUnfinished?: boolean;
-}
-
-/** A model on OpenAI's wire. Gives the next of these replies each time it is asked. */
-function scripted(...replies: ScriptedReply[]): typeof fetch {
-  return async (_url, init) => {
-    if (init?.method !== 'POST') return new Response(); // the connection is opened early
-    const { deltas, isUnfinished = false } = replies.shift() ?? { deltas: [] };
-    const events = deltas.map((delta) => JSON.stringify({ choices: [{ index: 0, delta }] }));
-    if (!isUnfinished) events.push('[DONE]');
-    const body = new ReadableStream({
-      start(controller) {
-        controller.enqueue(
-          new TextEncoder().encode(events.map((event) => `data: ${event}\n\n`).join('')),
-        );
-        if (!isUnfinished) controller.close();
-        init.signal?.addEventListener('abort', () => controller.error(init.signal?.reason));
-      },
-    });
-    return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
-  };
 }
 
 describe('the agent', () => {
@@ -60,48 +37,54 @@ describe('the agent', () => {
 
   it('tells the opening hours without a model', async (t) => {
     const { caller } = call(t);
-    assert.equal(
-      await (await caller.say('Are you open on Sunday?')).text(),
-      'On Sunday we are closed.',
-    );
+    const reply = await caller.say('Are you open on Sunday?');
+    assert.equal(await reply.text(), 'On Sunday we are closed.');
   });
 
   it('has the model look the opening hours up', async (t) => {
-    const lookUp = {
-      tool_calls: [
-        {
-          index: 0,
-          id: 'call_1',
-          function: { name: 'opening_hours', arguments: '{"day":"Saturday"}' },
-        },
-      ],
-    };
-    const { app, caller } = call(
-      t,
-      scripted({ deltas: [lookUp] }, { deltas: [{ content: 'From ten to four.' }] }),
-    );
-    assert.equal(await (await caller.say('And on Saturday?')).text(), 'From ten to four.');
-    const result = (await app.conversations.getHistory(caller.conversationId)).find(
-      ({ role }) => role === 'tool',
-    );
-    assert.equal(result?.content, '{"hours":"open from ten to four"}');
+    const args = { day: 'Saturday' };
+    const model = scriptedModel([{ call: 'opening_hours', args }, 'From ten to four.']);
+    const { caller } = call(t, model);
+    const reply = await caller.say('And on Saturday?');
+    assert.equal(await reply.text(), 'From ten to four.');
+    const result = { hours: 'open from ten to four' };
+    assert.deepEqual(await reply.toolCalls(), [
+      { tool: 'opening_hours', args, result, state: 'completed' },
+    ]);
   });
 
-  it('keeps what an interrupted reply had said', async (t) => {
-    const { app, caller } = call(
-      t,
-      scripted(
-        { deltas: [{ content: 'We are open ' }], isUnfinished: true },
-        { deltas: [{ content: 'Yes?' }] },
-      ),
-    );
-    for await (const event of await caller.say('When are you open?')) {
-      assert.equal(event.content, 'We are open');
-      break; // the caller speaks over the reply: this drops the connection, as LayerCode does
-    }
+  it('puts goods aside, and remembers what it has put aside before', async (t) => {
+    const bread = { goods: 'loaf of bread', count: 2 };
+    const milk = { goods: 'bottle of milk', count: 1 };
+    const model = scriptedModel([
+      { call: 'put_aside', args: bread }, 'Two loaves. Anything else?',
+      { call: 'put_aside', args: milk }, 'And a bottle of milk.',
+    ]);
+    const { caller } = call(t, model);
+    assert.match(await (await caller.say('Two loaves of bread.')).text(), /^Two loaves/);
+    const reply = await caller.say('And milk, please.');
+    assert.equal(await reply.text(), 'And a bottle of milk.');
+    assert.deepEqual((await reply.toolCalls())[0]?.result, { allPutAside: [bread, milk] });
+  });
+
+  it('tells the model what it may do', async (t) => {
+    const model = scriptedModel(['Hello.']);
+    const { caller } = call(t, model);
+    await (await caller.say('Hello?')).text();
+    const [request] = model.requests;
+    assert.match(request?.messages[0]?.content ?? '', /corner shop/);
+    const offered = request?.tools.map(({ name }) => name);
+    assert.deepEqual(offered, ['opening_hours', 'put_aside', 'hang_up']);
+  });
+
+  it('knows what the caller heard of a reply that was interrupted', async (t) => {
+    const model = scriptedModel(['We are open from nine to six.', 'Yes?']);
+    const { app, caller } = call(t, model);
+    const cut = await caller.say('When are you open?', { interruptAfterWords: 3 });
+    assert.equal(await cut.text(), 'We are open');
     assert.equal(await (await caller.say('Wait.')).text(), 'Yes?');
-    const [, cut] = await app.conversations.getHistory(caller.conversationId);
-    assert.ok(cut?.role === 'assistant');
-    assert.deepEqual([cut.content, cut.state], ['We are open', 'interrupted']);
+    const [, reply] = await app.conversations.getHistory(caller.conversationId);
+    assert.ok(reply?.role === 'assistant');
+    assert.deepEqual([reply.content, reply.state], ['We are open', 'interrupted']);
   });
 });

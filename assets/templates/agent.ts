@@ -1,5 +1,5 @@
 // What callers hear. With a model's key in .env a model answers; without one, the stand-in does.
-import { defineAgent, hangUp, tool, type Agent } from 'layercode-microserver';
+import { defineAgent, defineState, hangUp, tool, type Agent } from 'layercode-microserver';
 
 const hours: Readonly<Record<string, string>> = {
   Monday: 'closed',
@@ -24,6 +24,34 @@ const openingHours = tool({
   run: ({ day }) => ({ hours: hours[day] ?? 'not known' }),
 });
 
+interface Parcel {
+  readonly goods: string;
+  readonly count: number;
+}
+
+/** What the agent keeps of each call beside its history: plain JSON. */
+const order = defineState(() => ({ putAside: [] as Parcel[] }));
+
+/** Its arguments are checked before it runs, and have types. So has the state. */
+const putAside = tool({
+  name: 'put_aside',
+  state: order,
+  description: 'Puts goods aside for the caller, to be fetched later.',
+  parameters: {
+    type: 'object',
+    properties: {
+      goods: { type: 'string', description: 'In the singular, such as "loaf of bread".' },
+      count: { type: 'integer', minimum: 1, maximum: 20 },
+    },
+    required: ['goods', 'count'],
+    additionalProperties: false,
+  },
+  run: ({ goods, count }, { state }) => {
+    state.putAside.push({ goods, count });
+    return { allPutAside: state.putAside };
+  },
+});
+
 const name = 'corner_shop';
 const welcome = 'Hello, this is the corner shop. Which day would you like to come?';
 
@@ -31,10 +59,11 @@ const welcome = 'Hello, this is the corner shop. Which day would you like to com
 const agent = defineAgent({
   name,
   welcome,
+  state: order,
   prompt:
-    'You answer the phone of a corner shop. Speak one or two short sentences, no lists, no Markdown. '
-    + 'Look opening hours up.',
-  tools: [openingHours, hangUp],
+    'You answer the phone of a corner shop. Speak one or two short sentences, no lists, no '
+    + 'Markdown. Look opening hours up. Put goods aside for callers who ask for them.',
+  tools: [openingHours, putAside, hangUp],
 });
 
 /** Speaks by rules. Once you have a key, delete it, and write `export default agent` instead. */

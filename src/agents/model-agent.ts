@@ -6,7 +6,7 @@ import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts'
 import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from './phrases.ts';
 import { checkTools } from './tool-list.ts';
-import { runToolLoop } from './tool-loop.ts';
+import { runToolLoop, streamOptionsOf } from './tool-loop.ts';
 import type { Tool } from './tool.ts';
 
 /**
@@ -140,7 +140,7 @@ export function streamTexts(
   messages: readonly ChatMessage[],
   turn: MessageTurn,
 ): AsyncGenerator<string, void, undefined> {
-  const deltas = model.stream(messages, { signal: turn.signal });
+  const deltas = model.stream(messages, streamOptionsOf(turn));
   const texts = textsOf(deltas, turn);
   const finish = texts.return.bind(texts);
   // A generator takes up `return()` only when its await is over; the model's own ends that await at

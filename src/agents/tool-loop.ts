@@ -1,6 +1,8 @@
 import type { ToolCall } from '../conversations/message.ts';
-import type { ChatModel, ModelOptions, ToolChoice } from '../models/model.ts';
-import type { MessageTurn, Reply, ToolRun } from './agent.ts';
+import type {
+  ChatModel, ModelOptions, ModelStreamOptions, ToolChoice,
+} from '../models/model.ts';
+import type { MessageTurn, Reply, ToolRun, Turn } from './agent.ts';
 import { toChatMessages } from './prompt.ts';
 import { toolRun } from './tool-call.ts';
 import type { Tool } from './tool.ts';
@@ -42,8 +44,7 @@ export async function runToolLoop<S>(
     const deltas = model.stream(messages, {
       ...options,
       ...(tools.length > 0 ? { tools, toolChoice: choiceOf(round, toolChoice) } : {}),
-      cacheKey: turn.conversationId,
-      signal: turn.signal,
+      ...streamOptionsOf(turn),
     });
     for await (const delta of deltas) {
       if (reply.isOver) return;
@@ -60,6 +61,15 @@ export async function runToolLoop<S>(
   if (!reply.isOver && voice.spoken.trim() === '') {
     throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
   }
+}
+
+/** What ends the requests of a turn's models, finds what was cached, and counts what fails. */
+export function streamOptionsOf({ conversationId, signal, journal }: Turn): ModelStreamOptions {
+  return {
+    cacheKey: conversationId,
+    signal,
+    onFailedRequest: (model, failure) => journal.noteFailedRequest(model, failure),
+  };
 }
 
 function choiceOf(round: number, first: ToolChoice | undefined): ToolChoice {

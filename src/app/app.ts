@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
+import type { Channel } from '../base/channel.ts';
 import { Turns } from '../turns/turns.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
@@ -28,6 +29,8 @@ import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
+import { workMetrics } from '../observers/work-metrics.ts';
+import { addStoreMetrics } from '../observers/store-metrics.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute } from './routes.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -37,6 +40,8 @@ export interface AppOptions {
   readonly log?: Logger;
   /** Where conversations are kept. Default: in memory, within the bounds. `close()` closes it. */
   readonly store?: ConversationStore;
+  /** To other processes that use the same store. Default: none does. `close()` closes it. */
+  readonly channel?: Channel;
   /** For models and the platform's REST API. Default the global `fetch`. */
   readonly fetch?: typeof fetch;
   /** Stands in for LayerCode's cloud on this machine. Default: none. `close()` closes it. */
@@ -61,6 +66,7 @@ export class App {
   readonly #router = new Router<Handler>();
   readonly #boundary = new ErrorBoundary();
   readonly #platform: AppPlatform | undefined;
+  readonly #channel: Channel | undefined;
   readonly #shutdown = new Shutdown();
   /** Told behind all others. */
   readonly #observers: readonly Observer[];
@@ -73,10 +79,11 @@ export class App {
     const log = options.log ?? noLog();
     this.#settings = settings;
     this.#platform = options.platform;
+    this.#channel = options.channel;
     const bodies = new BodyBudget(Math.max(MIN_BODIES_BYTES, 2 * settings.maxBodyBytes));
     const { maxBodyBytes, trustProxy } = settings;
     this.#scope = { log, maxBodyBytes, trustProxy, bodies };
-    const store = options.store ?? new MemoryStore({
+    const store: ConversationStore = options.store ?? new MemoryStore({
       ttlMs: settings.conversationTtlSeconds * 1_000,
       maxConversations: settings.maxConversations,
       maxCharacters: settings.maxHistoryCharacters,
@@ -86,8 +93,10 @@ export class App {
     this.#turns = new Turns({
       agent,
       conversations: this.conversations,
+      others: options.channel === undefined ? undefined : { channel: options.channel, log },
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
+      observer: workMetrics(this.metrics),
     });
     const hasAccessLog = settings.accessLog && log.isEnabled('info');
     this.#observers = [requestMetrics(this.metrics), ...(hasAccessLog ? [accessLog(log)] : [])];
@@ -102,6 +111,8 @@ export class App {
     ];
     const count = (): Awaitable<number> => this.conversations.count();
     this.metrics.add(new Gauge('layercode_conversations', 'Conversations held.', count));
+    const health = store.health?.bind(store);
+    if (health !== undefined) addStoreMetrics(this.metrics, health);
     if (settings.metrics) addProcessMetrics(this.metrics);
     const routes = createRoutes({
       settings,
@@ -112,6 +123,7 @@ export class App {
       fetch: options.fetch,
       platform: options.platform,
       notReadyReasons: () => this.#notReadyReasons(),
+      storeHealth: health,
     });
     for (const route of routes) this.#add(route);
   }
@@ -145,10 +157,19 @@ export class App {
 
   /**
    * A request listener for any `http.Server`, as in `createServer(app.handle)`. The limits of time,
-   * headers and connections are then that server's own.
+   * headers and connections are then that server's own. Paths are those that the client asked for,
+   * also where a server has mounted the app below one.
+   *
+   * With `next` the app answers its own paths only. For any other it calls `next`, before it
+   * returns, and leaves the request and the response as they were.
    */
-  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+  readonly handle = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    next?: () => void,
+  ): void => {
     const context = new Context(request, response, this.#scope);
+    if (next !== undefined && !this.#hasPath(context)) return next();
     if (request instanceof WholeRequest && hasUnreadBody(request)) {
       request.whenWhole(() => this.#serve(context));
     } else this.#serve(context);
@@ -218,6 +239,7 @@ export class App {
       onTimeout: () => this.#turns.interruptAll('the server is shutting down'),
     });
     await this.#turns.close(Math.max(0, timesOutAtMs - performance.now()));
+    await this.#channel?.close();
     await this.conversations.close();
   }
 
@@ -229,6 +251,10 @@ export class App {
   #notReadyReasons(): readonly string[] {
     if (this.#shutdown.state !== 'ready') return ['the server is shutting down'];
     return this.model === undefined || this.model.isUsable() ? [] : this.model.problems();
+  }
+
+  #hasPath({ method, path }: Context): boolean {
+    return this.#router.find(method, path).kind !== 'unknown path';
   }
 
   #add({ method, path, handler }: Route): this {

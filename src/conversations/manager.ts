@@ -17,6 +17,7 @@ import {
   type ToolResult,
   type TurnProgress,
 } from './tool-call-rules.ts';
+import type { RunElsewhere } from './turn-record.ts';
 
 export interface ConversationManagerOptions {
   /** Messages a conversation holds at the most, at least 2. Default 200. */
@@ -124,6 +125,13 @@ export class ConversationManager {
       this.#store.update(conversationId, (conversation) =>
         rules.openTurn(current(conversation), opening, this.#bounds),
       ),
+    );
+  }
+
+  /** The turns that other processes than this one run. */
+  openRunsElsewhere(conversationId: string, own: string): Awaitable<readonly RunElsewhere[]> {
+    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
+      conversation === undefined ? [] : rules.openRunsElsewhere(conversation, own),
     );
   }
 

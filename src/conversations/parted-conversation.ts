@@ -2,12 +2,20 @@
 
 import { randomBytes } from 'node:crypto';
 
-import { emptyConversation, tally, type Conversation } from './conversation.ts';
+import {
+  emptyConversation,
+  keepCaller,
+  keepState,
+  tally,
+  type Conversation,
+} from './conversation.ts';
 import type { TurnRecord } from './turn-record.ts';
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
-/** Everything but the turns. What this version does not know stays in it. */
+/** Everything but the turns and the state. What this version does not know stays in it. */
 const HEAD = 'head';
+/** The agent's state, which may be long and changes seldom. */
+const STATE = 'state';
 
 /** Different for every process, so that no two of them make the same version. */
 const PROCESS = randomBytes(6).toString('base64url');
@@ -25,8 +33,9 @@ export class PartedConversation {
   /** The name of each turn's part: numbers, in the order of the turns. */
   readonly #names = new Map<TurnRecord, string>();
   #nextNumber = 0;
-  /** The head as the store has it. */
+  /** Head and state as the store has them. */
   #head = '';
+  #state: string | undefined;
 
   /** Parts that are not JSON. They are left as they are, and as if they were not there. */
   readonly unreadable: string[] = [];
@@ -42,6 +51,10 @@ export class PartedConversation {
   #join(parts: ReadonlyMap<string, string>): void {
     const turns = new Map<number, TurnRecord>();
     for (const [name, text] of parts) {
+      if (name === STATE) {
+        this.conversation.state = this.#state = text;
+        continue;
+      }
       const part = parsed(text);
       if (part === undefined) this.unreadable.push(name);
       else if (name === HEAD) Object.assign(this.conversation, part);
@@ -68,6 +81,17 @@ export class PartedConversation {
     return this.conversation.turns.filter((record) => this.touched.has(record));
   }
 
+  /** Takes over who called, and a state that the store does not have. */
+  takeHeadOf({ conversation, hasNewState }: PartedConversation): void {
+    if (hasNewState || this.version === undefined) keepState(this.conversation, conversation.state);
+    if (this.conversation.caller === undefined)
+      keepCaller(this.conversation, conversation.caller);
+  }
+
+  get hasNewState(): boolean {
+    return this.conversation.state !== this.#state;
+  }
+
   /**
    * What the store must be told; undefined if nothing has changed. The version it makes is new with
    * each call.
@@ -78,9 +102,11 @@ export class PartedConversation {
       if (from === undefined) return undefined;
       return { from, to: undefined, set: new Map(), remove: [], ttlMs };
     }
-    if (this.touched.size === 0 && headOf(conversation) === this.#head) return undefined;
+    const isSame = this.touched.size === 0 && !this.hasNewState;
+    if (isSame && headOf(conversation) === this.#head) return undefined;
     conversation.updatedAt = Date.now();
     const set = new Map([[HEAD, headOf(conversation)]]);
+    if (conversation.state !== undefined && this.hasNewState) set.set(STATE, conversation.state);
     const remove: string[] = [];
     for (const record of this.touched) {
       if (!conversation.turns.includes(record)) remove.push(...this.#nameIfAny(record));
@@ -94,6 +120,7 @@ export class PartedConversation {
   written({ to, set }: PartsChange): void {
     this.version = to;
     this.#head = set.get(HEAD) ?? '';
+    this.#state = set.get(STATE) ?? this.#state;
     for (const record of this.touched)
       if (!this.conversation.turns.includes(record)) this.#names.delete(record);
     this.touched.clear();
@@ -125,7 +152,7 @@ function parsed(text: string): object | undefined {
 }
 
 function greatest(most: number, name: string): number {
-  return name === HEAD ? most : Math.max(most, Number(name));
+  return name === HEAD || name === STATE ? most : Math.max(most, Number(name));
 }
 
 /** Without what can be counted from the turns. */
@@ -139,6 +166,7 @@ function headOf(conversation: Conversation): string {
     messageCount: _messageCount,
     textLength: _textLength,
     touched: _touched,
+    state: _state,
     ...head
   } = conversation;
   return JSON.stringify(head);

@@ -37,6 +37,7 @@ import {
   setMessages,
   setPlain,
   toolMessagesOf,
+  type RunElsewhere,
   type TurnRecord,
 } from './turn-record.ts';
 
@@ -53,8 +54,12 @@ export interface TurnOpening {
    * them.
    */
   readonly running?: readonly TurnSettlement[] | undefined;
-  /** Whether this process runs the tool call of that key. Default: it runs none. */
+  /** Whether a living process runs the tool call of that key. Default: none does. */
   readonly isCallRunning?: ((key: string) => boolean) | undefined;
+  /** The address of this process, where others share the conversation. */
+  readonly process?: string | undefined;
+  /** Whether other processes were asked what they run. Until then nothing is taken from them. */
+  readonly hasAsked?: boolean | undefined;
 }
 
 /** A turn that was opened, as its run sees it. Holds no record that the run could change. */
@@ -71,6 +76,8 @@ export class OpenedTurn {
   readonly cut: CutTurn | undefined;
   /** Calls of earlier runs of this turn that completed, still run, or whose outcome is unknown. */
   readonly earlierCalls: readonly ToolMessage[];
+  /** Runs of other processes that this turn has ended. They do not know it yet. */
+  readonly endedElsewhere: readonly RunElsewhere[];
   readonly #conversation: Conversation;
   readonly #record: TurnRecord;
 
@@ -80,11 +87,13 @@ export class OpenedTurn {
     isResumed: boolean,
     cut: CutTurn | undefined,
     earlierCalls: readonly ToolMessage[],
+    endedElsewhere: readonly RunElsewhere[],
   ) {
     this.turnId = record.id;
     this.isResumed = isResumed;
     this.cut = cut;
     this.earlierCalls = earlierCalls;
+    this.endedElsewhere = endedElsewhere;
     this.#conversation = conversation;
     this.#record = record;
   }
@@ -115,7 +124,18 @@ export type TurnOpeningResult =
    * The same delivery began a turn that was interrupted or failed, and a newer turn runs: nothing
    * is to be done.
    */
-  | { readonly kind: 'stale' };
+  | { readonly kind: 'stale' }
+  /**
+   * Another process runs the same delivery, or tools that this turn would take for lost: it is to
+   * be asked first. Nothing is changed.
+   */
+  | {
+      readonly kind: 'elsewhere';
+      /** Of the same delivery. */
+      readonly same: RunElsewhere | undefined;
+      /** Keys of tool calls, by the process that may run them. */
+      readonly calls: ReadonlyMap<string, readonly string[]>;
+    };
 
 /** How a run ended. */
 export interface TurnSettlement {
@@ -135,6 +155,7 @@ export interface TurnSettlement {
 
 const NO_CALLS: readonly ToolMessage[] = [];
 const NO_TURNS: readonly TurnRecord[] = [];
+const NO_RUNS: readonly RunElsewhere[] = [];
 
 /**
  * Begins a turn: ends those that were open, cuts an older one to what was heard, stores the
@@ -152,8 +173,14 @@ export function openTurn(
   if (known?.state === 'completed') return { kind: 'completed before', sent: sentEvents(known) };
   if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, running))
     return { kind: 'stale' };
+  if (opening.process !== undefined && opening.hasAsked !== true) {
+    const elsewhere = runsElsewhere(conversation, known, opening.process);
+    if (elsewhere !== undefined) return elsewhere;
+  }
 
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
+  const ended =
+    opening.process === undefined ? NO_RUNS : openRunsElsewhere(conversation, opening.process);
   const closed = conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
   if (conversation.runningCalls > 0)
     for (const turn of conversation.turns) forgetLostCalls(conversation, turn, isCallRunning);
@@ -172,6 +199,7 @@ export function openTurn(
   conversation.openTurns += 1;
   record.state = 'open';
   record.runId = runId;
+  if (opening.process !== undefined) record.process = opening.process;
   if (known !== undefined) forgetRun(record);
   subtract(conversation, record);
   if (earlier.length === 0)
@@ -196,6 +224,7 @@ export function openTurn(
     isResumed,
     cutOf(heard),
     earlier.length === 0 ? NO_CALLS : toolMessagesOf(record),
+    ended,
   );
 }
 
@@ -261,6 +290,37 @@ export function clearTurns(conversation: Conversation): void {
   delete conversation.caller;
   for (const turn of conversation.turns) conversation.touched?.add(turn);
   Object.assign(conversation, emptyConversation(conversation.id));
+}
+
+/** The turns that other processes run, as far as the conversation knows. */
+export function openRunsElsewhere(
+  { turns, openTurns }: Conversation,
+  own: string,
+): readonly RunElsewhere[] {
+  if (openTurns === 0) return NO_RUNS;
+  return turns.flatMap(({ state, process, runId }) =>
+    state === 'open' && process !== undefined && process !== own ? [{ process, runId }] : [],
+  );
+}
+
+function runsElsewhere(
+  conversation: Conversation,
+  known: TurnRecord | undefined,
+  own: string,
+): Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }> | undefined {
+  const open = openRunsElsewhere(conversation, own);
+  const same = open.find(({ runId }) => known?.state === 'open' && known.runId === runId);
+  const calls = new Map<string, string[]>();
+  if (conversation.runningCalls > 0) {
+    for (const turn of conversation.turns) {
+      if (turn.process === undefined || turn.process === own) continue;
+      const keys = toolMessagesOf(turn).flatMap(({ state, key }) =>
+        state === 'running' && key !== undefined ? [key] : [],
+      );
+      if (keys.length > 0) calls.set(turn.process, [...(calls.get(turn.process) ?? []), ...keys]);
+    }
+  }
+  return same === undefined && calls.size === 0 ? undefined : { kind: 'elsewhere', same, calls };
 }
 
 /**

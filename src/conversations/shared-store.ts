@@ -177,8 +177,8 @@ export class SharedStore implements ConversationStore {
   #merged(
     id: string,
     found: StoredConversation | undefined,
+    kept: PartedConversation,
     remembered: readonly TurnRecord[],
-    failuresSeen: number,
   ): PartedConversation {
     if (found !== undefined) {
       const latest = this.#join(id, found);
@@ -186,7 +186,9 @@ export class SharedStore implements ConversationStore {
       return latest;
     }
     const anew = new PartedConversation(id);
-    if (failuresSeen !== this.#failures) mergeTurns(anew.conversation, remembered);
+    if (kept.failuresSeen === this.#failures) return anew;
+    mergeTurns(anew.conversation, remembered);
+    anew.takeHeadOf(kept);
     return anew;
   }
 
@@ -207,7 +209,7 @@ export class SharedStore implements ConversationStore {
       this.#conflicts += 1;
       // Without what this try has added.
       const remembered = newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1);
-      const latest = this.#merged(id, found, remembered, kept.failuresSeen);
+      const latest = this.#merged(id, found, kept, remembered);
       return this.#write(id, latest, change, true, conflicts + 1);
     };
     const parts = kept.change(this.#ttlOf(kept));
@@ -300,8 +302,9 @@ export class SharedStore implements ConversationStore {
           this.#written(id, kept, parts);
           return this.#noLongerWaiting(id);
         }
-        const merged = new PartedConversation(id, answer);
+        const merged = this.#merged(id, answer, kept, kept.conversation.turns);
         mergeTurns(merged.conversation, kept.waitingTurns());
+        merged.takeHeadOf(kept);
         this.#wait(id, merged);
         return conflicts < MAX_CONFLICTS ? this.#writeBackOne(id, conflicts + 1) : undefined;
       },

@@ -33,6 +33,14 @@ export interface TurnRecord {
   sent?: readonly SentEvent[];
   /** Set when somebody else closed the turn, so that what its run sent is not known here. */
   isUnknown?: true;
+  /** Where several processes share the conversation: the address of the one that runs the turn. */
+  process?: string;
+}
+
+/** A run of another process. */
+export interface RunElsewhere {
+  readonly process: string;
+  readonly runId: number;
 }
 
 export function newTurn(id: string, state: TurnState, runId: number): TurnRecord {

@@ -30,9 +30,12 @@ export class BodyBudget {
  * Otherwise a promise. The buffer under that body (`body.buffer`) was taken from the budget, and
  * the caller gives it back.
  *
+ * A server that has read the body itself leaves its bytes in `request.rawBody`, as a `Buffer`. They
+ * are used as they are, at once.
+ *
  * Rejects with 413 for more than `maxBytes`, at once if the declared length says so; the counted
- * bytes decide. Rejects with 503 when the budget is used up, and with 400 if the client leaves in
- * mid-body.
+ * bytes decide. Rejects with 503 when the budget is used up, with 400 if the client leaves in
+ * mid-body, and with an error that names the remedy if the body was read before.
  */
 export function readRawBody(
   request: IncomingMessage,
@@ -42,15 +45,26 @@ export function readRawBody(
   if (Number(request.headers['content-length']) > maxBytes) {
     return Promise.reject(contentTooLarge(maxBytes));
   }
-  if (request.readableDidRead || (request instanceof WholeRequest && request.isTaken)) {
-    return Promise.reject(new Error('the body was read before and is not kept'));
+  const { rawBody } = request as { readonly rawBody?: unknown };
+  if (Buffer.isBuffer(rawBody)) {
+    return rawBody.length > maxBytes ? Promise.reject(contentTooLarge(maxBytes)) : rawBody;
   }
+  if (request.readableDidRead || (request instanceof WholeRequest && request.isTaken)) {
+    return Promise.reject(new Error(BODY_IS_GONE));
+  }
+  // Somebody else read a body without a byte: its end will not come again.
+  if (request.readableEnded) return NO_BYTES;
   // What is held has the declared length.
   const held = request instanceof WholeRequest ? request.takeBody() : undefined;
   return held ?? readStream(request, maxBytes, budget);
 }
 
 const NO_BYTES = Buffer.alloc(0);
+
+/** Mostly it was a body parser of the server that the app is mounted in. */
+const BODY_IS_GONE =
+  'the body was read before and is not kept: mount the app in front of whatever reads bodies, '
+  + 'or have that set request.rawBody to the bytes, as a Buffer';
 
 /** Plain listeners: async iteration of the request costs a turn far more CPU. */
 function readStream(
@@ -59,7 +73,7 @@ function readStream(
   budget: BodyBudget,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    if (request.destroyed && !request.complete) return reject(endedEarly());
+    if (request.destroyed) return reject(endedEarly());
     // One buffer that grows: a list of one-byte chunks takes a hundred times their bytes.
     let bytes = NO_BYTES;
     let length = 0;
@@ -95,6 +109,7 @@ function readStream(
     const onLost = (cause?: unknown): void => fail(endedEarly(cause));
     request.on('error', onLost);
     request.on('close', onLost); // nothing else comes of a request that a layer destroyed
+    request.resume(); // a layer that had work to do first may have paused it
   });
 }
 

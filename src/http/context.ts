@@ -9,7 +9,7 @@ import type { EventWriterListener, EventWriterOptions } from '../sse/event-write
 import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import { STATUS_CODES } from './node-http.ts';
-import { parseRequestTarget } from './request-target.ts';
+import { parseRequestTarget, requestTargetOf } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';
 
@@ -38,7 +38,7 @@ export function isRequestId(id: string): boolean {
 export class Context {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** '' for a malformed request target. */
+  /** As the client asked for it, wherever the app is mounted; '' for a malformed target. */
   readonly path: string;
   /** Without the `?`; '' where there is none. */
   readonly query: string;
@@ -64,7 +64,7 @@ export class Context {
   constructor(request: IncomingMessage, response: ServerResponse, scope: ContextScope) {
     this.request = request;
     this.response = response;
-    const target = parseRequestTarget(request.url ?? '');
+    const target = parseRequestTarget(requestTargetOf(request));
     this.path = target?.path ?? '';
     this.query = target?.query ?? '';
     this.#scope = scope;

@@ -19,5 +19,14 @@ export function parseRequestTarget(target: string): RequestTarget | undefined {
   return { path: path === '' ? '/' : path, query: mark === -1 ? '' : rest.slice(mark + 1) };
 }
 
+/**
+ * What the client asked for. A server that mounts an app below a path cuts that off `url`, and
+ * keeps the whole target in `originalUrl`, as Express does.
+ */
+export function requestTargetOf(request: { readonly url?: string | undefined }): string {
+  const { originalUrl } = request as { readonly originalUrl?: unknown };
+  return typeof originalUrl === 'string' ? originalUrl : (request.url ?? '');
+}
+
 const SLASH = 47;
 const ORIGIN = /^https?:\/\/[^/?#\\]+/i;

@@ -85,6 +85,7 @@ function matchSegments(
 ): Params | 'malformed' | undefined {
   if (pattern.length !== segments.length) return undefined;
   const params: Record<string, string> = Object.create(null) as Record<string, string>;
+  let isMalformed = false;
   for (const [index, expected] of pattern.entries()) {
     const segment = segments[index] ?? '';
     if (!expected.startsWith(':')) {
@@ -95,9 +96,9 @@ function matchSegments(
         params[expected.slice(1)] = decodeURIComponent(segment);
       } catch {
         // a `%` that starts no UTF-8 sequence: the only reason decodeURIComponent throws
-        return 'malformed';
+        isMalformed = true;
       }
     }
   }
-  return params;
+  return isMalformed ? 'malformed' : params;
 }

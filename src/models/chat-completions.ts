@@ -12,6 +12,7 @@ import {
   type DefaultOptions,
   type ModelDelta,
   type ModelStreamOptions,
+  type RequestFailure,
 } from './model.ts';
 import { createModelStream } from './model-stream.ts';
 import type { Provider } from './providers.ts';
@@ -125,7 +126,7 @@ export class ChatCompletionsModel implements ChatModel {
 
   async *#request(
     messages: readonly ChatMessage[],
-    { signal, ...options }: ModelStreamOptions,
+    { signal, onFailedRequest, ...options }: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     const connection = new AbortController();
     const abort = (): void => connection.abort(signal.reason);
@@ -137,6 +138,7 @@ export class ChatCompletionsModel implements ChatModel {
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
     let leftOver: BodyReader | undefined;
+    let failure: RequestFailure | undefined = 'interrupted'; // unless it ends otherwise
     try {
       let sentAt = performance.now();
       const send = (): Promise<BodyReader> => {
@@ -149,6 +151,7 @@ export class ChatCompletionsModel implements ChatModel {
       const firstDeltaAt = yield* this.#readReply(reader, reply, clock);
       this.#noteSpokenThought(reply);
       if (reply.isDone) leftOver = reader;
+      failure = undefined;
       yield {
         type: 'usage',
         model: this.name,
@@ -157,8 +160,11 @@ export class ChatCompletionsModel implements ChatModel {
       };
     } catch (error) {
       this.#noteRefusal(error);
-      throw clock.expired ?? error;
+      const cause = clock.expired ?? error;
+      if (!signal.aborted) failure = cause instanceof ModelError ? cause.code : 'failed';
+      throw cause;
     } finally {
+      if (failure !== undefined) onFailedRequest?.(this.name, failure);
       clock.close();
       signal.removeEventListener('abort', abort);
       if (leftOver === undefined) connection.abort();

@@ -70,12 +70,20 @@ export type ModelDelta =
       readonly firstDeltaMs: number;
     };
 
+/** Why a request to a model has no whole answer. `failed`: for a reason that has no code. */
+export type RequestFailure = ModelErrorCode | 'interrupted' | 'failed';
+
 export interface ModelStreamOptions extends ModelOptions {
   readonly tools?: readonly ToolDefinition[] | undefined;
   /** Default `auto`. */
   readonly toolChoice?: ToolChoice | undefined;
   /** The same for requests that begin alike, so that a vendor can find what it has cached. */
   readonly cacheKey?: string | undefined;
+  /**
+   * For metrics. Called for each request that ends without a whole answer, with the name of its
+   * model, also when another request is made in its place.
+   */
+  readonly onFailedRequest?: ((model: string, failure: RequestFailure) => void) | undefined;
   /** Ends the vendor's request at once. An aborted stream returns; it does not throw. */
   readonly signal: AbortSignal;
 }

@@ -18,6 +18,7 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
       'layercode_first_speech_seconds',
       "From a turn's verified event to its first spoken event.",
       LATENCY_BUCKETS_SECONDS,
+      'event',
     ),
   );
   const countUsage = usageMetrics(metrics);
@@ -26,7 +27,7 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
     counts[event.type][outcome].increment();
     if (firstSpeechMs !== undefined) {
       context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
-      firstSpeech.observe(firstSpeechMs / 1_000);
+      firstSpeech.observe(firstSpeechMs / 1_000, event.type);
     }
     if (usage !== undefined) Object.assign(context.logFields, countUsage(usage));
   };

@@ -137,6 +137,20 @@ export const route: Kind<string> = {
   },
 };
 
+/** What it names, `openStore` opens. */
+export const store: Kind<string> = {
+  takes: 'memory, sqlite:<path> or redis://<host>',
+  parse(value) {
+    if (value.toLowerCase() === 'memory') return 'memory';
+    if (/^rediss?(\+sentinel)?:\/\//.test(value) && !/[\s\p{Cc}]/u.test(value)) return value;
+    const path = /^sqlite:(.+)$/i.exec(value)?.[1];
+    if (path === undefined || /\p{Cc}/u.test(path)) return new Refusal(`must be ${this.takes}`);
+    if (path.startsWith('//'))
+      return new Refusal('must be sqlite:<path>, without //');
+    return `sqlite:${path}`;
+  },
+};
+
 export const httpUrl: Kind<string> = {
   takes: 'an http:// or https:// URL',
   parse(value) {

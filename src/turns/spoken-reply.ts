@@ -112,6 +112,7 @@ export class SpokenReply {
 
   /** Takes down an event that was sent. */
   note(event: SentEvent): void {
+    if (!this.#hasSpoken && isOwnText(event) && /\S/.test(event.text)) this.#hasSpoken = true;
     // Most replies have an event or two, and `push` onto an empty array makes room for 17.
     if (this.#sent.length === 0) this.#sent = [event];
     else this.#sent.push(event);
@@ -213,7 +214,7 @@ function isOwn(event: SentEvent): boolean {
   return event.type !== 'say' || event.isFiller !== true;
 }
 
-function isOwnText(event: SentEvent): boolean {
+function isOwnText(event: SentEvent): event is Extract<SentEvent, { readonly type: 'say' }> {
   return event.type === 'say' && event.isFiller !== true;
 }
 

@@ -3,8 +3,10 @@ import { randomInt, randomUUID } from 'node:crypto';
 import {
   TurnAbortedError,
   type Agent,
+  type ModelRequestFailure,
   type ModelUsage,
   type Spoken,
+  type ToolCallOutcome,
   type ToolOutcome,
   type ToolRun,
 } from '../agents/agent.ts';
@@ -25,6 +27,7 @@ import type {
   TurnOpeningResult,
   TurnSettlement,
 } from '../conversations/rules.ts';
+import type { ReplyEvent } from '../layercode/dialect.ts';
 import { callerOf, sessionIdOf, type Caller } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
@@ -36,11 +39,19 @@ import {
   textOf,
   type Delivery,
   type TurnEvent,
+  type TurnReport,
 } from './delivery.ts';
+import type { AnswerOfOthers, Follower, OtherProcesses } from './other-processes.ts';
 import { messageTurn, startTurn, TurnReply, type Run } from './reply.ts';
 import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from './persist.ts';
 import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
 import { TurnCalls, type CallHost, type CallingRun } from './turn-calls.ts';
+
+/** Told at once what models and tools did, also when their turn is over by then. For metrics. */
+export interface WorkObserver {
+  modelRequest(model: string, outcome: 'completed' | ModelRequestFailure): void;
+  toolCall(tool: string, outcome: ToolCallOutcome): void;
+}
 
 /** What all turns of an app share. */
 export interface TurnHost extends CallHost {
@@ -49,8 +60,11 @@ export interface TurnHost extends CallHost {
   readonly turnTimeoutMs: number;
   /** The same, for a turn that has spoken nothing. */
   readonly firstWordTimeoutMs: number;
+  /** Those that share the conversations. Undefined for a process that has them to itself. */
+  readonly others?: OtherProcesses | undefined;
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;
+  readonly observer: WorkObserver | undefined;
   /** The turn is settled: nothing of it is left to be done. */
   ended(turn: Turn): void;
 }
@@ -58,6 +72,11 @@ export interface TurnHost extends CallHost {
 type Ending = 'completed' | 'interrupted' | 'failed';
 
 const RUN_IDS = 2 ** 30;
+
+type RunsElsewhere = Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }>;
+
+/** The answer where nobody is left to answer. */
+const NOBODY: AnswerOfOthers = { isFollowing: false, isCallRunning: () => false };
 
 /**
  * One run of a turn: it opens the record, lets the agent speak, keeps the clocks, ends once, and
@@ -67,7 +86,7 @@ const RUN_IDS = 2 ** 30;
  * unless bytes of a completed reply still wait in this process. Then it is settled when they have
  * left (completed) or the connection has closed (interrupted).
  */
-export class Turn implements Run, CallingRun, TextSpeaker {
+export class Turn implements Run, CallingRun, TextSpeaker, Follower {
   readonly runId = nextRunId();
   readonly spoken = new SpokenReply();
   /**
@@ -96,6 +115,8 @@ export class Turn implements Run, CallingRun, TextSpeaker {
   #text: AgentText | undefined;
   #isReading = false;
   #timer: NodeJS.Timeout | undefined;
+  /** Another process runs it, and this one writes what that says. */
+  #isFollowing = false;
 
   constructor(delivery: Delivery, host: TurnHost, older: Turn | undefined) {
     this.#delivery = delivery;
@@ -124,6 +145,10 @@ export class Turn implements Run, CallingRun, TextSpeaker {
   /** Whether nothing of it is left to be done. */
   get isSettled(): boolean {
     return this.#isSettled;
+  }
+
+  get delivery(): Delivery {
+    return this.#delivery;
   }
 
   isAnsweredOn(delivery: Delivery): boolean {
@@ -274,7 +299,16 @@ export class Turn implements Run, CallingRun, TextSpeaker {
   }
 
   noteUsage(usage: ModelUsage): void {
+    this.#host.observer?.modelRequest(usage.model, 'completed');
     if (this.#ending === undefined) (this.#usage ??= []).push(usage);
+  }
+
+  noteFailedRequest(model: string, failure: ModelRequestFailure): void {
+    this.#host.observer?.modelRequest(model, failure);
+  }
+
+  noteToolOutcome(tool: string, outcome: ToolCallOutcome): void {
+    this.#host.observer?.toolCall(tool, outcome);
   }
 
   noteToolCalls(calls: readonly ToolCall[]): Awaitable<void> {
@@ -302,8 +336,8 @@ export class Turn implements Run, CallingRun, TextSpeaker {
   }
 
   /** Whether the conversation is known, for a turn that stands beside it. */
-  #open(): Awaitable<TurnOpeningResult | boolean> {
-    const { conversations } = this.#host;
+  #open(answer?: AnswerOfOthers): Awaitable<TurnOpeningResult | boolean> {
+    const { conversations, calls, others } = this.#host;
     if (!this.isStored) return conversations.isKnown(this.conversationId);
     const opening: TurnOpening = {
       turnId: this.turnId,
@@ -314,12 +348,18 @@ export class Turn implements Run, CallingRun, TextSpeaker {
       // They settle once more when this one interrupts them. That is refused where the platform has
       // decided by then what was heard.
       running: this.older === undefined ? undefined : settlementsOf(this.older),
-      isCallRunning: this.#host.calls.isRunning,
+      isCallRunning:
+        answer === undefined
+          ? calls.isRunning
+          : (key) => calls.isRunning(key) || answer.isCallRunning(key),
+      process: others?.ownAddress,
+      hasAsked: answer !== undefined,
     };
     return persist(() => conversations.openTurn(this.conversationId, opening), OPENING_DELAYS_MS);
   }
 
   #continue(opened: TurnOpeningResult | boolean): Awaitable<void> {
+    if (typeof opened === 'object' && opened.kind === 'elsewhere') return this.#ask(opened);
     this.#isOpening = false;
     if (typeof opened === 'boolean') return this.#letSpeak(opened);
     if (opened.kind !== 'opened') return this.#answerWithoutAgent(opened);
@@ -332,6 +372,8 @@ export class Turn implements Run, CallingRun, TextSpeaker {
       this.turnId = opened.turnId;
     }
     this.#opened = opened;
+    for (const run of opened.endedElsewhere)
+      this.#host.others?.interrupt(this.conversationId, run);
     this.#liveState = this.#host.states?.enter(this.conversationId, opened);
     // Of a turn that had been completed. Any other was reported when it was interrupted.
     if (opened.cut !== undefined) this.#tellInterrupted(opened.cut);
@@ -347,6 +389,47 @@ export class Turn implements Run, CallingRun, TextSpeaker {
     // most.
     this.#store(this.#ending);
     if (this.#ending === 'interrupted') this.#tellInterrupted({ turnId: this.turnId, text: '' });
+  }
+
+  /** Other processes may run this turn, or tools that it would take for lost. */
+  async #ask({ same, calls }: RunsElsewhere): Promise<void> {
+    const answer = await this.#host.others?.ask(this.conversationId, same, calls, this);
+    if (answer?.isFollowing === true) {
+      this.#isOpening = false;
+      this.#isFollowing = true;
+      this.#interruptOlder();
+      // The caller may have left meanwhile.
+      if (this.#ending !== undefined) this.#host.others?.leave(this, 0);
+      return;
+    }
+    return this.#continue(await this.#open(answer ?? NOBODY));
+  }
+
+  // What the process says that runs the turn.
+
+  followed(event: ReplyEvent): void {
+    if (this.#ending !== undefined) return;
+    if (event.type === 'error') void this.#delivery.send(event);
+    else void this.#send(event);
+  }
+
+  followEnded({ outcome, usage }: TurnReport): void {
+    if (this.#ending !== undefined) return;
+    if (usage !== undefined) this.#usage = [...usage];
+    this.#isFollowing = false;
+    if (outcome === 'completed' || outcome === 'interrupted' || outcome === 'failed')
+      this.#end(outcome, 'the turn ended in another process');
+    else this.#endWithoutAgent(outcome);
+  }
+
+  followLost(): void {
+    this.#isFollowing = false;
+    if (this.#ending !== undefined) return;
+    const { conversationId, turnId } = this;
+    this.log.warn('the process that ran a turn is gone: it runs anew', { conversationId, turnId });
+    const begun = andThen(this.#open(NOBODY), (opened) => this.#continue(opened));
+    if (!(begun instanceof Promise)) this.#agentEnded();
+    else begun.then(() => this.#agentEnded(), (error: unknown) => this.#agentFailed(error));
   }
 
   /** True when tool calls were aborted that have not ended yet. */
@@ -391,16 +474,20 @@ export class Turn implements Run, CallingRun, TextSpeaker {
   }
 
   /** The delivery is not the first of its turn, and nothing is to be asked of the agent. */
-  #answerWithoutAgent(opened: Exclude<TurnOpeningResult, OpenedTurn>): void {
+  #answerWithoutAgent(opened: Exclude<TurnOpeningResult, OpenedTurn | RunsElsewhere>): void {
     if (this.#ending !== undefined) return;
-    this.#ending = 'completed';
-    clearTimeout(this.#timer);
     if (opened.kind === 'completed before')
       for (const event of opened.sent) void this.#delivery.send(event);
+    this.#endWithoutAgent(opened.kind === 'stale' ? 'stale' : 'replayed');
+  }
+
+  #endWithoutAgent(outcome: 'stale' | 'replayed' | 'taken over'): void {
+    this.#ending = 'completed';
+    clearTimeout(this.#timer);
     this.#delivery.end();
     this.#isSettled = true;
     this.#host.ended(this);
-    this.#delivery.onOutcome({ outcome: opened.kind === 'stale' ? 'stale' : 'replayed' });
+    this.#delivery.onOutcome({ outcome });
   }
 
   #speak(spoken: Awaitable<Spoken>): Awaitable<void> {
@@ -538,6 +625,7 @@ export class Turn implements Run, CallingRun, TextSpeaker {
     this.#ending = ending;
     clearTimeout(this.#timer);
     const hasLeft = this.#delivery.end();
+    if (this.#isFollowing) this.#host.others?.leave(this, this.#delivery.unsent);
     const aborted =
       ending !== 'completed' || this.#calls !== undefined
         ? new TurnAbortedError(reason)

@@ -1,5 +1,9 @@
 import type { Agent, EventContext, SessionEndContext } from '../agents/agent.ts';
 import { TurnAbortedError } from '../agents/agent.ts';
+import type { Channel } from '../base/channel.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import type { RunElsewhere } from '../conversations/turn-record.ts';
+import type { Logger } from '../log.ts';
 import type { LiveStates } from '../agents/live-state.ts';
 import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
@@ -7,15 +11,19 @@ import {
   callerOf, sessionIdOf, type CallEndedEvent, type SessionEndEvent,
 } from '../layercode/events.ts';
 import { isBeside, type Delivery } from './delivery.ts';
+import { OtherProcesses, type OwnTurns } from './other-processes.ts';
 import { RunningCalls } from './tool-calls.ts';
-import { Turn, type TurnHost } from './turn.ts';
+import { Turn, type TurnHost, type WorkObserver } from './turn.ts';
 
 export interface TurnsOptions {
+  /** To the processes that share the conversations. Default: none does. */
+  readonly others?: { readonly channel: Channel; readonly log: Logger } | undefined;
   readonly agent: Agent;
   readonly conversations: ConversationManager;
   /** See `TurnHost`. */
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
+  readonly observer?: WorkObserver;
 }
 
 /** Longer than a write is tried again for. */
@@ -26,13 +34,15 @@ const LAST_WRITES_MS = 3_000;
  * still speaks, and the newer one knows it as `older`. Which of them came first is decided when
  * they arrive.
  */
-export class Turns implements TurnHost {
+export class Turns implements TurnHost, OwnTurns {
   readonly agent: Agent;
   readonly conversations: ConversationManager;
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
   readonly states: LiveStates | undefined;
+  readonly observer: WorkObserver | undefined;
   readonly calls = new RunningCalls();
+  readonly others: OtherProcesses | undefined;
   /** The newest turn of each conversation. */
   readonly #newest = new Map<string, Turn>();
   /** Turns that stand beside their conversation. */
@@ -41,12 +51,16 @@ export class Turns implements TurnHost {
   /** Begins just now: its connection may break before it is one of the others. */
   #beginning: Turn | undefined;
 
-  constructor({ agent, conversations, turnTimeoutMs, firstWordTimeoutMs }: TurnsOptions) {
+  constructor(options: TurnsOptions) {
+    const { agent, conversations, turnTimeoutMs, firstWordTimeoutMs, others } = options;
+    this.others =
+      others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
     this.agent = agent;
     this.conversations = conversations;
     this.turnTimeoutMs = turnTimeoutMs;
     this.firstWordTimeoutMs = firstWordTimeoutMs;
     this.states = agent.state?.open();
+    this.observer = options.observer;
   }
 
   /** How many turns' agents are at work. */
@@ -89,18 +103,44 @@ export class Turns implements TurnHost {
 
   /**
    * Ends the conversation's turns as interrupted; with `sessionId` only those of that session.
-   * False when there are none.
+   * False when this process runs none. Other processes are told of theirs.
    */
   interrupt(conversationId: string, reason: string, sessionId?: string): boolean {
+    const wasRunning = this.interruptOwn(conversationId, reason, { sessionId });
+    const { others, conversations } = this;
+    if (others !== undefined) {
+      const open = (): Awaitable<readonly RunElsewhere[]> =>
+        conversations.openRunsElsewhere(conversationId, others.ownAddress);
+      this.track(others.interruptAll(conversationId, open, sessionId));
+    }
+    return wasRunning;
+  }
+
+  interruptOwn(
+    conversationId: string,
+    reason: string,
+    { runId, sessionId }: Parameters<OwnTurns['interruptOwn']>[2],
+  ): boolean {
     let wasRunning = false;
     for (const turn of this.#chain(conversationId)) {
       const { event } = turn;
+      if (runId !== undefined && turn.runId !== runId) continue;
       if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId)
         continue;
       wasRunning = true;
       turn.interrupt(reason);
     }
     return wasRunning;
+  }
+
+  handOver(conversationId: string, runId: number, to: (from: Delivery) => Delivery): boolean {
+    const turn = this.#chain(conversationId).find((running) => running.runId === runId);
+    turn?.takeOver(to(turn.delivery));
+    return turn !== undefined;
+  }
+
+  isCallRunning(key: string): boolean {
+    return this.calls.isRunning(key);
   }
 
   /** Ends all turns, and every tool call that runs, whether it is to finish or not. */

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import type { TestContext } from 'node:test';
 
+import type { Channel } from '../../src/base/channel.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import type { TestReply } from '../../src/test-client.ts';
 import { Listener, serve, type Served, type TestAgent } from '../fixtures/app.ts';
@@ -24,6 +25,7 @@ export function askingBack(
   t: TestContext,
   store: ConversationStore,
   agent: TestAgent = {},
+  channel?: Channel,
 ): AskingBack {
   const gates = new EventEmitter();
   const runs: string[] = [];
@@ -39,7 +41,7 @@ export function askingBack(
       yield ' Done.';
     },
     ...agent,
-  }, { store });
+  }, { store, ...(channel === undefined ? {} : { channel }) });
   return {
     ...served,
     runs,
@@ -97,8 +99,9 @@ export async function hold(
   { client }: Served,
   words = 'hold',
   turnId: string = words,
+  fields: Readonly<Record<string, unknown>> = {},
 ): Promise<HeldReply> {
-  const held = new HeldReply(await client.say(words, { turn_id: turnId }));
+  const held = new HeldReply(await client.say(words, { turn_id: turnId, ...fields }));
   assert.equal(await held.next(), `${words}?`);
   return held;
 }

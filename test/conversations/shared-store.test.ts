@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { historyOf } from '../../src/conversations/conversation.ts';
+import { historyOf, keepState } from '../../src/conversations/conversation.ts';
 import { openTurn, settleTurn, clearTurns } from '../../src/conversations/rules.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
@@ -127,6 +127,18 @@ describe('round trips of a shared store', () => {
         .flatMap(({ set, remove }) => [...set].flat().concat(remove))
         .reduce((sum, text) => sum + text.length, 0);
     assert.ok(size(198) < size(2) * 1.1, `${size(198)} and ${size(2)} characters`);
+  });
+
+  it('writes the state only where it has changed', async (t) => {
+    const { store, parts } = machine(t);
+    await turn(store, 'c', 't1');
+    await store.update('c', (conversation) => keepState(conversation, '{"cart":[]}'));
+    await turn(store, 'c', 't2');
+    assert.deepEqual(
+      parts.changes.map(({ set }) => set.has('state')),
+      [false, false, true, false, false],
+    );
+    assert.equal((await sharing(parts).read('c'))?.state, '{"cart":[]}');
   });
 
   it('removes the parts of turns that were trimmed', async (t) => {
@@ -260,6 +272,19 @@ describe('a store that does not answer', () => {
     assert.match(lines.at(-1) ?? '', /"the conversation store answers again"/);
   });
 
+  it('gets a state that changed meanwhile', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store } = machine(t);
+    await turn(store, 'c', 't1');
+    await store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    parts.failWith = down;
+    await store.update('c', (conversation) => keepState(conversation, '{"n":2}'));
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    assert.equal((await sharing(parts).read('c'))?.state, '{"n":2}');
+  });
+
   it('is merged with, where another process went on meanwhile', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = machines(t, 2);
@@ -339,6 +364,22 @@ describe('a store that does not answer', () => {
     timers.tick(250);
     await written(store);
     await turn(store, 'c', 't2');
+    assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
+  });
+
+  it('gets all of a conversation back that went on during the restart', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const shared: SharedParts = new Map();
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const store = sharing(parts);
+    t.after(() => store.close());
+    await turn(store, 'c', 't1');
+    parts.failWith = down;
+    await turn(store, 'c', 't2');
+    shared.clear();
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
   });
 

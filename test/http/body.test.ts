@@ -224,6 +224,70 @@ describe('readRawBody a second time', () => {
   });
 });
 
+/** A request whose stream another layer has read to its end. */
+async function openRead(t: TestContext, body: string): Promise<IncomingMessage> {
+  const head = `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const { request } = await open(t, head + body);
+  request.resume();
+  await once(request, 'end');
+  return request;
+}
+
+describe('readRawBody of a body that another layer has read', () => {
+  it('rejects at once, and names the cause and the remedy', async (t) => {
+    const request = await openRead(t, 'ab');
+    await assert.rejects(within(readRawBody(request, 10), 'an error'), {
+      name: 'Error', // no HttpError: the client is not told
+      message: /read before.*mount the app in front.*set request\.rawBody to the bytes, as a Buffer/,
+    });
+  });
+
+  it('gives the bytes that the layer left in rawBody', async (t) => {
+    const request = await openRead(t, 'ab');
+    const rawBody = Buffer.from('ab');
+    assert.equal(await readRawBody(Object.assign(request, { rawBody }), 10), rawBody);
+  });
+
+  it('rejects where rawBody is no Buffer: a text may have lost bytes', async (t) => {
+    const request = await openRead(t, 'ab');
+    const reading = readRawBody(Object.assign(request, { rawBody: 'ab' }), 10);
+    await assert.rejects(within(reading, 'an error'), /read before/);
+  });
+
+  it('accepts a rawBody of exactly the limit and refuses one byte more', async (t) => {
+    const request = await openRead(t, '');
+    const read = (length: number): Promise<Buffer> =>
+      readRawBody(Object.assign(request, { rawBody: Buffer.alloc(length) }), 10);
+    assert.equal((await read(10)).length, 10);
+    await assert.rejects(read(11), { status: 413, code: 'ERR_BODY_TOO_LARGE' });
+  });
+
+  it('gives nothing where there was no byte to read', async (t) => {
+    const request = await openRead(t, '');
+    assert.equal((await within(readRawBody(request, 10), 'a body of no bytes')).length, 0);
+  });
+
+  it('reads what a layer has paused', async (t) => {
+    const { request, client } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n',
+    );
+    request.pause();
+    client.send('ab');
+    assert.equal(String(await within(readRawBody(request, 10), 'a body')), 'ab');
+  });
+
+  it('rejects with 400 where a layer has destroyed the request', async (t) => {
+    const { request } = await open(
+      t,
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nab',
+    );
+    request.on('error', () => undefined).destroy();
+    await once(request, 'close');
+    await assert.rejects(within(readRawBody(request, 10), 'an error'), { status: 400 });
+  });
+});
+
 describe('lingerOverBody', () => {
   const MIB = 1_048_576;
   const head = (length: number): string =>

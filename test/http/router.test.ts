@@ -143,6 +143,10 @@ describe('Router', () => {
       assert.deepEqual(routerOf('GET /calls/:id').find('GET', path), { kind: 'malformed path' }));
   }
 
+  it('does not call a path malformed that no pattern has', () => {
+    assert.deepEqual(routerOf('GET /:id/x').find('GET', '/%/y'), { kind: 'unknown path' });
+  });
+
   it('keeps a malformed segment of no parameter from the pattern', () => {
     assert.deepEqual(routerOf('GET /calls/:id').find('GET', '/%/x'), { kind: 'unknown path' });
   });

@@ -25,14 +25,16 @@ const PACKAGE = 'layercode-microserver';
 const PACKAGE_ROOT = fileURLToPath(packageFile('.'));
 const PACKAGE_FLAG = '--package';
 /** The versions that this package is built with. */
-const DEV_DEPENDENCIES = { '@types/node': '^20.19.43', typescript: '^7.0.2' } as const;
+const DEV_DEPENDENCIES = {
+  '@types/node': '^20.19.43', tsx: '^4.23.15', typescript: '^7.0.2',
+} as const;
 
 /**
  * File name and description. npm does not pack a file called .gitignore, so the templates are named
  * without the dot.
  */
 const TEMPLATES: readonly (readonly [name: string, meaning: string])[] = [
-  ['agent.ts', 'what callers hear: a prompt and a tool'],
+  ['agent.ts', 'what callers hear: a prompt, a state and two tools'],
   ['agent.test.ts', 'its tests, without a phone or a key'],
   ['tsconfig.json', 'TypeScript, compiled to dist/'],
   ['.env.example', 'the most used settings, for .env'],
@@ -55,7 +57,7 @@ is named after its directory.
                    ^0.1.0, a URL, or the path of a folder or a .tgz. Default: this version, or the
                    clone if run from one.
 
-Then, in dir: npm install, npm start, and npm run talk in another terminal.
+Then, in dir: npm install, npm run dev, and npm run talk in another terminal.
 
 Exit codes: 0 success; 1 failure; 2 wrong arguments.
 `,
@@ -211,12 +213,15 @@ function manifest(name: string, spec: string): object {
       build: 'tsc',
       prestart: 'npm run --silent build',
       start: `${PACKAGE} run --agent ./dist/agent.js`,
+      dev: `tsx watch node_modules/${PACKAGE}/dist/cli.js run --agent ./agent.ts`,
       talk: `${PACKAGE} talk`,
       pretest: 'npm run --silent build',
       test: 'node --test dist/*.test.js',
     },
     dependencies: { [PACKAGE]: spec },
     devDependencies: DEV_DEPENDENCIES,
+    // Of tsx. It works without it, and npm would print a warning.
+    allowScripts: { esbuild: false },
   };
 }
 
@@ -314,7 +319,7 @@ function report(name: string, target: string): string {
       ? []
       : [`  cd ${target.startsWith('-') ? `./${shellWord(target)}` : shellWord(target)}`]),
     '  npm install',
-    '  npm start',
+    '  npm run dev     # restarts after each change',
     '  npm run talk    # in another terminal',
     '',
   ].join('\n');

@@ -132,7 +132,7 @@ describe('init', () => {
     for (const name of FILES) {
       assert.match(stdout, new RegExp(`^  ${name.replaceAll('.', '\\.')} `, 'm'));
     }
-    assert.match(stdout, /\n {2}cd my-agent\n {2}npm install\n {2}npm start\n {2}npm run talk/);
+    assert.match(stdout, /\n {2}cd my-agent\n {2}npm install\n {2}npm run dev .*\n {2}npm run talk/);
   });
 
   it('sends nobody to the directory where they are', async (t) => {
@@ -280,7 +280,8 @@ describe('projectName', () => {
       assert.equal(projectName(`/somewhere/${directory}`), name));
   }
 
-  for (const directory of ['typescript', 'Layercode Microserver', 'node_modules', 'favicon.ico']) {
+  const refused = ['typescript', 'tsx', 'Layercode Microserver', 'node_modules', 'favicon.ico'];
+  for (const directory of refused) {
     it(`refuses ${directory}, which npm does not install`, () =>
       assert.throws(() => projectName(`/somewhere/${directory}`), UsageError));
   }
@@ -456,9 +457,10 @@ describe('a project', () => {
   });
 
   it('is built with what this package is built with', async (t) => {
-    const { typescript, '@types/node': types } = ours.devDependencies;
+    const { tsx, typescript, '@types/node': types } = ours.devDependencies;
     assert.deepEqual(manifestIn(await made(t)).devDependencies, {
       '@types/node': `^${types}`,
+      tsx: `^${tsx}`,
       typescript: `^${typescript}`,
     });
   });
@@ -479,11 +481,11 @@ describe('a project', () => {
     );
   });
 
-  it('has an agent of at most 60 lines', async (t) => {
+  it('has an agent of at most 90 lines', async (t) => {
     assert.ok(
       read(await made(t), 'agent.ts')
         .trimEnd()
-        .split('\n').length <= 60,
+        .split('\n').length <= 90,
     );
   });
 

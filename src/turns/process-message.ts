@@ -1,0 +1,100 @@
+// What the processes of one service tell each other about turns.
+
+import type { ReplyEvent } from '../layercode/dialect.ts';
+import * as field from '../layercode/fields.ts';
+import { TURN_OUTCOMES, type TurnReport } from './delivery.ts';
+
+export type ProcessMessage =
+  /** Turns of yours are over: that run, those of that session, or all of the conversation. */
+  | {
+      readonly type: 'interrupt';
+      readonly conversationId: string;
+      readonly runId?: number | undefined;
+      readonly sessionId?: string | undefined;
+    }
+  /** Which of these calls run at yours? And with `runId`: hand its stream over. */
+  | {
+      readonly type: 'ask';
+      readonly id: string;
+      readonly from: string;
+      readonly conversationId: string;
+      readonly runId?: number | undefined;
+      readonly calls: readonly string[];
+    }
+  | {
+      readonly type: 'answer';
+      readonly id: string;
+      readonly from: string;
+      readonly calls: readonly string[];
+      readonly isFollowing: boolean;
+    }
+  /** Of a stream that was handed over: it lives, an event, its end. The id is the question's. */
+  | { readonly type: 'alive'; readonly id: string }
+  | { readonly type: 'event'; readonly id: string; readonly event: ReplyEvent }
+  | { readonly type: 'end'; readonly id: string; readonly report: TurnReport }
+  /** The caller that got the stream has left. */
+  | { readonly type: 'left'; readonly id: string; readonly unsent: number };
+
+const text = field.string;
+const texts = field.arrayOf(field.string);
+
+const EVENTS = {
+  say: { text },
+  data: { json: text },
+  hangup: {},
+  error: {},
+} as const satisfies Readonly<Record<ReplyEvent['type'], field.FieldTable>>;
+
+const MESSAGES = {
+  interrupt: {
+    conversationId: text,
+    runId: field.optional(field.number),
+    sessionId: field.optional(text),
+  },
+  ask: {
+    id: text,
+    from: text,
+    conversationId: text,
+    runId: field.optional(field.number),
+    calls: texts,
+  },
+  answer: { id: text, from: text, calls: texts, isFollowing: field.boolean },
+  alive: { id: text },
+  event: { id: text, event: field.objectOf({ type: text }) },
+  end: { id: text, report: field.objectOf({ outcome: text }) },
+  left: { id: text, unsent: field.number },
+} as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
+
+/** Undefined for what is no such message: another version of the server may have sent it. */
+export function parseProcessMessage(json: string): ProcessMessage | undefined {
+  const value = parsed(json);
+  if (!field.isObject(value)) return undefined;
+  const { type, event, report } = value;
+  if (!fits(MESSAGES, type, value)) return undefined;
+  if (type === 'event' && !(field.isObject(event) && fits(EVENTS, event['type'], event)))
+    return undefined;
+  if (type === 'end' && !(field.isObject(report) && isOutcome(report['outcome'])))
+    return undefined;
+  return value as unknown as ProcessMessage;
+}
+
+function fits(
+  tables: Readonly<Record<string, field.FieldTable>>,
+  type: unknown,
+  value: unknown,
+): boolean {
+  if (typeof type !== 'string' || !Object.hasOwn(tables, type)) return false;
+  return field.objectOf(tables[type] ?? {}).check(value) === undefined;
+}
+
+function isOutcome(outcome: unknown): boolean {
+  return TURN_OUTCOMES.some((known) => known === outcome);
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined; // no message
+  }
+}

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { withModel } from '../../src/agents/with-model.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { serve } from '../fixtures/app.ts';
+
+describe('withModel', () => {
+  it('has an agent speak with the model, though it names another and there is no key', async (t) => {
+    const agent = defineAgent({ name: 'a', model: 'openai:gpt-5-nano', prompt: 'You talk.' });
+    const { app, client } = serve(t, withModel(agent, scriptedModel(['Hello.'])));
+    assert.equal(await (await client.say('Hi.')).text(), 'Hello.');
+    assert.equal(app.model?.name, 'scripted:model');
+  });
+
+  it('leaves the agent itself as it was', () => {
+    const agent = defineAgent({ name: 'a', prompt: 'You talk.' });
+    const { bind } = agent;
+    withModel(agent, scriptedModel([]));
+    assert.equal(agent.bind, bind);
+  });
+
+  it('has the agent be the one whose bind is called', async (t) => {
+    class Bound {
+      readonly name = 'bound';
+      readonly #word = 'Mine.';
+      readonly onMessage = (): string => 'Not bound.';
+      bind(): Bound {
+        return Object.assign(new Bound(), { onMessage: () => this.#word });
+      }
+    }
+    const { client } = serve(t, withModel(new Bound(), scriptedModel([])));
+    assert.equal(await (await client.say('Hi.')).text(), 'Mine.');
+  });
+
+  it('refuses an agent that speaks without a model', () => {
+    const agent = defineAgent({ name: 'parrot', onMessage: ({ text }) => text });
+    assert.throws(() => withModel(agent, scriptedModel([])), {
+      name: 'TypeError',
+      message: 'agent "parrot" speaks without a model',
+    });
+  });
+});

@@ -1,0 +1,152 @@
+// The servers of docs/mounting.md as processes, on the real frameworks. Needs `npm ci` in this
+// folder.
+
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it, type TestContext } from 'node:test';
+
+import { createTestClient, type TestClient } from 'layercode-microserver/testing';
+
+import { Listener, within } from '../fixtures/app.ts';
+import { codeBlocks, PEERS, wholeFiles, writeProject } from '../fixtures/pages.ts';
+import { SECRET, SpawnedServer } from '../fixtures/spawned-server.ts';
+
+assert.ok(existsSync(join(PEERS, 'node_modules/express')), 'npm ci in test/peers first');
+
+const PAGE = 'docs/mounting.md';
+const SLOW_MS = 10_000;
+
+/** Says a word, and the rest only when the caller has gone. */
+const AGENT = `
+import { defineAgent } from 'layercode-microserver';
+
+export default defineAgent({
+  name: 'half-said',
+  async *onMessage({ text, signal }) {
+    yield \`You said: \${text}\`;
+    if (text !== 'Wait.') return;
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  },
+});
+`;
+
+const pageFiles = new Map(
+  [false, true].flatMap((needsPeers) => [...wholeFiles({ needsPeers })]).filter(([name]) =>
+    codeBlocks.some(({ page, file }) => page === PAGE && file === name),
+  ),
+);
+const expressServer = pageFiles.get('express-server.js') ?? '';
+const [mountLine = 'none'] = /web\.use\(voice\.handle\);.*\n/.exec(expressServer) ?? [];
+const parserLine = 'web.use(express.json());\n';
+const [keepsBytes = ''] = codeBlocks
+  .filter(({ page, text }) => page === PAGE && text.includes('verify:'))
+  .map(({ text }) => text);
+const [mounts = ''] = codeBlocks
+  .filter(({ page, text }) => page === PAGE && text.includes("web.use('/voice'"))
+  .map(({ text }) => text);
+
+const withoutMount = expressServer.replace(mountLine, '');
+const variants = new Map([
+  ['half-said.js', AGENT],
+  ['parses-first.js', withoutMount.replace(parserLine, parserLine + mountLine)],
+  ['keeps-bytes.js', withoutMount.replace(parserLine, keepsBytes + mountLine)],
+  ['below-a-path.js', expressServer.replace(mountLine, mounts)],
+]);
+
+const directory = mkdtempSync(join(tmpdir(), 'peers-mounting-'));
+after(() => rmSync(directory, { recursive: true, force: true }));
+const project = writeProject(directory, new Map([...pageFiles, ...variants]), { withPeers: true });
+
+interface Mounted {
+  readonly server: SpawnedServer;
+  readonly origin: string;
+  readonly client: TestClient;
+}
+
+async function start(
+  t: TestContext,
+  file: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Mounted> {
+  const server = new SpawnedServer({
+    server: join(project, file),
+    directory: project,
+    execArgv: ['--import', import.meta.resolve('tsx')],
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      TSX_TSCONFIG_PATH: join(project, 'tsconfig.json'),
+      LAYERCODE_WEBHOOK_SECRET: SECRET,
+      AGENT: './half-said.js',
+      ...environment,
+    },
+  });
+  t.after(async () => {
+    server.kill('SIGKILL');
+    await server.exit;
+  });
+  const said = await within(server.says(/listening on.*?(?:port: |:)(\d+)/s), 'a port', SLOW_MS);
+  const origin = `http://localhost:${said[1]}`;
+  const agentRoute = environment['AGENT_ROUTE'] ?? '/api/agent';
+  return { server, origin, client: createTestClient(origin, { secret: SECRET, agentRoute }) };
+}
+
+for (const file of ['express-server.js', 'fastify-server.js', 'koa-server.js', 'hono-server.ts']) {
+  describe(file, () => {
+    it('answers a signed turn', async (t) => {
+      const { client } = await start(t, file);
+      assert.equal(await (await client.say('Hello.')).text(), 'You said: Hello.');
+    });
+
+    it('streams, and interrupts the turn of a caller who leaves', async (t) => {
+      const { client, server } = await start(t, file);
+      const reply = await client.say('Wait.');
+      assert.equal((await new Listener(reply).next())?.content, 'You said: Wait.');
+      reply.drop();
+      await within(server.says(/"outcome":"interrupted"/), 'an interrupted turn');
+    });
+
+    it('refuses an event that is not signed', async (t) => {
+      const { client } = await start(t, file);
+      assert.equal((await client.post({ type: 'message' }, { signature: null })).status, 401);
+    });
+
+    it('keeps its own paths to itself', async (t) => {
+      const { origin } = await start(t, file);
+      const response = await fetch(origin);
+      assert.equal(await response.text(), 'A web site.');
+      assert.equal(response.headers.get('x-request-id'), null);
+      assert.notEqual(await (await fetch(`${origin}/nothing`)).text(), '{"error":"Not found"}');
+    });
+
+    it('ends at SIGTERM', async (t) => {
+      const { server, client } = await start(t, file, { SHUTDOWN_TIMEOUT_SECONDS: '0' });
+      await (await client.say('Hello.')).text();
+      server.kill('SIGTERM');
+      const { code } = await within(server.exit, 'the end', SLOW_MS);
+      assert.equal(code, 0, server.stderr);
+    });
+  });
+}
+
+describe('express-server.js with its body parser in front', () => {
+  it('answers 500 at once, and its log says how to mend it', async (t) => {
+    const { client, server } = await start(t, 'parses-first.js');
+    const { status } = await within(client.say('Hello.'), 'an answer');
+    assert.equal(status, 500);
+    await server.says(/"request failed".*body was read before.*mount the app in front.*rawBody/);
+  });
+
+  it('answers a signed turn where the parser keeps the bytes', async (t) => {
+    const { client } = await start(t, 'keeps-bytes.js');
+    assert.equal(await (await client.say('Hello.')).text(), 'You said: Hello.');
+  });
+});
+
+describe('express-server.js with the app below a path', () => {
+  it('answers there', async (t) => {
+    const { client } = await start(t, 'below-a-path.js', { AGENT_ROUTE: '/voice/agent' });
+    assert.equal(await (await client.say('Hello.')).text(), 'You said: Hello.');
+  });
+});

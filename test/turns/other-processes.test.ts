@@ -1,0 +1,323 @@
+// Turns of processes that share a store and tell each other what happens.
+
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Channel } from '../../src/base/channel.ts';
+import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { createLogger } from '../../src/log.ts';
+import { parseProcessMessage } from '../../src/turns/process-message.ts';
+import {
+  askingBack, hold, HeldReply, spoken, type AskingBack,
+} from '../conversations/asking-back.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/parts-in-memory.ts';
+import { mockTimers } from '../fixtures/clock.ts';
+import { until, type TestAgent } from '../fixtures/app.ts';
+
+const ID = { conversation_id: 'c' } as const;
+
+/** What carries the messages between the processes of a test. */
+class Post {
+  readonly messages: string[] = [];
+  /** Which messages get lost. */
+  loses: (message: string) => boolean = () => false;
+  readonly #listeners = new Map<string, (message: string) => void>();
+
+  channel(address: string): Channel {
+    return {
+      address,
+      send: (to, message) => {
+        this.messages.push(message);
+        if (this.loses(message)) return;
+        setImmediate(() => this.#listeners.get(to)?.(message));
+      },
+      listen: (listener) => void this.#listeners.set(address, listener),
+      close: () => void this.#listeners.delete(address),
+    };
+  }
+
+  /** A message that no process of ours has sent. */
+  forge(address: string, message: string): void {
+    this.#listeners.get(address)?.(message);
+  }
+
+  /** The process is gone, and nobody was told. */
+  kill(address: string): void {
+    this.#listeners.delete(address);
+  }
+}
+
+interface Machines {
+  readonly a: AskingBack;
+  readonly b: AskingBack;
+  readonly post: Post;
+}
+
+function machines(t: TestContext, agent: TestAgent = {}): Machines {
+  const shared: SharedParts = new Map();
+  const post = new Post();
+  const open = (address: string): AskingBack => {
+    const store = new SharedStore(new PartsInMemory(shared, { isSlow: true }), {
+      ttlMs: 3_600_000,
+      maxRemembered: 100,
+      timeoutMs: 5_000,
+      log: createLogger({ level: 'silent', write: () => undefined }),
+    });
+    return askingBack(t, store, agent, post.channel(address));
+  };
+  return { a: open('a'), b: open('b'), post };
+}
+
+function says(
+  { client }: AskingBack,
+  words: string,
+  fields: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
+  return spoken(client.say(words, { turn_id: words, ...ID, ...fields }));
+}
+
+describe('a newer turn on another process', () => {
+  it('ends the one that runs, and history keeps what that had said', async (t) => {
+    const { a, b } = machines(t);
+    await says(a, 'Hello');
+    const held = await hold(a, 'hold', 'hold', ID);
+    assert.equal(await says(b, 'Stop'), 'Stop?');
+    assert.deepEqual(await held.rest(), ['response.end']);
+    assert.deepEqual(a.aborted, ['hold']);
+    await until(() => a.outcomes()['interrupted'] === 1, 'the interruption');
+    await a.app.conversations.getHistory('c');
+    assert.deepEqual(await b.history('c'), [
+      ['user', 'Hello'], ['assistant', 'Hello?', 'completed'],
+      ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
+      ['user', 'Stop'], ['assistant', 'Stop?', 'completed'],
+    ]);
+  });
+
+  it('has the last word on what was heard where the platform tells', async (t) => {
+    const { a, b } = machines(t);
+    const held = await hold(a, 'hold', 'hold', ID);
+    await says(b, 'Stop', {
+      interruption_context: {
+        previous_turn_interrupted: true, text_heard: 'ho', assistant_turn_id: 'hold',
+      },
+    });
+    await held.rest();
+    await until(() => a.outcomes()['interrupted'] === 1, 'the interruption');
+    assert.deepEqual((await b.history('c'))[1], ['assistant', 'ho', 'interrupted']);
+  });
+
+  it('is true though no message arrives: the older run can write no word', async (t) => {
+    const { a, b, post } = machines(t);
+    post.loses = () => true;
+    const held = await hold(a, 'hold', 'hold', ID);
+    await says(b, 'Stop');
+    a.go('hold');
+    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+    await until(() => a.outcomes()['completed'] === 1, 'the end');
+    const history = await b.history('c');
+    assert.deepEqual(history.at(-1), ['assistant', 'Stop?', 'completed']);
+    assert.deepEqual(history[0], ['user', 'hold']);
+  });
+});
+
+describe('the end of a session on another process', () => {
+  it('ends its turns', async (t) => {
+    const { a, b } = machines(t);
+    const held = await hold(a, 'hold', 'hold', { ...ID, session_id: 's' });
+    await b.client.post({ type: 'session.end', session_id: 's', ...ID });
+    assert.deepEqual(await held.rest(), ['response.end']);
+    assert.deepEqual(a.aborted, ['hold']);
+  });
+
+  it('leaves the turns of other sessions alone', async (t) => {
+    const { a, b, post } = machines(t);
+    const held = await hold(a, 'hold', 'hold', { ...ID, session_id: 's' });
+    await b.client.post({ type: 'session.end', session_id: 'other', ...ID });
+    await until(() => post.messages.some((text) => text.includes('interrupt')), 'the message');
+    a.go('hold');
+    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+  });
+});
+
+describe('a turn that is delivered again to another process', () => {
+  async function again(b: AskingBack): Promise<HeldReply> {
+    return new HeldReply(await b.client.say('hold', { turn_id: 'hold', ...ID }));
+  }
+
+  it('goes on there: what was said so far, and the rest, and the agent is not asked twice', async (t) => {
+    const { a, b } = machines(t);
+    const held = await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    assert.deepEqual(await held.rest(), ['response.end']);
+    a.go('hold');
+    assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+    assert.deepEqual([a.runs, b.runs], [['hold'], []]);
+    assert.deepEqual([a.outcomes()['taken_over'], b.outcomes()['completed']], [1, 1]);
+    assert.deepEqual(await b.history('c'), [
+      ['user', 'hold'], ['assistant', 'hold? Done.', 'completed'],
+    ]);
+  });
+
+  it('comes back to the first process', async (t) => {
+    const { a, b } = machines(t);
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    const back = await again(a);
+    assert.equal(await back.next(), 'hold?');
+    assert.deepEqual(await moved.rest(), ['response.end']);
+    a.go('hold');
+    assert.deepEqual(await back.rest(), [' Done.', 'response.end']);
+    assert.deepEqual([a.runs, b.runs], [['hold'], []]);
+  });
+
+  it('is interrupted by a caller who leaves the second process', async (t) => {
+    const { a, b } = machines(t);
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    moved.drop();
+    await until(() => a.aborted.length === 1, 'the abort');
+    await until(() => b.outcomes()['interrupted'] === 1, 'the outcome');
+    assert.deepEqual(await b.history('c'), [
+      ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
+    ]);
+  });
+
+  it('ends there when a newer turn begins on the first', async (t) => {
+    const { a, b } = machines(t);
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    assert.equal(await says(a, 'Stop'), 'Stop?');
+    assert.deepEqual(await moved.rest(), ['response.end']);
+    assert.deepEqual(await b.history('c'), [
+      ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
+      ['user', 'Stop'], ['assistant', 'Stop?', 'completed'],
+    ]);
+  });
+
+  it('runs anew where the first process does not answer', async (t) => {
+    const { a, b, post } = machines(t);
+    await hold(a, 'hold', 'hold', ID);
+    post.kill('a');
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    b.go('hold');
+    assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+    assert.deepEqual(b.runs, ['hold']);
+    assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold? Done.', 'completed']);
+  });
+
+  it('runs anew where the first process dies in the middle', async (t) => {
+    const { a, b, post } = machines(t);
+    await hold(a, 'hold', 'hold', ID);
+    const clock = mockTimers(t, ['setTimeout', 'setInterval']);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    post.loses = () => true;
+    clock.tick(2_999);
+    assert.deepEqual(b.runs, []);
+    clock.tick(1);
+    assert.equal(await moved.next(), 'hold?');
+    b.go('hold');
+    assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+  });
+
+  it('goes on as long as the first process shows signs of life', async (t) => {
+    const { a, b } = machines(t);
+    await hold(a, 'hold', 'hold', ID);
+    const clock = mockTimers(t, ['setTimeout', 'setInterval']);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    for (let seconds = 0; seconds < 10; seconds++) {
+      clock.tick(1_000);
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    }
+    a.go('hold');
+    assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+    assert.deepEqual(b.runs, []);
+  });
+
+  it('is answered from history once it is complete', async (t) => {
+    const { a, b } = machines(t);
+    await says(a, 'Hello');
+    assert.equal(await says(b, 'Hello'), 'Hello?');
+    assert.deepEqual(b.runs, []);
+  });
+});
+
+describe('a tool call that another process runs', () => {
+  it('is not taken for lost by a newer turn, and its result is kept', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b } = machines(t, {
+      async *onMessage({ text, journal }) {
+        yield `${text}?`;
+        if (!text.startsWith('hold')) return;
+        const calls = [{ id: 'x', name: 'pay', args: '{}' }];
+        await journal.runTools(calls, () => ({
+          whenInterrupted: 'finish',
+          run: async () => {
+            gate.emit('begun');
+            await once(gate, 'paid');
+            return '{"paid":true}';
+          },
+        }));
+      },
+    });
+    const begun = once(gate, 'begun');
+    await hold(a, 'hold', 'hold', ID);
+    await begun;
+    assert.equal(await says(b, 'Next'), 'Next?');
+    const during = (await b.messages('c')).find(({ role }) => role === 'tool');
+    assert.deepEqual(during?.role === 'tool' && during.state, 'running');
+    gate.emit('paid');
+    await until(() => a.app.runningTurns === 0, 'the end');
+    await a.app.close();
+    const after = (await b.messages('c')).find(({ role }) => role === 'tool');
+    assert.deepEqual(after?.role === 'tool' && [after.state, after.content],
+      ['completed', '{"paid":true}']);
+  });
+});
+
+describe('a message of another process', () => {
+  for (const [name, text] of Object.entries({
+    'text that is not JSON': '{"type":',
+    'JSON that is no object': '["interrupt"]',
+    'an unknown type': '{"type":"hello"}',
+    'a name of every object': '{"type":"constructor"}',
+    'a missing field': '{"type":"interrupt"}',
+    'a field of another type': '{"type":"ask","id":1,"from":"b","conversationId":"c","calls":[]}',
+    'an unknown event': '{"type":"event","id":"x","event":{"type":"sing"}}',
+    'an event without its text': '{"type":"event","id":"x","event":{"type":"say"}}',
+    'an unknown outcome': '{"type":"end","id":"x","report":{"outcome":"fine"}}',
+  })) {
+    it(`is refused where it is ${name}`, () => {
+      assert.equal(parseProcessMessage(text), undefined);
+    });
+  }
+
+  it('that makes no sense changes nothing, and the log says so', async (t) => {
+    const { a, post } = machines(t);
+    post.forge('a', 'nonsense');
+    assert.equal(await says(a, 'Hello'), 'Hello?');
+    assert.match(a.logLines.join(''), /a message of another process was not understood/);
+  });
+
+  it('about things that are over changes nothing', async (t) => {
+    const { a, post } = machines(t);
+    for (const message of [
+      '{"type":"interrupt","conversationId":"c","runId":1}',
+      '{"type":"answer","id":"x","from":"b","calls":[],"isFollowing":true}',
+      '{"type":"alive","id":"x"}',
+      '{"type":"event","id":"x","event":{"type":"say","text":"a"}}',
+      '{"type":"end","id":"x","report":{"outcome":"completed"}}',
+      '{"type":"left","id":"x","unsent":1}',
+      '{"type":"ask","id":"x","from":"b","conversationId":"c","runId":1,"calls":["k"]}',
+    ])
+      post.forge('a', message);
+    assert.equal(await says(a, 'Hello'), 'Hello?');
+  });
+});
