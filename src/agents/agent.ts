@@ -259,10 +259,10 @@ export interface Agent<S = unknown> {
 /** What an app has for agents that speak with a model. */
 export interface AgentResources {
   /**
-   * The models named, comma-separated `provider:model`; without a name the settings'. Connects to
-   * nothing.
+   * The models named, comma-separated `provider:model`; without a name the settings'. A model of
+   * one's own is returned as it is. Connects to nothing.
    */
-  openModel(names?: string): ChatModel;
+  openModel(model?: string | ChatModel): ChatModel;
   readonly fastModel: string | undefined;
   readonly slowModel: string | undefined;
   /** 0: off. */

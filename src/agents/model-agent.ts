@@ -50,10 +50,9 @@ export function bindModelAgent<S>(
   const { toolChoice, temperature, maxOutputTokens, reasoningEffort, providerOptions } = definition;
   const options = { temperature, maxOutputTokens, reasoningEffort, providerOptions };
   const chosen = definition.model;
-  const opened = new BoundedMap<string | undefined, ChatModel>(MAX_OPENED_MODELS);
+  const opened = new BoundedMap<string | ChatModel | undefined, ChatModel>(MAX_OPENED_MODELS);
 
   function open(model: string | ChatModel | undefined): ChatModel {
-    if (typeof model === 'object') return model;
     const there = opened.get(model) ?? resources.openModel(model);
     opened.set(model, there);
     return there;
