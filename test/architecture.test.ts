@@ -162,6 +162,7 @@ const LOADED_ON_DEMAND = [
   'platform',
   'platform/websocket',
   'speech',
+  'http/fetch-exchange.ts',
   'models/wire.ts',
   'models/chat-completions.ts',
   'models/retry.ts',

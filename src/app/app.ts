@@ -234,6 +234,25 @@ export class App {
     } else this.#serve(context);
   };
 
+  /**
+   * Answers a request of `fetch`, for servers that speak it: the same routes, layers and limits. The
+   * body must be unread. The response's body streams, and asks for no more than its reader does. To
+   * cancel it, or to abort the request, is to drop the connection.
+   *
+   * There is no connection that shows who asks: routes for this machine only answer 403, and the
+   * rate limit takes the server's word, `clientAddress`. Rejects if the request is aborted before it
+   * was answered.
+   */
+  readonly fetch = async (
+    request: Request,
+    { clientAddress }: { readonly clientAddress?: string | undefined } = {},
+  ): Promise<Response> => {
+    const { FetchExchange } = await import('../http/fetch-exchange.ts');
+    const exchange = new FetchExchange(request, clientAddress);
+    this.#serve(new Context(exchange.request, exchange.response, this.#scope));
+    return exchange.answer;
+  };
+
   readonly #closed: Observer = (isFinished, context) => {
     this.#shutdown.leave();
     for (const observer of this.#observers) observer(isFinished, context);
