@@ -242,6 +242,15 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(opened(t, path, { now: Date.now }).read('c', 'v1'), 'unchanged');
   });
 
+  it('makes all writes of a group, or none, and goes on', (t) => {
+    const store = opened(t);
+    const unreadable = change('v1', { text: Symbol('no text') as unknown as string });
+    assert.throws(() => store.writeAll([['a', change('v1')], ['b', unreadable]]), StoreError);
+    assert.equal(store.count(), 0);
+    assert.deepEqual(store.writeAll([['a', change('v1')], ['b', change('v1')]]), [true, true]);
+    assert.equal(store.count(), 2);
+  });
+
   it('refuses commands once it is closed', (t) => {
     const store = opened(t);
     store.close();
@@ -319,6 +328,24 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     }
     const sizes = ['', '-wal'].map((end) => statSync(path + end).size);
     assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
+  });
+
+  it('become small again after a process that reads for long', (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    store.write('c', change('v0'));
+    const reader = connection(t, path);
+    reader.exec('BEGIN; SELECT count(*) FROM part');
+    // SQLite writes no page that stays the same
+    const text = (n: number): string => JSON.stringify(String(n % 10).repeat(1_000_000));
+    for (let n = 1; n <= 80; n++)
+      store.write('c', change(`v${n}`, { from: `v${n - 1}`, text: text(n) }));
+    store.keepUp();
+    assert.ok(statSync(`${path}-wal`).size > 64_000_000);
+    reader.exec('COMMIT');
+    store.write('c', change('v81', { from: 'v80' }));
+    store.keepUp();
+    assert.equal(statSync(`${path}-wal`).size, 0);
   });
 
   it('lose expired conversations, whoever wrote them, and give their place back', (t) => {
