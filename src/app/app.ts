@@ -235,13 +235,13 @@ export class App {
   };
 
   /**
-   * Answers a request of `fetch`, for servers that speak it: the same routes, layers and limits. The
-   * body must be unread. The response's body streams, and asks for no more than its reader does. To
+   * Answers a request of `fetch`, for servers that speak it: the same routes, layers and limits.
+   * The request's body must be unread. The response's body streams, at the pace of its reader. To
    * cancel it, or to abort the request, is to drop the connection.
    *
    * There is no connection that shows who asks: routes for this machine only answer 403, and the
-   * rate limit takes the server's word, `clientAddress`. Rejects if the request is aborted before it
-   * was answered.
+   * rate limit takes the server's word, `clientAddress`. Rejects if the request is aborted before
+   * it was answered.
    */
   readonly fetch = async (
     request: Request,

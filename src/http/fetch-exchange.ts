@@ -92,7 +92,8 @@ class FetchedRequest extends Readable implements HttpRequest {
       const piece = await this.#reader?.read();
       this.push(piece === undefined || piece.done ? null : piece.value);
     } catch (error) {
-      this.destroy(error instanceof Error ? error : new Error('the body broke off', { cause: error }));
+      const broken = new Error('the body broke off', { cause: error });
+      this.destroy(error instanceof Error ? error : broken);
     }
   }
 
@@ -143,7 +144,7 @@ class FetchedResponse extends Writable implements HttpResponse {
     this.emit('head', response);
   }
 
-  /** It asks for nothing before its reader does. So a chunk that was taken has left this process. */
+  /** It asks for nothing before its reader does: a chunk that was taken has left this process. */
   #openBody(): ReadableStream<Uint8Array> {
     return new ReadableStream<Uint8Array>(
       {

@@ -12,7 +12,9 @@ import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { fired, until, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
-import { deferred, messageEvent, quiet, recordLog, SECRET, settingsWith } from '../fixtures/kernel.ts';
+import {
+  deferred, messageEvent, quiet, recordLog, SECRET, settingsWith,
+} from '../fixtures/kernel.ts';
 
 const ORIGIN = 'http://voice.example';
 
@@ -145,6 +147,29 @@ describe('app.fetch', () => {
     await interrupted.promise;
     assert.ok(body);
     await assert.rejects(body.getReader().read(), /the answer was cut short/);
+  });
+
+  it('does not cut off a reader that asks for a piece now and then', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const isSaid = deferred();
+    const agent = defineAgent({
+      name: 'long',
+      async onMessage(_turn, reply) {
+        for (let piece = 0; piece < 4; piece++) {
+          void reply.say('x'.repeat(6_000));
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        isSaid.resolve();
+      },
+    });
+    const reader = readerOf(await open(t, { agent }).fetch(turn()));
+    await isSaid.promise;
+    let text = '';
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      text += Buffer.from(piece.value).toString();
+      clock.tick(29_000);
+    }
+    assert.match(text, /"response\.end"/);
   });
 
   it('notices a request that is aborted before the first word, and rejects with its reason', async (t) => {
