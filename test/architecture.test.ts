@@ -108,7 +108,20 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'base',
     ],
   ],
-  ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts']],
+  [
+    'observers',
+    [
+      'routes',
+      'turns',
+      'agents',
+      'layercode',
+      'http',
+      'conversations',
+      'log.ts',
+      'metrics.ts',
+      'base',
+    ],
+  ],
   [
     'routes',
     [
@@ -160,6 +173,12 @@ const LOADED_ON_DEMAND = [
   'conversations/sqlite-store.ts',
   'conversations/sqlite-file.ts',
   'conversations/sqlite-library.ts',
+  'conversations/sqlite-thread.ts',
+  'conversations/redis-client.ts',
+  'conversations/redis-connection.ts',
+  'conversations/redis-open.ts',
+  'conversations/redis-store.ts',
+  'conversations/redis-url.ts',
 ];
 
 /** What a folder may take of another only as a type. */
@@ -168,8 +187,15 @@ const TYPES_ONLY: readonly (readonly [from: string, file: string])[] = [
   ['models', 'conversations/message.ts'],
 ];
 
-/** Where a process begins or a package is entered. */
-const ENTRIES = ['server.ts', 'cli.ts', 'index.ts', 'testing.ts', 'platform.ts'];
+/** Where a process or a thread begins, or a package is entered. */
+const ENTRIES = [
+  'server.ts',
+  'cli.ts',
+  'index.ts',
+  'testing.ts',
+  'platform.ts',
+  'conversations/sqlite-worker.ts',
+];
 
 interface Import {
   readonly from: string;
@@ -470,6 +496,7 @@ describe('layercode-microserver', () => {
       'defineState',
       'emptyConversation',
       'encodeEvent',
+      'fromIoredis',
       'getAgent',
       'hangUp',
       'listAgents',
@@ -511,6 +538,7 @@ describe('layercode-microserver', () => {
         'Handler',
         'InterruptedTurn',
         'InterruptionContext',
+        'IoredisClient',
         'Json',
         'JsonObject',
         'LayercodeEvent',
@@ -530,6 +558,8 @@ describe('layercode-microserver', () => {
         'NewMessage',
         'Next',
         'OpenStoreOptions',
+        'RedisClient',
+        'RedisScriptCall',
         'Reply',
         'Schema',
         'ServedAgent',

@@ -30,6 +30,8 @@ import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
+import { workMetrics } from '../observers/work-metrics.ts';
+import { addStoreMetrics } from '../observers/store-metrics.ts';
 import { agentChannels } from './agent-channels.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute, type RoutedAgent, type RoutedAgents } from './routes.ts';
@@ -110,7 +112,7 @@ export class App {
     const bodies = new BodyBudget(Math.max(MIN_BODIES_BYTES, 2 * settings.maxBodyBytes));
     const { maxBodyBytes, trustProxy } = settings;
     this.#scope = { log, maxBodyBytes, trustProxy, bodies };
-    const store = options.store ?? new MemoryStore({
+    const store: ConversationStore = options.store ?? new MemoryStore({
       ttlMs: settings.conversationTtlSeconds * 1_000,
       maxConversations: settings.maxConversations,
       maxCharacters: settings.maxHistoryCharacters,
@@ -137,6 +139,8 @@ export class App {
     ];
     const count = (): Awaitable<number> => this.conversations.count();
     this.metrics.add(new Gauge('layercode_conversations', 'Conversations held.', count));
+    const health = store.health?.bind(store);
+    if (health !== undefined) addStoreMetrics(this.metrics, health);
     if (settings.metrics) addProcessMetrics(this.metrics);
     const routes = createRoutes({
       settings,
@@ -147,6 +151,7 @@ export class App {
       platform: options.platform,
       notReadyReasons: () =>
         this.#shutdown.state === 'ready' ? [] : ['the server is shutting down'],
+      storeHealth: health,
     });
     for (const route of routes) this.#add(route);
   }
@@ -168,6 +173,7 @@ export class App {
   ): RoutedAgent {
     const settings = this.#settings;
     const { agentRoute, maxMessages, turnTimeoutSeconds, firstWordTimeoutSeconds } = settings;
+    const metrics = name === undefined ? this.metrics : this.metrics.labelled('agent', name);
     const conversations = new ConversationManager(store, {
       maxMessages,
       ...(name === undefined ? {} : { agentName: name }),
@@ -178,9 +184,10 @@ export class App {
       others: channel === undefined ? undefined : { channel, log: this.#scope.log },
       turnTimeoutMs: turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: firstWordTimeoutSeconds * 1_000,
+      observer: workMetrics(metrics),
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
-    return { name, path, agent, secrets, conversations, turns };
+    return { name, path, agent, secrets, conversations, turns, metrics };
   }
 
   /** Adds a layer around all handlers, inside earlier layers. Only before the first request. */

@@ -3,6 +3,7 @@
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Turns } from '../turns/turns.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
+import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import { RestClient } from '../layercode/rest-client.ts';
 import { Gauge, type Metrics } from '../metrics.ts';
@@ -20,6 +21,9 @@ import { webhook, type OpenRequests } from '../routes/webhook.ts';
 import { figuresOf, type TurnObserver } from '../routes/webhook-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
 
+/** Calls are taken all the same: a caller is better served than refused. */
+const DEGRADED = 'the conversation store is degraded: calls go on from memory';
+
 /** An agent, and what it is served with. */
 export interface RoutedAgent {
   /** Undefined for an app's only agent: its metrics and log lines need no name. */
@@ -31,6 +35,8 @@ export interface RoutedAgent {
   readonly secrets: readonly string[];
   readonly conversations: ConversationManager;
   readonly turns: Turns;
+  /** Where its own figures are added. */
+  readonly metrics: Metrics;
 }
 
 /** At least one. The first has the agent route itself, too. */
@@ -46,6 +52,8 @@ export interface RouteDependencies {
   readonly platform: AppPlatform | undefined;
   /** Why no agent can take calls now. */
   readonly notReadyReasons: () => readonly string[];
+  /** Undefined for a store that cannot fail. */
+  readonly storeHealth: (() => StoreHealth) | undefined;
 }
 
 export function createRoutes(dependencies: RouteDependencies): readonly Route[] {
@@ -77,7 +85,11 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
       ),
     },
     open('/health', health()),
-    open('/ready', ready({ agents, reasons: dependencies.notReadyReasons })),
+    open('/ready', ready({
+      agents,
+      reasons: dependencies.notReadyReasons,
+      warnings: () => (dependencies.storeHealth?.().isDegraded === true ? [DEGRADED] : []),
+    })),
     ...(settings.metrics ? [open('/metrics', metricsRoute(metrics))] : []),
     open('/openapi.json', openApi({
       agentRoutes: webhooks.map(({ path }) => path),
@@ -97,15 +109,15 @@ function webhookRoutes({
   const turns = (): number => agents.reduce((sum, { turns }) => sum + turns.count, 0);
   metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', streams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', turns));
-  const routes = agents.map(({ name, path, agent, secrets, conversations, turns }): Route => {
-    const own = name === undefined ? metrics : metrics.labelled('agent', name);
+  const routes = agents.map((routed): Route => {
+    const { name, path, agent, secrets, conversations, turns } = routed;
     const handler = signed({ secrets }, webhook({
       agent, conversations, turns, open,
-      metrics: own,
+      metrics: routed.metrics,
       maxStreams: settings.maxStreams,
       heartbeatMs: settings.heartbeatSeconds * 1_000,
       timeoutMs: settings.turnTimeoutSeconds * 1_000,
-      onTurnEnd: turnObserver(own, platform),
+      onTurnEnd: turnObserver(routed.metrics, platform),
     }));
     return { method: 'POST', path, handler: name === undefined ? handler : naming(name, handler) };
   });

@@ -85,7 +85,7 @@ export class SharedStore implements ConversationStore {
   read(id: string): Awaitable<Conversation | undefined> {
     return this.#inOrder(id, () =>
       andThen(this.#latest(id), (kept) =>
-        kept === undefined || kept.isEmpty ? undefined : kept.conversation,
+        kept === undefined || kept.isEmpty ? undefined : kept.snapshot(),
       ),
     );
   }
@@ -182,7 +182,8 @@ export class SharedStore implements ConversationStore {
   ): PartedConversation {
     if (found !== undefined) {
       const latest = this.#join(id, found);
-      mergeTurns(latest.conversation, turnsLostBy(latest.conversation, remembered));
+      const lost = turnsLostBy(latest.conversation, remembered, kept.touched);
+      mergeTurns(latest.conversation, lost);
       return latest;
     }
     const anew = new PartedConversation(id);
@@ -302,7 +303,7 @@ export class SharedStore implements ConversationStore {
           this.#written(id, kept, parts);
           return this.#noLongerWaiting(id);
         }
-        const merged = new PartedConversation(id, answer);
+        const merged = this.#merged(id, answer, kept, kept.conversation.turns);
         mergeTurns(merged.conversation, kept.waitingTurns());
         merged.takeHeadOf(kept);
         this.#wait(id, merged);

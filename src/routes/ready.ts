@@ -12,13 +12,15 @@ export interface Readiness {
   readonly agents: readonly ReadyAgent[];
   /** Why no agent can take calls, a sentence each; empty when they can. */
   readonly reasons: () => readonly string[];
+  /** What is wrong with what all agents share, though calls are taken. */
+  readonly warnings: () => readonly string[];
 }
 
 /**
  * Whether the process may be sent calls: 503 with the reasons while it may not. Warnings are what
- * is wrong though calls are taken: a key that was refused, a fall-back without a key.
+ * is wrong though calls are taken: a key that was refused, a store that does not answer.
  */
-export function ready({ agents, reasons }: Readiness): Handler {
+export function ready({ agents, reasons, warnings }: Readiness): Handler {
   const about = describe(agents);
   return (context) => {
     const unusable = agents.filter(({ agent }) => agent.model?.isUsable() === false);
@@ -28,8 +30,8 @@ export function ready({ agents, reasons }: Readiness): Handler {
       context.json(503, { ready: false, ...about, reasons: why }, headers);
       return;
     }
-    const warnings = agents.flatMap(problemsOf);
-    const told = warnings.length === 0 ? {} : { warnings };
+    const all = [...agents.flatMap(problemsOf), ...warnings()];
+    const told = all.length === 0 ? {} : { warnings: all };
     context.json(200, { ready: true, ...about, ...told }, NO_STORE);
   };
 }
