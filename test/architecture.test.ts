@@ -84,7 +84,6 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'agents',
       'layercode',
       'http',
-      'conversations',
       'sse',
       'base',
     ],
@@ -109,7 +108,20 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'base',
     ],
   ],
-  ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts']],
+  [
+    'observers',
+    [
+      'routes',
+      'turns',
+      'agents',
+      'layercode',
+      'http',
+      'conversations',
+      'log.ts',
+      'metrics.ts',
+      'base',
+    ],
+  ],
   [
     'routes',
     [
@@ -150,6 +162,7 @@ const LOADED_ON_DEMAND = [
   'platform',
   'platform/websocket',
   'speech',
+  'http/fetch-exchange.ts',
   'models/wire.ts',
   'models/chat-completions.ts',
   'models/retry.ts',
@@ -160,6 +173,7 @@ const LOADED_ON_DEMAND = [
   'conversations/sqlite-store.ts',
   'conversations/sqlite-file.ts',
   'conversations/sqlite-library.ts',
+  'conversations/sqlite-thread.ts',
   'conversations/redis-client.ts',
   'conversations/redis-connection.ts',
   'conversations/redis-open.ts',
@@ -173,8 +187,15 @@ const TYPES_ONLY: readonly (readonly [from: string, file: string])[] = [
   ['models', 'conversations/message.ts'],
 ];
 
-/** Where a process begins or a package is entered. */
-const ENTRIES = ['server.ts', 'cli.ts', 'index.ts', 'testing.ts', 'platform.ts'];
+/** Where a process or a thread begins, or a package is entered. */
+const ENTRIES = [
+  'server.ts',
+  'cli.ts',
+  'index.ts',
+  'testing.ts',
+  'platform.ts',
+  'conversations/sqlite-worker.ts',
+];
 
 interface Import {
   readonly from: string;
@@ -533,6 +554,7 @@ describe('layercode-microserver', () => {
         'ModelAgentDefinition',
         'ModelDelta',
         'ModelUsage',
+        'NamedAgents',
         'NewMessage',
         'Next',
         'OpenStoreOptions',
@@ -540,6 +562,7 @@ describe('layercode-microserver', () => {
         'RedisScriptCall',
         'Reply',
         'Schema',
+        'ServedAgent',
         'SessionEndContext',
         'SessionEndEvent',
         'SessionEvent',

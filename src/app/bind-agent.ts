@@ -25,13 +25,16 @@ function resourcesFor(
   fetch: typeof globalThis.fetch | undefined,
 ): AgentResources {
   const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
+  const { temperature, maxOutputTokens } = settings;
   return {
-    openModel(names) {
-      const listed = names?.split(',').map((name) => name.trim()) ?? models;
+    openModel(given) {
+      if (typeof given === 'object') return given;
+      const listed = given?.split(',').map((name) => name.trim()) ?? models;
       let isOpened = false;
       const { model } = openModel({
         names: listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL],
         environment,
+        defaults: { temperature, maxOutputTokens },
         onProblem: (problem) => {
           // What is missing from the start is in `model.problems()`, for /ready and the server.
           if (isOpened) log.warn('model', { problem });

@@ -41,6 +41,11 @@ export function integer(min: number, max: number): Kind<number> {
   return number(min, max, /^\d+$/, `${min}–${max}`, `must be a whole number, ${min}–${max}`);
 }
 
+export function decimal(min: number, max: number): Kind<number> {
+  const takes = `a number from ${min} to ${max}`;
+  return number(min, max, /^(\d+(\.\d+)?|\.\d+)$/, takes, `must be ${takes}`);
+}
+
 export function seconds(min: number, max: number): Kind<number> {
   const takes = `${min}–${max} seconds`;
   return number(

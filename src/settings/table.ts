@@ -3,6 +3,7 @@
 import {
   apiKey,
   daySeconds,
+  decimal,
   host,
   httpUrl,
   integer,
@@ -21,6 +22,7 @@ import {
   yesOrNo,
   type Kind,
 } from './kinds.ts';
+import { namedAgents } from './named-agents.ts';
 
 /** One setting as the operator sees it. */
 export interface SettingRow {
@@ -128,6 +130,12 @@ export const agents = {
     'starter; echo without a model key',
     'Name of a built-in agent, or path of a module that exports an agent.',
   ),
+  several: optional(
+    namedAgents,
+    'AGENTS',
+    '–',
+    'Several agents instead of one, each below AGENT_ROUTE under its name.',
+  ),
   models: optional(
     listOf(model),
     'DEFAULT_MODEL',
@@ -146,6 +154,18 @@ export const agents = {
     'FILLER_AFTER_MS',
     '1200',
     'Milliseconds of silence after which an agent says a short filler; 0 turns it off.',
+  ),
+  temperature: optional(
+    decimal(0, 2),
+    'TEMPERATURE',
+    "the model's",
+    'How varied replies are, for agents that set no temperature of their own.',
+  ),
+  maxOutputTokens: optional(
+    integer(1, 1_000_000),
+    'MAX_OUTPUT_TOKENS',
+    "the model's",
+    'Longest reply of a model in tokens, thoughts included, for agents that set no bound.',
   ),
 };
 

@@ -503,22 +503,45 @@ describe('a call that goes wrong', () => {
   });
 });
 
+describe('what a tool says itself', () => {
+  it('is no last message of the next request, and stands behind its result later', async (t) => {
+    const saying = agentWith(weather((_args, { reply }) => void reply.say('I am looking. ')));
+    const { client, server } = await serveModel(t, saying, [asksParis, says('Sunny.')]);
+    assert.equal(await spoken(client.say('Paris?')), 'I am looking. Sunny.');
+    await spoken(client.say('Sure?'));
+    const asked = ['user', 'Paris?'];
+    const call = ['assistant', null, ['call_1']];
+    const result = ['tool', '{"status":"ok"}', 'call_1'];
+    assert.deepEqual(outline(server.requests[1]), [asked, call, result]);
+    assert.deepEqual(outline(server.requests[2]), [
+      asked, call, result, ['assistant', 'I am looking. Sunny.'], ['user', 'Sure?'],
+    ]);
+  });
+});
+
 describe('the rounds of a turn', () => {
   const always: Answer = (response, request) =>
-    toolNames(request).length > 0
+    request.body['tool_choice'] !== 'none'
       ? asksParis(response, request)
       : says('That is all.')(response, request);
 
-  it('are eight, and then the model is asked without tools', async (t) => {
+  it('are eight, and then the model is asked once more and may call none', async (t) => {
     const { client, server } = await serveModel(t, sunny, [always]);
     assert.equal(await spoken(client.say('Paris?')), 'That is all.');
     assert.deepEqual(
-      server.requests.map((request) => toolNames(request).length),
-      [1, 1, 1, 1, 1, 1, 1, 1, 0],
+      server.requests.map(({ body }) => body['tool_choice']),
+      [...Array.from({ length: 8 }, () => undefined), 'none'],
     );
   });
 
-  it('end though the model calls a tool that it was not offered', async (t) => {
+  it('keep the tools to the end, so that a vendor finds what it has cached', async (t) => {
+    const { client, server } = await serveModel(t, sunny, [always]);
+    await spoken(client.say('Paris?'));
+    const tools = server.requests.map(({ body }) => JSON.stringify(body['tools']));
+    assert.equal(new Set(tools).size, 1);
+  });
+
+  it('end though the model calls a tool that it may not call', async (t) => {
     let runs = 0;
     const { client, server } = await serveModel(
       t,
@@ -634,9 +657,10 @@ describe('an interruption in mid-tool', () => {
     await spoken(served.client.say('Stop.'));
     assert.deepEqual(outline(served.server.requests[1]), [
       ['user', 'Oslo and Paris?'],
-      ['assistant', 'Let me see. [interrupted]', ['call_1', 'call_2']],
+      ['assistant', 'Let me see.', ['call_1', 'call_2']],
       ['tool', '"rain"', 'call_1'],
       ['tool', INTERRUPTED, 'call_2'],
+      ['assistant', '[interrupted]'],
       ['user', 'Stop.'],
     ]);
   });

@@ -5,7 +5,10 @@
 import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import type { Agent, BoundAgent, MessageTurn, StartTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
@@ -13,6 +16,7 @@ import { hangUp, tool } from '../../src/agents/tool.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Awaitable } from '../../src/base/awaitable.ts';
+import type { Channel } from '../../src/base/channel.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message, ToolCall } from '../../src/conversations/message.ts';
@@ -21,7 +25,10 @@ import type { Reply } from '../../src/agents/agent.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
+import type { PartStore } from '../../src/conversations/part-store.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { loadSqlite } from '../../src/conversations/sqlite-library.ts';
+import { SqliteStore } from '../../src/conversations/sqlite-store.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/parts-in-memory.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { rawRequest, SECRET } from '../fixtures/app.ts';
@@ -42,9 +49,22 @@ export type {
 
 /**
  * How it answers: at once, with promises, or with objects that only have `then`. `shared` is the
- * store that other processes write too, in parts.
+ * store that other processes write too, in parts; `sqlite` the same over a file, at once. With
+ * `machines` two processes live side by side over a shared store, and take deliveries in turn.
  */
-export type StoreKind = 'memory' | 'promised' | 'thenable' | 'shared';
+export const STORE_KINDS = [
+  'memory',
+  'promised',
+  'thenable',
+  'shared',
+  'sqlite',
+  'machines',
+] as const;
+export type StoreKind = (typeof STORE_KINDS)[number];
+
+function answersAtOnce(kind: StoreKind): boolean {
+  return kind === 'memory' || kind === 'sqlite';
+}
 
 /** One failure: the n-th call, write or timer since it was planned, counted from 1. */
 export interface Failure {
@@ -141,6 +161,7 @@ interface Door {
 interface World {
   open(onCall: () => void): Door;
   readonly store: ConversationStore;
+  close(): Awaitable<void>;
 }
 
 class MemoryWorld implements World {
@@ -165,6 +186,19 @@ class MemoryWorld implements World {
     };
     return { store, die };
   }
+
+  close(): void {
+    this.store.close();
+  }
+}
+
+function sharing(parts: PartStore): SharedStore {
+  return new SharedStore(parts, {
+    ttlMs: 3_600_000,
+    maxRemembered: 100,
+    timeoutMs: 5_000,
+    log: createLogger({ level: 'silent', write: () => undefined }),
+  });
 }
 
 class SharedWorld implements World {
@@ -173,14 +207,54 @@ class SharedWorld implements World {
 
   open(onCall: () => void): Door {
     const parts = new PartsInMemory(this.#parts, { isSlow: true, onCall });
-    const store = new SharedStore(parts, {
-      ttlMs: 3_600_000,
-      maxRemembered: 100,
-      timeoutMs: 5_000,
-      log: createLogger({ level: 'silent', write: () => undefined }),
-    });
-    return { store, die: () => parts.leave() };
+    return { store: sharing(parts), die: () => parts.leave() };
   }
+
+  close(): Awaitable<void> {
+    return this.store.close();
+  }
+}
+
+class SqliteWorld implements World {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'layercode-talk-'));
+  readonly #path = join(this.#folder, 'calls.db');
+  readonly store = this.open().store;
+  #copies = 0;
+
+  open(): Door {
+    let target = openParts(this.#path);
+    const parts: PartStore = {
+      name: 'sqlite',
+      read: (id, known) => target.read(id, known),
+      write: (id, change) => target.write(id, change),
+      count: () => target.count(),
+      close: () => target.close(),
+    };
+    const die = (): void => {
+      this.#copies += 1;
+      const copy = join(this.#folder, `${this.#copies}.db`);
+      const database = new (loadSqlite().DatabaseSync)(this.#path);
+      database.exec(`VACUUM INTO '${copy}'`);
+      database.close();
+      target.close();
+      target = openParts(copy);
+    };
+    return { store: sharing(parts), die };
+  }
+
+  async close(): Promise<void> {
+    await this.store.close();
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+function openParts(path: string): SqliteStore {
+  return new SqliteStore({ path, synchronous: 'normal', timeoutMs: 5_000 });
+}
+
+function openWorld(kind: StoreKind): World {
+  if (kind === 'sqlite') return new SqliteWorld();
+  return kind === 'shared' || kind === 'machines' ? new SharedWorld() : new MemoryWorld();
 }
 
 /** A store that the talk may hold up, call by call, and make fail. */
@@ -197,7 +271,8 @@ class HeldStore implements ConversationStore {
   readonly #waiting: (() => void)[] = [];
 
   constructor(inner: ConversationStore, kind: StoreKind, onCall: () => void) {
-    this.#inner = kind === 'memory' || kind === 'shared' ? inner : new PromisedStore(inner);
+    const isPromised = kind === 'promised' || kind === 'thenable';
+    this.#inner = isPromised ? new PromisedStore(inner) : inner;
     this.#kind = kind;
     this.#onCall = onCall;
   }
@@ -246,7 +321,7 @@ class HeldStore implements ConversationStore {
         : undefined;
     if (failing !== undefined) this.hasFailed = true;
     const refused = new Error('the store does not answer');
-    if (this.#kind === 'memory') {
+    if (answersAtOnce(this.#kind)) {
       if (failing !== 'call refused') {
         const answer = call();
         if (failing === undefined) return answer;
@@ -300,6 +375,68 @@ interface Process {
   readonly app: App;
   readonly port: number;
   readonly door: Door;
+  readonly store: HeldStore;
+  readonly channel: Channel | undefined;
+}
+
+/** Carries messages between processes, at once. */
+class Post {
+  readonly #listeners = new Map<string, (message: string) => void>();
+  #addresses = 0;
+
+  open(): Channel {
+    this.#addresses += 1;
+    const address = `p${this.#addresses}`;
+    return {
+      address,
+      send: (to, message) => {
+        if (this.#listeners.has(address)) this.#listeners.get(to)?.(message); // not of the dead
+      },
+      listen: (listener) => void this.#listeners.set(address, listener),
+      close: () => void this.#listeners.delete(address),
+    };
+  }
+}
+
+/** The ways of all processes to the store. */
+class Stores {
+  readonly #all: readonly HeldStore[];
+
+  constructor(all: readonly HeldStore[]) {
+    this.#all = all;
+  }
+
+  get pending(): number {
+    return this.#all.reduce((sum, { pending }) => sum + pending, 0);
+  }
+
+  get held(): number {
+    return this.#all.reduce((sum, { held }) => sum + held, 0);
+  }
+
+  get isHeld(): boolean {
+    return this.#all.some(({ isHeld }) => isHeld);
+  }
+
+  set isHeld(isHeld: boolean) {
+    for (const store of this.#all) store.isHeld = isHeld;
+  }
+
+  get hasFailed(): boolean {
+    return this.#all.some(({ hasFailed }) => hasFailed);
+  }
+
+  grant(): void {
+    this.#all.find(({ held }) => held > 0)?.grant();
+  }
+
+  release(): void {
+    for (const store of this.#all) store.release();
+  }
+
+  plan(failure: Failure): void {
+    for (const store of this.#all) store.failure = failure;
+  }
 }
 
 /**
@@ -350,6 +487,7 @@ export class Stage {
   readonly logLines: string[] = [];
   readonly timers = new Timers();
   #activity = 0;
+  #posts = 0;
   readonly #kind: StoreKind;
   readonly #agent: Agent;
   readonly #world: World;
@@ -364,43 +502,57 @@ export class Stage {
   #writes = 0;
   #hasWriteFailed = false;
   #failure: Failure | undefined;
-  #process!: Process;
-  store!: HeldStore;
+  readonly #post = new Post();
+  #processes: readonly Process[] = [];
+  store = new Stores([]);
 
   constructor(kind: StoreKind, agent: Agent) {
     this.#kind = kind;
-    this.#world = kind === 'shared' ? new SharedWorld() : new MemoryWorld();
+    this.#world = openWorld(kind);
     this.#agent = agent;
     channel('http.server.request.start').subscribe(this.#arrived);
     this.timers.install();
   }
 
-  /** A process begins, over the store as it is. */
+  /** A process begins, over the store as it is; two of them where there are machines. */
   async open(): Promise<void> {
+    const count = this.#kind === 'machines' ? 2 : 1;
+    this.#processes = await Promise.all(Array.from({ length: count }, () => this.#openOne()));
+    this.store = new Stores(this.#processes.map(({ store }) => store));
+  }
+
+  async #openOne(): Promise<Process> {
     const door = this.#world.open(this.news);
-    this.store = new HeldStore(door.store, this.#kind, this.news);
+    const store = new HeldStore(door.store, this.#kind, this.news);
     const settings = parseSettings(
       { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' },
       [],
     );
     const log = createLogger({ level: 'debug', write: (line) => this.logLines.push(line) });
-    const app = createApp(settings, this.#agent, { store: this.store, log });
+    const channel = this.#kind === 'machines' ? this.#post.open() : undefined;
+    const app = createApp(settings, this.#agent, {
+      store,
+      log,
+      ...(channel === undefined ? {} : { channel }),
+    });
     const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
     this.#ports.add(port);
-    this.#process = { app, port, door };
+    return { app, port, door, store, channel };
   }
 
-  /** The process is gone, in the middle of what it does. */
+  /** The processes are gone, in the middle of what they do. */
   crash(): void {
-    const { app, door } = this.#process;
-    door.die();
+    for (const { app, door, channel } of this.#processes) {
+      door.die();
+      void channel?.close();
+      this.#closings.push(app.close());
+    }
     for (const caller of this.#callers) caller.close();
     this.store.release();
-    this.#closings.push(app.close());
   }
 
   get runningTurns(): number {
-    return this.#process.app.runningTurns;
+    return this.#processes.reduce((sum, { app }) => sum + app.runningTurns, 0);
   }
 
   /** Something happened: it is not quiet yet. */
@@ -410,7 +562,7 @@ export class Stage {
 
   plan(failure: Failure): void {
     this.#failure = failure;
-    this.store.failure = failure;
+    this.store.plan(failure);
     if (failure.kind.endsWith('timer')) this.timers.failure = failure;
   }
 
@@ -421,7 +573,9 @@ export class Stage {
 
   /** Posts an event; resolves when the app has it. */
   async post(event: object, { breaks = false, onArrival }: PostOptions = {}): Promise<Caller> {
-    const socket = connect({ port: this.#process.port, host: '127.0.0.1' });
+    this.#posts += 1;
+    const { port } = this.#processes[this.#posts % this.#processes.length] as Process;
+    const socket = connect({ port, host: '127.0.0.1' });
     const caller = new Caller(socket, this.news);
     this.#callers.add(caller);
     await once(socket, 'connect');
@@ -460,8 +614,8 @@ export class Stage {
    * ignore their signals end.
    */
   async stop(letGo: () => void): Promise<void> {
-    this.store.isHeld = this.#kind !== 'memory';
-    const stopped = this.#process.app.close();
+    this.store.isHeld = !answersAtOnce(this.#kind);
+    const stopped = Promise.all(this.#processes.map(({ app }) => app.close()));
     for (let round = 0; round < STOPPING_ROUNDS; round++) await nextRound();
     letGo();
     this.store.release();
@@ -473,8 +627,8 @@ export class Stage {
     this.timers.restore();
     for (const caller of this.#callers) caller.close();
     this.store.release();
-    await Promise.all([this.#process.app.close(), ...this.#closings]);
-    await this.#world.store.close();
+    await Promise.all([...this.#processes.map(({ app }) => app.close()), ...this.#closings]);
+    await this.#world.close();
   }
 
   readonly #arrived = (message: unknown): void => {
