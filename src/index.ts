@@ -33,7 +33,10 @@ export { MemoryStore } from './conversations/memory-store.ts';
 export type { MemoryStoreOptions } from './conversations/memory-store.ts';
 export { emptyConversation } from './conversations/conversation.ts';
 export type { Conversation } from './conversations/conversation.ts';
-export type { ConversationStore } from './conversations/store.ts';
+export type { ConversationStore, StoreHealth } from './conversations/store.ts';
+export { openStore } from './conversations/open-store.ts';
+export type { OpenStoreOptions, StoreSettings } from './conversations/open-store.ts';
+export { StoreError } from './conversations/store-error.ts';
 export type { Message, ToolCall, ToolCallState, TurnState } from './conversations/message.ts';
 
 export { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from './http/errors.ts';

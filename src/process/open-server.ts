@@ -5,6 +5,7 @@ import type { Agent } from '../agents/agent.ts';
 import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
 import { createApp } from '../app/create-app.ts';
+import type { ConversationStore } from '../conversations/store.ts';
 import { openDevelopmentSecret } from './development-secret.ts';
 import { createLogger, type Logger } from '../log.ts';
 import { openModel } from '../models/open-model.ts';
@@ -43,8 +44,8 @@ export interface OpenServer {
 }
 
 /**
- * Opens the server. Rejects with a `SettingsError` or an `AgentError` for what an operator can fix,
- * and with the system's error if the port cannot be opened.
+ * Opens the server. Rejects with a `SettingsError`, an `AgentError` or a `StoreError` for what an
+ * operator can fix, and with the system's error if the port cannot be opened.
  */
 export async function openServer(given: Settings, options: OpenServerOptions): Promise<OpenServer> {
   const { directory, write, isTerminal, problems = [] } = options;
@@ -57,7 +58,12 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   shareEnvironment(settings);
   const agent = await openAgent(settings.agent ?? defaultAgent(settings), directory);
   const platform = await openPlatform(settings);
-  const app = createApp(settings, agent, { log, ...(platform === undefined ? {} : { platform }) });
+  const store = await openStore(settings, log, directory);
+  const app = createApp(settings, agent, {
+    log,
+    ...(platform === undefined ? {} : { platform }),
+    ...(store === undefined ? {} : { store }),
+  });
   if (settings.production && app.model?.isUsable() === false) {
     const remedy = 'set it, or choose an agent without a model (AGENT=echo)';
     throw new SettingsError(app.model.problems().map((problem) => `${problem}; ${remedy}`));
@@ -126,6 +132,17 @@ async function openPlatform({
   if (production && !playground) return undefined;
   const { LocalPlatform } = await import('../platform/local-platform.ts');
   return new LocalPlatform({ agentRoute, secret, playground });
+}
+
+/** Undefined for memory: an app does that by itself, and loads nothing of other stores. */
+async function openStore(
+  settings: Settings,
+  log: Logger,
+  directory: string,
+): Promise<ConversationStore | undefined> {
+  if (settings.conversationStore === 'memory') return undefined;
+  const stores = await import('../conversations/open-store.ts');
+  return stores.openStore(settings, { log, directory });
 }
 
 /**

@@ -132,6 +132,19 @@ export const route: Kind<string> = {
   },
 };
 
+/** What it names, `openStore` opens. */
+export const store: Kind<string> = {
+  takes: 'memory or sqlite:<path>',
+  parse(value) {
+    if (value.toLowerCase() === 'memory') return 'memory';
+    const path = /^sqlite:(.+)$/i.exec(value)?.[1];
+    if (path === undefined || /\p{Cc}/u.test(path)) return new Refusal(`must be ${this.takes}`);
+    if (path.startsWith('//'))
+      return new Refusal('must be sqlite:<path>, without //');
+    return `sqlite:${path}`;
+  },
+};
+
 export const httpUrl: Kind<string> = {
   takes: 'an http:// or https:// URL',
   parse(value) {

@@ -7,6 +7,7 @@ import { hide, show } from './shown-value.ts';
 import {
   agents,
   bounds,
+  conversations,
   layercode,
   server,
   modelProviders,
@@ -46,6 +47,10 @@ export interface Settings {
   /** If undefined: pretty on a terminal, JSON elsewhere. */
   readonly logFormat: 'json' | 'pretty' | undefined;
   readonly accessLog: boolean;
+  /** `memory`, or `sqlite:` and a path. */
+  readonly conversationStore: string;
+  readonly storeTimeoutMs: number;
+  readonly sqliteSynchronous: 'normal' | 'full';
   readonly conversationTtlSeconds: number;
   readonly maxConversations: number;
   /** UTF-16 code units of all conversations in memory. */
@@ -108,7 +113,6 @@ export interface ReadSettings {
  */
 const ABSENT_FEATURES: readonly (readonly [variable: string, only: string, because: string])[] = [
   ['WORKERS', '1', 'this release runs as one process'],
-  ['CONVERSATION_STORE', 'memory', 'this release keeps conversations in memory'],
 ];
 
 /**
@@ -182,6 +186,9 @@ export function checkSettings(
     logLevel: read(observability.logLevel),
     logFormat: read(observability.logFormat),
     accessLog: read(observability.accessLog),
+    conversationStore: read(conversations.store),
+    storeTimeoutMs: read(conversations.storeTimeoutMs),
+    sqliteSynchronous: read(conversations.sqliteSynchronous),
     conversationTtlSeconds: read(bounds.conversationTtlSeconds),
     maxConversations: read(bounds.maxConversations),
     maxHistoryCharacters: read(bounds.maxHistoryCharacters),

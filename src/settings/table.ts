@@ -13,6 +13,7 @@ import {
   Refusal,
   route,
   seconds,
+  store,
   tenYearsSeconds,
   text,
   webhookSecret,
@@ -193,6 +194,27 @@ export const modelProviders = {
   ),
 };
 
+export const conversations = {
+  store: setting(
+    store,
+    'CONVERSATION_STORE',
+    'memory',
+    'Where conversations are kept. What is kept in memory ends with the process.',
+  ),
+  storeTimeoutMs: setting(
+    integer(1, 60_000),
+    'STORE_TIMEOUT_MS',
+    '250',
+    'Longest wait for the store; then calls go on from what this process remembers.',
+  ),
+  sqliteSynchronous: setting(
+    oneOf('normal', 'full'),
+    'SQLITE_SYNCHRONOUS',
+    'normal',
+    'What a crash of the operating system may cost: "normal" the last turns, "full" none.',
+  ),
+};
+
 export const bounds = {
   conversationTtlSeconds: setting(
     integer(1, tenYearsSeconds),
@@ -204,7 +226,7 @@ export const bounds = {
     integer(1, 10_000_000),
     'MAX_CONVERSATIONS',
     '10000',
-    'Conversations kept; beyond that, the least recently used is evicted.',
+    'Conversations kept in memory; beyond that, the least recently used is evicted.',
   ),
   maxHistoryCharacters: setting(
     integer(1, 1_000_000_000_000),
@@ -295,6 +317,7 @@ export const groups: readonly Group[] = [
   ['Agent', agents],
   ['LayerCode', layercode],
   ['Model providers', modelProviders],
+  ['Conversations', conversations],
   ['Bounds', bounds],
   ['Times', times],
   ['Logs and metrics', observability],

@@ -1,0 +1,56 @@
+import { resolve } from 'node:path';
+
+import type { Logger } from '../log.ts';
+import { MemoryStore } from './memory-store.ts';
+import type { PartStore } from './part-store.ts';
+import { SharedStore } from './shared-store.ts';
+import type { ConversationStore } from './store.ts';
+
+/** What the settings say of stores. */
+export interface StoreSettings {
+  /** `memory`, or `sqlite:` and a path. */
+  readonly conversationStore: string;
+  readonly conversationTtlSeconds: number;
+  readonly maxConversations: number;
+  readonly maxHistoryCharacters: number;
+  readonly storeTimeoutMs: number;
+  readonly sqliteSynchronous: 'normal' | 'full';
+}
+
+export interface OpenStoreOptions {
+  readonly log: Logger;
+  /** What a path in the settings is relative to. Default: the working directory. */
+  readonly directory?: string;
+}
+
+/**
+ * Opens the store that `CONVERSATION_STORE` names. Rejects with a `StoreError` if it cannot be
+ * used. Close it, or hand it to an app, which closes it.
+ */
+export async function openStore(
+  settings: StoreSettings,
+  { log, directory = process.cwd() }: OpenStoreOptions,
+): Promise<ConversationStore> {
+  const { conversationStore, maxConversations, storeTimeoutMs: timeoutMs } = settings;
+  const ttlMs = settings.conversationTtlSeconds * 1_000;
+  if (conversationStore === 'memory')
+    return new MemoryStore({
+      ttlMs,
+      maxConversations,
+      maxCharacters: settings.maxHistoryCharacters,
+    });
+  const parts = await openParts(settings, directory);
+  return new SharedStore(parts, { ttlMs, maxRemembered: maxConversations, timeoutMs, log });
+}
+
+/** Each kind is loaded when it is asked for. */
+async function openParts(
+  { conversationStore, sqliteSynchronous: synchronous, storeTimeoutMs: timeoutMs }: StoreSettings,
+  directory: string,
+): Promise<PartStore> {
+  const { SqliteStore } = await import('./sqlite-store.ts');
+  const path = resolve(directory, conversationStore.slice(SQLITE.length));
+  return new SqliteStore({ path, synchronous, timeoutMs });
+}
+
+const SQLITE = 'sqlite:';

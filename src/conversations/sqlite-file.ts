@@ -1,0 +1,180 @@
+import { accessSync, chmodSync, closeSync, constants, openSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+import { codeOf, loadSqlite, type Database } from './sqlite-library.ts';
+import { StoreError } from './store-error.ts';
+
+/** Each step brings the schema one version further. Never change one that was released. */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE conversation (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    version TEXT NOT NULL,
+    expires_at INTEGER NOT NULL -- milliseconds since the epoch
+  ) STRICT;
+  CREATE TABLE part (
+    conversation INTEGER NOT NULL, -- its key
+    name TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (conversation, name)
+  ) STRICT, WITHOUT ROWID; -- the parts of a conversation lie together
+  `,
+];
+
+/** In the file's header: whose it is. */
+const APPLICATION_ID = 0x4c41_5943;
+/** Owner only: the files hold what callers said. */
+const PRIVATE = 0o600;
+/** A larger file is not looked through: that would hold up a start for seconds. */
+const MAX_CHECKED_BYTES = 536_870_912;
+
+export type Synchronous = 'normal' | 'full';
+
+export interface OpenDatabaseOptions {
+  readonly synchronous: Synchronous;
+  /** How long to wait for another process that has the file locked. Blocks the event loop. */
+  readonly waitMs: number;
+}
+
+/**
+ * Opens the database, creates it, or brings it to today's schema. Throws a `StoreError` that says
+ * what is wrong with the file.
+ */
+export function openDatabase(path: string, { synchronous, waitMs }: OpenDatabaseOptions): Database {
+  const { DatabaseSync } = loadSqlite();
+  prepareFile(path);
+  let database: Database | undefined;
+  try {
+    database = new DatabaseSync(path);
+    database.exec(`
+      PRAGMA busy_timeout = ${waitMs};
+      PRAGMA auto_vacuum = INCREMENTAL;
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = ${synchronous};
+      PRAGMA secure_delete = ON;
+      PRAGMA wal_autocheckpoint = 0;
+      PRAGMA journal_size_limit = 16777216;
+    `);
+    migrate(database, path);
+    // from now on a lock must not hold up the event loop
+    database.exec('PRAGMA busy_timeout = 0');
+    return database;
+  } catch (error) {
+    database?.close();
+    throw failureOf(path, error);
+  }
+}
+
+/** Device and inode. Undefined if there is no such file. */
+export function identityOf(path: string): string | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats === undefined ? undefined : `${stats.dev}:${stats.ino}`;
+}
+
+/**
+ * Says what is wrong before SQLite says "unable to open database file", and makes sure that others
+ * cannot read it: SQLite gives its side files the mode of the database.
+ *
+ * Never opens a file that exists: closing it would release all locks that this process has on it
+ * (https://www.sqlite.org/howtocorrupt.html, 2.2).
+ */
+function prepareFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', PRIVATE));
+    return;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code !== 'EEXIST') throw refused(path, reasonNotCreated(path, code), error);
+  }
+  const stats = statSync(path);
+  if (stats.isDirectory()) throw refused(path, 'it is a directory; name a file in it');
+  if (!stats.isFile()) throw refused(path, 'it is not a regular file');
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) closeToOthers(file);
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    throw refused(path, 'this user may not read and write it', error);
+  }
+}
+
+function reasonNotCreated(path: string, code: unknown): string {
+  const folder = dirname(path);
+  if (code === 'ENOENT') return `the folder ${folder} does not exist; create it`;
+  if (code === 'ENOTDIR') return `${folder} is not a folder`;
+  if (code === 'EACCES' || code === 'EPERM')
+    return `this user may not create files in ${folder}; change its owner, or name another folder`;
+  if (code === 'EROFS') return `${folder} is on a read-only file system; mount a volume there`;
+  if (code === 'ENOSPC') return 'the disk is full';
+  return `it cannot be created (${String(code)})`;
+}
+
+/** A copy that was restored is often readable for all. */
+function closeToOthers(file: string): void {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  const isOurs = stats !== undefined && stats.uid === process.geteuid?.();
+  if (isOurs && (stats.mode & 0o777 & ~PRIVATE) !== 0) chmodSync(file, PRIVATE);
+}
+
+/** Several processes may try at once. One does it, and the others find it done. */
+function migrate(database: Database, path: string): void {
+  database.exec('BEGIN IMMEDIATE');
+  const version = pragma(database, 'user_version');
+  const isEmpty = database.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
+  if (!isEmpty && pragma(database, 'application_id') !== APPLICATION_ID)
+    throw refused(path, 'it is the database of another program; name another file');
+  if (version > MIGRATIONS.length) {
+    const schemas = `its schema is ${version}, this version knows ${MIGRATIONS.length}`;
+    throw refused(path, `a newer version has written it (${schemas}); run that one`);
+  }
+  for (const step of MIGRATIONS.slice(version)) database.exec(step);
+  // Written every time, so that a disk that takes no writes shows now and not in a call.
+  database.exec(`
+    PRAGMA application_id = ${APPLICATION_ID};
+    PRAGMA user_version = ${MIGRATIONS.length};
+    COMMIT;
+  `);
+}
+
+/** Throws a `StoreError` if the file is damaged. Reads all of it, if it is not too large. */
+export function checkDatabase(database: Database, path: string): void {
+  const bytes = pragma(database, 'page_count') * pragma(database, 'page_size');
+  if (bytes > MAX_CHECKED_BYTES) return;
+  const found = first(database.prepare('PRAGMA quick_check(1)').get());
+  if (found !== 'ok') throw refused(path, `${DAMAGED} (${String(found).replace(/\s+/g, ' ')})`);
+}
+
+/** A number that SQLite keeps of the database. */
+export function pragma(database: Database, name: string): number {
+  return Number(first(database.prepare(`PRAGMA ${name}`).get()));
+}
+
+function first(row: unknown): unknown {
+  return Object.values(row ?? {})[0];
+}
+
+const DAMAGED = 'it is damaged; put a backup in its place, or move it away to begin anew';
+
+/** By SQLite's result codes. */
+const REASONS: ReadonlyMap<number, string> = new Map([
+  [5, 'another process keeps it locked'],
+  [6, 'another process keeps it locked'],
+  [8, 'it cannot be written: this user, the folder or the file system is read-only'],
+  [10, 'the disk failed, or takes no more'],
+  [11, DAMAGED],
+  [13, 'the disk is full'],
+  [14, 'it, or the files beside it, cannot be opened'],
+  [26, 'it is not an SQLite database; name another file'],
+]);
+
+/** What SQLite reported, with the file's name and the way out. */
+export function failureOf(path: string, error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const said = error instanceof Error ? error.message : String(error);
+  const reason = REASONS.get(codeOf(error) ?? 0);
+  return refused(path, reason === undefined ? said : `${reason} (SQLite: ${said})`, error);
+}
+
+export function refused(path: string, reason: string, cause?: unknown): StoreError {
+  return new StoreError(`the conversations in ${path} cannot be used: ${reason}`, { cause });
+}

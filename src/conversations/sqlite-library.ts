@@ -1,0 +1,77 @@
+// `node:sqlite`, in the words that are used of it here. The types of Node 20 have none.
+
+import { createRequire } from 'node:module';
+
+import { StoreError } from './store-error.ts';
+
+type Value = string | number;
+
+export interface Statement {
+  run(...values: Value[]): { readonly changes: number | bigint };
+  get(...values: Value[]): unknown;
+  all(...values: Value[]): unknown[];
+}
+
+export interface Database {
+  exec(sql: string): void;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+
+interface Sqlite {
+  readonly DatabaseSync: new (path: string) => Database;
+}
+
+/** What a failed command says: https://www.sqlite.org/rescode.html */
+interface SqliteFailure extends Error {
+  readonly errcode: number;
+}
+
+const BUSY = 5;
+const LOCKED = 6;
+const EXTENDED_BITS = 8;
+
+let library: Sqlite | undefined;
+
+/** Throws a `StoreError` where Node does not have it. */
+export function loadSqlite(): Sqlite {
+  return (library ??= withoutWarning(require));
+}
+
+function require(): Sqlite {
+  try {
+    const loaded: Sqlite = createRequire(import.meta.url)('node:sqlite');
+    return loaded;
+  } catch (cause) {
+    const needed = 'CONVERSATION_STORE=sqlite:… needs Node 22.13 or later';
+    throw new StoreError(`${needed}, this is ${process.version}`, { cause });
+  }
+}
+
+/**
+ * Node 22 warns on stderr that the module is experimental. The one warning is left out while the
+ * module is loaded, which happens in one go; nothing else runs meanwhile.
+ */
+function withoutWarning<T>(load: () => T): T {
+  const { emitWarning } = process;
+  process.emitWarning = (warning: string | Error, ...rest: unknown[]): void => {
+    if (rest[0] !== 'ExperimentalWarning') Reflect.apply(emitWarning, process, [warning, ...rest]);
+  };
+  try {
+    return load();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+/** The primary result code; undefined if the error is none of SQLite's. */
+export function codeOf(error: unknown): number | undefined {
+  if (!(error instanceof Error && 'errcode' in error)) return undefined;
+  return (error as SqliteFailure).errcode % (1 << EXTENDED_BITS);
+}
+
+/** Whether another process holds a lock. The command has done nothing and may be tried again. */
+export function isBusy(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === BUSY || code === LOCKED;
+}
