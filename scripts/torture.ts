@@ -1,30 +1,41 @@
-// npm run torture -- --seconds N [--seed S]
-// Plays random talks against the server until the time is up; with a seed, that talk alone. When
-// one goes wrong it prints the talk and its seed, and exits with 1.
+// npm run torture -- --seconds N [--seed S] [--store memory|promised|thenable|shared|sqlite]
+// Plays random talks against the server until the time is up; with a seed, that talk alone. Each
+// has a store of its own choice, unless one is named. When one goes wrong it prints the talk and
+// its seed, and exits with 1.
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 
 import { playTalk, TalkError } from '../test/turns/play-talk.ts';
-import { composeTalk } from '../test/turns/talk.ts';
+import { composeTalk, type Talk } from '../test/turns/talk.ts';
+import { STORE_KINDS } from '../test/turns/talk-stage.ts';
 
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string' },
+    store: { type: 'string' },
   },
 });
+const store = STORE_KINDS.find((kind) => kind === values.store);
+if (store === undefined && values.store !== undefined)
+  throw new Error(`--store must be one of ${STORE_KINDS.join(', ')}, got ${values.store}`);
 const end = performance.now() + Number(values.seconds) * 1_000;
 const first = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
+const talkOf = (seed: number): Talk => {
+  const talk = composeTalk(seed);
+  return { ...talk, store: store ?? talk.store };
+};
 let talks = 0;
 let steps = 0;
 try {
   for (; talks === 0 || (values.seed === undefined && performance.now() < end); talks++) {
-    steps += (await playTalk(composeTalk(first + talks))).steps;
+    steps += (await playTalk(talkOf(first + talks))).steps;
   }
   console.log(`${talks} talks of ${steps} steps, from seed ${first} on: nothing went wrong`);
 } catch (error) {
   console.error(error instanceof TalkError ? error.message : error);
-  console.error(`Again: npm run torture -- --seed ${first + talks}`);
+  const again = store === undefined ? '' : ` --store ${store}`;
+  console.error(`Again: npm run torture -- --seed ${first + talks}${again}`);
   process.exitCode = 1;
 }

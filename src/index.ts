@@ -36,6 +36,10 @@ export type { Conversation } from './conversations/conversation.ts';
 export type { ConversationStore, StoreHealth } from './conversations/store.ts';
 export { openStore } from './conversations/open-store.ts';
 export type { OpenStoreOptions, StoreSettings } from './conversations/open-store.ts';
+export { fromIoredis } from './conversations/redis-client.ts';
+export type {
+  IoredisClient, RedisClient, RedisScriptCall,
+} from './conversations/redis-client.ts';
 export { StoreError } from './conversations/store-error.ts';
 export type { Message, ToolCall, ToolCallState, TurnState } from './conversations/message.ts';
 

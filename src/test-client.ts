@@ -232,7 +232,7 @@ export class TestClient {
 
   async #toolCallsOf({ conversationId, turnId }: EventIds): Promise<readonly TestToolCall[]> {
     if (this.#app === undefined) {
-      throw new Error('toolCalls() needs the app: create the client with createTestClient(app, …)');
+      throw new Error(`toolCalls() needs a client of the app itself: ${WITHOUT_APP}`);
     }
     if (conversationId === undefined || turnId === undefined) {
       throw new Error('toolCalls() needs an event with a turn_id');
@@ -268,6 +268,8 @@ function checkWords(count: number | undefined): void {
   if (count === undefined || (Number.isInteger(count) && count >= 0)) return;
   throw new RangeError(`interruptAfterWords must be an integer of at least 0, got ${count}`);
 }
+
+const WITHOUT_APP = 'with an origin, read app.conversations.getHistory(id)';
 
 /** A voice that takes a millisecond for a word. */
 const WORDS_PER_MINUTE = 60_000;

@@ -109,7 +109,20 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'base',
     ],
   ],
-  ['observers', ['routes', 'turns', 'agents', 'layercode', 'http', 'log.ts', 'metrics.ts']],
+  [
+    'observers',
+    [
+      'routes',
+      'turns',
+      'agents',
+      'layercode',
+      'http',
+      'conversations',
+      'log.ts',
+      'metrics.ts',
+      'base',
+    ],
+  ],
   [
     'routes',
     [
@@ -160,6 +173,11 @@ const LOADED_ON_DEMAND = [
   'conversations/sqlite-store.ts',
   'conversations/sqlite-file.ts',
   'conversations/sqlite-library.ts',
+  'conversations/redis-client.ts',
+  'conversations/redis-connection.ts',
+  'conversations/redis-open.ts',
+  'conversations/redis-store.ts',
+  'conversations/redis-url.ts',
 ];
 
 /** What a folder may take of another only as a type. */
@@ -470,6 +488,7 @@ describe('layercode-microserver', () => {
       'defineState',
       'emptyConversation',
       'encodeEvent',
+      'fromIoredis',
       'getAgent',
       'hangUp',
       'listAgents',
@@ -511,6 +530,7 @@ describe('layercode-microserver', () => {
         'Handler',
         'InterruptedTurn',
         'InterruptionContext',
+        'IoredisClient',
         'Json',
         'JsonObject',
         'LayercodeEvent',
@@ -529,6 +549,8 @@ describe('layercode-microserver', () => {
         'NewMessage',
         'Next',
         'OpenStoreOptions',
+        'RedisClient',
+        'RedisScriptCall',
         'Reply',
         'Schema',
         'SessionEndContext',

@@ -11,6 +11,7 @@ import { after, describe, it } from 'node:test';
 import { listAgents } from '../src/agents/built-in/registry.ts';
 import type { App } from '../src/app/app.ts';
 import { createApp } from '../src/app/create-app.ts';
+import { addStoreMetrics } from '../src/observers/store-metrics.ts';
 import { LogOutput } from '../src/process/log-output.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
 import { parseSettings } from '../src/settings/settings.ts';
@@ -195,6 +196,8 @@ describe('docs/observability.md', () => {
     const app = createAppOfPages();
     const output = { stream: process.stdout, complain: () => undefined };
     new LogOutput(output).addTo(app.metrics); // as the process does
+    const isWell = { isDegraded: false, turnsWaiting: 0, failures: 0, conflicts: 0 };
+    addStoreMetrics(app.metrics, () => isWell); // with a store that can fail
     const served = captures(app.metrics.text(), /^# TYPE (\S+ \S+)/gm);
     await app.close();
     const ROW = /^\| `(\w+)` \| (counter|gauge|histogram) \|/gm;

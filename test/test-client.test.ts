@@ -262,6 +262,18 @@ describe('interruptAfterWords', () => {
     assert.deepEqual((await history())[0], ['assistant', 'Hello,', 'interrupted']);
   });
 
+  it('is not told by a session.start, nor by a message after one', async (t) => {
+    const { client, sent } = await clientOf(t, (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end('data: {"type":"response.tts","content":"One, two three"}\n\n');
+    });
+    await client.say('Go on.', { interruptAfterWords: 1 });
+    await client.start();
+    await client.say('Hi.');
+    const bodies = [await sent.next(), await sent.next(), await sent.next()];
+    assert.ok(bodies.every(({ body }) => !body.includes('interruption_context')));
+  });
+
   it('is told to the conversation that was interrupted, and to no other', async (t) => {
     const { client, history } = serve(t, { onMessage: ({ text }) => text });
     await client.say('One two.', { conversation_id: 'a', interruptAfterWords: 1 });
@@ -428,7 +440,9 @@ describe('TestReply.toolCalls', () => {
     const { client } = serve(t, callingAgent(price));
     const other = createTestClient(await client.origin(), { secret: SECRET });
     await assert.rejects((await other.say('How much?')).toolCalls(), {
-      message: 'toolCalls() needs the app: create the client with createTestClient(app, …)',
+      message:
+        'toolCalls() needs a client of the app itself: ' +
+        'with an origin, read app.conversations.getHistory(id)',
     });
   });
 });

@@ -53,13 +53,18 @@ describe('the agent', () => {
     ]);
   });
 
-  it('puts goods aside', async (t) => {
-    const args = { goods: 'loaf of bread', count: 2 };
-    const model = scriptedModel([{ call: 'put_aside', args }, 'I put two loaves aside.']);
+  it('puts goods aside, and remembers what it has put aside before', async (t) => {
+    const bread = { goods: 'loaf of bread', count: 2 };
+    const milk = { goods: 'bottle of milk', count: 1 };
+    const model = scriptedModel([
+      { call: 'put_aside', args: bread }, 'Two loaves. Anything else?',
+      { call: 'put_aside', args: milk }, 'And a bottle of milk.',
+    ]);
     const { caller } = call(t, model);
-    const reply = await caller.say('Two loaves of bread, please.');
-    assert.equal(await reply.text(), 'I put two loaves aside.');
-    assert.deepEqual((await reply.toolCalls())[0]?.result, { putAside: args });
+    assert.match(await (await caller.say('Two loaves of bread.')).text(), /^Two loaves/);
+    const reply = await caller.say('And milk, please.');
+    assert.equal(await reply.text(), 'And a bottle of milk.');
+    assert.deepEqual((await reply.toolCalls())[0]?.result, { allPutAside: [bread, milk] });
   });
 
   it('tells the model what it may do', async (t) => {

@@ -1,5 +1,5 @@
 // What callers hear. With a model's key in .env a model answers; without one, the stand-in does.
-import { defineAgent, hangUp, tool, type Agent } from 'layercode-microserver';
+import { defineAgent, defineState, hangUp, tool, type Agent } from 'layercode-microserver';
 
 const hours: Readonly<Record<string, string>> = {
   Monday: 'closed',
@@ -24,9 +24,18 @@ const openingHours = tool({
   run: ({ day }) => ({ hours: hours[day] ?? 'not known' }),
 });
 
-/** Its arguments are checked before it runs, and have types. */
+interface Parcel {
+  readonly goods: string;
+  readonly count: number;
+}
+
+/** What the agent keeps of each call beside its history: plain JSON. */
+const order = defineState(() => ({ putAside: [] as Parcel[] }));
+
+/** Its arguments are checked before it runs, and have types. So has the state. */
 const putAside = tool({
   name: 'put_aside',
+  state: order,
   description: 'Puts goods aside for the caller, to be fetched later.',
   parameters: {
     type: 'object',
@@ -37,7 +46,10 @@ const putAside = tool({
     required: ['goods', 'count'],
     additionalProperties: false,
   },
-  run: ({ goods, count }) => ({ putAside: { goods, count } }),
+  run: ({ goods, count }, { state }) => {
+    state.putAside.push({ goods, count });
+    return { allPutAside: state.putAside };
+  },
 });
 
 const name = 'corner_shop';
@@ -47,6 +59,7 @@ const welcome = 'Hello, this is the corner shop. Which day would you like to com
 const agent = defineAgent({
   name,
   welcome,
+  state: order,
   prompt:
     'You answer the phone of a corner shop. Speak one or two short sentences, no lists, no '
     + 'Markdown. Look opening hours up. Put goods aside for callers who ask for them.',

@@ -16,7 +16,7 @@ import type {
 } from '../layercode/events.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
-import type { ChatModel, ModelDelta } from '../models/model.ts';
+import type { ChatModel, ModelDelta, RequestFailure } from '../models/model.ts';
 import type { State } from './state.ts';
 
 /**
@@ -93,6 +93,9 @@ export interface Turn<E extends LayercodeEvent = LayercodeEvent, S = unknown>
 
 export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
 
+/** Why a request to a model got no whole answer. */
+export type ModelRequestFailure = RequestFailure;
+
 /** Why a turn's signal fired. An abort is a normal end, and its name says which. */
 export class TurnAbortedError extends Error {
   override readonly name = 'TurnAbortedError';
@@ -129,6 +132,12 @@ export interface ToolRun {
   readonly repeatable?: boolean | undefined;
 }
 
+/**
+ * How a tool call ended. `failed`: its arguments did not fit, or it threw. `interrupted`: it ended
+ * because of its signal.
+ */
+export type ToolCallOutcome = 'completed' | 'failed' | 'interrupted';
+
 /** A tool call as history holds it, and its result. */
 export interface ToolOutcome {
   /** Its id is made unique within the turn. */
@@ -161,8 +170,12 @@ export interface TurnJournal {
    * returned.
    */
   noteToolResult(toolCallId: string, content: string): void;
-  /** For the turn's log line and the metrics. Does nothing after the turn's end. */
+  /** For the turn's log line, unless the turn is over, and for the metrics. */
   noteUsage(usage: ModelUsage): void;
+  /** For the metrics: a request to a model that got no whole answer. */
+  noteFailedRequest(model: string, failure: ModelRequestFailure): void;
+  /** For the metrics. `tool` must be one of the agent's tools. */
+  noteToolOutcome(tool: string, outcome: ToolCallOutcome): void;
   /**
    * Says something that is no word of the agent's, and not part of the history. Does nothing once
    * the agent has spoken.

@@ -1,6 +1,7 @@
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Agent, StartTurn } from './agent.ts';
 import { bindModelAgent, checkModel, type ModelAgentDefinition } from './model-agent.ts';
+import { checkModelOptions } from './model-options.ts';
 import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { WELCOME_BACK } from './phrases.ts';
 import { isState, stateMadeBy, type State } from './state.ts';
@@ -32,7 +33,7 @@ type PromptDefinition<S> = Omit<Agent<NoInfer<S>>, 'onMessage' | 'state'> & {
 export type AgentDefinition<S = unknown> =
   Shorthands<NoInfer<S>> & (HookDefinition<S> | PromptDefinition<S>);
 
-type TypeName = 'string' | 'function' | 'boolean' | 'object';
+type TypeName = 'string' | 'number' | 'function' | 'boolean' | 'object';
 type Field = keyof Agent | keyof Shorthands | keyof ModelAgentDefinition;
 /** As it is given, before it is checked. */
 type Definition = Readonly<Partial<Record<Field, unknown>>>;
@@ -53,6 +54,11 @@ const FIELDS = {
   prompt: ['string', 'function'],
   model: ['string', 'object', 'function'],
   tools: ['object', 'function'],
+  toolChoice: 'string',
+  temperature: 'number',
+  maxOutputTokens: 'number',
+  reasoningEffort: 'string',
+  providerOptions: 'object',
   filler: 'string',
   speakable: 'boolean',
 } as const satisfies Readonly<Record<Field, TypeName | readonly TypeName[]>>;
@@ -65,12 +71,11 @@ const FIELDS = {
 export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agent {
   checkDefinition(definition);
   const { name, description, apology, welcome } = definition;
-  const { prompt, model, tools, filler, speakable } = definition as Partial<
-    ModelAgentDefinition<S>
-  >;
+  const { prompt, ...part } = modelPartOf<S>(definition);
   const state = stateOf(definition);
-  if (typeof tools !== 'function') checkTools(name, tools ?? [], state);
-  if (typeof model !== 'function') checkModel(name, model);
+  if (typeof part.tools !== 'function') checkTools(name, part.tools ?? [], state);
+  if (typeof part.model !== 'function') checkModel(name, part.model);
+  checkModelOptions(name, part);
   const agent = {
     name,
     ...(state === undefined ? {} : { state }),
@@ -87,7 +92,7 @@ export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agen
       throw new Error(`agent "${name}" ${reason}`);
     },
     bind: (resources) =>
-      bindModelAgent(unbound, { prompt, model, tools, filler, speakable }, resources),
+      bindModelAgent(unbound, { ...part, prompt }, resources),
   };
   return unbound;
 }
@@ -98,6 +103,19 @@ function greet<S>(
   if (typeof welcome === 'string') return ({ isResumed }) => (isResumed ? WELCOME_BACK : welcome);
   const place = `agent "${agentName}": its welcome`;
   return async (turn) => checkText(place, await makeForTurn(place, welcome, turn));
+}
+
+/** Read field by field: an instance of a class may have them as getters. */
+function modelPartOf<S>(definition: object): Partial<ModelAgentDefinition<S>> {
+  const {
+    prompt, model, tools, toolChoice, filler, speakable,
+    temperature, maxOutputTokens, reasoningEffort, providerOptions,
+  } = definition as Partial<ModelAgentDefinition<S>>;
+  return {
+    ...(prompt === undefined ? {} : { prompt }),
+    model, tools, toolChoice, filler, speakable,
+    temperature, maxOutputTokens, reasoningEffort, providerOptions,
+  };
 }
 
 /** The agent's own where it is a function: `defineState` is for tools, which it has none of. */

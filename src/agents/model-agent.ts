@@ -1,18 +1,20 @@
 import { BoundedMap } from '../base/bounded-map.ts';
-import type { ChatMessage, ChatModel, ModelDelta } from '../models/model.ts';
+import type {
+  ChatMessage, ChatModel, ModelDelta, ModelOptions, ToolChoice,
+} from '../models/model.ts';
 import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts';
 import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from './phrases.ts';
 import { toChatMessages } from './prompt.ts';
 import { checkTools } from './tool-list.ts';
-import { runToolLoop } from './tool-loop.ts';
+import { runToolLoop, streamOptionsOf } from './tool-loop.ts';
 import type { Tool } from './tool.ts';
 
 /**
  * An agent that speaks with a model. Functions of the turn run within its clocks; one that fails
  * fails the turn. `T`: the state that its tools may use, where that is another.
  */
-export interface ModelAgentDefinition<S = unknown, T = S> {
+export interface ModelAgentDefinition<S = unknown, T = S> extends ModelOptions {
   /** What the model is told about its part: the system message. */
   readonly prompt: PerTurn<string, MessageTurn<S>>;
   /**
@@ -21,6 +23,8 @@ export interface ModelAgentDefinition<S = unknown, T = S> {
    */
   readonly model?: PerTurn<string | ChatModel | undefined, MessageTurn<S>>;
   readonly tools?: PerTurn<readonly Tool<T>[], MessageTurn<S>> | undefined;
+  /** Of the first request of a turn: the others are the model's own choice. Default `auto`. */
+  readonly toolChoice?: ToolChoice | undefined;
   /** Said once when nothing was spoken for `FILLER_AFTER_MS`. Default "One moment." */
   readonly filler?: string | undefined;
   /** False speaks the model's text as it is, Markdown and all. Default true. */
@@ -44,6 +48,8 @@ export function bindModelAgent<S>(
   resources: AgentResources,
 ): BoundAgent<S> {
   const { prompt, tools = [], speakable: isSpeakable = true, filler = DEFAULT_FILLER } = definition;
+  const { toolChoice, temperature, maxOutputTokens, reasoningEffort, providerOptions } = definition;
+  const options = { temperature, maxOutputTokens, reasoningEffort, providerOptions };
   const chosen = definition.model;
   const opened = new BoundedMap<string | undefined, ChatModel>(MAX_OPENED_MODELS);
 
@@ -96,6 +102,8 @@ export function bindModelAgent<S>(
           model: means.model,
           tools: means.tools,
           isSpeakable,
+          options,
+          toolChoice,
         });
       }),
   };
@@ -140,7 +148,7 @@ export function streamTexts(
   messages: readonly ChatMessage[],
   turn: MessageTurn,
 ): AsyncGenerator<string, void, undefined> {
-  const deltas = model.stream(messages, { signal: turn.signal });
+  const deltas = model.stream(messages, streamOptionsOf(turn));
   const texts = textsOf(deltas, turn);
   const finish = texts.return.bind(texts);
   // A generator takes up `return()` only when its await is over; the model's own ends that await at

@@ -4,7 +4,7 @@ import { isAbort } from '../base/abort.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
-import type { MessageTurn, Reply, ToolCallContext, ToolRun } from './agent.ts';
+import type { MessageTurn, Reply, ToolCallContext, ToolCallOutcome, ToolRun } from './agent.ts';
 import { parseArguments } from './tool-arguments.ts';
 import { resultText } from './tool-result.ts';
 import type { Tool } from './tool.ts';
@@ -12,14 +12,17 @@ import type { Tool } from './tool.ts';
 /** Longest result of a tool as the model gets it, in UTF-16 code units. */
 export const MAX_RESULT_LENGTH = 65_536;
 
-type CallStatus = 'running' | 'completed' | 'failed' | 'interrupted';
+type CallStatus = 'running' | ToolCallOutcome;
+
+/** The label of all names that no tool has: the model may make up any. */
+const UNKNOWN_TOOL = 'unknown';
 
 /** How a call is run: its arguments are checked, and the browser is told what becomes of it. */
 export function toolRun<S>(
   call: ToolCall, tools: readonly Tool<S>[], turn: MessageTurn<S>, reply: Reply,
 ): ToolRun {
   const tool = tools.find(({ name }) => name === call.name);
-  if (tool === undefined) return { run: () => refuseUnknown(call.name, reply) };
+  if (tool === undefined) return { run: () => refuseUnknown(call.name, turn, reply) };
   const { whenInterrupted, repeatable } = tool;
   return { whenInterrupted, repeatable, run: (told) => run(tool, call.args, told, turn, reply) };
 }
@@ -27,8 +30,10 @@ export function toolRun<S>(
 async function run<S>(
   tool: Tool<S>, json: string, told: ToolCallContext, turn: MessageTurn<S>, reply: Reply,
 ): Promise<string> {
-  const tell = (status: CallStatus, more: JsonObject): void =>
+  const tell = (status: CallStatus, more: JsonObject): void => {
     tellBrowser(tool, status, more, reply);
+    if (status !== 'running') turn.journal.noteToolOutcome(tool.name, status);
+  };
   const parsed = parseArguments(json);
   const checked = 'problem' in parsed ? parsed : await tool.check(parsed.args);
   told.signal.throwIfAborted(); // a check may take its time
@@ -58,7 +63,8 @@ function refusal(problem: string): string {
   return JSON.stringify({ error: problem });
 }
 
-function refuseUnknown(name: string, reply: Reply): string {
+function refuseUnknown(name: string, { journal }: MessageTurn, reply: Reply): string {
+  journal.noteToolOutcome(UNKNOWN_TOOL, 'failed');
   const isName = isToolName(name);
   void reply.data({ tool: isName ? name : INVALID_NAME, status: 'failed' });
   if (isName) return refusal(`there is no tool "${name}"`);

@@ -1,13 +1,19 @@
 import type { ToolCall } from '../conversations/message.ts';
-import type { ChatMessage, ChatModel } from '../models/model.ts';
-import type { MessageTurn, Reply, ToolRun } from './agent.ts';
+import type {
+  ChatMessage,
+  ChatModel,
+  ModelOptions,
+  ModelStreamOptions,
+  ToolChoice,
+} from '../models/model.ts';
+import type { MessageTurn, Reply, ToolRun, Turn } from './agent.ts';
 import { toolRun } from './tool-call.ts';
 import type { Tool } from './tool.ts';
 import { Voice } from './voice.ts';
 
 /**
- * Rounds of tool calls in a turn. The model is then asked once more without tools, so that it must
- * speak.
+ * Rounds of tool calls in a turn. The model is then asked once more and may call none, so that it
+ * must speak.
  */
 export const MAX_TOOL_ROUNDS = 8;
 
@@ -16,6 +22,9 @@ export interface ToolLoopOptions<S> {
   readonly tools: readonly Tool<S>[];
   /** Whether what cannot be spoken (Markdown, emoji, URLs) is taken out of the model's text. */
   readonly isSpeakable: boolean;
+  readonly options: ModelOptions;
+  /** Of the first request. Default `auto`. */
+  readonly toolChoice: ToolChoice | undefined;
 }
 
 /**
@@ -27,14 +36,19 @@ export async function runToolLoop<S>(
   messages: ChatMessage[],
   turn: MessageTurn<S>,
   reply: Reply,
-  { model, tools, isSpeakable }: ToolLoopOptions<S>,
+  { model, tools, isSpeakable, options, toolChoice }: ToolLoopOptions<S>,
 ): Promise<void> {
   const voice = new Voice(reply, { isSpeakable });
   for (let round = 0; !reply.isOver; round++) {
     const calls: ToolCall[] = [];
     let text = '';
-    const offered = round < MAX_TOOL_ROUNDS && tools.length > 0 ? { tools } : {};
-    for await (const delta of model.stream(messages, { ...offered, signal: turn.signal })) {
+    const deltas = model.stream(messages, {
+      ...options,
+      ...(tools.length > 0 ? { tools, toolChoice: choiceOf(round, toolChoice) } : {}),
+      cacheKey: turn.conversationId,
+      ...streamOptionsOf(turn),
+    });
+    for await (const delta of deltas) {
       if (reply.isOver) return;
       if (delta.type === 'text') {
         text += delta.text;
@@ -44,7 +58,7 @@ export async function runToolLoop<S>(
     }
     if (reply.isOver) return;
     await voice.finish();
-    if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // what was not offered is not run
+    if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // what it may not call is not run
     const runOf = (call: ToolCall): ToolRun => toolRun(call, tools, turn, reply);
     const outcomes = await turn.journal.runTools(calls, runOf);
     const toolCalls = outcomes.map(({ call }) => call);
@@ -56,4 +70,17 @@ export async function runToolLoop<S>(
   if (!reply.isOver && voice.spoken.trim() === '') {
     throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
   }
+}
+
+/** What ends the requests of a turn's models, and counts those that fail. */
+export function streamOptionsOf({ signal, journal }: Turn): ModelStreamOptions {
+  return {
+    signal,
+    onFailedRequest: (model, failure) => journal.noteFailedRequest(model, failure),
+  };
+}
+
+function choiceOf(round: number, first: ToolChoice | undefined): ToolChoice {
+  if (round === MAX_TOOL_ROUNDS) return 'none';
+  return round === 0 ? (first ?? 'auto') : 'auto';
 }

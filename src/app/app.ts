@@ -29,6 +29,8 @@ import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
+import { workMetrics } from '../observers/work-metrics.ts';
+import { addStoreMetrics } from '../observers/store-metrics.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute } from './routes.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -81,7 +83,7 @@ export class App {
     const bodies = new BodyBudget(Math.max(MIN_BODIES_BYTES, 2 * settings.maxBodyBytes));
     const { maxBodyBytes, trustProxy } = settings;
     this.#scope = { log, maxBodyBytes, trustProxy, bodies };
-    const store = options.store ?? new MemoryStore({
+    const store: ConversationStore = options.store ?? new MemoryStore({
       ttlMs: settings.conversationTtlSeconds * 1_000,
       maxConversations: settings.maxConversations,
       maxCharacters: settings.maxHistoryCharacters,
@@ -94,6 +96,7 @@ export class App {
       others: options.channel === undefined ? undefined : { channel: options.channel, log },
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
+      observer: workMetrics(this.metrics),
     });
     const hasAccessLog = settings.accessLog && log.isEnabled('info');
     this.#observers = [requestMetrics(this.metrics), ...(hasAccessLog ? [accessLog(log)] : [])];
@@ -108,6 +111,8 @@ export class App {
     ];
     const count = (): Awaitable<number> => this.conversations.count();
     this.metrics.add(new Gauge('layercode_conversations', 'Conversations held.', count));
+    const health = store.health?.bind(store);
+    if (health !== undefined) addStoreMetrics(this.metrics, health);
     if (settings.metrics) addProcessMetrics(this.metrics);
     const routes = createRoutes({
       settings,
@@ -118,6 +123,7 @@ export class App {
       fetch: options.fetch,
       platform: options.platform,
       notReadyReasons: () => this.#notReadyReasons(),
+      storeHealth: health,
     });
     for (const route of routes) this.#add(route);
   }

@@ -25,6 +25,7 @@ function resourcesFor(
   fetch: typeof globalThis.fetch | undefined,
 ): AgentResources {
   const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
+  const { temperature, maxOutputTokens } = settings;
   return {
     openModel(names) {
       const listed = names?.split(',').map((name) => name.trim()) ?? models;
@@ -32,6 +33,7 @@ function resourcesFor(
       const { model } = openModel({
         names: listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL],
         environment,
+        defaults: { temperature, maxOutputTokens },
         onProblem: (problem) => {
           // What is missing from the start is in `model.problems()`, for /ready and the server.
           if (isOpened) log.warn('model', { problem });

@@ -3,6 +3,7 @@
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Turns } from '../turns/turns.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
+import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import { RestClient } from '../layercode/rest-client.ts';
 import type { Metrics } from '../metrics.ts';
@@ -20,6 +21,9 @@ import { webhook } from '../routes/webhook.ts';
 import { figuresOf, type TurnObserver } from '../routes/webhook-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
 
+/** Calls are taken all the same: a caller is better served than refused. */
+const DEGRADED = 'the conversation store is degraded: calls go on from memory';
+
 export interface RouteDependencies {
   readonly settings: Settings;
   readonly agent: BoundAgent;
@@ -30,6 +34,8 @@ export interface RouteDependencies {
   readonly platform: AppPlatform | undefined;
   /** Why no call can be taken now. */
   readonly notReadyReasons: () => readonly string[];
+  /** Undefined for a store that cannot fail. */
+  readonly storeHealth: (() => StoreHealth) | undefined;
 }
 
 export function createRoutes(dependencies: RouteDependencies): readonly Route[] {
@@ -74,7 +80,10 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
     open('/ready', ready({
       agent: agent.name,
       model: agent.model?.name ?? null,
-      problems: () => agent.model?.problems() ?? [],
+      problems: () => [
+        ...(agent.model?.problems() ?? []),
+        ...(dependencies.storeHealth?.().isDegraded === true ? [DEGRADED] : []),
+      ],
       reasons: dependencies.notReadyReasons,
     })),
     ...(settings.metrics ? [open('/metrics', metricsRoute(metrics))] : []),

@@ -3,12 +3,13 @@ import { resolve } from 'node:path';
 import type { Logger } from '../log.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { PartStore } from './part-store.ts';
+import type { RedisClient } from './redis-client.ts';
 import { SharedStore } from './shared-store.ts';
 import type { ConversationStore } from './store.ts';
 
 /** What the settings say of stores. */
 export interface StoreSettings {
-  /** `memory`, or `sqlite:` and a path. */
+  /** `memory`, `sqlite:` and a path, or the URL of a server of Redis or Valkey. */
   readonly conversationStore: string;
   readonly conversationTtlSeconds: number;
   readonly maxConversations: number;
@@ -21,6 +22,11 @@ export interface OpenStoreOptions {
   readonly log: Logger;
   /** What a path in the settings is relative to. Default: the working directory. */
   readonly directory?: string;
+  /**
+   * A connected client of Redis or Valkey. Conversations are kept there, whatever the settings
+   * name. It stays open when the store is closed.
+   */
+  readonly redis?: RedisClient;
 }
 
 /**
@@ -29,25 +35,34 @@ export interface OpenStoreOptions {
  */
 export async function openStore(
   settings: StoreSettings,
-  { log, directory = process.cwd() }: OpenStoreOptions,
+  options: OpenStoreOptions,
 ): Promise<ConversationStore> {
   const { conversationStore, maxConversations, storeTimeoutMs: timeoutMs } = settings;
   const ttlMs = settings.conversationTtlSeconds * 1_000;
-  if (conversationStore === 'memory')
+  if (conversationStore === 'memory' && options.redis === undefined)
     return new MemoryStore({
       ttlMs,
       maxConversations,
       maxCharacters: settings.maxHistoryCharacters,
     });
-  const parts = await openParts(settings, directory);
+  const parts = await openParts(settings, options);
+  const { log } = options;
   return new SharedStore(parts, { ttlMs, maxRemembered: maxConversations, timeoutMs, log });
 }
 
 /** Each kind is loaded when it is asked for. */
 async function openParts(
   { conversationStore, sqliteSynchronous: synchronous, storeTimeoutMs: timeoutMs }: StoreSettings,
-  directory: string,
+  { log, directory = process.cwd(), redis }: OpenStoreOptions,
 ): Promise<PartStore> {
+  if (redis !== undefined) {
+    const { RedisStore } = await import('./redis-store.ts');
+    return new RedisStore(redis);
+  }
+  if (!conversationStore.startsWith(SQLITE)) {
+    const { openRedisStore } = await import('./redis-open.ts');
+    return openRedisStore(conversationStore, { directory, log });
+  }
   const { SqliteStore } = await import('./sqlite-store.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
   return new SqliteStore({ path, synchronous, timeoutMs });

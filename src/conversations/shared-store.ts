@@ -302,7 +302,7 @@ export class SharedStore implements ConversationStore {
           this.#written(id, kept, parts);
           return this.#noLongerWaiting(id);
         }
-        const merged = new PartedConversation(id, answer);
+        const merged = this.#merged(id, answer, kept, kept.conversation.turns);
         mergeTurns(merged.conversation, kept.waitingTurns());
         merged.takeHeadOf(kept);
         this.#wait(id, merged);

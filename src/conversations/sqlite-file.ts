@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, closeSync, constants, openSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 import { codeOf, loadSqlite, type Database } from './sqlite-library.ts';
@@ -91,11 +91,6 @@ function prepareFile(path: string): void {
   if (stats.isDirectory()) throw refused(path, 'it is a directory; name a file in it');
   if (!stats.isFile()) throw refused(path, 'it is not a regular file');
   for (const file of [path, `${path}-wal`, `${path}-shm`]) closeToOthers(file);
-  try {
-    accessSync(path, constants.R_OK | constants.W_OK);
-  } catch (error) {
-    throw refused(path, 'this user may not read and write it', error);
-  }
 }
 
 function reasonNotCreated(path: string, code: unknown): string {
@@ -159,11 +154,11 @@ const DAMAGED = 'it is damaged; put a backup in its place, or move it away to be
 const REASONS: ReadonlyMap<number, string> = new Map([
   [5, 'another process keeps it locked'],
   [6, 'another process keeps it locked'],
-  [8, 'it cannot be written: this user, the folder or the file system is read-only'],
+  [8, 'it cannot be written; look at its owner and mode, and those of its folder'],
   [10, 'the disk failed, or takes no more'],
   [11, DAMAGED],
   [13, 'the disk is full'],
-  [14, 'it, or the files beside it, cannot be opened'],
+  [14, 'it, or a file beside it, cannot be opened; look at their owner and mode'],
   [26, 'it is not an SQLite database; name another file'],
 ]);
 

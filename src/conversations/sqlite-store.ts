@@ -26,7 +26,7 @@ export interface SqliteStoreOptions {
 }
 
 /** How long the start waits for another process that has the file locked. */
-const OPENING_MS = 5_000;
+const OPENING_MS = 2_000;
 const UPKEEP_INTERVAL_MS = 1_000;
 /** Between two pieces of upkeep, where one was not enough. */
 const UPKEEP_PAUSE_MS = 10;

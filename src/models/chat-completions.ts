@@ -4,13 +4,15 @@ import { SseDecoder, type DecodedEvent } from '../sse/decode.ts';
 import {
   dropped, openEventStream, readBoundedText, readBytes, readTrailer, type BodyReader,
 } from './connection.ts';
-import type { ModelAccess } from './failure.ts';
+import { FieldRefused, type ModelAccess } from './failure.ts';
 import {
   ModelError,
   type ChatMessage,
   type ChatModel,
+  type DefaultOptions,
   type ModelDelta,
   type ModelStreamOptions,
+  type RequestFailure,
 } from './model.ts';
 import { createModelStream } from './model-stream.ts';
 import type { Provider } from './providers.ts';
@@ -40,7 +42,12 @@ export interface ChatCompletionsOptions {
    * Whether replies begin inside a thought, because the prompt's template opens one. Default false.
    */
   readonly beginsAsThought?: boolean;
-  /** Called when a key begins to be refused, and once if a thought has been spoken. */
+  /** For requests that set none of their own. */
+  readonly defaults?: DefaultOptions;
+  /**
+   * Called when a key begins to be refused, when a field is left out, and once if a thought has
+   * been spoken.
+   */
   readonly onProblem?: ((message: string) => void) | undefined;
 }
 
@@ -55,6 +62,8 @@ export class ChatCompletionsModel implements ChatModel {
   /** Set when the key is refused, cleared by the next answer. */
   #refusal: string | undefined;
   #hasSpokenThought = false;
+  /** Fields that the model does not take. */
+  readonly #leftOut = new Set<string>();
 
   constructor(options: ChatCompletionsOptions) {
     this.name = options.name;
@@ -117,7 +126,7 @@ export class ChatCompletionsModel implements ChatModel {
 
   async *#request(
     messages: readonly ChatMessage[],
-    { tools = [], signal }: ModelStreamOptions,
+    { signal, onFailedRequest, ...options }: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     const connection = new AbortController();
     const abort = (): void => connection.abort(signal.reason);
@@ -129,29 +138,20 @@ export class ChatCompletionsModel implements ChatModel {
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
     let leftOver: BodyReader | undefined;
+    let failure: RequestFailure | undefined = 'interrupted'; // unless it ends otherwise
     try {
-      const { provider, model, baseUrl } = this.#options;
-      const body = createRequestBody({
-        provider,
-        model,
-        messages,
-        tools,
-        signatures: this.#signatures,
-      });
-      const sentAt = performance.now();
-      clock.start('connect');
-      const url = `${baseUrl}/chat/completions`;
-      const reader = await openEventStream({
-        fetch: this.#fetch,
-        url,
-        body,
-        access: this.#access,
-        signal: connection.signal,
-      });
+      let sentAt = performance.now();
+      const send = (): Promise<BodyReader> => {
+        sentAt = performance.now();
+        clock.start('connect');
+        return this.#send(messages, options, connection.signal);
+      };
+      const reader = await this.#withoutRefusedFields(send);
       this.#refusal = undefined;
       const firstDeltaAt = yield* this.#readReply(reader, reply, clock);
       this.#noteSpokenThought(reply);
       if (reply.isDone) leftOver = reader;
+      failure = undefined;
       yield {
         type: 'usage',
         model: this.name,
@@ -160,13 +160,69 @@ export class ChatCompletionsModel implements ChatModel {
       };
     } catch (error) {
       this.#noteRefusal(error);
-      throw clock.expired ?? error;
+      const cause = clock.expired ?? error;
+      if (!signal.aborted) failure = cause instanceof ModelError ? cause.code : 'failed';
+      throw cause;
     } finally {
+      if (failure !== undefined) onFailedRequest?.(this.name, failure);
       clock.close();
       signal.removeEventListener('abort', abort);
       if (leftOver === undefined) connection.abort();
       else void readTrailer(leftOver, connection, this.#timeOuts.trailerMs);
     }
+  }
+
+  #send(
+    messages: readonly ChatMessage[],
+    given: Omit<ModelStreamOptions, 'signal'>,
+    signal: AbortSignal,
+  ): Promise<BodyReader> {
+    const { provider, model, baseUrl, defaults } = this.#options;
+    const options = {
+      ...given,
+      temperature: given.temperature ?? defaults?.temperature,
+      maxOutputTokens: given.maxOutputTokens ?? defaults?.maxOutputTokens,
+    };
+    if (options.temperature !== undefined && provider.takesTemperature?.(model) === false) {
+      this.#leaveOut('temperature', 'takes no temperature');
+    }
+    const { json, optional } = createRequestBody({
+      provider,
+      providerName: this.name.slice(0, this.name.indexOf(':')),
+      model,
+      messages,
+      options,
+      takesCacheKey: provider.takesCacheKey === true && baseUrl === provider.baseUrl,
+      signatures: this.#signatures,
+      leftOut: this.#leftOut,
+    });
+    return openEventStream({
+      fetch: this.#fetch,
+      url: `${baseUrl}/chat/completions`,
+      body: json,
+      optional,
+      access: this.#access,
+      signal,
+    });
+  }
+
+  /** Sends again, at once, without a field that was refused. Each try leaves out one more. */
+  async #withoutRefusedFields(send: () => Promise<BodyReader>): Promise<BodyReader> {
+    for (;;) {
+      try {
+        return await send();
+      } catch (error) {
+        if (!(error instanceof FieldRefused)) throw error;
+        this.#leaveOut(error.field, `refuses ${error.field}`);
+      }
+    }
+  }
+
+  /** From now on. Says so once. */
+  #leaveOut(field: string, why: string): void {
+    if (this.#leftOut.has(field)) return;
+    this.#leftOut.add(field);
+    this.#options.onProblem?.(`${this.name} ${why}: it is left out`);
   }
 
   /** Yields the reply's deltas. Returns the time of the first text or tool call. */

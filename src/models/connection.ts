@@ -2,7 +2,9 @@
 // none.
 
 import { openReader } from '../base/abortable-body.ts';
-import { failureOfEvent, failureOfResponse, type ModelAccess } from './failure.ts';
+import {
+  failureOfEvent, failureOfResponse, refusedField, type ModelAccess,
+} from './failure.ts';
 import { asRecord, asText } from './json.ts';
 import { ModelError } from './model.ts';
 
@@ -16,12 +18,15 @@ export interface ModelRequest {
   readonly fetch: typeof fetch;
   readonly url: string;
   readonly body: string;
+  /** Names of its fields that may be left out, if the model refuses them. */
+  readonly optional: readonly string[];
   readonly access: ModelAccess;
   readonly signal: AbortSignal;
 }
 
 /**
- * Sends the request and returns the answer's event stream. Throws a `ModelError` if there is none.
+ * Sends the request and returns the answer's event stream. Throws a `ModelError` if there is none,
+ * a `FieldRefused` if that may be due to an optional field.
  */
 export async function openEventStream(request: ModelRequest): Promise<BodyReader> {
   const { access } = request;
@@ -29,7 +34,8 @@ export async function openEventStream(request: ModelRequest): Promise<BodyReader
   const reader: BodyReader = openReader(response.body ?? new Blob([]).stream(), request.signal);
   if (!response.ok) {
     const text = await readBoundedText(reader, access);
-    throw failureOfResponse(access, response.status, response.headers, text, Date.now());
+    const refused = refusedField(access, response.status, text, request.optional);
+    throw refused ?? failureOfResponse(access, response.status, response.headers, text, Date.now());
   }
   if (!isJson(response)) return reader;
   const body = await readBoundedText(reader, access);

@@ -24,6 +24,38 @@ export interface ModelAccess {
   readonly key: string | undefined;
 }
 
+/** The model refuses a field of the request that can be left out. */
+export class FieldRefused extends ModelError {
+  readonly field: string;
+
+  constructor(access: ModelAccess, field: string, status: number) {
+    super('http_error', `${access.name} refuses ${field} (HTTP ${status})`, { status });
+    this.field = field;
+  }
+}
+
+const REFUSAL =
+  /unsupported|not support|not (?:allowed|permitted|valid)|un(?:known|recognized|expected)|extra|invalid|deprecated/i;
+
+/**
+ * Which of the fields that were sent an answer of 400 or 422 complains of. OpenAI names it in
+ * `param`; Mistral and others somewhere in a sentence or a path. Undefined if it is none of them.
+ */
+export function refusedField(
+  access: ModelAccess,
+  status: number,
+  body: string,
+  fields: readonly string[],
+): FieldRefused | undefined {
+  if (status !== 400 && status !== 422) return undefined;
+  const param = asText(errorIn(parse(body))['param']);
+  const words = REFUSAL.test(body) ? new Set(body.match(/\w+/g)) : new Set();
+  const isNamed = (field: string): boolean =>
+    param === '' ? words.has(field) : param === field || param.startsWith(`${field}.`);
+  const field = fields.find(isNamed);
+  return field === undefined ? undefined : new FieldRefused(access, field, status);
+}
+
 /**
  * The failure behind an answer other than 2xx. `body` is its text, possibly cut off. `now` is
  * milliseconds since the epoch, to compare with HTTP dates.
@@ -88,12 +120,16 @@ function isError(event: JsonRecord): boolean {
 
 /** Code, type, status and parameter. For a FastAPI server: the type of its first complaint. */
 function machineWords(access: ModelAccess, body: unknown): string[] {
-  const event = asRecord(Array.isArray(body) ? asList(body)[0] : body) ?? {};
-  const detail = asRecord(asList(event['detail'])[0]) ?? asRecord(event['detail']);
-  const error = asRecord(event['error']) ?? detail ?? event;
+  const error = errorIn(body);
   const given = [error['code'], error['type'], error['status'], error['param']];
   const words = given.map((value) => machineWord(access, value)).filter((word) => word !== '');
   return [...new Set(words)];
+}
+
+function errorIn(body: unknown): JsonRecord {
+  const event = asRecord(Array.isArray(body) ? asList(body)[0] : body) ?? {};
+  const detail = asRecord(asList(event['detail'])[0]) ?? asRecord(event['detail']);
+  return asRecord(event['error']) ?? detail ?? event;
 }
 
 function inParentheses(words: readonly string[]): string {

@@ -16,6 +16,29 @@ export type ChatMessage =
 /** A JSON Schema of type `object`. It is sent to the vendor unchanged. */
 export type JsonSchemaObject = Readonly<Record<string, unknown>>;
 
+export type JsonFields = Readonly<Record<string, unknown>>;
+
+/** How a model is asked. What a model refuses is left out, and the log says so once. */
+export interface ModelOptions {
+  /** From 0 to 2. Higher: more surprising. Default: the vendor's. */
+  readonly temperature?: number | undefined;
+  /** Longest reply, thoughts included, in tokens. Default: no bound of ours. */
+  readonly maxOutputTokens?: number | undefined;
+  /** In the vendor's words, such as `low`. Default: the least that the model allows. */
+  readonly reasoningEffort?: string | undefined;
+  /**
+   * Fields of the request's body, by provider: `{ openai: { service_tier: 'priority' } }`. They
+   * cannot be `model`, `messages`, `tools` or `stream`.
+   */
+  readonly providerOptions?: Readonly<Record<string, JsonFields>> | undefined;
+}
+
+/** Those that the settings have. */
+export type DefaultOptions = Pick<ModelOptions, 'temperature' | 'maxOutputTokens'>;
+
+/** `required`: the model must call a tool. `none`: it must speak. */
+export type ToolChoice = 'auto' | 'none' | 'required';
+
 /** A tool the model may call. */
 export interface ToolDefinition {
   readonly name: string;
@@ -31,7 +54,8 @@ export interface ToolDefinition {
  * - `toolCall` comes once its arguments are complete. It always has an id, even if the vendor sent
  *   none.
  * - `usage` comes last, once per answered request. Tokens are undefined if the vendor did not
- *   report them. `firstDeltaMs` is the time from sending the request to its first text or tool
+ *   report them. `cachedTokens` are those of the `inputTokens` that the vendor had cached.
+ *   `firstDeltaMs` is the time from sending the request to its first text or tool
  *   call.
  */
 export type ModelDelta =
@@ -42,11 +66,24 @@ export type ModelDelta =
       readonly model: string;
       readonly inputTokens: number | undefined;
       readonly outputTokens: number | undefined;
+      readonly cachedTokens?: number | undefined;
       readonly firstDeltaMs: number;
     };
 
-export interface ModelStreamOptions {
-  readonly tools?: readonly ToolDefinition[];
+/** Why a request to a model has no whole answer. `failed`: for a reason that has no code. */
+export type RequestFailure = ModelErrorCode | 'interrupted' | 'failed';
+
+export interface ModelStreamOptions extends ModelOptions {
+  readonly tools?: readonly ToolDefinition[] | undefined;
+  /** Default `auto`. */
+  readonly toolChoice?: ToolChoice | undefined;
+  /** The same for requests that begin alike, so that a vendor can find what it has cached. */
+  readonly cacheKey?: string | undefined;
+  /**
+   * For metrics. Called for each request that ends without a whole answer, with the name of its
+   * model, also when another request is made in its place.
+   */
+  readonly onFailedRequest?: ((model: string, failure: RequestFailure) => void) | undefined;
   /** Ends the vendor's request at once. An aborted stream returns; it does not throw. */
   readonly signal: AbortSignal;
 }

@@ -1,7 +1,9 @@
 // From names and environment to the model an agent uses: each model with retries, all of them with
 // fall-backs.
 
-import { ModelError, type ChatModel, type ModelErrorCode } from './model.ts';
+import {
+  ModelError, type ChatModel, type DefaultOptions, type ModelErrorCode,
+} from './model.ts';
 import type { Environment } from '../base/environment.ts';
 import { loadedOnDemand } from './on-demand.ts';
 import { baseUrlName, findKey, parseModelName, type ModelName } from './providers.ts';
@@ -13,6 +15,8 @@ export interface OpenModelOptions {
   readonly names: readonly string[];
   readonly environment: Environment;
   readonly fetch?: typeof fetch;
+  /** For requests that set none of their own. */
+  readonly defaults?: DefaultOptions;
   /**
    * Called with one sentence for each missing setting, refused key, and fall-back used. For the
    * log. Never holds a key.
@@ -105,6 +109,7 @@ async function open(
     key: found?.key,
     ...(found === undefined ? {} : { keyNames: [found.keyName] }),
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+    ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
     timeOuts: { ...(hasFallBack ? TIME_OUTS_BEFORE_FALL_BACK : {}), ...options.timeOuts },
     onProblem,
   });

@@ -22,6 +22,14 @@ export interface Provider {
   readonly takesStreamOptions?: boolean;
   /** The `reasoning_effort` with which a model answers soonest; undefined sends none. */
   readonly reasoningEffort?: (model: string) => string | undefined;
+  /** False for a model that accepts no `temperature`. Default true. */
+  readonly takesTemperature?: (model: string) => boolean;
+  /** The field that bounds a reply. Default `max_tokens`. */
+  readonly maxTokensField?: 'max_completion_tokens';
+  /** False if the vendor ignores `tool_choice`. Default true. */
+  readonly takesToolChoice?: boolean;
+  /** Whether the vendor, at its own address, accepts `prompt_cache_key`. Default false. */
+  readonly takesCacheKey?: boolean;
   /** Rewrites a tool call's id if the vendor refuses ids of other vendors. */
   readonly toolCallId?: (id: string) => string;
   /**
@@ -47,6 +55,14 @@ function openaiEffort(model: string): string | undefined {
   if (/-(?:pro|chat|codex)\b/.test(model)) return undefined;
   if (/^gpt-5(?:-|$)/.test(model)) return 'minimal';
   return /^gpt-(?:5\.|[6-9])/.test(model) ? 'none' : undefined;
+}
+
+/**
+ * gpt-5 and the o series accept only the default. gpt-5.1 and later accept others as long as they
+ * do not reason, which is what `openaiEffort` asks for (BerriAI/litellm#17011).
+ */
+function openaiTakesTemperature(model: string): boolean {
+  return /^gpt-5-chat/.test(model) || !/^(?:gpt-5(?:-|$)|o\d)/.test(model);
 }
 
 /**
@@ -80,6 +96,10 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     servesOwnModels: true,
     defaultModel: 'gpt-5-nano',
     reasoningEffort: openaiEffort,
+    takesTemperature: openaiTakesTemperature,
+    // gpt-5 and the o series refuse `max_tokens` (griptape-ai/ComfyUI-Griptape#312).
+    maxTokensField: 'max_completion_tokens',
+    takesCacheKey: true, // https://platform.openai.com/docs/guides/prompt-caching
     toolCallId: strictToolCallId,
   },
   google: {
@@ -142,6 +162,7 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     baseUrl: 'http://localhost:11434/v1',
     keyNames: ['OLLAMA_API_KEY'],
     isKeyRequired: false,
+    takesToolChoice: false, // https://docs.ollama.com/api/openai-compatibility
   },
   lmstudio: {
     baseUrl: 'http://localhost:1234/v1',

@@ -44,6 +44,7 @@ export class ReplyAssembler {
   #progress = 0;
   #inputTokens: number | undefined;
   #outputTokens: number | undefined;
+  #cachedTokens: number | undefined;
 
   constructor({ access, beginsAsThought, onExtraContent }: ReplyAssemblerOptions) {
     this.#access = access;
@@ -85,8 +86,14 @@ export class ReplyAssembler {
   get usage(): {
     readonly inputTokens: number | undefined;
     readonly outputTokens: number | undefined;
+    readonly cachedTokens?: number;
   } {
-    return { inputTokens: this.#inputTokens, outputTokens: this.#outputTokens };
+    const cached = this.#cachedTokens;
+    return {
+      inputTokens: this.#inputTokens,
+      outputTokens: this.#outputTokens,
+      ...(cached === undefined ? {} : { cachedTokens: cached }),
+    };
   }
 
   push({ event, data }: DecodedEvent): readonly ModelDelta[] {
@@ -131,6 +138,7 @@ export class ReplyAssembler {
     if (usage !== undefined) {
       this.#inputTokens = asCount(usage['prompt_tokens']) ?? this.#inputTokens;
       this.#outputTokens = asCount(usage['completion_tokens']) ?? this.#outputTokens;
+      this.#cachedTokens = cachedTokensIn(usage) ?? this.#cachedTokens;
     }
     // The last event before [DONE] has no choices (`stream_options.include_usage`).
     const choice = asRecord(asList(chunk['choices'])[0]);
@@ -194,6 +202,12 @@ export class ReplyAssembler {
   #tooLarge(bound: string): ModelError {
     return new ModelError('reply_too_large', `${this.#access.name} sent more than ${bound}`);
   }
+}
+
+/** DeepSeek has a field of its own: https://api-docs.deepseek.com/guides/kv_cache */
+function cachedTokensIn(usage: JsonRecord): number | undefined {
+  const details = asRecord(usage['prompt_tokens_details']);
+  return asCount(details?.['cached_tokens']) ?? asCount(usage['prompt_cache_hit_tokens']);
 }
 
 const BRACE = 0x7b;

@@ -1,37 +1,76 @@
 // The body of a request. https://platform.openai.com/docs/api-reference/chat/create
 
+import { createHash } from 'node:crypto';
+
 import { alternateRoles } from './alternating-roles.ts';
-import type { ChatMessage, ToolDefinition } from './model.ts';
+import { FIXED_FIELDS } from './fixed-fields.ts';
+import type { ChatMessage, ModelStreamOptions, ToolDefinition } from './model.ts';
 import type { Provider } from './providers.ts';
 import type { ToolCallSignatures } from './tool-call-signatures.ts';
 import { wellFormedCall } from './well-formed-call.ts';
 
 export interface RequestBodyParts {
   readonly provider: Provider;
+  /** As `providerOptions` spells it. */
+  readonly providerName: string;
   readonly model: string;
   readonly messages: readonly ChatMessage[];
-  readonly tools: readonly ToolDefinition[];
+  readonly options: Omit<ModelStreamOptions, 'signal'>;
+  /** Whether the server at this address takes `prompt_cache_key`. */
+  readonly takesCacheKey: boolean;
   readonly signatures: ToolCallSignatures;
+  /** Fields that the model refuses. */
+  readonly leftOut: ReadonlySet<string>;
 }
 
-/**
- * The JSON of one streaming request. Sets no token limit: the field's name differs between vendors,
- * and a reply that is cut off is worse than a long one. Leaves parallel tool calls at the vendors'
- * default, which is on.
- */
-export function createRequestBody(parts: RequestBodyParts): string {
-  const { provider, model, tools } = parts;
+export interface RequestBody {
+  /** The JSON of one streaming request. */
+  readonly json: string;
+  /** The names of its fields that may be left out, if the model refuses them. */
+  readonly optional: readonly string[];
+}
+
+/** Leaves parallel tool calls at the vendors' default, which is on. */
+export function createRequestBody(parts: RequestBodyParts): RequestBody {
+  const { provider, model, options } = parts;
   const isAnyOrder = provider.servesOwnModels === true;
   const messages = isAnyOrder ? parts.messages : alternateRoles(parts.messages);
-  return JSON.stringify({
+  const optional = optionalFields(parts);
+  const { tools = [], toolChoice } = options;
+  // Without a way to forbid calls, a model that must speak is offered none.
+  const isForbidden = toolChoice === 'none' && optional['tool_choice'] === undefined;
+  const json = JSON.stringify({
     model,
     messages: messages.map((message) => toWire(message, parts)),
     stream: true,
     stream_options: provider.takesStreamOptions === false ? undefined : { include_usage: true },
-    reasoning_effort: provider.reasoningEffort?.(model),
     // Some vendors refuse an empty list (partITech/php-mistral#76).
-    tools: tools.length === 0 ? undefined : tools.map(toolOnWire),
+    tools: tools.length === 0 || isForbidden ? undefined : tools.map(toolOnWire),
+    ...optional,
   });
+  return { json, optional: Object.keys(optional) };
+}
+
+function optionalFields(parts: RequestBodyParts): Readonly<Record<string, unknown>> {
+  const { provider, providerName, model, options, takesCacheKey, leftOut } = parts;
+  const { tools = [], toolChoice, temperature, maxOutputTokens, cacheKey } = options;
+  const takesChoice = provider.takesToolChoice !== false && tools.length > 0;
+  const fields: Readonly<Record<string, unknown>> = {
+    reasoning_effort: options.reasoningEffort ?? provider.reasoningEffort?.(model),
+    temperature: provider.takesTemperature?.(model) === false ? undefined : temperature,
+    [provider.maxTokensField ?? 'max_tokens']: maxOutputTokens,
+    tool_choice: takesChoice && toolChoice !== 'auto' ? toolChoice : undefined,
+    prompt_cache_key: takesCacheKey && cacheKey !== undefined ? hashOf(cacheKey) : undefined,
+    ...options.providerOptions?.[providerName],
+  };
+  const isSent = ([name, value]: readonly [string, unknown]): boolean =>
+    value !== undefined && !leftOut.has(name) && !FIXED_FIELDS.includes(name);
+  return Object.fromEntries(Object.entries(fields).filter(isSent));
+}
+
+/** A key may be any id of ours: the vendor gets 32 characters that say nothing. */
+function hashOf(cacheKey: string): string {
+  return createHash('sha256').update(cacheKey).digest('hex').slice(0, 32);
 }
 
 /** Its three fields, whatever else the object has: vendors refuse a field they do not know. */

@@ -1,8 +1,9 @@
 import { monitorEventLoopDelay, performance, type EventLoopUtilization } from 'node:perf_hooks';
 
+import { version } from '../base/version.ts';
 import { Gauge, type Metrics } from '../metrics.ts';
 
-/** Metrics of the process and its event loop, named as in Prometheus' client libraries. */
+/** Metrics of the process and its event loop, most of them named as by Prometheus' clients. */
 export function addProcessMetrics(metrics: Metrics): void {
   const gauge = (name: string, help: string, read: () => number): void => {
     metrics.add(new Gauge(name, help, read));
@@ -11,6 +12,14 @@ export function addProcessMetrics(metrics: Metrics): void {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
   };
+  const build = 'layercode_build_info';
+  const labels = `{version="${version}",node="${process.versions.node}"}`;
+  metrics.add({
+    name: build,
+    help: 'The versions of the package and of Node. Always 1.',
+    type: 'gauge',
+    samples: () => `${build}${labels} 1\n`,
+  });
   const help = 'User and system CPU time.';
   gauge('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss());
   gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use.',

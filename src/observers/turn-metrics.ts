@@ -18,6 +18,7 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
       'layercode_first_speech_seconds',
       "From a turn's verified event to its first spoken event.",
       LATENCY_BUCKETS_SECONDS,
+      'event',
     ),
   );
   const countUsage = usageMetrics(metrics);
@@ -26,7 +27,7 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
     counts[event.type][outcome].increment();
     if (firstSpeechMs !== undefined) {
       context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
-      firstSpeech.observe(firstSpeechMs / 1_000);
+      firstSpeech.observe(firstSpeechMs / 1_000, event.type);
     }
     if (usage !== undefined) Object.assign(context.logFields, countUsage(usage));
   };
@@ -63,9 +64,10 @@ function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFi
     ),
   );
   return (usage) => {
-    for (const { model, inputTokens, outputTokens, firstDeltaMs } of usage) {
+    for (const { model, inputTokens, outputTokens, cachedTokens, firstDeltaMs } of usage) {
       if (inputTokens !== undefined) tokens.increment([model, 'input'], inputTokens);
       if (outputTokens !== undefined) tokens.increment([model, 'output'], outputTokens);
+      if (cachedTokens !== undefined) tokens.increment([model, 'cached_input'], cachedTokens);
       firstDelta.observe(firstDeltaMs / 1_000, model);
     }
     return {
@@ -73,6 +75,7 @@ function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFi
       modelRequests: usage.length,
       inputTokens: sumOfKnown(usage.map(({ inputTokens }) => inputTokens)),
       outputTokens: sumOfKnown(usage.map(({ outputTokens }) => outputTokens)),
+      cachedTokens: sumOfKnown(usage.map(({ cachedTokens }) => cachedTokens)),
       firstTokenMs: Math.round(usage[0]?.firstDeltaMs ?? 0),
     };
   };

@@ -197,7 +197,7 @@ const RESERVED_HEADERS = new Set([
 function parseCustomHeaders(headers: JsonObject): Readonly<Record<string, string>> {
   for (const [name, value] of Object.entries(headers)) {
     if (RESERVED_HEADERS.has(name.toLowerCase()))
-      throw new BadRequest(`custom_headers must not hold ${name}`);
+      throw new BadRequest(`custom_headers must not contain ${name}`);
     if (typeof value !== 'string') {
       throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
     }

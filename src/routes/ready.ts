@@ -7,7 +7,7 @@ export interface Readiness {
   readonly model: string | null;
   /** Why no call can be taken now, a sentence each; empty when it can. */
   readonly reasons: () => readonly string[];
-  /** What is wrong though calls are taken: a key that was refused, a fall-back without a key. */
+  /** What is wrong though calls are taken: a key that was refused, a store that does not answer. */
   readonly problems: () => readonly string[];
 }
 

@@ -41,6 +41,11 @@ export function integer(min: number, max: number): Kind<number> {
   return number(min, max, /^\d+$/, `${min}–${max}`, `must be a whole number, ${min}–${max}`);
 }
 
+export function decimal(min: number, max: number): Kind<number> {
+  const takes = `a number from ${min} to ${max}`;
+  return number(min, max, /^(\d+(\.\d+)?|\.\d+)$/, takes, `must be ${takes}`);
+}
+
 export function seconds(min: number, max: number): Kind<number> {
   const takes = `${min}–${max} seconds`;
   return number(
@@ -134,9 +139,10 @@ export const route: Kind<string> = {
 
 /** What it names, `openStore` opens. */
 export const store: Kind<string> = {
-  takes: 'memory or sqlite:<path>',
+  takes: 'memory, sqlite:<path> or redis://<host>',
   parse(value) {
     if (value.toLowerCase() === 'memory') return 'memory';
+    if (/^rediss?(\+sentinel)?:\/\//.test(value) && !/[\s\p{Cc}]/u.test(value)) return value;
     const path = /^sqlite:(.+)$/i.exec(value)?.[1];
     if (path === undefined || /\p{Cc}/u.test(path)) return new Refusal(`must be ${this.takes}`);
     if (path.startsWith('//'))

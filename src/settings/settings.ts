@@ -67,6 +67,9 @@ export interface Settings {
   readonly heartbeatSeconds: number;
   /** 0 turns fillers off. */
   readonly fillerAfterMs: number;
+  /** For agents that set none. If undefined: the model's own. */
+  readonly temperature: number | undefined;
+  readonly maxOutputTokens: number | undefined;
   readonly metrics: boolean;
   readonly authorizePerMinute: number;
   readonly trustProxy: boolean;
@@ -201,6 +204,8 @@ export function checkSettings(
     drainDelaySeconds: read(times.drainDelaySeconds) ?? (production ? 5 : 0),
     heartbeatSeconds: read(times.heartbeatSeconds),
     fillerAfterMs: read(agents.fillerAfterMs),
+    temperature: read(agents.temperature),
+    maxOutputTokens: read(agents.maxOutputTokens),
     metrics: read(observability.metrics),
     authorizePerMinute: read(bounds.authorizePerMinute),
     trustProxy: read(server.trustProxy),
@@ -236,7 +241,20 @@ function collectSecrets(values: Readonly<Record<string, string>>): readonly stri
     .flatMap(([variable, value]) =>
       variable === layercode.webhookSecrets.variable ? value.split(',') : [value],
     )
+    .concat(loginIn(values[conversations.store.variable] ?? ''))
     .map((value) => value.trim())
     .filter((value) => value.length >= minRedactedLength);
   return [...new Set(found)].sort((a, b) => b.length - a.length);
+}
+
+/** User and password of a URL, as they are written and as they are meant. */
+function loginIn(url: string): readonly string[] {
+  const [, login = ''] = /^[a-z+]+:\/\/([^/?#]*)@/i.exec(url) ?? [];
+  const [user = '', ...passwords] = login.split(':');
+  const written = [user, passwords.join(':')];
+  try {
+    return [...written, ...written.map(decodeURIComponent)];
+  } catch {
+    return written; // the store refuses such a URL
+  }
 }

@@ -3,6 +3,7 @@
 import {
   apiKey,
   daySeconds,
+  decimal,
   host,
   httpUrl,
   integer,
@@ -146,6 +147,18 @@ export const agents = {
     'FILLER_AFTER_MS',
     '1200',
     'Milliseconds of silence after which an agent says a short filler; 0 turns it off.',
+  ),
+  temperature: optional(
+    decimal(0, 2),
+    'TEMPERATURE',
+    "the model's",
+    'How varied replies are, for agents that set no temperature of their own.',
+  ),
+  maxOutputTokens: optional(
+    integer(1, 1_000_000),
+    'MAX_OUTPUT_TOKENS',
+    "the model's",
+    'Longest reply of a model in tokens, thoughts included, for agents that set no bound.',
   ),
 };
 

@@ -5,9 +5,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type {
   MessageTurn,
+  ModelRequestFailure,
   ModelUsage,
   Reply,
   StartTurn,
+  ToolCallOutcome,
   ToolOutcome,
   ToolRun,
   TurnJournal,
@@ -90,6 +92,14 @@ class Journal implements TurnJournal {
 
   noteUsage(usage: ModelUsage): void {
     this.#run.noteUsage(usage);
+  }
+
+  noteFailedRequest(model: string, failure: ModelRequestFailure): void {
+    this.#run.noteFailedRequest(model, failure);
+  }
+
+  noteToolOutcome(tool: string, outcome: ToolCallOutcome): void {
+    this.#run.noteToolOutcome(tool, outcome);
   }
 
   sayFiller(text: string): void {

@@ -3,8 +3,10 @@ import { randomInt, randomUUID } from 'node:crypto';
 import {
   TurnAbortedError,
   type Agent,
+  type ModelRequestFailure,
   type ModelUsage,
   type Spoken,
+  type ToolCallOutcome,
   type ToolOutcome,
   type ToolRun,
 } from '../agents/agent.ts';
@@ -45,6 +47,12 @@ import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from './persist.ts';
 import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
 import { TurnCalls, type CallHost, type CallingRun } from './turn-calls.ts';
 
+/** Told at once what models and tools did, also when their turn is over by then. For metrics. */
+export interface WorkObserver {
+  modelRequest(model: string, outcome: 'completed' | ModelRequestFailure): void;
+  toolCall(tool: string, outcome: ToolCallOutcome): void;
+}
+
 /** What all turns of an app share. */
 export interface TurnHost extends CallHost {
   readonly agent: Agent;
@@ -56,6 +64,7 @@ export interface TurnHost extends CallHost {
   readonly others?: OtherProcesses | undefined;
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;
+  readonly observer: WorkObserver | undefined;
   /** The turn is settled: nothing of it is left to be done. */
   ended(turn: Turn): void;
 }
@@ -290,7 +299,16 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
   }
 
   noteUsage(usage: ModelUsage): void {
+    this.#host.observer?.modelRequest(usage.model, 'completed');
     if (this.#ending === undefined) (this.#usage ??= []).push(usage);
+  }
+
+  noteFailedRequest(model: string, failure: ModelRequestFailure): void {
+    this.#host.observer?.modelRequest(model, failure);
+  }
+
+  noteToolOutcome(tool: string, outcome: ToolCallOutcome): void {
+    this.#host.observer?.toolCall(tool, outcome);
   }
 
   noteToolCalls(calls: readonly ToolCall[]): Awaitable<void> {

@@ -13,7 +13,7 @@ import {
 import { isBeside, type Delivery } from './delivery.ts';
 import { OtherProcesses, type OwnTurns } from './other-processes.ts';
 import { RunningCalls } from './tool-calls.ts';
-import { Turn, type TurnHost } from './turn.ts';
+import { Turn, type TurnHost, type WorkObserver } from './turn.ts';
 
 export interface TurnsOptions {
   /** To the processes that share the conversations. Default: none does. */
@@ -23,6 +23,7 @@ export interface TurnsOptions {
   /** See `TurnHost`. */
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
+  readonly observer?: WorkObserver;
 }
 
 /** Longer than a write is tried again for. */
@@ -39,6 +40,7 @@ export class Turns implements TurnHost, OwnTurns {
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
   readonly states: LiveStates | undefined;
+  readonly observer: WorkObserver | undefined;
   readonly calls = new RunningCalls();
   readonly others: OtherProcesses | undefined;
   /** The newest turn of each conversation. */
@@ -58,6 +60,7 @@ export class Turns implements TurnHost, OwnTurns {
     this.turnTimeoutMs = turnTimeoutMs;
     this.firstWordTimeoutMs = firstWordTimeoutMs;
     this.states = agent.state?.open();
+    this.observer = options.observer;
   }
 
   /** How many turns' agents are at work. */

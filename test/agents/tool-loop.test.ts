@@ -505,20 +505,27 @@ describe('a call that goes wrong', () => {
 
 describe('the rounds of a turn', () => {
   const always: Answer = (response, request) =>
-    toolNames(request).length > 0
+    request.body['tool_choice'] !== 'none'
       ? asksParis(response, request)
       : says('That is all.')(response, request);
 
-  it('are eight, and then the model is asked without tools', async (t) => {
+  it('are eight, and then the model is asked once more and may call none', async (t) => {
     const { client, server } = await serveModel(t, sunny, [always]);
     assert.equal(await spoken(client.say('Paris?')), 'That is all.');
     assert.deepEqual(
-      server.requests.map((request) => toolNames(request).length),
-      [1, 1, 1, 1, 1, 1, 1, 1, 0],
+      server.requests.map(({ body }) => body['tool_choice']),
+      [...Array.from({ length: 8 }, () => undefined), 'none'],
     );
   });
 
-  it('end though the model calls a tool that it was not offered', async (t) => {
+  it('keep the tools to the end, so that a vendor finds what it has cached', async (t) => {
+    const { client, server } = await serveModel(t, sunny, [always]);
+    await spoken(client.say('Paris?'));
+    const tools = server.requests.map(({ body }) => JSON.stringify(body['tools']));
+    assert.equal(new Set(tools).size, 1);
+  });
+
+  it('end though the model calls a tool that it may not call', async (t) => {
     let runs = 0;
     const { client, server } = await serveModel(
       t,

@@ -367,6 +367,22 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
   });
 
+  it('gets all of a conversation back that went on during the restart', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const shared: SharedParts = new Map();
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const store = sharing(parts);
+    t.after(() => store.close());
+    await turn(store, 'c', 't1');
+    parts.failWith = down;
+    await turn(store, 'c', 't2');
+    shared.clear();
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
+  });
+
   it('counts as failed after its time-out', async (t) => {
     const { parts, store } = machine(t, { timeoutMs: 20 });
     parts.hold();

@@ -1,18 +1,33 @@
 // What SqliteStore makes of a file: the contracts of a store over it, several processes, time that
 // passes, and what can be wrong with a file.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync,
+  statSync, truncateSync, writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe } from 'node:test';
+import { after, describe, it, type TestContext } from 'node:test';
 
-import { SharedStore } from '../../src/conversations/shared-store.ts';
-import { SqliteStore } from '../../src/conversations/sqlite-store.ts';
 import { noLog } from '../../src/app/app.ts';
-import { partStoreContract } from './part-store-contract.ts';
-import { storeContract } from './store-contract.ts';
-import { turnContract } from './turn-contract.ts';
+import type { PartsChange } from '../../src/conversations/part-store.ts';
+import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { loadSqlite, type Database } from '../../src/conversations/sqlite-library.ts';
+import { SqliteStore } from '../../src/conversations/sqlite-store.ts';
+import { StoreError } from '../../src/conversations/store-error.ts';
+import { until } from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+import { partStoreContract } from './part-store-contract.ts';
+import { push, storeContract } from './store-contract.ts';
+import { turnContract } from './turn-contract.ts';
+
+const HOUR_MS = 3_600_000;
+const isRoot = process.geteuid?.() === 0;
+const NOBODY = 65_534;
 
 const folder = mkdtempSync(join(tmpdir(), 'layercode-sqlite-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -31,15 +46,510 @@ function open(path = newPath(), more = {}): SqliteStore {
   return new SqliteStore({ path, synchronous: 'normal', timeoutMs: 250, now, ...more });
 }
 
-function shared(): SharedStore {
-  const options = { ttlMs: 3_600_000, maxRemembered: 1_000, timeoutMs: 250, log: noLog() };
-  return new SharedStore(open(), options);
+function opened(t: TestContext, path = newPath(), more = {}): SqliteStore {
+  const store = open(path, more);
+  t.after(() => store.close());
+  return store;
 }
+
+function sharing(parts: SqliteStore): SharedStore {
+  const options = { ttlMs: HOUR_MS, maxRemembered: 1_000, timeoutMs: 250, log: noLog() };
+  return new SharedStore(parts, options);
+}
+
+/** A connection of the test's own. */
+function connection(t: TestContext, path: string): Database {
+  const database = new (loadSqlite().DatabaseSync)(path);
+  t.after(() => database.close());
+  return database;
+}
+
+function number(database: Database, sql: string): number {
+  return Number(Object.values(database.prepare(sql).get() ?? {})[0]);
+}
+
+/** A change that begins a conversation, or goes on from a version. */
+function change(to: string, { from, text = '"text"', ttlMs = HOUR_MS }: {
+  from?: string; text?: string; ttlMs?: number;
+} = {}): PartsChange {
+  return { from, to, set: new Map([['head', '{}'], ['0', text]]), remove: [], ttlMs };
+}
+
+/** Opens a file that cannot be used; the reason, without what is the same in all. */
+function refusal(path: string): string {
+  try {
+    open(path).close();
+  } catch (error) {
+    assert.ok(error instanceof StoreError, String(error));
+    assert.equal(error.code, 'STORE_UNAVAILABLE');
+    const start = `the conversations in ${path} cannot be used: `;
+    assert.ok(error.message.startsWith(start), error.message);
+    return error.message.slice(start.length);
+  }
+  return assert.fail('it was opened');
+}
+
+describe('on a Node without node:sqlite', { skip: WITHOUT_SQLITE === false }, () => {
+  it('SqliteStore says which one it needs', () => {
+    assert.throws(() => open(), {
+      name: 'StoreError',
+      message: `CONVERSATION_STORE=sqlite:… needs Node 22.13 or later, this is ${process.version}`,
+    });
+  });
+});
 
 describe('on this Node', { skip: WITHOUT_SQLITE }, () => {
   partStoreContract('SqliteStore', open, (ms) => {
     nowMs += ms;
   });
-  storeContract('SharedStore over SqliteStore', shared);
-  turnContract('SharedStore over SqliteStore', shared);
+  storeContract('SharedStore over SqliteStore', () => sharing(open()));
+  turnContract('SharedStore over SqliteStore', () => sharing(open()));
+});
+
+describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
+  it('answers at once', (t) => {
+    const store = opened(t);
+    assert.equal(store.write('c', change('v1')), true);
+    assert.equal(store.read('c', 'v1'), 'unchanged');
+    assert.equal(store.count(), 1);
+  });
+
+  it('keeps conversations for the next process', (t) => {
+    const path = newPath();
+    const before = open(path);
+    before.write('c', change('v1'));
+    before.close();
+    assert.equal(opened(t, path).read('c', 'v1'), 'unchanged');
+  });
+
+  it('keeps what was written by a process that was killed', async (t) => {
+    const path = newPath();
+    const child = `
+      import { SqliteStore } from ${JSON.stringify(import.meta.resolve(
+        '../../src/conversations/sqlite-store.ts'))};
+      const path = ${JSON.stringify(path)};
+      const store = new SqliteStore({ path, synchronous: 'normal', timeoutMs: 250 });
+      const set = new Map([['head', '{}']]);
+      store.write('c', { from: undefined, to: 'v1', set, remove: [], ttlMs: 3_600_000 });
+      process.kill(process.pid, 'SIGKILL');`;
+    const flags = ['--import', 'tsx', '--input-type=module', '-e', child];
+    const [, signal] = (await once(spawn(process.execPath, flags), 'exit')) as unknown[];
+    assert.equal(signal, 'SIGKILL');
+    assert.equal(opened(t, path, { now: Date.now }).read('c', 'v1'), 'unchanged');
+  });
+
+  it('refuses commands once it is closed', (t) => {
+    const store = opened(t);
+    store.close();
+    assert.throws(() => store.read('c'), /the store is closed/);
+  });
+
+  for (const synchronous of ['normal', 'full'] as const) {
+    it(`syncs ${synchronous === 'full' ? 'every write' : 'at checkpoints only'} with ${
+      synchronous}`, (t) => {
+      // SQLite tells nobody but the connection itself, so it is asked at the store's own.
+      const asked: unknown[] = [];
+      const { prototype } = loadSqlite().DatabaseSync as unknown as { prototype: Database };
+      const { exec } = prototype;
+      t.mock.method(prototype, 'exec', function (this: Database, sql: string) {
+        exec.call(this, sql);
+        if (sql.includes('synchronous')) asked.push(this.prepare('PRAGMA synchronous').get());
+      });
+      opened(t, newPath(), { synchronous });
+      assert.deepEqual(asked.map((row) => Object.values(row as object)), [
+        [synchronous === 'full' ? 2 : 1],
+      ]);
+    });
+  }
+});
+
+describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
+  const modes = (path: string): string[] =>
+    ['', '-wal', '-shm'].map((end) => (statSync(path + end).mode & 0o777).toString(8));
+
+  it('are closed to other users', (t) => {
+    const before = process.umask(0);
+    t.after(() => process.umask(before));
+    const path = newPath();
+    opened(t, path).write('c', change('v1'));
+    assert.deepEqual(modes(path), ['600', '600', '600']);
+  });
+
+  it('are closed to other users when a copy comes with another mode', (t) => {
+    const path = newPath();
+    open(path).close();
+    chmodSync(path, 0o644);
+    opened(t, path).write('c', change('v1'));
+    assert.deepEqual(modes(path), ['600', '600', '600']);
+  });
+
+  it('hold nothing of what was removed or has expired', (t) => {
+    const clock = mockTimers(t, ['setInterval', 'setTimeout']);
+    const path = newPath();
+    const store = open(path);
+    for (const id of ['removed', 'expired', 'changed', 'kept'])
+      store.write(id, change('v1', { text: JSON.stringify(`${id}-words `.repeat(2_000)) }));
+    store.write('removed', { ...change('v1'), from: 'v1', to: undefined, set: new Map() });
+    store.write('changed', change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }));
+    store.write('kept', { ...change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }), set: new Map() });
+    nowMs += 2 * HOUR_MS;
+    clock.tick(1_000);
+    store.close();
+    const bytes = readFileSync(path, 'latin1');
+    const found = ['removed', 'expired', 'changed', 'kept'].filter((id) =>
+      bytes.includes(`${id}-words`),
+    );
+    assert.deepEqual([found, existsSync(`${path}-wal`)], [['kept'], false]);
+  });
+
+  it('do not grow with writes', (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const path = newPath();
+    const store = opened(t, path);
+    let from: string | undefined;
+    for (let round = 0; round < 40; round++) {
+      for (let n = 0; n < 100; n++) {
+        const to = `${round}-${n}`;
+        store.write('c', change(to, from === undefined ? {} : { from }));
+        from = to;
+      }
+      clock.tick(1_000);
+    }
+    const sizes = ['', '-wal'].map((end) => statSync(path + end).size);
+    assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
+  });
+
+  it('lose expired conversations, whoever wrote them, and give their place back', (t) => {
+    const clock = mockTimers(t, ['setInterval', 'setTimeout']);
+    const path = newPath();
+    const store = opened(t, path);
+    const text = JSON.stringify('x'.repeat(20_000));
+    for (let n = 0; n < 300; n++) store.write(`old ${n}`, change('v1', { text }));
+    store.write('young', change('v1', { ttlMs: 3 * HOUR_MS }));
+    const other = opened(t, path);
+    const database = connection(t, path);
+    const pages = (): number => number(database, 'PRAGMA page_count');
+    const before = pages();
+    store.close();
+    nowMs += 2 * HOUR_MS;
+    for (let second = 0; second < 60; second++) clock.tick(1_000);
+    assert.deepEqual(
+      [number(database, 'SELECT count(*) FROM conversation'), other.count()],
+      [1, 1],
+    );
+    assert.equal(number(database, 'SELECT count(*) FROM part'), 2);
+    assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
+  });
+
+  it('can be copied while they are written', (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    store.write('c', change('v1'));
+    const copy = newPath();
+    connection(t, path).exec(`VACUUM INTO '${copy}'`);
+    store.write('c', change('v2', { from: 'v1' }));
+    assert.equal(opened(t, copy).read('c', 'v1'), 'unchanged');
+  });
+});
+
+describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 }, () => {
+  it('see what the others write', (t) => {
+    const path = newPath();
+    const [one, two] = [opened(t, path), opened(t, path)];
+    one.write('c', change('v1'));
+    assert.equal(two.write('c', change('v2', { from: 'v1' })), true);
+    assert.equal(one.read('c', 'v2'), 'unchanged');
+  });
+
+  it('create it at once, and lose no change', async (t) => {
+    const path = newPath();
+    const child = `
+      import { SharedStore } from ${JSON.stringify(import.meta.resolve(
+        '../../src/conversations/shared-store.ts'))};
+      import { SqliteStore } from ${JSON.stringify(import.meta.resolve(
+        '../../src/conversations/sqlite-store.ts'))};
+      const path = ${JSON.stringify(path)};
+      process.stdin.once('data', async () => {
+        const parts = new SqliteStore({ path, synchronous: 'normal', timeoutMs: 10_000 });
+        const log = { error: (msg, fields) => console.error(msg, fields), info() {} };
+        const store = new SharedStore(parts, {
+          ttlMs: 3_600_000, maxRemembered: 10, timeoutMs: 10_000, log,
+        });
+        for (let n = 0; n < 100; n++) {
+          const id = process.pid + '-' + n;
+          await store.update('c', (conversation) => {
+            const turn = { id, state: 'completed', runId: n, words: id, reply: null };
+            conversation.turns.push(turn);
+            conversation.touched.add(turn);
+          });
+          await new Promise(setImmediate);
+        }
+        await store.close();
+        process.exit();
+      });
+      console.log('ready');`;
+    const flags = ['--import', 'tsx', '--input-type=module', '-e', child];
+    const children = Array.from({ length: 3 }, () => spawn(process.execPath, flags));
+    let errors = '';
+    for (const { stderr } of children) stderr.on('data', (chunk) => (errors += String(chunk)));
+    await Promise.all(children.map(({ stdout }) => once(stdout, 'data')));
+    const exits = children.map((process) => once(process, 'exit'));
+    for (const { stdin } of children) stdin.end('go');
+    assert.deepEqual((await Promise.all(exits)).map(([code]) => code as unknown), [0, 0, 0]);
+    assert.equal(errors, '');
+    const kept = await sharing(opened(t, path, { now: Date.now })).read('c');
+    assert.equal(new Set(kept?.turns.map(({ id }) => id)).size, 300);
+  });
+
+  it('wait for each other without holding up the event loop', async (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    const other = connection(t, path);
+    other.exec('BEGIN IMMEDIATE');
+    const answer = store.write('c', change('v1'));
+    assert.ok(answer instanceof Promise);
+    assert.equal(store.read('c'), undefined); // nobody waits in order to read
+    other.exec('COMMIT');
+    assert.equal(await answer, true);
+    assert.equal(store.read('c', 'v1'), 'unchanged');
+  });
+
+  it('do not wait for ever', async (t) => {
+    const path = newPath();
+    const store = opened(t, path, { timeoutMs: 30 });
+    const other = connection(t, path);
+    other.exec('BEGIN IMMEDIATE');
+    await assert.rejects(async () => store.write('c', change('v1')), {
+      name: 'StoreError',
+      message: `the conversations in ${path} cannot be used: another process keeps it locked `
+        + '(SQLite: database is locked)',
+    });
+    other.exec('COMMIT');
+    assert.equal(store.read('c'), undefined);
+    assert.equal(store.write('c', change('v1')), true);
+  });
+
+  it('sweep later what another one has locked', (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const path = newPath();
+    const store = opened(t, path);
+    store.write('c', change('v1'));
+    nowMs += 2 * HOUR_MS;
+    const other = connection(t, path);
+    other.exec('BEGIN IMMEDIATE');
+    clock.tick(1_000);
+    other.exec('COMMIT');
+    assert.equal(number(other, 'SELECT count(*) FROM conversation'), 1);
+    assert.equal(store.read('d'), undefined);
+    clock.tick(1_000);
+    assert.equal(number(other, 'SELECT count(*) FROM conversation'), 0);
+  });
+});
+
+describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () => {
+  it('with the folder that is missing', () => {
+    const path = join(folder, 'missing', 'calls.db');
+    assert.equal(
+      refusal(path), `the folder ${join(folder, 'missing')} does not exist; create it`,
+    );
+  });
+
+  it('when the folder is a file', () => {
+    const file = newPath();
+    writeFileSync(file, '');
+    assert.equal(refusal(join(file, 'calls.db')), `${file} is not a folder`);
+  });
+
+  it('when it is a directory', () => {
+    const path = newPath();
+    mkdirSync(path);
+    assert.equal(refusal(path), 'it is a directory; name a file in it');
+  });
+
+  it('when it is a device', () => {
+    assert.equal(refusal('/dev/null'), 'it is not a regular file');
+  });
+
+  it('when it is no database', () => {
+    const path = newPath();
+    writeFileSync(path, 'These are my notes.\n'.repeat(1_000));
+    const said = '(SQLite: file is not a database)';
+    assert.equal(refusal(path), `it is not an SQLite database; name another file ${said}`);
+    assert.match(readFileSync(path, 'utf8'), /^These are my notes/);
+  });
+
+  it('when it is the database of another program, which stays as it is', (t) => {
+    const path = newPath();
+    const database = connection(t, path);
+    database.exec('CREATE TABLE customers (name TEXT)');
+    assert.equal(
+      refusal(path), 'it is the database of another program; name another file',
+    );
+    assert.equal(number(database, 'SELECT count(*) FROM sqlite_schema'), 1);
+  });
+
+  it('when a newer version has written it', (t) => {
+    const path = newPath();
+    open(path).close();
+    connection(t, path).exec('PRAGMA user_version = 7');
+    assert.equal(
+      refusal(path),
+      'a newer version has written it (its schema is 7, this version knows 1); run that one',
+    );
+  });
+
+  it('when it was cut off, and when something was written into it', () => {
+    const whole = newPath();
+    const store = open(whole);
+    for (let n = 0; n < 100; n++)
+      store.write(`c${n}`, change('v1', { text: JSON.stringify('x'.repeat(500)) }));
+    store.close();
+    const cut = newPath();
+    copyFileSync(whole, cut);
+    truncateSync(cut, statSync(cut).size - 3 * 4_096);
+    assert.match(refusal(cut), /^it is damaged; put a backup in its place, or move it away to/);
+    const overwritten = newPath();
+    const bytes = readFileSync(whole);
+    bytes.fill(0x5a, bytes.length - 3 * 4_096, bytes.length - 2 * 4_096);
+    writeFileSync(overwritten, bytes);
+    assert.match(refusal(overwritten), /^it is damaged; put a backup in its place/);
+  });
+
+  it('when another process keeps it locked', (t) => {
+    const path = newPath();
+    open(path).close();
+    connection(t, path).exec('BEGIN IMMEDIATE');
+    assert.equal(
+      refusal(path), 'another process keeps it locked (SQLite: database is locked)',
+    );
+  });
+
+  /** Root may write everywhere, so another user tries. */
+  const asNobody = <T>(act: () => T): T => {
+    if (!isRoot) return act();
+    process.seteuid?.(NOBODY);
+    try {
+      return act();
+    } finally {
+      process.seteuid?.(0);
+    }
+  };
+  const WINDOWS = process.geteuid === undefined ? 'Windows has no such modes' : false;
+
+  it('when this user may not write it', { skip: WINDOWS }, (t) => {
+    chmodSync(folder, 0o755);
+    t.after(() => chmodSync(folder, 0o700));
+    const path = newPath();
+    open(path).close();
+    chmodSync(path, 0o444);
+    // A file of the user's own is opened to them again.
+    if (isRoot)
+      assert.equal(
+        asNobody(() => refusal(path)),
+        'it cannot be written; look at its owner and mode, and those of its folder '
+          + '(SQLite: attempt to write a readonly database)',
+      );
+    else open(path).close();
+  });
+
+  it('when this user may not write in its folder', { skip: WINDOWS }, (t) => {
+    chmodSync(folder, 0o555);
+    t.after(() => chmodSync(folder, 0o700));
+    const path = newPath();
+    assert.equal(
+      asNobody(() => refusal(path)),
+      `this user may not create files in ${folder}; change its owner, or name another folder`,
+    );
+  });
+
+  it('and is let go: another one can be opened', (t) => {
+    const path = newPath();
+    writeFileSync(path, 'no database');
+    refusal(path);
+    rmSync(path);
+    assert.equal(opened(t, path).count(), 0);
+  });
+});
+
+describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
+  it('a file that was removed is reported, and begun anew', (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const path = newPath();
+    const store = opened(t, path);
+    store.write('c', change('v1'));
+    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    clock.tick(1_000);
+    assert.throws(() => store.read('c'), {
+      message: `the conversations in ${path} cannot be used: `
+        + 'the file was removed or replaced while the server ran',
+    });
+    assert.equal(store.read('c'), undefined);
+    assert.equal(store.write('c', change('v2')), true);
+    assert.ok(existsSync(path));
+  });
+
+  it('a file that was put in its place is reported, and used', (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const path = newPath();
+    const store = opened(t, path);
+    const backup = newPath();
+    const other = open(backup);
+    other.write('c', change('v7'));
+    other.close();
+    for (const end of ['-wal', '-shm']) rmSync(path + end);
+    renameSync(backup, path);
+    clock.tick(1_000);
+    assert.throws(() => store.read('c'), /removed or replaced/);
+    assert.equal(store.read('c', 'v7'), 'unchanged');
+  });
+
+  it('a process adds what it remembers to a file that was begun anew', async (t) => {
+    const clock = mockTimers(t, ['setInterval', 'setTimeout']);
+    const path = newPath();
+    const store = sharing(open(path));
+    t.after(() => store.close());
+    const turn = (id: string): Parameters<typeof push>[0] =>
+      ({ id, state: 'completed', runId: 1, words: id, reply: null });
+    await store.update('c', push(turn('t1')));
+    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    clock.tick(1_000);
+    await store.update('c', push(turn('t2')));
+    assert.equal(store.health().isDegraded, true);
+    clock.tick(250);
+    await until(() => !store.health().isDegraded && store.health().turnsWaiting === 0, 'the file');
+    await store.update('c', push(turn('t3')));
+    const kept = await sharing(opened(t, path)).read('c');
+    assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2', 't3']);
+  });
+
+  it('a disk that is full costs no turn, and has them all once there is room', async (t) => {
+    const path = newPath();
+    const store = sharing(open(path));
+    t.after(() => store.close());
+    const words = 'x'.repeat(10_000);
+    const say = async (id: string): Promise<number> =>
+      store.update('c', push({ id, state: 'completed', runId: 1, words, reply: null }));
+    await say('t0');
+    // This process can make no file longer than that.
+    const limit = (bytes: string): void => {
+      execFileSync('prlimit', [`--fsize=${bytes}:`, '--pid', String(process.pid)]);
+    };
+    try {
+      limit(String(statSync(`${path}-wal`).size));
+    } catch {
+      t.skip('needs prlimit, which Linux has');
+      return;
+    }
+    try {
+      for (let n = 1; n <= 5; n++) assert.equal(await say(`t${n}`), n + 1);
+      assert.deepEqual(
+        [store.health().isDegraded, store.health().turnsWaiting], [true, 5],
+      );
+    } finally {
+      limit('unlimited');
+    }
+    await until(() => store.health().turnsWaiting === 0, 'room', 5_000);
+    const kept = await sharing(opened(t, path)).read('c');
+    assert.deepEqual(kept?.turns.map(({ id }) => id), ['t0', 't1', 't2', 't3', 't4', 't5']);
+  });
 });

@@ -9,7 +9,7 @@ import {
   type ChatMessage,
   type ChatModel,
   type ModelDelta,
-  type ToolDefinition,
+  type ModelStreamOptions,
 } from '../../src/models/model.ts';
 import { parseModelName } from '../../src/models/providers.ts';
 
@@ -39,21 +39,13 @@ export interface Reading {
 /** Reads a stream to its end or error; anything but a `ModelError` is thrown. */
 export async function read(
   model: ChatModel,
-  options: {
-    messages?: readonly ChatMessage[];
-    tools?: readonly ToolDefinition[];
-    signal?: AbortSignal;
-  } = {},
+  options: Partial<ModelStreamOptions> & { readonly messages?: readonly ChatMessage[] } = {},
 ): Promise<Reading> {
-  const { messages = HELLO, signal = new AbortController().signal, tools } = options;
+  const { messages = HELLO, signal = new AbortController().signal, ...others } = options;
   const deltas: ModelDelta[] = [];
   let error: ModelError | undefined;
   try {
-    for await (const delta of model.stream(messages, {
-      signal,
-      ...(tools === undefined ? {} : { tools }),
-    }))
-      deltas.push(delta);
+    for await (const delta of model.stream(messages, { signal, ...others })) deltas.push(delta);
   } catch (thrown) {
     if (!(thrown instanceof ModelError)) throw thrown;
     error = thrown;

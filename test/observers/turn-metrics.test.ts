@@ -28,9 +28,19 @@ function isBetween(value: number, least: number, most: number): void {
 describe('the time of the first word', () => {
   it('is in /metrics in seconds', async (t) => {
     const { metric } = await served(t);
-    isBetween(metric('layercode_first_speech_seconds_sum'), 3, 4);
-    assert.equal(metric('layercode_first_speech_seconds_bucket{le="2.5"}'), 0);
-    assert.equal(metric('layercode_first_speech_seconds_bucket{le="5"}'), 1);
+    isBetween(metric('layercode_first_speech_seconds_sum{event="message"}'), 3, 4);
+    assert.equal(metric('layercode_first_speech_seconds_bucket{event="message",le="2.5"}'), 0);
+    assert.equal(metric('layercode_first_speech_seconds_bucket{event="message",le="5"}'), 1);
+  });
+
+  it('is that of each kind of event for itself', async (t) => {
+    const { client, metric } = serve(t, { welcome: 'Hello.' });
+    await (await client.start()).text();
+    await (await client.say('Hi.')).text();
+    await (await client.say('Hi.')).text();
+    const count = (event: string): number =>
+      metric(`layercode_first_speech_seconds_count{event="${event}"}`);
+    assert.deepEqual([count('session.start'), count('message')], [1, 2]);
   });
 
   it('is in the log in milliseconds, beside the time of the whole request', async (t) => {
@@ -46,14 +56,21 @@ describe('the time of the first word', () => {
   it('is nowhere for a turn that says nothing', async (t) => {
     const { client, metric } = await served(t);
     await (await client.say('silence')).text();
-    assert.equal(metric('layercode_first_speech_seconds_count'), 1);
+    assert.equal(metric('layercode_first_speech_seconds_count{event="message"}'), 1);
     assert.equal(metric('layercode_turns_total{event="message",outcome="completed"}'), 2);
   });
 });
 
 describe('what models used', () => {
   const [known, unknown] = [
-    { type: 'usage', model: 'a:b', inputTokens: 5, outputTokens: 7, firstDeltaMs: 2_500 },
+    {
+      type: 'usage',
+      model: 'a:b',
+      inputTokens: 5,
+      outputTokens: 7,
+      cachedTokens: 3,
+      firstDeltaMs: 2_500,
+    },
     {
       type: 'usage',
       model: 'c:d',
@@ -83,10 +100,11 @@ describe('what models used', () => {
       [
         metric('layercode_model_tokens_total{model="a:b",direction="input"}'),
         metric('layercode_model_tokens_total{model="a:b",direction="output"}'),
+        metric('layercode_model_tokens_total{model="a:b",direction="cached_input"}'),
         metric('layercode_model_first_token_seconds_sum{model="a:b"}'),
         metric('layercode_model_first_token_seconds_count{model="c:d"}'),
       ],
-      [10, 14, 5, 1],
+      [10, 14, 6, 5, 1],
     );
   });
 
@@ -99,6 +117,7 @@ describe('what models used', () => {
         modelRequests: 3,
         inputTokens: 10,
         outputTokens: 14,
+        cachedTokens: 6,
         firstTokenMs: 2_500,
       },
     ],
@@ -110,6 +129,7 @@ describe('what models used', () => {
         modelRequests: 1,
         inputTokens: undefined,
         outputTokens: undefined,
+        cachedTokens: undefined,
         firstTokenMs: 9,
       },
     ],

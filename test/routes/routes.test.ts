@@ -129,6 +129,7 @@ describe('GET /metrics', () => {
     ['layercode_first_speech_seconds', 'histogram'],
     ['layercode_open_streams', 'gauge'],
     ['layercode_running_turns', 'gauge'],
+    ['layercode_build_info', 'gauge'],
     ['process_resident_memory_bytes', 'gauge'],
     ['process_cpu_seconds_total', 'counter'],
     ['process_start_time_seconds', 'gauge'],
@@ -199,7 +200,7 @@ describe('GET /metrics', () => {
 
   it('counts each first speech in every bucket above it', async (t) => {
     const counts = [
-      ...(await busy(t)).matchAll(/^layercode_first_speech_seconds_bucket\{le="(\S+)"\} (\d+)$/gm),
+      ...(await busy(t)).matchAll(/^layercode_first_speech_seconds_bucket\{event="message",le="(\S+)"\} (\d+)$/gm),
     ].map(([, , count]) => Number(count));
     assert.deepEqual(
       [
@@ -212,7 +213,13 @@ describe('GET /metrics', () => {
   });
 
   it('counts as many first speeches as turns that spoke', async (t) => {
-    assert.equal(sample(await busy(t), 'layercode_first_speech_seconds_count'), 1);
+    assert.equal(sample(await busy(t), 'layercode_first_speech_seconds_count{event="message"}'), 1);
+  });
+
+  it('tells the versions of the package and of Node', async (t) => {
+    const { node } = process.versions;
+    const name = `layercode_build_info{version="${version}",node="${node}"}`;
+    assert.equal(sample(await busy(t), name), 1);
   });
 
   it('counts the conversations held', async (t) =>

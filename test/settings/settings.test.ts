@@ -50,6 +50,8 @@ describe('parseSettings', () => {
       drainDelaySeconds: 0,
       heartbeatSeconds: 0,
       fillerAfterMs: 1200,
+      temperature: undefined,
+      maxOutputTokens: undefined,
       metrics: true,
       authorizePerMinute: 60,
       trustProxy: false,
@@ -113,6 +115,9 @@ describe('parseSettings', () => {
       ['LOG_FORMAT', 'json', 'logFormat', 'json'],
       ['CONVERSATION_STORE', 'Memory', 'conversationStore', 'memory'],
       ['CONVERSATION_STORE', 'SQLite:./My calls.db', 'conversationStore', 'sqlite:./My calls.db'],
+      ['CONVERSATION_STORE', 'redis://u:p@host/1', 'conversationStore', 'redis://u:p@host/1'],
+      ['CONVERSATION_STORE', 'rediss+sentinel://a,b/main', 'conversationStore',
+        'rediss+sentinel://a,b/main'],
       ['CONVERSATION_STORE', 'sqlite:/var/lib/calls.db', 'conversationStore',
         'sqlite:/var/lib/calls.db'],
       ['STORE_TIMEOUT_MS', '60000', 'storeTimeoutMs', 60_000],
@@ -130,6 +135,10 @@ describe('parseSettings', () => {
       ['DRAIN_DELAY_SECONDS', '1.5', 'drainDelaySeconds', 1.5],
       ['HEARTBEAT_SECONDS', '15', 'heartbeatSeconds', 15],
       ['FILLER_AFTER_MS', '0', 'fillerAfterMs', 0],
+      ['TEMPERATURE', '0', 'temperature', 0],
+      ['TEMPERATURE', '.35', 'temperature', 0.35],
+      ['TEMPERATURE', '2', 'temperature', 2],
+      ['MAX_OUTPUT_TOKENS', '1', 'maxOutputTokens', 1],
       ['AUTHORIZE_PER_MINUTE', '1000000', 'authorizePerMinute', 1_000_000],
     ];
     for (const [variable, value, key, expected] of accepted) {
@@ -159,6 +168,11 @@ describe('parseSettings', () => {
 
   it('refuses what is out of bounds or misshapen, naming variable, value and way out', () => {
     const refused: readonly (readonly [variable: string, value: string, problem: string])[] = [
+      ['TEMPERATURE', '2.1', 'TEMPERATURE must be a number from 0 to 2, got "2.1"'],
+      ['TEMPERATURE', '-1', 'TEMPERATURE must be a number from 0 to 2, got "-1"'],
+      ['TEMPERATURE', '1e-1', 'TEMPERATURE must be a number from 0 to 2, got "1e-1"'],
+      ['TEMPERATURE', 'hot', 'TEMPERATURE must be a number from 0 to 2, got "hot"'],
+      ['MAX_OUTPUT_TOKENS', '0', 'MAX_OUTPUT_TOKENS must be 1–1000000, got "0"'],
       ['PORT', '80a', 'PORT must be 0–65535, got "80a"'],
       ['PORT', '65536', 'PORT must be 0–65535, got "65536"'],
       ['PORT', '-1', 'PORT must be 0–65535, got "-1"'],
@@ -233,12 +247,12 @@ describe('parseSettings', () => {
       [
         'CONVERSATION_STORE',
         'mongodb://user:pass@host/calls?a=b',
-        'CONVERSATION_STORE must be memory or sqlite:<path>, got "…@host/calls?…"',
+        'CONVERSATION_STORE must be memory, sqlite:<path> or redis://<host>, got "…@host/calls?…"',
       ],
       [
         'CONVERSATION_STORE',
         'sqlite:',
-        'CONVERSATION_STORE must be memory or sqlite:<path>, got "sqlite:"',
+        'CONVERSATION_STORE must be memory, sqlite:<path> or redis://<host>, got "sqlite:"',
       ],
       [
         'CONVERSATION_STORE',
@@ -505,6 +519,17 @@ describe('parseSettings: secrets', () => {
       'by-flag-key',
       'mistral8',
     ]);
+  });
+
+  it("collects user and password of a store's URL, as written and as meant", () => {
+    const secretsOf = (url: string): readonly string[] =>
+      parseSettings({ CONVERSATION_STORE: url }, []).secrets;
+    assert.deepEqual(secretsOf('redis://call-bot:p%40ss%20word@host/1'), [
+      'p%40ss%20word', 'p@ss word', 'call-bot',
+    ]);
+    assert.deepEqual(secretsOf('rediss://:with:colons@host'), ['with:colons']);
+    assert.deepEqual(secretsOf('redis://:%xx-wrong@host'), ['%xx-wrong']);
+    assert.deepEqual(secretsOf('redis://host:6379/1'), []);
   });
 
   it('hands models the environment with flags merged in, values trimmed and empty ones left out', () => {

@@ -5,7 +5,10 @@
 import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import type { Agent, BoundAgent, MessageTurn, StartTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
@@ -21,7 +24,10 @@ import type { Reply } from '../../src/agents/agent.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
+import type { PartStore } from '../../src/conversations/part-store.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { loadSqlite } from '../../src/conversations/sqlite-library.ts';
+import { SqliteStore } from '../../src/conversations/sqlite-store.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/parts-in-memory.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { rawRequest, SECRET } from '../fixtures/app.ts';
@@ -42,9 +48,14 @@ export type {
 
 /**
  * How it answers: at once, with promises, or with objects that only have `then`. `shared` is the
- * store that other processes write too, in parts.
+ * store that other processes write too, in parts; `sqlite` the same over a file, at once.
  */
-export type StoreKind = 'memory' | 'promised' | 'thenable' | 'shared';
+export const STORE_KINDS = ['memory', 'promised', 'thenable', 'shared', 'sqlite'] as const;
+export type StoreKind = (typeof STORE_KINDS)[number];
+
+function answersAtOnce(kind: StoreKind): boolean {
+  return kind === 'memory' || kind === 'sqlite';
+}
 
 /** One failure: the n-th call, write or timer since it was planned, counted from 1. */
 export interface Failure {
@@ -141,6 +152,7 @@ interface Door {
 interface World {
   open(onCall: () => void): Door;
   readonly store: ConversationStore;
+  close(): Awaitable<void>;
 }
 
 class MemoryWorld implements World {
@@ -165,6 +177,19 @@ class MemoryWorld implements World {
     };
     return { store, die };
   }
+
+  close(): void {
+    this.store.close();
+  }
+}
+
+function sharing(parts: PartStore): SharedStore {
+  return new SharedStore(parts, {
+    ttlMs: 3_600_000,
+    maxRemembered: 100,
+    timeoutMs: 5_000,
+    log: createLogger({ level: 'silent', write: () => undefined }),
+  });
 }
 
 class SharedWorld implements World {
@@ -173,14 +198,54 @@ class SharedWorld implements World {
 
   open(onCall: () => void): Door {
     const parts = new PartsInMemory(this.#parts, { isSlow: true, onCall });
-    const store = new SharedStore(parts, {
-      ttlMs: 3_600_000,
-      maxRemembered: 100,
-      timeoutMs: 5_000,
-      log: createLogger({ level: 'silent', write: () => undefined }),
-    });
-    return { store, die: () => parts.leave() };
+    return { store: sharing(parts), die: () => parts.leave() };
   }
+
+  close(): Awaitable<void> {
+    return this.store.close();
+  }
+}
+
+class SqliteWorld implements World {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'layercode-talk-'));
+  readonly #path = join(this.#folder, 'calls.db');
+  readonly store = this.open().store;
+  #copies = 0;
+
+  open(): Door {
+    let target = openParts(this.#path);
+    const parts: PartStore = {
+      name: 'sqlite',
+      read: (id, known) => target.read(id, known),
+      write: (id, change) => target.write(id, change),
+      count: () => target.count(),
+      close: () => target.close(),
+    };
+    const die = (): void => {
+      this.#copies += 1;
+      const copy = join(this.#folder, `${this.#copies}.db`);
+      const database = new (loadSqlite().DatabaseSync)(this.#path);
+      database.exec(`VACUUM INTO '${copy}'`);
+      database.close();
+      target.close();
+      target = openParts(copy);
+    };
+    return { store: sharing(parts), die };
+  }
+
+  async close(): Promise<void> {
+    await this.store.close();
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+function openParts(path: string): SqliteStore {
+  return new SqliteStore({ path, synchronous: 'normal', timeoutMs: 5_000 });
+}
+
+function openWorld(kind: StoreKind): World {
+  if (kind === 'sqlite') return new SqliteWorld();
+  return kind === 'shared' ? new SharedWorld() : new MemoryWorld();
 }
 
 /** A store that the talk may hold up, call by call, and make fail. */
@@ -197,7 +262,8 @@ class HeldStore implements ConversationStore {
   readonly #waiting: (() => void)[] = [];
 
   constructor(inner: ConversationStore, kind: StoreKind, onCall: () => void) {
-    this.#inner = kind === 'memory' || kind === 'shared' ? inner : new PromisedStore(inner);
+    const isPromised = kind === 'promised' || kind === 'thenable';
+    this.#inner = isPromised ? new PromisedStore(inner) : inner;
     this.#kind = kind;
     this.#onCall = onCall;
   }
@@ -246,7 +312,7 @@ class HeldStore implements ConversationStore {
         : undefined;
     if (failing !== undefined) this.hasFailed = true;
     const refused = new Error('the store does not answer');
-    if (this.#kind === 'memory') {
+    if (answersAtOnce(this.#kind)) {
       if (failing !== 'call refused') {
         const answer = call();
         if (failing === undefined) return answer;
@@ -369,7 +435,7 @@ export class Stage {
 
   constructor(kind: StoreKind, agent: Agent) {
     this.#kind = kind;
-    this.#world = kind === 'shared' ? new SharedWorld() : new MemoryWorld();
+    this.#world = openWorld(kind);
     this.#agent = agent;
     channel('http.server.request.start').subscribe(this.#arrived);
     this.timers.install();
@@ -460,7 +526,7 @@ export class Stage {
    * ignore their signals end.
    */
   async stop(letGo: () => void): Promise<void> {
-    this.store.isHeld = this.#kind !== 'memory';
+    this.store.isHeld = !answersAtOnce(this.#kind);
     const stopped = this.#process.app.close();
     for (let round = 0; round < STOPPING_ROUNDS; round++) await nextRound();
     letGo();
@@ -474,7 +540,7 @@ export class Stage {
     for (const caller of this.#callers) caller.close();
     this.store.release();
     await Promise.all([this.#process.app.close(), ...this.#closings]);
-    await this.#world.store.close();
+    await this.#world.close();
   }
 
   readonly #arrived = (message: unknown): void => {

@@ -5,19 +5,26 @@ import { randomInt } from 'node:crypto';
 import { describe, it } from 'node:test';
 
 import { IS_LONG } from '../fixtures/long.ts';
+import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { playTalk } from './play-talk.ts';
-import { composeTalk } from './talk.ts';
+import { composeTalk, type Talk } from './talk.ts';
 
 /** Most rules of turns, broken by hand, show in some of the long run's. */
 const FIXED_TALKS = IS_LONG ? 320 : 70;
 const RANDOM_TALKS = IS_LONG ? 200 : 20;
 
-async function play(first: number, count: number): Promise<void> {
-  for (let seed = first; seed < first + count; seed++) await playTalk(composeTalk(seed));
+const SQLITE_TALKS = IS_LONG ? 100 : 20;
+
+async function play(first: number, count: number, more: Partial<Talk> = {}): Promise<void> {
+  for (let seed = first; seed < first + count; seed++)
+    await playTalk({ ...composeTalk(seed), ...more });
 }
 
 describe('history', () => {
   it('is true after the talks that are always played', () => play(1, FIXED_TALKS));
+
+  it('is true after them over SQLite', { skip: WITHOUT_SQLITE }, () =>
+    play(1, SQLITE_TALKS, { store: 'sqlite' }));
 
   it('is true after talks that nobody has seen', async (t) => {
     const first = randomInt(2 ** 31);

@@ -34,7 +34,7 @@ const DEV_DEPENDENCIES = {
  * without the dot.
  */
 const TEMPLATES: readonly (readonly [name: string, meaning: string])[] = [
-  ['agent.ts', 'what callers hear: a prompt and two tools'],
+  ['agent.ts', 'what callers hear: a prompt, a state and two tools'],
   ['agent.test.ts', 'its tests, without a phone or a key'],
   ['tsconfig.json', 'TypeScript, compiled to dist/'],
   ['.env.example', 'the most used settings, for .env'],

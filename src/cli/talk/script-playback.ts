@@ -37,14 +37,14 @@ export async function playScript(
   let failed = 0;
   let isFatal = false;
 
-  function report(lineNumber: number | undefined, source: string, outcome: Outcome): void {
+  function report(lineNumber: number | undefined, written: string, outcome: Outcome): void {
     const isGood = !('fault' in outcome);
     const mark = isGood ? paint('green', '✓') : paint('red', '✗');
     const note =
       isGood && outcome.note !== undefined ? `  ${paint('dim', `(${outcome.note})`)}` : '';
     const lines = isGood ? [] : outcome.fault;
     stdout.write(
-      `${mark} ${String(lineNumber ?? '').padStart(width)}  ${oneLine(source, MAX_SHOWN)}${note}\n`,
+      `${mark} ${String(lineNumber ?? '').padStart(width)}  ${oneLine(written, MAX_SHOWN)}${note}\n`,
     );
     for (const line of lines) stdout.write(`  ${' '.repeat(width)}    ${line}\n`);
     if (isGood) return;
@@ -54,9 +54,9 @@ export async function playScript(
 
   report(undefined, 'welcome', await playback.start());
   let played = 0;
-  for (const { lineNumber, source, ...action } of steps) {
+  for (const { lineNumber, written, ...action } of steps) {
     if (isFatal || interrupted.aborted) break;
-    report(lineNumber, source, await playback.play({ lineNumber, source, ...action }));
+    report(lineNumber, written, await playback.play({ lineNumber, written, ...action }));
     played += 1;
   }
   const end = await playback.end(isFatal || interrupted.aborted);
@@ -112,7 +112,7 @@ class ScriptPlayback {
         );
       case 'expect':
         return (await this.#end(reply)) ?? (step.expectation.matches(reply.text) ? {} : {
-          fault: [`expected  ${shown(step.expectation.source)}`, `heard     ${shown(reply.text)}`],
+          fault: [`expected  ${shown(step.expectation.written)}`, `heard     ${shown(reply.text)}`],
         });
       case 'expect-data':
         return (
@@ -121,7 +121,7 @@ class ScriptPlayback {
             ? {}
             : {
                 fault: [
-                  `expected  data with ${shown(step.expectation.source)}`,
+                  `expected  data with ${shown(step.expectation.written)}`,
                   ...listed(reply.data.map((content) => JSON.stringify(content))),
                 ],
               })

@@ -6,7 +6,7 @@ import { oneLine } from '../terminal/one-line.ts';
 
 export type Step = {
   readonly lineNumber: number;
-  /** As it was written. */ readonly source: string;
+  /** As it was written. */ readonly written: string;
 } & Action;
 
 export type Action =
@@ -19,7 +19,7 @@ export type Action =
   | { readonly name: 'within'; readonly ms: number };
 
 export interface Expectation {
-  readonly source: string;
+  readonly written: string;
   matches(text: string): boolean;
 }
 
@@ -67,9 +67,9 @@ export function parseScript(script: string, file: string): readonly Step[] {
   const problems: string[] = [];
   for (const [index, line] of script.split(/\r\n|\r|\n/).entries()) {
     // Not just any #: "say Order #5" contains one too.
-    const source = line.replace(/(^\s*|\s{2,}|\t)#.*$/, '').trim();
-    if (source === '') continue;
-    const [name = ''] = source.split(/\s/, 1);
+    const written = line.replace(/(^\s*|\s{2,}|\t)#.*$/, '').trim();
+    if (written === '') continue;
+    const [name = ''] = written.split(/\s/, 1);
     try {
       const parse = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
       if (parse === undefined) {
@@ -77,7 +77,7 @@ export function parseScript(script: string, file: string): readonly Step[] {
           `${oneLine(name, 40)} is no step; steps are ${Object.keys(ACTIONS).join(', ')}`,
         );
       }
-      steps.push({ lineNumber: index + 1, source, ...parse(source.slice(name.length).trim()) });
+      steps.push({ lineNumber: index + 1, written, ...parse(written.slice(name.length).trim()) });
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       problems.push(`line ${index + 1}: ${error.message}`);
@@ -92,19 +92,19 @@ export function parseScript(script: string, file: string): readonly Step[] {
 }
 
 /** A pattern between slashes, or a text that is compared without regard to case and white space. */
-function parseExpectation(name: string, source: string): Expectation {
-  if (source === '') throw new Fault(`${name} takes a text, or a pattern such as /hello|hi/i`);
-  const [, pattern, flags = ''] = /^\/(.+)\/(\w*)$/.exec(source) ?? [];
+function parseExpectation(name: string, written: string): Expectation {
+  if (written === '') throw new Fault(`${name} takes a text, or a pattern such as /hello|hi/i`);
+  const [, pattern, flags = ''] = /^\/(.+)\/(\w*)$/.exec(written) ?? [];
   if (pattern === undefined) {
-    const wanted = plain(source);
-    return { source, matches: (text) => plain(text).includes(wanted) };
+    const wanted = plain(written);
+    return { written, matches: (text) => plain(text).includes(wanted) };
   }
   if (!/^[imsu]*$/.test(flags)) {
-    throw new Fault(`${oneLine(source, 80)} is a pattern, of which the flags can be i, m, s and u`);
+    throw new Fault(`${oneLine(written, 80)} is a pattern, of which the flags can be i, m, s and u`);
   }
   try {
     const regExp = new RegExp(pattern, flags);
-    return { source, matches: (text) => regExp.test(text) };
+    return { written, matches: (text) => regExp.test(text) };
   } catch (error) {
     throw new Fault(oneLine(error instanceof Error ? error.message : String(error)), {
       cause: error,

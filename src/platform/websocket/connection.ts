@@ -202,6 +202,9 @@ export class WebSocketConnection {
       case 'close':
         this.#close ??= { code: received.code, reason: received.reason };
         this.#finish(received.code === CLOSE_CODES.noCode ? NO_CODE : encodeClose(received.code));
+        return;
+      default:
+        received satisfies never;
     }
   }
 

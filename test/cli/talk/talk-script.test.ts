@@ -23,8 +23,8 @@ const SHORT = ['--timeout', '0.5'];
 describe('parseScript', () => {
   /** The steps without what is the same for all, and patterns as they stand. */
   function parse(script: string): unknown[] {
-    return parseScript(script, 'a.txt').map(({ lineNumber: _line, source: _source, ...action }) =>
-      'expectation' in action ? { name: action.name, text: action.expectation.source } : action,
+    return parseScript(script, 'a.txt').map(({ lineNumber: _line, written: _written, ...action }) =>
+      'expectation' in action ? { name: action.name, text: action.expectation.written } : action,
     );
   }
 

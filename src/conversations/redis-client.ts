@@ -1,0 +1,35 @@
+// The clients of Redis or Valkey that a store can use.
+
+/** Keys and arguments of a script. */
+export interface RedisScriptCall {
+  keys: string[];
+  arguments: string[];
+}
+
+/**
+ * The commands that a store needs, in the form in which the package `redis` has them. Its clients
+ * can be passed as they are: those of `createClient`, `createCluster` and `createSentinel`.
+ */
+export interface RedisClient {
+  eval(script: string, call: RedisScriptCall): Promise<unknown>;
+  /** Rejects with an error that begins with `NOSCRIPT` if the server does not know the script. */
+  evalSha(sha1: string, call: RedisScriptCall): Promise<unknown>;
+  dbSize(): Promise<unknown>;
+}
+
+/** What is needed of a client of the package `ioredis`, a `Redis` or a `Cluster`. */
+export interface IoredisClient {
+  eval(script: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
+  evalsha(sha1: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
+  dbsize(): Promise<unknown>;
+}
+
+/** Makes a client of `ioredis` look like one of `redis`. */
+export function fromIoredis(client: IoredisClient): RedisClient {
+  return {
+    eval: (script, { keys, arguments: rest }) => client.eval(script, keys.length, ...keys, ...rest),
+    evalSha: (sha1, { keys, arguments: rest }) =>
+      client.evalsha(sha1, keys.length, ...keys, ...rest),
+    dbSize: () => client.dbsize(),
+  };
+}

@@ -1,0 +1,220 @@
+import type { RedisClient, RedisScriptCall } from './redis-client.ts';
+import type { RedisAddress, RedisTarget } from './redis-url.ts';
+import { StoreError } from './store-error.ts';
+
+/** What is used of a client of the package `redis`. */
+export interface PackageClient extends RedisClient {
+  connect(): Promise<unknown>;
+  destroy(): void;
+  sendCommand(command: string[]): Promise<unknown>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/** What is used of the package `redis`. */
+export interface RedisPackage {
+  createClient(options: object): PackageClient;
+}
+
+/** Certificates and keys in PEM format. */
+export interface RedisTls {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+/** Without an answer for this long, a connection is given up. */
+const DEAD_MS = 5_000;
+/** Until the other end accepts a connection. What is said on it then has the rest of the time. */
+const CONNECT_MS = DEAD_MS / 2;
+/** Between tries to connect. */
+const FIRST_RETRY_MS = 50;
+const LONGEST_RETRY_MS = 2_000;
+/** Commands that wait for their answers. More are refused. */
+const MAX_WAITING = 10_000;
+
+/**
+ * A connection that is opened again whenever it is lost, by a client of its own each time. With
+ * sentinels they are asked anew for the address. Commands never wait for a connection: without one
+ * they fail at once.
+ *
+ * The clients of `redis` connect again by themselves. But when the other machine has gone without a
+ * word, they wait until the kernel gives up, which takes minutes.
+ */
+export class RedisConnection implements RedisClient {
+  readonly #target: RedisTarget;
+  readonly #tls: RedisTls | undefined;
+  readonly #package: RedisPackage;
+  #client: PackageClient | undefined;
+  /** The sentinels, or the one server. Whoever answered last stands in front. */
+  #addresses: readonly RedisAddress[];
+  /** Why there is no connection. */
+  #failure: Error | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  /** When the first command was sent after the last answer. By `performance.now()`. */
+  #silentSince: number | undefined;
+  #isClosed = false;
+
+  constructor(target: RedisTarget, tls: RedisTls | undefined, redis: RedisPackage) {
+    this.#target = target;
+    this.#tls = tls;
+    this.#package = redis;
+    this.#addresses = target.addresses;
+  }
+
+  eval(script: string, call: RedisScriptCall): Promise<unknown> {
+    return this.#send((client) => client.eval(script, call));
+  }
+
+  evalSha(sha1: string, call: RedisScriptCall): Promise<unknown> {
+    return this.#send((client) => client.evalSha(sha1, call));
+  }
+
+  dbSize(): Promise<unknown> {
+    return this.#send((client) => client.dbSize());
+  }
+
+  /** Rejects if the first try fails. Others follow all the same, until `close()`. */
+  async connect(): Promise<void> {
+    await this.#connect();
+    if (this.#client === undefined) throw this.#offline();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    this.#client?.destroy();
+    this.#client = undefined;
+  }
+
+  async #send(command: (client: PackageClient) => Promise<unknown>): Promise<unknown> {
+    const client = this.#client;
+    if (client === undefined) throw this.#offline();
+    const now = performance.now();
+    this.#silentSince ??= now;
+    if (now - this.#silentSince > DEAD_MS) {
+      this.#lose(client, new Error(`no answer in ${DEAD_MS} ms`));
+      throw this.#offline();
+    }
+    try {
+      const answer = await command(client);
+      if (client === this.#client) this.#silentSince = undefined;
+      return answer;
+    } catch (error) {
+      const failure = this.#withoutUser(error);
+      if (client === this.#client && isAnswer(failure)) this.#silentSince = undefined;
+      // Another server may be the writable one by now: ask for the address again.
+      if (failure.message.startsWith('READONLY ')) this.#lose(client, failure);
+      throw failure;
+    }
+  }
+
+  #offline(): StoreError {
+    return new StoreError('there is no connection to Redis', { cause: this.#failure });
+  }
+
+  /** Of a client that is not used any more there is nothing to lose. */
+  #lose(client: PackageClient, failure: Error): void {
+    if (client !== this.#client) return;
+    this.#client = undefined;
+    this.#failure = failure;
+    client.destroy();
+    this.#connectLater();
+  }
+
+  #connectLater(): void {
+    if (this.#isClosed) return;
+    const ms = this.#retryMs * (0.5 + Math.random() / 2); // so that not all processes come at once
+    this.#retry = setTimeout(() => void this.#connect(), ms).unref();
+    this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
+  }
+
+  async #connect(): Promise<void> {
+    const { sentinelName, username, password, database } = this.#target;
+    try {
+      const address =
+        sentinelName === undefined ? this.#addresses[0] : await this.#askSentinels(sentinelName);
+      const login = {
+        ...(username === undefined ? {} : { username }),
+        ...(password === undefined ? {} : { password }),
+      };
+      const client = await this.#open(address, { ...login, database });
+      if (this.#isClosed) return client.destroy();
+      this.#client = client;
+      this.#silentSince = undefined;
+      this.#retryMs = FIRST_RETRY_MS;
+    } catch (error) {
+      this.#failure = this.#withoutUser(error);
+      this.#connectLater();
+    }
+  }
+
+  async #open(address: RedisAddress | undefined, options: object): Promise<PackageClient> {
+    const client = this.#package.createClient({
+      ...options,
+      socket: {
+        ...address,
+        ...(this.#tls === undefined ? {} : { tls: true, ...this.#tls }),
+        connectTimeout: CONNECT_MS,
+        reconnectStrategy: false,
+      },
+      commandOptions: { timeout: 0 }, // it ends when a command is sent, and costs a signal each
+      commandsQueueMaxLength: MAX_WAITING,
+      disableOfflineQueue: true,
+      maintNotifications: 'disabled',
+    });
+    client.on('error', (error) => this.#lose(client, this.#withoutUser(error)));
+    const tooLate = setTimeout(() => client.destroy(), DEAD_MS);
+    try {
+      await client.connect();
+    } catch (error) {
+      client.destroy();
+      throw error;
+    } finally {
+      clearTimeout(tooLate);
+    }
+    return client;
+  }
+
+  /** The address of the server that takes writes. */
+  async #askSentinels(name: string): Promise<RedisAddress> {
+    const failures: unknown[] = [];
+    for (const sentinel of this.#addresses) {
+      try {
+        const client = await this.#open(sentinel, {});
+        try {
+          const answer = await client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]);
+          const address = addressIn(answer);
+          const others = this.#addresses.filter((other) => other !== sentinel);
+          this.#addresses = [sentinel, ...others];
+          return address;
+        } finally {
+          client.destroy();
+        }
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    throw new AggregateError(failures, 'no sentinel knows the address');
+  }
+
+  /** Servers name the user whom they refuse something. */
+  #withoutUser(error: unknown): Error {
+    if (!(error instanceof Error)) return new Error(String(error));
+    const named = `User ${this.#target.username ?? 'default'} `;
+    if (!error.message.includes(named)) return error;
+    return new Error(error.message.replace(named, 'The user '));
+  }
+}
+
+/** Whether the server said it, and not the connection: `WRONGPASS invalid username-password …`. */
+export function isAnswer({ message }: Error): boolean {
+  return /^[A-Z]{2,} /.test(message);
+}
+
+function addressIn(answer: unknown): RedisAddress {
+  const [host, port]: unknown[] = Array.isArray(answer) ? answer : [];
+  if (typeof host !== 'string' || typeof port !== 'string')
+    throw new Error('the sentinel watches nothing of that name');
+  return { host, port: Number(port) };
+}

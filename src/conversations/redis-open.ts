@@ -1,0 +1,98 @@
+// Opens a store of the URL that the operator has set, with the package `redis` of their project.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import type { Logger } from '../log.ts';
+import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
+import { RedisStore } from './redis-store.ts';
+import { parseRedisUrl, type RedisTlsFiles } from './redis-url.ts';
+import { StoreError } from './store-error.ts';
+
+const INSTALL = 'npm install redis@6';
+/** The oldest that knows all options that are used. */
+const OLDEST_MAJOR = 6;
+
+/** What a server says that will be better in a while. */
+const PASSING =
+  /^(LOADING|BUSY|OOM|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|ERR max number)\b/;
+
+export interface RedisOpenOptions {
+  /** Has the package `redis`. Paths of files are relative to it. */
+  readonly directory: string;
+  readonly log: Logger;
+}
+
+/**
+ * Opens `redis://`, `rediss://` or `redis+sentinel://`.
+ *
+ * A server that cannot be reached yet is no error: it is logged and tried again. Rejects with a
+ * `StoreError` if the URL is wrong, a file or the package is missing, or the server refuses to
+ * serve: password, database, permissions, a replica, a node of a cluster.
+ */
+export async function openRedisStore(
+  url: string,
+  { directory, log }: RedisOpenOptions,
+): Promise<RedisStore> {
+  const target = parseRedisUrl(url);
+  const tls = target.tls && readFiles(target.tls, directory);
+  const connection = new RedisConnection(target, tls, await loadRedis(directory));
+  const store = new RedisStore(connection, () => connection.close());
+  try {
+    await connection.connect();
+    await checkWrites(store);
+  } catch (error) {
+    const refusal = refusalIn(error);
+    if (refusal !== undefined) {
+      await store.close();
+      throw new StoreError(`the server of CONVERSATION_STORE refuses to serve: ${refusal}`);
+    }
+    log.warn('the conversation store cannot be reached yet', { store: store.name, error });
+  }
+  return store;
+}
+
+/** On an id that no conversation has. Nothing of it is left. */
+async function checkWrites(store: RedisStore): Promise<void> {
+  const begin = { from: undefined, to: 'test', set: new Map(), remove: [], ttlMs: 1_000 };
+  await store.write('', begin);
+  await store.write('', { ...begin, from: 'test', to: undefined });
+}
+
+function refusalIn(error: unknown): string | undefined {
+  if (error instanceof StoreError) return refusalIn(error.cause);
+  if (!(error instanceof Error) || !isAnswer(error)) return undefined;
+  if (PASSING.test(error.message)) return undefined;
+  if (!/^(MOVED|ASK) /.test(error.message)) return error.message;
+  return 'it is a node of a cluster, which needs a client of your own: docs/library.md';
+}
+
+function readFiles(files: RedisTlsFiles, directory: string): RedisTls {
+  const contents = Object.entries(files).map(([name, path]: [string, string]) => {
+    try {
+      return [name, readFileSync(resolve(directory, path))];
+    } catch (cause) {
+      const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
+      throw new StoreError(`CONVERSATION_STORE: ${name}=… cannot be read: ${reason}`, { cause });
+    }
+  });
+  return Object.fromEntries(contents);
+}
+
+async function loadRedis(directory: string): Promise<RedisPackage> {
+  const require = createRequire(join(resolve(directory), 'package.json'));
+  let path: string;
+  try {
+    path = require.resolve('redis');
+  } catch (cause) {
+    const needed = 'CONVERSATION_STORE=redis://… needs the package redis';
+    throw new StoreError(`${needed}: ${INSTALL}`, { cause });
+  }
+  const { version }: { version: string } = require('redis/package.json');
+  if (Number.parseInt(version, 10) < OLDEST_MAJOR)
+    throw new StoreError(`CONVERSATION_STORE needs redis 6, not ${version}: ${INSTALL}`);
+  const loaded: RedisPackage = await import(pathToFileURL(path).href);
+  return loaded;
+}

@@ -1,0 +1,23 @@
+import { Counter, type Metrics } from '../metrics.ts';
+import type { WorkObserver } from '../turns/turn.ts';
+
+/**
+ * Counts what models and tools did. The names of models come from the settings and the agent, those
+ * of tools from the agent, so they are safe as labels.
+ */
+export function workMetrics(metrics: Metrics): WorkObserver {
+  const requests = metrics.add(
+    new Counter('layercode_model_requests_total', 'Requests to models by model and outcome.', [
+      'model', 'outcome',
+    ]),
+  );
+  const calls = metrics.add(
+    new Counter('layercode_tool_calls_total', 'Tool calls by tool and outcome.', [
+      'tool', 'outcome',
+    ]),
+  );
+  return {
+    modelRequest: (model, outcome) => requests.increment([model, outcome]),
+    toolCall: (tool, outcome) => calls.increment([tool, outcome]),
+  };
+}

@@ -1,0 +1,92 @@
+// The options of an agent that speaks with a model, from its definition to the vendor.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { getAgent } from '../../src/agents/built-in/registry.ts';
+import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
+import { tool } from '../../src/agents/tool.ts';
+import { says } from '../faults/model-server.ts';
+import { calls, modelServer, serveAgent, serveModel, spoken } from './model-app.ts';
+
+const part = { name: 'shop', prompt: 'Be brief.', model: 'groq:llama' };
+const look = tool({
+  name: 'look',
+  description: 'Looks.',
+  parameters: { type: 'object' },
+  run: () => 'seen',
+});
+
+describe('the options of an agent', () => {
+  it('reach the vendor', async (t) => {
+    const groq = await modelServer(t, says('Yes.'));
+    const agent = defineAgent({
+      ...part,
+      temperature: 0.3,
+      maxOutputTokens: 80,
+      reasoningEffort: 'low',
+      providerOptions: { groq: { service_tier: 'flex' } },
+    });
+    const { client } = serveAgent(t, agent, { groq }, { TEMPERATURE: '1', MAX_OUTPUT_TOKENS: '9' });
+    await spoken(client.say('Hi'));
+    const { temperature, max_tokens: most, reasoning_effort: effort, service_tier: tier } =
+      groq.requests[0]?.body ?? {};
+    assert.deepEqual([temperature, most, effort, tier], [0.3, 80, 'low', 'flex']);
+  });
+
+  it('have a tool called in the first request of a turn only', async (t) => {
+    const groq = await modelServer(t, calls([['1', 'look', '{}']]), says('Yes.'));
+    const agent = defineAgent({ ...part, tools: [look], toolChoice: 'required' });
+    const { client } = serveAgent(t, agent, { groq });
+    for (const text of ['one', 'two']) await spoken(client.say(text));
+    const choices = groq.requests.map(({ body }) => body['tool_choice']);
+    assert.deepEqual(choices, ['required', undefined, 'required']);
+  });
+
+  for (const name of ['starter', 'bakery', 'outdoor_shop', 'relay']) {
+    it(`are the settings' for the built-in agent ${name}`, async (t) => {
+      const environment = {
+        DEFAULT_MODEL: 'openai:gpt-4o', TEMPERATURE: '0.4', MAX_OUTPUT_TOKENS: '70',
+      };
+      const { client, server } = await serveModel(t, getAgent(name), [says('Yes.')], environment);
+      await spoken(client.say('Hi'));
+      assert.ok(server.requests.length > 0);
+      for (const { body } of server.requests)
+        assert.deepEqual([body['temperature'], body['max_completion_tokens']], [0.4, 70]);
+    });
+  }
+
+  for (const [options, message] of [
+    [{ temperature: 2.1 }, 'temperature must be a number from 0 to 2, got 2.1'],
+    [{ temperature: NaN }, 'temperature must be a number from 0 to 2, got NaN'],
+    [{ maxOutputTokens: 0 }, 'maxOutputTokens must be a whole number of at least 1, got 0'],
+    [{ maxOutputTokens: 1.5 }, 'maxOutputTokens must be a whole number of at least 1, got 1.5'],
+    [{ reasoningEffort: 'a lot' }, 'reasoningEffort must be a word such as low, got a lot'],
+    [{ toolChoice: 'any' }, "toolChoice must be 'auto', 'none' or 'required', got any"],
+    [{ providerOptions: [] }, 'providerOptions must be an object, by provider'],
+    [{ providerOptions: { opnai: {} } }, 'providerOptions names no provider with opnai; there are'],
+    [{ providerOptions: { openai: 1 } }, 'providerOptions.openai must be an object'],
+    [{ providerOptions: { openai: { model: 'x' } } }, 'providerOptions.openai cannot set model'],
+    [{ providerOptions: { openai: { stream: false } } }, 'providerOptions.openai cannot set stream'],
+    [{ providerOptions: { openai: { a: [() => 1] } } }, 'providerOptions: openai.a[0] is a function'],
+  ] as const) {
+    it(`are refused where ${message}`, () => {
+      assert.throws(
+        () => defineAgent({ ...part, ...options } as AgentDefinition),
+        ({ name, message: text }: Error) =>
+          name === 'TypeError' && text.startsWith(`agent "shop": ${message}`),
+      );
+    });
+  }
+});
+
+describe('what a model takes no more', () => {
+  it('is in the log, once', async (t) => {
+    const agent = defineAgent({ ...part, model: 'openai:gpt-5-nano', temperature: 0.3 });
+    const { client, logLines } = await serveModel(t, agent, [says('Yes.')]);
+    for (const text of ['one', 'two']) await spoken(client.say(text));
+    const warnings = logLines.filter((line) => line.includes('takes no temperature'));
+    assert.equal(warnings.length, 1);
+    assert.match(String(warnings[0]), /"level":"warn","msg":"model"/);
+  });
+});

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import {
+  fromIoredis, type RedisClient, type RedisScriptCall,
+} from '../../src/conversations/redis-client.ts';
+import { RedisStore } from '../../src/conversations/redis-store.ts';
+
+// The script itself is tested on real servers: test/peers/redis.peer-test.ts.
+
+interface Asked extends RedisScriptCall {
+  readonly command: 'eval' | 'evalSha';
+  readonly script: string;
+}
+
+/** A client that gives these answers, one after the other. Errors are thrown. */
+function answering(...answers: unknown[]): RedisClient & { readonly asked: readonly Asked[] } {
+  const asked: Asked[] = [];
+  const answer = async (): Promise<unknown> => {
+    const next = answers.shift();
+    if (next instanceof Error) throw next;
+    return next;
+  };
+  return {
+    asked,
+    eval: (script, call) => (asked.push({ command: 'eval', script, ...call }), answer()),
+    evalSha: (script, call) => (asked.push({ command: 'evalSha', script, ...call }), answer()),
+    dbSize: answer,
+  };
+}
+
+const change = { from: 'v1', to: 'v2', set: new Map([['head', '{}']]), remove: ['3'], ttlMs: 5 };
+
+describe('RedisStore', () => {
+  it('takes one round trip to read and one to write', async () => {
+    const client = answering(1, ['@version', 'v1', 'head', '{}'], 1);
+    const store = new RedisStore(client);
+    assert.equal(await store.read('a', 'v1'), 'unchanged');
+    assert.deepEqual(await store.read('a'), { version: 'v1', parts: new Map([['head', '{}']]) });
+    assert.equal(await store.write('a', change), true);
+    assert.deepEqual(client.asked.map(({ command }) => command), ['evalSha', 'evalSha', 'evalSha']);
+  });
+
+  it('sends the script to a server that does not know it, with the same arguments', async () => {
+    const client = answering(new Error('NOSCRIPT No matching script.'), 1);
+    assert.equal(await new RedisStore(client).write('a', change), true);
+    const [first, second] = client.asked;
+    assert.deepEqual([first?.command, second?.command], ['evalSha', 'eval']);
+    assert.deepEqual(second?.arguments, first?.arguments);
+    assert.deepEqual(second?.keys, first?.keys);
+  });
+
+  it('tries nothing again after another error', async () => {
+    const failure = new Error('OOM command not allowed');
+    const client = answering(failure);
+    await assert.rejects(new RedisStore(client).write('a', change), failure);
+    assert.equal(client.asked.length, 1);
+  });
+
+  const keys: readonly (readonly [id: string, key: string])[] = [
+    ['3f2a-9.B_c', 'layercode:3f2a-9.B_c'],
+    ['', 'layercode:'],
+    ['a:b', 'layercode:a%003ab'],
+    ['{a}', 'layercode:%007ba%007d'],
+    ['%003a', 'layercode:%0025003a'],
+    ['é\u0000👋', 'layercode:%00e9%0000%d83d%dc4b'],
+    ['\ud83d', 'layercode:%d83d'],
+    ['a*?[b]\r\n', 'layercode:a%002a%003f%005bb%005d%000d%000a'],
+  ];
+  for (const [id, key] of keys) {
+    it(`keeps ${JSON.stringify(id)} under ${key}`, async () => {
+      const client = answering([]);
+      await new RedisStore(client).read(id);
+      assert.deepEqual(client.asked[0]?.keys, [key]);
+    });
+  }
+
+  const wrong = [null, 'OK', 2, [Buffer.from('head'), '1'], ['head', 1], ['head'], { a: 1 }];
+  for (const reply of wrong) {
+    it(`says what is wrong with the answer ${JSON.stringify(reply)}`, async () => {
+      await assert.rejects(new RedisStore(answering(reply)).read('a'), {
+        name: 'TypeError',
+        message: /^the client of Redis must answer with strings in a list, got a /,
+      });
+    });
+  }
+
+  it('counts what the database holds', async () => {
+    assert.equal(await new RedisStore(answering(12)).count(), 12);
+  });
+
+  it('closes its client once, if it is told how, and otherwise leaves it open', async () => {
+    let closed = 0;
+    const close = (): void => void (closed += 1);
+    for (const store of [new RedisStore(answering(), close), new RedisStore(answering())]) {
+      await store.close();
+      await store.close();
+    }
+    assert.equal(closed, 1);
+  });
+});
+
+describe('fromIoredis', () => {
+  it('spells out keys and arguments', async () => {
+    const calls: unknown[] = [];
+    const client = fromIoredis({
+      eval: async (...args) => calls.push(['eval', ...args]),
+      evalsha: async (...args) => calls.push(['evalsha', ...args]),
+      dbsize: async () => 3,
+    });
+    await client.eval('return 1', { keys: ['k'], arguments: ['a', 'b'] });
+    await client.evalSha('ff', { keys: ['k'], arguments: ['a', 'b'] });
+    assert.deepEqual(calls, [
+      ['eval', 'return 1', 1, 'k', 'a', 'b'],
+      ['evalsha', 'ff', 1, 'k', 'a', 'b'],
+    ]);
+    assert.equal(await client.dbSize(), 3);
+  });
+});

@@ -1,0 +1,53 @@
+// What the metrics and /ready say of a store that can fail.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { noLog } from '../../src/app/app.ts';
+import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { PartsInMemory } from '../conversations/parts-in-memory.ts';
+import { serve } from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
+
+const OPTIONS = { ttlMs: 3_600_000, maxRemembered: 10, timeoutMs: 250, log: noLog() };
+const AGENT = { onMessage: (): string => 'Yes.' };
+
+describe('a store that fails', () => {
+  it('shows in the metrics, with the turns that wait', async (t) => {
+    mockTimers(t, ['setTimeout']); // it is not asked again
+    const parts = new PartsInMemory();
+    const served = serve(t, AGENT, { store: new SharedStore(parts, OPTIONS) });
+    const figures = (): number[] =>
+      ['degraded', 'turns_waiting', 'failures_total', 'conflicts_total'].map((name) =>
+        served.metric(`layercode_store_${name}`),
+      );
+    await (await served.client.say('One')).text();
+    assert.deepEqual(figures(), [0, 0, 0, 0]);
+    parts.failWith = new Error('the disk is full');
+    assert.equal(await (await served.client.say('Two')).text(), 'Yes.');
+    parts.failWith = undefined; // the metrics ask it for a count
+    assert.deepEqual(figures(), [1, 1, 1, 0]);
+  });
+
+  it('leaves the server ready, which says so', async (t) => {
+    const parts = new PartsInMemory();
+    const served = serve(t, AGENT, { store: new SharedStore(parts, OPTIONS) });
+    const ready = async (): Promise<unknown[]> => {
+      const response = await fetch(`${await served.client.origin()}/ready`);
+      const { warnings } = (await response.json()) as { readonly warnings?: unknown };
+      return [response.status, warnings];
+    };
+    assert.deepEqual(await ready(), [200, undefined]);
+    parts.failWith = new Error('the disk is full');
+    await (await served.client.say('One')).text();
+    const warnings = ['the conversation store is degraded: calls go on from memory'];
+    assert.deepEqual(await ready(), [200, warnings]);
+  });
+});
+
+describe('a store that cannot fail', () => {
+  it('has no metrics of failures', (t) => {
+    const { app } = serve(t, AGENT);
+    assert.doesNotMatch(app.metrics.text(), /layercode_store_/);
+  });
+});

@@ -1,0 +1,131 @@
+// What models and tools did, as /metrics counts it.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { tool } from '../../src/agents/tool.ts';
+import { withModel } from '../../src/agents/with-model.ts';
+import { scriptedModel, type ScriptedAnswer } from '../../src/models/scripted-model.ts';
+import { calls, serveModel, spoken, type ModelApp } from '../agents/model-app.ts';
+import { fired, serve, until, type Served } from '../fixtures/app.ts';
+import { fails, refuses, says, silentAfter, type Answer } from '../faults/model-server.ts';
+import { chunk } from '../faults/wire-shapes.ts';
+
+const parameters = { type: 'object', properties: { n: { type: 'number' } } } as const;
+const described = { description: 'Acts.', parameters };
+
+const agent = defineAgent({
+  name: 'tested',
+  prompt: 'You act.',
+  tools: [
+    tool({ name: 'act', ...described, run: () => ({ done: true }) }),
+    tool({ name: 'break', ...described, run: () => Promise.reject(new Error('broken')) }),
+    tool({
+      name: 'wait',
+      ...described,
+      run: async (_args, { signal, reply }) => {
+        reply.say('Waiting.');
+        throw await fired(signal);
+      },
+    }),
+  ],
+});
+
+function withScript(t: TestContext, ...script: readonly ScriptedAnswer[]): Served {
+  return serve(t, withModel(agent, scriptedModel(script)));
+}
+
+/** The samples of a metric, without its name. */
+function samplesOf({ app }: Pick<Served, 'app'>, name: string): string[] {
+  const lines = app.metrics.text().split('\n');
+  return lines.flatMap((line) => (line.startsWith(`${name}{`) ? [line.slice(name.length)] : []));
+}
+
+const TOOL_CALLS = 'layercode_tool_calls_total';
+const MODEL_REQUESTS = 'layercode_model_requests_total';
+
+describe(TOOL_CALLS, () => {
+  const outcomes: readonly (readonly [what: string, call: ScriptedAnswer, sample: string])[] = [
+    ['a call that returned', { call: 'act' }, '{tool="act",outcome="completed"} 1'],
+    ['a call that threw', { call: 'break' }, '{tool="break",outcome="failed"} 1'],
+    [
+      'a call whose arguments do not fit',
+      { call: 'act', args: { n: 'one' } },
+      '{tool="act",outcome="failed"} 1',
+    ],
+    [
+      "a call of a tool that is not there, not by the model's name for it",
+      { call: 'made_up' },
+      '{tool="unknown",outcome="failed"} 1',
+    ],
+  ];
+  for (const [what, call, sample] of outcomes) {
+    it(`counts ${what}`, async (t) => {
+      const served = withScript(t, call, 'Done.');
+      await (await served.client.say('Act.')).text();
+      assert.deepEqual(samplesOf(served, TOOL_CALLS), [sample]);
+    });
+  }
+
+  it('counts a call that was interrupted, though its turn is over by then', async (t) => {
+    const served = withScript(t, { call: 'wait' }, 'Done.');
+    await served.client.say('Wait.', { interruptAfterWords: 1 });
+    await until(() => samplesOf(served, TOOL_CALLS).length > 0, 'a count');
+    assert.deepEqual(samplesOf(served, TOOL_CALLS), ['{tool="wait",outcome="interrupted"} 1']);
+  });
+
+  it('counts a call once of a turn that is delivered again', async (t) => {
+    const served = withScript(t, { call: 'act' }, 'Done.');
+    await (await served.client.say('Act.')).text();
+    await (await served.client.deliverAgain()).text();
+    assert.deepEqual(samplesOf(served, TOOL_CALLS), ['{tool="act",outcome="completed"} 1']);
+  });
+});
+
+describe(MODEL_REQUESTS, () => {
+  async function asked(t: TestContext, ...script: [Answer, ...Answer[]]): Promise<ModelApp> {
+    const app = await serveModel(t, agent, script, { DEFAULT_MODEL: 'openai:gpt-5-nano' });
+    await spoken(app.client.say('Hi.'));
+    return app;
+  }
+
+  it('counts each request that was answered', async (t) => {
+    const app = await asked(t, calls([['c', 'act', '{}']]), says('Hi.'));
+    assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
+      '{model="openai:gpt-5-nano",outcome="completed"} 2',
+    ]);
+  });
+
+  it('counts a request that failed and was made again, by the code of its error', async (t) => {
+    const app = await asked(t, fails(503, '{}'), says('Hi.'));
+    assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
+      '{model="openai:gpt-5-nano",outcome="http_error"} 1',
+      '{model="openai:gpt-5-nano",outcome="completed"} 1',
+    ]);
+  });
+
+  it('counts a request that failed its turn', async (t) => {
+    const app = await asked(t, refuses);
+    assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
+      '{model="openai:gpt-5-nano",outcome="key_refused"} 1',
+    ]);
+  });
+
+  it('counts a request that was interrupted, though its turn is over by then', async (t) => {
+    const app = await serveModel(t, agent, [silentAfter(chunk({ content: 'One two three. ' }))]);
+    await app.client.say('Hi.', { interruptAfterWords: 1 });
+    await until(() => samplesOf(app, MODEL_REQUESTS).length > 0, 'a count');
+    assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
+      '{model="openai:gpt-5-nano",outcome="interrupted"} 1',
+    ]);
+  });
+
+  it("counts a request to a model of one's own by its usage", async (t) => {
+    const served = withScript(t, 'Hi.');
+    await (await served.client.say('Hi.')).text();
+    assert.deepEqual(samplesOf(served, MODEL_REQUESTS), [
+      '{model="scripted:model",outcome="completed"} 1',
+    ]);
+  });
+});

@@ -1,0 +1,332 @@
+// What happens when Redis or Valkey fails, on real servers through the real client. Needs `npm ci`
+// in this folder, and Debian's packages of the servers, which `.ci/run` installs.
+
+import assert from 'node:assert/strict';
+import { once, EventEmitter } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+
+import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { openRedisStore } from '../../src/conversations/redis-open.ts';
+import type { RedisStore } from '../../src/conversations/redis-store.ts';
+import { createLogger, type Logger } from '../../src/log.ts';
+import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
+import { PEERS } from '../fixtures/pages.ts';
+import { freePort, isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
+
+assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
+
+const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
+const SECRET = 'tipsy-parrot';
+
+/** A log that can be awaited. */
+class Lines {
+  readonly all: string[] = [];
+  readonly log: Logger;
+  readonly #came = new EventEmitter();
+
+  constructor() {
+    this.log = createLogger({
+      write: (lines) => {
+        this.all.push(lines);
+        this.#came.emit('line');
+      },
+    });
+  }
+
+  async has(message: string): Promise<void> {
+    while (!this.all.some((line) => line.includes(`"msg":"${message}"`)))
+      await once(this.#came, 'line');
+  }
+}
+
+const FAILED = 'the conversation store failed; calls go on from memory';
+const BACK = 'the conversation store answers again';
+const LATER = 'the conversation store cannot be reached yet';
+
+interface Opened {
+  readonly parts: RedisStore;
+  readonly store: SharedStore;
+  readonly lines: Lines;
+}
+
+async function open(t: TestContext, url: string): Promise<Opened> {
+  const lines = new Lines();
+  const parts = await openRedisStore(url, { directory: PEERS, log: lines.log });
+  const store = new SharedStore(parts, {
+    ttlMs: 3_600_000,
+    maxRemembered: 1_000,
+    timeoutMs: 250,
+    log: lines.log,
+  });
+  t.after(() => store.close());
+  return { parts, store, lines };
+}
+
+/** One turn of the conversation, from its words to its reply. */
+async function talk({ store }: Opened, id: string, text: string): Promise<void> {
+  const runId = 1;
+  await store.update(id, (conversation) =>
+    openTurn(conversation, { turnId: text, runId, text }, BOUNDS));
+  await store.update(id, (conversation) =>
+    settleTurn(conversation, {
+      turnId: text,
+      runId,
+      state: 'completed',
+      messages: [{ role: 'assistant', content: `${text}?`, turnId: text, state: 'completed' }],
+    }, BOUNDS));
+}
+
+/** What the database has of it, past everything that a process remembers. */
+async function turnsIn({ parts }: Opened, id: string): Promise<string[]> {
+  const found = await parts.read(id);
+  assert.ok(found !== 'unchanged');
+  return [...(found?.parts ?? [])]
+    .filter(([name]) => name !== 'head')
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([, text]) => {
+      const { id: turnId, state } = JSON.parse(text) as { id: string; state: string };
+      return `${turnId} ${state}`;
+    });
+}
+
+/** Sends one command to a server, on a connection of its own. */
+async function command(url: string, args: string[]): Promise<unknown> {
+  const { createClient } = (await import(join(PEERS, 'node_modules/redis/dist/index.js'))) as {
+    createClient(options: object): {
+      connect(): Promise<unknown>;
+      destroy(): void;
+      sendCommand(args: string[]): Promise<unknown>;
+      on(event: 'error', listener: () => void): void;
+    };
+  };
+  const client = createClient({ url });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await client.sendCommand(args);
+  } finally {
+    client.destroy();
+  }
+}
+
+for (const program of REDIS_PROGRAMS) {
+  const start = async (t: TestContext, ...args: string[]): Promise<RedisServer> => {
+    const server = await RedisServer.start(program, args);
+    t.after(() => server.remove());
+    return server;
+  };
+
+  describe(`conversations in ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
+    it('survive the process that had them', async (t) => {
+      const server = await start(t);
+      await talk(await open(t, server.url), 'a', 'One');
+      const next = await open(t, server.url);
+      await talk(next, 'a', 'Two');
+      assert.deepEqual(await turnsIn(next, 'a'), ['One completed', 'Two completed']);
+    });
+
+    it('go on when its scripts are forgotten', async (t) => {
+      const server = await start(t);
+      const opened = await open(t, server.url);
+      await talk(opened, 'a', 'One');
+      await command(server.url, ['SCRIPT', 'FLUSH']);
+      await talk(opened, 'a', 'Two');
+      assert.equal(opened.store.health().failures, 0);
+    });
+
+    it('go on from memory while it is killed, and are written when it is back', async (t) => {
+      const server = await start(t);
+      const opened = await open(t, server.url);
+      await talk(opened, 'a', 'One');
+      await server.kill();
+      await talk(opened, 'a', 'Two');
+      await opened.lines.has(FAILED);
+      assert.equal(opened.store.health().isDegraded, true);
+      await server.start(); // with nothing in it
+      await opened.lines.has(BACK);
+      assert.equal(opened.store.health().turnsWaiting, 0);
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
+    });
+
+    it('go on from memory while it is frozen, and are written when it thaws', async (t) => {
+      const server = await start(t);
+      const opened = await open(t, server.url);
+      await talk(opened, 'a', 'One');
+      server.freeze();
+      const before = performance.now();
+      await talk(opened, 'a', 'Two');
+      assert.ok(performance.now() - before < 1_000, 'one time-out, not one for each command');
+      assert.equal(opened.store.health().isDegraded, true);
+      server.thaw();
+      await opened.lines.has(BACK);
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
+    });
+
+    it('reach another server that has taken the address of a frozen one', async (t) => {
+      const [frozen, other] = [await start(t), await start(t)];
+      const proxy = await CuttingProxy.open(frozen.port);
+      t.after(() => proxy.close());
+      const opened = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      frozen.freeze();
+      await talk(opened, 'a', 'One');
+      proxy.target = other.port;
+      await opened.lines.has(BACK);
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
+    });
+
+    it('take a write for one that was made when its answer was lost', async (t) => {
+      const server = await start(t);
+      const proxy = await CuttingProxy.open(server.port);
+      t.after(() => proxy.close());
+      const opened = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      proxy.isSwallowing = true;
+      await talk(opened, 'a', 'One');
+      assert.equal(opened.store.health().isDegraded, true);
+      proxy.isSwallowing = false;
+      proxy.cut();
+      await opened.lines.has(BACK);
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
+    });
+
+    it('are connected again after a cut', async (t) => {
+      const server = await start(t);
+      const proxy = await CuttingProxy.open(server.port);
+      t.after(() => proxy.close());
+      const opened = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      for (const text of ['One', 'Two', 'Three']) {
+        proxy.cut();
+        await talk(opened, 'a', text);
+      }
+      if (opened.store.health().isDegraded) await opened.lines.has(BACK);
+      assert.deepEqual(await turnsIn(opened, 'a'), [
+        'One completed', 'Two completed', 'Three completed',
+      ]);
+    });
+
+    it('go on from memory while it has no room, and are written when it has', async (t) => {
+      const server = await start(t, '--maxmemory-policy', 'noeviction');
+      const opened = await open(t, server.url);
+      await talk(opened, 'a', 'One');
+      await command(server.url, ['CONFIG', 'SET', 'maxmemory', '1']);
+      await talk(opened, 'a', 'Two');
+      assert.equal(opened.store.health().isDegraded, true);
+      assert.match(opened.lines.all.join(''), /"message":"OOM command not allowed/);
+      await command(server.url, ['CONFIG', 'SET', 'maxmemory', '0']);
+      await opened.lines.has(BACK);
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
+    });
+
+    it('are written to a server that was a replica for a while', async (t) => {
+      const [server, primary] = [await start(t), await start(t)];
+      const opened = await open(t, server.url);
+      const to = (...args: string[]): Promise<unknown> => command(server.url, args);
+      await to('REPLICAOF', '127.0.0.1', String(primary.port));
+      await talk(opened, 'a', 'One');
+      assert.equal(opened.store.health().isDegraded, true);
+      await to('REPLICAOF', 'NO', 'ONE');
+      await opened.lines.has(BACK);
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
+    });
+
+    it('hold nothing that grows while it is down', async (t) => {
+      const server = await start(t);
+      const proxy = await CuttingProxy.open(server.port);
+      t.after(() => proxy.close());
+      const { parts } = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      server.freeze();
+      const waiting = Array.from({ length: 10_000 }, () => parts.read('a'));
+      for (const command of waiting) command.catch(() => undefined);
+      await assert.rejects(parts.read('a'), /^Error: The queue is full$/);
+      proxy.cut();
+      const settled = await Promise.allSettled(waiting);
+      assert.ok(settled.every(({ status }) => status === 'rejected'));
+      await assert.rejects(parts.read('a'), { name: 'StoreError' });
+      assert.ok(proxy.connections <= 1);
+    });
+
+    it('begin without it, and are written when it comes', async (t) => {
+      const port = await freePort();
+      const opened = await open(t, `redis://:${SECRET}@127.0.0.1:${port}`);
+      await opened.lines.has(LATER);
+      await talk(opened, 'a', 'One');
+      const server = await start(t, '--port', String(port), '--requirepass', SECRET);
+      assert.ok(server);
+      await opened.lines.has(BACK);
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
+      assert.equal(opened.lines.all.join('').includes(SECRET), false);
+    });
+
+    describe('are refused at the start', () => {
+      const refused = async (url: string, problem: RegExp): Promise<void> => {
+        const { log, all } = new Lines();
+        await assert.rejects(openRedisStore(url, { directory: PEERS, log }), (error: Error) => {
+          assert.equal(error.name, 'StoreError');
+          assert.match(error.message, problem);
+          assert.equal(error.message.includes('tipsy'), false);
+          return true;
+        });
+        assert.deepEqual(all, []);
+      };
+
+      it('for a wrong password, and for none', async (t) => {
+        const { port } = await start(t, '--requirepass', 'another');
+        await refused(`redis://:${SECRET}@127.0.0.1:${port}`, /refuses to serve: WRONGPASS /);
+        await refused(`redis://127.0.0.1:${port}`, /refuses to serve: NOAUTH /);
+      });
+
+      it('for a password that nobody set', async (t) => {
+        const { port } = await start(t);
+        await refused(`redis://x:${SECRET}@127.0.0.1:${port}`, /refuses to serve: WRONGPASS /);
+      });
+
+      it('for a database that is not there', async (t) => {
+        const { url } = await start(t);
+        await refused(`${url}/99`, /refuses to serve: ERR DB index is out of range/);
+      });
+
+      it('for a user who may not write', async (t) => {
+        const acl = ['--user', 'tipsy', 'on', '>pw', '~*', '+@all', '-hset'];
+        const { port } = await start(t, ...acl);
+        await refused(`redis://tipsy:pw@127.0.0.1:${port}`, /refuses to serve: .*permissions/);
+      });
+
+      it('for a replica', async (t) => {
+        const primary = await start(t);
+        const { url } = await start(t, '--replicaof', `127.0.0.1 ${primary.port}`);
+        await refused(url, /refuses to serve: READONLY /);
+      });
+
+      it('for a node of a cluster', async (t) => {
+        const { url } = await start(t, '--cluster-enabled', 'yes');
+        await command(url, ['CLUSTER', 'ADDSLOTS', '1']);
+        await refused(url, /it is a node of a cluster|CLUSTERDOWN/);
+      });
+    });
+
+    it('need no more than these permissions', async (t) => {
+      const acl = '--user bot on >pw ~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset'
+        + ' +hdel +del +pexpire';
+      const { port } = await start(t, ...acl.split(' '));
+      const opened = await open(t, `redis://bot:pw@127.0.0.1:${port}/0`);
+      await talk(opened, 'a', 'One');
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
+      assert.equal(await opened.store.count(), 1);
+      assert.equal(opened.store.health().failures, 0);
+    });
+  });
+}
+
+describe('the package redis', () => {
+  it('is said to be missing, and how to install it', async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'no-redis-'));
+    t.after(() => rmSync(directory, { recursive: true }));
+    await assert.rejects(openRedisStore('redis://x', { directory, log: new Lines().log }), {
+      name: 'StoreError',
+      message: 'CONVERSATION_STORE=redis://… needs the package redis: npm install redis@6',
+    });
+  });
+});

@@ -1,0 +1,99 @@
+// Calls that outlive the process: the built server over an SQLite file.
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import { createTestClient } from '../../src/test-client.ts';
+import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+
+let workplace: Workplace;
+beforeEach(() => {
+  workplace = new Workplace();
+});
+afterEach(() => workplace.clear());
+
+const AGENT = `export default {
+  name: 'counting',
+  onMessage: ({ text, history }) => \`\${history.length} \${text}\`,
+};`;
+
+function serve(store: string): SpawnedServer {
+  workplace.write('agent.mjs', AGENT);
+  return workplace.spawn({
+    env: {
+      NODE_ENV: 'production',
+      DRAIN_DELAY_SECONDS: '0',
+      LAYERCODE_WEBHOOK_SECRET: SECRET,
+      AGENT: './agent.mjs',
+      CONVERSATION_STORE: store,
+    },
+  });
+}
+
+async function say(server: SpawnedServer, text: string): Promise<string> {
+  const caller = createTestClient(await server.url(), { secret: SECRET, conversationId: 'c' });
+  return (await caller.say(text)).text();
+}
+
+const LIMIT = { skip: WITHOUT_SQLITE, timeout: 30_000 };
+
+describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
+  it('goes on after it was killed, where it was', LIMIT, async () => {
+    const first = serve('sqlite:calls.db');
+    assert.equal(await say(first, 'One'), '1 One');
+    first.kill('SIGKILL');
+    await first.exit;
+    assert.equal(await say(serve('sqlite:calls.db'), 'Two'), '3 Two');
+  });
+
+  it('goes on after it was stopped, and leaves one file', LIMIT, async () => {
+    const first = serve('sqlite:calls.db');
+    assert.equal(await say(first, 'One'), '1 One');
+    first.kill('SIGTERM');
+    assert.deepEqual(await first.exit, { code: 0, signal: null });
+    assert.deepEqual(workplace.files(), ['agent.mjs', 'calls.db']);
+    assert.equal(await say(serve('sqlite:calls.db'), 'Two'), '3 Two');
+  });
+
+  it('shares calls with another one on the same file', LIMIT, async () => {
+    const [one, two] = [serve('sqlite:calls.db'), serve('sqlite:calls.db')];
+    assert.equal(await say(one, 'One'), '1 One');
+    assert.equal(await say(two, 'Two'), '3 Two');
+    await two.line('request'); // the turn is over there, too
+    assert.equal(await say(one, 'Three'), '5 Three');
+  });
+
+  it('writes nothing on stderr, such as that SQLite is experimental', LIMIT, async () => {
+    const server = serve('sqlite:calls.db');
+    await say(server, 'One');
+    server.kill('SIGTERM');
+    await server.exit;
+    assert.equal(server.stderr, '');
+  });
+
+  it('does not start on a file that cannot be used, and says why in one line', LIMIT, async () => {
+    const server = serve('sqlite:missing/calls.db');
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    const path = `${workplace.directory}/missing`;
+    assert.equal(
+      server.stderr,
+      `layercode-microserver: the conversations in ${path}/calls.db cannot be used: `
+        + `the folder ${path} does not exist; create it\n`,
+    );
+  });
+
+  it(
+    'names the Node version that it needs',
+    { skip: WITHOUT_SQLITE === false, timeout: 30_000 },
+    async () => {
+      const server = serve('sqlite:calls.db');
+      assert.deepEqual(await server.exit, { code: 1, signal: null });
+      assert.equal(
+        server.stderr,
+        'layercode-microserver: CONVERSATION_STORE=sqlite:… needs Node 22.13 or later, '
+          + `this is ${process.version}\n`,
+      );
+    },
+  );
+});
