@@ -6,7 +6,7 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import { RestClient } from '../layercode/rest-client.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Metrics, SumMetrics } from '../metrics.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { signed, signedIfAtAll } from '../middleware/signature.ts';
@@ -15,6 +15,7 @@ import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../routes/authorize.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
+import type { OpenSessions } from '../routes/open-sessions.ts';
 import { openApi } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
 import { webhook } from '../routes/webhook.ts';
@@ -36,10 +37,13 @@ export interface RouteDependencies {
   readonly notReadyReasons: () => readonly string[];
   /** Undefined for a store that cannot fail. */
   readonly storeHealth: (() => StoreHealth) | undefined;
+  readonly openSessions: OpenSessions | undefined;
+  readonly sumMetrics: SumMetrics | undefined;
 }
 
 export function createRoutes(dependencies: RouteDependencies): readonly Route[] {
   const { settings, agent, conversations, turns, metrics, fetch, platform } = dependencies;
+  const { sumMetrics } = dependencies;
   const { layercodeApiKey: apiKey, layercodeApiUrl: url, agentRoute, authorizeRoute } = settings;
   const { webhookSecrets: secrets, corsOrigins: origins } = settings;
   const localAuthority = apiKey === undefined ? platform : undefined;
@@ -57,6 +61,7 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
         heartbeatMs: settings.heartbeatSeconds * 1_000,
         timeoutMs: settings.turnTimeoutSeconds * 1_000,
         onTurnEnd: turnObserver(metrics, platform),
+        openSessions: dependencies.openSessions,
       })),
     },
     {
@@ -86,7 +91,7 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
       ],
       reasons: dependencies.notReadyReasons,
     })),
-    ...(settings.metrics ? [open('/metrics', metricsRoute(metrics))] : []),
+    ...(settings.metrics ? [open('/metrics', metricsRoute(metrics, sumMetrics))] : []),
     open('/openapi.json', openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
     ...(platform?.routes(conversations) ?? []),
   ];

@@ -5,9 +5,11 @@ import type { Agent } from '../agents/agent.ts';
 import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
 import { createApp } from '../app/create-app.ts';
+import type { Channel } from '../base/channel.ts';
 import type { ConversationStore } from '../conversations/store.ts';
-import { openDevelopmentSecret } from './development-secret.ts';
+import { openDevelopmentSecret, type DevelopmentSecret } from './development-secret.ts';
 import { createLogger, type Logger } from '../log.ts';
+import type { SumMetrics } from '../metrics.ts';
 import { openModel } from '../models/open-model.ts';
 import { defaultModelName } from '../models/providers.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
@@ -25,6 +27,18 @@ export interface OpenServerOptions {
    * the agent's problems.
    */
   readonly problems?: readonly string[];
+  /** Set in a process that shares its port with others. */
+  readonly worker?: WorkerPlace | undefined;
+  /** Used if the settings have no secret. Default: the one of the directory, or a new one. */
+  readonly developmentSecret?: DevelopmentSecret | undefined;
+}
+
+/** What a worker has of the others. */
+export interface WorkerPlace {
+  /** How many there are, this one included. Bounds are divided by it. */
+  readonly processes: number;
+  readonly channel: Channel;
+  readonly sumMetrics: SumMetrics;
 }
 
 /** A server that is listening. `app.close()` closes it. */
@@ -48,19 +62,19 @@ export interface OpenServer {
  * operator can fix, and with the system's error if the port cannot be opened.
  */
 export async function openServer(given: Settings, options: OpenServerOptions): Promise<OpenServer> {
-  const { directory, write, isTerminal, problems = [] } = options;
+  const { directory, worker, problems = [] } = options;
   if (problems.length > 0) {
     throw new SettingsError([...problems, ...(await agentProblems(given, directory))]);
   }
-  const { settings, secretFile } = withSecret(given, directory);
-  const format = settings.logFormat ?? (isTerminal ? 'pretty' : 'json');
-  const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write });
+  const { settings, secretFile } = withSecret(given, directory, options.developmentSecret);
+  const log = openLog(settings, options);
   shareEnvironment(settings);
   const agent = await openAgent(settings.agent ?? defaultAgent(settings), directory);
-  const platform = await openPlatform(settings);
+  const platform = worker === undefined ? await openPlatform(settings) : undefined;
   const store = await openStore(settings, log, directory);
   const app = createApp(settings, agent, {
     log,
+    ...worker,
     ...(platform === undefined ? {} : { platform }),
     ...(store === undefined ? {} : { store }),
   });
@@ -79,6 +93,20 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   });
   for (const problem of app.model?.problems() ?? []) log.warn('model', { problem });
   return { app, settings, log, origin, agentName: agent.name, secretFile };
+}
+
+/** The log of a process of the server. Lines of a worker bear its process id. */
+export function openLog(
+  { logLevel: level, logFormat, secrets }: Settings,
+  {
+    write,
+    isTerminal,
+    worker,
+  }: Pick<OpenServerOptions, 'write' | 'isTerminal' | 'worker'>,
+): Logger {
+  const format = logFormat ?? (isTerminal ? 'pretty' : 'json');
+  const log = createLogger({ level, format, secrets, write });
+  return worker === undefined ? log : log.child({ worker: process.pid });
 }
 
 /** The host of a URL that reaches an address to which the server is bound. */
@@ -149,12 +177,13 @@ async function openStore(
  * Outside production a missing secret is generated; signatures are always checked. `secretFile` is
  * where tools find it.
  */
-function withSecret(
+export function withSecret(
   settings: Settings,
   directory: string,
+  developmentSecret?: DevelopmentSecret,
 ): { readonly settings: Settings; readonly secretFile: string | undefined } {
   if (settings.webhookSecrets.length > 0) return { settings, secretFile: undefined };
-  const { secret, file } = openDevelopmentSecret(directory);
+  const { secret, file } = developmentSecret ?? openDevelopmentSecret(directory);
   return {
     settings: { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] },
     secretFile: file,

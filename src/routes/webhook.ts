@@ -10,6 +10,7 @@ import {
   isKnownEvent,
   metadataOf,
   parseEvent,
+  sessionIdOf,
   type CallEndedEvent,
   type LayercodeEvent,
   type SessionEndEvent,
@@ -22,6 +23,7 @@ import type { SignedHandler } from '../middleware/signature.ts';
 import type { TurnEvent } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
 import { EndedSessions } from './ended-sessions.ts';
+import type { OpenSessions } from './open-sessions.ts';
 import { ReplyStream } from './reply-stream.ts';
 import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
 
@@ -40,6 +42,8 @@ export interface WebhookOptions {
   /** How long a hook that answers with JSON may take. */
   readonly timeoutMs: number;
   readonly onTurnEnd: TurnObserver;
+  /** Told of sessions. Undefined if nobody will wait for them. */
+  readonly openSessions?: OpenSessions | undefined;
 }
 
 const JSON_TYPE = 'application/json';
@@ -52,6 +56,7 @@ const STATUS_OK = { status: 'ok' } as const;
 export function webhook(options: WebhookOptions): SignedHandler {
   const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } =
     options;
+  const { openSessions } = options;
   let openStreams = 0;
   let openHooks = 0;
   const endedSessions = new EndedSessions();
@@ -87,6 +92,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     );
     openStreams += 1;
     context.onClose(closeStream, delivery);
+    if (openSessions !== undefined) noteSession(openSessions, event);
     delivery.begin();
   }
 
@@ -150,6 +156,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     conversationId: string,
   ): Awaitable<void> {
     const { session_id: sessionId } = event;
+    openSessions?.end(sessionId);
     if (!endedSessions.add(sessionId)) {
       context.logFields['outcome'] = 'repeated';
       return context.json(200, STATUS_OK);
@@ -206,6 +213,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
   }
 
   function endCall(context: Context, event: CallEndedEvent): Awaitable<void> {
+    openSessions?.end(event.call_id);
     if (!endedSessions.add(event.call_id)) {
       context.logFields['outcome'] = 'repeated';
       return;
@@ -273,6 +281,12 @@ export function webhook(options: WebhookOptions): SignedHandler {
     if (event.turn_id) context.logFields['turnId'] = event.turn_id;
     return answer(context, event, conversationId);
   };
+}
+
+function noteSession(openSessions: OpenSessions, event: TurnEvent): void {
+  const isStart = event.type === 'session.start' || event.type === 'call_started';
+  if (isStart) openSessions.start(sessionIdOf(event));
+  else openSessions.use(sessionIdOf(event));
 }
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {
