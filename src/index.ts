@@ -1,6 +1,7 @@
 // layercode-microserver
 export { createApp } from './app/create-app.ts';
-export type { App, AppOptions } from './app/app.ts';
+export type { NamedAgents } from './app/create-app.ts';
+export type { App, AppOptions, ServedAgent } from './app/app.ts';
 export { loadSettings } from './settings/load-settings.ts';
 export type { LoadSettingsOptions } from './settings/load-settings.ts';
 export { parseSettings, SettingsError } from './settings/settings.ts';

@@ -13,7 +13,8 @@ interface MetricHead {
 }
 
 interface Metric extends MetricHead {
-  samples(): string;
+  /** `common` is a label of all samples, as it is exported; '' for none. */
+  samples(common?: string): string;
 }
 
 /** A metric as it was read: plain data. */
@@ -77,18 +78,18 @@ export class Counter implements Metric {
     return count;
   }
 
-  samples(): string {
-    return this.#samplesBelow(this.#total, []);
+  samples(common = ''): string {
+    return this.#samplesBelow(this.#total, [], common);
   }
 
-  #samplesBelow(tree: LabelTree, labelValues: readonly string[]): string {
+  #samplesBelow(tree: LabelTree, labelValues: readonly string[], common: string): string {
     if (labelValues.length === this.#labelNames.length) {
       if (tree.value === undefined && labelValues.length > 0) return '';
-      return `${this.name}${labels(this.#labelNames, labelValues)} ${tree.value ?? 0}\n`;
+      return `${this.name}${labels(this.#labelNames, labelValues, common)} ${tree.value ?? 0}\n`;
     }
     let text = '';
     for (const [value, inner] of tree.byLabel) {
-      text += this.#samplesBelow(inner, [...labelValues, value]);
+      text += this.#samplesBelow(inner, [...labelValues, value], common);
     }
     return text;
   }
@@ -124,8 +125,8 @@ export class Gauge implements Metric {
     this.across = across;
   }
 
-  samples(): string {
-    return `${this.name} ${this.#value()}\n`;
+  samples(common = ''): string {
+    return `${this.name}${labels([], [], common)} ${this.#value()}\n`;
   }
 
   /** Never throws or rejects: a broken gauge must not hide the others or end the process. */
@@ -180,7 +181,7 @@ export class Histogram implements Metric {
     buckets.sum += value;
   }
 
-  samples(): string {
+  samples(common = ''): string {
     let text = '';
     for (const [label, { counts, sum }] of this.#byLabel) {
       const names = this.#labelName === undefined ? [] : [this.#labelName];
@@ -188,10 +189,10 @@ export class Histogram implements Metric {
       for (const [index, count] of counts.entries()) {
         total += count;
         const bound = String(this.#bounds[index] ?? '+Inf');
-        const bucket = labels([...names, 'le'], [...names.map(() => label), bound]);
+        const bucket = labels([...names, 'le'], [...names.map(() => label), bound], common);
         text += `${this.name}_bucket${bucket} ${total}\n`;
       }
-      const labelled = labels(names, [label]);
+      const labelled = labels(names, [label], common);
       text += `${this.name}_sum${labelled} ${sum}\n${this.name}_count${labelled} ${total}\n`;
     }
     return text;
@@ -211,11 +212,29 @@ export class Histogram implements Metric {
 
 /** The metrics of one app, in the order in which they were added. */
 export class Metrics {
-  readonly #metrics: Metric[] = [];
+  /** By name: those with another common label are exported together. */
+  readonly #families: Map<string, { readonly metric: Metric; readonly common: string }[]>;
+  readonly #common: string;
+
+  /** With arguments, as `labelled` makes it. */
+  constructor(parent?: Metrics, common = '') {
+    this.#families = parent === undefined ? new Map() : parent.#families;
+    this.#common = common;
+  }
 
   add<M extends Metric>(metric: M): M {
-    this.#metrics.push(metric);
+    const family = this.#families.get(metric.name) ?? [];
+    family.push({ metric, common: this.#common });
+    this.#families.set(metric.name, family);
     return metric;
+  }
+
+  /**
+   * Adds metrics that have one more label, whose value is the same for all of them. They may have
+   * the names of others that have another value.
+   */
+  labelled(name: string, value: string): Metrics {
+    return new Metrics(this, label(name, value));
   }
 
   /** All metrics in the Prometheus text format, version 0.0.4. */
@@ -225,9 +244,12 @@ export class Metrics {
 
   /** Each metric as it is now; with `which`, only those that it accepts. */
   texts(which: (metric: MetricHead) => boolean = () => true): readonly MetricText[] {
-    return this.#metrics.filter(which).map((metric) => {
-      const { name, help, type, across = 'sum' } = metric;
-      return { name, help, type, across, samples: metric.samples() };
+    return [...this.#families.values()].flatMap((family) => {
+      const [first] = family;
+      if (first === undefined || !which(first.metric)) return [];
+      const { name, help, type, across = 'sum' } = first.metric;
+      const samples = family.map(({ metric, common }) => metric.samples(common)).join('');
+      return [{ name, help, type, across, samples }];
     });
   }
 }
@@ -241,10 +263,14 @@ export function asText(metrics: readonly MetricText[]): string {
   return text;
 }
 
-function labels(names: readonly string[], values: readonly string[]): string {
-  if (names.length === 0) return '';
-  const pairs = names.map((name, index) => `${name}="${escape(values[index] ?? '', /["\\\n]/g)}"`);
-  return `{${pairs.join(',')}}`;
+function labels(names: readonly string[], values: readonly string[], common: string): string {
+  const pairs = names.map((name, index) => label(name, values[index] ?? ''));
+  if (common !== '') pairs.unshift(common);
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+}
+
+function label(name: string, value: string): string {
+  return `${name}="${escape(value, /["\\\n]/g)}"`;
 }
 
 /** A help text may contain quotes as they are; a label value may not. */

@@ -167,3 +167,36 @@ describe('Metrics', () => {
     assert.match(metrics.text(), /^# TYPE a_total counter$/m);
   });
 });
+
+describe('Metrics.labelled', () => {
+  it('exports one label more, in front, with what every kind of metric has', () => {
+    const metrics = new Metrics();
+    const sales = metrics.labelled('agent', 'sales');
+    sales.add(new Counter('a_total', 'A.', ['x'])).increment(['1']);
+    sales.add(new Gauge('b', 'B.', () => 2));
+    sales.add(new Histogram('c', 'C.', [1])).observe(0.5);
+    assert.deepEqual(metrics.text().split('\n').filter((line) => !line.startsWith('#')), [
+      'a_total{agent="sales",x="1"} 1',
+      'b{agent="sales"} 2',
+      'c_bucket{agent="sales",le="1"} 1',
+      'c_bucket{agent="sales",le="+Inf"} 1',
+      'c_sum{agent="sales"} 0.5',
+      'c_count{agent="sales"} 1',
+      '',
+    ]);
+  });
+
+  it('has metrics of one name described once, and side by side', () => {
+    const metrics = new Metrics();
+    for (const name of ['sales', 'support']) {
+      const own = metrics.labelled('agent', name);
+      own.add(new Gauge('a', 'A.', () => 1));
+      own.add(new Gauge('b', 'B.', () => 2));
+    }
+    assert.equal(
+      metrics.text(),
+      '# HELP a A.\n# TYPE a gauge\na{agent="sales"} 1\na{agent="support"} 1\n'
+        + '# HELP b B.\n# TYPE b gauge\nb{agent="sales"} 2\nb{agent="support"} 2\n',
+    );
+  });
+});

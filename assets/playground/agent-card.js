@@ -1,31 +1,43 @@
 import { element } from './element.js';
 
 /**
- * Shows which agent answers, with which model, and what the server's `/ready` says is wrong.
+ * Shows which agent answers, with which model, and what the server's `/ready` says is wrong. Of
+ * several agents one can be chosen.
  *
  * @param {object} places
  * @param {HTMLElement} places.agent
+ * @param {HTMLSelectElement} places.choice instead of `agent`, if there are several
  * @param {HTMLElement} places.model
  * @param {HTMLElement} places.warnings a list
  * @returns {Promise<{ readonly name: string, readonly hasModel: boolean }>} the agent
  */
-export async function showAgent({ agent, model, warnings }) {
-  const { name, modelName, hasModel, lines } = await askReady();
-  agent.textContent = name;
-  model.textContent = modelName;
+export async function showAgent({ agent, choice, model, warnings }) {
+  const { agents, lines } = await askReady();
+  const chosen = agents.find(({ name }) => name === choice.value) ?? agents[0] ?? UNKNOWN;
+  if (agents.length > 0) {
+    const options = agents.map(({ name }) => element('option', { value: name }, name));
+    choice.replaceChildren(...options);
+    choice.value = chosen.name;
+    choice.hidden = agents.length === 1;
+  }
+  agent.hidden = !choice.hidden;
+  agent.textContent = chosen.name;
+  model.textContent = chosen.modelName;
   warnings.replaceChildren(...lines.map((line) => element('li', {}, line)));
   warnings.hidden = lines.length === 0;
-  return { name, hasModel };
+  return chosen;
 }
 
+const UNKNOWN = { name: 'unknown agent', modelName: '', hasModel: true };
+
+/** No agents if the server does not answer. @returns {Promise<{ agents: (typeof UNKNOWN)[], lines: string[] }>} */
 async function askReady() {
   try {
     const response = await fetch('/ready');
-    const { ready, agent, model, warnings = [], reasons = [] } = await response.json();
+    const answer = await response.json();
+    const { ready, agents = [answer], warnings = [], reasons = [] } = answer;
     return {
-      name: String(agent),
-      modelName: model === null ? 'no model' : String(model),
-      hasModel: model !== null,
+      agents: agents.map(shown),
       lines: [
         ...reasons.map((/** @type {string} */ reason) => `Not ready: ${reason}`),
         ...warnings.map((/** @type {string} */ warning) => `Warning: ${warning}`),
@@ -34,11 +46,15 @@ async function askReady() {
     };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return {
-      name: 'unknown agent',
-      modelName: '',
-      hasModel: true,
-      lines: [`The server does not answer at /ready: ${why}`],
-    };
+    return { agents: [], lines: [`The server does not answer at /ready: ${why}`] };
   }
+}
+
+/** @param {{ readonly agent: unknown, readonly model: unknown }} answer @returns {typeof UNKNOWN} */
+function shown({ agent, model }) {
+  return {
+    name: String(agent),
+    modelName: model === null ? 'no model' : String(model),
+    hasModel: model !== null,
+  };
 }

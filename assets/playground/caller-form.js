@@ -4,6 +4,7 @@
  * Who calls, as the request for a session says it.
  *
  * @typedef {object} Caller
+ * @property {string} [agent_id] which of several agents is called; default the first
  * @property {string} [from_phone_number]
  * @property {JsonObject} [custom_metadata]
  */

@@ -22,7 +22,7 @@ const MAX_TEXT_LENGTH = 4_000;
  * @param {(problem: string) => void} onProblem
  */
 export function createHistory(list, onCount, onProblem) {
-  /** @type {string | undefined} The conversation to load next; undefined for none. */
+  /** @type {string | undefined} The path of what to load next; undefined for nothing. */
   let wanted;
   let isLoading = false;
 
@@ -45,9 +45,11 @@ export function createHistory(list, onCount, onProblem) {
      * Loads the history again. Calls during a load lead to one more.
      *
      * @param {string} conversationId
+     * @param {string} [agentId] whose it is, if there are several agents
      */
-    async refresh(conversationId) {
-      wanted = conversationId;
+    async refresh(conversationId, agentId) {
+      const query = agentId === undefined ? '' : `?${new URLSearchParams({ agent_id: agentId })}`;
+      wanted = `/playground/history/${encodeURIComponent(conversationId)}${query}`;
       if (isLoading) return;
       isLoading = true;
       while (wanted !== undefined) {
@@ -66,9 +68,9 @@ export function createHistory(list, onCount, onProblem) {
   };
 }
 
-/** @param {string} conversationId @returns {Promise<readonly Message[]>} */
-async function loadHistory(conversationId) {
-  const response = await fetch(`/playground/history/${encodeURIComponent(conversationId)}`);
+/** @param {string} path @returns {Promise<readonly Message[]>} */
+async function loadHistory(path) {
+  const response = await fetch(path);
   const answer = await response.json().catch(() => undefined); // then the status is shown
   if (!response.ok || !Array.isArray(answer?.messages)) {
     throw new Error(`${response.status} ${answer?.error ?? response.statusText}`);

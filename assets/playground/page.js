@@ -39,6 +39,7 @@ const connection = byId('connection', HTMLElement);
 const conversation = byId('conversation', HTMLElement);
 const metadata = byId('custom-metadata', HTMLTextAreaElement);
 const activity = byId('activity', HTMLElement);
+const agentChoice = byId('agent-choice', HTMLSelectElement);
 
 const transcript = new Transcript(byId('transcript', HTMLElement), byId('announcer', HTMLElement));
 const timeline = createTimeline(byId('timeline', HTMLElement), byId('timeline-axis', SVGElement));
@@ -234,16 +235,32 @@ function connect(conversationId) {
   speaker.stop();
   endTalk();
   void refreshAgent();
-  void session.connect(caller, conversationId);
+  const agentId = chosenAgent();
+  void session.connect(
+    agentId === undefined ? caller : { ...caller, agent_id: agentId },
+    conversationId,
+  );
   return true;
+}
+
+/** Undefined if there is only one. */
+function chosenAgent() {
+  return agentChoice.hidden ? undefined : agentChoice.value;
 }
 
 async function refreshAgent() {
   agent = await showAgent({
     agent: byId('agent', HTMLElement),
+    choice: agentChoice,
     model: byId('model', HTMLElement),
     warnings: byId('warnings', HTMLElement),
   });
+}
+
+function beginConversation() {
+  if (!connect()) return;
+  for (const panel of [transcript, timeline, events, data, history, script]) panel.clear();
+  say.focus();
 }
 
 /** Saves the talk as a file for `talk --script`. */
@@ -267,7 +284,8 @@ function endTalk() {
 }
 
 function refreshHistory() {
-  if (session.conversationId !== undefined) void history.refresh(session.conversationId);
+  const { conversationId } = session;
+  if (conversationId !== undefined) void history.refresh(conversationId, chosenAgent());
 }
 
 /** @param {string} problem */
@@ -310,11 +328,8 @@ button('microphone').hidden = microphone === undefined;
 byId('microphone-note', HTMLElement).hidden = microphone !== undefined;
 button('microphone').addEventListener('click', () => microphone?.toggle());
 
-button('new-conversation').addEventListener('click', () => {
-  if (!connect()) return;
-  for (const panel of [transcript, timeline, events, data, history, script]) panel.clear();
-  say.focus();
-});
+button('new-conversation').addEventListener('click', beginConversation);
+agentChoice.addEventListener('change', beginConversation);
 button('reconnect').addEventListener('click', () => {
   if (connect(session.conversationId)) say.focus();
 });

@@ -32,8 +32,10 @@ import { requestMetrics } from '../observers/request-metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import { addStoreMetrics } from '../observers/store-metrics.ts';
 import { OpenSessions } from '../routes/open-sessions.ts';
+import { agentChannels } from './agent-channels.ts';
 import type { AppPlatform } from './app-platform.ts';
-import { createRoutes, createUserRoute } from './routes.ts';
+import { createRoutes, createUserRoute, type RoutedAgent, type RoutedAgents } from './routes.ts';
+import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 
 export interface AppOptions {
@@ -55,21 +57,41 @@ export interface AppOptions {
   readonly sumMetrics?: SumMetrics;
 }
 
+/** An agent, and what it is served as. */
+export interface GivenAgent {
+  /** Undefined for an app's only agent. */
+  readonly name: string | undefined;
+  readonly agent: BoundAgent;
+  /** Any of them may have signed its events. */
+  readonly secrets: readonly string[];
+}
+
+/** An agent of an app. */
+export interface ServedAgent {
+  /** Of several agents the name that it was given, otherwise its own. */
+  readonly name: string;
+  /** The path that its events are posted to. */
+  readonly path: string;
+  /** The model it speaks with; undefined for an agent that needs none. */
+  readonly model: ChatModel | undefined;
+  readonly conversations: ConversationManager;
+}
+
 /** For all bodies that are being read or kept by their requests; more if one may be very large. */
 const MIN_BODIES_BYTES = 64 * 1_048_576;
 /** For connections without a stream: health checks, browsers, keep-alive. */
 const SPARE_CONNECTIONS = 1_024;
 
-/** An agent, served. */
+/** An agent, or several, served. */
 export class App {
-  readonly conversations: ConversationManager;
+  /** The first is the one of the agent route itself. */
+  readonly agents: readonly [ServedAgent, ...ServedAgent[]];
   /** Figures of your own can be added; they are served with the others. */
   readonly metrics = new Metrics();
-  /** The model the agent speaks with; undefined for an agent that needs none. */
-  readonly model: ChatModel | undefined;
   readonly #settings: Settings;
   readonly #scope: ContextScope;
-  readonly #turns: Turns;
+  readonly #routed: RoutedAgents;
+  readonly #userSecrets: readonly string[];
   readonly #router = new Router<Handler>();
   readonly #boundary = new ErrorBoundary();
   readonly #platform: AppPlatform | undefined;
@@ -85,7 +107,11 @@ export class App {
   #server: Server | undefined;
 
   /** Made by `createApp`. */
-  constructor(settings: Settings, agent: BoundAgent, options: AppOptions) {
+  constructor(
+    settings: Settings,
+    given: readonly [GivenAgent, ...GivenAgent[]],
+    options: AppOptions,
+  ) {
     const log = options.log ?? noLog();
     this.#settings = settings;
     this.#platform = options.platform;
@@ -102,16 +128,15 @@ export class App {
       maxConversations: settings.maxConversations,
       maxCharacters: settings.maxHistoryCharacters,
     });
-    this.conversations = new ConversationManager(store, { maxMessages: settings.maxMessages });
-    this.model = agent.model;
-    this.#turns = new Turns({
-      agent,
-      conversations: this.conversations,
-      others: options.channel === undefined ? undefined : { channel: options.channel, log },
-      turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
-      firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
-      observer: workMetrics(this.metrics),
-    });
+    const [first, ...others] = given;
+    const { channel } = options;
+    const isOnly = first.name === undefined;
+    const channelFor = channel === undefined || isOnly ? () => channel : agentChannels(channel);
+    const route = (agent: GivenAgent): RoutedAgent =>
+      this.#route(agent, store, channelFor(agent.name ?? ''));
+    this.#routed = [route(first), ...others.map(route)];
+    this.agents = [served(this.#routed[0]), ...this.#routed.slice(1).map(served)];
+    this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];
     const hasAccessLog = settings.accessLog && log.isEnabled('info');
     this.#observers = [requestMetrics(this.metrics), ...(hasAccessLog ? [accessLog(log)] : [])];
     this.#middleware = [
@@ -131,18 +156,51 @@ export class App {
     if (settings.metrics) addProcessMetrics(this.metrics);
     const routes = createRoutes({
       settings,
-      agent,
-      conversations: this.conversations,
-      turns: this.#turns,
+      agents: this.#routed,
+      secrets: this.#userSecrets,
       metrics: this.metrics,
       fetch: options.fetch,
       platform: options.platform,
-      notReadyReasons: () => this.#notReadyReasons(),
+      notReadyReasons: () => (this.#shutdown.isReady ? [] : ['the server is shutting down']),
       storeHealth: health,
       openSessions: this.#openSessions,
       sumMetrics: options.sumMetrics,
     });
     for (const route of routes) this.#add(route);
+  }
+
+  /** Of the first agent. */
+  get conversations(): ConversationManager {
+    return this.agents[0].conversations;
+  }
+
+  /** The model the first agent speaks with; undefined for an agent that needs none. */
+  get model(): ChatModel | undefined {
+    return this.agents[0].model;
+  }
+
+  #route(
+    { name, agent, secrets }: GivenAgent,
+    store: ConversationStore,
+    channel: Channel | undefined,
+  ): RoutedAgent {
+    const settings = this.#settings;
+    const { agentRoute, maxMessages, turnTimeoutSeconds, firstWordTimeoutSeconds } = settings;
+    const metrics = name === undefined ? this.metrics : this.metrics.labelled('agent', name);
+    const conversations = new ConversationManager(store, {
+      maxMessages,
+      ...(name === undefined ? {} : { agentName: name }),
+    });
+    const turns = new Turns({
+      agent,
+      conversations,
+      others: channel === undefined ? undefined : { channel, log: this.#scope.log },
+      turnTimeoutMs: turnTimeoutSeconds * 1_000,
+      firstWordTimeoutMs: firstWordTimeoutSeconds * 1_000,
+      observer: workMetrics(metrics),
+    });
+    const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
+    return { name, path, agent, secrets, conversations, turns, metrics };
   }
 
   /** Adds a layer around all handlers, inside earlier layers. Only before the first request. */
@@ -158,12 +216,12 @@ export class App {
 
   /** Serves `GET` and `HEAD` of a path, such as `/things/:id`. Signed ones only below `/api/`. */
   get(path: string, handler: Handler): this {
-    return this.#add(createUserRoute('GET', path, handler, this.#settings));
+    return this.#add(createUserRoute('GET', path, handler, this.#userSecrets));
   }
 
   /** Serves `POST` of a path. Signed ones only below `/api/`. */
   post(path: string, handler: Handler): this {
-    return this.#add(createUserRoute('POST', path, handler, this.#settings));
+    return this.#add(createUserRoute('POST', path, handler, this.#userSecrets));
   }
 
   /** Answers errors of a class that a handler or middleware throws. The nearest class wins. */
@@ -190,6 +248,25 @@ export class App {
     if (request instanceof WholeRequest && hasUnreadBody(request)) {
       request.whenWhole(() => this.#serve(context));
     } else this.#serve(context);
+  };
+
+  /**
+   * Answers a request of `fetch`, for servers that speak it: the same routes, layers and limits. The
+   * body must be unread. The response's body streams, and asks for no more than its reader does. To
+   * cancel it, or to abort the request, is to drop the connection.
+   *
+   * There is no connection that shows who asks: routes for this machine only answer 403, and the
+   * rate limit takes the server's word, `clientAddress`. Rejects if the request is aborted before it
+   * was answered.
+   */
+  readonly fetch = async (
+    request: Request,
+    { clientAddress }: { readonly clientAddress?: string | undefined } = {},
+  ): Promise<Response> => {
+    const { FetchExchange } = await import('../http/fetch-exchange.ts');
+    const exchange = new FetchExchange(request, clientAddress);
+    this.#serve(new Context(exchange.request, exchange.response, this.#scope));
+    return exchange.answer;
   };
 
   readonly #closed: Observer = (isFinished, context) => {
@@ -264,21 +341,19 @@ export class App {
       },
       drainDelayMs: drainDelaySeconds * 1_000,
       timeoutMs,
-      onTimeout: () => this.#turns.interruptAll('the server is shutting down'),
+      onTimeout: () => {
+        for (const { turns } of this.#routed) turns.interruptAll('the server is shutting down');
+      },
     });
-    await this.#turns.close(Math.max(0, timesOutAtMs - performance.now()));
+    const toolsMs = Math.max(0, timesOutAtMs - performance.now());
+    await Promise.all(this.#routed.map(({ turns }) => turns.close(toolsMs)));
     await this.#channel?.close();
     await this.conversations.close();
   }
 
   /** Turns whose agent is at work now. */
   get runningTurns(): number {
-    return this.#turns.count;
-  }
-
-  #notReadyReasons(): readonly string[] {
-    if (!this.#shutdown.isReady) return ['the server is shutting down'];
-    return this.model === undefined || this.model.isUsable() ? [] : this.model.problems();
+    return this.#routed.reduce((sum, { turns }) => sum + turns.count, 0);
   }
 
   #hasPath({ method, path }: Context): boolean {
@@ -311,6 +386,10 @@ export class App {
         match satisfies never;
     }
   };
+}
+
+function served({ name, path, agent, conversations }: RoutedAgent): ServedAgent {
+  return { name: name ?? agent.name, path, model: agent.model, conversations };
 }
 
 /** The log of an app that was given none. */

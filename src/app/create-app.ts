@@ -1,21 +1,60 @@
-import type { Agent } from '../agents/agent.ts';
-import { App, noLog, type AppOptions } from './app.ts';
+import type { Agent, BoundAgent } from '../agents/agent.ts';
+import { App, noLog, type AppOptions, type GivenAgent } from './app.ts';
 import { bindAgent } from './bind-agent.ts';
+import { faultOfAgentName, secretsOfAgent, secretVariableOf } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 
+/** Several agents by their names: `a-z`, `0-9` and `-`, beginning with a letter. */
+export type NamedAgents = Readonly<Record<string, Agent>>;
+
 /**
- * An app that serves `agent`. Throws a `TypeError` if the settings have no webhook secret, as
- * signatures are always verified, or if they name a store and `options` have none: opening one
- * takes time.
+ * An app that serves an agent, or several. Each of several is served below the agent route under
+ * its name; the first one has the route itself, too.
+ *
+ * Throws a `TypeError` for a name that cannot be a path, if an agent has no webhook secret, as
+ * signatures are always verified, and if the settings name a store and `options` have none: opening
+ * one takes time.
  */
-export function createApp(settings: Settings, agent: Agent, options: AppOptions = {}): App {
-  if (settings.webhookSecrets.length === 0) {
-    throw new TypeError('settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET');
-  }
+export function createApp(
+  settings: Settings,
+  agent: Agent | NamedAgents,
+  options: AppOptions = {},
+): App {
   if (settings.conversationStore !== 'memory' && options.store === undefined) {
     const remedy = 'pass options.store, such as await openStore(settings, { log })';
     throw new TypeError(`settings.conversationStore is not memory: ${remedy}`);
   }
   const { log = noLog(), fetch } = options;
-  return new App(settings, bindAgent(agent, settings, log, fetch), { ...options, log });
+  const bind = (agent: Agent): BoundAgent => bindAgent(agent, settings, log, fetch);
+  const agents = isAgent(agent)
+    ? [{ name: undefined, agent: bind(agent), secrets: settings.webhookSecrets }]
+    : Object.entries(agent).map(([name, agent]): GivenAgent => {
+        checkNamed(name, agent);
+        return { name, agent: bind(agent), secrets: secretsOfAgent(settings, name) };
+      });
+  const [first, ...others] = agents;
+  if (first === undefined) throw new TypeError('createApp was given no agent');
+  for (const { name, secrets } of agents) checkSecrets(name, secrets);
+  return new App(settings, [first, ...others], { ...options, log });
+}
+
+/** An agent always has `onMessage`, which no name can be. */
+function isAgent(given: Agent | NamedAgents): given is Agent {
+  return typeof given.onMessage === 'function';
+}
+
+function checkNamed(name: string, agent: Agent): void {
+  const fault = faultOfAgentName(name);
+  if (fault !== undefined) {
+    throw new TypeError(`an agent's name must ${fault}, got ${JSON.stringify(name)}`);
+  }
+  if (typeof agent?.onMessage !== 'function') {
+    throw new TypeError(`the agent ${name} must be made with defineAgent or getAgent`);
+  }
+}
+
+function checkSecrets(name: string | undefined, secrets: readonly string[]): void {
+  if (secrets.length > 0) return;
+  const common = 'settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET';
+  throw new TypeError(name === undefined ? common : `${common}, or ${secretVariableOf(name)}`);
 }

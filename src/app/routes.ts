@@ -6,11 +6,11 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import { RestClient } from '../layercode/rest-client.ts';
-import type { Metrics, SumMetrics } from '../metrics.ts';
+import { Gauge, type Metrics, type SumMetrics } from '../metrics.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { signed, signedIfAtAll } from '../middleware/signature.ts';
-import type { AppPlatform } from './app-platform.ts';
+import type { AppPlatform, PlatformAgent } from './app-platform.ts';
 import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../routes/authorize.ts';
 import { health } from '../routes/health.ts';
@@ -18,52 +18,60 @@ import { metrics as metricsRoute } from '../routes/metrics.ts';
 import type { OpenSessions } from '../routes/open-sessions.ts';
 import { openApi } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
-import { webhook } from '../routes/webhook.ts';
+import { webhook, type OpenRequests } from '../routes/webhook.ts';
 import { figuresOf, type TurnObserver } from '../routes/webhook-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
 
 /** Calls are taken all the same: a caller is better served than refused. */
 const DEGRADED = 'the conversation store is degraded: calls go on from memory';
 
-export interface RouteDependencies {
-  readonly settings: Settings;
+/** An agent, and what it is served with. */
+export interface RoutedAgent {
+  /** Undefined for an app's only agent: its metrics and log lines need no name. */
+  readonly name: string | undefined;
+  /** Where its events are posted. */
+  readonly path: string;
   readonly agent: BoundAgent;
+  /** Any of them may have signed its events. */
+  readonly secrets: readonly string[];
   readonly conversations: ConversationManager;
   readonly turns: Turns;
+  /** Where its own figures are added. */
+  readonly metrics: Metrics;
+}
+
+/** At least one. The first has the agent route itself, too. */
+export type RoutedAgents = readonly [RoutedAgent, ...RoutedAgent[]];
+
+export interface RouteDependencies {
+  readonly settings: Settings;
+  readonly agents: RoutedAgents;
+  /** Those of all agents, for routes that belong to none of them. */
+  readonly secrets: readonly string[];
   readonly metrics: Metrics;
   readonly fetch: typeof fetch | undefined;
   readonly platform: AppPlatform | undefined;
-  /** Why no call can be taken now. */
+  /** Why no agent can take calls now. */
   readonly notReadyReasons: () => readonly string[];
   /** Undefined for a store that cannot fail. */
   readonly storeHealth: (() => StoreHealth) | undefined;
+  /** Undefined if a shutdown does not wait for sessions. */
   readonly openSessions: OpenSessions | undefined;
+  /** Undefined if this app has no other processes beside it. */
   readonly sumMetrics: SumMetrics | undefined;
 }
 
 export function createRoutes(dependencies: RouteDependencies): readonly Route[] {
-  const { settings, agent, conversations, turns, metrics, fetch, platform } = dependencies;
-  const { sumMetrics } = dependencies;
-  const { layercodeApiKey: apiKey, layercodeApiUrl: url, agentRoute, authorizeRoute } = settings;
-  const { webhookSecrets: secrets, corsOrigins: origins } = settings;
+  const { settings, agents, secrets, metrics, fetch, platform, sumMetrics } = dependencies;
+  const { layercodeApiKey: apiKey, layercodeApiUrl: url, authorizeRoute } = settings;
   const localAuthority = apiKey === undefined ? platform : undefined;
   const layercode = apiKey === undefined
     ? undefined
     : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
+  const webhooks = webhookRoutes(dependencies);
 
   return [
-    {
-      method: 'POST',
-      path: agentRoute,
-      handler: signed({ secrets }, webhook({
-        agent, conversations, turns, metrics,
-        maxStreams: settings.maxStreams,
-        heartbeatMs: settings.heartbeatSeconds * 1_000,
-        timeoutMs: settings.turnTimeoutSeconds * 1_000,
-        onTurnEnd: turnObserver(metrics, platform),
-        openSessions: dependencies.openSessions,
-      })),
-    },
+    ...webhooks,
     {
       method: 'POST',
       path: authorizeRoute,
@@ -77,24 +85,59 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
         signedIfAtAll({ secrets }, authorize({
           platform: localAuthority ?? layercode,
           agentIds: settings.layercodeAgentIds,
-          origins,
+          origins: settings.corsOrigins,
         })),
       ),
     },
     open('/health', health()),
     open('/ready', ready({
-      agent: agent.name,
-      model: agent.model?.name ?? null,
-      problems: () => [
-        ...(agent.model?.problems() ?? []),
-        ...(dependencies.storeHealth?.().isDegraded === true ? [DEGRADED] : []),
-      ],
+      agents,
       reasons: dependencies.notReadyReasons,
+      warnings: () => (dependencies.storeHealth?.().isDegraded === true ? [DEGRADED] : []),
     })),
     ...(settings.metrics ? [open('/metrics', metricsRoute(metrics, sumMetrics))] : []),
-    open('/openapi.json', openApi({ agentRoute, authorizeRoute, hasMetrics: settings.metrics })),
-    ...(platform?.routes(conversations) ?? []),
+    open('/openapi.json', openApi({
+      agentRoutes: webhooks.map(({ path }) => path),
+      authorizeRoute,
+      hasMetrics: settings.metrics,
+    })),
+    ...(platform?.serve(platformAgents(agents)) ?? []),
   ];
+}
+
+/** One for each agent, and the agent route for the first. */
+function webhookRoutes({
+  settings, agents, metrics, platform, openSessions,
+}: RouteDependencies): readonly Route[] {
+  const open: OpenRequests = { streams: 0, hooks: 0 };
+  const streams = (): number => open.streams;
+  const turns = (): number => agents.reduce((sum, { turns }) => sum + turns.count, 0);
+  metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', streams));
+  metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', turns));
+  const routes = agents.map((routed): Route => {
+    const { name, path, agent, secrets, conversations, turns } = routed;
+    const handler = signed({ secrets }, webhook({
+      agent, conversations, turns, open, openSessions,
+      metrics: routed.metrics,
+      maxStreams: settings.maxStreams,
+      heartbeatMs: settings.heartbeatSeconds * 1_000,
+      timeoutMs: settings.turnTimeoutSeconds * 1_000,
+      onTurnEnd: turnObserver(routed.metrics, platform),
+    }));
+    return { method: 'POST', path, handler: name === undefined ? handler : naming(name, handler) };
+  });
+  const [first] = routes;
+  return first === undefined || first.path === settings.agentRoute
+    ? routes
+    : [{ ...first, path: settings.agentRoute }, ...routes];
+}
+
+/** A handler whose log lines name the agent, those of a refused request too. */
+function naming(agentName: string, handler: Handler): Handler {
+  return (context) => {
+    context.logFields['agent'] = agentName;
+    return handler(context);
+  };
 }
 
 function turnObserver(metrics: Metrics, platform: AppPlatform | undefined): TurnObserver {
@@ -106,17 +149,29 @@ function turnObserver(metrics: Metrics, platform: AppPlatform | undefined): Turn
   };
 }
 
+function platformAgents([first, ...others]: RoutedAgents): readonly [
+  PlatformAgent, ...PlatformAgent[],
+] {
+  const toPlatform = ({
+    name, path, agent, secrets: [secret = ''], conversations,
+  }: RoutedAgent): PlatformAgent => ({ name: name ?? agent.name, path, secret, conversations });
+  return [toPlatform(first), ...others.map(toPlatform)];
+}
+
 /** A route that anybody may read. */
 function open(path: string, handler: Handler): Route {
   return { method: 'GET', path, handler };
 }
 
-/** A route of the user's own. Below `/api/` it needs a signature, like all there but authorize. */
+/**
+ * A route of the user's own. Below `/api/` it needs a signature, like all there but authorize: that
+ * of any agent.
+ */
 export function createUserRoute(
   method: Route['method'],
   path: string,
   handler: Handler,
-  { webhookSecrets: secrets }: Settings,
+  secrets: readonly string[],
 ): Route {
   const signedHandler = signed({ secrets }, handler);
   return {

@@ -24,6 +24,11 @@ export interface ConversationManagerOptions {
   readonly maxMessages?: number;
   /** UTF-16 code units a conversation's texts have at the most. Default 1,048,576. */
   readonly maxTextLength?: number;
+  /**
+   * The agent whose conversations these are, if several agents share the store: the same id is then
+   * another conversation for each. Default: the agent has the store to itself.
+   */
+  readonly agentName?: string;
 }
 
 /** A message to add by hand. Without `turnId` it becomes a turn of its own. */
@@ -48,15 +53,24 @@ export interface Snapshot {
 export class ConversationManager {
   readonly #store: ConversationStore;
   readonly #bounds: ConversationBounds;
+  readonly #agentName: string | undefined;
 
   constructor(
     store: ConversationStore,
-    { maxMessages = 200, maxTextLength = 1_048_576 }: ConversationManagerOptions = {},
+    { maxMessages = 200, maxTextLength = 1_048_576, agentName }: ConversationManagerOptions = {},
   ) {
     if (!Number.isInteger(maxMessages) || maxMessages < 2)
       throw new RangeError(`maxMessages must be an integer of at least 2, got ${maxMessages}`);
-    this.#store = store;
+    this.#store = agentName === undefined ? store : storeOf(agentName, store);
     this.#bounds = { maxMessages, maxTextLength };
+    this.#agentName = agentName;
+  }
+
+  /** What the store knows the conversation by: no other agent's conversation has the same key. */
+  keyOf(conversationId: string): string {
+    return this.#agentName === undefined
+      ? conversationId
+      : keyOf(this.#agentName, conversationId);
   }
 
   /**
@@ -106,7 +120,7 @@ export class ConversationManager {
     );
   }
 
-  /** How many conversations are held. */
+  /** How many conversations are held, those of other agents in the same store included. */
   count(): Awaitable<number> {
     return toAwaitable(this.#store.count());
   }
@@ -174,6 +188,21 @@ export class ConversationManager {
   close(): Awaitable<void> {
     return toAwaitable(this.#store.close());
   }
+}
+
+/** No agent's name has a slash, so no two agents have a key in common. */
+function keyOf(agentName: string, conversationId: string): string {
+  return `${agentName}/${conversationId}`;
+}
+
+/** The part of a store that belongs to one agent. */
+function storeOf(agentName: string, store: ConversationStore): ConversationStore {
+  return {
+    read: (id) => store.read(keyOf(agentName, id)),
+    update: (id, change) => store.update(keyOf(agentName, id), change),
+    count: () => store.count(),
+    close: () => store.close(),
+  };
 }
 
 /** A draft that may be changed, in today's format. */

@@ -85,7 +85,7 @@ export class SharedStore implements ConversationStore {
   read(id: string): Awaitable<Conversation | undefined> {
     return this.#inOrder(id, () =>
       andThen(this.#latest(id), (kept) =>
-        kept === undefined || kept.isEmpty ? undefined : kept.conversation,
+        kept === undefined || kept.isEmpty ? undefined : kept.snapshot(),
       ),
     );
   }
@@ -182,7 +182,8 @@ export class SharedStore implements ConversationStore {
   ): PartedConversation {
     if (found !== undefined) {
       const latest = this.#join(id, found);
-      mergeTurns(latest.conversation, turnsLostBy(latest.conversation, remembered));
+      const lost = turnsLostBy(latest.conversation, remembered, kept.touched);
+      mergeTurns(latest.conversation, lost);
       return latest;
     }
     const anew = new PartedConversation(id);

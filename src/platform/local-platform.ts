@@ -2,9 +2,8 @@
 // mode, and a page to try both. Production never loads this folder unless it serves the page.
 
 import { toChatMessages } from '../agents/prompt.ts';
-import type { AppPlatform } from '../app/app-platform.ts';
-import type { ConversationManager } from '../conversations/manager.ts';
-import { afterChecks, type Handler, type Route } from '../http/compose.ts';
+import type { AppPlatform, PlatformAgent } from '../app/app-platform.ts';
+import { afterChecks, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { isObject, type JsonObject } from '../layercode/fields.ts';
@@ -17,12 +16,6 @@ import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys } from './session-keys.ts';
 
 export interface LocalPlatformOptions {
-  /**
-   * The path of the webhook, and a secret that signs its events. Both belong to the server that
-   * this platform is part of.
-   */
-  readonly agentRoute: string;
-  readonly secret: string;
   /** Whether the page is served. If so, `/` redirects to it. */
   readonly playground: boolean;
 }
@@ -34,17 +27,20 @@ const CLOSE_TIMEOUT_MS = 1_000;
 /** Stands in for LayerCode. Every route answers this machine only. */
 export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
-  readonly #options: LocalPlatformOptions;
+  readonly #playground: boolean;
+  /** Those of the app that this platform is part of. */
+  #agents: readonly PlatformAgent[] = [];
   readonly #keys = new SessionKeys();
   readonly #sockets = new Set<BrowserSocket>();
   #isClosing = false;
 
-  constructor(options: LocalPlatformOptions) {
-    this.#options = options;
+  constructor({ playground }: LocalPlatformOptions) {
+    this.#playground = playground;
   }
 
   /**
-   * What LayerCode answers to authorize: a key for one conversation, valid for ten minutes. Throws
+   * What LayerCode answers to authorize: a key for one conversation, valid for ten minutes. Of
+   * several agents `agent_id` names the one that is called; any other id is the first's. Throws
    * `BadRequest` for a number or headers that cannot be sent.
    */
   async authorizeSession(request: JsonObject): Promise<JsonObject> {
@@ -65,7 +61,8 @@ export class LocalPlatform implements AppPlatform {
     };
   }
 
-  routes(conversations: ConversationManager): readonly Route[] {
+  serve(agents: readonly PlatformAgent[]): readonly Route[] {
+    this.#agents = agents;
     const checks = [localOnly()];
     const page: readonly Route[] = [
       {
@@ -89,7 +86,7 @@ export class LocalPlatform implements AppPlatform {
       {
         method: 'GET',
         path: '/playground/history/:conversation',
-        handler: showHistory(conversations),
+        handler: (context) => this.#showHistory(context),
       },
     ];
     const socket: Route = {
@@ -97,7 +94,7 @@ export class LocalPlatform implements AppPlatform {
       path: WEBSOCKET_PATH,
       handler: (context) => this.#openSocket(context),
     };
-    return [socket, ...(this.#options.playground ? page : [])].map((route) => ({
+    return [socket, ...(this.#playground ? page : [])].map((route) => ({
       ...route,
       handler: afterChecks(checks, route.handler),
     }));
@@ -121,6 +118,23 @@ export class LocalPlatform implements AppPlatform {
     ]);
   }
 
+  #agentFor(agentId: string): PlatformAgent {
+    const agent = this.#agents.find(({ name }) => name === agentId) ?? this.#agents[0];
+    if (agent === undefined) throw new Error('the local platform belongs to no app');
+    return agent;
+  }
+
+  /** The history of a conversation as a model is shown it, without the prompt. */
+  async #showHistory(context: Context): Promise<void> {
+    const agentId = new URLSearchParams(context.query).get('agent_id') ?? '';
+    const { conversations } = this.#agentFor(agentId);
+    const history = await conversations.getHistory(context.params['conversation'] ?? '');
+    context.json(200, { messages: toChatMessages('', history).slice(1) }, [
+      'cache-control',
+      'no-store',
+    ]);
+  }
+
   #openSocket(context: Context): void {
     if (this.#isClosing) throw new ServiceUnavailable('the server is shutting down', 1);
     const refusal = checkHandshake(context.request);
@@ -138,27 +152,17 @@ export class LocalPlatform implements AppPlatform {
     const socket = context.switchProtocols(acceptHeaders(context.request));
     const host = socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress;
     const protocol = 'encrypted' in socket ? 'https' : 'http';
+    const { path, secret } = this.#agentFor(grant.agentId);
     const browserSocket = new BrowserSocket(socket, {
       grant,
       // Whatever the server listens on, this socket has just reached it there.
-      webhookUrl: `${protocol}://${host}:${socket.localPort}${this.#options.agentRoute}`,
-      secret: this.#options.secret,
+      webhookUrl: `${protocol}://${host}:${socket.localPort}${path}`,
+      secret,
       isTraced: query.get('trace') === 'true',
       onEnd: () => this.#sockets.delete(browserSocket),
     });
     this.#sockets.add(browserSocket);
   }
-}
-
-/** The history of a conversation as a model is shown it, without the prompt. */
-function showHistory(conversations: ConversationManager): Handler {
-  return async function showHistory(context) {
-    const history = await conversations.getHistory(context.params['conversation'] ?? '');
-    context.json(200, { messages: toChatMessages('', history).slice(1) }, [
-      'cache-control',
-      'no-store',
-    ]);
-  };
 }
 
 const MAX_PHONE_NUMBER_LENGTH = 64;

@@ -4,7 +4,7 @@
 import type { Agent } from '../agents/agent.ts';
 import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
-import { createApp } from '../app/create-app.ts';
+import { createApp, type NamedAgents } from '../app/create-app.ts';
 import type { Channel } from '../base/channel.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { openDevelopmentSecret, type DevelopmentSecret } from './development-secret.ts';
@@ -12,6 +12,7 @@ import { createLogger, type Logger } from '../log.ts';
 import type { SumMetrics } from '../metrics.ts';
 import { openModel } from '../models/open-model.ts';
 import { defaultModelName } from '../models/providers.ts';
+import { secretsOfAgent } from '../settings/named-agents.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 import { version } from '../base/version.ts';
 
@@ -29,8 +30,8 @@ export interface OpenServerOptions {
   readonly problems?: readonly string[];
   /** Set in a process that shares its port with others. */
   readonly worker?: WorkerPlace | undefined;
-  /** Used if the settings have no secret. Default: the one of the directory, or a new one. */
-  readonly developmentSecret?: DevelopmentSecret | undefined;
+  /** Used where the settings lack a secret. Default: the directory's, or a new one. */
+  readonly missingSecret?: DevelopmentSecret | undefined;
 }
 
 /** What a worker has of the others. */
@@ -49,6 +50,7 @@ export interface OpenServer {
   readonly log: Logger;
   /** `http://localhost:8000` */
   readonly origin: string;
+  /** `starter`; of several agents their names, with commas. */
   readonly agentName: string;
   /**
    * Where tools find the generated secret. Undefined if the secret was given, or could not be
@@ -66,10 +68,11 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   if (problems.length > 0) {
     throw new SettingsError([...problems, ...(await agentProblems(given, directory))]);
   }
-  const { settings, secretFile } = withSecret(given, directory, options.developmentSecret);
+  const missingSecret = openMissingSecret(given, directory, options.missingSecret);
+  const settings = withSecret(given, missingSecret);
   const log = openLog(settings, options);
   shareEnvironment(settings);
-  const agent = await openAgent(settings.agent ?? defaultAgent(settings), directory);
+  const agent = await openAgents(settings, directory);
   const platform = worker === undefined ? await openPlatform(settings) : undefined;
   const store = await openStore(settings, log, directory);
   const app = createApp(settings, agent, {
@@ -78,21 +81,26 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
     ...(platform === undefined ? {} : { platform }),
     ...(store === undefined ? {} : { store }),
   });
-  if (settings.production && app.model?.isUsable() === false) {
+  const models = [...new Set(app.agents.flatMap(({ model }) => model ?? []))];
+  const unusable = settings.production ? models.filter((model) => !model.isUsable()) : [];
+  if (unusable.length > 0) {
     const remedy = 'set it, or choose an agent without a model (AGENT=echo)';
-    throw new SettingsError(app.model.problems().map((problem) => `${problem}; ${remedy}`));
+    const missing = new Set(unusable.flatMap((model) => model.problems()));
+    throw new SettingsError([...missing].map((problem) => `${problem}; ${remedy}`));
   }
   const { address, port } = await app.listen();
   const origin = `http://${hostOf(address)}:${port}`;
+  const agentName = app.agents.map(({ name }) => name).join(',');
   log.info('listening', {
     url: origin,
-    agent: agent.name,
-    model: app.model?.name,
+    agent: agentName,
+    model: [...new Set(models.map(({ name }) => name))].join(',') || undefined,
     version,
     node: process.versions.node,
   });
-  for (const problem of app.model?.problems() ?? []) log.warn('model', { problem });
-  return { app, settings, log, origin, agentName: agent.name, secretFile };
+  const problemsOfModels = new Set(models.flatMap((model) => model.problems()));
+  for (const problem of problemsOfModels) log.warn('model', { problem });
+  return { app, settings, log, origin, agentName, secretFile: missingSecret?.file };
 }
 
 /** The log of a process of the server. Lines of a worker bear its process id. */
@@ -133,14 +141,37 @@ function shareEnvironment({ environment }: Settings): void {
 }
 
 async function agentProblems(settings: Settings, directory: string): Promise<readonly string[]> {
-  if (settings.agent === undefined) return [];
+  const { agent, agents } = settings;
+  if (agent === undefined && agents.length === 0) return [];
   shareEnvironment(settings);
   try {
-    await openAgent(settings.agent, directory);
+    await openAgents(settings, directory);
     return [];
   } catch (error) {
-    return [error instanceof Error ? error.message : String(error)];
+    if (error instanceof SettingsError) return error.problems;
+    return [messageOf(error)];
   }
+}
+
+/** The agent, or several by name. Rejects with the problems of all of several. */
+async function openAgents(settings: Settings, directory: string): Promise<Agent | NamedAgents> {
+  const { agent: only, agents } = settings;
+  if (agents.length === 0) return openAgent(only ?? defaultAgent(settings), directory);
+  const opened: Record<string, Agent> = {};
+  const problems: string[] = [];
+  for (const { name, agent } of agents) {
+    try {
+      opened[name] = await openAgent(agent, directory);
+    } catch (error) {
+      problems.push(`agent ${name}: ${messageOf(error)}`);
+    }
+  }
+  if (problems.length > 0) throw new SettingsError(problems);
+  return opened;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Everything that other agents need to talk to a model is loaded with them, as it is much code. */
@@ -151,15 +182,10 @@ async function openAgent(nameOrPath: string, directory: string): Promise<Agent> 
 }
 
 /** Production loads no file of the local platform, unless it is to serve the playground. */
-async function openPlatform({
-  production,
-  playground,
-  agentRoute,
-  webhookSecrets: [secret = ''],
-}: Settings) {
+async function openPlatform({ production, playground }: Settings) {
   if (production && !playground) return undefined;
   const { LocalPlatform } = await import('../platform/local-platform.ts');
-  return new LocalPlatform({ agentRoute, secret, playground });
+  return new LocalPlatform({ playground });
 }
 
 /** Undefined for memory: an app does that by itself, and loads nothing of other stores. */
@@ -174,18 +200,24 @@ async function openStore(
 }
 
 /**
- * Outside production a missing secret is generated; signatures are always checked. `secretFile` is
- * where tools find it.
+ * Outside production a missing secret is generated; signatures are always checked. Undefined if
+ * none is missing. `known` is used in place of the directory's.
  */
-export function withSecret(
+export function openMissingSecret(
   settings: Settings,
   directory: string,
-  developmentSecret?: DevelopmentSecret,
-): { readonly settings: Settings; readonly secretFile: string | undefined } {
-  if (settings.webhookSecrets.length > 0) return { settings, secretFile: undefined };
-  const { secret, file } = developmentSecret ?? openDevelopmentSecret(directory);
-  return {
-    settings: { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] },
-    secretFile: file,
-  };
+  known?: DevelopmentSecret,
+): DevelopmentSecret | undefined {
+  const { agents, webhookSecrets } = settings;
+  const isMissing = agents.length === 0
+    ? webhookSecrets.length === 0
+    : agents.some(({ name }) => secretsOfAgent(settings, name).length === 0);
+  return isMissing ? (known ?? openDevelopmentSecret(directory)) : undefined;
+}
+
+/** The settings with the secret that they lacked. */
+export function withSecret(settings: Settings, missing: DevelopmentSecret | undefined): Settings {
+  if (missing === undefined) return settings;
+  const { secret } = missing;
+  return { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] };
 }

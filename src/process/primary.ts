@@ -6,10 +6,9 @@ import { isatty } from 'node:tty';
 import { asText, Gauge, Metrics } from '../metrics.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Closing, type RunOptions } from './closing.ts';
-import { openDevelopmentSecret } from './development-secret.ts';
 import { isCount, MetricsSum } from './metrics-sum.ts';
 import type { LogOutput } from './log-output.ts';
-import { openLog, withSecret } from './open-server.ts';
+import { openLog, openMissingSecret, withSecret } from './open-server.ts';
 import { described, tell } from './welcome.ts';
 import type { MessageToPrimary } from './worker-messages.ts';
 import { Workers, type WorkerProcess, type WorkersError } from './workers.ts';
@@ -29,10 +28,8 @@ export async function runPrimary(
   given: Settings,
   { count, output, accompany }: PrimaryOptions,
 ): Promise<void> {
-  const directory = process.cwd();
-  const developmentSecret =
-    given.webhookSecrets.length > 0 ? undefined : openDevelopmentSecret(directory);
-  const { settings } = withSecret(given, directory, developmentSecret);
+  const missingSecret = openMissingSecret(given, process.cwd());
+  const settings = withSecret(given, missingSecret);
   const { write } = output;
   const isTerminal = process.stdout.isTTY;
   const log = openLog(settings, { write, isTerminal });
@@ -41,7 +38,7 @@ export async function runPrimary(
     log,
     write,
     isTerminal,
-    developmentSecret,
+    missingSecret,
     closingMs:
       1_000 * (settings.drainDelaySeconds + settings.shutdownTimeoutSeconds) + CLOSING_GRACE_MS,
     onMessage: (message, from) => post.take(message, from),

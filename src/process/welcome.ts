@@ -29,10 +29,15 @@ function talkCommand(origin: string): string {
 /** For a person, so it goes to stderr: stdout belongs to the log. */
 export function welcome(
   given: Settings,
-  { app, settings, origin, agentName, secretFile }: OpenServer,
+  { app, settings, origin, secretFile }: OpenServer,
 ): string {
-  const { model } = app;
-  const speaker = `the agent "${agentName}"${model === undefined ? '' : ` and ${model.name}`}`;
+  const models = new Set(app.agents.flatMap(({ model }) => model ?? []));
+  const modelNames = [...new Set([...models].map(({ name }) => name))];
+  const names = app.agents.map(({ name }) => `"${name}"`);
+  const agents = `the agent${names.length === 1 ? '' : 's'} ${names.join(', ')}`;
+  const speaker = [agents, ...modelNames].join(' and ');
+  const paths = app.agents.map(({ path }) => path);
+  const ownPaths = paths.filter((path) => path !== settings.agentRoute);
   const lines = [
     '',
     `  layercode-microserver ${version} answers calls with ${speaker}.`,
@@ -40,20 +45,22 @@ export function welcome(
     ...(settings.playground ? [`  talk to it  ${origin}/playground`] : []),
     `  ${settings.playground ? 'or here    ' : 'talk to it '} ${talkCommand(origin)}`,
     `  webhook     ${origin}${settings.agentRoute}`,
+    ...ownPaths.map((path) => `              ${origin}${path}`),
     `  health      ${origin}/health`,
     '',
   ];
-  if (given.webhookSecrets.length === 0) {
+  if (settings.webhookSecrets.length > given.webhookSecrets.length) {
     const where =
       secretFile === undefined
         ? 'for this run only, because no file can be written here'
         : 'kept in .layercode/webhook-secret';
     lines.push(`  LAYERCODE_WEBHOOK_SECRET is not set: a random secret is used, ${where}.`);
   }
-  if (given.agent === undefined && model === undefined) {
+  if (given.agent === undefined && given.agents.length === 0 && models.size === 0) {
     const remedy = 'Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.';
     lines.push(`  No model has a key, so the echo agent repeats what it hears. ${remedy}`);
   }
-  for (const problem of model?.problems() ?? []) lines.push(`  ${problem}.`);
+  const problems = new Set([...models].flatMap((model) => model.problems()));
+  for (const problem of problems) lines.push(`  ${problem}.`);
   return `${lines.join('\n')}\n\n`;
 }

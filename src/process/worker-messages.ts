@@ -10,7 +10,7 @@ export type MessageToWorker =
       /** Where other workers reach this one. */
       readonly address: string;
       readonly processes: number;
-      readonly developmentSecret: DevelopmentSecret | undefined;
+      readonly missingSecret: DevelopmentSecret | undefined;
       /** Whether a person reads the log. */
       readonly isTerminal: boolean;
       /** Whether this one greets the person who started the server. */

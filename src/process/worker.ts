@@ -23,14 +23,14 @@ export async function runWorker(argv: readonly string[], output: LogOutput): Pro
   process.on('SIGINT', () => undefined);
   process.on('SIGHUP', () => undefined);
   const primary = new Primary();
-  const { address, processes, developmentSecret, isTerminal, greets } = await primary.started;
+  const { address, processes, missingSecret, isTerminal, greets } = await primary.started;
   const { settings: given, problems } = readSettings({ argv });
   const server = await openServer(shareOf(given, processes), {
     directory: process.cwd(),
     write: output.write,
     isTerminal,
     problems,
-    developmentSecret,
+    missingSecret,
     worker: {
       processes,
       channel: primary.channelAt(address),

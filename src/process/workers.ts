@@ -16,7 +16,7 @@ export interface WorkersOptions {
   /** Takes whole lines of the workers' logs. */
   readonly write: (lines: string) => void;
   readonly isTerminal: boolean;
-  readonly developmentSecret: DevelopmentSecret | undefined;
+  readonly missingSecret: DevelopmentSecret | undefined;
   /** How long workers may take to close. One that takes longer is killed. */
   readonly closingMs: number;
   /** Called with what a worker says that is not about its own life. */
@@ -218,7 +218,7 @@ export class Workers {
   }
 
   #fork({ greets = false } = {}): WorkerProcess {
-    const { count, isTerminal, developmentSecret, write, onMessage } = this.#options;
+    const { count, isTerminal, missingSecret, write, onMessage } = this.#options;
     // The settings are read anew by each worker. How many there are is not theirs to say.
     const worker = new WorkerProcess(
       cluster.fork({ ...WORKER_MARK, WORKERS: String(count) }),
@@ -233,7 +233,7 @@ export class Workers {
     void worker.gone.then((exit) => this.#gone(worker, exit));
     const { address } = worker;
     void worker.outbox.send({
-      type: 'start', address, processes: count, developmentSecret, isTerminal, greets,
+      type: 'start', address, processes: count, missingSecret, isTerminal, greets,
     });
     return worker;
   }

@@ -6,7 +6,8 @@ import { version } from '../base/version.ts';
 import { AUTHORIZE_REQUEST } from './authorize.ts';
 
 export interface OpenApiOptions {
-  readonly agentRoute: string;
+  /** The paths of the webhooks. */
+  readonly agentRoutes: readonly string[];
   readonly authorizeRoute: string;
   readonly hasMetrics: boolean;
 }
@@ -43,7 +44,7 @@ export function openApi(options: OpenApiOptions): Handler {
 }
 
 /** The schemas of events are the tables that check them. */
-function documentOf({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions): JsonObject {
+function documentOf({ agentRoutes, authorizeRoute, hasMetrics }: OpenApiOptions): JsonObject {
   const eventSchemas = Object.entries(EVENT_FIELDS).map(([type, fields]): JsonObject => {
     const schema = objectSchema(fields) as { required: readonly string[]; properties: JsonObject };
     return {
@@ -53,6 +54,23 @@ function documentOf({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions):
       properties: { type: { const: type }, ...schema.properties },
     };
   });
+  const webhookPath = {
+    post: {
+      summary: 'A webhook event of LayerCode, in either dialect',
+      security: [{ webhookSignature: [] }],
+      requestBody: jsonBody({ anyOf: eventSchemas }),
+      responses: {
+        200: {
+          description: 'Turns and events of the call dialect: an event stream. Others: JSON.',
+          content: {
+            'text/event-stream': { schema: { type: 'string' } },
+            'application/json': { schema: {} },
+          },
+        },
+        ...errors(400, 401, 413, 415, 500, 503),
+      },
+    },
+  };
   return {
     openapi: '3.1.0',
     info: {
@@ -63,23 +81,7 @@ function documentOf({ agentRoute, authorizeRoute, hasMetrics }: OpenApiOptions):
     },
     servers: [{ url: '/' }],
     paths: {
-      [agentRoute]: {
-        post: {
-          summary: 'A webhook event of LayerCode, in either dialect',
-          security: [{ webhookSignature: [] }],
-          requestBody: jsonBody({ anyOf: eventSchemas }),
-          responses: {
-            200: {
-              description: 'Turns and events of the call dialect: an event stream. Others: JSON.',
-              content: {
-                'text/event-stream': { schema: { type: 'string' } },
-                'application/json': { schema: {} },
-              },
-            },
-            ...errors(400, 401, 413, 415, 500, 503),
-          },
-        },
-      },
+      ...Object.fromEntries(agentRoutes.map((path) => [path, webhookPath])),
       [authorizeRoute]: {
         post: {
           summary: 'A session key for a browser',

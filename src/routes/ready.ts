@@ -1,27 +1,52 @@
+import type { BoundAgent } from '../agents/agent.ts';
 import type { Handler } from '../http/compose.ts';
 import { NO_STORE } from './health.ts';
 
-export interface Readiness {
-  readonly agent: string;
-  /** `provider:model`; null for an agent that needs none. */
-  readonly model: string | null;
-  /** Why no call can be taken now, a sentence each; empty when it can. */
-  readonly reasons: () => readonly string[];
-  /** What is wrong though calls are taken: a key that was refused, a store that does not answer. */
-  readonly problems: () => readonly string[];
+export interface ReadyAgent {
+  /** Undefined for an app's only agent. */
+  readonly name: string | undefined;
+  readonly agent: BoundAgent;
 }
 
-/** Whether the process may be sent calls: 503 with the reasons while it may not. */
-export function ready({ agent, model, reasons, problems }: Readiness): Handler {
+export interface Readiness {
+  readonly agents: readonly ReadyAgent[];
+  /** Why no agent can take calls, a sentence each; empty when they can. */
+  readonly reasons: () => readonly string[];
+  /** What is wrong with what all agents share, though calls are taken. */
+  readonly warnings: () => readonly string[];
+}
+
+/**
+ * Whether the process may be sent calls: 503 with the reasons while it may not. Warnings are what
+ * is wrong though calls are taken: a key that was refused, a store that does not answer.
+ */
+export function ready({ agents, reasons, warnings }: Readiness): Handler {
+  const about = describe(agents);
   return (context) => {
-    const why = reasons();
-    const warnings = problems();
-    if (why.length === 0) {
-      const told = warnings.length === 0 ? {} : { warnings };
-      context.json(200, { ready: true, agent, model, ...told }, NO_STORE);
+    const unusable = agents.filter(({ agent }) => agent.model?.isUsable() === false);
+    const why = [...reasons(), ...unusable.flatMap(problemsOf)];
+    if (why.length > 0) {
+      const headers = [...NO_STORE, 'retry-after', '5'];
+      context.json(503, { ready: false, ...about, reasons: why }, headers);
       return;
     }
-    const headers = [...NO_STORE, 'retry-after', '5'];
-    context.json(503, { ready: false, agent, model, reasons: why }, headers);
+    const all = [...agents.flatMap(problemsOf), ...warnings()];
+    const told = all.length === 0 ? {} : { warnings: all };
+    context.json(200, { ready: true, ...about, ...told }, NO_STORE);
   };
+}
+
+/** One agent, or a list of them. A model is named as `provider:model`. */
+function describe(agents: readonly ReadyAgent[]): object {
+  const described = agents.map(({ name, agent }) => ({
+    agent: name ?? agent.name,
+    model: agent.model?.name ?? null,
+  }));
+  const isOnly = agents[0]?.name === undefined;
+  return isOnly ? { ...described[0] } : { agents: described };
+}
+
+function problemsOf({ name, agent }: ReadyAgent): readonly string[] {
+  const problems = agent.model?.problems() ?? [];
+  return name === undefined ? problems : problems.map((problem) => `${name}: ${problem}`);
 }

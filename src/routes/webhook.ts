@@ -18,7 +18,7 @@ import {
   type UserInterruptedEvent,
 } from '../layercode/events.ts';
 import type { Json } from '../layercode/fields.ts';
-import { Counter, Gauge, type Count, type Metrics } from '../metrics.ts';
+import { Counter, type Count, type Metrics } from '../metrics.ts';
 import type { SignedHandler } from '../middleware/signature.ts';
 import type { TurnEvent } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
@@ -27,11 +27,19 @@ import type { OpenSessions } from './open-sessions.ts';
 import { ReplyStream } from './reply-stream.ts';
 import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
 
+/** What is open now. All webhooks of an app share it, as they share the bounds. */
+export interface OpenRequests {
+  streams: number;
+  /** `data` and `session.update` events that are with an agent. */
+  hooks: number;
+}
+
 export interface WebhookOptions {
   readonly agent: Agent;
   readonly conversations: ConversationManager;
   readonly turns: Turns;
   readonly metrics: Metrics;
+  readonly open: OpenRequests;
   /**
    * Turns open at once, inclusive; one more gets 503. As many `data` and `session.update` events
    * may be with the agent. Events that end a turn or a session are never refused.
@@ -54,32 +62,23 @@ const STATUS_OK = { status: 'ok' } as const;
  * once.
  */
 export function webhook(options: WebhookOptions): SignedHandler {
-  const { agent, conversations, turns, metrics, maxStreams, heartbeatMs, timeoutMs, onTurnEnd } =
-    options;
-  const { openSessions } = options;
-  let openStreams = 0;
-  let openHooks = 0;
+  const { agent, conversations, turns, metrics, open, openSessions, onTurnEnd } = options;
+  const { maxStreams, heartbeatMs, timeoutMs } = options;
   const endedSessions = new EndedSessions();
   const events = metrics.add(
     new Counter('layercode_events_total', 'Webhook events by type.', ['event']),
   );
   const counts = eventCounts(events);
   const otherEvents = events.labelled(['other']);
-  metrics.add(
-    new Gauge('layercode_open_streams', 'Event streams that are open now.', () => openStreams),
-  );
-  metrics.add(
-    new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', () => turns.count),
-  );
 
   /** A stream counts as open until its connection closes. */
   function closeStream(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
-    openStreams -= 1;
+    open.streams -= 1;
     stream.closed();
   }
 
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
-    if (openStreams >= maxStreams) {
+    if (open.streams >= maxStreams) {
       throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
     }
     const delivery = new WebhookDelivery(
@@ -90,7 +89,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
       turns,
       onTurnEnd,
     );
-    openStreams += 1;
+    open.streams += 1;
     context.onClose(closeStream, delivery);
     if (openSessions !== undefined) noteSession(openSessions, event);
     delivery.begin();
@@ -138,13 +137,13 @@ export function webhook(options: WebhookOptions): SignedHandler {
     event: E,
     hook: (told: EventContext<E>) => Awaitable<Json | void>,
   ): Awaitable<void> {
-    if (openHooks >= maxStreams) {
+    if (open.hooks >= maxStreams) {
       const reason = `${maxStreams} events are with the agent, which is the most`;
       throw new ServiceUnavailable(reason, 1);
     }
-    openHooks += 1;
+    open.hooks += 1;
     context.onClose(() => {
-      openHooks -= 1;
+      open.hooks -= 1;
     });
     return answerJson(context, event, hook);
   }

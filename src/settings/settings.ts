@@ -3,6 +3,13 @@
 import type { Environment } from '../base/environment.ts';
 import { parseCommandLine } from './command-line.ts';
 import { minRedactedLength, Refusal } from './kinds.ts';
+import {
+  agentOfSecretVariable,
+  agentPath,
+  secretsOfAgent,
+  secretVariableOf,
+  type NamedAgent,
+} from './named-agents.ts';
 import { hide, show } from './shown-value.ts';
 import {
   agents,
@@ -27,6 +34,8 @@ export interface Settings {
    * whether a model has a key.
    */
   readonly agent: string | undefined;
+  /** `AGENTS`, in their order: the first has the plain route too. Empty if not set. */
+  readonly agents: readonly NamedAgent[];
   /** `provider:model`. The first one answers, the others are fall-backs. Empty if not set. */
   readonly models: readonly string[];
   readonly agentRoute: string;
@@ -36,6 +45,8 @@ export interface Settings {
    * production.
    */
   readonly webhookSecrets: readonly string[];
+  /** By the name of an agent among several: the secrets of its own, instead of those above. */
+  readonly agentSecrets: Readonly<Record<string, readonly string[]>>;
   readonly layercodeApiKey: string | undefined;
   /** The only agents that authorize serves. Empty: any agent. */
   readonly layercodeAgentIds: readonly string[];
@@ -164,6 +175,18 @@ export function checkSettings(
     return row.fallback;
   }
 
+  function readAgentSecrets(): Settings['agentSecrets'] {
+    const found = Object.entries(values).flatMap(([variable, value]) => {
+      const name = agentOfSecretVariable(variable);
+      if (name === undefined) return [];
+      const secretsOfOne = layercode.webhookSecrets.parse(value);
+      if (!(secretsOfOne instanceof Refusal)) return [[name, secretsOfOne ?? []] as const];
+      problems.push(`${nameOf(variable)} ${secretsOfOne.reason}`);
+      return [];
+    });
+    return Object.fromEntries(found);
+  }
+
   const production = read(server.environmentName) === 'production';
   const workers = read(server.workers);
   for (const row of Object.values(modelProviders)) {
@@ -175,10 +198,12 @@ export function checkSettings(
     host: read(server.host),
     port: read(server.port),
     agent: read(agents.agent),
+    agents: read(agents.several) ?? [],
     models: read(agents.models) ?? [],
     agentRoute: read(server.agentRoute),
     authorizeRoute: read(server.authorizeRoute),
     webhookSecrets: read(layercode.webhookSecrets) ?? [],
+    agentSecrets: readAgentSecrets(),
     layercodeApiKey: read(layercode.apiKey),
     layercodeAgentIds: read(layercode.agentIds) ?? [],
     layercodeApiUrl: read(layercode.apiUrl),
@@ -214,9 +239,25 @@ export function checkSettings(
     environment: values,
     secrets,
   };
+  const names = settings.agents.map(({ name }) => name);
   if (settings.agentRoute === settings.authorizeRoute) {
-    const names = `${given(server.agentRoute)} and ${given(server.authorizeRoute)}`;
-    problems.push(`${names} must differ, got ${show(settings.agentRoute, secrets)} for both`);
+    const both = `${given(server.agentRoute)} and ${given(server.authorizeRoute)}`;
+    problems.push(`${both} must differ, got ${show(settings.agentRoute, secrets)} for both`);
+  }
+  for (const name of names) {
+    if (agentPath(settings.agentRoute, name) !== settings.authorizeRoute) continue;
+    problems.push(
+      `${given(server.authorizeRoute)} must not be the route of the agent ${name}, `
+        + `got ${show(settings.authorizeRoute, secrets)}`,
+    );
+  }
+  if (settings.agent !== undefined && names.length > 0) {
+    problems.push(`${given(agents.agent)} and ${given(agents.several)} must not both be set`);
+  }
+  for (const name of names.length === 0 ? [] : Object.keys(settings.agentSecrets)) {
+    if (names.includes(name)) continue;
+    const known = `${given(agents.several)} has ${names.join(', ')}`;
+    problems.push(`${nameOf(secretVariableOf(name))} is the secret of no agent: ${known}`);
   }
   const {
     variable,
@@ -224,7 +265,12 @@ export function checkSettings(
   } = layercode.webhookSecrets;
   if (production && values[variable] === undefined) {
     const remedy = `copy it from the agent's webhook settings in LayerCode, or pass ${flag}`;
-    problems.push(`${variable} must be set in production: ${remedy}`);
+    if (names.length === 0) problems.push(`${variable} must be set in production: ${remedy}`);
+    for (const name of names) {
+      if (secretsOfAgent(settings, name).length > 0) continue;
+      const own = secretVariableOf(name);
+      problems.push(`${own} or ${variable} must be set in production: ${remedy}`);
+    }
   }
   if (settings.workers !== 1) {
     if (settings.conversationStore === 'memory') {
@@ -246,10 +292,11 @@ export function checkSettings(
 
 function collectSecrets(values: Readonly<Record<string, string>>): readonly string[] {
   const found = Object.entries(values)
-    .filter(([variable]) => /(^|_)(API_KEY|SECRET|TOKEN|PASSWORD)$/i.test(variable))
-    .flatMap(([variable, value]) =>
-      variable === layercode.webhookSecrets.variable ? value.split(',') : [value],
+    .filter(
+      ([variable]) =>
+        /(^|_)(API_KEY|SECRET|TOKEN|PASSWORD)$/i.test(variable) || isWebhookSecret(variable),
     )
+    .flatMap(([variable, value]) => (isWebhookSecret(variable) ? value.split(',') : [value]))
     .concat(loginIn(values[conversations.store.variable] ?? ''))
     .map((value) => value.trim())
     .filter((value) => value.length >= minRedactedLength);
@@ -266,4 +313,9 @@ function loginIn(url: string): readonly string[] {
   } catch {
     return written; // the store refuses such a URL
   }
+}
+
+function isWebhookSecret(variable: string): boolean {
+  const { variable: common } = layercode.webhookSecrets;
+  return variable === common || agentOfSecretVariable(variable) !== undefined;
 }

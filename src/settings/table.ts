@@ -23,6 +23,7 @@ import {
   yesOrNo,
   type Kind,
 } from './kinds.ts';
+import { namedAgents } from './named-agents.ts';
 
 /** One setting as the operator sees it. */
 export interface SettingRow {
@@ -135,6 +136,12 @@ export const agents = {
     'AGENT',
     'starter; echo without a model key',
     'Name of a built-in agent, or path of a module that exports an agent.',
+  ),
+  several: optional(
+    namedAgents,
+    'AGENTS',
+    '–',
+    'Several agents instead of one, each below AGENT_ROUTE under its name.',
   ),
   models: optional(
     listOf(model),

@@ -179,7 +179,8 @@ export class TurnCalls {
     const alike = JSON.stringify([name, canonical]);
     const occurrence = this.#occurrences.get(alike) ?? 0;
     this.#occurrences.set(alike, occurrence + 1);
-    return callKey(this.#run.conversationId, this.#run.turnId, name, canonical, occurrence);
+    const conversation = this.#host.conversations.keyOf(this.#run.conversationId);
+    return callKey(conversation, this.#run.turnId, name, canonical, occurrence);
   }
 
   /** Never rejects: a call that cannot be protected runs all the same. */

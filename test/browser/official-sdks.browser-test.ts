@@ -10,7 +10,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import { fired, Told, within } from '../fixtures/app.ts';
-import { deferred, SECRET, serve } from '../fixtures/kernel.ts';
+import { deferred, serve } from '../fixtures/kernel.ts';
 import { servePages } from './sdk/page-server.ts';
 import { bundle, installSdks } from './sdk/sdks.ts';
 import { sharedBrowser, type Browser } from './webdriver.ts';
@@ -46,7 +46,7 @@ async function stage(
   const posted = new Told<MessageEvent>();
   const ends = new Told<SessionEndEvent>();
   const { port } = await serve(t, {
-    platform: new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: false }),
+    platform: new LocalPlatform({ playground: false }),
     agent: defineAgent({
       name: 'tested',
       welcome: 'Hello there.',

@@ -6,13 +6,13 @@ import assert from 'node:assert/strict';
 import type { Agent, MessageTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { App } from '../../src/app/app.ts';
-import { createApp } from '../../src/app/create-app.ts';
+import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
 import type { Middleware } from '../../src/http/compose.ts';
 import type { Json, JsonObject } from '../../src/layercode/fields.ts';
 import type { Reply } from '../../src/agents/agent.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import { fired, within } from '../fixtures/app.ts';
-import { deferred, recordLog, SECRET, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
+import { deferred, recordLog, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
 import type { Browser } from './webdriver.ts';
 
 export const WELCOME = 'Hi!';
@@ -321,15 +321,11 @@ export interface ServingOptions extends Pick<PlaygroundOptions, 'script'> {
 
 /** Whoever calls it has to close the app. */
 export async function serveWithPlayground(
-  agent: Agent,
+  agent: Agent | NamedAgents,
   options: ServingOptions = {},
 ): Promise<Pick<Playground, 'app' | 'origin'>> {
   const { log = recordLog(), script, port: wantedPort = 0 } = options;
-  const platform = new LocalPlatform({
-    agentRoute: '/api/agent',
-    secret: SECRET,
-    playground: true,
-  });
+  const platform = new LocalPlatform({ playground: true });
   const app = createApp(settingsWith(), agent, { log: log.log, platform });
   if (script !== undefined) app.use(before(script));
   const { port } = await app.listen({ host: '127.0.0.1', port: wantedPort });

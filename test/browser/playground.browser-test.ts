@@ -53,6 +53,38 @@ describe('the playground', () => {
       assert.match(await browser.text('#conversation'), /^[0-9a-f-]{36}$/);
     });
 
+    it('has no agents to choose from where there is one', async (t) => {
+      await openPlayground(t, browser);
+      assert.equal(await (await browser.find('#agent-choice')).isDisplayed(), false);
+    });
+
+    it('lets one choose among several agents, each with its conversation', async (t) => {
+      const welcoming = (name: string): Agent =>
+        defineAgent({
+          name: 'any',
+          welcome: `This is ${name}.`,
+          onMessage: ({ text }) => `${name} heard: ${text}`,
+        });
+      const agents = { sales: welcoming('Sales'), support: welcoming('Support') };
+      const { app, origin } = await serveWithPlayground(agents);
+      t.after(() => app.close());
+      const page = new Playground({ browser, app, origin });
+      await browser.open(`${origin}/playground`);
+      await page.shows('history', ['assistant: This is Sales.']);
+      assert.equal(await browser.text('#agent-choice option:checked'), 'sales');
+      await browser.click('#agent-choice option[value=support]');
+      await page.shows('transcript', ['Agent: This is Support.']);
+      await page.say('Hello');
+      await page.shows('transcript', ['You: Hello', 'Agent: Support heard: Hello']);
+      await page.press('tab-history');
+      await page.shows('history', [
+        'assistant: This is Support.', 'user: Hello', 'assistant: Support heard: Hello',
+      ]);
+      await browser.screenshot(artefact('playground-several-agents'), { isFullPage: false });
+      await page.checkConsole();
+      await browser.open('about:blank');
+    });
+
     it('shows a reply piece by piece while it streams', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');

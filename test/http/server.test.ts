@@ -24,7 +24,7 @@ import {
 const MIB = 1_048_576;
 
 function platform(): LocalPlatform {
-  return new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: false });
+  return new LocalPlatform({ playground: false });
 }
 
 function post(path: string, body: string, headers: readonly string[] = []): string {

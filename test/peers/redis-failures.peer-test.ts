@@ -2,16 +2,18 @@
 // in this folder, and Debian's packages of the servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once, EventEmitter } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
-import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { openRedisStore } from '../../src/conversations/redis-open.ts';
 import type { RedisStore } from '../../src/conversations/redis-store.ts';
+import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
 import { PEERS } from '../fixtures/pages.ts';
@@ -93,31 +95,17 @@ async function turnsIn({ parts }: Opened, id: string): Promise<string[]> {
     });
 }
 
-/** Sends one command to a server, on a connection of its own. */
-async function command(url: string, args: string[]): Promise<unknown> {
-  const { createClient } = (await import(join(PEERS, 'node_modules/redis/dist/index.js'))) as {
-    createClient(options: object): {
-      connect(): Promise<unknown>;
-      destroy(): void;
-      sendCommand(args: string[]): Promise<unknown>;
-      on(event: 'error', listener: () => void): void;
-    };
-  };
-  const client = createClient({ url });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    return await client.sendCommand(args);
-  } finally {
-    client.destroy();
-  }
-}
-
 for (const program of REDIS_PROGRAMS) {
   const start = async (t: TestContext, ...args: string[]): Promise<RedisServer> => {
     const server = await RedisServer.start(program, args);
     t.after(() => server.remove());
     return server;
+  };
+
+  const cluster = async (t: TestContext): Promise<[RedisServer, RedisServer]> => {
+    const nodes = await RedisServer.startCluster(program);
+    t.after(() => Promise.all(nodes.map((node) => node.remove())));
+    return nodes;
   };
 
   describe(`conversations in ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
@@ -133,7 +121,7 @@ for (const program of REDIS_PROGRAMS) {
       const server = await start(t);
       const opened = await open(t, server.url);
       await talk(opened, 'a', 'One');
-      await command(server.url, ['SCRIPT', 'FLUSH']);
+      await server.command('SCRIPT', 'FLUSH');
       await talk(opened, 'a', 'Two');
       assert.equal(opened.store.health().failures, 0);
     });
@@ -211,11 +199,11 @@ for (const program of REDIS_PROGRAMS) {
       const server = await start(t, '--maxmemory-policy', 'noeviction');
       const opened = await open(t, server.url);
       await talk(opened, 'a', 'One');
-      await command(server.url, ['CONFIG', 'SET', 'maxmemory', '1']);
+      await server.command('CONFIG', 'SET', 'maxmemory', '1');
       await talk(opened, 'a', 'Two');
       assert.equal(opened.store.health().isDegraded, true);
       assert.match(opened.lines.all.join(''), /"message":"OOM command not allowed/);
-      await command(server.url, ['CONFIG', 'SET', 'maxmemory', '0']);
+      await server.command('CONFIG', 'SET', 'maxmemory', '0');
       await opened.lines.has(BACK);
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
     });
@@ -223,13 +211,31 @@ for (const program of REDIS_PROGRAMS) {
     it('are written to a server that was a replica for a while', async (t) => {
       const [server, primary] = [await start(t), await start(t)];
       const opened = await open(t, server.url);
-      const to = (...args: string[]): Promise<unknown> => command(server.url, args);
-      await to('REPLICAOF', '127.0.0.1', String(primary.port));
+      await server.command('REPLICAOF', '127.0.0.1', String(primary.port));
       await talk(opened, 'a', 'One');
       assert.equal(opened.store.health().isDegraded, true);
-      await to('REPLICAOF', 'NO', 'ONE');
+      await server.command('REPLICAOF', 'NO', 'ONE');
       await opened.lines.has(BACK);
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
+    });
+
+    it('follow their sentinels to the replica when the server fails', async (t) => {
+      const primary = await start(t);
+      const replica = await start(t, '--replicaof', `127.0.0.1 ${primary.port}`);
+      const sentinel = await RedisServer.watch(program, primary);
+      t.after(() => sentinel.remove());
+      const hosts = [await freePort(), sentinel.port].map((port) => `127.0.0.1:${port}`);
+      const opened = await open(t, `redis+sentinel://${hosts.join(',')}/main`);
+      await talk(opened, 'a', 'One');
+      await primary.command('WAIT', '1', '5000');
+      // A sentinel asks for the replicas every now and then.
+      const known = (): Promise<string> => sentinel.command('SENTINEL', 'REPLICAS', 'main');
+      while (!(await known()).includes(String(replica.port))) await sleep(50);
+      await primary.kill();
+      await talk(opened, 'a', 'Two');
+      await opened.lines.has(BACK);
+      assert.equal(await replica.command('DBSIZE'), '1');
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
     });
 
     it('hold nothing that grows while it is down', async (t) => {
@@ -301,9 +307,36 @@ for (const program of REDIS_PROGRAMS) {
       });
 
       it('for a node of a cluster', async (t) => {
-        const { url } = await start(t, '--cluster-enabled', 'yes');
-        await command(url, ['CLUSTER', 'ADDSLOTS', '1']);
-        await refused(url, /it is a node of a cluster|CLUSTERDOWN/);
+        const [, other] = await cluster(t);
+        await refused(other.url, /^the server of .*: it is a node of a cluster, which needs a /);
+      });
+    });
+
+    it('are kept over TLS, with the certificates that the URL names', async (t) => {
+      const folder = mkdtempSync(join(tmpdir(), 'redis-tls-'));
+      t.after(() => rmSync(folder, { recursive: true }));
+      const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+      execFileSync('openssl', [
+        ...'req -x509 -nodes -days 1 -newkey ec -pkeyopt ec_paramgen_curve:P-256'.split(' '),
+        ...'-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1'.split(' '),
+        ...['-keyout', key, '-out', cert],
+      ], { stdio: 'ignore' });
+      const port = await freePort();
+      await start(
+        t,
+        ...['--tls-port', String(port), '--tls-cert-file', cert, '--tls-key-file', key],
+        ...['--tls-ca-cert-file', cert],
+      );
+      const url = `rediss://127.0.0.1:${port}/0`;
+      const opened = await open(t, `${url}?ca=${cert}&cert=${cert}&key=${key}`);
+      await talk(opened, 'a', 'One');
+      assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
+      const distrustful = await open(t, url);
+      await distrustful.lines.has(LATER);
+      assert.match(distrustful.lines.all.join(''), /self-signed certificate/);
+      await assert.rejects(open(t, `${url}?ca=${folder}/none.pem`), {
+        name: 'StoreError',
+        message: 'CONVERSATION_STORE: ca=… cannot be read: ENOENT',
       });
     });
 

@@ -33,10 +33,14 @@ interface Ioredis extends IoredisClient {
 }
 
 const require = createRequire(join(PEERS, 'package.json'));
-const { createClient } = require('redis') as {
+const { createClient, createCluster } = require('redis') as {
   createClient: (options: { url: string }) => NodeRedis;
+  createCluster: (options: { rootNodes: { url: string }[] }) => NodeRedis;
 };
-const { Redis } = require('ioredis') as { Redis: new (url: string) => Ioredis };
+const { Cluster, Redis } = require('ioredis') as {
+  Cluster: new (urls: string[]) => Ioredis;
+  Redis: new (url: string) => Ioredis;
+};
 
 for (const program of REDIS_PROGRAMS) {
   describe(program, { skip: isMissing(program), timeout: 60_000 }, async () => {
@@ -46,18 +50,28 @@ for (const program of REDIS_PROGRAMS) {
     client.on('error', () => undefined);
     await client.connect();
     const ioredis = new Redis(server.url);
+    const nodes = await RedisServer.startCluster(program);
+    const [{ url }] = nodes;
+    const cluster = createCluster({ rootNodes: [{ url }] });
+    cluster.on('error', () => undefined);
+    await cluster.connect();
+    const ioredisCluster = new Cluster([url]);
     after(async () => {
       client.destroy();
       ioredis.disconnect();
-      await server.remove();
+      cluster.destroy();
+      ioredisCluster.disconnect();
+      await Promise.all([server, ...nodes].map((each) => each.remove()));
     });
 
-    partStoreContract(`${program} through redis`, () => new RedisStore(client), sleep);
-    partStoreContract(
-      `${program} through ioredis`,
-      () => new RedisStore(fromIoredis(ioredis)),
-      sleep,
-    );
+    const clients: Readonly<Record<string, RedisClient>> = {
+      redis: client,
+      ioredis: fromIoredis(ioredis),
+      'a cluster of redis': cluster,
+      'a cluster of ioredis': fromIoredis(ioredisCluster),
+    };
+    for (const [name, each] of Object.entries(clients))
+      partStoreContract(`${program} through ${name}`, () => new RedisStore(each), sleep);
 
     const open = (): SharedStore =>
       new SharedStore(new RedisStore(client), {

@@ -11,7 +11,7 @@ import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.t
 import type { ServerFrame } from '../../src/platform/frames.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import { Told, within } from '../fixtures/app.ts';
-import { deferred, SECRET, serve, type Served } from '../fixtures/kernel.ts';
+import { deferred, serve, type Served } from '../fixtures/kernel.ts';
 import { Browser, connect } from './browser.ts';
 
 /** Without a sound for that long, it takes the agent to have finished. Text is no sound to it. */
@@ -159,7 +159,7 @@ async function stage(
   const posted: MessageEvent[] = [];
   const ends = new Told<SessionEndEvent>();
   const served = await serve(t, {
-    platform: new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground: false }),
+    platform: new LocalPlatform({ playground: false }),
     agent: defineAgent({
       name: 'tested',
       onSessionEnd: ({ event }) => ends.tell(event as SessionEndEvent),

@@ -6,14 +6,15 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { createApp } from '../../src/app/create-app.ts';
 import type { SessionEndEvent } from '../../src/layercode/events.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import { fired } from '../fixtures/app.ts';
 import {
   deferred,
   recordLog,
-  SECRET,
   serve,
+  settingsWith,
   type RecordedLog,
   type Served,
 } from '../fixtures/kernel.ts';
@@ -30,7 +31,7 @@ async function stage(
   agent: Partial<Agent> & { readonly welcome?: string } = {},
   { playground = true } = {},
 ): Promise<Stage> {
-  const platform = new LocalPlatform({ agentRoute: '/api/agent', secret: SECRET, playground });
+  const platform = new LocalPlatform({ playground });
   const recorded = recordLog();
   const served = await serve(t, {
     agent: defineAgent({ name: 'tested', onMessage: ({ text }) => `You said: ${text}`, ...agent }),
@@ -140,13 +141,49 @@ describe('authorize without an API key, outside production', () => {
   }
 });
 
+describe('the local platform of several agents', () => {
+  const OWN_SECRET = 'whsec_of_support_0123456789';
+
+  async function stageTwo(t: TestContext): Promise<string> {
+    const agents = Object.fromEntries(
+      ['sales', 'support'].map((name) => [
+        name,
+        defineAgent({ name, welcome: `This is ${name}.`, onMessage: () => 'Yes.' }),
+      ]),
+    );
+    const settings = settingsWith({ agentSecrets: { support: [OWN_SECRET] } });
+    const app = createApp(settings, agents, { platform: new LocalPlatform({ playground: true }) });
+    const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+    t.after(() => app.close());
+    return `http://127.0.0.1:${port}`;
+  }
+
+  for (const [agentId, welcome] of [
+    ['sales', 'This is sales.'],
+    ['support', 'This is support.'],
+    ['any other', 'This is sales.'],
+  ] as const) {
+    it(`calls the agent that agent_id names: ${agentId}`, async (t) => {
+      const origin = await stageTwo(t);
+      const fields = { agent_id: agentId, conversation_id: 'c-1' };
+      const { client_session_key } = await authorize(origin, fields);
+      const browser = await connect(origin, `client_session_key=${client_session_key}`);
+      assert.ok(browser instanceof Browser, JSON.stringify(browser));
+      t.after(() => browser.destroy());
+      browser.send({ type: 'client.ready' });
+      const { content } = await browser.next('response.text');
+      assert.equal(content, welcome);
+      const query = new URLSearchParams({ agent_id: agentId });
+      const history = await fetch(`${origin}/playground/history/c-1?${query}`);
+      const messages = [{ role: 'assistant', content: welcome }];
+      assert.deepEqual(await history.json(), { messages });
+    });
+  }
+});
+
 describe('authorize with an API key', () => {
   it('asks LayerCode, and hands out no key of our own', async (t) => {
-    const platform = new LocalPlatform({
-      agentRoute: '/api/agent',
-      secret: SECRET,
-      playground: true,
-    });
+    const platform = new LocalPlatform({ playground: true });
     const { fetch } = await serve(t, {
       platform,
       settings: { layercodeApiKey: 'lk_test_0123456789', layercodeApiUrl: 'http://127.0.0.1:9' },

@@ -53,16 +53,19 @@ describe('.env.example', () => {
     }
   });
 
-  it('shows values that are right: with every # taken off it is read without a problem', () => {
-    const { environment } = parseSettings(
-      Object.fromEntries(assignments.map(({ variable, value }) => [variable, value])),
-      [],
-    );
-    assert.deepEqual(
-      Object.keys(environment).toSorted(),
-      settingRows.map(({ variable }) => variable).toSorted(),
-    );
-  });
+  for (const other of ['AGENT', 'AGENTS']) {
+    it(`shows values that are right: with every # but that of ${other} taken off it is read without a problem`, () => {
+      const rows = assignments.filter(({ variable }) => variable !== other);
+      const { environment } = parseSettings(
+        Object.fromEntries(rows.map(({ variable, value }) => [variable, value])),
+        [],
+      );
+      assert.deepEqual(
+        Object.keys(environment).toSorted(),
+        rows.map(({ variable }) => variable).toSorted(),
+      );
+    });
+  }
 
   it('changes nothing as it is: every line is a comment, for every reader', () => {
     for (const line of text.split('\n')) assert.match(line, /^(#.*)?$/);

@@ -24,10 +24,12 @@ describe('parseSettings', () => {
       host: '0.0.0.0',
       port: 8000,
       agent: undefined,
+      agents: [],
       models: [],
       agentRoute: '/api/agent',
       authorizeRoute: '/api/authorize',
       webhookSecrets: [],
+      agentSecrets: {},
       layercodeApiKey: undefined,
       layercodeAgentIds: [],
       layercodeApiUrl: 'https://api.layercode.com',
@@ -438,6 +440,87 @@ describe('parseSettings', () => {
     assert.throws(() => parseSettings({ PORT: 'x' }, [], (variable) => `${variable} in .env`), {
       problems: ['PORT in .env must be 0–65535, got "x"'],
     });
+  });
+});
+
+describe('parseSettings: several agents', () => {
+  const AGENTS = 'sales=./sales.ts, big-support = ./support.ts';
+  const own = 'whsec_of_sales_0123456789';
+
+  it('reads their names and modules in their order', () => {
+    assert.deepEqual(parseSettings({ AGENTS }, []).agents, [
+      { name: 'sales', agent: './sales.ts' },
+      { name: 'big-support', agent: './support.ts' },
+    ]);
+  });
+
+  const refused: readonly (readonly [value: string, reason: RegExp])[] = [
+    [',', /^AGENTS must name at least one/],
+    ['./sales.ts', /^AGENTS must be name=agent, such as sales=/],
+    ['sales=', /^AGENTS must be name=agent/],
+    ['=./sales.ts', /^AGENTS must have names that begin with a letter/],
+    ['Sales=./sales.ts', /^AGENTS must have names that begin with a letter/],
+    ['big_sales=./sales.ts', /^AGENTS must have names that .* only a–z, 0–9 and -/],
+    [`${'a'.repeat(65)}=./sales.ts`, /^AGENTS must have names that .* at most 64/],
+    ['a=./a.ts,a=./b.ts', /^AGENTS must name each agent once/],
+  ];
+  for (const [value, reason] of refused) {
+    it(`refuses ${value.slice(0, 30)}`, () => {
+      const [problem = '', ...others] = problemsOf({ AGENTS: value });
+      assert.match(problem, reason);
+      assert.deepEqual(others, []);
+    });
+  }
+
+  it('refuses AGENT beside AGENTS', () => {
+    assert.deepEqual(problemsOf({ AGENTS }, ['--agent=echo']), [
+      '--agent and AGENTS must not both be set',
+    ]);
+  });
+
+  it('refuses an authorize route that is one of theirs', () => {
+    assert.deepEqual(problemsOf({ AGENTS, AUTHORIZE_ROUTE: '/api/agent/sales' }), [
+      'AUTHORIZE_ROUTE must not be the route of the agent sales, got "/api/agent/sales"',
+    ]);
+  });
+
+  it('reads the secrets of each, and redacts them', () => {
+    const variables = {
+      LAYERCODE_WEBHOOK_SECRET_SALES: `${own}, ${own}_next`,
+      LAYERCODE_WEBHOOK_SECRET_BIG_SUPPORT: secret,
+    };
+    const { agentSecrets, secrets } = parseSettings({ AGENTS, ...variables }, []);
+    assert.deepEqual(agentSecrets, { sales: [own, `${own}_next`], 'big-support': [secret] });
+    assert.deepEqual(secrets.toSorted(), [own, `${own}_next`, secret].toSorted());
+  });
+
+  it('reads and redacts them without AGENTS too, for agents that are named in code', () => {
+    const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET_SALES: own }, []);
+    assert.deepEqual([settings.agentSecrets, settings.secrets], [{ sales: [own] }, [own]]);
+  });
+
+  it('refuses the secret of an agent that is not there: its name is probably misspelt', () => {
+    assert.deepEqual(problemsOf({ AGENTS, LAYERCODE_WEBHOOK_SECRET_SALE: own }), [
+      'LAYERCODE_WEBHOOK_SECRET_SALE is the secret of no agent: AGENTS has sales, big-support',
+    ]);
+  });
+
+  it('refuses a secret that cannot be one, and does not show it', () => {
+    const [problem = ''] = problemsOf({ AGENTS, LAYERCODE_WEBHOOK_SECRET_SALES: ',' });
+    assert.equal(problem, 'LAYERCODE_WEBHOOK_SECRET_SALES must name at least one');
+  });
+
+  it('demands in production the common secret, or one of each', () => {
+    const production = { NODE_ENV: 'production', AGENTS, LAYERCODE_WEBHOOK_SECRET_SALES: own };
+    const [problem = '', ...others] = problemsOf(production);
+    assert.match(
+      problem,
+      /^LAYERCODE_WEBHOOK_SECRET_BIG_SUPPORT or LAYERCODE_WEBHOOK_SECRET must be set in production/,
+    );
+    assert.deepEqual(others, []);
+    const both = { LAYERCODE_WEBHOOK_SECRET_BIG_SUPPORT: secret };
+    assert.deepEqual(problemsOf({ ...production, ...both }), []);
+    assert.deepEqual(problemsOf({ ...production, LAYERCODE_WEBHOOK_SECRET: secret }), []);
   });
 });
 

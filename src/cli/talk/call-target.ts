@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { readDevelopmentSecret } from '../../process/development-secret.ts';
 import { isObject } from '../../layercode/fields.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
+import { secretsOfPlainRoute } from '../../settings/named-agents.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
 import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
@@ -67,8 +68,9 @@ export async function openTarget(
     }
     if (settings().port !== 0) tell(`No server answers at ${localOrigin(settings())}.`);
   }
+  const { '--agent': agent } = flags;
   return openOwnServer(
-    { ...settings(), agent: flags['--agent'] ?? settings().agent },
+    agent === undefined ? settings() : { ...settings(), agent, agents: [] },
     terminal.directory,
     tell,
   );
@@ -118,7 +120,7 @@ function findSecret(
   settings: () => Settings,
   directory: string,
 ): string {
-  const secret = given ?? settings().webhookSecrets[0] ?? readDevelopmentSecret(directory);
+  const secret = given ?? secretsOfPlainRoute(settings())[0] ?? readDevelopmentSecret(directory);
   if (secret !== undefined) return secret;
   throw new CommandError(
     'no webhook secret: start a server in this directory first, '
@@ -153,6 +155,7 @@ async function openOwnServer(
     host: '127.0.0.1',
     port: 0,
     webhookSecrets: [secret],
+    agentSecrets: {},
     secrets: [...settings.secrets, secret],
     logLevel: 'warn',
     logFormat: 'json',

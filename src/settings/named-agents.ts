@@ -1,0 +1,86 @@
+// Several agents on one server: their names, and what is named after them.
+
+import { Refusal, type Kind } from './kinds.ts';
+
+/** An entry of `AGENTS`. */
+export interface NamedAgent {
+  readonly name: string;
+  /** As given: the name of a built-in agent, or a module's path. */
+  readonly agent: string;
+}
+
+const MAX_NAME_LENGTH = 64;
+const SHAPE = 'name=agent, such as sales=./sales.ts; several separated by commas';
+/** Completes "a name must …". */
+const NAME_RULE =
+  `begin with a letter a–z, and have only a–z, 0–9 and -, at most ${MAX_NAME_LENGTH} of them`;
+
+/** Why an agent cannot have this name, as in "must …"; undefined if it can. */
+export function faultOfAgentName(name: string): string | undefined {
+  const isRight = name.length <= MAX_NAME_LENGTH && /^[a-z][a-z0-9-]*$/.test(name);
+  return isRight ? undefined : NAME_RULE;
+}
+
+export const namedAgents: Kind<readonly NamedAgent[]> = {
+  takes: SHAPE,
+  parse(text) {
+    const parts = text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+    const agents = new Map<string, NamedAgent>();
+    for (const part of parts) {
+      const equals = part.indexOf('=');
+      const name = part.slice(0, Math.max(0, equals)).trim();
+      const agent = part.slice(equals + 1).trim();
+      if (equals === -1 || agent === '' || /\p{Cc}/u.test(agent)) {
+        return new Refusal(`must be ${SHAPE}`);
+      }
+      const fault = faultOfAgentName(name);
+      if (fault !== undefined) return new Refusal(`must have names that ${fault}`);
+      if (agents.has(name)) return new Refusal('must name each agent once');
+      agents.set(name, { name, agent });
+    }
+    return agents.size === 0 ? new Refusal('must name at least one') : [...agents.values()];
+  },
+};
+
+/** The path of an agent among several. */
+export function agentPath(agentRoute: string, name: string): string {
+  return `${agentRoute.replace(/\/$/, '')}/${name}`;
+}
+
+const SECRET_PREFIX = 'LAYERCODE_WEBHOOK_SECRET_';
+
+/** The variable of an agent's own webhook secrets. */
+export function secretVariableOf(name: string): string {
+  return SECRET_PREFIX + name.toUpperCase().replaceAll('-', '_');
+}
+
+/** Whose own webhook secrets a variable holds; undefined for any other variable. */
+export function agentOfSecretVariable(variable: string): string | undefined {
+  if (!variable.startsWith(SECRET_PREFIX)) return undefined;
+  const name = variable.slice(SECRET_PREFIX.length).toLowerCase().replaceAll('_', '-');
+  return secretVariableOf(name) === variable ? name : undefined;
+}
+
+interface AgentSecrets {
+  readonly webhookSecrets: readonly string[];
+  readonly agentSecrets: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The secrets that may sign an agent's events: its own, or the common ones if it has none. */
+export function secretsOfAgent(
+  { webhookSecrets, agentSecrets }: AgentSecrets,
+  name: string,
+): readonly string[] {
+  return (Object.hasOwn(agentSecrets, name) ? agentSecrets[name] : undefined) ?? webhookSecrets;
+}
+
+/** The secrets of the plain route: of several agents, those of the first. */
+export function secretsOfPlainRoute(
+  settings: AgentSecrets & { readonly agents: readonly NamedAgent[] },
+): readonly string[] {
+  const [first] = settings.agents;
+  return first === undefined ? settings.webhookSecrets : secretsOfAgent(settings, first.name);
+}

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { agentChannels } from '../../src/app/agent-channels.ts';
+import type { Channel } from '../../src/base/channel.ts';
+
+/** Hears itself what it sends. */
+class Loop implements Channel {
+  readonly address = 'here';
+  readonly sent: string[] = [];
+  readonly listeners: ((message: string) => void)[] = [];
+
+  send(address: string, message: string): void {
+    this.sent.push(`${address}: ${message}`);
+    for (const listener of this.listeners) listener(message);
+  }
+
+  listen(listener: (message: string) => void): void {
+    this.listeners.push(listener);
+  }
+
+  close(): void {
+    throw new Error('closed by an agent');
+  }
+}
+
+describe('agentChannels', () => {
+  it('bring a message to the agent that sent it, and to no other', () => {
+    const loop = new Loop();
+    const channelFor = agentChannels(loop);
+    const heard: string[] = [];
+    const names = ['sales', 'support'];
+    const [sales] = names.map((name) => {
+      const channel = channelFor(name);
+      channel.listen((message) => heard.push(`${name} heard ${message}`));
+      return channel;
+    });
+    sales?.send('there', '{"a": "b c"}');
+    assert.deepEqual(heard, ['sales heard {"a": "b c"}']);
+    assert.deepEqual([loop.sent, loop.listeners.length], [['there: sales {"a": "b c"}'], 1]);
+  });
+
+  it('drop what is for no agent of this process', () => {
+    const loop = new Loop();
+    const channel = agentChannels(loop)('sales');
+    channel.listen(() => assert.fail('heard'));
+    for (const message of ['billing {}', '{"type":"ask"}', '', ' {}']) loop.send('here', message);
+  });
+
+  it('leave the channel open when one of them is closed, and have its address', () => {
+    const channel = agentChannels(new Loop())('sales');
+    void channel.close();
+    assert.equal(channel.address, 'here');
+  });
+});

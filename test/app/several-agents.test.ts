@@ -1,0 +1,320 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { App, AppOptions } from '../../src/app/app.ts';
+import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
+import type { ChatModel } from '../../src/models/model.ts';
+import type { Settings } from '../../src/settings/settings.ts';
+import { createTestClient, type TestClient } from '../../src/test-client.ts';
+import { deferred, recordLog, SECRET, settingsWith } from '../fixtures/kernel.ts';
+
+const SALES_SECRET = 'whsec_sales_0123456789';
+
+function speaker(name: string): Agent {
+  return defineAgent({ name, onMessage: ({ text }) => `${name}: ${text}` });
+}
+
+const two: NamedAgents = { sales: speaker('Sally'), support: speaker('Sue') };
+
+interface Several {
+  readonly app: App;
+  readonly origin: string;
+  /** A client of that path, in the one conversation of all clients. */
+  readonly at: (path: string, secret?: string) => TestClient;
+}
+
+async function serveAgents(
+  t: TestContext,
+  agents: NamedAgents = two,
+  settings: Partial<Settings> = {},
+  options: AppOptions = {},
+): Promise<Several> {
+  const app = createApp(settingsWith(settings), agents, options);
+  const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+  t.after(() => app.close());
+  const origin = `http://127.0.0.1:${port}`;
+  return {
+    app,
+    origin,
+    at: (agentRoute, secret = SECRET) =>
+      createTestClient(origin, { secret, agentRoute, conversationId: 'c-1' }),
+  };
+}
+
+describe('createApp with several agents', () => {
+  const wrong: readonly (readonly [what: string, agents: unknown, message: RegExp])[] = [
+    ['no agent', {}, /was given no agent/],
+    ['a name with a capital', { Sales: two['sales'] }, /name must begin with .*, got "Sales"/],
+    ['a name that begins with a digit', { '1st': two['sales'] }, /got "1st"/],
+    ['a name with a slash', { 'a/b': two['sales'] }, /got "a\/b"/],
+    ['a name of 65 characters', { ['a'.repeat(65)]: two['sales'] }, /at most 64/],
+    ['what is no agent', { sales: 'echo' }, /the agent sales must be made with defineAgent/],
+    ['nothing under a name', { sales: undefined }, /the agent sales must be made with/],
+  ];
+  for (const [what, agents, message] of wrong) {
+    it(`refuses ${what}`, () => {
+      assert.throws(() => createApp(settingsWith(), agents as NamedAgents), {
+        name: 'TypeError',
+        message,
+      });
+    });
+  }
+
+  it('refuses an agent that has no secret, and names both variables', () => {
+    const agentSecrets = { sales: [SALES_SECRET] };
+    assert.throws(() => createApp(settingsWith({ webhookSecrets: [], agentSecrets }), two), {
+      name: 'TypeError',
+      message: /LAYERCODE_WEBHOOK_SECRET, or LAYERCODE_WEBHOOK_SECRET_SUPPORT$/,
+    });
+  });
+
+  it('takes names that objects have of themselves', () => {
+    const app = createApp(settingsWith(), { constructor: speaker('Con') });
+    assert.deepEqual(app.agents.map(({ path }) => path), ['/api/agent/constructor']);
+    return app.close();
+  });
+});
+
+describe('several agents', () => {
+  it('answer each on the agent route with its name, and the first on the route itself', async (t) => {
+    const { at } = await serveAgents(t);
+    for (const [path, words] of [
+      ['/api/agent/sales', 'Sally: Hi'],
+      ['/api/agent/support', 'Sue: Hi'],
+      ['/api/agent', 'Sally: Hi'],
+    ] as const) {
+      assert.equal(await (await at(path).say('Hi')).text(), words, path);
+    }
+    assert.equal((await at('/api/agent/billing').say('Hi')).status, 404);
+  });
+
+  it('have paths without a double slash below a route that ends with one', async (t) => {
+    const { at } = await serveAgents(t, two, { agentRoute: '/' });
+    assert.equal(await (await at('/support').say('Hi')).text(), 'Sue: Hi');
+  });
+
+  it('have conversations of their own under one id', async (t) => {
+    const { app, at } = await serveAgents(t);
+    await (await at('/api/agent/sales').say('One')).text();
+    await (await at('/api/agent/support').say('Two')).text();
+    const [sales, support] = app.agents;
+    const wordsOf = async (agent = sales): Promise<string[]> =>
+      (await agent.conversations.getHistory('c-1')).map(({ content }) => content);
+    assert.deepEqual(await wordsOf(), ['One', 'Sally: One']);
+    assert.deepEqual(await wordsOf(support), ['Two', 'Sue: Two']);
+    assert.equal(await app.conversations.count(), 2);
+  });
+
+  it('keep the conversation of the first one on both its paths', async (t) => {
+    const { app, at } = await serveAgents(t);
+    await (await at('/api/agent').say('One')).text();
+    await (await at('/api/agent/sales').say('Two')).text();
+    const history = await app.conversations.getHistory('c-1');
+    assert.deepEqual(
+      history.map(({ content }) => content),
+      ['One', 'Sally: One', 'Two', 'Sally: Two'],
+    );
+  });
+
+  it('do not reach the conversation of another by an id that looks like its key', async (t) => {
+    const { app, at } = await serveAgents(t);
+    await (await at('/api/agent/support').say('Two')).text();
+    const stolen = await app.conversations.getHistory('support/c-1');
+    assert.deepEqual(stolen, []);
+  });
+
+  it('interrupt no turn of another that has the same id', async (t) => {
+    const [begun, release] = [deferred(), deferred()];
+    const slow = defineAgent({
+      name: 'slow',
+      async *onMessage() {
+        yield 'One';
+        begun.resolve();
+        await release.promise;
+        yield ' two.';
+      },
+    });
+    const { at } = await serveAgents(t, { slow, quick: speaker('Q') });
+    const reply = await at('/api/agent/slow').say('Hi');
+    await begun.promise;
+    await (await at('/api/agent/quick').say('Hi')).text();
+    release.resolve();
+    assert.equal(await reply.text(), 'One two.');
+  });
+
+  it('give a tool another idempotency key each, for the same call of the same turn', async (t) => {
+    const keys: string[] = [];
+    const calling = defineAgent({
+      name: 'calling',
+      async onMessage({ journal }) {
+        await journal.runTools([{ id: 'call-1', name: 'pay', args: '{}' }], () => ({
+          run({ idempotencyKey }) {
+            keys.push(idempotencyKey);
+            return 'null';
+          },
+        }));
+      },
+    });
+    const { at } = await serveAgents(t, { a: calling, b: calling });
+    for (const name of ['a', 'b']) {
+      await (await at(`/api/agent/${name}`).say('Hi', { turn_id: 't-1' })).text();
+    }
+    assert.equal(new Set(keys).size, 2);
+  });
+
+  it('share the bound of open streams', async (t) => {
+    const [begun, release] = [deferred(), deferred()];
+    const slow = defineAgent({
+      name: 'slow',
+      async onMessage() {
+        begun.resolve();
+        await release.promise;
+      },
+    });
+    const { at } = await serveAgents(t, { slow, quick: speaker('Q') }, { maxStreams: 1 });
+    const held = at('/api/agent/slow').say('Hi');
+    await begun.promise;
+    assert.equal((await at('/api/agent/quick').say('Hi')).status, 503);
+    release.resolve();
+    await (await held).text();
+  });
+
+  it('are all waited for when the app closes, and their turns are counted', async (t) => {
+    const [begun, release] = [deferred(), deferred()];
+    const slow = defineAgent({
+      name: 'slow',
+      async *onMessage() {
+        yield 'One';
+        begun.resolve();
+        await release.promise;
+        yield ' two.';
+      },
+    });
+    const agents = { quick: speaker('Q'), slow };
+    const { app, at } = await serveAgents(t, agents, { shutdownTimeoutSeconds: 5 });
+    const reply = await at('/api/agent/slow').say('Hi');
+    await begun.promise;
+    assert.equal(app.runningTurns, 1);
+    const closed = app.close();
+    release.resolve();
+    assert.equal(await reply.text(), 'One two.');
+    await closed;
+  });
+});
+
+describe('the secrets of several agents', () => {
+  const settings = { agentSecrets: { sales: [SALES_SECRET] } };
+
+  it('are their own, or the common one', async (t) => {
+    const { at } = await serveAgents(t, two, settings);
+    const statuses = [];
+    for (const [path, secret] of [
+      ['/api/agent/sales', SALES_SECRET],
+      ['/api/agent/sales', SECRET],
+      ['/api/agent/support', SECRET],
+      ['/api/agent/support', SALES_SECRET],
+      ['/api/agent', SALES_SECRET],
+      ['/api/agent', SECRET],
+    ] as const) {
+      const { status } = await at(path, secret).say('Hi');
+      statuses.push(status);
+    }
+    assert.deepEqual(statuses, [200, 401, 200, 401, 200, 401]);
+  });
+
+  it("open an app's own routes below /api/, whichever it is, and authorize", async (t) => {
+    const { app, at } = await serveAgents(t, two, settings);
+    app.post('/api/mine', (context) => context.text(200, 'mine'));
+    for (const secret of [SECRET, SALES_SECRET]) {
+      assert.equal((await at('/api/mine', secret).post('{}')).status, 200);
+      assert.notEqual((await at('/api/authorize', secret).post('{"agent_id":"a"}')).status, 401);
+    }
+    assert.equal((await at('/api/mine', 'whsec_other').post('{}')).status, 401);
+  });
+});
+
+describe('what is told of several agents', () => {
+  it('names the agent in the metrics of turns and events', async (t) => {
+    const { app, at } = await serveAgents(t);
+    await (await at('/api/agent').say('Hi')).text();
+    await (await at('/api/agent/support').say('Hi')).text();
+    const text = app.metrics.text();
+    for (const sample of [
+      'layercode_events_total{agent="sales",event="message"} 1',
+      'layercode_turns_total{agent="support",event="message",outcome="completed"} 1',
+      'layercode_first_speech_seconds_count{agent="sales"',
+      'layercode_conversations 2',
+      'layercode_open_streams 0',
+    ]) {
+      assert.ok(text.includes(`\n${sample}`), `${sample}\n${text}`);
+    }
+  });
+
+  it('names the agent in log lines, those of a refused request too', async (t) => {
+    const { log, wait } = recordLog();
+    const { at } = await serveAgents(t, two, {}, { log });
+    await (await at('/api/agent/support').say('Hi')).text();
+    await at('/api/agent', 'whsec_other').say('Hi');
+    const lines = await wait('request', 2);
+    assert.deepEqual(lines.map(({ agent, status }) => [agent, status]), [
+      ['support', 200],
+      ['sales', 401],
+    ]);
+  });
+
+  it('has no name of an agent where there is only one', async (t) => {
+    const { log, wait } = recordLog();
+    const app = createApp(settingsWith(), speaker('Solo'), { log });
+    const client = createTestClient(app, { secret: SECRET });
+    t.after(() => client.close());
+    await (await client.say('Hi')).text();
+    const [line] = await wait('request');
+    assert.equal('agent' in (line ?? {}), false);
+    assert.doesNotMatch(app.metrics.text(), /agent=/);
+  });
+
+  const model = (problems: readonly string[], isUsable = true): ChatModel => ({
+    name: 'test:model',
+    isUsable: () => isUsable,
+    problems: () => problems,
+    warm: async () => undefined,
+    stream: async function* () {},
+  });
+  const speaking = (model: ChatModel): Agent => {
+    const agent = speaker('M');
+    return { ...agent, bind: () => ({ ...agent, model }) };
+  };
+
+  it('has all of them in /ready, and names whose warning it is', async (t) => {
+    const support = speaking(model(['a fall-back has no key']));
+    const agents = { sales: speaker('Sally'), support };
+    const { origin } = await serveAgents(t, agents);
+    assert.deepEqual(await (await fetch(`${origin}/ready`)).json(), {
+      ready: true,
+      agents: [
+        { agent: 'sales', model: null },
+        { agent: 'support', model: 'test:model' },
+      ],
+      warnings: ['support: a fall-back has no key'],
+    });
+  });
+
+  it('is not ready while one of them is not', async (t) => {
+    const agents = { sales: speaker('Sally'), support: speaking(model(['no key'], false)) };
+    const { origin } = await serveAgents(t, agents);
+    const response = await fetch(`${origin}/ready`);
+    const { ready, reasons } = (await response.json()) as Record<string, unknown>;
+    assert.deepEqual([response.status, ready, reasons], [503, false, ['support: no key']]);
+  });
+
+  it('has the path of each in the OpenAPI document', async (t) => {
+    const { origin } = await serveAgents(t);
+    const { paths } = (await (await fetch(`${origin}/openapi.json`)).json()) as { paths: object };
+    assert.deepEqual(
+      Object.keys(paths).filter((path) => path.startsWith('/api/agent')),
+      ['/api/agent', '/api/agent/sales', '/api/agent/support'],
+    );
+  });
+});

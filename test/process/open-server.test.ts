@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it, type TestContext } from 'node:test';
+
+import { openServer, type OpenServer } from '../../src/process/open-server.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
+import { createTestClient } from '../../src/test-client.ts';
+
+const COMMON = 'whsec_common_0123456789';
+const OWN = 'whsec_of_support_0123456789';
+
+describe('openServer with AGENTS', () => {
+  let directory = '';
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'open-server-'));
+    for (const name of ['sales', 'support']) {
+      const agent = `{ name: 'any', onMessage: ({ text }) => '${name}: ' + text }`;
+      writeFileSync(join(directory, `${name}.mjs`), `export default ${agent};\n`);
+    }
+    writeFileSync(join(directory, 'broken.mjs'), 'export default { name: "broken" };\n');
+  });
+  after(() => rmSync(directory, { recursive: true, force: true }));
+
+  async function open(
+    t: TestContext,
+    variables: Readonly<Record<string, string>>,
+  ): Promise<{ server: OpenServer; lines: readonly string[] }> {
+    const lines: string[] = [];
+    const fixed = { HOST: '127.0.0.1', PORT: '0', SHUTDOWN_TIMEOUT_SECONDS: '0' };
+    const settings = parseSettings({ ...fixed, ...variables }, []);
+    const write = (line: string): unknown => lines.push(line);
+    const server = await openServer(settings, { directory, write, isTerminal: false });
+    t.after(() => server.app.close());
+    return { server, lines };
+  }
+
+  const AGENTS = 'sales=./sales.mjs,support=./support.mjs';
+
+  it('serves each, and says which there are', async (t) => {
+    const { server, lines } = await open(t, { AGENTS, LAYERCODE_WEBHOOK_SECRET: COMMON });
+    const agentRoute = '/api/agent/support';
+    const client = createTestClient(server.origin, { secret: COMMON, agentRoute });
+    assert.equal(await (await client.say('Hi')).text(), 'support: Hi');
+    assert.match(lines.join(''), /"listening".*"agent":"sales,support"/);
+  });
+
+  it('generates a secret for those that have none', async (t) => {
+    const { server } = await open(t, { AGENTS, LAYERCODE_WEBHOOK_SECRET_SUPPORT: OWN });
+    const [generated = ''] = server.settings.webhookSecrets;
+    const client = createTestClient(server.origin, { secret: generated });
+    assert.equal(await (await client.say('Hi')).text(), 'sales: Hi');
+  });
+
+  it('generates none where each has its own', async (t) => {
+    const secrets = { LAYERCODE_WEBHOOK_SECRET_SUPPORT: OWN, LAYERCODE_WEBHOOK_SECRET_SALES: OWN };
+    const { server } = await open(t, { AGENTS, ...secrets });
+    assert.deepEqual([server.settings.webhookSecrets, server.secretFile], [[], undefined]);
+  });
+
+  it('logs none of their secrets', async (t) => {
+    const variables = { LAYERCODE_WEBHOOK_SECRET: COMMON, LAYERCODE_WEBHOOK_SECRET_SUPPORT: OWN };
+    const { server, lines } = await open(t, { AGENTS, ...variables });
+    server.log.info(`a line with ${OWN}`);
+    assert.doesNotMatch(lines.join(''), new RegExp(OWN));
+  });
+
+  it('reports what is wrong with each of them at once', async (t) => {
+    const wrong = 'a=./broken.mjs,b=./none.mjs';
+    await assert.rejects(open(t, { AGENTS: wrong, LAYERCODE_WEBHOOK_SECRET: COMMON }), {
+      name: 'SettingsError',
+      message: /^agent a: .*must have onMessage.*; agent b: cannot read agent module/,
+    });
+  });
+});
