@@ -6,15 +6,20 @@ const MAX_SESSIONS = 10_000;
 export class OpenSessions {
   readonly #lastUses = new BoundedMap<string, number>(MAX_SESSIONS);
   readonly #idleMs: number;
+  readonly #now: () => number;
   #onEnd: (() => void) | undefined;
 
-  /** A session whose end was lost counts as over when nothing came of it for `idleMs`. */
-  constructor(idleMs: number) {
+  /**
+   * A session whose end was lost counts as over when nothing came of it for `idleMs`. `now` gives
+   * milliseconds on any clock that only goes forward.
+   */
+  constructor(idleMs: number, now: () => number = () => performance.now()) {
     this.#idleMs = idleMs;
+    this.#now = now;
   }
 
   start(sessionId: string): void {
-    this.#lastUses.set(sessionId, performance.now());
+    this.#lastUses.set(sessionId, this.#now());
   }
 
   /** A turn of a session, which may have started elsewhere. */
@@ -41,7 +46,7 @@ export class OpenSessions {
   }
 
   #count(): number {
-    const idleSinceMs = performance.now() - this.#idleMs;
+    const idleSinceMs = this.#now() - this.#idleMs;
     let count = 0;
     for (const lastUseMs of this.#lastUses.values()) if (lastUseMs > idleSinceMs) count += 1;
     return count;
