@@ -10,7 +10,7 @@ export const WORKER_MARK: Environment = { [VARIABLE]: '1' };
 
 /** Whether this process is a worker. Removes the mark: programs that it starts are none. */
 export function takeWorkerMark(): boolean {
-  const isWorker = process.env[VARIABLE] !== undefined;
+  const isWorker = process.env[VARIABLE] !== undefined && process.send !== undefined;
   delete process.env[VARIABLE];
   return isWorker;
 }

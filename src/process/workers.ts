@@ -24,10 +24,21 @@ export interface WorkersOptions {
   readonly onGone: (worker: WorkerProcess) => void;
 }
 
-/** Before a worker that died is replaced: doubled each time, unless it had lived for long. */
 const FIRST_BACK_OFF_MS = 100;
 const LONGEST_BACK_OFF_MS = 10_000;
 const LONG_LIFE_MS = 60_000;
+
+/** How long to wait before a worker that died is replaced: twice as long each time. */
+export class BackOff {
+  #nextMs = FIRST_BACK_OFF_MS;
+
+  /** After one that had served for long the waits begin anew. */
+  after(servedMs: number): number {
+    const waitMs = servedMs < LONG_LIFE_MS ? this.#nextMs : FIRST_BACK_OFF_MS;
+    this.#nextMs = Math.min(2 * waitMs, LONGEST_BACK_OFF_MS);
+    return waitMs;
+  }
+}
 
 /** Why the server cannot go on. */
 export class WorkersError extends Error {
@@ -126,8 +137,9 @@ export class Workers {
   #isStarted = false;
   #isClosing = false;
   #died = 0;
-  #backOffMs = FIRST_BACK_OFF_MS;
-  #backOff: NodeJS.Timeout | undefined;
+  readonly #backOff = new BackOff();
+  /** Set while the next one is waited for. */
+  #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
   #isToReplaceAgain = false;
   /** Rejects when no worker can be started. */
@@ -190,7 +202,7 @@ export class Workers {
   /** Resolves when all have closed, or were killed because that took too long. */
   async close(signal: string): Promise<void> {
     this.#isClosing = true;
-    clearTimeout(this.#backOff);
+    clearTimeout(this.#replacement);
     const late = setTimeout(() => {
       for (const worker of this.#all) {
         this.#options.log.error('a worker did not close in time', { worker: worker.pid });
@@ -275,14 +287,12 @@ export class Workers {
 
   #diedUnasked({ listeningSinceMs }: WorkerProcess): void {
     this.#died += 1;
-    const livedMs = listeningSinceMs === undefined ? 0 : performance.now() - listeningSinceMs;
-    if (livedMs > LONG_LIFE_MS) this.#backOffMs = FIRST_BACK_OFF_MS;
-    if (this.#backOff !== undefined) return; // several that die at once are one failure
-    this.#backOff = setTimeout(() => {
-      this.#backOff = undefined;
+    if (this.#replacement !== undefined) return; // several that die at once are one failure
+    const servedMs = listeningSinceMs === undefined ? 0 : performance.now() - listeningSinceMs;
+    this.#replacement = setTimeout(() => {
+      this.#replacement = undefined;
       this.#fill();
-    }, this.#backOffMs);
-    this.#backOffMs = Math.min(2 * this.#backOffMs, LONGEST_BACK_OFF_MS);
+    }, this.#backOff.after(servedMs));
   }
 
   async #replaceAll(): Promise<void> {
