@@ -179,6 +179,12 @@ const LOADED_ON_DEMAND = [
   'conversations/redis-open.ts',
   'conversations/redis-store.ts',
   'conversations/redis-url.ts',
+  'process/primary.ts',
+  'process/worker.ts',
+  'process/workers.ts',
+  'process/worker-messages.ts',
+  'process/metrics-sum.ts',
+  'process/whole-lines.ts',
 ];
 
 /** What a folder may take of another only as a type. */

@@ -36,7 +36,7 @@ async function say(server: SpawnedServer, text: string, conversationId = 'c'): P
   return (await caller.say(text)).text();
 }
 
-/** Resolves when the turns so far are stored. Writes are made in their order, those of all calls. */
+/** Resolves when the turns so far are stored: writes are made in the order of all calls. */
 async function stored(server: SpawnedServer): Promise<void> {
   await say(server, 'And?', 'another');
 }
