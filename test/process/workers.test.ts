@@ -4,11 +4,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 
 import { createTestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
+import { BOX, CONNECTED, URL_OF_TUNNEL } from '../cli/tunnel/fake-cloudflared.ts';
 import { SECRET, SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 
@@ -161,9 +163,12 @@ describe('a server with workers', () => {
     const { server, url, workers } = await serve();
     const lost = await hold(url, () => true);
     const other = await hold(url, (pid) => pid !== lost.pid);
-    await (await say(url, 'Hello')).rest();
+    for (let counted = 0; counted !== lost.pid; ) {
+      const turn = await say(url, 'Hello');
+      await turn.rest();
+      counted = turn.pid;
+    }
     const before = await metric(url, TURNS);
-    assert.equal(before, 1);
     process.kill(lost.pid, 'SIGKILL');
     await assert.rejects(lost.rest());
     const died = await server.line('a worker died');
@@ -284,6 +289,30 @@ describe('a server with workers', () => {
     assert.match(output, /"msg":"closing","signal":"SIGHUP"/);
     if (terminal.exitCode === null) await once(terminal, 'exit');
     assert.equal(terminal.exitCode, 0);
+  });
+});
+
+describe('the command run --tunnel with workers', () => {
+  it('opens one tunnel, and ends the server when that is lost', LIMIT, async () => {
+    workplace.write('agent.mjs', AGENT);
+    const program = workplace.write('cloudflared', `#!${process.execPath}
+      require('node:fs').appendFileSync('tunnels', process.pid + ' ');
+      process.stderr.write(${JSON.stringify(BOX + CONNECTED)});
+      setInterval(() => undefined, 1_000);`);
+    chmodSync(program, 0o755);
+    const server = workplace.spawn({
+      server: join(SERVER, '../cli.js'),
+      argv: ['run', '--tunnel'],
+      env: { ...ENV, PATH: workplace.directory },
+    });
+    await server.complains(new RegExp(URL_OF_TUNNEL));
+    const [tunnel = '', ...others] = readFileSync(join(workplace.directory, 'tunnels'), 'utf8')
+      .trim()
+      .split(' ');
+    assert.deepEqual(others, []);
+    process.kill(Number(tunnel), 'SIGKILL');
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    assert.match(server.stdout, /"msg":"closed"/);
   });
 });
 
