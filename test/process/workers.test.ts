@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { Agent, get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -27,6 +28,7 @@ const AGENT = `export default {
   name: 'mine',
   async *onMessage({ text, signal }) {
     yield String(process.pid);
+    if (text === 'block') setImmediate(() => { for (;;); });
     if (text === 'fail') setTimeout(() => { throw new Error('out of nowhere'); });
     if (text === 'hold') await new Promise((resolve) => {
       process.once('SIGUSR2', resolve);
@@ -135,6 +137,14 @@ async function metric(url: string, name: string): Promise<number> {
   return Number(line?.slice(name.length));
 }
 
+/** Status and connection header of an answer over a connection of the agent. */
+async function health(url: string, agent: Agent): Promise<unknown[]> {
+  const [response] = (await once(get(`${url}/health`, { agent }), 'response')) as [IncomingMessage];
+  response.resume();
+  await once(response, 'close');
+  return [response.statusCode, response.headers.connection];
+}
+
 const TURNS = 'layercode_turns_total{event="message",outcome="completed"}';
 
 describe('a server with workers', () => {
@@ -214,8 +224,9 @@ describe('a server with workers', () => {
   it('ends at once on a second signal, and takes its workers with it', LIMIT, async () => {
     const { server, url, workers } = await serve();
     const turn = await hold(url, () => true);
+    await say(url, 'block'); // a worker that reads no message any more
     server.kill('SIGINT');
-    await server.lines('closing', 3);
+    await server.line('closing');
     server.kill('SIGINT');
     assert.deepEqual(await server.exit, { code: 130, signal: null });
     await assert.rejects(turn.rest());
@@ -233,12 +244,17 @@ describe('a server with workers', () => {
     const { server, url, workers } = await serve();
     const one = await hold(url, () => true);
     const other = await hold(url, (pid) => pid !== one.pid);
+    const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+    assert.deepEqual(await health(url, kept), [200, 'keep-alive']);
     workplace.write('agent.mjs', AGENT.replace("' Done.'", "' New.'"));
     // To the workers, too, as a terminal does: they leave it to the server.
     for (const pid of workers) process.kill(pid, 'SIGHUP');
     for (const pid of workers) process.kill(pid, 'SIGINT');
     server.kill('SIGHUP');
     await server.line('workers replaced');
+    await server.lines('closing', 2);
+    assert.deepEqual(await health(url, kept), [200, 'close'], 'of an old worker');
+    kept.destroy();
     // A connection that was kept alive still leads to an old one, once.
     for (let isYoung = false; !isYoung; ) {
       const turn = await say(url, 'Hello');
