@@ -14,6 +14,7 @@ import type { Handler, Middleware, Observer, Route } from '../http/compose.ts';
 import { Context, type ContextScope } from '../http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from '../http/error-boundary.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
+import type { HttpResponse } from '../http/exchange.ts';
 import { Router } from '../http/router.ts';
 import { createHttpServer } from '../http/server.ts';
 import { Shutdown } from '../http/shutdown.ts';
@@ -103,6 +104,8 @@ export class App {
   /** Told behind all others. */
   readonly #observers: readonly Observer[];
   readonly #middleware: Middleware[];
+  /** Responses of `fetch` that are open. */
+  readonly #fetched = new Set<HttpResponse>();
   #chain: Handler | undefined;
   #server: Server | undefined;
 
@@ -251,13 +254,13 @@ export class App {
   };
 
   /**
-   * Answers a request of `fetch`, for servers that speak it: the same routes, layers and limits. The
-   * body must be unread. The response's body streams, and asks for no more than its reader does. To
+   * Answers a request of `fetch`, for servers that speak it: the same routes, layers and limits.
+   * The request's body must be unread. The response's body streams, at the pace of its reader. To
    * cancel it, or to abort the request, is to drop the connection.
    *
    * There is no connection that shows who asks: routes for this machine only answer 403, and the
-   * rate limit takes the server's word, `clientAddress`. Rejects if the request is aborted before it
-   * was answered.
+   * rate limit takes the server's word, `clientAddress`. Rejects if the request is aborted before
+   * it was answered.
    */
   readonly fetch = async (
     request: Request,
@@ -265,7 +268,10 @@ export class App {
   ): Promise<Response> => {
     const { FetchExchange } = await import('../http/fetch-exchange.ts');
     const exchange = new FetchExchange(request, clientAddress);
-    this.#serve(new Context(exchange.request, exchange.response, this.#scope));
+    const { request: asked, response } = exchange;
+    this.#fetched.add(response);
+    response.once('close', () => this.#fetched.delete(response));
+    this.#serve(new Context(asked, response, this.#scope));
     return exchange.answer;
   };
 
@@ -345,6 +351,7 @@ export class App {
         for (const { turns } of this.#routed) turns.interruptAll('the server is shutting down');
       },
     });
+    for (const response of this.#fetched) response.destroy(); // no server closes their connections
     const toolsMs = Math.max(0, timesOutAtMs - performance.now());
     await Promise.all(this.#routed.map(({ turns }) => turns.close(toolsMs)));
     await this.#channel?.close();
