@@ -1,4 +1,5 @@
-// npm run torture -- --seconds N [--seed S] [--store memory|promised|thenable|shared|sqlite]
+// npm run torture -- --seconds N [--seed S]
+//                    [--store memory|promised|thenable|shared|sqlite|machines]
 // Plays random talks against the server until the time is up; with a seed, that talk alone. Each
 // has a store of its own choice, unless one is named. When one goes wrong it prints the talk and
 // its seed, and exits with 1.

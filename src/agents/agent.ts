@@ -161,6 +161,11 @@ export interface TurnJournal {
     toolFor: (call: ToolCall) => ToolRun,
   ): Promise<readonly ToolOutcome[]>;
   /**
+   * What this run has said and called up to its last tool result, as history holds it: with
+   * `history` it makes the next prompt, and later turns find the same there.
+   */
+  rounds(): readonly Message[];
+  /**
    * The model called tools, which the agent runs itself. Await it before they run: the calls are
    * stored by then. Every call gets one result in history, whatever becomes of the turn.
    */
@@ -254,10 +259,10 @@ export interface Agent<S = unknown> {
 /** What an app has for agents that speak with a model. */
 export interface AgentResources {
   /**
-   * The models named, comma-separated `provider:model`; without a name the settings'. Connects to
-   * nothing.
+   * The models named, comma-separated `provider:model`; without a name the settings'. A model of
+   * one's own is returned as it is. Connects to nothing.
    */
-  openModel(names?: string): ChatModel;
+  openModel(model?: string | ChatModel): ChatModel;
   readonly fastModel: string | undefined;
   readonly slowModel: string | undefined;
   /** 0: off. */

@@ -5,7 +5,6 @@ import type {
 import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts';
 import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from './phrases.ts';
-import { toChatMessages } from './prompt.ts';
 import { checkTools } from './tool-list.ts';
 import { runToolLoop, streamOptionsOf } from './tool-loop.ts';
 import type { Tool } from './tool.ts';
@@ -51,10 +50,9 @@ export function bindModelAgent<S>(
   const { toolChoice, temperature, maxOutputTokens, reasoningEffort, providerOptions } = definition;
   const options = { temperature, maxOutputTokens, reasoningEffort, providerOptions };
   const chosen = definition.model;
-  const opened = new BoundedMap<string | undefined, ChatModel>(MAX_OPENED_MODELS);
+  const opened = new BoundedMap<string | ChatModel | undefined, ChatModel>(MAX_OPENED_MODELS);
 
   function open(model: string | ChatModel | undefined): ChatModel {
-    if (typeof model === 'object') return model;
     const there = opened.get(model) ?? resources.openModel(model);
     opened.set(model, there);
     return there;
@@ -97,14 +95,7 @@ export function bindModelAgent<S>(
     onMessage: (turn, reply) =>
       withFiller(turn, filler, resources.fillerAfterMs, async () => {
         const means = fixed ?? (await meansFor(turn));
-        const messages = toChatMessages(means.prompt, turn.history);
-        await runToolLoop(messages, turn, reply, {
-          model: means.model,
-          tools: means.tools,
-          isSpeakable,
-          options,
-          toolChoice,
-        });
+        await runToolLoop(turn, reply, { ...means, isSpeakable, options, toolChoice });
       }),
   };
 }

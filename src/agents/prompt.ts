@@ -1,28 +1,49 @@
-import { UNFINISHED_RESULTS, type Message, type ToolCall } from '../conversations/message.ts';
+import {
+  UNFINISHED_RESULTS, type AssistantMessage, type Message, type ToolCall,
+} from '../conversations/message.ts';
 import type { ChatMessage } from '../models/model.ts';
+
+/** Tells the model that the rest was not heard. */
+const MARK = '[interrupted]';
 
 /**
  * A history as a model takes it: the system's prompt first, neighbouring messages of the caller as
- * one, an interrupted reply marked so that the model knows the rest was not heard. Every tool call
- * is followed by exactly one result, and no result stands without its call, whichever was lost:
- * vendors answer 400 to either, for as long as the history holds it.
+ * one, an interrupted reply marked at its end. Every tool call is followed by exactly one result,
+ * and no result stands without its call, whichever was lost: vendors answer 400 to either, for as
+ * long as the history holds it.
+ *
+ * What was sent once stays as it is when messages are added, so that vendors find it in their
+ * caches. So a mark stands behind the calls of a turn, which may have been sent before it ended.
  */
 export function toChatMessages(prompt: string, history: readonly Message[]): ChatMessage[] {
   const messages: ChatMessage[] = [{ role: 'system', content: prompt }];
+  /** What the agent said last in this turn. */
+  let said: AssistantMessage | undefined;
   for (const [index, message] of history.entries()) {
+    if (said !== undefined && said.turnId !== message.turnId) {
+      if (isCutBehindCalls(said)) messages.push({ role: 'assistant', content: MARK });
+      said = undefined;
+    }
     if (message.role === 'user') addUser(messages, message.content);
     else if (message.role === 'assistant') {
-      const content =
-        message.state === 'interrupted' && message.content.trim() !== ''
-          ? `${message.content} [interrupted]`
-          : message.content;
-      const { toolCalls = [] } = message;
+      said = message;
+      const { content, toolCalls = [] } = message;
       if (toolCalls.length > 0)
         addCalls(messages, content, toolCalls, resultsAfter(history, index, message.turnId));
-      else if (content.trim() !== '') messages.push({ role: 'assistant', content });
+      else if (content.trim() !== '')
+        messages.push({ role: 'assistant', content: marked(message) });
     }
   }
   return messages;
+}
+
+function marked({ content, state }: AssistantMessage): string {
+  return state === 'interrupted' ? `${content} ${MARK}` : content;
+}
+
+/** Whether a turn was interrupted after it had said something and called tools. */
+function isCutBehindCalls({ state, content, toolCalls }: AssistantMessage): boolean {
+  return state === 'interrupted' && toolCalls !== undefined && content.trim() !== '';
 }
 
 function addUser(messages: ChatMessage[], content: string): void {

@@ -1,12 +1,9 @@
 import type { ToolCall } from '../conversations/message.ts';
 import type {
-  ChatMessage,
-  ChatModel,
-  ModelOptions,
-  ModelStreamOptions,
-  ToolChoice,
+  ChatModel, ModelOptions, ModelStreamOptions, ToolChoice,
 } from '../models/model.ts';
 import type { MessageTurn, Reply, ToolRun, Turn } from './agent.ts';
+import { toChatMessages } from './prompt.ts';
 import { toolRun } from './tool-call.ts';
 import type { Tool } from './tool.ts';
 import { Voice } from './voice.ts';
@@ -18,6 +15,7 @@ import { Voice } from './voice.ts';
 export const MAX_TOOL_ROUNDS = 8;
 
 export interface ToolLoopOptions<S> {
+  readonly prompt: string;
   readonly model: ChatModel;
   readonly tools: readonly Tool<S>[];
   /** Whether what cannot be spoken (Markdown, emoji, URLs) is taken out of the model's text. */
@@ -33,48 +31,42 @@ export interface ToolLoopOptions<S> {
  * an error for a reply of which nothing can be spoken.
  */
 export async function runToolLoop<S>(
-  messages: ChatMessage[],
   turn: MessageTurn<S>,
   reply: Reply,
-  { model, tools, isSpeakable, options, toolChoice }: ToolLoopOptions<S>,
+  { prompt, model, tools, isSpeakable, options, toolChoice }: ToolLoopOptions<S>,
 ): Promise<void> {
   const voice = new Voice(reply, { isSpeakable });
   for (let round = 0; !reply.isOver; round++) {
     const calls: ToolCall[] = [];
-    let text = '';
+    // Made anew from what history will hold, so that later turns begin with the same bytes.
+    const rounds = round === 0 ? [] : turn.journal.rounds();
+    const messages = toChatMessages(prompt, [...turn.history, ...rounds]);
     const deltas = model.stream(messages, {
       ...options,
       ...(tools.length > 0 ? { tools, toolChoice: choiceOf(round, toolChoice) } : {}),
-      cacheKey: turn.conversationId,
       ...streamOptionsOf(turn),
     });
     for await (const delta of deltas) {
       if (reply.isOver) return;
-      if (delta.type === 'text') {
-        text += delta.text;
-        await voice.speak(delta.text);
-      } else if (delta.type === 'toolCall') calls.push(delta.call);
+      if (delta.type === 'text') await voice.speak(delta.text);
+      else if (delta.type === 'toolCall') calls.push(delta.call);
       else turn.journal.noteUsage(delta);
     }
     if (reply.isOver) return;
     await voice.finish();
     if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // what it may not call is not run
     const runOf = (call: ToolCall): ToolRun => toolRun(call, tools, turn, reply);
-    const outcomes = await turn.journal.runTools(calls, runOf);
-    const toolCalls = outcomes.map(({ call }) => call);
-    messages.push({ role: 'assistant', content: text, toolCalls });
-    for (const { call, content } of outcomes) {
-      messages.push({ role: 'tool', toolCallId: call.id, content });
-    }
+    await turn.journal.runTools(calls, runOf);
   }
   if (!reply.isOver && voice.spoken.trim() === '') {
     throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
   }
 }
 
-/** What ends the requests of a turn's models, and counts those that fail. */
-export function streamOptionsOf({ signal, journal }: Turn): ModelStreamOptions {
+/** What ends the requests of a turn's models, finds what was cached, and counts what fails. */
+export function streamOptionsOf({ conversationId, signal, journal }: Turn): ModelStreamOptions {
   return {
+    cacheKey: conversationId,
     signal,
     onFailedRequest: (model, failure) => journal.noteFailedRequest(model, failure),
   };

@@ -27,8 +27,9 @@ function resourcesFor(
   const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
   const { temperature, maxOutputTokens } = settings;
   return {
-    openModel(names) {
-      const listed = names?.split(',').map((name) => name.trim()) ?? models;
+    openModel(given) {
+      if (typeof given === 'object') return given;
+      const listed = given?.split(',').map((name) => name.trim()) ?? models;
       let isOpened = false;
       const { model } = openModel({
         names: listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL],

@@ -25,17 +25,21 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
 
 /**
  * What a store has lost that gives up its last writes in a failover: from the first turn that both
- * know, as what comes before was trimmed. An open turn that both know may have gone on elsewhere.
+ * know, as what comes before was trimmed. Of turns that both know, one that is open may have gone
+ * on elsewhere, and one that was `touched` is as a change in vain has left it.
  */
 export function turnsLostBy(
   conversation: Conversation,
   remembered: readonly TurnRecord[],
+  touched: ReadonlySet<TurnRecord>,
 ): readonly TurnRecord[] {
   const isKnown = ({ id }: TurnRecord): boolean => findTurn(conversation, id) !== undefined;
   const first = remembered.findIndex(isKnown);
   return first === -1
     ? []
-    : remembered.slice(first).filter((turn) => turn.state !== 'open' || !isKnown(turn));
+    : remembered
+        .slice(first)
+        .filter((turn) => !isKnown(turn) || (turn.state !== 'open' && !touched.has(turn)));
 }
 
 function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {

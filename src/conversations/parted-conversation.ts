@@ -76,6 +76,12 @@ export class PartedConversation {
     return this.conversation.turns.length === 0;
   }
 
+  /** As it is now: the next change is made in place, before the store has answered. */
+  snapshot(): Conversation {
+    const { touched: _touched, ...conversation } = this.conversation;
+    return structuredClone(conversation);
+  }
+
   /** Those that the store does not have as they are. */
   waitingTurns(): readonly TurnRecord[] {
     return this.conversation.turns.filter((record) => this.touched.has(record));

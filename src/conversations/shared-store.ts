@@ -90,7 +90,7 @@ export class SharedStore implements ConversationStore {
   read(id: string): Awaitable<Conversation | undefined> {
     return this.#inOrder(id, () =>
       andThen(this.#latest(id), (kept) =>
-        kept === undefined || kept.isEmpty ? undefined : kept.conversation,
+        kept === undefined || kept.isEmpty ? undefined : kept.snapshot(),
       ),
     );
   }
@@ -188,7 +188,8 @@ export class SharedStore implements ConversationStore {
   ): PartedConversation {
     if (found !== undefined) {
       const latest = this.#join(id, found);
-      mergeTurns(latest.conversation, turnsLostBy(latest.conversation, remembered));
+      const lost = turnsLostBy(latest.conversation, remembered, kept.touched);
+      mergeTurns(latest.conversation, lost);
       return latest;
     }
     const anew = new PartedConversation(id);
@@ -358,11 +359,15 @@ export class SharedStore implements ConversationStore {
   }
 }
 
-/** Rejects when the promise takes longer. */
+/**
+ * Rejects when the promise takes longer. After the event loop was held up, timers come before the
+ * answers that have arrived meanwhile: these have one more turn.
+ */
 async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${ms} ms`)), ms);
+    const isLate = (): void => reject(new Error(`no answer in ${ms} ms`));
+    timer = setTimeout(() => setImmediate(isLate), ms);
   });
   try {
     return await Promise.race([promise, late]);

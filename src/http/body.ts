@@ -1,7 +1,6 @@
-import type { IncomingMessage } from 'node:http';
-
 import type { Awaitable } from '../base/awaitable.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from './errors.ts';
+import type { HttpRequest } from './exchange.ts';
 import { WholeRequest } from './whole-request.ts';
 
 /** What all bodies together may take that are being read, or kept by their requests. */
@@ -38,7 +37,7 @@ export class BodyBudget {
  * mid-body, and with an error that names the remedy if the body was read before.
  */
 export function readRawBody(
-  request: IncomingMessage,
+  request: HttpRequest,
   maxBytes: number,
   budget: BodyBudget,
 ): Awaitable<Buffer> {
@@ -49,7 +48,7 @@ export function readRawBody(
   if (Buffer.isBuffer(rawBody)) {
     return rawBody.length > maxBytes ? Promise.reject(contentTooLarge(maxBytes)) : rawBody;
   }
-  if (request.readableDidRead || (request instanceof WholeRequest && request.isTaken)) {
+  if (request.readableDidRead || request.isTaken === true) {
     return Promise.reject(new Error(BODY_IS_GONE));
   }
   // Somebody else read a body without a byte: its end will not come again.
@@ -68,7 +67,7 @@ const BODY_IS_GONE =
 
 /** Plain listeners: async iteration of the request costs a turn far more CPU. */
 function readStream(
-  request: IncomingMessage,
+  request: HttpRequest,
   maxBytes: number,
   budget: BodyBudget,
 ): Promise<Buffer> {
@@ -123,7 +122,7 @@ function contentTooLarge(maxBytes: number): HttpError {
 }
 
 /** Whether bytes of the request's body may still be on their way. */
-export function hasUnreadBody(request: IncomingMessage): boolean {
+export function hasUnreadBody(request: HttpRequest): boolean {
   if (request instanceof WholeRequest ? request.isWhole : request.complete) return false;
   const { 'transfer-encoding': encoding, 'content-length': length = '0' } = request.headers;
   return encoding !== undefined || length !== '0';
@@ -137,7 +136,7 @@ const LINGER_BYTES = 16 * 1_048_576;
  * the body, after 2 s or after 16 MiB. A connection that is closed with bytes unread is reset by
  * the kernel, and the client may never see the refusal.
  */
-export function lingerOverBody(request: IncomingMessage, done: () => void): void {
+export function lingerOverBody(request: HttpRequest, done: () => void): void {
   let length = 0;
   const stop = (): void => {
     clearTimeout(timer);

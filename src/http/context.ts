@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
@@ -8,7 +8,8 @@ import { EventWriter } from '../sse/event-writer.ts';
 import type { EventWriterListener, EventWriterOptions } from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
-import { STATUS_CODES } from './node-http.ts';
+import type { HttpRequest, HttpResponse } from './exchange.ts';
+import { IncomingMessage, STATUS_CODES } from './node-http.ts';
 import { parseRequestTarget, requestTargetOf } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';
@@ -36,8 +37,10 @@ export function isRequestId(id: string): boolean {
 
 /** One request on its way through the middleware to its handler, and the means to answer it. */
 export class Context {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  /** Node's `IncomingMessage`, unless the app was asked by `fetch`. */
+  readonly request: HttpRequest;
+  /** Node's `ServerResponse`, unless the app was asked by `fetch`. */
+  readonly response: HttpResponse;
   /** As the client asked for it, wherever the app is mounted; '' for a malformed target. */
   readonly path: string;
   /** Without the `?`; '' where there is none. */
@@ -61,7 +64,7 @@ export class Context {
   #bodyBytes = 0;
   #stream: SseEncoder | EventWriter | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse, scope: ContextScope) {
+  constructor(request: HttpRequest, response: HttpResponse, scope: ContextScope) {
     this.request = request;
     this.response = response;
     const target = parseRequestTarget(requestTargetOf(request));
@@ -113,7 +116,8 @@ export class Context {
   /** The client's address: the peer's, or the one that a trusted proxy saw. */
   get clientAddress(): string {
     const forwarded = this.#scope.trustProxy ? this.#lastEntry('x-forwarded-for') : undefined;
-    return forwarded || (this.request.socket.remoteAddress ?? '');
+    const { clientAddress, socket } = this.request;
+    return forwarded || (clientAddress ?? socket.remoteAddress ?? '');
   }
 
   /** What the nearest proxy wrote. Entries before it may be anybody's. */
@@ -256,7 +260,7 @@ export class Context {
    */
   switchProtocols(headers: readonly string[]): Socket {
     const { request, response } = this;
-    if (!('upgrade' in request) || request.upgrade !== true) {
+    if (!(request instanceof IncomingMessage && 'upgrade' in request && request.upgrade === true)) {
       throw new Error(`${this.method} ${this.path} offers no other protocol`);
     }
     if (this.isAnswered) throw this.#answeredBefore();
@@ -304,7 +308,7 @@ export class Context {
  * Makes one string of a response's head. Node keeps the head while the response is open, as a tree
  * of four pieces per header. `_header` is Node's own; without it nothing is lost.
  */
-function flattenHead(response: ServerResponse): void {
+function flattenHead(response: HttpResponse): void {
   if (!('_header' in response) || typeof response._header !== 'string') return;
   response._header.charCodeAt(0); // for which V8 joins the pieces
 }

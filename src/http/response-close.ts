@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { HttpResponse } from './exchange.ts';
 
 /**
  * Called when a response is over. `isFinished` is false when it was cut short. The owner and the
@@ -24,13 +24,13 @@ interface Entry {
  * response of a pipeline it watches the socket too: Node never closes a response without a socket.
  */
 export class ResponseClose<Owner> {
-  readonly #response: ServerResponse;
+  readonly #response: HttpResponse;
   readonly #owner: Owner;
   #latest: Entry | undefined;
   #isClosed = false;
   #callerSignal: AbortSignal | undefined;
 
-  constructor(response: ServerResponse, owner: Owner) {
+  constructor(response: HttpResponse, owner: Owner) {
     this.#response = response;
     this.#owner = owner;
   }

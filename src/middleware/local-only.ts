@@ -23,8 +23,9 @@ export function localOnly(): Check {
 
 function faultOf(context: Context): string | undefined {
   const { socket, httpVersion } = context.request;
+  // A request of `fetch` has none, whatever its server says of the client.
   if (!isLoopbackAddress(socket.remoteAddress ?? '')) {
-    return 'the request comes from another machine';
+    return 'the request comes from another machine, or nothing shows from where';
   }
   if (!isLoopbackAuthority(context.header('host') ?? '')) {
     return 'the host header is not localhost or 127.0.0.1';

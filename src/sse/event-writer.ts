@@ -301,15 +301,16 @@ function settle(senders: (() => void)[]): void {
 }
 
 /**
- * Bytes that the operating system has not accepted yet; undefined if unknown.
+ * Bytes that the operating system has not accepted yet; without a socket those that the reader has
+ * not asked for. Undefined if unknown.
  *
- * All public figures count a chunk as a whole, and `drain` comes only when all of it has left. So
- * neither shows that a slow client is reading. `_handle` does; Node's own socket time-outs use it
- * too.
+ * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it
+ * has left. So neither shows that a slow client is reading. `_handle` does; Node's own socket
+ * time-outs use it too.
  */
-function queuedBytes({ req }: SseDestination): unknown {
+function queuedBytes({ req, writableLength }: SseDestination): unknown {
   const socket = req?.socket;
-  if (socket === undefined || !('_handle' in socket)) return undefined;
+  if (socket === undefined || !('_handle' in socket)) return writableLength;
   const handle = socket._handle;
   return typeof handle === 'object' && handle !== null && 'writeQueueSize' in handle
     ? handle.writeQueueSize

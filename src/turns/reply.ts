@@ -82,6 +82,10 @@ class Journal implements TurnJournal {
     return this.#run.runTools(calls, toolFor);
   }
 
+  rounds(): readonly Message[] {
+    return this.#run.rounds();
+  }
+
   noteToolCalls(calls: readonly ToolCall[]): Awaitable<void> {
     return this.#run.noteToolCalls(calls);
   }

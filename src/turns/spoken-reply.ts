@@ -174,6 +174,12 @@ export class SpokenReply {
     return messages;
   }
 
+  /** As `messages`, of a reply that goes on, without the words after the last call. */
+  rounds(turnId: string): Message[] {
+    const messages = this.messages(turnId, 'open');
+    return messages.slice(0, messages.findLastIndex(({ role }) => role === 'tool') + 1);
+  }
+
   /**
    * What to send again when the turn is delivered again. Undefined where the messages say it all.
    */

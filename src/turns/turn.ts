@@ -327,6 +327,10 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     return calls.map((call) => ({ call, content: UNFINISHED_RESULTS.interrupted }));
   }
 
+  rounds(): readonly Message[] {
+    return this.spoken.rounds(this.turnId);
+  }
+
   get #turnCalls(): TurnCalls {
     return (this.#calls ??= new TurnCalls(this, this.#host, this.#opened?.earlierCalls ?? []));
   }

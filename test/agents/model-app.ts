@@ -215,9 +215,12 @@ export async function toolsOf(agent: Agent): Promise<ReadonlyMap<string, Tool>> 
   return new Map(offered.map((definition) => [definition.name, definition as Tool]));
 }
 
+/** What an agent's tools share, by conversation. */
+const states = new WeakMap<ReadonlyMap<string, Tool>, Map<string, unknown>>();
+
 /**
- * Runs a tool as the tool loop does: on checked arguments. Throws what is wrong with them, or what
- * the tool throws.
+ * Runs a tool as the tool loop does: on checked arguments, with the state of the conversation.
+ * Throws what is wrong with them, or what the tool throws.
  */
 export async function runTool(
   tools: ReadonlyMap<string, Tool>,
@@ -229,7 +232,11 @@ export async function runTool(
   if (found === undefined) throw new Error(`no tool ${name}`);
   const checked = await found.check(args);
   if ('problem' in checked) throw new Error(checked.problem);
-  return (await found.run(checked.args, { conversationId } as ToolContext)) as JsonObject;
+  const shared = states.get(tools) ?? new Map<string, unknown>();
+  states.set(tools, shared);
+  const state = shared.get(conversationId) ?? found.state?.create();
+  shared.set(conversationId, state);
+  return (await found.run(checked.args, { conversationId, state } as ToolContext)) as JsonObject;
 }
 
 /**

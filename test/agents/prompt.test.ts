@@ -119,9 +119,42 @@ describe('toChatMessages', () => {
     );
   });
 
-  it('marks an interrupted text before a call', () => {
+  it('marks a turn that was interrupted behind its calls with a message of its own', () => {
+    assert.deepEqual(
+      promptOf(
+        calling(['a'], 't-1', 'Let me', 'interrupted'),
+        result('a', '1'),
+        user('Stop.', 't-2'),
+      ),
+      [
+        ['assistant', 'Let me', ['a']],
+        ['tool', 'a', '1'],
+        ['assistant', '[interrupted]'],
+        ['user', 'Stop.'],
+      ],
+    );
+  });
+
+  it('marks the words behind the calls, and not those before them', () => {
+    assert.deepEqual(
+      promptOf(
+        calling(['a'], 't-1', 'Let me see.', 'interrupted'),
+        result('a', '1'),
+        agent('It ra', 't-1', 'interrupted'),
+        user('Stop.', 't-2'),
+      ),
+      [
+        ['assistant', 'Let me see.', ['a']],
+        ['tool', 'a', '1'],
+        ['assistant', 'It ra [interrupted]'],
+        ['user', 'Stop.'],
+      ],
+    );
+  });
+
+  it('does not mark the last turn behind its calls: it runs anew', () => {
     assert.deepEqual(promptOf(calling(['a'], 't-1', 'Let me', 'interrupted'), result('a', '1')), [
-      ['assistant', 'Let me [interrupted]', ['a']],
+      ['assistant', 'Let me', ['a']],
       ['tool', 'a', '1'],
     ]);
   });

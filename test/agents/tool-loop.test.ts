@@ -503,6 +503,22 @@ describe('a call that goes wrong', () => {
   });
 });
 
+describe('what a tool says itself', () => {
+  it('is no last message of the next request, and stands behind its result later', async (t) => {
+    const saying = agentWith(weather((_args, { reply }) => void reply.say('I am looking. ')));
+    const { client, server } = await serveModel(t, saying, [asksParis, says('Sunny.')]);
+    assert.equal(await spoken(client.say('Paris?')), 'I am looking. Sunny.');
+    await spoken(client.say('Sure?'));
+    const asked = ['user', 'Paris?'];
+    const call = ['assistant', null, ['call_1']];
+    const result = ['tool', '{"status":"ok"}', 'call_1'];
+    assert.deepEqual(outline(server.requests[1]), [asked, call, result]);
+    assert.deepEqual(outline(server.requests[2]), [
+      asked, call, result, ['assistant', 'I am looking. Sunny.'], ['user', 'Sure?'],
+    ]);
+  });
+});
+
 describe('the rounds of a turn', () => {
   const always: Answer = (response, request) =>
     request.body['tool_choice'] !== 'none'
@@ -641,9 +657,10 @@ describe('an interruption in mid-tool', () => {
     await spoken(served.client.say('Stop.'));
     assert.deepEqual(outline(served.server.requests[1]), [
       ['user', 'Oslo and Paris?'],
-      ['assistant', 'Let me see. [interrupted]', ['call_1', 'call_2']],
+      ['assistant', 'Let me see.', ['call_1', 'call_2']],
       ['tool', '"rain"', 'call_1'],
       ['tool', INTERRUPTED, 'call_2'],
+      ['assistant', '[interrupted]'],
       ['user', 'Stop.'],
     ]);
   });

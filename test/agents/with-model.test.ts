@@ -14,6 +14,17 @@ describe('withModel', () => {
     assert.equal(app.model?.name, 'scripted:model');
   });
 
+  for (const [what, model] of [
+    ['a model of its own', { ...scriptedModel(['Mine.']), name: 'mine' }],
+    ['a model for each turn', () => 'openai:gpt-5-nano'],
+  ] as const) {
+    it(`has an agent speak with the model, though it has ${what}`, async (t) => {
+      const agent = defineAgent({ name: 'a', model, prompt: 'You talk.' });
+      const { client } = serve(t, withModel(agent, scriptedModel(['Hello.'])));
+      assert.equal(await (await client.say('Hi.')).text(), 'Hello.');
+    });
+  }
+
   it('leaves the agent itself as it was', () => {
     const agent = defineAgent({ name: 'a', prompt: 'You talk.' });
     const { bind } = agent;

@@ -104,23 +104,29 @@ describe('a merge of remembered turns', () => {
   });
 });
 
+const NONE: ReadonlySet<TurnRecord> = new Set();
+
 describe('the turns that a store has lost', () => {
   const [t1, t2, t3] = [record('t1'), record('t2'), record('t3')];
   const running = record('t4', { state: 'open', reply: '' });
 
   it('begin at the first that both know: what comes before was trimmed', () => {
-    assert.deepEqual(turnsLostBy(holding(t2), [t1, t2, t3]), [t2, t3]);
+    assert.deepEqual(turnsLostBy(holding(t2), [t1, t2, t3], NONE), [t2, t3]);
   });
 
   it('are none where the conversation is another one', () => {
-    assert.deepEqual(turnsLostBy(holding(record('x')), [t1, t2]), []);
+    assert.deepEqual(turnsLostBy(holding(record('x')), [t1, t2], NONE), []);
   });
 
   it('may be running', () => {
-    assert.deepEqual(turnsLostBy(holding(t1), [t1, running]), [t1, running]);
+    assert.deepEqual(turnsLostBy(holding(t1), [t1, running], NONE), [t1, running]);
+  });
+
+  it('are not those that a change in vain has touched, unless they are gone', () => {
+    assert.deepEqual(turnsLostBy(holding(t1, t2), [t1, t2, t3], new Set([t2, t3])), [t1, t3]);
   });
 
   it('are not those that run and are known: they may have gone on elsewhere', () => {
-    assert.deepEqual(turnsLostBy(holding(t1, running), [t1, running]), [t1]);
+    assert.deepEqual(turnsLostBy(holding(t1, running), [t1, running], NONE), [t1]);
   });
 });

@@ -855,8 +855,10 @@ describe('the bounds of a conversation', () => {
 
   for (const [maxMessages, turns, left] of [
     [4, 2, ['t1', 't2']], // exactly the bound
-    [4, 3, ['t2', 't3']],
-    [5, 3, ['t2', 't3']], // half a turn is not kept
+    [8, 5, ['t3', 't4', 't5']], // three quarters of it are left
+    [8, 6, ['t3', 't4', 't5', 't6']], // and nothing goes until it is crossed again
+    [8, 7, ['t5', 't6', 't7']],
+    [4, 3, ['t3']], // half a turn is not kept
     [2, 5, ['t5']],
     [2, 1, ['t1']],
   ] as const) {
@@ -866,6 +868,13 @@ describe('the bounds of a conversation', () => {
       assert.ok(conversation.messageCount <= maxMessages);
     });
   }
+
+  it('keeps three quarters of the texts, and no less of the messages than it must', () => {
+    const length = 'asked 1said 1'.length;
+    const bounds = { maxMessages: 10, maxTextLength: 4 * length };
+    assert.deepEqual(ids(filled(4, bounds)), ['t1', 't2', 't3', 't4']);
+    assert.deepEqual(ids(filled(5, bounds)), ['t3', 't4', 't5']);
+  });
 
   it('keeps exactly the bound of texts, and drops whole turns over one unit more', () => {
     const length = 'asked 1said 1'.length;
@@ -928,7 +937,7 @@ describe('the bounds of a conversation', () => {
       );
       check(conversation);
     }
-    assert.deepEqual(ids(conversation), ['t1', 'n3', 'n4']);
+    assert.deepEqual(ids(conversation), ['t1', 'n4']);
     assert.equal(settle(conversation, 't1', 'completed', 'First.', undefined, bounds), true);
   });
 
@@ -939,17 +948,17 @@ describe('the bounds of a conversation', () => {
       open(conversation, `t${count}`, undefined, undefined, bounds);
       settle(conversation, `t${count}`, 'completed', '', undefined, bounds);
     }
-    assert.deepEqual(ids(conversation), ['t8', 't9', 't10']);
+    assert.deepEqual(ids(conversation), ['t9', 't10']);
   });
 
   it('holds at the opening already, when the placeholder is one message too many', () => {
-    const bounds = { ...BOUNDS, maxMessages: 4 };
-    const conversation = filled(2, bounds);
-    const opened = open(conversation, 't3', 'Three', undefined, bounds);
-    assert.deepEqual(ids(conversation), ['t2', 't3']);
+    const bounds = { ...BOUNDS, maxMessages: 8 };
+    const conversation = filled(4, bounds);
+    const opened = open(conversation, 't5', 'Five', undefined, bounds);
+    assert.deepEqual(ids(conversation), ['t3', 't4', 't5']);
     assert.deepEqual(
       opened.history().map(({ content }) => content),
-      ['asked 2', 'said 2', 'Three'],
+      ['asked 3', 'said 3', 'asked 4', 'said 4', 'Five'],
     );
   });
 

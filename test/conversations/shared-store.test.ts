@@ -177,6 +177,18 @@ describe('a conversation that several processes change', () => {
     assert.ok(all.some(({ store }) => store.health().conflicts > 0));
   });
 
+  it('is read as it stood, though another change is under way', async (t) => {
+    const { store } = machine(t);
+    await turn(store, 'c', 't1');
+    const read = store.read('c');
+    const changed = store.update('c', push({
+      id: 't2', state: 'open', runId: 2, words: 'a', reply: '',
+    }));
+    const kept = await read;
+    await changed;
+    assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1']);
+  });
+
   it('is read anew by a change that changes nothing', async (t) => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
@@ -184,6 +196,23 @@ describe('a conversation that several processes change', () => {
     await turn(b.store, 'c', 't2');
     const seen = await a.store.update('c', ({ turns }) => turns.length);
     assert.equal(seen, 2);
+  });
+
+  it('is not what a change in vain has made of it when the change is made again', async (t) => {
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    const open = (store: SharedStore, turnId: string, runId: number, process: string, more = {}) =>
+      store.update('c', (conversation) =>
+        openTurn(conversation, { turnId, runId, text: turnId, process, ...more }, BOUNDS));
+    await open(b.store, 't1', 901, 'b');
+    await a.store.update('c', () => undefined); // knows it as it is
+    await b.store.update('c', (conversation) => keepState(conversation, '{}'));
+    const opened = await open(a.store, 't2', 902, 'a', {
+      interruption: { textHeard: 'words', turnId: 't1' },
+    });
+    assert.deepEqual(opened.kind === 'opened' && opened.endedElsewhere, [
+      { process: 'b', runId: 901 },
+    ]);
   });
 
   it('is gone for all when one of them clears it', async (t) => {

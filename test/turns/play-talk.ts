@@ -103,7 +103,8 @@ class Play {
       if (this.#failure !== undefined) this.#stage.plan(this.#failure);
       for (const step of this.#talk.steps) {
         await this.#take(step);
-        this.#isQuiet = step.isRushed !== true;
+        // Between processes the order of arrival is the store's to decide.
+        this.#isQuiet = step.isRushed !== true || this.#talk.store === 'machines';
         if (!this.#isQuiet) continue;
         await this.#stage.quiet();
         await this.#check();
@@ -184,7 +185,7 @@ class Play {
         return this.#open(gate);
       }
       case 'hold the store':
-        if (this.#talk.store === 'memory') return;
+        if (this.#talk.store === 'memory' || this.#talk.store === 'machines') return;
         this.#note('the store is held');
         store.isHeld = true;
         return;

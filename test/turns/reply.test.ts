@@ -130,7 +130,7 @@ describe('a turn', () => {
     const { journal } = (await given(t)).turn;
     assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
       'noteFailedRequest', 'noteToolCalls', 'noteToolOutcome', 'noteToolResult', 'noteUsage',
-      'runTools', 'sayFiller',
+      'rounds', 'runTools', 'sayFiller',
     ]]);
   });
 

@@ -16,6 +16,7 @@ import { hangUp, tool } from '../../src/agents/tool.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Awaitable } from '../../src/base/awaitable.ts';
+import type { Channel } from '../../src/base/channel.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message, ToolCall } from '../../src/conversations/message.ts';
@@ -48,9 +49,17 @@ export type {
 
 /**
  * How it answers: at once, with promises, or with objects that only have `then`. `shared` is the
- * store that other processes write too, in parts; `sqlite` the same over a file, at once.
+ * store that other processes write too, in parts; `sqlite` the same over a file, at once. With
+ * `machines` two processes live side by side over a shared store, and take deliveries in turn.
  */
-export const STORE_KINDS = ['memory', 'promised', 'thenable', 'shared', 'sqlite'] as const;
+export const STORE_KINDS = [
+  'memory',
+  'promised',
+  'thenable',
+  'shared',
+  'sqlite',
+  'machines',
+] as const;
 export type StoreKind = (typeof STORE_KINDS)[number];
 
 function answersAtOnce(kind: StoreKind): boolean {
@@ -245,7 +254,7 @@ function openParts(path: string): SqliteStore {
 
 function openWorld(kind: StoreKind): World {
   if (kind === 'sqlite') return new SqliteWorld();
-  return kind === 'shared' ? new SharedWorld() : new MemoryWorld();
+  return kind === 'shared' || kind === 'machines' ? new SharedWorld() : new MemoryWorld();
 }
 
 /** A store that the talk may hold up, call by call, and make fail. */
@@ -366,6 +375,68 @@ interface Process {
   readonly app: App;
   readonly port: number;
   readonly door: Door;
+  readonly store: HeldStore;
+  readonly channel: Channel | undefined;
+}
+
+/** Carries messages between processes, at once. */
+class Post {
+  readonly #listeners = new Map<string, (message: string) => void>();
+  #addresses = 0;
+
+  open(): Channel {
+    this.#addresses += 1;
+    const address = `p${this.#addresses}`;
+    return {
+      address,
+      send: (to, message) => {
+        if (this.#listeners.has(address)) this.#listeners.get(to)?.(message); // not of the dead
+      },
+      listen: (listener) => void this.#listeners.set(address, listener),
+      close: () => void this.#listeners.delete(address),
+    };
+  }
+}
+
+/** The ways of all processes to the store. */
+class Stores {
+  readonly #all: readonly HeldStore[];
+
+  constructor(all: readonly HeldStore[]) {
+    this.#all = all;
+  }
+
+  get pending(): number {
+    return this.#all.reduce((sum, { pending }) => sum + pending, 0);
+  }
+
+  get held(): number {
+    return this.#all.reduce((sum, { held }) => sum + held, 0);
+  }
+
+  get isHeld(): boolean {
+    return this.#all.some(({ isHeld }) => isHeld);
+  }
+
+  set isHeld(isHeld: boolean) {
+    for (const store of this.#all) store.isHeld = isHeld;
+  }
+
+  get hasFailed(): boolean {
+    return this.#all.some(({ hasFailed }) => hasFailed);
+  }
+
+  grant(): void {
+    this.#all.find(({ held }) => held > 0)?.grant();
+  }
+
+  release(): void {
+    for (const store of this.#all) store.release();
+  }
+
+  plan(failure: Failure): void {
+    for (const store of this.#all) store.failure = failure;
+  }
 }
 
 /**
@@ -416,6 +487,7 @@ export class Stage {
   readonly logLines: string[] = [];
   readonly timers = new Timers();
   #activity = 0;
+  #posts = 0;
   readonly #kind: StoreKind;
   readonly #agent: Agent;
   readonly #world: World;
@@ -430,8 +502,9 @@ export class Stage {
   #writes = 0;
   #hasWriteFailed = false;
   #failure: Failure | undefined;
-  #process!: Process;
-  store!: HeldStore;
+  readonly #post = new Post();
+  #processes: readonly Process[] = [];
+  store = new Stores([]);
 
   constructor(kind: StoreKind, agent: Agent) {
     this.#kind = kind;
@@ -441,32 +514,45 @@ export class Stage {
     this.timers.install();
   }
 
-  /** A process begins, over the store as it is. */
+  /** A process begins, over the store as it is; two of them where there are machines. */
   async open(): Promise<void> {
+    const count = this.#kind === 'machines' ? 2 : 1;
+    this.#processes = await Promise.all(Array.from({ length: count }, () => this.#openOne()));
+    this.store = new Stores(this.#processes.map(({ store }) => store));
+  }
+
+  async #openOne(): Promise<Process> {
     const door = this.#world.open(this.news);
-    this.store = new HeldStore(door.store, this.#kind, this.news);
+    const store = new HeldStore(door.store, this.#kind, this.news);
     const settings = parseSettings(
       { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' },
       [],
     );
     const log = createLogger({ level: 'debug', write: (line) => this.logLines.push(line) });
-    const app = createApp(settings, this.#agent, { store: this.store, log });
+    const channel = this.#kind === 'machines' ? this.#post.open() : undefined;
+    const app = createApp(settings, this.#agent, {
+      store,
+      log,
+      ...(channel === undefined ? {} : { channel }),
+    });
     const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
     this.#ports.add(port);
-    this.#process = { app, port, door };
+    return { app, port, door, store, channel };
   }
 
-  /** The process is gone, in the middle of what it does. */
+  /** The processes are gone, in the middle of what they do. */
   crash(): void {
-    const { app, door } = this.#process;
-    door.die();
+    for (const { app, door, channel } of this.#processes) {
+      door.die();
+      void channel?.close();
+      this.#closings.push(app.close());
+    }
     for (const caller of this.#callers) caller.close();
     this.store.release();
-    this.#closings.push(app.close());
   }
 
   get runningTurns(): number {
-    return this.#process.app.runningTurns;
+    return this.#processes.reduce((sum, { app }) => sum + app.runningTurns, 0);
   }
 
   /** Something happened: it is not quiet yet. */
@@ -476,7 +562,7 @@ export class Stage {
 
   plan(failure: Failure): void {
     this.#failure = failure;
-    this.store.failure = failure;
+    this.store.plan(failure);
     if (failure.kind.endsWith('timer')) this.timers.failure = failure;
   }
 
@@ -487,7 +573,9 @@ export class Stage {
 
   /** Posts an event; resolves when the app has it. */
   async post(event: object, { breaks = false, onArrival }: PostOptions = {}): Promise<Caller> {
-    const socket = connect({ port: this.#process.port, host: '127.0.0.1' });
+    this.#posts += 1;
+    const { port } = this.#processes[this.#posts % this.#processes.length] as Process;
+    const socket = connect({ port, host: '127.0.0.1' });
     const caller = new Caller(socket, this.news);
     this.#callers.add(caller);
     await once(socket, 'connect');
@@ -527,7 +615,7 @@ export class Stage {
    */
   async stop(letGo: () => void): Promise<void> {
     this.store.isHeld = !answersAtOnce(this.#kind);
-    const stopped = this.#process.app.close();
+    const stopped = Promise.all(this.#processes.map(({ app }) => app.close()));
     for (let round = 0; round < STOPPING_ROUNDS; round++) await nextRound();
     letGo();
     this.store.release();
@@ -539,7 +627,7 @@ export class Stage {
     this.timers.restore();
     for (const caller of this.#callers) caller.close();
     this.store.release();
-    await Promise.all([this.#process.app.close(), ...this.#closings]);
+    await Promise.all([...this.#processes.map(({ app }) => app.close()), ...this.#closings]);
     await this.#world.close();
   }
 

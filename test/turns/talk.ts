@@ -160,7 +160,7 @@ export function composeTalk(seed: number): Talk {
   return {
     seed,
     agent,
-    store: one(['memory', 'promised', 'thenable', 'shared'] as const),
+    store: one(['memory', 'promised', 'thenable', 'shared', 'machines'] as const),
     steps: Array.from({ length: 5 + Math.floor(random() * 16) }, step),
     isStopped: chance(0.15),
   };

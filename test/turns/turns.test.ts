@@ -934,12 +934,13 @@ describe('history', () => {
     const { client, history } = serve(
       t,
       { onMessage: ({ text }) => `${text}!` },
-      { environment: { MAX_MESSAGES: '4' } },
+      { environment: { MAX_MESSAGES: '8' } },
     );
-    for (const text of ['One', 'Two', 'Three']) await (await client.say(text)).text();
+    for (const text of ['One', 'Two', 'Three', 'Four', 'Five'])
+      await (await client.say(text)).text();
     assert.deepEqual(
       (await history()).map(([, content]) => content),
-      ['Two', 'Two!', 'Three', 'Three!'],
+      ['Three', 'Three!', 'Four', 'Four!', 'Five', 'Five!'],
     );
   });
 

@@ -1,8 +1,7 @@
-import type { Json } from '../../layercode/fields.ts';
 import type { Agent } from '../agent.ts';
 import { readData, readPrompt } from './assets.ts';
-import { ConversationState } from './conversation-state.ts';
 import { defineAgent } from '../define-agent.ts';
+import { defineState } from '../state.ts';
 import { hangUp, tool } from '../tool.ts';
 
 interface MenuItem {
@@ -17,18 +16,14 @@ interface MenuItem {
   readonly description: string;
 }
 
-interface Visit {
-  readonly orders: Json[];
-  readonly bookings: Json[];
-}
-
 const CATEGORIES = ['pastries', 'breads', 'cakes', 'breakfast', 'drinks'] as const;
 const MONDAY = 1;
 
 /** Sunrise Bakery: takes orders and books tables. Both belong to the conversation. */
 export function createBakery(): Agent {
   const menu = readData<readonly MenuItem[]>('bakery-menu');
-  const visits = new ConversationState<Visit>(() => ({ orders: [], bookings: [] }));
+  /** How many there are: each has a number. What they are stands in history. */
+  const visit = defineState(() => ({ orders: 0, bookings: 0 }));
 
   const listMenu = tool({
     name: 'list_menu',
@@ -70,7 +65,8 @@ export function createBakery(): Agent {
       required: ['items', 'name'],
       additionalProperties: false,
     },
-    run: ({ items, name }, { conversationId }) => {
+    state: visit,
+    run: ({ items, name }, { state }) => {
       const lines = items.map(({ id, quantity }) => {
         const item = menu.find((candidate) => candidate.id === id);
         if (item === undefined)
@@ -80,11 +76,9 @@ export function createBakery(): Agent {
         if (!item.available) throw new Error(`${item.name} is not available today`);
         return { id, name: item.name, quantity, price: item.price * quantity };
       });
-      const { orders } = visits.of(conversationId);
+      state.orders += 1;
       const total = lines.reduce((sum, line) => sum + line.price, 0);
-      const order = { order_number: orders.length + 1, name, items: lines, total, currency: 'USD' };
-      orders.push(order);
-      return order;
+      return { order_number: state.orders, name, items: lines, total, currency: 'USD' };
     },
   });
 
@@ -103,21 +97,21 @@ export function createBakery(): Agent {
       required: ['name', 'guests', 'date', 'time'],
       additionalProperties: false,
     },
-    run: ({ name, guests, date, time }, { conversationId }) => {
+    state: visit,
+    run: ({ name, guests, date, time }, { state }) => {
       const day = parseDay(date);
       if (day === undefined) throw new Error('date must be a day as YYYY-MM-DD');
       if (day.getUTCDay() === MONDAY) throw new Error('the bakery is closed on Mondays');
       if (!/^(0[7-9]|1[0-4]):[0-5]\d$/.test(time))
         throw new Error('time must be between 07:00 and 14:59');
-      const { bookings } = visits.of(conversationId);
-      const booking = { booking_number: bookings.length + 1, name, guests, date, time };
-      bookings.push(booking);
-      return booking;
+      state.bookings += 1;
+      return { booking_number: state.bookings, name, guests, date, time };
     },
   });
 
   return defineAgent({
     name: 'bakery',
+    state: visit,
     description: 'Sunrise Bakery: the menu, orders and tables.',
     welcome: 'Good morning, this is Sunrise Bakery! What can I get for you?',
     prompt: readPrompt('bakery'),

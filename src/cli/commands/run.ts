@@ -1,6 +1,7 @@
 import { RestClient } from '../../layercode/rest-client.ts';
 import type { OpenServer } from '../../process/open-server.ts';
-import { runServer, type Companion } from '../../process/run-server.ts';
+import type { Companion } from '../../process/closing.ts';
+import { runServer } from '../../process/run-server.ts';
 import { settingsHelp } from '../../settings/help.ts';
 import { CommandError, UsageError, type Command, type Terminal } from '../terminal/command.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
@@ -21,7 +22,7 @@ Runs the server until it gets a signal. "node dist/server.js" does the same, wit
                     unclear what the old one is.
 
 Exit codes: 0 ended by a signal; 1 wrong setting, cannot start, or the tunnel is lost;
-2 --update-webhook without --tunnel; 130 or 143 ended by a second signal.
+2 --update-webhook without --tunnel; 129, 130 or 143 ended by a second signal.
 `;
 
 /** The server, with a tunnel if one is asked for. Every setting is a flag. */
@@ -54,7 +55,7 @@ export const run: Command = {
 };
 
 async function openCompanion(
-  { origin, settings }: OpenServer,
+  { origin, settings }: Pick<OpenServer, 'origin' | 'settings'>,
   updatesWebhook: boolean,
   terminal: Terminal,
 ): Promise<Companion> {

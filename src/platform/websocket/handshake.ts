@@ -3,6 +3,11 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
+/** What a handshake is checked by. */
+export type HandshakeRequest = Pick<IncomingMessage, 'headers' | 'httpVersion'> & {
+  readonly method?: string | undefined;
+};
+
 /** The answer to a request that is not an opening handshake. */
 export interface HandshakeRefusal {
   readonly status: number;
@@ -17,7 +22,7 @@ export interface HandshakeRefusal {
  * offer WebSocket or offers a version other than 13, 405 for a method other than GET, 400 for the
  * rest.
  */
-export function checkHandshake(request: IncomingMessage): HandshakeRefusal | undefined {
+export function checkHandshake(request: HandshakeRequest): HandshakeRefusal | undefined {
   const { headers, method, httpVersion } = request;
   if (!hasToken(headers.upgrade, 'websocket')) {
     return { status: 426, reason: 'Upgrade must be websocket here', headers: UPGRADE };
@@ -57,7 +62,7 @@ export function checkHandshake(request: IncomingMessage): HandshakeRefusal | und
  * The headers of the 101 answer to a request that passed `checkHandshake`: a flat list of names and
  * values. No extension or subprotocol is accepted, which needs no header (RFC 6455 §4.2.2).
  */
-export function acceptHeaders(request: IncomingMessage): string[] {
+export function acceptHeaders(request: HandshakeRequest): string[] {
   const key = request.headers['sec-websocket-key'] ?? '';
   return [
     ...UPGRADE,

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { createBakery } from '../../../src/agents/built-in/bakery.ts';
-import { ConversationState } from '../../../src/agents/built-in/conversation-state.ts';
 import type { JsonObject } from '../../../src/layercode/fields.ts';
 import { runTool, toolsOf } from '../model-app.ts';
 
@@ -216,26 +215,4 @@ describe('bakery', () => {
       });
     }
   });
-});
-
-describe('ConversationState', () => {
-  it('keeps a state for each conversation', () => {
-    const states = new ConversationState<string[]>(() => []);
-    states.of('c-1').push('a');
-    assert.deepEqual([states.of('c-1'), states.of('c-2')], [['a'], []]);
-  });
-
-  it('forgets the conversation used longest ago, beyond its bound', () => {
-    const states = new ConversationState<string[]>(() => [], 2);
-    states.of('c-1').push('a');
-    states.of('c-2').push('b');
-    states.of('c-1');
-    states.of('c-3');
-    assert.deepEqual([states.of('c-1'), states.of('c-2')], [['a'], []]);
-  });
-
-  for (const id of ['__proto__', 'constructor']) {
-    it(`takes ${id} for the id of a conversation like any other`, () =>
-      assert.deepEqual(new ConversationState<string[]>(() => []).of(id), []));
-  }
 });

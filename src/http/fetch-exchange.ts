@@ -1,0 +1,236 @@
+// A `Request` of `fetch` and the `Response` to it, as an app serves them: for servers that hand
+// these over, and no connection. Ruled by https://fetch.spec.whatwg.org/ and, for the bodies, by
+// https://streams.spec.whatwg.org/
+
+import { EventEmitter } from 'node:events';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Readable, Writable } from 'node:stream';
+import type { ReadableStreamDefaultController, ReadableStreamDefaultReader } from 'node:stream/web';
+
+import type { HeadersToWrite, HttpConnection, HttpRequest, HttpResponse } from './exchange.ts';
+
+type Done = (error?: Error | null) => void;
+
+/** A request of `fetch`, and its answer. */
+export class FetchExchange {
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
+  /**
+   * The answer, as soon as it has begun. Rejects if the response is cut short before that; with the
+   * reason of the request's signal, if that has fired.
+   */
+  readonly answer: Promise<Response>;
+
+  /** `clientAddress`: who asks, for the rate limit. */
+  constructor(given: Request, clientAddress: string | undefined) {
+    const connection = new Connection();
+    if (given.url.startsWith('https:')) Object.assign(connection, { encrypted: true });
+    const request = new FetchedRequest(given, connection, clientAddress);
+    const response = new FetchedResponse(given.method === 'HEAD', connection);
+    const { signal } = given;
+    const onAbort = (): void => void response.destroy();
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    this.request = request;
+    this.response = response;
+    this.answer = new Promise((resolve, reject) => {
+      response.once('head', resolve);
+      response.once('close', () => {
+        signal.removeEventListener('abort', onAbort);
+        request.destroy();
+        reject(signal.aborted ? signal.reason : new Error('the request was given no answer'));
+      });
+    });
+  }
+}
+
+/** What is known of a connection that is another server's. */
+class Connection extends EventEmitter implements HttpConnection {
+  destroyed = false;
+  readonly errored = null;
+}
+
+class FetchedRequest extends Readable implements HttpRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly httpVersion = '1.1';
+  readonly httpVersionMajor = 1;
+  /** The other server sees to what is left of a body that nobody reads. */
+  readonly complete = true;
+  readonly isTaken: boolean;
+  readonly socket: HttpConnection;
+  readonly clientAddress: string | undefined;
+  /** Kept: on Node 20 its signal does not fire any more once it was collected. */
+  readonly #given: Request;
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+
+  constructor(given: Request, socket: HttpConnection, clientAddress: string | undefined) {
+    super();
+    const { host, pathname, search } = new URL(given.url);
+    const headers = [...given.headers];
+    if (!given.headers.has('host')) headers.push(['host', host]);
+    this.method = given.method;
+    this.url = pathname + search;
+    this.headers = Object.fromEntries(headers);
+    this.rawHeaders = headers.flat();
+    this.isTaken = given.bodyUsed || given.body?.locked === true;
+    this.socket = socket;
+    this.clientAddress = clientAddress;
+    this.#given = given;
+    this.on('error', () => undefined); // whoever reads the body listens, too
+  }
+
+  override _read(): void {
+    void this.#pull();
+  }
+
+  async #pull(): Promise<void> {
+    try {
+      this.#reader ??= this.#given.body?.getReader();
+      const piece = await this.#reader?.read();
+      this.push(piece === undefined || piece.done ? null : piece.value);
+    } catch (error) {
+      const broken = new Error('the body broke off', { cause: error });
+      this.destroy(error instanceof Error ? error : broken);
+    }
+  }
+
+  override _destroy(error: Error | null, done: Done): void {
+    this.#reader?.releaseLock();
+    done(error);
+  }
+}
+
+/** They have no body, not even an empty one. */
+const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
+
+/**
+ * Emits `head` with the `Response`. A text that `end` gets as a whole is its body; otherwise the
+ * body streams, and takes a chunk when its reader asks for one.
+ */
+class FetchedResponse extends Writable implements HttpResponse {
+  headersSent = false;
+  statusCode = 200;
+  readonly req: { readonly socket: HttpConnection };
+  readonly socket: HttpConnection;
+  readonly #connection: Connection;
+  readonly #isHead: boolean;
+  /** Whether the `Response` was made. */
+  #hasBegun = false;
+  /** Written, and waiting for the body. */
+  #head: { readonly status: number; readonly headers: Headers } | undefined;
+  /** Undefined before it streams, and for a body that does not. */
+  #body: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** Set while a reader waits for a chunk. */
+  #onChunk: (() => void) | undefined;
+  /** Set while a chunk waits for a reader. */
+  #unread: { readonly chunk: Buffer; readonly taken: Done } | undefined;
+
+  constructor(isHead: boolean, connection: Connection) {
+    super();
+    this.req = { socket: connection };
+    this.socket = connection;
+    this.#connection = connection;
+    this.#isHead = isHead;
+    this.on('error', () => undefined); // what is written after the end is nobody's error
+  }
+
+  writeHead(status: number, reason?: string | HeadersToWrite, given?: HeadersToWrite): void {
+    if (this.headersSent) throw new Error('the head was written before');
+    const headers = new Headers();
+    for (const [name, value] of pairsOf(typeof reason === 'object' ? reason : given)) {
+      headers.append(name, value);
+    }
+    headers.delete('connection'); // that is between the other server and its client
+    new Response(null, { status }); // throws for a status that no `Response` has
+    this.headersSent = true;
+    this.statusCode = status;
+    this.#head = { status, headers };
+  }
+
+  /** With the head, or 200 if none was written. */
+  #begin(body: Uint8Array | ReadableStream<Uint8Array> | null): void {
+    if (!this.headersSent) this.writeHead(200);
+    const isBodiless = this.#isHead || BODILESS.has(this.statusCode);
+    this.emit('head', new Response(isBodiless ? null : body, this.#head));
+    this.#head = undefined;
+    this.#hasBegun = true;
+  }
+
+  override end(...given: unknown[]): this {
+    const [text] = given;
+    // Nobody need read it, for the answer to be over.
+    if (!this.#hasBegun && typeof text === 'string') {
+      this.#begin(text === '' ? null : new TextEncoder().encode(text));
+      return super.end();
+    }
+    return super.end(...(given as Parameters<Writable['end']>));
+  }
+
+  /** It asks for nothing before its reader does: a chunk that was taken has left this process. */
+  #openBody(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#body = controller;
+        },
+        pull: () =>
+          new Promise((resolve) => {
+            this.#onChunk = resolve;
+            this.#handOver();
+          }),
+        cancel: () => void this.destroy(),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  #handOver(): void {
+    if (this.#unread === undefined || this.#onChunk === undefined) return;
+    const { chunk, taken } = this.#unread;
+    this.#unread = undefined;
+    // A copy: a reader may detach the memory, which the buffer may share with others.
+    this.#body?.enqueue(new Uint8Array(chunk));
+    this.#release();
+    taken();
+  }
+
+  #release(): void {
+    this.#onChunk?.();
+    this.#onChunk = undefined;
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, taken: Done): void {
+    if (!this.#hasBegun) this.#begin(this.#isHead ? null : this.#openBody());
+    if (this.#body === undefined) return taken();
+    this.#unread = { chunk, taken };
+    this.#handOver();
+  }
+
+  override _final(done: Done): void {
+    if (!this.#hasBegun) this.#begin(null);
+    this.#body?.close();
+    this.#release();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: Done): void {
+    if (!this.writableFinished) {
+      this.#connection.destroyed = true;
+      this.#body?.error(new Error('the answer was cut short'));
+      this.#release();
+    }
+    done(error);
+  }
+}
+
+function* pairsOf(headers: HeadersToWrite = []): Generator<[name: string, value: string]> {
+  const given: [unknown, unknown][] = Array.isArray(headers)
+    ? headers.flatMap((name, index) => (index % 2 === 0 ? [[name, headers[index + 1]]] : []))
+    : Object.entries(headers);
+  for (const [name, values] of given) {
+    for (const value of [values].flat()) yield [String(name), String(value ?? '')];
+  }
+}

@@ -1,0 +1,40 @@
+// examples/pizza.ts on the real Zod. Needs `npm ci` in this folder.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+
+import { PEERS, ROOT, typeErrors, writeProject } from '../fixtures/pages.ts';
+
+assert.ok(existsSync(join(PEERS, 'node_modules/zod')), 'npm ci in test/peers first');
+
+const directory = mkdtempSync(join(tmpdir(), 'peers-pizza-'));
+after(() => rmSync(directory, { recursive: true, force: true }));
+const files = ['pizza.ts', 'pizza.test.ts'].map(
+  (name) => [name, readFileSync(join(ROOT, 'examples', name), 'utf8')] as const,
+);
+const project = writeProject(directory, new Map(files), { withPeers: true });
+
+describe('examples/pizza.ts', () => {
+  it('type-checks', () => assert.equal(typeErrors(project), ''));
+
+  it('has no cast: only a list that is empty at first says what it is of', () => {
+    const casts = files.flatMap(([, text]) => text.match(/\bas [A-Z{]\w*(?:\[\])?|: any\b/g) ?? []);
+    assert.deepEqual(casts, ['as Line[]']);
+  });
+
+  it('passes its tests', () => {
+    const { NODE_TEST_CONTEXT: _outer, ...environment } = process.env;
+    const argv = ['--import', import.meta.resolve('tsx'), '--test', 'pizza.test.ts'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, argv, {
+      cwd: project,
+      encoding: 'utf8',
+      env: { ...environment, TSX_TSCONFIG_PATH: join(project, 'tsconfig.json') },
+    });
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /pass 5/);
+  });
+});
