@@ -1,7 +1,7 @@
-// npm run deploy-test -- [--calls N] [--turns N] [--only "what fails"] [--short]
+// npm run deploy-test -- [--calls N] [--turns N] [--only "what happens"] [--short] [--details]
 // Two servers behind nginx on a real Redis, and many calls that talk. In the middle of them
-// something fails, or is deployed. Prints what each failure cost. Exits with 1 if it cost what it may
-// not: a rolling restart costs nothing, and no failure costs a word of a caller's.
+// something fails, or is deployed. Prints what that cost. Exits with 1 if it cost what it may not:
+// a rolling restart costs nothing, and no failure costs a word of a caller's.
 
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -133,6 +133,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
     short: { type: 'boolean', default: false },
+    details: { type: 'boolean', default: false },
   },
 });
 
@@ -268,7 +269,8 @@ const missing = nginxIsMissing() ?? (isMissing('redis-server') || undefined);
 if (missing !== undefined) throw new Error(missing);
 const chosen = SCENARIOS.filter(
   ({ name, isShort }) =>
-    (!values.short || isShort === true) && (values.only === undefined || name.includes(values.only)),
+    (!values.short || isShort === true) &&
+    (values.only === undefined || name.includes(values.only)),
 );
 console.log('| what happens | turns | failed turns | words not spoken | caller\'s words lost |'
   + ' faults in history | tools run twice | first word p50, ms | p99, ms |');
@@ -281,7 +283,7 @@ for (const scenario of chosen) {
   const { spares } = scenario;
   const wrong = [
     ...cost.lostMessages,
-    ...(spares === 'words'
+    ...(spares === 'words' && !values.details
       ? []
       : [...cost.failures, ...cost.wrongReplies, ...cost.faults, ...cost.toolsTwice]),
   ];

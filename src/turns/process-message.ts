@@ -28,10 +28,23 @@ export type ProcessMessage =
       readonly calls: readonly string[];
       readonly isFollowing: boolean;
     }
-  /** Of a stream that was handed over: it lives, an event, its end. The id is the question's. */
+  /**
+   * Of a stream that was handed over: it lives, an event, its end. The id is the question's, and
+   * `sent` counts the events before: one that is missing is noticed.
+   */
   | { readonly type: 'alive'; readonly id: string }
-  | { readonly type: 'event'; readonly id: string; readonly event: ReplyEvent }
-  | { readonly type: 'end'; readonly id: string; readonly report: TurnReport }
+  | {
+      readonly type: 'event';
+      readonly id: string;
+      readonly sent: number;
+      readonly event: ReplyEvent;
+    }
+  | {
+      readonly type: 'end';
+      readonly id: string;
+      readonly sent: number;
+      readonly report: TurnReport;
+    }
   /** The caller that got the stream has left. */
   | { readonly type: 'left'; readonly id: string; readonly unsent: number };
 
@@ -60,8 +73,8 @@ const MESSAGES = {
   },
   answer: { id: text, from: text, calls: texts, isFollowing: field.boolean },
   alive: { id: text },
-  event: { id: text, event: field.objectOf({ type: text }) },
-  end: { id: text, report: field.objectOf({ outcome: text }) },
+  event: { id: text, sent: field.number, event: field.objectOf({ type: text }) },
+  end: { id: text, sent: field.number, report: field.objectOf({ outcome: text }) },
   left: { id: text, unsent: field.number },
 } as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
 

@@ -22,8 +22,8 @@ export interface SeenTurn {
 }
 
 /**
- * `whole`: all of the reply was heard. `interrupted`: by its caller. `failed`: it broke off, or none
- * came; `failure` says how.
+ * `whole`: all of the reply was heard. `interrupted`: by its caller. `failed`: it broke off, or
+ * none came; `failure` says how.
  */
 export type TurnEnd =
   | { readonly kind: 'whole' | 'interrupted' }
@@ -103,14 +103,12 @@ class Call {
     this.#context = undefined;
     const isInterrupted = words !== undefined && random() < INTERRUPTED;
     const isTwice = words !== undefined && !isInterrupted && random() < TWICE;
-    const again = isTwice ? sleep(this.#between(AGAIN_MS)).then(() => this.#deliver(event)) : [];
-    const [first, second] = await Promise.all([
-      this.#deliver(event, isInterrupted ? 3 : undefined), again,
-    ]);
+    const deliveries = [this.#deliver(event, isInterrupted ? 3 : undefined)];
+    if (isTwice)
+      deliveries.push(sleep(this.#between(AGAIN_MS)).then(() => this.#deliver(event)));
     // Of two deliveries the caller hears the one that says more.
-    const heard = second === undefined || !('text' in second) || first.text.length > second.text.length
-      ? first
-      : second;
+    const heard = (await Promise.all(deliveries)).reduce((first, second) =>
+      first.text.length > second.text.length ? first : second);
     if (heard.end === 'dropped') {
       this.#context = {
         previous_turn_interrupted: true,

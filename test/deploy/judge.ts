@@ -14,27 +14,29 @@ export interface Verdict {
 }
 
 export function judge(call: SeenCall, history: readonly Message[]): Verdict {
-  const verdict = { lostMessages: [] as string[], wrongReplies: [] as string[], faults: [] as string[] };
+  const lostMessages: string[] = [];
+  const wrongReplies: string[] = [];
+  const faults: string[] = [];
   const last = call.turns.at(-1);
   for (const turn of call.turns) {
     const messages = history.filter(({ turnId }) => turnId === turn.turnId);
     const words = messages.filter(({ role }) => role === 'user').map(({ content }) => content);
     const said = turn.words === undefined ? [] : [turn.words];
     if (words.join('|') !== said.join('|'))
-      verdict.lostMessages.push(`${turn.turnId} has the words ${JSON.stringify(words)}`);
+      lostMessages.push(`${turn.turnId} has the words ${JSON.stringify(words)}`);
     const reply = faultOfReply(turn, messages, turn === last);
-    if (reply !== undefined) verdict.wrongReplies.push(`${turn.turnId} ${reply}`);
+    if (reply !== undefined) wrongReplies.push(`${turn.turnId} ${reply}`);
     const fault = faultOfTool(turn, messages);
-    if (fault !== undefined) verdict.faults.push(`${turn.turnId} ${fault}`);
+    if (fault !== undefined) faults.push(`${turn.turnId} ${fault}`);
   }
   const known = new Set(call.turns.map(({ turnId }) => turnId));
   for (const { turnId } of history)
-    if (!known.has(turnId)) verdict.faults.push(`${turnId} is no turn of the call`);
+    if (!known.has(turnId)) faults.push(`${turnId} is no turn of the call`);
   const order = [...new Set(history.map(({ turnId }) => turnId))];
   const sent = call.turns.map(({ turnId }) => turnId).filter((id) => order.includes(id));
   if (order.filter((id) => known.has(id)).join() !== sent.join())
-    verdict.faults.push(`the order is ${order.join()}`);
-  return verdict;
+    faults.push(`the order is ${order.join()}`);
+  return { lostMessages, wrongReplies, faults };
 }
 
 /** How many of the reply's words were not heard. An interruption is its caller's own wish. */
@@ -69,7 +71,10 @@ function faultOfReply(
   }
 }
 
-function faultOfTool({ end, usesTool }: SeenTurn, messages: readonly Message[]): string | undefined {
+function faultOfTool(
+  { end, usesTool }: SeenTurn,
+  messages: readonly Message[],
+): string | undefined {
   const results = messages.filter((message) => message.role === 'tool');
   const running = results.filter(({ state }) => state === 'running');
   if (running.length > 0 && end.kind === 'whole') return 'has a tool call that runs for ever';

@@ -1,5 +1,5 @@
-// The processes of a deploy test: two servers behind nginx, on a store. All listen on 127.0.0.1, and
-// end with the test.
+// The processes of a deploy test: two servers behind nginx, on a store. All listen on 127.0.0.1,
+// and end with the test.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
