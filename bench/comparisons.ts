@@ -5,7 +5,18 @@ import { measureStartup } from './startup.ts';
 import { formatSummary } from './stats.ts';
 import { measureStreams } from './streams.ts';
 import { printTable } from './table.ts';
-import { measureThroughput, type Throughput } from './throughput.ts';
+import { compareStores } from './stores.ts';
+import {
+  CONNECTIONS,
+  cpuOf,
+  describeRounds,
+  MEBIBYTE,
+  p99sOf,
+  printThroughput,
+  ratesOf,
+  rssOf,
+} from './throughput-table.ts';
+import { measureThroughput } from './throughput.ts';
 import { judge, type Verdict } from './verdict.ts';
 
 export interface BenchSize {
@@ -25,11 +36,9 @@ export interface Comparison {
 
 export type Compare = (contestants: Contestants, size: BenchSize) => Promise<Comparison>;
 
-const CONNECTIONS = 64;
 const STREAMS = 10_000;
 /** Descriptors a process needs besides those of its streams. */
 const SPARE_DESCRIPTORS = 100;
-const MEBIBYTE = 2 ** 20;
 
 /** A hundred conversations for each connection, which are young when the window ends. */
 async function compareYoung(
@@ -130,62 +139,6 @@ async function compareFull(
     );
   }
   return { raw: results, verdicts };
-}
-
-function describeRounds({ rounds, seconds, warmupSeconds }: BenchSize): string {
-  return `${CONNECTIONS} connections, ${rounds} rounds of ${seconds} s after ${warmupSeconds} s of warm-up`;
-}
-
-function printThroughput(
-  contestants: readonly { readonly name: string }[],
-  results: readonly (readonly Throughput[])[],
-): void {
-  printTable([
-    [
-      '',
-      'turns/s',
-      'first event p50 ms',
-      'p99 ms',
-      'server CPU µs/turn',
-      'RSS MiB',
-      'load generator CPU',
-    ],
-    ...contestants.map(({ name }, index) => {
-      const rounds = results[index] ?? [];
-      return [
-        name,
-        formatSummary(ratesOf(rounds)),
-        formatSummary(
-          rounds.map((result) => result.firstEventP50Ms),
-          2,
-        ),
-        formatSummary(p99sOf(rounds), 2),
-        formatSummary(cpuOf(rounds), 1),
-        formatSummary(rssOf(rounds).map((bytes) => bytes / MEBIBYTE)),
-        formatSummary(
-          rounds.map((result) => result.clientCpuShare),
-          2,
-        ),
-      ];
-    }),
-  ]);
-}
-
-function ratesOf(rounds: readonly Throughput[]): number[] {
-  return rounds.map((result) => result.turnsPerSecond);
-}
-
-function p99sOf(rounds: readonly Throughput[]): number[] {
-  return rounds.map((result) => result.firstEventP99Ms);
-}
-
-/** The steadiest figure on a machine that does other things too. */
-function cpuOf(rounds: readonly Throughput[]): number[] {
-  return rounds.map((result) => result.serverCpuUsPerTurn);
-}
-
-function rssOf(rounds: readonly Throughput[]): number[] {
-  return rounds.map((result) => result.rssBytes);
 }
 
 async function compareStreams({ bare, server }: Contestants, size: BenchSize): Promise<Comparison> {
@@ -310,4 +263,5 @@ export const COMPARISONS: Readonly<Record<string, Compare>> = {
   streams: compareStreams,
   start: compareStart,
   memory: compareMemory,
+  stores: compareStores,
 };

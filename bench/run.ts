@@ -1,5 +1,5 @@
 // npm run bench -- [--nodes 20,22,24,26] [--peers] [--quick] [--only
-// young,full,streams,start,memory]
+// young,full,streams,start,memory,stores]
 //                  [--json <file>] [--server <script>]
 // The server against a bare node:http handler under the same load. A measurement, not a test: a
 // missed target is printed, and only what failed to run ends with exit code 1.

@@ -58,6 +58,20 @@ function fromRoot(path) {
   return `./${relative(root, path).split(sep).join('/')}`;
 }
 
+/** Runs in a thread of its own, where it needs nothing of the server. */
+await esbuild.build({
+  absWorkingDir: root,
+  entryPoints: ['./src/conversations/sqlite-worker.ts'],
+  outdir: 'dist/chunks', // beside the chunk that starts it
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node22.13',
+  sourcemap: 'linked',
+  sourcesContent: false,
+  logLevel: 'warning',
+});
+
 await esbuild.build({
   absWorkingDir: root,
   entryPoints: Object.fromEntries(ENTRIES.map((entry) => [entry, `./src/${entry}.ts`])),

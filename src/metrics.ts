@@ -1,13 +1,30 @@
 // Counters, gauges and histograms as text. Ruled by
 // https://prometheus.io/docs/instrumenting/exposition_formats/
 
-interface Metric {
+/** How the value of several processes is made from each one's. */
+export type Across = 'sum' | 'max' | 'min';
+
+interface MetricHead {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
+  /** Default `sum`. */
+  readonly across?: Across;
+}
+
+interface Metric extends MetricHead {
   /** `common` is a label of all samples, as it is exported; '' for none. */
   samples(common?: string): string;
 }
+
+/** A metric as it was read: plain data. */
+export interface MetricText extends MetricHead {
+  /** Lines of the text format. */
+  readonly samples: string;
+}
+
+/** The metrics of all processes that serve the same port, as text. */
+export type SumMetrics = () => Promise<string>;
 
 /** One count of a counter. Keep it to count often. */
 export interface Count {
@@ -86,20 +103,26 @@ export class Gauge implements Metric {
   readonly type: 'gauge' | 'counter';
   readonly name: string;
   readonly help: string;
+  readonly across: Across;
   readonly #read: () => number | PromiseLike<number>;
   #known = Number.NaN;
 
-  /** Use the type `counter` for a value that only grows. */
+  /**
+   * Use the type `counter` for a value that only grows. `across` says what is served by several
+   * workers: `max` suits a value that they have in common.
+   */
   constructor(
     name: string,
     help: string,
     read: () => number | PromiseLike<number>,
     type: 'gauge' | 'counter' = 'gauge',
+    across: Across = 'sum',
   ) {
     this.name = name;
     this.help = help;
     this.#read = read;
     this.type = type;
+    this.across = across;
   }
 
   samples(common = ''): string {
@@ -216,19 +239,28 @@ export class Metrics {
 
   /** All metrics in the Prometheus text format, version 0.0.4. */
   text(): string {
-    let text = '';
-    for (const family of this.#families.values()) {
-      for (const [index, { metric, common }] of family.entries()) {
-        if (index === 0) text += describe(metric);
-        text += metric.samples(common);
-      }
-    }
-    return text;
+    return asText(this.texts());
+  }
+
+  /** Each metric as it is now; with `which`, only those that it accepts. */
+  texts(which: (metric: MetricHead) => boolean = () => true): readonly MetricText[] {
+    return [...this.#families.values()].flatMap((family) => {
+      const [first] = family;
+      if (first === undefined || !which(first.metric)) return [];
+      const { name, help, type, across = 'sum' } = first.metric;
+      const samples = family.map(({ metric, common }) => metric.samples(common)).join('');
+      return [{ name, help, type, across, samples }];
+    });
   }
 }
 
-function describe({ name, help, type }: Metric): string {
-  return `# HELP ${name} ${escape(help, /[\\\n]/g)}\n# TYPE ${name} ${type}\n`;
+/** As a scraper reads it. */
+export function asText(metrics: readonly MetricText[]): string {
+  let text = '';
+  for (const { name, help, type, samples } of metrics) {
+    text += `# HELP ${name} ${escape(help, /[\\\n]/g)}\n# TYPE ${name} ${type}\n${samples}`;
+  }
+  return text;
 }
 
 function labels(names: readonly string[], values: readonly string[], common: string): string {

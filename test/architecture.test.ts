@@ -173,11 +173,18 @@ const LOADED_ON_DEMAND = [
   'conversations/sqlite-store.ts',
   'conversations/sqlite-file.ts',
   'conversations/sqlite-library.ts',
+  'conversations/sqlite-thread.ts',
   'conversations/redis-client.ts',
   'conversations/redis-connection.ts',
   'conversations/redis-open.ts',
   'conversations/redis-store.ts',
   'conversations/redis-url.ts',
+  'process/primary.ts',
+  'process/worker.ts',
+  'process/workers.ts',
+  'process/worker-messages.ts',
+  'process/metrics-sum.ts',
+  'process/whole-lines.ts',
 ];
 
 /** What a folder may take of another only as a type. */
@@ -186,8 +193,15 @@ const TYPES_ONLY: readonly (readonly [from: string, file: string])[] = [
   ['models', 'conversations/message.ts'],
 ];
 
-/** Where a process begins or a package is entered. */
-const ENTRIES = ['server.ts', 'cli.ts', 'index.ts', 'testing.ts', 'platform.ts'];
+/** Where a process or a thread begins, or a package is entered. */
+const ENTRIES = [
+  'server.ts',
+  'cli.ts',
+  'index.ts',
+  'testing.ts',
+  'platform.ts',
+  'conversations/sqlite-worker.ts',
+];
 
 interface Import {
   readonly from: string;

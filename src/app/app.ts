@@ -14,12 +14,13 @@ import type { Handler, Middleware, Observer, Route } from '../http/compose.ts';
 import { Context, type ContextScope } from '../http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from '../http/error-boundary.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
+import type { HttpResponse } from '../http/exchange.ts';
 import { Router } from '../http/router.ts';
 import { createHttpServer } from '../http/server.ts';
 import { Shutdown } from '../http/shutdown.ts';
 import { WholeRequest } from '../http/whole-request.ts';
 import { createLogger, type Logger } from '../log.ts';
-import { Gauge, Metrics } from '../metrics.ts';
+import { Gauge, Metrics, type SumMetrics } from '../metrics.ts';
 import type { ChatModel } from '../models/model.ts';
 import { accessLog } from '../observers/access-log.ts';
 import { cors } from '../middleware/cors.ts';
@@ -31,6 +32,7 @@ import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import { addStoreMetrics } from '../observers/store-metrics.ts';
+import { OpenSessions } from '../routes/open-sessions.ts';
 import { agentChannels } from './agent-channels.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute, type RoutedAgent, type RoutedAgents } from './routes.ts';
@@ -48,6 +50,12 @@ export interface AppOptions {
   readonly fetch?: typeof fetch;
   /** Stands in for LayerCode's cloud on this machine. Default: none. `close()` closes it. */
   readonly platform?: AppPlatform;
+  /**
+   * Processes that serve the same port. Bounds that are not settings are divided by it. Default 1.
+   */
+  readonly processes?: number;
+  /** Answers `/metrics` for all of them. Default: with the metrics of this app. */
+  readonly sumMetrics?: SumMetrics;
 }
 
 /** An agent, and what it is served as. */
@@ -90,9 +98,14 @@ export class App {
   readonly #platform: AppPlatform | undefined;
   readonly #channel: Channel | undefined;
   readonly #shutdown = new Shutdown();
+  /** Kept only where a shutdown waits for them. */
+  readonly #openSessions: OpenSessions | undefined;
+  readonly #processes: number;
   /** Told behind all others. */
   readonly #observers: readonly Observer[];
   readonly #middleware: Middleware[];
+  /** Responses of `fetch` that are open. */
+  readonly #fetched = new Set<HttpResponse>();
   #chain: Handler | undefined;
   #server: Server | undefined;
 
@@ -106,11 +119,15 @@ export class App {
     this.#settings = settings;
     this.#platform = options.platform;
     this.#channel = options.channel;
-    const bodies = new BodyBudget(Math.max(MIN_BODIES_BYTES, 2 * settings.maxBodyBytes));
-    const { maxBodyBytes, trustProxy } = settings;
+    this.#processes = options.processes ?? 1;
+    const { maxBodyBytes, trustProxy, drainCallsSeconds, conversationTtlSeconds } = settings;
+    const bodiesBytes = Math.ceil(MIN_BODIES_BYTES / this.#processes);
+    const bodies = new BodyBudget(Math.max(bodiesBytes, 2 * maxBodyBytes));
     this.#scope = { log, maxBodyBytes, trustProxy, bodies };
+    const ttlMs = conversationTtlSeconds * 1_000;
+    if (drainCallsSeconds > 0) this.#openSessions = new OpenSessions(ttlMs);
     const store: ConversationStore = options.store ?? new MemoryStore({
-      ttlMs: settings.conversationTtlSeconds * 1_000,
+      ttlMs,
       maxConversations: settings.maxConversations,
       maxCharacters: settings.maxHistoryCharacters,
     });
@@ -137,7 +154,8 @@ export class App {
       preflight({ origins: settings.corsOrigins }),
     ];
     const count = (): Awaitable<number> => this.conversations.count();
-    this.metrics.add(new Gauge('layercode_conversations', 'Conversations held.', count));
+    const held = 'Conversations held.';
+    this.metrics.add(new Gauge('layercode_conversations', held, count, 'gauge', 'max'));
     const health = store.health?.bind(store);
     if (health !== undefined) addStoreMetrics(this.metrics, health);
     if (settings.metrics) addProcessMetrics(this.metrics);
@@ -148,9 +166,10 @@ export class App {
       metrics: this.metrics,
       fetch: options.fetch,
       platform: options.platform,
-      notReadyReasons: () =>
-        this.#shutdown.state === 'ready' ? [] : ['the server is shutting down'],
+      notReadyReasons: () => (this.#shutdown.isReady ? [] : ['the server is shutting down']),
       storeHealth: health,
+      openSessions: this.#openSessions,
+      sumMetrics: options.sumMetrics,
     });
     for (const route of routes) this.#add(route);
   }
@@ -240,13 +259,13 @@ export class App {
   };
 
   /**
-   * Answers a request of `fetch`, for servers that speak it: the same routes, layers and limits. The
-   * body must be unread. The response's body streams, and asks for no more than its reader does. To
+   * Answers a request of `fetch`, for servers that speak it: the same routes, layers and limits.
+   * The request's body must be unread. The response's body streams, at the pace of its reader. To
    * cancel it, or to abort the request, is to drop the connection.
    *
    * There is no connection that shows who asks: routes for this machine only answer 403, and the
-   * rate limit takes the server's word, `clientAddress`. Rejects if the request is aborted before it
-   * was answered.
+   * rate limit takes the server's word, `clientAddress`. Rejects if the request is aborted before
+   * it was answered.
    */
   readonly fetch = async (
     request: Request,
@@ -254,7 +273,10 @@ export class App {
   ): Promise<Response> => {
     const { FetchExchange } = await import('../http/fetch-exchange.ts');
     const exchange = new FetchExchange(request, clientAddress);
-    this.#serve(new Context(exchange.request, exchange.response, this.#scope));
+    const { request: asked, response } = exchange;
+    this.#fetched.add(response);
+    response.once('close', () => this.#fetched.delete(response));
+    this.#serve(new Context(asked, response, this.#scope));
     return exchange.answer;
   };
 
@@ -293,7 +315,7 @@ export class App {
     if (this.#server !== undefined) throw new Error('listen() was called before');
     const server = (this.#server = createHttpServer({
       listener: this.handle,
-      maxConnections: this.#settings.maxStreams + SPARE_CONNECTIONS,
+      maxConnections: this.#settings.maxStreams + Math.ceil(SPARE_CONNECTIONS / this.#processes),
       takesUpgrades: this.#platform !== undefined,
     }));
     return new Promise((resolve, reject) => {
@@ -308,21 +330,33 @@ export class App {
 
   /**
    * Stops as the settings say. `/ready` is 503 at once, and requests are served through the drain
-   * delay. Then open turns, and tools that are to finish, have until the time-out, which interrupts
-   * them. Resolves when history is written, or a few seconds after that was tried in vain, and
-   * everything is closed.
+   * delay, and until sessions are over if the settings give them time. Then open turns, and tools
+   * that are to finish, have until the time-out, which interrupts them. Resolves when history is
+   * written, or a few seconds after that was tried in vain, and everything is closed.
+   *
+   * `isReplaced` means that another process serves the same port. This one takes no new connection
+   * then, and cuts no turn: it serves the connections it has until they have closed.
    */
-  async close(): Promise<void> {
-    const { drainDelaySeconds, shutdownTimeoutSeconds } = this.#settings;
-    const timesOutAtMs = performance.now() + (drainDelaySeconds + shutdownTimeoutSeconds) * 1_000;
+  async close({ isReplaced = false }: { readonly isReplaced?: boolean } = {}): Promise<void> {
+    const { drainDelaySeconds, drainCallsSeconds, turnTimeoutSeconds } = this.#settings;
+    const { shutdownTimeoutSeconds } = this.#settings;
+    const timeoutMs =
+      1_000 * Math.max(shutdownTimeoutSeconds, isReplaced ? turnTimeoutSeconds : 0);
+    let timesOutAtMs = performance.now() + drainDelaySeconds * 1_000 + timeoutMs;
     await this.#shutdown.close(this.#server, {
-      onDraining: async () => this.#platform?.close(),
+      isReplaced,
+      onDraining: async () => {
+        await this.#openSessions?.over(drainCallsSeconds * 1_000);
+        await this.#platform?.close();
+        timesOutAtMs = Math.max(timesOutAtMs, performance.now() + timeoutMs);
+      },
       drainDelayMs: drainDelaySeconds * 1_000,
-      timeoutMs: shutdownTimeoutSeconds * 1_000,
+      timeoutMs,
       onTimeout: () => {
         for (const { turns } of this.#routed) turns.interruptAll('the server is shutting down');
       },
     });
+    for (const response of this.#fetched) response.destroy(); // no server closes their connections
     const toolsMs = Math.max(0, timesOutAtMs - performance.now());
     await Promise.all(this.#routed.map(({ turns }) => turns.close(toolsMs)));
     await this.#channel?.close();

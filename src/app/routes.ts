@@ -6,7 +6,7 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import { RestClient } from '../layercode/rest-client.ts';
-import { Gauge, type Metrics } from '../metrics.ts';
+import { Gauge, type Metrics, type SumMetrics } from '../metrics.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { signed, signedIfAtAll } from '../middleware/signature.ts';
@@ -15,6 +15,7 @@ import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../routes/authorize.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
+import type { OpenSessions } from '../routes/open-sessions.ts';
 import { openApi } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
 import { webhook, type OpenRequests } from '../routes/webhook.ts';
@@ -54,10 +55,14 @@ export interface RouteDependencies {
   readonly notReadyReasons: () => readonly string[];
   /** Undefined for a store that cannot fail. */
   readonly storeHealth: (() => StoreHealth) | undefined;
+  /** Undefined if a shutdown does not wait for sessions. */
+  readonly openSessions: OpenSessions | undefined;
+  /** Undefined if this app has no other processes beside it. */
+  readonly sumMetrics: SumMetrics | undefined;
 }
 
 export function createRoutes(dependencies: RouteDependencies): readonly Route[] {
-  const { settings, agents, secrets, metrics, fetch, platform } = dependencies;
+  const { settings, agents, secrets, metrics, fetch, platform, sumMetrics } = dependencies;
   const { layercodeApiKey: apiKey, layercodeApiUrl: url, authorizeRoute } = settings;
   const localAuthority = apiKey === undefined ? platform : undefined;
   const layercode = apiKey === undefined
@@ -90,7 +95,7 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
       reasons: dependencies.notReadyReasons,
       warnings: () => (dependencies.storeHealth?.().isDegraded === true ? [DEGRADED] : []),
     })),
-    ...(settings.metrics ? [open('/metrics', metricsRoute(metrics))] : []),
+    ...(settings.metrics ? [open('/metrics', metricsRoute(metrics, sumMetrics))] : []),
     open('/openapi.json', openApi({
       agentRoutes: webhooks.map(({ path }) => path),
       authorizeRoute,
@@ -102,7 +107,7 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
 
 /** One for each agent, and the agent route for the first. */
 function webhookRoutes({
-  settings, agents, metrics, platform,
+  settings, agents, metrics, platform, openSessions,
 }: RouteDependencies): readonly Route[] {
   const open: OpenRequests = { streams: 0, hooks: 0 };
   const streams = (): number => open.streams;
@@ -112,7 +117,7 @@ function webhookRoutes({
   const routes = agents.map((routed): Route => {
     const { name, path, agent, secrets, conversations, turns } = routed;
     const handler = signed({ secrets }, webhook({
-      agent, conversations, turns, open,
+      agent, conversations, turns, open, openSessions,
       metrics: routed.metrics,
       maxStreams: settings.maxStreams,
       heartbeatMs: settings.heartbeatSeconds * 1_000,

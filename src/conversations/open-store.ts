@@ -63,9 +63,9 @@ async function openParts(
     const { openRedisStore } = await import('./redis-open.ts');
     return openRedisStore(conversationStore, { directory, log });
   }
-  const { SqliteStore } = await import('./sqlite-store.ts');
+  const { openSqliteThread } = await import('./sqlite-thread.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
-  return new SqliteStore({ path, synchronous, timeoutMs });
+  return openSqliteThread({ path, synchronous, timeoutMs });
 }
 
 const SQLITE = 'sqlite:';

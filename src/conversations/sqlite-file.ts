@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-import { codeOf, loadSqlite, type Database } from './sqlite-library.ts';
+import { codeOf, isBusy, loadSqlite, type Database } from './sqlite-library.ts';
 import { StoreError } from './store-error.ts';
 
 /** Each step brings the schema one version further. Never change one that was released. */
@@ -29,6 +29,9 @@ const PRIVATE = 0o600;
 /** A larger file is not looked through: that would hold up a start for seconds. */
 const MAX_CHECKED_BYTES = 536_870_912;
 
+/** Between two tries to open a file that another process has locked. */
+const RETRY_MS = 20;
+
 export type Synchronous = 'normal' | 'full';
 
 export interface OpenDatabaseOptions {
@@ -42,13 +45,23 @@ export interface OpenDatabaseOptions {
  * what is wrong with the file.
  */
 export function openDatabase(path: string, { synchronous, waitMs }: OpenDatabaseOptions): Database {
-  const { DatabaseSync } = loadSqlite();
   prepareFile(path);
-  let database: Database | undefined;
+  const endsAtMs = performance.now() + waitMs;
+  for (;;) {
+    try {
+      return prepareDatabase(path, synchronous);
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > endsAtMs) throw failureOf(path, error);
+    }
+    // `busy_timeout` does not hold for the change to WAL, which processes that start make at once
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+  }
+}
+
+function prepareDatabase(path: string, synchronous: Synchronous): Database {
+  const database = new (loadSqlite().DatabaseSync)(path);
   try {
-    database = new DatabaseSync(path);
     database.exec(`
-      PRAGMA busy_timeout = ${waitMs};
       PRAGMA auto_vacuum = INCREMENTAL;
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = ${synchronous};
@@ -57,12 +70,10 @@ export function openDatabase(path: string, { synchronous, waitMs }: OpenDatabase
       PRAGMA journal_size_limit = 16777216;
     `);
     migrate(database, path);
-    // from now on a lock must not hold up the event loop
-    database.exec('PRAGMA busy_timeout = 0');
     return database;
   } catch (error) {
-    database?.close();
-    throw failureOf(path, error);
+    database.close();
+    throw error;
   }
 }
 

@@ -2,8 +2,6 @@
 
 import { createRequire } from 'node:module';
 
-import { StoreError } from './store-error.ts';
-
 type Value = string | number;
 
 export interface Statement {
@@ -33,26 +31,16 @@ const EXTENDED_BITS = 8;
 
 let library: Sqlite | undefined;
 
-/** Throws a `StoreError` where Node does not have it. */
+/** Node has it from 22.13 on. */
 export function loadSqlite(): Sqlite {
-  return (library ??= withoutWarning(require));
-}
-
-function require(): Sqlite {
-  try {
-    const loaded: Sqlite = createRequire(import.meta.url)('node:sqlite');
-    return loaded;
-  } catch (cause) {
-    const needed = 'CONVERSATION_STORE=sqlite:… needs Node 22.13 or later';
-    throw new StoreError(`${needed}, this is ${process.version}`, { cause });
-  }
+  return (library ??= withoutWarning(() => createRequire(import.meta.url)('node:sqlite')));
 }
 
 /**
  * Node 22 warns on stderr that the module is experimental. The one warning is left out while the
  * module is loaded, which happens in one go; nothing else runs meanwhile.
  */
-function withoutWarning<T>(load: () => T): T {
+function withoutWarning(load: () => Sqlite): Sqlite {
   const { emitWarning } = process;
   process.emitWarning = (warning: string | Error, ...rest: unknown[]): void => {
     if (rest[0] !== 'ExperimentalWarning') Reflect.apply(emitWarning, process, [warning, ...rest]);

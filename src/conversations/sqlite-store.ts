@@ -1,4 +1,3 @@
-import type { Awaitable } from '../base/awaitable.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import {
   checkDatabase,
@@ -19,26 +18,22 @@ export interface SqliteStoreOptions {
    * write waits for the disk.
    */
   readonly synchronous: Synchronous;
-  /** How long a command is tried again while another process has the file locked. */
+  /** How long a command waits for another process that has the file locked. */
   readonly timeoutMs: number;
-  /** Milliseconds since the epoch. Default `Date.now`. */
+  /** Milliseconds since the epoch. Default `Date.now`. Not to be had in a thread. */
   readonly now?: () => number;
 }
 
 /** How long the start waits for another process that has the file locked. */
 const OPENING_MS = 2_000;
-const UPKEEP_INTERVAL_MS = 1_000;
-/** Between two pieces of upkeep, where one was not enough. */
-const UPKEEP_PAUSE_MS = 10;
-/** The event loop is not held up longer by expired conversations and free pages. */
-const SWEEP_MS = 2;
+/** Commands do not wait longer for expired conversations and free pages. */
+const SWEEP_MS = 5;
 const ROWS_SWEPT = 1_000;
 const PAGES_VACUUMED = 16;
 /** Free pages are used again. The file shrinks only when there are many. */
 const MIN_FREE_PAGES = 256;
-/** Writes after which the log is copied into the database without waiting for the next interval. */
-const WRITES_PER_CHECKPOINT = 500;
-const LONGEST_RETRY_MS = 20;
+const WRITES_PER_CHECKPOINT = 2_000;
+const MAX_LOG_PAGES = 16_384;
 
 interface Row {
   readonly key: number;
@@ -82,6 +77,8 @@ const SQL = {
   checkpoint: 'PRAGMA wal_checkpoint(PASSIVE)',
 } as const;
 
+export type WriteAnswer = true | StoredConversation | undefined;
+
 /** The database while it is open. */
 interface Opened {
   readonly database: Database;
@@ -90,8 +87,8 @@ interface Opened {
 }
 
 /**
- * Conversations in an SQLite file, which processes of one machine may share. Answers at once, but
- * with a promise where another process has the file locked.
+ * Conversations in an SQLite file, which processes of one machine may share. Answers at once, and
+ * waits for the disk and for locks: a server has it in a thread of its own, `SqliteThread`.
  *
  * The constructor throws a `StoreError` if the file cannot be used.
  */
@@ -101,7 +98,6 @@ export class SqliteStore implements PartStore {
   readonly #synchronous: Synchronous;
   readonly #timeoutMs: number;
   readonly #now: () => number;
-  readonly #interval: NodeJS.Timeout;
   #opened: Opened | undefined;
   #isClosed = false;
   /** What failed outside of commands. The next one reports it. */
@@ -109,7 +105,6 @@ export class SqliteStore implements PartStore {
   #writes = 0;
   /** The key up to which expired conversations were looked for. */
   #sweptTo = 0;
-  #nextSweep: NodeJS.Timeout | undefined;
 
   constructor({ path, synchronous, timeoutMs, now }: SqliteStoreOptions) {
     this.#path = path;
@@ -123,10 +118,9 @@ export class SqliteStore implements PartStore {
       this.#letGo();
       throw error;
     }
-    this.#interval = setInterval(this.#keepUp, UPKEEP_INTERVAL_MS).unref();
   }
 
-  read(id: string, known?: string): Awaitable<StoredConversation | 'unchanged' | undefined> {
+  read(id: string, known?: string): StoredConversation | 'unchanged' | undefined {
     return this.#run(({ statements }) =>
       this.#inTransaction(statements, statements.beginRead, () => {
         const row = statements.find.get(id, this.#now()) as Row | undefined;
@@ -136,19 +130,22 @@ export class SqliteStore implements PartStore {
     );
   }
 
-  write(id: string, change: PartsChange): Awaitable<true | StoredConversation | undefined> {
+  write(id: string, change: PartsChange): WriteAnswer {
+    return this.writeAll([[id, change]])[0];
+  }
+
+  /** In one transaction, which costs more than a write does. They are made all, or none. */
+  writeAll(writes: readonly (readonly [id: string, change: PartsChange])[]): WriteAnswer[] {
     return this.#run(({ statements }) => {
-      const answer = this.#inTransaction(statements, statements.beginWrite, () =>
-        this.#change(statements, id, change),
+      const answers = this.#inTransaction(statements, statements.beginWrite, () =>
+        writes.map(([id, change]) => this.#change(statements, id, change)),
       );
-      this.#writes += 1;
-      // later, as it waits for the disk
-      if (this.#writes === WRITES_PER_CHECKPOINT) setImmediate(this.#keepUp);
-      return answer;
+      this.#writes += writes.length;
+      return answers;
     });
   }
 
-  count(): Awaitable<number> {
+  count(): number {
     return this.#run(({ statements }) => {
       const { count } = statements.count.get(this.#now()) as { readonly count: number };
       return count;
@@ -157,15 +154,41 @@ export class SqliteStore implements PartStore {
 
   close(): void {
     this.#isClosed = true;
-    clearInterval(this.#interval);
     this.#letGo();
+  }
+
+  /** Whether so much was written that `keepUp` should not wait for its time. */
+  get isBehind(): boolean {
+    return this.#writes >= WRITES_PER_CHECKPOINT;
+  }
+
+  /**
+   * What is due every second or so: looks whether the file is still there, copies the log into the
+   * database, removes expired conversations, and gives free pages back. Takes a few milliseconds,
+   * and whatever the disk takes. True when there is more to remove. What fails is reported by the
+   * next command.
+   */
+  keepUp(): boolean {
+    const opened = this.#opened;
+    if (opened === undefined) return false;
+    try {
+      if (identityOf(this.#path) !== opened.identity) {
+        this.#letGo();
+        throw refused(this.#path, 'the file was removed or replaced while the server ran');
+      }
+      if (this.#writes > 0) this.#checkpoint(opened);
+      return this.#sweep(opened);
+    } catch (error) {
+      if (!isBusy(error)) this.#problem = failureOf(this.#path, error);
+      return false;
+    }
   }
 
   #change(
     statements: Opened['statements'],
     id: string,
     { from, to, set, remove, ttlMs }: PartsChange,
-  ): true | StoredConversation | undefined {
+  ): WriteAnswer {
     const now = this.#now();
     const row = statements.find.get(id, now) as Row | undefined;
     if (row?.version === to) return true;
@@ -198,25 +221,11 @@ export class SqliteStore implements PartStore {
     }
   }
 
-  #run<T>(command: (opened: Opened) => T): Awaitable<T> {
+  #run<T>(command: (opened: Opened) => T): T {
     try {
       return command(this.#use());
     } catch (error) {
-      if (isBusy(error)) return this.#whenFree(command);
       throw failureOf(this.#path, error);
-    }
-  }
-
-  /** `busy_timeout` would hold up the event loop. */
-  async #whenFree<T>(command: (opened: Opened) => T): Promise<T> {
-    const endsAtMs = performance.now() + this.#timeoutMs;
-    for (let waitMs = 1; ; waitMs = Math.min(2 * waitMs, LONGEST_RETRY_MS)) {
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
-      try {
-        return command(this.#use());
-      } catch (error) {
-        if (!isBusy(error) || performance.now() > endsAtMs) throw failureOf(this.#path, error);
-      }
     }
   }
 
@@ -225,41 +234,30 @@ export class SqliteStore implements PartStore {
     this.#problem = undefined;
     if (problem !== undefined) throw problem;
     if (this.#isClosed) throw refused(this.#path, 'the store is closed');
-    return (this.#opened ??= this.#open(0));
+    return (this.#opened ??= this.#open(this.#timeoutMs));
   }
 
   #open(waitMs: number): Opened {
     const database = openDatabase(this.#path, { synchronous: this.#synchronous, waitMs });
+    database.exec(`PRAGMA busy_timeout = ${this.#timeoutMs}`);
     return { database, statements: prepareAll(database), identity: identityOf(this.#path) };
   }
 
   #letGo(): void {
-    clearTimeout(this.#nextSweep);
     this.#opened?.database.close();
     this.#opened = undefined;
   }
 
-  /** What is due from time to time, outside of turns. */
-  readonly #keepUp = (): void => {
-    const opened = this.#opened;
-    if (opened === undefined) return;
-    try {
-      if (identityOf(this.#path) !== opened.identity) {
-        this.#letGo();
-        throw refused(this.#path, 'the file was removed or replaced while the server ran');
-      }
-      if (this.#writes > 0) {
-        this.#writes = 0;
-        opened.statements.checkpoint.get();
-      }
-      this.#sweep(opened);
-    } catch (error) {
-      if (!isBusy(error)) this.#problem = failureOf(this.#path, error);
-    }
-  };
+  /** Passive: it takes what it can, and holds up no process. */
+  #checkpoint({ database, statements }: Opened): void {
+    this.#writes = 0;
+    const { log } = statements.checkpoint.get() as { readonly log: number };
+    // Processes that always write never let it finish: the log would grow without end.
+    if (log > MAX_LOG_PAGES) database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  }
 
   /** Removes expired conversations and gives free pages back, in small pieces. */
-  #sweep({ database, statements }: Opened): void {
+  #sweep({ database, statements }: Opened): boolean {
     const endsAtMs = performance.now() + SWEEP_MS;
     const now = this.#now();
     const rows = statements.expiries.all(this.#sweptTo) as ExpiryRow[];
@@ -281,9 +279,7 @@ export class SqliteStore implements PartStore {
       this.#writes += 1;
       isDone = performance.now() < endsAtMs;
     }
-    if (isDone) return;
-    clearTimeout(this.#nextSweep);
-    this.#nextSweep = setTimeout(this.#keepUp, UPKEEP_PAUSE_MS).unref();
+    return !isDone;
   }
 }
 

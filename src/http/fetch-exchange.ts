@@ -92,7 +92,8 @@ class FetchedRequest extends Readable implements HttpRequest {
       const piece = await this.#reader?.read();
       this.push(piece === undefined || piece.done ? null : piece.value);
     } catch (error) {
-      this.destroy(error instanceof Error ? error : new Error('the body broke off', { cause: error }));
+      const broken = new Error('the body broke off', { cause: error });
+      this.destroy(error instanceof Error ? error : broken);
     }
   }
 
@@ -105,7 +106,10 @@ class FetchedRequest extends Readable implements HttpRequest {
 /** They have no body, not even an empty one. */
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 
-/** Emits `head` with the `Response`, whose body takes a chunk when its reader asks for one. */
+/**
+ * Emits `head` with the `Response`. A text that `end` gets as a whole is its body; otherwise the
+ * body streams, and takes a chunk when its reader asks for one.
+ */
 class FetchedResponse extends Writable implements HttpResponse {
   headersSent = false;
   statusCode = 200;
@@ -113,7 +117,11 @@ class FetchedResponse extends Writable implements HttpResponse {
   readonly socket: HttpConnection;
   readonly #connection: Connection;
   readonly #isHead: boolean;
-  /** Undefined for an answer without a body. */
+  /** Whether the `Response` was made. */
+  #hasBegun = false;
+  /** Written, and waiting for the body. */
+  #head: { readonly status: number; readonly headers: Headers } | undefined;
+  /** Undefined before it streams, and for a body that does not. */
   #body: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** Set while a reader waits for a chunk. */
   #onChunk: (() => void) | undefined;
@@ -136,14 +144,32 @@ class FetchedResponse extends Writable implements HttpResponse {
       headers.append(name, value);
     }
     headers.delete('connection'); // that is between the other server and its client
-    const body = this.#isHead || BODILESS.has(status) ? null : this.#openBody();
-    const response = new Response(body, { status, headers });
+    new Response(null, { status }); // throws for a status that no `Response` has
     this.headersSent = true;
     this.statusCode = status;
-    this.emit('head', response);
+    this.#head = { status, headers };
   }
 
-  /** It asks for nothing before its reader does. So a chunk that was taken has left this process. */
+  /** With the head, or 200 if none was written. */
+  #begin(body: Uint8Array | ReadableStream<Uint8Array> | null): void {
+    if (!this.headersSent) this.writeHead(200);
+    const isBodiless = this.#isHead || BODILESS.has(this.statusCode);
+    this.emit('head', new Response(isBodiless ? null : body, this.#head));
+    this.#head = undefined;
+    this.#hasBegun = true;
+  }
+
+  override end(...given: unknown[]): this {
+    const [text] = given;
+    // Nobody need read it, for the answer to be over.
+    if (!this.#hasBegun && typeof text === 'string') {
+      this.#begin(text === '' ? null : new TextEncoder().encode(text));
+      return super.end();
+    }
+    return super.end(...(given as Parameters<Writable['end']>));
+  }
+
+  /** It asks for nothing before its reader does: a chunk that was taken has left this process. */
   #openBody(): ReadableStream<Uint8Array> {
     return new ReadableStream<Uint8Array>(
       {
@@ -177,12 +203,14 @@ class FetchedResponse extends Writable implements HttpResponse {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, taken: Done): void {
+    if (!this.#hasBegun) this.#begin(this.#isHead ? null : this.#openBody());
     if (this.#body === undefined) return taken();
     this.#unread = { chunk, taken };
     this.#handOver();
   }
 
   override _final(done: Done): void {
+    if (!this.#hasBegun) this.#begin(null);
     this.#body?.close();
     this.#release();
     done();

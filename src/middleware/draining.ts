@@ -7,7 +7,7 @@ export function draining(shutdown: Shutdown): Check {
   return function draining(context) {
     if (shutdown.state === 'ready') return;
     context.setHeader('connection', 'close');
-    if (shutdown.state !== 'draining') {
+    if (shutdown.state !== 'draining' && shutdown.state !== 'replaced') {
       throw new ServiceUnavailable('the server is shutting down', 1);
     }
   };

@@ -1,12 +1,12 @@
 import { monitorEventLoopDelay, performance, type EventLoopUtilization } from 'node:perf_hooks';
 
 import { version } from '../base/version.ts';
-import { Gauge, type Metrics } from '../metrics.ts';
+import { Gauge, type Across, type Metrics } from '../metrics.ts';
 
 /** Metrics of the process and its event loop, most of them named as by Prometheus' clients. */
 export function addProcessMetrics(metrics: Metrics): void {
-  const gauge = (name: string, help: string, read: () => number): void => {
-    metrics.add(new Gauge(name, help, read));
+  const gauge = (name: string, help: string, read: () => number, across?: Across): void => {
+    metrics.add(new Gauge(name, help, read, 'gauge', across));
   };
   const cpuSeconds = (): number => {
     const { user, system } = process.cpuUsage();
@@ -18,6 +18,7 @@ export function addProcessMetrics(metrics: Metrics): void {
     name: build,
     help: 'The versions of the package and of Node. Always 1.',
     type: 'gauge',
+    across: 'max',
     samples: () => `${build}${labels} 1\n`,
   });
   const help = 'User and system CPU time.';
@@ -26,7 +27,7 @@ export function addProcessMetrics(metrics: Metrics): void {
     () => process.memoryUsage().heapUsed);
   metrics.add(new Gauge('process_cpu_seconds_total', help, cpuSeconds, 'counter'));
   gauge('process_start_time_seconds', 'Start of the process, unix time.',
-    () => performance.timeOrigin / 1_000);
+    () => performance.timeOrigin / 1_000, 'min');
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
   gauge('nodejs_eventloop_lag_p99_seconds',
@@ -34,7 +35,7 @@ export function addProcessMetrics(metrics: Metrics): void {
       const seconds = delay.count === 0 ? 0 : delay.percentile(99) / 1e9;
       delay.reset();
       return seconds;
-    });
+    }, 'max');
   let last: EventLoopUtilization = performance.eventLoopUtilization();
   gauge('nodejs_eventloop_utilization',
     'Busy part of the event loop\'s time since the last reading, 0 to 1.', () => {
@@ -42,5 +43,5 @@ export function addProcessMetrics(metrics: Metrics): void {
       const { utilization } = performance.eventLoopUtilization(now, last);
       last = now;
       return utilization;
-    });
+    }, 'max');
 }

@@ -8,6 +8,8 @@ export function addStoreMetrics(metrics: Metrics, health: () => StoreHealth): vo
       'layercode_store_degraded',
       'Whether calls go on from memory, as the conversation store does not answer: 1 or 0.',
       () => Number(health().isDegraded),
+      'gauge',
+      'max',
     ),
   );
   metrics.add(

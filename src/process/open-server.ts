@@ -5,9 +5,11 @@ import type { Agent } from '../agents/agent.ts';
 import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
 import { createApp, type NamedAgents } from '../app/create-app.ts';
+import type { Channel } from '../base/channel.ts';
 import type { ConversationStore } from '../conversations/store.ts';
-import { openDevelopmentSecret } from './development-secret.ts';
+import { openDevelopmentSecret, type DevelopmentSecret } from './development-secret.ts';
 import { createLogger, type Logger } from '../log.ts';
+import type { SumMetrics } from '../metrics.ts';
 import { openModel } from '../models/open-model.ts';
 import { defaultModelName } from '../models/providers.ts';
 import { secretsOfAgent } from '../settings/named-agents.ts';
@@ -26,6 +28,18 @@ export interface OpenServerOptions {
    * the agent's problems.
    */
   readonly problems?: readonly string[];
+  /** Set in a process that shares its port with others. */
+  readonly worker?: WorkerPlace | undefined;
+  /** Used where the settings lack a secret. Default: the directory's, or a new one. */
+  readonly missingSecret?: DevelopmentSecret | undefined;
+}
+
+/** What a worker has of the others. */
+export interface WorkerPlace {
+  /** How many there are, this one included. Bounds are divided by it. */
+  readonly processes: number;
+  readonly channel: Channel;
+  readonly sumMetrics: SumMetrics;
 }
 
 /** A server that is listening. `app.close()` closes it. */
@@ -50,19 +64,20 @@ export interface OpenServer {
  * operator can fix, and with the system's error if the port cannot be opened.
  */
 export async function openServer(given: Settings, options: OpenServerOptions): Promise<OpenServer> {
-  const { directory, write, isTerminal, problems = [] } = options;
+  const { directory, worker, problems = [] } = options;
   if (problems.length > 0) {
     throw new SettingsError([...problems, ...(await agentProblems(given, directory))]);
   }
-  const { settings, secretFile } = withSecret(given, directory);
-  const format = settings.logFormat ?? (isTerminal ? 'pretty' : 'json');
-  const log = createLogger({ level: settings.logLevel, format, secrets: settings.secrets, write });
+  const missingSecret = openMissingSecret(given, directory, options.missingSecret);
+  const settings = withSecret(given, missingSecret);
+  const log = openLog(settings, options);
   shareEnvironment(settings);
   const agent = await openAgents(settings, directory);
-  const platform = await openPlatform(settings);
+  const platform = worker === undefined ? await openPlatform(settings) : undefined;
   const store = await openStore(settings, log, directory);
   const app = createApp(settings, agent, {
     log,
+    ...worker,
     ...(platform === undefined ? {} : { platform }),
     ...(store === undefined ? {} : { store }),
   });
@@ -85,7 +100,21 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   });
   const problemsOfModels = new Set(models.flatMap((model) => model.problems()));
   for (const problem of problemsOfModels) log.warn('model', { problem });
-  return { app, settings, log, origin, agentName, secretFile };
+  return { app, settings, log, origin, agentName, secretFile: missingSecret?.file };
+}
+
+/** The log of a process of the server. Lines of a worker bear its process id. */
+export function openLog(
+  { logLevel: level, logFormat, secrets }: Settings,
+  {
+    write,
+    isTerminal,
+    worker,
+  }: Pick<OpenServerOptions, 'write' | 'isTerminal' | 'worker'>,
+): Logger {
+  const format = logFormat ?? (isTerminal ? 'pretty' : 'json');
+  const log = createLogger({ level, format, secrets, write });
+  return worker === undefined ? log : log.child({ worker: process.pid });
 }
 
 /** The host of a URL that reaches an address to which the server is bound. */
@@ -171,21 +200,24 @@ async function openStore(
 }
 
 /**
- * Outside production a missing secret is generated; signatures are always checked. `secretFile` is
- * where tools find it.
+ * Outside production a missing secret is generated; signatures are always checked. Undefined if
+ * none is missing. `known` is used in place of the directory's.
  */
-function withSecret(
+export function openMissingSecret(
   settings: Settings,
   directory: string,
-): { readonly settings: Settings; readonly secretFile: string | undefined } {
+  known?: DevelopmentSecret,
+): DevelopmentSecret | undefined {
   const { agents, webhookSecrets } = settings;
   const isMissing = agents.length === 0
     ? webhookSecrets.length === 0
     : agents.some(({ name }) => secretsOfAgent(settings, name).length === 0);
-  if (!isMissing) return { settings, secretFile: undefined };
-  const { secret, file } = openDevelopmentSecret(directory);
-  return {
-    settings: { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] },
-    secretFile: file,
-  };
+  return isMissing ? (known ?? openDevelopmentSecret(directory)) : undefined;
+}
+
+/** The settings with the secret that they lacked. */
+export function withSecret(settings: Settings, missing: DevelopmentSecret | undefined): Settings {
+  if (missing === undefined) return settings;
+  const { secret } = missing;
+  return { ...settings, webhookSecrets: [secret], secrets: [...settings.secrets, secret] };
 }

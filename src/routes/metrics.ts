@@ -1,9 +1,14 @@
+import { andThen } from '../base/awaitable.ts';
 import type { Handler } from '../http/compose.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Metrics, SumMetrics } from '../metrics.ts';
 import { NO_STORE } from './health.ts';
 
 const PROMETHEUS_TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
-export function metrics(metrics: Metrics): Handler {
-  return (context) => context.text(200, metrics.text(), PROMETHEUS_TEXT, NO_STORE);
+/** Without `sum` the metrics are those of this process. */
+export function metrics(metrics: Metrics, sum?: SumMetrics): Handler {
+  return (context) =>
+    andThen(sum === undefined ? metrics.text() : sum(), (text) =>
+      context.text(200, text, PROMETHEUS_TEXT, NO_STORE),
+    );
 }

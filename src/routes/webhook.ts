@@ -10,6 +10,7 @@ import {
   isKnownEvent,
   metadataOf,
   parseEvent,
+  sessionIdOf,
   type CallEndedEvent,
   type LayercodeEvent,
   type SessionEndEvent,
@@ -22,6 +23,7 @@ import type { SignedHandler } from '../middleware/signature.ts';
 import type { TurnEvent } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
 import { EndedSessions } from './ended-sessions.ts';
+import type { OpenSessions } from './open-sessions.ts';
 import { ReplyStream } from './reply-stream.ts';
 import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
 
@@ -48,6 +50,8 @@ export interface WebhookOptions {
   /** How long a hook that answers with JSON may take. */
   readonly timeoutMs: number;
   readonly onTurnEnd: TurnObserver;
+  /** Told of sessions. Undefined if nobody will wait for them. */
+  readonly openSessions?: OpenSessions | undefined;
 }
 
 const JSON_TYPE = 'application/json';
@@ -58,7 +62,7 @@ const STATUS_OK = { status: 'ok' } as const;
  * once.
  */
 export function webhook(options: WebhookOptions): SignedHandler {
-  const { agent, conversations, turns, metrics, open, onTurnEnd } = options;
+  const { agent, conversations, turns, metrics, open, openSessions, onTurnEnd } = options;
   const { maxStreams, heartbeatMs, timeoutMs } = options;
   const endedSessions = new EndedSessions();
   const events = metrics.add(
@@ -87,6 +91,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     );
     open.streams += 1;
     context.onClose(closeStream, delivery);
+    if (openSessions !== undefined) noteSession(openSessions, event);
     delivery.begin();
   }
 
@@ -150,6 +155,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     conversationId: string,
   ): Awaitable<void> {
     const { session_id: sessionId } = event;
+    openSessions?.end(sessionId);
     if (!endedSessions.add(sessionId)) {
       context.logFields['outcome'] = 'repeated';
       return context.json(200, STATUS_OK);
@@ -206,6 +212,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
   }
 
   function endCall(context: Context, event: CallEndedEvent): Awaitable<void> {
+    openSessions?.end(event.call_id);
     if (!endedSessions.add(event.call_id)) {
       context.logFields['outcome'] = 'repeated';
       return;
@@ -273,6 +280,12 @@ export function webhook(options: WebhookOptions): SignedHandler {
     if (event.turn_id) context.logFields['turnId'] = event.turn_id;
     return answer(context, event, conversationId);
   };
+}
+
+function noteSession(openSessions: OpenSessions, event: TurnEvent): void {
+  const isStart = event.type === 'session.start' || event.type === 'call_started';
+  if (isStart) openSessions.start(sessionIdOf(event));
+  else openSessions.use(sessionIdOf(event));
 }
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {

@@ -46,6 +46,17 @@ export function decimal(min: number, max: number): Kind<number> {
   return number(min, max, /^(\d+(\.\d+)?|\.\d+)$/, takes, `must be ${takes}`);
 }
 
+const workerCount = integer(1, 256);
+/** Whether "auto" is one process depends on the machine. */
+export const workers: Kind<number | 'auto'> = {
+  takes: `${workerCount.takes} or auto`,
+  parse(text) {
+    if (text.toLowerCase() === 'auto') return 'auto';
+    const count = workerCount.parse(text);
+    return count instanceof Refusal ? new Refusal(`must be ${this.takes}`) : count;
+  },
+};
+
 export function seconds(min: number, max: number): Kind<number> {
   const takes = `${min}–${max} seconds`;
   return number(

@@ -74,6 +74,8 @@ export interface Settings {
   readonly firstWordTimeoutSeconds: number;
   readonly shutdownTimeoutSeconds: number;
   readonly drainDelaySeconds: number;
+  /** 0 unless conversations are kept in memory. */
+  readonly drainCallsSeconds: number;
   /** 0 turns heartbeats off. */
   readonly heartbeatSeconds: number;
   /** 0 turns fillers off. */
@@ -85,6 +87,8 @@ export interface Settings {
   readonly authorizePerMinute: number;
   readonly trustProxy: boolean;
   readonly playground: boolean;
+  /** Processes that share the port. Only the server reads it: an app is one process. */
+  readonly workers: number | 'auto';
   readonly fastModel: string | undefined;
   readonly slowModel: string | undefined;
   /**
@@ -120,14 +124,6 @@ export interface ReadSettings {
   readonly settings: Settings;
   readonly problems: readonly string[];
 }
-
-/**
- * Variables of features that this release does not have. To ignore them would give the operator
- * less than they asked for, so any value except this release's own is a problem.
- */
-const ABSENT_FEATURES: readonly (readonly [variable: string, only: string, because: string])[] = [
-  ['WORKERS', '1', 'this release runs as one process'],
-];
 
 /**
  * Checks everything. Returns the settings or throws one `SettingsError` with every problem.
@@ -192,6 +188,7 @@ export function checkSettings(
   }
 
   const production = read(server.environmentName) === 'production';
+  const workers = read(server.workers);
   for (const row of Object.values(modelProviders)) {
     const value = read(row);
     if (value !== undefined) values[row.variable] = value;
@@ -227,6 +224,7 @@ export function checkSettings(
     firstWordTimeoutSeconds: read(times.firstWordTimeoutSeconds),
     shutdownTimeoutSeconds: read(times.shutdownTimeoutSeconds),
     drainDelaySeconds: read(times.drainDelaySeconds) ?? (production ? 5 : 0),
+    drainCallsSeconds: read(times.drainCallsSeconds),
     heartbeatSeconds: read(times.heartbeatSeconds),
     fillerAfterMs: read(agents.fillerAfterMs),
     temperature: read(agents.temperature),
@@ -234,7 +232,8 @@ export function checkSettings(
     metrics: read(observability.metrics),
     authorizePerMinute: read(bounds.authorizePerMinute),
     trustProxy: read(server.trustProxy),
-    playground: read(server.playground) ?? !production,
+    playground: read(server.playground) ?? (!production && workers === 1),
+    workers,
     fastModel: read(agents.fastModel),
     slowModel: read(agents.slowModel),
     environment: values,
@@ -273,10 +272,20 @@ export function checkSettings(
       problems.push(`${own} or ${variable} must be set in production: ${remedy}`);
     }
   }
-  for (const [absent, only, because] of ABSENT_FEATURES) {
-    const value = values[absent];
-    if (value === undefined || value.toLowerCase() === only) continue;
-    problems.push(`${nameOf(absent)} must be ${only}: ${because}, got ${show(value, secrets)}`);
+  if (settings.workers !== 1) {
+    if (settings.conversationStore === 'memory') {
+      const remedy = 'set CONVERSATION_STORE, such as sqlite:calls.db';
+      const reason = `conversations in memory belong to one process; ${remedy}`;
+      problems.push(`${given(server.workers)} must be 1: ${reason}`);
+    }
+    if (settings.playground) {
+      const reason = `its calls live in one process; set ${server.workers.variable}=1`;
+      problems.push(`${given(server.playground)} must be false with workers: ${reason}`);
+    }
+  }
+  if (settings.drainCallsSeconds > 0 && settings.conversationStore !== 'memory') {
+    const reason = `calls go on in any process that uses ${conversations.store.variable}`;
+    problems.push(`${given(times.drainCallsSeconds)} must be 0: ${reason}`);
   }
   return { settings, problems };
 }

@@ -19,6 +19,7 @@ import {
   text,
   webhookSecret,
   word,
+  workers,
   yesOrNo,
   type Kind,
 } from './kinds.ts';
@@ -112,7 +113,7 @@ export const server = {
   playground: optional(
     yesOrNo,
     'PLAYGROUND',
-    'true; false in production',
+    'true; false in production or with workers',
     'Serve the page /playground, to this machine only.',
   ),
   trustProxy: setting(
@@ -120,6 +121,12 @@ export const server = {
     'TRUST_PROXY',
     'false',
     'Trust the rightmost x-forwarded-for entry, and x-forwarded-proto.',
+  ),
+  workers: setting(
+    workers,
+    'WORKERS',
+    '1',
+    'Processes that share the port; "auto" starts one per core. Several need a shared store.',
   ),
 };
 
@@ -304,6 +311,12 @@ export const times = {
     'DRAIN_DELAY_SECONDS',
     '0; 5 in production',
     'How long requests are accepted after SIGTERM, while /ready answers 503.',
+  ),
+  drainCallsSeconds: setting(
+    seconds(0, daySeconds),
+    'DRAIN_CALLS_SECONDS',
+    '0',
+    'Longest wait after SIGTERM for sessions to end; only for conversations kept in memory.',
   ),
   shutdownTimeoutSeconds: setting(
     seconds(0, daySeconds),

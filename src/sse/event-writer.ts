@@ -301,12 +301,12 @@ function settle(senders: (() => void)[]): void {
 }
 
 /**
- * Bytes that the operating system has not accepted yet, or that the reader of a destination without
- * a socket has not asked for; undefined if unknown.
+ * Bytes that the operating system has not accepted yet; without a socket those that the reader has
+ * not asked for. Undefined if unknown.
  *
- * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it has left. So
- * neither shows that a slow client is reading. `_handle` does; Node's own socket time-outs use it
- * too.
+ * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it
+ * has left. So neither shows that a slow client is reading. `_handle` does; Node's own socket
+ * time-outs use it too.
  */
 function queuedBytes({ req, writableLength }: SseDestination): unknown {
   const socket = req?.socket;

@@ -263,6 +263,48 @@ describe('the drain delay', () => {
   });
 });
 
+describe('DRAIN_CALLS_SECONDS', () => {
+  async function end({ client, url }: Bench): Promise<void> {
+    const event = { type: 'session.end', session_id: 'test-session', conversation_id: 'c' };
+    assert.equal((await client.post(event)).status, 200, url);
+  }
+
+  it('has calls served until the last one has ended, while new ones go elsewhere', LIMIT, async () => {
+    const bench = await start({ DRAIN_CALLS_SECONDS: '600' });
+    const { server, url, client } = bench;
+    await (await client.start()).text();
+    server.kill('SIGTERM');
+    await server.line('closing');
+    assert.equal((await request(url, '/ready')).status, 503);
+    assert.equal(await (await client.say('short')).text(), 'Short.');
+    await end(bench);
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  it('is no wait without a call', LIMIT, async () => {
+    const bench = await start({ DRAIN_CALLS_SECONDS: '600' });
+    await (await bench.client.start()).text();
+    await end(bench);
+    bench.server.kill('SIGTERM');
+    assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+  });
+
+  it('is the longest wait, and open turns have their own time after it', LIMIT, async () => {
+    const bench = await start({ DRAIN_CALLS_SECONDS: '0.3' });
+    const { server, url, client } = bench;
+    await (await client.start()).text();
+    const stream = await streaming(bench);
+    server.kill('SIGTERM');
+    await server.line('closing');
+    await refused(url);
+    server.kill('SIGUSR2');
+    assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    const [closing, closed] = await Promise.all([server.line('closing'), server.line('closed')]);
+    assert.ok(Date.parse(String(closed['time'])) - Date.parse(String(closing['time'])) >= 290);
+  });
+});
+
 describe('the shutdown time-out', () => {
   it(
     'interrupts open turns, tells their agents, ends their streams properly, and the exit code is 0',
@@ -339,15 +381,17 @@ describe('a second signal', () => {
   });
 });
 
-describe('SIGINT', () => {
-  it('ends a server as SIGTERM does: open turns finish, and the code is 0', LIMIT, async () => {
-    const bench = await start();
-    const stream = await streaming(bench);
-    bench.server.kill('SIGINT');
-    assert.equal((await bench.server.line('closing'))['signal'], 'SIGINT');
-    await refused(bench.url);
-    bench.server.kill('SIGUSR2');
-    assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
-    assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+for (const signal of ['SIGINT', 'SIGHUP'] as const) {
+  describe(signal, () => {
+    it('ends a server as SIGTERM does: open turns finish, and the code is 0', LIMIT, async () => {
+      const bench = await start();
+      const stream = await streaming(bench);
+      bench.server.kill(signal);
+      assert.equal((await bench.server.line('closing'))['signal'], signal);
+      await refused(bench.url);
+      bench.server.kill('SIGUSR2');
+      assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
+      assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+    });
   });
-});
+}

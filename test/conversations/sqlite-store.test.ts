@@ -13,10 +13,11 @@ import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 
 import { noLog } from '../../src/app/app.ts';
-import type { PartsChange } from '../../src/conversations/part-store.ts';
+import type { PartsChange, PartStore } from '../../src/conversations/part-store.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { loadSqlite, type Database } from '../../src/conversations/sqlite-library.ts';
 import { SqliteStore } from '../../src/conversations/sqlite-store.ts';
+import { openSqliteThread } from '../../src/conversations/sqlite-thread.ts';
 import { StoreError } from '../../src/conversations/store-error.ts';
 import { until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
@@ -52,7 +53,17 @@ function opened(t: TestContext, path = newPath(), more = {}): SqliteStore {
   return store;
 }
 
-function sharing(parts: SqliteStore): SharedStore {
+function openThread(path = newPath(), more = {}): Promise<PartStore> {
+  return openSqliteThread({ path, synchronous: 'normal', timeoutMs: 250, ...more });
+}
+
+async function openedThread(t: TestContext, path: string, more = {}): Promise<PartStore> {
+  const thread = await openThread(path, more);
+  t.after(() => thread.close());
+  return thread;
+}
+
+function sharing(parts: PartStore): SharedStore {
   const options = { ttlMs: HOUR_MS, maxRemembered: 1_000, timeoutMs: 250, log: noLog() };
   return new SharedStore(parts, options);
 }
@@ -90,8 +101,8 @@ function refusal(path: string): string {
 }
 
 describe('on a Node without node:sqlite', { skip: WITHOUT_SQLITE === false }, () => {
-  it('SqliteStore says which one it needs', () => {
-    assert.throws(() => open(), {
+  it('SqliteThread says which one it needs', async () => {
+    await assert.rejects(openThread(), {
       name: 'StoreError',
       message: `CONVERSATION_STORE=sqlite:… needs Node 22.13 or later, this is ${process.version}`,
     });
@@ -104,6 +115,99 @@ describe('on this Node', { skip: WITHOUT_SQLITE }, () => {
   });
   storeContract('SharedStore over SqliteStore', () => sharing(open()));
   turnContract('SharedStore over SqliteStore', () => sharing(open()));
+
+  // A thread has its own clock, so the contract's time is real.
+  const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  partStoreContract('SqliteThread', () => openThread(), wait);
+  storeContract('SharedStore over SqliteThread', async () => sharing(await openThread()));
+});
+
+describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
+  it('rejects what the store throws, and goes on', async (t) => {
+    const path = newPath();
+    const thread = await openedThread(t, path, { timeoutMs: 30 });
+    const other = connection(t, path);
+    other.exec('BEGIN IMMEDIATE');
+    await assert.rejects(async () => thread.write('c', change('v1')), {
+      name: 'StoreError',
+      message: `the conversations in ${path} cannot be used: another process keeps it locked `
+        + '(SQLite: database is locked)',
+    });
+    other.exec('COMMIT');
+    assert.equal(await thread.write('c', change('v1')), true);
+  });
+
+  it('waits for another process without holding up the event loop', async (t) => {
+    const path = newPath();
+    const thread = await openedThread(t, path);
+    const other = connection(t, path);
+    other.exec('BEGIN IMMEDIATE');
+    const answer = thread.write('c', change('v1'));
+    for (let round = 0; round < 20; round++) await new Promise((resolve) => setImmediate(resolve));
+    other.exec('COMMIT');
+    assert.equal(await answer, true);
+  });
+
+  it('makes the writes of one turn of the event loop in one transaction', async (t) => {
+    const path = newPath();
+    const thread = await openedThread(t, path);
+    const commits = (): number => statSync(`${path}-wal`).size;
+    const before = commits();
+    await Promise.all(
+      Array.from({ length: 50 }, async (_, n) => thread.write(`c${n}`, change('v1'))),
+    );
+    const together = commits() - before;
+    for (let n = 50; n < 100; n++) await thread.write(`c${n}`, change('v1'));
+    assert.ok(together < (commits() - before) / 4, `${together} of ${commits() - before} bytes`);
+  });
+
+  it('notices a file that was removed', async (t) => {
+    const path = newPath();
+    const thread = await openedThread(t, path);
+    await thread.write('c', change('v1'));
+    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    const until = performance.now() + 5_000;
+    await assert.rejects(async () => {
+      while (performance.now() < until) await thread.read('c');
+    }, /the file was removed or replaced while the server ran/);
+    assert.equal(await thread.read('c'), undefined);
+  });
+
+  it('answers what was asked before it is closed, and nothing after', async () => {
+    const thread = await openThread();
+    const answers = [thread.read('c'), thread.count()];
+    await thread.close();
+    assert.deepEqual(await Promise.all(answers), [undefined, 0]);
+    await assert.rejects(async () => thread.read('c'), /the store is closed/);
+    await assert.rejects(async () => thread.write('c', change('v1')), /the store is closed/);
+  });
+
+  it('keeps the process alive until it is closed, and no longer', async () => {
+    const child = `
+      import { openSqliteThread } from ${JSON.stringify(import.meta.resolve(
+        '../../src/conversations/sqlite-thread.ts'))};
+      const options = { path: ${JSON.stringify(newPath())}, synchronous: 'normal', timeoutMs: 250 };
+      const one = await openSqliteThread(options);
+      await one.close();
+      await one.close();
+      const two = await openSqliteThread(options);
+      console.log(await two.count());`;
+    const flags = ['--import', 'tsx', '--input-type=module', '-e', child];
+    const started = spawn(process.execPath, flags);
+    let output = '';
+    started.stdout.on('data', (chunk) => (output += String(chunk)));
+    const [code] = (await once(started, 'close')) as unknown[];
+    assert.deepEqual([code, output], [0, '0\n']);
+  });
+
+  it('is not opened on a file that cannot be used', async () => {
+    const path = newPath();
+    mkdirSync(path);
+    await assert.rejects(openThread(path), {
+      name: 'StoreError',
+      message: `the conversations in ${path} cannot be used: it is a directory; name a file in it`,
+    });
+  });
 });
 
 describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
@@ -183,8 +287,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.deepEqual(modes(path), ['600', '600', '600']);
   });
 
-  it('hold nothing of what was removed or has expired', (t) => {
-    const clock = mockTimers(t, ['setInterval', 'setTimeout']);
+  it('hold nothing of what was removed or has expired', () => {
     const path = newPath();
     const store = open(path);
     for (const id of ['removed', 'expired', 'changed', 'kept'])
@@ -193,7 +296,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     store.write('changed', change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }));
     store.write('kept', { ...change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }), set: new Map() });
     nowMs += 2 * HOUR_MS;
-    clock.tick(1_000);
+    store.keepUp();
     store.close();
     const bytes = readFileSync(path, 'latin1');
     const found = ['removed', 'expired', 'changed', 'kept'].filter((id) =>
@@ -203,7 +306,6 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
   });
 
   it('do not grow with writes', (t) => {
-    const clock = mockTimers(t, ['setInterval']);
     const path = newPath();
     const store = opened(t, path);
     let from: string | undefined;
@@ -213,14 +315,13 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
         store.write('c', change(to, from === undefined ? {} : { from }));
         from = to;
       }
-      clock.tick(1_000);
+      store.keepUp();
     }
     const sizes = ['', '-wal'].map((end) => statSync(path + end).size);
     assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
   });
 
   it('lose expired conversations, whoever wrote them, and give their place back', (t) => {
-    const clock = mockTimers(t, ['setInterval', 'setTimeout']);
     const path = newPath();
     const store = opened(t, path);
     const text = JSON.stringify('x'.repeat(20_000));
@@ -232,7 +333,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     const before = pages();
     store.close();
     nowMs += 2 * HOUR_MS;
-    for (let second = 0; second < 60; second++) clock.tick(1_000);
+    while (other.keepUp());
     assert.deepEqual(
       [number(database, 'SELECT count(*) FROM conversation'), other.count()],
       [1, 1],
@@ -301,47 +402,29 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(new Set(kept?.turns.map(({ id }) => id)).size, 300);
   });
 
-  it('wait for each other without holding up the event loop', async (t) => {
-    const path = newPath();
-    const store = opened(t, path);
-    const other = connection(t, path);
-    other.exec('BEGIN IMMEDIATE');
-    const answer = store.write('c', change('v1'));
-    assert.ok(answer instanceof Promise);
-    assert.equal(store.read('c'), undefined); // nobody waits in order to read
-    other.exec('COMMIT');
-    assert.equal(await answer, true);
-    assert.equal(store.read('c', 'v1'), 'unchanged');
-  });
-
   it('do not wait for ever', async (t) => {
     const path = newPath();
     const store = opened(t, path, { timeoutMs: 30 });
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
-    await assert.rejects(async () => store.write('c', change('v1')), {
-      name: 'StoreError',
-      message: `the conversations in ${path} cannot be used: another process keeps it locked `
-        + '(SQLite: database is locked)',
-    });
+    assert.throws(() => store.write('c', change('v1')), /another process keeps it locked/);
+    assert.equal(store.read('c'), undefined); // nobody waits in order to read
     other.exec('COMMIT');
-    assert.equal(store.read('c'), undefined);
     assert.equal(store.write('c', change('v1')), true);
   });
 
   it('sweep later what another one has locked', (t) => {
-    const clock = mockTimers(t, ['setInterval']);
     const path = newPath();
-    const store = opened(t, path);
+    const store = opened(t, path, { timeoutMs: 10 });
     store.write('c', change('v1'));
     nowMs += 2 * HOUR_MS;
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
-    clock.tick(1_000);
+    store.keepUp();
     other.exec('COMMIT');
     assert.equal(number(other, 'SELECT count(*) FROM conversation'), 1);
     assert.equal(store.read('d'), undefined);
-    clock.tick(1_000);
+    store.keepUp();
     assert.equal(number(other, 'SELECT count(*) FROM conversation'), 0);
   });
 });
@@ -473,12 +556,11 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
 
 describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
   it('a file that was removed is reported, and begun anew', (t) => {
-    const clock = mockTimers(t, ['setInterval']);
     const path = newPath();
     const store = opened(t, path);
     store.write('c', change('v1'));
     for (const end of ['', '-wal', '-shm']) rmSync(path + end);
-    clock.tick(1_000);
+    store.keepUp();
     assert.throws(() => store.read('c'), {
       message: `the conversations in ${path} cannot be used: `
         + 'the file was removed or replaced while the server ran',
@@ -489,7 +571,6 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
   });
 
   it('a file that was put in its place is reported, and used', (t) => {
-    const clock = mockTimers(t, ['setInterval']);
     const path = newPath();
     const store = opened(t, path);
     const backup = newPath();
@@ -498,21 +579,22 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     other.close();
     for (const end of ['-wal', '-shm']) rmSync(path + end);
     renameSync(backup, path);
-    clock.tick(1_000);
+    store.keepUp();
     assert.throws(() => store.read('c'), /removed or replaced/);
     assert.equal(store.read('c', 'v7'), 'unchanged');
   });
 
   it('a process adds what it remembers to a file that was begun anew', async (t) => {
-    const clock = mockTimers(t, ['setInterval', 'setTimeout']);
+    const clock = mockTimers(t, ['setTimeout']);
     const path = newPath();
-    const store = sharing(open(path));
+    const parts = open(path);
+    const store = sharing(parts);
     t.after(() => store.close());
     const turn = (id: string): Parameters<typeof push>[0] =>
       ({ id, state: 'completed', runId: 1, words: id, reply: null });
     await store.update('c', push(turn('t1')));
     for (const end of ['', '-wal', '-shm']) rmSync(path + end);
-    clock.tick(1_000);
+    parts.keepUp();
     await store.update('c', push(turn('t2')));
     assert.equal(store.health().isDegraded, true);
     clock.tick(250);

@@ -8,6 +8,7 @@ import { draining } from '../../src/middleware/draining.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
 const AT_ONCE: ShutdownOptions = {
+  isReplaced: false,
   onDraining: async () => undefined,
   drainDelayMs: 0,
   timeoutMs: 60_000,

@@ -92,7 +92,11 @@ async function start(
   return { server, origin, client: createTestClient(origin, { secret: SECRET, agentRoute }) };
 }
 
-for (const file of ['express-server.js', 'fastify-server.js', 'koa-server.js', 'hono-server.ts']) {
+const SERVERS = [
+  'express-server.js', 'fastify-server.js', 'koa-server.js', 'hono-server.ts',
+  'hono-fetch-server.ts',
+];
+for (const file of SERVERS) {
   describe(file, () => {
     it('answers a signed turn', async (t) => {
       const { client } = await start(t, file);

@@ -342,9 +342,9 @@ for (const program of REDIS_PROGRAMS) {
 
     it('need no more than these permissions', async (t) => {
       const acl = '--user bot on >pw ~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset'
-        + ' +hdel +del +pexpire';
+        + ' +hdel +del +pexpire +select'; // as docs/deploy.md has them
       const { port } = await start(t, ...acl.split(' '));
-      const opened = await open(t, `redis://bot:pw@127.0.0.1:${port}/0`);
+      const opened = await open(t, `redis://bot:pw@127.0.0.1:${port}/1`);
       await talk(opened, 'a', 'One');
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
       assert.equal(await opened.store.count(), 1);

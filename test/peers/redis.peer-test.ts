@@ -2,22 +2,27 @@
 // this folder, and Debian's packages of the servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe } from 'node:test';
+import { after, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { App } from '../../src/app/app.ts';
 import {
   fromIoredis, type IoredisClient, type RedisClient,
 } from '../../src/conversations/redis-client.ts';
 import { RedisStore } from '../../src/conversations/redis-store.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
+import { openServer } from '../../src/process/open-server.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
+import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { partStoreContract } from '../conversations/part-store-contract.ts';
 import { storeContract } from '../conversations/store-contract.ts';
 import { turnContract } from '../conversations/turn-contract.ts';
-import { PEERS } from '../fixtures/pages.ts';
+import { PEERS, typeErrors, writeProject } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 
 assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
@@ -32,6 +37,9 @@ interface Ioredis extends IoredisClient {
   disconnect(): void;
 }
 
+const SECRET = 'whsec_redis_peers';
+const PASSWORD = 'tipsy@parrot/';
+
 const require = createRequire(join(PEERS, 'package.json'));
 const { createClient, createCluster } = require('redis') as {
   createClient: (options: { url: string }) => NodeRedis;
@@ -41,6 +49,51 @@ const { Cluster, Redis } = require('ioredis') as {
   Cluster: new (urls: string[]) => Ioredis;
   Redis: new (url: string) => Ioredis;
 };
+
+/** Clients that fit without a cast. The types are the test. */
+const SOURCE = `
+import { Cluster, Redis } from 'ioredis';
+import { fromIoredis, type RedisClient } from 'layercode-microserver';
+import { createClient, createClientPool, createCluster, createSentinel } from 'redis';
+
+export const clients: readonly RedisClient[] = [
+  createClient(),
+  createClient({ RESP: 2 }),
+  createClientPool(),
+  createCluster({ rootNodes: [] }),
+  createSentinel({ name: 'main', sentinelRootNodes: [] }),
+  fromIoredis(new Redis()),
+  fromIoredis(new Cluster([])),
+];
+`;
+
+describe('clients of redis and ioredis', () => {
+  it('fit', (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'peers-redis-'));
+    t.after(() => rmSync(directory, { recursive: true }));
+    const files = new Map([['clients.ts', SOURCE]]);
+    assert.equal(typeErrors(writeProject(directory, files, { withPeers: true })), '');
+  });
+});
+
+interface Serving {
+  readonly origin: string;
+  readonly app: App;
+  readonly caller: TestClient;
+  readonly lines: readonly string[];
+}
+
+/** A server of calls that keeps them at `url`. */
+async function serve(t: TestContext, url: string): Promise<Serving> {
+  const lines: string[] = [];
+  const environment = { CONVERSATION_STORE: url, AGENT: 'echo', PORT: '0', HOST: '127.0.0.1' };
+  const { app, origin } = await openServer(
+    parseSettings({ ...environment, LAYERCODE_WEBHOOK_SECRET: SECRET }, []),
+    { directory: PEERS, write: (line) => lines.push(line), isTerminal: false },
+  );
+  t.after(() => app.close());
+  return { app, origin, lines, caller: createTestClient(origin, { secret: SECRET }) };
+}
 
 for (const program of REDIS_PROGRAMS) {
   describe(program, { skip: isMissing(program), timeout: 60_000 }, async () => {
@@ -62,6 +115,30 @@ for (const program of REDIS_PROGRAMS) {
       cluster.destroy();
       ioredisCluster.disconnect();
       await Promise.all([server, ...nodes].map((each) => each.remove()));
+    });
+
+    it('keeps a call from one process to the next', async (t) => {
+      const { app, caller } = await serve(t, server.url);
+      await (await caller.say('One')).events();
+      await app.close();
+      const next = await serve(t, server.url);
+      const history = await next.app.conversations.getHistory(caller.conversationId);
+      assert.deepEqual(history.map(({ role }) => role), ['user', 'assistant']);
+    });
+
+    it('shows no password when it fails in mid-call', async (t) => {
+      const locked = await RedisServer.start(program, ['--requirepass', PASSWORD]);
+      t.after(() => locked.remove());
+      const login = `default:${encodeURIComponent(PASSWORD)}`;
+      const serving = await serve(t, `redis://${login}@127.0.0.1:${locked.port}`);
+      await (await serving.caller.say('One')).events();
+      await locked.kill();
+      await (await serving.caller.say('Two')).events();
+      const ready = await fetch(new URL('/ready', serving.origin));
+      assert.equal(ready.status, 200);
+      const shown = serving.lines.join('') + (await ready.text());
+      assert.match(shown, /calls go on from memory/);
+      assert.equal(/tipsy/.test(shown), false);
     });
 
     const clients: Readonly<Record<string, RedisClient>> = {

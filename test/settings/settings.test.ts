@@ -50,6 +50,7 @@ describe('parseSettings', () => {
       firstWordTimeoutSeconds: 10,
       shutdownTimeoutSeconds: 30,
       drainDelaySeconds: 0,
+      drainCallsSeconds: 0,
       heartbeatSeconds: 0,
       fillerAfterMs: 1200,
       temperature: undefined,
@@ -58,6 +59,7 @@ describe('parseSettings', () => {
       authorizePerMinute: 60,
       trustProxy: false,
       playground: true,
+      workers: 1,
       fastModel: undefined,
       slowModel: undefined,
       environment: {},
@@ -135,6 +137,8 @@ describe('parseSettings', () => {
       ['FIRST_WORD_TIMEOUT_SECONDS', '.001', 'firstWordTimeoutSeconds', 0.001],
       ['SHUTDOWN_TIMEOUT_SECONDS', '0', 'shutdownTimeoutSeconds', 0],
       ['DRAIN_DELAY_SECONDS', '1.5', 'drainDelaySeconds', 1.5],
+      ['DRAIN_CALLS_SECONDS', '600', 'drainCallsSeconds', 600],
+      ['WORKERS', '1', 'workers', 1],
       ['HEARTBEAT_SECONDS', '15', 'heartbeatSeconds', 15],
       ['FILLER_AFTER_MS', '0', 'fillerAfterMs', 0],
       ['TEMPERATURE', '0', 'temperature', 0],
@@ -360,13 +364,33 @@ describe('parseSettings', () => {
     );
   });
 
-  it('refuses variables of features that this release has not, instead of ignoring them', () => {
-    // Was: WORKERS=4 served with one process, and nobody was told.
-    assert.doesNotThrow(() => parseSettings({ WORKERS: '1' }, []));
-    assert.doesNotThrow(() => parseSettings({ WORKERS: ' ' }, []));
-    assert.throws(() => parseSettings({ WORKERS: '4' }, []), {
-      problems: ['WORKERS must be 1: this release runs as one process, got "4"'],
-    });
+  it('refuses workers without a store that they can share, and says what to set', () => {
+    const reason =
+      'must be 1: conversations in memory belong to one process; '
+      + 'set CONVERSATION_STORE, such as sqlite:calls.db';
+    assert.deepEqual(problemsOf({ WORKERS: '2' }), [`WORKERS ${reason}`]);
+    assert.deepEqual(problemsOf({}, ['--workers=auto']), [`--workers ${reason}`]);
+    assert.deepEqual(problemsOf({ WORKERS: '2', CONVERSATION_STORE: 'sqlite:c.db' }), []);
+    const takes = 'WORKERS must be 1–256 or auto';
+    assert.deepEqual(problemsOf({ WORKERS: '0' }), [`${takes}, got "0"`]);
+    assert.deepEqual(problemsOf({ WORKERS: 'all' }), [`${takes}, got "all"`]);
+  });
+
+  it('turns the playground off for workers, and refuses both together', () => {
+    const shared = { WORKERS: 'auto', CONVERSATION_STORE: 'sqlite:c.db' };
+    assert.equal(parseSettings(shared, []).workers, 'auto');
+    assert.equal(parseSettings(shared, []).playground, false);
+    assert.deepEqual(problemsOf({ ...shared, PLAYGROUND: 'true' }), [
+      'PLAYGROUND must be false with workers: its calls live in one process; set WORKERS=1',
+    ]);
+  });
+
+  it('lets calls be waited for only where they are kept in memory', () => {
+    assert.deepEqual(problemsOf({ DRAIN_CALLS_SECONDS: '60' }), []);
+    assert.deepEqual(
+      problemsOf({ DRAIN_CALLS_SECONDS: '60', CONVERSATION_STORE: 'sqlite:c.db' }),
+      ['DRAIN_CALLS_SECONDS must be 0: calls go on in any process that uses CONVERSATION_STORE'],
+    );
   });
 
   it('takes an empty variable for one that is not set', () => {

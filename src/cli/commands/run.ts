@@ -1,6 +1,7 @@
 import { RestClient } from '../../layercode/rest-client.ts';
 import type { OpenServer } from '../../process/open-server.ts';
-import { runServer, type Companion } from '../../process/run-server.ts';
+import type { Companion } from '../../process/closing.ts';
+import { runServer } from '../../process/run-server.ts';
 import { settingsHelp } from '../../settings/help.ts';
 import { CommandError, UsageError, type Command, type Terminal } from '../terminal/command.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
@@ -54,7 +55,7 @@ export const run: Command = {
 };
 
 async function openCompanion(
-  { origin, settings }: OpenServer,
+  { origin, settings }: Pick<OpenServer, 'origin' | 'settings'>,
   updatesWebhook: boolean,
   terminal: Terminal,
 ): Promise<Companion> {

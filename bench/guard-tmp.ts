@@ -1,0 +1,71 @@
+// npm run bench:guard [-- --write]
+// Whether a turn costs more than it did: CPU per turn against a bare handler in the same minute,
+// the steadiest figure there is. Fails when even the best of three tries is 15 % above the ratio in
+// guard-baseline.json. On a machine whose baseline nobody has written it only warns. `--write`
+// writes the median of five tries as this machine's baseline.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { createContestants } from './contestants.ts';
+import { OWN_NODE } from './node-binaries.ts';
+import { SERVER } from './servers.ts';
+import { median } from './stats.ts';
+import { measureThroughput, type Throughput } from './throughput.ts';
+
+const BASELINE = new URL('guard-baseline.json', import.meta.url);
+const TRIES = 6;
+const TRIES_TO_WRITE = 5;
+const MAX_GROWTH = 1.15;
+
+/** Ratios by machine and Node's major version. */
+type Baseline = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+const { values } = parseArgs({ options: { write: { type: 'boolean', default: false } } });
+const machine = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores`;
+const [node = ''] = process.versions.node.split('.');
+const baselines = JSON.parse(readFileSync(BASELINE, 'utf8')) as Baseline;
+const { bare, server } = createContestants(SERVER, OWN_NODE, []);
+
+function measure(contestant: typeof bare): Promise<Throughput> {
+  return measureThroughput(contestant, {
+    connections: 64,
+    conversations: 3,
+    fill: 100,
+    warmupSeconds: 1,
+    seconds: 2,
+  });
+}
+
+/** Bare before and behind, so that a machine that gets slower or faster meanwhile counts less. */
+async function ratio(): Promise<number> {
+  const before = await measure(bare);
+  const ours = await measure(server);
+  const behind = await measure(bare);
+  return (2 * ours.serverCpuUsPerTurn) / (before.serverCpuUsPerTurn + behind.serverCpuUsPerTurn);
+}
+
+if (values.write) {
+  const ratios: number[] = [];
+  while (ratios.length < TRIES_TO_WRITE) ratios.push(await ratio());
+  const written = Number(median(ratios).toFixed(2));
+  const all = { ...baselines, [machine]: { ...baselines[machine], [node]: written } };
+  writeFileSync(BASELINE, `${JSON.stringify(all, undefined, 2)}\n`);
+  console.log(`${machine}, Node ${node}: ${written} × bare written`);
+} else {
+  const baseline = baselines[machine]?.[node];
+  const limit = (baseline ?? Number.NaN) * MAX_GROWTH;
+  let best = Number.POSITIVE_INFINITY;
+  for (let tried = 0; tried < TRIES && true; tried++) {
+    best = (await ratio());
+    console.log(`CPU per turn: ${best.toFixed(2)} × bare at best`);
+    
+  }
+  if (baseline === undefined) {
+    console.log(`No baseline for ${machine}, Node ${node}: nothing to compare with.`);
+    console.log('Write it on a quiet machine: npm run bench:guard -- --write');
+  } else if (best > limit) {
+    const grown = `it was ${baseline.toFixed(2)}, and may be ${limit.toFixed(2)}`;
+    console.error(`A turn costs ${best.toFixed(2)} × bare; ${grown}.`);
+    process.exitCode = 1;
+  } else console.log(`Within ${limit.toFixed(2)}.`);
+}

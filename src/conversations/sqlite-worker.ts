@@ -1,0 +1,43 @@
+// The thread of `SqliteThread`: runs a `SqliteStore`, and keeps it up from time to time.
+
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
+import type { Call, Reply } from './sqlite-thread.ts';
+
+const UPKEEP_INTERVAL_MS = 1_000;
+/** Between two pieces of upkeep, where one was not enough. */
+const UPKEEP_PAUSE_MS = 10;
+
+/** Answers the call; the opening of the store is call 0. */
+function answer(n: number, work: () => unknown): void {
+  let reply: Reply;
+  try {
+    reply = { n, answer: work() };
+  } catch (error) {
+    reply = { n, failure: error instanceof Error ? error.message : String(error) };
+  }
+  parentPort?.postMessage(reply);
+}
+
+function serve(store: SqliteStore): void {
+  let timer = setTimeout(keepUp, UPKEEP_INTERVAL_MS);
+
+  function keepUp(): void {
+    clearTimeout(timer);
+    const hasMore = store.keepUp();
+    timer = setTimeout(keepUp, hasMore ? UPKEEP_PAUSE_MS : UPKEEP_INTERVAL_MS);
+  }
+
+  parentPort?.on('message', ({ n, method, args }: Call) => {
+    if (method === 'close') {
+      clearTimeout(timer);
+      parentPort?.unref(); // the thread ends once this is answered
+    }
+    const work = store[method] as (...args: unknown[]) => unknown;
+    answer(n, () => Reflect.apply(work, store, args));
+    if (store.isBehind) setImmediate(keepUp);
+  });
+}
+
+answer(0, () => serve(new SqliteStore(workerData as SqliteStoreOptions)));

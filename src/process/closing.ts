@@ -1,0 +1,118 @@
+// How a process of the server ends: signals, errors that nobody awaits, and what runs beside it.
+
+import { isAbort } from '../base/abort.ts';
+import type { LogFields, Logger } from '../log.ts';
+import type { OpenServer } from './open-server.ts';
+
+/** Something that runs beside the server, such as a tunnel. */
+export interface Companion {
+  /**
+   * Resolves when it ends. A `reason` means that it was not closed: then the server ends too, with
+   * exit code 1.
+   */
+  readonly ended: Promise<{ readonly reason: string | undefined }>;
+  /** Called before the server closes. */
+  close(): Promise<void>;
+}
+
+export interface RunOptions {
+  /**
+   * Opens the companion once the server listens. `closing` fires if the server ends in the
+   * meantime. If this rejects, the server ends with the error's message and exit code 1.
+   */
+  readonly accompany?: (
+    server: Pick<OpenServer, 'origin' | 'settings'>,
+    closing: AbortSignal,
+  ) => Promise<Companion>;
+}
+
+export interface ClosingOptions {
+  readonly log: Logger;
+  /** Closes everything that was opened. */
+  readonly close: () => Promise<void>;
+  /** Added to the log line that says that closing begins. */
+  readonly fields?: () => LogFields;
+  /** An error that nobody awaited was logged. Default: close, with exit code 1. */
+  readonly onFailure?: (what: string) => void;
+}
+
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+export type ClosingSignal = keyof typeof EXIT_CODES;
+
+/** Ends the process once, however many reasons there are. Made when the server is open. */
+export class Closing {
+  readonly #options: ClosingOptions;
+  readonly #controller = new AbortController();
+  #companion: Promise<Companion> | undefined;
+  #exitCode = 0;
+
+  constructor(options: ClosingOptions) {
+    this.#options = options;
+    process.on('uncaughtException', (error) => this.#fail('uncaught exception', error));
+    process.on('unhandledRejection', (reason) => this.#fail('unhandled rejection', reason));
+  }
+
+  /** Fires when closing begins. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /**
+   * The first signal closes the server and ends with code 0. A second one ends the process at once.
+   */
+  readonly onSignal = (signal: ClosingSignal): void => {
+    if (this.signal.aborted) process.exit(EXIT_CODES[signal]);
+    void this.close({ signal }, 0);
+  };
+
+  /** The highest exit code that was asked for wins. */
+  async close(cause: LogFields, exitCode: number): Promise<void> {
+    const { log, fields, close } = this.#options;
+    this.#exitCode = Math.max(this.#exitCode, exitCode);
+    if (this.signal.aborted) return;
+    this.#controller.abort();
+    log.info('closing', { ...cause, ...fields?.() });
+    try {
+      // A companion that did not start has reported its error already.
+      await this.#companion?.then((companion) => companion.close(), () => undefined);
+      await close();
+      log.info('closed');
+      process.exit(this.#exitCode);
+    } catch (error) {
+      log.error('closing failed', { error });
+      process.exit(1);
+    }
+  }
+
+  /** Opens a companion. If that fails, or if it ends unasked, tells why and closes. */
+  async accompany(
+    open: (closing: AbortSignal) => Promise<Companion>,
+    tell: (reason: string) => void,
+  ): Promise<void> {
+    this.#companion = open(this.signal);
+    const reason = await this.#companion.then(
+      async (companion) => (await companion.ended).reason,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    if (reason === undefined || this.signal.aborted) return;
+    tell(reason);
+    await this.close({ reason }, 1);
+  }
+
+  /**
+   * An error that nobody awaited, usually one of the agent's. The agent's state is unknown, so no
+   * new call may come. Open turns may still finish.
+   */
+  #fail(what: 'uncaught exception' | 'unhandled rejection', error: unknown): void {
+    const { log, onFailure } = this.#options;
+    if (isAbort(error)) {
+      log.debug('an abort that nobody awaited', { error });
+      return;
+    }
+    log.error(what, { error });
+    this.#exitCode = 1;
+    if (onFailure === undefined) void this.close({ reason: what }, 1);
+    else onFailure(what);
+  }
+}

@@ -1,0 +1,70 @@
+// The metrics of several processes as those of one.
+
+import type { Across, MetricText } from '../metrics.ts';
+
+/** Keeps the counts of processes that are gone: a counter must never go back. */
+export class MetricsSum {
+  #gone: readonly MetricText[] = [];
+
+  /** The last counts of a process that has ended. */
+  bury(counts: readonly MetricText[]): void {
+    this.#gone = addUp([this.#gone, counts]);
+  }
+
+  of(living: readonly (readonly MetricText[])[]): readonly MetricText[] {
+    return addUp([...living, this.#gone]);
+  }
+}
+
+/** Whether a metric must outlive its process. */
+export function isCount({ type }: Pick<MetricText, 'type'>): boolean {
+  return type !== 'gauge';
+}
+
+interface Sum {
+  readonly head: MetricText;
+  readonly values: Map<string, number>;
+}
+
+/** In the order of the first one that has a metric, or a sample of it. */
+export function addUp(lists: readonly (readonly MetricText[])[]): readonly MetricText[] {
+  const sums = new Map<string, Sum>();
+  for (const metric of lists.flat()) {
+    let sum = sums.get(metric.name);
+    if (sum === undefined) sums.set(metric.name, (sum = { head: metric, values: new Map() }));
+    for (const [key, value] of samplesOf(metric)) {
+      const known = sum.values.get(key);
+      const isFirst = known === undefined || Number.isNaN(known);
+      if (isFirst) sum.values.set(key, value);
+      else if (!Number.isNaN(value)) sum.values.set(key, joined(known, value, metric.across));
+    }
+  }
+  return [...sums.values()].map(({ head, values }) => {
+    const samples = [...values].map(([key, value]) => `${key} ${value}\n`).join('');
+    return { ...head, samples };
+  });
+}
+
+/** Name and labels, with the value. A label may contain blanks. */
+function samplesOf({ samples }: MetricText): readonly (readonly [key: string, value: number])[] {
+  return samples
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const end = line.lastIndexOf(' ');
+      return [line.slice(0, end), Number(line.slice(end + 1))];
+    });
+}
+
+function joined(one: number, other: number, across: Across = 'sum'): number {
+  switch (across) {
+    case 'sum':
+      return one + other;
+    case 'max':
+      return Math.max(one, other);
+    case 'min':
+      return Math.min(one, other);
+    default:
+      return across satisfies never;
+  }
+}

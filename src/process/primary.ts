@@ -1,0 +1,182 @@
+// The process that is signalled: it starts the workers, hands on what they tell each other, and
+// has one log and one sum of their metrics.
+
+import { isatty } from 'node:tty';
+
+import { asText, Gauge, Metrics } from '../metrics.ts';
+import type { Settings } from '../settings/settings.ts';
+import { Closing, type RunOptions } from './closing.ts';
+import { isCount, MetricsSum } from './metrics-sum.ts';
+import type { LogOutput } from './log-output.ts';
+import { openLog, openMissingSecret, withSecret } from './open-server.ts';
+import { described, tell } from './welcome.ts';
+import type { MessageToPrimary } from './worker-messages.ts';
+import { Workers, type WorkerProcess, type WorkersError } from './workers.ts';
+
+export interface PrimaryOptions extends RunOptions {
+  readonly count: number;
+  readonly output: LogOutput;
+}
+
+/** Workers may take that much longer to close than the settings say, to write what they have. */
+const CLOSING_GRACE_MS = 10_000;
+/** A worker that takes longer to answer counts with what it said last. */
+const MEASURING_MS = 1_000;
+
+/** Runs the workers until a signal. Resolves when they serve. */
+export async function runPrimary(
+  given: Settings,
+  { count, output, accompany }: PrimaryOptions,
+): Promise<void> {
+  const missingSecret = openMissingSecret(given, process.cwd());
+  const settings = withSecret(given, missingSecret);
+  const { write } = output;
+  const isTerminal = process.stdout.isTTY;
+  const log = openLog(settings, { write, isTerminal });
+  const workers = new Workers({
+    count,
+    log,
+    write,
+    isTerminal,
+    missingSecret,
+    closingMs:
+      1_000 * (settings.drainDelaySeconds + settings.shutdownTimeoutSeconds) + CLOSING_GRACE_MS,
+    onMessage: (message, from) => post.take(message, from),
+    onGone: (worker) => post.gone(worker),
+  });
+  const metrics = new Metrics();
+  output.addTo(metrics);
+  addWorkersMetrics(metrics, workers);
+  const post = new Post(workers, metrics);
+  let signal = 'SIGTERM';
+  const closing = new Closing({
+    log,
+    close: () => workers.close(signal),
+    fields: () => ({ workers: workers.serving }),
+  });
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      signal = name;
+      closing.onSignal(name);
+    });
+  }
+  const started = workers.start();
+  process.on('SIGHUP', () => {
+    // A terminal that was closed asks for nothing new.
+    if ([0, 1, 2].some((descriptor) => isatty(descriptor))) closing.onSignal('SIGHUP');
+    else void started.then(() => workers.replaceAll());
+  });
+  void workers.failed.catch(({ message, isTold }: WorkersError) => {
+    if (workers.all.length > 0) {
+      if (!isTold) tell(message);
+      void closing.close({ reason: message }, 1);
+      return;
+    }
+    process.exitCode = 1;
+    process.stderr.write(isTold ? '' : described(message), () => process.exit());
+  });
+  const origin = await started.catch(() => undefined); // the line above says why
+  if (origin === undefined || accompany === undefined) return;
+  await closing.accompany((ends) => accompany({ origin, settings }, ends), tell);
+}
+
+/** Metrics that only several processes have. */
+export function addWorkersMetrics(
+  metrics: Metrics,
+  workers: Pick<Workers, 'serving' | 'died'>,
+): void {
+  metrics.add(
+    new Gauge('layercode_workers', 'Worker processes that take calls.', () => workers.serving),
+  );
+  metrics.add(
+    new Gauge(
+      'layercode_workers_died_total',
+      'Worker processes that died or failed, and were replaced.',
+      () => workers.died,
+      'counter',
+    ),
+  );
+  metrics.add(
+    new Gauge(
+      'process_start_time_seconds',
+      'Start of the process, unix time.',
+      () => performance.timeOrigin / 1_000,
+      'gauge',
+      'min',
+    ),
+  );
+}
+
+/** Hands on what workers tell each other, and collects their metrics. */
+class Post {
+  readonly #workers: Workers;
+  readonly #own: Metrics;
+  readonly #sum = new MetricsSum();
+  /** Called when a worker has said its metrics, or never will. */
+  readonly #measuring = new Map<WorkerProcess, () => void>();
+  #collecting: Promise<string> | undefined;
+
+  constructor(workers: Workers, own: Metrics) {
+    this.#workers = workers;
+    this.#own = own;
+  }
+
+  take(message: MessageToPrimary, from: WorkerProcess): void {
+    switch (message.type) {
+      case 'text': {
+        const to = this.#workers.all.find(({ address }) => address === message.to);
+        to?.outbox.sendText({ type: 'text', text: message.text });
+        return;
+      }
+      case 'counted':
+        from.counts = message.metrics;
+        return;
+      case 'measured':
+        from.metrics = message.metrics;
+        from.counts = message.metrics.filter(isCount);
+        this.#measured(from);
+        return;
+      case 'sum':
+        void this.#collected().then((text) =>
+          from.outbox.send({ type: 'metrics', id: message.id, text }),
+        );
+        return;
+      default: // of a worker's life
+    }
+  }
+
+  gone(worker: WorkerProcess): void {
+    this.#sum.bury(worker.counts);
+    this.#measured(worker);
+  }
+
+  #measured(worker: WorkerProcess): void {
+    this.#measuring.get(worker)?.();
+    this.#measuring.delete(worker);
+  }
+
+  /** Those who ask at the same time get the same answer. */
+  #collected(): Promise<string> {
+    return (this.#collecting ??= this.#collect().finally(() => (this.#collecting = undefined)));
+  }
+
+  async #collect(): Promise<string> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, MEASURING_MS);
+    });
+    const asked = this.#workers.all.map((worker) => this.#measure(worker));
+    await Promise.race([Promise.all(asked), late]);
+    clearTimeout(timer);
+    const lists = this.#workers.all.map((worker) => worker.metrics);
+    return asText(this.#sum.of([...lists, this.#own.texts()]));
+  }
+
+  #measure(worker: WorkerProcess): Promise<void> | undefined {
+    if (worker.listeningSinceMs === undefined) return undefined;
+    return new Promise((resolve) => {
+      this.#measuring.set(worker, resolve);
+      void worker.outbox.send({ type: 'measure' });
+    });
+  }
+}

@@ -1,0 +1,66 @@
+// What a person reads who starts the server outside production.
+
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import { packageFile } from '../base/package-files.ts';
+import { version } from '../base/version.ts';
+import type { Settings } from '../settings/settings.ts';
+import { server as serverSettings } from '../settings/table.ts';
+import type { OpenServer } from './open-server.ts';
+
+/** One line on stderr. */
+export function described(line: string): string {
+  return `layercode-microserver: ${line}\n`;
+}
+
+export function tell(line: string): void {
+  process.stderr.write(described(line));
+}
+
+/** In a clone of this package npx finds nothing to run; npm has a script. */
+function talkCommand(origin: string): string {
+  const url = origin.endsWith(`:${serverSettings.port.fallback}`) ? '' : `--url ${origin}`;
+  const isClone = realpathSync(fileURLToPath(packageFile('.'))) === realpathSync(process.cwd());
+  if (isClone) return `npm run talk${url === '' ? '' : ` -- ${url}`}`;
+  return `npx layercode-microserver talk${url === '' ? '' : ` ${url}`}`;
+}
+
+/** For a person, so it goes to stderr: stdout belongs to the log. */
+export function welcome(
+  given: Settings,
+  { app, settings, origin, secretFile }: OpenServer,
+): string {
+  const models = new Set(app.agents.flatMap(({ model }) => model ?? []));
+  const modelNames = [...new Set([...models].map(({ name }) => name))];
+  const names = app.agents.map(({ name }) => `"${name}"`);
+  const agents = `the agent${names.length === 1 ? '' : 's'} ${names.join(', ')}`;
+  const speaker = [agents, ...modelNames].join(' and ');
+  const paths = app.agents.map(({ path }) => path);
+  const ownPaths = paths.filter((path) => path !== settings.agentRoute);
+  const lines = [
+    '',
+    `  layercode-microserver ${version} answers calls with ${speaker}.`,
+    '',
+    ...(settings.playground ? [`  talk to it  ${origin}/playground`] : []),
+    `  ${settings.playground ? 'or here    ' : 'talk to it '} ${talkCommand(origin)}`,
+    `  webhook     ${origin}${settings.agentRoute}`,
+    ...ownPaths.map((path) => `              ${origin}${path}`),
+    `  health      ${origin}/health`,
+    '',
+  ];
+  if (settings.webhookSecrets.length > given.webhookSecrets.length) {
+    const where =
+      secretFile === undefined
+        ? 'for this run only, because no file can be written here'
+        : 'kept in .layercode/webhook-secret';
+    lines.push(`  LAYERCODE_WEBHOOK_SECRET is not set: a random secret is used, ${where}.`);
+  }
+  if (given.agent === undefined && given.agents.length === 0 && models.size === 0) {
+    const remedy = 'Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.';
+    lines.push(`  No model has a key, so the echo agent repeats what it hears. ${remedy}`);
+  }
+  const problems = new Set([...models].flatMap((model) => model.problems()));
+  for (const problem of problems) lines.push(`  ${problem}.`);
+  return `${lines.join('\n')}\n\n`;
+}

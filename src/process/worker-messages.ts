@@ -1,0 +1,82 @@
+// What the primary and its workers tell each other.
+
+import type { MetricText } from '../metrics.ts';
+import type { DevelopmentSecret } from './development-secret.ts';
+
+export type MessageToWorker =
+  /** The first one: open the server. */
+  | {
+      readonly type: 'start';
+      /** Where other workers reach this one. */
+      readonly address: string;
+      readonly processes: number;
+      readonly missingSecret: DevelopmentSecret | undefined;
+      /** Whether a person reads the log. */
+      readonly isTerminal: boolean;
+      /** Whether this one greets the person who started the server. */
+      readonly greets: boolean;
+    }
+  /** Drain and end. */
+  | { readonly type: 'close'; readonly signal: string }
+  /** Another worker has taken this one's place: end, and cut no turn. */
+  | { readonly type: 'retire' }
+  /** From another worker. */
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'measure' }
+  /** Answers `sum`. */
+  | { readonly type: 'metrics'; readonly id: number; readonly text: string };
+
+export type MessageToPrimary =
+  | { readonly type: 'listening'; readonly origin: string }
+  /** Something in this process is broken: it needs a successor. */
+  | { readonly type: 'failed' }
+  /** To another worker. */
+  | { readonly type: 'text'; readonly to: string; readonly text: string }
+  /** What must not be lost with this process: counts, and no gauges. */
+  | { readonly type: 'counted'; readonly metrics: readonly MetricText[] }
+  /** Answers `measure`. */
+  | { readonly type: 'measured'; readonly metrics: readonly MetricText[] }
+  /** Asks for the metrics of all processes. */
+  | { readonly type: 'sum'; readonly id: number };
+
+/** A name of its own keeps them apart from what a user's agent may send. */
+const NAME = 'layercode-microserver';
+
+export function asMessage(message: MessageToWorker | MessageToPrimary): object {
+  return { [NAME]: message };
+}
+
+/** Undefined for what is none of ours. */
+export function messageIn<M extends MessageToWorker | MessageToPrimary>(
+  value: unknown,
+): M | undefined {
+  if (typeof value !== 'object' || value === null || !(NAME in value)) return undefined;
+  return value[NAME] as M; // only `asMessage` uses the name
+}
+
+/** Beyond this many characters under way the other process does not read, or too slowly. */
+const MAX_UNREAD_CHARACTERS = 8_388_608;
+
+/** Sends to one process. */
+export class Outbox {
+  readonly #send: (message: object, callback: () => void) => void;
+  #unread = 0;
+
+  /** `send` must call back, also when the other process is gone. */
+  constructor(send: (message: object, callback: () => void) => void) {
+    this.#send = send;
+  }
+
+  /** Resolves when the message has left, or cannot. */
+  send(message: MessageToWorker | MessageToPrimary): Promise<void> {
+    return new Promise((resolve) => this.#send(asMessage(message), resolve));
+  }
+
+  /** Sends a text to a worker, or drops it if too much is unread. */
+  sendText(message: Extract<MessageToWorker | MessageToPrimary, { readonly type: 'text' }>): void {
+    const { length } = message.text;
+    if (this.#unread + length > MAX_UNREAD_CHARACTERS) return;
+    this.#unread += length;
+    this.#send(asMessage(message), () => (this.#unread -= length));
+  }
+}

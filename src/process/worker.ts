@@ -1,0 +1,149 @@
+// One of several processes that serve a port. It opens the server as a single process does, and
+// obeys the primary.
+
+import type { Channel } from '../base/channel.ts';
+import { readSettings } from '../settings/load-settings.ts';
+import type { Settings } from '../settings/settings.ts';
+import { Closing } from './closing.ts';
+import type { LogOutput } from './log-output.ts';
+import { isCount } from './metrics-sum.ts';
+import { openServer, type OpenServer } from './open-server.ts';
+import { welcome } from './welcome.ts';
+import { messageIn, Outbox, type MessageToWorker } from './worker-messages.ts';
+
+/** How often counts are sent that must not be lost with this process. */
+const COUNTS_INTERVAL_MS = 1_000;
+
+/**
+ * Runs a worker. It ends when the primary says so, or is gone. Rejects, as `openServer` does, with
+ * what keeps it from serving.
+ */
+export async function runWorker(argv: readonly string[], output: LogOutput): Promise<void> {
+  // A terminal sends both to all its processes. What they mean is for the primary to say.
+  process.on('SIGINT', () => undefined);
+  process.on('SIGHUP', () => undefined);
+  const primary = new Primary();
+  const { address, processes, missingSecret, isTerminal, greets } = await primary.started;
+  const { settings: given, problems } = readSettings({ argv });
+  const server = await openServer(shareOf(given, processes), {
+    directory: process.cwd(),
+    write: output.write,
+    isTerminal,
+    problems,
+    missingSecret,
+    worker: {
+      processes,
+      channel: primary.channelAt(address),
+      sumMetrics: () => primary.sum(),
+    },
+  });
+  output.addTo(server.app.metrics);
+  if (greets && !server.settings.production) process.stderr.write(welcome(given, server));
+  obey(primary, server);
+  await primary.outbox.send({ type: 'listening', origin: server.origin });
+}
+
+/** The settings of one of several processes. Together they have the bounds that were given. */
+export function shareOf(settings: Settings, processes: number): Settings {
+  const share = (bound: number): number => Math.ceil(bound / processes);
+  return {
+    ...settings,
+    maxStreams: share(settings.maxStreams),
+    maxConversations: share(settings.maxConversations),
+    maxHistoryCharacters: share(settings.maxHistoryCharacters),
+    authorizePerMinute: share(settings.authorizePerMinute),
+  };
+}
+
+/** From here on the worker does what the primary says. */
+function obey(primary: Primary, { app, log, settings }: OpenServer): void {
+  const sendCounts = (): Promise<void> =>
+    primary.outbox.send({ type: 'counted', metrics: app.metrics.texts(isCount) });
+  let isReplaced = false;
+  primary.isObeyed = true;
+  const closing = new Closing({
+    log,
+    close: async () => {
+      await app.close({ isReplaced });
+      if (settings.metrics) await sendCounts();
+    },
+    fields: () => ({ openTurns: app.runningTurns }),
+    onFailure: () => void primary.outbox.send({ type: 'failed' }),
+  });
+  const close = (signal: string): void => {
+    // What closes already may be a replaced worker, which takes more time than there is now.
+    if (closing.signal.aborted) void app.close().catch(() => undefined);
+    else void closing.close({ signal }, 0);
+  };
+  process.on('SIGTERM', close);
+  primary.listen((message) => {
+    switch (message.type) {
+      case 'close':
+        return close(message.signal);
+      case 'retire':
+        isReplaced = true;
+        void closing.close({ reason: 'replaced' }, 0);
+        return;
+      case 'measure':
+        void primary.outbox.send({ type: 'measured', metrics: app.metrics.texts() });
+        return;
+      default: // the others are for the channel, or answer something
+    }
+  });
+  if (settings.metrics) setInterval(() => void sendCounts(), COUNTS_INTERVAL_MS).unref();
+}
+
+/** The process that started this one. */
+class Primary {
+  readonly outbox = new Outbox((message, callback) => {
+    if (process.send === undefined || !process.connected) callback();
+    else process.send(message, undefined, undefined, callback);
+  });
+  /** What this worker is told first. */
+  readonly started: Promise<Extract<MessageToWorker, { readonly type: 'start' }>>;
+  /** Whether the server is open. Until then the process ends when it is to close. */
+  isObeyed = false;
+  readonly #sums = new Map<number, (text: string) => void>();
+  #lastSum = 0;
+
+  constructor() {
+    this.started = new Promise((resolve) => {
+      this.listen((message) => {
+        if (message.type === 'start') resolve(message);
+        else if (message.type === 'close' && !this.isObeyed) process.exit(0);
+        else if (message.type === 'metrics') {
+          this.#sums.get(message.id)?.(message.text);
+          this.#sums.delete(message.id);
+        }
+      });
+    });
+  }
+
+  listen(listener: (message: MessageToWorker) => void): void {
+    process.on('message', (value) => {
+      const message = messageIn<MessageToWorker>(value);
+      if (message !== undefined) listener(message);
+    });
+  }
+
+  channelAt(address: string): Channel {
+    return {
+      address,
+      send: (to, text) => this.outbox.sendText({ type: 'text', to, text }),
+      listen: (listener) => {
+        this.listen((message) => {
+          if (message.type === 'text') listener(message.text);
+        });
+      },
+      close: () => undefined,
+    };
+  }
+
+  sum(): Promise<string> {
+    const id = ++this.#lastSum;
+    return new Promise((resolve) => {
+      this.#sums.set(id, resolve);
+      void this.outbox.send({ type: 'sum', id });
+    });
+  }
+}

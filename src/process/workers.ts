@@ -1,0 +1,330 @@
+// The workers of a primary: how many there are, and what becomes of them.
+
+import cluster, { type Worker } from 'node:cluster';
+import { randomUUID } from 'node:crypto';
+
+import type { Logger } from '../log.ts';
+import type { MetricText } from '../metrics.ts';
+import type { DevelopmentSecret } from './development-secret.ts';
+import { WholeLines } from './whole-lines.ts';
+import { WORKER_MARK } from './worker-mark.ts';
+import { messageIn, Outbox, type MessageToPrimary } from './worker-messages.ts';
+
+export interface WorkersOptions {
+  readonly count: number;
+  readonly log: Logger;
+  /** Takes whole lines of the workers' logs. */
+  readonly write: (lines: string) => void;
+  readonly isTerminal: boolean;
+  readonly missingSecret: DevelopmentSecret | undefined;
+  /** How long workers may take to close. One that takes longer is killed. */
+  readonly closingMs: number;
+  /** Called with what a worker says that is not about its own life. */
+  readonly onMessage: (message: MessageToPrimary, from: WorkerProcess) => void;
+  readonly onGone: (worker: WorkerProcess) => void;
+}
+
+const FIRST_BACK_OFF_MS = 100;
+const LONGEST_BACK_OFF_MS = 10_000;
+const LONG_LIFE_MS = 60_000;
+
+/** How long to wait before a worker that died is replaced: twice as long each time. */
+export class BackOff {
+  #nextMs = FIRST_BACK_OFF_MS;
+
+  /** After one that had served for long the waits begin anew. */
+  after(servedMs: number): number {
+    const waitMs = servedMs < LONG_LIFE_MS ? this.#nextMs : FIRST_BACK_OFF_MS;
+    this.#nextMs = Math.min(2 * waitMs, LONGEST_BACK_OFF_MS);
+    return waitMs;
+  }
+}
+
+/** Why the server cannot go on. */
+export class WorkersError extends Error {
+  override readonly name = 'WorkersError';
+  /** Whether the worker has said itself what is wrong. */
+  readonly isTold: boolean;
+
+  constructor(exit: WorkerExit) {
+    super(`a worker ended before it listened: ${described(exit)}`);
+    this.isTold = exit.exitCode === 1;
+  }
+}
+
+/** How a process ended. */
+interface WorkerExit {
+  readonly exitCode: number | null | undefined;
+  readonly signal: string | null | undefined;
+  /** Why there never was one. */
+  readonly message: string | undefined;
+}
+
+/** A worker as its primary sees it. */
+export class WorkerProcess {
+  /** Where other workers reach it. */
+  readonly address = randomUUID();
+  readonly outbox: Outbox;
+  /** Resolves with where it listens; undefined if it ended before. */
+  readonly listening: Promise<string | undefined>;
+  /** Resolves when it has ended, and everything that it sent and wrote has been read. */
+  readonly gone: Promise<WorkerExit>;
+  /** Undefined until it listens. `performance.now()`. */
+  listeningSinceMs: number | undefined;
+  /** Whether it takes no new calls, as another one has its place. */
+  isRetired = false;
+  isGone = false;
+  /** As far as they are known. */
+  counts: readonly MetricText[] = [];
+  metrics: readonly MetricText[] = [];
+  readonly #worker: Worker;
+
+  constructor(worker: Worker, write: (lines: string) => void) {
+    this.#worker = worker;
+    this.outbox = new Outbox((message, callback) => {
+      if (worker.isConnected()) worker.send(message, undefined, undefined, callback);
+      else callback();
+    });
+    const lines = new WholeLines(write);
+    worker.process.stdout?.setEncoding('utf8').on('data', (text: string) => lines.push(text));
+    this.gone = ended(worker).then((exit) => {
+      lines.end();
+      this.isGone = true;
+      return exit;
+    });
+    this.listening = new Promise((resolve) => {
+      this.onMessage((message) => {
+        if (message.type === 'listening') resolve(message.origin);
+      });
+      void this.gone.then(() => resolve(undefined));
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#worker.process.pid;
+  }
+
+  onMessage(listener: (message: MessageToPrimary) => void): void {
+    this.#worker.on('message', (value: unknown) => {
+      const message = messageIn<MessageToPrimary>(value);
+      if (message !== undefined) listener(message);
+    });
+  }
+
+  kill(): void {
+    this.#worker.process.kill('SIGKILL');
+  }
+}
+
+function ended(worker: Worker): Promise<WorkerExit> {
+  const { process: child } = worker;
+  const disconnected = new Promise<void>((resolve) => worker.once('disconnect', () => resolve()));
+  return new Promise((resolve) => {
+    worker.on('error', ({ message }) => {
+      // A program that could not be started does not close.
+      if (child.pid === undefined) resolve({ exitCode: undefined, signal: undefined, message });
+    });
+    child.once('close', (exitCode, signal) => {
+      void disconnected.then(() => resolve({ exitCode, signal, message: undefined }));
+    });
+  });
+}
+
+/** Keeps as many workers serving as there are to be. */
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #all = new Set<WorkerProcess>();
+  #isStarted = false;
+  #isClosing = false;
+  #died = 0;
+  readonly #backOff = new BackOff();
+  /** Set while the next one is waited for. */
+  #replacement: NodeJS.Timeout | undefined;
+  #replacing: Promise<void> | undefined;
+  #isToReplaceAgain = false;
+  /** Rejects when no worker can be started. */
+  readonly failed: Promise<never>;
+  #fail: (error: WorkersError) => void = () => undefined;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    this.failed = new Promise((_resolve, reject) => {
+      this.#fail = reject;
+    });
+    this.failed.catch(() => undefined); // whoever waits for it handles it
+    const [, exec = ''] = process.argv;
+    cluster.setupPrimary({
+      exec,
+      args: process.argv.slice(2),
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    // One that does not read its messages would live on.
+    process.on('exit', () => this.#all.forEach((worker) => worker.kill()));
+  }
+
+  /** All that run: those that start, serve, and finish what they have begun. */
+  get all(): readonly WorkerProcess[] {
+    return [...this.#all];
+  }
+
+  /** How many take calls. */
+  get serving(): number {
+    return this.#serving().length;
+  }
+
+  /** How many ended unasked. */
+  get died(): number {
+    return this.#died;
+  }
+
+  /**
+   * Starts the workers, the first one alone: what keeps it from serving is told once. Resolves with
+   * where they listen when all do.
+   */
+  async start(): Promise<string> {
+    const first = this.#fork({ greets: true });
+    const origin = await Promise.race([first.listening, this.failed]);
+    this.#fill();
+    await Promise.race([Promise.all(this.all.map(({ listening }) => listening)), this.failed]);
+    this.#isStarted = true;
+    return origin ?? '';
+  }
+
+  /**
+   * Replaces the workers one after another. Each goes on until another one listens, and then until
+   * its connections have closed. If this is called meanwhile, all are replaced again afterwards.
+   */
+  replaceAll(): Promise<void> {
+    this.#isToReplaceAgain = true;
+    return (this.#replacing ??= this.#replaceAll().finally(() => (this.#replacing = undefined)));
+  }
+
+  /** Resolves when all have closed, or were killed because that took too long. */
+  async close(signal: string): Promise<void> {
+    this.#isClosing = true;
+    clearTimeout(this.#replacement);
+    const late = setTimeout(() => {
+      for (const worker of this.#all) {
+        this.#options.log.error('a worker did not close in time', { worker: worker.pid });
+        worker.kill();
+      }
+    }, this.#options.closingMs);
+    await Promise.all(
+      this.all.map((worker) => {
+        void worker.outbox.send({ type: 'close', signal });
+        return worker.gone;
+      }),
+    );
+    clearTimeout(late);
+  }
+
+  #serving(): readonly WorkerProcess[] {
+    return this.all.filter((worker) => isServing(worker) && !worker.isRetired);
+  }
+
+  /** Starts as many as are missing. */
+  #fill(): void {
+    const { count } = this.#options;
+    const missing = count - this.all.filter(({ isRetired }) => !isRetired).length;
+    for (let index = 0; index < missing; index++) this.#fork();
+  }
+
+  #fork({ greets = false } = {}): WorkerProcess {
+    const { count, isTerminal, missingSecret, write, onMessage } = this.#options;
+    // The settings are read anew by each worker. How many there are is not theirs to say.
+    const worker = new WorkerProcess(
+      cluster.fork({ ...WORKER_MARK, WORKERS: String(count) }),
+      write,
+    );
+    this.#all.add(worker);
+    worker.onMessage((message) => {
+      if (message.type === 'listening') this.#listens(worker);
+      else if (message.type === 'failed') this.#failing(worker);
+      else onMessage(message, worker);
+    });
+    void worker.gone.then((exit) => this.#gone(worker, exit));
+    const { address } = worker;
+    void worker.outbox.send({
+      type: 'start', address, processes: count, missingSecret, isTerminal, greets,
+    });
+    return worker;
+  }
+
+  #listens(worker: WorkerProcess): void {
+    worker.listeningSinceMs = performance.now();
+    // Those that failed when nobody else served.
+    for (const other of this.all) {
+      if (other.isRetired && other !== worker) void other.outbox.send({ type: 'retire' });
+    }
+  }
+
+  /** An error that nobody awaited: another one is to take the place of that worker. */
+  #failing(worker: WorkerProcess): void {
+    if (worker.isRetired || this.#isClosing) return;
+    this.#retire(worker);
+    this.#diedUnasked(worker);
+  }
+
+  /** If nobody else serves, the worker goes on until somebody does. */
+  #retire(worker: WorkerProcess): void {
+    worker.isRetired = true;
+    if (this.serving > 0) void worker.outbox.send({ type: 'retire' });
+  }
+
+  #gone(worker: WorkerProcess, exit: WorkerExit): void {
+    const { log, onGone } = this.#options;
+    this.#all.delete(worker);
+    onGone(worker);
+    if (worker.isRetired || this.#isClosing) return;
+    const hasListened = worker.listeningSinceMs !== undefined;
+    if (!hasListened && (!this.#isStarted || !this.all.some(isServing))) {
+      this.#fail(new WorkersError(exit));
+      return;
+    }
+    log.error('a worker died', { worker: worker.pid, reason: described(exit) });
+    this.#diedUnasked(worker);
+  }
+
+  #diedUnasked({ listeningSinceMs }: WorkerProcess): void {
+    this.#died += 1;
+    if (this.#replacement !== undefined) return; // several that die at once are one failure
+    const servedMs = listeningSinceMs === undefined ? 0 : performance.now() - listeningSinceMs;
+    this.#replacement = setTimeout(() => {
+      this.#replacement = undefined;
+      this.#fill();
+    }, this.#backOff.after(servedMs));
+  }
+
+  async #replaceAll(): Promise<void> {
+    const { log } = this.#options;
+    while (this.#isToReplaceAgain && !this.#isClosing) {
+      this.#isToReplaceAgain = false;
+      // Or each signal would add as many as there are.
+      await Promise.all(this.all.filter(({ isRetired }) => isRetired).map(({ gone }) => gone));
+      const old = this.#serving();
+      log.info('replacing workers', { workers: old.length });
+      for (const worker of old) {
+        if (this.#isClosing) return;
+        const isReplaced = (await this.#fork().listening) !== undefined;
+        if (this.#isClosing) return;
+        if (!isReplaced) {
+          log.error('a worker was not replaced: its successor did not start', {
+            worker: worker.pid,
+          });
+          return;
+        }
+        this.#retire(worker);
+      }
+      log.info('workers replaced');
+    }
+  }
+}
+
+/** Whether it answers requests, be it for the last time. */
+function isServing({ listeningSinceMs, isGone }: WorkerProcess): boolean {
+  return listeningSinceMs !== undefined && !isGone;
+}
+
+function described({ exitCode, signal, message }: WorkerExit): string {
+  return message ?? signal ?? `exit code ${exitCode}`;
+}

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { WholeLines } from '../../src/process/whole-lines.ts';
+import { shareOf } from '../../src/process/worker.ts';
+import { asMessage, messageIn, Outbox } from '../../src/process/worker-messages.ts';
+import { BackOff } from '../../src/process/workers.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
+
+describe('shareOf', () => {
+  it('divides the bounds of a process, rounded up, and nothing else', () => {
+    const settings = parseSettings({ MAX_STREAMS: '10', AUTHORIZE_PER_MINUTE: '1' }, []);
+    assert.deepEqual(shareOf(settings, 4), {
+      ...settings,
+      maxStreams: 3,
+      maxConversations: 2_500,
+      maxHistoryCharacters: 16_777_216,
+      authorizePerMinute: 1,
+    });
+  });
+});
+
+describe('WholeLines', () => {
+  it('gives whole lines, however they come, and the last one at the end', () => {
+    const text = 'one\ntwo\n\nthree';
+    for (let cut = 0; cut <= text.length; cut++) {
+      const given: string[] = [];
+      const lines = new WholeLines((some) => given.push(some));
+      lines.push(text.slice(0, cut));
+      lines.push(text.slice(cut));
+      lines.end();
+      assert.equal(given.join(''), `${text}\n`);
+      assert.ok(given.every((some) => some.endsWith('\n')), JSON.stringify(given));
+    }
+  });
+
+  it('ends a line that has no end', () => {
+    const given: string[] = [];
+    const lines = new WholeLines((some) => given.push(some));
+    lines.push('x'.repeat(65_536));
+    assert.deepEqual(given, []);
+    lines.push('x');
+    assert.deepEqual(given, [`${'x'.repeat(65_537)}\n`]);
+  });
+});
+
+describe('messageIn', () => {
+  it('finds a message, and none in what an agent may send', () => {
+    assert.deepEqual(messageIn(asMessage({ type: 'measure' })), { type: 'measure' });
+    for (const other of [undefined, null, 'measure', { type: 'measure' }, []])
+      assert.equal(messageIn(other), undefined);
+  });
+});
+
+describe('Outbox', () => {
+  it('drops texts beyond 8 MiB that are unread, and nothing else', async () => {
+    const sent: object[] = [];
+    const read: (() => void)[] = [];
+    const outbox = new Outbox((message, callback) => {
+      sent.push(message);
+      read.push(callback);
+    });
+    const text = 'x'.repeat(4_194_304);
+    for (let count = 0; count < 3; count++) outbox.sendText({ type: 'text', text });
+    assert.equal(sent.length, 2);
+    const measure = outbox.send({ type: 'measure' });
+    assert.equal(sent.length, 3);
+    for (const callback of read.splice(0)) callback();
+    await measure;
+    outbox.sendText({ type: 'text', text });
+    assert.equal(sent.length, 4);
+  });
+});
+
+describe('BackOff', () => {
+  it('doubles from 100 ms to 10 s, and begins anew after one that had served for a minute', () => {
+    const backOff = new BackOff();
+    const served = [0, 1_000, 59_999, 0, 0, 0, 0, 0, 0, 60_000, 0];
+    assert.deepEqual(
+      served.map((ms) => backOff.after(ms)),
+      [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 100, 200],
+    );
+  });
+});

@@ -1,0 +1,346 @@
+// Several processes as one server. SQLite is the store that they share.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+
+import { createTestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
+import { SECRET, SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+
+let workplace: Workplace;
+beforeEach(() => {
+  workplace = new Workplace();
+});
+afterEach(() => workplace.clear());
+
+const LIMIT = { skip: WITHOUT_SQLITE, timeout: 20_000 };
+
+/** Says which process it runs in, and holds a turn until that process gets SIGUSR2. */
+const AGENT = `export default {
+  name: 'mine',
+  async *onMessage({ text, signal }) {
+    yield String(process.pid);
+    if (text === 'fail') setTimeout(() => { throw new Error('out of nowhere'); });
+    if (text === 'hold') await new Promise((resolve) => {
+      process.once('SIGUSR2', resolve);
+      signal.addEventListener('abort', resolve);
+    });
+    yield ' Done.';
+  },
+};`;
+
+const ENV = {
+  LAYERCODE_WEBHOOK_SECRET: SECRET,
+  NODE_ENV: 'production',
+  DRAIN_DELAY_SECONDS: '0',
+  AGENT: './agent.mjs',
+  CONVERSATION_STORE: 'sqlite:calls.db',
+  WORKERS: '2',
+};
+
+function spawnServer(agent = AGENT, env: Readonly<Record<string, string>> = {}): SpawnedServer {
+  workplace.write('agent.mjs', agent);
+  return workplace.spawn({ env: { ...ENV, ...env } });
+}
+
+interface Service {
+  readonly server: SpawnedServer;
+  readonly url: string;
+  /** Process ids. */
+  readonly workers: readonly number[];
+}
+
+async function serve(agent?: string, env?: Readonly<Record<string, string>>): Promise<Service> {
+  const server = spawnServer(agent, env);
+  const lines = await server.lines('listening', 2);
+  return { server, url: await server.url(), workers: lines.map(workerOf) };
+}
+
+function workerOf(line: Readonly<Record<string, unknown>>): number {
+  return Number(line['worker']);
+}
+
+/** A reply whose first words are the id of the process that gives it. */
+class Turn {
+  readonly reply: TestReply;
+  readonly pid: number;
+  readonly #events: AsyncIterator<TestEvent>;
+
+  private constructor(reply: TestReply, events: AsyncIterator<TestEvent>, pid: number) {
+    this.reply = reply;
+    this.#events = events;
+    this.pid = pid;
+  }
+
+  static async begin(reply: TestReply): Promise<Turn> {
+    const events = reply[Symbol.asyncIterator]();
+    const { value } = await events.next();
+    return new Turn(reply, events, Number(value?.content));
+  }
+
+  /** What is said after the first words; rejects if the connection breaks. */
+  async rest(): Promise<string> {
+    let text = '';
+    for (;;) {
+      const { value, done } = await this.#events.next();
+      if (done === true) return text;
+      if (typeof value.content === 'string') text += value.content;
+    }
+  }
+
+  release(): void {
+    process.kill(this.pid, 'SIGUSR2');
+  }
+}
+
+async function say(url: string, text: string, conversationId?: string): Promise<Turn> {
+  const id = conversationId === undefined ? {} : { conversationId };
+  return Turn.begin(await createTestClient(url, { secret: SECRET, ...id }).say(text));
+}
+
+/** A turn that is held in that process: connections are dealt out in turn. */
+async function hold(url: string, isRight: (pid: number) => boolean): Promise<Turn> {
+  for (;;) {
+    const turn = await say(url, 'hold');
+    if (isRight(turn.pid)) return turn;
+    turn.reply.drop();
+  }
+}
+
+/** A line of what the kernel says of a process; empty if that is gone. */
+function statusOf(pid: number, name: 'State' | 'PPid'): string {
+  const file = `/proc/${pid}/status`;
+  if (!existsSync(file)) return '';
+  return new RegExp(`^${name}:\t(.*)$`, 'm').exec(readFileSync(file, 'utf8'))?.[1] ?? '';
+}
+
+/**
+ * Resolves when all of them have. Their parent is gone, so nobody is told. Something of them may be
+ * left until somebody takes note.
+ */
+async function ended(pids: readonly number[]): Promise<void> {
+  while (pids.some((pid) => /^[^ZX]/.test(statusOf(pid, 'State')))) await setImmediate();
+}
+
+async function metric(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const line = text.split('\n').find((sample) => sample.startsWith(`${name} `));
+  return Number(line?.slice(name.length));
+}
+
+const TURNS = 'layercode_turns_total{event="message",outcome="completed"}';
+
+describe('a server with workers', () => {
+  it('serves one port from several processes, with one log and one sum of metrics', LIMIT, async () => {
+    const { server, url, workers } = await serve();
+    const turns = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const turn = await say(url, 'Hello');
+        assert.equal(await turn.rest(), ' Done.');
+        return turn.pid;
+      }),
+    );
+    assert.deepEqual([...new Set(turns)].toSorted(), workers.toSorted());
+    assert.equal(await metric(url, TURNS), 20);
+    assert.equal(await metric(url, 'layercode_first_speech_seconds_count{event="message"}'), 20);
+    assert.equal(await metric(url, 'layercode_workers'), 2);
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    const requests = server.log.filter(({ path }) => path === '/api/agent');
+    assert.deepEqual(requests.map(workerOf).toSorted(), turns.toSorted());
+    assert.equal(server.log.at(-1)?.msg, 'closed');
+    assert.equal(server.log.at(-1)?.['worker'], undefined);
+  });
+
+  it('replaces a worker that is killed, and no other call notices', LIMIT, async () => {
+    const { server, url, workers } = await serve();
+    const lost = await hold(url, () => true);
+    const other = await hold(url, (pid) => pid !== lost.pid);
+    await (await say(url, 'Hello')).rest();
+    const before = await metric(url, TURNS);
+    assert.equal(before, 1);
+    process.kill(lost.pid, 'SIGKILL');
+    await assert.rejects(lost.rest());
+    const died = await server.line('a worker died');
+    assert.deepEqual([workerOf(died), died['reason']], [lost.pid, 'SIGKILL']);
+    const listening = (await server.lines('listening', 3)).map(workerOf);
+    assert.deepEqual(listening.slice(0, 2), workers);
+    assert.equal(await metric(url, TURNS), before, 'what the dead one counted stays');
+    assert.equal(await metric(url, 'layercode_workers_died_total'), 1);
+    other.release();
+    assert.equal(await other.rest(), ' Done.');
+  });
+
+  it('replaces a worker in which an error was not awaited, and lets its turns finish', LIMIT, async () => {
+    const { server, url } = await serve();
+    const held = await hold(url, () => true);
+    for (let failed = 0; failed !== held.pid; ) {
+      const turn = await say(url, 'fail');
+      failed = turn.pid;
+      await turn.rest();
+    }
+    await server.line('uncaught exception');
+    const closing = await server.line('closing', (line) => workerOf(line) === held.pid);
+    assert.equal(closing['reason'], 'replaced');
+    held.release();
+    assert.equal(await held.rest(), ' Done.');
+    await server.lines('listening', 3);
+    assert.equal((await fetch(`${url}/ready`)).status, 200);
+  });
+
+  it('drains all of them on SIGTERM', LIMIT, async () => {
+    const { server, url } = await serve();
+    const one = await hold(url, () => true);
+    const other = await hold(url, (pid) => pid !== one.pid);
+    server.kill('SIGTERM');
+    await server.lines('closing', 3);
+    for (const turn of [one, other]) {
+      turn.release();
+      assert.equal(await turn.rest(), ' Done.');
+    }
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  it('ends at once on a second signal, and takes its workers with it', LIMIT, async () => {
+    const { server, url, workers } = await serve();
+    const turn = await hold(url, () => true);
+    server.kill('SIGINT');
+    await server.lines('closing', 3);
+    server.kill('SIGINT');
+    assert.deepEqual(await server.exit, { code: 130, signal: null });
+    await assert.rejects(turn.rest());
+    await ended(workers);
+  });
+
+  it('takes its workers with it when it is killed', LIMIT, async () => {
+    const { server, workers } = await serve();
+    server.kill('SIGKILL');
+    await server.exit;
+    await ended(workers);
+  });
+
+  it('replaces all workers on SIGHUP, with none of their calls cut', LIMIT, async () => {
+    const { server, url, workers } = await serve();
+    const one = await hold(url, () => true);
+    const other = await hold(url, (pid) => pid !== one.pid);
+    workplace.write('agent.mjs', AGENT.replace("' Done.'", "' New.'"));
+    // To the workers, too, as a terminal does: they leave it to the server.
+    for (const pid of workers) process.kill(pid, 'SIGHUP');
+    for (const pid of workers) process.kill(pid, 'SIGINT');
+    server.kill('SIGHUP');
+    await server.line('workers replaced');
+    // A connection that was kept alive still leads to an old one, once.
+    for (let isYoung = false; !isYoung; ) {
+      const turn = await say(url, 'Hello');
+      isYoung = !workers.includes(turn.pid);
+      assert.equal(await turn.rest(), isYoung ? ' New.' : ' Done.');
+    }
+    for (const turn of [one, other]) {
+      turn.release();
+      assert.equal(await turn.rest(), ' Done.');
+    }
+    assert.equal((await fetch(`${url}/ready`)).status, 200);
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    assert.equal(server.log.filter(({ msg }) => msg === 'a worker died').length, 0);
+  });
+
+  it('keeps its workers on SIGHUP if no new one can start', LIMIT, async () => {
+    const { server, url, workers } = await serve();
+    workplace.write('agent.mjs', 'throw new Error("half an edit");');
+    server.kill('SIGHUP');
+    await server.line('a worker was not replaced: its successor did not start');
+    assert.match(server.stderr, /agent module .* failed to load: half an edit/);
+    const turn = await say(url, 'Hello');
+    assert.equal(await turn.rest(), ' Done.');
+    assert.ok(workers.includes(turn.pid));
+  });
+
+  it('takes SIGHUP for SIGTERM on a terminal', {
+    ...LIMIT,
+    skip: WITHOUT_SQLITE || (existsSync('/usr/bin/script') ? false : 'needs script of util-linux'),
+  }, async () => {
+    workplace.write('agent.mjs', AGENT);
+    const command = `exec ${process.execPath} ${SERVER}`;
+    const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], {
+      cwd: workplace.directory,
+      env: { HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', ...ENV },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let output = '';
+    terminal.stdout.setEncoding('utf8');
+    for await (const text of terminal.stdout) {
+      output += text;
+      const isUp = output.split('"listening"').length === 3;
+      if (!isUp || output.includes('"closing"')) continue;
+      const [worker] = /(?<="worker":)\d+/.exec(output) ?? assert.fail(output);
+      process.kill(Number(statusOf(Number(worker), 'PPid')), 'SIGHUP');
+    }
+    assert.match(output, /"msg":"closing","signal":"SIGHUP"/);
+    if (terminal.exitCode === null) await once(terminal, 'exit');
+    assert.equal(terminal.exitCode, 0);
+  });
+});
+
+describe('workers that cannot start', () => {
+  it('end the server with 1, and what is wrong is said once', LIMIT, async () => {
+    const server = spawnServer('export default { name: "mine", onTalk: () => "Hi." };');
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    assert.match(server.stderr, /^layercode-microserver: agent module .*"onTalk".*\n$/);
+    assert.equal(server.stdout, '');
+  });
+
+  it('end the server with 1, also when another one serves already', LIMIT, async () => {
+    const server = spawnServer(`import { existsSync, writeFileSync } from 'node:fs';
+      if (existsSync('begun')) throw new Error('not twice');
+      writeFileSync('begun', '');
+      export default { name: 'mine', onMessage: () => 'Hi.' };`);
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    assert.match(server.stderr, /^layercode-microserver: agent module .*: not twice\n$/);
+    const reason = 'a worker ended before it listened: exit code 1';
+    assert.equal((await server.line('closing'))['reason'], reason);
+  });
+
+  it('end the server with 1, also when they say nothing', LIMIT, async () => {
+    const server = spawnServer('process.kill(process.pid, "SIGKILL");');
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    assert.equal(
+      server.stderr,
+      'layercode-microserver: a worker ended before it listened: SIGKILL\n',
+    );
+  });
+});
+
+describe('turns of several workers', () => {
+  it('are interrupted by a newer one elsewhere', LIMIT, async () => {
+    const { url } = await serve();
+    for (;;) {
+      const conversationId = randomUUID();
+      const older = await say(url, 'hold', conversationId);
+      const newer = await say(url, 'Hello', conversationId);
+      assert.equal(await newer.rest(), ' Done.');
+      assert.equal(await older.rest(), '');
+      if (older.pid !== newer.pid) return;
+    }
+  });
+
+  it('are handed over when they are delivered again elsewhere', LIMIT, async () => {
+    const { server, url } = await serve();
+    for (;;) {
+      const client = createTestClient(url, { secret: SECRET });
+      const first = await Turn.begin(await client.say('hold'));
+      const again = await Turn.begin(await client.deliverAgain());
+      assert.equal(again.pid, first.pid, 'the model is not asked twice');
+      first.release();
+      assert.equal(await again.rest(), ' Done.');
+      await first.rest();
+      const workers = (await server.lines('request', 2)).slice(-2).map(workerOf);
+      if (workers[0] !== workers[1]) return;
+    }
+  });
+});
