@@ -217,7 +217,7 @@ export class SpokenReply {
     return messages;
   }
 
-  /** As `messages`, of a reply that goes on: only what the agent that speaks has said and called. */
+  /** As `messages`, of a reply that goes on: what the agent that speaks has said and called. */
   messagesOfSpeaker(turnId: string): Message[] {
     return this.messages(turnId, 'open').slice(this.#lastChange?.messagesBefore ?? 0);
   }
