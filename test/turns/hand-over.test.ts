@@ -10,6 +10,7 @@ import { defineState } from '../../src/agents/state.ts';
 import { hangUp, tool, type Tool } from '../../src/agents/tool.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
+import type { Channel } from '../../src/base/channel.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
@@ -70,12 +71,14 @@ interface Staging {
   readonly agents?: NamedAgents;
   readonly store?: ConversationStore;
   readonly conversationId?: string;
+  readonly channel?: Channel;
   readonly tools?: readonly Tool<{ notes: string[] }>[];
 }
 
 /** Serves agents that speak with scripted models, the first on the plain route. */
 async function stage(t: TestContext, scripts: Scripts, staging: Staging = {}): Promise<Staged> {
-  const { agents: more = {}, store, conversationId = 'c-1', tools = [transfer, note] } = staging;
+  const { agents: more = {}, store, channel, conversationId = 'c-1' } = staging;
+  const { tools = [transfer, note] } = staging;
   const models: Record<string, ScriptedModel> = {};
   const agents: Record<string, Agent> = {};
   for (const [name, script] of Object.entries(scripts)) {
@@ -92,7 +95,11 @@ async function stage(t: TestContext, scripts: Scripts, staging: Staging = {}): P
   }
   const log = recordLog();
   const all = { ...agents, ...more };
-  const app = createApp(settingsWith(), all, { log: log.log, ...(store ? { store } : {}) });
+  const app = createApp(settingsWith(), all, {
+    log: log.log,
+    ...(store ? { store } : {}),
+    ...(channel ? { channel } : {}),
+  });
   const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
   t.after(() => app.close());
   const caller = createTestClient(`http://127.0.0.1:${port}`, { secret: SECRET, conversationId });
@@ -519,12 +526,57 @@ describe('a hand-over whose turn is over', () => {
   });
 });
 
-describe('the agent of a conversation', () => {
-  const shared: SharedParts = new Map();
-  const sharedStore = (): SharedStore =>
-    new SharedStore(new PartsInMemory(shared, { isSlow: true }), {
-      ttlMs: 3_600_000, maxRemembered: 10, timeoutMs: 250, log: recordLog().log,
+const shared: SharedParts = new Map();
+
+function sharedStore(): SharedStore {
+  return new SharedStore(new PartsInMemory(shared, { isSlow: true }), {
+    ttlMs: 3_600_000, maxRemembered: 10, timeoutMs: 5_000, log: recordLog().log,
+  });
+}
+
+describe('a turn that was handed over and goes on in another process', () => {
+  it('is told there with the agents that spoke', async (t) => {
+    const listeners = new Map<string, (message: string) => void>();
+    const channel = (address: string): Channel => ({
+      address,
+      send: (to, message) => void setImmediate(() => listeners.get(to)?.(message)),
+      listen: (listener) => void listeners.set(address, listener),
+      close: () => undefined,
     });
+    const [begun, release] = [deferred(), deferred()];
+    const slow = defineAgent({
+      name: 'slow',
+      async *onMessage() {
+        yield 'One, ';
+        begun.resolve();
+        await release.promise;
+        yield 'two.';
+      },
+    });
+    const process = (address: string): Promise<Staged> =>
+      stage(
+        t,
+        { sales: [to('slow')] },
+        {
+          agents: { slow },
+          store: sharedStore(),
+          channel: channel(address),
+          conversationId: 'followed',
+        },
+      );
+    const [a, b] = [await process('a'), await process('b')];
+    const older = await a.caller.say('Hi', { turn_id: 't-1' });
+    await begun.promise;
+    const newer = await b.caller.say('Hi', { turn_id: 't-1' });
+    release.resolve();
+    assert.equal(await newer.text(), 'One, two.');
+    await older.text();
+    const { outcome, speakers } = await b.log.next('request');
+    assert.deepEqual([outcome, speakers], ['completed', 'sales,slow']);
+  });
+});
+
+describe('the agent of a conversation', () => {
   const staying = memory();
   const unclosed: ConversationStore = {
     read: (id) => staying.read(id),
