@@ -41,7 +41,7 @@ export { openStore } from './conversations/open-store.ts';
 export type { OpenStoreOptions, StoreSettings } from './conversations/open-store.ts';
 export { fromIoredis } from './conversations/redis-client.ts';
 export type {
-  IoredisClient, RedisClient, RedisScriptCall,
+  IoredisClient, RedisClient, RedisPublisher, RedisScriptCall, RedisSubscriber,
 } from './conversations/redis-client.ts';
 export { StoreError } from './conversations/store-error.ts';
 export type { Message, ToolCall, ToolCallState, TurnState } from './conversations/message.ts';

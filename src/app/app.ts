@@ -44,7 +44,10 @@ export interface AppOptions {
   readonly log?: Logger;
   /** Where conversations are kept. Default: in memory, within the bounds. `close()` closes it. */
   readonly store?: ConversationStore;
-  /** To other processes that use the same store. Default: none does. `close()` closes it. */
+  /**
+   * To other processes that use the same store. Default: the store's own, if it has one. `close()`
+   * closes it.
+   */
   readonly channel?: Channel;
   /** For models and the platform's REST API. Default the global `fetch`. */
   readonly fetch?: typeof fetch;
@@ -118,7 +121,6 @@ export class App {
     const log = options.log ?? noLog();
     this.#settings = settings;
     this.#platform = options.platform;
-    this.#channel = options.channel;
     this.#processes = options.processes ?? 1;
     const { maxBodyBytes, trustProxy, drainCallsSeconds, conversationTtlSeconds } = settings;
     const bodiesBytes = Math.ceil(MIN_BODIES_BYTES / this.#processes);
@@ -132,7 +134,8 @@ export class App {
       maxCharacters: settings.maxHistoryCharacters,
     });
     const [first, ...others] = given;
-    const { channel } = options;
+    const channel = options.channel ?? store.channel;
+    this.#channel = channel;
     const isOnly = first.name === undefined;
     const agents = new Map<string, BoundAgent>();
     for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
