@@ -32,7 +32,7 @@ export interface OwnTurns {
 /** A turn whose stream another process hands over. */
 export interface Follower {
   followed(event: ReplyEvent): void;
-  followEnded(report: TurnReport): void;
+  followEnded(report: Pick<TurnReport, 'outcome' | 'usage'>): void;
   /** The other process is gone. */
   followLost(): void;
 }
@@ -223,9 +223,10 @@ export class OtherProcesses {
         const delivery = new DeliveryElsewhere(older, {
           send: (event) => this.#send(from, { type: 'event', id, event }),
           alive: () => this.#send(from, { type: 'alive', id }),
-          ended: (report) => {
+          ended: ({ outcome, usage }) => {
             this.#handedOver.delete(id);
-            this.#send(from, { type: 'end', id, report });
+            // Not the error, which this process logs: no JSON can be made of some.
+            this.#send(from, { type: 'end', id, report: { outcome, usage } });
           },
         });
         this.#handedOver.set(id, delivery);

@@ -31,7 +31,11 @@ export type ProcessMessage =
   /** Of a stream that was handed over: it lives, an event, its end. The id is the question's. */
   | { readonly type: 'alive'; readonly id: string }
   | { readonly type: 'event'; readonly id: string; readonly event: ReplyEvent }
-  | { readonly type: 'end'; readonly id: string; readonly report: TurnReport }
+  | {
+      readonly type: 'end';
+      readonly id: string;
+      readonly report: Pick<TurnReport, 'outcome' | 'usage'>;
+    }
   /** The caller that got the stream has left. */
   | { readonly type: 'left'; readonly id: string; readonly unsent: number };
 
@@ -73,8 +77,7 @@ export function parseProcessMessage(json: string): ProcessMessage | undefined {
   if (!fits(MESSAGES, type, value)) return undefined;
   if (type === 'event' && !(field.isObject(event) && fits(EVENTS, event['type'], event)))
     return undefined;
-  if (type === 'end' && !(field.isObject(report) && isOutcome(report['outcome'])))
-    return undefined;
+  if (type === 'end' && !(field.isObject(report) && isReport(report))) return undefined;
   return value as unknown as ProcessMessage;
 }
 
@@ -87,8 +90,8 @@ function fits(
   return field.objectOf(tables[type] ?? {}).check(value) === undefined;
 }
 
-function isOutcome(outcome: unknown): boolean {
-  return TURN_OUTCOMES.some((known) => known === outcome);
+function isReport({ outcome, usage = [] }: Readonly<Record<string, unknown>>): boolean {
+  return TURN_OUTCOMES.some((known) => known === outcome) && Array.isArray(usage);
 }
 
 function parsed(json: string): unknown {

@@ -413,7 +413,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     else void this.#send(event);
   }
 
-  followEnded({ outcome, usage }: TurnReport): void {
+  followEnded({ outcome, usage }: Pick<TurnReport, 'outcome' | 'usage'>): void {
     if (this.#ending !== undefined) return;
     if (usage !== undefined) this.#usage = [...usage];
     this.#isFollowing = false;

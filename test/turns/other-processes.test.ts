@@ -241,6 +241,27 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(b.runs, []);
   });
 
+  // Errors of HTTP clients hold their request, which holds the error: no JSON can be made of them.
+  it('fails there, too, whatever the agent throws', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b, post } = machines(t, {
+      async *onMessage({ text }) {
+        yield `${text}?`;
+        await once(gate, 'fail');
+        const error: Error & { request?: unknown } = new Error('401: key-of-the-shop is wrong');
+        error.request = { error, key: 'key-of-the-shop' };
+        throw error;
+      },
+    });
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    gate.emit('fail');
+    assert.equal((await moved.rest()).at(-1), 'response.end');
+    await until(() => b.outcomes()['failed'] === 1, 'the outcome');
+    assert.doesNotMatch(post.messages.join(''), /key-of-the-shop/);
+  });
+
   it('is answered from history once it is complete', async (t) => {
     const { a, b } = machines(t);
     await says(a, 'Hello');
@@ -292,6 +313,8 @@ describe('a message of another process', () => {
     'a field of another type': '{"type":"ask","id":1,"from":"b","conversationId":"c","calls":[]}',
     'an unknown event': '{"type":"event","id":"x","event":{"type":"sing"}}',
     'an event without its text': '{"type":"event","id":"x","event":{"type":"say"}}',
+    'a list of usage that is none':
+      '{"type":"end","id":"x","report":{"outcome":"completed","usage":null}}',
     'an unknown outcome': '{"type":"end","id":"x","report":{"outcome":"fine"}}',
   })) {
     it(`is refused where it is ${name}`, () => {
