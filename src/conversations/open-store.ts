@@ -45,9 +45,13 @@ export async function openStore(
       maxConversations,
       maxCharacters: settings.maxHistoryCharacters,
     });
-  const parts = await openParts(settings, options);
-  const { log } = options;
-  return new SharedStore(parts, { ttlMs, maxRemembered: maxConversations, timeoutMs, log });
+  return new SharedStore(await openParts(settings, options), {
+    ttlMs,
+    maxRemembered: maxConversations,
+    maxCharacters: settings.maxHistoryCharacters,
+    timeoutMs,
+    log: options.log,
+  });
 }
 
 /** Each kind is loaded when it is asked for. */
