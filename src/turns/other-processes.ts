@@ -141,11 +141,11 @@ export class OtherProcesses {
     return { isFollowing, isCallRunning: (key) => found.has(key) };
   }
 
-  /** The follower's caller has left. `unsent` of the last events did not reach them. */
-  leave(follower: Follower, unsent: number): void {
+  /** The follower's caller has left, whom `sent` of the events have reached. */
+  leave(follower: Follower, sent: number): void {
     for (const [id, following] of this.#following) {
       if (following.follower !== follower) continue;
-      this.#send(following.process, { type: 'left', id, unsent });
+      this.#send(following.process, { type: 'left', id, sent });
       this.#unfollow(id);
     }
   }
@@ -202,7 +202,7 @@ export class OtherProcesses {
         const delivery = this.#handedOver.get(message.id);
         if (delivery === undefined) return;
         this.#handedOver.delete(message.id);
-        delivery.left(message.unsent);
+        delivery.left(message.sent);
         this.#turns.drop(delivery);
         return;
       }

@@ -36,8 +36,8 @@ export type ProcessMessage =
       readonly id: string;
       readonly report: Pick<TurnReport, 'outcome' | 'usage'>;
     }
-  /** The caller that got the stream has left. */
-  | { readonly type: 'left'; readonly id: string; readonly unsent: number };
+  /** The caller that got the stream has left. So many of its events had reached them. */
+  | { readonly type: 'left'; readonly id: string; readonly sent: number };
 
 const text = field.string;
 const texts = field.arrayOf(field.string);
@@ -66,7 +66,7 @@ const MESSAGES = {
   alive: { id: text },
   event: { id: text, event: field.objectOf({ type: text }) },
   end: { id: text, report: field.objectOf({ outcome: text }) },
-  left: { id: text, unsent: field.number },
+  left: { id: text, sent: field.number },
 } as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
 
 /** Undefined for what is no such message: another version of the server may have sent it. */

@@ -399,7 +399,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
       this.#isFollowing = true;
       this.#interruptOlder();
       // The caller may have left meanwhile.
-      if (this.#ending !== undefined) this.#host.others?.leave(this, 0);
+      if (this.#ending !== undefined) this.#leaveOther();
       return;
     }
     return this.#continue(await this.#open(answer ?? NOBODY));
@@ -420,6 +420,10 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     if (outcome === 'completed' || outcome === 'interrupted' || outcome === 'failed')
       this.#end(outcome, 'the turn ended in another process');
     else this.#endWithoutAgent(outcome);
+  }
+
+  #leaveOther(): void {
+    this.#host.others?.leave(this, this.spoken.countSent(this.#delivery.unsent));
   }
 
   followLost(): void {
@@ -625,7 +629,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     this.#ending = ending;
     clearTimeout(this.#timer);
     const hasLeft = this.#delivery.end();
-    if (this.#isFollowing) this.#host.others?.leave(this, this.#delivery.unsent);
+    if (this.#isFollowing) this.#leaveOther();
     const aborted =
       ending !== 'completed' || this.#calls !== undefined
         ? new TurnAbortedError(reason)

@@ -186,6 +186,33 @@ describe('a turn that is delivered again to another process', () => {
     ]);
   });
 
+  it('keeps only what had reached that caller, though more was on its way', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b, post } = machines(t, {
+      async *onMessage({ text, signal }) {
+        yield `${text}?`;
+        await once(gate, 'more', { signal });
+        yield ' More.';
+        gate.emit('said');
+        await once(gate, 'never', { signal });
+      },
+    });
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    post.loses = (message) => message.includes('More.');
+    const said = once(gate, 'said');
+    gate.emit('more');
+    await said;
+    moved.drop();
+    await until(() => b.outcomes()['interrupted'] === 1, 'the outcome');
+    await until(() => a.app.runningTurns === 0, 'the end');
+    await a.app.conversations.getHistory('c');
+    assert.deepEqual(await b.history('c'), [
+      ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
+    ]);
+  });
+
   it('ends there when a newer turn begins on the first', async (t) => {
     const { a, b } = machines(t);
     await hold(a, 'hold', 'hold', ID);
@@ -337,7 +364,7 @@ describe('a message of another process', () => {
       '{"type":"alive","id":"x"}',
       '{"type":"event","id":"x","event":{"type":"say","text":"a"}}',
       '{"type":"end","id":"x","report":{"outcome":"completed"}}',
-      '{"type":"left","id":"x","unsent":1}',
+      '{"type":"left","id":"x","sent":1}',
       '{"type":"ask","id":"x","from":"b","conversationId":"c","runId":1,"calls":["k"]}',
     ])
       post.forge('a', message);
