@@ -21,6 +21,8 @@ export type {
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
 export { defineState } from './agents/state.ts';
 export type { State } from './agents/state.ts';
+export { handOver } from './agents/hand-over.ts';
+export type { HandOver } from './agents/hand-over.ts';
 export { hangUp, tool } from './agents/tool.ts';
 export type { ArgumentsOf, TellBrowser, Tool, ToolContext, ToolDefinition } from './agents/tool.ts';
 export type { Schema } from './agents/json-schema.ts';

@@ -137,9 +137,11 @@ export class App {
     const channel = options.channel ?? store.channel;
     this.#channel = channel;
     const isOnly = first.name === undefined;
+    const agents = new Map<string, BoundAgent>();
+    for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
     const channelFor = channel === undefined || isOnly ? () => channel : agentChannels(channel);
     const route = (agent: GivenAgent): RoutedAgent =>
-      this.#route(agent, store, channelFor(agent.name ?? ''));
+      this.#route(agent, agents, store, channelFor(agent.name ?? ''));
     this.#routed = [route(first), ...others.map(route)];
     this.agents = [served(this.#routed[0]), ...this.#routed.slice(1).map(served)];
     this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];
@@ -187,6 +189,7 @@ export class App {
 
   #route(
     { name, agent, secrets }: GivenAgent,
+    agents: ReadonlyMap<string, BoundAgent>,
     store: ConversationStore,
     channel: Channel | undefined,
   ): RoutedAgent {
@@ -199,6 +202,8 @@ export class App {
     });
     const turns = new Turns({
       agent,
+      ownName: name,
+      agents,
       conversations,
       others: channel === undefined ? undefined : { channel, log: this.#scope.log },
       turnTimeoutMs: turnTimeoutSeconds * 1_000,

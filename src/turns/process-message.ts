@@ -43,10 +43,10 @@ export type ProcessMessage =
       readonly type: 'end';
       readonly id: string;
       readonly sent: number;
-      readonly report: TurnReport;
+      readonly report: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>;
     }
-  /** The caller that got the stream has left. */
-  | { readonly type: 'left'; readonly id: string; readonly unsent: number };
+  /** The caller that got the stream has left. So many of its events had reached them. */
+  | { readonly type: 'left'; readonly id: string; readonly sent: number };
 
 const text = field.string;
 const texts = field.arrayOf(field.string);
@@ -74,8 +74,12 @@ const MESSAGES = {
   answer: { id: text, from: text, calls: texts, isFollowing: field.boolean },
   alive: { id: text },
   event: { id: text, sent: field.number, event: field.objectOf({ type: text }) },
-  end: { id: text, sent: field.number, report: field.objectOf({ outcome: text }) },
-  left: { id: text, unsent: field.number },
+  end: {
+    id: text,
+    sent: field.number,
+    report: field.objectOf({ outcome: text, speakers: field.optional(texts) }),
+  },
+  left: { id: text, sent: field.number },
 } as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
 
 /** Undefined for what is no such message: another version of the server may have sent it. */
@@ -86,8 +90,7 @@ export function parseProcessMessage(json: string): ProcessMessage | undefined {
   if (!fits(MESSAGES, type, value)) return undefined;
   if (type === 'event' && !(field.isObject(event) && fits(EVENTS, event['type'], event)))
     return undefined;
-  if (type === 'end' && !(field.isObject(report) && isOutcome(report['outcome'])))
-    return undefined;
+  if (type === 'end' && !(field.isObject(report) && isReport(report))) return undefined;
   return value as unknown as ProcessMessage;
 }
 
@@ -100,8 +103,8 @@ function fits(
   return field.objectOf(tables[type] ?? {}).check(value) === undefined;
 }
 
-function isOutcome(outcome: unknown): boolean {
-  return TURN_OUTCOMES.some((known) => known === outcome);
+function isReport({ outcome, usage = [] }: Readonly<Record<string, unknown>>): boolean {
+  return TURN_OUTCOMES.some((known) => known === outcome) && Array.isArray(usage);
 }
 
 function parsed(json: string): unknown {
