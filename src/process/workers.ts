@@ -179,15 +179,16 @@ export class Workers {
 
   /**
    * Starts the workers, the first one alone: what keeps it from serving is told once. Resolves with
-   * where they listen when all do.
+   * where they listen when all do; rejects as `failed` does.
    */
   async start(): Promise<string> {
-    const first = this.#fork({ greets: true });
-    const origin = await Promise.race([first.listening, this.failed]);
+    const origin = await this.#fork({ greets: true }).listening;
+    if (origin === undefined) return this.failed;
     this.#fill();
-    await Promise.race([Promise.all(this.all.map(({ listening }) => listening)), this.failed]);
+    const origins = await Promise.all(this.all.map(({ listening }) => listening));
+    if (origins.includes(undefined)) return this.failed;
     this.#isStarted = true;
-    return origin ?? '';
+    return origin;
   }
 
   /**
