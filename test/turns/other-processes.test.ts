@@ -396,8 +396,8 @@ describe('a message of another process', () => {
     'an unknown event': '{"type":"event","id":"x","sent":0,"event":{"type":"sing"}}',
     'an event without its text': '{"type":"event","id":"x","sent":0,"event":{"type":"say"}}',
     'a list of usage that is none':
-      '{"type":"end","id":"x","sent":0,"report":{"outcome":"completed","usage":null}}',
-    'an unknown outcome': '{"type":"end","id":"x","sent":0,"report":{"outcome":"fine"}}',
+      '{"type":"end","id":"x","sent":1,"report":{"outcome":"completed","usage":null}}',
+    'an unknown outcome': '{"type":"end","id":"x","sent":1,"report":{"outcome":"fine"}}',
   })) {
     it(`is refused where it is ${name}`, () => {
       assert.equal(parseProcessMessage(text), undefined);
