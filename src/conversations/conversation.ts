@@ -44,6 +44,8 @@ export interface Conversation {
   state?: string;
   /** Of the last telephone call. */
   caller?: KnownCaller;
+  /** The name of the agent that it was handed over to last. */
+  agent?: string;
   /**
    * Where a store writes only what has changed: the turns that were added, changed or removed. Not
    * part of the record.
@@ -150,6 +152,11 @@ export function keepCaller(conversation: Conversation, caller: KnownCaller | und
   if (caller === undefined) return;
   conversation.textLength += callerLength(caller) - callerLength(conversation.caller);
   conversation.caller = caller;
+}
+
+/** Notes the agent that the conversation is handed over to. Undefined changes nothing. */
+export function keepAgent(conversation: Conversation, agent: string | undefined): void {
+  if (agent !== undefined) conversation.agent = agent;
 }
 
 /** Who calls in that session, where that is known. */

@@ -110,6 +110,11 @@ export class OpenedTurn {
     return this.#conversation.state;
   }
 
+  /** The name of the agent that it was handed over to last. */
+  get agent(): string | undefined {
+    return this.#conversation.agent;
+  }
+
   /** Who called in that session, where that is known. */
   callerIn(sessionId: string): ReturnType<typeof callerIn> {
     return callerIn(this.#conversation, sessionId);
@@ -288,6 +293,7 @@ export function appendMessage(
 export function clearTurns(conversation: Conversation): void {
   delete conversation.state;
   delete conversation.caller;
+  delete conversation.agent;
   for (const turn of conversation.turns) conversation.touched?.add(turn);
   Object.assign(conversation, emptyConversation(conversation.id));
 }

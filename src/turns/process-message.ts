@@ -61,7 +61,10 @@ const MESSAGES = {
   answer: { id: text, from: text, calls: texts, isFollowing: field.boolean },
   alive: { id: text },
   event: { id: text, event: field.objectOf({ type: text }) },
-  end: { id: text, report: field.objectOf({ outcome: text }) },
+  end: {
+    id: text,
+    report: field.objectOf({ outcome: text, speakers: field.optional(texts) }),
+  },
   left: { id: text, unsent: field.number },
 } as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
 

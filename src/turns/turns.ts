@@ -19,6 +19,9 @@ export interface TurnsOptions {
   /** To the processes that share the conversations. Default: none does. */
   readonly others?: { readonly channel: Channel; readonly log: Logger } | undefined;
   readonly agent: Agent;
+  /** See `TurnHost`. Default: it is the only one. */
+  readonly ownName?: string | undefined;
+  readonly agents?: ReadonlyMap<string, Agent> | undefined;
   readonly conversations: ConversationManager;
   /** See `TurnHost`. */
   readonly turnTimeoutMs: number;
@@ -36,6 +39,8 @@ const LAST_WRITES_MS = 3_000;
  */
 export class Turns implements TurnHost, OwnTurns {
   readonly agent: Agent;
+  readonly ownName: string | undefined;
+  readonly agents: ReadonlyMap<string, Agent>;
   readonly conversations: ConversationManager;
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
@@ -56,12 +61,20 @@ export class Turns implements TurnHost, OwnTurns {
     this.others =
       others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
     this.agent = agent;
+    this.ownName = options.ownName;
+    this.agents = options.agents ?? new Map();
     this.conversations = conversations;
     this.turnTimeoutMs = turnTimeoutMs;
     this.firstWordTimeoutMs = firstWordTimeoutMs;
     this.states = agent.state?.open();
     this.observer = options.observer;
   }
+
+  /** One whose state is the same, or that has none: its tools find nothing else. */
+  readonly colleague = (name: string): Agent | undefined => {
+    const agent = this.agents.get(name);
+    return agent?.state === undefined || agent.state === this.agent.state ? agent : undefined;
+  };
 
   /** How many turns' agents are at work. */
   get count(): number {

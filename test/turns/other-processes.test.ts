@@ -306,6 +306,14 @@ describe('a message of another process', () => {
     assert.match(a.logLines.join(''), /a message of another process was not understood/);
   });
 
+  for (const speakers of [7, 'sales', [7]]) {
+    it(`has no speakers that are ${JSON.stringify(speakers)}`, () => {
+      const report = { outcome: 'completed', speakers };
+      const message = JSON.stringify({ type: 'end', id: 'q', report });
+      assert.equal(parseProcessMessage(message), undefined);
+    });
+  }
+
   it('about things that are over changes nothing', async (t) => {
     const { a, post } = machines(t);
     for (const message of [
