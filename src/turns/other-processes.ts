@@ -32,7 +32,7 @@ export interface OwnTurns {
 /** A turn whose stream another process hands over. */
 export interface Follower {
   followed(event: ReplyEvent): void;
-  followEnded(report: TurnReport): void;
+  followEnded(report: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>): void;
   /** The other process is gone. */
   followLost(): void;
 }
@@ -141,11 +141,11 @@ export class OtherProcesses {
     return { isFollowing, isCallRunning: (key) => found.has(key) };
   }
 
-  /** The follower's caller has left. `unsent` of the last events did not reach them. */
-  leave(follower: Follower, unsent: number): void {
+  /** The follower's caller has left, whom `sent` of the events have reached. */
+  leave(follower: Follower, sent: number): void {
     for (const [id, following] of this.#following) {
       if (following.follower !== follower) continue;
-      this.#send(following.process, { type: 'left', id, unsent });
+      this.#send(following.process, { type: 'left', id, sent });
       this.#unfollow(id);
     }
   }
@@ -202,7 +202,7 @@ export class OtherProcesses {
         const delivery = this.#handedOver.get(message.id);
         if (delivery === undefined) return;
         this.#handedOver.delete(message.id);
-        delivery.left(message.unsent);
+        delivery.left(message.sent);
         this.#turns.drop(delivery);
         return;
       }
@@ -223,9 +223,10 @@ export class OtherProcesses {
         const delivery = new DeliveryElsewhere(older, {
           send: (event) => this.#send(from, { type: 'event', id, event }),
           alive: () => this.#send(from, { type: 'alive', id }),
-          ended: (report) => {
+          ended: ({ outcome, usage, speakers }) => {
             this.#handedOver.delete(id);
-            this.#send(from, { type: 'end', id, report });
+            // Not the error, which this process logs: no JSON can be made of some.
+            this.#send(from, { type: 'end', id, report: { outcome, usage, speakers } });
           },
         });
         this.#handedOver.set(id, delivery);

@@ -31,9 +31,13 @@ export type ProcessMessage =
   /** Of a stream that was handed over: it lives, an event, its end. The id is the question's. */
   | { readonly type: 'alive'; readonly id: string }
   | { readonly type: 'event'; readonly id: string; readonly event: ReplyEvent }
-  | { readonly type: 'end'; readonly id: string; readonly report: TurnReport }
-  /** The caller that got the stream has left. */
-  | { readonly type: 'left'; readonly id: string; readonly unsent: number };
+  | {
+      readonly type: 'end';
+      readonly id: string;
+      readonly report: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>;
+    }
+  /** The caller that got the stream has left. So many of its events had reached them. */
+  | { readonly type: 'left'; readonly id: string; readonly sent: number };
 
 const text = field.string;
 const texts = field.arrayOf(field.string);
@@ -65,7 +69,7 @@ const MESSAGES = {
     id: text,
     report: field.objectOf({ outcome: text, speakers: field.optional(texts) }),
   },
-  left: { id: text, unsent: field.number },
+  left: { id: text, sent: field.number },
 } as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
 
 /** Undefined for what is no such message: another version of the server may have sent it. */
@@ -76,8 +80,7 @@ export function parseProcessMessage(json: string): ProcessMessage | undefined {
   if (!fits(MESSAGES, type, value)) return undefined;
   if (type === 'event' && !(field.isObject(event) && fits(EVENTS, event['type'], event)))
     return undefined;
-  if (type === 'end' && !(field.isObject(report) && isOutcome(report['outcome'])))
-    return undefined;
+  if (type === 'end' && !(field.isObject(report) && isReport(report))) return undefined;
   return value as unknown as ProcessMessage;
 }
 
@@ -90,8 +93,8 @@ function fits(
   return field.objectOf(tables[type] ?? {}).check(value) === undefined;
 }
 
-function isOutcome(outcome: unknown): boolean {
-  return TURN_OUTCOMES.some((known) => known === outcome);
+function isReport({ outcome, usage = [] }: Readonly<Record<string, unknown>>): boolean {
+  return TURN_OUTCOMES.some((known) => known === outcome) && Array.isArray(usage);
 }
 
 function parsed(json: string): unknown {

@@ -186,6 +186,33 @@ describe('a turn that is delivered again to another process', () => {
     ]);
   });
 
+  it('keeps only what had reached that caller, though more was on its way', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b, post } = machines(t, {
+      async *onMessage({ text, signal }) {
+        yield `${text}?`;
+        await once(gate, 'more', { signal });
+        yield ' More.';
+        gate.emit('said');
+        await once(gate, 'never', { signal });
+      },
+    });
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    post.loses = (message) => message.includes('More.');
+    const said = once(gate, 'said');
+    gate.emit('more');
+    await said;
+    moved.drop();
+    await until(() => b.outcomes()['interrupted'] === 1, 'the outcome');
+    await until(() => a.app.runningTurns === 0, 'the end');
+    await a.app.conversations.getHistory('c');
+    assert.deepEqual(await b.history('c'), [
+      ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
+    ]);
+  });
+
   it('ends there when a newer turn begins on the first', async (t) => {
     const { a, b } = machines(t);
     await hold(a, 'hold', 'hold', ID);
@@ -241,6 +268,27 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(b.runs, []);
   });
 
+  // Errors of HTTP clients hold their request, which holds the error: no JSON can be made of them.
+  it('fails there, too, whatever the agent throws', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b, post } = machines(t, {
+      async *onMessage({ text }) {
+        yield `${text}?`;
+        await once(gate, 'fail');
+        const error: Error & { request?: unknown } = new Error('401: key-of-the-shop is wrong');
+        error.request = { error, key: 'key-of-the-shop' };
+        throw error;
+      },
+    });
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    gate.emit('fail');
+    assert.equal((await moved.rest()).at(-1), 'response.end');
+    await until(() => b.outcomes()['failed'] === 1, 'the outcome');
+    assert.doesNotMatch(post.messages.join(''), /key-of-the-shop/);
+  });
+
   it('is answered from history once it is complete', async (t) => {
     const { a, b } = machines(t);
     await says(a, 'Hello');
@@ -292,6 +340,8 @@ describe('a message of another process', () => {
     'a field of another type': '{"type":"ask","id":1,"from":"b","conversationId":"c","calls":[]}',
     'an unknown event': '{"type":"event","id":"x","event":{"type":"sing"}}',
     'an event without its text': '{"type":"event","id":"x","event":{"type":"say"}}',
+    'a list of usage that is none':
+      '{"type":"end","id":"x","report":{"outcome":"completed","usage":null}}',
     'an unknown outcome': '{"type":"end","id":"x","report":{"outcome":"fine"}}',
   })) {
     it(`is refused where it is ${name}`, () => {
@@ -322,7 +372,7 @@ describe('a message of another process', () => {
       '{"type":"alive","id":"x"}',
       '{"type":"event","id":"x","event":{"type":"say","text":"a"}}',
       '{"type":"end","id":"x","report":{"outcome":"completed"}}',
-      '{"type":"left","id":"x","unsent":1}',
+      '{"type":"left","id":"x","sent":1}',
       '{"type":"ask","id":"x","from":"b","conversationId":"c","runId":1,"calls":["k"]}',
     ])
       post.forge('a', message);
