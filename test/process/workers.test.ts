@@ -21,7 +21,7 @@ beforeEach(() => {
 });
 afterEach(() => workplace.clear());
 
-const LIMIT = { skip: WITHOUT_SQLITE, timeout: 20_000 };
+const LIMIT = { skip: WITHOUT_SQLITE, timeout: 30_000 };
 
 /** Says which process it runs in, and holds a turn until that process gets SIGUSR2. */
 const AGENT = `export default {
@@ -387,5 +387,17 @@ describe('turns of several workers', () => {
       const workers = (await server.lines('request', 2)).slice(-2).map(workerOf);
       if (workers[0] !== workers[1]) return;
     }
+  });
+
+  it('run anew elsewhere when their worker is killed', LIMIT, async () => {
+    const { url } = await serve();
+    const client = createTestClient(url, { secret: SECRET });
+    const first = await Turn.begin(await client.say('hold'));
+    process.kill(first.pid, 'SIGKILL');
+    await assert.rejects(first.rest());
+    const again = await Turn.begin(await client.deliverAgain());
+    assert.notEqual(again.pid, first.pid);
+    again.release();
+    assert.equal(await again.rest(), ' Done.');
   });
 });
