@@ -69,7 +69,7 @@ export class WorkerProcess {
   readonly outbox: Outbox;
   /** Resolves with where it listens; undefined if it ended before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when it has ended, and everything that it sent and wrote has been read, or 1 s later. */
+  /** Resolves when it has ended, and what it sent and wrote has been read, or 1 s later. */
   readonly gone: Promise<WorkerExit>;
   /** Undefined until it listens. `performance.now()`. */
   listeningSinceMs: number | undefined;
