@@ -123,7 +123,7 @@ export class SqliteStore implements PartStore {
   read(id: string, known?: string): StoredConversation | 'unchanged' | undefined {
     return this.#run(({ statements }) =>
       this.#inTransaction(statements, statements.beginRead, () => {
-        const row = statements.find.get(id, this.#now()) as Row | undefined;
+        const row = statements.find.get(keyOf(id), this.#now()) as Row | undefined;
         if (row === undefined) return undefined;
         return row.version === known ? 'unchanged' : stored(statements, row);
       }),
@@ -138,7 +138,7 @@ export class SqliteStore implements PartStore {
   writeAll(writes: readonly (readonly [id: string, change: PartsChange])[]): WriteAnswer[] {
     return this.#run(({ statements }) => {
       const answers = this.#inTransaction(statements, statements.beginWrite, () =>
-        writes.map(([id, change]) => this.#change(statements, id, change)),
+        writes.map(([id, change]) => this.#change(statements, keyOf(id), change)),
       );
       this.#writes += writes.length;
       return answers;
@@ -296,6 +296,11 @@ export class SqliteStore implements PartStore {
     }
     return !isDone;
   }
+}
+
+/** Different ids have different keys: half a pair of surrogates has no UTF-8. */
+function keyOf(id: string): string {
+  return id.replace(/[%\p{Surrogate}]/gu, (unit) => `%${unit.charCodeAt(0).toString(16)}`);
 }
 
 function stored(statements: Opened['statements'], { key, version }: Row): StoredConversation {
