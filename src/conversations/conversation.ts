@@ -51,6 +51,8 @@ export interface Conversation {
    * part of the record.
    */
   touched?: Set<TurnRecord>;
+  /** There, too: everything was forgotten since the last write. Not part of the record. */
+  isCleared?: true;
 }
 
 export function emptyConversation(id: string): Conversation {
@@ -138,6 +140,16 @@ export function add(conversation: Conversation, record: TurnRecord): void {
   conversation.messageCount += countMessages(record);
   conversation.textLength += textLengthOf(record);
   if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
+}
+
+/** Leaves nothing. A turn that still runs is then settled in vain. */
+export function clearTurns(conversation: Conversation): void {
+  delete conversation.state;
+  delete conversation.caller;
+  delete conversation.agent;
+  for (const turn of conversation.turns) conversation.touched?.add(turn);
+  if (conversation.touched !== undefined) conversation.isCleared = true;
+  Object.assign(conversation, emptyConversation(conversation.id));
 }
 
 /** Replaces the agent's state. Undefined changes nothing. */

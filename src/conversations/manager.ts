@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationBounds } from './bounds.ts';
 import {
-  FORMAT, historyOf, upgrade, type Conversation, type KnownCaller,
+  clearTurns, FORMAT, historyOf, upgrade, type Conversation, type KnownCaller,
 } from './conversation.ts';
 import { cutTurn, type CutTurn, type Interruption } from './heard.ts';
 import type { Message } from './message.ts';
@@ -122,7 +122,7 @@ export class ConversationManager {
    */
   clear(conversationId: string): Awaitable<void> {
     return toAwaitable(
-      this.#store.update(conversationId, (conversation) => rules.clearTurns(conversation)),
+      this.#store.update(conversationId, (conversation) => clearTurns(conversation)),
     );
   }
 

@@ -1,5 +1,6 @@
 /** How far a turn has come. `open` marks a turn that still runs, and its placeholder in history. */
-export type TurnState = 'open' | 'completed' | 'interrupted' | 'failed';
+export const TURN_STATES = ['open', 'completed', 'interrupted', 'failed'] as const;
+export type TurnState = (typeof TURN_STATES)[number];
 
 /**
  * A tool call, as the model asked for it. `args` is the JSON text that the model wrote, unchecked.

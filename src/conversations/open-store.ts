@@ -56,7 +56,14 @@ export async function openStore(
     const channel = await openChannel(settings, options);
     const { log } = options;
     const maxRemembered = maxConversations;
-    return new SharedStore(parts, { ttlMs, maxRemembered, timeoutMs, log, channel });
+    return new SharedStore(parts, {
+      ttlMs,
+      maxRemembered,
+      maxCharacters: settings.maxHistoryCharacters,
+      timeoutMs,
+      log,
+      channel,
+    });
   } catch (error) {
     await parts.close();
     throw error;

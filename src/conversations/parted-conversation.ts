@@ -10,13 +10,16 @@ import {
   tally,
   type Conversation,
 } from './conversation.ts';
-import type { TurnRecord } from './turn-record.ts';
+import { isTurnRecord, type TurnRecord } from './turn-record.ts';
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
 /** Everything but the turns and the state. What this version does not know stays in it. */
 const HEAD = 'head';
 /** The agent's state, which may be long and changes seldom. */
 const STATE = 'state';
+
+/** The name of a turn's part. */
+const NUMBER = /^\d{1,15}$/;
 
 /** Different for every process, so that no two of them make the same version. */
 const PROCESS = randomBytes(6).toString('base64url');
@@ -39,7 +42,7 @@ export class PartedConversation {
   #state: string | undefined;
   #agent: string | undefined;
 
-  /** Parts that are not JSON. They are left as they are, and as if they were not there. */
+  /** Parts that are no turn and no head. They are left as they are, as if they were not there. */
   readonly unreadable: string[] = [];
 
   /** Without `stored`, one that begins. */
@@ -57,10 +60,11 @@ export class PartedConversation {
         this.conversation.state = this.#state = text;
         continue;
       }
+      if (name !== HEAD && !NUMBER.test(name)) continue; // of a version to come
       const part = parsed(text);
-      if (part === undefined) this.unreadable.push(name);
-      else if (name === HEAD) Object.assign(this.conversation, part);
-      else turns.set(Number(name), part as TurnRecord);
+      if (part !== undefined && name === HEAD) this.#takeHead(part);
+      else if (part !== undefined && isTurnRecord(part)) turns.set(Number(name), part);
+      else this.unreadable.push(name);
     }
     for (const number of [...turns.keys()].sort((a, b) => a - b)) {
       const record = turns.get(number);
@@ -74,6 +78,12 @@ export class PartedConversation {
     this.#agent = this.conversation.agent;
   }
 
+  /** What is counted from the turns is not the head's to say. */
+  #takeHead(head: object): void {
+    const { id, turns, turnHashes } = this.conversation;
+    Object.assign(this.conversation, head, { id, turns, turnHashes });
+  }
+
   /** A conversation without turns is not kept. */
   get isEmpty(): boolean {
     return this.conversation.turns.length === 0;
@@ -81,7 +91,7 @@ export class PartedConversation {
 
   /** As it is now: the next change is made in place, before the store has answered. */
   snapshot(): Conversation {
-    const { touched: _touched, ...conversation } = this.conversation;
+    const { touched: _touched, isCleared: _isCleared, ...conversation } = this.conversation;
     return structuredClone(conversation);
   }
 
@@ -107,22 +117,39 @@ export class PartedConversation {
     return this.conversation.agent !== this.#agent;
   }
 
+  /** Whether everything was forgotten, and the store does not know it. */
+  get isCleared(): boolean {
+    return this.conversation.isCleared === true;
+  }
+
+  /** Whether the store is to be told something. */
+  get hasChanged(): boolean {
+    if (this.isEmpty) return this.version !== undefined || this.isCleared;
+    const isTouched = this.touched.size > 0 || this.hasNewState;
+    return isTouched || headOf(this.conversation) !== this.#head;
+  }
+
+  /** Turns that came and were trimmed before the store ever heard of them. */
+  forgetUnsaved(): void {
+    const turns = new Set(this.conversation.turns);
+    for (const record of this.touched)
+      if (!turns.has(record) && !this.#names.has(record)) this.touched.delete(record);
+  }
+
   /**
    * What the store must be told; undefined if nothing has changed. The version it makes is new with
    * each call.
    */
   change(ttlMs: number): PartsChange | undefined {
     const { version: from, conversation } = this;
-    if (this.isEmpty) {
-      if (from === undefined) return undefined;
-      return { from, to: undefined, set: new Map(), remove: [], ttlMs };
-    }
-    const isSame = this.touched.size === 0 && !this.hasNewState;
-    if (isSame && headOf(conversation) === this.#head) return undefined;
+    if (!this.hasChanged) return undefined;
+    if (this.isEmpty) return { from, to: undefined, set: new Map(), remove: [], ttlMs };
     conversation.updatedAt = Date.now();
     const set = new Map([[HEAD, headOf(conversation)]]);
-    if (conversation.state !== undefined && this.hasNewState) set.set(STATE, conversation.state);
     const remove: string[] = [];
+    if (this.hasNewState && conversation.state === undefined) remove.push(STATE);
+    else if (conversation.state !== undefined && this.hasNewState)
+      set.set(STATE, conversation.state);
     for (const record of this.touched) {
       if (!conversation.turns.includes(record)) remove.push(...this.#nameIfAny(record));
       else set.set(this.#nameOf(record), JSON.stringify(record));
@@ -135,8 +162,9 @@ export class PartedConversation {
   written({ to, set }: PartsChange): void {
     this.version = to;
     this.#head = set.get(HEAD) ?? '';
-    this.#state = set.get(STATE) ?? this.#state;
+    this.#state = this.conversation.state;
     this.#agent = this.conversation.agent;
+    delete this.conversation.isCleared;
     for (const record of this.touched)
       if (!this.conversation.turns.includes(record)) this.#names.delete(record);
     this.touched.clear();
@@ -168,7 +196,7 @@ function parsed(text: string): object | undefined {
 }
 
 function greatest(most: number, name: string): number {
-  return name === HEAD || name === STATE ? most : Math.max(most, Number(name));
+  return NUMBER.test(name) ? Math.max(most, Number(name)) : most;
 }
 
 /** Without what can be counted from the turns. */
@@ -182,6 +210,7 @@ function headOf(conversation: Conversation): string {
     messageCount: _messageCount,
     textLength: _textLength,
     touched: _touched,
+    isCleared: _isCleared,
     state: _state,
     ...head
   } = conversation;

@@ -6,7 +6,6 @@ import {
   add,
   addTurn,
   callerIn,
-  emptyConversation,
   findTurn,
   historyUpTo,
   keepCaller,
@@ -287,15 +286,6 @@ export function appendMessage(
   }
   rewrite(conversation, record, [...messagesOf(record), message], record.kept);
   trim(conversation, bounds);
-}
-
-/** Leaves nothing. A turn that still runs is then settled in vain. */
-export function clearTurns(conversation: Conversation): void {
-  delete conversation.state;
-  delete conversation.caller;
-  delete conversation.agent;
-  for (const turn of conversation.turns) conversation.touched?.add(turn);
-  Object.assign(conversation, emptyConversation(conversation.id));
 }
 
 /** The turns that other processes run, as far as the conversation knows. */

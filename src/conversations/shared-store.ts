@@ -1,19 +1,21 @@
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
-import { BoundedMap } from '../base/bounded-map.ts';
 import type { Channel } from '../base/channel.ts';
 import type { Logger } from '../log.ts';
-import { hasOpenTurn, type Conversation } from './conversation.ts';
+import { clearTurns, hasOpenTurn, type Conversation } from './conversation.ts';
 import { mergeTurns, turnsLostBy } from './merge-turns.ts';
 import type { ConversationStore, StoreHealth } from './store.ts';
 import type { TurnRecord } from './turn-record.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
+import { Remembered } from './remembered.ts';
 
 export interface SharedStoreOptions {
   /** A conversation that nobody changed for this long is dropped. */
   readonly ttlMs: number;
   /** Conversations that are remembered, so that a turn need not read them again. */
   readonly maxRemembered: number;
+  /** UTF-16 code units of all that are remembered. Default 67,108,864. */
+  readonly maxCharacters?: number;
   /** A command that takes longer has failed. */
   readonly timeoutMs: number;
   readonly log: Logger;
@@ -62,7 +64,7 @@ export class SharedStore implements ConversationStore {
   readonly #log: Logger;
   readonly #maxTurnsWaiting: number;
   readonly #maxCharactersWaiting: number;
-  readonly #remembered: BoundedMap<string, PartedConversation>;
+  readonly #remembered: Remembered;
   /** Conversations with changes that the store does not have, the oldest first. */
   readonly #waiting = new Map<string, Waiting>();
   #turnsWaiting = 0;
@@ -84,7 +86,11 @@ export class SharedStore implements ConversationStore {
     this.#log = options.log;
     this.#maxTurnsWaiting = options.maxTurnsWaiting ?? 10_000;
     this.#maxCharactersWaiting = options.maxCharactersWaiting ?? 67_108_864;
-    this.#remembered = new BoundedMap(options.maxRemembered);
+    this.#remembered = new Remembered({
+      maxConversations: options.maxRemembered,
+      maxCharacters: options.maxCharacters ?? 67_108_864,
+      ttlMs: options.ttlMs,
+    });
   }
 
   read(id: string): Awaitable<Conversation | undefined> {
@@ -168,7 +174,7 @@ export class SharedStore implements ConversationStore {
   #join(id: string, stored: StoredConversation): PartedConversation {
     const kept = new PartedConversation(id, stored);
     if (kept.unreadable.length > 0)
-      this.#log.error('parts of a stored conversation are not JSON and were left out', {
+      this.#log.error('parts of a stored conversation cannot be read and were left out', {
         conversationId: id,
         parts: kept.unreadable,
       });
@@ -188,6 +194,7 @@ export class SharedStore implements ConversationStore {
   ): PartedConversation {
     if (found !== undefined) {
       const latest = this.#join(id, found);
+      if (kept.isCleared) clearTurns(latest.conversation);
       const lost = turnsLostBy(latest.conversation, remembered, kept.touched);
       mergeTurns(latest.conversation, lost);
       return latest;
@@ -211,8 +218,10 @@ export class SharedStore implements ConversationStore {
     const newest = turns.at(-1);
     const result = change(kept.conversation);
     const again = (found: StoredConversation | undefined): Awaitable<T> => {
-      if (conflicts === MAX_CONFLICTS)
+      if (conflicts === MAX_CONFLICTS) {
+        this.#remembered.delete(id); // the change was made on it in vain
         throw new Error(`other processes changed the conversation ${MAX_CONFLICTS} times`);
+      }
       this.#conflicts += 1;
       // Without what this try has added.
       const remembered = newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1);
@@ -274,7 +283,7 @@ export class SharedStore implements ConversationStore {
     if (this.#retry !== undefined || this.#closed !== undefined) return;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      void this.#recover();
+      this.#recover().catch((error: unknown) => this.#failed(error));
     }, this.#retryMs).unref();
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
   }
@@ -285,6 +294,7 @@ export class SharedStore implements ConversationStore {
     this.#isDegraded = false;
     await this.#writeBack();
     if (this.#isDegraded) return;
+    if (this.#waiting.size > 0) return this.#retryLater();
     this.#retryMs = FIRST_RETRY_MS;
     this.#log.info('the conversation store answers again', { store: this.#parts.name });
   }
@@ -304,7 +314,8 @@ export class SharedStore implements ConversationStore {
     return andThen(
       this.#ask(() => this.#parts.write(id, parts)),
       (answer) => {
-        if (answer === FAILED) return;
+        // Behind the others: they would wait in vain if it is this one that cannot be written.
+        if (answer === FAILED) return this.#wait(id, kept);
         if (answer === true) {
           this.#written(id, kept, parts);
           return this.#noLongerWaiting(id);
@@ -323,13 +334,14 @@ export class SharedStore implements ConversationStore {
     const kept =
       this.#waiting.get(id)?.kept ?? this.#remembered.get(id) ?? new PartedConversation(id);
     const result = change(kept.conversation);
-    this.#wait(id, kept);
+    if (kept.hasChanged) this.#wait(id, kept);
     return result;
   }
 
   #wait(id: string, kept: PartedConversation): void {
     this.#noLongerWaiting(id);
-    const turns = kept.touched.size;
+    kept.forgetUnsaved();
+    const turns = Math.max(kept.touched.size, 1); // a state or a caller alone takes room, too
     const characters = kept.conversation.textLength;
     this.#waiting.set(id, { kept, turns, characters });
     this.#remembered.set(id, kept);

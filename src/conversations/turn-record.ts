@@ -1,6 +1,13 @@
 // How one turn is kept: plain JSON that every store can write, and what can be read from it.
 
-import type { AssistantMessage, Message, SentEvent, ToolMessage, TurnState } from './message.ts';
+import {
+  TURN_STATES,
+  type AssistantMessage,
+  type Message,
+  type SentEvent,
+  type ToolMessage,
+  type TurnState,
+} from './message.ts';
 
 /** One exchange. Its messages stand together, in the turn's place, whenever they were written. */
 export interface TurnRecord {
@@ -44,6 +51,28 @@ export interface TurnRecord {
 export interface RunElsewhere {
   readonly process: string;
   readonly runId: number;
+}
+
+/** Whether a part of a store is a turn: what is none must not end the calls of its conversation. */
+export function isTurnRecord(value: object): value is TurnRecord {
+  const { id, state, runId, words, reply, messages, sent = [] }: Partial<Record<string, unknown>> =
+    { ...value };
+  const isText = (text: unknown): boolean => text === null || typeof text === 'string';
+  return (
+    typeof id === 'string' &&
+    TURN_STATES.some((known) => known === state) &&
+    typeof runId === 'number' &&
+    isText(words) &&
+    isText(reply) &&
+    Array.isArray(sent) &&
+    (messages === undefined || (Array.isArray(messages) && messages.every(isMessage)))
+  );
+}
+
+function isMessage(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { role, content, toolCalls = [] }: Partial<Record<string, unknown>> = { ...value };
+  return typeof role === 'string' && typeof content === 'string' && Array.isArray(toolCalls);
 }
 
 export function newTurn(id: string, state: TurnState, runId: number): TurnRecord {

@@ -27,6 +27,8 @@ export interface WorkersOptions {
 const FIRST_BACK_OFF_MS = 100;
 const LONGEST_BACK_OFF_MS = 10_000;
 const LONG_LIFE_MS = 60_000;
+/** Between the end of a worker and that of what it has written. */
+const LAST_WORDS_MS = 1_000;
 
 /** How long to wait before a worker that died is replaced: twice as long each time. */
 export class BackOff {
@@ -67,14 +69,13 @@ export class WorkerProcess {
   readonly outbox: Outbox;
   /** Resolves with where it listens; undefined if it ended before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when it has ended, and everything that it sent and wrote has been read. */
+  /** Resolves when it has ended, and what it sent and wrote has been read, or 1 s later. */
   readonly gone: Promise<WorkerExit>;
   /** Undefined until it listens. `performance.now()`. */
   listeningSinceMs: number | undefined;
   /** Whether it takes no new calls, as another one has its place. */
   isRetired = false;
-  isGone = false;
-  /** As far as they are known. */
+  /** What it said last. */
   counts: readonly MetricText[] = [];
   metrics: readonly MetricText[] = [];
   readonly #worker: Worker;
@@ -89,7 +90,6 @@ export class WorkerProcess {
     worker.process.stdout?.setEncoding('utf8').on('data', (text: string) => lines.push(text));
     this.gone = ended(worker).then((exit) => {
       lines.end();
-      this.isGone = true;
       return exit;
     });
     this.listening = new Promise((resolve) => {
@@ -121,11 +121,18 @@ function ended(worker: Worker): Promise<WorkerExit> {
   const disconnected = new Promise<void>((resolve) => worker.once('disconnect', () => resolve()));
   return new Promise((resolve) => {
     worker.on('error', ({ message }) => {
-      // A program that could not be started does not close.
+      // A program that could not be started does not close. Other errors are of messages that one
+      // which ends does not read.
       if (child.pid === undefined) resolve({ exitCode: undefined, signal: undefined, message });
     });
-    child.once('close', (exitCode, signal) => {
-      void disconnected.then(() => resolve({ exitCode, signal, message: undefined }));
+    const read = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    child.once('exit', (exitCode, signal) => {
+      const gone = (): void => resolve({ exitCode, signal, message: undefined });
+      const late = setTimeout(gone, LAST_WORDS_MS); // a program of its own may keep its pipe open
+      void Promise.all([read, disconnected]).then(() => {
+        clearTimeout(late);
+        gone();
+      });
     });
   });
 }
@@ -200,16 +207,19 @@ export class Workers {
     return (this.#replacing ??= this.#replaceAll().finally(() => (this.#replacing = undefined)));
   }
 
-  /** Resolves when all have closed, or were killed because that took too long. */
+  /** Resolves when all have closed; rejects when some had to be killed, as that took too long. */
   async close(signal: string): Promise<void> {
+    const { log, closingMs } = this.#options;
     this.#isClosing = true;
     clearTimeout(this.#replacement);
+    let killed = 0;
     const late = setTimeout(() => {
       for (const worker of this.#all) {
-        this.#options.log.error('a worker did not close in time', { worker: worker.pid });
+        log.error('a worker did not close in time', { worker: worker.pid });
         worker.kill();
+        killed += 1;
       }
-    }, this.#options.closingMs);
+    }, closingMs);
     await Promise.all(
       this.all.map((worker) => {
         void worker.outbox.send({ type: 'close', signal });
@@ -217,10 +227,11 @@ export class Workers {
       }),
     );
     clearTimeout(late);
+    if (killed > 0) throw new Error('workers had to be killed');
   }
 
   #serving(): readonly WorkerProcess[] {
-    return this.all.filter((worker) => isServing(worker) && !worker.isRetired);
+    return this.all.filter((worker) => hasListened(worker) && !worker.isRetired);
   }
 
   /** Starts as many as are missing. */
@@ -233,10 +244,8 @@ export class Workers {
   #fork({ greets = false } = {}): WorkerProcess {
     const { count, isTerminal, missingSecret, write, onMessage } = this.#options;
     // The settings are read anew by each worker. How many there are is not theirs to say.
-    const worker = new WorkerProcess(
-      cluster.fork({ ...WORKER_MARK, WORKERS: String(count) }),
-      write,
-    );
+    const environment = { ...WORKER_MARK, WORKERS: String(count) };
+    const worker = new WorkerProcess(cluster.fork(environment), write);
     this.#all.add(worker);
     worker.onMessage((message) => {
       if (message.type === 'listening') this.#listens(worker);
@@ -277,8 +286,7 @@ export class Workers {
     this.#all.delete(worker);
     onGone(worker);
     if (worker.isRetired || this.#isClosing) return;
-    const hasListened = worker.listeningSinceMs !== undefined;
-    if (!hasListened && (!this.#isStarted || !this.all.some(isServing))) {
+    if (!hasListened(worker) && (!this.#isStarted || !this.all.some(hasListened))) {
       this.#fail(new WorkersError(exit));
       return;
     }
@@ -306,6 +314,7 @@ export class Workers {
       log.info('replacing workers', { workers: old.length });
       for (const worker of old) {
         if (this.#isClosing) return;
+        if (!this.#all.has(worker)) continue; // it died, and was replaced for that
         const isReplaced = (await this.#fork().listening) !== undefined;
         if (this.#isClosing) return;
         if (!isReplaced) {
@@ -321,9 +330,8 @@ export class Workers {
   }
 }
 
-/** Whether it answers requests, be it for the last time. */
-function isServing({ listeningSinceMs, isGone }: WorkerProcess): boolean {
-  return listeningSinceMs !== undefined && !isGone;
+function hasListened({ listeningSinceMs }: WorkerProcess): boolean {
+  return listeningSinceMs !== undefined;
 }
 
 function described({ exitCode, signal, message }: WorkerExit): string {

@@ -426,7 +426,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
       this.#isFollowing = true;
       this.#interruptOlder();
       // The caller may have left meanwhile.
-      if (this.#ending !== undefined) this.#host.others?.leave(this, 0);
+      if (this.#ending !== undefined) this.#leaveOther();
       return;
     }
     return this.#continue(await this.#open(answer ?? NOBODY));
@@ -440,7 +440,9 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     else void this.#send(event);
   }
 
-  followEnded({ outcome, usage, speakers }: TurnReport): void {
+  followEnded({
+    outcome, usage, speakers,
+  }: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>): void {
     if (this.#ending !== undefined) return;
     if (usage !== undefined) this.#usage = [...usage];
     for (const speaker of speakers ?? []) this.spoken.changeSpeaker(speaker);
@@ -448,6 +450,10 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     if (outcome === 'completed' || outcome === 'interrupted' || outcome === 'failed')
       this.#end(outcome, 'the turn ended in another process');
     else this.#endWithoutAgent(outcome);
+  }
+
+  #leaveOther(): void {
+    this.#host.others?.leave(this, this.spoken.countSent(this.#delivery.unsent));
   }
 
   followLost(): void {
@@ -686,7 +692,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     this.#ending = ending;
     clearTimeout(this.#timer);
     const hasLeft = this.#delivery.end();
-    if (this.#isFollowing) this.#host.others?.leave(this, this.#delivery.unsent);
+    if (this.#isFollowing) this.#leaveOther();
     const aborted =
       ending !== 'completed' || this.#calls !== undefined
         ? new TurnAbortedError(reason)

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 
 import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import {
+  clearTurns,
   emptyConversation,
   findTurn,
   hasOpenTurn,
@@ -13,7 +14,6 @@ import {
 import { cutTurn, type Interruption } from '../../src/conversations/heard.ts';
 import {
   appendMessage,
-  clearTurns,
   openTurn,
   settleTurn,
   OpenedTurn,
