@@ -6,7 +6,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync,
-  statSync, truncateSync, writeFileSync,
+  statSync, symlinkSync, truncateSync, writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -526,6 +526,12 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     const path = newPath();
     mkdirSync(path);
     assert.equal(refusal(path), 'it is a directory; name a file in it');
+  });
+
+  it('when it is a link that leads nowhere', () => {
+    const path = newPath();
+    symlinkSync(newPath(), path);
+    assert.equal(refusal(path), 'it is a link that leads nowhere; remove it, or name another file');
   });
 
   it('when it is a device', () => {
