@@ -50,8 +50,8 @@ export async function openStore(
   return new SharedStore(parts, { ttlMs, maxRemembered: maxConversations, timeoutMs, log });
 }
 
-/** Each kind is loaded when it is asked for. */
-async function openParts(
+/** Of any store but memory. Each kind is loaded when it is asked for. */
+export async function openParts(
   { conversationStore, sqliteSynchronous: synchronous, storeTimeoutMs: timeoutMs }: StoreSettings,
   { log, directory = process.cwd(), redis }: OpenStoreOptions,
 ): Promise<PartStore> {

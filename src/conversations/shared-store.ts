@@ -7,6 +7,7 @@ import type { ConversationStore, StoreHealth } from './store.ts';
 import type { TurnRecord } from './turn-record.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
+import { within } from './within.ts';
 
 export interface SharedStoreOptions {
   /** A conversation that nobody changed for this long is dropped. */
@@ -350,18 +351,5 @@ export class SharedStore implements ConversationStore {
     this.#waiting.delete(id);
     this.#turnsWaiting -= waiting.turns;
     this.#charactersWaiting -= waiting.characters;
-  }
-}
-
-/** Rejects when the promise takes longer. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -24,6 +24,8 @@ export interface TurnsOptions {
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
   readonly observer?: WorkObserver;
+  /** See `TurnHost`. Default false. */
+  readonly recordsCalls?: boolean;
 }
 
 /** Longer than a write is tried again for. */
@@ -41,6 +43,7 @@ export class Turns implements TurnHost, OwnTurns {
   readonly firstWordTimeoutMs: number;
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
+  readonly recordsCalls: boolean;
   readonly calls = new RunningCalls();
   readonly others: OtherProcesses | undefined;
   /** The newest turn of each conversation. */
@@ -61,6 +64,7 @@ export class Turns implements TurnHost, OwnTurns {
     this.firstWordTimeoutMs = firstWordTimeoutMs;
     this.states = agent.state?.open();
     this.observer = options.observer;
+    this.recordsCalls = options.recordsCalls ?? false;
   }
 
   /** How many turns' agents are at work. */
