@@ -53,7 +53,8 @@ export class CallRecorder implements CallRecords {
   #charactersWaiting = 0;
   #written = 0;
   #lost = 0;
-  #writing: Promise<void> | undefined;
+  /** One run of `#writeAll` behind the other. */
+  #writing: Promise<void> = Promise.resolve();
   #isFailing = false;
   #retry: NodeJS.Timeout | undefined;
   readonly #closing = new AbortController();
@@ -150,12 +151,11 @@ export class CallRecorder implements CallRecords {
   }
 
   #write(): Promise<void> {
-    return (this.#writing ??= this.#writeAll().finally(() => {
-      this.#writing = undefined;
-    }));
+    return (this.#writing = this.#writing.then(() => this.#writeAll()));
   }
 
   async #writeAll(): Promise<void> {
+    if (this.#retry !== undefined) return;
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
       try {
         await within(WRITE_TIMEOUT_MS, this.#archive.keep(next.call, next.record));
