@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
 
+import { reasonNotCreated } from './file-failure.ts';
 import { codeOf, isBusy, loadSqlite, type Database } from './sqlite-library.ts';
 import { StoreError } from './store-error.ts';
 
@@ -104,17 +104,6 @@ function prepareFile(path: string): void {
   if (stats.isDirectory()) throw refused(path, 'it is a directory; name a file in it');
   if (!stats.isFile()) throw refused(path, 'it is not a regular file');
   for (const file of [path, `${path}-wal`, `${path}-shm`]) closeToOthers(file);
-}
-
-function reasonNotCreated(path: string, code: unknown): string {
-  const folder = dirname(path);
-  if (code === 'ENOENT') return `the folder ${folder} does not exist; create it`;
-  if (code === 'ENOTDIR') return `${folder} is not a folder`;
-  if (code === 'EACCES' || code === 'EPERM')
-    return `this user may not create files in ${folder}; change its owner, or name another folder`;
-  if (code === 'EROFS') return `${folder} is on a read-only file system; mount a volume there`;
-  if (code === 'ENOSPC') return 'the disk is full';
-  return `it cannot be created (${String(code)})`;
 }
 
 /** A copy that was restored is often readable for all. */

@@ -1,4 +1,4 @@
-import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import {
   checkDatabase,
   failureOf,
@@ -30,6 +30,7 @@ const OPENING_MS = 2_000;
 const SWEEP_MS = 5;
 const ROWS_SWEPT = 1_000;
 const PAGES_VACUUMED = 16;
+const IDS_LISTED = 1_000;
 /** Free pages are used again. The file shrinks only when there are many. */
 const MIN_FREE_PAGES = 256;
 const WRITES_PER_CHECKPOINT = 2_000;
@@ -38,6 +39,10 @@ const MAX_LOG_PAGES = 8_192;
 interface Row {
   readonly key: number;
   readonly version: string;
+}
+
+interface IdRow {
+  readonly id: string;
 }
 
 interface PartRow {
@@ -70,6 +75,8 @@ const SQL = {
     ON CONFLICT DO UPDATE SET text = excluded.text`,
   removePart: 'DELETE FROM part WHERE conversation = ? AND name = ?',
   removeParts: 'DELETE FROM part WHERE conversation = ?',
+  list: `SELECT id FROM conversation WHERE id > ? AND id >= ? AND expires_at > ?
+    ORDER BY id LIMIT ${IDS_LISTED}`,
   count: 'SELECT count(*) AS count FROM conversation WHERE expires_at > ?',
   expiries: `SELECT key, expires_at FROM conversation WHERE key > ? ORDER BY key
     LIMIT ${ROWS_SWEPT}`,
@@ -142,6 +149,14 @@ export class SqliteStore implements PartStore {
       );
       this.#writes += writes.length;
       return answers;
+    });
+  }
+
+  list(prefix: string, after: string): IdPage {
+    return this.#run(({ statements }) => {
+      const rows = statements.list.all(after, prefix, this.#now()) as IdRow[];
+      const ids = rows.map(({ id }) => id).filter((id) => id.startsWith(prefix));
+      return { ids, next: ids.length < IDS_LISTED ? undefined : ids.at(-1) };
     });
   }
 
