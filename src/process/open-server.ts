@@ -78,6 +78,8 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   const app = createApp(settings, agent, {
     log,
     ...worker,
+    // The one that a store brings reaches other machines, too.
+    ...(store?.channel === undefined ? {} : { channel: store.channel }),
     ...(platform === undefined ? {} : { platform }),
     ...(store === undefined ? {} : { store }),
   });
