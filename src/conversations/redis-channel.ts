@@ -8,6 +8,8 @@ import type { RedisPublisher } from './redis-client.ts';
 const PREFIX = 'layercode:process:';
 /** Messages that the client has not sent yet, or has no answer for. More are lost. */
 const MAX_WAITING = 1_000;
+/** For the last messages, when the channel is closed. */
+const CLOSING_MS = 250;
 
 /**
  * Messages between processes by pub/sub of Redis or Valkey. Each process subscribes to its own
@@ -18,7 +20,7 @@ export class RedisChannel implements Channel {
   readonly #publisher: RedisPublisher;
   readonly #closeClient: (() => Awaitable<void>) | undefined;
   #listener: ((message: string) => void) | undefined;
-  #waiting = 0;
+  readonly #waiting = new Set<Promise<void>>();
 
   /** `closeClient` is called when the channel is closed. */
   constructor(publisher: RedisPublisher, closeClient?: () => Awaitable<void>) {
@@ -35,16 +37,26 @@ export class RedisChannel implements Channel {
   readonly receive = (message: string): void => this.#listener?.(message);
 
   send(address: string, message: string): void {
-    if (this.#waiting < MAX_WAITING) void this.#publish(address, message);
+    if (this.#waiting.size >= MAX_WAITING) return;
+    const done = this.#publish(address, message).finally(() => this.#waiting.delete(done));
+    this.#waiting.add(done);
   }
 
   listen(listener: (message: string) => void): void {
     this.#listener = listener;
   }
 
-  close(): Awaitable<void> {
+  async close(): Promise<void> {
     this.#listener = undefined;
-    return this.#closeClient?.();
+    if (this.#waiting.size > 0) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise((resolve) => {
+        timer = setTimeout(resolve, CLOSING_MS);
+      });
+      await Promise.race([Promise.all(this.#waiting), late]);
+      clearTimeout(timer);
+    }
+    await this.#closeClient?.();
   }
 
   /** Rejects if the server refuses messages. */
@@ -53,13 +65,10 @@ export class RedisChannel implements Channel {
   }
 
   async #publish(address: string, message: string): Promise<void> {
-    this.#waiting += 1;
     try {
       await this.#publisher.publish(PREFIX + address, message);
     } catch {
       // A message may be lost, and the store's own commands tell of a server that fails.
-    } finally {
-      this.#waiting -= 1;
     }
   }
 }

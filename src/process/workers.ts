@@ -27,6 +27,8 @@ export interface WorkersOptions {
 const FIRST_BACK_OFF_MS = 100;
 const LONGEST_BACK_OFF_MS = 10_000;
 const LONG_LIFE_MS = 60_000;
+/** Between the end of a worker and that of what it has written. */
+const LAST_WORDS_MS = 1_000;
 
 /** How long to wait before a worker that died is replaced: twice as long each time. */
 export class BackOff {
@@ -67,7 +69,7 @@ export class WorkerProcess {
   readonly outbox: Outbox;
   /** Resolves with where it listens; undefined if it ended before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when it has ended, and everything that it sent and wrote has been read. */
+  /** Resolves when it has ended, and what it sent and wrote has been read, or 1 s later. */
   readonly gone: Promise<WorkerExit>;
   /** Undefined until it listens. `performance.now()`. */
   listeningSinceMs: number | undefined;
@@ -123,8 +125,14 @@ function ended(worker: Worker): Promise<WorkerExit> {
       // which ends does not read.
       if (child.pid === undefined) resolve({ exitCode: undefined, signal: undefined, message });
     });
-    child.once('close', (exitCode, signal) => {
-      void disconnected.then(() => resolve({ exitCode, signal, message: undefined }));
+    const read = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    child.once('exit', (exitCode, signal) => {
+      const gone = (): void => resolve({ exitCode, signal, message: undefined });
+      const late = setTimeout(gone, LAST_WORDS_MS); // a program of its own may keep its pipe open
+      void Promise.all([read, disconnected]).then(() => {
+        clearTimeout(late);
+        gone();
+      });
     });
   });
 }

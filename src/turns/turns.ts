@@ -55,6 +55,7 @@ export class Turns implements TurnHost, OwnTurns {
   readonly #writes = new Set<Promise<unknown>>();
   /** Begins just now: its connection may break before it is one of the others. */
   #beginning: Turn | undefined;
+  #whenNoneRuns: (() => void) | undefined;
 
   constructor(options: TurnsOptions) {
     const { agent, conversations, turnTimeoutMs, firstWordTimeoutMs, others } = options;
@@ -171,11 +172,11 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   /**
-   * Waits for tool calls for so long, then ends them. Resolves when what they returned is stored,
-   * or a bounded time later.
+   * Waits so long for tool calls, and for turns whose streams other processes write, then ends
+   * them. Resolves when what they returned is stored, or a bounded time later.
    */
-  async close(toolsMs: number): Promise<void> {
-    await atMost(toolsMs, this.calls.ended());
+  async close(lastMs: number): Promise<void> {
+    if (lastMs > 0) await atMost(lastMs, Promise.all([this.calls.ended(), this.#noneRuns()]));
     this.interruptAll('the server is shutting down');
     await atMost(LAST_WRITES_MS, this.settled());
   }
@@ -195,6 +196,18 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   ended(turn: Turn): void {
+    this.#forget(turn);
+    if (this.#whenNoneRuns !== undefined && this.count === 0) this.#whenNoneRuns();
+  }
+
+  #noneRuns(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenNoneRuns = resolve;
+      if (this.count === 0) resolve();
+    });
+  }
+
+  #forget(turn: Turn): void {
     if (this.#beside.delete(turn)) return;
     const { conversationId } = turn;
     const newest = this.#newest.get(conversationId);
@@ -235,7 +248,7 @@ export class Turns implements TurnHost, OwnTurns {
   }
 }
 
-async function atMost(ms: number, done: Promise<void>): Promise<void> {
+async function atMost(ms: number, done: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);

@@ -209,6 +209,27 @@ describe('a server with workers', () => {
     assert.equal((await fetch(`${url}/ready`)).status, 200);
   });
 
+  // A program that an agent starts may have the worker's stdout, and outlive the worker.
+  it('replaces and ends a worker whose output a program of its own keeps open', LIMIT, async () => {
+    const agent = AGENT.replace(
+      "yield ' Done.';",
+      "if (text === 'spawn') yield ` ${spawn('sleep', ['60'], { stdio: 'inherit' }).pid}`;",
+    );
+    const { server, url } = await serve(`import { spawn } from 'node:child_process';${agent}`);
+    const turn = await say(url, 'spawn');
+    const program = Number(await turn.rest());
+    try {
+      process.kill(turn.pid, 'SIGKILL');
+      await server.line('a worker died');
+      await server.lines('listening', 3);
+      server.process.kill('SIGTERM');
+      const [code] = await once(server.process, 'exit');
+      assert.equal(code, 0);
+    } finally {
+      process.kill(program, 'SIGKILL');
+    }
+  });
+
   it('drains all of them on SIGTERM', LIMIT, async () => {
     const { server, url } = await serve();
     const one = await hold(url, () => true);
