@@ -103,7 +103,7 @@ class Primary {
     if (process.send === undefined || !process.connected) callback();
     else process.send(message, undefined, undefined, callback);
   });
-  /** What this worker is told first. */
+  /** What this worker is told when it is ready. */
   readonly started: Promise<Extract<MessageToWorker, { readonly type: 'start' }>>;
   /** Whether the server is open. Until then the process ends when it is to close. */
   isObeyed = false;
@@ -121,6 +121,7 @@ class Primary {
         }
       });
     });
+    void this.outbox.send({ type: 'ready' });
   }
 
   listen(listener: (message: MessageToWorker) => void): void {

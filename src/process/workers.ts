@@ -142,7 +142,8 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #all = new Set<WorkerProcess>();
   #isStarted = false;
-  #isClosing = false;
+  /** Set when all are to close. */
+  #closingSignal: string | undefined;
   #died = 0;
   readonly #backOff = new BackOff();
   /** Set while the next one is waited for. */
@@ -210,7 +211,7 @@ export class Workers {
   /** Resolves when all have closed; rejects when some had to be killed, as that took too long. */
   async close(signal: string): Promise<void> {
     const { log, closingMs } = this.#options;
-    this.#isClosing = true;
+    this.#closingSignal = signal;
     clearTimeout(this.#replacement);
     let killed = 0;
     const late = setTimeout(() => {
@@ -242,22 +243,26 @@ export class Workers {
   }
 
   #fork({ greets = false } = {}): WorkerProcess {
-    const { count, isTerminal, missingSecret, write, onMessage } = this.#options;
+    const { count, write, onMessage } = this.#options;
     // The settings are read anew by each worker. How many there are is not theirs to say.
     const environment = { ...WORKER_MARK, WORKERS: String(count) };
     const worker = new WorkerProcess(cluster.fork(environment), write);
     this.#all.add(worker);
     worker.onMessage((message) => {
-      if (message.type === 'listening') this.#listens(worker);
+      if (message.type === 'ready') this.#begin(worker, greets);
+      else if (message.type === 'listening') this.#listens(worker);
       else if (message.type === 'failed') this.#failing(worker);
       else onMessage(message, worker);
     });
     void worker.gone.then((exit) => this.#gone(worker, exit));
-    const { address } = worker;
-    void worker.outbox.send({
-      type: 'start', address, processes: count, missingSecret, isTerminal, greets,
-    });
     return worker;
+  }
+
+  #begin({ address, outbox }: WorkerProcess, greets: boolean): void {
+    const { count: processes, isTerminal, missingSecret } = this.#options;
+    const signal = this.#closingSignal;
+    if (signal !== undefined) void outbox.send({ type: 'close', signal });
+    else void outbox.send({ type: 'start', address, processes, missingSecret, isTerminal, greets });
   }
 
   #listens(worker: WorkerProcess): void {
@@ -270,7 +275,7 @@ export class Workers {
 
   /** An error that nobody awaited: another one is to take the place of that worker. */
   #failing(worker: WorkerProcess): void {
-    if (worker.isRetired || this.#isClosing) return;
+    if (worker.isRetired || this.#closingSignal !== undefined) return;
     this.#retire(worker);
     this.#diedUnasked(worker);
   }
@@ -285,7 +290,7 @@ export class Workers {
     const { log, onGone } = this.#options;
     this.#all.delete(worker);
     onGone(worker);
-    if (worker.isRetired || this.#isClosing) return;
+    if (worker.isRetired || this.#closingSignal !== undefined) return;
     if (!hasListened(worker) && (!this.#isStarted || !this.all.some(hasListened))) {
       this.#fail(new WorkersError(exit));
       return;
@@ -306,17 +311,17 @@ export class Workers {
 
   async #replaceAll(): Promise<void> {
     const { log } = this.#options;
-    while (this.#isToReplaceAgain && !this.#isClosing) {
+    while (this.#isToReplaceAgain && this.#closingSignal === undefined) {
       this.#isToReplaceAgain = false;
       // Or each signal would add as many as there are.
       await Promise.all(this.all.filter(({ isRetired }) => isRetired).map(({ gone }) => gone));
       const old = this.#serving();
       log.info('replacing workers', { workers: old.length });
       for (const worker of old) {
-        if (this.#isClosing) return;
+        if (this.#closingSignal !== undefined) return;
         if (!this.#all.has(worker)) continue; // it died, and was replaced for that
         const isReplaced = (await this.#fork().listening) !== undefined;
-        if (this.#isClosing) return;
+        if (this.#closingSignal !== undefined) return;
         if (!isReplaced) {
           log.error('a worker was not replaced: its successor did not start', {
             worker: worker.pid,

@@ -21,7 +21,8 @@ beforeEach(() => {
 });
 afterEach(() => workplace.clear());
 
-const LIMIT = { skip: WITHOUT_SQLITE, timeout: 30_000 };
+const ANYWHERE = { timeout: 30_000 };
+const LIMIT = { ...ANYWHERE, skip: WITHOUT_SQLITE };
 
 /** Says which process it runs in, and holds a turn until that process gets SIGUSR2. */
 const AGENT = `export default {
@@ -354,7 +355,8 @@ describe('the command run --tunnel with workers', () => {
 });
 
 describe('workers that cannot start', () => {
-  it('end the server with 1, and what is wrong is said once', LIMIT, async () => {
+  // An agent is loaded before the store is opened: these need no SQLite.
+  it('end the server with 1, and what is wrong is said once', ANYWHERE, async () => {
     const server = spawnServer('export default { name: "mine", onTalk: () => "Hi." };');
     assert.deepEqual(await server.exit, { code: 1, signal: null });
     assert.match(server.stderr, /^layercode-microserver: agent module .*"onTalk".*\n$/);
@@ -372,7 +374,7 @@ describe('workers that cannot start', () => {
     assert.equal((await server.line('closing'))['reason'], reason);
   });
 
-  it('end the server with 1, also when they say nothing', LIMIT, async () => {
+  it('end the server with 1, also when they say nothing', ANYWHERE, async () => {
     const server = spawnServer('process.kill(process.pid, "SIGKILL");');
     assert.deepEqual(await server.exit, { code: 1, signal: null });
     assert.equal(
