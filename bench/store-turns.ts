@@ -37,6 +37,7 @@ function counting(parts: PartStore): PartStore {
       for (const [name, text] of change.set) bytes += Buffer.byteLength(name + text);
       return parts.write(id, change);
     },
+    list: (prefix, after) => parts.list(prefix, after),
     count: () => parts.count(),
     close: () => parts.close(),
   };

@@ -39,6 +39,10 @@ export type { Conversation } from './conversations/conversation.ts';
 export type { ConversationStore, StoreHealth } from './conversations/store.ts';
 export { openStore } from './conversations/open-store.ts';
 export type { OpenStoreOptions, StoreSettings } from './conversations/open-store.ts';
+export { openCallRecords } from './conversations/open-call-records.ts';
+export type { CallRecordSettings } from './conversations/open-call-records.ts';
+export type { CallRecords } from './conversations/call-recorder.ts';
+export type { CallRecord, EndedCall } from './conversations/call-record.ts';
 export { fromIoredis } from './conversations/redis-client.ts';
 export type {
   IoredisClient, RedisClient, RedisPublisher, RedisScriptCall, RedisSubscriber,

@@ -35,7 +35,7 @@ async function ended(
 describe('layercode-microserver', () => {
   it('lists its commands, and says of no command that it takes one', async (t) => {
     const [help, nothing] = await Promise.all([ended(start(t, ['--help'])), ended(start(t, []))]);
-    for (const name of ['run', 'talk', 'turn', 'list-agents', 'init', 'webhook'])
+    for (const name of ['run', 'talk', 'turn', 'list-agents', 'init', 'webhook', 'calls'])
       assert.match(help.stdout, new RegExp(`^  ${name} `, 'm'));
     assert.deepEqual(
       [help.code, nothing.code, nothing.stdout, nothing.stderr],
@@ -85,7 +85,7 @@ describe('layercode-microserver', () => {
 
   it('has a page of help for each command, no wider than 100 columns', async (t) => {
     const pages = await Promise.all(
-      ['run', 'talk', 'turn', 'list-agents', 'init', 'webhook'].map((name) =>
+      ['run', 'talk', 'turn', 'list-agents', 'init', 'webhook', 'calls'].map((name) =>
         ended(start(t, [name, '--help'])),
       ),
     );

@@ -11,7 +11,9 @@ import { after, describe, it } from 'node:test';
 import { listAgents } from '../src/agents/built-in/registry.ts';
 import type { App } from '../src/app/app.ts';
 import { createApp } from '../src/app/create-app.ts';
+import { addCallRecordMetrics } from '../src/observers/call-record-metrics.ts';
 import { addStoreMetrics } from '../src/observers/store-metrics.ts';
+import type { CallRecords } from '../src/conversations/call-recorder.ts';
 import { LogOutput } from '../src/process/log-output.ts';
 import { addWorkersMetrics } from '../src/process/primary.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
@@ -24,6 +26,11 @@ import {
 } from './fixtures/pages.ts';
 
 const SECRET = 'whsec_pages';
+const NO_RECORDS: CallRecords = {
+  ended: () => undefined,
+  counts: () => ({ written: 0, lost: 0, waiting: 0 }),
+  close: () => Promise.resolve(),
+};
 const SRC = join(ROOT, 'src');
 const agentsPage = readPage('docs/agents.md');
 const apiPage = readPage('docs/api.md');
@@ -199,6 +206,7 @@ describe('docs/observability.md', () => {
     new LogOutput(output).addTo(app.metrics); // as the process does
     const isWell = { isDegraded: false, turnsWaiting: 0, failures: 0, conflicts: 0 };
     addStoreMetrics(app.metrics, () => isWell); // with a store that can fail
+    addCallRecordMetrics(app.metrics, NO_RECORDS); // with CALL_RECORDS
     addWorkersMetrics(app.metrics, { serving: 2, died: 0 });
     const served = new Set(captures(app.metrics.text(), /^# TYPE (\S+ \S+)/gm));
     await app.close();

@@ -5,6 +5,7 @@ import type { BoundAgent } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import { Turns } from '../turns/turns.ts';
+import type { CallRecords } from '../conversations/call-recorder.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
@@ -28,6 +29,7 @@ import { draining } from '../middleware/draining.ts';
 import { preflight } from '../middleware/preflight.ts';
 import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
+import { addCallRecordMetrics } from '../observers/call-record-metrics.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
@@ -44,6 +46,8 @@ export interface AppOptions {
   readonly log?: Logger;
   /** Where conversations are kept. Default: in memory, within the bounds. `close()` closes it. */
   readonly store?: ConversationStore;
+  /** Keeps a record of each call. Default: none is kept. `close()` closes it. */
+  readonly records?: CallRecords;
   /**
    * To other processes that use the same store. Default: the store's own, if it has one. `close()`
    * closes it.
@@ -100,6 +104,7 @@ export class App {
   readonly #boundary = new ErrorBoundary();
   readonly #platform: AppPlatform | undefined;
   readonly #channel: Channel | undefined;
+  readonly #records: CallRecords | undefined;
   readonly #shutdown = new Shutdown();
   /** Kept only where a shutdown waits for them. */
   readonly #openSessions: OpenSessions | undefined;
@@ -121,6 +126,7 @@ export class App {
     const log = options.log ?? noLog();
     this.#settings = settings;
     this.#platform = options.platform;
+    this.#records = options.records;
     this.#processes = options.processes ?? 1;
     const { maxBodyBytes, trustProxy, drainCallsSeconds, conversationTtlSeconds } = settings;
     const bodiesBytes = Math.ceil(MIN_BODIES_BYTES / this.#processes);
@@ -161,6 +167,7 @@ export class App {
     this.metrics.add(new Gauge('layercode_conversations', held, count, 'gauge', 'max'));
     const health = store.health?.bind(store);
     if (health !== undefined) addStoreMetrics(this.metrics, health);
+    if (this.#records !== undefined) addCallRecordMetrics(this.metrics, this.#records);
     if (settings.metrics) addProcessMetrics(this.metrics);
     const routes = createRoutes({
       settings,
@@ -172,6 +179,7 @@ export class App {
       notReadyReasons: () => (this.#shutdown.isReady ? [] : ['the server is shutting down']),
       storeHealth: health,
       openSessions: this.#openSessions,
+      records: this.#records,
       sumMetrics: options.sumMetrics,
     });
     for (const route of routes) this.#add(route);
@@ -209,6 +217,7 @@ export class App {
       turnTimeoutMs: turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: firstWordTimeoutSeconds * 1_000,
       observer: workMetrics(metrics),
+      recordsCalls: this.#records !== undefined,
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
     return { name, path, agent, secrets, conversations, turns, metrics };
@@ -362,6 +371,7 @@ export class App {
     for (const response of this.#fetched) response.destroy(); // no server closes their connections
     const toolsMs = Math.max(0, timesOutAtMs - performance.now());
     await Promise.all(this.#routed.map(({ turns }) => turns.close(toolsMs)));
+    await this.#records?.close();
     await this.#channel?.close();
     await this.conversations.close();
   }

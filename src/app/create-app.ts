@@ -12,8 +12,8 @@ export type NamedAgents = Readonly<Record<string, Agent>>;
  * its name; the first one has the route itself, too.
  *
  * Throws a `TypeError` for a name that cannot be a path, if an agent has no webhook secret, as
- * signatures are always verified, and if the settings name a store and `options` have none: opening
- * one takes time.
+ * signatures are always verified, and if the settings name a store or records and `options` have
+ * none: opening them takes time.
  */
 export function createApp(
   settings: Settings,
@@ -23,6 +23,10 @@ export function createApp(
   if (settings.conversationStore !== 'memory' && options.store === undefined) {
     const remedy = 'pass options.store, such as await openStore(settings, { log })';
     throw new TypeError(`settings.conversationStore is not memory: ${remedy}`);
+  }
+  if (settings.callRecords !== undefined && options.records === undefined) {
+    const remedy = 'pass options.records, such as await openCallRecords(settings, { log })';
+    throw new TypeError(`settings.callRecords is set: ${remedy}`);
   }
   const { log = noLog(), fetch } = options;
   const bind = (agent: Agent): BoundAgent => bindAgent(agent, settings, log, fetch);

@@ -2,6 +2,7 @@
 
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Turns } from '../turns/turns.ts';
+import type { CallRecords } from '../conversations/call-recorder.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
@@ -57,6 +58,8 @@ export interface RouteDependencies {
   readonly storeHealth: (() => StoreHealth) | undefined;
   /** Undefined if a shutdown does not wait for sessions. */
   readonly openSessions: OpenSessions | undefined;
+  /** Undefined if no records of calls are kept. */
+  readonly records: CallRecords | undefined;
   /** Undefined if this app has no other processes beside it. */
   readonly sumMetrics: SumMetrics | undefined;
 }
@@ -107,7 +110,7 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
 
 /** One for each agent, and the agent route for the first. */
 function webhookRoutes({
-  settings, agents, metrics, platform, openSessions,
+  settings, agents, metrics, platform, openSessions, records,
 }: RouteDependencies): readonly Route[] {
   const open: OpenRequests = { streams: 0, hooks: 0 };
   const streams = (): number => open.streams;
@@ -117,7 +120,8 @@ function webhookRoutes({
   const routes = agents.map((routed): Route => {
     const { name, path, agent, secrets, conversations, turns } = routed;
     const handler = signed({ secrets }, webhook({
-      agent, conversations, turns, open, openSessions,
+      agent, conversations, turns, open, openSessions, records,
+      agentName: name ?? agent.name,
       metrics: routed.metrics,
       maxStreams: settings.maxStreams,
       heartbeatMs: settings.heartbeatSeconds * 1_000,

@@ -106,6 +106,13 @@ export class ConversationManager {
     );
   }
 
+  /** The conversation as it is now, not to be changed. Undefined for an unknown id. */
+  read(conversationId: string): Awaitable<Conversation | undefined> {
+    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
+      conversation === undefined ? undefined : toRead(conversation),
+    );
+  }
+
   /** History, state and caller of a conversation. Empty for an unknown id. */
   snapshot(conversationId: string): Awaitable<Snapshot> {
     return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) => {

@@ -87,8 +87,8 @@ async function openChannel(
   return openRedisChannel(conversationStore, { directory, log });
 }
 
-/** Each kind is loaded when it is asked for. */
-async function openParts(
+/** Of any store but memory. Each kind is loaded when it is asked for. */
+export async function openParts(
   { conversationStore, sqliteSynchronous: synchronous, storeTimeoutMs: timeoutMs }: StoreSettings,
   { log, directory = process.cwd(), redis }: OpenStoreOptions,
 ): Promise<PartStore> {

@@ -22,6 +22,12 @@ export interface PartsChange {
   readonly ttlMs: number;
 }
 
+export interface IdPage {
+  readonly ids: readonly string[];
+  /** Where the next page begins. Undefined: this was the last one. */
+  readonly next: string | undefined;
+}
+
 /**
  * Where conversations are kept in parts, one for each turn, so that a turn writes what it changed
  * and not its whole conversation. Knows neither what is in a part nor any rule of turns. Several
@@ -46,6 +52,12 @@ export interface PartStore {
    * the store has instead.
    */
   write(id: string, change: PartsChange): Awaitable<true | StoredConversation | undefined>;
+
+  /**
+   * Ids that begin with the prefix, in pages: begin after '', and go on after `next` until there is
+   * none. In any order; an id may come twice. In a cluster of Redis: those of one node.
+   */
+  list(prefix: string, after: string): Awaitable<IdPage>;
 
   /** How many conversations are kept. */
   count(): Awaitable<number>;

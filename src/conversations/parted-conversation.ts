@@ -124,7 +124,8 @@ export class PartedConversation {
 
   /** Whether the store is to be told something. */
   get hasChanged(): boolean {
-    if (this.isEmpty) return this.version !== undefined || this.isCleared;
+    const isKept = this.version !== undefined && this.unreadable.length === 0;
+    if (this.isEmpty) return isKept || this.isCleared;
     const isTouched = this.touched.size > 0 || this.hasNewState;
     return isTouched || headOf(this.conversation) !== this.#head;
   }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 
 import type { Awaitable } from '../base/awaitable.ts';
-import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
-import type { RedisClient } from './redis-client.ts';
+import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { RedisClient, RedisScriptCall } from './redis-client.ts';
+import { StoreError } from './store-error.ts';
 
 /** In front of all keys. A client may put a prefix of its own in front of that. */
 const PREFIX = 'layercode:';
@@ -38,7 +39,29 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 `;
 
-const SHA1 = createHash('sha1').update(SCRIPT).digest('hex');
+/**
+ * Some of the keys that begin with `KEYS[1]`, without that, behind the cursor of the next ones. In
+ * a script, so that a client puts its prefix in front of what is looked for, too.
+ */
+const LIST_SCRIPT = `
+local pattern = string.gsub(KEYS[1], '[*?%[%]\\\\^-]', '\\\\%0') .. '*'
+local found = redis.call('SCAN', ARGV[1], 'MATCH', pattern, 'COUNT', 1000)
+for index, key in ipairs(found[2]) do found[2][index] = string.sub(key, #KEYS[1] + 1) end
+return found
+`;
+
+/** A script, and what a server that has seen it knows it by. */
+interface Script {
+  readonly text: string;
+  readonly sha1: string;
+}
+
+function scriptOf(text: string): Script {
+  return { text, sha1: createHash('sha1').update(text).digest('hex') };
+}
+
+const SWAP = scriptOf(SCRIPT);
+const LIST = scriptOf(LIST_SCRIPT);
 
 /**
  * Conversations in Redis or Valkey: a hash for each, with a field for each part, which expires as a
@@ -68,6 +91,23 @@ export class RedisStore implements PartStore {
     return this.#run(id, [from, to, String(ttlMs), String(pairs.length), ...pairs, ...remove]);
   }
 
+  async list(prefix: string, after: string): Promise<IdPage> {
+    const begun = PREFIX + keyOf(prefix);
+    const call = { keys: [begun], arguments: [after || '0'] };
+    const reply = await this.#eval(LIST, call).catch((error: unknown) => {
+      const said = error instanceof Error ? error.message : String(error);
+      throw new StoreError(`the store cannot list its keys: ${said}`, { cause: error });
+    });
+    if (!Array.isArray(reply)) throw unexpected(reply);
+    const [cursor, rests]: unknown[] = reply;
+    if (!Array.isArray(rests)) throw unexpected(rests);
+    const ids = rests.map((rest: unknown) => {
+      if (typeof rest !== 'string') throw unexpected(rest);
+      return prefix + idOf(rest);
+    });
+    return { ids, next: cursor === '0' ? undefined : String(cursor) };
+  }
+
   /** All keys of the database, as their number is known without looking at each. */
   async count(): Promise<number> {
     return Number(await this.#client.dbSize());
@@ -80,15 +120,17 @@ export class RedisStore implements PartStore {
   }
 
   async #run(id: string, args: string[]): Promise<true | StoredConversation | undefined> {
-    const call = { keys: [PREFIX + keyOf(id)], arguments: args };
-    let reply: unknown;
+    const reply = await this.#eval(SWAP, { keys: [PREFIX + keyOf(id)], arguments: args });
+    return reply === 1 ? true : storedIn(reply);
+  }
+
+  async #eval({ text, sha1 }: Script, call: RedisScriptCall): Promise<unknown> {
     try {
-      reply = await this.#client.evalSha(SHA1, call);
+      return await this.#client.evalSha(sha1, call);
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      reply = await this.#client.eval(SCRIPT, call); // and the server knows it from now on
+      return this.#client.eval(text, call); // and the server knows it from now on
     }
-    return reply === 1 ? true : storedIn(reply);
   }
 }
 
@@ -100,6 +142,13 @@ function keyOf(id: string): string {
   return id.replace(
     /[^\w.-]/g,
     (unit) => `%${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** What `keyOf` made the key of. */
+function idOf(key: string): string {
+  return key.replace(/%([0-9a-f]{4})/g, (_, unit: string) =>
+    String.fromCharCode(Number.parseInt(unit, 16)),
   );
 }
 

@@ -37,6 +37,7 @@ import {
   setPlain,
   toolMessagesOf,
   type RunElsewhere,
+  type TurnFigures,
   type TurnRecord,
 } from './turn-record.ts';
 
@@ -59,6 +60,8 @@ export interface TurnOpening {
   readonly process?: string | undefined;
   /** Whether other processes were asked what they run. Until then nothing is taken from them. */
   readonly hasAsked?: boolean | undefined;
+  /** Where calls are recorded. */
+  readonly figures?: TurnFigures | undefined;
 }
 
 /** A turn that was opened, as its run sees it. Holds no record that the run could change. */
@@ -155,6 +158,8 @@ export interface TurnSettlement {
   readonly filler?: string | undefined;
   /** The agent's state: JSON text. Kept whoever closed the turn, but not by an older run of it. */
   readonly agentState?: string | undefined;
+  /** Where calls are recorded. */
+  readonly figures?: TurnFigures | undefined;
 }
 
 const NO_CALLS: readonly ToolMessage[] = [];
@@ -204,6 +209,7 @@ export function openTurn(
   record.state = 'open';
   record.runId = runId;
   if (opening.process !== undefined) record.process = opening.process;
+  if (opening.figures !== undefined) record.figures = opening.figures;
   if (known !== undefined) forgetRun(record);
   subtract(conversation, record);
   if (earlier.length === 0)
@@ -254,10 +260,11 @@ export function settleTurn(
 function settle(
   conversation: Conversation,
   record: TurnRecord,
-  { state, messages, sent, filler }: TurnSettlement,
+  { state, messages, sent, filler, figures }: TurnSettlement,
 ): void {
   if (record.state === 'open') conversation.openTurns -= 1;
   record.state = state;
+  if (figures !== undefined) record.figures = figures;
   if (record.isUnknown !== undefined) delete record.isUnknown;
   if (filler !== undefined) record.filler = filler;
   subtract(conversation, record);

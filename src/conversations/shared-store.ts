@@ -8,6 +8,7 @@ import type { TurnRecord } from './turn-record.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
+import { within } from './within.ts';
 
 export interface SharedStoreOptions {
   /** A conversation that nobody changed for this long is dropped. */
@@ -368,22 +369,5 @@ export class SharedStore implements ConversationStore {
     this.#waiting.delete(id);
     this.#turnsWaiting -= waiting.turns;
     this.#charactersWaiting -= waiting.characters;
-  }
-}
-
-/**
- * Rejects when the promise takes longer. After the event loop was held up, timers come before the
- * answers that have arrived meanwhile: these have one more turn.
- */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    const isLate = (): void => reject(new Error(`no answer in ${ms} ms`));
-    timer = setTimeout(() => setImmediate(isLate), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

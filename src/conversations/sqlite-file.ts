@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
 
+import { reasonNotCreated } from './file-failure.ts';
 import { codeOf, isBusy, loadSqlite, type Database } from './sqlite-library.ts';
 import { StoreError } from './store-error.ts';
 
@@ -98,21 +98,12 @@ function prepareFile(path: string): void {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code !== 'EEXIST') throw refused(path, reasonNotCreated(path, code), error);
   }
-  const stats = statSync(path);
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined)
+    throw refused(path, 'it is a link that leads nowhere; remove it, or name another file');
   if (stats.isDirectory()) throw refused(path, 'it is a directory; name a file in it');
   if (!stats.isFile()) throw refused(path, 'it is not a regular file');
   for (const file of [path, `${path}-wal`, `${path}-shm`]) closeToOthers(file);
-}
-
-function reasonNotCreated(path: string, code: unknown): string {
-  const folder = dirname(path);
-  if (code === 'ENOENT') return `the folder ${folder} does not exist; create it`;
-  if (code === 'ENOTDIR') return `${folder} is not a folder`;
-  if (code === 'EACCES' || code === 'EPERM')
-    return `this user may not create files in ${folder}; change its owner, or name another folder`;
-  if (code === 'EROFS') return `${folder} is on a read-only file system; mount a volume there`;
-  if (code === 'ENOSPC') return 'the disk is full';
-  return `it cannot be created (${String(code)})`;
 }
 
 /** A copy that was restored is often readable for all. */

@@ -2,11 +2,11 @@ import { isBuiltin } from 'node:module';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { SqliteStore, SqliteStoreOptions, WriteAnswer } from './sqlite-store.ts';
 import { StoreError } from './store-error.ts';
 
-type Methods = Pick<SqliteStore, 'read' | 'writeAll' | 'count' | 'close'>;
+type Methods = Pick<SqliteStore, 'read' | 'writeAll' | 'list' | 'count' | 'close'>;
 
 /** What goes to the thread. */
 export interface Call {
@@ -71,6 +71,10 @@ class SqliteThread implements PartStore {
       this.#writes.push({ id, change, resolve, reject });
       if (this.#writes.length === 1) setImmediate(() => void this.#send());
     });
+  }
+
+  list(prefix: string, after: string): Promise<IdPage> {
+    return this.#call('list', prefix, after);
   }
 
   count(): Promise<number> {

@@ -9,6 +9,29 @@ import {
   type TurnState,
 } from './message.ts';
 
+/** What one model was asked in a turn. Tokens are undefined where the vendor reported none. */
+export interface ModelFigures {
+  readonly model: string;
+  readonly requests: number;
+  readonly inputTokens: number | undefined;
+  readonly outputTokens: number | undefined;
+  readonly cachedTokens: number | undefined;
+}
+
+/** What the record of a call says of a turn beside its messages. */
+export interface TurnFigures {
+  readonly sessionId: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** These are missing while the turn runs, and if its process died. */
+  readonly durationMs?: number | undefined;
+  /** Missing too if nothing was spoken. */
+  readonly firstSpeechMs?: number | undefined;
+  /** Missing too if no model was asked. From its request to the first text or tool call. */
+  readonly firstTokenMs?: number | undefined;
+  readonly models?: readonly ModelFigures[] | undefined;
+}
+
 /** One exchange. Its messages stand together, in the turn's place, whenever they were written. */
 export interface TurnRecord {
   readonly id: string;
@@ -45,6 +68,8 @@ export interface TurnRecord {
   isUnknown?: true;
   /** Where several processes share the conversation: the address of the one that runs the turn. */
   process?: string;
+  /** Only where calls are recorded. */
+  figures?: TurnFigures;
 }
 
 /** A run of another process. */

@@ -6,6 +6,7 @@ import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
 import { createApp, type NamedAgents } from '../app/create-app.ts';
 import type { Channel } from '../base/channel.ts';
+import type { CallRecords } from '../conversations/call-recorder.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { openDevelopmentSecret, type DevelopmentSecret } from './development-secret.ts';
 import { createLogger, type Logger } from '../log.ts';
@@ -75,9 +76,11 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   const agent = await openAgents(settings, directory);
   const platform = worker === undefined ? await openPlatform(settings) : undefined;
   const store = await openStore(settings, log, directory);
+  const records = await openRecords(settings, log, directory);
   const app = createApp(settings, agent, {
     log,
     ...worker,
+    ...(records === undefined ? {} : { records }),
     ...(platform === undefined ? {} : { platform }),
     ...(store === undefined ? {} : { store }),
     // It reaches the other workers, and those of other machines.
@@ -199,6 +202,16 @@ async function openStore(
   if (settings.conversationStore === 'memory') return undefined;
   const stores = await import('../conversations/open-store.ts');
   return stores.openStore(settings, { log, directory });
+}
+
+async function openRecords(
+  settings: Settings,
+  log: Logger,
+  directory: string,
+): Promise<CallRecords | undefined> {
+  if (settings.callRecords === undefined) return undefined;
+  const records = await import('../conversations/open-call-records.ts');
+  return records.openCallRecords(settings, { log, directory });
 }
 
 /**

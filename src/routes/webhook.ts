@@ -1,5 +1,6 @@
 import type { Agent, EventContext } from '../agents/agent.ts';
 import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
+import type { CallRecords } from '../conversations/call-recorder.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
@@ -22,6 +23,7 @@ import { Counter, type Count, type Metrics } from '../metrics.ts';
 import type { SignedHandler } from '../middleware/signature.ts';
 import type { TurnEvent } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
+import { endedCallOf } from './ended-call.ts';
 import { EndedSessions } from './ended-sessions.ts';
 import type { OpenSessions } from './open-sessions.ts';
 import { ReplyStream } from './reply-stream.ts';
@@ -52,6 +54,10 @@ export interface WebhookOptions {
   readonly onTurnEnd: TurnObserver;
   /** Told of sessions. Undefined if nobody will wait for them. */
   readonly openSessions?: OpenSessions | undefined;
+  /** Keeps a record of each call. Default: none is kept. */
+  readonly records?: CallRecords | undefined;
+  /** What records call the agent. */
+  readonly agentName: string;
 }
 
 const JSON_TYPE = 'application/json';
@@ -63,7 +69,7 @@ const STATUS_OK = { status: 'ok' } as const;
  */
 export function webhook(options: WebhookOptions): SignedHandler {
   const { agent, conversations, turns, metrics, open, openSessions, onTurnEnd } = options;
-  const { maxStreams, heartbeatMs, timeoutMs } = options;
+  const { maxStreams, heartbeatMs, timeoutMs, records, agentName } = options;
   const endedSessions = new EndedSessions();
   const events = metrics.add(
     new Counter('layercode_events_total', 'Webhook events by type.', ['event']),
@@ -161,7 +167,15 @@ export function webhook(options: WebhookOptions): SignedHandler {
       return context.json(200, STATUS_OK);
     }
     turns.interrupt(conversationId, 'the session ended', sessionId);
+    keepRecord(event, conversationId);
     return orForget(sessionId, () => answerJson(context, event, tellEnd));
+  }
+
+  /** Behind the interruption of its turn, which the store is told first. */
+  function keepRecord(event: SessionEndEvent | CallEndedEvent, conversationId: string): void {
+    if (records === undefined) return;
+    const call = endedCallOf(event, conversations.keyOf(conversationId), agentName);
+    records.ended(call, () => conversations.read(conversationId));
   }
 
   /** The conversation is read only for an agent that is told. */
@@ -218,6 +232,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
       return;
     }
     turns.interrupt(event.call_id, event.type);
+    keepRecord(event, event.call_id);
     return orForget(event.call_id, () => {
       const told = contextOf(context, event);
       return untilAborted(tellEnd(told), told.signal);

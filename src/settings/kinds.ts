@@ -162,6 +162,19 @@ export const store: Kind<string> = {
   },
 };
 
+/** What it names, `openCallRecords` opens. */
+export const records: Kind<string> = {
+  takes: 'store or file:<path>',
+  parse(value) {
+    if (value.toLowerCase() === 'store') return 'store';
+    const path = /^file:(.+)$/i.exec(value)?.[1];
+    if (path === undefined || /\p{Cc}/u.test(path)) return new Refusal(`must be ${this.takes}`);
+    if (path.startsWith('//')) return new Refusal('must be file:<path>, without //');
+    if (/(^|\/)\.{0,2}$/.test(path)) return new Refusal('must name a file, not a folder');
+    return `file:${path}`;
+  },
+};
+
 export const httpUrl: Kind<string> = {
   takes: 'an http:// or https:// URL',
   parse(value) {

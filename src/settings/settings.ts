@@ -62,6 +62,9 @@ export interface Settings {
   readonly conversationStore: string;
   readonly storeTimeoutMs: number;
   readonly sqliteSynchronous: 'normal' | 'full';
+  /** `store`, or `file:` and a path. Undefined: no records of calls. */
+  readonly callRecords: string | undefined;
+  readonly callRecordsDays: number;
   readonly conversationTtlSeconds: number;
   readonly maxConversations: number;
   /** UTF-16 code units of all conversations in memory. */
@@ -214,6 +217,8 @@ export function checkSettings(
     conversationStore: read(conversations.store),
     storeTimeoutMs: read(conversations.storeTimeoutMs),
     sqliteSynchronous: read(conversations.sqliteSynchronous),
+    callRecords: read(conversations.callRecords),
+    callRecordsDays: read(conversations.callRecordsDays),
     conversationTtlSeconds: read(bounds.conversationTtlSeconds),
     maxConversations: read(bounds.maxConversations),
     maxHistoryCharacters: read(bounds.maxHistoryCharacters),
@@ -282,6 +287,12 @@ export function checkSettings(
       const reason = `its calls live in one process; set ${server.workers.variable}=1`;
       problems.push(`${given(server.playground)} must be false with workers: ${reason}`);
     }
+  }
+  if (settings.callRecords === 'store' && settings.conversationStore === 'memory') {
+    const reason = 'conversations in memory end with the process, and so would records';
+    const remedy = `set ${conversations.store.variable}, such as sqlite:calls.db`;
+    const { callRecords } = conversations;
+    problems.push(`${given(callRecords)} must be file:<path>: ${reason}; or ${remedy}`);
   }
   if (settings.drainCallsSeconds > 0 && settings.conversationStore !== 'memory') {
     const reason = `calls go on in any process that uses ${conversations.store.variable}`;

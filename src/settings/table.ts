@@ -11,6 +11,7 @@ import {
   model,
   oneOf,
   origins,
+  records,
   Refusal,
   route,
   seconds,
@@ -239,6 +240,18 @@ export const conversations = {
     'SQLITE_SYNCHRONOUS',
     'normal',
     'What a crash of the operating system may cost: "normal" the last turns, "full" none.',
+  ),
+  callRecords: optional(
+    records,
+    'CALL_RECORDS',
+    '–',
+    'Where a record of each call is kept when it has ended: the store, or a file for each day.',
+  ),
+  callRecordsDays: setting(
+    integer(1, 3650),
+    'CALL_RECORDS_DAYS',
+    '30',
+    'Days after which the record of a call is removed.',
   ),
 };
 

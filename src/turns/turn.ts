@@ -42,6 +42,7 @@ import {
   type TurnEvent,
   type TurnReport,
 } from './delivery.ts';
+import { figuresAtEnd, figuresAtStart } from './figures.ts';
 import type { AnswerOfOthers, Follower, OtherProcesses } from './other-processes.ts';
 import { messageTurn, startTurn, TurnReply, type Run } from './reply.ts';
 import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from './persist.ts';
@@ -73,6 +74,8 @@ export interface TurnHost extends CallHost {
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
+  /** Whether the record of a call will say how its turns went. */
+  readonly recordsCalls: boolean;
   /** The turn is settled: nothing of it is left to be done. */
   ended(turn: Turn): void;
 }
@@ -376,6 +379,9 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
           : (key) => calls.isRunning(key) || answer.isCallRunning(key),
       process: others?.ownAddress,
       hasAsked: answer !== undefined,
+      figures: this.#host.recordsCalls
+        ? figuresAtStart(this.event, this.#startedAtMs)
+        : undefined,
     };
     return persist(() => conversations.openTurn(this.conversationId, opening), OPENING_DELAYS_MS);
   }
@@ -744,6 +750,9 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
       messages: spoken.messages(turnId, state, count),
       filler: spoken.filler,
       sent: state === 'completed' ? spoken.replay() : undefined,
+      figures: this.#host.recordsCalls
+        ? figuresAtEnd(this.event, this.#startedAtMs, this.#firstSpeechMs, this.#usage)
+        : undefined,
     };
   }
 

@@ -27,6 +27,8 @@ export interface TurnsOptions {
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
   readonly observer?: WorkObserver;
+  /** See `TurnHost`. Default false. */
+  readonly recordsCalls?: boolean;
 }
 
 /** Longer than a write is tried again for. */
@@ -46,6 +48,7 @@ export class Turns implements TurnHost, OwnTurns {
   readonly firstWordTimeoutMs: number;
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
+  readonly recordsCalls: boolean;
   readonly calls = new RunningCalls();
   readonly others: OtherProcesses | undefined;
   /** The newest turn of each conversation. */
@@ -69,6 +72,7 @@ export class Turns implements TurnHost, OwnTurns {
     this.firstWordTimeoutMs = firstWordTimeoutMs;
     this.states = agent.state?.open();
     this.observer = options.observer;
+    this.recordsCalls = options.recordsCalls ?? false;
   }
 
   /** One whose state is the same, or that has none: its tools find nothing else. */

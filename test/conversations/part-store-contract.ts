@@ -22,11 +22,13 @@ function stored(found: StoredConversation | 'unchanged' | true | undefined): Sto
 /**
  * What every store of parts promises, each in a new one from `open`. Ids are new in every test, so
  * that stores may share a database. `wait` lets so many milliseconds pass, by the store's clock.
+ * `listsAll` is false for a store that sees only a part of what is kept.
  */
 export function partStoreContract(
   name: string,
   open: () => Awaitable<PartStore>,
   wait: (ms: number) => Awaitable<void>,
+  { listsAll = true }: { readonly listsAll?: boolean } = {},
 ): void {
   const opened: PartStore[] = [];
   const run = Math.random().toString(36).slice(2);
@@ -171,13 +173,40 @@ export function partStoreContract(
     it('keeps conversations apart, whatever their ids hold', async () => {
       const { store, id } = await begin();
       const others = [`${id}:`, `${id} `, `${id}:é語👋🏽`, id.toUpperCase(), `${id}%00`, `${id}'; --`,
-        `${id}*`, `${id}{x}`, `${id}/../x`, `${id}${'i'.repeat(256 - id.length)}`];
+        `${id}\ud83d`, `${id}\ud83e`, `${id}\ufffd`, `${id}%d83d`, `${id}*`, `${id}{x}`,
+        `${id}/../x`, `${id}${'i'.repeat(256 - id.length)}`];
       for (const [n, other] of [id, ...others].entries()) {
         const set = new Map([['head', String(n)]]);
         assert.equal(await store.write(other, change(undefined, 'v1', { set })), true, other);
       }
       for (const [n, other] of [id, ...others].entries())
         assert.equal(stored(await store.read(other)).parts.get('head'), String(n), other);
+    });
+
+    const LISTS = { skip: !listsAll && 'sees only a part' };
+    it('lists the ids that begin with a prefix, and no others', LISTS, async () => {
+      const { store, id } = await begin();
+      const prefix = `${id}[*?]\\^-\t`;
+      const odd = ['', '\t', 'a', 'é語👋🏽', '*', '%0009', '\u{10ffff}x', 'a/b'];
+      const rests = [...odd, ...Array.from({ length: 1_100 }, (_, n) => `n${n}`)];
+      const begun = change(undefined, 'v1', { set: new Map([['head', '1']]) });
+      for (const other of [...rests.map((rest) => prefix + rest), `${id}x`, id, `${id}**\\^-\t`])
+        await store.write(other, begun);
+      const found = new Set<string>();
+      for (let after: string | undefined = ''; after !== undefined;) {
+        const page = await store.list(prefix, after);
+        for (const listed of page.ids) found.add(listed);
+        after = page.next;
+      }
+      assert.deepEqual([...found].sort(), rests.map((rest) => prefix + rest).sort());
+    });
+
+    it('lists no id whose time is up', async () => {
+      const { store, id } = await begin();
+      const set = new Map([['head', '1']]);
+      await store.write(id, change(undefined, 'v1', { set, ttlMs: 1_000 }));
+      await wait(1_100);
+      assert.deepEqual((await store.list(id, '')).ids, []);
     });
 
     it('closes twice', async () => {

@@ -2,6 +2,7 @@ import { once, EventEmitter } from 'node:events';
 
 import type { Awaitable } from '../../src/base/awaitable.ts';
 import type {
+  IdPage,
   PartsChange,
   PartStore,
   StoredConversation,
@@ -76,6 +77,14 @@ export class PartsInMemory implements PartStore {
       const answer = this.#write(id, change);
       if (this.failWith !== undefined) throw this.failWith;
       return answer;
+    });
+  }
+
+  list(prefix: string, after: string): Awaitable<IdPage> {
+    return this.#answer(() => {
+      const ids = [...this.#shared.keys()].filter((id) => id.startsWith(prefix)).sort();
+      const found = ids.filter((id) => id > after && this.#find(id) !== undefined).slice(0, 10);
+      return { ids: found, next: found.length < 10 ? undefined : found.at(-1) };
     });
   }
 

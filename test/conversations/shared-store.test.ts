@@ -295,6 +295,29 @@ describe('a stored conversation with a part that this version cannot read', () =
   }
 });
 
+describe('a stored conversation of which this version can read nothing', () => {
+  async function strange(t: TestContext): Promise<Machine> {
+    const only = machine(t);
+    const set = new Map([['head', '{"format":2}'], ['0', '{"id":"t9","state":"paused"}']]);
+    const begin = { from: undefined, to: 'v', set, remove: [], ttlMs: 60_000 };
+    await only.parts.write('c', begin);
+    return only;
+  }
+
+  it('is not removed by a change that changes nothing', async (t) => {
+    const { parts, store } = await strange(t);
+    await store.update('c', () => undefined);
+    const kept = await parts.read('c');
+    assert.equal(typeof kept === 'object' && kept.parts.get('0'), '{"id":"t9","state":"paused"}');
+  });
+
+  it('is removed when it is cleared', async (t) => {
+    const { parts, store } = await strange(t);
+    await store.update('c', clearTurns);
+    assert.equal(await parts.read('c'), undefined);
+  });
+});
+
 describe('what a shared store remembers', () => {
   const long = (turnId: string) => push({
     id: turnId, state: 'completed', runId: 1, words: 'a'.repeat(1_000), reply: 'b',

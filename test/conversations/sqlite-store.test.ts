@@ -6,7 +6,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync,
-  statSync, truncateSync, writeFileSync,
+  statSync, symlinkSync, truncateSync, writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -367,18 +367,20 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 
   it('become small again after a process that reads for long', (t) => {
     const path = newPath();
-    const store = opened(t, path);
+    const store = opened(t, path, { timeoutMs: 10_000 });
     store.write('c', change('v0'));
     const reader = connection(t, path);
     reader.exec('BEGIN; SELECT count(*) FROM part');
     // SQLite writes no page that stays the same
     const text = (n: number): string => JSON.stringify(String(n % 10).repeat(1_000_000));
-    for (let n = 1; n <= 80; n++)
+    for (let n = 1; n <= 40; n++)
       store.write('c', change(`v${n}`, { from: `v${n - 1}`, text: text(n) }));
+    const began = performance.now();
     store.keepUp();
-    assert.ok(statSync(`${path}-wal`).size > 64_000_000);
+    assert.ok(performance.now() - began < 5_000, 'it waited for the reader');
+    assert.ok(statSync(`${path}-wal`).size > 33_600_000);
     reader.exec('COMMIT');
-    store.write('c', change('v81', { from: 'v80' }));
+    store.write('c', change('v41', { from: 'v40' }));
     store.keepUp();
     assert.equal(statSync(`${path}-wal`).size, 0);
   });
@@ -402,6 +404,21 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     );
     assert.equal(number(database, 'SELECT count(*) FROM part'), 2);
     assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
+  });
+
+  it('that another tool has rewritten are not emptied in vain', (t) => {
+    const path = newPath();
+    open(path).close();
+    const tool = new (loadSqlite().DatabaseSync)(path);
+    tool.exec('PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM');
+    tool.close();
+    const store = opened(t, path);
+    const text = JSON.stringify('x'.repeat(20_000));
+    for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text }));
+    nowMs += 2 * HOUR_MS;
+    let pieces = 0;
+    while (store.keepUp() && pieces < 1_000) pieces += 1;
+    assert.ok(pieces < 1_000, 'it never ends');
   });
 
   it('can be copied while they are written', (t) => {
@@ -509,6 +526,12 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     const path = newPath();
     mkdirSync(path);
     assert.equal(refusal(path), 'it is a directory; name a file in it');
+  });
+
+  it('when it is a link that leads nowhere', () => {
+    const path = newPath();
+    symlinkSync(newPath(), path);
+    assert.equal(refusal(path), 'it is a link that leads nowhere; remove it, or name another file');
   });
 
   it('when it is a device', () => {

@@ -23,6 +23,8 @@ assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers f
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 const SECRET = 'tipsy-parrot';
+/** Longer than the default: busy machines make any server slow. */
+const TIMEOUT_MS = 1_000;
 
 /** A log that can be awaited. */
 class Lines {
@@ -61,7 +63,7 @@ async function open(t: TestContext, url: string): Promise<Opened> {
   const store = new SharedStore(parts, {
     ttlMs: 3_600_000,
     maxRemembered: 1_000,
-    timeoutMs: 250,
+    timeoutMs: TIMEOUT_MS,
     log: lines.log,
   });
   t.after(() => store.close());
@@ -147,7 +149,8 @@ for (const program of REDIS_PROGRAMS) {
       server.freeze();
       const before = performance.now();
       await talk(opened, 'a', 'Two');
-      assert.ok(performance.now() - before < 1_000, 'one time-out, not one for each command');
+      const took = performance.now() - before;
+      assert.ok(took < 2 * TIMEOUT_MS, 'one time-out, not one for each command');
       assert.equal(opened.store.health().isDegraded, true);
       server.thaw();
       await opened.lines.has(BACK);

@@ -21,7 +21,8 @@ beforeEach(() => {
 });
 afterEach(() => workplace.clear());
 
-const LIMIT = { skip: WITHOUT_SQLITE, timeout: 20_000 };
+const ANYWHERE = { timeout: 30_000 };
+const LIMIT = { ...ANYWHERE, skip: WITHOUT_SQLITE };
 
 /** Says which process it runs in, and holds a turn until that process gets SIGUSR2. */
 const AGENT = `export default {
@@ -208,6 +209,27 @@ describe('a server with workers', () => {
     assert.equal((await fetch(`${url}/ready`)).status, 200);
   });
 
+  // A program that an agent starts may have the worker's stdout, and outlive the worker.
+  it('replaces and ends a worker whose output a program of its own keeps open', LIMIT, async () => {
+    const agent = AGENT.replace(
+      "yield ' Done.';",
+      "if (text === 'spawn') yield ` ${spawn('sleep', ['60'], { stdio: 'inherit' }).pid}`;",
+    );
+    const { server, url } = await serve(`import { spawn } from 'node:child_process';${agent}`);
+    const turn = await say(url, 'spawn');
+    const program = Number(await turn.rest());
+    try {
+      process.kill(turn.pid, 'SIGKILL');
+      await server.line('a worker died');
+      await server.lines('listening', 3);
+      server.process.kill('SIGTERM');
+      const [code] = await once(server.process, 'exit');
+      assert.equal(code, 0);
+    } finally {
+      process.kill(program, 'SIGKILL');
+    }
+  });
+
   it('drains all of them on SIGTERM', LIMIT, async () => {
     const { server, url } = await serve();
     const one = await hold(url, () => true);
@@ -333,7 +355,8 @@ describe('the command run --tunnel with workers', () => {
 });
 
 describe('workers that cannot start', () => {
-  it('end the server with 1, and what is wrong is said once', LIMIT, async () => {
+  // An agent is loaded before the store is opened: these need no SQLite.
+  it('end the server with 1, and what is wrong is said once', ANYWHERE, async () => {
     const server = spawnServer('export default { name: "mine", onTalk: () => "Hi." };');
     assert.deepEqual(await server.exit, { code: 1, signal: null });
     assert.match(server.stderr, /^layercode-microserver: agent module .*"onTalk".*\n$/);
@@ -351,7 +374,7 @@ describe('workers that cannot start', () => {
     assert.equal((await server.line('closing'))['reason'], reason);
   });
 
-  it('end the server with 1, also when they say nothing', LIMIT, async () => {
+  it('end the server with 1, also when they say nothing', ANYWHERE, async () => {
     const server = spawnServer('process.kill(process.pid, "SIGKILL");');
     assert.deepEqual(await server.exit, { code: 1, signal: null });
     assert.equal(
@@ -387,5 +410,17 @@ describe('turns of several workers', () => {
       const workers = (await server.lines('request', 2)).slice(-2).map(workerOf);
       if (workers[0] !== workers[1]) return;
     }
+  });
+
+  it('run anew elsewhere when their worker is killed', LIMIT, async () => {
+    const { url } = await serve();
+    const client = createTestClient(url, { secret: SECRET });
+    const first = await Turn.begin(await client.say('hold'));
+    process.kill(first.pid, 'SIGKILL');
+    await assert.rejects(first.rest());
+    const again = await Turn.begin(await client.deliverAgain());
+    assert.notEqual(again.pid, first.pid);
+    again.release();
+    assert.equal(await again.rest(), ' Done.');
   });
 });

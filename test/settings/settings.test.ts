@@ -40,6 +40,8 @@ describe('parseSettings', () => {
       conversationTtlSeconds: 3600,
       maxConversations: 10_000,
       conversationStore: 'memory',
+      callRecords: undefined,
+      callRecordsDays: 30,
       storeTimeoutMs: 250,
       sqliteSynchronous: 'normal',
       maxHistoryCharacters: 67_108_864,

@@ -22,7 +22,7 @@ import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { dataOf } from '../agents/model-app.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/parts-in-memory.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
-import { deferred, fired } from '../fixtures/app.ts';
+import { deferred, fired, within } from '../fixtures/app.ts';
 import { recordLog, SECRET, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
 
 const notes = defineState(() => ({ notes: [] as string[] }));
@@ -518,9 +518,12 @@ describe('a hand-over whose turn is over', () => {
     release.resolve();
     const handed = async (): Promise<boolean> => {
       const history = await app.conversations.getHistory('c-1');
-      return history.some((message) => message.role === 'tool' && message.state === 'completed');
+      return history.some((message) => message.role === 'tool' && message.handOver === 'billing');
     };
-    while (!(await handed())) await new Promise((resolve) => setImmediate(resolve));
+    const looks = async (): Promise<void> => {
+      while (!(await handed())) await new Promise((resolve) => setImmediate(resolve));
+    };
+    await within(looks(), 'the hand-over');
     assert.equal(await says(caller, 'And?'), 'Billing here.');
     assert.equal(log.records().some(({ level }) => level === 'error'), false);
   });

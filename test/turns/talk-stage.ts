@@ -227,6 +227,7 @@ class SqliteWorld implements World {
       name: 'sqlite',
       read: (id, known) => target.read(id, known),
       write: (id, change) => target.write(id, change),
+      list: (prefix, after) => target.list(prefix, after),
       count: () => target.count(),
       close: () => target.close(),
     };

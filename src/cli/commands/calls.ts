@@ -1,0 +1,271 @@
+// `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
+
+import type { CallArchive } from '../../conversations/call-archive.ts';
+import type { CallRecord, RecordedMessage } from '../../conversations/call-record.ts';
+import type { CallRecordSettings } from '../../conversations/open-call-records.ts';
+import { createLogger } from '../../log.ts';
+import { loadSettings } from '../../settings/load-settings.ts';
+import type { Settings } from '../../settings/settings.ts';
+import {
+  CommandError, EXIT, UsageError, type Command, type Terminal,
+} from '../terminal/command.ts';
+import { parseFlags } from '../terminal/flags.ts';
+import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts';
+import { printable } from '../terminal/printable.ts';
+
+/** Passed on to `loadSettings`, which checks their values. */
+const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
+const ACTIONS = ['list', 'show', 'export', 'erase'] as const;
+type Action = (typeof ACTIONS)[number];
+
+export const calls: Command = {
+  name: 'calls',
+  summary: 'List, show, export or erase the records of calls.',
+  help: `Usage: layercode-microserver calls list
+       layercode-microserver calls show <id>
+       layercode-microserver calls export [<id>]
+       layercode-microserver calls erase <id>
+
+Reads the records that a server with CALL_RECORDS keeps, with the settings of that server, while it
+runs or not. An id is that of a conversation or of a session. An id that begins with a dash goes
+after --.
+
+list prints one line per call, the earliest first. show prints what was said and done in the calls
+of an id. export prints records as lines of JSON, as they are kept. erase removes the records of an
+id, and its conversation from the store that CONVERSATION_STORE names, and says what it cannot
+reach.
+
+  --call-records WHERE       CALL_RECORDS.
+  --conversation-store URL   CONVERSATION_STORE; other users of the machine can read a flag.
+  --settings-file PATH       Read variables from this file instead of .env.
+
+Examples:
+  layercode-microserver calls list
+  layercode-microserver calls export > calls.jsonl
+  layercode-microserver calls erase conv-123
+
+Exit codes: 0 success; 1 nothing is kept of the id, or records cannot be read; 2 wrong arguments.
+`,
+  async run(argv, given) {
+    const terminal = withBrokenPipes(given);
+    const { action, id, settingsArgv } = parseArguments(argv);
+    // This process verifies no webhooks, so it does not need the secret that production requires.
+    const environment = { ...terminal.environment, NODE_ENV: 'development' };
+    const { directory } = terminal;
+    const settings = loadSettings({ argv: settingsArgv, environment, directory });
+    try {
+      const archive = await openArchive(settings, directory);
+      try {
+        await run(action, id, { archive, settings, terminal });
+      } finally {
+        await archive.close();
+      }
+    } catch (error) {
+      const { interrupted } = terminal;
+      throw interrupted.aborted ? interruptedError(interrupted) : error;
+    }
+    return EXIT.OK;
+  },
+};
+
+interface Place {
+  readonly archive: CallArchive;
+  readonly settings: Settings;
+  readonly terminal: Terminal;
+}
+
+function run(action: Action, id: string | undefined, place: Place): Promise<void> {
+  switch (action) {
+    case 'list':
+      return list(place);
+    case 'show':
+      return show(id ?? '', place);
+    case 'export':
+      return exportAll(id, place);
+    case 'erase':
+      return erase(id ?? '', place);
+  }
+}
+
+interface Arguments {
+  readonly action: Action;
+  readonly id: string | undefined;
+  readonly settingsArgv: readonly string[];
+}
+
+function parseArguments(argv: readonly string[]): Arguments {
+  const { flags, words } = parseFlags('calls', argv, SETTINGS_FLAGS);
+  const settingsArgv = Object.entries(flags).map(([flag, value]) => `${flag}=${value}`);
+  const [name, id, ...others] = words;
+  const action = ACTIONS.find((known) => known === name);
+  if (action === undefined) {
+    const got = name === undefined ? '' : `, got ${JSON.stringify(name.slice(0, 40))}`;
+    throw new UsageError(`calls takes list, show, export or erase${got}`);
+  }
+  const mostWords = action === 'list' ? 0 : 1;
+  const isStray = others.length > 0 || (id !== undefined && mostWords === 0);
+  if (isStray) {
+    const takes = mostWords === 0 ? 'only flags' : 'one id and flags';
+    throw new UsageError(`calls ${action} takes ${takes}`);
+  }
+  if (id === undefined && (action === 'show' || action === 'erase'))
+    throw new UsageError(`calls ${action} takes the id of a conversation or a session`);
+  return { action, id, settingsArgv };
+}
+
+async function openArchive(settings: CallRecordSettings, directory: string): Promise<CallArchive> {
+  const { openCallArchive } = await import('../../conversations/open-call-records.ts');
+  const archive = await openCallArchive(settings, { log: noLog(), directory });
+  if (archive !== undefined) return archive;
+  throw new CommandError('CALL_RECORDS is not set; give the settings of the server here, too');
+}
+
+function noLog(): ReturnType<typeof createLogger> {
+  return createLogger({ level: 'silent', write: () => undefined });
+}
+
+/** Records of the id, or all. Throws once the command is interrupted. */
+async function* recordsOf(
+  id: string | undefined,
+  { archive, terminal }: Place,
+): AsyncGenerator<CallRecord, void, undefined> {
+  for await (const record of archive.all()) {
+    if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
+    const { conversationId, sessionId } = record;
+    if (id === undefined || conversationId === id || sessionId === id) yield record;
+  }
+}
+
+const HEADINGS = ['started', 'seconds', 'turns', 'outcome', 'conversation', 'session', 'from'];
+
+async function list(place: Place): Promise<void> {
+  const rows: string[][] = [];
+  for await (const record of recordsOf(undefined, place)) {
+    const { startedAt, durationMs, turns, outcome, conversationId, sessionId, from } = record;
+    const cells = [
+      startedAt, String(Math.round(durationMs / 1_000)), String(turns.length), outcome,
+      conversationId, sessionId, from ?? '',
+    ];
+    rows.push(cells.map((cell) => printable(cell, ' ')));
+  }
+  rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
+  rows.unshift(HEADINGS);
+  const widths = HEADINGS.map((_, column) =>
+    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
+  );
+  for (const row of rows) {
+    const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+    await write(place.terminal.stdout, `${line.trimEnd()}\n`);
+  }
+}
+
+async function show(id: string, place: Place): Promise<void> {
+  let count = 0;
+  for await (const record of recordsOf(id, place)) {
+    await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${described(record)}`);
+    count += 1;
+  }
+  if (count === 0) throw new CommandError(nothingOf(id));
+}
+
+async function exportAll(id: string | undefined, place: Place): Promise<void> {
+  let count = 0;
+  for await (const record of recordsOf(id, place)) {
+    await write(place.terminal.stdout, `${JSON.stringify(record)}\n`);
+    count += 1;
+  }
+  if (count === 0 && id !== undefined) throw new CommandError(nothingOf(id));
+}
+
+async function erase(id: string, { archive, settings, terminal }: Place): Promise<void> {
+  const { stdout } = terminal;
+  const conversationIds = new Set([id]);
+  let records = 0;
+  for await (const { conversationId, sessionId } of archive.erase(id)) {
+    records += 1;
+    conversationIds.add(conversationId);
+    await write(stdout, `erased the record of session ${printable(sessionId, ' ')}\n`);
+  }
+  const conversations = await eraseConversations(conversationIds, settings, terminal.directory);
+  for (const conversation of conversations)
+    await write(stdout, `erased the conversation ${printable(conversation, ' ')}\n`);
+  await write(stdout, notReached(settings));
+  if (records === 0 && conversations.length === 0) throw new CommandError(nothingOf(id));
+}
+
+/** Those that were there. */
+async function eraseConversations(
+  ids: ReadonlySet<string>,
+  settings: Settings,
+  directory: string,
+): Promise<readonly string[]> {
+  if (settings.conversationStore === 'memory') return [];
+  const [{ openParts }, { remove }] = await Promise.all([
+    import('../../conversations/open-store.ts'),
+    import('../../conversations/call-store.ts'),
+  ]);
+  const parts = await openParts(settings, { log: noLog(), directory });
+  const erased: string[] = [];
+  try {
+    const names = settings.agents.map(({ name }) => `${name}/`);
+    for (const id of ids)
+      for (const key of [id, ...names.map((name) => name + id)])
+        if (await remove(parts, key)) erased.push(key);
+  } finally {
+    await parts.close();
+  }
+  return erased;
+}
+
+function notReached({ callRecords, conversationStore, conversationTtlSeconds }: Settings): string {
+  const copies = callRecords === 'store' ? 'of the store' : 'of the files';
+  const memory =
+    conversationStore === 'memory'
+      ? 'conversations in the memory of a server, which forgets them '
+        + `${conversationTtlSeconds} s after their last turn`
+      : 'a call that goes on: what is said from now on is kept';
+  return [
+    'not reached:',
+    '  lines of the log: they have ids and times, and no words',
+    `  backups and copies ${copies}, and what a disk or file system keeps of erased data`,
+    `  ${memory}`,
+    "  LayerCode's own records: transcripts, recordings, the call's entry in the dashboard",
+    '  what models, tools and other services were sent',
+  ].join('\n') + '\n';
+}
+
+function nothingOf(id: string): string {
+  return `nothing is kept here of ${JSON.stringify(printable(id, ' ').slice(0, 256))}`;
+}
+
+function described(record: CallRecord): string {
+  const { conversationId, sessionId, agent, from, to, turns, tokens } = record;
+  const { input = 0, output = 0 } = tokens;
+  const lines = [
+    `session       ${sessionId}`,
+    `conversation  ${conversationId}`,
+    `agent         ${agent}`,
+    ...(from === undefined && to === undefined ? [] : [`caller        ${from ?? '?'} → ${to ?? '?'}`]),
+    `time          ${record.startedAt} – ${record.endedAt}, ${record.outcome}`,
+    `tokens        ${input} in, ${output} out`,
+    ...turns.flatMap(({ outcome, startedAt, firstSpeechMs, filler, messages }) => [
+      '',
+      [
+        `[${startedAt?.slice(11, 19) ?? '?'}] ${outcome}`,
+        ...(firstSpeechMs === undefined ? [] : [`first word after ${firstSpeechMs} ms`]),
+      ].join(', '),
+      ...(filler === undefined ? [] : [`agent: ${filler}`]),
+      ...messages.flatMap(linesOf),
+    ]),
+  ];
+  return lines.map((line) => `${printable(line, ' ')}\n`).join('');
+}
+
+function linesOf({ role, content, toolCalls = [], state }: RecordedMessage): string[] {
+  if (role === 'user') return [`caller: ${content}`];
+  if (role === 'tool') return [`result: ${content}${state === 'completed' ? '' : ` (${state})`}`];
+  return [
+    ...(content === '' ? [] : [`agent: ${content}`]),
+    ...toolCalls.map(({ name, args }) => `tool: ${name} ${args}`),
+  ];
+}

@@ -1,0 +1,232 @@
+import { constants } from 'node:fs';
+import { open, readdir, unlink, type FileHandle } from 'node:fs/promises';
+import { join, parse } from 'node:path';
+
+import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
+import { parseCallRecord, type CallRecord } from './call-record.ts';
+import { reasonNotCreated } from './file-failure.ts';
+import { StoreError } from './store-error.ts';
+
+export interface CallFileOptions {
+  /** `calls.jsonl` stands for `calls-2026-11-25.jsonl` and the files of other days. */
+  readonly path: string;
+  /** Files are removed so many days after their own. */
+  readonly days: number;
+  /** Milliseconds since the epoch. Default `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** Owner only: the files hold what callers said. */
+const PRIVATE = 0o600;
+const DAY_MS = 86_400_000;
+const SWEEP_INTERVAL_MS = 3_600_000;
+const CHUNK_BYTES = 65_536;
+/** A longer line is nobody's record. */
+const MAX_LINE_BYTES = 67_108_864;
+const LINE_END = 0x0a;
+const SPACE = 0x20;
+
+interface Line {
+  readonly bytes: Buffer;
+  /** In the file. */
+  readonly offset: number;
+}
+
+/**
+ * Records as lines of JSON in a file for each day, by UTC. No process needs a lock: a record is
+ * appended by one write, files of old days are removed whole, and an erased line is overwritten
+ * with spaces where it stands.
+ */
+export class CallFile implements CallArchive {
+  readonly name = 'file';
+  readonly #path: string;
+  readonly #days: number;
+  readonly #now: () => number;
+  #sweeping: NodeJS.Timeout | undefined;
+
+  constructor({ path, days, now = Date.now }: CallFileOptions) {
+    this.#path = path;
+    this.#days = days;
+    this.#now = now;
+  }
+
+  /** Removes old files too, now and every hour. */
+  async begin(): Promise<void> {
+    const { file } = await this.#openToday();
+    await file.close();
+    await this.#sweep();
+    // What cannot be removed now may be removed in an hour.
+    const sweep = (): unknown => this.#sweep().catch(() => undefined);
+    this.#sweeping = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
+  }
+
+  async keep(_key: CallKey, record: CallRecord): Promise<void> {
+    const { file, path } = await this.#openToday();
+    try {
+      // A line that a full disk has cut off must not swallow this one.
+      const { size } = await file.stat();
+      const last = Buffer.alloc(1);
+      if (size > 0) await file.read(last, 0, 1, size - 1);
+      const isTorn = size > 0 && last[0] !== LINE_END;
+      const bytes = Buffer.from(`${isTorn ? '\n' : ''}${JSON.stringify(record)}\n`);
+      const { bytesWritten } = await file.write(bytes); // one call, so that lines stay whole
+      if (bytesWritten < bytes.length)
+        throw refused(path, `only ${bytesWritten} of ${bytes.length} bytes could be written`);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async *all(): AsyncGenerator<CallRecord, void, undefined> {
+    for (const path of await this.#paths()) {
+      const file = await open(path, constants.O_RDONLY);
+      try {
+        for await (const { bytes } of linesOf(file, path)) {
+          const record = parseCallRecord(bytes.toString());
+          if (record !== undefined) yield record;
+        }
+      } finally {
+        await file.close();
+      }
+    }
+  }
+
+  async *erase(id: string): AsyncGenerator<CallRecord, void, undefined> {
+    for (const path of await this.#paths()) {
+      const file = await open(path, constants.O_RDWR);
+      try {
+        for await (const line of linesOf(file, path)) {
+          const text = line.bytes.toString();
+          const record = parseCallRecord(text);
+          const isErased =
+            record === undefined ? text.includes(JSON.stringify(id)) : isOf(record, id);
+          if (!isErased) continue;
+          const spaces = Buffer.alloc(line.bytes.length, SPACE);
+          await file.write(spaces, 0, spaces.length, line.offset);
+          await file.datasync();
+          if (record !== undefined) yield record;
+        }
+      } finally {
+        await file.close();
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    clearInterval(this.#sweeping);
+    return Promise.resolve();
+  }
+
+  async #openToday(): Promise<{ readonly file: FileHandle; readonly path: string }> {
+    const path = this.#pathOf(this.#today());
+    // Without O_NONBLOCK a FIFO would block here. Windows has neither of the two.
+    const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+    let file: FileHandle;
+    try {
+      file = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, PRIVATE);
+    } catch (error) {
+      throw refused(path, reasonNotOpened(path, error), error);
+    }
+    try {
+      const stats = await file.stat();
+      if (!stats.isFile()) throw refused(path, 'it is not a regular file');
+      if (process.geteuid !== undefined && stats.uid !== process.geteuid())
+        throw refused(path, 'it belongs to another user');
+      if ((stats.mode & 0o777 & ~PRIVATE) !== 0) await file.chmod(PRIVATE);
+      return { file, path };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Of the days that are kept, the oldest first. */
+  async #paths(): Promise<string[]> {
+    const from = this.#firstDay();
+    return (await this.#daysKept()).filter((day) => day >= from).map((day) => this.#pathOf(day));
+  }
+
+  async #sweep(): Promise<void> {
+    const from = this.#firstDay();
+    for (const day of await this.#daysKept()) {
+      if (day >= from) break;
+      await unlink(this.#pathOf(day)).catch((error: unknown) => {
+        if (codeOf(error) !== 'ENOENT') throw error; // another process was faster
+      });
+    }
+  }
+
+  /** The days that have a file, in their order. */
+  async #daysKept(): Promise<string[]> {
+    const { dir, name, ext } = parse(this.#path);
+    let names: string[];
+    try {
+      names = await readdir(dir);
+    } catch (error) {
+      throw refused(this.#path, reasonNotOpened(this.#path, error), error);
+    }
+    return names
+      .filter((file) => file.startsWith(`${name}-`) && file.endsWith(ext))
+      .map((file) => file.slice(name.length + 1, file.length - ext.length))
+      .filter((day) => /^\d{4}-\d\d-\d\d$/.test(day))
+      .sort();
+  }
+
+  #today(): string {
+    return dayOf(this.#now());
+  }
+
+  #firstDay(): string {
+    return dayOf(this.#now() - this.#days * DAY_MS);
+  }
+
+  #pathOf(day: string): string {
+    const { dir, name, ext } = parse(this.#path);
+    return join(dir, `${name}-${day}${ext}`);
+  }
+}
+
+function dayOf(timeMs: number): string {
+  return new Date(timeMs).toISOString().slice(0, 10);
+}
+
+/** Lines without their end, the last one too if it has none. Blank ones are left out. */
+async function* linesOf(file: FileHandle, path: string): AsyncGenerator<Line, void, undefined> {
+  let begun: Buffer = Buffer.alloc(0);
+  let offset = 0; // of what was begun
+  for (;;) {
+    const { buffer, bytesRead } = await file.read(
+      Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, offset + begun.length,
+    );
+    if (bytesRead === 0) break;
+    const bytes = Buffer.concat([begun, buffer.subarray(0, bytesRead)]);
+    let start = 0;
+    for (let end; (end = bytes.indexOf(LINE_END, start)) !== -1; start = end + 1)
+      if (hasText(bytes.subarray(start, end)))
+        yield { bytes: bytes.subarray(start, end), offset: offset + start };
+    begun = bytes.subarray(start);
+    offset += start;
+    if (begun.length > MAX_LINE_BYTES)
+      throw refused(path, `a line is longer than ${MAX_LINE_BYTES} bytes`);
+  }
+  if (hasText(begun)) yield { bytes: begun, offset };
+}
+
+function hasText(bytes: Buffer): boolean {
+  return bytes.some((byte) => byte !== SPACE);
+}
+
+function reasonNotOpened(path: string, error: unknown): string {
+  const code = codeOf(error);
+  if (code === 'EISDIR') return 'it is a directory';
+  if (code === 'ELOOP') return 'it is a symbolic link; name the file itself';
+  return reasonNotCreated(path, code);
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
+
+function refused(path: string, reason: string, cause?: unknown): StoreError {
+  return new StoreError(`the call records in ${path} cannot be used: ${reason}`, { cause });
+}

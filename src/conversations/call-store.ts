@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto';
+
+import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
+import { parseCallRecord, type CallRecord } from './call-record.ts';
+import type { PartStore, StoredConversation } from './part-store.ts';
+
+/** In front of the ids of records. No conversation's id has a control character. */
+const PREFIX = 'call\t';
+const RECORD = 'record';
+/** A repeated end of a session is recorded by two processes at the most. */
+const MAX_CONFLICTS = 5;
+const DAY_MS = 86_400_000;
+
+export interface CallStoreOptions {
+  /** Has it to itself: it is closed with this. */
+  readonly parts: PartStore;
+  /** Records are removed so many days after they were written. */
+  readonly days: number;
+}
+
+/** Records in a store of parts, each as a conversation of one part under an id of its own. */
+export class CallStore implements CallArchive {
+  readonly name: string;
+  readonly #parts: PartStore;
+  readonly #ttlMs: number;
+
+  constructor({ parts, days }: CallStoreOptions) {
+    this.name = parts.name;
+    this.#parts = parts;
+    this.#ttlMs = days * DAY_MS;
+  }
+
+  /** The store was tried when it was opened. */
+  begin(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async keep(key: CallKey, record: CallRecord): Promise<void> {
+    const id = idOf(key);
+    const text = JSON.stringify(record);
+    const to = createHash('sha1').update(text).digest('base64url');
+    const set = new Map([[RECORD, text]]);
+    let from: string | undefined;
+    for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {
+      const change = { from, to, set, remove: [], ttlMs: this.#ttlMs };
+      const found = await this.#parts.write(id, change);
+      if (found === true || hasMoreThan(record, found)) return;
+      from = found?.version;
+    }
+    throw new Error(`other processes changed the record ${MAX_CONFLICTS} times`);
+  }
+
+  async *all(): AsyncGenerator<CallRecord, void, undefined> {
+    for await (const [, stored] of this.#stored()) {
+      const record = recordIn(stored);
+      if (record !== undefined) yield record;
+    }
+  }
+
+  async *erase(id: string): AsyncGenerator<CallRecord, void, undefined> {
+    for await (const [recordId, stored] of this.#stored()) {
+      const record = recordIn(stored);
+      if (record === undefined || !isOf(record, id)) continue;
+      await remove(this.#parts, recordId);
+      yield record;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.close();
+  }
+
+  async *#stored(): AsyncGenerator<[id: string, stored: StoredConversation], void, undefined> {
+    const seen = new Set<string>(); // Redis may name a key twice
+    for (let after: string | undefined = ''; after !== undefined;) {
+      const page = await this.#parts.list(PREFIX, after);
+      for (const id of page.ids) {
+        if (seen.has(id)) continue;
+        seen.add(id);
+        const stored = await this.#parts.read(id);
+        if (typeof stored === 'object') yield [id, stored];
+      }
+      after = page.next;
+    }
+  }
+}
+
+/** Removes what is kept under the id, in whatever version. False if there is nothing. */
+export async function remove(parts: PartStore, id: string): Promise<boolean> {
+  for (let stored = await parts.read(id); typeof stored === 'object';) {
+    const { version: from } = stored;
+    const change = { from, to: undefined, set: new Map<string, string>(), remove: [], ttlMs: 1 };
+    const found = await parts.write(id, change);
+    if (found === true) return true;
+    stored = found;
+  }
+  return false;
+}
+
+function idOf({ conversationKey, sessionId }: CallKey): string {
+  return `${PREFIX}${conversationKey}\t${sessionId}`;
+}
+
+/** A repeated end may come when the conversation is forgotten. */
+function hasMoreThan(record: CallRecord, stored: StoredConversation | undefined): boolean {
+  const other = stored === undefined ? undefined : recordIn(stored);
+  return other !== undefined && other.turns.length > record.turns.length;
+}
+
+function recordIn({ parts }: StoredConversation): CallRecord | undefined {
+  return parseCallRecord(parts.get(RECORD) ?? '');
+}

@@ -1,0 +1,49 @@
+import { resolve } from 'node:path';
+
+import type { CallArchive } from './call-archive.ts';
+import { CallRecorder, type CallRecords } from './call-recorder.ts';
+import { openParts, type OpenStoreOptions, type StoreSettings } from './open-store.ts';
+import { StoreError } from './store-error.ts';
+
+/** What the settings say of records of calls. */
+export interface CallRecordSettings extends StoreSettings {
+  /** `store`, or `file:` and a path. Undefined: no records. */
+  readonly callRecords: string | undefined;
+  readonly callRecordsDays: number;
+}
+
+const FILE = 'file:';
+
+/**
+ * Opens what `CALL_RECORDS` names. Undefined if it is not set. Rejects with a `StoreError` if
+ * records cannot be kept there. Hand it to an app, which closes it.
+ */
+export async function openCallRecords(
+  settings: CallRecordSettings,
+  options: OpenStoreOptions,
+): Promise<CallRecords | undefined> {
+  const archive = await openCallArchive(settings, options);
+  if (archive === undefined) return undefined;
+  await archive.begin();
+  return new CallRecorder({ archive, log: options.log });
+}
+
+/** As `openCallRecords`, to read records and to erase them. */
+export async function openCallArchive(
+  settings: CallRecordSettings,
+  options: OpenStoreOptions,
+): Promise<CallArchive | undefined> {
+  const { callRecords, callRecordsDays: days, conversationStore } = settings;
+  if (callRecords === undefined) return undefined;
+  if (callRecords.startsWith(FILE)) {
+    const { CallFile } = await import('./call-file.ts');
+    const { directory = process.cwd() } = options;
+    return new CallFile({ path: resolve(directory, callRecords.slice(FILE.length)), days });
+  }
+  if (conversationStore === 'memory' && options.redis === undefined) {
+    const remedy = 'name a file, or set CONVERSATION_STORE';
+    throw new StoreError(`CALL_RECORDS=store needs a store that outlives the process: ${remedy}`);
+  }
+  const { CallStore } = await import('./call-store.ts');
+  return new CallStore({ parts: await openParts(settings, options), days });
+}

@@ -1,0 +1,33 @@
+import type { EndedCall } from '../conversations/call-record.ts';
+import {
+  callerOf,
+  conversationIdOf,
+  sessionIdOf,
+  type CallEndedEvent,
+  type SessionEndEvent,
+} from '../layercode/events.ts';
+
+/** What the record of a call takes from the event of its end. */
+export function endedCallOf(
+  event: SessionEndEvent | CallEndedEvent,
+  conversationKey: string,
+  agent: string,
+): EndedCall {
+  const isSession = event.type === 'session.end';
+  return {
+    sessionId: sessionIdOf(event),
+    conversationId: conversationIdOf(event),
+    conversationKey,
+    agent,
+    caller: callerOf(event),
+    startedAt: isSession ? timeOf(event.started_at) : undefined,
+    endedAt: timeOf(isSession ? event.ended_at : event.timestamp) ?? Date.now(),
+  };
+}
+
+/** Milliseconds since the epoch. Undefined for a time that is none. */
+function timeOf(time: string | number | null | undefined): number | undefined {
+  if (time === null || time === undefined) return undefined;
+  const ms = new Date(time).getTime();
+  return Number.isNaN(ms) ? undefined : ms;
+}

@@ -1,0 +1,37 @@
+import { isOf, type CallArchive, type CallKey } from '../../src/conversations/call-archive.ts';
+import type { CallRecord } from '../../src/conversations/call-record.ts';
+import { Told } from '../fixtures/app.ts';
+
+/** An archive whose test can make it fail, and hear of each record that it keeps. */
+export class CallArchiveInMemory implements CallArchive {
+  readonly name = 'test';
+  readonly kept = new Told<CallRecord>();
+  /** `keep` rejects with it while it is set. */
+  failWith: Error | undefined;
+  tries = 0;
+  isClosed = false;
+
+  begin(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  keep(_key: CallKey, record: CallRecord): Promise<void> {
+    this.tries += 1;
+    if (this.failWith !== undefined) return Promise.reject(this.failWith);
+    this.kept.tell(record);
+    return Promise.resolve();
+  }
+
+  async *all(): AsyncGenerator<CallRecord, void, undefined> {
+    yield* this.kept.all;
+  }
+
+  async *erase(id: string): AsyncGenerator<CallRecord, void, undefined> {
+    yield* this.kept.all.filter((record) => isOf(record, id));
+  }
+
+  close(): Promise<void> {
+    this.isClosed = true;
+    return Promise.resolve();
+  }
+}

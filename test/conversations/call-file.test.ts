@@ -1,0 +1,225 @@
+// Records in real files, as several processes write, read and erase them.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import {
+  appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync,
+  statSync, symlinkSync, writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+
+import { CallFile } from '../../src/conversations/call-file.ts';
+import type { CallRecord } from '../../src/conversations/call-record.ts';
+import { StoreError } from '../../src/conversations/store-error.ts';
+
+const NOON = Date.UTC(2026, 10, 25, 12);
+const DAY_MS = 86_400_000;
+const KEY = { conversationKey: 'c-1', sessionId: 's-1' };
+
+let folder: string;
+let path: string;
+/** Today's. */
+let today: string;
+const opened: CallFile[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'call-file-'));
+  path = join(folder, 'calls.jsonl');
+  today = join(folder, 'calls-2026-11-25.jsonl');
+});
+afterEach(async () => {
+  for (const file of opened.splice(0)) await file.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function open(now: () => number = () => NOON, days = 30, at = path): CallFile {
+  const file = new CallFile({ path: at, days, now });
+  opened.push(file);
+  return file;
+}
+
+function recordOf(sessionId: string, conversationId = 'c-1', words = 'Hello'): CallRecord {
+  const time = new Date(NOON).toISOString();
+  return {
+    format: 1, conversationId, sessionId, agent: 'bakery', startedAt: time, endedAt: time,
+    durationMs: 0, outcome: 'ended', tokens: {},
+    turns: [
+      { turnId: 't-1', outcome: 'completed', messages: [{ role: 'user', content: words }] },
+    ],
+  };
+}
+
+async function sessionsIn(records: AsyncIterable<CallRecord>): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const { sessionId } of records) ids.push(sessionId);
+  return ids;
+}
+
+describe('CallFile', () => {
+  it('appends one line of JSON per record to the file of the day', async () => {
+    const file = open();
+    await file.keep(KEY, recordOf('s-1'));
+    await file.keep(KEY, recordOf('s-2', 'c-1', 'Two\nlines\u2028'));
+    const lines = readFileSync(today, 'utf8').split('\n');
+    assert.deepEqual(lines.slice(0, 2).map((line) => JSON.parse(line)), [
+      recordOf('s-1'), recordOf('s-2', 'c-1', 'Two\nlines\u2028'),
+    ]);
+    assert.equal(lines[2], '');
+  });
+
+  it('begins a new file at midnight UTC, and reads them all', async () => {
+    let now = Date.UTC(2026, 10, 25, 23, 59, 59, 999);
+    const file = open(() => now);
+    await file.keep(KEY, recordOf('s-1'));
+    now += 1;
+    await file.keep(KEY, recordOf('s-2'));
+    assert.deepEqual(readdirSync(folder), ['calls-2026-11-25.jsonl', 'calls-2026-11-26.jsonl']);
+    assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-2']);
+  });
+
+  it('creates files that only this user can read, and closes those that others can', async () => {
+    const file = open();
+    await file.keep(KEY, recordOf('s-1'));
+    assert.equal(statSync(today).mode & 0o777, 0o600);
+    chmodSync(today, 0o644);
+    await file.keep(KEY, recordOf('s-2'));
+    assert.equal(statSync(today).mode & 0o777, 0o600);
+  });
+
+  it('removes files of days that are over, and no others', async () => {
+    const names = [
+      'calls-2026-10-25.jsonl', 'calls-2026-10-26.jsonl', 'calls-2026-10-25.jsonl.gz',
+      'calls-old.jsonl', 'other-2026-10-25.jsonl', 'calls-2020-01-01.jsonl',
+    ];
+    for (const name of names) writeFileSync(join(folder, name), '');
+    await open().begin();
+    assert.deepEqual(readdirSync(folder), [
+      'calls-2026-10-25.jsonl.gz', 'calls-2026-10-26.jsonl', 'calls-2026-11-25.jsonl',
+      'calls-old.jsonl', 'other-2026-10-25.jsonl',
+    ]);
+  });
+
+  it('does not read a record whose time is up, though its file is still there', async () => {
+    let now = NOON;
+    const file = open(() => now, 1);
+    await file.keep(KEY, recordOf('s-1'));
+    now += DAY_MS;
+    assert.deepEqual(await sessionsIn(file.all()), ['s-1']);
+    now += DAY_MS;
+    assert.deepEqual(await sessionsIn(file.all()), []);
+  });
+
+  it('keeps whole lines where several processes append large ones at once', async () => {
+    const url = new URL('../../src/conversations/call-file.ts', import.meta.url);
+    const script = `
+      import { CallFile } from ${JSON.stringify(url.href)};
+      const [path, name] = process.argv.slice(1);
+      const file = new CallFile({ path, days: 30, now: () => ${NOON} });
+      const record = ${JSON.stringify(recordOf('s'))};
+      record.turns[0].messages[0].content = 'x'.repeat(200_000);
+      for (let n = 0; n < 25; n += 1)
+        await file.keep({}, { ...record, sessionId: name + '-' + n });
+    `;
+    const argv = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', script];
+    await Promise.all(['a', 'b', 'c'].map((name) =>
+      promisify(execFile)(process.execPath, [...argv, path, name]),
+    ));
+    const ids = await sessionsIn(open().all());
+    assert.equal(new Set(ids).size, 75);
+    assert.equal(readFileSync(today, 'utf8').split('\n').filter(Boolean).length, 75);
+  });
+
+  it('begins a new line behind one that a full disk has cut off', async () => {
+    const file = open();
+    await file.keep(KEY, recordOf('s-1'));
+    appendFileSync(today, JSON.stringify(recordOf('s-2')).slice(0, 80));
+    await file.keep(KEY, recordOf('s-3'));
+    assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-3']);
+  });
+
+  it('reads over what is no record', async () => {
+    const file = open();
+    writeFileSync(today, '\n\n{"a":1}\n[]\nnull\nx\n   \n');
+    await file.keep(KEY, recordOf('s-1'));
+    assert.deepEqual(await sessionsIn(file.all()), ['s-1']);
+  });
+
+  for (const id of ['s-2', 'c-2']) {
+    it(`erases the records of ${id} where they stand, and leaves the others`, async () => {
+      const file = open();
+      for (const [session, conversation] of [['s-1', 'c-1'], ['s-2', 'c-2'], ['s-3', 'c-3']])
+        await file.keep(KEY, recordOf(session ?? '', conversation));
+      const before = readFileSync(today, 'utf8');
+      assert.deepEqual(await sessionsIn(file.erase(id)), ['s-2']);
+      const after = readFileSync(today, 'utf8');
+      assert.equal(after.length, before.length);
+      assert.ok(!after.includes('s-2') && !after.includes('c-2'), after);
+      assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-3']);
+    });
+  }
+
+  it('erases all records of a conversation, in every file', async () => {
+    let now = NOON;
+    const file = open(() => now);
+    for (const session of ['s-1', 's-2', 's-3']) {
+      const conversation = session === 's-2' ? 'c-2' : 'c-1';
+      await file.keep(KEY, recordOf(session, conversation, 'x'.repeat(99_999)));
+      now += DAY_MS;
+    }
+    assert.deepEqual(await sessionsIn(file.erase('c-1')), ['s-1', 's-3']);
+    assert.deepEqual(await sessionsIn(file.all()), ['s-2']);
+  });
+
+  it('erases a piece of a record that a full disk has cut off', async () => {
+    const file = open();
+    appendFileSync(today, JSON.stringify(recordOf('s-1', 'c-1')).slice(0, 80));
+    await file.keep(KEY, recordOf('s-2', 'c-2'));
+    assert.deepEqual(await sessionsIn(file.erase('c-1')), []);
+    assert.doesNotMatch(readFileSync(today, 'utf8'), /c-1/);
+    assert.deepEqual(await sessionsIn(file.all()), ['s-2']);
+  });
+
+  it('erases no record that only speaks of the id, or whose id begins with it', async () => {
+    const file = open();
+    await file.keep(KEY, recordOf('s-1', 'c-1', 'c-2'));
+    await file.keep(KEY, recordOf('s-22', 'c-22'));
+    assert.deepEqual(await sessionsIn(file.erase('c-2')), []);
+    assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-22']);
+  });
+
+  it('loses no record that is written while others are erased', async () => {
+    const file = open();
+    for (let n = 0; n < 50; n += 1) await file.keep(KEY, recordOf(`old-${n}`, 'c-1'));
+    const writing = (async () => {
+      for (let n = 0; n < 50; n += 1) await file.keep(KEY, recordOf(`new-${n}`, 'c-2'));
+    })();
+    await sessionsIn(file.erase('c-1'));
+    await writing;
+    assert.equal((await sessionsIn(file.all())).length, 50);
+  });
+
+  const wrong: readonly (readonly [what: string, make: () => string, says: RegExp])[] = [
+    ['a folder that is not there', () => join(folder, 'no/calls.jsonl'), /does not exist; create/],
+    ['a directory of that name', () => (mkdirSync(today), path), /it is a directory/],
+    [
+      'a symbolic link',
+      () => (symlinkSync(join(folder, 'elsewhere'), today), path),
+      /it is a symbolic link/,
+    ],
+  ];
+  for (const [what, make, says] of wrong) {
+    it(`refuses ${what} at the start, and creates nothing`, async () => {
+      const at = make();
+      await assert.rejects(open(undefined, undefined, at).begin(), (error: unknown) => {
+        assert.ok(error instanceof StoreError);
+        assert.match(error.message, /^the call records in .* cannot be used: /);
+        assert.match(error.message, says);
+        return true;
+      });
+      assert.equal(existsSync(join(folder, 'elsewhere')), false);
+    });
+  }
+});

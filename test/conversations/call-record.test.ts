@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import {
+  callRecordOf, isSettled, parseCallRecord, type EndedCall,
+} from '../../src/conversations/call-record.ts';
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import type { Message } from '../../src/conversations/message.ts';
+import { appendMessage, openTurn, settleTurn } from '../../src/conversations/rules.ts';
+
+const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
+const MODEL = {
+  model: 'm', requests: 1, inputTokens: 10, outputTokens: undefined, cachedTokens: undefined,
+};
+const CALL: EndedCall = {
+  sessionId: 's-1', conversationId: 'c-1', conversationKey: 'c-1', agent: 'bakery',
+  caller: undefined, startedAt: 1_000, endedAt: 66_000,
+};
+
+let runs = 0;
+
+/** A turn that is over, of a session. */
+function addTurn(
+  conversation: Conversation,
+  turnId: string,
+  sessionId: string,
+  messages: readonly Message[] = [],
+): void {
+  runs += 1;
+  const figures = { sessionId, startedAt: 5_000 };
+  openTurn(conversation, { turnId, runId: runs, text: `words of ${turnId}`, figures }, BOUNDS);
+  const settlement = {
+    turnId, runId: runs, state: 'completed', messages,
+    figures: { ...figures, durationMs: 200, firstSpeechMs: 100, models: [MODEL, MODEL] },
+  } as const;
+  settleTurn(conversation, settlement, BOUNDS);
+}
+
+function turnIds(conversation: Conversation, sessionId = 's-1'): string[] {
+  return callRecordOf({ ...CALL, sessionId }, conversation).turns.map(({ turnId }) => turnId);
+}
+
+describe('callRecordOf', () => {
+  it('has ids, times, tokens, and each turn with its words and figures', () => {
+    const conversation = emptyConversation('c-1');
+    const reply = { role: 'assistant', content: 'Hi.', turnId: 't', state: 'completed' } as const;
+    addTurn(conversation, 't', 's-1', [reply]);
+    assert.deepEqual(callRecordOf(CALL, conversation), {
+      format: 1, conversationId: 'c-1', sessionId: 's-1', agent: 'bakery',
+      startedAt: '1970-01-01T00:00:01.000Z', endedAt: '1970-01-01T00:01:06.000Z',
+      durationMs: 65_000, outcome: 'ended',
+      tokens: { input: 20 }, // nobody reported the others
+      turns: [{
+        turnId: 't', outcome: 'completed', startedAt: '1970-01-01T00:00:05.000Z',
+        durationMs: 200, firstSpeechMs: 100, models: [MODEL, MODEL],
+        messages: [
+          { role: 'user', content: 'words of t' },
+          { role: 'assistant', content: 'Hi.' },
+        ],
+      }],
+    });
+  });
+
+  it('has the turns of its session, and not those before and after it', () => {
+    const conversation = emptyConversation('c-1');
+    const turns = [['a', 's-0'], ['b', 's-1'], ['c', 's-1'], ['d', 's-2']];
+    for (const [turnId = '', sessionId = ''] of turns) addTurn(conversation, turnId, sessionId);
+    assert.deepEqual(turnIds(conversation), ['b', 'c']);
+  });
+
+  it('counts what a hook has added to the session of the turn before it', () => {
+    const conversation = emptyConversation('c-1');
+    const added = { role: 'user', content: 'A note.' } as const;
+    appendMessage(conversation, { ...added, turnId: 'too early' }, BOUNDS);
+    addTurn(conversation, 'a', 's-1');
+    appendMessage(conversation, { ...added, turnId: 'added' }, BOUNDS);
+    addTurn(conversation, 'b', 's-2');
+    assert.deepEqual(turnIds(conversation), ['a', 'added']);
+  });
+
+  it('takes the time of the first turn where the platform does not say when it began', () => {
+    const conversation = emptyConversation('c-1');
+    addTurn(conversation, 'a', 's-1');
+    const record = callRecordOf({ ...CALL, startedAt: undefined }, conversation);
+    assert.equal(record.startedAt, '1970-01-01T00:00:05.000Z');
+    assert.equal(record.durationMs, 61_000);
+  });
+
+  it('has no negative duration where clocks disagree', () => {
+    assert.equal(callRecordOf({ ...CALL, startedAt: 99_000 }, undefined).durationMs, 0);
+  });
+
+  it('knows the caller of the session from its turns, and of no other', () => {
+    const conversation = emptyConversation('c-1');
+    const caller = { sessionId: 's-1', from: '+1', to: '+2' };
+    openTurn(conversation, { turnId: 'a', runId: 1, text: 'Hi', caller }, BOUNDS);
+    const { from, to } = callRecordOf(CALL, conversation);
+    assert.deepEqual([from, to], ['+1', '+2']);
+    assert.equal('from' in callRecordOf({ ...CALL, sessionId: 's-2' }, conversation), false);
+  });
+
+  it('is no part of the conversation, which goes on', () => {
+    const conversation = emptyConversation('c-1');
+    const call = { id: 'x', name: 'stock', args: '{}' };
+    const messages: Message[] = [
+      { role: 'assistant', content: '', turnId: 'a', state: 'completed', toolCalls: [call] },
+      { role: 'tool', content: '1', turnId: 'a', toolCallId: 'x', state: 'running' },
+    ];
+    addTurn(conversation, 'a', 's-1', messages);
+    const record = callRecordOf(CALL, conversation);
+    const before = JSON.stringify(record);
+    addTurn(conversation, 'b', 's-1');
+    for (const turn of conversation.turns) delete turn.messages;
+    assert.equal(JSON.stringify(record), before);
+    assert.equal(isSettled(record), false);
+  });
+});
+
+describe('parseCallRecord', () => {
+  for (const text of ['', '{', 'null', '[]', '"x"', '{"conversationId":"c"}',
+    '{"conversationId":"c","sessionId":1,"startedAt":"","turns":[]}']) {
+    it(`takes ${text} for no record`, () => assert.equal(parseCallRecord(text), undefined));
+  }
+
+  it('gives back what was written, with fields of a later version', () => {
+    const record = { ...callRecordOf(CALL, undefined), later: true };
+    assert.deepEqual(parseCallRecord(JSON.stringify(record)), record);
+  });
+});

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { EndedCall } from '../../src/conversations/call-record.ts';
+import { CallRecorder, type CallRecorderOptions } from '../../src/conversations/call-recorder.ts';
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import { createLogger } from '../../src/log.ts';
+import { until } from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
+import { CallArchiveInMemory } from './call-archive-in-memory.ts';
+
+const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
+
+function callOf(sessionId: string): EndedCall {
+  return {
+    sessionId, conversationId: 'c-1', conversationKey: 'c-1', agent: 'bakery', caller: undefined,
+    startedAt: 1_000, endedAt: 2_000,
+  };
+}
+
+/** A conversation whose only turn runs, and what settles it. */
+function running(): { readonly conversation: Conversation; settle(): void } {
+  const conversation = emptyConversation('c-1');
+  const figures = { sessionId: 's-1', startedAt: 1_000 };
+  openTurn(conversation, { turnId: 't-1', runId: 1, text: 'Hello', figures }, BOUNDS);
+  const settle = (): void => {
+    const settlement = { turnId: 't-1', runId: 1, state: 'completed', messages: [] } as const;
+    settleTurn(conversation, settlement, BOUNDS);
+  };
+  return { conversation, settle };
+}
+
+interface Opened {
+  readonly recorder: CallRecorder;
+  readonly archive: CallArchiveInMemory;
+  readonly logged: () => readonly string[];
+}
+
+function open(bounds: Partial<CallRecorderOptions> = {}): Opened {
+  const archive = new CallArchiveInMemory();
+  const lines: string[] = [];
+  const log = createLogger({ write: (line) => lines.push(line) });
+  const logged = (): string[] => lines.map((line) => {
+    const { level, msg } = JSON.parse(line) as { level: string; msg: string };
+    return `${level} ${msg}`;
+  });
+  return { recorder: new CallRecorder({ archive, log, ...bounds }), archive, logged };
+}
+
+const nothing = (): undefined => undefined;
+const FULL = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+
+/** Lets promises settle, while timers are mocked. */
+async function settled(isTrue: () => boolean): Promise<void> {
+  await until(isTrue, 'promises to settle');
+}
+
+describe('CallRecorder', () => {
+  it('writes the record of a call that is over at once', async () => {
+    const { recorder, archive } = open();
+    recorder.ended(callOf('s-1'), nothing);
+    assert.equal((await archive.kept.next()).sessionId, 's-1');
+    await settled(() => recorder.counts().written === 1);
+    assert.deepEqual(recorder.counts(), { written: 1, lost: 0, waiting: 0 });
+    await recorder.close();
+  });
+
+  it('leaves no record waiting that comes when the one before it was just written', async () => {
+    for (let ticks = 0; ticks < 25; ticks += 1) {
+      const { recorder } = open();
+      recorder.ended(callOf('s-1'), nothing);
+      for (let tick = 0; tick < ticks; tick += 1) await undefined;
+      recorder.ended(callOf('s-2'), nothing);
+      await settled(() => recorder.counts().written === 2);
+      await recorder.close();
+    }
+  });
+
+  it('waits until the last turn of the call is settled', async (t: TestContext) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const { recorder, archive } = open();
+    const { conversation, settle } = running();
+    let reads = 0;
+    recorder.ended(callOf('s-1'), () => ((reads += 1), conversation));
+    await settled(() => reads === 1 && recorder.counts().waiting === 1);
+    clock.tick(50);
+    await settled(() => reads === 2);
+    assert.equal(archive.tries, 0);
+    settle();
+    clock.tick(250);
+    assert.equal((await archive.kept.next()).turns[0]?.outcome, 'completed');
+  });
+
+  it('writes a call as it is when its turn has not ended half a minute later', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const { recorder, archive } = open();
+    let reads = 0;
+    recorder.ended(callOf('s-1'), () => ((reads += 1), running().conversation));
+    for (const [index, ms] of [50, 250, 1_000, 5_000, 30_000].entries()) {
+      await settled(() => reads === index + 1);
+      await new Promise((resolve) => setImmediate(resolve));
+      clock.tick(ms);
+    }
+    assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
+  });
+
+  it('writes it as it is when the process ends', async () => {
+    const { recorder, archive } = open();
+    recorder.ended(callOf('s-1'), () => running().conversation);
+    await recorder.close();
+    assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
+    assert.equal(archive.isClosed, true);
+  });
+
+  it('tries a record again until it is written, in the order of the calls', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const { recorder, archive, logged } = open();
+    archive.failWith = FULL;
+    for (const id of ['s-1', 's-2']) recorder.ended(callOf(id), nothing);
+    await settled(() => archive.tries === 1 && recorder.counts().waiting === 2);
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.tick(2_000);
+    await settled(() => archive.tries === 2);
+    await new Promise((resolve) => setImmediate(resolve));
+    archive.failWith = undefined;
+    clock.tick(2_000);
+    await settled(() => recorder.counts().written === 2);
+    assert.deepEqual(archive.kept.all.map(({ sessionId }) => sessionId), ['s-1', 's-2']);
+    assert.deepEqual(logged(), [
+      'error call records cannot be written', 'info call records can be written again',
+    ]);
+  });
+
+  it('gives up the oldest of too many records, counted and logged', async (t) => {
+    mockTimers(t, ['setTimeout']);
+    const { recorder, archive, logged } = open({ maxWaiting: 2 });
+    archive.failWith = FULL;
+    for (const id of ['s-1', 's-2', 's-3']) recorder.ended(callOf(id), nothing);
+    await settled(() => recorder.counts().lost === 1);
+    assert.deepEqual(recorder.counts(), { written: 0, lost: 1, waiting: 2 });
+    assert.ok(logged().includes('error call record lost'));
+    archive.failWith = undefined;
+    await recorder.close();
+    assert.deepEqual(archive.kept.all.map(({ sessionId }) => sessionId), ['s-2', 's-3']);
+  });
+
+  it('holds no more characters than it may, but always one record', async (t) => {
+    mockTimers(t, ['setTimeout']);
+    const { recorder, archive } = open({ maxCharactersWaiting: 10 });
+    archive.failWith = FULL;
+    for (const id of ['s-1', 's-2']) recorder.ended(callOf(id), nothing);
+    await settled(() => recorder.counts().lost === 1);
+    assert.equal(recorder.counts().waiting, 1);
+  });
+
+  it('loses what cannot be written when it is closed, with a line that has no words', async () => {
+    const { recorder, archive, logged } = open();
+    archive.failWith = FULL;
+    recorder.ended(callOf('s-1'), nothing);
+    await recorder.close();
+    assert.deepEqual(recorder.counts(), { written: 0, lost: 1, waiting: 0 });
+    assert.deepEqual(logged(), ['error call records cannot be written', 'error call record lost']);
+  });
+
+  it('loses a record whose conversation cannot be read, and nothing else', async () => {
+    const { recorder, archive } = open();
+    recorder.ended(callOf('s-1'), () => {
+      throw new Error('no database');
+    });
+    recorder.ended(callOf('s-2'), nothing);
+    assert.equal((await archive.kept.next()).sessionId, 's-2');
+    assert.equal(recorder.counts().lost, 1);
+    await recorder.close();
+  });
+});

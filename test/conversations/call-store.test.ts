@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { CallRecord } from '../../src/conversations/call-record.ts';
+import { CallStore, remove } from '../../src/conversations/call-store.ts';
+import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+
+function open(shared: SharedParts = new Map()): { store: CallStore; parts: PartsInMemory } {
+  const parts = new PartsInMemory(shared);
+  return { store: new CallStore({ parts, days: 2 }), parts };
+}
+
+function recordOf(sessionId: string, conversationId = 'c-1', turns = 1): CallRecord {
+  const turn = { turnId: 't', outcome: 'completed', messages: [] } as const;
+  return {
+    format: 1, conversationId, sessionId, agent: 'bakery', startedAt: '2026', endedAt: '2026',
+    durationMs: 0, outcome: 'ended', tokens: {}, turns: Array.from({ length: turns }, () => turn),
+  };
+}
+
+function keyOf({ conversationId, sessionId }: CallRecord, agent = ''): {
+  readonly conversationKey: string;
+  readonly sessionId: string;
+} {
+  return { conversationKey: agent + conversationId, sessionId };
+}
+
+async function keep(store: CallStore, ...records: readonly CallRecord[]): Promise<void> {
+  for (const record of records) await store.keep(keyOf(record), record);
+}
+
+async function sessionsIn(records: AsyncIterable<CallRecord>): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const { sessionId } of records) ids.push(sessionId);
+  return ids.sort();
+}
+
+const change = { set: new Map([['head', '{}']]), remove: [], ttlMs: 60_000 };
+
+describe('CallStore', () => {
+  it('keeps records beside conversations, and lists only records, all of them', async () => {
+    const { store, parts } = open();
+    await parts.write('c-1', { from: undefined, to: 'v1', ...change });
+    const names = Array.from({ length: 25 }, (_, n) => `s-${n}`);
+    await keep(store, ...names.map((name) => recordOf(name)));
+    assert.deepEqual(await sessionsIn(store.all()), names.sort());
+  });
+
+  it('keeps one record of a call, and lets a repeated end leave no smaller one', async () => {
+    const { store } = open();
+    for (const turns of [1, 3, 0]) await keep(store, recordOf('s-1', 'c-1', turns));
+    const found: number[] = [];
+    for await (const { turns } of store.all()) found.push(turns.length);
+    assert.deepEqual(found, [3]);
+  });
+
+  it('keeps the calls of two agents with the same ids apart', async () => {
+    const { store } = open();
+    for (const agent of ['sales/', 'support/'])
+      await store.keep(keyOf(recordOf('s-1'), agent), recordOf('s-1'));
+    assert.deepEqual(await sessionsIn(store.all()), ['s-1', 's-1']);
+  });
+
+  it('forgets a record when its days are over', async () => {
+    const { store, parts } = open();
+    await keep(store, recordOf('s-1'));
+    parts.nowMs += 2 * 86_400_000 - 1;
+    assert.deepEqual(await sessionsIn(store.all()), ['s-1']);
+    parts.nowMs += 1;
+    assert.deepEqual(await sessionsIn(store.all()), []);
+  });
+
+  for (const id of ['s-1', 'c-1']) {
+    it(`erases the records of ${id}, and no others`, async () => {
+      const { store } = open();
+      await keep(store, recordOf('s-1', 'c-1'), recordOf('s-2', 'c-2'), recordOf('s-11', 'c-11'));
+      assert.deepEqual(await sessionsIn(store.erase(id)), ['s-1']);
+      assert.deepEqual(await sessionsIn(store.all()), ['s-11', 's-2']);
+    });
+  }
+
+  it('tells when the store does not take a record', async () => {
+    const { store, parts } = open();
+    parts.failWith = new Error('full');
+    await assert.rejects(keep(store, recordOf('s-1')), /full/);
+  });
+});
+
+describe('remove', () => {
+  it('removes a conversation in whatever version, also one that is written just then', async () => {
+    const shared: SharedParts = new Map();
+    const other = new PartsInMemory(shared);
+    let calls = 0;
+    const parts = new PartsInMemory(shared, {
+      onCall: () => {
+        calls += 1;
+        if (calls === 2) void other.write('c-1', { from: 'v1', to: 'v2', ...change });
+      },
+    });
+    await other.write('c-1', { from: undefined, to: 'v1', ...change });
+    assert.equal(await remove(parts, 'c-1'), true);
+    assert.equal(await other.read('c-1'), undefined);
+    assert.equal(await remove(parts, 'c-1'), false);
+  });
+});
