@@ -28,6 +28,8 @@ export interface CallRecorderOptions {
 
 /** A turn of another process, or a tool that is to finish, may end after the session has. */
 const SETTLING_DELAYS_MS = [50, 250, 1_000, 5_000, 30_000] as const;
+/** Beyond this no more calls are waited for. */
+const MAX_SETTLING = 10_000;
 const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
 const CLOSING_MS = 3_000;
@@ -102,7 +104,8 @@ export class CallRecorder implements CallRecords {
   ): Promise<CallRecord> {
     for (const ms of SETTLING_DELAYS_MS) {
       const record = callRecordOf(call, await read());
-      if (isSettled(record) || this.#closing.signal.aborted) return record;
+      const isTooLate = this.#closing.signal.aborted || this.#settling.size > MAX_SETTLING;
+      if (isTooLate || isSettled(record)) return record;
       await this.#pause(ms);
     }
     return callRecordOf(call, await read());

@@ -105,6 +105,17 @@ describe('CallRecorder', () => {
     assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
   });
 
+  it('waits for the last turns of 10,000 calls, and of no more', async (t) => {
+    mockTimers(t, ['setTimeout']);
+    const { recorder, archive } = open({ maxWaiting: 20_000 });
+    const { conversation } = running();
+    for (let n = 0; n < 10_000; n += 1) recorder.ended(callOf('s-1'), () => conversation);
+    for (let n = 0; n < 3; n += 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(archive.tries, 0);
+    recorder.ended(callOf('s-1'), () => conversation);
+    assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
+  });
+
   it('writes it as it is when the process ends', async () => {
     const { recorder, archive } = open();
     recorder.ended(callOf('s-1'), () => running().conversation);
