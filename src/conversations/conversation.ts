@@ -44,11 +44,15 @@ export interface Conversation {
   state?: string;
   /** Of the last telephone call. */
   caller?: KnownCaller;
+  /** The name of the agent that it was handed over to last. */
+  agent?: string;
   /**
    * Where a store writes only what has changed: the turns that were added, changed or removed. Not
    * part of the record.
    */
   touched?: Set<TurnRecord>;
+  /** There, too: everything was forgotten since the last write. Not part of the record. */
+  isCleared?: true;
 }
 
 export function emptyConversation(id: string): Conversation {
@@ -138,6 +142,16 @@ export function add(conversation: Conversation, record: TurnRecord): void {
   if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
 }
 
+/** Leaves nothing. A turn that still runs is then settled in vain. */
+export function clearTurns(conversation: Conversation): void {
+  delete conversation.state;
+  delete conversation.caller;
+  delete conversation.agent;
+  for (const turn of conversation.turns) conversation.touched?.add(turn);
+  if (conversation.touched !== undefined) conversation.isCleared = true;
+  Object.assign(conversation, emptyConversation(conversation.id));
+}
+
 /** Replaces the agent's state. Undefined changes nothing. */
 export function keepState(conversation: Conversation, state: string | undefined): void {
   if (state === undefined) return;
@@ -150,6 +164,11 @@ export function keepCaller(conversation: Conversation, caller: KnownCaller | und
   if (caller === undefined) return;
   conversation.textLength += callerLength(caller) - callerLength(conversation.caller);
   conversation.caller = caller;
+}
+
+/** Notes the agent that the conversation is handed over to. Undefined changes nothing. */
+export function keepAgent(conversation: Conversation, agent: string | undefined): void {
+  if (agent !== undefined) conversation.agent = agent;
 }
 
 /** Who calls in that session, where that is known. */

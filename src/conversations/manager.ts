@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationBounds } from './bounds.ts';
 import {
-  FORMAT, historyOf, upgrade, type Conversation, type KnownCaller,
+  clearTurns, FORMAT, historyOf, upgrade, type Conversation, type KnownCaller,
 } from './conversation.ts';
 import { cutTurn, type CutTurn, type Interruption } from './heard.ts';
 import type { Message } from './message.ts';
@@ -44,6 +44,12 @@ export interface Snapshot {
   /** The agent's state: JSON text. */
   readonly state: string | undefined;
   readonly caller?: KnownCaller;
+}
+
+/** A conversation that has had a turn. */
+export interface KnownConversation {
+  /** The name of the agent that it was handed over to last. */
+  readonly agent?: string;
 }
 
 /**
@@ -123,7 +129,7 @@ export class ConversationManager {
    */
   clear(conversationId: string): Awaitable<void> {
     return toAwaitable(
-      this.#store.update(conversationId, (conversation) => rules.clearTurns(conversation)),
+      this.#store.update(conversationId, (conversation) => clearTurns(conversation)),
     );
   }
 
@@ -132,12 +138,9 @@ export class ConversationManager {
     return toAwaitable(this.#store.count());
   }
 
-  /** Whether the conversation has had a turn. */
-  isKnown(conversationId: string): Awaitable<boolean> {
-    return andThen(
-      toAwaitable(this.#store.read(conversationId)),
-      (conversation) => conversation !== undefined,
-    );
+  /** What a turn that leaves nothing in it must know of a conversation. Undefined for a new one. */
+  known(conversationId: string): Awaitable<KnownConversation | undefined> {
+    return toAwaitable(this.#store.read(conversationId));
   }
 
   /** See `openTurn` in rules.ts. */

@@ -1,5 +1,6 @@
 /** How far a turn has come. `open` marks a turn that still runs, and its placeholder in history. */
-export type TurnState = 'open' | 'completed' | 'interrupted' | 'failed';
+export const TURN_STATES = ['open', 'completed', 'interrupted', 'failed'] as const;
+export type TurnState = (typeof TURN_STATES)[number];
 
 /**
  * A tool call, as the model asked for it. `args` is the JSON text that the model wrote, unchecked.
@@ -36,6 +37,8 @@ export interface AssistantMessage {
    * The tools that the model called after this text. Each has one `ToolMessage` in the same turn.
    */
   readonly toolCalls?: readonly ToolCall[];
+  /** The name of the agent that spoke, if it is another than the one of the path. */
+  readonly agent?: string;
 }
 
 export interface ToolMessage {
@@ -50,6 +53,8 @@ export interface ToolMessage {
    * other.
    */
   readonly key?: string;
+  /** The name of the agent that speaks from here on. */
+  readonly handOver?: string;
 }
 
 /** One entry of a conversation's history. Every entry carries the id of the turn it belongs to. */

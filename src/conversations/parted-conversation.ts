@@ -4,18 +4,22 @@ import { randomBytes } from 'node:crypto';
 
 import {
   emptyConversation,
+  keepAgent,
   keepCaller,
   keepState,
   tally,
   type Conversation,
 } from './conversation.ts';
-import type { TurnRecord } from './turn-record.ts';
+import { isTurnRecord, type TurnRecord } from './turn-record.ts';
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
 /** Everything but the turns and the state. What this version does not know stays in it. */
 const HEAD = 'head';
 /** The agent's state, which may be long and changes seldom. */
 const STATE = 'state';
+
+/** The name of a turn's part. */
+const NUMBER = /^\d{1,15}$/;
 
 /** Different for every process, so that no two of them make the same version. */
 const PROCESS = randomBytes(6).toString('base64url');
@@ -33,11 +37,12 @@ export class PartedConversation {
   /** The name of each turn's part: numbers, in the order of the turns. */
   readonly #names = new Map<TurnRecord, string>();
   #nextNumber = 0;
-  /** Head and state as the store has them. */
+  /** Head, and state and agent, as the store has them. */
   #head = '';
   #state: string | undefined;
+  #agent: string | undefined;
 
-  /** Parts that are not JSON. They are left as they are, and as if they were not there. */
+  /** Parts that are no turn and no head. They are left as they are, as if they were not there. */
   readonly unreadable: string[] = [];
 
   /** Without `stored`, one that begins. */
@@ -55,10 +60,11 @@ export class PartedConversation {
         this.conversation.state = this.#state = text;
         continue;
       }
+      if (name !== HEAD && !NUMBER.test(name)) continue; // of a version to come
       const part = parsed(text);
-      if (part === undefined) this.unreadable.push(name);
-      else if (name === HEAD) Object.assign(this.conversation, part);
-      else turns.set(Number(name), part as TurnRecord);
+      if (part !== undefined && name === HEAD) this.#takeHead(part);
+      else if (part !== undefined && isTurnRecord(part)) turns.set(Number(name), part);
+      else this.unreadable.push(name);
     }
     for (const number of [...turns.keys()].sort((a, b) => a - b)) {
       const record = turns.get(number);
@@ -69,6 +75,13 @@ export class PartedConversation {
     this.#nextNumber = 1 + [...parts.keys()].reduce(greatest, -1);
     tally(this.conversation);
     this.#head = headOf(this.conversation);
+    this.#agent = this.conversation.agent;
+  }
+
+  /** What is counted from the turns is not the head's to say. */
+  #takeHead(head: object): void {
+    const { id, turns, turnHashes } = this.conversation;
+    Object.assign(this.conversation, head, { id, turns, turnHashes });
   }
 
   /** A conversation without turns is not kept. */
@@ -78,7 +91,7 @@ export class PartedConversation {
 
   /** As it is now: the next change is made in place, before the store has answered. */
   snapshot(): Conversation {
-    const { touched: _touched, ...conversation } = this.conversation;
+    const { touched: _touched, isCleared: _isCleared, ...conversation } = this.conversation;
     return structuredClone(conversation);
   }
 
@@ -87,9 +100,11 @@ export class PartedConversation {
     return this.conversation.turns.filter((record) => this.touched.has(record));
   }
 
-  /** Takes over who called, and a state that the store does not have. */
-  takeHeadOf({ conversation, hasNewState }: PartedConversation): void {
-    if (hasNewState || this.version === undefined) keepState(this.conversation, conversation.state);
+  /** Takes over who called, and a state and an agent that the store does not have. */
+  takeHeadOf({ conversation, hasNewState, hasNewAgent }: PartedConversation): void {
+    const isNew = this.version === undefined;
+    if (hasNewState || isNew) keepState(this.conversation, conversation.state);
+    if (hasNewAgent || isNew) keepAgent(this.conversation, conversation.agent);
     if (this.conversation.caller === undefined)
       keepCaller(this.conversation, conversation.caller);
   }
@@ -98,22 +113,44 @@ export class PartedConversation {
     return this.conversation.state !== this.#state;
   }
 
+  get hasNewAgent(): boolean {
+    return this.conversation.agent !== this.#agent;
+  }
+
+  /** Whether everything was forgotten, and the store does not know it. */
+  get isCleared(): boolean {
+    return this.conversation.isCleared === true;
+  }
+
+  /** Whether the store is to be told something. */
+  get hasChanged(): boolean {
+    const isKept = this.version !== undefined && this.unreadable.length === 0;
+    if (this.isEmpty) return isKept || this.isCleared;
+    const isTouched = this.touched.size > 0 || this.hasNewState;
+    return isTouched || headOf(this.conversation) !== this.#head;
+  }
+
+  /** Turns that came and were trimmed before the store ever heard of them. */
+  forgetUnsaved(): void {
+    const turns = new Set(this.conversation.turns);
+    for (const record of this.touched)
+      if (!turns.has(record) && !this.#names.has(record)) this.touched.delete(record);
+  }
+
   /**
    * What the store must be told; undefined if nothing has changed. The version it makes is new with
    * each call.
    */
   change(ttlMs: number): PartsChange | undefined {
     const { version: from, conversation } = this;
-    if (this.isEmpty) {
-      if (from === undefined) return undefined;
-      return { from, to: undefined, set: new Map(), remove: [], ttlMs };
-    }
-    const isSame = this.touched.size === 0 && !this.hasNewState;
-    if (isSame && headOf(conversation) === this.#head) return undefined;
+    if (!this.hasChanged) return undefined;
+    if (this.isEmpty) return { from, to: undefined, set: new Map(), remove: [], ttlMs };
     conversation.updatedAt = Date.now();
     const set = new Map([[HEAD, headOf(conversation)]]);
-    if (conversation.state !== undefined && this.hasNewState) set.set(STATE, conversation.state);
     const remove: string[] = [];
+    if (this.hasNewState && conversation.state === undefined) remove.push(STATE);
+    else if (conversation.state !== undefined && this.hasNewState)
+      set.set(STATE, conversation.state);
     for (const record of this.touched) {
       if (!conversation.turns.includes(record)) remove.push(...this.#nameIfAny(record));
       else set.set(this.#nameOf(record), JSON.stringify(record));
@@ -126,7 +163,9 @@ export class PartedConversation {
   written({ to, set }: PartsChange): void {
     this.version = to;
     this.#head = set.get(HEAD) ?? '';
-    this.#state = set.get(STATE) ?? this.#state;
+    this.#state = this.conversation.state;
+    this.#agent = this.conversation.agent;
+    delete this.conversation.isCleared;
     for (const record of this.touched)
       if (!this.conversation.turns.includes(record)) this.#names.delete(record);
     this.touched.clear();
@@ -158,7 +197,7 @@ function parsed(text: string): object | undefined {
 }
 
 function greatest(most: number, name: string): number {
-  return name === HEAD || name === STATE ? most : Math.max(most, Number(name));
+  return NUMBER.test(name) ? Math.max(most, Number(name)) : most;
 }
 
 /** Without what can be counted from the turns. */
@@ -172,6 +211,7 @@ function headOf(conversation: Conversation): string {
     messageCount: _messageCount,
     textLength: _textLength,
     touched: _touched,
+    isCleared: _isCleared,
     state: _state,
     ...head
   } = conversation;

@@ -6,7 +6,6 @@ import {
   add,
   addTurn,
   callerIn,
-  emptyConversation,
   findTurn,
   historyUpTo,
   keepCaller,
@@ -111,6 +110,11 @@ export class OpenedTurn {
   /** The agent's state: JSON text. Undefined where none was stored. */
   get state(): string | undefined {
     return this.#conversation.state;
+  }
+
+  /** The name of the agent that it was handed over to last. */
+  get agent(): string | undefined {
+    return this.#conversation.agent;
   }
 
   /** Who called in that session, where that is known. */
@@ -289,14 +293,6 @@ export function appendMessage(
   }
   rewrite(conversation, record, [...messagesOf(record), message], record.kept);
   trim(conversation, bounds);
-}
-
-/** Leaves nothing. A turn that still runs is then settled in vain. */
-export function clearTurns(conversation: Conversation): void {
-  delete conversation.state;
-  delete conversation.caller;
-  for (const turn of conversation.turns) conversation.touched?.add(turn);
-  Object.assign(conversation, emptyConversation(conversation.id));
 }
 
 /** The turns that other processes run, as far as the conversation knows. */

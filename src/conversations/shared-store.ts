@@ -1,12 +1,13 @@
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
-import { BoundedMap } from '../base/bounded-map.ts';
+import type { Channel } from '../base/channel.ts';
 import type { Logger } from '../log.ts';
-import { hasOpenTurn, type Conversation } from './conversation.ts';
+import { clearTurns, hasOpenTurn, type Conversation } from './conversation.ts';
 import { mergeTurns, turnsLostBy } from './merge-turns.ts';
 import type { ConversationStore, StoreHealth } from './store.ts';
 import type { TurnRecord } from './turn-record.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
+import { Remembered } from './remembered.ts';
 import { within } from './within.ts';
 
 export interface SharedStoreOptions {
@@ -14,9 +15,13 @@ export interface SharedStoreOptions {
   readonly ttlMs: number;
   /** Conversations that are remembered, so that a turn need not read them again. */
   readonly maxRemembered: number;
+  /** UTF-16 code units of all that are remembered. Default 67,108,864. */
+  readonly maxCharacters?: number;
   /** A command that takes longer has failed. */
   readonly timeoutMs: number;
   readonly log: Logger;
+  /** To the other processes that use the store. Default: none does, or they know nothing of it. */
+  readonly channel?: Channel | undefined;
   /** Bounds of what waits for a store that does not answer. Default 10,000 and 67,108,864. */
   readonly maxTurnsWaiting?: number;
   readonly maxCharactersWaiting?: number;
@@ -53,13 +58,14 @@ interface Waiting {
  * it answers again.
  */
 export class SharedStore implements ConversationStore {
+  readonly channel: Channel | undefined;
   readonly #parts: PartStore;
   readonly #ttlMs: number;
   readonly #timeoutMs: number;
   readonly #log: Logger;
   readonly #maxTurnsWaiting: number;
   readonly #maxCharactersWaiting: number;
-  readonly #remembered: BoundedMap<string, PartedConversation>;
+  readonly #remembered: Remembered;
   /** Conversations with changes that the store does not have, the oldest first. */
   readonly #waiting = new Map<string, Waiting>();
   #turnsWaiting = 0;
@@ -75,12 +81,17 @@ export class SharedStore implements ConversationStore {
 
   constructor(parts: PartStore, options: SharedStoreOptions) {
     this.#parts = parts;
+    this.channel = options.channel;
     this.#ttlMs = options.ttlMs;
     this.#timeoutMs = options.timeoutMs;
     this.#log = options.log;
     this.#maxTurnsWaiting = options.maxTurnsWaiting ?? 10_000;
     this.#maxCharactersWaiting = options.maxCharactersWaiting ?? 67_108_864;
-    this.#remembered = new BoundedMap(options.maxRemembered);
+    this.#remembered = new Remembered({
+      maxConversations: options.maxRemembered,
+      maxCharacters: options.maxCharacters ?? 67_108_864,
+      ttlMs: options.ttlMs,
+    });
   }
 
   read(id: string): Awaitable<Conversation | undefined> {
@@ -131,6 +142,7 @@ export class SharedStore implements ConversationStore {
     if (this.#waiting.size > 0) await within(CLOSING_MS, this.#writeBack()).catch(() => undefined);
     if (this.#turnsWaiting > 0)
       this.#log.error('history lost: the store did not answer', { turns: this.#turnsWaiting });
+    await this.channel?.close();
     await this.#parts.close();
   }
 
@@ -163,7 +175,7 @@ export class SharedStore implements ConversationStore {
   #join(id: string, stored: StoredConversation): PartedConversation {
     const kept = new PartedConversation(id, stored);
     if (kept.unreadable.length > 0)
-      this.#log.error('parts of a stored conversation are not JSON and were left out', {
+      this.#log.error('parts of a stored conversation cannot be read and were left out', {
         conversationId: id,
         parts: kept.unreadable,
       });
@@ -183,6 +195,7 @@ export class SharedStore implements ConversationStore {
   ): PartedConversation {
     if (found !== undefined) {
       const latest = this.#join(id, found);
+      if (kept.isCleared) clearTurns(latest.conversation);
       const lost = turnsLostBy(latest.conversation, remembered, kept.touched);
       mergeTurns(latest.conversation, lost);
       return latest;
@@ -206,8 +219,10 @@ export class SharedStore implements ConversationStore {
     const newest = turns.at(-1);
     const result = change(kept.conversation);
     const again = (found: StoredConversation | undefined): Awaitable<T> => {
-      if (conflicts === MAX_CONFLICTS)
+      if (conflicts === MAX_CONFLICTS) {
+        this.#remembered.delete(id); // the change was made on it in vain
         throw new Error(`other processes changed the conversation ${MAX_CONFLICTS} times`);
+      }
       this.#conflicts += 1;
       // Without what this try has added.
       const remembered = newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1);
@@ -269,7 +284,7 @@ export class SharedStore implements ConversationStore {
     if (this.#retry !== undefined || this.#closed !== undefined) return;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      void this.#recover();
+      this.#recover().catch((error: unknown) => this.#failed(error));
     }, this.#retryMs).unref();
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
   }
@@ -280,6 +295,7 @@ export class SharedStore implements ConversationStore {
     this.#isDegraded = false;
     await this.#writeBack();
     if (this.#isDegraded) return;
+    if (this.#waiting.size > 0) return this.#retryLater();
     this.#retryMs = FIRST_RETRY_MS;
     this.#log.info('the conversation store answers again', { store: this.#parts.name });
   }
@@ -299,7 +315,8 @@ export class SharedStore implements ConversationStore {
     return andThen(
       this.#ask(() => this.#parts.write(id, parts)),
       (answer) => {
-        if (answer === FAILED) return;
+        // Behind the others: they would wait in vain if it is this one that cannot be written.
+        if (answer === FAILED) return this.#wait(id, kept);
         if (answer === true) {
           this.#written(id, kept, parts);
           return this.#noLongerWaiting(id);
@@ -318,13 +335,14 @@ export class SharedStore implements ConversationStore {
     const kept =
       this.#waiting.get(id)?.kept ?? this.#remembered.get(id) ?? new PartedConversation(id);
     const result = change(kept.conversation);
-    this.#wait(id, kept);
+    if (kept.hasChanged) this.#wait(id, kept);
     return result;
   }
 
   #wait(id: string, kept: PartedConversation): void {
     this.#noLongerWaiting(id);
-    const turns = kept.touched.size;
+    kept.forgetUnsaved();
+    const turns = Math.max(kept.touched.size, 1); // a state or a caller alone takes room, too
     const characters = kept.conversation.textLength;
     this.#waiting.set(id, { kept, turns, characters });
     this.#remembered.set(id, kept);

@@ -98,7 +98,9 @@ function prepareFile(path: string): void {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code !== 'EEXIST') throw refused(path, reasonNotCreated(path, code), error);
   }
-  const stats = statSync(path);
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined)
+    throw refused(path, 'it is a link that leads nowhere; remove it, or name another file');
   if (stats.isDirectory()) throw refused(path, 'it is a directory; name a file in it');
   if (!stats.isFile()) throw refused(path, 'it is not a regular file');
   for (const file of [path, `${path}-wal`, `${path}-shm`]) closeToOthers(file);

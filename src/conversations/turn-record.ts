@@ -1,6 +1,13 @@
 // How one turn is kept: plain JSON that every store can write, and what can be read from it.
 
-import type { AssistantMessage, Message, SentEvent, ToolMessage, TurnState } from './message.ts';
+import {
+  TURN_STATES,
+  type AssistantMessage,
+  type Message,
+  type SentEvent,
+  type ToolMessage,
+  type TurnState,
+} from './message.ts';
 
 /** What one model was asked in a turn. Tokens are undefined where the vendor reported none. */
 export interface ModelFigures {
@@ -40,7 +47,10 @@ export interface TurnRecord {
    */
   words: string | null;
   reply: string | null;
-  /** All messages of a turn that has more: tool calls, or several messages of one role. */
+  /**
+   * All messages of a turn that has more: tool calls, several messages of one role, or the words of
+   * an agent that the conversation was handed over to.
+   */
   messages?: Message[];
   /**
    * How many of `messages` come before the words of the current run: the caller's, and calls of
@@ -66,6 +76,28 @@ export interface TurnRecord {
 export interface RunElsewhere {
   readonly process: string;
   readonly runId: number;
+}
+
+/** Whether a part of a store is a turn: what is none must not end the calls of its conversation. */
+export function isTurnRecord(value: object): value is TurnRecord {
+  const { id, state, runId, words, reply, messages, sent = [] }: Partial<Record<string, unknown>> =
+    { ...value };
+  const isText = (text: unknown): boolean => text === null || typeof text === 'string';
+  return (
+    typeof id === 'string' &&
+    TURN_STATES.some((known) => known === state) &&
+    typeof runId === 'number' &&
+    isText(words) &&
+    isText(reply) &&
+    Array.isArray(sent) &&
+    (messages === undefined || (Array.isArray(messages) && messages.every(isMessage)))
+  );
+}
+
+function isMessage(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { role, content, toolCalls = [] }: Partial<Record<string, unknown>> = { ...value };
+  return typeof role === 'string' && typeof content === 'string' && Array.isArray(toolCalls);
 }
 
 export function newTurn(id: string, state: TurnState, runId: number): TurnRecord {
@@ -171,7 +203,8 @@ export function setMessages(record: TurnRecord, messages: Message[], kept?: numb
 }
 
 export function isPlainReply(message: Message): message is AssistantMessage {
-  return message.role === 'assistant' && message.toolCalls === undefined;
+  if (message.role !== 'assistant') return false;
+  return message.toolCalls === undefined && message.agent === undefined;
 }
 
 export function toolMessagesOf({ messages }: TurnRecord): ToolMessage[] {

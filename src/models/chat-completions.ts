@@ -141,10 +141,10 @@ export class ChatCompletionsModel implements ChatModel {
     let failure: RequestFailure | undefined = 'interrupted'; // unless it ends otherwise
     try {
       let sentAt = performance.now();
-      const send = (): Promise<BodyReader> => {
+      const send = (refused: ReadonlySet<string>): Promise<BodyReader> => {
         sentAt = performance.now();
         clock.start('connect');
-        return this.#send(messages, options, connection.signal);
+        return this.#send(messages, options, refused, connection.signal);
       };
       const reader = await this.#withoutRefusedFields(send);
       this.#refusal = undefined;
@@ -175,6 +175,7 @@ export class ChatCompletionsModel implements ChatModel {
   #send(
     messages: readonly ChatMessage[],
     given: Omit<ModelStreamOptions, 'signal'>,
+    refused: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<BodyReader> {
     const { provider, model, baseUrl, defaults } = this.#options;
@@ -194,7 +195,7 @@ export class ChatCompletionsModel implements ChatModel {
       options,
       takesCacheKey: provider.takesCacheKey === true && baseUrl === provider.baseUrl,
       signatures: this.#signatures,
-      leftOut: this.#leftOut,
+      leftOut: refused.size === 0 ? this.#leftOut : new Set([...this.#leftOut, ...refused]),
     });
     return openEventStream({
       fetch: this.#fetch,
@@ -206,14 +207,22 @@ export class ChatCompletionsModel implements ChatModel {
     });
   }
 
-  /** Sends again, at once, without a field that was refused. Each try leaves out one more. */
-  async #withoutRefusedFields(send: () => Promise<BodyReader>): Promise<BodyReader> {
+  /**
+   * Sends again, at once, without a field that was refused. Each try leaves out one more. They are
+   * left out for good only if that helped: a refusal may quote the caller, who said the word.
+   */
+  async #withoutRefusedFields(
+    send: (refused: ReadonlySet<string>) => Promise<BodyReader>,
+  ): Promise<BodyReader> {
+    const refused = new Set<string>();
     for (;;) {
       try {
-        return await send();
+        const reader = await send(refused);
+        for (const field of refused) this.#leaveOut(field, `refuses ${field}`);
+        return reader;
       } catch (error) {
         if (!(error instanceof FieldRefused)) throw error;
-        this.#leaveOut(error.field, `refuses ${error.field}`);
+        refused.add(error.field);
       }
     }
   }

@@ -4,7 +4,7 @@ import type { MetricText } from '../metrics.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
 
 export type MessageToWorker =
-  /** The first one: open the server. */
+  /** Answers `ready`: open the server. */
   | {
       readonly type: 'start';
       /** Where other workers reach this one. */
@@ -27,6 +27,8 @@ export type MessageToWorker =
   | { readonly type: 'metrics'; readonly id: number; readonly text: string };
 
 export type MessageToPrimary =
+  /** The first one. What was sent before is lost: nobody listened. */
+  | { readonly type: 'ready' }
   | { readonly type: 'listening'; readonly origin: string }
   /** Something in this process is broken: it needs a successor. */
   | { readonly type: 'failed' }

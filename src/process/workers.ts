@@ -27,6 +27,8 @@ export interface WorkersOptions {
 const FIRST_BACK_OFF_MS = 100;
 const LONGEST_BACK_OFF_MS = 10_000;
 const LONG_LIFE_MS = 60_000;
+/** Between the end of a worker and that of what it has written. */
+const LAST_WORDS_MS = 1_000;
 
 /** How long to wait before a worker that died is replaced: twice as long each time. */
 export class BackOff {
@@ -67,14 +69,13 @@ export class WorkerProcess {
   readonly outbox: Outbox;
   /** Resolves with where it listens; undefined if it ended before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when it has ended, and everything that it sent and wrote has been read. */
+  /** Resolves when it has ended, and what it sent and wrote has been read, or 1 s later. */
   readonly gone: Promise<WorkerExit>;
   /** Undefined until it listens. `performance.now()`. */
   listeningSinceMs: number | undefined;
   /** Whether it takes no new calls, as another one has its place. */
   isRetired = false;
-  isGone = false;
-  /** As far as they are known. */
+  /** What it said last. */
   counts: readonly MetricText[] = [];
   metrics: readonly MetricText[] = [];
   readonly #worker: Worker;
@@ -89,7 +90,6 @@ export class WorkerProcess {
     worker.process.stdout?.setEncoding('utf8').on('data', (text: string) => lines.push(text));
     this.gone = ended(worker).then((exit) => {
       lines.end();
-      this.isGone = true;
       return exit;
     });
     this.listening = new Promise((resolve) => {
@@ -121,11 +121,18 @@ function ended(worker: Worker): Promise<WorkerExit> {
   const disconnected = new Promise<void>((resolve) => worker.once('disconnect', () => resolve()));
   return new Promise((resolve) => {
     worker.on('error', ({ message }) => {
-      // A program that could not be started does not close.
+      // A program that could not be started does not close. Other errors are of messages that one
+      // which ends does not read.
       if (child.pid === undefined) resolve({ exitCode: undefined, signal: undefined, message });
     });
-    child.once('close', (exitCode, signal) => {
-      void disconnected.then(() => resolve({ exitCode, signal, message: undefined }));
+    const read = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    child.once('exit', (exitCode, signal) => {
+      const gone = (): void => resolve({ exitCode, signal, message: undefined });
+      const late = setTimeout(gone, LAST_WORDS_MS); // a program of its own may keep its pipe open
+      void Promise.all([read, disconnected]).then(() => {
+        clearTimeout(late);
+        gone();
+      });
     });
   });
 }
@@ -135,7 +142,8 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #all = new Set<WorkerProcess>();
   #isStarted = false;
-  #isClosing = false;
+  /** Set when all are to close. */
+  #closingSignal: string | undefined;
   #died = 0;
   readonly #backOff = new BackOff();
   /** Set while the next one is waited for. */
@@ -179,15 +187,16 @@ export class Workers {
 
   /**
    * Starts the workers, the first one alone: what keeps it from serving is told once. Resolves with
-   * where they listen when all do.
+   * where they listen when all do; rejects as `failed` does.
    */
   async start(): Promise<string> {
-    const first = this.#fork({ greets: true });
-    const origin = await Promise.race([first.listening, this.failed]);
+    const origin = await this.#fork({ greets: true }).listening;
+    if (origin === undefined) return this.failed;
     this.#fill();
-    await Promise.race([Promise.all(this.all.map(({ listening }) => listening)), this.failed]);
+    const origins = await Promise.all(this.all.map(({ listening }) => listening));
+    if (origins.includes(undefined)) return this.failed;
     this.#isStarted = true;
-    return origin ?? '';
+    return origin;
   }
 
   /**
@@ -199,16 +208,19 @@ export class Workers {
     return (this.#replacing ??= this.#replaceAll().finally(() => (this.#replacing = undefined)));
   }
 
-  /** Resolves when all have closed, or were killed because that took too long. */
+  /** Resolves when all have closed; rejects when some had to be killed, as that took too long. */
   async close(signal: string): Promise<void> {
-    this.#isClosing = true;
+    const { log, closingMs } = this.#options;
+    this.#closingSignal = signal;
     clearTimeout(this.#replacement);
+    let killed = 0;
     const late = setTimeout(() => {
       for (const worker of this.#all) {
-        this.#options.log.error('a worker did not close in time', { worker: worker.pid });
+        log.error('a worker did not close in time', { worker: worker.pid });
         worker.kill();
+        killed += 1;
       }
-    }, this.#options.closingMs);
+    }, closingMs);
     await Promise.all(
       this.all.map((worker) => {
         void worker.outbox.send({ type: 'close', signal });
@@ -216,10 +228,11 @@ export class Workers {
       }),
     );
     clearTimeout(late);
+    if (killed > 0) throw new Error('workers had to be killed');
   }
 
   #serving(): readonly WorkerProcess[] {
-    return this.all.filter((worker) => isServing(worker) && !worker.isRetired);
+    return this.all.filter((worker) => hasListened(worker) && !worker.isRetired);
   }
 
   /** Starts as many as are missing. */
@@ -230,24 +243,26 @@ export class Workers {
   }
 
   #fork({ greets = false } = {}): WorkerProcess {
-    const { count, isTerminal, missingSecret, write, onMessage } = this.#options;
+    const { count, write, onMessage } = this.#options;
     // The settings are read anew by each worker. How many there are is not theirs to say.
-    const worker = new WorkerProcess(
-      cluster.fork({ ...WORKER_MARK, WORKERS: String(count) }),
-      write,
-    );
+    const environment = { ...WORKER_MARK, WORKERS: String(count) };
+    const worker = new WorkerProcess(cluster.fork(environment), write);
     this.#all.add(worker);
     worker.onMessage((message) => {
-      if (message.type === 'listening') this.#listens(worker);
+      if (message.type === 'ready') this.#begin(worker, greets);
+      else if (message.type === 'listening') this.#listens(worker);
       else if (message.type === 'failed') this.#failing(worker);
       else onMessage(message, worker);
     });
     void worker.gone.then((exit) => this.#gone(worker, exit));
-    const { address } = worker;
-    void worker.outbox.send({
-      type: 'start', address, processes: count, missingSecret, isTerminal, greets,
-    });
     return worker;
+  }
+
+  #begin({ address, outbox }: WorkerProcess, greets: boolean): void {
+    const { count: processes, isTerminal, missingSecret } = this.#options;
+    const signal = this.#closingSignal;
+    if (signal !== undefined) void outbox.send({ type: 'close', signal });
+    else void outbox.send({ type: 'start', address, processes, missingSecret, isTerminal, greets });
   }
 
   #listens(worker: WorkerProcess): void {
@@ -260,7 +275,7 @@ export class Workers {
 
   /** An error that nobody awaited: another one is to take the place of that worker. */
   #failing(worker: WorkerProcess): void {
-    if (worker.isRetired || this.#isClosing) return;
+    if (worker.isRetired || this.#closingSignal !== undefined) return;
     this.#retire(worker);
     this.#diedUnasked(worker);
   }
@@ -275,9 +290,8 @@ export class Workers {
     const { log, onGone } = this.#options;
     this.#all.delete(worker);
     onGone(worker);
-    if (worker.isRetired || this.#isClosing) return;
-    const hasListened = worker.listeningSinceMs !== undefined;
-    if (!hasListened && (!this.#isStarted || !this.all.some(isServing))) {
+    if (worker.isRetired || this.#closingSignal !== undefined) return;
+    if (!hasListened(worker) && (!this.#isStarted || !this.all.some(hasListened))) {
       this.#fail(new WorkersError(exit));
       return;
     }
@@ -297,16 +311,17 @@ export class Workers {
 
   async #replaceAll(): Promise<void> {
     const { log } = this.#options;
-    while (this.#isToReplaceAgain && !this.#isClosing) {
+    while (this.#isToReplaceAgain && this.#closingSignal === undefined) {
       this.#isToReplaceAgain = false;
       // Or each signal would add as many as there are.
       await Promise.all(this.all.filter(({ isRetired }) => isRetired).map(({ gone }) => gone));
       const old = this.#serving();
       log.info('replacing workers', { workers: old.length });
       for (const worker of old) {
-        if (this.#isClosing) return;
+        if (this.#closingSignal !== undefined) return;
+        if (!this.#all.has(worker)) continue; // it died, and was replaced for that
         const isReplaced = (await this.#fork().listening) !== undefined;
-        if (this.#isClosing) return;
+        if (this.#closingSignal !== undefined) return;
         if (!isReplaced) {
           log.error('a worker was not replaced: its successor did not start', {
             worker: worker.pid,
@@ -320,9 +335,8 @@ export class Workers {
   }
 }
 
-/** Whether it answers requests, be it for the last time. */
-function isServing({ listeningSinceMs, isGone }: WorkerProcess): boolean {
-  return listeningSinceMs !== undefined && !isGone;
+function hasListened({ listeningSinceMs }: WorkerProcess): boolean {
+  return listeningSinceMs !== undefined;
 }
 
 function described({ exitCode, signal, message }: WorkerExit): string {

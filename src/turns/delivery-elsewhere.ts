@@ -24,6 +24,7 @@ export class DeliveryElsewhere implements Delivery {
   isOpen = true;
   /** What was handed on counts as sent until the other process says that its caller has left. */
   unsent = 0;
+  #handedOn = 0;
   readonly #way: WayElsewhere;
   readonly #alive: NodeJS.Timeout;
 
@@ -38,8 +39,10 @@ export class DeliveryElsewhere implements Delivery {
   }
 
   send(event: ReplyEvent): boolean {
-    if (this.isOpen) this.#way.send(event);
-    return this.isOpen;
+    if (!this.isOpen) return false;
+    this.#handedOn += 1;
+    this.#way.send(event);
+    return true;
   }
 
   end(): boolean {
@@ -52,9 +55,9 @@ export class DeliveryElsewhere implements Delivery {
     this.#way.ended(report);
   }
 
-  /** The caller has left the other process. */
-  left(unsent: number): void {
-    this.unsent = unsent;
+  /** The caller has left the other process, and got so many of the events. */
+  left(sent: number): void {
+    this.unsent = Math.max(0, this.#handedOn - sent);
     this.end();
   }
 }

@@ -28,12 +28,25 @@ export type ProcessMessage =
       readonly calls: readonly string[];
       readonly isFollowing: boolean;
     }
-  /** Of a stream that was handed over: it lives, an event, its end. The id is the question's. */
+  /**
+   * Of a stream that was handed over: it lives, an event, its end. The id is the question's, and
+   * `sent` counts the events before: one that is missing is noticed.
+   */
   | { readonly type: 'alive'; readonly id: string }
-  | { readonly type: 'event'; readonly id: string; readonly event: ReplyEvent }
-  | { readonly type: 'end'; readonly id: string; readonly report: TurnReport }
-  /** The caller that got the stream has left. */
-  | { readonly type: 'left'; readonly id: string; readonly unsent: number };
+  | {
+      readonly type: 'event';
+      readonly id: string;
+      readonly sent: number;
+      readonly event: ReplyEvent;
+    }
+  | {
+      readonly type: 'end';
+      readonly id: string;
+      readonly sent: number;
+      readonly report: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>;
+    }
+  /** The caller that got the stream has left. So many of its events had reached them. */
+  | { readonly type: 'left'; readonly id: string; readonly sent: number };
 
 const text = field.string;
 const texts = field.arrayOf(field.string);
@@ -60,9 +73,13 @@ const MESSAGES = {
   },
   answer: { id: text, from: text, calls: texts, isFollowing: field.boolean },
   alive: { id: text },
-  event: { id: text, event: field.objectOf({ type: text }) },
-  end: { id: text, report: field.objectOf({ outcome: text }) },
-  left: { id: text, unsent: field.number },
+  event: { id: text, sent: field.number, event: field.objectOf({ type: text }) },
+  end: {
+    id: text,
+    sent: field.number,
+    report: field.objectOf({ outcome: text, speakers: field.optional(texts) }),
+  },
+  left: { id: text, sent: field.number },
 } as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
 
 /** Undefined for what is no such message: another version of the server may have sent it. */
@@ -73,8 +90,7 @@ export function parseProcessMessage(json: string): ProcessMessage | undefined {
   if (!fits(MESSAGES, type, value)) return undefined;
   if (type === 'event' && !(field.isObject(event) && fits(EVENTS, event['type'], event)))
     return undefined;
-  if (type === 'end' && !(field.isObject(report) && isOutcome(report['outcome'])))
-    return undefined;
+  if (type === 'end' && !(field.isObject(report) && isReport(report))) return undefined;
   return value as unknown as ProcessMessage;
 }
 
@@ -87,8 +103,8 @@ function fits(
   return field.objectOf(tables[type] ?? {}).check(value) === undefined;
 }
 
-function isOutcome(outcome: unknown): boolean {
-  return TURN_OUTCOMES.some((known) => known === outcome);
+function isReport({ outcome, usage = [] }: Readonly<Record<string, unknown>>): boolean {
+  return TURN_OUTCOMES.some((known) => known === outcome) && Array.isArray(usage);
 }
 
 function parsed(json: string): unknown {

@@ -21,6 +21,8 @@ export class PartsInMemory implements PartStore {
   nowMs = 0;
   /** Commands throw it while it is set, done or not. */
   failWith: Error | undefined;
+  /** A conversation that it never writes. */
+  refuses: string | undefined;
   /** Whether a write that fails is done all the same, as by a database whose answer got lost. */
   failsAfterWriting = false;
   /** `read` and `write` in the order of the calls. */
@@ -71,6 +73,7 @@ export class PartsInMemory implements PartStore {
     this.changes.push(change);
     return this.#answer(() => {
       if (this.failWith !== undefined && !this.failsAfterWriting) throw this.failWith;
+      if (this.refuses === id) throw new Error('it cannot be written');
       const answer = this.#write(id, change);
       if (this.failWith !== undefined) throw this.failWith;
       return answer;

@@ -4,8 +4,13 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { historyOf, keepState } from '../../src/conversations/conversation.ts';
-import { openTurn, settleTurn, clearTurns } from '../../src/conversations/rules.ts';
+import {
+  clearTurns,
+  historyOf,
+  keepAgent,
+  keepState,
+} from '../../src/conversations/conversation.ts';
+import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import { mockTimers } from '../fixtures/clock.ts';
@@ -256,7 +261,87 @@ describe('a conversation that several processes change', () => {
     assert.deepEqual(await texts(store, 'c'), said('t1', 't2'));
     const after = await parts.read('c');
     assert.deepEqual(typeof after === 'object' && [...after.parts.keys()], ['head', '0', '7', '8']);
-    assert.match(lines.join(''), /"parts of a stored conversation are not JSON and were left out"/);
+    assert.match(lines.join(''), /"parts of a stored conversation cannot be read and were left out"/);
+  });
+});
+
+/** Parts that are JSON, but no part of a conversation. */
+const STRANGE: Readonly<Record<string, readonly [name: string, text: string]>> = {
+  'an empty object': ['7', '{}'],
+  'a list': ['7', '[]'],
+  'a turn without its state': ['7', '{"id":"t9","runId":1,"words":"a","reply":"b"}'],
+  'a turn whose messages are no list': [
+    '7', '{"id":"t9","state":"completed","runId":1,"words":null,"reply":null,"messages":{}}',
+  ],
+  'a part of another kind': ['summary', '{"id":"t9"}'],
+};
+
+describe('a stored conversation with a part that this version cannot read', () => {
+  for (const [what, [name, text]] of Object.entries(STRANGE)) {
+    it(`goes on without it, and leaves it there: ${what}`, async (t) => {
+      const { parts, store } = machine(t);
+      await turn(store, 'c', 't1');
+      const stored = await parts.read('c');
+      assert.ok(typeof stored === 'object');
+      const set = new Map([[name, text]]);
+      const { version: from } = stored;
+      await parts.write('c', { from, to: 'v', set, remove: [], ttlMs: 60_000 });
+      await turn(store, 'c', 't2');
+      await turn(store, 'c', 't3');
+      assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2', 't3'));
+      const after = await parts.read('c');
+      assert.equal(typeof after === 'object' && after.parts.get(name), text);
+    });
+  }
+});
+
+describe('a stored conversation of which this version can read nothing', () => {
+  async function strange(t: TestContext): Promise<Machine> {
+    const only = machine(t);
+    const set = new Map([['head', '{"format":2}'], ['0', '{"id":"t9","state":"paused"}']]);
+    const begin = { from: undefined, to: 'v', set, remove: [], ttlMs: 60_000 };
+    await only.parts.write('c', begin);
+    return only;
+  }
+
+  it('is not removed by a change that changes nothing', async (t) => {
+    const { parts, store } = await strange(t);
+    await store.update('c', () => undefined);
+    const kept = await parts.read('c');
+    assert.equal(typeof kept === 'object' && kept.parts.get('0'), '{"id":"t9","state":"paused"}');
+  });
+
+  it('is removed when it is cleared', async (t) => {
+    const { parts, store } = await strange(t);
+    await store.update('c', clearTurns);
+    assert.equal(await parts.read('c'), undefined);
+  });
+});
+
+describe('what a shared store remembers', () => {
+  const long = (turnId: string) => push({
+    id: turnId, state: 'completed', runId: 1, words: 'a'.repeat(1_000), reply: 'b',
+  });
+
+  it('has a bound in characters: the least recently used is read anew', async (t) => {
+    const { parts, store } = machine(t, { maxCharacters: 2_500 });
+    for (const id of ['c', 'd', 'e']) await store.update(id, long('t1'));
+    parts.calls.length = 0;
+    await store.update('e', long('t2'));
+    assert.deepEqual(parts.calls, ['write']);
+    parts.calls.length = 0;
+    await store.update('c', long('t2'));
+    assert.deepEqual(parts.calls, ['read', 'write']);
+  });
+
+  it('is forgotten with its time: no turn goes on from it when the store fails', async (t) => {
+    const { parts, store } = machine(t, { ttlMs: 60_000 });
+    await turn(store, 'c', 't1');
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now + 60_001);
+    parts.failWith = new Error('connection refused');
+    await turn(store, 'c', 't2');
+    assert.deepEqual(await texts(store, 'c'), said('t2'));
   });
 });
 
@@ -312,6 +397,36 @@ describe('a store that does not answer', () => {
     timers.tick(250);
     await written(store);
     assert.equal((await sharing(parts).read('c'))?.state, '{"n":2}');
+  });
+
+  it('gets the agent that a conversation was handed over to meanwhile', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    a.parts.failWith = down;
+    await turn(a.store, 'c', 't2');
+    await a.store.update('c', (conversation) => keepAgent(conversation, 'billing'));
+    await turn(b.store, 'c', 't3');
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    assert.equal((await b.store.read('c'))?.agent, 'billing');
+  });
+
+  it('keeps the agent of another process that handed over meanwhile', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', (conversation) => keepAgent(conversation, 'sales'));
+    a.parts.failWith = down;
+    await turn(a.store, 'c', 't2');
+    await b.store.update('c', (conversation) => keepAgent(conversation, 'billing'));
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    assert.equal((await b.store.read('c'))?.agent, 'billing');
   });
 
   it('is merged with, where another process went on meanwhile', async (t) => {
@@ -410,6 +525,81 @@ describe('a store that does not answer', () => {
     timers.tick(250);
     await written(store);
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
+  });
+
+  it('forgets a conversation that was cleared meanwhile, though nobody here knew it', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    b.parts.failWith = down;
+    await b.store.update('c', clearTurns);
+    assert.equal(await b.store.read('c'), undefined);
+    b.parts.failWith = undefined;
+    timers.tick(250);
+    await written(b.store);
+    assert.deepEqual(await texts(a.store, 'c'), []);
+  });
+
+  it('forgets a cleared conversation, though a write that timed out was made', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.failWith = down;
+    parts.failsAfterWriting = true;
+    await turn(store, 'c', 't2');
+    await store.update('c', clearTurns);
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    assert.equal(await sharing(parts).read('c'), undefined);
+  });
+
+  it('forgets the state of a conversation that was cleared and began anew', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store } = machine(t);
+    await turn(store, 'c', 't1');
+    await store.update('c', (conversation) => keepState(conversation, '{"cart":["ring"]}'));
+    parts.failWith = down;
+    await store.update('c', clearTurns);
+    await turn(store, 'c', 't2');
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    const kept = await sharing(parts).read('c');
+    assert.deepEqual([kept?.turns.map(({ id }) => id), kept?.state], [['t2'], undefined]);
+  });
+
+  it('keeps no turn waiting that was trimmed before it could be written', async (t) => {
+    const { parts, store } = machine(t);
+    await turn(store, 'c', 't0');
+    parts.failWith = down;
+    for (let n = 1; n <= 1_000; n++) await turn(store, 'c', `t${n}`);
+    assert.ok(store.health().turnsWaiting <= 101, String(store.health().turnsWaiting));
+  });
+
+  it('fills no memory with conversations that nobody has', async (t) => {
+    const { parts, store } = machine(t, { maxRemembered: 2 });
+    await turn(store, 'c', 't1');
+    parts.failWith = down;
+    for (let n = 0; n < 10; n++) await store.update(`nobody ${n}`, () => undefined);
+    assert.deepEqual(await texts(store, 'c'), said('t1'));
+  });
+
+  it('gets the others back where it refuses one conversation for good', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store } = machine(t);
+    parts.failWith = down;
+    for (const id of ['bad', 'c', 'd']) await turn(store, id, 't1');
+    parts.failWith = undefined;
+    parts.refuses = 'bad';
+    for (let tries = 0; tries < 5; tries++) {
+      timers.tick(2_000);
+      for (let turns = 0; turns < 20; turns++) await new Promise((go) => setImmediate(go));
+    }
+    const other = sharing(parts);
+    assert.deepEqual(await texts(other, 'c'), said('t1'));
+    assert.deepEqual(await texts(other, 'd'), said('t1'));
   });
 
   it('counts as failed after its time-out', async (t) => {

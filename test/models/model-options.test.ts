@@ -196,6 +196,24 @@ describe('what a model refuses', () => {
     assert.deepEqual([text, server.requests.length], ['Hi', 3]);
   });
 
+  // A refusal may quote the caller, who asked for the temperature.
+  it('is sent again later, if leaving it out was no help', async () => {
+    const quoting = fails(
+      400, '{"error":{"message":"Invalid message: what is the temperature in Rome"}}',
+    );
+    const told: string[] = [];
+    const server = await serve(quoting, quoting, says('Hi'));
+    const model = modelAt(server.url, {
+      name: 'mistral:small', onProblem: (problem) => told.push(problem),
+    });
+    assert.ok((await read(model, { temperature: 0.3 })).error);
+    assert.equal((await read(model, { temperature: 0.3 })).text, 'Hi');
+    assert.deepEqual(
+      server.requests.map(({ body }) => 'temperature' in body), [true, false, true],
+    );
+    assert.deepEqual(told, []);
+  });
+
   it('has the tools left out where they may not be called and tool_choice is refused', async () => {
     const server = await serve(openaiRefusal('tool_choice'), says('Hi'));
     const model = modelAt(server.url, { name: 'groq:llama' });
