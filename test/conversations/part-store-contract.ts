@@ -171,7 +171,8 @@ export function partStoreContract(
     it('keeps conversations apart, whatever their ids hold', async () => {
       const { store, id } = await begin();
       const others = [`${id}:`, `${id} `, `${id}:é語👋🏽`, id.toUpperCase(), `${id}%00`, `${id}'; --`,
-        `${id}\ud83d`, `${id}\ud83e`, `${id}\ufffd`, `${id}%d83d`, `${id}*`, `${id}{x}`, `${id}/../x`, `${id}${'i'.repeat(256 - id.length)}`];
+        `${id}\ud83d`, `${id}\ud83e`, `${id}\ufffd`, `${id}%d83d`, `${id}*`, `${id}{x}`,
+        `${id}/../x`, `${id}${'i'.repeat(256 - id.length)}`];
       for (const [n, other] of [id, ...others].entries()) {
         const set = new Map([['head', String(n)]]);
         assert.equal(await store.write(other, change(undefined, 'v1', { set })), true, other);
