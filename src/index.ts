@@ -21,6 +21,8 @@ export type {
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
 export { defineState } from './agents/state.ts';
 export type { State } from './agents/state.ts';
+export { handOver } from './agents/hand-over.ts';
+export type { HandOver } from './agents/hand-over.ts';
 export { hangUp, tool } from './agents/tool.ts';
 export type { ArgumentsOf, TellBrowser, Tool, ToolContext, ToolDefinition } from './agents/tool.ts';
 export type { Schema } from './agents/json-schema.ts';
@@ -39,7 +41,7 @@ export { openStore } from './conversations/open-store.ts';
 export type { OpenStoreOptions, StoreSettings } from './conversations/open-store.ts';
 export { fromIoredis } from './conversations/redis-client.ts';
 export type {
-  IoredisClient, RedisClient, RedisScriptCall,
+  IoredisClient, RedisClient, RedisPublisher, RedisScriptCall, RedisSubscriber,
 } from './conversations/redis-client.ts';
 export { StoreError } from './conversations/store-error.ts';
 export type { Message, ToolCall, ToolCallState, TurnState } from './conversations/message.ts';

@@ -176,6 +176,9 @@ function observe(frame) {
   const found = verdict(frame, delivery, isDropAsked);
   if (found !== undefined) transcript.addNotice(found.text, found.kind);
   if (hasFailed(frame, delivery)) transcript.failReply(delivery.turnId);
+  if (frame.type === 'local.turn' && frame.speakers !== undefined) {
+    transcript.nameSpeakers(delivery.turnId, frame.speakers);
+  }
   if (frame.type === 'local.over') isDropAsked = false;
   if (frame.type === 'local.over' || frame.type === 'local.turn') refreshHistory();
 }

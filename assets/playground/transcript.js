@@ -12,6 +12,7 @@ const MAX_ANNOUNCEMENTS = 10;
  * @typedef {object} Reply
  * @property {string} turnId
  * @property {HTMLElement} entry
+ * @property {HTMLElement} speaker
  * @property {HTMLElement} words
  * @property {HTMLElement} mark
  * @property {string} text
@@ -74,15 +75,16 @@ export class Transcript {
   beginReply(turnId) {
     const words = element('p', { 'data-text': '' });
     const mark = element('span', { class: 'mark' });
+    const speaker = element('span', { class: 'speaker' }, 'Agent');
     const entry = element(
       'div',
       { 'data-role': 'assistant', 'data-turn-id': turnId },
-      element('span', { class: 'speaker' }, 'Agent'),
+      speaker,
       words,
       mark,
     );
     /** @type {Reply} */
-    const reply = { turnId, entry, words, mark, text: '', state: 'streaming' };
+    const reply = { turnId, entry, speaker, words, mark, text: '', state: 'streaming' };
     this.#replies.push(reply);
     settle(reply, 'streaming', '');
     this.#add(entry);
@@ -107,6 +109,17 @@ export class Transcript {
     if (reply === undefined) return;
     reply.text = text;
     reply.words.replaceChildren(cutText(text, MAX_TEXT_LENGTH));
+  }
+
+  /**
+   * Names the agents that spoke, if the conversation was handed over.
+   *
+   * @param {string} turnId
+   * @param {readonly string[]} names in the order in which they spoke
+   */
+  nameSpeakers(turnId, names) {
+    const reply = this.#find(turnId);
+    if (reply !== undefined) reply.speaker.textContent = names.join(' → ');
   }
 
   /** @param {string} turnId */

@@ -144,6 +144,8 @@ export interface ToolOutcome {
   readonly call: ToolCall;
   /** JSON text for the model. */
   readonly content: string;
+  /** The agent that speaks when the hook ends: the call has handed the conversation over. */
+  readonly handOver?: string | undefined;
 }
 
 /**
@@ -175,6 +177,11 @@ export interface TurnJournal {
    * returned.
    */
   noteToolResult(toolCallId: string, content: string): void;
+  /**
+   * To be called while `runTools` runs that call: when the hook ends, the conversation goes on with
+   * that agent of the same server. Rejects with an error for the model if it cannot.
+   */
+  handOver(toolCallId: string, agent: string): Promise<void>;
   /** For the turn's log line, unless the turn is over, and for the metrics. */
   noteUsage(usage: ModelUsage): void;
   /** For the metrics: a request to a model that got no whole answer. */

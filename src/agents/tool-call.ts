@@ -5,6 +5,7 @@ import type { ToolCall } from '../conversations/message.ts';
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
 import type { MessageTurn, Reply, ToolCallContext, ToolCallOutcome, ToolRun } from './agent.ts';
+import { HandOver } from './hand-over.ts';
 import { parseArguments } from './tool-arguments.ts';
 import { resultText } from './tool-result.ts';
 import type { Tool } from './tool.ts';
@@ -47,6 +48,7 @@ async function run<S>(
   tell('running', { args });
   try {
     const result = await tool.run(checked.args, context);
+    if (result instanceof HandOver) await turn.journal.handOver(told.toolCallId, result.agent);
     const text = resultText(result);
     tell('completed', { args, result: shown(result, text) });
     return cut(text);

@@ -27,8 +27,8 @@ export interface ToolLoopOptions<S> {
 
 /**
  * Lets the model speak, runs the tools it asks for, hands it the results, and goes on until it has
- * spoken. Ends quietly when the turn is over. Throws what the model throws, and
- * an error for a reply of which nothing can be spoken.
+ * spoken. Ends quietly when the turn is over, or a tool has handed the conversation over. Throws
+ * what the model throws, and an error for a reply of which nothing can be spoken.
  */
 export async function runToolLoop<S>(
   turn: MessageTurn<S>,
@@ -56,7 +56,8 @@ export async function runToolLoop<S>(
     await voice.finish();
     if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // what it may not call is not run
     const runOf = (call: ToolCall): ToolRun => toolRun(call, tools, turn, reply);
-    await turn.journal.runTools(calls, runOf);
+    const outcomes = await turn.journal.runTools(calls, runOf);
+    if (outcomes.some(({ handOver }) => handOver !== undefined)) return;
   }
   if (!reply.isOver && voice.spoken.trim() === '') {
     throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);

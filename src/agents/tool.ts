@@ -53,7 +53,7 @@ export interface ToolDefinition<P extends Schema | StandardSchema, S = unknown> 
   readonly tellBrowser?: TellBrowser | undefined;
   /**
    * What it returns goes to the model as JSON, nothing as `{"status":"ok"}`. What it throws goes
-   * to the model as an error.
+   * to the model as an error. With `handOver` the conversation goes on with another agent.
    */
   run(args: ArgumentsOf<P>, context: ToolContext<NoInfer<S>>): unknown;
 }

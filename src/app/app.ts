@@ -44,7 +44,10 @@ export interface AppOptions {
   readonly log?: Logger;
   /** Where conversations are kept. Default: in memory, within the bounds. `close()` closes it. */
   readonly store?: ConversationStore;
-  /** To other processes that use the same store. Default: none does. `close()` closes it. */
+  /**
+   * To other processes that use the same store. Default: the store's own, if it has one. `close()`
+   * closes it.
+   */
   readonly channel?: Channel;
   /** For models and the platform's REST API. Default the global `fetch`. */
   readonly fetch?: typeof fetch;
@@ -118,7 +121,6 @@ export class App {
     const log = options.log ?? noLog();
     this.#settings = settings;
     this.#platform = options.platform;
-    this.#channel = options.channel;
     this.#processes = options.processes ?? 1;
     const { maxBodyBytes, trustProxy, drainCallsSeconds, conversationTtlSeconds } = settings;
     const bodiesBytes = Math.ceil(MIN_BODIES_BYTES / this.#processes);
@@ -132,11 +134,14 @@ export class App {
       maxCharacters: settings.maxHistoryCharacters,
     });
     const [first, ...others] = given;
-    const { channel } = options;
+    const channel = options.channel ?? store.channel;
+    this.#channel = channel;
     const isOnly = first.name === undefined;
+    const agents = new Map<string, BoundAgent>();
+    for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
     const channelFor = channel === undefined || isOnly ? () => channel : agentChannels(channel);
     const route = (agent: GivenAgent): RoutedAgent =>
-      this.#route(agent, store, channelFor(agent.name ?? ''));
+      this.#route(agent, agents, store, channelFor(agent.name ?? ''));
     this.#routed = [route(first), ...others.map(route)];
     this.agents = [served(this.#routed[0]), ...this.#routed.slice(1).map(served)];
     this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];
@@ -184,6 +189,7 @@ export class App {
 
   #route(
     { name, agent, secrets }: GivenAgent,
+    agents: ReadonlyMap<string, BoundAgent>,
     store: ConversationStore,
     channel: Channel | undefined,
   ): RoutedAgent {
@@ -196,6 +202,8 @@ export class App {
     });
     const turns = new Turns({
       agent,
+      ownName: name,
+      agents,
       conversations,
       others: channel === undefined ? undefined : { channel, log: this.#scope.log },
       turnTimeoutMs: turnTimeoutSeconds * 1_000,

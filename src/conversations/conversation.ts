@@ -44,6 +44,8 @@ export interface Conversation {
   state?: string;
   /** Of the last telephone call. */
   caller?: KnownCaller;
+  /** The name of the agent that it was handed over to last. */
+  agent?: string;
   /**
    * Where a store writes only what has changed: the turns that were added, changed or removed. Not
    * part of the record.
@@ -144,6 +146,7 @@ export function add(conversation: Conversation, record: TurnRecord): void {
 export function clearTurns(conversation: Conversation): void {
   delete conversation.state;
   delete conversation.caller;
+  delete conversation.agent;
   for (const turn of conversation.turns) conversation.touched?.add(turn);
   if (conversation.touched !== undefined) conversation.isCleared = true;
   Object.assign(conversation, emptyConversation(conversation.id));
@@ -161,6 +164,11 @@ export function keepCaller(conversation: Conversation, caller: KnownCaller | und
   if (caller === undefined) return;
   conversation.textLength += callerLength(caller) - callerLength(conversation.caller);
   conversation.caller = caller;
+}
+
+/** Notes the agent that the conversation is handed over to. Undefined changes nothing. */
+export function keepAgent(conversation: Conversation, agent: string | undefined): void {
+  if (agent !== undefined) conversation.agent = agent;
 }
 
 /** Who calls in that session, where that is known. */

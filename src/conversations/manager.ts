@@ -46,6 +46,12 @@ export interface Snapshot {
   readonly caller?: KnownCaller;
 }
 
+/** A conversation that has had a turn. */
+export interface KnownConversation {
+  /** The name of the agent that it was handed over to last. */
+  readonly agent?: string;
+}
+
 /**
  * The history of every conversation, over a store, within bounds. Answers at once where the store
  * does.
@@ -125,12 +131,9 @@ export class ConversationManager {
     return toAwaitable(this.#store.count());
   }
 
-  /** Whether the conversation has had a turn. */
-  isKnown(conversationId: string): Awaitable<boolean> {
-    return andThen(
-      toAwaitable(this.#store.read(conversationId)),
-      (conversation) => conversation !== undefined,
-    );
+  /** What a turn that leaves nothing in it must know of a conversation. Undefined for a new one. */
+  known(conversationId: string): Awaitable<KnownConversation | undefined> {
+    return toAwaitable(this.#store.read(conversationId));
   }
 
   /** See `openTurn` in rules.ts. */

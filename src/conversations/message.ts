@@ -37,6 +37,8 @@ export interface AssistantMessage {
    * The tools that the model called after this text. Each has one `ToolMessage` in the same turn.
    */
   readonly toolCalls?: readonly ToolCall[];
+  /** The name of the agent that spoke, if it is another than the one of the path. */
+  readonly agent?: string;
 }
 
 export interface ToolMessage {
@@ -51,6 +53,8 @@ export interface ToolMessage {
    * other.
    */
   readonly key?: string;
+  /** The name of the agent that speaks from here on. */
+  readonly handOver?: string;
 }
 
 /** One entry of a conversation's history. Every entry carries the id of the turn it belongs to. */

@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 
+import type { Channel } from '../base/channel.ts';
 import type { Logger } from '../log.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { PartStore } from './part-store.ts';
-import type { RedisClient } from './redis-client.ts';
+import type { RedisClient, RedisSubscriber } from './redis-client.ts';
 import { SharedStore } from './shared-store.ts';
 import type { ConversationStore } from './store.ts';
 
@@ -27,6 +28,11 @@ export interface OpenStoreOptions {
    * name. It stays open when the store is closed.
    */
   readonly redis?: RedisClient;
+  /**
+   * Another connected client of the same server, such as `client.duplicate()`, for messages of
+   * other processes. Default: none are received or sent.
+   */
+  readonly redisSubscriber?: RedisSubscriber;
 }
 
 /**
@@ -45,13 +51,40 @@ export async function openStore(
       maxConversations,
       maxCharacters: settings.maxHistoryCharacters,
     });
-  return new SharedStore(await openParts(settings, options), {
-    ttlMs,
-    maxRemembered: maxConversations,
-    maxCharacters: settings.maxHistoryCharacters,
-    timeoutMs,
-    log: options.log,
-  });
+  const parts = await openParts(settings, options);
+  try {
+    const channel = await openChannel(settings, options);
+    const { log } = options;
+    const maxRemembered = maxConversations;
+    return new SharedStore(parts, {
+      ttlMs,
+      maxRemembered,
+      maxCharacters: settings.maxHistoryCharacters,
+      timeoutMs,
+      log,
+      channel,
+    });
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+}
+
+/** Undefined where the store itself brings none. */
+async function openChannel(
+  { conversationStore }: StoreSettings,
+  { log, directory = process.cwd(), redis, redisSubscriber }: OpenStoreOptions,
+): Promise<Channel | undefined> {
+  if (redis !== undefined) {
+    if (redisSubscriber === undefined) return undefined;
+    const { RedisChannel } = await import('./redis-channel.ts');
+    const channel = new RedisChannel(redis);
+    await redisSubscriber.subscribe(channel.subscription, channel.receive);
+    return channel;
+  }
+  if (conversationStore.startsWith(SQLITE)) return undefined;
+  const { openRedisChannel } = await import('./redis-open.ts');
+  return openRedisChannel(conversationStore, { directory, log });
 }
 
 /** Each kind is loaded when it is asked for. */

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 
 import {
   emptyConversation,
+  keepAgent,
   keepCaller,
   keepState,
   tally,
@@ -36,9 +37,10 @@ export class PartedConversation {
   /** The name of each turn's part: numbers, in the order of the turns. */
   readonly #names = new Map<TurnRecord, string>();
   #nextNumber = 0;
-  /** Head and state as the store has them. */
+  /** Head, and state and agent, as the store has them. */
   #head = '';
   #state: string | undefined;
+  #agent: string | undefined;
 
   /** Parts that are no turn and no head. They are left as they are, as if they were not there. */
   readonly unreadable: string[] = [];
@@ -73,6 +75,7 @@ export class PartedConversation {
     this.#nextNumber = 1 + [...parts.keys()].reduce(greatest, -1);
     tally(this.conversation);
     this.#head = headOf(this.conversation);
+    this.#agent = this.conversation.agent;
   }
 
   /** What is counted from the turns is not the head's to say. */
@@ -97,15 +100,21 @@ export class PartedConversation {
     return this.conversation.turns.filter((record) => this.touched.has(record));
   }
 
-  /** Takes over who called, and a state that the store does not have. */
-  takeHeadOf({ conversation, hasNewState }: PartedConversation): void {
-    if (hasNewState || this.version === undefined) keepState(this.conversation, conversation.state);
+  /** Takes over who called, and a state and an agent that the store does not have. */
+  takeHeadOf({ conversation, hasNewState, hasNewAgent }: PartedConversation): void {
+    const isNew = this.version === undefined;
+    if (hasNewState || isNew) keepState(this.conversation, conversation.state);
+    if (hasNewAgent || isNew) keepAgent(this.conversation, conversation.agent);
     if (this.conversation.caller === undefined)
       keepCaller(this.conversation, conversation.caller);
   }
 
   get hasNewState(): boolean {
     return this.conversation.state !== this.#state;
+  }
+
+  get hasNewAgent(): boolean {
+    return this.conversation.agent !== this.#agent;
   }
 
   /** Whether everything was forgotten, and the store does not know it. */
@@ -155,6 +164,7 @@ export class PartedConversation {
     this.version = to;
     this.#head = set.get(HEAD) ?? '';
     this.#state = this.conversation.state;
+    this.#agent = this.conversation.agent;
     delete this.conversation.isCleared;
     for (const record of this.touched)
       if (!this.conversation.turns.includes(record)) this.#names.delete(record);

@@ -6,11 +6,22 @@ export interface RedisScriptCall {
   arguments: string[];
 }
 
+/** Sends messages to other processes. */
+export interface RedisPublisher {
+  publish(channel: string, message: string): Promise<unknown>;
+}
+
+/** Receives messages of other processes. */
+export interface RedisSubscriber {
+  /** Subscribes again whenever its connection was lost. */
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
+}
+
 /**
  * The commands that a store needs, in the form in which the package `redis` has them. Its clients
  * can be passed as they are: those of `createClient`, `createCluster` and `createSentinel`.
  */
-export interface RedisClient {
+export interface RedisClient extends RedisPublisher {
   eval(script: string, call: RedisScriptCall): Promise<unknown>;
   /** Rejects with an error that begins with `NOSCRIPT` if the server does not know the script. */
   evalSha(sha1: string, call: RedisScriptCall): Promise<unknown>;
@@ -22,14 +33,24 @@ export interface IoredisClient {
   eval(script: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
   evalsha(sha1: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
   dbsize(): Promise<unknown>;
+  publish(channel: string, message: string): Promise<unknown>;
+  subscribe(channel: string): Promise<unknown>;
+  on(event: 'message', listener: (channel: string, message: string) => void): unknown;
 }
 
 /** Makes a client of `ioredis` look like one of `redis`. */
-export function fromIoredis(client: IoredisClient): RedisClient {
+export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscriber {
   return {
     eval: (script, { keys, arguments: rest }) => client.eval(script, keys.length, ...keys, ...rest),
     evalSha: (sha1, { keys, arguments: rest }) =>
       client.evalsha(sha1, keys.length, ...keys, ...rest),
     dbSize: () => client.dbsize(),
+    publish: (channel, message) => client.publish(channel, message),
+    subscribe(channel, listener) {
+      client.on('message', (from, message) => {
+        if (from === channel) listener(message);
+      });
+      return client.subscribe(channel);
+    },
   };
 }

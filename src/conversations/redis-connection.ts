@@ -1,9 +1,9 @@
-import type { RedisClient, RedisScriptCall } from './redis-client.ts';
+import type { RedisClient, RedisScriptCall, RedisSubscriber } from './redis-client.ts';
 import type { RedisAddress, RedisTarget } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
 /** What is used of a client of the package `redis`. */
-export interface PackageClient extends RedisClient {
+export interface PackageClient extends RedisClient, RedisSubscriber {
   connect(): Promise<unknown>;
   destroy(): void;
   sendCommand(command: string[]): Promise<unknown>;
@@ -29,6 +29,8 @@ const CONNECT_MS = DEAD_MS / 2;
 /** Between tries to connect. */
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 2_000;
+/** Between questions to a server that has nothing to say, as to whether it is there. */
+const PING_MS = 2_000;
 /** Commands that wait for their answers. More are refused. */
 const MAX_WAITING = 10_000;
 
@@ -40,7 +42,7 @@ const MAX_WAITING = 10_000;
  * The clients of `redis` connect again by themselves. But when the other machine has gone without a
  * word, they wait until the kernel gives up, which takes minutes.
  */
-export class RedisConnection implements RedisClient {
+export class RedisConnection implements RedisClient, RedisSubscriber {
   readonly #target: RedisTarget;
   readonly #tls: RedisTls | undefined;
   readonly #package: RedisPackage;
@@ -53,6 +55,8 @@ export class RedisConnection implements RedisClient {
   #retryMs = FIRST_RETRY_MS;
   /** When the first command was sent after the last answer. By `performance.now()`. */
   #silentSince: number | undefined;
+  #subscription: ((client: PackageClient) => Promise<unknown>) | undefined;
+  #pings: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(target: RedisTarget, tls: RedisTls | undefined, redis: RedisPackage) {
@@ -74,6 +78,19 @@ export class RedisConnection implements RedisClient {
     return this.#send((client) => client.dbSize());
   }
 
+  publish(channel: string, message: string): Promise<unknown> {
+    return this.#send((client) => client.publish(channel, message));
+  }
+
+  /** Once, before `connect()`. */
+  async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
+    this.#subscription = (client) => client.subscribe(channel, listener);
+    // Whoever only listens would not notice that the other machine is gone.
+    const ping = (): void =>
+      void this.#send((client) => client.sendCommand(['PING'])).catch(() => undefined);
+    this.#pings = setInterval(ping, PING_MS).unref();
+  }
+
   /** Rejects if the first try fails. Others follow all the same, until `close()`. */
   async connect(): Promise<void> {
     await this.#connect();
@@ -83,6 +100,7 @@ export class RedisConnection implements RedisClient {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#retry);
+    clearInterval(this.#pings);
     this.#client?.destroy();
     this.#client = undefined;
   }
@@ -138,7 +156,7 @@ export class RedisConnection implements RedisClient {
         ...(username === undefined ? {} : { username }),
         ...(password === undefined ? {} : { password }),
       };
-      const client = await this.#open(address, { ...login, database });
+      const client = await this.#open(address, { ...login, database }, this.#subscription);
       if (this.#isClosed) return client.destroy();
       this.#client = client;
       this.#silentSince = undefined;
@@ -149,7 +167,11 @@ export class RedisConnection implements RedisClient {
     }
   }
 
-  async #open(address: RedisAddress | undefined, options: object): Promise<PackageClient> {
+  async #open(
+    address: RedisAddress | undefined,
+    options: object,
+    prepare?: (client: PackageClient) => Promise<unknown>,
+  ): Promise<PackageClient> {
     const client = this.#package.createClient({
       ...options,
       socket: {
@@ -167,6 +189,7 @@ export class RedisConnection implements RedisClient {
     const tooLate = setTimeout(() => client.destroy(), DEAD_MS);
     try {
       await client.connect();
+      await prepare?.(client);
     } catch (error) {
       client.destroy();
       throw error;

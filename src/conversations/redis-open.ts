@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import type { Logger } from '../log.ts';
+import { RedisChannel } from './redis-channel.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
 import { RedisStore } from './redis-store.ts';
 import { parseRedisUrl, type RedisTlsFiles } from './redis-url.ts';
@@ -36,22 +37,52 @@ export async function openRedisStore(
   url: string,
   { directory, log }: RedisOpenOptions,
 ): Promise<RedisStore> {
+  const connection = await connectionTo(url, directory);
+  const store = new RedisStore(connection, () => connection.close());
+  const failure = await failureToBegin(connection, () => checkWrites(store));
+  if (failure !== undefined)
+    log.warn('the conversation store cannot be reached yet', { store: store.name, error: failure });
+  return store;
+}
+
+/**
+ * The channel between the processes that use a store of that URL. It has a connection of its own.
+ * Rejects as `openRedisStore` does.
+ */
+export async function openRedisChannel(
+  url: string,
+  { directory, log }: RedisOpenOptions,
+): Promise<RedisChannel> {
+  const connection = await connectionTo(url, directory);
+  const channel = new RedisChannel(connection, () => connection.close());
+  await connection.subscribe(channel.subscription, channel.receive);
+  const failure = await failureToBegin(connection, () => channel.check());
+  if (failure !== undefined)
+    log.warn('messages of other processes do not arrive yet', { error: failure });
+  return channel;
+}
+
+async function connectionTo(url: string, directory: string): Promise<RedisConnection> {
   const target = parseRedisUrl(url);
   const tls = target.tls && readFiles(target.tls, directory);
-  const connection = new RedisConnection(target, tls, await loadRedis(directory));
-  const store = new RedisStore(connection, () => connection.close());
+  return new RedisConnection(target, tls, await loadRedis(directory));
+}
+
+/** Why it cannot be used yet. Closes it, and rejects, where the server refuses to serve. */
+async function failureToBegin(
+  connection: RedisConnection,
+  check: () => Promise<void>,
+): Promise<unknown> {
   try {
     await connection.connect();
-    await checkWrites(store);
+    await check();
+    return undefined;
   } catch (error) {
     const refusal = refusalIn(error);
-    if (refusal !== undefined) {
-      await store.close();
-      throw new StoreError(`the server of CONVERSATION_STORE refuses to serve: ${refusal}`);
-    }
-    log.warn('the conversation store cannot be reached yet', { store: store.name, error });
+    if (refusal === undefined) return error;
+    connection.close();
+    throw new StoreError(`the server of CONVERSATION_STORE refuses to serve: ${refusal}`);
   }
-  return store;
 }
 
 /** On an id that no conversation has. Nothing of it is left. */

@@ -109,6 +109,11 @@ export class OpenedTurn {
     return this.#conversation.state;
   }
 
+  /** The name of the agent that it was handed over to last. */
+  get agent(): string | undefined {
+    return this.#conversation.agent;
+  }
+
   /** Who called in that session, where that is known. */
   callerIn(sessionId: string): ReturnType<typeof callerIn> {
     return callerIn(this.#conversation, sessionId);

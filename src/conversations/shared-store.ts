@@ -1,4 +1,5 @@
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
+import type { Channel } from '../base/channel.ts';
 import type { Logger } from '../log.ts';
 import { clearTurns, hasOpenTurn, type Conversation } from './conversation.ts';
 import { mergeTurns, turnsLostBy } from './merge-turns.ts';
@@ -18,6 +19,8 @@ export interface SharedStoreOptions {
   /** A command that takes longer has failed. */
   readonly timeoutMs: number;
   readonly log: Logger;
+  /** To the other processes that use the store. Default: none does, or they know nothing of it. */
+  readonly channel?: Channel | undefined;
   /** Bounds of what waits for a store that does not answer. Default 10,000 and 67,108,864. */
   readonly maxTurnsWaiting?: number;
   readonly maxCharactersWaiting?: number;
@@ -54,6 +57,7 @@ interface Waiting {
  * it answers again.
  */
 export class SharedStore implements ConversationStore {
+  readonly channel: Channel | undefined;
   readonly #parts: PartStore;
   readonly #ttlMs: number;
   readonly #timeoutMs: number;
@@ -76,6 +80,7 @@ export class SharedStore implements ConversationStore {
 
   constructor(parts: PartStore, options: SharedStoreOptions) {
     this.#parts = parts;
+    this.channel = options.channel;
     this.#ttlMs = options.ttlMs;
     this.#timeoutMs = options.timeoutMs;
     this.#log = options.log;
@@ -136,6 +141,7 @@ export class SharedStore implements ConversationStore {
     if (this.#waiting.size > 0) await within(CLOSING_MS, this.#writeBack()).catch(() => undefined);
     if (this.#turnsWaiting > 0)
       this.#log.error('history lost: the store did not answer', { turns: this.#turnsWaiting });
+    await this.channel?.close();
     await this.#parts.close();
   }
 
@@ -365,11 +371,15 @@ export class SharedStore implements ConversationStore {
   }
 }
 
-/** Rejects when the promise takes longer. */
+/**
+ * Rejects when the promise takes longer. After the event loop was held up, timers come before the
+ * answers that have arrived meanwhile: these have one more turn.
+ */
 async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${ms} ms`)), ms);
+    const isLate = (): void => reject(new Error(`no answer in ${ms} ms`));
+    timer = setTimeout(() => setImmediate(isLate), ms);
   });
   try {
     return await Promise.race([promise, late]);

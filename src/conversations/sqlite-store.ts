@@ -33,7 +33,7 @@ const PAGES_VACUUMED = 16;
 /** Free pages are used again. The file shrinks only when there are many. */
 const MIN_FREE_PAGES = 256;
 const WRITES_PER_CHECKPOINT = 2_000;
-const MAX_LOG_PAGES = 16_384;
+const MAX_LOG_PAGES = 8_192;
 
 interface Row {
   readonly key: number;
@@ -239,7 +239,7 @@ export class SqliteStore implements PartStore {
 
   #open(waitMs: number): Opened {
     const database = openDatabase(this.#path, { synchronous: this.#synchronous, waitMs });
-    database.exec(`PRAGMA busy_timeout = ${this.#timeoutMs}`);
+    this.#waitForLocks(database);
     return { database, statements: prepareAll(database), identity: identityOf(this.#path) };
   }
 
@@ -252,8 +252,19 @@ export class SqliteStore implements PartStore {
   #checkpoint({ database, statements }: Opened): void {
     this.#writes = 0;
     const { log } = statements.checkpoint.get() as { readonly log: number };
-    // Processes that always write never let it finish: the log would grow without end.
-    if (log > MAX_LOG_PAGES) database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    if (log <= MAX_LOG_PAGES) return;
+    // Processes that always write never let it finish, and the log would grow without end. But a
+    // long backup reads from it: nobody waits for that.
+    database.exec('PRAGMA busy_timeout = 0');
+    try {
+      database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    } finally {
+      this.#waitForLocks(database);
+    }
+  }
+
+  #waitForLocks(database: Database): void {
+    database.exec(`PRAGMA busy_timeout = ${this.#timeoutMs}`);
   }
 
   /** Removes expired conversations and gives free pages back, in small pieces. */
@@ -262,21 +273,25 @@ export class SqliteStore implements PartStore {
     const now = this.#now();
     const rows = statements.expiries.all(this.#sweptTo) as ExpiryRow[];
     const expired = rows.filter(({ expires_at }) => expires_at <= now);
-    let isDone = true;
+    let removed = 0;
     if (expired.length > 0) {
       this.#inTransaction(statements, statements.beginWrite, () => {
         for (const { key } of expired) {
-          if (performance.now() > endsAtMs) return (isDone = false);
           if (statements.removeExpired.run(key, now).changes > 0) statements.removeParts.run(key);
+          removed += 1;
+          if (performance.now() > endsAtMs) break;
         }
-        return isDone;
       });
       this.#writes += 1;
     }
+    let isDone = removed === expired.length;
     if (isDone) this.#sweptTo = rows.length < ROWS_SWEPT ? 0 : (rows.at(-1)?.key ?? 0);
-    while (isDone && hasManyFreePages(database)) {
+    for (let free = manyFreePages(database); isDone && free > 0;) {
       database.exec(`PRAGMA incremental_vacuum(${PAGES_VACUUMED})`);
       this.#writes += 1;
+      const left = manyFreePages(database);
+      if (left >= free) break; // in a file that another tool has rewritten
+      free = left;
       isDone = performance.now() < endsAtMs;
     }
     return !isDone;
@@ -299,7 +314,8 @@ function removeAll(statements: Opened['statements'], { key }: Row): true {
   return true;
 }
 
-function hasManyFreePages(database: Database): boolean {
+/** 0 unless there are so many that the file should shrink. */
+function manyFreePages(database: Database): number {
   const free = pragma(database, 'freelist_count');
-  return free > MIN_FREE_PAGES && 2 * free > pragma(database, 'page_count');
+  return free > MIN_FREE_PAGES && 2 * free > pragma(database, 'page_count') ? free : 0;
 }

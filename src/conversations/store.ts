@@ -1,4 +1,5 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import type { Channel } from '../base/channel.ts';
 import type { Conversation } from './conversation.ts';
 
 /**
@@ -11,6 +12,9 @@ import type { Conversation } from './conversation.ts';
  * costs no promise here.
  */
 export interface ConversationStore {
+  /** To the other processes that use the store. `close()` closes it. */
+  readonly channel?: Channel | undefined;
+
   /**
    * The conversation as it is now, not to be changed; undefined when there is none or its time is
    * up.

@@ -2,7 +2,9 @@
 // the end, and is not made again by a later run of its turn.
 
 import { trim, type ConversationBounds } from './bounds.ts';
-import { add, findTurn, keepState, rewrite, subtract, type Conversation } from './conversation.ts';
+import {
+  add, findTurn, keepAgent, keepState, rewrite, subtract, type Conversation,
+} from './conversation.ts';
 import {
   UNFINISHED_RESULTS,
   type Message,
@@ -37,6 +39,8 @@ export interface ToolResult {
   readonly content: string;
   /** The agent's state, which the call may have changed: JSON text. */
   readonly agentState?: string | undefined;
+  /** The agent that the call hands the conversation over to. */
+  readonly handOver?: string | undefined;
 }
 
 /**
@@ -67,7 +71,7 @@ export function noteProgress(
  */
 export function noteToolResult(
   conversation: Conversation,
-  { turnId, toolCallId, state, content, agentState }: ToolResult,
+  { turnId, toolCallId, state, content, agentState, handOver }: ToolResult,
   bounds: ConversationBounds,
 ): boolean {
   const record = findTurn(conversation, turnId);
@@ -80,8 +84,9 @@ export function noteToolResult(
   if (record === undefined || messages === undefined || call?.role !== 'tool') return false;
   keepState(conversation, agentState);
   if (call.state === 'completed') return true; // a result never changes
+  keepAgent(conversation, handOver);
   subtract(conversation, record);
-  messages[index] = { ...call, state, content };
+  messages[index] = { ...call, state, content, ...(handOver === undefined ? {} : { handOver }) };
   add(conversation, record);
   trim(conversation, bounds);
   return true;

@@ -24,7 +24,10 @@ export interface TurnRecord {
    */
   words: string | null;
   reply: string | null;
-  /** All messages of a turn that has more: tool calls, or several messages of one role. */
+  /**
+   * All messages of a turn that has more: tool calls, several messages of one role, or the words of
+   * an agent that the conversation was handed over to.
+   */
   messages?: Message[];
   /**
    * How many of `messages` come before the words of the current run: the caller's, and calls of
@@ -175,7 +178,8 @@ export function setMessages(record: TurnRecord, messages: Message[], kept?: numb
 }
 
 export function isPlainReply(message: Message): message is AssistantMessage {
-  return message.role === 'assistant' && message.toolCalls === undefined;
+  if (message.role !== 'assistant') return false;
+  return message.toolCalls === undefined && message.agent === undefined;
 }
 
 export function toolMessagesOf({ messages }: TurnRecord): ToolMessage[] {

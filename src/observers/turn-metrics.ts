@@ -22,13 +22,14 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
     ),
   );
   const countUsage = usageMetrics(metrics);
-  return function turnMetrics({ event, context }, { outcome, firstSpeechMs, usage }) {
+  return function turnMetrics({ event, context }, { outcome, firstSpeechMs, usage, speakers }) {
     context.logFields['outcome'] = outcome;
     counts[event.type][outcome].increment();
     if (firstSpeechMs !== undefined) {
       context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
       firstSpeech.observe(firstSpeechMs / 1_000, event.type);
     }
+    if (speakers !== undefined) context.logFields['speakers'] = speakers.join(',');
     if (usage !== undefined) Object.assign(context.logFields, countUsage(usage));
   };
 }

@@ -81,6 +81,7 @@ export class BrowserSocket {
     firstTokenMs,
     firstSpeechMs,
     durationMs,
+    speakers,
     error,
   }: TurnFigures): void {
     const delivery = this.#session.deliveryOf(requestId);
@@ -89,6 +90,7 @@ export class BrowserSocket {
       type: 'local.turn', delivery, turn_id: turnId, outcome, durationMs: tenths(durationMs),
       ...(firstTokenMs === undefined ? {} : { firstTokenMs: tenths(firstTokenMs) }),
       ...(firstSpeechMs === undefined ? {} : { firstSpeechMs: tenths(firstSpeechMs) }),
+      ...(speakers === undefined ? {} : { speakers }),
       ...(error === undefined ? {} : { reason: reasonOf(error) }),
     });
   }

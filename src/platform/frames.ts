@@ -74,6 +74,8 @@ export type TraceFrame =
       readonly firstTokenMs?: number;
       readonly firstSpeechMs?: number;
       readonly durationMs: number;
+      /** The agents that spoke, in their order; missing if only the one that was called did. */
+      readonly speakers?: readonly string[];
       /**
        * Why it failed. Not in the log or on LayerCode's wire, because it may quote what was said.
        */

@@ -80,6 +80,8 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
     ...worker,
     ...(platform === undefined ? {} : { platform }),
     ...(store === undefined ? {} : { store }),
+    // It reaches the other workers, and those of other machines.
+    ...(store?.channel === undefined ? {} : { channel: store.channel }),
   });
   const models = [...new Set(app.agents.flatMap(({ model }) => model ?? []))];
   const unusable = settings.production ? models.filter((model) => !model.isUsable()) : [];

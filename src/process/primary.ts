@@ -11,7 +11,7 @@ import type { LogOutput } from './log-output.ts';
 import { openLog, openMissingSecret, withSecret } from './open-server.ts';
 import { described, tell } from './welcome.ts';
 import type { MessageToPrimary } from './worker-messages.ts';
-import { Workers, type WorkerProcess, type WorkersError } from './workers.ts';
+import { Workers, WorkersError, type WorkerProcess } from './workers.ts';
 
 export interface PrimaryOptions extends RunOptions {
   readonly count: number;
@@ -64,7 +64,7 @@ export async function runPrimary(
   process.on('SIGHUP', () => {
     // A terminal that was closed asks for nothing new.
     if ([0, 1, 2].some((descriptor) => isatty(descriptor))) closing.onSignal('SIGHUP');
-    else void started.then(() => workers.replaceAll());
+    else void started.then(() => workers.replaceAll(), () => undefined);
   });
   void workers.failed.catch(({ message, isTold }: WorkersError) => {
     if (workers.all.length > 0) {
@@ -75,7 +75,10 @@ export async function runPrimary(
     process.exitCode = 1;
     process.stderr.write(isTold ? '' : described(message), () => process.exit());
   });
-  const origin = await started.catch(() => undefined); // the line above says why
+  const origin = await started.catch((error: unknown) => {
+    if (!(error instanceof WorkersError)) throw error;
+    return undefined; // it was told above
+  });
   if (origin === undefined || accompany === undefined) return;
   await closing.accompany((ends) => accompany({ origin, settings }, ends), tell);
 }

@@ -1,6 +1,8 @@
 // One of several processes that serve a port. It opens the server as a single process does, and
 // obeys the primary.
 
+import cluster from 'node:cluster';
+
 import type { Channel } from '../base/channel.ts';
 import { readSettings } from '../settings/load-settings.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -22,6 +24,8 @@ export async function runWorker(argv: readonly string[], output: LogOutput): Pro
   // A terminal sends both to all its processes. What they mean is for the primary to say.
   process.on('SIGINT', () => undefined);
   process.on('SIGHUP', () => undefined);
+  // Of messages to a primary that is gone: the process ends for that anyway.
+  cluster.worker?.on('error', () => undefined);
   const primary = new Primary();
   const { address, processes, missingSecret, isTerminal, greets } = await primary.started;
   const { settings: given, problems } = readSettings({ argv });

@@ -75,8 +75,7 @@ export class WorkerProcess {
   listeningSinceMs: number | undefined;
   /** Whether it takes no new calls, as another one has its place. */
   isRetired = false;
-  isGone = false;
-  /** As far as they are known. */
+  /** What it said last. */
   counts: readonly MetricText[] = [];
   metrics: readonly MetricText[] = [];
   readonly #worker: Worker;
@@ -91,7 +90,6 @@ export class WorkerProcess {
     worker.process.stdout?.setEncoding('utf8').on('data', (text: string) => lines.push(text));
     this.gone = ended(worker).then((exit) => {
       lines.end();
-      this.isGone = true;
       return exit;
     });
     this.listening = new Promise((resolve) => {
@@ -123,7 +121,8 @@ function ended(worker: Worker): Promise<WorkerExit> {
   const disconnected = new Promise<void>((resolve) => worker.once('disconnect', () => resolve()));
   return new Promise((resolve) => {
     worker.on('error', ({ message }) => {
-      // A program that could not be started does not close.
+      // A program that could not be started does not close. Other errors are of messages that one
+      // which ends does not read.
       if (child.pid === undefined) resolve({ exitCode: undefined, signal: undefined, message });
     });
     const read = new Promise<void>((resolve) => child.once('close', () => resolve()));
@@ -187,15 +186,16 @@ export class Workers {
 
   /**
    * Starts the workers, the first one alone: what keeps it from serving is told once. Resolves with
-   * where they listen when all do.
+   * where they listen when all do; rejects as `failed` does.
    */
   async start(): Promise<string> {
-    const first = this.#fork({ greets: true });
-    const origin = await Promise.race([first.listening, this.failed]);
+    const origin = await this.#fork({ greets: true }).listening;
+    if (origin === undefined) return this.failed;
     this.#fill();
-    await Promise.race([Promise.all(this.all.map(({ listening }) => listening)), this.failed]);
+    const origins = await Promise.all(this.all.map(({ listening }) => listening));
+    if (origins.includes(undefined)) return this.failed;
     this.#isStarted = true;
-    return origin ?? '';
+    return origin;
   }
 
   /**
@@ -207,16 +207,19 @@ export class Workers {
     return (this.#replacing ??= this.#replaceAll().finally(() => (this.#replacing = undefined)));
   }
 
-  /** Resolves when all have closed, or were killed because that took too long. */
+  /** Resolves when all have closed; rejects when some had to be killed, as that took too long. */
   async close(signal: string): Promise<void> {
+    const { log, closingMs } = this.#options;
     this.#isClosing = true;
     clearTimeout(this.#replacement);
+    let killed = 0;
     const late = setTimeout(() => {
       for (const worker of this.#all) {
-        this.#options.log.error('a worker did not close in time', { worker: worker.pid });
+        log.error('a worker did not close in time', { worker: worker.pid });
         worker.kill();
+        killed += 1;
       }
-    }, this.#options.closingMs);
+    }, closingMs);
     await Promise.all(
       this.all.map((worker) => {
         void worker.outbox.send({ type: 'close', signal });
@@ -224,10 +227,11 @@ export class Workers {
       }),
     );
     clearTimeout(late);
+    if (killed > 0) throw new Error('workers had to be killed');
   }
 
   #serving(): readonly WorkerProcess[] {
-    return this.all.filter((worker) => isServing(worker) && !worker.isRetired);
+    return this.all.filter((worker) => hasListened(worker) && !worker.isRetired);
   }
 
   /** Starts as many as are missing. */
@@ -240,10 +244,8 @@ export class Workers {
   #fork({ greets = false } = {}): WorkerProcess {
     const { count, isTerminal, missingSecret, write, onMessage } = this.#options;
     // The settings are read anew by each worker. How many there are is not theirs to say.
-    const worker = new WorkerProcess(
-      cluster.fork({ ...WORKER_MARK, WORKERS: String(count) }),
-      write,
-    );
+    const environment = { ...WORKER_MARK, WORKERS: String(count) };
+    const worker = new WorkerProcess(cluster.fork(environment), write);
     this.#all.add(worker);
     worker.onMessage((message) => {
       if (message.type === 'listening') this.#listens(worker);
@@ -284,8 +286,7 @@ export class Workers {
     this.#all.delete(worker);
     onGone(worker);
     if (worker.isRetired || this.#isClosing) return;
-    const hasListened = worker.listeningSinceMs !== undefined;
-    if (!hasListened && (!this.#isStarted || !this.all.some(isServing))) {
+    if (!hasListened(worker) && (!this.#isStarted || !this.all.some(hasListened))) {
       this.#fail(new WorkersError(exit));
       return;
     }
@@ -313,6 +314,7 @@ export class Workers {
       log.info('replacing workers', { workers: old.length });
       for (const worker of old) {
         if (this.#isClosing) return;
+        if (!this.#all.has(worker)) continue; // it died, and was replaced for that
         const isReplaced = (await this.#fork().listening) !== undefined;
         if (this.#isClosing) return;
         if (!isReplaced) {
@@ -328,9 +330,8 @@ export class Workers {
   }
 }
 
-/** Whether it answers requests, be it for the last time. */
-function isServing({ listeningSinceMs, isGone }: WorkerProcess): boolean {
-  return listeningSinceMs !== undefined && !isGone;
+function hasListened({ listeningSinceMs }: WorkerProcess): boolean {
+  return listeningSinceMs !== undefined;
 }
 
 function described({ exitCode, signal, message }: WorkerExit): string {

@@ -21,13 +21,15 @@ export interface TurnFigures {
   readonly firstSpeechMs: number | undefined;
   /** From the request's headers. */
   readonly durationMs: number;
+  /** See `TurnReport`. */
+  readonly speakers: readonly string[] | undefined;
   /** Why it failed. For a developer's eyes only: it may quote what a model or a tool said. */
   readonly error: unknown;
 }
 
 export function figuresOf(
   { turnId, context }: WebhookDelivery,
-  { outcome, firstSpeechMs, usage, error }: TurnReport,
+  { outcome, firstSpeechMs, usage, speakers, error }: TurnReport,
 ): TurnFigures {
   return {
     requestId: context.requestId,
@@ -36,6 +38,7 @@ export function figuresOf(
     firstTokenMs: usage?.[0]?.firstDeltaMs,
     firstSpeechMs,
     durationMs: performance.now() - context.receivedAtMs,
+    speakers,
     error,
   };
 }

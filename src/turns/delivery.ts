@@ -38,6 +38,8 @@ export interface TurnReport {
   readonly firstSpeechMs?: number | undefined;
   /** One entry for each request to a model. */
   readonly usage?: readonly ModelUsage[] | undefined;
+  /** The agents that spoke, in their order, if not only the one of the path. */
+  readonly speakers?: readonly string[] | undefined;
   /** Why it failed. */
   readonly error?: unknown;
 }

@@ -32,7 +32,7 @@ export interface OwnTurns {
 /** A turn whose stream another process hands over. */
 export interface Follower {
   followed(event: ReplyEvent): void;
-  followEnded(report: Pick<TurnReport, 'outcome' | 'usage'>): void;
+  followEnded(report: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>): void;
   /** The other process is gone. */
   followLost(): void;
 }
@@ -58,12 +58,14 @@ interface Following {
   readonly follower: Follower;
   /** Set anew with every message. */
   readonly silence: NodeJS.Timeout;
+  /** Events that came. */
+  received: number;
 }
 
 /**
  * The processes that share conversations with this one. Tells them that a turn of theirs is over,
  * asks what they still run, and hands a stream on when a turn is delivered again to another
- * process. All of it is a hint: a message that is lost costs tokens or 150 ms, and no word.
+ * process. All of it is a hint: a message that is lost costs tokens or time, and no word.
  */
 export class OtherProcesses {
   readonly #channel: Channel;
@@ -151,11 +153,22 @@ export class OtherProcesses {
   }
 
   #follow(id: string, process: string, follower: Follower): void {
-    const silence = setTimeout(() => {
-      this.#following.delete(id);
-      follower.followLost();
-    }, SILENCE_MS);
-    this.#following.set(id, { process, follower, silence });
+    const silence = setTimeout(() => this.#lose(id), SILENCE_MS);
+    this.#following.set(id, { process, follower, silence, received: 0 });
+  }
+
+  #lose(id: string): void {
+    const following = this.#following.get(id);
+    this.#unfollow(id);
+    following?.follower.followLost();
+  }
+
+  /** The stream, if all of it has come that was sent before. */
+  #unbroken(id: string, sent: number): Following | undefined {
+    const following = this.#following.get(id);
+    if (following === undefined || following.received === sent) return following;
+    this.#lose(id);
+    return undefined;
   }
 
   #unfollow(id: string): void {
@@ -187,13 +200,15 @@ export class OtherProcesses {
         this.#following.get(message.id)?.silence.refresh();
         return;
       case 'event': {
-        const following = this.#following.get(message.id);
-        following?.silence.refresh();
-        following?.follower.followed(message.event);
+        const following = this.#unbroken(message.id, message.sent);
+        if (following === undefined) return;
+        following.received += 1;
+        following.silence.refresh();
+        following.follower.followed(message.event);
         return;
       }
       case 'end': {
-        const following = this.#following.get(message.id);
+        const following = this.#unbroken(message.id, message.sent);
         this.#unfollow(message.id);
         following?.follower.followEnded(message.report);
         return;
@@ -220,13 +235,14 @@ export class OtherProcesses {
       runId !== undefined &&
       this.#turns.handOver(conversationId, runId, (older) => {
         answer(true); // before the events
+        let sent = 0;
         const delivery = new DeliveryElsewhere(older, {
-          send: (event) => this.#send(from, { type: 'event', id, event }),
+          send: (event) => this.#send(from, { type: 'event', id, sent: sent++, event }),
           alive: () => this.#send(from, { type: 'alive', id }),
-          ended: ({ outcome, usage }) => {
+          ended: ({ outcome, usage, speakers }) => {
             this.#handedOver.delete(id);
             // Not the error, which this process logs: no JSON can be made of some.
-            this.#send(from, { type: 'end', id, report: { outcome, usage } });
+            this.#send(from, { type: 'end', id, sent, report: { outcome, usage, speakers } });
           },
         });
         this.#handedOver.set(id, delivery);

@@ -28,13 +28,22 @@ export type ProcessMessage =
       readonly calls: readonly string[];
       readonly isFollowing: boolean;
     }
-  /** Of a stream that was handed over: it lives, an event, its end. The id is the question's. */
+  /**
+   * Of a stream that was handed over: it lives, an event, its end. The id is the question's, and
+   * `sent` counts the events before: one that is missing is noticed.
+   */
   | { readonly type: 'alive'; readonly id: string }
-  | { readonly type: 'event'; readonly id: string; readonly event: ReplyEvent }
+  | {
+      readonly type: 'event';
+      readonly id: string;
+      readonly sent: number;
+      readonly event: ReplyEvent;
+    }
   | {
       readonly type: 'end';
       readonly id: string;
-      readonly report: Pick<TurnReport, 'outcome' | 'usage'>;
+      readonly sent: number;
+      readonly report: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>;
     }
   /** The caller that got the stream has left. So many of its events had reached them. */
   | { readonly type: 'left'; readonly id: string; readonly sent: number };
@@ -64,8 +73,12 @@ const MESSAGES = {
   },
   answer: { id: text, from: text, calls: texts, isFollowing: field.boolean },
   alive: { id: text },
-  event: { id: text, event: field.objectOf({ type: text }) },
-  end: { id: text, report: field.objectOf({ outcome: text }) },
+  event: { id: text, sent: field.number, event: field.objectOf({ type: text }) },
+  end: {
+    id: text,
+    sent: field.number,
+    report: field.objectOf({ outcome: text, speakers: field.optional(texts) }),
+  },
   left: { id: text, sent: field.number },
 } as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
 

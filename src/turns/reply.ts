@@ -94,6 +94,10 @@ class Journal implements TurnJournal {
     this.#run.noteToolResult(toolCallId, content);
   }
 
+  handOver(toolCallId: string, agent: string): Promise<void> {
+    return this.#run.handOver(toolCallId, agent);
+  }
+
   noteUsage(usage: ModelUsage): void {
     this.#run.noteUsage(usage);
   }

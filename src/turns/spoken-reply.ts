@@ -19,15 +19,31 @@ export interface SpokenCall {
   readonly key: string | undefined;
   state: ToolCallState;
   content: string;
+  /** The agent that it handed the conversation over to. */
+  handOver?: string;
 }
 
-/** Calls that a model made together, and how many events had been sent before them. */
+/** Another agent speaks from here on. */
+interface SpeakerChange {
+  /** Undefined: the one of the path. */
+  readonly agent: string | undefined;
+  /** How many messages the agents before it have left. */
+  readonly messagesBefore: number;
+  hasSpoken: boolean;
+}
+
+/**
+ * Calls that a model made together, or a change of the speaker, and how many events had been sent
+ * before.
+ */
 interface ToolRound {
   readonly calls: readonly SpokenCall[];
   readonly sentBefore: number;
+  readonly change?: SpeakerChange;
 }
 
 const NOTHING_SENT: SentEvent[] = [];
+const NO_CALLS: readonly SpokenCall[] = [];
 
 /**
  * What a turn has said: its events in order, and what they come to in history. Does no input or
@@ -74,7 +90,7 @@ export class SpokenReply {
 
   /** The event for a piece of text. Undefined where nothing can be sent yet. */
   say(text: string): SentEvent | undefined {
-    const piece = this.#joinSurrogates(text);
+    const piece = this.#joinSurrogates(this.#rounds === undefined ? text : this.#begun(text));
     if (piece === '') return undefined;
     if (!this.#hasSpoken && /\S/.test(piece)) this.#hasSpoken = true;
     this.#length += piece.length;
@@ -123,6 +139,31 @@ export class SpokenReply {
     (this.#rounds ??= []).push({ calls, sentBefore: this.#sent.length });
   }
 
+  /** Another agent speaks from now on. Undefined: the one of the path. */
+  changeSpeaker(agent: string | undefined): void {
+    const messagesBefore = this.messages('', 'open').length;
+    const change = { agent, messagesBefore, hasSpoken: false };
+    (this.#rounds ??= []).push({ calls: NO_CALLS, sentBefore: this.#sent.length, change });
+  }
+
+  /** The agent that speaks. Undefined: the one of the path. */
+  get speaker(): string | undefined {
+    return this.#rounds === undefined ? undefined : this.#lastChange?.agent;
+  }
+
+  /**
+   * The agents that spoke, in their order; `own` is the one of the path. Undefined if that is the
+   * only one.
+   */
+  speakers(own: string | undefined): readonly string[] | undefined {
+    if (this.#rounds === undefined || this.#lastChange === undefined) return undefined;
+    const changes = this.#rounds.map(({ change }, index) => {
+      if (change !== undefined) return change.agent ?? own;
+      return index === 0 ? own : undefined;
+    });
+    return changes.filter((name) => name !== undefined);
+  }
+
   /**
    * Another delivery goes on: what this one has sent stays sent. `unsent` of the last events have
    * not left.
@@ -148,16 +189,18 @@ export class SpokenReply {
   messages(turnId: string, state: AssistantMessage['state'], count = this.#sent.length): Message[] {
     const messages: Message[] = [];
     let from = 0;
-    for (const { calls, sentBefore } of this.#rounds ?? []) {
+    let agent: string | undefined;
+    for (const { calls, sentBefore, change } of this.#rounds ?? []) {
       const content = ownText(this.#sent, from, Math.min(sentBefore, count));
-      messages.push({
-        role: 'assistant',
-        content,
-        turnId,
-        state,
-        toolCalls: calls.map(({ call }) => call),
-      });
-      for (const { call, key, state: callState, content: result } of calls) {
+      from = sentBefore;
+      if (change !== undefined) {
+        if (content !== '') messages.push(by(agent, { role: 'assistant', content, turnId, state }));
+        agent = change.agent;
+        continue;
+      }
+      const toolCalls = calls.map(({ call }) => call);
+      messages.push(by(agent, { role: 'assistant', content, turnId, state, toolCalls }));
+      for (const { call, key, state: callState, content: result, handOver } of calls) {
         messages.push({
           role: 'tool',
           content: result,
@@ -165,18 +208,23 @@ export class SpokenReply {
           toolCallId: call.id,
           state: callState,
           ...(key === undefined ? {} : { key }),
+          ...(handOver === undefined ? {} : { handOver }),
         });
       }
-      from = sentBefore;
     }
     const rest = ownText(this.#sent, from, count);
-    if (rest !== '') messages.push({ role: 'assistant', content: rest, turnId, state });
+    if (rest !== '') messages.push(by(agent, { role: 'assistant', content: rest, turnId, state }));
     return messages;
   }
 
-  /** As `messages`, of a reply that goes on, without the words after the last call. */
+  /** As `messages`, of a reply that goes on: what the agent that speaks has said and called. */
+  messagesOfSpeaker(turnId: string): Message[] {
+    return this.messages(turnId, 'open').slice(this.#lastChange?.messagesBefore ?? 0);
+  }
+
+  /** As `messagesOfSpeaker`, without the words after the last call. */
   rounds(turnId: string): Message[] {
-    const messages = this.messages(turnId, 'open');
+    const messages = this.messagesOfSpeaker(turnId);
     return messages.slice(0, messages.findLastIndex(({ role }) => role === 'tool') + 1);
   }
 
@@ -185,6 +233,18 @@ export class SpokenReply {
    */
   replay(): SentEvent[] | undefined {
     return this.#sent.every(isOwnText) ? undefined : joinTexts(this.#sent.filter(isOwn));
+  }
+
+  get #lastChange(): SpeakerChange | undefined {
+    return this.#rounds?.findLast(({ change }) => change !== undefined)?.change;
+  }
+
+  /** What an agent says first must not run into the words of the one before it. */
+  #begun(text: string): string {
+    const change = this.#lastChange;
+    if (change === undefined || change.hasSpoken || text === '') return text;
+    change.hasSpoken = true;
+    return this.apart(text);
   }
 
   #joinSurrogates(text: string): string {
@@ -198,6 +258,10 @@ export class SpokenReply {
     this.#highSurrogate = piece.slice(-1);
     return piece.slice(0, -1);
   }
+}
+
+function by(agent: string | undefined, message: AssistantMessage): AssistantMessage {
+  return agent === undefined ? message : { ...message, agent };
 }
 
 function ownText(events: readonly SentEvent[], from: number, to: number): string {

@@ -11,6 +11,8 @@ export interface CallOutcome {
   readonly state: Exclude<ToolCallState, 'running'>;
   /** JSON text for the model. */
   readonly content: string;
+  /** The agent that the call hands the conversation over to. */
+  readonly handOver?: string | undefined;
 }
 
 /** A call that runs here. */

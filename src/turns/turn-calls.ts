@@ -52,6 +52,8 @@ interface NotedCall {
   readonly running: RunningCall;
   /** Undefined before it begins, and for a call that the agent runs itself. */
   whenInterrupted: 'abort' | 'finish' | undefined;
+  /** Set while it runs, if it is to hand the conversation over to that agent. */
+  handOver: string | undefined;
 }
 
 const INTERRUPTED: CallOutcome = { state: 'interrupted', content: UNFINISHED_RESULTS.interrupted };
@@ -71,6 +73,9 @@ export class TurnCalls {
   readonly #ids = new Set<string>();
   readonly #occurrences = new Map<string, number>();
   #rounds = 0;
+  /** The agent that is to speak next: see `takeNextAgent`. */
+  #nextAgent: string | undefined;
+  #handOvers = 0;
 
   constructor(run: CallingRun, host: CallHost, earlierCalls: readonly ToolMessage[]) {
     this.#run = run;
@@ -110,9 +115,40 @@ export class TurnCalls {
       noted.map(async (call) => {
         const outcome = await this.#outcomeOf(call, toolFor);
         this.#end(call, outcome);
-        return { call: call.spoken.call, content: outcome.content };
+        const { content, handOver } = outcome;
+        return { call: call.spoken.call, content, handOver };
       }),
     );
+  }
+
+  /** How often the conversation was handed over in this run. */
+  get handOvers(): number {
+    return this.#handOvers;
+  }
+
+  get isHandedOver(): boolean {
+    return this.#nextAgent !== undefined;
+  }
+
+  /** Whether a call has handed the conversation over, or is about to. */
+  get isHandingOver(): boolean {
+    return this.isHandedOver || this.#noted.some(isHandingOver);
+  }
+
+  /** The call hands the conversation over if it returns. Throws for one that does not run. */
+  willHandOver(toolCallId: string, agent: string): void {
+    const call = this.#noted.find(({ spoken }) => spoken.call.id === toolCallId);
+    if (call?.spoken.state !== 'running' || call.whenInterrupted === undefined) {
+      throw new Error('only a call that runTools runs can hand the conversation over');
+    }
+    call.handOver = agent;
+  }
+
+  /** The agent that a call has handed the conversation over to, once. */
+  takeNextAgent(): string | undefined {
+    const agent = this.#nextAgent;
+    this.#nextAgent = undefined;
+    return agent;
   }
 
   /** Whether a call runs that the turn's end aborts. */
@@ -154,6 +190,7 @@ export class TurnCalls {
         round: this.#rounds,
         running: new RunningCall(),
         whenInterrupted: undefined,
+        handOver: undefined,
       };
     });
     for (const { key, running } of noted) {
@@ -230,15 +267,11 @@ export class TurnCalls {
     }
   }
 
-  async #perform(
-    { key, running: { signal }, spoken: { call } }: NotedCall,
-    tool: ToolRun,
-  ): Promise<CallOutcome> {
+  async #perform(noted: NotedCall, tool: ToolRun): Promise<CallOutcome> {
+    const { key, running: { signal }, spoken: { call } } = noted;
     try {
-      return {
-        state: 'completed',
-        content: await tool.run({ signal, toolCallId: call.id, idempotencyKey: key }),
-      };
+      const content = await tool.run({ signal, toolCallId: call.id, idempotencyKey: key });
+      return { state: 'completed', content, handOver: noted.handOver };
     } catch (error) {
       if (signal.aborted && isAbort(error, signal.reason)) return INTERRUPTED;
       throw error;
@@ -259,6 +292,10 @@ export class TurnCalls {
     const { spoken, running, key } = call;
     spoken.state = outcome.state;
     spoken.content = outcome.content;
+    if (outcome.handOver !== undefined) {
+      spoken.handOver = this.#nextAgent = outcome.handOver;
+      this.#handOvers += 1;
+    }
     running.end(outcome);
     const { conversationId, turnId, liveState, log, isStored } = this.#run;
     const done = (): void => {
@@ -291,6 +328,10 @@ export class TurnCalls {
   }
 }
 
+function isHandingOver({ handOver, spoken }: NotedCall): boolean {
+  return handOver !== undefined && spoken.state === 'running';
+}
+
 /**
  * A call that still runs here is waited for from now on: it may end, and be forgotten, before the
  * new run asks for it.
@@ -300,10 +341,10 @@ function earlierOutcomes(
   calls: RunningCalls,
 ): ReadonlyMap<string, Awaitable<CallOutcome>> {
   const outcomes = new Map<string, Awaitable<CallOutcome>>();
-  for (const { key, state, content } of earlierCalls) {
+  for (const { key, state, content, handOver } of earlierCalls) {
     if (key === undefined) continue;
     if (state === 'running') outcomes.set(key, calls.outcomeBefore(key) ?? UNKNOWN);
-    else outcomes.set(key, { state, content });
+    else outcomes.set(key, { state, content, handOver });
   }
   return outcomes;
 }

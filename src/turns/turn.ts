@@ -15,6 +15,7 @@ import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
 import { andThen, isThenable, soon, type Awaitable } from '../base/awaitable.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { CutTurn } from '../conversations/heard.ts';
+import type { KnownConversation } from '../conversations/manager.ts';
 import {
   UNFINISHED_RESULTS,
   type Message,
@@ -55,7 +56,14 @@ export interface WorkObserver {
 
 /** What all turns of an app share. */
 export interface TurnHost extends CallHost {
+  /** The one of the path, which speaks unless the conversation was handed over. */
   readonly agent: Agent;
+  /** The name that it is served under. Undefined for an app's only agent. */
+  readonly ownName: string | undefined;
+  /** All agents of the server, by their names. */
+  readonly agents: ReadonlyMap<string, Agent>;
+  /** The agent of that name, if a conversation can be handed over to it. */
+  readonly colleague: (name: string) => Agent | undefined;
   /** From the verified event on. Then the agent is aborted and the apology spoken. */
   readonly turnTimeoutMs: number;
   /** The same, for a turn that has spoken nothing. */
@@ -134,7 +142,14 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
   }
 
   get agentName(): string {
-    return this.#host.agent.name;
+    return this.#agent.name;
+  }
+
+  /** The one that speaks. */
+  get #agent(): Agent {
+    const { speaker } = this.spoken;
+    const { agent, colleague } = this.#host;
+    return (speaker === undefined ? undefined : colleague(speaker)) ?? agent;
   }
 
   /** False for a turn that leaves nothing in history. */
@@ -220,9 +235,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
   // What the agent is told.
 
   get history(): readonly Message[] {
-    return (this.#history ??= Object.freeze(
-      (this.#opened?.history() ?? []).map((message) => Object.freeze(message)),
-    ));
+    return (this.#history ??= frozen(this.#opened?.history() ?? []));
   }
 
   get caller(): Caller | undefined {
@@ -331,14 +344,23 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     return this.spoken.rounds(this.turnId);
   }
 
+  async handOver(toolCallId: string, agent: string): Promise<void> {
+    const { checkHandOver } = await import('./hand-over.ts');
+    const { agents, colleague, ownName } = this.#host;
+    const { handOvers: count, isHandingOver: isUnderWay } = this.#turnCalls;
+    const speaker = this.spoken.speaker ?? ownName;
+    checkHandOver(agent, { agents, colleague, speaker, count, isUnderWay });
+    this.#turnCalls.willHandOver(toolCallId, agent);
+  }
+
   get #turnCalls(): TurnCalls {
     return (this.#calls ??= new TurnCalls(this, this.#host, this.#opened?.earlierCalls ?? []));
   }
 
-  /** Whether the conversation is known, for a turn that stands beside it. */
-  #open(answer?: AnswerOfOthers): Awaitable<TurnOpeningResult | boolean> {
+  /** What is known of the conversation, for a turn that stands beside it. */
+  #open(answer?: AnswerOfOthers): Awaitable<TurnOpeningResult | KnownConversation | undefined> {
     const { conversations, calls, others } = this.#host;
-    if (!this.isStored) return conversations.isKnown(this.conversationId);
+    if (!this.isStored) return conversations.known(this.conversationId);
     const opening: TurnOpening = {
       turnId: this.turnId,
       runId: this.runId,
@@ -358,10 +380,14 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     return persist(() => conversations.openTurn(this.conversationId, opening), OPENING_DELAYS_MS);
   }
 
-  #continue(opened: TurnOpeningResult | boolean): Awaitable<void> {
-    if (typeof opened === 'object' && opened.kind === 'elsewhere') return this.#ask(opened);
+  #continue(opened: TurnOpeningResult | KnownConversation | undefined): Awaitable<void> {
+    if (opened === undefined || !('kind' in opened)) {
+      this.#isOpening = false;
+      this.#findSpeaker(opened?.agent);
+      return this.#letSpeak(opened !== undefined);
+    }
+    if (opened.kind === 'elsewhere') return this.#ask(opened);
     this.#isOpening = false;
-    if (typeof opened === 'boolean') return this.#letSpeak(opened);
     if (opened.kind !== 'opened') return this.#answerWithoutAgent(opened);
     const mayEndCalls = this.#interruptOlder();
     if (opened.turnId !== this.turnId) {
@@ -375,6 +401,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     for (const run of opened.endedElsewhere)
       this.#host.others?.interrupt(this.conversationId, run);
     this.#liveState = this.#host.states?.enter(this.conversationId, opened);
+    this.#findSpeaker(opened.agent);
     // Of a turn that had been completed. Any other was reported when it was interrupted.
     if (opened.cut !== undefined) this.#tellInterrupted(opened.cut);
     // calls that still run are waited for from now on
@@ -413,9 +440,12 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     else void this.#send(event);
   }
 
-  followEnded({ outcome, usage }: Pick<TurnReport, 'outcome' | 'usage'>): void {
+  followEnded({
+    outcome, usage, speakers,
+  }: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>): void {
     if (this.#ending !== undefined) return;
     if (usage !== undefined) this.#usage = [...usage];
+    for (const speaker of speakers ?? []) this.spoken.changeSpeaker(speaker);
     this.#isFollowing = false;
     if (outcome === 'completed' || outcome === 'interrupted' || outcome === 'failed')
       this.#end(outcome, 'the turn ended in another process');
@@ -431,9 +461,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     if (this.#ending !== undefined) return;
     const { conversationId, turnId } = this;
     this.log.warn('the process that ran a turn is gone: it runs anew', { conversationId, turnId });
-    const begun = andThen(this.#open(NOBODY), (opened) => this.#continue(opened));
-    if (!(begun instanceof Promise)) this.#agentEnded();
-    else begun.then(() => this.#agentEnded(), (error: unknown) => this.#agentFailed(error));
+    this.#follow(() => andThen(this.#open(NOBODY), (opened) => this.#continue(opened)));
   }
 
   /** True when tool calls were aborted that have not ended yet. */
@@ -448,9 +476,41 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     return mayEndCalls;
   }
 
+  /** The conversation may have been handed over in an earlier turn. */
+  #findSpeaker(agent: string | undefined): void {
+    const { ownName, colleague } = this.#host;
+    if (agent === undefined || agent === ownName) return;
+    if (colleague(agent) !== undefined) return this.spoken.changeSpeaker(agent);
+    const { conversationId, turnId } = this;
+    this.log.error('the agent of a conversation is not served any more, or keeps another state', {
+      conversationId,
+      turnId,
+      handedOverTo: agent,
+    });
+  }
+
+  /** The agent has no more to say: another one goes on, or the turn is over. */
+  #agentIsDone(): Awaitable<void> {
+    const next = this.#ending === undefined ? this.#calls?.takeNextAgent() : undefined;
+    if (next === undefined) return this.end();
+    this.#history = frozen([...this.history, ...this.spoken.messagesOfSpeaker(this.turnId)]);
+    this.spoken.changeSpeaker(next === this.#host.ownName ? undefined : next);
+    return this.#letSpeak(this.#opened?.isResumed ?? true);
+  }
+
+  #follow(speak: () => Awaitable<void>): void {
+    try {
+      const begun = speak();
+      if (!(begun instanceof Promise)) this.#agentEnded();
+      else begun.then(() => this.#agentEnded(), (error: unknown) => this.#agentFailed(error));
+    } catch (error) {
+      this.#agentFailed(error);
+    }
+  }
+
   #letSpeak(isResumed: boolean): Awaitable<void> {
     if (this.#ending !== undefined) return;
-    const { agent } = this.#host;
+    const agent = this.#agent;
     const { event, turnId, conversationId } = this;
     const { headers } = this.#delivery;
     switch (event.type) {
@@ -495,10 +555,10 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
   }
 
   #speak(spoken: Awaitable<Spoken>): Awaitable<void> {
-    if (spoken === undefined) return this.end();
+    if (spoken === undefined) return this.#agentIsDone();
     if (typeof spoken === 'string') {
       void this.say(spoken);
-      return this.end();
+      return this.#agentIsDone();
     }
     if (isThenable(spoken)) return Promise.resolve(spoken).then((value) => this.#speak(value));
     const isObject = typeof spoken === 'object' && spoken !== null;
@@ -518,6 +578,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
 
   textEnded(): void {
     if (this.#ending !== undefined) return;
+    if (this.#calls?.isHandedOver === true) return; // the next agent speaks when it is released
     if (this.spoken.isEmpty) {
       throw new Error(
         `agent "${this.agentName}" ended its text without a word; to stay silent, return nothing or call reply.end()`,
@@ -532,7 +593,9 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
 
   textReleased(): void {
     this.#isReading = false;
-    this.#agentEnded();
+    if (this.#ending === undefined && this.#calls?.isHandedOver === true)
+      this.#follow(() => this.#agentIsDone());
+    else this.#agentEnded();
   }
 
   #flushHalfCharacter(): void {
@@ -579,7 +642,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
   }
 
   #fail(error: unknown): void {
-    const { agent } = this.#host;
+    const agent = this.#agent;
     // the caller has spoken, though nothing could be stored of it
     if (this.#isOpening) this.#interruptOlder();
     if (this.#ending !== undefined) {
@@ -655,6 +718,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
       outcome: state,
       firstSpeechMs: this.#firstSpeechMs,
       usage: this.#usage,
+      speakers: this.spoken.speakers(this.#host.ownName),
       error,
     });
     if (state === 'interrupted' && this.#opened !== undefined) {
@@ -730,6 +794,10 @@ function settlementsOf(newest: Turn): TurnSettlement[] {
   for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older)
     settlements.push(turn.soFar());
   return settlements;
+}
+
+function frozen(messages: readonly Message[]): readonly Message[] {
+  return Object.freeze(messages.map((message) => Object.freeze(message)));
 }
 
 function knownCaller(event: TurnEvent): KnownCaller | undefined {

@@ -19,6 +19,9 @@ export interface TurnsOptions {
   /** To the processes that share the conversations. Default: none does. */
   readonly others?: { readonly channel: Channel; readonly log: Logger } | undefined;
   readonly agent: Agent;
+  /** See `TurnHost`. Default: it is the only one. */
+  readonly ownName?: string | undefined;
+  readonly agents?: ReadonlyMap<string, Agent> | undefined;
   readonly conversations: ConversationManager;
   /** See `TurnHost`. */
   readonly turnTimeoutMs: number;
@@ -36,6 +39,8 @@ const LAST_WRITES_MS = 3_000;
  */
 export class Turns implements TurnHost, OwnTurns {
   readonly agent: Agent;
+  readonly ownName: string | undefined;
+  readonly agents: ReadonlyMap<string, Agent>;
   readonly conversations: ConversationManager;
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
@@ -50,18 +55,27 @@ export class Turns implements TurnHost, OwnTurns {
   readonly #writes = new Set<Promise<unknown>>();
   /** Begins just now: its connection may break before it is one of the others. */
   #beginning: Turn | undefined;
+  #whenNoneRuns: (() => void) | undefined;
 
   constructor(options: TurnsOptions) {
     const { agent, conversations, turnTimeoutMs, firstWordTimeoutMs, others } = options;
     this.others =
       others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
     this.agent = agent;
+    this.ownName = options.ownName;
+    this.agents = options.agents ?? new Map();
     this.conversations = conversations;
     this.turnTimeoutMs = turnTimeoutMs;
     this.firstWordTimeoutMs = firstWordTimeoutMs;
     this.states = agent.state?.open();
     this.observer = options.observer;
   }
+
+  /** One whose state is the same, or that has none: its tools find nothing else. */
+  readonly colleague = (name: string): Agent | undefined => {
+    const agent = this.agents.get(name);
+    return agent?.state === undefined || agent.state === this.agent.state ? agent : undefined;
+  };
 
   /** How many turns' agents are at work. */
   get count(): number {
@@ -158,11 +172,11 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   /**
-   * Waits for tool calls for so long, then ends them. Resolves when what they returned is stored,
-   * or a bounded time later.
+   * Waits so long for tool calls, and for turns whose streams other processes write, then ends
+   * them. Resolves when what they returned is stored, or a bounded time later.
    */
-  async close(toolsMs: number): Promise<void> {
-    await atMost(toolsMs, this.calls.ended());
+  async close(lastMs: number): Promise<void> {
+    if (lastMs > 0) await atMost(lastMs, Promise.all([this.calls.ended(), this.#noneRuns()]));
     this.interruptAll('the server is shutting down');
     await atMost(LAST_WRITES_MS, this.settled());
   }
@@ -182,6 +196,18 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   ended(turn: Turn): void {
+    this.#forget(turn);
+    if (this.#whenNoneRuns !== undefined && this.count === 0) this.#whenNoneRuns();
+  }
+
+  #noneRuns(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenNoneRuns = resolve;
+      if (this.count === 0) resolve();
+    });
+  }
+
+  #forget(turn: Turn): void {
     if (this.#beside.delete(turn)) return;
     const { conversationId } = turn;
     const newest = this.#newest.get(conversationId);
@@ -222,7 +248,7 @@ export class Turns implements TurnHost, OwnTurns {
   }
 }
 
-async function atMost(ms: number, done: Promise<void>): Promise<void> {
+async function atMost(ms: number, done: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);

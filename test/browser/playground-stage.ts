@@ -121,7 +121,8 @@ const VIEW = `
     if (role === 'notice') return kind + ' notice: ' + words(entry);
     if (role === 'user') return 'You: ' + words(entry);
     const mark = entry.querySelector('.mark').textContent || (state === 'completed' ? '' : state);
-    return 'Agent: ' + words(entry) + (mark === '' ? '' : ' <' + mark + '>');
+    const speaker = text(entry.querySelector('.speaker'));
+    return speaker + ': ' + words(entry) + (mark === '' ? '' : ' <' + mark + '>');
   };
   return {
     transcript: all('#transcript > [data-role]').map(said),

@@ -85,6 +85,34 @@ describe('the playground', () => {
       await browser.open('about:blank');
     });
 
+    it('names the agents of a turn in which the conversation was handed over', async (t) => {
+      const sales = defineAgent({
+        name: 'any',
+        welcome: 'This is Sales.',
+        onMessage: async ({ journal }) => {
+          await journal.runTools([{ id: 'c', name: 'transfer', args: '{}' }], () => ({
+            run: async ({ toolCallId }) => {
+              await journal.handOver(toolCallId, 'billing');
+              return '"handed over"';
+            },
+          }));
+        },
+      });
+      const billing = defineAgent({ name: 'any', onMessage: ({ text }) => `Billing: ${text}` });
+      const { app, origin } = await serveWithPlayground({ sales, billing });
+      t.after(() => app.close());
+      const page = new Playground({ browser, app, origin });
+      await browser.open(`${origin}/playground`);
+      await page.shows('transcript', ['Agent: This is Sales.']);
+      await page.say('One');
+      const first = ['Agent: This is Sales.', 'You: One', 'sales → billing: Billing: One'];
+      await page.shows('transcript', first);
+      await page.say('Two');
+      await page.shows('transcript', [...first, 'You: Two', 'billing: Billing: Two']);
+      await page.checkConsole();
+      await browser.open('about:blank');
+    });
+
     it('shows a reply piece by piece while it streams', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');

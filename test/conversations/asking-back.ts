@@ -26,6 +26,7 @@ export function askingBack(
   store: ConversationStore,
   agent: TestAgent = {},
   channel?: Channel,
+  environment: Readonly<Record<string, string>> = {},
 ): AskingBack {
   const gates = new EventEmitter();
   const runs: string[] = [];
@@ -41,7 +42,7 @@ export function askingBack(
       yield ' Done.';
     },
     ...agent,
-  }, { store, ...(channel === undefined ? {} : { channel }) });
+  }, { store, environment, ...(channel === undefined ? {} : { channel }) });
   return {
     ...served,
     runs,

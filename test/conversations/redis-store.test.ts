@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
 import { describe, it } from 'node:test';
 
 import {
@@ -26,6 +27,7 @@ function answering(...answers: unknown[]): RedisClient & { readonly asked: reado
     eval: (script, call) => (asked.push({ command: 'eval', script, ...call }), answer()),
     evalSha: (script, call) => (asked.push({ command: 'evalSha', script, ...call }), answer()),
     dbSize: answer,
+    publish: answer,
   };
 }
 
@@ -103,17 +105,39 @@ describe('RedisStore', () => {
 describe('fromIoredis', () => {
   it('spells out keys and arguments', async () => {
     const calls: unknown[] = [];
+    const messages = new EventEmitter();
     const client = fromIoredis({
       eval: async (...args) => calls.push(['eval', ...args]),
       evalsha: async (...args) => calls.push(['evalsha', ...args]),
       dbsize: async () => 3,
+      publish: async (...args) => calls.push(['publish', ...args]),
+      subscribe: async (channel) => calls.push(['subscribe', channel]),
+      on: (event, listener) => messages.on(event, listener),
     });
     await client.eval('return 1', { keys: ['k'], arguments: ['a', 'b'] });
     await client.evalSha('ff', { keys: ['k'], arguments: ['a', 'b'] });
+    await client.publish('c', 'm');
+    await client.subscribe('c', () => undefined);
     assert.deepEqual(calls, [
       ['eval', 'return 1', 1, 'k', 'a', 'b'],
       ['evalsha', 'ff', 1, 'k', 'a', 'b'],
+      ['publish', 'c', 'm'],
+      ['subscribe', 'c'],
     ]);
     assert.equal(await client.dbSize(), 3);
+  });
+
+  it('tells a listener the messages of its own channel', async () => {
+    const messages = new EventEmitter();
+    const answer = async (): Promise<number> => 1;
+    const client = fromIoredis({
+      ...{ eval: answer, evalsha: answer, dbsize: answer, publish: answer, subscribe: answer },
+      on: (event, listener) => messages.on(event, listener),
+    });
+    const heard: string[] = [];
+    await client.subscribe('mine', (message) => heard.push(message));
+    messages.emit('message', 'mine', 'one');
+    messages.emit('message', 'other', 'two');
+    assert.deepEqual(heard, ['one']);
   });
 });

@@ -8,6 +8,7 @@ import {
   findTurn,
   hasOpenTurn,
   historyOf,
+  keepAgent,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { cutTurn, type Interruption } from '../../src/conversations/heard.ts';
@@ -623,6 +624,19 @@ describe('the caller of a conversation', () => {
   it('is cleared with the conversation', () => {
     const conversation = emptyConversation('c');
     openAs(conversation, 't1', caller);
+    clearTurns(conversation);
+    assert.deepEqual(conversation, emptyConversation('c'));
+  });
+});
+
+describe('the agent that a conversation was handed over to', () => {
+  it('outlives the turn that did it, and is gone when the conversation is cleared', () => {
+    const conversation = emptyConversation('c');
+    exchange(conversation, 't1', 'Hello', 'Hi');
+    keepAgent(conversation, 'billing');
+    keepAgent(conversation, undefined);
+    exchange(conversation, 't2', 'And?', 'Yes.');
+    assert.equal(conversation.agent, 'billing');
     clearTurns(conversation);
     assert.deepEqual(conversation, emptyConversation('c'));
   });

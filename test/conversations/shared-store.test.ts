@@ -4,7 +4,12 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { clearTurns, historyOf, keepState } from '../../src/conversations/conversation.ts';
+import {
+  clearTurns,
+  historyOf,
+  keepAgent,
+  keepState,
+} from '../../src/conversations/conversation.ts';
 import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
@@ -392,6 +397,36 @@ describe('a store that does not answer', () => {
     timers.tick(250);
     await written(store);
     assert.equal((await sharing(parts).read('c'))?.state, '{"n":2}');
+  });
+
+  it('gets the agent that a conversation was handed over to meanwhile', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    a.parts.failWith = down;
+    await turn(a.store, 'c', 't2');
+    await a.store.update('c', (conversation) => keepAgent(conversation, 'billing'));
+    await turn(b.store, 'c', 't3');
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    assert.equal((await b.store.read('c'))?.agent, 'billing');
+  });
+
+  it('keeps the agent of another process that handed over meanwhile', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', (conversation) => keepAgent(conversation, 'sales'));
+    a.parts.failWith = down;
+    await turn(a.store, 'c', 't2');
+    await b.store.update('c', (conversation) => keepAgent(conversation, 'billing'));
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    assert.equal((await b.store.read('c'))?.agent, 'billing');
   });
 
   it('is merged with, where another process went on meanwhile', async (t) => {

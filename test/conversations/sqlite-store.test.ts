@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 
 import { noLog } from '../../src/app/app.ts';
+import type { Awaitable } from '../../src/base/awaitable.ts';
 import type { PartsChange, PartStore } from '../../src/conversations/part-store.ts';
 import { SharedStore } from '../../src/conversations/shared-store.ts';
 import { loadSqlite, type Database } from '../../src/conversations/sqlite-library.ts';
@@ -84,6 +85,27 @@ function change(to: string, { from, text = '"text"', ttlMs = HOUR_MS }: {
   from?: string; text?: string; ttlMs?: number;
 } = {}): PartsChange {
   return { from, to, set: new Map([['head', '{}'], ['0', text]]), remove: [], ttlMs };
+}
+
+const WITHOUT_PRLIMIT = 'needs prlimit, which Linux has';
+
+function limitFiles(bytes: string): void {
+  execFileSync('prlimit', [`--fsize=${bytes}:`, '--pid', String(process.pid)]);
+}
+
+/** As on a full disk: this process can make no file longer. False where that cannot be arranged. */
+async function withFilesUpTo(bytes: number, act: () => Awaitable<void>): Promise<boolean> {
+  try {
+    limitFiles(String(bytes));
+  } catch {
+    return false;
+  }
+  try {
+    await act();
+  } finally {
+    limitFiles('unlimited');
+  }
+  return true;
 }
 
 /** Opens a file that cannot be used; the reason, without what is the same in all. */
@@ -159,6 +181,19 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const together = commits() - before;
     for (let n = 50; n < 100; n++) await thread.write(`c${n}`, change('v1'));
     assert.ok(together < (commits() - before) / 4, `${together} of ${commits() - before} bytes`);
+  });
+
+  it('is not taken for slow when it is the event loop that is', async (t) => {
+    const store = sharing(await openThread());
+    t.after(() => store.close());
+    const turn = { id: 't1', state: 'completed', runId: 1, words: 'Hi', reply: null } as const;
+    const done = (async () => store.update('c', push({ ...turn })))();
+    await new Promise((resolve) => setImmediate(resolve)); // it is on its way
+    await new Promise((resolve) => setImmediate(resolve));
+    const endsAtMs = performance.now() + 400;
+    while (performance.now() < endsAtMs);
+    await done;
+    assert.deepEqual([store.health().isDegraded, store.health().failures], [false, 0]);
   });
 
   it('notices a file that was removed', async (t) => {
@@ -242,6 +277,15 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(opened(t, path, { now: Date.now }).read('c', 'v1'), 'unchanged');
   });
 
+  it('makes all writes of a group, or none, and goes on', (t) => {
+    const store = opened(t);
+    const unreadable = change('v1', { text: Symbol('no text') as unknown as string });
+    assert.throws(() => store.writeAll([['a', change('v1')], ['b', unreadable]]), StoreError);
+    assert.equal(store.count(), 0);
+    assert.deepEqual(store.writeAll([['a', change('v1')], ['b', change('v1')]]), [true, true]);
+    assert.equal(store.count(), 2);
+  });
+
   it('refuses commands once it is closed', (t) => {
     const store = opened(t);
     store.close();
@@ -321,6 +365,26 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
   });
 
+  it('become small again after a process that reads for long', (t) => {
+    const path = newPath();
+    const store = opened(t, path, { timeoutMs: 10_000 });
+    store.write('c', change('v0'));
+    const reader = connection(t, path);
+    reader.exec('BEGIN; SELECT count(*) FROM part');
+    // SQLite writes no page that stays the same
+    const text = (n: number): string => JSON.stringify(String(n % 10).repeat(1_000_000));
+    for (let n = 1; n <= 40; n++)
+      store.write('c', change(`v${n}`, { from: `v${n - 1}`, text: text(n) }));
+    const began = performance.now();
+    store.keepUp();
+    assert.ok(performance.now() - began < 5_000, 'it waited for the reader');
+    assert.ok(statSync(`${path}-wal`).size > 33_600_000);
+    reader.exec('COMMIT');
+    store.write('c', change('v41', { from: 'v40' }));
+    store.keepUp();
+    assert.equal(statSync(`${path}-wal`).size, 0);
+  });
+
   it('lose expired conversations, whoever wrote them, and give their place back', (t) => {
     const path = newPath();
     const store = opened(t, path);
@@ -340,6 +404,21 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     );
     assert.equal(number(database, 'SELECT count(*) FROM part'), 2);
     assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
+  });
+
+  it('that another tool has rewritten are not emptied in vain', (t) => {
+    const path = newPath();
+    open(path).close();
+    const tool = new (loadSqlite().DatabaseSync)(path);
+    tool.exec('PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM');
+    tool.close();
+    const store = opened(t, path);
+    const text = JSON.stringify('x'.repeat(20_000));
+    for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text }));
+    nowMs += 2 * HOUR_MS;
+    let pieces = 0;
+    while (store.keepUp() && pieces < 1_000) pieces += 1;
+    assert.ok(pieces < 1_000, 'it never ends');
   });
 
   it('can be copied while they are written', (t) => {
@@ -551,6 +630,16 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     );
   });
 
+  it('when the disk takes no more', async (t) => {
+    const path = newPath();
+    let reason = '';
+    const isLimited = await withFilesUpTo(20_000, () => {
+      reason = refusal(path);
+    });
+    if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
+    assert.equal(reason, 'the disk failed, or takes no more (SQLite: disk I/O error)');
+  });
+
   it('and is let go: another one can be opened', (t) => {
     const path = newPath();
     writeFileSync(path, 'no database');
@@ -618,24 +707,13 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const say = async (id: string): Promise<number> =>
       store.update('c', push({ id, state: 'completed', runId: 1, words, reply: null }));
     await say('t0');
-    // This process can make no file longer than that.
-    const limit = (bytes: string): void => {
-      execFileSync('prlimit', [`--fsize=${bytes}:`, '--pid', String(process.pid)]);
-    };
-    try {
-      limit(String(statSync(`${path}-wal`).size));
-    } catch {
-      t.skip('needs prlimit, which Linux has');
-      return;
-    }
-    try {
+    const isLimited = await withFilesUpTo(statSync(`${path}-wal`).size, async () => {
       for (let n = 1; n <= 5; n++) assert.equal(await say(`t${n}`), n + 1);
       assert.deepEqual(
         [store.health().isDegraded, store.health().turnsWaiting], [true, 5],
       );
-    } finally {
-      limit('unlimited');
-    }
+    });
+    if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
     await until(() => store.health().turnsWaiting === 0, 'room', 5_000);
     const kept = await sharing(opened(t, path)).read('c');
     assert.deepEqual(kept?.turns.map(({ id }) => id), ['t0', 't1', 't2', 't3', 't4', 't5']);

@@ -126,6 +126,28 @@ describe('an offer of h2c', () => {
   }
 });
 
+describe('a body that turns out not to be chunked', () => {
+  it('gets no second answer where its request was answered before it was whole', async (t) => {
+    const server = createHttpServer({
+      listener: (_request, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write('data: first\n\n');
+      },
+      maxConnections: 1,
+      takesUpgrades: false,
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const client = await RawConnection.open((server.address() as AddressInfo).port);
+    client.send('POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n');
+    await client.until(/first/);
+    client.send('not a size\r\n');
+    await client.closed;
+    assert.deepEqual(client.received.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200']);
+  });
+});
+
 describe('bytes that never become a request', () => {
   // Node's clock for headers that do not come runs for ten seconds: the test says that it is over.
   for (const [code, status] of [

@@ -23,6 +23,8 @@ assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers f
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 const SECRET = 'tipsy-parrot';
+/** Longer than the default: busy machines make any server slow. */
+const TIMEOUT_MS = 1_000;
 
 /** A log that can be awaited. */
 class Lines {
@@ -61,7 +63,7 @@ async function open(t: TestContext, url: string): Promise<Opened> {
   const store = new SharedStore(parts, {
     ttlMs: 3_600_000,
     maxRemembered: 1_000,
-    timeoutMs: 250,
+    timeoutMs: TIMEOUT_MS,
     log: lines.log,
   });
   t.after(() => store.close());
@@ -147,7 +149,8 @@ for (const program of REDIS_PROGRAMS) {
       server.freeze();
       const before = performance.now();
       await talk(opened, 'a', 'Two');
-      assert.ok(performance.now() - before < 1_000, 'one time-out, not one for each command');
+      const took = performance.now() - before;
+      assert.ok(took < 2 * TIMEOUT_MS, 'one time-out, not one for each command');
       assert.equal(opened.store.health().isDegraded, true);
       server.thaw();
       await opened.lines.has(BACK);
@@ -208,14 +211,16 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
     });
 
-    it('are written to a server that was a replica for a while', async (t) => {
-      const [server, primary] = [await start(t), await start(t)];
-      const opened = await open(t, server.url);
-      await server.command('REPLICAOF', '127.0.0.1', String(primary.port));
+    it('follow the address when their server has become a replica', async (t) => {
+      const [server, other] = [await start(t), await start(t)];
+      const proxy = await CuttingProxy.open(server.port);
+      t.after(() => proxy.close());
+      const opened = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      await server.command('REPLICAOF', '127.0.0.1', String(other.port));
+      proxy.target = other.port;
       await talk(opened, 'a', 'One');
-      assert.equal(opened.store.health().isDegraded, true);
-      await server.command('REPLICAOF', 'NO', 'ONE');
       await opened.lines.has(BACK);
+      assert.equal(await other.command('DBSIZE'), '1');
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
     });
 

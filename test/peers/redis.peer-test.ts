@@ -117,6 +117,19 @@ for (const program of REDIS_PROGRAMS) {
       await Promise.all([server, ...nodes].map((each) => each.remove()));
     });
 
+    it('takes changes of more parts than a script can unpack at once', async () => {
+      const store = new RedisStore(client);
+      const set = new Map(Array.from({ length: 12_345 }, (_, n) => [String(n), `"${n}"`] as const));
+      const change = { from: undefined, to: 'v1', set, remove: [], ttlMs: 60_000 };
+      assert.equal(await store.write('many', change), true);
+      assert.deepEqual(await store.read('many'), { version: 'v1', parts: set });
+      const remove = [...set.keys()].slice(1);
+      const less = { from: 'v1', to: 'v2', set: new Map(), remove, ttlMs: 60_000 };
+      assert.equal(await store.write('many', less), true);
+      const parts = new Map([['0', '"0"']]);
+      assert.deepEqual(await store.read('many'), { version: 'v2', parts });
+    });
+
     it('keeps a call from one process to the next', async (t) => {
       const { app, caller } = await serve(t, server.url);
       await (await caller.say('One')).events();

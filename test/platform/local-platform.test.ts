@@ -144,11 +144,17 @@ describe('authorize without an API key, outside production', () => {
 describe('the local platform of several agents', () => {
   const OWN_SECRET = 'whsec_of_support_0123456789';
 
-  async function stageTwo(t: TestContext): Promise<string> {
+  const agree: Agent['onMessage'] = () => 'Yes.';
+
+  async function stageTwo(t: TestContext, sell = agree): Promise<string> {
     const agents = Object.fromEntries(
       ['sales', 'support'].map((name) => [
         name,
-        defineAgent({ name, welcome: `This is ${name}.`, onMessage: () => 'Yes.' }),
+        defineAgent({
+          name,
+          welcome: `This is ${name}.`,
+          onMessage: name === 'sales' ? sell : agree,
+        }),
       ]),
     );
     const settings = settingsWith({ agentSecrets: { support: [OWN_SECRET] } });
@@ -179,6 +185,23 @@ describe('the local platform of several agents', () => {
       assert.deepEqual(await history.json(), { messages });
     });
   }
+
+  it('shows whoever asks for a trace which of them spoke, after a hand-over', async (t) => {
+    const origin = await stageTwo(t, async ({ journal }) => {
+      await journal.runTools([{ id: 'c', name: 'transfer', args: '{}' }], () => ({
+        run: async ({ toolCallId }) => {
+          await journal.handOver(toolCallId, 'support');
+          return 'null';
+        },
+      }));
+    });
+    const { client_session_key } = await authorize(origin, { agent_id: 'sales' });
+    const browser = await connect(origin, `client_session_key=${client_session_key}&trace=true`);
+    assert.ok(browser instanceof Browser, JSON.stringify(browser));
+    t.after(() => browser.destroy());
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    assert.deepEqual((await browser.next('local.turn')).speakers, ['sales', 'support']);
+  });
 });
 
 describe('authorize with an API key', () => {

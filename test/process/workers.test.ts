@@ -4,11 +4,14 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 
 import { createTestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
+import { BOX, CONNECTED, URL_OF_TUNNEL } from '../cli/tunnel/fake-cloudflared.ts';
 import { SECRET, SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 
@@ -18,13 +21,14 @@ beforeEach(() => {
 });
 afterEach(() => workplace.clear());
 
-const LIMIT = { skip: WITHOUT_SQLITE, timeout: 20_000 };
+const LIMIT = { skip: WITHOUT_SQLITE, timeout: 30_000 };
 
 /** Says which process it runs in, and holds a turn until that process gets SIGUSR2. */
 const AGENT = `export default {
   name: 'mine',
   async *onMessage({ text, signal }) {
     yield String(process.pid);
+    if (text === 'block') setImmediate(() => { for (;;); });
     if (text === 'fail') setTimeout(() => { throw new Error('out of nowhere'); });
     if (text === 'hold') await new Promise((resolve) => {
       process.once('SIGUSR2', resolve);
@@ -133,6 +137,14 @@ async function metric(url: string, name: string): Promise<number> {
   return Number(line?.slice(name.length));
 }
 
+/** Status and connection header of an answer over a connection of the agent. */
+async function health(url: string, agent: Agent): Promise<unknown[]> {
+  const [response] = (await once(get(`${url}/health`, { agent }), 'response')) as [IncomingMessage];
+  response.resume();
+  await once(response, 'close');
+  return [response.statusCode, response.headers.connection];
+}
+
 const TURNS = 'layercode_turns_total{event="message",outcome="completed"}';
 
 describe('a server with workers', () => {
@@ -161,9 +173,12 @@ describe('a server with workers', () => {
     const { server, url, workers } = await serve();
     const lost = await hold(url, () => true);
     const other = await hold(url, (pid) => pid !== lost.pid);
-    await (await say(url, 'Hello')).rest();
+    for (let counted = 0; counted !== lost.pid; ) {
+      const turn = await say(url, 'Hello');
+      await turn.rest();
+      counted = turn.pid;
+    }
     const before = await metric(url, TURNS);
-    assert.equal(before, 1);
     process.kill(lost.pid, 'SIGKILL');
     await assert.rejects(lost.rest());
     const died = await server.line('a worker died');
@@ -230,8 +245,9 @@ describe('a server with workers', () => {
   it('ends at once on a second signal, and takes its workers with it', LIMIT, async () => {
     const { server, url, workers } = await serve();
     const turn = await hold(url, () => true);
+    await say(url, 'block'); // a worker that reads no message any more
     server.kill('SIGINT');
-    await server.lines('closing', 3);
+    await server.line('closing');
     server.kill('SIGINT');
     assert.deepEqual(await server.exit, { code: 130, signal: null });
     await assert.rejects(turn.rest());
@@ -249,12 +265,17 @@ describe('a server with workers', () => {
     const { server, url, workers } = await serve();
     const one = await hold(url, () => true);
     const other = await hold(url, (pid) => pid !== one.pid);
+    const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+    assert.deepEqual(await health(url, kept), [200, 'keep-alive']);
     workplace.write('agent.mjs', AGENT.replace("' Done.'", "' New.'"));
     // To the workers, too, as a terminal does: they leave it to the server.
     for (const pid of workers) process.kill(pid, 'SIGHUP');
     for (const pid of workers) process.kill(pid, 'SIGINT');
     server.kill('SIGHUP');
     await server.line('workers replaced');
+    await server.lines('closing', 2);
+    assert.deepEqual(await health(url, kept), [200, 'close'], 'of an old worker');
+    kept.destroy();
     // A connection that was kept alive still leads to an old one, once.
     for (let isYoung = false; !isYoung; ) {
       const turn = await say(url, 'Hello');
@@ -305,6 +326,30 @@ describe('a server with workers', () => {
     assert.match(output, /"msg":"closing","signal":"SIGHUP"/);
     if (terminal.exitCode === null) await once(terminal, 'exit');
     assert.equal(terminal.exitCode, 0);
+  });
+});
+
+describe('the command run --tunnel with workers', () => {
+  it('opens one tunnel, and ends the server when that is lost', LIMIT, async () => {
+    workplace.write('agent.mjs', AGENT);
+    const program = workplace.write('cloudflared', `#!${process.execPath}
+      require('node:fs').appendFileSync('tunnels', process.pid + ' ');
+      process.stderr.write(${JSON.stringify(BOX + CONNECTED)});
+      setInterval(() => undefined, 1_000);`);
+    chmodSync(program, 0o755);
+    const server = workplace.spawn({
+      server: join(SERVER, '../cli.js'),
+      argv: ['run', '--tunnel'],
+      env: { ...ENV, PATH: workplace.directory },
+    });
+    await server.complains(new RegExp(URL_OF_TUNNEL));
+    const [tunnel = '', ...others] = readFileSync(join(workplace.directory, 'tunnels'), 'utf8')
+      .trim()
+      .split(' ');
+    assert.deepEqual(others, []);
+    process.kill(Number(tunnel), 'SIGKILL');
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    assert.match(server.stdout, /"msg":"closed"/);
   });
 });
 
@@ -363,5 +408,17 @@ describe('turns of several workers', () => {
       const workers = (await server.lines('request', 2)).slice(-2).map(workerOf);
       if (workers[0] !== workers[1]) return;
     }
+  });
+
+  it('run anew elsewhere when their worker is killed', LIMIT, async () => {
+    const { url } = await serve();
+    const client = createTestClient(url, { secret: SECRET });
+    const first = await Turn.begin(await client.say('hold'));
+    process.kill(first.pid, 'SIGKILL');
+    await assert.rejects(first.rest());
+    const again = await Turn.begin(await client.deliverAgain());
+    assert.notEqual(again.pid, first.pid);
+    again.release();
+    assert.equal(await again.rest(), ' Done.');
   });
 });

@@ -54,7 +54,11 @@ interface Machines {
   readonly post: Post;
 }
 
-function machines(t: TestContext, agent: TestAgent = {}): Machines {
+function machines(
+  t: TestContext,
+  agent: TestAgent = {},
+  environment?: Readonly<Record<string, string>>,
+): Machines {
   const shared: SharedParts = new Map();
   const post = new Post();
   const open = (address: string): AskingBack => {
@@ -64,7 +68,7 @@ function machines(t: TestContext, agent: TestAgent = {}): Machines {
       timeoutMs: 5_000,
       log: createLogger({ level: 'silent', write: () => undefined }),
     });
-    return askingBack(t, store, agent, post.channel(address));
+    return askingBack(t, store, agent, post.channel(address), environment);
   };
   return { a: open('a'), b: open('b'), post };
 }
@@ -141,6 +145,8 @@ describe('the end of a session on another process', () => {
 });
 
 describe('a turn that is delivered again to another process', () => {
+  const gates = new EventEmitter();
+
   async function again(b: AskingBack): Promise<HeldReply> {
     return new HeldReply(await b.client.say('hold', { turn_id: 'hold', ...ID }));
   }
@@ -226,6 +232,21 @@ describe('a turn that is delivered again to another process', () => {
     ]);
   });
 
+  it('is spoken to its end though the first process is to close', async (t) => {
+    const { a, b } = machines(t, {}, { SHUTDOWN_TIMEOUT_SECONDS: '10' });
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    const closed = a.app.close();
+    await new Promise((resolve) => setTimeout(resolve, 50)); // nothing tells that it waits
+    a.go('hold');
+    assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+    await closed;
+    assert.deepEqual(await b.history('c'), [
+      ['user', 'hold'], ['assistant', 'hold? Done.', 'completed'],
+    ]);
+  });
+
   it('runs anew where the first process does not answer', async (t) => {
     const { a, b, post } = machines(t);
     await hold(a, 'hold', 'hold', ID);
@@ -236,6 +257,40 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
     assert.deepEqual(b.runs, ['hold']);
     assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold? Done.', 'completed']);
+  });
+
+  it('is spoken from the start where a word is lost on the way', async (t) => {
+    const { a, b, post } = machines(t, {
+      async *onMessage({ text }) {
+        yield `${text}?`;
+        if (text !== 'hold') return;
+        await once(gates, 'one');
+        yield ' One.';
+        await once(gates, 'two');
+        yield ' Two.';
+        await once(gates, 'three');
+      },
+    });
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    post.loses = (message) => message.includes('"text":" One."');
+    gates.emit('one');
+    await until(() => post.messages.some((message) => message.includes(' One.')), 'the loss');
+    gates.emit('two');
+    assert.equal(await moved.next(), 'hold?');
+    moved.drop();
+  });
+
+  it('is answered from history where its last word is lost on the way', async (t) => {
+    const { a, b, post } = machines(t);
+    await hold(a, 'hold', 'hold', ID);
+    const moved = await again(b);
+    assert.equal(await moved.next(), 'hold?');
+    post.loses = (message) => message.includes('"type":"event"');
+    a.go('hold');
+    assert.deepEqual(await moved.rest(), ['hold? Done.', 'response.end']);
+    assert.deepEqual(b.runs, []);
   });
 
   it('runs anew where the first process dies in the middle', async (t) => {
@@ -338,11 +393,11 @@ describe('a message of another process', () => {
     'a name of every object': '{"type":"constructor"}',
     'a missing field': '{"type":"interrupt"}',
     'a field of another type': '{"type":"ask","id":1,"from":"b","conversationId":"c","calls":[]}',
-    'an unknown event': '{"type":"event","id":"x","event":{"type":"sing"}}',
-    'an event without its text': '{"type":"event","id":"x","event":{"type":"say"}}',
+    'an unknown event': '{"type":"event","id":"x","sent":0,"event":{"type":"sing"}}',
+    'an event without its text': '{"type":"event","id":"x","sent":0,"event":{"type":"say"}}',
     'a list of usage that is none':
-      '{"type":"end","id":"x","report":{"outcome":"completed","usage":null}}',
-    'an unknown outcome': '{"type":"end","id":"x","report":{"outcome":"fine"}}',
+      '{"type":"end","id":"x","sent":1,"report":{"outcome":"completed","usage":null}}',
+    'an unknown outcome': '{"type":"end","id":"x","sent":1,"report":{"outcome":"fine"}}',
   })) {
     it(`is refused where it is ${name}`, () => {
       assert.equal(parseProcessMessage(text), undefined);
@@ -356,14 +411,22 @@ describe('a message of another process', () => {
     assert.match(a.logLines.join(''), /a message of another process was not understood/);
   });
 
+  for (const speakers of [7, 'sales', [7]]) {
+    it(`has no speakers that are ${JSON.stringify(speakers)}`, () => {
+      const report = { outcome: 'completed', speakers };
+      const message = JSON.stringify({ type: 'end', id: 'q', report });
+      assert.equal(parseProcessMessage(message), undefined);
+    });
+  }
+
   it('about things that are over changes nothing', async (t) => {
     const { a, post } = machines(t);
     for (const message of [
       '{"type":"interrupt","conversationId":"c","runId":1}',
       '{"type":"answer","id":"x","from":"b","calls":[],"isFollowing":true}',
       '{"type":"alive","id":"x"}',
-      '{"type":"event","id":"x","event":{"type":"say","text":"a"}}',
-      '{"type":"end","id":"x","report":{"outcome":"completed"}}',
+      '{"type":"event","id":"x","sent":0,"event":{"type":"say","text":"a"}}',
+      '{"type":"end","id":"x","sent":1,"report":{"outcome":"completed"}}',
       '{"type":"left","id":"x","sent":1}',
       '{"type":"ask","id":"x","from":"b","conversationId":"c","runId":1,"calls":["k"]}',
     ])

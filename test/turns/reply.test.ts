@@ -129,8 +129,8 @@ describe('a turn', () => {
   it('has a journal with these methods, and no others', async (t) => {
     const { journal } = (await given(t)).turn;
     assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
-      'noteFailedRequest', 'noteToolCalls', 'noteToolOutcome', 'noteToolResult', 'noteUsage',
-      'rounds', 'runTools', 'sayFiller',
+      'handOver', 'noteFailedRequest', 'noteToolCalls', 'noteToolOutcome', 'noteToolResult',
+      'noteUsage', 'rounds', 'runTools', 'sayFiller',
     ]]);
   });
 

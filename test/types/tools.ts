@@ -1,6 +1,6 @@
 // Compiled, and not run: what TypeScript knows of a tool's arguments. `npm run test:types`.
 
-import { tool, type ArgumentsOf, type Json, type JsonObject, type Schema, type StandardSchema } from 'layercode-microserver';
+import { handOver, tool, type ArgumentsOf, type HandOver, type Json, type JsonObject, type Schema, type StandardSchema } from 'layercode-microserver';
 
 type Same<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -69,6 +69,17 @@ interface Line {
 }
 tool({ ...named, parameters: { type: 'object' }, run: (): Line => ({ name: 'Funghi', at: new Date() }) });
 tool({ ...named, parameters: { type: 'object' }, run: async () => undefined });
+
+// A tool that may hand over still knows its arguments.
+tool({
+  ...named,
+  parameters: { type: 'object', properties: { to: { enum: ['sales', 'billing'] } }, required: ['to'] },
+  run: ({ to }) => {
+    same<typeof to, 'sales' | 'billing'>(true);
+    same<ReturnType<typeof handOver>, HandOver>(true);
+    return to === 'sales' ? { status: 'that is me' } : handOver(to);
+  },
+});
 
 // Schemas of other libraries: `run` gets the output.
 declare const standard: StandardSchema<{ count: string }, { count: number }>;

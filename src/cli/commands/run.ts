@@ -22,7 +22,7 @@ Runs the server until it gets a signal. "node dist/server.js" does the same, wit
                     unclear what the old one is.
 
 Exit codes: 0 ended by a signal; 1 wrong setting, cannot start, or the tunnel is lost;
-2 --update-webhook without --tunnel; 130 or 143 ended by a second signal.
+2 --update-webhook without --tunnel; 129, 130 or 143 ended by a second signal.
 `;
 
 /** The server, with a tunnel if one is asked for. Every setting is a flag. */

@@ -1,0 +1,292 @@
+// npm run deploy-test -- [--calls N] [--turns N] [--only "what happens"] [--short] [--details]
+// Two servers behind nginx on a real Redis, and many calls that talk. In the middle of them
+// something fails, or is deployed. Prints what that cost. Exits with 1 if it cost what it may not:
+// a rolling restart costs nothing, and no failure costs a word of a caller's.
+
+import { parseArgs } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { historyOf } from '../src/conversations/conversation.ts';
+import { openStore } from '../src/conversations/open-store.ts';
+import { createLogger } from '../src/log.ts';
+import { parseSettings } from '../src/settings/settings.ts';
+import { percentile } from '../bench/stats.ts';
+import { playCall, type SeenCall } from '../test/deploy/call.ts';
+import { judge, wordsLost } from '../test/deploy/judge.ts';
+import { Nginx, nginxIsMissing, SECRET, Servers } from '../test/deploy/machines.ts';
+import { CuttingProxy } from '../test/fixtures/cutting-proxy.ts';
+import { PEERS } from '../test/fixtures/pages.ts';
+import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
+
+/** What a failure is done to. */
+interface Stage {
+  readonly servers: Servers;
+  readonly redis: RedisServer;
+  /** Between the servers and Redis; with a replica, sentinels tell them the way instead. */
+  readonly proxy: CuttingProxy;
+}
+
+interface Scenario {
+  readonly name: string;
+  /** Part of the short form. */
+  readonly isShort?: boolean;
+  /** What it may not cost. */
+  readonly spares: 'everything' | 'words';
+  readonly storeFails?: boolean;
+  readonly hasReplica?: boolean;
+  readonly fail: (stage: Stage) => Promise<void>;
+}
+
+const OUTAGE_MS = 3_000;
+/** Until nginx tries a server again that has refused a request: twice its `fail_timeout`. */
+const NGINX_NOTICES_MS = 2_000;
+
+const SCENARIOS: readonly Scenario[] = [
+  { name: 'nothing', isShort: true, spares: 'everything', fail: async () => undefined },
+  {
+    name: 'rolling restart',
+    isShort: true,
+    spares: 'everything',
+    async fail({ servers }) {
+      for (const index of [0, 1] as const) {
+        await servers.stop(index);
+        await servers.start(index);
+        await sleep(NGINX_NOTICES_MS);
+      }
+    },
+  },
+  {
+    name: 'a server is killed (SIGKILL)',
+    spares: 'words',
+    isShort: true,
+    async fail({ servers }) {
+      await servers.kill(0);
+      await sleep(1_000);
+      await servers.start(0);
+    },
+  },
+  {
+    name: 'Redis is killed, and back after 1 s',
+    spares: 'words',
+    storeFails: true,
+    isShort: true,
+    async fail({ redis }) {
+      await redis.kill();
+      await sleep(1_000);
+      await redis.start();
+    },
+  },
+  {
+    name: 'Redis is frozen for 3 s',
+    spares: 'words',
+    storeFails: true,
+    async fail({ redis }) {
+      redis.freeze();
+      await sleep(OUTAGE_MS);
+      redis.thaw();
+    },
+  },
+  {
+    name: 'Redis answers 200 ms late for 3 s',
+    spares: 'words',
+    storeFails: true,
+    async fail({ proxy }) {
+      proxy.delayMs = 200;
+      await sleep(OUTAGE_MS);
+      proxy.delayMs = 0;
+    },
+  },
+  {
+    name: 'Redis is full for 3 s',
+    spares: 'words',
+    storeFails: true,
+    async fail({ redis }) {
+      await redis.command('CONFIG', 'SET', 'maxmemory', '1');
+      await sleep(OUTAGE_MS);
+      await redis.command('CONFIG', 'SET', 'maxmemory', '0');
+    },
+  },
+  {
+    name: 'Redis is cut off for 3 s',
+    spares: 'words',
+    storeFails: true,
+    async fail({ proxy }) {
+      proxy.isRefusing = true;
+      proxy.cut();
+      await sleep(OUTAGE_MS);
+      proxy.isRefusing = false;
+    },
+  },
+  {
+    name: 'Redis fails over to a replica',
+    spares: 'words',
+    storeFails: true,
+    hasReplica: true,
+    fail: ({ redis }) => redis.kill(),
+  },
+];
+
+const { values } = parseArgs({
+  options: {
+    calls: { type: 'string', default: '200' },
+    turns: { type: 'string', default: '7' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    short: { type: 'boolean', default: false },
+    details: { type: 'boolean', default: false },
+  },
+});
+
+/** Calls begin within this time; then something fails, in the middle of all of them. */
+const BEGIN_MS = 2_500;
+const FAILS_AFTER_MS = 4_000;
+
+/** What a scenario cost. */
+interface Cost {
+  readonly scenario: Scenario;
+  readonly turns: number;
+  readonly failures: readonly string[];
+  readonly wordsLost: number;
+  readonly lostMessages: readonly string[];
+  readonly wrongReplies: readonly string[];
+  readonly faults: readonly string[];
+  readonly toolsTwice: readonly string[];
+  readonly firstWordMs: number[];
+}
+
+async function run(scenario: Scenario): Promise<Cost> {
+  const cleanups: (() => Promise<unknown> | void)[] = [];
+  try {
+    const redis = await RedisServer.start('redis-server', ['--appendonly', 'yes']);
+    cleanups.push(() => redis.remove());
+    const proxy = await CuttingProxy.open(redis.port);
+    cleanups.push(() => proxy.close());
+    let storeUrl = `redis://127.0.0.1:${proxy.port}`;
+    if (scenario.hasReplica === true) {
+      const replicaof = ['--replicaof', `127.0.0.1 ${redis.port}`];
+      const replica = await RedisServer.start('redis-server', replicaof);
+      cleanups.push(() => replica.remove());
+      const sentinel = await RedisServer.watch('redis-server', redis);
+      cleanups.push(() => sentinel.remove());
+      while (!(await sentinel.command('SENTINEL', 'REPLICAS', 'main')).includes(`${replica.port}`))
+        await sleep(50);
+      storeUrl = `redis+sentinel://127.0.0.1:${sentinel.port}/main`;
+    }
+    // Where the store does not fail, a busy machine must not look as if it did.
+    const timeoutMs = scenario.storeFails === true ? undefined : 2_000;
+    const servers = await Servers.start(storeUrl, timeoutMs);
+    cleanups.push(() => servers.clear());
+    const nginx = await Nginx.start(servers.ports);
+    cleanups.push(() => nginx.stop());
+    const failing = sleep(FAILS_AFTER_MS).then(() => scenario.fail({ servers, redis, proxy }));
+    const talking = talk(`http://127.0.0.1:${nginx.port}`);
+    const [calls] = await Promise.all([talking, failing]);
+    await Promise.all([servers.stop(0), servers.stop(1)]); // and all is written
+    const doubled = [...servers.effects()].filter(([, count]) => count > 1).map(([key]) => key);
+    return await costOf(scenario, calls, storeUrl, doubled);
+  } finally {
+    for (const cleanup of cleanups.reverse()) await cleanup();
+  }
+}
+
+async function talk(origin: string): Promise<SeenCall[]> {
+  const calls = Number(values.calls);
+  return Promise.all(
+    Array.from({ length: calls }, async (_, number) => {
+      await sleep((number / calls) * BEGIN_MS);
+      const random = randomFrom(Number(values.seed) * 10_000 + number);
+      return playCall(origin, SECRET, { number, turns: Number(values.turns), random });
+    }),
+  );
+}
+
+/** Mulberry32: the same calls for the same seed. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
+    return ((bits ^ (bits >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+async function costOf(
+  scenario: Scenario,
+  calls: readonly SeenCall[],
+  storeUrl: string,
+  doubled: readonly string[],
+): Promise<Cost> {
+  const settings = parseSettings({ CONVERSATION_STORE: storeUrl, STORE_TIMEOUT_MS: '5000' }, []);
+  const log = createLogger({ level: 'warn', write: (lines) => process.stderr.write(lines) });
+  const store = await openStore(settings, { log, directory: PEERS });
+  const turns = calls.flatMap((call) => call.turns);
+  const lostMessages: string[] = [];
+  const wrongReplies: string[] = [];
+  const faults: string[] = [];
+  const toolsTwice = doubled.map((key) => `a tool acted twice for one key: ${key}`);
+  try {
+    for (const call of calls) {
+      const conversation = await store.read(call.conversationId);
+      const verdict = judge(call, conversation === undefined ? [] : historyOf(conversation));
+      lostMessages.push(...verdict.lostMessages);
+      wrongReplies.push(...verdict.wrongReplies);
+      faults.push(...verdict.faults);
+    }
+  } finally {
+    await store.close();
+  }
+  return {
+    scenario,
+    turns: turns.length,
+    failures: turns.flatMap(({ turnId, end }) =>
+      end.kind === 'failed' ? [`${turnId}: ${end.failure}`] : []),
+    wordsLost: turns.reduce((sum, turn) => sum + wordsLost(turn), 0),
+    lostMessages,
+    wrongReplies,
+    faults,
+    toolsTwice,
+    firstWordMs: turns.flatMap(({ firstWordMs }) => firstWordMs ?? []),
+  };
+}
+
+function row(cost: Cost, calm: Cost | undefined): string {
+  const figures = [0.5, 0.99].map((share) => {
+    const ms = percentile(cost.firstWordMs, share);
+    if (calm === undefined || calm === cost) return ms.toFixed(0);
+    const added = Math.max(0, ms - percentile(calm.firstWordMs, share));
+    return `+ ${added.toFixed(0)}`;
+  });
+  const cells = [
+    cost.scenario.name, cost.turns, cost.failures.length, cost.wordsLost,
+    cost.lostMessages.length, cost.wrongReplies.length + cost.faults.length,
+    cost.toolsTwice.length, ...figures,
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+const missing = nginxIsMissing() ?? (isMissing('redis-server') || undefined);
+if (missing !== undefined) throw new Error(missing);
+const chosen = SCENARIOS.filter(
+  ({ name, isShort }) =>
+    (!values.short || isShort === true) &&
+    (values.only === undefined || name.includes(values.only)),
+);
+console.log('| what happens | turns | failed turns | words not spoken | caller\'s words lost |'
+  + ' faults in history | tools run twice | first word p50, ms | p99, ms |');
+console.log('|---|--:|--:|--:|--:|--:|--:|--:|--:|');
+let calm: Cost | undefined;
+for (const scenario of chosen) {
+  const cost = await run(scenario);
+  if (scenario.name === 'nothing') calm = cost;
+  console.log(row(cost, calm));
+  const { spares } = scenario;
+  const wrong = [
+    ...cost.lostMessages,
+    ...(spares === 'words' && !values.details
+      ? []
+      : [...cost.failures, ...cost.wrongReplies, ...cost.faults, ...cost.toolsTwice]),
+  ];
+  for (const line of wrong) console.error(`  ${line}`);
+  if (wrong.length > 0) process.exitCode = 1;
+}

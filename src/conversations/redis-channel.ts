@@ -1,0 +1,74 @@
+import { randomUUID } from 'node:crypto';
+
+import type { Awaitable } from '../base/awaitable.ts';
+import type { Channel } from '../base/channel.ts';
+import type { RedisPublisher } from './redis-client.ts';
+
+/** In front of the addresses of all processes. */
+const PREFIX = 'layercode:process:';
+/** Messages that the client has not sent yet, or has no answer for. More are lost. */
+const MAX_WAITING = 1_000;
+/** For the last messages, when the channel is closed. */
+const CLOSING_MS = 250;
+
+/**
+ * Messages between processes by pub/sub of Redis or Valkey. Each process subscribes to its own
+ * address, and to nothing else.
+ */
+export class RedisChannel implements Channel {
+  readonly address = randomUUID();
+  readonly #publisher: RedisPublisher;
+  readonly #closeClient: (() => Awaitable<void>) | undefined;
+  #listener: ((message: string) => void) | undefined;
+  readonly #waiting = new Set<Promise<void>>();
+
+  /** `closeClient` is called when the channel is closed. */
+  constructor(publisher: RedisPublisher, closeClient?: () => Awaitable<void>) {
+    this.#publisher = publisher;
+    this.#closeClient = closeClient;
+  }
+
+  /** What a client must subscribe to, so that messages reach this process. */
+  get subscription(): string {
+    return PREFIX + this.address;
+  }
+
+  /** Takes the messages of the subscription. */
+  readonly receive = (message: string): void => this.#listener?.(message);
+
+  send(address: string, message: string): void {
+    if (this.#waiting.size >= MAX_WAITING) return;
+    const done = this.#publish(address, message).finally(() => this.#waiting.delete(done));
+    this.#waiting.add(done);
+  }
+
+  listen(listener: (message: string) => void): void {
+    this.#listener = listener;
+  }
+
+  async close(): Promise<void> {
+    this.#listener = undefined;
+    if (this.#waiting.size > 0) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise((resolve) => {
+        timer = setTimeout(resolve, CLOSING_MS);
+      });
+      await Promise.race([Promise.all(this.#waiting), late]);
+      clearTimeout(timer);
+    }
+    await this.#closeClient?.();
+  }
+
+  /** Rejects if the server refuses messages. */
+  async check(): Promise<void> {
+    await this.#publisher.publish(PREFIX, ''); // nobody has that address
+  }
+
+  async #publish(address: string, message: string): Promise<void> {
+    try {
+      await this.#publisher.publish(PREFIX + address, message);
+    } catch {
+      // A message may be lost, and the store's own commands tell of a server that fails.
+    }
+  }
+}

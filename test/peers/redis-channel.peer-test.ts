@@ -1,0 +1,274 @@
+// Apps that share a real server of Redis or Valkey, and what they tell each other through it. Needs
+// `npm ci` in this folder, and Debian's packages of the servers, which `.ci/run` installs.
+
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+
+import { openStore } from '../../src/conversations/open-store.ts';
+import { openRedisChannel } from '../../src/conversations/redis-open.ts';
+import {
+  fromIoredis, type IoredisClient, type RedisClient, type RedisSubscriber,
+} from '../../src/conversations/redis-client.ts';
+import type { RedisChannel } from '../../src/conversations/redis-channel.ts';
+import { createLogger } from '../../src/log.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
+import {
+  askingBack, hold, HeldReply, spoken, type AskingBack,
+} from '../conversations/asking-back.ts';
+import { SECRET, until, within } from '../fixtures/app.ts';
+import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
+import { PEERS } from '../fixtures/pages.ts';
+import { freePort, isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
+
+assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
+
+interface NodeRedis extends RedisClient, RedisSubscriber {
+  connect(): Promise<unknown>;
+  destroy(): void;
+  duplicate(): NodeRedis;
+  on(event: 'error', listener: (error: Error) => void): this;
+}
+
+interface Ioredis extends IoredisClient {
+  duplicate(): Ioredis;
+  disconnect(): void;
+}
+
+const require = createRequire(join(PEERS, 'package.json'));
+const { createClient } = require('redis') as {
+  createClient: (options: { url: string }) => NodeRedis;
+};
+const { Redis } = require('ioredis') as { Redis: new (url: string) => Ioredis };
+
+const ID = { conversation_id: 'c' } as const;
+const log = createLogger({ level: 'silent', write: () => undefined });
+
+/** Clients of a program's own, connected. */
+interface Clients {
+  readonly redis: RedisClient;
+  readonly redisSubscriber: RedisSubscriber;
+}
+
+async function nodeRedis(t: TestContext, url: string): Promise<Clients> {
+  const redis = createClient({ url });
+  const redisSubscriber = redis.duplicate();
+  for (const client of [redis, redisSubscriber]) {
+    client.on('error', () => undefined);
+    await client.connect();
+    t.after(() => client.destroy());
+  }
+  return { redis, redisSubscriber };
+}
+
+async function ioredis(t: TestContext, url: string): Promise<Clients> {
+  const redis = new Redis(url);
+  const subscriber = redis.duplicate();
+  t.after(() => {
+    redis.disconnect();
+    subscriber.disconnect();
+  });
+  return { redis: fromIoredis(redis), redisSubscriber: fromIoredis(subscriber) };
+}
+
+const CLIENTS = { 'the package redis': nodeRedis, ioredis } as const;
+
+/** An app of its own on the store of that URL, as each machine has one. */
+async function machine(t: TestContext, url: string, clients?: Clients): Promise<AskingBack> {
+  const settings = parseSettings(
+    { LAYERCODE_WEBHOOK_SECRET: SECRET, CONVERSATION_STORE: url, STORE_TIMEOUT_MS: '1000' },
+    [],
+  );
+  return askingBack(t, await openStore(settings, { directory: PEERS, log, ...clients }));
+}
+
+function says({ client }: AskingBack, words: string): Promise<string> {
+  return spoken(client.say(words, { turn_id: words, ...ID }));
+}
+
+async function again({ client }: AskingBack): Promise<HeldReply> {
+  return new HeldReply(await client.say('hold', { turn_id: 'hold', ...ID }));
+}
+
+async function endsOther(a: AskingBack, b: AskingBack): Promise<void> {
+  const held = await hold(a, 'hold', 'hold', ID);
+  const reply = b.client.say('Stop', { turn_id: 'Stop', ...ID });
+  await within(until(() => a.aborted.length === 1, 'the abort'), 'the abort in time', 250);
+  assert.equal(await spoken(reply), 'Stop?');
+  assert.deepEqual(await held.rest(), ['response.end']);
+}
+
+/** Messages that arrived, and a way to wait for the next one. */
+class Inbox {
+  readonly messages: string[] = [];
+  readonly #came = new EventEmitter();
+
+  constructor(channel: RedisChannel) {
+    channel.listen((message) => {
+      this.messages.push(message);
+      this.#came.emit('message');
+    });
+  }
+
+  /** Sends it until it arrives: until a connection stands, messages are lost. */
+  async getsFrom(channel: RedisChannel, to: RedisChannel, message: string): Promise<void> {
+    const resend = setInterval(() => channel.send(to.address, message), 20);
+    try {
+      while (!this.messages.includes(message)) await once(this.#came, 'message');
+    } finally {
+      clearInterval(resend);
+    }
+  }
+}
+
+for (const program of REDIS_PROGRAMS) {
+  const start = async (t: TestContext, ...args: string[]): Promise<RedisServer> => {
+    const server = await RedisServer.start(program, args);
+    t.after(() => server.remove());
+    return server;
+  };
+  const proxied = async (t: TestContext, { port }: RedisServer): Promise<CuttingProxy> => {
+    const proxy = await CuttingProxy.open(port);
+    t.after(() => proxy.close());
+    return proxy;
+  };
+  const urlOf = ({ port }: { readonly port: number }): string => `redis://127.0.0.1:${port}`;
+  const channel = async (t: TestContext, url: string): Promise<RedisChannel> => {
+    const opened = await openRedisChannel(url, { directory: PEERS, log });
+    t.after(() => opened.close());
+    return opened;
+  };
+
+  describe(`apps that share ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
+    it('end a turn of another one within 250 ms', async (t) => {
+      const { url } = await start(t);
+      const [a, b] = [await machine(t, url), await machine(t, url)];
+      await endsOther(a, b);
+      await until(() => a.outcomes()['interrupted'] === 1, 'the interruption');
+      await a.history('c'); // behind what its turn writes
+      assert.deepEqual(await b.history('c'), [
+        ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
+        ['user', 'Stop'], ['assistant', 'Stop?', 'completed'],
+      ]);
+    });
+
+    for (const [name, connect] of Object.entries(CLIENTS)) {
+      it(`do so through clients of ${name} that a program brings`, async (t) => {
+        const { url } = await start(t);
+        const open = async (): Promise<AskingBack> => machine(t, url, await connect(t, url));
+        await endsOther(await open(), await open());
+      });
+    }
+
+    it('take a stream over that is delivered again', async (t) => {
+      const { url } = await start(t);
+      const [a, b] = [await machine(t, url), await machine(t, url)];
+      const held = await hold(a, 'hold', 'hold', ID);
+      const moved = await again(b);
+      assert.equal(await moved.next(), 'hold?');
+      assert.deepEqual(await held.rest(), ['response.end']);
+      a.go('hold');
+      assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+      assert.deepEqual([a.runs, b.runs], [['hold'], []]);
+    });
+
+    it('run a turn anew whose process does not answer', async (t) => {
+      const server = await start(t);
+      const proxy = await proxied(t, server);
+      const [a, b] = [await machine(t, urlOf(proxy)), await machine(t, server.url)];
+      await hold(a, 'hold', 'hold', ID);
+      proxy.close(); // its process is as good as dead
+      const moved = await again(b);
+      assert.equal(await moved.next(), 'hold?');
+      b.go('hold');
+      assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+      assert.deepEqual(b.runs, ['hold']);
+    });
+
+    it('have one subscription each, which ends with them', async (t) => {
+      const server = await start(t);
+      const subscriptions = async (): Promise<string[]> =>
+        (await server.command('PUBSUB', 'CHANNELS', 'layercode:*')).split('\n').filter(Boolean);
+      const apps = [await machine(t, server.url), await machine(t, server.url)];
+      for (const app of apps) await says(app, 'Hello');
+      assert.equal((await subscriptions()).length, 2);
+      for (const { app } of apps) await app.close();
+      while ((await subscriptions()).length > 0);
+    });
+
+    it('are served though none of their messages arrives', async (t) => {
+      const { url } = await start(t);
+      const clients = await nodeRedis(t, url);
+      const redis = failingToPublish(clients.redis);
+      const [a, b] = [await machine(t, url, { ...clients, redis }), await machine(t, url)];
+      await hold(b, 'hold', 'hold', ID);
+      assert.equal(await says(a, 'Stop'), 'Stop?');
+      assert.deepEqual(b.aborted, []);
+    });
+  });
+
+  describe(`a channel over ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
+    it('carries messages again after a cut', async (t) => {
+      const server = await start(t);
+      const proxy = await proxied(t, server);
+      const [a, b] = [await channel(t, server.url), await channel(t, urlOf(proxy))];
+      const inbox = new Inbox(b);
+      await inbox.getsFrom(a, b, 'one');
+      proxy.cut();
+      await inbox.getsFrom(a, b, 'two');
+    });
+
+    it('finds out that its server has gone without a word', async (t) => {
+      const [frozen, other] = [await start(t), await start(t)];
+      const proxy = await proxied(t, frozen);
+      const [a, b] = [await channel(t, other.url), await channel(t, urlOf(proxy))];
+      frozen.freeze();
+      proxy.target = other.port;
+      await new Inbox(b).getsFrom(a, b, 'one');
+    });
+
+    it('loses what is sent while there is no server, and grows with none of it', async (t) => {
+      const server = await start(t);
+      const [a, b] = [await channel(t, server.url), await channel(t, server.url)];
+      const inbox = new Inbox(b);
+      await server.kill();
+      for (let n = 0; n < 100_000; n++) a.send(b.address, 'lost');
+      await server.start();
+      await inbox.getsFrom(a, b, 'one');
+      assert.equal(inbox.messages.includes('lost'), false);
+    });
+
+    it('comes to be when the server does', async (t) => {
+      const port = await freePort();
+      const [a, b] = [await channel(t, urlOf({ port })), await channel(t, urlOf({ port }))];
+      await start(t, '--port', String(port));
+      await new Inbox(b).getsFrom(a, b, 'one');
+    });
+
+    it('is refused to a user who may not use it, and needs no more than this', async (t) => {
+      const open = async (...more: string[]): Promise<void> => {
+        const { port } = await start(t, '--user', 'bot', 'on', '>pw', 'resetchannels', ...more);
+        const url = `redis://bot:pw@127.0.0.1:${port}`;
+        const [a, b] = [await channel(t, url), await channel(t, url)];
+        await new Inbox(b).getsFrom(a, b, 'one');
+      };
+      const commands = ['+publish', '+subscribe', '+ping'];
+      await open('&layercode:*', ...commands);
+      const refused = { name: 'StoreError', message: /refuses to serve: NOPERM / };
+      await assert.rejects(open(...commands), refused);
+      await assert.rejects(open('&layercode:*', '+subscribe', '+ping'), refused);
+    });
+  });
+}
+
+function failingToPublish(client: RedisClient): RedisClient {
+  return {
+    eval: (script, call) => client.eval(script, call),
+    evalSha: (sha1, call) => client.evalSha(sha1, call),
+    dbSize: () => client.dbSize(),
+    publish: () => Promise.reject(new Error('lost')),
+  };
+}
