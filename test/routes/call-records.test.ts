@@ -6,14 +6,14 @@ import { describe, it, type TestContext } from 'node:test';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { tool } from '../../src/agents/tool.ts';
 import { createApp } from '../../src/app/create-app.ts';
-import type { CallRecord, RecordedMessage } from '../../src/conversations/call-record.ts';
-import { CallRecorder } from '../../src/conversations/call-recorder.ts';
+import type { CallRecord, RecordedMessage } from '../../src/records/call-record.ts';
+import { CallRecorder } from '../../src/records/call-recorder.ts';
 import { createLogger } from '../../src/log.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
 import { createTestClient } from '../../src/test-client.ts';
-import { CallArchiveInMemory } from '../conversations/call-archive-in-memory.ts';
+import { CallArchiveInMemory } from '../records/call-archive-in-memory.ts';
 import {
   deferred, Listener, messageEvent, SECRET, serve, slowStore, type Served, type ServeOptions,
   type TestAgent,

@@ -7,9 +7,9 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { calls } from '../../../src/cli/commands/calls.ts';
 import { UsageError } from '../../../src/cli/terminal/command.ts';
-import type { CallRecord } from '../../../src/conversations/call-record.ts';
-import { openCallArchive } from '../../../src/conversations/open-call-records.ts';
-import { openStore } from '../../../src/conversations/open-store.ts';
+import type { CallRecord } from '../../../src/records/call-record.ts';
+import { openCallArchive } from '../../../src/records/open-call-records.ts';
+import { openStore } from '../../../src/conversations/stores/open-store.ts';
 import { createLogger } from '../../../src/log.ts';
 import { parseSettings } from '../../../src/settings/settings.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';

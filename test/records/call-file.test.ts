@@ -11,9 +11,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 
-import { CallFile } from '../../src/conversations/call-file.ts';
-import type { CallRecord } from '../../src/conversations/call-record.ts';
-import { StoreError } from '../../src/conversations/store-error.ts';
+import { CallFile } from '../../src/records/call-file.ts';
+import type { CallRecord } from '../../src/records/call-record.ts';
+import { StoreError } from '../../src/conversations/stores/store-error.ts';
 
 const NOON = Date.UTC(2026, 10, 25, 12);
 const DAY_MS = 86_400_000;
@@ -113,7 +113,7 @@ describe('CallFile', () => {
   });
 
   it('keeps whole lines where several processes append large ones at once', async () => {
-    const url = new URL('../../src/conversations/call-file.ts', import.meta.url);
+    const url = new URL('../../src/records/call-file.ts', import.meta.url);
     const script = `
       import { CallFile } from ${JSON.stringify(url.href)};
       const [path, name] = process.argv.slice(1);

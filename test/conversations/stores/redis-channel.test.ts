@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { RedisChannel } from '../../src/conversations/redis-channel.ts';
+import { RedisChannel } from '../../../src/conversations/stores/redis-channel.ts';
 
 const MIB = 1_048_576;
 

@@ -9,15 +9,15 @@ import {
   historyOf,
   keepAgent,
   keepState,
-} from '../../src/conversations/conversation.ts';
-import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
-import { SharedStore } from '../../src/conversations/shared-store.ts';
-import { createLogger } from '../../src/log.ts';
-import { mockTimers } from '../fixtures/clock.ts';
+} from '../../../src/conversations/conversation.ts';
+import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
+import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
+import { createLogger } from '../../../src/log.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
 import { partStoreContract } from './part-store-contract.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
-import { push, storeContract } from './store-contract.ts';
-import { turnContract } from './turn-contract.ts';
+import { push, storeContract } from '../store-contract.ts';
+import { turnContract } from '../turn-contract.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 

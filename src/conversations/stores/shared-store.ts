@@ -1,10 +1,10 @@
-import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
-import type { Channel } from '../base/channel.ts';
-import type { Logger } from '../log.ts';
-import { clearTurns, hasOpenTurn, type Conversation } from './conversation.ts';
-import { mergeTurns, turnsLostBy } from './merge-turns.ts';
-import type { ConversationStore, StoreHealth } from './store.ts';
-import type { TurnRecord } from './turn-record.ts';
+import { andThen, toAwaitable, type Awaitable } from '../../base/awaitable.ts';
+import type { Channel } from '../../base/channel.ts';
+import type { Logger } from '../../log.ts';
+import { clearTurns, hasOpenTurn, type Conversation } from '../conversation.ts';
+import { mergeTurns, turnsLostBy } from '../merge-turns.ts';
+import type { ConversationStore, StoreHealth } from '../store.ts';
+import type { TurnRecord } from '../turn-record.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';

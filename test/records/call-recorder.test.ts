@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { EndedCall } from '../../src/conversations/call-record.ts';
-import { CallRecorder, type CallRecorderOptions } from '../../src/conversations/call-recorder.ts';
+import type { EndedCall } from '../../src/records/call-record.ts';
+import { CallRecorder, type CallRecorderOptions } from '../../src/records/call-recorder.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
 import { createLogger } from '../../src/log.ts';

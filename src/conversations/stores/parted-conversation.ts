@@ -9,8 +9,8 @@ import {
   keepState,
   tally,
   type Conversation,
-} from './conversation.ts';
-import { isTurnRecord, type TurnRecord } from './turn-record.ts';
+} from '../conversation.ts';
+import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
 /** Everything but the turns and the state. What this version does not know stays in it. */

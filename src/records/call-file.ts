@@ -4,8 +4,8 @@ import { join, parse } from 'node:path';
 
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
 import { parseCallRecord, type CallRecord } from './call-record.ts';
-import { reasonNotCreated } from './file-failure.ts';
-import { StoreError } from './store-error.ts';
+import { reasonNotCreated } from '../conversations/stores/file-failure.ts';
+import { StoreError } from '../conversations/stores/store-error.ts';
 
 export interface CallFileOptions {
   /** `calls.jsonl` stands for `calls-2026-11-25.jsonl` and the files of other days. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
-import type { Awaitable } from '../base/awaitable.ts';
-import type { Channel } from '../base/channel.ts';
+import type { Awaitable } from '../../base/awaitable.ts';
+import type { Channel } from '../../base/channel.ts';
 import type { RedisPublisher } from './redis-client.ts';
 
 /** In front of the addresses of all processes. */
