@@ -246,7 +246,9 @@ async function costOf(
     wrongReplies,
     faults,
     toolsTwice,
-    firstWordMs: turns.flatMap(({ firstWordMs }) => firstWordMs ?? []),
+    // Welcomes come while the processes are as good as new, whatever fails later.
+    firstWordMs: turns.flatMap(({ words, firstWordMs }) =>
+      words === undefined ? [] : (firstWordMs ?? [])),
   };
 }
 

@@ -541,6 +541,23 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(a.store, 'c'), []);
   });
 
+  // It looks as if the store had lost it, which gets back what it has lost.
+  it('has not lost what another process cleared, though it has failed before', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await turn(a.store, 'd', 't1');
+    a.parts.failWith = down;
+    await turn(a.store, 'e', 't1');
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    await b.store.update('c', clearTurns);
+    await turn(a.store, 'c', 't2');
+    assert.deepEqual(await texts(a.store, 'c'), said('t2'));
+  });
+
   it('forgets a cleared conversation, though a write that timed out was made', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store } = machine(t);
