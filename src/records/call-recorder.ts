@@ -32,7 +32,7 @@ const SETTLING_DELAYS_MS = [50, 250, 1_000, 5_000, 30_000] as const;
 const MAX_SETTLING = 10_000;
 const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
-const CLOSING_MS = 3_000;
+const CLOSING_MS = 2_000;
 
 interface Waiting {
   readonly call: EndedCall;
@@ -94,7 +94,8 @@ export class CallRecorder implements CallRecords {
     const written = Promise.all(this.#settling).then(() => this.#write());
     await within(CLOSING_MS, written).catch(() => undefined); // what is left is lost, and logged
     while (this.#queue.length > 0) this.#loseOldest();
-    await within(CLOSING_MS, this.#archive.close());
+    // Whoever closes this has more to close.
+    await within(CLOSING_MS, this.#archive.close()).catch((error: unknown) => this.#failed(error));
   }
 
   /** The record, as soon as nothing of the call runs any more, or as it is when time is up. */

@@ -148,9 +148,11 @@ for (const program of REDIS_PROGRAMS) {
     });
 
     it('keeps records of calls, for a user who may do what the pages say', async (t) => {
-      const may = '+eval +evalsha +dbsize +hget +hgetall +hset +hdel +del +pexpire';
-      const user = ['ACL', 'SETUSER', 'bot', 'on', '>word', '~layercode:*', ...may.split(' ')];
-      await server.command(...user);
+      const may = [
+        '~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset +hdel +del +pexpire',
+        '&layercode:* +publish +subscribe +ping',
+      ].join(' ').split(' ');
+      await server.command('ACL', 'SETUSER', 'bot', 'on', '>word', ...may);
       const url = server.url.replace('//', '//bot:word@');
       const { app, caller } = await serve(t, url, { CALL_RECORDS: 'store' });
       await (await caller.say('One')).events();

@@ -190,6 +190,21 @@ describe('CallFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-22']);
   });
 
+  it('reads on where a server removes a file meanwhile', async () => {
+    let now = NOON;
+    const file = open(() => now);
+    for (const session of ['s-1', 's-2', 's-3']) {
+      await file.keep(KEY, recordOf(session));
+      now += DAY_MS;
+    }
+    const ids: string[] = [];
+    for await (const { sessionId } of file.all()) {
+      ids.push(sessionId);
+      rmSync(join(folder, 'calls-2026-11-26.jsonl'), { force: true });
+    }
+    assert.deepEqual(ids, ['s-1', 's-3']);
+  });
+
   it('loses no record that is written while others are erased', async () => {
     const file = open();
     for (let n = 0; n < 50; n += 1) await file.keep(KEY, recordOf(`old-${n}`, 'c-1'));

@@ -1,6 +1,6 @@
 // `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
 
-import type { CallArchive } from '../../records/call-archive.ts';
+import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import type { CallRecord, RecordedMessage } from '../../records/call-record.ts';
 import type { CallRecordSettings } from '../../records/open-call-records.ts';
 import { createLogger } from '../../log.ts';
@@ -131,8 +131,7 @@ async function* recordsOf(
 ): AsyncGenerator<CallRecord, void, undefined> {
   for await (const record of archive.all()) {
     if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
-    const { conversationId, sessionId } = record;
-    if (id === undefined || conversationId === id || sessionId === id) yield record;
+    if (id === undefined || isOf(record, id)) yield record;
   }
 }
 
