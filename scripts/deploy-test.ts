@@ -154,8 +154,17 @@ interface Cost {
   readonly firstWordMs: number[];
 }
 
+/** What ends the processes that a scenario has started, the last one first. */
+const cleanups: (() => Promise<unknown> | void)[] = [];
+
+async function cleanUp(): Promise<void> {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => void cleanUp().finally(() => process.exit(130)));
+
 async function run(scenario: Scenario): Promise<Cost> {
-  const cleanups: (() => Promise<unknown> | void)[] = [];
   try {
     const redis = await RedisServer.start('redis-server', ['--appendonly', 'yes']);
     cleanups.push(() => redis.remove());
@@ -185,7 +194,7 @@ async function run(scenario: Scenario): Promise<Cost> {
     const doubled = [...servers.effects()].filter(([, count]) => count > 1).map(([key]) => key);
     return await costOf(scenario, calls, storeUrl, doubled);
   } finally {
-    for (const cleanup of cleanups.reverse()) await cleanup();
+    await cleanUp();
   }
 }
 
