@@ -5,10 +5,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 
-import type { PartStore } from '../src/conversations/part-store.ts';
+import type { PartStore } from '../src/conversations/stores/part-store.ts';
 import { openTurn, settleTurn } from '../src/conversations/rules.ts';
-import { SharedStore } from '../src/conversations/shared-store.ts';
-import { openSqliteThread } from '../src/conversations/sqlite-thread.ts';
+import { SharedStore } from '../src/conversations/stores/shared-store.ts';
+import { openSqliteThread } from '../src/conversations/stores/sqlite-thread.ts';
 import { createLogger } from '../src/log.ts';
 
 export interface StoreTurnsResult {

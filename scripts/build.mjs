@@ -61,7 +61,7 @@ function fromRoot(path) {
 /** Runs in a thread of its own, where it needs nothing of the server. */
 await esbuild.build({
   absWorkingDir: root,
-  entryPoints: ['./src/conversations/sqlite-worker.ts'],
+  entryPoints: ['./src/conversations/stores/sqlite-worker.ts'],
   outdir: 'dist/chunks', // beside the chunk that starts it
   bundle: true,
   format: 'esm',

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { historyOf } from '../src/conversations/conversation.ts';
-import { openStore } from '../src/conversations/open-store.ts';
+import { openStore } from '../src/conversations/stores/open-store.ts';
 import { createLogger } from '../src/log.ts';
 import { parseSettings } from '../src/settings/settings.ts';
 import { percentile } from '../bench/stats.ts';

@@ -37,17 +37,17 @@ export type { MemoryStoreOptions } from './conversations/memory-store.ts';
 export { emptyConversation } from './conversations/conversation.ts';
 export type { Conversation } from './conversations/conversation.ts';
 export type { ConversationStore, StoreHealth } from './conversations/store.ts';
-export { openStore } from './conversations/open-store.ts';
-export type { OpenStoreOptions, StoreSettings } from './conversations/open-store.ts';
-export { openCallRecords } from './conversations/open-call-records.ts';
-export type { CallRecordSettings } from './conversations/open-call-records.ts';
-export type { CallRecords } from './conversations/call-recorder.ts';
-export type { CallRecord, EndedCall } from './conversations/call-record.ts';
-export { fromIoredis } from './conversations/redis-client.ts';
+export { openStore } from './conversations/stores/open-store.ts';
+export type { OpenStoreOptions, StoreSettings } from './conversations/stores/open-store.ts';
+export { openCallRecords } from './records/open-call-records.ts';
+export type { CallRecordSettings } from './records/open-call-records.ts';
+export type { CallRecords } from './records/call-recorder.ts';
+export type { CallRecord, EndedCall } from './records/call-record.ts';
+export { fromIoredis } from './conversations/stores/redis-client.ts';
 export type {
   IoredisClient, RedisClient, RedisPublisher, RedisScriptCall, RedisSubscriber,
-} from './conversations/redis-client.ts';
-export { StoreError } from './conversations/store-error.ts';
+} from './conversations/stores/redis-client.ts';
+export { StoreError } from './conversations/stores/store-error.ts';
 export type { Message, ToolCall, ToolCallState, TurnState } from './conversations/message.ts';
 
 export { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from './http/errors.ts';

@@ -13,7 +13,7 @@ import type { App } from '../src/app/app.ts';
 import { createApp } from '../src/app/create-app.ts';
 import { addCallRecordMetrics } from '../src/observers/call-record-metrics.ts';
 import { addStoreMetrics } from '../src/observers/store-metrics.ts';
-import type { CallRecords } from '../src/conversations/call-recorder.ts';
+import type { CallRecords } from '../src/records/call-recorder.ts';
 import { LogOutput } from '../src/process/log-output.ts';
 import { addWorkersMetrics } from '../src/process/primary.ts';
 import { PROVIDERS } from '../src/models/providers.ts';

@@ -5,7 +5,7 @@ import type { BoundAgent } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import { Turns } from '../turns/turns.ts';
-import type { CallRecords } from '../conversations/call-recorder.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';

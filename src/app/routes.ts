@@ -2,7 +2,7 @@
 
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Turns } from '../turns/turns.ts';
-import type { CallRecords } from '../conversations/call-recorder.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';

@@ -63,7 +63,8 @@ export function noteHeard(
 }
 
 /**
- * As `noteHeard`, for a report that begins no turn. Undefined also when the turn was known to be
+ * As `noteHeard`, for a report that begins no turn. A turn that runs in another process is the one
+ * that is meant, and that process is told. Undefined also when the turn was known to be
  * interrupted.
  */
 export function cutTurn(
@@ -71,6 +72,7 @@ export function cutTurn(
   interruption: Interruption,
   bounds: ConversationBounds,
 ): CutTurn | undefined {
+  if (conversation.openTurns > 0 && conversation.turns.at(-1)?.state !== 'open') return undefined;
   const heard = noteHeard(conversation, interruption);
   if (heard === undefined) return undefined;
   trim(conversation, bounds); // the platform's words may be longer than ours

@@ -1,4 +1,4 @@
-import type { CallRecords } from '../conversations/call-recorder.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import { Gauge, type Metrics } from '../metrics.ts';
 
 /** How the records of calls do. */

@@ -6,7 +6,7 @@ import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
 import { createApp, type NamedAgents } from '../app/create-app.ts';
 import type { Channel } from '../base/channel.ts';
-import type { CallRecords } from '../conversations/call-recorder.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { openDevelopmentSecret, type DevelopmentSecret } from './development-secret.ts';
 import { createLogger, type Logger } from '../log.ts';
@@ -200,7 +200,7 @@ async function openStore(
   directory: string,
 ): Promise<ConversationStore | undefined> {
   if (settings.conversationStore === 'memory') return undefined;
-  const stores = await import('../conversations/open-store.ts');
+  const stores = await import('../conversations/stores/open-store.ts');
   return stores.openStore(settings, { log, directory });
 }
 
@@ -210,7 +210,7 @@ async function openRecords(
   directory: string,
 ): Promise<CallRecords | undefined> {
   if (settings.callRecords === undefined) return undefined;
-  const records = await import('../conversations/open-call-records.ts');
+  const records = await import('../records/open-call-records.ts');
   return records.openCallRecords(settings, { log, directory });
 }
 

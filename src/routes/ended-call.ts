@@ -1,4 +1,4 @@
-import type { EndedCall } from '../conversations/call-record.ts';
+import type { EndedCall } from '../records/call-record.ts';
 import {
   callerOf,
   conversationIdOf,

@@ -1,6 +1,6 @@
 import type { Agent, EventContext } from '../agents/agent.ts';
 import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
-import type { CallRecords } from '../conversations/call-recorder.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';

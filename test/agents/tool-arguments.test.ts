@@ -7,12 +7,7 @@ import {
   parseArguments as parse,
   type Checked,
 } from '../../src/agents/tool-arguments.ts';
-
-/** Not the wall's time, which other processes share. */
-function processorMs(since: NodeJS.CpuUsage): number {
-  const { user, system } = process.cpuUsage(since);
-  return (user + system) / 1_000;
-}
+import { processorMs } from '../fixtures/processor-time.ts';
 
 /** A schema of one property, `x`. */
 function having(x: Schema): Schema {

@@ -687,6 +687,15 @@ describe('cutTurn', () => {
     });
   }
 
+  it('leaves the newest turn alone while an older one runs anew elsewhere: that one is meant', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'One');
+    exchange(conversation, 't2', 'Two', 'Second.');
+    open(conversation, 't1', 'One');
+    assert.equal(cut(conversation, undefined), undefined);
+    assert.equal(findTurn(conversation, 't2')?.state, 'completed');
+  });
+
   for (const id of ['t1', 'an id of the platform', undefined]) {
     it(`cuts the last turn when it is called ${id ?? 'nothing'}`, () => {
       const conversation = emptyConversation('c');

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { noLog } from '../../src/app/app.ts';
-import { SharedStore } from '../../src/conversations/shared-store.ts';
-import { PartsInMemory } from '../conversations/parts-in-memory.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import { serve } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 

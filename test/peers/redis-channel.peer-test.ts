@@ -8,12 +8,12 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import { openStore } from '../../src/conversations/open-store.ts';
-import { openRedisChannel } from '../../src/conversations/redis-open.ts';
+import { openStore } from '../../src/conversations/stores/open-store.ts';
+import { openRedisChannel } from '../../src/conversations/stores/redis-open.ts';
 import {
   fromIoredis, type IoredisClient, type RedisClient, type RedisSubscriber,
-} from '../../src/conversations/redis-client.ts';
-import type { RedisChannel } from '../../src/conversations/redis-channel.ts';
+} from '../../src/conversations/stores/redis-client.ts';
+import type { RedisChannel } from '../../src/conversations/stores/redis-channel.ts';
 import { createLogger } from '../../src/log.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
 import {

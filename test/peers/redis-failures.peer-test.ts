@@ -10,10 +10,10 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { openRedisStore } from '../../src/conversations/redis-open.ts';
-import type { RedisStore } from '../../src/conversations/redis-store.ts';
+import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
+import type { RedisStore } from '../../src/conversations/stores/redis-store.ts';
 import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
-import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
 import { PEERS } from '../fixtures/pages.ts';

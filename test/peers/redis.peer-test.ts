@@ -12,14 +12,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { App } from '../../src/app/app.ts';
 import {
   fromIoredis, type IoredisClient, type RedisClient,
-} from '../../src/conversations/redis-client.ts';
-import { RedisStore } from '../../src/conversations/redis-store.ts';
-import { SharedStore } from '../../src/conversations/shared-store.ts';
+} from '../../src/conversations/stores/redis-client.ts';
+import type { CallRecord } from '../../src/records/call-record.ts';
+import { openCallArchive } from '../../src/records/open-call-records.ts';
+import { RedisStore } from '../../src/conversations/stores/redis-store.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import { StoreError } from '../../src/conversations/stores/store-error.ts';
 import { createLogger } from '../../src/log.ts';
 import { openServer } from '../../src/process/open-server.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
-import { partStoreContract } from '../conversations/part-store-contract.ts';
+import { partStoreContract } from '../conversations/stores/part-store-contract.ts';
 import { storeContract } from '../conversations/store-contract.ts';
 import { turnContract } from '../conversations/turn-contract.ts';
 import { PEERS, typeErrors, writeProject } from '../fixtures/pages.ts';
@@ -84,9 +87,14 @@ interface Serving {
 }
 
 /** A server of calls that keeps them at `url`. */
-async function serve(t: TestContext, url: string): Promise<Serving> {
+async function serve(
+  t: TestContext,
+  url: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Serving> {
   const lines: string[] = [];
-  const environment = { CONVERSATION_STORE: url, AGENT: 'echo', PORT: '0', HOST: '127.0.0.1' };
+  const own = { CONVERSATION_STORE: url, AGENT: 'echo', PORT: '0', HOST: '127.0.0.1' };
+  const environment = { ...own, ...more };
   const { app, origin } = await openServer(
     parseSettings({ ...environment, LAYERCODE_WEBHOOK_SECRET: SECRET }, []),
     { directory: PEERS, write: (line) => lines.push(line), isTerminal: false },
@@ -137,6 +145,41 @@ for (const program of REDIS_PROGRAMS) {
       const next = await serve(t, server.url);
       const history = await next.app.conversations.getHistory(caller.conversationId);
       assert.deepEqual(history.map(({ role }) => role), ['user', 'assistant']);
+    });
+
+    it('keeps records of calls, for a user who may do what the pages say', async (t) => {
+      const may = [
+        '~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset +hdel +del +pexpire',
+        '&layercode:* +publish +subscribe +ping',
+      ].join(' ').split(' ');
+      await server.command('ACL', 'SETUSER', 'bot', 'on', '>word', ...may);
+      const url = server.url.replace('//', '//bot:word@');
+      const { app, caller } = await serve(t, url, { CALL_RECORDS: 'store' });
+      await (await caller.say('One')).events();
+      const { conversationId } = caller;
+      const end = { type: 'session.end', session_id: 's-1', conversation_id: conversationId };
+      assert.equal((await caller.post(end)).status, 200);
+      await app.close();
+
+      const settings = parseSettings({ CALL_RECORDS: 'store', CONVERSATION_STORE: url }, []);
+      const log = createLogger({ level: 'silent', write: () => undefined });
+      const archive = await openCallArchive(settings, { log, directory: PEERS });
+      assert.ok(archive !== undefined);
+      const sessionsIn = async (records: AsyncIterable<CallRecord>): Promise<string[]> => {
+        const ids: string[] = [];
+        for await (const record of records) ids.push(record.sessionId);
+        return ids;
+      };
+      await assert.rejects(sessionsIn(archive.all()), (error: unknown) => {
+        assert.ok(error instanceof StoreError);
+        assert.match(error.message, /^the store cannot list its keys: .*\bscan\b/i);
+        return true;
+      });
+      await server.command('ACL', 'SETUSER', 'bot', '+scan');
+      assert.deepEqual(await sessionsIn(archive.all()), ['s-1']);
+      assert.deepEqual(await sessionsIn(archive.erase(conversationId)), ['s-1']);
+      assert.deepEqual(await sessionsIn(archive.all()), []);
+      await archive.close();
     });
 
     it('shows no password when it fails in mid-call', async (t) => {

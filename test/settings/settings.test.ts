@@ -128,6 +128,9 @@ describe('parseSettings', () => {
         'sqlite:/var/lib/calls.db'],
       ['STORE_TIMEOUT_MS', '60000', 'storeTimeoutMs', 60_000],
       ['SQLITE_SYNCHRONOUS', 'FULL', 'sqliteSynchronous', 'full'],
+      ['CALL_RECORDS', 'File:./My calls.jsonl', 'callRecords', 'file:./My calls.jsonl'],
+      ['CALL_RECORDS', 'file:/var/lib/calls', 'callRecords', 'file:/var/lib/calls'],
+      ['CALL_RECORDS_DAYS', '3650', 'callRecordsDays', 3_650],
       ['CONVERSATION_TTL_SECONDS', '315360000', 'conversationTtlSeconds', 315_360_000],
       ['MAX_CONVERSATIONS', '1', 'maxConversations', 1],
       ['MAX_HISTORY_CHARACTERS', '1', 'maxHistoryCharacters', 1],
@@ -181,6 +184,12 @@ describe('parseSettings', () => {
       ['TEMPERATURE', '1e-1', 'TEMPERATURE must be a number from 0 to 2, got "1e-1"'],
       ['TEMPERATURE', 'hot', 'TEMPERATURE must be a number from 0 to 2, got "hot"'],
       ['MAX_OUTPUT_TOKENS', '0', 'MAX_OUTPUT_TOKENS must be 1–1000000, got "0"'],
+      ['CALL_RECORDS', 'stdout', 'CALL_RECORDS must be store or file:<path>, got "stdout"'],
+      ['CALL_RECORDS', 'file:', 'CALL_RECORDS must be store or file:<path>, got "file:"'],
+      ['CALL_RECORDS', 'file://a', 'CALL_RECORDS must be file:<path>, without //, got "file://a"'],
+      ['CALL_RECORDS', 'file:a/', 'CALL_RECORDS must name a file, not a folder, got "file:a/"'],
+      ['CALL_RECORDS', 'file:..', 'CALL_RECORDS must name a file, not a folder, got "file:.."'],
+      ['CALL_RECORDS_DAYS', '0', 'CALL_RECORDS_DAYS must be 1–3650, got "0"'],
       ['PORT', '80a', 'PORT must be 0–65535, got "80a"'],
       ['PORT', '65536', 'PORT must be 0–65535, got "65536"'],
       ['PORT', '-1', 'PORT must be 0–65535, got "-1"'],
@@ -385,6 +394,13 @@ describe('parseSettings', () => {
     assert.deepEqual(problemsOf({ ...shared, PLAYGROUND: 'true' }), [
       'PLAYGROUND must be false with workers: its calls live in one process; set WORKERS=1',
     ]);
+  });
+
+  it('lets records of calls be kept only in a store that outlives the process', () => {
+    const [problem = ''] = problemsOf({ CALL_RECORDS: 'store' });
+    assert.match(problem, /^CALL_RECORDS must be file:<path>: .*; or set CONVERSATION_STORE/);
+    const stores = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:c.db' };
+    assert.deepEqual(problemsOf(stores), []);
   });
 
   it('lets calls be waited for only where they are kept in memory', () => {

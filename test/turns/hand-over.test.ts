@@ -13,14 +13,14 @@ import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
 import type { Channel } from '../../src/base/channel.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import {
   scriptedModel, type ScriptedAnswer, type ScriptedCall, type ScriptedModel,
 } from '../../src/models/scripted-model.ts';
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { dataOf } from '../agents/model-app.ts';
-import { PartsInMemory, type SharedParts } from '../conversations/parts-in-memory.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { deferred, fired, within } from '../fixtures/app.ts';
 import { recordLog, SECRET, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';

@@ -5,13 +5,13 @@ import { EventEmitter, once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Channel } from '../../src/base/channel.ts';
-import { SharedStore } from '../../src/conversations/shared-store.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import { parseProcessMessage } from '../../src/turns/process-message.ts';
 import {
   askingBack, hold, HeldReply, spoken, type AskingBack,
 } from '../conversations/asking-back.ts';
-import { PartsInMemory, type SharedParts } from '../conversations/parts-in-memory.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { until, type TestAgent } from '../fixtures/app.ts';
 

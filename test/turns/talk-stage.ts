@@ -25,11 +25,11 @@ import type { Reply } from '../../src/agents/agent.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
-import type { PartStore } from '../../src/conversations/part-store.ts';
-import { SharedStore } from '../../src/conversations/shared-store.ts';
-import { loadSqlite } from '../../src/conversations/sqlite-library.ts';
-import { SqliteStore } from '../../src/conversations/sqlite-store.ts';
-import { PartsInMemory, type SharedParts } from '../conversations/parts-in-memory.ts';
+import type { PartStore } from '../../src/conversations/stores/part-store.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import { loadSqlite } from '../../src/conversations/stores/sqlite-library.ts';
+import { SqliteStore } from '../../src/conversations/stores/sqlite-store.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { rawRequest, SECRET } from '../fixtures/app.ts';
 

@@ -1,8 +1,8 @@
 // `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
 
-import type { CallArchive } from '../../conversations/call-archive.ts';
-import type { CallRecord, RecordedMessage } from '../../conversations/call-record.ts';
-import type { CallRecordSettings } from '../../conversations/open-call-records.ts';
+import { isOf, type CallArchive } from '../../records/call-archive.ts';
+import type { CallRecord, RecordedMessage } from '../../records/call-record.ts';
+import type { CallRecordSettings } from '../../records/open-call-records.ts';
 import { createLogger } from '../../log.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
@@ -114,7 +114,7 @@ function parseArguments(argv: readonly string[]): Arguments {
 }
 
 async function openArchive(settings: CallRecordSettings, directory: string): Promise<CallArchive> {
-  const { openCallArchive } = await import('../../conversations/open-call-records.ts');
+  const { openCallArchive } = await import('../../records/open-call-records.ts');
   const archive = await openCallArchive(settings, { log: noLog(), directory });
   if (archive !== undefined) return archive;
   throw new CommandError('CALL_RECORDS is not set; give the settings of the server here, too');
@@ -131,8 +131,7 @@ async function* recordsOf(
 ): AsyncGenerator<CallRecord, void, undefined> {
   for await (const record of archive.all()) {
     if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
-    const { conversationId, sessionId } = record;
-    if (id === undefined || conversationId === id || sessionId === id) yield record;
+    if (id === undefined || isOf(record, id)) yield record;
   }
 }
 
@@ -201,8 +200,8 @@ async function eraseConversations(
 ): Promise<readonly string[]> {
   if (settings.conversationStore === 'memory') return [];
   const [{ openParts }, { remove }] = await Promise.all([
-    import('../../conversations/open-store.ts'),
-    import('../../conversations/call-store.ts'),
+    import('../../conversations/stores/open-store.ts'),
+    import('../../records/call-store.ts'),
   ]);
   const parts = await openParts(settings, { log: noLog(), directory });
   const erased: string[] = [];

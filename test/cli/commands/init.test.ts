@@ -504,13 +504,17 @@ describe('a project', () => {
     assert.deepEqual([compilerOptions.outDir, compilerOptions.strict], ['dist', true]);
   });
 
-  it('keeps secrets and what is made out of git and of images', async (t) => {
+  it('keeps secrets, calls and what is made out of git and of images', async (t) => {
     const directory = await made(t);
     assert.deepEqual(read(directory, '.gitignore').trimEnd().split('\n'), [
       'node_modules/',
       'dist/',
       '.env',
       '.layercode/',
+      '*.db',
+      '*.db-shm',
+      '*.db-wal',
+      'calls-*.jsonl',
     ]);
     // everything, but what is named
     assert.match(read(directory, '.dockerignore'), /^#.*\n\*\n(!.*\n)+$/);

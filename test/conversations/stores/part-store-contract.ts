@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
-import type { Awaitable } from '../../src/base/awaitable.ts';
+import type { Awaitable } from '../../../src/base/awaitable.ts';
 import type {
   PartsChange,
   PartStore,
   StoredConversation,
-} from '../../src/conversations/part-store.ts';
+} from '../../../src/conversations/stores/part-store.ts';
 
 const HOUR_MS = 3_600_000;
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import type { Awaitable } from '../base/awaitable.ts';
+import type { Awaitable } from '../../base/awaitable.ts';
 import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
 import { StoreError } from './store-error.ts';

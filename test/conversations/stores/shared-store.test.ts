@@ -9,15 +9,15 @@ import {
   historyOf,
   keepAgent,
   keepState,
-} from '../../src/conversations/conversation.ts';
-import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
-import { SharedStore } from '../../src/conversations/shared-store.ts';
-import { createLogger } from '../../src/log.ts';
-import { mockTimers } from '../fixtures/clock.ts';
+} from '../../../src/conversations/conversation.ts';
+import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
+import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
+import { createLogger } from '../../../src/log.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
 import { partStoreContract } from './part-store-contract.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
-import { push, storeContract } from './store-contract.ts';
-import { turnContract } from './turn-contract.ts';
+import { push, storeContract } from '../store-contract.ts';
+import { turnContract } from '../turn-contract.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 
@@ -539,6 +539,23 @@ describe('a store that does not answer', () => {
     timers.tick(250);
     await written(b.store);
     assert.deepEqual(await texts(a.store, 'c'), []);
+  });
+
+  // It looks as if the store had lost it, which gets back what it has lost.
+  it('has not lost what another process cleared, though it has failed before', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await turn(a.store, 'd', 't1');
+    a.parts.failWith = down;
+    await turn(a.store, 'e', 't1');
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    await b.store.update('c', clearTurns);
+    await turn(a.store, 'c', 't2');
+    assert.deepEqual(await texts(a.store, 'c'), said('t2'));
   });
 
   it('forgets a cleared conversation, though a write that timed out was made', async (t) => {

@@ -2,8 +2,8 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
 import type { CallArchive } from './call-archive.ts';
 import { callRecordOf, isSettled, type CallRecord, type EndedCall } from './call-record.ts';
-import type { Conversation } from './conversation.ts';
-import { within } from './within.ts';
+import type { Conversation } from '../conversations/conversation.ts';
+import { within } from '../conversations/stores/within.ts';
 
 /** Keeps a record of each call that has ended. */
 export interface CallRecords {
@@ -28,9 +28,11 @@ export interface CallRecorderOptions {
 
 /** A turn of another process, or a tool that is to finish, may end after the session has. */
 const SETTLING_DELAYS_MS = [50, 250, 1_000, 5_000, 30_000] as const;
+/** Beyond this no more calls are waited for. */
+const MAX_SETTLING = 10_000;
 const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
-const CLOSING_MS = 3_000;
+const CLOSING_MS = 2_000;
 
 interface Waiting {
   readonly call: EndedCall;
@@ -92,7 +94,8 @@ export class CallRecorder implements CallRecords {
     const written = Promise.all(this.#settling).then(() => this.#write());
     await within(CLOSING_MS, written).catch(() => undefined); // what is left is lost, and logged
     while (this.#queue.length > 0) this.#loseOldest();
-    await within(CLOSING_MS, this.#archive.close());
+    // Whoever closes this has more to close.
+    await within(CLOSING_MS, this.#archive.close()).catch((error: unknown) => this.#failed(error));
   }
 
   /** The record, as soon as nothing of the call runs any more, or as it is when time is up. */
@@ -102,7 +105,8 @@ export class CallRecorder implements CallRecords {
   ): Promise<CallRecord> {
     for (const ms of SETTLING_DELAYS_MS) {
       const record = callRecordOf(call, await read());
-      if (isSettled(record) || this.#closing.signal.aborted) return record;
+      const isTooLate = this.#closing.signal.aborted || this.#settling.size > MAX_SETTLING;
+      if (isTooLate || isSettled(record)) return record;
       await this.#pause(ms);
     }
     return callRecordOf(call, await read());

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import {
   callRecordOf, isSettled, parseCallRecord, type EndedCall,
-} from '../../src/conversations/call-record.ts';
+} from '../../src/records/call-record.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import { appendMessage, openTurn, settleTurn } from '../../src/conversations/rules.ts';

@@ -1,9 +1,9 @@
 // The record of one call, made when its session has ended: plain JSON that outlives the
 // conversation.
 
-import { callerIn, type Conversation } from './conversation.ts';
-import type { Message, ToolCall, ToolCallState, TurnState } from './message.ts';
-import { messagesOf, type ModelFigures, type TurnRecord } from './turn-record.ts';
+import { callerIn, type Conversation } from '../conversations/conversation.ts';
+import type { Message, ToolCall, ToolCallState, TurnState } from '../conversations/message.ts';
+import { messagesOf, type ModelFigures, type TurnRecord } from '../conversations/turn-record.ts';
 
 /** A session that has ended. */
 export interface EndedCall {

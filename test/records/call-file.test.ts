@@ -11,9 +11,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 
-import { CallFile } from '../../src/conversations/call-file.ts';
-import type { CallRecord } from '../../src/conversations/call-record.ts';
-import { StoreError } from '../../src/conversations/store-error.ts';
+import { CallFile } from '../../src/records/call-file.ts';
+import type { CallRecord } from '../../src/records/call-record.ts';
+import { StoreError } from '../../src/conversations/stores/store-error.ts';
 
 const NOON = Date.UTC(2026, 10, 25, 12);
 const DAY_MS = 86_400_000;
@@ -113,7 +113,7 @@ describe('CallFile', () => {
   });
 
   it('keeps whole lines where several processes append large ones at once', async () => {
-    const url = new URL('../../src/conversations/call-file.ts', import.meta.url);
+    const url = new URL('../../src/records/call-file.ts', import.meta.url);
     const script = `
       import { CallFile } from ${JSON.stringify(url.href)};
       const [path, name] = process.argv.slice(1);
@@ -188,6 +188,21 @@ describe('CallFile', () => {
     await file.keep(KEY, recordOf('s-22', 'c-22'));
     assert.deepEqual(await sessionsIn(file.erase('c-2')), []);
     assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-22']);
+  });
+
+  it('reads on where a server removes a file meanwhile', async () => {
+    let now = NOON;
+    const file = open(() => now);
+    for (const session of ['s-1', 's-2', 's-3']) {
+      await file.keep(KEY, recordOf(session));
+      now += DAY_MS;
+    }
+    const ids: string[] = [];
+    for await (const { sessionId } of file.all()) {
+      ids.push(sessionId);
+      rmSync(join(folder, 'calls-2026-11-26.jsonl'), { force: true });
+    }
+    assert.deepEqual(ids, ['s-1', 's-3']);
   });
 
   it('loses no record that is written while others are erased', async () => {

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 
 import {
   fromIoredis, type RedisClient, type RedisScriptCall,
-} from '../../src/conversations/redis-client.ts';
-import { RedisStore } from '../../src/conversations/redis-store.ts';
+} from '../../../src/conversations/stores/redis-client.ts';
+import { RedisStore } from '../../../src/conversations/stores/redis-store.ts';
 
 // The script itself is tested on real servers: test/peers/redis.peer-test.ts.
 

@@ -1,10 +1,10 @@
-import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
-import type { Channel } from '../base/channel.ts';
-import type { Logger } from '../log.ts';
-import { clearTurns, hasOpenTurn, type Conversation } from './conversation.ts';
-import { mergeTurns, turnsLostBy } from './merge-turns.ts';
-import type { ConversationStore, StoreHealth } from './store.ts';
-import type { TurnRecord } from './turn-record.ts';
+import { andThen, toAwaitable, type Awaitable } from '../../base/awaitable.ts';
+import type { Channel } from '../../base/channel.ts';
+import type { Logger } from '../../log.ts';
+import { clearTurns, hasOpenTurn, type Conversation } from '../conversation.ts';
+import { mergeTurns, turnsLostBy } from '../merge-turns.ts';
+import type { ConversationStore, StoreHealth } from '../store.ts';
+import type { TurnRecord } from '../turn-record.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
@@ -76,6 +76,11 @@ export class SharedStore implements ConversationStore {
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
   #failures = 0;
+  /** How often the store may have lost something while it did not answer. */
+  #losses = 0;
+  /** What was written last. */
+  #lastId = '';
+  #lastVersion: string | undefined;
   #conflicts = 0;
   #closed: Promise<void> | undefined;
 
@@ -179,13 +184,14 @@ export class SharedStore implements ConversationStore {
         conversationId: id,
         parts: kept.unreadable,
       });
+    kept.lossesSeen = this.#losses;
     this.#remembered.set(id, kept);
     return kept;
   }
 
   /**
    * What the store has, with what it has lost and this process remembers: its last writes after a
-   * failover, or all after a restart. What is gone without a failure was removed by somebody.
+   * failover, or all after a restart. What is gone without a loss was removed by somebody.
    */
   #merged(
     id: string,
@@ -201,7 +207,7 @@ export class SharedStore implements ConversationStore {
       return latest;
     }
     const anew = new PartedConversation(id);
-    if (kept.failuresSeen === this.#failures) return anew;
+    if (kept.lossesSeen === this.#losses) return anew;
     mergeTurns(anew.conversation, remembered);
     anew.takeHeadOf(kept);
     return anew;
@@ -250,9 +256,13 @@ export class SharedStore implements ConversationStore {
 
   #written(id: string, kept: PartedConversation, parts: PartsChange): void {
     kept.written(parts);
-    kept.failuresSeen = this.#failures;
+    kept.lossesSeen = this.#losses;
     if (kept.isEmpty) this.#remembered.delete(id);
-    else this.#remembered.set(id, kept);
+    else {
+      this.#remembered.set(id, kept);
+      this.#lastId = id;
+      this.#lastVersion = parts.to;
+    }
   }
 
   #ttlOf({ conversation }: PartedConversation): number {
@@ -292,6 +302,13 @@ export class SharedStore implements ConversationStore {
   /** Asks for a conversation that nobody has, to see whether the store answers. */
   async #recover(): Promise<void> {
     if ((await this.#ask(() => this.#parts.read(''))) === FAILED) return;
+    const last = await this.#ask(() => this.#parts.read(this.#lastId, this.#lastVersion));
+    // Still there as it was: then everything is that was written before.
+    if (last !== 'unchanged') this.#losses += 1;
+    if (last === FAILED) {
+      this.#lastId = ''; // the next try must not fail at this one alone
+      return;
+    }
     this.#isDegraded = false;
     await this.#writeBack();
     if (this.#isDegraded) return;

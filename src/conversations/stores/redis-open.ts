@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import type { Logger } from '../log.ts';
+import type { Logger } from '../../log.ts';
 import { RedisChannel } from './redis-channel.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
 import { RedisStore } from './redis-store.ts';

@@ -1,12 +1,12 @@
 import { once, EventEmitter } from 'node:events';
 
-import type { Awaitable } from '../../src/base/awaitable.ts';
+import type { Awaitable } from '../../../src/base/awaitable.ts';
 import type {
   IdPage,
   PartsChange,
   PartStore,
   StoredConversation,
-} from '../../src/conversations/part-store.ts';
+} from '../../../src/conversations/stores/part-store.ts';
 
 /** What several processes share in a test: the database. */
 export type SharedParts = Map<string, StoredConversation & { readonly expiresAtMs: number }>;

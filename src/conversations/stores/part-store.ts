@@ -1,4 +1,4 @@
-import type { Awaitable } from '../base/awaitable.ts';
+import type { Awaitable } from '../../base/awaitable.ts';
 
 /** A conversation as a store of parts keeps it. */
 export interface StoredConversation {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { EndedCall } from '../../src/conversations/call-record.ts';
-import { CallRecorder, type CallRecorderOptions } from '../../src/conversations/call-recorder.ts';
+import type { EndedCall } from '../../src/records/call-record.ts';
+import { CallRecorder, type CallRecorderOptions } from '../../src/records/call-recorder.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
 import { createLogger } from '../../src/log.ts';
@@ -102,6 +102,17 @@ describe('CallRecorder', () => {
       await new Promise((resolve) => setImmediate(resolve));
       clock.tick(ms);
     }
+    assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
+  });
+
+  it('waits for the last turns of 10,000 calls, and of no more', async (t) => {
+    mockTimers(t, ['setTimeout']);
+    const { recorder, archive } = open({ maxWaiting: 20_000 });
+    const { conversation } = running();
+    for (let n = 0; n < 10_000; n += 1) recorder.ended(callOf('s-1'), () => conversation);
+    for (let n = 0; n < 3; n += 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(archive.tries, 0);
+    recorder.ended(callOf('s-1'), () => conversation);
     assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
   });
 

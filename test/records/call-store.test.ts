@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { CallRecord } from '../../src/conversations/call-record.ts';
-import { CallStore, remove } from '../../src/conversations/call-store.ts';
-import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+import type { CallRecord } from '../../src/records/call-record.ts';
+import { CallStore, remove } from '../../src/records/call-store.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 
 function open(shared: SharedParts = new Map()): { store: CallStore; parts: PartsInMemory } {
   const parts = new PartsInMemory(shared);

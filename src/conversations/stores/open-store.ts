@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 
-import type { Channel } from '../base/channel.ts';
-import type { Logger } from '../log.ts';
-import { MemoryStore } from './memory-store.ts';
+import type { Channel } from '../../base/channel.ts';
+import type { Logger } from '../../log.ts';
+import { MemoryStore } from '../memory-store.ts';
 import type { PartStore } from './part-store.ts';
 import type { RedisClient, RedisSubscriber } from './redis-client.ts';
 import { SharedStore } from './shared-store.ts';
-import type { ConversationStore } from './store.ts';
+import type { ConversationStore } from '../store.ts';
 
 /** What the settings say of stores. */
 export interface StoreSettings {

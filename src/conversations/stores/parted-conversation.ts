@@ -9,8 +9,8 @@ import {
   keepState,
   tally,
   type Conversation,
-} from './conversation.ts';
-import { isTurnRecord, type TurnRecord } from './turn-record.ts';
+} from '../conversation.ts';
+import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
 /** Everything but the turns and the state. What this version does not know stays in it. */
@@ -30,8 +30,8 @@ export class PartedConversation {
   readonly conversation: Conversation;
   /** The version that the store had when it was last heard of. */
   version: string | undefined;
-  /** How many commands of the store had failed by then, in this process. */
-  failuresSeen = 0;
+  /** How often the store may have lost something by then, as this process sees it. */
+  lossesSeen = 0;
   /** Turns that were added, changed or removed since the last write. */
   readonly touched = new Set<TurnRecord>();
   /** The name of each turn's part: numbers, in the order of the turns. */

@@ -1,5 +1,5 @@
-import { isOf, type CallArchive, type CallKey } from '../../src/conversations/call-archive.ts';
-import type { CallRecord } from '../../src/conversations/call-record.ts';
+import { isOf, type CallArchive, type CallKey } from '../../src/records/call-archive.ts';
+import type { CallRecord } from '../../src/records/call-record.ts';
 import { Told } from '../fixtures/app.ts';
 
 /** An archive whose test can make it fail, and hear of each record that it keeps. */

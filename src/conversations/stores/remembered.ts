@@ -1,4 +1,4 @@
-import { hasOpenTurn } from './conversation.ts';
+import { hasOpenTurn } from '../conversation.ts';
 import type { PartedConversation } from './parted-conversation.ts';
 
 export interface RememberedBounds {

@@ -4,8 +4,8 @@ import { join, parse } from 'node:path';
 
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
 import { parseCallRecord, type CallRecord } from './call-record.ts';
-import { reasonNotCreated } from './file-failure.ts';
-import { StoreError } from './store-error.ts';
+import { reasonNotCreated } from '../conversations/stores/file-failure.ts';
+import { StoreError } from '../conversations/stores/store-error.ts';
 
 export interface CallFileOptions {
   /** `calls.jsonl` stands for `calls-2026-11-25.jsonl` and the files of other days. */
@@ -79,7 +79,8 @@ export class CallFile implements CallArchive {
 
   async *all(): AsyncGenerator<CallRecord, void, undefined> {
     for (const path of await this.#paths()) {
-      const file = await open(path, constants.O_RDONLY);
+      const file = await openIfThere(path, constants.O_RDONLY);
+      if (file === undefined) continue;
       try {
         for await (const { bytes } of linesOf(file, path)) {
           const record = parseCallRecord(bytes.toString());
@@ -93,7 +94,8 @@ export class CallFile implements CallArchive {
 
   async *erase(id: string): AsyncGenerator<CallRecord, void, undefined> {
     for (const path of await this.#paths()) {
-      const file = await open(path, constants.O_RDWR);
+      const file = await openIfThere(path, constants.O_RDWR);
+      if (file === undefined) continue;
       try {
         for await (const line of linesOf(file, path)) {
           const text = line.bytes.toString();
@@ -183,6 +185,16 @@ export class CallFile implements CallArchive {
   #pathOf(day: string): string {
     const { dir, name, ext } = parse(this.#path);
     return join(dir, `${name}-${day}${ext}`);
+  }
+}
+
+/** Undefined for a file that is gone: a server may have removed it just now. */
+async function openIfThere(path: string, flags: number): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, flags);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

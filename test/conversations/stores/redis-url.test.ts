@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { parseRedisUrl, type RedisTarget } from '../../src/conversations/redis-url.ts';
+import { parseRedisUrl, type RedisTarget } from '../../../src/conversations/stores/redis-url.ts';
 
 const PLAIN: RedisTarget = {
   addresses: [{ host: 'cache', port: 6_379 }],

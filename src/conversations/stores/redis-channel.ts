@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 
-import type { Awaitable } from '../base/awaitable.ts';
-import type { Channel } from '../base/channel.ts';
+import type { Awaitable } from '../../base/awaitable.ts';
+import type { Channel } from '../../base/channel.ts';
 import type { RedisPublisher } from './redis-client.ts';
 
 /** In front of the addresses of all processes. */
 const PREFIX = 'layercode:process:';
 /** Messages that the client has not sent yet, or has no answer for. More are lost. */
 const MAX_WAITING = 1_000;
+/** UTF-16 code units of these. */
+const MAX_WAITING_CHARACTERS = 8_388_608;
 /** For the last messages, when the channel is closed. */
 const CLOSING_MS = 250;
 
@@ -21,6 +23,7 @@ export class RedisChannel implements Channel {
   readonly #closeClient: (() => Awaitable<void>) | undefined;
   #listener: ((message: string) => void) | undefined;
   readonly #waiting = new Set<Promise<void>>();
+  #waitingCharacters = 0;
 
   /** `closeClient` is called when the channel is closed. */
   constructor(publisher: RedisPublisher, closeClient?: () => Awaitable<void>) {
@@ -37,8 +40,14 @@ export class RedisChannel implements Channel {
   readonly receive = (message: string): void => this.#listener?.(message);
 
   send(address: string, message: string): void {
+    const { length } = message;
     if (this.#waiting.size >= MAX_WAITING) return;
-    const done = this.#publish(address, message).finally(() => this.#waiting.delete(done));
+    if (this.#waitingCharacters + length > MAX_WAITING_CHARACTERS) return;
+    this.#waitingCharacters += length;
+    const done = this.#publish(address, message).finally(() => {
+      this.#waiting.delete(done);
+      this.#waitingCharacters -= length;
+    });
     this.#waiting.add(done);
   }
 

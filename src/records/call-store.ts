@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
 import { parseCallRecord, type CallRecord } from './call-record.ts';
-import type { PartStore, StoredConversation } from './part-store.ts';
+import type { PartStore, StoredConversation } from '../conversations/stores/part-store.ts';
 
 /** In front of the ids of records. No conversation's id has a control character. */
 const PREFIX = 'call\t';

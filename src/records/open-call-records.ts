@@ -2,8 +2,12 @@ import { resolve } from 'node:path';
 
 import type { CallArchive } from './call-archive.ts';
 import { CallRecorder, type CallRecords } from './call-recorder.ts';
-import { openParts, type OpenStoreOptions, type StoreSettings } from './open-store.ts';
-import { StoreError } from './store-error.ts';
+import {
+  openParts,
+  type OpenStoreOptions,
+  type StoreSettings,
+} from '../conversations/stores/open-store.ts';
+import { StoreError } from '../conversations/stores/store-error.ts';
 
 /** What the settings say of records of calls. */
 export interface CallRecordSettings extends StoreSettings {

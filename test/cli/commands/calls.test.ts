@@ -1,0 +1,224 @@
+// `layercode-microserver calls` over files, and over a store where Node has SQLite.
+
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import { calls } from '../../../src/cli/commands/calls.ts';
+import { UsageError } from '../../../src/cli/terminal/command.ts';
+import type { CallRecord } from '../../../src/records/call-record.ts';
+import { openCallArchive } from '../../../src/records/open-call-records.ts';
+import { openStore } from '../../../src/conversations/stores/open-store.ts';
+import { createLogger } from '../../../src/log.ts';
+import { parseSettings } from '../../../src/settings/settings.ts';
+import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+
+const log = createLogger({ level: 'silent', write: () => undefined });
+
+let terminal: RecordedTerminal;
+afterEach(() => terminal.clear());
+
+function use(environment: Readonly<Record<string, string>>): void {
+  terminal = new RecordedTerminal(environment);
+}
+
+function recordOf(sessionId: string, conversationId: string, startedAt: string): CallRecord {
+  return {
+    format: 1, conversationId, sessionId, agent: 'bakery', from: '+15550100', startedAt,
+    endedAt: startedAt, durationMs: 65_400, outcome: 'ended', tokens: { input: 12, output: 3 },
+    turns: [{
+      turnId: 't-1', outcome: 'interrupted', startedAt: '2026-11-25T12:00:07.120Z',
+      firstSpeechMs: 612,
+      messages: [
+        { role: 'user', content: 'Rye?\u001b[2J' },
+        {
+          role: 'assistant', content: 'One moment.',
+          toolCalls: [{ id: 'x', name: 'stock', args: '{"bread":"rye"}' }],
+        },
+        { role: 'tool', content: '{"loaves":3}', toolCallId: 'x', state: 'completed' },
+        { role: 'assistant', content: 'Three loaves.' },
+      ],
+    }],
+  };
+}
+
+/** Keeps three calls, of which the earliest comes last. */
+async function keepCalls(): Promise<void> {
+  const { environment, directory } = terminal;
+  const archive = await openCallArchive(parseSettings(environment, []), { log, directory });
+  assert.ok(archive !== undefined);
+  const records = [
+    recordOf('s-2', 'c-1', '2026-11-25T13:00:00.000Z'),
+    recordOf('s-3', 'c-2', '2026-11-25T14:00:00.000Z'),
+    recordOf('s-1', 'c-1', '2026-11-25T12:00:00.000Z'),
+  ];
+  for (const record of records) {
+    const { conversationId: conversationKey, sessionId } = record;
+    await archive.keep({ conversationKey, sessionId }, record);
+  }
+  await archive.close();
+}
+
+async function run(...argv: string[]): Promise<number> {
+  return calls.run(argv, terminal);
+}
+
+function exported(): CallRecord[] {
+  return terminal.out.split('\n').filter(Boolean).map((line) => JSON.parse(line) as CallRecord);
+}
+
+const PLACES = [
+  ['file:calls.jsonl', { CALL_RECORDS: 'file:calls.jsonl' }, false],
+  ['store', { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' }, WITHOUT_SQLITE],
+] as const;
+
+for (const [place, environment, skip] of PLACES) {
+  describe(`calls, with CALL_RECORDS=${place}`, { skip }, () => {
+    beforeEach(async () => {
+      use(environment);
+      await keepCalls();
+    });
+
+    it('lists one line per call, the earliest first', async () => {
+      assert.equal(await run('list'), 0);
+      assert.deepEqual(terminal.out.split('\n'), [
+        'started                   seconds  turns  outcome  conversation  session  from',
+        '2026-11-25T12:00:00.000Z  65       1      ended    c-1           s-1      +15550100',
+        '2026-11-25T13:00:00.000Z  65       1      ended    c-1           s-2      +15550100',
+        '2026-11-25T14:00:00.000Z  65       1      ended    c-2           s-3      +15550100',
+        '',
+      ]);
+    });
+
+    it('shows what was said and done, without what a terminal would obey', async () => {
+      assert.equal(await run('show', 's-3'), 0);
+      assert.equal(terminal.out, [
+        'session       s-3',
+        'conversation  c-2',
+        'agent         bakery',
+        'caller        +15550100 → ?',
+        'time          2026-11-25T14:00:00.000Z – 2026-11-25T14:00:00.000Z, ended',
+        'tokens        12 in, 3 out',
+        '',
+        '[12:00:07] interrupted, first word after 612 ms',
+        'caller: Rye?␛[2J',
+        'agent: One moment.',
+        'tool: stock {"bread":"rye"}',
+        'result: {"loaves":3}',
+        'agent: Three loaves.',
+        '',
+      ].join('\n'));
+    });
+
+    it('exports records as they are kept: all, or those of an id', async () => {
+      assert.equal(await run('export', 's-3'), 0);
+      assert.deepEqual(exported(), [recordOf('s-3', 'c-2', '2026-11-25T14:00:00.000Z')]);
+      await run('export');
+      assert.equal(exported().length, 4);
+    });
+
+    it('erases the calls of a conversation, and says what it cannot reach', async () => {
+      assert.equal(await run('erase', 'c-1'), 0);
+      assert.match(terminal.out, /^erased the record of session s-[12]$/m);
+      const kinds = ['log', 'backups', 'LayerCode\'s own records', 'models, tools'];
+      const [, rest = ''] = terminal.out.split('not reached:');
+      for (const kind of kinds) assert.ok(rest.includes(kind), kind);
+      const before = terminal.out;
+      await run('export');
+      const left = terminal.out.slice(before.length).trim();
+      assert.equal((JSON.parse(left) as CallRecord).sessionId, 's-3');
+    });
+
+    it('erases one call of several by its session', async () => {
+      await run('erase', 's-1');
+      await run('list');
+      assert.match(terminal.out, / s-2 /);
+      assert.doesNotMatch(terminal.out, / s-1 /);
+    });
+
+    for (const action of ['show', 'export', 'erase']) {
+      it(`fails where ${action} finds nothing of the id`, async () => {
+        await assert.rejects(run(action, 'c-9'), /nothing is kept here of "c-9"/);
+      });
+    }
+  });
+}
+
+describe('calls erase', () => {
+  it('leaves no word of the caller in the file', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl' });
+    await keepCalls();
+    await run('erase', 'c-1');
+    await run('erase', 'c-2');
+    const [name = ''] = readdirSync(terminal.directory);
+    assert.match(readFileSync(join(terminal.directory, name), 'utf8'), /^[ \n]*$/);
+  });
+
+  it('erases the conversation from the store, of every agent', { skip: WITHOUT_SQLITE }, async () => {
+    const environment = {
+      CALL_RECORDS: 'file:calls.jsonl', CONVERSATION_STORE: 'sqlite:calls.db',
+      AGENTS: 'sales=echo,support=echo',
+    };
+    use(environment);
+    const { directory } = terminal;
+    const store = await openStore(parseSettings(environment, []), { log, directory });
+    for (const id of ['sales/c-1', 'support/c-1', 'sales/c-2'])
+      await store.update(id, ({ turns }) => {
+        turns.push({ id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' });
+      });
+    await store.close();
+    assert.equal(await run('erase', 'c-1'), 0);
+    assert.match(terminal.out, /^erased the conversation sales\/c-1$/m);
+    assert.match(terminal.out, /^erased the conversation support\/c-1$/m);
+    const again = await openStore(parseSettings(environment, []), { log, directory });
+    assert.equal(await again.count(), 1);
+    await again.close();
+  });
+});
+
+describe('calls', () => {
+  const wrong: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
+    [[], /calls takes list, show, export or erase$/],
+    [['delete'], /got "delete"/],
+    [['list', 'c-1'], /calls list takes only flags/],
+    [['show'], /calls show takes the id/],
+    [['erase'], /calls erase takes the id/],
+    [['erase', 'a', 'b'], /takes one id/],
+    [['list', '--port', '1'], /--port is not a flag of calls/],
+  ];
+  for (const [argv, says] of wrong) {
+    it(`is used wrongly as ${JSON.stringify(argv.join(' '))}`, async () => {
+      use({});
+      await assert.rejects(run(...argv), (error: unknown) => {
+        assert.ok(error instanceof UsageError);
+        assert.match(error.message, says);
+        return true;
+      });
+    });
+  }
+
+  it('says what to set where no records are kept', async () => {
+    use({});
+    await assert.rejects(run('list'), /CALL_RECORDS is not set/);
+  });
+
+  it('creates no file, and reads nothing where there is none', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl' });
+    assert.equal(await run('list'), 0);
+    assert.deepEqual(readdirSync(terminal.directory), []);
+  });
+
+  it('takes its settings as flags', async () => {
+    use({});
+    assert.equal(await run('list', '--call-records', 'file:calls.jsonl'), 0);
+  });
+
+  it('stops when it is interrupted', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl' });
+    await keepCalls();
+    terminal.interrupt();
+    await assert.rejects(run('export'), /interrupted/);
+  });
+});

@@ -1,0 +1,169 @@
+// Records of calls as the built server and the built command make them.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import { createTestClient, type TestClient } from '../../src/test-client.ts';
+import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+
+const CLI = join(import.meta.dirname, '../../dist/cli.js');
+
+let workplace: Workplace;
+beforeEach(() => {
+  workplace = new Workplace();
+});
+afterEach(() => workplace.clear());
+
+function serve(environment: Readonly<Record<string, string>>): SpawnedServer {
+  return workplace.spawn({
+    env: {
+      NODE_ENV: 'production',
+      DRAIN_DELAY_SECONDS: '0',
+      LAYERCODE_WEBHOOK_SECRET: SECRET,
+      AGENT: 'echo',
+      ...environment,
+    },
+  });
+}
+
+function callerAt(url: string, conversationId: string): TestClient {
+  return createTestClient(url, { secret: SECRET, conversationId });
+}
+
+/** A call of one turn, over connections of its own. */
+async function call(url: string, id: string): Promise<void> {
+  const caller = callerAt(url, id);
+  const ids = { session_id: `s-${id}`, conversation_id: id };
+  const message = { type: 'message', ...ids, turn_id: `t-${id}`, text: `Hello from ${id}` };
+  await (await caller.post(message)).text();
+  const end = await caller.post({ type: 'session.end', ...ids });
+  assert.equal(end.status, 200);
+  await end.text();
+}
+
+async function stopped(server: SpawnedServer): Promise<void> {
+  server.kill('SIGTERM');
+  assert.deepEqual(await server.exit, { code: 0, signal: null });
+}
+
+interface Answer {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function calls(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Answer> {
+  const command = workplace.spawn({ server: CLI, argv: ['calls', ...argv], env });
+  const { code } = await command.exit;
+  return { code, stdout: command.stdout, stderr: command.stderr };
+}
+
+/** The conversations of all records, by their words. */
+function wordsIn(stdout: string): string[] {
+  return [...stdout.matchAll(/"content":"(Hello from [^"]*)"/g)].map(([, words = '']) => words);
+}
+
+const LIMIT = { timeout: 30_000 };
+const FILE = { CALL_RECORDS: 'file:records/calls.jsonl' };
+
+describe('the server with CALL_RECORDS=file:…', () => {
+  beforeEach(() => mkdirSync(join(workplace.directory, 'records')));
+
+  it('leaves records that the command finds, after a stop right behind the end', LIMIT, async () => {
+    const server = serve(FILE);
+    await call(await server.url(), 'c-1');
+    await stopped(server);
+    const [name = ''] = readdirSync(join(workplace.directory, 'records'));
+    assert.match(name, /^calls-\d{4}-\d\d-\d\d\.jsonl$/);
+    assert.equal(statSync(join(workplace.directory, 'records', name)).mode & 0o777, 0o600);
+    const { code, stdout, stderr } = await calls(['export'], FILE);
+    assert.deepEqual([code, stderr, wordsIn(stdout)], [0, '', ['Hello from c-1']]);
+    assert.doesNotMatch(server.stdout, /Hello from/);
+  });
+
+  it('lets a record be erased while it runs, and goes on', LIMIT, async () => {
+    const server = serve(FILE);
+    const url = await server.url();
+    for (const id of ['c-1', 'c-2']) await call(url, id);
+    // the records are written when a later one is
+    while (wordsIn((await calls(['export'], FILE)).stdout).length < 2);
+    const { code, stdout } = await calls(['erase', 'c-1'], FILE);
+    assert.equal(code, 0, stdout);
+    await call(url, 'c-3');
+    await stopped(server);
+    const left = await calls(['export'], FILE);
+    assert.deepEqual(wordsIn(left.stdout), ['Hello from c-2', 'Hello from c-3']);
+  });
+
+  it('serves calls while records cannot be written, and writes them later', LIMIT, async () => {
+    const server = serve(FILE);
+    const url = await server.url();
+    const folder = join(workplace.directory, 'records');
+    rmSync(folder, { recursive: true });
+    await call(url, 'c-1');
+    const { error } = await server.line('call records cannot be written');
+    assert.match(JSON.stringify(error), /the folder .* does not exist; create it/);
+    await call(url, 'c-2');
+    mkdirSync(folder);
+    await server.line('call records can be written again');
+    await stopped(server);
+    const [name = ''] = readdirSync(folder);
+    const words = wordsIn(readFileSync(join(folder, name), 'utf8'));
+    assert.deepEqual(words, ['Hello from c-1', 'Hello from c-2']);
+  });
+
+  it('does not start where they cannot be kept, and says why in one line', LIMIT, async () => {
+    const server = serve({ CALL_RECORDS: 'file:missing/calls.jsonl' });
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    assert.match(
+      server.stderr,
+      /^layercode-microserver: the call records in .*: the folder \S+ does not exist; create it\n$/,
+    );
+  });
+});
+
+describe('the server with CALL_RECORDS=store', () => {
+  it('refuses the memory store, with the reason', LIMIT, async () => {
+    const server = serve({ CALL_RECORDS: 'store' });
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    assert.equal(
+      server.stderr,
+      'layercode-microserver: CALL_RECORDS must be file:<path>: conversations in memory end with '
+        + 'the process, and so would records; or set CONVERSATION_STORE, such as sqlite:calls.db\n',
+    );
+  });
+
+  const STORE = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
+  const SQLITE = { ...LIMIT, skip: WITHOUT_SQLITE };
+
+  it('has whole calls though each event reaches another worker', SQLITE, async () => {
+    const server = serve({ ...STORE, WORKERS: '2' });
+    const { url } = await server.line('listening');
+    const names = Array.from({ length: 8 }, (_, n) => `c-${n}`);
+    await Promise.all(names.map((id) => call(String(url), id)));
+    await stopped(server);
+    const { stdout } = await calls(['export'], STORE);
+    assert.deepEqual(wordsIn(stdout).sort(), names.map((id) => `Hello from ${id}`));
+    assert.equal(stdout.match(/"firstSpeechMs":/g)?.length, names.length);
+  });
+
+  it('outlives a killed server, and is erased with its conversation', SQLITE, async () => {
+    const server = serve(STORE);
+    await call(await server.url(), 'c-1');
+    while (wordsIn((await calls(['export'], STORE)).stdout).length < 1);
+    server.kill('SIGKILL');
+    await server.exit;
+    const { code, stdout } = await calls(['erase', 'c-1'], STORE);
+    assert.equal(code, 0);
+    assert.match(stdout, /^erased the record of session s-c-1\nerased the conversation c-1\n/);
+    const again = await calls(['erase', 'c-1'], STORE);
+    assert.equal(again.code, 1);
+    assert.match(again.stderr, /nothing is kept here of "c-1"/);
+  });
+});
