@@ -1,4 +1,4 @@
-// What is particular to `app.fetch`. The tests of the wire run over it too: `*-by-fetch.test.ts`.
+// What is particular to `app.fetch`. The tests of the wire run over it too: `npm run test:fetch`.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
