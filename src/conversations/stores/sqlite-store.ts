@@ -154,8 +154,8 @@ export class SqliteStore implements PartStore {
 
   list(prefix: string, after: string): IdPage {
     return this.#run(({ statements }) => {
-      const rows = statements.list.all(after, prefix, this.#now()) as IdRow[];
-      const ids = rows.map(({ id }) => id).filter((id) => id.startsWith(prefix));
+      const rows = statements.list.all(keyOf(after), keyOf(prefix), this.#now()) as IdRow[];
+      const ids = rows.map(({ id }) => idOf(id)).filter((id) => id.startsWith(prefix));
       return { ids, next: ids.length < IDS_LISTED ? undefined : ids.at(-1) };
     });
   }
@@ -316,6 +316,12 @@ export class SqliteStore implements PartStore {
 /** Different ids have different keys: half a pair of surrogates has no UTF-8. */
 function keyOf(id: string): string {
   return id.replace(/[%\p{Surrogate}]/gu, (unit) => `%${unit.charCodeAt(0).toString(16)}`);
+}
+
+function idOf(key: string): string {
+  return key.replace(/%(25|d[89a-f][\da-f]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
 }
 
 function stored(statements: Opened['statements'], { key, version }: Row): StoredConversation {

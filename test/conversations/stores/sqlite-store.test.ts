@@ -220,7 +220,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
   it('keeps the process alive until it is closed, and no longer', async () => {
     const child = `
       import { openSqliteThread } from ${JSON.stringify(import.meta.resolve(
-        '../../src/conversations/sqlite-thread.ts'))};
+        '../../../src/conversations/stores/sqlite-thread.ts'))};
       const options = { path: ${JSON.stringify(newPath())}, synchronous: 'normal', timeoutMs: 250 };
       const one = await openSqliteThread(options);
       await one.close();
@@ -265,7 +265,7 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const path = newPath();
     const child = `
       import { SqliteStore } from ${JSON.stringify(import.meta.resolve(
-        '../../src/conversations/sqlite-store.ts'))};
+        '../../../src/conversations/stores/sqlite-store.ts'))};
       const path = ${JSON.stringify(path)};
       const store = new SqliteStore({ path, synchronous: 'normal', timeoutMs: 250 });
       const set = new Map([['head', '{}']]);
@@ -445,9 +445,9 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     const path = newPath();
     const child = `
       import { SharedStore } from ${JSON.stringify(import.meta.resolve(
-        '../../src/conversations/shared-store.ts'))};
+        '../../../src/conversations/stores/shared-store.ts'))};
       import { SqliteStore } from ${JSON.stringify(import.meta.resolve(
-        '../../src/conversations/sqlite-store.ts'))};
+        '../../../src/conversations/stores/sqlite-store.ts'))};
       const path = ${JSON.stringify(path)};
       process.stdin.once('data', async () => {
         const parts = new SqliteStore({ path, synchronous: 'normal', timeoutMs: 10_000 });
