@@ -7,8 +7,9 @@ import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-reco
  * since. By their ids, so that doing it twice changes nothing:
  *
  * - a turn that the conversation does not have is added at the end;
- * - of one run, what this process knows is newer, unless somebody has decided what was heard;
- * - of two runs of one turn, the one that was completed stays, else the one that is there;
+ * - if both know the same run, this process has the newer copy, unless somebody has decided by now
+ *   what was heard;
+ * - if they know different runs of the turn, a completed one wins, else the one that is there stays;
  * - the true result of a tool call is never lost.
  */
 export function mergeTurns(conversation: Conversation, remembered: readonly TurnRecord[]): void {

@@ -3,6 +3,7 @@
 
 import { isatty } from 'node:tty';
 
+import { atMost } from '../base/time-limit.ts';
 import { asText, Gauge, Metrics } from '../metrics.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Closing, type RunOptions } from './closing.ts';
@@ -164,13 +165,8 @@ class Post {
   }
 
   async #collect(): Promise<string> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => {
-      timer = setTimeout(resolve, MEASURING_MS);
-    });
     const asked = this.#workers.all.map((worker) => this.#measure(worker));
-    await Promise.race([Promise.all(asked), late]);
-    clearTimeout(timer);
+    await atMost(MEASURING_MS, Promise.all(asked));
     const lists = this.#workers.all.map((worker) => worker.metrics);
     return asText(this.#sum.of([...lists, this.#own.texts()]));
   }

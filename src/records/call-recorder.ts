@@ -1,9 +1,9 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import { within } from '../base/time-limit.ts';
 import type { Logger } from '../log.ts';
 import type { CallArchive } from './call-archive.ts';
 import { callRecordOf, isSettled, type CallRecord, type EndedCall } from './call-record.ts';
 import type { Conversation } from '../conversations/conversation.ts';
-import { within } from '../conversations/stores/within.ts';
 
 /** Keeps a record of each call that has ended. */
 export interface CallRecords {

@@ -184,13 +184,25 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     try {
       const opening = this.#open();
       if (opening instanceof Promise) this.#host.track(opening);
-      const begun = andThen(opening, (opened) => this.#continue(opened));
-      if (!(begun instanceof Promise)) this.#agentEnded();
-      else begun.then(() => this.#agentEnded(), (error: unknown) => this.#agentFailed(error));
+      this.#endAgentWith(andThen(opening, (opened) => this.#continue(opened)));
       if (this.#ending === undefined) this.#arm();
     } catch (error) {
       this.#agentFailed(error);
     }
+  }
+
+  /** As `begin`, for what comes later. */
+  #speakOn(speak: () => Awaitable<void>): void {
+    try {
+      this.#endAgentWith(speak());
+    } catch (error) {
+      this.#agentFailed(error);
+    }
+  }
+
+  #endAgentWith(begun: Awaitable<void>): void {
+    if (!(begun instanceof Promise)) this.#agentEnded();
+    else begun.then(() => this.#agentEnded(), (error: unknown) => this.#agentFailed(error));
   }
 
   #agentFailed(error: unknown): void {
@@ -438,7 +450,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     return this.#continue(await this.#open(answer ?? NOBODY));
   }
 
-  // What the process says that runs the turn.
+  // What the process that runs the turn says.
 
   followed(event: ReplyEvent): void {
     if (this.#ending !== undefined) return;
@@ -458,16 +470,17 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     else this.#endWithoutAgent(outcome);
   }
 
-  #leaveOther(): void {
-    this.#host.others?.leave(this, this.spoken.countSent(this.#delivery.unsent));
-  }
-
   followLost(): void {
     this.#isFollowing = false;
     if (this.#ending !== undefined) return;
     const { conversationId, turnId } = this;
     this.log.warn('the process that ran a turn is gone: it runs anew', { conversationId, turnId });
-    this.#follow(() => andThen(this.#open(NOBODY), (opened) => this.#continue(opened)));
+    this.#speakOn(() => andThen(this.#open(NOBODY), (opened) => this.#continue(opened)));
+  }
+
+  /** The caller has left: that process is to end the turn. */
+  #leaveOther(): void {
+    this.#host.others?.leave(this, this.spoken.countSent(this.#delivery.unsent));
   }
 
   /** True when tool calls were aborted that have not ended yet. */
@@ -502,16 +515,6 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
     this.#history = frozen([...this.history, ...this.spoken.messagesOfSpeaker(this.turnId)]);
     this.spoken.changeSpeaker(next === this.#host.ownName ? undefined : next);
     return this.#letSpeak(this.#opened?.isResumed ?? true);
-  }
-
-  #follow(speak: () => Awaitable<void>): void {
-    try {
-      const begun = speak();
-      if (!(begun instanceof Promise)) this.#agentEnded();
-      else begun.then(() => this.#agentEnded(), (error: unknown) => this.#agentFailed(error));
-    } catch (error) {
-      this.#agentFailed(error);
-    }
   }
 
   #letSpeak(isResumed: boolean): Awaitable<void> {
@@ -600,7 +603,7 @@ export class Turn implements Run, CallingRun, TextSpeaker, Follower {
   textReleased(): void {
     this.#isReading = false;
     if (this.#ending === undefined && this.#calls?.isHandedOver === true)
-      this.#follow(() => this.#agentIsDone());
+      this.#speakOn(() => this.#agentIsDone());
     else this.#agentEnded();
   }
 

@@ -2,6 +2,7 @@ import type { Agent, EventContext, SessionEndContext } from '../agents/agent.ts'
 import { TurnAbortedError } from '../agents/agent.ts';
 import type { Channel } from '../base/channel.ts';
 import type { Awaitable } from '../base/awaitable.ts';
+import { atMost } from '../base/time-limit.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import type { LiveStates } from '../agents/live-state.ts';
@@ -250,13 +251,4 @@ export class Turns implements TurnHost, OwnTurns {
       for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older) yield turn;
     yield* this.#beside;
   }
-}
-
-async function atMost(ms: number, done: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([done, late]);
-  clearTimeout(timer);
 }

@@ -3,10 +3,12 @@ import { resolve } from 'node:path';
 import type { Channel } from '../../base/channel.ts';
 import type { Logger } from '../../log.ts';
 import { MemoryStore } from '../memory-store.ts';
+import type { ConversationStore } from '../store.ts';
 import type { PartStore } from './part-store.ts';
 import type { RedisClient, RedisSubscriber } from './redis-client.ts';
 import { SharedStore } from './shared-store.ts';
-import type { ConversationStore } from '../store.ts';
+
+const SQLITE = 'sqlite:';
 
 /** What the settings say of stores. */
 export interface StoreSettings {
@@ -43,26 +45,19 @@ export async function openStore(
   settings: StoreSettings,
   options: OpenStoreOptions,
 ): Promise<ConversationStore> {
-  const { conversationStore, maxConversations, storeTimeoutMs: timeoutMs } = settings;
+  const { conversationStore, maxConversations, maxHistoryCharacters: maxCharacters } = settings;
   const ttlMs = settings.conversationTtlSeconds * 1_000;
   if (conversationStore === 'memory' && options.redis === undefined)
-    return new MemoryStore({
-      ttlMs,
-      maxConversations,
-      maxCharacters: settings.maxHistoryCharacters,
-    });
+    return new MemoryStore({ ttlMs, maxConversations, maxCharacters });
   const parts = await openParts(settings, options);
   try {
-    const channel = await openChannel(settings, options);
-    const { log } = options;
-    const maxRemembered = maxConversations;
     return new SharedStore(parts, {
       ttlMs,
-      maxRemembered,
-      maxCharacters: settings.maxHistoryCharacters,
-      timeoutMs,
-      log,
-      channel,
+      maxRemembered: maxConversations,
+      maxCharacters,
+      timeoutMs: settings.storeTimeoutMs,
+      log: options.log,
+      channel: await openChannel(settings, options),
     });
   } catch (error) {
     await parts.close();
@@ -104,5 +99,3 @@ export async function openParts(
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
   return openSqliteThread({ path, synchronous, timeoutMs });
 }
-
-const SQLITE = 'sqlite:';

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { Channel } from '../../base/channel.ts';
+import { atMost } from '../../base/time-limit.ts';
 import type { RedisPublisher } from './redis-client.ts';
 
 /** In front of the addresses of all processes. */
@@ -57,14 +58,7 @@ export class RedisChannel implements Channel {
 
   async close(): Promise<void> {
     this.#listener = undefined;
-    if (this.#waiting.size > 0) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise((resolve) => {
-        timer = setTimeout(resolve, CLOSING_MS);
-      });
-      await Promise.race([Promise.all(this.#waiting), late]);
-      clearTimeout(timer);
-    }
+    if (this.#waiting.size > 0) await atMost(CLOSING_MS, Promise.all(this.#waiting));
     await this.#closeClient?.();
   }
 

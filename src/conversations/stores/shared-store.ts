@@ -1,5 +1,6 @@
 import { andThen, toAwaitable, type Awaitable } from '../../base/awaitable.ts';
 import type { Channel } from '../../base/channel.ts';
+import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
 import { clearTurns, hasOpenTurn, type Conversation } from '../conversation.ts';
 import { mergeTurns, turnsLostBy } from '../merge-turns.ts';
@@ -8,7 +9,6 @@ import type { TurnRecord } from '../turn-record.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
-import { within } from './within.ts';
 
 export interface SharedStoreOptions {
   /** A conversation that nobody changed for this long is dropped. */
@@ -36,6 +36,8 @@ const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 2_000;
 /** Of the last write-back, when the store is closed. */
 const CLOSING_MS = 2_000;
+
+const MAX_CHARACTERS = 67_108_864;
 
 /** What a command answers that failed, or took too long. */
 const FAILED = Symbol('failed');
@@ -91,10 +93,10 @@ export class SharedStore implements ConversationStore {
     this.#timeoutMs = options.timeoutMs;
     this.#log = options.log;
     this.#maxTurnsWaiting = options.maxTurnsWaiting ?? 10_000;
-    this.#maxCharactersWaiting = options.maxCharactersWaiting ?? 67_108_864;
+    this.#maxCharactersWaiting = options.maxCharactersWaiting ?? MAX_CHARACTERS;
     this.#remembered = new Remembered({
       maxConversations: options.maxRemembered,
-      maxCharacters: options.maxCharacters ?? 67_108_864,
+      maxCharacters: options.maxCharacters ?? MAX_CHARACTERS,
       ttlMs: options.ttlMs,
     });
   }
