@@ -9,7 +9,7 @@ import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-reco
  * - a turn that the conversation does not have is added at the end;
  * - if both know the same run, this process has the newer copy, unless somebody has decided by now
  *   what was heard;
- * - if they know different runs of the turn, a completed one wins, else the one that is there stays;
+ * - if they know different runs, a completed one wins, else the one that is there stays;
  * - the true result of a tool call is never lost.
  */
 export function mergeTurns(conversation: Conversation, remembered: readonly TurnRecord[]): void {

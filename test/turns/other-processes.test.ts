@@ -13,7 +13,7 @@ import {
 } from '../conversations/asking-back.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { mockTimers } from '../fixtures/clock.ts';
-import { until, type TestAgent } from '../fixtures/app.ts';
+import { messageEvent, rawRequest, until, type TestAgent } from '../fixtures/app.ts';
 
 const ID = { conversation_id: 'c' } as const;
 
@@ -22,6 +22,9 @@ class Post {
   readonly messages: string[] = [];
   /** Which messages get lost. */
   loses: (message: string) => boolean = () => false;
+  /** Which messages wait for `deliver`. */
+  delays: (message: string) => boolean = () => false;
+  readonly #delayed: (() => void)[] = [];
   readonly #listeners = new Map<string, (message: string) => void>();
 
   channel(address: string): Channel {
@@ -30,11 +33,17 @@ class Post {
       send: (to, message) => {
         this.messages.push(message);
         if (this.loses(message)) return;
-        setImmediate(() => this.#listeners.get(to)?.(message));
+        const arrive = (): void => this.#listeners.get(to)?.(message);
+        if (this.delays(message)) this.#delayed.push(arrive);
+        else setImmediate(arrive);
       },
       listen: (listener) => void this.#listeners.set(address, listener),
       close: () => void this.#listeners.delete(address),
     };
+  }
+
+  deliver(): void {
+    for (const arrive of this.#delayed.splice(0)) arrive();
   }
 
   /** A message that no process of ours has sent. */
@@ -217,6 +226,20 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(await b.history('c'), [
       ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
     ]);
+  });
+
+  it('is interrupted by a caller who leaves before the first process has answered', async (t) => {
+    const { a, b, post } = machines(t);
+    await hold(a, 'hold', 'hold', ID);
+    post.delays = (message) => /"type":"(answer|event)"/.test(message);
+    const connection = await b.raw();
+    connection.write(rawRequest(messageEvent({ text: 'hold', turn_id: 'hold', ...ID })));
+    await until(() => post.messages.some((text) => text.includes('"answer"')), 'the answer');
+    connection.socket.destroy();
+    await until(() => b.outcomes()['interrupted'] === 1, 'the drop');
+    post.delays = () => false;
+    post.deliver();
+    await until(() => a.aborted.length === 1, 'the abort');
   });
 
   it('ends there when a newer turn begins on the first', async (t) => {
@@ -418,6 +441,15 @@ describe('a message of another process', () => {
       assert.equal(parseProcessMessage(message), undefined);
     });
   }
+
+  it('about an older run leaves the one that runs alone', async (t) => {
+    const { a, post } = machines(t);
+    const held = await hold(a, 'hold', 'hold', ID);
+    post.forge('a', '{"type":"interrupt","conversationId":"c","runId":-1}');
+    a.go('hold');
+    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+    assert.deepEqual(a.aborted, []);
+  });
 
   it('about things that are over changes nothing', async (t) => {
     const { a, post } = machines(t);

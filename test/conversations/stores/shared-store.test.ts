@@ -231,10 +231,11 @@ describe('a conversation that several processes change', () => {
   });
 
   it('keeps what a newer version wrote that this one does not know', async (t) => {
-    const { parts, store } = machine(t);
+    const { parts, store, lines } = machine(t);
     const set = new Map([
       ['head', '{"format":1,"updatedAt":1,"mood":"good"}'],
       ['3', '{"id":"t1","state":"completed","runId":1,"words":"a","reply":"b","lang":"de"}'],
+      ['notes', 'not even JSON'],
     ]);
     await parts.write('c', { from: undefined, to: 'v', set, remove: [], ttlMs: 60_000 });
     await turn(store, 'c', 't2');
@@ -246,7 +247,8 @@ describe('a conversation that several processes change', () => {
     assert.ok(typeof stored === 'object');
     assert.match(stored.parts.get('head') ?? '', /"mood":"good"/);
     assert.match(stored.parts.get('3') ?? '', /"lang":"de"/);
-    assert.deepEqual([...stored.parts.keys()], ['head', '3', '4', '5']);
+    assert.deepEqual([...stored.parts.keys()], ['head', '3', 'notes', '4', '5']);
+    assert.deepEqual(lines, []);
   });
 
   it('goes on without a part that is not JSON, says so, and leaves it there', async (t) => {
@@ -601,6 +603,23 @@ describe('a store that does not answer', () => {
     parts.failWith = down;
     for (let n = 0; n < 10; n++) await store.update(`nobody ${n}`, () => undefined);
     assert.deepEqual(await texts(store, 'c'), said('t1'));
+  });
+
+  it('loses no turn of a conversation that goes on while it waits to be written back', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    a.parts.failWith = down;
+    await turn(a.store, 'd', 't1');
+    await turn(a.store, 'c', 't1');
+    await turn(b.store, 'c', 't2');
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    while (a.store.health().isDegraded) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(a.store.health().turnsWaiting, 2);
+    await turn(a.store, 'c', 't3');
+    await written(a.store);
+    assert.deepEqual((await texts(b.store, 'c')).toSorted(), said('t1', 't2', 't3').toSorted());
   });
 
   it('gets the others back where it refuses one conversation for good', async (t) => {
