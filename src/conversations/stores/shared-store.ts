@@ -75,6 +75,8 @@ export class SharedStore implements ConversationStore {
   /** The last call of a conversation that is under way. */
   readonly #lastCalls = new Map<string, Promise<void>>();
   #isDegraded = false;
+  /** From the first failure until all that waited is written. Meanwhile the store may answer. */
+  #isOutage = false;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
   #failures = 0;
@@ -283,8 +285,9 @@ export class SharedStore implements ConversationStore {
 
   #failed(error: unknown): typeof FAILED {
     this.#failures += 1;
-    if (!this.#isDegraded) {
-      this.#isDegraded = true;
+    this.#isDegraded = true;
+    if (!this.#isOutage) {
+      this.#isOutage = true;
       const store = this.#parts.name;
       this.#log.error('the conversation store failed; calls go on from memory', { store, error });
     }
@@ -316,6 +319,7 @@ export class SharedStore implements ConversationStore {
     if (this.#isDegraded) return;
     if (this.#waiting.size > 0) return this.#retryLater();
     this.#retryMs = FIRST_RETRY_MS;
+    this.#isOutage = false;
     this.#log.info('the conversation store answers again', { store: this.#parts.name });
   }
 

@@ -638,6 +638,24 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(other, 'd'), said('t1'));
   });
 
+  // Was: a line every two seconds, as each try to write failed anew.
+  it('is one outage while it is read but takes no writes, as on a full disk', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store, lines } = machine(t);
+    parts.refuses = 'c';
+    await turn(store, 'c', 't1');
+    for (let tries = 0; tries < 5; tries++) {
+      timers.tick(2_000);
+      for (let turns = 0; turns < 20; turns++) await new Promise((go) => setImmediate(go));
+    }
+    assert.equal(lines.length, 1, lines.join(''));
+    parts.refuses = undefined;
+    timers.tick(2_000);
+    await written(store);
+    assert.equal(lines.length, 2);
+    assert.match(lines[1] ?? '', /"the conversation store answers again"/);
+  });
+
   it('counts as failed after its time-out', async (t) => {
     const { parts, store } = machine(t, { timeoutMs: 20 });
     parts.hold();
