@@ -3,6 +3,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { randomUUID } from 'node:crypto';
 
+import { BackOff } from '../base/back-off.ts';
 import type { Logger } from '../log.ts';
 import type { MetricText } from '../metrics.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
@@ -24,23 +25,8 @@ export interface WorkersOptions {
   readonly onGone: (worker: WorkerProcess) => void;
 }
 
-const FIRST_BACK_OFF_MS = 100;
-const LONGEST_BACK_OFF_MS = 10_000;
-const LONG_LIFE_MS = 60_000;
 /** Between the end of a worker and that of what it has written. */
 const LAST_WORDS_MS = 1_000;
-
-/** How long to wait before a worker that died is replaced: twice as long each time. */
-export class BackOff {
-  #nextMs = FIRST_BACK_OFF_MS;
-
-  /** After one that had served for long the waits begin anew. */
-  after(servedMs: number): number {
-    const waitMs = servedMs < LONG_LIFE_MS ? this.#nextMs : FIRST_BACK_OFF_MS;
-    this.#nextMs = Math.min(2 * waitMs, LONGEST_BACK_OFF_MS);
-    return waitMs;
-  }
-}
 
 /** Why the server cannot go on. */
 export class WorkersError extends Error {

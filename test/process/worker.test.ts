@@ -4,7 +4,6 @@ import { describe, it } from 'node:test';
 import { WholeLines } from '../../src/process/whole-lines.ts';
 import { shareOf } from '../../src/process/worker.ts';
 import { asMessage, messageIn, Outbox } from '../../src/process/worker-messages.ts';
-import { BackOff } from '../../src/process/workers.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
 
 describe('shareOf', () => {
@@ -69,16 +68,5 @@ describe('Outbox', () => {
     await measure;
     outbox.sendText({ type: 'text', text });
     assert.equal(sent.length, 4);
-  });
-});
-
-describe('BackOff', () => {
-  it('doubles from 100 ms to 10 s, and begins anew after one that had served for a minute', () => {
-    const backOff = new BackOff();
-    const served = [0, 1_000, 59_999, 0, 0, 0, 0, 0, 0, 60_000, 0];
-    assert.deepEqual(
-      served.map((ms) => backOff.after(ms)),
-      [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 100, 200],
-    );
   });
 });
