@@ -131,7 +131,10 @@ export class Gauge implements Metric {
     return Number.isNaN(value) ? '' : `${this.name}${labels([], [], common)} ${value}\n`;
   }
 
-  /** `NaN` if it is not known. Never throws or rejects: a broken gauge must not hide the others or end the process. */
+  /**
+   * `NaN` if it is not known. Never throws or rejects: a broken gauge must not hide the others or
+   * end the process.
+   */
   #value(): number {
     try {
       const value = this.#read();
