@@ -70,6 +70,12 @@ export interface TurnRecord {
   process?: string;
   /** Only where calls are recorded. */
   figures?: TurnFigures;
+  /**
+   * Only where several processes may share the conversation: when the turn was added, in
+   * milliseconds since the epoch, but always later than the turn before it. So the order holds
+   * though clocks differ, and a turn that another process adds later finds its place.
+   */
+  addedAt?: number;
 }
 
 /** A run of another process. */
@@ -80,8 +86,8 @@ export interface RunElsewhere {
 
 /** Whether a part of a store is a turn: what is none must not end the calls of its conversation. */
 export function isTurnRecord(value: object): value is TurnRecord {
-  const { id, state, runId, words, reply, messages, sent = [] }: Partial<Record<string, unknown>> =
-    { ...value };
+  const part: Partial<Record<string, unknown>> = { ...value };
+  const { id, state, runId, words, reply, messages, sent = [], addedAt = 0 } = part;
   const isText = (text: unknown): boolean => text === null || typeof text === 'string';
   return (
     typeof id === 'string' &&
@@ -90,6 +96,7 @@ export function isTurnRecord(value: object): value is TurnRecord {
     isText(words) &&
     isText(reply) &&
     Array.isArray(sent) &&
+    typeof addedAt === 'number' &&
     (messages === undefined || (Array.isArray(messages) && messages.every(isMessage)))
   );
 }

@@ -10,6 +10,7 @@ import {
   tally,
   type Conversation,
 } from '../conversation.ts';
+import { placeOf } from '../merge-turns.ts';
 import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
@@ -34,7 +35,7 @@ export class PartedConversation {
   lossesSeen = 0;
   /** Turns that were added, changed or removed since the last write. */
   readonly touched = new Set<TurnRecord>();
-  /** The name of each turn's part: numbers, in the order of the turns. */
+  /** The name of each turn's part: numbers, in the order in which they were written. */
   readonly #names = new Map<TurnRecord, string>();
   #nextNumber = 0;
   /** Head, and state and agent, as the store has them. */
@@ -69,7 +70,8 @@ export class PartedConversation {
     for (const number of [...turns.keys()].sort((a, b) => a - b)) {
       const record = turns.get(number);
       if (record === undefined) continue;
-      this.conversation.turns.push(record);
+      const { turns: placed } = this.conversation;
+      placed.splice(placeOf(record, placed), 0, record);
       this.#names.set(record, String(number));
     }
     this.#nextNumber = 1 + [...parts.keys()].reduce(greatest, -1);
@@ -128,6 +130,18 @@ export class PartedConversation {
     if (this.isEmpty) return isKept || this.isCleared;
     const isTouched = this.touched.size > 0 || this.hasNewState;
     return isTouched || headOf(this.conversation) !== this.#head;
+  }
+
+  /** Gives turns that a change has added their place among those of other processes. */
+  noteAdded(): void {
+    const { turns } = this.conversation;
+    const isKnown = (turn: TurnRecord): boolean =>
+      turn.addedAt !== undefined || this.#names.has(turn);
+    const known = turns.findLastIndex(isKnown);
+    if (known === turns.length - 1) return;
+    let last = turns[known]?.addedAt ?? 0;
+    for (const turn of turns.slice(known + 1))
+      turn.addedAt = last = Math.max(Date.now(), last + 1);
   }
 
   /** Turns that came and were trimmed before the store ever heard of them. */

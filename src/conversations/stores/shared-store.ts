@@ -228,6 +228,7 @@ export class SharedStore implements ConversationStore {
     const { turns } = kept.conversation;
     const newest = turns.at(-1);
     const result = change(kept.conversation);
+    kept.noteAdded();
     const again = (found: StoredConversation | undefined): Awaitable<T> => {
       if (conflicts === MAX_CONFLICTS) {
         this.#remembered.delete(id); // the change was made on it in vain
@@ -357,7 +358,14 @@ export class SharedStore implements ConversationStore {
   #changeHere<T>(id: string, change: (conversation: Conversation) => T): T {
     const kept =
       this.#waiting.get(id)?.kept ?? this.#remembered.get(id) ?? new PartedConversation(id);
-    const result = change(kept.conversation);
+    kept.conversation.isBehind = true;
+    let result: T;
+    try {
+      result = change(kept.conversation);
+    } finally {
+      delete kept.conversation.isBehind;
+    }
+    kept.noteAdded();
     if (kept.hasChanged) this.#wait(id, kept);
     return result;
   }
