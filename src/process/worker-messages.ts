@@ -34,7 +34,10 @@ export type MessageToPrimary =
   | { readonly type: 'failed' }
   /** To another worker. */
   | { readonly type: 'text'; readonly to: string; readonly text: string }
-  /** What must not be lost with this process: counts, and no gauges. */
+  /**
+   * What must not be lost with this process: counts, and no gauges. Sent every second, with or
+   * without metrics: a worker that sends nothing for long is taken for hung.
+   */
   | { readonly type: 'counted'; readonly metrics: readonly MetricText[] }
   /** Answers `measure`. */
   | { readonly type: 'measured'; readonly metrics: readonly MetricText[] }

@@ -25,6 +25,9 @@ export interface WorkersOptions {
   readonly onGone: (worker: WorkerProcess) => void;
 }
 
+/** How often each worker is looked at, and how many looks in a row it may send nothing. */
+const LOOK_INTERVAL_MS = 1_000;
+const MAX_SILENT_LOOKS = 15;
 /** Between the end of a worker and that of what it has written. */
 const LAST_WORDS_MS = 1_000;
 
@@ -61,6 +64,8 @@ export class WorkerProcess {
   listeningSinceMs: number | undefined;
   /** Whether it takes no new calls, as another one has its place. */
   isRetired = false;
+  /** How often it was looked at since it sent something. */
+  silentLooks = 0;
   /** What it said last. */
   counts: readonly MetricText[] = [];
   metrics: readonly MetricText[] = [];
@@ -132,6 +137,7 @@ export class Workers {
   #closingSignal: string | undefined;
   #died = 0;
   readonly #backOff = new BackOff();
+  #looks: NodeJS.Timeout | undefined;
   /** Set while the next one is waited for. */
   #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
@@ -152,6 +158,8 @@ export class Workers {
       args: process.argv.slice(2),
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
+    if (!isInspected(process.execArgv, process.env['NODE_OPTIONS']))
+      this.#looks = setInterval(() => this.#look(), LOOK_INTERVAL_MS).unref();
     // One that does not read its messages would live on.
     process.on('exit', () => this.#all.forEach((worker) => worker.kill()));
   }
@@ -199,6 +207,7 @@ export class Workers {
     const { log, closingMs } = this.#options;
     this.#closingSignal = signal;
     clearTimeout(this.#replacement);
+    clearInterval(this.#looks);
     let killed = 0;
     const late = setTimeout(() => {
       for (const worker of this.#all) {
@@ -235,6 +244,7 @@ export class Workers {
     const worker = new WorkerProcess(cluster.fork(environment), write);
     this.#all.add(worker);
     worker.onMessage((message) => {
+      worker.silentLooks = 0;
       if (message.type === 'ready') this.#begin(worker, greets);
       else if (message.type === 'listening') this.#listens(worker);
       else if (message.type === 'failed') this.#failing(worker);
@@ -256,6 +266,19 @@ export class Workers {
     // Those that failed when nobody else served.
     for (const other of this.all) {
       if (other.isRetired && other !== worker) void other.outbox.send({ type: 'retire' });
+    }
+  }
+
+  /**
+   * Kills workers that hang: they are still dealt connections, and answer none. Looks are counted,
+   * and no time is taken, so that workers have their chance when all processes were suspended.
+   */
+  #look(): void {
+    for (const worker of this.all.filter(hasListened)) {
+      worker.silentLooks += 1;
+      if (worker.silentLooks !== MAX_SILENT_LOOKS) continue;
+      this.#options.log.error('a worker does not answer and is killed', { worker: worker.pid });
+      worker.kill();
     }
   }
 
@@ -319,6 +342,11 @@ export class Workers {
       log.info('workers replaced');
     }
   }
+}
+
+/** Whether somebody may hold a worker up in a debugger. */
+export function isInspected(execArgv: readonly string[], nodeOptions = ''): boolean {
+  return [...execArgv, ...nodeOptions.split(/\s+/)].some((flag) => flag.startsWith('--inspect'));
 }
 
 function hasListened({ listeningSinceMs }: WorkerProcess): boolean {

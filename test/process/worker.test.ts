@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { WholeLines } from '../../src/process/whole-lines.ts';
 import { shareOf } from '../../src/process/worker.ts';
 import { asMessage, messageIn, Outbox } from '../../src/process/worker-messages.ts';
+import { isInspected } from '../../src/process/workers.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
 
 describe('shareOf', () => {
@@ -69,4 +70,18 @@ describe('Outbox', () => {
     outbox.sendText({ type: 'text', text });
     assert.equal(sent.length, 4);
   });
+});
+
+// Workers that a debugger holds up are not to be killed.
+describe('isInspected', () => {
+  for (const [execArgv, nodeOptions, expected] of [
+    [[], undefined, false],
+    [['--import', 'tsx'], '--max-old-space-size=100', false],
+    [['--inspect'], undefined, true],
+    [['--inspect-brk=0'], undefined, true],
+    [[], '--enable-source-maps --inspect=127.0.0.1:0', true],
+  ] as const) {
+    it(`is ${expected} for ${execArgv.join(' ')} with NODE_OPTIONS=${nodeOptions}`, () =>
+      assert.equal(isInspected(execArgv, nodeOptions), expected));
+  }
 });

@@ -8,7 +8,7 @@ import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 
 import { createTestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
 import { BOX, CONNECTED, URL_OF_TUNNEL } from '../cli/tunnel/fake-cloudflared.ts';
@@ -48,9 +48,9 @@ const ENV = {
   WORKERS: '2',
 };
 
-function spawnServer(agent = AGENT, env: Readonly<Record<string, string>> = {}): SpawnedServer {
+function spawnServer(agent = AGENT, execArgv: readonly string[] = []): SpawnedServer {
   workplace.write('agent.mjs', agent);
-  return workplace.spawn({ env: { ...ENV, ...env } });
+  return workplace.spawn({ env: ENV, execArgv });
 }
 
 interface Service {
@@ -60,8 +60,9 @@ interface Service {
   readonly workers: readonly number[];
 }
 
-async function serve(agent?: string, env?: Readonly<Record<string, string>>): Promise<Service> {
-  const server = spawnServer(agent, env);
+/** `execArgv` are Node's own flags. */
+async function serve(agent?: string, execArgv?: readonly string[]): Promise<Service> {
+  const server = spawnServer(agent, execArgv);
   const lines = await server.lines('listening', 2);
   return { server, url: await server.url(), workers: lines.map(workerOf) };
 }
@@ -188,6 +189,27 @@ describe('a server with workers', () => {
     assert.deepEqual(listening.slice(0, 2), workers);
     assert.equal(await metric(url, TURNS), before, 'what the dead one counted stays');
     assert.equal(await metric(url, 'layercode_workers_died_total'), 1);
+    other.release();
+    assert.equal(await other.rest(), ' Done.');
+  });
+
+  it('kills a worker that hangs and replaces it, but none when all were suspended', LIMIT, async () => {
+    // Ten times as fast: a worker may be silent for 1.5 s.
+    const fast = workplace.write('fast.mjs', `const { setInterval } = globalThis;
+      globalThis.setInterval = (call, ms) => setInterval(call, ms / 10);`);
+    const { server, url, workers } = await serve(AGENT, ['--import', fast]);
+    const suspended = [server.process.pid ?? 0, ...workers];
+    for (const pid of suspended) process.kill(pid, 'SIGSTOP');
+    await setTimeout(2_000); // more than a worker may be silent
+    for (const pid of suspended) process.kill(pid, 'SIGCONT');
+    const other = await hold(url, () => true);
+    const hung = workers.find((pid) => pid !== other.pid) ?? assert.fail();
+    process.kill(hung, 'SIGSTOP');
+    const died = await server.line('a worker died');
+    assert.deepEqual([workerOf(died), died['reason']], [hung, 'SIGKILL']);
+    const killed = await server.lines('a worker does not answer and is killed', 1);
+    assert.deepEqual(killed.map(workerOf), [hung]);
+    await server.lines('listening', 3);
     other.release();
     assert.equal(await other.rest(), ' Done.');
   });
