@@ -10,13 +10,13 @@ import { withKnownResults } from './tool-call-rules.ts';
 import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
 /**
- * Takes over turns that this process remembers, into a conversation that others may have changed
- * since. By their ids, so that doing it twice changes nothing:
+ * Merges turns that this process remembers into a conversation that others may have changed since.
+ * Turns are matched by their ids, so that doing it twice changes nothing:
  *
  * - a turn that the conversation does not have is added in its place;
  * - if both know the same run, this process has the newer copy, unless somebody has decided by now
  *   what was heard;
- * - if they know different runs, a completed one wins, else the one that is there stays;
+ * - if they know different runs, a completed one wins; otherwise the one that is there stays;
  * - the true result of a tool call is never lost.
  */
 export function mergeTurns(conversation: Conversation, remembered: readonly TurnRecord[]): void {
@@ -34,8 +34,8 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
 }
 
 /**
- * Where a turn belongs among others: behind the last one that was added before it. Behind all that
- * do not say when they were added, as older versions do not.
+ * Where a turn belongs among others: after the last one that was added before it. Also after all
+ * that do not say when they were added: older versions did not note it.
  */
 export function placeOf(turn: TurnRecord, turns: readonly TurnRecord[]): number {
   const before = ({ addedAt }: TurnRecord): boolean =>
@@ -44,9 +44,9 @@ export function placeOf(turn: TurnRecord, turns: readonly TurnRecord[]): number 
 }
 
 /**
- * What a store has lost that gives up its last writes in a failover: from the first turn that both
- * know, as what comes before was trimmed. Of turns that both know, one that is open may have gone
- * on elsewhere, and one that was `touched` is as a change in vain has left it.
+ * What a store that lost its last writes in a failover has to get back: turns from the first one
+ * that both know, as earlier ones were trimmed. Of those that both know, open ones are left out,
+ * which may have gone on elsewhere, and `touched` ones, which have a change that was not stored.
  */
 export function turnsLostBy(
   conversation: Conversation,

@@ -1,4 +1,4 @@
-// What the primary and its workers tell each other.
+// Messages between the primary and its workers.
 
 import type { MetricText } from '../metrics.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
@@ -18,7 +18,7 @@ export type MessageToWorker =
     }
   /** Drain and end. */
   | { readonly type: 'close'; readonly signal: string }
-  /** Another worker has taken this one's place: end, and cut no turn. */
+  /** Another worker has taken this one's place: finish the open turns and end. */
   | { readonly type: 'retire' }
   /** From another worker. */
   | { readonly type: 'text'; readonly text: string }
@@ -27,7 +27,7 @@ export type MessageToWorker =
   | { readonly type: 'metrics'; readonly id: number; readonly text: string };
 
 export type MessageToPrimary =
-  /** The first one. What was sent before is lost: nobody listened. */
+  /** The first one. What the primary sends before is lost: nobody listens yet. */
   | { readonly type: 'ready' }
   | { readonly type: 'listening'; readonly origin: string }
   /** Something in this process is broken: it needs a successor. */
@@ -44,14 +44,14 @@ export type MessageToPrimary =
   /** Asks for the metrics of all processes. */
   | { readonly type: 'sum'; readonly id: number };
 
-/** A name of its own keeps them apart from what a user's agent may send. */
+/** Tells them from what a user's agent may send. */
 const NAME = 'layercode-microserver';
 
 export function asMessage(message: MessageToWorker | MessageToPrimary): object {
   return { [NAME]: message };
 }
 
-/** Undefined for what is none of ours. */
+/** Undefined for a message that is not ours. */
 export function messageIn<M extends MessageToWorker | MessageToPrimary>(
   value: unknown,
 ): M | undefined {
@@ -59,7 +59,7 @@ export function messageIn<M extends MessageToWorker | MessageToPrimary>(
   return value[NAME] as M; // only `asMessage` uses the name
 }
 
-/** Beyond this many characters under way the other process does not read, or too slowly. */
+/** Beyond this many unread characters texts are dropped: the other process reads too slowly. */
 const MAX_UNREAD_CHARACTERS = 8_388_608;
 
 /** Sends to one process. */
@@ -67,12 +67,12 @@ export class Outbox {
   readonly #send: (message: object, callback: () => void) => void;
   #unread = 0;
 
-  /** `send` must call back, also when the other process is gone. */
+  /** `send` must call back, even if the other process is gone. */
   constructor(send: (message: object, callback: () => void) => void) {
     this.#send = send;
   }
 
-  /** Resolves when the message has left, or cannot. */
+  /** Resolves when the message was sent, or cannot be. */
   send(message: MessageToWorker | MessageToPrimary): Promise<void> {
     return new Promise((resolve) => this.#send(asMessage(message), resolve));
   }

@@ -17,14 +17,14 @@ import { messageIn, Outbox, type MessageToWorker } from './worker-messages.ts';
 const COUNTS_INTERVAL_MS = 1_000;
 
 /**
- * Runs a worker. It ends when the primary says so, or is gone. Rejects, as `openServer` does, with
- * what keeps it from serving.
+ * Runs a worker. It ends when the primary says so or is gone. Rejects as `openServer` does if it
+ * cannot serve.
  */
 export async function runWorker(argv: readonly string[], output: LogOutput): Promise<void> {
-  // A terminal sends both to all its processes. What they mean is for the primary to say.
+  // A terminal sends both to all its processes. Only the primary acts on them.
   process.on('SIGINT', () => undefined);
   process.on('SIGHUP', () => undefined);
-  // Of messages to a primary that is gone: the process ends for that anyway.
+  // Messages to a primary that is gone fail. This process ends then anyway.
   cluster.worker?.on('error', () => undefined);
   const primary = new Primary();
   const { address, processes, missingSecret, isTerminal, greets } = await primary.started;
@@ -47,7 +47,7 @@ export async function runWorker(argv: readonly string[], output: LogOutput): Pro
   await primary.outbox.send({ type: 'listening', origin: server.origin });
 }
 
-/** The settings of one of several processes. Together they have the bounds that were given. */
+/** The settings of one of several processes, with its share of the bounds. */
 export function shareOf(settings: Settings, processes: number): Settings {
   const share = (bound: number): number => Math.ceil(bound / processes);
   return {
@@ -78,7 +78,7 @@ function obey(primary: Primary, { app, log, settings }: OpenServer): void {
     onFailure: () => void primary.outbox.send({ type: 'failed' }),
   });
   const close = (signal: string): void => {
-    // What closes already may be a replaced worker, which takes more time than there is now.
+    // A replaced worker may be closing already, and take more time than there is now.
     if (closing.signal.aborted) void app.close().catch(() => undefined);
     else void closing.close({ signal }, 0);
   };
@@ -108,7 +108,7 @@ class Primary {
   });
   /** What this worker is told when it is ready. */
   readonly started: Promise<Extract<MessageToWorker, { readonly type: 'start' }>>;
-  /** Whether the server is open. Until then the process ends when it is to close. */
+  /** Whether the server is open. Until then `close` just ends the process. */
   isObeyed = false;
   readonly #sums = new Map<number, (text: string) => void>();
   #lastSum = 0;

@@ -1,4 +1,4 @@
-// The workers of a primary: how many there are, and what becomes of them.
+// The primary's workers: starts them, watches them, and replaces them.
 
 import cluster, { type Worker } from 'node:cluster';
 import { randomUUID } from 'node:crypto';
@@ -14,13 +14,13 @@ import { messageIn, Outbox, type MessageToPrimary } from './worker-messages.ts';
 export interface WorkersOptions {
   readonly count: number;
   readonly log: Logger;
-  /** Takes whole lines of the workers' logs. */
+  /** Called with whole lines of the workers' logs. */
   readonly write: (lines: string) => void;
   readonly isTerminal: boolean;
   readonly missingSecret: DevelopmentSecret | undefined;
   /** How long workers may take to close. One that takes longer is killed. */
   readonly closingMs: number;
-  /** Called with what a worker says that is not about its own life. */
+  /** Called with messages that are not about the worker's own life. */
   readonly onMessage: (message: MessageToPrimary, from: WorkerProcess) => void;
   readonly onGone: (worker: WorkerProcess) => void;
 }
@@ -28,13 +28,13 @@ export interface WorkersOptions {
 /** How often each worker is looked at, and how many looks in a row it may send nothing. */
 const LOOK_INTERVAL_MS = 1_000;
 const MAX_SILENT_LOOKS = 15;
-/** Between the end of a worker and that of what it has written. */
+/** How long to wait for the last output of a worker that has ended. */
 const LAST_WORDS_MS = 1_000;
 
 /** Why the server cannot go on. */
 export class WorkersError extends Error {
   override readonly name = 'WorkersError';
-  /** Whether the worker has said itself what is wrong. */
+  /** Whether the worker has already said what is wrong. */
   readonly isTold: boolean;
 
   constructor(exit: WorkerExit) {
@@ -47,7 +47,7 @@ export class WorkersError extends Error {
 interface WorkerExit {
   readonly exitCode: number | null | undefined;
   readonly signal: string | null | undefined;
-  /** Why there never was one. */
+  /** Why it could not be started. */
   readonly message: string | undefined;
 }
 
@@ -56,17 +56,17 @@ export class WorkerProcess {
   /** Where other workers reach it. */
   readonly address = randomUUID();
   readonly outbox: Outbox;
-  /** Resolves with where it listens; undefined if it ended before. */
+  /** Resolves with its origin when it listens; undefined if it ends before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when it has ended, and what it sent and wrote has been read, or 1 s later. */
+  /** Resolves when it has ended and all it sent and wrote was read, or 1 s after its end. */
   readonly gone: Promise<WorkerExit>;
   /** Undefined until it listens. `performance.now()`. */
   listeningSinceMs: number | undefined;
-  /** Whether it takes no new calls, as another one has its place. */
+  /** Whether another one has its place, so that it takes no new calls. */
   isRetired = false;
   /** How often it was looked at since it sent something. */
   silentLooks = 0;
-  /** What it said last. */
+  /** What it reported last. */
   counts: readonly MetricText[] = [];
   metrics: readonly MetricText[] = [];
   readonly #worker: Worker;
@@ -112,8 +112,8 @@ function ended(worker: Worker): Promise<WorkerExit> {
   const disconnected = new Promise<void>((resolve) => worker.once('disconnect', () => resolve()));
   return new Promise((resolve) => {
     worker.on('error', ({ message }) => {
-      // A program that could not be started does not close. Other errors are of messages that one
-      // which ends does not read.
+      // A program that could not be started never closes. Other errors are about messages that a
+      // worker did not read before it ended.
       if (child.pid === undefined) resolve({ exitCode: undefined, signal: undefined, message });
     });
     const read = new Promise<void>((resolve) => child.once('close', () => resolve()));
@@ -128,7 +128,7 @@ function ended(worker: Worker): Promise<WorkerExit> {
   });
 }
 
-/** Keeps as many workers serving as there are to be. */
+/** Keeps a fixed number of workers serving. */
 export class Workers {
   readonly #options: WorkersOptions;
   readonly #all = new Set<WorkerProcess>();
@@ -138,7 +138,7 @@ export class Workers {
   #died = 0;
   readonly #backOff = new BackOff();
   #looks: NodeJS.Timeout | undefined;
-  /** Set while the next one is waited for. */
+  /** Set while a worker that died is about to be replaced. */
   #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
   #isToReplaceAgain = false;
@@ -151,7 +151,7 @@ export class Workers {
     this.failed = new Promise((_resolve, reject) => {
       this.#fail = reject;
     });
-    this.failed.catch(() => undefined); // whoever waits for it handles it
+    this.failed.catch(() => undefined); // those who await it handle it
     const [, exec = ''] = process.argv;
     cluster.setupPrimary({
       exec,
@@ -160,11 +160,11 @@ export class Workers {
     });
     if (!isInspected(process.execArgv, process.env['NODE_OPTIONS']))
       this.#looks = setInterval(() => this.#look(), LOOK_INTERVAL_MS).unref();
-    // One that does not read its messages would live on.
+    // A worker that does not read its messages would live on.
     process.on('exit', () => this.#all.forEach((worker) => worker.kill()));
   }
 
-  /** All that run: those that start, serve, and finish what they have begun. */
+  /** All that run: those that are starting, serving, or finishing their calls. */
   get all(): readonly WorkerProcess[] {
     return [...this.#all];
   }
@@ -174,14 +174,14 @@ export class Workers {
     return this.#serving().length;
   }
 
-  /** How many ended unasked. */
+  /** How many have died. */
   get died(): number {
     return this.#died;
   }
 
   /**
-   * Starts the workers, the first one alone: what keeps it from serving is told once. Resolves with
-   * where they listen when all do; rejects as `failed` does.
+   * Starts the workers, the first one alone, so that what is wrong is said only once. Resolves with
+   * their origin when all listen; rejects as `failed` does.
    */
   async start(): Promise<string> {
     const origin = await this.#fork({ greets: true }).listening;
@@ -194,7 +194,7 @@ export class Workers {
   }
 
   /**
-   * Replaces the workers one after another. Each goes on until another one listens, and then until
+   * Replaces the workers one after another. Each serves until its successor listens, and then until
    * its connections have closed. If this is called meanwhile, all are replaced again afterwards.
    */
   replaceAll(): Promise<void> {
@@ -202,7 +202,7 @@ export class Workers {
     return (this.#replacing ??= this.#replaceAll().finally(() => (this.#replacing = undefined)));
   }
 
-  /** Resolves when all have closed; rejects when some had to be killed, as that took too long. */
+  /** Resolves when all have closed; rejects if some took too long and were killed. */
   async close(signal: string): Promise<void> {
     const { log, closingMs } = this.#options;
     this.#closingSignal = signal;
@@ -239,7 +239,7 @@ export class Workers {
 
   #fork({ greets = false } = {}): WorkerProcess {
     const { count, write, onMessage } = this.#options;
-    // The settings are read anew by each worker. How many there are is not theirs to say.
+    // Each worker reads the settings again, but the number of workers is fixed.
     const environment = { ...WORKER_MARK, WORKERS: String(count) };
     const worker = new WorkerProcess(cluster.fork(environment), write);
     this.#all.add(worker);
@@ -263,7 +263,7 @@ export class Workers {
 
   #listens(worker: WorkerProcess): void {
     worker.listeningSinceMs = performance.now();
-    // Those that failed when nobody else served.
+    // Those that had to go on because nobody else served.
     for (const other of this.all) {
       if (other.isRetired && other !== worker) void other.outbox.send({ type: 'retire' });
     }
@@ -282,7 +282,7 @@ export class Workers {
     }
   }
 
-  /** An error that nobody awaited: another one is to take the place of that worker. */
+  /** Replaces a worker in which an error was not awaited. */
   #failing(worker: WorkerProcess): void {
     if (worker.isRetired || this.#closingSignal !== undefined) return;
     this.#retire(worker);
@@ -322,13 +322,13 @@ export class Workers {
     const { log } = this.#options;
     while (this.#isToReplaceAgain && this.#closingSignal === undefined) {
       this.#isToReplaceAgain = false;
-      // Or each signal would add as many as there are.
+      // Otherwise each signal would add as many processes again.
       await Promise.all(this.all.filter(({ isRetired }) => isRetired).map(({ gone }) => gone));
       const old = this.#serving();
       log.info('replacing workers', { workers: old.length });
       for (const worker of old) {
         if (this.#closingSignal !== undefined) return;
-        if (!this.#all.has(worker)) continue; // it died, and was replaced for that
+        if (!this.#all.has(worker)) continue; // it died, and has been replaced
         const isReplaced = (await this.#fork().listening) !== undefined;
         if (this.#closingSignal !== undefined) return;
         if (!isReplaced) {

@@ -9,14 +9,14 @@ import { StoreError } from './store-error.ts';
 
 type Methods = Pick<SqliteStore, 'read' | 'writeAll' | 'list' | 'count' | 'close'>;
 
-/** What goes to the thread. */
+/** Sent to the thread. */
 export interface Call {
   readonly n: number;
   readonly method: keyof Methods;
   readonly args: readonly unknown[];
 }
 
-/** What comes back. */
+/** Sent back. */
 export type Reply =
   | { readonly n: number; readonly answer: unknown }
   | { readonly n: number; readonly failure: string };
@@ -36,7 +36,7 @@ const OPENING = 0;
 
 /**
  * An SQLite file with a thread of its own, so that neither the disk nor a lock of another process
- * holds up the event loop. Writes of one turn of the event loop are one transaction.
+ * holds up the event loop. Writes made in one turn of the event loop share a transaction.
  *
  * A thread that dies is started again. Calls are rejected until it has opened the file.
  */
@@ -101,7 +101,7 @@ class SqliteThread implements PartStore {
   #start(): void {
     const startedAtMs = performance.now();
     const died = (cause?: unknown): void => this.#died(performance.now() - startedAtMs, cause);
-    // In the package the file lies beside the one that holds this.
+    // In the package too, both files are in one folder.
     const url = new URL(`./sqlite-worker${extname(import.meta.url)}`, import.meta.url);
     let worker: Worker;
     try {
@@ -167,10 +167,10 @@ class SqliteThread implements PartStore {
   #replied(reply: Reply): void {
     const waiting = this.#calls.get(reply.n);
     this.#calls.delete(reply.n);
-    // An open file keeps no process alive.
+    // An open file must not keep the process alive.
     if (this.#calls.size === 0) this.#worker?.unref();
     if ('failure' in reply) waiting?.reject(new StoreError(reply.failure));
-    else waiting?.resolve(reply.answer as never); // what this method answers
+    else waiting?.resolve(reply.answer as never); // what this method returns
   }
 }
 

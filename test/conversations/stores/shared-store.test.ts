@@ -686,7 +686,7 @@ describe('a store that does not answer', () => {
     parts.failWith = down;
     for (let n = 1; n <= 5; n++) await turn(store, `c${n}`, 't1');
     assert.equal(store.health().turnsWaiting, 3);
-    assert.equal(lines.filter((line) => /history lost: too much waits/.test(line)).length, 2);
+    assert.equal(lines.filter((line) => /history lost: too much is waiting/.test(line)).length, 2);
   });
 
   it('gets what waits when the process closes', async (t) => {

@@ -743,7 +743,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
       reason = refusal(path);
     });
     if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
-    assert.equal(reason, 'the disk failed, or takes no more (SQLite: disk I/O error)');
+    assert.equal(reason, 'the disk failed or is full (SQLite: disk I/O error)');
   });
 
   it('and is let go: another one can be opened', (t) => {
