@@ -6,24 +6,26 @@ import type { Delivery, TurnEvent, TurnOutcome, TurnReport } from '../turns/deli
 import type { Turns } from '../turns/turns.ts';
 import { ReplyStream } from './reply-stream.ts';
 
-/** Told how each delivery of a turn was answered. */
+/** Called when a delivery of a turn has been answered. */
 export type TurnObserver = (delivery: WebhookDelivery, report: TurnReport) => void;
 
-/** How a delivery of a turn went. Times in milliseconds. */
+/** The outcome and timing of a turn's delivery. Times are in milliseconds. */
 export interface TurnFigures {
   readonly requestId: string;
-  /** Undefined where the platform sent none. */
+  /** Undefined if the platform sent none. */
   readonly turnId: string | undefined;
   readonly outcome: TurnOutcome;
-  /** From the first request to a model, which is made at once. Undefined where there was none. */
+  /**
+   * From the first model request to its first text or tool call. Undefined if no model was called.
+   */
   readonly firstTokenMs: number | undefined;
-  /** From the verified event. Undefined when nothing was spoken. */
+  /** From the verified event to the first speech. Undefined if nothing was spoken. */
   readonly firstSpeechMs: number | undefined;
-  /** From the request's headers. */
+  /** From the request's headers to the end. */
   readonly durationMs: number;
   /** See `TurnReport`. */
   readonly speakers: readonly string[] | undefined;
-  /** Why it failed. For a developer's eyes only: it may quote what a model or a tool said. */
+  /** Why it failed. For developers only: it may quote what a model or a tool said. */
   readonly error: unknown;
 }
 
@@ -44,8 +46,8 @@ export function figuresOf(
 }
 
 /**
- * One delivery of a turn over HTTP: the event and the stream of its reply. It is all that an open
- * stream needs.
+ * One delivery of a turn over HTTP: the event and its reply stream. An open stream needs nothing
+ * else.
  */
 export class WebhookDelivery extends ReplyStream implements Delivery {
   readonly event: TurnEvent;
@@ -80,7 +82,7 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
     return this.context.log;
   }
 
-  /** Starts the turn. What it says at once leaves in one piece with the headers. */
+  /** Starts the turn. Whatever it says synchronously leaves together with the headers. */
   begin(): void {
     this.#turns.start(this);
     this.flush();
