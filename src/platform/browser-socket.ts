@@ -24,7 +24,7 @@ export interface BrowserSocketOptions extends Pick<
   readonly onEnd: () => void;
 }
 
-/** What a frame must contain. Types that are not listed mean nothing in text mode. */
+/** What a frame must contain. Other types are ignored in text mode. */
 const FRAMES: Readonly<Record<ClientFrame['type'], Field>> = {
   'client.ready': object,
   'client.response.text': objectOf({ content: string }),
@@ -71,8 +71,8 @@ export class BrowserSocket {
   }
 
   /**
-   * Sends the server's own figures of a turn to a traced browser, if one of its deliveries was the
-   * turn's.
+   * Sends the server's own figures of a turn to a traced browser, if the turn belongs to this
+   * session.
    */
   turnEnded({
     requestId,
@@ -146,7 +146,7 @@ export class BrowserSocket {
   }
 }
 
-/** The frame; undefined for a type that means nothing here; a string says what is wrong with it. */
+/** The frame; undefined for an unknown type; a string says what is wrong with it. */
 function parseFrame(text: string): ClientFrame | string | undefined {
   let value: unknown;
   try {
@@ -163,7 +163,7 @@ function parseFrame(text: string): ClientFrame | string | undefined {
   return isTooDeep(value) ? 'a message must not be nested too deeply' : (value as ClientFrame);
 }
 
-/** The messages of an error and of what caused it, from the outside in. */
+/** The messages of an error and its causes, from the outside in. */
 function reasonOf(error: unknown): string {
   const messages: string[] = [];
   let cause: unknown = error;

@@ -1701,7 +1701,7 @@ describe('the playground and strangers', () => {
     await browser.open(`${page.origin.replace('127.0.0.1', 'rebound.example')}/playground`);
     assert.match(
       await browser.text('body'),
-      /only this machine is served here, and the host header is not localhost/,
+      /this route serves only this machine: the host header is not localhost/,
     );
   });
 
