@@ -249,7 +249,7 @@ async function initialise(): Promise<void> {
   );
   assert.match(
     await run([...cli, 'my-agent'], { directory: place }, 1),
-    /has package\.json, .* already; nothing was written/,
+    /already has package\.json, .*; nothing was written/,
   );
   await run([...cli, 'other-agent'], { directory: place });
   const { dependencies } = JSON.parse(
