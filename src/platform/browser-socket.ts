@@ -74,25 +74,12 @@ export class BrowserSocket {
    * Sends the server's own figures of a turn to a traced browser, if the turn belongs to this
    * session.
    */
-  turnEnded({
-    requestId,
-    turnId,
-    outcome,
-    firstTokenMs,
-    firstSpeechMs,
-    durationMs,
-    speakers,
-    error,
-  }: TurnFigures): void {
+  turnEnded({ requestId, turnId, error, ...figures }: TurnFigures): void {
     const delivery = this.#session.deliveryOf(requestId);
     if (delivery === undefined || turnId === undefined || !this.#options.isTraced) return;
-    this.#send({
-      type: 'local.turn', delivery, turn_id: turnId, outcome, durationMs: tenths(durationMs),
-      ...(firstTokenMs === undefined ? {} : { firstTokenMs: tenths(firstTokenMs) }),
-      ...(firstSpeechMs === undefined ? {} : { firstSpeechMs: tenths(firstSpeechMs) }),
-      ...(speakers === undefined ? {} : { speakers }),
-      ...(error === undefined ? {} : { reason: reasonOf(error) }),
-    });
+    const reason = error === undefined ? {} : { reason: reasonOf(error) };
+    const frame = { type: 'local.turn', delivery, turn_id: turnId, ...figures, ...reason } as const;
+    this.#connection.send(JSON.stringify(frame satisfies ServerFrame, withTenths));
   }
 
   /** The server is shutting down. Resolves when the agent has been told. */
@@ -174,6 +161,7 @@ function reasonOf(error: unknown): string {
   return messages.join(': ').slice(0, MAX_REASON_LENGTH);
 }
 
-function tenths(ms: number): number {
-  return Math.round(ms * 10) / 10;
+/** For `JSON.stringify`: rounds times to a tenth of a millisecond. */
+function withTenths(name: string, value: unknown): unknown {
+  return name.endsWith('Ms') && typeof value === 'number' ? Math.round(value * 10) / 10 : value;
 }

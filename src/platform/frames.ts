@@ -70,17 +70,28 @@ export type TraceFrame =
       readonly turn_id: string;
       /** completed, interrupted, failed, replayed, taken over or stale. */
       readonly outcome: string;
-      /** Time to the model's first token; missing if no model was called. */
-      readonly firstTokenMs?: number;
-      readonly firstSpeechMs?: number;
+      readonly firstSpeechMs?: number | undefined;
       readonly durationMs: number;
       /** The agents that spoke, in order. Missing if only the called one did. */
-      readonly speakers?: readonly string[];
+      readonly speakers?: readonly string[] | undefined;
+      /** One entry per model request. */
+      readonly usage?: readonly TokenUsage[] | undefined;
       /**
        * Why it failed. Not in the log or on LayerCode's wire, because it may quote what was said.
        */
       readonly reason?: string;
     };
+
+/** What one model request took. A count is missing if the vendor did not report it. */
+export interface TokenUsage {
+  readonly model: string;
+  readonly inputTokens?: number | undefined;
+  readonly outputTokens?: number | undefined;
+  /** Those of the input tokens that the vendor had cached. */
+  readonly cachedTokens?: number | undefined;
+  /** From the request to the first text or tool call. */
+  readonly firstDeltaMs: number;
+}
 
 export type SignatureKind = 'right' | 'wrong' | 'stale';
 

@@ -2,47 +2,25 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type { Context } from '../http/context.ts';
 import type { Logger } from '../log.ts';
-import type { Delivery, TurnEvent, TurnOutcome, TurnReport } from '../turns/delivery.ts';
+import type { Delivery, TurnEvent, TurnReport } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
 import { ReplyStream } from './reply-stream.ts';
 
 /** Called when a delivery of a turn has been answered. */
 export type TurnObserver = (delivery: WebhookDelivery, report: TurnReport) => void;
 
-/** The outcome and timing of a turn's delivery. Times are in milliseconds. */
-export interface TurnFigures {
+/** A turn's report, and the request it belongs to. */
+export interface TurnFigures extends TurnReport {
   readonly requestId: string;
   /** Undefined if the platform sent none. */
   readonly turnId: string | undefined;
-  readonly outcome: TurnOutcome;
-  /**
-   * From the first model request to its first text or tool call. Undefined if no model was called.
-   */
-  readonly firstTokenMs: number | undefined;
-  /** From the verified event to the first speech. Undefined if nothing was spoken. */
-  readonly firstSpeechMs: number | undefined;
-  /** From the request's headers to the end. */
+  /** From the request's headers to the end, in milliseconds. */
   readonly durationMs: number;
-  /** See `TurnReport`. */
-  readonly speakers: readonly string[] | undefined;
-  /** Why it failed. For developers only: it may quote what a model or a tool said. */
-  readonly error: unknown;
 }
 
-export function figuresOf(
-  { turnId, context }: WebhookDelivery,
-  { outcome, firstSpeechMs, usage, speakers, error }: TurnReport,
-): TurnFigures {
-  return {
-    requestId: context.requestId,
-    turnId,
-    outcome,
-    firstTokenMs: usage?.[0]?.firstDeltaMs,
-    firstSpeechMs,
-    durationMs: performance.now() - context.receivedAtMs,
-    speakers,
-    error,
-  };
+export function figuresOf({ turnId, context }: WebhookDelivery, report: TurnReport): TurnFigures {
+  const { requestId, receivedAtMs } = context;
+  return { ...report, requestId, turnId, durationMs: performance.now() - receivedAtMs };
 }
 
 /**
