@@ -1,4 +1,4 @@
-// The load generator, in a process of its own. Prints one line of JSON. Exit code 1 if a turn fails.
+// The load generator, in a process of its own. Prints one line of JSON. Exits 1 if a turn fails.
 //   load.ts --port P --pid PID --seconds 4 --warmup 2
 //       turns on 64 connections for a time; --fill 100: after 100 turns of each conversation
 //   load.ts --port P --pid PID --turns 100000
