@@ -140,6 +140,8 @@ const { values } = parseArgs({
 /** Calls begin within this time; then something fails, in the middle of all of them. */
 const BEGIN_MS = 2_500;
 const FAILS_AFTER_MS = 4_000;
+/** A turn that takes longer has failed. */
+const PATIENCE_MS = 10_000;
 
 /** What a scenario cost. */
 interface Cost {
@@ -204,7 +206,8 @@ async function talk(origin: string): Promise<SeenCall[]> {
     Array.from({ length: calls }, async (_, number) => {
       await sleep((number / calls) * BEGIN_MS);
       const random = randomFrom(Number(values.seed) * 10_000 + number);
-      return playCall(origin, SECRET, { number, turns: Number(values.turns), random });
+      const plan = { number, turns: Number(values.turns), random, patienceMs: PATIENCE_MS };
+      return playCall(origin, SECRET, plan);
     }),
   );
 }
