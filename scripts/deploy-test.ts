@@ -10,6 +10,7 @@ import { historyOf } from '../src/conversations/conversation.ts';
 import { openStore } from '../src/conversations/stores/open-store.ts';
 import { createLogger } from '../src/log.ts';
 import { parseSettings } from '../src/settings/settings.ts';
+import { randomFrom } from '../bench/random.ts';
 import { percentile } from '../bench/stats.ts';
 import { playCall, type SeenCall } from '../test/deploy/call.ts';
 import { judge, wordsLost } from '../test/deploy/judge.ts';
@@ -210,17 +211,6 @@ async function talk(origin: string): Promise<SeenCall[]> {
       return playCall(origin, SECRET, plan);
     }),
   );
-}
-
-/** Mulberry32: the same calls for the same seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return ((bits ^ (bits >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 async function costOf(
