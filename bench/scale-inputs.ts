@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openStore } from '../src/conversations/stores/open-store.ts';
 import { createLogger } from '../src/log.ts';
 import { parseSettings } from '../src/settings/settings.ts';
-import { createTestClient } from '../src/test-client.ts';
+import { createTestClient, type TestReply } from '../src/test-client.ts';
 import { chunk, textReply } from '../test/faults/wire-shapes.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
 import { RedisServer } from '../test/fixtures/redis-server.ts';
@@ -23,7 +23,10 @@ const WARMUP_TURNS = 5;
 const TURNS = 20;
 const TOKENS = 60;
 const TOKEN_MS = 5;
-const OPEN_TURNS = 1_000;
+const FIRST_OPEN_TURNS = 500;
+const OPEN_TURNS = 2_500;
+/** The system lets no more connections wait. */
+const OPENED_AT_ONCE = 100;
 const MESSAGES = 10_000;
 /** The channel loses messages beyond those that may wait. */
 const MESSAGES_AT_ONCE = 500;
@@ -83,7 +86,7 @@ async function redisFigures(redis: RedisServer): Promise<RedisFigures> {
 async function measureTurns(
   server: SpawnedServer,
   redis: RedisServer,
-): Promise<Omit<Inputs, 'redisCpuUsPerMessage'>> {
+): Promise<Omit<Inputs, 'redisCpuUsPerMessage' | 'bytesPerOpenTurn'>> {
   const pid = server.process.pid ?? 0;
   const origin = await server.url();
   const clients = Array.from({ length: CONVERSATIONS }, () =>
@@ -104,25 +107,39 @@ async function measureTurns(
   const [after, turns] = [await redisFigures(redis), CONVERSATIONS * TURNS];
   const serverCpuUsPerTurn = ((readCpuMs(pid) - cpuMs) * 1_000) / turns;
   const [callerBytesPerTurn, modelBytesPerTurn] = [callerBytes / turns, modelBytes / turns];
-
-  const idleBytes = readRss(pid);
-  isHolding = true;
-  const open = await Promise.all(Array.from({ length: OPEN_TURNS }, async () => {
-    const reply = await createTestClient(origin, { secret: SECRET }).say(WORDS);
-    return { reply, first: await reply[Symbol.asyncIterator]().next() };
-  }));
-  const bytesPerOpenTurn = (readRss(pid) - idleBytes) / OPEN_TURNS;
-  for (const response of held) response.end();
-  for (const { reply } of open) reply.drop();
   return {
     serverCpuUsPerTurn,
-    bytesPerOpenTurn,
     callerBytesPerTurn,
     modelBytesPerTurn,
     redisCpuUsPerTurn: (after.cpuUs - before.cpuUs) / turns,
     redisBytesPerTurn: (after.memory - empty.memory) / (CONVERSATIONS * (WARMUP_TURNS + TURNS)),
     redisWireBytesPerTurn: (after.net - before.net) / turns,
   };
+}
+
+/**
+ * What each one adds, not the first ones: with them the process gets memory that it keeps. Of a
+ * server that did nothing before, as one that was busy has memory left over.
+ */
+async function measureOpenTurns(server: SpawnedServer): Promise<number> {
+  const pid = server.process.pid ?? 0;
+  const origin = await server.url();
+  isHolding = true;
+  const replies: TestReply[] = [];
+  const openUpTo = async (count: number): Promise<number> => {
+    while (replies.length < count)
+      replies.push(...await Promise.all(Array.from({ length: OPENED_AT_ONCE }, async () => {
+        const reply = await createTestClient(origin, { secret: SECRET }).say(WORDS);
+        await reply[Symbol.asyncIterator]().next(); // it is spoken
+        return reply;
+      })));
+    return readRss(pid);
+  };
+  const fewBytes = await openUpTo(FIRST_OPEN_TURNS);
+  const bytes = await openUpTo(OPEN_TURNS);
+  for (const response of held) response.end();
+  for (const reply of replies) reply.drop();
+  return (bytes - fewBytes) / (OPEN_TURNS - FIRST_OPEN_TURNS);
 }
 
 async function measureMessages(redis: RedisServer): Promise<number> {
@@ -157,7 +174,7 @@ export async function measureInputs(): Promise<Inputs> {
     const redisCpuUsPerMessage = await measureMessages(redis);
     symlinkSync(join(PEERS, 'node_modules'), join(workplace.directory, 'node_modules'));
     workplace.write('package.json', '{}');
-    const server = workplace.spawn({
+    const spawn = (): SpawnedServer => workplace.spawn({
       env: {
         NODE_ENV: 'production',
         LAYERCODE_WEBHOOK_SECRET: SECRET,
@@ -167,7 +184,9 @@ export async function measureInputs(): Promise<Inputs> {
         STORE_TIMEOUT_MS: '5000',
       },
     });
-    return { ...(await measureTurns(server, redis)), redisCpuUsPerMessage };
+    const turns = await measureTurns(spawn(), redis);
+    const bytesPerOpenTurn = await measureOpenTurns(spawn());
+    return { ...turns, bytesPerOpenTurn, redisCpuUsPerMessage };
   } finally {
     await workplace.clear();
     model.closeAllConnections();

@@ -57,13 +57,10 @@ const DESCRIPTORS_PER_TURN = 2;
 /** While one server ends, another takes its turns. */
 const MIN_SERVERS = 2;
 
-type Part = 'servers' | 'balancers' | 'shards';
-
-/** Something that a part has only so much of. */
+/** Something that a server, a balancer or a shard has only so much of. */
 interface Limit {
-  readonly part: Part;
   readonly what: string;
-  /** Shared out between all of the part. */
+  /** Shared out between all of them. */
   readonly total: number;
   /** In each of them, however many there are. */
   readonly each?: number;
@@ -80,12 +77,10 @@ export interface Plan {
   /** Installations that know nothing of each other: more than 1 where no number of shards helps. */
   readonly cells: number;
   readonly costPerMillionTurns: number;
-  /** What is used up first if calls grow and nothing is added. */
-  readonly first: UsedUp;
 }
 
-/** With more calls than that, something is used up. */
-export interface UsedUp {
+/** With more calls than that, one of something is not enough. */
+export interface LimitOfOne {
   readonly what: string;
   readonly calls: number;
 }
@@ -95,7 +90,7 @@ export function plan(calls: number, inputs: Inputs, given: Assumptions): Plan {
   for (let cells = 1; cells <= calls; cells++) {
     const cell = planCell(calls / cells, inputs, given);
     if (cell === undefined) continue;
-    const { turnsPerSecond, openTurns, servers, balancers, shards, first } = cell;
+    const { turnsPerSecond, openTurns, servers, balancers, shards } = cell;
     const costPerSecond = (servers * given.pricePerHour
       + shards * (1 + given.redisReplicas) * given.redisPricePerHour) / 3_600;
     return {
@@ -107,19 +102,24 @@ export function plan(calls: number, inputs: Inputs, given: Assumptions): Plan {
       balancers: balancers * cells,
       shards: shards * cells,
       costPerMillionTurns: (costPerSecond / turnsPerSecond) * 1e6,
-      first: { what: first.what, calls: first.calls * cells },
     };
   }
   throw new RangeError(`no number of machines is enough for ${calls} calls`);
 }
 
-/** Of one server, one balancer and one shard, the least first. */
-export function limitsOfOne(inputs: Inputs, given: Assumptions): UsedUp[] {
+/** At how many calls one server, one balancer or one shard is used up, the least first. */
+export function limitsOfOne(inputs: Inputs, given: Assumptions): LimitOfOne[] {
   const load = loadOf(1e6, given);
-  const servers = serverLimits(load, inputs, given);
-  const redis = redisLimits(load, needed(servers, given.utilisation), inputs, given);
-  const limits = [...servers, ...balancerLimits(load, inputs, given), ...redis];
-  return usedUp(load.calls, limits, { servers: 1, balancers: 1, shards: 1 });
+  const ofServers = serverLimits(load, inputs, given);
+  const servers = needed(ofServers, given.utilisation);
+  return [
+    ...ofServers,
+    ...balancerLimits(load, inputs, given),
+    ...redisLimits(load, servers, inputs, given),
+  ]
+    .map(({ what, total, each = 0, capacity }) =>
+      ({ what, calls: (load.calls * capacity) / (total + each) }))
+    .sort((one, other) => one.calls - other.calls);
 }
 
 type Cell = Omit<Plan, 'calls' | 'cells' | 'costPerMillionTurns'>;
@@ -127,29 +127,13 @@ type Cell = Omit<Plan, 'calls' | 'cells' | 'costPerMillionTurns'>;
 /** Undefined where more shards would not help. */
 function planCell(calls: number, inputs: Inputs, given: Assumptions): Cell | undefined {
   const load = loadOf(calls, given);
-  const ofServers = serverLimits(load, inputs, given);
-  const servers = Math.max(MIN_SERVERS, needed(ofServers, given.utilisation));
-  const ofBalancers = balancerLimits(load, inputs, given);
-  const balancers = needed(ofBalancers, given.utilisation);
-  const ofRedis = redisLimits(load, servers, inputs, given);
-  const shards = needed(ofRedis, given.utilisation);
-  const limits = [...ofServers, ...ofBalancers, ...ofRedis];
-  const [first] = usedUp(calls, limits, { servers, balancers, shards });
-  if (!Number.isFinite(shards) || first === undefined) return undefined;
   const { turnsPerSecond, openTurns } = load;
-  return { turnsPerSecond, openTurns, servers, balancers, shards, first };
-}
-
-/** At how many calls each of them is used up, if nothing is added. */
-function usedUp(
-  calls: number,
-  limits: readonly Limit[],
-  counts: Readonly<Record<Part, number>>,
-): UsedUp[] {
-  return limits
-    .map(({ part, what, total, each = 0, capacity }) =>
-      ({ what, calls: (calls * capacity) / (total / counts[part] + each) }))
-    .sort((one, other) => one.calls - other.calls);
+  const { utilisation } = given;
+  const servers = Math.max(MIN_SERVERS, needed(serverLimits(load, inputs, given), utilisation));
+  const balancers = needed(balancerLimits(load, inputs, given), utilisation);
+  const shards = needed(redisLimits(load, servers, inputs, given), utilisation);
+  if (!Number.isFinite(shards)) return undefined;
+  return { turnsPerSecond, openTurns, servers, balancers, shards };
 }
 
 interface Load {
@@ -165,32 +149,27 @@ function loadOf(calls: number, { turnsPerMinute, turnSeconds }: Assumptions): Lo
 
 function serverLimits(load: Load, inputs: Inputs, given: Assumptions): Limit[] {
   const { turnsPerSecond, openTurns } = load;
-  const part = 'servers';
   const wireBytes =
     inputs.callerBytesPerTurn + inputs.modelBytesPerTurn + inputs.redisWireBytesPerTurn;
   return [
     {
-      part,
       what: 'CPU of the servers',
       total: (turnsPerSecond * inputs.serverCpuUsPerTurn) / 1e6,
       capacity: given.cores,
     },
     {
-      part,
       what: 'memory of the servers',
       total: openTurns * inputs.bytesPerOpenTurn,
       capacity: given.memoryGib * 2 ** 30 - given.cores * IDLE_BYTES,
     },
-    { part, what: '`MAX_STREAMS`', total: openTurns, capacity: given.maxStreams },
+    { what: '`MAX_STREAMS`', total: openTurns, capacity: given.maxStreams },
     {
-      part,
       what: 'file descriptors of the servers',
       total: openTurns * DESCRIPTORS_PER_TURN,
       capacity: given.descriptors,
     },
-    { part, what: "ports to the model's address", total: openTurns, capacity: PORTS },
+    { what: "ports to the model's address", total: openTurns, capacity: PORTS },
     {
-      part,
       what: 'network of the servers',
       total: turnsPerSecond * wireBytes * 8,
       capacity: given.networkGbits * 1e9,
@@ -199,16 +178,13 @@ function serverLimits(load: Load, inputs: Inputs, given: Assumptions): Limit[] {
 }
 
 function balancerLimits(load: Load, inputs: Inputs, given: Assumptions): Limit[] {
-  const part = 'balancers';
   return [
     {
-      part,
       what: 'connections of the balancer',
       total: load.openTurns,
       capacity: given.balancerStreams,
     },
     {
-      part,
       what: 'network of the balancer',
       total: load.turnsPerSecond * inputs.callerBytesPerTurn * 8,
       capacity: given.balancerGbits * 1e9,
@@ -222,7 +198,6 @@ function redisLimits(
   inputs: Inputs,
   given: Assumptions,
 ): Limit[] {
-  const part = 'shards';
   const processes = servers * given.cores;
   // Unless by chance, a turn runs in another process than the one before it. A message by PUBLISH
   // goes to all shards of a cluster.
@@ -232,27 +207,23 @@ function redisLimits(
   const bytesPerCall = given.turnsPerMinute * given.callMinutes * inputs.redisBytesPerTurn;
   return [
     {
-      part,
       what: 'CPU of Redis',
       total: (turnsPerSecond * inputs.redisCpuUsPerTurn) / 1e6,
       each: ofMessages,
       capacity: 1, // one thread
     },
-    { part, what: 'messages of Redis', total: 0, each: ofMessages, capacity: 1 },
+    { what: 'messages of Redis', total: 0, each: ofMessages, capacity: 1 },
     {
-      part,
       what: 'memory of Redis',
       total: callsKept * bytesPerCall,
       capacity: given.redisMemoryGib * 2 ** 30,
     },
     {
-      part,
       what: 'network of Redis',
       total: turnsPerSecond * inputs.redisWireBytesPerTurn * 8,
       capacity: given.networkGbits * 1e9,
     },
     {
-      part,
       what: '`maxclients` of Redis',
       total: 0,
       each: processes * CLIENTS_PER_PROCESS,
@@ -261,7 +232,7 @@ function redisLimits(
   ];
 }
 
-/** How many of a part it takes to stay within the share that is planned for. */
+/** How many of them it takes to stay within the share that is planned for. */
 function needed(limits: readonly Limit[], utilisation: number): number {
   const counts = limits.map(({ total, each = 0, capacity }) => {
     const left = utilisation * capacity - each;

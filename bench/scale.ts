@@ -8,16 +8,16 @@ import { parseArgs } from 'node:util';
 import { limitsOfOne, plan, type Assumptions, type Inputs, type Plan } from './scale-model.ts';
 import { waitsIn } from './scale-queue.ts';
 
-/** Measured by `npm run bench:scale -- --measure`: Node 20, two cores of an AMD EPYC. */
+/** By `npm run bench:scale -- --measure`, Node 20, on two cores of an AMD EPYC that were busy. */
 const INPUTS = {
-  serverCpuUsPerTurn: [2_000, 'µs of CPU of a server per turn: 60 tokens of a model, Redis'],
-  bytesPerOpenTurn: [49_000, 'bytes of memory per open turn'],
-  callerBytesPerTurn: [8_000, 'bytes between caller and server per turn'],
-  modelBytesPerTurn: [18_000, 'bytes between server and model per turn'],
-  redisCpuUsPerTurn: [60, 'µs of CPU of Redis per turn'],
-  redisBytesPerTurn: [750, 'bytes of memory of Redis per turn that it keeps'],
+  serverCpuUsPerTurn: [4_000, 'µs of CPU of a server per turn: 60 tokens of a model, Redis'],
+  bytesPerOpenTurn: [72_000, 'bytes of memory per open turn'],
+  callerBytesPerTurn: [7_100, 'bytes between caller and server per turn'],
+  modelBytesPerTurn: [26_000, 'bytes between server and model per turn'],
+  redisCpuUsPerTurn: [65, 'µs of CPU of Redis per turn'],
+  redisBytesPerTurn: [740, 'bytes of memory of Redis per turn that it keeps'],
   redisWireBytesPerTurn: [1_400, 'bytes between server and Redis per turn'],
-  redisCpuUsPerMessage: [1.3, 'µs of CPU of Redis per message between processes'],
+  redisCpuUsPerMessage: [1.1, 'µs of CPU of Redis per message between processes'],
 } satisfies Figures<Inputs>;
 
 const ASSUMPTIONS = {
@@ -80,6 +80,16 @@ function chosen<T extends string>(
   return Object.fromEntries(entries) as Record<T, number>;
 }
 
+function list(
+  title: string,
+  figures: Readonly<Record<string, number>>,
+  texts: Readonly<Record<string, readonly [number, string]>>,
+): void {
+  console.log(`${title}:`);
+  for (const [name, [, meaning]] of Object.entries(texts))
+    console.log(`  --${flagOf(name)} ${Number(figures[name]?.toPrecision(5))}: ${meaning}`);
+}
+
 function count(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
 }
@@ -96,37 +106,34 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): v
 }
 
 function rowOf(planned: Plan): string[] {
-  const { calls, turnsPerSecond, openTurns, servers, balancers, shards, cells, first } = planned;
+  const { calls, turnsPerSecond, openTurns, servers, balancers, shards, cells } = planned;
   const cost = planned.costPerMillionTurns;
+  const next = limits.find((limit) => limit.calls > calls);
   return [
     count(calls), count(turnsPerSecond), count(openTurns), count(servers), count(balancers),
-    count(shards), count(cells), cost.toFixed(2), `${first.what}, at ${about(first.calls)}`,
+    count(shards), count(cells), cost.toFixed(2),
+    next === undefined ? '–' : `${next.what}, at ${about(next.calls)}`,
   ];
 }
 
-const fromOptions = chosen(INPUTS);
+const fromOptions = chosen(INPUTS); // checks them, even if they are measured
 const assumptions = chosen(ASSUMPTIONS);
 const inputs = values.measure
   ? await (await import('./scale-inputs.ts')).measureInputs()
   : fromOptions;
-for (const [title, figures, texts] of [
-  [values.measure ? 'Measured now' : 'Measured', inputs, INPUTS],
-  ['Assumed', assumptions, ASSUMPTIONS],
-] as const) {
-  console.log(`${title}:`);
-  for (const [name, [, meaning]] of Object.entries<readonly [number, string]>(texts))
-    console.log(`  --${flagOf(name)} ${Number(Reflect.get(figures, name).toPrecision(3))}: ${meaning}`);
-}
+const limits = limitsOfOne(inputs, assumptions);
+list(values.measure ? 'Measured now' : 'Measured', { ...inputs }, INPUTS);
+list('Assumed', assumptions, ASSUMPTIONS);
 console.log();
 table(
   ['calls at once', 'turns/s', 'open turns', 'servers', 'balancers', 'shards of Redis',
-    'installations', 'price of a million turns', 'used up first, at calls'],
+    'installations', 'price of a million turns', 'where one is not enough next'],
   CALLS.map((calls) => rowOf(plan(calls, inputs, assumptions))),
 );
 console.log();
 table(
-  ['of one server, balancer or shard', 'is used up at calls'],
-  limitsOfOne(inputs, assumptions).map(({ what, calls }) => [what, about(calls)]),
+  ['one server, balancer or shard', 'is enough up to calls'],
+  limits.map(({ what, calls }) => [what, about(calls)]),
 );
 console.log();
 table(

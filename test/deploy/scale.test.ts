@@ -99,13 +99,6 @@ describe('the plan of a number of calls', () => {
     assert.equal(cheap.costPerMillionTurns, 11 / 36);
   });
 
-  it('says what is used up first', () => {
-    const { what, calls } = planned(100_000).first;
-    assert.deepEqual([what, Math.round(calls)], ['CPU of the servers', 200_000]);
-    assert.equal(planned(100_000, { maxStreams: 2_100 }).first.what, 'CPU of the servers');
-    assert.equal(planned(100, { redisMemoryGib: 0.001 }).first.what, 'memory of Redis');
-  });
-
   it('is refused where no number of machines is enough', () => {
     assert.throws(() => planned(1_000, { redisClients: 1 }), RangeError);
   });
