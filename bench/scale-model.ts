@@ -153,24 +153,24 @@ function serverLimits(load: Load, inputs: Inputs, given: Assumptions): Limit[] {
     inputs.callerBytesPerTurn + inputs.modelBytesPerTurn + inputs.redisWireBytesPerTurn;
   return [
     {
-      what: 'CPU of the servers',
+      what: 'CPU of a server',
       total: (turnsPerSecond * inputs.serverCpuUsPerTurn) / 1e6,
       capacity: given.cores,
     },
     {
-      what: 'memory of the servers',
+      what: 'memory of a server',
       total: openTurns * inputs.bytesPerOpenTurn,
       capacity: given.memoryGib * 2 ** 30 - given.cores * IDLE_BYTES,
     },
     { what: '`MAX_STREAMS`', total: openTurns, capacity: given.maxStreams },
     {
-      what: 'file descriptors of the servers',
+      what: 'file descriptors of a server',
       total: openTurns * DESCRIPTORS_PER_TURN,
       capacity: given.descriptors,
     },
     { what: "ports to the model's address", total: openTurns, capacity: PORTS },
     {
-      what: 'network of the servers',
+      what: 'network of a server',
       total: turnsPerSecond * wireBytes * 8,
       capacity: given.networkGbits * 1e9,
     },
@@ -180,12 +180,12 @@ function serverLimits(load: Load, inputs: Inputs, given: Assumptions): Limit[] {
 function balancerLimits(load: Load, inputs: Inputs, given: Assumptions): Limit[] {
   return [
     {
-      what: 'connections of the balancer',
+      what: 'connections of a balancer',
       total: load.openTurns,
       capacity: given.balancerStreams,
     },
     {
-      what: 'network of the balancer',
+      what: 'network of a balancer',
       total: load.turnsPerSecond * inputs.callerBytesPerTurn * 8,
       capacity: given.balancerGbits * 1e9,
     },

@@ -148,7 +148,7 @@ table(
       const { serverCpuUsPerTurn: cpuUsPerTurn } = inputs;
       const { turnSeconds } = assumptions;
       const crowd = { utilisation, burst, cpuUsPerTurn, pieces: TOKENS, turnSeconds };
-      return waitsIn({ ...crowd, minutes: 3, seed: 1 }).p99Ms.toFixed(1);
+      return waitsIn({ ...crowd, minutes: 1, seed: 1 }).p99Ms.toFixed(1);
     }),
   ]),
 );

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 
+import { readPage, ROOT } from '../fixtures/pages.ts';
 import { limitsOfOne, plan, type Assumptions, type Inputs } from '../../bench/scale-model.ts';
 import { waitsIn, type Crowd } from '../../bench/scale-queue.ts';
 
@@ -109,7 +111,7 @@ describe('the limits of one server, balancer and shard', () => {
     const limits = limitsOfOne(INPUTS, { ...GIVEN, maxStreams: 1_000 });
     assert.deepEqual(limits.slice(0, 2), [
       { what: '`MAX_STREAMS`', calls: 10_000 },
-      { what: 'CPU of the servers', calls: 20_000 },
+      { what: 'CPU of a server', calls: 20_000 },
     ]);
     const calls = limits.map((limit) => limit.calls);
     assert.deepEqual(calls, calls.toSorted((one, other) => one - other));
@@ -149,5 +151,18 @@ describe('the waits in a busy process', () => {
     assert.ok(waitsIn(CALM).longestMs < 20);
     const { longestMs } = waitsIn({ ...CALM, burst: { seconds: 3, factor: 3 } });
     assert.ok(longestMs > 300 && longestMs < 3_000, String(longestMs));
+  });
+});
+
+describe('docs/deploy.md', () => {
+  it('has the tables that bench:scale prints', () => {
+    const output = execFileSync(process.execPath, ['--import', 'tsx', 'bench/scale.ts'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    const [, ...tables] = output.trimEnd().split('\n\n');
+    const page = readPage('docs/deploy.md');
+    assert.equal(tables.length, 3);
+    for (const table of tables) assert.ok(page.includes(table), table);
   });
 });
