@@ -5,7 +5,7 @@ import { randomFrom } from './random.ts';
 export interface Crowd {
   /** The share of its time that the process works, bursts aside. */
   readonly utilisation: number;
-  /** At the beginning of each minute so many times as many turns begin. */
+  /** In the middle of each minute, `factor` times as many turns begin. */
   readonly burst: { readonly seconds: number; readonly factor: number };
   readonly cpuUsPerTurn: number;
   /** A turn is as many pieces of work: its model's tokens. */
@@ -30,7 +30,8 @@ export function waitsIn(crowd: Crowd): Waits {
   const betweenMs = cpuUsPerTurn / 1_000 / utilisation;
   const arrivals: number[] = [];
   for (let ms = 0; ms < crowd.minutes * MINUTE_MS; ) {
-    const isBurst = ms % MINUTE_MS < crowd.burst.seconds * 1_000;
+    const sinceMiddleMs = (ms % MINUTE_MS) - MINUTE_MS / 2;
+    const isBurst = sinceMiddleMs >= 0 && sinceMiddleMs < crowd.burst.seconds * 1_000;
     ms += exponential(betweenMs / (isBurst ? crowd.burst.factor : 1));
     for (let piece = 0; piece < pieces; piece++)
       arrivals.push(ms + (turnSeconds * 1_000 * piece) / pieces);
