@@ -15,7 +15,7 @@ import { createLogger } from '../src/log.ts';
 import { percentile } from './stats.ts';
 
 export interface StoreTurnsResult {
-  /** UTF-8 bytes of the parts that one of the first and of the last ten turns wrote. */
+  /** Average UTF-8 bytes written per turn, over the first and the last ten turns. */
   readonly firstBytes: number;
   readonly lastBytes: number;
   /** From the first word of a turn to its end, as the store is asked twice. */

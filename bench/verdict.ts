@@ -18,7 +18,7 @@ export interface Verdict extends Target {
   isMet: boolean;
 }
 
-/** Compares figures of the same rounds, pair by pair, and prints the line. */
+/** Compares the figures of each round pairwise and prints the result. */
 export function judge(
   target: Target,
   figures: readonly number[],

@@ -10,14 +10,14 @@ import { withKnownResults } from './tool-call-rules.ts';
 import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
 /**
- * Merges turns that this process remembers into a conversation that others may have changed since.
- * Turns are matched by their ids, so that doing it twice changes nothing:
+ * Merges turns this process remembers into a conversation that others may have changed since.
+ * Turns are matched by id, so merging twice changes nothing:
  *
- * - a turn that the conversation does not have is added in its place;
- * - if both know the same run, this process has the newer copy, unless somebody has decided by now
- *   what was heard;
- * - if they know different runs, a completed one wins; otherwise the one that is there stays;
- * - the true result of a tool call is never lost.
+ * - A turn the conversation lacks is added in its place.
+ * - If both know the same run, this process has the newer copy, unless what was heard has been
+ *   decided by now.
+ * - If they know different runs, a completed one wins; otherwise the stored one stays.
+ * - A tool call never loses its true result.
  */
 export function mergeTurns(conversation: Conversation, remembered: readonly TurnRecord[]): void {
   for (const ours of remembered) {
@@ -44,9 +44,9 @@ export function placeOf(turn: TurnRecord, turns: readonly TurnRecord[]): number 
 }
 
 /**
- * What a store that lost its last writes in a failover has to get back: turns from the first one
- * that both know, as earlier ones were trimmed. Of those that both know, open ones are left out,
- * which may have gone on elsewhere, and `touched` ones, which have a change that was not stored.
+ * The turns lost by a store that dropped its last writes in a failover. Starts at the first turn
+ * both know, because earlier ones were trimmed. Turns both know are included as well, except open
+ * ones, which may have continued elsewhere, and `touched` ones, which a failed change has altered.
  */
 export function turnsLostBy(
   conversation: Conversation,

@@ -13,12 +13,12 @@ export type MessageToWorker =
       readonly missingSecret: DevelopmentSecret | undefined;
       /** Whether a person reads the log. */
       readonly isTerminal: boolean;
-      /** Whether this one greets the person who started the server. */
+      /** Whether this worker greets the person who started the server. */
       readonly greets: boolean;
     }
   /** Drain and end. */
   | { readonly type: 'close'; readonly signal: string }
-  /** Another worker has taken this one's place: finish the open turns and end. */
+  /** Another worker has taken over: end without interrupting turns. */
   | { readonly type: 'retire' }
   /** From another worker. */
   | { readonly type: 'text'; readonly text: string }
@@ -27,10 +27,12 @@ export type MessageToWorker =
   | { readonly type: 'metrics'; readonly id: number; readonly text: string };
 
 export type MessageToPrimary =
-  /** The first one. What the primary sends before is lost: nobody listens yet. */
+  /**
+   * The first message. Anything the primary sent earlier is lost, because nothing was listening.
+   */
   | { readonly type: 'ready' }
   | { readonly type: 'listening'; readonly origin: string }
-  /** Something in this process is broken: it needs a successor. */
+  /** This process is broken and needs a successor. */
   | { readonly type: 'failed' }
   /** To another worker. */
   | { readonly type: 'text'; readonly to: string; readonly text: string }
@@ -41,17 +43,17 @@ export type MessageToPrimary =
   | { readonly type: 'counted'; readonly metrics: readonly MetricText[] }
   /** Answers `measure`. */
   | { readonly type: 'measured'; readonly metrics: readonly MetricText[] }
-  /** Asks for the metrics of all processes. */
+  /** Requests the metrics of all processes. */
   | { readonly type: 'sum'; readonly id: number };
 
-/** Tells them from what a user's agent may send. */
+/** A unique key separates these messages from those a user's agent may send. */
 const NAME = 'layercode-microserver';
 
 export function asMessage(message: MessageToWorker | MessageToPrimary): object {
   return { [NAME]: message };
 }
 
-/** Undefined for a message that is not ours. */
+/** Undefined if the message is not ours. */
 export function messageIn<M extends MessageToWorker | MessageToPrimary>(
   value: unknown,
 ): M | undefined {
@@ -59,7 +61,7 @@ export function messageIn<M extends MessageToWorker | MessageToPrimary>(
   return value[NAME] as M; // only `asMessage` uses the name
 }
 
-/** Beyond this many unread characters texts are dropped: the other process reads too slowly. */
+/** Beyond this many unread characters the other process is not reading, or too slowly. */
 const MAX_UNREAD_CHARACTERS = 8_388_608;
 
 /** Sends to one process. */
@@ -67,7 +69,7 @@ export class Outbox {
   readonly #send: (message: object, callback: () => void) => void;
   #unread = 0;
 
-  /** `send` must call back, even if the other process is gone. */
+  /** `send` must call back even if the other process is gone. */
   constructor(send: (message: object, callback: () => void) => void) {
     this.#send = send;
   }

@@ -1,4 +1,4 @@
-// The primary's workers: starts them, watches them, and replaces them.
+// Starts, replaces and closes the workers of a primary.
 
 import cluster, { type Worker } from 'node:cluster';
 import { randomUUID } from 'node:crypto';
@@ -20,21 +20,21 @@ export interface WorkersOptions {
   readonly missingSecret: DevelopmentSecret | undefined;
   /** How long workers may take to close. One that takes longer is killed. */
   readonly closingMs: number;
-  /** Called with messages that are not about the worker's own life. */
+  /** Called with a worker's messages, except those about its own life. */
   readonly onMessage: (message: MessageToPrimary, from: WorkerProcess) => void;
   readonly onGone: (worker: WorkerProcess) => void;
 }
 
-/** How often each worker is looked at, and how many looks in a row it may send nothing. */
-const LOOK_INTERVAL_MS = 1_000;
-const MAX_SILENT_LOOKS = 15;
-/** How long to wait for the last output of a worker that has ended. */
+/** How often each worker is checked, and for how many checks in a row it may be silent. */
+const CHECK_INTERVAL_MS = 1_000;
+const MAX_SILENT_CHECKS = 15;
+/** How long after a worker's end its output is still read. */
 const LAST_WORDS_MS = 1_000;
 
-/** Why the server cannot go on. */
+/** The server cannot continue without workers. */
 export class WorkersError extends Error {
   override readonly name = 'WorkersError';
-  /** Whether the worker has already said what is wrong. */
+  /** Whether the worker has already reported what is wrong. */
   readonly isTold: boolean;
 
   constructor(exit: WorkerExit) {
@@ -47,26 +47,26 @@ export class WorkersError extends Error {
 interface WorkerExit {
   readonly exitCode: number | null | undefined;
   readonly signal: string | null | undefined;
-  /** Why it could not be started. */
+  /** Why the process could not be started. */
   readonly message: string | undefined;
 }
 
 /** A worker as its primary sees it. */
 export class WorkerProcess {
-  /** Where other workers reach it. */
+  /** The address at which other workers reach it. */
   readonly address = randomUUID();
   readonly outbox: Outbox;
-  /** Resolves with its origin when it listens; undefined if it ends before. */
+  /** Resolves with the origin it listens on, or with undefined if it ended before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when it has ended and all it sent and wrote was read, or 1 s after its end. */
+  /** Resolves when it has ended and its output and messages have been read, or 1 s later. */
   readonly gone: Promise<WorkerExit>;
-  /** Undefined until it listens. `performance.now()`. */
+  /** `performance.now()` when it began to listen. Undefined before. */
   listeningSinceMs: number | undefined;
-  /** Whether another one has its place, so that it takes no new calls. */
+  /** Whether it has been replaced and takes no new calls. */
   isRetired = false;
-  /** How often it was looked at since it sent something. */
-  silentLooks = 0;
-  /** What it reported last. */
+  /** How often it was checked since it last sent something. */
+  silentChecks = 0;
+  /** Its last report. */
   counts: readonly MetricText[] = [];
   metrics: readonly MetricText[] = [];
   readonly #worker: Worker;
@@ -112,14 +112,14 @@ function ended(worker: Worker): Promise<WorkerExit> {
   const disconnected = new Promise<void>((resolve) => worker.once('disconnect', () => resolve()));
   return new Promise((resolve) => {
     worker.on('error', ({ message }) => {
-      // A program that could not be started never closes. Other errors are about messages that a
-      // worker did not read before it ended.
+      // A program that could not be started never emits `close`. Other errors are about messages
+      // that an ending worker does not read.
       if (child.pid === undefined) resolve({ exitCode: undefined, signal: undefined, message });
     });
     const read = new Promise<void>((resolve) => child.once('close', () => resolve()));
     child.once('exit', (exitCode, signal) => {
       const gone = (): void => resolve({ exitCode, signal, message: undefined });
-      const late = setTimeout(gone, LAST_WORDS_MS); // a program of its own may keep its pipe open
+      const late = setTimeout(gone, LAST_WORDS_MS); // a child of its own may keep the pipe open
       void Promise.all([read, disconnected]).then(() => {
         clearTimeout(late);
         gone();
@@ -128,17 +128,17 @@ function ended(worker: Worker): Promise<WorkerExit> {
   });
 }
 
-/** Keeps a fixed number of workers serving. */
+/** Keeps the required number of workers serving. */
 export class Workers {
   readonly #options: WorkersOptions;
   readonly #all = new Set<WorkerProcess>();
   #isStarted = false;
-  /** Set when all are to close. */
+  /** Set when all must close. */
   #closingSignal: string | undefined;
   #died = 0;
   readonly #backOff = new BackOff();
-  #looks: NodeJS.Timeout | undefined;
-  /** Set while a worker that died is about to be replaced. */
+  #checks: NodeJS.Timeout | undefined;
+  /** Set while waiting to start the next worker. */
   #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
   #isToReplaceAgain = false;
@@ -151,7 +151,7 @@ export class Workers {
     this.failed = new Promise((_resolve, reject) => {
       this.#fail = reject;
     });
-    this.failed.catch(() => undefined); // those who await it handle it
+    this.failed.catch(() => undefined); // handled by those who await it
     const [, exec = ''] = process.argv;
     cluster.setupPrimary({
       exec,
@@ -159,29 +159,29 @@ export class Workers {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     if (!isInspected(process.execArgv, process.env['NODE_OPTIONS']))
-      this.#looks = setInterval(() => this.#look(), LOOK_INTERVAL_MS).unref();
-    // A worker that does not read its messages would live on.
+      this.#checks = setInterval(() => this.#check(), CHECK_INTERVAL_MS).unref();
+    // A worker that does not read its messages would stay alive.
     process.on('exit', () => this.#all.forEach((worker) => worker.kill()));
   }
 
-  /** All that run: those that are starting, serving, or finishing their calls. */
+  /** All running workers, including those that are starting or finishing their work. */
   get all(): readonly WorkerProcess[] {
     return [...this.#all];
   }
 
-  /** How many take calls. */
+  /** The number of workers that take calls. */
   get serving(): number {
     return this.#serving().length;
   }
 
-  /** How many have died. */
+  /** The number of workers that ended unexpectedly. */
   get died(): number {
     return this.#died;
   }
 
   /**
-   * Starts the workers, the first one alone, so that what is wrong is said only once. Resolves with
-   * their origin when all listen; rejects as `failed` does.
+   * Starts the workers, the first one alone so that a problem is reported only once. Resolves with
+   * their origin when all are listening; rejects as `failed` does.
    */
   async start(): Promise<string> {
     const origin = await this.#fork({ greets: true }).listening;
@@ -194,20 +194,21 @@ export class Workers {
   }
 
   /**
-   * Replaces the workers one after another. Each serves until its successor listens, and then until
-   * its connections have closed. If this is called meanwhile, all are replaced again afterwards.
+   * Replaces the workers one after another. Each continues until its successor listens, and then
+   * until its connections have closed. If called again meanwhile, all are replaced once more
+   * afterwards.
    */
   replaceAll(): Promise<void> {
     this.#isToReplaceAgain = true;
     return (this.#replacing ??= this.#replaceAll().finally(() => (this.#replacing = undefined)));
   }
 
-  /** Resolves when all have closed; rejects if some took too long and were killed. */
+  /** Resolves when all have closed; rejects if some took too long and had to be killed. */
   async close(signal: string): Promise<void> {
     const { log, closingMs } = this.#options;
     this.#closingSignal = signal;
     clearTimeout(this.#replacement);
-    clearInterval(this.#looks);
+    clearInterval(this.#checks);
     let killed = 0;
     const late = setTimeout(() => {
       for (const worker of this.#all) {
@@ -230,7 +231,7 @@ export class Workers {
     return this.all.filter((worker) => hasListened(worker) && !worker.isRetired);
   }
 
-  /** Starts as many as are missing. */
+  /** Starts the missing workers. */
   #fill(): void {
     const { count } = this.#options;
     const missing = count - this.all.filter(({ isRetired }) => !isRetired).length;
@@ -239,12 +240,12 @@ export class Workers {
 
   #fork({ greets = false } = {}): WorkerProcess {
     const { count, write, onMessage } = this.#options;
-    // Each worker reads the settings again, but the number of workers is fixed.
+    // Each worker reads the settings itself, but does not decide how many workers there are.
     const environment = { ...WORKER_MARK, WORKERS: String(count) };
     const worker = new WorkerProcess(cluster.fork(environment), write);
     this.#all.add(worker);
     worker.onMessage((message) => {
-      worker.silentLooks = 0;
+      worker.silentChecks = 0;
       if (message.type === 'ready') this.#begin(worker, greets);
       else if (message.type === 'listening') this.#listens(worker);
       else if (message.type === 'failed') this.#failing(worker);
@@ -263,33 +264,33 @@ export class Workers {
 
   #listens(worker: WorkerProcess): void {
     worker.listeningSinceMs = performance.now();
-    // Those that had to go on because nobody else served.
+    // Workers that failed while no other was serving.
     for (const other of this.all) {
       if (other.isRetired && other !== worker) void other.outbox.send({ type: 'retire' });
     }
   }
 
   /**
-   * Kills workers that hang: they are still dealt connections, and answer none. Looks are counted,
-   * and no time is taken, so that workers have their chance when all processes were suspended.
+   * Kills workers that hang: they would still be handed connections, and answer none. Counts checks
+   * and not time, or all workers would die when the primary was suspended for a while.
    */
-  #look(): void {
+  #check(): void {
     for (const worker of this.all.filter(hasListened)) {
-      worker.silentLooks += 1;
-      if (worker.silentLooks !== MAX_SILENT_LOOKS) continue;
+      worker.silentChecks += 1;
+      if (worker.silentChecks !== MAX_SILENT_CHECKS) continue;
       this.#options.log.error('a worker does not answer and is killed', { worker: worker.pid });
       worker.kill();
     }
   }
 
-  /** Replaces a worker in which an error was not awaited. */
+  /** The worker had an unawaited error: replace it. */
   #failing(worker: WorkerProcess): void {
     if (worker.isRetired || this.#closingSignal !== undefined) return;
     this.#retire(worker);
     this.#diedUnasked(worker);
   }
 
-  /** If nobody else serves, the worker goes on until somebody does. */
+  /** If no other worker is serving, this one continues until one is. */
   #retire(worker: WorkerProcess): void {
     worker.isRetired = true;
     if (this.serving > 0) void worker.outbox.send({ type: 'retire' });
@@ -310,7 +311,7 @@ export class Workers {
 
   #diedUnasked({ listeningSinceMs }: WorkerProcess): void {
     this.#died += 1;
-    if (this.#replacement !== undefined) return; // several that die at once are one failure
+    if (this.#replacement !== undefined) return; // several dying at once count as one failure
     const servedMs = listeningSinceMs === undefined ? 0 : performance.now() - listeningSinceMs;
     this.#replacement = setTimeout(() => {
       this.#replacement = undefined;
@@ -322,13 +323,13 @@ export class Workers {
     const { log } = this.#options;
     while (this.#isToReplaceAgain && this.#closingSignal === undefined) {
       this.#isToReplaceAgain = false;
-      // Otherwise each signal would add as many processes again.
+      // Otherwise each signal would double the number of workers.
       await Promise.all(this.all.filter(({ isRetired }) => isRetired).map(({ gone }) => gone));
       const old = this.#serving();
       log.info('replacing workers', { workers: old.length });
       for (const worker of old) {
         if (this.#closingSignal !== undefined) return;
-        if (!this.#all.has(worker)) continue; // it died, and has been replaced
+        if (!this.#all.has(worker)) continue; // it died and was replaced already
         const isReplaced = (await this.#fork().listening) !== undefined;
         if (this.#closingSignal !== undefined) return;
         if (!isReplaced) {
