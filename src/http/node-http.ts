@@ -1,7 +1,7 @@
-// Node's HTTP for all of src. An ES module that imports from `node:http` has Node evaluate every
-// export, the lazy ones too, and so load undici, which takes longer than the rest of a start
+// `node:http` for all of src. When an ES module imports from `node:http`, Node evaluates every
+// export, including the lazy ones, and so loads undici. That takes longer than the rest of a start
 // (https://github.com/nodejs/node/issues/59686). `require` evaluates only what is used.
-// `process.getBuiltinModule` does the same, but came with Node 20.16 and 22.3.
+// `process.getBuiltinModule` would too, but it needs Node 20.16 or 22.3.
 
 import type * as NodeHttp from 'node:http';
 import { createRequire } from 'node:module';
@@ -11,5 +11,5 @@ const http = createRequire(import.meta.url)('node:http') as typeof NodeHttp;
 export const { createServer, IncomingMessage, ServerResponse, STATUS_CODES } = http;
 export const { validateHeaderName, validateHeaderValue } = http;
 
-/** The class's instances. */
+/** The type of the class's instances. */
 export type ServerResponse = NodeHttp.ServerResponse;
