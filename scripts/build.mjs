@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 import * as esbuild from 'esbuild';
 
+import { builtinsByRequire } from './builtins-by-require.mjs';
+
 const ROOT = new URL('..', import.meta.url);
 const root = fileURLToPath(ROOT);
 const ENTRIES = ['server', 'cli', 'index', 'platform', 'testing'];
@@ -85,7 +87,7 @@ await esbuild.build({
   platform: 'node',
   target: 'node20.12',
   packages: 'external',
-  plugins: [oneCore],
+  plugins: [oneCore, builtinsByRequire],
   sourcemap: 'linked', // for stack traces; the log reads one when it writes a stack
   sourcesContent: false,
   logLevel: 'warning',

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import { IncomingMessage, STATUS_CODES, type IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
@@ -9,7 +9,6 @@ import type { EventWriterListener, EventWriterOptions } from '../sse/event-write
 import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import type { HttpRequest, HttpResponse } from './exchange.ts';
-import { IncomingMessage, STATUS_CODES } from './node-http.ts';
 import { parseRequestTarget, requestTargetOf } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';

@@ -1,4 +1,4 @@
-import { validateHeaderName, validateHeaderValue } from './node-http.ts';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 
 export interface HttpErrorOptions {
   /** A stable code for programs: `ERR_…`. */

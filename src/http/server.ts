@@ -1,9 +1,8 @@
-import type { RequestListener, Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { SERVED_METHODS } from './compose.ts';
-import { createServer } from './node-http.ts';
 import { responseUnderWay, serveUpgrade } from './upgrade.ts';
 import { WholeRequest } from './whole-request.ts';
 

@@ -1,10 +1,8 @@
 // Handles `Upgrade` requests. Ruled by https://www.rfc-editor.org/rfc/rfc9110#section-7.8
 
-import type { IncomingMessage, RequestListener } from 'node:http';
+import { ServerResponse, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-
-import { ServerResponse } from './node-http.ts';
 
 /** Whether an `Upgrade` header offers WebSocket. */
 export function offersWebSocket(upgrade: string): boolean {

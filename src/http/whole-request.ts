@@ -1,4 +1,5 @@
-import { IncomingMessage } from './node-http.ts';
+import { IncomingMessage } from 'node:http';
+
 import { offersWebSocket } from './upgrade.ts';
 
 /**
