@@ -306,7 +306,7 @@ function settle(senders: (() => void)[]): void {
  *
  * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it
  * has left. So neither shows that a slow client is reading. `_handle` does; Node's own socket
- * time-outs use it too.
+ * timeouts use it too.
  */
 function queuedBytes({ req, writableLength }: SseDestination): unknown {
   const socket = req?.socket;
