@@ -67,7 +67,7 @@ export class EventWriter {
   /** Events in chunks that have not been passed to the operating system yet. */
   #eventsInFlight = 0;
   #bytesWritten = 0;
-  /** Whether a flush is due. True at first: the creator owes the first flush. */
+  /** Whether a flush is due. True at first: the creator must call flush once. */
   #isScheduled = true;
   #isFinished = false;
   /** Whether the end has been passed to the destination. */
