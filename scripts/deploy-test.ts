@@ -10,6 +10,7 @@ import { historyOf } from '../src/conversations/conversation.ts';
 import { openStore } from '../src/conversations/stores/open-store.ts';
 import { createLogger } from '../src/log.ts';
 import { parseSettings } from '../src/settings/settings.ts';
+import { randomFrom } from '../bench/random.ts';
 import { percentile } from '../bench/stats.ts';
 import { playCall, type SeenCall } from '../test/deploy/call.ts';
 import { judge, wordsLost } from '../test/deploy/judge.ts';
@@ -140,6 +141,8 @@ const { values } = parseArgs({
 /** Calls begin within this time. Then something fails in the middle of all of them. */
 const BEGIN_MS = 2_500;
 const FAILS_AFTER_MS = 4_000;
+/** A turn that takes longer has failed. */
+const PATIENCE_MS = 10_000;
 
 /** The damage done in a scenario. */
 interface Cost {
@@ -204,20 +207,10 @@ async function talk(origin: string): Promise<SeenCall[]> {
     Array.from({ length: calls }, async (_, number) => {
       await sleep((number / calls) * BEGIN_MS);
       const random = randomFrom(Number(values.seed) * 10_000 + number);
-      return playCall(origin, SECRET, { number, turns: Number(values.turns), random });
+      const plan = { number, turns: Number(values.turns), random, patienceMs: PATIENCE_MS };
+      return playCall(origin, SECRET, plan);
     }),
   );
-}
-
-/** Mulberry32: the same calls for the same seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return ((bits ^ (bits >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 async function costOf(
