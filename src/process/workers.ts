@@ -35,7 +35,7 @@ export class BackOff {
   #nextMs = FIRST_BACK_OFF_MS;
 
   /** After a worker that had served for a long time, the waits start again from the shortest. */
-  after(servedMs: number): number {
+  delayAfter(servedMs: number): number {
     const waitMs = servedMs < LONG_LIFE_MS ? this.#nextMs : FIRST_BACK_OFF_MS;
     this.#nextMs = Math.min(2 * waitMs, LONGEST_BACK_OFF_MS);
     return waitMs;
@@ -46,11 +46,11 @@ export class BackOff {
 export class WorkersError extends Error {
   override readonly name = 'WorkersError';
   /** Whether the worker has already reported what is wrong. */
-  readonly isTold: boolean;
+  readonly isReported: boolean;
 
   constructor(exit: WorkerExit) {
     super(`a worker ended before it listened: ${described(exit)}`);
-    this.isTold = exit.exitCode === 1;
+    this.isReported = exit.exitCode === 1;
   }
 }
 
@@ -307,7 +307,7 @@ export class Workers {
     this.#replacement = setTimeout(() => {
       this.#replacement = undefined;
       this.#fill();
-    }, this.#backOff.after(servedMs));
+    }, this.#backOff.delayAfter(servedMs));
   }
 
   async #replaceAll(): Promise<void> {

@@ -77,7 +77,7 @@ describe('BackOff', () => {
     const backOff = new BackOff();
     const served = [0, 1_000, 59_999, 0, 0, 0, 0, 0, 0, 60_000, 0];
     assert.deepEqual(
-      served.map((ms) => backOff.after(ms)),
+      served.map((ms) => backOff.delayAfter(ms)),
       [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 100, 200],
     );
   });
