@@ -7,6 +7,8 @@ export interface Contestant {
   readonly script: string;
   readonly settings: Readonly<Record<string, string>>;
   readonly node: NodeBinary;
+  /** The working directory. Default: one with nothing in it. */
+  readonly directory?: string;
 }
 
 export interface Contestants {
@@ -47,10 +49,10 @@ export function createContestants(
  * Measures every contestant once per round, in turn, so that other load on the machine affects all
  * of them alike.
  */
-export async function runRounds<Result>(
-  contestants: readonly Contestant[],
+export async function runRounds<Some extends Contestant, Result>(
+  contestants: readonly Some[],
   rounds: number,
-  measure: (contestant: Contestant) => Promise<Result>,
+  measure: (contestant: Some) => Promise<Result>,
 ): Promise<Result[][]> {
   const results: Result[][] = contestants.map(() => []);
   for (let round = 0; round < rounds; round++) {

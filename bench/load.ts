@@ -13,6 +13,7 @@ const { values } = parseArgs({
   options: {
     port: { type: 'string' },
     pid: { type: 'string' },
+    'store-pid': { type: 'string', default: '0' },
     connections: { type: 'string', default: '64' },
     conversations: { type: 'string', default: '100' },
     fill: { type: 'string', default: '0' },
@@ -31,6 +32,7 @@ const result =
     ? await runTurns({
         port,
         pid: Number(values.pid),
+        storePid: Number(values['store-pid']),
         connections: Number(values.connections),
         conversations: Number(values.conversations),
         fill: Number(values.fill),

@@ -19,11 +19,11 @@ const STOP_TIMEOUT_MS = 5_000;
 
 const children = new Set<ChildProcess>();
 /** The servers' working directory, which has no `.env` and holds their logs. */
-const directory = mkdtempSync(join(tmpdir(), 'microserver-bench-'));
+const ownDirectory = mkdtempSync(join(tmpdir(), 'microserver-bench-'));
 
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
-  rmSync(directory, { recursive: true, force: true });
+  rmSync(ownDirectory, { recursive: true, force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
@@ -42,18 +42,21 @@ export interface ServerOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Default: the Node that runs this. */
   readonly node?: NodeBinary;
+  /** The working directory. Default: one with nothing in it. */
+  readonly directory?: string;
   /** For the soak only: comparisons run with Node's defaults. */
   readonly nodeFlags?: readonly string[];
 }
 
 /**
  * Runs a script with plain Node, in production mode, with only the given settings in its
- * environment, until `/health` answers.
+ * environment, until `/health` answers and all its workers serve.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { script, settings = {}, node = OWN_NODE, nodeFlags = [] } = options;
+  const { directory = ownDirectory } = options;
   const port = await pickFreePort();
-  const logFile = join(directory, `${port}.log`);
+  const logFile = join(ownDirectory, `${port}.log`);
   const log = openSync(logFile, 'a');
   const startedAt = performance.now();
   const child = adopt(
@@ -73,14 +76,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     }),
   );
   closeSync(log);
-  while (!(await isHealthy(port))) {
-    if (child.exitCode !== null || performance.now() - startedAt > START_TIMEOUT_MS) {
-      child.kill('SIGKILL');
-      throw new Error(`${script} does not answer /health; its output:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
+  const waitFor = async (isUp: () => Promise<boolean>): Promise<void> => {
+    while (!(await isUp())) {
+      if (child.exitCode !== null || performance.now() - startedAt > START_TIMEOUT_MS) {
+        child.kill('SIGKILL');
+        const output = readFileSync(logFile, 'utf8').slice(-2_000);
+        throw new Error(`${script} does not serve; its output:\n${output}`);
+      }
+      await sleep(1);
     }
-    await sleep(1);
-  }
+  };
+  await waitFor(() => isHealthy(port));
   const startMs = performance.now() - startedAt;
+  await waitFor(() => hasAllWorkers(port, settings['WORKERS']));
 
   return {
     port,
@@ -114,6 +122,13 @@ function isHealthy(port: number): Promise<boolean> {
       resolve(res.statusCode === 200);
     }).on('error', () => resolve(false));
   });
+}
+
+/** Or the load would begin with connections to the first one only. */
+async function hasAllWorkers(port: number, count = '1'): Promise<boolean> {
+  if (count === '1') return true;
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return new RegExp(`^layercode_workers ${count}$`, 'm').test(metrics);
 }
 
 function pickFreePort(): Promise<number> {

@@ -97,7 +97,8 @@ export class Counter implements Metric {
 
 /**
  * A value that is read when the metrics are exported. A promised value is exported from the next
- * time on. `NaN` means that the value is not known yet, or could not be read.
+ * time on. While the value is not known, or cannot be read, there is no sample: a `NaN` would spoil
+ * every sum over it.
  */
 export class Gauge implements Metric {
   readonly type: 'gauge' | 'counter';
@@ -126,10 +127,14 @@ export class Gauge implements Metric {
   }
 
   samples(common = ''): string {
-    return `${this.name}${labels([], [], common)} ${this.#value()}\n`;
+    const value = this.#value();
+    return Number.isNaN(value) ? '' : `${this.name}${labels([], [], common)} ${value}\n`;
   }
 
-  /** Never throws or rejects: a broken gauge must not hide the others or end the process. */
+  /**
+   * `NaN` if it is not known. Never throws or rejects: a broken gauge must not hide the others or
+   * end the process.
+   */
   #value(): number {
     try {
       const value = this.#read();

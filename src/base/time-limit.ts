@@ -16,15 +16,20 @@ export async function atMost(ms: number, done: Promise<unknown>): Promise<void> 
  * blocked, timers fire before the answers that arrived meanwhile are read, so these get one more
  * turn.
  */
-export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
+export function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  // Every command of a store comes by here: `Promise.race` would cost two more promises.
+  return new Promise((resolve, reject) => {
     const isLate = (): void => reject(new Error(`no answer in ${ms} ms`));
-    timer = setTimeout(() => setImmediate(isLate), ms);
+    const timer = setTimeout(() => setImmediate(isLate), ms);
+    promise.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
   });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -57,6 +57,11 @@ export interface Conversation {
    * record.
    */
   isCleared?: true;
+  /**
+   * There, too: the change is made without the store, so that turns which other processes added may
+   * be missing. Not part of the record.
+   */
+  isBehind?: true;
 }
 
 export function emptyConversation(id: string): Conversation {
@@ -110,6 +115,12 @@ export function addTurn(conversation: Conversation, turn: TurnRecord): void {
   }
   conversation.turns.push(turn);
   conversation.turnHashes.push(hashOf(turn.id));
+}
+
+/** Puts the last turn in front of another one. */
+export function moveLastTurn({ turns, turnHashes }: Conversation, index: number): void {
+  turns.splice(index, 0, ...turns.splice(-1));
+  turnHashes.splice(index, 0, ...turnHashes.splice(-1));
 }
 
 export function removeTurn(conversation: Conversation, index: number): void {

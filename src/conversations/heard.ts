@@ -46,18 +46,23 @@ export function noteHeard(
 ): HeardTurn | undefined {
   const { turns } = conversation;
   const newest = newestBefore(conversation, beforeTurnId);
-  if (interruption.textHeard === undefined) return markInterrupted(conversation, turns[newest]);
-  const start = startOf(conversation, interruption.turnId, newest);
+  const named = indexOf(conversation, interruption.turnId);
+  // An id that is not known here may be that of a newer turn, which another process added.
+  const mayMissIt = named === -1 && interruption.turnId !== undefined && conversation.isBehind;
+  if (interruption.textHeard === undefined)
+    return mayMissIt ? undefined : markInterrupted(conversation, turns[newest]);
   let heard = interruption.textHeard;
-  for (let index = start; index >= 0; index--) {
+  for (let index = named === -1 ? newest : Math.min(newest, named); index >= 0; index--) {
     const record = turns[index];
     if (record === undefined) return undefined;
     heard = withoutPrefix(heard, record.filler ?? '');
     const said = replyText(record);
-    if (record.isUnknown === true || (said !== '' && index === newest))
+    const isUnknown = record.isUnknown === true;
+    if ((isUnknown || (said !== '' && index === newest)) && !mayMissIt)
       return cutTo(conversation, record, heard);
-    if (heard.trim() === '') return undefined; // nothing was heard, or only a filler
-    if (said !== '') return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
+    if (heard.trim() === '') return undefined; // a filler was all that was heard, or nothing
+    if (said !== '' || isUnknown)
+      return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
   }
   return undefined;
 }
@@ -89,10 +94,9 @@ export function cutOf(heard: HeardTurn | undefined): CutTurn | undefined {
     : undefined;
 }
 
-/** If several turns arrived with this id, the newest is meant: the platform heard it last. */
-function startOf({ turns }: Conversation, turnId: string | undefined, newest: number): number {
-  const named = turnId === undefined ? -1 : turns.findLastIndex((turn) => cameWith(turn, turnId));
-  return named === -1 ? newest : Math.min(newest, named);
+/** Of several turns that came with the id, the platform means the newest. -1: it is not known. */
+function indexOf({ turns }: Conversation, turnId: string | undefined): number {
+  return turnId === undefined ? -1 : turns.findLastIndex((turn) => cameWith(turn, turnId));
 }
 
 /**

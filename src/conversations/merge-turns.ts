@@ -1,4 +1,11 @@
-import { add, addTurn, findTurn, subtract, type Conversation } from './conversation.ts';
+import {
+  add,
+  addTurn,
+  findTurn,
+  moveLastTurn,
+  subtract,
+  type Conversation,
+} from './conversation.ts';
 import { withKnownResults } from './tool-call-rules.ts';
 import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
@@ -6,7 +13,7 @@ import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-reco
  * Merges turns this process remembers into a conversation that others may have changed since.
  * Turns are matched by id, so merging twice changes nothing:
  *
- * - A turn the conversation lacks is added at the end.
+ * - A turn the conversation lacks is added in its place.
  * - If both know the same run, this process has the newer copy, unless what was heard has been
  *   decided by now.
  * - If they know different runs, a completed one wins; otherwise the stored one stays.
@@ -16,12 +23,24 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
   for (const ours of remembered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) {
+      const place = placeOf(ours, conversation.turns);
       addTurn(conversation, ours);
+      moveLastTurn(conversation, place);
       if (ours.state === 'open') conversation.openTurns += 1;
       add(conversation, ours);
     } else if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
     else keepResults(conversation, theirs, ours);
   }
+}
+
+/**
+ * Where a turn belongs among others: after the last one that was added before it. Also after all
+ * that do not say when they were added: older versions did not note it.
+ */
+export function placeOf(turn: TurnRecord, turns: readonly TurnRecord[]): number {
+  const before = ({ addedAt }: TurnRecord): boolean =>
+    addedAt === undefined || turn.addedAt === undefined || addedAt <= turn.addedAt;
+  return turns.findLastIndex(before) + 1;
 }
 
 /**

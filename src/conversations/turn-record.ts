@@ -66,6 +66,12 @@ export interface TurnRecord {
   process?: string;
   /** Only if calls are recorded. */
   figures?: TurnFigures;
+  /**
+   * Only where several processes may share the conversation: when the turn was added, in
+   * milliseconds since the epoch, but always later than the turn before it. So the order holds
+   * though clocks differ, and a turn that another process adds later finds its place.
+   */
+  addedAt?: number;
 }
 
 /** A run in another process. */
@@ -76,8 +82,8 @@ export interface RunElsewhere {
 
 /** Whether a stored value is a turn. Anything else must not break the calls of its conversation. */
 export function isTurnRecord(value: object): value is TurnRecord {
-  const { id, state, runId, words, reply, messages, sent = [] }: Partial<Record<string, unknown>> =
-    { ...value };
+  const part: Partial<Record<string, unknown>> = { ...value };
+  const { id, state, runId, words, reply, messages, sent = [], addedAt = 0 } = part;
   const isText = (text: unknown): boolean => text === null || typeof text === 'string';
   return (
     typeof id === 'string' &&
@@ -86,6 +92,7 @@ export function isTurnRecord(value: object): value is TurnRecord {
     isText(words) &&
     isText(reply) &&
     Array.isArray(sent) &&
+    typeof addedAt === 'number' &&
     (messages === undefined || (Array.isArray(messages) && messages.every(isMessage)))
   );
 }

@@ -34,9 +34,7 @@ export function addUp(lists: readonly (readonly MetricText[])[]): readonly Metri
     if (sum === undefined) sums.set(metric.name, (sum = { head: metric, values: new Map() }));
     for (const [key, value] of samplesOf(metric)) {
       const known = sum.values.get(key);
-      const isFirst = known === undefined || Number.isNaN(known);
-      if (isFirst) sum.values.set(key, value);
-      else if (!Number.isNaN(value)) sum.values.set(key, joined(known, value, metric.across));
+      sum.values.set(key, known === undefined ? value : joined(known, value, metric.across));
     }
   }
   return [...sums.values()].map(({ head, values }) => {

@@ -36,7 +36,10 @@ export type MessageToPrimary =
   | { readonly type: 'failed' }
   /** To another worker. */
   | { readonly type: 'text'; readonly to: string; readonly text: string }
-  /** Counts that must not be lost with this process. No gauges. */
+  /**
+   * What must not be lost with this process: counts, and no gauges. Sent every second, with or
+   * without metrics: a worker that sends nothing for long is taken for hung.
+   */
   | { readonly type: 'counted'; readonly metrics: readonly MetricText[] }
   /** Answers `measure`. */
   | { readonly type: 'measured'; readonly metrics: readonly MetricText[] }
@@ -71,7 +74,7 @@ export class Outbox {
     this.#send = send;
   }
 
-  /** Resolves when the message has left, or cannot. */
+  /** Resolves when the message was sent, or cannot be. */
   send(message: MessageToWorker | MessageToPrimary): Promise<void> {
     return new Promise((resolve) => this.#send(asMessage(message), resolve));
   }

@@ -13,7 +13,7 @@ import { openServer, type OpenServer } from './open-server.ts';
 import { welcome } from './welcome.ts';
 import { messageIn, Outbox, type MessageToWorker } from './worker-messages.ts';
 
-/** How often the counts that must not be lost with this process are sent. */
+/** How often the primary hears from this process, and gets the counts that must outlive it. */
 const COUNTS_INTERVAL_MS = 1_000;
 
 /**
@@ -62,14 +62,17 @@ export function shareOf(settings: Settings, processes: number): Settings {
 /** From here on the worker does what the primary says. */
 function obey(primary: Primary, { app, log, settings }: OpenServer): void {
   const sendCounts = (): Promise<void> =>
-    primary.outbox.send({ type: 'counted', metrics: app.metrics.texts(isCount) });
+    primary.outbox.send({
+      type: 'counted',
+      metrics: settings.metrics ? app.metrics.texts(isCount) : [],
+    });
   let isReplaced = false;
   primary.isObeyed = true;
   const closing = new Closing({
     log,
     close: async () => {
       await app.close({ isReplaced });
-      if (settings.metrics) await sendCounts();
+      await sendCounts();
     },
     fields: () => ({ openTurns: app.runningTurns }),
     onFailure: () => void primary.outbox.send({ type: 'failed' }),
@@ -94,7 +97,7 @@ function obey(primary: Primary, { app, log, settings }: OpenServer): void {
       default: // handled by `channelAt` or `Primary`
     }
   });
-  if (settings.metrics) setInterval(() => void sendCounts(), COUNTS_INTERVAL_MS).unref();
+  setInterval(() => void sendCounts(), COUNTS_INTERVAL_MS).unref();
 }
 
 /** The process that started this one. */

@@ -3,6 +3,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { randomUUID } from 'node:crypto';
 
+import { BackOff } from '../base/back-off.ts';
 import type { Logger } from '../log.ts';
 import type { MetricText } from '../metrics.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
@@ -13,7 +14,7 @@ import { messageIn, Outbox, type MessageToPrimary } from './worker-messages.ts';
 export interface WorkersOptions {
   readonly count: number;
   readonly log: Logger;
-  /** Takes whole lines of the workers' logs. */
+  /** Called with whole lines of the workers' logs. */
   readonly write: (lines: string) => void;
   readonly isTerminal: boolean;
   readonly missingSecret: DevelopmentSecret | undefined;
@@ -24,23 +25,11 @@ export interface WorkersOptions {
   readonly onGone: (worker: WorkerProcess) => void;
 }
 
-const FIRST_BACK_OFF_MS = 100;
-const LONGEST_BACK_OFF_MS = 10_000;
-const LONG_LIFE_MS = 60_000;
+/** How often each worker is checked, and for how many checks in a row it may be silent. */
+const CHECK_INTERVAL_MS = 1_000;
+const MAX_SILENT_CHECKS = 15;
 /** How long after a worker's end its output is still read. */
 const LAST_WORDS_MS = 1_000;
-
-/** How long to wait before replacing a worker that died: twice as long each time. */
-export class BackOff {
-  #nextMs = FIRST_BACK_OFF_MS;
-
-  /** After a worker that had served for a long time, the waits start again from the shortest. */
-  delayAfter(servedMs: number): number {
-    const waitMs = servedMs < LONG_LIFE_MS ? this.#nextMs : FIRST_BACK_OFF_MS;
-    this.#nextMs = Math.min(2 * waitMs, LONGEST_BACK_OFF_MS);
-    return waitMs;
-  }
-}
 
 /** The server cannot continue without workers. */
 export class WorkersError extends Error {
@@ -75,6 +64,8 @@ export class WorkerProcess {
   listeningSinceMs: number | undefined;
   /** Whether it has been replaced and takes no new calls. */
   isRetired = false;
+  /** How often it was checked since it last sent something. */
+  silentChecks = 0;
   /** Its last report. */
   counts: readonly MetricText[] = [];
   metrics: readonly MetricText[] = [];
@@ -146,6 +137,7 @@ export class Workers {
   #closingSignal: string | undefined;
   #died = 0;
   readonly #backOff = new BackOff();
+  #checks: NodeJS.Timeout | undefined;
   /** Set while waiting to start the next worker. */
   #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
@@ -166,6 +158,8 @@ export class Workers {
       args: process.argv.slice(2),
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
+    if (!isInspected(process.execArgv, process.env['NODE_OPTIONS']))
+      this.#checks = setInterval(() => this.#check(), CHECK_INTERVAL_MS).unref();
     // A worker that does not read its messages would stay alive.
     process.on('exit', () => this.#all.forEach((worker) => worker.kill()));
   }
@@ -214,6 +208,7 @@ export class Workers {
     const { log, closingMs } = this.#options;
     this.#closingSignal = signal;
     clearTimeout(this.#replacement);
+    clearInterval(this.#checks);
     let killed = 0;
     const late = setTimeout(() => {
       for (const worker of this.#all) {
@@ -250,6 +245,7 @@ export class Workers {
     const worker = new WorkerProcess(cluster.fork(environment), write);
     this.#all.add(worker);
     worker.onMessage((message) => {
+      worker.silentChecks = 0;
       if (message.type === 'ready') this.#begin(worker, greets);
       else if (message.type === 'listening') this.#listens(worker);
       else if (message.type === 'failed') this.#failing(worker);
@@ -271,6 +267,19 @@ export class Workers {
     // Workers that failed while no other was serving.
     for (const other of this.all) {
       if (other.isRetired && other !== worker) void other.outbox.send({ type: 'retire' });
+    }
+  }
+
+  /**
+   * Kills workers that hang: they would still be handed connections, and answer none. Counts checks
+   * and not time, or all workers would die when the primary was suspended for a while.
+   */
+  #check(): void {
+    for (const worker of this.all.filter(hasListened)) {
+      worker.silentChecks += 1;
+      if (worker.silentChecks !== MAX_SILENT_CHECKS) continue;
+      this.#options.log.error('a worker does not answer and is killed', { worker: worker.pid });
+      worker.kill();
     }
   }
 
@@ -334,6 +343,11 @@ export class Workers {
       log.info('workers replaced');
     }
   }
+}
+
+/** Whether somebody may hold a worker up in a debugger. */
+export function isInspected(execArgv: readonly string[], nodeOptions = ''): boolean {
+  return [...execArgv, ...nodeOptions.split(/\s+/)].some((flag) => flag.startsWith('--inspect'));
 }
 
 function hasListened({ listeningSinceMs }: WorkerProcess): boolean {
