@@ -6,17 +6,11 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
 import type { Ownership } from '../conversations/tool-call-rules.ts';
 import type { Logger } from '../log.ts';
+import { callKey, canonicalArguments, uniqueKey } from './call-key.ts';
 import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenCall, SpokenReply } from './spoken-reply.ts';
 import { withoutMessage } from '../base/without-message.ts';
-import {
-  callKey,
-  canonicalArguments,
-  RunningCall,
-  uniqueKey,
-  type CallOutcome,
-  type RunningCalls,
-} from './tool-calls.ts';
+import { RunningCall, type CallOutcome, type RunningCalls } from './running-calls.ts';
 
 /** The run that calls belong to. */
 export interface CallingRun {

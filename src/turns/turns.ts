@@ -13,7 +13,7 @@ import {
 } from '../layercode/events.ts';
 import { isBeside, type Delivery } from './delivery.ts';
 import { OtherProcesses, type OwnTurns } from './other-processes.ts';
-import { RunningCalls } from './tool-calls.ts';
+import { RunningCalls } from './running-calls.ts';
 import { Turn, type TurnHost, type WorkObserver } from './turn.ts';
 
 export interface TurnsOptions {

@@ -1,9 +1,6 @@
 // Tool calls that run in this process: which of them are the same call, and when their signals
 // fire.
 
-import { createHash, randomUUID } from 'node:crypto';
-
-import { canonicalJson } from '../base/canonical-json.ts';
 import type { ToolCallState } from '../conversations/message.ts';
 
 /** How a call ended. An `interrupted` one may run again. */
@@ -108,39 +105,4 @@ async function firstCompleted(
     outcome = await call.outcome;
   }
   return outcome;
-}
-
-/**
- * The idempotency key of a call: 64 hex digits, the same for the same call of a turn that is
- * delivered again, on any machine. `occurrence` counts calls of one run that are alike.
- */
-export function callKey(
-  conversationId: string,
-  turnId: string,
-  tool: string,
-  args: string,
-  occurrence: number,
-): string {
-  return hashOf(JSON.stringify([conversationId, turnId, tool, args, occurrence]));
-}
-
-/** A key that no other call has. */
-export function uniqueKey(): string {
-  return hashOf(randomUUID());
-}
-
-function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
-
-/**
- * Arguments as JSON text with sorted keys: equal values are equal texts. Undefined for what is not
- * JSON.
- */
-export function canonicalArguments(args: string): string | undefined {
-  try {
-    return args.trim() === '' ? '{}' : canonicalJson(JSON.parse(args));
-  } catch {
-    return undefined; // not JSON, or nested deeper than the stack
-  }
 }
