@@ -1,5 +1,5 @@
 import { Counter, type Metrics } from '../metrics.ts';
-import type { WorkObserver } from '../turns/turn.ts';
+import type { WorkObserver } from '../turns/turn-host.ts';
 
 /**
  * Counts what models and tools did. The names of models come from the settings and the agent, those

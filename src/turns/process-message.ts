@@ -48,6 +48,8 @@ export type ProcessMessage =
   /** The caller that got the stream has left. So many of its events had reached them. */
   | { readonly type: 'left'; readonly id: string; readonly sent: number };
 
+export type MessageOf<T> = Extract<ProcessMessage, { readonly type: T }>;
+
 const text = field.string;
 const texts = field.arrayOf(field.string);
 

@@ -1,46 +1,21 @@
 import { apart } from '../base/apart.ts';
-import type {
-  AssistantMessage,
-  Message,
-  SentEvent,
-  ToolCall,
-  ToolCallState,
-} from '../conversations/message.ts';
+import type { AssistantMessage, Message, SentEvent } from '../conversations/message.ts';
+import {
+  isOwnText,
+  messagesOf,
+  ownText,
+  replayOf,
+  speakersIn,
+  type Break,
+  type SpeakerChange,
+  type SpokenCall,
+} from './reply-messages.ts';
 
 /**
- * Longest reply of a turn, texts and data together, in UTF-16 code units. A longer one fails the
- * turn.
+ * Longest reply of a turn, inclusive: texts and data together, in UTF-16 code units. A longer one
+ * fails the turn.
  */
 export const MAX_REPLY_LENGTH = 1_048_576;
-
-/** A tool call of the reply, and what is known of its result. */
-export interface SpokenCall {
-  readonly call: ToolCall;
-  readonly key: string | undefined;
-  state: ToolCallState;
-  content: string;
-  /** The agent that it handed the conversation over to. */
-  handOver?: string;
-}
-
-/** Another agent speaks from here on. */
-interface SpeakerChange {
-  /** Undefined: the one of the path. */
-  readonly agent: string | undefined;
-  /** How many messages the agents before it have left. */
-  readonly messagesBefore: number;
-  hasSpoken: boolean;
-}
-
-/**
- * Calls that a model made together, or a change of the speaker, and how many events had been sent
- * before.
- */
-interface ToolRound {
-  readonly calls: readonly SpokenCall[];
-  readonly sentBefore: number;
-  readonly change?: SpeakerChange;
-}
 
 const NOTHING_SENT: SentEvent[] = [];
 const NO_CALLS: readonly SpokenCall[] = [];
@@ -61,7 +36,7 @@ export class SpokenReply {
    * tokens.
    */
   #highSurrogate = '';
-  #rounds: ToolRound[] | undefined;
+  #breaks: Break[] | undefined;
   /** How many events an earlier delivery of the turn is known to have sent. */
   #sentEarlier = 0;
 
@@ -90,7 +65,7 @@ export class SpokenReply {
 
   /** The event for a piece of text. Undefined where nothing can be sent yet. */
   say(text: string): SentEvent | undefined {
-    const piece = this.#joinSurrogates(this.#rounds === undefined ? text : this.#begun(text));
+    const piece = this.#joinSurrogates(this.#breaks === undefined ? text : this.#begun(text));
     if (piece === '') return undefined;
     if (!this.#hasSpoken && /\S/.test(piece)) this.#hasSpoken = true;
     this.#length += piece.length;
@@ -126,6 +101,12 @@ export class SpokenReply {
     return apart(text, last?.type === 'say' ? last.text : '');
   }
 
+  /** Whether the agent's last word would run into the next, which has not been said. */
+  get endsInWord(): boolean {
+    const last = this.#sent.at(-1);
+    return last !== undefined && isOwnText(last) && /\S$/.test(last.text);
+  }
+
   /** Takes down an event that was sent. */
   note(event: SentEvent): void {
     if (!this.#hasSpoken && isOwnText(event) && /\S/.test(event.text)) this.#hasSpoken = true;
@@ -136,19 +117,19 @@ export class SpokenReply {
 
   /** The model called tools. */
   noteCalls(calls: readonly SpokenCall[]): void {
-    (this.#rounds ??= []).push({ calls, sentBefore: this.#sent.length });
+    (this.#breaks ??= []).push({ calls, sentBefore: this.#sent.length });
   }
 
   /** Another agent speaks from now on. Undefined: the one of the path. */
   changeSpeaker(agent: string | undefined): void {
     const messagesBefore = this.messages('', 'open').length;
     const change = { agent, messagesBefore, hasSpoken: false };
-    (this.#rounds ??= []).push({ calls: NO_CALLS, sentBefore: this.#sent.length, change });
+    (this.#breaks ??= []).push({ calls: NO_CALLS, sentBefore: this.#sent.length, change });
   }
 
   /** The agent that speaks. Undefined: the one of the path. */
   get speaker(): string | undefined {
-    return this.#rounds === undefined ? undefined : this.#lastChange?.agent;
+    return this.#breaks === undefined ? undefined : this.#lastChange?.agent;
   }
 
   /**
@@ -156,12 +137,8 @@ export class SpokenReply {
    * only one.
    */
   speakers(own: string | undefined): readonly string[] | undefined {
-    if (this.#rounds === undefined || this.#lastChange === undefined) return undefined;
-    const changes = this.#rounds.map(({ change }, index) => {
-      if (change !== undefined) return change.agent ?? own;
-      return index === 0 ? own : undefined;
-    });
-    return changes.filter((name) => name !== undefined);
+    if (this.#breaks === undefined || this.#lastChange === undefined) return undefined;
+    return speakersIn(this.#breaks, own);
   }
 
   /**
@@ -182,39 +159,9 @@ export class SpokenReply {
     return ownText(this.#sent, 0, count);
   }
 
-  /**
-   * The reply as history holds it, up to an event: texts and tool calls in their order, each call
-   * with its result.
-   */
+  /** The reply as history holds it, as far as its first `count` events. */
   messages(turnId: string, state: AssistantMessage['state'], count = this.#sent.length): Message[] {
-    const messages: Message[] = [];
-    let from = 0;
-    let agent: string | undefined;
-    for (const { calls, sentBefore, change } of this.#rounds ?? []) {
-      const content = ownText(this.#sent, from, Math.min(sentBefore, count));
-      from = sentBefore;
-      if (change !== undefined) {
-        if (content !== '') messages.push(by(agent, { role: 'assistant', content, turnId, state }));
-        agent = change.agent;
-        continue;
-      }
-      const toolCalls = calls.map(({ call }) => call);
-      messages.push(by(agent, { role: 'assistant', content, turnId, state, toolCalls }));
-      for (const { call, key, state: callState, content: result, handOver } of calls) {
-        messages.push({
-          role: 'tool',
-          content: result,
-          turnId,
-          toolCallId: call.id,
-          state: callState,
-          ...(key === undefined ? {} : { key }),
-          ...(handOver === undefined ? {} : { handOver }),
-        });
-      }
-    }
-    const rest = ownText(this.#sent, from, count);
-    if (rest !== '') messages.push(by(agent, { role: 'assistant', content: rest, turnId, state }));
-    return messages;
+    return messagesOf(this.#sent, this.#breaks, turnId, state, count);
   }
 
   /** As `messages`, of a reply that goes on: what the agent that speaks has said and called. */
@@ -232,11 +179,11 @@ export class SpokenReply {
    * What to send again when the turn is delivered again. Undefined where the messages say it all.
    */
   replay(): SentEvent[] | undefined {
-    return this.#sent.every(isOwnText) ? undefined : joinTexts(this.#sent.filter(isOwn));
+    return replayOf(this.#sent);
   }
 
   get #lastChange(): SpeakerChange | undefined {
-    return this.#rounds?.findLast(({ change }) => change !== undefined)?.change;
+    return this.#breaks?.findLast(({ change }) => change !== undefined)?.change;
   }
 
   /** What an agent says first must not run into the words of the one before it. */
@@ -258,38 +205,4 @@ export class SpokenReply {
     this.#highSurrogate = piece.slice(-1);
     return piece.slice(0, -1);
   }
-}
-
-function by(agent: string | undefined, message: AssistantMessage): AssistantMessage {
-  return agent === undefined ? message : { ...message, agent };
-}
-
-function ownText(events: readonly SentEvent[], from: number, to: number): string {
-  let text = '';
-  for (let index = from; index < Math.min(to, events.length); index++) {
-    const event = events[index];
-    if (event?.type === 'say' && event.isFiller !== true) text += event.text;
-  }
-  return text;
-}
-
-/** False for a filler. */
-function isOwn(event: SentEvent): boolean {
-  return event.type !== 'say' || event.isFiller !== true;
-}
-
-function isOwnText(event: SentEvent): event is Extract<SentEvent, { readonly type: 'say' }> {
-  return event.type === 'say' && event.isFiller !== true;
-}
-
-/** The same events, neighbouring texts as one. */
-function joinTexts(events: readonly SentEvent[]): SentEvent[] {
-  const joined: SentEvent[] = [];
-  for (const event of events) {
-    const last = joined.at(-1);
-    if (event.type === 'say' && last?.type === 'say')
-      joined[joined.length - 1] = { ...last, text: last.text + event.text };
-    else joined.push(event);
-  }
-  return joined;
 }

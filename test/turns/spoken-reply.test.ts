@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { SentEvent } from '../../src/conversations/message.ts';
-import { MAX_REPLY_LENGTH, SpokenReply, type SpokenCall } from '../../src/turns/spoken-reply.ts';
+import type { SpokenCall } from '../../src/turns/reply-messages.ts';
+import { MAX_REPLY_LENGTH, SpokenReply } from '../../src/turns/spoken-reply.ts';
 
 const HIGH = '\ud83d';
 const LOW = '\ude00';
