@@ -55,6 +55,7 @@ export function noteProgress(
   const record = findTurn(conversation, turnId);
   if (record === undefined) return 'forgotten';
   if (record.runId !== runId) return 'closed';
+  keepHandOver(conversation, record, messages);
   const leading = leadingMessages(record);
   const isOpen = record.state === 'open';
   const own = isOpen
@@ -136,6 +137,23 @@ export function earlierRounds(record: TurnRecord): Message[] {
     }
   }
   return rounds;
+}
+
+/**
+ * Keeps the agent that a call has handed the conversation over to, if these messages have the
+ * result and the record does not: the write of the result itself may have failed. Does nothing for
+ * a result that is known, as a newer turn may have handed over again.
+ */
+export function keepHandOver(
+  conversation: Conversation,
+  record: TurnRecord,
+  messages: readonly Message[],
+): void {
+  for (const message of messages) {
+    if (message.role !== 'tool' || message.handOver === undefined) continue;
+    const known = toolMessagesOf(record).find(({ toolCallId }) => toolCallId === message.toolCallId);
+    if (known?.state !== 'completed') keepAgent(conversation, message.handOver);
+  }
 }
 
 /** Of these messages the calls that the record does not have, without their words. */

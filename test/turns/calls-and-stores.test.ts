@@ -33,10 +33,15 @@ class Process {
     write: (line) => this.errors.push((JSON.parse(line) as { msg: string }).msg),
   });
 
-  constructor(store: ConversationStore, onMessage: (process: Process) => Agent['onMessage']) {
+  constructor(
+    store: ConversationStore,
+    onMessage: (process: Process) => Agent['onMessage'],
+    agents?: ReadonlyMap<string, Agent>,
+  ) {
     const agent = defineAgent({ name: 'tested', onMessage: onMessage(this) });
     this.turns = new Turns({
       agent,
+      agents,
       conversations: new ConversationManager(store),
       turnTimeoutMs: 60_000,
       firstWordTimeoutMs: 60_000,
@@ -222,4 +227,65 @@ describe('a store that fails', () => {
     await process.turns.settled();
     assert.deepEqual([...process.errors].sort(), ['history not written', 'tool result lost']);
   });
+});
+
+describe('a hand-over', () => {
+  for (const [what, failing] of [
+    ['the write of its result', 'result'],
+    ['the write of the call', 'call'],
+  ] as const) {
+    for (const [then, callsTools] of [['', false], [', and the next agent calls tools', true]] as const) {
+      it(`stands though the store fails for ${what}${then}`, async (t) => {
+        const store = new PromisedStore(memory());
+        const [asked, gate] = [deferred(), deferred()];
+        const billing = defineAgent({
+          name: 'billing',
+          onMessage: async ({ text, journal }) => {
+            if (text !== 'pay') return 'Still billing.';
+            asked.resolve();
+            await gate.promise;
+            if (callsTools) await journal.noteToolCalls([{ ...CALL, id: 'c2' }]);
+            return 'Billing here.';
+          },
+        });
+        const process = new Process(
+          store,
+          () => async ({ text, journal }) => {
+            if (text !== 'pay') return 'The first agent again.';
+            const fail = (): void => void (store.failWith = new Error('the store is away'));
+            if (failing === 'call') fail();
+            await journal.runTools([CALL], () => ({
+              run: async ({ toolCallId }) => {
+                await journal.handOver(toolCallId, 'billing');
+                if (failing === 'result') fail();
+                else store.failWith = undefined;
+                return '"to billing"';
+              },
+            }));
+            return undefined;
+          },
+          new Map([['billing', billing]]),
+        );
+        t.after(() => process.end());
+        const clock = mockTimers(t, ['setTimeout']);
+        process.deliver('pay');
+        await asked.promise;
+        const isLost = (): boolean => (clock.tick(1_000), process.errors.length === 1);
+        await until(isLost, 'the store to be given up');
+        store.failWith = undefined;
+        gate.resolve();
+        await until(() => process.outcomes.length === 1, 'the end');
+        await process.turns.settled();
+        process.deliver('t2');
+        await until(() => process.outcomes.length === 2, 'the next turn');
+        const history = await new ConversationManager(store).getHistory('c');
+        const agents = history.flatMap((message) =>
+          message.role === 'assistant' && message.content !== ''
+            ? [`${message.agent}: ${message.content}`]
+            : [],
+        );
+        assert.deepEqual(agents, ['billing: Billing here.', 'billing: Still billing.']);
+      });
+    }
+  }
 });
