@@ -151,8 +151,9 @@ export function keepHandOver(
 ): void {
   for (const message of messages) {
     if (message.role !== 'tool' || message.handOver === undefined) continue;
-    const known = toolMessagesOf(record).find(({ toolCallId }) => toolCallId === message.toolCallId);
-    if (known?.state !== 'completed') keepAgent(conversation, message.handOver);
+    const { toolCallId: id, handOver } = message;
+    const known = toolMessagesOf(record).find(({ toolCallId }) => toolCallId === id);
+    if (known?.state !== 'completed') keepAgent(conversation, handOver);
   }
 }
 

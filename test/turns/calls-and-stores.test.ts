@@ -230,62 +230,56 @@ describe('a store that fails', () => {
 });
 
 describe('a hand-over', () => {
-  for (const [what, failing] of [
-    ['the write of its result', 'result'],
-    ['the write of the call', 'call'],
+  for (const [what, failing, callsTools] of [
+    ['for its result', 'result', false],
+    ['for its result, and the next agent calls tools', 'result', true],
+    ['for its call', 'call', false],
+    ['for its call, and the next agent calls tools', 'call', true],
   ] as const) {
-    for (const [then, callsTools] of [['', false], [', and the next agent calls tools', true]] as const) {
-      it(`stands though the store fails for ${what}${then}`, async (t) => {
-        const store = new PromisedStore(memory());
-        const [asked, gate] = [deferred(), deferred()];
-        const billing = defineAgent({
-          name: 'billing',
-          onMessage: async ({ text, journal }) => {
-            if (text !== 'pay') return 'Still billing.';
-            asked.resolve();
-            await gate.promise;
-            if (callsTools) await journal.noteToolCalls([{ ...CALL, id: 'c2' }]);
-            return 'Billing here.';
-          },
-        });
-        const process = new Process(
-          store,
-          () => async ({ text, journal }) => {
-            if (text !== 'pay') return 'The first agent again.';
-            const fail = (): void => void (store.failWith = new Error('the store is away'));
-            if (failing === 'call') fail();
-            await journal.runTools([CALL], () => ({
-              run: async ({ toolCallId }) => {
-                await journal.handOver(toolCallId, 'billing');
-                if (failing === 'result') fail();
-                else store.failWith = undefined;
-                return '"to billing"';
-              },
-            }));
-            return undefined;
-          },
-          new Map([['billing', billing]]),
-        );
-        t.after(() => process.end());
-        const clock = mockTimers(t, ['setTimeout']);
-        process.deliver('pay');
-        await asked.promise;
-        const isLost = (): boolean => (clock.tick(1_000), process.errors.length === 1);
-        await until(isLost, 'the store to be given up');
-        store.failWith = undefined;
-        gate.resolve();
-        await until(() => process.outcomes.length === 1, 'the end');
-        await process.turns.settled();
-        process.deliver('t2');
-        await until(() => process.outcomes.length === 2, 'the next turn');
-        const history = await new ConversationManager(store).getHistory('c');
-        const agents = history.flatMap((message) =>
-          message.role === 'assistant' && message.content !== ''
-            ? [`${message.agent}: ${message.content}`]
-            : [],
-        );
-        assert.deepEqual(agents, ['billing: Billing here.', 'billing: Still billing.']);
+    it(`stands though the store fails ${what}`, async (t) => {
+      const store = new PromisedStore(memory());
+      const fail = (): void => void (store.failWith = new Error('the store is away'));
+      const [asked, gate] = [deferred(), deferred()];
+      const billing = defineAgent({
+        name: 'billing',
+        onMessage: async ({ text, journal }) => {
+          if (text !== 'pay') return 'Still billing.';
+          asked.resolve();
+          await gate.promise;
+          if (callsTools) await journal.noteToolCalls([{ ...CALL, id: 'c2' }]);
+          return 'Billing here.';
+        },
       });
-    }
+      const first = (): Agent['onMessage'] => async ({ text, journal }) => {
+        if (text !== 'pay') return 'The first agent again.';
+        if (failing === 'call') fail();
+        const run = async ({ toolCallId }: ToolCallContext): Promise<string> => {
+          await journal.handOver(toolCallId, 'billing');
+          if (failing === 'result') fail();
+          else store.failWith = undefined;
+          return '"to billing"';
+        };
+        await journal.runTools([CALL], () => ({ run }));
+        return undefined;
+      };
+      const process = new Process(store, first, new Map([['billing', billing]]));
+      t.after(() => process.end());
+      const clock = mockTimers(t, ['setTimeout']);
+      process.deliver('pay');
+      await asked.promise;
+      const isLost = (): boolean => (clock.tick(1_000), process.errors.length === 1);
+      await until(isLost, 'the store to be given up');
+      store.failWith = undefined;
+      gate.resolve();
+      await until(() => process.outcomes.length === 1, 'the end');
+      await process.turns.settled();
+      process.deliver('t2');
+      await until(() => process.outcomes.length === 2, 'the next turn');
+      const history = await new ConversationManager(store).getHistory('c');
+      assert.deepEqual(
+        history.flatMap(({ role, content }) => (role === 'assistant' && content ? [content] : [])),
+        ['Billing here.', 'Still billing.'],
+      );
+    });
   }
 });
