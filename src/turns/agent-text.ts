@@ -2,18 +2,18 @@ import type { Agent, Spoken } from '../agents/agent.ts';
 import { soon } from '../base/awaitable.ts';
 import { say, type SpeakingTurn } from './reply.ts';
 
-/** After so many empty pieces in a row, timers and sockets get their turn. */
+/** After so many empty pieces in a row, timers and sockets get a chance to run. */
 const MAX_EMPTY_PIECES = 100;
 
 type Texts = Iterator<unknown> | AsyncIterator<unknown>;
 
-/** The turn that speaks the texts. It is told once how they ended. */
+/** A turn that speaks texts. */
 export interface TextSpeaker extends SpeakingTurn {
   readonly agent: Agent;
-  /** The agent has no more to say. What this throws is a failure of the agent. */
+  /** The texts have ended by themselves. What this throws counts as a failure of the agent. */
   textEnded(): void;
   fail(error: unknown): void;
-  /** Nothing of the agent's iterable runs any more, however it ended. */
+  /** Called last, and once: nothing of the agent's iterable runs any more. */
   textReleased(): void;
 }
 
@@ -44,8 +44,8 @@ export class AgentText {
   }
 
   /**
-   * Speaks all of the texts. Never rejects. The speaker is told how they ended: a promise of that,
-   * and the functions that wait for it, would be kept for as long as the stream is open.
+   * Speaks the texts. Never rejects. It calls the speaker at the end instead of being awaited: the
+   * functions that wait would be kept for as long as the stream is open.
    */
   async speak(): Promise<void> {
     const speaker = this.#speaker;
@@ -77,8 +77,8 @@ export class AgentText {
   }
 
   /**
-   * Tells the iterable, once, that no more is wanted: an agent that nobody hears should not go on
-   * paying for a model. Does nothing if the texts have ended by themselves.
+   * Stops the iterable, so that an agent that nobody hears does not go on paying for a model. Does
+   * nothing the second time, or if the texts have ended by themselves.
    */
   async release(): Promise<void> {
     if (this.#hasEnded) return;

@@ -16,14 +16,14 @@ import type { TurnHost } from './turn-host.ts';
 import type { ViewedTurn } from './turn-view.ts';
 
 /**
- * The agent's side of a turn: which agent speaks, what it is told, how its words are spoken, and
- * how it is stopped. When a turn begins and ends is `Turn`'s to say.
+ * The agent's side of a turn: what the agent is told, which agent speaks, how its words are spoken,
+ * and how it is stopped. When the turn begins and ends is decided in `Turn`.
  */
 export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker {
   abstract readonly runId: number;
   readonly spoken = new SpokenReply();
   readonly host: TurnHost;
-  /** Counted on the clock of `performance.now()`. */
+  /** On the clock of `performance.now()`. */
   readonly startedAtMs = performance.now();
   turnId: string;
   /** Another one when the same turn is delivered again. */
@@ -34,7 +34,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   protected opened: OpenedTurn | undefined;
   #history: readonly Message[] | undefined;
   #calls: TurnCalls | undefined;
-  /** What the hook of an agent yields, for as long as it is read. */
+  /** What the hook of an agent yields. Undefined when nothing of it runs. */
   #text: AgentText | undefined;
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;
@@ -51,7 +51,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   abstract interrupt(reason: string): void;
   abstract fail(error: unknown): void;
 
-  // What it is told.
+  // What the agent is told.
 
   get conversationId(): string {
     return this.delivery.conversationId;
@@ -88,7 +88,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
     return this.liveState?.value;
   }
 
-  /** Made when it is first asked for: an agent that answers at once needs none. */
+  /** Created when it is first asked for: an agent that answers at once needs none. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
@@ -111,17 +111,16 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
     return this.host.speakers.named(this.spoken.speaker);
   }
 
-  /** An earlier turn has handed the conversation over to the agent of that name. */
-  protected findSpeaker(name: string | undefined): void {
+  /** Goes on with the agent that an earlier turn handed the conversation over to, if one did. */
+  protected restoreSpeaker(name: string | undefined): void {
     const { speakers } = this.host;
     if (name === undefined || name === speakers.ownName) return;
     if (speakers.find(name) !== undefined) return this.spoken.changeSpeaker(name);
     const { conversationId, turnId } = this;
-    this.log.error('the agent of a conversation is not served any more, or keeps another state', {
-      conversationId,
-      turnId,
-      handedOverTo: name,
-    });
+    this.log.error(
+      'the agent that has the conversation is not served any more, or has another state',
+      { conversationId, turnId, handedOverTo: name },
+    );
   }
 
   /** The agent has no more to say: the next one goes on, or the turn is over. */
@@ -135,14 +134,12 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
 
   // How it speaks.
 
-  /**
-   * Takes a step in which the agent may be called. What fails in it, now or later, fails the turn.
-   */
+  /** Takes a step in which an agent may speak. If the step fails, now or later, the turn fails. */
   protected attempt(step: () => Awaitable<void>): void {
     try {
-      const taken = step();
-      if (!(taken instanceof Promise)) this.#stepTaken();
-      else taken.then(() => this.#stepTaken(), (error: unknown) => this.#stepFailed(error));
+      const done = step();
+      if (!(done instanceof Promise)) this.#stepDone();
+      else done.then(() => this.#stepDone(), (error: unknown) => this.#stepFailed(error));
     } catch (error) {
       this.#stepFailed(error);
     }
@@ -150,11 +147,11 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
 
   #stepFailed(error: unknown): void {
     this.fail(error);
-    this.#stepTaken();
+    this.#stepDone();
   }
 
-  /** Nothing of the agent runs any more, unless its texts are still read. */
-  #stepTaken(): void {
+  /** Nothing of the agent runs any more, unless its texts are still being read. */
+  #stepDone(): void {
     if (this.#text === undefined) this.#calls?.agentEnded();
   }
 
@@ -186,12 +183,15 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   textReleased(): void {
     this.#text = undefined;
     if (!this.isOver && this.#calls?.isHandedOver === true) this.attempt(() => this.#agentIsDone());
-    else this.#stepTaken();
+    else this.#stepDone();
   }
 
   // How it is stopped.
 
-  /** The turn is over. The calls that run are aborted, or get the rest of its time to finish. */
+  /**
+   * The turn is over: stops the agent. Its tool calls are aborted, or get the rest of the turn's
+   * time if they want to finish, even if the turn has completed.
+   */
   protected stopAgent(ending: Ending, reason: string): void {
     if (ending === 'completed' && this.#calls === undefined) return;
     const aborted = new TurnAbortedError(reason);

@@ -3,8 +3,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { canonicalJson } from '../base/canonical-json.ts';
 
 /**
- * The idempotency key of a call: 64 hex digits, the same for the same call of a turn that is
- * delivered again, on any machine. `occurrence` counts calls of one run that are alike.
+ * The idempotency key of a tool call: 64 hex digits. The same call of the same turn has the same
+ * key on any machine. `occurrence` counts the equal calls of one run, from 0.
  */
 export function callKey(
   conversationId: string,
@@ -16,7 +16,7 @@ export function callKey(
   return hashOf(JSON.stringify([conversationId, turnId, tool, args, occurrence]));
 }
 
-/** A key that no other call has. */
+/** A key for a call that is equal to no other. */
 export function uniqueKey(): string {
   return hashOf(randomUUID());
 }
@@ -26,13 +26,13 @@ function hashOf(text: string): string {
 }
 
 /**
- * Arguments as JSON text with sorted keys: equal values are equal texts. Undefined for what is not
- * JSON.
+ * Arguments as JSON text with sorted keys, so that equal values are equal texts. Undefined if they
+ * are not JSON.
  */
 export function canonicalArguments(args: string): string | undefined {
   try {
     return args.trim() === '' ? '{}' : canonicalJson(JSON.parse(args));
   } catch {
-    return undefined; // not JSON, or nested deeper than the stack
+    return undefined; // not JSON, or nested too deeply for the stack
   }
 }

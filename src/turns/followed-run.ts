@@ -5,39 +5,39 @@ import type { ReplyEvent } from '../layercode/dialect.ts';
 import type { Delivery, TurnOutcome, TurnReport } from './delivery.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 
-/** The process of the run shows a sign of life more often than this, or is taken for dead. */
+/** A process that sends nothing for so long is taken for dead. It sends signs of life. */
 const SILENCE_MS = 3_000;
 
-/** A turn that writes what a run of it in another process says. */
+/** A turn that runs in another process, and whose caller is connected to this one. */
 export interface FollowingTurn {
   readonly isOver: boolean;
   readonly delivery: Delivery;
   readonly spoken: SpokenReply;
   usage: ModelUsage[] | undefined;
   send(event: SentEvent): Awaitable<boolean>;
-  /** The run has ended like this. */
+  /** The run has ended with this outcome. */
   endAs(outcome: TurnOutcome): void;
-  /** The run is lost, perhaps with its process: the turn has to run here. */
+  /** The run is lost, perhaps with its process. The turn has to run in this process. */
   runHere(): void;
 }
 
 /** The way back to the process of the run. */
 export interface WayBack {
-  /** Nothing more is wanted of the run. */
+  /** The run is not followed any longer. */
   closed(): void;
-  /** The caller has left, and `sent` of the events have reached it. */
+  /** The caller has left. `sent` of the events have reached it. */
   left(sent: number): void;
 }
 
 /**
- * A run of a turn in another process. The turn was delivered again to this process, which writes
- * the stream of that run to its caller, and asks no agent.
+ * A run of a turn in another process. The same turn was delivered to this process too, which writes
+ * the events of that run to the caller and asks no agent.
  */
 export class FollowedRun {
   readonly #turn: FollowingTurn;
   readonly #way: WayBack;
   readonly #silence: NodeJS.Timeout;
-  /** How many events have come. */
+  /** How many events have arrived. */
   #received = 0;
   #isClosed = false;
 
@@ -52,7 +52,7 @@ export class FollowedRun {
     this.#silence.refresh();
   }
 
-  /** An event of the run, which had sent so many before. */
+  /** An event of the run. `sentBefore`: how many it had sent before. */
   event(event: ReplyEvent, sentBefore: number): void {
     if (sentBefore !== this.#received) return this.#lose();
     this.#received += 1;
@@ -62,7 +62,7 @@ export class FollowedRun {
     else void this.#turn.send(event);
   }
 
-  /** The run has ended, and has sent so many events in all. */
+  /** The run has ended. `sent`: how many events it has sent in all. */
   ended(
     { outcome, usage, speakers = [] }: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>,
     sent: number,
@@ -75,21 +75,21 @@ export class FollowedRun {
     this.#turn.endAs(outcome);
   }
 
-  /** The caller has left, and `sent` of the events have reached it. The run is told. */
+  /** The caller has left. The process of the run is told how many events have reached it. */
   leave(sent: number): void {
     if (this.#isClosed) return;
     this.#way.left(sent);
     this.close();
   }
 
-  /** Follows no longer. */
+  /** Stops following the run. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#silence);
     this.#way.closed();
   }
 
-  /** An event is missing, or the process is silent. */
+  /** An event is missing, or the process is taken for dead. */
   #lose(): void {
     this.close();
     if (!this.#turn.isOver) this.#turn.runHere();

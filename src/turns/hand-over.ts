@@ -1,4 +1,4 @@
-// Whether a conversation can be handed over to another agent. Loaded when a tool asks for it.
+// Whether a conversation can be handed over to another agent. Loaded when a tool hands one over.
 
 import type { Speakers } from './speakers.ts';
 
@@ -44,19 +44,19 @@ export function checkHandOver(
   }
   if (agent === speaker) throw repeated(`you are the agent "${agent}" yourself`);
   if (speakers.find(agent) === undefined) {
-    const reason = `the agent "${agent}" keeps another state: it must share one defineState`;
+    const reason = `the agent "${agent}" has another state: both must use the same defineState`;
     throw new HandOverError('ERR_HAND_OVER_STATE', reason);
   }
-  if (isUnderWay) throw repeated('another call hands the conversation over already');
+  if (isUnderWay) throw repeated('another call is already handing the conversation over');
   if (count >= MAX_HAND_OVERS) {
     const most = `the conversation was handed over ${MAX_HAND_OVERS} times in this turn`;
-    throw repeated(`${most}, which is the most: answer the caller yourself`);
+    throw repeated(`${most}, which is the limit: answer the caller yourself`);
   }
 }
 
 function listed(agents: Speakers['all'], speaker: string | undefined): string {
   const others = [...agents.keys()].filter((name) => name !== speaker);
-  return others.length === 0 ? 'there is no other' : `there are ${others.join(', ')}`;
+  return others.length === 0 ? 'there is no other' : `the others are ${others.join(', ')}`;
 }
 
 function repeated(reason: string): HandOverError {

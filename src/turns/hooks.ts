@@ -1,4 +1,4 @@
-// How a turn calls its agent.
+// The hooks of an agent that a turn calls.
 
 import type { Agent, Spoken } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
@@ -8,7 +8,7 @@ import { textOf, type TurnEvent } from './delivery.ts';
 import { TurnReply } from './reply.ts';
 import { messageTurn, startTurn, type ViewedTurn } from './turn-view.ts';
 
-/** Calls the hook that speaks in answer to the turn's event. Undefined if the agent has none. */
+/** Calls the hook that answers the turn's event. Returns undefined if the agent has none. */
 export function callAgent(
   agent: Agent,
   turn: ViewedTurn & { readonly event: TurnEvent },
@@ -27,7 +27,7 @@ export function callAgent(
   }
 }
 
-/** Tells the agent that a turn was interrupted. Never throws or rejects: a failure is logged. */
+/** Calls `onInterrupted`, with what is kept of the reply. Never throws: a failure is logged. */
 export function tellInterrupted(
   agent: Agent,
   { conversationId, log }: { readonly conversationId: string; readonly log: Logger },

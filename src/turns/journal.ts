@@ -12,19 +12,19 @@ import type { SpeakingTurn } from './reply.ts';
 import type { TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 
-/** A turn that its agent writes notes about. */
+/** A turn whose agent notes what it does. */
 export interface JournalledTurn extends SpeakingTurn {
   readonly turnId: string;
   readonly host: Pick<TurnHost, 'speakers' | 'observer'>;
-  /** Undefined until the first call. */
+  /** Undefined before the first call. */
   readonly callsSoFar: TurnCalls | undefined;
-  /** Made when it is first asked for. */
+  /** The same, created when it is first asked for. */
   readonly calls: TurnCalls;
   /** One entry for each request to a model. Undefined before the first. */
   usage: ModelUsage[] | undefined;
 }
 
-/** What an agent notes about its turn beside what it says: see `TurnJournal`. */
+/** What an agent notes about its turn: see `TurnJournal`. */
 export class Journal implements TurnJournal {
   readonly #turn: JournalledTurn;
 

@@ -13,9 +13,9 @@ export interface NotedCall {
   readonly key: string;
   readonly round: number;
   readonly running: RunningCall;
-  /** Undefined before it begins, and for a call that the agent runs itself. */
+  /** Undefined before the call begins, and for a call that the agent runs itself. */
   whenInterrupted: 'abort' | 'finish' | undefined;
-  /** The agent to hand the conversation over to when the call returns. */
+  /** Name of the agent to hand the conversation over to when the call returns. */
   handOver: string | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface NotedTurn {
 }
 
 /**
- * The tool calls of one run of a turn, each with an id that is unique in the turn, and with its
+ * The tool calls of one run of a turn. Each has an id that is unique in the turn, and its
  * idempotency key.
  */
 export class NotedCalls {
@@ -34,7 +34,7 @@ export class NotedCalls {
   readonly #conversations: Pick<ConversationManager, 'keyOf'>;
   readonly #calls: NotedCall[] = [];
   readonly #ids: Set<string>;
-  /** How many calls are alike, by their tool and arguments. */
+  /** How many equal calls there are, by tool and arguments. */
   readonly #alike = new Map<string, number>();
   #rounds = 0;
 
@@ -73,10 +73,10 @@ export class NotedCalls {
     return this.#calls.filter(({ spoken }) => spoken.state === 'running');
   }
 
-  /** The call that the agent runs itself, and that a result is for. */
+  /** The call that the agent runs itself and that a result is for. `givenId` is the model's id. */
   awaiting(givenId: string): NotedCall | undefined {
-    // Some vendors count ids anew in each reply. The newest round with that id is meant, and in it
-    // the first call without a result.
+    // Some vendors begin to count in each reply, so ids repeat. The newest round with the id is
+    // meant, and in it the first call without a result.
     const open = this.#calls.filter(
       (call) =>
         call.givenId === givenId &&
@@ -93,7 +93,7 @@ export class NotedCalls {
     return id;
   }
 
-  /** Undefined for arguments that are not JSON: such a call is like no other. */
+  /** Undefined if the arguments are not JSON: such a call is equal to no other. */
   #keyOf({ name, args }: ToolCall): string | undefined {
     const canonical = canonicalArguments(args);
     if (canonical === undefined) return undefined;

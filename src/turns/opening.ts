@@ -22,22 +22,23 @@ export interface OpeningTurn {
   readonly older: OlderTurn | undefined;
 }
 
-/** A turn of the same conversation that runs in this process, and began before. */
+/** An older turn of the same conversation that runs in this process. */
 export interface OlderTurn {
   readonly older: OlderTurn | undefined;
   soFar(): TurnSettlement;
 }
 
-/** What other processes said about the tool calls that they may run. */
+/** What other processes answered about their tool calls. */
 type AnswerAboutCalls = Pick<AnswerOfOthers, 'isCallRunning'>;
 
-/** The answer if there is no process left that could give one. */
+/** Stands for the answer if no process is left to ask. */
 export const NOBODY_ANSWERS: AnswerAboutCalls = { isCallRunning: () => false };
 
 /**
- * Stores that a turn begins: the caller's words, and a placeholder for the reply. `answer` is given
- * once other processes were asked. A turn that leaves nothing in history only looks: undefined is a
- * conversation that has had no turn. Rejects when the store has failed too often.
+ * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `answer`
+ * is set once other processes were asked. For a turn that leaves nothing in history the
+ * conversation is only read, and undefined means that it has had no turn. Rejects if the store
+ * fails, and does so again when the write is repeated.
  */
 export function openRecord(
   turn: OpeningTurn,
@@ -62,8 +63,8 @@ function openingOf(
     text: textOf(event),
     caller: knownCaller(event),
     interruption: interruptionOf(event),
-    // They settle once more when this turn interrupts them. The rules refuse that if the platform
-    // has said by then what was heard.
+    // They settle again when this turn interrupts them. That is refused if the platform has
+    // already said what was heard.
     running: older === undefined ? undefined : settlementsOf(older),
     isCallRunning:
       answer === undefined
@@ -75,7 +76,7 @@ function openingOf(
   };
 }
 
-/** What the turns that run now would leave if they ended now, the newest first. */
+/** What these turns would leave in history if they were interrupted now, the newest first. */
 function settlementsOf(newest: OlderTurn): TurnSettlement[] {
   const settlements: TurnSettlement[] = [];
   for (let turn: OlderTurn | undefined = newest; turn !== undefined; turn = turn.older)

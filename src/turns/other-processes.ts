@@ -10,7 +10,7 @@ import { FollowedRun, type FollowingTurn } from './followed-run.ts';
 import { parseProcessMessage, type MessageOf, type ProcessMessage } from './process-message.ts';
 import { Question } from './question.ts';
 
-/** The turns of this process, as far as other processes may ask for them. */
+/** What other processes may ask of the turns of this process. */
 export interface OwnTurns {
   /** Ends turns of a conversation: those of that run, those of that session, or all. */
   interruptOwn(
@@ -19,8 +19,8 @@ export interface OwnTurns {
     only: { readonly runId?: number | undefined; readonly sessionId?: string | undefined },
   ): boolean;
   /**
-   * Lets another delivery take over the stream of a run. It is made from the one that the run has.
-   * False if there is no such run.
+   * Lets another delivery take over the stream of a run. `make` creates it from the one that the
+   * run has. Returns false if there is no such run.
    */
   takeOverRun(conversationId: string, runId: number, make: (from: Delivery) => Delivery): boolean;
   /** The delivery's connection closed before all of its stream had left. */
@@ -30,26 +30,26 @@ export interface OwnTurns {
 
 /** What other processes answered. */
 export interface AnswerOfOthers {
-  /** The run that was asked for. The turn gets its stream from now on. */
+  /** The run that was asked for, if it is alive. The turn gets its stream from now on. */
   readonly followed: FollowedRun | undefined;
-  /** Whether a tool call runs in one of them. */
+  /** Whether one of them runs the tool call of that key. */
   readonly isCallRunning: (key: string) => boolean;
 }
 
 /**
- * The processes that share conversations with this one. Tells them that a turn of theirs is over,
- * asks what they still run, and passes a stream on when a turn is delivered again to another
- * process. All of it is a hint: a message that is lost costs tokens or time, and no word.
+ * The processes that share conversations with this one. This process tells them that a turn of
+ * theirs is over, asks what they still run, and passes a stream on if the same turn is delivered to
+ * one of them. Messages are hints: a lost one costs tokens or time, but no word.
  */
 export class OtherProcesses {
   readonly #channel: Channel;
   readonly #turns: OwnTurns;
   readonly #log: Logger;
-  /** By the ids of the questions, as are the two below. */
+  /** By the id of the question, as in the two maps below. */
   readonly #questions = new Map<string, Question>();
-  /** Runs of other processes whose streams this process writes. */
+  /** Runs of other processes, whose streams this process writes. */
   readonly #followed = new Map<string, FollowedRun>();
-  /** Deliveries in other processes that get the streams of runs of this process. */
+  /** Deliveries to other processes, which get the streams of runs of this process. */
   readonly #deliveries = new Map<string, DeliveryElsewhere>();
 
   constructor(channel: Channel, turns: OwnTurns, log: Logger) {
@@ -63,12 +63,12 @@ export class OtherProcesses {
     return this.#channel.address;
   }
 
-  /** Tells a process that a run of its is over. */
+  /** Tells a process to end one of its runs. */
   interrupt(conversationId: string, { process, runId }: RunElsewhere, sessionId?: string): void {
     this.#send(process, { type: 'interrupt', conversationId, runId, sessionId });
   }
 
-  /** Tells all processes that run turns of a conversation, or of one of its sessions. */
+  /** Tells all processes to end their turns of a conversation, or of one of its sessions. */
   async interruptAll(
     conversationId: string,
     findRuns: () => Awaitable<readonly RunElsewhere[]>,
@@ -77,13 +77,14 @@ export class OtherProcesses {
     try {
       for (const run of await findRuns()) this.interrupt(conversationId, run, sessionId);
     } catch (error) {
-      this.#log.warn('turns of other processes could not be ended', { conversationId, error });
+      this.#log.warn('turns in other processes could not be ended', { conversationId, error });
     }
   }
 
   /**
-   * Asks which of the calls run, by the process that may run them. `same` is the run of the same
-   * turn: if it is alive, `turn` gets its stream. Takes at most 150 ms.
+   * Asks processes which tool calls they run: `calls` has the keys by the address of the process.
+   * `same` is the run of the same turn; if it is alive, `turn` gets its stream. Takes at most
+   * 150 ms.
    */
   async ask(
     conversationId: string,
@@ -132,7 +133,7 @@ export class OtherProcesses {
   #receive(text: string): void {
     const message = parseProcessMessage(text);
     if (message === undefined) {
-      this.#log.warn('a message of another process was not understood');
+      this.#log.warn('a message from another process was not understood');
       return;
     }
     switch (message.type) {
@@ -173,13 +174,13 @@ export class OtherProcesses {
     const isTakenOver =
       runId !== undefined &&
       this.#turns.takeOverRun(conversationId, runId, (older) => {
-        answer(true); // before the events
+        answer(true); // has to arrive before the events
         return this.#deliverTo(from, id, older);
       });
     if (!isTakenOver) answer(false);
   }
 
-  /** The delivery of the process that asked. */
+  /** A delivery whose stream goes to the process that asked. */
   #deliverTo(process: string, id: string, older: Delivery): Delivery {
     let sent = 0;
     const delivery = new DeliveryElsewhere(older, {
@@ -187,7 +188,7 @@ export class OtherProcesses {
       alive: () => this.#send(process, { type: 'alive', id }),
       ended: ({ outcome, usage, speakers }) => {
         this.#deliveries.delete(id);
-        // Without the error: this process logs it, and not every error can be made JSON.
+        // Without the error: it is logged here, and not every error has a form in JSON.
         this.#send(process, { type: 'end', id, sent, report: { outcome, usage, speakers } });
       },
     });

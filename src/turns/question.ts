@@ -1,15 +1,15 @@
 import type { MessageOf } from './process-message.ts';
 
-/** How long a process has to answer. One that does not is taken for dead. */
+/** A process that does not answer for so long is taken for dead. */
 const ANSWER_MS = 150;
 
-/** What other processes were asked: which calls run there, and whether a stream can be had. */
+/** A question to other processes: which calls they run, and whether one of them runs the turn. */
 export class Question {
-  /** Keys of the calls that run. */
+  /** Keys of the calls that run, as far as answers have come. */
   readonly calls = new Set<string>();
-  /** Resolves when every process has answered, when the run is found, or after 150 ms. */
+  /** Resolves when all have answered or one runs the turn, but at the latest after 150 ms. */
   readonly answered: Promise<void>;
-  /** A process runs the turn that was asked for, and passes its stream on. */
+  /** Whether a process runs the turn, and passes its stream on. */
   isFollowing = false;
   /** Processes that have not answered. */
   readonly #silent: Set<string>;

@@ -15,20 +15,20 @@ export interface SpokenCall {
   readonly key: string | undefined;
   state: ToolCallState;
   content: string;
-  /** The agent that it handed the conversation over to. */
+  /** Name of the agent that it handed the conversation over to. */
   handOver?: string;
 }
 
-/** Another agent speaks from here on. */
+/** From here on another agent speaks. */
 export interface SpeakerChange {
-  /** Undefined: the path's own. */
+  /** Its name. Undefined is the path's own agent. */
   readonly agent: string | undefined;
-  /** How many messages the agents before it have left. */
+  /** How many messages of the reply are those of the agents before it. */
   readonly messagesBefore: number;
   hasSpoken: boolean;
 }
 
-/** A break in the reply: calls that a model made together, or a change of the speaker. */
+/** A break in the reply: calls that a model made together, or a change of speaker. */
 export interface Break {
   readonly calls: readonly SpokenCall[];
   /** How many events had been sent before. */
@@ -39,12 +39,12 @@ export interface Break {
 const NO_BREAKS: readonly Break[] = [];
 
 /**
- * The messages of a reply, as far as its first `count` events: texts and tool calls in their order,
- * each call with its result.
+ * The messages of a reply up to its first `count` events: texts and tool calls in order, each call
+ * with its result.
  */
 export function messagesOf(
   sent: readonly SentEvent[],
-  breaks: readonly Break[] = NO_BREAKS,
+  breaks: readonly Break[] | undefined,
   turnId: string,
   state: AssistantMessage['state'],
   count: number,
@@ -52,7 +52,7 @@ export function messagesOf(
   const messages: Message[] = [];
   let from = 0;
   let agent: string | undefined;
-  for (const { calls, sentBefore, change } of breaks) {
+  for (const { calls, sentBefore, change } of breaks ?? NO_BREAKS) {
     const content = ownText(sent, from, Math.min(sentBefore, count));
     from = sentBefore;
     if (change !== undefined) {
@@ -86,8 +86,8 @@ function by(agent: string | undefined, message: AssistantMessage): AssistantMess
 }
 
 /**
- * The agents that spoke, in their order. `own` is the name of the path's own: it is the first of
- * them if it called a tool, as it cannot hand over otherwise.
+ * Names of the agents that spoke, in order. The path's own agent, named `own`, is the first if the
+ * reply begins with it: then the first break is the call that handed over.
  */
 export function speakersIn(breaks: readonly Break[], own: string | undefined): string[] {
   const names = breaks.map(({ change }, index) => {
@@ -97,7 +97,7 @@ export function speakersIn(breaks: readonly Break[], own: string | undefined): s
   return names.filter((name) => name !== undefined);
 }
 
-/** The agents' own words among the events from `from` to `to`. Fillers are none. */
+/** The words of agents among the events from `from` up to `to`, without fillers. */
 export function ownText(events: readonly SentEvent[], from: number, to: number): string {
   let text = '';
   for (let index = from; index < Math.min(to, events.length); index++) {
@@ -108,8 +108,8 @@ export function ownText(events: readonly SentEvent[], from: number, to: number):
 }
 
 /**
- * What to send when the turn is delivered again: the same events without fillers, neighbouring
- * texts as one. Undefined if the messages alone say it all.
+ * What to send if the turn is delivered again after it has completed: the same events, with
+ * adjacent texts joined and without fillers. Undefined if the messages alone give the same.
  */
 export function replayOf(sent: readonly SentEvent[]): SentEvent[] | undefined {
   if (sent.every(isOwnText)) return undefined;
@@ -124,7 +124,7 @@ export function replayOf(sent: readonly SentEvent[]): SentEvent[] | undefined {
   return replay;
 }
 
-/** Whether an event is a word of the agent, which a filler is not. */
+/** Whether the event is text of an agent, and no filler. */
 export function isOwnText(event: SentEvent): event is Extract<SentEvent, { type: 'say' }> {
   return event.type === 'say' && event.isFiller !== true;
 }

@@ -17,8 +17,8 @@ export interface SpeakingTurn {
 }
 
 /**
- * What an agent is given to speak through. Its verbs can be taken out of it:
- * `({ text }, { say }) => say(text)`. Each is bound when it is first asked for.
+ * What an agent speaks through. Its verbs can be taken out of it, as in
+ * `({ text }, { say }) => say(text)`. Each is bound when it is asked for.
  */
 export class TurnReply implements Reply {
   readonly #turn: SpeakingTurn;
@@ -76,7 +76,7 @@ function hangUp(turn: SpeakingTurn, goodbye: string | undefined): void {
   turn.end();
 }
 
-/** Sends the half of a character that still waits for its other half. */
+/** Sends half a character if one still waits for its other half. */
 export function sendHalfCharacter(turn: SpeakingTurn): void {
   const event = turn.spoken.flush();
   if (event !== undefined) void turn.send(event);
@@ -87,7 +87,7 @@ export function apologise(
   { spoken, delivery }: { readonly spoken: SpokenReply; readonly delivery: Delivery },
   apology: string,
 ): void {
-  // The space is an event of its own, so that the apology is never joined to half a word.
+  // The space is an event of its own, so that the apology stays one.
   const texts = spoken.endsInWord ? [' ', apology] : [apology];
   for (const text of texts) {
     const event: SentEvent = { type: 'say', text };

@@ -2,15 +2,15 @@ import type { Delivery } from './delivery.ts';
 import type { Turn } from './turn.ts';
 
 /**
- * The turns that run in this process. A conversation runs one. While a slow store opens a newer
- * one, the older one still speaks, and the newer one knows it as `older`.
+ * The turns that run in this process. A conversation runs one of them. Only while a slow store
+ * opens a newer turn the older one still speaks, and the newer one has it as `older`.
  */
 export class RunningTurns {
   /** The newest turn of each conversation. */
   readonly #newest = new Map<string, Turn>();
-  /** Turns that leave nothing in their conversation, and so take no turn in it. */
+  /** Turns that run beside their conversation: see `isBeside`. */
   readonly #beside = new Set<Turn>();
-  /** Begins just now, and is not among the others yet. */
+  /** The turn that is just beginning. It is not among the others yet. */
   #beginning: Turn | undefined;
 
   newestOf(conversationId: string): Turn | undefined {
@@ -27,7 +27,7 @@ export class RunningTurns {
 
   /** The turn whose stream is the delivery's. */
   answeredOn(delivery: Delivery): Turn | undefined {
-    // Its connection may break while it begins.
+    // A connection may break while its turn begins.
     if (this.#beginning?.delivery === delivery) return this.#beginning;
     const isIts = (turn: Turn): boolean => turn.delivery === delivery;
     return this.of(delivery.conversationId).find(isIts) ?? [...this.#beside].find(isIts);
@@ -39,7 +39,7 @@ export class RunningTurns {
     yield* this.#beside;
   }
 
-  /** How many turns' agents are at work. */
+  /** How many turns are not over. */
   get count(): number {
     let count = 0;
     for (const turn of this.all()) if (!turn.isOver) count += 1;
@@ -50,8 +50,8 @@ export class RunningTurns {
     this.#beginning = turn;
     turn.begin();
     this.#beginning = undefined;
-    // A turn that is settled by now is never added: a Map that is filled and emptied all the time
-    // leaves tables behind that hold its turns until the next full garbage collection.
+    // A turn that is already settled is not added. A Map that is filled and emptied all the time
+    // leaves old tables behind, and they hold its turns until the next full garbage collection.
     if (turn.isSettled) return;
     if (turn.isStored) this.#newest.set(turn.conversationId, turn);
     else this.#beside.add(turn);

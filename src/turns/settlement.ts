@@ -8,9 +8,10 @@ import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 
+/** How a run ends. */
 export type Ending = TurnSettlement['state'];
 
-/** A turn that is to be settled. */
+/** A turn that can be settled. */
 export interface SettlingTurn {
   readonly turnId: string;
   readonly runId: number;
@@ -28,8 +29,8 @@ export interface SettlingTurn {
 }
 
 /**
- * What history holds of a turn that ends in this way. An interrupted reply is what has reached the
- * socket: events that still waited in this process were never sent.
+ * What history will hold of a turn that ends like this. Of an interrupted reply only the events
+ * that have left this process count: those that still wait here were never sent.
  */
 export function settlementOf(
   turn: SettlingTurn,
@@ -51,8 +52,8 @@ export function settlementOf(
 }
 
 /**
- * Writes the settlement of a turn, and tries again when the store fails. Never throws or rejects:
- * what cannot be written is logged. A shutdown waits for it.
+ * Stores the settlement of a turn, and tries again if the store fails. Never throws: a settlement
+ * that cannot be stored is logged. A shutdown waits for the write.
  */
 export function settle(turn: SettlingTurn, state: Ending, host: TurnHost): void {
   const { conversationId, liveState } = turn;
@@ -66,7 +67,7 @@ export function settle(turn: SettlingTurn, state: Ending, host: TurnHost): void 
   host.track(settled.catch(lost).then(() => liveState?.leave()));
 }
 
-/** With the state as it is now: another turn may have changed it since the first try. */
+/** Adds the state as it is now: another turn may have changed it since the first try. */
 function withState(
   settlement: TurnSettlement,
   { liveState, log, conversationId }: SettlingTurn,

@@ -35,17 +35,17 @@ const INTERRUPTED: CallOutcome = { state: 'interrupted', content: UNFINISHED_RES
 const UNKNOWN: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 
 /**
- * Runs the tool calls of one run of a turn. Each is written down before it runs, and its result
- * when it returns, even after the end of the turn. A call that an earlier run of the turn has made
- * is not made again.
+ * The tool calls of one run of a turn. A call is stored before it runs, and its result when it
+ * returns, even if the turn is over by then. A call that an earlier run of the turn has made is not
+ * made again.
  */
 export class TurnCalls {
   readonly #turn: CallingTurn;
   readonly #host: CallHost;
   readonly #noted: NotedCalls;
-  /** How calls of earlier runs ended, by their keys. */
+  /** Outcomes of calls of earlier runs, by key. */
   readonly #earlier: ReadonlyMap<string, Awaitable<CallOutcome>>;
-  /** The agent that is to speak next. */
+  /** Name of the agent that speaks next. */
   #nextAgent: string | undefined;
   #handOvers = 0;
 
@@ -56,7 +56,7 @@ export class TurnCalls {
     this.#earlier = earlierOutcomes(earlierCalls, host.calls);
   }
 
-  /** Writes calls down and runs them. */
+  /** Stores calls and runs them, all at the same time. Never rejects. */
   async run(
     calls: readonly ToolCall[],
     toolFor: (call: ToolCall) => ToolRun,
@@ -73,33 +73,33 @@ export class TurnCalls {
     );
   }
 
-  /** Writes down calls that the agent runs itself. Resolves when they are stored, or cannot be. */
+  /** Stores calls that the agent runs itself. Never rejects, as it logs what cannot be stored. */
   note(calls: readonly ToolCall[]): Awaitable<void> {
     this.#note(calls);
     return this.#store();
   }
 
-  /** The result of a call that the agent ran itself. */
+  /** The result of a call that the agent ran itself. `givenId` is the model's id. */
   noteResult(givenId: string, content: string): void {
     const call = this.#noted.awaiting(givenId);
     if (call !== undefined) this.#end(call, { state: 'completed', content });
   }
 
   /**
-   * Nothing of the agent runs any more: calls that it ran itself and gave no result have ended
-   * without one.
+   * Nothing of the agent runs any more. Calls that it runs itself and that have no result end as
+   * interrupted.
    */
   agentEnded(): void {
     for (const call of this.#noted.running)
       if (call.whenInterrupted === undefined) this.#end(call, INTERRUPTED);
   }
 
-  /** Whether a call runs that the turn's end aborts. */
+  /** Whether a call runs that the end of the turn aborts. */
   get canBeAborted(): boolean {
     return this.#noted.running.some(({ whenInterrupted }) => whenInterrupted === 'abort');
   }
 
-  /** The turn is over. `finishMs`: how long a call that is to finish may go on. */
+  /** The turn is over. `finishMs`: how long calls that want to finish may go on. */
   turnEnded(reason: TurnAbortedError, finishMs: number): void {
     for (const { running, whenInterrupted } of this.#noted.running) {
       if (whenInterrupted === 'abort') running.abort(reason);
@@ -109,7 +109,7 @@ export class TurnCalls {
 
   // Handing over to another agent.
 
-  /** How often calls of this run have handed the conversation over. */
+  /** How often the conversation was handed over in this run. */
   get handOvers(): number {
     return this.#handOvers;
   }
@@ -123,7 +123,7 @@ export class TurnCalls {
     return this.isHandedOver || this.#noted.running.some(({ handOver }) => handOver !== undefined);
   }
 
-  /** The call hands the conversation over when it returns. Throws for one that does not run. */
+  /** Hands the conversation over when the call returns. Throws if the call does not run. */
   willHandOver(toolCallId: string, agent: string): void {
     const call = this.#noted.running.find(({ spoken }) => spoken.call.id === toolCallId);
     if (call?.whenInterrupted === undefined) {
@@ -132,7 +132,7 @@ export class TurnCalls {
     call.handOver = agent;
   }
 
-  /** The agent that a call has handed the conversation over to. Undefined when asked again. */
+  /** Name of the agent that the conversation was handed over to. Gives it once. */
   takeNextAgent(): string | undefined {
     const agent = this.#nextAgent;
     this.#nextAgent = undefined;
@@ -151,13 +151,13 @@ export class TurnCalls {
     return noted;
   }
 
-  /** Never rejects: a call that cannot be protected runs all the same. */
+  /** Never rejects. A call that cannot be stored runs all the same, unprotected. */
   #store(): Awaitable<void> {
     const { conversationId, turnId, runId, isStored, spoken, log } = this.#turn;
     if (!isStored) return;
     const stored = (ownership: Ownership): void => {
-      // The newer turn may run in another process, and its message be on the way: a call that has
-      // not begun must not begin.
+      // A newer turn has begun, perhaps in another process whose message has not arrived. Calls
+      // that have not begun must not begin.
       if (ownership === 'closed') this.#turn.interrupt('a newer turn began');
     };
     const failed = (error: unknown): void => {
@@ -204,7 +204,7 @@ export class TurnCalls {
     }
   }
 
-  /** A failure is a result too: the model has to explain it. */
+  /** A failure is a result too: the model explains it to the caller. */
   #failed({ spoken: { call } }: NotedCall, error: unknown): CallOutcome {
     this.#turn.log.warn('tool failed', { tool: call.name, error: withoutMessage(error) });
     return {
@@ -213,7 +213,7 @@ export class TurnCalls {
     };
   }
 
-  /** The result is for the model at once, and for the store as soon as that can be. */
+  /** Gives the result to all who wait for it, and then stores it. */
   #end({ spoken, running, key }: NotedCall, outcome: CallOutcome): void {
     spoken.state = outcome.state;
     spoken.content = outcome.content;
@@ -254,8 +254,8 @@ export class TurnCalls {
 }
 
 /**
- * A call that still runs here is waited for from now on: it may end, and be forgotten, before the
- * new run asks for it.
+ * The outcomes of calls of earlier runs, by key. A call that still runs here is waited for from now
+ * on: it may be gone from the running calls before the new run asks for it.
  */
 function earlierOutcomes(
   earlierCalls: readonly ToolMessage[],

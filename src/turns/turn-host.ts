@@ -5,7 +5,7 @@ import type { OtherProcesses } from './other-processes.ts';
 import type { RunningCalls } from './running-calls.ts';
 import type { Speakers } from './speakers.ts';
 
-/** Told at once what models and tools did, even after the end of their turn. For metrics. */
+/** Told at once what models and tools did, even if their turn is over by then. For metrics. */
 export interface WorkObserver {
   modelRequest(model: string, outcome: 'completed' | ModelRequestFailure): void;
   toolCall(tool: string, outcome: ToolCallOutcome): void;
@@ -16,20 +16,20 @@ export interface TurnHost {
   readonly speakers: Speakers;
   readonly conversations: ConversationManager;
   /**
-   * Counted from the verified event. A turn that takes longer fails: its agent is aborted, and the
-   * caller hears the apology.
+   * Longest time of a turn, from the verified event. A turn that takes longer fails: its agent is
+   * aborted, and the caller hears the apology.
    */
   readonly turnTimeoutMs: number;
-  /** The same, for a turn that has not said a word. */
+  /** The same, for a turn that has not spoken a word. */
   readonly firstWordTimeoutMs: number;
-  /** The processes that share the conversations. Undefined if this process has them to itself. */
+  /** Undefined if no other process shares the conversations. */
   readonly others: OtherProcesses | undefined;
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;
-  /** The tool calls of all turns. */
+  /** Those of all turns. */
   readonly calls: RunningCalls;
   readonly observer: WorkObserver | undefined;
-  /** Whether each turn stores figures for the record of its call. */
+  /** Whether turns store figures for the record of their call. */
   readonly recordsCalls: boolean;
   /** Makes a shutdown wait for a write. */
   track(write: Promise<unknown>): void;

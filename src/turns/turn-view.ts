@@ -1,4 +1,4 @@
-// What an agent is told of its turn. The engine does not show in it.
+// What an agent is told of its turn. It does not show the engine.
 
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -10,12 +10,12 @@ import type { Logger } from '../log.ts';
 import type { Delivery, TurnEvent } from './delivery.ts';
 import { Journal, type JournalledTurn } from './journal.ts';
 
-/** A turn that an agent is told of. */
+/** A turn as far as its agent may look at it. */
 export interface ViewedTurn extends JournalledTurn {
   readonly delivery: Pick<Delivery, 'conversationId' | 'headers'>;
   readonly history: readonly Message[];
   readonly caller: Caller | undefined;
-  /** Whether the agent has one. */
+  /** Whether the agent has a state. */
   readonly hasState: boolean;
   readonly state: unknown;
   readonly log: Logger;
@@ -43,7 +43,7 @@ export function messageTurn(
   };
 }
 
-/** Signal, log and history are read when they are looked at: most agents look at none of them. */
+/** Signal, log and history are created when they are read, as most agents read none of them. */
 class TurnView {
   declare readonly signal: AbortSignal;
   declare readonly log: Logger;
@@ -60,8 +60,8 @@ class TurnView {
 
   constructor(event: TurnEvent, turn: ViewedTurn) {
     this.#turn = turn;
-    // Own properties, as `{ ...turn }` leaves out the getters of a class. One descriptor serves all
-    // turns: with a getter of its own, each view would get a hidden class of its own.
+    // Own properties, because `{ ...turn }` leaves out the getters of a class. All views share the
+    // descriptors: with getters of its own, each would get a hidden class of its own.
     Object.defineProperty(this, 'signal', SIGNAL);
     Object.defineProperty(this, 'log', LOG);
     Object.defineProperty(this, 'history', HISTORY);
@@ -72,7 +72,7 @@ class TurnView {
     this.metadata = metadataOf(event);
     this.headers = headers;
     this.journal = new Journal(turn);
-    // Set only if there is one: an open stream does not pay for what it does not have.
+    // Set only if it has one, so that other streams do not keep the property.
     const { caller } = turn;
     if (caller !== undefined) this.caller = caller;
     if (turn.hasState) Object.defineProperty(this, 'state', STATE);

@@ -17,7 +17,7 @@ import { settle, settlementOf, type Ending, type SettlingTurn } from './settleme
 import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 
-/** Where turns run. Told when a turn is settled: nothing of it is left to be done. */
+/** What turns share, told when one of them is settled and nothing of it is left to be done. */
 export interface TurnOwner extends TurnHost {
   ended(turn: Turn): void;
 }
@@ -26,11 +26,11 @@ type RunsElsewhere = Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }>;
 
 /**
  * The life of one run of a turn: it opens the record, lets the agent speak, ends once, and settles
- * the record. Knows nothing of HTTP.
+ * the record. It knows nothing of HTTP.
  *
- * It ends in `#end`: from then on what the agent does has no effect. The record is settled there
- * too, unless bytes of a completed reply still wait in this process. Then it is settled when they
- * have left (completed), or when the connection closes first (interrupted).
+ * Every way out leads to `#end`. From then on nothing that the agent does has an effect. The record
+ * is settled at once, except that a completed reply may still wait in this process. Then the record
+ * is settled when the last byte has left (completed) or when the connection closes (interrupted).
  */
 export class Turn
   extends AgentTurn
@@ -39,8 +39,8 @@ export class Turn
   readonly runId = nextRunId();
   declare readonly host: TurnOwner;
   /**
-   * The turn of this conversation that ran when this one arrived. It is interrupted when this one
-   * is opened.
+   * The turn of this conversation that was running when this one arrived. It is interrupted as soon
+   * as the record of this one is open.
    */
   older: Turn | undefined;
   timer: NodeJS.Timeout | undefined;
@@ -49,7 +49,7 @@ export class Turn
   #ending: Ending | undefined;
   #isOpening = true;
   #isSettled = false;
-  /** The turn runs in another process, and this one writes what that says. */
+  /** Set if the turn runs in another process, whose events this one writes. */
   #followed: FollowedRun | undefined;
 
   constructor(delivery: Delivery, host: TurnOwner, older: Turn | undefined) {
@@ -71,17 +71,17 @@ export class Turn
     return settlementOf(this, 'interrupted', this.host);
   }
 
-  // What the webhook, or a newer turn, does to it.
+  // What comes from outside: the turn begins, is delivered again, has left, is interrupted.
 
-  /** Never throws or rejects: what fails, fails the turn. */
+  /** Never throws: what fails, fails the turn. */
   begin(): void {
     this.attempt(() => this.#open());
     if (!this.isOver) startClock(this);
   }
 
   /**
-   * The same turn was delivered again: the newer delivery gets what was said so far, and then the
-   * rest.
+   * The same turn was delivered again: the newer delivery gets what was said so far, then the rest.
+   * The older one ends.
    */
   takeOver(delivery: Delivery): void {
     const older = this.delivery;
@@ -99,17 +99,17 @@ export class Turn
   }
 
   /**
-   * The caller left, spoke over the reply, or is interrupted by the server. Does nothing to a turn
-   * that is settled.
+   * The caller left or spoke over the reply, a newer turn began, or the server interrupts the turn.
+   * Does nothing once the turn is settled.
    */
   interrupt(reason: string): void {
     if (this.#ending === undefined) this.#end('interrupted', reason);
     else if (this.#ending === 'completed') this.#settle('interrupted'); // not all of it had left
   }
 
-  // The beginning.
+  // The beginning: the record is opened, older turns are interrupted, the agent is called.
 
-  /** `answer`: what other processes said that they run. Undefined before they were asked. */
+  /** `answer`: what other processes say that they run. Undefined before they are asked. */
   #open(answer?: Pick<AnswerOfOthers, 'isCallRunning'>): Awaitable<void> {
     const opening = openRecord(this, this.host, answer);
     if (!(opening instanceof Promise)) return this.#afterOpening(opening);
@@ -120,7 +120,7 @@ export class Turn
   #afterOpening(opened: TurnOpeningResult | KnownConversation | undefined): Awaitable<void> {
     if (opened === undefined || !('kind' in opened)) {
       this.#isOpening = false;
-      this.findSpeaker(opened?.agent);
+      this.restoreSpeaker(opened?.agent);
       return this.letSpeak(opened !== undefined);
     }
     if (opened.kind === 'elsewhere') return this.#askOthers(opened);
@@ -132,7 +132,7 @@ export class Turn
     this.#endWithoutAgent('replayed');
   }
 
-  /** Other processes may run this turn, or tools that it would take for lost. */
+  /** Other processes may run this turn, or tools that would otherwise be taken for lost. */
   async #askOthers({ same, calls }: RunsElsewhere): Promise<void> {
     const answer = await this.host.others?.ask(this.conversationId, same, calls, this);
     if (answer?.followed === undefined) return this.#open(answer ?? NOBODY_ANSWERS);
@@ -146,38 +146,37 @@ export class Turn
     const { conversationId, host } = this;
     const mayEndCalls = this.#interruptOlder();
     if (opened.turnId !== this.turnId) {
-      this.log.warn('the id of an older turn came with other words, and begins a turn of its own', {
-        turnId: this.turnId,
-        storedAs: opened.turnId,
-      });
-      this.turnId = opened.turnId;
+      const { turnId: storedAs } = opened;
+      const message = 'a known turn id came with other words: it begins another turn';
+      this.log.warn(message, { turnId: this.turnId, storedAs });
+      this.turnId = storedAs;
     }
     this.opened = opened;
     for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
     this.liveState = host.states?.enter(conversationId, opened);
-    this.findSpeaker(opened.agent);
-    // A turn that had been completed. Any other was reported when it was interrupted.
+    this.restoreSpeaker(opened.agent);
+    // The platform reports that a completed turn was cut. Any other cut was told at the time.
     if (opened.cut !== undefined) tellInterrupted(host.speakers.own, this, opened.cut);
-    // Calls that still run are waited for from now on.
+    // From now on calls of earlier runs that still run are waited for.
     if (opened.earlierCalls.length > 0) void this.calls;
     if (this.#ending !== undefined) return this.#settleLate(this.#ending);
-    // Calls that were just aborted get a moment to end. Otherwise the model would be told that they
+    // Calls that were just aborted get a moment to end. Otherwise the prompt would say that they
     // still run.
     if (mayEndCalls) return soon().then(() => this.letSpeak(opened.isResumed));
     return this.letSpeak(opened.isResumed);
   }
 
-  /** The turn ended while a slow store opened its record. It has said an apology at the most. */
+  /** The turn ended while a slow store opened its record. At most it has said an apology. */
   #settleLate(ending: Ending): void {
     settle(this, ending, this.host);
     if (ending !== 'interrupted') return;
     tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text: '' });
   }
 
-  /** True when tool calls were aborted that have not ended yet. */
+  /** Returns true if tool calls were aborted that have not ended yet. */
   #interruptOlder(): boolean {
     let mayEndCalls = false;
-    // A turn that is interrupted is taken out of the chain, but keeps its own link to the next.
+    // An interrupted turn is removed from the running turns, but keeps its own `older`.
     for (let older = this.older; older !== undefined; older = older.older) {
       mayEndCalls ||= older.callsSoFar?.canBeAborted === true;
       older.interrupt('a newer turn began');
@@ -198,23 +197,25 @@ export class Turn
       this.firstSpeechMs = performance.now() - this.startedAtMs;
     }
     const taken = this.delivery.send(event);
-    if (taken === false) return false; // the connection is gone, and the news of it on its way
+    if (taken === false) return false; // the connection is gone: `interrupt` follows
     this.spoken.note(event);
-    // Not what the delivery answers: if it was taken over meanwhile, the turn goes on.
+    // Not what the promise resolves with: if the delivery was taken over, the turn goes on.
     return taken instanceof Promise ? taken.then(() => !this.isOver) : taken;
   }
 
-  // The end.
+  // The end: completed, failed or interrupted, and settled once.
 
+  /** Completes the turn. Does nothing once it is over. */
   end(): void {
     if (this.isOver) return;
     sendHalfCharacter(this);
     this.#end('completed', 'the turn ended');
   }
 
+  /** Fails the turn: logs the error, and speaks the apology. Once it is over, it only logs. */
   fail(error: unknown): void {
     const { agent, conversationId, turnId } = this;
-    // The caller has spoken, though nothing of it could be stored.
+    // The caller has spoken, even if nothing could be stored of that.
     if (this.#isOpening) this.#interruptOlder();
     if (!this.isOver) {
       this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
@@ -225,24 +226,24 @@ export class Turn
       const message = 'turn lost: it ended before it could be stored';
       this.log.error(message, { conversationId, turnId, error });
     } else {
-      // Mostly the abort that it was sent. Anything else must not vanish.
+      // Mostly its own abort. Any other error must not be lost.
       const message = 'agent failed after its turn was over';
       this.log.debug(message, { agent: agent.name, turnId, error });
     }
   }
 
-  /** The one end of what the agent can do. */
+  /** The one end of a run. */
   #end(ending: Ending, reason: string, error?: unknown): void {
     this.#ending = ending;
     clearTimeout(this.timer);
-    // The stream ends first: what it still lets through belongs to what was sent.
+    // The stream ends first: it decides which events have left.
     const hasLeft = this.delivery.end();
     this.#leaveFollowed();
     if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
     this.stopAgent(ending, reason);
   }
 
-  /** It is known what has left. Settles the record, and reports the outcome, once. */
+  /** It is known which events have left: stores the settlement, and reports the outcome. */
   #settle(ending: Ending, error?: unknown): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
@@ -261,7 +262,7 @@ export class Turn
     tellInterrupted(host.speakers.own, this, { turnId: this.turnId, text });
   }
 
-  /** What the caller hears, if anything, is another run's. */
+  /** Ends a turn that asked no agent: what the caller gets, if anything, is another run's reply. */
   #endWithoutAgent(outcome: Exclude<TurnOutcome, Ending>): void {
     this.#ending = 'completed';
     clearTimeout(this.timer);
@@ -271,7 +272,7 @@ export class Turn
     this.delivery.onOutcome({ outcome });
   }
 
-  // The run in another process, if this turn follows one.
+  // The run in another process, if this turn follows one: see `FollowedRun`.
 
   endAs(outcome: TurnOutcome): void {
     this.#followed = undefined;
@@ -283,7 +284,8 @@ export class Turn
   runHere(): void {
     this.#followed = undefined;
     const { conversationId, turnId } = this;
-    this.log.warn('the process that ran a turn is gone: it runs anew', { conversationId, turnId });
+    const message = 'a turn runs again: the process that ran it is gone';
+    this.log.warn(message, { conversationId, turnId });
     this.attempt(() => this.#open(NOBODY_ANSWERS));
   }
 
@@ -298,8 +300,8 @@ const RUN_IDS = 2 ** 30;
 let lastRunId = randomInt(RUN_IDS);
 
 /**
- * A number that no other run of the turn has. Several processes may share a store, so each counts
- * from a random number. Below 2 ** 30, V8 keeps it without an object.
+ * Tells the runs of one turn apart. Several processes may share a store, so each counts from a
+ * random number. V8 keeps a number below 2 ** 30 without an object.
  */
 function nextRunId(): number {
   lastRunId = (lastRunId + 1) % RUN_IDS;

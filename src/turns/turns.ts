@@ -1,3 +1,18 @@
+// The way of a turn:
+//
+//   Turns.start               which turn of the conversation runs
+//     Turn.begin              the life of this one
+//       openRecord            stores the caller's words and a placeholder for the reply
+//       AgentTurn.letSpeak    calls the hook of the agent
+//         TurnReply, AgentText → Turn.send → Delivery.send
+//       Turn.#end             ends the stream
+//         settle              stores what was said
+//         AgentTurn.stopAgent aborts the agent and its tools
+//
+// A barge-in arrives as `Turns.drop`, when the connection closes, or as a newer `Turns.start`. Both
+// lead to `Turn.interrupt`. A duplicate leads to `Turn.takeOver` while the turn runs; after that
+// `openRecord` says what becomes of it. A hand-over is `AgentTurn.#agentIsDone`.
+
 import type { Agent, EventContext, SessionEndContext } from '../agents/agent.ts';
 import { TurnAbortedError } from '../agents/agent.ts';
 import type { LiveStates } from '../agents/live-state.ts';
@@ -20,12 +35,12 @@ import type { WorkObserver } from './turn-host.ts';
 import { Turn, type TurnOwner } from './turn.ts';
 
 export interface TurnsOptions {
-  /** The way to the processes that share the conversations. Default: none does. */
+  /** A channel to the processes that share the conversations. Default: there are none. */
   readonly others?: { readonly channel: Channel; readonly log: Logger } | undefined;
   readonly agent: Agent;
-  /** The name that it is served under. Default: it is the only agent. */
+  /** The name that the agent is served under. Default: none, as it is the only one. */
   readonly ownName?: string | undefined;
-  /** All agents of the server, by name. Default: none that a conversation can be handed over to. */
+  /** All agents of the server, by name. Default: none, so no conversation can be handed over. */
   readonly agents?: ReadonlyMap<string, Agent> | undefined;
   readonly conversations: ConversationManager;
   /** See `TurnHost`. */
@@ -37,12 +52,12 @@ export interface TurnsOptions {
   readonly recordsCalls?: boolean;
 }
 
-/** Time for the last writes of a shutdown. Longer than one write is tried again for. */
+/** Time for the last writes of a shutdown. All tries of one write take less. */
 const LAST_WRITES_MS = 3_000;
 
 /**
- * Decides which turn of a conversation runs. Which of two turns is the newer one is decided when
- * they arrive, not when a store answers.
+ * The turns of one path: decides which turn of a conversation runs. Which of two turns is newer is
+ * decided when they arrive, not when a store answers.
  */
 export class Turns implements TurnOwner, OwnTurns {
   readonly speakers: Speakers;
@@ -71,12 +86,12 @@ export class Turns implements TurnOwner, OwnTurns {
       others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
   }
 
-  /** How many turns' agents are at work. */
+  /** How many turns are not over. */
   get count(): number {
     return this.#running.count;
   }
 
-  /** Begins the delivery's turn, or lets it take over the stream of the same turn that runs. */
+  /** Begins a turn. If the same turn already runs, the delivery takes over its stream instead. */
   start(delivery: Delivery): void {
     if (isBeside(delivery)) return this.#running.begin(new Turn(delivery, this, undefined));
     const newest = this.#running.newestOf(delivery.conversationId);
@@ -97,8 +112,8 @@ export class Turns implements TurnOwner, OwnTurns {
   }
 
   /**
-   * Ends a conversation's turns as interrupted; with `sessionId` only those of that session. False
-   * if none runs in this process. Other processes are told to end theirs.
+   * Interrupts the turns of a conversation; with `sessionId` only those of that session. Other
+   * processes are told to interrupt theirs. Returns false if none runs in this process.
    */
   interrupt(conversationId: string, reason: string, sessionId?: string): boolean {
     const wasRunning = this.interruptOwn(conversationId, reason, { sessionId });
@@ -111,7 +126,7 @@ export class Turns implements TurnOwner, OwnTurns {
     return wasRunning;
   }
 
-  /** What `onSessionEnd` is told: the conversation, with the state that its turns have used. */
+  /** What `onSessionEnd` is told. The state is that of turns and tools that still run, if any. */
   toldAtEnd(
     context: EventContext<SessionEndEvent | CallEndedEvent>,
     conversation: Snapshot,
@@ -125,7 +140,7 @@ export class Turns implements TurnOwner, OwnTurns {
     };
   }
 
-  // What other processes ask for.
+  // What other processes ask for: see `OwnTurns`.
 
   interruptOwn(
     conversationId: string,
@@ -156,16 +171,13 @@ export class Turns implements TurnOwner, OwnTurns {
 
   // The shutdown.
 
-  /** Ends all turns, and every tool call that runs, even those that are to finish. */
+  /** Interrupts all turns and aborts all tool calls, even those that want to finish. */
   interruptAll(reason: string): void {
     for (const turn of [...this.#running.all()]) turn.interrupt(reason);
     this.calls.abortAll(new TurnAbortedError(reason));
   }
 
-  /**
-   * Resolves when no tool call runs, and everything that turns have to store is stored, or given
-   * up.
-   */
+  /** Resolves when no tool call runs and all writes of turns are done, or given up. */
   async settled(): Promise<void> {
     await this.calls.ended();
     while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
@@ -173,7 +185,7 @@ export class Turns implements TurnOwner, OwnTurns {
 
   /**
    * Waits at most `lastMs` for tool calls, and for turns whose streams other processes write. Then
-   * it ends them. Resolves when what they returned is stored, but at most 3 s later.
+   * ends them. Resolves when their results are stored, but no more than 3 s later.
    */
   async close(lastMs: number): Promise<void> {
     if (lastMs > 0) await atMost(lastMs, Promise.all([this.calls.ended(), this.#noneRuns()]));
@@ -184,7 +196,7 @@ export class Turns implements TurnOwner, OwnTurns {
   track(write: Promise<unknown>): void {
     this.#writes.add(write);
     const done = (): boolean => this.#writes.delete(write);
-    write.then(done, done); // its failure is the caller's to handle
+    write.then(done, done); // the caller handles its failure
   }
 
   ended(turn: Turn): void {

@@ -351,10 +351,10 @@ describe('a hand-over that cannot be', () => {
   const cases: readonly (readonly [what: string, call: ScriptedCall, error: RegExp, code: string])[]
     = [
       ['to an unknown agent', to('nobody'),
-        /^there is no agent \\?"nobody\\?"; there are billing, stranger$/, 'ERR_HAND_OVER_AGENT'],
+        /^there is no agent \\?"nobody\\?"; the others are billing, stranger$/, 'ERR_HAND_OVER_AGENT'],
       ['to a name that objects have of themselves', to('constructor'),
         /there is no agent "constructor"/, 'ERR_HAND_OVER_AGENT'],
-      ['to an agent with another state', to('stranger'), /"stranger" keeps another state/,
+      ['to an agent with another state', to('stranger'), /"stranger" has another state/,
         'ERR_HAND_OVER_STATE'],
       ['to the agent that speaks', to('sales'), /you are the agent "sales" yourself/,
         'ERR_HAND_OVER_REPEATED'],
@@ -397,7 +397,7 @@ describe('a hand-over that cannot be', () => {
     });
     assert.equal(await says(caller, 'Hi'), 'Enough.');
     const { content = '' } = models['b']?.requests.at(-1)?.messages.at(-1) ?? {};
-    assert.match(content, /handed over 3 times in this turn, which is the most/);
+    assert.match(content, /handed over 3 times in this turn, which is the limit/);
   });
 
   it('is the second of calls that a model makes together', async (t) => {
@@ -407,7 +407,7 @@ describe('a hand-over that cannot be', () => {
       support: ['Support here.'],
     });
     assert.equal(await says(caller, 'Hi'), 'Billing here.');
-    assert.match(outline(await history())[3] ?? '', /^tool: .*hands the conversation over already/);
+    assert.match(outline(await history())[3] ?? '', /^tool: .*is already handing the conversation over/);
   });
 
   it('is one to no name', () => {
@@ -619,7 +619,7 @@ describe('the agent of a conversation', () => {
     );
     assert.equal(await says(second.caller, 'And?'), 'Sales again.');
     const { handedOverTo } = await second.log.next(
-      'the agent of a conversation is not served any more, or keeps another state',
+      'the agent that has the conversation is not served any more, or has another state',
     );
     assert.equal(handedOverTo, 'billing');
   });

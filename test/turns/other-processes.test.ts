@@ -408,7 +408,7 @@ describe('a tool call that another process runs', () => {
   });
 });
 
-describe('a message of another process', () => {
+describe('a message from another process', () => {
   for (const [name, text] of Object.entries({
     'text that is not JSON': '{"type":',
     'JSON that is no object': '["interrupt"]',
@@ -431,7 +431,7 @@ describe('a message of another process', () => {
     const { a, post } = machines(t);
     post.forge('a', 'nonsense');
     assert.equal(await says(a, 'Hello'), 'Hello?');
-    assert.match(a.logLines.join(''), /a message of another process was not understood/);
+    assert.match(a.logLines.join(''), /a message from another process was not understood/);
   });
 
   for (const speakers of [7, 'sales', [7]]) {
