@@ -5,7 +5,7 @@ import type { ReplyEvent } from '../layercode/dialect.ts';
 import type { Delivery, TurnOutcome, TurnReport } from './delivery.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 
-/** A process that sends nothing for so long is taken for dead. It sends signs of life. */
+/** A process that is silent for this long is taken for dead. It sends signs of life. */
 const SILENCE_MS = 3_000;
 
 /** A turn that runs in another process, and whose caller is connected to this one. */

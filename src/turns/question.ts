@@ -1,6 +1,6 @@
 import type { MessageOf } from './process-message.ts';
 
-/** A process that does not answer for so long is taken for dead. */
+/** A process that has not answered after this time is taken for dead. */
 const ANSWER_MS = 150;
 
 /** A question to other processes: which calls they run, and whether one of them runs the turn. */

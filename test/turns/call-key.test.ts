@@ -35,8 +35,8 @@ describe('canonicalArguments', () => {
 });
 
 describe('callKey', () => {
-  // A turn may be delivered again to a process of another version: the SHA-256 of
-  // `["c-1","t-1","pay","{\"amount\":5}",0]`.
+  // A process of another version may get the turn, so keys must never change. This one is the
+  // SHA-256 of `["c-1","t-1","pay","{\"amount\":5}",0]`.
   it('is the same on every machine', () => {
     assert.equal(
       callKey('c-1', 't-1', 'pay', '{"amount":5}', 0),

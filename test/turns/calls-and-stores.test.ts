@@ -1,5 +1,5 @@
-// Tool calls and stores that answer late, fail, or are shared by two processes. A delivery is an
-// object here: no socket is needed.
+// Tool calls over stores that answer late, fail, or are shared by two processes. Deliveries are
+// plain objects, so no socket is needed.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -22,7 +22,7 @@ function memory(): MemoryStore {
   return new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
 }
 
-/** A process over a store, its tool, and what its log said at error. */
+/** A process over a store, with its tool, its outcomes and the errors in its log. */
 class Process {
   readonly turns: Turns;
   readonly errors: string[] = [];
@@ -165,7 +165,7 @@ describe('a call', () => {
     process.deliver('pay');
     await until(() => runs === 2, 'the second run');
     await new Promise((resolve) => setImmediate(resolve));
-    await store.count(); // behind the write of what it calls
+    await store.count(); // answers after the write of the calls
     process.works[0]?.resolve('"paid"');
     await until(() => process.turns.count === 0, 'the end');
     await process.turns.settled();
@@ -208,7 +208,7 @@ describe('a store that fails', () => {
     const { length } = store.calls;
     process.works[0]?.resolve('"paid"');
     await store.called(length + 1);
-    await assert.rejects(store.count()); // behind the write, which has failed by then
+    await assert.rejects(store.count()); // answers after the write, which has failed
     store.failWith = undefined;
     await process.turns.settled();
     assert.deepEqual(await results(store), ['completed "paid"']);
