@@ -7,17 +7,18 @@ import { formatTurnRequest } from './turn-request.ts';
 
 export interface TurnsOptions {
   port: number;
-  /** The server's process, whose processor time is read. */
+  /** The server's process, to read its processor time. */
   pid: number;
   connections: number;
-  /** Each connection talks in this many conversations of its own, going round. */
+  /** How many conversations of its own each connection rotates through. */
   conversations: number;
-  /** Turns that each conversation has had before the warm-up begins. */
+  /** Turns in each conversation before the warm-up begins. */
   fill: number;
-  /** Turns in a row within one conversation before the next. */
+  /** Consecutive turns in one conversation before moving to the next. */
   stay: number;
   /**
-   * Every so manyth turn goes to the connection's first conversation, which grows long; 0 for none.
+   * One in this many turns goes to the connection's first conversation, which grows long. 0 turns
+   * that off.
    */
   hotEvery: number;
   warmupMs: number;
@@ -34,8 +35,8 @@ export interface TurnsResult {
   firstEventP99Ms: number;
   serverCpuUsPerTurn: number;
   /**
-   * How much of one processor the load generator took: near 1 it is the bottleneck, and the ratios
-   * flatter.
+   * The share of one processor the load generator used. Near 1 it is the bottleneck, and the
+   * ratios look too good.
    */
   clientCpuShare: number;
   failures: number;
@@ -43,8 +44,8 @@ export interface TurnsResult {
 }
 
 /**
- * A closed loop: each connection sends its next turn when the last has ended. Only turns that end
- * in the window count.
+ * A closed loop: each connection sends its next turn when the previous one has ended. Only turns
+ * that end within the window count.
  */
 export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
   const { port, pid, maxTurns } = options;

@@ -10,7 +10,7 @@ import type { ChatModel } from '../src/models/model.ts';
 import { MARKDOWN, PROSE } from './model-texts.ts';
 import { median } from './stats.ts';
 
-/** Microseconds that the model's agent takes beyond the generator, in one round. */
+/** Microseconds the model's agent adds to the generator, in one round. */
 export interface Added {
   readonly firstTokenUs: number;
   readonly nextTokenUs: number;
@@ -23,7 +23,7 @@ export interface Size {
   readonly deltas: number;
 }
 
-/** Turns that a round of next tokens has, for each text and contestant. */
+/** Turns per round for next tokens, for each text and contestant. */
 const LONG_TURNS = 20;
 const HISTORY_MESSAGES = 40;
 
@@ -44,7 +44,7 @@ export async function measureAdded({ rounds, turns, deltas }: Size): Promise<Add
   return added;
 }
 
-/** Turn by turn, the one and the other: whatever the machine does meanwhile, it does to both. */
+/** Alternates between the two, turn by turn, so that anything else on the machine affects both. */
 async function compare(
   texts: readonly string[],
   turns: number,
@@ -67,14 +67,11 @@ async function compare(
 interface TurnTimes {
   /** From the event to the first spoken text. */
   readonly firstUs: number;
-  /** Each delta of the model behind the first, to the end of the turn. */
+  /** Per delta after the first, to the end of the turn. */
   readonly nextUs: number;
 }
 
-/**
- * An agent with a conversation of its own, which is twenty turns long and stays so. Runs a turn a
- * call.
- */
+/** An agent with its own conversation, kept at twenty turns. Each call runs a turn. */
 function createContestant({
   agent,
   deltas,
@@ -130,7 +127,7 @@ function createContestant({
     });
 }
 
-/** The contestant to beat: forwards the texts as they are. */
+/** The contestant to beat: forwards the texts unchanged. */
 function createGenerator(texts: readonly string[]): { agent: Agent; deltas: number } {
   const model = createFakeModel(texts);
   const agent = defineAgent({

@@ -1,6 +1,7 @@
-// npm run bench:model -- [--quick] What an agent with a model adds to a plain generator that
-// forwards the same deltas: the tool loop and the speech transform. A measurement, not a test: a
-// missed target is printed, and only what failed to run ends with exit code 1.
+// npm run bench:model -- [--quick]
+// What an agent with a model adds to a plain generator that forwards the same deltas: the tool loop
+// and the speech transform. A measurement, not a test: a missed target is printed, and only a
+// failure to run ends with exit code 1.
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureAdded } from './model-added.ts';
@@ -18,10 +19,12 @@ console.log(
     .join(' ')}`,
 );
 console.log(`
-Two agents take turns on one fake model: a generator that yields its deltas as they are, and a prompt with three tools. All of
-it in this process, with a turn's record but without event stream and socket, which both share and which would hide what is
-measured. First token: ${size.turns} turns of one delta behind 20 turns of history; next tokens: 20 turns of ${size.deltas} deltas each, as prose and as
-Markdown. Differences of medians within a round; their median (least–greatest) over ${size.rounds} rounds after one of warm-up.
+Two agents take turns on one fake model: a generator that yields its deltas unchanged, and a prompt with
+three tools. Everything runs in this process, with the turn's record but without event stream and socket,
+which both would share and which would hide the difference. First token: ${size.turns} turns of one delta
+after 20 turns of history. Next tokens: 20 turns of ${size.deltas} deltas each, as prose and as Markdown.
+Figures are differences of medians within a round, and their median (minimum–maximum) over
+${size.rounds} rounds after one round of warm-up.
 `);
 
 const added = await measureAdded(size);

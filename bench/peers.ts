@@ -11,7 +11,9 @@ export interface Peer {
 
 const SOURCE = fileURLToPath(new URL('peers', import.meta.url));
 
-/** Echo agents on other frameworks, installed into a folder that is gone when this process ends. */
+/**
+ * Echo agents on other frameworks, installed into a folder that is removed when this process ends.
+ */
 export function installPeers(): readonly Peer[] {
   const folder = mkdtempSync(join(tmpdir(), 'microserver-peers-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));

@@ -1,4 +1,4 @@
-// What Linux tells about a process: https://man7.org/linux/man-pages/man5/proc.5.html
+// Reads what Linux reports about a process: https://man7.org/linux/man-pages/man5/proc.5.html
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Resident memory in bytes. */
@@ -9,7 +9,7 @@ export function readRss(pid: number): number {
 }
 
 /**
- * Processor time that the threads of a process have used, in milliseconds. To the nanosecond, where
+ * Processor time used by the threads of a process, in milliseconds. Nanosecond precision, where
  * `stat` counts in steps of 10 ms.
  */
 export function readCpuMs(pid: number): number {

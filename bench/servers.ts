@@ -1,4 +1,4 @@
-// Starts and ends the processes under measurement, and leaves none behind.
+// Starts and ends the measured processes, and leaves none behind.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { get } from 'node:http';
@@ -18,7 +18,7 @@ const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;
 
 const children = new Set<ChildProcess>();
-/** The servers' working directory, without an `.env`, and the place of their logs. */
+/** The servers' working directory, which has no `.env` and holds their logs. */
 const directory = mkdtempSync(join(tmpdir(), 'microserver-bench-'));
 
 process.on('exit', () => {
@@ -33,7 +33,7 @@ export interface RunningServer {
   /** From the spawn to the first 200 of `GET /health`. */
   startMs: number;
   signal(name: NodeJS.Signals): void;
-  /** SIGTERM, and SIGKILL when that takes longer than 5 s. */
+  /** Sends SIGTERM, and SIGKILL after 5 s. */
   close(): Promise<void>;
 }
 
@@ -47,7 +47,7 @@ export interface ServerOptions {
 }
 
 /**
- * Runs a script as plain node, in production, with the settings given and nothing else in its
+ * Runs a script with plain Node, in production mode, with only the given settings in its
  * environment, until `/health` answers.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
@@ -64,7 +64,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         HOST: '127.0.0.1',
         PORT: String(port),
         AGENT: 'echo',
-        NODE_ENV: 'production', // as it is deployed: elsewhere it loads the local platform too
+        NODE_ENV: 'production', // as deployed; otherwise it also loads the local platform
         DRAIN_DELAY_SECONDS: '0',
         LAYERCODE_WEBHOOK_SECRET: BENCH_SECRET,
         ...settings,
@@ -100,7 +100,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
-/** Remembers a child, so that it is ended with this process at the latest. */
+/** Registers a child, so that it ends with this process at the latest. */
 export function adopt<Child extends ChildProcess>(child: Child): Child {
   children.add(child);
   child.once('exit', () => children.delete(child));

@@ -1,8 +1,8 @@
-// npm run soak -- [--turns 1000000] [--server <script>] Many turns over 100,000 conversations, far
-// more than the server keeps: its bounds must hold, so memory must stay flat. Exit code 1 when the
-// median of the last quarter lies more than 10 % above that of the second (the first is warm-up).
-// Fewer turns are for trying it out: at 200,000 the heap is still reaching its size, and the
-// verdict says "NOT FLAT" of a server that is flat at a million.
+// npm run soak -- [--turns 1000000] [--server <script>]
+// Many turns over 100,000 conversations, far more than the server keeps. Its limits must hold, so
+// memory must stay flat. Exit code 1 if the median of the last quarter is more than 10 % above that
+// of the second (the first is warm-up). Use fewer turns only to try it out: at 200,000 the heap is
+// still growing to its size, and the verdict is "NOT FLAT" for a server that is flat at a million.
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runLoad } from './load-process.ts';
@@ -13,13 +13,13 @@ import { median } from './stats.ts';
 
 const CONNECTIONS = 64;
 const CONVERSATIONS = 100_000;
-/** Every tenth turn goes to one of 64 conversations that grow to the bound of messages. */
+/** Every tenth turn goes to one of 64 conversations, which grow to the message limit. */
 const HOT_EVERY = 10;
 const MAX_GROWTH = 0.1;
 /**
- * The young generation at its full size from the start. By default V8 doubles it now and then (4,
- * 16, 32 MiB of new_space were seen in 1,000,000 turns of the bare handler, whose old_space stayed
- * at 5 MiB): steps that end, but look like growth.
+ * The young generation starts at its full size. By default V8 doubles it now and then (4, 16, 32
+ * MiB of new_space were seen in 1,000,000 turns of the bare handler, whose old_space stayed at 5
+ * MiB). These steps come to an end, but look like growth.
  */
 const NODE_FLAGS = ['--min-semi-space-size=16', '--max-semi-space-size=16'];
 
@@ -48,7 +48,7 @@ try {
       pid: server.pid,
       connections: CONNECTIONS,
       conversations: Math.ceil(CONVERSATIONS / CONNECTIONS),
-      // Two rounds through all conversations: in the second every one of them has long been
+      // Two rounds through all conversations: by the second, every one of them has long been
       // dropped.
       stay: Math.max(1, Math.round(turns / CONVERSATIONS / 2)),
       hot: HOT_EVERY,
@@ -60,7 +60,7 @@ try {
     },
   );
   await Promise.all(reports);
-  console.log(`${Math.round(result.turnsPerSecond).toLocaleString('en-US')} turns/s, no failure`);
+  console.log(`${Math.round(result.turnsPerSecond).toLocaleString('en-US')} turns/s, no failures`);
 } finally {
   await server.close();
 }
@@ -80,10 +80,7 @@ async function report(done: number): Promise<void> {
   console.log(`${line}   ${await readMetrics()}`);
 }
 
-/**
- * The unlabelled figures that have to do with memory, whatever they are called; empty where there
- * are none.
- */
+/** The unlabelled metrics related to memory, whatever their names. Empty if there are none. */
 async function readMetrics(): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${server.port}/metrics`).catch(() => undefined);
   if (response?.ok !== true) return '';

@@ -1,7 +1,7 @@
-// Turns on a store without a server around it, a process of its own: prints one line of JSON.
+// Runs turns on a store without a server, in a process of its own. Prints one line of JSON.
 //   store-turns.ts --path calls.db
-// What a turn writes, early and late in a conversation, and how long the store holds up the event
-// loop while 64 conversations at a time go on.
+// Measures what a turn writes, early and late in a conversation, and how long the store blocks the
+// event loop while 64 conversations run at once.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 
@@ -12,7 +12,7 @@ import { openSqliteThread } from '../src/conversations/stores/sqlite-thread.ts';
 import { createLogger } from '../src/log.ts';
 
 export interface StoreTurnsResult {
-  /** UTF-8 bytes of the parts that one of the first and of the last ten turns wrote. */
+  /** Average UTF-8 bytes written per turn, over the first and the last ten turns. */
   readonly firstBytes: number;
   readonly lastBytes: number;
   readonly longestBlockMs: number;

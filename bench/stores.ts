@@ -1,4 +1,4 @@
-// What a durable store costs a turn, against the one in memory.
+// What a durable store costs per turn, compared with the memory store.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,14 +24,14 @@ const STORE_TURNS = fileURLToPath(new URL('store-turns.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FIRST_WITH_SQLITE = 22;
 
-/** Conversations of 200 messages at the most, as in production; the log is off. */
+/** Conversations of at most 200 messages, as in production. The log is off. */
 export async function compareStores(
   { quiet }: Contestants,
   size: BenchSize,
 ): Promise<Comparison> {
   const { node } = quiet;
   if (Number.parseInt(node.version, 10) < FIRST_WITH_SQLITE) {
-    console.log(`\nStores: left out, SQLite needs Node ${FIRST_WITH_SQLITE} (--nodes 24)`);
+    console.log(`\nStores: skipped, SQLite needs Node ${FIRST_WITH_SQLITE} (--nodes 24)`);
     return { raw: [], verdicts: [] };
   }
   const folder = mkdtempSync(join(tmpdir(), 'microserver-bench-stores-'));
@@ -76,7 +76,7 @@ async function compareIn(
   const added = sqlite.map(({ serverCpuUsPerTurn }, round) =>
     serverCpuUsPerTurn - (cpuOf(memory)[round] ?? Number.NaN),
   );
-  console.log(`  CPU that SQLite adds: ${added.map((us) => us.toFixed(0)).join(', ')} µs a turn`);
+  console.log(`  CPU that SQLite adds: ${added.map((us) => us.toFixed(0)).join(', ')} µs per turn`);
   const sqliteRate = { what: 'turns/s with SQLite', limit: 0.5, kind: 'at least' } as const;
   const flat = { what: "bytes of SQLite's 1,000th turn", limit: 1.1, kind: 'at most' } as const;
   return {

@@ -1,4 +1,4 @@
-// Figures of turns per second, and how they are shown.
+// Throughput figures and their table.
 import type { BenchSize } from './comparisons.ts';
 import { formatSummary } from './stats.ts';
 import { printTable } from './table.ts';
@@ -54,7 +54,7 @@ export function p99sOf(rounds: readonly Throughput[]): number[] {
   return rounds.map((result) => result.firstEventP99Ms);
 }
 
-/** The steadiest figure on a machine that does other things too. */
+/** The steadiest figure on a machine that is also doing other things. */
 export function cpuOf(rounds: readonly Throughput[]): number[] {
   return rounds.map((result) => result.serverCpuUsPerTurn);
 }

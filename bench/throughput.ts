@@ -6,9 +6,9 @@ import { startServer } from './servers.ts';
 
 export interface ThroughputOptions {
   readonly connections: number;
-  /** Of each connection. */
+  /** Per connection. */
   readonly conversations: number;
-  /** Turns that each conversation has had before the warm-up. */
+  /** Turns in each conversation before the warm-up. */
   readonly fill: number;
   readonly warmupSeconds: number;
   readonly seconds: number;
@@ -19,7 +19,7 @@ export interface Throughput extends TurnsResult {
   readonly rssBytes: number;
 }
 
-/** One contestant, freshly started, under the closed loop of the load generator. */
+/** Measures one contestant, freshly started, under the load generator's closed loop. */
 export async function measureThroughput(
   contestant: Contestant,
   options: ThroughputOptions,

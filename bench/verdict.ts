@@ -9,14 +9,14 @@ export interface Target {
 }
 
 export interface Verdict extends Target {
-  /** Each taken within one round. */
+  /** One per round. */
   ratios: readonly number[];
-  /** Whose figure the ratio is to. */
+  /** The contestant that the ratio compares with. */
   against: string;
   isMet: boolean;
 }
 
-/** Compares figures of the same rounds, pair by pair, and prints the line. */
+/** Compares the figures of each round pairwise and prints the result. */
 export function judge(
   target: Target,
   figures: readonly number[],

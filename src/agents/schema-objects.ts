@@ -1,4 +1,4 @@
-// Keywords about objects.
+// Keywords for objects.
 
 import { isObject } from '../layercode/fields.ts';
 import {
@@ -81,7 +81,7 @@ function eachProperty(
   });
 }
 
-/** Where a property is there, others must be, or the object must fit a schema. */
+/** If a property is present, others must be too, or the object must fit a schema. */
 function dependencies(value: unknown, keyword: string, site: Site): Rule {
   const rules = entriesOf(value, keyword, site).map(([name, inner]) => {
     if (!Array.isArray(inner)) return { name, rule: site.same(inner, `.${keyword}.${name}`) };

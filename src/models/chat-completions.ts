@@ -42,11 +42,11 @@ export interface ChatCompletionsOptions {
    * Whether replies begin inside a thought, because the prompt's template opens one. Default false.
    */
   readonly beginsAsThought?: boolean;
-  /** For requests that set none of their own. */
+  /** Used if a request sets none. */
   readonly defaults?: DefaultOptions;
   /**
-   * Called when a key begins to be refused, when a field is left out, and once if a thought has
-   * been spoken.
+   * Called when a key is first refused, when a field is left out, and once if a thought has been
+   * spoken.
    */
   readonly onProblem?: ((message: string) => void) | undefined;
 }
@@ -62,7 +62,7 @@ export class ChatCompletionsModel implements ChatModel {
   /** Set when the key is refused, cleared by the next answer. */
   #refusal: string | undefined;
   #hasSpokenThought = false;
-  /** Fields that the model does not take. */
+  /** Fields the model does not accept. */
   readonly #leftOut = new Set<string>();
 
   constructor(options: ChatCompletionsOptions) {
@@ -138,7 +138,7 @@ export class ChatCompletionsModel implements ChatModel {
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
     let leftOver: BodyReader | undefined;
-    let failure: RequestFailure | undefined = 'interrupted'; // unless it ends otherwise
+    let failure: RequestFailure | undefined = 'interrupted'; // until something else is known
     try {
       let sentAt = performance.now();
       const send = (refused: ReadonlySet<string>): Promise<BodyReader> => {
@@ -208,8 +208,9 @@ export class ChatCompletionsModel implements ChatModel {
   }
 
   /**
-   * Sends again, at once, without a field that was refused. Each try leaves out one more. They are
-   * left out for good only if that helped: a refusal may quote the caller, who said the word.
+   * Sends the request again without the refused field, one field more each time. Fields are left
+   * out for good only if that helped: a refusal may quote the caller, who happened to say the
+   * word.
    */
   async #withoutRefusedFields(
     send: (refused: ReadonlySet<string>) => Promise<BodyReader>,
@@ -227,7 +228,7 @@ export class ChatCompletionsModel implements ChatModel {
     }
   }
 
-  /** From now on. Says so once. */
+  /** Leaves the field out from now on, and reports that once. */
   #leaveOut(field: string, why: string): void {
     if (this.#leftOut.has(field)) return;
     this.#leftOut.add(field);

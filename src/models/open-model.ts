@@ -1,5 +1,5 @@
-// From names and environment to the model an agent uses: each model with retries, all of them with
-// fall-backs.
+// Turns names and environment variables into the model an agent uses: each model with retries, all
+// of them with fallbacks.
 
 import {
   ModelError, type ChatModel, type DefaultOptions, type ModelErrorCode,
@@ -11,20 +11,18 @@ import type { RetryOptions } from './retry.ts';
 import type { TimeOuts } from './time-outs.ts';
 
 export interface OpenModelOptions {
-  /** `provider:model`, at least one. The later ones are fall-backs. */
+  /** `provider:model`, at least one. The later ones are fallbacks. */
   readonly names: readonly string[];
   readonly environment: Environment;
   readonly fetch?: typeof fetch;
-  /** For requests that set none of their own. */
+  /** Used if a request sets none. */
   readonly defaults?: DefaultOptions;
   /**
-   * Called with one sentence for each missing setting, refused key, and fall-back used. For the
-   * log. Never holds a key.
+   * Called with one sentence for each missing setting, refused key and fallback used. For the log.
+   * Never contains a key.
    */
   readonly onProblem?: (message: string) => void;
-  /**
-   * Replaces the defaults, including the shorter ones of models that have a fall-back. For tests.
-   */
+  /** Replaces the defaults, including the shorter ones of models with a fallback. For tests. */
   readonly timeOuts?: Partial<TimeOuts>;
   readonly retry?: RetryOptions;
 }
@@ -32,7 +30,7 @@ export interface OpenModelOptions {
 export interface OpenedModel {
   readonly model: ChatModel;
   /**
-   * What is missing at the start, one sentence per model. `model.problems()` reports it too,
+   * Settings missing at the start, one sentence per model. `model.problems()` reports them too,
    * together with later problems.
    */
   readonly problems: readonly string[];

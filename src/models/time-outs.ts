@@ -1,5 +1,5 @@
-// The clocks of one request. All of them end long before the 300 s after which undici ends a silent
-// fetch (nodejs/undici#2362).
+// The time limits of one request. All are far shorter than the 300 s after which undici ends a
+// silent fetch (nodejs/undici#2362).
 
 import { ModelError, type ModelErrorCode } from './model.ts';
 
@@ -28,8 +28,8 @@ export const TIME_OUTS: TimeOuts = {
 };
 
 /**
- * For every model of a list except the last. A caller waits `FIRST_WORD_TIMEOUT_SECONDS` for the
- * first word, so a fall-back must start well before that (livekit/agents#5660, #6916).
+ * For every model in a list except the last. A caller waits `FIRST_WORD_TIMEOUT_SECONDS` for the
+ * first word, so a fallback must start well before that (livekit/agents#5660, #6916).
  */
 export const TIME_OUTS_BEFORE_FALL_BACK: Partial<TimeOuts> = {
   connectMs: 4_000,
@@ -77,7 +77,7 @@ export class RequestClock {
     this.#stage = setTimeout(() => this.#expire(code, what, ms), ms);
   }
 
-  /** Stops the stage's clock: from here on the reader takes the time, not the model. */
+  /** Stops the stage's clock: from here on the time is the reader's, not the model's. */
   stop(): void {
     clearTimeout(this.#stage);
     this.#stage = undefined;
@@ -91,7 +91,7 @@ export class RequestClock {
 
   #expire(code: ModelErrorCode, what: string, ms: number): void {
     // Not retryable: after seconds of silence no caller waits for the same model again. The next
-    // model of the list is asked.
+    // model in the list is asked.
     this.#expired ??= new ModelError(code, `${this.#modelName} ${what} within ${ms} ms`);
     this.close();
     this.#onExpired(this.#expired);

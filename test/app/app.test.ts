@@ -73,7 +73,7 @@ describe('a known path', () => {
 
   it('says in the 405 what it takes', async (t) => {
     const response = await (await serve(t)).fetch('/health', { method: 'POST' });
-    assert.deepEqual(await response.json(), { error: '/health takes GET, HEAD, OPTIONS' });
+    assert.deepEqual(await response.json(), { error: '/health only allows GET, HEAD, OPTIONS' });
   });
 
   it('answers OPTIONS with 204, Allow and no body', async (t) => {
@@ -649,7 +649,7 @@ describe('context.readRawBody', () => {
       }
       const found = await told.promise;
       assert.ok(
-        found instanceof Error && /read before and is not kept/.test(found.message),
+        found instanceof Error && /already been read/.test(found.message),
         String(found),
       );
     });
@@ -759,7 +759,8 @@ describe('a webhook that a layer has answered before', () => {
       .fetch('/api/agent', signed(messageEvent()))
       .then((response) => response.text())
       .catch(() => undefined);
-    assert.match(JSON.stringify((await next('request failed'))['error']), /has an answer already/);
+    const { error } = await next('request failed');
+    assert.match(JSON.stringify(error), /has already been answered/);
     assert.deepEqual(
       [served.app.runningTurns, await served.app.conversations.getHistory('c1')],
       [0, []],
@@ -938,7 +939,7 @@ describe('app.handle behind a layer that has read the body', () => {
     const { answer, lines } = await behindParser(t, (body) => ({ body: JSON.parse(String(body)) }));
     assert.deepEqual([answer.status, await answer.json()], [500, INTERNAL]);
     const { error } = lines.find(({ msg }) => msg === 'request failed') ?? {};
-    assert.match(JSON.stringify(error), /body was read before.*mount the app in front.*rawBody/);
+    assert.match(JSON.stringify(error), /body has already been read.*mount the app before any.*rawBody/);
   });
 
   it('answers the turn where the layer kept the bytes in rawBody', async (t) => {
@@ -962,7 +963,7 @@ describe('app.listen', () => {
 
   it('throws when it is called again', async (t) => {
     const { app } = await serve(t);
-    assert.throws(() => app.listen({ port: 0 }), /listen\(\) was called before/);
+    assert.throws(() => app.listen({ port: 0 }), /listen\(\) has already been called/);
   });
 
   it('serves pipelined requests in their order', async (t) => {

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 
-import type { Agent, MessageTurn } from '../../src/agents/agent.ts';
+import type { Agent, MessageTurn, ModelUsage } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
@@ -68,14 +68,15 @@ export class Asked {
     await within(fired(this.#turn.signal), "the agent's signal fires", 5_000);
   }
 
-  /** Notes that a model took so long to its first token. */
-  noteFirstToken(firstDeltaMs: number): this {
+  /** Notes a request to a model. */
+  noteUsage(usage: Partial<ModelUsage>): this {
     this.#turn.journal.noteUsage({
       type: 'usage',
       model: 'test:model',
       inputTokens: undefined,
       outputTokens: undefined,
-      firstDeltaMs,
+      firstDeltaMs: 1,
+      ...usage,
     });
     return this;
   }

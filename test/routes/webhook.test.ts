@@ -893,7 +893,7 @@ describe('MAX_STREAMS', () => {
     const { client } = holding(t);
     await new Listener(await client.say('first')).next();
     const reply = await client.say('second');
-    assert.match(((await reply.json()) as { error: string }).error, /streams are open/);
+    assert.match(((await reply.json()) as { error: string }).error, /no more streams/);
   });
 
   it('refuses before the agent is asked', async (t) => {
