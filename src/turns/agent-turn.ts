@@ -6,12 +6,13 @@ import type { OpenedTurn } from '../conversations/rules.ts';
 import { callerOf, sessionIdOf, type Caller } from '../layercode/events.ts';
 import type { Logger } from '../log.ts';
 import { AgentText, textsOf, type TextSpeaker } from './agent-text.ts';
+import type { CallingTurn } from './call-writes.ts';
 import { isBeside, type Delivery, type TurnEvent } from './delivery.ts';
 import { callAgent } from './hooks.ts';
 import { say } from './reply.ts';
 import type { Ending } from './settlement.ts';
 import { SpokenReply } from './spoken-reply.ts';
-import { TurnCalls, type CallingTurn } from './turn-calls.ts';
+import { TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 import type { ViewedTurn } from './turn-view.ts';
 

@@ -55,7 +55,7 @@ export function settlementOf(
  * Stores the settlement of a turn, and tries again if the store fails. Never throws: a settlement
  * that cannot be stored is logged. A shutdown waits for the write.
  */
-export function settle(turn: SettlingTurn, state: Ending, host: TurnHost): void {
+export function storeSettlement(turn: SettlingTurn, state: Ending, host: TurnHost): void {
   const { conversationId, liveState } = turn;
   const settlement = settlementOf(turn, state, host);
   const settled = persist(

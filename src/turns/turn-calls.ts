@@ -1,35 +1,11 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
-import type { LiveState } from '../agents/live-state.ts';
 import { isAbort } from '../base/abort.ts';
-import { andThen, type Awaitable } from '../base/awaitable.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import { withoutMessage } from '../base/without-message.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
-import type { Ownership } from '../conversations/tool-call-rules.ts';
-import type { Logger } from '../log.ts';
+import { storeCalls, storeResult, type CallHost, type CallingTurn } from './call-writes.ts';
 import { NotedCalls, type NotedCall } from './noted-calls.ts';
-import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { CallOutcome, RunningCalls } from './running-calls.ts';
-import type { SpokenCall } from './reply-messages.ts';
-import type { SpokenReply } from './spoken-reply.ts';
-import type { TurnHost } from './turn-host.ts';
-
-/** A turn whose agent calls tools. */
-export interface CallingTurn {
-  readonly conversationId: string;
-  readonly turnId: string;
-  readonly runId: number;
-  /** False for a turn that leaves nothing in history. */
-  readonly isStored: boolean;
-  readonly isOver: boolean;
-  readonly spoken: SpokenReply;
-  /** The agent's state, which calls may change. Undefined for an agent without one. */
-  readonly liveState: LiveState | undefined;
-  readonly log: Logger;
-  /** Ends it, if it is not over. */
-  interrupt(reason: string): void;
-}
-
-type CallHost = Pick<TurnHost, 'conversations' | 'calls' | 'track'>;
 
 const INTERRUPTED: CallOutcome = { state: 'interrupted', content: UNFINISHED_RESULTS.interrupted };
 const UNKNOWN: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
@@ -62,7 +38,7 @@ export class TurnCalls {
     toolFor: (call: ToolCall) => ToolRun,
   ): Promise<readonly ToolOutcome[]> {
     const noted = this.#note(calls);
-    await this.#store();
+    await storeCalls(this.#turn, this.#host);
     return Promise.all(
       noted.map(async (call) => {
         const outcome = await this.#outcomeOf(call, toolFor);
@@ -76,7 +52,7 @@ export class TurnCalls {
   /** Stores calls that the agent runs itself. Never rejects, as it logs what cannot be stored. */
   note(calls: readonly ToolCall[]): Awaitable<void> {
     this.#note(calls);
-    return this.#store();
+    return storeCalls(this.#turn, this.#host);
   }
 
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */
@@ -139,7 +115,7 @@ export class TurnCalls {
     return agent;
   }
 
-  // The life of a call: noted, stored, run, ended.
+  // The life of a call: noted, run, ended.
 
   #note(calls: readonly ToolCall[]): readonly NotedCall[] {
     const noted = this.#noted.add(calls);
@@ -149,30 +125,6 @@ export class TurnCalls {
     }
     this.#turn.spoken.noteCalls(noted.map(({ spoken }) => spoken));
     return noted;
-  }
-
-  /** Never rejects. A call that cannot be stored runs all the same, unprotected. */
-  #store(): Awaitable<void> {
-    const { conversationId, turnId, runId, isStored, spoken, log } = this.#turn;
-    if (!isStored) return;
-    const stored = (ownership: Ownership): void => {
-      // A newer turn has begun, perhaps in another process whose message has not arrived. Calls
-      // that have not begun must not begin.
-      if (ownership === 'closed') this.#turn.interrupt('a newer turn began');
-    };
-    const failed = (error: unknown): void => {
-      const message = 'tool calls could not be stored and run unprotected';
-      log.error(message, { conversationId, turnId, error });
-    };
-    try {
-      const messages = spoken.messages(turnId, 'open');
-      const progress = { turnId, runId, messages };
-      const storing = this.#host.conversations.noteProgress(conversationId, progress);
-      if (storing instanceof Promise) return storing.then(stored, failed);
-      stored(storing);
-    } catch (error) {
-      failed(error);
-    }
   }
 
   async #outcomeOf(call: NotedCall, toolFor: (call: ToolCall) => ToolRun): Promise<CallOutcome> {
@@ -223,33 +175,10 @@ export class TurnCalls {
     }
     running.end(outcome);
     const { liveState } = this.#turn;
-    this.#storeResult(spoken, outcome, () => {
+    storeResult(this.#turn, this.#host, spoken.call, outcome, () => {
       this.#host.calls.remove(key, running);
       liveState?.leave();
     });
-  }
-
-  /** `done` is called when the result is stored, or lost. */
-  #storeResult({ call }: SpokenCall, outcome: CallOutcome, done: () => void): void {
-    const { conversationId, turnId, liveState, log, isStored } = this.#turn;
-    if (!isStored) return done();
-    const logged = { conversationId, turnId, tool: call.name };
-    const result = { turnId, toolCallId: call.id, ...outcome };
-    const write = persist(() => {
-      const agentState = liveState?.textToStore(log, conversationId);
-      return this.#host.conversations.noteToolResult(conversationId, { ...result, agentState });
-    }, WRITE_DELAYS_MS);
-    const written = andThen(write, (isKnown) => {
-      done();
-      if (!isKnown) log.info('a tool result came too late to be kept', logged);
-    });
-    if (!(written instanceof Promise)) return;
-    this.#host.track(
-      written.catch((error: unknown) => {
-        done();
-        log.error('tool result lost', { ...logged, error });
-      }),
-    );
   }
 }
 

@@ -13,7 +13,9 @@ import { tellInterrupted } from './hooks.ts';
 import { NOBODY_ANSWERS, openRecord, type OpeningTurn } from './opening.ts';
 import type { AnswerOfOthers } from './other-processes.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
-import { settle, settlementOf, type Ending, type SettlingTurn } from './settlement.ts';
+import {
+  settlementOf, storeSettlement, type Ending, type SettlingTurn,
+} from './settlement.ts';
 import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 
@@ -168,7 +170,7 @@ export class Turn
 
   /** The turn ended while a slow store opened its record. At most it has said an apology. */
   #settleLate(ending: Ending): void {
-    settle(this, ending, this.host);
+    storeSettlement(this, ending, this.host);
     if (ending !== 'interrupted') return;
     tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text: '' });
   }
@@ -248,7 +250,7 @@ export class Turn
     if (this.#isSettled) return;
     this.#isSettled = true;
     const { host, spoken, firstSpeechMs, usage } = this;
-    if (this.opened !== undefined) settle(this, ending, host);
+    if (this.opened !== undefined) storeSettlement(this, ending, host);
     host.ended(this);
     this.delivery.onOutcome({
       outcome: ending,

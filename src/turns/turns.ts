@@ -6,7 +6,7 @@
 //       AgentTurn.letSpeak    calls the hook of the agent
 //         TurnReply, AgentText → Turn.send → Delivery.send
 //       Turn.#end             ends the stream
-//         settle              stores what was said
+//         storeSettlement     stores what was said
 //         AgentTurn.stopAgent aborts the agent and its tools
 //
 // A barge-in arrives as `Turns.drop`, when the connection closes, or as a newer `Turns.start`. Both
