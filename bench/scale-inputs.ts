@@ -25,18 +25,18 @@ const TOKENS = 60;
 const TOKEN_MS = 5;
 const FIRST_OPEN_TURNS = 500;
 const OPEN_TURNS = 2_500;
-/** The system lets no more connections wait. */
+/** The system's queue for new connections holds no more. */
 const OPENED_AT_ONCE = 100;
 const MESSAGES = 10_000;
 /** The channel loses messages beyond those that may wait. */
 const MESSAGES_AT_ONCE = 500;
 /** Bytes of a message to another process: ids of a conversation, a turn and a run. */
 const MESSAGE = JSON.stringify({ type: 'end', ids: 'x'.repeat(120) });
-/** Of a request and its answer, the event's own bytes included. An estimate. */
+/** Bytes of the headers of a request and its answer. An estimate. */
 const HEADER_BYTES = 1_000;
 const WORDS = 'What is the weather like in the mountains today?';
 
-/** Set while replies begin and do not go on. */
+/** Set while replies begin but do not continue. */
 let isHolding = false;
 const held = new Set<ServerResponse>();
 let modelBytes = 0;
@@ -118,8 +118,9 @@ async function measureTurns(
 }
 
 /**
- * What each one adds, not the first ones: with them the process gets memory that it keeps. Of a
- * server that did nothing before, as one that was busy has memory left over.
+ * What each further turn adds. The first ones are not counted: for them the process allocates
+ * memory that it keeps. Measured on a fresh server, because one that was busy has memory left
+ * over.
  */
 async function measureOpenTurns(server: SpawnedServer): Promise<number> {
   const pid = server.process.pid ?? 0;

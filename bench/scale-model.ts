@@ -1,9 +1,12 @@
-// How many machines a number of calls takes, and what breaks first when there are more. A model:
-// what a turn costs was measured, how people talk is assumed, and the rest is division.
+// How many machines a number of calls needs, and what runs out first beyond that. A model: the
+// cost of a turn was measured, how people talk is assumed, and the rest is division.
 
 /** What `npm run bench:scale -- --measure` measures. */
 export interface Inputs {
-  /** Of the process that runs the turn: its model's tokens, and both writes of the store. */
+  /**
+   * CPU of the process that runs the turn: reading the model's tokens, and both writes to the
+   * store.
+   */
   readonly serverCpuUsPerTurn: number;
   readonly bytesPerOpenTurn: number;
   /** Between caller and server. */
@@ -13,7 +16,7 @@ export interface Inputs {
   readonly redisCpuUsPerTurn: number;
   readonly redisBytesPerTurn: number;
   readonly redisWireBytesPerTurn: number;
-  /** From one process to another, by pub/sub. */
+  /** A message from one process to another, by pub/sub. */
   readonly redisCpuUsPerMessage: number;
 }
 
@@ -24,11 +27,11 @@ export interface Assumptions {
   readonly callMinutes: number;
   /** `CONVERSATION_TTL_SECONDS`: how long Redis keeps a call that is over. */
   readonly ttlSeconds: number;
-  /** Messages between processes, if every turn of a call ran in another one. */
+  /** Messages between processes per turn, if each turn of a call runs in a different process. */
   readonly messagesPerTurn: number;
-  /** The share of what there is that is planned for. The rest is for bursts and failures. */
+  /** The share of each capacity that is planned for. The rest is for bursts and failures. */
   readonly utilisation: number;
-  /** Of a server's machine, which runs a process for each core. */
+  /** Cores of a server's machine, which runs one process per core. */
   readonly cores: number;
   readonly memoryGib: number;
   readonly networkGbits: number;
@@ -37,7 +40,7 @@ export interface Assumptions {
   readonly maxStreams: number;
   /** `LimitNOFILE`. A turn takes two: its caller's connection, and its model's. */
   readonly descriptors: number;
-  /** Of Redis, per shard. */
+  /** Per shard of Redis. */
   readonly redisMemoryGib: number;
   readonly redisClients: number;
   readonly redisReplicas: number;
@@ -47,7 +50,7 @@ export interface Assumptions {
   readonly balancerGbits: number;
 }
 
-/** What a process takes before its first turn. */
+/** Memory of a process before its first turn. */
 const IDLE_BYTES = 100 * 2 ** 20;
 /** Outgoing ports of Linux to one address: `net.ipv4.ip_local_port_range`. */
 const PORTS = 28_232;
@@ -57,12 +60,12 @@ const DESCRIPTORS_PER_TURN = 2;
 /** While one server ends, another takes its turns. */
 const MIN_SERVERS = 2;
 
-/** Something that a server, a balancer or a shard has only so much of. */
+/** A resource that is limited on a server, a balancer or a shard. */
 interface Limit {
   readonly what: string;
-  /** Shared out between all of them. */
+  /** The load that is shared out between all machines. */
   readonly total: number;
-  /** In each of them, however many there are. */
+  /** The load on each machine, no matter how many there are. */
   readonly each?: number;
   readonly capacity: number;
 }
@@ -74,12 +77,12 @@ export interface Plan {
   readonly servers: number;
   readonly balancers: number;
   readonly shards: number;
-  /** Installations that know nothing of each other: more than 1 where no number of shards helps. */
+  /** Independent installations: more than 1 if no number of shards is enough. */
   readonly cells: number;
   readonly costPerMillionTurns: number;
 }
 
-/** With more calls than that, one of something is not enough. */
+/** How many calls one server, balancer or shard can carry with what it has of something. */
 export interface LimitOfOne {
   readonly what: string;
   readonly calls: number;
@@ -107,7 +110,7 @@ export function plan(calls: number, inputs: Inputs, given: Assumptions): Plan {
   throw new RangeError(`no number of machines is enough for ${calls} calls`);
 }
 
-/** At how many calls one server, one balancer or one shard is used up, the least first. */
+/** At how many calls each limit of one server, balancer or shard is reached, the lowest first. */
 export function limitsOfOne(inputs: Inputs, given: Assumptions): LimitOfOne[] {
   const load = loadOf(1e6, given);
   const ofServers = serverLimits(load, inputs, given);
@@ -124,7 +127,7 @@ export function limitsOfOne(inputs: Inputs, given: Assumptions): LimitOfOne[] {
 
 type Cell = Omit<Plan, 'calls' | 'cells' | 'costPerMillionTurns'>;
 
-/** Undefined where more shards would not help. */
+/** Undefined if more shards would not help. */
 function planCell(calls: number, inputs: Inputs, given: Assumptions): Cell | undefined {
   const load = loadOf(calls, given);
   const { turnsPerSecond, openTurns } = load;
@@ -199,8 +202,8 @@ function redisLimits(
   given: Assumptions,
 ): Limit[] {
   const processes = servers * given.cores;
-  // Unless by chance, a turn runs in another process than the one before it. A message by PUBLISH
-  // goes to all shards of a cluster.
+  // A turn usually runs in a different process than the turn before it. A message by PUBLISH goes
+  // to all shards of a cluster.
   const messages = turnsPerSecond * given.messagesPerTurn * (1 - 1 / processes);
   const ofMessages = (messages * inputs.redisCpuUsPerMessage) / 1e6;
   const callsKept = calls * (1 + given.ttlSeconds / (given.callMinutes * 60));
@@ -232,7 +235,7 @@ function redisLimits(
   ];
 }
 
-/** How many of them it takes to stay within the share that is planned for. */
+/** How many machines it takes to stay within the planned share of their capacity. */
 function needed(limits: readonly Limit[], utilisation: number): number {
   const counts = limits.map(({ total, each = 0, capacity }) => {
     const left = utilisation * capacity - each;

@@ -3,12 +3,12 @@
 import { randomFrom } from './random.ts';
 
 export interface Crowd {
-  /** The share of its time that the process works, bursts aside. */
+  /** The share of its time in which the process works, not counting bursts. */
   readonly utilisation: number;
   /** In the middle of each minute, `factor` times as many turns begin. */
   readonly burst: { readonly seconds: number; readonly factor: number };
   readonly cpuUsPerTurn: number;
-  /** A turn is as many pieces of work: its model's tokens. */
+  /** Pieces of work in a turn: its model's tokens. */
   readonly pieces: number;
   readonly turnSeconds: number;
   readonly minutes: number;

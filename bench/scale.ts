@@ -1,14 +1,14 @@
 // npm run bench:scale -- [--measure] [--turns-per-minute 6] [--cores 4] …
-// How many machines so many calls at once take, what a million turns cost, and what breaks first;
-// and how long callers wait on a busy machine. Every figure that goes in is printed, and is an
-// option. `--measure` measures what a turn costs on this machine instead of taking the figures
-// below; it needs redis-server, and `npm ci` in test/peers.
+// How many machines a number of simultaneous calls needs, what a million turns cost, what runs out
+// first, and how long callers wait on a busy machine. Every input is printed and is an option.
+// `--measure` measures what a turn costs on this machine instead of taking the figures below; it
+// needs redis-server, and `npm ci` in test/peers.
 import { parseArgs } from 'node:util';
 
 import { limitsOfOne, plan, type Assumptions, type Inputs, type Plan } from './scale-model.ts';
 import { waitsIn } from './scale-queue.ts';
 
-/** By `npm run bench:scale -- --measure`, Node 20, on two cores of an AMD EPYC that were busy. */
+/** From `npm run bench:scale -- --measure`, Node 20, on two busy cores of an AMD EPYC. */
 const INPUTS = {
   serverCpuUsPerTurn: [4_000, 'µs of CPU of a server per turn: 60 tokens of a model, Redis'],
   bytesPerOpenTurn: [72_000, 'bytes of memory per open turn'],
@@ -67,7 +67,7 @@ const { values } = parseArgs({
 
 const options: Readonly<Record<string, string | boolean | undefined>> = values;
 
-/** The figures as the options have them. */
+/** The figures, with those that were given as options. */
 function chosen<T extends string>(
   figures: Readonly<Record<T, readonly [number, string]>>,
 ): Record<T, number> {
@@ -75,7 +75,7 @@ function chosen<T extends string>(
     const given = options[flagOf(name)];
     const value = given === undefined ? fallback : Number(given);
     if (Number.isFinite(value) && value >= 0) return [name, value];
-    throw new RangeError(`--${flagOf(name)} takes a number of at least 0, got "${given}"`);
+    throw new RangeError(`--${flagOf(name)} must be a number of at least 0, got "${given}"`);
   });
   return Object.fromEntries(entries) as Record<T, number>;
 }
@@ -94,7 +94,7 @@ function count(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
 }
 
-/** Two digits, as more would promise too much. */
+/** Two digits, because more would suggest too much precision. */
 function about(value: number): string {
   return count(Number(value.toPrecision(2)));
 }
@@ -127,12 +127,12 @@ list('Assumed', assumptions, ASSUMPTIONS);
 console.log();
 table(
   ['calls at once', 'turns/s', 'open turns', 'servers', 'balancers', 'shards of Redis',
-    'installations', 'price of a million turns', 'where one is not enough next'],
+    'installations', 'price of a million turns', 'what runs out next'],
   CALLS.map((calls) => rowOf(plan(calls, inputs, assumptions))),
 );
 console.log();
 table(
-  ['one server, balancer or shard', 'is enough up to calls'],
+  ['one server, balancer or shard', 'can carry, in calls'],
   limits.map(({ what, calls }) => [what, about(calls)]),
 );
 console.log();

@@ -64,7 +64,7 @@ function fromRoot(path) {
 await esbuild.build({
   absWorkingDir: root,
   entryPoints: ['./src/conversations/stores/sqlite-worker.ts'],
-  outdir: 'dist/chunks', // beside the chunk that starts it
+  outdir: 'dist/chunks', // next to the chunk that starts it
   bundle: true,
   format: 'esm',
   platform: 'node',

@@ -49,7 +49,7 @@ export class Session {
   }
 
   /**
-   * Connects, and closes the connection there is. The listener is told of failures.
+   * Connects, after closing the previous connection. Failures are reported to the listener.
    *
    * @param {Caller} caller
    * @param {string} [conversationId] default a new conversation

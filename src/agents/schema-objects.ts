@@ -24,8 +24,8 @@ export const OBJECT_KEYWORDS: KeywordTable = {
       rule: site.part(inner, `.${text}`),
     }));
     return eachProperty((name, inner, check) => {
-      const asked = rules.filter(({ matches }) => matches(name, check.clock));
-      return firstFault(asked.map(({ rule }) => rule), inner, check);
+      const matching = rules.filter(({ matches }) => matches(name, check.clock));
+      return firstFault(matching.map(({ rule }) => rule), inner, check);
     });
   },
   additionalProperties: (value, site) => {
@@ -89,7 +89,7 @@ function dependencies(value: unknown, keyword: string, site: Site): Rule {
     return { name, rule: objects((given) => firstMissing(given, names)) };
   });
   return objects((given, check) => {
-    const asked = rules.filter(({ name }) => Object.hasOwn(given, name));
-    return firstFault(asked.map(({ rule }) => rule), given, check);
+    const present = rules.filter(({ name }) => Object.hasOwn(given, name));
+    return firstFault(present.map(({ rule }) => rule), given, check);
   });
 }

@@ -25,37 +25,39 @@ export function toolRun<S>(
   const tool = tools.find(({ name }) => name === call.name);
   if (tool === undefined) return { run: () => refuseUnknown(call.name, turn, reply) };
   const { whenInterrupted, repeatable } = tool;
-  return { whenInterrupted, repeatable, run: (told) => run(tool, call.args, told, turn, reply) };
+  const runTool = (context: ToolCallContext): Promise<string> =>
+    run(tool, call.args, context, turn, reply);
+  return { whenInterrupted, repeatable, run: runTool };
 }
 
 async function run<S>(
-  tool: Tool<S>, json: string, told: ToolCallContext, turn: MessageTurn<S>, reply: Reply,
+  tool: Tool<S>, json: string, call: ToolCallContext, turn: MessageTurn<S>, reply: Reply,
 ): Promise<string> {
-  const tell = (status: CallStatus, more: JsonObject): void => {
+  const report = (status: CallStatus, more: JsonObject): void => {
     tellBrowser(tool, status, more, reply);
     if (status !== 'running') turn.journal.noteToolOutcome(tool.name, status);
   };
   const parsed = parseArguments(json);
   const checked = 'problem' in parsed ? parsed : await tool.check(parsed.args);
-  told.signal.throwIfAborted(); // the check may have been slow
+  call.signal.throwIfAborted(); // the check may have been slow
   if ('problem' in parsed || 'problem' in checked) {
-    tell('failed', { args: json });
+    report('failed', { args: json });
     return refusal('problem' in checked ? checked.problem : '');
   }
   const { args } = parsed;
   const { conversationId, turnId, metadata, caller, state, log } = turn;
-  const context = { ...told, reply, conversationId, turnId, metadata, caller, state, log };
-  tell('running', { args });
+  const context = { ...call, reply, conversationId, turnId, metadata, caller, state, log };
+  report('running', { args });
   try {
     const result = await tool.run(checked.args, context);
-    if (result instanceof HandOver) await turn.journal.handOver(told.toolCallId, result.agent);
+    if (result instanceof HandOver) await turn.journal.handOver(call.toolCallId, result.agent);
     const text = resultText(result);
-    tell('completed', { args, result: shown(result, text) });
+    report('completed', { args, result: shown(result, text) });
     return cut(text);
   } catch (error) {
-    // The browser is not told why: a tool's error may name hosts and keys.
-    const isInterrupted = told.signal.aborted && isAbort(error, told.signal.reason);
-    tell(isInterrupted ? 'interrupted' : 'failed', { args });
+    // The browser does not learn why: a tool's error may name hosts and keys.
+    const isInterrupted = call.signal.aborted && isAbort(error, call.signal.reason);
+    report(isInterrupted ? 'interrupted' : 'failed', { args });
     throw error;
   }
 }

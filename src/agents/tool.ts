@@ -28,7 +28,7 @@ export interface ToolContext<S = unknown> extends ToolCallContext {
 
 const TELLINGS = ['everything', 'status', 'nothing'] as const;
 
-/** How much the caller's browser is told about a tool's calls. */
+/** How much the caller's browser gets to know about a tool's calls. */
 export type TellBrowser = (typeof TELLINGS)[number];
 
 /** The arguments passed to `run`. They fit the schema. */

@@ -260,7 +260,7 @@ export class App {
   }
 
   /**
-   * A request listener for any `http.Server`: `createServer(app.handle)`. Time-outs, header limits
+   * A request listener for any `http.Server`: `createServer(app.handle)`. Timeouts, header limits
    * and connection limits are then that server's own. Paths are always the ones the client
    * requested, even if the app is mounted below another path.
    *
@@ -352,7 +352,7 @@ export class App {
   /**
    * Stops, as configured by the settings. `/ready` answers 503 immediately. Requests are still
    * served during the drain delay, and until sessions end if the settings allow time for that.
-   * Then open turns and tools that should finish have until the time-out, which interrupts them.
+   * Then open turns and tools that should finish have until the timeout, which interrupts them.
    * Resolves when history has been written, or a few seconds after that has failed, and everything
    * is closed.
    *

@@ -6,8 +6,8 @@ const LONG_LIFE_MS = 60_000;
 export class BackOff {
   #nextMs = FIRST_MS;
 
-  /** After a long life the waits begin anew. */
-  after(livedMs: number): number {
+  /** After a long life the waits start again from the shortest. */
+  delayAfter(livedMs: number): number {
     const waitMs = livedMs < LONG_LIFE_MS ? this.#nextMs : FIRST_MS;
     this.#nextMs = Math.min(2 * waitMs, LONGEST_MS);
     return waitMs;

@@ -82,8 +82,13 @@ export function hasOpenTurn(conversation: Conversation): boolean {
   return conversation.openTurns > 0;
 }
 
-/** Compares hashes first, and ids only where the hashes match: decision 3. */
+/**
+ * Compares hashes first, and ids only where the hashes match: decision 3. The newest turn, which is
+ * mostly the one that runs, needs no hash.
+ */
 export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnRecord | undefined {
+  const newest = turns[turns.length - 1];
+  if (newest?.id === id) return newest;
   const hash = hashOf(id);
   for (let index = turnHashes.length - 1; index >= 0; index--) {
     if (turnHashes[index] === hash && turns[index]?.id === id) return turns[index];

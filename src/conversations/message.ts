@@ -54,7 +54,7 @@ export interface ToolMessage {
 /** One entry in a conversation's history. Each carries the id of its turn. */
 export type Message = UserMessage | AssistantMessage | ToolMessage;
 
-/** What the model is told about a call without a result. JSON text. */
+/** What the model gets for a call without a result. JSON text. */
 export const UNFINISHED_RESULTS = {
   running: '{"status":"still running"}',
   interrupted: '{"error":"interrupted"}',

@@ -21,7 +21,9 @@ import {
   type ToolMessage,
   type TurnState,
 } from './message.ts';
-import { earlierRounds, forgetLostCalls, withKnownResults } from './tool-call-rules.ts';
+import {
+  earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
+} from './tool-call-rules.ts';
 import {
   idOfNth,
   forgetRun,
@@ -277,6 +279,7 @@ function settle(
   if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
     setPlain(record, record.words, messages[0]?.content ?? null);
   } else {
+    keepHandOver(conversation, record, messages);
     const leading = leadingMessages(record);
     setMessages(record, leading.concat(withKnownResults(record, messages)), leading.length);
   }

@@ -56,6 +56,7 @@ export function noteProgress(
   const record = findTurn(conversation, turnId);
   if (record === undefined) return 'forgotten';
   if (record.runId !== runId) return 'closed';
+  keepHandOver(conversation, record, messages);
   const leading = leadingMessages(record);
   const isOpen = record.state === 'open';
   const own = isOpen
@@ -137,6 +138,24 @@ export function earlierRounds(record: TurnRecord): Message[] {
     }
   }
   return rounds;
+}
+
+/**
+ * Keeps the agent that a call has handed the conversation over to, if these messages have the
+ * result and the record does not: the write of the result itself may have failed. Does nothing for
+ * a result that is known, as a newer turn may have handed over again.
+ */
+export function keepHandOver(
+  conversation: Conversation,
+  record: TurnRecord,
+  messages: readonly Message[],
+): void {
+  for (const message of messages) {
+    if (message.role !== 'tool' || message.handOver === undefined) continue;
+    const { toolCallId: id, handOver } = message;
+    const known = toolMessagesOf(record).find(({ toolCallId }) => toolCallId === id);
+    if (known?.state !== 'completed') keepAgent(conversation, handOver);
+  }
 }
 
 /** The calls in these messages that the record lacks, without the words around them. */

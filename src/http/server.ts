@@ -12,7 +12,7 @@ const SERVER_LIMITS = {
   requestTimeout: 15_000,
   connectionsCheckingInterval: 1_000,
   maxHeaderSize: 16_384,
-  // Longer than a proxy's own time-out. Otherwise the proxy would send requests on connections
+  // Longer than a proxy's own timeout. Otherwise the proxy would send requests on connections
   // that are closing.
   keepAliveTimeout: 75_000,
   noDelay: true,

@@ -75,7 +75,7 @@ export class Shutdown {
     this.#state = isReplaced ? 'replaced' : 'draining';
     const delay = isReplaced
       ? Promise.race([connectionsClosed(server), hurried])
-      : after(drainDelayMs);
+      : sleep(drainDelayMs);
     await Promise.all([onDraining(), delay]);
     this.#state = 'refusing';
     const stopped = stopListening(server);
@@ -124,7 +124,7 @@ export class Shutdown {
   }
 }
 
-function after(ms: number): Promise<void> | undefined {
+function sleep(ms: number): Promise<void> | undefined {
   return ms > 0 ? new Promise((resolve) => setTimeout(resolve, ms)) : undefined;
 }
 

@@ -3,7 +3,7 @@
 
 import type { ChatMessage } from './model.ts';
 
-/** Stands in front of a welcome, where the caller has not spoken yet. */
+/** Precedes a welcome: the caller has not spoken yet. */
 const BEGINNING: ChatMessage = { role: 'user', content: '(the call begins)' };
 
 /**

@@ -2,7 +2,7 @@
 // `{error: "…"}`, `{object: "error", message}`, `{message, code}`, `{detail}`.
 //
 // Errors are logged, and a vendor's sentence may quote the caller or the key. So an error holds
-// only the status and the vendor's machine words, such as `model_not_found`.
+// only the status and the vendor's error codes, for example `model_not_found`.
 
 import { asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError } from './model.ts';

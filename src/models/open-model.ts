@@ -8,7 +8,7 @@ import type { Environment } from '../base/environment.ts';
 import { loadedOnDemand } from './on-demand.ts';
 import { baseUrlName, findKey, parseModelName, type ModelName } from './providers.ts';
 import type { RetryOptions } from './retry.ts';
-import type { TimeOuts } from './time-outs.ts';
+import type { Timeouts } from './timeouts.ts';
 
 export interface OpenModelOptions {
   /** `provider:model`, at least one. The later ones are fallbacks. */
@@ -23,7 +23,7 @@ export interface OpenModelOptions {
    */
   readonly onProblem?: (message: string) => void;
   /** Replaces the defaults, including the shorter ones of models with a fallback. For tests. */
-  readonly timeOuts?: Partial<TimeOuts>;
+  readonly timeouts?: Partial<Timeouts>;
   readonly retry?: RetryOptions;
 }
 
@@ -89,10 +89,10 @@ function loadWire(): Promise<typeof import('./wire.ts')> {
 async function open(
   name: string,
   { providerName, provider, model }: ModelName,
-  hasFallBack: boolean,
+  hasFallback: boolean,
   options: OpenModelOptions,
 ): Promise<ChatModel> {
-  const { ChatCompletionsModel, TIME_OUTS_BEFORE_FALL_BACK, withRetries } = await loadWire();
+  const { ChatCompletionsModel, TIMEOUTS_BEFORE_FALLBACK, withRetries } = await loadWire();
   const { environment, onProblem } = options;
   const found = findKey(provider, environment);
   const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);
@@ -108,7 +108,7 @@ async function open(
     ...(found === undefined ? {} : { keyNames: [found.keyName] }),
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
-    timeOuts: { ...(hasFallBack ? TIME_OUTS_BEFORE_FALL_BACK : {}), ...options.timeOuts },
+    timeouts: { ...(hasFallback ? TIMEOUTS_BEFORE_FALLBACK : {}), ...options.timeouts },
     onProblem,
   });
   return withRetries(completions, options.retry);

@@ -1,5 +1,5 @@
 import { Counter, type Metrics } from '../metrics.ts';
-import type { WorkObserver } from '../turns/turn.ts';
+import type { WorkObserver } from '../turns/turn-host.ts';
 
 /**
  * Counts model requests and tool calls. Model names come from the settings and the agent, tool

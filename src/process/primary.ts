@@ -67,14 +67,14 @@ export async function runPrimary(
     if ([0, 1, 2].some((descriptor) => isatty(descriptor))) closing.onSignal('SIGHUP');
     else void started.then(() => workers.replaceAll(), () => undefined);
   });
-  void workers.failed.catch(({ message, isTold }: WorkersError) => {
+  void workers.failed.catch(({ message, isReported }: WorkersError) => {
     if (workers.all.length > 0) {
-      if (!isTold) tell(message);
+      if (!isReported) tell(message);
       void closing.close({ reason: message }, 1);
       return;
     }
     process.exitCode = 1;
-    process.stderr.write(isTold ? '' : described(message), () => process.exit());
+    process.stderr.write(isReported ? '' : described(message), () => process.exit());
   });
   const origin = await started.catch((error: unknown) => {
     if (!(error instanceof WorkersError)) throw error;
@@ -165,8 +165,8 @@ class Post {
   }
 
   async #collect(): Promise<string> {
-    const asked = this.#workers.all.map((worker) => this.#measure(worker));
-    await atMost(MEASURING_MS, Promise.all(asked));
+    const answers = this.#workers.all.map((worker) => this.#measure(worker));
+    await atMost(MEASURING_MS, Promise.all(answers));
     const lists = this.#workers.all.map((worker) => worker.metrics);
     return asText(this.#sum.of([...lists, this.#own.texts()]));
   }

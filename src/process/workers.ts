@@ -35,11 +35,11 @@ const LAST_WORDS_MS = 1_000;
 export class WorkersError extends Error {
   override readonly name = 'WorkersError';
   /** Whether the worker has already reported what is wrong. */
-  readonly isTold: boolean;
+  readonly isReported: boolean;
 
   constructor(exit: WorkerExit) {
     super(`a worker ended before it listened: ${described(exit)}`);
-    this.isTold = exit.exitCode === 1;
+    this.isReported = exit.exitCode === 1;
   }
 }
 
@@ -316,7 +316,7 @@ export class Workers {
     this.#replacement = setTimeout(() => {
       this.#replacement = undefined;
       this.#fill();
-    }, this.#backOff.after(servedMs));
+    }, this.#backOff.delayAfter(servedMs));
   }
 
   async #replaceAll(): Promise<void> {

@@ -16,7 +16,7 @@ export interface Kind<T> {
   parse(text: string): T | Refusal;
 }
 
-/** The longest time-out. Node's timers overflow above 2^31 − 1 ms, and then fire at once. */
+/** The longest timeout. Node's timers overflow above 2^31 − 1 ms, and then fire at once. */
 export const daySeconds = 86_400;
 export const tenYearsSeconds = 3650 * daySeconds;
 

@@ -67,7 +67,7 @@ export class EventWriter {
   /** Events in chunks that have not been passed to the operating system yet. */
   #eventsInFlight = 0;
   #bytesWritten = 0;
-  /** Whether a flush is due. True at first: the creator owes the first flush. */
+  /** Whether a flush is due. True at first: the creator must call flush once. */
   #isScheduled = true;
   #isFinished = false;
   /** Whether the end has been passed to the destination. */
@@ -306,7 +306,7 @@ function settle(senders: (() => void)[]): void {
  *
  * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it
  * has left. So neither shows that a slow client is reading. `_handle` does; Node's own socket
- * time-outs use it too.
+ * timeouts use it too.
  */
 function queuedBytes({ req, writableLength }: SseDestination): unknown {
   const socket = req?.socket;

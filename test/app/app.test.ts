@@ -160,7 +160,7 @@ describe('app.get and app.post', () => {
 });
 
 describe("a user's route below /api/", () => {
-  const guarded = (app: App): void => {
+  const addRoutes = (app: App): void => {
     app.post('/api/mine', (context) => context.text(200, 'mine'));
     app.get('/api/mine', (context) => context.text(200, 'mine'));
     app.get('/:area/x', (context) => context.text(200, `area ${context.params['area']}`));
@@ -169,7 +169,7 @@ describe("a user's route below /api/", () => {
 
   it('is 401 without a signature', async (t) => {
     const response = await (
-      await serve(t, { setUp: guarded })
+      await serve(t, { setUp: addRoutes })
     ).fetch('/api/mine', { method: 'POST', body: '{}' });
     assert.deepEqual(
       [response.status, await response.json()],
@@ -179,44 +179,44 @@ describe("a user's route below /api/", () => {
 
   it('is served with a signature', async (t) => {
     assert.equal(
-      await (await (await serve(t, { setUp: guarded })).fetch('/api/mine', signed('{}'))).text(),
+      await (await (await serve(t, { setUp: addRoutes })).fetch('/api/mine', signed('{}'))).text(),
       'mine',
     );
   });
 
   it('is 401 for GET without a signature', async (t) => {
-    assert.equal((await (await serve(t, { setUp: guarded })).fetch('/api/mine')).status, 401);
+    assert.equal((await (await serve(t, { setUp: addRoutes })).fetch('/api/mine')).status, 401);
   });
 
   it('is 401 for HEAD without a signature', async (t) => {
     assert.equal(
-      (await (await serve(t, { setUp: guarded })).fetch('/api/mine', { method: 'HEAD' })).status,
+      (await (await serve(t, { setUp: addRoutes })).fetch('/api/mine', { method: 'HEAD' })).status,
       401,
     );
   });
 
   it('is served for GET with a signature of the empty body', async (t) => {
     const response = await (
-      await serve(t, { setUp: guarded })
+      await serve(t, { setUp: addRoutes })
     ).fetch('/api/mine', { headers: { 'layercode-signature': signPayload('', SECRET) } });
     assert.equal(response.status, 200);
   });
 
   it('is 401 through a pattern that reaches there', async (t) => {
-    assert.equal((await (await serve(t, { setUp: guarded })).fetch('/api/x')).status, 401);
+    assert.equal((await (await serve(t, { setUp: addRoutes })).fetch('/api/x')).status, 401);
   });
 
   // RFC 3986 §6.2.2.2: `/%61pi/x` and `/api/x` are one path, and the handler is handed `api` either
   // way.
   it('is 401 through a pattern where "api" is percent-encoded', async (t) => {
-    const client = await (await serve(t, { setUp: guarded })).raw();
+    const client = await (await serve(t, { setUp: addRoutes })).raw();
     client.send('GET /%61pi/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
     const { status, body } = await client.lastAnswer();
     assert.notDeepEqual([status, body], [200, 'area api']);
   });
 
   it('is 401 in absolute form', async (t) => {
-    const client = await (await serve(t, { setUp: guarded })).raw();
+    const client = await (await serve(t, { setUp: addRoutes })).raw();
     client.send('GET http://x/api/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
     assert.equal((await client.lastAnswer()).status, 401);
   });
@@ -226,7 +226,7 @@ describe("a user's route below /api/", () => {
     ['/apiary', 'a path that only begins so'],
   ] as const) {
     it(`leaves ${what} open`, async (t) => {
-      assert.equal((await (await serve(t, { setUp: guarded })).fetch(path)).status, 200);
+      assert.equal((await (await serve(t, { setUp: addRoutes })).fetch(path)).status, 200);
     });
   }
 });

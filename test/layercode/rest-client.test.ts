@@ -275,7 +275,7 @@ for (const [name, call] of Object.entries(calls)) {
       ['never comes', neverAnswers],
       ['stops in the middle', stalls],
     ] as const) {
-      it(`is a time-out when the answer ${what}`, async () => {
+      it(`is a timeout when the answer ${what}`, async () => {
         rest.fault = () => answer;
         const hasty = new RestClient({ url: rest.url, apiKey: REST_KEY, timeoutMs: 30 });
         assert.equal((await failureOf(call(hasty))).kind, 'timed out');

@@ -63,7 +63,7 @@ export class Answer {
 
   /**
    * Resolves with true as soon as the condition holds, which is checked whenever something arrives;
-   * with false after the time-out.
+   * with false after the timeout.
    */
   until(isSo: () => boolean, timeoutMs = Infinity): Promise<boolean> {
     return new Promise((resolve) => {

@@ -106,7 +106,7 @@ export class WebSocketConnection {
     this.#closeTimeoutMs = closeTimeoutMs;
     this.#decoder = new FrameDecoder(maxMessageBytes === undefined ? {} : { maxMessageBytes });
     if (pingIntervalMs > 0) this.#pings = setInterval(() => this.#ping(), pingIntervalMs).unref();
-    // A server's time-out is for requests.
+    // A server's timeout is for requests.
     if (socket instanceof Socket) socket.setNoDelay(true).setTimeout(0);
     socket.on('error', () => socket.destroy()); // `close` follows
     socket.on('close', () => this.#over());
