@@ -116,7 +116,7 @@ function isHealthy(port: number): Promise<boolean> {
   });
 }
 
-function pickFreePort(): Promise<number> {
+export function pickFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer().once('error', reject);
     probe.listen(0, '127.0.0.1', () => {
