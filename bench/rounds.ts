@@ -1,6 +1,6 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 
-/** Longer than anything takes here, so that a contestant that falls silent cannot hang the bench. */
+/** Longer than anything takes here: a contestant that falls silent must not hang the bench. */
 const PATIENCE_MS = 30_000;
 
 /** Lets the event loop go round until it is so. `what` is named if that never comes. */
