@@ -26,6 +26,8 @@ export const MAX_CONVERSATIONS = 10_000;
 const CONVERSATIONS = [1, 100, 1_000, 10_000, 100_000];
 /** The heap is measured at each of these, on the way to the last. */
 const HELD_AT = [0, 2_500, 5_000, 7_500, 10_000, 25_000, 50_000, 75_000, 100_000];
+/** Turns of a server before each of its windows. */
+const RUN_UP = 300;
 /** The last two lie beyond the 200 messages that a conversation may have. */
 const LENGTHS = [1, 10, 100, 1_000];
 
@@ -52,6 +54,8 @@ export async function measureConversations(
     for (let round = 0; round < size.rounds; round++) {
       const points: Point[] = [];
       for (const { count, server } of entries) {
+        // Until the processor's caches are this server's again.
+        await takeTurns(server.port, goRound(count, 0, RUN_UP));
         const ids = goRound(count, round * size.turns, size.turns);
         points.push({ x: count, y: await costOf(server, ids, size.turns) });
       }
