@@ -11,7 +11,9 @@ export interface Peer {
 
 const SOURCE = fileURLToPath(new URL('peers', import.meta.url));
 
-/** The folder of the peers' scripts, with their packages. Gone when this process ends. */
+/**
+ * The scripts of the peers with their packages, in a folder that is removed when this process ends.
+ */
 export function installPeerFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'microserver-peers-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));

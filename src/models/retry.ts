@@ -1,4 +1,4 @@
-// What can be repaired before the first delta: the same model is asked again, then the next one.
+// Repairs failures before the first delta: asks the same model again, then the next one.
 
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -16,7 +16,7 @@ export interface RetryOptions {
   readonly attempts?: number;
   /** The first wait before jitter. Doubles with each attempt. Default 200 ms. */
   readonly baseDelayMs?: number;
-  /** Longest wait that we choose ourselves. Default 2,000 ms. */
+  /** Longest wait of our own choosing. Default 2,000 ms. */
   readonly maxDelayMs?: number;
   /**
    * If a vendor asks for a longer wait than this, the error is thrown at once. Default 3,000 ms.
@@ -126,7 +126,7 @@ export function withFallbacks(
       createModelStream(streamOptions.signal, (signal) =>
         run(messages, { ...streamOptions, signal }),
       ),
-    // Only the first: a fall-back's connection would be closed as idle before it is needed.
+    // Only the first: a fallback's connection would be closed as idle before it is needed.
     warm: (signal) => first.warm(signal),
     problems: () => models.flatMap((model) => model.problems()),
     isUsable: () => models.some((model) => model.isUsable()),

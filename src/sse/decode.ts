@@ -70,7 +70,7 @@ export class SseDecoder {
   }
 
   /**
-   * The event that lacks its blank line at the end of the stream: a list of one or none. The
+   * The event left without its blank line at the end of the stream, as a list of one or none. The
    * standard drops it, because it may be cut off. For servers that omit the last blank line.
    */
   unfinished(): DecodedEvent[] {
@@ -116,7 +116,10 @@ const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const SPACE = 32;
 
-/** Decodes a whole byte stream, such as a `fetch` body. To stop iterating cancels the stream. */
+/**
+ * Decodes a whole byte stream, for example a `fetch` body. Stopping the iteration cancels the
+ * stream.
+ */
 export async function* decodeEvents(
   chunks: AsyncIterable<Uint8Array>,
   options: SseDecoderOptions = {},
