@@ -1,4 +1,5 @@
-// What a turn and a conversation cost, the more there are of them: the sections of `npm run soak`.
+// What turns and conversations cost when there are many of them: the first sections of
+// `npm run soak`.
 import { startHeapServer, type HeapServer } from './held-heap.ts';
 import { readCpuMs } from './proc.ts';
 import type { ServerOptions } from './servers.ts';
@@ -9,16 +10,16 @@ export interface GrowthSize {
   readonly rounds: number;
   /** Turns of a window. */
   readonly turns: number;
-  /** Turns that each server has had before the first window, at least: its code is compiled. */
+  /** Turns of each server before its first window, at least. They get its code compiled. */
   readonly warmUp: number;
 }
 
-/** Microseconds of a turn by how many there were, a list for each round. */
+/** Microseconds per turn by how many there were. One list per round. */
 export type TurnCosts = readonly (readonly Point[])[];
 
 export interface ConversationGrowth {
   readonly costs: TurnCosts;
-  /** Bytes held, by conversations. */
+  /** Bytes of the heap by conversations seen. */
   readonly held: readonly Point[];
 }
 
@@ -28,12 +29,12 @@ const CONVERSATIONS = [1, 100, 1_000, 10_000, 100_000];
 const HELD_AT = [0, 2_500, 5_000, 7_500, 10_000, 25_000, 50_000, 75_000, 100_000];
 /** Turns of a server before each of its windows. */
 const RUN_UP = 300;
-/** The last two lie beyond the 200 messages that a conversation may have. */
+/** The last two are at and beyond the 200 messages that a conversation keeps. */
 const LENGTHS = [1, 10, 100, 1_000];
 
 /**
- * Servers that differ in how many conversations they have seen. In each round all of them get a
- * window. A conversation has one turn, so that its length makes no difference.
+ * Measures servers that have seen different numbers of conversations. Each gets a window per round.
+ * Conversations keep one turn, so that their length makes no difference.
  */
 export async function measureConversations(
   server: ServerOptions,
@@ -54,7 +55,7 @@ export async function measureConversations(
     for (let round = 0; round < size.rounds; round++) {
       const points: Point[] = [];
       for (const { count, server } of entries) {
-        // Until the processor's caches are this server's again.
+        // Until the processor's caches hold this server again.
         await takeTurns(server.port, goRound(count, 0, RUN_UP));
         const ids = goRound(count, round * size.turns, size.turns);
         points.push({ x: count, y: await costOf(server, ids, size.turns) });
@@ -67,9 +68,9 @@ export async function measureConversations(
   }
 }
 
-/** Opens conversations, and notes what the server holds at each step. */
+/** Opens conversations, and measures the heap at each step. */
 async function fillMeasured(server: HeapServer): Promise<Point[]> {
-  // What is loaded and compiled with the first turns is not held by conversations.
+  // The first turns load and compile code, which is no part of a conversation.
   await takeTurns(server.port, Array<string>(2_000).fill('c-0'));
   const held: Point[] = [];
   let opened = 0;
@@ -82,8 +83,8 @@ async function fillMeasured(server: HeapServer): Promise<Point[]> {
 }
 
 /**
- * Conversations of one server that differ in their length. In each round all lengths get a window,
- * in conversations of their own that were brought there before.
+ * Measures conversations of different lengths on one server. Each length gets a window per round,
+ * in new conversations that were brought to that length before.
  */
 export async function measureLengths(
   options: ServerOptions,
@@ -96,7 +97,7 @@ export async function measureLengths(
     for (let round = 0; round < size.rounds; round++) {
       const points: Point[] = [];
       for (const length of LENGTHS) {
-        // So long that the window ends at one and a half times the length.
+        // The window ends at one and a half times the length.
         const turnsOfEach = Math.max(1, length / 2);
         const count = Math.ceil(size.turns / turnsOfEach);
         const ids = Array.from({ length: count }, (_, index) => `${length}-${round}-${index}`);
@@ -112,7 +113,7 @@ export async function measureLengths(
   }
 }
 
-/** Microseconds of the server's processor for each turn. */
+/** Microseconds of the server's CPU time per turn. */
 async function costOf(
   { port, pid }: HeapServer,
   conversations: Iterable<string>,
@@ -127,7 +128,7 @@ function idsOf(from: number, to: number): string[] {
   return Array.from({ length: to - from }, (_, index) => `c-${from + index}`);
 }
 
-/** So many of `count` conversations, in turn. */
+/** A list of `turns` conversations, going round through `count` of them. */
 function goRound(count: number, from: number, turns: number): string[] {
   return Array.from({ length: turns }, (_, turn) => `c-${(from + turn) % count}`);
 }

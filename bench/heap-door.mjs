@@ -1,10 +1,10 @@
-// Loaded into the server by `npm run soak`: whoever connects to HEAP_PORT is told how many bytes
-// of the heap are in use once nothing is left to collect.
+// `npm run soak` loads this into the server. A connection to HEAP_PORT gets the bytes of the heap
+// that are in use after a full garbage collection.
 import { createServer } from 'node:net';
 import { setImmediate as nextRound } from 'node:timers/promises';
 
 const door = createServer(async (socket) => {
-  // Twice: what has finalizers goes with the second.
+  // Twice: objects with finalizers are removed by the second.
   for (let time = 0; time < 2; time++) {
     globalThis.gc();
     await nextRound();

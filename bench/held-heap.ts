@@ -7,11 +7,11 @@ import { pickFreePort, startServer, type RunningServer, type ServerOptions } fro
 const DOOR = fileURLToPath(new URL('heap-door.mjs', import.meta.url));
 
 export interface HeapServer extends RunningServer {
-  /** Bytes of the heap that are in use after a full collection. */
+  /** Bytes of the heap in use after a full garbage collection. */
   heldBytes(): Promise<number>;
 }
 
-/** A server that can be asked what it holds. */
+/** A server that also tells how much of its heap is in use. */
 export async function startHeapServer(options: ServerOptions): Promise<HeapServer> {
   const heapPort = await pickFreePort();
   const server = await startServer({

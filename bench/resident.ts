@@ -6,7 +6,7 @@ import { median } from './stats.ts';
 
 const CONNECTIONS = 64;
 const CONVERSATIONS = 100_000;
-/** Every tenth turn goes to one of 64 conversations that grow to the bound of messages. */
+/** Every tenth turn goes to one of 64 conversations, which grow to the message limit. */
 const HOT_EVERY = 10;
 
 export interface Resident {
@@ -29,7 +29,7 @@ export async function measureResident(options: ServerOptions, turns: number): Pr
         pid: server.pid,
         connections: CONNECTIONS,
         conversations: Math.ceil(CONVERSATIONS / CONNECTIONS),
-        // Two rounds through all conversations: in the second every one of them has long been
+        // Two rounds through all conversations: by the second, every one of them has long been
         // dropped.
         stay: Math.max(1, Math.round(turns / CONVERSATIONS / 2)),
         hot: HOT_EVERY,

@@ -1,8 +1,8 @@
-// npm run soak -- [--quick] [--turns 1000000] [--server <script>] Whether a turn costs more, and
-// the server holds more, the more conversations and turns there have been. Exit code 1 when
-// something grows faster than it may. `--quick` takes smaller windows, and leaves the last section
-// out. Fewer turns are for trying that out: at 200,000 the heap is still reaching its size, and the
-// verdict is FAILED for a server that is flat at a million.
+// npm run soak -- [--quick] [--turns 1000000] [--server <script>]
+// Whether turns cost more, and the server holds more, after many conversations and turns. Exit
+// code 1 if something grows faster than it may. `--quick` takes smaller windows and leaves out the
+// last section. Use fewer turns only to try that section out: at 200,000 the heap is still growing
+// to its size, and the verdict is FAILED for a server that is flat at a million.
 import { cpus, loadavg } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -23,16 +23,16 @@ import { printTable } from './table.ts';
 const FULL: GrowthSize = { rounds: 15, turns: 1_000, warmUp: 30_000 };
 const QUICK: GrowthSize = { rounds: 7, turns: 500, warmUp: 10_000 };
 
-/** By how much of itself a turn's processor time may grow with each tenfold. */
+/** How much a turn's CPU time may grow when there are ten times as many. */
 const MAX_COST_PERCENT = 5;
-/** How far the heap may lie off a straight line on the way to the bound, of all that it grows. */
+/** How far the heap may be off a straight line below the limit, as a share of its growth. */
 const MAX_BEND_PERCENT = 10;
-/** What a conversation beyond the bound may add, of what one below it takes. */
+/** What a conversation beyond the limit may add, as a share of what one below it takes. */
 const MAX_BEYOND_PERCENT = 2;
 const MAX_RESIDENT_PERCENT = 10;
 /**
- * The young generation at its full size from the start. By default V8 doubles it now and then:
- * steps that end, but look like growth.
+ * The young generation starts at its full size. By default V8 doubles it now and then. These steps
+ * come to an end, but look like growth.
  */
 const NODE_FLAGS = ['--min-semi-space-size=16', '--max-semi-space-size=16'];
 
@@ -53,18 +53,18 @@ let isFlat = true;
 console.log(
   `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, node ${process.version} ` +
     `${NODE_FLAGS.join(' ')}, load average ${formatLoad()}
-Processor time of the server for each turn, of one connection: windows of ${formatCount(size.turns)} turns, which
-alternate within a round; medians of ${size.rounds} rounds (least–greatest).`,
+CPU time of the server per turn, with one connection: windows of ${formatCount(size.turns)} turns, which alternate
+within a round. Medians of ${size.rounds} rounds (least–greatest).`,
 );
 
-console.log('\nConversations: one server for each number, a turn is all that a conversation keeps');
+console.log('\nConversations: one server for each number; a conversation keeps one turn');
 const { costs, held } = await measureConversations(server, size);
 reportCosts('conversations seen', costs);
 
 console.log('\nHeap held by conversations of one turn, after a full collection');
 reportHeld(held);
 
-console.log('\nLength: conversations of one server, of 200 messages at the most');
+console.log('\nLength: conversations of one server, which keep 200 messages at most');
 reportCosts('turns of the conversation', await measureLengths(server, size));
 
 if (!values.quick) {
@@ -81,14 +81,14 @@ process.exitCode = isFlat ? 0 : 1;
 function reportCosts(what: string, costs: TurnCosts): void {
   const counts = costs[0]?.map(({ x }) => x) ?? [];
   printTable([
-    [what, 'µs of CPU a turn'],
+    [what, 'µs of CPU per turn'],
     ...counts.map((count, index) => [
       formatCount(count),
       formatSummary(costs.map((points) => points[index]?.y ?? Number.NaN), 1),
     ]),
   ]);
   const growths = costs.map((points) => growthPerTenfold(points) * 100);
-  const growth = `grows by ${formatSummary(growths, 1)} % with each tenfold`;
+  const growth = `grows by ${formatSummary(growths, 1)} % per tenfold`;
   judge(median(growths), MAX_COST_PERCENT, growth);
 }
 
@@ -102,11 +102,11 @@ function reportHeld(held: readonly Point[]): void {
   const { slope, intercept } = fitLine(below);
   const bends = below.map(({ x, y }) => Math.abs(y - intercept - slope * x));
   const bend = (Math.max(...bends) / (slope * MAX_CONVERSATIONS)) * 100;
-  const each = `${slope.toFixed(0)} bytes for each conversation`;
+  const each = `${slope.toFixed(0)} bytes per conversation`;
   judge(bend, MAX_BEND_PERCENT, `${each}, ${bend.toFixed(1)} % off a straight line`);
   const after = fitLine(beyond).slope;
   const share = (after / slope) * 100;
-  const more = `${after.toFixed(1)} bytes for each more than ${formatCount(MAX_CONVERSATIONS)}`;
+  const more = `${after.toFixed(1)} bytes per conversation beyond ${formatCount(MAX_CONVERSATIONS)}`;
   judge(share, MAX_BEYOND_PERCENT, `${more}, ${share.toFixed(1)} % of that`);
 }
 

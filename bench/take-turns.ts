@@ -9,8 +9,8 @@ const runId = randomBytes(4).toString('hex');
 let taken = 0;
 
 /**
- * A turn in each conversation, one after another on one connection. Throws when one is not answered
- * as it should be.
+ * Takes a turn in each conversation, one after another on one connection. Throws if an answer is
+ * wrong.
  */
 export async function takeTurns(port: number, conversations: Iterable<string>): Promise<void> {
   const connection = createTurnConnection(port);
@@ -35,7 +35,7 @@ export async function takeTurns(port: number, conversations: Iterable<string>): 
   }
 }
 
-/** Several turns in each conversation, on many connections at once: faster. */
+/** Takes turns on many connections at once, which is faster. */
 export async function takeTurnsTogether(
   port: number,
   conversations: readonly string[],

@@ -97,7 +97,7 @@ export function withFallbacks(
 ): ChatModel {
   const [first] = models;
   if (first === undefined) throw new RangeError('withFallbacks needs at least one model');
-  if (models.length === 1) return first; // each layer costs every token
+  if (models.length === 1) return first; // a layer costs time with every token
 
   async function* run(
     messages: readonly ChatMessage[],
