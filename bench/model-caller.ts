@@ -8,11 +8,11 @@ type Done = (error?: Error | null) => void;
 const LAST_CHUNK = '0\r\n\r\n';
 
 /**
- * A caller at the other end of a connection that has no kernel in it: the server's parser reads
- * what it asks, and what the server writes is here at once.
+ * A caller, as the server's end of a connection without a kernel: the server's parser reads what it
+ * asks, and what the server writes arrives at once.
  */
 export class ModelCaller extends Duplex {
-  /** When the first spoken text of this turn was written; 0 before. */
+  /** When the first spoken text of this turn was written. 0 before that. */
   heardAtMs = 0;
   /** When the server last wrote. */
   lastWrittenAtMs = 0;
@@ -37,7 +37,7 @@ export class ModelCaller extends Duplex {
     this.push(Buffer.from(formatTurnRequest({ conversationId, turnId, text })));
   }
 
-  /** What the server wrote in this turn, as it stands on the wire. */
+  /** What the server has written in this turn. */
   get answer(): string {
     return this.#written.map(String).join('');
   }

@@ -1,5 +1,5 @@
-// One contestant of bench:model with its models and its callers, a process of its own: sends its
-// parent one message.
+// A process with one contestant of bench:model, its model and its callers. Sends its parent one
+// message.
 //   model-process.ts <script> '{"streams":500,"history":20,"tokens":50,"turns":200,"waves":6}'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { get, type Server } from 'node:http';
@@ -12,11 +12,11 @@ import { checkAnswers, runWave, type WaveTimes } from './model-waves.ts';
 import { median } from './stats.ts';
 
 export interface ModelSize {
-  /** Concurrent streams. Each is measured alone, too. */
+  /** Concurrent streams. One alone is measured too. */
   readonly streams: number;
-  /** Turns that each conversation has had before. */
+  /** Earlier turns of each conversation. */
   readonly history: number;
-  /** Of a reply. */
+  /** Per reply. */
   readonly tokens: number;
   /** Measured turns with one stream, of prose and of Markdown. */
   readonly turns: number;
@@ -24,7 +24,7 @@ export interface ModelSize {
   readonly waves: number;
 }
 
-/** Microseconds for each stream: the medians of a process's turns. */
+/** Microseconds per stream: the medians of the turns of a process. */
 export interface ModelFigures {
   readonly first: number;
   readonly nextProse: number;
@@ -36,7 +36,7 @@ export interface ModelResult {
   readonly many: ModelFigures;
 }
 
-/** Of the turns before. */
+/** Per reply of the earlier turns. */
 const EARLIER_TOKENS = 4;
 
 const [, , script = '', sizeJson = ''] = process.argv;
@@ -62,7 +62,7 @@ const many = await measure(callers, size.waves);
 const result: ModelResult = { one, many };
 process.send?.(result, () => process.exit());
 
-/** Turns of prose and of Markdown take turns, after some of warm-up. */
+/** Replies of prose and of Markdown alternate, after some as warm-up. */
 async function measure(some: readonly ModelCaller[], turns: number): Promise<ModelFigures> {
   const markdown = replyOf(MARKDOWN, size.tokens);
   const proseTimes: WaveTimes[] = [];
@@ -80,13 +80,13 @@ async function measure(some: readonly ModelCaller[], turns: number): Promise<Mod
   };
 }
 
-/** Begins with a word that every contestant speaks at once. */
+/** Begins with a word that no filter holds back. */
 function replyOf(texts: readonly string[], tokens: number): string[] {
   const rest = Array.from({ length: tokens - 2 }, (_, at) => texts[at % texts.length] ?? '');
   return ['Sure', '.\n\n', ...rest];
 }
 
-/** The server behind a port, once it answers: one request over the network shows it. */
+/** The server in this process that listens on a port. One request over the network finds it. */
 async function findServer(port: number): Promise<Server> {
   let found: Server | undefined;
   const note = (message: unknown): void => {

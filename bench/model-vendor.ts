@@ -1,6 +1,6 @@
 import { settle, until } from './rounds.ts';
 
-/** Taken before a contestant replaces them: Hono's server does. */
+/** Node's own. Hono's server replaces the globals. */
 const { ReadableStream, Response } = globalThis;
 
 /** A reply that a model streams, as the bytes of `fetch`'s body. */
@@ -10,11 +10,11 @@ export interface ModelReply {
 }
 
 /**
- * Models behind a `fetch` without a network: it answers at once with headers, and with a body whose
- * bytes come when the bench sends them.
+ * A `fetch` without a network: it answers with headers at once, and with a body whose bytes come
+ * when the bench sends them.
  */
 export class ModelVendor {
-  /** When somebody last asked for more of a body. */
+  /** When a reader last asked for more of a body. */
   lastAskedAtMs = 0;
   #replies: ModelReply[] = [];
   #asked = 0;
@@ -36,7 +36,7 @@ export class ModelVendor {
     return new Response(stream, { headers: { 'content-type': 'text/event-stream' } });
   };
 
-  /** The replies that are asked for, once there are so many and each is waited for. */
+  /** The replies that were asked for, once there are `count` and all their readers wait. */
   async takeReplies(count: number): Promise<readonly ModelReply[]> {
     await until(
       () => this.#replies.length === count && this.#asked >= count,
@@ -59,14 +59,14 @@ const CHUNK = {
   system_fingerprint: 'fp_7c233bf9d1',
 };
 
-/** What the wire has for a text. Without one: what begins a reply. */
+/** A text on the wire. Without one, the event that begins a reply. */
 export function textBlock(content?: string): string {
   const delta = content === undefined ? { role: 'assistant', content: '', refusal: null } : { content };
   const choice = { index: 0, delta, logprobs: null, finish_reason: null };
   return block({ ...CHUNK, choices: [choice], usage: null });
 }
 
-/** What ends a reply of so many tokens. */
+/** The events that end a reply of so many tokens. */
 export function endBlocks(tokens: number): string {
   const choice = { index: 0, delta: {}, logprobs: null, finish_reason: 'stop' };
   const usage = {

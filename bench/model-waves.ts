@@ -4,18 +4,18 @@ import { settle, until } from './rounds.ts';
 
 const utf8 = new TextEncoder();
 
-/** Microseconds for each stream. */
+/** Microseconds per stream. */
 export interface WaveTimes {
-  /** From the model's first bytes to the first spoken text that is written to the caller. */
+  /** From the model's first bytes to the first spoken text. */
   readonly firstUs: number;
-  /** For each token after the first. */
+  /** Per token after the first. */
   readonly nextUs: number;
 }
 
 /**
- * One turn of every caller at once, the model's reply token by token. A wave of tokens is over when
- * the last caller was written to, or, if a filter kept the token back, when the last contestant has
- * come back for more.
+ * Takes one turn of all callers at once. The model's reply comes token by token. A token is done
+ * when the last caller was written to or, if a filter holds it back, when the last reader has come
+ * back for more.
  */
 export async function runWave(
   callers: readonly ModelCaller[],
@@ -26,9 +26,9 @@ export async function runWave(
   for (const caller of callers) caller.ask('And what is there to see?');
   const replies = await vendor.takeReplies(count);
 
-  /** Returns when it began. */
+  /** Returns the time at which it began. */
   function sendAll(blocks: string): number {
-    // Each its own, as a stream takes its bytes over.
+    // One for each: a byte stream takes over the buffer.
     const packets = replies.map(() => utf8.encode(blocks));
     const sentAtMs = performance.now();
     for (const [index, reply] of replies.entries()) {
@@ -71,7 +71,7 @@ function latest(times: readonly number[]): number {
   return times.reduce((latest, time) => Math.max(latest, time), 0);
 }
 
-/** Throws unless each answer says the text and ends. */
+/** Throws unless every answer says the text and ends properly. */
 export function checkAnswers(callers: readonly ModelCaller[], text: string): void {
   for (const { answer } of callers) {
     const words = wordsIn(answer);

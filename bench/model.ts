@@ -1,7 +1,7 @@
-// npm run bench:model -- [--quick] The way of a model's words through the server, beside a bare
-// node:http handler, and streamText of the `ai` package behind Hono with LayerCode's SDK.
-// A measurement, not a test: a missed target is printed, and only what failed to run ends with exit
-// code 1.
+// npm run bench:model -- [--quick]
+// How long a model's text takes through the server, compared with a bare node:http handler, and
+// with streamText of the `ai` package behind Hono with LayerCode's SDK. This is a measurement, not
+// a test: a missed target is printed, and the exit code is 1 only if something failed to run.
 import { fork } from 'node:child_process';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,19 +33,21 @@ const contestants = [
 const cpu = cpus()[0]?.model ?? 'unknown';
 console.log(`${cpu}, ${cpus().length} cores, node ${process.version}, load average ${formatLoad()}
 
-From the bytes of a model's answer to the events for the caller. Each contestant is one process with
-its models and callers in it, and no kernel between them: \`fetch\` is the bench's, which puts chunks
-of the Chat Completions wire into the body, and so is the other end of each connection. Included:
-the stream of \`fetch\`, Server-Sent Events and JSON of the model, tools (three, never called), the
-server's filter of what cannot be spoken, the events, and node:http down to the socket's write. Not
-included: TLS, the network, and HTTP on the model's side. The bare handler reads the body, parses
-its lines and writes an event for each, without tools, history, filter and checks: Node's own share.
+From the bytes of a model's answer to the events for the caller. Each contestant is a process of its
+own, with its model and its callers in it and no kernel between them. Its \`fetch\` and the other ends
+of its connections belong to the bench. The time includes the body stream of \`fetch\`, the parsing
+of its Server-Sent Events and their JSON, three tools (offered, never called), the server's filter
+for text that cannot be spoken, the events, and node:http up to the socket's write. It does not
+include TLS, the network, and HTTP on the model's side. The bare handler reads the body, parses its
+lines and writes an event for each, without tools, history, filter and checks: Node's own share.
 
-First token: from the model's first bytes to the first spoken event, ${size.history} turns into a conversation.
-Next tokens: each of a reply of ${size.tokens}, sent one by one, until its event is written (or, where the filter
-keeps it back, until the server has come back for more). With ${size.streams} streams a token is sent to all
-at once, and the time until the last is done is divided by them. ${size.turns} turns of one stream, ${size.waves} of all;
-medians of ${rounds} rounds (least–greatest), in which the contestants take turns.
+First token: from the model's first bytes to the first spoken event. The conversation has
+${size.history} turns.
+Next tokens: each token of a reply of ${size.tokens} is sent by itself. The time ends when its event is
+written or, if the filter holds it back, when the server has come back for more bytes.
+With ${size.streams} streams, a token is sent to all of them at once, and the time until the last one is done
+is divided by their number. ${size.turns} turns of one stream, ${size.waves} of all streams. Medians of ${rounds} rounds
+(least–greatest), in which the contestants take turns.
 `);
 
 const results: ModelResult[][] = contestants.map(() => []);
@@ -111,6 +113,10 @@ async function measure(script: string): Promise<ModelResult> {
         OPENAI_API_KEY: 'sk-bench',
         MAX_MESSAGES: String(2 * size.history),
         LOG_LEVEL: 'warn',
+        // A stream among 500 waits longer than a caller would.
+        FILLER_AFTER_MS: '600000',
+        FIRST_WORD_TIMEOUT_SECONDS: '600',
+        TURN_TIMEOUT_SECONDS: '600',
       },
     }),
   );

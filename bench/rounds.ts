@@ -1,9 +1,9 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 
-/** Longer than anything takes here: a contestant that falls silent must not hang the bench. */
-const PATIENCE_MS = 30_000;
+/** Longer than anything takes here. A contestant that falls silent must not hang the bench. */
+const PATIENCE_MS = 60_000;
 
-/** Lets the event loop go round until it is so. `what` is named if that never comes. */
+/** Lets the event loop go round until `isSo`. The error names `what` if that never comes. */
 export async function until(isSo: () => boolean, what: () => string): Promise<void> {
   const givesUpAtMs = performance.now() + PATIENCE_MS;
   while (!isSo()) {
@@ -14,7 +14,7 @@ export async function until(isSo: () => boolean, what: () => string): Promise<vo
   }
 }
 
-/** Lets the event loop go round until promises and ticks have done what they were about to do. */
+/** Lets the event loop go round until all pending promises and ticks have run. */
 export async function settle(): Promise<void> {
   for (let round = 0; round < 3; round++) await nextRound();
 }

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { PORT, SECRET } from './echo-turn.mjs';
 import { MODEL, PROMPT, TOOLS } from './model-turn.mjs';
 
-/** As many as the server keeps in the same run. */
+/** As many as the server keeps. */
 const MAX_MESSAGES = Number(process.env.MAX_MESSAGES);
 
 const openai = createOpenAI({ apiKey: process.env.OPENAI_API_KEY });

@@ -1,5 +1,5 @@
-// The yardstick of bench:model: node:http and `fetch` with nothing around them. It reads the body,
-// parses each line of it, and writes an event for each text.
+// The yardstick of bench:model: node:http and `fetch` with nothing around them. It parses each line
+// of the model's answer and writes an event for each text.
 import { createServer } from 'node:http';
 import { isSigned, PORT, SSE_HEADERS } from './echo-turn.mjs';
 import { MODEL, PROMPT } from './model-turn.mjs';
@@ -31,7 +31,7 @@ async function answer(res, { turn_id, text }) {
     const { done, value } = await reader.read();
     if (done) break;
     let events = '';
-    // Here each piece of the body holds whole lines.
+    // In this bench each chunk of the body holds whole lines.
     for (const line of utf8.decode(value, { stream: true }).split('\n')) {
       if (!line.startsWith('data: {')) continue;
       const content = JSON.parse(line.slice(6)).choices[0]?.delta.content;
