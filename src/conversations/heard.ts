@@ -48,21 +48,19 @@ export function noteHeard(
   const newest = newestBefore(conversation, beforeTurnId);
   const named = indexOf(conversation, interruption.turnId);
   // An id that is not known here may be that of a newer turn, which another process added.
-  const mayMissIt = named === -1 && interruption.turnId !== undefined && conversation.isBehind;
-  if (interruption.textHeard === undefined)
-    return mayMissIt ? undefined : markInterrupted(conversation, turns[newest]);
+  if (named === -1 && interruption.turnId !== undefined && conversation.isBehind === true)
+    return undefined;
+  if (interruption.textHeard === undefined) return markInterrupted(conversation, turns[newest]);
   let heard = interruption.textHeard;
   for (let index = named === -1 ? newest : Math.min(newest, named); index >= 0; index--) {
     const record = turns[index];
     if (record === undefined) return undefined;
     heard = withoutPrefix(heard, record.filler ?? '');
     const said = replyText(record);
-    const isUnknown = record.isUnknown === true;
-    if ((isUnknown || (said !== '' && index === newest)) && !mayMissIt)
+    if (record.isUnknown === true || (said !== '' && index === newest))
       return cutTo(conversation, record, heard);
-    if (heard.trim() === '') return undefined; // a filler was all that was heard, or nothing
-    if (said !== '' || isUnknown)
-      return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
+    if (heard.trim() === '') return undefined; // nothing was heard, or only a filler
+    if (said !== '') return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
   }
   return undefined;
 }

@@ -126,7 +126,8 @@ class SqliteThread implements PartStore {
     if (this.#isClosed) this.#failure = new StoreError('the store is closed');
     else {
       this.#failure ??= new StoreError('the thread of the store died', { cause });
-      this.#restart = setTimeout(() => void this.#reopen(), this.#backOff.delayAfter(livedMs)).unref();
+      const waitMs = this.#backOff.delayAfter(livedMs);
+      this.#restart = setTimeout(() => void this.#reopen(), waitMs).unref();
     }
     for (const { reject } of this.#calls.values()) reject(this.#failure);
     this.#calls.clear();
