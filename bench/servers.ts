@@ -131,7 +131,7 @@ async function hasAllWorkers(port: number, count = '1'): Promise<boolean> {
   return new RegExp(`^layercode_workers ${count}$`, 'm').test(metrics);
 }
 
-function pickFreePort(): Promise<number> {
+export function pickFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer().once('error', reject);
     probe.listen(0, '127.0.0.1', () => {

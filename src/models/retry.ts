@@ -51,11 +51,15 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
     streamOptions: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     for (let attempt = 1; ; attempt++) {
-      const progress = { hasYielded: false };
+      let hasYielded = false;
       try {
-        return yield* trackProgress(progress, model.stream(messages, streamOptions));
+        for await (const delta of model.stream(messages, streamOptions)) {
+          hasYielded = true;
+          yield delta;
+        }
+        return;
       } catch (error) {
-        if (streamOptions.signal.aborted || progress.hasYielded || attempt >= attempts) throw error;
+        if (streamOptions.signal.aborted || hasYielded || attempt >= attempts) throw error;
         if (!(error instanceof ModelError) || !error.retryable) throw error;
         const { retryAfterMs = 0 } = error;
         if (retryAfterMs > maxRetryAfterMs) throw error;
@@ -93,18 +97,23 @@ export function withFallbacks(
 ): ChatModel {
   const [first] = models;
   if (first === undefined) throw new RangeError('withFallbacks needs at least one model');
+  if (models.length === 1) return first; // a layer costs time with every token
 
   async function* run(
     messages: readonly ChatMessage[],
     streamOptions: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     for (const [index, model] of models.entries()) {
-      const progress = { hasYielded: false };
+      let hasYielded = false;
       try {
-        return yield* trackProgress(progress, model.stream(messages, streamOptions));
+        for await (const delta of model.stream(messages, streamOptions)) {
+          hasYielded = true;
+          yield delta;
+        }
+        return;
       } catch (error) {
         const next = models[index + 1];
-        if (streamOptions.signal.aborted || progress.hasYielded || next === undefined) throw error;
+        if (streamOptions.signal.aborted || hasYielded || next === undefined) throw error;
         if (!(error instanceof ModelError)) throw error;
         onFallback?.(error, next);
       }
@@ -122,14 +131,4 @@ export function withFallbacks(
     problems: () => models.flatMap((model) => model.problems()),
     isUsable: () => models.some((model) => model.isUsable()),
   };
-}
-
-async function* trackProgress(
-  progress: { hasYielded: boolean },
-  stream: AsyncIterable<ModelDelta>,
-): AsyncGenerator<ModelDelta, void, undefined> {
-  for await (const delta of stream) {
-    progress.hasYielded = true;
-    yield delta;
-  }
 }
