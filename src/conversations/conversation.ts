@@ -128,8 +128,14 @@ export function removeTurn(conversation: Conversation, index: number): void {
   if (record === undefined) return;
   conversation.touched?.add(record);
   subtract(conversation, record);
-  conversation.turns.splice(index, 1);
-  conversation.turnHashes.splice(index, 1);
+  if (index === 0) {
+    // As `splice` would, without its arrays of what was removed.
+    conversation.turns.shift();
+    conversation.turnHashes.shift();
+  } else {
+    conversation.turns.splice(index, 1);
+    conversation.turnHashes.splice(index, 1);
+  }
 }
 
 /** Replaces a turn's messages. Its list of sent events no longer matches them and is removed. */

@@ -86,8 +86,10 @@ export class SignatureVerifier {
   /** Step one: checks the header's form and its time. `now` is in unix seconds. */
   parse(header: string | undefined, now: number): SignatureClaim | SignatureFault {
     if (header === undefined || header === '') return 'missing';
-    const usual = USUAL_HEADER.exec(header);
-    if (usual !== null) return inTime(usual[1] ?? '', [usual[2] ?? ''], now);
+    if (USUAL_HEADER.test(header)) {
+      const time = header.slice(T.length, -V1.length - HEX_DIGITS);
+      return inTime(time, [header.slice(-HEX_DIGITS)], now);
+    }
     if (header.length > MAX_HEADER_LENGTH) return 'malformed';
     let time: string | undefined;
     const digests: string[] = [];
@@ -125,8 +127,11 @@ function inTime(time: string, digests: readonly string[], now: number): Signatur
   return Math.abs(now - Number(time)) <= SIGNATURE_TOLERANCE_SECONDS ? { time, digests } : 'stale';
 }
 
-/** The form that the platform sends. This expression is much faster than the general parser. */
-const USUAL_HEADER = /^t=(\d{1,12}),v1=([0-9a-f]{64})$/;
+const T = 't=';
+const V1 = ',v1=';
+const HEX_DIGITS = 2 * DIGEST_BYTES;
+/** The form that the platform sends. A test and two slices cost a fraction of the general parser. */
+const USUAL_HEADER = /^t=\d{1,12},v1=[0-9a-f]{64}$/;
 const MAX_HEADER_LENGTH = 4_096;
 const HEX_DIGEST = /^[0-9a-f]{64}$/i;
 
