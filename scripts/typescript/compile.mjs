@@ -1,0 +1,33 @@
+// Compiles the TypeScript that tests load, before they run. With tsx each of their processes starts
+// a compiler for what was never loaded, and pays for its loader even where everything was.
+
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import * as esbuild from 'esbuild';
+
+import { COMPILED, compiledFile, optionsFor, ROOT } from './transform.mjs';
+
+const FOLDERS = ['src', 'test', 'examples', 'assets/templates'];
+
+async function filesBelow(folder) {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const files = entries
+    .filter(({ name }) => name !== 'node_modules')
+    .map((entry) => {
+      const path = join(folder, entry.name);
+      return entry.isDirectory() ? filesBelow(path) : path.endsWith('.ts') ? [path] : [];
+    });
+  return (await Promise.all(files)).flat();
+}
+
+async function compile(file) {
+  const source = await readFile(file, 'utf8');
+  const { code } = await esbuild.transform(source, optionsFor(file));
+  await writeFile(compiledFile(file, source), code);
+}
+
+await rm(COMPILED, { recursive: true, force: true });
+await mkdir(COMPILED, { recursive: true });
+const files = await Promise.all(FOLDERS.map((folder) => filesBelow(join(ROOT, folder))));
+await Promise.all(files.flat().map(compile));

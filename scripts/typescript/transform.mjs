@@ -1,0 +1,27 @@
+// What the tests run instead of TypeScript: the same code without its types, file by file.
+
+import { createHash } from 'node:crypto';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const COMPILED = join(ROOT, 'node_modules/.cache/layercode-microserver');
+
+/** Where the compiled form of that source is kept. A file that was edited has none yet. */
+export function compiledFile(file, source) {
+  const hash = createHash('sha1').update(`${basename(file)}\n${source}`).digest('hex');
+  return join(COMPILED, `${hash}.js`);
+}
+
+/** For esbuild. The name in a source map is relative to the URL under which the file is loaded. */
+export function optionsFor(file) {
+  return {
+    loader: 'ts',
+    format: 'esm',
+    target: 'node20.12',
+    sourcefile: basename(file),
+    sourcemap: 'inline',
+    sourcesContent: false,
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true, target: 'es2023' } },
+  };
+}
