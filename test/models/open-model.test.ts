@@ -199,7 +199,7 @@ describe('openModel', () => {
     assert.deepEqual([text, error?.code, second.requests.length], ['Hel', 'connection_dropped', 0]);
   });
 
-  it('closes the upstream connection at the abort, by no clock, and asks nobody else', async (t) => {
+  it('closes the upstream connection on abort, by no clock, and asks nobody else', async (t) => {
     const [first, second] = [
       await serve(silentAfter(chunk({ content: 'Hel' }))),
       await serve(says('Hi')),
