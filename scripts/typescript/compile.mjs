@@ -1,5 +1,5 @@
-// Compiles the TypeScript that tests load, before they run. With tsx each of their processes starts
-// a compiler for what was never loaded, and pays for its loader even where everything was.
+// npm run compile:tests: compiles the TypeScript that tests load, before they run. tsx would start a
+// compiler in each process that loads a new file, and is slower even when no file is new.
 
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// What the tests run instead of TypeScript: the same code without its types, file by file.
+// How TypeScript is compiled for the tests, file by file, and where the result is kept.
 
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const COMPILED = join(ROOT, 'node_modules/.cache/layercode-microserver');
 
-/** Where the compiled form of that source is kept. A file that was edited has none yet. */
+/** Where the compiled source is kept. The name depends on the source, so it is never stale. */
 export function compiledFile(file, source) {
   const hash = createHash('sha1').update(`${basename(file)}\n${source}`).digest('hex');
   return join(COMPILED, `${hash}.js`);
