@@ -1,9 +1,11 @@
 // The yardstick of `npm run bench`: node:http with nothing around it. It checks the signature,
-// parses the JSON and writes the events of an echo turn, byte for byte what the server with
-// AGENT=echo writes; everything a server adds (history, limits, logs, metrics) is missing on
-// purpose. Plain JavaScript, because the server too runs without a loader.  BY_REQUIRE=1 takes
-// node:http as the server does (src/http/node-http.ts): the floor of its start. SLOW=1 says the
-// first piece at once and the rest on SIGUSR2, as the server does with AGENT=bench/held-agent.mjs.
+// parses the JSON and writes the events of an echo turn, byte for byte like the server with
+// AGENT=echo. What a server adds (history, limits, logs, metrics) is missing on purpose. Plain
+// JavaScript, because the server also runs without a loader.
+//
+// BY_REQUIRE=1 loads node:http as the server does (src/http/node-http.ts), which is the floor of
+// its start. SLOW=1 sends the first piece at once and the rest on SIGUSR2, like the server with
+// AGENT=bench/held-agent.mjs.
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { createRequire } from 'node:module';
 

@@ -40,7 +40,7 @@ const STREAMS = 10_000;
 /** Descriptors a process needs besides those of its streams. */
 const SPARE_DESCRIPTORS = 100;
 
-/** A hundred conversations for each connection, which are young when the window ends. */
+/** A hundred conversations per connection, which are still short when the window ends. */
 async function compareYoung(
   { bare, server, quiet }: Contestants,
   size: BenchSize,
@@ -81,7 +81,7 @@ async function compareYoung(
   };
 }
 
-/** Some 200 conversations that hold the 200 messages they may: every turn removes the oldest. */
+/** About 200 conversations with the maximum of 200 messages, so every turn removes the oldest. */
 async function compareFull(
   { bare, server, quiet, peers }: Contestants,
   size: BenchSize,
@@ -153,7 +153,7 @@ async function compareStreams({ bare, server }: Contestants, size: BenchSize): P
   );
 
   console.log(
-    `\nOpen streams: ${streams.toLocaleString('en-US')} at once, ${size.streamRounds} rounds, all ended as they should`,
+    `\nOpen streams: ${streams.toLocaleString('en-US')} at once, ${size.streamRounds} rounds, all ended well`,
   );
   if (streams < STREAMS)
     console.log(`  fewer than ${STREAMS}, because \`ulimit -n\` is ${descriptors}`);
@@ -198,8 +198,8 @@ async function compareStreams({ bare, server }: Contestants, size: BenchSize): P
 }
 
 /**
- * From Node 22 on a plain import of `node:http` loads so much that even the server must start
- * sooner.
+ * From Node 22 on, a plain import of `node:http` loads so much that the server must start even
+ * sooner than the bare handler.
  */
 async function compareStart(
   { bare, bareRequired, server }: Contestants,

@@ -7,13 +7,15 @@ export interface Contestant {
   readonly script: string;
   readonly settings: Readonly<Record<string, string>>;
   readonly node: NodeBinary;
+  /** The working directory. Default: one with nothing in it. */
+  readonly directory?: string;
 }
 
 export interface Contestants {
   readonly bare: Contestant;
-  /** The bare handler, which takes `node:http` as the server does. */
+  /** The bare handler, loading `node:http` as the server does. */
   readonly bareRequired: Contestant;
-  /** As it comes: access log (to a file, where the output goes), metrics and history. */
+  /** With its defaults: access log (to a file), metrics and history. */
   readonly server: Contestant;
   readonly quiet: Contestant;
   readonly peers: readonly Contestant[];
@@ -44,13 +46,13 @@ export function createContestants(
 }
 
 /**
- * Measures every contestant once a round, in turn, so that what else the machine does hits all of
- * them alike.
+ * Measures every contestant once per round, in turn, so that other load on the machine affects all
+ * of them alike.
  */
-export async function runRounds<Result>(
-  contestants: readonly Contestant[],
+export async function runRounds<Some extends Contestant, Result>(
+  contestants: readonly Some[],
   rounds: number,
-  measure: (contestant: Contestant) => Promise<Result>,
+  measure: (contestant: Some) => Promise<Result>,
 ): Promise<Result[][]> {
   const results: Result[][] = contestants.map(() => []);
   for (let round = 0; round < rounds; round++) {

@@ -1,7 +1,4 @@
-/**
- * Counts failures and keeps the first reasons; gives up beyond a hundred, when going on would
- * measure nothing.
- */
+/** Counts failures and keeps the first reasons. Beyond a hundred the measurement is hopeless. */
 export class Faults {
   count = 0;
   readonly reasons: string[] = [];

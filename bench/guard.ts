@@ -1,8 +1,8 @@
 // npm run bench:guard [-- --write]
-// Whether a turn costs more than it did: CPU per turn against a bare handler in the same minute,
-// the steadiest figure there is. Fails when even the best of three tries is 15 % above the ratio in
-// guard-baseline.json. On a machine whose baseline nobody has written it only warns. `--write`
-// writes the median of five tries as this machine's baseline.
+// Checks that a turn does not cost more than it did: CPU per turn compared with a bare handler at
+// the same time, the steadiest figure there is. Fails if even the best of three tries is 15 % above
+// the ratio in guard-baseline.json. On a machine without a baseline it only warns. `--write` writes
+// the median of five tries as this machine's baseline.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -36,7 +36,10 @@ function measure(contestant: typeof bare): Promise<Throughput> {
   });
 }
 
-/** Bare before and behind, so that a machine that gets slower or faster meanwhile counts less. */
+/**
+ * Measures the bare handler before and after, to cancel out a machine that changes speed
+ * meanwhile.
+ */
 async function ratio(): Promise<number> {
   const before = await measure(bare);
   const ours = await measure(server);

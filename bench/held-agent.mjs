@@ -1,5 +1,5 @@
-// An agent that keeps every turn open until the process gets SIGUSR2: the server's side of the
-// open-streams measurement.
+// An agent that keeps every turn open until the process gets SIGUSR2: the server's side of
+// measuring open streams.
 const held = new Set();
 
 process.on('SIGUSR2', () => {

@@ -8,15 +8,14 @@ import { adopt } from './servers.ts';
 const LOAD = fileURLToPath(new URL('load.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** What `load.ts` prints before its result. */
+/** Progress lines that `load.ts` prints before its result. */
 export interface LoadProgress {
   turns?: number;
   open?: number;
 }
 
 /**
- * Runs the load generator and resolves with its result; rejects when a turn failed or the generator
- * did.
+ * Runs the load generator and resolves with its result. Rejects if a turn or the generator failed.
  */
 export async function runLoad<Result extends TurnsResult | StreamsResult>(
   options: Record<string, number>,

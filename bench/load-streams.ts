@@ -6,7 +6,7 @@ import { formatTurnRequest } from './turn-request.ts';
 export interface StreamsOptions {
   port: number;
   streams: number;
-  /** Called once, when each stream has had its first event or has failed. */
+  /** Called once, when each stream has received its first event or failed. */
   onAllOpen: (open: number) => void;
 }
 
@@ -18,12 +18,11 @@ export interface StreamsResult {
 }
 
 /**
- * Never more than this many streams still waiting for their first event: opening is bounded by the
- * server's own pace.
+ * Most streams waiting for their first event at once, so that the server sets the pace of opening.
  */
 const MAX_OPENING = 64;
 
-/** Opens one connection and one turn a stream, and waits until the server has ended them all. */
+/** Opens one connection with one turn per stream, and waits until the server has ended them all. */
 export function runStreams({ port, streams, onAllOpen }: StreamsOptions): Promise<StreamsResult> {
   const runId = randomBytes(4).toString('hex');
   const faults = new Faults();

@@ -1,23 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { Faults } from './faults.ts';
-import { readCpuMs } from './proc.ts';
+import { readCpuMs, readFamily } from './proc.ts';
 import { percentile } from './stats.ts';
 import { createTurnConnection } from './turn-connection.ts';
 import { formatTurnRequest } from './turn-request.ts';
 
 export interface TurnsOptions {
   port: number;
-  /** The server's process, whose processor time is read. */
+  /** The server's process, to read its processor time and that of the processes it started. */
   pid: number;
+  /** The process of the store's own server; 0 for none. */
+  storePid: number;
   connections: number;
-  /** Each connection talks in this many conversations of its own, going round. */
+  /** How many conversations of its own each connection rotates through. */
   conversations: number;
-  /** Turns that each conversation has had before the warm-up begins. */
+  /** Turns in each conversation before the warm-up begins. */
   fill: number;
-  /** Turns in a row within one conversation before the next. */
+  /** Consecutive turns in one conversation before moving to the next. */
   stay: number;
   /**
-   * Every so manyth turn goes to the connection's first conversation, which grows long; 0 for none.
+   * One in this many turns goes to the connection's first conversation, which grows long. 0 turns
+   * that off.
    */
   hotEvery: number;
   warmupMs: number;
@@ -33,9 +36,11 @@ export interface TurnsResult {
   firstEventP50Ms: number;
   firstEventP99Ms: number;
   serverCpuUsPerTurn: number;
+  /** Of the store's own server. */
+  storeCpuUsPerTurn: number;
   /**
-   * How much of one processor the load generator took: near 1 it is the bottleneck, and the ratios
-   * flatter.
+   * The share of one processor the load generator used. Near 1 it is the bottleneck, and the
+   * ratios look too good.
    */
   clientCpuShare: number;
   failures: number;
@@ -43,11 +48,11 @@ export interface TurnsResult {
 }
 
 /**
- * A closed loop: each connection sends its next turn when the last has ended. Only turns that end
- * in the window count.
+ * A closed loop: each connection sends its next turn when the previous one has ended. Only turns
+ * that end within the window count.
  */
 export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
-  const { port, pid, maxTurns } = options;
+  const { port, pid, storePid, maxTurns } = options;
   const runId = randomBytes(4).toString('hex');
   const faults = new Faults();
   const firstEventMs: number[] = [];
@@ -55,22 +60,37 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
   let sent = 0;
   let windowFrom = openWindow();
 
-  function openWindow(): { at: number; serverMs: number; client: NodeJS.CpuUsage } {
+  function readCpu(): { server: number; store: number } {
+    return {
+      server: readFamily(pid).reduce((sum, member) => sum + readCpuMs(member), 0),
+      store: storePid === 0 ? 0 : readCpuMs(storePid),
+    };
+  }
+
+  interface Window {
+    at: number;
+    cpuMs: ReturnType<typeof readCpu>;
+    client: NodeJS.CpuUsage;
+  }
+
+  function openWindow(): Window {
     firstEventMs.length = 0;
-    return { at: performance.now(), serverMs: readCpuMs(pid), client: process.cpuUsage() };
+    return { at: performance.now(), cpuMs: readCpu(), client: process.cpuUsage() };
   }
 
   function measure(): TurnsResult {
     const seconds = (performance.now() - windowFrom.at) / 1000;
     const turns = firstEventMs.length;
     const client = process.cpuUsage(windowFrom.client);
+    const cpuMs = readCpu();
     return {
       turns,
       seconds,
       turnsPerSecond: turns / seconds,
       firstEventP50Ms: percentile(firstEventMs, 0.5),
       firstEventP99Ms: percentile(firstEventMs, 0.99),
-      serverCpuUsPerTurn: ((readCpuMs(pid) - windowFrom.serverMs) * 1000) / turns,
+      serverCpuUsPerTurn: ((cpuMs.server - windowFrom.cpuMs.server) * 1000) / turns,
+      storeCpuUsPerTurn: ((cpuMs.store - windowFrom.cpuMs.store) * 1000) / turns,
       clientCpuShare: (client.user + client.system) / 1e6 / seconds,
       failures: faults.count,
       faults: faults.reasons,

@@ -1,11 +1,10 @@
-// The load generator, a process of its own: prints one line of JSON, exit code 1 when a turn
-// failed.
+// The load generator, in a process of its own. Prints one line of JSON. Exits 1 if a turn fails.
 //   load.ts --port P --pid PID --seconds 4 --warmup 2
-//       turns on 64 connections, for a time; --fill 100: after as many turns of each conversation
+//       turns on 64 connections for a time; --fill 100: after 100 turns of each conversation
 //   load.ts --port P --pid PID --turns 100000
-//       as many turns, with a line {"turns":n} every 1 %
+//       a number of turns, with a line {"turns":n} every 1 %
 //   load.ts --port P --streams 10000
-//       that many turns open at once, with a line {"open":n} when all are
+//       that many turns open at once, with a line {"open":n} when all are open
 import { parseArgs } from 'node:util';
 import { runStreams } from './load-streams.ts';
 import { runTurns } from './load-turns.ts';
@@ -14,6 +13,7 @@ const { values } = parseArgs({
   options: {
     port: { type: 'string' },
     pid: { type: 'string' },
+    'store-pid': { type: 'string', default: '0' },
     connections: { type: 'string', default: '64' },
     conversations: { type: 'string', default: '100' },
     fill: { type: 'string', default: '0' },
@@ -32,6 +32,7 @@ const result =
     ? await runTurns({
         port,
         pid: Number(values.pid),
+        storePid: Number(values['store-pid']),
         connections: Number(values.connections),
         conversations: Number(values.conversations),
         fill: Number(values.fill),

@@ -1,4 +1,4 @@
-/** Replies cut as tokenizers cut them: mostly a word with the blank before it. */
+/** Splits replies like a tokenizer: mostly a word with the blank before it. */
 function tokens(text: string): string[] {
   return text.match(/\s*(?:[\p{L}\p{N}]{1,8}|[^\p{L}\p{N}\s]+|\s)/gu) ?? [];
 }

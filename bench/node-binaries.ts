@@ -12,13 +12,13 @@ export interface NodeBinary {
 /** The Node that runs this. */
 export const OWN_NODE: NodeBinary = { version: process.versions.node, path: process.execPath };
 
-/** `.ci/run` has the same, and the same folders in it. */
+/** `.ci/run` uses the same cache, with the same folders. */
 const CACHE = process.env['LAYERCODE_CI_CACHE'] ?? join(tmpdir(), 'layercode-microserver-ci');
 
-/** Node of a version, such as `24` or `20.12`: from the npm registry, fetched once. */
+/** A Node of a version like `24` or `20.12`, fetched once from the npm registry. */
 export function fetchNode(version: string): NodeBinary {
   if (!/^\d+(\.\d+){0,2}$/.test(version)) {
-    throw new Error(`--nodes takes versions such as 20,22.3, got "${version}"`);
+    throw new Error(`--nodes takes versions like 20,22.3, got "${version}"`);
   }
   const machine = `${process.platform}-${process.arch}`;
   const folder = join(CACHE, `node-${version}-${machine}`);
@@ -37,10 +37,10 @@ function download(name: string, folder: string): void {
     }).trim();
     execFileSync('tar', ['xzf', file, '--strip-components=1'], { cwd: draft });
     rmSync(join(draft, file));
-    chmodSync(draft, 0o755); // mkdtemp makes it private, and tests run a server as another user
+    chmodSync(draft, 0o755); // mkdtemp makes it private, but tests run a server as another user
     renameSync(draft, folder);
   } catch (cause) {
     rmSync(draft, { recursive: true, force: true });
-    throw new Error(`${name} is not to be had from the npm registry`, { cause });
+    throw new Error(`${name} cannot be fetched from the npm registry`, { cause });
   }
 }

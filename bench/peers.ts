@@ -11,8 +11,10 @@ export interface Peer {
 
 const SOURCE = fileURLToPath(new URL('peers', import.meta.url));
 
-/** Echo agents on other frameworks, installed into a folder that is gone when this process ends. */
-export function installPeers(): readonly Peer[] {
+/**
+ * The scripts of the peers with their packages, in a folder that is removed when this process ends.
+ */
+export function installPeerFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'microserver-peers-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   cpSync(SOURCE, folder, { recursive: true });
@@ -20,6 +22,12 @@ export function installPeers(): readonly Peer[] {
     cwd: folder,
     stdio: ['ignore', 'ignore', 'inherit'],
   });
+  return folder;
+}
+
+/** Echo agents on other frameworks. */
+export function installPeers(): readonly Peer[] {
+  const folder = installPeerFolder();
   return [
     { name: 'Fastify', script: join(folder, 'fastify.mjs') },
     { name: 'Express', script: join(folder, 'express.mjs') },

@@ -1,15 +1,16 @@
-// What Linux tells about a process: https://man7.org/linux/man-pages/man5/proc.5.html
+// Reads what Linux reports about a process: https://man7.org/linux/man-pages/man5/proc.5.html
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Resident memory in bytes. */
 export function readRss(pid: number): number {
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (kibibytes === undefined) throw new Error(`/proc/${pid}/status has no VmRSS: has the process ended?`);
+  if (kibibytes === undefined)
+    throw new Error(`/proc/${pid}/status has no VmRSS: has the process ended?`);
   return Number(kibibytes) * 1024;
 }
 
 /**
- * Processor time that the threads of a process have used, in milliseconds. To the nanosecond, where
+ * Processor time used by the threads of a process, in milliseconds. Nanosecond precision, where
  * `stat` counts in steps of 10 ms.
  */
 export function readCpuMs(pid: number): number {
@@ -19,4 +20,20 @@ export function readCpuMs(pid: number): number {
     nanoseconds += Number(used);
   }
   return nanoseconds / 1e6;
+}
+
+/** The process and the processes it started, such as a server's workers. */
+export function readFamily(pid: number): number[] {
+  const parents = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+  const children = parents.filter((other) => readParent(other) === pid);
+  return [pid, ...children.flatMap(readFamily)];
+}
+
+/** 0 for a process that has ended meanwhile. */
+function readParent(pid: number): number {
+  try {
+    return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  } catch {
+    return 0;
+  }
 }

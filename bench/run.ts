@@ -1,8 +1,7 @@
-// npm run bench -- [--nodes 20,22,24,26] [--peers] [--quick] [--only
-// young,full,streams,start,memory,stores]
-//                  [--json <file>] [--server <script>]
-// The server against a bare node:http handler under the same load. A measurement, not a test: a
-// missed target is printed, and only what failed to run ends with exit code 1.
+// npm run bench -- [--nodes 20,22,24,26] [--peers] [--quick] [--json <file>] [--server <script>]
+//                  [--only young,full,streams,start,memory,stores]
+// Compares the server with a bare node:http handler under the same load. This is a measurement, not
+// a test: a missed target is printed, and only a failure to run ends with exit code 1.
 // `--server bench/bare.mjs` shows the noise of the machine.
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
@@ -53,10 +52,10 @@ const size = values.quick ? QUICK : FULL;
 
 const cpu = cpus()[0]?.model ?? 'unknown';
 console.log(`${cpu}, ${cpus().length} cores, load average ${formatLoad()}
-The contestants run one at a time, each as a fresh process, in turn and for several rounds;
-figures are medians over the rounds (least–greatest), ratios are taken within a round before their
-median is. The load is one other process on the same machine: signed \`message\` events over
-keep-alive connections of 127.0.0.1, a new turn when the last has ended, every answer checked.`);
+The contestants run one at a time, in turn, each as a fresh process, for several rounds. Figures are
+medians over the rounds (minimum–maximum); ratios are computed per round, then their median is taken.
+The load comes from one other process on the same machine: signed \`message\` events over keep-alive
+connections to 127.0.0.1, a new turn as soon as the previous one has ended, every answer checked.`);
 
 const results: { node: string; section: string; comparison: Comparison }[] = [];
 for (const node of nodes) {

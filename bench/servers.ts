@@ -1,4 +1,4 @@
-// Starts and ends the processes under measurement, and leaves none behind.
+// Starts and ends the measured processes, and leaves none behind.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { get } from 'node:http';
@@ -18,12 +18,12 @@ const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;
 
 const children = new Set<ChildProcess>();
-/** The servers' working directory, without an `.env`, and the place of their logs. */
-const directory = mkdtempSync(join(tmpdir(), 'microserver-bench-'));
+/** The servers' working directory, which has no `.env` and holds their logs. */
+const ownDirectory = mkdtempSync(join(tmpdir(), 'microserver-bench-'));
 
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
-  rmSync(directory, { recursive: true, force: true });
+  rmSync(ownDirectory, { recursive: true, force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
@@ -33,7 +33,7 @@ export interface RunningServer {
   /** From the spawn to the first 200 of `GET /health`. */
   startMs: number;
   signal(name: NodeJS.Signals): void;
-  /** SIGTERM, and SIGKILL when that takes longer than 5 s. */
+  /** Sends SIGTERM, and SIGKILL after 5 s. */
   close(): Promise<void>;
 }
 
@@ -42,18 +42,21 @@ export interface ServerOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Default: the Node that runs this. */
   readonly node?: NodeBinary;
+  /** The working directory. Default: one with nothing in it. */
+  readonly directory?: string;
   /** For the soak only: comparisons run with Node's defaults. */
   readonly nodeFlags?: readonly string[];
 }
 
 /**
- * Runs a script as plain node, in production, with the settings given and nothing else in its
- * environment, until `/health` answers.
+ * Runs a script with plain Node, in production mode, with only the given settings in its
+ * environment, until `/health` answers and all its workers serve.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { script, settings = {}, node = OWN_NODE, nodeFlags = [] } = options;
+  const { directory = ownDirectory } = options;
   const port = await pickFreePort();
-  const logFile = join(directory, `${port}.log`);
+  const logFile = join(ownDirectory, `${port}.log`);
   const log = openSync(logFile, 'a');
   const startedAt = performance.now();
   const child = adopt(
@@ -64,7 +67,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         HOST: '127.0.0.1',
         PORT: String(port),
         AGENT: 'echo',
-        NODE_ENV: 'production', // as it is deployed: elsewhere it loads the local platform too
+        NODE_ENV: 'production', // as deployed; otherwise it also loads the local platform
         DRAIN_DELAY_SECONDS: '0',
         LAYERCODE_WEBHOOK_SECRET: BENCH_SECRET,
         ...settings,
@@ -73,14 +76,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     }),
   );
   closeSync(log);
-  while (!(await isHealthy(port))) {
-    if (child.exitCode !== null || performance.now() - startedAt > START_TIMEOUT_MS) {
-      child.kill('SIGKILL');
-      throw new Error(`${script} does not answer /health; its output:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
+  const waitFor = async (isUp: () => Promise<boolean>): Promise<void> => {
+    while (!(await isUp())) {
+      if (child.exitCode !== null || performance.now() - startedAt > START_TIMEOUT_MS) {
+        child.kill('SIGKILL');
+        const output = readFileSync(logFile, 'utf8').slice(-2_000);
+        throw new Error(`${script} does not serve; its output:\n${output}`);
+      }
+      await sleep(1);
     }
-    await sleep(1);
-  }
+  };
+  await waitFor(() => isHealthy(port));
   const startMs = performance.now() - startedAt;
+  await waitFor(() => hasAllWorkers(port, settings['WORKERS']));
 
   return {
     port,
@@ -100,7 +108,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
-/** Remembers a child, so that it is ended with this process at the latest. */
+/** Registers a child, so that it ends with this process at the latest. */
 export function adopt<Child extends ChildProcess>(child: Child): Child {
   children.add(child);
   child.once('exit', () => children.delete(child));
@@ -116,7 +124,14 @@ function isHealthy(port: number): Promise<boolean> {
   });
 }
 
-function pickFreePort(): Promise<number> {
+/** Or the load would begin with connections to the first one only. */
+async function hasAllWorkers(port: number, count = '1'): Promise<boolean> {
+  if (count === '1') return true;
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return new RegExp(`^layercode_workers ${count}$`, 'm').test(metrics);
+}
+
+export function pickFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer().once('error', reject);
     probe.listen(0, '127.0.0.1', () => {

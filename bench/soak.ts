@@ -1,30 +1,44 @@
-// npm run soak -- [--turns 1000000] [--server <script>] Many turns over 100,000 conversations, far
-// more than the server keeps: its bounds must hold, so memory must stay flat. Exit code 1 when the
-// median of the last quarter lies more than 10 % above that of the second (the first is warm-up).
-// Fewer turns are for trying it out: at 200,000 the heap is still reaching its size, and the
-// verdict says "NOT FLAT" of a server that is flat at a million.
+// npm run soak -- [--quick] [--turns 1000000] [--server <script>]
+// Whether turns cost more, and the server holds more, after many conversations and turns. Exit
+// code 1 if something grows faster than it may. `--quick` takes smaller windows and leaves out the
+// last section. Use fewer turns only to try that section out: at 200,000 the heap is still growing
+// to its size, and the verdict is FAILED for a server that is flat at a million.
+import { cpus, loadavg } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runLoad } from './load-process.ts';
-import type { TurnsResult } from './load-turns.ts';
-import { readRss } from './proc.ts';
-import { SERVER, startServer } from './servers.ts';
-import { median } from './stats.ts';
 
-const CONNECTIONS = 64;
-const CONVERSATIONS = 100_000;
-/** Every tenth turn goes to one of 64 conversations that grow to the bound of messages. */
-const HOT_EVERY = 10;
-const MAX_GROWTH = 0.1;
+import {
+  MAX_CONVERSATIONS,
+  measureConversations,
+  measureLengths,
+  type GrowthSize,
+  type TurnCosts,
+} from './growth.ts';
+import { measureResident } from './resident.ts';
+import { SERVER } from './servers.ts';
+import { fitLine, growthPerTenfold, type Point } from './slope.ts';
+import { formatSummary, median } from './stats.ts';
+import { printTable } from './table.ts';
+
+const FULL: GrowthSize = { rounds: 15, turns: 1_000, warmUp: 30_000 };
+const QUICK: GrowthSize = { rounds: 7, turns: 500, warmUp: 10_000 };
+
+/** How much a turn's CPU time may grow when there are ten times as many. */
+const MAX_COST_PERCENT = 5;
+/** How far the heap may be off a straight line below the limit, as a share of its growth. */
+const MAX_BEND_PERCENT = 10;
+/** What a conversation beyond the limit may add, as a share of what one below it takes. */
+const MAX_BEYOND_PERCENT = 2;
+const MAX_RESIDENT_PERCENT = 10;
 /**
- * The young generation at its full size from the start. By default V8 doubles it now and then (4,
- * 16, 32 MiB of new_space were seen in 1,000,000 turns of the bare handler, whose old_space stayed
- * at 5 MiB): steps that end, but look like growth.
+ * The young generation starts at its full size. By default V8 doubles it now and then. These steps
+ * come to an end, but look like growth.
  */
 const NODE_FLAGS = ['--min-semi-space-size=16', '--max-semi-space-size=16'];
 
 const { values } = parseArgs({
   options: {
+    quick: { type: 'boolean', default: false },
     turns: { type: 'string', default: '1000000' },
     server: { type: 'string', default: SERVER },
   },
@@ -32,73 +46,86 @@ const { values } = parseArgs({
 const turns = Number(values.turns);
 if (!Number.isInteger(turns) || turns < 1000)
   throw new Error(`--turns must be a whole number from 1000, got "${values.turns}"`);
+const size = values.quick ? QUICK : FULL;
+const server = { script: resolve(values.server), nodeFlags: NODE_FLAGS };
+let isFlat = true;
 
-const rss: number[] = [];
-const server = await startServer({ script: resolve(values.server), nodeFlags: NODE_FLAGS });
-try {
-  console.log(
-    `${turns.toLocaleString('en-US')} turns on ${CONNECTIONS} connections over ${CONVERSATIONS.toLocaleString('en-US')} ` +
-      `conversations, node ${NODE_FLAGS.join(' ')}`,
-  );
-  console.log(`  turns       RSS MiB   from /metrics`);
-  const reports: Promise<void>[] = [];
-  const result = await runLoad<TurnsResult>(
-    {
-      port: server.port,
-      pid: server.pid,
-      connections: CONNECTIONS,
-      conversations: Math.ceil(CONVERSATIONS / CONNECTIONS),
-      // Two rounds through all conversations: in the second every one of them has long been
-      // dropped.
-      stay: Math.max(1, Math.round(turns / CONVERSATIONS / 2)),
-      hot: HOT_EVERY,
-      turns,
-    },
-    (progress) => {
-      rss.push(readRss(server.pid));
-      if (rss.length % 10 === 0) reports.push(report(progress.turns ?? 0));
-    },
-  );
-  await Promise.all(reports);
-  console.log(`${Math.round(result.turnsPerSecond).toLocaleString('en-US')} turns/s, no failure`);
-} finally {
-  await server.close();
+console.log(
+  `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, node ${process.version} ` +
+    `${NODE_FLAGS.join(' ')}, load average ${formatLoad()}
+CPU time of the server per turn, with one connection: windows of ${formatCount(size.turns)} turns, which alternate
+within a round. Medians of ${size.rounds} rounds (least–greatest).`,
+);
+
+console.log('\nConversations: one server for each number; a conversation keeps one turn');
+const { costs, held } = await measureConversations(server, size);
+reportCosts('conversations seen', costs);
+
+console.log('\nHeap held by conversations of one turn, after a full collection');
+reportHeld(held);
+
+console.log('\nLength: conversations of one server, which keep 200 messages at most');
+reportCosts('turns of the conversation', await measureLengths(server, size));
+
+if (!values.quick) {
+  console.log(`\nResident memory over ${formatCount(turns)} turns of 100,000 conversations`);
+  const { early, late } = await measureResident(server, turns);
+  const growth = (late / early - 1) * 100;
+  const medians = `${mebibytes(early)} MiB in the second quarter, ${mebibytes(late)} in the last`;
+  judge(growth, MAX_RESIDENT_PERCENT, `${medians}, ${growth.toFixed(1)} % more`);
 }
 
-const second = median(rss.slice(rss.length * 0.25, rss.length * 0.5));
-const last = median(rss.slice(rss.length * 0.75));
-const growth = last / second - 1;
-const isFlat = growth <= MAX_GROWTH;
-console.log(
-  `${isFlat ? 'flat' : 'NOT FLAT'}: median of the second quarter ${mebibytes(second)} MiB, of the last ${mebibytes(last)} MiB, ` +
-    `growth ${(growth * 100).toFixed(1)} % (at most ${MAX_GROWTH * 100} %)`,
-);
+console.log(`\nload average now ${formatLoad()}`);
 process.exitCode = isFlat ? 0 : 1;
 
-async function report(done: number): Promise<void> {
-  const line = `  ${done.toLocaleString('en-US').padEnd(9)}   ${mebibytes(rss.at(-1) ?? 0).padStart(7)}`;
-  console.log(`${line}   ${await readMetrics()}`);
+function reportCosts(what: string, costs: TurnCosts): void {
+  const counts = costs[0]?.map(({ x }) => x) ?? [];
+  printTable([
+    [what, 'µs of CPU per turn'],
+    ...counts.map((count, index) => [
+      formatCount(count),
+      formatSummary(costs.map((points) => points[index]?.y ?? Number.NaN), 1),
+    ]),
+  ]);
+  const growths = costs.map((points) => growthPerTenfold(points) * 100);
+  const growth = `grows by ${formatSummary(growths, 1)} % per tenfold`;
+  judge(median(growths), MAX_COST_PERCENT, growth);
 }
 
-/**
- * The unlabelled figures that have to do with memory, whatever they are called; empty where there
- * are none.
- */
-async function readMetrics(): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${server.port}/metrics`).catch(() => undefined);
-  if (response?.ok !== true) return '';
-  const figures = (await response.text()).matchAll(
-    /^(\w*(?:heap|external|conversations|open_streams)\w*) (\S+)$/gm,
-  );
-  return [...figures]
-    .map(([, name, value]) => `${name}=${formatFigure(name ?? '', Number(value))}`)
-    .join(' ');
+function reportHeld(held: readonly Point[]): void {
+  printTable([
+    ['conversations seen', 'MiB'],
+    ...held.map(({ x, y }) => [formatCount(x), mebibytes(y)]),
+  ]);
+  const below = held.filter(({ x }) => x <= MAX_CONVERSATIONS);
+  const beyond = held.filter(({ x }) => x >= MAX_CONVERSATIONS);
+  const { slope, intercept } = fitLine(below);
+  const bends = below.map(({ x, y }) => Math.abs(y - intercept - slope * x));
+  const bend = (Math.max(...bends) / (slope * MAX_CONVERSATIONS)) * 100;
+  const each = `${slope.toFixed(0)} bytes per conversation`;
+  judge(bend, MAX_BEND_PERCENT, `${each}, ${bend.toFixed(1)} % off a straight line`);
+  const after = fitLine(beyond).slope;
+  const share = (after / slope) * 100;
+  const more = `${after.toFixed(1)} bytes per conversation beyond ${formatCount(MAX_CONVERSATIONS)}`;
+  judge(share, MAX_BEYOND_PERCENT, `${more}, ${share.toFixed(1)} % of that`);
 }
 
-function formatFigure(name: string, value: number): string {
-  return name.endsWith('_bytes') ? `${mebibytes(value)}MiB` : value.toLocaleString('en-US');
+function judge(percent: number, limit: number, what: string): void {
+  const isMet = percent <= limit;
+  isFlat &&= isMet;
+  console.log(`  ${isMet ? 'ok    ' : 'FAILED'}  ${what} (at most ${limit} %)`);
+}
+
+function formatCount(count: number): string {
+  return count.toLocaleString('en-US');
 }
 
 function mebibytes(bytes: number): string {
   return (bytes / 2 ** 20).toFixed(1);
+}
+
+function formatLoad(): string {
+  return loadavg()
+    .map((load) => load.toFixed(1))
+    .join(' ');
 }

@@ -5,14 +5,11 @@ import { startServer } from './servers.ts';
 
 export interface Startup {
   startMs: number;
-  /**
-   * Resident memory after a while in which nothing happened; missing where only the start was asked
-   * for.
-   */
+  /** Resident memory after a quiet time. Undefined if only the start was measured. */
   idleBytes: number | undefined;
 }
 
-/** One start, and what the process weighs after `quietMs`; 0 leaves the weighing out. */
+/** Measures one start, and the process's memory after `quietMs`; 0 skips the memory. */
 export async function measureStartup(contestant: Contestant, quietMs: number): Promise<Startup> {
   const server = await startServer(contestant);
   try {

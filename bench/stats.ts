@@ -4,7 +4,7 @@ export interface Summary {
   max: number;
 }
 
-/** The value below which `share` (0–1) of the values lie; sorts the array it is given. */
+/** The value below which `share` (0–1) of the values lie. Sorts the array in place. */
 export function percentile(values: number[], share: number): number {
   values.sort((a, b) => a - b);
   return values[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;

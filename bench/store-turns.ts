@@ -1,20 +1,25 @@
 // Turns on a store without a server around it, a process of its own: prints one line of JSON.
-//   store-turns.ts --path calls.db
-// What a turn writes, early and late in a conversation, and how long the store holds up the event
-// loop while 64 conversations at a time go on.
+//   store-turns.ts --store memory | sqlite:calls.db | redis://127.0.0.1:6379
+// What a turn writes, early and late in a conversation, and how long the event loop is held up
+// while 64 conversations at a time go on. Redis needs the package `redis` in the working directory.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 
-import type { PartStore } from '../src/conversations/stores/part-store.ts';
+import { MemoryStore } from '../src/conversations/memory-store.ts';
 import { openTurn, settleTurn } from '../src/conversations/rules.ts';
+import type { ConversationStore } from '../src/conversations/store.ts';
+import { openParts } from '../src/conversations/stores/open-store.ts';
+import type { PartStore } from '../src/conversations/stores/part-store.ts';
 import { SharedStore } from '../src/conversations/stores/shared-store.ts';
-import { openSqliteThread } from '../src/conversations/stores/sqlite-thread.ts';
 import { createLogger } from '../src/log.ts';
+import { percentile } from './stats.ts';
 
 export interface StoreTurnsResult {
-  /** UTF-8 bytes of the parts that one of the first and of the last ten turns wrote. */
+  /** Average UTF-8 bytes written per turn, over the first and the last ten turns. */
   readonly firstBytes: number;
   readonly lastBytes: number;
+  /** From the first word of a turn to its end, as the store is asked twice. */
+  readonly turnP99Ms: number;
   readonly longestBlockMs: number;
 }
 
@@ -23,8 +28,11 @@ const SAMPLE = 10;
 const CONVERSATIONS = 64;
 const SECONDS = 3;
 const BOUNDS = { maxMessages: 100_000, maxTextLength: 100_000_000 };
+const TTL_MS = 3_600_000;
+const TIMEOUT_MS = 250;
 const WORDS = 'What is the weather like in the mountains today?';
-const REPLY = 'It is sunny in the valleys, and there is some fresh snow above 2,000 metres. '.repeat(3);
+const SENTENCE = 'It is sunny in the valleys, and there is some fresh snow above 2,000 metres. ';
+const REPLY = SENTENCE.repeat(3);
 
 let bytes = 0;
 
@@ -43,9 +51,26 @@ function counting(parts: PartStore): PartStore {
   };
 }
 
+async function open(conversationStore: string): Promise<ConversationStore> {
+  const maxConversations = 10_000;
+  if (conversationStore === 'memory') return new MemoryStore({ ttlMs: TTL_MS, maxConversations });
+  const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });
+  const settings = {
+    conversationStore,
+    conversationTtlSeconds: TTL_MS / 1_000,
+    maxConversations,
+    maxHistoryCharacters: 67_108_864,
+    storeTimeoutMs: TIMEOUT_MS,
+    sqliteSynchronous: 'normal',
+  } as const;
+  const parts = counting(await openParts(settings, { log }));
+  const options = { ttlMs: TTL_MS, maxRemembered: maxConversations, timeoutMs: TIMEOUT_MS, log };
+  return new SharedStore(parts, options);
+}
+
 let runs = 0;
 
-async function turn(store: SharedStore, id: string): Promise<void> {
+async function turn(store: ConversationStore, id: string): Promise<void> {
   runs += 1;
   const [runId, turnId] = [runs, `turn-${String(runs).padStart(9, '0')}`];
   await store.update(id, (conversation) =>
@@ -57,13 +82,8 @@ async function turn(store: SharedStore, id: string): Promise<void> {
   );
 }
 
-async function measure(path: string): Promise<StoreTurnsResult> {
-  const parts = counting(
-    await openSqliteThread({ path, synchronous: 'normal', timeoutMs: 250 }),
-  );
-  const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });
-  const options = { ttlMs: 3_600_000, maxRemembered: 10_000, timeoutMs: 250, log };
-  const store = new SharedStore(parts, options);
+async function measure(conversationStore: string): Promise<StoreTurnsResult> {
+  const store = await open(conversationStore);
   const written: number[] = [];
   for (let n = 0; n < TURNS; n++) {
     bytes = 0;
@@ -76,23 +96,28 @@ async function measure(path: string): Promise<StoreTurnsResult> {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   const endsAtMs = performance.now() + SECONDS * 1_000;
+  const times: number[] = [];
   let isOver = false;
   const talk = async (id: string): Promise<void> => {
     while (!isOver) {
+      const beganAtMs = performance.now();
       await turn(store, id);
+      times.push(performance.now() - beganAtMs);
       await new Promise((resolve) => setImmediate(resolve));
       isOver ||= performance.now() > endsAtMs;
     }
   };
   await Promise.all(Array.from({ length: CONVERSATIONS }, (_, n) => talk(`c-${n}`)));
   delay.disable();
+  if (store.health?.().isDegraded === true) throw new Error('the store was degraded meanwhile');
   await store.close();
   return {
     firstBytes: mean(written.slice(0, SAMPLE)),
     lastBytes: mean(written.slice(-SAMPLE)),
+    turnP99Ms: percentile(times, 0.99),
     longestBlockMs: delay.max / 1e6,
   };
 }
 
-const { values } = parseArgs({ options: { path: { type: 'string', default: 'calls.db' } } });
-process.stdout.write(`${JSON.stringify(await measure(values.path))}\n`);
+const { values } = parseArgs({ options: { store: { type: 'string', default: 'memory' } } });
+process.stdout.write(`${JSON.stringify(await measure(values.store))}\n`);

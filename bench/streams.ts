@@ -14,8 +14,8 @@ export interface OpenStreams extends StreamsResult {
 const SETTLE_MS = 2000;
 
 /**
- * Resident memory with nothing open and with all streams open at once; then lets them end, and all
- * must.
+ * Measures resident memory with nothing open and with all streams open at once. Then lets them
+ * end, which all must do.
  */
 export async function measureStreams(
   contestant: Contestant,

@@ -1,4 +1,4 @@
-/** Prints rows as columns, the first one flush left, the others flush right. */
+/** Prints rows as columns, the first one left-aligned, the others right-aligned. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => row[column]?.length ?? 0)),

@@ -1,4 +1,4 @@
-// Figures of turns per second, and how they are shown.
+// Throughput figures and their table.
 import type { BenchSize } from './comparisons.ts';
 import { formatSummary } from './stats.ts';
 import { printTable } from './table.ts';
@@ -11,38 +11,42 @@ export function describeRounds({ rounds, seconds, warmupSeconds }: BenchSize): s
   return `${CONNECTIONS} connections, ${rounds} rounds of ${seconds} s after ${warmupSeconds} s of warm-up`;
 }
 
+/** One column of figures. */
+export interface Column {
+  readonly name: string;
+  readonly digits: number;
+  readonly figures: (rounds: readonly Throughput[]) => number[];
+}
+
+const COLUMNS: readonly Column[] = [
+  { name: 'turns/s', digits: 0, figures: ratesOf },
+  {
+    name: 'first event p50 ms',
+    digits: 2,
+    figures: (rounds) => rounds.map(({ firstEventP50Ms }) => firstEventP50Ms),
+  },
+  { name: 'p99 ms', digits: 2, figures: p99sOf },
+  { name: 'server CPU µs/turn', digits: 1, figures: cpuOf },
+  { name: 'RSS MiB', digits: 0, figures: (rounds) => rssOf(rounds).map((b) => b / MEBIBYTE) },
+  {
+    name: 'load generator CPU',
+    digits: 2,
+    figures: (rounds) => rounds.map(({ clientCpuShare }) => clientCpuShare),
+  },
+];
+
 export function printThroughput(
   contestants: readonly { readonly name: string }[],
   results: readonly (readonly Throughput[])[],
+  more: readonly Column[] = [],
 ): void {
+  const columns = [...COLUMNS, ...more];
   printTable([
-    [
-      '',
-      'turns/s',
-      'first event p50 ms',
-      'p99 ms',
-      'server CPU µs/turn',
-      'RSS MiB',
-      'load generator CPU',
-    ],
-    ...contestants.map(({ name }, index) => {
-      const rounds = results[index] ?? [];
-      return [
-        name,
-        formatSummary(ratesOf(rounds)),
-        formatSummary(
-          rounds.map((result) => result.firstEventP50Ms),
-          2,
-        ),
-        formatSummary(p99sOf(rounds), 2),
-        formatSummary(cpuOf(rounds), 1),
-        formatSummary(rssOf(rounds).map((bytes) => bytes / MEBIBYTE)),
-        formatSummary(
-          rounds.map((result) => result.clientCpuShare),
-          2,
-        ),
-      ];
-    }),
+    ['', ...columns.map(({ name }) => name)],
+    ...contestants.map(({ name }, index) => [
+      name,
+      ...columns.map(({ figures, digits }) => formatSummary(figures(results[index] ?? []), digits)),
+    ]),
   ]);
 }
 
@@ -54,7 +58,7 @@ export function p99sOf(rounds: readonly Throughput[]): number[] {
   return rounds.map((result) => result.firstEventP99Ms);
 }
 
-/** The steadiest figure on a machine that does other things too. */
+/** The steadiest figure on a machine that is also doing other things. */
 export function cpuOf(rounds: readonly Throughput[]): number[] {
   return rounds.map((result) => result.serverCpuUsPerTurn);
 }

@@ -1,25 +1,27 @@
 import type { Contestant } from './contestants.ts';
 import { runLoad } from './load-process.ts';
 import type { TurnsResult } from './load-turns.ts';
-import { readRss } from './proc.ts';
+import { readFamily, readRss } from './proc.ts';
 import { startServer } from './servers.ts';
 
 export interface ThroughputOptions {
   readonly connections: number;
-  /** Of each connection. */
+  /** Per connection. */
   readonly conversations: number;
-  /** Turns that each conversation has had before the warm-up. */
+  /** Turns in each conversation before the warm-up. */
   readonly fill: number;
   readonly warmupSeconds: number;
+  /** The process of the store's own server. Default: none. */
+  readonly storePid?: number;
   readonly seconds: number;
 }
 
 export interface Throughput extends TurnsResult {
-  /** Resident memory when the load is over. */
+  /** Resident memory of all processes of the server when the load is over. */
   readonly rssBytes: number;
 }
 
-/** One contestant, freshly started, under the closed loop of the load generator. */
+/** Measures one contestant, freshly started, under the load generator's closed loop. */
 export async function measureThroughput(
   contestant: Contestant,
   options: ThroughputOptions,
@@ -29,13 +31,15 @@ export async function measureThroughput(
     const result = await runLoad<TurnsResult>({
       port: server.port,
       pid: server.pid,
+      'store-pid': options.storePid ?? 0,
       connections: options.connections,
       conversations: options.conversations,
       fill: options.fill,
       warmup: options.warmupSeconds,
       seconds: options.seconds,
     });
-    return { ...result, rssBytes: readRss(server.pid) };
+    const rssBytes = readFamily(server.pid).reduce((sum, pid) => sum + readRss(pid), 0);
+    return { ...result, rssBytes };
   } finally {
     await server.close();
   }

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { createTurnResponse, type TurnResponse } from './turn-response.ts';
 
 /**
- * Longer than any stream is held open here, so that a server that falls silent cannot hang the
+ * Longer than any stream is held open here. A server that falls silent cannot hang the
  * measurement.
  */
 const SILENCE_MS = 60_000;
@@ -13,7 +13,10 @@ export interface TurnTimes {
 }
 
 export interface TurnConnection {
-  /** Sends one request and resolves through `onEnd`; `fault` says what was wrong. One at a time. */
+  /**
+   * Sends one request and reports its end to `onEnd`; `fault` says what was wrong. One request at
+   * a time.
+   */
   run(
     request: string,
     content: string,
@@ -31,7 +34,7 @@ interface OpenTurn {
 }
 
 /**
- * A keep-alive connection that carries turns one after another, connecting again where the server
+ * A keep-alive connection that carries turns one after another, and reconnects if the server
  * closed it in between.
  */
 export function createTurnConnection(port: number, onFirstEvent?: () => void): TurnConnection {

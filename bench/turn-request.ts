@@ -10,10 +10,7 @@ export interface TurnRequest {
   text: string;
 }
 
-/**
- * The bytes of one signed `message`, head and body. All of it is ASCII, so that a character is a
- * byte.
- */
+/** The bytes of one signed `message`, head and body. All ASCII, so a character is a byte. */
 export function formatTurnRequest({ conversationId, turnId, text }: TurnRequest): string {
   const body = JSON.stringify({
     type: 'message',

@@ -1,14 +1,12 @@
 /**
- * One answer as it arrives: knows when the first event is there, when the whole is, and whether it
- * is right.
+ * One answer as it arrives: knows when the first event is there, when it is complete, and whether
+ * it is correct.
  */
 export interface TurnResponse {
   add(chunk: string): void;
   readonly hasEvent: boolean;
   readonly isComplete: boolean;
-  /**
-   * What is wrong with the answer, or undefined when it is a 200 that speaks `content` and ends.
-   */
+  /** What is wrong with the answer. Undefined if it is a 200 that speaks `content` and ends. */
   findFault(content: string): string | undefined;
 }
 
@@ -18,13 +16,13 @@ const CHUNKED = /\r\ntransfer-encoding: *chunked/i;
 const LAST_CHUNK = '\r\n0\r\n\r\n';
 
 /**
- * Parses no more of HTTP than is needed, so that the client stays far cheaper than the server it
+ * Parses as little HTTP as possible, so that the client stays far cheaper than the server it
  * measures.
  */
 export function createTurnResponse(): TurnResponse {
   let received = '';
   let bodyAt = 0;
-  /** Of head and body by content-length; 0 when chunked. */
+  /** Length of head and body by content-length; 0 if chunked. */
   let length = 0;
 
   function readHead(): void {
@@ -32,8 +30,8 @@ export function createTurnResponse(): TurnResponse {
     if (headEnd < 0) return;
     bodyAt = headEnd + 4;
     const head = received.slice(0, headEnd);
-    // Neither of the two: NaN, never complete. A server that ends its answers by closing is not
-    // what is measured here.
+    // With neither header this is NaN, and the answer never completes. Servers that end an answer
+    // by closing are not measured here.
     if (!CHUNKED.test(head)) length = bodyAt + Number(CONTENT_LENGTH.exec(head)?.[1]);
   }
 

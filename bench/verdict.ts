@@ -4,34 +4,41 @@ export interface Target {
   /** Which figure. */
   what: string;
   limit: number;
-  /** Whether the ratio must reach the limit or stay within it. */
+  /** Whether the figure must reach the limit or stay within it. */
   kind: 'at least' | 'at most';
+  /** What is judged: the ratio to the other figure, or how much is added to it, in this unit. */
+  unit?: 'µs' | 'ms';
 }
 
 export interface Verdict extends Target {
-  /** Each taken within one round. */
-  ratios: readonly number[];
-  /** Whose figure the ratio is to. */
+  /** Ratios or differences, each taken within one round. */
+  compared: readonly number[];
+  /** Whose figure it is compared with. */
   against: string;
   isMet: boolean;
 }
 
-/** Compares figures of the same rounds, pair by pair, and prints the line. */
+/** Compares the figures of each round pairwise and prints the result. */
 export function judge(
   target: Target,
   figures: readonly number[],
   others: readonly number[],
   against = 'bare',
 ): Verdict {
-  const ratios = figures.map((figure, round) => figure / (others[round] ?? Number.NaN));
-  const ratio = median(ratios);
-  const isMet = target.kind === 'at least' ? ratio >= target.limit : ratio <= target.limit;
-  const verdict = { ...target, ratios, against, isMet };
+  const compared = figures.map((figure, round) => {
+    const other = others[round] ?? Number.NaN;
+    return target.unit === undefined ? figure / other : figure - other;
+  });
+  const value = median(compared);
+  const isMet = target.kind === 'at least' ? value >= target.limit : value <= target.limit;
+  const verdict = { ...target, compared, against, isMet };
   console.log(`  ${isMet ? 'ok    ' : 'missed'}  ${describeVerdict(verdict)}`);
   return verdict;
 }
 
-export function describeVerdict({ what, ratios, against, kind, limit }: Verdict): string {
+export function describeVerdict({ what, compared, against, kind, limit, unit }: Verdict): string {
   const sign = kind === 'at least' ? '≥' : '≤';
-  return `${what}: ${formatSummary(ratios, 2)} × ${against}, target ${sign} ${limit.toFixed(2)}`;
+  const summary = formatSummary(compared, 2);
+  const found = unit === undefined ? `${summary} × ${against}` : `${against} + ${summary} ${unit}`;
+  return `${what}: ${found}, target ${sign} ${limit.toFixed(2)}`;
 }

@@ -17,13 +17,13 @@ export default defineAgent({
       onError: ({ error }) => void failures.push(error),
     });
     yield* textStream;
-    // When the model fails, textStream ends without throwing. Thrown here, the failure becomes
-    // the apology and a line in the log.
+    // If the model fails, textStream ends without throwing. Throwing here leads to the apology and
+    // a line in the log.
     if (failures.length > 0) throw failures[0];
   },
 });
 
-/** Marks an interrupted reply, so that the model knows that the caller did not hear the rest. */
+/** Marks an interrupted reply, so that the model knows the caller did not hear the rest. */
 function toModelMessage(message: Message): ModelMessage[] {
   if (message.role === 'tool' || message.content === '') return []; // this agent has no tools
   const isCut = message.role === 'assistant' && message.state === 'interrupted';

@@ -1,4 +1,4 @@
-// The agent in an http.Server of your own, with a route, a middleware and an answer for an error.
+// The agent in your own http.Server, with a route, a middleware and an error handler.
 import { createServer, type Server } from 'node:http';
 import { pathToFileURL } from 'node:url';
 
@@ -41,7 +41,7 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
   const { app, server } = createCustomServer(settings);
   server.listen(settings.port, settings.host, () => console.log('listening', server.address()));
   process.once('SIGTERM', () => {
-    // New calls are refused, and open ones may finish. Then only idle connections are left.
+    // New calls are refused, and open ones may finish. After that only idle connections are left.
     void app.close().then(() => {
       server.close();
       server.closeAllConnections();

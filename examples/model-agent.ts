@@ -13,8 +13,8 @@ const openingHours = tool({
     required: ['day'],
     additionalProperties: false,
   },
-  // The model gets what is returned. If this throws, the model gets the error. It may take a second
-  // argument: pass its `signal` to fetch.
+  // The model gets the returned value, or the error if this throws. There is a second argument:
+  // pass its `signal` to fetch.
   run: ({ day }) => (day === 'Sunday' ? { closed: true } : { opens: '09:00', closes: '18:00' }),
 });
 

@@ -12,7 +12,7 @@ import pizza from './pizza.ts';
 const secret = 'any-secret-will-do';
 const ADA = { from_phone_number: '+15550100', to_phone_number: '+15550199' };
 
-/** A call in which the model says and calls what the script has. */
+/** A call in which the model follows the script. */
 function call(t: TestContext, ...script: readonly ScriptedAnswer[]) {
   const model = scriptedModel(script);
   const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: secret }, []);
@@ -48,9 +48,7 @@ describe('pizza', () => {
     const reply = await caller.say('And a Diavola.');
     assert.equal(await reply.text(), 'It is too late for that.');
     const [refused] = await reply.toolCalls();
-    assert.deepEqual(refused?.result, {
-      error: 'the order was placed: it cannot be changed any more',
-    });
+    assert.deepEqual(refused?.result, { error: 'the order has been placed and cannot be changed' });
   });
 
   it('tells the model what a pizza may be', async (t) => {

@@ -1,5 +1,5 @@
-// A pizza shop on the telephone: a cart that belongs to the call, tools whose arguments have types,
-// and a prompt for each caller. npm install zod@4
+// A pizza shop on the telephone: a cart that belongs to the call, tools with typed arguments, and a
+// prompt for each caller. npm install zod@4
 // OPENAI_API_KEY=… AGENT=./examples/pizza.ts npm start (Node 22.18 or later), or npx tsx.
 import { defineAgent, defineState, hangUp, tool } from 'layercode-microserver';
 import { z } from 'zod';
@@ -13,7 +13,7 @@ interface Line {
   readonly count: number;
 }
 
-/** What belongs to a call beside its history. Both tools and the prompt see the same object. */
+/** What belongs to a call besides its history. Tools and prompt see the same object. */
 const order = defineState(() => ({ cart: [] as Line[], isPlaced: false }));
 
 const addPizza = tool({
@@ -22,7 +22,7 @@ const addPizza = tool({
   parameters: z.object({ kind: Kind, count: z.number().int().min(1).max(20).default(1) }),
   state: order,
   run: ({ kind, count }, { state }) => {
-    if (state.isPlaced) throw new Error('the order was placed: it cannot be changed any more');
+    if (state.isPlaced) throw new Error('the order has been placed and cannot be changed');
     state.cart.push({ kind, count });
     return { cart: state.cart, totalCents: totalOf(state.cart) };
   },
@@ -56,7 +56,7 @@ export default defineAgent({
     if (isResumed) return 'There you are again.';
     return `Hello${name === undefined ? '' : ` ${name}`}, this is the pizza shop!`;
   },
-  // Only what stays the same during a call: what changes is in the results of the tools.
+  // Only what stays the same during a call; what changes is in the tool results.
   prompt: ({ caller }) =>
     'You take orders for a pizza shop. One or two short sentences, no lists, prices in words. '
     + `There are ${Kind.options.join(', ')}. Repeat the order before you place it. `

@@ -1,6 +1,6 @@
-// npm run build: the declarations by TypeScript, the JavaScript by esbuild, in few files: a hundred
-// and more that are loaded one by one take the server half as long again to start (npm run bench --
-// --only start).
+// npm run build: declarations by TypeScript, JavaScript by esbuild. It bundles the code into few
+// files, because loading more than a hundred files one by one makes the start half as long again
+// (npm run bench -- --only start).
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
@@ -9,6 +9,8 @@ import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import * as esbuild from 'esbuild';
+
+import { builtinsByRequire } from './builtins-by-require.mjs';
 
 const ROOT = new URL('..', import.meta.url);
 const root = fileURLToPath(ROOT);
@@ -23,20 +25,20 @@ const tsc = fileURLToPath(
   ),
 );
 
-// a file that was renamed must not live on
+// Otherwise a renamed file would remain.
 rmSync(new URL('dist', ROOT), { recursive: true, force: true });
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
 
 /**
- * Has every place where code is entered, by a process or by `import()`, reach the server. What that
- * is made of is then shared by all, and lies in one chunk; else it would lie in as many as there
- * are sets of entries that share something, 17 of which the server would have to load.
+ * Makes every entry into the code, by a process or by `import()`, import the server. The server's
+ * modules are then shared by all entries and end up in one chunk. Otherwise there would be a chunk
+ * for every set of entries that share something, and the server would have to load 17 of them.
  */
 const oneCore = {
   name: 'one core',
   setup(build) {
-    // Paths from the root: esbuild hashes them into the names of chunks, which must be the same in
-    // every folder.
+    // Paths relative to the root, because esbuild hashes them into the chunk names, which must be
+    // the same in every folder.
     build.onResolve({ filter: /\.ts$/ }, ({ kind, path, resolveDir }) =>
       kind === 'entry-point' || kind === 'dynamic-import'
         ? { path: fromRoot(resolve(resolveDir, path)), namespace: 'entered' }
@@ -45,7 +47,7 @@ const oneCore = {
     build.onLoad({ filter: /.*/, namespace: 'entered' }, ({ path }) => {
       const source = readFileSync(join(root, path), 'utf8');
       if (/^export default\b/m.test(source))
-        throw new Error(`${path} has a default export, which is not handed on`);
+        throw new Error(`${path} has a default export, which is not re-exported`);
       const shebang = /^#!.*\n/.exec(source)?.[0] ?? '';
       const imports = `import ${JSON.stringify(CORE)};\nexport * from ${JSON.stringify(path)};\n`;
       return { contents: shebang + imports, resolveDir: root };
@@ -53,16 +55,16 @@ const oneCore = {
   },
 };
 
-/** As an import writes it. */
+/** The path as in an import. */
 function fromRoot(path) {
   return `./${relative(root, path).split(sep).join('/')}`;
 }
 
-/** Runs in a thread of its own, where it needs nothing of the server. */
+/** The SQLite worker runs in its own thread and needs nothing from the server. */
 await esbuild.build({
   absWorkingDir: root,
   entryPoints: ['./src/conversations/stores/sqlite-worker.ts'],
-  outdir: 'dist/chunks', // beside the chunk that starts it
+  outdir: 'dist/chunks', // next to the chunk that starts it
   bundle: true,
   format: 'esm',
   platform: 'node',
@@ -77,15 +79,15 @@ await esbuild.build({
   entryPoints: Object.fromEntries(ENTRIES.map((entry) => [entry, `./src/${entry}.ts`])),
   outdir: 'dist',
   bundle: true,
-  // what entries share is there once, or an error thrown in one would be no instance of its class
-  // in another
+  // Shared code exists only once. Otherwise an error thrown in one entry would not be an instance
+  // of its class in another.
   splitting: true,
   chunkNames: 'chunks/[name]-[hash]',
   format: 'esm',
   platform: 'node',
   target: 'node20.12',
   packages: 'external',
-  plugins: [oneCore],
+  plugins: [oneCore, builtinsByRequire],
   sourcemap: 'linked', // for stack traces; the log reads one when it writes a stack
   sourcesContent: false,
   logLevel: 'warning',

@@ -1,7 +1,7 @@
 // npm run deploy-test -- [--calls N] [--turns N] [--only "what happens"] [--short] [--details]
-// Two servers behind nginx on a real Redis, and many calls that talk. In the middle of them
-// something fails, or is deployed. Prints what that cost. Exits with 1 if it cost what it may not:
-// a rolling restart costs nothing, and no failure costs a word of a caller's.
+// Runs many calls on two servers behind nginx with a real Redis. In the middle of them something
+// fails, or is deployed. Prints the damage. Exits with 1 if there was more than is allowed: a
+// rolling restart must lose nothing, and no failure may lose a caller's words.
 
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +10,7 @@ import { historyOf } from '../src/conversations/conversation.ts';
 import { openStore } from '../src/conversations/stores/open-store.ts';
 import { createLogger } from '../src/log.ts';
 import { parseSettings } from '../src/settings/settings.ts';
+import { randomFrom } from '../bench/random.ts';
 import { percentile } from '../bench/stats.ts';
 import { playCall, type SeenCall } from '../test/deploy/call.ts';
 import { judge, wordsLost } from '../test/deploy/judge.ts';
@@ -18,11 +19,11 @@ import { CuttingProxy } from '../test/fixtures/cutting-proxy.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
 import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
 
-/** What a failure is done to. */
+/** The processes that a failure affects. */
 interface Stage {
   readonly servers: Servers;
   readonly redis: RedisServer;
-  /** Between the servers and Redis; with a replica, sentinels tell them the way instead. */
+  /** Between the servers and Redis. With a replica, sentinels direct the servers instead. */
   readonly proxy: CuttingProxy;
 }
 
@@ -30,7 +31,7 @@ interface Scenario {
   readonly name: string;
   /** Part of the short form. */
   readonly isShort?: boolean;
-  /** What it may not cost. */
+  /** What must not be lost. */
   readonly spares: 'everything' | 'words';
   readonly storeFails?: boolean;
   readonly hasReplica?: boolean;
@@ -38,7 +39,7 @@ interface Scenario {
 }
 
 const OUTAGE_MS = 3_000;
-/** Until nginx tries a server again that has refused a request: twice its `fail_timeout`. */
+/** Time until nginx retries a server that has refused a request: twice its `fail_timeout`. */
 const NGINX_NOTICES_MS = 2_000;
 
 const SCENARIOS: readonly Scenario[] = [
@@ -137,11 +138,13 @@ const { values } = parseArgs({
   },
 });
 
-/** Calls begin within this time; then something fails, in the middle of all of them. */
+/** Calls begin within this time. Then something fails in the middle of all of them. */
 const BEGIN_MS = 2_500;
 const FAILS_AFTER_MS = 4_000;
+/** A turn that takes longer has failed. */
+const PATIENCE_MS = 10_000;
 
-/** What a scenario cost. */
+/** The damage done in a scenario. */
 interface Cost {
   readonly scenario: Scenario;
   readonly turns: number;
@@ -154,7 +157,7 @@ interface Cost {
   readonly firstWordMs: number[];
 }
 
-/** What ends the processes that a scenario has started, the last one first. */
+/** End the processes that a scenario has started, the last one first. */
 const cleanups: (() => Promise<unknown> | void)[] = [];
 
 async function cleanUp(): Promise<void> {
@@ -181,7 +184,7 @@ async function run(scenario: Scenario): Promise<Cost> {
         await sleep(50);
       storeUrl = `redis+sentinel://127.0.0.1:${sentinel.port}/main`;
     }
-    // Where the store does not fail, a busy machine must not look as if it did.
+    // Unless the store fails, a busy machine must not look as if it did.
     const timeoutMs = scenario.storeFails === true ? undefined : 2_000;
     const servers = await Servers.start(storeUrl, timeoutMs);
     cleanups.push(() => servers.clear());
@@ -190,7 +193,7 @@ async function run(scenario: Scenario): Promise<Cost> {
     const failing = sleep(FAILS_AFTER_MS).then(() => scenario.fail({ servers, redis, proxy }));
     const talking = talk(`http://127.0.0.1:${nginx.port}`);
     const [calls] = await Promise.all([talking, failing]);
-    await Promise.all([servers.stop(0), servers.stop(1)]); // and all is written
+    await Promise.all([servers.stop(0), servers.stop(1)]); // which writes everything
     const doubled = [...servers.effects()].filter(([, count]) => count > 1).map(([key]) => key);
     return await costOf(scenario, calls, storeUrl, doubled);
   } finally {
@@ -204,20 +207,10 @@ async function talk(origin: string): Promise<SeenCall[]> {
     Array.from({ length: calls }, async (_, number) => {
       await sleep((number / calls) * BEGIN_MS);
       const random = randomFrom(Number(values.seed) * 10_000 + number);
-      return playCall(origin, SECRET, { number, turns: Number(values.turns), random });
+      const plan = { number, turns: Number(values.turns), random, patienceMs: PATIENCE_MS };
+      return playCall(origin, SECRET, plan);
     }),
   );
-}
-
-/** Mulberry32: the same calls for the same seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return ((bits ^ (bits >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 async function costOf(
@@ -255,7 +248,7 @@ async function costOf(
     wrongReplies,
     faults,
     toolsTwice,
-    // Welcomes come while the processes are as good as new, whatever fails later.
+    // Without welcomes, which are spoken before anything fails.
     firstWordMs: turns.flatMap(({ words, firstWordMs }) =>
       words === undefined ? [] : (firstWordMs ?? [])),
   };

@@ -1,6 +1,6 @@
 // npm run prove:init: a newcomer's first minutes with the packed package: install, init, test,
 // start, talk, and what the image would run. Needs npm's registry for typescript and @types/node.
-// Exit code 1 with the reason; leaves nothing behind.
+// Exits with 1 and the reason if a step fails. Leaves nothing behind.
 
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -26,9 +26,9 @@ import { version } from '../src/base/version.ts';
 
 const PACKAGE = 'layercode-microserver';
 const CLI = `node_modules/${PACKAGE}/dist/cli.js`;
-/** Of one command; npm's registry may be slow. */
+/** For one command; npm's registry may be slow. */
 const COMMAND_TIMEOUT_MS = 120_000;
-/** Of a server, to listen and to end. */
+/** For a server to listen, and to end. */
 const SERVER_TIMEOUT_MS = 15_000;
 
 const FREE_PORT = ['--host', '127.0.0.1', '--port', '0'];
@@ -38,8 +38,8 @@ const place = realpathSync(mkdtempSync(join(tmpdir(), 'prove-init-')));
 const project = join(place, 'my-agent');
 
 /**
- * Without what was set for another npm run, and without this machine's keys: a newcomer has
- * neither.
+ * The environment without another npm run's variables and without this machine's keys, because a
+ * newcomer has neither.
  */
 const OUTER_NPM = /^(npm_(package|lifecycle|command|config_local_prefix)|NODE_OPTIONS$|INIT_CWD$)/i;
 const newcomer = Object.fromEntries(
@@ -48,7 +48,10 @@ const newcomer = Object.fromEntries(
   ),
 );
 
-/** Under `npm run` the same npm on the same Node: the first of PATH may be too old for it. */
+/**
+ * Under `npm run`, use the same npm on the same Node, because the first one in PATH may be too old
+ * for it.
+ */
 const { npm_execpath: npmCli, npm_node_execpath: npmNode = process.execPath } = process.env;
 const npm = npmCli === undefined ? ['npm'] : [npmNode, npmCli];
 
@@ -58,7 +61,7 @@ interface StartOptions {
   readonly uid?: number | undefined;
 }
 
-/** A command and all that it starts: one process group, which ends as one. */
+/** A command and everything it starts: one process group, which ends as one. */
 class Running {
   static readonly all = new Set<Running>();
   readonly #command: string;
@@ -88,10 +91,10 @@ class Running {
       });
     }
     this.exit = this.#awaitExit();
-    this.exit.catch(() => undefined); // told to whoever waits; for a server nobody may yet
+    this.exit.catch(() => undefined); // reported to those who await it
   }
 
-  /** To the whole group; nothing where that is gone. */
+  /** Signals the whole group. Does nothing if it is gone. */
   signal(name: NodeJS.Signals): void {
     const { pid } = this.#process;
     if (pid === undefined || this.#hasEnded) return;
@@ -102,12 +105,15 @@ class Running {
     }
   }
 
-  /** The exit code, when all output is there. Rejects when it takes too long. */
+  /** The exit code, once all output has arrived. Rejects if that takes too long. */
   ended(timeoutMs: number): Promise<number | NodeJS.Signals> {
     return this.#within(this.exit, timeoutMs, 'did not end');
   }
 
-  /** The origin in the server's log. Of one that restarts: when it listens for the nth time. */
+  /**
+   * The origin in the server's log. If the server restarts: the one it logs when it listens for
+   * the nth time.
+   */
   origin(nth = 1): Promise<string> {
     const lines = (): string | undefined => this.#lines('"listening"')[nth - 1];
     const listening = this.#until(lines, 'ended before it listened');
@@ -116,7 +122,7 @@ class Running {
     );
   }
 
-  /** Resolves with the first line that has this text in it. */
+  /** Resolves with the first line that contains this text. */
   wrote(text: string): Promise<string> {
     const line = (): string | undefined => this.#lines(text)[0];
     const written = this.#until(line, `ended before it wrote "${text}"`);
@@ -143,7 +149,7 @@ class Running {
     }
   }
 
-  /** Whole lines: the last may be half of one. */
+  /** Only whole lines, because the last one may be incomplete. */
   #lines(text: string): string[] {
     return this.output.split('\n').slice(0, -1).filter((line) => line.includes(text));
   }
@@ -183,8 +189,8 @@ async function run(
 }
 
 /**
- * Starts a server, does something with it, and has it end at SIGTERM: it says so in its log, and
- * its port is closed.
+ * Starts a server, uses it, and ends it with SIGTERM. Checks that it logs that and that its port
+ * is closed.
  */
 async function serve(
   command: readonly string[],
@@ -201,7 +207,7 @@ async function serve(
   return code;
 }
 
-/** Signed with the secret that the server made. */
+/** Signs with the secret that the server created. */
 function callerOf(origin: string): TestClient {
   const secret = readFileSync(join(project, '.layercode/webhook-secret'), 'utf8').trim();
   return createTestClient(origin, { secret });
@@ -249,13 +255,13 @@ async function initialise(): Promise<void> {
   );
   assert.match(
     await run([...cli, 'my-agent'], { directory: place }, 1),
-    /has package\.json, .* already; nothing was written/,
+    /already has package\.json, .*; nothing was written/,
   );
   await run([...cli, 'other-agent'], { directory: place });
   const { dependencies } = JSON.parse(
     readFileSync(join(place, 'other-agent/package.json'), 'utf8'),
   ) as { dependencies: object };
-  // what an installed CLI writes without --package
+  // What an installed CLI writes without --package.
   assert.deepEqual(dependencies, { [PACKAGE]: `^${version}` });
 }
 
@@ -267,7 +273,7 @@ async function testProject(): Promise<void> {
   );
 }
 
-/** It restarts at a change, and after a broken file at the change that mends it. */
+/** Checks that it restarts after a change, and, after a broken file, when that is fixed. */
 async function serveForDevelopment(): Promise<void> {
   const file = join(project, 'agent.ts');
   const source = readFileSync(file, 'utf8');
@@ -285,7 +291,7 @@ async function serveForDevelopment(): Promise<void> {
   await server.ended(SERVER_TIMEOUT_MS);
 }
 
-/** With what exit code npm ends is npm's affair: some versions die of the signal. */
+/** npm's exit code is not checked: some versions die of the signal. */
 async function serveByNpm(): Promise<void> {
   await serve([...npm, 'start', '--', ...FREE_PORT], { directory: project }, talk);
 }
@@ -299,7 +305,9 @@ async function serveByNode(): Promise<void> {
   assert.equal(code, 0, 'the exit code at SIGTERM');
 }
 
-/** The run-time stage of the project's Dockerfile, laid out in a folder and run by another user. */
+/**
+ * Lays out the run-time stage of the project's Dockerfile in a folder and runs it as another user.
+ */
 async function runImage(): Promise<void> {
   const dockerfile = readFileSync(join(project, 'Dockerfile'), 'utf8').replaceAll('\\\n', '');
   const stage = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));

@@ -1,5 +1,5 @@
-// npm run size: how large the package is that a user installs, packed and unpacked, that it brings
-// no other with it, and that a build in any folder gives the same bytes.
+// npm run size: checks the size of the package that users install, packed and unpacked, that it has
+// no dependencies, and that a build in any folder produces the same bytes.
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,7 +31,7 @@ interface Packed {
   readonly files: readonly { readonly path: string; readonly size: number }[];
 }
 
-/** Beyond it something has got into the package that does not belong there. */
+/** Beyond this, something is in the package that does not belong there. */
 const MAX_PACKED_BYTES = 768 * 1_024;
 
 const root = new URL('..', import.meta.url);
@@ -49,7 +49,7 @@ for (const script of ['preinstall', 'install', 'postinstall']) {
     problems.push(`a user's machine must run no ${script} script`);
 }
 
-// Scripts are left out: they may write to stdout, and whoever calls this has built.
+// Without scripts: they may write to stdout, and the caller has already built.
 const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
   cwd: root,
   encoding: 'utf8',
@@ -58,7 +58,7 @@ const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scr
 const answer = JSON.parse(output) as readonly Packed[] | Readonly<Record<string, Packed>>;
 const [packed] = Array.isArray(answer)
   ? (answer as readonly Packed[])
-  : Object.values(answer as Readonly<Record<string, Packed>>); // npm 12 answers by name
+  : Object.values(answer as Readonly<Record<string, Packed>>); // npm 12 keys it by name
 if (packed === undefined) throw new Error(`npm pack said ${output.slice(0, 200)}`);
 
 const paths = new Set(packed.files.map(({ path }) => path));
@@ -88,7 +88,7 @@ for (const path of paths) {
 }
 problems.push(...differencesOfAnotherBuild());
 if (packed.size > MAX_PACKED_BYTES)
-  problems.push(`the package has ${packed.size} bytes, which is more than ${MAX_PACKED_BYTES}`);
+  problems.push(`the package has ${packed.size} bytes, more than ${MAX_PACKED_BYTES}`);
 
 const kibibytes = (bytes: number): string => `${(bytes / 1_024).toFixed(1)} KiB`;
 process.stdout.write(
@@ -97,7 +97,7 @@ process.stdout.write(
 for (const problem of problems) process.stderr.write(`size: ${problem}\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
-/** Builds once more, in another folder, and compares. */
+/** Builds again in another folder and compares the results. */
 function differencesOfAnotherBuild(): string[] {
   const here = fileURLToPath(root);
   const other = mkdtempSync(join(tmpdir(), 'layercode-microserver-size-'));

@@ -1,8 +1,8 @@
 // npm run torture -- --seconds N [--seed S]
 //                    [--store memory|promised|thenable|shared|sqlite|machines]
-// Plays random talks against the server until the time is up; with a seed, that talk alone. Each
-// has a store of its own choice, unless one is named. When one goes wrong it prints the talk and
-// its seed, and exits with 1.
+// Plays random talks against the server until the time is up, or only the talk of the given seed.
+// Each talk chooses a store unless one is named. If one goes wrong, prints the talk and its seed,
+// and exits with 1.
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';

@@ -43,9 +43,9 @@ const RANK = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 } as const;
  * Creates a logger. A record is `{time, level, msg, …fields}`. Undefined fields are left out. A
  * value that cannot be written as JSON is described instead; logging never throws because of it.
  *
- * An `Error` among the fields is written as name, message, code, stack and cause. Anything that may
- * quote a caller is left out: the message of a `SyntaxError`, because `JSON.parse` quotes its
- * input, and a cause that is not an error. Of binary data only the size is written.
+ * An `Error` among the fields is written as name, message, code, stack and cause. Anything that
+ * may quote a caller is left out: the message of a `SyntaxError`, because `JSON.parse` quotes its
+ * input, and a cause that is not an error. For binary data only the size is written.
  */
 export function createLogger(options: LoggerOptions): Logger {
   const { level = 'info', format = 'json', secrets = [], write, now = Date.now } = options;
@@ -77,7 +77,7 @@ const SIGNATURE = /\bv1=[0-9a-f]{64}/gi;
 /** Cuts texts to length, and redacts them, on their way into a line. */
 class TextFilter {
   readonly #redact: (text: string) => string;
-  /** Whether every text is redacted, and not only those that are cut. */
+  /** Whether every text is redacted, not just those that are cut. */
   readonly isRedacting: boolean;
 
   constructor(redact: (text: string) => string, isRedacting: boolean) {

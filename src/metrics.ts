@@ -1,7 +1,7 @@
 // Counters, gauges and histograms as text. Ruled by
 // https://prometheus.io/docs/instrumenting/exposition_formats/
 
-/** How the value of several processes is made from each one's. */
+/** How the values of several processes are combined. */
 export type Across = 'sum' | 'max' | 'min';
 
 interface MetricHead {
@@ -13,11 +13,11 @@ interface MetricHead {
 }
 
 interface Metric extends MetricHead {
-  /** `common` is a label of all samples, as it is exported; '' for none. */
+  /** `common` is a label for all samples, in exported form; '' for none. */
   samples(common?: string): string;
 }
 
-/** A metric as it was read: plain data. */
+/** A metric's value at one moment, as plain data. */
 export interface MetricText extends MetricHead {
   /** Lines of the text format. */
   readonly samples: string;
@@ -49,8 +49,8 @@ class LabelTree implements Count {
 }
 
 /**
- * A counter with labels. Take label values from a fixed set, never from a client: every combination
- * is kept for ever.
+ * A counter with labels. Take label values from a fixed set, never from a client: every
+ * combination is kept forever.
  */
 export class Counter implements Metric {
   readonly type = 'counter';
@@ -96,8 +96,9 @@ export class Counter implements Metric {
 }
 
 /**
- * A value that is read when the metrics are exported. If it comes as a promise, it is exported from
- * the next time on. `NaN` means that it is not known yet, or could not be read.
+ * A value that is read when the metrics are exported. A promised value is exported from the next
+ * time on. While the value is not known, or cannot be read, there is no sample: a `NaN` would spoil
+ * every sum over it.
  */
 export class Gauge implements Metric {
   readonly type: 'gauge' | 'counter';
@@ -108,8 +109,8 @@ export class Gauge implements Metric {
   #known = Number.NaN;
 
   /**
-   * Use the type `counter` for a value that only grows. `across` says what is served by several
-   * workers: `max` suits a value that they have in common.
+   * Use the type `counter` for a value that only grows. `across` says how to combine the values of
+   * several workers: `max` suits a value they share.
    */
   constructor(
     name: string,
@@ -126,10 +127,14 @@ export class Gauge implements Metric {
   }
 
   samples(common = ''): string {
-    return `${this.name}${labels([], [], common)} ${this.#value()}\n`;
+    const value = this.#value();
+    return Number.isNaN(value) ? '' : `${this.name}${labels([], [], common)} ${value}\n`;
   }
 
-  /** Never throws or rejects: a broken gauge must not hide the others or end the process. */
+  /**
+   * `NaN` if it is not known. Never throws or rejects: a broken gauge must not hide the others or
+   * end the process.
+   */
   #value(): number {
     try {
       const value = this.#read();
@@ -212,11 +217,11 @@ export class Histogram implements Metric {
 
 /** The metrics of one app, in the order in which they were added. */
 export class Metrics {
-  /** By name: those with another common label are exported together. */
+  /** By name. Metrics that differ only in the common label are exported together. */
   readonly #families: Map<string, { readonly metric: Metric; readonly common: string }[]>;
   readonly #common: string;
 
-  /** With arguments, as `labelled` makes it. */
+  /** `labelled` passes the arguments. */
   constructor(parent?: Metrics, common = '') {
     this.#families = parent === undefined ? new Map() : parent.#families;
     this.#common = common;
@@ -230,8 +235,8 @@ export class Metrics {
   }
 
   /**
-   * Adds metrics that have one more label, whose value is the same for all of them. They may have
-   * the names of others that have another value.
+   * A view that adds one more label with a fixed value to its metrics. Views with different values
+   * may use the same metric names.
    */
   labelled(name: string, value: string): Metrics {
     return new Metrics(this, label(name, value));
@@ -242,7 +247,7 @@ export class Metrics {
     return asText(this.texts());
   }
 
-  /** Each metric as it is now; with `which`, only those that it accepts. */
+  /** The current value of each metric, or of those that `which` accepts. */
   texts(which: (metric: MetricHead) => boolean = () => true): readonly MetricText[] {
     return [...this.#families.values()].flatMap((family) => {
       const [first] = family;
@@ -254,7 +259,7 @@ export class Metrics {
   }
 }
 
-/** As a scraper reads it. */
+/** Formats metrics as a scraper reads them. */
 export function asText(metrics: readonly MetricText[]): string {
   let text = '';
   for (const { name, help, type, samples } of metrics) {
@@ -273,7 +278,7 @@ function label(name: string, value: string): string {
   return `${name}="${escape(value, /["\\\n]/g)}"`;
 }
 
-/** A help text may contain quotes as they are; a label value may not. */
+/** A help text may contain unescaped quotes; a label value may not. */
 function escape(text: string, special: RegExp): string {
   return text.replace(special, (character) => (character === '\n' ? '\\n' : `\\${character}`));
 }

@@ -35,7 +35,7 @@ export interface TestEvent {
   readonly turn_id?: string;
 }
 
-/** What `say` and `start` take. All other fields join the event, or replace those it has. */
+/** Options of `say` and `start`. All other fields are added to the event, or replace its own. */
 export interface TurnOptions {
   /**
    * The caller speaks over the reply after this many words: the connection is dropped, and the next
@@ -45,19 +45,19 @@ export interface TurnOptions {
   readonly [field: string]: unknown;
 }
 
-/** A tool call of a turn, as history has it. */
+/** A tool call of a turn, as recorded in history. */
 export interface TestToolCall {
   readonly tool: string;
-  /** What the model wrote: parsed, or text if it is not JSON. */
+  /** The model's arguments: parsed, or as text if they are not JSON. */
   readonly args: unknown;
-  /** What the model got: parsed, or text if it was cut. */
+  /** The result the model received: parsed, or as text if it was cut. */
   readonly result: unknown;
   readonly state: ToolCallState;
 }
 
-/** What a reply is made of. */
+/** Where a reply comes from. */
 interface ReplySource {
-  /** Can be asked for once. */
+  /** Call it once. */
   events(): AsyncIterable<TestEvent>;
   drop(): void;
   toolCalls(): Promise<readonly TestToolCall[]>;
@@ -73,7 +73,7 @@ export class TestReply implements AsyncIterable<TestEvent> {
   #isTaken = false;
   #events: Promise<TestEvent[]> | undefined;
 
-  /** Made by a `TestClient`. */
+  /** Use a `TestClient`. */
   constructor(response: Response, source: ReplySource) {
     this.response = response;
     this.#source = source;
@@ -100,8 +100,9 @@ export class TestReply implements AsyncIterable<TestEvent> {
   }
 
   /**
-   * The tool calls of the turn, in their order, once the stream has ended. They come from the app's
-   * history, as the wire does not show them: rejects if the client was given an origin.
+   * The tool calls of the turn, in order, once the stream has ended. They come from the app's
+   * history, because the wire does not show them. Rejects if the client was created with an
+   * origin.
    */
   async toolCalls(): Promise<readonly TestToolCall[]> {
     await (this.#isTaken ? this.#events : this.events());
@@ -127,7 +128,7 @@ export class TestClient {
   readonly #options: TestClientOptions;
   #origin: Promise<string> | undefined;
   #lastTurn: object | undefined;
-  /** What the next message of a conversation says about the reply before it. */
+  /** What the next message of a conversation says about the previous reply. */
   readonly #interruptions = new Map<unknown, InterruptionContext>();
 
   constructor(target: App | string, options: TestClientOptions) {
@@ -148,12 +149,12 @@ export class TestClient {
     return this.#takeTurn('message', { text }, options);
   }
 
-  /** The call begins, or the caller is back: posts a `session.start`. */
+  /** The call begins, or the caller returns: posts a `session.start`. */
   start(options: TurnOptions = {}): Promise<TestReply> {
     return this.#takeTurn('session.start', {}, options);
   }
 
-  /** Delivers the last turn a second time, as LayerCode sometimes does: the same bytes. */
+  /** Delivers the last turn again with the same bytes, as LayerCode sometimes does. */
   async deliverAgain(): Promise<TestReply> {
     if (this.#lastTurn === undefined) throw new Error('deliverAgain() needs a turn: say something');
     return this.post(this.#lastTurn);
@@ -244,7 +245,7 @@ export class TestClient {
 
 /**
  * Creates a client. Given an app, it serves the app on a free port of 127.0.0.1. Given an origin
- * such as `http://localhost:8000`, it calls the server there.
+ * like `http://localhost:8000`, it calls the server there.
  */
 export function createTestClient(target: App | string, options: TestClientOptions): TestClient {
   return new TestClient(target, options);
@@ -271,19 +272,19 @@ function checkWords(count: number | undefined): void {
 
 const WITHOUT_APP = 'with an origin, read app.conversations.getHistory(id)';
 
-/** A voice that takes a millisecond for a word. */
+/** A voice that takes one millisecond per word. */
 const WORDS_PER_MINUTE = 60_000;
 
 /**
- * The events of a reply up to so many words, the last one cut behind them, and what was heard by
- * then. All events, and nothing heard of an interruption, if the reply has fewer words.
+ * The events of a reply up to this many words, with the last event cut there, and what was heard.
+ * If the reply has fewer words: all events, and no interruption.
  */
 async function listen(
   reply: TestReply, words: number,
 ): Promise<{ readonly events: readonly TestEvent[]; readonly heard?: Heard }> {
   const spoken = new SpokenText(WORDS_PER_MINUTE);
   const events: TestEvent[] = [];
-  // To leave the loop drops the connection.
+  // Leaving the loop drops the connection.
   for await (const event of reply) {
     const piece = textOf(event);
     spoken.add(piece, 0);
@@ -301,7 +302,7 @@ async function listen(
   return { events };
 }
 
-/** What a posted event names, as far as it is one. */
+/** The ids in a posted event, if it is one. */
 interface EventIds {
   readonly isCallDialect: boolean;
   readonly conversationId: string | undefined;
@@ -324,7 +325,7 @@ function idsOf(event: object | string | Uint8Array): EventIds {
   };
 }
 
-/** A call and its result are apart in history. */
+/** Matches calls with their results, which are separate messages in history. */
 function toolCallsOf(turn: readonly Message[]): readonly TestToolCall[] {
   const results = new Map<string, ToolMessage>();
   for (const message of turn) if (message.role === 'tool') results.set(message.toolCallId, message);
@@ -339,7 +340,7 @@ function toolCallsOf(turn: readonly Message[]): readonly TestToolCall[] {
   });
 }
 
-/** JSON text as its value, any other text as it is. */
+/** Parses JSON; returns any other text unchanged. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -374,11 +374,6 @@ describe('src', () => {
     );
   });
 
-  it('takes node:http from one file, but for types: elsewhere it would load undici', () => {
-    const wrong = imports.filter(({ to, isType }) => /^node:https?$/.test(to) && !isType);
-    assert.deepEqual(wrong.map(arrow), []);
-  });
-
   it('exports name by name', () => {
     const wholesale = files.filter((file) =>
       /^export \*/m.test(readFileSync(join(SRC, file), 'utf8')),

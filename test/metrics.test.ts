@@ -68,11 +68,11 @@ describe('Gauge', () => {
 });
 
 describe('a Gauge that cannot be read at once', () => {
-  it('is NaN, and the promised value from the next reading on', async () => {
+  it('has no sample, and the promised value from the next reading on', async () => {
     const gauge = new Gauge('g', '', () => Promise.resolve(7));
     const first = gauge.samples();
     await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual([first, gauge.samples()], ['g NaN\n', 'g 7\n']);
+    assert.deepEqual([first, gauge.samples()], ['', 'g 7\n']);
   });
 
   it('takes any thenable', async () => {
@@ -87,7 +87,7 @@ describe('a Gauge that cannot be read at once', () => {
     assert.equal(gauge.samples(), 'g 7\n');
   });
 
-  it("is NaN again when the promise rejects, which is nobody's unhandled rejection", async () => {
+  it("has none again when the promise rejects, which is nobody's unhandled rejection", async () => {
     let count = 0;
     const gauge = new Gauge('g', '', async () => {
       count += 1;
@@ -99,7 +99,7 @@ describe('a Gauge that cannot be read at once', () => {
       readings.push(gauge.samples());
       await new Promise((resolve) => setImmediate(resolve));
     }
-    assert.deepEqual(readings, ['g NaN\n', 'g 7\n', 'g NaN\n']);
+    assert.deepEqual(readings, ['', 'g 7\n', '']);
   });
 
   it('hides no other figure when it throws', () => {
@@ -110,7 +110,7 @@ describe('a Gauge that cannot be read at once', () => {
       }),
     );
     metrics.add(new Gauge('whole', 'W', () => 1));
-    assert.match(metrics.text(), /^broken NaN$[^]*^whole 1$/m);
+    assert.match(metrics.text(), /^# TYPE broken gauge\n# HELP whole W\n[^]*^whole 1$/m);
   });
 });
 

@@ -400,7 +400,7 @@ describe('the agent of a server', () => {
     assert.equal(lines.length, 1);
     assert.match(
       lines[0] ?? '',
-      /^layercode-microserver: unknown agent "ehco"; available agents: .*echo, .*slow.*; or the path of a module, such as \.\/my-agent\.js$/,
+      /^layercode-microserver: unknown agent "ehco"; available agents: .*echo, .*slow.*; or the path of a module, for example \.\/my-agent\.js$/,
     );
   });
 

@@ -1,8 +1,8 @@
 import { element } from './element.js';
 
 /**
- * Shows which agent answers, with which model, and what the server's `/ready` says is wrong. Of
- * several agents one can be chosen.
+ * Shows which agent answers, with which model, and what the server's `/ready` reports as wrong. If
+ * there are several agents, one can be chosen.
  *
  * @param {object} places
  * @param {HTMLElement} places.agent
@@ -41,7 +41,7 @@ async function askReady() {
       lines: [
         ...reasons.map((/** @type {string} */ reason) => `Not ready: ${reason}`),
         ...warnings.map((/** @type {string} */ warning) => `Warning: ${warning}`),
-        ...(ready === true || reasons.length > 0 ? [] : ['The server takes no calls now.']),
+        ...(ready === true || reasons.length > 0 ? [] : ['The server is not taking calls.']),
       ],
     };
   } catch (error) {

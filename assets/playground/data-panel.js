@@ -6,10 +6,10 @@ import { jsonTree } from './json-tree.js';
 const MAX_PAYLOADS = 50;
 
 /**
- * Lists what the agent sent for the screen, newest first.
+ * Lists the data the agent sent for the screen, newest first.
  *
  * @param {HTMLElement} list
- * @param {(count: number) => void} onCount how many were sent
+ * @param {(count: number) => void} onCount called with the number of payloads sent
  */
 export function createDataPanel(list, onCount) {
   let count = 0;

@@ -32,7 +32,7 @@
  * @property {number | undefined} endedAt undefined while it runs
  */
 
-/** The newest deliveries, which are remembered. */
+/** Only the newest deliveries are remembered. */
 const MAX_DELIVERIES = 200;
 
 /** @param {ServerFrame} frame @returns {frame is TraceFrame} */
@@ -61,8 +61,9 @@ export class Deliveries {
   }
 
   /**
-   * The frames to process now. A server is often done before the platform has read its answer. So
-   * its figures wait for the end of the delivery: a reply must be shown before its outcome is.
+   * The frames to process now. A server often finishes before the platform has read its answer.
+   * Its figures then wait for the end of the delivery, so that a reply is shown before its
+   * outcome.
    *
    * @param {TraceFrame} frame
    * @returns {readonly TraceFrame[]}

@@ -2,8 +2,8 @@ import { cutText } from './cut-text.js';
 import { element } from './element.js';
 import { eventField } from './deliveries.js';
 import { jsonTree } from './json-tree.js';
+import { tokenUsage } from './token-usage.js';
 
-/** @import { Json } from '../../src/layercode/fields.ts' */
 /** @import { TraceFrame } from '../../src/platform/frames.ts' */
 /** @import { Delivery } from './deliveries.js' */
 
@@ -18,7 +18,7 @@ const MAX_PREVIEW_LENGTH = 120;
  * @property {string} direction the arrow in words
  * @property {string} what
  * @property {string} preview
- * @property {Json} json
+ * @property {unknown} json what the opened row shows
  * @property {boolean} [isError]
  */
 
@@ -32,7 +32,7 @@ const MAX_PREVIEW_LENGTH = 120;
  * @property {HTMLElement} preview
  * @property {number | undefined} delivery
  * @property {string} text the preview before it is cut
- * @property {Json[]} frames
+ * @property {unknown[]} frames
  */
 
 /**
@@ -137,7 +137,7 @@ export function createEvents(list, onCount) {
   };
 }
 
-/** @param {Row} row @param {Json} event */
+/** @param {Row} row @param {unknown} event */
 function addWords(row, event) {
   row.frames.push(event);
   row.text += eventField(event, 'content');
@@ -169,7 +169,7 @@ function describe(frame) {
     }
     case 'local.answer':
       return {
-        arrow: '←', direction: 'from the agent', what: `HTTP ${frame.status}`, json: { ...frame },
+        arrow: '←', direction: 'from the agent', what: `HTTP ${frame.status}`, json: frame,
         preview: '', isError: frame.status >= 400,
       };
     case 'local.event': {
@@ -192,7 +192,7 @@ function describe(frame) {
     }
     case 'local.over':
       return {
-        arrow: '■', direction: 'the delivery is over', what: frame.outcome, json: { ...frame },
+        arrow: '■', direction: 'the delivery is over', what: frame.outcome, json: frame,
         preview: frame.reason ?? '', isError: frame.outcome === 'failed',
       };
     case 'local.turn':
@@ -200,8 +200,8 @@ function describe(frame) {
         arrow: '∑',
         direction: 'the server\'s figures',
         what: `turn ${frame.outcome}`,
-        json: { ...frame },
-        preview: `${frame.durationMs} ms`,
+        json: frame,
+        preview: `${frame.durationMs} ms${tokenUsage(frame.usage)}`,
         isError: frame.outcome === 'failed',
       };
   }

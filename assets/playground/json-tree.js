@@ -4,8 +4,6 @@
 import { cutText } from './cut-text.js';
 import { element } from './element.js';
 
-/** @import { Json } from '../../src/layercode/fields.ts' */
-
 /** The longest string shown, in UTF-16 code units. */
 const MAX_STRING_LENGTH = 500;
 /** The most entries shown of one array or object. */
@@ -13,7 +11,7 @@ const MAX_ENTRIES = 100;
 const MAX_PREVIEW_LENGTH = 60;
 
 /**
- * @param {Json} value
+ * @param {unknown} value parsed JSON
  * @param {{ readonly name?: string, readonly isOpen?: boolean }} [options] `name`: its key
  * @returns {HTMLElement}
  */
@@ -40,7 +38,7 @@ export function jsonTree(value, { name, isOpen = false } = {}) {
   return tree;
 }
 
-/** @param {[string, Json][]} entries */
+/** @param {[string, unknown][]} entries */
 function branches(entries) {
   const list = element('div', { class: 'json-entries' });
   for (const [name, value] of entries.slice(0, MAX_ENTRIES)) list.append(jsonTree(value, { name }));
@@ -52,7 +50,7 @@ function branches(entries) {
   return list;
 }
 
-/** @param {Json} value a string, number, boolean or null */
+/** @param {unknown} value a string, number, boolean or null */
 function leaf(value) {
   const text =
     typeof value === 'string' ? JSON.stringify(cutText(value, MAX_STRING_LENGTH)) : String(value);

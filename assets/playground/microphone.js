@@ -1,22 +1,22 @@
 // Listens to the caller with the browser's speech recognition:
 // https://webaudio.github.io/web-speech-api/#speechreco-section
 
-/** What to tell the caller, by the name of the recognition's error. */
+/** What to tell the caller, keyed by the recognition's error. */
 const PROBLEMS = /** @type {Readonly<Record<string, string>>} */ ({
   'no-speech': 'Nothing was heard.',
   'audio-capture': 'There is no microphone.',
   'not-allowed': 'The browser may not use the microphone: allow it in the address bar.',
   'service-not-allowed': 'This browser does not allow speech recognition.',
-  network: 'The browser\'s speech recognition needs the network, which does not answer.',
+  network: 'The browser\'s speech recognition cannot reach the network.',
 });
 
 /**
- * Listens from when it is switched on until the caller has said something.
+ * Listens from the moment it is switched on until the caller has said something.
  *
  * @param {new () => SpeechRecognition} Recognition the browser's
  * @param {object} listener
  * @param {() => void} listener.onSpeechStart the caller begins to speak; there are no words yet
- * @param {(text: string) => void} listener.onInterim what seems to have been said so far
+ * @param {(text: string) => void} listener.onInterim the words recognised so far
  * @param {(text: string) => void} listener.onText
  * @param {(problem: string) => void} listener.onProblem
  * @param {() => void} listener.onChange `isListening` has changed

@@ -57,7 +57,7 @@ let deliveries = new Deliveries();
 let agent = { name: 'unknown', hasModel: true };
 /** Set while the server is away. */
 let isAway = false;
-/** Set by the button until the drop is reported: any other drop is a barge-in. */
+/** Set by the button until the drop is reported. Any other drop is a barge-in. */
 let isDropAsked = false;
 /** What the caller seems to be saying. */
 let interim = '';
@@ -93,7 +93,7 @@ const session = new Session({
     connection.dataset['state'] = state;
     connection.textContent = CONNECTION_WORDS[state];
     if (state === 'open' && isAway) {
-      transcript.addNotice('The server is back, and the conversation goes on.');
+      transcript.addNotice('The server is back, and the conversation continues.');
       void refreshAgent(); // it may be another one now
     }
     if (state !== 'reconnecting') isAway = false;
@@ -126,7 +126,7 @@ const session = new Session({
   onProblem: showProblem,
 });
 
-/** What the caller gets. @param {Exclude<ServerFrame, TraceFrame>} frame */
+/** Handles a frame for the caller. @param {Exclude<ServerFrame, TraceFrame>} frame */
 function follow(frame) {
   script.follow(frame);
   switch (frame.type) {
@@ -157,12 +157,12 @@ function follow(frame) {
       if (transcript.interruptReply(frame.turn_id)) speaker.stop();
       refreshHistory();
       break;
-    case 'response.audio': // without sound, for clients that wait for some
+    case 'response.audio': // silent, for clients that wait for sound
       break;
   }
 }
 
-/** What happened behind it. @param {TraceFrame} frame */
+/** Handles a frame of the trace. @param {TraceFrame} frame */
 function observe(frame) {
   const delivery = deliveries.observe(frame);
   events.add(frame, delivery);
@@ -192,7 +192,7 @@ function hasFailed(frame, delivery) {
   );
 }
 
-/** What the platform says was heard of the previous reply. @param {unknown} context */
+/** Marks what the platform says was heard of the previous reply. @param {unknown} context */
 function cutInterrupted(context) {
   if (typeof context !== 'object' || context === null) return;
   const { previous_turn_interrupted: wasInterrupted, text_heard: heard } =

@@ -19,18 +19,20 @@
  * @property {boolean} isLost the server went away, and the page connects again when it is back
  */
 
-/** Pauses before attempts to connect again; the last one is repeated. */
+/** Pauses before each attempt to reconnect; the last one repeats. */
 const RETRY_MS = [250, 500, 1_000, 2_000];
 const GOING_AWAY = 1_001;
 const LOST = 1_006;
 
-/** The caller's connection: a key from the server, then a socket. Connects again when the server
- * restarts. */
+/**
+ * The caller's connection: a key from the server, then a socket. Reconnects when the server
+ * restarts.
+ */
 export class Session {
   #listener;
   /** @type {WebSocket | undefined} */
   #socket;
-  /** Counts what the page asked for: the answer to anything older comes too late. */
+  /** Counts the page's requests. An answer to an older one comes too late. */
   #attempt = 0;
   /** @type {string | undefined} */
   #conversationId;
@@ -47,7 +49,7 @@ export class Session {
   }
 
   /**
-   * Connects, and closes the connection there is. The listener is told of failures.
+   * Connects, after closing the previous connection. Failures are reported to the listener.
    *
    * @param {Caller} caller
    * @param {string} [conversationId] default a new conversation
@@ -158,7 +160,7 @@ export class Session {
   }
 }
 
-/** The server answered, and gave no key. */
+/** The server answered without a key. */
 class Refusal extends Error {
   status;
 
@@ -195,7 +197,7 @@ async function requestKey(caller, conversationId) {
   if (!response.ok) {
     throw new Refusal(
       response.status,
-      `The server gave no session: ${response.status} ${answer?.error ?? response.statusText}`,
+      `The server refused a session: ${response.status} ${answer?.error ?? response.statusText}`,
     );
   }
   if (
@@ -204,7 +206,7 @@ async function requestKey(caller, conversationId) {
   ) {
     throw new Refusal(
       response.status,
-      'The answer of the server has no client_session_key or no conversation_id.',
+      'The server\'s answer lacks client_session_key or conversation_id.',
     );
   }
   return { key: answer.client_session_key, conversationId: answer.conversation_id };

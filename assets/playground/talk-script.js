@@ -17,7 +17,7 @@ import { eventField } from './deliveries.js';
  * @property {number | undefined} interruptedAfter in words; undefined for one that was not
  */
 
-/** Events that are answered to the caller. */
+/** Events whose answer the caller hears. */
 const TURNS = ['session.start', 'message'];
 /** Older ones are left out of the script. */
 const MAX_EXCHANGES = 500;
@@ -35,7 +35,7 @@ export class TalkScript {
     this.#exchanges = [];
   }
 
-  /** What the caller gets. @param {Exclude<ServerFrame, TraceFrame>} frame */
+  /** Records a frame for the caller. @param {Exclude<ServerFrame, TraceFrame>} frame */
   follow(frame) {
     if (frame.type === 'user.transcript') this.#begin(frame.content);
     else if (frame.type === 'response.text.delta')
@@ -46,7 +46,9 @@ export class TalkScript {
       this.#change(frame.turn_id, ({ data }) => data.push(frame.content));
   }
 
-  /** What happened behind it. @param {TraceFrame} frame @param {string} turnId of the delivery */
+  /**
+   * Records a frame of the trace. @param {TraceFrame} frame @param {string} turnId of the delivery
+   */
   observe(frame, turnId) {
     if (frame.type === 'local.request') {
       this.#interrupt(frame.event['interruption_context']);
@@ -137,7 +139,7 @@ export class TalkScript {
 }
 
 /**
- * Only a complete reply is what the agent meant to say: not an interrupted or failed one.
+ * Only a complete reply is what the agent meant to say, not an interrupted or failed one.
  *
  * @param {Exchange} exchange
  */

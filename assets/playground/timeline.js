@@ -3,11 +3,11 @@ import { element, svgElement } from './element.js';
 
 /** @import { Delivery } from './deliveries.js' */
 
-/** The newest turns, which are shown. */
+/** Only the newest turns are shown. */
 const MAX_TURNS = 12;
 const MAX_LABEL_LENGTH = 80;
 
-/** Where the scale may end: these times a power of ten. */
+/** Possible ends of the scale: these, times a power of ten. */
 const STEPS = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10];
 
 /** @typedef {{ readonly name: string, readonly fromMs: number, readonly toMs: number }} ToolSpan */
@@ -96,8 +96,9 @@ function courseOf({ figures, requestedAt, firstSpeechAt, tools: runs, lastAt, ov
     toMs: endedAt - requestedAt,
   }));
   if (figures !== undefined) {
-    const unknown = { firstTokenMs: undefined, firstSpeechMs: undefined };
-    return { ...unknown, ...figures, tools, isMeasuredHere: false };
+    const { firstSpeechMs, durationMs, outcome, usage } = figures;
+    const firstTokenMs = usage?.[0]?.firstDeltaMs;
+    return { firstTokenMs, firstSpeechMs, durationMs, outcome, tools, isMeasuredHere: false };
   }
   return {
     tools,
@@ -145,7 +146,7 @@ function fillRow(row, course, top) {
 }
 
 /**
- * Hidden from screen readers: the figures beside it say the same.
+ * Hidden from screen readers, because the figures next to it say the same.
  *
  * @param {Course} course
  * @param {number} top

@@ -8,7 +8,7 @@ const MAX_REASON_LENGTH = 400;
 /** @typedef {{ readonly text: string, readonly kind: 'plain' | 'good' | 'bad' }} Verdict */
 
 /**
- * What a frame of the trace means to someone who tests a server: a fault, or a provocation that the
+ * What a frame of the trace means to someone testing a server: a fault, or a provocation that the
  * server handled. Undefined if nothing is unusual.
  *
  * @param {TraceFrame} frame

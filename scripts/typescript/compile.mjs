@@ -8,7 +8,7 @@ import * as esbuild from 'esbuild';
 
 import { COMPILED, compiledFile, optionsFor, ROOT } from './transform.mjs';
 
-const FOLDERS = ['src', 'test', 'examples', 'assets/templates'];
+const FOLDERS = ['src', 'test', 'bench', 'examples', 'assets/templates'];
 
 async function filesBelow(folder) {
   const entries = await readdir(folder, { withFileTypes: true });

@@ -20,72 +20,70 @@ import type { ChatModel, ModelDelta, RequestFailure } from '../models/model.ts';
 import type { State } from './state.ts';
 
 /**
- * What an agent speaks through during one turn, in either dialect. Verbs are bound, and do nothing
- * once the turn is over.
+ * What an agent speaks through during one turn, in either dialect. Its methods are bound, and do
+ * nothing once the turn is over.
  */
 export interface Reply {
   /**
-   * Speaks a piece of text at once: a word or a paragraph, with its spaces. True when it was taken,
-   * false when the turn is over; a promise of that while the caller's connection has no room, which
-   * is worth awaiting in a loop.
+   * Speaks a piece of text at once: a word or a paragraph, including its spaces. True if it was
+   * accepted, false if the turn is over. While the connection is full it returns a promise of
+   * that, which a loop should await.
    */
   say(text: string): Awaitable<boolean>;
   /**
-   * Sends any JSON value to the caller's browser. Answers as `say` does. Throws a `TypeError` for
-   * what is not JSON.
+   * Sends any JSON value to the caller's browser. Returns the same as `say`. Throws a `TypeError`
+   * if the value is not JSON.
    */
   data(content: Json): Awaitable<boolean>;
-  /** Ends the call, after `say` if there is something left to say. It ends the turn too. */
+  /** Ends the call and the turn, after speaking `say` if given. */
   hangup(options?: { readonly say?: string }): void;
-  /** Ends the turn. A turn also ends by itself when the agent's hook does. */
+  /** Ends the turn. A turn also ends when the agent's hook returns. */
   end(): void;
-  /** True once the turn is over, however it ended: nothing that is said now is heard. */
+  /** True once the turn is over, however it ended. Nothing said after that is heard. */
   readonly isOver: boolean;
-  /** As `Turn.signal`. */
+  /** The same as `Turn.signal`. */
   readonly signal: AbortSignal;
 }
 
-/** What every hook is told. */
+/** What every hook receives. */
 export interface EventContext<E extends LayercodeEvent = LayercodeEvent> {
-  /** As the platform posted it, with fields that this version does not know. */
+  /** The event as the platform posted it, including fields unknown to this version. */
   readonly event: E;
   readonly conversationId: string;
   /**
-   * The event's `metadata` and `custom_metadata` as one object; the latter wins. A browser may have
-   * written it: do not trust it.
+   * The event's `metadata` and `custom_metadata` merged; the latter wins. A browser may have set
+   * them, so do not trust them.
    */
   readonly metadata: JsonObject;
   /**
-   * Of the webhook request, `custom_headers` included. Headers are not signed: they prove nothing.
+   * The headers of the webhook request, including `custom_headers`. They are not signed, so do not
+   * trust them.
    */
   readonly headers: IncomingHttpHeaders;
-  /** Its lines carry the request's id. Never log a caller's words. */
+  /** Its lines carry the request id. Never log a caller's words. */
   readonly log: Logger;
   /**
-   * Fires when nobody waits any more: the caller left or spoke over the reply, the time is up, or
-   * the server closes. Hand it to `fetch`, models and tools.
+   * Fires when nobody is waiting any more: the caller left or interrupted, the time is up, or the
+   * server is closing. Pass it to `fetch`, models and tools.
    */
   readonly signal: AbortSignal;
 }
 
-/**
- * What a hook that speaks is told. Its properties are its own, so that `{ ...turn }` can be handed
- * on.
- */
+/** What a speaking hook receives. All properties are own properties, so `{ ...turn }` works. */
 export interface Turn<E extends LayercodeEvent = LayercodeEvent, S = unknown>
   extends EventContext<E> {
-  /** The platform's `turn_id`, or one of our own. */
+  /** The platform's `turn_id`, or an id of our own. */
   readonly turnId: string;
   /**
-   * The conversation so far in the order of its turns, up to the caller's words of this one.
-   * Frozen: a snapshot, taken when it is first looked at.
+   * The conversation so far, in turn order, up to the caller's words in this turn. A frozen
+   * snapshot, taken when it is first read.
    */
   readonly history: readonly Message[];
-  /** The numbers of a telephone call. Undefined for a browser. */
+  /** The phone numbers of a telephone call. Undefined for a browser. */
   readonly caller: Caller | undefined;
   /**
-   * What the agent keeps of the conversation beside its history: the same object for all that runs
-   * of it here. Undefined for an agent without `state`.
+   * What the agent keeps about the conversation besides its history. Everything that runs for the
+   * conversation in this process shares this object. Undefined for an agent without `state`.
    */
   readonly state: S;
   readonly journal: TurnJournal;
@@ -93,110 +91,107 @@ export interface Turn<E extends LayercodeEvent = LayercodeEvent, S = unknown>
 
 export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
 
-/** Why a request to a model got no whole answer. */
+/** Why a request to a model got no complete answer. */
 export type ModelRequestFailure = RequestFailure;
 
-/** Why a turn's signal fired. An abort is a normal end, and its name says which. */
+/** The reason of a turn's signal. An abort is a normal end; this name identifies it. */
 export class TurnAbortedError extends Error {
   override readonly name = 'TurnAbortedError';
   readonly code = 'ABORT_ERR';
 }
 
-/** What a tool call is told. */
+/** What every tool call receives. */
 export interface ToolCallContext {
-  /** Fires when nobody waits for the result any more: see `ToolRun.whenInterrupted`. */
+  /** Fires when the result is no longer needed: see `ToolRun.whenInterrupted`. */
   readonly signal: AbortSignal;
   /** Unique within the turn. */
   readonly toolCallId: string;
   /**
-   * The same for the same call of a turn that is delivered again: 64 hex digits. For APIs that act
-   * once per key.
+   * 64 hex digits, the same each time when a turn is delivered again and makes the same call. For
+   * APIs that accept an idempotency key.
    */
   readonly idempotencyKey: string;
 }
 
-/** How one tool call is run. */
+/** How to run one tool call. */
 export interface ToolRun {
-  /** Resolves with JSON text for the model. What it throws becomes an error for the model. */
+  /** Returns JSON text for the model. An error it throws is reported to the model. */
   run(context: ToolCallContext): Awaitable<string>;
   /**
-   * `abort` (default): the signal fires when the turn ends. `finish`: it fires at
-   * `TURN_TIMEOUT_SECONDS` and at the end of a drain only, so that a tool runs to its end though
-   * the caller has left.
+   * `abort` (default): the signal fires when the turn ends. `finish`: it fires only at
+   * `TURN_TIMEOUT_SECONDS` and at the end of a drain, so the tool can finish after the caller has
+   * left.
    */
   readonly whenInterrupted?: 'abort' | 'finish' | undefined;
   /**
-   * Whether it may run again, under the same key, when the process died before a result was stored.
-   * Default false.
+   * Whether the call may run again, with the same key, if the process died before storing a
+   * result. Default false.
    */
   readonly repeatable?: boolean | undefined;
 }
 
 /**
- * How a tool call ended. `failed`: its arguments did not fit, or it threw. `interrupted`: it ended
- * because of its signal.
+ * How a tool call ended. `failed`: its arguments were invalid, or it threw. `interrupted`: its
+ * signal ended it.
  */
 export type ToolCallOutcome = 'completed' | 'failed' | 'interrupted';
 
-/** A tool call as history holds it, and its result. */
+/** A tool call as recorded in history, and its result. */
 export interface ToolOutcome {
   /** Its id is made unique within the turn. */
   readonly call: ToolCall;
   /** JSON text for the model. */
   readonly content: string;
-  /** The agent that speaks when the hook ends: the call has handed the conversation over. */
+  /** The agent that the call handed the conversation over to. It speaks once the hook has ended. */
   readonly handOver?: string | undefined;
 }
 
-/**
- * What belongs to a turn's record beside what was said. For agents that run a model's tools
- * themselves.
- */
+/** Adds to a turn's record what is not speech. For agents that run a model's tools themselves. */
 export interface TurnJournal {
   /**
-   * Runs calls that a model made together, and writes down calls and results. Each acts once: a
-   * turn that is delivered again joins a call that still runs, and takes the result of one that
-   * completed. Resolves with an outcome for each call; never rejects.
+   * Runs calls that a model made together, and records them with their results. Each acts once: if
+   * the turn is delivered again, a call that is still running is joined, and a completed one is
+   * not repeated. Resolves with one outcome per call and never rejects.
    */
   runTools(
     calls: readonly ToolCall[],
     toolFor: (call: ToolCall) => ToolRun,
   ): Promise<readonly ToolOutcome[]>;
   /**
-   * What this run has said and called up to its last tool result, as history holds it: with
-   * `history` it makes the next prompt, and later turns find the same there.
+   * What this run has said and called up to its last tool result, as later turns will find it in
+   * history. Append it to `history` for the next prompt.
    */
   rounds(): readonly Message[];
   /**
-   * The model called tools, which the agent runs itself. Await it before they run: the calls are
-   * stored by then. Every call gets one result in history, whatever becomes of the turn.
+   * Records tool calls that the agent runs itself. Await it before running them, so that they are
+   * stored first. Every call gets one result in history, however the turn ends.
    */
   noteToolCalls(calls: readonly ToolCall[]): Awaitable<void>;
   /**
-   * JSON text for the model. May come after the turn's end: history holds what a tool really
-   * returned.
+   * Records a call's result, as JSON text for the model. May be called after the turn's end,
+   * because history holds what a tool really returned.
    */
   noteToolResult(toolCallId: string, content: string): void;
   /**
-   * To be called while `runTools` runs that call: when the hook ends, the conversation goes on with
-   * that agent of the same server. Rejects with an error for the model if it cannot.
+   * Call it while `runTools` runs that call. When the hook ends, the conversation continues with
+   * the named agent of the same server. If that is not possible, rejects with an error for the
+   * model.
    */
   handOver(toolCallId: string, agent: string): Promise<void>;
-  /** For the turn's log line, unless the turn is over, and for the metrics. */
+  /** Adds to the metrics, and to the turn's log line unless the turn is over. */
   noteUsage(usage: ModelUsage): void;
-  /** For the metrics: a request to a model that got no whole answer. */
+  /** Adds to the metrics a request to a model that got no complete answer. */
   noteFailedRequest(model: string, failure: ModelRequestFailure): void;
-  /** For the metrics. `tool` must be one of the agent's tools. */
+  /** Adds a call's outcome to the metrics. `tool` must be one of the agent's tools. */
   noteToolOutcome(tool: string, outcome: ToolCallOutcome): void;
-  /**
-   * Says something that is no word of the agent's, and not part of the history. Does nothing once
-   * the agent has spoken.
-   */
+  /** Speaks a filler, which is not part of the history. Does nothing once the agent has spoken. */
   sayFiller(text: string): void;
 }
 
 export interface StartTurn<S = unknown> extends Turn<SessionStartEvent | CallStartedEvent, S> {
-  /** Whether the conversation is known: the caller reconnected, and a welcome was spoken before. */
+  /**
+   * Whether the conversation existed before: the caller reconnected and has been welcomed already.
+   */
   readonly isResumed: boolean;
 }
 
@@ -212,72 +207,72 @@ export interface DataContext extends EventContext<DataEvent> {
 
 export interface SessionEndContext<S = unknown>
   extends EventContext<SessionEndEvent | CallEndedEvent> {
-  /** The whole conversation, in the order of its turns. */
+  /** The whole conversation, in turn order. */
   readonly history: readonly Message[];
-  /** As `Turn.caller`. */
+  /** The same as `Turn.caller`. */
   readonly caller: Caller | undefined;
-  /** As `Turn.state`. Changes are not kept. */
+  /** The same as `Turn.state`. Changes are not kept. */
   readonly state: S;
 }
 
-/** A turn that the caller spoke over, or left. */
+/** A turn that ended because the caller interrupted or left. */
 export interface InterruptedTurn {
   readonly conversationId: string;
   readonly turnId: string;
-  /** What is kept of the reply: what was sent, or what the caller heard where the platform told. */
+  /** What history keeps of the reply: what was sent, or what the platform says the caller heard. */
   readonly text: string;
 }
 
 /**
- * What a hook that speaks may return: a text, or texts as they come, which are spoken at once,
- * piece by piece. A hook that spoke through the reply, or has nothing to say, returns nothing. An
- * iterable that ends without a word is a failure: it was a promise of text.
+ * What a speaking hook may return: a text, or an iterable whose texts are spoken as they arrive.
+ * Return nothing if the hook used `reply`, or has nothing to say. An iterable that ends without a
+ * word fails the turn, because it promised text.
  */
 export type Spoken = string | void | Iterable<string> | AsyncIterable<string>;
 
-/** The product: what is said on a call. Hooks may be plain, async, or async generators. */
+/** Decides what is said on a call. Hooks may be plain functions, async, or async generators. */
 export interface Agent<S = unknown> {
   readonly name: string;
   /** One sentence for lists of agents. */
   readonly description?: string;
   /** Said when a turn fails. Default "Sorry, something went wrong. Could you say that again?" */
   readonly apology?: string;
-  /** What it keeps of a conversation beside its history. */
+  /** What the agent keeps about a conversation besides its history. */
   readonly state?: State<S>;
-  /** A call begins, or a caller is back. */
+  /** A call begins, or a caller returns. */
   onSessionStart?(turn: StartTurn<S>, reply: Reply): Awaitable<Spoken>;
   /** The caller said something. */
   onMessage(turn: MessageTurn<S>, reply: Reply): Awaitable<Spoken>;
   /**
-   * The caller's browser sent data; what is returned goes back as JSON, `{"status":"ok"}` where
-   * nothing is.
+   * The caller's browser sent data. The returned value is answered as JSON; the default is
+   * `{"status":"ok"}`.
    */
   onData?(context: DataContext): Awaitable<Json | void>;
-  /** News of the session, for instance that its recording is ready. */
+  /** Something about the session changed, for instance its recording is ready. */
   onSessionUpdate?(context: EventContext<SessionUpdateEvent>): Awaitable<void>;
-  /** The session is over; its conversation may be resumed by another. */
+  /** The session is over. A later session may resume the conversation. */
   onSessionEnd?(context: SessionEndContext<S>): Awaitable<void>;
-  /** Told once for each turn that was interrupted, while it ran or after it had been sent. */
+  /** Called once per interrupted turn, whether it was still running or already sent. */
   onInterrupted?(turn: InterruptedTurn): Awaitable<void>;
-  /** Called once by `createApp`: gives an agent that speaks with a model what it needs. */
+  /** Called once by `createApp` to give the agent its models. */
   bind?(resources: AgentResources): BoundAgent;
 }
 
-/** What an app has for agents that speak with a model. */
+/** What an app provides for agents that use a model. */
 export interface AgentResources {
   /**
-   * The models named, comma-separated `provider:model`; without a name the settings'. A model of
-   * one's own is returned as it is. Connects to nothing.
+   * Opens the models named (`provider:model`, comma-separated), or those of the settings if no
+   * name is given. Returns a `ChatModel` unchanged. Does not connect.
    */
   openModel(model?: string | ChatModel): ChatModel;
   readonly fastModel: string | undefined;
   readonly slowModel: string | undefined;
-  /** 0: off. */
+  /** 0 turns the filler off. */
   readonly fillerAfterMs: number;
 }
 
-/** An agent that has what it needs. */
+/** An agent with its model. */
 export interface BoundAgent<S = unknown> extends Agent<S> {
-  /** The model it speaks with; undefined for an agent that needs none. */
+  /** Undefined for an agent that needs no model. */
   readonly model?: ChatModel;
 }

@@ -7,21 +7,23 @@ import { WELCOME_BACK } from './phrases.ts';
 import { isState, stateMadeBy, type State } from './state.ts';
 import { checkTools } from './tool-list.ts';
 
-/** What `defineAgent` takes of every agent. */
+/** Fields that `defineAgent` accepts for every agent. */
 interface Shorthands<S = unknown> {
   /**
-   * Said when a call begins; a caller who is back hears "Welcome back." instead. A function is
-   * asked in both cases. `onSessionStart` replaces all of this.
+   * Said when a call begins; a returning caller hears "Welcome back." instead. A function is
+   * called in both cases. `onSessionStart` replaces all of this.
    */
   readonly welcome?: PerTurn<string, StartTurn<S>>;
 }
 
-/** With hooks of its own, where it may also write its state in place. */
+/** An agent with hooks of its own. It may define its state in place. */
 type HookDefinition<S> = Omit<Agent<NoInfer<S>>, 'state'> & {
   readonly state?: State<S> | (() => S);
 };
 
-/** With a prompt for a model. A state that is written in place has no tools that use it. */
+/**
+ * An agent with a prompt for a model. If its state is defined in place, its tools cannot use it.
+ */
 type PromptDefinition<S> = Omit<Agent<NoInfer<S>>, 'onMessage' | 'state'> & {
   readonly onMessage?: undefined;
 } & (
@@ -29,13 +31,13 @@ type PromptDefinition<S> = Omit<Agent<NoInfer<S>>, 'onMessage' | 'state'> & {
     | ({ readonly state: () => S } & ModelAgentDefinition<NoInfer<S>, unknown>)
   );
 
-/** What `defineAgent` takes: hooks, or a prompt for a model, and shorthands for either. */
+/** What `defineAgent` accepts: hooks, or a prompt for a model, and shorthands for either. */
 export type AgentDefinition<S = unknown> =
   Shorthands<NoInfer<S>> & (HookDefinition<S> | PromptDefinition<S>);
 
 type TypeName = 'string' | 'number' | 'function' | 'boolean' | 'object';
 type Field = keyof Agent | keyof Shorthands | keyof ModelAgentDefinition;
-/** As it is given, before it is checked. */
+/** A definition before it is checked. */
 type Definition = Readonly<Partial<Record<Field, unknown>>>;
 type Hook = { [K in keyof Agent]-?: Required<Agent>[K] extends Function ? K : never }[keyof Agent];
 
@@ -45,7 +47,7 @@ const HOOKS = {
   bind: 'function',
 } as const satisfies Readonly<Record<Hook, 'function'>>;
 
-/** Each field's type, as `typeof` names it. */
+/** Each field's type, in the words of `typeof`. */
 const FIELDS = {
   name: 'string', description: 'string', apology: 'string',
   welcome: ['string', 'function'],
@@ -64,9 +66,9 @@ const FIELDS = {
 } as const satisfies Readonly<Record<Field, TypeName | readonly TypeName[]>>;
 
 /**
- * Checks an agent and fills in its shorthands. With a `prompt` it speaks with a model, and needs no
- * hook. An instance of a class works too: its hooks are called on it. Throws a `TypeError` that
- * names a missing, misspelt or wrong field.
+ * Checks an agent and expands its shorthands. With a `prompt` it uses a model and needs no hooks.
+ * A class instance works too: its hooks keep their `this`. Throws a `TypeError` that names a
+ * missing, misspelt or wrong field.
  */
 export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agent {
   checkDefinition(definition);
@@ -84,7 +86,7 @@ export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agen
     ...(welcome === undefined ? {} : { onSessionStart: greet(name, welcome) }),
     ...hooksOf<S>(definition),
   };
-  if (prompt === undefined) return agent as Agent; // with onMessage, as was checked
+  if (prompt === undefined) return agent as Agent; // checked: it has onMessage
   const unbound: Agent<S> = {
     ...agent,
     onMessage: () => {
@@ -105,7 +107,7 @@ function greet<S>(
   return async (turn) => checkText(place, await makeForTurn(place, welcome, turn));
 }
 
-/** Read field by field: an instance of a class may have them as getters. */
+/** Reads field by field, because a class instance may have them as getters. */
 function modelPartOf<S>(definition: object): Partial<ModelAgentDefinition<S>> {
   const {
     prompt, model, tools, toolChoice, filler, speakable,
@@ -118,17 +120,20 @@ function modelPartOf<S>(definition: object): Partial<ModelAgentDefinition<S>> {
   };
 }
 
-/** The agent's own where it is a function: `defineState` is for tools, which it has none of. */
+/**
+ * A function makes a state of the agent's own, which its tools cannot use. Sharing it takes
+ * `defineState`.
+ */
 function stateOf<S>({ name, state }: AgentDefinition<S>): State<S> | undefined {
   if (state === undefined || isState<S>(state)) return state;
   if (typeof state !== 'function') {
-    const cure = 'a function that makes it, or what defineState returns';
+    const cure = 'a function that creates it, or the result of defineState';
     throw new TypeError(`agent "${name}": state must be ${cure}`);
   }
   return stateMadeBy(state);
 }
 
-/** Those of a class are bound to its instance, whose private state they may use. */
+/** The hooks. Those of a class instance are bound to it, so they can use its private fields. */
 function hooksOf<S>(definition: Definition): Partial<Agent<S>> {
   const hooks: Record<string, unknown> = {};
   for (const hook of Object.keys(HOOKS) as Hook[]) {
@@ -149,10 +154,10 @@ function checkDefinition(definition: Definition): void {
     throw new TypeError(`an agent must be an object, got ${given}`);
   }
   for (const key of Object.keys(definition)) {
-    // A class may keep whatever it likes beside its hooks.
+    // A class instance may have any other fields.
     if (!isPlain(definition) || Object.hasOwn(FIELDS, key)) continue;
     const fields = Object.keys(FIELDS).join(', ');
-    throw new TypeError(`an agent has no field "${key}"; there are ${fields}`);
+    throw new TypeError(`unknown agent field "${key}"; known fields: ${fields}`);
   }
   for (const [key, expected] of Object.entries(FIELDS)) {
     const value = definition[key as Field];

@@ -1,26 +1,26 @@
-// What a tool returns so that the conversation goes on with another agent.
+// What a tool returns to hand the conversation over to another agent.
 
 import type { JsonObject } from '../layercode/fields.ts';
 
 /** Made by `handOver`. */
 export class HandOver {
-  /** The name that the agent is served under. */
+  /** The name the agent is served under. */
   readonly agent: string;
 
   constructor(agent: string) {
     this.agent = agent;
   }
 
-  /** What the model and the browser are told. */
+  /** What the model and the browser see as the tool's result. */
   toJSON(): JsonObject {
     return { status: 'handed over', agent: this.agent };
   }
 }
 
 /**
- * Hands the conversation over to another agent of the same server, if it is returned from a tool's
- * `run`. That agent speaks in the same turn, and in all later ones. `agent` is its name in `AGENTS`
- * or `createApp`. Throws a `TypeError` for what is no name.
+ * Return this from a tool's `run` to hand the conversation over to another agent of the same
+ * server. That agent speaks in the same turn and in all later ones. `agent` is its name in
+ * `AGENTS` or `createApp`. Throws a `TypeError` if `agent` is not a name.
  */
 export function handOver(agent: string): HandOver {
   if (typeof agent === 'string' && agent !== '') return new HandOver(agent);

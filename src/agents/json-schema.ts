@@ -1,11 +1,11 @@
-// JSON Schema, as tools use it: drafts 4 to 2020-12, and OpenAPI's schemas.
+// JSON Schema for tool parameters: drafts 4 to 2020-12, and OpenAPI schemas.
 // https://json-schema.org/draft/2020-12/json-schema-validation
 
 import type { Json } from '../layercode/fields.ts';
 
 export type SchemaType = 'object' | 'array' | 'string' | 'number' | 'integer' | 'boolean' | 'null';
 
-/** The keywords that are written most. Which others are checked stands in `schema-rules.ts`. */
+/** The most common keywords. `schema-rules.ts` lists all that are checked. */
 export interface Schema {
   readonly type?: SchemaType | readonly SchemaType[];
   readonly description?: string;
@@ -22,7 +22,7 @@ export interface Schema {
   readonly minItems?: number;
   readonly maxItems?: number;
   readonly default?: Json;
-  /** Another library's schema is none, whatever else it has. */
+  /** Excludes other libraries' schemas, whatever fields they have. */
   readonly '~standard'?: never;
   readonly [other: string]: unknown;
 }
@@ -30,7 +30,7 @@ export interface Schema {
 /** `true` allows everything, `false` nothing. */
 export type Subschema = Schema | boolean;
 
-/** Keywords that hold schemas, and how: one, a list, one or a list, or one for each name. */
+/** Keywords that contain schemas, and how: one, a list, one or a list, or one per name. */
 export const SUBSCHEMAS: Readonly<Record<string, 'one' | 'list' | 'oneOrList' | 'map'>> = {
   properties: 'map', patternProperties: 'map', dependentSchemas: 'map', dependencies: 'map',
   $defs: 'map', definitions: 'map',
@@ -47,22 +47,26 @@ const ANNOTATIONS: ReadonlySet<string> = new Set([
   'discriminator', 'xml', 'externalDocs',
 ]);
 
-/** Whether a keyword only describes: it allows and forbids nothing. */
+/** Whether a keyword only describes, without allowing or forbidding anything. */
 export function isAnnotation(keyword: string): boolean {
   return ANNOTATIONS.has(keyword) || keyword.startsWith('x-');
 }
 
-/** Those that a model understands. */
+/** Annotations that help a model. */
 const TELLING: ReadonlySet<string> = new Set([
   'title', 'description', 'default', 'example', 'examples', 'format',
 ]);
 
 type SchemaObject = Readonly<Record<string, unknown>>;
 
-/** Vendors refuse these at the top of a tool's parameters. The check still holds them. */
+/**
+ * Vendors refuse these at the top level of a tool's parameters. Our own check still applies them.
+ */
 const NOT_AT_THE_TOP: ReadonlySet<string> = new Set(['anyOf', 'oneOf', 'allOf', 'not', 'enum']);
 
-/** A tool's schema as the model gets it: without what vendors refuse and models do not need. */
+/**
+ * A tool's schema as it is sent to the model: without what vendors refuse and models do not need.
+ */
 export function sentSchema(schema: SchemaObject): SchemaObject {
   const sent = Object.entries(withoutNotes(schema) as object);
   return Object.fromEntries(sent.filter(([keyword]) => !NOT_AT_THE_TOP.has(keyword)));

@@ -1,22 +1,22 @@
-// Whether a value of a program is JSON: what `JSON.stringify` writes of a Map, a function or NaN
-// says nothing.
+// Checks that a value can be JSON. `JSON.stringify` does not help: it writes nonsense for a Map, a
+// function or NaN without complaint.
 
 import { MAX_DEPTH } from '../layercode/fields.ts';
 
-/** What is not JSON, and where: `result.cart` `is an instance of Map, which has no toJSON()`. */
+/** What is not JSON, and where: `result.cart`, `is an instance of Map, which has no toJSON()`. */
 export interface JsonFault {
   readonly path: string;
   readonly text: string;
 }
 
 export interface JsonRules {
-  /** Whether dates and other objects with a `toJSON` are right. They are not read back. */
+  /** Whether to accept dates and other objects with a `toJSON`. Such values cannot be read back. */
   readonly takesToJson: boolean;
 }
 
 /**
- * Why the value is not JSON, or undefined. Properties that are undefined are left out, and so are
- * right.
+ * Why the value is not JSON, or undefined if it is. Properties set to undefined are allowed and
+ * left out.
  */
 export function jsonFaultOf(
   given: unknown, path: string, rules: JsonRules, parents: readonly unknown[] = [],
@@ -55,7 +55,9 @@ function hasToJson(value: unknown): value is { toJSON(key: string): unknown } {
   return typeof value.toJSON === 'function';
 }
 
-/** Without a class. The prototype of plain objects has none itself, in whichever realm. */
+/**
+ * Whether the object has no class. The prototype of plain objects has no prototype, in any realm.
+ */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;

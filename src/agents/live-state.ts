@@ -1,4 +1,4 @@
-// The states of conversations that run in this process.
+// The agent states of the conversations that are active in this process.
 
 import type { Logger } from '../log.ts';
 import { jsonFaultOf } from './json-value.ts';
@@ -6,21 +6,21 @@ import { jsonFaultOf } from './json-value.ts';
 /** Longest state as JSON text, in UTF-16 code units, inclusive. */
 export const MAX_STATE_LENGTH = 65_536;
 
-/** A state is not plain JSON, or too long, and so cannot be stored. */
+/** A state cannot be stored because it is not plain JSON or too long. */
 export class StateError extends TypeError {
   override readonly name = 'StateError';
   readonly code = 'ERR_STATE';
 }
 
-/** What is stored of the conversation that a turn has opened. */
+/** What is stored about the conversation of an opened turn. */
 export interface StoredState {
-  /** JSON text. Undefined: there is none. */
+  /** JSON text. Undefined if none is stored. */
   readonly state: string | undefined;
-  /** False for a conversation that begins with this turn. */
+  /** False if the conversation begins with this turn. */
   readonly isResumed: boolean;
 }
 
-/** One state for each conversation, as long as somebody uses it. */
+/** One state per conversation, for as long as something uses it. */
 export class LiveStates<S = unknown> {
   readonly #create: () => S;
   readonly #live = new Map<string, LiveState<S>>();
@@ -29,10 +29,10 @@ export class LiveStates<S = unknown> {
     this.#create = create;
   }
 
-  /** The conversation's state. Whoever asks for it is to `leave` it. */
+  /** The conversation's state. Each `enter` must be followed by a `leave`. */
   enter(conversationId: string, { state, isResumed }: StoredState): LiveState<S> {
     const known = this.#live.get(conversationId);
-    // A conversation that was cleared begins anew, though a tool of the old one may still run.
+    // After a clear the conversation starts afresh, even if one of its tools is still running.
     const isSame = known !== undefined && (isResumed || state !== undefined);
     const live = isSame ? known : this.#read(conversationId, state);
     this.#live.set(conversationId, live);
@@ -40,12 +40,12 @@ export class LiveStates<S = unknown> {
     return live;
   }
 
-  /** The conversation's state, or one like it that is not kept. */
+  /** The conversation's state, or a copy that is not kept. */
   peek(conversationId: string, state: string | undefined): LiveState<S> {
     return this.#live.get(conversationId) ?? this.#read(conversationId, state);
   }
 
-  /** How many conversations' states are in use. */
+  /** The number of states in use. */
   get size(): number {
     return this.#live.size;
   }
@@ -58,11 +58,11 @@ export class LiveStates<S = unknown> {
   }
 }
 
-/** The state of one conversation: the one object that turns and tools change. */
+/** The state of one conversation: the single object that its turns and tools change. */
 export class LiveState<S = unknown> {
   readonly #create: () => S;
   readonly #unused: () => void;
-  /** As it was last stored, or could have been. */
+  /** The last text that could be stored. */
   #text: string | undefined;
   #made: { readonly value: S } | undefined;
   #users = 0;
@@ -73,15 +73,15 @@ export class LiveState<S = unknown> {
     this.#unused = unused;
   }
 
-  /** Made when it is first looked at. Throws a `StateError` for a new one that is not JSON. */
+  /** Created when first read. Throws a `StateError` if a new state is not JSON. */
   get value(): S {
     this.#made ??= { value: this.#text === undefined ? this.#createNew() : parse(this.#text) };
     return this.#made.value;
   }
 
   /**
-   * As it is now, to be stored: JSON text. The last good one if it can no longer be stored, which
-   * is logged. Undefined: nothing is to be stored.
+   * The current state as JSON text, to be stored. If it is no longer valid, logs that and returns
+   * the last valid text. Undefined if there is nothing to store.
    */
   textToStore(log: Logger, conversationId: string): string | undefined {
     if (this.#made === undefined) return undefined;
@@ -113,7 +113,7 @@ function parse<S>(text: string): S {
   try {
     return JSON.parse(text);
   } catch {
-    throw new StateError('the stored state is not JSON'); // Node's error quotes it
+    throw new StateError('the stored state is not JSON'); // no cause: Node's message quotes it
   }
 }
 
@@ -123,7 +123,7 @@ function textOf(value: unknown): string {
   }
   const fault = jsonFaultOf(value, 'state', { takesToJson: false });
   if (fault !== undefined) {
-    // No more of the place than the field: names below it may be the caller's words.
+    // Names only the field: names below it may be the caller's words.
     const [field = ''] = /^state(?:\.\w+)?/.exec(fault.path) ?? [];
     throw new StateError(`something in ${field} ${fault.text}`);
   }

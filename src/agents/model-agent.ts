@@ -10,37 +10,34 @@ import { runToolLoop, streamOptionsOf } from './tool-loop.ts';
 import type { Tool } from './tool.ts';
 
 /**
- * An agent that speaks with a model. Functions of the turn run within its clocks; one that fails
- * fails the turn. `T`: the state that its tools may use, where that is another.
+ * An agent that uses a model. Functions of the turn run within its time limits; if one fails, the
+ * turn fails. `T` is the state its tools may use, if it is not the agent's.
  */
 export interface ModelAgentDefinition<S = unknown, T = S> extends ModelOptions {
-  /** What the model is told about its part: the system message. */
+  /** The system message. */
   readonly prompt: PerTurn<string, MessageTurn<S>>;
-  /**
-   * `provider:model`, comma-separated for fall-backs, or a model of one's own. Default: the
-   * settings'.
-   */
+  /** `provider:model`, comma-separated for fallbacks, or a `ChatModel`. Default: the settings. */
   readonly model?: PerTurn<string | ChatModel | undefined, MessageTurn<S>>;
   readonly tools?: PerTurn<readonly Tool<T>[], MessageTurn<S>> | undefined;
-  /** Of the first request of a turn: the others are the model's own choice. Default `auto`. */
+  /** Applies to the first request of a turn; in later ones the model decides. Default `auto`. */
   readonly toolChoice?: ToolChoice | undefined;
-  /** Said once when nothing was spoken for `FILLER_AFTER_MS`. Default "One moment." */
+  /** Said once if nothing has been spoken for `FILLER_AFTER_MS`. Default "One moment." */
   readonly filler?: string | undefined;
-  /** False speaks the model's text as it is, Markdown and all. Default true. */
+  /** False speaks the model's text unchanged, including Markdown. Default true. */
   readonly speakable?: boolean | undefined;
 }
 
-/** Names that a function may choose from are opened once, as a model remembers what it learned. */
+/** Models that a function chooses are opened once, because a model remembers what it learned. */
 const MAX_OPENED_MODELS = 100;
 
-/** What a turn speaks with. */
+/** What a turn needs to call its model. */
 interface Means<S> {
   readonly prompt: string;
   readonly model: ChatModel;
   readonly tools: readonly Tool<S>[];
 }
 
-/** The hooks of an agent that speaks with a model, once it has one. */
+/** The agent with hooks that use its model. */
 export function bindModelAgent<S>(
   agent: Agent<S>,
   definition: ModelAgentDefinition<S>,
@@ -58,12 +55,12 @@ export function bindModelAgent<S>(
     return there;
   }
 
-  /** Undefined where the turn chooses it. */
+  /** Undefined if each turn chooses its model. */
   const model = typeof chosen === 'function' ? undefined : open(chosen);
 
   async function meansFor(turn: MessageTurn<S>): Promise<Means<S>> {
     const place = `agent "${agent.name}": its`;
-    // At the same time: each may ask a service.
+    // In parallel, because each may call a service.
     const [madePrompt, madeTools, madeModel] = await Promise.all([
       typeof prompt === 'function' ? makeForTurn(`${place} prompt`, prompt, turn) : prompt,
       typeof tools === 'function' ? makeForTurn(`${place} tools`, tools, turn) : tools,
@@ -78,7 +75,7 @@ export function bindModelAgent<S>(
     };
   }
 
-  /** Undefined where a turn has to be asked. */
+  /** Undefined if any part depends on the turn. */
   const fixed: Means<S> | undefined =
     typeof prompt === 'function' || typeof tools === 'function' || model === undefined
       ? undefined
@@ -88,7 +85,7 @@ export function bindModelAgent<S>(
     ...agent,
     ...(model === undefined ? {} : { model }),
     onSessionStart: (turn, reply) => {
-      void model?.warm(turn.signal); // never rejects; the welcome is spoken meanwhile
+      void model?.warm(turn.signal); // never rejects, and the welcome need not wait
       if (agent.onSessionStart !== undefined) return agent.onSessionStart(turn, reply);
       return turn.isResumed ? WELCOME_BACK : undefined;
     },
@@ -100,7 +97,7 @@ export function bindModelAgent<S>(
   };
 }
 
-/** Throws a `TypeError` for what is neither a name nor a `ChatModel`. */
+/** Throws a `TypeError` if the model is neither a name nor a `ChatModel`. */
 export function checkModel(agentName: string, model: unknown): void {
   if (model === undefined || typeof model === 'string' || isChatModel(model)) return;
   const wanted = 'a name, or an object with name, stream, warm, problems and isUsable';
@@ -114,7 +111,7 @@ function isChatModel(value: unknown): value is ChatModel {
   return typeof name === 'string' && methods.every((method) => typeof method === 'function');
 }
 
-/** Says the filler, once, when `speak` has not begun to speak in time. */
+/** Says the filler once if `speak` has not spoken in time. */
 export async function withFiller(
   turn: MessageTurn,
   filler: string,
@@ -131,8 +128,8 @@ export async function withFiller(
 }
 
 /**
- * Asks a model without tools and without a voice of its own: for agents that set several models to
- * work.
+ * Streams a model's text without tools and without speaking it. For agents that combine several
+ * models.
  */
 export function streamTexts(
   model: ChatModel,
@@ -142,8 +139,8 @@ export function streamTexts(
   const deltas = model.stream(messages, streamOptionsOf(turn));
   const texts = textsOf(deltas, turn);
   const finish = texts.return.bind(texts);
-  // A generator takes up `return()` only when its await is over; the model's own ends that await at
-  // once.
+  // A generator handles `return()` only after its pending `await`. Returning the model's own
+  // generator ends that `await` at once.
   texts.return = (value) => {
     void deltas.return();
     return finish(value);

@@ -8,7 +8,7 @@ type Options = ModelOptions & { readonly toolChoice?: ToolChoice | undefined };
 
 const TOOL_CHOICES: readonly unknown[] = ['auto', 'none', 'required'] satisfies ToolChoice[];
 
-/** Throws a `TypeError` for an option that no model could take. */
+/** Throws a `TypeError` for an option that no model would accept. */
 export function checkModelOptions(agentName: string, options: Options): void {
   const { temperature, maxOutputTokens, reasoningEffort, toolChoice, providerOptions } = options;
   const check = (field: keyof Options, isRight: boolean, rule: string): void => {
@@ -20,7 +20,7 @@ export function checkModelOptions(agentName: string, options: Options): void {
   const isCount = Number.isInteger(maxOutputTokens) && isBetween(maxOutputTokens, 1, Infinity);
   check('maxOutputTokens', isCount, 'a whole number of at least 1');
   const isWord = typeof reasoningEffort === 'string' && /^[a-z]+$/.test(reasoningEffort);
-  check('reasoningEffort', isWord, 'a word such as low');
+  check('reasoningEffort', isWord, 'a word like low');
   check('toolChoice', TOOL_CHOICES.includes(toolChoice), "'auto', 'none' or 'required'");
   if (providerOptions !== undefined) checkProviderOptions(agentName, providerOptions);
 }
@@ -31,11 +31,11 @@ function isBetween(value: unknown, min: number, max: number): boolean {
 
 function checkProviderOptions(agentName: string, given: unknown): void {
   const place = `agent "${agentName}": providerOptions`;
-  if (!isObject(given)) throw new TypeError(`${place} must be an object, by provider`);
+  if (!isObject(given)) throw new TypeError(`${place} must be an object keyed by provider`);
   for (const [provider, fields] of Object.entries(given)) {
     if (!Object.hasOwn(PROVIDERS, provider)) {
       const known = Object.keys(PROVIDERS).join(', ');
-      throw new TypeError(`${place} names no provider with ${provider}; there are ${known}`);
+      throw new TypeError(`${place}: unknown provider "${provider}"; known providers: ${known}`);
     }
     if (!isObject(fields)) throw new TypeError(`${place}.${provider} must be an object`);
     const fixed = Object.keys(fields).find((field) => FIXED_FIELDS.includes(field));

@@ -1,14 +1,14 @@
-// What an agent may choose anew for each turn.
+// What an agent may choose for each turn.
 
 import type { Awaitable } from '../base/awaitable.ts';
 import { withoutMessage } from '../base/without-message.ts';
 
-/** A value, or a function of the turn that makes it. */
+/** A value, or a function that makes it for a turn. */
 export type PerTurn<T, Turn> = T | ((turn: Turn) => Awaitable<T>);
 
 /**
- * What a function of the turn makes. Rejects with an error that names the field, and keeps the
- * message of what was thrown to itself: it may quote the caller.
+ * Calls a function of the turn. Rejects with an error that names the field. It leaves out the
+ * original message, which may quote the caller.
  */
 export async function makeForTurn<T, Turn>(
   place: string, make: (turn: Turn) => Awaitable<T>, turn: Turn,
@@ -20,7 +20,7 @@ export async function makeForTurn<T, Turn>(
   }
 }
 
-/** Fails for what a function returned instead of text. */
+/** Throws if a function returned something other than text. */
 export function checkText(place: string, value: unknown): string {
   if (typeof value === 'string') return value;
   throw new TypeError(`${place} must make a string, got ${typeof value}`);

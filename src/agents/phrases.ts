@@ -1,8 +1,8 @@
-// What a caller hears where an agent has no words of its own.
+// What a caller hears if the agent has no words of its own.
 
 /** Said when a turn fails. */
 export const DEFAULT_APOLOGY = 'Sorry, something went wrong. Could you say that again?';
-/** Said when a caller is back. */
+/** Said when a caller returns. */
 export const WELCOME_BACK = 'Welcome back.';
-/** Said when a model takes its time. */
+/** Said while a model is slow to answer. */
 export const DEFAULT_FILLER = 'One moment.';

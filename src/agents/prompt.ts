@@ -3,21 +3,22 @@ import {
 } from '../conversations/message.ts';
 import type { ChatMessage } from '../models/model.ts';
 
-/** Tells the model that the rest was not heard. */
+/** Tells the model that the caller did not hear the rest. */
 const MARK = '[interrupted]';
 
 /**
- * A history as a model takes it: the system's prompt first, neighbouring messages of the caller as
- * one, an interrupted reply marked at its end. Every tool call is followed by exactly one result,
- * and no result stands without its call, whichever was lost: vendors answer 400 to either, for as
- * long as the history holds it.
+ * A history in the form models accept: the system prompt first, consecutive messages of the caller
+ * merged, and interrupted replies marked at their end. Every tool call is followed by exactly one
+ * result, and no result appears without its call, whichever of them was lost. Vendors answer 400
+ * to either fault, for as long as history holds it.
  *
- * What was sent once stays as it is when messages are added, so that vendors find it in their
- * caches. So a mark stands behind the calls of a turn, which may have been sent before it ended.
+ * When messages are added, earlier ones do not change, so that vendors find them in their caches.
+ * This is why the mark comes after a turn's tool calls: they may have been sent before the
+ * interruption.
  */
 export function toChatMessages(prompt: string, history: readonly Message[]): ChatMessage[] {
   const messages: ChatMessage[] = [{ role: 'system', content: prompt }];
-  /** What the agent said last in this turn. */
+  /** The agent's last message in this turn. */
   let said: AssistantMessage | undefined;
   for (const [index, message] of history.entries()) {
     if (said !== undefined && said.turnId !== message.turnId) {
@@ -41,7 +42,7 @@ function marked({ content, state }: AssistantMessage): string {
   return state === 'interrupted' ? `${content} ${MARK}` : content;
 }
 
-/** Whether a turn was interrupted after it had said something and called tools. */
+/** Whether a turn was interrupted after it had spoken and called tools. */
 function isCutBehindCalls({ state, content, toolCalls }: AssistantMessage): boolean {
   return state === 'interrupted' && toolCalls !== undefined && content.trim() !== '';
 }
@@ -54,7 +55,7 @@ function addUser(messages: ChatMessage[], content: string): void {
   else messages.push({ role: 'user', content });
 }
 
-/** The calls and their results side by side. */
+/** Adds the calls, each with its result. */
 function addCalls(
   messages: ChatMessage[],
   content: string,
@@ -70,7 +71,9 @@ function addCalls(
     });
 }
 
-/** By the call's id, up to the next calls: some vendors count their ids anew in each reply. */
+/**
+ * Results by call id, up to the next round of calls: some vendors restart their ids in each reply.
+ */
 function resultsAfter(
   history: readonly Message[],
   index: number,

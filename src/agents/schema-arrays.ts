@@ -1,4 +1,4 @@
-// Keywords about arrays.
+// Keywords for arrays.
 
 import { canonicalJson } from '../base/canonical-json.ts';
 import {
@@ -22,9 +22,10 @@ export const ARRAY_KEYWORDS: KeywordTable = {
     const { additionalItems = true } = site.schema;
     return itemRules(tuple(value, 'items', site), site.part(additionalItems, '[]'));
   },
-  additionalItems: () => undefined, // belongs to a list of `items`
+  additionalItems: () => undefined, // handled by `items`
   contains: containsRule,
-  minContains: (value, site) => void countOf(value, 'minContains', site), // belong to `contains`
+  // `contains` applies these two.
+  minContains: (value, site) => void countOf(value, 'minContains', site),
   maxContains: (value, site) => void countOf(value, 'maxContains', site),
 };
 
@@ -36,12 +37,12 @@ function tuple(value: unknown, keyword: string, site: Site): readonly Rule[] {
   return listOf(value, keyword, site).map((inner, index) => site.part(inner, `[${index}]`));
 }
 
-/** The items that `items` says nothing of: they have schemas of their own. */
+/** The leading items, which have schemas of their own and to which `items` does not apply. */
 function prefixOf({ schema: { prefixItems } }: Site): readonly undefined[] {
   return Array.isArray(prefixItems) ? prefixItems.map(() => undefined) : [];
 }
 
-/** `first` for the first items, one for each, and `rest` for those behind them. */
+/** Applies one rule of `first` to each leading item, and `rest` to those after them. */
 function itemRules(first: readonly (Rule | undefined)[], rest: Rule | undefined): Rule {
   return arrays((items, check) => {
     for (let index = 0; index < items.length; index++) {

@@ -1,15 +1,15 @@
-// Keywords that lead to other schemas for the same value.
+// Keywords that apply other schemas to the same value.
 
 import { canonicalJson } from '../base/canonical-json.ts';
 import {
   entriesOf, expect, fault, firstFault, listOf, type Fault, type KeywordTable, type Rule, type Site,
 } from './schema-keyword.ts';
 
-/** A model that is told all that a value could have been loses sight of what it was. */
+/** A longer list of reasons would confuse the model. */
 const MAX_REASONS = 5;
 
 export const BRANCH_KEYWORDS: KeywordTable = {
-  // Checked where a `$ref` leads to one.
+  // Each is checked where a `$ref` refers to it.
   $defs: (value, site) => void entriesOf(value, '$defs', site),
   definitions: (value, site) => void entriesOf(value, 'definitions', site),
   $ref: (value, site) => {
@@ -54,7 +54,7 @@ export const BRANCH_KEYWORDS: KeywordTable = {
     const no = site.same(otherwise, '.else');
     return (given, check) => (condition(given, check) === undefined ? yes : no)(given, check);
   },
-  then: () => undefined, // belong to `if`
+  then: () => undefined, // both are applied by `if`
   else: () => undefined,
 };
 

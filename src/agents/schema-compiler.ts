@@ -3,23 +3,23 @@ import { isAnnotation } from './json-schema.ts';
 import type { Fault, KeywordTable, Rule, Site } from './schema-keyword.ts';
 import { TooCostly } from './schema-pattern.ts';
 
-/** Schemas that are tried on one value. More only where a schema is recursive or hostile. */
+/** Most schemas tried on one value. Only recursive or hostile schemas need more. */
 const MAX_STEPS = 300_000;
-/** Schemas within schemas, as they are tried on one value. */
+/** Deepest nesting of schemas while one value is checked. */
 const MAX_DEPTH = 1_000;
-/** Of a schema as it is written: what is deeper is a circular object. */
+/** Deepest nesting of a schema as written. A deeper one is a circular object. */
 const MAX_NESTING = 200;
 
 interface Spot {
   readonly place: string;
   readonly nesting: number;
-  /** References that led here while the value stayed the same: following one again never ends. */
+  /** References followed so far for the same value. Following one of them again would never end. */
   readonly open: ReadonlySet<string>;
-  /** Whether a `$id` between the root and here changes what references mean. */
+  /** Whether a `$id` between the root and this place changes the meaning of references. */
   readonly isElsewhere: boolean;
 }
 
-/** The dialects that mean by their keywords what the rules mean. */
+/** Dialects whose keywords have the meaning that the rules implement. */
 const DIALECTS = [
   /^https?:\/\/json-schema\.org\/(?:draft-0[4-7]|draft\/20(?:19-09|20-12))\/schema#?$/,
   /^https:\/\/spec\.openapis\.org\/oas\//,
@@ -27,8 +27,8 @@ const DIALECTS = [
 const REF_ALONE = /\/draft-0[4-7]\//;
 
 /**
- * Makes a rule of a schema, once, when a tool is defined. Throws a `TypeError` that names the place
- * and the keyword of whatever would not be checked: a rule that is silently ignored is worse than
+ * Compiles a schema into a rule, when a tool is defined. Throws a `TypeError` that names the place
+ * and the keyword of anything that would not be checked: a silently ignored rule is worse than
  * none.
  */
 export function compileSchema(
@@ -38,7 +38,7 @@ export function compileSchema(
   if (dialect !== undefined && !DIALECTS.some((known) => known.test(String(dialect)))) {
     throw new TypeError(`${place}: "$schema" ${JSON.stringify(dialect)} is not supported`);
   }
-  // Up to draft 7 a reference stands for the whole schema.
+  // Up to draft 7, a reference replaces the whole schema.
   const isRefAlone = typeof dialect === 'string' && REF_ALONE.test(dialect);
   const referred = new Map<string, { rule: Rule }>();
 
@@ -98,7 +98,7 @@ export function compileSchema(
   return compile(root, { place, nesting: 0, open: new Set(['[]']), isElsewhere: false });
 }
 
-/** All the rules of one schema, within what a check may cost. */
+/** Applies all rules of one schema, within the cost limits of a check. */
 function counted(rules: readonly Rule[]): Rule {
   return (value, check) => {
     if (++check.steps > MAX_STEPS || ++check.depth > MAX_DEPTH) {
@@ -122,7 +122,7 @@ function movesBase({ $id }: Readonly<Record<string, unknown>>): boolean {
 function stepsOf(ref: string, place: string): readonly string[] {
   if (ref === '#') return [];
   if (!ref.startsWith('#/')) {
-    const rule = '"$ref" must be a place in the schema, such as #/$defs/name';
+    const rule = '"$ref" must point into the schema, for example #/$defs/name';
     throw new TypeError(`${place}: ${rule}; got ${JSON.stringify(ref)}`);
   }
   try {

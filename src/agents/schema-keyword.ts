@@ -1,38 +1,38 @@
-// What the rules of all keywords share.
+// What all keyword rules share.
 
 import { isObject } from '../layercode/fields.ts';
 import { compilePattern, PatternClock, type PatternTest } from './schema-pattern.ts';
 
-/** What is wrong with a value: where, below the value that was checked, and what the rule is. */
+/** What is wrong with a value: where, relative to the checked value, and which rule it broke. */
 export interface Fault {
   readonly path: string;
   readonly text: string;
 }
 
-/** Undefined for a value that is right. */
+/** Returns undefined for a valid value. */
 export type Rule = (value: unknown, check: Check) => Fault | undefined;
 
 /**
- * Makes the rule of a keyword. Undefined where it needs none. Throws a `TypeError` for a value of
- * the keyword that cannot be checked.
+ * Makes a keyword's rule, or undefined if it needs none. Throws a `TypeError` if the keyword has a
+ * value that cannot be checked.
  */
 export type Keyword = (value: unknown, site: Site) => Rule | undefined;
 export type KeywordTable = Readonly<Record<string, Keyword>>;
 
-/** A place in a schema, and what a keyword there may need. */
+/** A place in a schema, and what a keyword needs there. */
 export interface Site {
   readonly schema: Given;
-  /** For messages. */
+  /** The place's name in error messages. */
   readonly place: string;
-  /** A schema for the same value. */
+  /** The rule of a schema for the same value. */
   same(schema: unknown, step: string): Rule;
-  /** A schema for a part of the value. */
+  /** The rule of a schema for a part of the value. */
   part(schema: unknown, step: string): Rule;
-  /** The schema that a `$ref` leads to, for the same value. */
+  /** The rule of the schema that a `$ref` refers to, for the same value. */
   refer(ref: string): Rule;
 }
 
-/** One check of a value: what it has cost. */
+/** The cost of checking one value so far. */
 export class Check {
   readonly clock = new PatternClock();
   steps = 0;
@@ -59,7 +59,7 @@ export function firstFault(
   return undefined;
 }
 
-/** A rule about objects: it says nothing of other values. */
+/** A rule for objects. Other values pass. */
 export function objects(find: (given: Given, check: Check) => Fault | undefined): Rule {
   return (given, check) => (isObject(given) ? find(given, check) : undefined);
 }
@@ -68,7 +68,7 @@ export function arrays(find: (items: readonly unknown[], check: Check) => Fault 
   return (given, check) => (Array.isArray(given) ? find(given, check) : undefined);
 }
 
-/** A bound on a size. `sizeOf` is undefined for values that the keyword says nothing of. */
+/** A bound on a size. `sizeOf` returns undefined for values the keyword does not apply to. */
 export function sizeBound(
   keyword: string,
   which: 'least' | 'most',
@@ -86,7 +86,7 @@ export function sizeBound(
   };
 }
 
-// What may stand behind a keyword. Each throws a `TypeError` for anything else.
+// Checks of a keyword's value. Each throws a `TypeError` if the value is not supported.
 
 export function expect(isRight: boolean, keyword: string, { place }: Site): void {
   if (!isRight) throw new TypeError(`${place}: ${keyword} has a value that is not supported`);

@@ -1,4 +1,4 @@
-// Keywords about objects.
+// Keywords for objects.
 
 import { isObject } from '../layercode/fields.ts';
 import {
@@ -24,8 +24,8 @@ export const OBJECT_KEYWORDS: KeywordTable = {
       rule: site.part(inner, `.${text}`),
     }));
     return eachProperty((name, inner, check) => {
-      const asked = rules.filter(({ matches }) => matches(name, check.clock));
-      return firstFault(asked.map(({ rule }) => rule), inner, check);
+      const matching = rules.filter(({ matches }) => matches(name, check.clock));
+      return firstFault(matching.map(({ rule }) => rule), inner, check);
     });
   },
   additionalProperties: (value, site) => {
@@ -81,7 +81,7 @@ function eachProperty(
   });
 }
 
-/** Where a property is there, others must be, or the object must fit a schema. */
+/** If a property is present, others must be too, or the object must fit a schema. */
 function dependencies(value: unknown, keyword: string, site: Site): Rule {
   const rules = entriesOf(value, keyword, site).map(([name, inner]) => {
     if (!Array.isArray(inner)) return { name, rule: site.same(inner, `.${keyword}.${name}`) };
@@ -89,7 +89,7 @@ function dependencies(value: unknown, keyword: string, site: Site): Rule {
     return { name, rule: objects((given) => firstMissing(given, names)) };
   });
   return objects((given, check) => {
-    const asked = rules.filter(({ name }) => Object.hasOwn(given, name));
-    return firstFault(asked.map(({ rule }) => rule), given, check);
+    const present = rules.filter(({ name }) => Object.hasOwn(given, name));
+    return firstFault(present.map(({ rule }) => rule), given, check);
   });
 }

@@ -1,32 +1,34 @@
-// Patterns of schemas. They come from strangers, and a regular expression can take longer than the
-// age of the universe.
+// Regular expressions in schemas. They may come from strangers, and a hostile one never finishes.
 
 import { createContext, Script, type Context } from 'node:vm';
 
-/** What checking one value may cost. Beyond it the check throws this. */
+/** Thrown when checking a value exceeds its cost limits. */
 export class TooCostly extends Error {
   override readonly name = 'TooCostly';
 }
 
-/** Of processor time, for all patterns of one check together. */
+/** Processor time for all patterns of one check. */
 const MAX_PATTERN_MS = 50;
 
-/** A character, an escape for one or for a class of them, or a class. */
+/** A character, an escape, or a character class. */
 const CLASS = String.raw`\[(?:\\.|[^\]\\])*\]`;
 const ATOM = String.raw`(?:\\[dDwWsStnrfv]|\\[^a-zA-Z0-9]|${CLASS}|[^\\^$.*+?()[\]{}|]|\.)`;
 /**
- * Anchored at its start, of single characters, at most one of which repeats as often as it likes:
- * it steps back through the text once, and that is all.
+ * A pattern anchored at the start, made of single characters. At most one of them repeats without
+ * a bound, so matching backtracks through the text at most once.
  */
 const FIXED = String.raw`(?:${ATOM}(?:\{\d+\})?)*`;
 const FREE = String.raw`(?:${ATOM}(?:[*+?]|\{\d+,\d*\}))?`;
 const LINEAR = new RegExp(String.raw`^\^${FIXED}${FREE}${FIXED}\$?$`, 'su');
 
-/** How much processor time a check has left for patterns that may be slow. */
+/** The processor time a check has left for patterns that may be slow. */
 export class PatternClock {
   #leftMs = MAX_PATTERN_MS;
 
-  /** Throws `TooCostly` when the time is up. Nothing else stops a regular expression. */
+  /**
+   * Throws `TooCostly` when the time is up. Runs in `vm`, the only way to stop a regular
+   * expression.
+   */
   test(pattern: RegExp, text: string): boolean {
     const { box, script } = (room ??= openRoom());
     Object.assign(box, { pattern, text });
@@ -36,7 +38,7 @@ export class PatternClock {
         try {
           return script.runInContext(box, { timeout: Math.ceil(this.#leftMs) }) === true;
         } catch (error) {
-          // The time-out counts real time. On a busy machine the pattern may hardly have run:
+          // `vm` counts wall time. On a busy machine the pattern may hardly have run, so try
           // again.
           if (!isTimeout(error)) throw error;
           this.#leftMs -= 1;
@@ -52,14 +54,14 @@ export class PatternClock {
   }
 }
 
-/** Made for the first pattern that needs it. */
+/** Created for the first pattern that needs it. */
 let room: { readonly box: Context; readonly script: Script } | undefined;
 
 function openRoom(): NonNullable<typeof room> {
   return { box: createContext(Object.create(null)), script: new Script('pattern.test(text)') };
 }
 
-/** By its code alone: it comes from the script's realm, whose `Error` is another. */
+/** Checks only the code: the error comes from the script's realm, which has another `Error`. */
 function isTimeout(error: unknown): boolean {
   if (typeof error !== 'object' || error === null || !('code' in error)) return false;
   return error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
@@ -67,14 +69,14 @@ function isTimeout(error: unknown): boolean {
 
 export type PatternTest = (text: string, clock: PatternClock) => boolean;
 
-/** Throws a `SyntaxError` for what is no regular expression. */
+/** Throws a `SyntaxError` if the source is not a regular expression. */
 export function compilePattern(source: string): PatternTest {
   const pattern = regExp(source);
   if (LINEAR.test(source)) return (text) => pattern.test(text);
   return (text, clock) => clock.test(pattern, text);
 }
 
-/** Many patterns in use are legal without the flag alone: `[\w-.]`. */
+/** Some common patterns, like `[\w-.]`, are valid only without the `u` flag. */
 function regExp(source: string): RegExp {
   try {
     return new RegExp(source, 'u');

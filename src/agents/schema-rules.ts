@@ -5,12 +5,12 @@ import type { KeywordTable, Rule } from './schema-keyword.ts';
 import { OBJECT_KEYWORDS } from './schema-objects.ts';
 import { VALUE_KEYWORDS } from './schema-values.ts';
 
-/** In the order in which they are checked: the first fault is the one that is told. */
+/** In the order in which they are checked. The first fault is reported. */
 const KEYWORDS: KeywordTable = {
   ...VALUE_KEYWORDS, ...ARRAY_KEYWORDS, ...OBJECT_KEYWORDS, ...BRANCH_KEYWORDS,
 };
 
-/** As `compileSchema`, with all keywords that are checked. */
+/** `compileSchema` with all supported keywords. */
 export function ruleOf(schema: unknown, place: string): Rule {
   return compileSchema(schema, place, KEYWORDS);
 }

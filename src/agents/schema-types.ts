@@ -1,15 +1,12 @@
-// The TypeScript type of the values that fit a JSON Schema written in place.
+// The TypeScript type of values that fit a JSON Schema literal.
 
 import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Schema } from './json-schema.ts';
 
-/**
- * What `run` gets of arguments that fit the schema. Where the type is not known, as with schemas
- * that come from outside, it is JSON.
- */
+/** The type of arguments that fit the schema. JSON if the schema is not known at compile time. */
 export type ValueOf<S> = Schema extends S ? JsonObject : Infer<S, S, never>;
 
-/** `Seen`: the references that lead here. A recursive one becomes `Json`. */
+/** `Seen`: the references followed so far. A recursive one becomes `Json`. */
 type Infer<S, Root, Seen> =
   S extends true ? Json
   : S extends false ? never
@@ -55,7 +52,7 @@ type Required<S, P, Root, Seen> = {
 type Optional<S, P, Root, Seen> = {
   [N in Exclude<keyof P, RequiredName<S>>]?: Infer<P[N], Root, Seen>;
 };
-/** Only where they are asked for: a misspelt name is an error elsewhere. */
+/** Only if the schema asks for them. Otherwise a misspelt name is a type error. */
 type Others<S> =
   S extends { readonly additionalProperties: infer A }
     ? A extends false ? unknown : { [name: string]: unknown }

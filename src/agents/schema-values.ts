@@ -1,4 +1,4 @@
-// Keywords about a value itself: its type, numbers, strings.
+// Keywords for single values: types, numbers and strings.
 
 import { canonicalJson } from '../base/canonical-json.ts';
 import { isObject } from '../layercode/fields.ts';
@@ -11,7 +11,7 @@ const TYPES: Readonly<Record<SchemaType, (value: unknown) => boolean>> = {
   object: isObject,
   array: Array.isArray,
   string: (value) => typeof value === 'string',
-  number: Number.isFinite, // JSON can spell 1e999
+  number: Number.isFinite, // JSON may contain 1e999
   integer: Number.isInteger,
   boolean: (value) => typeof value === 'boolean',
   null: (value) => value === null,
@@ -41,7 +41,7 @@ export const VALUE_KEYWORDS: KeywordTable = {
     if (site.schema['exclusiveMaximum'] === true) return below(bound);
     return numbers((given) => given <= bound, `must be at most ${bound}`);
   },
-  // A boolean in draft 4 and OpenAPI 3.0, where it belongs to its neighbour.
+  // A boolean in draft 4 and OpenAPI 3.0, where `minimum` and `maximum` apply it.
   exclusiveMinimum: (value, site) =>
     typeof value === 'boolean' ? undefined : above(numberOf(value, 'exclusiveMinimum', site)),
   exclusiveMaximum: (value, site) =>
@@ -87,12 +87,15 @@ function below(bound: number): Rule {
   return numbers((given) => given < bound, `must be less than ${bound}`);
 }
 
-/** In characters, not in UTF-16 code units. */
+/** In code points, not UTF-16 code units. */
 function lengthOf(given: unknown): number | undefined {
   return typeof given === 'string' ? [...given].length : undefined;
 }
 
-/** In decimals: 0.3 is a multiple of 0.1, though the quotient of the two doubles is no integer. */
+/**
+ * Computes in decimals: 0.3 is a multiple of 0.1, though dividing the two doubles gives no
+ * integer.
+ */
 function isMultiple(value: number, divisor: number): boolean {
   if (!Number.isFinite(value)) return false;
   const [a, b] = [decimal(value), decimal(divisor)];

@@ -1,8 +1,8 @@
-// Schemas of other libraries. https://standardschema.dev, https://standardschema.dev/json-schema
+// Schemas from other libraries. https://standardschema.dev, https://standardschema.dev/json-schema
 
 import { isObject } from '../layercode/fields.ts';
 
-/** What Zod 4.2, ArkType 2.1.28 and Valibot's `toStandardJsonSchema()` make. */
+/** The interface of schemas from Zod 4.2, ArkType 2.1.28 and Valibot's `toStandardJsonSchema()`. */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1;
@@ -24,16 +24,16 @@ export interface StandardIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** What `validate` makes of a value that is right. */
+/** What `validate` returns for a valid value. */
 export type OutputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
 
-/** Whether a value says that it is a schema of that kind. ArkType's are functions. */
+/** Whether a value claims to be such a schema. ArkType's schemas are functions. */
 export function isStandardSchema(value: unknown): value is StandardSchema {
   const isObject = (typeof value === 'object' && value !== null) || typeof value === 'function';
   return isObject && '~standard' in value;
 }
 
-/** The schema's JSON Schema. Throws a `TypeError` with the way out where there is none. */
+/** The schema's JSON Schema. If it has none, throws a `TypeError` that says what to use instead. */
 export function jsonSchemaOf(
   schema: StandardSchema, place: string,
 ): Readonly<Record<string, unknown>> {
@@ -41,7 +41,7 @@ export function jsonSchemaOf(
   const vendor = String(standard.vendor);
   if (typeof standard.jsonSchema?.input !== 'function') {
     throw new TypeError(
-      `${place}: a schema of ${vendor} that has no JSON Schema, which the model needs `
+      `${place}: this ${vendor} schema has no JSON Schema, which the model needs `
       + '("~standard.jsonSchema" is missing). Use Zod 4.2, ArkType 2.1.28 or later, or Valibot '
       + 'with toStandardJsonSchema(); or write a JSON Schema',
     );
@@ -51,17 +51,18 @@ export function jsonSchemaOf(
     made = standard.jsonSchema.input({ target: 'draft-2020-12' });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TypeError(`${place}: ${vendor} has no JSON Schema for it: ${reason}`, { cause });
+    const failure = `${vendor} cannot convert it to JSON Schema: ${reason}`;
+    throw new TypeError(`${place}: ${failure}`, { cause });
   }
   if (!isObject(made) || made['type'] !== 'object') {
-    throw new TypeError(`${place} must be an object: ${vendor}'s JSON Schema is of another type`);
+    throw new TypeError(`${place} must be a schema of type "object", and ${vendor}'s is not`);
   }
   return made;
 }
 
 const MAX_ISSUES = 5;
 
-/** What is wrong, in words for the model. */
+/** What is wrong, worded for the model. */
 export function issuesText(issues: readonly StandardIssue[]): string {
   const textOf = ({ message, path = [] }: StandardIssue): string =>
     `arguments${path.map(stepText).join('')}: ${message}`;

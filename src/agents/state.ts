@@ -1,23 +1,23 @@
-// What an agent keeps of a conversation beside its history.
+// What an agent keeps about a conversation besides its history.
 
 import { LiveStates } from './live-state.ts';
 
-/** Made by `defineState`. One value ties an agent to the tools that use its state. */
+/** Made by `defineState`. Connects an agent with the tools that use its state. */
 export interface State<S = unknown> {
-  /** The state of a conversation that has none yet. */
+  /** Creates the state of a new conversation. */
   readonly create: () => S;
-  /** For the server: the states of the conversations that run there. */
+  /** For the server: opens a container for the states of its active conversations. */
   readonly open: () => LiveStates<S>;
 }
 
 /**
- * Says what an agent keeps of each conversation: `create` makes it when a conversation begins. It
- * must be plain JSON, as it is stored with the conversation. Give the same value to `defineAgent`
- * and to each `tool` that uses it.
+ * Defines what an agent keeps about each conversation. `create` is called when one begins. The
+ * state is stored with the conversation, so it must be plain JSON. Pass the result to
+ * `defineAgent` and to each `tool` that uses it.
  */
 export function defineState<S extends object>(create: () => S): State<S> {
   if (typeof create !== 'function') {
-    throw new TypeError(`defineState takes a function that makes a state, got ${typeof create}`);
+    throw new TypeError(`defineState takes a function that creates a state, got ${typeof create}`);
   }
   return stateMadeBy(create);
 }

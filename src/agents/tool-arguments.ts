@@ -1,4 +1,4 @@
-// The arguments that a model writes for a tool, and whether they fit.
+// Checks the arguments that a model writes for a tool.
 
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import { isTooDeep, type JsonObject } from '../layercode/fields.ts';
@@ -8,14 +8,14 @@ import { TooCostly } from './schema-pattern.ts';
 import { ruleOf } from './schema-rules.ts';
 import { issuesText, type StandardSchema } from './standard-schema.ts';
 
-/** What is right, or what is wrong in words for the model, which may mend it. */
+/** The valid arguments, or what is wrong, worded so that the model can fix it. */
 export type Checked<T = unknown> = { readonly args: T } | { readonly problem: string };
 
 export type ArgumentsCheck = (args: JsonObject) => Awaitable<Checked>;
 
 const MAX_PROBLEM_LENGTH = 2_000;
 
-/** The arguments as an object. */
+/** Parses arguments into an object. */
 export function parseArguments(json: string): Checked<JsonObject> {
   const args = parseObject(json);
   if (args === undefined) return { problem: 'the arguments are not a JSON object' };
@@ -23,7 +23,7 @@ export function parseArguments(json: string): Checked<JsonObject> {
   return { args: args as JsonObject };
 }
 
-/** Throws a `TypeError` for a schema of which a part would not be checked. */
+/** Throws a `TypeError` if any part of the schema would not be checked. */
 export function checkBySchema(schema: unknown, place: string): ArgumentsCheck {
   const rule = ruleOf(schema, place);
   return (args) => {

@@ -1,4 +1,4 @@
-// One call of a tool, from the arguments that the model wrote to the result that it gets.
+// One tool call, from the model's arguments to the result it receives.
 
 import { isAbort } from '../base/abort.ts';
 import type { ToolCall } from '../conversations/message.ts';
@@ -10,57 +10,59 @@ import { parseArguments } from './tool-arguments.ts';
 import { resultText } from './tool-result.ts';
 import type { Tool } from './tool.ts';
 
-/** Longest result of a tool as the model gets it, in UTF-16 code units. */
+/** Longest tool result sent to the model, in UTF-16 code units. */
 export const MAX_RESULT_LENGTH = 65_536;
 
 type CallStatus = 'running' | ToolCallOutcome;
 
-/** The label of all names that no tool has: the model may make up any. */
+/** The metrics label for all unknown tools, because a model may invent any name. */
 const UNKNOWN_TOOL = 'unknown';
 
-/** How a call is run: its arguments are checked, and the browser is told what becomes of it. */
+/** How to run a call: checks its arguments and tells the browser about it. */
 export function toolRun<S>(
   call: ToolCall, tools: readonly Tool<S>[], turn: MessageTurn<S>, reply: Reply,
 ): ToolRun {
   const tool = tools.find(({ name }) => name === call.name);
   if (tool === undefined) return { run: () => refuseUnknown(call.name, turn, reply) };
   const { whenInterrupted, repeatable } = tool;
-  return { whenInterrupted, repeatable, run: (told) => run(tool, call.args, told, turn, reply) };
+  const runTool = (context: ToolCallContext): Promise<string> =>
+    run(tool, call.args, context, turn, reply);
+  return { whenInterrupted, repeatable, run: runTool };
 }
 
 async function run<S>(
-  tool: Tool<S>, json: string, told: ToolCallContext, turn: MessageTurn<S>, reply: Reply,
+  tool: Tool<S>, json: string, call: ToolCallContext, turn: MessageTurn<S>, reply: Reply,
 ): Promise<string> {
-  const tell = (status: CallStatus, more: JsonObject): void => {
+  const report = (status: CallStatus, more: JsonObject): void => {
     tellBrowser(tool, status, more, reply);
     if (status !== 'running') turn.journal.noteToolOutcome(tool.name, status);
   };
   const parsed = parseArguments(json);
   const checked = 'problem' in parsed ? parsed : await tool.check(parsed.args);
-  told.signal.throwIfAborted(); // a check may take its time
+  call.signal.throwIfAborted(); // the check may have been slow
   if ('problem' in parsed || 'problem' in checked) {
-    tell('failed', { args: json });
+    report('failed', { args: json });
     return refusal('problem' in checked ? checked.problem : '');
   }
   const { args } = parsed;
   const { conversationId, turnId, metadata, caller, state, log } = turn;
-  const context = { ...told, reply, conversationId, turnId, metadata, caller, state, log };
-  tell('running', { args });
+  const context = { ...call, reply, conversationId, turnId, metadata, caller, state, log };
+  report('running', { args });
   try {
     const result = await tool.run(checked.args, context);
-    if (result instanceof HandOver) await turn.journal.handOver(told.toolCallId, result.agent);
+    if (result instanceof HandOver) await turn.journal.handOver(call.toolCallId, result.agent);
     const text = resultText(result);
-    tell('completed', { args, result: shown(result, text) });
+    report('completed', { args, result: shown(result, text) });
     return cut(text);
   } catch (error) {
-    // Its reason is not for the browser: what a tool throws may name hosts and keys.
-    const isInterrupted = told.signal.aborted && isAbort(error, told.signal.reason);
-    tell(isInterrupted ? 'interrupted' : 'failed', { args });
+    // The browser does not learn why: a tool's error may name hosts and keys.
+    const isInterrupted = call.signal.aborted && isAbort(error, call.signal.reason);
+    report(isInterrupted ? 'interrupted' : 'failed', { args });
     throw error;
   }
 }
 
-/** The model may mend it. */
+/** An error that the model may fix. */
 function refusal(problem: string): string {
   return JSON.stringify({ error: problem });
 }
@@ -80,7 +82,7 @@ function tellBrowser<S>(
   void reply.data({ tool: tool.name, status, ...(tool.tellBrowser === 'everything' ? more : {}) });
 }
 
-/** `resultText` has made sure that it is JSON. */
+/** `resultText` has checked that the result is JSON. */
 function shown(result: unknown, text: string): Json {
   if (result === undefined) return null;
   return text.length <= MAX_RESULT_LENGTH ? (result as Json) : cut(text);

@@ -2,8 +2,8 @@ import type { State } from './state.ts';
 import type { Tool } from './tool.ts';
 
 /**
- * The tools of an agent, which may come from anywhere. Throws a `TypeError` that names what is
- * wrong with them: vendors refuse two of one name in every turn.
+ * Checks an agent's tools, whatever made them. Throws a `TypeError` that names the fault. Two
+ * tools with one name would fail every turn, because vendors refuse them.
  */
 export function checkTools(agentName: string, tools: unknown, state: State | undefined): void {
   const agent = `agent "${agentName}"`;
@@ -17,7 +17,7 @@ export function checkTools(agentName: string, tools: unknown, state: State | und
     if (names.has(name)) throw new TypeError(`${agent} has two tools named "${name}"`);
     names.add(name);
     if (given.state !== undefined && given.state !== state) {
-      const cure = 'give both the same value of defineState';
+      const cure = 'pass the same defineState result to both';
       throw new TypeError(`${agent}: its tool ${name} has another state; ${cure}`);
     }
   }

@@ -9,8 +9,8 @@ import type { Tool } from './tool.ts';
 import { Voice } from './voice.ts';
 
 /**
- * Rounds of tool calls in a turn. The model is then asked once more and may call none, so that it
- * must speak.
+ * Most rounds of tool calls in a turn. After that the model is asked once more without being
+ * allowed to call tools, so it must speak.
  */
 export const MAX_TOOL_ROUNDS = 8;
 
@@ -18,17 +18,17 @@ export interface ToolLoopOptions<S> {
   readonly prompt: string;
   readonly model: ChatModel;
   readonly tools: readonly Tool<S>[];
-  /** Whether what cannot be spoken (Markdown, emoji, URLs) is taken out of the model's text. */
+  /** Whether to remove what cannot be spoken (Markdown, emoji, URLs) from the model's text. */
   readonly isSpeakable: boolean;
   readonly options: ModelOptions;
-  /** Of the first request. Default `auto`. */
+  /** Applies to the first request. Default `auto`. */
   readonly toolChoice: ToolChoice | undefined;
 }
 
 /**
- * Lets the model speak, runs the tools it asks for, hands it the results, and goes on until it has
- * spoken. Ends quietly when the turn is over, or a tool has handed the conversation over. Throws
- * what the model throws, and an error for a reply of which nothing can be spoken.
+ * Streams the model's reply, runs the tools it calls and returns their results to it, until it has
+ * spoken. Ends quietly if the turn is over or a tool hands the conversation over. Throws the
+ * model's errors, and an error if nothing in the reply can be spoken.
  */
 export async function runToolLoop<S>(
   turn: MessageTurn<S>,
@@ -38,7 +38,7 @@ export async function runToolLoop<S>(
   const voice = new Voice(reply, { isSpeakable });
   for (let round = 0; !reply.isOver; round++) {
     const calls: ToolCall[] = [];
-    // Made anew from what history will hold, so that later turns begin with the same bytes.
+    // Rebuilt from what history will hold, so that later turns begin with the same bytes.
     const rounds = round === 0 ? [] : turn.journal.rounds();
     const messages = toChatMessages(prompt, [...turn.history, ...rounds]);
     const deltas = model.stream(messages, {
@@ -54,17 +54,20 @@ export async function runToolLoop<S>(
     }
     if (reply.isOver) return;
     await voice.finish();
-    if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // what it may not call is not run
+    if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // calls beyond the limit do not run
     const runOf = (call: ToolCall): ToolRun => toolRun(call, tools, turn, reply);
     const outcomes = await turn.journal.runTools(calls, runOf);
     if (outcomes.some(({ handOver }) => handOver !== undefined)) return;
   }
   if (!reply.isOver && voice.spoken.trim() === '') {
-    throw new Error(`model ${model.name} gave a reply of which nothing can be spoken`);
+    throw new Error(`nothing in the reply of model ${model.name} can be spoken`);
   }
 }
 
-/** What ends the requests of a turn's models, finds what was cached, and counts what fails. */
+/**
+ * Options of every model request in a turn: they abort it, help vendors find cached prompts, and
+ * count failures.
+ */
 export function streamOptionsOf({ conversationId, signal, journal }: Turn): ModelStreamOptions {
   return {
     cacheKey: conversationId,

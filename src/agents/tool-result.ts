@@ -1,17 +1,16 @@
-// What a tool returned, as JSON text for the model.
+// A tool's result, as JSON text for the model.
 
 import { jsonFaultOf } from './json-value.ts';
 
-/** A tool returned what is no JSON, so that the model would be told less than the tool meant. */
+/** A tool returned something that is not JSON, so the model would get less than the tool meant. */
 export class ToolResultError extends TypeError {
   override readonly name = 'ToolResultError';
   readonly code = 'ERR_TOOL_RESULT';
 }
 
 /**
- * The result as JSON text. Interfaces, dates and whatever else has a `toJSON` will do, and a
- * property that is undefined is left out. Throws a `ToolResultError` that names the place of
- * anything else.
+ * The result as JSON text. Dates and anything else with a `toJSON` are accepted, and undefined
+ * properties are left out. For anything else throws a `ToolResultError` that names the place.
  */
 export function resultText(result: unknown): string {
   if (result === undefined) return '{"status":"ok"}';

@@ -12,13 +12,13 @@ import {
 import { checkBySchema, checkByStandard, type ArgumentsCheck } from './tool-arguments.ts';
 import { speakable } from './voice.ts';
 
-/** What a tool is told beside its arguments. */
+/** What a tool receives besides its arguments. */
 export interface ToolContext<S = unknown> extends ToolCallContext {
-  /** As `Turn.state`. For a tool that has the agent's `state`. */
+  /** The same as `Turn.state`, if the tool was defined with the agent's `state`. */
   readonly state: S;
-  /** As `Turn.caller`. */
+  /** The same as `Turn.caller`. */
   readonly caller: Caller | undefined;
-  /** To send data to the browser, or to hang up: `reply.hangup({ say: 'Goodbye!' })`. */
+  /** Sends data to the browser or hangs up: `reply.hangup({ say: 'Goodbye!' })`. */
   readonly reply: Reply;
   readonly conversationId: string;
   readonly turnId: string;
@@ -28,54 +28,58 @@ export interface ToolContext<S = unknown> extends ToolCallContext {
 
 const TELLINGS = ['everything', 'status', 'nothing'] as const;
 
-/** What the caller's browser is told of a tool's calls. */
+/** How much the caller's browser gets to know about a tool's calls. */
 export type TellBrowser = (typeof TELLINGS)[number];
 
-/** What `run` gets: arguments that fit the schema. */
+/** The arguments passed to `run`. They fit the schema. */
 export type ArgumentsOf<P> = P extends StandardSchema ? OutputOf<P> : ValueOf<P>;
 
 type Behaviour = Pick<ToolRun, 'whenInterrupted' | 'repeatable'>;
 
-/** What `tool` takes. */
+/** What `tool` accepts. */
 export interface ToolDefinition<P extends Schema | StandardSchema, S = unknown> extends Behaviour {
   /** 1–64 characters of `A-Z a-z 0-9 _ -`. */
   readonly name: string;
-  /** Tells the model what it does, and when to call it. */
+  /** Tells the model what the tool does and when to call it. */
   readonly description: string;
-  /** Of type `object`: a JSON Schema, or a schema of Zod, ArkType or Valibot. */
+  /** A schema of type `object`: JSON Schema, or from Zod, ArkType or Valibot. */
   readonly parameters: P;
-  /** Of the agents that it is for, made by `defineState`. A tool without one fits every agent. */
+  /**
+   * The state of the agents the tool is for, made by `defineState`. Without it the tool fits every
+   * agent.
+   */
   readonly state?: State<S> | undefined;
   /**
-   * `status` (default): `{tool, status}`, without arguments and result. `everything`: with both.
-   * `nothing`: nothing.
+   * `status` (default): `{tool, status}`. `everything`: also the arguments and the result.
+   * `nothing`: no data at all.
    */
   readonly tellBrowser?: TellBrowser | undefined;
   /**
-   * What it returns goes to the model as JSON, nothing as `{"status":"ok"}`. What it throws goes
-   * to the model as an error. With `handOver` the conversation goes on with another agent.
+   * The returned value is sent to the model as JSON (`{"status":"ok"}` for undefined), and a
+   * thrown error as an error. Return `handOver(…)` to continue the conversation with another
+   * agent.
    */
   run(args: ArgumentsOf<P>, context: ToolContext<NoInfer<S>>): unknown;
 }
 
-/** A function that the model may call, made by `tool`. It fits agents whose state is an `S`. */
+/** A function the model may call, made by `tool`. Fits agents whose state is an `S`. */
 export interface Tool<in S = unknown> extends Behaviour {
   readonly name: string;
   readonly description: string;
-  /** The JSON Schema that the model is sent. */
+  /** The JSON Schema that is sent to the model. */
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly tellBrowser: TellBrowser;
-  /** Whether arguments fit, and what `run` is then to get. */
+  /** Checks arguments and returns what `run` receives. */
   readonly check: ArgumentsCheck;
-  /** Undefined: it fits every agent. */
+  /** Undefined if the tool fits every agent. */
   readonly state: State | undefined;
-  // A property: a method would let tools of other states pass.
+  // A property, because a method would accept tools of other states.
   readonly run: (args: unknown, context: ToolContext<S>) => unknown;
 }
 
 /**
- * Makes a tool. Throws a `TypeError` for a name that vendors refuse, and for a schema that is none
- * or has a keyword that would not be checked.
+ * Makes a tool. Throws a `TypeError` if vendors would refuse its name, if its schema is invalid,
+ * or if a keyword of the schema would not be checked.
  */
 export function tool<const P extends Schema | StandardSchema, S = unknown>(
   definition: ToolDefinition<P, S>,
@@ -124,7 +128,7 @@ function argumentsFor(
   return { parameters: sentSchema(parameters), check: checkBySchema(parameters, place) };
 }
 
-/** Lets the model end the call. Its goodbye is an argument, so that it is said before the end. */
+/** Lets the model end the call. The goodbye is an argument, so that it is spoken before the end. */
 export const hangUp: Tool = tool({
   name: 'hang_up',
   description: 'Ends the call. Use it when the caller has said goodbye or wants nothing more.',

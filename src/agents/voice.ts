@@ -4,20 +4,20 @@ import { SpeakableText } from '../speech/speakable.ts';
 import type { Reply } from './agent.ts';
 
 export interface VoiceOptions {
-  /** Whether Markdown, emoji, URLs and the like are taken out. Default true. */
+  /** Whether to remove Markdown, emoji, URLs and the like. Default true. */
   readonly isSpeakable?: boolean;
 }
 
 /**
- * Speaks what models write, piece by piece: one text after the other, each freed of what cannot be
- * spoken, with a space between two texts.
+ * Speaks what models write, piece by piece, without what cannot be spoken. Puts a space between
+ * two texts.
  */
 export class Voice {
   readonly #reply: Reply;
   readonly #filter: SpeakableText | undefined;
   #spoken = '';
   #last = '';
-  /** The end of the text before: set between two texts. */
+  /** The end of the previous text. Set only between two texts. */
   #before = '';
 
   constructor(reply: Reply, { isSpeakable = true }: VoiceOptions = {}) {
@@ -25,24 +25,24 @@ export class Voice {
     this.#filter = isSpeakable ? new SpeakableText() : undefined;
   }
 
-  /** All that was said. */
+  /** Everything said so far. */
   get spoken(): string {
     return this.#spoken;
   }
 
-  /** Takes the next piece of a text. Answers as `reply.say` does. */
+  /** Speaks the next piece of a text. Returns the same as `reply.say`. */
   speak(text: string): Awaitable<boolean> {
     return this.#say(this.#filter === undefined ? text : this.#filter.push(text));
   }
 
-  /** Says what was held back of the text, which is complete. */
+  /** Ends a text: speaks what was held back. */
   finish(): Awaitable<boolean> {
     const said = this.#say(this.#filter?.flush() ?? '');
     this.#before = this.#last;
     return said;
   }
 
-  /** Leaves what was held back unsaid: the rest of the text is not wanted. */
+  /** Drops what was held back, because the rest of the text is not wanted. */
   breakOff(): void {
     this.#filter?.flush();
     this.#before = this.#last;
@@ -58,7 +58,7 @@ export class Voice {
   }
 }
 
-/** A whole text, freed of what cannot be spoken. */
+/** A whole text, without what cannot be spoken. */
 export function speakable(text: string): string {
   const filter = new SpeakableText();
   return filter.push(text) + filter.flush();

@@ -2,12 +2,12 @@ import type { ChatModel } from '../models/model.ts';
 import type { Agent } from './agent.ts';
 
 /**
- * The agent, speaking with this model instead of the models that it names or the settings name. It
- * needs no key then. Throws a `TypeError` for an agent that speaks without a model.
+ * The agent, using this model instead of the one it or the settings name, so it needs no API key.
+ * Throws a `TypeError` for an agent that does not use a model.
  */
 export function withModel(agent: Agent, model: ChatModel): Agent {
   const { bind } = agent;
-  if (bind === undefined) throw new TypeError(`agent "${agent.name}" speaks without a model`);
+  if (bind === undefined) throw new TypeError(`agent "${agent.name}" does not use a model`);
   return {
     ...agent,
     bind: (resources) => bind.call(agent, { ...resources, openModel: () => model }),

@@ -1,13 +1,13 @@
 import type { Channel } from '../base/channel.ts';
 
 /**
- * A channel for each of several agents over the one that an app has: what an agent sends reaches
- * the same agent in the other process. Close the app's own.
+ * Splits an app's channel into one per agent: what an agent sends reaches the same agent in the
+ * other process. Closing is left to the app's channel.
  */
 export function agentChannels(channel: Channel): (agentName: string) => Channel {
   const listeners = new Map<string, (message: string) => void>();
   channel.listen((text) => {
-    const end = text.indexOf(' '); // no agent's name has one
+    const end = text.indexOf(' '); // agent names contain no space
     listeners.get(text.slice(0, Math.max(0, end)))?.(text.slice(end + 1));
   });
   return (agentName) => ({

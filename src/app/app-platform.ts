@@ -3,28 +3,28 @@ import type { Route } from '../http/compose.ts';
 import type { SessionAuthority } from '../routes/authorize.ts';
 import type { TurnFigures } from '../routes/webhook-delivery.ts';
 
-/** An agent whose calls the platform can stand in for. */
+/** An agent the platform can call. */
 export interface PlatformAgent {
-  /** Of several agents the name that it was given. */
+  /** The agent's own name, or the one it was given among several. */
   readonly name: string;
-  /** Where its events are posted. */
+  /** The path its events are posted to. */
   readonly path: string;
   /** Signs them. */
   readonly secret: string;
   readonly conversations: ConversationManager;
 }
 
-/** What an app needs of whatever stands in for LayerCode's cloud: `LocalPlatform` is one. */
+/** What an app needs from a stand-in for LayerCode's cloud, for example `LocalPlatform`. */
 export interface AppPlatform extends SessionAuthority {
-  /** Paths that take WebSocket upgrades. */
+  /** Paths that accept WebSocket upgrades. */
   readonly webSocketPaths: readonly string[];
   /**
-   * Called once, with the app's agents: at least one, the default first. Returns the platform's own
-   * routes, added behind the app's.
+   * Called once with the app's agents, at least one, the default first. Returns the platform's own
+   * routes, which are added after the app's.
    */
   serve(agents: readonly [PlatformAgent, ...PlatformAgent[]]): readonly Route[];
   /** Called at the end of every turn. */
   turnEnded(figures: TurnFigures): void;
-  /** Ends all sessions and opens no more. The app calls it when it begins to drain. */
+  /** Ends all sessions and opens no new ones. Called when the app begins to drain. */
   close(): Promise<void>;
 }

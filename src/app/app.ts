@@ -12,7 +12,7 @@ import type { ConversationStore } from '../conversations/store.ts';
 import { BodyBudget, hasUnreadBody } from '../http/body.ts';
 import { compose, passChecks } from '../http/compose.ts';
 import type { Handler, Middleware, Observer, Route } from '../http/compose.ts';
-import { Context, type ContextScope } from '../http/context.ts';
+import { Context, type ContextDependencies } from '../http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from '../http/error-boundary.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import type { HttpResponse } from '../http/exchange.ts';
@@ -44,60 +44,64 @@ import type { Settings } from '../settings/settings.ts';
 export interface AppOptions {
   /** Default: no logging. */
   readonly log?: Logger;
-  /** Where conversations are kept. Default: in memory, within the bounds. `close()` closes it. */
-  readonly store?: ConversationStore;
-  /** Keeps a record of each call. Default: none is kept. `close()` closes it. */
-  readonly records?: CallRecords;
   /**
-   * To other processes that use the same store. Default: the store's own, if it has one. `close()`
+   * Where conversations are kept. Default: in memory, within the settings' bounds. `close()`
    * closes it.
    */
+  readonly store?: ConversationStore;
+  /** Keeps a record of each call. Default: no records. `close()` closes it. */
+  readonly records?: CallRecords;
+  /**
+   * The channel to other processes using the same store. Default: the store's own, if it has one.
+   * `close()` closes it.
+   */
   readonly channel?: Channel;
-  /** For models and the platform's REST API. Default the global `fetch`. */
+  /** Used for models and LayerCode's REST API. Default: the global `fetch`. */
   readonly fetch?: typeof fetch;
   /** Stands in for LayerCode's cloud on this machine. Default: none. `close()` closes it. */
   readonly platform?: AppPlatform;
   /**
-   * Processes that serve the same port. Bounds that are not settings are divided by it. Default 1.
+   * The number of processes serving the same port. Limits that are not settings are divided by it.
+   * Default 1.
    */
   readonly processes?: number;
-  /** Answers `/metrics` for all of them. Default: with the metrics of this app. */
+  /** Answers `/metrics` for all of those processes. Default: only this app's metrics. */
   readonly sumMetrics?: SumMetrics;
 }
 
-/** An agent, and what it is served as. */
+/** An agent, with the name and secrets it is served under. */
 export interface GivenAgent {
   /** Undefined for an app's only agent. */
   readonly name: string | undefined;
   readonly agent: BoundAgent;
-  /** Any of them may have signed its events. */
+  /** Any of these may have signed its events. */
   readonly secrets: readonly string[];
 }
 
-/** An agent of an app. */
+/** An agent as an app serves it. */
 export interface ServedAgent {
-  /** Of several agents the name that it was given, otherwise its own. */
+  /** The name given to it among several agents, otherwise its own. */
   readonly name: string;
-  /** The path that its events are posted to. */
+  /** The path its events are posted to. */
   readonly path: string;
-  /** The model it speaks with; undefined for an agent that needs none. */
+  /** Undefined for an agent that needs no model. */
   readonly model: ChatModel | undefined;
   readonly conversations: ConversationManager;
 }
 
-/** For all bodies that are being read or kept by their requests; more if one may be very large. */
+/** Memory for all bodies that are being read or kept. More if a single one may be very large. */
 const MIN_BODIES_BYTES = 64 * 1_048_576;
 /** For connections without a stream: health checks, browsers, keep-alive. */
 const SPARE_CONNECTIONS = 1_024;
 
-/** An agent, or several, served. */
+/** A server for one or several agents. */
 export class App {
-  /** The first is the one of the agent route itself. */
+  /** The first one also has the agent route itself. */
   readonly agents: readonly [ServedAgent, ...ServedAgent[]];
-  /** Figures of your own can be added; they are served with the others. */
+  /** Your own metrics can be added and are served with the others. */
   readonly metrics = new Metrics();
   readonly #settings: Settings;
-  readonly #scope: ContextScope;
+  readonly #shared: ContextDependencies;
   readonly #routed: RoutedAgents;
   readonly #userSecrets: readonly string[];
   readonly #router = new Router<Handler>();
@@ -106,18 +110,18 @@ export class App {
   readonly #channel: Channel | undefined;
   readonly #records: CallRecords | undefined;
   readonly #shutdown = new Shutdown();
-  /** Kept only where a shutdown waits for them. */
+  /** Set only if a shutdown waits for sessions. */
   readonly #openSessions: OpenSessions | undefined;
   readonly #processes: number;
-  /** Told behind all others. */
+  /** Called after all other close listeners. */
   readonly #observers: readonly Observer[];
   readonly #middleware: Middleware[];
-  /** Responses of `fetch` that are open. */
+  /** Open responses of `fetch`. */
   readonly #fetched = new Set<HttpResponse>();
   #chain: Handler | undefined;
   #server: Server | undefined;
 
-  /** Made by `createApp`. */
+  /** Use `createApp`. */
   constructor(
     settings: Settings,
     given: readonly [GivenAgent, ...GivenAgent[]],
@@ -131,7 +135,7 @@ export class App {
     const { maxBodyBytes, trustProxy, drainCallsSeconds, conversationTtlSeconds } = settings;
     const bodiesBytes = Math.ceil(MIN_BODIES_BYTES / this.#processes);
     const bodies = new BodyBudget(Math.max(bodiesBytes, 2 * maxBodyBytes));
-    this.#scope = { log, maxBodyBytes, trustProxy, bodies };
+    this.#shared = { log, maxBodyBytes, trustProxy, bodies };
     const ttlMs = conversationTtlSeconds * 1_000;
     if (drainCallsSeconds > 0) this.#openSessions = new OpenSessions(ttlMs);
     const store: ConversationStore = options.store ?? new MemoryStore({
@@ -185,12 +189,12 @@ export class App {
     for (const route of routes) this.#add(route);
   }
 
-  /** Of the first agent. */
+  /** The first agent's conversations. */
   get conversations(): ConversationManager {
     return this.agents[0].conversations;
   }
 
-  /** The model the first agent speaks with; undefined for an agent that needs none. */
+  /** The first agent's model. Undefined if it needs none. */
   get model(): ChatModel | undefined {
     return this.agents[0].model;
   }
@@ -213,7 +217,7 @@ export class App {
       ownName: name,
       agents,
       conversations,
-      others: channel === undefined ? undefined : { channel, log: this.#scope.log },
+      others: channel === undefined ? undefined : { channel, log: this.#shared.log },
       turnTimeoutMs: turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: firstWordTimeoutSeconds * 1_000,
       observer: workMetrics(metrics),
@@ -223,7 +227,10 @@ export class App {
     return { name, path, agent, secrets, conversations, turns, metrics };
   }
 
-  /** Adds a layer around all handlers, inside earlier layers. Only before the first request. */
+  /**
+   * Adds a layer around all handlers, inside earlier layers. Must be called before the first
+   * request.
+   */
   use(middleware: Middleware): this {
     if (this.#chain !== undefined) throw new Error('use() must be called before the first request');
     if (typeof middleware !== 'function') {
@@ -234,36 +241,38 @@ export class App {
     return this;
   }
 
-  /** Serves `GET` and `HEAD` of a path, such as `/things/:id`. Signed ones only below `/api/`. */
+  /**
+   * Serves `GET` and `HEAD` of a path like `/things/:id`. Below `/api/` requests must be signed.
+   */
   get(path: string, handler: Handler): this {
     return this.#add(createUserRoute('GET', path, handler, this.#userSecrets));
   }
 
-  /** Serves `POST` of a path. Signed ones only below `/api/`. */
+  /** Serves `POST` of a path. Below `/api/` requests must be signed. */
   post(path: string, handler: Handler): this {
     return this.#add(createUserRoute('POST', path, handler, this.#userSecrets));
   }
 
-  /** Answers errors of a class that a handler or middleware throws. The nearest class wins. */
+  /** Answers errors of a class thrown by handlers and middleware. The nearest class wins. */
   onError<E extends Error>(errorClass: ErrorClass<E>, handler: ErrorHandler<E>): this {
     this.#boundary.on(errorClass, handler);
     return this;
   }
 
   /**
-   * A request listener for any `http.Server`, as in `createServer(app.handle)`. The limits of time,
-   * headers and connections are then that server's own. Paths are those that the client asked for,
-   * also where a server has mounted the app below one.
+   * A request listener for any `http.Server`: `createServer(app.handle)`. Timeouts, header limits
+   * and connection limits are then that server's own. Paths are always the ones the client
+   * requested, even if the app is mounted below another path.
    *
-   * With `next` the app answers its own paths only. For any other it calls `next`, before it
-   * returns, and leaves the request and the response as they were.
+   * With `next` the app answers only its own paths. For any other path it calls `next`
+   * synchronously, leaving the request and the response untouched.
    */
   readonly handle = (
     request: IncomingMessage,
     response: ServerResponse,
     next?: () => void,
   ): void => {
-    const context = new Context(request, response, this.#scope);
+    const context = new Context(request, response, this.#shared);
     if (next !== undefined && !this.#hasPath(context)) return next();
     if (request instanceof WholeRequest && hasUnreadBody(request)) {
       request.whenWhole(() => this.#serve(context));
@@ -271,13 +280,13 @@ export class App {
   };
 
   /**
-   * Answers a request of `fetch`, for servers that speak it: the same routes, layers and limits.
-   * The request's body must be unread. The response's body streams, at the pace of its reader. To
-   * cancel it, or to abort the request, is to drop the connection.
+   * Answers a fetch `Request`, for servers based on fetch, with the same routes, layers and
+   * limits. The request's body must be unread. The response's body streams at its reader's pace.
+   * Cancelling it or aborting the request counts as a dropped connection.
    *
-   * There is no connection that shows who asks: routes for this machine only answer 403, and the
-   * rate limit takes the server's word, `clientAddress`. Rejects if the request is aborted before
-   * it was answered.
+   * There is no connection to show where the request comes from. So routes for this machine only
+   * answer 403, and the rate limit trusts `clientAddress`. Rejects if the request is aborted
+   * before it is answered.
    */
   readonly fetch = async (
     request: Request,
@@ -288,7 +297,7 @@ export class App {
     const { request: asked, response } = exchange;
     this.#fetched.add(response);
     response.once('close', () => this.#fetched.delete(response));
-    this.#serve(new Context(asked, response, this.#scope));
+    this.#serve(new Context(asked, response, this.#shared));
     return exchange.answer;
   };
 
@@ -304,10 +313,10 @@ export class App {
     this.#shutdown.enter();
     context.onClose(this.#closed);
     this.#chain ??= compose(this.#middleware, this.#dispatch, this.#onError);
-    // The boundary answers whatever was thrown: what gets here is a fault in the boundary itself.
+    // The boundary answers all errors, so this is an error of the boundary itself.
     const failed = (error: unknown): void => {
       const { requestId } = context;
-      this.#scope.log.error('request failed beyond its error boundary', { requestId, error });
+      this.#shared.log.error('request failed beyond its error boundary', { requestId, error });
       context.response.destroy();
     };
     try {
@@ -320,11 +329,11 @@ export class App {
 
   /**
    * Listens on a host and a port, by default those of the settings. Resolves with the address;
-   * rejects with the system's error if it cannot be had.
+   * rejects with the system's error.
    */
   listen(options: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {
     const { host = this.#settings.host, port = this.#settings.port } = options;
-    if (this.#server !== undefined) throw new Error('listen() was called before');
+    if (this.#server !== undefined) throw new Error('listen() has already been called');
     const server = (this.#server = createHttpServer({
       listener: this.handle,
       maxConnections: this.#settings.maxStreams + Math.ceil(SPARE_CONNECTIONS / this.#processes),
@@ -334,20 +343,21 @@ export class App {
       server.once('error', reject);
       server.listen(port, host, () => {
         server.off('error', reject);
-        // Null only for a server that does not listen, a string only for a pipe.
+        // Null only if the server does not listen, a string only for a pipe.
         resolve(server.address() as AddressInfo);
       });
     });
   }
 
   /**
-   * Stops as the settings say. `/ready` is 503 at once, and requests are served through the drain
-   * delay, and until sessions are over if the settings give them time. Then open turns, and tools
-   * that are to finish, have until the time-out, which interrupts them. Resolves when history is
-   * written, or a few seconds after that was tried in vain, and everything is closed.
+   * Stops, as configured by the settings. `/ready` answers 503 immediately. Requests are still
+   * served during the drain delay, and until sessions end if the settings allow time for that.
+   * Then open turns and tools that should finish have until the timeout, which interrupts them.
+   * Resolves when history has been written, or a few seconds after that has failed, and everything
+   * is closed.
    *
-   * `isReplaced` means that another process serves the same port. This one takes no new connection
-   * then, and cuts no turn: it serves the connections it has until they have closed.
+   * `isReplaced` means that another process serves the same port. This one then accepts no new
+   * connections and interrupts no turns: it serves its open connections until they close.
    */
   async close({ isReplaced = false }: { readonly isReplaced?: boolean } = {}): Promise<void> {
     const { drainDelaySeconds, drainCallsSeconds, turnTimeoutSeconds } = this.#settings;
@@ -368,7 +378,7 @@ export class App {
         for (const { turns } of this.#routed) turns.interruptAll('the server is shutting down');
       },
     });
-    for (const response of this.#fetched) response.destroy(); // no server closes their connections
+    for (const response of this.#fetched) response.destroy(); // no server closes them
     const toolsMs = Math.max(0, timesOutAtMs - performance.now());
     await Promise.all(this.#routed.map(({ turns }) => turns.close(toolsMs)));
     await this.#records?.close();
@@ -376,7 +386,7 @@ export class App {
     await this.conversations.close();
   }
 
-  /** Turns whose agent is at work now. */
+  /** The number of turns whose agent is running. */
   get runningTurns(): number {
     return this.#routed.reduce((sum, { turns }) => sum + turns.count, 0);
   }
@@ -392,7 +402,8 @@ export class App {
 
   #refuseMethod(context: Context, allowed: string): void {
     if (context.method === 'OPTIONS') return context.empty(204, ['allow', allowed]);
-    throw new HttpError(405, `${context.path} takes ${allowed}`, { headers: ['allow', allowed] });
+    const message = `${context.path} only allows ${allowed}`;
+    throw new HttpError(405, message, { headers: ['allow', allowed] });
   }
 
   readonly #dispatch: Handler = (context) => {
@@ -417,7 +428,7 @@ function served({ name, path, agent, conversations }: RoutedAgent): ServedAgent 
   return { name: name ?? agent.name, path, model: agent.model, conversations };
 }
 
-/** The log of an app that was given none. */
+/** The default log of an app. */
 export function noLog(): Logger {
   return createLogger({ level: 'silent', write: () => undefined });
 }

@@ -4,7 +4,7 @@ import { openModel } from '../models/open-model.ts';
 import { defaultModelName } from '../models/providers.ts';
 import type { Settings } from '../settings/settings.ts';
 
-/** Gives an agent that speaks with a model what it needs; any other is left as it is. */
+/** Gives an agent its models if it uses any. Other agents are returned unchanged. */
 export function bindAgent(
   agent: Agent,
   settings: Settings,
@@ -15,7 +15,7 @@ export function bindAgent(
 }
 
 /**
- * The default of `DEFAULT_MODEL` when no provider has a key. It is named as the one that lacks it.
+ * The default of `DEFAULT_MODEL` if no provider has a key. `/ready` then reports the missing key.
  */
 const FALLBACK_MODEL = 'openai:gpt-5-nano';
 
@@ -36,7 +36,8 @@ function resourcesFor(
         environment,
         defaults: { temperature, maxOutputTokens },
         onProblem: (problem) => {
-          // What is missing from the start is in `model.problems()`, for /ready and the server.
+          // Settings missing from the start are in `model.problems()`, for `/ready` and the
+          // server.
           if (isOpened) log.warn('model', { problem });
         },
         ...(fetch === undefined ? {} : { fetch }),

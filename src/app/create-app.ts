@@ -4,16 +4,16 @@ import { bindAgent } from './bind-agent.ts';
 import { faultOfAgentName, secretsOfAgent, secretVariableOf } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 
-/** Several agents by their names: `a-z`, `0-9` and `-`, beginning with a letter. */
+/** Several agents by name. Names consist of `a-z`, `0-9` and `-`, and begin with a letter. */
 export type NamedAgents = Readonly<Record<string, Agent>>;
 
 /**
- * An app that serves an agent, or several. Each of several is served below the agent route under
- * its name; the first one has the route itself, too.
+ * Creates an app that serves one or several agents. Each of several is served below the agent
+ * route, under its name; the first one also has the agent route itself.
  *
- * Throws a `TypeError` for a name that cannot be a path, if an agent has no webhook secret, as
- * signatures are always verified, and if the settings name a store or records and `options` have
- * none: opening them takes time.
+ * Throws a `TypeError` for a name that cannot be part of a path, and for an agent without a
+ * webhook secret, because signatures are always verified. Also throws if the settings name a store
+ * or call records but `options` does not have them, because opening them is asynchronous.
  */
 export function createApp(
   settings: Settings,
@@ -21,11 +21,11 @@ export function createApp(
   options: AppOptions = {},
 ): App {
   if (settings.conversationStore !== 'memory' && options.store === undefined) {
-    const remedy = 'pass options.store, such as await openStore(settings, { log })';
+    const remedy = 'pass options.store, for example await openStore(settings, { log })';
     throw new TypeError(`settings.conversationStore is not memory: ${remedy}`);
   }
   if (settings.callRecords !== undefined && options.records === undefined) {
-    const remedy = 'pass options.records, such as await openCallRecords(settings, { log })';
+    const remedy = 'pass options.records, for example await openCallRecords(settings, { log })';
     throw new TypeError(`settings.callRecords is set: ${remedy}`);
   }
   const { log = noLog(), fetch } = options;
@@ -37,12 +37,12 @@ export function createApp(
         return { name, agent: bind(agent), secrets: secretsOfAgent(settings, name) };
       });
   const [first, ...others] = agents;
-  if (first === undefined) throw new TypeError('createApp was given no agent');
+  if (first === undefined) throw new TypeError('createApp needs at least one agent');
   for (const { name, secrets } of agents) checkSecrets(name, secrets);
   return new App(settings, [first, ...others], { ...options, log });
 }
 
-/** An agent always has `onMessage`, which no name can be. */
+/** An agent always has `onMessage`, which is not a valid agent name. */
 function isAgent(given: Agent | NamedAgents): given is Agent {
   return typeof given.onMessage === 'function';
 }

@@ -7,9 +7,9 @@ import { AgentError, getAgent } from '../agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../agents/define-agent.ts';
 
 /**
- * A built-in agent by its name, or the default export of a module by its path (with a slash, or
- * ending in .js, .mjs or .ts), relative to `directory`. TypeScript is loaded where Node can (22.18
- * and later, or under a loader). Rejects with an `AgentError`.
+ * Loads a built-in agent by name, or the default export of a module by path (with a slash, or
+ * ending in .js, .mjs or .ts), relative to `directory`. Loads TypeScript if Node can (22.18 and
+ * later, or with a loader). Rejects with an `AgentError`.
  */
 export async function loadAgent(
   nameOrPath: string,
@@ -39,7 +39,7 @@ export async function loadAgent(
       `agent module ${path} has no default export; write "export default defineAgent({ … })"`,
     );
   try {
-    return defineAgent(loaded.default as AgentDefinition); // checked there, field by field
+    return defineAgent(loaded.default as AgentDefinition); // checks every field
   } catch (cause) {
     throw new AgentError(
       `agent module ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,

@@ -1,4 +1,4 @@
-// What a client can reach, and what it must show to get there: all of it is on this page.
+// Every route a client can reach, and what it needs to get there.
 
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Turns } from '../turns/turns.ts';
@@ -23,44 +23,46 @@ import { webhook, type OpenRequests } from '../routes/webhook.ts';
 import { figuresOf, type TurnObserver } from '../routes/webhook-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
 
-/** Calls are taken all the same: a caller is better served than refused. */
-const DEGRADED = 'the conversation store is degraded: calls go on from memory';
+/**
+ * Only a warning: calls are still accepted, because that serves callers better than refusing them.
+ */
+const DEGRADED = 'the conversation store is degraded: calls continue from memory';
 
-/** An agent, and what it is served with. */
+/** An agent, with everything it is served with. */
 export interface RoutedAgent {
-  /** Undefined for an app's only agent: its metrics and log lines need no name. */
+  /** Undefined for an app's only agent, whose metrics and log lines need no name. */
   readonly name: string | undefined;
-  /** Where its events are posted. */
+  /** The path its events are posted to. */
   readonly path: string;
   readonly agent: BoundAgent;
-  /** Any of them may have signed its events. */
+  /** Any of these may have signed its events. */
   readonly secrets: readonly string[];
   readonly conversations: ConversationManager;
   readonly turns: Turns;
-  /** Where its own figures are added. */
+  /** The metrics of this agent. */
   readonly metrics: Metrics;
 }
 
-/** At least one. The first has the agent route itself, too. */
+/** At least one agent. The first also has the agent route itself. */
 export type RoutedAgents = readonly [RoutedAgent, ...RoutedAgent[]];
 
 export interface RouteDependencies {
   readonly settings: Settings;
   readonly agents: RoutedAgents;
-  /** Those of all agents, for routes that belong to none of them. */
+  /** The secrets of all agents, for routes that belong to none of them. */
   readonly secrets: readonly string[];
   readonly metrics: Metrics;
   readonly fetch: typeof fetch | undefined;
   readonly platform: AppPlatform | undefined;
-  /** Why no agent can take calls now. */
+  /** Why no agent can take calls at the moment. */
   readonly notReadyReasons: () => readonly string[];
   /** Undefined for a store that cannot fail. */
   readonly storeHealth: (() => StoreHealth) | undefined;
   /** Undefined if a shutdown does not wait for sessions. */
   readonly openSessions: OpenSessions | undefined;
-  /** Undefined if no records of calls are kept. */
+  /** Undefined if calls are not recorded. */
   readonly records: CallRecords | undefined;
-  /** Undefined if this app has no other processes beside it. */
+  /** Undefined if this is the app's only process. */
   readonly sumMetrics: SumMetrics | undefined;
 }
 
@@ -78,8 +80,8 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
     {
       method: 'POST',
       path: authorizeRoute,
-      // Browsers call it, and they cannot sign. A key of our own opens nothing but a socket of this
-      // machine, and so only this machine gets one.
+      // Browsers call it, and they cannot sign. The local platform's keys open only sockets on
+      // this machine, so only this machine gets one.
       handler: afterChecks(
         [
           rateLimit({ perMinute: settings.authorizePerMinute }),
@@ -108,15 +110,15 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
   ];
 }
 
-/** One for each agent, and the agent route for the first. */
+/** One route per agent, and the agent route for the first. */
 function webhookRoutes({
   settings, agents, metrics, platform, openSessions, records,
 }: RouteDependencies): readonly Route[] {
   const open: OpenRequests = { streams: 0, hooks: 0 };
   const streams = (): number => open.streams;
   const turns = (): number => agents.reduce((sum, { turns }) => sum + turns.count, 0);
-  metrics.add(new Gauge('layercode_open_streams', 'Event streams that are open now.', streams));
-  metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is at work now.', turns));
+  metrics.add(new Gauge('layercode_open_streams', 'Open event streams.', streams));
+  metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is running.', turns));
   const routes = agents.map((routed): Route => {
     const { name, path, agent, secrets, conversations, turns } = routed;
     const handler = signed({ secrets }, webhook({
@@ -136,7 +138,7 @@ function webhookRoutes({
     : [{ ...first, path: settings.agentRoute }, ...routes];
 }
 
-/** A handler whose log lines name the agent, those of a refused request too. */
+/** A handler whose log lines name the agent, even for refused requests. */
 function naming(agentName: string, handler: Handler): Handler {
   return (context) => {
     context.logFields['agent'] = agentName;
@@ -162,14 +164,14 @@ function platformAgents([first, ...others]: RoutedAgents): readonly [
   return [toPlatform(first), ...others.map(toPlatform)];
 }
 
-/** A route that anybody may read. */
+/** A route that anyone may read. */
 function open(path: string, handler: Handler): Route {
   return { method: 'GET', path, handler };
 }
 
 /**
- * A route of the user's own. Below `/api/` it needs a signature, like all there but authorize: that
- * of any agent.
+ * A user-defined route. Below `/api/` it needs a signature by any agent's secret, like every route
+ * there except authorize.
  */
 export function createUserRoute(
   method: Route['method'],
@@ -181,14 +183,14 @@ export function createUserRoute(
   return {
     method,
     path,
-    // By the path asked for, not the pattern: `/:anything/x` reaches below `/api/` too.
+    // Tests the requested path, not the pattern: `/:anything/x` reaches paths below `/api/` too.
     handler: (context) => (isBelowApi(context.path) ? signedHandler(context) : handler(context)),
   };
 }
 
-/** Percent-decoded, as parameters are: `/%61pi/x` must not be a way around. */
+/** Percent-decoded like parameters, so that `/%61pi/x` is no way around the signature. */
 function isBelowApi(path: string): boolean {
   const first = path.split('/', 2)[1] ?? '';
-  // The router lets no malformed path pass, so that decoding cannot throw.
+  // The router has refused malformed paths, so decoding cannot throw.
   return first === 'api' || (first.includes('%') && decodeURIComponent(first) === 'api');
 }

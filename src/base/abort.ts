@@ -2,9 +2,9 @@
 const MAX_CAUSES = 10;
 
 /**
- * Whether an error only says that a signal fired, as happens at every barge-in. That is true if:
+ * Whether an error only means that a signal fired, as at every barge-in. That is true if:
  *
- * - it is the signal's `reason`, or that is in its `cause` chain;
+ * - it is the signal's `reason`, or has that in its `cause` chain;
  * - it is named `AbortError`, or its code is `ABORT_ERR`;
  * - it is an `AggregateError` whose errors are all aborts.
  */

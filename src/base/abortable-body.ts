@@ -1,6 +1,7 @@
-// Bodies of `fetch` that end when a signal fires. `fetch` gets the signal too. But if the request
+// Response bodies that end when a signal fires. `fetch` gets the signal too. But if the request
 // has a body, Node 20.20 and 22 forget the signal at the next garbage collection
-// (nodejs/undici#3644). Then the read would never end, and the other side would go on for nobody.
+// (nodejs/undici#3644). Then the read would never end, and the other side would keep sending to
+// nobody.
 
 /**
  * A reader that ends when the signal fires, and closes the connection. The read in progress reports
@@ -21,8 +22,8 @@ export function openReader(
 }
 
 /**
- * A response's body. Throws the signal's reason when the signal fires. To stop iterating closes the
- * connection.
+ * A response's body. Throws the signal's reason when the signal fires. Stopping the iteration
+ * closes the connection.
  */
 export async function* readBody(
   { body }: Response,

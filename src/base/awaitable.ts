@@ -1,10 +1,9 @@
 /**
- * A value, or a promise of one. A value that is already there need not cost a turn of the microtask
- * queue.
+ * A value, or a promise of one. A value that is available need not wait for the microtask queue.
  */
 export type Awaitable<T> = T | Promise<T>;
 
-/** Calls `next` with the value: at once if it is there, otherwise when the promise resolves. */
+/** Calls `next` with the value: at once if it is available, otherwise when the promise resolves. */
 export function andThen<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
   return value instanceof Promise ? value.then(next) : next(value);
 }
@@ -26,7 +25,7 @@ export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T
   );
 }
 
-/** Resolves when everything that is due by now has had its turn, timers and sockets included. */
+/** Resolves after everything that is due now has run, including timers and sockets. */
 export function soon(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

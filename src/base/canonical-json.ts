@@ -4,7 +4,7 @@
  */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value === 'number') return String(value); // JSON can spell 1e999, which is not null
+  if (typeof value === 'number') return String(value); // `JSON.stringify` turns 1e999 into null
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   const fields = entries.map(([name, inner]) => `${JSON.stringify(name)}:${canonicalJson(inner)}`);

@@ -1,15 +1,15 @@
 import type { Awaitable } from './awaitable.ts';
 
 /**
- * Messages between the processes that share conversations. Hints: any of them may be lost or late,
- * and what must be true is in the store.
+ * Messages between processes that share conversations. They are only hints: any may be late or
+ * lost, and what must be true is in the store.
  */
 export interface Channel {
-  /** Where other processes reach this one. */
+  /** The address at which other processes reach this one. */
   readonly address: string;
-  /** Sends a text to the process at that address. Never throws; a failure is as good as a loss. */
+  /** Sends a text to the process at that address. Never throws: a message that fails is lost. */
   send(address: string, message: string): void;
-  /** Calls the listener, the only one, with each message that comes. It must not throw. */
+  /** Sets the only listener, which is called with each incoming message. It must not throw. */
   listen(listener: (message: string) => void): void;
   close(): Awaitable<void>;
 }

@@ -1,2 +1,2 @@
-/** Environment variables by name. An empty one counts as not set. */
+/** Environment variables by name. An empty one counts as unset. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,12 +1,12 @@
 // Strings as JSON.
 
-/** One match of this is faster than matching all characters that are plain. */
+/** Matching one character outside the set is faster than matching all characters inside it. */
 const NOT_PLAIN = /[^ !#-[\]-~]/;
 /** Longer texts usually contain a character that is not plain. */
 const MAX_PLAIN_LENGTH = 256;
 
 /**
- * The string as `JSON.stringify` writes it. Most of what is said and logged is printable ASCII
+ * The same as `JSON.stringify`, but faster: most of what is said and logged is printable ASCII
  * without `"` and `\`, which needs no escaping.
  */
 export function jsonText(text: string): string {

@@ -1,5 +1,5 @@
-// Finds the package's own folders, such as `assets/`. This module runs from `src/` or from a chunk
-// in `dist/`.
+// Finds the package's own folders, for example `assets/`. This module runs from `src/` or from a
+// chunk in `dist/`.
 
 import { existsSync } from 'node:fs';
 

@@ -1,4 +1,4 @@
-/** Resolves when the promise does, or after so many milliseconds. Rejects as the promise does. */
+/** Resolves or rejects with the promise, or resolves after `ms` milliseconds. */
 export async function atMost(ms: number, done: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
@@ -12,19 +12,24 @@ export async function atMost(ms: number, done: Promise<unknown>): Promise<void> 
 }
 
 /**
- * What the promise resolves with. Rejects if that takes more than so many milliseconds. After the
- * event loop was held up, timers fire before the answers that have arrived meanwhile are read:
- * these get one more turn.
+ * The promise's value. Rejects if it takes longer than `ms` milliseconds. If the event loop was
+ * blocked, timers fire before the answers that arrived meanwhile are read, so these get one more
+ * turn.
  */
-export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
+export function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  // Every command of a store comes by here: `Promise.race` would cost two more promises.
+  return new Promise((resolve, reject) => {
     const isLate = (): void => reject(new Error(`no answer in ${ms} ms`));
-    timer = setTimeout(() => setImmediate(isLate), ms);
+    const timer = setTimeout(() => setImmediate(isLate), ms);
+    promise.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
   });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

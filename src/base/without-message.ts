@@ -1,12 +1,12 @@
 const MAX_CAUSES = 4;
 /**
- * A line of a stack that names a place in code. A message may have lines that only begin like one.
+ * A stack line that names a place in code. Lines of a message may look like the beginning of one.
  */
 const FRAME = /^\s*at .*[:(](?:\d+:\d+|native|<anonymous>)\)?$/;
 
 /**
- * What a log line may show of an error that code of a user threw: its name, code and stack, and
- * those of its causes. Not its message, which may quote the caller.
+ * The loggable part of an error thrown by user code: its name, code and stack, and those of its
+ * causes. Never its message, which may quote the caller.
  */
 export function withoutMessage(error: unknown, depth = 0): Error | undefined {
   if (!(error instanceof Error)) return undefined;

@@ -1,22 +1,20 @@
 import { removeTurn, type Conversation } from './conversation.ts';
 
-/**
- * What a conversation may hold. Beyond it the oldest turns are removed, whole; the newest always
- * stays.
- */
+/** How much a conversation may hold. Beyond that the oldest turns are removed, never the newest. */
 export interface ConversationBounds {
   readonly maxMessages: number;
   /** UTF-16 code units. */
   readonly maxTextLength: number;
 }
 
-/** How much of a bound is left when it was crossed. */
+/** What remains of a bound after trimming. */
 const KEPT_SHARE = 3 / 4;
 
 /**
- * Removes the oldest turns that are not open. Whole: half a turn would leave a tool call without
- * its result. Down to three quarters of the bound: a prompt whose beginning changed with each turn
- * could not be cached.
+ * Once a bound is exceeded, removes the oldest turns that are not open, down to three quarters of
+ * the bound: trimming a little at every turn would change the beginning of the prompt each time,
+ * and no vendor could cache it. Turns are removed whole, because a tool call must not lose its
+ * result.
  */
 export function trim(conversation: Conversation, bounds: ConversationBounds): void {
   if (isWithin(conversation, bounds)) return;
@@ -34,7 +32,7 @@ export function trim(conversation: Conversation, bounds: ConversationBounds): vo
   }
 }
 
-/** Turns count too: one that stored no message still takes room. */
+/** Turns count too, because a turn without messages still takes room. */
 function countOf({ messageCount, turns }: Conversation): number {
   return Math.max(messageCount, turns.length);
 }

@@ -1,5 +1,4 @@
-// A conversation as plain JSON: its turns in their order, an index of their ids, and sums over
-// them.
+// A conversation as plain JSON: its turns in order, an index of their ids, and running totals.
 
 import type { Message } from './message.ts';
 import {
@@ -12,47 +11,57 @@ import {
   type TurnRecord,
 } from './turn-record.ts';
 
-/**
- * Of the records that this version writes. A record without one was written before there were
- * formats.
- */
+/** The format of the records this version writes. Records older than formats have no number. */
 export const FORMAT = 1;
 
-/** Who called, and in which session: another one of the same conversation may be a browser's. */
+/**
+ * Who called, and in which session. A later session of the same conversation may be a browser's.
+ */
 export interface KnownCaller {
   readonly sessionId: string;
   readonly from: string | undefined;
   readonly to: string | undefined;
 }
 
-/** All that is known of one caller over time. The sums spare a turn the walk over all others. */
+/**
+ * Everything kept about one caller over time. The totals save each turn a walk over all the
+ * others.
+ */
 export interface Conversation {
   readonly id: string;
   format: number;
   turns: TurnRecord[];
-  /** Hashes of the turns' ids, in the order of the turns. */
+  /** Hashes of the turns' ids, in the same order as `turns`. */
   turnHashes: number[];
   openTurns: number;
-  /** Tool calls whose result is not known yet, in turns of any state. */
+  /** Tool calls without a result, in turns of any state. */
   runningCalls: number;
   messageCount: number;
-  /** UTF-16 code units of all messages and sent events, the state and the caller. */
+  /** UTF-16 code units of all messages and sent events, plus the state and the caller. */
   textLength: number;
   /** Time of the last change, in milliseconds since the epoch. */
   updatedAt: number;
-  /** What the agent keeps beside the history: JSON text. */
+  /** The agent's state, as JSON text. */
   state?: string;
-  /** Of the last telephone call. */
+  /** The caller of the last telephone call. */
   caller?: KnownCaller;
-  /** The name of the agent that it was handed over to last. */
+  /** The agent that the conversation was last handed over to. */
   agent?: string;
   /**
-   * Where a store writes only what has changed: the turns that were added, changed or removed. Not
-   * part of the record.
+   * The turns added, changed or removed, for stores that write only changes. Not part of the
+   * record.
    */
   touched?: Set<TurnRecord>;
-  /** There, too: everything was forgotten since the last write. Not part of the record. */
+  /**
+   * Set for the same stores when everything was forgotten since the last write. Not part of the
+   * record.
+   */
   isCleared?: true;
+  /**
+   * There, too: the change is made without the store, so that turns which other processes added may
+   * be missing. Not part of the record.
+   */
+  isBehind?: true;
 }
 
 export function emptyConversation(id: string): Conversation {
@@ -74,9 +83,12 @@ export function hasOpenTurn(conversation: Conversation): boolean {
 }
 
 /**
- * Compares numbers that lie side by side, and ids only where their hashes are equal: decision 3.
+ * Compares hashes first, and ids only where the hashes match: decision 3. The newest turn, which is
+ * mostly the one that runs, needs no hash.
  */
 export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnRecord | undefined {
+  const newest = turns[turns.length - 1];
+  if (newest?.id === id) return newest;
   const hash = hashOf(id);
   for (let index = turnHashes.length - 1; index >= 0; index--) {
     if (turnHashes[index] === hash && turns[index]?.id === id) return turns[index];
@@ -96,13 +108,19 @@ function hashOf(id: string): number {
 export function addTurn(conversation: Conversation, turn: TurnRecord): void {
   conversation.touched?.add(turn);
   if (conversation.turns.length === 0) {
-    // Literals: `push` onto an empty array makes room for 17, and many conversations have one turn.
+    // Not `push`: on an empty array it reserves 17 slots, and many conversations have one turn.
     conversation.turns = [turn];
     conversation.turnHashes = [hashOf(turn.id)];
     return;
   }
   conversation.turns.push(turn);
   conversation.turnHashes.push(hashOf(turn.id));
+}
+
+/** Puts the last turn in front of another one. */
+export function moveLastTurn({ turns, turnHashes }: Conversation, index: number): void {
+  turns.splice(index, 0, ...turns.splice(-1));
+  turnHashes.splice(index, 0, ...turnHashes.splice(-1));
 }
 
 export function removeTurn(conversation: Conversation, index: number): void {
@@ -114,7 +132,7 @@ export function removeTurn(conversation: Conversation, index: number): void {
   conversation.turnHashes.splice(index, 1);
 }
 
-/** Replaces the messages of a turn. What it sent is no longer what they say. */
+/** Replaces a turn's messages. Its list of sent events no longer matches them and is removed. */
 export function rewrite(
   conversation: Conversation,
   record: TurnRecord,
@@ -127,14 +145,14 @@ export function rewrite(
   add(conversation, record);
 }
 
-/** Takes a turn out of the conversation's sums, before it changes. */
+/** Takes a turn out of the conversation's totals. Call it before the turn changes. */
 export function subtract(conversation: Conversation, record: TurnRecord): void {
   conversation.messageCount -= countMessages(record);
   conversation.textLength -= textLengthOf(record);
   if (record.messages !== undefined) conversation.runningCalls -= countRunningCalls(record);
 }
 
-/** Puts a turn that has changed back into the conversation's sums. Every change ends here. */
+/** Puts a changed turn back into the conversation's totals. Every change ends here. */
 export function add(conversation: Conversation, record: TurnRecord): void {
   conversation.touched?.add(record);
   conversation.messageCount += countMessages(record);
@@ -142,7 +160,7 @@ export function add(conversation: Conversation, record: TurnRecord): void {
   if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
 }
 
-/** Leaves nothing. A turn that still runs is then settled in vain. */
+/** Forgets everything. A turn that is still running will find nothing to settle. */
 export function clearTurns(conversation: Conversation): void {
   delete conversation.state;
   delete conversation.caller;
@@ -152,26 +170,26 @@ export function clearTurns(conversation: Conversation): void {
   Object.assign(conversation, emptyConversation(conversation.id));
 }
 
-/** Replaces the agent's state. Undefined changes nothing. */
+/** Replaces the agent's state, unless `state` is undefined. */
 export function keepState(conversation: Conversation, state: string | undefined): void {
   if (state === undefined) return;
   conversation.textLength += state.length - (conversation.state?.length ?? 0);
   conversation.state = state;
 }
 
-/** Notes who called. Undefined changes nothing. */
+/** Records who called, unless `caller` is undefined. */
 export function keepCaller(conversation: Conversation, caller: KnownCaller | undefined): void {
   if (caller === undefined) return;
   conversation.textLength += callerLength(caller) - callerLength(conversation.caller);
   conversation.caller = caller;
 }
 
-/** Notes the agent that the conversation is handed over to. Undefined changes nothing. */
+/** Records the agent the conversation is handed over to, unless `agent` is undefined. */
 export function keepAgent(conversation: Conversation, agent: string | undefined): void {
   if (agent !== undefined) conversation.agent = agent;
 }
 
-/** Who calls in that session, where that is known. */
+/** Who called in that session, if known. */
 export function callerIn(
   { caller }: Pick<Conversation, 'caller'>,
   sessionId: string,
@@ -184,7 +202,7 @@ function callerLength({ sessionId, from, to }: Partial<KnownCaller> = {}): numbe
   return (sessionId?.length ?? 0) + (from?.length ?? 0) + (to?.length ?? 0);
 }
 
-/** Makes the index and the sums anew, from the turns. */
+/** Rebuilds the index and the totals from the turns. */
 export function tally(conversation: Conversation): void {
   const { turns } = conversation;
   conversation.turnHashes = turns.map(({ id }) => hashOf(id));
@@ -195,14 +213,14 @@ export function tally(conversation: Conversation): void {
   for (const record of turns) add(conversation, record);
 }
 
-/** All messages in the order of their turns, as copies. */
+/** Copies of all messages, in turn order. */
 export function historyOf(conversation: Conversation): Message[] {
   return conversation.turns.flatMap(copiesOf);
 }
 
 /**
- * The messages that the run of a turn may know: up to the caller's words and the calls of earlier
- * runs. Copies.
+ * Copies of the messages a turn's run may see: everything up to the caller's words, and the calls
+ * of earlier runs of the turn.
  */
 export function historyUpTo(conversation: Conversation, record: TurnRecord): Message[] {
   const index = conversation.turns.indexOf(record);
@@ -210,7 +228,7 @@ export function historyUpTo(conversation: Conversation, record: TurnRecord): Mes
   return [...earlier.flatMap(copiesOf), ...leadingMessages(record).map(copyOf)];
 }
 
-/** A plain turn's messages are made anew each time; others are the record's own. */
+/** A plain turn's messages are created on demand; others belong to the record and are copied. */
 function copiesOf(record: TurnRecord): Message[] {
   return record.messages === undefined ? messagesOf(record) : record.messages.map(copyOf);
 }
@@ -220,14 +238,11 @@ function copyOf(message: Message): Message {
   return { ...message, toolCalls: message.toolCalls.map((call) => ({ ...call })) };
 }
 
-/**
- * Brings a conversation that an older version wrote to today's format. Fields that are not known
- * stay.
- */
+/** Upgrades a conversation written by an older version. Unknown fields stay. */
 export function upgrade(conversation: Conversation): void {
   if ((conversation.format as number | undefined) !== undefined) return;
   conversation.format = FORMAT;
-  conversation.runningCalls = 0; // before there were formats, a call was stored with its result
+  conversation.runningCalls = 0; // records without a format stored calls only with their results
   for (const record of conversation.turns) {
     const { messages } = record;
     conversation.touched?.add(record);

@@ -1,4 +1,4 @@
-// What the caller heard of a reply, as far as the platform reports it after an interruption.
+// How much of a reply the caller heard, as the platform reports it after an interruption.
 
 import { trim, type ConversationBounds } from './bounds.ts';
 import { rewrite, type Conversation } from './conversation.ts';
@@ -13,15 +13,15 @@ import {
 
 /** What the platform reports after an interruption. */
 export interface Interruption {
-  /** Undefined when it is not known what was heard. */
+  /** Undefined if the platform did not say. */
   readonly textHeard: string | undefined;
-  /** The assistant turn that was interrupted. It may be an id that this server never saw. */
+  /** The interrupted assistant turn. This server may never have seen the id. */
   readonly turnId: string | undefined;
 }
 
 /**
- * A turn that had ended and was interrupted after all: its text was sent, and the voice that spoke
- * it was cut off.
+ * A turn that completed and was interrupted afterwards: all its text was sent, but the platform's
+ * voice was cut off while speaking it.
  */
 export interface CutTurn {
   readonly turnId: string;
@@ -29,15 +29,15 @@ export interface CutTurn {
   readonly text: string;
 }
 
-/** The turn that a report of the platform changed, and whether it had ended by then. */
+/** The turn that a report changed, and whether it had completed before. */
 export interface HeardTurn {
   readonly record: TurnRecord;
   readonly wasCompleted: boolean;
 }
 
 /**
- * Writes down what was heard, on the last turn that can have been heard. `beforeTurnId` names the
- * turn that brings the report. Undefined when no turn was changed.
+ * Records what was heard, on the last turn that can have been heard. `beforeTurnId` is the turn
+ * whose event carried the report. Undefined if no turn changed.
  */
 export function noteHeard(
   conversation: Conversation,
@@ -46,25 +46,28 @@ export function noteHeard(
 ): HeardTurn | undefined {
   const { turns } = conversation;
   const newest = newestBefore(conversation, beforeTurnId);
+  const named = indexOf(conversation, interruption.turnId);
+  // An id that is not known here may be that of a newer turn, which another process added.
+  if (named === -1 && interruption.turnId !== undefined && conversation.isBehind === true)
+    return undefined;
   if (interruption.textHeard === undefined) return markInterrupted(conversation, turns[newest]);
-  const start = startOf(conversation, interruption.turnId, newest);
   let heard = interruption.textHeard;
-  for (let index = start; index >= 0; index--) {
+  for (let index = named === -1 ? newest : Math.min(newest, named); index >= 0; index--) {
     const record = turns[index];
     if (record === undefined) return undefined;
     heard = withoutPrefix(heard, record.filler ?? '');
     const said = replyText(record);
     if (record.isUnknown === true || (said !== '' && index === newest))
       return cutTo(conversation, record, heard);
-    if (heard.trim() === '') return undefined; // a filler was all that was heard, or nothing
+    if (heard.trim() === '') return undefined; // nothing was heard, or only a filler
     if (said !== '') return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
   }
   return undefined;
 }
 
 /**
- * As `noteHeard`, for a report that begins no turn. A turn that runs in another process is the one
- * that is meant, and that process is told. Undefined also when the turn was known to be
+ * Like `noteHeard`, for a report that does not begin a turn. An open turn here runs in another
+ * process, and that process is told. Also undefined if the turn was already known to be
  * interrupted.
  */
 export function cutTurn(
@@ -80,8 +83,8 @@ export function cutTurn(
 }
 
 /**
- * What an agent is told: only of a turn that had ended, as it was told of any other when that was
- * interrupted.
+ * What to tell the agent: only turns that had completed. An agent is told about an interrupted
+ * turn while it runs.
  */
 export function cutOf(heard: HeardTurn | undefined): CutTurn | undefined {
   return heard?.wasCompleted === true
@@ -89,22 +92,23 @@ export function cutOf(heard: HeardTurn | undefined): CutTurn | undefined {
     : undefined;
 }
 
-/** Of several turns that came with the id, it names the newest: the one that it heard last. */
-function startOf({ turns }: Conversation, turnId: string | undefined, newest: number): number {
-  const named = turnId === undefined ? -1 : turns.findLastIndex((turn) => cameWith(turn, turnId));
-  return named === -1 ? newest : Math.min(newest, named);
+/** Of several turns that came with the id, the platform means the newest. -1: it is not known. */
+function indexOf({ turns }: Conversation, turnId: string | undefined): number {
+  return turnId === undefined ? -1 : turns.findLastIndex((turn) => cameWith(turn, turnId));
 }
 
 /**
- * The platform reports on what came before the turn that brings the report, also when that turn
- * runs anew in an old place.
+ * A report is about what came before the turn that carries it, even if that turn is running again
+ * in its old place.
  */
 function newestBefore({ turns }: Conversation, turnId: string | undefined): number {
   const own = turnId === undefined ? -1 : turns.findIndex(({ id }) => id === turnId);
   return (own === -1 ? turns.length : own) - 1;
 }
 
-/** What was heard stays unknown: where the turn's run has not said what it sent, it still may. */
+/**
+ * How much was heard stays unknown. If the turn was open, its run may still report what it sent.
+ */
 function markInterrupted(
   conversation: Conversation,
   record: TurnRecord | undefined,
@@ -115,8 +119,8 @@ function markInterrupted(
 }
 
 /**
- * Cuts the reply to what was heard. Calls stay where nothing of their text was heard: a result
- * needs its call.
+ * Cuts the reply to what was heard. Tool calls stay even if none of their text was heard, because
+ * a result needs its call.
  */
 function cutTo(conversation: Conversation, record: TurnRecord, heard: string): HeardTurn {
   const isKnown = record.isUnknown !== true;
@@ -125,8 +129,8 @@ function cutTo(conversation: Conversation, record: TurnRecord, heard: string): H
   const last = own.findLastIndex(({ role }) => role === 'assistant');
   const cut = own.map((message, index): Message => {
     if (message.role !== 'assistant') return message;
-    // The platform's words may not be ours. The last text takes all that is left, unless calls of
-    // unknown effect follow it.
+    // The platform's text may differ from ours. The last message takes the rest, unless tool calls
+    // follow it and we do not know what was sent.
     const takesAll = index === last && (isKnown || message.toolCalls === undefined);
     const content = takesAll ? rest : rest.slice(0, message.content.length);
     rest = rest.slice(content.length);
@@ -134,7 +138,7 @@ function cutTo(conversation: Conversation, record: TurnRecord, heard: string): H
   });
   if (rest.trim() !== '')
     cut.push({ role: 'assistant', content: rest, turnId: record.id, state: 'interrupted' });
-  if (record.isUnknown !== undefined) delete record.isUnknown; // decided
+  if (record.isUnknown !== undefined) delete record.isUnknown; // settled by this report
   return rewriteOwn(conversation, record, cut);
 }
 
@@ -162,14 +166,14 @@ function asInterrupted(message: Message): Message {
     : message;
 }
 
-/** Whether `text` begins with `prefix`, white space aside. */
+/** Whether `text` begins with `prefix`, ignoring white space. */
 export function isPrefix(prefix: string, text: string): boolean {
   return collapse(text).startsWith(collapse(prefix));
 }
 
 /**
- * `text` without the `prefix` that it begins with, white space aside. '' where it ends inside the
- * prefix; all of `text` where it begins with something else.
+ * `text` without the leading `prefix`, ignoring white space: '' if it ends inside the prefix, all
+ * of `text` if it begins with something else.
  */
 export function withoutPrefix(text: string, prefix: string): string {
   if (prefix.trim() === '') return text;

@@ -20,41 +20,41 @@ import {
 import type { RunElsewhere } from './turn-record.ts';
 
 export interface ConversationManagerOptions {
-  /** Messages a conversation holds at the most, at least 2. Default 200. */
+  /** Most messages per conversation, at least 2. Default 200. */
   readonly maxMessages?: number;
-  /** UTF-16 code units a conversation's texts have at the most. Default 1,048,576. */
+  /** Most text per conversation, in UTF-16 code units. Default 1,048,576. */
   readonly maxTextLength?: number;
   /**
-   * The agent whose conversations these are, if several agents share the store: the same id is then
-   * another conversation for each. Default: the agent has the store to itself.
+   * The agent these conversations belong to, if several agents share the store. Each agent then
+   * has its own conversation under the same id. Default: the agent has the store to itself.
    */
   readonly agentName?: string;
 }
 
-/** A message to add by hand. Without `turnId` it becomes a turn of its own. */
+/** A message to add. Without `turnId` it becomes a turn of its own. */
 export interface NewMessage {
   readonly role: 'user' | 'assistant';
   readonly content: string;
   readonly turnId?: string;
 }
 
-/** A conversation as it is at one moment. */
+/** A conversation at one moment. */
 export interface Snapshot {
   readonly history: Message[];
-  /** The agent's state: JSON text. */
+  /** The agent's state, as JSON text. */
   readonly state: string | undefined;
   readonly caller?: KnownCaller;
 }
 
-/** A conversation that has had a turn. */
+/** What is known about a conversation before its next turn. */
 export interface KnownConversation {
-  /** The name of the agent that it was handed over to last. */
+  /** The agent that the conversation was last handed over to. */
   readonly agent?: string;
 }
 
 /**
- * The history of every conversation, over a store, within bounds. Answers at once where the store
- * does.
+ * The history of every conversation: applies the rules and the bounds on top of a store. Returns a
+ * plain value, not a promise, whenever the store does.
  */
 export class ConversationManager {
   readonly #store: ConversationStore;
@@ -72,7 +72,7 @@ export class ConversationManager {
     this.#agentName = agentName;
   }
 
-  /** What the store knows the conversation by: no other agent's conversation has the same key. */
+  /** The store's key for the conversation. No other agent's conversation has the same key. */
   keyOf(conversationId: string): string {
     return this.#agentName === undefined
       ? conversationId
@@ -80,8 +80,8 @@ export class ConversationManager {
   }
 
   /**
-   * Adds a message at the end, or to its turn where that is known. Begins the conversation where it
-   * is new.
+   * Adds a message to its turn if that turn is known, otherwise as a new turn at the end. Begins
+   * the conversation if it is new.
    */
   addMessage(
     conversationId: string,
@@ -97,8 +97,8 @@ export class ConversationManager {
   }
 
   /**
-   * All messages in the order of their turns, the placeholder of a running turn among them. Empty
-   * for an unknown id.
+   * All messages in turn order, including the placeholder of a running turn. Empty for an unknown
+   * id.
    */
   getHistory(conversationId: string): Awaitable<Message[]> {
     return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
@@ -106,14 +106,14 @@ export class ConversationManager {
     );
   }
 
-  /** The conversation as it is now, not to be changed. Undefined for an unknown id. */
+  /** The current conversation. Do not change it. Undefined for an unknown id. */
   read(conversationId: string): Awaitable<Conversation | undefined> {
     return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
       conversation === undefined ? undefined : toRead(conversation),
     );
   }
 
-  /** History, state and caller of a conversation. Empty for an unknown id. */
+  /** The conversation's history, state and caller. Empty for an unknown id. */
   snapshot(conversationId: string): Awaitable<Snapshot> {
     return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) => {
       if (conversation === undefined) return { history: [], state: undefined };
@@ -123,22 +123,22 @@ export class ConversationManager {
     });
   }
 
-  /**
-   * Forgets the conversation, its state too. A turn that still runs goes on, and is not written
-   * down.
-   */
+  /** Forgets the conversation and its state. A running turn carries on, but is not recorded. */
   clear(conversationId: string): Awaitable<void> {
     return toAwaitable(
       this.#store.update(conversationId, (conversation) => clearTurns(conversation)),
     );
   }
 
-  /** How many conversations are held, those of other agents in the same store included. */
+  /** The number of conversations in the store, including those of other agents that share it. */
   count(): Awaitable<number> {
     return toAwaitable(this.#store.count());
   }
 
-  /** What a turn that leaves nothing in it must know of a conversation. Undefined for a new one. */
+  /**
+   * What a turn that leaves no trace needs to know about the conversation. Undefined for a new
+   * one.
+   */
   known(conversationId: string): Awaitable<KnownConversation | undefined> {
     return toAwaitable(this.#store.read(conversationId));
   }
@@ -152,7 +152,7 @@ export class ConversationManager {
     );
   }
 
-  /** The turns that other processes than this one run. */
+  /** The turns that run in processes other than `own`. */
   openRunsElsewhere(conversationId: string, own: string): Awaitable<readonly RunElsewhere[]> {
     return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
       conversation === undefined ? [] : rules.openRunsElsewhere(conversation, own),
@@ -200,7 +200,7 @@ export class ConversationManager {
   }
 }
 
-/** No agent's name has a slash, so no two agents have a key in common. */
+/** Agent names contain no slash, so two agents never share a key. */
 function keyOf(agentName: string, conversationId: string): string {
   return `${agentName}/${conversationId}`;
 }
@@ -215,13 +215,13 @@ function storeOf(agentName: string, store: ConversationStore): ConversationStore
   };
 }
 
-/** A draft that may be changed, in today's format. */
+/** A draft of a change, upgraded in place to the current format. */
 function current(conversation: Conversation): Conversation {
   if (conversation.format !== FORMAT) upgrade(conversation);
   return conversation;
 }
 
-/** What was read is not to be changed: a copy where it has an older format. */
+/** A conversation that was read must not be changed, so an older format is upgraded on a copy. */
 function toRead(conversation: Conversation): Conversation {
   return conversation.format === FORMAT ? conversation : current(structuredClone(conversation));
 }

@@ -2,43 +2,40 @@ import { emptyConversation, hasOpenTurn, type Conversation } from './conversatio
 import type { ConversationStore } from './store.ts';
 
 export interface MemoryStoreOptions {
-  /** A conversation that did not change for this long is dropped. */
+  /** A conversation that has not changed for this long is dropped. */
   readonly ttlMs: number;
-  /**
-   * Beyond it the least recently changed conversation is dropped. One with an open turn never is.
-   */
+  /** Beyond this the least recently changed conversation is dropped, unless it has an open turn. */
   readonly maxConversations: number;
   /**
-   * UTF-16 code units of all texts of all conversations. Beyond it the least recently changed
-   * conversations are dropped, but never the latest, nor one with an open turn. Default 67,108,864.
+   * Most text of all conversations together, in UTF-16 code units. Beyond this the least recently
+   * changed are dropped, except the latest one and those with an open turn. Default 67,108,864.
    */
   readonly maxCharacters?: number;
-  /** Milliseconds on any clock that only goes forward. Default `performance.now`. */
+  /** Milliseconds on any monotonic clock. Default `performance.now`. */
   readonly now?: () => number;
 }
 
 const SWEEP_INTERVAL_MS = 60_000;
 
-/**
- * When all of a great many conversations have open turns, no change walks over all of them in
- * vain.
- */
+/** Bounds the search for one to drop when very many conversations have open turns. */
 const MAX_EVICTION_STEPS = 100;
 
 interface Entry {
   readonly conversation: Conversation;
-  /** By the store's own clock. `updatedAt` is the wall's, which may jump. */
+  /** By the store's own clock. `updatedAt` is wall time, which may jump. */
   lastUsedMs: number;
-  /** Neighbours in the order of the last use. */
+  /** Neighbours in the list, which is in order of last use. */
   older: Entry | undefined;
   newer: Entry | undefined;
 }
 
 /**
- * Conversations in a Map, and in a list in the order of their last change. Answers at once.
+ * Keeps conversations in a Map and in a list ordered by their last change. Never returns a
+ * promise.
  *
- * Why not the Map's own order: deleting and setting again leaves tables behind that the garbage
- * collector promotes with all they point to, which costs a turn a quarter of its time.
+ * The Map's own order would need no list, but deleting and re-adding entries leaves old tables
+ * behind. The garbage collector promotes these with everything they point to, and turns become
+ * slower.
  */
 export class MemoryStore implements ConversationStore {
   readonly #ttlMs: number;
@@ -56,7 +53,7 @@ export class MemoryStore implements ConversationStore {
     this.#maxConversations = maxConversations;
     this.#maxCharacters = maxCharacters;
     this.#now = now ?? (() => performance.now());
-    // An idle server must give memory back, too. The sweeper never keeps the process alive.
+    // Frees memory on an idle server as well. It never keeps the process alive.
     this.#sweeper = setInterval(() => this.#dropExpired(), SWEEP_INTERVAL_MS).unref();
   }
 
@@ -67,7 +64,7 @@ export class MemoryStore implements ConversationStore {
   }
 
   update<T>(id: string, change: (conversation: Conversation) => T): T {
-    // Whole milliseconds: V8 keeps a fraction in an object of its own.
+    // Whole milliseconds: V8 allocates an object for a fraction.
     const now = Math.floor(this.#now());
     let entry = this.#find(id);
     if (entry !== undefined && this.#isExpired(entry, now)) {
@@ -103,9 +100,7 @@ export class MemoryStore implements ConversationStore {
     this.#oldest = this.#newest = undefined;
   }
 
-  /**
-   * The newest is looked at first: a turn that begins and ends at once asks for it twice in a row.
-   */
+  /** Tries the newest first: a turn that begins and ends at once looks it up twice in a row. */
   #find(id: string): Entry | undefined {
     return this.#newest?.conversation.id === id ? this.#newest : this.#entries.get(id);
   }
@@ -118,9 +113,7 @@ export class MemoryStore implements ConversationStore {
     return this.#entries.size > this.#maxConversations || this.#characters > this.#maxCharacters;
   }
 
-  /**
-   * Drops the least recently used until the bounds are kept, but not `kept`, which is the newest.
-   */
+  /** Drops the least recently used until the bounds are met, but never `kept`, the newest. */
   #evict(kept: Entry, now: number): void {
     for (let steps = 0; this.#isOverfull && steps < MAX_EVICTION_STEPS; steps++) {
       if (this.#oldest === undefined || this.#oldest === kept) return;
@@ -136,7 +129,10 @@ export class MemoryStore implements ConversationStore {
     }
   }
 
-  /** One with an open turn moves to the end, or every change would have to step over it again. */
+  /**
+   * A conversation with an open turn moves to the end. Otherwise every change would step over it
+   * again.
+   */
   #dropUnlessOpen(entry: Entry, now: number): void {
     if (hasOpenTurn(entry.conversation)) this.#touch(entry, now);
     else this.#drop(entry);

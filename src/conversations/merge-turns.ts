@@ -1,22 +1,31 @@
-import { add, addTurn, findTurn, subtract, type Conversation } from './conversation.ts';
+import {
+  add,
+  addTurn,
+  findTurn,
+  moveLastTurn,
+  subtract,
+  type Conversation,
+} from './conversation.ts';
 import { withKnownResults } from './tool-call-rules.ts';
 import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
 /**
- * Takes over turns that this process remembers, into a conversation that others may have changed
- * since. By their ids, so that doing it twice changes nothing:
+ * Merges turns this process remembers into a conversation that others may have changed since.
+ * Turns are matched by id, so merging twice changes nothing:
  *
- * - a turn that the conversation does not have is added at the end;
- * - if both know the same run, this process has the newer copy, unless somebody has decided by now
- *   what was heard;
- * - if they know different runs, a completed one wins, else the one that is there stays;
- * - the true result of a tool call is never lost.
+ * - A turn the conversation lacks is added in its place.
+ * - If both know the same run, this process has the newer copy, unless what was heard has been
+ *   decided by now.
+ * - If they know different runs, a completed one wins; otherwise the stored one stays.
+ * - A tool call never loses its true result.
  */
 export function mergeTurns(conversation: Conversation, remembered: readonly TurnRecord[]): void {
   for (const ours of remembered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) {
+      const place = placeOf(ours, conversation.turns);
       addTurn(conversation, ours);
+      moveLastTurn(conversation, place);
       if (ours.state === 'open') conversation.openTurns += 1;
       add(conversation, ours);
     } else if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
@@ -25,9 +34,19 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
 }
 
 /**
- * What a store has lost that gives up its last writes in a failover: from the first turn that both
- * know, as what comes before was trimmed. Of turns that both know, one that is open may have gone
- * on elsewhere, and one that was `touched` is as a change in vain has left it.
+ * Where a turn belongs among others: after the last one that was added before it. Also after all
+ * that do not say when they were added: older versions did not note it.
+ */
+export function placeOf(turn: TurnRecord, turns: readonly TurnRecord[]): number {
+  const before = ({ addedAt }: TurnRecord): boolean =>
+    addedAt === undefined || turn.addedAt === undefined || addedAt <= turn.addedAt;
+  return turns.findLastIndex(before) + 1;
+}
+
+/**
+ * The turns lost by a store that dropped its last writes in a failover. Starts at the first turn
+ * both know, because earlier ones were trimmed. Turns both know are included as well, except open
+ * ones, which may have continued elsewhere, and `touched` ones, which a failed change has altered.
  */
 export function turnsLostBy(
   conversation: Conversation,

@@ -1,10 +1,8 @@
-/** How far a turn has come. `open` marks a turn that still runs, and its placeholder in history. */
+/** The state of a turn. `open` marks a running turn, and its placeholder in history. */
 export const TURN_STATES = ['open', 'completed', 'interrupted', 'failed'] as const;
 export type TurnState = (typeof TURN_STATES)[number];
 
-/**
- * A tool call, as the model asked for it. `args` is the JSON text that the model wrote, unchecked.
- */
+/** A tool call as the model requested it. `args` is the model's JSON text, unchecked. */
 export interface ToolCall {
   /** Unique within its turn. */
   readonly id: string;
@@ -13,8 +11,8 @@ export interface ToolCall {
 }
 
 /**
- * How far a tool call has come. `interrupted`: it never began, or it ended because of its signal.
- * `unknown`: it began, and the process that ran it died before a result was stored.
+ * The state of a tool call. `interrupted`: it never began, or its signal ended it. `unknown`: it
+ * began, but its process died before a result was stored.
  */
 export type ToolCallState = 'running' | 'completed' | 'interrupted' | 'unknown';
 
@@ -27,17 +25,14 @@ export interface UserMessage {
 export interface AssistantMessage {
   readonly role: 'assistant';
   /**
-   * What the caller was sent. After an interruption that the platform reported: what the caller
-   * heard.
+   * What was sent to the caller. After an interruption reported by the platform: what they heard.
    */
   readonly content: string;
   readonly turnId: string;
   readonly state: TurnState;
-  /**
-   * The tools that the model called after this text. Each has one `ToolMessage` in the same turn.
-   */
+  /** The tools the model called after this text. Each has one `ToolMessage` in the same turn. */
   readonly toolCalls?: readonly ToolCall[];
-  /** The name of the agent that spoke, if it is another than the one of the path. */
+  /** The name of the agent that spoke, if it is not the one the path names. */
   readonly agent?: string;
 }
 
@@ -49,28 +44,24 @@ export interface ToolMessage {
   readonly toolCallId: string;
   readonly state: ToolCallState;
   /**
-   * The call's idempotency key. Absent where its arguments are not JSON: such a call matches no
-   * other.
+   * The call's idempotency key. Absent if the arguments are not JSON: such calls match no other.
    */
   readonly key?: string;
-  /** The name of the agent that speaks from here on. */
+  /** The name of the agent that takes over from here. */
   readonly handOver?: string;
 }
 
-/** One entry of a conversation's history. Every entry carries the id of the turn it belongs to. */
+/** One entry in a conversation's history. Each carries the id of its turn. */
 export type Message = UserMessage | AssistantMessage | ToolMessage;
 
-/** What a model is told about a call that has no result. JSON text. */
+/** What the model gets for a call without a result. JSON text. */
 export const UNFINISHED_RESULTS = {
   running: '{"status":"still running"}',
   interrupted: '{"error":"interrupted"}',
   unknown: '{"error":"outcome unknown"}',
 } as const satisfies Readonly<Record<Exclude<ToolCallState, 'completed'>, string>>;
 
-/**
- * What a turn sent to the caller, in order: enough to send it again. `json` is the text of a JSON
- * value.
- */
+/** What a turn sent to the caller, in order, so that it can be sent again. `json` is JSON text. */
 export type SentEvent =
   | { readonly type: 'say'; readonly text: string; readonly isFiller?: true }
   | { readonly type: 'data'; readonly json: string }

@@ -1,5 +1,4 @@
-// What may happen to a conversation: pure functions over plain data, so that every store runs the
-// same rules.
+// The rules of a conversation: pure functions over plain data, the same for every store.
 
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
@@ -22,7 +21,9 @@ import {
   type ToolMessage,
   type TurnState,
 } from './message.ts';
-import { earlierRounds, forgetLostCalls, withKnownResults } from './tool-call-rules.ts';
+import {
+  earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
+} from './tool-call-rules.ts';
 import {
   idOfNth,
   forgetRun,
@@ -44,41 +45,47 @@ import {
 export interface TurnOpening {
   readonly turnId: string;
   readonly runId: number;
-  /** The caller's words; undefined for a turn that the caller did not begin. */
+  /** The caller's words. Undefined if the caller did not begin the turn. */
   readonly text?: string | undefined;
   readonly interruption?: Interruption | undefined;
-  /** Where the event names the caller of a telephone call. */
+  /** Set if the event names a telephone caller. */
   readonly caller?: KnownCaller | undefined;
   /**
-   * What the turns that run in this process would leave if they ended now. This turn interrupts
+   * What each turn running in this process would leave if it ended now. The new turn interrupts
    * them.
    */
   readonly running?: readonly TurnSettlement[] | undefined;
-  /** Whether a living process runs the tool call of that key. Default: none does. */
+  /** Whether a living process runs the tool call with this key. Default: none does. */
   readonly isCallRunning?: ((key: string) => boolean) | undefined;
-  /** The address of this process, where others share the conversation. */
+  /** The address of this process, if it shares the conversation with others. */
   readonly process?: string | undefined;
-  /** Whether other processes were asked what they run. Until then nothing is taken from them. */
+  /**
+   * Whether the other processes have been asked what they run. Until then nothing is taken from
+   * them.
+   */
   readonly hasAsked?: boolean | undefined;
   /** Where calls are recorded. */
   readonly figures?: TurnFigures | undefined;
 }
 
-/** A turn that was opened, as its run sees it. Holds no record that the run could change. */
+/** An opened turn as its run sees it. Exposes no record the run could change. */
 export class OpenedTurn {
   readonly kind = 'opened';
   /**
-   * The `turnId` of the opening, or one of our own where a turn of that id was begun by other
-   * words.
+   * The opening's `turnId`, or an id of our own if other words have already begun a turn with that
+   * id.
    */
   readonly turnId: string;
-  /** Whether the conversation was known before this turn. */
+  /** Whether the conversation existed before this turn. */
   readonly isResumed: boolean;
-  /** An older turn that was cut to what was heard. */
+  /** An older turn, cut to what the caller heard. */
   readonly cut: CutTurn | undefined;
-  /** Calls of earlier runs of this turn that completed, still run, or whose outcome is unknown. */
+  /**
+   * Calls by earlier runs of this turn that have completed, are still running, or have an unknown
+   * outcome.
+   */
   readonly earlierCalls: readonly ToolMessage[];
-  /** Runs of other processes that this turn has ended. They do not know it yet. */
+  /** Runs in other processes that this turn has ended. They have not been told yet. */
   readonly endedElsewhere: readonly RunElsewhere[];
   readonly #conversation: Conversation;
   readonly #record: TurnRecord;
@@ -100,24 +107,22 @@ export class OpenedTurn {
     this.#record = record;
   }
 
-  /**
-   * The messages up to the caller's words and the calls of earlier runs, as they are now. Copies.
-   */
+  /** Copies of the current messages up to the caller's words and the calls of earlier runs. */
   history(): Message[] {
     return historyUpTo(this.#conversation, this.#record);
   }
 
-  /** The agent's state: JSON text. Undefined where none was stored. */
+  /** The agent's state, as JSON text. Undefined if none is stored. */
   get state(): string | undefined {
     return this.#conversation.state;
   }
 
-  /** The name of the agent that it was handed over to last. */
+  /** The agent that the conversation was last handed over to. */
   get agent(): string | undefined {
     return this.#conversation.agent;
   }
 
-  /** Who called in that session, where that is known. */
+  /** Who called in that session, if known. */
   callerIn(sessionId: string): ReturnType<typeof callerIn> {
     return callerIn(this.#conversation, sessionId);
   }
@@ -125,22 +130,22 @@ export class OpenedTurn {
 
 export type TurnOpeningResult =
   | OpenedTurn
-  /** The same delivery was completed: its reply can be sent again. */
+  /** The same delivery has already completed: its reply can be sent again. */
   | { readonly kind: 'completed before'; readonly sent: readonly SentEvent[] }
   /**
-   * The same delivery began a turn that was interrupted or failed, and a newer turn runs: nothing
-   * is to be done.
+   * The same delivery began a turn that was interrupted or failed, and a newer turn is running: do
+   * nothing.
    */
   | { readonly kind: 'stale' }
   /**
-   * Another process runs the same delivery, or tools that this turn would take for lost: it is to
-   * be asked first. Nothing is changed.
+   * Another process may be running the same delivery, or tool calls this turn would count as lost.
+   * Ask that process first; nothing has changed.
    */
   | {
       readonly kind: 'elsewhere';
-      /** Of the same delivery. */
+      /** The run of the same delivery. */
       readonly same: RunElsewhere | undefined;
-      /** Keys of tool calls, by the process that may run them. */
+      /** Keys of tool calls, by the process that may be running them. */
       readonly calls: ReadonlyMap<string, readonly string[]>;
     };
 
@@ -150,13 +155,16 @@ export interface TurnSettlement {
   readonly runId: number;
   readonly state: Exclude<TurnState, 'open'>;
   /**
-   * What the run said and called: what follows the caller's words, and the calls of earlier runs,
-   * in history.
+   * What the run said and called. In history this follows the caller's words and the calls of
+   * earlier runs.
    */
   readonly messages: readonly Message[];
   readonly sent?: readonly SentEvent[] | undefined;
   readonly filler?: string | undefined;
-  /** The agent's state: JSON text. Kept whoever closed the turn, but not by an older run of it. */
+  /**
+   * The agent's state, as JSON text. Kept even if something else closed the turn, but an older run
+   * cannot overwrite a newer run's state.
+   */
   readonly agentState?: string | undefined;
   /** Where calls are recorded. */
   readonly figures?: TurnFigures | undefined;
@@ -167,9 +175,9 @@ const NO_TURNS: readonly TurnRecord[] = [];
 const NO_RUNS: readonly RunElsewhere[] = [];
 
 /**
- * Begins a turn: ends those that were open, cuts an older one to what was heard, stores the
- * caller's words and a placeholder. A delivery that was completed is left alone. One that was
- * interrupted or failed runs anew in its old place, unless a newer turn runs.
+ * Begins a turn: ends the open ones, cuts an older one to what was heard, and stores the caller's
+ * words and a placeholder. Leaves a completed delivery alone. A delivery that was interrupted or
+ * failed runs again in its old place, unless a newer turn is running.
  */
 export function openTurn(
   conversation: Conversation,
@@ -197,7 +205,7 @@ export function openTurn(
     opening.interruption === undefined
       ? undefined
       : noteHeard(conversation, opening.interruption, turnId);
-  // Their runs may still be sending, and have the last word on that unless the platform has said
+  // Their runs may still be sending and know best what was sent, unless the platform has reported
   // what was heard.
   const decided = opening.interruption?.textHeard === undefined ? undefined : heard?.record;
   for (const turn of closed) if (turn !== decided) turn.isUnknown = true;
@@ -239,9 +247,9 @@ export function openTurn(
 }
 
 /**
- * Ends a run, once. False when it no longer owns the turn: the turn was settled, cut to what was
- * heard, run anew or cleared. A turn that a newer one closed is still its run's to settle, as only
- * the run knows what was sent.
+ * Ends a run, once. False if the run no longer owns the turn: it was settled, cut to what was
+ * heard, run again or cleared. A run whose turn was closed by a newer one still settles it,
+ * because only that run knows what was sent.
  */
 export function settleTurn(
   conversation: Conversation,
@@ -271,16 +279,17 @@ function settle(
   if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
     setPlain(record, record.words, messages[0]?.content ?? null);
   } else {
+    keepHandOver(conversation, record, messages);
     const leading = leadingMessages(record);
     setMessages(record, leading.concat(withKnownResults(record, messages)), leading.length);
   }
   if (sent !== undefined) record.sent = sent;
-  // Deleting costs a call into V8's runtime, even where there is nothing to delete.
+  // `delete` is a slow call into V8, even if the property does not exist.
   else if (record.sent !== undefined) delete record.sent;
   add(conversation, record);
 }
 
-/** Appends a message: to its turn where that is known, else as a completed turn of its own. */
+/** Appends a message to its turn if known, otherwise as a completed turn of its own. */
 export function appendMessage(
   conversation: Conversation,
   message: Message,
@@ -295,7 +304,7 @@ export function appendMessage(
   trim(conversation, bounds);
 }
 
-/** The turns that other processes run, as far as the conversation knows. */
+/** The turns that run in other processes, as far as the conversation knows. */
 export function openRunsElsewhere(
   { turns, openTurns }: Conversation,
   own: string,
@@ -327,8 +336,8 @@ function runsElsewhere(
 }
 
 /**
- * The delivery's turn. An id that other words have taken begins another turn, under an id of our
- * own: the same words find it again when they are delivered again.
+ * The id of the delivery's turn. If a turn with other words has taken the wire's id, this is an id
+ * of our own. A repeated delivery has the same words and finds the same id.
  */
 function idOf(conversation: Conversation, { turnId, text }: TurnOpening): string {
   for (let n = 1; ; n += 1) {
@@ -338,7 +347,7 @@ function idOf(conversation: Conversation, { turnId, text }: TurnOpening): string
   }
 }
 
-/** Whether one of these runs has a turn that came after this one. */
+/** Whether one of these runs belongs to a turn after this one. */
 function runsAfter(
   { turns }: Conversation,
   record: TurnRecord,
@@ -352,8 +361,8 @@ function runsAfter(
 }
 
 /**
- * Closes the open turns, as another one begins. Of those that run here it is known what they have
- * sent so far: these are returned.
+ * Closes the open turns because another one begins. Returns those that run in this process, whose
+ * sent text so far is known.
  */
 function closeOpenTurns(
   conversation: Conversation,
@@ -372,7 +381,7 @@ function closeOpenTurns(
   return closed;
 }
 
-/** The turn's run is gone, perhaps with its process: what it sent is not known here. */
+/** The turn's run is gone, perhaps with its process, so what it sent is unknown here. */
 function abandon(conversation: Conversation, record: TurnRecord): void {
   conversation.openTurns -= 1;
   record.state = 'interrupted';

@@ -3,51 +3,52 @@ import type { Channel } from '../base/channel.ts';
 import type { Conversation } from './conversation.ts';
 
 /**
- * Where conversations are kept. A store keeps plain data and knows no rule of turns: those are in
- * conversation.ts, and reach it as `change`.
+ * Where conversations are kept. A store keeps plain data and knows nothing about turns. Their
+ * rules are in rules.ts and reach it as `change`.
  *
- * Of one conversation, reads and changes are answered in the order of the calls.
+ * For one conversation, reads and changes are answered in the order they were requested.
  *
- * Methods may answer at once or with a promise. The memory store answers at once, and a turn then
- * costs no promise here.
+ * Methods may return a value or a promise. The memory store returns values, so its turns create no
+ * promises here.
  */
 export interface ConversationStore {
-  /** To the other processes that use the store. `close()` closes it. */
+  /** The channel to other processes using the store. `close()` closes it too. */
   readonly channel?: Channel | undefined;
 
   /**
-   * The conversation as it is now, not to be changed; undefined when there is none or its time is
-   * up.
+   * The current conversation, which the caller must not change. Undefined if unknown or expired.
    */
   read(id: string): Awaitable<Conversation | undefined>;
 
   /**
-   * Atomically: reads the conversation (a new empty one where there is none), applies `change`,
-   * writes it, and returns what `change` returned. Changes of one conversation are applied in the
-   * order of the calls. A conversation that is left without turns is not kept. `change` is
-   * synchronous and may be called again after a conflict, so it must do nothing else, and throw
-   * only before it has changed anything: that is thrown, and nothing is written.
+   * Atomically reads the conversation (an empty one if unknown), applies `change`, writes it, and
+   * returns what `change` returned. Changes to one conversation are applied in the order
+   * requested. A conversation left without turns is not kept.
+   *
+   * `change` is synchronous and may be called again after a conflict, so it must have no other
+   * effects. It may throw only before changing anything; the error is passed on and nothing is
+   * written.
    */
   update<T>(id: string, change: (conversation: Conversation) => T): Awaitable<T>;
 
-  /** How many conversations are held. */
+  /** The number of conversations. */
   count(): Awaitable<number>;
 
-  /** Lets go of what it holds open. */
+  /** Releases timers, files and connections. */
   close(): Awaitable<void>;
 
-  /** For `/ready` and the metrics. A store that cannot fail has none. */
+  /** For `/ready` and the metrics. Absent from a store that cannot fail. */
   health?(): StoreHealth;
 }
 
-/** How a store does that is reached over a network, or on a disk. */
+/** The condition of a store that is reached over a network or on disk. */
 export interface StoreHealth {
-  /** Turns go on from what this process remembers, as the store does not answer. */
+  /** Set while the store does not answer and turns rely on what this process remembers. */
   readonly isDegraded: boolean;
-  /** Turns that wait until they can be written. */
+  /** Turns waiting to be written. */
   readonly turnsWaiting: number;
-  /** Commands that failed or took too long, since the start. */
+  /** Commands that failed or timed out since the start. */
   readonly failures: number;
-  /** Changes that were made again, as another process had changed the conversation. */
+  /** Changes repeated because another process had changed the conversation. */
   readonly conflicts: number;
 }

@@ -1,5 +1,5 @@
-// What may happen to a turn's tool calls: each is written down before it runs, has one result in
-// the end, and is not made again by a later run of its turn.
+// The rules of a turn's tool calls: each is recorded before it runs, gets one result in the end,
+// and is not repeated by a later run of its turn.
 
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
@@ -19,7 +19,7 @@ import {
   type TurnRecord,
 } from './turn-record.ts';
 
-/** What a run has said and called so far, written before its calls run. */
+/** What a run has said and called so far, recorded before its calls run. */
 export interface TurnProgress {
   readonly turnId: string;
   readonly runId: number;
@@ -27,7 +27,8 @@ export interface TurnProgress {
 }
 
 /**
- * Whose a turn is. `closed`: a newer turn, or a newer run, has begun. `forgotten`: it was cleared.
+ * Whether the run may still speak. `noted`: it owns its turn. `closed`: a newer turn or a newer
+ * run has begun. `forgotten`: the turn was removed.
  */
 export type Ownership = 'noted' | 'closed' | 'forgotten';
 
@@ -37,15 +38,15 @@ export interface ToolResult {
   readonly state: Exclude<ToolCallState, 'running'>;
   /** JSON text. */
   readonly content: string;
-  /** The agent's state, which the call may have changed: JSON text. */
+  /** The agent's state, which the call may have changed, as JSON text. */
   readonly agentState?: string | undefined;
-  /** The agent that the call hands the conversation over to. */
+  /** The agent the call hands the conversation over to. */
   readonly handOver?: string | undefined;
 }
 
 /**
- * Writes down what a run has said and called so far. Where a newer turn has closed the run's, only
- * its calls: a call is no word, and it may be at work.
+ * Records what a run has said and called so far. If a newer turn has closed the run's turn, only
+ * its calls are added: its words no longer count, but a call may already be having an effect.
  */
 export function noteProgress(
   conversation: Conversation,
@@ -55,6 +56,7 @@ export function noteProgress(
   const record = findTurn(conversation, turnId);
   if (record === undefined) return 'forgotten';
   if (record.runId !== runId) return 'closed';
+  keepHandOver(conversation, record, messages);
   const leading = leadingMessages(record);
   const isOpen = record.state === 'open';
   const own = isOpen
@@ -66,8 +68,8 @@ export function noteProgress(
 }
 
 /**
- * Writes down the result of a call, the one thing that a run may write after its end: it changes no
- * word, state or order. False when the turn was trimmed or cleared, or knows no such call.
+ * Records the result of a call, the only thing a run may write after its end. It changes no words,
+ * state or order. False if the turn was trimmed or cleared, or has no such call.
  */
 export function noteToolResult(
   conversation: Conversation,
@@ -92,7 +94,7 @@ export function noteToolResult(
   return true;
 }
 
-/** A call that no living process runs has an outcome that nobody knows. */
+/** Marks calls that no living process runs as having an unknown outcome. */
 export function forgetLostCalls(
   conversation: Conversation,
   record: TurnRecord,
@@ -110,9 +112,9 @@ export function forgetLostCalls(
 }
 
 /**
- * What earlier runs of a turn did that cannot be undone: calls that completed, still run, or whose
- * outcome is unknown, each with the words before it as an interrupted reply. Of several calls with
- * one key a completed one stays, else the first.
+ * What earlier runs of a turn did and cannot undo: calls that completed, are still running or have
+ * an unknown outcome, each after its words as an interrupted reply. Of several calls with one key
+ * a completed one is kept, otherwise the first.
  */
 export function earlierRounds(record: TurnRecord): Message[] {
   const messages = messagesOf(record);
@@ -138,7 +140,25 @@ export function earlierRounds(record: TurnRecord): Message[] {
   return rounds;
 }
 
-/** Of these messages the calls that the record does not have, without their words. */
+/**
+ * Keeps the agent that a call has handed the conversation over to, if these messages have the
+ * result and the record does not: the write of the result itself may have failed. Does nothing for
+ * a result that is known, as a newer turn may have handed over again.
+ */
+export function keepHandOver(
+  conversation: Conversation,
+  record: TurnRecord,
+  messages: readonly Message[],
+): void {
+  for (const message of messages) {
+    if (message.role !== 'tool' || message.handOver === undefined) continue;
+    const { toolCallId: id, handOver } = message;
+    const known = toolMessagesOf(record).find(({ toolCallId }) => toolCallId === id);
+    if (known?.state !== 'completed') keepAgent(conversation, handOver);
+  }
+}
+
+/** The calls in these messages that the record lacks, without the words around them. */
 function callsUnknownTo(record: TurnRecord, messages: readonly Message[]): Message[] {
   const known = new Set(toolMessagesOf(record).map(({ toolCallId }) => toolCallId));
   return messages.flatMap((message): Message[] => {
@@ -152,8 +172,8 @@ function callsUnknownTo(record: TurnRecord, messages: readonly Message[]): Messa
 }
 
 /**
- * The messages, with the results that the record has and they lack: a result may have been stored
- * since they were made.
+ * The messages, completed with results from the record, which may have been stored after the
+ * messages were made.
  */
 export function withKnownResults(record: TurnRecord, messages: readonly Message[]): Message[] {
   if (record.messages === undefined || !messages.some(({ role }) => role === 'tool'))

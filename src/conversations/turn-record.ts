@@ -1,4 +1,4 @@
-// How one turn is kept: plain JSON that every store can write, and what can be read from it.
+// How a turn is stored: plain JSON for every store, and the functions that read it.
 
 import {
   TURN_STATES,
@@ -9,7 +9,7 @@ import {
   type TurnState,
 } from './message.ts';
 
-/** What one model was asked in a turn. Tokens are undefined where the vendor reported none. */
+/** One model's requests in a turn. A token count is undefined if the vendor reported none. */
 export interface ModelFigures {
   readonly model: string;
   readonly requests: number;
@@ -18,70 +18,72 @@ export interface ModelFigures {
   readonly cachedTokens: number | undefined;
 }
 
-/** What the record of a call says of a turn beside its messages. */
+/** What the record of a call says about a turn besides its messages. */
 export interface TurnFigures {
   readonly sessionId: string;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** These are missing while the turn runs, and if its process died. */
+  /** Missing, like the fields below, while the turn runs and if its process died. */
   readonly durationMs?: number | undefined;
-  /** Missing too if nothing was spoken. */
+  /** Also missing if nothing was spoken. */
   readonly firstSpeechMs?: number | undefined;
-  /** Missing too if no model was asked. From its request to the first text or tool call. */
+  /** From a request to its first text or tool call. Also missing if no model was called. */
   readonly firstTokenMs?: number | undefined;
   readonly models?: readonly ModelFigures[] | undefined;
 }
 
-/** One exchange. Its messages stand together, in the turn's place, whenever they were written. */
+/**
+ * One exchange. Its messages stay together, in the turn's place, regardless of when they were
+ * written.
+ */
 export interface TurnRecord {
   readonly id: string;
   state: TurnState;
   /**
-   * The run that owns the record. A turn that runs anew has a new one, and the old run loses its
-   * right to write words.
+   * The run that owns the record. If the turn runs again, the old run may no longer write words.
    */
   runId: number;
-  /**
-   * The caller's words and the reply, null where there are none. Most turns need no more than these
-   * two.
-   */
+  /** The caller's words and the reply, or null. Most turns need only these two. */
   words: string | null;
   reply: string | null;
   /**
-   * All messages of a turn that has more: tool calls, several messages of one role, or the words of
-   * an agent that the conversation was handed over to.
+   * All messages, if those two are not enough: with tool calls, with several messages of one role,
+   * or after a hand-over.
    */
   messages?: Message[];
   /**
-   * How many of `messages` come before the words of the current run: the caller's, and calls of
+   * How many of `messages` come before the current run: the caller's words and the calls of
    * earlier runs.
    */
   kept?: number;
-  /**
-   * What was said while the agent had no word yet. Not part of the messages, but the caller heard
-   * it.
-   */
+  /** What was said before the agent's first word. The caller heard it, but it is not a message. */
   filler?: string;
-  /** What was sent, where the messages do not say all of it. */
+  /** What was sent, if the messages alone do not say. */
   sent?: readonly SentEvent[];
-  /** Set when somebody else closed the turn, so that what its run sent is not known here. */
+  /** Set if something other than its run closed the turn, so what was sent is unknown here. */
   isUnknown?: true;
-  /** Where several processes share the conversation: the address of the one that runs the turn. */
+  /** The address of the process that runs the turn, if several share the conversation. */
   process?: string;
-  /** Only where calls are recorded. */
+  /** Only if calls are recorded. */
   figures?: TurnFigures;
+  /**
+   * Only where several processes may share the conversation: when the turn was added, in
+   * milliseconds since the epoch, but always later than the turn before it. So the order holds
+   * though clocks differ, and a turn that another process adds later finds its place.
+   */
+  addedAt?: number;
 }
 
-/** A run of another process. */
+/** A run in another process. */
 export interface RunElsewhere {
   readonly process: string;
   readonly runId: number;
 }
 
-/** Whether a part of a store is a turn: what is none must not end the calls of its conversation. */
+/** Whether a stored value is a turn. Anything else must not break the calls of its conversation. */
 export function isTurnRecord(value: object): value is TurnRecord {
-  const { id, state, runId, words, reply, messages, sent = [] }: Partial<Record<string, unknown>> =
-    { ...value };
+  const part: Partial<Record<string, unknown>> = { ...value };
+  const { id, state, runId, words, reply, messages, sent = [], addedAt = 0 } = part;
   const isText = (text: unknown): boolean => text === null || typeof text === 'string';
   return (
     typeof id === 'string' &&
@@ -90,6 +92,7 @@ export function isTurnRecord(value: object): value is TurnRecord {
     isText(words) &&
     isText(reply) &&
     Array.isArray(sent) &&
+    typeof addedAt === 'number' &&
     (messages === undefined || (Array.isArray(messages) && messages.every(isMessage)))
   );
 }
@@ -105,21 +108,21 @@ export function newTurn(id: string, state: TurnState, runId: number): TurnRecord
 }
 
 /**
- * The id of the n-th turn that came with one id, each with other words. The caller's platform knows
- * none but the first.
+ * The id of the n-th turn delivered under one id, each with different words. The platform knows
+ * only the first.
  */
 export function idOfNth(turnId: string, n: number): string {
   return n === 1 ? turnId : `${turnId}~${n}`;
 }
 
-/** Whether the turn came with that id. */
+/** Whether the turn was delivered under that id. */
 export function cameWith({ id }: TurnRecord, turnId: string): boolean {
   return (
     id.startsWith(turnId) && (id.length === turnId.length || /^~\d+$/.test(id.slice(turnId.length)))
   );
 }
 
-/** The messages of a turn. Some are the record's own objects: not to be handed to an agent. */
+/** A turn's messages. They may be the record's own objects, so never hand them to an agent. */
 export function messagesOf({ id: turnId, state, words, reply, messages }: TurnRecord): Message[] {
   if (messages !== undefined) return messages;
   const plain: Message[] = [];
@@ -128,10 +131,7 @@ export function messagesOf({ id: turnId, state, words, reply, messages }: TurnRe
   return plain;
 }
 
-/**
- * What comes before the words of the current run: the caller's words, and the calls of earlier
- * runs.
- */
+/** The messages before the current run: the caller's words and the calls of earlier runs. */
 export function leadingMessages(record: TurnRecord): Message[] {
   const messages = messagesOf(record);
   return record.kept === undefined
@@ -139,7 +139,7 @@ export function leadingMessages(record: TurnRecord): Message[] {
     : messages.slice(0, record.kept);
 }
 
-/** What the current run has said and called. */
+/** The messages of the current run. */
 export function ownMessages(record: TurnRecord): Message[] {
   const messages = messagesOf(record);
   return record.kept === undefined
@@ -147,7 +147,7 @@ export function ownMessages(record: TurnRecord): Message[] {
     : messages.slice(record.kept);
 }
 
-/** The words of the current run. */
+/** What the current run has said. */
 export function replyText(record: TurnRecord): string {
   if (record.messages === undefined) return record.reply ?? '';
   let text = '';
@@ -156,17 +156,14 @@ export function replyText(record: TurnRecord): string {
   return text;
 }
 
-/** What a completed turn sent: enough to send it again. */
+/** What a completed turn sent, so that it can be sent again. */
 export function sentEvents(record: TurnRecord): readonly SentEvent[] {
   if (record.sent !== undefined) return record.sent;
   const text = replyText(record);
   return text === '' ? [] : [{ type: 'say', text }];
 }
 
-/**
- * Whether a delivery with these words is the one that began the turn. Undefined: a delivery that
- * carries no words.
- */
+/** Whether a delivery with these words began the turn. Undefined for a delivery without words. */
 export function isBegunBy({ words, messages }: TurnRecord, text: string | undefined): boolean {
   if (messages === undefined) return words === (text ?? null);
   return messages.find(({ role }) => role === 'user')?.content === text;
@@ -175,19 +172,19 @@ export function isBegunBy({ words, messages }: TurnRecord, text: string | undefi
 export function setPlain(record: TurnRecord, words: string | null, reply: string | null): void {
   record.words = words;
   record.reply = reply;
-  // Deleting costs a call into V8's runtime, even where there is nothing to delete.
+  // `delete` is a slow call into V8, even if the property does not exist.
   if (record.messages !== undefined) delete record.messages;
   if (record.kept !== undefined) delete record.kept;
 }
 
-/** Removes what a run left beside the messages. */
+/** Removes what a run left besides the messages. */
 export function forgetRun(record: TurnRecord): void {
   if (record.sent !== undefined) delete record.sent;
   if (record.filler !== undefined) delete record.filler;
   if (record.isUnknown !== undefined) delete record.isUnknown;
 }
 
-/** Replaces all messages. The first `kept` of them come before the current run's own. */
+/** Replaces all messages. The first `kept` of them come before the current run. */
 export function setMessages(record: TurnRecord, messages: Message[], kept?: number): void {
   const [first, second] = messages;
   const words = first?.role === 'user' ? first : undefined;
@@ -224,7 +221,7 @@ export function countRunningCalls({ messages }: TurnRecord): number {
   return count;
 }
 
-/** UTF-16 code units of all that is kept of the turn. */
+/** UTF-16 code units of everything kept for the turn. */
 export function textLengthOf({ words, reply, messages, sent }: TurnRecord): number {
   let length = (words?.length ?? 0) + (reply?.length ?? 0);
   if (messages !== undefined) for (const message of messages) length += messageLength(message);

@@ -3,7 +3,7 @@ import { BadRequest, HttpError, ServiceUnavailable } from './errors.ts';
 import type { HttpRequest } from './exchange.ts';
 import { WholeRequest } from './whole-request.ts';
 
-/** What all bodies together may take that are being read, or kept by their requests. */
+/** Memory for all bodies that are being read, or kept by their requests. */
 export class BodyBudget {
   readonly #maxBytes: number;
   #bytes = 0;
@@ -12,7 +12,7 @@ export class BodyBudget {
     this.#maxBytes = maxBytes;
   }
 
-  /** False when so many bytes are not left; nothing is taken then. */
+  /** Takes the bytes, or returns false if fewer are left. */
   take(bytes: number): boolean {
     if (this.#bytes + bytes > this.#maxBytes) return false;
     this.#bytes += bytes;
@@ -25,16 +25,16 @@ export class BodyBudget {
 }
 
 /**
- * The request's body, byte for byte; at once if it was held for that (see `WholeRequest`).
- * Otherwise a promise. The buffer under that body (`body.buffer`) was taken from the budget, and
- * the caller gives it back.
+ * The raw bytes of the request's body. Returned at once if `WholeRequest` has them; otherwise a
+ * promise, whose buffer (`body.buffer`) counts against the budget until the caller gives it back.
  *
- * A server that has read the body itself leaves its bytes in `request.rawBody`, as a `Buffer`. They
- * are used as they are, at once.
+ * A server that has read the body itself can leave the bytes in `request.rawBody`, as a `Buffer`.
+ * They are returned at once.
  *
- * Rejects with 413 for more than `maxBytes`, at once if the declared length says so; the counted
- * bytes decide. Rejects with 503 when the budget is used up, with 400 if the client leaves in
- * mid-body, and with an error that names the remedy if the body was read before.
+ * Rejects with 413 for more than `maxBytes`, immediately if the declared length is too large; the
+ * counted bytes decide. Rejects with 503 when the budget is used up, with 400 if the client leaves
+ * before the end of the body, and with an error that says what to do if something else has read
+ * the body.
  */
 export function readRawBody(
   request: HttpRequest,
@@ -51,21 +51,21 @@ export function readRawBody(
   if (request.readableDidRead || request.isTaken === true) {
     return Promise.reject(new Error(BODY_IS_GONE));
   }
-  // Somebody else read a body without a byte: its end will not come again.
+  // Something else has read an empty body: its end will not be emitted again.
   if (request.readableEnded) return NO_BYTES;
-  // What is held has the declared length.
+  // A held body has exactly the declared length.
   const held = request instanceof WholeRequest ? request.takeBody() : undefined;
   return held ?? readStream(request, maxBytes, budget);
 }
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** Mostly it was a body parser of the server that the app is mounted in. */
+/** Usually a body parser of the server that mounts the app. */
 const BODY_IS_GONE =
-  'the body was read before and is not kept: mount the app in front of whatever reads bodies, '
-  + 'or have that set request.rawBody to the bytes, as a Buffer';
+  'the body has already been read: mount the app before any body parser, '
+  + 'or have the parser store the bytes as a Buffer in request.rawBody';
 
-/** Plain listeners: async iteration of the request costs a turn far more CPU. */
+/** Uses plain listeners, because async iteration of the request takes a turn far more CPU. */
 function readStream(
   request: HttpRequest,
   maxBytes: number,
@@ -73,7 +73,8 @@ function readStream(
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (request.destroyed) return reject(endedEarly());
-    // One buffer that grows: a list of one-byte chunks takes a hundred times their bytes.
+    // One growing buffer, because a list of one-byte chunks would take a hundred times their
+    // bytes.
     let bytes = NO_BYTES;
     let length = 0;
     const fail = (error: Error): void => {
@@ -103,17 +104,17 @@ function readStream(
     request.on('data', onData);
     request.on('end', () => {
       resolve(bytes.subarray(0, length));
-      bytes = NO_BYTES; // theirs from here on
+      bytes = NO_BYTES; // the caller's from here on
     });
     const onLost = (cause?: unknown): void => fail(endedEarly(cause));
     request.on('error', onLost);
-    request.on('close', onLost); // nothing else comes of a request that a layer destroyed
-    request.resume(); // a layer that had work to do first may have paused it
+    request.on('close', onLost); // the only event of a request that a layer destroyed
+    request.resume(); // a layer may have paused it
   });
 }
 
 function endedEarly(cause?: unknown): BadRequest {
-  return new BadRequest('the request ended in mid-body', { cause });
+  return new BadRequest('the request ended before the end of its body', { cause });
 }
 
 function contentTooLarge(maxBytes: number): HttpError {
@@ -121,7 +122,7 @@ function contentTooLarge(maxBytes: number): HttpError {
   return new HttpError(413, message, { code: 'ERR_BODY_TOO_LARGE' });
 }
 
-/** Whether bytes of the request's body may still be on their way. */
+/** Whether more bytes of the request's body may still arrive. */
 export function hasUnreadBody(request: HttpRequest): boolean {
   if (request instanceof WholeRequest ? request.isWhole : request.complete) return false;
   const { 'transfer-encoding': encoding, 'content-length': length = '0' } = request.headers;
@@ -132,9 +133,9 @@ const LINGER_MS = 2_000;
 const LINGER_BYTES = 16 * 1_048_576;
 
 /**
- * Reads the rest of a refused request's body and throws it away, then calls `done`: at the end of
- * the body, after 2 s or after 16 MiB. A connection that is closed with bytes unread is reset by
- * the kernel, and the client may never see the refusal.
+ * Reads and discards the rest of a refused request's body, then calls `done`: at the end of the
+ * body, after 2 s or after 16 MiB. If a connection is closed with bytes unread, the kernel resets
+ * it, and the client may never see the refusal.
  */
 export function lingerOverBody(request: HttpRequest, done: () => void): void {
   let length = 0;
@@ -153,5 +154,5 @@ export function lingerOverBody(request: HttpRequest, done: () => void): void {
   request.on('data', onData);
   request.once('end', stop);
   request.once('close', stop);
-  request.on('error', stop); // stays on: a reset that follows is nobody's error
+  request.on('error', stop); // stays on, to ignore a later reset
 }

@@ -5,36 +5,40 @@ import type { Context } from './context.ts';
 export type Handler = (context: Context) => Awaitable<void>;
 
 /**
- * Runs the rest of the chain. Never throws or rejects: errors inside have been answered by then.
+ * Runs the rest of the chain. Never throws or rejects, because errors inside have already been
+ * answered.
  */
 export type Next = () => Awaitable<void>;
 
 /**
- * One layer around the handlers. It returns what `next` returned, awaits it to act on the way back,
- * or answers itself. Write a plain function if there is nothing to wait for: a promise costs.
+ * One layer around the handlers. It returns what `next` returned, awaits it to act afterwards, or
+ * answers itself. If there is nothing to await, use a plain function: a promise takes time.
  */
 export type Middleware = (context: Context, next: Next) => Awaitable<void>;
 
-/** Looks at a request on its way in: it notes something, or throws to refuse the request. */
+/** Inspects a request on its way in: records something, or throws to refuse the request. */
 export type Check = (context: Context) => void;
 
 /**
- * Told when a response is over, and changes nothing. `isFinished` is false when it was cut short
- * because the caller left.
+ * Called when a response is over, to observe it. `isFinished` is false if it was cut short because
+ * the caller left.
  */
 export type Observer = (isFinished: boolean, context: Context) => void;
 
-/** The handler of a method and a path. */
+/** The handler for a method and a path. */
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly handler: Handler;
 }
 
-/** Every method that some route may take (RFC 9110 §15.5.6 has a refusal name them). */
+/** Every method that any route accepts. RFC 9110 §15.5.6 requires a refusal to list them. */
 export const SERVED_METHODS = 'GET, HEAD, POST, OPTIONS';
 
-/** Checks as one layer, in the order given. As layers with a closure each they would cost more. */
+/**
+ * Runs the checks as one layer, in the given order. Faster than one layer with a closure per
+ * check.
+ */
 export function passChecks(checks: readonly Check[]): Middleware {
   return function passChecks(context, next) {
     for (const check of checks) check(context);
@@ -42,7 +46,7 @@ export function passChecks(checks: readonly Check[]): Middleware {
   };
 }
 
-/** A handler behind checks of its own, in the order given. */
+/** A handler that runs after its own checks, in the given order. */
 export function afterChecks(checks: readonly Check[], handler: Handler): Handler {
   if (checks.length === 0) return handler;
   return (context) => {
@@ -52,12 +56,12 @@ export function afterChecks(checks: readonly Check[], handler: Handler): Handler
 }
 
 /**
- * Folds the layers around `handler`, the first outermost, once and not per request.
+ * Wraps the layers around `handler` once, not per request. The first layer is the outermost.
  *
- * What a layer throws goes to `onError` there and then, so the layers outside it still see an
- * answer on their way back. Misuse is an error: a layer that is no function (`TypeError`, here),
- * one that calls `next` twice, and a chain that ends without an answer, as a client would wait for
- * ever.
+ * An error thrown by a layer is passed to `onError` immediately, so the layers outside it still
+ * see an answer. Misuse is an error: a layer that is not a function (a `TypeError`, thrown here),
+ * a layer that calls `next` twice, and a chain that ends without an answer, because the client
+ * would wait forever.
  */
 export function compose(
   middleware: readonly Middleware[],
@@ -93,7 +97,7 @@ export function compose(
       };
       try {
         const ended = layer(context, next);
-        // What `next` returned never rejects. Catching it again would cost a promise per layer.
+        // The promise from `next` never rejects. Catching again would create a promise per layer.
         if (!(ended instanceof Promise) || ended === passedOn) return ended;
         return ended.catch((error: unknown) => onError(error, context));
       } catch (error) {

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import { IncomingMessage, STATUS_CODES, type IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
@@ -9,18 +9,17 @@ import type { EventWriterListener, EventWriterOptions } from '../sse/event-write
 import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import type { HttpRequest, HttpResponse } from './exchange.ts';
-import { IncomingMessage, STATUS_CODES } from './node-http.ts';
 import { parseRequestTarget, requestTargetOf } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';
 
-/** What all requests of an app share. */
-export interface ContextScope {
+/** What a `Context` needs from its app. All requests share it. */
+export interface ContextDependencies {
   readonly log: Logger;
   readonly maxBodyBytes: number;
   /** Whether to believe the rightmost entries of `x-forwarded-for` and `x-forwarded-proto`. */
   readonly trustProxy: boolean;
-  /** What all bodies that are being read or kept may take. */
+  /** Memory for all bodies that are being read or kept. */
   readonly bodies: BodyBudget;
 }
 
@@ -30,51 +29,57 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 export const REQUEST_ID_HEADER = 'x-request-id';
 
-/** Anybody may send one, it is logged and sent back: so it must be short and of sane characters. */
+/**
+ * Anyone may send one, and it is logged and sent back. So it must be short and use only safe
+ * characters.
+ */
 export function isRequestId(id: string): boolean {
   return /^[\w.-]{1,128}$/.test(id);
 }
 
-/** One request on its way through the middleware to its handler, and the means to answer it. */
+/** One request on its way through the middleware to its handler, and the methods to answer it. */
 export class Context {
-  /** Node's `IncomingMessage`, unless the app was asked by `fetch`. */
+  /** Node's `IncomingMessage`, unless the request came through `app.fetch`. */
   readonly request: HttpRequest;
-  /** Node's `ServerResponse`, unless the app was asked by `fetch`. */
+  /** Node's `ServerResponse`, unless the request came through `app.fetch`. */
   readonly response: HttpResponse;
-  /** As the client asked for it, wherever the app is mounted; '' for a malformed target. */
+  /**
+   * The path the client requested, even if the app is mounted below another; '' for a malformed
+   * target.
+   */
   readonly path: string;
-  /** Without the `?`; '' where there is none. */
+  /** The query without its `?`; '' if there is none. */
   readonly query: string;
   /** The values of the route's `:parameters`. */
   params: Params = NO_PARAMS;
-  /** Joins the request's access-log line, and every line of `log` from then on. */
+  /** Added to the request's access-log line and to every later line of `log`. */
   readonly logFields: Record<string, unknown> = {};
-  /** `performance.now()` when the request's headers were there, in milliseconds. */
+  /** `performance.now()` when the request's headers had arrived, in milliseconds. */
   readonly receivedAtMs = performance.now();
-  readonly #scope: ContextScope;
+  readonly #shared: ContextDependencies;
   #requestId = '';
   #headers: readonly string[] = NO_HEADERS;
   readonly #close: ResponseClose<Context>;
   #rawBody: Awaitable<Buffer> | undefined;
-  /** Set when a layer or a handler asked for the body, and may ask again. */
+  /** Set if a layer or a handler has read the body and may read it again. */
   #isBodyKept = false;
-  /** Of the body, in the budget of all bodies. */
+  /** The body's share of the budget for all bodies. */
   #budgetedBytes = 0;
   #isAnswered = false;
   #bodyBytes = 0;
   #stream: SseEncoder | EventWriter | undefined;
 
-  constructor(request: HttpRequest, response: HttpResponse, scope: ContextScope) {
+  constructor(request: HttpRequest, response: HttpResponse, shared: ContextDependencies) {
     this.request = request;
     this.response = response;
     const target = parseRequestTarget(requestTargetOf(request));
     this.path = target?.path ?? '';
     this.query = target?.query ?? '';
-    this.#scope = scope;
+    this.#shared = shared;
     this.#close = new ResponseClose<Context>(response, this);
   }
 
-  /** Sent with the answer as `x-request-id`. Setting one that is not sane throws a `TypeError`. */
+  /** Sent with the answer as `x-request-id`. Setting an invalid one throws a `TypeError`. */
   get requestId(): string {
     return this.#requestId;
   }
@@ -101,9 +106,9 @@ export class Context {
     return Array.isArray(value) ? value.join(', ') : value;
   }
 
-  /** The whole URL as the client used it; a trusted proxy names the scheme. */
+  /** The full URL the client used. A trusted proxy names the scheme. */
   get url(): URL {
-    const forwarded = this.#scope.trustProxy ? this.#lastEntry('x-forwarded-proto') : undefined;
+    const forwarded = this.#shared.trustProxy ? this.#lastEntry('x-forwarded-proto') : undefined;
     const scheme = forwarded === 'https' || 'encrypted' in this.request.socket ? 'https' : 'http';
     const host = this.header('host') ?? 'localhost';
     const url = `${scheme}://${host}${this.path}${this.query === '' ? '' : `?${this.query}`}`;
@@ -113,31 +118,31 @@ export class Context {
     return new URL(url);
   }
 
-  /** The client's address: the peer's, or the one that a trusted proxy saw. */
+  /** The client's address: the peer's, or the one a trusted proxy reported. */
   get clientAddress(): string {
-    const forwarded = this.#scope.trustProxy ? this.#lastEntry('x-forwarded-for') : undefined;
+    const forwarded = this.#shared.trustProxy ? this.#lastEntry('x-forwarded-for') : undefined;
     const { clientAddress, socket } = this.request;
     return forwarded || (clientAddress ?? socket.remoteAddress ?? '');
   }
 
-  /** What the nearest proxy wrote. Entries before it may be anybody's. */
+  /** The entry added by the nearest proxy. Anyone may have sent the ones before it. */
   #lastEntry(name: string): string | undefined {
     return this.header(name)?.split(',').at(-1)?.trim();
   }
 
-  /** A logger whose lines carry the request's id and what `logFields` holds now. */
+  /** A logger whose lines carry the request id and the current `logFields`. */
   get log(): Logger {
-    return this.#scope.log.child({ requestId: this.requestId, ...this.logFields });
+    return this.#shared.log.child({ requestId: this.requestId, ...this.logFields });
   }
 
-  /** Fires when the connection closes before the answer was written: nobody waits for it. */
+  /** Fires if the connection closes before the answer has been written. */
   get callerSignal(): AbortSignal {
     return this.#close.callerSignal;
   }
 
   /**
-   * Calls `listener` once, when the response is over: finished, or cut short. The latest listener
-   * is called first, so that an outer layer sees what the inner ones noted at the end.
+   * Calls `listener` once, when the response is over: finished, or cut short. Listeners run in
+   * reverse order, so that an outer layer sees what the inner ones recorded at the end.
    */
   onClose(listener: CloseListener<Context>): void;
   onClose<T>(listener: CloseListener<Context, T>, subject: T): void;
@@ -146,24 +151,25 @@ export class Context {
   }
 
   /**
-   * The body's bytes, read once however often they are asked for. Rejects with 413 beyond
+   * The raw body, read once no matter how often this is called. Rejects with 413 beyond
    * `MAX_BODY_BYTES`, with 503 when too many bodies are being read, and with 400 if the client
-   * leaves in mid-body. An open turn keeps no body, unless it was asked for before it began.
+   * leaves before the end of the body. An open turn frees the body, unless it was read with this
+   * method before the turn began.
    */
   readRawBody(): Awaitable<Buffer> {
     this.#isBodyKept = true;
     return this.takeRawBody();
   }
 
-  /** As `readRawBody`, for whoever needs the bytes only until the answer begins. */
+  /** Like `readRawBody`, for code that needs the bytes only until the answer begins. */
   takeRawBody(): Awaitable<Buffer> {
     return (this.#rawBody ??= this.#readBody());
   }
 
   #readBody(): Awaitable<Buffer> {
-    const { maxBodyBytes, bodies } = this.#scope;
+    const { maxBodyBytes, bodies } = this.#shared;
     const reading = readRawBody(this.request, maxBodyBytes, bodies);
-    if (!(reading instanceof Promise)) return reading; // one piece, which came with the head
+    if (!(reading instanceof Promise)) return reading; // it came with the head
     return reading.then((body) => {
       this.#budgetedBytes = body.buffer.byteLength;
       this.onClose(Context.#giveBack);
@@ -172,19 +178,22 @@ export class Context {
   }
 
   static #giveBack(this: void, _isFinished: boolean, context: Context): void {
-    context.#scope.bodies.give(context.#budgetedBytes);
+    context.#shared.bodies.give(context.#budgetedBytes);
     context.#budgetedBytes = 0;
   }
 
-  /** Whether an answer was begun. */
+  /** Whether an answer has begun. */
   get isAnswered(): boolean {
     return this.#isAnswered || this.response.headersSent || this.response.destroyed;
   }
 
-  /** Adds a header to the answer, whatever that will be. A `TypeError` if HTTP forbids it. */
+  /**
+   * Adds a header to the answer, whatever the answer will be. Throws a `TypeError` if HTTP forbids
+   * it.
+   */
   setHeader(name: string, value: string): void {
     checkHeaders([name, value]);
-    // An array of the very size: one that grows by `push` has 17 slots while the stream is open.
+    // Not `push`: it would reserve 17 slots, kept while the stream is open.
     this.#headers = this.#headers.length === 0 ? [name, value] : this.#headers.concat(name, value);
   }
 
@@ -212,16 +221,17 @@ export class Context {
   }
 
   /**
-   * Begins an event stream. The headers wait for the first event and share its packet: apart they
-   * cost far more. Proxies must neither buffer nor compress it.
+   * Begins an event stream. The headers wait for the first event and share its packet, because
+   * sending them separately takes far more time. Tells proxies neither to buffer nor to compress
+   * it.
    */
   eventStream(): SseEncoder {
     return (this.#stream = new SseEncoder(this.response, this.#beginStream()));
   }
 
   /**
-   * As `eventStream`, for a turn. It is no `Writable`, the creator must call `flush()` once, and
-   * the body is kept only if it was asked for by `readRawBody`.
+   * Like `eventStream`, for a turn. Not a `Writable`, and the creator must call `flush()` once.
+   * Frees the body, unless it was read with `readRawBody`.
    */
   eventWriter(listener?: EventWriterListener): EventWriter {
     this.#stream = new EventWriter(this.response, this.#beginStream(), listener);
@@ -233,7 +243,7 @@ export class Context {
   }
 
   #beginStream(): EventWriterOptions {
-    // Not for a caller who left: what was said has to be heard and kept all the same.
+    // A caller who has left is no error here: their words must still be processed and stored.
     if (this.#isAnswered || this.response.headersSent) throw this.#answeredBefore();
     this.#isAnswered = true;
     return {
@@ -254,14 +264,14 @@ export class Context {
   }
 
   /**
-   * Accepts the protocol that the request offers, with a 101 of these headers, and hands over the
-   * connection. The request is over when that is closed. Throws if nothing was offered, or the
-   * server does not take offers.
+   * Accepts the protocol the request offers, with a 101 that carries these headers, and returns
+   * the connection. The request is over when the connection closes. Throws if nothing was offered,
+   * or if the server does not accept upgrades.
    */
   switchProtocols(headers: readonly string[]): Socket {
     const { request, response } = this;
     if (!(request instanceof IncomingMessage && 'upgrade' in request && request.upgrade === true)) {
-      throw new Error(`${this.method} ${this.path} offers no other protocol`);
+      throw new Error(`${this.method} ${this.path} does not offer another protocol`);
     }
     if (this.isAnswered) throw this.#answeredBefore();
     response.writeHead(101, [...this.#allHeaders(), ...headers]);
@@ -271,7 +281,7 @@ export class Context {
   }
 
   #answeredBefore(): Error {
-    return new Error(`${this.method} ${this.path} has an answer already`);
+    return new Error(`${this.method} ${this.path} has already been answered`);
   }
 
   #allHeaders(): readonly string[] {
@@ -291,7 +301,7 @@ export class Context {
     if (status !== 204 && status !== 304) all.push('content-length', String(bodyBytes));
     const mustLinger = status >= 400 && hasUnreadBody(this.request);
     if (mustLinger) all.push('connection', 'close');
-    // It throws for headers that HTTP forbids, and then nothing is answered.
+    // Throws for headers that HTTP forbids, before anything is answered.
     this.response.writeHead(status, STATUS_CODES[status] ?? '', all);
     this.#isAnswered = true;
     if (this.method !== 'HEAD') this.#bodyBytes = bodyBytes;
@@ -305,10 +315,10 @@ export class Context {
 }
 
 /**
- * Makes one string of a response's head. Node keeps the head while the response is open, as a tree
- * of four pieces per header. `_header` is Node's own; without it nothing is lost.
+ * Turns a response's head into one flat string. While the response is open, Node keeps its head as
+ * a tree of four pieces per header. `_header` is internal to Node; without it only memory is lost.
  */
 function flattenHead(response: HttpResponse): void {
   if (!('_header' in response) || typeof response._header !== 'string') return;
-  response._header.charCodeAt(0); // for which V8 joins the pieces
+  response._header.charCodeAt(0); // makes V8 join the pieces
 }

@@ -2,13 +2,16 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { Context } from './context.ts';
 import { HttpError } from './errors.ts';
 
-// The constructors of user errors take whatever they like.
+// Constructors of user-defined errors may take any arguments.
 export type ErrorClass<E extends Error = Error> = abstract new (...args: never[]) => E;
 export type ErrorHandler<E extends Error = Error> = (error: E, context: Context) => Awaitable<void>;
 
 const INTERNAL = 'Internal server error';
 
-/** Answers what a handler or middleware threw: by the class's handler, or the status as JSON. */
+/**
+ * Answers errors thrown by handlers and middleware: with the handler for the error's class,
+ * otherwise with the status as JSON.
+ */
 export class ErrorBoundary {
   readonly #handlers = new Map<ErrorClass, ErrorHandler>();
 
@@ -45,11 +48,11 @@ export class ErrorBoundary {
 
 function answerError(error: unknown, context: Context): void {
   const known = error instanceof HttpError ? error : undefined;
-  if (context.response.destroyed) return; // the client left: nobody waits for an answer
+  if (context.response.destroyed) return; // the client has left
   if (known?.expose) context.logFields['error'] = known.message;
   else context.log.error('request failed', { error });
   if (context.isAnswered) {
-    // An answer or a stream has begun. Cut short, it does not pass for a whole one.
+    // An answer or a stream has begun. Cutting it short shows the client that it is incomplete.
     context.response.destroy();
     return;
   }

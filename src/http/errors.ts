@@ -1,18 +1,18 @@
-import { validateHeaderName, validateHeaderValue } from './node-http.ts';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 
 export interface HttpErrorOptions {
-  /** Stable, for programs: `ERR_…`. */
+  /** A stable code for programs: `ERR_…`. */
   readonly code?: string;
-  /** Whether the client may read `message`. Default: below 500. */
+  /** Whether the client may see `message`. Default: for a status below 500. */
   readonly expose?: boolean;
-  /** Flat list of header names and values of the answer. */
+  /** Headers of the answer, as a flat list of names and values. */
   readonly headers?: readonly string[];
   readonly cause?: unknown;
 }
 
 /**
- * An error that knows its answer: `{"error": message}` with `status`, or a fixed sentence if the
- * message is not exposed. The constructor throws a `TypeError` for a header that HTTP forbids.
+ * An error with its answer: `status` and `{"error": message}`, or a fixed sentence if the message
+ * is not exposed. The constructor throws a `TypeError` for a header that HTTP forbids.
  */
 export class HttpError extends Error {
   override readonly name: string = 'HttpError';
@@ -32,7 +32,7 @@ export class HttpError extends Error {
   }
 }
 
-/** 400: the request is at fault, and the message says where. */
+/** 400: the request is invalid, and the message says where. */
 export class BadRequest extends HttpError {
   override readonly name = 'BadRequest';
   constructor(message: string, options?: HttpErrorOptions) {
@@ -40,7 +40,7 @@ export class BadRequest extends HttpError {
   }
 }
 
-/** 401, with the one sentence that tells a forger nothing. */
+/** 401, with a fixed sentence that gives a forger no hint. */
 export class InvalidSignature extends HttpError {
   override readonly name = 'InvalidSignature';
   constructor(options?: HttpErrorOptions) {
@@ -48,7 +48,7 @@ export class InvalidSignature extends HttpError {
   }
 }
 
-/** 503 with `Retry-After`. The message is shown. */
+/** 503 with `Retry-After`. The client sees the message. */
 export class ServiceUnavailable extends HttpError {
   override readonly name = 'ServiceUnavailable';
   constructor(message: string, retryAfterSeconds: number) {
@@ -56,7 +56,7 @@ export class ServiceUnavailable extends HttpError {
   }
 }
 
-/** Throws a `TypeError` for a name or value that HTTP forbids; line breaks, above all. */
+/** Throws a `TypeError` for a name or value that HTTP forbids, above all for line breaks. */
 export function checkHeaders(headers: readonly string[]): void {
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index] ?? '';

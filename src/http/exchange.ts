@@ -1,5 +1,5 @@
-// What an app needs of a request and its response. Node's own have it, and so have those of `fetch`
-// in fetch-exchange.ts.
+// The parts of a request and its response that an app needs. Node's own classes have them, and so
+// do those in fetch-exchange.ts.
 
 import type { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http';
@@ -9,30 +9,30 @@ export interface HttpConnection extends EventEmitter {
   readonly destroyed: boolean;
   /** Set as soon as a write fails, before `error` and `close` are emitted. */
   readonly errored: Error | null;
-  /** Undefined for a connection that is gone, and for one that only another server knows. */
+  /** Undefined if the connection is gone, or known only to another server. */
   readonly remoteAddress?: string | undefined;
 }
 
-/** A stream of the body's bytes, and what came before them. */
+/** A stream of the body's bytes, with the request's head. */
 export interface HttpRequest extends Readable {
   readonly method?: string | undefined;
-  /** The target, as in the request line. */
+  /** The request target, as in the request line. */
   readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
-  /** Names and values in turn, as they came. */
+  /** Alternating names and values, as received. */
   readonly rawHeaders: readonly string[];
   readonly httpVersion: string;
   readonly httpVersionMajor: number;
-  /** Whether no more of the body will come, or somebody else sees to what does. */
+  /** Whether no more of the body will arrive, or another server takes care of the rest. */
   readonly complete: boolean;
-  /** Whether the body was taken in another way than from the stream. */
+  /** Whether the body has been read without using the stream. */
   readonly isTaken?: boolean;
   readonly socket: HttpConnection;
-  /** Who asks, as another server says it. Otherwise the connection says so. */
+  /** The client's address as reported by another server. If undefined, the connection has it. */
   readonly clientAddress?: string | undefined;
 }
 
-/** By name, or names and values in turn. */
+/** Keyed by name, or alternating names and values. */
 export type HeadersToWrite = OutgoingHttpHeaders | OutgoingHttpHeader[];
 
 export interface HttpResponse extends Writable {

@@ -1,5 +1,5 @@
-// A `Request` of `fetch` and the `Response` to it, as an app serves them: for servers that hand
-// these over, and no connection. Ruled by https://fetch.spec.whatwg.org/ and, for the bodies, by
+// Lets an app answer a fetch `Request` with a `Response`, for servers that pass these instead of a
+// connection. Ruled by https://fetch.spec.whatwg.org/ and, for the bodies, by
 // https://streams.spec.whatwg.org/
 
 import { EventEmitter } from 'node:events';
@@ -11,17 +11,17 @@ import type { HeadersToWrite, HttpConnection, HttpRequest, HttpResponse } from '
 
 type Done = (error?: Error | null) => void;
 
-/** A request of `fetch`, and its answer. */
+/** A fetch `Request` and its answer. */
 export class FetchExchange {
   readonly request: HttpRequest;
   readonly response: HttpResponse;
   /**
-   * The answer, as soon as it has begun. Rejects if the response is cut short before that; with the
-   * reason of the request's signal, if that has fired.
+   * The answer, as soon as it has begun. Rejects if the response is cut short before that: with
+   * the reason of the request's signal if that has fired.
    */
   readonly answer: Promise<Response>;
 
-  /** `clientAddress`: who asks, for the rate limit. */
+  /** `clientAddress` is for the rate limit. */
   constructor(given: Request, clientAddress: string | undefined) {
     const connection = new Connection();
     if (given.url.startsWith('https:')) Object.assign(connection, { encrypted: true });
@@ -38,13 +38,13 @@ export class FetchExchange {
       response.once('close', () => {
         signal.removeEventListener('abort', onAbort);
         request.destroy();
-        reject(signal.aborted ? signal.reason : new Error('the request was given no answer'));
+        reject(signal.aborted ? signal.reason : new Error('the request was not answered'));
       });
     });
   }
 }
 
-/** What is known of a connection that is another server's. */
+/** What is known about a connection that another server owns. */
 class Connection extends EventEmitter implements HttpConnection {
   destroyed = false;
   readonly errored = null;
@@ -57,12 +57,12 @@ class FetchedRequest extends Readable implements HttpRequest {
   readonly rawHeaders: readonly string[];
   readonly httpVersion = '1.1';
   readonly httpVersionMajor = 1;
-  /** The other server sees to what is left of a body that nobody reads. */
+  /** The other server takes care of an unread body. */
   readonly complete = true;
   readonly isTaken: boolean;
   readonly socket: HttpConnection;
   readonly clientAddress: string | undefined;
-  /** Kept: on Node 20 its signal does not fire any more once it was collected. */
+  /** Kept alive: on Node 20 its signal never fires once the request has been collected. */
   readonly #given: Request;
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
 
@@ -79,7 +79,7 @@ class FetchedRequest extends Readable implements HttpRequest {
     this.socket = socket;
     this.clientAddress = clientAddress;
     this.#given = given;
-    this.on('error', () => undefined); // whoever reads the body listens, too
+    this.on('error', () => undefined); // readers of the body have their own listener
   }
 
   override _read(): void {
@@ -92,7 +92,7 @@ class FetchedRequest extends Readable implements HttpRequest {
       const piece = await this.#reader?.read();
       this.push(piece === undefined || piece.done ? null : piece.value);
     } catch (error) {
-      const broken = new Error('the body broke off', { cause: error });
+      const broken = new Error('the body could not be read', { cause: error });
       this.destroy(error instanceof Error ? error : broken);
     }
   }
@@ -103,12 +103,12 @@ class FetchedRequest extends Readable implements HttpRequest {
   }
 }
 
-/** They have no body, not even an empty one. */
+/** Statuses whose responses have no body, not even an empty one. */
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 
 /**
- * Emits `head` with the `Response`. A text that `end` gets as a whole is its body; otherwise the
- * body streams, and takes a chunk when its reader asks for one.
+ * Emits `head` with the `Response`. If `end` is called first, with a text, that is the whole body.
+ * Otherwise the body streams, and accepts a chunk whenever its reader requests one.
  */
 class FetchedResponse extends Writable implements HttpResponse {
   headersSent = false;
@@ -117,11 +117,11 @@ class FetchedResponse extends Writable implements HttpResponse {
   readonly socket: HttpConnection;
   readonly #connection: Connection;
   readonly #isHead: boolean;
-  /** Whether the `Response` was made. */
+  /** Whether the `Response` has been created. */
   #hasBegun = false;
-  /** Written, and waiting for the body. */
+  /** Set when written, until the body begins. */
   #head: { readonly status: number; readonly headers: Headers } | undefined;
-  /** Undefined before it streams, and for a body that does not. */
+  /** Undefined until the body streams, and for a body that does not. */
   #body: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** Set while a reader waits for a chunk. */
   #onChunk: (() => void) | undefined;
@@ -134,23 +134,23 @@ class FetchedResponse extends Writable implements HttpResponse {
     this.socket = connection;
     this.#connection = connection;
     this.#isHead = isHead;
-    this.on('error', () => undefined); // what is written after the end is nobody's error
+    this.on('error', () => undefined); // ignores writes after the end
   }
 
   writeHead(status: number, reason?: string | HeadersToWrite, given?: HeadersToWrite): void {
-    if (this.headersSent) throw new Error('the head was written before');
+    if (this.headersSent) throw new Error('the head has already been written');
     const headers = new Headers();
     for (const [name, value] of pairsOf(typeof reason === 'object' ? reason : given)) {
       headers.append(name, value);
     }
-    headers.delete('connection'); // that is between the other server and its client
-    new Response(null, { status }); // throws for a status that no `Response` has
+    headers.delete('connection'); // the other server's business
+    new Response(null, { status }); // throws if a `Response` cannot have the status
     this.headersSent = true;
     this.statusCode = status;
     this.#head = { status, headers };
   }
 
-  /** With the head, or 200 if none was written. */
+  /** Emits the `Response` with the written head, or with 200 if none was written. */
   #begin(body: Uint8Array | ReadableStream<Uint8Array> | null): void {
     if (!this.headersSent) this.writeHead(200);
     const isBodiless = this.#isHead || BODILESS.has(this.statusCode);
@@ -161,7 +161,7 @@ class FetchedResponse extends Writable implements HttpResponse {
 
   override end(...given: unknown[]): this {
     const [text] = given;
-    // Nobody need read it, for the answer to be over.
+    // A whole body counts as sent even if nobody reads it.
     if (!this.#hasBegun && typeof text === 'string') {
       this.#begin(text === '' ? null : new TextEncoder().encode(text));
       return super.end();
@@ -169,7 +169,9 @@ class FetchedResponse extends Writable implements HttpResponse {
     return super.end(...(given as Parameters<Writable['end']>));
   }
 
-  /** It asks for nothing before its reader does: a chunk that was taken has left this process. */
+  /**
+   * Requests a chunk only when its reader does, so a chunk that was taken has left this process.
+   */
   #openBody(): ReadableStream<Uint8Array> {
     return new ReadableStream<Uint8Array>(
       {
@@ -191,7 +193,7 @@ class FetchedResponse extends Writable implements HttpResponse {
     if (this.#unread === undefined || this.#onChunk === undefined) return;
     const { chunk, taken } = this.#unread;
     this.#unread = undefined;
-    // A copy: a reader may detach the memory, which the buffer may share with others.
+    // Copied, because a reader may detach the memory, which the buffer may share with others.
     this.#body?.enqueue(new Uint8Array(chunk));
     this.#release();
     taken();

@@ -1,12 +1,13 @@
-/** The path and query of a request line's target. The query is without its `?`; '' for none. */
+/** The path and query of a request target. The query has no `?`; '' if there is none. */
 export interface RequestTarget {
   readonly path: string;
   readonly query: string;
 }
 
 /**
- * Splits a request target (RFC 9112 §3.2): `/path?query`, `http://host/path` as proxies send it, or
- * `*`. Undefined for anything else, such as `//host/path`: URL parsers take that for another host.
+ * Splits a request target (RFC 9112 §3.2): `/path?query`, `http://host/path` as proxies send it,
+ * or `*`. Undefined for anything else, including `//host/path`, which URL parsers take for another
+ * host.
  */
 export function parseRequestTarget(target: string): RequestTarget | undefined {
   if (target === '*') return { path: '*', query: '' };
@@ -20,8 +21,8 @@ export function parseRequestTarget(target: string): RequestTarget | undefined {
 }
 
 /**
- * What the client asked for. A server that mounts an app below a path cuts that off `url`, and
- * keeps the whole target in `originalUrl`, as Express does.
+ * The target the client requested. A server that mounts an app below a path removes that path from
+ * `url` and keeps the full target in `originalUrl`, as Express does.
  */
 export function requestTargetOf(request: { readonly url?: string | undefined }): string {
   const { originalUrl } = request as { readonly originalUrl?: unknown };

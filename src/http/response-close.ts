@@ -1,8 +1,8 @@
 import type { HttpResponse } from './exchange.ts';
 
 /**
- * Called when a response is over. `isFinished` is false when it was cut short. The owner and the
- * subject are handed over, so that one function can serve all requests.
+ * Called when a response is over. `isFinished` is false if it was cut short. Owner and subject are
+ * arguments, so that one function can serve all requests.
  */
 export type CloseListener<Owner, Subject = undefined> = (
   isFinished: boolean,
@@ -10,7 +10,9 @@ export type CloseListener<Owner, Subject = undefined> = (
   subject: Subject,
 ) => void;
 
-/** A linked list: an array that grows by `push` costs a turn more than all its listeners. */
+/**
+ * A linked list, because growing an array by `push` takes longer than calling all its listeners.
+ */
 interface Entry {
   readonly listener: CloseListener<never, never>;
   readonly subject: unknown;
@@ -18,10 +20,11 @@ interface Entry {
 }
 
 /**
- * Knows when a response is over: finished, or cut short because the caller left.
+ * Reports when a response is over: finished, or cut short because the caller left.
  *
- * It watches the response, because the request is silent once its body was read. Behind an earlier
- * response of a pipeline it watches the socket too: Node never closes a response without a socket.
+ * It listens to the response, because the request is silent once its body has been read. If an
+ * earlier response of a pipeline is in progress, it listens to the socket as well: Node never
+ * closes a response that has no socket yet.
  */
 export class ResponseClose<Owner> {
   readonly #response: HttpResponse;
@@ -35,7 +38,7 @@ export class ResponseClose<Owner> {
     this.#owner = owner;
   }
 
-  /** Fires when the connection closes before the answer was written. */
+  /** Fires if the connection closes before the answer has been written. */
   get callerSignal(): AbortSignal {
     if (this.#callerSignal === undefined) {
       const controller = new AbortController();
@@ -48,7 +51,10 @@ export class ResponseClose<Owner> {
     return this.#callerSignal;
   }
 
-  /** Adds a listener, called once, in reverse order; in the next tick if the response is over. */
+  /**
+   * Adds a listener, which is called once. Listeners run in reverse order; if the response is
+   * over, in the next tick.
+   */
   add<Subject>(listener: CloseListener<Owner, Subject>, subject: Subject): void {
     if (this.#isClosed) {
       process.nextTick(listener, this.#response.writableFinished, this.#owner, subject);
@@ -68,18 +74,18 @@ export class ResponseClose<Owner> {
     }
     this.#response.on('close', onClose);
     if (this.#response.socket !== null) return;
-    socket.setMaxListeners(0); // as many as there are requests in the pipeline
+    socket.setMaxListeners(0); // one per request in the pipeline
     socket.on('close', onClose);
-    this.add(() => socket.off('close', onClose), undefined); // the socket may serve many more
+    this.add(() => socket.off('close', onClose), undefined); // the socket may live on
   }
 
   #close(): void {
-    // Not `response.off`: an emitter that loses a listener gets a slow table of them.
+    // Not `response.off`: it would turn the emitter's table of listeners into a slow one.
     if (this.#isClosed) return;
     this.#isClosed = true;
     const isFinished = this.#response.writableFinished;
     for (let entry = this.#latest; entry !== undefined; entry = entry.earlier) {
-      entry.listener(isFinished, this.#owner as never, entry.subject as never); // as it was added
+      entry.listener(isFinished, this.#owner as never, entry.subject as never); // as added
     }
   }
 }

@@ -1,6 +1,6 @@
 export type Params = Readonly<Record<string, string>>;
 
-/** What a request's method and path lead to. */
+/** The result of looking up a method and a path. */
 export type Match<T> =
   | { readonly kind: 'found'; readonly value: T; readonly params: Params }
   | { readonly kind: 'wrong method'; readonly allowed: readonly string[] }
@@ -17,10 +17,10 @@ const UNKNOWN = { kind: 'unknown path' } as const;
 const MALFORMED = { kind: 'malformed path' } as const;
 
 /**
- * Maps method and path to a value and knows nothing of handlers. A path is literal (`/health`) or
- * has parameters (`/calls/:id`, one whole segment each, percent-decoded). Literal paths win over
+ * Maps a method and a path to a value, whatever that is. A path is literal (`/health`) or has
+ * parameters (`/calls/:id`, each one whole segment, percent-decoded). Literal paths win over
  * parameters, earlier routes over later ones. `HEAD` finds what `GET` finds. Paths are compared
- * byte for byte: case counts, and so does a slash at the end.
+ * byte for byte, including case and a trailing slash.
  */
 export class Router<T> {
   readonly #literal = new Map<string, Map<string, T>>();
@@ -28,13 +28,13 @@ export class Router<T> {
 
   /**
    * Throws a `TypeError` for a path without a leading slash, a nameless parameter, or a route that
-   * is there already.
+   * already exists.
    */
   add(method: string, path: string, value: T): void {
     if (!path.startsWith('/'))
       throw new TypeError(`a route's path must start with "/", got ${JSON.stringify(path)}`);
     const methods = this.#methodsOf(path);
-    if (methods.has(method)) throw new TypeError(`there is a route ${method} ${path} already`);
+    if (methods.has(method)) throw new TypeError(`the route ${method} ${path} already exists`);
     methods.set(method, value);
   }
 
@@ -95,7 +95,7 @@ function matchSegments(
       try {
         params[expected.slice(1)] = decodeURIComponent(segment);
       } catch {
-        // a `%` that starts no UTF-8 sequence: the only reason decodeURIComponent throws
+        // An invalid percent-encoding: the only reason decodeURIComponent throws.
         isMalformed = true;
       }
     }

@@ -1,19 +1,19 @@
-import type { RequestListener, Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { SERVED_METHODS } from './compose.ts';
-import { createServer } from './node-http.ts';
 import { responseUnderWay, serveUpgrade } from './upgrade.ts';
 import { WholeRequest } from './whole-request.ts';
 
-/** Node applies these only where a server is constructed. Milliseconds and bytes. */
+/** Node applies these only when a server is constructed. Milliseconds and bytes. */
 const SERVER_LIMITS = {
   headersTimeout: 10_000,
   requestTimeout: 15_000,
   connectionsCheckingInterval: 1_000,
   maxHeaderSize: 16_384,
-  // Longer than a proxy's, or the proxy sends a request on a connection that is closing.
+  // Longer than a proxy's own timeout. Otherwise the proxy would send requests on connections
+  // that are closing.
   keepAliveTimeout: 75_000,
   noDelay: true,
   IncomingMessage: WholeRequest,
@@ -21,19 +21,19 @@ const SERVER_LIMITS = {
 
 export interface HttpServerOptions {
   readonly listener: RequestListener;
-  /** Connections open at once, inclusive. One more is closed before a byte is read. */
+  /** Most connections open at once, inclusive. One more is closed before a byte is read. */
   readonly maxConnections: number;
   /** Whether `Context.switchProtocols` may accept WebSocket offers. */
   readonly takesUpgrades: boolean;
 }
 
-/** A server with all limits set, which does not listen yet. */
+/** A server with all limits set. It does not listen yet. */
 export function createHttpServer(options: HttpServerOptions): Server {
   const { listener, maxConnections, takesUpgrades } = options;
   const server = createServer(SERVER_LIMITS, listener);
   server.maxConnections = maxConnections;
-  // Node drops headers beyond the count without a word, the second `host` or signature among them.
-  // `maxHeaderSize` is the bound.
+  // Node silently drops headers beyond this count, possibly a second `host` or signature.
+  // `maxHeaderSize` is the limit instead.
   server.maxHeadersCount = 0;
   if (takesUpgrades) {
     server.on('upgrade', (request, socket, head) => {
@@ -59,7 +59,7 @@ const RAW_REFUSALS: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 };
 
-/** An answer without a `ServerResponse`: the bytes were no request, or asked for a tunnel. */
+/** Answers without a `ServerResponse`: the bytes were not a request, or asked for a tunnel. */
 function refuseRaw(socket: Duplex, status: number): void {
   if (!socket.writable || isAnsweringAnother(socket)) {
     socket.destroy();
@@ -74,13 +74,13 @@ function refuseRaw(socket: Duplex, status: number): void {
     'content-type: application/json; charset=utf-8',
     `content-length: ${body.length}`,
   ];
-  socket.on('error', () => socket.destroy()); // such clients mostly leave with a reset
+  socket.on('error', () => socket.destroy()); // such clients often reset the connection
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
 
 /**
- * Whether a whole request of this connection is still being answered. A refusal of what came behind
- * it would be read as part of that answer, or in its place.
+ * Whether an earlier request on this connection is still being answered. A refusal now would be
+ * read as part of that answer, or in place of it.
  */
 function isAnsweringAnother(socket: Duplex): boolean {
   const response = responseUnderWay(socket);

@@ -5,25 +5,25 @@ export type ServingState = 'ready' | 'draining' | 'replaced' | 'refusing' | 'clo
 
 export interface ShutdownOptions {
   /**
-   * Whether another process serves the port from now on. Then nothing is announced, and requests
-   * of connections that are open are served until these have closed; there is no drain delay.
+   * Whether another process now serves the port. Then nothing is announced, there is no drain
+   * delay, and open connections are served until they close.
    */
   readonly isReplaced: boolean;
-  /** What has to be told while requests are still served. */
+  /** Called while requests are still served. */
   readonly onDraining: () => Promise<void>;
-  /** Requests are still served for so long while `state` is `draining`. */
+  /** How long requests are still served while `state` is `draining`. */
   readonly drainDelayMs: number;
-  /** From then on, how long open responses may finish. */
+  /** How long open responses may take to finish after that. */
   readonly timeoutMs: number;
-  /** Called at that time, for what is still open then. */
+  /** Called if responses are still open after that time. */
   readonly onTimeout: () => void;
 }
 
 const LAST_WORDS_MS = 1_000;
 
 /**
- * Whether an app serves, and how it stops: `ready` → `draining` (announced, still serves) or
- * `replaced` (serves the connections it has) → `refusing` (open responses finish, new requests get
+ * The state of an app that serves or stops: `ready` → `draining` (announced, still serves) or
+ * `replaced` (serves its open connections) → `refusing` (open responses finish, new requests get
  * 503) → `closed`.
  */
 export class Shutdown {
@@ -31,24 +31,24 @@ export class Shutdown {
   #open = 0;
   #closed: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
-  /** Set while a replaced server takes its time. */
+  /** Set while a replaced server finishes at leisure. */
   #hurry: ((timeoutMs: number) => void) | undefined;
 
   get state(): ServingState {
     return this.#state;
   }
 
-  /** Whether calls may be sent here. */
+  /** Whether new calls are welcome. */
   get isReady(): boolean {
     return this.#state === 'ready' || this.#state === 'replaced';
   }
 
-  /** Responses that are open now. */
+  /** The number of open responses. */
   get openResponses(): number {
     return this.#open;
   }
 
-  /** Counts a response, which must `leave` when it is over. */
+  /** Counts a response. Call `leave` when it is over. */
   enter(): void {
     this.#open += 1;
   }
@@ -59,8 +59,8 @@ export class Shutdown {
   }
 
   /**
-   * Stops serving, with the server if there is one. Resolves when all is closed. Calls join; one
-   * without `isReplaced` takes from a replaced server the time that it was given as such.
+   * Stops serving and closes the server, if any. Resolves when everything is closed. Repeated
+   * calls join the first; one without `isReplaced` ends the extra time of a replaced server.
    */
   close(server: Server | undefined, options: ShutdownOptions): Promise<void> {
     if (!options.isReplaced) this.#hurry?.(options.timeoutMs);
@@ -75,7 +75,7 @@ export class Shutdown {
     this.#state = isReplaced ? 'replaced' : 'draining';
     const delay = isReplaced
       ? Promise.race([connectionsClosed(server), hurried])
-      : after(drainDelayMs);
+      : sleep(drainDelayMs);
     await Promise.all([onDraining(), delay]);
     this.#state = 'refusing';
     const stopped = stopListening(server);
@@ -83,14 +83,15 @@ export class Shutdown {
       onTimeout();
       await this.#idle(LAST_WORDS_MS, undefined, server);
     }
-    server?.closeAllConnections(); // those that never sent a request, and those that would not end
+    server?.closeAllConnections(); // those without a request, and those that did not end
     await stopped;
     this.#state = 'closed';
   }
 
   /**
-   * True when no response is open, within the time, or within the one that `hurried` brings.
-   * Connections are closed as soon as they are idle, or keep-alive would hold the server open.
+   * Resolves with true once no response is open, with false after `timeoutMs` or the time that
+   * `hurried` brings. Closes connections as soon as they are idle, because keep-alive would hold
+   * the server open.
    */
   #idle(
     timeoutMs: number,
@@ -105,7 +106,8 @@ export class Shutdown {
       };
       let timer = setTimeout(done, timeoutMs, false);
       const check = (): void => {
-        // Not at once: a connection is idle one turn of the event loop after its response.
+        // Deferred, because a connection becomes idle one turn of the event loop after its
+        // response.
         setImmediate(() => {
           server?.closeIdleConnections();
           if (this.#open === 0) done(true);
@@ -122,19 +124,20 @@ export class Shutdown {
   }
 }
 
-function after(ms: number): Promise<void> | undefined {
+function sleep(ms: number): Promise<void> | undefined {
   return ms > 0 ? new Promise((resolve) => setTimeout(resolve, ms)) : undefined;
 }
 
 /**
- * Stops listening. Resolves when all connections have closed: each does after its next response, or
- * when it was idle for longer than any is kept.
+ * Stops listening. Resolves when all connections have closed: each closes after its next response,
+ * or after the longest keep-alive.
  */
 function connectionsClosed(server: Server | undefined): Promise<void> | undefined {
   if (server === undefined) return undefined;
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, server.keepAliveTimeout).unref();
-    // An HTTP server's own `close` also closes idle connections: a request may be on its way there.
+    // Not the HTTP server's own `close`, which also closes idle connections: a request may be on
+    // its way.
     NetServer.prototype.close.call(server, () => {
       clearTimeout(timer);
       resolve();

@@ -1,19 +1,18 @@
-// What becomes of `Upgrade` offers. Ruled by https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+// Handles `Upgrade` requests. Ruled by https://www.rfc-editor.org/rfc/rfc9110#section-7.8
 
-import type { IncomingMessage, RequestListener } from 'node:http';
+import { ServerResponse, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-import { ServerResponse } from './node-http.ts';
-
-/** Whether an `Upgrade` header offers to speak WebSocket. */
+/** Whether an `Upgrade` header offers WebSocket. */
 export function offersWebSocket(upgrade: string): boolean {
   return /\bwebsocket\b/i.test(upgrade);
 }
 
 /**
  * Serves a request that offers WebSocket like any other. An ordinary answer refuses the offer and
- * closes the connection; `Context.switchProtocols` accepts it. `head` is what followed the headers.
+ * closes the connection; `Context.switchProtocols` accepts it. `head` is the data received after
+ * the headers.
  */
 export function serveUpgrade(
   request: IncomingMessage,
@@ -21,13 +20,13 @@ export function serveUpgrade(
   head: Buffer,
   listener: RequestListener,
 ): void {
-  // A socket has one response: behind a request that is being answered there is no other.
+  // A socket has one response at a time, and this one is still busy with an earlier request.
   if (responseUnderWay(socket) !== undefined) {
     socket.destroy();
     return;
   }
   if (head.length > 0) socket.unshift(head);
-  // Node removed its own listener with its parser; whoever takes the socket over adds another.
+  // Node removed its own listener together with its parser. A WebSocket adds another one.
   socket.on('error', () => socket.destroy());
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
@@ -39,7 +38,7 @@ export function serveUpgrade(
 }
 
 /**
- * The response that is being written to a socket. `_httpMessage` is Node's own; its handler of
+ * The response being written to a socket. `_httpMessage` is internal to Node, whose own handler of
  * malformed requests reads it too.
  */
 export function responseUnderWay(socket: Duplex): ServerResponse | undefined {

@@ -1,12 +1,14 @@
-import { IncomingMessage } from './node-http.ts';
+import { IncomingMessage } from 'node:http';
+
 import { offersWebSocket } from './upgrade.ts';
 
 /**
- * A request that is served together with its body if that follows the head in one piece, as a
- * webhook's mostly does: the body is then there at once. For `createServer`'s `IncomingMessage`.
+ * A request that is served together with its body, if that follows the head in one piece, as with
+ * most webhooks. For `createServer`'s `IncomingMessage` option.
  *
- * Node's parser hands a body over by `push`. Held there, it spares a turn the stream's events, the
- * ticks between them and the promises. What nobody takes goes the stream's way.
+ * Node's parser delivers the body through `push`. Holding it there saves a turn the stream's
+ * events, the ticks between them and the promises. A body that nobody takes becomes a stream as
+ * usual.
  */
 export class WholeRequest extends IncomingMessage {
   /** Set until the request is served. */
@@ -17,9 +19,9 @@ export class WholeRequest extends IncomingMessage {
   #isUpgrade: boolean | null = null;
 
   /**
-   * Whether Node hands the connection over instead of serving the request. Node sets it for every
-   * `Upgrade` offer if somebody listens to those. Only CONNECT and offers of WebSocket are meant
-   * here; others, such as h2c, may be ignored (RFC 9110 §7.8).
+   * Whether Node hands over the connection instead of serving the request. Node sets it for every
+   * `Upgrade` offer if there is a listener for those. Here only CONNECT and WebSocket offers
+   * count; others, like h2c, may be ignored (RFC 9110 §7.8).
    */
   get upgrade(): boolean {
     if (this.#isUpgrade !== true) return false;
@@ -30,28 +32,29 @@ export class WholeRequest extends IncomingMessage {
     if (#isUpgrade in this) this.#isUpgrade = isUpgrade; // the base class sets it first, to null
   }
 
-  /** Whether somebody has taken the body. */
+  /** Whether the body has been taken. */
   get isTaken(): boolean {
     return this.#isTaken;
   }
 
-  /** Whether the whole body has come, which `complete` tells only after it was handed over. */
+  /** Whether the whole body has arrived. `complete` says so only after the body was passed on. */
   get isWhole(): boolean {
     return this.#isWhole || this.complete;
   }
 
   /**
-   * Calls `serve` once: with the body at hand if that follows at once, and without it otherwise.
+   * Calls `serve` once: with the body available if it follows immediately, otherwise without it.
    */
   whenWhole(serve: () => void): void {
     this.#serve = serve;
-    // In the next tick the parser has handed over what came with the head.
+    // By the next tick the parser has passed on what arrived with the head.
     process.nextTick(WholeRequest.#serveNow, this);
   }
 
   /**
-   * The whole body, while the request is served and for whoever asks first. Undefined where it has
-   * to be read from the stream: because it came otherwise, or somebody listens to the stream.
+   * Returns the whole body to the first caller while the request is being served. Undefined if it
+   * has to be read from the stream, because it arrived in pieces or something listens to the
+   * stream.
    */
   takeBody(): Buffer | undefined {
     if (this.listenerCount('data') > 0 || this.listenerCount('readable') > 0) return undefined;
@@ -64,7 +67,7 @@ export class WholeRequest extends IncomingMessage {
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
     if (chunk === null && this.#isTaken) {
       const isMoreWanted = super.push(null);
-      this.read(); // there is nothing to read, and so the stream ends
+      this.read(); // ends the stream, which is empty
       return isMoreWanted;
     }
     if (chunk === null || this.#serve === undefined) return super.push(chunk, encoding);
@@ -73,7 +76,7 @@ export class WholeRequest extends IncomingMessage {
     this.#body = chunk;
     WholeRequest.#serveNow(this);
     if (this.#body === undefined) {
-      this.read(0); // and so Node does not think that nobody reads it
+      this.read(0); // tells Node that the body was read
       return true;
     }
     this.#body = undefined;

@@ -1,8 +1,8 @@
 import type { SentEvent } from '../conversations/message.ts';
 
 /**
- * One event of a reply: something the agent sent, or the news that the agent failed. The apology is
- * sent before that.
+ * One event of a reply: something the agent sent, or the information that the agent failed. The
+ * apology is sent before that.
  */
 export type ReplyEvent = SentEvent | { readonly type: 'error' };
 

@@ -7,10 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import * as field from './fields.ts';
 import type { Field, FieldTable, JsonObject } from './fields.ts';
 
-/**
- * Fields that any event of the session dialect may carry. Fields not listed here are kept as they
- * came.
- */
+/** Fields that any event of the session dialect may carry. Other fields are kept unchanged. */
 export interface SessionFields {
   /** Changes on every reconnect. */
   readonly session_id: string;
@@ -209,7 +206,7 @@ const CALL_TYPES: ReadonlySet<string> = new Set(
 );
 
 /**
- * The event breaks a rule. `path` names the field; it is '' if the body as a whole is wrong. The
+ * The event breaks a rule. `path` names the field, or is '' if the body as a whole is wrong. The
  * message says the same.
  */
 export class EventError extends Error {
@@ -277,8 +274,9 @@ export function conversationIdOf(event: LayercodeEvent): string {
 }
 
 /**
- * The numbers of a telephone call, where the event carries them. The session dialect has them on
- * every event; the call dialect's document names none, so they are looked for under the same names.
+ * The phone numbers of a telephone call, if the event carries them. The session dialect has them
+ * on every event. The call dialect's document mentions none, so they are looked up under the same
+ * names.
  */
 export function callerOf(event: LayercodeEvent): Caller | undefined {
   const { from_phone_number: from, to_phone_number: to } = event;
@@ -297,7 +295,10 @@ export function metadataOf(event: LayercodeEvent): JsonObject {
   return custom ? { ...event.metadata, ...custom } : (event.metadata ?? NO_METADATA);
 }
 
-/** One for all events without: most have none, and each open stream keeps its own. */
+/**
+ * Shared by all events without metadata, which most are. Each open stream would otherwise keep its
+ * own.
+ */
 const NO_METADATA: JsonObject = Object.freeze({});
 
 function position(error: unknown): string {

@@ -12,7 +12,7 @@ export interface Field {
   /** Built on request: only /openapi.json needs it. */
   readonly schema: JsonObject;
   /**
-   * Undefined if the value is right. Otherwise says what is wrong: the path below this field (''
+   * Undefined if the value is valid. Otherwise says what is wrong: the path below this field (''
    * for the field itself) and the rule.
    */
   check(value: unknown): FieldFault | undefined;
@@ -24,8 +24,8 @@ export interface FieldFault {
 }
 
 /**
- * Field name → rule. Fields outside the table are accepted unchecked, as the platform adds new
- * ones.
+ * Field name → rule. Fields outside the table are accepted unchecked, because the platform adds
+ * new ones.
  */
 export type FieldTable = Readonly<Record<string, Field>>;
 

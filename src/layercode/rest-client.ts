@@ -77,8 +77,8 @@ export class RestClient {
   }
 
   /**
-   * Asks for a browser's session: `{client_session_key, conversation_id, config?}`. `request` is
-   * the body that the browser sent.
+   * Requests a session for a browser: `{client_session_key, conversation_id, config?}`. `request`
+   * is the body that the browser sent.
    */
   async authorizeSession(request: object, signal: AbortSignal): Promise<JsonObject> {
     const path = '/v1/agents/web/authorize_session';
@@ -118,12 +118,12 @@ export class RestClient {
     } catch (cause) {
       if (!(cause instanceof PlatformError)) throw cause;
       throw unclear(
-        `it was set to ${wanted ?? 'none'}, and reading it again failed: ${cause.message}`,
+        `it was set to ${wanted ?? 'none'}, but reading it back failed: ${cause.message}`,
         cause,
       );
     }
     if (now !== wanted) {
-      throw unclear(`it was set to ${wanted ?? 'none'}, and still is ${now ?? 'none'}`);
+      throw unclear(`it was set to ${wanted ?? 'none'}, but is still ${now ?? 'none'}`);
     }
   }
 
@@ -180,13 +180,13 @@ export class RestClient {
 }
 
 /**
- * Finds an agent's webhook. It stands in the plugin `agent.webhook` of the pipeline
+ * Finds an agent's webhook. It is in the plugin `agent.webhook` of the pipeline
  * (https://docs.layercode.com/explanations/voice-pipeline), in `webhook_url`, which is also how it
- * is set, or in `config.endpoint`, where it stood before there were plugins
+ * is set, or in `config.endpoint`, where it was before plugins existed
  * (github.com/svilupp/layercode-gym).
  *
- * Two different URLs are unclear. A pipeline with another `agent.` plugin is unclear too: then no
- * webhook answers the caller.
+ * Two different URLs are unclear. A pipeline with another `agent.` plugin is unclear too, because
+ * then no webhook answers the caller.
  */
 function webhookUrlIn(agent: JsonObject): string | undefined {
   const config = isObject(agent['config']) ? agent['config'] : {};

@@ -75,7 +75,7 @@ export class SignatureVerifier {
   readonly #expected = Buffer.alloc(DIGEST_BYTES);
   readonly #claimed = Buffer.alloc(DIGEST_BYTES);
 
-  /** Throws a `TypeError` if there is no secret or an empty one: anybody could sign with that. */
+  /** Throws a `TypeError` if there is no secret or an empty one: anyone could sign with that. */
   constructor(secrets: readonly string[]) {
     if (secrets.length === 0 || secrets.includes('')) {
       throw new TypeError('a webhook secret must not be empty');

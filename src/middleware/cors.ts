@@ -1,17 +1,20 @@
 import type { Check } from '../http/compose.ts';
 
 export interface CorsOptions {
-  /** `['*']`, or origins spelt as browsers send them. */
+  /** `['*']`, or origins spelled as browsers send them. */
   readonly origins: readonly string[];
 }
 
-/** Whether a page of this origin may call. A request without an `Origin` header is not a page's. */
+/**
+ * Whether a page of this origin may send requests. Without an `Origin` header the request is not
+ * from a page.
+ */
 export function isAllowedOrigin(origins: readonly string[], origin: string | undefined): boolean {
   return origin === undefined || origins.includes('*') || origins.includes(origin);
 }
 
 /**
- * Cross-origin answers by an allow-list that is compared exactly.
+ * Allows cross-origin requests from an exact list of origins.
  *
  * Credentials are never allowed: no route of this server uses cookies, and `*` forbids them.
  */
@@ -19,7 +22,7 @@ export function cors({ origins }: CorsOptions): Check {
   const isOpen = origins.includes('*');
   return function cors(context) {
     const origin = context.header('origin');
-    // On every answer, or a cache hands one origin's answer to another.
+    // On every answer. Otherwise a cache would serve one origin's answer to another.
     if (!isOpen) context.setHeader('vary', 'Origin');
     if (origin !== undefined && isAllowedOrigin(origins, origin)) {
       context.setHeader('access-control-allow-origin', isOpen ? '*' : origin);

@@ -2,7 +2,7 @@ import type { Check } from '../http/compose.ts';
 import { ServiceUnavailable } from '../http/errors.ts';
 import type { Shutdown } from '../http/shutdown.ts';
 
-/** While the server goes down: answers close their connection, and then there is only 503. */
+/** While the server shuts down, answers close their connection; later they are all 503. */
 export function draining(shutdown: Shutdown): Check {
   return function draining(context) {
     if (shutdown.state === 'ready') return;

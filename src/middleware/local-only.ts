@@ -3,44 +3,45 @@ import type { Check } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 
 /**
- * Serves only programs of this machine and pages that it hosts; everybody else gets 403 with the
- * reason.
+ * Serves only programs on this machine and pages it hosts. Anything else gets 403 with the reason.
  *
  * The peer's address is not enough:
- * - A page of any site can have its name resolve to 127.0.0.1 (DNS rebinding). Its `Host` shows it.
- * - Such a page can also send requests across origins. Its `Origin` shows it.
- * - A tunnel or proxy on this machine passes on requests from elsewhere. Its headers show it, or
- *   HTTP/1.0 does: nginx before 1.29.7 speaks that by default and adds no header.
+ *
+ * - A page of any site can make its name resolve to 127.0.0.1 (DNS rebinding). Its `Host` shows
+ *   it.
+ * - Such a page can also send cross-origin requests. Its `Origin` shows it.
+ * - A tunnel or proxy on this machine forwards requests from elsewhere. Its headers show it, or
+ *   HTTP/1.0 does: nginx before 1.29.7 uses that by default and adds no header.
  */
 export function localOnly(): Check {
   return function localOnly(context) {
     const fault = faultOf(context);
     if (fault !== undefined) {
-      throw new HttpError(403, `only this machine is served here, and ${fault}`);
+      throw new HttpError(403, `this route serves only this machine: ${fault}`);
     }
   };
 }
 
 function faultOf(context: Context): string | undefined {
   const { socket, httpVersion } = context.request;
-  // A request of `fetch` has none, whatever its server says of the client.
+  // A request of `app.fetch` has no address, whatever its server says about the client.
   if (!isLoopbackAddress(socket.remoteAddress ?? '')) {
-    return 'the request comes from another machine, or nothing shows from where';
+    return 'the request comes from another machine or an unknown address';
   }
   if (!isLoopbackAuthority(context.header('host') ?? '')) {
     return 'the host header is not localhost or 127.0.0.1';
   }
-  if (httpVersion === '1.0') return 'HTTP/1.0 is what a proxy speaks';
+  if (httpVersion === '1.0') return 'HTTP/1.0 suggests a proxy';
   const origin = context.header('origin');
   if (origin !== undefined && !isLoopbackOrigin(origin)) {
-    return 'the origin header is not a page of localhost or 127.0.0.1';
+    return 'the origin header is not localhost or 127.0.0.1';
   }
   return isForwarded(context) ? 'a proxy forwarded the request from elsewhere' : undefined;
 }
 
 /**
- * Whether a header says so. A proxy that speaks HTTP/1.1 and adds no header, such as a raw TCP
- * tunnel or a newer nginx, looks like a program of this machine.
+ * Whether a header shows that a proxy forwarded the request. A proxy that uses HTTP/1.1 and adds
+ * no header, like a raw TCP tunnel or a newer nginx, looks like a program on this machine.
  */
 function isForwarded(context: Context): boolean {
   const values = (name: string): string[] =>
@@ -55,7 +56,7 @@ function isForwarded(context: Context): boolean {
   );
 }
 
-/** Refused whatever they say: RFC 9110 §7.6.3, RFC 7239, and the one cloudflared adds. */
+/** Refused whatever their value: RFC 9110 §7.6.3, RFC 7239, and the one cloudflared adds. */
 const PROXY_HEADERS = ['via', 'forwarded', 'cf-connecting-ip'];
 const CLIENT_ADDRESS_HEADERS = ['x-forwarded-for', 'x-real-ip', 'true-client-ip'];
 

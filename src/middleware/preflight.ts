@@ -4,7 +4,9 @@ import { isAllowedOrigin, type CorsOptions } from './cors.ts';
 const MAX_AGE_SECONDS = '600';
 const HEADER_LIST = /^[\w!#$%&'*+.^`|~, -]{1,1024}$/;
 
-/** Answers preflights with 204, whatever the path. Other `OPTIONS` requests go to their route. */
+/**
+ * Answers preflights with 204, for any path. Other `OPTIONS` requests are passed to their route.
+ */
 export function preflight({ origins }: CorsOptions): Middleware {
   return function preflight(context, next) {
     if (context.method !== 'OPTIONS') return next();

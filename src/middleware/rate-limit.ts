@@ -3,9 +3,9 @@ import { HttpError } from '../http/errors.ts';
 import type { Check } from '../http/compose.ts';
 
 export interface RateLimitOptions {
-  /** Requests a client may make in a minute, all at once or spread. */
+  /** Requests a client may make per minute, all at once or spread out. */
   readonly perMinute: number;
-  /** Milliseconds on any clock that only goes forward. Default `performance.now`. */
+  /** Milliseconds on any monotonic clock. Default `performance.now`. */
   readonly now?: () => number;
 }
 
@@ -15,10 +15,10 @@ interface Bucket {
 }
 
 const MINUTE_MS = 60_000;
-/** Beyond it the client seen longest ago is forgotten and starts with a full bucket. */
+/** Beyond this the least recently seen client is forgotten and starts with a full bucket. */
 const MAX_CLIENTS = 10_000;
 
-/** A token bucket per client. 429 with `Retry-After` for a client whose bucket is empty. */
+/** A token bucket per client. An empty bucket means 429 with `Retry-After`. */
 export function rateLimit({ perMinute, now = () => performance.now() }: RateLimitOptions): Check {
   const buckets = new BoundedMap<string, Bucket>(MAX_CLIENTS);
   return function rateLimit(context) {
@@ -40,9 +40,9 @@ export function rateLimit({ perMinute, now = () => performance.now() }: RateLimi
 const IPV4_WITH_PORT = /^(\d+\.\d+\.\d+\.\d+):\d+$/;
 const IPV6_WITH_PORT = /^\[(.*)\](:\d+)?$/;
 
-/** One client: an IPv4 address, or the /64 that an IPv6 host can pick its addresses from. */
+/** The key of one client: an IPv4 address, or the /64 an IPv6 host can choose addresses from. */
 function clientKey(forwarded: string): string {
-  // Some proxies write the port.
+  // Some proxies add the port.
   const address = forwarded.replace(IPV4_WITH_PORT, '$1').replace(IPV6_WITH_PORT, '$1');
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;

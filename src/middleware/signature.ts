@@ -7,25 +7,26 @@ import type { SignatureFault } from '../layercode/signature.ts';
 import { countHeaders } from './well-formed.ts';
 
 export interface SignatureOptions {
-  /** Any of them may have signed. */
+  /** Any of these may have signed. */
   readonly secrets: readonly string[];
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;
 }
 
-/** Answers a request whose body is signed. `body` is what the signature covers, byte for byte. */
+/** Answers a signed request. `body` is exactly what the signature covers. */
 export type SignedHandler = (context: Context, body: Buffer) => Awaitable<void>;
 
 /**
- * A handler that only signed requests reach. 401 otherwise: at once for a signature header that is
- * missing, malformed, stale or repeated; after the body for one that is wrong. The log says which.
+ * A handler that only signed requests reach. Other requests get 401: at once if the signature
+ * header is missing, malformed, stale or repeated; after the body if the signature is wrong. The
+ * log says which.
  */
 export function signed(options: SignatureOptions, handler: SignedHandler): Handler {
   const verify = createVerify(options);
   return (context) => andThen(verify(context), (body) => handler(context, body));
 }
 
-/** A handler that unsigned requests reach too. A wrong signature is refused all the same. */
+/** A handler that unsigned requests reach too. A wrong signature is still refused. */
 export function signedIfAtAll(options: SignatureOptions, handler: Handler): Handler {
   const verify = createVerify(options);
   return (context) => {
@@ -34,7 +35,10 @@ export function signedIfAtAll(options: SignatureOptions, handler: Handler): Hand
   };
 }
 
-/** Gives the body of a request once its signature was found right; throws or rejects otherwise. */
+/**
+ * Returns a function that returns a request's body if its signature is valid, and otherwise throws
+ * or rejects.
+ */
 function createVerify({
   secrets,
   now = Date.now,
@@ -58,11 +62,11 @@ function refuse(context: Context, signatureFault: SignatureFault | 'repeated'): 
   throw new InvalidSignature();
 }
 
-/** For whoever reads the log and wonders which of secret, clock and body is wrong. */
+/** Tell the reader of the log which of secret, clock and body is wrong. */
 const HINTS: Readonly<Record<SignatureFault | 'repeated', string>> = {
-  missing: `no ${SIGNATURE_HEADER} header: not LayerCode, or a proxy removes it`,
+  missing: `no ${SIGNATURE_HEADER} header: not from LayerCode, or a proxy removed it`,
   malformed: 'expected t=<unix seconds>,v1=<64 hex digits>',
-  stale: 'its time is more than 300 s from this clock: check the clock, or it is a replay',
-  wrong: 'another secret signed it, or a proxy changed the body',
+  stale: 'its time differs by more than 300 s: check this clock, or it is a replay',
+  wrong: 'signed with another secret, or a proxy changed the body',
   repeated: `more than one ${SIGNATURE_HEADER} header`,
 };

@@ -3,14 +3,14 @@ import { BadRequest, HttpError } from '../http/errors.ts';
 import { offersWebSocket } from '../http/upgrade.ts';
 
 export interface WellFormedOptions {
-  /** The paths that speak WebSocket. */
+  /** The paths that accept WebSocket. */
   readonly webSocketPaths: readonly string[];
 }
 
 /**
- * Refuses what no honest client of this server sends, with a 4xx and a closed connection:
- * malformed request targets, two `Host` headers (RFC 9112 §3.2 demands a 400), versions other than
- * 1.x, TRACE, and WebSocket upgrades of paths other than those given.
+ * Refuses what no legitimate client sends, with a 4xx and a closed connection: malformed request
+ * targets, two `Host` headers (RFC 9112 §3.2 demands a 400), HTTP versions other than 1.x, TRACE,
+ * and WebSocket upgrades on other paths than those given.
  */
 export function wellFormed({ webSocketPaths }: WellFormedOptions): Check {
   return function wellFormed(context) {
@@ -21,14 +21,14 @@ export function wellFormed({ webSocketPaths }: WellFormedOptions): Check {
       throw new BadRequest('the request has more than one host header', CLOSE);
     }
     if (request.httpVersionMajor !== 1) {
-      throw new BadRequest('only HTTP/1.0 and HTTP/1.1 are spoken here', CLOSE);
+      throw new BadRequest('only HTTP/1.0 and HTTP/1.1 are supported', CLOSE);
     }
     if (request.method === 'TRACE') {
       const headers = ['allow', SERVED_METHODS, ...CLOSE.headers];
-      throw new HttpError(405, 'TRACE is not served', { headers });
+      throw new HttpError(405, 'TRACE is not supported', { headers });
     }
     if (upgrade !== undefined && offersWebSocket(upgrade) && !webSocketPaths.includes(path)) {
-      throw new BadRequest('there is no WebSocket here', CLOSE);
+      throw new BadRequest('this path does not accept WebSocket', CLOSE);
     }
   };
 }
@@ -36,8 +36,8 @@ export function wellFormed({ webSocketPaths }: WellFormedOptions): Check {
 const CLOSE = { headers: ['connection', 'close'] } as const;
 
 /**
- * How often the request was sent with a header, whose name is given in lower case. `headers` joins
- * some repeated headers and drops others.
+ * How many times the request contains a header. `name` is in lower case. Needed because Node's
+ * `headers` joins some repeated headers and drops others.
  */
 export function countHeaders(rawHeaders: readonly string[], name: string): number {
   let count = 0;

@@ -3,7 +3,7 @@
 
 import type { ChatMessage } from './model.ts';
 
-/** Stands in front of a welcome, where the caller has not spoken yet. */
+/** Precedes a welcome: the caller has not spoken yet. */
 const BEGINNING: ChatMessage = { role: 'user', content: '(the call begins)' };
 
 /**
@@ -36,8 +36,8 @@ export function alternateRoles(messages: readonly ChatMessage[]): ChatMessage[] 
 }
 
 /**
- * Two neighbours as one message, or undefined. Tool results are never merged, as each answers a
- * call of its own.
+ * Two neighbouring messages as one, or undefined. Tool results are never merged, because each
+ * answers its own call.
  */
 function merge(first: ChatMessage, second: ChatMessage): ChatMessage | undefined {
   if (first.role === 'tool' || first.role !== second.role) return undefined;

@@ -4,7 +4,8 @@
 import { apart } from '../base/apart.ts';
 
 /**
- * Marks that open a thought. All models share one list, as no mark in it is ever meant to be heard.
+ * Marks that open a thought. One list serves all models, because none of these is ever meant to be
+ * heard.
  */
 const OPENINGS = [
   '<think>', // DeepSeek, Qwen, GLM, MiniMax, Nemotron
@@ -33,7 +34,7 @@ const CLOSINGS = [
   '<|channel|>final<|message|>',
 ];
 
-/** Control tokens without a bar. Those with a bar, such as `<|im_end|>`, match `BARRED`. */
+/** Control tokens without a bar. Those with a bar, like `<|im_end|>`, match `BARRED`. */
 const TOKENS = [
   '<s>', '</s>', '<bos>', '<eos>', '<pad>', '<unk>',
   '<start_of_turn>', '<end_of_turn>', '[INST]', '[/INST]',
@@ -85,7 +86,7 @@ export class AnswerText {
     this.#hasThought = beginsAsThought;
   }
 
-  /** Whether there has been text other than blanks. */
+  /** Whether any text other than blanks has been returned. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
@@ -110,7 +111,7 @@ export class AnswerText {
     return text;
   }
 
-  /** Returns the text that was held back: at the end it cannot be a mark any more. */
+  /** Returns the text held back, which can no longer become a mark. */
   end(): string {
     return this.#held === '' ? '' : this.#read(this.#held, true);
   }
@@ -186,7 +187,7 @@ export class AnswerText {
   }
 }
 
-/** Where a mark may begin that the end of the text cuts off; the text's length if there is none. */
+/** The position where a mark may begin that the end of the text cuts off, or the text's length. */
 function startOfMark(text: string): number {
   for (let at = Math.max(0, text.length - MAX_BEGUN); at < text.length; at++) {
     if (!MARK_START.test(text.charAt(at))) continue;

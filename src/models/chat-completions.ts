@@ -18,7 +18,7 @@ import { createModelStream } from './model-stream.ts';
 import type { Provider } from './providers.ts';
 import { ReplyAssembler } from './reply-assembler.ts';
 import { createRequestBody } from './request-body.ts';
-import { RequestClock, TIME_OUTS, type TimeOuts } from './time-outs.ts';
+import { RequestClock, TIMEOUTS, type Timeouts } from './timeouts.ts';
 import { ToolCallSignatures } from './tool-call-signatures.ts';
 
 /** Longest event, in UTF-16 code units. More than the longest arguments of a tool call. */
@@ -37,16 +37,16 @@ export interface ChatCompletionsOptions {
   readonly keyNames?: readonly string[];
   /** Default: the global `fetch`. Must obey its signal while the body is read, too. */
   readonly fetch?: typeof fetch;
-  readonly timeOuts?: Partial<TimeOuts>;
+  readonly timeouts?: Partial<Timeouts>;
   /**
    * Whether replies begin inside a thought, because the prompt's template opens one. Default false.
    */
   readonly beginsAsThought?: boolean;
-  /** For requests that set none of their own. */
+  /** Used if a request sets none. */
   readonly defaults?: DefaultOptions;
   /**
-   * Called when a key begins to be refused, when a field is left out, and once if a thought has
-   * been spoken.
+   * Called when a key is first refused, when a field is left out, and once if a thought has been
+   * spoken.
    */
   readonly onProblem?: ((message: string) => void) | undefined;
 }
@@ -56,13 +56,13 @@ export class ChatCompletionsModel implements ChatModel {
   readonly name: string;
   readonly #options: ChatCompletionsOptions;
   readonly #access: ModelAccess;
-  readonly #timeOuts: TimeOuts;
+  readonly #timeouts: Timeouts;
   readonly #fetch: typeof fetch;
   readonly #signatures = new ToolCallSignatures();
   /** Set when the key is refused, cleared by the next answer. */
   #refusal: string | undefined;
   #hasSpokenThought = false;
-  /** Fields that the model does not take. */
+  /** Fields the model does not accept. */
   readonly #leftOut = new Set<string>();
 
   constructor(options: ChatCompletionsOptions) {
@@ -73,7 +73,7 @@ export class ChatCompletionsModel implements ChatModel {
       keyNames: options.keyNames ?? options.provider.keyNames,
       key: options.key,
     };
-    this.#timeOuts = { ...TIME_OUTS, ...options.timeOuts };
+    this.#timeouts = { ...TIMEOUTS, ...options.timeouts };
     this.#fetch = options.fetch ?? globalThis.fetch;
   }
 
@@ -90,7 +90,7 @@ export class ChatCompletionsModel implements ChatModel {
     if (signal.aborted) return;
     const connection = new AbortController();
     const abort = (): void => connection.abort();
-    const clock = setTimeout(abort, this.#timeOuts.connectMs);
+    const clock = setTimeout(abort, this.#timeouts.connectMs);
     signal.addEventListener('abort', abort, { once: true });
     try {
       // Any answer will do, even a 404: the connection stays in fetch's pool. Not HEAD, because
@@ -131,14 +131,14 @@ export class ChatCompletionsModel implements ChatModel {
     const connection = new AbortController();
     const abort = (): void => connection.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
-    const clock = new RequestClock(this.name, this.#timeOuts, (error) => connection.abort(error));
+    const clock = new RequestClock(this.name, this.#timeouts, (error) => connection.abort(error));
     const reply = new ReplyAssembler({
       access: this.#access,
       beginsAsThought: this.#options.beginsAsThought ?? false,
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
     let leftOver: BodyReader | undefined;
-    let failure: RequestFailure | undefined = 'interrupted'; // unless it ends otherwise
+    let failure: RequestFailure | undefined = 'interrupted'; // until something else is known
     try {
       let sentAt = performance.now();
       const send = (refused: ReadonlySet<string>): Promise<BodyReader> => {
@@ -168,7 +168,7 @@ export class ChatCompletionsModel implements ChatModel {
       clock.close();
       signal.removeEventListener('abort', abort);
       if (leftOver === undefined) connection.abort();
-      else void readTrailer(leftOver, connection, this.#timeOuts.trailerMs);
+      else void readTrailer(leftOver, connection, this.#timeouts.trailerMs);
     }
   }
 
@@ -208,8 +208,9 @@ export class ChatCompletionsModel implements ChatModel {
   }
 
   /**
-   * Sends again, at once, without a field that was refused. Each try leaves out one more. They are
-   * left out for good only if that helped: a refusal may quote the caller, who said the word.
+   * Sends the request again without the refused field, one field more each time. Fields are left
+   * out for good only if that helped: a refusal may quote the caller, who happened to say the
+   * word.
    */
   async #withoutRefusedFields(
     send: (refused: ReadonlySet<string>) => Promise<BodyReader>,
@@ -227,7 +228,7 @@ export class ChatCompletionsModel implements ChatModel {
     }
   }
 
-  /** From now on. Says so once. */
+  /** Leaves the field out from now on, and reports that once. */
   #leaveOut(field: string, why: string): void {
     if (this.#leftOut.has(field)) return;
     this.#leftOut.add(field);

@@ -1,5 +1,5 @@
-// One POST to a vendor: returns the bytes of the answer, or throws an error that says why there are
-// none.
+// One POST to a vendor. Returns the bytes of the answer, or throws an error that says why there
+// are none.
 
 import { openReader } from '../base/abortable-body.ts';
 import {
@@ -8,7 +8,7 @@ import {
 import { asRecord, asText } from './json.ts';
 import { ModelError } from './model.ts';
 
-/** Most bytes that are read of an answer that is not a stream. */
+/** Most bytes read from an answer that is not a stream. */
 const MAX_ERROR_BYTES = 65_536;
 const MAX_REASON_LENGTH = 300;
 
@@ -18,7 +18,7 @@ export interface ModelRequest {
   readonly fetch: typeof fetch;
   readonly url: string;
   readonly body: string;
-  /** Names of its fields that may be left out, if the model refuses them. */
+  /** Fields that may be left out if the model refuses them. */
   readonly optional: readonly string[];
   readonly access: ModelAccess;
   readonly signal: AbortSignal;
@@ -71,7 +71,7 @@ export async function readBytes(
   }
 }
 
-/** The connection ended before the reply did. */
+/** The error for a connection that ended before the reply did. */
 export function dropped(access: ModelAccess, cause?: unknown): ModelError {
   const why = cause === undefined ? '' : `: ${reasonOf(cause, access)}`;
   const message = `${access.name} ended the connection in mid-reply${why}`;

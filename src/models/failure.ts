@@ -2,7 +2,7 @@
 // `{error: "…"}`, `{object: "error", message}`, `{message, code}`, `{detail}`.
 //
 // Errors are logged, and a vendor's sentence may quote the caller or the key. So an error holds
-// only the status and the vendor's machine words, such as `model_not_found`.
+// only the status and the vendor's error codes, for example `model_not_found`.
 
 import { asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError } from './model.ts';
@@ -24,7 +24,7 @@ export interface ModelAccess {
   readonly key: string | undefined;
 }
 
-/** The model refuses a field of the request that can be left out. */
+/** The model refuses a field that can be left out. */
 export class FieldRefused extends ModelError {
   readonly field: string;
 
@@ -38,8 +38,8 @@ const REFUSAL =
   /unsupported|not support|not (?:allowed|permitted|valid)|un(?:known|recognized|expected)|extra|invalid|deprecated/i;
 
 /**
- * Which of the fields that were sent an answer of 400 or 422 complains of. OpenAI names it in
- * `param`; Mistral and others somewhere in a sentence or a path. Undefined if it is none of them.
+ * The sent field that a 400 or 422 answer complains about. OpenAI names it in `param`; Mistral and
+ * others mention it in a sentence or a path. Undefined if it is none of them.
  */
 export function refusedField(
   access: ModelAccess,

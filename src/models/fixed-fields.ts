@@ -1,2 +1,2 @@
-/** What `providerOptions` cannot set: a request is built around it. */
+/** Fields that `providerOptions` cannot set, because the request is built around them. */
 export const FIXED_FIELDS: readonly string[] = ['model', 'messages', 'tools', 'stream'];

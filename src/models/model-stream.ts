@@ -15,7 +15,7 @@ export function createModelStream(
   const stream = relay(signal, controller, run);
   const finish = stream.return.bind(stream);
   // A generator handles `return()` only after its pending `await`, which can take as long as a
-  // model's time-out. The abort ends that `await`.
+  // model's timeout. The abort ends that `await`.
   stream.return = (value) => {
     controller.abort();
     return finish(value);

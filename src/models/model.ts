@@ -1,4 +1,4 @@
-// All that the rest of the server knows about a language model: messages in, deltas out, one error
+// What the rest of the server knows about a language model: messages in, deltas out, one error
 // class.
 
 import type { ToolCall } from '../conversations/message.ts';
@@ -18,22 +18,24 @@ export type JsonSchemaObject = Readonly<Record<string, unknown>>;
 
 export type JsonFields = Readonly<Record<string, unknown>>;
 
-/** How a model is asked. What a model refuses is left out, and the log says so once. */
+/**
+ * Options of a request to a model. An option the model refuses is left out, which is logged once.
+ */
 export interface ModelOptions {
-  /** From 0 to 2. Higher: more surprising. Default: the vendor's. */
+  /** From 0 to 2; higher is more surprising. Default: the vendor's. */
   readonly temperature?: number | undefined;
-  /** Longest reply, thoughts included, in tokens. Default: no bound of ours. */
+  /** Longest reply including thoughts, in tokens. Default: no limit of ours. */
   readonly maxOutputTokens?: number | undefined;
-  /** In the vendor's words, such as `low`. Default: the least that the model allows. */
+  /** In the vendor's words, for example `low`. Default: the lowest the model allows. */
   readonly reasoningEffort?: string | undefined;
   /**
-   * Fields of the request's body, by provider: `{ openai: { service_tier: 'priority' } }`. They
-   * cannot be `model`, `messages`, `tools` or `stream`.
+   * Extra fields of the request body, keyed by provider: `{ openai: { service_tier: 'priority' }
+   * }`. They cannot be `model`, `messages`, `tools` or `stream`.
    */
   readonly providerOptions?: Readonly<Record<string, JsonFields>> | undefined;
 }
 
-/** Those that the settings have. */
+/** Options that have a setting. */
 export type DefaultOptions = Pick<ModelOptions, 'temperature' | 'maxOutputTokens'>;
 
 /** `required`: the model must call a tool. `none`: it must speak. */
@@ -70,18 +72,20 @@ export type ModelDelta =
       readonly firstDeltaMs: number;
     };
 
-/** Why a request to a model has no whole answer. `failed`: for a reason that has no code. */
+/** Why a request to a model got no complete answer. `failed`: a reason without a code. */
 export type RequestFailure = ModelErrorCode | 'interrupted' | 'failed';
 
 export interface ModelStreamOptions extends ModelOptions {
   readonly tools?: readonly ToolDefinition[] | undefined;
   /** Default `auto`. */
   readonly toolChoice?: ToolChoice | undefined;
-  /** The same for requests that begin alike, so that a vendor can find what it has cached. */
+  /**
+   * The same for requests with the same beginning, so that a vendor can find what it has cached.
+   */
   readonly cacheKey?: string | undefined;
   /**
-   * For metrics. Called for each request that ends without a whole answer, with the name of its
-   * model, also when another request is made in its place.
+   * For metrics. Called with the model's name for each request that gets no complete answer, even
+   * if another request replaces it.
    */
   readonly onFailedRequest?: ((model: string, failure: RequestFailure) => void) | undefined;
   /** Ends the vendor's request at once. An aborted stream returns; it does not throw. */
@@ -89,13 +93,13 @@ export interface ModelStreamOptions extends ModelOptions {
 }
 
 export interface ChatModel {
-  /** `provider:model`, or several of them joined by commas where the later ones are fall-backs. */
+  /** `provider:model`, or several joined by commas, with the later ones as fallbacks. */
   readonly name: string;
 
   /**
    * Asks the model once. Throws a `ModelError` on every failure. Returns normally only at the end
-   * of the reply, or after `signal` aborted. To stop iterating ends the request too, even while a
-   * delta is awaited.
+   * of the reply, or after `signal` aborted. Stopping the iteration ends the request too, even
+   * while a delta is awaited.
    */
   stream(
     messages: readonly ChatMessage[],
@@ -113,8 +117,8 @@ export interface ChatModel {
   problems(): readonly string[];
 
   /**
-   * False if missing settings leave no model that can be asked. May be true although there are
-   * `problems()`: with fall-backs, and with a refused key, which every turn tries again.
+   * False if missing settings leave no model to ask. May be true even if there are `problems()`:
+   * with fallbacks, and with a refused key, which every turn tries again.
    */
   isUsable(): boolean;
 }
@@ -149,15 +153,15 @@ export interface ModelErrorOptions {
 
 /**
  * A model did not answer, or did not finish its answer. The message is one line that names the
- * model. Neither it nor its causes hold a key or a sentence of the vendor's, which may quote the
+ * model. Neither it nor its causes contain a key or a vendor's sentence, which may quote the
  * caller.
  */
 export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly code: ModelErrorCode;
   /**
-   * Whether the same request may succeed on the same model within about two seconds, which is how
-   * long a caller is patient.
+   * Whether the same request may succeed on the same model within about two seconds, the limit of
+   * a caller's patience.
    */
   readonly retryable: boolean;
   /** The HTTP status, if there was one. */

@@ -21,7 +21,7 @@ export function loadedOnDemand(name: string, load: () => Promise<ChatModel>): Ch
       try {
         await (await model()).warm(signal);
       } catch {
-        // The error comes again when the model is asked.
+        // The same error is thrown when the model is asked.
       }
     },
     problems: () => loaded?.problems() ?? [],

@@ -1,5 +1,5 @@
-// From names and environment to the model an agent uses: each model with retries, all of them with
-// fall-backs.
+// Turns names and environment variables into the model an agent uses: each model with retries, all
+// of them with fallbacks.
 
 import {
   ModelError, type ChatModel, type DefaultOptions, type ModelErrorCode,
@@ -8,31 +8,29 @@ import type { Environment } from '../base/environment.ts';
 import { loadedOnDemand } from './on-demand.ts';
 import { baseUrlName, findKey, parseModelName, type ModelName } from './providers.ts';
 import type { RetryOptions } from './retry.ts';
-import type { TimeOuts } from './time-outs.ts';
+import type { Timeouts } from './timeouts.ts';
 
 export interface OpenModelOptions {
-  /** `provider:model`, at least one. The later ones are fall-backs. */
+  /** `provider:model`, at least one. The later ones are fallbacks. */
   readonly names: readonly string[];
   readonly environment: Environment;
   readonly fetch?: typeof fetch;
-  /** For requests that set none of their own. */
+  /** Used if a request sets none. */
   readonly defaults?: DefaultOptions;
   /**
-   * Called with one sentence for each missing setting, refused key, and fall-back used. For the
-   * log. Never holds a key.
+   * Called with one sentence for each missing setting, refused key and fallback used. For the log.
+   * Never contains a key.
    */
   readonly onProblem?: (message: string) => void;
-  /**
-   * Replaces the defaults, including the shorter ones of models that have a fall-back. For tests.
-   */
-  readonly timeOuts?: Partial<TimeOuts>;
+  /** Replaces the defaults, including the shorter ones of models with a fallback. For tests. */
+  readonly timeouts?: Partial<Timeouts>;
   readonly retry?: RetryOptions;
 }
 
 export interface OpenedModel {
   readonly model: ChatModel;
   /**
-   * What is missing at the start, one sentence per model. `model.problems()` reports it too,
+   * Settings missing at the start, one sentence per model. `model.problems()` reports them too,
    * together with later problems.
    */
   readonly problems: readonly string[];
@@ -91,10 +89,10 @@ function loadWire(): Promise<typeof import('./wire.ts')> {
 async function open(
   name: string,
   { providerName, provider, model }: ModelName,
-  hasFallBack: boolean,
+  hasFallback: boolean,
   options: OpenModelOptions,
 ): Promise<ChatModel> {
-  const { ChatCompletionsModel, TIME_OUTS_BEFORE_FALL_BACK, withRetries } = await loadWire();
+  const { ChatCompletionsModel, TIMEOUTS_BEFORE_FALLBACK, withRetries } = await loadWire();
   const { environment, onProblem } = options;
   const found = findKey(provider, environment);
   const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);
@@ -110,7 +108,7 @@ async function open(
     ...(found === undefined ? {} : { keyNames: [found.keyName] }),
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
-    timeOuts: { ...(hasFallBack ? TIME_OUTS_BEFORE_FALL_BACK : {}), ...options.timeOuts },
+    timeouts: { ...(hasFallback ? TIMEOUTS_BEFORE_FALLBACK : {}), ...options.timeouts },
     onProblem,
   });
   return withRetries(completions, options.retry);

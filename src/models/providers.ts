@@ -20,7 +20,7 @@ export interface Provider {
    * true.
    */
   readonly takesStreamOptions?: boolean;
-  /** The `reasoning_effort` with which a model answers soonest; undefined sends none. */
+  /** The `reasoning_effort` that makes a model answer soonest. Undefined sends none. */
   readonly reasoningEffort?: (model: string) => string | undefined;
   /** False for a model that accepts no `temperature`. Default true. */
   readonly takesTemperature?: (model: string) => boolean;
@@ -42,7 +42,7 @@ export interface Provider {
 }
 
 /**
- * Values by version, each confirmed by a refusal of the vendor's:
+ * Values by version, each confirmed by a vendor's refusal:
  *
  * - gpt-5, -mini and -nano: `minimal`. They do not know `none`.
  * - gpt-5.1 and later: `none`. They answer 400 to `minimal` (openai/openai-agents-python#2089).
@@ -178,7 +178,7 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
   },
 };
 
-/** If no model is named, the first of these that has a key decides. */
+/** If no model is named, the first of these with a key is used. */
 const DEFAULT_ORDER = ['openai', 'google', 'anthropic'];
 
 export interface ModelName {

@@ -1,4 +1,4 @@
-// Turns the events of one streamed reply into deltas, without input or output of its own.
+// Turns the events of one streamed reply into deltas. Does no I/O itself.
 // https://platform.openai.com/docs/api-reference/chat-streaming
 
 import type { DecodedEvent } from '../sse/decode.ts';
@@ -16,7 +16,7 @@ const NONE: readonly ModelDelta[] = [];
 
 export interface ReplyAssemblerOptions {
   readonly access: ModelAccess;
-  /** Whether the prompt has opened a thought with which the reply goes on. */
+  /** Whether the prompt opened a thought that the reply continues. */
   readonly beginsAsThought: boolean;
   readonly onExtraContent: (callId: string, extraContent: unknown) => void;
 }
@@ -107,7 +107,7 @@ export class ReplyAssembler {
     return chunk === undefined ? NONE : this.#readChunk(chunk);
   }
 
-  /** To be called when the stream is over and the reply finished. */
+  /** Call it when the stream is over and the reply has finished. */
   end(): readonly ModelDelta[] {
     const deltas = textDeltas(this.#answer.end());
     if (this.#answer.isUnclosed) throw this.#unclosed();

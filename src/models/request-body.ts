@@ -11,7 +11,7 @@ import { wellFormedCall } from './well-formed-call.ts';
 
 export interface RequestBodyParts {
   readonly provider: Provider;
-  /** As `providerOptions` spells it. */
+  /** The provider's key in `providerOptions`. */
   readonly providerName: string;
   readonly model: string;
   readonly messages: readonly ChatMessage[];
@@ -26,7 +26,7 @@ export interface RequestBodyParts {
 export interface RequestBody {
   /** The JSON of one streaming request. */
   readonly json: string;
-  /** The names of its fields that may be left out, if the model refuses them. */
+  /** Fields that may be left out if the model refuses them. */
   readonly optional: readonly string[];
 }
 
@@ -37,7 +37,7 @@ export function createRequestBody(parts: RequestBodyParts): RequestBody {
   const messages = isAnyOrder ? parts.messages : alternateRoles(parts.messages);
   const optional = optionalFields(parts);
   const { tools = [], toolChoice } = options;
-  // Without a way to forbid calls, a model that must speak is offered none.
+  // If calls cannot be forbidden, a model that must speak is offered no tools.
   const isForbidden = toolChoice === 'none' && optional['tool_choice'] === undefined;
   const json = JSON.stringify({
     model,
@@ -68,12 +68,12 @@ function optionalFields(parts: RequestBodyParts): Readonly<Record<string, unknow
   return Object.fromEntries(Object.entries(fields).filter(isSent));
 }
 
-/** A key may be any id of ours: the vendor gets 32 characters that say nothing. */
+/** The key may be any of our ids. The vendor gets 32 characters that reveal nothing. */
 function hashOf(cacheKey: string): string {
   return createHash('sha256').update(cacheKey).digest('hex').slice(0, 32);
 }
 
-/** Its three fields, whatever else the object has: vendors refuse a field they do not know. */
+/** Only these three fields: vendors refuse fields they do not know. */
 function toolOnWire({ name, description, parameters }: ToolDefinition): object {
   return { type: 'function', function: { name, description, parameters } };
 }

@@ -1,4 +1,4 @@
-// What can be repaired before the first delta: the same model is asked again, then the next one.
+// Repairs failures before the first delta: asks the same model again, then the next one.
 
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -16,7 +16,7 @@ export interface RetryOptions {
   readonly attempts?: number;
   /** The first wait before jitter. Doubles with each attempt. Default 200 ms. */
   readonly baseDelayMs?: number;
-  /** Longest wait that we choose ourselves. Default 2,000 ms. */
+  /** Longest wait of our own choosing. Default 2,000 ms. */
   readonly maxDelayMs?: number;
   /**
    * If a vendor asks for a longer wait than this, the error is thrown at once. Default 3,000 ms.
@@ -51,11 +51,15 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
     streamOptions: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     for (let attempt = 1; ; attempt++) {
-      const progress = { hasYielded: false };
+      let hasYielded = false;
       try {
-        return yield* trackProgress(progress, model.stream(messages, streamOptions));
+        for await (const delta of model.stream(messages, streamOptions)) {
+          hasYielded = true;
+          yield delta;
+        }
+        return;
       } catch (error) {
-        if (streamOptions.signal.aborted || progress.hasYielded || attempt >= attempts) throw error;
+        if (streamOptions.signal.aborted || hasYielded || attempt >= attempts) throw error;
         if (!(error instanceof ModelError) || !error.retryable) throw error;
         const { retryAfterMs = 0 } = error;
         if (retryAfterMs > maxRetryAfterMs) throw error;
@@ -93,18 +97,23 @@ export function withFallbacks(
 ): ChatModel {
   const [first] = models;
   if (first === undefined) throw new RangeError('withFallbacks needs at least one model');
+  if (models.length === 1) return first; // a layer costs time with every token
 
   async function* run(
     messages: readonly ChatMessage[],
     streamOptions: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     for (const [index, model] of models.entries()) {
-      const progress = { hasYielded: false };
+      let hasYielded = false;
       try {
-        return yield* trackProgress(progress, model.stream(messages, streamOptions));
+        for await (const delta of model.stream(messages, streamOptions)) {
+          hasYielded = true;
+          yield delta;
+        }
+        return;
       } catch (error) {
         const next = models[index + 1];
-        if (streamOptions.signal.aborted || progress.hasYielded || next === undefined) throw error;
+        if (streamOptions.signal.aborted || hasYielded || next === undefined) throw error;
         if (!(error instanceof ModelError)) throw error;
         onFallback?.(error, next);
       }
@@ -117,19 +126,9 @@ export function withFallbacks(
       createModelStream(streamOptions.signal, (signal) =>
         run(messages, { ...streamOptions, signal }),
       ),
-    // Only the first: a fall-back's connection would be closed as idle before it is needed.
+    // Only the first: a fallback's connection would be closed as idle before it is needed.
     warm: (signal) => first.warm(signal),
     problems: () => models.flatMap((model) => model.problems()),
     isUsable: () => models.some((model) => model.isUsable()),
   };
-}
-
-async function* trackProgress(
-  progress: { hasYielded: boolean },
-  stream: AsyncIterable<ModelDelta>,
-): AsyncGenerator<ModelDelta, void, undefined> {
-  for await (const delta of stream) {
-    progress.hasYielded = true;
-    yield delta;
-  }
 }

@@ -1,10 +1,10 @@
-// The model of tests: it answers as its script says, and keeps what it was shown.
+// The model for tests: it answers by script and records what it was shown.
 
 import type {
   ChatMessage, ChatModel, ModelDelta, ModelStreamOptions, ToolDefinition,
 } from './model.ts';
 
-/** The model calls a tool. */
+/** A tool call by the model. */
 export interface ScriptedCall {
   /** The name of the tool. */
   readonly call: string;
@@ -13,16 +13,16 @@ export interface ScriptedCall {
 }
 
 /**
- * What the model answers to one request: a text, a call, or several of them in their order. After
- * calls the model is asked again, with the results: that is the next answer of the script.
+ * The answer to one request: a text, a call, or several of them in order. After calls the model is
+ * asked again with their results, and gives the next answer of the script.
  */
 export type ScriptedAnswer = string | ScriptedCall | readonly (string | ScriptedCall)[];
 
-/** What a model was shown, as it was then. */
+/** What the model was shown, as it was at the time. */
 export interface ScriptedRequest {
-  /** The system's message first. */
+  /** The system message comes first. */
   readonly messages: readonly ChatMessage[];
-  /** Empty if it was not to call any. */
+  /** Empty if the model had none to call. */
   readonly tools: readonly ToolDefinition[];
 }
 
@@ -34,10 +34,10 @@ export interface ScriptedModel extends ChatModel {
 const NAME = 'scripted:model';
 
 /**
- * A model for tests. Each request gets the next answer of the script; a request beyond the last one
- * fails, and with it the turn. Texts come word by word, all at once.
+ * A model for tests. Each request gets the next answer of the script. A request after the last one
+ * fails, and the turn with it. Texts arrive word by word, without delay.
  *
- * Throws a `TypeError` for an answer that is none.
+ * Throws a `TypeError` for an invalid answer.
  */
 export function scriptedModel(script: readonly ScriptedAnswer[]): ScriptedModel {
   if (!Array.isArray(script)) {
@@ -63,7 +63,7 @@ export function scriptedModel(script: readonly ScriptedAnswer[]): ScriptedModel 
   };
 }
 
-/** A copy: an agent adds calls and results to the list that it has shown. */
+/** A copy, because an agent adds calls and results to the list it passed. */
 function snapshot(
   messages: readonly ChatMessage[], { tools = [] }: ModelStreamOptions,
 ): ScriptedRequest {
@@ -82,7 +82,7 @@ function ranOut(count: number, last: ChatMessage | undefined): string {
     + `after ${asked}`;
 }
 
-/** The deltas of each answer. Every call has an id of its own. */
+/** The deltas of each answer. Every call gets its own id. */
 function toAnswers(script: readonly ScriptedAnswer[]): readonly (readonly ModelDelta[])[] {
   let calls = 0;
   return script.map((answer, index) => {
@@ -102,7 +102,7 @@ const USAGE: ModelDelta = {
   type: 'usage', model: NAME, inputTokens: undefined, outputTokens: undefined, firstDeltaMs: 0,
 };
 
-/** As vendors cut them: a blank belongs to the word after it. */
+/** Split as vendors do: a blank belongs to the word after it. */
 function toWords(text: string): readonly ModelDelta[] {
   return (text.match(/\s*\S+|\s+$/g) ?? []).map((word) => ({ type: 'text', text: word }));
 }

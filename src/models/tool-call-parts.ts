@@ -19,7 +19,7 @@ export interface FinishedCall extends ToolCall {
   readonly extraContent: unknown;
 }
 
-/** Takes the parts in the order of the stream. Sets no bounds; its user does. */
+/** Takes the parts in stream order. The caller sets the bounds. */
 export class ToolCallParts {
   readonly #calls: OpenCall[] = [];
   #hasBegun = false;
@@ -106,7 +106,7 @@ export class ToolCallParts {
 }
 
 /**
- * Whether a name with arguments begins another call although there is no id. Ollama sent every call
+ * Whether a name with arguments begins another call even without an id. Ollama sent every call
  * whole, at index 0 and without an id (vercel/ai#18440). Other servers repeat the name in every
  * part.
  */

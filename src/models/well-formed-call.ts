@@ -23,7 +23,7 @@ export function parseArguments(args: string): JsonRecord | undefined {
   try {
     return asRecord(JSON.parse(args));
   } catch {
-    return undefined; // the answer to our caller's question
+    return undefined; // undefined says so
   }
 }
 

@@ -2,4 +2,4 @@
 
 export { ChatCompletionsModel } from './chat-completions.ts';
 export { withFallbacks, withRetries } from './retry.ts';
-export { TIME_OUTS_BEFORE_FALL_BACK } from './time-outs.ts';
+export { TIMEOUTS_BEFORE_FALLBACK } from './timeouts.ts';

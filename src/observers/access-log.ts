@@ -2,8 +2,8 @@ import type { Observer } from '../http/compose.ts';
 import type { Logger } from '../log.ts';
 
 /**
- * Logs one line per request when it ends, however it ends. Without the query, which may contain
- * secrets.
+ * Logs one line per request when it ends, however it ends. The query is left out, because it may
+ * contain secrets.
  */
 export function accessLog(log: Logger): Observer {
   return function accessLog(isFinished, context) {

@@ -3,7 +3,7 @@ import { monitorEventLoopDelay, performance, type EventLoopUtilization } from 'n
 import { version } from '../base/version.ts';
 import { Gauge, type Across, type Metrics } from '../metrics.ts';
 
-/** Metrics of the process and its event loop, most of them named as by Prometheus' clients. */
+/** Metrics of the process and its event loop, mostly named as in Prometheus' clients. */
 export function addProcessMetrics(metrics: Metrics): void {
   const gauge = (name: string, help: string, read: () => number, across?: Across): void => {
     metrics.add(new Gauge(name, help, read, 'gauge', across));
@@ -26,7 +26,7 @@ export function addProcessMetrics(metrics: Metrics): void {
   gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use.',
     () => process.memoryUsage().heapUsed);
   metrics.add(new Gauge('process_cpu_seconds_total', help, cpuSeconds, 'counter'));
-  gauge('process_start_time_seconds', 'Start of the process, unix time.',
+  gauge('process_start_time_seconds', 'Start time of the process, in Unix time.',
     () => performance.timeOrigin / 1_000, 'min');
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();

@@ -13,7 +13,7 @@ export function requestMetrics(metrics: Metrics): Observer {
   const help = 'HTTP requests by method and status.';
   const requests = metrics.add(new Counter('http_requests_total', help, ['method', 'status']));
   return function requestMetrics(_isFinished, { method, response }) {
-    const label = METHODS.has(method) ? method : 'other'; // never a client's word
+    const label = METHODS.has(method) ? method : 'other'; // never chosen by a client
     requests.increment([label, response.headersSent ? String(response.statusCode) : 'none']);
   };
 }

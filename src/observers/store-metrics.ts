@@ -1,12 +1,12 @@
 import type { StoreHealth } from '../conversations/store.ts';
 import { Gauge, type Metrics } from '../metrics.ts';
 
-/** How a store does that can fail. */
+/** Metrics of a store that can fail. */
 export function addStoreMetrics(metrics: Metrics, health: () => StoreHealth): void {
   metrics.add(
     new Gauge(
       'layercode_store_degraded',
-      'Whether calls go on from memory, as the conversation store does not answer: 1 or 0.',
+      '1 while the conversation store does not answer and calls continue from memory, else 0.',
       () => Number(health().isDegraded),
       'gauge',
       'max',
@@ -15,14 +15,14 @@ export function addStoreMetrics(metrics: Metrics, health: () => StoreHealth): vo
   metrics.add(
     new Gauge(
       'layercode_store_turns_waiting',
-      'Turns kept in memory until the conversation store can take them.',
+      'Turns waiting in memory until they can be written to the conversation store.',
       () => health().turnsWaiting,
     ),
   );
   metrics.add(
     new Gauge(
       'layercode_store_failures_total',
-      'Commands of the conversation store that failed or took too long.',
+      'Conversation store commands that failed or timed out.',
       () => health().failures,
       'counter',
     ),
@@ -30,7 +30,7 @@ export function addStoreMetrics(metrics: Metrics, health: () => StoreHealth): vo
   metrics.add(
     new Gauge(
       'layercode_store_conflicts_total',
-      'Changes made again, as another process had changed the conversation.',
+      'Changes repeated because another process had changed the conversation.',
       () => health().conflicts,
       'counter',
     ),

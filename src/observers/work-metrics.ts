@@ -1,9 +1,9 @@
 import { Counter, type Metrics } from '../metrics.ts';
-import type { WorkObserver } from '../turns/turn.ts';
+import type { WorkObserver } from '../turns/turn-host.ts';
 
 /**
- * Counts what models and tools did. The names of models come from the settings and the agent, those
- * of tools from the agent, so they are safe as labels.
+ * Counts model requests and tool calls. Model names come from the settings and the agent, tool
+ * names from the agent, so they are safe as labels.
  */
 export function workMetrics(metrics: Metrics): WorkObserver {
   const requests = metrics.add(

@@ -24,7 +24,7 @@ export interface BrowserSocketOptions extends Pick<
   readonly onEnd: () => void;
 }
 
-/** What a frame must contain. Types that are not listed mean nothing in text mode. */
+/** What a frame must contain. Other types are ignored in text mode. */
 const FRAMES: Readonly<Record<ClientFrame['type'], Field>> = {
   'client.ready': object,
   'client.response.text': objectOf({ content: string }),
@@ -71,28 +71,15 @@ export class BrowserSocket {
   }
 
   /**
-   * Sends the server's own figures of a turn to a traced browser, if one of its deliveries was the
-   * turn's.
+   * Sends the server's own figures of a turn to a traced browser, if the turn belongs to this
+   * session.
    */
-  turnEnded({
-    requestId,
-    turnId,
-    outcome,
-    firstTokenMs,
-    firstSpeechMs,
-    durationMs,
-    speakers,
-    error,
-  }: TurnFigures): void {
+  turnEnded({ requestId, turnId, error, ...figures }: TurnFigures): void {
     const delivery = this.#session.deliveryOf(requestId);
     if (delivery === undefined || turnId === undefined || !this.#options.isTraced) return;
-    this.#send({
-      type: 'local.turn', delivery, turn_id: turnId, outcome, durationMs: tenths(durationMs),
-      ...(firstTokenMs === undefined ? {} : { firstTokenMs: tenths(firstTokenMs) }),
-      ...(firstSpeechMs === undefined ? {} : { firstSpeechMs: tenths(firstSpeechMs) }),
-      ...(speakers === undefined ? {} : { speakers }),
-      ...(error === undefined ? {} : { reason: reasonOf(error) }),
-    });
+    const reason = error === undefined ? {} : { reason: reasonOf(error) };
+    const frame = { type: 'local.turn', delivery, turn_id: turnId, ...figures, ...reason } as const;
+    this.#connection.send(JSON.stringify(frame satisfies ServerFrame, withTenths));
   }
 
   /** The server is shutting down. Resolves when the agent has been told. */
@@ -146,7 +133,7 @@ export class BrowserSocket {
   }
 }
 
-/** The frame; undefined for a type that means nothing here; a string says what is wrong with it. */
+/** The frame; undefined for an unknown type; a string says what is wrong with it. */
 function parseFrame(text: string): ClientFrame | string | undefined {
   let value: unknown;
   try {
@@ -163,7 +150,7 @@ function parseFrame(text: string): ClientFrame | string | undefined {
   return isTooDeep(value) ? 'a message must not be nested too deeply' : (value as ClientFrame);
 }
 
-/** The messages of an error and of what caused it, from the outside in. */
+/** The messages of an error and its causes, from the outside in. */
 function reasonOf(error: unknown): string {
   const messages: string[] = [];
   let cause: unknown = error;
@@ -174,6 +161,7 @@ function reasonOf(error: unknown): string {
   return messages.join(': ').slice(0, MAX_REASON_LENGTH);
 }
 
-function tenths(ms: number): number {
-  return Math.round(ms * 10) / 10;
+/** For `JSON.stringify`: rounds times to a tenth of a millisecond. */
+function withTenths(name: string, value: unknown): unknown {
+  return name.endsWith('Ms') && typeof value === 'number' ? Math.round(value * 10) / 10 : value;
 }

@@ -1,6 +1,6 @@
-// The frames on the browser's WebSocket, as LayerCode's page "Frontend WebSocket API" defines them,
-// as far as text mode needs them. Types that begin with `local.` are our own: they show what
-// happens, and provoke what is hard to provoke by hand.
+// The frames on the browser's WebSocket that text mode needs, as defined by LayerCode's page
+// "Frontend WebSocket API". Types that begin with `local.` are our own: they show what happens,
+// and provoke what is hard to provoke by hand.
 
 import type { JsonObject, Json } from '../layercode/fields.ts';
 
@@ -16,7 +16,7 @@ export type ServerFrame =
       readonly content: string;
       readonly turn_id: string;
     }
-  /** Has no sound. Tells a client that waits for the voice that the agent has not finished. */
+  /** Contains no sound. Shows a client that waits for the voice that the agent has not finished. */
   | {
       readonly type: 'response.audio';
       readonly content: '';
@@ -70,17 +70,28 @@ export type TraceFrame =
       readonly turn_id: string;
       /** completed, interrupted, failed, replayed, taken over or stale. */
       readonly outcome: string;
-      /** Time to the model's first token; missing if no model was asked. */
-      readonly firstTokenMs?: number;
-      readonly firstSpeechMs?: number;
+      readonly firstSpeechMs?: number | undefined;
       readonly durationMs: number;
-      /** The agents that spoke, in their order; missing if only the one that was called did. */
-      readonly speakers?: readonly string[];
+      /** The agents that spoke, in order. Missing if only the called one did. */
+      readonly speakers?: readonly string[] | undefined;
+      /** One entry per model request. */
+      readonly usage?: readonly TokenUsage[] | undefined;
       /**
        * Why it failed. Not in the log or on LayerCode's wire, because it may quote what was said.
        */
       readonly reason?: string;
     };
+
+/** What one model request took. A count is missing if the vendor did not report it. */
+export interface TokenUsage {
+  readonly model: string;
+  readonly inputTokens?: number | undefined;
+  readonly outputTokens?: number | undefined;
+  /** Those of the input tokens that the vendor had cached. */
+  readonly cachedTokens?: number | undefined;
+  /** From the request to the first text or tool call. */
+  readonly firstDeltaMs: number;
+}
 
 export type SignatureKind = 'right' | 'wrong' | 'stale';
 

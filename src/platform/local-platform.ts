@@ -1,5 +1,5 @@
-// LayerCode's part on a developer's machine: keys for browsers, the browser's WebSocket in text
-// mode, and a page to try both. Production never loads this folder unless it serves the page.
+// Stands in for LayerCode on a developer's machine: keys for browsers, the browser's WebSocket in
+// text mode, and a page to try both. Production never loads this folder unless it serves the page.
 
 import { toChatMessages } from '../agents/prompt.ts';
 import type { AppPlatform, PlatformAgent } from '../app/app-platform.ts';
@@ -28,7 +28,7 @@ const CLOSE_TIMEOUT_MS = 1_000;
 export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
   readonly #playground: boolean;
-  /** Those of the app that this platform is part of. */
+  /** The agents of the app that this platform belongs to. */
   #agents: readonly PlatformAgent[] = [];
   readonly #keys = new SessionKeys();
   readonly #sockets = new Set<BrowserSocket>();
@@ -39,9 +39,9 @@ export class LocalPlatform implements AppPlatform {
   }
 
   /**
-   * What LayerCode answers to authorize: a key for one conversation, valid for ten minutes. Of
-   * several agents `agent_id` names the one that is called; any other id is the first's. Throws
-   * `BadRequest` for a number or headers that cannot be sent.
+   * Answers an authorize request as LayerCode does, with a key for one conversation, valid for ten
+   * minutes. With several agents, `agent_id` names the one to call; any other id means the first.
+   * Throws `BadRequest` for a phone number or headers that cannot be sent.
    */
   async authorizeSession(request: JsonObject): Promise<JsonObject> {
     const { key, conversationId } = this.#keys.issue({
@@ -100,13 +100,13 @@ export class LocalPlatform implements AppPlatform {
     }));
   }
 
-  /** Sends the figures of a turn to the browser that it belongs to. */
+  /** Sends the figures of a turn to the browser it belongs to. */
   turnEnded(figures: TurnFigures): void {
     for (const socket of this.#sockets) socket.turnEnded(figures);
   }
 
   /**
-   * Ends every session and opens no more. Resolves when their agents have been told, or after a
+   * Ends every session and opens no new ones. Resolves when the agents have been told, or after a
    * second.
    */
   async close(): Promise<void> {
@@ -124,7 +124,7 @@ export class LocalPlatform implements AppPlatform {
     return agent;
   }
 
-  /** The history of a conversation as a model is shown it, without the prompt. */
+  /** Shows a conversation's history as a model would see it, without the prompt. */
   async #showHistory(context: Context): Promise<void> {
     const agentId = new URLSearchParams(context.query).get('agent_id') ?? '';
     const { conversations } = this.#agentFor(agentId);
@@ -146,7 +146,7 @@ export class LocalPlatform implements AppPlatform {
     if (grant === undefined) {
       throw new HttpError(
         401,
-        'client_session_key is missing, unknown or too old; the authorize route has another',
+        'client_session_key is missing, unknown or expired; get a new one from the authorize route',
       );
     }
     const socket = context.switchProtocols(acceptHeaders(context.request));
@@ -155,7 +155,7 @@ export class LocalPlatform implements AppPlatform {
     const { path, secret } = this.#agentFor(grant.agentId);
     const browserSocket = new BrowserSocket(socket, {
       grant,
-      // Whatever the server listens on, this socket has just reached it there.
+      // The address this socket has reached the server on, whatever else it listens on.
       webhookUrl: `${protocol}://${host}:${socket.localPort}${path}`,
       secret,
       isTraced: query.get('trace') === 'true',
@@ -214,7 +214,7 @@ function parseCustomHeaders(headers: JsonObject): Readonly<Record<string, string
   );
 }
 
-/** The error that says no quotes the value, so it is not passed on. */
+/** Hides the error, which quotes the value. */
 function isHeader(name: string, value: string): boolean {
   try {
     new Headers([[name, value]]);

@@ -13,8 +13,8 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Sends a file of `assets/playground/`, or 404 if the page has no such file. Read again for each
- * request, so that a change shows at once.
+ * Sends a file of `assets/playground/`, or 404 if the page has no such file. Files are read for
+ * each request, so that a change shows at once.
  */
 export async function pageFile(context: Context, name: string): Promise<void> {
   // A plain file name: nothing that leads out of the folder.

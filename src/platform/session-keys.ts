@@ -3,11 +3,11 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { JsonObject } from '../layercode/fields.ts';
 
-/** What a browser said when it asked for a key: what the key is for. */
+/** What a key is for, as the browser said when it requested the key. */
 export interface SessionGrant {
   readonly agentId: string;
   readonly conversationId: string;
-  /** The number that the caller is supposed to call from; undefined for a caller in a browser. */
+  /** The number the caller appears to call from. Undefined for a caller in a browser. */
   readonly fromPhoneNumber?: string | undefined;
   readonly metadata: JsonObject | undefined;
   readonly customMetadata: JsonObject | undefined;
@@ -15,7 +15,7 @@ export interface SessionGrant {
   readonly customHeaders: Readonly<Record<string, string>>;
 }
 
-/** Counts from when the key is issued. A socket that is open by then stays open. */
+/** Counted from the moment the key is issued. A socket that is open when it expires stays open. */
 export const KEY_LIFETIME_MS = 600_000;
 /** Beyond this the oldest key is forgotten. */
 const MAX_KEYS = 1_000;

@@ -1,4 +1,4 @@
-/** What a caller can have heard of a text at some time. */
+/** What a caller can have heard of a text at a given time. */
 export interface Heard {
   /** The beginning of the text, up to the last word that was spoken completely. */
   readonly text: string;

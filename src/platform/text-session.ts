@@ -16,8 +16,8 @@ export interface TextSessionOptions {
   readonly webhookUrl: string;
   readonly secret: string;
   /**
-   * Gets every frame for the front end, in order. If it returns a promise, the next part of the
-   * reply is read after that: back-pressure reaches the agent.
+   * Receives every frame for the front end, in order. If it returns a promise, the rest of the
+   * reply is read after that, so back-pressure reaches the agent.
    */
   readonly onFrame: (frame: ServerFrame) => Awaitable<unknown>;
   /** Called when the agent has hung up and its last words have been sent. */
@@ -33,7 +33,7 @@ export interface TextSessionOptions {
 
 /**
  * Some clients start their turn three seconds after the last sound. While a reply streams they get
- * an audio frame without sound at this interval.
+ * a silent audio frame at this interval.
  */
 const SILENT_AUDIO_MS = 1_000;
 /** Bound for an answer that is not an event stream. */
@@ -65,9 +65,9 @@ interface AssistantTurn {
   /** Whether the front end has played it to its end, or plays nothing. */
   isPlayed: boolean;
   hangsUp: boolean;
-  /** Goes with the next message. */
+  /** Sent with the next message. */
   interruption: JsonObject | undefined;
-  /** What the front end already has when a turn is delivered again: characters, and data events. */
+  /** What the front end already has when a turn is delivered again: characters and data events. */
   knownText: number;
   knownData: number;
   dataCount: number;
@@ -130,8 +130,8 @@ export class TextSession {
   }
 
   /**
-   * The caller begins to speak. The reply's request is dropped. What can have been heard of it goes
-   * with the next message.
+   * The caller begins to speak. Drops the reply's request. The next message says how much of it
+   * can have been heard.
    */
   interrupt(): void {
     const turn = this.#turn;
@@ -372,7 +372,7 @@ export class TextSession {
     await this.#tell({ type: 'turn.start', role: 'assistant', turn_id: turn.id });
   }
 
-  /** The reply is complete, or broke off. */
+  /** Call it when the reply is complete or has broken off. */
   async #finish(turn: AssistantTurn): Promise<void> {
     turn.delivery = undefined;
     const { text } = turn.spoken;
@@ -405,7 +405,7 @@ export class TextSession {
     }
   }
 
-  /** Makes the transcript say what was heard. */
+  /** Corrects the transcript to what was heard. */
   #correctTranscript(turn: AssistantTurn, text: string): void {
     const index = this.#transcript.findIndex((entry) => entry.turn_id === turn.id);
     if (index !== -1) this.#transcript.splice(index, 1);
@@ -433,7 +433,7 @@ export class TextSession {
   }
 }
 
-/** A header that a correct server refuses; undefined for the right one. */
+/** A signature header that a correct server refuses. Undefined for the right one. */
 function forge(kind: SignatureKind, body: string, secret: string): string | undefined {
   if (kind === 'right') return undefined;
   if (kind === 'wrong') return signPayload(body, `${secret}-another`);
@@ -446,7 +446,7 @@ function parseJson(text: string): Json {
   try {
     return JSON.parse(text) as Json;
   } catch {
-    return text.slice(0, 1_000); // usually a proxy's page: shown as it is
+    return text.slice(0, 1_000); // usually a proxy's page
   }
 }
 

@@ -1,13 +1,14 @@
-// How a process of the server ends: signals, errors that nobody awaits, and what runs beside it.
+// Ends a process of the server: handles signals and unawaited errors, and closes what runs
+// alongside.
 
 import { isAbort } from '../base/abort.ts';
 import type { LogFields, Logger } from '../log.ts';
 import type { OpenServer } from './open-server.ts';
 
-/** Something that runs beside the server, such as a tunnel. */
+/** Something that runs alongside the server, for example a tunnel. */
 export interface Companion {
   /**
-   * Resolves when it ends. A `reason` means that it was not closed: then the server ends too, with
+   * Resolves when it ends. A `reason` means that nobody closed it. The server then ends too, with
    * exit code 1.
    */
   readonly ended: Promise<{ readonly reason: string | undefined }>;
@@ -30,9 +31,9 @@ export interface ClosingOptions {
   readonly log: Logger;
   /** Closes everything that was opened. */
   readonly close: () => Promise<void>;
-  /** Added to the log line that says that closing begins. */
+  /** Added to the log line that announces the closing. */
   readonly fields?: () => LogFields;
-  /** An error that nobody awaited was logged. Default: close, with exit code 1. */
+  /** Called after an unawaited error has been logged. Default: close, with exit code 1. */
   readonly onFailure?: (what: string) => void;
 }
 
@@ -40,7 +41,7 @@ const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 export type ClosingSignal = keyof typeof EXIT_CODES;
 
-/** Ends the process once, however many reasons there are. Made when the server is open. */
+/** Ends the process once, however many reasons there are. Create it when the server is open. */
 export class Closing {
   readonly #options: ClosingOptions;
   readonly #controller = new AbortController();
@@ -66,7 +67,7 @@ export class Closing {
     void this.close({ signal }, 0);
   };
 
-  /** The highest exit code that was asked for wins. */
+  /** Closes everything and ends the process. The highest exit code requested wins. */
   async close(cause: LogFields, exitCode: number): Promise<void> {
     const { log, fields, close } = this.#options;
     this.#exitCode = Math.max(this.#exitCode, exitCode);
@@ -85,7 +86,9 @@ export class Closing {
     }
   }
 
-  /** Opens a companion. If that fails, or if it ends unasked, tells why and closes. */
+  /**
+   * Opens a companion. If that fails, or if the companion ends unexpectedly, tells why and closes.
+   */
   async accompany(
     open: (closing: AbortSignal) => Promise<Companion>,
     tell: (reason: string) => void,
@@ -101,8 +104,8 @@ export class Closing {
   }
 
   /**
-   * An error that nobody awaited, usually one of the agent's. The agent's state is unknown, so no
-   * new call may come. Open turns may still finish.
+   * Handles an unawaited error, usually one of the agent's. The agent's state is then unknown, so
+   * no new calls should arrive. Open turns may still finish.
    */
   #fail(what: 'uncaught exception' | 'unhandled rejection', error: unknown): void {
     const { log, onFailure } = this.#options;

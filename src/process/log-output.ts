@@ -1,4 +1,4 @@
-// Writes the log's lines to stdout. A log that cannot be written costs lines, never calls.
+// Writes the log's lines to stdout. If the log cannot be written, lines are lost, but never calls.
 
 import type { Writable } from 'node:stream';
 
@@ -17,7 +17,10 @@ export interface LogOutputOptions {
  */
 const MAX_BATCH_LENGTH = 65_536;
 
-/** Beyond this nobody reads, or too slowly. Further lines are dropped until there is room again. */
+/**
+ * Beyond this nobody is reading, or too slowly. Further lines are dropped until there is room
+ * again.
+ */
 const MAX_UNWRITTEN_BYTES = 8_388_608;
 
 /**
@@ -74,6 +77,6 @@ export class LogOutput {
     const isFirst = this.#droppedLines === 0;
     this.#droppedLines += lines.split('\n').length - 1;
     if (!isFirst) return;
-    this.#complain(`the log cannot be written (${reason}): its lines are dropped, calls go on`);
+    this.#complain(`the log cannot be written (${reason}): its lines are dropped, calls continue`);
   }
 }

@@ -1,12 +1,12 @@
-// The metrics of several processes as those of one.
+// Adds up the metrics of several processes.
 
 import type { Across, MetricText } from '../metrics.ts';
 
-/** Keeps the counts of processes that are gone: a counter must never go back. */
+/** Keeps the counts of processes that have ended, because a counter must never decrease. */
 export class MetricsSum {
   #gone: readonly MetricText[] = [];
 
-  /** The last counts of a process that has ended. */
+  /** Adds the last counts of a process that has ended. */
   bury(counts: readonly MetricText[]): void {
     this.#gone = addUp([this.#gone, counts]);
   }
@@ -16,7 +16,7 @@ export class MetricsSum {
   }
 }
 
-/** Whether a metric must outlive its process. */
+/** Whether a metric must survive the end of its process. */
 export function isCount({ type }: Pick<MetricText, 'type'>): boolean {
   return type !== 'gauge';
 }
@@ -26,7 +26,7 @@ interface Sum {
   readonly values: Map<string, number>;
 }
 
-/** In the order of the first one that has a metric, or a sample of it. */
+/** Adds up metrics and samples with the same name, in order of first appearance. */
 export function addUp(lists: readonly (readonly MetricText[])[]): readonly MetricText[] {
   const sums = new Map<string, Sum>();
   for (const metric of lists.flat()) {
@@ -34,9 +34,7 @@ export function addUp(lists: readonly (readonly MetricText[])[]): readonly Metri
     if (sum === undefined) sums.set(metric.name, (sum = { head: metric, values: new Map() }));
     for (const [key, value] of samplesOf(metric)) {
       const known = sum.values.get(key);
-      const isFirst = known === undefined || Number.isNaN(known);
-      if (isFirst) sum.values.set(key, value);
-      else if (!Number.isNaN(value)) sum.values.set(key, joined(known, value, metric.across));
+      sum.values.set(key, known === undefined ? value : joined(known, value, metric.across));
     }
   }
   return [...sums.values()].map(({ head, values }) => {
@@ -45,7 +43,7 @@ export function addUp(lists: readonly (readonly MetricText[])[]): readonly Metri
   });
 }
 
-/** Name and labels, with the value. A label may contain blanks. */
+/** Pairs of name-with-labels and value. A label may contain blanks. */
 function samplesOf({ samples }: MetricText): readonly (readonly [key: string, value: number])[] {
   return samples
     .split('\n')

@@ -35,9 +35,9 @@ export interface OpenServerOptions {
   readonly missingSecret?: DevelopmentSecret | undefined;
 }
 
-/** What a worker has of the others. */
+/** What a worker knows about the others. */
 export interface WorkerPlace {
-  /** How many there are, this one included. Bounds are divided by it. */
+  /** The number of workers, including this one. Limits are divided by it. */
   readonly processes: number;
   readonly channel: Channel;
   readonly sumMetrics: SumMetrics;
@@ -51,7 +51,7 @@ export interface OpenServer {
   readonly log: Logger;
   /** `http://localhost:8000` */
   readonly origin: string;
-  /** `starter`; of several agents their names, with commas. */
+  /** For example `starter`. The names of several agents are joined by commas. */
   readonly agentName: string;
   /**
    * Where tools find the generated secret. Undefined if the secret was given, or could not be
@@ -61,8 +61,8 @@ export interface OpenServer {
 }
 
 /**
- * Opens the server. Rejects with a `SettingsError`, an `AgentError` or a `StoreError` for what an
- * operator can fix, and with the system's error if the port cannot be opened.
+ * Opens the server. Rejects with a `SettingsError`, an `AgentError` or a `StoreError` for problems
+ * an operator can fix, and with the system's error if the port cannot be opened.
  */
 export async function openServer(given: Settings, options: OpenServerOptions): Promise<OpenServer> {
   const { directory, worker, problems = [] } = options;
@@ -83,7 +83,7 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
     ...(records === undefined ? {} : { records }),
     ...(platform === undefined ? {} : { platform }),
     ...(store === undefined ? {} : { store }),
-    // It reaches the other workers, and those of other machines.
+    // Reaches the other workers and those on other machines.
     ...(store?.channel === undefined ? {} : { channel: store.channel }),
   });
   const models = [...new Set(app.agents.flatMap(({ model }) => model ?? []))];
@@ -108,7 +108,7 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   return { app, settings, log, origin, agentName, secretFile: missingSecret?.file };
 }
 
-/** The log of a process of the server. Lines of a worker bear its process id. */
+/** The log of a server process. A worker's lines carry its process id. */
 export function openLog(
   { logLevel: level, logFormat, secrets }: Settings,
   {
@@ -122,7 +122,7 @@ export function openLog(
   return worker === undefined ? log : log.child({ worker: process.pid });
 }
 
-/** The host of a URL that reaches an address to which the server is bound. */
+/** A URL host that reaches the address the server is bound to. */
 function hostOf(address: string): string {
   if (address === '0.0.0.0' || address === '::') return 'localhost';
   return address.includes(':') ? `[${address}]` : address;
@@ -158,7 +158,7 @@ async function agentProblems(settings: Settings, directory: string): Promise<rea
   }
 }
 
-/** The agent, or several by name. Rejects with the problems of all of several. */
+/** Opens the agent, or several by name. Rejects with the problems of all of them. */
 async function openAgents(settings: Settings, directory: string): Promise<Agent | NamedAgents> {
   const { agent: only, agents } = settings;
   if (agents.length === 0) return openAgent(only ?? defaultAgent(settings), directory);
@@ -179,21 +179,21 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Everything that other agents need to talk to a model is loaded with them, as it is much code. */
+/** The code that other agents need to talk to a model is loaded with them, because it is large. */
 async function openAgent(nameOrPath: string, directory: string): Promise<Agent> {
   if (nameOrPath === echo.name) return echo;
   const { loadAgent } = await import('../app/load-agent.ts');
   return loadAgent(nameOrPath, directory);
 }
 
-/** Production loads no file of the local platform, unless it is to serve the playground. */
+/** Production loads no file of the local platform unless it serves the playground. */
 async function openPlatform({ production, playground }: Settings) {
   if (production && !playground) return undefined;
   const { LocalPlatform } = await import('../platform/local-platform.ts');
   return new LocalPlatform({ playground });
 }
 
-/** Undefined for memory: an app does that by itself, and loads nothing of other stores. */
+/** Undefined for memory: the app has that built in, and loads nothing of other stores. */
 async function openStore(
   settings: Settings,
   log: Logger,
@@ -215,8 +215,8 @@ async function openRecords(
 }
 
 /**
- * Outside production a missing secret is generated; signatures are always checked. Undefined if
- * none is missing. `known` is used in place of the directory's.
+ * Generates a missing secret outside production, because signatures are always checked. Undefined
+ * if none is missing. `known` is used instead of the directory's secret.
  */
 export function openMissingSecret(
   settings: Settings,
@@ -230,7 +230,7 @@ export function openMissingSecret(
   return isMissing ? (known ?? openDevelopmentSecret(directory)) : undefined;
 }
 
-/** The settings with the secret that they lacked. */
+/** The settings, completed with the missing secret. */
 export function withSecret(settings: Settings, missing: DevelopmentSecret | undefined): Settings {
   if (missing === undefined) return settings;
   const { secret } = missing;

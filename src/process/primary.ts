@@ -1,5 +1,5 @@
-// The process that is signalled: it starts the workers, hands on what they tell each other, and
-// has one log and one sum of their metrics.
+// The process that receives signals. It starts the workers, passes on their messages to each
+// other, and keeps one log and one sum of their metrics.
 
 import { isatty } from 'node:tty';
 
@@ -19,12 +19,12 @@ export interface PrimaryOptions extends RunOptions {
   readonly output: LogOutput;
 }
 
-/** Workers may take that much longer to close than the settings say, to write what they have. */
+/** Extra time workers may take to close, beyond the settings, to write what they hold. */
 const CLOSING_GRACE_MS = 10_000;
-/** A worker that takes longer to answer counts with what it said last. */
+/** If a worker takes longer to answer, its previous answer counts. */
 const MEASURING_MS = 1_000;
 
-/** Runs the workers until a signal. Resolves when they serve. */
+/** Runs the workers until a signal. Resolves when all are serving. */
 export async function runPrimary(
   given: Settings,
   { count, output, accompany }: PrimaryOptions,
@@ -63,28 +63,28 @@ export async function runPrimary(
   }
   const started = workers.start();
   process.on('SIGHUP', () => {
-    // A terminal that was closed asks for nothing new.
+    // From a closed terminal this means the end, not a reload.
     if ([0, 1, 2].some((descriptor) => isatty(descriptor))) closing.onSignal('SIGHUP');
     else void started.then(() => workers.replaceAll(), () => undefined);
   });
-  void workers.failed.catch(({ message, isTold }: WorkersError) => {
+  void workers.failed.catch(({ message, isReported }: WorkersError) => {
     if (workers.all.length > 0) {
-      if (!isTold) tell(message);
+      if (!isReported) tell(message);
       void closing.close({ reason: message }, 1);
       return;
     }
     process.exitCode = 1;
-    process.stderr.write(isTold ? '' : described(message), () => process.exit());
+    process.stderr.write(isReported ? '' : described(message), () => process.exit());
   });
   const origin = await started.catch((error: unknown) => {
     if (!(error instanceof WorkersError)) throw error;
-    return undefined; // it was told above
+    return undefined; // reported above
   });
   if (origin === undefined || accompany === undefined) return;
   await closing.accompany((ends) => accompany({ origin, settings }, ends), tell);
 }
 
-/** Metrics that only several processes have. */
+/** Metrics that exist only with several processes. */
 export function addWorkersMetrics(
   metrics: Metrics,
   workers: Pick<Workers, 'serving' | 'died'>,
@@ -103,7 +103,7 @@ export function addWorkersMetrics(
   metrics.add(
     new Gauge(
       'process_start_time_seconds',
-      'Start of the process, unix time.',
+      'Start time of the process, in Unix time.',
       () => performance.timeOrigin / 1_000,
       'gauge',
       'min',
@@ -111,12 +111,12 @@ export function addWorkersMetrics(
   );
 }
 
-/** Hands on what workers tell each other, and collects their metrics. */
+/** Passes messages between workers and collects their metrics. */
 class Post {
   readonly #workers: Workers;
   readonly #own: Metrics;
   readonly #sum = new MetricsSum();
-  /** Called when a worker has said its metrics, or never will. */
+  /** Called when a worker has reported its metrics, or never will. */
   readonly #measuring = new Map<WorkerProcess, () => void>();
   #collecting: Promise<string> | undefined;
 
@@ -145,7 +145,7 @@ class Post {
           from.outbox.send({ type: 'metrics', id: message.id, text }),
         );
         return;
-      default: // of a worker's life
+      default: // `Workers` handles the others
     }
   }
 
@@ -159,14 +159,14 @@ class Post {
     this.#measuring.delete(worker);
   }
 
-  /** Those who ask at the same time get the same answer. */
+  /** Simultaneous requests share one answer. */
   #collected(): Promise<string> {
     return (this.#collecting ??= this.#collect().finally(() => (this.#collecting = undefined)));
   }
 
   async #collect(): Promise<string> {
-    const asked = this.#workers.all.map((worker) => this.#measure(worker));
-    await atMost(MEASURING_MS, Promise.all(asked));
+    const answers = this.#workers.all.map((worker) => this.#measure(worker));
+    await atMost(MEASURING_MS, Promise.all(answers));
     const lists = this.#workers.all.map((worker) => worker.metrics);
     return asText(this.#sum.of([...lists, this.#own.texts()]));
   }

@@ -21,8 +21,8 @@ export function privateFile(directory: string, name: string): string {
 }
 
 /**
- * Creates the folder, or closes it to others. Throws the system's error, or an error if the path is
- * not a directory of this user.
+ * Creates the folder, or removes other users' access. Throws the system's error, or an error if
+ * the path is not a directory of this user.
  */
 export function preparePrivateFolder(directory: string): void {
   const folder = join(directory, FOLDER);

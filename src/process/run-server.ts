@@ -15,7 +15,7 @@ import { takeWorkerMark } from './worker-mark.ts';
  * closed.
  */
 export async function runServer(argv: readonly string[], options: RunOptions = {}): Promise<void> {
-  process.stderr.on('error', () => undefined); // it is closed, so nobody reads it
+  process.stderr.on('error', () => undefined); // closed, so nobody reads it
   const output = new LogOutput({ stream: process.stdout, complain: tell });
   process.on('exit', output.flush);
   try {
@@ -41,7 +41,7 @@ export async function runServer(argv: readonly string[], options: RunOptions = {
   }
 }
 
-/** What only several processes need is loaded for them. */
+/** Code that only several processes need is loaded on demand. */
 async function start(
   argv: readonly string[],
   output: LogOutput,

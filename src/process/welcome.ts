@@ -1,4 +1,4 @@
-// What a person reads who starts the server outside production.
+// The greeting for a person who starts the server outside production.
 
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +18,7 @@ export function tell(line: string): void {
   process.stderr.write(described(line));
 }
 
-/** In a clone of this package npx finds nothing to run; npm has a script. */
+/** In a clone of this package npx finds nothing to run, but there is an npm script. */
 function talkCommand(origin: string): string {
   const url = origin.endsWith(`:${serverSettings.port.fallback}`) ? '' : `--url ${origin}`;
   const isClone = realpathSync(fileURLToPath(packageFile('.'))) === realpathSync(process.cwd());

@@ -1,7 +1,9 @@
-/** Beyond this many UTF-16 code units a line is ended. The log's own lines are shorter. */
+/**
+ * A line longer than this many UTF-16 code units is ended here. The log's own lines are shorter.
+ */
 const MAX_LINE_LENGTH = 65_536;
 
-/** Puts the lines of a stream together again, of which each read may bring a part. */
+/** Reassembles the lines of a stream that arrives in arbitrary pieces. */
 export class WholeLines {
   readonly #write: (lines: string) => void;
   #begun = '';

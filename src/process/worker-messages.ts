@@ -1,4 +1,4 @@
-// What the primary and its workers tell each other.
+// Messages between the primary and its workers.
 
 import type { MetricText } from '../metrics.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
@@ -13,12 +13,12 @@ export type MessageToWorker =
       readonly missingSecret: DevelopmentSecret | undefined;
       /** Whether a person reads the log. */
       readonly isTerminal: boolean;
-      /** Whether this one greets the person who started the server. */
+      /** Whether this worker greets the person who started the server. */
       readonly greets: boolean;
     }
   /** Drain and end. */
   | { readonly type: 'close'; readonly signal: string }
-  /** Another worker has taken this one's place: end, and cut no turn. */
+  /** Another worker has taken over: end without interrupting turns. */
   | { readonly type: 'retire' }
   /** From another worker. */
   | { readonly type: 'text'; readonly text: string }
@@ -27,28 +27,33 @@ export type MessageToWorker =
   | { readonly type: 'metrics'; readonly id: number; readonly text: string };
 
 export type MessageToPrimary =
-  /** The first one. What was sent before is lost: nobody listened. */
+  /**
+   * The first message. Anything the primary sent earlier is lost, because nothing was listening.
+   */
   | { readonly type: 'ready' }
   | { readonly type: 'listening'; readonly origin: string }
-  /** Something in this process is broken: it needs a successor. */
+  /** This process is broken and needs a successor. */
   | { readonly type: 'failed' }
   /** To another worker. */
   | { readonly type: 'text'; readonly to: string; readonly text: string }
-  /** What must not be lost with this process: counts, and no gauges. */
+  /**
+   * What must not be lost with this process: counts, and no gauges. Sent every second, with or
+   * without metrics: a worker that sends nothing for long is taken for hung.
+   */
   | { readonly type: 'counted'; readonly metrics: readonly MetricText[] }
   /** Answers `measure`. */
   | { readonly type: 'measured'; readonly metrics: readonly MetricText[] }
-  /** Asks for the metrics of all processes. */
+  /** Requests the metrics of all processes. */
   | { readonly type: 'sum'; readonly id: number };
 
-/** A name of its own keeps them apart from what a user's agent may send. */
+/** A unique key separates these messages from those a user's agent may send. */
 const NAME = 'layercode-microserver';
 
 export function asMessage(message: MessageToWorker | MessageToPrimary): object {
   return { [NAME]: message };
 }
 
-/** Undefined for what is none of ours. */
+/** Undefined if the message is not ours. */
 export function messageIn<M extends MessageToWorker | MessageToPrimary>(
   value: unknown,
 ): M | undefined {
@@ -56,7 +61,7 @@ export function messageIn<M extends MessageToWorker | MessageToPrimary>(
   return value[NAME] as M; // only `asMessage` uses the name
 }
 
-/** Beyond this many characters under way the other process does not read, or too slowly. */
+/** Beyond this many unread characters the other process is not reading, or too slowly. */
 const MAX_UNREAD_CHARACTERS = 8_388_608;
 
 /** Sends to one process. */
@@ -64,12 +69,12 @@ export class Outbox {
   readonly #send: (message: object, callback: () => void) => void;
   #unread = 0;
 
-  /** `send` must call back, also when the other process is gone. */
+  /** `send` must call back even if the other process is gone. */
   constructor(send: (message: object, callback: () => void) => void) {
     this.#send = send;
   }
 
-  /** Resolves when the message has left, or cannot. */
+  /** Resolves when the message was sent, or cannot be. */
   send(message: MessageToWorker | MessageToPrimary): Promise<void> {
     return new Promise((resolve) => this.#send(asMessage(message), resolve));
   }

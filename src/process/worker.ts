@@ -1,4 +1,4 @@
-// One of several processes that serve a port. It opens the server as a single process does, and
+// One of several processes that serve the same port. It opens the server like a single process and
 // obeys the primary.
 
 import cluster from 'node:cluster';
@@ -13,18 +13,18 @@ import { openServer, type OpenServer } from './open-server.ts';
 import { welcome } from './welcome.ts';
 import { messageIn, Outbox, type MessageToWorker } from './worker-messages.ts';
 
-/** How often counts are sent that must not be lost with this process. */
+/** How often the primary hears from this process, and gets the counts that must outlive it. */
 const COUNTS_INTERVAL_MS = 1_000;
 
 /**
- * Runs a worker. It ends when the primary says so, or is gone. Rejects, as `openServer` does, with
- * what keeps it from serving.
+ * Runs a worker. It ends when the primary says so or is gone. Rejects like `openServer` if it
+ * cannot serve.
  */
 export async function runWorker(argv: readonly string[], output: LogOutput): Promise<void> {
-  // A terminal sends both to all its processes. What they mean is for the primary to say.
+  // A terminal sends both to all its processes. Only the primary decides what they mean.
   process.on('SIGINT', () => undefined);
   process.on('SIGHUP', () => undefined);
-  // Of messages to a primary that is gone: the process ends for that anyway.
+  // Ignores failed messages to a primary that is gone, because the process ends for that anyway.
   cluster.worker?.on('error', () => undefined);
   const primary = new Primary();
   const { address, processes, missingSecret, isTerminal, greets } = await primary.started;
@@ -47,7 +47,7 @@ export async function runWorker(argv: readonly string[], output: LogOutput): Pro
   await primary.outbox.send({ type: 'listening', origin: server.origin });
 }
 
-/** The settings of one of several processes. Together they have the bounds that were given. */
+/** One process's share of the settings. Together the processes keep to the given limits. */
 export function shareOf(settings: Settings, processes: number): Settings {
   const share = (bound: number): number => Math.ceil(bound / processes);
   return {
@@ -62,20 +62,23 @@ export function shareOf(settings: Settings, processes: number): Settings {
 /** From here on the worker does what the primary says. */
 function obey(primary: Primary, { app, log, settings }: OpenServer): void {
   const sendCounts = (): Promise<void> =>
-    primary.outbox.send({ type: 'counted', metrics: app.metrics.texts(isCount) });
+    primary.outbox.send({
+      type: 'counted',
+      metrics: settings.metrics ? app.metrics.texts(isCount) : [],
+    });
   let isReplaced = false;
   primary.isObeyed = true;
   const closing = new Closing({
     log,
     close: async () => {
       await app.close({ isReplaced });
-      if (settings.metrics) await sendCounts();
+      await sendCounts();
     },
     fields: () => ({ openTurns: app.runningTurns }),
     onFailure: () => void primary.outbox.send({ type: 'failed' }),
   });
   const close = (signal: string): void => {
-    // What closes already may be a replaced worker, which takes more time than there is now.
+    // If this worker is closing because it was replaced, it must now close faster.
     if (closing.signal.aborted) void app.close().catch(() => undefined);
     else void closing.close({ signal }, 0);
   };
@@ -91,10 +94,10 @@ function obey(primary: Primary, { app, log, settings }: OpenServer): void {
       case 'measure':
         void primary.outbox.send({ type: 'measured', metrics: app.metrics.texts() });
         return;
-      default: // the others are for the channel, or answer something
+      default: // handled by `channelAt` or `Primary`
     }
   });
-  if (settings.metrics) setInterval(() => void sendCounts(), COUNTS_INTERVAL_MS).unref();
+  setInterval(() => void sendCounts(), COUNTS_INTERVAL_MS).unref();
 }
 
 /** The process that started this one. */
@@ -103,9 +106,9 @@ class Primary {
     if (process.send === undefined || !process.connected) callback();
     else process.send(message, undefined, undefined, callback);
   });
-  /** What this worker is told when it is ready. */
+  /** The answer to `ready`. */
   readonly started: Promise<Extract<MessageToWorker, { readonly type: 'start' }>>;
-  /** Whether the server is open. Until then the process ends when it is to close. */
+  /** Whether the server is open. Until then the process simply exits when told to close. */
   isObeyed = false;
   readonly #sums = new Map<number, (text: string) => void>();
   #lastSum = 0;

@@ -1,8 +1,9 @@
-// The workers of a primary: how many there are, and what becomes of them.
+// Starts, replaces and closes the workers of a primary.
 
 import cluster, { type Worker } from 'node:cluster';
 import { randomUUID } from 'node:crypto';
 
+import { BackOff } from '../base/back-off.ts';
 import type { Logger } from '../log.ts';
 import type { MetricText } from '../metrics.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
@@ -13,44 +14,32 @@ import { messageIn, Outbox, type MessageToPrimary } from './worker-messages.ts';
 export interface WorkersOptions {
   readonly count: number;
   readonly log: Logger;
-  /** Takes whole lines of the workers' logs. */
+  /** Called with whole lines of the workers' logs. */
   readonly write: (lines: string) => void;
   readonly isTerminal: boolean;
   readonly missingSecret: DevelopmentSecret | undefined;
   /** How long workers may take to close. One that takes longer is killed. */
   readonly closingMs: number;
-  /** Called with what a worker says that is not about its own life. */
+  /** Called with a worker's messages, except those about its own life. */
   readonly onMessage: (message: MessageToPrimary, from: WorkerProcess) => void;
   readonly onGone: (worker: WorkerProcess) => void;
 }
 
-const FIRST_BACK_OFF_MS = 100;
-const LONGEST_BACK_OFF_MS = 10_000;
-const LONG_LIFE_MS = 60_000;
-/** Between the end of a worker and that of what it has written. */
+/** How often each worker is checked, and for how many checks in a row it may be silent. */
+const CHECK_INTERVAL_MS = 1_000;
+const MAX_SILENT_CHECKS = 15;
+/** How long after a worker's end its output is still read. */
 const LAST_WORDS_MS = 1_000;
 
-/** How long to wait before a worker that died is replaced: twice as long each time. */
-export class BackOff {
-  #nextMs = FIRST_BACK_OFF_MS;
-
-  /** After one that had served for long the waits begin anew. */
-  after(servedMs: number): number {
-    const waitMs = servedMs < LONG_LIFE_MS ? this.#nextMs : FIRST_BACK_OFF_MS;
-    this.#nextMs = Math.min(2 * waitMs, LONGEST_BACK_OFF_MS);
-    return waitMs;
-  }
-}
-
-/** Why the server cannot go on. */
+/** The server cannot continue without workers. */
 export class WorkersError extends Error {
   override readonly name = 'WorkersError';
-  /** Whether the worker has said itself what is wrong. */
-  readonly isTold: boolean;
+  /** Whether the worker has already reported what is wrong. */
+  readonly isReported: boolean;
 
   constructor(exit: WorkerExit) {
     super(`a worker ended before it listened: ${described(exit)}`);
-    this.isTold = exit.exitCode === 1;
+    this.isReported = exit.exitCode === 1;
   }
 }
 
@@ -58,24 +47,26 @@ export class WorkersError extends Error {
 interface WorkerExit {
   readonly exitCode: number | null | undefined;
   readonly signal: string | null | undefined;
-  /** Why there never was one. */
+  /** Why the process could not be started. */
   readonly message: string | undefined;
 }
 
 /** A worker as its primary sees it. */
 export class WorkerProcess {
-  /** Where other workers reach it. */
+  /** The address at which other workers reach it. */
   readonly address = randomUUID();
   readonly outbox: Outbox;
-  /** Resolves with where it listens; undefined if it ended before. */
+  /** Resolves with the origin it listens on, or with undefined if it ended before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when it has ended, and what it sent and wrote has been read, or 1 s later. */
+  /** Resolves when it has ended and its output and messages have been read, or 1 s later. */
   readonly gone: Promise<WorkerExit>;
-  /** Undefined until it listens. `performance.now()`. */
+  /** `performance.now()` when it began to listen. Undefined before. */
   listeningSinceMs: number | undefined;
-  /** Whether it takes no new calls, as another one has its place. */
+  /** Whether it has been replaced and takes no new calls. */
   isRetired = false;
-  /** What it said last. */
+  /** How often it was checked since it last sent something. */
+  silentChecks = 0;
+  /** Its last report. */
   counts: readonly MetricText[] = [];
   metrics: readonly MetricText[] = [];
   readonly #worker: Worker;
@@ -121,14 +112,14 @@ function ended(worker: Worker): Promise<WorkerExit> {
   const disconnected = new Promise<void>((resolve) => worker.once('disconnect', () => resolve()));
   return new Promise((resolve) => {
     worker.on('error', ({ message }) => {
-      // A program that could not be started does not close. Other errors are of messages that one
-      // which ends does not read.
+      // A program that could not be started never emits `close`. Other errors are about messages
+      // that an ending worker does not read.
       if (child.pid === undefined) resolve({ exitCode: undefined, signal: undefined, message });
     });
     const read = new Promise<void>((resolve) => child.once('close', () => resolve()));
     child.once('exit', (exitCode, signal) => {
       const gone = (): void => resolve({ exitCode, signal, message: undefined });
-      const late = setTimeout(gone, LAST_WORDS_MS); // a program of its own may keep its pipe open
+      const late = setTimeout(gone, LAST_WORDS_MS); // a child of its own may keep the pipe open
       void Promise.all([read, disconnected]).then(() => {
         clearTimeout(late);
         gone();
@@ -137,16 +128,17 @@ function ended(worker: Worker): Promise<WorkerExit> {
   });
 }
 
-/** Keeps as many workers serving as there are to be. */
+/** Keeps the required number of workers serving. */
 export class Workers {
   readonly #options: WorkersOptions;
   readonly #all = new Set<WorkerProcess>();
   #isStarted = false;
-  /** Set when all are to close. */
+  /** Set when all must close. */
   #closingSignal: string | undefined;
   #died = 0;
   readonly #backOff = new BackOff();
-  /** Set while the next one is waited for. */
+  #checks: NodeJS.Timeout | undefined;
+  /** Set while waiting to start the next worker. */
   #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
   #isToReplaceAgain = false;
@@ -159,35 +151,37 @@ export class Workers {
     this.failed = new Promise((_resolve, reject) => {
       this.#fail = reject;
     });
-    this.failed.catch(() => undefined); // whoever waits for it handles it
+    this.failed.catch(() => undefined); // handled by those who await it
     const [, exec = ''] = process.argv;
     cluster.setupPrimary({
       exec,
       args: process.argv.slice(2),
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
-    // One that does not read its messages would live on.
+    if (!isInspected(process.execArgv, process.env['NODE_OPTIONS']))
+      this.#checks = setInterval(() => this.#check(), CHECK_INTERVAL_MS).unref();
+    // A worker that does not read its messages would stay alive.
     process.on('exit', () => this.#all.forEach((worker) => worker.kill()));
   }
 
-  /** All that run: those that start, serve, and finish what they have begun. */
+  /** All running workers, including those that are starting or finishing their work. */
   get all(): readonly WorkerProcess[] {
     return [...this.#all];
   }
 
-  /** How many take calls. */
+  /** The number of workers that take calls. */
   get serving(): number {
     return this.#serving().length;
   }
 
-  /** How many ended unasked. */
+  /** The number of workers that ended unexpectedly. */
   get died(): number {
     return this.#died;
   }
 
   /**
-   * Starts the workers, the first one alone: what keeps it from serving is told once. Resolves with
-   * where they listen when all do; rejects as `failed` does.
+   * Starts the workers, the first one alone so that a problem is reported only once. Resolves with
+   * their origin when all are listening; rejects as `failed` does.
    */
   async start(): Promise<string> {
     const origin = await this.#fork({ greets: true }).listening;
@@ -200,19 +194,21 @@ export class Workers {
   }
 
   /**
-   * Replaces the workers one after another. Each goes on until another one listens, and then until
-   * its connections have closed. If this is called meanwhile, all are replaced again afterwards.
+   * Replaces the workers one after another. Each continues until its successor listens, and then
+   * until its connections have closed. If called again meanwhile, all are replaced once more
+   * afterwards.
    */
   replaceAll(): Promise<void> {
     this.#isToReplaceAgain = true;
     return (this.#replacing ??= this.#replaceAll().finally(() => (this.#replacing = undefined)));
   }
 
-  /** Resolves when all have closed; rejects when some had to be killed, as that took too long. */
+  /** Resolves when all have closed; rejects if some took too long and had to be killed. */
   async close(signal: string): Promise<void> {
     const { log, closingMs } = this.#options;
     this.#closingSignal = signal;
     clearTimeout(this.#replacement);
+    clearInterval(this.#checks);
     let killed = 0;
     const late = setTimeout(() => {
       for (const worker of this.#all) {
@@ -235,7 +231,7 @@ export class Workers {
     return this.all.filter((worker) => hasListened(worker) && !worker.isRetired);
   }
 
-  /** Starts as many as are missing. */
+  /** Starts the missing workers. */
   #fill(): void {
     const { count } = this.#options;
     const missing = count - this.all.filter(({ isRetired }) => !isRetired).length;
@@ -244,11 +240,12 @@ export class Workers {
 
   #fork({ greets = false } = {}): WorkerProcess {
     const { count, write, onMessage } = this.#options;
-    // The settings are read anew by each worker. How many there are is not theirs to say.
+    // Each worker reads the settings itself, but does not decide how many workers there are.
     const environment = { ...WORKER_MARK, WORKERS: String(count) };
     const worker = new WorkerProcess(cluster.fork(environment), write);
     this.#all.add(worker);
     worker.onMessage((message) => {
+      worker.silentChecks = 0;
       if (message.type === 'ready') this.#begin(worker, greets);
       else if (message.type === 'listening') this.#listens(worker);
       else if (message.type === 'failed') this.#failing(worker);
@@ -267,20 +264,33 @@ export class Workers {
 
   #listens(worker: WorkerProcess): void {
     worker.listeningSinceMs = performance.now();
-    // Those that failed when nobody else served.
+    // Workers that failed while no other was serving.
     for (const other of this.all) {
       if (other.isRetired && other !== worker) void other.outbox.send({ type: 'retire' });
     }
   }
 
-  /** An error that nobody awaited: another one is to take the place of that worker. */
+  /**
+   * Kills workers that hang: they would still be handed connections, and answer none. Counts checks
+   * and not time, or all workers would die when the primary was suspended for a while.
+   */
+  #check(): void {
+    for (const worker of this.all.filter(hasListened)) {
+      worker.silentChecks += 1;
+      if (worker.silentChecks !== MAX_SILENT_CHECKS) continue;
+      this.#options.log.error('a worker does not answer and is killed', { worker: worker.pid });
+      worker.kill();
+    }
+  }
+
+  /** The worker had an unawaited error: replace it. */
   #failing(worker: WorkerProcess): void {
     if (worker.isRetired || this.#closingSignal !== undefined) return;
     this.#retire(worker);
     this.#diedUnasked(worker);
   }
 
-  /** If nobody else serves, the worker goes on until somebody does. */
+  /** If no other worker is serving, this one continues until one is. */
   #retire(worker: WorkerProcess): void {
     worker.isRetired = true;
     if (this.serving > 0) void worker.outbox.send({ type: 'retire' });
@@ -301,25 +311,25 @@ export class Workers {
 
   #diedUnasked({ listeningSinceMs }: WorkerProcess): void {
     this.#died += 1;
-    if (this.#replacement !== undefined) return; // several that die at once are one failure
+    if (this.#replacement !== undefined) return; // several dying at once count as one failure
     const servedMs = listeningSinceMs === undefined ? 0 : performance.now() - listeningSinceMs;
     this.#replacement = setTimeout(() => {
       this.#replacement = undefined;
       this.#fill();
-    }, this.#backOff.after(servedMs));
+    }, this.#backOff.delayAfter(servedMs));
   }
 
   async #replaceAll(): Promise<void> {
     const { log } = this.#options;
     while (this.#isToReplaceAgain && this.#closingSignal === undefined) {
       this.#isToReplaceAgain = false;
-      // Or each signal would add as many as there are.
+      // Otherwise each signal would double the number of workers.
       await Promise.all(this.all.filter(({ isRetired }) => isRetired).map(({ gone }) => gone));
       const old = this.#serving();
       log.info('replacing workers', { workers: old.length });
       for (const worker of old) {
         if (this.#closingSignal !== undefined) return;
-        if (!this.#all.has(worker)) continue; // it died, and was replaced for that
+        if (!this.#all.has(worker)) continue; // it died and was replaced already
         const isReplaced = (await this.#fork().listening) !== undefined;
         if (this.#closingSignal !== undefined) return;
         if (!isReplaced) {
@@ -333,6 +343,11 @@ export class Workers {
       log.info('workers replaced');
     }
   }
+}
+
+/** Whether somebody may hold a worker up in a debugger. */
+export function isInspected(execArgv: readonly string[], nodeOptions = ''): boolean {
+  return [...execArgv, ...nodeOptions.split(/\s+/)].some((flag) => flag.startsWith('--inspect'));
 }
 
 function hasListened({ listeningSinceMs }: WorkerProcess): boolean {

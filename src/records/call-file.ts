@@ -10,7 +10,7 @@ import { StoreError } from '../conversations/stores/store-error.ts';
 export interface CallFileOptions {
   /** `calls.jsonl` stands for `calls-2026-11-25.jsonl` and the files of other days. */
   readonly path: string;
-  /** Files are removed so many days after their own. */
+  /** Files are removed this many days after their date. */
   readonly days: number;
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;
@@ -21,21 +21,21 @@ const PRIVATE = 0o600;
 const DAY_MS = 86_400_000;
 const SWEEP_INTERVAL_MS = 3_600_000;
 const CHUNK_BYTES = 65_536;
-/** A longer line is nobody's record. */
+/** No record is longer than this. */
 const MAX_LINE_BYTES = 67_108_864;
 const LINE_END = 0x0a;
 const SPACE = 0x20;
 
 interface Line {
   readonly bytes: Buffer;
-  /** In the file. */
+  /** Position in the file. */
   readonly offset: number;
 }
 
 /**
- * Records as lines of JSON in a file for each day, by UTC. No process needs a lock: a record is
- * appended by one write, files of old days are removed whole, and an erased line is overwritten
- * with spaces where it stands.
+ * Keeps records as JSON lines, in one file per UTC day. No process needs a lock: a record is
+ * appended by a single write, files of old days are removed whole, and an erased line is
+ * overwritten with spaces.
  */
 export class CallFile implements CallArchive {
   readonly name = 'file';
@@ -50,12 +50,12 @@ export class CallFile implements CallArchive {
     this.#now = now;
   }
 
-  /** Removes old files too, now and every hour. */
+  /** Also removes old files, now and every hour. */
   async begin(): Promise<void> {
     const { file } = await this.#openToday();
     await file.close();
     await this.#sweep();
-    // What cannot be removed now may be removed in an hour.
+    // A file that cannot be removed now may be removed in an hour.
     const sweep = (): unknown => this.#sweep().catch(() => undefined);
     this.#sweeping = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
   }
@@ -63,7 +63,7 @@ export class CallFile implements CallArchive {
   async keep(_key: CallKey, record: CallRecord): Promise<void> {
     const { file, path } = await this.#openToday();
     try {
-      // A line that a full disk has cut off must not swallow this one.
+      // If a full disk cut off the last line, this one must not be appended to it.
       const { size } = await file.stat();
       const last = Buffer.alloc(1);
       if (size > 0) await file.read(last, 0, 1, size - 1);
@@ -121,7 +121,7 @@ export class CallFile implements CallArchive {
 
   async #openToday(): Promise<{ readonly file: FileHandle; readonly path: string }> {
     const path = this.#pathOf(this.#today());
-    // Without O_NONBLOCK a FIFO would block here. Windows has neither of the two.
+    // Without O_NONBLOCK a FIFO would block here. Windows lacks O_NOFOLLOW and O_NONBLOCK.
     const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
     let file: FileHandle;
     try {
@@ -142,7 +142,7 @@ export class CallFile implements CallArchive {
     }
   }
 
-  /** Of the days that are kept, the oldest first. */
+  /** The files of the days that are kept, oldest first. */
   async #paths(): Promise<string[]> {
     const from = this.#firstDay();
     return (await this.#daysKept()).filter((day) => day >= from).map((day) => this.#pathOf(day));
@@ -158,7 +158,7 @@ export class CallFile implements CallArchive {
     }
   }
 
-  /** The days that have a file, in their order. */
+  /** The days that have a file, in order. */
   async #daysKept(): Promise<string[]> {
     const { dir, name, ext } = parse(this.#path);
     let names: string[];
@@ -188,7 +188,7 @@ export class CallFile implements CallArchive {
   }
 }
 
-/** Undefined for a file that is gone: a server may have removed it just now. */
+/** Undefined if the file is gone: a server may just have removed it. */
 async function openIfThere(path: string, flags: number): Promise<FileHandle | undefined> {
   try {
     return await open(path, flags);
@@ -202,10 +202,12 @@ function dayOf(timeMs: number): string {
   return new Date(timeMs).toISOString().slice(0, 10);
 }
 
-/** Lines without their end, the last one too if it has none. Blank ones are left out. */
+/**
+ * The lines without their line breaks, including an unfinished last one. Blank lines are left out.
+ */
 async function* linesOf(file: FileHandle, path: string): AsyncGenerator<Line, void, undefined> {
   let begun: Buffer = Buffer.alloc(0);
-  let offset = 0; // of what was begun
+  let offset = 0; // where `begun` starts
   for (;;) {
     const { buffer, bytesRead } = await file.read(
       Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, offset + begun.length,

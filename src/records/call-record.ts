@@ -1,4 +1,4 @@
-// The record of one call, made when its session has ended: plain JSON that outlives the
+// The record of one call, made after its session has ended: plain JSON that outlives the
 // conversation.
 
 import { callerIn, type Conversation } from '../conversations/conversation.ts';
@@ -9,21 +9,21 @@ import { messagesOf, type ModelFigures, type TurnRecord } from '../conversations
 export interface EndedCall {
   readonly sessionId: string;
   readonly conversationId: string;
-  /** What the store knows the conversation by: no other agent's conversation has the same key. */
+  /** The store's key for the conversation. No other agent's conversation has the same key. */
   readonly conversationKey: string;
   readonly agent: string;
-  /** The numbers of a telephone call, where the event of the end has them. */
+  /** The phone numbers of a telephone call, if the end event has them. */
   readonly caller: { readonly from: string | undefined; readonly to: string | undefined }
     | undefined;
-  /** Milliseconds since the epoch; undefined where the platform did not say. */
+  /** Milliseconds since the epoch. Undefined if the platform did not say. */
   readonly startedAt: number | undefined;
   readonly endedAt: number;
 }
 
-/** `hung up`: by the agent. `ended`: by the caller, or by the platform. */
+/** `hung up`: ended by the agent. `ended`: ended by the caller or the platform. */
 export type CallOutcome = 'hung up' | 'ended';
 
-/** One entry of the transcript. Tool calls, arguments and results are as history holds them. */
+/** One entry of the transcript. Tool calls, arguments and results are as in history. */
 export interface RecordedMessage {
   readonly role: Message['role'];
   readonly content: string;
@@ -35,25 +35,25 @@ export interface RecordedMessage {
 export interface RecordedTurn {
   readonly turnId: string;
   readonly outcome: TurnState;
-  /** ISO 8601, as all times of a record. */
+  /** ISO 8601, like all times in a record. */
   readonly startedAt?: string;
   readonly durationMs?: number;
   readonly firstSpeechMs?: number;
   readonly firstTokenMs?: number;
-  /** What was said before the agent had a word of its own. */
+  /** What was said before the agent's first word. */
   readonly filler?: string;
   readonly models?: readonly ModelFigures[];
   readonly messages: readonly RecordedMessage[];
 }
 
-/** What was counted in all turns. Tokens are missing where no vendor reported them. */
+/** Totals over all turns. A count is missing if no vendor reported it. */
 export interface RecordedTokens {
   readonly input?: number;
   readonly output?: number;
   readonly cachedInput?: number;
 }
 
-/** Ids come first: of a line that broke off, they are what is needed most. */
+/** The ids come first, because they matter most if a line is cut off. */
 export interface CallRecord {
   readonly format: 1;
   readonly conversationId: string;
@@ -69,7 +69,7 @@ export interface CallRecord {
   readonly turns: readonly RecordedTurn[];
 }
 
-/** Makes the record of what the conversation holds of the session. Copies. */
+/** Makes a call's record from the session's turns in the conversation. Copies everything. */
 export function callRecordOf(call: EndedCall, conversation: Conversation | undefined): CallRecord {
   const { sessionId, conversationId, agent, endedAt } = call;
   const records = conversation === undefined ? [] : turnsOf(conversation, sessionId);
@@ -96,7 +96,7 @@ export function callRecordOf(call: EndedCall, conversation: Conversation | undef
   };
 }
 
-/** Whether nothing of the call runs any more: neither a turn nor a tool. */
+/** Whether no turn or tool of the call is running any more. */
 export function isSettled({ turns }: CallRecord): boolean {
   return turns.every(
     ({ outcome, messages }) =>
@@ -104,17 +104,17 @@ export function isSettled({ turns }: CallRecord): boolean {
   );
 }
 
-/** The record in a text; undefined for a text that is none. */
+/** Parses a record. Undefined if the text is not one. */
 export function parseCallRecord(text: string): CallRecord | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isCallRecord(value) ? value : undefined;
   } catch {
-    return undefined; // a line that broke off, and there is no more to say about it
+    return undefined; // a line that was cut off
   }
 }
 
-/** Fields that a reader needs. Others may come with a later version. */
+/** Checks the fields a reader needs. Later versions may add others. */
 function isCallRecord(value: unknown): value is CallRecord {
   if (typeof value !== 'object' || value === null) return false;
   const record: Partial<Record<keyof CallRecord, unknown>> = value;
@@ -126,8 +126,8 @@ function isCallRecord(value: unknown): value is CallRecord {
 }
 
 /**
- * A turn without figures belongs to the session of the one before it: a hook has added it, or the
- * process that ran it keeps no records.
+ * A turn without figures belongs to the session of the turn before it: it was added by a hook, or
+ * by a process that keeps no records.
  */
 function turnsOf({ turns }: Conversation, sessionId: string): TurnRecord[] {
   let current: string | undefined;
@@ -173,10 +173,10 @@ function copyOf(call: ToolCall): ToolCall {
 
 type Given<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** Without the fields that are undefined. */
+/** Omits undefined fields. */
 function given<T extends object>(fields: T): Given<T> {
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as Given<T>; // what is left of them
+  return Object.fromEntries(entries) as Given<T>; // only defined values are left
 }
 
 function sumOfKnown(counts: readonly (number | undefined)[]): number | undefined {

@@ -5,30 +5,30 @@ import type { CallArchive } from './call-archive.ts';
 import { callRecordOf, isSettled, type CallRecord, type EndedCall } from './call-record.ts';
 import type { Conversation } from '../conversations/conversation.ts';
 
-/** Keeps a record of each call that has ended. */
+/** Keeps a record of each ended call. */
 export interface CallRecords {
   /**
-   * The call's session has ended. `read` reads its conversation. Returns at once, and never throws:
-   * a record that cannot be written costs no caller anything.
+   * Call it when the call's session has ended. `read` reads its conversation. Returns at once and
+   * never throws: a record that cannot be written must not affect callers.
    */
   ended(call: EndedCall, read: () => Awaitable<Conversation | undefined>): void;
-  /** Since the start. `waiting`: calls that have ended, and whose record is not written. */
+  /** Counts since the start. `waiting`: ended calls whose record is not written yet. */
   counts(): { readonly written: number; readonly lost: number; readonly waiting: number };
-  /** Writes what waits, if that can be written. Takes a bounded time. */
+  /** Writes the waiting records if possible. Takes a bounded time. */
   close(): Promise<void>;
 }
 
 export interface CallRecorderOptions {
   readonly archive: CallArchive;
   readonly log: Logger;
-  /** Bounds of what waits for an archive that fails. Default 1,000 and 67,108,864. */
+  /** Limits for records that wait while the archive fails. Default 1,000 and 67,108,864. */
   readonly maxWaiting?: number;
   readonly maxCharactersWaiting?: number;
 }
 
-/** A turn of another process, or a tool that is to finish, may end after the session has. */
+/** A turn in another process, or a tool that may finish, can end after the session. */
 const SETTLING_DELAYS_MS = [50, 250, 1_000, 5_000, 30_000] as const;
-/** Beyond this no more calls are waited for. */
+/** With more calls than this, their records are written without waiting. */
 const MAX_SETTLING = 10_000;
 const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
@@ -41,21 +41,21 @@ interface Waiting {
 }
 
 /**
- * Makes records and writes them, one behind the other. While that fails they wait in memory, up to
- * a bound, and are tried again.
+ * Makes records and writes them one after another. While that fails they wait in memory, up to a
+ * limit, and are retried.
  */
 export class CallRecorder implements CallRecords {
   readonly #archive: CallArchive;
   readonly #log: Logger;
   readonly #maxWaiting: number;
   readonly #maxCharactersWaiting: number;
-  /** Calls whose turns or tools may still run. */
+  /** Calls whose turns or tools may still be running. */
   readonly #settling = new Set<Promise<void>>();
   readonly #queue: Waiting[] = [];
   #charactersWaiting = 0;
   #written = 0;
   #lost = 0;
-  /** One run of `#writeAll` behind the other. */
+  /** Chains the runs of `#writeAll`. */
   #writing: Promise<void> = Promise.resolve();
   #isFailing = false;
   #retry: NodeJS.Timeout | undefined;
@@ -92,13 +92,15 @@ export class CallRecorder implements CallRecords {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     const written = Promise.all(this.#settling).then(() => this.#write());
-    await within(CLOSING_MS, written).catch(() => undefined); // what is left is lost, and logged
+    await within(CLOSING_MS, written).catch(() => undefined); // the rest is lost, and logged
     while (this.#queue.length > 0) this.#loseOldest();
-    // Whoever closes this has more to close.
+    // Bounded, because the caller has more to close.
     await within(CLOSING_MS, this.#archive.close()).catch((error: unknown) => this.#failed(error));
   }
 
-  /** The record, as soon as nothing of the call runs any more, or as it is when time is up. */
+  /**
+   * The record, as soon as nothing of the call is running any more, or as it is when time is up.
+   */
   async #settled(
     call: EndedCall,
     read: () => Awaitable<Conversation | undefined>,
@@ -112,7 +114,7 @@ export class CallRecorder implements CallRecords {
     return callRecordOf(call, await read());
   }
 
-  /** Shorter if the recorder closes. */
+  /** Ends early if the recorder closes. */
   #pause(ms: number): Promise<void> {
     const { signal } = this.#closing;
     return new Promise((resolve) => {
@@ -145,7 +147,7 @@ export class CallRecorder implements CallRecords {
     this.#lose(oldest.call);
   }
 
-  /** False for one that has left, as it was given up meanwhile. */
+  /** False if it has already left the queue, because it was given up meanwhile. */
   #leaveQueue(waiting: Waiting): boolean {
     const index = this.#queue.indexOf(waiting);
     if (index === -1) return false;

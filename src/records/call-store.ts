@@ -4,21 +4,21 @@ import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
 import { parseCallRecord, type CallRecord } from './call-record.ts';
 import type { PartStore, StoredConversation } from '../conversations/stores/part-store.ts';
 
-/** In front of the ids of records. No conversation's id has a control character. */
+/** Prefix of record ids. Conversation ids contain no control characters. */
 const PREFIX = 'call\t';
 const RECORD = 'record';
-/** A repeated end of a session is recorded by two processes at the most. */
+/** If the end of a session is delivered twice, at most two processes record it. */
 const MAX_CONFLICTS = 5;
 const DAY_MS = 86_400_000;
 
 export interface CallStoreOptions {
-  /** Has it to itself: it is closed with this. */
+  /** Not shared: closing the archive closes it. */
   readonly parts: PartStore;
-  /** Records are removed so many days after they were written. */
+  /** Records are removed this many days after they were written. */
   readonly days: number;
 }
 
-/** Records in a store of parts, each as a conversation of one part under an id of its own. */
+/** Keeps records in a store of parts, each as a conversation with a single part. */
 export class CallStore implements CallArchive {
   readonly name: string;
   readonly #parts: PartStore;
@@ -30,7 +30,7 @@ export class CallStore implements CallArchive {
     this.#ttlMs = days * DAY_MS;
   }
 
-  /** The store was tried when it was opened. */
+  /** Nothing to do: opening the store has tested it. */
   begin(): Promise<void> {
     return Promise.resolve();
   }
@@ -71,7 +71,7 @@ export class CallStore implements CallArchive {
   }
 
   async *#stored(): AsyncGenerator<[id: string, stored: StoredConversation], void, undefined> {
-    const seen = new Set<string>(); // Redis may name a key twice
+    const seen = new Set<string>(); // Redis may list a key twice
     for (let after: string | undefined = ''; after !== undefined;) {
       const page = await this.#parts.list(PREFIX, after);
       for (const id of page.ids) {
@@ -85,7 +85,7 @@ export class CallStore implements CallArchive {
   }
 }
 
-/** Removes what is kept under the id, in whatever version. False if there is nothing. */
+/** Removes what is stored under the id, whatever its version. False if there is nothing. */
 export async function remove(parts: PartStore, id: string): Promise<boolean> {
   for (let stored = await parts.read(id); typeof stored === 'object';) {
     const { version: from } = stored;
@@ -101,7 +101,7 @@ function idOf({ conversationKey, sessionId }: CallKey): string {
   return `${PREFIX}${conversationKey}\t${sessionId}`;
 }
 
-/** A repeated end may come when the conversation is forgotten. */
+/** A repeated end may arrive when the conversation has been forgotten. */
 function hasMoreThan(record: CallRecord, stored: StoredConversation | undefined): boolean {
   const other = stored === undefined ? undefined : recordIn(stored);
   return other !== undefined && other.turns.length > record.turns.length;

@@ -9,9 +9,9 @@ import {
 } from '../conversations/stores/open-store.ts';
 import { StoreError } from '../conversations/stores/store-error.ts';
 
-/** What the settings say of records of calls. */
+/** The settings of call records. */
 export interface CallRecordSettings extends StoreSettings {
-  /** `store`, or `file:` and a path. Undefined: no records. */
+  /** `store`, or `file:` and a path. Undefined: calls are not recorded. */
   readonly callRecords: string | undefined;
   readonly callRecordsDays: number;
 }
@@ -20,7 +20,7 @@ const FILE = 'file:';
 
 /**
  * Opens what `CALL_RECORDS` names. Undefined if it is not set. Rejects with a `StoreError` if
- * records cannot be kept there. Hand it to an app, which closes it.
+ * records cannot be kept there. Pass the result to an app, which closes it.
  */
 export async function openCallRecords(
   settings: CallRecordSettings,
@@ -32,7 +32,7 @@ export async function openCallRecords(
   return new CallRecorder({ archive, log: options.log });
 }
 
-/** As `openCallRecords`, to read records and to erase them. */
+/** Like `openCallRecords`, for reading and erasing records. */
 export async function openCallArchive(
   settings: CallRecordSettings,
   options: OpenStoreOptions,

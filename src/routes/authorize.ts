@@ -15,16 +15,16 @@ import {
 import { PlatformError } from '../layercode/rest-client.ts';
 import { isAllowedOrigin } from '../middleware/cors.ts';
 
-/** LayerCode, or what stands in for it. Rejects with a `PlatformError` or an `HttpError`. */
+/** LayerCode or a stand-in. Rejects with a `PlatformError` or an `HttpError`. */
 export interface SessionAuthority {
-  /** `{client_session_key, conversation_id, config?}` for a browser, from what the browser sent. */
+  /** Exchanges a browser's request for `{client_session_key, conversation_id, config?}`. */
   authorizeSession(request: JsonObject, signal: AbortSignal): Promise<JsonObject>;
 }
 
 export interface AuthorizeOptions {
-  /** Undefined without an API key: then nothing can be authorized. */
+  /** Undefined without an API key: nothing can be authorized then. */
   readonly platform: SessionAuthority | undefined;
-  /** The only agents served; empty for any. */
+  /** The agents served here; empty for any. */
   readonly agentIds: readonly string[];
   readonly origins: readonly string[];
 }
@@ -39,13 +39,13 @@ export const AUTHORIZE_REQUEST = objectOf({
   sdk_version: optional(string),
 });
 
-/** Gets a browser its session key. The API key stays here. */
+/** Gets a session key for a browser. The API key stays here. */
 export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Handler {
   return async function authorize(context) {
     if (!isAllowedOrigin(origins, context.header('origin')))
       throw new HttpError(403, 'this origin is not allowed; see CORS_ORIGINS');
     const request = parseRequest(await context.readRawBody());
-    const agentId = request['agent_id'] as string; // an id, says the table
+    const agentId = request['agent_id'] as string; // checked by the table
     if (agentIds.length > 0 && !agentIds.includes(agentId))
       throw new HttpError(403, 'this agent is not served here; see LAYERCODE_AGENT_ID');
     if (platform === undefined)
@@ -56,7 +56,7 @@ export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Ha
         'no-store',
       ]);
     } catch (error) {
-      if (context.callerSignal.aborted) return; // nobody is there to be told
+      if (context.callerSignal.aborted) return; // the browser has left
       if (!(error instanceof PlatformError)) throw error;
       if (!passOn(error, context)) throw translate(error, context);
     }
@@ -78,8 +78,8 @@ function parseRequest(body: Buffer): JsonObject {
 }
 
 /**
- * Answers the browser's own faults in the platform's words. Not as an `HttpError`, whose message
- * enters the log: the platform's words may quote what a caller's page sent.
+ * Answers the browser's own mistakes in the platform's words. Not with an `HttpError`, whose
+ * message is logged: the platform's words may quote what a caller's page sent.
  */
 function passOn({ kind, status, reason, retryAfter }: PlatformError, context: Context): boolean {
   if (kind !== 'refused' || (status !== 400 && status !== 402 && status !== 429)) return false;
@@ -94,7 +94,7 @@ function passOn({ kind, status, reason, retryAfter }: PlatformError, context: Co
   return true;
 }
 
-/** Ours and the platform's own faults become 502 and 504. */
+/** Failures of this server and of the platform become 502 and 504. */
 function translate(error: PlatformError, context: Context): HttpError {
   const { kind, status } = error;
   context.log.error('LayerCode did not authorize', { status, error });
@@ -110,5 +110,5 @@ function translate(error: PlatformError, context: Context): HttpError {
 const FALLBACK_REASONS = {
   400: 'LayerCode refused the request',
   402: 'the LayerCode account has no balance',
-  429: 'LayerCode is asked too often',
+  429: 'too many requests to LayerCode',
 } as const;

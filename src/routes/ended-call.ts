@@ -7,7 +7,7 @@ import {
   type SessionEndEvent,
 } from '../layercode/events.ts';
 
-/** What the record of a call takes from the event of its end. */
+/** What a call's record needs from the event of its end. */
 export function endedCallOf(
   event: SessionEndEvent | CallEndedEvent,
   conversationKey: string,
@@ -25,7 +25,7 @@ export function endedCallOf(
   };
 }
 
-/** Milliseconds since the epoch. Undefined for a time that is none. */
+/** Milliseconds since the epoch. Undefined if the time is missing or invalid. */
 function timeOf(time: string | number | null | undefined): number | undefined {
   if (time === null || time === undefined) return undefined;
   const ms = new Date(time).getTime();

@@ -4,19 +4,19 @@ const REMEMBERED_MS = 600_000;
 const MAX_SESSIONS = 10_000;
 
 /**
- * The sessions that have ended, for 600 s and 10,000 of them. A signature is good for 300 s, so a
- * captured end of a session cannot be used again.
+ * Remembers ended sessions, for 600 s and at most 10,000 of them. Signatures are valid for 300 s,
+ * so a captured end of a session cannot be replayed.
  */
 export class EndedSessions {
   readonly #endedAtMs = new BoundedMap<string, number>(MAX_SESSIONS);
   readonly #now: () => number;
 
-  /** `now` gives milliseconds on any clock that only goes forward. */
+  /** `now` returns milliseconds on any monotonic clock. */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** Notes an end. False when it is known already. */
+  /** Records an end. False if it is already known. */
   add(sessionId: string): boolean {
     const endedAtMs = this.#endedAtMs.get(sessionId);
     const now = this.#now();
@@ -25,7 +25,7 @@ export class EndedSessions {
     return true;
   }
 
-  /** The agent did not take the end in, and has to be told again. */
+  /** Forgets an end that the agent failed to handle, so that it can be reported again. */
   forget(sessionId: string): void {
     this.#endedAtMs.delete(sessionId);
   }

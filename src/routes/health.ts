@@ -1,7 +1,7 @@
 import type { Handler } from '../http/compose.ts';
 import { version } from '../base/version.ts';
 
-/** Whether the process lives: it answers, so it does. */
+/** The liveness check: the answer itself shows that the process is alive. */
 export function health(): Handler {
   return (context) => {
     const timestamp = new Date().toISOString();

@@ -5,7 +5,7 @@ import { NO_STORE } from './health.ts';
 
 const PROMETHEUS_TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Without `sum` the metrics are those of this process. */
+/** Serves the metrics of this process, or those that `sum` adds up. */
 export function metrics(metrics: Metrics, sum?: SumMetrics): Handler {
   return (context) =>
     andThen(sum === undefined ? metrics.text() : sum(), (text) =>

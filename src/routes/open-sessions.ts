@@ -2,7 +2,7 @@ import { BoundedMap } from '../base/bounded-map.ts';
 
 const MAX_SESSIONS = 10_000;
 
-/** Sessions that have started here and not ended. An app that waits for calls keeps them. */
+/** Sessions that have started here and not ended. Kept by an app whose shutdown waits for calls. */
 export class OpenSessions {
   readonly #lastUses = new BoundedMap<string, number>(MAX_SESSIONS);
   readonly #idleMs: number;
@@ -10,8 +10,8 @@ export class OpenSessions {
   #onEnd: (() => void) | undefined;
 
   /**
-   * A session whose end was lost counts as over when nothing came of it for `idleMs`. `now` gives
-   * milliseconds on any clock that only goes forward.
+   * A session counts as over after `idleMs` without events, in case its end was lost. `now`
+   * returns milliseconds on any monotonic clock.
    */
   constructor(idleMs: number, now: () => number = () => performance.now()) {
     this.#idleMs = idleMs;
@@ -22,7 +22,7 @@ export class OpenSessions {
     this.#lastUses.set(sessionId, this.#now());
   }
 
-  /** A turn of a session, which may have started elsewhere. */
+  /** Records a turn of a session, if the session started here. */
   use(sessionId: string): void {
     if (this.#lastUses.get(sessionId) !== undefined) this.start(sessionId);
   }
@@ -32,7 +32,7 @@ export class OpenSessions {
     this.#onEnd?.();
   }
 
-  /** Resolves when all sessions are over, also those that start meanwhile, or after `ms`. */
+  /** Resolves when all sessions are over, including those that start meanwhile, or after `ms`. */
   over(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);

@@ -12,11 +12,11 @@ export interface OpenApiOptions {
   readonly hasMetrics: boolean;
 }
 
-/** Anybody may ask: no security scheme applies. */
+/** No security scheme applies. */
 const OPEN: JsonObject[] = [];
 
 const ERROR = {
-  description: 'See the message',
+  description: 'The message says why',
   content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
 };
 
@@ -32,7 +32,7 @@ function jsonAnswer(description: string, schema: JsonObject): JsonObject {
   return { description, content: { 'application/json': { schema } } };
 }
 
-/** This server as an OpenAPI 3.1 document, written when it is first asked for. */
+/** Describes this server as an OpenAPI 3.1 document, created on first request. */
 export function openApi(options: OpenApiOptions): Handler {
   let body: string | undefined;
   return (context) =>
@@ -43,7 +43,7 @@ export function openApi(options: OpenApiOptions): Handler {
     );
 }
 
-/** The schemas of events are the tables that check them. */
+/** The event schemas come from the tables that check the events. */
 function documentOf({ agentRoutes, authorizeRoute, hasMetrics }: OpenApiOptions): JsonObject {
   const eventSchemas = Object.entries(EVENT_FIELDS).map(([type, fields]): JsonObject => {
     const schema = objectSchema(fields) as { required: readonly string[]; properties: JsonObject };
@@ -56,12 +56,12 @@ function documentOf({ agentRoutes, authorizeRoute, hasMetrics }: OpenApiOptions)
   });
   const webhookPath = {
     post: {
-      summary: 'A webhook event of LayerCode, in either dialect',
+      summary: 'A LayerCode webhook event, in either dialect',
       security: [{ webhookSignature: [] }],
       requestBody: jsonBody({ anyOf: eventSchemas }),
       responses: {
         200: {
-          description: 'Turns and events of the call dialect: an event stream. Others: JSON.',
+          description: 'An event stream for turns and in the call dialect, otherwise JSON.',
           content: {
             'text/event-stream': { schema: { type: 'string' } },
             'application/json': { schema: {} },
@@ -103,18 +103,18 @@ function documentOf({ agentRoutes, authorizeRoute, hasMetrics }: OpenApiOptions)
       },
       '/health': {
         get: {
-          summary: 'Whether the process lives',
+          summary: 'Liveness check',
           security: OPEN,
-          responses: { 200: jsonAnswer('It does', { type: 'object' }) },
+          responses: { 200: jsonAnswer('The process is alive', { type: 'object' }) },
         },
       },
       '/ready': {
         get: {
-          summary: 'Whether it may be sent calls',
+          summary: 'Readiness check',
           security: OPEN,
           responses: {
-            200: jsonAnswer('It may', { type: 'object' }),
-            503: jsonAnswer('It may not, and why', { type: 'object' }),
+            200: jsonAnswer('Ready for calls', { type: 'object' }),
+            503: jsonAnswer('Not ready, with the reasons', { type: 'object' }),
           },
         },
       },
@@ -129,7 +129,7 @@ function documentOf({ agentRoutes, authorizeRoute, hasMetrics }: OpenApiOptions)
         ? {
             '/metrics': {
               get: {
-                summary: 'Figures for Prometheus',
+                summary: 'Metrics for Prometheus',
                 security: OPEN,
                 responses: {
                   200: {

@@ -10,15 +10,15 @@ export interface ReadyAgent {
 
 export interface Readiness {
   readonly agents: readonly ReadyAgent[];
-  /** Why no agent can take calls, a sentence each; empty when they can. */
+  /** Why no agent can take calls, one sentence per reason; empty if they can. */
   readonly reasons: () => readonly string[];
-  /** What is wrong with what all agents share, though calls are taken. */
+  /** Problems of what all agents share that do not prevent calls. */
   readonly warnings: () => readonly string[];
 }
 
 /**
- * Whether the process may be sent calls: 503 with the reasons while it may not. Warnings are what
- * is wrong though calls are taken: a key that was refused, a store that does not answer.
+ * The readiness check: 503 with the reasons while the process cannot take calls. Warnings are
+ * problems that do not prevent calls: a refused key, or a store that does not answer.
  */
 export function ready({ agents, reasons, warnings }: Readiness): Handler {
   const about = describe(agents);
@@ -36,7 +36,7 @@ export function ready({ agents, reasons, warnings }: Readiness): Handler {
   };
 }
 
-/** One agent, or a list of them. A model is named as `provider:model`. */
+/** Describes one agent, or a list of them. Models are named `provider:model`. */
 function describe(agents: readonly ReadyAgent[]): object {
   const described = agents.map(({ name, agent }) => ({
     agent: name ?? agent.name,

@@ -7,7 +7,7 @@ import { sessionDialect } from '../layercode/session-dialect.ts';
 import type { EventWriter, EventWriterListener } from '../sse/event-writer.ts';
 import { startHeartbeat } from '../sse/heartbeat.ts';
 
-/** A reply to one webhook request: an event stream in the dialect that the event spoke. */
+/** The reply to one webhook request: an event stream in the dialect of its event. */
 export class ReplyStream implements EventWriterListener {
   readonly context: Context;
   readonly #writer: EventWriter;
@@ -15,7 +15,7 @@ export class ReplyStream implements EventWriterListener {
   readonly #tail: string;
   readonly #heartbeat: NodeJS.Timeout | undefined;
 
-  /** `heartbeatMs`: a comment is sent after so long without an event; 0 never sends one. */
+  /** After `heartbeatMs` without an event a comment is sent; 0 turns that off. */
   constructor(context: Context, event: LayercodeEvent, heartbeatMs: number) {
     this.context = context;
     this.#writer = context.eventWriter(this);
@@ -29,12 +29,12 @@ export class ReplyStream implements EventWriterListener {
     return this.#writer.isOpen;
   }
 
-  /** How many of the events sent last have not left this process. */
+  /** The number of events, always the latest ones, that have not left this process. */
   get unsent(): number {
     return this.#writer.unsentEvents;
   }
 
-  /** Answers as `EventWriter.send`. */
+  /** Returns the same as `EventWriter.send`. */
   send(event: ReplyEvent): Awaitable<boolean> {
     this.#heartbeat?.refresh();
     const block = this.#dialect.event(event, this.#tail);
@@ -42,23 +42,23 @@ export class ReplyStream implements EventWriterListener {
   }
 
   /**
-   * Writes what was sent so far, with the headers. To be called once; what is sent from then on
-   * leaves at the end of its tick.
+   * Writes what was sent so far, with the headers. Must be called once; later events leave at the
+   * end of their tick.
    */
   flush(): void {
     this.#writer.flush();
   }
 
   /**
-   * Ends the stream properly. Idempotent. True when everything has left this process; otherwise
-   * `finished` or `destroyed` is called.
+   * Ends the stream properly. Idempotent. True if everything has left this process; otherwise
+   * `finished` or `destroyed` will be called.
    */
   end(): boolean {
     clearInterval(this.#heartbeat);
     return this.#writer.finish(this.#dialect.end(this.#tail));
   }
 
-  /** The response is over, whether all of it has left or not: the writer knows. */
+  /** Call it when the response is over. The writer knows whether all of it has left. */
   closed(): void {
     clearInterval(this.#heartbeat);
     this.#writer.destroy();

@@ -2,50 +2,30 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type { Context } from '../http/context.ts';
 import type { Logger } from '../log.ts';
-import type { Delivery, TurnEvent, TurnOutcome, TurnReport } from '../turns/delivery.ts';
+import type { Delivery, TurnEvent, TurnReport } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
 import { ReplyStream } from './reply-stream.ts';
 
-/** Told how each delivery of a turn was answered. */
+/** Called when a delivery of a turn has been answered. */
 export type TurnObserver = (delivery: WebhookDelivery, report: TurnReport) => void;
 
-/** How a delivery of a turn went. Times in milliseconds. */
-export interface TurnFigures {
+/** A turn's report, and the request it belongs to. */
+export interface TurnFigures extends TurnReport {
   readonly requestId: string;
-  /** Undefined where the platform sent none. */
+  /** Undefined if the platform sent none. */
   readonly turnId: string | undefined;
-  readonly outcome: TurnOutcome;
-  /** From the first request to a model, which is made at once. Undefined where there was none. */
-  readonly firstTokenMs: number | undefined;
-  /** From the verified event. Undefined when nothing was spoken. */
-  readonly firstSpeechMs: number | undefined;
-  /** From the request's headers. */
+  /** From the request's headers to the end, in milliseconds. */
   readonly durationMs: number;
-  /** See `TurnReport`. */
-  readonly speakers: readonly string[] | undefined;
-  /** Why it failed. For a developer's eyes only: it may quote what a model or a tool said. */
-  readonly error: unknown;
 }
 
-export function figuresOf(
-  { turnId, context }: WebhookDelivery,
-  { outcome, firstSpeechMs, usage, speakers, error }: TurnReport,
-): TurnFigures {
-  return {
-    requestId: context.requestId,
-    turnId,
-    outcome,
-    firstTokenMs: usage?.[0]?.firstDeltaMs,
-    firstSpeechMs,
-    durationMs: performance.now() - context.receivedAtMs,
-    speakers,
-    error,
-  };
+export function figuresOf({ turnId, context }: WebhookDelivery, report: TurnReport): TurnFigures {
+  const { requestId, receivedAtMs } = context;
+  return { ...report, requestId, turnId, durationMs: performance.now() - receivedAtMs };
 }
 
 /**
- * One delivery of a turn over HTTP: the event and the stream of its reply. It is all that an open
- * stream needs.
+ * One delivery of a turn over HTTP: the event and its reply stream. An open stream needs nothing
+ * else.
  */
 export class WebhookDelivery extends ReplyStream implements Delivery {
   readonly event: TurnEvent;
@@ -80,7 +60,7 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
     return this.context.log;
   }
 
-  /** Starts the turn. What it says at once leaves in one piece with the headers. */
+  /** Starts the turn. Whatever it says synchronously leaves together with the headers. */
   begin(): void {
     this.#turns.start(this);
     this.flush();

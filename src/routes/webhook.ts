@@ -29,10 +29,10 @@ import type { OpenSessions } from './open-sessions.ts';
 import { ReplyStream } from './reply-stream.ts';
 import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
 
-/** What is open now. All webhooks of an app share it, as they share the bounds. */
+/** What is open at the moment. All webhooks of an app share it, as they share the limits. */
 export interface OpenRequests {
   streams: number;
-  /** `data` and `session.update` events that are with an agent. */
+  /** `data` and `session.update` events the agent is handling. */
   hooks: number;
 }
 
@@ -43,20 +43,20 @@ export interface WebhookOptions {
   readonly metrics: Metrics;
   readonly open: OpenRequests;
   /**
-   * Turns open at once, inclusive; one more gets 503. As many `data` and `session.update` events
-   * may be with the agent. Events that end a turn or a session are never refused.
+   * Most turns open at once, inclusive; one more gets 503. The same limit applies separately to
+   * `data` and `session.update` events. Events that end a turn or a session are never refused.
    */
   readonly maxStreams: number;
-  /** 0: off. */
+  /** 0 turns heartbeats off. */
   readonly heartbeatMs: number;
   /** How long a hook that answers with JSON may take. */
   readonly timeoutMs: number;
   readonly onTurnEnd: TurnObserver;
-  /** Told of sessions. Undefined if nobody will wait for them. */
+  /** Undefined if no shutdown waits for sessions. */
   readonly openSessions?: OpenSessions | undefined;
-  /** Keeps a record of each call. Default: none is kept. */
+  /** Keeps a record of each call. Default: no records. */
   readonly records?: CallRecords | undefined;
-  /** What records call the agent. */
+  /** The agent's name in records. */
   readonly agentName: string;
 }
 
@@ -64,8 +64,8 @@ const JSON_TYPE = 'application/json';
 const STATUS_OK = { status: 'ok' } as const;
 
 /**
- * What LayerCode posts, in either dialect: turns are answered with a stream, everything else at
- * once.
+ * Handles the events LayerCode posts, in either dialect: turns are answered with a stream,
+ * everything else immediately.
  */
 export function webhook(options: WebhookOptions): SignedHandler {
   const { agent, conversations, turns, metrics, open, openSessions, onTurnEnd } = options;
@@ -85,7 +85,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
 
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
     if (open.streams >= maxStreams) {
-      throw new ServiceUnavailable(`${maxStreams} streams are open, which is the most`, 1);
+      throw new ServiceUnavailable(`no more streams can be opened: the limit is ${maxStreams}`, 1);
     }
     const delivery = new WebhookDelivery(
       context,
@@ -102,8 +102,9 @@ export function webhook(options: WebhookOptions): SignedHandler {
   }
 
   /**
-   * What a hook that does not speak is told. Its time is bounded, and ends when the platform
-   * leaves. Not `AbortSignal.any` around `AbortSignal.timeout`: Node 20 collects the latter.
+   * The context of a hook that does not speak. Its signal fires at the time limit and when the
+   * platform disconnects. Not `AbortSignal.any` with `AbortSignal.timeout`: Node 20 collects the
+   * latter.
    */
   function contextOf<E extends LayercodeEvent>(context: Context, event: E): EventContext<E> {
     const controller = new AbortController();
@@ -137,14 +138,14 @@ export function webhook(options: WebhookOptions): SignedHandler {
     });
   }
 
-  /** As `answerJson`, for hooks that are bounded: as many may run as turns may be open. */
+  /** Like `answerJson`, with a limit: as many hooks may run as turns may be open. */
   function answerBounded<E extends LayercodeEvent>(
     context: Context,
     event: E,
     hook: (told: EventContext<E>) => Awaitable<Json | void>,
   ): Awaitable<void> {
     if (open.hooks >= maxStreams) {
-      const reason = `${maxStreams} events are with the agent, which is the most`;
+      const reason = `no more events can be handled: the limit is ${maxStreams}`;
       throw new ServiceUnavailable(reason, 1);
     }
     open.hooks += 1;
@@ -154,7 +155,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     return answerJson(context, event, hook);
   }
 
-  /** Ends the session's turn and tells the agent; a repeated end of the session does neither. */
+  /** Ends the session's turn and tells the agent. A repeated end of the session does neither. */
   function endSession(
     context: Context,
     event: SessionEndEvent,
@@ -171,14 +172,14 @@ export function webhook(options: WebhookOptions): SignedHandler {
     return orForget(sessionId, () => answerJson(context, event, tellEnd));
   }
 
-  /** Behind the interruption of its turn, which the store is told first. */
+  /** Call it after the interruption of the turn, so that the store hears of that first. */
   function keepRecord(event: SessionEndEvent | CallEndedEvent, conversationId: string): void {
     if (records === undefined) return;
     const call = endedCallOf(event, conversations.keyOf(conversationId), agentName);
     records.ended(call, () => conversations.read(conversationId));
   }
 
-  /** The conversation is read only for an agent that is told. */
+  /** Reads the conversation only for an agent that wants to know. */
   function tellEnd(told: EventContext<SessionEndEvent | CallEndedEvent>): Awaitable<void> {
     if (agent.onSessionEnd === undefined) return;
     return andThen(conversations.snapshot(told.conversationId), (conversation) =>
@@ -186,7 +187,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     );
   }
 
-  /** After a hook that failed, a repeated end of the session is told again. */
+  /** Forgets the end if the hook fails, so that a repeated end is reported to the agent again. */
   function orForget(sessionId: string, tell: () => Awaitable<void>): Awaitable<void> {
     const failed = (error: unknown): never => {
       endedSessions.forget(sessionId);
@@ -200,9 +201,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     }
   }
 
-  /**
-   * The call dialect answers an interruption and the end of a call with a stream that is silent.
-   */
+  /** The call dialect answers an interruption and the end of a call with an empty stream. */
   function answerSilently(
     context: Context,
     event: UserInterruptedEvent | CallEndedEvent,
@@ -244,7 +243,10 @@ export function webhook(options: WebhookOptions): SignedHandler {
     return untilAborted(interruptSpoken(event.call_id), contextOf(context, event).signal);
   }
 
-  /** The turn was sent whole, and its voice is cut. This wire does not say what was heard. */
+  /**
+   * Handles an interruption after the whole turn was sent. This dialect does not say what was
+   * heard.
+   */
   function interruptSpoken(conversationId: string): Awaitable<void> {
     return andThen(
       conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }),
@@ -320,9 +322,9 @@ function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEven
   }
 }
 
-/** The hook's value, or a rejection once nobody waits for it: a hook may ignore its signal. */
+/** The hook's value, or a rejection once the signal fires, because a hook may ignore its signal. */
 function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
-  if (!isThenable(value)) return value; // a query builder of a database is thenable, and no promise
+  if (!isThenable(value)) return value; // thenables too: database query builders are not promises
   return new Promise<T>((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -331,9 +333,9 @@ function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T>
   });
 }
 
-/** Looked up once: a turn makes no arrays of labels. */
+/** Looked up once, so that a turn creates no arrays of labels. */
 function eventCounts(events: Counter): Readonly<Record<LayercodeEvent['type'], Count>> {
   const entries = Object.keys(EVENT_FIELDS).map((type) => [type, events.labelled([type])] as const);
-  // a key for each type
+  // one key per event type
   return Object.fromEntries(entries) as Record<LayercodeEvent['type'], Count>;
 }

@@ -21,7 +21,7 @@ const parseArgsOptions = {
 
 export interface CommandLine {
   /**
-   * By variable: the flag as it was written, and its value. If a flag is repeated, the last one
+   * Keyed by variable: the flag as written, and its value. If a flag is repeated, the last one
    * wins.
    */
   readonly flags: ReadonlyMap<string, { readonly name: string; readonly value: string }>;

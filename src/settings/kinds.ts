@@ -16,7 +16,7 @@ export interface Kind<T> {
   parse(text: string): T | Refusal;
 }
 
-/** The longest time-out. Node's timers overflow above 2^31 − 1 ms, and then fire at once. */
+/** The longest timeout. Node's timers overflow above 2^31 − 1 ms, and then fire at once. */
 export const daySeconds = 86_400;
 export const tenYearsSeconds = 3650 * daySeconds;
 
@@ -102,7 +102,7 @@ export function listOf<T>(
         .split(',')
         .map((part) => part.trim())
         .filter((part) => part !== '');
-      // An empty list is refused: "," would otherwise open an allow-list to everybody.
+      // An empty list is refused. Otherwise "," would open an allow-list to everyone.
       if (parts.length === 0) return new Refusal('must name at least one');
       const values = new Set<T>();
       for (const part of parts) {
@@ -118,7 +118,7 @@ export function listOf<T>(
 const invisible = /[\s\p{Cc}\p{Cf}]/u;
 export const text = matching('a line of text', (value) => !/\p{Cc}/u.test(value));
 export const word = matching('one word', (value) => !invisible.test(value));
-export const model = matching('provider:model, such as openai:gpt-5-nano', (value) =>
+export const model = matching('provider:model, for example openai:gpt-5-nano', (value) =>
   /^[a-z][a-z0-9_-]*:[^\s,]+$/i.test(value),
 );
 
@@ -148,7 +148,7 @@ export const route: Kind<string> = {
   },
 };
 
-/** What it names, `openStore` opens. */
+/** `openStore` opens the named store. */
 export const store: Kind<string> = {
   takes: 'memory, sqlite:<path> or redis://<host>',
   parse(value) {
@@ -162,7 +162,7 @@ export const store: Kind<string> = {
   },
 };
 
-/** What it names, `openCallRecords` opens. */
+/** `openCallRecords` opens the named records. */
 export const records: Kind<string> = {
   takes: 'store or file:<path>',
   parse(value) {
@@ -193,14 +193,14 @@ export const httpUrl: Kind<string> = {
  * which `URL` reports the origin "null".
  */
 const origin: Kind<string> = {
-  takes: '* or an origin such as https://app.example',
+  takes: '* or an origin like https://app.example',
   parse(value) {
     if (value === '*') return value;
     if (value.includes('*')) {
-      return new Refusal('must list each origin in full: * stands alone or not at all');
+      return new Refusal('must list each origin in full: * is only allowed alone');
     }
     if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+\/?$/i.test(value) || !URL.canParse(value)) {
-      return new Refusal('must be * or origins such as https://app.example, without a path');
+      return new Refusal('must be * or origins like https://app.example, without a path');
     }
     const url = new URL(value);
     return url.origin === 'null' ? `${url.protocol}//${url.host}` : url.origin;

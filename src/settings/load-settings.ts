@@ -1,5 +1,4 @@
-// Loads settings from outside: flags, the environment, and the settings file, in this order of
-// precedence.
+// Loads settings from flags, the environment and the settings file, in this order of precedence.
 
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -55,7 +54,7 @@ export function readSettings(options: LoadSettingsOptions = {}): ReadSettings {
   return checkSettings({ ...fromFile, ...fromEnvironment }, argv, nameOf);
 }
 
-/** The text that `--help` or `--version` asks for; undefined if the server is to start. */
+/** The text for `--help` or `--version`; undefined if the server should start. */
 export function informationFor(
   argv: readonly string[] = process.argv.slice(2),
 ): string | undefined {
@@ -85,7 +84,7 @@ function readSettingsFile(file: string, isRequired: boolean): Environment {
 }
 
 /**
- * Node 20.12.0 reads `# PORT=1` as a setting. Comment lines are removed only there, as other
+ * Node 20.12.0 reads `# PORT=1` as a setting. Comment lines are removed only there, because other
  * versions allow them inside quoted text.
  */
 function parseVariables(content: string): Environment {

@@ -1,19 +1,19 @@
-// Several agents on one server: their names, and what is named after them.
+// Several agents on one server: their names, and the paths and variables derived from them.
 
 import { Refusal, type Kind } from './kinds.ts';
 
 /** An entry of `AGENTS`. */
 export interface NamedAgent {
   readonly name: string;
-  /** As given: the name of a built-in agent, or a module's path. */
+  /** The name of a built-in agent, or a module's path. */
   readonly agent: string;
 }
 
 const MAX_NAME_LENGTH = 64;
-const SHAPE = 'name=agent, such as sales=./sales.ts; several separated by commas';
+const SHAPE = 'name=agent, for example sales=./sales.ts; several separated by commas';
 /** Completes "a name must …". */
 const NAME_RULE =
-  `begin with a letter a–z, and have only a–z, 0–9 and -, at most ${MAX_NAME_LENGTH} of them`;
+  `begin with a letter a–z and contain only a–z, 0–9 and -, at most ${MAX_NAME_LENGTH} characters`;
 
 /** Why an agent cannot have this name, as in "must …"; undefined if it can. */
 export function faultOfAgentName(name: string): string | undefined {
@@ -57,7 +57,7 @@ export function secretVariableOf(name: string): string {
   return SECRET_PREFIX + name.toUpperCase().replaceAll('-', '_');
 }
 
-/** Whose own webhook secrets a variable holds; undefined for any other variable. */
+/** The agent whose own webhook secrets a variable holds; undefined for any other variable. */
 export function agentOfSecretVariable(variable: string): string | undefined {
   if (!variable.startsWith(SECRET_PREFIX)) return undefined;
   const name = variable.slice(SECRET_PREFIX.length).toLowerCase().replaceAll('_', '-');
@@ -77,7 +77,7 @@ export function secretsOfAgent(
   return (Object.hasOwn(agentSecrets, name) ? agentSecrets[name] : undefined) ?? webhookSecrets;
 }
 
-/** The secrets of the plain route: of several agents, those of the first. */
+/** The secrets of the plain route. With several agents these are the first one's. */
 export function secretsOfPlainRoute(
   settings: AgentSecrets & { readonly agents: readonly NamedAgent[] },
 ): readonly string[] {

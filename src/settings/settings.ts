@@ -30,13 +30,13 @@ export interface Settings {
   readonly host: string;
   readonly port: number;
   /**
-   * As given: the name of a built-in agent, or a module's path. If undefined, the server chooses by
-   * whether a model has a key.
+   * The name of a built-in agent, or a module's path. If undefined, the server chooses, depending
+   * on whether a model has a key.
    */
   readonly agent: string | undefined;
-  /** `AGENTS`, in their order: the first has the plain route too. Empty if not set. */
+  /** `AGENTS`, in order. The first also has the plain route. Empty if not set. */
   readonly agents: readonly NamedAgent[];
-  /** `provider:model`. The first one answers, the others are fall-backs. Empty if not set. */
+  /** `provider:model`. The first one answers, the others are fallbacks. Empty if not set. */
   readonly models: readonly string[];
   readonly agentRoute: string;
   readonly authorizeRoute: string;
@@ -45,7 +45,10 @@ export interface Settings {
    * production.
    */
   readonly webhookSecrets: readonly string[];
-  /** By the name of an agent among several: the secrets of its own, instead of those above. */
+  /**
+   * Keyed by agent name, if there are several: an agent's own secrets, used instead of those
+   * above.
+   */
   readonly agentSecrets: Readonly<Record<string, readonly string[]>>;
   readonly layercodeApiKey: string | undefined;
   /** The only agents that authorize serves. Empty: any agent. */
@@ -62,7 +65,7 @@ export interface Settings {
   readonly conversationStore: string;
   readonly storeTimeoutMs: number;
   readonly sqliteSynchronous: 'normal' | 'full';
-  /** `store`, or `file:` and a path. Undefined: no records of calls. */
+  /** `store`, or `file:` and a path. Undefined: calls are not recorded. */
   readonly callRecords: string | undefined;
   readonly callRecordsDays: number;
   readonly conversationTtlSeconds: number;
@@ -83,7 +86,7 @@ export interface Settings {
   readonly heartbeatSeconds: number;
   /** 0 turns fillers off. */
   readonly fillerAfterMs: number;
-  /** For agents that set none. If undefined: the model's own. */
+  /** For agents that set none. Undefined: the model's default. */
   readonly temperature: number | undefined;
   readonly maxOutputTokens: number | undefined;
   readonly metrics: boolean;
@@ -95,8 +98,8 @@ export interface Settings {
   readonly fastModel: string | undefined;
   readonly slowModel: string | undefined;
   /**
-   * Settings file, environment and flags in one, by variable. Values are trimmed and empty ones
-   * left out. Models take their keys from here.
+   * Settings file, environment and flags merged, keyed by variable. Values are trimmed and empty
+   * ones left out. Models take their keys from here.
    */
   readonly environment: Environment;
   /**
@@ -132,7 +135,7 @@ export interface ReadSettings {
  * Checks everything. Returns the settings or throws one `SettingsError` with every problem.
  *
  * Flags win over the environment. An empty variable counts as not set; an empty flag is a problem.
- * `nameOf` returns the name under which a problem mentions a variable, such as `PORT in .env`. The
+ * `nameOf` returns the name used for a variable in a problem, for example `PORT in .env`. The
  * flags `--settings-file`, `--help` and `--version` are accepted, and left to the caller.
  */
 export function parseSettings(
@@ -262,7 +265,7 @@ export function checkSettings(
   for (const name of names.length === 0 ? [] : Object.keys(settings.agentSecrets)) {
     if (names.includes(name)) continue;
     const known = `${given(agents.several)} has ${names.join(', ')}`;
-    problems.push(`${nameOf(secretVariableOf(name))} is the secret of no agent: ${known}`);
+    problems.push(`${nameOf(secretVariableOf(name))} belongs to no agent: ${known}`);
   }
   const {
     variable,
@@ -279,7 +282,7 @@ export function checkSettings(
   }
   if (settings.workers !== 1) {
     if (settings.conversationStore === 'memory') {
-      const remedy = 'set CONVERSATION_STORE, such as sqlite:calls.db';
+      const remedy = 'set CONVERSATION_STORE, for example to sqlite:calls.db';
       const reason = `conversations in memory belong to one process; ${remedy}`;
       problems.push(`${given(server.workers)} must be 1: ${reason}`);
     }
@@ -289,13 +292,13 @@ export function checkSettings(
     }
   }
   if (settings.callRecords === 'store' && settings.conversationStore === 'memory') {
-    const reason = 'conversations in memory end with the process, and so would records';
-    const remedy = `set ${conversations.store.variable}, such as sqlite:calls.db`;
+    const reason = 'conversations in memory are lost with the process, and records would be too';
+    const remedy = `set ${conversations.store.variable}, for example to sqlite:calls.db`;
     const { callRecords } = conversations;
     problems.push(`${given(callRecords)} must be file:<path>: ${reason}; or ${remedy}`);
   }
   if (settings.drainCallsSeconds > 0 && settings.conversationStore !== 'memory') {
-    const reason = `calls go on in any process that uses ${conversations.store.variable}`;
+    const reason = `calls continue in any process that uses ${conversations.store.variable}`;
     problems.push(`${given(times.drainCallsSeconds)} must be 0: ${reason}`);
   }
   return { settings, problems };
@@ -314,7 +317,7 @@ function collectSecrets(values: Readonly<Record<string, string>>): readonly stri
   return [...new Set(found)].sort((a, b) => b.length - a.length);
 }
 
-/** User and password of a URL, as they are written and as they are meant. */
+/** User and password of a URL, both encoded and decoded. */
 function loginIn(url: string): readonly string[] {
   const [, login = ''] = /^[a-z+]+:\/\/([^/?#]*)@/i.exec(url) ?? [];
   const [user = '', ...passwords] = login.split(':');

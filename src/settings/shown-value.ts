@@ -1,8 +1,8 @@
-// Shows values in messages, without what must not be shown.
+// Shows values in messages without revealing secrets.
 
 /**
- * The value as a message may show it. Hides a secret that was put into the wrong variable, a URL's
- * password, and its query.
+ * The value in a form that is safe to show. Hides a secret that was put into the wrong variable, a
+ * URL's password, and its query.
  */
 export function show(value: string, secrets: readonly string[]): string {
   return JSON.stringify(

@@ -148,7 +148,7 @@ export const agents = {
     listOf(model),
     'DEFAULT_MODEL',
     'openai:gpt-5-nano, or a fast model of the provider that has a key',
-    'Model that answers; the ones after it are fall-backs.',
+    'Model that answers; the ones after it are fallbacks.',
   ),
   fastModel: optional(model, 'FAST_MODEL', '–', 'Model for agents that want a quick first answer.'),
   slowModel: optional(
@@ -173,7 +173,7 @@ export const agents = {
     integer(1, 1_000_000),
     'MAX_OUTPUT_TOKENS',
     "the model's",
-    'Longest reply of a model in tokens, thoughts included, for agents that set no bound.',
+    'Longest model reply in tokens, including thoughts, for agents that set no limit.',
   ),
 };
 
@@ -218,7 +218,7 @@ export const modelProviders = {
     oneOf('closed', 'open'),
     'THINKING',
     'closed',
-    'How replies of open models begin: "open" means inside a thought, up to </think>.',
+    'How replies of open models begin: "open" means inside a thought, which ends with </think>.',
   ),
 };
 
@@ -227,31 +227,31 @@ export const conversations = {
     store,
     'CONVERSATION_STORE',
     'memory',
-    'Where conversations are kept. What is kept in memory ends with the process.',
+    'Where conversations are kept. In memory they are lost when the process ends.',
   ),
   storeTimeoutMs: setting(
     integer(1, 60_000),
     'STORE_TIMEOUT_MS',
     '250',
-    'Longest wait for the store; then calls go on from what this process remembers.',
+    'Longest wait for the store; then calls continue from what this process remembers.',
   ),
   sqliteSynchronous: setting(
     oneOf('normal', 'full'),
     'SQLITE_SYNCHRONOUS',
     'normal',
-    'What a crash of the operating system may cost: "normal" the last turns, "full" none.',
+    'What a crash of the operating system may lose: "normal" the last turns, "full" nothing.',
   ),
   callRecords: optional(
     records,
     'CALL_RECORDS',
     '–',
-    'Where a record of each call is kept when it has ended: the store, or a file for each day.',
+    'Where a record of each ended call is kept: in the store, or in one file per day.',
   ),
   callRecordsDays: setting(
     integer(1, 3650),
     'CALL_RECORDS_DAYS',
     '30',
-    'Days after which the record of a call is removed.',
+    'Days after which a call record is removed.',
   ),
 };
 
@@ -260,7 +260,7 @@ export const bounds = {
     integer(1, tenYearsSeconds),
     'CONVERSATION_TTL_SECONDS',
     '3600',
-    'Seconds after its last turn until a conversation is forgotten.',
+    'Seconds after the last turn until a conversation is forgotten.',
   ),
   maxConversations: setting(
     integer(1, 10_000_000),
@@ -272,7 +272,7 @@ export const bounds = {
     integer(1, 1_000_000_000_000),
     'MAX_HISTORY_CHARACTERS',
     '67108864',
-    'Characters kept of all conversations; beyond that, the least recently used are evicted.',
+    'Characters kept in memory; beyond that, the least recently used conversations are evicted.',
   ),
   maxMessages: setting(
     integer(2, 100_000),

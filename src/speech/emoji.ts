@@ -9,12 +9,12 @@ export function isEmoji(c: string): boolean {
   return c > '\u200f' && EMOJI.test(c);
 }
 
-/** Text such as ‼, ℹ, ↔ or ▶, which becomes a picture only if U+FE0F follows. */
+/** Text like ‼, ℹ, ↔ or ▶, which becomes a picture only before U+FE0F. */
 export function isTextPicture(c: string): boolean {
   return c > '\u200f' && c < '\u{10000}' && c !== '™' && PICTURE.test(c);
 }
 
-/** Anything that U+200D can join to an emoji, such as the ↔ of a shaking head. */
+/** Anything that U+200D can join to an emoji, like the ↔ of a shaking head. */
 export function isPicture(c: string): boolean {
   return PICTURE.test(c);
 }

@@ -20,14 +20,14 @@ export class Emphasis {
     return this.#openStars > 0 || this.#isDoubleStarOpen;
   }
 
-  /** To be called for a new paragraph or list item. */
+  /** Call it for a new paragraph or list item. */
   reset(): void {
     this.#openStars = 0;
     this.#isDoubleStarOpen = false;
     this.#openUnderscores = 0;
   }
 
-  /** What is spoken of a run of `length` marks between two characters: the whole run, or ''. */
+  /** The spoken part of a run of `length` marks between two characters: the whole run, or ''. */
   read(mark: string, length: number, before: string, after: string): string {
     if (mark === '*') return this.#stars(length, before, after);
     if (mark === '_') return this.#underscores(length, before, after);

@@ -60,7 +60,7 @@ export interface Entity {
 export class EntityReader {
   #name = '';
 
-  /** To be called after `&`. */
+  /** Call it after `&`. */
   start(): void {
     this.#name = '';
   }

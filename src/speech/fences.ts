@@ -1,4 +1,4 @@
-/** What a run of three or more backticks or tildes turned out to be. Read `again` as text. */
+/** What a run of three or more backticks or tildes means. Read `again` as text. */
 export interface FenceEnd {
   /**
    * `code`: code was removed. `text`: a text fence was opened or closed. `inline`: code within a

@@ -10,7 +10,7 @@ import { UrlReader } from './urls.ts';
 
 /** What inline text needs from the block structure around it. */
 export interface Block {
-  /** Reads a character again that a mark turned out not to need. */
+  /** Reads again a character that a mark turned out not to need. */
   push(c: string): void;
   /** A line break was read. */
   endLine(): void;
@@ -20,7 +20,7 @@ export interface Block {
 
 /**
  * Takes a character, '' at the end. Returns undefined if it needs the next one, otherwise the text
- * that is to be read again.
+ * to read again.
  */
 type Reader = (c: string) => string | undefined;
 

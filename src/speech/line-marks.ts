@@ -1,7 +1,7 @@
 import { isBlank, isDigit } from './characters.ts';
 
 /**
- * What a line begins with. `length` counts the marks of a fence. Read `again` as text: for `text`
+ * The beginning of a line. `length` counts the marks of a fence. Read `again` as text: for `text`
  * it is everything that was held back.
  */
 export interface LineMark {

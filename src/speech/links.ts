@@ -1,7 +1,7 @@
 import { isBlank, isDigit } from './characters.ts';
 
 /**
- * The open brackets, as bits after a leading 1. As they are one number, deep nesting costs no
+ * The open brackets, as bits after a leading 1. Because they are one number, deep nesting costs no
  * memory.
  */
 export class Brackets {
@@ -18,7 +18,7 @@ export class Brackets {
     this.#stack = (this.#stack >= 2 ** 29 ? 1 : this.#stack) * 2 + (isSpoken ? 1 : 0);
   }
 
-  /** True if the bracket is to be spoken. That includes one without a partner. */
+  /** True if the bracket is spoken. That includes one without a partner. */
   close(): boolean {
     if (!this.isOpen) return true;
     const isSpoken = this.#stack % 2 === 1;

@@ -1,6 +1,6 @@
-// Reads Markdown strictly forwards, one code point at a time, so the size of the chunks cannot
-// matter. As far as that is possible it follows CommonMark (https://spec.commonmark.org/0.31.2/),
-// with GFM's tables.
+// Reads Markdown strictly forwards, one code point at a time, so the size of the chunks does not
+// matter. As far as possible it follows CommonMark (https://spec.commonmark.org/0.31.2/), with
+// GFM's tables.
 
 import { isSpace } from './characters.ts';
 import { FenceReader } from './fences.ts';
@@ -51,7 +51,7 @@ export class Markdown {
     }
   }
 
-  /** To be called at the end of the text. */
+  /** Call it at the end of the text. */
   end(): void {
     while (this.#state === 'fence' || this.#state === 'line mark' || this.#inline.isOpen) {
       this.push('');
@@ -137,10 +137,7 @@ export class Markdown {
     this.#inline.endParagraph();
   }
 
-  /**
-   * Drops the line break of a line of which nothing is left. It would make an empty line, and a
-   * longer pause.
-   */
+  /** Drops the line break of a line that has become empty: it would cause a longer pause. */
   #leaveOutLineBreak(again: string): string {
     if (again !== '\n') return again;
     this.#endLine();

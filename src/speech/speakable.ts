@@ -42,8 +42,8 @@ export class SpeakableText {
   }
 
   /**
-   * Returns the rest at the end of the text. The next `push` begins another text, as after a tool
-   * call.
+   * Returns the rest at the end of the text. The next `push` begins another text, for example
+   * after a tool call.
    */
   flush(): string {
     this.#highSurrogate = '';

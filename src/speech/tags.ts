@@ -1,8 +1,8 @@
 import { isAsciiWord, isBlank } from './characters.ts';
 
 /**
- * What a `<` turned out to be: a tag that breaks the line (`<br>`) or does not, a comment, an
- * autolink (whose `>` is still to come), or text. Read `again` as text.
+ * The meaning of a `<`: a tag that breaks the line (`<br>`) or does not, a comment, an autolink
+ * (whose `>` is still to come), or text. Read `again` as text.
  */
 export interface AngleBracket {
   readonly kind: 'break' | 'tag' | 'comment' | 'autolink' | 'text';

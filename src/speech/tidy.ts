@@ -19,7 +19,7 @@ export class Tidy {
   #space = '';
   #hasSpaceAfter = false;
   #isCell = false;
-  /** A text picture, such as ℹ: U+FE0F may follow, which makes it an emoji. */
+  /** A text picture like ℹ: U+FE0F may follow, which makes it an emoji. */
   #held = '';
   /** Where we are in an emoji. U+200D joins pictures; inside Indic and Persian words it is kept. */
   #emoji: 'none' | 'picture' | 'joined' = 'none';
@@ -124,7 +124,7 @@ export class Tidy {
     return output;
   }
 
-  /** To be called at the end of the text: writes what waits, and starts anew. */
+  /** Call it at the end of the text: writes what is held back, and resets. */
   end(): void {
     this.#settleHeld();
     if (!this.#isTorn) this.#output += this.#gap;

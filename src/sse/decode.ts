@@ -53,16 +53,21 @@ export class SseDecoder {
       if (text.charCodeAt(0) === LINE_FEED) start = 1;
       this.#skipLineFeed = false;
     }
-    for (let end = start; end < text.length; end++) {
-      const code = text.charCodeAt(end);
-      if (code !== LINE_FEED && code !== CARRIAGE_RETURN) continue;
+    // Not character by character: a model sends hundreds of them with each word.
+    let lineFeed = find('\n', text, start);
+    let carriageReturn = find('\r', text, start);
+    for (;;) {
+      const end = Math.min(lineFeed, carriageReturn);
+      if (end === text.length) break;
       this.#endLine(this.#line + text.slice(start, end), events);
       this.#line = '';
-      if (code === CARRIAGE_RETURN) {
-        if (end + 1 === text.length) this.#skipLineFeed = true;
-        else if (text.charCodeAt(end + 1) === LINE_FEED) end++;
-      }
       start = end + 1;
+      if (end === carriageReturn) {
+        if (start === text.length) this.#skipLineFeed = true;
+        else if (start === lineFeed) start++;
+        carriageReturn = find('\r', text, start);
+      }
+      if (lineFeed < start) lineFeed = find('\n', text, start);
     }
     this.#line += text.slice(start);
     this.#checkLength(this.#line.length);
@@ -70,7 +75,7 @@ export class SseDecoder {
   }
 
   /**
-   * The event that lacks its blank line at the end of the stream: a list of one or none. The
+   * The event left without its blank line at the end of the stream, as a list of one or none. The
    * standard drops it, because it may be cut off. For servers that omit the last blank line.
    */
   unfinished(): DecodedEvent[] {
@@ -113,14 +118,22 @@ export class SseDecoder {
 
 const BYTE_ORDER_MARK = 0xfeff;
 const LINE_FEED = 10;
-const CARRIAGE_RETURN = 13;
 const SPACE = 32;
 
-/** Decodes a whole byte stream, such as a `fetch` body. To stop iterating cancels the stream. */
+/**
+ * Decodes a whole byte stream, for example a `fetch` body. Stopping the iteration cancels the
+ * stream.
+ */
 export async function* decodeEvents(
   chunks: AsyncIterable<Uint8Array>,
   options: SseDecoderOptions = {},
 ): AsyncGenerator<DecodedEvent, void, undefined> {
   const decoder = new SseDecoder(options);
   for await (const chunk of chunks) yield* decoder.push(chunk);
+}
+
+/** Where the character comes next. The text's length if it does not. */
+function find(character: string, text: string, start: number): number {
+  const at = text.indexOf(character, start);
+  return at === -1 ? text.length : at;
 }

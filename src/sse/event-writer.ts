@@ -67,7 +67,7 @@ export class EventWriter {
   /** Events in chunks that have not been passed to the operating system yet. */
   #eventsInFlight = 0;
   #bytesWritten = 0;
-  /** Whether a flush is due. True at first: the creator owes the first flush. */
+  /** Whether a flush is due. True at first: the creator must call flush once. */
   #isScheduled = true;
   #isFinished = false;
   /** Whether the end has been passed to the destination. */
@@ -109,8 +109,8 @@ export class EventWriter {
   }
 
   /**
-   * How many of the latest events have not left this process. Comments and the last block of
-   * `finish` do not count.
+   * The number of events, always the latest ones, that have not left this process. Comments and
+   * the last block of `finish` do not count.
    */
   get unsentEvents(): number {
     return this.#queuedEvents + this.#eventsInFlight;
@@ -301,12 +301,12 @@ function settle(senders: (() => void)[]): void {
 }
 
 /**
- * Bytes that the operating system has not accepted yet; without a socket those that the reader has
- * not asked for. Undefined if unknown.
+ * Bytes that the operating system has not accepted yet; without a socket, those the reader has not
+ * requested. Undefined if unknown.
  *
  * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it
  * has left. So neither shows that a slow client is reading. `_handle` does; Node's own socket
- * time-outs use it too.
+ * timeouts use it too.
  */
 function queuedBytes({ req, writableLength }: SseDestination): unknown {
   const socket = req?.socket;

@@ -4,7 +4,7 @@ import type { EventWriter } from './event-writer.ts';
 const HEARTBEAT = encodeEvent({ comment: '' });
 
 /**
- * Sends a comment every `intervalMs`, so that no proxy takes a silent stream for a dead one. Call
+ * Sends a comment every `intervalMs`, so that proxies do not close a silent stream. Call
  * `refresh()` on the timer with each event, and `clearInterval` at the end of the stream. Returns
  * undefined for 0, which turns heartbeats off.
  */

@@ -1,24 +1,37 @@
-import type { Reply } from '../agents/agent.ts';
+import type { Agent, Spoken } from '../agents/agent.ts';
 import { soon } from '../base/awaitable.ts';
+import { say, type SpeakingTurn } from './reply.ts';
 
-/** After this many empty pieces in a row, everything else gets its turn: clocks must fire. */
+/** After so many empty pieces in a row, timers and sockets get a chance to run. */
 const MAX_EMPTY_PIECES = 100;
 
 type Texts = Iterator<unknown> | AsyncIterator<unknown>;
 
-/** Who speaks the texts, and is told once how they ended. */
-export interface TextSpeaker extends Pick<Reply, 'say' | 'isOver'> {
-  readonly agentName: string;
-  /** The agent has no more to say. What this throws is a failure of the agent. */
+/** A turn that speaks texts. */
+export interface TextSpeaker extends SpeakingTurn {
+  readonly agent: Agent;
+  /** The texts have ended by themselves. What this throws counts as a failure of the agent. */
   textEnded(): void;
-  textFailed(error: unknown): void;
-  /** Nothing of the agent's iterable runs any more, however it ended. */
+  fail(error: unknown): void;
+  /** Called last, and once: nothing of the agent's iterable runs any more. */
   textReleased(): void;
 }
 
+/** The texts of an iterable that a hook returned. Throws a `TypeError` for anything else. */
+export function textsOf(spoken: Exclude<Spoken, string | void>, agentName: string): Texts {
+  const given: unknown = spoken; // an agent may be written without types
+  if (typeof given === 'object' && given !== null) {
+    if (Symbol.asyncIterator in spoken) return spoken[Symbol.asyncIterator]();
+    if (Symbol.iterator in spoken) return spoken[Symbol.iterator]();
+  }
+  throw new TypeError(
+    `agent "${agentName}" must return a string or an iterable of strings, got ${typeof spoken}`,
+  );
+}
+
 /**
- * The texts that an agent's hook yields, spoken piece by piece as fast as the caller's connection
- * takes them.
+ * The texts that an agent's hook yields. They are spoken piece by piece, as fast as the caller's
+ * connection takes them.
  */
 export class AgentText {
   readonly #texts: Texts;
@@ -31,8 +44,8 @@ export class AgentText {
   }
 
   /**
-   * Never rejects. Tells its speaker what a promise would tell: an open stream would keep that
-   * promise, and the functions that wait for it.
+   * Speaks the texts. Never rejects. It calls the speaker at the end instead of being awaited: the
+   * functions that wait would be kept for as long as the stream is open.
    */
   async speak(): Promise<void> {
     const speaker = this.#speaker;
@@ -47,25 +60,25 @@ export class AgentText {
         }
         if (typeof value !== 'string') {
           throw new TypeError(
-            `agent "${speaker.agentName}" must yield strings, got ${typeof value}`,
+            `agent "${speaker.agent.name}" must yield strings, got ${typeof value}`,
           );
         }
-        const taken = speaker.say(value);
+        const taken = say(speaker, value);
         if (taken instanceof Promise) await taken;
         emptyPieces = value === '' ? emptyPieces + 1 : 0;
         if (emptyPieces % MAX_EMPTY_PIECES === MAX_EMPTY_PIECES - 1) await soon();
       }
       await this.release();
     } catch (error) {
-      speaker.textFailed(error);
+      speaker.fail(error);
     } finally {
       speaker.textReleased();
     }
   }
 
   /**
-   * Says that no more is wanted, once: an agent that nobody listens to should stop paying for a
-   * model. Texts that have ended by themselves need no such word.
+   * Stops the iterable, so that an agent that nobody hears does not go on paying for a model. Does
+   * nothing the second time, or if the texts have ended by themselves.
    */
   async release(): Promise<void> {
     if (this.#hasEnded) return;

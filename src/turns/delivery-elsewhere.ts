@@ -4,7 +4,7 @@ import type { ReplyEvent } from '../layercode/dialect.ts';
 import type { Logger } from '../log.ts';
 import type { Delivery, TurnEvent, TurnReport } from './delivery.ts';
 
-/** Between the signs of life of a stream that another process writes to its caller. */
+/** Interval of the signs of life that are sent to the process that writes the stream. */
 const ALIVE_MS = 1_000;
 
 /** The way to the process that writes the stream. */
@@ -14,7 +14,7 @@ export interface WayElsewhere {
   ended(report: TurnReport): void;
 }
 
-/** A delivery of the same turn that another process got. The turn goes on here. */
+/** A delivery of the same turn to another process. The turn goes on in this process. */
 export class DeliveryElsewhere implements Delivery {
   readonly event: TurnEvent;
   readonly conversationId: string;
@@ -22,9 +22,9 @@ export class DeliveryElsewhere implements Delivery {
   readonly headers: IncomingHttpHeaders;
   readonly log: Logger;
   isOpen = true;
-  /** What was handed on counts as sent until the other process says that its caller has left. */
+  /** Events that were passed on count as sent until the other process says how many were. */
   unsent = 0;
-  #handedOn = 0;
+  #passedOn = 0;
   readonly #way: WayElsewhere;
   readonly #alive: NodeJS.Timeout;
 
@@ -40,7 +40,7 @@ export class DeliveryElsewhere implements Delivery {
 
   send(event: ReplyEvent): boolean {
     if (!this.isOpen) return false;
-    this.#handedOn += 1;
+    this.#passedOn += 1;
     this.#way.send(event);
     return true;
   }
@@ -55,9 +55,9 @@ export class DeliveryElsewhere implements Delivery {
     this.#way.ended(report);
   }
 
-  /** The caller has left the other process, and got so many of the events. */
+  /** The caller of the other process has left. `sent` of the events have reached it. */
   left(sent: number): void {
-    this.unsent = Math.max(0, this.#handedOn - sent);
+    this.unsent = Math.max(0, this.#passedOn - sent);
     this.end();
   }
 }

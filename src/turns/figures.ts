@@ -3,7 +3,10 @@ import type { ModelFigures, TurnFigures } from '../conversations/turn-record.ts'
 import { sessionIdOf } from '../layercode/events.ts';
 import type { TurnEvent } from './delivery.ts';
 
-/** What is known of a turn that begins. `startedAtMs` is on the clock of `performance.now()`. */
+/**
+ * Figures of a turn that begins, for the record of its call. `startedAtMs` is a value of
+ * `performance.now()`.
+ */
 export function figuresAtStart(event: TurnEvent, startedAtMs: number): TurnFigures {
   return {
     sessionId: sessionIdOf(event),
@@ -11,7 +14,7 @@ export function figuresAtStart(event: TurnEvent, startedAtMs: number): TurnFigur
   };
 }
 
-/** What is known of a turn that ends now. */
+/** Figures of a turn that ends now. All times are in milliseconds. */
 export function figuresAtEnd(
   event: TurnEvent,
   startedAtMs: number,
@@ -46,7 +49,7 @@ function byModel(usage: readonly ModelUsage[]): ModelFigures[] {
   return [...figures.values()];
 }
 
-/** Undefined if neither is known. */
+/** A number that is not known counts as 0. Undefined if neither is known. */
 function plus(sum: number | undefined, more: number | undefined): number | undefined {
   return more === undefined ? sum : (sum ?? 0) + more;
 }

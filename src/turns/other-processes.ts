@@ -3,77 +3,54 @@ import { randomUUID } from 'node:crypto';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
-import type { ReplyEvent } from '../layercode/dialect.ts';
 import type { Logger } from '../log.ts';
-import type { Delivery, TurnReport } from './delivery.ts';
+import type { Delivery } from './delivery.ts';
 import { DeliveryElsewhere } from './delivery-elsewhere.ts';
-import { parseProcessMessage, type ProcessMessage } from './process-message.ts';
+import { FollowedRun, type FollowingTurn } from './followed-run.ts';
+import { parseProcessMessage, type MessageOf, type ProcessMessage } from './process-message.ts';
+import { Question } from './question.ts';
 
-/** How long a process has to answer. One that does not is taken for dead. */
-const ANSWER_MS = 150;
-/** A stream that is handed on shows a sign of life more often than that. */
-const SILENCE_MS = 3_000;
-
-/** The turns of this process, as far as other processes may ask for them. */
+/** What other processes may ask of the turns of this process. */
 export interface OwnTurns {
-  /** Ends a conversation's turns: those of that run, of that session, or all. */
+  /** Ends turns of a conversation: those of that run, those of that session, or all. */
   interruptOwn(
     conversationId: string,
     reason: string,
     only: { readonly runId?: number | undefined; readonly sessionId?: string | undefined },
   ): boolean;
-  /** Hands the stream of a run to another delivery. False where there is no such run. */
-  handOver(conversationId: string, runId: number, to: (from: Delivery) => Delivery): boolean;
+  /**
+   * Lets another delivery take over the stream of a run. `make` creates it from the one that the
+   * run has. Returns false if there is no such run.
+   */
+  takeOverRun(conversationId: string, runId: number, make: (from: Delivery) => Delivery): boolean;
   /** The delivery's connection closed before all of its stream had left. */
   drop(delivery: Delivery): void;
   isCallRunning(key: string): boolean;
 }
 
-/** A turn whose stream another process hands over. */
-export interface Follower {
-  followed(event: ReplyEvent): void;
-  followEnded(report: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>): void;
-  /** The other process is gone. */
-  followLost(): void;
-}
-
 /** What other processes answered. */
 export interface AnswerOfOthers {
-  /** The turn gets the stream of the run that was asked for. */
-  readonly isFollowing: boolean;
-  /** Whether a tool call runs in one of them. */
+  /** The run that was asked for, if it is alive. The turn gets its stream from now on. */
+  readonly followed: FollowedRun | undefined;
+  /** Whether one of them runs the tool call of that key. */
   readonly isCallRunning: (key: string) => boolean;
 }
 
-interface Question {
-  /** Processes that have not answered. */
-  readonly silent: Set<string>;
-  readonly calls: Set<string>;
-  isFollowing: boolean;
-  readonly done: () => void;
-}
-
-interface Following {
-  readonly process: string;
-  readonly follower: Follower;
-  /** Set anew with every message. */
-  readonly silence: NodeJS.Timeout;
-  /** Events that came. */
-  received: number;
-}
-
 /**
- * The processes that share conversations with this one. Tells them that a turn of theirs is over,
- * asks what they still run, and hands a stream on when a turn is delivered again to another
- * process. All of it is a hint: a message that is lost costs tokens or time, and no word.
+ * The processes that share conversations with this one. This process tells them that a turn of
+ * theirs is over, asks what they still run, and passes a stream on if the same turn is delivered to
+ * one of them. Messages are hints: a lost one costs tokens or time, but no word.
  */
 export class OtherProcesses {
   readonly #channel: Channel;
   readonly #turns: OwnTurns;
   readonly #log: Logger;
+  /** By the id of the question, as in the two maps below. */
   readonly #questions = new Map<string, Question>();
-  readonly #following = new Map<string, Following>();
-  readonly #handedOver = new Map<string, DeliveryElsewhere>();
+  /** Runs of other processes, whose streams this process writes. */
+  readonly #followed = new Map<string, FollowedRun>();
+  /** Deliveries to other processes, which get the streams of runs of this process. */
+  readonly #deliveries = new Map<string, DeliveryElsewhere>();
 
   constructor(channel: Channel, turns: OwnTurns, log: Logger) {
     this.#channel = channel;
@@ -86,12 +63,12 @@ export class OtherProcesses {
     return this.#channel.address;
   }
 
-  /** Tells a process that a run of its is over. */
+  /** Tells a process to end one of its runs. */
   interrupt(conversationId: string, { process, runId }: RunElsewhere, sessionId?: string): void {
     this.#send(process, { type: 'interrupt', conversationId, runId, sessionId });
   }
 
-  /** Tells all processes that run turns of a conversation, or of one of its sessions. */
+  /** Tells all processes to end their turns of a conversation, or of one of its sessions. */
   async interruptAll(
     conversationId: string,
     findRuns: () => Awaitable<readonly RunElsewhere[]>,
@@ -100,32 +77,28 @@ export class OtherProcesses {
     try {
       for (const run of await findRuns()) this.interrupt(conversationId, run, sessionId);
     } catch (error) {
-      this.#log.warn('turns of other processes could not be ended', { conversationId, error });
+      this.#log.warn('turns in other processes could not be ended', { conversationId, error });
     }
   }
 
   /**
-   * Asks what runs elsewhere. With `same`, the run of the same delivery, the follower gets its
-   * stream from then on, if it runs. Takes 150 ms at the most.
+   * Asks processes which tool calls they run: `calls` has the keys by the address of the process.
+   * `same` is the run of the same turn; if it is alive, `turn` gets its stream. Takes at most
+   * 150 ms.
    */
   async ask(
     conversationId: string,
     same: RunElsewhere | undefined,
     calls: ReadonlyMap<string, readonly string[]>,
-    follower: Follower,
+    turn: FollowingTurn,
   ): Promise<AnswerOfOthers> {
     const id = randomUUID();
-    const silent = new Set(calls.keys());
-    if (same !== undefined) silent.add(same.process);
-    const found = new Set<string>();
-    let timer: NodeJS.Timeout | undefined;
-    const answered = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ANSWER_MS);
-      const question = { silent, calls: found, isFollowing: false, done: resolve };
-      this.#questions.set(id, question);
-    });
-    if (same !== undefined) this.#follow(id, same.process, follower);
-    for (const process of silent) {
+    const asked = new Set(calls.keys());
+    if (same !== undefined) asked.add(same.process);
+    const question = new Question(asked);
+    this.#questions.set(id, question);
+    const followed = same === undefined ? undefined : this.#follow(id, same.process, turn);
+    for (const process of asked) {
       this.#send(process, {
         type: 'ask',
         id,
@@ -135,45 +108,22 @@ export class OtherProcesses {
         calls: calls.get(process) ?? [],
       });
     }
-    await answered;
-    clearTimeout(timer);
-    const isFollowing = this.#questions.get(id)?.isFollowing === true;
+    await question.answered;
     this.#questions.delete(id);
-    if (!isFollowing) this.#unfollow(id);
-    return { isFollowing, isCallRunning: (key) => found.has(key) };
+    if (!question.isFollowing) followed?.close();
+    return {
+      followed: question.isFollowing ? followed : undefined,
+      isCallRunning: (key) => question.calls.has(key),
+    };
   }
 
-  /** The follower's caller has left, whom `sent` of the events have reached. */
-  leave(follower: Follower, sent: number): void {
-    for (const [id, following] of this.#following) {
-      if (following.follower !== follower) continue;
-      this.#send(following.process, { type: 'left', id, sent });
-      this.#unfollow(id);
-    }
-  }
-
-  #follow(id: string, process: string, follower: Follower): void {
-    const silence = setTimeout(() => this.#lose(id), SILENCE_MS);
-    this.#following.set(id, { process, follower, silence, received: 0 });
-  }
-
-  #lose(id: string): void {
-    const following = this.#following.get(id);
-    this.#unfollow(id);
-    following?.follower.followLost();
-  }
-
-  /** The stream, if all of it has come that was sent before. */
-  #unbroken(id: string, sent: number): Following | undefined {
-    const following = this.#following.get(id);
-    if (following === undefined || following.received === sent) return following;
-    this.#lose(id);
-    return undefined;
-  }
-
-  #unfollow(id: string): void {
-    clearTimeout(this.#following.get(id)?.silence);
-    this.#following.delete(id);
+  #follow(id: string, process: string, turn: FollowingTurn): FollowedRun {
+    const followed = new FollowedRun(turn, {
+      closed: () => this.#followed.delete(id),
+      left: (sent) => this.#send(process, { type: 'left', id, sent }),
+    });
+    this.#followed.set(id, followed);
+    return followed;
   }
 
   #send(address: string, message: ProcessMessage): void {
@@ -183,7 +133,7 @@ export class OtherProcesses {
   #receive(text: string): void {
     const message = parseProcessMessage(text);
     if (message === undefined) {
-      this.#log.warn('a message of another process was not understood');
+      this.#log.warn('a message from another process was not understood');
       return;
     }
     switch (message.type) {
@@ -195,28 +145,17 @@ export class OtherProcesses {
       case 'ask':
         return this.#answer(message);
       case 'answer':
-        return this.#answered(message);
+        return this.#questions.get(message.id)?.answer(message);
       case 'alive':
-        this.#following.get(message.id)?.silence.refresh();
-        return;
-      case 'event': {
-        const following = this.#unbroken(message.id, message.sent);
-        if (following === undefined) return;
-        following.received += 1;
-        following.silence.refresh();
-        following.follower.followed(message.event);
-        return;
-      }
-      case 'end': {
-        const following = this.#unbroken(message.id, message.sent);
-        this.#unfollow(message.id);
-        following?.follower.followEnded(message.report);
-        return;
-      }
+        return this.#followed.get(message.id)?.alive();
+      case 'event':
+        return this.#followed.get(message.id)?.event(message.event, message.sent);
+      case 'end':
+        return this.#followed.get(message.id)?.ended(message.report, message.sent);
       case 'left': {
-        const delivery = this.#handedOver.get(message.id);
+        const delivery = this.#deliveries.get(message.id);
         if (delivery === undefined) return;
-        this.#handedOver.delete(message.id);
+        this.#deliveries.delete(message.id);
         delivery.left(message.sent);
         this.#turns.drop(delivery);
         return;
@@ -226,36 +165,34 @@ export class OtherProcesses {
     }
   }
 
-  #answer(question: Extract<ProcessMessage, { readonly type: 'ask' }>): void {
-    const { id, from, conversationId, runId } = question;
-    const calls = question.calls.filter((key) => this.#turns.isCallRunning(key));
-    const answer = (isFollowing: boolean): void =>
-      this.#send(from, { type: 'answer', id, from: this.ownAddress, calls, isFollowing });
-    const handedOver =
+  #answer({ id, from, conversationId, runId, calls }: MessageOf<'ask'>): void {
+    const running = calls.filter((key) => this.#turns.isCallRunning(key));
+    const answer = (isFollowing: boolean): void => {
+      const own = this.ownAddress;
+      this.#send(from, { type: 'answer', id, from: own, calls: running, isFollowing });
+    };
+    const isTakenOver =
       runId !== undefined &&
-      this.#turns.handOver(conversationId, runId, (older) => {
-        answer(true); // before the events
-        let sent = 0;
-        const delivery = new DeliveryElsewhere(older, {
-          send: (event) => this.#send(from, { type: 'event', id, sent: sent++, event }),
-          alive: () => this.#send(from, { type: 'alive', id }),
-          ended: ({ outcome, usage, speakers }) => {
-            this.#handedOver.delete(id);
-            // Not the error, which this process logs: no JSON can be made of some.
-            this.#send(from, { type: 'end', id, sent, report: { outcome, usage, speakers } });
-          },
-        });
-        this.#handedOver.set(id, delivery);
-        return delivery;
+      this.#turns.takeOverRun(conversationId, runId, (older) => {
+        answer(true); // has to arrive before the events
+        return this.#deliverTo(from, id, older);
       });
-    if (!handedOver) answer(false);
+    if (!isTakenOver) answer(false);
   }
 
-  #answered(answer: Extract<ProcessMessage, { readonly type: 'answer' }>): void {
-    const question = this.#questions.get(answer.id);
-    if (question?.silent.delete(answer.from) !== true) return;
-    for (const key of answer.calls) question.calls.add(key);
-    question.isFollowing ||= answer.isFollowing;
-    if (question.silent.size === 0 || question.isFollowing) question.done();
+  /** A delivery whose stream goes to the process that asked. */
+  #deliverTo(process: string, id: string, older: Delivery): Delivery {
+    let sent = 0;
+    const delivery = new DeliveryElsewhere(older, {
+      send: (event) => this.#send(process, { type: 'event', id, sent: sent++, event }),
+      alive: () => this.#send(process, { type: 'alive', id }),
+      ended: ({ outcome, usage, speakers }) => {
+        this.#deliveries.delete(id);
+        // Without the error: it is logged here, and not every error has a form in JSON.
+        this.#send(process, { type: 'end', id, sent, report: { outcome, usage, speakers } });
+      },
+    });
+    this.#deliveries.set(id, delivery);
+    return delivery;
   }
 }

@@ -1,14 +1,14 @@
 import type { Awaitable } from '../base/awaitable.ts';
 
-/** Between the tries of a write whose caller has left: only a shutdown waits for it. */
+/** Pauses between the tries of a write that only a shutdown waits for. */
 export const WRITE_DELAYS_MS = [50, 250, 1_000] as const;
-/** Between the tries of a write that a caller waits for. */
+/** Pauses between the tries of a write that the caller waits for. */
 export const OPENING_DELAYS_MS = [50, 250] as const;
 
 /**
- * Makes a write of the store, and makes it again after each of the delays while it fails. The write
- * must be safe to repeat: a store may fail after it has written. Returns at once where the store
- * does. Rejects with the last error.
+ * Writes to a store. If the write fails, it is tried again after each of the delays. It must be
+ * safe to repeat, as a store may fail after it has written. Returns the result at once if the store
+ * does. Rejects with the error of the last try.
  */
 export function persist<T>(write: () => Awaitable<T>, delaysMs: readonly number[]): Awaitable<T> {
   try {

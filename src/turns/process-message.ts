@@ -1,18 +1,18 @@
-// What the processes of one service tell each other about turns.
+// The messages about turns that the processes of one service send each other.
 
 import type { ReplyEvent } from '../layercode/dialect.ts';
 import * as field from '../layercode/fields.ts';
 import { TURN_OUTCOMES, type TurnReport } from './delivery.ts';
 
 export type ProcessMessage =
-  /** Turns of yours are over: that run, those of that session, or all of the conversation. */
+  /** Ends turns of the receiver: that run, those of that session, or all of the conversation. */
   | {
       readonly type: 'interrupt';
       readonly conversationId: string;
       readonly runId?: number | undefined;
       readonly sessionId?: string | undefined;
     }
-  /** Which of these calls run at yours? And with `runId`: hand its stream over. */
+  /** Asks which of these calls the receiver runs. `runId` also asks for the stream of that run. */
   | {
       readonly type: 'ask';
       readonly id: string;
@@ -29,8 +29,8 @@ export type ProcessMessage =
       readonly isFollowing: boolean;
     }
   /**
-   * Of a stream that was handed over: it lives, an event, its end. The id is the question's, and
-   * `sent` counts the events before: one that is missing is noticed.
+   * A stream that was asked for: a sign of life, an event, the end. The id is the question's.
+   * `sent` counts the events before it, so that a missing one is noticed.
    */
   | { readonly type: 'alive'; readonly id: string }
   | {
@@ -45,8 +45,10 @@ export type ProcessMessage =
       readonly sent: number;
       readonly report: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>;
     }
-  /** The caller that got the stream has left. So many of its events had reached them. */
+  /** The caller who got the stream has left. `sent` of its events have reached them. */
   | { readonly type: 'left'; readonly id: string; readonly sent: number };
+
+export type MessageOf<T> = Extract<ProcessMessage, { readonly type: T }>;
 
 const text = field.string;
 const texts = field.arrayOf(field.string);
@@ -82,7 +84,7 @@ const MESSAGES = {
   left: { id: text, sent: field.number },
 } as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
 
-/** Undefined for what is no such message: another version of the server may have sent it. */
+/** Undefined for any other text. A process of another version may have sent it. */
 export function parseProcessMessage(json: string): ProcessMessage | undefined {
   const value = parsed(json);
   if (!field.isObject(value)) return undefined;
@@ -111,6 +113,6 @@ function parsed(json: string): unknown {
   try {
     return JSON.parse(json);
   } catch {
-    return undefined; // no message
+    return undefined;
   }
 }

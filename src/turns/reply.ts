@@ -1,215 +1,97 @@
-// What an agent is given: a reply to speak through, and a turn that says what it is about. Neither
-// shows the engine.
-
-import type { IncomingHttpHeaders } from 'node:http';
-
-import type {
-  MessageTurn,
-  ModelRequestFailure,
-  ModelUsage,
-  Reply,
-  StartTurn,
-  ToolCallOutcome,
-  ToolOutcome,
-  ToolRun,
-  TurnJournal,
-} from '../agents/agent.ts';
+import type { Reply } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
-import type { Message, ToolCall } from '../conversations/message.ts';
-import { metadataOf, type Caller } from '../layercode/events.ts';
-import type { Json, JsonObject } from '../layercode/fields.ts';
-import type { Logger } from '../log.ts';
-import type { TurnEvent } from './delivery.ts';
+import type { SentEvent } from '../conversations/message.ts';
+import type { Json } from '../layercode/fields.ts';
+import type { Delivery } from './delivery.ts';
+import type { SpokenReply } from './spoken-reply.ts';
 
-/** What the run of a turn does for its agent. */
-export interface Run extends Reply, TurnJournal {
-  readonly history: readonly Message[];
-  readonly caller: Caller | undefined;
-  /** Whether the agent has one. */
-  readonly hasState: boolean;
-  readonly state: unknown;
-  readonly log: Logger;
+/** A turn in which an agent speaks. */
+export interface SpeakingTurn {
+  readonly isOver: boolean;
+  readonly signal: AbortSignal;
+  readonly spoken: SpokenReply;
+  /** True when the event was taken, false when the turn is over. See `Reply.say`. */
+  send(event: SentEvent): Awaitable<boolean>;
+  /** Completes the turn. Does nothing once it is over. */
+  end(): void;
 }
 
 /**
- * Its verbs can be taken out of it: `({ text }, { say }) => say(text)`. Each is bound when it is
- * first asked for.
+ * What an agent speaks through. Its verbs can be taken out of it, as in
+ * `({ text }, { say }) => say(text)`. Each is bound when it is asked for.
  */
 export class TurnReply implements Reply {
-  readonly #run: Run;
+  readonly #turn: SpeakingTurn;
   #say: Reply['say'] | undefined;
 
-  constructor(run: Run) {
-    this.#run = run;
+  constructor(turn: SpeakingTurn) {
+    this.#turn = turn;
   }
 
   get say(): Reply['say'] {
-    return (this.#say ??= (text) => this.#run.say(text));
+    return (this.#say ??= (text) => say(this.#turn, text));
   }
 
   get data(): Reply['data'] {
-    return (content: Json) => this.#run.data(content);
+    return (content: Json) => sendData(this.#turn, content);
   }
 
   get hangup(): Reply['hangup'] {
-    return (options) => this.#run.hangup(options);
+    return (options) => hangUp(this.#turn, options?.say);
   }
 
   get end(): Reply['end'] {
-    return () => this.#run.end();
+    return () => this.#turn.end();
   }
 
   get isOver(): boolean {
-    return this.#run.isOver;
+    return this.#turn.isOver;
   }
 
   get signal(): AbortSignal {
-    return this.#run.signal;
+    return this.#turn.signal;
   }
 }
 
-class Journal implements TurnJournal {
-  readonly #run: Run;
-
-  constructor(run: Run) {
-    this.#run = run;
-  }
-
-  runTools(
-    calls: readonly ToolCall[],
-    toolFor: (call: ToolCall) => ToolRun,
-  ): Promise<readonly ToolOutcome[]> {
-    return this.#run.runTools(calls, toolFor);
-  }
-
-  rounds(): readonly Message[] {
-    return this.#run.rounds();
-  }
-
-  noteToolCalls(calls: readonly ToolCall[]): Awaitable<void> {
-    return this.#run.noteToolCalls(calls);
-  }
-
-  noteToolResult(toolCallId: string, content: string): void {
-    this.#run.noteToolResult(toolCallId, content);
-  }
-
-  handOver(toolCallId: string, agent: string): Promise<void> {
-    return this.#run.handOver(toolCallId, agent);
-  }
-
-  noteUsage(usage: ModelUsage): void {
-    this.#run.noteUsage(usage);
-  }
-
-  noteFailedRequest(model: string, failure: ModelRequestFailure): void {
-    this.#run.noteFailedRequest(model, failure);
-  }
-
-  noteToolOutcome(tool: string, outcome: ToolCallOutcome): void {
-    this.#run.noteToolOutcome(tool, outcome);
-  }
-
-  sayFiller(text: string): void {
-    this.#run.sayFiller(text);
-  }
+/** See `Reply.say`. Throws a `TypeError` for anything but a string. */
+export function say(turn: SpeakingTurn, text: string): Awaitable<boolean> {
+  if (turn.isOver) return false;
+  if (typeof text !== 'string') throw new TypeError(`say takes a string, got ${typeof text}`);
+  const event = turn.spoken.say(text);
+  return event === undefined ? true : turn.send(event);
 }
 
-export interface TurnFacts<E extends TurnEvent = TurnEvent> {
-  readonly event: E;
-  readonly conversationId: string;
-  readonly turnId: string;
-  readonly headers: IncomingHttpHeaders;
+function sendData(turn: SpeakingTurn, content: Json): Awaitable<boolean> {
+  if (turn.isOver) return false;
+  const json = JSON.stringify(content) as string | undefined;
+  if (json === undefined) throw new TypeError(`data must be a JSON value, got ${typeof content}`);
+  return turn.send(turn.spoken.sendData(json));
 }
 
-/** Most agents ask for none of the three, and each costs something to make. */
-class TurnView {
-  declare readonly signal: AbortSignal;
-  declare readonly log: Logger;
-  declare readonly history: readonly Message[];
-  declare readonly caller: Caller | undefined;
-  declare readonly state: unknown;
-  readonly event: TurnEvent;
-  readonly conversationId: string;
-  readonly turnId: string;
-  readonly metadata: JsonObject;
-  readonly headers: IncomingHttpHeaders;
-  readonly journal: TurnJournal;
-  readonly #run: Run;
+function hangUp(turn: SpeakingTurn, goodbye: string | undefined): void {
+  if (turn.isOver) return;
+  if (goodbye !== undefined) void say(turn, turn.spoken.apart(goodbye));
+  sendHalfCharacter(turn);
+  void turn.send({ type: 'hangup' });
+  turn.end();
+}
 
-  constructor({ event, conversationId, turnId, headers }: TurnFacts, run: Run) {
-    this.#run = run;
-    // Own properties, or `{ ...turn }` would leave them out. One descriptor for all turns: a getter
-    // of its own for each would give each a hidden class of its own.
-    Object.defineProperty(this, 'signal', SIGNAL);
-    Object.defineProperty(this, 'log', LOG);
-    Object.defineProperty(this, 'history', HISTORY);
-    this.event = event;
-    this.conversationId = conversationId;
-    this.turnId = turnId;
-    this.metadata = metadataOf(event);
-    this.headers = headers;
-    this.journal = new Journal(run);
-    // Most turns have neither, and an open stream is not to grow by what it does not have.
-    const { caller } = run;
-    if (caller !== undefined) this.caller = caller;
-    if (run.hasState) Object.defineProperty(this, 'state', STATE);
+/** Sends half a character if one still waits for its other half. */
+export function sendHalfCharacter(turn: SpeakingTurn): void {
+  const event = turn.spoken.flush();
+  if (event !== undefined) void turn.send(event);
+}
+
+/** Sends the last words of a failed turn, even if its reply was too long. */
+export function apologise(
+  { spoken, delivery }: { readonly spoken: SpokenReply; readonly delivery: Delivery },
+  apology: string,
+): void {
+  // The space is an event of its own, so that the apology stays one.
+  const texts = spoken.endsInWord ? [' ', apology] : [apology];
+  for (const text of texts) {
+    const event: SentEvent = { type: 'say', text };
+    spoken.note(event);
+    void delivery.send(event);
   }
-
-  static runOf(view: TurnView): Run {
-    return view.#run;
-  }
-}
-
-function lazily<T>(read: (run: Run) => T): PropertyDescriptor {
-  return {
-    get(this: TurnView): T {
-      return read(TurnView.runOf(this));
-    },
-    enumerable: true,
-    configurable: true,
-  };
-}
-
-const SIGNAL = lazily(({ signal }) => signal);
-const LOG = lazily(({ log }) => log);
-const HISTORY = lazily(({ history }) => history);
-const STATE = lazily(({ state }) => state);
-
-class StartTurnView extends TurnView {
-  readonly isResumed: boolean;
-
-  constructor(facts: TurnFacts, run: Run, isResumed: boolean) {
-    super(facts, run);
-    this.isResumed = isResumed;
-  }
-}
-
-class MessageTurnView extends TurnView {
-  readonly text: string;
-
-  constructor(facts: TurnFacts, run: Run, text: string) {
-    super(facts, run);
-    this.text = text;
-  }
-}
-
-export function startTurn(
-  facts: TurnFacts<StartTurn['event']>,
-  run: Run,
-  isResumed: boolean,
-): StartTurn {
-  return new StartTurnView(facts, run, isResumed) as StartTurnView & {
-    readonly event: StartTurn['event'];
-  };
-}
-
-export function messageTurn(
-  facts: TurnFacts<MessageTurn['event']>,
-  run: Run,
-  text: string,
-): MessageTurn {
-  return new MessageTurnView(facts, run, text) as MessageTurnView & {
-    readonly event: MessageTurn['event'];
-  };
 }

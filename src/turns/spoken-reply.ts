@@ -1,54 +1,29 @@
 import { apart } from '../base/apart.ts';
-import type {
-  AssistantMessage,
-  Message,
-  SentEvent,
-  ToolCall,
-  ToolCallState,
-} from '../conversations/message.ts';
+import type { AssistantMessage, Message, SentEvent } from '../conversations/message.ts';
+import {
+  isOwnText,
+  messagesOf,
+  ownText,
+  replayOf,
+  speakersIn,
+  type Break,
+  type SpeakerChange,
+  type SpokenCall,
+} from './reply-messages.ts';
 
 /**
- * Longest reply of a turn, texts and data together, in UTF-16 code units. A longer one fails the
- * turn.
+ * Longest reply of a turn, inclusive: text and data together, in UTF-16 code units. A longer one
+ * fails the turn.
  */
 export const MAX_REPLY_LENGTH = 1_048_576;
-
-/** A tool call of the reply, and what is known of its result. */
-export interface SpokenCall {
-  readonly call: ToolCall;
-  readonly key: string | undefined;
-  state: ToolCallState;
-  content: string;
-  /** The agent that it handed the conversation over to. */
-  handOver?: string;
-}
-
-/** Another agent speaks from here on. */
-interface SpeakerChange {
-  /** Undefined: the one of the path. */
-  readonly agent: string | undefined;
-  /** How many messages the agents before it have left. */
-  readonly messagesBefore: number;
-  hasSpoken: boolean;
-}
-
-/**
- * Calls that a model made together, or a change of the speaker, and how many events had been sent
- * before.
- */
-interface ToolRound {
-  readonly calls: readonly SpokenCall[];
-  readonly sentBefore: number;
-  readonly change?: SpeakerChange;
-}
 
 const NOTHING_SENT: SentEvent[] = [];
 const NO_CALLS: readonly SpokenCall[] = [];
 
 /**
- * What a turn has said: its events in order, and what they come to in history. Does no input or
- * output: `say` and its neighbours make the event to send, and `note` takes it down once it was
- * sent.
+ * What a turn has said: its events in order, and how they stand in history. It does no input or
+ * output. `say`, `sayFiller`, `sendData` and `flush` return the event to send, and `note` is called
+ * when it was sent.
  */
 export class SpokenReply {
   #sent: SentEvent[] = NOTHING_SENT;
@@ -57,20 +32,20 @@ export class SpokenReply {
   #hasSentData = false;
   #filler: string | undefined;
   /**
-   * The first half of a surrogate pair that ended the last piece: models split characters between
-   * tokens.
+   * The first half of a surrogate pair, if the last piece ended with it: models split characters
+   * between tokens.
    */
   #highSurrogate = '';
-  #rounds: ToolRound[] | undefined;
-  /** How many events an earlier delivery of the turn is known to have sent. */
+  #breaks: Break[] | undefined;
+  /** How many events left on earlier deliveries of the turn. */
   #sentEarlier = 0;
 
-  /** Whether the agent has spoken a word of its own. A filler is none. */
+  /** Whether the agent has spoken a word. A filler does not count. */
   get hasSpoken(): boolean {
     return this.#hasSpoken;
   }
 
-  /** Whether anything was sent, or begun, that the agent chose to send. */
+  /** True until the agent has spoken a word, sent data, or begun a character. */
   get isEmpty(): boolean {
     return !this.#hasSpoken && !this.#hasSentData && this.#highSurrogate === '';
   }
@@ -83,14 +58,15 @@ export class SpokenReply {
     return this.#sent;
   }
 
-  /** Everything said while the agent had no word yet. */
+  /** All fillers of the turn, as one text. Undefined if there was none. */
   get filler(): string | undefined {
     return this.#filler;
   }
 
-  /** The event for a piece of text. Undefined where nothing can be sent yet. */
+  /** The event for a piece of text. Undefined if nothing can be sent yet. */
   say(text: string): SentEvent | undefined {
-    const piece = this.#joinSurrogates(this.#rounds === undefined ? text : this.#begun(text));
+    const words = this.#breaks === undefined ? text : this.#apartFromLastSpeaker(text);
+    const piece = this.#joinSurrogates(words);
     if (piece === '') return undefined;
     if (!this.#hasSpoken && /\S/.test(piece)) this.#hasSpoken = true;
     this.#length += piece.length;
@@ -106,73 +82,78 @@ export class SpokenReply {
     return { type: 'say', text: piece, isFiller: true };
   }
 
-  /** `json` is the text of a JSON value. */
+  /** The event for data. `json` is the text of a JSON value. */
   sendData(json: string): SentEvent {
     this.#hasSentData = true;
     this.#length += json.length;
     return { type: 'data', json };
   }
 
-  /** The event for half a character that was left without its other half. */
+  /** The event for half a character whose other half never came. Undefined if there is none. */
   flush(): SentEvent | undefined {
     if (this.#highSurrogate === '') return undefined;
     this.#highSurrogate = '';
     return { type: 'say', text: '\ufffd' };
   }
 
-  /** The text, with a space in front where it would stick to what was said last. */
+  /** The text, with a space in front if it would run into the last word. */
   apart(text: string): string {
     const last = this.#sent.findLast((event) => event.type === 'say');
     return apart(text, last?.type === 'say' ? last.text : '');
   }
 
-  /** Takes down an event that was sent. */
+  /** Whether the last event is a word of the agent's without a space after it. */
+  get endsInWord(): boolean {
+    const last = this.#sent.at(-1);
+    return last !== undefined && isOwnText(last) && /\S$/.test(last.text);
+  }
+
+  /** Notes an event that was sent. */
   note(event: SentEvent): void {
     if (!this.#hasSpoken && isOwnText(event) && /\S/.test(event.text)) this.#hasSpoken = true;
-    // Most replies have an event or two, and `push` onto an empty array makes room for 17.
+    // Most replies have one or two events. `push` onto an empty array would allocate 17 places.
     if (this.#sent.length === 0) this.#sent = [event];
     else this.#sent.push(event);
   }
 
-  /** The model called tools. */
+  /** Notes calls that a model made together. */
   noteCalls(calls: readonly SpokenCall[]): void {
-    (this.#rounds ??= []).push({ calls, sentBefore: this.#sent.length });
+    (this.#breaks ??= []).push({ calls, sentBefore: this.#sent.length });
   }
 
-  /** Another agent speaks from now on. Undefined: the one of the path. */
+  /** Another agent speaks from now on. Undefined is the path's own agent. */
   changeSpeaker(agent: string | undefined): void {
     const messagesBefore = this.messages('', 'open').length;
     const change = { agent, messagesBefore, hasSpoken: false };
-    (this.#rounds ??= []).push({ calls: NO_CALLS, sentBefore: this.#sent.length, change });
+    (this.#breaks ??= []).push({ calls: NO_CALLS, sentBefore: this.#sent.length, change });
   }
 
-  /** The agent that speaks. Undefined: the one of the path. */
+  /** Name of the agent that speaks. Undefined is the path's own agent. */
   get speaker(): string | undefined {
-    return this.#rounds === undefined ? undefined : this.#lastChange?.agent;
+    return this.#breaks === undefined ? undefined : this.#lastChange?.agent;
   }
 
   /**
-   * The agents that spoke, in their order; `own` is the one of the path. Undefined if that is the
-   * only one.
+   * Names of the agents that spoke, in order. `own` is the name of the path's own agent. Undefined
+   * if only that one spoke.
    */
   speakers(own: string | undefined): readonly string[] | undefined {
-    if (this.#rounds === undefined || this.#lastChange === undefined) return undefined;
-    const changes = this.#rounds.map(({ change }, index) => {
-      if (change !== undefined) return change.agent ?? own;
-      return index === 0 ? own : undefined;
-    });
-    return changes.filter((name) => name !== undefined);
+    if (this.#breaks === undefined || this.#lastChange === undefined) return undefined;
+    return speakersIn(this.#breaks, own);
   }
 
   /**
-   * Another delivery goes on: what this one has sent stays sent. `unsent` of the last events have
-   * not left.
+   * Another delivery takes over. All events of the one before count as sent, except for the last
+   * `unsent`.
    */
   noteTakeOver(unsent: number): void {
     this.#sentEarlier = Math.max(this.#sentEarlier, this.#sent.length - unsent);
   }
 
-  /** How many events have left, on this delivery or an earlier one. */
+  /**
+   * How many events have left, on this delivery or an earlier one. `unsent`: how many of the last
+   * have not left on this one.
+   */
   countSent(unsent: number): number {
     return Math.max(this.#sentEarlier, this.#sent.length - unsent);
   }
@@ -182,65 +163,33 @@ export class SpokenReply {
     return ownText(this.#sent, 0, count);
   }
 
-  /**
-   * The reply as history holds it, up to an event: texts and tool calls in their order, each call
-   * with its result.
-   */
+  /** The reply as history holds it, as far as its first `count` events. */
   messages(turnId: string, state: AssistantMessage['state'], count = this.#sent.length): Message[] {
-    const messages: Message[] = [];
-    let from = 0;
-    let agent: string | undefined;
-    for (const { calls, sentBefore, change } of this.#rounds ?? []) {
-      const content = ownText(this.#sent, from, Math.min(sentBefore, count));
-      from = sentBefore;
-      if (change !== undefined) {
-        if (content !== '') messages.push(by(agent, { role: 'assistant', content, turnId, state }));
-        agent = change.agent;
-        continue;
-      }
-      const toolCalls = calls.map(({ call }) => call);
-      messages.push(by(agent, { role: 'assistant', content, turnId, state, toolCalls }));
-      for (const { call, key, state: callState, content: result, handOver } of calls) {
-        messages.push({
-          role: 'tool',
-          content: result,
-          turnId,
-          toolCallId: call.id,
-          state: callState,
-          ...(key === undefined ? {} : { key }),
-          ...(handOver === undefined ? {} : { handOver }),
-        });
-      }
-    }
-    const rest = ownText(this.#sent, from, count);
-    if (rest !== '') messages.push(by(agent, { role: 'assistant', content: rest, turnId, state }));
-    return messages;
+    return messagesOf(this.#sent, this.#breaks, turnId, state, count);
   }
 
-  /** As `messages`, of a reply that goes on: what the agent that speaks has said and called. */
+  /** What the agent that speaks has said and called so far. */
   messagesOfSpeaker(turnId: string): Message[] {
     return this.messages(turnId, 'open').slice(this.#lastChange?.messagesBefore ?? 0);
   }
 
-  /** As `messagesOfSpeaker`, without the words after the last call. */
+  /** The same, without the words after its last call. */
   rounds(turnId: string): Message[] {
     const messages = this.messagesOfSpeaker(turnId);
     return messages.slice(0, messages.findLastIndex(({ role }) => role === 'tool') + 1);
   }
 
-  /**
-   * What to send again when the turn is delivered again. Undefined where the messages say it all.
-   */
+  /** See `replayOf`. */
   replay(): SentEvent[] | undefined {
-    return this.#sent.every(isOwnText) ? undefined : joinTexts(this.#sent.filter(isOwn));
+    return replayOf(this.#sent);
   }
 
   get #lastChange(): SpeakerChange | undefined {
-    return this.#rounds?.findLast(({ change }) => change !== undefined)?.change;
+    return this.#breaks?.findLast(({ change }) => change !== undefined)?.change;
   }
 
-  /** What an agent says first must not run into the words of the one before it. */
-  #begun(text: string): string {
+  /** An agent's first words must not run into those of the agent before it. */
+  #apartFromLastSpeaker(text: string): string {
     const change = this.#lastChange;
     if (change === undefined || change.hasSpoken || text === '') return text;
     change.hasSpoken = true;
@@ -258,38 +207,4 @@ export class SpokenReply {
     this.#highSurrogate = piece.slice(-1);
     return piece.slice(0, -1);
   }
-}
-
-function by(agent: string | undefined, message: AssistantMessage): AssistantMessage {
-  return agent === undefined ? message : { ...message, agent };
-}
-
-function ownText(events: readonly SentEvent[], from: number, to: number): string {
-  let text = '';
-  for (let index = from; index < Math.min(to, events.length); index++) {
-    const event = events[index];
-    if (event?.type === 'say' && event.isFiller !== true) text += event.text;
-  }
-  return text;
-}
-
-/** False for a filler. */
-function isOwn(event: SentEvent): boolean {
-  return event.type !== 'say' || event.isFiller !== true;
-}
-
-function isOwnText(event: SentEvent): event is Extract<SentEvent, { readonly type: 'say' }> {
-  return event.type === 'say' && event.isFiller !== true;
-}
-
-/** The same events, neighbouring texts as one. */
-function joinTexts(events: readonly SentEvent[]): SentEvent[] {
-  const joined: SentEvent[] = [];
-  for (const event of events) {
-    const last = joined.at(-1);
-    if (event.type === 'say' && last?.type === 'say')
-      joined[joined.length - 1] = { ...last, text: last.text + event.text };
-    else joined.push(event);
-  }
-  return joined;
 }

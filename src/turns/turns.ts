@@ -1,49 +1,66 @@
+// The way of a turn:
+//
+//   Turns.start               which turn of the conversation runs
+//     Turn.begin              the life of this one
+//       openRecord            stores the caller's words and a placeholder for the reply
+//       AgentTurn.letSpeak    calls the hook of the agent
+//         TurnReply, AgentText → Turn.send → Delivery.send
+//       Turn.#end             ends the stream
+//         storeSettlement     stores what was said
+//         AgentTurn.stopAgent aborts the agent and its tools
+//
+// A barge-in arrives as `Turns.drop`, when the connection closes, or as a newer `Turns.start`. Both
+// lead to `Turn.interrupt`. A duplicate leads to `Turn.takeOver` while the turn runs; after that
+// `openRecord` says what becomes of it. A hand-over is `AgentTurn.#agentIsDone`.
+
 import type { Agent, EventContext, SessionEndContext } from '../agents/agent.ts';
 import { TurnAbortedError } from '../agents/agent.ts';
-import type { Channel } from '../base/channel.ts';
-import type { Awaitable } from '../base/awaitable.ts';
-import { atMost } from '../base/time-limit.ts';
-import type { RunElsewhere } from '../conversations/turn-record.ts';
-import type { Logger } from '../log.ts';
 import type { LiveStates } from '../agents/live-state.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import type { Channel } from '../base/channel.ts';
+import { atMost } from '../base/time-limit.ts';
 import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
+import type { RunElsewhere } from '../conversations/turn-record.ts';
 import {
   callerOf, sessionIdOf, type CallEndedEvent, type SessionEndEvent,
 } from '../layercode/events.ts';
-import { isBeside, type Delivery } from './delivery.ts';
+import type { Logger } from '../log.ts';
+import { isBeside, isSameTurn, type Delivery } from './delivery.ts';
 import { OtherProcesses, type OwnTurns } from './other-processes.ts';
-import { RunningCalls } from './tool-calls.ts';
-import { Turn, type TurnHost, type WorkObserver } from './turn.ts';
+import { RunningCalls } from './running-calls.ts';
+import { RunningTurns } from './running-turns.ts';
+import { Speakers } from './speakers.ts';
+import type { WorkObserver } from './turn-host.ts';
+import { Turn, type TurnOwner } from './turn.ts';
 
 export interface TurnsOptions {
-  /** To the processes that share the conversations. Default: none does. */
+  /** A channel to the processes that share the conversations. Default: there are none. */
   readonly others?: { readonly channel: Channel; readonly log: Logger } | undefined;
   readonly agent: Agent;
-  /** See `TurnHost`. Default: it is the only one. */
+  /** The name that the agent is served under. Default: none, as it is the only one. */
   readonly ownName?: string | undefined;
+  /** All agents of the server, by name. Default: none, so no conversation can be handed over. */
   readonly agents?: ReadonlyMap<string, Agent> | undefined;
   readonly conversations: ConversationManager;
   /** See `TurnHost`. */
   readonly turnTimeoutMs: number;
+  /** See `TurnHost`. */
   readonly firstWordTimeoutMs: number;
   readonly observer?: WorkObserver;
   /** See `TurnHost`. Default false. */
   readonly recordsCalls?: boolean;
 }
 
-/** Longer than a write is tried again for. */
+/** Time for the last writes of a shutdown. All tries of one write take less. */
 const LAST_WRITES_MS = 3_000;
 
 /**
- * The turns that run now. A conversation runs one; while a slow store opens a newer one, the older
- * still speaks, and the newer one knows it as `older`. Which of them came first is decided when
- * they arrive.
+ * The turns of one path: decides which turn of a conversation runs. Which of two turns is newer is
+ * decided when they arrive, not when a store answers.
  */
-export class Turns implements TurnHost, OwnTurns {
-  readonly agent: Agent;
-  readonly ownName: string | undefined;
-  readonly agents: ReadonlyMap<string, Agent>;
+export class Turns implements TurnOwner, OwnTurns {
+  readonly speakers: Speakers;
   readonly conversations: ConversationManager;
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
@@ -52,77 +69,51 @@ export class Turns implements TurnHost, OwnTurns {
   readonly recordsCalls: boolean;
   readonly calls = new RunningCalls();
   readonly others: OtherProcesses | undefined;
-  /** The newest turn of each conversation. */
-  readonly #newest = new Map<string, Turn>();
-  /** Turns that stand beside their conversation. */
-  readonly #beside = new Set<Turn>();
+  readonly #running = new RunningTurns();
   readonly #writes = new Set<Promise<unknown>>();
-  /** Begins just now: its connection may break before it is one of the others. */
-  #beginning: Turn | undefined;
   #whenNoneRuns: (() => void) | undefined;
 
   constructor(options: TurnsOptions) {
-    const { agent, conversations, turnTimeoutMs, firstWordTimeoutMs, others } = options;
-    this.others =
-      others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
-    this.agent = agent;
-    this.ownName = options.ownName;
-    this.agents = options.agents ?? new Map();
-    this.conversations = conversations;
-    this.turnTimeoutMs = turnTimeoutMs;
-    this.firstWordTimeoutMs = firstWordTimeoutMs;
+    const { agent, ownName, agents, others } = options;
+    this.speakers = new Speakers(agent, ownName, agents);
+    this.conversations = options.conversations;
+    this.turnTimeoutMs = options.turnTimeoutMs;
+    this.firstWordTimeoutMs = options.firstWordTimeoutMs;
     this.states = agent.state?.open();
     this.observer = options.observer;
     this.recordsCalls = options.recordsCalls ?? false;
+    this.others =
+      others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
   }
 
-  /** One whose state is the same, or that has none: its tools find nothing else. */
-  readonly colleague = (name: string): Agent | undefined => {
-    const agent = this.agents.get(name);
-    return agent?.state === undefined || agent.state === this.agent.state ? agent : undefined;
-  };
-
-  /** How many turns' agents are at work. */
+  /** How many turns are not over. */
   get count(): number {
-    let count = 0;
-    for (const turn of this.#all()) if (!turn.isOver) count += 1;
-    return count;
+    return this.#running.count;
   }
 
-  /** Begins the delivery's turn, or lets it take over the stream of the same turn that runs. */
+  /** Begins a turn. If the same turn already runs, the delivery takes over its stream instead. */
   start(delivery: Delivery): void {
-    if (isBeside(delivery)) return this.#startNew(new Turn(delivery, this, undefined));
-    const newest = this.#newest.get(delivery.conversationId);
+    if (isBeside(delivery)) return this.#running.begin(new Turn(delivery, this, undefined));
+    const newest = this.#running.newestOf(delivery.conversationId);
     for (let turn = newest; turn !== undefined; turn = turn.older) {
-      if (turn.isDeliveredBy(delivery)) return turn.takeOver(delivery);
+      if (isSameTurn(turn.delivery, delivery)) return turn.takeOver(delivery);
     }
-    this.#startNew(new Turn(delivery, this, newest));
-  }
-
-  #startNew(turn: Turn): void {
-    this.#beginning = turn;
-    turn.begin();
-    this.#beginning = undefined;
-    // A turn that has ended by now was never there: a Map that is filled and emptied all the time
-    // leaves tables behind that hold its turns until the next full garbage collection.
-    if (turn.isSettled) return;
-    if (turn.isStored) this.#newest.set(turn.conversationId, turn);
-    else this.#beside.add(turn);
+    this.#running.begin(new Turn(delivery, this, newest));
   }
 
   /** The delivery's connection closed before all of its stream had left. */
   drop(delivery: Delivery): void {
-    this.#answeredOn(delivery)?.interrupt('the caller left or spoke over the reply');
+    this.#running.answeredOn(delivery)?.interrupt('the caller left or spoke over the reply');
   }
 
   /** All of the delivery's stream has left. */
   delivered(delivery: Delivery): void {
-    this.#answeredOn(delivery)?.delivered();
+    this.#running.answeredOn(delivery)?.delivered();
   }
 
   /**
-   * Ends the conversation's turns as interrupted; with `sessionId` only those of that session.
-   * False when this process runs none. Other processes are told of theirs.
+   * Interrupts the turns of a conversation; with `sessionId` only those of that session. Other
+   * processes are told to interrupt theirs. Returns false if none runs in this process.
    */
   interrupt(conversationId: string, reason: string, sessionId?: string): boolean {
     const wasRunning = this.interruptOwn(conversationId, reason, { sessionId });
@@ -135,58 +126,7 @@ export class Turns implements TurnHost, OwnTurns {
     return wasRunning;
   }
 
-  interruptOwn(
-    conversationId: string,
-    reason: string,
-    { runId, sessionId }: Parameters<OwnTurns['interruptOwn']>[2],
-  ): boolean {
-    let wasRunning = false;
-    for (const turn of this.#chain(conversationId)) {
-      const { event } = turn;
-      if (runId !== undefined && turn.runId !== runId) continue;
-      if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId)
-        continue;
-      wasRunning = true;
-      turn.interrupt(reason);
-    }
-    return wasRunning;
-  }
-
-  handOver(conversationId: string, runId: number, to: (from: Delivery) => Delivery): boolean {
-    const turn = this.#chain(conversationId).find((running) => running.runId === runId);
-    turn?.takeOver(to(turn.delivery));
-    return turn !== undefined;
-  }
-
-  isCallRunning(key: string): boolean {
-    return this.calls.isRunning(key);
-  }
-
-  /** Ends all turns, and every tool call that runs, whether it is to finish or not. */
-  interruptAll(reason: string): void {
-    for (const turn of [...this.#all()]) turn.interrupt(reason);
-    this.calls.abortAll(new TurnAbortedError(reason));
-  }
-
-  /**
-   * Resolves when no tool call runs and everything that turns have to store is stored, or given up.
-   */
-  async settled(): Promise<void> {
-    await this.calls.ended();
-    while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
-  }
-
-  /**
-   * Waits so long for tool calls, and for turns whose streams other processes write, then ends
-   * them. Resolves when what they returned is stored, or a bounded time later.
-   */
-  async close(lastMs: number): Promise<void> {
-    if (lastMs > 0) await atMost(lastMs, Promise.all([this.calls.ended(), this.#noneRuns()]));
-    this.interruptAll('the server is shutting down');
-    await atMost(LAST_WRITES_MS, this.settled());
-  }
-
-  /** What `onSessionEnd` is told: the conversation, with the state that its turns have used. */
+  /** What `onSessionEnd` is told. The state is that of turns and tools that still run, if any. */
   toldAtEnd(
     context: EventContext<SessionEndEvent | CallEndedEvent>,
     conversation: Snapshot,
@@ -200,8 +140,67 @@ export class Turns implements TurnHost, OwnTurns {
     };
   }
 
+  // What other processes ask for: see `OwnTurns`.
+
+  interruptOwn(
+    conversationId: string,
+    reason: string,
+    { runId, sessionId }: Parameters<OwnTurns['interruptOwn']>[2],
+  ): boolean {
+    let wasRunning = false;
+    for (const turn of this.#running.of(conversationId)) {
+      const { event } = turn;
+      if (runId !== undefined && turn.runId !== runId) continue;
+      if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId)
+        continue;
+      wasRunning = true;
+      turn.interrupt(reason);
+    }
+    return wasRunning;
+  }
+
+  takeOverRun(conversationId: string, runId: number, make: (from: Delivery) => Delivery): boolean {
+    const turn = this.#running.of(conversationId).find((running) => running.runId === runId);
+    turn?.takeOver(make(turn.delivery));
+    return turn !== undefined;
+  }
+
+  isCallRunning(key: string): boolean {
+    return this.calls.isRunning(key);
+  }
+
+  // The shutdown.
+
+  /** Interrupts all turns and aborts all tool calls, even those that want to finish. */
+  interruptAll(reason: string): void {
+    for (const turn of [...this.#running.all()]) turn.interrupt(reason);
+    this.calls.abortAll(new TurnAbortedError(reason));
+  }
+
+  /** Resolves when no tool call runs and all writes of turns are done, or given up. */
+  async settled(): Promise<void> {
+    await this.calls.ended();
+    while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
+  }
+
+  /**
+   * Waits at most `lastMs` for tool calls, and for turns whose streams other processes write. Then
+   * ends them. Resolves when their results are stored, but no more than 3 s later.
+   */
+  async close(lastMs: number): Promise<void> {
+    if (lastMs > 0) await atMost(lastMs, Promise.all([this.calls.ended(), this.#noneRuns()]));
+    this.interruptAll('the server is shutting down');
+    await atMost(LAST_WRITES_MS, this.settled());
+  }
+
+  track(write: Promise<unknown>): void {
+    this.#writes.add(write);
+    const done = (): boolean => this.#writes.delete(write);
+    write.then(done, done); // the caller handles its failure
+  }
+
   ended(turn: Turn): void {
-    this.#forget(turn);
+    this.#running.remove(turn);
     if (this.#whenNoneRuns !== undefined && this.count === 0) this.#whenNoneRuns();
   }
 
@@ -210,45 +209,5 @@ export class Turns implements TurnHost, OwnTurns {
       this.#whenNoneRuns = resolve;
       if (this.count === 0) resolve();
     });
-  }
-
-  #forget(turn: Turn): void {
-    if (this.#beside.delete(turn)) return;
-    const { conversationId } = turn;
-    const newest = this.#newest.get(conversationId);
-    if (newest === turn) {
-      if (turn.older === undefined) this.#newest.delete(conversationId);
-      else this.#newest.set(conversationId, turn.older);
-      return;
-    }
-    for (let newer = newest; newer !== undefined; newer = newer.older)
-      if (newer.older === turn) newer.older = turn.older;
-  }
-
-  track(write: Promise<unknown>): void {
-    this.#writes.add(write);
-    const done = (): boolean => this.#writes.delete(write);
-    write.then(done, done); // whoever hands a write in handles its failure
-  }
-
-  #answeredOn(delivery: Delivery): Turn | undefined {
-    if (this.#beginning?.isAnsweredOn(delivery) === true) return this.#beginning;
-    for (const turn of this.#chain(delivery.conversationId))
-      if (turn.isAnsweredOn(delivery)) return turn;
-    for (const turn of this.#beside) if (turn.isAnsweredOn(delivery)) return turn;
-    return undefined;
-  }
-
-  #chain(conversationId: string): readonly Turn[] {
-    const turns: Turn[] = [];
-    for (let turn = this.#newest.get(conversationId); turn !== undefined; turn = turn.older)
-      turns.push(turn);
-    return turns;
-  }
-
-  *#all(): Generator<Turn, void, undefined> {
-    for (const newest of this.#newest.values())
-      for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older) yield turn;
-    yield* this.#beside;
   }
 }

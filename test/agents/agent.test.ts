@@ -132,7 +132,7 @@ describe('defineAgent', () => {
     it(`names the misspelt field ${misspelt} and lists what there is`, () => {
       assert.throws(() => defineAnything({ ...WHOLE, [misspelt]: () => 'x' }), {
         name: 'TypeError',
-        message: new RegExp(`^an agent has no field "${misspelt}"; .*onMessage`),
+        message: new RegExp(`^unknown agent field "${misspelt}"; .*onMessage`),
       });
     });
   }

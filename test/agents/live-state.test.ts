@@ -28,7 +28,7 @@ describe('defineState', () => {
     it(`refuses ${JSON.stringify(wrong)}`, () => {
       assert.throws(() => defineState(wrong as never), {
         name: 'TypeError',
-        message: `defineState takes a function that makes a state, got ${typeof wrong}`,
+        message: `defineState takes a function that creates a state, got ${typeof wrong}`,
       });
     });
   }

@@ -95,7 +95,7 @@ describe('a tool with a Standard Schema', () => {
     assert.throws(() => toolWith({ '~standard': rest } as StandardSchema<unknown, Wish>), {
       name: 'TypeError',
       message:
-        /^tool buy: parameters: a schema of vendor that has no JSON Schema, which the model needs.*Zod 4\.2.*toStandardJsonSchema\(\)/,
+        /^tool buy: parameters: this vendor schema has no JSON Schema, which the model needs.*Zod 4\.2.*toStandardJsonSchema\(\)/,
     });
   });
 
@@ -105,7 +105,7 @@ describe('a tool with a Standard Schema', () => {
     };
     assert.throws(() => toolWith(schemaOf({ input })), {
       name: 'TypeError',
-      message: 'tool buy: parameters: vendor has no JSON Schema for it: Date cannot be represented',
+      message: 'tool buy: parameters: vendor cannot convert it to JSON Schema: Date cannot be represented',
     });
   });
 
@@ -114,7 +114,7 @@ describe('a tool with a Standard Schema', () => {
       const input = (): Record<string, unknown> => made as Record<string, unknown>;
       assert.throws(() => toolWith(schemaOf({ input })), {
         name: 'TypeError',
-        message: /^tool buy: parameters must be an object/,
+        message: /^tool buy: parameters must be a schema of type "object"/,
       });
     });
   }

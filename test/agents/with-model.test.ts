@@ -45,11 +45,11 @@ describe('withModel', () => {
     assert.equal(await (await client.say('Hi.')).text(), 'Mine.');
   });
 
-  it('refuses an agent that speaks without a model', () => {
+  it('refuses an agent that does not use a model', () => {
     const agent = defineAgent({ name: 'parrot', onMessage: ({ text }) => text });
     assert.throws(() => withModel(agent, scriptedModel([])), {
       name: 'TypeError',
-      message: 'agent "parrot" speaks without a model',
+      message: 'agent "parrot" does not use a model',
     });
   });
 });

@@ -73,7 +73,7 @@ describe('a known path', () => {
 
   it('says in the 405 what it takes', async (t) => {
     const response = await (await serve(t)).fetch('/health', { method: 'POST' });
-    assert.deepEqual(await response.json(), { error: '/health takes GET, HEAD, OPTIONS' });
+    assert.deepEqual(await response.json(), { error: '/health only allows GET, HEAD, OPTIONS' });
   });
 
   it('answers OPTIONS with 204, Allow and no body', async (t) => {
@@ -160,7 +160,7 @@ describe('app.get and app.post', () => {
 });
 
 describe("a user's route below /api/", () => {
-  const guarded = (app: App): void => {
+  const addRoutes = (app: App): void => {
     app.post('/api/mine', (context) => context.text(200, 'mine'));
     app.get('/api/mine', (context) => context.text(200, 'mine'));
     app.get('/:area/x', (context) => context.text(200, `area ${context.params['area']}`));
@@ -169,7 +169,7 @@ describe("a user's route below /api/", () => {
 
   it('is 401 without a signature', async (t) => {
     const response = await (
-      await serve(t, { setUp: guarded })
+      await serve(t, { setUp: addRoutes })
     ).fetch('/api/mine', { method: 'POST', body: '{}' });
     assert.deepEqual(
       [response.status, await response.json()],
@@ -179,44 +179,44 @@ describe("a user's route below /api/", () => {
 
   it('is served with a signature', async (t) => {
     assert.equal(
-      await (await (await serve(t, { setUp: guarded })).fetch('/api/mine', signed('{}'))).text(),
+      await (await (await serve(t, { setUp: addRoutes })).fetch('/api/mine', signed('{}'))).text(),
       'mine',
     );
   });
 
   it('is 401 for GET without a signature', async (t) => {
-    assert.equal((await (await serve(t, { setUp: guarded })).fetch('/api/mine')).status, 401);
+    assert.equal((await (await serve(t, { setUp: addRoutes })).fetch('/api/mine')).status, 401);
   });
 
   it('is 401 for HEAD without a signature', async (t) => {
     assert.equal(
-      (await (await serve(t, { setUp: guarded })).fetch('/api/mine', { method: 'HEAD' })).status,
+      (await (await serve(t, { setUp: addRoutes })).fetch('/api/mine', { method: 'HEAD' })).status,
       401,
     );
   });
 
   it('is served for GET with a signature of the empty body', async (t) => {
     const response = await (
-      await serve(t, { setUp: guarded })
+      await serve(t, { setUp: addRoutes })
     ).fetch('/api/mine', { headers: { 'layercode-signature': signPayload('', SECRET) } });
     assert.equal(response.status, 200);
   });
 
   it('is 401 through a pattern that reaches there', async (t) => {
-    assert.equal((await (await serve(t, { setUp: guarded })).fetch('/api/x')).status, 401);
+    assert.equal((await (await serve(t, { setUp: addRoutes })).fetch('/api/x')).status, 401);
   });
 
   // RFC 3986 §6.2.2.2: `/%61pi/x` and `/api/x` are one path, and the handler is handed `api` either
   // way.
   it('is 401 through a pattern where "api" is percent-encoded', async (t) => {
-    const client = await (await serve(t, { setUp: guarded })).raw();
+    const client = await (await serve(t, { setUp: addRoutes })).raw();
     client.send('GET /%61pi/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
     const { status, body } = await client.lastAnswer();
     assert.notDeepEqual([status, body], [200, 'area api']);
   });
 
   it('is 401 in absolute form', async (t) => {
-    const client = await (await serve(t, { setUp: guarded })).raw();
+    const client = await (await serve(t, { setUp: addRoutes })).raw();
     client.send('GET http://x/api/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
     assert.equal((await client.lastAnswer()).status, 401);
   });
@@ -226,7 +226,7 @@ describe("a user's route below /api/", () => {
     ['/apiary', 'a path that only begins so'],
   ] as const) {
     it(`leaves ${what} open`, async (t) => {
-      assert.equal((await (await serve(t, { setUp: guarded })).fetch(path)).status, 200);
+      assert.equal((await (await serve(t, { setUp: addRoutes })).fetch(path)).status, 200);
     });
   }
 });
@@ -649,7 +649,7 @@ describe('context.readRawBody', () => {
       }
       const found = await told.promise;
       assert.ok(
-        found instanceof Error && /read before and is not kept/.test(found.message),
+        found instanceof Error && /already been read/.test(found.message),
         String(found),
       );
     });
@@ -759,7 +759,8 @@ describe('a webhook that a layer has answered before', () => {
       .fetch('/api/agent', signed(messageEvent()))
       .then((response) => response.text())
       .catch(() => undefined);
-    assert.match(JSON.stringify((await next('request failed'))['error']), /has an answer already/);
+    const { error } = await next('request failed');
+    assert.match(JSON.stringify(error), /has already been answered/);
     assert.deepEqual(
       [served.app.runningTurns, await served.app.conversations.getHistory('c1')],
       [0, []],
@@ -938,7 +939,7 @@ describe('app.handle behind a layer that has read the body', () => {
     const { answer, lines } = await behindParser(t, (body) => ({ body: JSON.parse(String(body)) }));
     assert.deepEqual([answer.status, await answer.json()], [500, INTERNAL]);
     const { error } = lines.find(({ msg }) => msg === 'request failed') ?? {};
-    assert.match(JSON.stringify(error), /body was read before.*mount the app in front.*rawBody/);
+    assert.match(JSON.stringify(error), /body has already been read.*mount the app before any.*rawBody/);
   });
 
   it('answers the turn where the layer kept the bytes in rawBody', async (t) => {
@@ -962,7 +963,7 @@ describe('app.listen', () => {
 
   it('throws when it is called again', async (t) => {
     const { app } = await serve(t);
-    assert.throws(() => app.listen({ port: 0 }), /listen\(\) was called before/);
+    assert.throws(() => app.listen({ port: 0 }), /listen\(\) has already been called/);
   });
 
   it('serves pipelined requests in their order', async (t) => {

@@ -305,7 +305,7 @@ describe('DRAIN_CALLS_SECONDS', () => {
   });
 });
 
-describe('the shutdown time-out', () => {
+describe('the shutdown timeout', () => {
   it(
     'interrupts open turns, tells their agents, ends their streams properly, and the exit code is 0',
     LIMIT,

@@ -30,7 +30,7 @@ describe('isAbort', () => {
 
   const others: readonly (readonly [string, unknown])[] = [
     ['any other error', new Error('no database')],
-    ['a time-out', new DOMException('The operation timed out', 'TimeoutError')],
+    ['a timeout', new DOMException('The operation timed out', 'TimeoutError')],
     [
       'several errors of which one is another',
       new AggregateError([aborted, new Error('no database')]),

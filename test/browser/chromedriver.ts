@@ -5,7 +5,7 @@ import { EventEmitter, once } from 'node:events';
 
 const START_MS = 30_000;
 /**
- * Longer than the time-outs for pages and scripts that a session sets, so that WebDriver's own
+ * Longer than the timeouts for pages and scripts that a session sets, so that WebDriver's own
  * error comes first.
  */
 const COMMAND_MS = 60_000;

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 
-import type { Agent, MessageTurn } from '../../src/agents/agent.ts';
+import type { Agent, MessageTurn, ModelUsage } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
@@ -21,7 +21,7 @@ export const WELCOME = 'Hi!';
 const SOME_WORDS_MS = 1_000;
 
 /** One time that the agent was asked: the caller's words, and the reply that the test gives. */
-export class Asked {
+export class AskedTurn {
   readonly text: string;
   readonly event: Readonly<Record<string, unknown>>;
   readonly over: Promise<void>;
@@ -68,14 +68,15 @@ export class Asked {
     await within(fired(this.#turn.signal), "the agent's signal fires", 5_000);
   }
 
-  /** Notes that a model took so long to its first token. */
-  noteFirstToken(firstDeltaMs: number): this {
+  /** Notes a request to a model. */
+  noteUsage(usage: Partial<ModelUsage>): this {
     this.#turn.journal.noteUsage({
       type: 'usage',
       model: 'test:model',
       inputTokens: undefined,
       outputTokens: undefined,
-      firstDeltaMs,
+      firstDeltaMs: 1,
+      ...usage,
     });
     return this;
   }
@@ -156,7 +157,7 @@ export class Playground {
   readonly origin: string;
   readonly log: RecordedLog;
   /** All that the agent was asked, in order. */
-  readonly asked: readonly Asked[];
+  readonly asked: readonly AskedTurn[];
   #taken = 0;
   #expected: RegExp[] = [];
 
@@ -188,7 +189,7 @@ export class Playground {
   }
 
   /** The next time that the agent is asked. */
-  async nextAsked(): Promise<Asked> {
+  async nextAsked(): Promise<AskedTurn> {
     const index = this.#taken++;
     return this.browser.until(
       `the agent is asked for the ${index + 1}. time`,
@@ -283,14 +284,14 @@ export async function openPlayground(
   options: PlaygroundOptions = {},
 ): Promise<Playground> {
   const { agent, path = '/playground', script } = options;
-  const asked: Asked[] = [];
+  const asked: AskedTurn[] = [];
   const log = recordLog();
   const played = defineAgent({
     name: 'tested',
     welcome: WELCOME,
     ...agent,
     onMessage(turn, reply) {
-      const next = new Asked(turn, reply);
+      const next = new AskedTurn(turn, reply);
       asked.push(next);
       return next.over;
     },

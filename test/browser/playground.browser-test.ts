@@ -149,7 +149,7 @@ describe('the playground', () => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');
       const asked = await page.nextAsked();
-      asked.noteFirstToken(1.5).say('Yes?');
+      asked.noteUsage({ firstDeltaMs: 1.5 }).say('Yes?');
       await page.shows('turns', ['1 start of the session: completed', '2 Hello: running']);
       asked.end();
       await page.shows('turns', ['1 start of the session: completed', '2 Hello: completed']);
@@ -191,6 +191,24 @@ describe('the playground', () => {
       assert.equal(await browser.text('#history'), 'assistant\nHi!\nuser\nHello\nassistant\nYes?');
       assert.equal(await browser.text('#history-count'), '3');
     });
+
+    for (const [what, requests, shown] of [
+      ['all requests', [{ inputTokens: 1_000, outputTokens: 7 }, { inputTokens: 204, outputTokens: 80, cachedTokens: 100 }],
+        ', 1,204 tokens in (100 cached), 87 out'],
+      ['a count that no vendor reported', [{ outputTokens: 7 }], ', ? tokens in, 7 out'],
+      ['no tokens', [{}], ''],
+    ] as const) {
+      it(`counts the tokens of a turn: ${what}`, async (t) => {
+        const page = await openPlayground(t, browser);
+        await page.say('Hello');
+        const asked = await page.nextAsked();
+        for (const usage of requests) asked.noteUsage(usage);
+        asked.say('Yes?').end();
+        await page.shows('turns', ['1 start of the session: completed', '2 Hello: completed']);
+        const { events } = await page.view();
+        assert.equal(events.at(-1)?.replace(/[\d.]+ ms/, '… ms'), `∑ turn completed … ms${shown}`);
+      });
+    }
 
     it('shows every frame, and its JSON when it is opened', async (t) => {
       const page = await openPlayground(t, browser);
@@ -935,7 +953,7 @@ describe('the playground', () => {
       });
       t.after(() => app.close());
       await page.shows('transcript', [
-        'plain notice: The server is back, and the conversation goes on.',
+        'plain notice: The server is back, and the conversation continues.',
         'Agent: Hello again!',
       ]);
       await page.becomes('#agent', 'restarted');
@@ -1701,7 +1719,7 @@ describe('the playground and strangers', () => {
     await browser.open(`${page.origin.replace('127.0.0.1', 'rebound.example')}/playground`);
     assert.match(
       await browser.text('body'),
-      /only this machine is served here, and the host header is not localhost/,
+      /this route serves only this machine: the host header is not localhost/,
     );
   });
 
@@ -1747,7 +1765,7 @@ describe('the playground and strangers', () => {
       page.origin,
     );
     for (const answer of answers) {
-      assert.match(answer, /only this machine is served here|Failed to fetch/);
+      assert.match(answer, /this route serves only this machine|Failed to fetch/);
     }
   });
 

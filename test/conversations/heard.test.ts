@@ -32,8 +32,13 @@ interface Past {
 }
 
 /** `t1`, `t2`, … with these replies, and `next` that opens with a report. */
-function after(past: readonly Past[], heard: string | undefined, turnId?: string): string[] {
-  const conversation = emptyConversation('c');
+function after(
+  past: readonly Past[],
+  heard: string | undefined,
+  turnId?: string,
+  more: Partial<Conversation> = {},
+): string[] {
+  const conversation: Conversation = { ...emptyConversation('c'), ...more };
   for (const [index, { said = '', state = 'completed', filler, isLost }] of past.entries()) {
     const id = `t${index + 1}`;
     runs += 1;
@@ -218,6 +223,33 @@ describe('a text heard', () => {
     assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'On', 'an id of the platform'), [
       't1: Zero.',
       't2: On *',
+    ]);
+  });
+
+  // Was: a server that could not ask the store cut its own newest reply to the words of another's.
+  for (const [title, past, heard, left] of [
+    ['leaves the newest turn alone', [{ said: 'One.' }], 'Two', ['t1: One.']],
+    ['that is empty leaves the newest turn alone', [{ said: 'One.' }], '', ['t1: One.']],
+    ['that is not known leaves the newest turn alone', [{ said: 'One.' }], undefined, ['t1: One.']],
+    ['that is a prefix leaves the newest turn alone', [{ said: 'One.' }], 'On', ['t1: One.']],
+    [
+      'is not the reply of a turn whose process died',
+      [{ isLost: true }],
+      'On',
+      [],
+    ],
+  ] as const satisfies readonly (readonly [
+    string, readonly Past[], string | undefined, readonly string[],
+  ])[]) {
+    it(`of a turn that may be missing ${title}`, () => {
+      assert.deepEqual(after(past, heard, 'of another process', { isBehind: true }), left);
+    });
+  }
+
+  it('of a turn that is there cuts it, though others may be missing', () => {
+    assert.deepEqual(after([{ said: '$5' }], 'five', 't1', { isBehind: true }), ['t1: five *']);
+    assert.deepEqual(after([{ said: '$5' }], 'five', undefined, { isBehind: true }), [
+      't1: five *',
     ]);
   });
 

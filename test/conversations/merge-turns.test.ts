@@ -8,7 +8,7 @@ import {
   tally,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { mergeTurns, turnsLostBy } from '../../src/conversations/merge-turns.ts';
+import { mergeTurns, placeOf, turnsLostBy } from '../../src/conversations/merge-turns.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 
@@ -75,7 +75,15 @@ describe('a merge of remembered turns', () => {
     });
   }
 
-  it('adds turns that are not there, in their order, at the end', () => {
+  it('adds turns that are not there in their places', () => {
+    const turns = [1, 2, 3, 4, 5, 6].map((n) => record(`t${n}`, { addedAt: n }));
+    const isThere = ({ id }: TurnRecord): boolean => id === 't2' || id === 't5';
+    const conversation = holding(...turns.filter(isThere));
+    mergeTurns(conversation, structuredClone(turns.filter((turn) => !isThere(turn))));
+    assert.deepEqual(conversation, holding(...turns));
+  });
+
+  it('adds turns of a version that did not say when they were added at the end', () => {
     const conversation = holding(record('t1'), record('t4'));
     const remembered = [record('t2', { state: 'open', reply: '' }), record('t3')];
     mergeTurns(conversation, structuredClone(remembered));
@@ -102,6 +110,27 @@ describe('a merge of remembered turns', () => {
     mergeTurns(conversation, structuredClone([settled, record('t2')]));
     assert.equal(conversation.touched.size, 0);
   });
+});
+
+describe('the place of a turn', () => {
+  /** When the turns that are there were added, when this one was, and how many it stands behind. */
+  const places = [
+    [[], 5, 0],
+    [[1, 3], 5, 2],
+    [[1, 7], 5, 1],
+    [[7, 8], 5, 0],
+    [[1, 5], 5, 2],
+    [[7, undefined], 5, 2],
+    [[7, undefined, 9], 5, 2],
+    [[1, 3], undefined, 2],
+  ] as const;
+  for (const [there, added, place] of places) {
+    it(`is ${place} for one added at ${added} among ${JSON.stringify(there)}`, () => {
+      const at = (time: number | undefined): TurnRecord =>
+        record('t', time === undefined ? {} : { addedAt: time });
+      assert.equal(placeOf(at(added), there.map(at)), place);
+    });
+  }
 });
 
 const NONE: ReadonlySet<TurnRecord> = new Set();

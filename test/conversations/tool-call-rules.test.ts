@@ -222,6 +222,21 @@ describe('the result of a call', () => {
     assert.deepEqual(results(conversation), ['a completed {"paid":1}']);
   });
 
+  it('hands the conversation over once, whichever write has it first', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 1);
+    progress(conversation, 't1', 1, round('t1', 'a'));
+    const own = round('t1', 'a', { state: 'completed' }).map((message): Message =>
+      message.role === 'tool' ? { ...message, handOver: 'billing' } : message,
+    );
+    progress(conversation, 't1', 1, own);
+    assert.equal(conversation.agent, 'billing');
+    conversation.agent = 'sales'; // a newer turn has handed over again
+    progress(conversation, 't1', 1, own);
+    settle(conversation, 't1', 1, 'completed', own);
+    assert.equal(conversation.agent, 'sales');
+  });
+
   it('is kept nowhere where the turn or the call is not known', () => {
     const conversation = emptyConversation('c');
     assert.equal(result(conversation, 't1', 'a'), false);

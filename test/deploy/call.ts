@@ -40,6 +40,8 @@ export interface CallPlan {
   readonly turns: number;
   /** Between 0 and 1. */
   readonly random: () => number;
+  /** A turn that takes longer has failed. */
+  readonly patienceMs: number;
 }
 
 /** What one delivery of a turn brought. */
@@ -49,8 +51,6 @@ interface Heard {
   readonly end: 'response.end' | 'dropped' | string;
 }
 
-/** A turn that takes longer has failed. */
-const PATIENCE_MS = 10_000;
 /** Between the end of a reply and the caller's next words. */
 const PAUSE_MS = [700, 1_900] as const;
 /** Until a turn is delivered a second time: while it is spoken, mostly. */
@@ -132,12 +132,19 @@ class Call {
     let firstWordMs: number | undefined;
     let reply: TestReply | undefined;
     let isLate = false;
-    const patience = setTimeout(() => {
+    const { promise: late, clear } = timeOut(this.#plan.patienceMs, () => {
       isLate = true;
       reply?.drop();
-    }, PATIENCE_MS);
+    });
+    const tooLate = `nothing for ${this.#plan.patienceMs} ms`;
     try {
-      reply = await this.#client.post(event);
+      const posting = this.#client.post(event);
+      // Before the headers there is no reply that could be dropped: the request is abandoned.
+      reply = await Promise.race([posting, late]);
+      if (reply === undefined) {
+        posting.then((answer) => answer.drop(), () => undefined);
+        return { text, firstWordMs, end: tooLate };
+      }
       if (reply.status !== 200) {
         reply.drop();
         return { text, firstWordMs, end: `status ${reply.status}` };
@@ -156,11 +163,28 @@ class Call {
       return { text, firstWordMs, end: isEnded ? 'response.end' : 'no response.end' };
     } catch (error) {
       const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-      return { text, firstWordMs, end: isLate ? `nothing for ${PATIENCE_MS} ms` : reason };
+      return { text, firstWordMs, end: isLate ? tooLate : reason };
     } finally {
-      clearTimeout(patience);
+      clear();
     }
   }
+}
+
+interface TimeOut {
+  readonly promise: Promise<undefined>;
+  /** Nothing happens afterwards. */
+  readonly clear: () => void;
+}
+
+function timeOut(ms: number, fire: () => void): TimeOut {
+  let timer: NodeJS.Timeout | undefined;
+  const promise = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => {
+      fire();
+      resolve(undefined);
+    }, ms);
+  });
+  return { promise, clear: () => clearTimeout(timer) };
 }
 
 function endOf({ text, end }: Heard, expected: string): TurnEnd {

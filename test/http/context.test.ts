@@ -109,13 +109,14 @@ describe('context.url', () => {
 
   it('has https over TLS', () => {
     const request = { url: '/a', headers: { host: 'x' }, socket: { encrypted: true } };
-    const scope = {
+    const shared = {
       log: recordLog().log,
       maxBodyBytes: 1,
       trustProxy: false,
       bodies: new BodyBudget(1),
     };
-    const context = new Context(request as unknown as IncomingMessage, {} as ServerResponse, scope);
+    const given = request as unknown as IncomingMessage;
+    const context = new Context(given, {} as ServerResponse, shared);
     assert.equal(context.url.href, 'https://x/a');
   });
 
@@ -169,7 +170,7 @@ describe('context.empty', () => {
 });
 
 describe('context.switchProtocols', () => {
-  it('throws where the request offers no other protocol, and leaves it to be answered', async (t) => {
+  it('throws if no other protocol is offered, and leaves the request to be answered', async (t) => {
     const served = await serve(t, {
       setUp: (app) =>
         app.get('/socket', (context) => {
@@ -182,7 +183,8 @@ describe('context.switchProtocols', () => {
     });
     const response = await within(served.fetch('/socket'), 'an answer');
     const text = await response.text();
-    assert.deepEqual([response.status, text], [426, 'Error: GET /socket offers no other protocol']);
+    const error = 'Error: GET /socket does not offer another protocol';
+    assert.deepEqual([response.status, text], [426, error]);
   });
 });
 
@@ -241,7 +243,7 @@ describe('a request that is answered', () => {
           }),
       });
       assert.equal(await (await served.fetch('/twice')).text(), 'data: first\n\n');
-      assert.match(String(error), /GET \/twice has an answer already/);
+      assert.match(String(error), /GET \/twice has already been answered/);
     });
 
     it(`with JSON has no second answer: ${what}`, async (t) => {
@@ -258,7 +260,7 @@ describe('a request that is answered', () => {
           }),
       });
       assert.deepEqual(await (await served.fetch('/twice')).json(), { first: true });
-      assert.match(String(error), /GET \/twice has an answer already/);
+      assert.match(String(error), /GET \/twice has already been answered/);
     });
   }
 });

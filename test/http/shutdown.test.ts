@@ -87,7 +87,7 @@ describe('Shutdown', () => {
     );
   });
 
-  it('interrupts what is open at the time-out, and gives it a second', async (t) => {
+  it('interrupts what is open at the timeout, and gives it a second', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const shutdown = new Shutdown();
     shutdown.enter();

@@ -18,7 +18,7 @@ describe('an event stream as the answer', () => {
           app.get('/stream', (context) => {
             const stream = context.eventStream();
             assert.equal(context.isAnswered, true);
-            assert.throws(() => answer(context), /GET \/stream has an answer already/);
+            assert.throws(() => answer(context), /GET \/stream has already been answered/);
             stream.finish({ data: 'first' });
           }),
       });

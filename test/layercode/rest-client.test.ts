@@ -219,12 +219,12 @@ describe('setWebhookUrl', () => {
     [
       'is not what is read then',
       answerJson(200, { webhook_url: null }),
-      /^it was set to https:\/\/voice\.example\/api\/agent, and still is none$/,
+      /^it was set to https:\/\/voice\.example\/api\/agent, but is still none$/,
     ],
     [
       'cannot be read then',
       answerJson(500, {}),
-      /^it was set to .*, and reading it again failed: GET \/v1\/agents\/ag-1 was refused with 500$/,
+      /^it was set to .*, but reading it back failed: GET \/v1\/agents\/ag-1 was refused with 500$/,
     ],
   ];
   for (const [what, read, why] of vain) {
@@ -275,7 +275,7 @@ for (const [name, call] of Object.entries(calls)) {
       ['never comes', neverAnswers],
       ['stops in the middle', stalls],
     ] as const) {
-      it(`is a time-out when the answer ${what}`, async () => {
+      it(`is a timeout when the answer ${what}`, async () => {
         rest.fault = () => answer;
         const hasty = new RestClient({ url: rest.url, apiKey: REST_KEY, timeoutMs: 30 });
         assert.equal((await failureOf(call(hasty))).kind, 'timed out');

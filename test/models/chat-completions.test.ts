@@ -233,7 +233,7 @@ describe('ChatCompletionsModel', () => {
     const { url } = await serve(
       silentAfter(chunk({ content: 'Bye.' }), chunk({}, 'stop'), usageChunk(3, 2)),
     );
-    const { text, error, deltas } = await read(modelAt(url, { timeOuts: { trailerMs: 20 } }));
+    const { text, error, deltas } = await read(modelAt(url, { timeouts: { trailerMs: 20 } }));
     assert.deepEqual([text, error, deltas.length], ['Bye.', undefined, 2]);
   });
 
@@ -272,7 +272,7 @@ describe('ChatCompletionsModel', () => {
 
   it('cuts a connection that stays open after [DONE]', async () => {
     const server = await serve(silentAfter(...textReply('One')));
-    await read(modelAt(server.url, { timeOuts: { trailerMs: 20 } }));
+    await read(modelAt(server.url, { timeouts: { trailerMs: 20 } }));
     assert.equal(await (await server.request(0)).wasCut, true);
   });
 
@@ -633,49 +633,49 @@ describe('a failing model', () => {
       'sends no headers',
       mute,
       { code: 'connect_timeout', retryable: false },
-      { timeOuts: { connectMs: 20 } },
+      { timeouts: { connectMs: 20 } },
     ],
     [
       'opens a stream and says nothing',
       silentAfter(),
       { code: 'first_delta_timeout', retryable: false },
-      { timeOuts: { firstDeltaMs: 300 } },
+      { timeouts: { firstDeltaMs: 300 } },
     ],
     [
       'opens a stream and only thinks',
       silentAfter(chunk({ role: 'assistant', content: '' }), chunk({ reasoning_content: 'hm' })),
       { code: 'first_delta_timeout' },
-      { timeOuts: { firstDeltaMs: 300 } },
+      { timeouts: { firstDeltaMs: 300 } },
     ],
     [
       'opens a stream and only thinks aloud',
       silentAfter(chunk({ content: '<think>' }), chunk({ content: 'hm' })),
       { code: 'first_delta_timeout' },
-      { timeOuts: { firstDeltaMs: 300 } },
+      { timeouts: { firstDeltaMs: 300 } },
     ],
     [
       'opens a stream and only finishes',
       silentAfter(chunk({ content: '' }, 'stop')),
       { code: 'first_delta_timeout' },
-      { timeOuts: { firstDeltaMs: 300, trailerMs: 1 } },
+      { timeouts: { firstDeltaMs: 300, trailerMs: 1 } },
     ],
     [
       'falls silent in mid-reply',
       silentAfter(chunk({ content: 'Hel' })),
       { code: 'idle_timeout' },
-      { timeOuts: { idleMs: 20 } },
+      { timeouts: { idleMs: 20 } },
     ],
     [
       'falls silent in mid-call',
       silentAfter(chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: 'a' } }] })),
       { code: 'idle_timeout' },
-      { timeOuts: { firstDeltaMs: 5_000, idleMs: 20 } },
+      { timeouts: { firstDeltaMs: 5_000, idleMs: 20 } },
     ],
     [
       'is not done in time',
       silentAfter(chunk({ content: 'Hel' })),
       { code: 'total_timeout' },
-      { timeOuts: { totalMs: 40 } },
+      { timeouts: { totalMs: 40 } },
     ],
   ];
   for (const [what, answer, expected, options] of cases) {
@@ -818,8 +818,8 @@ describe('the clocks of a stream', () => {
     const clock = mockTimers(t, ['setTimeout']);
     let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
     const body = new ReadableStream<Uint8Array>({ start: (given) => void (controller = given) });
-    const timeOuts = { firstDeltaMs: 400, idleMs: 100, trailerMs: 10, totalMs: 1_000 };
-    const model = modelAt('http://model.test', { fetch: async () => new Response(body), timeOuts });
+    const timeouts = { firstDeltaMs: 400, idleMs: 100, trailerMs: 10, totalMs: 1_000 };
+    const model = modelAt('http://model.test', { fetch: async () => new Response(body), timeouts });
     const reading = read(model);
     const settle = async (): Promise<void> => {
       for (let round = 0; round < 5; round++) await new Promise(setImmediate);
@@ -899,7 +899,7 @@ describe('the clocks of a stream', () => {
     const bytes = parallelToolCalls().join('');
     const model = modelAt('http://model.test', {
       fetch: async (_url, init) => ((signal = init?.signal), new Response(bytes)),
-      timeOuts: { firstDeltaMs: 100, idleMs: 100, trailerMs: 10 },
+      timeouts: { firstDeltaMs: 100, idleMs: 100, trailerMs: 10 },
     });
     const reply = model.stream(HELLO, { signal: new AbortController().signal });
     assert.equal((await reply.next()).value?.type, 'toolCall');
@@ -911,8 +911,8 @@ describe('the clocks of a stream', () => {
   it('fire after a garbage collection, before the headers and behind them', async () => {
     for (const answer of [mute, silentAfter()]) {
       const server = await serve(answer);
-      const timeOuts = { connectMs: 200, firstDeltaMs: 200 };
-      const reading = read(modelAt(server.url, { timeOuts }));
+      const timeouts = { connectMs: 200, firstDeltaMs: 200 };
+      const reading = read(modelAt(server.url, { timeouts }));
       const request = await server.request(0);
       await collectGarbage();
       assert.match((await reading).error?.code ?? '', /^(?:connect|first_delta)_timeout$/);
@@ -963,7 +963,7 @@ describe('a stream', () => {
   it('gives out a tool call that is finished but not followed by an end', async () => {
     const blocks = parallelToolCalls().slice(0, -1);
     const { url } = await serve(silentAfter(...blocks));
-    const { deltas, error } = await read(modelAt(url, { timeOuts: { trailerMs: 20 } }));
+    const { deltas, error } = await read(modelAt(url, { timeouts: { trailerMs: 20 } }));
     assert.equal(error, undefined);
     assert.deepEqual(
       deltas.map(({ type }) => type),
@@ -1183,7 +1183,7 @@ describe('ending a stream', () => {
       stream(chunk({ content: 'Bye.' }), chunk({}, 'stop')),
     ]) {
       const model: ChatModel = modelAt((await serve(answer)).url, {
-        timeOuts: { connectMs: 71_000, firstDeltaMs: 72_000, idleMs: 73_000, totalMs: 74_000 },
+        timeouts: { connectMs: 71_000, firstDeltaMs: 72_000, idleMs: 73_000, totalMs: 74_000 },
       });
       await read(model, { signal: caller.signal });
       assert.equal(getEventListeners(caller.signal, 'abort').length, 0);

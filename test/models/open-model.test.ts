@@ -121,7 +121,7 @@ describe('openModel', () => {
 
   it('asks the next model when the first opens a stream and says nothing, and ends the first request', async () => {
     const [first, second] = [await serve(silentAfter()), await serve(says('Hi'))];
-    const { model } = await openBoth(first, second, { timeOuts: { firstDeltaMs: 300 } });
+    const { model } = await openBoth(first, second, { timeouts: { firstDeltaMs: 300 } });
     assert.equal((await read(model)).text, 'Hi');
     assert.deepEqual([first.requests.length, await (await first.request(0)).wasCut], [1, true]);
   });
@@ -130,7 +130,7 @@ describe('openModel', () => {
     ['sends no headers', 'connect_timeout'],
     ['sends no word', 'first_delta_timeout'],
   ] as const) {
-    // A caller waits ten seconds for the first word: a fall-back that starts after them is none.
+    // A caller waits ten seconds for the first word: a fallback that starts after that is useless.
     it(`asks the next model after four seconds when the first ${stage}`, async (t) => {
       const clock = mockTimers(t, ['setTimeout']);
       const asked: string[] = [];

@@ -40,7 +40,7 @@ describe('a store that fails', () => {
     assert.deepEqual(await ready(), [200, undefined]);
     parts.failWith = new Error('the disk is full');
     await (await served.client.say('One')).text();
-    const warnings = ['the conversation store is degraded: calls go on from memory'];
+    const warnings = ['the conversation store is degraded: calls continue from memory'];
     assert.deepEqual(await ready(), [200, warnings]);
   });
 });

@@ -3,14 +3,37 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import { ROOT } from '../fixtures/pages.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
+import { settingRows } from '../../src/settings/table.ts';
+import { createTestClient } from '../../src/test-client.ts';
+import { queriesOf, readDashboard } from '../deploy/grafana.ts';
+import { PEERS, readPage, ROOT } from '../fixtures/pages.ts';
+import { RedisServer } from '../fixtures/redis-server.ts';
+import { SECRET, SpawnedServer } from '../fixtures/spawned-server.ts';
+
+assert.ok(existsSync(join(PEERS, 'node_modules/yaml')), 'npm ci in test/peers first');
+
+/** As much of these packages as is used: what they return has the shape of the file. */
+interface Yaml {
+  parse(text: string, options?: { readonly merge: boolean }): unknown;
+  stringify(value: unknown): string;
+}
+interface Toml {
+  parse(text: string): unknown;
+}
 
 const FOLDER = join(ROOT, 'examples/deploy');
+const require = createRequire(join(PEERS, 'package.json'));
+const yaml = require('yaml') as Yaml;
+const toml = require('smol-toml') as Toml;
 
 /** Why a test with this program is skipped; false if it need not be. */
 function isMissing(program: string): string | false {
@@ -63,30 +86,263 @@ describe('examples/deploy', () => {
     assert.equal(complaint('promtool', ['check', 'rules', join(FOLDER, 'alerts.yaml')]), '');
   });
 
-  it('has alert rules for metrics that there are', () => {
-    const page = readFileSync(join(ROOT, 'docs/observability.md'), 'utf8');
-    const rules = readFileSync(join(FOLDER, 'alerts.yaml'), 'utf8');
-    const manifest = readFileSync(join(FOLDER, 'kubernetes.yaml'), 'utf8');
-    for (const [name] of `${rules}${manifest}`.matchAll(/layercode_\w+/g))
-      assert.ok(page.includes(`\`${name.replace(/_bucket$/, '')}\``), name);
+  it('has a dashboard whose queries Prometheus takes', { skip: isMissing('promtool') }, (t) => {
+    const queries = queriesOf(readDashboard());
+    assert.ok(queries.length > 20, String(queries.length));
+    const rules = queries.map((expr, index) => ({ record: `query_${index}`, expr }));
+    const path = join(folder(t), 'queries.yaml');
+    writeFileSync(path, yaml.stringify({ groups: [{ name: 'dashboard', rules }] }));
+    assert.equal(complaint('promtool', ['check', 'rules', path]), '');
   });
+});
 
-  it('has an image with all that the one at the top has', () => {
-    const steps = (path: string): string[] =>
-      readFileSync(join(ROOT, path), 'utf8').split('\n')
-        .filter((line) => /^(FROM|RUN|COPY|ENV|USER|ENTRYPOINT)/.test(line));
-    const example = steps('examples/deploy/Dockerfile');
-    for (const step of steps('Dockerfile')) assert.ok(example.includes(step), step);
+/** What is asked of an example that runs the server, whatever its format. */
+interface Deployment {
+  /** The variables of the server. Secrets have some value. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Until a server that was told to end is killed. */
+  readonly graceSeconds: number;
+  readonly ports: readonly number[];
+  readonly paths: readonly string[];
+}
+
+interface NameAndValue {
+  readonly name: string;
+  readonly value: string;
+}
+
+interface Compose {
+  readonly services: Readonly<Record<string, {
+    readonly environment: Readonly<Record<string, string>>;
+    readonly stop_grace_period: string;
+  }>>;
+}
+
+interface Manifest {
+  readonly kind: string;
+  readonly spec: {
+    readonly template: {
+      readonly metadata: { readonly annotations: Readonly<Record<string, string>> };
+      readonly spec: {
+        readonly terminationGracePeriodSeconds: number;
+        readonly containers: readonly {
+          readonly ports: readonly { readonly containerPort: number }[];
+          readonly env: readonly NameAndValue[];
+          readonly readinessProbe: { readonly httpGet: { readonly path: string } };
+          readonly livenessProbe: { readonly httpGet: { readonly path: string } };
+        }[];
+      };
+    };
+  };
+}
+
+interface FlyApp {
+  readonly kill_timeout: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly http_service: {
+    readonly internal_port: number;
+    readonly concurrency: { readonly soft_limit: number; readonly hard_limit: number };
+    readonly http_options: { readonly compress: boolean; readonly idle_timeout: number };
+    readonly checks: readonly { readonly path: string }[];
+  };
+  readonly metrics: { readonly port: number; readonly path: string };
+}
+
+interface Blueprint {
+  readonly services: readonly {
+    readonly type: string;
+    readonly name: string;
+    readonly maxShutdownDelaySeconds: number;
+    readonly healthCheckPath: string;
+    readonly dockerfilePath: string;
+    readonly envVars: readonly {
+      readonly key: string;
+      readonly value?: string;
+      readonly fromService?: { readonly type: string; readonly name: string };
+    }[];
+  }[];
+}
+
+/** Of a secret, and of what the platform fills in. */
+const FILLED_IN: Readonly<Record<string, string>> = {
+  LAYERCODE_WEBHOOK_SECRET: 'whsec_of_nobody',
+  OPENAI_API_KEY: 'sk-of-nobody',
+  CONVERSATION_STORE: 'redis://nobody:6379',
+};
+
+function read(name: string): string {
+  return readFileSync(join(FOLDER, name), 'utf8');
+}
+
+/** The variables that a comment says to set: `NAME=value`. */
+function variablesOfComments(text: string): Record<string, string> {
+  const comments = text.split('\n').filter((line) => line.startsWith('#')).join('\n');
+  const names = [...comments.matchAll(/\b([A-Z][A-Z_]{3,})=/g)].map(([, name = '']) => name);
+  return Object.fromEntries(names.map((name) => [name, FILLED_IN[name] ?? '']));
+}
+
+const fly = toml.parse(read('fly.toml')) as FlyApp;
+const render = yaml.parse(read('render.yaml')) as Blueprint;
+
+const DEPLOYMENTS: Readonly<Record<string, () => Deployment>> = {
+  'compose.yaml': () => {
+    const { services } = yaml.parse(read('compose.yaml'), { merge: true }) as Compose;
+    const agent = services['agent-1'];
+    assert.ok(agent !== undefined);
+    const { environment, stop_grace_period: grace } = agent;
+    const filled = Object.entries(environment).map(([name, value]): [string, string] =>
+      [name, value.replace(/\$\{\w+(?::-(\w*))?.*\}/, '$1') || FILLED_IN[name] || '']);
+    return {
+      environment: Object.fromEntries(filled),
+      graceSeconds: secondsOf(grace),
+      ports: [...read('nginx.conf').matchAll(/agent-\d:(\d+)/g)].map(([, port]) => Number(port)),
+      paths: [],
+    };
+  },
+  'kubernetes.yaml': () => {
+    const documents = read('kubernetes.yaml').split('\n---\n');
+    const manifests = documents.map((text) => yaml.parse(text) as Manifest);
+    const { template } = manifests.find(({ kind }) => kind === 'Deployment')?.spec ?? {};
+    assert.ok(template !== undefined);
+    const { containers: [server], terminationGracePeriodSeconds } = template.spec;
+    assert.ok(server !== undefined);
+    return {
+      environment: {
+        ...variablesOfComments(read('kubernetes.yaml')),
+        ...Object.fromEntries(server.env.map(({ name, value }) => [name, value])),
+      },
+      graceSeconds: terminationGracePeriodSeconds,
+      ports: [
+        ...server.ports.map(({ containerPort }) => containerPort),
+        Number(template.metadata.annotations['prometheus.io/port']),
+      ],
+      paths: [server.readinessProbe.httpGet.path, server.livenessProbe.httpGet.path],
+    };
+  },
+  'voice-agent.service': () => {
+    const unit = read('voice-agent.service');
+    const lines = [...unit.matchAll(/^Environment=(.*)$/gm)].map(([, line = '']) => line);
+    const pairs = lines.flatMap((line) => [...line.matchAll(/(\w+)=(\S+)/g)]);
+    return {
+      environment: {
+        LAYERCODE_WEBHOOK_SECRET: 'whsec_of_nobody',
+        ...Object.fromEntries(pairs.map(([, name = '', value = '']) => [name, value])),
+      },
+      graceSeconds: Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1]),
+      ports: [],
+      paths: [],
+    };
+  },
+  'fly.toml': () => ({
+    environment: { ...variablesOfComments(read('fly.toml')), ...fly.env },
+    graceSeconds: secondsOf(fly.kill_timeout),
+    ports: [fly.http_service.internal_port, fly.metrics.port],
+    paths: [...fly.http_service.checks.map(({ path }) => path), fly.metrics.path],
+  }),
+  'render.yaml': () => {
+    const [server] = render.services;
+    assert.ok(server !== undefined);
+    const variables = server.envVars.map(({ key, value }): [string, string] =>
+      [key, value ?? FILLED_IN[key] ?? '']);
+    return {
+      environment: Object.fromEntries(variables),
+      graceSeconds: server.maxShutdownDelaySeconds,
+      ports: [],
+      paths: [server.healthCheckPath],
+    };
+  },
+};
+
+function secondsOf(text: string): number {
+  return Number(/^(\d+)s$/.exec(text)?.[1]);
+}
+
+const ROUTES = [...readPage('docs/wire.md').matchAll(/^\| `GET (\/\S*)`/gm)].map(
+  ([, path]) => path,
+);
+
+for (const [name, deploymentOf] of Object.entries(DEPLOYMENTS)) {
+  describe(`examples/deploy/${name}`, () => {
+    const { environment, graceSeconds, ports, paths } = deploymentOf();
+    const production = { NODE_ENV: 'production', ...environment };
+
+    it('sets settings that there are, to values that they take', () => {
+      const known = new Set(settingRows.map(({ variable }) => variable));
+      assert.ok(Object.keys(environment).length > 2);
+      assert.deepEqual(Object.keys(environment).filter((variable) => !known.has(variable)), []);
+      parseSettings(production, []); // or throws
+    });
+
+    it('gives the server the time that its shutdown takes', () => {
+      const { drainDelaySeconds, shutdownTimeoutSeconds } = parseSettings(production, []);
+      assert.ok(drainDelaySeconds + shutdownTimeoutSeconds + 2 < graceSeconds, `${graceSeconds} s`);
+    });
+
+    it('asks the port and the routes that the server has', () => {
+      const { port } = parseSettings(production, []);
+      assert.deepEqual(ports.filter((one) => one !== port), []);
+      assert.deepEqual(paths.filter((path) => !ROUTES.includes(path)), []);
+    });
   });
+}
 
-  it('gives servers the time that their shutdown takes', () => {
-    const seconds = (path: string, pattern: RegExp): number =>
-      Number(pattern.exec(readFileSync(join(FOLDER, path), 'utf8'))?.[1]);
-    const [delay, timeout] = ['DRAIN_DELAY', 'SHUTDOWN_TIMEOUT'].map((name) =>
-      seconds('kubernetes.yaml', new RegExp(`${name}_SECONDS, value: "(\\d+)"`)));
-    const grace = seconds('kubernetes.yaml', /terminationGracePeriodSeconds: (\d+)/);
-    assert.ok(Number(delay) + Number(timeout) + 2 < grace);
-    assert.ok(seconds('compose.yaml', /stop_grace_period: (\d+)s/) >= 36);
-    assert.ok(seconds('voice-agent.service', /TimeoutStopSec=(\d+)/) >= 40);
+describe('examples/deploy/fly.toml', () => {
+  it('sends a machine no more turns than it takes, and holds no word back', () => {
+    const { maxStreams, turnTimeoutSeconds } = parseSettings({ ...FILLED_IN, ...fly.env }, []);
+    const { concurrency, http_options: options } = fly.http_service;
+    assert.ok(concurrency.soft_limit < concurrency.hard_limit);
+    assert.equal(concurrency.hard_limit, maxStreams);
+    assert.equal(options.compress, false);
+    assert.ok(options.idle_timeout > turnTimeoutSeconds);
+  });
+});
+
+describe('examples/deploy/render.yaml', () => {
+  it('names a Dockerfile that there is, and a store of its own', () => {
+    const [server, store] = render.services;
+    assert.ok(existsSync(join(ROOT, server?.dockerfilePath ?? 'none')));
+    const variable = server?.envVars.find(({ key }) => key === 'CONVERSATION_STORE');
+    assert.deepEqual(
+      [variable?.fromService?.type, variable?.fromService?.name],
+      [store?.type, store?.name],
+    );
+  });
+});
+
+describe("examples/deploy/Dockerfile, its run-time stage laid out in a folder", () => {
+  it('serves a turn from Redis, with nothing in the folder that it could write', {
+    skip: isMissing('redis-server'),
+  }, async (t) => {
+    const path = folder(t);
+    const app = join(path, 'app');
+    for (const name of ['package.json', 'assets', 'dist'])
+      cpSync(join(ROOT, name), join(app, name), { recursive: true });
+    // What `npm install redis` brings: redis itself, and packages of its own scope.
+    for (const name of ['redis', '@redis', 'cluster-key-slot'])
+      if (existsSync(join(PEERS, 'node_modules', name)))
+        cpSync(join(PEERS, 'node_modules', name), join(app, 'node_modules', name), {
+          recursive: true,
+        });
+    const redis = await RedisServer.start('redis-server');
+    t.after(() => redis.remove());
+    const server = new SpawnedServer({
+      directory: app,
+      server: join(app, 'dist/server.js'),
+      env: {
+        NODE_ENV: 'production',
+        LAYERCODE_WEBHOOK_SECRET: SECRET,
+        AGENT: 'echo',
+        CONVERSATION_STORE: redis.url,
+        DRAIN_DELAY_SECONDS: '0',
+      },
+    });
+    t.after(() => server.kill('SIGKILL'));
+    const client = createTestClient(await server.url(), { secret: SECRET });
+    assert.equal(await (await client.say('Hello')).text(), 'You said: Hello');
+    assert.equal(await redis.command('DBSIZE'), '1');
+    const left = readdirSync(app).toSorted();
+    assert.deepEqual(left, ['assets', 'dist', 'node_modules', 'package.json']);
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
   });
 });

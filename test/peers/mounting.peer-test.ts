@@ -139,7 +139,7 @@ describe('express-server.js with its body parser in front', () => {
     const { client, server } = await start(t, 'parses-first.js');
     const { status } = await within(client.say('Hello.'), 'an answer');
     assert.equal(status, 500);
-    await server.says(/"request failed".*body was read before.*mount the app in front.*rawBody/);
+    await server.says(/"request failed".*body has already been read.*mount the app before any.*rawBody/);
   });
 
   it('answers a signed turn where the parser keeps the bytes', async (t) => {

@@ -150,7 +150,7 @@ for (const program of REDIS_PROGRAMS) {
       const before = performance.now();
       await talk(opened, 'a', 'Two');
       const took = performance.now() - before;
-      assert.ok(took < 2 * TIMEOUT_MS, 'one time-out, not one for each command');
+      assert.ok(took < 2 * TIMEOUT_MS, 'one timeout, not one for each command');
       assert.equal(opened.store.health().isDegraded, true);
       server.thaw();
       await opened.lines.has(BACK);

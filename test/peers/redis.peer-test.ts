@@ -193,7 +193,7 @@ for (const program of REDIS_PROGRAMS) {
       const ready = await fetch(new URL('/ready', serving.origin));
       assert.equal(ready.status, 200);
       const shown = serving.lines.join('') + (await ready.text());
-      assert.match(shown, /calls go on from memory/);
+      assert.match(shown, /calls continue from memory/);
       assert.equal(/tipsy/.test(shown), false);
     });
 

@@ -141,7 +141,7 @@ describe('schemas of other libraries', () => {
   it("are refused with the library's reason where JSON Schema has no such type", () => {
     assert.throws(schemas.unwritable, {
       name: 'TypeError',
-      message: /^tool add_pizza: parameters: zod has no JSON Schema for it: .*Date/,
+      message: /^tool add_pizza: parameters: zod cannot convert it to JSON Schema: .*Date/,
     });
   });
 

@@ -277,6 +277,21 @@ describe('the local WebSocket', () => {
     assert.ok((turn.firstSpeechMs ?? Infinity) <= turn.durationMs);
   });
 
+  it("shows what each of a turn's requests to models took, its times to a tenth of a ms", async (t) => {
+    const { open } = await stage(t, {
+      onMessage: ({ journal }) => {
+        const tokens = { inputTokens: 1_204, outputTokens: undefined, cachedTokens: 1_024 };
+        journal.noteUsage({ type: 'usage', model: 'test:model', ...tokens, firstDeltaMs: 1.234 });
+        return 'Yes?';
+      },
+    });
+    const browser = await open('&trace=true');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    const { usage } = await browser.next('local.turn');
+    const tokens = { inputTokens: 1_204, cachedTokens: 1_024 };
+    assert.deepEqual(usage, [{ type: 'usage', model: 'test:model', ...tokens, firstDeltaMs: 1.2 }]);
+  });
+
   it("gives the agent the caller's number and custom_metadata with every event", async (t) => {
     const events: Record<string, unknown>[] = [];
     const note = (event: object): void => void events.push({ ...event });

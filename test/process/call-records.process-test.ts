@@ -134,8 +134,9 @@ describe('the server with CALL_RECORDS=store', () => {
     assert.deepEqual(await server.exit, { code: 1, signal: null });
     assert.equal(
       server.stderr,
-      'layercode-microserver: CALL_RECORDS must be file:<path>: conversations in memory end with '
-        + 'the process, and so would records; or set CONVERSATION_STORE, such as sqlite:calls.db\n',
+      'layercode-microserver: CALL_RECORDS must be file:<path>: conversations in memory are '
+        + 'lost with the process, and records would be too; or set CONVERSATION_STORE, for example '
+        + 'to sqlite:calls.db\n',
     );
   });
 
@@ -164,6 +165,6 @@ describe('the server with CALL_RECORDS=store', () => {
     assert.match(stdout, /^erased the record of session s-c-1\nerased the conversation c-1\n/);
     const again = await calls(['erase', 'c-1'], STORE);
     assert.equal(again.code, 1);
-    assert.match(again.stderr, /nothing is kept here of "c-1"/);
+    assert.match(again.stderr, /nothing is known here about "c-1"/);
   });
 });

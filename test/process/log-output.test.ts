@@ -95,7 +95,7 @@ describe('LogOutput', () => {
     }
     assert.equal(dropped(), 6);
     assert.deepEqual(complaints, [
-      'the log cannot be written (it is not read): its lines are dropped, calls go on',
+      'the log cannot be written (it is not read): its lines are dropped, calls continue',
     ]);
     assert.equal(stdout.writableLength, 8 * 1_048_576);
     stdout.read();
@@ -116,7 +116,7 @@ describe('LogOutput', () => {
     }
     assert.deepEqual(
       [dropped(), complaints],
-      [3, ['the log cannot be written (ENOSPC): its lines are dropped, calls go on']],
+      [3, ['the log cannot be written (ENOSPC): its lines are dropped, calls continue']],
     );
     stdout.error = undefined;
     output.write('d\n');

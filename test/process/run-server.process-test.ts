@@ -51,7 +51,7 @@ const MUCH_LOG = `const text = 'x'.repeat(2_000);
   return turn.text;`;
 
 const COMPLAINT =
-  /^layercode-microserver: the log cannot be written \((.+)\): its lines are dropped, calls go on$/m;
+  /^layercode-microserver: the log cannot be written \((.+)\): its lines are dropped, calls continue$/m;
 
 /** Why the log cannot be written, each time that stderr says so. */
 function complaints({ stderr }: SpawnedServer): string[] {

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { WholeLines } from '../../src/process/whole-lines.ts';
 import { shareOf } from '../../src/process/worker.ts';
 import { asMessage, messageIn, Outbox } from '../../src/process/worker-messages.ts';
-import { BackOff } from '../../src/process/workers.ts';
+import { isInspected } from '../../src/process/workers.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
 
 describe('shareOf', () => {
@@ -72,13 +72,16 @@ describe('Outbox', () => {
   });
 });
 
-describe('BackOff', () => {
-  it('doubles from 100 ms to 10 s, and begins anew after one that had served for a minute', () => {
-    const backOff = new BackOff();
-    const served = [0, 1_000, 59_999, 0, 0, 0, 0, 0, 0, 60_000, 0];
-    assert.deepEqual(
-      served.map((ms) => backOff.after(ms)),
-      [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 100, 200],
-    );
-  });
+// Workers that a debugger holds up are not to be killed.
+describe('isInspected', () => {
+  for (const [execArgv, nodeOptions, expected] of [
+    [[], undefined, false],
+    [['--import', 'tsx'], '--max-old-space-size=100', false],
+    [['--inspect'], undefined, true],
+    [['--inspect-brk=0'], undefined, true],
+    [[], '--enable-source-maps --inspect=127.0.0.1:0', true],
+  ] as const) {
+    it(`is ${expected} for ${execArgv.join(' ')} with NODE_OPTIONS=${nodeOptions}`, () =>
+      assert.equal(isInspected(execArgv, nodeOptions), expected));
+  }
 });

@@ -2,18 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 
-import { createTestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
 import { BOX, CONNECTED, URL_OF_TUNNEL } from '../cli/tunnel/fake-cloudflared.ts';
-import { SECRET, SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+import {
+  AGENT, hold, say, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
+} from './worker-turns.ts';
 
 let workplace: Workplace;
 beforeEach(() => {
@@ -24,97 +25,16 @@ afterEach(() => workplace.clear());
 const ANYWHERE = { timeout: 30_000 };
 const LIMIT = { ...ANYWHERE, skip: WITHOUT_SQLITE };
 
-/** Says which process it runs in, and holds a turn until that process gets SIGUSR2. */
-const AGENT = `export default {
-  name: 'mine',
-  async *onMessage({ text, signal }) {
-    yield String(process.pid);
-    if (text === 'block') setImmediate(() => { for (;;); });
-    if (text === 'fail') setTimeout(() => { throw new Error('out of nowhere'); });
-    if (text === 'hold') await new Promise((resolve) => {
-      process.once('SIGUSR2', resolve);
-      signal.addEventListener('abort', resolve);
-    });
-    yield ' Done.';
-  },
-};`;
+const ENV = { ...WORKERS_ENV, CONVERSATION_STORE: 'sqlite:calls.db' };
 
-const ENV = {
-  LAYERCODE_WEBHOOK_SECRET: SECRET,
-  NODE_ENV: 'production',
-  DRAIN_DELAY_SECONDS: '0',
-  AGENT: './agent.mjs',
-  CONVERSATION_STORE: 'sqlite:calls.db',
-  WORKERS: '2',
-};
-
-function spawnServer(agent = AGENT, env: Readonly<Record<string, string>> = {}): SpawnedServer {
+function spawnServer(agent = AGENT, execArgv: readonly string[] = []): SpawnedServer {
   workplace.write('agent.mjs', agent);
-  return workplace.spawn({ env: { ...ENV, ...env } });
+  return workplace.spawn({ env: ENV, execArgv });
 }
 
-interface Service {
-  readonly server: SpawnedServer;
-  readonly url: string;
-  /** Process ids. */
-  readonly workers: readonly number[];
-}
-
-async function serve(agent?: string, env?: Readonly<Record<string, string>>): Promise<Service> {
-  const server = spawnServer(agent, env);
-  const lines = await server.lines('listening', 2);
-  return { server, url: await server.url(), workers: lines.map(workerOf) };
-}
-
-function workerOf(line: Readonly<Record<string, unknown>>): number {
-  return Number(line['worker']);
-}
-
-/** A reply whose first words are the id of the process that gives it. */
-class Turn {
-  readonly reply: TestReply;
-  readonly pid: number;
-  readonly #events: AsyncIterator<TestEvent>;
-
-  private constructor(reply: TestReply, events: AsyncIterator<TestEvent>, pid: number) {
-    this.reply = reply;
-    this.#events = events;
-    this.pid = pid;
-  }
-
-  static async begin(reply: TestReply): Promise<Turn> {
-    const events = reply[Symbol.asyncIterator]();
-    const { value } = await events.next();
-    return new Turn(reply, events, Number(value?.content));
-  }
-
-  /** What is said after the first words; rejects if the connection breaks. */
-  async rest(): Promise<string> {
-    let text = '';
-    for (;;) {
-      const { value, done } = await this.#events.next();
-      if (done === true) return text;
-      if (typeof value.content === 'string') text += value.content;
-    }
-  }
-
-  release(): void {
-    process.kill(this.pid, 'SIGUSR2');
-  }
-}
-
-async function say(url: string, text: string, conversationId?: string): Promise<Turn> {
-  const id = conversationId === undefined ? {} : { conversationId };
-  return Turn.begin(await createTestClient(url, { secret: SECRET, ...id }).say(text));
-}
-
-/** A turn that is held in that process: connections are dealt out in turn. */
-async function hold(url: string, isRight: (pid: number) => boolean): Promise<Turn> {
-  for (;;) {
-    const turn = await say(url, 'hold');
-    if (isRight(turn.pid)) return turn;
-    turn.reply.drop();
-  }
+/** `execArgv` are Node's own flags. */
+function serve(agent?: string, execArgv?: readonly string[]): Promise<Service> {
+  return serving(spawnServer(agent, execArgv));
 }
 
 /** A line of what the kernel says of a process; empty if that is gone. */
@@ -188,6 +108,27 @@ describe('a server with workers', () => {
     assert.deepEqual(listening.slice(0, 2), workers);
     assert.equal(await metric(url, TURNS), before, 'what the dead one counted stays');
     assert.equal(await metric(url, 'layercode_workers_died_total'), 1);
+    other.release();
+    assert.equal(await other.rest(), ' Done.');
+  });
+
+  it('kills a worker that hangs and replaces it, but none when all were suspended', LIMIT, async () => {
+    // Ten times as fast: a worker may be silent for 1.5 s.
+    const fast = workplace.write('fast.mjs', `const { setInterval } = globalThis;
+      globalThis.setInterval = (call, ms) => setInterval(call, ms / 10);`);
+    const { server, url, workers } = await serve(AGENT, ['--import', fast]);
+    const suspended = [server.process.pid ?? 0, ...workers];
+    for (const pid of suspended) process.kill(pid, 'SIGSTOP');
+    await setTimeout(2_000); // more than a worker may be silent
+    for (const pid of suspended) process.kill(pid, 'SIGCONT');
+    const other = await hold(url, () => true);
+    const hung = workers.find((pid) => pid !== other.pid) ?? assert.fail();
+    process.kill(hung, 'SIGSTOP');
+    const died = await server.line('a worker died');
+    assert.deepEqual([workerOf(died), died['reason']], [hung, 'SIGKILL']);
+    const killed = await server.lines('a worker does not answer and is killed', 1);
+    assert.deepEqual(killed.map(workerOf), [hung]);
+    await server.lines('listening', 3);
     other.release();
     assert.equal(await other.rest(), ' Done.');
   });
@@ -384,43 +325,4 @@ describe('workers that cannot start', () => {
   });
 });
 
-describe('turns of several workers', () => {
-  it('are interrupted by a newer one elsewhere', LIMIT, async () => {
-    const { url } = await serve();
-    for (;;) {
-      const conversationId = randomUUID();
-      const older = await say(url, 'hold', conversationId);
-      const newer = await say(url, 'Hello', conversationId);
-      assert.equal(await newer.rest(), ' Done.');
-      assert.equal(await older.rest(), '');
-      if (older.pid !== newer.pid) return;
-    }
-  });
-
-  it('are handed over when they are delivered again elsewhere', LIMIT, async () => {
-    const { server, url } = await serve();
-    for (;;) {
-      const client = createTestClient(url, { secret: SECRET });
-      const first = await Turn.begin(await client.say('hold'));
-      const again = await Turn.begin(await client.deliverAgain());
-      assert.equal(again.pid, first.pid, 'the model is not asked twice');
-      first.release();
-      assert.equal(await again.rest(), ' Done.');
-      await first.rest();
-      const workers = (await server.lines('request', 2)).slice(-2).map(workerOf);
-      if (workers[0] !== workers[1]) return;
-    }
-  });
-
-  it('run anew elsewhere when their worker is killed', LIMIT, async () => {
-    const { url } = await serve();
-    const client = createTestClient(url, { secret: SECRET });
-    const first = await Turn.begin(await client.say('hold'));
-    process.kill(first.pid, 'SIGKILL');
-    await assert.rejects(first.rest());
-    const again = await Turn.begin(await client.deliverAgain());
-    assert.notEqual(again.pid, first.pid);
-    again.release();
-    assert.equal(await again.rest(), ' Done.');
-  });
-});
+workerTurnsContract('on SQLite', WITHOUT_SQLITE, () => serve());

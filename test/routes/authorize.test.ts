@@ -27,7 +27,7 @@ const SESSION = {
   config: { transcription: { trigger: 'automatic' } },
 };
 
-interface Asked {
+interface PlatformRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
@@ -36,13 +36,13 @@ interface Asked {
 
 interface Platform {
   readonly url: string;
-  readonly asked: Asked[];
+  readonly asked: PlatformRequest[];
 }
 
 type Answer = (response: ServerResponse) => void;
 
 async function startPlatform(t: TestContext, answer: Answer): Promise<Platform> {
-  const asked: Asked[] = [];
+  const asked: PlatformRequest[] = [];
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const text of request.setEncoding('utf8')) body += text;

@@ -459,7 +459,7 @@ describe('call_ended', () => {
     );
   });
 
-  it("whose hook never ends is answered at the turn's time-out", async (t) => {
+  it("whose hook never ends is answered at the turn's timeout", async (t) => {
     const { client } = serve(
       t,
       { onSessionEnd: () => new Promise(() => undefined) },

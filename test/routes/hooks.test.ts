@@ -72,8 +72,8 @@ const COLLECTED = `
 `;
 
 describe('a hook that never ends', () => {
-  // Was: Node 20 collected the time-out, and the request hung for ever.
-  it('has its time-out after a garbage collection: onData, onSessionUpdate, onSessionEnd', async () => {
+  // Was: Node 20 collected the timeout, and the request hung for ever.
+  it('has its timeout after a garbage collection: onData, onSessionUpdate, onSessionEnd', async () => {
     const events = [dataEvent(), updateEvent(), endEvent()].map((event) => JSON.stringify(event));
     const { stdout } = await promisify(execFile)(
       process.execPath,

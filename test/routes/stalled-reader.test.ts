@@ -321,11 +321,11 @@ describe('a caller that stops reading', () => {
     assert.equal(await within((await client.say('other')).text(), 'the other call'), 'Yes.');
   });
 
-  it("is apologised to in vain at the turn's time-out, and the turn fails", async (t) => {
+  it("is apologised to in vain at the turn's timeout, and the turn fails", async (t) => {
     const { speak, stuck } = waiting();
     const { history, app } = await unread(t, speak, { TURN_TIMEOUT_SECONDS: '0.3' });
     await stuck.next();
-    await until(() => app.runningTurns === 0, 'the time-out');
+    await until(() => app.runningTurns === 0, 'the timeout');
     assert.equal((await history('c-1'))[1]?.[2], 'failed');
   });
 });

@@ -428,7 +428,7 @@ describe('webhook events that are no turns', () => {
     assert.equal((await client.post(wireBody('data'))).status, 500);
   });
 
-  it("data whose hook outlasts the turn's time-out is answered with 500", async (t) => {
+  it("data whose hook outlasts the turn's timeout is answered with 500", async (t) => {
     const { client } = serve(
       t,
       { onData: () => new Promise(() => undefined) },
@@ -437,7 +437,7 @@ describe('webhook events that are no turns', () => {
     assert.equal((await within(client.post(wireBody('data')), 'the answer')).status, 500);
   });
 
-  it("data whose hook outlasts the turn's time-out aborts the hook's signal", async (t) => {
+  it("data whose hook outlasts the turn's timeout aborts the hook's signal", async (t) => {
     const signals = new Told<AbortSignal>();
     const { client } = serve(
       t,
@@ -893,7 +893,7 @@ describe('MAX_STREAMS', () => {
     const { client } = holding(t);
     await new Listener(await client.say('first')).next();
     const reply = await client.say('second');
-    assert.match(((await reply.json()) as { error: string }).error, /streams are open/);
+    assert.match(((await reply.json()) as { error: string }).error, /no more streams/);
   });
 
   it('refuses before the agent is asked', async (t) => {

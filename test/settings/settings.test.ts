@@ -211,23 +211,23 @@ describe('parseSettings', () => {
       [
         'DEFAULT_MODEL',
         'gpt-5-nano',
-        'DEFAULT_MODEL must be provider:model, such as openai:gpt-5-nano, got "gpt-5-nano"',
+        'DEFAULT_MODEL must be provider:model, for example openai:gpt-5-nano, got "gpt-5-nano"',
       ],
       [
         'DEFAULT_MODEL',
         'openai:a,b',
-        'DEFAULT_MODEL must be provider:model, such as openai:gpt-5-nano, got "openai:a,b"',
+        'DEFAULT_MODEL must be provider:model, for example openai:gpt-5-nano, got "openai:a,b"',
       ],
       ['DEFAULT_MODEL', ' , ', 'DEFAULT_MODEL must name at least one, got ","'],
       [
         'FAST_MODEL',
         'openai:',
-        'FAST_MODEL must be provider:model, such as openai:gpt-5-nano, got "openai:"',
+        'FAST_MODEL must be provider:model, for example openai:gpt-5-nano, got "openai:"',
       ],
       [
         'SLOW_MODEL',
         'openai:a,openai:b',
-        'SLOW_MODEL must be provider:model, such as openai:gpt-5-nano, got "openai:a,openai:b"',
+        'SLOW_MODEL must be provider:model, for example openai:gpt-5-nano, got "openai:a,openai:b"',
       ],
       ['AGENT_ROUTE', 'api/agent', 'AGENT_ROUTE must start with /, got "api/agent"'],
       ['AGENT_ROUTE', '/api//agent', 'AGENT_ROUTE must not contain //, got "/api//agent"'],
@@ -308,22 +308,22 @@ describe('parseSettings', () => {
       [
         'CORS_ORIGINS',
         'https://*.a.example',
-        'CORS_ORIGINS must list each origin in full: * stands alone or not at all, got "https://*.a.example"',
+        'CORS_ORIGINS must list each origin in full: * is only allowed alone, got "https://*.a.example"',
       ],
       [
         'CORS_ORIGINS',
         'null',
-        'CORS_ORIGINS must be * or origins such as https://app.example, without a path, got "null"',
+        'CORS_ORIGINS must be * or origins like https://app.example, without a path, got "null"',
       ],
       [
         'CORS_ORIGINS',
         'a.example',
-        'CORS_ORIGINS must be * or origins such as https://app.example, without a path, got "a.example"',
+        'CORS_ORIGINS must be * or origins like https://app.example, without a path, got "a.example"',
       ],
       [
         'CORS_ORIGINS',
         'https://a.example/x',
-        'CORS_ORIGINS must be * or origins such as https://app.example, without a path, got "https://a.example/x"',
+        'CORS_ORIGINS must be * or origins like https://app.example, without a path, got "https://a.example/x"',
       ],
       [
         'LOG_LEVEL',
@@ -378,7 +378,7 @@ describe('parseSettings', () => {
   it('refuses workers without a store that they can share, and says what to set', () => {
     const reason =
       'must be 1: conversations in memory belong to one process; '
-      + 'set CONVERSATION_STORE, such as sqlite:calls.db';
+      + 'set CONVERSATION_STORE, for example to sqlite:calls.db';
     assert.deepEqual(problemsOf({ WORKERS: '2' }), [`WORKERS ${reason}`]);
     assert.deepEqual(problemsOf({}, ['--workers=auto']), [`--workers ${reason}`]);
     assert.deepEqual(problemsOf({ WORKERS: '2', CONVERSATION_STORE: 'sqlite:c.db' }), []);
@@ -407,7 +407,7 @@ describe('parseSettings', () => {
     assert.deepEqual(problemsOf({ DRAIN_CALLS_SECONDS: '60' }), []);
     assert.deepEqual(
       problemsOf({ DRAIN_CALLS_SECONDS: '60', CONVERSATION_STORE: 'sqlite:c.db' }),
-      ['DRAIN_CALLS_SECONDS must be 0: calls go on in any process that uses CONVERSATION_STORE'],
+      ['DRAIN_CALLS_SECONDS must be 0: calls continue in any process that uses CONVERSATION_STORE'],
     );
   });
 
@@ -474,7 +474,7 @@ describe('parseSettings: several agents', () => {
 
   const refused: readonly (readonly [value: string, reason: RegExp])[] = [
     [',', /^AGENTS must name at least one/],
-    ['./sales.ts', /^AGENTS must be name=agent, such as sales=/],
+    ['./sales.ts', /^AGENTS must be name=agent, for example sales=/],
     ['sales=', /^AGENTS must be name=agent/],
     ['=./sales.ts', /^AGENTS must have names that begin with a letter/],
     ['Sales=./sales.ts', /^AGENTS must have names that begin with a letter/],
@@ -519,7 +519,7 @@ describe('parseSettings: several agents', () => {
 
   it('refuses the secret of an agent that is not there: its name is probably misspelt', () => {
     assert.deepEqual(problemsOf({ AGENTS, LAYERCODE_WEBHOOK_SECRET_SALE: own }), [
-      'LAYERCODE_WEBHOOK_SECRET_SALE is the secret of no agent: AGENTS has sales, big-support',
+      'LAYERCODE_WEBHOOK_SECRET_SALE belongs to no agent: AGENTS has sales, big-support',
     ]);
   });
 

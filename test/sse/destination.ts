@@ -1,4 +1,4 @@
-// What a writer is tested against: a response that notes what is done to it, and time-outs by hand.
+// What a writer is tested against: a response that notes what is done to it, and timeouts by hand.
 
 import { EventEmitter } from 'node:events';
 import type { TestContext } from 'node:test';
@@ -94,7 +94,7 @@ export class Destination extends EventEmitter implements SseDestination {
 }
 
 /**
- * Time-outs by hand. Node 20.12's own mock stumbles over a time-out that is cleared while it
+ * Timeouts by hand. Node 20.12's own mock stumbles over a timeout that is cleared while it
  * fires.
  */
 export class Clock {

@@ -1,4 +1,4 @@
-// Who calls, as an agent is told.
+// The numbers of a telephone call, as the agent sees them.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -30,7 +30,7 @@ describe('turn.caller', () => {
       assert.equal(await (await client.say(text)).text(), CALLER);
   });
 
-  it('is undefined where a browser goes on with the conversation', async (t) => {
+  it('is undefined if a browser continues the conversation', async (t) => {
     const { client } = serve(t, telling);
     await (await client.start(NUMBERS)).text();
     assert.equal(await (await client.say('Hi', { session_id: 'browser' })).text(), 'a browser');

@@ -1,5 +1,5 @@
-// Tool calls and stores that answer late, fail, or are shared by two processes. A delivery is an
-// object here: no socket is needed.
+// Tool calls over stores that answer late, fail, or are shared by two processes. Deliveries are
+// plain objects, so no socket is needed.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -22,7 +22,7 @@ function memory(): MemoryStore {
   return new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
 }
 
-/** A process over a store, its tool, and what its log said at error. */
+/** A process over a store, with its tool, its outcomes and the errors in its log. */
 class Process {
   readonly turns: Turns;
   readonly errors: string[] = [];
@@ -33,10 +33,15 @@ class Process {
     write: (line) => this.errors.push((JSON.parse(line) as { msg: string }).msg),
   });
 
-  constructor(store: ConversationStore, onMessage: (process: Process) => Agent['onMessage']) {
+  constructor(
+    store: ConversationStore,
+    onMessage: (process: Process) => Agent['onMessage'],
+    agents?: ReadonlyMap<string, Agent>,
+  ) {
     const agent = defineAgent({ name: 'tested', onMessage: onMessage(this) });
     this.turns = new Turns({
       agent,
+      agents,
       conversations: new ConversationManager(store),
       turnTimeoutMs: 60_000,
       firstWordTimeoutMs: 60_000,
@@ -160,7 +165,7 @@ describe('a call', () => {
     process.deliver('pay');
     await until(() => runs === 2, 'the second run');
     await new Promise((resolve) => setImmediate(resolve));
-    await store.count(); // behind the write of what it calls
+    await store.count(); // answers after the write of the calls
     process.works[0]?.resolve('"paid"');
     await until(() => process.turns.count === 0, 'the end');
     await process.turns.settled();
@@ -203,7 +208,7 @@ describe('a store that fails', () => {
     const { length } = store.calls;
     process.works[0]?.resolve('"paid"');
     await store.called(length + 1);
-    await assert.rejects(store.count()); // behind the write, which has failed by then
+    await assert.rejects(store.count()); // answers after the write, which has failed
     store.failWith = undefined;
     await process.turns.settled();
     assert.deepEqual(await results(store), ['completed "paid"']);
@@ -222,4 +227,59 @@ describe('a store that fails', () => {
     await process.turns.settled();
     assert.deepEqual([...process.errors].sort(), ['history not written', 'tool result lost']);
   });
+});
+
+describe('a hand-over', () => {
+  for (const [what, failing, callsTools] of [
+    ['for its result', 'result', false],
+    ['for its result, and the next agent calls tools', 'result', true],
+    ['for its call', 'call', false],
+    ['for its call, and the next agent calls tools', 'call', true],
+  ] as const) {
+    it(`stands though the store fails ${what}`, async (t) => {
+      const store = new PromisedStore(memory());
+      const fail = (): void => void (store.failWith = new Error('the store is away'));
+      const [asked, gate] = [deferred(), deferred()];
+      const billing = defineAgent({
+        name: 'billing',
+        onMessage: async ({ text, journal }) => {
+          if (text !== 'pay') return 'Still billing.';
+          asked.resolve();
+          await gate.promise;
+          if (callsTools) await journal.noteToolCalls([{ ...CALL, id: 'c2' }]);
+          return 'Billing here.';
+        },
+      });
+      const first = (): Agent['onMessage'] => async ({ text, journal }) => {
+        if (text !== 'pay') return 'The first agent again.';
+        if (failing === 'call') fail();
+        const run = async ({ toolCallId }: ToolCallContext): Promise<string> => {
+          await journal.handOver(toolCallId, 'billing');
+          if (failing === 'result') fail();
+          else store.failWith = undefined;
+          return '"to billing"';
+        };
+        await journal.runTools([CALL], () => ({ run }));
+        return undefined;
+      };
+      const process = new Process(store, first, new Map([['billing', billing]]));
+      t.after(() => process.end());
+      const clock = mockTimers(t, ['setTimeout']);
+      process.deliver('pay');
+      await asked.promise;
+      const isLost = (): boolean => (clock.tick(1_000), process.errors.length === 1);
+      await until(isLost, 'the store to be given up');
+      store.failWith = undefined;
+      gate.resolve();
+      await until(() => process.outcomes.length === 1, 'the end');
+      await process.turns.settled();
+      process.deliver('t2');
+      await until(() => process.outcomes.length === 2, 'the next turn');
+      const history = await new ConversationManager(store).getHistory('c');
+      assert.deepEqual(
+        history.flatMap(({ role, content }) => (role === 'assistant' && content ? [content] : [])),
+        ['Billing here.', 'Still billing.'],
+      );
+    });
+  }
 });

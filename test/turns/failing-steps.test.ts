@@ -1,4 +1,5 @@
-// What SQLite does to its I/O: in typical talks the n-th store call, write or timer fails, all n.
+// In typical talks the n-th store call, write or timer fails, for every n. This is how SQLite tests
+// its I/O.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -47,10 +48,10 @@ const TALKS: Readonly<Record<string, readonly Step[]>> = {
   'a tool call that is interrupted': [message(says, calls, says), drop, message(says)],
 };
 
-/** More steps than any of these talks has: a failure that is never reached ends the count. */
+/** More steps than any of these talks has. The count ends with a failure that is not reached. */
 const MOST_STEPS = 100;
 
-/** One that answers late has more steps that can fail than one that answers at once. */
+/** A store that answers late has more steps that can fail than one that answers at once. */
 const STORES = IS_LONG
   ? (['memory', 'promised', 'thenable', 'shared'] as const)
   : (['promised'] as const);
@@ -59,7 +60,7 @@ describe('history is true', () => {
   for (const store of STORES)
     for (const agent of ['scripted', 'model'] as const)
       for (const [name, steps] of Object.entries(TALKS)) {
-        // It speaks through the same reply; only tools are its own.
+        // A model's agent speaks through the same reply. Only its tools are different.
         if (agent === 'model' && !name.includes('tool')) continue;
         const talk: Talk = { seed: 0, agent, store, steps, isStopped: false };
         for (const kind of [
@@ -69,7 +70,7 @@ describe('history is true', () => {
           'early timer',
           'late timer',
         ] as const) {
-          it(`whichever ${kind} fails in ${name} (${agent} agent, ${store} store)`, async () => {
+          it(`if any ${kind} fails in ${name} (${agent} agent, ${store} store)`, async () => {
             const failures = await countFailures(talk, kind);
             assert.ok(failures > 0, 'there was nothing to fail');
           });

@@ -28,7 +28,7 @@ import { recordLog, SECRET, settingsWith, type RecordedLog } from '../fixtures/k
 const notes = defineState(() => ({ notes: [] as string[] }));
 const other = defineState(() => ({ other: true }));
 
-/** Hands the conversation over to whatever agent it is told. */
+/** Hands the conversation over to the agent that the model names. */
 const transfer = tool({
   name: 'transfer',
   description: 'Hands the call over.',
@@ -55,7 +55,7 @@ function to(agent: string): ScriptedCall {
 const HANDED_OVER = '{"status":"handed over","agent":"billing"}';
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
-/** The script of each agent, by its name. */
+/** Scripts by the name of the agent. */
 type Scripts = Readonly<Record<string, readonly ScriptedAnswer[]>>;
 
 interface Staged {
@@ -63,7 +63,7 @@ interface Staged {
   readonly caller: TestClient;
   readonly log: RecordedLog;
   readonly models: Readonly<Record<string, ScriptedModel>>;
-  /** History of the first agent's conversation. */
+  /** The history of the first agent's conversation. */
   readonly history: () => Promise<readonly Message[]>;
 }
 
@@ -75,7 +75,7 @@ interface Staging {
   readonly tools?: readonly Tool<{ notes: string[] }>[];
 }
 
-/** Serves agents that speak with scripted models, the first on the plain route. */
+/** Serves agents with scripted models. The first one has the plain route. */
 async function stage(t: TestContext, scripts: Scripts, staging: Staging = {}): Promise<Staged> {
   const { agents: more = {}, store, channel, conversationId = 'c-1' } = staging;
   const { tools = [transfer, note] } = staging;
@@ -115,7 +115,7 @@ function memory(): MemoryStore {
   return new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
 }
 
-/** Who said what: the agent of a message is named if it is not the path's. */
+/** Who said what. `own` is the path's own agent. */
 function outline(history: readonly Message[]): string[] {
   return history.map((message) => {
     if (message.role !== 'assistant') return `${message.role}: ${message.content}`;
@@ -161,7 +161,7 @@ describe('a tool that returns handOver', () => {
     assert.equal(state, '{"notes":["a","b"]}');
   });
 
-  it('sends a model what it was sent before once, and what came since behind it', async (t) => {
+  it('sends a model what it was sent before once, followed by what is new', async (t) => {
     const { caller, models } = await stage(t, {
       sales: [to('billing')],
       billing: [['Let me see.', { call: 'note', args: { text: 'b' } }], 'Noted.', 'Yes.'],
@@ -175,7 +175,7 @@ describe('a tool that returns handOver', () => {
     assert.deepEqual(third.slice(0, second.length), second);
   });
 
-  it('has the conversation stay with that agent, from the start of the next turns', async (t) => {
+  it('leaves the conversation with that agent in later turns', async (t) => {
     const { caller, models } = await stage(t, {
       sales: [to('billing')],
       billing: ['Billing here.', 'Still billing.'],
@@ -185,7 +185,7 @@ describe('a tool that returns handOver', () => {
     assert.equal(models['sales']?.requests.length, 1);
   });
 
-  it('has the agent that it was handed over to greet a caller who is back', async (t) => {
+  it('lets the new agent greet a caller who is back', async (t) => {
     const greeting = defineAgent({
       name: 'greeting',
       onSessionStart: ({ isResumed }) => `Greeting, ${isResumed}.`,
@@ -228,7 +228,7 @@ describe('a tool that returns handOver', () => {
     assert.deepEqual(speakers, [undefined, 'sales,billing', 'billing']);
   });
 
-  it('is told to the browser as any other call', async (t) => {
+  it('is sent to the browser like any other call', async (t) => {
     const { caller } = await stage(t, { sales: [to('billing')], billing: ['Billing here.'] });
     const reply = await caller.say('Hi');
     assert.deepEqual(dataOf(await reply.events()), [
@@ -278,12 +278,12 @@ describe('a tool that returns handOver', () => {
 
   it('is forgotten with the conversation', async (t) => {
     const { app, caller } = await stage(t, {
-      sales: [to('billing'), 'Sales anew.'],
+      sales: [to('billing'), 'Sales again.'],
       billing: ['Billing here.'],
     });
     await says(caller, 'Hi');
     await app.conversations.clear('c-1');
-    assert.equal(await says(caller, 'Hi'), 'Sales anew.');
+    assert.equal(await says(caller, 'Hi'), 'Sales again.');
   });
 
   it('hands over to an agent with hooks, which gets the same words', async (t) => {
@@ -328,7 +328,7 @@ describe('a tool that returns handOver', () => {
     ]);
   });
 
-  it('has the turn end when the agent that handed over has hung up', async (t) => {
+  it('ends the turn if the agent that handed over has hung up', async (t) => {
     const { caller, models } = await stage(
       t,
       {
@@ -341,7 +341,7 @@ describe('a tool that returns handOver', () => {
     assert.equal(models['billing']?.requests.length, 0);
   });
 
-  it('has the other agent apologise when it fails', async (t) => {
+  it('lets the other agent apologise if it fails', async (t) => {
     const { caller } = await stage(t, { sales: [to('billing')], billing: [] });
     assert.equal(await says(caller, 'Hi'), 'Pardon, says billing.');
   });
@@ -351,10 +351,10 @@ describe('a hand-over that cannot be', () => {
   const cases: readonly (readonly [what: string, call: ScriptedCall, error: RegExp, code: string])[]
     = [
       ['to an unknown agent', to('nobody'),
-        /^there is no agent \\?"nobody\\?"; there are billing, stranger$/, 'ERR_HAND_OVER_AGENT'],
+        /^there is no agent \\?"nobody\\?"; the others are billing, stranger$/, 'ERR_HAND_OVER_AGENT'],
       ['to a name that objects have of themselves', to('constructor'),
         /there is no agent "constructor"/, 'ERR_HAND_OVER_AGENT'],
-      ['to an agent with another state', to('stranger'), /"stranger" keeps another state/,
+      ['to an agent with another state', to('stranger'), /"stranger" has another state/,
         'ERR_HAND_OVER_STATE'],
       ['to the agent that speaks', to('sales'), /you are the agent "sales" yourself/,
         'ERR_HAND_OVER_REPEATED'],
@@ -380,7 +380,7 @@ describe('a hand-over that cannot be', () => {
     });
   }
 
-  it('is to any, where an agent is the only one', async (t) => {
+  it('is one to any agent, if there is only one agent', async (t) => {
     const model = scriptedModel([to('billing'), 'I am alone.']);
     const agent = defineAgent({ name: 'solo', prompt: 'You are alone.', tools: [transfer], model });
     const caller = createTestClient(createApp(settingsWith(), agent), { secret: SECRET });
@@ -397,7 +397,7 @@ describe('a hand-over that cannot be', () => {
     });
     assert.equal(await says(caller, 'Hi'), 'Enough.');
     const { content = '' } = models['b']?.requests.at(-1)?.messages.at(-1) ?? {};
-    assert.match(content, /handed over 3 times in this turn, which is the most/);
+    assert.match(content, /handed over 3 times in this turn, which is the limit/);
   });
 
   it('is the second of calls that a model makes together', async (t) => {
@@ -407,7 +407,8 @@ describe('a hand-over that cannot be', () => {
       support: ['Support here.'],
     });
     assert.equal(await says(caller, 'Hi'), 'Billing here.');
-    assert.match(outline(await history())[3] ?? '', /^tool: .*hands the conversation over already/);
+    const [, , , second = ''] = outline(await history());
+    assert.match(second, /^tool: .*is already handing the conversation over/);
   });
 
   it('is one to no name', () => {
@@ -417,7 +418,7 @@ describe('a hand-over that cannot be', () => {
     }
   });
 
-  it('is one of a call that nobody runs', async (t) => {
+  it('is one for a call that does not run', async (t) => {
     const careless = defineAgent({
       name: 'careless',
       onMessage: async ({ journal }) => {
@@ -446,7 +447,7 @@ describe('a turn that was handed over and delivered again', () => {
   it('goes on with the other agent, if it had not', async (t) => {
     const { caller, history, models } = await stage(t, {
       sales: [to('billing')],
-      billing: [], // fails
+      billing: [], // an empty script fails the turn
     });
     await says(caller, 'Hi');
     const again = scriptedModel(['Billing here.']);
@@ -458,9 +459,9 @@ describe('a turn that was handed over and delivered again', () => {
     assert.equal(again.requests[0]?.messages.at(-1)?.content, HANDED_OVER);
   });
 
-  it('hands over anew where its agent makes the call anew that had done it', async (t) => {
+  it('hands over again if its agent makes the same call again', async (t) => {
     const { caller, models } = await stage(t, {
-      sales: [to('billing')], // and fails when it is back
+      sales: [to('billing')], // fails when it is asked again
       billing: [to('sales'), 'Billing again.'],
     });
     await says(caller, 'Hi');
@@ -493,7 +494,7 @@ describe('a hand-over whose turn is over', () => {
     ]);
   });
 
-  it('of a tool that is to finish, counts from the next turn on', async (t) => {
+  it('of a tool that wants to finish counts from the next turn on', async (t) => {
     const [asked, release] = [deferred(), deferred()];
     const finishing = tool({
       name: 'transfer',
@@ -537,8 +538,8 @@ function sharedStore(): SharedStore {
   });
 }
 
-describe('a turn that was handed over and goes on in another process', () => {
-  it('is told there with the agents that spoke', async (t) => {
+describe('a turn that was handed over and continues in another process', () => {
+  it('is logged there with the agents that spoke', async (t) => {
     const listeners = new Map<string, (message: string) => void>();
     const channel = (address: string): Channel => ({
       address,
@@ -605,7 +606,7 @@ describe('the agent of a conversation', () => {
     });
   }
 
-  it('is the first one where the other is not served any more, and the log says so', async (t) => {
+  it('is the first one if the other is not served any more, and the log says so', async (t) => {
     const first = await stage(
       t,
       { sales: [to('billing')], billing: ['Billing here.'] },
@@ -619,7 +620,7 @@ describe('the agent of a conversation', () => {
     );
     assert.equal(await says(second.caller, 'And?'), 'Sales again.');
     const { handedOverTo } = await second.log.next(
-      'the agent of a conversation is not served any more, or keeps another state',
+      'the agent that has the conversation is not served any more, or has another state',
     );
     assert.equal(handedOverTo, 'billing');
   });

@@ -1,4 +1,4 @@
-// The tests of interruption.test.ts, with an app that is reached by `app.fetch`.
+// The tests of interruption.test.ts, over `app.fetch` instead of a socket.
 
 import { reachByFetch } from '../fixtures/app.ts';
 

@@ -1,5 +1,5 @@
-// The caller speaks over the agent: a dropped request, a newer turn, or the word of the platform.
-// It is the normal case.
+// The caller speaks over the agent, which is the normal case. The server learns it from a dropped
+// request, a newer turn, or an event of the platform.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -22,7 +22,7 @@ import {
 } from '../fixtures/app.ts';
 import { wireBody } from '../fixtures/wire.ts';
 
-/** Says its pieces and waits for its end, wherever the words are "hold"; answers others at once. */
+/** An agent that answers "hold" with its pieces, and then waits until it is interrupted. */
 function holding(
   t: TestContext,
   pieces: readonly string[] = ['It rains ', 'in Spain.'],
@@ -44,7 +44,7 @@ function holding(
   };
 }
 
-/** Sends "hold", and reads until the last piece. */
+/** Sends "hold", and reads up to the last piece. */
 async function hold(
   { client }: Served,
   fields: Readonly<Record<string, unknown>> = {},
@@ -103,7 +103,7 @@ describe('a dropped request', () => {
     assert.equal((await served.begun.next()).aborted, true);
   });
 
-  it("fires the agent's signal with a reason that tells it from a failure", async (t) => {
+  it("fires the agent's signal with a reason that is no failure", async (t) => {
     const served = holding(t);
     await dropHeld(served);
     assert.equal(((await served.begun.next()).reason as Error).name, 'TurnAbortedError');
@@ -115,7 +115,7 @@ describe('a dropped request', () => {
     assert.equal(served.app.runningTurns, 0);
   });
 
-  it('is told to the agent once', async (t) => {
+  it('calls onInterrupted once', async (t) => {
     const served = holding(t);
     const { drop } = await hold(served, { turn_id: 't-1' });
     drop();
@@ -124,7 +124,7 @@ describe('a dropped request', () => {
     assert.equal(served.interrupted.all.length, 1);
   });
 
-  it('is told to the agent with what had been sent', async (t) => {
+  it('calls onInterrupted with what had been sent', async (t) => {
     const served = holding(t);
     const { drop } = await hold(served, { turn_id: 't-1' });
     drop();
@@ -203,7 +203,7 @@ describe('a dropped request', () => {
     const { raw, interrupted } = serve(t, {
       async onMessage(turn) {
         begun.resolve();
-        await gate.promise; // a look-up, say, and then the model:
+        await gate.promise; // for example a look-up, before the model is asked with the signal
         aborted.resolve(turn.signal.aborted);
       },
     });
@@ -247,7 +247,7 @@ describe('a dropped request', () => {
     await new Listener(reply).next();
     reply.drop();
     await within(late.promise, 'the late word');
-    await new Promise((resolve) => setImmediate(resolve)); // for what it returned
+    await new Promise((resolve) => setImmediate(resolve)); // time for what it returned
     assert.deepEqual((await history())[1], ['assistant', 'One.', 'interrupted']);
   });
 
@@ -310,8 +310,8 @@ describe('a dropped request', () => {
 });
 
 /**
- * A turn that is dropped before the store has opened its record; the record is opened and settled
- * by now.
+ * Drops a turn before the store has opened its record. Resolves when the record is opened and
+ * settled.
  */
 async function droppedWhileOpening(t: TestContext, agent: TestAgent = {}): Promise<Served> {
   const store = slowStore();
@@ -333,7 +333,7 @@ async function droppedWhileOpening(t: TestContext, agent: TestAgent = {}): Promi
     'the drop to be noticed',
   );
   gate.resolve();
-  // each behind what waits in the store's line
+  // each read is answered after the writes that wait
   for (let round = 0; round < 2; round++) await served.history('c-1');
   return served;
 }
@@ -379,7 +379,7 @@ describe('a newer turn', () => {
     assert.deepEqual(await seen.next(), ['hold', 'One.', 'next']);
   });
 
-  it('is told to the agent once, and not again at the drop behind it', async (t) => {
+  it('calls onInterrupted once, and not again at the drop after it', async (t) => {
     const served = holding(t);
     const { drop } = await hold(served, { turn_id: 't-1' });
     await (await served.client.say('next')).text();
@@ -427,7 +427,7 @@ describe('a newer turn', () => {
     const { client } = serve(t, {
       async *onMessage({ text }) {
         yield `${text}.`;
-        if (text === 'old') await gate.promise; // deaf to its signal
+        if (text === 'old') await gate.promise; // ignores its signal
         yield ' more';
       },
     });
@@ -463,7 +463,7 @@ describe('a newer turn', () => {
     ]);
   });
 
-  it('stands behind the older one in history, whichever finishes first', async (t) => {
+  it('comes after the older one in history, even if it ends first', async (t) => {
     const served = holding(t);
     const older = await hold(served);
     const newer = await hold(served);
@@ -498,7 +498,7 @@ describe('interruption_context', () => {
     assert.deepEqual((await served.history())[1], ['assistant', 'It rains', 'interrupted']);
   });
 
-  it('cuts the turn that still runs, where the drop was not noticed', async (t) => {
+  it('cuts the turn that still runs, if the drop was not noticed', async (t) => {
     const served = holding(t);
     await hold(served);
     await (await served.client.say('next', heard('It rains'))).text();
@@ -512,7 +512,7 @@ describe('interruption_context', () => {
     assert.deepEqual((await served.history())[1], ['assistant', 'It rains', 'interrupted']);
   });
 
-  it('is told to the agent for a turn that was completed', async (t) => {
+  it('calls onInterrupted for a turn that was completed', async (t) => {
     const served = holding(t);
     await (await served.client.say('It rains in Spain', { turn_id: 't-1' })).text();
     await (await served.client.say('next', heard('It rains'))).text();
@@ -542,7 +542,7 @@ describe('interruption_context', () => {
     ]);
   });
 
-  it('cuts the newest turn where assistant_turn_id is none of ours', async (t) => {
+  it('cuts the newest turn if assistant_turn_id is none of ours', async (t) => {
     const served = holding(t);
     await (await served.client.say('One', { turn_id: 't-1' })).text();
     await (await served.client.say('Two', { turn_id: 't-2' })).text();
@@ -557,7 +557,7 @@ describe('interruption_context', () => {
     ]);
   });
 
-  it('cuts no earlier turn that assistant_turn_id names, where that said something else', async (t) => {
+  it('cuts no earlier turn that assistant_turn_id names, if that said something else', async (t) => {
     const served = holding(t);
     await (await served.client.say('One', { turn_id: 't-1' })).text();
     await (await served.client.say('Two', { turn_id: 't-2' })).text();
@@ -684,9 +684,9 @@ describe('interruption_context', () => {
     ]);
   });
 
-  it('of an older turn that runs anew cuts no turn behind it', async (t) => {
-    // A barge-in over t-1 began t-2, which failed; t-3 came, and then t-2 once more. Its context
-    // still speaks of t-1.
+  it('of an older turn that runs again cuts no turn after it', async (t) => {
+    // The caller spoke over t-1 with t-2, which failed. Then came t-3, and t-2 once more, whose
+    // context still reports on t-1.
     let failing = true;
     const { client, history } = serve(t, {
       onMessage: ({ text }) => {

@@ -1,97 +1,97 @@
-// What was seen of a talk from outside: who posted what, what an agent was asked and said, and what
-// came over the wire.
+// What can be seen of a talk from outside: what was posted, what agents were asked and said, and
+// what came over the wire.
 
-/** A piece of text that an agent handed over. */
+/** A piece of text that an agent said. */
 export interface Piece {
   readonly text: string;
   readonly isFiller: boolean;
-  /** What `say` answered; undefined where the agent was not told. */
+  /** What `say` returned. Undefined if the text was not said with it. */
   isTaken: boolean | undefined;
 }
 
 /** A tool call of a run. */
 export interface Call {
   readonly id: string;
-  /** The same for the same call of every run of the turn, and for no other. */
+  /** Identify the call in all runs of its turn: no other call has the same arguments. */
   readonly args: string;
-  /** What the tool returned, as JSON text; undefined while it has not. */
+  /** What the tool returned: JSON text. Undefined until it returns. */
   result: string | undefined;
-  /** It must stand in history: it was begun or noted before the run was over. */
+  /** Whether history must hold it, because it was begun or noted before the run was over. */
   isNoted: boolean;
-  /** It ended because of its signal. */
+  /** Whether it ended because of its signal. */
   isInterrupted: boolean;
-  /** Its process crashed before the store had answered: the result may be unknown. */
+  /** Whether its process crashed before the store answered, so that its result may be unknown. */
   mayBeLost: boolean;
 }
 
-/** An agent at work on a turn. */
+/** One run of a turn, as its agent sees it. */
 export interface Run {
-  /** When it began, on the clock of `arrivedAt`. */
+  /** When the agent was asked, on the clock of `arrivedAt`. */
   readonly n: number;
-  /** When the delivery arrived that began it. */
+  /** When its delivery arrived. */
   readonly arrivedAt: number;
-  /** As the agent was told. */
+  /** The id that the agent was given. */
   readonly turnId: string;
   readonly pieces: Piece[];
   readonly calls: Call[];
   hasFailed: boolean;
-  /** Its process crashed before the run was over. */
+  /** Whether its process crashed before the run was over. */
   isDead: boolean;
   isOver(): boolean;
 }
 
-/** A request for a turn, and its answer. */
+/** A request that delivers a turn, and its answer. */
 export interface Delivery {
   readonly turn: TurnEntry;
   readonly arrivedAt: number;
-  /** The connection closed before the stream was ended. */
+  /** Whether the connection closed before the stream ended. */
   isCutOff(): boolean;
-  /** The run that it began. */
+  /** The run that it began. Undefined if it began none. */
   run: Run | undefined;
-  /** Its connection breaks when it is first written to. */
+  /** Whether its connection breaks at the first write. */
   readonly breaks: boolean;
-  /** It cannot have opened a record: it joined a turn that ran, or was too late. */
+  /** Whether it cannot have opened a record, because it joined a running turn or came too late. */
   readonly hasJoined: boolean;
-  /** The complete reply that there was when it arrived. */
+  /** The reply of the turn, if that was complete when the delivery arrived. */
   readonly replayed: string | undefined;
-  /** Types and texts as they came. */
+  /** What came over the wire so far. */
   events(): readonly { readonly type: string; readonly content?: unknown }[];
 }
 
-/** The platform said that this much was heard of a turn. */
+/** A report of the platform on how much was heard of a turn. */
 export interface Cut {
   readonly arrivedAt: number;
-  /** Undefined: not known. */
+  /** Undefined if the report does not say. */
   readonly heard: string | undefined;
-  /** Whether it must have been applied: a message says it when it begins a turn, and only then. */
+  /** Whether it must have been applied. It is if the message that has it begins a turn. */
   isApplied(): boolean;
 }
 
-/** Deliveries of one id, type and words. */
+/** A turn: deliveries of the same id, type and words. */
 export interface TurnEntry {
   readonly label: string;
-  /** As the platform has it. */
+  /** The platform's id. Undefined if it sent none. */
   readonly turnId: string | undefined;
-  /** Undefined where the caller did not speak. */
+  /** The caller's words. Undefined if the caller did not speak. */
   readonly words: string | undefined;
-  /** Nothing of it is kept: a start that nobody may have heard. */
+  /** Whether it leaves nothing in history: a `session.start` without an id. */
   readonly isUnkept: boolean;
   readonly deliveries: Delivery[];
   readonly runs: Run[];
   readonly cuts: Cut[];
-  /** Its words never reached the store. */
+  /** Whether its words never reached the store. */
   isLost: boolean;
-  /** Its place is not known: at a crash the store had no message of it. */
+  /** Whether its place in history is unknown, as the store had no message of it at a crash. */
   hasNoPlace: boolean;
-  /** When its process died with the record open: the reply is unknown until the turn runs anew. */
+  /** When its process died with the record open. Until it runs again its reply is unknown. */
   diedAt: number | undefined;
-  /** As it stood at the last look, when it was complete. */
+  /** Its reply at the last check, if it was complete then. */
   completedText: string | undefined;
 }
 
 export interface Ledger<T extends TurnEntry = TurnEntry> {
-  /** In the order of arrival. */
+  /** In order of arrival. */
   turns: readonly T[];
-  /** Something was made to fail that a turn needs: it may fail with it, whatever its agent does. */
+  /** Whether a step was made to fail. Any turn may then fail, whatever its agent does. */
   readonly isHarmed: boolean;
 }

@@ -1,4 +1,4 @@
-// A caller, the server, and a model behind it: three ends of real sockets.
+// A caller, the server and a model's server, over real sockets.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -122,7 +122,7 @@ describe("a model's reply", () => {
     assert.deepEqual(contentsOf(await eventsOf(client.say('Menu?'))), texts);
   });
 
-  it('is kept as it was spoken, and goes to the model so', async (t) => {
+  it('is kept as it was spoken, and sent to the model like that', async (t) => {
     const { client, server } = await serveModel(t, plain, [says('**Yes**, it', ' rains.')]);
     await spoken(client.say('Rain?'));
     await spoken(client.say('Really?'));
@@ -171,7 +171,7 @@ describe('a caller who leaves', () => {
     });
   }
 
-  it('while a retry waits has the model asked no more', async (t) => {
+  it('while a retry waits stops the retry', async (t) => {
     const served = await serveModel(t, plain, [rateLimits({ 'retry-after': '1' }), says('Yes.')]);
     const caller = await callOver(t, served);
     await (
@@ -220,7 +220,7 @@ describe('a caller who leaves', () => {
     ]);
   });
 
-  it('has the model told what was sent where nobody knows what was heard', async (t) => {
+  it('shows the model what was sent if it is unknown what was heard', async (t) => {
     const { client, server } = await serveModel(t, plain, [
       silentAfter(chunk({ content: 'It rains, ' }), chunk({ content: 'mainly.' })),
       says('Yes.'),
@@ -239,7 +239,7 @@ describe('a caller who leaves', () => {
     );
   });
 
-  it('has the model told nothing of a reply of which nothing was heard', async (t) => {
+  it('does not show the model a reply of which nothing was heard', async (t) => {
     const { client, server } = await serveModel(t, plain, [says('It rains.'), says('Yes.')]);
     await spoken(client.say('Rain?', { turn_id: 't-1' }));
     await spoken(client.say('Stop.', heard('', 't-1')));
@@ -311,7 +311,7 @@ describe('a model that fails', () => {
   });
 
   it('does not run its last word and the apology together', async (t) => {
-    // Was: "It rainsSorry, something went wrong": a voice gets the pieces of a reply as one text.
+    // The pieces of a reply are spoken as one text. This was "It rainsSorry, something went wrong".
     const { client } = await serveModel(t, plain, [
       droppedAfter(chunk({ content: 'It rains' }), chunk({ content: ' now' })),
     ]);
@@ -498,7 +498,7 @@ describe("a call's start", () => {
     );
     assert.equal(await spoken(client.start()), 'Hello!');
     await until(() => server.warmUps === 1, 'the connection to be opened');
-    // fetch has read the answer by then, and keeps the connection
+    // by then fetch has read the answer to the warm-up, and keeps the connection
     await (await get('/health')).text();
     await spoken(client.say('Rain?'));
     assert.deepEqual([server.requests.length, server.connectionsSeen], [1, 1]);

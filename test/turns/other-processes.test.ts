@@ -1,4 +1,4 @@
-// Turns of processes that share a store and tell each other what happens.
+// Turns in processes that share a store and send each other messages.
 
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
@@ -17,12 +17,12 @@ import { messageEvent, rawRequest, until, type TestAgent } from '../fixtures/app
 
 const ID = { conversation_id: 'c' } as const;
 
-/** What carries the messages between the processes of a test. */
+/** Carries messages between the processes of a test. */
 class Post {
   readonly messages: string[] = [];
-  /** Which messages get lost. */
+  /** The messages that get lost. */
   loses: (message: string) => boolean = () => false;
-  /** Which messages wait for `deliver`. */
+  /** The messages that wait for `deliver`. */
   delays: (message: string) => boolean = () => false;
   readonly #delayed: (() => void)[] = [];
   readonly #listeners = new Map<string, (message: string) => void>();
@@ -46,12 +46,12 @@ class Post {
     for (const arrive of this.#delayed.splice(0)) arrive();
   }
 
-  /** A message that no process of ours has sent. */
+  /** Delivers a message that none of our processes has sent. */
   forge(address: string, message: string): void {
     this.#listeners.get(address)?.(message);
   }
 
-  /** The process is gone, and nobody was told. */
+  /** Cuts a process off without telling the others. */
   kill(address: string): void {
     this.#listeners.delete(address);
   }
@@ -107,7 +107,7 @@ describe('a newer turn on another process', () => {
     ]);
   });
 
-  it('has the last word on what was heard where the platform tells', async (t) => {
+  it('decides what was heard if the platform reports it', async (t) => {
     const { a, b } = machines(t);
     const held = await hold(a, 'hold', 'hold', ID);
     await says(b, 'Stop', {
@@ -261,7 +261,7 @@ describe('a turn that is delivered again to another process', () => {
     const moved = await again(b);
     assert.equal(await moved.next(), 'hold?');
     const closed = a.app.close();
-    await new Promise((resolve) => setTimeout(resolve, 50)); // nothing tells that it waits
+    await new Promise((resolve) => setTimeout(resolve, 50)); // no event says that it waits
     a.go('hold');
     assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
     await closed;
@@ -270,7 +270,7 @@ describe('a turn that is delivered again to another process', () => {
     ]);
   });
 
-  it('runs anew where the first process does not answer', async (t) => {
+  it('runs again if the first process does not answer', async (t) => {
     const { a, b, post } = machines(t);
     await hold(a, 'hold', 'hold', ID);
     post.kill('a');
@@ -316,7 +316,7 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(b.runs, []);
   });
 
-  it('runs anew where the first process dies in the middle', async (t) => {
+  it('runs again if the first process dies in the middle', async (t) => {
     const { a, b, post } = machines(t);
     await hold(a, 'hold', 'hold', ID);
     const clock = mockTimers(t, ['setTimeout', 'setInterval']);
@@ -346,7 +346,7 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(b.runs, []);
   });
 
-  // Errors of HTTP clients hold their request, which holds the error: no JSON can be made of them.
+  // Errors of HTTP clients have their request, which has the error. They have no form in JSON.
   it('fails there, too, whatever the agent throws', async (t) => {
     const gate = new EventEmitter();
     const { a, b, post } = machines(t, {
@@ -408,7 +408,7 @@ describe('a tool call that another process runs', () => {
   });
 });
 
-describe('a message of another process', () => {
+describe('a message from another process', () => {
   for (const [name, text] of Object.entries({
     'text that is not JSON': '{"type":',
     'JSON that is no object': '["interrupt"]',
@@ -431,7 +431,7 @@ describe('a message of another process', () => {
     const { a, post } = machines(t);
     post.forge('a', 'nonsense');
     assert.equal(await says(a, 'Hello'), 'Hello?');
-    assert.match(a.logLines.join(''), /a message of another process was not understood/);
+    assert.match(a.logLines.join(''), /a message from another process was not understood/);
   });
 
   for (const speakers of [7, 'sales', [7]]) {

@@ -1,5 +1,5 @@
-// Plays a talk against a real app, writes down what was seen, and asks the model of the turn what
-// is wrong.
+// Plays a talk against a real app, records what can be seen from outside, and has the model of the
+// turn check it.
 
 import type { Delivery, Ledger, Run } from './ledger.ts';
 import { Cast, type Entry, type Gate, type Work } from './talk-agents.ts';
@@ -16,7 +16,7 @@ import {
 import type { Heard, Plan, Step, Talk } from './talk.ts';
 import { got, heardBy, said, turnHeard, wrongsOf, wrongsOnTheWire } from './turn-model.ts';
 
-/** A talk went wrong. The message has its transcript. */
+/** A talk went wrong. The message has the transcript. */
 export class TalkError extends Error {
   override readonly name = 'TalkError';
   readonly wrongs: readonly string[];
@@ -38,19 +38,19 @@ interface Sent extends Delivery {
   readonly caller: Caller;
 }
 
-/** What a message tells of the reply before. */
+/** What a message reports on the reply before it. */
 interface Context {
   readonly fields: object;
   readonly heard: string | undefined;
-  /** The turns before it, up to the one that it names. */
+  /** The turns before the message, up to the one that it names. */
   readonly before: readonly Entry[];
-  /** The last turn before it. */
+  /** The last turn before the message. */
   readonly newest: Entry | undefined;
 }
 
-/** How a talk ended that went well, or the failure was not reached. */
+/** How a talk went in which nothing was wrong. */
 export interface Played {
-  /** Whether the failure that was planned came about. */
+  /** Whether the planned failure was reached. */
   readonly hasFailed: boolean;
   readonly steps: number;
 }
@@ -69,16 +69,16 @@ class Play {
   readonly #sent: Sent[] = [];
   readonly #unhandled: unknown[] = [];
   #clock = 0;
-  /** Whether the step before was waited for: what is known then is what the app knows. */
+  /** Whether the step before is done: then the app knows what this player knows. */
   #isQuiet = true;
   #words = 0;
-  /** The first delivery of the process that lives. */
+  /** The number of the first delivery after the last crash. */
   #firstLiving = 0;
-  /** The turn that runs, if one does. */
+  /** The turn that runs, if any. */
   #current: Entry | undefined;
-  /** The delivery that began a turn last, or joined it. */
+  /** The last delivery that began or joined a turn. */
   #lastBegun: Sent | undefined;
-  /** Whether the platform may have ended it since. */
+  /** Whether an event of the platform may have ended that turn since. */
   #isLastInterrupted = false;
 
   constructor(talk: Talk, failure: Failure | undefined) {
@@ -103,7 +103,7 @@ class Play {
       if (this.#failure !== undefined) this.#stage.plan(this.#failure);
       for (const step of this.#talk.steps) {
         await this.#take(step);
-        // Between processes the order of arrival is the store's to decide.
+        // With two processes the store decides the order of arrival.
         this.#isQuiet = step.isRushed !== true || this.#talk.store === 'machines';
         if (!this.#isQuiet) continue;
         await this.#stage.quiet();
@@ -118,7 +118,7 @@ class Play {
     }
   }
 
-  /** Everybody goes on until nothing is left to do, or the app is stopped in the middle of it. */
+  /** Lets everything go on until nothing is left to do, or stops the app in the middle. */
   async #finish(): Promise<void> {
     if (this.#talk.isStopped) {
       this.#note('the app is stopped');
@@ -157,7 +157,7 @@ class Play {
       ]);
   }
 
-  // What happens.
+  // What a step does.
 
   async #take(step: Step): Promise<void> {
     const { store } = this.#stage;
@@ -328,9 +328,9 @@ class Play {
   }
 
   /**
-   * Finds the turn that the platform means by the rules. Until the app has the message that turn
-   * may say its first word; and where a store is slow, it may do so until the message's turn is
-   * opened: then either is right.
+   * Finds the turn that the report means by the rules. A turn may say its first word until the app
+   * has the message, and over a slow store until the turn of the message is open. Then the report
+   * may mean either turn.
    */
   #noteCut(sent: Sent, isCertain: boolean): void {
     const { context, arrivedAt } = sent;
@@ -338,17 +338,17 @@ class Play {
     const { heard, before, newest } = context;
     const isClear = isCertain && !before.some(isUnclear);
     const meant = turnHeard(before, heard, newest);
-    // A turn that speaks while a slow store opens the next one may still end by itself.
+    // While a slow store opens the next turn, this one may end by itself.
     const mayEnd = this.#talk.store !== 'memory' && meant !== undefined && isRunning(meant);
     const isApplied = (): boolean =>
       isClear && sent.run !== undefined && !(mayEnd && heard === undefined);
     const cut = { arrivedAt, heard, isApplied };
     meant?.cuts.push(cut);
-    // Its run may not have said yet what it sent.
+    // It is not known yet what the run of the newest turn has sent.
     if (!isCertain && before.at(-1) !== meant) before.at(-1)?.cuts.push(cut);
   }
 
-  /** What the platform says of the reply before. */
+  /** What the platform reports on the reply before. */
   #contextOf(before: readonly Entry[], heard: Heard | undefined): Context | undefined {
     const last = this.#sent.findLast(({ turn }) => isKept(turn));
     if (heard === undefined || last === undefined) return undefined;
@@ -390,7 +390,7 @@ class Play {
     };
   }
 
-  /** The call dialect's word that the caller spoke over the agent. */
+  /** `user_interrupted` of the call dialect: the caller spoke over the agent. */
   async #interrupt(): Promise<void> {
     const newest = this.#ledger.turns.findLast(isKept);
     const isCertain = this.#isQuiet && !this.#stage.store.isHeld;
@@ -446,7 +446,7 @@ class Play {
       );
       if (!isOpen && !(mayLose && !text.join('').includes(said(run).trimEnd()))) continue;
       entry.diedAt = ++this.#clock;
-      if (run !== undefined) run.isDead = true; // its end never reached the store
+      if (run !== undefined) run.isDead = true; // the store does not know its end
     }
     this.#cast.goOnInVain();
     this.#lastBegun = this.#current = undefined;
@@ -479,7 +479,7 @@ class Play {
     return { run, entry };
   }
 
-  // What is written down.
+  // What is recorded.
 
   #note(line: string): void {
     this.#stage.news();
@@ -517,8 +517,8 @@ function isRunning({ runs }: Entry): boolean {
 }
 
 /**
- * Whether something was said of which no caller had anything: it may have left, or not. Or the turn
- * may have left a record that no message shows.
+ * Whether it cannot be told what the record of the turn holds: no caller got any of its words,
+ * though some may have left, or the turn may have a record without a message.
  */
 function isUnclear(turn: Entry): boolean {
   if (turn.hasNoPlace) return true;

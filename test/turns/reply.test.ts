@@ -1,4 +1,4 @@
-// What an agent is given: a turn that can be copied, and a reply whose verbs can be taken out.
+// What an agent is given: a turn that can be copied, and a reply that can be destructured.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -8,7 +8,7 @@ import {
   contentsOf, deferred, fired, Listener, serve, Told, typesOf, within,
 } from '../fixtures/app.ts';
 
-/** What an agent was given in a turn that it leaves silent. */
+/** What an agent is given in a turn. It says nothing. */
 async function given(t: TestContext): Promise<{ turn: MessageTurn; reply: Reply }> {
   const told = new Told<{ turn: MessageTurn; reply: Reply }>();
   const { client } = serve(t, { onMessage: (turn, reply) => told.tell({ turn, reply }) });
@@ -134,7 +134,7 @@ describe('a turn', () => {
     ]]);
   });
 
-  it('has a history that nobody can change, calls and their results in it neither', async (t) => {
+  it('has a frozen history, calls and results included', async (t) => {
     const { client, messages } = serve(t, {
       async onMessage({ history, journal, text }) {
         if (text === 'One?') {

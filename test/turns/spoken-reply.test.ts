@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { SentEvent } from '../../src/conversations/message.ts';
-import { MAX_REPLY_LENGTH, SpokenReply, type SpokenCall } from '../../src/turns/spoken-reply.ts';
+import type { SpokenCall } from '../../src/turns/reply-messages.ts';
+import { MAX_REPLY_LENGTH, SpokenReply } from '../../src/turns/spoken-reply.ts';
 
 const HIGH = '\ud83d';
 const LOW = '\ude00';
 
-/** What an agent does, one word each: say, filler, data, calls. */
+/** What an agent does, with its text or the ids of its calls. */
 type Act = readonly ['say' | 'filler' | 'data', string] | readonly ['calls', ...string[]];
 
 function call(id: string): SpokenCall {
@@ -19,7 +20,7 @@ function call(id: string): SpokenCall {
   };
 }
 
-/** A reply after these acts, each event of which was sent. */
+/** A reply after these acts. Every event was sent. */
 function spoken(...acts: readonly Act[]): SpokenReply {
   const reply = new SpokenReply();
   for (const [what, ...words] of acts) {
@@ -38,7 +39,7 @@ function spoken(...acts: readonly Act[]): SpokenReply {
   return reply;
 }
 
-/** `assistant: words`, with the calls' ids in brackets. */
+/** Each message as `role: text`, with the ids of its calls in brackets. */
 function shown(reply: SpokenReply, count?: number): string[] {
   return reply.messages('t-1', 'completed', count).map((message) => {
     const calls =
@@ -181,7 +182,7 @@ describe('SpokenReply.isTooLong', () => {
 
   it('counts fillers', () => {
     const reply = spoken(['filler', half], ['say', half]);
-    assert.equal(reply.isTooLong, true); // the space behind the filler
+    assert.equal(reply.isTooLong, true); // with the space after the filler
   });
 });
 

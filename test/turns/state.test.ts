@@ -1,4 +1,4 @@
-// What an agent keeps of a conversation, from a turn to the store and back.
+// An agent's state, from a turn to the store and back.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -22,7 +22,7 @@ function memory(): MemoryStore {
   return new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
 }
 
-/** Puts the caller's words into the cart, and says what is in it. */
+/** An agent that puts the caller's words into the cart and says what is in it. */
 const listing = defineAgent({
   name: 'listing',
   state: order,
@@ -32,7 +32,7 @@ const listing = defineAgent({
   },
 });
 
-/** The agent's tool puts the caller's words into the cart when it is told to. */
+/** An agent whose tool puts the caller's words into the cart when the test says so. */
 function withTool(
   work: (turn: MessageTurn<Order>, signal: AbortSignal) => Promise<void>,
   whenInterrupted: 'abort' | 'finish' = 'finish',
@@ -253,7 +253,7 @@ describe('a state that tools change', () => {
     assert.equal(await (await client.say('third')).text(), 'fast,slow,third');
   });
 
-  it('is read anew once nothing of the conversation runs here', async (t) => {
+  it('is read again once nothing of the conversation runs here', async (t) => {
     const store = memory();
     const { client } = serve(t, withTool(async () => undefined), { store });
     assert.equal(await (await client.say('one')).text(), 'one');
@@ -289,7 +289,7 @@ describe('a state that tools change', () => {
     let failures = 1;
     store.update = async (id, change) => {
       const result = await failing(id, change);
-      // It has written, and says that it has not: once, at the settlement.
+      // The settlement is written, but the store says that it is not. Once only.
       if (typeof result === 'boolean' && failures-- > 0) throw new Error('timed out');
       return result;
     };

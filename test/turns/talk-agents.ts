@@ -1,4 +1,4 @@
-// The agents of a talk: they do what its plans say, and wait where the talk is to go on first.
+// The agents of a talk. They do what its plans say, and wait until the talk lets them go on.
 
 import type { Call, Piece, Run, TurnEntry } from './ledger.ts';
 import {
@@ -16,14 +16,14 @@ import {
 import type { Op, Plan } from './talk.ts';
 import { FILLER } from './turn-model.ts';
 
-/** A turn, and what its agent is to do. */
+/** A turn, and the plan for its agent. */
 export interface Entry extends TurnEntry {
   readonly plan: Plan;
   readonly event: Readonly<Record<string, unknown>>;
   readonly number: number;
 }
 
-/** Something of an agent's that goes on when the talk says so. */
+/** A place where an agent or a tool waits until the talk lets it go on. */
 export interface Gate {
   readonly what: string;
   readonly open: () => void;
@@ -35,18 +35,18 @@ export interface Work {
   readonly entry: Entry;
 }
 
-/** The talk, as its agents know it. */
+/** What agents need of the talk. */
 export interface Director {
-  /** Which turn it is; undefined for a process that has crashed. */
+  /** Finds the turn that begins. Undefined if its process has crashed. */
   begin(turn: MessageTurn | StartTurn, reply: Reply): Work | undefined;
   entryOf(number: number): Entry | undefined;
   note(line: string): void;
 }
 
 export class Cast {
-  /** What waits for the talk to go on. */
+  /** Those that wait. */
   gates: Gate[] = [];
-  /** What agents saw that is not true. */
+  /** What agents saw that is wrong. */
   readonly wrongs: string[] = [];
   readonly #director: Director;
   #isOver = false;
@@ -56,12 +56,12 @@ export class Cast {
     this.#director = director;
   }
 
-  /** What waits goes on: its process has died, and whatever it does leads nowhere. */
+  /** Lets all that wait go on. Their process has died, so that it has no effect. */
   goOnInVain(): void {
     for (const gate of this.gates.splice(0)) gate.open();
   }
 
-  /** Nothing waits any more, now or later. */
+  /** Lets all that wait go on. From now on nothing waits. */
   end(): void {
     this.#isOver = true;
     this.goOnInVain();
@@ -128,7 +128,7 @@ export class Cast {
     turn.journal.noteToolCalls(calls.map(({ id, args }) => ({ id, name: 'act', args })));
     await Promise.all(
       calls.map(async (call, index) => {
-        // Where two calls have one id, a result is the first one's that has none.
+        // If two calls have the same id, the result is for the first that has none.
         const withoutResult = (): Call[] =>
           calls.filter(({ id, result }) => id === call.id && result === undefined);
         if (op.waits[index] === true) await this.#waitForTool(run, withoutResult, signal);
@@ -168,7 +168,7 @@ export class Cast {
     return `a${run.n}.${run.pieces.length} `;
   }
 
-  /** A model that says what the plan has, and tools that return when the talk says so. */
+  /** An agent whose model says what the plan has. Its tools return when the talk says so. */
   modelAgent(): Agent {
     const cast = this;
     const model: ChatModel = {
@@ -241,7 +241,7 @@ export class Cast {
         try {
           await this.#gate(run, `run ${run.n} goes on`, obeys ? signal : undefined);
         } catch {
-          return; // as a model's stream does, whose request was aborted
+          return; // as the stream of a model ends when its request is aborted
         }
       } else if (op.do === 'fail') this.#failRun(run);
       else if (op.do === 'call') {
@@ -256,7 +256,7 @@ export class Cast {
             args: JSON.stringify({ goodbye: goodbye.text }),
             result: '{"status":"ok"}',
             isNoted: true,
-            // It never begins where the turn is over by then.
+            // It does not begin if the turn is over.
             isInterrupted: true,
             mayBeLost: true,
           };
@@ -306,7 +306,7 @@ export class Cast {
     }
   }
 
-  /** Waits until the talk opens it; with a signal, rejects when that fires. */
+  /** Waits until the talk opens the gate. Rejects if the signal fires. */
   #gate(run: Run, what: string, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const gate: Gate = {
@@ -331,8 +331,8 @@ function argsOf(key: number): string {
   return JSON.stringify({ n: key });
 }
 
-/** As an agent does that hides what a caller said: in a copy of its own, or in vain. */
+/** Changes the history, as an agent may that hides what a caller said. It is frozen. */
 function maskFirst(history: readonly Message[]): void {
-  const [message] = history as unknown as { content: string }[]; // an agent in plain JavaScript
+  const [message] = history as unknown as { content: string }[]; // as in plain JavaScript
   if (message !== undefined && !Object.isFrozen(message)) message.content = 'masked';
 }

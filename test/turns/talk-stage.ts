@@ -1,6 +1,5 @@
-// Where a talk is played: an app on a real port, the store it shares with the apps that crash, and
-// the callers' connections.
-// The only file of the turn model that imports from the project.
+// Where a talk is played: an app on a real port, the store that outlives its crashes, and the
+// callers' connections. No other file of the turn model imports from src/.
 
 import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
@@ -48,9 +47,10 @@ export type {
 };
 
 /**
- * How it answers: at once, with promises, or with objects that only have `then`. `shared` is the
- * store that other processes write too, in parts; `sqlite` the same over a file, at once. With
- * `machines` two processes live side by side over a shared store, and take deliveries in turn.
+ * `memory` answers at once, `promised` with promises, `thenable` with objects that only have
+ * `then`. `shared` keeps conversations in parts, as for several processes. `sqlite` does so in a
+ * file, and answers at once. With `machines` two processes share a store, and deliveries go to them
+ * by turns.
  */
 export const STORE_KINDS = [
   'memory',
@@ -66,18 +66,21 @@ function answersAtOnce(kind: StoreKind): boolean {
   return kind === 'memory' || kind === 'sqlite';
 }
 
-/** One failure: the n-th call, write or timer since it was planned, counted from 1. */
+/** A failure of the n-th call, write or timer from now on, counted from 1. */
 export interface Failure {
-  /** A refused call did nothing; one whose answer is lost did all. A write's connection breaks. */
+  /**
+   * A refused call has done nothing, one whose answer is lost has done everything. At a write the
+   * connection breaks.
+   */
   readonly kind: 'call refused' | 'answer lost' | 'write' | 'early timer' | 'late timer';
   readonly n: number;
 }
 
 export const CONVERSATION = 'c-1';
 const QUIET_ROUNDS = 6;
-/** How long the store is held up when an app stops. */
+/** For how many rounds the store is held up when an app stops. */
 const STOPPING_ROUNDS = 10;
-/** The longest delay between two tries of a write. */
+/** The longest pause between two tries of a write. */
 const LONGEST_SHORT_MS = 1_000;
 const realSetTimeout = globalThis.setTimeout;
 
@@ -85,9 +88,9 @@ export function nextRound(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What a promise is to a library that has its own: it can be awaited, and is no `Promise`. */
+/** What a library with promises of its own returns: it can be awaited, but is no `Promise`. */
 function thenable<T>(promise: Promise<T>): Promise<T> {
-  // The interface says Promise; a user's store may differ.
+  // The interface says `Promise`, but a user's store may return something else.
   return { then: promise.then.bind(promise) } as Promise<T>;
 }
 
@@ -96,7 +99,7 @@ export interface WireEvent {
   readonly content?: unknown;
 }
 
-/** One request on a connection of its own, and what it was answered. */
+/** One request on its own connection, and the answer. */
 export class Caller {
   readonly events: WireEvent[] = [];
   isDropped = false;
@@ -114,12 +117,12 @@ export class Caller {
     socket.on('close', onNews);
   }
 
-  /** Whether the connection is over, at this end at least. */
+  /** Whether the connection is closed, at least at this end. */
   get hasLeft(): boolean {
     return this.#socket.destroyed;
   }
 
-  /** Whether the stream was ended properly. */
+  /** Whether the stream has its proper end. */
   get hasEnded(): boolean {
     return this.events.at(-1)?.type === 'response.end' || this.#text.includes('[DONE]');
   }
@@ -129,7 +132,7 @@ export class Caller {
     this.#socket.destroy();
   }
 
-  /** The answer is complete: what a client with one request does then. */
+  /** Closes the connection after a complete answer, as a client with one request does. */
   close(): void {
     this.#socket.destroy();
   }
@@ -138,11 +141,11 @@ export class Caller {
     this.#onNews();
     this.#text += text;
     this.status ??= Number(/^HTTP\/1\.1 (\d+)/.exec(this.#text)?.[1]);
-    // An event leaves in one piece, so that the frames of a chunked body stand between events.
+    // Each event leaves in one piece, so the frames of a chunked body are between events.
     let end: number;
     while ((end = this.#text.indexOf('\n\n')) !== -1) {
       const start = this.#text.indexOf('data: {');
-      if (this.#text.slice(0, end).includes('[DONE]')) return; // all we read of this dialect
+      if (this.#text.slice(0, end).includes('[DONE]')) return; // no more of this dialect is read
       if (start !== -1 && start < end)
         this.events.push(JSON.parse(this.#text.slice(start + 6, end)) as WireEvent);
       this.#text = this.#text.slice(end + 2);
@@ -150,14 +153,14 @@ export class Caller {
   }
 }
 
-/** A process's way to what is stored, and what a crash of the process does to it. */
+/** A process's access to what is stored. */
 interface Door {
   readonly store: ConversationStore;
-  /** From now on it leads to a copy that nobody sees. */
+  /** The process crashes: from now on it writes to a copy that nobody reads. */
   die(): void;
 }
 
-/** What is stored outlives the processes. */
+/** What is stored. It outlives the processes. */
 interface World {
   open(onCall: () => void): Door;
   readonly store: ConversationStore;
@@ -258,7 +261,7 @@ function openWorld(kind: StoreKind): World {
   return kind === 'shared' || kind === 'machines' ? new SharedWorld() : new MemoryWorld();
 }
 
-/** A store that the talk may hold up, call by call, and make fail. */
+/** A store that the talk can hold up call by call, and make fail. */
 class HeldStore implements ConversationStore {
   calls = 0;
   pending = 0;
@@ -307,7 +310,7 @@ class HeldStore implements ConversationStore {
     return this.#inner.count();
   }
 
-  /** Calls that wait still are refused, as by a client that is gone. */
+  /** Calls that still wait are refused, as by a client that is closed. */
   close(): Awaitable<void> {
     this.#isClosed = true;
     return this.#inner.close();
@@ -344,7 +347,7 @@ class HeldStore implements ConversationStore {
     return this.#kind === 'thenable' ? thenable(answered) : answered;
   }
 
-  /** Behind the calls that wait already, so that the order of the calls is kept. */
+  /** Waits behind the calls that already wait, which keeps their order. */
   #turn(): Promise<void> {
     if (!this.isHeld && this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
@@ -355,7 +358,7 @@ function memory(): MemoryStore {
   return new MemoryStore({ ttlMs: 3_600_000, maxConversations: 100 });
 }
 
-/** Node has no public word for it. */
+/** Node has no public property for this. */
 function isCleared(timer: NodeJS.Timeout): boolean {
   return (timer as NodeJS.Timeout & { readonly _destroyed: boolean })._destroyed;
 }
@@ -363,7 +366,7 @@ function isCleared(timer: NodeJS.Timeout): boolean {
 interface PostOptions {
   /** The first write of the reply fails. */
   readonly breaks?: boolean;
-  /** Called when the request is with the app, before that looks at it. */
+  /** Called when the app has the request, before it looks at it. */
   readonly onArrival?: () => void;
 }
 
@@ -380,7 +383,7 @@ interface Process {
   readonly channel: Channel | undefined;
 }
 
-/** Carries messages between processes, at once. */
+/** Carries messages between processes without delay. */
 class Post {
   readonly #listeners = new Map<string, (message: string) => void>();
   #addresses = 0;
@@ -391,7 +394,7 @@ class Post {
     return {
       address,
       send: (to, message) => {
-        if (this.#listeners.has(address)) this.#listeners.get(to)?.(message); // not of the dead
+        if (this.#listeners.has(address)) this.#listeners.get(to)?.(message); // the dead are silent
       },
       listen: (listener) => void this.#listeners.set(address, listener),
       close: () => void this.#listeners.delete(address),
@@ -399,7 +402,7 @@ class Post {
   }
 }
 
-/** The ways of all processes to the store. */
+/** The stores of all processes, as one. */
 class Stores {
   readonly #all: readonly HeldStore[];
 
@@ -441,9 +444,9 @@ class Stores {
 }
 
 /**
- * The app's timers. The short ones, as between the tries of a write, are over in the next round, so
- * that no talk waits for them; of the others one may be made early or late. The talk has none of
- * its own.
+ * The timers of the app. Short ones, such as those between two tries of a write, fire in the next
+ * round, so that no talk waits for them. One of the others can be made to fire early or late. The
+ * talk itself has no timers.
  */
 class Timers {
   count = 0;
@@ -496,9 +499,9 @@ export class Stage {
   readonly #closings: Promise<void>[] = [];
   readonly #arrivals = new Map<number, Arrival>();
   readonly #ports = new Set<number>();
-  /** The callers' ports whose connections the app still has. */
+  /** Callers whose connections the app still has, by port. */
   readonly #connected = new Map<number, Caller>();
-  /** The callers' ports whose connections break. */
+  /** Ports of callers whose connections break at the first write. */
   readonly #breaking = new Set<number>();
   #writes = 0;
   #hasWriteFailed = false;
@@ -515,7 +518,7 @@ export class Stage {
     this.timers.install();
   }
 
-  /** A process begins, over the store as it is; two of them where there are machines. */
+  /** Starts a process over what is stored, or two with `machines`. */
   async open(): Promise<void> {
     const count = this.#kind === 'machines' ? 2 : 1;
     this.#processes = await Promise.all(Array.from({ length: count }, () => this.#openOne()));
@@ -541,7 +544,7 @@ export class Stage {
     return { app, port, door, store, channel };
   }
 
-  /** The processes are gone, in the middle of what they do. */
+  /** Crashes the processes in the middle of what they do. */
   crash(): void {
     for (const { app, door, channel } of this.#processes) {
       door.die();
@@ -556,7 +559,7 @@ export class Stage {
     return this.#processes.reduce((sum, { app }) => sum + app.runningTurns, 0);
   }
 
-  /** Something happened: it is not quiet yet. */
+  /** Something happened, so it is not quiet yet. */
   readonly news = (): void => {
     this.#activity += 1;
   };
@@ -567,12 +570,12 @@ export class Stage {
     if (failure.kind.endsWith('timer')) this.timers.failure = failure;
   }
 
-  /** Whether what was planned has happened. */
+  /** Whether the planned failure was reached. */
   get hasFailed(): boolean {
     return this.store.hasFailed || this.timers.hasFailed || this.#hasWriteFailed;
   }
 
-  /** Posts an event; resolves when the app has it. */
+  /** Posts an event. Resolves when the app has it. */
   async post(event: object, { breaks = false, onArrival }: PostOptions = {}): Promise<Caller> {
     this.#posts += 1;
     const { port } = this.#processes[this.#posts % this.#processes.length] as Process;
@@ -591,7 +594,7 @@ export class Stage {
     return caller;
   }
 
-  /** Resolves when nothing moves any more, except for what the talk holds up. */
+  /** Resolves when nothing happens any more, apart from what the talk holds up. */
   async quiet(): Promise<void> {
     let seen = -1;
     for (let still = 0; still < QUIET_ROUNDS;) {
@@ -604,15 +607,15 @@ export class Stage {
     }
   }
 
-  /** What the store holds, whoever wrote it. */
+  /** The history in the store. */
   async messages(): Promise<readonly Message[]> {
     const conversations = new ConversationManager(this.#world.store);
     return structuredClone(await conversations.getHistory(CONVERSATION));
   }
 
   /**
-   * Stops the app as a deployment does, while the store is slow. `letGo`: agents and tools that
-   * ignore their signals end.
+   * Stops the app as a deployment does, while the store is slow. `letGo` ends agents and tools that
+   * ignore their signals.
    */
   async stop(letGo: () => void): Promise<void> {
     this.store.isHeld = !answersAtOnce(this.#kind);
@@ -641,7 +644,7 @@ export class Stage {
     const { remotePort = 0 } = socket;
     const arrival = this.#arrivals.get(remotePort);
     arrival?.onArrival?.();
-    // The body came with the head; it is with the app by the next round.
+    // The body came with the headers, so the app has it in the next round.
     setImmediate(() => arrival?.onTaken());
   };
 

@@ -1,8 +1,8 @@
-// A talk: what callers, agents, tools, processes and stores do, in order. Made from a seed alone.
+// A talk: what callers, agents, tools, processes and stores do, in order. It is made from a seed.
 
 import type { StoreKind } from './talk-stage.ts';
 
-/** What an agent does with a turn, step by step. The talk ends a `wait`. */
+/** One step of an agent in a turn. The talk ends a `wait`. */
 export type Op =
   | { readonly do: 'say' | 'filler' | 'data' | 'wait' | 'fail' | 'hang up' | 'look' }
   | {
@@ -13,14 +13,14 @@ export type Op =
     };
 
 export interface Plan {
-  /** The signal ends a wait, too. */
+  /** Whether its signal ends a wait too. */
   readonly obeys: boolean;
-  /** Returned at once, as a text. */
+  /** Whether the hook returns a text instead of speaking through the reply. */
   readonly isText: boolean;
   readonly ops: readonly Op[];
 }
 
-/** What the caller's next message tells of the reply before. `part` is how much of it was heard. */
+/** What a message reports on the reply before it. `part`, from 0 to 1, was heard. */
 export interface Heard {
   readonly kind: 'unknown' | 'nothing' | 'part';
   readonly part: number;
@@ -28,9 +28,8 @@ export interface Heard {
 }
 
 /**
- * `pick`, a part of 1, chooses among what there is. `isRushed`: the next step does not wait for its
- * effects.
- * `breaks`: the connection breaks when the reply is first written to.
+ * `pick`, from 0 to 1, chooses among what there is. `isRushed`: the next step does not wait for the
+ * effects of this one. `breaks`: the connection breaks at the first write.
  */
 export type Step = { readonly isRushed?: boolean } & (
   | {
@@ -63,11 +62,11 @@ export interface Talk {
   readonly agent: 'scripted' | 'model';
   readonly store: StoreKind;
   readonly steps: readonly Step[];
-  /** Whether it ends with a deployment rather than in peace. */
+  /** Whether the app is stopped at the end, before everything is done. */
   readonly isStopped: boolean;
 }
 
-/** Mulberry32: the same numbers for a seed everywhere. */
+/** Mulberry32. A seed gives the same numbers on every machine. */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -128,7 +127,7 @@ export function composeTalk(seed: number): Talk {
   const step = (): Step => {
     const isRushed = chance(0.2);
     const at = hasCrashed ? 0 : random();
-    // What was heard of a reply whose process died is told at once, or never.
+    // After a crash the next message reports what was heard, or none does.
     const often = hasCrashed ? 0.8 : 0.4;
     hasCrashed = at >= 0.96;
     if (at < 0.33)

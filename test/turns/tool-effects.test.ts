@@ -1,6 +1,6 @@
-// A tool acts once: seeded interleavings of drops, redeliveries, newer turns, slow tools, failing
-// agents and crashes, against a tool that counts what it did. Nothing here needs a socket: a
-// delivery is an object, and the world stands still between two steps.
+// A tool acts once. Random interleavings of drops, redeliveries, newer turns, slow tools, failing
+// agents and crashes, made from seeds, against a tool that counts what it did. Deliveries are plain
+// objects, so no socket is needed, and nothing happens between two steps.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -22,14 +22,15 @@ import { IS_LONG } from '../fixtures/long.ts';
 const SEEDS = Number(process.env['SEEDS'] ?? (IS_LONG ? 5_000 : 400));
 const STEPS = 14;
 const CONVERSATION = 'c-1';
-/** Longer than all delays between the tries of a write. */
+/** Longer than all pauses between the tries of a write. */
 const ALL_TRIES_MS = 2_000;
 const log = createLogger({ level: 'silent', write: () => undefined });
 
 /**
- * What agents do, as their words say: `ab|a` is a round of two calls and one of one; `=` in front
- * gives the calls of a round one id. `a` obeys its signal, `b` ignores it, `c` is to finish, `r` is
- * repeatable; `h` is a call that the agent runs by hand. `!` fails, `.` waits.
+ * The caller's words say what the agent does. `ab|a` is a round of two calls and then one of one
+ * call. `=` in front gives all calls of a round the same id. `a` obeys its signal, `b` ignores it,
+ * `c` wants to finish, `r` is repeatable, and `h` is a call that the agent runs itself. `!` fails,
+ * `.` waits.
  */
 const PLANS = [
   'a',
@@ -60,14 +61,14 @@ function randomFrom(seed: number): (below: number) => number {
   };
 }
 
-/** A tool at work. */
+/** A tool call that runs. */
 interface Work {
-  /** Ends it: it acts and returns, or fails without having acted. */
+  /** Ends the call: it acts and returns, or fails without having acted. */
   readonly finish: (isFailing: boolean) => void;
   isOver: boolean;
 }
 
-/** What one process has: turns, and tools at work. It dies as a whole. */
+/** One process: its turns, and the tool calls that run. All of it dies together. */
 interface Process {
   readonly turns: Turns;
   readonly store: ConversationStore;
@@ -76,16 +77,16 @@ interface Process {
 }
 
 class World {
-  /** What the tool did, by the key it was given. */
+  /** How often the tool acted, by key. */
   readonly effects = new Map<string, number>();
-  /** What each call was answered, by its key. */
+  /** What calls returned, by key. */
   readonly returned = new Map<string, Set<string>>();
-  /** Calls that began, and did not end because of their signal. */
+  /** Keys of calls that began, and did not end because of their signal. */
   readonly begun = new Set<string>();
-  /** Calls that ended because of their signal. */
+  /** Keys of calls that ended because of their signal. */
   readonly aborted = new Set<string>();
   readonly repeatable = new Set<string>();
-  /** Results that an agent noted by hand. */
+  /** Results of calls that an agent ran itself. */
   readonly noted = new Set<string>();
   hasStoreFailed = false;
   readonly random: (below: number) => number;
@@ -154,9 +155,7 @@ class World {
     });
   }
 
-  /**
-   * As an agent does that has a model of its own: whatever its signal says, and after its turn too.
-   */
+  /** The agent runs calls itself. It ignores its signal, and notes results even after the turn. */
   async #runByHand(
     calls: readonly ToolCall[],
     journal: TurnJournal,
@@ -187,7 +186,7 @@ class World {
     );
   }
 
-  /** It acts at its end, and at no other time. */
+  /** The tool. It acts when it ends, and at no other time. */
   #run(
     { idempotencyKey: key, signal }: ToolCallContext,
     works: Work[],
@@ -306,19 +305,19 @@ class World {
     this.process.turns.start(delivery);
   }
 
-  /** Between any two steps: what the store has is all that is left. */
+  /** Crashes the process. Only what is stored is left. */
   crash(): void {
     const kept = this.#kept;
     const { process } = this;
     process.isDead = true;
-    process.turns.interruptAll('the process died'); // what it still writes goes where nobody reads
+    process.turns.interruptAll('the process died'); // what it still writes is not read
     if (process.store instanceof PromisedStore) process.store.release();
     this.#open = [];
     this.#gates = [];
     this.process = this.#begin(kept);
   }
 
-  /** As it lies in the store now, whatever is on its way there. */
+  /** What is stored now, without the writes that are on their way. */
   get #kept(): string {
     const { store } = this.process;
     return JSON.stringify(
@@ -335,7 +334,7 @@ class World {
       store.release();
     }
     await this.#settled();
-    this.#deliver('last', 'last'); // whoever comes next says what became of a dead process's calls
+    this.#deliver('last', 'last'); // the next turn decides on the calls of a dead process
     await this.#settled();
     return new ConversationManager(store).getHistory(CONVERSATION);
   }
@@ -361,7 +360,7 @@ function isDone(message: Message, key: string): boolean {
   return message.role === 'tool' && message.state === 'completed' && message.key === key;
 }
 
-/** What is wrong, in words. */
+/** Everything that is wrong, one sentence each. */
 function* wrongsOf(world: World, history: readonly Message[]): Generator<string> {
   for (const [key, count] of world.effects) {
     if (count > 1 && !world.hasStoreFailed && !world.repeatable.has(key))
@@ -382,7 +381,7 @@ function* wrongsOf(world: World, history: readonly Message[]): Generator<string>
     const isTrue = world.returned.get(key)?.has(content) === true || world.noted.has(content);
     if (state === 'running') yield `${what} is said to run, and nothing runs`;
     if (state === 'completed' && !isTrue) yield `${what} has ${content}, which no tool returned`;
-    // Interrupted before it began, it may have acted in a later run, whose result stands behind it.
+    // If it was interrupted before it began, a later run may have made the call, with its result.
     const hasActed = world.effects.has(key) && !results.some((other) => isDone(other, key));
     const isProtected = !world.hasStoreFailed && !world.aborted.has(key);
     if (state === 'interrupted' && hasActed && isProtected)
@@ -398,7 +397,7 @@ function* wrongsOf(world: World, history: readonly Message[]): Generator<string>
 }
 
 describe('a tool', () => {
-  it(`acts once per key, and history tells the truth of it, in ${SEEDS} talks`, async (t) => {
+  it(`acts once per key, and history is true about it, in ${SEEDS} talks`, async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const first = Number(process.env['FIRST_SEED'] ?? 1);
     for (let seed = first; seed < first + SEEDS; seed++) {

@@ -1,5 +1,5 @@
-// What docs/tools.md promises of interruption and of calls that are not repeated, each over a real
-// socket. The seeded talks of tool-effects.test.ts mix all of it.
+// What docs/tools.md promises about interruption and about calls that are not repeated, each over a
+// real socket. The random interleavings of tool-effects.test.ts mix them.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -16,25 +16,25 @@ import {
 type Run = (context: ToolCallContext) => string | Promise<string>;
 
 interface Paying extends Served {
-  /** Each time that the tool was run. */
+  /** One entry for each time that the tool ran. */
   readonly runs: Told<ToolCallContext>;
-  /** A delivery of the turn, which calls the tool and says its result. */
+  /** Delivers the turn, which calls the tool and says its result. */
   deliver(fields?: Readonly<Record<string, unknown>>): Promise<RawConnection>;
-  /** Drops the delivery; resolves when the turn is interrupted. */
+  /** Drops the delivery. Resolves when the turn is interrupted. */
   drop(connection: RawConnection): Promise<void>;
-  /** What history has of the calls: state and content. */
+  /** State and content of the results in history. */
   results(): Promise<(readonly [string, string])[]>;
 }
 
 interface Options extends Pick<ToolRun, 'whenInterrupted' | 'repeatable'> {
   readonly run?: Run;
-  /** The arguments of each run's call, in the order of the runs. */
+  /** The arguments of the call in each run, in order. */
   readonly args?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly store?: ConversationStore;
 }
 
-/** Serves an agent that calls one tool and says its result; other words than "pay" call none. */
+/** Serves an agent that answers "pay" with the result of a tool. Other words call no tool. */
 function paying(t: TestContext, options: Options = {}): Paying {
   const {
     run = () => '"paid"', args = [], whenInterrupted, repeatable, environment, store,
@@ -84,7 +84,7 @@ async function ended(connection: RawConnection): Promise<string> {
   return connection.read((text) => text.includes('response.end'), 'the end of the reply');
 }
 
-/** Goes on after the signal: a tool that does not listen to it. */
+/** A tool that ignores its signal. */
 function gated(): { run: Run; open: (content: string) => void } {
   const gate = deferred<string>();
   return { run: () => gate.promise, open: gate.resolve };
@@ -278,7 +278,7 @@ describe('a call of a turn that is delivered again', () => {
 });
 
 describe('a call whose process died', () => {
-  /** A store as the process left it that died while the tool ran. */
+  /** The store of a process that died while the tool ran. */
   async function left(t: TestContext): Promise<{ store: ConversationStore; key: string }> {
     const dying = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     const served = paying(t, { run: untilAborted, store: dying });
@@ -367,7 +367,7 @@ describe('a call that cannot be kept', () => {
 });
 
 describe('calls of one reply', () => {
-  /** What each call was told, in the order of the calls. */
+  /** The context that each call was given, in order. */
   async function told(
     t: TestContext,
     calls: readonly ToolCall[],

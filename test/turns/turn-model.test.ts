@@ -1,5 +1,5 @@
-// The quick run of the model of the turn; `npm run test:long` plays more, and `npm run
-// torture -- --seconds N` as many as there is time for.
+// A quick run of the model of the turn. `npm run test:long` plays more talks, and `npm run torture
+// -- --seconds N` plays as many as there is time for.
 
 import { randomInt } from 'node:crypto';
 import { describe, it } from 'node:test';
@@ -9,7 +9,7 @@ import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { playTalk } from './play-talk.ts';
 import { composeTalk, type Talk } from './talk.ts';
 
-/** Most rules of turns, broken by hand, show in some of the long run's. */
+/** In the long run, enough to show most of the rules of turns if they are broken. */
 const FIXED_TALKS = IS_LONG ? 320 : 70;
 const RANDOM_TALKS = IS_LONG ? 200 : 20;
 

@@ -1,10 +1,10 @@
-// What history must hold after a talk, whatever happened in it. Knows what was seen from outside
-// and nothing of how the server works.
+// The model of the turn: what history must hold after a talk, whatever happened in it. It knows
+// what can be seen from outside, and nothing of how the server works.
 
 import type { Cut, Delivery, Ledger, Run, TurnEntry } from './ledger.ts';
 import type { Message } from './talk-stage.ts';
 
-/** A result that says there is none. */
+/** Matches a result that stands for a missing one. */
 const UNFINISHED = /"error"|"still running"/;
 export const FILLER = 'One moment.';
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
@@ -14,7 +14,7 @@ interface Block {
   readonly messages: Message[];
 }
 
-/** Everything that is wrong with a history, one sentence each. To be asked when nothing moves. */
+/** Everything that is wrong with a history, one sentence each. Only while nothing happens. */
 export function* wrongsOf(ledger: Ledger, history: readonly Message[]): Generator<string> {
   const blocks = blocksOf(history);
   const ids = blocks.map(({ turnId }) => turnId);
@@ -63,8 +63,8 @@ function* wrongsOfTurn(
   const notEarlier = assistant.filter(
     ({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(givenId(id))),
   );
-  // Opened anew, and over before the agent was asked: the calls of the last run are those of an
-  // earlier one.
+  // The turn was opened again, and was over before the agent was asked. Then the calls of the last
+  // run are now those of an earlier one.
   const withoutCalls = notEarlier.filter(({ toolCalls }) => toolCalls === undefined);
   const isRenewed =
     wasReplaced(turn, run?.arrivedAt) &&
@@ -103,7 +103,7 @@ function* wrongsOfTurn(
   turn.completedText = state === 'completed' ? text : undefined;
 }
 
-/** Whether it is some of what was said, and the apology: all of that, unless it was interrupted. */
+/** Whether the text is a part of what was said, with the apology; cut only if interrupted. */
 function isApologized(text: string, state: string | undefined, full: string): boolean {
   const at = text.indexOf(APOLOGY.slice(0, 5));
   const apology = text.slice(at);
@@ -116,7 +116,7 @@ function isApologized(text: string, state: string | undefined, full: string): bo
 
 type Allows = (text: string, state: string | undefined) => boolean;
 
-/** What may stand for the reply: the last cut, what may have cut it since, else all. */
+/** The texts that the reply may have: the last cut, those that may have applied, or all. */
 function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   const allowed: Allows[] = [];
   const cuts = cutsOf(turn, run);
@@ -130,7 +130,7 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
           (text === '' || state === 'interrupted'),
       );
     else allowed.push((text) => same(text, heard) || same(text, withoutFillers(heard)));
-    // Where only a filler was heard, both are right: nothing was heard, or nothing is known.
+    // If only a filler was heard, the reply may be empty or unchanged.
     if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== ''))
       return allowed;
   }
@@ -146,36 +146,36 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   return allowed;
 }
 
-/** Whether it may be what has left: at least what a caller got. */
+/** Whether the text may be what has left: at least what a caller got. */
 function hasLeft(text: string, turn: TurnEntry, run: Run | undefined): boolean {
   return said(run).startsWith(text) && text.startsWith(got(turn, run));
 }
 
-/** What the platform told of this run. */
+/** The reports of the platform on this run. */
 function cutsOf({ cuts }: TurnEntry, run: Run | undefined): Cut[] {
   return cuts.filter(({ arrivedAt }) => arrivedAt > (run?.arrivedAt ?? 0));
 }
 
-/** Whether the turn may have been opened anew since then, and ended before the agent was asked. */
+/** Whether the turn may have been opened again since, and was over before the agent was asked. */
 function wasReplaced({ deliveries }: TurnEntry, since = 0): boolean {
   const opened = (delivery: Delivery): boolean =>
     !delivery.hasJoined && delivery.run === undefined && heardBy(delivery, false) === '';
   return deliveries.some((delivery) => delivery.arrivedAt > since && opened(delivery));
 }
 
-/** Whether it is all that was said, and the apology where the agent failed. */
+/** Whether the text is all that was said, with the apology if the agent failed. */
 function isWhole(text: string, run: Run | undefined): boolean {
   return run?.hasFailed === true
     ? text.startsWith(said(run).trimEnd()) && text.length > said(run).length
     : text === said(run);
 }
 
-/** The id as the agent gave it: where two calls have one id, the second gets a number. */
+/** The id that the agent gave. If two calls have the same, the second gets a number. */
 function givenId(id: string): string {
   return id.replace(/-\d+$/, '');
 }
 
-/** Each call has one result, behind it, and the true one where the tool returned. */
+/** Each call must be followed by its result: the true one if the tool returned. */
 function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generator<string> {
   const calls = turn.runs.flatMap((run) => run.calls);
   const seen: string[] = [];
@@ -212,7 +212,7 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
     if (run.isDead || !run.isOver()) continue;
     const isLast = run === turn.runs.at(-1) && !wasReplaced(turn, run.arrivedAt);
     for (const call of run.calls) {
-      // Of an earlier run stays what cannot be undone, once.
+      // Calls of earlier runs that cannot be undone are kept once.
       const isKept = isLast
         ? seen.includes(call.id)
         : call.isInterrupted || args.includes(call.args);
@@ -221,7 +221,7 @@ function* wrongsOfCalls(turn: TurnEntry, messages: readonly Message[]): Generato
   }
 }
 
-/** What is wrong with what callers were sent. */
+/** Everything that is wrong with what callers got, one sentence each. */
 export function* wrongsOnTheWire({ turns, isHarmed }: Ledger): Generator<string> {
   for (const turn of turns)
     for (const delivery of turn.deliveries) {
@@ -244,9 +244,8 @@ export function* wrongsOnTheWire({ turns, isHarmed }: Ledger): Generator<string>
 }
 
 /**
- * The turn of which the platform says what was heard; `before` ends with the turn to begin at.
- * `newest` is the last one before the message: only that one can have been cut to nothing, or to
- * other words.
+ * The turn that a report of the platform means. `before` ends with the turn to begin at. `newest`
+ * is the last turn before the message: only that one can be cut to nothing, or to other words.
  */
 export function turnHeard<T extends TurnEntry>(
   before: readonly T[],
@@ -263,7 +262,7 @@ export function turnHeard<T extends TurnEntry>(
   return undefined;
 }
 
-/** The reply as it stands; undefined where it is not known. */
+/** The reply as history holds it. Undefined if that is not known. */
 export function textNow(turn: TurnEntry): string | undefined {
   const run = turn.runs.at(-1);
   const cut = cutsOf(turn, run).findLast(
@@ -291,7 +290,7 @@ function isOf(turn: TurnEntry, { turnId, messages }: Block): boolean {
     : spoken.content === turn.words;
 }
 
-/** All the words of its own that an agent may have got rid of. */
+/** All words of the agent that may have been taken, without fillers. */
 export function said(run: Run | undefined): string {
   return (run?.pieces ?? [])
     .filter(({ isFiller, isTaken }) => !isFiller && isTaken !== false)
@@ -299,7 +298,7 @@ export function said(run: Run | undefined): string {
     .join('');
 }
 
-/** What callers had of a run, without fillers: the most that one of them got. */
+/** The most that any caller got of a run, without fillers. */
 export function got(turn: TurnEntry, run: Run | undefined): string {
   const texts = turn.deliveries
     .map((delivery) => heardBy(delivery, true))
@@ -307,7 +306,7 @@ export function got(turn: TurnEntry, run: Run | undefined): string {
   return texts.reduce((most, text) => (text.length > most.length ? text : most), '');
 }
 
-/** All that was spoken on a connection. */
+/** All that was spoken on a connection. `isOwnOnly` leaves out fillers. */
 export function heardBy(delivery: Delivery, isOwnOnly: boolean): string {
   const texts = delivery
     .events()

@@ -1,5 +1,5 @@
-// A turn from its message to its record: what is spoken, what is kept, and what happens to it
-// twice, late or in vain.
+// A turn from its message to its record: what is spoken, what is kept, and what happens to
+// deliveries that come twice or late.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -34,7 +34,7 @@ const APOLOGY = [
   ['response.end', undefined],
 ] as const;
 
-/** Type and content of what a lone message is answered. */
+/** Type and content of each event in the answer to a single message. */
 async function answersTo(
   t: Parameters<typeof serve>[0],
   onMessage: OnMessage,
@@ -45,7 +45,7 @@ async function answersTo(
   return events.map(({ type, content }) => [type, content]);
 }
 
-/** The history that a lone message leaves. */
+/** The history that a single message leaves. */
 async function historyAfter(
   t: Parameters<typeof serve>[0],
   onMessage: OnMessage,
@@ -407,7 +407,7 @@ describe('an agent that fails', () => {
 
 describe('a reply of the longest length', () => {
   const kilobytes = (count: number): string[] => new Array<string>(count).fill('x'.repeat(1_024));
-  // By hand: one event of that length is more than the client's decoder takes by default.
+  // Not with the client's decoder, which refuses an event of that length by default.
   const spokenLength = async ({ response }: TestReply): Promise<number> =>
     (await within(response.text(), 'the reply')).match(/x/g)?.length ?? 0;
   const longest: readonly (readonly [what: string, onMessage: OnMessage])[] = [
@@ -1162,7 +1162,7 @@ describe('a turn_id that comes again with something else', () => {
 
   it('is known again after a restart', async (t) => {
     const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
-    t.mock.method(store, 'close', () => undefined); // what a restart leaves on a disk
+    t.mock.method(store, 'close', () => undefined); // what is stored outlives the restart
     const asked: string[] = [];
     const start = (): Served =>
       serve(t, { onMessage: ({ text }) => `${asked.push(text)}.` }, { store });
@@ -1190,7 +1190,7 @@ describe('a turn_id that comes again with something else', () => {
 });
 
 describe('a turn delivered twice', () => {
-  /** An agent that says One, waits, and says Two; it counts its runs. */
+  /** An agent that says One, waits, and says Two. It counts its runs. */
   function held(
     t: Parameters<typeof serve>[0],
     store?: ReturnType<typeof slowStore>,
@@ -1328,7 +1328,7 @@ describe('a turn delivered twice', () => {
     const first = client.say('Hello?', { turn_id: 't-1' });
     await within(begun.promise, 'the turn');
     const second = client.say('Hello?', { turn_id: 't-1' });
-    assert.equal(await (await first).text(), ''); // ended by the take-over
+    assert.equal(await (await first).text(), ''); // the newer delivery has taken over
     gate.resolve();
     assert.equal(await (await second).text(), 'One.');
   });
@@ -1399,7 +1399,7 @@ describe('a turn delivered twice', () => {
     assert.deepEqual([text, runs.all.length], ['One. And two.', 1]);
   });
 
-  it('after it failed runs anew and replaces the record', async (t) => {
+  it('after it failed runs again and replaces the record', async (t) => {
     let runs = 0;
     const { client, history } = serve(t, {
       onMessage: () => {
@@ -1416,7 +1416,7 @@ describe('a turn delivered twice', () => {
     ]);
   });
 
-  it('after it was interrupted runs anew and replaces the record', async (t) => {
+  it('after it was interrupted runs again and replaces the record', async (t) => {
     let runs = 0;
     const { client, history, interrupted } = serve(t, {
       async *onMessage({ signal }) {
@@ -1461,7 +1461,7 @@ describe('a turn delivered twice', () => {
 });
 
 describe('a late delivery of an older turn', () => {
-  /** An agent that waits wherever the words are "wait". */
+  /** An agent that waits if the words are "wait". */
   function waiting(
     t: Parameters<typeof serve>[0],
   ): ReturnType<typeof serve> & { go: () => void; runs: string[] } {
@@ -1521,7 +1521,7 @@ describe('a late delivery of an older turn', () => {
     assert.equal(runs.length, 2);
   });
 
-  it('that runs anew keeps its old place in history', async (t) => {
+  it('that runs again keeps its old place in history', async (t) => {
     const { client, history } = waiting(t);
     await (await client.say('fail', { turn_id: 't-1' })).text();
     await (await client.say('new', { turn_id: 't-2' })).text();
@@ -1532,7 +1532,7 @@ describe('a late delivery of an older turn', () => {
     );
   });
 
-  it('that runs anew sees no message of a newer turn', async (t) => {
+  it('that runs again sees no message of a newer turn', async (t) => {
     const seen: string[][] = [];
     const { client } = serve(t, {
       onMessage: ({ history }) => {
@@ -1565,7 +1565,7 @@ describe('turns over a store that answers later', () => {
     );
     void client.say('A');
     await begun.next();
-    // Both find A running, and learn from the store only then that they are newer.
+    // Both find A running. Only the answer of the store says that they are newer.
     const update = store.update.bind(store);
     const asked = new Told<string>();
     const gate = deferred();
@@ -1605,7 +1605,7 @@ describe('turns over a store that answers later', () => {
       'the drop to be noticed',
     );
     gate.resolve();
-    await (await client.post(messageEvent())).text(); // behind it in the store's line
+    await (await client.post(messageEvent())).text(); // stored after it
     const counts = ['interrupted', 'failed', 'replayed'].map((outcome) =>
       metric(`layercode_turns_total{event="message",outcome="${outcome}"}`),
     );

@@ -19,10 +19,10 @@ interface MenuItem {
 const CATEGORIES = ['pastries', 'breads', 'cakes', 'breakfast', 'drinks'] as const;
 const MONDAY = 1;
 
-/** Sunrise Bakery: takes orders and books tables. Both belong to the conversation. */
+/** Sunrise Bakery: takes orders and books tables, both kept per conversation. */
 export function createBakery(): Agent {
   const menu = readData<readonly MenuItem[]>('bakery-menu');
-  /** How many there are: each has a number. What they are stands in history. */
+  /** How many of each, to number them. Their contents are in history. */
   const visit = defineState(() => ({ orders: 0, bookings: 0 }));
 
   const listMenu = tool({
@@ -119,10 +119,7 @@ export function createBakery(): Agent {
   });
 }
 
-/**
- * Undefined for what is no day of the calendar; `Date` alone takes the 30th of February for the 2nd
- * of March.
- */
+/** Undefined if there is no such day. `Date` alone reads 30 February as 2 March. */
 function parseDay(text: string): Date | undefined {
   const day = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text) && text.length === 10

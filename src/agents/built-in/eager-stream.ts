@@ -1,6 +1,6 @@
 /**
- * Reads a stream of texts from the start, whoever is ready to listen, and gives it out later. For a
- * model that is to think while another one speaks.
+ * Starts reading a stream of texts at once and hands them out later. For a model that thinks while
+ * another one speaks.
  */
 export class EagerStream {
   readonly #texts: string[] = [];
@@ -8,7 +8,7 @@ export class EagerStream {
   #error: unknown;
   #wake: (() => void) | undefined;
   #onFirst: (() => void) | undefined;
-  /** Resolves at the first text, at the end and at a failure: there is no more to wait for. */
+  /** Resolves at the first text, at the end or at a failure. */
   readonly ready: Promise<void>;
   readonly #source: AsyncGenerator<string, void, undefined>;
 
@@ -17,7 +17,7 @@ export class EagerStream {
     this.ready = new Promise((resolve) => {
       this.#onFirst = resolve;
     });
-    // what is thrown is thrown again to whoever reads
+    // `texts` throws the error again to its reader
     this.#read(source).catch((error: unknown) => this.#end(error));
   }
 
@@ -26,7 +26,7 @@ export class EagerStream {
     return this.#texts.length > 0 || this.#hasEnded;
   }
 
-  /** What was read and what is still to come. Throws what the source threw. Once only. */
+  /** The texts read so far and those to come. Throws what the source threw. Call it once. */
   async *texts(): AsyncGenerator<string, void, undefined> {
     for (;;) {
       yield* this.#texts.splice(0);
@@ -39,7 +39,7 @@ export class EagerStream {
     if (this.#error !== undefined) throw this.#error;
   }
 
-  /** Ends the source: whoever stops reading stops paying. */
+  /** Ends the source, so that an unread reply costs nothing more. */
   async cancel(): Promise<void> {
     await this.#source.return();
   }

@@ -1,7 +1,7 @@
 import type { Agent } from '../agent.ts';
 import { WELCOME_BACK } from '../phrases.ts';
 
-/** Says back what it hears: for a first try without a model, and for measuring the server alone. */
+/** Repeats what it hears. For a first try without a model, and for measuring the server alone. */
 export const echo: Agent = {
   name: 'echo',
   description: 'Repeats what the caller says. Needs no model.',

@@ -30,7 +30,7 @@ interface Shop {
 }
 
 const MAX_FOUND = 5;
-/** Words of a sentence that say nothing of a product, and stand in half of the descriptions. */
+/** Words that say nothing about a product and occur in half of the descriptions. */
 const SMALL_WORDS = new Set([
   'and',
   'any',
@@ -52,8 +52,8 @@ const SMALL_WORDS = new Set([
 ]);
 
 /**
- * Customer service of a shop with a catalogue: whole records go to the browser and to the model, a
- * sentence is spoken.
+ * Customer service for a shop with a catalogue. Whole records go to the browser and the model;
+ * only a sentence is spoken.
  */
 export function createOutdoorShop(): Agent {
   const { shop, products, orders, policies } = readData<Shop>('outdoor-shop');
@@ -108,8 +108,8 @@ export function createOutdoorShop(): Agent {
     run: ({ order_number: number, surname_or_email: claim }) => {
       const digits = number.replace(/\D/g, '');
       const order = orders.find(({ id }) => id.replace(/\D/g, '') === digits);
-      // One answer for an unknown number and for somebody else's order: the difference would tell
-      // that it exists.
+      // The same answer for an unknown number and for somebody else's order, so that nobody can
+      // find out which orders exist.
       if (order === undefined || !belongsTo(order, claim))
         throw new Error('no order has that number and that surname or e-mail address');
       return order;
@@ -139,8 +139,7 @@ export function createOutdoorShop(): Agent {
 }
 
 /**
- * Letters and digits only, without accents and case: callers spell nothing, and transcripts drop
- * what they please.
+ * Letters and digits only, without accents and case, because transcripts vary in everything else.
  */
 function fold(text: string): string {
   return text

@@ -6,9 +6,7 @@ import { createRelay } from './relay.ts';
 import { slow } from './slow.ts';
 import { createStarter } from './starter.ts';
 
-/**
- * Made when they are asked for: an agent's prompt and data are read then, and its state is its own.
- */
+/** Created on demand: an agent's prompt and data are read then, and its state is its own. */
 const BUILT_IN: ReadonlyMap<string, () => Agent> = new Map([
   ['bakery', createBakery],
   ['echo', () => echo],
@@ -20,28 +18,28 @@ const BUILT_IN: ReadonlyMap<string, () => Agent> = new Map([
   ['starter', createStarter],
 ]);
 
-/** The reference document's spelling of a name, and a mode in full. */
+/** Other spellings: a name from the reference document, and a mode written in full. */
 const ALIASES: ReadonlyMap<string, string> = new Map([
   ['slow_agent', 'slow'],
   ['relay:echo', 'relay'],
 ]);
 
-/** No agent of that name, or none in that file. The message lists the agents there are. */
+/** There is no agent with that name, or none in that file. The message lists the known agents. */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
   readonly code = 'ERR_AGENT';
 }
 
-/** The built-in agents, in the order of their names. */
+/** The built-in agents, by name. */
 export function listAgents(): readonly Agent[] {
   return [...BUILT_IN.values()].map((create) => create());
 }
 
-/** A built-in agent. Throws an `AgentError` that lists the available agents for any other name. */
+/** A built-in agent. For an unknown name throws an `AgentError` that lists the known ones. */
 export function getAgent(name: string): Agent {
   const create = BUILT_IN.get(ALIASES.get(name) ?? name);
   if (create !== undefined) return create();
   throw new AgentError(
-    `unknown agent "${name}"; available agents: ${[...BUILT_IN.keys()].join(', ')}; or the path of a module, such as ./my-agent.js`,
+    `unknown agent "${name}"; available agents: ${[...BUILT_IN.keys()].join(', ')}; or the path of a module, for example ./my-agent.js`,
   );
 }

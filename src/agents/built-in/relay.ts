@@ -12,8 +12,8 @@ import { Voice } from '../voice.ts';
 
 /**
  * How two models share a turn. `echo`: the fast one acknowledges while the slow one thinks.
- * `shadow`: it narrates meanwhile. `speculative`: it answers, and the slow one corrects aloud, only
- * when it was wrong.
+ * `shadow`: the fast one narrates meanwhile. `speculative`: the fast one answers, and the slow one
+ * corrects it aloud only if it was wrong.
  */
 export type RelayMode = 'echo' | 'shadow' | 'speculative';
 
@@ -24,13 +24,13 @@ interface Relay {
   readonly slowPrompt: string;
 }
 
-/** `OK` or the beginning of it, however it is wrapped. */
+/** `OK` or a beginning of it, with any quotes and punctuation around it. */
 const VERDICT = /^[\s"'*`“‘]*(?:o(?:k[\s.!"'*`”’]*)?)?$/i;
 const MAX_STALL_MS = 1_000;
 const SENTENCE_END = /[.!?…。！？]["'”’)]*\s*$/;
 
 /**
- * Answers at once with `FAST_MODEL` and hands the substance to `SLOW_MODEL`; each defaults to the
+ * Speaks at once with `FAST_MODEL` and leaves the substance to `SLOW_MODEL`. Each defaults to the
  * settings' model.
  */
 export function createRelay(mode: RelayMode): Agent {
@@ -87,7 +87,7 @@ function bindRelay(
   };
 }
 
-/** Both as one, for `/ready`: the relay needs each of them. */
+/** Both models as one, for `/ready`, because the relay needs both. */
 function pair(fast: ChatModel, slow: ChatModel): ChatModel {
   return {
     name: `${fast.name}+${slow.name}`,
@@ -98,7 +98,7 @@ function pair(fast: ChatModel, slow: ChatModel): ChatModel {
   };
 }
 
-/** The slow model thinks from the start, while the fast one speaks. */
+/** The slow model starts thinking at once, while the fast one speaks. */
 async function bridge(relay: Relay, turn: MessageTurn, reply: Reply): Promise<void> {
   const { fast, slow, fastPrompt, slowPrompt } = relay;
   const ask = (model: ChatModel, prompt: string): EagerStream =>
@@ -109,7 +109,7 @@ async function bridge(relay: Relay, turn: MessageTurn, reply: Reply): Promise<vo
   try {
     await narrate(narration, substance, voice, reply);
   } catch (error) {
-    // Only the bridge fell: the substance is still to come, and fails by itself if it must.
+    // Only the narration failed. The answer is still to come, and reports its own failure.
     turn.log.warn('the fast model of the relay failed', { error });
   } finally {
     await narration.cancel();
@@ -122,7 +122,7 @@ async function bridge(relay: Relay, turn: MessageTurn, reply: Reply): Promise<vo
   }
 }
 
-/** Speaks until the slow model has something to say, and then to the end of the sentence. */
+/** Narrates until the slow model is ready, and then to the end of the sentence. */
 async function narrate(
   narration: EagerStream,
   substance: EagerStream,
@@ -132,7 +132,7 @@ async function narrate(
   const texts = narration.texts();
   while (!reply.isOver) {
     const next = texts.next();
-    next.catch(() => undefined); // may be left behind
+    next.catch(() => undefined); // may be left pending
     const mayCut = voice.spoken === '' || SENTENCE_END.test(voice.spoken);
     const patienceMs = mayCut ? 0 : MAX_STALL_MS;
     const enough = substance.ready.then(() => wait(patienceMs, undefined, { ref: false }));
@@ -143,7 +143,9 @@ async function narrate(
   }
 }
 
-/** The fast answer at once; then the slow model's verdict on it: silence, or a correction. */
+/**
+ * Speaks the fast answer at once, then the slow model's verdict on it: silence, or a correction.
+ */
 async function speculate(relay: Relay, turn: MessageTurn, reply: Reply): Promise<void> {
   const { fast, slow, fastPrompt, slowPrompt } = relay;
   const voice = new Voice(reply);
@@ -162,7 +164,7 @@ async function speculate(relay: Relay, turn: MessageTurn, reply: Reply): Promise
     await speakAll(unlessVerdict(streamTexts(slow, messages, turn)), voice, reply);
   } catch (error) {
     if (reply.isOver) return;
-    // The caller has an answer. An apology for a check that failed would only unsettle them.
+    // The caller has an answer. An apology for a failed check would only confuse them.
     turn.log.warn('the slow model of the relay could not verify', { error });
   }
 }
@@ -176,8 +178,8 @@ async function speakAll(texts: AsyncIterable<string>, voice: Voice, reply: Reply
 }
 
 /**
- * Nothing for a text that is just `OK`, with or without a full stop. Everything else as it comes,
- * held back only while it may still be that.
+ * Yields nothing if the text is just `OK`, with or without punctuation. Any other text is passed
+ * on as it arrives, held back only while it could still be `OK`.
  */
 async function* unlessVerdict(
   texts: AsyncIterable<string>,

@@ -10,7 +10,7 @@ const PARTS = [
 const PAUSE_MS = 5_000;
 
 /**
- * Takes ten seconds for three parts, with progress for the browser: for testing waits and
+ * Speaks three parts over ten seconds and sends progress to the browser. For testing waits and
  * interruptions.
  */
 export const slow = defineAgent({

@@ -3,7 +3,7 @@ import { readPrompt } from './assets.ts';
 import { defineAgent } from '../define-agent.ts';
 import { hangUp } from '../tool.ts';
 
-/** A concise general assistant: what runs when there is a key and nothing was chosen. */
+/** A concise general assistant, the default if there is an API key and no agent was chosen. */
 export function createStarter(): Agent {
   return defineAgent({
     name: 'starter',

@@ -20,20 +20,19 @@ type Action = (typeof ACTIONS)[number];
 
 export const calls: Command = {
   name: 'calls',
-  summary: 'List, show, export or erase the records of calls.',
+  summary: 'List, show, export or erase call records.',
   help: `Usage: layercode-microserver calls list
        layercode-microserver calls show <id>
        layercode-microserver calls export [<id>]
        layercode-microserver calls erase <id>
 
-Reads the records that a server with CALL_RECORDS keeps, with the settings of that server, while it
-runs or not. An id is that of a conversation or of a session. An id that begins with a dash goes
-after --.
+Reads the records kept by a server with CALL_RECORDS. It needs the same settings as that server,
+which need not be running. An id names a conversation or a session. Put an id that begins with a
+dash after --.
 
 list prints one line per call, the earliest first. show prints what was said and done in the calls
-of an id. export prints records as lines of JSON, as they are kept. erase removes the records of an
-id, and its conversation from the store that CONVERSATION_STORE names, and says what it cannot
-reach.
+of an id. export prints the stored records as lines of JSON. erase removes the records of an id and
+its conversation in the store that CONVERSATION_STORE names, and lists what it cannot reach.
 
   --call-records WHERE       CALL_RECORDS.
   --conversation-store URL   CONVERSATION_STORE; other users of the machine can read a flag.
@@ -44,7 +43,7 @@ Examples:
   layercode-microserver calls export > calls.jsonl
   layercode-microserver calls erase conv-123
 
-Exit codes: 0 success; 1 nothing is kept of the id, or records cannot be read; 2 wrong arguments.
+Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong arguments.
 `,
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
@@ -117,14 +116,14 @@ async function openArchive(settings: CallRecordSettings, directory: string): Pro
   const { openCallArchive } = await import('../../records/open-call-records.ts');
   const archive = await openCallArchive(settings, { log: noLog(), directory });
   if (archive !== undefined) return archive;
-  throw new CommandError('CALL_RECORDS is not set; give the settings of the server here, too');
+  throw new CommandError('CALL_RECORDS is not set; use the same settings as the server');
 }
 
 function noLog(): ReturnType<typeof createLogger> {
   return createLogger({ level: 'silent', write: () => undefined });
 }
 
-/** Records of the id, or all. Throws once the command is interrupted. */
+/** The records of the id, or all records. Throws if the command is interrupted. */
 async function* recordsOf(
   id: string | undefined,
   { archive, terminal }: Place,
@@ -192,7 +191,7 @@ async function erase(id: string, { archive, settings, terminal }: Place): Promis
   if (records === 0 && conversations.length === 0) throw new CommandError(nothingOf(id));
 }
 
-/** Those that were there. */
+/** Erases conversations. Returns the keys of those that existed. */
 async function eraseConversations(
   ids: ReadonlySet<string>,
   settings: Settings,
@@ -222,19 +221,19 @@ function notReached({ callRecords, conversationStore, conversationTtlSeconds }: 
     conversationStore === 'memory'
       ? 'conversations in the memory of a server, which forgets them '
         + `${conversationTtlSeconds} s after their last turn`
-      : 'a call that goes on: what is said from now on is kept';
+      : 'a call in progress: what is said from now on is kept';
   return [
     'not reached:',
-    '  lines of the log: they have ids and times, and no words',
-    `  backups and copies ${copies}, and what a disk or file system keeps of erased data`,
+    '  log lines, which contain ids and times but no words',
+    `  backups and copies ${copies}, and traces of erased data on disk`,
     `  ${memory}`,
     "  LayerCode's own records: transcripts, recordings, the call's entry in the dashboard",
-    '  what models, tools and other services were sent',
+    '  data sent to models, tools and other services',
   ].join('\n') + '\n';
 }
 
 function nothingOf(id: string): string {
-  return `nothing is kept here of ${JSON.stringify(printable(id, ' ').slice(0, 256))}`;
+  return `nothing is known here about ${JSON.stringify(printable(id, ' ').slice(0, 256))}`;
 }
 
 function described(record: CallRecord): string {

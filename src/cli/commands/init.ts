@@ -30,8 +30,8 @@ const DEV_DEPENDENCIES = {
 } as const;
 
 /**
- * File name and description. npm does not pack a file called .gitignore, so the templates are named
- * without the dot.
+ * File name and description. npm does not pack a file called .gitignore, so template files are
+ * named without the dot.
  */
 const TEMPLATES: readonly (readonly [name: string, meaning: string])[] = [
   ['agent.ts', 'what callers hear: a prompt, a state and two tools'],
@@ -104,7 +104,8 @@ function parseArguments(argv: readonly string[]): {
       }
       given = token.value?.trim() ?? '';
       if (given === '' || given.startsWith('-')) {
-        throw new UsageError(`${PACKAGE_FLAG} needs a value, such as ^${version} or ../packed.tgz`);
+        const example = `for example ^${version} or ../packed.tgz`;
+        throw new UsageError(`${PACKAGE_FLAG} needs a value, ${example}`);
       }
     }
   }
@@ -166,9 +167,9 @@ export interface PackageSource {
 }
 
 /**
- * What package.json says for this package: what was given, else the folder of a clone, else the
- * installed version. Throws a `UsageError` for a path that does not exist, and for anything that
- * cannot be a spec.
+ * The dependency on this package in package.json: the given one, else the folder of a clone, else
+ * the installed version. Throws a `UsageError` for a path that does not exist, and for anything
+ * that cannot be a spec.
  */
 export function packageSpec({ given, from, directory, packageRoot }: PackageSource): string {
   if (given === undefined) {
@@ -220,7 +221,7 @@ function manifest(name: string, spec: string): object {
     },
     dependencies: { [PACKAGE]: spec },
     devDependencies: DEV_DEPENDENCIES,
-    // Of tsx. It works without it, and npm would print a warning.
+    // tsx's esbuild works without its install script, and npm would print a warning about it.
     allowScripts: { esbuild: false },
   };
 }
@@ -252,7 +253,7 @@ export function writeProject(directory: string, files: ReadonlyMap<string, strin
     );
     if (existing.length > 0) {
       throw new CommandError(
-        `${shown(directory)} has ${existing.join(', ')} already; nothing was written`,
+        `${shown(directory)} already has ${existing.join(', ')}; nothing was written`,
       );
     }
     makeDirectory(directory, made);
@@ -271,7 +272,8 @@ export function writeProject(directory: string, files: ReadonlyMap<string, strin
 }
 
 /**
- * Level by level: when `mkdir` with `recursive` fails half-way, it does not say what it created.
+ * Creates one level at a time, because a recursive `mkdir` that fails does not say what it
+ * created.
  */
 function makeDirectory(path: string, made: string[]): void {
   if (existsSync(path)) return;

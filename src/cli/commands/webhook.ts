@@ -158,7 +158,7 @@ function printWebhook(url: string | undefined, agentId: string, terminal: Termin
   return EXIT.OK;
 }
 
-/** What `set` reports as the old webhook. It may be unclear: `set` works all the same. */
+/** What `set` reports as the old webhook. If that is unclear, `set` works nevertheless. */
 async function describeWebhook(
   client: RestClient,
   agentId: string,
@@ -187,7 +187,7 @@ function parseWebhookUrl(
     new UsageError(`the webhook's URL must ${rule}, got ${show(text, secrets)}`);
   // The text itself is sent, so anything that `URL` would correct silently is refused.
   if (!/^https?:\/\/[^\s\\\p{Cc}\p{Cf}]+$/iu.test(text) || !URL.canParse(text)) {
-    throw refuse('be an https:// URL such as https://voice.example/api/agent');
+    throw refuse('be an https:// URL like https://voice.example/api/agent');
   }
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') {

@@ -103,7 +103,7 @@ function parseWebhookUrl(given: string, agentRoute: () => string): string {
   const url = URL.canParse(given) ? new URL(given) : undefined;
   const fault =
     url === undefined || !/^https?:$/.test(url.protocol)
-      ? 'be an http:// or https:// URL such as http://localhost:8000'
+      ? 'be an http:// or https:// URL like http://localhost:8000'
       : url.username !== '' || url.password !== ''
         ? 'not contain a user name or password'
         : undefined;

@@ -63,7 +63,7 @@ export class Answer {
 
   /**
    * Resolves with true as soon as the condition holds, which is checked whenever something arrives;
-   * with false after the time-out.
+   * with false after the timeout.
    */
   until(isSo: () => boolean, timeoutMs = Infinity): Promise<boolean> {
     return new Promise((resolve) => {
@@ -101,7 +101,7 @@ export class Answer {
     clearInterval(ticker);
   }
 
-  /** Only for `Call`: takes a frame that belongs to this answer. */
+  /** Only for `Call`: handles a frame that belongs to this answer. */
   take(frame: ServerFrame): void {
     if (frame.type === 'local.answer') this.#status = frame.status;
     else if (
@@ -174,8 +174,8 @@ export class Call {
   }
 
   /**
-   * Says something that is not blank. Interrupts a reply that is still arriving. One that is
-   * complete counts as heard: people read faster than a voice speaks.
+   * Says something, which must not be blank. Interrupts a reply that is still arriving. A complete
+   * reply counts as heard, because people read faster than a voice speaks.
    */
   say(text: string): Answer {
     if (this.#reply?.isOver === false) this.interrupt();

@@ -11,7 +11,7 @@ import type { Step } from './talk-script.ts';
 
 const MAX_SHOWN = 2_000;
 
-/** How a step went: a note to print beside it, or why it failed. */
+/** The outcome of a step: a note to print next to it, or why it failed. */
 type Outcome = { readonly note?: string } | Fault;
 
 interface Fault {
@@ -198,7 +198,7 @@ class ScriptPlayback {
     return {
       fault: [
         firstWordMs === undefined
-          ? 'the reply had no word'
+          ? 'the reply had no words'
           : `the first word took ${ms(firstWordMs)}`,
       ],
     };
@@ -221,7 +221,7 @@ class ScriptPlayback {
     const fault =
       said <= words
         ? `the reply had only ${counted(said, 'word')}`
-        : 'the voice had stopped already';
+        : 'the voice had already stopped';
     return { fault: [fault, `heard     ${shown(reply.text)}`] };
   }
 

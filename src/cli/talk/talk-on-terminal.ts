@@ -84,7 +84,7 @@ export class TerminalTalk {
     this.#lines.close();
     const end = this.#call.end();
     if (await end.over(END_TIMEOUT_MS)) this.#tellFailure(end);
-    else this.tell(`session.end is not answered after ${END_TIMEOUT_MS / 1_000} s`);
+    else this.tell(`session.end was not answered within ${END_TIMEOUT_MS / 1_000} s`);
     this.#call.abandon();
   }
 

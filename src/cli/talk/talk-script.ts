@@ -74,7 +74,7 @@ export function parseScript(script: string, file: string): readonly Step[] {
       const parse = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
       if (parse === undefined) {
         throw new Fault(
-          `${oneLine(name, 40)} is no step; steps are ${Object.keys(ACTIONS).join(', ')}`,
+          `${oneLine(name, 40)} is not a step; steps are ${Object.keys(ACTIONS).join(', ')}`,
         );
       }
       steps.push({ lineNumber: index + 1, written, ...parse(written.slice(name.length).trim()) });
@@ -86,21 +86,21 @@ export function parseScript(script: string, file: string): readonly Step[] {
   if (problems.length > MAX_PROBLEMS) {
     problems.splice(MAX_PROBLEMS, problems.length, `and ${problems.length - MAX_PROBLEMS} more`);
   }
-  if (steps.length === 0 && problems.length === 0) problems.push('no step is in it');
+  if (steps.length === 0 && problems.length === 0) problems.push('it contains no steps');
   if (problems.length > 0) throw new UsageError(`${file}: ${problems.join('; ')}`);
   return steps;
 }
 
 /** A pattern between slashes, or a text that is compared without regard to case and white space. */
 function parseExpectation(name: string, written: string): Expectation {
-  if (written === '') throw new Fault(`${name} takes a text, or a pattern such as /hello|hi/i`);
+  if (written === '') throw new Fault(`${name} takes a text, or a pattern like /hello|hi/i`);
   const [, pattern, flags = ''] = /^\/(.+)\/(\w*)$/.exec(written) ?? [];
   if (pattern === undefined) {
     const wanted = plain(written);
     return { written, matches: (text) => plain(text).includes(wanted) };
   }
   if (!/^[imsu]*$/.test(flags)) {
-    throw new Fault(`${oneLine(written, 80)} is a pattern, of which the flags can be i, m, s and u`);
+    throw new Fault(`${oneLine(written, 80)} is a pattern whose flags can only be i, m, s and u`);
   }
   try {
     const regExp = new RegExp(pattern, flags);

@@ -8,9 +8,9 @@ export interface Arguments<Flag extends string> {
 }
 
 /**
- * Reads `--flag value` and `--flag=value`. The last one of a repeated flag counts. After `--` there
- * are only words. Throws a `UsageError` that shows no value, because it may be a secret or part of
- * one.
+ * Reads `--flag value` and `--flag=value`. If a flag is repeated, the last one counts. After `--`
+ * there are only words. Throws a `UsageError` that shows no value, because it may be a secret or
+ * part of one.
  */
 export function parseFlags<Flag extends string>(
   command: string,

@@ -6,8 +6,8 @@ import { CommandError, type Terminal } from './command.ts';
 const NOBODY_READS = 'nobody reads the output any more';
 
 /**
- * Writes text. If the stream is full, returns a promise that resolves when it takes more, or never
- * will again.
+ * Writes text. If the stream is full, returns a promise that resolves when it accepts more, or
+ * never will again.
  */
 export function write(stream: Writable, text: string): Awaitable<void> {
   if (stream.write(text) || stream.destroyed) return undefined;
@@ -23,8 +23,8 @@ export function write(stream: Writable, text: string): Awaitable<void> {
 }
 
 /**
- * The terminal, which is also interrupted when nobody reads its output any more: behind `| head
- * -1`, or after its window was closed.
+ * The terminal, also interrupted when nobody reads its output any more: behind `| head -1`, or
+ * when its window was closed.
  */
 export function withBrokenPipes(terminal: Terminal): Terminal {
   const { stdin, stdout, stderr, environment, directory } = terminal;

@@ -31,9 +31,9 @@ export interface BorrowedWebhook {
 }
 
 /**
- * Sets the webhook. Rejects with a `CommandError`, before anything is changed when it is unclear
- * what would have to be put back. After any other failure the webhook is what it was, or stderr
- * says how to restore it.
+ * Sets the webhook. Rejects with a `CommandError`, before changing anything if it is unclear what
+ * would have to be put back. After any other failure the webhook is what it was, or stderr says
+ * how to restore it.
  */
 export async function borrowWebhook(options: BorrowOptions): Promise<BorrowedWebhook> {
   const loan = new WebhookLoan(options);
@@ -125,8 +125,8 @@ class WebhookLoan implements BorrowedWebhook {
   }
 
   /**
-   * Undone by `#forget`. If the file cannot be written, only a kill does harm: no reason not to
-   * run.
+   * Undone by `#forget`. A file that cannot be written does harm only after a kill, so the run
+   * continues.
    */
   #remember(): void {
     try {
@@ -147,7 +147,7 @@ class WebhookLoan implements BorrowedWebhook {
     }
   }
 
-  /** Without the terminal's signal, which has fired when this is the end of a run. */
+  /** Does not use the terminal's signal, which has fired when this is the end of a run. */
   async #giveBack(): Promise<void> {
     const agentId = this.#agentId;
     try {

@@ -10,9 +10,9 @@ import { SharedStore } from './shared-store.ts';
 
 const SQLITE = 'sqlite:';
 
-/** What the settings say of stores. */
+/** The settings of a store. */
 export interface StoreSettings {
-  /** `memory`, `sqlite:` and a path, or the URL of a server of Redis or Valkey. */
+  /** `memory`, `sqlite:<path>`, or the URL of a Redis or Valkey server. */
   readonly conversationStore: string;
   readonly conversationTtlSeconds: number;
   readonly maxConversations: number;
@@ -23,16 +23,16 @@ export interface StoreSettings {
 
 export interface OpenStoreOptions {
   readonly log: Logger;
-  /** What a path in the settings is relative to. Default: the working directory. */
+  /** Base of relative paths in the settings. Default: the working directory. */
   readonly directory?: string;
   /**
-   * A connected client of Redis or Valkey. Conversations are kept there, whatever the settings
-   * name. It stays open when the store is closed.
+   * A connected Redis or Valkey client. Conversations are kept there, whatever the settings say. It
+   * stays open when the store is closed.
    */
   readonly redis?: RedisClient;
   /**
-   * Another connected client of the same server, such as `client.duplicate()`, for messages of
-   * other processes. Default: none are received or sent.
+   * Another connected client of the same server, such as `client.duplicate()`, which receives the
+   * messages of other processes. Default: no messages are exchanged.
    */
   readonly redisSubscriber?: RedisSubscriber;
 }
@@ -65,7 +65,7 @@ export async function openStore(
   }
 }
 
-/** Undefined where the store itself brings none. */
+/** Undefined if the store has no channel of its own. */
 async function openChannel(
   { conversationStore }: StoreSettings,
   { log, directory = process.cwd(), redis, redisSubscriber }: OpenStoreOptions,
@@ -82,7 +82,7 @@ async function openChannel(
   return openRedisChannel(conversationStore, { directory, log });
 }
 
-/** Of any store but memory. Each kind is loaded when it is asked for. */
+/** Opens any store except memory. Each kind is loaded on demand. */
 export async function openParts(
   { conversationStore, sqliteSynchronous: synchronous, storeTimeoutMs: timeoutMs }: StoreSettings,
   { log, directory = process.cwd(), redis }: OpenStoreOptions,

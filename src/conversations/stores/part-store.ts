@@ -1,24 +1,24 @@
 import type { Awaitable } from '../../base/awaitable.ts';
 
-/** A conversation as a store of parts keeps it. */
+/** A conversation as it is stored: in parts. */
 export interface StoredConversation {
-  /** Another one after each write. */
+  /** Changes with each write. */
   readonly version: string;
-  /** JSON texts by their names. */
+  /** JSON texts by the names of the parts. */
   readonly parts: ReadonlyMap<string, string>;
 }
 
-/** What one change makes of a conversation. */
+/** One change to a conversation. */
 export interface PartsChange {
-  /** The version that it changes. Undefined: the store has no such conversation. */
+  /** The version that it applies to. Undefined: the conversation does not exist yet. */
   readonly from: string | undefined;
-  /** The version that it makes. Undefined: the conversation is removed. */
+  /** The version that results. Undefined: the conversation is removed. */
   readonly to: string | undefined;
-  /** Parts that are new, or have another text. */
+  /** Parts that are new or have changed. */
   readonly set: ReadonlyMap<string, string>;
-  /** Names of parts that are gone. */
+  /** Names of the parts to remove. */
   readonly remove: readonly string[];
-  /** How long the conversation is kept if nobody changes it again. Milliseconds. */
+  /** How long the conversation is kept without further changes, in milliseconds. */
   readonly ttlMs: number;
 }
 
@@ -29,39 +29,39 @@ export interface IdPage {
 }
 
 /**
- * Where conversations are kept in parts, one for each turn, so that a turn writes what it changed
- * and not its whole conversation. Knows neither what is in a part nor any rule of turns. Several
- * processes may share what it keeps.
+ * Stores conversations in parts, one per turn, so that a turn writes only what it changed. Knows
+ * neither what is in a part nor the rules of turns. Several processes may share what is stored.
  *
- * Methods may answer at once, or with a promise. They throw, or reject, when the store cannot be
- * reached, and then nothing is known of a write: it may have been done.
+ * Methods return their result or a promise of it. They throw or reject if the store cannot be
+ * reached. A write that failed may have been made all the same.
  */
 export interface PartStore {
-  /** For the log: `sqlite`, `redis`. Without user, password and path. */
+  /** For the log, such as `sqlite`. Contains no user, password or path. */
   readonly name: string;
 
   /**
-   * The conversation, `unchanged` where it still has the `known` version, undefined where there is
-   * none or its time is up.
+   * The conversation; `unchanged` if it still has the `known` version; undefined if there is none
+   * or it has expired.
    */
   read(id: string, known?: string): Awaitable<StoredConversation | 'unchanged' | undefined>;
 
   /**
-   * Compare and swap: makes the change if the conversation still has the version `from`. True when
-   * it was made, now or by an earlier try; so it may be tried again after a failure. Otherwise what
-   * the store has instead.
+   * Compare and swap: makes the change if the conversation still has the version `from`. Returns
+   * true if it was made, now or by an earlier attempt, so that it is safe to try again. Otherwise
+   * returns what the store has instead.
    */
   write(id: string, change: PartsChange): Awaitable<true | StoredConversation | undefined>;
 
   /**
-   * Ids that begin with the prefix, in pages: begin after '', and go on after `next` until there is
-   * none. In any order; an id may come twice. In a cluster of Redis: those of one node.
+   * Ids that begin with the prefix, page by page: start after '', then pass `next` until it is
+   * undefined. They come in any order, and one may come twice. In a Redis cluster: those of one
+   * node.
    */
   list(prefix: string, after: string): Awaitable<IdPage>;
 
-  /** How many conversations are kept. */
+  /** How many conversations are stored. */
   count(): Awaitable<number>;
 
-  /** Lets go of files and connections. */
+  /** Closes files and connections. */
   close(): Awaitable<void>;
 }

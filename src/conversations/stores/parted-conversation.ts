@@ -10,42 +10,43 @@ import {
   tally,
   type Conversation,
 } from '../conversation.ts';
+import { placeOf } from '../merge-turns.ts';
 import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
-/** Everything but the turns and the state. What this version does not know stays in it. */
+/** Everything except turns and state. Fields that this version does not know are kept. */
 const HEAD = 'head';
-/** The agent's state, which may be long and changes seldom. */
+/** The agent's state, which may be long and seldom changes. */
 const STATE = 'state';
 
 /** The name of a turn's part. */
 const NUMBER = /^\d{1,15}$/;
 
-/** Different for every process, so that no two of them make the same version. */
+/** Different in every process, so that no two make the same version. */
 const PROCESS = randomBytes(6).toString('base64url');
 let versions = 0;
 
-/** A conversation in memory that knows which of its parts the store does not have yet. */
+/** A conversation in memory that knows which of its parts are not stored yet. */
 export class PartedConversation {
   readonly conversation: Conversation;
-  /** The version that the store had when it was last heard of. */
+  /** The version that the store had when it last answered. */
   version: string | undefined;
-  /** How often the store may have lost something by then, as this process sees it. */
+  /** How often the store may have lost data by then, as far as this process knows. */
   lossesSeen = 0;
   /** Turns that were added, changed or removed since the last write. */
   readonly touched = new Set<TurnRecord>();
-  /** The name of each turn's part: numbers, in the order of the turns. */
+  /** The name of each turn's part: numbers, in the order in which they were written. */
   readonly #names = new Map<TurnRecord, string>();
   #nextNumber = 0;
-  /** Head, and state and agent, as the store has them. */
+  /** Head, state and agent as they are stored. */
   #head = '';
   #state: string | undefined;
   #agent: string | undefined;
 
-  /** Parts that are no turn and no head. They are left as they are, as if they were not there. */
+  /** Parts that should be a turn or the head, but are not. They are ignored and left alone. */
   readonly unreadable: string[] = [];
 
-  /** Without `stored`, one that begins. */
+  /** Without `stored` the conversation is new. */
   constructor(id: string, stored?: StoredConversation) {
     this.conversation = emptyConversation(id);
     this.version = stored?.version;
@@ -60,7 +61,7 @@ export class PartedConversation {
         this.conversation.state = this.#state = text;
         continue;
       }
-      if (name !== HEAD && !NUMBER.test(name)) continue; // of a version to come
+      if (name !== HEAD && !NUMBER.test(name)) continue; // of a later version
       const part = parsed(text);
       if (part !== undefined && name === HEAD) this.#takeHead(part);
       else if (part !== undefined && isTurnRecord(part)) turns.set(Number(name), part);
@@ -69,7 +70,8 @@ export class PartedConversation {
     for (const number of [...turns.keys()].sort((a, b) => a - b)) {
       const record = turns.get(number);
       if (record === undefined) continue;
-      this.conversation.turns.push(record);
+      const { turns: placed } = this.conversation;
+      placed.splice(placeOf(record, placed), 0, record);
       this.#names.set(record, String(number));
     }
     this.#nextNumber = 1 + [...parts.keys()].reduce(greatest, -1);
@@ -78,29 +80,29 @@ export class PartedConversation {
     this.#agent = this.conversation.agent;
   }
 
-  /** What is counted from the turns is not the head's to say. */
+  /** What can be counted from the turns is not taken from the head. */
   #takeHead(head: object): void {
     const { id, turns, turnHashes } = this.conversation;
     Object.assign(this.conversation, head, { id, turns, turnHashes });
   }
 
-  /** A conversation without turns is not kept. */
+  /** A conversation without turns is not stored. */
   get isEmpty(): boolean {
     return this.conversation.turns.length === 0;
   }
 
-  /** As it is now: the next change is made in place, before the store has answered. */
+  /** A copy, as the next change is made in place before the store has answered. */
   snapshot(): Conversation {
     const { touched: _touched, isCleared: _isCleared, ...conversation } = this.conversation;
     return structuredClone(conversation);
   }
 
-  /** Those that the store does not have as they are. */
+  /** Turns that are not stored in their present form. */
   waitingTurns(): readonly TurnRecord[] {
     return this.conversation.turns.filter((record) => this.touched.has(record));
   }
 
-  /** Takes over who called, and a state and an agent that the store does not have. */
+  /** Takes over the caller, and a state and an agent that are not stored yet. */
   takeHeadOf({ conversation, hasNewState, hasNewAgent }: PartedConversation): void {
     const isNew = this.version === undefined;
     if (hasNewState || isNew) keepState(this.conversation, conversation.state);
@@ -117,12 +119,12 @@ export class PartedConversation {
     return this.conversation.agent !== this.#agent;
   }
 
-  /** Whether everything was forgotten, and the store does not know it. */
+  /** Whether everything was cleared and the store has not been told. */
   get isCleared(): boolean {
     return this.conversation.isCleared === true;
   }
 
-  /** Whether the store is to be told something. */
+  /** Whether there is something to write. */
   get hasChanged(): boolean {
     const isKept = this.version !== undefined && this.unreadable.length === 0;
     if (this.isEmpty) return isKept || this.isCleared;
@@ -130,7 +132,19 @@ export class PartedConversation {
     return isTouched || headOf(this.conversation) !== this.#head;
   }
 
-  /** Turns that came and were trimmed before the store ever heard of them. */
+  /** Notes when new turns were added, which decides their place among other processes' turns. */
+  noteAdded(): void {
+    const { turns } = this.conversation;
+    const isKnown = (turn: TurnRecord): boolean =>
+      turn.addedAt !== undefined || this.#names.has(turn);
+    const known = turns.findLastIndex(isKnown);
+    if (known === turns.length - 1) return;
+    let last = turns[known]?.addedAt ?? 0;
+    for (const turn of turns.slice(known + 1))
+      turn.addedAt = last = Math.max(Date.now(), last + 1);
+  }
+
+  /** Drops turns that were added and trimmed before they could be written. */
   forgetUnsaved(): void {
     const turns = new Set(this.conversation.turns);
     for (const record of this.touched)
@@ -138,8 +152,7 @@ export class PartedConversation {
   }
 
   /**
-   * What the store must be told; undefined if nothing has changed. The version it makes is new with
-   * each call.
+   * What has to be written; undefined if nothing has changed. Each call makes another version.
    */
   change(ttlMs: number): PartsChange | undefined {
     const { version: from, conversation } = this;
@@ -159,7 +172,7 @@ export class PartedConversation {
     return { from, to: `${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };
   }
 
-  /** The store has made the change. */
+  /** Call it when the store has made the change. */
   written({ to, set }: PartsChange): void {
     this.version = to;
     this.#head = set.get(HEAD) ?? '';
@@ -192,7 +205,7 @@ function parsed(text: string): object | undefined {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? value : undefined;
   } catch {
-    return undefined; // the only thing to know about it
+    return undefined; // the caller reports it
   }
 }
 
@@ -200,7 +213,7 @@ function greatest(most: number, name: string): number {
   return NUMBER.test(name) ? Math.max(most, Number(name)) : most;
 }
 
-/** Without what can be counted from the turns. */
+/** JSON text, without what can be counted from the turns. */
 function headOf(conversation: Conversation): string {
   const {
     id: _id,

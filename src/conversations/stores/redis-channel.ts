@@ -5,18 +5,18 @@ import type { Channel } from '../../base/channel.ts';
 import { atMost } from '../../base/time-limit.ts';
 import type { RedisPublisher } from './redis-client.ts';
 
-/** In front of the addresses of all processes. */
+/** Prefix of every process's address. */
 const PREFIX = 'layercode:process:';
-/** Messages that the client has not sent yet, or has no answer for. More are lost. */
+/** Messages that the server has not confirmed yet. Beyond it new ones are dropped. */
 const MAX_WAITING = 1_000;
-/** UTF-16 code units of these. */
+/** Their total length in UTF-16 code units. */
 const MAX_WAITING_CHARACTERS = 8_388_608;
-/** For the last messages, when the channel is closed. */
+/** How long closing waits for the last messages. */
 const CLOSING_MS = 250;
 
 /**
- * Messages between processes by pub/sub of Redis or Valkey. Each process subscribes to its own
- * address, and to nothing else.
+ * Messages between processes over Redis or Valkey pub/sub. Each process subscribes only to its own
+ * address.
  */
 export class RedisChannel implements Channel {
   readonly address = randomUUID();
@@ -32,12 +32,12 @@ export class RedisChannel implements Channel {
     this.#closeClient = closeClient;
   }
 
-  /** What a client must subscribe to, so that messages reach this process. */
+  /** What a client must subscribe to for messages to reach this process. */
   get subscription(): string {
     return PREFIX + this.address;
   }
 
-  /** Takes the messages of the subscription. */
+  /** The listener for that subscription. */
   readonly receive = (message: string): void => this.#listener?.(message);
 
   send(address: string, message: string): void {
@@ -71,7 +71,7 @@ export class RedisChannel implements Channel {
     try {
       await this.#publisher.publish(PREFIX + address, message);
     } catch {
-      // A message may be lost, and the store's own commands tell of a server that fails.
+      // Messages may be lost. That the server fails is reported by the store's own commands.
     }
   }
 }

@@ -1,4 +1,4 @@
-// The clients of Redis or Valkey that a store can use.
+// The Redis and Valkey clients that a store can use.
 
 /** Keys and arguments of a script. */
 export interface RedisScriptCall {
@@ -11,15 +11,15 @@ export interface RedisPublisher {
   publish(channel: string, message: string): Promise<unknown>;
 }
 
-/** Receives messages of other processes. */
+/** Receives messages from other processes. */
 export interface RedisSubscriber {
-  /** Subscribes again whenever its connection was lost. */
+  /** Must subscribe again by itself after its connection was lost. */
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
 }
 
 /**
- * The commands that a store needs, in the form in which the package `redis` has them. Its clients
- * can be passed as they are: those of `createClient`, `createCluster` and `createSentinel`.
+ * The commands that a store needs, as the package `redis` has them. Its clients can be passed as
+ * they are: those of `createClient`, `createCluster` and `createSentinel`.
  */
 export interface RedisClient extends RedisPublisher {
   eval(script: string, call: RedisScriptCall): Promise<unknown>;
@@ -28,7 +28,7 @@ export interface RedisClient extends RedisPublisher {
   dbSize(): Promise<unknown>;
 }
 
-/** What is needed of a client of the package `ioredis`, a `Redis` or a `Cluster`. */
+/** What is used of an `ioredis` client: a `Redis` or a `Cluster`. */
 export interface IoredisClient {
   eval(script: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
   evalsha(sha1: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
@@ -38,7 +38,7 @@ export interface IoredisClient {
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
 }
 
-/** Makes a client of `ioredis` look like one of `redis`. */
+/** Adapts an `ioredis` client. */
 export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscriber {
   return {
     eval: (script, { keys, arguments: rest }) => client.eval(script, keys.length, ...keys, ...rest),

@@ -22,38 +22,38 @@ export interface RedisTls {
   readonly key?: Buffer;
 }
 
-/** Without an answer for this long, a connection is given up. */
+/** A connection without an answer for this long is given up. */
 const DEAD_MS = 5_000;
-/** Until the other end accepts a connection. What is said on it then has the rest of the time. */
+/** How long connecting may take. Logging in has the rest of `DEAD_MS`. */
 const CONNECT_MS = DEAD_MS / 2;
-/** Between tries to connect. */
+/** Between attempts to connect. */
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 2_000;
-/** Between questions to a server that has nothing to say, as to whether it is there. */
+/** Between pings on a connection that only listens. */
 const PING_MS = 2_000;
-/** Commands that wait for their answers. More are refused. */
+/** Commands that wait for their answers. Beyond it new ones are refused. */
 const MAX_WAITING = 10_000;
 
 /**
- * A connection that is opened again whenever it is lost, by a client of its own each time. With
- * sentinels they are asked anew for the address. Commands never wait for a connection: without one
- * they fail at once.
+ * A connection that is opened again whenever it is lost, each time with a new client. Sentinels are
+ * then asked for the address again. Commands never wait for a connection: without one they fail at
+ * once.
  *
- * The clients of `redis` connect again by themselves. But when the other machine has gone without a
- * word, they wait until the kernel gives up, which takes minutes.
+ * The clients of `redis` can reconnect by themselves. But if the other machine vanishes, they wait
+ * until the kernel gives up, which takes minutes.
  */
 export class RedisConnection implements RedisClient, RedisSubscriber {
   readonly #target: RedisTarget;
   readonly #tls: RedisTls | undefined;
   readonly #package: RedisPackage;
   #client: PackageClient | undefined;
-  /** The sentinels, or the one server. Whoever answered last stands in front. */
+  /** The sentinels, or the one server. The one that answered last comes first. */
   #addresses: readonly RedisAddress[];
   /** Why there is no connection. */
   #failure: Error | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
-  /** When the first command was sent after the last answer. By `performance.now()`. */
+  /** When the first command after the last answer was sent. `performance.now()`. */
   #silentSince: number | undefined;
   #subscription: ((client: PackageClient) => Promise<unknown>) | undefined;
   #pings: NodeJS.Timeout | undefined;
@@ -82,16 +82,16 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return this.#send((client) => client.publish(channel, message));
   }
 
-  /** Once, before `connect()`. */
+  /** Call it once, before `connect()`. */
   async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
     this.#subscription = (client) => client.subscribe(channel, listener);
-    // Whoever only listens would not notice that the other machine is gone.
+    // A connection that only listens would not notice that the other machine is gone.
     const ping = (): void =>
       void this.#send((client) => client.sendCommand(['PING'])).catch(() => undefined);
     this.#pings = setInterval(ping, PING_MS).unref();
   }
 
-  /** Rejects if the first try fails. Others follow all the same, until `close()`. */
+  /** Rejects if the first attempt fails. More follow all the same, until `close()`. */
   async connect(): Promise<void> {
     await this.#connect();
     if (this.#client === undefined) throw this.#offline();
@@ -131,7 +131,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return new StoreError('there is no connection to Redis', { cause: this.#failure });
   }
 
-  /** Of a client that is not used any more there is nothing to lose. */
+  /** Does nothing for a client that is no longer in use. */
   #lose(client: PackageClient, failure: Error): void {
     if (client !== this.#client) return;
     this.#client = undefined;
@@ -142,7 +142,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
 
   #connectLater(): void {
     if (this.#isClosed) return;
-    const ms = this.#retryMs * (0.5 + Math.random() / 2); // so that not all processes come at once
+    const ms = this.#retryMs * (0.5 + Math.random() / 2); // or all processes would come at once
     this.#retry = setTimeout(() => void this.#connect(), ms).unref();
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
   }
@@ -180,7 +180,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
         connectTimeout: CONNECT_MS,
         reconnectStrategy: false,
       },
-      commandOptions: { timeout: 0 }, // it ends when a command is sent, and costs a signal each
+      commandOptions: { timeout: 0 }, // covers unsent commands only, and costs each an AbortSignal
       commandsQueueMaxLength: MAX_WAITING,
       disableOfflineQueue: true,
       maintNotifications: 'disabled',
@@ -221,7 +221,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     throw new AggregateError(failures, 'no sentinel knows the address');
   }
 
-  /** Servers name the user whom they refuse something. */
+  /** Servers name the user in a refusal. */
   #withoutUser(error: unknown): Error {
     if (!(error instanceof Error)) return new Error(String(error));
     const named = `User ${this.#target.username ?? 'default'} `;
@@ -230,7 +230,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   }
 }
 
-/** Whether the server said it, and not the connection: `WRONGPASS invalid username-password …`. */
+/** Whether it is the server's answer, not a lost connection: `WRONGPASS invalid username…`. */
 export function isAnswer({ message }: Error): boolean {
   return /^[A-Z]{2,} /.test(message);
 }
@@ -238,6 +238,6 @@ export function isAnswer({ message }: Error): boolean {
 function addressIn(answer: unknown): RedisAddress {
   const [host, port]: unknown[] = Array.isArray(answer) ? answer : [];
   if (typeof host !== 'string' || typeof port !== 'string')
-    throw new Error('the sentinel watches nothing of that name');
+    throw new Error('the sentinel knows no server of that name');
   return { host, port: Number(port) };
 }

@@ -1,4 +1,4 @@
-// Opens a store of the URL that the operator has set, with the package `redis` of their project.
+// Opens the store that the operator's URL names, with the package `redis` of their project.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -13,15 +13,15 @@ import { parseRedisUrl, type RedisTlsFiles } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
 const INSTALL = 'npm install redis@6';
-/** The oldest that knows all options that are used. */
+/** The oldest major version that has all options used here. */
 const OLDEST_MAJOR = 6;
 
-/** What a server says that will be better in a while. */
+/** Errors that pass by themselves. */
 const PASSING =
   /^(LOADING|BUSY|OOM|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|ERR max number)\b/;
 
 export interface RedisOpenOptions {
-  /** Has the package `redis`. Paths of files are relative to it. */
+  /** Where the package `redis` is looked for, and the base of relative file paths. */
   readonly directory: string;
   readonly log: Logger;
 }
@@ -29,9 +29,9 @@ export interface RedisOpenOptions {
 /**
  * Opens `redis://`, `rediss://` or `redis+sentinel://`.
  *
- * A server that cannot be reached yet is no error: it is logged and tried again. Rejects with a
- * `StoreError` if the URL is wrong, a file or the package is missing, or the server refuses to
- * serve: password, database, permissions, a replica, a node of a cluster.
+ * A server that cannot be reached yet is not an error: that is logged, and tried again. Rejects
+ * with a `StoreError` if the URL is wrong, a file or the package is missing, or the server refuses
+ * to serve: a wrong password, database or permissions, a replica, or a node of a cluster.
  */
 export async function openRedisStore(
   url: string,
@@ -46,8 +46,8 @@ export async function openRedisStore(
 }
 
 /**
- * The channel between the processes that use a store of that URL. It has a connection of its own.
- * Rejects as `openRedisStore` does.
+ * Opens the channel between the processes that use that store, on a connection of its own. Rejects
+ * as `openRedisStore` does.
  */
 export async function openRedisChannel(
   url: string,
@@ -68,7 +68,7 @@ async function connectionTo(url: string, directory: string): Promise<RedisConnec
   return new RedisConnection(target, tls, await loadRedis(directory));
 }
 
-/** Why it cannot be used yet. Closes it, and rejects, where the server refuses to serve. */
+/** Why it cannot be used yet. If the server refuses to serve, closes it and rejects. */
 async function failureToBegin(
   connection: RedisConnection,
   check: () => Promise<void>,
@@ -85,7 +85,7 @@ async function failureToBegin(
   }
 }
 
-/** On an id that no conversation has. Nothing of it is left. */
+/** Uses an id that no conversation has, and leaves nothing behind. */
 async function checkWrites(store: RedisStore): Promise<void> {
   const begin = { from: undefined, to: 'test', set: new Map(), remove: [], ttlMs: 1_000 };
   await store.write('', begin);

@@ -5,7 +5,7 @@ import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
 import { StoreError } from './store-error.ts';
 
-/** In front of all keys. A client may put a prefix of its own in front of that. */
+/** Prefix of all keys. A client may put its own in front. */
 const PREFIX = 'layercode:';
 /** The field with the version. Parts have other names. */
 const VERSION = '@version';
@@ -13,12 +13,13 @@ const VERSION = '@version';
 const NO_VERSION = ' ';
 
 /**
- * Compare and swap on one hash. Arguments: the version to change, the version to make, milliseconds
- * to keep it, how many arguments of fields and values follow, these, and the fields to remove. An
- * empty version stands for no conversation. Answers 1, or all fields and values.
+ * Compare and swap on one hash. Arguments: the version to change, the version that results, how
+ * many milliseconds to keep it, the number of arguments with fields and values, these arguments,
+ * and the fields to remove. An empty version stands for no conversation. Returns 1, or all fields
+ * and values.
  *
  * Fields are set before others are removed: a server that is out of memory refuses a script only if
- * its first write needs some. `unpack` takes 7,999 values at most.
+ * its first write needs memory. `unpack` takes at most 7,999 values.
  */
 const SCRIPT = `
 local version = redis.call('HGET', KEYS[1], '${VERSION}') or ''
@@ -40,8 +41,8 @@ return 1
 `;
 
 /**
- * Some of the keys that begin with `KEYS[1]`, without that, behind the cursor of the next ones. In
- * a script, so that a client puts its prefix in front of what is looked for, too.
+ * Returns a cursor for the next call, and some of the keys that begin with `KEYS[1]`, without that
+ * beginning. A script, because a client's own prefix is put in front of keys, but not of patterns.
  */
 const LIST_SCRIPT = `
 local pattern = string.gsub(KEYS[1], '[*?%[%]\\\\^-]', '\\\\%0') .. '*'
@@ -50,7 +51,7 @@ for index, key in ipairs(found[2]) do found[2][index] = string.sub(key, #KEYS[1]
 return found
 `;
 
-/** A script, and what a server that has seen it knows it by. */
+/** A script, and the hash by which a server that has seen it finds it. */
 interface Script {
   readonly text: string;
   readonly sha1: string;
@@ -64,7 +65,7 @@ const SWAP = scriptOf(SCRIPT);
 const LIST = scriptOf(LIST_SCRIPT);
 
 /**
- * Conversations in Redis or Valkey: a hash for each, with a field for each part, which expires as a
+ * Conversations in Redis or Valkey: one hash each, with a field for each part. It expires as a
  * whole.
  */
 export class RedisStore implements PartStore {
@@ -80,7 +81,7 @@ export class RedisStore implements PartStore {
   }
 
   async read(id: string, known?: string): Promise<StoredConversation | 'unchanged' | undefined> {
-    // As a change of what nobody has into what is known: it is never made, and one script will do.
+    // A swap that is never made, as no conversation has that version: one script does both.
     const found = await this.#run(id, [NO_VERSION, known ?? NO_VERSION]);
     return found === true ? 'unchanged' : found;
   }
@@ -108,7 +109,7 @@ export class RedisStore implements PartStore {
     return { ids, next: cursor === '0' ? undefined : String(cursor) };
   }
 
-  /** All keys of the database, as their number is known without looking at each. */
+  /** Counts all keys of the database: the server knows that number without a scan. */
   async count(): Promise<number> {
     return Number(await this.#client.dbSize());
   }
@@ -129,14 +130,14 @@ export class RedisStore implements PartStore {
       return await this.#client.evalSha(sha1, call);
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return this.#client.eval(text, call); // and the server knows it from now on
+      return this.#client.eval(text, call); // the server remembers it from now on
     }
   }
 }
 
 /**
- * Different ids have different keys, whatever is in them. Braces would choose the slot of a
- * cluster, and half a pair of surrogates has no UTF-8.
+ * Different ids have different keys, whatever characters they contain. Braces would choose a
+ * cluster's slot, and a lone surrogate has no UTF-8.
  */
 function keyOf(id: string): string {
   return id.replace(
@@ -145,7 +146,7 @@ function keyOf(id: string): string {
   );
 }
 
-/** What `keyOf` made the key of. */
+/** Reverses `keyOf`. */
 function idOf(key: string): string {
   return key.replace(/%([0-9a-f]{4})/g, (_, unit: string) =>
     String.fromCharCode(Number.parseInt(unit, 16)),

@@ -12,9 +12,9 @@ export interface RedisTlsFiles {
   readonly key?: string;
 }
 
-/** What a URL says of a server of Redis or Valkey. */
+/** A Redis or Valkey server, as a URL describes it. */
 export interface RedisTarget {
-  /** Of the server; with `sentinelName`, of the sentinels that know it. Has one at least. */
+  /** Of the server or, with `sentinelName`, of its sentinels. At least one. */
   readonly addresses: readonly RedisAddress[];
   readonly sentinelName: string | undefined;
   readonly username: string | undefined;
@@ -49,7 +49,7 @@ export function parseRedisUrl(url: string): RedisTarget {
     refuse('must name what the sentinels watch: redis+sentinel://host,host/name');
   const [database = '0', ...more] = names;
   if (!/^\d{1,9}$/.test(database) || more.length > 0)
-    refuse('must have nothing but the number of a database behind the last "/"');
+    refuse('must have nothing but the number of a database after the last "/"');
   const addresses = hosts.split(',').map((host) => parseHost(host, isSentinel !== undefined));
   if (isSentinel === undefined && addresses.length > 1)
     refuse('has several hosts without +sentinel; a cluster needs a client of your own');
@@ -73,7 +73,7 @@ function parseHost(text: string, isSentinel: boolean): RedisAddress {
 function parseQuery(query: string, hasTls: boolean): RedisTlsFiles | undefined {
   const files = Object.fromEntries(new URLSearchParams(query));
   for (const [name, path] of Object.entries(files)) {
-    if (!TLS_FILES.includes(name)) refuse(`may have only ${TLS_FILES.join(', ')} behind the "?"`);
+    if (!TLS_FILES.includes(name)) refuse(`may have only ${TLS_FILES.join(', ')} after the "?"`);
     if (!hasTls) refuse(`has ${name}=… without TLS: rediss://`);
     if (path === '') refuse(`has ${name}=… without a file`);
   }

@@ -5,7 +5,7 @@ export interface RememberedBounds {
   readonly maxConversations: number;
   /** UTF-16 code units of all their texts. */
   readonly maxCharacters: number;
-  /** A conversation that nobody changed for this long is forgotten, unless a turn of it is open. */
+  /** A conversation without a change for this long is forgotten, unless it has an open turn. */
   readonly ttlMs: number;
 }
 
@@ -15,8 +15,8 @@ interface Entry {
 }
 
 /**
- * Conversations as this process saw them last. Beyond the bounds the one that was set longest ago
- * is forgotten, but never the latest.
+ * Conversations as this process saw them last. Beyond the bounds the least recently set one is
+ * forgotten, but never the latest.
  */
 export class Remembered {
   readonly #bounds: RememberedBounds;
@@ -34,7 +34,7 @@ export class Remembered {
     return undefined;
   }
 
-  /** Set it again after each change: its length is taken here. */
+  /** Call it again after each change: the length is measured here. */
   set(id: string, kept: PartedConversation): void {
     this.delete(id); // a Map keeps the order of insertion: this moves the id to the end
     const characters = kept.conversation.textLength;

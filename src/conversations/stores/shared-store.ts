@@ -11,35 +11,35 @@ import { PartedConversation } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 
 export interface SharedStoreOptions {
-  /** A conversation that nobody changed for this long is dropped. */
+  /** A conversation without a change for this long is dropped. */
   readonly ttlMs: number;
-  /** Conversations that are remembered, so that a turn need not read them again. */
+  /** How many conversations are remembered, so that turns need not read them again. */
   readonly maxRemembered: number;
-  /** UTF-16 code units of all that are remembered. Default 67,108,864. */
+  /** Their total length in UTF-16 code units. Default 67,108,864. */
   readonly maxCharacters?: number;
-  /** A command that takes longer has failed. */
+  /** A command that takes longer counts as failed. */
   readonly timeoutMs: number;
   readonly log: Logger;
-  /** To the other processes that use the store. Default: none does, or they know nothing of it. */
+  /** To the other processes that use the store. Default: no messages are exchanged. */
   readonly channel?: Channel | undefined;
-  /** Bounds of what waits for a store that does not answer. Default 10,000 and 67,108,864. */
+  /** Bounds of what is kept for a store that does not answer. Default 10,000 and 67,108,864. */
   readonly maxTurnsWaiting?: number;
   readonly maxCharactersWaiting?: number;
 }
 
-/** A conversation with an open turn outlives its time: somebody is on the line. */
+/** A conversation with an open turn is kept longer by this: somebody is on the line. */
 const OPEN_TURN_MS = 3_600_000;
-/** Of one change. More only happen if other processes write the conversation all the time. */
+/** Per change. There are more only if other processes write the conversation all the time. */
 const MAX_CONFLICTS = 20;
-/** Between the tries to reach a store that did not answer. */
+/** Between attempts to reach a store that did not answer. */
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 2_000;
-/** Of the last write-back, when the store is closed. */
+/** How long closing may write what is waiting. */
 const CLOSING_MS = 2_000;
 
 const MAX_CHARACTERS = 67_108_864;
 
-/** What a command answers that failed, or took too long. */
+/** The result of a command that failed or took too long. */
 const FAILED = Symbol('failed');
 
 interface Waiting {
@@ -51,13 +51,13 @@ interface Waiting {
 /**
  * Conversations in a store of parts, which other processes may share.
  *
- * What this process saw last is remembered, so that a change costs one round trip: the parts that
- * it touched are written if the conversation still has that version. If not, the answer brings what
- * the store has, and the change is made again on that.
+ * A change costs one round trip, as this process remembers what it saw last: the parts that the
+ * change touched are written if the conversation still has that version. If not, the answer
+ * contains the current one, and the change is made again on that.
  *
- * A store that fails, or does not answer in time, holds no caller up. Changes are then made on what
- * is remembered. The turns they touched are merged into the store's conversation, one by one, when
- * it answers again.
+ * A store that fails or answers late holds up no caller. Changes are then made on what is
+ * remembered. When the store answers again, the turns they touched are merged into the stored
+ * conversation one by one.
  */
 export class SharedStore implements ConversationStore {
   readonly channel: Channel | undefined;
@@ -68,17 +68,19 @@ export class SharedStore implements ConversationStore {
   readonly #maxTurnsWaiting: number;
   readonly #maxCharactersWaiting: number;
   readonly #remembered: Remembered;
-  /** Conversations with changes that the store does not have, the oldest first. */
+  /** Conversations with changes that are not stored yet, the oldest first. */
   readonly #waiting = new Map<string, Waiting>();
   #turnsWaiting = 0;
   #charactersWaiting = 0;
-  /** The last call of a conversation that is under way. */
+  /** The last pending call of each conversation. */
   readonly #lastCalls = new Map<string, Promise<void>>();
   #isDegraded = false;
+  /** From the first failure until all that waited is written. Meanwhile the store may answer. */
+  #isOutage = false;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
   #failures = 0;
-  /** How often the store may have lost something while it did not answer. */
+  /** How often the store may have lost data while it did not answer. */
   #losses = 0;
   /** What was written last. */
   #lastId = '';
@@ -138,7 +140,7 @@ export class SharedStore implements ConversationStore {
     };
   }
 
-  /** Writes what waits, if the store answers. Takes a bounded time. */
+  /** Writes what is waiting, if the store answers. Takes a bounded time. */
   close(): Promise<void> {
     return (this.#closed ??= this.#close());
   }
@@ -153,7 +155,7 @@ export class SharedStore implements ConversationStore {
     await this.#parts.close();
   }
 
-  /** Calls of one conversation, one behind the other. */
+  /** Makes the calls of one conversation one after another. */
   #inOrder<T>(id: string, call: () => Awaitable<T>): Awaitable<T> {
     const last = this.#lastCalls.get(id);
     const answer = last === undefined ? call() : last.then(call);
@@ -161,12 +163,12 @@ export class SharedStore implements ConversationStore {
     const ended = (): void => {
       if (this.#lastCalls.get(id) === done) this.#lastCalls.delete(id);
     };
-    const done = answer.then(ended, ended); // whoever called handles the failure
+    const done = answer.then(ended, ended); // the caller handles the failure
     this.#lastCalls.set(id, done);
     return answer;
   }
 
-  /** As the store has it; where that does not answer, as it is remembered. */
+  /** As it is stored or, if the store does not answer, as it is remembered. */
   #latest(id: string): Awaitable<PartedConversation | undefined> {
     const remembered = this.#waiting.get(id)?.kept ?? this.#remembered.get(id);
     if (this.#isDegraded || this.#waiting.has(id)) return remembered;
@@ -192,8 +194,8 @@ export class SharedStore implements ConversationStore {
   }
 
   /**
-   * What the store has, with what it has lost and this process remembers: its last writes after a
-   * failover, or all after a restart. What is gone without a loss was removed by somebody.
+   * What the store has, with what it lost and this process remembers: its last writes after a
+   * failover, everything after a restart. What is gone without a loss was removed on purpose.
    */
   #merged(
     id: string,
@@ -215,7 +217,7 @@ export class SharedStore implements ConversationStore {
     return anew;
   }
 
-  /** `isLatest`: the store was asked for it just now. */
+  /** `isLatest`: it was read just now. */
   #write<T>(
     id: string,
     kept: PartedConversation,
@@ -226,13 +228,14 @@ export class SharedStore implements ConversationStore {
     const { turns } = kept.conversation;
     const newest = turns.at(-1);
     const result = change(kept.conversation);
+    kept.noteAdded();
     const again = (found: StoredConversation | undefined): Awaitable<T> => {
       if (conflicts === MAX_CONFLICTS) {
-        this.#remembered.delete(id); // the change was made on it in vain
+        this.#remembered.delete(id); // it has the change, which was not stored
         throw new Error(`other processes changed the conversation ${MAX_CONFLICTS} times`);
       }
       this.#conflicts += 1;
-      // Without what this try has added.
+      // Without what this attempt has added.
       const remembered = newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1);
       const latest = this.#merged(id, found, kept, remembered);
       return this.#write(id, latest, change, true, conflicts + 1);
@@ -283,8 +286,9 @@ export class SharedStore implements ConversationStore {
 
   #failed(error: unknown): typeof FAILED {
     this.#failures += 1;
-    if (!this.#isDegraded) {
-      this.#isDegraded = true;
+    this.#isDegraded = true;
+    if (!this.#isOutage) {
+      this.#isOutage = true;
       const store = this.#parts.name;
       this.#log.error('the conversation store failed; calls go on from memory', { store, error });
     }
@@ -301,14 +305,14 @@ export class SharedStore implements ConversationStore {
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
   }
 
-  /** Asks for a conversation that nobody has, to see whether the store answers. */
+  /** Reads an id that no conversation has, to see whether the store answers. */
   async #recover(): Promise<void> {
     if ((await this.#ask(() => this.#parts.read(''))) === FAILED) return;
     const last = await this.#ask(() => this.#parts.read(this.#lastId, this.#lastVersion));
-    // Still there as it was: then everything is that was written before.
+    // If the last write is still there, everything before it is, too.
     if (last !== 'unchanged') this.#losses += 1;
     if (last === FAILED) {
-      this.#lastId = ''; // the next try must not fail at this one alone
+      this.#lastId = ''; // the next attempt must not fail because of this one alone
       return;
     }
     this.#isDegraded = false;
@@ -316,6 +320,7 @@ export class SharedStore implements ConversationStore {
     if (this.#isDegraded) return;
     if (this.#waiting.size > 0) return this.#retryLater();
     this.#retryMs = FIRST_RETRY_MS;
+    this.#isOutage = false;
     this.#log.info('the conversation store answers again', { store: this.#parts.name });
   }
 
@@ -334,7 +339,7 @@ export class SharedStore implements ConversationStore {
     return andThen(
       this.#ask(() => this.#parts.write(id, parts)),
       (answer) => {
-        // Behind the others: they would wait in vain if it is this one that cannot be written.
+        // To the end of the queue: perhaps only this one cannot be written.
         if (answer === FAILED) return this.#wait(id, kept);
         if (answer === true) {
           this.#written(id, kept, parts);
@@ -349,11 +354,18 @@ export class SharedStore implements ConversationStore {
     );
   }
 
-  /** Without the store: on what is remembered, or from nothing. */
+  /** Makes a change without the store: on what is remembered, or on a new conversation. */
   #changeHere<T>(id: string, change: (conversation: Conversation) => T): T {
     const kept =
       this.#waiting.get(id)?.kept ?? this.#remembered.get(id) ?? new PartedConversation(id);
-    const result = change(kept.conversation);
+    kept.conversation.isBehind = true;
+    let result: T;
+    try {
+      result = change(kept.conversation);
+    } finally {
+      delete kept.conversation.isBehind;
+    }
+    kept.noteAdded();
     if (kept.hasChanged) this.#wait(id, kept);
     return result;
   }
@@ -375,7 +387,7 @@ export class SharedStore implements ConversationStore {
       if (oldest === undefined || oldest === id) return;
       const lost = this.#waiting.get(oldest)?.turns;
       this.#noLongerWaiting(oldest);
-      this.#log.error('history lost: too much waits for the store', {
+      this.#log.error('history lost: too much is waiting for the store', {
         conversationId: oldest,
         turns: lost,
       });

@@ -22,27 +22,27 @@ const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** In the file's header: whose it is. */
+/** Marks the file as ours, in its header. */
 const APPLICATION_ID = 0x4c41_5943;
 /** Owner only: the files hold what callers said. */
 const PRIVATE = 0o600;
-/** A larger file is not looked through: that would hold up a start for seconds. */
+/** A larger file is not checked: that would delay the start by seconds. */
 const MAX_CHECKED_BYTES = 536_870_912;
 
-/** Between two tries to open a file that another process has locked. */
+/** Between attempts to open a file that another process has locked. */
 const RETRY_MS = 20;
 
 export type Synchronous = 'normal' | 'full';
 
 export interface OpenDatabaseOptions {
   readonly synchronous: Synchronous;
-  /** How long to wait for another process that has the file locked. Blocks the event loop. */
+  /** How long to wait for another process's lock. Blocks the event loop. */
   readonly waitMs: number;
 }
 
 /**
- * Opens the database, creates it, or brings it to today's schema. Throws a `StoreError` that says
- * what is wrong with the file.
+ * Opens the database. Creates the file, or migrates it to the current schema, if needed. Throws a
+ * `StoreError` that says what is wrong with the file.
  */
 export function openDatabase(path: string, { synchronous, waitMs }: OpenDatabaseOptions): Database {
   prepareFile(path);
@@ -53,7 +53,7 @@ export function openDatabase(path: string, { synchronous, waitMs }: OpenDatabase
     } catch (error) {
       if (!isBusy(error) || performance.now() > endsAtMs) throw failureOf(path, error);
     }
-    // `busy_timeout` does not hold for the change to WAL, which processes that start make at once
+    // `busy_timeout` does not cover the switch to WAL, which starting processes make all at once
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
   }
 }
@@ -84,8 +84,8 @@ export function identityOf(path: string): string | undefined {
 }
 
 /**
- * Says what is wrong before SQLite says "unable to open database file", and makes sure that others
- * cannot read it: SQLite gives its side files the mode of the database.
+ * Finds out what is wrong where SQLite only says "unable to open database file". Makes sure that
+ * other users cannot read the file: SQLite gives the files beside it the same mode.
  *
  * Never opens a file that exists: closing it would release all locks that this process has on it
  * (https://www.sqlite.org/howtocorrupt.html, 2.2).
@@ -106,7 +106,7 @@ function prepareFile(path: string): void {
   for (const file of [path, `${path}-wal`, `${path}-shm`]) closeToOthers(file);
 }
 
-/** A copy that was restored is often readable for all. */
+/** A restored copy is often readable by everybody. */
 function closeToOthers(file: string): void {
   const stats = statSync(file, { throwIfNoEntry: false });
   const isOurs = stats !== undefined && stats.uid === process.geteuid?.();
@@ -125,7 +125,7 @@ function migrate(database: Database, path: string): void {
     throw refused(path, `a newer version has written it (${schemas}); run that one`);
   }
   for (const step of MIGRATIONS.slice(version)) database.exec(step);
-  // Written every time, so that a disk that takes no writes shows now and not in a call.
+  // Written every time, so that a disk that cannot be written shows now and not in a call.
   database.exec(`
     PRAGMA application_id = ${APPLICATION_ID};
     PRAGMA user_version = ${MIGRATIONS.length};
@@ -141,7 +141,7 @@ export function checkDatabase(database: Database, path: string): void {
   if (found !== 'ok') throw refused(path, `${DAMAGED} (${String(found).replace(/\s+/g, ' ')})`);
 }
 
-/** A number that SQLite keeps of the database. */
+/** The value of a pragma that is a number. */
 export function pragma(database: Database, name: string): number {
   return Number(first(database.prepare(`PRAGMA ${name}`).get()));
 }
@@ -157,14 +157,14 @@ const REASONS: ReadonlyMap<number, string> = new Map([
   [5, 'another process keeps it locked'],
   [6, 'another process keeps it locked'],
   [8, 'it cannot be written; look at its owner and mode, and those of its folder'],
-  [10, 'the disk failed, or takes no more'],
+  [10, 'the disk failed or is full'],
   [11, DAMAGED],
   [13, 'the disk is full'],
   [14, 'it, or a file beside it, cannot be opened; look at their owner and mode'],
   [26, 'it is not an SQLite database; name another file'],
 ]);
 
-/** What SQLite reported, with the file's name and the way out. */
+/** What SQLite reported, with the file's name and what to do about it. */
 export function failureOf(path: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const said = error instanceof Error ? error.message : String(error);

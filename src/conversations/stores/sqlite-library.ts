@@ -1,4 +1,4 @@
-// `node:sqlite`, in the words that are used of it here. The types of Node 20 have none.
+// What is used of `node:sqlite`. The types of Node 20 do not have it.
 
 import { createRequire } from 'node:module';
 
@@ -20,7 +20,7 @@ interface Sqlite {
   readonly DatabaseSync: new (path: string) => Database;
 }
 
-/** What a failed command says: https://www.sqlite.org/rescode.html */
+/** The error of a failed command: https://www.sqlite.org/rescode.html */
 interface SqliteFailure extends Error {
   readonly errcode: number;
 }
@@ -37,8 +37,8 @@ export function loadSqlite(): Sqlite {
 }
 
 /**
- * Node 22 warns on stderr that the module is experimental. The one warning is left out while the
- * module is loaded, which happens in one go; nothing else runs meanwhile.
+ * Node 22 warns on stderr that the module is experimental. That warning is suppressed while the
+ * module is loaded. Loading is synchronous, so nothing else runs meanwhile.
  */
 function withoutWarning(load: () => Sqlite): Sqlite {
   const { emitWarning } = process;
@@ -52,13 +52,13 @@ function withoutWarning(load: () => Sqlite): Sqlite {
   }
 }
 
-/** The primary result code; undefined if the error is none of SQLite's. */
+/** The primary result code; undefined if the error is not SQLite's. */
 export function codeOf(error: unknown): number | undefined {
   if (!(error instanceof Error && 'errcode' in error)) return undefined;
   return (error as SqliteFailure).errcode % (1 << EXTENDED_BITS);
 }
 
-/** Whether another process holds a lock. The command has done nothing and may be tried again. */
+/** Whether another process holds a lock. The command did nothing and may be tried again. */
 export function isBusy(error: unknown): boolean {
   const code = codeOf(error);
   return code === BUSY || code === LOCKED;

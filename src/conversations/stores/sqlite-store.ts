@@ -14,24 +14,24 @@ export interface SqliteStoreOptions {
   /** The database file. It is created if it does not exist; its folder must. */
   readonly path: string;
   /**
-   * `normal`: the last turns may be lost when the operating system crashes. `full`: none, and every
-   * write waits for the disk.
+   * `normal`: the last turns may be lost if the operating system crashes. `full`: none are lost,
+   * but every write waits for the disk.
    */
   readonly synchronous: Synchronous;
-  /** How long a command waits for another process that has the file locked. */
+  /** How long a command waits for another process's lock. */
   readonly timeoutMs: number;
-  /** Milliseconds since the epoch. Default `Date.now`. Not to be had in a thread. */
+  /** Milliseconds since the epoch. Default `Date.now`. Cannot be passed to a thread. */
   readonly now?: () => number;
 }
 
-/** How long the start waits for another process that has the file locked. */
+/** How long the start waits for another process's lock. */
 const OPENING_MS = 2_000;
-/** Commands do not wait longer for expired conversations and free pages. */
+/** How long commands may have to wait for a sweep. */
 const SWEEP_MS = 5;
 const ROWS_SWEPT = 1_000;
 const PAGES_VACUUMED = 16;
 const IDS_LISTED = 1_000;
-/** Free pages are used again. The file shrinks only when there are many. */
+/** Free pages are reused. The file shrinks only when there are many. */
 const MIN_FREE_PAGES = 256;
 const WRITES_PER_CHECKPOINT = 2_000;
 const MAX_LOG_PAGES = 8_192;
@@ -94,8 +94,8 @@ interface Opened {
 }
 
 /**
- * Conversations in an SQLite file, which processes of one machine may share. Answers at once, and
- * waits for the disk and for locks: a server has it in a thread of its own, `SqliteThread`.
+ * Conversations in an SQLite file, which processes of one machine may share. Every method blocks
+ * until the disk has answered and locks are free: a server runs it in a thread, `SqliteThread`.
  *
  * The constructor throws a `StoreError` if the file cannot be used.
  */
@@ -110,7 +110,7 @@ export class SqliteStore implements PartStore {
   /** What failed outside of commands. The next one reports it. */
   #problem: Error | undefined;
   #writes = 0;
-  /** The key up to which expired conversations were looked for. */
+  /** The last key that was checked for expiry. */
   #sweptTo = 0;
 
   constructor({ path, synchronous, timeoutMs, now }: SqliteStoreOptions) {
@@ -141,7 +141,7 @@ export class SqliteStore implements PartStore {
     return this.writeAll([[id, change]])[0];
   }
 
-  /** In one transaction, which costs more than a write does. They are made all, or none. */
+  /** In one transaction, which costs more than the writes in it. All are made, or none. */
   writeAll(writes: readonly (readonly [id: string, change: PartsChange])[]): WriteAnswer[] {
     return this.#run(({ statements }) => {
       const answers = this.#inTransaction(statements, statements.beginWrite, () =>
@@ -172,16 +172,16 @@ export class SqliteStore implements PartStore {
     this.#letGo();
   }
 
-  /** Whether so much was written that `keepUp` should not wait for its time. */
+  /** Whether so much was written that `keepUp` is due early. */
   get isBehind(): boolean {
     return this.#writes >= WRITES_PER_CHECKPOINT;
   }
 
   /**
-   * What is due every second or so: looks whether the file is still there, copies the log into the
-   * database, removes expired conversations, and gives free pages back. Takes a few milliseconds,
-   * and whatever the disk takes. True when there is more to remove. What fails is reported by the
-   * next command.
+   * Maintenance, due every second or so: checks that the file is still there, copies the log into
+   * the database, removes expired conversations and frees unused pages. Takes a few milliseconds,
+   * plus what the disk takes. True if there is more to remove. Failures are reported by the next
+   * command.
    */
   keepUp(): boolean {
     const opened = this.#opened;
@@ -263,13 +263,13 @@ export class SqliteStore implements PartStore {
     this.#opened = undefined;
   }
 
-  /** Passive: it takes what it can, and holds up no process. */
+  /** Passive: it copies what it can, and holds up no process. */
   #checkpoint({ database, statements }: Opened): void {
     this.#writes = 0;
     const { log } = statements.checkpoint.get() as { readonly log: number };
     if (log <= MAX_LOG_PAGES) return;
-    // Processes that always write never let it finish, and the log would grow without end. But a
-    // long backup reads from it: nobody waits for that.
+    // Constant writes never let it finish, and the log would grow without end. But do not wait for
+    // a reader, which may be a long backup.
     database.exec('PRAGMA busy_timeout = 0');
     try {
       database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
@@ -313,7 +313,7 @@ export class SqliteStore implements PartStore {
   }
 }
 
-/** Different ids have different keys: half a pair of surrogates has no UTF-8. */
+/** Different ids have different keys: a lone surrogate has no UTF-8. */
 function keyOf(id: string): string {
   return id.replace(/[%\p{Surrogate}]/gu, (unit) => `%${unit.charCodeAt(0).toString(16)}`);
 }

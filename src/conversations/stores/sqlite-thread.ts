@@ -2,20 +2,21 @@ import { isBuiltin } from 'node:module';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
+import { BackOff } from '../../base/back-off.ts';
 import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { SqliteStore, SqliteStoreOptions, WriteAnswer } from './sqlite-store.ts';
 import { StoreError } from './store-error.ts';
 
 type Methods = Pick<SqliteStore, 'read' | 'writeAll' | 'list' | 'count' | 'close'>;
 
-/** What goes to the thread. */
+/** Sent to the thread. */
 export interface Call {
   readonly n: number;
   readonly method: keyof Methods;
   readonly args: readonly unknown[];
 }
 
-/** What comes back. */
+/** Sent back. */
 export type Reply =
   | { readonly n: number; readonly answer: unknown }
   | { readonly n: number; readonly failure: string };
@@ -30,36 +31,43 @@ interface Write extends Waiting<WriteAnswer> {
   readonly change: PartsChange;
 }
 
+/** The call that a thread answers unasked, when it has opened the file. */
+const OPENING = 0;
+
 /**
  * An SQLite file with a thread of its own, so that neither the disk nor a lock of another process
- * holds up the event loop. Writes of one turn of the event loop are one transaction.
+ * holds up the event loop. Writes made in one turn of the event loop share a transaction.
+ *
+ * A thread that dies is started again. Calls are rejected until it has opened the file.
  */
 class SqliteThread implements PartStore {
   readonly name = 'sqlite';
-  readonly #worker: Worker;
+  readonly #options: SqliteStoreOptions;
+  readonly #backOff = new BackOff();
   readonly #calls = new Map<number, Waiting<never>>();
-  readonly #ended: Promise<void>;
-  /** Rejects when the file cannot be used. */
-  readonly opened: Promise<void>;
+  #worker: Worker | undefined;
+  /** Resolves when the thread has ended. */
+  #ended: Promise<void> = Promise.resolve();
+  #isOpen = false;
+  /** Why it is not open. */
+  #failure: StoreError | undefined;
+  #restart: NodeJS.Timeout | undefined;
   #count = 0;
   #writes: Write[] = [];
-  #failure: StoreError | undefined;
+  #isClosed = false;
 
   constructor(options: SqliteStoreOptions) {
-    // In the package the file lies beside the one that holds this.
-    const url = new URL(`./sqlite-worker${extname(import.meta.url)}`, import.meta.url);
-    this.#worker = new Worker(url, { workerData: options, execArgv: [] });
-    this.opened = new Promise((resolve, reject) => {
-      this.#calls.set(0, { resolve, reject });
+    this.#options = options;
+  }
+
+  /** Rejects if the file cannot be used. */
+  async open(): Promise<void> {
+    await new Promise((resolve, reject) => {
+      this.#calls.set(OPENING, { resolve, reject });
+      this.#start();
     });
-    this.#worker.on('message', (reply: Reply) => this.#replied(reply));
-    this.#worker.on('error', (error) => this.#fail('the thread of the store failed', error));
-    this.#ended = new Promise((resolve) => {
-      this.#worker.on('exit', () => {
-        this.#fail('the store is closed');
-        resolve();
-      });
-    });
+    this.#isOpen = true;
+    this.#failure = undefined;
   }
 
   read(id: string, known?: string): Promise<StoredConversation | 'unchanged' | undefined> {
@@ -82,9 +90,55 @@ class SqliteThread implements PartStore {
   }
 
   async close(): Promise<void> {
-    if (this.#failure === undefined) await this.#call('close');
-    this.#worker.ref(); // or the process could end first, in the middle of an await
+    this.#isClosed = true;
+    clearTimeout(this.#restart);
+    if (this.#isOpen) await this.#call('close');
+    else await this.#worker?.terminate();
+    this.#worker?.ref(); // or the process could end first, in the middle of an await
     await this.#ended;
+  }
+
+  #start(): void {
+    const startedAtMs = performance.now();
+    const died = (cause?: unknown): void => this.#died(performance.now() - startedAtMs, cause);
+    // In the package too, both files are in one folder.
+    const url = new URL(`./sqlite-worker${extname(import.meta.url)}`, import.meta.url);
+    let worker: Worker;
+    try {
+      worker = new Worker(url, { workerData: this.#options, execArgv: [] });
+    } catch (error) {
+      return died(error); // the system has no thread to give
+    }
+    this.#worker = worker;
+    worker.on('message', (reply: Reply) => this.#replied(reply));
+    let cause: unknown;
+    worker.on('error', (error) => (cause = error));
+    this.#ended = new Promise((resolve) => {
+      worker.on('exit', () => {
+        died(cause);
+        resolve();
+      });
+    });
+  }
+
+  #died(livedMs: number, cause: unknown): void {
+    this.#isOpen = false;
+    if (this.#isClosed) this.#failure = new StoreError('the store is closed');
+    else {
+      this.#failure ??= new StoreError('the thread of the store died', { cause });
+      const waitMs = this.#backOff.delayAfter(livedMs);
+      this.#restart = setTimeout(() => void this.#reopen(), waitMs).unref();
+    }
+    for (const { reject } of this.#calls.values()) reject(this.#failure);
+    this.#calls.clear();
+  }
+
+  async #reopen(): Promise<void> {
+    try {
+      await this.open();
+    } catch (error) {
+      this.#failure = error as StoreError; // as every rejection here is one
+    }
   }
 
   async #send(): Promise<void> {
@@ -103,27 +157,21 @@ class SqliteThread implements PartStore {
     ...args: Parameters<Methods[M]>
   ): Promise<ReturnType<Methods[M]>> {
     return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) throw this.#failure;
-      if (this.#calls.size === 0) this.#worker.ref();
+      if (!this.#isOpen) throw this.#failure;
+      if (this.#calls.size === 0) this.#worker?.ref();
       this.#count += 1;
       this.#calls.set(this.#count, { resolve, reject });
-      this.#worker.postMessage({ n: this.#count, method, args } satisfies Call);
+      this.#worker?.postMessage({ n: this.#count, method, args } satisfies Call);
     });
   }
 
   #replied(reply: Reply): void {
     const waiting = this.#calls.get(reply.n);
     this.#calls.delete(reply.n);
-    // An open file keeps no process alive.
-    if (this.#calls.size === 0) this.#worker.unref();
+    // An open file must not keep the process alive.
+    if (this.#calls.size === 0) this.#worker?.unref();
     if ('failure' in reply) waiting?.reject(new StoreError(reply.failure));
-    else waiting?.resolve(reply.answer as never); // what this method answers
-  }
-
-  #fail(what: string, cause?: unknown): void {
-    this.#failure ??= new StoreError(what, { cause });
-    for (const { reject } of this.#calls.values()) reject(this.#failure);
-    this.#calls.clear();
+    else waiting?.resolve(reply.answer as never); // what this method returns
   }
 }
 
@@ -134,6 +182,11 @@ export async function openSqliteThread(options: SqliteStoreOptions): Promise<Par
     throw new StoreError(`${needed}, this is ${process.version}`);
   }
   const thread = new SqliteThread(options);
-  await thread.opened;
-  return thread;
+  try {
+    await thread.open();
+    return thread;
+  } catch (error) {
+    await thread.close();
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-// The thread of `SqliteThread`: runs a `SqliteStore`, and keeps it up from time to time.
+// The thread of `SqliteThread`: runs a `SqliteStore` and its maintenance.
 
 import { parentPort, workerData } from 'node:worker_threads';
 
@@ -6,7 +6,7 @@ import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 import type { Call, Reply } from './sqlite-thread.ts';
 
 const UPKEEP_INTERVAL_MS = 1_000;
-/** Between two pieces of upkeep, where one was not enough. */
+/** Between two pieces of maintenance, if one was not enough. */
 const UPKEEP_PAUSE_MS = 10;
 
 /** Answers the call; the opening of the store is call 0. */

@@ -1,6 +1,6 @@
 /**
- * A store that cannot be used. The message is one line that names the store, what is wrong, and the
- * way out where there is one. `code` is `STORE_UNAVAILABLE`.
+ * A store that cannot be used. The message is one line: which store, what is wrong, and what to do
+ * about it where that is known. `code` is `STORE_UNAVAILABLE`.
  */
 export class StoreError extends Error {
   override readonly name = 'StoreError';

@@ -1,4 +1,4 @@
-// How a connection says why it ends: https://www.rfc-editor.org/rfc/rfc6455#section-7.4
+// The codes and reasons of close frames: https://www.rfc-editor.org/rfc/rfc6455#section-7.4
 
 import { isUtf8 } from 'node:buffer';
 
@@ -64,7 +64,9 @@ export function encodeClose(code: number, reason = ''): Buffer {
   return payload;
 }
 
-/** What the payload of a close frame says; 1005 if it is empty. Throws a `WebSocketError`. */
+/**
+ * The code and reason in a close frame's payload; 1005 if it is empty. Throws a `WebSocketError`.
+ */
 export function parseClose(payload: Buffer): { readonly code: number; readonly reason: string } {
   if (payload.length === 0) return { code: CLOSE_CODES.noCode, reason: '' };
   if (payload.length === 1) {

@@ -20,9 +20,9 @@ export interface WebSocketClose {
 
 export interface WebSocketOptions {
   /**
-   * Gets each complete text message. Nothing more is read until the promise it returns has settled:
-   * back-pressure to the client. An error closes the connection with 1011; after the end it is
-   * ignored.
+   * Receives each complete text message. Nothing more is read until the promise it returns has
+   * settled, which is back-pressure to the client. An error closes the connection with 1011; after
+   * the end it is ignored.
    */
   readonly onText: (text: string) => Awaitable<void>;
   /** Called once, when the socket has closed for whatever reason. Nothing is called after it. */
@@ -33,8 +33,9 @@ export interface WebSocketOptions {
    */
   readonly maxMessageBytes?: number;
   /**
-   * Maximum bytes sent but not yet taken by the network. A send beyond it destroys the connection,
-   * because the peer has stopped reading. One message may be longer. Default 1,048,576.
+   * Maximum bytes sent but not yet accepted by the network. A send beyond it destroys the
+   * connection, because the peer has stopped reading. One message may be longer. Default
+   * 1,048,576.
    */
   readonly maxUnsentBytes?: number;
   /**
@@ -43,8 +44,8 @@ export interface WebSocketOptions {
    */
   readonly closeTimeoutMs?: number;
   /**
-   * Pause between pings. A peer that has sent nothing since the last ping is destroyed. 0: no
-   * pings. Default 30,000.
+   * Interval between pings. A peer that has sent nothing since the last ping is destroyed. 0 turns
+   * pings off. Default 30,000.
    */
   readonly pingIntervalMs?: number;
 }
@@ -78,7 +79,7 @@ export class WebSocketConnection {
   /** Set once the peer has ended its side. What it sent before may still wait for `onText`. */
   #isCutOff = false;
   #isOver = false;
-  /** Set by everything received, cleared by a ping. */
+  /** Set by anything received, cleared by a ping. */
   #isAlive = true;
   #close: Pick<WebSocketClose, 'code' | 'reason'> | undefined;
   #error: unknown;
@@ -105,7 +106,7 @@ export class WebSocketConnection {
     this.#closeTimeoutMs = closeTimeoutMs;
     this.#decoder = new FrameDecoder(maxMessageBytes === undefined ? {} : { maxMessageBytes });
     if (pingIntervalMs > 0) this.#pings = setInterval(() => this.#ping(), pingIntervalMs).unref();
-    // A server's time-out is for requests.
+    // A server's timeout is for requests.
     if (socket instanceof Socket) socket.setNoDelay(true).setTimeout(0);
     socket.on('error', () => socket.destroy()); // `close` follows
     socket.on('close', () => this.#over());
@@ -167,7 +168,7 @@ export class WebSocketConnection {
     return this.#isFlooded || (this.#isBusy && !this.#isClosing);
   }
 
-  /** Handles what has been decoded, up to a message that must be waited for. */
+  /** Handles what has been decoded, until a message has to be awaited. */
   #deliver(): void {
     this.#socket.cork(); // all answers to one chunk, mostly pongs, take one system call
     try {
@@ -198,7 +199,7 @@ export class WebSocketConnection {
         }
         return;
       case 'pong':
-        return; // it was received: that is all it says
+        return; // receiving it was enough
       case 'close':
         this.#close ??= { code: received.code, reason: received.reason };
         this.#finish(received.code === CLOSE_CODES.noCode ? NO_CODE : encodeClose(received.code));
@@ -234,7 +235,8 @@ export class WebSocketConnection {
   }
 
   /**
-   * The peer can no longer be understood, so its close frame cannot be either (RFC 6455 §7.1.7).
+   * Fails the connection. The peer cannot be understood any more, not even its close frame (RFC
+   * 6455 §7.1.7).
    */
   #fail({ code, message }: WebSocketError): void {
     this.#close ??= { code, reason: message };
@@ -279,8 +281,8 @@ export class WebSocketConnection {
   }
 
   /**
-   * While the promise of `onText` is pending nothing is read, so nothing shows whether the peer is
-   * there.
+   * While the promise of `onText` is pending nothing is read, so silence says nothing about the
+   * peer.
    */
   #ping(): void {
     if (!this.#isAlive && !this.#isBusy) this.destroy();

@@ -40,8 +40,7 @@ export function encodeFrame(opcode: Opcode, payload: string | Uint8Array, isFina
 }
 
 /**
- * What a client sent: a complete message or a control frame. `code` is 1005 if the close frame has
- * none.
+ * A complete message or a control frame from a client. `code` is 1005 if the close frame has none.
  */
 export type Received =
   | { readonly type: 'text'; readonly text: string }
@@ -141,7 +140,7 @@ export class FrameDecoder {
     if ((first & RESERVED_BITS) !== 0) {
       throw protocolError('a reserved bit is set, and no extension was agreed on');
     }
-    if (!KNOWN_OPCODES.has(opcode)) throw protocolError(`the opcode ${opcode} means nothing`);
+    if (!KNOWN_OPCODES.has(opcode)) throw protocolError(`the opcode ${opcode} is unknown`);
     if ((second & MASKED) === 0) throw protocolError('a client must mask its frames');
     if (this.#isControl) {
       if (!this.#isFinal) throw protocolError('a control frame must not be fragmented');
@@ -209,9 +208,9 @@ export class FrameDecoder {
   }
 
   /**
-   * Makes room in the message. Doubles it, so that a message in many pieces is not copied with
-   * each; and allocates for what has arrived, not for what was announced, so that memory costs a
-   * client as many bytes.
+   * Makes room in the message. Doubles it, so that a message in many pieces is not copied for
+   * each. Allocates for what has arrived, not for what was announced, so that using our memory
+   * costs a client as many bytes.
    */
   #reserve(count: number): void {
     const needed = this.#messageBytes + count;

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
-/** What a handshake is checked by. */
+/** The parts of a request that a handshake check needs. */
 export type HandshakeRequest = Pick<IncomingMessage, 'headers' | 'httpVersion'> & {
   readonly method?: string | undefined;
 };
@@ -25,7 +25,7 @@ export interface HandshakeRefusal {
 export function checkHandshake(request: HandshakeRequest): HandshakeRefusal | undefined {
   const { headers, method, httpVersion } = request;
   if (!hasToken(headers.upgrade, 'websocket')) {
-    return { status: 426, reason: 'Upgrade must be websocket here', headers: UPGRADE };
+    return { status: 426, reason: 'Upgrade must be websocket', headers: UPGRADE };
   }
   if (method !== 'GET') {
     return {

@@ -82,7 +82,7 @@ describe('getAgent', () => {
       assert.throws(() => getAgent(name), {
         name: 'AgentError',
         code: 'ERR_AGENT',
-        message: `unknown agent "${name}"; available agents: ${available}; or the path of a module, such as ./my-agent.js`,
+        message: `unknown agent "${name}"; available agents: ${available}; or the path of a module, for example ./my-agent.js`,
       });
     });
   }
@@ -97,7 +97,7 @@ describe('loadAgent', () => {
   it('lists what there is for a wrong name', async () => {
     assert.match(
       (await failure('my-agent')).message,
-      /^unknown agent "my-agent"; available agents: .*echo.*; or the path of a module, such as \.\/my-agent\.js$/,
+      /^unknown agent "my-agent"; available agents: .*echo.*; or the path of a module, for example \.\/my-agent\.js$/,
     );
   });
 
@@ -220,7 +220,7 @@ describe('loadAgent', () => {
     [
       'an agent with a misspelt hook',
       `export default { name: 'x', onMesage() {} };`,
-      /: an agent has no field "onMesage"; /,
+      /: unknown agent field "onMesage"; /,
     ],
     [
       'an agent with a wrong field',

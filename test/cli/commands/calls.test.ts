@@ -140,7 +140,7 @@ for (const [place, environment, skip] of PLACES) {
 
     for (const action of ['show', 'export', 'erase']) {
       it(`fails where ${action} finds nothing of the id`, async () => {
-        await assert.rejects(run(action, 'c-9'), /nothing is kept here of "c-9"/);
+        await assert.rejects(run(action, 'c-9'), /nothing is known here about "c-9"/);
       });
     }
   });

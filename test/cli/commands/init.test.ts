@@ -207,7 +207,7 @@ describe('what init refuses', () => {
       writeFileSync(join(directory, name), 'mine');
       const error = await refusal(directory);
       assert.ok(error instanceof CommandError, error.stack);
-      assert.ok(error.message.includes(` has ${name} already; nothing was written`), error.message);
+      assert.ok(error.message.includes(` already has ${name}; nothing was written`), error.message);
       assert.deepEqual([readdirSync(directory), read(directory, name)], [[name], 'mine']);
     });
   }
@@ -215,13 +215,13 @@ describe('what init refuses', () => {
   it('a directory with several of its files, and names them all', async (t) => {
     const directory = folder(t);
     for (const name of ['agent.ts', '.gitignore']) writeFileSync(join(directory, name), '');
-    assert.match((await refusal(directory)).message, / has agent\.ts, \.gitignore already/);
+    assert.match((await refusal(directory)).message, /already has agent\.ts, \.gitignore/);
   });
 
   it('a link that leads nowhere in the place of a file, and does not write through it', async (t) => {
     const directory = folder(t);
     symlinkSync(join(directory, 'elsewhere'), join(directory, 'agent.ts'));
-    assert.match((await refusal(directory)).message, /has agent\.ts already/);
+    assert.match((await refusal(directory)).message, /already has agent\.ts/);
     assert.deepEqual(readdirSync(directory), ['agent.ts']);
   });
 

@@ -321,7 +321,7 @@ describe('webhook set', () => {
     rest.fault = ({ method }) => (method === 'POST' ? answerJson(200, {}) : undefined);
     assert.match(
       await failureOf(run('set', OTHER), CommandError),
-      /it was set to https:\/\/other\.example.*, and still is https:\/\/voice/,
+      /it was set to https:\/\/other\.example.*, but is still https:\/\/voice/,
     );
     assert.equal(terminal.out, '');
   });
@@ -333,7 +333,7 @@ describe('webhook set', () => {
   });
 
   const refused: readonly (readonly [url: string, says: RegExp])[] = [
-    ['', /must be an https:\/\/ URL such as https:\/\/voice\.example\/api\/agent, got ""/],
+    ['', /must be an https:\/\/ URL like https:\/\/voice\.example\/api\/agent, got ""/],
     ['voice.example/api/agent', /must be an https:/],
     ['https:voice.example', /must be an https:/],
     ['https:\\\\voice.example\\a', /must be an https:/],

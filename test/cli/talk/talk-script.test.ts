@@ -60,17 +60,17 @@ describe('parseScript', () => {
   const faults: readonly (readonly [line: string, message: string])[] = [
     [
       'tell Hello',
-      'tell is no step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within',
+      'tell is not a step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within',
     ],
     [
       'constructor',
-      'constructor is no step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within',
+      'constructor is not a step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within',
     ],
     ['say', 'say takes what the caller says: say Hello there'],
-    ['expect', 'expect takes a text, or a pattern such as /hello|hi/i'],
+    ['expect', 'expect takes a text, or a pattern like /hello|hi/i'],
     ['expect /(/', 'Invalid regular expression: /(/: Unterminated group'],
-    ['expect /a/g', '/a/g is a pattern, of which the flags can be i, m, s and u'],
-    ['expect-data', 'expect-data takes a text, or a pattern such as /hello|hi/i'],
+    ['expect /a/g', '/a/g is a pattern whose flags can only be i, m, s and u'],
+    ['expect-data', 'expect-data takes a text, or a pattern like /hello|hi/i'],
     ['expect-hangup now', 'expect-hangup stands alone'],
     ['interrupt after three words', 'interrupt stands alone, or as: interrupt after 3 words'],
     ['data [1]', 'data takes a JSON object: data {"page": 2}'],
@@ -97,14 +97,14 @@ describe('parseScript', () => {
   it('tells of all faults at once, in one line', () => {
     assert.throws(
       () => parseScript('say\n\nexpect\nsay Hello\n\u001bx', 'a.txt'),
-      /^UsageError: a\.txt: line 1: [^\n]+; line 3: [^\n]+; line 5: x is no step[^\n]+$/,
+      /^UsageError: a\.txt: line 1: [^\n]+; line 3: [^\n]+; line 5: x is not a step[^\n]+$/,
     );
   });
 
   it('refuses a script without a step', () => {
     assert.throws(() => parseScript('# nothing\n', 'a.txt'), {
       name: 'UsageError',
-      message: 'a.txt: no step is in it',
+      message: 'a.txt: it contains no steps',
     });
   });
 
@@ -316,7 +316,7 @@ describe('talk --script', () => {
       'interrupt\ninterrupt',
     );
     assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(2, 4), ['✗ 2  interrupt', 'the voice had stopped already']);
+    assert.deepEqual(lines.slice(2, 4), ['✗ 2  interrupt', 'the voice had already stopped']);
   });
 
   it('tells when the first word came too late', async (t) => {
@@ -440,7 +440,7 @@ describe('talk --script', () => {
         { onSessionStart: ({ conversationId }) => void starts.push(conversationId) },
         'say Hello\ntell Hello',
       ),
-      { name: 'UsageError', message: /^script\.txt: line 2: tell is no step/ },
+      { name: 'UsageError', message: /^script\.txt: line 2: tell is not a step/ },
     );
     assert.deepEqual(starts, []);
   });

@@ -166,7 +166,7 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
     };
     assert.match(
       await failureOf(borrow()),
-      /it was set to https:\/\/of-this-run.*, and still is https:\/\/voice\.example/,
+      /it was set to https:\/\/of-this-run.*, but is still https:\/\/voice\.example/,
     );
     assert.deepEqual(
       [posted, rest.webhooks.get('ag-1'), kept()],
@@ -183,7 +183,7 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
       if (answer !== undefined) isHidden = false;
       return answer;
     };
-    assert.match(await failureOf(borrow()), /it was set to https:\/\/of-this-run.*, and reading it again failed: GET .* was refused with 500/);
+    assert.match(await failureOf(borrow()), /it was set to https:\/\/of-this-run.*, but reading it back failed: GET .* was refused with 500/);
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
   });
 
@@ -230,7 +230,7 @@ describe('giveBack', () => {
     await borrowed.giveBack();
     assert.match(
       terminal.err,
-      /IS NOT PUT BACK\..* it was set to https:\/\/voice\.example\/api\/agent, and still is https:\/\/of-this-run/,
+      /IS NOT PUT BACK\..* it was set to https:\/\/voice\.example\/api\/agent, but is still https:\/\/of-this-run/,
     );
     assert.match(
       terminal.err,

@@ -9,14 +9,14 @@ import { RedisStore } from '../../../src/conversations/stores/redis-store.ts';
 
 // The script itself is tested on real servers: test/peers/redis.peer-test.ts.
 
-interface Asked extends RedisScriptCall {
+interface SentCall extends RedisScriptCall {
   readonly command: 'eval' | 'evalSha';
   readonly script: string;
 }
 
 /** A client that gives these answers, one after the other. Errors are thrown. */
-function answering(...answers: unknown[]): RedisClient & { readonly asked: readonly Asked[] } {
-  const asked: Asked[] = [];
+function answering(...answers: unknown[]): RedisClient & { readonly asked: readonly SentCall[] } {
+  const asked: SentCall[] = [];
   const answer = async (): Promise<unknown> => {
     const next = answers.shift();
     if (next instanceof Error) throw next;

@@ -57,7 +57,7 @@ describe('parseRedisUrl', () => {
     ['redis+sentinel://tipsy', /^must name what the sentinels watch: /],
     ['redis://cache?ca=tipsy', /^has ca=… without TLS: rediss:\/\/$/],
     ['rediss://cache?ca=', /^has ca=… without a file$/],
-    ['rediss://cache?tipsy=1', /^may have only ca, cert, key behind the "\?"$/],
+    ['rediss://cache?tipsy=1', /^may have only ca, cert, key after the "\?"$/],
   ];
   for (const [url, problem] of refused) {
     it(`refuses ${url}, and shows nothing of it`, () => {

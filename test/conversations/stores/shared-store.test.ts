@@ -275,6 +275,9 @@ const STRANGE: Readonly<Record<string, readonly [name: string, text: string]>> =
   'a turn whose messages are no list': [
     '7', '{"id":"t9","state":"completed","runId":1,"words":null,"reply":null,"messages":{}}',
   ],
+  'a turn that was added at no time': [
+    '7', '{"id":"t9","state":"completed","runId":1,"words":null,"reply":null,"addedAt":"now"}',
+  ],
   'a part of another kind': ['summary', '{"id":"t9"}'],
 };
 
@@ -442,7 +445,7 @@ describe('a store that does not answer', () => {
     a.parts.failWith = undefined;
     timers.tick(250);
     await written(a.store);
-    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't3', 't2'));
+    assert.deepEqual((await texts(b.store, 'c')).toSorted(), said('t1', 't2', 't3').toSorted());
   });
 
   it('may have done what it did not confirm: it is not done twice', async (t) => {
@@ -638,6 +641,38 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(other, 'd'), said('t1'));
   });
 
+  it('may hold the turn that was interrupted: a reply that is known here stays whole', async (t) => {
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    a.parts.failWith = down;
+    await turn(a.store, 'd', 't1'); // so that it knows
+    await turn(b.store, 'c', 't2');
+    const interruption = { textHeard: 'I heard', turnId: 't2' };
+    const open = { turnId: 't3', runId: 903, text: 'words of t3', interruption };
+    await a.store.update('c', (conversation) => openTurn(conversation, open, BOUNDS));
+    assert.deepEqual((await texts(a.store, 'c')).slice(0, 2), said('t1'));
+    assert.equal('isBehind' in ((await a.store.read('c')) ?? {}), false);
+  });
+
+  // Was: a line every two seconds, as each try to write failed anew.
+  it('is one outage while it is read but takes no writes, as on a full disk', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store, lines } = machine(t);
+    parts.refuses = 'c';
+    await turn(store, 'c', 't1');
+    for (let tries = 0; tries < 5; tries++) {
+      timers.tick(2_000);
+      for (let turns = 0; turns < 20; turns++) await new Promise((go) => setImmediate(go));
+    }
+    assert.equal(lines.length, 1, lines.join(''));
+    parts.refuses = undefined;
+    timers.tick(2_000);
+    await written(store);
+    assert.equal(lines.length, 2);
+    assert.match(lines[1] ?? '', /"the conversation store answers again"/);
+  });
+
   it('counts as failed after its time-out', async (t) => {
     const { parts, store } = machine(t, { timeoutMs: 20 });
     parts.hold();
@@ -651,7 +686,7 @@ describe('a store that does not answer', () => {
     parts.failWith = down;
     for (let n = 1; n <= 5; n++) await turn(store, `c${n}`, 't1');
     assert.equal(store.health().turnsWaiting, 3);
-    assert.equal(lines.filter((line) => /history lost: too much waits/.test(line)).length, 2);
+    assert.equal(lines.filter((line) => /history lost: too much is waiting/.test(line)).length, 2);
   });
 
   it('gets what waits when the process closes', async (t) => {
@@ -667,6 +702,81 @@ describe('a store that does not answer', () => {
     const { parts, store } = machine(t);
     parts.failWith = down;
     assert.equal(await store.count(), NaN);
+  });
+});
+
+describe('the order of turns that processes add without knowing of each other', () => {
+  /**
+   * Each turn is of the process whose letter it has, at a second of that process's clock. `a`
+   * cannot reach the store until all is said.
+   */
+  async function joined(
+    t: TestContext,
+    turns: readonly (readonly [id: string, second: number])[],
+  ): Promise<readonly [inMemory: string[], stored: string[]]> {
+    const timers = mockTimers(t, ['setTimeout']);
+    let now = 1_764_000_000_000;
+    t.mock.method(Date, 'now', () => now);
+    const [a, b, c] = machines(t, 3);
+    assert.ok(a && b && c);
+    await turn(b.store, 'c', 'b0');
+    await turn(a.store, 'c', 'a0');
+    a.parts.failWith = new Error('connection refused');
+    for (const [id, second] of turns) {
+      now = 1_764_000_000_000 + 1_000 * second;
+      await turn(id.startsWith('a') ? a.store : b.store, 'c', id);
+    }
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    const ids = async ({ store }: Machine): Promise<string[]> =>
+      (await store.read('c'))?.turns.map(({ id }) => id) ?? [];
+    return [await ids(a), await ids(c)];
+  }
+
+  for (const [title, turns, order] of [
+    ['is that of the call', [['a1', 1], ['b2', 2], ['a3', 3], ['b4', 4]], 'a1 b2 a3 b4'],
+    [
+      'keeps what each process knew, whatever its clock says',
+      [['a1', 9], ['b2', 2], ['a3', 3], ['b4', 1]],
+      'b2 b4 a1 a3',
+    ],
+    [
+      'leaves what both knew in front, though one of the clocks is an hour behind',
+      [['a1', -3_600], ['b2', 2], ['a3', -3_598]],
+      'a1 a3 b2',
+    ],
+  ] as const) {
+    it(title, async (t) => {
+      const expected = ['b0', 'a0', ...order.split(' ')];
+      assert.deepEqual(await joined(t, turns), [expected, expected]);
+    });
+  }
+
+  it('is that in which they were written, where no process missed one', async (t) => {
+    let now = 1_764_000_000_000;
+    t.mock.method(Date, 'now', () => now);
+    const [ahead, behind, other] = machines(t, 3);
+    assert.ok(ahead && behind && other);
+    for (const [n, { store }] of [ahead, behind, ahead, behind].entries()) {
+      now = 1_764_000_000_000 + (store === ahead.store ? 3_600_000 : 0) + n;
+      await turn(store, 'c', `t${n}`);
+    }
+    assert.deepEqual(await texts(other.store, 'c'), said('t0', 't1', 't2', 't3'));
+  });
+
+  it('is that of their parts, where a version wrote them that did not say when', async (t) => {
+    const { parts, store } = machine(t);
+    const old = (id: string): string =>
+      `{"id":"${id}","state":"completed","runId":1,"words":"words of ${id}","reply":null}`;
+    const set = new Map([['head', '{"format":1}'], ['1', old('t2')], ['0', old('t1')]]);
+    await parts.write('c', { from: undefined, to: 'v', set, remove: [], ttlMs: 60_000 });
+    await turn(store, 'c', 't3');
+    assert.deepEqual(await texts(sharing(parts), 'c'), [
+      'words of t1', 'words of t2', ...said('t3'),
+    ]);
+    const stored = await parts.read('c');
+    assert.equal(typeof stored === 'object' && stored.parts.get('0'), old('t1'));
   });
 });
 

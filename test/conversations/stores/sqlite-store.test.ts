@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
+import type { Worker } from 'node:worker_threads';
 
 import { noLog } from '../../../src/app/app.ts';
 import type { Awaitable } from '../../../src/base/awaitable.ts';
@@ -145,6 +146,33 @@ describe('on this Node', { skip: WITHOUT_SQLITE }, () => {
   storeContract('SharedStore over SqliteThread', async () => sharing(await openThread()));
 });
 
+const DIED = 'the thread of the store died';
+
+/** What is opened, and the thread that was started for it. */
+async function withThread<T>(open: () => Promise<T>): Promise<[T, Worker]> {
+  const started = once(process, 'worker');
+  const result = await open();
+  const [worker] = (await started) as [Worker];
+  return [result, worker];
+}
+
+async function eventually(isTrue: () => Promise<boolean>): Promise<void> {
+  const endsAtMs = performance.now() + 5_000;
+  while (!(await isTrue())) {
+    assert.ok(performance.now() < endsAtMs, 'waited in vain');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function isAnswered(parts: PartStore): Promise<boolean> {
+  try {
+    await parts.count();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
   it('rejects what the store throws, and goes on', async (t) => {
     const path = newPath();
@@ -216,6 +244,84 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.deepEqual(await Promise.all(answers), [undefined, 0]);
     await assert.rejects(async () => thread.read('c'), /the store is closed/);
     await assert.rejects(async () => thread.write('c', change('v1')), /the store is closed/);
+  });
+
+  it('starts a thread that died again, and fails until it has opened the file', async (t) => {
+    const path = newPath();
+    const [thread, died] = await withThread(() => openedThread(t, path));
+    await thread.write('c', change('v1'));
+    const [, next] = await withThread(async () => {
+      const asked = thread.read('c');
+      await died.terminate();
+      await assert.rejects(async () => asked, { name: 'StoreError', message: DIED });
+      await assert.rejects(async () => thread.read('c'), { name: 'StoreError', message: DIED });
+      await assert.rejects(async () => thread.write('c', change('v2', { from: 'v1' })), {
+        message: DIED,
+      });
+      await eventually(() => isAnswered(thread));
+    });
+    assert.equal(await thread.read('c', 'v1'), 'unchanged');
+    assert.notEqual(next, died);
+  });
+
+  it('says why its thread died', async (t) => {
+    const [thread, worker] = await withThread(() => openedThread(t, newPath()));
+    worker.postMessage(null); // which no thread can read
+    const asked = thread.read('c');
+    await assert.rejects(async () => asked, ({ message, cause }: Error) => {
+      assert.equal(message, DIED);
+      assert.match(String(cause), /TypeError/);
+      return true;
+    });
+  });
+
+  it('tries again later when the file cannot be opened again, and says what is wrong', async (t) => {
+    const path = newPath();
+    const [thread, worker] = await withThread(() => openedThread(t, path));
+    await thread.write('c', change('v1'));
+    await worker.terminate();
+    const hidden = newPath();
+    for (const end of ['', '-wal', '-shm'])
+      if (existsSync(path + end)) renameSync(path + end, hidden + end);
+    mkdirSync(path);
+    await eventually(async () => {
+      const failure = await Promise.resolve(thread.read('c')).catch(String);
+      return String(failure).endsWith('it is a directory; name a file in it');
+    });
+    rmSync(path, { recursive: true });
+    for (const end of ['', '-wal', '-shm'])
+      if (existsSync(hidden + end)) renameSync(hidden + end, path + end);
+    await eventually(() => isAnswered(thread));
+    assert.equal(await thread.read('c', 'v1'), 'unchanged');
+  });
+
+  it('starts no thread again that is closed, also while it is down', async () => {
+    const [thread, worker] = await withThread(() => openThread());
+    await worker.terminate();
+    let threads = 0;
+    const count = (): void => void (threads += 1);
+    process.on('worker', count);
+    await thread.close();
+    await new Promise((resolve) => setTimeout(resolve, 300)); // three times the first back-off
+    process.off('worker', count);
+    assert.equal(threads, 0);
+    await assert.rejects(async () => thread.read('c'), StoreError);
+  });
+
+  it('costs no turn while its thread is down', async (t) => {
+    const path = newPath();
+    const [thread, worker] = await withThread(() => openThread(path));
+    const store = sharing(thread);
+    t.after(() => store.close());
+    const say = async (id: string): Promise<number> =>
+      store.update('c', push({ id, state: 'completed', runId: 1, words: 'Hi', reply: null }));
+    await say('t1');
+    await worker.terminate();
+    assert.equal(await say('t2'), 2);
+    assert.equal(store.health().isDegraded, true);
+    await until(() => !store.health().isDegraded && store.health().turnsWaiting === 0, 'a thread');
+    const kept = await sharing(opened(t, path)).read('c');
+    assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2']);
   });
 
   it('keeps the process alive until it is closed, and no longer', async () => {
@@ -638,7 +744,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
       reason = refusal(path);
     });
     if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
-    assert.equal(reason, 'the disk failed, or takes no more (SQLite: disk I/O error)');
+    assert.equal(reason, 'the disk failed or is full (SQLite: disk I/O error)');
   });
 
   it('and is let go: another one can be opened', (t) => {

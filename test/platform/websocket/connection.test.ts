@@ -286,7 +286,7 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
     );
   });
 
-  it('goes on when the socket had a time-out of its server', async (t) => {
+  it('goes on when the socket had a timeout of its server', async (t) => {
     const { socket } = await open(t);
     assert.equal(socket.timeout, 0);
   });

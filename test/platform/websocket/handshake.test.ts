@@ -40,7 +40,7 @@ const BAD_KEY = {
   reason: 'Sec-WebSocket-Key must be base64 of 16 bytes, sent once',
   headers: [],
 };
-const NO_OFFER = { status: 426, reason: 'Upgrade must be websocket here', headers: UPGRADE };
+const NO_OFFER = { status: 426, reason: 'Upgrade must be websocket', headers: UPGRADE };
 const OTHER_VERSION = {
   status: 426,
   reason: 'Sec-WebSocket-Version must be 13',

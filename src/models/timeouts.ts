@@ -1,10 +1,10 @@
-// The clocks of one request. All of them end long before the 300 s after which undici ends a silent
-// fetch (nodejs/undici#2362).
+// The time limits of one request. All are far shorter than the 300 s after which undici ends a
+// silent fetch (nodejs/undici#2362).
 
 import { ModelError, type ModelErrorCode } from './model.ts';
 
 /** How long a model may take for each stage, in milliseconds. */
-export interface TimeOuts {
+export interface Timeouts {
   /** From sending the request to the answer's headers. */
   readonly connectMs: number;
   /**
@@ -19,7 +19,7 @@ export interface TimeOuts {
   readonly totalMs: number;
 }
 
-export const TIME_OUTS: TimeOuts = {
+export const TIMEOUTS: Timeouts = {
   connectMs: 10_000,
   firstDeltaMs: 8_000,
   idleMs: 15_000,
@@ -28,10 +28,10 @@ export const TIME_OUTS: TimeOuts = {
 };
 
 /**
- * For every model of a list except the last. A caller waits `FIRST_WORD_TIMEOUT_SECONDS` for the
- * first word, so a fall-back must start well before that (livekit/agents#5660, #6916).
+ * For every model in a list except the last. A caller waits `FIRST_WORD_TIMEOUT_SECONDS` for the
+ * first word, so a fallback must start well before that (livekit/agents#5660, #6916).
  */
-export const TIME_OUTS_BEFORE_FALL_BACK: Partial<TimeOuts> = {
+export const TIMEOUTS_BEFORE_FALLBACK: Partial<Timeouts> = {
   connectMs: 4_000,
   firstDeltaMs: 4_000,
 };
@@ -41,7 +41,7 @@ const STAGES = {
   firstDelta: ['first_delta_timeout', 'firstDeltaMs', 'said nothing'],
   idle: ['idle_timeout', 'idleMs', 'fell silent'],
   trailer: ['idle_timeout', 'trailerMs', 'did not close its reply'],
-} as const satisfies Record<string, readonly [ModelErrorCode, keyof TimeOuts, string]>;
+} as const satisfies Record<string, readonly [ModelErrorCode, keyof Timeouts, string]>;
 
 /**
  * Two clocks: one for the current stage, one for the whole request. The first to run out calls
@@ -49,19 +49,19 @@ const STAGES = {
  */
 export class RequestClock {
   readonly #modelName: string;
-  readonly #timeOuts: TimeOuts;
+  readonly #timeouts: Timeouts;
   readonly #onExpired: (error: ModelError) => void;
   readonly #total: NodeJS.Timeout;
   #stage: NodeJS.Timeout | undefined;
   #expired: ModelError | undefined;
 
-  constructor(modelName: string, timeOuts: TimeOuts, onExpired: (error: ModelError) => void) {
+  constructor(modelName: string, timeouts: Timeouts, onExpired: (error: ModelError) => void) {
     this.#modelName = modelName;
-    this.#timeOuts = timeOuts;
+    this.#timeouts = timeouts;
     this.#onExpired = onExpired;
     this.#total = setTimeout(
-      () => this.#expire('total_timeout', 'was not done', timeOuts.totalMs),
-      timeOuts.totalMs,
+      () => this.#expire('total_timeout', 'was not done', timeouts.totalMs),
+      timeouts.totalMs,
     );
   }
 
@@ -73,11 +73,11 @@ export class RequestClock {
   start(stage: keyof typeof STAGES): void {
     this.stop();
     const [code, field, what] = STAGES[stage];
-    const ms = this.#timeOuts[field];
+    const ms = this.#timeouts[field];
     this.#stage = setTimeout(() => this.#expire(code, what, ms), ms);
   }
 
-  /** Stops the stage's clock: from here on the reader takes the time, not the model. */
+  /** Stops the stage's clock: from here on the time is the reader's, not the model's. */
   stop(): void {
     clearTimeout(this.#stage);
     this.#stage = undefined;
@@ -91,7 +91,7 @@ export class RequestClock {
 
   #expire(code: ModelErrorCode, what: string, ms: number): void {
     // Not retryable: after seconds of silence no caller waits for the same model again. The next
-    // model of the list is asked.
+    // model in the list is asked.
     this.#expired ??= new ModelError(code, `${this.#modelName} ${what} within ${ms} ms`);
     this.close();
     this.#onExpired(this.#expired);

@@ -1,9 +1,5 @@
-// Tool calls that run in this process: which of them are the same call, and when their signals
-// fire.
+// Tool calls that run in this process: which of them are the same call, and when they are aborted.
 
-import { createHash, randomUUID } from 'node:crypto';
-
-import { canonicalJson } from '../base/canonical-json.ts';
 import type { ToolCallState } from '../conversations/message.ts';
 
 /** How a call ended. An `interrupted` one may run again. */
@@ -11,11 +7,11 @@ export interface CallOutcome {
   readonly state: Exclude<ToolCallState, 'running'>;
   /** JSON text for the model. */
   readonly content: string;
-  /** The agent that the call hands the conversation over to. */
+  /** Name of the agent that the call hands the conversation over to. */
   readonly handOver?: string | undefined;
 }
 
-/** A call that runs here. */
+/** A call that runs in this process. */
 export class RunningCall {
   /** Never rejects. */
   readonly outcome: Promise<CallOutcome>;
@@ -38,7 +34,7 @@ export class RunningCall {
     this.#controller.abort(reason);
   }
 
-  /** Aborts it later, unless it has ended by then. */
+  /** Aborts the call later, unless it has ended by then. A second time limit is ignored. */
   abortAfter(ms: number, reason: Error): void {
     this.#deadline ??= setTimeout(() => this.abort(reason), Math.max(0, ms));
   }
@@ -50,8 +46,8 @@ export class RunningCall {
 }
 
 /**
- * All calls that run in this process, by their keys. Calls that an agent runs itself may run twice
- * under one key.
+ * All calls that run in this process, by key. A key may have several: nothing keeps an agent from
+ * running a call twice itself.
  */
 export class RunningCalls {
   readonly #calls = new Map<string, readonly RunningCall[]>();
@@ -59,8 +55,9 @@ export class RunningCalls {
   readonly isRunning = (key: string): boolean => this.#calls.has(key);
 
   /**
-   * How the calls of that key end that were noted before this one, or all of them: as the first
-   * that completes, else as the last. Undefined where there are none.
+   * The outcome of the calls with that key that were added before `call`, or of all of them: that
+   * of the first one to complete, in their order, otherwise that of the last. Undefined if there is
+   * none.
    */
   outcomeBefore(key: string, call?: RunningCall): Promise<CallOutcome> | undefined {
     const calls = this.#calls.get(key) ?? [];
@@ -69,15 +66,12 @@ export class RunningCalls {
     return first === undefined ? undefined : firstCompleted(first, others);
   }
 
-  /** From when a call is noted: until it has a result, nobody is to take it for lost. */
+  /** To be called before the call is stored. While it is here, nobody takes it for lost. */
   add(key: string, call: RunningCall): void {
     this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
   }
 
-  /**
-   * To be called when the result is stored, and not before: until then the store says that the call
-   * runs.
-   */
+  /** To be called once the result is stored. Until then the store says that the call runs. */
   remove(key: string, call: RunningCall): void {
     const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
     if (others.length === 0) this.#calls.delete(key);
@@ -88,7 +82,7 @@ export class RunningCalls {
     for (const call of this.#all()) call.abort(reason);
   }
 
-  /** Resolves when none of the calls runs that run now. */
+  /** Resolves when all calls that run now have ended. */
   async ended(): Promise<void> {
     await Promise.all(this.#all().map(({ outcome }) => outcome));
   }
@@ -108,39 +102,4 @@ async function firstCompleted(
     outcome = await call.outcome;
   }
   return outcome;
-}
-
-/**
- * The idempotency key of a call: 64 hex digits, the same for the same call of a turn that is
- * delivered again, on any machine. `occurrence` counts calls of one run that are alike.
- */
-export function callKey(
-  conversationId: string,
-  turnId: string,
-  tool: string,
-  args: string,
-  occurrence: number,
-): string {
-  return hashOf(JSON.stringify([conversationId, turnId, tool, args, occurrence]));
-}
-
-/** A key that no other call has. */
-export function uniqueKey(): string {
-  return hashOf(randomUUID());
-}
-
-function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
-
-/**
- * Arguments as JSON text with sorted keys: equal values are equal texts. Undefined for what is not
- * JSON.
- */
-export function canonicalArguments(args: string): string | undefined {
-  try {
-    return args.trim() === '' ? '{}' : canonicalJson(JSON.parse(args));
-  } catch {
-    return undefined; // not JSON, or nested deeper than the stack
-  }
 }

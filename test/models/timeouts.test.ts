@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { ModelError } from '../../src/models/model.ts';
-import { RequestClock, TIME_OUTS, TIME_OUTS_BEFORE_FALL_BACK } from '../../src/models/time-outs.ts';
+import { RequestClock, TIMEOUTS, TIMEOUTS_BEFORE_FALLBACK } from '../../src/models/timeouts.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
 /** A clock whose time the test moves. */
@@ -13,7 +13,7 @@ function clockOf(t: TestContext): {
 } {
   const time = mockTimers(t, ['setTimeout']);
   const expired: ModelError[] = [];
-  const clock = new RequestClock('m', TIME_OUTS, (error) => expired.push(error));
+  const clock = new RequestClock('m', TIMEOUTS, (error) => expired.push(error));
   t.after(() => clock.close());
   return { clock, expired, pass: (ms) => time.tick(ms) };
 }
@@ -69,7 +69,7 @@ describe('the time of a model', () => {
     assert.deepEqual([expired, clock.expired], [[], undefined]);
   });
 
-  it('is 4 s to the headers, and to the first word, where a fall-back stands behind', () => {
-    assert.deepEqual(TIME_OUTS_BEFORE_FALL_BACK, { connectMs: 4_000, firstDeltaMs: 4_000 });
+  it('is 4 s to the headers, and to the first word, if there is a fallback', () => {
+    assert.deepEqual(TIMEOUTS_BEFORE_FALLBACK, { connectMs: 4_000, firstDeltaMs: 4_000 });
   });
 });

@@ -1,0 +1,29 @@
+/** @import { TokenUsage } from '../../src/platform/frames.ts' */
+
+const numbers = new Intl.NumberFormat('en');
+
+/**
+ * The tokens of a turn in words, to follow its duration: `, 1,204 tokens in (1,024 cached), 87 out`.
+ * Empty if no vendor reported any.
+ *
+ * @param {readonly TokenUsage[]} [usage]
+ */
+export function tokenUsage(usage = []) {
+  const input = sumOf(usage.map(({ inputTokens }) => inputTokens));
+  const output = sumOf(usage.map(({ outputTokens }) => outputTokens));
+  const cached = sumOf(usage.map(({ cachedTokens }) => cachedTokens));
+  if (input === undefined && output === undefined) return '';
+  const note = cached === undefined ? '' : ` (${counted(cached)} cached)`;
+  return `, ${counted(input)} tokens in${note}, ${counted(output)} out`;
+}
+
+/** @param {readonly (number | undefined)[]} counts @returns {number | undefined} */
+function sumOf(counts) {
+  const known = counts.filter((count) => count !== undefined);
+  return known.length === 0 ? undefined : known.reduce((sum, count) => sum + count, 0);
+}
+
+/** @param {number | undefined} count */
+function counted(count) {
+  return count === undefined ? '?' : numbers.format(count);
+}

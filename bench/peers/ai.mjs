@@ -1,0 +1,49 @@
+// An agent on Hono with LayerCode's SDK and the `ai` package, as the pages of both show it.
+import { createOpenAI } from '@ai-sdk/openai';
+import { serve } from '@hono/node-server';
+import { streamResponse, verifySignature } from '@layercode/node-server-sdk';
+import { stepCountIs, streamText, tool } from 'ai';
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { PORT, SECRET } from './echo-turn.mjs';
+import { MODEL, PROMPT, TOOLS } from './model-turn.mjs';
+
+/** As many as the server keeps. */
+const MAX_MESSAGES = Number(process.env.MAX_MESSAGES);
+
+const openai = createOpenAI({ apiKey: process.env.OPENAI_API_KEY });
+const tools = Object.fromEntries(
+  TOOLS.map(({ name, description }) => [
+    name,
+    tool({ description, inputSchema: z.object({ query: z.string() }), execute: () => null }),
+  ]),
+);
+const conversations = new Map();
+
+const app = new Hono();
+app.get('/health', (context) => context.json({ status: 'healthy' }));
+app.post('/api/agent', async (context) => {
+  const payload = await context.req.text();
+  const signature = context.req.header('layercode-signature') ?? '';
+  if (!verifySignature({ payload, signature, secret: SECRET }))
+    return context.json({ error: 'Invalid signature' }, 401);
+  const event = JSON.parse(payload);
+  const id = event.conversation_id;
+  const messages = [...(conversations.get(id) ?? []), { role: 'user', content: event.text }];
+  conversations.set(id, messages);
+  return streamResponse(event, async ({ stream }) => {
+    const { textStream } = streamText({
+      model: openai.chat(MODEL),
+      system: PROMPT,
+      messages,
+      tools,
+      stopWhen: stepCountIs(8),
+      onFinish: ({ response }) => {
+        conversations.set(id, [...messages, ...response.messages].slice(-MAX_MESSAGES));
+      },
+    });
+    await stream.ttsTextStream(textStream);
+    stream.end();
+  });
+});
+serve({ fetch: app.fetch, port: PORT, hostname: '127.0.0.1' });

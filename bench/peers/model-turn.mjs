@@ -1,0 +1,11 @@
+// What the contestants of bench:model have in common.
+
+export const MODEL = 'gpt-4.1-nano';
+export const PROMPT = 'You are on the phone for a tourist office. Be brief.';
+
+/** Offered, and never called. */
+export const TOOLS = [
+  { name: 'search', description: 'Finds sights by what they are.' },
+  { name: 'look_up', description: 'Looks up opening hours.' },
+  { name: 'book', description: 'Books a guided tour.' },
+];

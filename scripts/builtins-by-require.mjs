@@ -1,0 +1,44 @@
+// For esbuild: dist/ takes Node's modules by `require`. An `import` of a built-in module evaluates
+// every export, including the lazy ones: of `node:http` all of undici, of `node:fs` its promises
+// and readline, of `node:util` the worker threads (https://github.com/nodejs/node/issues/59686).
+// `require` evaluates what is used. docs/decisions/010-builtins-by-require.md has the price.
+
+import { readFile } from 'node:fs/promises';
+
+/** All imports of a built-in module but for types, and of `node:module`, which `require` needs. */
+const IMPORT = /^import (?!type\b)([^'";]+) from '(node:(?!module')[\w/]+)';$/gm;
+
+/** `process.getBuiltinModule` would need Node 20.16 or 22.3. */
+const BY_REQUIRE = `import { createRequire } from 'node:module';
+export const byRequire = createRequire(import.meta.url);
+`;
+
+export const builtinsByRequire = {
+  name: 'builtins by require',
+  setup(build) {
+    build.onResolve({ filter: /^by-require$/ }, ({ path }) => ({ path, namespace: path }));
+    build.onLoad({ filter: /.*/, namespace: 'by-require' }, () => ({ contents: BY_REQUIRE }));
+    build.onLoad({ filter: /\.ts$/, namespace: 'file' }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      const contents = source.replace(IMPORT, requirement);
+      // Behind the source, so that its lines keep their numbers.
+      const isChanged = contents !== source;
+      return {
+        contents: isChanged ? `${contents}import { byRequire } from 'by-require';\n` : source,
+        loader: 'ts',
+      };
+    });
+  },
+};
+
+/** `import cluster, { type Worker, fork as start } from …` without its types, as constants. */
+function requirement(statement, clause, specifier) {
+  const [, whole, named] = /^(\w+)?(?:, )?(?:\{(.*)\})?$/s.exec(clause) ?? [];
+  const values = (named ?? '').replace(/\btype \w+,?/g, '').replace(/(\w+) as (\w+)/g, '$1: $2');
+  const targets = [
+    ...(whole === undefined ? [] : [whole]),
+    ...(/\w/.test(values) ? [`{${values}}`] : []),
+  ];
+  if (targets.length === 0) throw new Error(`no constants can be made of: ${statement}`);
+  return `const ${targets.map((target) => `${target} = byRequire('${specifier}')`).join(', ')};`;
+}

@@ -1,0 +1,38 @@
+import { createHash, randomUUID } from 'node:crypto';
+
+import { canonicalJson } from '../base/canonical-json.ts';
+
+/**
+ * The idempotency key of a tool call: 64 hex digits. The same call of the same turn has the same
+ * key on any machine. `occurrence` counts the equal calls of one run, from 0.
+ */
+export function callKey(
+  conversationId: string,
+  turnId: string,
+  tool: string,
+  args: string,
+  occurrence: number,
+): string {
+  return hashOf(JSON.stringify([conversationId, turnId, tool, args, occurrence]));
+}
+
+/** A key for a call that is equal to no other. */
+export function uniqueKey(): string {
+  return hashOf(randomUUID());
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/**
+ * Arguments as JSON text with sorted keys, so that equal values are equal texts. Undefined if they
+ * are not JSON.
+ */
+export function canonicalArguments(args: string): string | undefined {
+  try {
+    return args.trim() === '' ? '{}' : canonicalJson(JSON.parse(args));
+  } catch {
+    return undefined; // not JSON, or nested too deeply for the stack
+  }
+}

@@ -1,0 +1,84 @@
+import type {
+  ModelRequestFailure,
+  ModelUsage,
+  ToolCallOutcome,
+  ToolOutcome,
+  ToolRun,
+  TurnJournal,
+} from '../agents/agent.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import { UNFINISHED_RESULTS, type Message, type ToolCall } from '../conversations/message.ts';
+import type { SpeakingTurn } from './reply.ts';
+import type { TurnCalls } from './turn-calls.ts';
+import type { TurnHost } from './turn-host.ts';
+
+/** A turn whose agent notes what it does. */
+export interface JournalledTurn extends SpeakingTurn {
+  readonly turnId: string;
+  readonly host: Pick<TurnHost, 'speakers' | 'observer'>;
+  /** Undefined before the first call. */
+  readonly callsSoFar: TurnCalls | undefined;
+  /** The same, created when it is first asked for. */
+  readonly calls: TurnCalls;
+  /** One entry for each request to a model. Undefined before the first. */
+  usage: ModelUsage[] | undefined;
+}
+
+/** What an agent notes about its turn: see `TurnJournal`. */
+export class Journal implements TurnJournal {
+  readonly #turn: JournalledTurn;
+
+  constructor(turn: JournalledTurn) {
+    this.#turn = turn;
+  }
+
+  async runTools(
+    calls: readonly ToolCall[],
+    toolFor: (call: ToolCall) => ToolRun,
+  ): Promise<readonly ToolOutcome[]> {
+    if (!this.#turn.isOver) return this.#turn.calls.run(calls, toolFor);
+    return calls.map((call) => ({ call, content: UNFINISHED_RESULTS.interrupted }));
+  }
+
+  rounds(): readonly Message[] {
+    return this.#turn.spoken.rounds(this.#turn.turnId);
+  }
+
+  noteToolCalls(calls: readonly ToolCall[]): Awaitable<void> {
+    if (!this.#turn.isOver) return this.#turn.calls.note(calls);
+  }
+
+  noteToolResult(toolCallId: string, content: string): void {
+    this.#turn.callsSoFar?.noteResult(toolCallId, content);
+  }
+
+  async handOver(toolCallId: string, agent: string): Promise<void> {
+    const { checkHandOver } = await import('./hand-over.ts');
+    const { calls, spoken, host: { speakers } } = this.#turn;
+    checkHandOver(agent, speakers, {
+      speaker: spoken.speaker ?? speakers.ownName,
+      count: calls.handOvers,
+      isUnderWay: calls.isHandingOver,
+    });
+    calls.willHandOver(toolCallId, agent);
+  }
+
+  noteUsage(usage: ModelUsage): void {
+    this.#turn.host.observer?.modelRequest(usage.model, 'completed');
+    if (!this.#turn.isOver) (this.#turn.usage ??= []).push(usage);
+  }
+
+  noteFailedRequest(model: string, failure: ModelRequestFailure): void {
+    this.#turn.host.observer?.modelRequest(model, failure);
+  }
+
+  noteToolOutcome(tool: string, outcome: ToolCallOutcome): void {
+    this.#turn.host.observer?.toolCall(tool, outcome);
+  }
+
+  sayFiller(text: string): void {
+    if (this.#turn.isOver) return;
+    const event = this.#turn.spoken.sayFiller(text);
+    if (event !== undefined) void this.#turn.send(event);
+  }
+}

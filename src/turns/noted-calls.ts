@@ -1,0 +1,106 @@
+import type { ConversationManager } from '../conversations/manager.ts';
+import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
+import { callKey, canonicalArguments, uniqueKey } from './call-key.ts';
+import type { SpokenCall } from './reply-messages.ts';
+import { RunningCall } from './running-calls.ts';
+
+/** A tool call that was written down. */
+export interface NotedCall {
+  readonly spoken: SpokenCall;
+  /** The id that the model gave it, which may not be unique. */
+  readonly givenId: string;
+  /** The idempotency key. */
+  readonly key: string;
+  readonly round: number;
+  readonly running: RunningCall;
+  /** Undefined before the call begins, and for a call that the agent runs itself. */
+  whenInterrupted: 'abort' | 'finish' | undefined;
+  /** Name of the agent to hand the conversation over to when the call returns. */
+  handOver: string | undefined;
+}
+
+/** The turn that calls belong to. */
+export interface NotedTurn {
+  readonly conversationId: string;
+  readonly turnId: string;
+}
+
+/**
+ * The tool calls of one run of a turn. Each has an id that is unique in the turn, and its
+ * idempotency key.
+ */
+export class NotedCalls {
+  readonly #turn: NotedTurn;
+  readonly #conversations: Pick<ConversationManager, 'keyOf'>;
+  readonly #calls: NotedCall[] = [];
+  readonly #ids: Set<string>;
+  /** How many equal calls there are, by tool and arguments. */
+  readonly #alike = new Map<string, number>();
+  #rounds = 0;
+
+  constructor(
+    turn: NotedTurn,
+    conversations: Pick<ConversationManager, 'keyOf'>,
+    earlierCalls: readonly ToolMessage[],
+  ) {
+    this.#turn = turn;
+    this.#conversations = conversations;
+    this.#ids = new Set(earlierCalls.map(({ toolCallId }) => toolCallId));
+  }
+
+  /** Notes calls that a model made together. */
+  add(calls: readonly ToolCall[]): readonly NotedCall[] {
+    this.#rounds += 1;
+    const noted = calls.map((given): NotedCall => {
+      const call = { id: this.#uniqueId(given.id), name: given.name, args: given.args };
+      const key = this.#keyOf(call);
+      return {
+        spoken: { call, key, state: 'running', content: UNFINISHED_RESULTS.running },
+        givenId: given.id,
+        key: key ?? uniqueKey(),
+        round: this.#rounds,
+        running: new RunningCall(),
+        whenInterrupted: undefined,
+        handOver: undefined,
+      };
+    });
+    this.#calls.push(...noted);
+    return noted;
+  }
+
+  /** Those that have no result yet. */
+  get running(): readonly NotedCall[] {
+    return this.#calls.filter(({ spoken }) => spoken.state === 'running');
+  }
+
+  /** The call that the agent runs itself and that a result is for. `givenId` is the model's id. */
+  awaiting(givenId: string): NotedCall | undefined {
+    // Some vendors begin to count in each reply, so ids repeat. The newest round with the id is
+    // meant, and in it the first call without a result.
+    const open = this.#calls.filter(
+      (call) =>
+        call.givenId === givenId &&
+        call.whenInterrupted === undefined &&
+        call.spoken.state !== 'completed',
+    );
+    return open.find(({ round }) => round === open.at(-1)?.round);
+  }
+
+  #uniqueId(given: string): string {
+    let id = given || 'call';
+    for (let count = 2; this.#ids.has(id); count++) id = `${given || 'call'}-${count}`;
+    this.#ids.add(id);
+    return id;
+  }
+
+  /** Undefined if the arguments are not JSON: such a call is equal to no other. */
+  #keyOf({ name, args }: ToolCall): string | undefined {
+    const canonical = canonicalArguments(args);
+    if (canonical === undefined) return undefined;
+    const alike = JSON.stringify([name, canonical]);
+    const occurrence = this.#alike.get(alike) ?? 0;
+    this.#alike.set(alike, occurrence + 1);
+    const conversation = this.#conversations.keyOf(this.#turn.conversationId);
+    return callKey(conversation, this.#turn.turnId, name, canonical, occurrence);
+  }
+}

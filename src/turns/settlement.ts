@@ -1,0 +1,86 @@
+import type { ModelUsage } from '../agents/agent.ts';
+import type { LiveState } from '../agents/live-state.ts';
+import type { TurnSettlement } from '../conversations/rules.ts';
+import type { Logger } from '../log.ts';
+import type { Delivery, TurnEvent } from './delivery.ts';
+import { figuresAtEnd } from './figures.ts';
+import { persist, WRITE_DELAYS_MS } from './persist.ts';
+import type { SpokenReply } from './spoken-reply.ts';
+import type { TurnHost } from './turn-host.ts';
+
+/** How a run ends. */
+export type Ending = TurnSettlement['state'];
+
+/** A turn that can be settled. */
+export interface SettlingTurn {
+  readonly turnId: string;
+  readonly runId: number;
+  readonly conversationId: string;
+  readonly event: TurnEvent;
+  readonly delivery: Pick<Delivery, 'unsent'>;
+  readonly spoken: SpokenReply;
+  /** On the clock of `performance.now()`. */
+  readonly startedAtMs: number;
+  /** From the start to the first spoken event. */
+  readonly firstSpeechMs: number | undefined;
+  readonly usage: readonly ModelUsage[] | undefined;
+  readonly liveState: LiveState | undefined;
+  readonly log: Logger;
+}
+
+/**
+ * What history will hold of a turn that ends like this. Of an interrupted reply only the events
+ * that have left this process count: those that still wait here were never sent.
+ */
+export function settlementOf(
+  turn: SettlingTurn,
+  state: Ending,
+  { recordsCalls }: Pick<TurnHost, 'recordsCalls'>,
+): TurnSettlement {
+  const { turnId, runId, spoken, event, startedAtMs, firstSpeechMs, usage } = turn;
+  const count =
+    state === 'interrupted' ? spoken.countSent(turn.delivery.unsent) : spoken.events.length;
+  return {
+    turnId,
+    runId,
+    state,
+    messages: spoken.messages(turnId, state, count),
+    filler: spoken.filler,
+    sent: state === 'completed' ? spoken.replay() : undefined,
+    figures: recordsCalls ? figuresAtEnd(event, startedAtMs, firstSpeechMs, usage) : undefined,
+  };
+}
+
+/**
+ * Stores the settlement of a turn, and tries again if the store fails. Never throws: a settlement
+ * that cannot be stored is logged. A shutdown waits for the write.
+ */
+export function storeSettlement(turn: SettlingTurn, state: Ending, host: TurnHost): void {
+  const { conversationId, liveState } = turn;
+  const settlement = settlementOf(turn, state, host);
+  const settled = persist(
+    () => host.conversations.settleTurn(conversationId, withState(settlement, turn)),
+    WRITE_DELAYS_MS,
+  );
+  if (!(settled instanceof Promise)) return liveState?.leave();
+  const lost = (error: unknown): void => logLoss(settlement, turn, error);
+  host.track(settled.catch(lost).then(() => liveState?.leave()));
+}
+
+/** Adds the state as it is now: another turn may have changed it since the first try. */
+function withState(
+  settlement: TurnSettlement,
+  { liveState, log, conversationId }: SettlingTurn,
+): TurnSettlement {
+  if (liveState === undefined) return settlement;
+  return { ...settlement, agentState: liveState.textToStore(log, conversationId) };
+}
+
+function logLoss(
+  { state, messages }: TurnSettlement,
+  { conversationId, turnId, log }: SettlingTurn,
+  error: unknown,
+): void {
+  const characters = messages.reduce((sum, { content }) => sum + content.length, 0);
+  log.error('history not written', { conversationId, turnId, state, characters, error });
+}

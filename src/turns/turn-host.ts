@@ -1,0 +1,36 @@
+import type { ModelRequestFailure, ToolCallOutcome } from '../agents/agent.ts';
+import type { LiveStates } from '../agents/live-state.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
+import type { OtherProcesses } from './other-processes.ts';
+import type { RunningCalls } from './running-calls.ts';
+import type { Speakers } from './speakers.ts';
+
+/** Told at once what models and tools did, even if their turn is over by then. For metrics. */
+export interface WorkObserver {
+  modelRequest(model: string, outcome: 'completed' | ModelRequestFailure): void;
+  toolCall(tool: string, outcome: ToolCallOutcome): void;
+}
+
+/** What all turns of a path share. */
+export interface TurnHost {
+  readonly speakers: Speakers;
+  readonly conversations: ConversationManager;
+  /**
+   * Longest time of a turn, from the verified event. A turn that takes longer fails: its agent is
+   * aborted, and the caller hears the apology.
+   */
+  readonly turnTimeoutMs: number;
+  /** The same, for a turn that has not spoken a word. */
+  readonly firstWordTimeoutMs: number;
+  /** Undefined if no other process shares the conversations. */
+  readonly others: OtherProcesses | undefined;
+  /** Undefined for an agent without a state. */
+  readonly states: LiveStates | undefined;
+  /** Those of all turns. */
+  readonly calls: RunningCalls;
+  readonly observer: WorkObserver | undefined;
+  /** Whether turns store figures for the record of their call. */
+  readonly recordsCalls: boolean;
+  /** Makes a shutdown wait for a write. */
+  track(write: Promise<unknown>): void;
+}

@@ -1,0 +1,117 @@
+// What an agent is told of its turn. It does not show the engine.
+
+import type { IncomingHttpHeaders } from 'node:http';
+
+import type { MessageTurn, StartTurn, TurnJournal } from '../agents/agent.ts';
+import type { Message } from '../conversations/message.ts';
+import { metadataOf, type Caller } from '../layercode/events.ts';
+import type { JsonObject } from '../layercode/fields.ts';
+import type { Logger } from '../log.ts';
+import type { Delivery, TurnEvent } from './delivery.ts';
+import { Journal, type JournalledTurn } from './journal.ts';
+
+/** A turn as far as its agent may look at it. */
+export interface ViewedTurn extends JournalledTurn {
+  readonly delivery: Pick<Delivery, 'conversationId' | 'headers'>;
+  readonly history: readonly Message[];
+  readonly caller: Caller | undefined;
+  /** Whether the agent has a state. */
+  readonly hasState: boolean;
+  readonly state: unknown;
+  readonly log: Logger;
+}
+
+/** What `onSessionStart` is told. */
+export function startTurn(
+  event: StartTurn['event'],
+  turn: ViewedTurn,
+  isResumed: boolean,
+): StartTurn {
+  return new StartTurnView(event, turn, isResumed) as StartTurnView & {
+    readonly event: StartTurn['event'];
+  };
+}
+
+/** What `onMessage` is told. */
+export function messageTurn(
+  event: MessageTurn['event'],
+  turn: ViewedTurn,
+  text: string,
+): MessageTurn {
+  return new MessageTurnView(event, turn, text) as MessageTurnView & {
+    readonly event: MessageTurn['event'];
+  };
+}
+
+/** Signal, log and history are created when they are read, as most agents read none of them. */
+class TurnView {
+  declare readonly signal: AbortSignal;
+  declare readonly log: Logger;
+  declare readonly history: readonly Message[];
+  declare readonly caller: Caller | undefined;
+  declare readonly state: unknown;
+  readonly event: TurnEvent;
+  readonly conversationId: string;
+  readonly turnId: string;
+  readonly metadata: JsonObject;
+  readonly headers: IncomingHttpHeaders;
+  readonly journal: TurnJournal;
+  readonly #turn: ViewedTurn;
+
+  constructor(event: TurnEvent, turn: ViewedTurn) {
+    this.#turn = turn;
+    // Own properties, because `{ ...turn }` leaves out the getters of a class. All views share the
+    // descriptors: with getters of its own, each would get a hidden class of its own.
+    Object.defineProperty(this, 'signal', SIGNAL);
+    Object.defineProperty(this, 'log', LOG);
+    Object.defineProperty(this, 'history', HISTORY);
+    const { conversationId, headers } = turn.delivery;
+    this.event = event;
+    this.conversationId = conversationId;
+    this.turnId = turn.turnId;
+    this.metadata = metadataOf(event);
+    this.headers = headers;
+    this.journal = new Journal(turn);
+    // Set only if it has one, so that other streams do not keep the property.
+    const { caller } = turn;
+    if (caller !== undefined) this.caller = caller;
+    if (turn.hasState) Object.defineProperty(this, 'state', STATE);
+  }
+
+  static turnOf(view: TurnView): ViewedTurn {
+    return view.#turn;
+  }
+}
+
+class StartTurnView extends TurnView {
+  readonly isResumed: boolean;
+
+  constructor(event: TurnEvent, turn: ViewedTurn, isResumed: boolean) {
+    super(event, turn);
+    this.isResumed = isResumed;
+  }
+}
+
+class MessageTurnView extends TurnView {
+  readonly text: string;
+
+  constructor(event: TurnEvent, turn: ViewedTurn, text: string) {
+    super(event, turn);
+    this.text = text;
+  }
+}
+
+function lazily<T>(read: (turn: ViewedTurn) => T): PropertyDescriptor {
+  return {
+    get(this: TurnView): T {
+      return read(TurnView.turnOf(this));
+    },
+    enumerable: true,
+    configurable: true,
+  };
+}
+
+const SIGNAL = lazily(({ signal }) => signal);
+const LOG = lazily(({ log }) => log);
+const HISTORY = lazily(({ history }) => history);
+const STATE = lazily(({ state }) => state);

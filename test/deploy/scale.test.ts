@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { describe, it } from 'node:test';
+
+import { readPage, ROOT } from '../fixtures/pages.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
+import { limitsOfOne, plan, type Assumptions, type Inputs } from '../../bench/scale-model.ts';
+import { waitsIn, type Crowd } from '../../bench/scale-queue.ts';
+
+const INPUTS: Inputs = {
+  serverCpuUsPerTurn: 1_000,
+  bytesPerOpenTurn: 50_000,
+  callerBytesPerTurn: 10_000,
+  modelBytesPerTurn: 10_000,
+  redisCpuUsPerTurn: 50,
+  redisBytesPerTurn: 1_000,
+  redisWireBytesPerTurn: 1_000,
+  redisCpuUsPerMessage: 1,
+};
+
+/** So many calls are a tenth of it in turns per second, of which each is open for 1 s. */
+const GIVEN: Assumptions = {
+  turnsPerMinute: 6,
+  turnSeconds: 1,
+  callMinutes: 1,
+  ttlSeconds: 60,
+  messagesPerTurn: 0.1,
+  utilisation: 0.5,
+  cores: 2,
+  memoryGib: 1_000,
+  networkGbits: 1_000,
+  pricePerHour: 1,
+  maxStreams: 1e9,
+  descriptors: 1e9,
+  redisMemoryGib: 1_000,
+  redisClients: 1e9,
+  redisReplicas: 1,
+  redisPricePerHour: 1,
+  balancerStreams: 1e9,
+  balancerGbits: 1_000,
+};
+
+function planned(calls: number, given: Partial<Assumptions> = {}, inputs: Partial<Inputs> = {}) {
+  return plan(calls, { ...INPUTS, ...inputs }, { ...GIVEN, ...given });
+}
+
+describe('the plan of a number of calls', () => {
+  it('has the turns that so many callers take', () => {
+    const { turnsPerSecond, openTurns } = planned(10_000, { turnsPerMinute: 12, turnSeconds: 3 });
+    assert.deepEqual([turnsPerSecond, openTurns], [2_000, 6_000]);
+  });
+
+  it('has two servers at least, so that one may go', () => {
+    const { servers, balancers, shards, cells } = planned(1);
+    assert.deepEqual([servers, balancers, shards, cells], [2, 1, 1, 1]);
+  });
+
+  // 100,000 calls are 10,000 turns/s: 10 cores of servers, of which half may be used.
+  const SERVERS: readonly (readonly [by: string, Partial<Assumptions>, servers: number])[] = [
+    ['CPU', {}, 10],
+    ['CPU of which less may be used', { utilisation: 0.25 }, 20],
+    ['CPU of more cores', { cores: 5 }, 4],
+    ['CPU, and has the memory for it', { memoryGib: 1 }, 10],
+    ['memory, of which each core takes 100 MiB', { cores: 4, memoryGib: 0.5 }, 9],
+    ['MAX_STREAMS', { maxStreams: 1_000 }, 20],
+    ['file descriptors, two for each turn', { descriptors: 1_000 }, 40],
+    ['network', { networkGbits: 0.1 }, 34],
+  ];
+  for (const [by, given, servers] of SERVERS) {
+    it(`counts servers by ${by}`, () => {
+      assert.equal(planned(100_000, given).servers, servers);
+    });
+  }
+
+  it('counts servers by ports to one address, 28,232 of each', () => {
+    assert.equal(planned(100_000, { turnSeconds: 100 }).servers, 71);
+  });
+
+  it('counts balancers by connections and network', () => {
+    assert.equal(planned(100_000, { balancerStreams: 10_000 }).balancers, 2);
+    assert.equal(planned(100_000, { balancerGbits: 0.1 }).balancers, 16);
+  });
+
+  it('counts shards by CPU, by the calls that Redis keeps, and by network', () => {
+    assert.equal(planned(100_000).shards, 2); // 0.5 and 0.001 cores, of half a core each
+    assert.equal(planned(100_000, { redisMemoryGib: 0.25 }).shards, 9); // 200,000 of 6 KB
+    assert.equal(planned(100_000, { redisMemoryGib: 0.25, ttlSeconds: 120 }).shards, 14);
+    assert.equal(planned(100_000, {}, { redisWireBytesPerTurn: 2e7 }).shards, 4);
+  });
+
+  it('has several installations where messages or clients fill every shard', () => {
+    // 1,000,000 calls send 10,000 messages per second, to each shard.
+    assert.equal(planned(1_000_000, {}, { redisCpuUsPerMessage: 40 }).cells, 1);
+    assert.equal(planned(1_000_000, {}, { redisCpuUsPerMessage: 60 }).cells, 2);
+    assert.equal(planned(1_000_000, { redisClients: 200 }).cells, 5); // 100 servers: 400 clients
+  });
+
+  it('has a price: servers, shards and their replicas', () => {
+    // 10 servers and 2 × 2 of Redis for 36 million turns per hour.
+    assert.equal(planned(100_000).costPerMillionTurns, 14 / 36);
+    const cheap = planned(100_000, { redisReplicas: 0, redisPricePerHour: 0.5 });
+    assert.equal(cheap.costPerMillionTurns, 11 / 36);
+  });
+
+  it('is refused where no number of machines is enough', () => {
+    assert.throws(() => planned(1_000, { redisClients: 1 }), RangeError);
+  });
+});
+
+describe('the limits of one server, balancer and shard', () => {
+  it('are in their order, with the calls that they allow', () => {
+    const limits = limitsOfOne(INPUTS, { ...GIVEN, maxStreams: 1_000 });
+    assert.deepEqual(limits.slice(0, 2), [
+      { what: '`MAX_STREAMS`', calls: 10_000 },
+      { what: 'CPU of a server', calls: 20_000 },
+    ]);
+    const calls = limits.map((limit) => limit.calls);
+    assert.deepEqual(calls, calls.toSorted((one, other) => one - other));
+    assert.ok(limits.some(({ what }) => what === 'messages of Redis'));
+  });
+});
+
+describe('the waits in a busy process', () => {
+  const CALM: Crowd = {
+    utilisation: 0.5,
+    burst: { seconds: 3, factor: 1 },
+    cpuUsPerTurn: 2_000,
+    pieces: 20,
+    turnSeconds: 4,
+    minutes: 1,
+    seed: 1,
+  };
+
+  it('are the same for the same seed', () => {
+    assert.deepEqual(waitsIn(CALM), waitsIn(CALM));
+    assert.notDeepEqual(waitsIn(CALM), waitsIn({ ...CALM, seed: 2 }));
+  });
+
+  it('grow with what it has to do', () => {
+    const waits = [0.3, 0.6, 0.9].map((utilisation) => waitsIn({ ...CALM, utilisation }).p99Ms);
+    assert.deepEqual(waits, waits.toSorted((one, other) => one - other));
+  });
+
+  it('are those of the theory where work comes at random: half of it waits for half of it', () => {
+    // M/M/1: P(wait > t) = ρ e^(−(1 − ρ) t / s), here with ρ = 0.5 and s = 2 ms.
+    const { p50Ms, p99Ms } = waitsIn({ ...CALM, pieces: 1, minutes: 20 });
+    assert.ok(p50Ms < 0.1, String(p50Ms));
+    assert.ok(Math.abs(p99Ms / (Math.log(50) * 4) - 1) < 0.1, String(p99Ms));
+  });
+
+  it('are long in a burst that is more than it can do', () => {
+    assert.ok(waitsIn(CALM).longestMs < 20);
+    const { longestMs } = waitsIn({ ...CALM, burst: { seconds: 3, factor: 3 } });
+    assert.ok(longestMs > 300 && longestMs < 3_000, String(longestMs));
+  });
+});
+
+describe('docs/deploy.md', () => {
+  it('has the tables that bench:scale prints', () => {
+    const output = execFileSync(process.execPath, [...TYPESCRIPT, 'bench/scale.ts'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    const [, ...tables] = output.trimEnd().split('\n\n');
+    const page = readPage('docs/deploy.md');
+    assert.equal(tables.length, 3);
+    for (const table of tables) assert.ok(page.includes(table), table);
+  });
+});

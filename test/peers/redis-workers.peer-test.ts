@@ -1,0 +1,59 @@
+// Workers of a server that keep their conversations in a real server of Redis or Valkey, and tell
+// each other of turns through it. Needs `npm ci` in this folder, and Debian's packages of the
+// servers, which `.ci/run` installs.
+
+import assert from 'node:assert/strict';
+import { existsSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, beforeEach, describe, it } from 'node:test';
+
+import { PEERS } from '../fixtures/pages.ts';
+import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
+import { Workplace } from '../fixtures/spawned-server.ts';
+import {
+  AGENT, say, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
+} from '../process/worker-turns.ts';
+
+const PACKAGES = join(PEERS, 'node_modules');
+assert.ok(existsSync(join(PACKAGES, 'redis')), 'npm ci in test/peers first');
+
+let workplace: Workplace;
+beforeEach(() => {
+  workplace = new Workplace();
+  symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
+  workplace.write('package.json', '{}');
+  workplace.write('agent.mjs', AGENT);
+});
+afterEach(() => workplace.clear());
+
+for (const program of REDIS_PROGRAMS) {
+  const skip = isMissing(program);
+  let starting: Promise<RedisServer> | undefined;
+  after(async () => (await starting)?.remove());
+
+  async function serve(): Promise<Service> {
+    const redis = await (starting ??= RedisServer.start(program));
+    return serving(workplace.spawn({ env: { ...WORKERS_ENV, CONVERSATION_STORE: redis.url } }));
+  }
+
+  workerTurnsContract(`on ${program}`, skip, serve);
+
+  describe(`a server with workers on ${program}`, { timeout: 30_000, skip }, () => {
+    it('replaces all workers on SIGHUP, with none of their calls cut', async () => {
+      const { server, url, workers } = await serve();
+      const held = await say(url, 'hold', 'c');
+      server.kill('SIGHUP');
+      await server.line('workers replaced');
+      held.release();
+      assert.equal(await held.rest(), ' Done.');
+      const next = await say(url, 'Hello', 'c');
+      assert.equal(await next.rest(), ' Done.');
+      assert.ok(!workers.includes(next.pid));
+      server.kill('SIGTERM');
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+      assert.deepEqual(server.log.filter(({ level }) => level === 'error'), []);
+      const listening = server.log.filter(({ msg }) => msg === 'listening');
+      assert.equal(new Set(listening.map(workerOf)).size, 4);
+    });
+  });
+}

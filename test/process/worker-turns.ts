@@ -1,0 +1,146 @@
+// Talk with the workers of a server, and what every shared store makes of turns of several workers.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { describe, it } from 'node:test';
+
+import { createTestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
+import { SECRET, type SpawnedServer } from '../fixtures/spawned-server.ts';
+
+/** Says which process it runs in, and holds a turn until that process gets SIGUSR2. */
+export const AGENT = `export default {
+  name: 'mine',
+  async *onMessage({ text, signal }) {
+    yield String(process.pid);
+    if (text === 'block') setImmediate(() => { for (;;); });
+    if (text === 'fail') setTimeout(() => { throw new Error('out of nowhere'); });
+    if (text === 'hold') await new Promise((resolve) => {
+      process.once('SIGUSR2', resolve);
+      signal.addEventListener('abort', resolve);
+    });
+    yield ' Done.';
+  },
+};`;
+
+/** All that a server with two workers needs, but the store. */
+export const WORKERS_ENV = {
+  LAYERCODE_WEBHOOK_SECRET: SECRET,
+  NODE_ENV: 'production',
+  DRAIN_DELAY_SECONDS: '0',
+  AGENT: './agent.mjs',
+  WORKERS: '2',
+};
+
+export interface Service {
+  readonly server: SpawnedServer;
+  readonly url: string;
+  /** Process ids. */
+  readonly workers: readonly number[];
+}
+
+/** Resolves when both workers listen. */
+export async function serving(server: SpawnedServer): Promise<Service> {
+  const lines = await server.lines('listening', 2);
+  return { server, url: await server.url(), workers: lines.map(workerOf) };
+}
+
+export function workerOf(line: Readonly<Record<string, unknown>>): number {
+  return Number(line['worker']);
+}
+
+/** A reply whose first words are the id of the process that gives it. */
+export class Turn {
+  readonly reply: TestReply;
+  readonly pid: number;
+  readonly #events: AsyncIterator<TestEvent>;
+
+  private constructor(reply: TestReply, events: AsyncIterator<TestEvent>, pid: number) {
+    this.reply = reply;
+    this.#events = events;
+    this.pid = pid;
+  }
+
+  static async begin(reply: TestReply): Promise<Turn> {
+    const events = reply[Symbol.asyncIterator]();
+    const { value } = await events.next();
+    return new Turn(reply, events, Number(value?.content));
+  }
+
+  /** What is said after the first words; rejects if the connection breaks. */
+  async rest(): Promise<string> {
+    let text = '';
+    for (;;) {
+      const { value, done } = await this.#events.next();
+      if (done === true) return text;
+      if (typeof value.content === 'string') text += value.content;
+    }
+  }
+
+  release(): void {
+    process.kill(this.pid, 'SIGUSR2');
+  }
+}
+
+export async function say(url: string, text: string, conversationId?: string): Promise<Turn> {
+  const id = conversationId === undefined ? {} : { conversationId };
+  return Turn.begin(await createTestClient(url, { secret: SECRET, ...id }).say(text));
+}
+
+/** A turn that is held in that process: connections are dealt out in turn. */
+export async function hold(url: string, isRight: (pid: number) => boolean): Promise<Turn> {
+  for (;;) {
+    const turn = await say(url, 'hold');
+    if (isRight(turn.pid)) return turn;
+    turn.reply.drop();
+  }
+}
+
+/** `serve` starts a server with `AGENT` and `WORKERS_ENV`. */
+export function workerTurnsContract(
+  name: string,
+  skip: string | false,
+  serve: () => Promise<Service>,
+): void {
+  const limit = { timeout: 30_000, skip };
+
+  describe(`turns of several workers ${name}`, () => {
+    it('are interrupted by a newer one elsewhere', limit, async () => {
+      const { url } = await serve();
+      for (;;) {
+        const conversationId = randomUUID();
+        const older = await say(url, 'hold', conversationId);
+        const newer = await say(url, 'Hello', conversationId);
+        assert.equal(await newer.rest(), ' Done.');
+        assert.equal(await older.rest(), '');
+        if (older.pid !== newer.pid) return;
+      }
+    });
+
+    it('are handed over when they are delivered again elsewhere', limit, async () => {
+      const { server, url } = await serve();
+      for (;;) {
+        const client = createTestClient(url, { secret: SECRET });
+        const first = await Turn.begin(await client.say('hold'));
+        const again = await Turn.begin(await client.deliverAgain());
+        assert.equal(again.pid, first.pid, 'the model is not asked twice');
+        first.release();
+        assert.equal(await again.rest(), ' Done.');
+        await first.rest();
+        const workers = (await server.lines('request', 2)).slice(-2).map(workerOf);
+        if (workers[0] !== workers[1]) return;
+      }
+    });
+
+    it('run anew elsewhere when their worker is killed', limit, async () => {
+      const { url } = await serve();
+      const client = createTestClient(url, { secret: SECRET });
+      const first = await Turn.begin(await client.say('hold'));
+      process.kill(first.pid, 'SIGKILL');
+      await assert.rejects(first.rest());
+      const again = await Turn.begin(await client.deliverAgain());
+      assert.notEqual(again.pid, first.pid);
+      again.release();
+      assert.equal(await again.rest(), ' Done.');
+    });
+  });
+}
