@@ -220,6 +220,7 @@ interface Import {
 function filesBelow(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
     const path = join(directory, entry.name);
+    if (entry.name === 'node_modules') return [];
     return entry.isDirectory() ? filesBelow(path) : [relative(SRC, path).split(sep).join('/')];
   });
 }
@@ -425,6 +426,7 @@ interface Package {
   readonly devDependencies: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
   readonly bin: Readonly<Record<string, string>>;
+  readonly scripts: Readonly<Record<string, string>>;
   readonly engines: { readonly node: string };
 }
 
@@ -444,6 +446,21 @@ describe('package.json', () => {
       Object.keys(manifest.devDependencies).filter((name) => !allowed.includes(name)),
       [],
     );
+  });
+
+  it('has every test file in a script that CI runs', () => {
+    const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8');
+    const isCalled = (name: string): boolean =>
+      new RegExp(`\\bnpm (?:run --silent )?${name}$`, 'm').test(ci);
+    const patterns = Object.entries(manifest.scripts)
+      .filter(([name]) => isCalled(name))
+      .flatMap(([, script]) => script.split(' ').filter((word) => word.startsWith('test/')))
+      .map((glob) => new RegExp(`^${glob.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}$`));
+    const tests = filesBelow(join(ROOT, 'test'))
+      .map((path) => relative(ROOT, join(SRC, path)).split(sep).join('/'))
+      .filter((path) => path.endsWith('test.ts'));
+    const forgotten = tests.filter((path) => !patterns.some((pattern) => pattern.test(path)));
+    assert.deepEqual(forgotten, []);
   });
 
   it('asks for the Node version of design.md', () =>

@@ -16,6 +16,7 @@ import modelAgent from '../examples/model-agent.ts';
 import myAgent from '../examples/my-agent.ts';
 import { says, startModelServer } from './faults/model-server.ts';
 import { contentsOf, typesOf, within } from './fixtures/app.ts';
+import { TYPESCRIPT } from './fixtures/typescript.ts';
 import { calls, dataOf, outline, toolNames } from './agents/model-app.ts';
 
 import '../examples/agent.test.ts'; // its tests are tests of this file
@@ -141,7 +142,7 @@ describe('examples/custom-server.ts', () => {
 
   it('runs as a process, and ends with code 0 on SIGTERM', async (t) => {
     const file = fileURLToPath(new URL('../examples/custom-server.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--import', 'tsx', file], {
+    const child = spawn(process.execPath, [...TYPESCRIPT, file], {
       env: {
         PATH: process.env['PATH'] ?? '',
         LAYERCODE_WEBHOOK_SECRET: SECRET,

@@ -9,8 +9,11 @@ import { tool } from '../../src/agents/tool.ts';
 import { alternateRoles } from '../../src/models/alternating-roles.ts';
 import type { ChatMessage, ChatModel } from '../../src/models/model.ts';
 import { deferred, fired, Listener, within, type Deferred } from '../fixtures/app.ts';
+import { IS_LONG } from '../fixtures/long.ts';
 import { serveAgent, spoken, type ModelApp } from './model-app.ts';
 
+/** Enough to be trimmed. */
+const TURNS = IS_LONG ? 500 : 150;
 const RUNNING = '{"status":"still running"}';
 
 /** What happens in a turn. The caller says it, and the model does it. */
@@ -196,9 +199,9 @@ describe('a request to a model', () => {
     });
   }
 
-  it('is mostly what was sent before: 90 % of 500 turns with tools and interruptions', async (t) => {
+  it(`is mostly what was sent before: 90 % of ${TURNS} turns with tools and interruptions`, async (t) => {
     const talk = new Talk(t);
-    for (let turn = 0; turn < 500; turn++)
+    for (let turn = 0; turn < TURNS; turn++)
       await talk.turn(PLANS[talk.random(PLANS.length)] ?? 'cut');
     const allowed = ['trimmed', 'joined', 'late result'];
     const breaks = breaksOf(talk.requests);

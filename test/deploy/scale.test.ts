@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 
 import { readPage, ROOT } from '../fixtures/pages.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 import { limitsOfOne, plan, type Assumptions, type Inputs } from '../../bench/scale-model.ts';
 import { waitsIn, type Crowd } from '../../bench/scale-queue.ts';
 
@@ -156,7 +157,7 @@ describe('the waits in a busy process', () => {
 
 describe('docs/deploy.md', () => {
   it('has the tables that bench:scale prints', () => {
-    const output = execFileSync(process.execPath, ['--import', 'tsx', 'bench/scale.ts'], {
+    const output = execFileSync(process.execPath, [...TYPESCRIPT, 'bench/scale.ts'], {
       cwd: ROOT,
       encoding: 'utf8',
     });

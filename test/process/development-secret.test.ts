@@ -20,6 +20,7 @@ import {
   openDevelopmentSecret,
   readDevelopmentSecret,
 } from '../../src/process/development-secret.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'development-secret-'));
 const isRoot = process.geteuid?.() === 0;
@@ -186,7 +187,7 @@ describe('openDevelopmentSecret', () => {
     const script = `import { openDevelopmentSecret } from '${module}'; process.stdin.once('data', () => {
       console.log(openDevelopmentSecret(process.argv[1]).secret); process.exit(); }); console.log('waiting');`;
     const children = Array.from({ length: 4 }, () =>
-      spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, directory], {
+      spawn(process.execPath, [...TYPESCRIPT, '--input-type=module', '-e', script, directory], {
         stdio: ['pipe', 'pipe', 'inherit'],
       }),
     );

@@ -14,6 +14,7 @@ import { promisify } from 'node:util';
 import { CallFile } from '../../src/records/call-file.ts';
 import type { CallRecord } from '../../src/records/call-record.ts';
 import { StoreError } from '../../src/conversations/stores/store-error.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const NOON = Date.UTC(2026, 10, 25, 12);
 const DAY_MS = 86_400_000;
@@ -123,7 +124,7 @@ describe('CallFile', () => {
       for (let n = 0; n < 25; n += 1)
         await file.keep({}, { ...record, sessionId: name + '-' + n });
     `;
-    const argv = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', script];
+    const argv = [...TYPESCRIPT, '--input-type=module', '-e', script];
     await Promise.all(['a', 'b', 'c'].map((name) =>
       promisify(execFile)(process.execPath, [...argv, path, name]),
     ));

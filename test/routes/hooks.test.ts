@@ -19,6 +19,7 @@ import {
   within,
 } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const MAX_ONE = { environment: { MAX_STREAMS: '1' } };
 
@@ -76,7 +77,7 @@ describe('a hook that never ends', () => {
     const events = [dataEvent(), updateEvent(), endEvent()].map((event) => JSON.stringify(event));
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      ['--expose-gc', '--import', 'tsx', '--input-type=module', '--eval', COLLECTED, ...events],
+      ['--expose-gc', ...TYPESCRIPT, '--input-type=module', '--eval', COLLECTED, ...events],
       { cwd: new URL('../..', import.meta.url) },
     );
     assert.deepEqual(JSON.parse(stdout), [500, 500, 500]);

@@ -2,6 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { SpeakableText } from '../../src/speech/speakable.ts';
+import { IS_LONG } from '../fixtures/long.ts';
+
+/** How many texts without sense are tried. */
+const TEXTS = IS_LONG ? 20_000 : 4_000;
 
 /** What models write, and every mark at least once where it counts. */
 const SAMPLES = [
@@ -123,7 +127,7 @@ describe('SpeakableText', () => {
 
   it('says the same of nonsense however it is cut', () => {
     const random = createRandom(2);
-    for (let round = 0; round < 20_000; round++) {
+    for (let round = 0; round < TEXTS; round++) {
       const text = scribble(random);
       const whole = speak([text]);
       assert.equal(speak(text.split('')), whole, JSON.stringify(text));
@@ -133,7 +137,7 @@ describe('SpeakableText', () => {
 
   it('says nothing that nobody can say: emoji, lone surrogates, control characters other than line breaks', () => {
     const random = createRandom(3);
-    for (let round = 0; round < 5_000; round++) {
+    for (let round = 0; round < TEXTS / 4; round++) {
       const spoken = speak([scribble(random)]);
       assert.doesNotMatch(
         spoken,
@@ -145,7 +149,7 @@ describe('SpeakableText', () => {
   it('is as good as new after a flush', () => {
     const random = createRandom(4);
     const used = new SpeakableText();
-    for (let round = 0; round < 5_000; round++) {
+    for (let round = 0; round < TEXTS / 4; round++) {
       const text = scribble(random);
       assert.equal(used.push(text) + used.flush(), speak([text]), JSON.stringify(text));
     }
@@ -205,7 +209,7 @@ describe('SpeakableText', () => {
     for (const text of [
       ...SAMPLES,
       ...OPEN,
-      ...Array.from({ length: 500 }, () => scribble(random)),
+      ...Array.from({ length: TEXTS / 40 }, () => scribble(random)),
     ]) {
       for (let end = 0; end <= text.length; end++) {
         const speakable = new SpeakableText();

@@ -27,6 +27,7 @@ import {
 } from './fake-cloudflared.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
+import { TYPESCRIPT } from '../../fixtures/typescript.ts';
 
 const ORIGIN = 'http://localhost:8000';
 const OURS = `${URL_OF_TUNNEL}/api/agent`;
@@ -253,7 +254,7 @@ describe('openTunnel', () => {
       setImmediate(() => { throw new Error('on purpose'); });`;
     const child = spawn(
       process.execPath,
-      ['--import', 'tsx', '--input-type=module', '-e', script, fakes.program],
+      [...TYPESCRIPT, '--input-type=module', '-e', script, fakes.program],
       { stdio: 'ignore' },
     );
     const ended = once(child, 'exit');

@@ -24,6 +24,7 @@ import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { until } from '../../fixtures/app.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
+import { TYPESCRIPT } from '../../fixtures/typescript.ts';
 import { partStoreContract } from './part-store-contract.ts';
 import { push, storeContract } from '../store-contract.ts';
 import { turnContract } from '../turn-contract.ts';
@@ -333,7 +334,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
       await one.close();
       const two = await openSqliteThread(options);
       console.log(await two.count());`;
-    const flags = ['--import', 'tsx', '--input-type=module', '-e', child];
+    const flags = [...TYPESCRIPT, '--input-type=module', '-e', child];
     const started = spawn(process.execPath, flags);
     let output = '';
     started.stdout.on('data', (chunk) => (output += String(chunk)));
@@ -377,7 +378,7 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
       const set = new Map([['head', '{}']]);
       store.write('c', { from: undefined, to: 'v1', set, remove: [], ttlMs: 3_600_000 });
       process.kill(process.pid, 'SIGKILL');`;
-    const flags = ['--import', 'tsx', '--input-type=module', '-e', child];
+    const flags = [...TYPESCRIPT, '--input-type=module', '-e', child];
     const [, signal] = (await once(spawn(process.execPath, flags), 'exit')) as unknown[];
     assert.equal(signal, 'SIGKILL');
     assert.equal(opened(t, path, { now: Date.now }).read('c', 'v1'), 'unchanged');
@@ -574,7 +575,7 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
         process.exit();
       });
       console.log('ready');`;
-    const flags = ['--import', 'tsx', '--input-type=module', '-e', child];
+    const flags = [...TYPESCRIPT, '--input-type=module', '-e', child];
     const children = Array.from({ length: 3 }, () => spawn(process.execPath, flags));
     let errors = '';
     for (const { stderr } of children) stderr.on('data', (chunk) => (errors += String(chunk)));

@@ -15,6 +15,7 @@ import {
   type WebSocketOptions,
 } from '../../../src/platform/websocket/connection.ts';
 import { acceptHeaders, checkHandshake } from '../../../src/platform/websocket/handshake.ts';
+import { TYPESCRIPT } from '../../fixtures/typescript.ts';
 
 /** As much of the global as is used; @types/node 20 does not know it. */
 interface Client extends EventTarget {
@@ -211,7 +212,7 @@ describe("Node's WebSocket client", { timeout: 20_000 }, () => {
     async () => {
       // of this test's runner, to whom the process would report
       const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-      const flags = ['--experimental-websocket', '--no-warnings', '--import', 'tsx'];
+      const flags = ['--experimental-websocket', '--no-warnings', ...TYPESCRIPT];
       const child = spawn(process.execPath, [...flags, fileURLToPath(import.meta.url)], {
         env,
         stdio: ['ignore', 'pipe', 'pipe'],
