@@ -124,7 +124,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
     );
   }
 
-  /** The agent has no more to say: the next one goes on, or the turn is over. */
+  /** The agent has no more to say: the next one continues, or the turn is over. */
   #agentIsDone(): Awaitable<void> {
     const next = this.isOver ? undefined : this.#calls?.takeNextAgent();
     if (next === undefined) return this.end();

@@ -14,7 +14,7 @@ export interface WayElsewhere {
   ended(report: TurnReport): void;
 }
 
-/** A delivery of the same turn to another process. The turn goes on in this process. */
+/** A delivery of the same turn to another process. The turn continues in this process. */
 export class DeliveryElsewhere implements Delivery {
   readonly event: TurnEvent;
   readonly conversationId: string;

@@ -2,14 +2,14 @@
 
 import type { Speakers } from './speakers.ts';
 
-/** Most hand-overs in one turn. One more is refused, and the agent that speaks goes on. */
+/** Most hand-overs in one turn. One more is refused, and the agent that speaks continues. */
 export const MAX_HAND_OVERS = 3;
 
 const MAX_SHOWN_LENGTH = 64;
 
 type Code = 'ERR_HAND_OVER_AGENT' | 'ERR_HAND_OVER_STATE' | 'ERR_HAND_OVER_REPEATED';
 
-/** A hand-over was refused: the agent that speaks goes on. Its model is told the message. */
+/** A hand-over was refused: the agent that speaks continues. Its model is told the message. */
 export class HandOverError extends Error {
   override readonly name = 'HandOverError';
   readonly code: Code;

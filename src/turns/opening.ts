@@ -37,8 +37,8 @@ export const NOBODY_ANSWERS: AnswerAboutCalls = { isCallRunning: () => false };
 /**
  * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `answer`
  * is set once other processes were asked. For a turn that leaves nothing in history the
- * conversation is only read, and undefined means that it has had no turn. Rejects if the store
- * fails, and does so again when the write is repeated.
+ * conversation is only read, and undefined means that it has had no turn. Rejects if the last try
+ * of the write fails too.
  */
 export function openRecord(
   turn: OpeningTurn,

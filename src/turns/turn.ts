@@ -201,7 +201,7 @@ export class Turn
     const taken = this.delivery.send(event);
     if (taken === false) return false; // the connection is gone: `interrupt` follows
     this.spoken.note(event);
-    // Not what the promise resolves with: if the delivery was taken over, the turn goes on.
+    // Not what the promise resolves with: if the delivery was taken over, the turn continues.
     return taken instanceof Promise ? taken.then(() => !this.isOver) : taken;
   }
 

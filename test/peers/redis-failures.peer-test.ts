@@ -47,7 +47,7 @@ class Lines {
   }
 }
 
-const FAILED = 'the conversation store failed; calls go on from memory';
+const FAILED = 'the conversation store failed; calls continue from memory';
 const BACK = 'the conversation store answers again';
 const LATER = 'the conversation store cannot be reached yet';
 

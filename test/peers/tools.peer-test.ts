@@ -131,10 +131,10 @@ describe('schemas of other libraries', () => {
     });
   }
 
-  it('are refused with the way out where they only validate', () => {
+  it('are refused, with a remedy, if they have no JSON Schema', () => {
     assert.throws(schemas.withoutJsonSchema, {
       name: 'TypeError',
-      message: /a schema of valibot that has no JSON Schema.*toStandardJsonSchema\(\)/,
+      message: /this valibot schema has no JSON Schema.*toStandardJsonSchema\(\)/,
     });
   });
 
@@ -145,10 +145,10 @@ describe('schemas of other libraries', () => {
     });
   });
 
-  it('are refused where they are no object', () => {
+  it('are refused if they are not objects', () => {
     assert.throws(schemas.noObject, {
       name: 'TypeError',
-      message: /^tool add_pizza: parameters must be an object/,
+      message: /^tool add_pizza: parameters must be a schema of type "object"/,
     });
   });
 });

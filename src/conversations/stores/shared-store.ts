@@ -290,7 +290,7 @@ export class SharedStore implements ConversationStore {
     if (!this.#isOutage) {
       this.#isOutage = true;
       const store = this.#parts.name;
-      this.#log.error('the conversation store failed; calls go on from memory', { store, error });
+      this.#log.error('the conversation store failed; calls continue from memory', { store, error });
     }
     this.#retryLater();
     return FAILED;

@@ -363,7 +363,7 @@ describe('a store that does not answer', () => {
       isDegraded: true, turnsWaiting: 1, failures: 1, conflicts: 0,
     });
     assert.equal(lines.length, 1);
-    assert.match(lines[0] ?? '', /"the conversation store failed; calls go on from memory"/);
+    assert.match(lines[0] ?? '', /"the conversation store failed; calls continue from memory"/);
   });
 
   it('is asked once for many turns, so that each need not wait for its time-out', async (t) => {
