@@ -67,7 +67,7 @@ async function measure(some: readonly ModelCaller[], turns: number): Promise<Mod
   const markdown = replyOf(MARKDOWN, size.tokens);
   const proseTimes: WaveTimes[] = [];
   const markdownTimes: WaveTimes[] = [];
-  for (let turn = -Math.ceil(turns / 4); turn < turns; turn++) {
+  for (let turn = -Math.floor(turns / 4); turn < turns; turn++) {
     const times = [await runWave(some, vendor, prose), await runWave(some, vendor, markdown)];
     if (turn < 0) continue;
     proseTimes.push(...times.slice(0, 1));

@@ -19,8 +19,8 @@ const PROCESS = fileURLToPath(new URL('model-process.ts', import.meta.url));
 const AGENT = fileURLToPath(new URL('model-agent.mjs', import.meta.url));
 const BARE = fileURLToPath(new URL('peers/model-bare.mjs', import.meta.url));
 
-const FULL = { rounds: 3, streams: 500, history: 20, tokens: 30, turns: 200, waves: 2 };
-const QUICK = { rounds: 2, streams: 50, history: 20, tokens: 30, turns: 100, waves: 2 };
+const FULL = { rounds: 3, streams: 500, history: 20, tokens: 20, turns: 200, waves: 2 };
+const QUICK = { rounds: 2, streams: 50, history: 20, tokens: 20, turns: 100, waves: 2 };
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 const { rounds, ...size } = values.quick ? QUICK : FULL;

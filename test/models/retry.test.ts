@@ -158,6 +158,11 @@ describe('withFallbacks', () => {
     assert.equal(second.asked, 0);
   });
 
+  it('is the model itself where there is only one', () => {
+    const only = scripted('a');
+    assert.equal(withFallbacks([only]), only);
+  });
+
   it('joins names and problems, and is usable while one model is', () => {
     const model = withFallbacks([scripted('unusable'), scripted('b')]);
     assert.deepEqual(
