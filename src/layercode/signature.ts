@@ -130,7 +130,7 @@ function inTime(time: string, digests: readonly string[], now: number): Signatur
 const T = 't=';
 const V1 = ',v1=';
 const HEX_DIGITS = 2 * DIGEST_BYTES;
-/** The form that the platform sends. A test and two slices cost a fraction of the general parser. */
+/** The form that the platform sends. Testing for it costs a fraction of the general parser. */
 const USUAL_HEADER = /^t=\d{1,12},v1=[0-9a-f]{64}$/;
 const MAX_HEADER_LENGTH = 4_096;
 const HEX_DIGEST = /^[0-9a-f]{64}$/i;
