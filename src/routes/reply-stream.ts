@@ -5,15 +5,20 @@ import type { Dialect, ReplyEvent } from '../layercode/dialect.ts';
 import { isCallEvent, type LayercodeEvent } from '../layercode/events.ts';
 import { sessionDialect } from '../layercode/session-dialect.ts';
 import type { EventWriter, EventWriterListener } from '../sse/event-writer.ts';
+import { departTogether, type Departing } from '../sse/departures.ts';
 import { startHeartbeat } from '../sse/heartbeat.ts';
 
 /** The reply to one webhook request: an event stream in the dialect of its event. */
-export class ReplyStream implements EventWriterListener {
+export class ReplyStream implements EventWriterListener, Departing {
   readonly context: Context;
   readonly #writer: EventWriter;
   readonly #dialect: Dialect;
   readonly #tail: string;
   readonly #heartbeat: NodeJS.Timeout | undefined;
+  /** Whether `depart` is due. */
+  #isDeparting = false;
+  /** Whether the stream ends when it departs. */
+  #isComplete = false;
 
   /** After `heartbeatMs` without an event a comment is sent; 0 turns that off. */
   constructor(context: Context, event: LayercodeEvent, heartbeatMs: number) {
@@ -42,20 +47,41 @@ export class ReplyStream implements EventWriterListener {
   }
 
   /**
-   * Writes what was sent so far, with the headers. Must be called once; later events leave at the
-   * end of their tick.
+   * Lets what was sent so far depart, with the headers. Must be called once; later events leave at
+   * the end of their tick.
    */
   flush(): void {
-    this.#writer.flush();
+    if (this.#isDeparting) return;
+    this.#isDeparting = true;
+    departTogether(this);
   }
 
   /**
-   * Ends the stream properly. Idempotent. True if everything has left this process; otherwise
-   * `finished` or `destroyed` will be called.
+   * Ends the stream properly, at once or when other replies depart. Idempotent. True if everything
+   * has left this process; otherwise `finished` or `destroyed` will be called.
    */
-  end(): boolean {
+  end(when: 'now' | 'with others' = 'now'): boolean {
     clearInterval(this.#heartbeat);
-    return this.#writer.finish(this.#dialect.end(this.#tail));
+    this.#isComplete = true;
+    if (when === 'now') {
+      this.#isDeparting = false;
+      return this.#writer.finish(this.#dialect.end(this.#tail));
+    }
+    this.flush();
+    return false;
+  }
+
+  depart(): void {
+    if (!this.#isDeparting) return; // it has ended since
+    this.#isDeparting = false;
+    try {
+      if (!this.#isComplete) this.#writer.flush();
+      else if (this.end()) this.finished();
+      else this.delayed();
+    } catch (error) {
+      // Such as a layer that has written headers of its own.
+      this.context.log.error('a reply could not be sent', { error });
+    }
   }
 
   /** Call it when the response is over. The writer knows whether all of it has left. */
@@ -63,6 +89,9 @@ export class ReplyStream implements EventWriterListener {
     clearInterval(this.#heartbeat);
     this.#writer.destroy();
   }
+
+  /** The stream is complete and should have departed, but the client has no room for it yet. */
+  delayed(): void {}
 
   /** See `EventWriterListener`. */
   finished(): void {}

@@ -66,6 +66,10 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
     this.flush();
   }
 
+  override delayed(): void {
+    this.#turns.delayed(this);
+  }
+
   override finished(): void {
     this.#turns.delivered(this);
   }

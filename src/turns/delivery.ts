@@ -70,9 +70,9 @@ export interface Delivery {
   /**
    * Ends the stream, and resolves the promises that `send` returned. Idempotent. Returns true if
    * everything has left this process. Otherwise `Turns.delivered` or `Turns.drop` is called as soon
-   * as that is known.
+   * as that is known. `with others`: what is left may depart a moment later, with other replies.
    */
-  end(): boolean;
+  end(when?: 'now' | 'with others'): boolean;
   /** Called once, as soon as it is known how the delivery was answered. */
   onOutcome(report: TurnReport): void;
 }

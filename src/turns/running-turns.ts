@@ -8,21 +8,30 @@ import type { Turn } from './turn.ts';
 export class RunningTurns {
   /** The newest turn of each conversation. */
   readonly #newest = new Map<string, Turn>();
+  /**
+   * Turns that ended as they began, and whose replies wait to depart with others, in that order.
+   * They wait for less than a round of the event loop, so they are few.
+   */
+  readonly #departing: Turn[] = [];
   /** Turns that run beside their conversation: see `isBeside`. */
   readonly #beside = new Set<Turn>();
   /** The turn that is just beginning. It is not among the others yet. */
   #beginning: Turn | undefined;
 
+  /** Complete replies of the conversation leave first, so that their turns no longer run. */
   newestOf(conversationId: string): Turn | undefined {
+    const isOfIt = (turn: Turn): boolean => turn.conversationId === conversationId;
+    for (const turn of this.#departing.filter(isOfIt)) {
+      turn.leave();
+      this.keepDelayed(turn);
+    }
+    this.#newest.get(conversationId)?.leave();
     return this.#newest.get(conversationId);
   }
 
   /** The turns of a conversation, the newest first. */
   of(conversationId: string): readonly Turn[] {
-    const turns: Turn[] = [];
-    for (let turn = this.newestOf(conversationId); turn !== undefined; turn = turn.older)
-      turns.push(turn);
-    return turns;
+    return [...chainFrom(this.newestOf(conversationId))];
   }
 
   /** The turn whose stream is the delivery's. */
@@ -30,13 +39,17 @@ export class RunningTurns {
     // A connection may break while its turn begins.
     if (this.#beginning?.delivery === delivery) return this.#beginning;
     const isIts = (turn: Turn): boolean => turn.delivery === delivery;
-    return this.of(delivery.conversationId).find(isIts) ?? [...this.#beside].find(isIts);
+    return (
+      this.#departing.find(isIts) ??
+      [...chainFrom(this.#newest.get(delivery.conversationId))].find(isIts) ??
+      [...this.#beside].find(isIts)
+    );
   }
 
   *all(): Generator<Turn, void, undefined> {
-    for (const newest of this.#newest.values())
-      for (let turn: Turn | undefined = newest; turn !== undefined; turn = turn.older) yield turn;
+    for (const newest of this.#newest.values()) yield* chainFrom(newest);
     yield* this.#beside;
+    yield* this.#departing;
   }
 
   /** How many turns are not over. */
@@ -53,12 +66,30 @@ export class RunningTurns {
     // A turn that is already settled is not added. A Map that is filled and emptied all the time
     // leaves old tables behind, and they hold its turns until the next full garbage collection.
     if (turn.isSettled) return;
+    if (turn.isOver) this.#departing.push(turn);
+    else this.#keep(turn);
+  }
+
+  /** Its reply should have departed, but the client has no room for it yet. */
+  keepDelayed(turn: Turn): void {
+    if (this.#removeDeparting(turn)) this.#keep(turn);
+  }
+
+  #keep(turn: Turn): void {
     if (turn.isStored) this.#newest.set(turn.conversationId, turn);
     else this.#beside.add(turn);
   }
 
+  /** Mostly the first of them. `shift` is cheaper than `splice`. */
+  #removeDeparting(turn: Turn): boolean {
+    const index = this.#departing.indexOf(turn);
+    if (index === 0) this.#departing.shift();
+    else if (index > 0) this.#departing.splice(index, 1);
+    return index !== -1;
+  }
+
   remove(turn: Turn): void {
-    if (this.#beside.delete(turn)) return;
+    if (this.#removeDeparting(turn) || this.#beside.delete(turn)) return;
     const { conversationId, older } = turn;
     const newest = this.#newest.get(conversationId);
     if (newest !== turn) {
@@ -67,4 +98,8 @@ export class RunningTurns {
     } else if (older === undefined) this.#newest.delete(conversationId);
     else this.#newest.set(conversationId, older);
   }
+}
+
+function* chainFrom(newest: Turn | undefined): Generator<Turn, void, undefined> {
+  for (let turn = newest; turn !== undefined; turn = turn.older) yield turn;
 }

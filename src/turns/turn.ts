@@ -106,7 +106,13 @@ export class Turn
    */
   interrupt(reason: string): void {
     if (this.#ending === undefined) this.#end('interrupted', reason);
-    else if (this.#ending === 'completed') this.#settle('interrupted'); // not all of it had left
+    else if (this.#ending === 'completed')
+      this.#settle(this.delivery.end() ? 'completed' : 'interrupted');
+  }
+
+  /** A complete reply leaves now, if it still waits for others. */
+  leave(): void {
+    if (this.#ending === 'completed' && this.delivery.end()) this.delivered();
   }
 
   // The beginning: the record is opened, older turns are interrupted, the agent is called.
@@ -239,7 +245,7 @@ export class Turn
     this.#ending = ending;
     clearTimeout(this.timer);
     // The stream ends first: it decides which events have left.
-    const hasLeft = this.delivery.end();
+    const hasLeft = this.delivery.end(ending === 'completed' ? 'with others' : 'now');
     this.#leaveFollowed();
     if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
     this.stopAgent(ending, reason);

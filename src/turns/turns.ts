@@ -106,6 +106,12 @@ export class Turns implements TurnOwner, OwnTurns {
     this.#running.answeredOn(delivery)?.interrupt('the caller left or spoke over the reply');
   }
 
+  /** The delivery's stream is complete, but its client has no room for it yet. */
+  delayed(delivery: Delivery): void {
+    const turn = this.#running.answeredOn(delivery);
+    if (turn !== undefined) this.#running.keepDelayed(turn);
+  }
+
   /** All of the delivery's stream has left. */
   delivered(delivery: Delivery): void {
     this.#running.answeredOn(delivery)?.delivered();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, ServerResponse, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -654,6 +654,22 @@ describe('context.readRawBody', () => {
       );
     });
   }
+
+  it('cuts the stream where a layer has written headers of its own behind next()', async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.use(async (context, next) => {
+          await next();
+          const { response } = context;
+          if (response instanceof ServerResponse) response.flushHeaders();
+        }),
+    });
+    const cut = served.fetch('/api/agent', signed(messageEvent())).then((answer) => answer.text());
+    await assert.rejects(cut);
+    assert.equal((await next('a reply could not be sent'))['level'], 'error');
+  });
 
   it('refuses, and does not end the process, where a layer has given the request an encoding', async (t) => {
     const served = await serve(t, {

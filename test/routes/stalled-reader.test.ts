@@ -144,6 +144,7 @@ describe('a turn that begins and ends on a connection that is gone', () => {
       firstWordTimeoutMs: 3_000,
     });
     const outcomes: string[] = [];
+    let isDropped = false;
     const delivery: Delivery = {
       event: messageEvent() as unknown as MessageEvent,
       conversationId: 'c-1',
@@ -154,7 +155,10 @@ describe('a turn that begins and ends on a connection that is gone', () => {
       log: createLogger({ level: 'silent', write: () => undefined }),
       send: () => true,
       end() {
-        turns.drop(delivery);
+        if (!isDropped) {
+          isDropped = true;
+          turns.drop(delivery);
+        }
         return false;
       },
       onOutcome: ({ outcome }) => void outcomes.push(outcome),
