@@ -15,8 +15,9 @@ export class ReplyStream implements EventWriterListener, Departing {
   readonly #dialect: Dialect;
   readonly #tail: string;
   readonly #heartbeat: NodeJS.Timeout | undefined;
-  /** Whether `depart` is due. */
+  /** Whether its first events wait to depart with others. */
   #isDeparting = false;
+  #hasDeparted = false;
   /** Whether the stream ends when it departs. */
   #isComplete = false;
 
@@ -47,33 +48,41 @@ export class ReplyStream implements EventWriterListener, Departing {
   }
 
   /**
-   * Lets what was sent so far depart, with the headers. Must be called once; later events leave at
-   * the end of their tick.
+   * Lets what was sent so far depart with others, and with the headers. Must be called once; later
+   * events leave at the end of their tick.
    */
   flush(): void {
-    if (this.#isDeparting) return;
+    if (this.#isDeparting || this.#hasDeparted) return;
+    if (this.unsent === 0 && !this.#isComplete) {
+      this.#hasDeparted = true;
+      this.#writer.flush();
+      return;
+    }
     this.#isDeparting = true;
     departTogether(this);
   }
 
   /**
-   * Ends the stream properly, at once or when other replies depart. Idempotent. True if everything
-   * has left this process; otherwise `finished` or `destroyed` will be called.
+   * Ends the stream properly: with others if its first events have not departed yet, if it may.
+   * Idempotent. True if everything has left this process; otherwise `finished` or `destroyed` will
+   * be called.
    */
   end(when: 'now' | 'with others' = 'now'): boolean {
     clearInterval(this.#heartbeat);
     this.#isComplete = true;
-    if (when === 'now') {
-      this.#isDeparting = false;
-      return this.#writer.finish(this.#dialect.end(this.#tail));
+    if (when === 'with others' && !this.#hasDeparted) {
+      this.flush();
+      return false;
     }
-    this.flush();
-    return false;
+    this.#isDeparting = false;
+    this.#hasDeparted = true;
+    return this.#writer.finish(this.#dialect.end(this.#tail));
   }
 
   depart(): void {
     if (!this.#isDeparting) return; // it has ended since
     this.#isDeparting = false;
+    this.#hasDeparted = true;
     try {
       if (!this.#isComplete) this.#writer.flush();
       else if (this.end()) this.finished();
