@@ -9,6 +9,8 @@ export interface Contestant {
   readonly node: NodeBinary;
   /** The working directory. Default: one with nothing in it. */
   readonly directory?: string;
+  /** Default: none. */
+  readonly nodeFlags?: readonly string[];
 }
 
 export interface Contestants {
@@ -25,7 +27,9 @@ export function createContestants(
   server: string,
   node: NodeBinary,
   peers: readonly Peer[],
+  serverFlags: readonly string[] = [],
 ): Contestants {
+  const ours = { script: server, node, nodeFlags: serverFlags };
   return {
     bare: { name: 'bare node:http', script: BARE, settings: {}, node },
     bareRequired: {
@@ -34,13 +38,8 @@ export function createContestants(
       settings: { BY_REQUIRE: '1' },
       node,
     },
-    server: { name: 'server, defaults', script: server, settings: {}, node },
-    quiet: {
-      name: 'server, ACCESS_LOG=false',
-      script: server,
-      settings: { ACCESS_LOG: 'false' },
-      node,
-    },
+    server: { ...ours, name: 'server, defaults', settings: {} },
+    quiet: { ...ours, name: 'server, ACCESS_LOG=false', settings: { ACCESS_LOG: 'false' } },
     peers: peers.map(({ name, script }) => ({ name, script, settings: {}, node })),
   };
 }

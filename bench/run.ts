@@ -1,5 +1,5 @@
 // npm run bench -- [--nodes 20,22,24,26] [--peers] [--quick] [--json <file>] [--server <script>]
-//                  [--only young,full,streams,start,memory,stores]
+//                  [--only young,full,streams,start,memory,stores] [--server-flags=<flags of Node>]
 // Compares the server with a bare node:http handler under the same load. This is a measurement, not
 // a test: a missed target is printed, and only a failure to run ends with exit code 1.
 // `--server bench/bare.mjs` shows the noise of the machine.
@@ -39,6 +39,7 @@ const { values } = parseArgs({
     only: { type: 'string', default: Object.keys(COMPARISONS).join(',') },
     json: { type: 'string' },
     server: { type: 'string', default: SERVER },
+    'server-flags': { type: 'string', default: '' },
   },
 });
 const sections = values.only.split(',').map((name) => {
@@ -49,6 +50,7 @@ const sections = values.only.split(',').map((name) => {
 const nodes = values.nodes?.split(',').map(fetchNode) ?? [OWN_NODE];
 const peers = values.peers ? installPeers() : [];
 const size = values.quick ? QUICK : FULL;
+const serverFlags = values['server-flags'].split(' ').filter((flag) => flag !== '');
 
 const cpu = cpus()[0]?.model ?? 'unknown';
 console.log(`${cpu}, ${cpus().length} cores, load average ${formatLoad()}
@@ -60,7 +62,7 @@ connections to 127.0.0.1, a new turn as soon as the previous one has ended, ever
 const results: { node: string; section: string; comparison: Comparison }[] = [];
 for (const node of nodes) {
   console.log(`\n# Node ${node.version}`);
-  const contestants = createContestants(resolve(values.server), node, peers);
+  const contestants = createContestants(resolve(values.server), node, peers, serverFlags);
   for (const { name, compare } of sections) {
     results.push({
       node: node.version,

@@ -44,7 +44,7 @@ export interface ServerOptions {
   readonly node?: NodeBinary;
   /** The working directory. Default: one with nothing in it. */
   readonly directory?: string;
-  /** For the soak only: comparisons run with Node's defaults. */
+  /** Default: none. */
   readonly nodeFlags?: readonly string[];
 }
 
