@@ -1,5 +1,5 @@
 import type { Awaitable } from '../base/awaitable.ts';
-import { BadRequest, HttpError, ServiceUnavailable } from './errors.ts';
+import { BadRequest, ContentTooLarge, ServiceUnavailable } from './errors.ts';
 import type { HttpRequest } from './exchange.ts';
 import { WholeRequest } from './whole-request.ts';
 
@@ -42,11 +42,11 @@ export function readRawBody(
   budget: BodyBudget,
 ): Awaitable<Buffer> {
   if (Number(request.headers['content-length']) > maxBytes) {
-    return Promise.reject(contentTooLarge(maxBytes));
+    return Promise.reject(new ContentTooLarge(maxBytes));
   }
   const { rawBody } = request as { readonly rawBody?: unknown };
   if (Buffer.isBuffer(rawBody)) {
-    return rawBody.length > maxBytes ? Promise.reject(contentTooLarge(maxBytes)) : rawBody;
+    return rawBody.length > maxBytes ? Promise.reject(new ContentTooLarge(maxBytes)) : rawBody;
   }
   if (request.readableDidRead || request.isTaken === true) {
     return Promise.reject(new Error(BODY_IS_GONE));
@@ -88,7 +88,7 @@ function readStream(
         return fail(new Error('setEncoding() was called on the request: its bytes are lost'));
       }
       const needed = length + chunk.length;
-      if (needed > maxBytes) return fail(contentTooLarge(maxBytes));
+      if (needed > maxBytes) return fail(new ContentTooLarge(maxBytes));
       if (needed > bytes.length) {
         const size = length === 0 ? needed : Math.min(maxBytes, 2 * needed);
         if (!budget.take(size - bytes.length)) {
@@ -115,11 +115,6 @@ function readStream(
 
 function endedEarly(cause?: unknown): BadRequest {
   return new BadRequest('the request ended before the end of its body', { cause });
-}
-
-function contentTooLarge(maxBytes: number): HttpError {
-  const message = `the body is larger than ${maxBytes} bytes`;
-  return new HttpError(413, message, { code: 'ERR_BODY_TOO_LARGE' });
 }
 
 /** Whether more bytes of the request's body may still arrive. */

@@ -48,6 +48,15 @@ export class InvalidSignature extends HttpError {
   }
 }
 
+/** 413: the body is larger than `MAX_BODY_BYTES`. */
+export class ContentTooLarge extends HttpError {
+  override readonly name = 'ContentTooLarge';
+  constructor(maxBytes: number) {
+    const message = `the body is larger than ${maxBytes} bytes`;
+    super(413, message, { code: 'ERR_BODY_TOO_LARGE' });
+  }
+}
+
 /** 503 with `Retry-After`. The client sees the message. */
 export class ServiceUnavailable extends HttpError {
   override readonly name = 'ServiceUnavailable';

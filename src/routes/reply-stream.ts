@@ -48,8 +48,8 @@ export class ReplyStream implements EventWriterListener, Departing {
   }
 
   /**
-   * Lets what was sent so far depart with others, and with the headers. Must be called once; later
-   * events leave at the end of their tick.
+   * Lets what was sent so far depart with other replies, headers included. Must be called at least
+   * once. Later events leave at the end of their tick.
    */
   flush(): void {
     if (this.#isDeparting || this.#hasDeparted) return;
@@ -63,9 +63,9 @@ export class ReplyStream implements EventWriterListener, Departing {
   }
 
   /**
-   * Ends the stream properly: with others if its first events have not departed yet, if it may.
-   * Idempotent. True if everything has left this process; otherwise `finished` or `destroyed` will
-   * be called.
+   * Ends the stream properly. `with others`: its end may depart together with its first events, if
+   * those still wait. Idempotent. True if everything has left this process; otherwise `finished` or
+   * `destroyed` is called, if it was not yet.
    */
   end(when: 'now' | 'with others' = 'now'): boolean {
     clearInterval(this.#heartbeat);
@@ -88,7 +88,7 @@ export class ReplyStream implements EventWriterListener, Departing {
       else if (this.end()) this.finished();
       else this.delayed();
     } catch (error) {
-      // Such as a layer that has written headers of its own.
+      // A layer may have written headers of its own.
       this.context.log.error('a reply could not be sent', { error });
     }
   }

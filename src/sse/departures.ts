@@ -4,14 +4,15 @@ export interface Departing {
   depart(): void;
 }
 
-/** With so many none waits for more, so that the first does not wait for long. */
+/** Once this many wait, they depart at once, so that the first does not wait for long. */
 export const MOST_TOGETHER = 64;
 
 let waiting: Departing[] = [];
 
 /**
- * Calls `depart` once the event loop has handled all that had arrived, so that what became ready
- * meanwhile is written in one go: docs/decisions/012-replies-depart-together.md.
+ * Calls `depart` once the event loop has handled all that had arrived, or `MOST_TOGETHER` wait.
+ * What became ready meanwhile is written in one go:
+ * docs/decisions/012-replies-depart-together.md.
  */
 export function departTogether(departing: Departing): void {
   const count = waiting.push(departing);

@@ -35,7 +35,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   protected opened: OpenedTurn | undefined;
   #history: readonly Message[] | undefined;
   #calls: TurnCalls | undefined;
-  /** What the hook of an agent yields. Undefined when nothing of it runs. */
+  /** What the hook of an agent yields. Undefined when none runs. */
   #text: AgentText | undefined;
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;

@@ -2,14 +2,15 @@ import type { Delivery } from './delivery.ts';
 import type { Turn } from './turn.ts';
 
 /**
- * The turns that run in this process. A conversation runs one of them. Only while a slow store
- * opens a newer turn the older one still speaks, and the newer one has it as `older`.
+ * The turns that run in this process. A conversation has one, beside turns that leave nothing in
+ * its history. The older one keeps speaking only while a slow store opens a newer one, which has it
+ * as `older`.
  */
 export class RunningTurns {
   /** The newest turn of each conversation. */
   readonly #newest = new Map<string, Turn>();
   /**
-   * Turns that ended as they began, and whose replies wait to depart with others, in that order.
+   * Turns that ended while they began, and whose replies wait to depart with others. In that order.
    * They wait for less than a round of the event loop, so they are few.
    */
   readonly #departing: Turn[] = [];
@@ -80,7 +81,7 @@ export class RunningTurns {
     else this.#beside.add(turn);
   }
 
-  /** Mostly the first of them. `shift` is cheaper than `splice`. */
+  /** Usually it is the first. `shift` is cheaper than `splice`. */
   #removeDeparting(turn: Turn): boolean {
     const index = this.#departing.indexOf(turn);
     if (index === 0) this.#departing.shift();

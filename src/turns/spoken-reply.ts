@@ -21,7 +21,7 @@ const NOTHING_SENT: SentEvent[] = [];
 const NO_CALLS: readonly SpokenCall[] = [];
 
 /**
- * What a turn has said: its events in order, and how they stand in history. It does no input or
+ * What a turn has said: its events in order, and how they appear in history. It does no input or
  * output. `say`, `sayFiller`, `sendData` and `flush` return the event to send, and `note` is called
  * when it was sent.
  */

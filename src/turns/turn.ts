@@ -19,7 +19,7 @@ import {
 import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 
-/** What turns share, told when one of them is settled and nothing of it is left to be done. */
+/** What turns share. It is told when one of them is settled and has nothing left to do. */
 export interface TurnOwner extends TurnHost {
   ended(turn: Turn): void;
 }
@@ -30,9 +30,10 @@ type RunsElsewhere = Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }>;
  * The life of one run of a turn: it opens the record, lets the agent speak, ends once, and settles
  * the record. It knows nothing of HTTP.
  *
- * Every way out leads to `#end`. From then on nothing that the agent does has an effect. The record
- * is settled at once, except that a completed reply may still wait in this process. Then the record
- * is settled when the last byte has left (completed) or when the connection closes (interrupted).
+ * Once an agent was asked, every way out leads to `#end`. From then on nothing that the agent does
+ * has an effect. The record is settled at once, except that a completed reply may still wait in
+ * this process. Then it is settled when the last byte has left (completed), or when the turn is
+ * interrupted before that.
  */
 export class Turn
   extends AgentTurn
@@ -42,7 +43,7 @@ export class Turn
   declare readonly host: TurnOwner;
   /**
    * The turn of this conversation that was running when this one arrived. It is interrupted as soon
-   * as the record of this one is open.
+   * as the record of this one is open, runs elsewhere, or cannot be opened.
    */
   older: Turn | undefined;
   timer: NodeJS.Timeout | undefined;
@@ -75,7 +76,7 @@ export class Turn
 
   // What comes from outside: the turn begins, is delivered again, has left, is interrupted.
 
-  /** Never throws: what fails, fails the turn. */
+  /** Never throws: any failure fails the turn. */
   begin(): void {
     this.attempt(() => this.#open());
     if (!this.isOver) startClock(this);
@@ -223,7 +224,7 @@ export class Turn
   /** Fails the turn: logs the error, and speaks the apology. Once it is over, it only logs. */
   fail(error: unknown): void {
     const { agent, conversationId, turnId } = this;
-    // The caller has spoken, even if nothing could be stored of that.
+    // The caller has spoken, even if none of it could be stored.
     if (this.#isOpening) this.#interruptOlder();
     if (!this.isOver) {
       this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
@@ -234,13 +235,13 @@ export class Turn
       const message = 'turn lost: it ended before it could be stored';
       this.log.error(message, { conversationId, turnId, error });
     } else {
-      // Mostly its own abort. Any other error must not be lost.
+      // Usually its own abort. Any other error must not be lost.
       const message = 'agent failed after its turn was over';
       this.log.debug(message, { agent: agent.name, turnId, error });
     }
   }
 
-  /** The one end of a run. */
+  /** The end of a run whose agent was asked. */
   #end(ending: Ending, reason: string, error?: unknown): void {
     this.#ending = ending;
     clearTimeout(this.timer);

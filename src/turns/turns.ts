@@ -1,4 +1,4 @@
-// The way of a turn:
+// The course of a turn:
 //
 //   Turns.start               which turn of the conversation runs
 //     Turn.begin              the life of this one
@@ -9,9 +9,10 @@
 //         storeSettlement     stores what was said
 //         AgentTurn.stopAgent aborts the agent and its tools
 //
-// A barge-in arrives as `Turns.drop`, when the connection closes, or as a newer `Turns.start`. Both
-// lead to `Turn.interrupt`. A duplicate leads to `Turn.takeOver` while the turn runs; after that
-// `openRecord` says what becomes of it. A hand-over is `AgentTurn.#agentIsDone`.
+// A barge-in arrives as `Turns.drop`, when the connection closes, as a newer `Turns.start`, or as
+// `Turns.interrupt`, when an event says so. All lead to `Turn.interrupt`. A duplicate leads to
+// `Turn.takeOver` while the turn runs; after that `openRecord` says what becomes of it. A hand-over
+// is `AgentTurn.#agentIsDone`.
 
 import type { Agent, EventContext, SessionEndContext } from '../agents/agent.ts';
 import { TurnAbortedError } from '../agents/agent.ts';
