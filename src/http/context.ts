@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
+import type { Departing } from '../sse/departures.ts';
 import { SseEncoder } from '../sse/event-stream.ts';
 import { EventWriter } from '../sse/event-writer.ts';
 import type { EventWriterListener, EventWriterOptions } from '../sse/event-writer.ts';
@@ -68,6 +69,8 @@ export class Context {
   #isAnswered = false;
   #bodyBytes = 0;
   #stream: SseEncoder | EventWriter | undefined;
+  /** What waits to be sent together with other answers. An error must not cut it. */
+  departing: Departing | undefined;
 
   constructor(request: HttpRequest, response: HttpResponse, shared: ContextDependencies) {
     this.request = request;

@@ -52,6 +52,7 @@ function answerError(error: unknown, context: Context): void {
   if (known?.expose) context.logFields['error'] = known.message;
   else context.log.error('request failed', { error });
   if (context.isAnswered) {
+    context.departing?.depart();
     // An answer or a stream has begun. Cutting it short shows the client that it is incomplete.
     context.response.destroy();
     return;

@@ -32,7 +32,12 @@ export class ReplyStream implements EventWriterListener, Departing {
 
   /** True until the stream has ended or its connection is gone. */
   get isOpen(): boolean {
-    return this.#writer.isOpen;
+    return !this.#isComplete && this.#writer.isOpen;
+  }
+
+  /** True while a complete reply waits to depart with others. */
+  get isWaiting(): boolean {
+    return this.#isComplete && this.#isDeparting;
   }
 
   /** The number of events, always the latest ones, that have not left this process. */
@@ -42,6 +47,7 @@ export class ReplyStream implements EventWriterListener, Departing {
 
   /** Returns the same as `EventWriter.send`. */
   send(event: ReplyEvent): Awaitable<boolean> {
+    if (this.#isComplete) return false;
     this.#heartbeat?.refresh();
     const block = this.#dialect.event(event, this.#tail);
     return block === '' ? this.#writer.isOpen : this.#writer.send(block);
@@ -59,6 +65,7 @@ export class ReplyStream implements EventWriterListener, Departing {
       return;
     }
     this.#isDeparting = true;
+    this.context.departing = this;
     departTogether(this);
   }
 
@@ -76,20 +83,25 @@ export class ReplyStream implements EventWriterListener, Departing {
     }
     this.#isDeparting = false;
     this.#hasDeparted = true;
-    return this.#writer.finish(this.#dialect.end(this.#tail));
+    return this.#write(() => this.#writer.finish(this.#dialect.end(this.#tail)));
   }
 
   depart(): void {
     if (!this.#isDeparting) return; // it has ended since
     this.#isDeparting = false;
     this.#hasDeparted = true;
+    if (!this.#isComplete) this.#write(() => this.#writer.flush());
+    else if (this.end()) this.finished();
+    else this.delayed();
+  }
+
+  /** Where a layer has written headers of its own, the writer throws and is destroyed. */
+  #write<T>(write: () => T): T | false {
     try {
-      if (!this.#isComplete) this.#writer.flush();
-      else if (this.end()) this.finished();
-      else this.delayed();
+      return write();
     } catch (error) {
-      // A layer may have written headers of its own.
       this.context.log.error('a reply could not be sent', { error });
+      return false;
     }
   }
 

@@ -32,6 +32,9 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
   readonly conversationId: string;
   readonly #turns: Turns;
   readonly #observer: TurnObserver;
+  readonly #open: { streams: number };
+  #isCounted = true;
+  #isClosed = false;
 
   constructor(
     context: Context,
@@ -40,12 +43,15 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
     heartbeatMs: number,
     turns: Turns,
     observer: TurnObserver,
+    open: { streams: number },
   ) {
     super(context, event, heartbeatMs);
     this.event = event;
     this.conversationId = conversationId;
     this.#turns = turns;
     this.#observer = observer;
+    this.#open = open;
+    open.streams += 1;
   }
 
   get turnId(): string | undefined {
@@ -64,6 +70,33 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
   begin(): void {
     this.#turns.start(this);
     this.flush();
+  }
+
+  override end(when?: 'now' | 'with others'): boolean {
+    const hasLeft = super.end(when);
+    this.#count();
+    return hasLeft;
+  }
+
+  override depart(): void {
+    super.depart();
+    this.#count();
+  }
+
+  override closed(): void {
+    if (!this.#isClosed && this.#isCounted) this.#open.streams -= 1;
+    this.#isClosed = true;
+    super.closed();
+  }
+
+  /**
+   * A stream counts as open until its connection closes, but not while its complete reply waits for
+   * others. Those that arrive meanwhile would be refused for it.
+   */
+  #count(): void {
+    if (this.#isClosed || this.#isCounted !== this.isWaiting) return;
+    this.#isCounted = !this.#isCounted;
+    this.#open.streams += this.#isCounted ? 1 : -1;
   }
 
   override delayed(): void {

@@ -79,7 +79,6 @@ export function webhook(options: WebhookOptions): SignedHandler {
 
   /** A stream counts as open until its connection closes. */
   function closeStream(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
-    open.streams -= 1;
     stream.closed();
   }
 
@@ -94,8 +93,8 @@ export function webhook(options: WebhookOptions): SignedHandler {
       heartbeatMs,
       turns,
       onTurnEnd,
+      open,
     );
-    open.streams += 1;
     context.onClose(closeStream, delivery);
     if (openSessions !== undefined) noteSession(openSessions, event);
     delivery.begin();

@@ -1,3 +1,6 @@
+import { AsyncResource } from 'node:async_hooks';
+import { setImmediate } from 'node:timers';
+
 /** Something that is ready to be sent. */
 export interface Departing {
   /** Sends it. Must not throw. */
@@ -7,7 +10,13 @@ export interface Departing {
 /** Once this many wait, they depart at once, so that the first does not wait for long. */
 export const MOST_TOGETHER = 64;
 
-let waiting: Departing[] = [];
+interface Waiting {
+  readonly departing: Departing;
+  /** What was running when it began to wait: an `AsyncLocalStorage` keeps its store. */
+  readonly scope: AsyncResource;
+}
+
+let waiting: Waiting[] = [];
 
 /**
  * Calls `depart` once the event loop has handled all that had arrived, or `MOST_TOGETHER` wait.
@@ -15,7 +24,7 @@ let waiting: Departing[] = [];
  * docs/decisions/012-replies-depart-together.md.
  */
 export function departTogether(departing: Departing): void {
-  const count = waiting.push(departing);
+  const count = waiting.push({ departing, scope: new AsyncResource('Departure') });
   if (count === MOST_TOGETHER) departAll();
   else if (count === 1) setImmediate(departAll);
 }
@@ -23,5 +32,7 @@ export function departTogether(departing: Departing): void {
 function departAll(): void {
   const departures = waiting;
   waiting = [];
-  for (const departing of departures) departing.depart();
+  for (const { departing, scope } of departures) {
+    scope.runInAsyncScope(departing.depart, departing);
+  }
 }

@@ -88,11 +88,11 @@ export class Turn
    */
   takeOver(delivery: Delivery): void {
     const older = this.delivery;
-    this.spoken.noteTakeOver(older.unsent);
     this.delivery = delivery;
+    older.end(); // what it was sent by now still leaves
+    this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void delivery.send(event);
     older.onOutcome({ outcome: 'taken over' });
-    older.end();
     if (this.isOver && delivery.end()) this.delivered();
   }
 
