@@ -33,7 +33,9 @@ for (const program of REDIS_PROGRAMS) {
 
   async function serve(): Promise<Service> {
     const redis = await (starting ??= RedisServer.start(program));
-    return serving(workplace.spawn({ env: { ...WORKERS_ENV, CONVERSATION_STORE: redis.url } }));
+    // A busy machine must not pass for a store that fails.
+    const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
+    return serving(workplace.spawn({ env: { ...WORKERS_ENV, ...store } }));
   }
 
   workerTurnsContract(`on ${program}`, skip, serve);
