@@ -2,14 +2,14 @@
 // Checks that a turn does not cost more than it did: CPU per turn compared with a bare handler at
 // the same time, the steadiest figure there is. Fails if even the best of three tries is 15 % above
 // the ratio in guard-baseline.json. On a machine without a baseline it only warns. `--write` writes
-// the median of five tries as this machine's baseline.
+// the greatest of five tries as this machine's baseline: the bare handler has fast and slow minutes
+// here, a fifth apart, which are not to fail a build.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { createContestants } from './contestants.ts';
 import { OWN_NODE } from './node-binaries.ts';
 import { SERVER } from './servers.ts';
-import { median } from './stats.ts';
 import { measureThroughput, type Throughput } from './throughput.ts';
 
 const BASELINE = new URL('guard-baseline.json', import.meta.url);
@@ -50,7 +50,7 @@ async function ratio(): Promise<number> {
 if (values.write) {
   const ratios: number[] = [];
   while (ratios.length < TRIES_TO_WRITE) ratios.push(await ratio());
-  const written = Number(median(ratios).toFixed(2));
+  const written = Number(Math.max(...ratios).toFixed(2));
   const all = { ...baselines, [machine]: { ...baselines[machine], [node]: written } };
   writeFileSync(BASELINE, `${JSON.stringify(all, undefined, 2)}\n`);
   console.log(`${machine}, Node ${node}: ${written} × bare written`);
