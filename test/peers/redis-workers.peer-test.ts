@@ -5,13 +5,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, beforeEach } from 'node:test';
+import { after, afterEach, beforeEach, describe, it } from 'node:test';
 
 import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 import { Workplace } from '../fixtures/spawned-server.ts';
 import {
-  AGENT, serving, WORKERS_ENV, workerTurnsContract, type Service,
+  AGENT, say, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
 } from '../process/worker-turns.ts';
 
 const PACKAGES = join(PEERS, 'node_modules');
@@ -39,4 +39,26 @@ for (const program of REDIS_PROGRAMS) {
   }
 
   workerTurnsContract(`on ${program}`, skip, serve);
+
+  describe(`a server with workers on ${program}`, { timeout: 30_000, skip }, () => {
+    it('replaces all workers on SIGHUP, with none of their calls cut', async () => {
+      const { server, url, workers } = await serve();
+      const held = await say(url, 'hold', 'c');
+      server.kill('SIGHUP');
+      await server.line('workers replaced');
+      held.release();
+      assert.equal(await held.rest(), ' Done.');
+      // A connection that was kept alive still leads to an old one, once.
+      for (let isYoung = false; !isYoung; ) {
+        const next = await say(url, 'Hello', 'c');
+        isYoung = !workers.includes(next.pid);
+        assert.equal(await next.rest(), ' Done.');
+      }
+      server.kill('SIGTERM');
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+      assert.deepEqual(server.log.filter(({ level }) => level === 'error'), []);
+      const listening = server.log.filter(({ msg }) => msg === 'listening');
+      assert.equal(new Set(listening.map(workerOf)).size, 4);
+    });
+  });
 }
