@@ -3,7 +3,7 @@
 // the same time, the steadiest figure there is. Fails if even the best of three tries is 15 % above
 // the ratio in guard-baseline.json. On a machine without a baseline it only warns. `--write` writes
 // the greatest of ten tries as this machine's baseline: the bare handler has fast and slow minutes
-// here, a fifth apart, which are not to fail a build.
+// here, a fifth apart, and those should not fail a build.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';

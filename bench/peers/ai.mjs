@@ -1,11 +1,9 @@
 // An agent on Hono with LayerCode's SDK and the `ai` package, as the pages of both show it.
 import { createOpenAI } from '@ai-sdk/openai';
-import { serve } from '@hono/node-server';
-import { streamResponse, verifySignature } from '@layercode/node-server-sdk';
+import { streamResponse } from '@layercode/node-server-sdk';
 import { stepCountIs, streamText, tool } from 'ai';
-import { Hono } from 'hono';
 import { z } from 'zod';
-import { PORT, SECRET } from './echo-turn.mjs';
+import { serveOnHono } from './hono-app.mjs';
 import { MODEL, PROMPT, TOOLS } from './model-turn.mjs';
 
 /** As many as the server keeps. */
@@ -20,14 +18,7 @@ const tools = Object.fromEntries(
 );
 const conversations = new Map();
 
-const app = new Hono();
-app.get('/health', (context) => context.json({ status: 'healthy' }));
-app.post('/api/agent', async (context) => {
-  const payload = await context.req.text();
-  const signature = context.req.header('layercode-signature') ?? '';
-  if (!verifySignature({ payload, signature, secret: SECRET }))
-    return context.json({ error: 'Invalid signature' }, 401);
-  const event = JSON.parse(payload);
+serveOnHono((event) => {
   const id = event.conversation_id;
   const messages = [...(conversations.get(id) ?? []), { role: 'user', content: event.text }];
   conversations.set(id, messages);
@@ -46,4 +37,3 @@ app.post('/api/agent', async (context) => {
     stream.end();
   });
 });
-serve({ fetch: app.fetch, port: PORT, hostname: '127.0.0.1' });

@@ -83,26 +83,31 @@ export class ReplyStream implements EventWriterListener, Departing {
     }
     this.#isDeparting = false;
     this.#hasDeparted = true;
-    return this.#write(() => this.#writer.finish(this.#dialect.end(this.#tail)));
+    try {
+      return this.#writer.finish(this.#dialect.end(this.#tail));
+    } catch (error) {
+      this.#notSent(error);
+      return false;
+    }
   }
 
   depart(): void {
     if (!this.#isDeparting) return; // it has ended since
     this.#isDeparting = false;
     this.#hasDeparted = true;
-    if (!this.#isComplete) this.#write(() => this.#writer.flush());
-    else if (this.end()) this.finished();
+    if (!this.#isComplete) {
+      try {
+        this.#writer.flush();
+      } catch (error) {
+        this.#notSent(error);
+      }
+    } else if (this.end()) this.finished();
     else this.delayed();
   }
 
-  /** Where a layer has written headers of its own, the writer throws and is destroyed. */
-  #write<T>(write: () => T): T | false {
-    try {
-      return write();
-    } catch (error) {
-      this.context.log.error('a reply could not be sent', { error });
-      return false;
-    }
+  /** Where a layer has written headers of its own, the writer throws. It is destroyed by then. */
+  #notSent(error: unknown): void {
+    this.context.log.error('a reply could not be sent', { error });
   }
 
   /** Call it when the response is over. The writer knows whether all of it has left. */

@@ -77,11 +77,6 @@ export function webhook(options: WebhookOptions): SignedHandler {
   const counts = eventCounts(events);
   const otherEvents = events.labelled(['other']);
 
-  /** A stream counts as open until its connection closes. */
-  function closeStream(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
-    stream.closed();
-  }
-
   function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
     if (open.streams >= maxStreams) {
       throw new ServiceUnavailable(`no more streams can be opened: the limit is ${maxStreams}`, 1);
@@ -95,7 +90,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
       onTurnEnd,
       open,
     );
-    context.onClose(closeStream, delivery);
+    context.onClose(streamClosed, delivery);
     if (openSessions !== undefined) noteSession(openSessions, event);
     delivery.begin();
   }
@@ -206,7 +201,7 @@ export function webhook(options: WebhookOptions): SignedHandler {
     event: UserInterruptedEvent | CallEndedEvent,
   ): Awaitable<void> {
     const reply = new ReplyStream(context, event, heartbeatMs);
-    context.onClose(() => reply.closed());
+    context.onClose(streamClosed, reply);
     reply.flush();
     const failed = (error: unknown): void => {
       context.log.error(`${event.type} failed`, { error });
@@ -296,6 +291,10 @@ export function webhook(options: WebhookOptions): SignedHandler {
     if (event.turn_id) context.logFields['turnId'] = event.turn_id;
     return answer(context, event, conversationId);
   };
+}
+
+function streamClosed(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
+  stream.closed();
 }
 
 function noteSession(openSessions: OpenSessions, event: TurnEvent): void {

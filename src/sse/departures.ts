@@ -7,7 +7,7 @@ export interface Departing {
   depart(): void;
 }
 
-/** Once this many wait, they depart at once, so that the first does not wait for long. */
+/** No more wait than these, so that the first does not wait for long. */
 export const MOST_TOGETHER = 64;
 
 interface Waiting {
@@ -19,14 +19,14 @@ interface Waiting {
 let waiting: Waiting[] = [];
 
 /**
- * Calls `depart` once the event loop has handled all that had arrived, or `MOST_TOGETHER` wait.
- * What became ready meanwhile is written in one go:
+ * Calls `depart` later, once the event loop has handled all that had arrived, or when one more
+ * comes than may wait. What became ready meanwhile is written in one go:
  * docs/decisions/012-replies-depart-together.md.
  */
 export function departTogether(departing: Departing): void {
+  if (waiting.length === MOST_TOGETHER) departAll();
   const count = waiting.push({ departing, scope: new AsyncResource('Departure') });
-  if (count === MOST_TOGETHER) departAll();
-  else if (count === 1) setImmediate(departAll);
+  if (count === 1) setImmediate(departAll);
 }
 
 function departAll(): void {

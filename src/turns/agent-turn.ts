@@ -112,7 +112,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
     return this.host.speakers.named(this.spoken.speaker);
   }
 
-  /** Goes on with the agent that an earlier turn handed the conversation over to, if one did. */
+  /** Continues with the agent that an earlier turn handed the conversation over to, if one did. */
   protected restoreSpeaker(name: string | undefined): void {
     const { speakers } = this.host;
     if (name === undefined || name === speakers.ownName) return;

@@ -1,5 +1,4 @@
-// How a reply stands in history: what was sent, and the tools that were called in between, as
-// messages.
+// How a reply appears in history: what was sent, and the tools called in between, as messages.
 
 import type {
   AssistantMessage,

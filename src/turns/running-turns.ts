@@ -21,8 +21,10 @@ export class RunningTurns {
 
   /** Complete replies of the conversation leave first, so that their turns no longer run. */
   newestOf(conversationId: string): Turn | undefined {
-    const isOfIt = (turn: Turn): boolean => turn.conversationId === conversationId;
-    for (const turn of this.#departing.filter(isOfIt)) {
+    // From the end, as those that leave are removed.
+    for (let index = this.#departing.length - 1; index >= 0; index--) {
+      const turn = this.#departing[index];
+      if (turn?.conversationId !== conversationId) continue;
       turn.leave();
       this.keepDelayed(turn);
     }

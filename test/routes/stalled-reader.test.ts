@@ -4,11 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Reply } from '../../src/agents/agent.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
-import { Turns } from '../../src/turns/turns.ts';
-import { ConversationManager } from '../../src/conversations/manager.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { MessageEvent } from '../../src/layercode/events.ts';
 import type { Context } from '../../src/http/context.ts';
 import { ReplyStream } from '../../src/routes/reply-stream.ts';
@@ -26,6 +22,7 @@ import {
   type RawConnection,
   type Served,
 } from '../fixtures/app.ts';
+import { turnsOf } from '../fixtures/turns.ts';
 import { Destination } from '../sse/destination.ts';
 
 // More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window);
@@ -90,19 +87,9 @@ describe('Turns', () => {
       },
     };
     const ended = deferred();
-    const turns = new Turns({
-      agent: defineAgent({
-        name: 'tested',
-        async onMessage(_turn, reply) {
-          await reply.say('One.');
-          await reply.say(' Two.');
-        },
-      }),
-      conversations: new ConversationManager(
-        new MemoryStore({ ttlMs: 1_000, maxConversations: 1 }),
-      ),
-      turnTimeoutMs: 3_000,
-      firstWordTimeoutMs: 3_000,
+    const { turns } = turnsOf(async (_turn, reply) => {
+      await reply.say('One.');
+      await reply.say(' Two.');
     });
     const event = messageEvent() as unknown as MessageEvent;
     const log = createLogger({ level: 'silent', write: () => undefined });
@@ -134,15 +121,7 @@ describe('Turns', () => {
 describe('a turn that begins and ends on a connection that is gone', () => {
   // Nothing else would ever end it: its drop was told while it began.
   it('is interrupted, and runs no more', async () => {
-    const conversations = new ConversationManager(
-      new MemoryStore({ ttlMs: 60_000, maxConversations: 1 }),
-    );
-    const turns = new Turns({
-      agent: defineAgent({ name: 'tested', onMessage: () => 'Yes.' }),
-      conversations,
-      turnTimeoutMs: 3_000,
-      firstWordTimeoutMs: 3_000,
-    });
+    const { turns, conversations } = turnsOf(() => 'Yes.');
     const outcomes: string[] = [];
     let isDropped = false;
     const delivery: Delivery = {

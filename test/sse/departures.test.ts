@@ -31,15 +31,13 @@ describe('departTogether', () => {
     assert.deepEqual([departed, later], [[1], [1]]);
   });
 
-  it('lets nobody wait for more than 63 others', async () => {
-    const departed = depart(MOST_TOGETHER - 1);
+  it('lets 64 depart when one more is ready, which waits for the next', async () => {
+    const departed = depart(MOST_TOGETHER);
     assert.equal(departed.length, 0);
-    departTogether({ depart: () => void departed.push(MOST_TOGETHER) });
-    assert.equal(departed.length, MOST_TOGETHER);
-    const rest = depart(1);
-    assert.equal(rest.length, 0);
+    const next = depart(1);
+    assert.deepEqual([departed.length, next.length], [64, 0]);
     await round();
-    assert.deepEqual([departed.length, rest.length], [MOST_TOGETHER, 1]);
+    assert.deepEqual([departed.length, next.length], [64, 1]);
   });
 
   it('lets those depart later that become ready while others depart', async () => {

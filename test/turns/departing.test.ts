@@ -4,13 +4,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../src/agents/define-agent.ts';
-import { ConversationManager } from '../../src/conversations/manager.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { MessageEvent } from '../../src/layercode/events.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
-import { Turns } from '../../src/turns/turns.ts';
+import type { Turns } from '../../src/turns/turns.ts';
+import { turnsOf } from '../fixtures/turns.ts';
 
 const log = createLogger({ level: 'silent', write: () => undefined });
 
@@ -58,15 +56,7 @@ function begin(hasRoom = true): {
   stream: Stream;
   history: () => Promise<readonly string[]>;
 } {
-  const conversations = new ConversationManager(
-    new MemoryStore({ ttlMs: 60_000, maxConversations: 1 }),
-  );
-  const turns = new Turns({
-    agent: defineAgent({ name: 'tested', onMessage: () => 'Yes.' }),
-    conversations,
-    turnTimeoutMs: 3_000,
-    firstWordTimeoutMs: 3_000,
-  });
+  const { turns, conversations } = turnsOf(() => 'Yes.');
   const stream = new Stream('t-1', hasRoom);
   turns.start(stream);
   assert.deepEqual([stream.said, stream.outcomes], [['Yes.'], []]);
