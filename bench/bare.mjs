@@ -3,9 +3,9 @@
 // AGENT=echo. What a server adds (history, limits, logs, metrics) is missing on purpose. Plain
 // JavaScript, because the server also runs without a loader.
 //
-// BY_REQUIRE=1 loads node:http as the server does (src/http/node-http.ts), which is the floor of
-// its start. SLOW=1 sends the first piece at once and the rest on SIGUSR2, like the server with
-// AGENT=bench/held-agent.mjs.
+// BY_REQUIRE=1 loads node:http as the server does, which is the floor of its start:
+// docs/decisions/010-builtins-by-require.md. SLOW=1 sends the first piece at once and the rest on
+// SIGUSR2, like the server with AGENT=bench/held-agent.mjs.
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { createRequire } from 'node:module';
 

@@ -47,10 +47,10 @@ export class ReplyStream implements EventWriterListener, Departing {
 
   /** Returns the same as `EventWriter.send`. */
   send(event: ReplyEvent): Awaitable<boolean> {
-    if (this.#isComplete) return false;
+    if (!this.isOpen) return false;
     this.#heartbeat?.refresh();
     const block = this.#dialect.event(event, this.#tail);
-    return block === '' ? this.#writer.isOpen : this.#writer.send(block);
+    return block === '' || this.#writer.send(block);
   }
 
   /**

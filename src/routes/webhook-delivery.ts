@@ -78,13 +78,8 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
     return hasLeft;
   }
 
-  override depart(): void {
-    super.depart();
-    this.#count();
-  }
-
   override closed(): void {
-    if (!this.#isClosed && this.#isCounted) this.#open.streams -= 1;
+    if (this.#isCounted) this.#open.streams -= 1;
     this.#isClosed = true;
     super.closed();
   }

@@ -19,14 +19,12 @@ export class RunningTurns {
   /** The turn that is just beginning. It is not among the others yet. */
   #beginning: Turn | undefined;
 
-  /** Complete replies of the conversation leave first, so that their turns no longer run. */
+  /** A complete reply of the conversation leaves first, so that its turn no longer runs. */
   newestOf(conversationId: string): Turn | undefined {
-    // From the end, as those that leave are removed.
-    for (let index = this.#departing.length - 1; index >= 0; index--) {
-      const turn = this.#departing[index];
-      if (turn?.conversationId !== conversationId) continue;
-      turn.leave();
+    for (const turn of this.#departing) {
+      if (turn.conversationId !== conversationId) continue;
       this.keepDelayed(turn);
+      break; // there is no other: it would have made this one leave
     }
     this.#newest.get(conversationId)?.leave();
     return this.#newest.get(conversationId);

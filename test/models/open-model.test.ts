@@ -215,8 +215,8 @@ describe('openModel', () => {
     assert.equal(second.requests.length, 0);
   });
 
-  // fetch forgets its signal with a garbage collection (test/abortable-body.test.ts): a model went
-  // on writing for a caller who had left.
+  // fetch forgets its signal with a garbage collection (test/base/abortable-body.test.ts): a model
+  // went on writing for a caller who had left.
   it('closes the upstream connection when a garbage collection came between', async () => {
     const [first, second] = [
       await serve(silentAfter(chunk({ content: 'Hel' }))),

@@ -278,7 +278,7 @@ describe('TextSession at a barge-in', () => {
     await said;
   });
 
-  // fetch forgets its signal with a garbage collection (test/abortable-body.test.ts): the reply
+  // fetch forgets its signal with a garbage collection (test/base/abortable-body.test.ts): the reply
   // went on, and say() never came back.
   it('drops the request when a garbage collection came between', async (t) => {
     const signal = deferred<AbortSignal>();

@@ -39,6 +39,13 @@ function streamOver(destination: Destination, heartbeatMs: number): ReplyStream 
 }
 
 describe('ReplyStream', () => {
+  it('takes nothing more while its end waits to depart', () => {
+    const reply = streamOver(new Destination(), 0);
+    assert.equal(reply.send({ type: 'say', text: 'word' }), true);
+    assert.equal(reply.end('with others'), false);
+    assert.deepEqual([reply.isOpen, reply.send({ type: 'say', text: 'late' })], [false, false]);
+  });
+
   it('puts the heartbeat off with every event, and stops it at the end', (t) => {
     let putOff = 0;
     const timer = { refresh: () => (putOff += 1) };
