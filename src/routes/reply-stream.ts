@@ -95,14 +95,13 @@ export class ReplyStream implements EventWriterListener, Departing {
     if (!this.#isDeparting) return; // it has ended since
     this.#isDeparting = false;
     this.#hasDeparted = true;
-    if (!this.#isComplete) {
-      try {
-        this.#writer.flush();
-      } catch (error) {
-        this.#notSent(error);
-      }
-    } else if (this.end()) this.finished();
-    else this.delayed();
+    try {
+      if (!this.#isComplete) this.#writer.flush();
+      else if (this.end()) this.finished();
+      else this.delayed();
+    } catch (error) {
+      this.#notSent(error); // nobody else is there to catch it
+    }
   }
 
   /** Where a layer has written headers of its own, the writer throws. It is destroyed by then. */

@@ -278,8 +278,8 @@ describe('TextSession at a barge-in', () => {
     await said;
   });
 
-  // fetch forgets its signal with a garbage collection (test/base/abortable-body.test.ts): the reply
-  // went on, and say() never came back.
+  // fetch forgets its signal with a garbage collection (test/base/abortable-body.test.ts): the
+  // reply went on, and say() never came back.
   it('drops the request when a garbage collection came between', async (t) => {
     const signal = deferred<AbortSignal>();
     const { session, next } = await call(t, {

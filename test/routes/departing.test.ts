@@ -37,10 +37,11 @@ async function postTogether(
 }
 
 /** A layer for events. `act` is called with the number of each, and runs the rest of the chain. */
-function onPost(act: (context: Context, next: Next, number: number) => Awaitable<void>): Middleware {
+function onPost(
+  act: (context: Context, next: Next, number: number) => Awaitable<void>,
+): Middleware {
   let count = 0;
-  return (context, next) =>
-    context.method === 'POST' ? act(context, next, ++count) : next();
+  return (context, next) => (context.method === 'POST' ? act(context, next, ++count) : next());
 }
 
 function eventsOf(count: number): Parameters<typeof rawRequest>[0][] {
