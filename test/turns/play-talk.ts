@@ -297,7 +297,7 @@ class Play {
     );
     let caller: Caller | undefined;
     const { completedText } = entry;
-    const isStale = isBeside && entry.deliveries.length > 0 && !wasLost;
+    const isStale = isBeside && entry.deliveries.length > 0 && !wasLost && this.#isOld(entry);
     const isCertain = this.#isQuiet && this.#stage.store.pending === 0;
     const sent: Sent = {
       turn: entry,
@@ -325,6 +325,12 @@ class Play {
       breaks,
       onArrival: () => this.#noteCut(sent, this.#stage.store.pending === 0),
     });
+  }
+
+  /** Whether the turn that runs has its place behind this one: then this one does not run again. */
+  #isOld(entry: Entry): boolean {
+    const { turns } = this.#ledger;
+    return this.#current === undefined || turns.indexOf(entry) < turns.indexOf(this.#current);
   }
 
   /**
