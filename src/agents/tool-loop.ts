@@ -48,8 +48,10 @@ export async function runToolLoop<S>(
     });
     for await (const delta of deltas) {
       if (reply.isOver) return;
-      if (delta.type === 'text') await voice.speak(delta.text);
-      else if (delta.type === 'toolCall') calls.push(delta.call);
+      if (delta.type === 'text') {
+        const taken = voice.speak(delta.text);
+        if (taken instanceof Promise) await taken; // while there is room no token waits a step
+      } else if (delta.type === 'toolCall') calls.push(delta.call);
       else turn.journal.noteUsage(delta);
     }
     if (reply.isOver) return;

@@ -1,8 +1,7 @@
 // One model on the Chat Completions wire: https://platform.openai.com/docs/api-reference/chat
 
-import { SseDecoder, type DecodedEvent } from '../sse/decode.ts';
 import {
-  dropped, openEventStream, readBoundedText, readBytes, readTrailer, type BodyReader,
+  openEventStream, readBoundedText, readTrailer, type BodyReader,
 } from './connection.ts';
 import { FieldRefused, type ModelAccess } from './failure.ts';
 import {
@@ -14,15 +13,12 @@ import {
   type ModelStreamOptions,
   type RequestFailure,
 } from './model.ts';
-import { createModelStream } from './model-stream.ts';
 import type { Provider } from './providers.ts';
 import { ReplyAssembler } from './reply-assembler.ts';
+import { ReplyReader } from './reply-reader.ts';
 import { createRequestBody } from './request-body.ts';
 import { RequestClock, TIMEOUTS, type Timeouts } from './timeouts.ts';
 import { ToolCallSignatures } from './tool-call-signatures.ts';
-
-/** Longest event, in UTF-16 code units. More than the longest arguments of a tool call. */
-const MAX_EVENT_LENGTH = 1_048_576;
 
 export interface ChatCompletionsOptions {
   /** `provider:model`, for errors and usage. */
@@ -81,9 +77,16 @@ export class ChatCompletionsModel implements ChatModel {
     messages: readonly ChatMessage[],
     options: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
-    return createModelStream(options.signal, (signal) =>
-      this.#request(messages, { ...options, signal }),
-    );
+    const connection = new AbortController();
+    const stream = this.#request(messages, options, connection);
+    const finish = stream.return.bind(stream);
+    // A generator handles `return()` only after its pending `await`, which can take as long as a
+    // model's timeout. The abort ends that `await`.
+    stream.return = (value) => {
+      connection.abort();
+      return finish(value);
+    };
+    return stream;
   }
 
   async warm(signal: AbortSignal): Promise<void> {
@@ -124,14 +127,18 @@ export class ChatCompletionsModel implements ChatModel {
     return true;
   }
 
+  /** Ends quietly if its signal aborts, or `connection` does for its reader. */
   async *#request(
     messages: readonly ChatMessage[],
     { signal, onFailedRequest, ...options }: ModelStreamOptions,
+    connection: AbortController,
   ): AsyncGenerator<ModelDelta, void, undefined> {
-    const connection = new AbortController();
+    if (signal.aborted) return;
     const abort = (): void => connection.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const clock = new RequestClock(this.name, this.#timeouts, (error) => connection.abort(error));
+    const isStopped = (): boolean =>
+      signal.aborted || (connection.signal.aborted && clock.expired === undefined);
     const reply = new ReplyAssembler({
       access: this.#access,
       beginsAsThought: this.#options.beginsAsThought ?? false,
@@ -146,22 +153,26 @@ export class ChatCompletionsModel implements ChatModel {
         clock.start('connect');
         return this.#send(messages, options, refused, connection.signal);
       };
-      const reader = await this.#withoutRefusedFields(send);
+      const body = await this.#withoutRefusedFields(send);
       this.#refusal = undefined;
-      const firstDeltaAt = yield* this.#readReply(reader, reply, clock);
+      const reader = new ReplyReader(body, this.#access, reply, clock);
+      while (!reader.isOver) {
+        for (const delta of await reader.read()) {
+          if (isStopped()) return;
+          yield delta;
+        }
+      }
       this.#noteSpokenThought(reply);
-      if (reply.isDone) leftOver = reader;
+      if (reply.isDone) leftOver = body;
       failure = undefined;
-      yield {
-        type: 'usage',
-        model: this.name,
-        ...reply.usage,
-        firstDeltaMs: firstDeltaAt - sentAt,
-      };
+      if (isStopped()) return;
+      const firstDeltaMs = (reader.firstDeltaAt ?? performance.now()) - sentAt;
+      yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs };
     } catch (error) {
       this.#noteRefusal(error);
+      if (isStopped()) return;
       const cause = clock.expired ?? error;
-      if (!signal.aborted) failure = cause instanceof ModelError ? cause.code : 'failed';
+      failure = cause instanceof ModelError ? cause.code : 'failed';
       throw cause;
     } finally {
       if (failure !== undefined) onFailedRequest?.(this.name, failure);
@@ -233,62 +244,6 @@ export class ChatCompletionsModel implements ChatModel {
     if (this.#leftOut.has(field)) return;
     this.#leftOut.add(field);
     this.#options.onProblem?.(`${this.name} ${why}: it is left out`);
-  }
-
-  /** Yields the reply's deltas. Returns the time of the first text or tool call. */
-  async *#readReply(
-    reader: BodyReader,
-    reply: ReplyAssembler,
-    clock: RequestClock,
-  ): AsyncGenerator<ModelDelta, number, undefined> {
-    const decoder = new SseDecoder({ maxEventLength: MAX_EVENT_LENGTH });
-    let firstDeltaAt: number | undefined;
-    let progress = 0;
-    clock.start('firstDelta');
-    for (let isOver = false; !isOver; ) {
-      const bytes = await this.#nextBytes(reader, reply);
-      isOver = bytes === undefined;
-      // Some servers omit the blank line after their last event.
-      const events = bytes === undefined ? decoder.unfinished() : this.#decode(decoder, bytes);
-      for (const event of events) {
-        const deltas = reply.push(event);
-        if (!reply.isUseful) continue;
-        firstDeltaAt ??= performance.now();
-        if (deltas.length > 0) clock.stop();
-        for (const delta of deltas) yield delta;
-      }
-      isOver ||= reply.isDone;
-      // A keep-alive proves that the connection is alive, not that the model is.
-      if (isOver || progress === reply.progress) continue;
-      progress = reply.progress;
-      if (reply.isUseful) clock.start(reply.isClosing ? 'trailer' : 'idle');
-    }
-    if (!reply.isFinished) throw dropped(this.#access);
-    const deltas = reply.end();
-    clock.stop();
-    for (const delta of deltas) yield delta;
-    return firstDeltaAt ?? performance.now();
-  }
-
-  /**
-   * Once the model has finished, a late trailer or a broken connection does not damage the reply.
-   */
-  async #nextBytes(reader: BodyReader, reply: ReplyAssembler): Promise<Uint8Array | undefined> {
-    try {
-      return await readBytes(reader, this.#access);
-    } catch (error) {
-      if (reply.isFinished && reply.isUseful) return undefined;
-      throw error;
-    }
-  }
-
-  #decode(decoder: SseDecoder, bytes: Uint8Array): DecodedEvent[] {
-    try {
-      return decoder.push(bytes);
-    } catch (cause) {
-      const message = `${this.name} sent an event of more than ${MAX_EVENT_LENGTH} characters`;
-      throw new ModelError('reply_too_large', message, { cause });
-    }
   }
 
   #noteSpokenThought({ spokeThought }: ReplyAssembler): void {

@@ -1,4 +1,4 @@
-import { createModelStream } from './model-stream.ts';
+import { DeferredStream } from './deferred-stream.ts';
 import type { ChatModel } from './model.ts';
 
 /**
@@ -13,8 +13,9 @@ export function loadedOnDemand(name: string, load: () => Promise<ChatModel>): Ch
     name,
     stream: (messages, options) => {
       if (loaded !== undefined) return loaded.stream(messages, options);
-      return createModelStream(options.signal, async function* (signal) {
-        yield* (await model()).stream(messages, { ...options, signal });
+      return new DeferredStream(options.signal, async (ask) => {
+        const answering = await model();
+        return ask(() => answering.stream(messages, options));
       });
     },
     async warm(signal) {

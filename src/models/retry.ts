@@ -2,14 +2,8 @@
 
 import { setTimeout as wait } from 'node:timers/promises';
 
-import {
-  ModelError,
-  type ChatMessage,
-  type ChatModel,
-  type ModelDelta,
-  type ModelStreamOptions,
-} from './model.ts';
-import { createModelStream } from './model-stream.ts';
+import { DeferredStream } from './deferred-stream.ts';
+import { ModelError, type ChatModel } from './model.ts';
 
 export interface RetryOptions {
   /** Requests in total, at least 1. Default 3. */
@@ -46,35 +40,23 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
     sleep = sleepFor,
   } = options;
 
-  async function* run(
-    messages: readonly ChatMessage[],
-    streamOptions: ModelStreamOptions,
-  ): AsyncGenerator<ModelDelta, void, undefined> {
-    for (let attempt = 1; ; attempt++) {
-      let hasYielded = false;
-      try {
-        for await (const delta of model.stream(messages, streamOptions)) {
-          hasYielded = true;
-          yield delta;
-        }
-        return;
-      } catch (error) {
-        if (streamOptions.signal.aborted || hasYielded || attempt >= attempts) throw error;
-        if (!(error instanceof ModelError) || !error.retryable) throw error;
-        const { retryAfterMs = 0 } = error;
-        if (retryAfterMs > maxRetryAfterMs) throw error;
-        const delay = Math.min(baseDelayMs * 2 ** (attempt - 1), maxDelayMs) * (0.5 + random() / 2);
-        await sleep(Math.max(delay, retryAfterMs), streamOptions.signal);
-      }
-    }
-  }
-
   return {
     name: model.name,
     stream: (messages, streamOptions) =>
-      createModelStream(streamOptions.signal, (signal) =>
-        run(messages, { ...streamOptions, signal }),
-      ),
+      new DeferredStream(streamOptions.signal, async (ask, signal) => {
+        for (let attempt = 1; ; attempt++) {
+          try {
+            return await ask(() => model.stream(messages, streamOptions));
+          } catch (error) {
+            if (signal.aborted || attempt >= attempts) throw error;
+            if (!(error instanceof ModelError) || !error.retryable) throw error;
+            const { retryAfterMs = 0 } = error;
+            if (retryAfterMs > maxRetryAfterMs) throw error;
+            const backOffMs = Math.min(baseDelayMs * 2 ** (attempt - 1), maxDelayMs);
+            await sleep(Math.max(backOffMs * (0.5 + random() / 2), retryAfterMs), signal);
+          }
+        }
+      }),
     warm: (signal) => model.warm(signal),
     problems: () => model.problems(),
     isUsable: () => model.isUsable(),
@@ -97,35 +79,24 @@ export function withFallbacks(
 ): ChatModel {
   const [first] = models;
   if (first === undefined) throw new RangeError('withFallbacks needs at least one model');
-  if (models.length === 1) return first; // a layer costs time with every token
-
-  async function* run(
-    messages: readonly ChatMessage[],
-    streamOptions: ModelStreamOptions,
-  ): AsyncGenerator<ModelDelta, void, undefined> {
-    for (const [index, model] of models.entries()) {
-      let hasYielded = false;
-      try {
-        for await (const delta of model.stream(messages, streamOptions)) {
-          hasYielded = true;
-          yield delta;
-        }
-        return;
-      } catch (error) {
-        const next = models[index + 1];
-        if (streamOptions.signal.aborted || hasYielded || next === undefined) throw error;
-        if (!(error instanceof ModelError)) throw error;
-        onFallback?.(error, next);
-      }
-    }
-  }
+  if (models.length === 1) return first;
 
   return {
     name: models.map((model) => model.name).join(','),
     stream: (messages, streamOptions) =>
-      createModelStream(streamOptions.signal, (signal) =>
-        run(messages, { ...streamOptions, signal }),
-      ),
+      new DeferredStream(streamOptions.signal, async (ask, signal) => {
+        for (let index = 0, model = first; ; index++) {
+          try {
+            return await ask(() => model.stream(messages, streamOptions));
+          } catch (error) {
+            const next = models[index + 1];
+            if (signal.aborted || next === undefined) throw error;
+            if (!(error instanceof ModelError)) throw error;
+            onFallback?.(error, next);
+            model = next;
+          }
+        }
+      }),
     // Only the first: a fallback's connection would be closed as idle before it is needed.
     warm: (signal) => first.warm(signal),
     problems: () => models.flatMap((model) => model.problems()),

@@ -43,6 +43,8 @@ const STAGES = {
   trailer: ['idle_timeout', 'trailerMs', 'did not close its reply'],
 } as const satisfies Record<string, readonly [ModelErrorCode, keyof Timeouts, string]>;
 
+type Stage = keyof typeof STAGES;
+
 /**
  * Two clocks: one for the current stage, one for the whole request. The first to run out calls
  * `onExpired` and leaves its error in `expired`.
@@ -52,7 +54,9 @@ export class RequestClock {
   readonly #timeouts: Timeouts;
   readonly #onExpired: (error: ModelError) => void;
   readonly #total: NodeJS.Timeout;
-  #stage: NodeJS.Timeout | undefined;
+  #stage: Stage | undefined;
+  #stageTimer: NodeJS.Timeout | undefined;
+  #isRunning = false;
   #expired: ModelError | undefined;
 
   constructor(modelName: string, timeouts: Timeouts, onExpired: (error: ModelError) => void) {
@@ -70,23 +74,33 @@ export class RequestClock {
   }
 
   /** Starts a stage's clock and stops the one before it. */
-  start(stage: keyof typeof STAGES): void {
-    this.stop();
-    const [code, field, what] = STAGES[stage];
-    const ms = this.#timeouts[field];
-    this.#stage = setTimeout(() => this.#expire(code, what, ms), ms);
+  start(stage: Stage): void {
+    this.#isRunning = true;
+    if (stage === this.#stage) return void this.#stageTimer?.refresh();
+    clearTimeout(this.#stageTimer);
+    this.#stage = stage;
+    this.#stageTimer = setTimeout(() => this.#stageIsUp(stage), this.#timeouts[STAGES[stage][1]]);
   }
 
-  /** Stops the stage's clock: from here on the time is the reader's, not the model's. */
+  /**
+   * Stops the stage's clock: from here on the time is the reader's, not the model's. The timer runs
+   * on, because each token stops the clock and starts it again.
+   */
   stop(): void {
-    clearTimeout(this.#stage);
-    this.#stage = undefined;
+    this.#isRunning = false;
   }
 
   /** Stops both clocks. */
   close(): void {
     this.stop();
+    clearTimeout(this.#stageTimer);
     clearTimeout(this.#total);
+  }
+
+  #stageIsUp(stage: Stage): void {
+    if (!this.#isRunning) return;
+    const [code, field, what] = STAGES[stage];
+    this.#expire(code, what, this.#timeouts[field]);
   }
 
   #expire(code: ModelErrorCode, what: string, ms: number): void {

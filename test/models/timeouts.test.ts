@@ -61,6 +61,18 @@ describe('the time of a model', () => {
     assert.equal(expired.length, 0);
   });
 
+  it('is the whole time again after it stood still for longer', (t) => {
+    const { clock, expired, pass } = clockOf(t);
+    clock.start('idle');
+    clock.stop();
+    pass(60_000);
+    clock.start('idle');
+    pass(14_999);
+    assert.equal(expired.length, 0);
+    pass(1);
+    assert.deepEqual(expired.map(({ code }) => code), ['idle_timeout']);
+  });
+
   it('is not counted after the end', (t) => {
     const { clock, expired, pass } = clockOf(t);
     clock.start('idle');

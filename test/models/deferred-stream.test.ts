@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { describe, it } from 'node:test';
+
+import { DeferredStream, type Ask } from '../../src/models/deferred-stream.ts';
+import type { ModelDelta } from '../../src/models/model.ts';
+
+const OVER = { done: true, value: undefined };
+
+function word(text: string): ModelDelta {
+  return { type: 'text', text };
+}
+
+/** A model's stream that is moved by hand, and what was asked of it. */
+class Source implements AsyncGenerator<ModelDelta, void, undefined> {
+  readonly requests: {
+    readonly promise: Promise<IteratorResult<ModelDelta, void>>;
+    readonly give: (text: string) => void;
+    readonly fail: (error: Error) => void;
+    readonly end: () => void;
+  }[] = [];
+  returns = 0;
+
+  next(): Promise<IteratorResult<ModelDelta, void>> {
+    let settle!: (result: IteratorResult<ModelDelta, void>) => void;
+    let fail!: (error: Error) => void;
+    const promise = new Promise<IteratorResult<ModelDelta, void>>((resolve, reject) => {
+      settle = resolve;
+      fail = reject;
+    });
+    this.requests.push({
+      promise,
+      give: (text) => settle({ done: false, value: word(text) }),
+      fail,
+      end: () => settle({ done: true, value: undefined }),
+    });
+    return promise;
+  }
+
+  async return(): Promise<IteratorResult<ModelDelta, void>> {
+    this.returns += 1;
+    for (const { end } of this.requests) end();
+    return { done: true, value: undefined };
+  }
+
+  throw(): Promise<never> {
+    throw new Error('nobody throws into a stream');
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+}
+
+const { signal } = new AbortController();
+
+function askingFor(source: Source): (ask: Ask) => ReturnType<Ask> {
+  return (ask) => ask(() => source);
+}
+
+describe('a deferred stream', () => {
+  it('asks nobody before its reader does', async () => {
+    const source = new Source();
+    const stream = new DeferredStream(signal, askingFor(source));
+    assert.equal(source.requests.length, 0);
+    await stream.return();
+  });
+
+  it('hands each request to the model once that has given a delta, with nothing in between', async () => {
+    const source = new Source();
+    const stream = new DeferredStream(signal, askingFor(source));
+    const first = stream.next();
+    source.requests[0]?.give('One');
+    assert.deepEqual((await first).value, word('One'));
+    assert.equal(stream.next(), source.requests[1]?.promise);
+  });
+
+  it('answers requests in their order while nobody has answered yet', async () => {
+    const source = new Source();
+    const stream = new DeferredStream(signal, askingFor(source));
+    const both = [stream.next(), stream.next()];
+    source.requests[0]?.give('One');
+    await both[0];
+    await new Promise(setImmediate);
+    source.requests[1]?.give('two');
+    const deltas = (await Promise.all(both)).map(({ value }) => value);
+    assert.deepEqual(deltas, [word('One'), word('two')]);
+  });
+
+  it('listens to its signal only until the first delta', async () => {
+    const caller = new AbortController();
+    const listeners = (): number => getEventListeners(caller.signal, 'abort').length;
+    const source = new Source();
+    const stream = new DeferredStream(caller.signal, askingFor(source));
+    const first = stream.next();
+    assert.equal(listeners(), 1);
+    source.requests[0]?.give('One');
+    await first;
+    assert.equal(listeners(), 0);
+  });
+
+  it('is over after a failure', async () => {
+    const source = new Source();
+    const stream = new DeferredStream(signal, askingFor(source));
+    const [first, second] = [stream.next(), stream.next()];
+    source.requests[0]?.fail(new Error('no'));
+    await assert.rejects(first, /no/);
+    assert.deepEqual([await second, await stream.next()], [OVER, OVER]);
+    assert.equal(source.requests.length, 1);
+  });
+
+  for (const when of ['before the first delta', 'after it'] as const) {
+    it(`ends the model's stream when its reader stops ${when}`, async () => {
+      const source = new Source();
+      const stream = new DeferredStream(signal, askingFor(source));
+      const first = stream.next();
+      if (when === 'after it') {
+        source.requests[0]?.give('One');
+        await first;
+      }
+      const pending = when === 'after it' ? stream.next() : first;
+      await stream.return();
+      assert.deepEqual([await pending, await stream.next()], [OVER, OVER]);
+      assert.equal(source.returns, 1);
+    });
+  }
+
+  for (const stop of ['its reader stops', 'its signal aborts'] as const) {
+    it(`asks nobody once ${stop}, and takes what fails then for an echo`, async () => {
+      const caller = new AbortController();
+      const source = new Source();
+      let goOn!: () => void;
+      const loading = new Promise<void>((resolve) => (goOn = resolve));
+      const stream = new DeferredStream(caller.signal, async (ask) => {
+        await loading;
+        return ask(() => source);
+      });
+      const first = stream.next();
+      if (stop === 'its reader stops') await stream.return();
+      else caller.abort();
+      goOn();
+      assert.deepEqual([await first, source.requests.length], [OVER, 0]);
+    });
+  }
+
+  it('gives nothing that came after its signal aborted', async () => {
+    const caller = new AbortController();
+    const source = new Source();
+    const stream = new DeferredStream(caller.signal, askingFor(source));
+    const first = stream.next();
+    caller.abort();
+    source.requests[0]?.give('One');
+    assert.deepEqual([await first, await stream.next()], [OVER, OVER]);
+  });
+});
