@@ -1,6 +1,7 @@
 // The sections of `npm run bench`: each measures the contestants, prints a table, and judges.
 import { execFileSync } from 'node:child_process';
 import { runRounds, type Contestants } from './contestants.ts';
+import { LATER_AGENT } from './servers.ts';
 import { measureStartup } from './startup.ts';
 import { formatSummary } from './stats.ts';
 import { measureStreams } from './streams.ts';
@@ -141,6 +142,43 @@ async function compareFull(
   return { raw: results, verdicts };
 }
 
+/** An agent that waits for a round of the event loop, as any does that asks somebody else. */
+async function compareLater(
+  { bare, quiet }: Contestants,
+  size: BenchSize,
+): Promise<Comparison> {
+  const settings = { ...quiet.settings, AGENT: LATER_AGENT };
+  const contestants = [bare, quiet, { ...quiet, name: 'the same, answering later', settings }];
+  const results = await runRounds(contestants, size.rounds, (contestant) =>
+    measureThroughput(contestant, {
+      connections: CONNECTIONS,
+      conversations: 10,
+      fill: 5,
+      ...size,
+    }),
+  );
+  console.log(`\nAn agent that answers later: ${CONNECTIONS * 10} conversations, ${describeRounds(size)}`);
+  printThroughput(contestants, results);
+  const [, atOnce = [], later = []] = results;
+  return {
+    raw: results,
+    verdicts: [
+      judge(
+        { what: 'turns/s of an agent that answers later', limit: 0.85, kind: 'at least' },
+        ratesOf(later),
+        ratesOf(atOnce),
+        'at once',
+      ),
+      judge(
+        { what: 'first event p99 of an agent that answers later', limit: 1.5, kind: 'at most' },
+        p99sOf(later),
+        p99sOf(atOnce),
+        'at once',
+      ),
+    ],
+  };
+}
+
 async function compareStreams({ bare, server }: Contestants, size: BenchSize): Promise<Comparison> {
   const descriptors = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim();
   const streams =
@@ -260,6 +298,7 @@ async function compareMemory({ bare, server }: Contestants, size: BenchSize): Pr
 export const COMPARISONS: Readonly<Record<string, Compare>> = {
   young: compareYoung,
   full: compareFull,
+  later: compareLater,
   streams: compareStreams,
   start: compareStart,
   memory: compareMemory,

@@ -13,6 +13,7 @@ import { BENCH_SECRET } from './turn-request.ts';
 export const BARE = fileURLToPath(new URL('bare.mjs', import.meta.url));
 export const SERVER = fileURLToPath(new URL('../dist/server.js', import.meta.url));
 export const HELD_AGENT = fileURLToPath(new URL('held-agent.mjs', import.meta.url));
+export const LATER_AGENT = fileURLToPath(new URL('later-agent.mjs', import.meta.url));
 
 const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;

@@ -1,3 +1,4 @@
+import { RecencyList, type RecencyEntry } from '../base/recency-list.ts';
 import { emptyConversation, hasOpenTurn, type Conversation } from './conversation.ts';
 import type { ConversationStore } from './store.ts';
 
@@ -20,22 +21,15 @@ const SWEEP_INTERVAL_MS = 60_000;
 /** Bounds the search for one to drop when very many conversations have open turns. */
 const MAX_EVICTION_STEPS = 100;
 
-interface Entry {
+interface Entry extends RecencyEntry<Entry> {
   readonly conversation: Conversation;
   /** By the store's own clock. `updatedAt` is wall time, which may jump. */
   lastUsedMs: number;
-  /** Neighbours in the list, which is in order of last use. */
-  older: Entry | undefined;
-  newer: Entry | undefined;
 }
 
 /**
  * Keeps conversations in a Map and in a list ordered by their last change. Never returns a
  * promise.
- *
- * The Map's own order would need no list, but deleting and re-adding entries leaves old tables
- * behind. The garbage collector promotes these with everything they point to, and turns become
- * slower.
  */
 export class MemoryStore implements ConversationStore {
   readonly #ttlMs: number;
@@ -44,8 +38,7 @@ export class MemoryStore implements ConversationStore {
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
   #characters = 0;
-  #oldest: Entry | undefined;
-  #newest: Entry | undefined;
+  readonly #byLastUse = new RecencyList<Entry>();
   readonly #sweeper: NodeJS.Timeout;
 
   constructor({ ttlMs, maxConversations, maxCharacters = 67_108_864, now }: MemoryStoreOptions) {
@@ -83,7 +76,7 @@ export class MemoryStore implements ConversationStore {
     if (entry === undefined) {
       entry = { conversation, lastUsedMs: now, older: undefined, newer: undefined };
       this.#entries.set(id, entry);
-      this.#append(entry);
+      this.#byLastUse.add(entry);
     } else this.#touch(entry, now);
     if (this.#isOverfull) this.#evict(entry, now);
     return result;
@@ -97,12 +90,13 @@ export class MemoryStore implements ConversationStore {
     clearInterval(this.#sweeper);
     this.#entries.clear();
     this.#characters = 0;
-    this.#oldest = this.#newest = undefined;
+    this.#byLastUse.clear();
   }
 
   /** Tries the newest first: a turn that begins and ends at once looks it up twice in a row. */
   #find(id: string): Entry | undefined {
-    return this.#newest?.conversation.id === id ? this.#newest : this.#entries.get(id);
+    const { newest } = this.#byLastUse;
+    return newest?.conversation.id === id ? newest : this.#entries.get(id);
   }
 
   #isExpired({ conversation, lastUsedMs }: Entry, now: number): boolean {
@@ -116,16 +110,18 @@ export class MemoryStore implements ConversationStore {
   /** Drops the least recently used until the bounds are met, but never `kept`, the newest. */
   #evict(kept: Entry, now: number): void {
     for (let steps = 0; this.#isOverfull && steps < MAX_EVICTION_STEPS; steps++) {
-      if (this.#oldest === undefined || this.#oldest === kept) return;
-      this.#dropUnlessOpen(this.#oldest, now);
+      const { oldest } = this.#byLastUse;
+      if (oldest === undefined || oldest === kept) return;
+      this.#dropUnlessOpen(oldest, now);
     }
   }
 
   #dropExpired(): void {
     const now = Math.floor(this.#now());
     for (let candidates = this.#entries.size; candidates > 0; candidates--) {
-      if (this.#oldest === undefined || now - this.#oldest.lastUsedMs <= this.#ttlMs) return;
-      this.#dropUnlessOpen(this.#oldest, now);
+      const { oldest } = this.#byLastUse;
+      if (oldest === undefined || now - oldest.lastUsedMs <= this.#ttlMs) return;
+      this.#dropUnlessOpen(oldest, now);
     }
   }
 
@@ -141,29 +137,11 @@ export class MemoryStore implements ConversationStore {
   #drop(entry: Entry): void {
     this.#characters -= entry.conversation.textLength;
     this.#entries.delete(entry.conversation.id);
-    this.#unlink(entry);
+    this.#byLastUse.remove(entry);
   }
 
   #touch(entry: Entry, now: number): void {
     entry.lastUsedMs = now;
-    if (entry === this.#newest) return;
-    this.#unlink(entry);
-    this.#append(entry);
-  }
-
-  #append(entry: Entry): void {
-    entry.older = this.#newest;
-    if (this.#newest === undefined) this.#oldest = entry;
-    else this.#newest.newer = entry;
-    this.#newest = entry;
-  }
-
-  #unlink(entry: Entry): void {
-    const { older, newer } = entry;
-    if (older === undefined) this.#oldest = newer;
-    else older.newer = newer;
-    if (newer === undefined) this.#newest = older;
-    else newer.older = older;
-    entry.older = entry.newer = undefined;
+    this.#byLastUse.touch(entry);
   }
 }

@@ -2,13 +2,22 @@ import type { Delivery } from './delivery.ts';
 import type { Turn } from './turn.ts';
 
 /**
+ * Where the newest turn of a conversation is found. It is emptied when that turn leaves: V8 keeps
+ * old tables of a Map for long, and with them all that they refer to.
+ * docs/decisions/005-no-map-of-turns.md
+ */
+interface Place {
+  newest: Turn | undefined;
+}
+
+/**
  * The turns that run in this process. A conversation has one, beside turns that leave nothing in
  * its history. The older one keeps speaking only while a slow store opens a newer one, which has it
  * as `older`.
  */
 export class RunningTurns {
-  /** The newest turn of each conversation. */
-  readonly #newest = new Map<string, Turn>();
+  /** By conversation. */
+  readonly #places = new Map<string, Place>();
   /**
    * Turns that ended while they began, and whose replies wait to depart with others. In that order.
    * They wait for less than a round of the event loop, so they are few.
@@ -26,8 +35,8 @@ export class RunningTurns {
       this.keepDelayed(turn);
       break; // there is no other: it would have made this one leave
     }
-    this.#newest.get(conversationId)?.leave();
-    return this.#newest.get(conversationId);
+    this.#newestOf(conversationId)?.leave();
+    return this.#newestOf(conversationId);
   }
 
   /** The turns of a conversation, the newest first. */
@@ -42,13 +51,13 @@ export class RunningTurns {
     const isIts = (turn: Turn): boolean => turn.delivery === delivery;
     return (
       this.#departing.find(isIts) ??
-      [...chainFrom(this.#newest.get(delivery.conversationId))].find(isIts) ??
+      [...chainFrom(this.#newestOf(delivery.conversationId))].find(isIts) ??
       [...this.#beside].find(isIts)
     );
   }
 
   *all(): Generator<Turn, void, undefined> {
-    for (const newest of this.#newest.values()) yield* chainFrom(newest);
+    for (const { newest } of this.#places.values()) yield* chainFrom(newest);
     yield* this.#beside;
     yield* this.#departing;
   }
@@ -64,8 +73,6 @@ export class RunningTurns {
     this.#beginning = turn;
     turn.begin();
     this.#beginning = undefined;
-    // A turn that is already settled is not added. A Map that is filled and emptied all the time
-    // leaves old tables behind, and they hold its turns until the next full garbage collection.
     if (turn.isSettled) return;
     if (turn.isOver) this.#departing.push(turn);
     else this.#keep(turn);
@@ -77,8 +84,14 @@ export class RunningTurns {
   }
 
   #keep(turn: Turn): void {
-    if (turn.isStored) this.#newest.set(turn.conversationId, turn);
-    else this.#beside.add(turn);
+    if (!turn.isStored) return void this.#beside.add(turn);
+    const place = this.#places.get(turn.conversationId);
+    if (place !== undefined) place.newest = turn;
+    else this.#places.set(turn.conversationId, { newest: turn });
+  }
+
+  #newestOf(conversationId: string): Turn | undefined {
+    return this.#places.get(conversationId)?.newest;
   }
 
   /** Usually it is the first. `shift` is cheaper than `splice`. */
@@ -92,12 +105,14 @@ export class RunningTurns {
   remove(turn: Turn): void {
     if (this.#removeDeparting(turn) || this.#beside.delete(turn)) return;
     const { conversationId, older } = turn;
-    const newest = this.#newest.get(conversationId);
-    if (newest !== turn) {
-      for (let newer = newest; newer !== undefined; newer = newer.older)
-        if (newer.older === turn) newer.older = older;
-    } else if (older === undefined) this.#newest.delete(conversationId);
-    else this.#newest.set(conversationId, older);
+    const place = this.#places.get(conversationId);
+    if (place === undefined) return;
+    if (place.newest !== turn) {
+      for (const newer of chainFrom(place.newest)) if (newer.older === turn) newer.older = older;
+      return;
+    }
+    place.newest = older;
+    if (older === undefined) this.#places.delete(conversationId);
   }
 }
 

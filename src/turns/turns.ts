@@ -71,7 +71,9 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly calls = new RunningCalls();
   readonly others: OtherProcesses | undefined;
   readonly #running = new RunningTurns();
-  readonly #writes = new Set<Promise<unknown>>();
+  /** How many writes are not done. */
+  #writes = 0;
+  #whenWritten: (() => void)[] = [];
   #whenNoneRuns: (() => void) | undefined;
 
   constructor(options: TurnsOptions) {
@@ -187,7 +189,7 @@ export class Turns implements TurnOwner, OwnTurns {
   /** Resolves when no tool call runs and all writes of turns are done, or given up. */
   async settled(): Promise<void> {
     await this.calls.ended();
-    while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
+    while (this.#writes > 0) await new Promise<void>((done) => this.#whenWritten.push(done));
   }
 
   /**
@@ -201,8 +203,11 @@ export class Turns implements TurnOwner, OwnTurns {
   }
 
   track(write: Promise<unknown>): void {
-    this.#writes.add(write);
-    const done = (): boolean => this.#writes.delete(write);
+    this.#writes += 1;
+    const done = (): void => {
+      this.#writes -= 1;
+      if (this.#writes === 0) for (const written of this.#whenWritten.splice(0)) written();
+    };
     write.then(done, done); // the caller handles its failure
   }
 

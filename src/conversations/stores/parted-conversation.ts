@@ -34,7 +34,7 @@ export class PartedConversation {
   /** How often the store may have lost data by then, as far as this process knows. */
   lossesSeen = 0;
   /** Turns that were added, changed or removed since the last write. */
-  readonly touched = new Set<TurnRecord>();
+  touched = new Set<TurnRecord>();
   /** The name of each turn's part: numbers, in the order in which they were written. */
   readonly #names = new Map<TurnRecord, string>();
   #nextNumber = 0;
@@ -181,7 +181,8 @@ export class PartedConversation {
     delete this.conversation.isCleared;
     for (const record of this.touched)
       if (!this.conversation.turns.includes(record)) this.#names.delete(record);
-    this.touched.clear();
+    // A Set that is cleared leaves its old table behind: docs/decisions/005-no-map-of-turns.md
+    this.touched = this.conversation.touched = new Set();
   }
 
   #nameIfAny(record: TurnRecord): readonly string[] {

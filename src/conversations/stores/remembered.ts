@@ -1,3 +1,4 @@
+import { RecencyList, type RecencyEntry } from '../../base/recency-list.ts';
 import { hasOpenTurn } from '../conversation.ts';
 import type { PartedConversation } from './parted-conversation.ts';
 
@@ -9,9 +10,10 @@ export interface RememberedBounds {
   readonly ttlMs: number;
 }
 
-interface Entry {
-  readonly kept: PartedConversation;
-  readonly characters: number;
+interface Entry extends RecencyEntry<Entry> {
+  readonly id: string;
+  kept: PartedConversation;
+  characters: number;
 }
 
 /**
@@ -21,6 +23,7 @@ interface Entry {
 export class Remembered {
   readonly #bounds: RememberedBounds;
   readonly #entries = new Map<string, Entry>();
+  readonly #byLastUse = new RecencyList<Entry>();
   #characters = 0;
 
   constructor(bounds: RememberedBounds) {
@@ -36,20 +39,34 @@ export class Remembered {
 
   /** Call it again after each change: the length is measured here. */
   set(id: string, kept: PartedConversation): void {
-    this.delete(id); // a Map keeps the order of insertion: this moves the id to the end
     const characters = kept.conversation.textLength;
-    this.#entries.set(id, { kept, characters });
-    this.#characters += characters;
-    for (const [oldest, entry] of this.#entries) {
-      if (oldest === id || !(this.#isOverfull || this.#isExpired(entry))) return;
-      this.delete(oldest);
+    const entry = this.#entries.get(id);
+    if (entry === undefined) this.#add({ id, kept, characters, older: undefined, newer: undefined });
+    else {
+      this.#characters += characters - entry.characters;
+      entry.kept = kept;
+      entry.characters = characters;
+      this.#byLastUse.touch(entry);
     }
+    for (;;) {
+      const { oldest } = this.#byLastUse;
+      if (oldest === undefined || oldest.id === id) return;
+      if (!this.#isOverfull && !this.#isExpired(oldest)) return;
+      this.delete(oldest.id);
+    }
+  }
+
+  #add(entry: Entry): void {
+    this.#entries.set(entry.id, entry);
+    this.#byLastUse.add(entry);
+    this.#characters += entry.characters;
   }
 
   delete(id: string): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     this.#entries.delete(id);
+    this.#byLastUse.remove(entry);
     this.#characters -= entry.characters;
   }
 

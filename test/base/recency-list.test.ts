@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { RecencyList, type RecencyEntry } from '../../src/base/recency-list.ts';
+
+interface Entry extends RecencyEntry<Entry> {
+  readonly name: string;
+}
+
+function entry(name: string): Entry {
+  return { name, older: undefined, newer: undefined };
+}
+
+function listOf(...entries: readonly Entry[]): RecencyList<Entry> {
+  const list = new RecencyList<Entry>();
+  for (const one of entries) list.add(one);
+  return list;
+}
+
+/** The names from the oldest to the newest, the same when they are read backwards. */
+function namesIn({ oldest, newest }: RecencyList<Entry>): string {
+  let forwards = '';
+  for (let one = oldest; one !== undefined; one = one.newer) forwards += one.name;
+  let backwards = '';
+  for (let one = newest; one !== undefined; one = one.older) backwards = one.name + backwards;
+  assert.equal(backwards, forwards);
+  return forwards;
+}
+
+describe('a recency list', () => {
+  it('is in the order in which its entries were added', () => {
+    assert.equal(namesIn(listOf()), '');
+    assert.equal(namesIn(listOf(entry('a'), entry('b'), entry('c'))), 'abc');
+  });
+
+  for (const [which, order] of [['a', 'bca'], ['b', 'acb'], ['c', 'abc']] as const) {
+    it(`makes ${which} of abc the newest when it is touched: ${order}`, () => {
+      const entries = ['a', 'b', 'c'].map(entry);
+      const list = listOf(...entries);
+      for (const one of entries) if (one.name === which) list.touch(one);
+      assert.equal(namesIn(list), order);
+    });
+  }
+
+  for (const [which, left] of [['a', 'bc'], ['b', 'ac'], ['c', 'ab']] as const) {
+    it(`has ${left} when ${which} of abc is removed, which keeps no neighbours`, () => {
+      const entries = ['a', 'b', 'c'].map(entry);
+      const list = listOf(...entries);
+      const removed = entries.find(({ name }) => name === which) ?? assert.fail();
+      list.remove(removed);
+      assert.equal(namesIn(list), left);
+      assert.deepEqual([removed.older, removed.newer], [undefined, undefined]);
+    });
+  }
+
+  it('is empty when its only entry is removed, and when it is cleared', () => {
+    const only = entry('a');
+    const list = listOf(only);
+    list.remove(only);
+    assert.equal(namesIn(list), '');
+    list.add(only);
+    assert.equal(namesIn(list), 'a');
+    list.clear();
+    assert.equal(namesIn(list), '');
+  });
+});
