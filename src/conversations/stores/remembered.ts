@@ -41,8 +41,9 @@ export class Remembered {
   set(id: string, kept: PartedConversation): void {
     const characters = kept.conversation.textLength;
     const entry = this.#entries.get(id);
-    if (entry === undefined) this.#add({ id, kept, characters, older: undefined, newer: undefined });
-    else {
+    if (entry === undefined) {
+      this.#add({ id, kept, characters, older: undefined, newer: undefined });
+    } else {
       this.#characters += characters - entry.characters;
       entry.kept = kept;
       entry.characters = characters;

@@ -11,15 +11,12 @@ type Methods = Pick<SqliteStore, 'read' | 'writeAll' | 'list' | 'count' | 'close
 
 /** Sent to the thread. */
 export interface Call {
-  readonly n: number;
   readonly method: keyof Methods;
   readonly args: readonly unknown[];
 }
 
-/** Sent back. */
-export type Reply =
-  | { readonly n: number; readonly answer: unknown }
-  | { readonly n: number; readonly failure: string };
+/** Sent back for each call, in their order. Before them, unasked: whether the file is open. */
+export type Reply = { readonly answer: unknown } | { readonly failure: string };
 
 interface Waiting<T> {
   readonly resolve: (answer: T) => void;
@@ -31,9 +28,6 @@ interface Write extends Waiting<WriteAnswer> {
   readonly change: PartsChange;
 }
 
-/** The call that a thread answers unasked, when it has opened the file. */
-const OPENING = 0;
-
 /**
  * An SQLite file with a thread of its own, so that neither the disk nor a lock of another process
  * holds up the event loop. Writes made in one turn of the event loop share a transaction.
@@ -44,7 +38,8 @@ class SqliteThread implements PartStore {
   readonly name = 'sqlite';
   readonly #options: SqliteStoreOptions;
   readonly #backOff = new BackOff();
-  readonly #calls = new Map<number, Waiting<never>>();
+  /** What the thread has not answered yet. */
+  readonly #calls: Waiting<never>[] = [];
   #worker: Worker | undefined;
   /** Resolves when the thread has ended. */
   #ended: Promise<void> = Promise.resolve();
@@ -52,7 +47,6 @@ class SqliteThread implements PartStore {
   /** Why it is not open. */
   #failure: StoreError | undefined;
   #restart: NodeJS.Timeout | undefined;
-  #count = 0;
   #writes: Write[] = [];
   #isClosed = false;
 
@@ -63,7 +57,7 @@ class SqliteThread implements PartStore {
   /** Rejects if the file cannot be used. */
   async open(): Promise<void> {
     await new Promise((resolve, reject) => {
-      this.#calls.set(OPENING, { resolve, reject });
+      this.#calls.push({ resolve, reject });
       this.#start();
     });
     this.#isOpen = true;
@@ -129,8 +123,7 @@ class SqliteThread implements PartStore {
       const waitMs = this.#backOff.delayAfter(livedMs);
       this.#restart = setTimeout(() => void this.#reopen(), waitMs).unref();
     }
-    for (const { reject } of this.#calls.values()) reject(this.#failure);
-    this.#calls.clear();
+    for (const { reject } of this.#calls.splice(0)) reject(this.#failure);
   }
 
   async #reopen(): Promise<void> {
@@ -158,18 +151,16 @@ class SqliteThread implements PartStore {
   ): Promise<ReturnType<Methods[M]>> {
     return new Promise((resolve, reject) => {
       if (!this.#isOpen) throw this.#failure;
-      if (this.#calls.size === 0) this.#worker?.ref();
-      this.#count += 1;
-      this.#calls.set(this.#count, { resolve, reject });
-      this.#worker?.postMessage({ n: this.#count, method, args } satisfies Call);
+      if (this.#calls.length === 0) this.#worker?.ref();
+      this.#worker?.postMessage({ method, args } satisfies Call);
+      this.#calls.push({ resolve, reject });
     });
   }
 
   #replied(reply: Reply): void {
-    const waiting = this.#calls.get(reply.n);
-    this.#calls.delete(reply.n);
+    const waiting = this.#calls.shift();
     // An open file must not keep the process alive.
-    if (this.#calls.size === 0) this.#worker?.unref();
+    if (this.#calls.length === 0) this.#worker?.unref();
     if ('failure' in reply) waiting?.reject(new StoreError(reply.failure));
     else waiting?.resolve(reply.answer as never); // what this method returns
   }

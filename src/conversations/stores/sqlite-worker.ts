@@ -9,13 +9,12 @@ const UPKEEP_INTERVAL_MS = 1_000;
 /** Between two pieces of maintenance, if one was not enough. */
 const UPKEEP_PAUSE_MS = 10;
 
-/** Answers the call; the opening of the store is call 0. */
-function answer(n: number, work: () => unknown): void {
+function answer(work: () => unknown): void {
   let reply: Reply;
   try {
-    reply = { n, answer: work() };
+    reply = { answer: work() };
   } catch (error) {
-    reply = { n, failure: error instanceof Error ? error.message : String(error) };
+    reply = { failure: error instanceof Error ? error.message : String(error) };
   }
   parentPort?.postMessage(reply);
 }
@@ -29,15 +28,15 @@ function serve(store: SqliteStore): void {
     timer = setTimeout(keepUp, hasMore ? UPKEEP_PAUSE_MS : UPKEEP_INTERVAL_MS);
   }
 
-  parentPort?.on('message', ({ n, method, args }: Call) => {
+  parentPort?.on('message', ({ method, args }: Call) => {
     if (method === 'close') {
       clearTimeout(timer);
       parentPort?.unref(); // the thread ends once this is answered
     }
     const work = store[method] as (...args: unknown[]) => unknown;
-    answer(n, () => Reflect.apply(work, store, args));
-    if (store.isBehind) setImmediate(keepUp);
+    answer(() => Reflect.apply(work, store, args));
+    if (store.isBehind) keepUp();
   });
 }
 
-answer(0, () => serve(new SqliteStore(workerData as SqliteStoreOptions)));
+answer(() => serve(new SqliteStore(workerData as SqliteStoreOptions)));
