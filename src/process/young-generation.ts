@@ -5,7 +5,7 @@ const FLAG = /^--(?:no-?)?allocation[-_]site[-_]pretenuring$/;
  * Keeps V8 from allocating the objects of a turn among those that live long, unless Node was
  * started with that flag or its opposite: docs/decisions/013-allocate-young.md
  *
- * Loads `node:v8` by itself, so that the start does not wait for it.
+ * Loads `node:v8` by itself, because a start need not wait for it.
  */
 export async function allocateYoung(): Promise<void> {
   if (process.execArgv.some((argument) => FLAG.test(argument))) return;
