@@ -1,7 +1,7 @@
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Route } from '../http/compose.ts';
 import type { SessionAuthority } from '../routes/authorize.ts';
-import type { TurnFigures } from '../routes/webhook-delivery.ts';
+import type { DeliveryReport } from '../routes/webhook-delivery.ts';
 
 /** An agent the platform can call. */
 export interface PlatformAgent {
@@ -24,7 +24,7 @@ export interface AppPlatform extends SessionAuthority {
    */
   serve(agents: readonly [PlatformAgent, ...PlatformAgent[]]): readonly Route[];
   /** Called at the end of every turn. */
-  turnEnded(figures: TurnFigures): void;
+  turnEnded(report: DeliveryReport): void;
   /** Ends all sessions and opens no new ones. Called when the app begins to drain. */
   close(): Promise<void>;
 }

@@ -20,7 +20,7 @@ import type { OpenSessions } from '../routes/open-sessions.ts';
 import { openApi } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
 import { webhook, type OpenRequests } from '../routes/webhook.ts';
-import { figuresOf, type TurnObserver } from '../routes/webhook-delivery.ts';
+import { deliveryReport, type TurnObserver } from '../routes/webhook-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
 
 /**
@@ -151,7 +151,7 @@ function turnObserver(metrics: Metrics, platform: AppPlatform | undefined): Turn
   if (platform === undefined) return observe;
   return (delivery, report) => {
     observe(delivery, report);
-    platform.turnEnded(figuresOf(delivery, report));
+    platform.turnEnded(deliveryReport(delivery, report));
   };
 }
 

@@ -9,7 +9,7 @@ import {
   string,
   type Field,
 } from '../layercode/fields.ts';
-import type { TurnFigures } from '../routes/webhook-delivery.ts';
+import type { DeliveryReport } from '../routes/webhook-delivery.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { TextSession, type TextSessionOptions } from './text-session.ts';
 import { CLOSE_CODES } from './websocket/close.ts';
@@ -74,7 +74,7 @@ export class BrowserSocket {
    * Sends the server's own figures of a turn to a traced browser, if the turn belongs to this
    * session.
    */
-  turnEnded({ requestId, turnId, error, ...figures }: TurnFigures): void {
+  turnEnded({ requestId, turnId, error, ...figures }: DeliveryReport): void {
     const delivery = this.#session.deliveryOf(requestId);
     if (delivery === undefined || turnId === undefined || !this.#options.isTraced) return;
     const reason = error === undefined ? {} : { reason: reasonOf(error) };

@@ -9,7 +9,7 @@ import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { isObject, type JsonObject } from '../layercode/fields.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { authorize } from '../routes/authorize.ts';
-import type { TurnFigures } from '../routes/webhook-delivery.ts';
+import type { DeliveryReport } from '../routes/webhook-delivery.ts';
 import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
 import { BrowserSocket } from './browser-socket.ts';
 import { PAGE, pageFile } from './playground-files.ts';
@@ -101,8 +101,8 @@ export class LocalPlatform implements AppPlatform {
   }
 
   /** Sends the figures of a turn to the browser it belongs to. */
-  turnEnded(figures: TurnFigures): void {
-    for (const socket of this.#sockets) socket.turnEnded(figures);
+  turnEnded(report: DeliveryReport): void {
+    for (const socket of this.#sockets) socket.turnEnded(report);
   }
 
   /**

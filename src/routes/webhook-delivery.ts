@@ -10,7 +10,7 @@ import { ReplyStream } from './reply-stream.ts';
 export type TurnObserver = (delivery: WebhookDelivery, report: TurnReport) => void;
 
 /** A turn's report, and the request it belongs to. */
-export interface TurnFigures extends TurnReport {
+export interface DeliveryReport extends TurnReport {
   readonly requestId: string;
   /** Undefined if the platform sent none. */
   readonly turnId: string | undefined;
@@ -18,7 +18,10 @@ export interface TurnFigures extends TurnReport {
   readonly durationMs: number;
 }
 
-export function figuresOf({ turnId, context }: WebhookDelivery, report: TurnReport): TurnFigures {
+export function deliveryReport(
+  { turnId, context }: WebhookDelivery,
+  report: TurnReport,
+): DeliveryReport {
   const { requestId, receivedAtMs } = context;
   return { ...report, requestId, turnId, durationMs: performance.now() - receivedAtMs };
 }
