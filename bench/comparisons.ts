@@ -157,7 +157,9 @@ async function compareLater(
       ...size,
     }),
   );
-  console.log(`\nAn agent that answers later: ${CONNECTIONS * 10} conversations, ${describeRounds(size)}`);
+  console.log(
+    `\nAn agent that answers later: ${CONNECTIONS * 10} conversations, ${describeRounds(size)}`,
+  );
   printThroughput(contestants, results);
   const [, atOnce = [], later = []] = results;
   return {

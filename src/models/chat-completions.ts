@@ -47,6 +47,13 @@ export interface ChatCompletionsOptions {
   readonly onProblem?: ((message: string) => void) | undefined;
 }
 
+/** A request as its stream's `return()` sees it. */
+interface OpenRequest {
+  readonly connection: AbortController;
+  /** From then on the connection is `fetch`'s: the next request may use it. */
+  isOver: boolean;
+}
+
 /** A model that makes one `fetch` per stream and does not retry. */
 export class ChatCompletionsModel implements ChatModel {
   readonly name: string;
@@ -77,13 +84,13 @@ export class ChatCompletionsModel implements ChatModel {
     messages: readonly ChatMessage[],
     options: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
-    const connection = new AbortController();
-    const stream = this.#request(messages, options, connection);
+    const request: OpenRequest = { connection: new AbortController(), isOver: false };
+    const stream = this.#request(messages, options, request);
     const finish = stream.return.bind(stream);
     // A generator handles `return()` only after its pending `await`, which can take as long as a
     // model's timeout. The abort ends that `await`.
     stream.return = (value) => {
-      connection.abort();
+      if (!request.isOver) request.connection.abort();
       return finish(value);
     };
     return stream;
@@ -127,13 +134,14 @@ export class ChatCompletionsModel implements ChatModel {
     return true;
   }
 
-  /** Ends quietly if its signal aborts, or `connection` does for its reader. */
+  /** Ends quietly if its signal aborts, or the connection does for its reader. */
   async *#request(
     messages: readonly ChatMessage[],
     { signal, onFailedRequest, ...options }: ModelStreamOptions,
-    connection: AbortController,
+    request: OpenRequest,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     if (signal.aborted) return;
+    const { connection } = request;
     const abort = (): void => connection.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const clock = new RequestClock(this.name, this.#timeouts, (error) => connection.abort(error));
@@ -166,7 +174,7 @@ export class ChatCompletionsModel implements ChatModel {
       if (reply.isDone) leftOver = body;
       failure = undefined;
       if (isStopped()) return;
-      const firstDeltaMs = (reader.firstDeltaAt ?? performance.now()) - sentAt;
+      const firstDeltaMs = reader.firstDeltaAt - sentAt;
       yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs };
     } catch (error) {
       this.#noteRefusal(error);
@@ -175,6 +183,7 @@ export class ChatCompletionsModel implements ChatModel {
       failure = cause instanceof ModelError ? cause.code : 'failed';
       throw cause;
     } finally {
+      request.isOver = true;
       if (failure !== undefined) onFailedRequest?.(this.name, failure);
       clock.close();
       signal.removeEventListener('abort', abort);

@@ -60,7 +60,7 @@ async function send({ fetch, url, body, access, signal }: ModelRequest): Promise
 }
 
 /** The next bytes, or undefined at the end. Throws a `ModelError` if the connection breaks. */
-export async function readBytes(
+async function readBytes(
   reader: BodyReader,
   access: ModelAccess,
 ): Promise<Uint8Array | undefined> {

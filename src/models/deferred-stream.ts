@@ -15,7 +15,7 @@ const OVER: DeltaResult = { done: true, value: undefined };
  *
  * `begin` asks until a model answers. Its signal aborts when `signal` does, and when the reader
  * stops. After that nobody is asked, and an error is only an echo of the abort: the stream just
- * ends.
+ * ends. Once it has begun, that is up to the model's own stream.
  */
 export class DeferredStream implements DeltaStream {
   readonly #signal: AbortSignal;
@@ -65,15 +65,15 @@ export class DeferredStream implements DeltaStream {
   }
 
   async #askFirst(): Promise<DeltaResult> {
+    if (this.#signal.aborted) return this.return();
     const { signal } = this.#beginning;
     const abort = (): void => this.#beginning.abort();
-    if (this.#signal.aborted) abort();
-    else this.#signal.addEventListener('abort', abort, { once: true });
+    this.#signal.addEventListener('abort', abort, { once: true });
     try {
       const first = await this.#begin((stream) => this.#ask(stream), signal);
-      if (signal.aborted) this.#isOver = true;
       this.#hasBegun = true;
-      return this.#isOver ? OVER : first;
+      if (!signal.aborted) return first;
+      return await (this.#isOver ? OVER : this.return());
     } catch (error) {
       this.#isOver = true;
       if (signal.aborted) return OVER;

@@ -38,14 +38,15 @@ export class ReplyReader {
     return this.#isOver;
   }
 
-  /** The time of the first text or tool call. Undefined before it. */
-  get firstDeltaAt(): number | undefined {
-    return this.#firstDeltaAt;
+  /** The time of the first text or tool call. Before that, the present. */
+  get firstDeltaAt(): number {
+    return this.#firstDeltaAt ?? performance.now();
   }
 
   /**
-   * Waits for more bytes, and returns the deltas in them. They are made one by one, as they are
-   * taken: the first ones are good even if what follows them is broken. Throws a `ModelError`.
+   * Waits for more bytes, and returns the deltas in them, which must all be taken before the next
+   * call. They are made one by one, as they are taken: the first ones are good even if what follows
+   * them is broken. Both throw a `ModelError`.
    */
   async read(): Promise<Iterable<ModelDelta>> {
     let bytes: Uint8Array | undefined;

@@ -1,11 +1,11 @@
 /** As V8 takes it on the command line. */
-const FLAG = /^--(?:no-?)?allocation[-_]site[-_]pretenuring$/;
+const FLAG = /^--?(?:no[-_]?)?allocation[-_]site[-_]pretenuring$/;
 
 /**
  * Keeps V8 from allocating the objects of a turn among those that live long, unless Node was
  * started with that flag or its opposite: docs/decisions/013-allocate-young.md
  *
- * Loads `node:v8` by itself, because a start need not wait for it.
+ * It loads `node:v8` itself, so that a server listens before that.
  */
 export async function allocateYoung(): Promise<void> {
   if (process.execArgv.some((argument) => FLAG.test(argument))) return;

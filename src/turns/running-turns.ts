@@ -2,8 +2,8 @@ import type { Delivery } from './delivery.ts';
 import type { Turn } from './turn.ts';
 
 /**
- * Where the newest turn of a conversation is found. It is emptied when that turn leaves: V8 keeps
- * old tables of a Map for long, and with them all that they refer to.
+ * Where the newest turn of a conversation is found. It refers to no turn that has left: V8 keeps
+ * old tables of a Map for a long time, and with them all that they refer to.
  * docs/decisions/005-no-map-of-turns.md
  */
 interface Place {

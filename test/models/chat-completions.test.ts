@@ -270,6 +270,24 @@ describe('ChatCompletionsModel', () => {
     assert.equal(server.connectionsSeen, 1);
   });
 
+  it('keeps a connection whose reader stops once the reply is over', async () => {
+    let release = (): void => undefined;
+    const server = await serve(
+      pausing(textReply('One'), new Promise<void>((resolve) => (release = resolve)), []),
+      says('Two'),
+    );
+    const model = modelAt(server.url);
+    const reply = model.stream(HELLO, { signal: new AbortController().signal });
+    for (let isOver = false; !isOver; ) isOver = (await reply.next()).done === true;
+    await reply.return();
+    release();
+    assert.equal(await (await server.request(0)).wasCut, false);
+    // nothing tells when fetch has read the last chunk
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await read(model);
+    assert.equal(server.connectionsSeen, 1);
+  });
+
   it('cuts a connection that stays open after [DONE]', async () => {
     const server = await serve(silentAfter(...textReply('One')));
     await read(modelAt(server.url, { timeouts: { trailerMs: 20 } }));

@@ -70,7 +70,7 @@ describe('a deferred stream', () => {
     await stream.return();
   });
 
-  it('hands each request to the model once that has given a delta, with nothing in between', async () => {
+  it('hands each request to the model itself once that has given a delta', async () => {
     const source = new Source();
     const stream = new DeferredStream(signal, askingFor(source));
     const first = stream.next();
@@ -147,7 +147,16 @@ describe('a deferred stream', () => {
     });
   }
 
-  it('gives nothing that came after its signal aborted', async () => {
+  it('begins nothing if its signal aborted before', async () => {
+    let begun = 0;
+    const stream = new DeferredStream(AbortSignal.abort(), () => {
+      begun += 1;
+      return new Promise(() => undefined);
+    });
+    assert.deepEqual([await stream.next(), begun], [OVER, 0]);
+  });
+
+  it('ends a stream whose first delta came after its signal aborted', async () => {
     const caller = new AbortController();
     const source = new Source();
     const stream = new DeferredStream(caller.signal, askingFor(source));
@@ -155,5 +164,6 @@ describe('a deferred stream', () => {
     caller.abort();
     source.requests[0]?.give('One');
     assert.deepEqual([await first, await stream.next()], [OVER, OVER]);
+    assert.equal(source.returns, 1);
   });
 });

@@ -35,7 +35,7 @@ function serve(store: SqliteStore): void {
     }
     const work = store[method] as (...args: unknown[]) => unknown;
     answer(() => Reflect.apply(work, store, args));
-    if (store.isBehind) keepUp();
+    if (store.isBehind && method !== 'close') keepUp();
   });
 }
 

@@ -246,6 +246,18 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     await assert.rejects(async () => thread.write('c', change('v1')), /the store is closed/);
   });
 
+  it('is closed though maintenance is due and the file is gone', async () => {
+    const path = newPath();
+    const thread = await openThread(path);
+    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    const settled = Promise.allSettled(
+      Array.from({ length: 2_100 }, async (_, n) => thread.write(`c${n}`, change('v1'))),
+    );
+    await new Promise((resolve) => setImmediate(resolve)); // they are on their way
+    await thread.close();
+    await settled;
+  });
+
   it('starts a thread that died again, and fails until it has opened the file', async (t) => {
     const path = newPath();
     const [thread, died] = await withThread(() => openedThread(t, path));
