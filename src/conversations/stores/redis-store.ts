@@ -95,7 +95,7 @@ export class RedisStore implements PartStore {
   async list(prefix: string, after: string): Promise<IdPage> {
     const begun = PREFIX + keyOf(prefix);
     const call = { keys: [begun], arguments: [after || '0'] };
-    const reply = await this.#eval(LIST, call).catch((error: unknown) => {
+    const reply = await this.#eval(LIST, call, (found) => found).catch((error: unknown) => {
       const said = error instanceof Error ? error.message : String(error);
       throw new StoreError(`the store cannot list its keys: ${said}`, { cause: error });
     });
@@ -120,18 +120,16 @@ export class RedisStore implements PartStore {
     await this.#closeClient?.();
   }
 
-  async #run(id: string, args: string[]): Promise<true | StoredConversation | undefined> {
-    const reply = await this.#eval(SWAP, { keys: [PREFIX + keyOf(id)], arguments: args });
-    return reply === 1 ? true : storedIn(reply);
+  #run(id: string, args: string[]): Promise<true | StoredConversation | undefined> {
+    const call = { keys: [PREFIX + keyOf(id)], arguments: args };
+    return this.#eval(SWAP, call, (reply) => (reply === 1 ? true : storedIn(reply)));
   }
 
-  async #eval({ text, sha1 }: Script, call: RedisScriptCall): Promise<unknown> {
-    try {
-      return await this.#client.evalSha(sha1, call);
-    } catch (error) {
+  #eval<T>({ text, sha1 }: Script, call: RedisScriptCall, read: (reply: unknown) => T): Promise<T> {
+    return this.#client.evalSha(sha1, call).then(read, (error: unknown) => {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return this.#client.eval(text, call); // the server remembers it from now on
-    }
+      return this.#client.eval(text, call).then(read); // the server remembers it from now on
+    });
   }
 }
 
