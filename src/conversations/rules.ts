@@ -185,8 +185,14 @@ export function openTurn(
   bounds: ConversationBounds,
 ): TurnOpeningResult {
   const { runId, text, running = [], isCallRunning = () => false } = opening;
-  const turnId = idOf(conversation, opening);
-  const known = findTurn(conversation, turnId);
+  // If a turn with other words has taken the wire's id, this is an id of our own. A repeated
+  // delivery has the same words and finds the same id.
+  let { turnId } = opening;
+  let known = findTurn(conversation, turnId);
+  for (let n = 2; known !== undefined && !isBegunBy(known, text); n += 1) {
+    turnId = idOfNth(opening.turnId, n);
+    known = findTurn(conversation, turnId);
+  }
   if (known?.state === 'completed') return { kind: 'completed before', sent: sentEvents(known) };
   if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, running))
     return { kind: 'stale' };
@@ -333,18 +339,6 @@ function runsElsewhere(
     }
   }
   return same === undefined && calls.size === 0 ? undefined : { kind: 'elsewhere', same, calls };
-}
-
-/**
- * The id of the delivery's turn. If a turn with other words has taken the wire's id, this is an id
- * of our own. A repeated delivery has the same words and finds the same id.
- */
-function idOf(conversation: Conversation, { turnId, text }: TurnOpening): string {
-  for (let n = 1; ; n += 1) {
-    const id = idOfNth(turnId, n);
-    const known = findTurn(conversation, id);
-    if (known === undefined || isBegunBy(known, text)) return id;
-  }
 }
 
 /** Whether one of these runs belongs to a turn after this one. */
