@@ -88,8 +88,10 @@ export class RedisStore implements PartStore {
 
   write(id: string, change: PartsChange): Promise<true | StoredConversation | undefined> {
     const { from = '', to = '', set, remove, ttlMs } = change;
-    const pairs = [VERSION, to, ...[...set].flat()];
-    return this.#run(id, [from, to, String(ttlMs), String(pairs.length), ...pairs, ...remove]);
+    const args = [from, to, String(ttlMs), String(2 + 2 * set.size), VERSION, to];
+    for (const [name, text] of set) args.push(name, text);
+    args.push(...remove);
+    return this.#run(id, args);
   }
 
   async list(prefix: string, after: string): Promise<IdPage> {
