@@ -1,3 +1,4 @@
+import { toAwaitable } from '../base/awaitable.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import type {
   ChatModel, ModelOptions, ModelStreamOptions, ToolChoice,
@@ -49,8 +50,8 @@ export async function runToolLoop<S>(
     for await (const delta of deltas) {
       if (reply.isOver) return;
       if (delta.type === 'text') {
-        const taken = voice.speak(delta.text);
-        if (taken instanceof Promise) await taken; // while there is room no token waits a step
+        const taken = toAwaitable(voice.speak(delta.text));
+        if (taken instanceof Promise) await taken; // while there is room, no token waits a step
       } else if (delta.type === 'toolCall') calls.push(delta.call);
       else turn.journal.noteUsage(delta);
     }
