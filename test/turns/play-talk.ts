@@ -14,7 +14,9 @@ import {
   type StartTurn,
 } from './talk-stage.ts';
 import type { Heard, Plan, Step, Talk } from './talk.ts';
-import { got, heardBy, said, turnHeard, wrongsOf, wrongsOnTheWire } from './turn-model.ts';
+import {
+  got, heardBy, isWhole, said, turnHeard, wrongsOf, wrongsOnTheWire,
+} from './turn-model.ts';
 
 /** A talk went wrong. The message has the transcript. */
 export class TalkError extends Error {
@@ -430,7 +432,11 @@ class Play {
     this.#stage.crash();
     this.#firstLiving = this.#sent.length;
     for (const run of this.#ledger.turns.flatMap(({ runs }) => runs)) {
-      for (const call of run.calls) call.mayBeLost ||= mayLose || call.result === undefined;
+      for (const call of run.calls) {
+        call.mayBeLost ||= mayLose || call.result === undefined;
+        // Its run may have ended since, with the write that notes it still on its way.
+        if (mayLose) call.isNoted = false;
+      }
       if (!run.isOver()) run.isDead = true;
     }
     const kept = await this.#stage.messages();
@@ -450,7 +456,10 @@ class Play {
       const text = kept.flatMap((message) =>
         message.turnId === turnId && message.role === 'assistant' ? [message.content] : [],
       );
-      if (!isOpen && !(mayLose && !text.join('').includes(said(run).trimEnd()))) continue;
+      const whole = text.join('');
+      const hasAll =
+        run?.hasFailed === true ? isWhole(whole, run) : whole.includes(said(run).trimEnd());
+      if (!isOpen && !(mayLose && !hasAll)) continue;
       entry.diedAt = ++this.#clock;
       if (run !== undefined) run.isDead = true; // the store does not know its end
     }

@@ -164,7 +164,7 @@ function wasReplaced({ deliveries }: TurnEntry, since = 0): boolean {
 }
 
 /** Whether the text is all that was said, with the apology if the agent failed. */
-function isWhole(text: string, run: Run | undefined): boolean {
+export function isWhole(text: string, run: Run | undefined): boolean {
   return run?.hasFailed === true
     ? text.startsWith(said(run).trimEnd()) && text.length > said(run).length
     : text === said(run);
@@ -234,9 +234,11 @@ export function* wrongsOnTheWire({ turns, isHarmed }: Ledger): Generator<string>
       const isOfRun = turn.runs.some((run) => said(run).startsWith(heard) || isWhole(heard, run));
       if (heard !== '' && !isOfRun && heard !== delivery.replayed)
         yield `${turn.label}: a caller heard ${JSON.stringify(heard)}, which no run said`;
+      // Unless it came just behind a report that cut the reply, and joined the run that followed.
       const isReplay =
         delivery.replayed !== undefined &&
         delivery.run === undefined &&
+        !turn.runs.some(({ n }) => n > delivery.arrivedAt) &&
         types.at(-1) === 'response.end';
       if (isReplay && heard !== '' && heard !== delivery.replayed)
         yield `${turn.label}: ${quoted(delivery.replayed)} was said again as ${quoted(heard)}`;
