@@ -1,8 +1,8 @@
-// npm run torture -- --seconds N [--seed S]
+// npm run torture -- --seconds N | --seed S [--talks N]
 //                    [--store memory|promised|thenable|shared|sqlite|machines]
-// Plays random talks against the server until the time is up, or only the talk of the given seed.
-// Each talk chooses a store unless one is named. If one goes wrong, prints the talk and its seed,
-// and exits with 1.
+// Plays random talks against the server until the time is up, or the talk of the given seed and,
+// with --talks, those of the seeds after it: the same ones each time. Each talk chooses a store
+// unless one is named. If one goes wrong, prints the talk and its seed, and exits with 1.
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -15,6 +15,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string' },
+    talks: { type: 'string', default: '1' },
     store: { type: 'string' },
   },
 });
@@ -30,7 +31,9 @@ const talkOf = (seed: number): Talk => {
 let talks = 0;
 let steps = 0;
 try {
-  for (; talks === 0 || (values.seed === undefined && performance.now() < end); talks++) {
+  const isDone = (): boolean =>
+    values.seed === undefined ? performance.now() > end : talks === Number(values.talks);
+  for (; !isDone(); talks++) {
     steps += (await playTalk(talkOf(first + talks))).steps;
   }
   console.log(`${talks} talks of ${steps} steps, from seed ${first} on: nothing went wrong`);

@@ -15,7 +15,7 @@ import {
 } from './talk-stage.ts';
 import type { Heard, Plan, Step, Talk } from './talk.ts';
 import {
-  got, heardBy, isWhole, said, turnHeard, wrongsOf, wrongsOnTheWire,
+  APOLOGY, got, heardBy, said, turnHeard, wrongsOf, wrongsOnTheWire,
 } from './turn-model.ts';
 
 /** A talk went wrong. The message has the transcript. */
@@ -400,8 +400,10 @@ class Play {
 
   /** `user_interrupted` of the call dialect: the caller spoke over the agent. */
   async #interrupt(): Promise<void> {
-    const newest = this.#ledger.turns.findLast(isKept);
+    const kept = this.#ledger.turns.filter(isKept);
+    const newest = kept.at(-1);
     const isCertain = this.#isQuiet && !this.#stage.store.isHeld;
+    if (kept.some(({ hasNoPlace }) => hasNoPlace)) return; // it may be the newest by now
     if (newest !== undefined && isUnclear(newest)) return;
     const arrivedAt = ++this.#clock;
     this.#isLastInterrupted = true;
@@ -456,9 +458,8 @@ class Play {
       const text = kept.flatMap((message) =>
         message.turnId === turnId && message.role === 'assistant' ? [message.content] : [],
       );
-      const whole = text.join('');
-      const hasAll =
-        run?.hasFailed === true ? isWhole(whole, run) : whole.includes(said(run).trimEnd());
+      const last = run?.hasFailed === true ? APOLOGY : '';
+      const hasAll = [said(run).trimEnd(), last].every((part) => text.join('').includes(part));
       if (!isOpen && !(mayLose && !hasAll)) continue;
       entry.diedAt = ++this.#clock;
       if (run !== undefined) run.isDead = true; // the store does not know its end

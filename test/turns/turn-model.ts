@@ -7,7 +7,7 @@ import type { Message } from './talk-stage.ts';
 /** Matches a result that stands for a missing one. */
 const UNFINISHED = /"error"|"still running"/;
 export const FILLER = 'One moment.';
-const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
+export const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
 interface Block {
   readonly turnId: string;
@@ -164,7 +164,7 @@ function wasReplaced({ deliveries }: TurnEntry, since = 0): boolean {
 }
 
 /** Whether the text is all that was said, with the apology if the agent failed. */
-export function isWhole(text: string, run: Run | undefined): boolean {
+function isWhole(text: string, run: Run | undefined): boolean {
   return run?.hasFailed === true
     ? text.startsWith(said(run).trimEnd()) && text.length > said(run).length
     : text === said(run);
