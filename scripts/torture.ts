@@ -31,9 +31,9 @@ const talkOf = (seed: number): Talk => {
 let talks = 0;
 let steps = 0;
 try {
-  const isDone = (): boolean =>
-    values.seed === undefined ? performance.now() > end : talks === Number(values.talks);
-  for (; !isDone(); talks++) {
+  const hasMore = (): boolean =>
+    values.seed === undefined ? performance.now() < end : talks < Number(values.talks);
+  for (; hasMore(); talks++) {
     steps += (await playTalk(talkOf(first + talks))).steps;
   }
   console.log(`${talks} talks of ${steps} steps, from seed ${first} on: nothing went wrong`);

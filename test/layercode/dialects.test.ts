@@ -80,7 +80,7 @@ describe('sessionDialect', () => {
     assert.equal(end(sessionDialect), 'data: {"type":"response.end"}\n\n');
   });
 
-  it('says nothing of a filler: the caller hears it as any text', () => {
+  it('says nothing of a filler: the caller hears it like any other text', () => {
     assert.equal(
       wire(sessionDialect, { type: 'say', text: 'Hm.', isFiller: true }, 't1'),
       'data: {"type":"response.tts","content":"Hm.","turn_id":"t1"}\n\n',

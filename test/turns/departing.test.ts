@@ -125,7 +125,7 @@ describe('a turn whose complete reply is about to depart', () => {
     assert.deepEqual([stream.hasLeft, stream.outcomes], [true, ['completed']]);
   });
 
-  it('is found as any other when its client had no room in time', () => {
+  it('is found like any other when its client had no room in time', () => {
     const { turns, stream } = begin(false);
     turns.delayed(stream);
     turns.drop(stream);
