@@ -30,6 +30,35 @@ function countsAfter(start: string, ...flags: string[]): number {
   return stdout.match(/pretenuring: AllocationSite/g)?.length ?? 0;
 }
 
+/**
+ * MiB of a half of the young generation, in a process that keeps all it makes. Node tells of a
+ * collection in a later round of the event loop. For a moment V8 may show more.
+ */
+function youngMebibytesAfter(start: string, flags: string[], environment = {}): number {
+  const script = `
+    import { getHeapSpaceStatistics } from 'node:v8';
+    import { setImmediate as nextRound } from 'node:timers/promises';
+    ${code}
+    ${start}
+    const kept = [];
+    const sizes = [];
+    for (let round = 0; round < 200; round += 1) {
+      for (let n = 0; n < 10_000; n += 1) kept.push({ n });
+      await nextRound();
+      const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
+      sizes.push((young.space_used_size + young.space_available_size) / 1_048_576);
+    }
+    console.log(Math.min(...sizes.slice(-20)));
+  `;
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [...flags, '--input-type=module', '--eval', script],
+    { encoding: 'utf8', env: environment },
+  );
+  assert.equal(status, 0, stderr);
+  return Number(stdout);
+}
+
 describe('allocateYoung', () => {
   it('keeps V8 from counting which objects survive', () => {
     assert.ok(countsAfter('') > 0, 'otherwise it counts');
@@ -39,4 +68,24 @@ describe('allocateYoung', () => {
   it('leaves that to whoever has started Node with a flag for it', () => {
     assert.ok(countsAfter('await allocateYoung();', '--allocation-site-pretenuring') > 0);
   });
+});
+
+describe('boundYoungGeneration', () => {
+  it('keeps the young generation from growing to its maximum', () => {
+    const unbounded = youngMebibytesAfter('', []);
+    const bounded = youngMebibytesAfter('await boundYoungGeneration();', []);
+    assert.ok(unbounded > 15, `otherwise it grows, but has ${unbounded} MiB`);
+    assert.ok(bounded > 3, `it may grow to 4 MiB, but has ${bounded}`);
+    assert.ok(bounded <= 8, `it has ${bounded} MiB`);
+  });
+
+  for (const [where, flags, environment] of [
+    ['on the command line', ['--max-semi-space-size=16'], {}],
+    ['in NODE_OPTIONS', [], { NODE_OPTIONS: '--max-semi-space-size=16' }],
+  ] as const) {
+    it(`leaves its size to whoever has given a flag for it ${where}`, () => {
+      const size = youngMebibytesAfter('await boundYoungGeneration();', [...flags], environment);
+      assert.ok(size > 15, `it has ${size} MiB`);
+    });
+  }
 });
