@@ -168,6 +168,8 @@ export interface TurnSettlement {
   readonly agentState?: string | undefined;
   /** Where calls are recorded. */
   readonly figures?: TurnFigures | undefined;
+  /** Set if it is not known yet how much has reached the caller. The run settles again then. */
+  readonly isProvisional?: true | undefined;
 }
 
 const NO_CALLS: readonly ToolMessage[] = [];
@@ -274,12 +276,13 @@ export function settleTurn(
 function settle(
   conversation: Conversation,
   record: TurnRecord,
-  { state, messages, sent, filler, figures }: TurnSettlement,
+  { state, messages, sent, filler, figures, isProvisional }: TurnSettlement,
 ): void {
   if (record.state === 'open') conversation.openTurns -= 1;
   record.state = state;
   if (figures !== undefined) record.figures = figures;
-  if (record.isUnknown !== undefined) delete record.isUnknown;
+  if (isProvisional !== undefined) record.isUnknown = isProvisional;
+  else if (record.isUnknown !== undefined) delete record.isUnknown;
   if (filler !== undefined) record.filler = filler;
   subtract(conversation, record);
   if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {

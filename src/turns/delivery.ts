@@ -70,9 +70,15 @@ export interface Delivery {
   /**
    * Ends the stream, and resolves the promises that `send` returned. Idempotent. Returns true if
    * everything has left this process. Otherwise `Turns.delivered` or `Turns.drop` is called as soon
-   * as that is known. `with others`: what is left may depart a moment later, with other replies.
+   * as that is known. `with others`: the reply is complete, and what is left of it may depart a
+   * moment later, with other replies.
    */
   end(when?: 'now' | 'with others'): boolean;
+  /**
+   * Whether the reply is complete, and another process still has to say how much of it has left.
+   * Default false.
+   */
+  readonly isAwaited?: boolean;
   /** Called once, as soon as it is known how the delivery was answered. */
   onOutcome(report: TurnReport): void;
 }

@@ -25,8 +25,11 @@ export interface FollowingTurn {
 export interface WayBack {
   /** The run is not followed any longer. */
   closed(): void;
-  /** The caller has left. `sent` of the events have reached it. */
-  left(sent: number): void;
+  /**
+   * No more of the stream leaves this process. `sent` of the events have, and if `hasEnded`, so has
+   * its end.
+   */
+  left(sent: number, hasEnded: boolean): void;
 }
 
 /**
@@ -68,17 +71,18 @@ export class FollowedRun {
     sent: number,
   ): void {
     if (sent !== this.#received) return this.#lose();
-    this.close();
+    clearTimeout(this.#silence);
+    if (outcome !== 'completed') this.close();
     if (this.#turn.isOver) return;
     if (usage !== undefined) this.#turn.usage = [...usage];
     for (const speaker of speakers) this.#turn.spoken.changeSpeaker(speaker);
     this.#turn.endAs(outcome);
   }
 
-  /** The caller has left. The process of the run is told how many events have reached it. */
-  leave(sent: number): void {
+  /** Tells the process of the run how much has left: see `WayBack.left`. */
+  leave(sent: number, hasEnded: boolean): void {
     if (this.#isClosed) return;
-    this.#way.left(sent);
+    this.#way.left(sent, hasEnded);
     this.close();
   }
 

@@ -5,7 +5,7 @@ import type { Channel } from '../base/channel.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import type { Delivery } from './delivery.ts';
-import { DeliveryElsewhere } from './delivery-elsewhere.ts';
+import { DeliveryElsewhere, type RunForOthers } from './delivery-elsewhere.ts';
 import { FollowedRun, type FollowingTurn } from './followed-run.ts';
 import { parseProcessMessage, type MessageOf, type ProcessMessage } from './process-message.ts';
 import { Question } from './question.ts';
@@ -19,12 +19,18 @@ export interface OwnTurns {
     only: { readonly runId?: number | undefined; readonly sessionId?: string | undefined },
   ): boolean;
   /**
-   * Lets another delivery take over the stream of a run. `make` creates it from the one that the
-   * run has. Returns false if there is no such run.
+   * Lets another delivery, which `make` creates, take over the stream of a run. Returns false if
+   * there is no such run.
    */
-  takeOverRun(conversationId: string, runId: number, make: (from: Delivery) => Delivery): boolean;
+  takeOverRun(
+    conversationId: string,
+    runId: number,
+    make: (run: RunForOthers) => Delivery,
+  ): boolean;
   /** The delivery's connection closed before all of its stream had left. */
   drop(delivery: Delivery): void;
+  /** All of the delivery's stream has left. */
+  delivered(delivery: Delivery): void;
   isCallRunning(key: string): boolean;
 }
 
@@ -117,10 +123,21 @@ export class OtherProcesses {
     };
   }
 
+  /** Waits no longer for what other processes say about replies that are complete. */
+  close(): void {
+    for (const delivery of this.#deliveries.values())
+      if (delivery.isAwaited) this.#giveUp(delivery);
+  }
+
+  #giveUp(delivery: DeliveryElsewhere): void {
+    delivery.giveUp();
+    this.#turns.delivered(delivery);
+  }
+
   #follow(id: string, process: string, turn: FollowingTurn): FollowedRun {
     const followed = new FollowedRun(turn, {
       closed: () => this.#followed.delete(id),
-      left: (sent) => this.#send(process, { type: 'left', id, sent }),
+      left: (sent, hasEnded) => this.#send(process, { type: 'left', id, sent, hasEnded }),
     });
     this.#followed.set(id, followed);
     return followed;
@@ -153,11 +170,12 @@ export class OtherProcesses {
       case 'end':
         return this.#followed.get(message.id)?.ended(message.report, message.sent);
       case 'left': {
-        const delivery = this.#deliveries.get(message.id);
+        const { id, sent, hasEnded = false } = message;
+        const delivery = this.#deliveries.get(id);
+        delivery?.left(sent, hasEnded);
         if (delivery === undefined) return;
-        this.#deliveries.delete(message.id);
-        delivery.left(message.sent);
-        this.#turns.drop(delivery);
+        if (hasEnded) this.#turns.delivered(delivery);
+        else this.#turns.drop(delivery);
         return;
       }
       default:
@@ -173,24 +191,24 @@ export class OtherProcesses {
     };
     const isTakenOver =
       runId !== undefined &&
-      this.#turns.takeOverRun(conversationId, runId, (older) => {
+      this.#turns.takeOverRun(conversationId, runId, (run) => {
         answer(true); // has to arrive before the events
-        return this.#deliverTo(from, id, older);
+        return this.#deliverTo(from, id, run);
       });
     if (!isTakenOver) answer(false);
   }
 
   /** A delivery whose stream goes to the process that asked. */
-  #deliverTo(process: string, id: string, older: Delivery): Delivery {
+  #deliverTo(process: string, id: string, run: RunForOthers): Delivery {
     let sent = 0;
-    const delivery = new DeliveryElsewhere(older, {
+    const delivery: DeliveryElsewhere = new DeliveryElsewhere(run, {
       send: (event) => this.#send(process, { type: 'event', id, sent: sent++, event }),
       alive: () => this.#send(process, { type: 'alive', id }),
-      ended: ({ outcome, usage, speakers }) => {
-        this.#deliveries.delete(id);
-        // Without the error: it is logged here, and not every error has a form in JSON.
-        this.#send(process, { type: 'end', id, sent, report: { outcome, usage, speakers } });
-      },
+      // Without the error: it is logged here, and not every error has a form in JSON.
+      ended: ({ outcome, usage, speakers }) =>
+        this.#send(process, { type: 'end', id, sent, report: { outcome, usage, speakers } }),
+      silent: () => this.#giveUp(delivery),
+      closed: () => this.#deliveries.delete(id),
     });
     this.#deliveries.set(id, delivery);
     return delivery;

@@ -45,8 +45,16 @@ export type ProcessMessage =
       readonly sent: number;
       readonly report: Pick<TurnReport, 'outcome' | 'usage' | 'speakers'>;
     }
-  /** The caller who got the stream has left. `sent` of its events have reached them. */
-  | { readonly type: 'left'; readonly id: string; readonly sent: number };
+  /**
+   * No more of the stream leaves: `sent` of its events have. If `hasEnded`, its end has, too;
+   * otherwise its caller has left before.
+   */
+  | {
+      readonly type: 'left';
+      readonly id: string;
+      readonly sent: number;
+      readonly hasEnded?: boolean | undefined;
+    };
 
 export type MessageOf<T> = Extract<ProcessMessage, { readonly type: T }>;
 
@@ -81,7 +89,7 @@ const MESSAGES = {
     sent: field.number,
     report: field.objectOf({ outcome: text, speakers: field.optional(texts) }),
   },
-  left: { id: text, sent: field.number },
+  left: { id: text, sent: field.number, hasEnded: field.optional(field.boolean) },
 } as const satisfies Readonly<Record<ProcessMessage['type'], field.FieldTable>>;
 
 /** Undefined for any other text. A process of another version may have sent it. */

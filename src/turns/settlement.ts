@@ -56,15 +56,34 @@ export function settlementOf(
  * that cannot be stored is logged. A shutdown waits for the write.
  */
 export function storeSettlement(turn: SettlingTurn, state: Ending, host: TurnHost): void {
-  const { conversationId, liveState } = turn;
-  const settlement = settlementOf(turn, state, host);
+  const { liveState } = turn;
+  const stored = store(turn, settlementOf(turn, state, host), host);
+  if (stored === undefined) liveState?.leave();
+  else host.track(stored.then(() => liveState?.leave()));
+}
+
+/**
+ * The same for a completed turn whose stream another process writes, until that process says how
+ * much of it has left. `storeSettlement` has to follow.
+ */
+export function storeProvisionally(turn: SettlingTurn, host: TurnHost): void {
+  const settlement = settlementOf(turn, 'completed', host);
+  const stored = store(turn, { ...settlement, isProvisional: true }, host);
+  if (stored !== undefined) host.track(stored);
+}
+
+/** Undefined if it is done. */
+function store(
+  turn: SettlingTurn,
+  settlement: TurnSettlement,
+  { conversations }: TurnHost,
+): Promise<void> | undefined {
   const settled = persist(
-    () => host.conversations.settleTurn(conversationId, withState(settlement, turn)),
+    () => conversations.settleTurn(turn.conversationId, withState(settlement, turn)),
     WRITE_DELAYS_MS,
   );
-  if (!(settled instanceof Promise)) return liveState?.leave();
-  const lost = (error: unknown): void => logLoss(settlement, turn, error);
-  host.track(settled.catch(lost).then(() => liveState?.leave()));
+  if (!(settled instanceof Promise)) return undefined;
+  return settled.then(() => undefined, (error: unknown) => logLoss(settlement, turn, error));
 }
 
 /** Adds the state as it is now: another turn may have changed it since the first try. */

@@ -14,7 +14,7 @@ import { NOBODY_ANSWERS, openRecord, type OpeningTurn } from './opening.ts';
 import type { AnswerOfOthers } from './other-processes.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
 import {
-  settlementOf, storeSettlement, type Ending, type SettlingTurn,
+  settlementOf, storeProvisionally, storeSettlement, type Ending, type SettlingTurn,
 } from './settlement.ts';
 import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
@@ -43,7 +43,8 @@ export class Turn
   declare readonly host: TurnOwner;
   /**
    * The turn of this conversation that was running when this one arrived. It is interrupted as soon
-   * as the record of this one is open, runs elsewhere, or cannot be opened.
+   * as the record of this one is open, runs elsewhere, or cannot be opened, and stays here until it
+   * is settled.
    */
   older: Turn | undefined;
   timer: NodeJS.Timeout | undefined;
@@ -93,7 +94,7 @@ export class Turn
     this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void delivery.send(event);
     older.onOutcome({ outcome: 'taken over' });
-    if (this.isOver && delivery.end()) this.delivered();
+    if (this.isOver && this.#hasDelivered()) this.delivered();
   }
 
   /** Everything that was sent has left this process. */
@@ -103,11 +104,11 @@ export class Turn
 
   /**
    * The caller left or spoke over the reply, a newer turn began, or the server interrupts the turn.
-   * Does nothing once the turn is settled.
+   * Does nothing once the turn is settled, or while another process has its complete reply.
    */
   interrupt(reason: string): void {
     if (this.#ending === undefined) this.#end('interrupted', reason);
-    else if (this.#ending === 'completed')
+    else if (this.#ending === 'completed' && this.delivery.isAwaited !== true)
       this.#settle(this.delivery.end() ? 'completed' : 'interrupted');
   }
 
@@ -148,7 +149,7 @@ export class Turn
     this.#isOpening = false;
     this.#followed = answer.followed;
     this.#interruptOlder();
-    if (this.isOver) this.#leaveFollowed(); // the caller left meanwhile
+    if (this.isOver) this.#leaveFollowed(false); // the caller left meanwhile
   }
 
   #run(opened: OpenedTurn): Awaitable<void> {
@@ -190,7 +191,8 @@ export class Turn
       mayEndCalls ||= older.callsSoFar?.canBeAborted === true;
       older.interrupt('a newer turn began');
     }
-    this.older = undefined;
+    // It stays if another process still has to say how much of its reply has left.
+    while (this.older?.isSettled === true) this.older = this.older.older;
     return mayEndCalls;
   }
 
@@ -246,29 +248,36 @@ export class Turn
     this.#ending = ending;
     clearTimeout(this.timer);
     // The stream ends first: it decides which events have left.
-    const hasLeft = this.delivery.end(ending === 'completed' ? 'with others' : 'now');
-    this.#leaveFollowed();
-    if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
+    if (ending !== 'completed') this.delivery.end();
+    if (ending !== 'completed' || this.#hasDelivered() || !this.isStored)
+      this.#settle(ending, error);
     this.stopAgent(ending, reason);
+  }
+
+  /** Ends the stream of a complete reply. True if all of it has left. */
+  #hasDelivered(): boolean {
+    const hasLeft = this.delivery.end('with others');
+    if (this.delivery.isAwaited === true) storeProvisionally(this, this.host);
+    return hasLeft;
   }
 
   /** It is known which events have left: stores the settlement, and reports the outcome. */
   #settle(ending: Ending, error?: unknown): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    const { host, spoken, firstSpeechMs, usage } = this;
+    const { host, spoken, firstSpeechMs, usage, speakers } = this;
     if (this.opened !== undefined) storeSettlement(this, ending, host);
+    this.#leaveFollowed(ending === 'completed');
     host.ended(this);
-    this.delivery.onOutcome({
-      outcome: ending,
-      firstSpeechMs,
-      usage,
-      speakers: spoken.speakers(host.speakers.ownName),
-      error,
-    });
+    this.delivery.onOutcome({ outcome: ending, firstSpeechMs, usage, speakers, error });
     if (ending !== 'interrupted' || this.opened === undefined) return;
     const text = spoken.text(spoken.countSent(this.delivery.unsent));
     tellInterrupted(host.speakers.own, this, { turnId: this.turnId, text });
+  }
+
+  /** See `TurnReport`. */
+  get speakers(): readonly string[] | undefined {
+    return this.spoken.speakers(this.host.speakers.ownName);
   }
 
   /** Ends a turn that asked no agent: what the caller gets, if anything, is another run's reply. */
@@ -284,7 +293,6 @@ export class Turn
   // The run in another process, if this turn follows one: see `FollowedRun`.
 
   endAs(outcome: TurnOutcome): void {
-    this.#followed = undefined;
     if (outcome === 'completed' || outcome === 'interrupted' || outcome === 'failed')
       this.#end(outcome, 'the turn ended in another process');
     else this.#endWithoutAgent(outcome);
@@ -298,8 +306,8 @@ export class Turn
     this.attempt(() => this.#open(NOBODY_ANSWERS));
   }
 
-  #leaveFollowed(): void {
-    this.#followed?.leave(this.spoken.countSent(this.delivery.unsent));
+  #leaveFollowed(hasEnded: boolean): void {
+    this.#followed?.leave(this.spoken.countSent(this.delivery.unsent), hasEnded);
     this.#followed = undefined;
   }
 }

@@ -28,6 +28,7 @@ import {
 } from '../layercode/events.ts';
 import type { Logger } from '../log.ts';
 import { isBeside, isSameTurn, type Delivery } from './delivery.ts';
+import type { RunForOthers } from './delivery-elsewhere.ts';
 import { OtherProcesses, type OwnTurns } from './other-processes.ts';
 import { RunningCalls } from './running-calls.ts';
 import { RunningTurns } from './running-turns.ts';
@@ -158,7 +159,8 @@ export class Turns implements TurnOwner, OwnTurns {
   ): boolean {
     let wasRunning = false;
     for (const turn of this.#running.of(conversationId)) {
-      const { event } = turn;
+      const { event, delivery } = turn;
+      if (delivery.isAwaited === true) continue; // nothing of it runs
       if (runId !== undefined && turn.runId !== runId) continue;
       if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId)
         continue;
@@ -168,9 +170,13 @@ export class Turns implements TurnOwner, OwnTurns {
     return wasRunning;
   }
 
-  takeOverRun(conversationId: string, runId: number, make: (from: Delivery) => Delivery): boolean {
+  takeOverRun(
+    conversationId: string,
+    runId: number,
+    make: (run: RunForOthers) => Delivery,
+  ): boolean {
     const turn = this.#running.of(conversationId).find((running) => running.runId === runId);
-    turn?.takeOver(make(turn.delivery));
+    turn?.takeOver(make(turn));
     return turn !== undefined;
   }
 
@@ -198,6 +204,7 @@ export class Turns implements TurnOwner, OwnTurns {
    */
   async close(lastMs: number): Promise<void> {
     if (lastMs > 0) await atMost(lastMs, Promise.all([this.calls.ended(), this.#noneRuns()]));
+    this.others?.close();
     this.interruptAll('the server is shutting down');
     await atMost(LAST_WRITES_MS, this.settled());
   }

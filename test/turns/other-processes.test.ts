@@ -346,6 +346,81 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(b.runs, []);
   });
 
+  describe('and is complete', () => {
+    const COMPLETE = ['hold?', ' Done.'].join('');
+
+    /** A turn that runs on `a`, and whose whole reply `b` has been sent. `left` is not sent back. */
+    async function completeOnB(t: TestContext): Promise<Machines & { left(sent: number): void }> {
+      const { a, b, post } = machines(t);
+      await hold(a, 'hold', 'hold', ID);
+      const moved = await again(b);
+      assert.equal(await moved.next(), 'hold?');
+      post.loses = (message) => message.includes('"left"');
+      a.go('hold');
+      assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+      await until(() => post.messages.some((message) => message.includes('"left"')), 'the word');
+      const told = post.messages.find((message) => message.includes('"left"')) ?? '';
+      const { id, sent, hasEnded } = JSON.parse(told);
+      assert.deepEqual([sent, hasEnded], [2, true]);
+      return {
+        a, b, post,
+        left: (few) => post.forge('a', JSON.stringify({ type: 'left', id, sent: few })),
+      };
+    }
+
+    it('is cut to what had reached that caller, if that process says so', async (t) => {
+      const { a, b, left } = await completeOnB(t);
+      left(1);
+      await a.app.close();
+      assert.deepEqual(await b.history('c'), [
+        ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
+      ]);
+    });
+
+    it('is cut to it though a newer turn has begun meanwhile', async (t) => {
+      const { a, b, left } = await completeOnB(t);
+      assert.equal(await says(a, 'Next'), 'Next?');
+      assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
+      left(1);
+      await a.app.close();
+      assert.deepEqual((await b.history('c'))[1], ['assistant', 'hold?', 'interrupted']);
+    });
+
+    it('counts as heard as far as the platform says, whatever that process says', async (t) => {
+      const { a, b, left } = await completeOnB(t);
+      await says(a, 'Next', {
+        interruption_context: { previous_turn_interrupted: true, text_heard: 'ho' },
+      });
+      left(1);
+      await a.app.close();
+      assert.deepEqual((await b.history('c'))[1], ['assistant', 'ho', 'interrupted']);
+    });
+
+    it('stays complete if that process says no more', async (t) => {
+      const { a, b, left } = await completeOnB(t);
+      await a.app.close();
+      left(1);
+      assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
+    });
+
+    it('waits 3 s for what that process says', async (t) => {
+      const { a, b, post } = machines(t);
+      await hold(a, 'hold', 'hold', ID);
+      const moved = await again(b);
+      assert.equal(await moved.next(), 'hold?');
+      const clock = mockTimers(t, ['setTimeout', 'setInterval']);
+      post.loses = (message) => message.includes('"left"');
+      a.go('hold');
+      assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+      await until(() => post.messages.some((message) => message.includes('"left"')), 'the word');
+      const { id } = JSON.parse(post.messages.at(-1) ?? '');
+      clock.tick(3_000);
+      post.forge('a', JSON.stringify({ type: 'left', id, sent: 1 }));
+      await a.app.conversations.getHistory('c');
+      assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
+    });
+  });
+
   // Errors of HTTP clients have their request, which has the error. They have no form in JSON.
   it('fails there, too, whatever the agent throws', async (t) => {
     const gate = new EventEmitter();

@@ -26,6 +26,20 @@ describe('history', () => {
   it('is true after them over SQLite', { skip: WITHOUT_SQLITE }, () =>
     play(1, SQLITE_TALKS, { store: 'sqlite' }));
 
+  it('is true where a reply breaks off that another process has passed on', async () => {
+    const ops = [{ do: 'wait' }, { do: 'say' }] as const;
+    await playTalk({
+      seed: 0,
+      agent: 'scripted',
+      store: 'machines',
+      isStopped: false,
+      steps: [
+        { do: 'message', hasId: true, plan: { obeys: true, isText: false, ops }, breaks: true },
+        { do: 'deliver again', pick: 0, hasOtherWords: false, breaks: true },
+      ],
+    });
+  });
+
   it('is true after talks that nobody has seen', async (t) => {
     const first = randomInt(2 ** 31);
     t.diagnostic(
