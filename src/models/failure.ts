@@ -74,7 +74,8 @@ export function failureOfResponse(
     return new ModelError('key_refused', `${access.name} ${what} (HTTP ${status})`, { status });
   }
   const words = machineWords(access, parse(body));
-  const message = `${access.name} answered HTTP ${status}${inParentheses(words)}`;
+  const hint = status === 404 ? ': check the name of the model, and the base URL' : '';
+  const message = `${access.name} answered HTTP ${status}${inParentheses(words)}${hint}`;
   const retryAfterMs = retryAfter(headers, body, now);
   const isLimited = status === 429;
   const retryable = isLimited ? !NO_QUOTA.test(body) : isRetryableStatus(status);

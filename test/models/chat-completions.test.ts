@@ -1102,10 +1102,10 @@ describe('the log of a failing model', () => {
     const said = async (answer: Answer): Promise<string> => {
       return (await errorOf(answer)).message.slice('openai:gpt-5-nano '.length);
     };
-    const error = { message: words, code: 'model_not_found', type: 'not_found', param: null };
+    const error = { message: words, code: 'queue_full', type: 'overloaded', param: null };
     assert.equal(
-      await said(fails(404, JSON.stringify({ error }))),
-      'answered HTTP 404 (model_not_found, not_found)',
+      await said(fails(500, JSON.stringify({ error }))),
+      'answered HTTP 500 (queue_full, overloaded)',
     );
     assert.equal(
       await said(stream(VLLM_ERROR)),
@@ -1115,6 +1115,13 @@ describe('the log of a failing model', () => {
       await said(stream(event({ message: words, code: 'queue_full' }))),
       'broke off with an error (queue_full)',
     );
+  });
+
+  it('says what to check where the vendor does not know the model', async () => {
+    const { message } = await errorOf(fails(404, '{"error":{"code":"model_not_found"}}'));
+    assert.equal(message,
+      'openai:gpt-5-nano answered HTTP 404 (model_not_found): ' +
+      'check the name of the model, and the base URL');
   });
 
   it('has no machine word with the key in it', async () => {

@@ -349,7 +349,7 @@ describe('a turn that is delivered again to another process', () => {
   describe('and is complete', () => {
     const COMPLETE = ['hold?', ' Done.'].join('');
 
-    /** A turn that runs on `a`, and whose whole reply `b` has been sent. `left` is not sent back. */
+    /** A turn that runs on `a`, and whose whole reply `b` has sent. Its `left` is lost. */
     async function completeOnB(t: TestContext): Promise<Machines & { left(sent: number): void }> {
       const { a, b, post } = machines(t);
       await hold(a, 'hold', 'hold', ID);
