@@ -151,6 +151,13 @@ export function rewrite(
   add(conversation, record);
 }
 
+/** What was heard of the turn is decided: its run has no say in it any more. */
+export function settleForGood(conversation: Conversation, record: TurnRecord): void {
+  if (record.isUnknown === undefined) return;
+  delete record.isUnknown;
+  conversation.touched?.add(record);
+}
+
 /** Takes a turn out of the conversation's totals. Call it before the turn changes. */
 export function subtract(conversation: Conversation, record: TurnRecord): void {
   conversation.messageCount -= countMessages(record);

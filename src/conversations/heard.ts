@@ -1,7 +1,7 @@
 // How much of a reply the caller heard, as the platform reports it after an interruption.
 
 import { trim, type ConversationBounds } from './bounds.ts';
-import { rewrite, type Conversation } from './conversation.ts';
+import { rewrite, settleForGood, type Conversation } from './conversation.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import {
   cameWith,
@@ -57,7 +57,8 @@ export function noteHeard(
     if (record === undefined) return undefined;
     heard = withoutPrefix(heard, record.filler ?? '');
     const said = replyText(record);
-    if (record.isUnknown === true || (said !== '' && index === newest))
+    const isUnknown = record.isUnknown === true && (said !== '' || record.state !== 'completed');
+    if (isUnknown || (said !== '' && index === newest))
       return cutTo(conversation, record, heard);
     if (heard.trim() === '') return undefined; // nothing was heard, or only a filler
     if (said !== '') return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
@@ -115,6 +116,7 @@ function markInterrupted(
 ): HeardTurn | undefined {
   if (record === undefined || replyText(record) === '') return undefined;
   if (record.state === 'open') record.isUnknown = true;
+  else if (record.state === 'completed') settleForGood(conversation, record);
   return rewriteOwn(conversation, record, ownMessages(record));
 }
 

@@ -7,6 +7,7 @@ import {
   callerIn,
   findTurn,
   historyUpTo,
+  settleForGood,
   keepCaller,
   keepState,
   rewrite,
@@ -195,7 +196,10 @@ export function openTurn(
     turnId = idOfNth(opening.turnId, n);
     known = findTurn(conversation, turnId);
   }
-  if (known?.state === 'completed') return { kind: 'completed before', sent: sentEvents(known) };
+  if (known?.state === 'completed') {
+    settleForGood(conversation, known); // the newer delivery gets all of it
+    return { kind: 'completed before', sent: sentEvents(known) };
+  }
   if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, running))
     return { kind: 'stale' };
   if (opening.process !== undefined && opening.hasAsked !== true) {

@@ -2,7 +2,8 @@
 // Each function loads what it needs by itself, so that a server listens before that.
 
 const PRETENURING_FLAG = /^--?(?:no[-_]?)?allocation[-_]site[-_]pretenuring$/;
-const SIZE_FLAG = /^--?(?:(?:min|max)[-_]semi[-_]space[-_]size|semi[-_]space[-_]growth[-_]factor)\b/;
+const SIZE_FLAG =
+  /^"?--?(?:(?:min|max)[-_]semi[-_]space[-_]size|semi[-_]space[-_]growth[-_]factor)\b/;
 
 /**
  * Keeps V8 from allocating the objects of a turn among those that live long:
@@ -16,24 +17,37 @@ export async function allocateYoung(): Promise<void> {
 
 /** Bytes of a half of the young generation that lets it grow to 4 MiB, less V8's own headers. */
 const LARGE_ENOUGH = 3_145_728;
+const SHRINK_CHECK_MS = 1_000;
 
 /**
- * Lets the young generation grow as far as it makes turns faster, and no further:
+ * Lets the young generation grow as far as it makes turns faster, and no further. Once V8 has made
+ * it smaller, because the process was idle, it may grow again:
  * docs/decisions/014-bound-young-generation.md
  */
 export async function boundYoungGeneration(): Promise<void> {
   if (isStartedWith(SIZE_FLAG)) return;
   const { getHeapSpaceStatistics, setFlagsFromString } = await import('node:v8');
   const { PerformanceObserver } = await import('node:perf_hooks');
-  const collections = new PerformanceObserver(() => {
+  let mayGrow = false;
+
+  function update(): void {
     const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
     if (young === undefined) return;
-    if (young.space_used_size + young.space_available_size < LARGE_ENOUGH) return;
-    setFlagsFromString('--semi-space-growth-factor=1');
-    collections.disconnect();
-  });
-  collections.observe({ entryTypes: ['gc'] });
+    const isSmall = young.space_used_size + young.space_available_size < LARGE_ENOUGH;
+    if (isSmall === mayGrow) return;
+    mayGrow = isSmall;
+    setFlagsFromString(`--semi-space-growth-factor=${mayGrow ? V8_DEFAULT_FACTOR : 1}`);
+    // Each collection may make it grow. It shrinks seldom, so a look now and then will do.
+    if (mayGrow) collections.observe({ entryTypes: ['gc'] });
+    else collections.disconnect();
+  }
+
+  const collections = new PerformanceObserver(update);
+  update();
+  setInterval(update, SHRINK_CHECK_MS).unref();
 }
+
+const V8_DEFAULT_FACTOR = 2;
 
 function isStartedWith(flag: RegExp): boolean {
   const inEnvironment = process.env['NODE_OPTIONS']?.split(/\s+/) ?? [];

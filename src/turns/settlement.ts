@@ -1,5 +1,6 @@
 import type { ModelUsage } from '../agents/agent.ts';
 import type { LiveState } from '../agents/live-state.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import type { TurnSettlement } from '../conversations/rules.ts';
 import type { Logger } from '../log.ts';
 import type { Delivery, TurnEvent } from './delivery.ts';
@@ -57,39 +58,66 @@ export function settlementOf(
  */
 export function storeSettlement(turn: SettlingTurn, state: Ending, host: TurnHost): void {
   const { liveState } = turn;
-  const stored = store(turn, settlementOf(turn, state, host), host);
-  if (stored === undefined) liveState?.leave();
-  else host.track(stored.then(() => liveState?.leave()));
+  leaveState(liveState, store(turn, settlementOf(turn, state, host), liveState, host), host);
 }
 
 /**
- * The same for a completed turn whose stream another process writes, until that process says how
- * much of it has left. `storeSettlement` has to follow.
+ * The same for a completed turn whose stream another process writes. `correctSettlement` has to
+ * follow when that process has said how much of it has left.
  */
 export function storeProvisionally(turn: SettlingTurn, host: TurnHost): void {
   const settlement = settlementOf(turn, 'completed', host);
-  const stored = store(turn, { ...settlement, isProvisional: true }, host);
-  if (stored !== undefined) host.track(stored);
+  const stored = store(turn, { ...settlement, isProvisional: true }, turn.liveState, host);
+  if (stored instanceof Promise) host.track(stored);
 }
 
-/** Undefined if it is done. */
+/**
+ * Settles such a turn for good. False if what was heard has been decided meanwhile. Leaves state
+ * and figures as they are: a newer turn may have stored a newer state.
+ */
+export function correctSettlement(
+  turn: SettlingTurn,
+  state: Ending,
+  host: TurnHost,
+): Awaitable<boolean> {
+  const settlement = { ...settlementOf(turn, state, host), figures: undefined };
+  const stored = store(turn, settlement, undefined, host);
+  leaveState(turn.liveState, stored, host);
+  return stored;
+}
+
+function leaveState(
+  liveState: LiveState | undefined,
+  stored: Awaitable<boolean>,
+  host: TurnHost,
+): void {
+  if (stored instanceof Promise) host.track(stored.then(() => liveState?.leave()));
+  else liveState?.leave();
+}
+
+/** False if the settlement was refused, or could not be stored. */
 function store(
   turn: SettlingTurn,
   settlement: TurnSettlement,
+  liveState: LiveState | undefined,
   { conversations }: TurnHost,
-): Promise<void> | undefined {
-  const settled = persist(
-    () => conversations.settleTurn(turn.conversationId, withState(settlement, turn)),
+): Awaitable<boolean> {
+  const stored = persist(
+    () => conversations.settleTurn(turn.conversationId, withState(settlement, liveState, turn)),
     WRITE_DELAYS_MS,
   );
-  if (!(settled instanceof Promise)) return undefined;
-  return settled.then(() => undefined, (error: unknown) => logLoss(settlement, turn, error));
+  if (!(stored instanceof Promise)) return stored;
+  return stored.catch((error: unknown) => {
+    logLoss(settlement, turn, error);
+    return false;
+  });
 }
 
 /** Adds the state as it is now: another turn may have changed it since the first try. */
 function withState(
   settlement: TurnSettlement,
-  { liveState, log, conversationId }: SettlingTurn,
+  liveState: LiveState | undefined,
+  { log, conversationId }: SettlingTurn,
 ): TurnSettlement {
   if (liveState === undefined) return settlement;
   return { ...settlement, agentState: liveState.textToStore(log, conversationId) };

@@ -1,7 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 
 import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
-import { soon, type Awaitable } from '../base/awaitable.ts';
+import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
 import type { SentEvent } from '../conversations/message.ts';
 import type { OpenedTurn, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
@@ -14,7 +14,8 @@ import { NOBODY_ANSWERS, openRecord, type OpeningTurn } from './opening.ts';
 import type { AnswerOfOthers } from './other-processes.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
 import {
-  settlementOf, storeProvisionally, storeSettlement, type Ending, type SettlingTurn,
+  correctSettlement, settlementOf, storeProvisionally, storeSettlement, type Ending,
+  type SettlingTurn,
 } from './settlement.ts';
 import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
@@ -52,7 +53,9 @@ export class Turn
   /** Set when the agent can do no more. */
   #ending: Ending | undefined;
   #isOpening = true;
-  #isSettled = false;
+  /** Whether it is stored as completed until another process says how much has left. */
+  #isProvisional = false;
+  #settledAs: Ending | undefined;
   /** Set if the turn runs in another process, whose events this one writes. */
   #followed: FollowedRun | undefined;
 
@@ -67,7 +70,7 @@ export class Turn
 
   /** Whether nothing of it is left to be done. */
   get isSettled(): boolean {
-    return this.#isSettled;
+    return this.#settledAs !== undefined;
   }
 
   /** What history would hold if the turn were interrupted now. */
@@ -149,7 +152,7 @@ export class Turn
     this.#isOpening = false;
     this.#followed = answer.followed;
     this.#interruptOlder();
-    if (this.isOver) this.#leaveFollowed(false); // the caller left meanwhile
+    if (this.isSettled) this.#leaveFollowed(); // the caller left meanwhile, or has got all of it
   }
 
   #run(opened: OpenedTurn): Awaitable<void> {
@@ -257,22 +260,39 @@ export class Turn
   /** Ends the stream of a complete reply. True if all of it has left. */
   #hasDelivered(): boolean {
     const hasLeft = this.delivery.end('with others');
-    if (this.delivery.isAwaited === true) storeProvisionally(this, this.host);
+    if (this.delivery.isAwaited === true && this.opened !== undefined) {
+      this.#isProvisional = true;
+      storeProvisionally(this, this.host);
+    }
     return hasLeft;
   }
 
   /** It is known which events have left: stores the settlement, and reports the outcome. */
   #settle(ending: Ending, error?: unknown): void {
-    if (this.#isSettled) return;
-    this.#isSettled = true;
-    const { host, spoken, firstSpeechMs, usage, speakers } = this;
-    if (this.opened !== undefined) storeSettlement(this, ending, host);
-    this.#leaveFollowed(ending === 'completed');
+    if (this.isSettled) return;
+    this.#settledAs = ending;
+    const { host, firstSpeechMs, usage, speakers } = this;
+    const isStored = this.#store(ending);
+    this.#leaveFollowed();
     host.ended(this);
     this.delivery.onOutcome({ outcome: ending, firstSpeechMs, usage, speakers, error });
-    if (ending !== 'interrupted' || this.opened === undefined) return;
-    const text = spoken.text(spoken.countSent(this.delivery.unsent));
-    tellInterrupted(host.speakers.own, this, { turnId: this.turnId, text });
+    if (ending === 'interrupted') this.#tellInterrupted(isStored);
+  }
+
+  /** False if there is no record, or what was heard of it has been decided. */
+  #store(ending: Ending): Awaitable<boolean> {
+    if (this.opened === undefined) return false;
+    if (this.#isProvisional) return correctSettlement(this, ending, this.host);
+    storeSettlement(this, ending, this.host);
+    return true;
+  }
+
+  #tellInterrupted(isStored: Awaitable<boolean>): void {
+    void andThen(isStored, (isSo) => {
+      if (!isSo) return;
+      const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));
+      tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text });
+    });
   }
 
   /** See `TurnReport`. */
@@ -285,7 +305,7 @@ export class Turn
     this.#ending = 'completed';
     clearTimeout(this.timer);
     this.delivery.end();
-    this.#isSettled = true;
+    this.#settledAs = 'completed';
     this.host.ended(this);
     this.delivery.onOutcome({ outcome });
   }
@@ -306,8 +326,9 @@ export class Turn
     this.attempt(() => this.#open(NOBODY_ANSWERS));
   }
 
-  #leaveFollowed(hasEnded: boolean): void {
-    this.#followed?.leave(this.spoken.countSent(this.delivery.unsent), hasEnded);
+  #leaveFollowed(): void {
+    const sent = this.spoken.countSent(this.delivery.unsent);
+    this.#followed?.leave(sent, this.#settledAs === 'completed');
     this.#followed = undefined;
   }
 }

@@ -220,13 +220,20 @@ export class Turns implements TurnOwner, OwnTurns {
 
   ended(turn: Turn): void {
     this.#running.remove(turn);
-    if (this.#whenNoneRuns !== undefined && this.count === 0) this.#whenNoneRuns();
+    if (this.#whenNoneRuns !== undefined && !this.#doesAnyRun()) this.#whenNoneRuns();
   }
 
   #noneRuns(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenNoneRuns = resolve;
-      if (this.count === 0) resolve();
+      if (!this.#doesAnyRun()) resolve();
     });
+  }
+
+  /** Or waits for another process to say how much of its reply has left. */
+  #doesAnyRun(): boolean {
+    return [...this.#running.all()].some(
+      ({ isOver, delivery }) => !isOver || delivery.isAwaited === true,
+    );
   }
 }

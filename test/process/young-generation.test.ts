@@ -31,24 +31,42 @@ function countsAfter(start: string, ...flags: string[]): number {
 }
 
 /**
- * MiB of a half of the young generation, in a process that keeps all it makes. Node tells of a
- * collection in a later round of the event loop. For a moment V8 may show more.
+ * MiB of a half of the young generation in a process that keeps all it makes. With `shrinks` V8
+ * makes it small after that, and the process does the same again. Node tells of a collection in a
+ * later round of the event loop.
  */
-function youngMebibytesAfter(start: string, flags: string[], environment = {}): number {
+function youngMebibytesAfter(
+  start: string,
+  {
+    shrinks = false,
+    flags = [],
+    environment = {},
+  }: { shrinks?: boolean; flags?: readonly string[]; environment?: NodeJS.ProcessEnv } = {},
+): number {
   const script = `
-    import { getHeapSpaceStatistics } from 'node:v8';
-    import { setImmediate as nextRound } from 'node:timers/promises';
+    import { getHeapSnapshot, getHeapSpaceStatistics } from 'node:v8';
+    import { setImmediate as nextRound, setTimeout as sleep } from 'node:timers/promises';
     ${code}
     ${start}
     const kept = [];
-    const sizes = [];
-    for (let round = 0; round < 200; round += 1) {
-      for (let n = 0; n < 10_000; n += 1) kept.push({ n });
-      await nextRound();
-      const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
-      sizes.push((young.space_used_size + young.space_available_size) / 1_048_576);
+    async function load() {
+      const sizes = [];
+      for (let round = 0; round < 100; round += 1) {
+        for (let n = 0; n < 10_000; n += 1) kept.push({ n });
+        await nextRound();
+        const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
+        sizes.push((young.space_used_size + young.space_available_size) / 1_048_576);
+      }
+      return Math.min(...sizes.slice(-20)); // for a moment V8 may show more
     }
-    console.log(Math.min(...sizes.slice(-20)));
+    let mebibytes = await load();
+    if (${shrinks}) {
+      kept.length = 0;
+      getHeapSnapshot().destroy(); // makes it small, like a long pause
+      await sleep(1_100); // until that is noticed
+      mebibytes = await load();
+    }
+    console.log(mebibytes);
   `;
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
@@ -71,20 +89,29 @@ describe('allocateYoung', () => {
 });
 
 describe('boundYoungGeneration', () => {
+  const BOUND = 'await boundYoungGeneration();';
+
   it('keeps the young generation from growing to its maximum', () => {
-    const unbounded = youngMebibytesAfter('', []);
-    const bounded = youngMebibytesAfter('await boundYoungGeneration();', []);
+    const unbounded = youngMebibytesAfter('');
     assert.ok(unbounded > 15, `otherwise it grows, but has ${unbounded} MiB`);
+    const bounded = youngMebibytesAfter(BOUND);
     assert.ok(bounded > 3, `it may grow to 4 MiB, but has ${bounded}`);
     assert.ok(bounded <= 8, `it has ${bounded} MiB`);
+  });
+
+  it('lets it grow again when V8 has made it smaller', () => {
+    const size = youngMebibytesAfter(BOUND, { shrinks: true });
+    assert.ok(size > 3, `it has ${size} MiB`);
+    assert.ok(size <= 8, `it has ${size} MiB`);
   });
 
   for (const [where, flags, environment] of [
     ['on the command line', ['--max-semi-space-size=16'], {}],
     ['in NODE_OPTIONS', [], { NODE_OPTIONS: '--max-semi-space-size=16' }],
+    ['in NODE_OPTIONS, in quotes', [], { NODE_OPTIONS: '"--max-semi-space-size=16"' }],
   ] as const) {
     it(`leaves its size to whoever has given a flag for it ${where}`, () => {
-      const size = youngMebibytesAfter('await boundYoungGeneration();', [...flags], environment);
+      const size = youngMebibytesAfter(BOUND, { flags, environment });
       assert.ok(size > 15, `it has ${size} MiB`);
     });
   }

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { defineState } from '../../src/agents/state.ts';
 import type { Channel } from '../../src/base/channel.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
@@ -60,6 +62,7 @@ class Post {
 interface Machines {
   readonly a: AskingBack;
   readonly b: AskingBack;
+  readonly c: AskingBack;
   readonly post: Post;
 }
 
@@ -79,7 +82,7 @@ function machines(
     });
     return askingBack(t, store, agent, post.channel(address), environment);
   };
-  return { a: open('a'), b: open('b'), post };
+  return { a: open('a'), b: open('b'), c: open('c'), post };
 }
 
 function says(
@@ -347,59 +350,88 @@ describe('a turn that is delivered again to another process', () => {
   });
 
   describe('and is complete', () => {
-    const COMPLETE = ['hold?', ' Done.'].join('');
+    const COMPLETE = 'hold? Done.';
+    const INTERRUPTED = { previous_turn_interrupted: true };
+    const isWord = (message: string): boolean => message.includes('"left"');
 
-    /** A turn that runs on `a`, and whose whole reply `b` has sent. Its `left` is lost. */
-    async function completeOnB(t: TestContext): Promise<Machines & { left(sent: number): void }> {
-      const { a, b, post } = machines(t);
+    interface Complete extends Machines {
+      /** What the agents were told of interruptions. */
+      readonly told: readonly string[];
+      /** Says how much has left, as if `b` had said it now. Resolves when that is stored. */
+      left(sent: number, hasEnded?: boolean): Promise<unknown>;
+    }
+
+    /** A turn that runs on `a`, and whose whole reply `b` has sent. What `b` says of it is lost. */
+    async function completeOnB(t: TestContext, agent: TestAgent = {}): Promise<Complete> {
+      const told: string[] = [];
+      const { a, b, c, post } = machines(t, {
+        onInterrupted: ({ text }) => void told.push(text),
+        ...agent,
+      });
       await hold(a, 'hold', 'hold', ID);
       const moved = await again(b);
       assert.equal(await moved.next(), 'hold?');
-      post.loses = (message) => message.includes('"left"');
+      post.loses = isWord;
       a.go('hold');
       assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
-      await until(() => post.messages.some((message) => message.includes('"left"')), 'the word');
-      const told = post.messages.find((message) => message.includes('"left"')) ?? '';
-      const { id, sent, hasEnded } = JSON.parse(told);
-      assert.deepEqual([sent, hasEnded], [2, true]);
+      await until(() => post.messages.some(isWord), 'the word');
+      const { id, ...word } = JSON.parse(post.messages.find(isWord) ?? '');
+      assert.deepEqual(word, { type: 'left', sent: 2, hasEnded: true });
+      await a.app.conversations.getHistory('c');
       return {
-        a, b, post,
-        left: (few) => post.forge('a', JSON.stringify({ type: 'left', id, sent: few })),
+        a, b, c, post, told,
+        left: (sent, hasEnded) => {
+          post.forge('a', JSON.stringify({ type: 'left', id, sent, hasEnded }));
+          return a.app.close();
+        },
       };
     }
 
     it('is cut to what had reached that caller, if that process says so', async (t) => {
-      const { a, b, left } = await completeOnB(t);
-      left(1);
-      await a.app.close();
+      const { b, left, told } = await completeOnB(t);
+      await left(1);
       assert.deepEqual(await b.history('c'), [
         ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
       ]);
+      assert.deepEqual(told, ['hold?']);
     });
 
     it('is cut to it though a newer turn has begun meanwhile', async (t) => {
       const { a, b, left } = await completeOnB(t);
       assert.equal(await says(a, 'Next'), 'Next?');
       assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
-      left(1);
-      await a.app.close();
+      await left(1);
       assert.deepEqual((await b.history('c'))[1], ['assistant', 'hold?', 'interrupted']);
     });
 
-    it('counts as heard as far as the platform says, whatever that process says', async (t) => {
-      const { a, b, left } = await completeOnB(t);
-      await says(a, 'Next', {
-        interruption_context: { previous_turn_interrupted: true, text_heard: 'ho' },
-      });
-      left(1);
-      await a.app.close();
+    it('counts as heard as far as the platform says, and the agent is told once', async (t) => {
+      const { b, left, told } = await completeOnB(t);
+      await says(b, 'Next', { interruption_context: { ...INTERRUPTED, text_heard: 'ho' } });
+      await left(1);
       assert.deepEqual((await b.history('c'))[1], ['assistant', 'ho', 'interrupted']);
+      assert.deepEqual(told, ['ho']);
+    });
+
+    it('stays interrupted where the platform does not say what was heard', async (t) => {
+      const { b, left, told } = await completeOnB(t);
+      await says(b, 'Next', { interruption_context: INTERRUPTED });
+      await left(2, true);
+      assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'interrupted']);
+      assert.deepEqual(told, [COMPLETE]);
+    });
+
+    it('stays complete where a third process has said all of it again', async (t) => {
+      const { b, c, left, told } = await completeOnB(t);
+      assert.deepEqual(await (await again(c)).rest(), [COMPLETE, 'response.end']);
+      await left(1);
+      assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
+      assert.deepEqual(told, []);
     });
 
     it('stays complete if that process says no more', async (t) => {
       const { a, b, left } = await completeOnB(t);
       await a.app.close();
-      left(1);
+      await left(1);
       assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
     });
 
@@ -409,15 +441,104 @@ describe('a turn that is delivered again to another process', () => {
       const moved = await again(b);
       assert.equal(await moved.next(), 'hold?');
       const clock = mockTimers(t, ['setTimeout', 'setInterval']);
-      post.loses = (message) => message.includes('"left"');
+      post.loses = isWord;
       a.go('hold');
       assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
-      await until(() => post.messages.some((message) => message.includes('"left"')), 'the word');
-      const { id } = JSON.parse(post.messages.at(-1) ?? '');
+      await until(() => post.messages.some(isWord), 'the word');
+      const { id } = JSON.parse(post.messages.find(isWord) ?? '');
       clock.tick(3_000);
       post.forge('a', JSON.stringify({ type: 'left', id, sent: 1 }));
       await a.app.conversations.getHistory('c');
       assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
+    });
+
+    it('is waited for by a process that is to close', async (t) => {
+      const { a, b, post } = machines(t, {}, { SHUTDOWN_TIMEOUT_SECONDS: '10' });
+      await hold(a, 'hold', 'hold', ID);
+      const moved = await again(b);
+      assert.equal(await moved.next(), 'hold?');
+      post.delays = isWord;
+      a.go('hold');
+      assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+      await until(() => post.messages.some(isWord), 'the word');
+      const closed = a.app.close();
+      const { id } = JSON.parse(post.messages.find(isWord) ?? '');
+      await new Promise((resolve) => setTimeout(resolve, 50)); // no event says that it waits
+      post.forge('a', JSON.stringify({ type: 'left', id, sent: 1 }));
+      await closed;
+      assert.deepEqual((await b.history('c'))[1], ['assistant', 'hold?', 'interrupted']);
+    });
+
+    it('leaves the state of a newer turn alone', async (t) => {
+      const gate = new EventEmitter();
+      const cart = defineState((): { items: string[] } => ({ items: [] }));
+      const { a, b, c, post } = machines(t, defineAgent({
+        name: 'cart',
+        state: cart,
+        async *onMessage({ text, state }) {
+          state.items.push(text);
+          yield state.items.join();
+          if (text === 'hold') await once(gate, 'go');
+        },
+      }));
+      const held = new HeldReply(await a.client.say('hold', { turn_id: 'hold', ...ID }));
+      assert.equal(await held.next(), 'hold');
+      const moved = await again(b);
+      assert.equal(await moved.next(), 'hold');
+      post.loses = isWord;
+      gate.emit('go');
+      assert.deepEqual(await moved.rest(), ['response.end']);
+      await a.app.conversations.getHistory('c');
+      assert.equal(await says(c, 'two'), 'hold,two');
+      await c.app.close();
+      await a.app.close();
+      assert.equal(await says(b, 'three'), 'hold,two,three');
+    });
+
+    it('that was silent is not what the platform says was heard', async (t) => {
+      const gate = new EventEmitter();
+      const { a, b, post } = machines(t, {
+        async onMessage({ text }, reply) {
+          if (text !== 'hold') return `${text}?`;
+          reply.data({ at: 1 });
+          await once(gate, 'go');
+          return reply.end();
+        },
+      });
+      await says(a, 'Hello');
+      const held = new HeldReply(await a.client.say('hold', { turn_id: 'hold', ...ID }));
+      assert.equal(await held.next(), 'response.data');
+      const moved = await again(b);
+      assert.equal(await moved.next(), 'response.data');
+      post.loses = isWord;
+      gate.emit('go');
+      assert.deepEqual(await moved.rest(), ['response.end']);
+      await a.app.conversations.getHistory('c');
+      await says(b, 'Next', { interruption_context: { ...INTERRUPTED, text_heard: 'Hel' } });
+      await a.app.close();
+      assert.deepEqual(await b.history('c'), [
+        ['user', 'Hello'], ['assistant', 'Hel', 'interrupted'],
+        ['user', 'hold'],
+        ['user', 'Next'], ['assistant', 'Next?', 'completed'],
+      ]);
+    });
+
+    it('is complete though all of it arrives at once', async (t) => {
+      const told: string[] = [];
+      const { a, b, post } = machines(t, { onInterrupted: ({ text }) => void told.push(text) });
+      await hold(a, 'hold', 'hold', ID);
+      post.delays = (message) => /"type":"(answer|event|end)"/.test(message);
+      const connection = again(b);
+      await until(() => post.messages.some((text) => text.includes('"answer"')), 'the answer');
+      a.go('hold');
+      await until(() => post.messages.some((text) => text.includes('"end"')), 'the end');
+      post.delays = () => false;
+      post.deliver(); // without a pause between the messages
+      assert.deepEqual(await (await connection).rest(), ['hold?', ' Done.', 'response.end']);
+      await until(() => post.messages.some(isWord), 'the word');
+      await a.app.close();
+      assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
+      assert.deepEqual(told, []);
     });
   });
 
