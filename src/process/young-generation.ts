@@ -1,7 +1,8 @@
 // What a server asks of V8's garbage collector. Whoever starts Node with flags for it is obeyed.
 // Each function loads what it needs by itself, so that a server listens before that.
 
-const PRETENURING_FLAG = /^--?(?:no[-_]?)?allocation[-_]site[-_]pretenuring$/;
+// NODE_OPTIONS may have flags in quotes.
+const PRETENURING_FLAG = /^"?--?(?:no[-_]?)?allocation[-_]site[-_]pretenuring\b/;
 const SIZE_FLAG =
   /^"?--?(?:(?:min|max)[-_]semi[-_]space[-_]size|semi[-_]space[-_]growth[-_]factor)\b/;
 
@@ -15,7 +16,7 @@ export async function allocateYoung(): Promise<void> {
   setFlagsFromString('--no-allocation-site-pretenuring');
 }
 
-/** Bytes of a half of the young generation that lets it grow to 4 MiB, less V8's own headers. */
+/** Bytes: more than a half of 2 MiB has, and less than one of 4 MiB without V8's own headers. */
 const LARGE_ENOUGH = 3_145_728;
 const SHRINK_CHECK_MS = 1_000;
 
