@@ -108,7 +108,8 @@ function newestBefore({ turns }: Conversation, turnId: string | undefined): numb
 }
 
 /**
- * How much was heard stays unknown. If the turn was open, its run may still report what it sent.
+ * How much was heard stays unknown. If the turn was open, its run may still report what it sent. If
+ * it had completed, its run may not, as that would undo the interruption.
  */
 function markInterrupted(
   conversation: Conversation,

@@ -16,9 +16,10 @@ export async function allocateYoung(): Promise<void> {
   setFlagsFromString('--no-allocation-site-pretenuring');
 }
 
-/** Bytes: more than a half of 2 MiB has, and less than one of 4 MiB without V8's own headers. */
+/** Bytes. V8 doubles a half: one of 2 MiB is smaller, one of 4 MiB less V8's headers is larger. */
 const LARGE_ENOUGH = 3_145_728;
 const SHRINK_CHECK_MS = 1_000;
+const V8_DEFAULT_FACTOR = 2;
 
 /**
  * Lets the young generation grow as far as it makes turns faster, and no further. Once V8 has made
@@ -47,8 +48,6 @@ export async function boundYoungGeneration(): Promise<void> {
   update();
   setInterval(update, SHRINK_CHECK_MS).unref();
 }
-
-const V8_DEFAULT_FACTOR = 2;
 
 function isStartedWith(flag: RegExp): boolean {
   const inEnvironment = process.env['NODE_OPTIONS']?.split(/\s+/) ?? [];

@@ -69,6 +69,11 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
     return this.context.log;
   }
 
+  /** This process knows by itself how much has left. */
+  get isAwaited(): boolean {
+    return false;
+  }
+
   /** Starts the turn. Whatever it says synchronously leaves together with the headers. */
   begin(): void {
     this.#turns.start(this);

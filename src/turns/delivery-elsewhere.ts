@@ -9,8 +9,8 @@ import type { Delivery, TurnEvent, TurnReport } from './delivery.ts';
 const ALIVE_MS = 1_000;
 
 /**
- * How long that process may take to say how much has left. It needs a moment, or is dead, or of a
- * version that does not say it. Or its caller does not read.
+ * How long that process may take to say how much has left. It never says so if it has died or is of
+ * an older version, and says so late if its caller reads slowly.
  */
 const PATIENCE_MS = 3_000;
 

@@ -74,11 +74,8 @@ export interface Delivery {
    * moment later, with other replies.
    */
   end(when?: 'now' | 'with others'): boolean;
-  /**
-   * Whether the reply is complete, and another process still has to say how much of it has left.
-   * Default false.
-   */
-  readonly isAwaited?: boolean;
+  /** Whether the reply is complete, and another process has to say how much of it has left. */
+  readonly isAwaited: boolean;
   /** Called once, as soon as it is known how the delivery was answered. */
   onOutcome(report: TurnReport): void;
 }

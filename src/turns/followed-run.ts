@@ -72,7 +72,7 @@ export class FollowedRun {
   ): void {
     if (sent !== this.#received) return this.#lose();
     clearTimeout(this.#silence);
-    if (outcome !== 'completed') this.close();
+    if (outcome !== 'completed') this.close(); // a complete reply still has to leave: see `leave`
     if (this.#turn.isOver) return;
     if (usage !== undefined) this.#turn.usage = [...usage];
     for (const speaker of speakers) this.#turn.spoken.changeSpeaker(speaker);

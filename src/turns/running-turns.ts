@@ -111,8 +111,8 @@ export class RunningTurns {
       for (const newer of chainFrom(place.newest)) if (newer.older === turn) newer.older = older;
       return;
     }
-    place.newest = older?.isSettled === true ? undefined : older;
-    if (place.newest === undefined) this.#places.delete(conversationId);
+    place.newest = older;
+    if (older === undefined) this.#places.delete(conversationId);
   }
 }
 

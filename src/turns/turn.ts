@@ -73,6 +73,11 @@ export class Turn
     return this.#settledAs !== undefined;
   }
 
+  /** See `TurnReport`. */
+  get speakers(): readonly string[] | undefined {
+    return this.spoken.speakers(this.host.speakers.ownName);
+  }
+
   /** What history would hold if the turn were interrupted now. */
   soFar(): TurnSettlement {
     return settlementOf(this, 'interrupted', this.host);
@@ -97,7 +102,7 @@ export class Turn
     this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void delivery.send(event);
     older.onOutcome({ outcome: 'taken over' });
-    if (this.isOver && this.#hasDelivered()) this.delivered();
+    if (this.isOver && this.#endComplete()) this.delivered();
   }
 
   /** Everything that was sent has left this process. */
@@ -111,7 +116,7 @@ export class Turn
    */
   interrupt(reason: string): void {
     if (this.#ending === undefined) this.#end('interrupted', reason);
-    else if (this.#ending === 'completed' && this.delivery.isAwaited !== true)
+    else if (this.#ending === 'completed' && !this.delivery.isAwaited)
       this.#settle(this.delivery.end() ? 'completed' : 'interrupted');
   }
 
@@ -251,16 +256,15 @@ export class Turn
     this.#ending = ending;
     clearTimeout(this.timer);
     // The stream ends first: it decides which events have left.
-    if (ending !== 'completed') this.delivery.end();
-    if (ending !== 'completed' || this.#hasDelivered() || !this.isStored)
-      this.#settle(ending, error);
+    const hasLeft = ending === 'completed' ? this.#endComplete() : this.delivery.end();
+    if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
     this.stopAgent(ending, reason);
   }
 
   /** Ends the stream of a complete reply. True if all of it has left. */
-  #hasDelivered(): boolean {
+  #endComplete(): boolean {
     const hasLeft = this.delivery.end('with others');
-    if (this.delivery.isAwaited === true && this.opened !== undefined) {
+    if (this.delivery.isAwaited && this.opened !== undefined) {
       this.#isProvisional = true;
       storeProvisionally(this, this.host);
     }
@@ -272,11 +276,11 @@ export class Turn
     if (this.isSettled) return;
     this.#settledAs = ending;
     const { host, firstSpeechMs, usage, speakers } = this;
-    const isStored = this.#store(ending);
+    const isAccepted = this.#store(ending);
     this.#leaveFollowed();
     host.ended(this);
     this.delivery.onOutcome({ outcome: ending, firstSpeechMs, usage, speakers, error });
-    if (ending === 'interrupted') this.#tellInterrupted(isStored);
+    if (ending === 'interrupted') this.#tellInterrupted(isAccepted);
   }
 
   /** False if there is no record, or what was heard of it has been decided. */
@@ -287,17 +291,12 @@ export class Turn
     return true;
   }
 
-  #tellInterrupted(isStored: Awaitable<boolean>): void {
-    void andThen(isStored, (isSo) => {
+  #tellInterrupted(isAccepted: Awaitable<boolean>): void {
+    void andThen(isAccepted, (isSo) => {
       if (!isSo) return;
       const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));
       tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text });
     });
-  }
-
-  /** See `TurnReport`. */
-  get speakers(): readonly string[] | undefined {
-    return this.spoken.speakers(this.host.speakers.ownName);
   }
 
   /** Ends a turn that asked no agent: what the caller gets, if anything, is another run's reply. */

@@ -160,7 +160,7 @@ export class Turns implements TurnOwner, OwnTurns {
     let wasRunning = false;
     for (const turn of this.#running.of(conversationId)) {
       const { event, delivery } = turn;
-      if (delivery.isAwaited === true) continue; // nothing of it runs
+      if (delivery.isAwaited) continue; // nothing of it runs
       if (runId !== undefined && turn.runId !== runId) continue;
       if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId)
         continue;
@@ -230,10 +230,9 @@ export class Turns implements TurnOwner, OwnTurns {
     });
   }
 
-  /** Or waits for another process to say how much of its reply has left. */
+  /** A turn also counts while another process has to say how much of its reply has left. */
   #doesAnyRun(): boolean {
-    return [...this.#running.all()].some(
-      ({ isOver, delivery }) => !isOver || delivery.isAwaited === true,
-    );
+    const turns = [...this.#running.all()];
+    return turns.some(({ isOver, delivery }) => !isOver || delivery.isAwaited);
   }
 }

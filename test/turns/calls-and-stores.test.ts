@@ -63,6 +63,7 @@ class Process {
       log: this.#log,
       unsent: 0,
       isOpen: true,
+      isAwaited: false,
       send: () => true,
       end: () => true,
       onOutcome: ({ outcome }) => void this.outcomes.push(`${turnId} ${outcome}`),

@@ -23,6 +23,7 @@ class Stream implements Delivery {
   readonly turnId: string;
   readonly hasRoom: boolean;
   isOpen = true;
+  readonly isAwaited = false;
   hasLeft = false;
 
   constructor(turnId: string, hasRoom: boolean) {

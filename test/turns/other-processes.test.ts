@@ -435,22 +435,27 @@ describe('a turn that is delivered again to another process', () => {
       assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
     });
 
-    it('waits 3 s for what that process says', async (t) => {
-      const { a, b, post } = machines(t);
-      await hold(a, 'hold', 'hold', ID);
-      const moved = await again(b);
-      assert.equal(await moved.next(), 'hold?');
-      const clock = mockTimers(t, ['setTimeout', 'setInterval']);
-      post.loses = isWord;
-      a.go('hold');
-      assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
-      await until(() => post.messages.some(isWord), 'the word');
-      const { id } = JSON.parse(post.messages.find(isWord) ?? '');
-      clock.tick(3_000);
-      post.forge('a', JSON.stringify({ type: 'left', id, sent: 1 }));
-      await a.app.conversations.getHistory('c');
-      assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'completed']);
-    });
+    for (const [ms, reply, state] of [
+      [2_999, 'hold?', 'interrupted'],
+      [3_000, COMPLETE, 'completed'],
+    ] as const) {
+      it(`is ${state} if that process says after ${ms} ms that less has left`, async (t) => {
+        const { a, b, post } = machines(t);
+        await hold(a, 'hold', 'hold', ID);
+        const moved = await again(b);
+        assert.equal(await moved.next(), 'hold?');
+        const clock = mockTimers(t, ['setTimeout', 'setInterval']);
+        post.loses = isWord;
+        a.go('hold');
+        assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
+        await until(() => post.messages.some(isWord), 'the word');
+        const { id } = JSON.parse(post.messages.find(isWord) ?? '');
+        clock.tick(ms);
+        post.forge('a', JSON.stringify({ type: 'left', id, sent: 1 }));
+        await a.app.conversations.getHistory('c');
+        assert.deepEqual((await b.history('c'))[1], ['assistant', reply, state]);
+      });
+    }
 
     it('is waited for by a process that is to close', async (t) => {
       const { a, b, post } = machines(t, {}, { SHUTDOWN_TIMEOUT_SECONDS: '10' });

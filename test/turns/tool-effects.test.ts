@@ -294,6 +294,7 @@ class World {
       log,
       unsent: 0,
       isOpen: true,
+      isAwaited: false,
       send: () => true,
       end: () => true,
       onOutcome: () => {
