@@ -420,6 +420,15 @@ describe('a turn that is delivered again to another process', () => {
       assert.deepEqual(told, [COMPLETE]);
     });
 
+    it('stays interrupted where the platform interrupts it by an event', async (t) => {
+      const { a, b, left } = await completeOnB(t);
+      const timestamp = '2026-01-01T00:00:00.000Z';
+      const call = { call_id: 'c', agent_id: 'a-1', timestamp, transcript: '', metadata: {} };
+      await (await a.client.post({ type: 'user_interrupted', ...call })).events();
+      await left(2, true);
+      assert.deepEqual((await b.history('c'))[1], ['assistant', COMPLETE, 'interrupted']);
+    });
+
     it('stays complete where a third process has said all of it again', async (t) => {
       const { b, c, left, told } = await completeOnB(t);
       assert.deepEqual(await (await again(c)).rest(), [COMPLETE, 'response.end']);
