@@ -2,6 +2,9 @@ import { IncomingMessage } from 'node:http';
 
 import { offersWebSocket } from './upgrade.ts';
 
+/** Who listens for one of these waits for the end of the stream, or expects it to be over. */
+const ENDINGS: readonly (string | symbol)[] = ['end', 'close', 'error'];
+
 /**
  * A request that is served together with its body, if that follows the head in one piece, as with
  * most webhooks. For `createServer`'s `IncomingMessage` option.
@@ -17,6 +20,11 @@ export class WholeRequest extends IncomingMessage {
   #isWhole = false;
   #isTaken = false;
   #isUpgrade: boolean | null = null;
+  /**
+   * Whether the body was taken and nothing follows, but the stream has not ended. Ending takes three
+   * ticks, so it waits until somebody listens for it, which mostly nobody does.
+   */
+  #isEndDue = false;
 
   /**
    * Whether Node hands over the connection instead of serving the request. Node sets it for every
@@ -67,7 +75,8 @@ export class WholeRequest extends IncomingMessage {
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
     if (chunk === null && this.#isTaken) {
       const isMoreWanted = super.push(null);
-      this.read(); // ends the stream, which is empty
+      this.#isEndDue = true;
+      if (ENDINGS.some((event) => this.listenerCount(event) > 0)) this.#endStream();
       return isMoreWanted;
     }
     if (chunk === null || this.#serve === undefined) return super.push(chunk, encoding);
@@ -81,6 +90,33 @@ export class WholeRequest extends IncomingMessage {
     }
     this.#body = undefined;
     return super.push(chunk, encoding);
+  }
+
+  static {
+    // Node reads this when the response is over, and would listen for `end` if it were false. To
+    // TypeScript it is a field, so it cannot be overridden as a getter.
+    Object.defineProperty(this.prototype, 'readableEnded', {
+      get(this: WholeRequest): boolean {
+        return this.#isEndDue || Reflect.get(IncomingMessage.prototype, 'readableEnded', this);
+      },
+    });
+  }
+
+  /** A stream that is due to end does so as soon as somebody waits for it. */
+  override on(...[event, listener]: Parameters<IncomingMessage['on']>): this {
+    super.on(event, listener);
+    if (this.#isEndDue && ENDINGS.includes(event)) this.#endStream();
+    return this;
+  }
+
+  override addListener(...given: Parameters<IncomingMessage['on']>): this {
+    return this.on(...given);
+  }
+
+  /** Emits `end`, and then `close`. */
+  #endStream(): void {
+    this.#isEndDue = false;
+    this.read(); // the stream is empty
   }
 
   static #serveNow(request: WholeRequest): void {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { finished } from 'node:stream/promises';
 import { describe, it, type TestContext } from 'node:test';
 
 import { BodyBudget, hasUnreadBody, readRawBody } from '../../src/http/body.ts';
@@ -118,12 +119,63 @@ describe('WholeRequest', () => {
     await client.send(`${HEAD}hello`).until(/\[hello and \]/);
   });
 
-  it('ends as a stream by itself when its body was taken', async (t) => {
-    const { client } = await open(t, (request, response) => {
-      request.takeBody();
-      request.on('end', () => response.end('[ended]'));
+  describe('whose body was taken, as a stream', () => {
+    /** Each lets the promise be fulfilled when the stream has ended. */
+    const waysToListen: Record<string, (request: WholeRequest) => Promise<unknown>> = {
+      end: (request) => new Promise((resolve) => request.on('end', resolve)),
+      close: (request) => new Promise((resolve) => request.addListener('close', resolve)),
+      'once end': (request) => once(request, 'end'),
+      finished: (request) => finished(request),
+      'async iteration': async (request) => {
+        for await (const chunk of request) assert.fail(`the body was taken, but here is ${chunk}`);
+      },
+      resume: (request) => new Promise((resolve) => request.once('end', resolve).resume()),
+    };
+
+    for (const [name, listen] of Object.entries(waysToListen)) {
+      it(`ends for who listened before it was whole: ${name}`, async (t) => {
+        const { client } = await open(t, (request, response) => {
+          request.takeBody();
+          void listen(request).then(() => response.end('[ended]'));
+        });
+        await client.send(`${HEAD}hello`).until(/\[ended\]/);
+      });
+
+      it(`ends for who listens when the answer is written: ${name}`, async (t) => {
+        const { client } = await open(t, (request, response) => {
+          request.takeBody();
+          response.on('finish', () => {
+            setImmediate(() => void listen(request).then(() => client.send(`${HEAD}again`)));
+          });
+          setImmediate(() => response.end('[answered]')); // the body has ended by then
+        });
+        await client.send(`${HEAD}hello`).until(/\[answered\][^]*\[answered\]/);
+      });
+    }
+
+    it('has no error when the caller leaves during the answer', async (t) => {
+      const closed = deferred();
+      const errors: Error[] = [];
+      const { client, served } = await open(t, (request, response) => {
+        request.takeBody();
+        setImmediate(() => request.on('error', (error) => errors.push(error)));
+        response.on('close', () => setImmediate(closed.resolve));
+        setImmediate(() => response.write('begun'));
+      });
+      await client.send(`${HEAD}hello`).until(/begun/);
+      await served;
+      client.destroy();
+      await closed.promise;
+      assert.deepEqual(errors, []);
     });
-    await client.send(`${HEAD}hello`).until(/\[ended\]/);
+
+    it('has ended without a listener', async (t) => {
+      const { client } = await open(t, (request, response) => {
+        request.takeBody();
+        setImmediate(() => response.end(`[ended: ${request.readableEnded}]`));
+      });
+      await client.send(`${HEAD}hello`).until(/\[ended: true\]/);
+    });
   });
 });
 
