@@ -24,6 +24,8 @@ const SSE_HEADERS = {
 };
 const held = [];
 
+process.once('SIGTERM', () => process.exit()); // with --cpu-prof, Node writes its profile then
+
 process.on('SIGUSR2', () => {
   for (const { res, turnId } of held.splice(0)) {
     res.write(ttsEvent('Done.', turnId));

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { runRounds, type Contestants } from './contestants.ts';
 import { LATER_AGENT } from './servers.ts';
+import { profileTurns } from './profile.ts';
 import { measureStartup } from './startup.ts';
 import { formatSummary } from './stats.ts';
 import { measureStreams } from './streams.ts';
@@ -300,6 +301,7 @@ async function compareMemory({ bare, server }: Contestants, size: BenchSize): Pr
 export const COMPARISONS: Readonly<Record<string, Compare>> = {
   young: compareYoung,
   full: compareFull,
+  profile: profileTurns,
   later: compareLater,
   streams: compareStreams,
   start: compareStart,

@@ -135,6 +135,43 @@ describe('createLogger', () => {
       assert.match(String(recordOf('x', { value })['value']), /^\[not JSON: /));
   }
 
+  class Described {
+    readonly a = 1;
+    toJSON(): never {
+      throw new Error('no');
+    }
+  }
+  const asFields: readonly (readonly [title: string, fields: object, written: LogFields])[] = [
+    ['a list', ['a', 'b'], { 0: 'a', 1: 'b' }],
+    ['a text object', new String('ab'), { 0: 'a', 1: 'b' }],
+    ['a date', new Date(0), {}],
+    ['an object that describes itself', new Described(), { a: 1 }],
+    ['nothing', {}, {}],
+    ['an undefined field', { a: undefined }, {}],
+  ];
+  for (const [title, fields, written] of asFields) {
+    it(`takes ${title} for fields`, () => {
+      const { time, level, msg, ...rest } = recordOf('x', fields as LogFields);
+      assert.deepEqual(rest, written);
+    });
+  }
+
+  it('writes the same line whether or not a field is complex', () => {
+    const fields = { a: 'x"\n\ud83dé', b: -0, c: 1e21, d: true, e: undefined, f: null, '"': 0.1 };
+    const plain = lineOf('x', fields).trimEnd();
+    assert.equal(lineOf('x', { ...fields, g: {} }).trimEnd(), `${plain.slice(0, -1)},"g":{}}`);
+  });
+
+  it('cuts a text beyond 2,048 characters', () => {
+    const fits = 'x'.repeat(2_048);
+    assert.equal(recordOf('x', { value: `${fits}y` })['value'], `${fits}…`);
+  });
+
+  it('cuts a name beyond 2,048 characters', () => {
+    const fits = 'x'.repeat(2_048);
+    assert.equal(recordOf('x', { [`${fits}y`]: 1 })[`${fits}…`], 1);
+  });
+
   // `log.error(error)` is what other loggers take; in a JavaScript agent no compiler objects.
   it('writes an error that is given in place of a message', () => {
     assert.match(lineOf(new Error('in its place') as unknown as string), /in its place/);

@@ -21,8 +21,8 @@ export class WholeRequest extends IncomingMessage {
   #isTaken = false;
   #isUpgrade: boolean | null = null;
   /**
-   * Whether the body was taken and nothing follows, but the stream has not ended. Ending takes three
-   * ticks, so it waits until somebody listens for it, which mostly nobody does.
+   * Whether the body was taken and nothing follows, but the stream has not ended. To end takes
+   * three ticks, so it waits until somebody listens for that. Mostly nobody does.
    */
   #isEndDue = false;
 
