@@ -89,12 +89,8 @@ async function profile(contestant: Contestant, size: BenchSize): Promise<TurnPro
     if (file === undefined) throw new Error(`${contestant.name} left no profile`);
     const usByPart = timeByPart(JSON.parse(readFileSync(join(folder, file), 'utf8')));
     const sum = [...usByPart.values()].reduce((all, us) => all + us, 0);
-    const perTurn = [...usByPart].map(([part, us]) => [part, (us / sum) * serverCpuUsPerTurn]);
-    return {
-      name: contestant.name,
-      usByPart: new Map(perTurn as [string, number][]),
-      totalUs: serverCpuUsPerTurn,
-    };
+    for (const [part, us] of usByPart) usByPart.set(part, (us / sum) * serverCpuUsPerTurn);
+    return { name: contestant.name, usByPart, totalUs: serverCpuUsPerTurn };
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -169,7 +169,7 @@ function jsonLine(
   filter: TextFilter,
 ): string {
   const start = `{"time":"${time}","level":"${level}","msg":${jsonText(filter.cut(message))}`;
-  const rest = fields === undefined ? '' : jsonFields(fields, filter);
+  const rest = jsonFields(fields, filter);
   if (start.length + rest.length < MAX_LINE_LENGTH) return `${start}${rest}}`;
   // As many whole fields as fit: half a field would be invalid JSON.
   let line =
@@ -185,11 +185,10 @@ function jsonLine(
 }
 
 /** `,"name":value` for each field. */
-function jsonFields(fields: LogFields, filter: TextFilter): string {
+function jsonFields(fields: LogFields | undefined, filter: TextFilter): string {
   if (!filter.isRedacting && isPlain(fields)) {
     const object = JSON.stringify(fields); // faster than one by one
-    if (object === '{}') return '';
-    if (object.startsWith('{')) return `,${object.slice(1, -1)}`;
+    return object === '{}' ? '' : `,${object.slice(1, -1)}`;
   }
   let text = '';
   for (const name in fields) {
@@ -200,11 +199,13 @@ function jsonFields(fields: LogFields, filter: TextFilter): string {
 }
 
 /** Whether `JSON.stringify` writes each field as `jsonValue` does. */
-function isPlain(fields: LogFields): boolean {
-  if ('toJSON' in fields) return false;
+function isPlain(fields: unknown): boolean {
+  if (typeof fields !== 'object' || fields === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(fields);
+  if (prototype !== Object.prototype && prototype !== null) return false;
   for (const name in fields) {
     if (name.length > MAX_TEXT_LENGTH) return false;
-    const value = fields[name];
+    const value = (fields as LogFields)[name];
     const kind = typeof value;
     if (kind === 'string') {
       if ((value as string).length > MAX_TEXT_LENGTH) return false;

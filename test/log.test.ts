@@ -141,7 +141,15 @@ describe('createLogger', () => {
       throw new Error('no');
     }
   }
-  const asFields: readonly (readonly [title: string, fields: object, written: LogFields])[] = [
+  // What plain JavaScript may pass.
+  const asFields: readonly (readonly [title: string, fields: unknown, written: LogFields])[] = [
+    ['null', null, {}],
+    ['a text', 'ab', { 0: 'a', 1: 'b' }],
+    ['a number', 1, {}],
+    ['a function', () => 1, {}],
+    ['a bigint object', Object(1n), {}],
+    ['an object that inherits', Object.create({ a: 1 }), { a: 1 }],
+    ['an object without a prototype', Object.assign(Object.create(null), { a: 1 }), { a: 1 }],
     ['a list', ['a', 'b'], { 0: 'a', 1: 'b' }],
     ['a text object', new String('ab'), { 0: 'a', 1: 'b' }],
     ['a date', new Date(0), {}],

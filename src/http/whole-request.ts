@@ -2,8 +2,8 @@ import { IncomingMessage } from 'node:http';
 
 import { offersWebSocket } from './upgrade.ts';
 
-/** Who listens for one of these waits for the end of the stream, or expects it to be over. */
-const ENDINGS: readonly (string | symbol)[] = ['end', 'close', 'error'];
+/** Who listens for one of these waits for the end of the stream. */
+const ENDINGS = ['end', 'close', 'error'];
 
 /**
  * A request that is served together with its body, if that follows the head in one piece, as with
@@ -20,11 +20,6 @@ export class WholeRequest extends IncomingMessage {
   #isWhole = false;
   #isTaken = false;
   #isUpgrade: boolean | null = null;
-  /**
-   * Whether the body was taken and nothing follows, but the stream has not ended. To end takes
-   * three ticks, so it waits until somebody listens for that. Mostly nobody does.
-   */
-  #isEndDue = false;
 
   /**
    * Whether Node hands over the connection instead of serving the request. Node sets it for every
@@ -74,9 +69,12 @@ export class WholeRequest extends IncomingMessage {
 
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
     if (chunk === null && this.#isTaken) {
+      if (ENDINGS.every((event) => this.listenerCount(event) === 0)) {
+        skipEnd(this);
+        return false; // nobody wants more
+      }
       const isMoreWanted = super.push(null);
-      this.#isEndDue = true;
-      if (ENDINGS.some((event) => this.listenerCount(event) > 0)) this.#endStream();
+      this.read(); // ends the stream, which is empty
       return isMoreWanted;
     }
     if (chunk === null || this.#serve === undefined) return super.push(chunk, encoding);
@@ -92,36 +90,33 @@ export class WholeRequest extends IncomingMessage {
     return super.push(chunk, encoding);
   }
 
-  static {
-    // Node reads this when the response is over, and would listen for `end` if it were false. To
-    // TypeScript it is a field, so it cannot be overridden as a getter.
-    Object.defineProperty(this.prototype, 'readableEnded', {
-      get(this: WholeRequest): boolean {
-        return this.#isEndDue || Reflect.get(IncomingMessage.prototype, 'readableEnded', this);
-      },
-    });
-  }
-
-  /** A stream that is due to end does so as soon as somebody waits for it. */
-  override on(...[event, listener]: Parameters<IncomingMessage['on']>): this {
-    super.on(event, listener);
-    if (this.#isEndDue && ENDINGS.includes(event)) this.#endStream();
-    return this;
-  }
-
-  override addListener(...given: Parameters<IncomingMessage['on']>): this {
-    return this.on(...given);
-  }
-
-  /** Emits `end`, and then `close`. */
-  #endStream(): void {
-    this.#isEndDue = false;
-    this.read(); // the stream is empty
-  }
-
   static #serveNow(request: WholeRequest): void {
     const serve = request.#serve;
     request.#serve = undefined;
     serve?.();
   }
+}
+
+/** A stream's own record of what it has done. */
+interface StreamState {
+  ended: boolean;
+  endEmitted: boolean;
+  destroyed: boolean;
+  closed: boolean;
+  closeEmitted: boolean;
+}
+
+/**
+ * Makes an empty stream one that has ended and closed, without the three ticks of doing so and
+ * without its events. From Node 24 on, `IncomingMessage` sets the same fields where it skips a
+ * stream: `_dumpAndCloseReadable`.
+ */
+function skipEnd(request: IncomingMessage): void {
+  const state = (request as IncomingMessage & { readonly _readableState: StreamState })
+    ._readableState;
+  state.ended = true;
+  state.endEmitted = true;
+  state.destroyed = true;
+  state.closed = true;
+  state.closeEmitted = true;
 }

@@ -49,6 +49,10 @@ const answer: Serve = (request, response) => {
   );
 };
 
+async function readAll(request: WholeRequest): Promise<void> {
+  for await (const chunk of request) assert.fail(`the body was taken, but here is ${chunk}`);
+}
+
 describe('WholeRequest', () => {
   it('has its body at once when that came with the head', async (t) => {
     const { client } = await open(t, answer);
@@ -126,9 +130,7 @@ describe('WholeRequest', () => {
       close: (request) => new Promise((resolve) => request.addListener('close', resolve)),
       'once end': (request) => once(request, 'end'),
       finished: (request) => finished(request),
-      'async iteration': async (request) => {
-        for await (const chunk of request) assert.fail(`the body was taken, but here is ${chunk}`);
-      },
+      'async iteration': readAll,
       resume: (request) => new Promise((resolve) => request.once('end', resolve).resume()),
     };
 
@@ -140,41 +142,75 @@ describe('WholeRequest', () => {
         });
         await client.send(`${HEAD}hello`).until(/\[ended\]/);
       });
+    }
 
-      it(`ends for who listens when the answer is written: ${name}`, async (t) => {
-        const { client } = await open(t, (request, response) => {
-          request.takeBody();
-          response.on('finish', () => {
-            setImmediate(() => void listen(request).then(() => client.send(`${HEAD}again`)));
-          });
-          setImmediate(() => response.end('[answered]')); // the body has ended by then
-        });
-        await client.send(`${HEAD}hello`).until(/\[answered\][^]*\[answered\]/);
+    /** Answers in the next round, when the body has ended, and then looks at the request. */
+    async function lookAt(
+      t: TestContext,
+      look: (request: WholeRequest) => unknown,
+    ): Promise<unknown> {
+      const seen = deferred<unknown>();
+      const { client } = await open(t, (request, response) => {
+        request.takeBody();
+        response.on('finish', () => setImmediate(() => seen.resolve(look(request))));
+        setImmediate(() => response.end('[answered]'));
+      });
+      await client.send(`${HEAD}hello`).until(/\[answered\]/);
+      return seen.promise;
+    }
+
+    it('has ended and is closed without a listener', async (t) => {
+      const { readable, readableEnded, destroyed, closed, readableAborted, errored } =
+        (await lookAt(t, (request) => request)) as WholeRequest;
+      assert.deepEqual(
+        { readable, readableEnded, destroyed, closed, readableAborted, errored },
+        {
+          readable: false,
+          readableEnded: true,
+          destroyed: true,
+          closed: true,
+          readableAborted: false,
+          errored: null,
+        },
+      );
+    });
+
+    for (const [name, wait] of Object.entries({ finished, 'async iteration': readAll })) {
+      it(`is over at once for who waits for it later: ${name}`, async (t) => {
+        await lookAt(t, wait);
       });
     }
 
-    it('has no error when the caller leaves during the answer', async (t) => {
-      const closed = deferred();
-      const errors: Error[] = [];
+    it('tells a late listener nothing, as it has ended before', async (t) => {
+      const told: string[] = [];
+      await lookAt(t, (request) => {
+        for (const event of ['end', 'close', 'error']) request.on(event, () => told.push(event));
+        return new Promise((resolve) => setImmediate(resolve));
+      });
+      assert.deepEqual(told, []);
+    });
+
+    it('serves the next request of the connection', async (t) => {
+      const { client } = await open(t, (request, response) => {
+        const body = String(request.takeBody());
+        setImmediate(() => response.end(`[${body}]`));
+      });
+      await client.send(`${HEAD}hello`).until(/\[hello\]/);
+      await client.send(`${HEAD}again`).until(/\[again\]/);
+    });
+
+    it('stays what it was when the caller leaves during the answer', async (t) => {
+      const closed = deferred<WholeRequest>();
       const { client, served } = await open(t, (request, response) => {
         request.takeBody();
-        setImmediate(() => request.on('error', (error) => errors.push(error)));
-        response.on('close', () => setImmediate(closed.resolve));
+        response.on('close', () => setImmediate(() => closed.resolve(request)));
         setImmediate(() => response.write('begun'));
       });
       await client.send(`${HEAD}hello`).until(/begun/);
       await served;
       client.destroy();
-      await closed.promise;
-      assert.deepEqual(errors, []);
-    });
-
-    it('has ended without a listener', async (t) => {
-      const { client } = await open(t, (request, response) => {
-        request.takeBody();
-        setImmediate(() => response.end(`[ended: ${request.readableEnded}]`));
-      });
-      await client.send(`${HEAD}hello`).until(/\[ended: true\]/);
+      const { errored, readableAborted } = await closed.promise;
+      assert.deepEqual([errored, readableAborted], [null, false]);
     });
   });
 });
