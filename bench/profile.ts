@@ -47,7 +47,10 @@ const NATIVE_PARTS: Readonly<Record<string, string>> = {
   writeBuffer: 'write to the log',
 };
 
-/** The load is that of the long conversations. Nothing is judged. */
+/**
+ * The load is that of the long conversations. Nothing is judged. Shares are those of the main
+ * thread, scaled to the CPU of all threads.
+ */
 export async function profileTurns(
   { bare, quiet, server }: Contestants,
   size: BenchSize,
@@ -113,8 +116,9 @@ function partOf(frame: CpuProfile['nodes'][number]['callFrame']): string | undef
   const { functionName, url, lineNumber, columnNumber } = frame;
   if (functionName === '(idle)') return undefined;
   if (url === '') return NATIVE_PARTS[functionName] ?? 'other functions in C++';
-  if (url.includes('/crypto/')) return "Node's crypto";
-  if (url.startsWith('node:')) return "the rest of Node's JavaScript";
+  if (url.startsWith('node:')) {
+    return url.includes('/crypto/') ? "Node's crypto" : "the rest of Node's JavaScript";
+  }
   const place = originalFrame(`at (${url}:${lineNumber + 1}:${columnNumber + 1})`);
   const [, folder] = /\((src\/\w+)/.exec(place) ?? [];
   return folder ?? 'the handler';
