@@ -12,6 +12,7 @@ import {
   CONNECTIONS,
   cpuOf,
   describeRounds,
+  LONG_CONVERSATIONS,
   MEBIBYTE,
   p99sOf,
   printThroughput,
@@ -90,15 +91,10 @@ async function compareFull(
 ): Promise<Comparison> {
   const contestants = [bare, server, quiet, ...peers];
   const results = await runRounds(contestants, size.rounds, (contestant) =>
-    measureThroughput(contestant, {
-      connections: CONNECTIONS,
-      conversations: 3,
-      fill: 100,
-      ...size,
-    }),
+    measureThroughput(contestant, { ...LONG_CONVERSATIONS, ...size }),
   );
   console.log(
-    `\nTurns of long conversations: ${CONNECTIONS * 3} of 200 messages each, ${describeRounds(size)}`,
+    `\nTurns of long conversations: ${CONNECTIONS * LONG_CONVERSATIONS.conversations} of 200 messages each, ${describeRounds(size)}`,
   );
   printThroughput(contestants, results);
   const [bareRounds = [], serverRounds = [], quietRounds = [], ...peerRounds] = results;

@@ -7,7 +7,7 @@ import { originalFrame } from '../src/base/source-positions.ts';
 import type { BenchSize, Comparison } from './comparisons.ts';
 import type { Contestant, Contestants } from './contestants.ts';
 import { printTable } from './table.ts';
-import { CONNECTIONS } from './throughput-table.ts';
+import { LONG_CONVERSATIONS } from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';
 
 const SAMPLE_EVERY_US = 200;
@@ -86,7 +86,7 @@ async function profile(contestant: Contestant, size: BenchSize): Promise<TurnPro
     ];
     const { serverCpuUsPerTurn } = await measureThroughput(
       { ...contestant, nodeFlags },
-      { connections: CONNECTIONS, conversations: 3, fill: 100, ...size },
+      { ...LONG_CONVERSATIONS, ...size },
     );
     const [file] = readdirSync(folder);
     if (file === undefined) throw new Error(`${contestant.name} left no profile`);

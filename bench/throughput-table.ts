@@ -5,6 +5,8 @@ import { printTable } from './table.ts';
 import type { Throughput } from './throughput.ts';
 
 export const CONNECTIONS = 64;
+/** Of each connection, all with the maximum of 200 messages. For `measureThroughput`. */
+export const LONG_CONVERSATIONS = { connections: CONNECTIONS, conversations: 3, fill: 100 };
 export const MEBIBYTE = 2 ** 20;
 
 export function describeRounds({ rounds, seconds, warmupSeconds }: BenchSize): string {

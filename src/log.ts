@@ -204,16 +204,15 @@ function isPlain(fields: unknown): boolean {
   const prototype: unknown = Object.getPrototypeOf(fields);
   if (prototype !== Object.prototype && prototype !== null) return false;
   for (const name in fields) {
-    if (name.length > MAX_TEXT_LENGTH) return false;
-    const value = (fields as LogFields)[name];
-    const kind = typeof value;
-    if (kind === 'string') {
-      if ((value as string).length > MAX_TEXT_LENGTH) return false;
-    } else if (kind === 'number') {
-      if (!Number.isFinite(value)) return false;
-    } else if (kind !== 'boolean' && value !== undefined && value !== null) return false;
+    if (name.length > MAX_TEXT_LENGTH || !isPlainValue((fields as LogFields)[name])) return false;
   }
   return true;
+}
+
+function isPlainValue(value: unknown): boolean {
+  if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH;
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value === 'boolean' || value === undefined || value === null;
 }
 
 function prettyLine(

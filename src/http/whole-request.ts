@@ -2,9 +2,6 @@ import { IncomingMessage } from 'node:http';
 
 import { offersWebSocket } from './upgrade.ts';
 
-/** Who listens for one of these waits for the end of the stream. */
-const ENDINGS = ['end', 'close', 'error'];
-
 /**
  * A request that is served together with its body, if that follows the head in one piece, as with
  * most webhooks. For `createServer`'s `IncomingMessage` option.
@@ -69,7 +66,7 @@ export class WholeRequest extends IncomingMessage {
 
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
     if (chunk === null && this.#isTaken) {
-      if (ENDINGS.every((event) => this.listenerCount(event) === 0)) {
+      if (this.listenerCount('end') + this.listenerCount('close') === 0) {
         skipEnd(this);
         return false; // nobody wants more
       }
@@ -107,9 +104,9 @@ interface StreamState {
 }
 
 /**
- * Makes an empty stream one that has ended and closed, without the three ticks of doing so and
- * without its events. From Node 24 on, `IncomingMessage` sets the same fields where it skips a
- * stream: `_dumpAndCloseReadable`.
+ * Marks an empty stream as ended and closed. To end it would take three ticks. `IncomingMessage`
+ * sets the same fields for requests without a body if the server's option `optimizeEmptyRequests`
+ * is on: `_dumpAndCloseReadable` of Node 24.
  */
 function skipEnd(request: IncomingMessage): void {
   const state = (request as IncomingMessage & { readonly _readableState: StreamState })

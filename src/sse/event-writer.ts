@@ -207,8 +207,8 @@ export class EventWriter {
   }
 
   /**
-   * Writes the headers and the whole body as one string. `end(text)` would pass on an empty string
-   * after it, and the socket would need `writev` to send both.
+   * Writes the headers and the whole body as one string. Before Node 24.21 and 26.8 `end(text)`
+   * would pass on an empty string after it, and the socket would need `writev` to send both.
    */
   #endWhole(text: string): void {
     const destination = this.#destination;
