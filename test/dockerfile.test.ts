@@ -1,5 +1,5 @@
-// The image without an engine to build it: what the Dockerfile says, and its run-time stage laid
-// out in a folder and started.
+// The images without an engine to build them: what each Dockerfile says, its build stage played in
+// an empty folder, and its run-time stage laid out in another one and started.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -13,15 +13,17 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import { createTestClient } from '../src/test-client.ts';
 import { SECRET, SpawnedServer } from './fixtures/spawned-server.ts';
 
 const root = resolve(import.meta.dirname, '..');
+const WORKING_DIRECTORY = '/app';
 
 interface Instruction {
   readonly name: string;
@@ -63,208 +65,236 @@ function copyOf(text: string): { from: string | undefined; sources: string[]; to
   return { from, sources: paths.slice(0, -1), to: paths.at(-1) ?? '' };
 }
 
-const text = readFileSync(join(root, 'Dockerfile'), 'utf8');
-const stages = parseDockerfile(text);
-const [build, runtime] = stages;
+/** What .dockerignore lets into a build: it leaves out everything else. */
+function letIn(): readonly string[] {
+  const lines = readFileSync(join(root, '.dockerignore'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  assert.equal(lines[0], '*');
+  return lines.slice(1).map((line) => line.replace(/^!/, ''));
+}
 
-function of(stage: Stage | undefined, name: string): string[] {
-  return (stage?.instructions ?? [])
+function textsOf(stage: Stage, name: string): string[] {
+  return stage.instructions
     .filter((instruction) => instruction.name === name)
     .map((instruction) => instruction.text);
 }
 
-describe('the Dockerfile', () => {
-  it('builds in one stage and runs in another, both on node:26-slim', () => {
-    assert.deepEqual(
-      stages.map(({ base }) => base),
-      ['node:26-slim', 'node:26-slim'],
-    );
-    assert.equal(build?.name, 'build');
-  });
+/** Whether a command installs packages, for which there may be no network here. */
+function isInstall(command: string): boolean {
+  return /^npm (ci|install)\b/.test(command);
+}
 
-  it('installs by the lock file, in the build stage alone', () => {
-    assert.ok(of(build, 'RUN').some((command) => command.startsWith('npm ci')));
-    assert.deepEqual(of(runtime, 'RUN'), []);
-  });
+/**
+ * Plays stages in folders: a stage's root is a folder of its own. Copies what COPY copies and
+ * .dockerignore lets in, and runs the RUN lines. Only packages are not installed: a stage gets those
+ * of this checkout.
+ */
+class PlayedStages {
+  readonly folder = mkdtempSync(join(tmpdir(), 'image-'));
 
-  it('copies what exists, and what .dockerignore lets in', () => {
-    const ignore = readFileSync(join(root, '.dockerignore'), 'utf8')
-      .split('\n')
-      .filter((line) => line !== '' && !line.startsWith('#'));
-    assert.equal(ignore[0], '*');
-    const allowed = ignore.slice(1).map((line) => line.replace(/^!/, ''));
-    const copied = stages
-      .flatMap((stage) => of(stage, 'COPY'))
-      .map(copyOf)
-      .filter(({ from }) => from === undefined)
-      .flatMap(({ sources }) => sources);
-    for (const source of copied) {
-      assert.ok(existsSync(join(root, source)), `${source} does not exist`);
-      assert.ok(allowed.includes(source), `${source} is left out by .dockerignore`);
+  /** The path of a file of that stage, given as in the Dockerfile. */
+  pathOf(stage: string, path: string): string {
+    return join(this.folder, stage, resolve(WORKING_DIRECTORY, path));
+  }
+
+  play(stage: Stage, name: string): void {
+    assert.equal(textsOf(stage, 'WORKDIR').join(), WORKING_DIRECTORY);
+    mkdirSync(this.pathOf(name, '.'), { recursive: true });
+    for (const { name: instruction, text } of stage.instructions) {
+      if (instruction === 'COPY') this.#copy(name, text);
+      else if (instruction === 'RUN' && isInstall(text)) this.#install(name, text);
+      else if (instruction === 'RUN')
+        execFileSync('/bin/sh', ['-c', text], { cwd: this.pathOf(name, '.'), stdio: 'pipe' });
     }
-    assert.deepEqual(allowed.toSorted(), [...new Set(copied)].toSorted(), 'nothing else is let in');
-  });
+  }
 
-  it('copies all that the build reads', () => {
-    const copied = new Set(
-      of(build, 'COPY')
-        .map(copyOf)
-        .flatMap(({ sources }) => sources),
-    );
-    for (const needed of [
-      'package.json',
-      'package-lock.json',
-      'tsconfig.json',
-      'tsconfig.build.json',
-      'src',
-    ])
-      assert.ok(copied.has(needed), needed);
-    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-      scripts: { build: string };
-    };
-    for (const [script] of manifest.scripts.build.matchAll(/scripts\/\S+/g))
-      assert.ok(copied.has(script), script);
-  });
-
-  it('leaves only dist/, what it reads, and package.json in the image', () => {
-    const copies = of(runtime, 'COPY').map(copyOf);
-    const left = copies.flatMap(({ sources }) =>
-      sources.map((source) => source.replace('/app/', '')),
-    );
-    assert.deepEqual(left.toSorted(), ['assets', 'dist', 'package.json']);
-    assert.deepEqual(
-      copies
-        .filter(({ from }) => from !== undefined)
-        .map(({ from, sources }) => [from, ...sources]),
-      [['build', '/app/dist']],
-    );
-  });
-
-  it('leaves all that the server reads in the image', () => {
-    const dist = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter(
-      (file) => file.endsWith('.ts') && !file.startsWith('cli'),
-    ); // commands are for the machine one works on
-    const folders = new Set<string>();
-    for (const file of dist) {
-      const source = readFileSync(join(root, 'src', file), 'utf8');
-      for (const [, folder = ''] of source.matchAll(/packageFile\([`']([\w.-]+)/g))
-        folders.add(folder);
+  remove(): void {
+    for (const path of ['.', ...readdirSync(this.folder, { recursive: true, encoding: 'utf8' })]) {
+      const file = join(this.folder, path);
+      if (existsSync(file) && statSync(file).isDirectory()) chmodSync(file, 0o755);
     }
-    for (const folder of folders)
-      assert.ok(
-        of(runtime, 'COPY').some((copy) => copy.includes(folder)),
-        `${folder} is not copied`,
-      );
-  });
+    rmSync(this.folder, { recursive: true });
+  }
 
-  it('runs as an ordinary user, in production', () => {
-    const names = (runtime?.instructions ?? []).map(({ name }) => name);
-    assert.deepEqual(of(runtime, 'USER'), ['node']);
-    assert.ok(
-      names.lastIndexOf('COPY') < names.indexOf('USER'),
-      'files belong to root, whom nobody is',
-    );
-    assert.deepEqual(of(runtime, 'ENV'), ['NODE_ENV=production']);
-    assert.deepEqual(of(runtime, 'EXPOSE'), ['8000']);
-  });
-
-  it('has node for process 1, without a shell or npm between it and a signal', () => {
-    assert.deepEqual(execForm(of(runtime, 'ENTRYPOINT')[0] ?? ''), ['node', 'dist/server.js']);
-    assert.deepEqual(of(runtime, 'CMD'), []);
-  });
-
-  it('needs no tool that the base image lacks', () => {
-    const words = stages
-      .flatMap(({ instructions }) => instructions)
-      .map((instruction) => instruction.text)
-      .join('\n');
-    assert.doesNotMatch(words, /\b(curl|wget|apk|python)\b/);
-  });
-});
-
-describe("the image's run-time stage, laid out in a folder", () => {
-  const folder = mkdtempSync(join(tmpdir(), 'image-'));
-  const app = join(folder, 'app');
-  const isRoot = process.geteuid?.() === 0;
-  /** `node` in the image; whoever is nobody here. Only root can become somebody else. */
-  const uid = isRoot ? 1_000 : undefined;
-  let server: SpawnedServer;
-  let url: string;
-
-  before(async () => {
-    mkdirSync(app);
-    for (const { sources, to } of of(runtime, 'COPY').map(copyOf)) {
+  #copy(name: string, text: string): void {
+    const { from, sources, to } = copyOf(text);
+    for (const source of sources) {
+      if (from === undefined) {
+        const isIn = letIn().some((path) => source === path || source.startsWith(`${path}/`));
+        assert.ok(isIn, `${source} is left out by .dockerignore`);
+      }
+      const path = from === undefined ? join(root, source) : this.pathOf(from, source);
+      assert.ok(existsSync(path), `${source} does not exist`);
       // A folder's content goes to the destination; a file goes there, or into it where it ends
       // with a slash.
-      for (const source of sources)
-        cpSync(
-          join(root, source.replace('/app/', '')),
-          join(app, to.endsWith('/') ? join(to, basename(source)) : to),
-          { recursive: true },
-        );
+      const target = to.endsWith('/') ? join(to, basename(source)) : to;
+      cpSync(path, this.pathOf(name, target), { recursive: true, dereference: true });
     }
-    for (const path of ['.', ...readdirSync(app, { recursive: true, encoding: 'utf8' })]) {
-      const file = join(app, path);
-      chmodSync(file, statSync(file).isDirectory() ? 0o555 : 0o444);
-    }
-    chmodSync(folder, 0o755);
-    const env = {
-      NODE_ENV: 'production',
-      LAYERCODE_WEBHOOK_SECRET: SECRET,
-      DRAIN_DELAY_SECONDS: '0',
-      AGENT: 'echo',
-    };
-    server = new SpawnedServer({
-      directory: app,
-      server: join(app, 'dist/server.js'),
-      env,
-      ...(uid === undefined ? {} : { uid }),
+  }
+
+  /** `--prefix` names another folder, of whose packages this checkout may have none. */
+  #install(name: string, command: string): void {
+    const prefix = /--prefix (\S+)/.exec(command)?.[1];
+    const target = this.pathOf(name, join(prefix ?? '.', 'node_modules'));
+    mkdirSync(dirname(target), { recursive: true });
+    if (prefix === undefined) symlinkSync(join(root, 'node_modules'), target);
+    else mkdirSync(target);
+  }
+}
+
+for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
+  const stages = parseDockerfile(readFileSync(join(root, file), 'utf8'));
+  const [build, runtime] = stages;
+  assert.ok(build !== undefined && runtime !== undefined, `${file} has two stages`);
+
+  describe(file, () => {
+    it('builds in one stage and runs in another, both on node:26-slim', () => {
+      assert.deepEqual(
+        stages.map(({ base }) => base),
+        ['node:26-slim', 'node:26-slim'],
+      );
+      assert.equal(build.name, 'build');
     });
-    url = await server.url();
-  });
 
-  after(async () => {
-    server.kill('SIGKILL');
-    await server.exit;
-    for (const path of ['.', ...readdirSync(app, { recursive: true, encoding: 'utf8' })]) {
-      const file = join(app, path);
-      if (statSync(file).isDirectory()) chmodSync(file, 0o755);
-    }
-    rmSync(folder, { recursive: true });
-  });
+    it('installs by the lock file, in the build stage alone', () => {
+      assert.ok(textsOf(build, 'RUN').some((command) => command.startsWith('npm ci')));
+      assert.deepEqual(textsOf(runtime, 'RUN'), []);
+    });
 
-  it('answers /health and a turn, as another user and without a file that it could write', async () => {
-    assert.equal((await fetch(`${url}/health`)).status, 200);
-    const reply = await createTestClient(url, { secret: SECRET }).say('Hello');
-    assert.equal(await reply.text(), 'You said: Hello');
-    assert.deepEqual(readdirSync(app).toSorted(), ['assets', 'dist', 'package.json']);
-  });
+    it('copies all that .dockerignore lets in', () => {
+      const copied = stages
+        .flatMap((stage) => textsOf(stage, 'COPY'))
+        .map(copyOf)
+        .filter(({ from }) => from === undefined)
+        .flatMap(({ sources }) => sources);
+      assert.deepEqual([...letIn()].toSorted(), [...new Set(copied)].toSorted());
+    });
 
-  it('has a health check that passes while it serves, asks the port of PORT, and fails for a server that is not there', () => {
-    const [check = ''] = of(runtime, 'HEALTHCHECK');
-    const [, ...command] = execForm(check.slice(check.indexOf('CMD ') + 4));
-    const run = (port: string): number => {
-      try {
-        execFileSync(process.execPath, command, { env: { PORT: port }, stdio: 'pipe' });
-        return 0;
-      } catch (error) {
-        return (error as { status: number }).status;
+    it('leaves all that the server reads in the image', () => {
+      const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter(
+        (path) => path.endsWith('.ts') && !path.startsWith('cli'),
+      ); // commands are for the machine one works on
+      const folders = new Set<string>();
+      for (const path of sources) {
+        const source = readFileSync(join(root, 'src', path), 'utf8');
+        for (const [, folder = ''] of source.matchAll(/packageFile\([`']([\w.-]+)/g))
+          folders.add(folder);
       }
-    };
-    assert.equal(run(new URL(url).port), 0);
-    assert.equal(run('1'), 1);
+      for (const folder of folders)
+        assert.ok(
+          textsOf(runtime, 'COPY').some((copy) => copy.includes(folder)),
+          `${folder} is not copied`,
+        );
+    });
+
+    it('runs as an ordinary user, in production', () => {
+      const names = runtime.instructions.map(({ name }) => name);
+      assert.deepEqual(textsOf(runtime, 'USER'), ['node']);
+      assert.ok(
+        names.lastIndexOf('COPY') < names.indexOf('USER'),
+        'files belong to root, whom nobody is',
+      );
+      assert.deepEqual(textsOf(runtime, 'ENV'), ['NODE_ENV=production']);
+      assert.deepEqual(textsOf(runtime, 'EXPOSE'), ['8000']);
+    });
+
+    it('has node for process 1, without a shell or npm between it and a signal', () => {
+      const [node, ...flagsAndFile] = execForm(textsOf(runtime, 'ENTRYPOINT')[0] ?? '');
+      assert.equal(node, 'node');
+      assert.equal(flagsAndFile.at(-1), 'dist/server.js');
+      assert.deepEqual(textsOf(runtime, 'CMD'), []);
+    });
+
+    it('needs no tool that the base image lacks', () => {
+      const words = stages
+        .flatMap(({ instructions }) => instructions)
+        .map((instruction) => instruction.text)
+        .join('\n');
+      assert.doesNotMatch(words, /\b(curl|wget|apk|python)\b/);
+    });
   });
 
-  it('ends with code 0 at SIGTERM', async () => {
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
-  });
+  describe(`the image of ${file}, built and laid out in folders`, () => {
+    const played = new PlayedStages();
+    const app = played.pathOf('runtime', '.');
+    const isRoot = process.geteuid?.() === 0;
+    /** `node` in the image; whoever is nobody here. Only root can become somebody else. */
+    const uid = isRoot ? 1_000 : undefined;
+    let server: SpawnedServer | undefined;
+    let url: string;
 
-  it('is small: less than 2 MB are added to the base image', () => {
-    const bytes = readdirSync(app, { recursive: true, encoding: 'utf8' }).reduce(
-      (sum, path) => sum + statSync(join(app, path)).size,
-      0,
-    );
-    assert.ok(bytes < 2_000_000, `${bytes} bytes`);
+    before(async () => {
+      played.play(build, 'build');
+      played.play(runtime, 'runtime');
+      for (const path of ['.', ...readdirSync(app, { recursive: true, encoding: 'utf8' })]) {
+        const item = join(app, path);
+        chmodSync(item, statSync(item).isDirectory() ? 0o555 : 0o444);
+      }
+      for (const folder of [played.folder, dirname(app)]) chmodSync(folder, 0o755);
+      const env = {
+        NODE_ENV: 'production',
+        LAYERCODE_WEBHOOK_SECRET: SECRET,
+        DRAIN_DELAY_SECONDS: '0',
+        AGENT: 'echo',
+      };
+      const [, ...command] = execForm(textsOf(runtime, 'ENTRYPOINT')[0] ?? '');
+      server = new SpawnedServer({
+        directory: app,
+        execArgv: command.slice(0, -1),
+        server: join(app, command.at(-1) ?? ''),
+        env,
+        ...(uid === undefined ? {} : { uid }),
+      });
+      url = await server.url();
+    });
+
+    after(async () => {
+      server?.kill('SIGKILL');
+      await server?.exit;
+      played.remove();
+    });
+
+    it('has dist/, what it reads, its packages and package.json, and no tools', () => {
+      const packages = file === 'Dockerfile' ? [] : ['node_modules'];
+      const expected = ['assets', 'dist', 'package.json', ...packages];
+      assert.deepEqual(readdirSync(app).toSorted(), expected.toSorted());
+    });
+
+    it('answers /health and a turn, as another user and without a file that it could write', async () => {
+      const before = readdirSync(app);
+      assert.equal((await fetch(`${url}/health`)).status, 200);
+      const reply = await createTestClient(url, { secret: SECRET }).say('Hello');
+      assert.equal(await reply.text(), 'You said: Hello');
+      assert.deepEqual(readdirSync(app), before);
+    });
+
+    it('has a health check that passes while it serves, asks the port of PORT, and fails for a server that is not there', () => {
+      const [check = ''] = textsOf(runtime, 'HEALTHCHECK');
+      const [, ...command] = execForm(check.slice(check.indexOf('CMD ') + 4));
+      const run = (port: string): number => {
+        try {
+          execFileSync(process.execPath, command, { env: { PORT: port }, stdio: 'pipe' });
+          return 0;
+        } catch (error) {
+          return (error as { status: number }).status;
+        }
+      };
+      assert.equal(run(new URL(url).port), 0);
+      assert.equal(run('1'), 1);
+    });
+
+    it('ends with code 0 at SIGTERM', async () => {
+      server?.kill('SIGTERM');
+      assert.deepEqual(await server?.exit, { code: 0, signal: null });
+    });
+
+    it('is small: less than 2 MB are added to the base image', () => {
+      const bytes = readdirSync(app, { recursive: true, encoding: 'utf8' }).reduce(
+        (sum, path) => sum + statSync(join(app, path)).size,
+        0,
+      );
+      assert.ok(bytes < 2_000_000, `${bytes} bytes`);
+    });
   });
-});
+}
