@@ -60,7 +60,7 @@ export type {
   LayercodeEvent, MessageEvent, SessionEndEvent, SessionEvent, SessionStartEvent,
   SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
 } from './layercode/events.ts';
-export type { Json, JsonObject } from './layercode/fields.ts';
+export type { Json, JsonObject } from './base/json.ts';
 export { signPayload, verifySignature } from './layercode/signature.ts';
 export { openModel } from './models/open-model.ts';
 export { ModelError } from './models/model.ts';

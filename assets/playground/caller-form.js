@@ -1,4 +1,4 @@
-/** @import { JsonObject } from '../../src/layercode/fields.ts' */
+/** @import { JsonObject } from '../../src/base/json.ts' */
 
 /**
  * Who calls, as the request for a session says it.

@@ -1,7 +1,7 @@
 import { element } from './element.js';
 import { jsonTree } from './json-tree.js';
 
-/** @import { Json } from '../../src/layercode/fields.ts' */
+/** @import { Json } from '../../src/base/json.ts' */
 
 const MAX_PAYLOADS = 50;
 

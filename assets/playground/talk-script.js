@@ -1,4 +1,4 @@
-/** @import { Json } from '../../src/layercode/fields.ts' */
+/** @import { Json } from '../../src/base/json.ts' */
 /** @import { ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
 
 import { eventField } from './deliveries.js';

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import type { Awaitable } from '../base/awaitable.ts';
+import type { Json, JsonObject } from '../base/json.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
 import type {
   CallEndedEvent,
@@ -14,7 +15,6 @@ import type {
   SessionUpdateEvent,
   TranscriptEvent,
 } from '../layercode/events.ts';
-import type { Json, JsonObject } from '../layercode/fields.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta, RequestFailure } from '../models/model.ts';
 import type { State } from './state.ts';

@@ -1,6 +1,6 @@
 // What a tool returns to hand the conversation over to another agent.
 
-import type { JsonObject } from '../layercode/fields.ts';
+import type { JsonObject } from '../base/json.ts';
 
 /** Made by `handOver`. */
 export class HandOver {

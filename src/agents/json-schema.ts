@@ -1,7 +1,7 @@
 // JSON Schema for tool parameters: drafts 4 to 2020-12, and OpenAPI schemas.
 // https://json-schema.org/draft/2020-12/json-schema-validation
 
-import type { Json } from '../layercode/fields.ts';
+import type { Json } from '../base/json.ts';
 
 export type SchemaType = 'object' | 'array' | 'string' | 'number' | 'integer' | 'boolean' | 'null';
 

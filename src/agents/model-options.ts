@@ -1,4 +1,4 @@
-import { isObject } from '../layercode/fields.ts';
+import { isObject } from '../base/fields.ts';
 import { FIXED_FIELDS } from '../models/fixed-fields.ts';
 import type { ModelOptions, ToolChoice } from '../models/model.ts';
 import { PROVIDERS } from '../models/providers.ts';

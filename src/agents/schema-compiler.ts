@@ -1,4 +1,4 @@
-import { isObject } from '../layercode/fields.ts';
+import { isObject } from '../base/fields.ts';
 import { isAnnotation } from './json-schema.ts';
 import type { Fault, KeywordTable, Rule, Site } from './schema-keyword.ts';
 import { TooCostly } from './schema-pattern.ts';

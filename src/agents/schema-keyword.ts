@@ -1,6 +1,6 @@
 // What all keyword rules share.
 
-import { isObject } from '../layercode/fields.ts';
+import { isObject } from '../base/fields.ts';
 import { compilePattern, PatternClock, type PatternTest } from './schema-pattern.ts';
 
 /** What is wrong with a value: where, relative to the checked value, and which rule it broke. */

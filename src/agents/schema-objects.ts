@@ -1,6 +1,6 @@
 // Keywords for objects.
 
-import { isObject } from '../layercode/fields.ts';
+import { isObject } from '../base/fields.ts';
 import {
   entriesOf, fault, firstFault, namesOf, objects, patternOf, sizeBound, under,
   type Check, type Fault, type Given, type KeywordTable, type Rule, type Site,

@@ -1,6 +1,6 @@
 // The TypeScript type of values that fit a JSON Schema literal.
 
-import type { Json, JsonObject } from '../layercode/fields.ts';
+import type { Json, JsonObject } from '../base/json.ts';
 import type { Schema } from './json-schema.ts';
 
 /** The type of arguments that fit the schema. JSON if the schema is not known at compile time. */

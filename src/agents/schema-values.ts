@@ -1,7 +1,7 @@
 // Keywords for single values: types, numbers and strings.
 
 import { canonicalJson } from '../base/canonical-json.ts';
-import { isObject } from '../layercode/fields.ts';
+import { isObject } from '../base/fields.ts';
 import type { SchemaType } from './json-schema.ts';
 import {
   expect, fault, listOf, numberOf, patternOf, sizeBound, type KeywordTable, type Rule, type Site,

@@ -1,6 +1,6 @@
 // Schemas from other libraries. https://standardschema.dev, https://standardschema.dev/json-schema
 
-import { isObject } from '../layercode/fields.ts';
+import { isObject } from '../base/fields.ts';
 
 /** The interface of schemas from Zod 4.2, ArkType 2.1.28 and Valibot's `toStandardJsonSchema()`. */
 export interface StandardSchema<Input = unknown, Output = Input> {

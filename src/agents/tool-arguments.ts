@@ -1,7 +1,8 @@
 // Checks the arguments that a model writes for a tool.
 
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
-import { isTooDeep, type JsonObject } from '../layercode/fields.ts';
+import { isTooDeep } from '../base/fields.ts';
+import type { JsonObject } from '../base/json.ts';
 import { parseArguments as parseObject } from '../models/well-formed-call.ts';
 import { Check } from './schema-keyword.ts';
 import { TooCostly } from './schema-pattern.ts';

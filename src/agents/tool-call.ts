@@ -1,8 +1,8 @@
 // One tool call, from the model's arguments to the result it receives.
 
 import { isAbort } from '../base/abort.ts';
+import type { Json, JsonObject } from '../base/json.ts';
 import type { ToolCall } from '../conversations/message.ts';
-import type { Json, JsonObject } from '../layercode/fields.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
 import type { MessageTurn, Reply, ToolCallContext, ToolCallOutcome, ToolRun } from './agent.ts';
 import { HandOver } from './hand-over.ts';

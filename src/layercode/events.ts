@@ -4,8 +4,9 @@
 
 import { isUtf8 } from 'node:buffer';
 
-import * as field from './fields.ts';
-import type { Field, FieldTable, JsonObject } from './fields.ts';
+import * as field from '../base/fields.ts';
+import type { Field, FieldTable } from '../base/fields.ts';
+import type { JsonObject } from '../base/json.ts';
 
 /** Fields that any event of the session dialect may carry. Other fields are kept unchanged. */
 export interface SessionFields {

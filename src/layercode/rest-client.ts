@@ -1,8 +1,8 @@
 // LayerCode's REST API. Ruled by LayerCode's page "REST API".
 
 import { readText } from '../base/abortable-body.ts';
-import type { JsonObject } from './fields.ts';
-import { isObject } from './fields.ts';
+import { isObject } from '../base/fields.ts';
+import type { JsonObject } from '../base/json.ts';
 
 export interface RestClientOptions {
   /** Has no trailing slash. */

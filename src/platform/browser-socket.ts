@@ -8,7 +8,7 @@ import {
   optional,
   string,
   type Field,
-} from '../layercode/fields.ts';
+} from '../base/fields.ts';
 import type { DeliveryReport } from '../routes/webhook-delivery.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { TextSession, type TextSessionOptions } from './text-session.ts';

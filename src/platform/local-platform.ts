@@ -3,10 +3,11 @@
 
 import { toChatMessages } from '../agents/prompt.ts';
 import type { AppPlatform, PlatformAgent } from '../app/app-platform.ts';
+import { isObject } from '../base/fields.ts';
+import type { JsonObject } from '../base/json.ts';
 import { afterChecks, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
-import { isObject, type JsonObject } from '../layercode/fields.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { authorize } from '../routes/authorize.ts';
 import type { DeliveryReport } from '../routes/webhook-delivery.ts';

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 
 import { BoundedMap } from '../base/bounded-map.ts';
-import type { JsonObject } from '../layercode/fields.ts';
+import type { JsonObject } from '../base/json.ts';
 
 /** What a key is for, as the browser said when it requested the key. */
 export interface SessionGrant {

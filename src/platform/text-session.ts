@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 
 import { readBody, readText } from '../base/abortable-body.ts';
 import type { Awaitable } from '../base/awaitable.ts';
-import { isObject, type Json, type JsonObject } from '../layercode/fields.ts';
+import { isObject } from '../base/fields.ts';
+import type { Json, JsonObject } from '../base/json.ts';
 import { postEvent } from '../layercode/post-event.ts';
 import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../layercode/signature.ts';
 import { decodeEvents } from '../sse/decode.ts';

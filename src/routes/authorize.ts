@@ -1,17 +1,9 @@
+import { id, isTooDeep, MAX_DEPTH, object, objectOf, optional, string } from '../base/fields.ts';
+import type { JsonObject } from '../base/json.ts';
 import type { Handler } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import { EventError, parseJsonObject } from '../layercode/events.ts';
-import {
-  id,
-  isTooDeep,
-  MAX_DEPTH,
-  object,
-  objectOf,
-  optional,
-  string,
-  type JsonObject,
-} from '../layercode/fields.ts';
 import { PlatformError } from '../layercode/rest-client.ts';
 import { isAllowedOrigin } from '../middleware/cors.ts';
 

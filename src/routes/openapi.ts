@@ -1,6 +1,7 @@
+import { objectSchema } from '../base/fields.ts';
+import type { JsonObject } from '../base/json.ts';
 import type { Handler } from '../http/compose.ts';
 import { EVENT_FIELDS } from '../layercode/events.ts';
-import { objectSchema, type JsonObject } from '../layercode/fields.ts';
 import { SIGNATURE_HEADER } from '../layercode/signature.ts';
 import { version } from '../base/version.ts';
 import { AUTHORIZE_REQUEST } from './authorize.ts';

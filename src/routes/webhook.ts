@@ -1,5 +1,6 @@
 import type { Agent, EventContext } from '../agents/agent.ts';
 import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
+import type { Json } from '../base/json.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Context } from '../http/context.ts';
@@ -18,7 +19,6 @@ import {
   type UnknownEvent,
   type UserInterruptedEvent,
 } from '../layercode/events.ts';
-import type { Json } from '../layercode/fields.ts';
 import { Counter, type Count, type Metrics } from '../metrics.ts';
 import type { SignedHandler } from '../middleware/signature.ts';
 import type { TurnEvent } from '../turns/delivery.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { objectOf, string } from '../../src/base/fields.ts';
 import {
   conversationIdOf,
   EVENT_FIELDS,
@@ -13,7 +14,6 @@ import {
   parseJsonObject,
   type LayercodeEvent,
 } from '../../src/layercode/events.ts';
-import { objectOf, string } from '../../src/layercode/fields.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,4 @@
-import type { Json } from '../../layercode/fields.ts';
+import type { Json } from '../../base/json.ts';
 import type { Agent } from '../agent.ts';
 import { readData, readPrompt } from './assets.ts';
 import { defineAgent } from '../define-agent.ts';

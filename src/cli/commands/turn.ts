@@ -1,6 +1,6 @@
 // `layercode-microserver turn`: says one thing, and prints the reply as it is spoken.
 
-import { isId, MAX_ID_LENGTH } from '../../layercode/fields.ts';
+import { isId, MAX_ID_LENGTH } from '../../base/fields.ts';
 import { Call } from '../talk/call.ts';
 import { describeFailure } from '../talk/call-failure.ts';
 import { findTarget, TARGET_FLAGS } from '../talk/call-target.ts';

@@ -2,8 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 
+import { isObject } from '../../base/fields.ts';
 import { readDevelopmentSecret } from '../../process/development-secret.ts';
-import { isObject } from '../../layercode/fields.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import { secretsOfPlainRoute } from '../../settings/named-agents.ts';
 import type { Settings } from '../../settings/settings.ts';

@@ -1,5 +1,6 @@
 import type { Awaitable } from '../../base/awaitable.ts';
-import { isObject, type Json, type JsonObject } from '../../layercode/fields.ts';
+import { isObject } from '../../base/fields.ts';
+import type { Json, JsonObject } from '../../base/json.ts';
 import type { ServerFrame } from '../../platform/frames.ts';
 import { SpokenText } from '../../platform/spoken-text.ts';
 import { TextSession } from '../../platform/text-session.ts';

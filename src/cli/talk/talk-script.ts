@@ -1,6 +1,7 @@
 // The language of `talk --script`, one step per line. It is documented in the help of `talk`.
 
-import { isObject, type JsonObject } from '../../layercode/fields.ts';
+import { isObject } from '../../base/fields.ts';
+import type { JsonObject } from '../../base/json.ts';
 import { UsageError } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 
-import { isObject } from '../../layercode/fields.ts';
+import { isObject } from '../../base/fields.ts';
 import { preparePrivateFolder, privateFile, readPrivateFile } from '../../process/private-files.ts';
 
 const NAME = 'webhook-url';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { createBakery } from '../../../src/agents/built-in/bakery.ts';
-import type { JsonObject } from '../../../src/layercode/fields.ts';
+import type { JsonObject } from '../../../src/base/json.ts';
 import { runTool, toolsOf } from '../model-app.ts';
 
 const ORDER = {

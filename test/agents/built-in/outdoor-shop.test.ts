@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { createOutdoorShop } from '../../../src/agents/built-in/outdoor-shop.ts';
-import type { JsonObject } from '../../../src/layercode/fields.ts';
+import type { JsonObject } from '../../../src/base/json.ts';
 import { says } from '../../faults/model-server.ts';
 import { calls, dataOf, eventsOf, promptOf, runTool, serveModel, toolsOf } from '../model-app.ts';
 

@@ -1,9 +1,7 @@
 // Rules for the fields of an event. One table yields the check, the error message, and the JSON
 // Schema for openapi.json.
 
-export type Json =
-  null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
-export type JsonObject = { readonly [name: string]: Json };
+import type { JsonObject } from './json.ts';
 
 export interface Field {
   /** What the error message and the schema say: `must be <expected>`. */

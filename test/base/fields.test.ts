@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import {
   arrayOf, boolean, id, isTooDeep, number, object, objectOf, optional, string, timestamp,
   type Field,
-} from '../../src/layercode/fields.ts';
+} from '../../src/base/fields.ts';
 
 type Row = readonly [name: string, field: Field, values: readonly unknown[]];
 
