@@ -54,14 +54,14 @@ export { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from './h
 export type { Handler, Middleware, Next } from './http/compose.ts';
 export type { Context } from './http/context.ts';
 
-export { EventError, parseEvent } from './layercode/events.ts';
+export { EventError, parseEvent } from './wires/layercode/events.ts';
 export type {
   CallEndedEvent, Caller, CallEvent, CallStartedEvent, DataEvent, InterruptionContext,
   LayercodeEvent, MessageEvent, SessionEndEvent, SessionEvent, SessionStartEvent,
   SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
-} from './layercode/events.ts';
+} from './wires/layercode/events.ts';
 export type { Json, JsonObject } from './base/json.ts';
-export { signPayload, verifySignature } from './layercode/signature.ts';
+export { signPayload, verifySignature } from './wires/layercode/signature.ts';
 export { openModel } from './models/open-model.ts';
 export { ModelError } from './models/model.ts';
 export type { ChatMessage, ChatModel, ModelDelta } from './models/model.ts';

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { readBody } from './base/abortable-body.ts';
 import type { App } from './app/app.ts';
 import type { Message, ToolCallState, ToolMessage } from './conversations/message.ts';
-import type { InterruptionContext } from './layercode/events.ts';
-import { postEvent } from './layercode/post-event.ts';
+import type { InterruptionContext } from './wires/layercode/events.ts';
+import { postEvent } from './wires/layercode/post-event.ts';
 import { SpokenText, type Heard } from './platform/spoken-text.ts';
 import { decodeEvents, type DecodedEvent } from './sse/decode.ts';
 

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { ToolCall } from '../src/conversations/message.ts';
-import { verifySignature } from '../src/layercode/signature.ts';
+import { verifySignature } from '../src/wires/layercode/signature.ts';
 import * as testing from '../src/testing.ts';
 import { createTestClient, type TestClient } from '../src/testing.ts';
 import {

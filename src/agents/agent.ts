@@ -14,7 +14,7 @@ import type {
   SessionStartEvent,
   SessionUpdateEvent,
   TranscriptEvent,
-} from '../layercode/events.ts';
+} from '../wires/layercode/events.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta, RequestFailure } from '../models/model.ts';
 import type { State } from './state.ts';

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../base/json.ts';
-import type { Caller } from '../layercode/events.ts';
+import type { Caller } from '../wires/layercode/events.ts';
 import type { Logger } from '../log.ts';
 import { isToolName } from '../models/well-formed-call.ts';
 import type { Reply, ToolCallContext, ToolRun } from './agent.ts';

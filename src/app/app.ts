@@ -34,7 +34,7 @@ import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import { addStoreMetrics } from '../observers/store-metrics.ts';
-import { OpenSessions } from '../routes/open-sessions.ts';
+import { OpenSessions } from '../calls/open-sessions.ts';
 import { agentChannels } from './agent-channels.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute, type RoutedAgent, type RoutedAgents } from './routes.ts';

@@ -6,21 +6,21 @@ import type { CallRecords } from '../records/call-recorder.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
-import { RestClient } from '../layercode/rest-client.ts';
+import { RestClient } from '../wires/layercode/rest-client.ts';
 import { Gauge, type Metrics, type SumMetrics } from '../metrics.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
-import { signed, signedIfAtAll } from '../middleware/signature.ts';
+import { signed, signedIfAtAll } from '../wires/layercode/signed.ts';
 import type { AppPlatform, PlatformAgent } from './app-platform.ts';
 import { turnMetrics } from '../observers/turn-metrics.ts';
-import { authorize } from '../routes/authorize.ts';
+import { authorize } from '../wires/layercode/authorize.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
-import type { OpenSessions } from '../routes/open-sessions.ts';
+import type { OpenSessions } from '../calls/open-sessions.ts';
 import { openApi } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
-import { webhook, type OpenRequests } from '../routes/webhook.ts';
-import { deliveryReport, type TurnObserver } from '../routes/webhook-delivery.ts';
+import { webhook, type OpenRequests } from '../wires/layercode/webhook.ts';
+import { deliveryReport, type TurnObserver } from '../wires/layercode/webhook-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
 
 /**

@@ -9,7 +9,7 @@ import {
   string,
   type Field,
 } from '../base/fields.ts';
-import type { DeliveryReport } from '../routes/webhook-delivery.ts';
+import type { DeliveryReport } from '../wires/layercode/webhook-delivery.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { TextSession, type TextSessionOptions } from './text-session.ts';
 import { CLOSE_CODES } from './websocket/close.ts';

@@ -1,10 +1,10 @@
 import { objectSchema } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Handler } from '../http/compose.ts';
-import { EVENT_FIELDS } from '../layercode/events.ts';
-import { SIGNATURE_HEADER } from '../layercode/signature.ts';
+import { EVENT_FIELDS } from '../wires/layercode/events.ts';
+import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 import { version } from '../base/version.ts';
-import { AUTHORIZE_REQUEST } from './authorize.ts';
+import { AUTHORIZE_REQUEST } from '../wires/layercode/authorize.ts';
 
 export interface OpenApiOptions {
   /** The paths of the webhooks. */

@@ -3,7 +3,7 @@ import type { LiveState } from '../agents/live-state.ts';
 import { isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { Message, SentEvent } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/rules.ts';
-import { callerOf, sessionIdOf, type Caller } from '../layercode/events.ts';
+import { callerOf, sessionIdOf, type Caller } from '../wires/layercode/events.ts';
 import type { Logger } from '../log.ts';
 import { AgentText, textsOf, type TextSpeaker } from './agent-text.ts';
 import type { CallingTurn } from './call-writes.ts';

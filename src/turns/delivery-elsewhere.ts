@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import type { ModelUsage } from '../agents/agent.ts';
-import type { ReplyEvent } from '../layercode/dialect.ts';
+import type { ReplyEvent } from '../wires/layercode/dialect.ts';
 import type { Logger } from '../log.ts';
 import type { Delivery, TurnEvent, TurnReport } from './delivery.ts';
 

@@ -3,13 +3,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { ModelUsage } from '../agents/agent.ts';
 import type { Interruption } from '../conversations/heard.ts';
-import type { ReplyEvent } from '../layercode/dialect.ts';
+import type { ReplyEvent } from '../wires/layercode/dialect.ts';
 import type {
   CallStartedEvent,
   MessageEvent,
   SessionStartEvent,
   TranscriptEvent,
-} from '../layercode/events.ts';
+} from '../wires/layercode/events.ts';
 import type { Logger } from '../log.ts';
 
 export type TurnEvent = SessionStartEvent | MessageEvent | CallStartedEvent | TranscriptEvent;

@@ -1,6 +1,6 @@
 import type { ModelUsage } from '../agents/agent.ts';
 import type { ModelFigures, TurnFigures } from '../conversations/turn-record.ts';
-import { sessionIdOf } from '../layercode/events.ts';
+import { sessionIdOf } from '../wires/layercode/events.ts';
 import type { TurnEvent } from './delivery.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { ModelUsage } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { SentEvent } from '../conversations/message.ts';
-import type { ReplyEvent } from '../layercode/dialect.ts';
+import type { ReplyEvent } from '../wires/layercode/dialect.ts';
 import type { Delivery, TurnOutcome, TurnReport } from './delivery.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 

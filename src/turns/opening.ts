@@ -2,7 +2,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
-import { callerOf, sessionIdOf } from '../layercode/events.ts';
+import { callerOf, sessionIdOf } from '../wires/layercode/events.ts';
 import { interruptionOf, textOf, type TurnEvent } from './delivery.ts';
 import { figuresAtStart } from './figures.ts';
 import type { AnswerOfOthers } from './other-processes.ts';

@@ -1,7 +1,7 @@
 // The messages about turns that the processes of one service send each other.
 
 import * as field from '../base/fields.ts';
-import type { ReplyEvent } from '../layercode/dialect.ts';
+import type { ReplyEvent } from '../wires/layercode/dialect.ts';
 import { TURN_OUTCOMES, type TurnReport } from './delivery.ts';
 
 export type ProcessMessage =

@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { MessageTurn, StartTurn, TurnJournal } from '../agents/agent.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Message } from '../conversations/message.ts';
-import { metadataOf, type Caller } from '../layercode/events.ts';
+import { metadataOf, type Caller } from '../wires/layercode/events.ts';
 import type { Logger } from '../log.ts';
 import type { Delivery, TurnEvent } from './delivery.ts';
 import { Journal, type JournalledTurn } from './journal.ts';

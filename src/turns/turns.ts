@@ -25,7 +25,7 @@ import type { ConversationManager, Snapshot } from '../conversations/manager.ts'
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import {
   callerOf, sessionIdOf, type CallEndedEvent, type SessionEndEvent,
-} from '../layercode/events.ts';
+} from '../wires/layercode/events.ts';
 import type { Logger } from '../log.ts';
 import { isBeside, isSameTurn, type Delivery } from './delivery.ts';
 import type { RunForOthers } from './delivery-elsewhere.ts';

@@ -8,7 +8,7 @@ import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { BadRequest, HttpError } from '../../src/http/errors.ts';
 import { defineAgent } from '../../src/index.ts';
-import { signPayload } from '../../src/layercode/signature.ts';
+import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { within } from '../fixtures/app.ts';
 import {
   deferred,

@@ -7,7 +7,7 @@ import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { App, AppOptions } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
-import { signPayload } from '../../src/layercode/signature.ts';
+import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { fired, until, within } from '../fixtures/app.ts';

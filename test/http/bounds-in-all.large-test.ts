@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/index.ts';
-import { signPayload } from '../../src/layercode/signature.ts';
+import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { deferred, messageEvent, SECRET, serve, signed, type Served } from '../fixtures/kernel.ts';
 
 const MIB = 1_048_576;

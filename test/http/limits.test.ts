@@ -18,7 +18,7 @@ import {
   type RawAnswer,
   type Served,
 } from '../fixtures/kernel.ts';
-import { signPayload } from '../../src/layercode/signature.ts';
+import { signPayload } from '../../src/wires/layercode/signature.ts';
 
 const LIMIT = 1_000;
 

@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 
 import { createHttpServer } from '../../src/http/server.ts';
 import { defineAgent } from '../../src/index.ts';
-import { signPayload } from '../../src/layercode/signature.ts';
+import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import {
   deferred,

@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.ts';
+import type { MessageEvent, SessionEndEvent } from '../../src/wires/layercode/events.ts';
 import type { ServerFrame } from '../../src/platform/frames.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import { Told, within } from '../fixtures/app.ts';

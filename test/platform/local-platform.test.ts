@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { createApp } from '../../src/app/create-app.ts';
-import type { SessionEndEvent } from '../../src/layercode/events.ts';
+import type { SessionEndEvent } from '../../src/wires/layercode/events.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import { fired } from '../fixtures/app.ts';
 import {

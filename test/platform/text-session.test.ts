@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { EventContext } from '../../src/agents/agent.ts';
-import type { MessageEvent, SessionEndEvent } from '../../src/layercode/events.ts';
+import type { MessageEvent, SessionEndEvent } from '../../src/wires/layercode/events.ts';
 import type { ServerFrame } from '../../src/platform/frames.ts';
 import { TextSession, type TextSessionOptions } from '../../src/platform/text-session.ts';
 import { jumpingClock } from '../fixtures/clock.ts';

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent, MemoryStore, type ConversationStore } from '../../src/index.ts';
-import { EVENT_FIELDS } from '../../src/layercode/events.ts';
+import { EVENT_FIELDS } from '../../src/wires/layercode/events.ts';
 import { messageEvent, recordLog, SECRET, serve, signed, type Served } from '../fixtures/kernel.ts';
 
 const { version } = JSON.parse(

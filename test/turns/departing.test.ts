@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { MessageEvent } from '../../src/layercode/events.ts';
+import type { MessageEvent } from '../../src/wires/layercode/events.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import type { Turns } from '../../src/turns/turns.ts';

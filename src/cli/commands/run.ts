@@ -1,4 +1,4 @@
-import { RestClient } from '../../layercode/rest-client.ts';
+import { RestClient } from '../../wires/layercode/rest-client.ts';
 import type { OpenServer } from '../../process/open-server.ts';
 import type { Companion } from '../../process/closing.ts';
 import { runServer } from '../../process/run-server.ts';

@@ -1,7 +1,7 @@
 // `layercode-microserver webhook`: shows or sets where LayerCode posts an agent's events.
 
 import { isId } from '../../base/fields.ts';
-import { PlatformError, RestClient } from '../../layercode/rest-client.ts';
+import { PlatformError, RestClient } from '../../wires/layercode/rest-client.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';

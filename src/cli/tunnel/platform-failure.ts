@@ -1,6 +1,6 @@
 // Explains why LayerCode refused, to somebody who can fix it.
 
-import { PlatformError } from '../../layercode/rest-client.ts';
+import { PlatformError } from '../../wires/layercode/rest-client.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
 /**

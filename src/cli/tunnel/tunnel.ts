@@ -1,6 +1,6 @@
 // `run --tunnel`: a public URL for a server on this machine, for as long as it runs.
 
-import type { RestClient } from '../../layercode/rest-client.ts';
+import type { RestClient } from '../../wires/layercode/rest-client.ts';
 import { borrowWebhook, type BorrowedWebhook } from './borrowed-webhook.ts';
 import { startCloudflared } from './cloudflared.ts';
 import type { Terminal } from '../terminal/command.ts';

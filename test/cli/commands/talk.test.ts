@@ -9,7 +9,7 @@ import { stripVTControlCharacters } from 'node:util';
 
 import type { MessageTurn } from '../../../src/agents/agent.ts';
 import { talk } from '../../../src/cli/commands/talk.ts';
-import type { SessionEndEvent } from '../../../src/layercode/events.ts';
+import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
 import {
   deferred,
   fired,

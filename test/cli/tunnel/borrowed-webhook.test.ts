@@ -16,7 +16,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { borrowWebhook, type BorrowedWebhook } from '../../../src/cli/tunnel/borrowed-webhook.ts';
 import { CommandError } from '../../../src/cli/terminal/command.ts';
-import { RestClient } from '../../../src/layercode/rest-client.ts';
+import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
 import {
   answerJson,
   hangsUp,

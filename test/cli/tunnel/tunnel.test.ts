@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { CommandError } from '../../../src/cli/terminal/command.ts';
 import { openTunnel, type Tunnel, type TunnelOptions } from '../../../src/cli/tunnel/tunnel.ts';
-import { RestClient } from '../../../src/layercode/rest-client.ts';
+import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
 import {
   answerJson,
   REST_KEY,

@@ -1,0 +1,106 @@
+import { id, isTooDeep, MAX_DEPTH, object, objectOf, optional, string } from '../../base/fields.ts';
+import type { JsonObject } from '../../base/json.ts';
+import type { Handler } from '../../http/compose.ts';
+import type { Context } from '../../http/context.ts';
+import { BadRequest, HttpError } from '../../http/errors.ts';
+import { EventError, parseJsonObject } from './events.ts';
+import { PlatformError } from './rest-client.ts';
+import { isAllowedOrigin } from '../../middleware/cors.ts';
+
+/** LayerCode or a stand-in. Rejects with a `PlatformError` or an `HttpError`. */
+export interface SessionAuthority {
+  /** Exchanges a browser's request for `{client_session_key, conversation_id, config?}`. */
+  authorizeSession(request: JsonObject, signal: AbortSignal): Promise<JsonObject>;
+}
+
+export interface AuthorizeOptions {
+  /** Undefined without an API key: nothing can be authorized then. */
+  readonly platform: SessionAuthority | undefined;
+  /** The agents served here; empty for any. */
+  readonly agentIds: readonly string[];
+  readonly origins: readonly string[];
+}
+
+export const AUTHORIZE_REQUEST = objectOf({
+  agent_id: id,
+  conversation_id: optional(id),
+  metadata: optional(object),
+  custom_metadata: optional(object),
+  custom_headers: optional(object),
+  config: optional(object),
+  sdk_version: optional(string),
+});
+
+/** Gets a session key for a browser. The API key stays here. */
+export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Handler {
+  return async function authorize(context) {
+    if (!isAllowedOrigin(origins, context.header('origin')))
+      throw new HttpError(403, 'this origin is not allowed; see CORS_ORIGINS');
+    const request = parseRequest(await context.readRawBody());
+    const agentId = request['agent_id'] as string; // checked by the table
+    if (agentIds.length > 0 && !agentIds.includes(agentId))
+      throw new HttpError(403, 'this agent is not served here; see LAYERCODE_AGENT_ID');
+    if (platform === undefined)
+      throw new HttpError(503, 'LAYERCODE_API_KEY is not set on the server', { expose: true });
+    try {
+      context.json(200, await platform.authorizeSession(request, context.callerSignal), [
+        'cache-control',
+        'no-store',
+      ]);
+    } catch (error) {
+      if (context.callerSignal.aborted) return; // the browser has left
+      if (!(error instanceof PlatformError)) throw error;
+      if (!passOn(error, context)) throw translate(error, context);
+    }
+  };
+}
+
+function parseRequest(body: Buffer): JsonObject {
+  try {
+    const request = parseJsonObject(body);
+    const fault = AUTHORIZE_REQUEST.check(request);
+    if (fault !== undefined)
+      throw new EventError(fault.path, `${fault.path} must be ${fault.expected}`);
+    if (isTooDeep(request))
+      throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
+    return request as JsonObject;
+  } catch (error) {
+    throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
+  }
+}
+
+/**
+ * Answers the browser's own mistakes in the platform's words. Not with an `HttpError`, whose
+ * message is logged: the platform's words may quote what a caller's page sent.
+ */
+function passOn({ kind, status, reason, retryAfter }: PlatformError, context: Context): boolean {
+  if (kind !== 'refused' || (status !== 400 && status !== 402 && status !== 429)) return false;
+  const fallback = FALLBACK_REASONS[status];
+  const isSane = retryAfter !== undefined && /^[\w ,:+-]{1,64}$/.test(retryAfter);
+  context.logFields['error'] = fallback;
+  context.json(
+    status,
+    { error: reason ?? fallback },
+    status === 429 && isSane ? ['retry-after', retryAfter] : [],
+  );
+  return true;
+}
+
+/** Failures of this server and of the platform become 502 and 504. */
+function translate(error: PlatformError, context: Context): HttpError {
+  const { kind, status } = error;
+  context.log.error('LayerCode did not authorize', { status, error });
+  if (kind === 'timed out')
+    return new HttpError(504, 'LayerCode did not answer in time', { expose: true });
+  if (status === 401 || status === 403)
+    return new HttpError(502, "LayerCode refused the server's key; see LAYERCODE_API_KEY", {
+      expose: true,
+    });
+  return new HttpError(502, 'LayerCode could not authorize the session', { expose: true });
+}
+
+const FALLBACK_REASONS = {
+  400: 'LayerCode refused the request',
+  402: 'the LayerCode account has no balance',
+  429: 'too many requests to LayerCode',
+} as const;

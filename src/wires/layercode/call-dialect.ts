@@ -1,0 +1,22 @@
+// The wire of LayerCode's older reference document: named events, plain text, `[DONE]` at the end.
+
+import { encodeEvent } from '../../sse/encode.ts';
+import type { Dialect } from './dialect.ts';
+
+export const callDialect: Dialect = {
+  tail: () => '',
+  event(event) {
+    switch (event.type) {
+      case 'say':
+        return encodeEvent({ event: 'message', data: event.text });
+      case 'data':
+        return encodeEvent({ event: 'data', data: event.json });
+      case 'hangup':
+        // A client never dispatches an event without data.
+        return encodeEvent({ event: 'hangup', data: '{}' });
+      case 'error':
+        return encodeEvent({ event: 'error', data: '{"error":"Internal server error"}' });
+    }
+  },
+  end: () => encodeEvent({ event: 'done', data: '[DONE]' }),
+};

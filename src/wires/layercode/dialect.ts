@@ -1,0 +1,20 @@
+import type { SentEvent } from '../../conversations/message.ts';
+
+/**
+ * One event of a reply: something the agent sent, or the information that the agent failed. The
+ * apology is sent before that.
+ */
+export type ReplyEvent = SentEvent | { readonly type: 'error' };
+
+/** How one of LayerCode's two wires writes a reply. Each event is one block of an event stream. */
+export interface Dialect {
+  /**
+   * The text that ends every event of one reply. Made once per reply. `turnId` is the request's;
+   * undefined if the request had none.
+   */
+  tail(turnId: string | undefined): string;
+  /** The event as text, or '' if this wire cannot express it. */
+  event(event: ReplyEvent, tail: string): string;
+  /** The last event of every reply. */
+  end(tail: string): string;
+}

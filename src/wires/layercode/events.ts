@@ -1,0 +1,330 @@
+// The events that the platform posts, in both dialects. The session dialect is ruled by LayerCode's
+// pages "Webhook SSE API" and "Keeping track of conversation history", the call dialect by the
+// reference document.
+
+import { isUtf8 } from 'node:buffer';
+
+import * as field from '../../base/fields.ts';
+import type { Field, FieldTable } from '../../base/fields.ts';
+import type { JsonObject } from '../../base/json.ts';
+
+/** Fields that any event of the session dialect may carry. Other fields are kept unchanged. */
+export interface SessionFields {
+  /** Changes on every reconnect. */
+  readonly session_id: string;
+  /** Stays the same across reconnects. */
+  readonly conversation_id?: string | null;
+  readonly turn_id?: string | null;
+  readonly custom_metadata?: JsonObject | null;
+  readonly metadata?: JsonObject | null;
+  readonly from_phone_number?: string | null;
+  readonly to_phone_number?: string | null;
+  readonly [unlisted: string]: unknown;
+}
+
+/** After a barge-in: how much the caller heard of the assistant's previous turn. */
+export interface InterruptionContext {
+  readonly previous_turn_interrupted: boolean;
+  readonly words_heard?: number | null;
+  /** Empty if the caller heard nothing; missing if the platform does not know. */
+  readonly text_heard?: string | null;
+  readonly assistant_turn_id?: string | null;
+}
+
+export interface SessionStartEvent extends SessionFields {
+  readonly type: 'session.start';
+}
+
+export interface MessageEvent extends SessionFields {
+  readonly type: 'message';
+  /** The caller's words. */
+  readonly text: string;
+  readonly interruption_context?: InterruptionContext | null;
+}
+
+export interface DataEvent extends SessionFields {
+  readonly type: 'data';
+  /** What the browser sent. */
+  readonly data: JsonObject;
+}
+
+export interface SessionUpdateEvent extends SessionFields {
+  readonly type: 'session.update';
+  readonly recording_status?: string | null;
+  readonly recording_url?: string | null;
+  /** Seconds. */
+  readonly recording_duration?: number | null;
+  readonly error_message?: string | null;
+}
+
+export interface TranscriptEntry {
+  readonly role: string;
+  readonly text: string;
+  /** Milliseconds since the epoch, or an ISO date. */
+  readonly timestamp?: number | string | null;
+  readonly [unlisted: string]: unknown;
+}
+
+export interface SessionEndEvent extends SessionFields {
+  readonly type: 'session.end';
+  readonly agent_id?: string | null;
+  readonly started_at?: number | string | null;
+  readonly ended_at?: number | string | null;
+  /** Milliseconds. */
+  readonly duration?: number | null;
+  readonly transcription_duration_seconds?: number | null;
+  readonly tts_duration_seconds?: number | null;
+  readonly latency?: number | null;
+  readonly ip_address?: string | null;
+  readonly country_code?: string | null;
+  readonly recording_status?: string | null;
+  readonly transcript?: readonly TranscriptEntry[] | null;
+}
+
+/** Fields of every event of the call dialect. */
+export interface CallFields {
+  readonly call_id: string;
+  readonly agent_id?: string | null;
+  readonly timestamp?: string | null;
+  readonly transcript?: unknown;
+  readonly metadata?: JsonObject | null;
+  readonly turn_id?: string | null;
+  readonly [unlisted: string]: unknown;
+}
+
+export interface CallStartedEvent extends CallFields {
+  readonly type: 'call_started';
+}
+
+export interface TranscriptEvent extends CallFields {
+  readonly type: 'transcript';
+  /** The caller's words. */
+  readonly transcript: string;
+}
+
+export interface UserInterruptedEvent extends CallFields {
+  readonly type: 'user_interrupted';
+}
+
+export interface CallEndedEvent extends CallFields {
+  readonly type: 'call_ended';
+}
+
+export type SessionEvent =
+  SessionStartEvent | MessageEvent | DataEvent | SessionUpdateEvent | SessionEndEvent;
+export type CallEvent = CallStartedEvent | TranscriptEvent | UserInterruptedEvent | CallEndedEvent;
+export type LayercodeEvent = SessionEvent | CallEvent;
+
+/** The two ends of a telephone call, as the platform writes them. */
+export interface Caller {
+  /** The caller's number. */
+  readonly from: string | undefined;
+  /** The number that was called. */
+  readonly to: string | undefined;
+}
+
+/**
+ * A well-formed event of a type that this version does not know. It is answered with 200 and
+ * otherwise ignored.
+ */
+export interface UnknownEvent {
+  readonly type: string;
+  readonly [unlisted: string]: unknown;
+}
+
+const { id, string, number, boolean, object, timestamp, optional, objectOf, arrayOf } = field;
+
+const SESSION_FIELDS: FieldTable = {
+  session_id: id,
+  conversation_id: optional(id),
+  turn_id: optional(id),
+  custom_metadata: optional(object),
+  metadata: optional(object),
+  from_phone_number: optional(string),
+  to_phone_number: optional(string),
+};
+
+const CALL_FIELDS: FieldTable = {
+  call_id: id,
+  turn_id: optional(id),
+  agent_id: optional(string),
+  timestamp: optional(string),
+  metadata: optional(object),
+};
+
+/** The fields of each event type. The only place that says what an event must hold. */
+export const EVENT_FIELDS: Readonly<Record<LayercodeEvent['type'], FieldTable>> = {
+  'session.start': SESSION_FIELDS,
+  message: {
+    ...SESSION_FIELDS,
+    text: string,
+    interruption_context: optional(
+      objectOf({
+        previous_turn_interrupted: boolean,
+        words_heard: optional(number),
+        text_heard: optional(string),
+        assistant_turn_id: optional(string),
+      }),
+    ),
+  },
+  data: { ...SESSION_FIELDS, data: object },
+  'session.update': {
+    ...SESSION_FIELDS,
+    recording_status: optional(string),
+    recording_url: optional(string),
+    recording_duration: optional(number),
+    error_message: optional(string),
+  },
+  'session.end': {
+    ...SESSION_FIELDS,
+    agent_id: optional(string),
+    started_at: optional(timestamp),
+    ended_at: optional(timestamp),
+    duration: optional(number),
+    transcription_duration_seconds: optional(number),
+    tts_duration_seconds: optional(number),
+    latency: optional(number),
+    ip_address: optional(string),
+    country_code: optional(string),
+    recording_status: optional(string),
+    transcript: optional(
+      arrayOf(objectOf({ role: string, text: string, timestamp: optional(timestamp) })),
+    ),
+  },
+  call_started: CALL_FIELDS,
+  transcript: { ...CALL_FIELDS, transcript: string },
+  user_interrupted: CALL_FIELDS,
+  call_ended: CALL_FIELDS,
+};
+
+const EVENTS: ReadonlyMap<string, Field> = new Map(
+  Object.entries(EVENT_FIELDS).map(([type, fields]) => [type, objectOf(fields)]),
+);
+const CALL_TYPES: ReadonlySet<string> = new Set(
+  Object.keys(EVENT_FIELDS).filter(
+    (type) => 'call_id' in EVENT_FIELDS[type as LayercodeEvent['type']],
+  ),
+);
+
+/**
+ * The event breaks a rule. `path` names the field, or is '' if the body as a whole is wrong. The
+ * message says the same.
+ */
+export class EventError extends Error {
+  override readonly name = 'EventError';
+  readonly path: string;
+
+  constructor(path: string, message: string) {
+    super(message);
+    this.path = path;
+  }
+}
+
+/**
+ * The event in a webhook's body. Unknown types and unknown fields are kept.
+ *
+ * Throws an `EventError` if the body is not a JSON object in UTF-8, or if a field breaks its rule.
+ */
+export function parseEvent(body: Buffer): LayercodeEvent | UnknownEvent {
+  const value = parseJsonObject(body);
+  const type = value['type'];
+  const rule = typeof type === 'string' ? EVENTS.get(type) : undefined;
+  if (rule === undefined) {
+    if (field.isId(type)) return value as UnknownEvent;
+    throw new EventError('type', `type must be ${id.expected}, ${got(type)}`);
+  }
+  const fault = rule.check(value);
+  if (fault !== undefined) {
+    const found = got(valueAt(value, fault.path));
+    throw new EventError(fault.path, `${fault.path} must be ${fault.expected}, ${found}`);
+  }
+  return value as unknown as LayercodeEvent; // the table has just checked it
+}
+
+/** The body as a JSON object. Throws an `EventError` that says why it is not one. */
+export function parseJsonObject(body: Buffer): Readonly<Record<string, unknown>> {
+  if (!isUtf8(body)) throw new EventError('', 'the body is not UTF-8');
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    if (body.length === 0) throw new EventError('', 'the body is empty, expected a JSON object');
+    // Without the parser's message: it quotes the body, which may hold the caller's words.
+    throw new EventError('', `the body is not JSON${position(error)}`);
+  }
+  if (!field.isObject(value)) {
+    throw new EventError('', `the body must be a JSON object, ${got(value)}`);
+  }
+  return value;
+}
+
+export function isKnownEvent(event: LayercodeEvent | UnknownEvent): event is LayercodeEvent {
+  return EVENTS.has(event.type);
+}
+
+export function isCallEvent(event: LayercodeEvent): event is CallEvent {
+  return CALL_TYPES.has(event.type);
+}
+
+/**
+ * The id of the conversation that an event belongs to: `conversation_id`, or `session_id` if that
+ * is missing. In the call dialect it is `call_id`.
+ */
+export function conversationIdOf(event: LayercodeEvent): string {
+  return isCallEvent(event) ? event.call_id : (event.conversation_id ?? event.session_id);
+}
+
+/**
+ * The phone numbers of a telephone call, if the event carries them. The session dialect has them
+ * on every event. The call dialect's document mentions none, so they are looked up under the same
+ * names.
+ */
+export function callerOf(event: LayercodeEvent): Caller | undefined {
+  const { from_phone_number: from, to_phone_number: to } = event;
+  if (!field.isId(from) && !field.isId(to)) return undefined;
+  return { from: field.isId(from) ? from : undefined, to: field.isId(to) ? to : undefined };
+}
+
+/** The connection that an event belongs to: `session_id`, in the call dialect `call_id`. */
+export function sessionIdOf(event: LayercodeEvent): string {
+  return isCallEvent(event) ? event.call_id : event.session_id;
+}
+
+/** `metadata` and `custom_metadata` in one object. On a conflict `custom_metadata` wins. */
+export function metadataOf(event: LayercodeEvent): JsonObject {
+  const custom = isCallEvent(event) ? undefined : event.custom_metadata;
+  return custom ? { ...event.metadata, ...custom } : (event.metadata ?? NO_METADATA);
+}
+
+/**
+ * Shared by all events without metadata, which most are. Each open stream would otherwise keep its
+ * own.
+ */
+const NO_METADATA: JsonObject = Object.freeze({});
+
+function position(error: unknown): string {
+  const found = error instanceof Error ? /at position \d+/.exec(error.message)?.[0] : undefined;
+  return found === undefined ? '' : ` (${found})`;
+}
+
+function valueAt(value: object, path: string): unknown {
+  let inner: unknown = value;
+  for (const key of path.split(/\.|\[(\d+)\]\.?/).filter(Boolean)) {
+    inner =
+      typeof inner === 'object' && inner !== null && Object.hasOwn(inner, key)
+        ? (inner as Record<string, unknown>)[key]
+        : undefined;
+  }
+  return inner;
+}
+
+/** Describes the kind of a value. Never shows the value: it may hold the caller's words. */
+function got(value: unknown): string {
+  if (value === undefined) return 'but it is missing';
+  if (value === null) return 'got null';
+  if (Array.isArray(value)) return 'got an array';
+  if (typeof value === 'string') {
+    return value === '' ? 'got an empty string' : `got a string of ${value.length} characters`;
+  }
+  return `got ${typeof value === 'object' ? 'an object' : `a ${typeof value}`}`;
+}

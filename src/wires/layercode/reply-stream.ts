@@ -1,0 +1,126 @@
+import type { Awaitable } from '../../base/awaitable.ts';
+import type { Context } from '../../http/context.ts';
+import { callDialect } from './call-dialect.ts';
+import type { Dialect, ReplyEvent } from './dialect.ts';
+import { isCallEvent, type LayercodeEvent } from './events.ts';
+import { sessionDialect } from './session-dialect.ts';
+import type { EventWriter, EventWriterListener } from '../../sse/event-writer.ts';
+import { departTogether, type Departing } from '../../sse/departures.ts';
+import { startHeartbeat } from '../../sse/heartbeat.ts';
+
+/** The reply to one webhook request: an event stream in the dialect of its event. */
+export class ReplyStream implements EventWriterListener, Departing {
+  readonly context: Context;
+  readonly #writer: EventWriter;
+  readonly #dialect: Dialect;
+  readonly #tail: string;
+  readonly #heartbeat: NodeJS.Timeout | undefined;
+  /** Whether its first events wait to depart with others. */
+  #isDeparting = false;
+  #hasDeparted = false;
+  /** Whether the stream ends when it departs. */
+  #isComplete = false;
+
+  /** After `heartbeatMs` without an event a comment is sent; 0 turns that off. */
+  constructor(context: Context, event: LayercodeEvent, heartbeatMs: number) {
+    this.context = context;
+    this.#writer = context.eventWriter(this);
+    this.#dialect = isCallEvent(event) ? callDialect : sessionDialect;
+    this.#tail = this.#dialect.tail(event.turn_id ?? undefined);
+    this.#heartbeat = startHeartbeat(this.#writer, heartbeatMs);
+  }
+
+  /** True until the stream has ended or its connection is gone. */
+  get isOpen(): boolean {
+    return !this.#isComplete && this.#writer.isOpen;
+  }
+
+  /** True while a complete reply waits to depart with others. */
+  get isWaiting(): boolean {
+    return this.#isComplete && this.#isDeparting;
+  }
+
+  /** The number of events, always the latest ones, that have not left this process. */
+  get unsent(): number {
+    return this.#writer.unsentEvents;
+  }
+
+  /** Returns the same as `EventWriter.send`. */
+  send(event: ReplyEvent): Awaitable<boolean> {
+    if (!this.isOpen) return false;
+    this.#heartbeat?.refresh();
+    const block = this.#dialect.event(event, this.#tail);
+    return block === '' || this.#writer.send(block);
+  }
+
+  /**
+   * Lets what was sent so far depart with other replies, headers included. Must be called at least
+   * once. Later events leave at the end of their tick.
+   */
+  flush(): void {
+    if (this.#isDeparting || this.#hasDeparted) return;
+    if (this.unsent === 0 && !this.#isComplete) {
+      this.#hasDeparted = true;
+      this.#writer.flush();
+      return;
+    }
+    this.#isDeparting = true;
+    this.context.departing = this;
+    departTogether(this);
+  }
+
+  /**
+   * Ends the stream properly. `with others`: its end may depart together with its first events, if
+   * those still wait. Idempotent. True if everything has left this process; otherwise `finished` or
+   * `destroyed` is called, if it was not yet.
+   */
+  end(when: 'now' | 'with others' = 'now'): boolean {
+    clearInterval(this.#heartbeat);
+    this.#isComplete = true;
+    if (when === 'with others' && !this.#hasDeparted) {
+      this.flush();
+      return false;
+    }
+    this.#isDeparting = false;
+    this.#hasDeparted = true;
+    try {
+      return this.#writer.finish(this.#dialect.end(this.#tail));
+    } catch (error) {
+      this.#notSent(error);
+      return false;
+    }
+  }
+
+  depart(): void {
+    if (!this.#isDeparting) return; // it has ended since
+    this.#isDeparting = false;
+    this.#hasDeparted = true;
+    try {
+      if (!this.#isComplete) this.#writer.flush();
+      else if (this.end()) this.finished();
+      else this.delayed();
+    } catch (error) {
+      this.#notSent(error); // nobody else is there to catch it
+    }
+  }
+
+  /** Where a layer has written headers of its own, the writer throws. It is destroyed by then. */
+  #notSent(error: unknown): void {
+    this.context.log.error('a reply could not be sent', { error });
+  }
+
+  /** Call it when the response is over. The writer knows whether all of it has left. */
+  closed(): void {
+    clearInterval(this.#heartbeat);
+    this.#writer.destroy();
+  }
+
+  /** The stream is complete and should have departed, but the client has no room for it yet. */
+  delayed(): void {}
+
+  /** See `EventWriterListener`. */
+  finished(): void {}
+
+  /** See `EventWriterListener`. */
+  destroyed(): void {}
+}

@@ -1,0 +1,72 @@
+import { andThen, type Awaitable } from '../../base/awaitable.ts';
+import type { Handler } from '../../http/compose.ts';
+import type { Context } from '../../http/context.ts';
+import { InvalidSignature } from '../../http/errors.ts';
+import { SIGNATURE_HEADER, SignatureVerifier } from './signature.ts';
+import type { SignatureFault } from './signature.ts';
+import { countHeaders } from '../../middleware/well-formed.ts';
+
+export interface SignatureOptions {
+  /** Any of these may have signed. */
+  readonly secrets: readonly string[];
+  /** Milliseconds since the epoch. Default `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** Answers a signed request. `body` is exactly what the signature covers. */
+export type SignedHandler = (context: Context, body: Buffer) => Awaitable<void>;
+
+/**
+ * A handler that only signed requests reach. Other requests get 401: at once if the signature
+ * header is missing, malformed, stale or repeated; after the body if the signature is wrong. The
+ * log says which.
+ */
+export function signed(options: SignatureOptions, handler: SignedHandler): Handler {
+  const verify = createVerify(options);
+  return (context) => andThen(verify(context), (body) => handler(context, body));
+}
+
+/** A handler that unsigned requests reach too. A wrong signature is still refused. */
+export function signedIfAtAll(options: SignatureOptions, handler: Handler): Handler {
+  const verify = createVerify(options);
+  return (context) => {
+    if (context.header(SIGNATURE_HEADER) === undefined) return handler(context);
+    return andThen(verify(context), () => handler(context));
+  };
+}
+
+/**
+ * Returns a function that returns a request's body if its signature is valid, and otherwise throws
+ * or rejects.
+ */
+function createVerify({
+  secrets,
+  now = Date.now,
+}: SignatureOptions): (context: Context) => Awaitable<Buffer> {
+  const verifier = new SignatureVerifier(secrets);
+  return function verifySignature(context) {
+    const header = context.header(SIGNATURE_HEADER);
+    if (countHeaders(context.request.rawHeaders, SIGNATURE_HEADER) > 1) refuse(context, 'repeated');
+    const claim = verifier.parse(header, Math.floor(now() / 1_000));
+    if (typeof claim === 'string') return refuse(context, claim);
+    return andThen(context.takeRawBody(), (body) => {
+      const fault = verifier.check(claim, body);
+      if (fault !== undefined) refuse(context, fault);
+      return body;
+    });
+  };
+}
+
+function refuse(context: Context, signatureFault: SignatureFault | 'repeated'): never {
+  Object.assign(context.logFields, { signatureFault, hint: HINTS[signatureFault] });
+  throw new InvalidSignature();
+}
+
+/** Tell the reader of the log which of secret, clock and body is wrong. */
+const HINTS: Readonly<Record<SignatureFault | 'repeated', string>> = {
+  missing: `no ${SIGNATURE_HEADER} header: not from LayerCode, or a proxy removed it`,
+  malformed: 'expected t=<unix seconds>,v1=<64 hex digits>',
+  stale: 'its time differs by more than 300 s: check this clock, or it is a replay',
+  wrong: 'signed with another secret, or a proxy changed the body',
+  repeated: `more than one ${SIGNATURE_HEADER} header`,
+};

@@ -1,0 +1,120 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
+import type { Context } from '../../http/context.ts';
+import type { Logger } from '../../log.ts';
+import type { Delivery, TurnEvent, TurnReport } from '../../turns/delivery.ts';
+import type { Turns } from '../../turns/turns.ts';
+import { ReplyStream } from './reply-stream.ts';
+
+/** Called when a delivery of a turn has been answered. */
+export type TurnObserver = (delivery: WebhookDelivery, report: TurnReport) => void;
+
+/** A turn's report, and the request it belongs to. */
+export interface DeliveryReport extends TurnReport {
+  readonly requestId: string;
+  /** Undefined if the platform sent none. */
+  readonly turnId: string | undefined;
+  /** From the request's headers to the end, in milliseconds. */
+  readonly durationMs: number;
+}
+
+export function deliveryReport(
+  { turnId, context }: WebhookDelivery,
+  report: TurnReport,
+): DeliveryReport {
+  const { requestId, receivedAtMs } = context;
+  return { ...report, requestId, turnId, durationMs: performance.now() - receivedAtMs };
+}
+
+/**
+ * One delivery of a turn over HTTP: the event and its reply stream. An open stream needs nothing
+ * else.
+ */
+export class WebhookDelivery extends ReplyStream implements Delivery {
+  readonly event: TurnEvent;
+  readonly conversationId: string;
+  readonly #turns: Turns;
+  readonly #observer: TurnObserver;
+  readonly #open: { streams: number };
+  #isCounted = true;
+  #isClosed = false;
+
+  constructor(
+    context: Context,
+    event: TurnEvent,
+    conversationId: string,
+    heartbeatMs: number,
+    turns: Turns,
+    observer: TurnObserver,
+    open: { streams: number },
+  ) {
+    super(context, event, heartbeatMs);
+    this.event = event;
+    this.conversationId = conversationId;
+    this.#turns = turns;
+    this.#observer = observer;
+    this.#open = open;
+    open.streams += 1;
+  }
+
+  get turnId(): string | undefined {
+    return this.event.turn_id ?? undefined;
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.context.headers;
+  }
+
+  get log(): Logger {
+    return this.context.log;
+  }
+
+  /** This process knows by itself how much has left. */
+  get isAwaited(): boolean {
+    return false;
+  }
+
+  /** Starts the turn. Whatever it says synchronously leaves together with the headers. */
+  begin(): void {
+    this.#turns.start(this);
+    this.flush();
+  }
+
+  override end(when?: 'now' | 'with others'): boolean {
+    const hasLeft = super.end(when);
+    this.#count();
+    return hasLeft;
+  }
+
+  override closed(): void {
+    if (this.#isCounted) this.#open.streams -= 1;
+    this.#isClosed = true;
+    super.closed();
+  }
+
+  /**
+   * A stream counts as open until its connection closes, but not while its complete reply waits for
+   * others. Those that arrive meanwhile would be refused for it.
+   */
+  #count(): void {
+    if (this.#isClosed || this.#isCounted !== this.isWaiting) return;
+    this.#isCounted = !this.#isCounted;
+    this.#open.streams += this.#isCounted ? 1 : -1;
+  }
+
+  override delayed(): void {
+    this.#turns.delayed(this);
+  }
+
+  override finished(): void {
+    this.#turns.delivered(this);
+  }
+
+  override destroyed(): void {
+    this.#turns.drop(this);
+  }
+
+  onOutcome(report: TurnReport): void {
+    this.#observer(this, report);
+  }
+}

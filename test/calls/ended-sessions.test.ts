@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { EndedSessions } from '../../src/calls/ended-sessions.ts';
+
+/** Ends of sessions on a clock that stands until it is moved. */
+function ended(): { readonly sessions: EndedSessions; pass(ms: number): void } {
+  let time = 0;
+  return { sessions: new EndedSessions(() => time), pass: (ms) => (time += ms) };
+}
+
+describe('EndedSessions', () => {
+  it('takes the first end of a session and no second', () => {
+    const { sessions } = ended();
+    assert.deepEqual(
+      [sessions.add('s'), sessions.add('s'), sessions.add('another')],
+      [true, false, true],
+    );
+  });
+
+  it('remembers an end for 600 s, longer than a signature is good', () => {
+    const { sessions, pass } = ended();
+    sessions.add('s');
+    pass(599_999);
+    const inTime = sessions.add('s');
+    pass(1);
+    assert.deepEqual([inTime, sessions.add('s')], [false, true]);
+  });
+
+  it('remembers 10,000 ends', () => {
+    const { sessions } = ended();
+    for (let count = 0; count < 10_000; count++) sessions.add(`s${count}`);
+    const oldest = sessions.add('s0');
+    sessions.add('one more');
+    assert.deepEqual([oldest, sessions.add('s1'), sessions.add('s0')], [false, false, true]);
+  });
+
+  it('takes the end again of a session that was forgotten', () => {
+    const { sessions } = ended();
+    sessions.add('s');
+    sessions.forget('s');
+    assert.equal(sessions.add('s'), true);
+  });
+});

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { OpenSessions } from '../../src/calls/open-sessions.ts';
+import { mockTimers } from '../fixtures/clock.ts';
+
+interface Bench {
+  readonly sessions: OpenSessions;
+  /** Lets that much time pass. */
+  pass(ms: number): Promise<void>;
+  /** Whether the wait that was begun last is over. */
+  isOver(): boolean;
+  wait(ms: number): void;
+}
+
+/** Sessions count as over when they were idle for a minute. */
+function open(t: TestContext): Bench {
+  const clock = mockTimers(t, ['setTimeout']);
+  let now = 0;
+  let isOver = false;
+  const sessions = new OpenSessions(60_000, () => now);
+  return {
+    sessions,
+    async pass(ms) {
+      now += ms;
+      clock.tick(ms);
+      await Promise.resolve();
+    },
+    isOver: () => isOver,
+    wait(ms) {
+      void sessions.over(ms).then(() => (isOver = true));
+    },
+  };
+}
+
+describe('OpenSessions', () => {
+  it('are waited for until the last one has ended, new ones too', async (t) => {
+    const { sessions, wait, pass, isOver } = open(t);
+    sessions.start('a');
+    wait(1_000);
+    sessions.start('b');
+    sessions.end('a');
+    await pass(1);
+    assert.equal(isOver(), false);
+    sessions.end('b');
+    await pass(0);
+    assert.equal(isOver(), true);
+  });
+
+  it('are waited for no longer than that', async (t) => {
+    const { sessions, wait, pass, isOver } = open(t);
+    sessions.start('a');
+    wait(1_000);
+    await pass(999);
+    assert.equal(isOver(), false);
+    await pass(1);
+    assert.equal(isOver(), true);
+  });
+
+  it('are over when nothing came of them for long', async (t) => {
+    const { sessions, wait, pass, isOver } = open(t);
+    sessions.start('lost');
+    await pass(60_000);
+    wait(1_000);
+    await pass(0);
+    assert.equal(isOver(), true);
+  });
+
+  it('are not over while turns come, and a turn alone makes none', async (t) => {
+    const { sessions, wait, pass, isOver } = open(t);
+    sessions.start('long');
+    await pass(59_999);
+    sessions.use('long');
+    sessions.use('unknown');
+    await pass(59_999);
+    wait(1_000);
+    await pass(0);
+    assert.equal(isOver(), false);
+    sessions.end('long');
+    await pass(0);
+    assert.equal(isOver(), true);
+  });
+});

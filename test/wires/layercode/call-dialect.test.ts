@@ -1,0 +1,501 @@
+// The wire of the reference document: four types, each answered with a stream of named events.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Agent, EventContext } from '../../../src/agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../../../src/agents/phrases.ts';
+import {
+  deferred,
+  fired,
+  Listener,
+  serve,
+  Told,
+  typesOf,
+  until,
+  within,
+  type Served,
+} from '../../fixtures/app.ts';
+import { wireBody } from '../../fixtures/wire.ts';
+
+const DONE = 'event: done\ndata: [DONE]\n\n';
+const MESSAGE = (text: string): string => `event: message\ndata: ${text}\n\n`;
+
+function event(name: string, fields: Readonly<Record<string, unknown>> = {}): object {
+  return { ...(JSON.parse(wireBody(name)) as object), ...fields };
+}
+
+/** The exact text of what a transcript is answered. */
+async function streamOf(
+  t: TestContext,
+  onMessage: Agent['onMessage'],
+  environment = {},
+): Promise<string> {
+  const { client } = serve(t, { onMessage }, { environment });
+  return within(
+    (await client.post(wireBody('transcript'))).response.text(),
+    'the end of the stream',
+  );
+}
+
+/** Says One. and waits for its end. */
+function holding(
+  t: TestContext,
+  agent: Partial<Agent> = {},
+): Served & {
+  hold: (fields?: Readonly<Record<string, unknown>>) => Promise<Listener>;
+  signals: Told<AbortSignal>;
+} {
+  const signals = new Told<AbortSignal>();
+  const served = serve(t, {
+    async *onMessage({ signal }) {
+      signals.tell(signal);
+      yield 'One.';
+      await fired(signal);
+    },
+    ...agent,
+  });
+  return {
+    ...served,
+    signals,
+    async hold(fields) {
+      const listener = new Listener(await served.client.post(event('transcript', fields)));
+      await listener.next();
+      return listener;
+    },
+  };
+}
+
+describe('call_started', () => {
+  it('is answered with the welcome', async (t) => {
+    const { client } = serve(t, { welcome: 'Hello there.' });
+    assert.equal(
+      await (await client.post(wireBody('call-started'))).response.text(),
+      MESSAGE('Hello there.') + DONE,
+    );
+  });
+
+  it('is answered with the end alone where there is no welcome', async (t) => {
+    const { client } = serve(t, {});
+    assert.equal(await (await client.post(wireBody('call-started'))).response.text(), DONE);
+  });
+
+  it('of a known call is answered with "Welcome back." and wipes nothing', async (t) => {
+    const { client, history } = serve(t, { welcome: 'Hello there.' });
+    await (await client.post(wireBody('transcript'))).text();
+    const text = await (await client.post(wireBody('call-started'))).text();
+    assert.deepEqual([text, (await history('call_123')).length], ['Welcome back.', 3]);
+  });
+
+  it("hands the agent the call's metadata", async (t) => {
+    const told = new Told<unknown>();
+    const { client } = serve(t, {
+      onSessionStart: ({ metadata }) => {
+        told.tell(metadata);
+      },
+    });
+    await (await client.post(wireBody('call-started'))).text();
+    assert.deepEqual(await told.next(), { plan: 'gold' });
+  });
+});
+
+describe('transcript', () => {
+  it('is answered with one event: message per piece, and done', async (t) => {
+    assert.equal(
+      await streamOf(t, () => ["I'm doing well,", ' thank you!']),
+      MESSAGE("I'm doing well,") + MESSAGE(' thank you!') + DONE,
+    );
+  });
+
+  it('is answered as text/event-stream', async (t) => {
+    const { client } = serve(t, {});
+    assert.equal(
+      (await client.post(wireBody('transcript'))).response.headers.get('content-type'),
+      'text/event-stream',
+    );
+  });
+
+  it("reaches the agent as the caller's words", async (t) => {
+    const told = new Told<string>();
+    await streamOf(t, ({ text }) => {
+      told.tell(text);
+    });
+    assert.equal(await told.next(), 'How are you?');
+  });
+
+  it('belongs to the conversation of its call_id', async (t) => {
+    const { client, history } = serve(t, {});
+    await (await client.post(wireBody('transcript'))).text();
+    assert.deepEqual(await history('call_123'), [
+      ['user', 'How are you?'],
+      ['assistant', 'Yes.', 'completed'],
+    ]);
+  });
+
+  for (const [what, lineBreak] of [
+    ['\\n', '\n'],
+    ['\\r\\n', '\r\n'],
+    ['\\r', '\r'],
+  ] as const) {
+    it(`writes text with ${what} as several data lines`, async (t) => {
+      assert.equal(
+        await streamOf(t, () => `One${lineBreak}Two${lineBreak}`),
+        'event: message\ndata: One\ndata: Two\ndata: \n\n' + DONE,
+      );
+    });
+
+    it(`delivers 10,000 characters with ${what} among them whole`, async (t) => {
+      const text = `0123456${lineBreak === '\r\n' ? '' : '7'}${lineBreak}9`
+        .repeat(1_000)
+        .slice(0, 10_000);
+      const { client } = serve(t, { onMessage: () => text });
+      const [message] = await (await client.post(wireBody('transcript'))).events();
+      assert.equal(message?.content, text.replaceAll(lineBreak, '\n'));
+    });
+  }
+
+  it('cannot be made to forge an event by its text', async (t) => {
+    const forged = 'One\n\nevent: hangup\ndata: {}\n\n';
+    const { client } = serve(t, { onMessage: () => forged });
+    assert.deepEqual(await (await client.post(wireBody('transcript'))).events(), [
+      { type: 'message', content: forged },
+      { type: 'done' },
+    ]);
+  });
+
+  it('keeps text as it is in history, line breaks included', async (t) => {
+    const { client, history } = serve(t, { onMessage: () => 'One\r\nTwo' });
+    await (await client.post(wireBody('transcript'))).text();
+    assert.deepEqual((await history('call_123'))[1], ['assistant', 'One\r\nTwo', 'completed']);
+  });
+
+  it('puts a character together that was split over two pieces', async (t) => {
+    assert.equal(
+      await streamOf(t, () => ['Hi \ud83d', '\ude00']),
+      MESSAGE('Hi ') + MESSAGE('😀') + DONE,
+    );
+  });
+
+  it('sends data as event: data with one line of JSON', async (t) => {
+    assert.equal(
+      await streamOf(t, (_turn, reply) => {
+        reply.data({ a: 'b\nc' });
+      }),
+      'event: data\ndata: {"a":"b\\nc"}\n\n' + DONE,
+    );
+  });
+
+  it('hangs up with data, or the event would never be dispatched', async (t) => {
+    assert.equal(
+      await streamOf(t, (_turn, reply) => reply.hangup({ say: 'Bye.' })),
+      MESSAGE('Bye.') + 'event: hangup\ndata: {}\n\n' + DONE,
+    );
+  });
+
+  it('that fails is answered with the apology, the error and done', async (t) => {
+    const stream = await streamOf(t, () => {
+      throw new Error('secret detail');
+    });
+    assert.equal(
+      stream,
+      MESSAGE(DEFAULT_APOLOGY) + 'event: error\ndata: {"error":"Internal server error"}\n\n' + DONE,
+    );
+  });
+
+  it('that times out is answered with the apology, the error and done', async (t) => {
+    const stream = await streamOf(t, () => new Promise(() => undefined), {
+      TURN_TIMEOUT_SECONDS: '0.1',
+    });
+    assert.equal(
+      stream,
+      MESSAGE(DEFAULT_APOLOGY) + 'event: error\ndata: {"error":"Internal server error"}\n\n' + DONE,
+    );
+  });
+
+  it("that finds no word in the agent's iterable is answered with the apology, the error and done", async (t) => {
+    assert.deepEqual((await streamOf(t, () => [])).match(/^event: .*/gm), [
+      'event: message',
+      'event: error',
+      'event: done',
+    ]);
+  });
+
+  it('that the agent leaves silent is answered with done alone', async (t) => {
+    assert.equal(await streamOf(t, () => undefined), DONE);
+  });
+
+  it('carries no turn_id, even where the event had one', async (t) => {
+    const { client } = serve(t, {});
+    assert.doesNotMatch(
+      await (await client.post(event('transcript', { turn_id: 't-1' }))).response.text(),
+      /t-1/,
+    );
+  });
+
+  it('with the turn_id of a completed turn is answered with the stored reply', async (t) => {
+    let runs = 0;
+    const { client } = serve(t, { onMessage: () => `Run ${++runs}.` });
+    await (await client.post(event('transcript', { turn_id: 't-1' }))).text();
+    assert.equal(
+      await (await client.post(event('transcript', { turn_id: 't-1' }))).text(),
+      'Run 1.',
+    );
+  });
+
+  it('that repeats word for word is another turn', async (t) => {
+    let runs = 0;
+    const { client } = serve(t, { onMessage: () => `Run ${++runs}.` });
+    await (await client.post(wireBody('transcript'))).text();
+    assert.equal(await (await client.post(wireBody('transcript'))).text(), 'Run 2.');
+  });
+
+  it('ends a running turn of its call', async (t) => {
+    const { hold, interrupted } = holding(t);
+    const older = await hold();
+    await hold({ transcript: 'next' });
+    await interrupted.next();
+    assert.deepEqual(typesOf(await older.rest()), ['done']);
+  });
+
+  it('that is dropped keeps what had been sent, as interrupted', async (t) => {
+    const { client, interrupted, history } = holding(t);
+    const reply = await client.post(wireBody('transcript'));
+    await new Listener(reply).next();
+    reply.drop();
+    await interrupted.next();
+    assert.deepEqual(await history('call_123'), [
+      ['user', 'How are you?'],
+      ['assistant', 'One.', 'interrupted'],
+    ]);
+  });
+
+  it('sends comments while nothing is said, where they are turned on', async (t) => {
+    const { client } = serve(
+      t,
+      { onMessage: ({ signal }) => fired(signal).then(() => undefined) },
+      { environment: { HEARTBEAT_SECONDS: '0.02', TURN_TIMEOUT_SECONDS: '0.1' } },
+    );
+    assert.match(
+      await (await client.post(wireBody('transcript'))).response.text(),
+      /^:.*\n\nevent: message/m,
+    );
+  });
+});
+
+describe('user_interrupted', () => {
+  it('is answered with done alone', async (t) => {
+    const { client } = serve(t, {});
+    const reply = await client.post(wireBody('user-interrupted'));
+    assert.deepEqual(
+      [reply.response.headers.get('content-type'), await reply.response.text()],
+      ['text/event-stream', DONE],
+    );
+  });
+
+  it('ends the running turn, and its stream properly', async (t) => {
+    const { client, hold } = holding(t);
+    const listener = await hold();
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.deepEqual(typesOf(await listener.rest()), ['done']);
+  });
+
+  it("fires the running turn's signal", async (t) => {
+    const { client, hold, signals } = holding(t);
+    await hold();
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.equal((await signals.next()).aborted, true);
+  });
+
+  it('keeps of the running turn what had been sent, as interrupted', async (t) => {
+    const { client, hold, history } = holding(t);
+    await hold();
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.deepEqual((await history('call_123'))[1], ['assistant', 'One.', 'interrupted']);
+  });
+
+  it('marks a turn that had been sent whole as interrupted', async (t) => {
+    const { client, history } = serve(t, {});
+    await (await client.post(wireBody('transcript'))).text();
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.deepEqual((await history('call_123'))[1], ['assistant', 'Yes.', 'interrupted']);
+  });
+
+  for (const [what, hold] of [
+    ['that ran', true],
+    ['that had been sent whole', false],
+  ] as const) {
+    it(`is told to the agent once for a turn ${what}`, async (t) => {
+      const served = holding(t, hold ? {} : { onMessage: () => 'One.' });
+      await served.hold();
+      await until(() => hold || served.app.runningTurns === 0, 'the turn to end');
+      for (let time = 0; time < 2; time++)
+        await (await served.client.post(wireBody('user-interrupted'))).events();
+      assert.deepEqual(
+        served.interrupted.all.map(({ conversationId, text }) => [conversationId, text]),
+        [['call_123', 'One.']],
+      );
+    });
+  }
+
+  it('during a turn that has said nothing ends it, and leaves the reply before it alone', async (t) => {
+    const begun = deferred();
+    const { client, app, history, interrupted } = serve(t, {
+      async onMessage({ text, signal }, { say }) {
+        if (text !== 'wait') return void say('Yes.');
+        begun.resolve();
+        await fired(signal);
+      },
+    });
+    await (await client.post(wireBody('transcript'))).text();
+    const waiting = client.post(event('transcript', { transcript: 'wait' }));
+    await within(begun.promise, 'the agent to be asked');
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.deepEqual(typesOf(await (await waiting).events()), ['done']);
+    const words = event('transcript') as { transcript: string };
+    assert.deepEqual(await history('call_123'), [
+      ['user', words.transcript],
+      ['assistant', 'Yes.', 'completed'],
+      ['user', 'wait'],
+    ]);
+    assert.deepEqual([app.runningTurns, interrupted.all.map(({ text }) => text)], [0, ['']]);
+  });
+
+  it('after a turn that said nothing changes nothing, and is not told to the agent', async (t) => {
+    const { client, interrupted } = serve(t, { onMessage: () => undefined });
+    await (await client.post(event('transcript', { turn_id: 't-1' }))).text();
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.deepEqual(interrupted.all, []);
+  });
+
+  it('leaves other calls alone', async (t) => {
+    const { client, hold, app } = holding(t);
+    await hold({ call_id: 'another' });
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.equal(app.runningTurns, 1);
+  });
+
+  it('is not written to history', async (t) => {
+    const { client, app } = serve(t, {});
+    await (await client.post(wireBody('user-interrupted'))).events();
+    assert.equal(await app.conversations.count(), 0);
+  });
+
+  it('whose hook fails still ends the stream', async (t) => {
+    const { client } = serve(t, {
+      onInterrupted: () => Promise.reject(new Error('secret detail')),
+    });
+    await (await client.post(wireBody('transcript'))).text();
+    const text = await within(
+      (await client.post(wireBody('user-interrupted'))).response.text(),
+      'the end',
+    );
+    assert.match(
+      text,
+      /event: error\ndata: \{"error":"Internal server error"\}\n\nevent: done\ndata: \[DONE\]\n\n$/,
+    );
+  });
+});
+
+describe('call_ended', () => {
+  it('is answered with done alone', async (t) => {
+    const { client } = serve(t, {});
+    assert.equal(await (await client.post(wireBody('call-ended'))).response.text(), DONE);
+  });
+
+  it('is told to the agent', async (t) => {
+    const told = new Told<EventContext>();
+    const { client } = serve(t, { onSessionEnd: told.tell });
+    await (await client.post(wireBody('call-ended'))).events();
+    assert.deepEqual((await told.next()).event, JSON.parse(wireBody('call-ended')));
+  });
+
+  it('waits for the agent', async (t) => {
+    const gate = deferred();
+    const begun = deferred();
+    let isOver = false;
+    const { client } = serve(t, {
+      onSessionEnd: async () => {
+        begun.resolve();
+        await gate.promise;
+        isOver = true;
+      },
+    });
+    const answered = client
+      .post(wireBody('call-ended'))
+      .then((reply) => reply.events())
+      .then(() => isOver);
+    await within(begun.promise, 'the hook');
+    gate.resolve();
+    assert.equal(await within(answered, 'the answer'), true);
+  });
+
+  it('ends the running turn as interrupted', async (t) => {
+    const { client, hold, history } = holding(t);
+    await hold();
+    await (await client.post(wireBody('call-ended'))).events();
+    assert.deepEqual((await history('call_123'))[1], ['assistant', 'One.', 'interrupted']);
+  });
+
+  it('keeps the conversation', async (t) => {
+    const { client, history } = serve(t, {});
+    await (await client.post(wireBody('transcript'))).text();
+    await (await client.post(wireBody('call-ended'))).events();
+    assert.equal((await history('call_123')).length, 2);
+  });
+
+  it('whose hook fails is answered with the error and done, and no detail', async (t) => {
+    const { client } = serve(t, {
+      onSessionEnd: () => {
+        throw new Error('secret detail');
+      },
+    });
+    const text = await (await client.post(wireBody('call-ended'))).response.text();
+    assert.deepEqual(
+      [
+        text.endsWith(`event: error\ndata: {"error":"Internal server error"}\n\n${DONE}`),
+        text.includes('secret'),
+      ],
+      [true, false],
+    );
+  });
+
+  it("whose hook never ends is answered at the turn's timeout", async (t) => {
+    const { client } = serve(
+      t,
+      { onSessionEnd: () => new Promise(() => undefined) },
+      { environment: { TURN_TIMEOUT_SECONDS: '0.1' } },
+    );
+    const reply = await within(client.post(wireBody('call-ended')), 'the answer');
+    assert.deepEqual(typesOf(await reply.events()).at(-1), 'done');
+  });
+});
+
+describe('both dialects on one route', () => {
+  it('are told apart by the body', async (t) => {
+    const { client } = serve(t, {});
+    const session = await (await client.post(wireBody('message'))).events();
+    const call = await (await client.post(wireBody('transcript'))).events();
+    assert.deepEqual(
+      [typesOf(session), typesOf(call)],
+      [
+        ['response.tts', 'response.end'],
+        ['message', 'done'],
+      ],
+    );
+  });
+
+  it('give 503 beyond MAX_STREAMS for the call dialect too', async (t) => {
+    const { client } = serve(
+      t,
+      {
+        onMessage: ({ signal }, reply) => {
+          reply.say('One.');
+          return fired(signal).then(() => undefined);
+        },
+      },
+      { environment: { MAX_STREAMS: '1' } },
+    );
+    await new Listener(await client.post(wireBody('transcript'))).next();
+    assert.equal((await client.post(event('transcript', { call_id: 'another' }))).status, 503);
+  });
+});

@@ -1,0 +1,228 @@
+// What the end of a session leaves of a call, through an app that serves.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { tool } from '../../../src/agents/tool.ts';
+import { createApp } from '../../../src/app/create-app.ts';
+import type { CallRecord, RecordedMessage } from '../../../src/records/call-record.ts';
+import { CallRecorder } from '../../../src/records/call-recorder.ts';
+import { createLogger } from '../../../src/log.ts';
+import { scriptedModel } from '../../../src/models/scripted-model.ts';
+import { withModel } from '../../../src/agents/with-model.ts';
+import { parseSettings } from '../../../src/settings/settings.ts';
+import { createTestClient } from '../../../src/test-client.ts';
+import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
+import {
+  deferred, Listener, messageEvent, SECRET, serve, slowStore, type Served, type ServeOptions,
+  type TestAgent,
+} from '../../fixtures/app.ts';
+
+const ids = { session_id: 's-1', conversation_id: 'c-1' };
+
+interface Recording extends Served {
+  readonly archive: CallArchiveInMemory;
+  /** Posts an end of the session, and resolves with its record. */
+  end(fields?: object): Promise<CallRecord>;
+}
+
+function record(t: TestContext, agent: TestAgent, options: ServeOptions = {}): Recording {
+  const archive = new CallArchiveInMemory();
+  const log = createLogger({ level: 'silent', write: () => undefined });
+  const served = serve(t, agent, { ...options, records: new CallRecorder({ archive, log }) });
+  const end = async (fields: object = {}): Promise<CallRecord> => {
+    const event = { type: 'session.end', ...ids, ...fields };
+    assert.equal((await served.client.post(event)).status, 200);
+    return archive.kept.next('the record of the call');
+  };
+  return { ...served, archive, end };
+}
+
+function saidIn({ turns }: CallRecord): (readonly string[])[] {
+  return turns.flatMap(({ outcome, messages }) =>
+    messages.map(({ role, content }) => [outcome, role, content]),
+  );
+}
+
+describe('the end of a session, where calls are recorded', () => {
+  for (const [kind, options] of [
+    ['memory', () => ({})],
+    ['a store that answers later', () => ({ store: slowStore() })],
+  ] as const) {
+    it(`leaves who called, when, and what was said: ${kind}`, async (t) => {
+      const { client, end } = record(t, { welcome: 'Welcome.' }, options());
+      const numbers = { from_phone_number: '+15550100', to_phone_number: '+15550199' };
+      const start = { type: 'session.start', ...ids, ...numbers, turn_id: 't-0' };
+      await (await client.post(start)).text();
+      await (await client.post(messageEvent({ turn_id: 't-1', text: 'Hello?' }))).text();
+      const kept = await end({
+        started_at: '2026-11-25T12:00:00Z', ended_at: '2026-11-25T12:01:05Z',
+      });
+      assert.deepEqual(saidIn(kept), [
+        ['completed', 'assistant', 'Welcome.'],
+        ['completed', 'user', 'Hello?'],
+        ['completed', 'assistant', 'Yes.'],
+      ]);
+      const { sessionId, conversationId, agent, from, to, durationMs, outcome } = kept;
+      assert.deepEqual(
+        [sessionId, conversationId, agent, from, to, durationMs, outcome],
+        ['s-1', 'c-1', 'tested', '+15550100', '+15550199', 65_000, 'ended'],
+      );
+      for (const { startedAt, durationMs, firstSpeechMs } of kept.turns) {
+        assert.ok(Math.abs(Date.parse(startedAt ?? '') - Date.now()) < 60_000, startedAt);
+        assert.ok(durationMs !== undefined && firstSpeechMs !== undefined);
+      }
+    });
+  }
+
+  it('has an interrupted reply as the caller heard it', async (t) => {
+    const { client, end } = record(t, { onMessage: () => 'One two three four.' });
+    await (await client.post(messageEvent({ turn_id: 't-1' }))).text();
+    const heard = { previous_turn_interrupted: true, words_heard: 2, text_heard: 'One two' };
+    const next = messageEvent({ turn_id: 't-2', text: 'Stop.', interruption_context: heard });
+    await (await client.post(next)).text();
+    assert.deepEqual(saidIn(await end()).slice(0, 2), [
+      ['interrupted', 'user', 'Hello?'],
+      ['interrupted', 'assistant', 'One two'],
+    ]);
+  });
+
+  it('ends the turn that runs before it makes the record', async (t) => {
+    const { client, end } = record(t, {
+      async *onMessage({ signal }) {
+        yield 'Let me think. ';
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      },
+    });
+    const listener = new Listener(await client.post(messageEvent({ turn_id: 't-1' })));
+    await listener.next();
+    assert.deepEqual(saidIn(await end()), [
+      ['interrupted', 'user', 'Hello?'],
+      ['interrupted', 'assistant', 'Let me think. '],
+    ]);
+  });
+
+  it('says that the agent hung up', async (t) => {
+    const { client, end } = record(t, {
+      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye.' }),
+    });
+    await (await client.post(messageEvent())).text();
+    assert.equal((await end()).outcome, 'hung up');
+  });
+
+  it('leaves tools with their results, and the tokens of models', async (t) => {
+    const archive = new CallArchiveInMemory();
+    const log = createLogger({ level: 'silent', write: () => undefined });
+    const answer = deferred<string>();
+    const stock = tool({
+      name: 'stock',
+      description: 'What is on the shelf.',
+      parameters: { type: 'object', properties: { bread: { type: 'string' } } },
+      whenInterrupted: 'finish',
+      run: () => answer.promise,
+    });
+    const model = scriptedModel([{ call: 'stock', args: { bread: 'rye' } }, 'Three loaves.']);
+    const agent = withModel(
+      defineAgent({ name: 'bakery', prompt: 'Sell bread.', tools: [stock] }), model,
+    );
+    const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET, FILLER_AFTER_MS: '0' }, []);
+    const app = createApp(settings, agent, { records: new CallRecorder({ archive, log }) });
+    const client = createTestClient(app, { secret: SECRET });
+    t.after(() => client.close());
+
+    answer.resolve('3');
+    await (await client.post(messageEvent())).text();
+    await client.post({ type: 'session.end', ...ids });
+    const { turns } = await archive.kept.next();
+    const withoutIds = turns[0]?.messages.map(
+      ({ role, content, state, toolCalls }: RecordedMessage) =>
+        [role, content, state ?? toolCalls?.map(({ name, args }) => `${name} ${args}`)],
+    );
+    assert.deepEqual(withoutIds, [
+      ['user', 'Hello?', undefined],
+      ['assistant', '', ['stock {"bread":"rye"}']],
+      ['tool', '"3"', 'completed'],
+      ['assistant', 'Three loaves.', undefined],
+    ]);
+    assert.deepEqual(turns[0]?.models?.map(({ model, requests }) => [model, requests]), [
+      ['scripted:model', 2],
+    ]);
+  });
+
+  it('has no turn of the session before it', async (t) => {
+    const { client, end } = record(t, {});
+    await (await client.post(messageEvent({ session_id: 's-0', turn_id: 't-0' }))).text();
+    await (await client.post(messageEvent({ turn_id: 't-1', text: 'Again.' }))).text();
+    assert.deepEqual(saidIn(await end())[0], ['completed', 'user', 'Again.']);
+  });
+
+  it('makes a record of a call in which nothing was said', async (t) => {
+    const { end } = record(t, {});
+    assert.deepEqual((await end()).turns, []);
+  });
+
+  it('makes one record, however often the end is delivered', async (t) => {
+    const { client, end, archive } = record(t, {});
+    await end();
+    await client.post({ type: 'session.end', ...ids });
+    await end({ session_id: 's-2' });
+    assert.deepEqual(archive.kept.all.map(({ sessionId }) => sessionId), ['s-1', 's-2']);
+  });
+
+  it('records a call whose agent fails at its end', async (t) => {
+    const { client, archive } = record(t, {
+      onSessionEnd: () => {
+        throw new Error('no');
+      },
+    });
+    assert.equal((await client.post({ type: 'session.end', ...ids })).status, 500);
+    assert.equal((await archive.kept.next()).sessionId, 's-1');
+  });
+
+  it('records a call of the call dialect', async (t) => {
+    const { client, archive } = record(t, {});
+    const call = { call_id: 'call-1', timestamp: '2026-11-25T12:00:00Z' };
+    await (await client.post({ type: 'transcript', ...call, transcript: 'Hello?' })).text();
+    await (await client.post({ type: 'call_ended', ...call })).text();
+    const kept = await archive.kept.next();
+    assert.deepEqual([kept.conversationId, kept.sessionId, kept.endedAt], [
+      'call-1', 'call-1', '2026-11-25T12:00:00.000Z',
+    ]);
+    assert.deepEqual(saidIn(kept).map(([, , words]) => words), ['Hello?', 'Yes.']);
+  });
+
+  it('answers before the record is written, and though it cannot be', async (t) => {
+    const { client, archive, metric } = record(t, {});
+    archive.failWith = new Error('full');
+    assert.equal((await client.post({ type: 'session.end', ...ids })).status, 200);
+    assert.equal(await (await client.post(messageEvent())).text(), 'Yes.');
+    assert.equal(metric('layercode_call_records_waiting'), 1);
+    assert.equal(metric('layercode_call_records_written_total'), 0);
+  });
+
+  it('writes no word of it into the log', async (t) => {
+    const { client, end, logLines } = record(t, { onMessage: () => 'A secret answer.' });
+    await (await client.post(messageEvent({ text: 'A secret question.' }))).text();
+    await end();
+    assert.doesNotMatch(logLines.join(''), /secret (answer|question)/);
+  });
+});
+
+describe('an app that keeps no records', () => {
+  it('keeps no figures of a turn, and has no metrics of records', async (t) => {
+    const { app, client } = serve(t, {});
+    await (await client.post(messageEvent())).text();
+    const conversation = await app.conversations.read('c-1');
+    assert.deepEqual(conversation?.turns.map((turn) => 'figures' in turn), [false]);
+    assert.doesNotMatch(app.metrics.text(), /call_records/);
+  });
+
+  it('is not made where the settings ask for them', () => {
+    const settings = parseSettings(
+      { LAYERCODE_WEBHOOK_SECRET: SECRET, CALL_RECORDS: 'file:calls.jsonl' }, [],
+    );
+    const agent = defineAgent({ name: 'tested', onMessage: () => 'Yes.' });
+    assert.throws(() => createApp(settings, agent), /settings\.callRecords is set: pass/);
+  });
+});

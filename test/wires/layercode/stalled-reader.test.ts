@@ -1,0 +1,324 @@
+// A reader that stops reading: the agent waits for it, for a while, and the process outlives it.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Reply } from '../../../src/agents/agent.ts';
+import type { Delivery } from '../../../src/turns/delivery.ts';
+import type { MessageEvent } from '../../../src/wires/layercode/events.ts';
+import type { Context } from '../../../src/http/context.ts';
+import { ReplyStream } from '../../../src/wires/layercode/reply-stream.ts';
+import { createLogger } from '../../../src/log.ts';
+import { EventWriter } from '../../../src/sse/event-writer.ts';
+import {
+  deferred,
+  fired,
+  messageEvent,
+  rawRequest,
+  serve,
+  Told,
+  until,
+  within,
+  type RawConnection,
+  type Served,
+} from '../../fixtures/app.ts';
+import { turnsOf } from '../../fixtures/turns.ts';
+import { Destination } from '../../sse/destination.ts';
+
+// More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window);
+// a character of these is six bytes on the wire, so that it fits into a reply of at most 1,048,576.
+const PIECE = '\u0001'.repeat(10_000);
+const PIECES = 100;
+/** Whether a reply of all pieces has come. Megabytes are not searched before there are enough. */
+const isWhole = (text: string): boolean =>
+  text.length > 6 * PIECES * PIECE.length && text.includes('response.end');
+
+function streamOver(destination: Destination, heartbeatMs: number): ReplyStream {
+  const context = { eventWriter: () => new EventWriter(destination) } as unknown as Context;
+  return new ReplyStream(context, messageEvent() as unknown as MessageEvent, heartbeatMs);
+}
+
+describe('ReplyStream', () => {
+  it('takes nothing more while its end waits to depart', () => {
+    const reply = streamOver(new Destination(), 0);
+    assert.equal(reply.send({ type: 'say', text: 'word' }), true);
+    assert.equal(reply.end('with others'), false);
+    assert.deepEqual([reply.isOpen, reply.send({ type: 'say', text: 'late' })], [false, false]);
+  });
+
+  it('puts the heartbeat off with every event, and stops it at the end', (t) => {
+    let putOff = 0;
+    const timer = { refresh: () => (putOff += 1) };
+    t.mock.method(globalThis, 'setInterval', () => timer);
+    const cleared = t.mock.method(globalThis, 'clearInterval', () => undefined);
+    const reply = streamOver(new Destination(), 1_000);
+    for (let word = 0; word < 3; word++) void reply.send({ type: 'say', text: 'word' });
+    assert.equal(putOff, 3);
+    reply.end();
+    assert.deepEqual(cleared.mock.calls[0]?.arguments, [timer]);
+  });
+
+  it('does not count its end among the events that were not sent', async (t) => {
+    const destination = new Destination({ room: false });
+    const reply = streamOver(destination, 0);
+    t.after(() => reply.closed());
+    reply.send({ type: 'say', text: 'One.' });
+    reply.flush();
+    void reply.send({ type: 'say', text: ' Two.' });
+    reply.end();
+    assert.equal(reply.unsent, 2);
+  });
+});
+
+describe('Turns', () => {
+  it('let the agent wait no more for a stream that a newer delivery has taken over', async () => {
+    // The platform delivers a turn again when the first connection hangs: that one must not hold up
+    // the second.
+    const said: unknown[] = [];
+    const over = deferred();
+    const full = {
+      send: () => over.promise.then(() => false),
+      end: () => {
+        over.resolve();
+        return true;
+      },
+    };
+    const roomy = {
+      send: (sent: unknown) => {
+        said.push(sent);
+        return true;
+      },
+      end: () => {
+        ended.resolve();
+        return true;
+      },
+    };
+    const ended = deferred();
+    const { turns } = turnsOf(async (_turn, reply) => {
+      await reply.say('One.');
+      await reply.say(' Two.');
+    });
+    const event = messageEvent() as unknown as MessageEvent;
+    const log = createLogger({ level: 'silent', write: () => undefined });
+    for (const stream of [full, roomy]) {
+      turns.start({
+        ...stream,
+        event,
+        conversationId: 'c-1',
+        turnId: 't-1',
+        isOpen: true,
+        isAwaited: false,
+        unsent: 0,
+        headers: {},
+        log,
+        onOutcome: () => undefined,
+      });
+    }
+    try {
+      await within(ended.promise, 'the end of the reply on the second stream', 1_000);
+    } finally {
+      turns.interruptAll('the test is over');
+    }
+    assert.deepEqual(said, [
+      { type: 'say', text: 'One.' },
+      { type: 'say', text: ' Two.' },
+    ]);
+  });
+});
+
+describe('a turn that begins and ends on a connection that is gone', () => {
+  // Nothing else would ever end it: its drop was told while it began.
+  it('is interrupted, and runs no more', async () => {
+    const { turns, conversations } = turnsOf(() => 'Yes.');
+    const outcomes: string[] = [];
+    let isDropped = false;
+    const delivery: Delivery = {
+      event: messageEvent() as unknown as MessageEvent,
+      conversationId: 'c-1',
+      turnId: 't-1',
+      isOpen: false,
+      isAwaited: false,
+      unsent: 1,
+      headers: {},
+      log: createLogger({ level: 'silent', write: () => undefined }),
+      send: () => true,
+      end() {
+        if (!isDropped) {
+          isDropped = true;
+          turns.drop(delivery);
+        }
+        return false;
+      },
+      onOutcome: ({ outcome }) => void outcomes.push(outcome),
+    };
+    turns.start(delivery);
+    assert.deepEqual([turns.count, outcomes], [0, ['interrupted']]);
+    const history = await conversations.getHistory('c-1');
+    assert.deepEqual(history, [{ role: 'user', content: 'Hello?', turnId: 't-1' }]);
+  });
+});
+
+/** A turn whose caller reads nothing from the first byte on; `speak` is the agent. */
+async function unread(
+  t: TestContext,
+  speak: (reply: Reply) => void | Promise<void>,
+  environment = {},
+): Promise<Served & { connection: RawConnection }> {
+  const served = serve(
+    t,
+    { onMessage: (turn, reply) => (turn.text === 'Hello?' ? speak(reply) : 'Yes.') },
+    { environment },
+  );
+  const connection = await served.raw();
+  connection.stopReading();
+  connection.write(rawRequest(messageEvent()));
+  return { ...served, connection };
+}
+
+/** An agent that waits for room, as a generator does. */
+function waiting(): {
+  speak: (reply: Reply) => Promise<void>;
+  said: () => number;
+  stuck: Told<number>;
+} {
+  let count = 0;
+  const stuck = new Told<number>();
+  return {
+    stuck,
+    said: () => count,
+    async speak(reply) {
+      for (; count < PIECES; count++) {
+        const taken = reply.say(PIECE);
+        if (taken instanceof Promise) stuck.tell(count);
+        if (!(await taken)) return;
+        await new Promise((resolve) => setImmediate(resolve)); // as a model's next token comes
+      }
+    },
+  };
+}
+
+describe('a caller that stops reading', () => {
+  it('keeps its stream open, but its agent is not at work any more when that has ended', async (t) => {
+    const ended = deferred();
+    const { app, metric } = await unread(t, (reply) => {
+      for (let count = 0; count < PIECES; count++) void reply.say(PIECE);
+      reply.end();
+      ended.resolve();
+    });
+    await within(ended.promise, 'the agent');
+    assert.deepEqual([app.runningTurns, metric('layercode_running_turns')], [0, 0]);
+    // Not in the round in which it was to depart.
+    await until(() => metric('layercode_open_streams') === 1, 'an open stream');
+  });
+
+  it('makes the agent wait', async (t) => {
+    const { speak, stuck } = waiting();
+    await unread(t, speak);
+    assert.ok((await stuck.next('say to answer with a promise')) < PIECES);
+  });
+
+  it('keeps a generator from running ahead', async (t) => {
+    let yielded = 0;
+    const { raw, client, app } = serve(t, {
+      async *onMessage({ text, signal }) {
+        if (text !== 'Hello?') yield 'Yes.';
+        else
+          for (; yielded < PIECES && !signal.aborted; yielded++) {
+            yield PIECE;
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+      },
+    });
+    const connection = await raw();
+    connection.stopReading();
+    connection.write(rawRequest(messageEvent()));
+    let before = -1;
+    // Stuck once it has not moved over a turn of another conversation.
+    while (before !== yielded || yielded === 0) {
+      before = yielded;
+      await (await client.say('other', { conversation_id: 'another' })).text();
+    }
+    assert.deepEqual([yielded < PIECES, app.runningTurns], [true, 1]);
+  });
+
+  it('gets the rest when it reads again', async (t) => {
+    const { speak, stuck } = waiting();
+    const { connection } = await unread(t, speak);
+    await stuck.next();
+    connection.socket.resume();
+    await connection.read(isWhole, 'the end');
+    assert.equal(connection.text.match(/\\u0001/g)?.length, PIECES * PIECE.length);
+  });
+
+  it('and leaves interrupts the turn', async (t) => {
+    const { speak, stuck } = waiting();
+    const { connection, interrupted } = await unread(t, speak);
+    await stuck.next();
+    connection.socket.destroy();
+    assert.equal((await interrupted.next()).turnId, 't-1');
+  });
+
+  it('and leaves frees the agent that waits', async (t) => {
+    const over = deferred();
+    const { speak, stuck } = waiting();
+    const { connection } = await unread(t, (reply) => speak(reply).then(over.resolve));
+    await stuck.next();
+    connection.socket.destroy();
+    await within(over.promise, 'the agent to go on');
+  });
+
+  it('and leaves is not said to have got what waited here', async (t) => {
+    const { speak, stuck, said } = waiting();
+    const { connection, interrupted } = await unread(t, speak);
+    await stuck.next();
+    connection.socket.destroy();
+    // The piece that waits was not sent, nor was the one before it known to be.
+    assert.ok((await interrupted.next()).text.length < (said() + 1) * PIECE.length);
+  });
+
+  it('gets the whole reply of an agent that does not wait when it reads again', async (t) => {
+    // Was: it was cut off once 1 MiB waited, though it read.
+    const saidAll = new Told<void>();
+    const { connection, history } = await unread(t, (reply) => {
+      for (let piece = 0; piece < PIECES; piece++) void reply.say(PIECE);
+      saidAll.tell();
+    });
+    await saidAll.next();
+    connection.socket.resume();
+    await connection.read(isWhole, 'the end');
+    assert.equal(connection.text.match(/\\u0001/g)?.length, PIECES * PIECE.length);
+    assert.equal((await history('c-1'))[1]?.[2], 'completed');
+  });
+
+  it('and leaves, with an agent that does not wait, leaves nothing in history that was not sent', async (t) => {
+    const saidAll = new Told<void>();
+    const { connection, interrupted, messages } = await unread(t, async (reply) => {
+      for (let piece = 0; piece < PIECES; piece++) {
+        void reply.say(PIECE);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      saidAll.tell();
+      await fired(reply.signal);
+    });
+    await saidAll.next();
+    connection.socket.destroy();
+    await interrupted.next('the turn to be interrupted');
+    const kept = (await messages('c-1'))[1]?.content.length ?? 0;
+    assert.ok(kept < PIECES * PIECE.length, `${kept / PIECE.length} of ${PIECES} pieces are kept`);
+  });
+
+  it('does not hold up other calls', async (t) => {
+    const { speak, stuck } = waiting();
+    const { client } = await unread(t, speak);
+    await stuck.next();
+    assert.equal(await within((await client.say('other')).text(), 'the other call'), 'Yes.');
+  });
+
+  it("is apologised to in vain at the turn's timeout, and the turn fails", async (t) => {
+    const { speak, stuck } = waiting();
+    const { history, app } = await unread(t, speak, { TURN_TIMEOUT_SECONDS: '0.3' });
+    await stuck.next();
+    await until(() => app.runningTurns === 0, 'the timeout');
+    assert.equal((await history('c-1'))[1]?.[2], 'failed');
+  });
+});

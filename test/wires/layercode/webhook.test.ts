@@ -1,0 +1,1026 @@
+// The webhook as the platform meets it: who is let in, what is refused and with which words, and
+// what goes over the wire.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { DataContext, MessageTurn, EventContext, StartTurn } from '../../../src/agents/agent.ts';
+import { createApp } from '../../../src/app/create-app.ts';
+import type { SessionEndEvent, SessionUpdateEvent } from '../../../src/wires/layercode/events.ts';
+import { signPayload } from '../../../src/wires/layercode/signature.ts';
+import { parseSettings } from '../../../src/settings/settings.ts';
+import {
+  contentsOf,
+  deferred,
+  errorsIn,
+  fired,
+  Listener,
+  messageEvent,
+  notByFetch,
+  rawRequest,
+  SECRET,
+  serve,
+  Told,
+  typesOf,
+  until,
+  within,
+} from '../../fixtures/app.ts';
+import { wireBody } from '../../fixtures/wire.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+
+const BODY = JSON.stringify(messageEvent());
+const UNAUTHORIZED = { error: 'Invalid signature' };
+
+/** The parts of a right signature for a body, to be put together wrongly. */
+function parts(
+  body: string,
+  time = Math.floor(Date.now() / 1_000),
+  secret = SECRET,
+): { t: string; v1: string } {
+  const [t = '', v1 = ''] = signPayload(body, secret, { time }).split(',');
+  return { t, v1 };
+}
+
+describe('webhook signature', () => {
+  const wrong = 'v1=' + '0'.repeat(64);
+  const now = (): number => Math.floor(Date.now() / 1_000);
+
+  for (const [what, signature] of [
+    ['no signature', () => null],
+    ['an empty signature', () => ''],
+    ['a signature without a time', () => parts(BODY).v1],
+    ['a signature without a digest', () => parts(BODY).t],
+    ['a part that is no key=value', () => `${signPayload(BODY, SECRET)},rubbish`],
+    ['a time that is no number', () => `t=today,${parts(BODY).v1}`],
+    ['a time with a fraction', () => `${parts(BODY).t}.5,${parts(BODY).v1}`],
+    ['two times', () => `${parts(BODY).t},${signPayload(BODY, SECRET)}`],
+    ['a digest one digit short', () => signPayload(BODY, SECRET).slice(0, -1)],
+    ['a digest that is not hexadecimal', () => `${signPayload(BODY, SECRET).slice(0, -1)}g`],
+    ['a wrong digest', () => `${parts(BODY).t},${wrong}`],
+    ['a right digest under another key', () => signPayload(BODY, SECRET).replace('v1=', 'v0=')],
+    ['a signature by another secret', () => signPayload(BODY, `${SECRET}x`)],
+    [
+      'a signature by the secret without its prefix',
+      () => signPayload(BODY, SECRET.replace('whsec_', '')),
+    ],
+    ['a signature of another body', () => signPayload(`${BODY} `, SECRET)],
+    [
+      'a signature for another time than it names',
+      () => signPayload(BODY, SECRET, { time: now() - 1 }).replace(/^t=\d+/, `t=${now()}`),
+    ],
+    ['a time of 310 s ago', () => signPayload(BODY, SECRET, { time: now() - 310 })],
+    ['a time 310 s ahead', () => signPayload(BODY, SECRET, { time: now() + 310 })],
+  ] as const) {
+    it(`refuses ${what}`, async (t) => {
+      const { client } = serve(t, {});
+      const reply = await client.post(BODY, { signature: signature() });
+      assert.deepEqual([reply.status, await reply.json()], [401, UNAUTHORIZED]);
+    });
+  }
+
+  for (const [what, offset, status] of [
+    ['accepts a time of exactly 300 s ago', -300, 200],
+    ['refuses a time of 301 s ago', -301, 401],
+    ['accepts a time exactly 300 s ahead', 300, 200],
+    ['refuses a time 301 s ahead', 301, 401],
+  ] as const) {
+    it(what, async (t) => {
+      // Or a second could pass between signing and checking. Before the app is made, which keeps
+      // the clock it finds.
+      t.mock.timers.enable({ apis: ['Date'], now: 1_760_000_000_000 });
+      const { client } = serve(t, {});
+      const reply = await client.post(BODY, {
+        signature: signPayload(BODY, SECRET, { time: 1_760_000_000 + offset }),
+      });
+      assert.equal(reply.status, status);
+    });
+  }
+
+  for (const [what, signature] of [
+    ['the order v1, t', () => `${parts(BODY).v1},${parts(BODY).t}`],
+    ['upper-case digits', () => `${parts(BODY).t},v1=${parts(BODY).v1.slice(3).toUpperCase()}`],
+    ['a wrong v1 before the right one', () => `${parts(BODY).t},${wrong},${parts(BODY).v1}`],
+    ['a wrong v1 behind the right one', () => `${signPayload(BODY, SECRET)},${wrong}`],
+    ['a v1 of another form beside the right one', () => `${signPayload(BODY, SECRET)},v1=later`],
+    ['unknown keys', () => `v0=abc,${signPayload(BODY, SECRET)},v2=def=,x=`],
+    ['spaces around the parts', () => `${parts(BODY).t} , ${parts(BODY).v1}`],
+  ] as const) {
+    it(`accepts ${what}`, async (t) => {
+      const { client } = serve(t, {});
+      assert.equal((await client.post(BODY, { signature: signature() })).status, 200);
+    });
+  }
+
+  for (const secret of ['whsec_first_of_two', 'whsec_second_of_two']) {
+    it(`accepts ${secret} while two secrets are valid`, async (t) => {
+      const { client } = serve(
+        t,
+        {},
+        { environment: { LAYERCODE_WEBHOOK_SECRET: 'whsec_first_of_two,whsec_second_of_two' } },
+      );
+      assert.equal((await client.post(BODY, { signature: signPayload(BODY, secret) })).status, 200);
+    });
+  }
+
+  it('accepts a body whose JSON a round trip would change', async (t) => {
+    const { client } = serve(t, {});
+    assert.equal((await client.post(wireBody('message'))).status, 200);
+  });
+
+  it('refuses a signature over re-serialised JSON', async (t) => {
+    const { client } = serve(t, {});
+    const body = wireBody('message');
+    const reply = await client.post(body, {
+      signature: signPayload(JSON.stringify(JSON.parse(body)), SECRET),
+    });
+    assert.equal(reply.status, 401);
+  });
+
+  it('refuses a repeated header, though each of the two is right', async (t) => {
+    const connection = await serve(t, {}).raw();
+    connection.write(
+      rawRequest(messageEvent(), {
+        headers: [`layercode-signature: ${signPayload(JSON.stringify(messageEvent()), SECRET)}`],
+      }),
+    );
+    assert.equal(await connection.status(), 401);
+  });
+
+  const joined = notByFetch('Headers joins them, and together they are right');
+  it('refuses two headers of which the first holds the time and the second the digest', joined, async (t) => {
+    const connection = await serve(t, {}).raw();
+    const { t: time, v1 } = parts(BODY);
+    connection.write(
+      rawRequest(BODY, { signature: time, headers: [`layercode-signature: ${v1}`] }),
+    );
+    assert.equal(await connection.status(), 401);
+  });
+
+  it('refuses a wrong signature before it finds that the body is no JSON', async (t) => {
+    const { client } = serve(t, {});
+    assert.equal(
+      (await client.post('{"type":', { signature: `${parts('x').t},${wrong}` })).status,
+      401,
+    );
+  });
+
+  it('refuses a missing signature before it finds the content type wrong', async (t) => {
+    const { client } = serve(t, {});
+    assert.equal(
+      (await client.post(BODY, { signature: null, headers: { 'content-type': 'text/plain' } }))
+        .status,
+      401,
+    );
+  });
+
+  it('refuses a missing signature before the body has come', async (t) => {
+    const connection = await serve(t, {}).raw();
+    connection.write(rawRequest(BODY, { signature: null }).slice(0, -BODY.length));
+    assert.equal(await connection.status(), 401);
+  });
+
+  it('refuses a missing signature before it finds the body too large', async (t) => {
+    const { client } = serve(t, {}, { environment: { MAX_BODY_BYTES: '10' } });
+    assert.equal((await client.post(BODY, { signature: null })).status, 401);
+  });
+
+  it('leaves no trace of a refused message', async (t) => {
+    const { client, app } = serve(t, {});
+    await client.post(BODY, { signature: `${parts(BODY).t},${wrong}` });
+    assert.equal(await app.conversations.count(), 0);
+  });
+
+  it('is never off: an app without a secret is not made', () => {
+    assert.throws(
+      () => createApp(parseSettings({}, []), { name: 'any', onMessage: () => 'Yes.' }),
+      /LAYERCODE_WEBHOOK_SECRET/,
+    );
+  });
+});
+
+describe('webhook body', () => {
+  const limit = { environment: { MAX_BODY_BYTES: '1000' } };
+  const ofLength = (length: number): string => BODY + ' '.repeat(length - Buffer.byteLength(BODY));
+
+  it('is accepted at exactly the limit', async (t) => {
+    const { client } = serve(t, {}, limit);
+    assert.equal((await client.post(ofLength(1_000))).status, 200);
+  });
+
+  it('is refused one byte beyond the limit', async (t) => {
+    const { client } = serve(t, {}, limit);
+    const reply = await client.post(ofLength(1_001));
+    assert.deepEqual(
+      [reply.status, await reply.json()],
+      [413, { error: 'the body is larger than 1000 bytes' }],
+    );
+  });
+
+  it('is measured in bytes, not in characters', async (t) => {
+    const { client } = serve(t, {}, limit);
+    assert.equal(
+      (await client.post(JSON.stringify(messageEvent({ text: '€'.repeat(400) })))).status,
+      413,
+    );
+  });
+
+  it('is accepted at exactly the limit without content-length', async (t) => {
+    const connection = await serve(t, {}, limit).raw();
+    connection.write(rawRequest(ofLength(1_000), { chunkSize: 64 }));
+    assert.equal(await connection.status(), 200);
+  });
+
+  it('is refused one byte beyond the limit without content-length', async (t) => {
+    const connection = await serve(t, {}, limit).raw();
+    connection.write(rawRequest(ofLength(1_001), { chunkSize: 64 }));
+    assert.equal(await connection.status(), 413);
+  });
+
+  it('is refused by its declared length before it has come', async (t) => {
+    const connection = await serve(t, {}, limit).raw();
+    connection.write(rawRequest(ofLength(1_001)).slice(0, -1_001));
+    assert.equal(await connection.status(), 413);
+  });
+
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonp', '']) {
+    it(`is refused with content type ${JSON.stringify(type)}`, async (t) => {
+      const { client } = serve(t, {});
+      assert.equal(
+        (await client.post(new TextEncoder().encode(BODY), { headers: { 'content-type': type } }))
+          .status,
+        415,
+      );
+    });
+  }
+
+  for (const type of [
+    'application/json; charset=utf-8',
+    'Application/JSON',
+    'application/json;v=1',
+  ]) {
+    it(`is accepted with content type ${type}`, async (t) => {
+      const { client } = serve(t, {});
+      assert.equal((await client.post(BODY, { headers: { 'content-type': type } })).status, 200);
+    });
+  }
+
+  const damaged = (fields: Readonly<Record<string, unknown>>): string =>
+    JSON.stringify(messageEvent(fields));
+  const call = (fields: Readonly<Record<string, unknown>>): string =>
+    JSON.stringify({ ...(JSON.parse(wireBody('transcript')) as object), ...fields });
+  for (const [what, body, named] of [
+    ['that is empty', '', /body/],
+    ['that is broken JSON', BODY.slice(0, -1), /JSON/],
+    ['that is an array', `[${BODY}]`, /object/],
+    ['that is null', 'null', /object/],
+    ['that is a string', '"message"', /object/],
+    ['that is not UTF-8', Buffer.from(BODY.replace('Hello?', '\u00ff'), 'latin1'), /UTF-8/],
+    ['without a type', damaged({ type: undefined }), /^type /],
+    ['whose type is no string', damaged({ type: 7 }), /^type /],
+    ['whose type is empty', damaged({ type: '' }), /^type /],
+    ['without session_id', damaged({ session_id: undefined }), /^session_id /],
+    ['whose session_id is empty', damaged({ session_id: '' }), /^session_id /],
+    ['whose conversation_id is a number', damaged({ conversation_id: 12 }), /^conversation_id /],
+    [
+      'whose conversation_id has 257 characters',
+      damaged({ conversation_id: 'c'.repeat(257) }),
+      /^conversation_id /,
+    ],
+    [
+      'whose conversation_id holds a line break',
+      damaged({ conversation_id: 'c\n1' }),
+      /^conversation_id /,
+    ],
+    ['whose turn_id holds a control character', damaged({ turn_id: 't\u00001' }), /^turn_id /],
+    ['whose turn_id is empty', damaged({ turn_id: '' }), /^turn_id /],
+    ['without text', damaged({ text: undefined }), /^text /],
+    ['whose text is null', damaged({ text: null }), /^text /],
+    ['whose metadata is an array', damaged({ metadata: [] }), /^metadata /],
+    ['whose custom_metadata is a string', damaged({ custom_metadata: 'x' }), /^custom_metadata /],
+    [
+      'whose interruption_context lacks its flag',
+      damaged({ interruption_context: { text_heard: 'x' } }),
+      /^interruption_context\.previous_turn_interrupted /,
+    ],
+    [
+      'whose text_heard is a number',
+      damaged({ interruption_context: { previous_turn_interrupted: true, text_heard: 3 } }),
+      /^interruption_context\.text_heard /,
+    ],
+    ['of a data event without data', damaged({ type: 'data' }), /^data /],
+    ['of a call without call_id', call({ call_id: undefined }), /^call_id /],
+    ['of a call whose transcript is no string', call({ transcript: null }), /^transcript /],
+    [
+      'of a session.end with a transcript entry without role',
+      damaged({ type: 'session.end', transcript: [{ text: 'Hi' }] }),
+      /^transcript\[0\]\.role /,
+    ],
+  ] as const) {
+    it(`${what} is refused, and the message says where`, async (t) => {
+      const { client } = serve(t, {});
+      const reply = await client.post(body);
+      const { error } = (await reply.json()) as { error: string };
+      assert.deepEqual([reply.status, named.test(error)], [400, true], error);
+    });
+  }
+
+  it('is refused with 100 characters of a content type that is longer', async (t) => {
+    const { client } = serve(t, {});
+    const headers = { 'content-type': `text/${'x'.repeat(300)}` };
+    const { response } = await client.post(messageEvent(), { headers });
+    const { error } = (await response.json()) as { error: string };
+    const expected = `content-type must be application/json, got "text/${'x'.repeat(95)}"`;
+    assert.deepEqual([response.status, error], [415, expected]);
+  });
+
+  it("is not quoted in the refusal: it may be a caller's words", async (t) => {
+    const { client } = serve(t, {});
+    const text = await (await client.post('{"text":"my PIN is 1234"')).response.text();
+    assert.doesNotMatch(text, /PIN/);
+  });
+
+  it('may hold ids of exactly 256 characters', async (t) => {
+    const { client } = serve(t, {});
+    assert.equal(
+      (await client.post(damaged({ conversation_id: 'c'.repeat(256), turn_id: 't'.repeat(256) })))
+        .status,
+      200,
+    );
+  });
+
+  it('may hold null where it may leave out', async (t) => {
+    const { client } = serve(t, {});
+    const nothing = {
+      turn_id: null,
+      metadata: null,
+      custom_metadata: null,
+      from_phone_number: null,
+      interruption_context: null,
+    };
+    assert.equal((await client.post(damaged(nothing))).status, 200);
+  });
+
+  it('may have its keys in any order', async (t) => {
+    const { client } = serve(t, {});
+    const reversed = Object.fromEntries(Object.entries(messageEvent()).reverse());
+    assert.deepEqual(contentsOf(await (await client.post(reversed)).events()), ['Yes.']);
+  });
+
+  it('that ends in the middle leaves no error in the log', async (t) => {
+    const { raw, client, logLines } = serve(t, {});
+    const connection = await raw();
+    connection.write(rawRequest(BODY).slice(0, -10));
+    await client.start(); // the other request has reached the server, too
+    connection.socket.destroy();
+    await until(
+      () => logLines.some((line) => line.includes('"isCutShort":true')),
+      'the end of the request',
+    );
+    await client.start();
+    assert.deepEqual(errorsIn(logLines), []);
+  });
+});
+
+describe('webhook events that are no turns', () => {
+  for (const name of ['data', 'session-update', 'session-end']) {
+    it(`${name} is answered with {"status":"ok"} by default`, async (t) => {
+      const { client } = serve(t, {});
+      const reply = await client.post(wireBody(name));
+      assert.deepEqual(
+        [reply.status, reply.response.headers.get('content-type'), await reply.json()],
+        [200, 'application/json; charset=utf-8', { status: 'ok' }],
+      );
+    });
+  }
+
+  it('data is answered with what the agent returns', async (t) => {
+    const { client } = serve(t, { onData: async ({ data }) => ({ echo: data, list: [1, null] }) });
+    const reply = await client.post(wireBody('data'));
+    assert.deepEqual(await reply.json(), { echo: { clicked: 'buy', count: 2 }, list: [1, null] });
+  });
+
+  for (const value of [false, 0, '', []] as const) {
+    it(`data is answered with ${JSON.stringify(value)} where the agent returns that`, async (t) => {
+      const { client } = serve(t, { onData: () => value });
+      assert.deepEqual(await (await client.post(wireBody('data'))).json(), value);
+    });
+  }
+
+  it('data is answered with {"status":"ok"} where the agent returns nothing', async (t) => {
+    const { client } = serve(t, { onData: async () => undefined });
+    assert.deepEqual(await (await client.post(wireBody('data'))).json(), { status: 'ok' });
+  });
+
+  it('data whose hook fails is answered with 500 and no detail', async (t) => {
+    const { client } = serve(t, {
+      onData: () => Promise.reject(new Error('password of the database')),
+    });
+    const reply = await client.post(wireBody('data'));
+    assert.deepEqual([reply.status, await reply.json()], [500, { error: 'Internal server error' }]);
+  });
+
+  it('data whose hook throws at once is answered with 500', async (t) => {
+    const { client } = serve(t, {
+      onData: () => {
+        throw new Error('at once');
+      },
+    });
+    assert.equal((await client.post(wireBody('data'))).status, 500);
+  });
+
+  it("data whose hook outlasts the turn's timeout is answered with 500", async (t) => {
+    const { client } = serve(
+      t,
+      { onData: () => new Promise(() => undefined) },
+      { environment: { TURN_TIMEOUT_SECONDS: '0.1' } },
+    );
+    assert.equal((await within(client.post(wireBody('data')), 'the answer')).status, 500);
+  });
+
+  it("data whose hook outlasts the turn's timeout aborts the hook's signal", async (t) => {
+    const signals = new Told<AbortSignal>();
+    const { client } = serve(
+      t,
+      {
+        onData: ({ signal }) => {
+          signals.tell(signal);
+          return fired(signal).then(() => null);
+        },
+      },
+      { environment: { TURN_TIMEOUT_SECONDS: '0.1' } },
+    );
+    await within(client.post(wireBody('data')), 'the answer');
+    assert.equal((await signals.next()).aborted, true);
+  });
+
+  it("data whose request is dropped aborts the hook's signal", async (t) => {
+    const begun = deferred();
+    const aborted = deferred<unknown>();
+    const { raw } = serve(t, {
+      onData: ({ signal }) => {
+        begun.resolve();
+        return fired(signal).then((reason) => aborted.resolve(reason));
+      },
+    });
+    const connection = await raw();
+    connection.write(rawRequest(wireBody('data')));
+    await within(begun.promise, 'the hook');
+    connection.socket.destroy();
+    assert.ok((await within(aborted.promise, 'the signal')) instanceof Error);
+  });
+
+  it('data whose request is dropped leaves no error in the log', async (t) => {
+    const begun = deferred();
+    const { raw, client, logLines } = serve(t, {
+      onData: ({ signal }) => (begun.resolve(), fired(signal).then(() => null)),
+    });
+    const connection = await raw();
+    connection.write(rawRequest(wireBody('data')));
+    await within(begun.promise, 'the hook');
+    connection.socket.destroy();
+    await until(
+      () => logLines.some((line) => line.includes('"isCutShort":true')),
+      'the end of the request',
+    );
+    await client.start();
+    assert.deepEqual(errorsIn(logLines), []);
+  });
+
+  for (const name of ['data', 'session-update']) {
+    it(`${name} leaves a running turn alone`, async (t) => {
+      const gate = deferred();
+      const { client } = serve(t, {
+        async *onMessage() {
+          yield 'One.';
+          await gate.promise;
+          yield ' Two.';
+        },
+      });
+      const speech = new Listener(await client.post(wireBody('message')));
+      await speech.next();
+      await (await client.post(wireBody(name))).json();
+      gate.resolve();
+      assert.deepEqual(contentsOf(await speech.rest()), [' Two.']);
+    });
+  }
+
+  it('data is not written to history', async (t) => {
+    const { client, history } = serve(t, { onData: () => 'ok' });
+    await client.post(wireBody('data'));
+    assert.deepEqual(await history('conv_xyz789'), []);
+  });
+
+  it('session.update reaches the agent as it was posted', async (t) => {
+    const told = new Told<EventContext<SessionUpdateEvent>>();
+    const { client } = serve(t, { onSessionUpdate: told.tell });
+    await client.post(wireBody('session-update'));
+    assert.deepEqual((await told.next()).event, JSON.parse(wireBody('session-update')));
+  });
+
+  it('session.end reaches the agent as it was posted, with its transcript', async (t) => {
+    const told = new Told<EventContext>();
+    const { client } = serve(t, { onSessionEnd: told.tell });
+    await client.post(wireBody('session-end'));
+    const { event } = await told.next();
+    assert.deepEqual((event as SessionEndEvent).transcript?.[1], {
+      role: 'assistant',
+      text: 'Hello!',
+      timestamp: '2025-10-01T10:00:03Z',
+      later_field: 1,
+    });
+  });
+
+  it('session.end keeps the conversation, which another session may resume', async (t) => {
+    const { client, history } = serve(t, {});
+    await (await client.post(wireBody('message'))).text();
+    await client.post(wireBody('session-end'));
+    assert.equal((await history('conv_xyz789')).length, 2);
+  });
+
+  it('session.end with every nullable field null is accepted', async (t) => {
+    const { client } = serve(t, {});
+    const event = JSON.parse(wireBody('session-end')) as Record<string, unknown>;
+    for (const key of Object.keys(event))
+      if (!['type', 'session_id'].includes(key)) event[key] = null;
+    assert.equal((await client.post(event)).status, 200);
+  });
+
+  for (const body of [
+    wireBody('interim-transcript'),
+    '{"type":"later.kind"}',
+    '{"type":"constructor"}',
+    '{"type":"__proto__","session_id":7}',
+  ]) {
+    it(`an unknown type is ignored with 200: ${body.slice(0, 40)}`, async (t) => {
+      const { client } = serve(t, {});
+      const reply = await client.post(body);
+      assert.deepEqual([reply.status, await reply.json()], [200, { status: 'ignored' }]);
+    });
+  }
+
+  it('an unknown type leaves a running turn alone', async (t) => {
+    const gate = deferred();
+    const { client } = serve(t, {
+      async *onMessage() {
+        yield 'One.';
+        await gate.promise;
+        yield ' Two.';
+      },
+    });
+    const speech = new Listener(await client.post(wireBody('message')));
+    await speech.next();
+    await (await client.post(wireBody('interim-transcript'))).json();
+    gate.resolve();
+    assert.deepEqual(contentsOf(await speech.rest()), [' Two.']);
+  });
+
+  it('session.end leaves a turn of a newer session of the conversation alone', async (t) => {
+    const gate = deferred();
+    const { client } = serve(t, {
+      async *onMessage() {
+        yield 'One.';
+        await gate.promise;
+        yield ' Two.';
+      },
+    });
+    const speech = new Listener(await client.post(messageEvent({ session_id: 's-2' })));
+    await speech.next();
+    const end = JSON.parse(wireBody('session-end')) as object;
+    const ended = await client.post({ ...end, session_id: 's-1', conversation_id: 'c-1' });
+    assert.deepEqual(await ended.json(), { status: 'ok' });
+    gate.resolve();
+    assert.deepEqual(contentsOf(await speech.rest()), [' Two.']);
+  });
+
+  it('an unknown type is logged with 100 characters of its name and 50 of its fields', async (t) => {
+    const { client, logLines } = serve(t, {});
+    const fields = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`f${n}`, n]));
+    await client.post({ type: 'x'.repeat(256), ...fields });
+    const line = logLines.find((candidate) => candidate.includes('unknown type')) ?? '{}';
+    const logged = JSON.parse(line) as { event?: string; fields?: string[] };
+    assert.deepEqual([logged.event?.length, logged.fields?.length], [100, 50]);
+  });
+
+  it("the names of an unknown type's fields are logged, its values are not", async (t) => {
+    const { client, logLines } = serve(t, {});
+    await client.post(wireBody('interim-transcript'));
+    const line = logLines.find((candidate) => candidate.includes('unknown type')) ?? '';
+    assert.deepEqual([line.includes('"content"'), line.includes('What is')], [true, false]);
+  });
+});
+
+describe('what the agent is told', () => {
+  async function toldBy(
+    t: Parameters<typeof serve>[0],
+    body: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<MessageTurn> {
+    const turns = new Told<MessageTurn>();
+    const { client } = serve(t, {
+      onMessage: (turn) => {
+        turns.tell(turn);
+      },
+    });
+    await (await client.post(body, { headers })).events();
+    return turns.next();
+  }
+
+  it("is the caller's words, character for character", async (t) => {
+    assert.equal((await toldBy(t, wireBody('message'))).text, 'What’s the weather in Zürich? ☂');
+  });
+
+  it('holds the fields that this version does not know', async (t) => {
+    assert.deepEqual((await toldBy(t, wireBody('message'))).event['later_field'], {
+      nested: [1, 2],
+    });
+  });
+
+  it("holds the customer's own request headers", async (t) => {
+    assert.equal(
+      (await toldBy(t, wireBody('message'), { 'X-Tenant': 'acme, inc.' })).headers['x-tenant'],
+      'acme, inc.',
+    );
+  });
+
+  it("is the platform's turn_id", async (t) => {
+    assert.equal((await toldBy(t, wireBody('message'))).turnId, 'turn_002');
+  });
+
+  it("is the conversation's id", async (t) => {
+    assert.equal((await toldBy(t, wireBody('message'))).conversationId, 'conv_xyz789');
+  });
+
+  it("is the session's id for the conversation's where that is missing", async (t) => {
+    assert.equal(
+      (await toldBy(t, JSON.stringify(messageEvent({ conversation_id: undefined }))))
+        .conversationId,
+      's-1',
+    );
+  });
+
+  it("is the session's id for the conversation's where that is null", async (t) => {
+    assert.equal(
+      (await toldBy(t, JSON.stringify(messageEvent({ conversation_id: null })))).conversationId,
+      's-1',
+    );
+  });
+
+  it('is metadata and custom_metadata as one, the latter winning', async (t) => {
+    const turns = new Told<StartTurn>();
+    const { client } = serve(t, {
+      onSessionStart: (turn) => {
+        turns.tell(turn);
+      },
+    });
+    await (await client.post(wireBody('session-start'))).events();
+    assert.deepEqual((await turns.next()).metadata, { plan: 'gold', theme: 'dark' });
+  });
+
+  it('is the data that the browser sent', async (t) => {
+    const told = new Told<DataContext>();
+    const { client } = serve(t, { onData: told.tell });
+    await client.post(wireBody('data'));
+    assert.deepEqual((await told.next()).data, { clicked: 'buy', count: 2 });
+  });
+});
+
+describe("the session dialect's stream", () => {
+  it('is written as single data lines of JSON, with turn_id in every object', async (t) => {
+    const { client } = serve(t, {
+      onMessage(_turn, reply) {
+        reply.say('Hi.\nBye.');
+        reply.data({ a: ['\n', null] });
+        reply.hangup();
+      },
+    });
+    const text = await (await client.post(messageEvent())).response.text();
+    const blocks = text.split('\n\n');
+    assert.deepEqual(
+      [
+        blocks.pop(),
+        blocks.map((block) => [
+          block.startsWith('data: {'),
+          block.includes('\n'),
+          JSON.parse(block.slice(6)),
+        ]),
+      ],
+      [
+        '',
+        [
+          [true, false, { type: 'response.tts', content: 'Hi.\nBye.', turn_id: 't-1' }],
+          [true, false, { type: 'response.data', content: { a: ['\n', null] }, turn_id: 't-1' }],
+          [true, false, { type: 'response.hangup', turn_id: 't-1' }],
+          [true, false, { type: 'response.end', turn_id: 't-1' }],
+        ],
+      ],
+    );
+  });
+
+  it('holds no turn_id where the event had none', async (t) => {
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.say('Hi.');
+        reply.data(1);
+        reply.hangup();
+      },
+    });
+    const events = await (await client.post(messageEvent({ turn_id: undefined }))).events();
+    assert.deepEqual(
+      [typesOf(events), events.filter((event) => 'turn_id' in event)],
+      [['response.tts', 'response.data', 'response.hangup', 'response.end'], []],
+    );
+  });
+
+  it('escapes a turn_id that needs it', async (t) => {
+    const { client } = serve(t, {});
+    const turnId = '"},{\\ \u2028é';
+    const events = await (await client.post(messageEvent({ turn_id: turnId }))).events();
+    assert.deepEqual(
+      events.map((event) => event.turn_id),
+      [turnId, turnId],
+    );
+  });
+
+  it('has exactly the headers that keep proxies from buffering and compressing', async (t) => {
+    const { client } = serve(t, {});
+    const { headers } = (
+      await client.post(messageEvent(), { headers: { 'accept-encoding': 'gzip, br' } })
+    ).response;
+    const named = ['content-type', 'cache-control', 'x-accel-buffering', 'content-encoding'].map(
+      (name) => headers.get(name),
+    );
+    assert.deepEqual(named, ['text/event-stream', 'no-cache, no-transform', 'no', null]);
+  });
+
+  it("carries the request's id", async (t) => {
+    const { client } = serve(t, {});
+    const reply = await client.post(messageEvent(), { headers: { 'x-request-id': 'req-1' } });
+    assert.equal(reply.response.headers.get('x-request-id'), 'req-1');
+  });
+
+  it('begins with headers and first event in one packet', async (t) => {
+    const begun = deferred();
+    const first = deferred();
+    const { raw, client } = serve(t, {
+      async *onMessage({ signal }) {
+        begun.resolve();
+        await first.promise;
+        yield 'One.';
+        await fired(signal);
+      },
+    });
+    const connection = await raw();
+    connection.write(rawRequest(messageEvent()));
+    await within(begun.promise, 'the agent');
+    // while it comes and goes, headers that were sent alone would arrive
+    await (await client.post(wireBody('data'))).json();
+    first.resolve();
+    await connection.read((text) => text.includes('\r\n\r\n'), 'headers');
+    assert.match(
+      connection.chunks[0]?.toString() ?? '',
+      /^HTTP\/1\.1 200 [^]*text\/event-stream[^]*"content":"One\."/,
+    );
+  });
+
+  it('has the first piece on the wire before the second exists', async (t) => {
+    const asked = deferred();
+    let secondExists = false;
+    const { raw } = serve(t, {
+      async *onMessage() {
+        yield 'One.';
+        await asked.promise;
+        secondExists = true;
+        yield 'Two.';
+      },
+    });
+    const connection = await raw();
+    connection.write(rawRequest(messageEvent()));
+    await connection.read((text) => text.includes('One.'), 'the first piece');
+    assert.equal(secondExists, false);
+  });
+
+  it('sends each piece by itself, as it comes', async (t) => {
+    const { client } = serve(t, { onMessage: () => ['A', 'B ', 'C'] });
+    assert.deepEqual(contentsOf(await (await client.post(messageEvent())).events()), [
+      'A',
+      'B ',
+      'C',
+    ]);
+  });
+
+  it('holds no comment by default', async (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const { client } = serve(t, {
+      onMessage: async (_turn, { say }) => {
+        say('Well. ');
+        clock.tick(600_000);
+        await new Promise((resolve) => setImmediate(resolve));
+        say('At last.');
+      },
+    });
+    assert.doesNotMatch(await (await client.post(messageEvent())).response.text(), /^:/m);
+  });
+
+  it('holds comments while nothing is said, where they are turned on', async (t) => {
+    const gate = deferred();
+    const { raw } = serve(
+      t,
+      {
+        onMessage: async () => {
+          await gate.promise;
+          return 'At last.';
+        },
+      },
+      { environment: { HEARTBEAT_SECONDS: '0.05' } },
+    );
+    const connection = await raw();
+    connection.write(rawRequest(messageEvent()));
+    await connection.read((text) => (text.match(/^:/gm)?.length ?? 0) >= 2, 'two comments');
+    gate.resolve();
+    assert.match(
+      await connection.read((text) => text.includes('response.end'), 'the end'),
+      /At last\./,
+    );
+  });
+
+  it('keeps the connection for the next turn', async (t) => {
+    const { raw } = serve(t, {});
+    const connection = await raw();
+    connection.write(rawRequest(messageEvent({ turn_id: 't-1' })));
+    await connection.read((text) => text.includes('response.end'), 'the first reply');
+    connection.write(rawRequest(messageEvent({ turn_id: 't-2' })));
+    await connection.read((text) => text.split('response.end').length === 3, 'the second reply');
+    assert.equal(connection.socket.destroyed, false);
+  });
+
+  it('delivers a long reply whole', async (t) => {
+    const { client } = serve(t, { onMessage: () => 'word '.repeat(100_000) });
+    assert.equal((await (await client.post(messageEvent())).text()).length, 500_000);
+  });
+});
+
+describe('MAX_STREAMS', () => {
+  const one = { environment: { MAX_STREAMS: '1' } };
+  const holding = (
+    t: Parameters<typeof serve>[0],
+    told = new Told<string>(),
+  ): ReturnType<typeof serve> & { told: Told<string> } => ({
+    told,
+    ...serve(
+      t,
+      {
+        async *onMessage({ text, signal }) {
+          told.tell(text);
+          yield 'Well,';
+          await fired(signal);
+        },
+      },
+      one,
+    ),
+  });
+
+  it('refuses a turn beyond it with 503 and Retry-After', async (t) => {
+    const { client } = holding(t);
+    await new Listener(await client.say('first', { conversation_id: 'c-1' })).next();
+    const reply = await client.say('second', { conversation_id: 'c-2' });
+    assert.deepEqual(
+      [reply.status, Number(reply.response.headers.get('retry-after')) > 0],
+      [503, true],
+    );
+  });
+
+  it('answers the refused turn with JSON that says why', async (t) => {
+    const { client } = holding(t);
+    await new Listener(await client.say('first')).next();
+    const reply = await client.say('second');
+    assert.match(((await reply.json()) as { error: string }).error, /no more streams/);
+  });
+
+  it('refuses before the agent is asked', async (t) => {
+    const { client, told } = holding(t);
+    await new Listener(await client.say('first')).next();
+    await client.say('second');
+    assert.deepEqual(told.all, ['first']);
+  });
+
+  it('refuses before anything is written to history', async (t) => {
+    const { client, history } = holding(t);
+    await new Listener(await client.say('first')).next();
+    await client.say('second');
+    assert.deepEqual(await history(), [
+      ['user', 'first'],
+      ['assistant', '', 'open'],
+    ]);
+  });
+
+  it('refuses before the running turn is interrupted', async (t) => {
+    const { client, interrupted } = holding(t);
+    await new Listener(await client.say('first')).next();
+    await client.say('second');
+    assert.deepEqual(interrupted.all, []);
+  });
+
+  it('lets as many stream as it says', async (t) => {
+    const { client } = serve(
+      t,
+      {
+        async *onMessage({ signal }) {
+          yield 'Well,';
+          await fired(signal);
+        },
+      },
+      { environment: { MAX_STREAMS: '2' } },
+    );
+    await new Listener(await client.say('1', { conversation_id: 'c-1' })).next();
+    const second = await client.say('2', { conversation_id: 'c-2' });
+    const third = await client.say('3', { conversation_id: 'c-3' });
+    assert.deepEqual([second.status, third.status], [200, 503]);
+  });
+
+  it('has room again once a stream has ended', async (t) => {
+    const { client, metric } = serve(t, {}, one);
+    for (let turn = 0; turn < 3; turn++) {
+      const reply = await client.say('again');
+      await reply.text();
+      await until(() => metric('layercode_open_streams') === 0, 'the stream to be closed');
+      assert.equal(reply.status, 200);
+    }
+  });
+
+  it('has room again once a stream was dropped', async (t) => {
+    const { client, interrupted, metric } = holding(t);
+    const reply = await client.say('first');
+    await new Listener(reply).next();
+    reply.drop();
+    await interrupted.next();
+    await until(() => metric('layercode_open_streams') === 0, 'the stream to be closed');
+    assert.equal((await client.say('second')).status, 200);
+  });
+
+  it('does not refuse data', async (t) => {
+    const { client } = holding(t);
+    await new Listener(await client.say('first')).next();
+    assert.equal((await client.post(wireBody('data'))).status, 200);
+  });
+});
+
+describe('a pipelined connection', notByFetch('the connection is the other server\'s'), () => {
+  // The second response waits behind the first, and has no socket of its own yet: Node never closes
+  // it.
+  async function pipelined(
+    t: Parameters<typeof serve>[0],
+  ): Promise<ReturnType<typeof serve> & { signals: Map<string, AbortSignal> }> {
+    const signals = new Map<string, AbortSignal>();
+    const begun = new Told<string>();
+    const served = serve(t, {
+      async *onMessage({ turnId, signal }) {
+        signals.set(turnId, signal);
+        begun.tell(turnId);
+        yield 'Well,';
+        await fired(signal);
+      },
+    });
+    const connection = await served.raw();
+    connection.write(
+      rawRequest(messageEvent()) +
+        rawRequest(messageEvent({ conversation_id: 'c-2', turn_id: 't-2' })),
+    );
+    await begun.next('the first turn');
+    await begun.next('the second turn');
+    connection.socket.destroy();
+    await served.interrupted.next('the first interruption');
+    await served.interrupted.next('the second interruption');
+    return { ...served, signals };
+  }
+
+  it('that dies frees both its streams', async (t) => {
+    const { metric } = await pipelined(t);
+    await until(() => metric('layercode_open_streams') === 0, 'the streams to be closed');
+  });
+
+  it('that dies ends both its turns', async (t) => {
+    const { app } = await pipelined(t);
+    assert.equal(app.runningTurns, 0);
+  });
+
+  it('that dies aborts both its agents', async (t) => {
+    const { signals } = await pipelined(t);
+    assert.deepEqual(
+      [...signals.values()].map(({ aborted }) => aborted),
+      [true, true],
+    );
+  });
+
+  it('that dies leaves no timer that would keep the process up', async (t) => {
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    await pipelined(t);
+    assert.equal(timers(), before);
+  });
+
+  it('that dies leaves nothing in history of the reply that waited', async (t) => {
+    const { history } = await pipelined(t);
+    assert.deepEqual(await history('c-2'), [['user', 'Hello?']]);
+  });
+});
