@@ -54,9 +54,10 @@ export { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from './h
 export type { Handler, Middleware, Next } from './http/compose.ts';
 export type { Context } from './http/context.ts';
 
+export type { Caller } from './calls/call-event.ts';
 export { EventError, parseEvent } from './wires/layercode/events.ts';
 export type {
-  CallEndedEvent, Caller, CallEvent, CallStartedEvent, DataEvent, InterruptionContext,
+  CallDialectEvent as CallEvent, CallEndedEvent, CallStartedEvent, DataEvent, InterruptionContext,
   LayercodeEvent, MessageEvent, SessionEndEvent, SessionEvent, SessionStartEvent,
   SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
 } from './wires/layercode/events.ts';

@@ -25,74 +25,35 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'index.ts',
     [
-      'app',
-      'agents/built-in',
-      'agents',
-      'layercode',
-      'http',
-      'models',
-      'records',
-      'conversations/stores',
-      'conversations',
-      'sse',
-      'speech',
-      'settings',
-      'log.ts',
-      'metrics.ts',
-      'base',
+      'app', 'wires/layercode', 'agents/built-in', 'agents', 'models', 'records',
+      'conversations/stores', 'conversations', 'calls', 'http', 'sse', 'speech', 'settings',
+      'log.ts', 'metrics.ts', 'base',
     ],
   ],
   ['testing.ts', ['test-client.ts', 'agents', 'models']],
-  ['test-client.ts', ['platform', 'app', 'layercode', 'conversations', 'sse', 'base']],
+  ['test-client.ts', ['platform', 'app', 'wires/layercode', 'conversations', 'sse', 'base']],
   ['platform.ts', ['platform']],
   [
     'cli/commands',
     [
-      'cli/tunnel',
-      'cli/talk',
-      'cli/terminal',
-      'process',
-      'platform',
-      'agents/built-in',
-      'layercode',
-      'records',
-      'conversations/stores',
-      'settings',
-      'log.ts',
-      'base',
+      'cli/tunnel', 'cli/talk', 'cli/terminal', 'process', 'platform', 'wires/layercode',
+      'agents/built-in', 'records', 'conversations/stores', 'settings', 'log.ts', 'base',
     ],
   ],
-  ['cli/tunnel', ['cli/terminal', 'process', 'layercode', 'base']],
+  ['cli/tunnel', ['cli/terminal', 'process', 'wires/layercode', 'base']],
   ['cli/talk', ['cli/terminal', 'process', 'platform', 'settings', 'base']],
   ['cli/terminal', ['base']],
   [
     'process',
     [
-      'platform',
-      'app',
-      'agents/built-in',
-      'agents',
-      'models',
-      'records',
-      'conversations/stores',
-      'conversations',
-      'settings',
-      'log.ts',
-      'metrics.ts',
-      'base',
+      'platform', 'app', 'agents/built-in', 'agents', 'models', 'records', 'conversations/stores',
+      'conversations', 'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
   [
     'platform',
     [
-      'platform/websocket',
-      'app',
-      'routes',
-      'middleware',
-      'agents',
-      'layercode',
-      'http',
-      'sse',
+      'platform/websocket', 'app', 'wires/layercode', 'middleware', 'agents', 'http', 'sse',
       'base',
     ],
   ],
@@ -100,64 +61,36 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'app',
     [
-      'observers',
-      'routes',
-      'middleware',
-      'turns',
-      'agents/built-in',
-      'agents',
-      'layercode',
-      'http',
-      'models',
-      'records',
-      'conversations',
-      'settings',
-      'log.ts',
-      'metrics.ts',
+      'observers', 'routes', 'wires/layercode', 'middleware', 'turns', 'agents/built-in', 'agents',
+      'models', 'records', 'conversations', 'calls', 'http', 'settings', 'log.ts', 'metrics.ts',
       'base',
     ],
   ],
   [
     'observers',
     [
-      'routes',
-      'turns',
-      'agents',
-      'layercode',
-      'http',
-      'records',
-      'conversations',
-      'log.ts',
-      'metrics.ts',
-      'base',
+      'wires/layercode', 'turns', 'agents', 'records', 'conversations', 'calls', 'http', 'log.ts',
+      'metrics.ts', 'base',
     ],
   ],
+  ['routes', ['wires/layercode', 'agents', 'http', 'metrics.ts', 'base']],
   [
-    'routes',
+    'wires/layercode',
     [
-      'middleware',
-      'turns',
-      'agents',
-      'layercode',
-      'http',
-      'records',
-      'conversations',
-      'sse',
-      'log.ts',
-      'metrics.ts',
-      'base',
+      'middleware', 'turns', 'agents', 'records', 'conversations', 'calls', 'http', 'sse',
+      'log.ts', 'metrics.ts', 'base',
     ],
   ],
-  ['middleware', ['layercode', 'http', 'base']],
-  ['turns', ['agents', 'layercode', 'conversations', 'log.ts', 'base']],
+  ['middleware', ['http', 'base']],
+  ['turns', ['agents', 'conversations', 'calls', 'log.ts', 'base']],
   ['agents/built-in', ['agents', 'models', 'base']],
-  ['agents', ['layercode', 'models', 'conversations', 'speech', 'log.ts', 'base']],
-  ['layercode', ['conversations', 'sse', 'base']],
-  ['http', ['sse', 'log.ts', 'base']],
+  ['agents', ['models', 'conversations', 'calls', 'speech', 'log.ts', 'base']],
   ['models', ['conversations', 'sse', 'base']],
   ['records', ['conversations/stores', 'conversations', 'log.ts', 'base']],
   ['conversations/stores', ['conversations', 'log.ts', 'base']],
-  ['conversations', ['base']],
+  ['conversations', ['calls', 'base']],
+  ['calls', ['base']],
+  ['http', ['sse', 'log.ts', 'base']],
   ['sse', ['base']],
   ['speech', []],
   ['settings', ['base']],
@@ -195,7 +128,6 @@ const LOADED_ON_DEMAND = [
 
 /** What a folder may take of another only as a type. */
 const TYPES_ONLY: readonly (readonly [from: string, file: string])[] = [
-  ['layercode', 'conversations/message.ts'],
   ['models', 'conversations/message.ts'],
 ];
 
@@ -307,6 +239,17 @@ describe('src', () => {
       );
     });
   }
+
+  it('has nothing below wires/ import a wire, and no wire import another', () => {
+    const isWire = (room: string): boolean => room.startsWith('wires/');
+    const firstWire = HOUSE.findIndex(([room]) => isWire(room));
+    const below = HOUSE.slice(firstWire).map(([room]) => room);
+    const wrong = inner.filter(
+      ({ from, to }) =>
+        below.includes(roomOf(from)) && isWire(roomOf(to)) && roomOf(to) !== roomOf(from),
+    );
+    assert.deepEqual(wrong.map(arrow), []);
+  });
 
   for (const [folder, file] of TYPES_ONLY) {
     it(`has ${folder}/ take of another folder's ${file} its types alone`, () => {
@@ -491,7 +434,7 @@ function exportedBy(file: string): string[] {
     .flatMap(([, names = '']) =>
       names
         .split(',')
-        .map((name) => name.trim())
+        .map((name) => name.trim().replace(/^.* as /, ''))
         .filter(Boolean),
     )
     .sort();

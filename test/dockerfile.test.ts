@@ -87,8 +87,8 @@ function isInstall(command: string): boolean {
 
 /**
  * Plays stages in folders: a stage's root is a folder of its own. Copies what COPY copies and
- * .dockerignore lets in, and runs the RUN lines. Only packages are not installed: a stage gets those
- * of this checkout.
+ * .dockerignore lets in, and runs the RUN lines. Only packages are not installed: a stage gets
+ * those of this checkout.
  */
 class PlayedStages {
   readonly folder = mkdtempSync(join(tmpdir(), 'image-'));

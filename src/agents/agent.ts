@@ -2,19 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Json, JsonObject } from '../base/json.ts';
+import type { CallEvent, Caller } from '../calls/call-event.ts';
+import type { RawEvent } from '../calls/raw-event.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
-import type {
-  CallEndedEvent,
-  Caller,
-  CallStartedEvent,
-  DataEvent,
-  LayercodeEvent,
-  MessageEvent,
-  SessionEndEvent,
-  SessionStartEvent,
-  SessionUpdateEvent,
-  TranscriptEvent,
-} from '../wires/layercode/events.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta, RequestFailure } from '../models/model.ts';
 import type { State } from './state.ts';
@@ -46,13 +36,20 @@ export interface Reply {
 }
 
 /** What every hook receives. */
-export interface EventContext<E extends LayercodeEvent = LayercodeEvent> {
-  /** The event as the platform posted it, including fields unknown to this version. */
+export interface EventContext<E = CallEvent['raw']> {
+  /**
+   * The event as the platform posted it, including fields unknown to this version. What it holds
+   * depends on the wire. The properties below mean the same on every wire.
+   */
   readonly event: E;
   readonly conversationId: string;
+  /** The name of the wire that the event came over: `layercode`. */
+  readonly wire: string;
+  /** A BCP 47 tag such as `en-GB`. Undefined if the platform does not say, as LayerCode. */
+  readonly language: string | undefined;
   /**
-   * The event's `metadata` and `custom_metadata` merged; the latter wins. A browser may have set
-   * them, so do not trust them.
+   * What the platform knows about the call. On LayerCode: the event's `metadata` and
+   * `custom_metadata` merged; the latter wins. A browser may have set it, so do not trust it.
    */
   readonly metadata: JsonObject;
   /**
@@ -70,7 +67,7 @@ export interface EventContext<E extends LayercodeEvent = LayercodeEvent> {
 }
 
 /** What a speaking hook receives. All properties are own properties, so `{ ...turn }` works. */
-export interface Turn<E extends LayercodeEvent = LayercodeEvent, S = unknown>
+export interface Turn<E = CallEvent['raw'], S = unknown>
   extends EventContext<E> {
   /** The platform's `turn_id`, or an id of our own. */
   readonly turnId: string;
@@ -188,25 +185,25 @@ export interface TurnJournal {
   sayFiller(text: string): void;
 }
 
-export interface StartTurn<S = unknown> extends Turn<SessionStartEvent | CallStartedEvent, S> {
+export interface StartTurn<S = unknown> extends Turn<RawEvent<'start'>, S> {
   /**
    * Whether the conversation existed before: the caller reconnected and has been welcomed already.
    */
   readonly isResumed: boolean;
 }
 
-export interface MessageTurn<S = unknown> extends Turn<MessageEvent | TranscriptEvent, S> {
+export interface MessageTurn<S = unknown> extends Turn<RawEvent<'message'>, S> {
   /** The caller's words. */
   readonly text: string;
 }
 
-export interface DataContext extends EventContext<DataEvent> {
+export interface DataContext extends EventContext<RawEvent<'data'>> {
   /** What the browser sent. */
   readonly data: JsonObject;
 }
 
 export interface SessionEndContext<S = unknown>
-  extends EventContext<SessionEndEvent | CallEndedEvent> {
+  extends EventContext<RawEvent<'end'>> {
   /** The whole conversation, in turn order. */
   readonly history: readonly Message[];
   /** The same as `Turn.caller`. */
@@ -249,7 +246,7 @@ export interface Agent<S = unknown> {
    */
   onData?(context: DataContext): Awaitable<Json | void>;
   /** Something about the session changed, for instance its recording is ready. */
-  onSessionUpdate?(context: EventContext<SessionUpdateEvent>): Awaitable<void>;
+  onSessionUpdate?(context: EventContext<RawEvent<'change'>>): Awaitable<void>;
   /** The session is over. A later session may resume the conversation. */
   onSessionEnd?(context: SessionEndContext<S>): Awaitable<void>;
   /** Called once per interrupted turn, whether it was still running or already sent. */

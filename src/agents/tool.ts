@@ -1,5 +1,6 @@
+import type { Caller } from '../calls/call-event.ts';
 import type { JsonObject } from '../base/json.ts';
-import type { Caller } from '../wires/layercode/events.ts';
+
 import type { Logger } from '../log.ts';
 import { isToolName } from '../models/well-formed-call.ts';
 import type { Reply, ToolCallContext, ToolRun } from './agent.ts';

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
+import type { Interruption } from '../calls/call-event.ts';
 import type { ConversationBounds } from './bounds.ts';
 import {
   clearTurns, FORMAT, historyOf, upgrade, type Conversation, type KnownCaller,
 } from './conversation.ts';
-import { cutTurn, type CutTurn, type Interruption } from './heard.ts';
+import { cutTurn, type CutTurn } from './heard.ts';
 import type { Message } from './message.ts';
 import * as rules from './rules.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from './rules.ts';

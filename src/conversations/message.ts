@@ -60,9 +60,3 @@ export const UNFINISHED_RESULTS = {
   interrupted: '{"error":"interrupted"}',
   unknown: '{"error":"outcome unknown"}',
 } as const satisfies Readonly<Record<Exclude<ToolCallState, 'completed'>, string>>;
-
-/** What a turn sent to the caller, in order, so that it can be sent again. `json` is JSON text. */
-export type SentEvent =
-  | { readonly type: 'say'; readonly text: string; readonly isFiller?: true }
-  | { readonly type: 'data'; readonly json: string }
-  | { readonly type: 'hangup' };

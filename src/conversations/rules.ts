@@ -1,5 +1,7 @@
 // The rules of a conversation: pure functions over plain data, the same for every store.
 
+import type { Interruption } from '../calls/call-event.ts';
+import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
   add,
@@ -15,13 +17,8 @@ import {
   type Conversation,
   type KnownCaller,
 } from './conversation.ts';
-import { cutOf, noteHeard, type CutTurn, type Interruption } from './heard.ts';
-import {
-  type Message,
-  type SentEvent,
-  type ToolMessage,
-  type TurnState,
-} from './message.ts';
+import { cutOf, noteHeard, type CutTurn } from './heard.ts';
+import { type Message, type ToolMessage, type TurnState } from './message.ts';
 import {
   earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
 } from './tool-call-rules.ts';
@@ -86,8 +83,10 @@ export class OpenedTurn {
    * outcome.
    */
   readonly earlierCalls: readonly ToolMessage[];
-  /** Runs in other processes that this turn has ended. They have not been told yet. */
+  /** Runs of older turns in other processes that this turn has ended. They are not told yet. */
   readonly endedElsewhere: readonly RunElsewhere[];
+  /** The run of this turn in another process, if it ran there. It has not been told yet. */
+  readonly takenOver: RunElsewhere | undefined;
   readonly #conversation: Conversation;
   readonly #record: TurnRecord;
 
@@ -97,13 +96,16 @@ export class OpenedTurn {
     isResumed: boolean,
     cut: CutTurn | undefined,
     earlierCalls: readonly ToolMessage[],
-    endedElsewhere: readonly RunElsewhere[],
+    openElsewhere: readonly RunElsewhere[],
+    takenOver: RunElsewhere | undefined,
   ) {
     this.turnId = record.id;
     this.isResumed = isResumed;
     this.cut = cut;
     this.earlierCalls = earlierCalls;
-    this.endedElsewhere = endedElsewhere;
+    this.endedElsewhere =
+      takenOver === undefined ? openElsewhere : openElsewhere.filter((run) => run !== takenOver);
+    this.takenOver = takenOver;
     this.#conversation = conversation;
     this.#record = record;
   }
@@ -139,13 +141,11 @@ export type TurnOpeningResult =
    */
   | { readonly kind: 'stale' }
   /**
-   * Another process may be running the same delivery, or tool calls this turn would count as lost.
-   * Ask that process first; nothing has changed.
+   * Other processes may be running tool calls that this turn would count as lost. Ask them first;
+   * nothing has changed.
    */
   | {
       readonly kind: 'elsewhere';
-      /** The run of the same delivery. */
-      readonly same: RunElsewhere | undefined;
       /** Keys of tool calls, by the process that may be running them. */
       readonly calls: ReadonlyMap<string, readonly string[]>;
     };
@@ -169,8 +169,6 @@ export interface TurnSettlement {
   readonly agentState?: string | undefined;
   /** Where calls are recorded. */
   readonly figures?: TurnFigures | undefined;
-  /** Set if it is not known yet how much has reached the caller. The run settles again then. */
-  readonly isProvisional?: true | undefined;
 }
 
 const NO_CALLS: readonly ToolMessage[] = [];
@@ -203,13 +201,14 @@ export function openTurn(
   if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, running))
     return { kind: 'stale' };
   if (opening.process !== undefined && opening.hasAsked !== true) {
-    const elsewhere = runsElsewhere(conversation, known, opening.process);
+    const elsewhere = callsElsewhere(conversation, opening.process);
     if (elsewhere !== undefined) return elsewhere;
   }
 
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
-  const ended =
+  const openElsewhere =
     opening.process === undefined ? NO_RUNS : openRunsElsewhere(conversation, opening.process);
+  const takenOver = openElsewhere.find(({ runId: other }) => known?.runId === other);
   const closed = conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
   if (conversation.runningCalls > 0)
     for (const turn of conversation.turns) forgetLostCalls(conversation, turn, isCallRunning);
@@ -254,7 +253,8 @@ export function openTurn(
     isResumed,
     cutOf(heard),
     earlier.length === 0 ? NO_CALLS : toolMessagesOf(record),
-    ended,
+    openElsewhere,
+    takenOver,
   );
 }
 
@@ -280,13 +280,12 @@ export function settleTurn(
 function settle(
   conversation: Conversation,
   record: TurnRecord,
-  { state, messages, sent, filler, figures, isProvisional }: TurnSettlement,
+  { state, messages, sent, filler, figures }: TurnSettlement,
 ): void {
   if (record.state === 'open') conversation.openTurns -= 1;
   record.state = state;
   if (figures !== undefined) record.figures = figures;
-  if (isProvisional !== undefined) record.isUnknown = isProvisional;
-  else if (record.isUnknown !== undefined) delete record.isUnknown;
+  if (record.isUnknown !== undefined) delete record.isUnknown;
   if (filler !== undefined) record.filler = filler;
   subtract(conversation, record);
   if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
@@ -328,24 +327,20 @@ export function openRunsElsewhere(
   );
 }
 
-function runsElsewhere(
-  conversation: Conversation,
-  known: TurnRecord | undefined,
+function callsElsewhere(
+  { turns, runningCalls }: Conversation,
   own: string,
 ): Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }> | undefined {
-  const open = openRunsElsewhere(conversation, own);
-  const same = open.find(({ runId }) => known?.state === 'open' && known.runId === runId);
+  if (runningCalls === 0) return undefined;
   const calls = new Map<string, string[]>();
-  if (conversation.runningCalls > 0) {
-    for (const turn of conversation.turns) {
-      if (turn.process === undefined || turn.process === own) continue;
-      const keys = toolMessagesOf(turn).flatMap(({ state, key }) =>
-        state === 'running' && key !== undefined ? [key] : [],
-      );
-      if (keys.length > 0) calls.set(turn.process, [...(calls.get(turn.process) ?? []), ...keys]);
-    }
+  for (const turn of turns) {
+    if (turn.process === undefined || turn.process === own) continue;
+    const keys = toolMessagesOf(turn).flatMap(({ state, key }) =>
+      state === 'running' && key !== undefined ? [key] : [],
+    );
+    if (keys.length > 0) calls.set(turn.process, [...(calls.get(turn.process) ?? []), ...keys]);
   }
-  return same === undefined && calls.size === 0 ? undefined : { kind: 'elsewhere', same, calls };
+  return calls.size === 0 ? undefined : { kind: 'elsewhere', calls };
 }
 
 /** Whether one of these runs belongs to a turn after this one. */

@@ -1,5 +1,5 @@
-import type { CallRecords } from '../records/call-recorder.ts';
 import { Gauge, type Metrics } from '../metrics.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 
 /** Metrics of call records. */
 export function addCallRecordMetrics(metrics: Metrics, records: CallRecords): void {

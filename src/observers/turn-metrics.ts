@@ -1,9 +1,10 @@
 import type { ModelUsage } from '../agents/agent.ts';
-import { EVENT_FIELDS } from '../wires/layercode/events.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
+import { TURN_OUTCOMES, type TurnOutcome } from '../turns/delivery.ts';
+import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import type { TurnObserver } from '../wires/layercode/webhook-delivery.ts';
-import { TURN_OUTCOMES, type TurnEvent, type TurnOutcome } from '../turns/delivery.ts';
 
 const LATENCY_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -24,17 +25,19 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
   const countUsage = usageMetrics(metrics);
   return function turnMetrics({ event, context }, { outcome, firstSpeechMs, usage, speakers }) {
     context.logFields['outcome'] = outcome;
-    counts[event.type][outcome].increment();
+    counts[event.raw.type][outcome].increment();
     if (firstSpeechMs !== undefined) {
       context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
-      firstSpeech.observe(firstSpeechMs / 1_000, event.type);
+      firstSpeech.observe(firstSpeechMs / 1_000, event.raw.type);
     }
     if (speakers !== undefined) context.logFields['speakers'] = speakers.join(',');
     if (usage !== undefined) Object.assign(context.logFields, countUsage(usage));
   };
 }
 
-type OutcomeCounts = Readonly<Record<TurnEvent['type'], Readonly<Record<TurnOutcome, Count>>>>;
+type OutcomeCounts = Readonly<
+  Record<TurnEvent['raw']['type'], Readonly<Record<TurnOutcome, Count>>>
+>;
 
 /** Looked up once, so that a turn creates no arrays of labels. */
 function outcomeCounts(outcomes: Counter): OutcomeCounts {

@@ -1,13 +1,14 @@
 import { TurnAbortedError, type Agent, type ModelUsage, type Spoken } from '../agents/agent.ts';
 import type { LiveState } from '../agents/live-state.ts';
 import { isThenable, type Awaitable } from '../base/awaitable.ts';
-import type { Message, SentEvent } from '../conversations/message.ts';
+import type { Caller, TurnEvent } from '../calls/call-event.ts';
+import type { SentEvent } from '../calls/reply-event.ts';
+import type { Message } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/rules.ts';
-import { callerOf, sessionIdOf, type Caller } from '../wires/layercode/events.ts';
 import type { Logger } from '../log.ts';
 import { AgentText, textsOf, type TextSpeaker } from './agent-text.ts';
 import type { CallingTurn } from './call-writes.ts';
-import { isBeside, type Delivery, type TurnEvent } from './delivery.ts';
+import { isBeside, type Delivery } from './delivery.ts';
 import { callAgent } from './hooks.ts';
 import { say } from './reply.ts';
 import type { Ending } from './settlement.ts';
@@ -55,7 +56,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   // What the agent is told.
 
   get conversationId(): string {
-    return this.delivery.conversationId;
+    return this.delivery.event.conversationId;
   }
 
   get event(): TurnEvent {
@@ -68,7 +69,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
 
   /** False for a turn that leaves nothing in history. */
   get isStored(): boolean {
-    return !isBeside(this.delivery);
+    return !isBeside(this.event);
   }
 
   get history(): readonly Message[] {
@@ -76,7 +77,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   }
 
   get caller(): Caller | undefined {
-    return callerOf(this.event) ?? this.opened?.callerIn(sessionIdOf(this.event));
+    return this.event.caller ?? this.opened?.callerIn(this.event.sessionId);
   }
 
   get hasState(): boolean {
@@ -191,13 +192,14 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
 
   /**
    * The turn is over: stops the agent. Its tool calls are aborted, or get the rest of the turn's
-   * time if they want to finish, even if the turn has completed.
+   * time if they want to finish, even if the turn has completed. If another process has taken the
+   * turn over, all of them get it.
    */
-  protected stopAgent(ending: Ending, reason: string): void {
+  protected stopAgent(ending: Ending | 'taken over', reason: string): void {
     if (ending === 'completed' && this.#calls === undefined) return;
     const aborted = new TurnAbortedError(reason);
     const finishMs = this.host.turnTimeoutMs - (performance.now() - this.startedAtMs);
-    this.#calls?.turnEnded(aborted, finishMs);
+    this.#calls?.turnEnded(aborted, finishMs, ending === 'taken over');
     if (ending === 'completed') return;
     this.#abortReason = aborted;
     this.#controller?.abort(aborted);

@@ -1,18 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { Awaitable } from '../base/awaitable.ts';
 import type { ModelUsage } from '../agents/agent.ts';
-import type { Interruption } from '../conversations/heard.ts';
-import type { ReplyEvent } from '../wires/layercode/dialect.ts';
-import type {
-  CallStartedEvent,
-  MessageEvent,
-  SessionStartEvent,
-  TranscriptEvent,
-} from '../wires/layercode/events.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
+import type { ReplyEvent } from '../calls/reply-event.ts';
 import type { Logger } from '../log.ts';
-
-export type TurnEvent = SessionStartEvent | MessageEvent | CallStartedEvent | TranscriptEvent;
 
 /**
  * How a delivery was answered. `replayed`: the turn had completed before, and its reply was sent
@@ -50,9 +42,6 @@ export interface TurnReport {
  */
 export interface Delivery {
   readonly event: TurnEvent;
-  readonly conversationId: string;
-  /** The platform's id of the turn. Undefined if it sent none. */
-  readonly turnId: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly log: Logger;
   /** True until the stream has ended or its connection is gone. */
@@ -74,52 +63,26 @@ export interface Delivery {
    * moment later, with other replies.
    */
   end(when?: 'now' | 'with others'): boolean;
-  /** Whether the reply is complete, and another process has to say how much of it has left. */
-  readonly isAwaited: boolean;
   /** Called once, as soon as it is known how the delivery was answered. */
   onOutcome(report: TurnReport): void;
 }
 
 /** The caller's words. Undefined for a turn that does not begin with the caller speaking. */
 export function textOf(event: TurnEvent): string | undefined {
-  switch (event.type) {
-    case 'message':
-      return event.text;
-    case 'transcript':
-      return event.transcript;
-    case 'session.start':
-    case 'call_started':
-      return undefined;
-    default:
-      return event satisfies never;
-  }
+  return event.type === 'message' ? event.text : undefined;
 }
 
-/** What the event says about the interruption of an older turn. Undefined if it reports none. */
-export function interruptionOf(event: TurnEvent): Interruption | undefined {
-  const context = event.type === 'message' ? event.interruption_context : undefined;
-  if (!context?.previous_turn_interrupted) return undefined;
-  return {
-    textHeard: context.text_heard ?? undefined,
-    turnId: context.assistant_turn_id ?? undefined,
-  };
+/** See `CallStart.isBeside`. */
+export function isBeside(event: TurnEvent): boolean {
+  return event.type === 'start' && event.isBeside;
 }
 
 /** Whether both deliver the same turn: its id, event type and words are the same. */
-export function isSameTurn(a: Delivery, b: Delivery): boolean {
+export function isSameTurn(a: TurnEvent, b: TurnEvent): boolean {
   return (
     a.turnId !== undefined &&
     a.turnId === b.turnId &&
-    a.event.type === b.event.type &&
-    textOf(a.event) === textOf(b.event)
+    a.type === b.type &&
+    textOf(a) === textOf(b)
   );
-}
-
-/**
- * Whether the turn runs beside the conversation: it leaves nothing in history, and neither ends
- * other turns nor is ended by them. This is true of a `session.start` without `turn_id`. It may
- * come from a second sender of lifecycle events, and then nobody hears the welcome.
- */
-export function isBeside({ event, turnId }: Delivery): boolean {
-  return event.type === 'session.start' && turnId === undefined;
 }

@@ -1,7 +1,6 @@
 import type { ModelUsage } from '../agents/agent.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
 import type { ModelFigures, TurnFigures } from '../conversations/turn-record.ts';
-import { sessionIdOf } from '../wires/layercode/events.ts';
-import type { TurnEvent } from './delivery.ts';
 
 /**
  * Figures of a turn that begins, for the record of its call. `startedAtMs` is a value of
@@ -9,7 +8,7 @@ import type { TurnEvent } from './delivery.ts';
  */
 export function figuresAtStart(event: TurnEvent, startedAtMs: number): TurnFigures {
   return {
-    sessionId: sessionIdOf(event),
+    sessionId: event.sessionId,
     startedAt: Math.round(Date.now() - (performance.now() - startedAtMs)),
   };
 }

@@ -2,9 +2,9 @@
 
 import type { Agent, Spoken } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
 import type { CutTurn } from '../conversations/heard.ts';
 import type { Logger } from '../log.ts';
-import { textOf, type TurnEvent } from './delivery.ts';
 import { TurnReply } from './reply.ts';
 import { messageTurn, startTurn, type ViewedTurn } from './turn-view.ts';
 
@@ -16,12 +16,10 @@ export function callAgent(
 ): Awaitable<Spoken> {
   const { event } = turn;
   switch (event.type) {
-    case 'session.start':
-    case 'call_started':
+    case 'start':
       return agent.onSessionStart?.(startTurn(event, turn, isResumed), new TurnReply(turn));
     case 'message':
-    case 'transcript':
-      return agent.onMessage(messageTurn(event, turn, textOf(event) ?? ''), new TurnReply(turn));
+      return agent.onMessage(messageTurn(event, turn), new TurnReply(turn));
     default:
       return event satisfies never;
   }

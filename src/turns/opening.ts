@@ -1,11 +1,11 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
-import { callerOf, sessionIdOf } from '../wires/layercode/events.ts';
-import { interruptionOf, textOf, type TurnEvent } from './delivery.ts';
+import { textOf } from './delivery.ts';
 import { figuresAtStart } from './figures.ts';
-import type { AnswerOfOthers } from './other-processes.ts';
+import type { IsCallRunning } from './other-processes.ts';
 import { OPENING_DELAYS_MS, persist } from './persist.ts';
 import type { TurnHost } from './turn-host.ts';
 
@@ -28,50 +28,44 @@ export interface OlderTurn {
   soFar(): TurnSettlement;
 }
 
-/** What other processes answered about their tool calls. */
-type AnswerAboutCalls = Pick<AnswerOfOthers, 'isCallRunning'>;
-
-/** Stands for the answer if no process is left to ask. */
-export const NOBODY_ANSWERS: AnswerAboutCalls = { isCallRunning: () => false };
-
 /**
- * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `answer`
- * is set once other processes were asked. For a turn that leaves nothing in history the
- * conversation is only read, and undefined means that it has had no turn. Rejects if the last try
- * of the write fails too.
+ * Opens the record of a turn: stores the caller's words and a placeholder for the reply.
+ * `isRunningElsewhere` is set once other processes were asked. For a turn that leaves nothing in
+ * history the conversation is only read, and undefined means that it has had no turn. Rejects if
+ * the last try of the write fails too.
  */
 export function openRecord(
   turn: OpeningTurn,
   host: TurnHost,
-  answer?: AnswerAboutCalls,
+  isRunningElsewhere?: IsCallRunning,
 ): Awaitable<TurnOpeningResult | KnownConversation | undefined> {
   const { conversationId } = turn;
   const { conversations } = host;
   if (!turn.isStored) return conversations.known(conversationId);
-  const opening = openingOf(turn, host, answer);
+  const opening = openingOf(turn, host, isRunningElsewhere);
   return persist(() => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS);
 }
 
 function openingOf(
   { turnId, runId, event, startedAtMs, older }: OpeningTurn,
   { calls, others, recordsCalls }: TurnHost,
-  answer: AnswerAboutCalls | undefined,
+  isRunningElsewhere: IsCallRunning | undefined,
 ): TurnOpening {
   return {
     turnId,
     runId,
     text: textOf(event),
     caller: knownCaller(event),
-    interruption: interruptionOf(event),
+    interruption: event.type === 'message' ? event.interruption : undefined,
     // They settle again when this turn interrupts them. That is refused if the platform has
     // already said what was heard.
     running: older === undefined ? undefined : settlementsOf(older),
     isCallRunning:
-      answer === undefined
+      isRunningElsewhere === undefined
         ? calls.isRunning
-        : (key) => calls.isRunning(key) || answer.isCallRunning(key),
+        : (key) => calls.isRunning(key) || isRunningElsewhere(key),
     process: others?.ownAddress,
-    hasAsked: answer !== undefined,
+    hasAsked: isRunningElsewhere !== undefined,
     figures: recordsCalls ? figuresAtStart(event, startedAtMs) : undefined,
   };
 }
@@ -84,7 +78,6 @@ function settlementsOf(newest: OlderTurn): TurnSettlement[] {
   return settlements;
 }
 
-function knownCaller(event: TurnEvent): KnownCaller | undefined {
-  const caller = callerOf(event);
-  return caller === undefined ? undefined : { sessionId: sessionIdOf(event), ...caller };
+function knownCaller({ caller, sessionId }: TurnEvent): KnownCaller | undefined {
+  return caller === undefined ? undefined : { sessionId, ...caller };
 }

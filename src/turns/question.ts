@@ -3,14 +3,12 @@ import type { MessageOf } from './process-message.ts';
 /** A process that has not answered after this time is taken for dead. */
 const ANSWER_MS = 150;
 
-/** A question to other processes: which calls they run, and whether one of them runs the turn. */
+/** A question to other processes: which tool calls they run. */
 export class Question {
   /** Keys of the calls that run, as far as answers have come. */
   readonly calls = new Set<string>();
-  /** Resolves when all have answered or one runs the turn, but at the latest after 150 ms. */
+  /** Resolves when all have answered, but at the latest after 150 ms. */
   readonly answered: Promise<void>;
-  /** Whether a process runs the turn, and passes its stream on. */
-  isFollowing = false;
   /** Processes that have not answered. */
   readonly #silent: Set<string>;
   #done!: () => void;
@@ -26,10 +24,9 @@ export class Question {
     });
   }
 
-  answer({ from, calls, isFollowing }: MessageOf<'answer'>): void {
+  answer({ from, calls }: MessageOf<'answer'>): void {
     if (!this.#silent.delete(from)) return;
     for (const key of calls) this.calls.add(key);
-    this.isFollowing ||= isFollowing;
-    if (this.#silent.size === 0 || this.isFollowing) this.#done();
+    if (this.#silent.size === 0) this.#done();
   }
 }

@@ -1,9 +1,9 @@
 // How a reply appears in history: what was sent, and the tools called in between, as messages.
 
+import type { SentEvent } from '../calls/reply-event.ts';
 import type {
   AssistantMessage,
   Message,
-  SentEvent,
   ToolCall,
   ToolCallState,
 } from '../conversations/message.ts';

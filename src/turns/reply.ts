@@ -1,7 +1,7 @@
 import type { Reply } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Json } from '../base/json.ts';
-import type { SentEvent } from '../conversations/message.ts';
+import type { SentEvent } from '../calls/reply-event.ts';
 import type { Delivery } from './delivery.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 

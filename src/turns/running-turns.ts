@@ -51,7 +51,7 @@ export class RunningTurns {
     const isIts = (turn: Turn): boolean => turn.delivery === delivery;
     return (
       this.#departing.find(isIts) ??
-      [...chainFrom(this.#newestOf(delivery.conversationId))].find(isIts) ??
+      [...chainFrom(this.#newestOf(delivery.event.conversationId))].find(isIts) ??
       [...this.#beside].find(isIts)
     );
   }

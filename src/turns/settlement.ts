@@ -1,9 +1,10 @@
 import type { ModelUsage } from '../agents/agent.ts';
 import type { LiveState } from '../agents/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
 import type { TurnSettlement } from '../conversations/rules.ts';
 import type { Logger } from '../log.ts';
-import type { Delivery, TurnEvent } from './delivery.ts';
+import type { Delivery } from './delivery.ts';
 import { figuresAtEnd } from './figures.ts';
 import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenReply } from './spoken-reply.ts';
@@ -58,59 +59,24 @@ export function settlementOf(
  */
 export function storeSettlement(turn: SettlingTurn, state: Ending, host: TurnHost): void {
   const { liveState } = turn;
-  leaveState(liveState, store(turn, settlementOf(turn, state, host), liveState, host), host);
-}
-
-/**
- * The same for a completed turn whose stream another process writes. `correctSettlement` has to
- * follow when that process has said how much of it has left.
- */
-export function storeProvisionally(turn: SettlingTurn, host: TurnHost): void {
-  const settlement = settlementOf(turn, 'completed', host);
-  const stored = store(turn, { ...settlement, isProvisional: true }, turn.liveState, host);
-  if (stored instanceof Promise) host.track(stored);
-}
-
-/**
- * Settles such a turn for good. False if what was heard has been decided meanwhile. Leaves state
- * and figures as they are: a newer turn may have stored a newer state.
- */
-export function correctSettlement(
-  turn: SettlingTurn,
-  state: Ending,
-  host: TurnHost,
-): Awaitable<boolean> {
-  const settlement = { ...settlementOf(turn, state, host), figures: undefined };
-  const stored = store(turn, settlement, undefined, host);
-  leaveState(turn.liveState, stored, host);
-  return stored;
-}
-
-function leaveState(
-  liveState: LiveState | undefined,
-  stored: Awaitable<boolean>,
-  host: TurnHost,
-): void {
+  const stored = store(turn, settlementOf(turn, state, host), liveState, host);
   if (stored instanceof Promise) host.track(stored.then(() => liveState?.leave()));
   else liveState?.leave();
 }
 
-/** False if the settlement was refused, or could not be stored. */
+/** Returns at once if the store does. Never rejects. */
 function store(
   turn: SettlingTurn,
   settlement: TurnSettlement,
   liveState: LiveState | undefined,
   { conversations }: TurnHost,
-): Awaitable<boolean> {
+): Awaitable<unknown> {
   const stored = persist(
     () => conversations.settleTurn(turn.conversationId, withState(settlement, liveState, turn)),
     WRITE_DELAYS_MS,
   );
   if (!(stored instanceof Promise)) return stored;
-  return stored.catch((error: unknown) => {
-    logLoss(settlement, turn, error);
-    return false;
-  });
+  return stored.catch((error: unknown) => logLoss(settlement, turn, error));
 }
 
 /** Adds the state as it is now: another turn may have changed it since the first try. */

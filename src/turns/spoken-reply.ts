@@ -1,5 +1,6 @@
 import { apart } from '../base/apart.ts';
-import type { AssistantMessage, Message, SentEvent } from '../conversations/message.ts';
+import type { SentEvent } from '../calls/reply-event.ts';
+import type { AssistantMessage, Message } from '../conversations/message.ts';
 import {
   isOwnText,
   messagesOf,

@@ -75,11 +75,15 @@ export class TurnCalls {
     return this.#noted.running.some(({ whenInterrupted }) => whenInterrupted === 'abort');
   }
 
-  /** The turn is over. `finishMs`: how long calls that want to finish may go on. */
-  turnEnded(reason: TurnAbortedError, finishMs: number): void {
+  /**
+   * The turn is over. `finishMs`: how long calls that want to finish may go on, or all calls if
+   * `mayAllFinish`.
+   */
+  turnEnded(reason: TurnAbortedError, finishMs: number, mayAllFinish: boolean): void {
     for (const { running, whenInterrupted } of this.#noted.running) {
-      if (whenInterrupted === 'abort') running.abort(reason);
-      else if (whenInterrupted === 'finish') running.abortAfter(finishMs, reason);
+      if (whenInterrupted === undefined) continue;
+      if (whenInterrupted === 'abort' && !mayAllFinish) running.abort(reason);
+      else running.abortAfter(finishMs, reason);
     }
   }
 

@@ -1,22 +1,18 @@
 import { randomInt, randomUUID } from 'node:crypto';
 
 import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
-import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
+import { soon, type Awaitable } from '../base/awaitable.ts';
+import type { SentEvent } from '../calls/reply-event.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
-import type { SentEvent } from '../conversations/message.ts';
 import type { OpenedTurn, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
 import { AgentTurn } from './agent-turn.ts';
 import { startClock, type TimedTurn } from './clock.ts';
 import type { Delivery, TurnOutcome } from './delivery.ts';
-import type { FollowedRun, FollowingTurn } from './followed-run.ts';
 import { tellInterrupted } from './hooks.ts';
-import { NOBODY_ANSWERS, openRecord, type OpeningTurn } from './opening.ts';
-import type { AnswerOfOthers } from './other-processes.ts';
+import { openRecord, type OpeningTurn } from './opening.ts';
+import type { IsCallRunning } from './other-processes.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
-import {
-  correctSettlement, settlementOf, storeProvisionally, storeSettlement, type Ending,
-  type SettlingTurn,
-} from './settlement.ts';
+import { settlementOf, storeSettlement, type Ending, type SettlingTurn } from './settlement.ts';
 import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 
@@ -38,7 +34,7 @@ type RunsElsewhere = Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }>;
  */
 export class Turn
   extends AgentTurn
-  implements OpeningTurn, TimedTurn, FollowingTurn, SettlingTurn
+  implements OpeningTurn, TimedTurn, SettlingTurn
 {
   readonly runId = nextRunId();
   declare readonly host: TurnOwner;
@@ -53,14 +49,10 @@ export class Turn
   /** Set when the agent can do no more. */
   #ending: Ending | undefined;
   #isOpening = true;
-  /** Whether it is stored as completed until another process says how much has left. */
-  #isProvisional = false;
   #settledAs: Ending | undefined;
-  /** Set if the turn runs in another process, whose events this one writes. */
-  #followed: FollowedRun | undefined;
 
   constructor(delivery: Delivery, host: TurnOwner, older: Turn | undefined) {
-    super(delivery, host, delivery.turnId ?? randomUUID());
+    super(delivery, host, delivery.event.turnId ?? randomUUID());
     this.older = older;
   }
 
@@ -102,7 +94,7 @@ export class Turn
     this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void delivery.send(event);
     older.onOutcome({ outcome: 'taken over' });
-    if (this.isOver && this.#endComplete()) this.delivered();
+    if (this.isOver && delivery.end('with others')) this.delivered();
   }
 
   /** Everything that was sent has left this process. */
@@ -112,12 +104,24 @@ export class Turn
 
   /**
    * The caller left or spoke over the reply, a newer turn began, or the server interrupts the turn.
-   * Does nothing once the turn is settled, or while another process has its complete reply.
+   * Does nothing once the turn is settled.
    */
   interrupt(reason: string): void {
     if (this.#ending === undefined) this.#end('interrupted', reason);
-    else if (this.#ending === 'completed' && !this.delivery.isAwaited)
+    else if (this.#ending === 'completed')
       this.#settle(this.delivery.end() ? 'completed' : 'interrupted');
+  }
+
+  /**
+   * Another process runs the turn from now on. The stream ends, and nothing is stored, as the
+   * record is that run's. Tool calls go on, so that the other run gets their results.
+   */
+  giveAway(): void {
+    if (this.isSettled) return;
+    const wasOver = this.isOver;
+    this.#endUnstored('taken over');
+    this.liveState?.leave();
+    if (!wasOver) this.stopAgent('taken over', 'another process runs the turn');
   }
 
   /** A complete reply leaves now, if it still waits for others. */
@@ -127,9 +131,9 @@ export class Turn
 
   // The beginning: the record is opened, older turns are interrupted, the agent is called.
 
-  /** `answer`: what other processes say that they run. Undefined before they are asked. */
-  #open(answer?: Pick<AnswerOfOthers, 'isCallRunning'>): Awaitable<void> {
-    const opening = openRecord(this, this.host, answer);
+  /** `isCallRunning`: what other processes say. Undefined before they are asked. */
+  #open(isCallRunning?: IsCallRunning): Awaitable<void> {
+    const opening = openRecord(this, this.host, isCallRunning);
     if (!(opening instanceof Promise)) return this.#afterOpening(opening);
     this.host.track(opening);
     return opening.then((opened) => this.#afterOpening(opened));
@@ -145,19 +149,15 @@ export class Turn
     this.#isOpening = false;
     if (opened.kind === 'opened') return this.#run(opened);
     if (this.isOver) return;
-    if (opened.kind === 'stale') return this.#endWithoutAgent('stale');
+    if (opened.kind === 'stale') return this.#endUnstored('stale');
     for (const event of opened.sent) void this.delivery.send(event);
-    this.#endWithoutAgent('replayed');
+    this.#endUnstored('replayed');
   }
 
-  /** Other processes may run this turn, or tools that would otherwise be taken for lost. */
-  async #askOthers({ same, calls }: RunsElsewhere): Promise<void> {
-    const answer = await this.host.others?.ask(this.conversationId, same, calls, this);
-    if (answer?.followed === undefined) return this.#open(answer ?? NOBODY_ANSWERS);
-    this.#isOpening = false;
-    this.#followed = answer.followed;
-    this.#interruptOlder();
-    if (this.isSettled) this.#leaveFollowed(); // the caller left meanwhile, or has got all of it
+  /** Other processes may run tools that would otherwise be taken for lost. */
+  async #askOthers({ calls }: RunsElsewhere): Promise<void> {
+    const answer = await this.host.others?.ask(this.conversationId, calls);
+    return this.#open(answer ?? (() => false));
   }
 
   #run(opened: OpenedTurn): Awaitable<void> {
@@ -171,6 +171,7 @@ export class Turn
     }
     this.opened = opened;
     for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
+    if (opened.takenOver !== undefined) host.others?.takeOver(conversationId, opened.takenOver);
     this.liveState = host.states?.enter(conversationId, opened);
     this.restoreSpeaker(opened.agent);
     // The platform reports that a completed turn was cut. Any other cut was told at the time.
@@ -199,8 +200,7 @@ export class Turn
       mayEndCalls ||= older.callsSoFar?.canBeAborted === true;
       older.interrupt('a newer turn began');
     }
-    // It stays if another process still has to say how much of its reply has left.
-    while (this.older?.isSettled === true) this.older = this.older.older;
+    this.older = undefined; // all are settled
     return mayEndCalls;
   }
 
@@ -256,19 +256,9 @@ export class Turn
     this.#ending = ending;
     clearTimeout(this.timer);
     // The stream ends first: it decides which events have left.
-    const hasLeft = ending === 'completed' ? this.#endComplete() : this.delivery.end();
+    const hasLeft = this.delivery.end(ending === 'completed' ? 'with others' : 'now');
     if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
     this.stopAgent(ending, reason);
-  }
-
-  /** Ends the stream of a complete reply. True if all of it has left. */
-  #endComplete(): boolean {
-    const hasLeft = this.delivery.end('with others');
-    if (this.delivery.isAwaited && this.opened !== undefined) {
-      this.#isProvisional = true;
-      storeProvisionally(this, this.host);
-    }
-    return hasLeft;
   }
 
   /** It is known which events have left: stores the settlement, and reports the outcome. */
@@ -276,59 +266,23 @@ export class Turn
     if (this.isSettled) return;
     this.#settledAs = ending;
     const { host, firstSpeechMs, usage, speakers } = this;
-    const isAccepted = this.#store(ending);
-    this.#leaveFollowed();
+    if (this.opened !== undefined) storeSettlement(this, ending, host);
     host.ended(this);
     this.delivery.onOutcome({ outcome: ending, firstSpeechMs, usage, speakers, error });
-    if (ending === 'interrupted') this.#tellInterrupted(isAccepted);
-  }
-
-  /** False if there is no record, or what was heard of it has been decided. */
-  #store(ending: Ending): Awaitable<boolean> {
-    if (this.opened === undefined) return false;
-    if (this.#isProvisional) return correctSettlement(this, ending, this.host);
-    storeSettlement(this, ending, this.host);
-    return true;
-  }
-
-  #tellInterrupted(isAccepted: Awaitable<boolean>): void {
-    void andThen(isAccepted, (isSo) => {
-      if (!isSo) return;
+    if (ending === 'interrupted' && this.opened !== undefined) {
       const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));
-      tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text });
-    });
+      tellInterrupted(host.speakers.own, this, { turnId: this.turnId, text });
+    }
   }
 
-  /** Ends a turn that asked no agent: what the caller gets, if anything, is another run's reply. */
-  #endWithoutAgent(outcome: Exclude<TurnOutcome, Ending>): void {
+  /** Ends a run that stores nothing: what the caller gets, if anything, is another run's reply. */
+  #endUnstored(outcome: Exclude<TurnOutcome, Ending>): void {
     this.#ending = 'completed';
     clearTimeout(this.timer);
     this.delivery.end();
     this.#settledAs = 'completed';
     this.host.ended(this);
     this.delivery.onOutcome({ outcome });
-  }
-
-  // The run in another process, if this turn follows one: see `FollowedRun`.
-
-  endAs(outcome: TurnOutcome): void {
-    if (outcome === 'completed' || outcome === 'interrupted' || outcome === 'failed')
-      this.#end(outcome, 'the turn ended in another process');
-    else this.#endWithoutAgent(outcome);
-  }
-
-  runHere(): void {
-    this.#followed = undefined;
-    const { conversationId, turnId } = this;
-    const message = 'a turn runs again: the process that ran it is gone';
-    this.log.warn(message, { conversationId, turnId });
-    this.attempt(() => this.#open(NOBODY_ANSWERS));
-  }
-
-  #leaveFollowed(): void {
-    const sent = this.spoken.countSent(this.delivery.unsent);
-    this.#followed?.leave(sent, this.#settledAs === 'completed');
-    this.#followed = undefined;
   }
 }
 

@@ -14,22 +14,20 @@
 // `Turn.takeOver` while the turn runs; after that `openRecord` says what becomes of it. A hand-over
 // is `AgentTurn.#agentIsDone`.
 
-import type { Agent, EventContext, SessionEndContext } from '../agents/agent.ts';
-import { TurnAbortedError } from '../agents/agent.ts';
+import {
+  type Agent, type EventContext, type SessionEndContext, TurnAbortedError,
+} from '../agents/agent.ts';
 import type { LiveStates } from '../agents/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
+import type { CallEnd } from '../calls/call-event.ts';
 import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
-import {
-  callerOf, sessionIdOf, type CallEndedEvent, type SessionEndEvent,
-} from '../wires/layercode/events.ts';
 import type { Logger } from '../log.ts';
 import { isBeside, isSameTurn, type Delivery } from './delivery.ts';
-import type { RunForOthers } from './delivery-elsewhere.ts';
-import { OtherProcesses, type OwnTurns } from './other-processes.ts';
+import { OtherProcesses, type OwnTurns, type TurnsToEnd } from './other-processes.ts';
 import { RunningCalls } from './running-calls.ts';
 import { RunningTurns } from './running-turns.ts';
 import { Speakers } from './speakers.ts';
@@ -75,7 +73,6 @@ export class Turns implements TurnOwner, OwnTurns {
   /** How many writes are not done. */
   #writes = 0;
   #whenWritten: (() => void)[] = [];
-  #whenNoneRuns: (() => void) | undefined;
 
   constructor(options: TurnsOptions) {
     const { agent, ownName, agents, others } = options;
@@ -97,10 +94,11 @@ export class Turns implements TurnOwner, OwnTurns {
 
   /** Begins a turn. If the same turn already runs, the delivery takes over its stream instead. */
   start(delivery: Delivery): void {
-    if (isBeside(delivery)) return this.#running.begin(new Turn(delivery, this, undefined));
-    const newest = this.#running.newestOf(delivery.conversationId);
+    const { event } = delivery;
+    if (isBeside(event)) return this.#running.begin(new Turn(delivery, this, undefined));
+    const newest = this.#running.newestOf(event.conversationId);
     for (let turn = newest; turn !== undefined; turn = turn.older) {
-      if (isSameTurn(turn.delivery, delivery)) return turn.takeOver(delivery);
+      if (isSameTurn(turn.event, event)) return turn.takeOver(delivery);
     }
     this.#running.begin(new Turn(delivery, this, newest));
   }
@@ -138,14 +136,14 @@ export class Turns implements TurnOwner, OwnTurns {
 
   /** What `onSessionEnd` is told. The state is that of turns and tools that still run, if any. */
   toldAtEnd(
-    context: EventContext<SessionEndEvent | CallEndedEvent>,
+    { conversationId, caller, sessionId }: CallEnd,
+    context: EventContext<CallEnd['raw']>,
     conversation: Snapshot,
   ): SessionEndContext {
-    const { event, conversationId } = context;
     return {
       ...context,
       history: conversation.history,
-      caller: callerOf(event) ?? callerIn(conversation, sessionIdOf(event)),
+      caller: caller ?? callerIn(conversation, sessionId),
       state: this.states?.peek(conversationId, conversation.state).value,
     };
   }
@@ -155,29 +153,20 @@ export class Turns implements TurnOwner, OwnTurns {
   interruptOwn(
     conversationId: string,
     reason: string,
-    { runId, sessionId }: Parameters<OwnTurns['interruptOwn']>[2],
+    { runId, sessionId }: TurnsToEnd,
   ): boolean {
     let wasRunning = false;
     for (const turn of this.#running.of(conversationId)) {
-      const { event, delivery } = turn;
-      if (delivery.isAwaited) continue; // nothing of it runs
       if (runId !== undefined && turn.runId !== runId) continue;
-      if (sessionId !== undefined && 'session_id' in event && event.session_id !== sessionId)
-        continue;
+      if (sessionId !== undefined && turn.event.sessionId !== sessionId) continue;
       wasRunning = true;
       turn.interrupt(reason);
     }
     return wasRunning;
   }
 
-  takeOverRun(
-    conversationId: string,
-    runId: number,
-    make: (run: RunForOthers) => Delivery,
-  ): boolean {
-    const turn = this.#running.of(conversationId).find((running) => running.runId === runId);
-    turn?.takeOver(make(turn));
-    return turn !== undefined;
+  giveAway(conversationId: string, runId: number): void {
+    this.#running.of(conversationId).find((turn) => turn.runId === runId)?.giveAway();
   }
 
   isCallRunning(key: string): boolean {
@@ -199,12 +188,11 @@ export class Turns implements TurnOwner, OwnTurns {
   }
 
   /**
-   * Waits at most `lastMs` for tool calls, and for turns whose streams other processes write. Then
-   * ends them. Resolves when their results are stored, but no more than 3 s later.
+   * Waits at most `lastMs` for tool calls, then aborts them. Resolves when their results are
+   * stored, but no more than 3 s later.
    */
   async close(lastMs: number): Promise<void> {
-    if (lastMs > 0) await atMost(lastMs, Promise.all([this.calls.ended(), this.#noneRuns()]));
-    this.others?.close();
+    if (lastMs > 0) await atMost(lastMs, this.calls.ended());
     this.interruptAll('the server is shutting down');
     await atMost(LAST_WRITES_MS, this.settled());
   }
@@ -220,19 +208,5 @@ export class Turns implements TurnOwner, OwnTurns {
 
   ended(turn: Turn): void {
     this.#running.remove(turn);
-    if (this.#whenNoneRuns !== undefined && !this.#doesAnyRun()) this.#whenNoneRuns();
-  }
-
-  #noneRuns(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#whenNoneRuns = resolve;
-      if (!this.#doesAnyRun()) resolve();
-    });
-  }
-
-  /** A turn also counts while another process has to say how much of its reply has left. */
-  #doesAnyRun(): boolean {
-    const turns = [...this.#running.all()];
-    return turns.some(({ isOver, delivery }) => !isOver || delivery.isAwaited);
   }
 }

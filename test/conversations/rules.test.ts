@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { Interruption } from '../../src/calls/call-event.ts';
+import type { SentEvent } from '../../src/calls/reply-event.ts';
 import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import {
   clearTurns,
@@ -11,7 +13,7 @@ import {
   keepAgent,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { cutTurn, type Interruption } from '../../src/conversations/heard.ts';
+import { cutTurn } from '../../src/conversations/heard.ts';
 import {
   appendMessage,
   openTurn,
@@ -19,7 +21,7 @@ import {
   OpenedTurn,
   type TurnSettlement,
 } from '../../src/conversations/rules.ts';
-import type { Message, SentEvent, TurnState } from '../../src/conversations/message.ts';
+import type { Message, TurnState } from '../../src/conversations/message.ts';
 
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
 let runs = 0;

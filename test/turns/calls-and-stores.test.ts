@@ -12,6 +12,7 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
+import { callerMessage } from '../fixtures/turns.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { deferred, until, type Deferred } from '../fixtures/app.ts';
@@ -56,14 +57,11 @@ class Process {
 
   deliver(turnId: string, text = turnId): Delivery {
     const delivery: Delivery = {
-      event: { type: 'message', session_id: 's', conversation_id: 'c', turn_id: turnId, text },
-      conversationId: 'c',
-      turnId,
+      event: callerMessage(turnId, text, 'c'),
       headers: {},
       log: this.#log,
       unsent: 0,
       isOpen: true,
-      isAwaited: false,
       send: () => true,
       end: () => true,
       onOutcome: ({ outcome }) => void this.outcomes.push(`${turnId} ${outcome}`),

@@ -4,33 +4,28 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { MessageEvent } from '../../src/wires/layercode/events.ts';
+import type { CallerMessage } from '../../src/calls/call-event.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import type { Turns } from '../../src/turns/turns.ts';
-import { turnsOf } from '../fixtures/turns.ts';
+import { callerMessage, turnsOf } from '../fixtures/turns.ts';
 
 const log = createLogger({ level: 'silent', write: () => undefined });
 
 /** A stream whose end departs with others. `hasRoom`: whether it can leave once it has to. */
 class Stream implements Delivery {
-  readonly event: MessageEvent;
-  readonly conversationId = 'c-1';
+  readonly event: CallerMessage;
   readonly headers = {};
   readonly log = log;
   readonly said: string[] = [];
   readonly outcomes: string[] = [];
-  readonly turnId: string;
   readonly hasRoom: boolean;
   isOpen = true;
-  readonly isAwaited = false;
   hasLeft = false;
 
   constructor(turnId: string, hasRoom: boolean) {
-    this.turnId = turnId;
     this.hasRoom = hasRoom;
-    const ids = { session_id: 's-1', conversation_id: 'c-1', turn_id: turnId };
-    this.event = { type: 'message', ...ids, text: `Words of ${turnId}` };
+    this.event = callerMessage(turnId, `Words of ${turnId}`);
   }
 
   get unsent(): number {

@@ -86,8 +86,8 @@ describe('a reply', () => {
 
 describe('a turn', () => {
   const FIELDS = [
-    'conversationId', 'event', 'headers', 'history', 'journal', 'log', 'metadata', 'signal', 'text',
-    'turnId',
+    'conversationId', 'event', 'headers', 'history', 'journal', 'language', 'log', 'metadata',
+    'signal', 'text', 'turnId', 'wire',
   ];
 
   it('has these fields, all its own, and no method of the engine', async (t) => {

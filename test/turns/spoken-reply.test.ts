@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { SentEvent } from '../../src/conversations/message.ts';
+import type { SentEvent } from '../../src/calls/reply-event.ts';
 import type { SpokenCall } from '../../src/turns/reply-messages.ts';
 import { MAX_REPLY_LENGTH, SpokenReply } from '../../src/turns/spoken-reply.ts';
 

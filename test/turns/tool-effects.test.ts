@@ -15,6 +15,7 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
+import { callerMessage } from '../fixtures/turns.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { mockTimers, type Clock } from '../fixtures/clock.ts';
 import { IS_LONG } from '../fixtures/long.ts';
@@ -281,20 +282,11 @@ class World {
 
   #deliver(turnId: string, words: string): void {
     const delivery: Delivery = {
-      event: {
-        type: 'message',
-        session_id: 's',
-        conversation_id: CONVERSATION,
-        turn_id: turnId,
-        text: words,
-      },
-      conversationId: CONVERSATION,
-      turnId,
+      event: callerMessage(turnId, words, CONVERSATION),
       headers: {},
       log,
       unsent: 0,
       isOpen: true,
-      isAwaited: false,
       send: () => true,
       end: () => true,
       onOutcome: () => {

@@ -26,7 +26,7 @@ describe('history', () => {
   it('is true after them over SQLite', { skip: WITHOUT_SQLITE }, () =>
     play(1, SQLITE_TALKS, { store: 'sqlite' }));
 
-  it('is true where a reply breaks off that another process has passed on', async () => {
+  it('is true where a reply breaks off whose turn another process takes over', async () => {
     const ops = [{ do: 'wait' }, { do: 'say' }] as const;
     await playTalk({
       seed: 0,

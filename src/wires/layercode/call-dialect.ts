@@ -16,6 +16,9 @@ export const callDialect: Dialect = {
         return encodeEvent({ event: 'hangup', data: '{}' });
       case 'error':
         return encodeEvent({ event: 'error', data: '{"error":"Internal server error"}' });
+      default:
+        event satisfies never;
+        return '';
     }
   },
   end: () => encodeEvent({ event: 'done', data: '[DONE]' }),

@@ -1,10 +1,4 @@
-import type { SentEvent } from '../../conversations/message.ts';
-
-/**
- * One event of a reply: something the agent sent, or the information that the agent failed. The
- * apology is sent before that.
- */
-export type ReplyEvent = SentEvent | { readonly type: 'error' };
+import type { ReplyEvent } from '../../calls/reply-event.ts';
 
 /** How one of LayerCode's two wires writes a reply. Each event is one block of an event stream. */
 export interface Dialect {
@@ -13,7 +7,10 @@ export interface Dialect {
    * undefined if the request had none.
    */
   tail(turnId: string | undefined): string;
-  /** The event as text, or '' if this wire cannot express it. */
+  /**
+   * The event as text, or '' if this wire cannot express it, or if a newer version stored it for a
+   * reply that is sent again.
+   */
   event(event: ReplyEvent, tail: string): string;
   /** The last event of every reply. */
   end(tail: string): string;

@@ -112,15 +112,21 @@ export interface CallEndedEvent extends CallFields {
 
 export type SessionEvent =
   SessionStartEvent | MessageEvent | DataEvent | SessionUpdateEvent | SessionEndEvent;
-export type CallEvent = CallStartedEvent | TranscriptEvent | UserInterruptedEvent | CallEndedEvent;
-export type LayercodeEvent = SessionEvent | CallEvent;
+export type CallDialectEvent =
+  CallStartedEvent | TranscriptEvent | UserInterruptedEvent | CallEndedEvent;
+export type LayercodeEvent = SessionEvent | CallDialectEvent;
 
-/** The two ends of a telephone call, as the platform writes them. */
-export interface Caller {
-  /** The caller's number. */
-  readonly from: string | undefined;
-  /** The number that was called. */
-  readonly to: string | undefined;
+declare module '../../calls/raw-event.ts' {
+  interface RawEvents {
+    readonly layercode: {
+      readonly start: SessionStartEvent | CallStartedEvent;
+      readonly message: MessageEvent | TranscriptEvent;
+      readonly interruption: UserInterruptedEvent;
+      readonly data: DataEvent;
+      readonly change: SessionUpdateEvent;
+      readonly end: SessionEndEvent | CallEndedEvent;
+    };
+  }
 }
 
 /**
@@ -262,45 +268,9 @@ export function isKnownEvent(event: LayercodeEvent | UnknownEvent): event is Lay
   return EVENTS.has(event.type);
 }
 
-export function isCallEvent(event: LayercodeEvent): event is CallEvent {
+export function isCallEvent(event: LayercodeEvent): event is CallDialectEvent {
   return CALL_TYPES.has(event.type);
 }
-
-/**
- * The id of the conversation that an event belongs to: `conversation_id`, or `session_id` if that
- * is missing. In the call dialect it is `call_id`.
- */
-export function conversationIdOf(event: LayercodeEvent): string {
-  return isCallEvent(event) ? event.call_id : (event.conversation_id ?? event.session_id);
-}
-
-/**
- * The phone numbers of a telephone call, if the event carries them. The session dialect has them
- * on every event. The call dialect's document mentions none, so they are looked up under the same
- * names.
- */
-export function callerOf(event: LayercodeEvent): Caller | undefined {
-  const { from_phone_number: from, to_phone_number: to } = event;
-  if (!field.isId(from) && !field.isId(to)) return undefined;
-  return { from: field.isId(from) ? from : undefined, to: field.isId(to) ? to : undefined };
-}
-
-/** The connection that an event belongs to: `session_id`, in the call dialect `call_id`. */
-export function sessionIdOf(event: LayercodeEvent): string {
-  return isCallEvent(event) ? event.call_id : event.session_id;
-}
-
-/** `metadata` and `custom_metadata` in one object. On a conflict `custom_metadata` wins. */
-export function metadataOf(event: LayercodeEvent): JsonObject {
-  const custom = isCallEvent(event) ? undefined : event.custom_metadata;
-  return custom ? { ...event.metadata, ...custom } : (event.metadata ?? NO_METADATA);
-}
-
-/**
- * Shared by all events without metadata, which most are. Each open stream would otherwise keep its
- * own.
- */
-const NO_METADATA: JsonObject = Object.freeze({});
 
 function position(error: unknown): string {
   const found = error instanceof Error ? /at position \d+/.exec(error.message)?.[0] : undefined;

@@ -1,7 +1,8 @@
+import type { ReplyEvent } from '../../calls/reply-event.ts';
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { Context } from '../../http/context.ts';
 import { callDialect } from './call-dialect.ts';
-import type { Dialect, ReplyEvent } from './dialect.ts';
+import type { Dialect } from './dialect.ts';
 import { isCallEvent, type LayercodeEvent } from './events.ts';
 import { sessionDialect } from './session-dialect.ts';
 import type { EventWriter, EventWriterListener } from '../../sse/event-writer.ts';

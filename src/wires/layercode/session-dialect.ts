@@ -16,6 +16,9 @@ export const sessionDialect: Dialect = {
         return `data: {"type":"response.hangup"${tail}`;
       case 'error':
         return ''; // this wire has no such event; the caller has already heard the apology
+      default:
+        event satisfies never;
+        return '';
     }
   },
   end: (tail) => `data: {"type":"response.end"${tail}`,

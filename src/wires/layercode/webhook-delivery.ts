@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
+import type { TurnEvent } from '../../calls/call-event.ts';
 import type { Context } from '../../http/context.ts';
 import type { Logger } from '../../log.ts';
-import type { Delivery, TurnEvent, TurnReport } from '../../turns/delivery.ts';
+import type { Delivery, TurnReport } from '../../turns/delivery.ts';
 import type { Turns } from '../../turns/turns.ts';
 import { ReplyStream } from './reply-stream.ts';
 
@@ -19,7 +20,7 @@ export interface DeliveryReport extends TurnReport {
 }
 
 export function deliveryReport(
-  { turnId, context }: WebhookDelivery,
+  { event: { turnId }, context }: WebhookDelivery,
   report: TurnReport,
 ): DeliveryReport {
   const { requestId, receivedAtMs } = context;
@@ -32,7 +33,6 @@ export function deliveryReport(
  */
 export class WebhookDelivery extends ReplyStream implements Delivery {
   readonly event: TurnEvent;
-  readonly conversationId: string;
   readonly #turns: Turns;
   readonly #observer: TurnObserver;
   readonly #open: { streams: number };
@@ -42,23 +42,17 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
   constructor(
     context: Context,
     event: TurnEvent,
-    conversationId: string,
     heartbeatMs: number,
     turns: Turns,
     observer: TurnObserver,
     open: { streams: number },
   ) {
-    super(context, event, heartbeatMs);
+    super(context, event.raw, heartbeatMs);
     this.event = event;
-    this.conversationId = conversationId;
     this.#turns = turns;
     this.#observer = observer;
     this.#open = open;
     open.streams += 1;
-  }
-
-  get turnId(): string | undefined {
-    return this.event.turn_id ?? undefined;
   }
 
   get headers(): IncomingHttpHeaders {
@@ -67,11 +61,6 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
 
   get log(): Logger {
     return this.context.log;
-  }
-
-  /** This process knows by itself how much has left. */
-  get isAwaited(): boolean {
-    return false;
   }
 
   /** Starts the turn. Whatever it says synchronously leaves together with the headers. */

@@ -1,32 +1,30 @@
 import type { Agent, EventContext } from '../../agents/agent.ts';
-import { andThen, isThenable, type Awaitable } from '../../base/awaitable.ts';
+import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Json } from '../../base/json.ts';
-import type { CallRecords } from '../../records/call-recorder.ts';
+import type {
+  CallEnd, CallerInterruption, CallEvent, TurnEvent,
+} from '../../calls/call-event.ts';
+import type { OpenSessions } from '../../calls/open-sessions.ts';
 import type { ConversationManager } from '../../conversations/manager.ts';
 import type { Context } from '../../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../../http/errors.ts';
+import { Counter, type Count, type Metrics } from '../../metrics.ts';
+import type { CallRecords } from '../../records/call-recorder.ts';
+import type { Turns } from '../../turns/turns.ts';
+import { CallEnds } from './call-ends.ts';
+import { callEventOf } from './call-events.ts';
 import {
-  conversationIdOf,
   EVENT_FIELDS,
   EventError,
+  isCallEvent,
   isKnownEvent,
-  metadataOf,
   parseEvent,
-  sessionIdOf,
-  type CallEndedEvent,
   type LayercodeEvent,
-  type SessionEndEvent,
   type UnknownEvent,
-  type UserInterruptedEvent,
 } from './events.ts';
-import { Counter, type Count, type Metrics } from '../../metrics.ts';
-import type { SignedHandler } from './signed.ts';
-import type { TurnEvent } from '../../turns/delivery.ts';
-import type { Turns } from '../../turns/turns.ts';
-import { endedCallOf } from './ended-call.ts';
-import { EndedSessions } from '../../calls/ended-sessions.ts';
-import type { OpenSessions } from '../../calls/open-sessions.ts';
+import { hookContext, untilAborted } from './hook-context.ts';
 import { ReplyStream } from './reply-stream.ts';
+import type { SignedHandler } from './signed.ts';
 import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
 
 /** What is open at the moment. All webhooks of an app share it, as they share the limits. */
@@ -63,81 +61,104 @@ export interface WebhookOptions {
 const JSON_TYPE = 'application/json';
 const STATUS_OK = { status: 'ok' } as const;
 
-/**
- * Handles the events LayerCode posts, in either dialect: turns are answered with a stream,
- * everything else immediately.
- */
+/** A handler for the events that LayerCode posts, in either dialect. */
 export function webhook(options: WebhookOptions): SignedHandler {
-  const { agent, conversations, turns, metrics, open, openSessions, onTurnEnd } = options;
-  const { maxStreams, heartbeatMs, timeoutMs, records, agentName } = options;
-  const endedSessions = new EndedSessions();
-  const events = metrics.add(
-    new Counter('layercode_events_total', 'Webhook events by type.', ['event']),
-  );
-  const counts = eventCounts(events);
-  const otherEvents = events.labelled(['other']);
+  const events = new Webhook(options);
+  return function webhook(context, body) {
+    return events.answer(context, body);
+  };
+}
 
-  function startTurn(context: Context, event: TurnEvent, conversationId: string): void {
+/** Turns are answered with a stream, everything else immediately. */
+class Webhook {
+  readonly #options: WebhookOptions;
+  readonly #ends: CallEnds;
+  readonly #counts: Readonly<Record<LayercodeEvent['type'], Count>>;
+  readonly #otherEvents: Count;
+
+  constructor(options: WebhookOptions) {
+    this.#options = options;
+    this.#ends = new CallEnds(options);
+    const events = options.metrics.add(
+      new Counter('layercode_events_total', 'Webhook events by type.', ['event']),
+    );
+    this.#counts = eventCounts(events);
+    this.#otherEvents = events.labelled(['other']);
+  }
+
+  answer(context: Context, body: Buffer): Awaitable<void> {
+    const raw = readEvent(context, body);
+    context.logFields['event'] = isKnownEvent(raw) ? raw.type : raw.type.slice(0, 100);
+    if (!isKnownEvent(raw)) return this.#ignore(context, raw);
+    this.#counts[raw.type].increment();
+    const event = callEventOf(raw);
+    context.logFields['conversationId'] = event.conversationId;
+    if (event.turnId !== undefined) context.logFields['turnId'] = event.turnId;
+    return this.#answer(context, event);
+  }
+
+  #ignore(context: Context, event: UnknownEvent): void {
+    this.#otherEvents.increment();
+    const fields = Object.keys(event).slice(0, 50);
+    context.log.info('event of an unknown type ignored', { fields });
+    context.json(200, { status: 'ignored' });
+  }
+
+  #answer(context: Context, event: CallEvent): Awaitable<void> {
+    const { agent } = this.#options;
+    switch (event.type) {
+      case 'start':
+      case 'message':
+        return this.#startTurn(context, event);
+      case 'interruption':
+        return this.#answerSilently(context, event, () => this.#interrupt(context, event));
+      case 'data': {
+        const { data } = event;
+        return this.#answerBounded(context, event, (told) => agent.onData?.({ ...told, data }));
+      }
+      case 'change':
+        return this.#answerBounded(context, event, (told) => agent.onSessionUpdate?.(told));
+      case 'end':
+        return isCallEvent(event.raw)
+          ? this.#answerSilently(context, event, () => this.#endCall(context, event))
+          : this.#endSession(context, event);
+      default:
+        return event satisfies never;
+    }
+  }
+
+  #startTurn(context: Context, event: TurnEvent): void {
+    const { open, maxStreams, heartbeatMs, turns, onTurnEnd, openSessions } = this.#options;
     if (open.streams >= maxStreams) {
       throw new ServiceUnavailable(`no more streams can be opened: the limit is ${maxStreams}`, 1);
     }
-    const delivery = new WebhookDelivery(
-      context,
-      event,
-      conversationId,
-      heartbeatMs,
-      turns,
-      onTurnEnd,
-      open,
-    );
+    const delivery = new WebhookDelivery(context, event, heartbeatMs, turns, onTurnEnd, open);
     context.onClose(streamClosed, delivery);
-    if (openSessions !== undefined) noteSession(openSessions, event);
+    if (event.type === 'start') openSessions?.start(event.sessionId);
+    else openSessions?.use(event.sessionId);
     delivery.begin();
   }
 
-  /**
-   * The context of a hook that does not speak. Its signal fires at the time limit and when the
-   * platform disconnects. Not `AbortSignal.any` with `AbortSignal.timeout`: Node 20 collects the
-   * latter.
-   */
-  function contextOf<E extends LayercodeEvent>(context: Context, event: E): EventContext<E> {
-    const controller = new AbortController();
-    const timer = setTimeout(() => {
-      const reason = `the agent took longer than ${timeoutMs} ms`;
-      controller.abort(new DOMException(reason, 'TimeoutError'));
-    }, timeoutMs);
-    context.onClose((isFinished) => {
-      clearTimeout(timer);
-      if (isFinished) return;
-      controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
-    });
-    return {
-      event,
-      conversationId: conversationIdOf(event),
-      metadata: metadataOf(event),
-      headers: context.headers,
-      log: context.log,
-      signal: controller.signal,
-    };
-  }
+  // Events that are answered with JSON.
 
-  function answerJson<E extends LayercodeEvent>(
+  #answerJson<E extends CallEvent>(
     context: Context,
     event: E,
-    hook: (told: EventContext<E>) => Awaitable<Json | void>,
+    hook: (told: EventContext<E['raw']>) => Awaitable<Json | void>,
   ): Awaitable<void> {
-    const told = contextOf(context, event);
+    const told = hookContext(event, context, this.#options.timeoutMs);
     return andThen(untilAborted(hook(told), told.signal), (answer) => {
       if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
     });
   }
 
-  /** Like `answerJson`, with a limit: as many hooks may run as turns may be open. */
-  function answerBounded<E extends LayercodeEvent>(
+  /** Like `#answerJson`, with a limit: as many hooks may run as turns may be open. */
+  #answerBounded<E extends CallEvent>(
     context: Context,
     event: E,
-    hook: (told: EventContext<E>) => Awaitable<Json | void>,
+    hook: (told: EventContext<E['raw']>) => Awaitable<Json | void>,
   ): Awaitable<void> {
+    const { open, maxStreams } = this.#options;
     if (open.hooks >= maxStreams) {
       const reason = `no more events can be handled: the limit is ${maxStreams}`;
       throw new ServiceUnavailable(reason, 1);
@@ -146,161 +167,73 @@ export function webhook(options: WebhookOptions): SignedHandler {
     context.onClose(() => {
       open.hooks -= 1;
     });
-    return answerJson(context, event, hook);
+    return this.#answerJson(context, event, hook);
   }
 
-  /** Ends the session's turn and tells the agent. A repeated end of the session does neither. */
-  function endSession(
-    context: Context,
-    event: SessionEndEvent,
-    conversationId: string,
-  ): Awaitable<void> {
-    const { session_id: sessionId } = event;
-    openSessions?.end(sessionId);
-    if (!endedSessions.add(sessionId)) {
+  /** A repeated end neither ends the session's turn nor is the agent told. */
+  #endSession(context: Context, event: CallEnd): Awaitable<void> {
+    if (!this.#ends.end(event, 'the session ended')) {
       context.logFields['outcome'] = 'repeated';
       return context.json(200, STATUS_OK);
     }
-    turns.interrupt(conversationId, 'the session ended', sessionId);
-    keepRecord(event, conversationId);
-    return orForget(sessionId, () => answerJson(context, event, tellEnd));
+    return this.#answerJson(context, event, (told) => this.#ends.tell(event, told));
   }
 
-  /** Call it after the interruption of the turn, so that the store hears of that first. */
-  function keepRecord(event: SessionEndEvent | CallEndedEvent, conversationId: string): void {
-    if (records === undefined) return;
-    const call = endedCallOf(event, conversations.keyOf(conversationId), agentName);
-    records.ended(call, () => conversations.read(conversationId));
-  }
+  // Events of the call dialect that are answered with an empty stream.
 
-  /** Reads the conversation only for an agent that wants to know. */
-  function tellEnd(told: EventContext<SessionEndEvent | CallEndedEvent>): Awaitable<void> {
-    if (agent.onSessionEnd === undefined) return;
-    return andThen(conversations.snapshot(told.conversationId), (conversation) =>
-      agent.onSessionEnd?.(turns.toldAtEnd(told, conversation)),
-    );
-  }
-
-  /** Forgets the end if the hook fails, so that a repeated end is reported to the agent again. */
-  function orForget(sessionId: string, tell: () => Awaitable<void>): Awaitable<void> {
-    const failed = (error: unknown): never => {
-      endedSessions.forget(sessionId);
-      throw error;
-    };
-    try {
-      const told = tell();
-      return told instanceof Promise ? told.catch(failed) : told;
-    } catch (error) {
-      return failed(error);
-    }
-  }
-
-  /** The call dialect answers an interruption and the end of a call with an empty stream. */
-  function answerSilently(
+  #answerSilently(
     context: Context,
-    event: UserInterruptedEvent | CallEndedEvent,
+    { raw }: CallerInterruption | CallEnd,
+    handle: () => Awaitable<void>,
   ): Awaitable<void> {
-    const reply = new ReplyStream(context, event, heartbeatMs);
+    const reply = new ReplyStream(context, raw, this.#options.heartbeatMs);
     context.onClose(streamClosed, reply);
     reply.flush();
     const failed = (error: unknown): void => {
-      context.log.error(`${event.type} failed`, { error });
+      context.log.error(`${raw.type} failed`, { error });
       reply.send({ type: 'error' });
       reply.end();
     };
     try {
-      const isEnd = event.type === 'call_ended';
-      const done = isEnd ? endCall(context, event) : interruptCall(context, event);
-      const answered = andThen(done, () => void reply.end());
+      const answered = andThen(handle(), () => void reply.end());
       return answered instanceof Promise ? answered.catch(failed) : answered;
     } catch (error) {
       return failed(error);
     }
   }
 
-  function endCall(context: Context, event: CallEndedEvent): Awaitable<void> {
-    openSessions?.end(event.call_id);
-    if (!endedSessions.add(event.call_id)) {
+  #endCall(context: Context, event: CallEnd): Awaitable<void> {
+    if (!this.#ends.end(event, event.raw.type)) {
       context.logFields['outcome'] = 'repeated';
       return;
     }
-    turns.interrupt(event.call_id, event.type);
-    keepRecord(event, event.call_id);
-    return orForget(event.call_id, () => {
-      const told = contextOf(context, event);
-      return untilAborted(tellEnd(told), told.signal);
-    });
+    const told = hookContext(event, context, this.#options.timeoutMs);
+    return untilAborted(this.#ends.tell(event, told), told.signal);
   }
 
-  function interruptCall(context: Context, event: UserInterruptedEvent): Awaitable<void> {
-    if (turns.interrupt(event.call_id, event.type)) return;
-    return untilAborted(interruptSpoken(event.call_id), contextOf(context, event).signal);
+  #interrupt(context: Context, event: CallerInterruption): Awaitable<void> {
+    const { turns, timeoutMs } = this.#options;
+    const { conversationId, raw } = event;
+    if (turns.interrupt(conversationId, raw.type)) return;
+    const { signal } = hookContext(event, context, timeoutMs);
+    return untilAborted(this.#interruptSpoken(conversationId), signal);
   }
 
   /**
    * Handles an interruption after the whole turn was sent. This dialect does not say what was
    * heard.
    */
-  function interruptSpoken(conversationId: string): Awaitable<void> {
+  #interruptSpoken(conversationId: string): Awaitable<void> {
+    const { conversations, agent } = this.#options;
     return andThen(
       conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }),
       (cut) => (cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut })),
     );
   }
-
-  function answer(
-    context: Context,
-    event: LayercodeEvent,
-    conversationId: string,
-  ): Awaitable<void> {
-    switch (event.type) {
-      case 'session.start':
-      case 'message':
-      case 'call_started':
-      case 'transcript':
-        return startTurn(context, event, conversationId);
-      case 'user_interrupted':
-      case 'call_ended':
-        return answerSilently(context, event);
-      case 'data':
-        return answerBounded(context, event, (told) =>
-          agent.onData?.({ ...told, data: event.data }),
-        );
-      case 'session.update':
-        return answerBounded(context, event, (told) => agent.onSessionUpdate?.(told));
-      case 'session.end':
-        return endSession(context, event, conversationId);
-      default:
-        event satisfies never;
-    }
-  }
-
-  return function webhook(context, body) {
-    const event = readEvent(context, body);
-    context.logFields['event'] = isKnownEvent(event) ? event.type : event.type.slice(0, 100);
-    if (!isKnownEvent(event)) {
-      otherEvents.increment();
-      context.log.info('event of an unknown type ignored', {
-        fields: Object.keys(event).slice(0, 50),
-      });
-      return context.json(200, { status: 'ignored' });
-    }
-    counts[event.type].increment();
-    const conversationId = conversationIdOf(event);
-    context.logFields['conversationId'] = conversationId;
-    if (event.turn_id) context.logFields['turnId'] = event.turn_id;
-    return answer(context, event, conversationId);
-  };
 }
 
 function streamClosed(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
   stream.closed();
-}
-
-function noteSession(openSessions: OpenSessions, event: TurnEvent): void {
-  const isStart = event.type === 'session.start' || event.type === 'call_started';
-  if (isStart) openSessions.start(sessionIdOf(event));
-  else openSessions.use(sessionIdOf(event));
 }
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {
@@ -318,17 +251,6 @@ function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEven
   } catch (error) {
     throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
   }
-}
-
-/** The hook's value, or a rejection once the signal fires, because a hook may ignore its signal. */
-function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
-  if (!isThenable(value)) return value; // thenables too: database query builders are not promises
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    const settled = Promise.resolve(value).then(resolve, reject);
-    void settled.finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 /** Looked up once, so that a turn creates no arrays of labels. */

@@ -3,13 +3,10 @@ import { describe, it } from 'node:test';
 
 import { objectOf, string } from '../../../src/base/fields.ts';
 import {
-  conversationIdOf,
   EVENT_FIELDS,
   EventError,
-  callerOf,
   isCallEvent,
   isKnownEvent,
-  metadataOf,
   parseEvent,
   parseJsonObject,
   type LayercodeEvent,
@@ -485,79 +482,6 @@ describe('parseEvent of a body that is no event', () => {
 
 describe('parseJsonObject', () => {
   it('gives any object', () => assert.deepEqual(parseJsonObject(Buffer.from('{"a":1}')), { a: 1 }));
-});
-
-describe('conversationIdOf', () => {
-  for (const [event, id] of [
-    [{ type: 'message', session_id: 's', conversation_id: 'c', text: 'x' }, 'c'],
-    [{ type: 'message', session_id: 's', text: 'x' }, 's'],
-    [{ type: 'message', session_id: 's', conversation_id: null, text: 'x' }, 's'],
-    [{ type: 'transcript', call_id: 'k', transcript: 'x' }, 'k'],
-    [{ type: 'call_ended', call_id: 'k', conversation_id: 'c', session_id: 's' }, 'k'],
-  ] as const) {
-    it(`is ${id} for ${JSON.stringify(event)}`, () =>
-      assert.equal(conversationIdOf(parse(event) as LayercodeEvent), id));
-  }
-});
-
-describe('metadataOf', () => {
-  for (const [fields, metadata] of [
-    [{}, {}],
-    [{ metadata: null, custom_metadata: null }, {}],
-    [{ metadata: { a: 1 } }, { a: 1 }],
-    [{ custom_metadata: { a: 1 } }, { a: 1 }],
-    [
-      { metadata: { a: 1, b: 1 }, custom_metadata: { b: 2, c: 2 } },
-      { a: 1, b: 2, c: 2 },
-    ],
-    [{ metadata: { a: 1 }, custom_metadata: null }, { a: 1 }],
-    [{ metadata: null, custom_metadata: { a: 1 } }, { a: 1 }],
-  ] as const) {
-    it(`is ${JSON.stringify(metadata)} for ${JSON.stringify(fields)}`, () => {
-      assert.deepEqual(
-        metadataOf(parse({ type: 'session.start', session_id: 's', ...fields }) as LayercodeEvent),
-        metadata,
-      );
-    });
-  }
-
-  it('is the metadata of a call', () => {
-    assert.deepEqual(
-      metadataOf(
-        parse({ type: 'call_started', call_id: 'c', metadata: { a: 1 } }) as LayercodeEvent,
-      ),
-      { a: 1 },
-    );
-  });
-});
-
-describe('callerOf', () => {
-  const [from, to] = ['+15550100', '+15550199'];
-  for (const [fields, caller] of [
-    [{}, undefined],
-    [{ from_phone_number: null, to_phone_number: null }, undefined],
-    [{ from_phone_number: '', to_phone_number: '' }, undefined],
-    [{ from_phone_number: from, to_phone_number: to }, { from, to }],
-    [{ from_phone_number: from }, { from, to: undefined }],
-    [{ from_phone_number: '', to_phone_number: to }, { from: undefined, to }],
-  ] as const) {
-    it(`is ${JSON.stringify(caller)} for ${JSON.stringify(fields)}, in both dialects`, () => {
-      for (const event of [
-        { type: 'session.start', session_id: 's' },
-        { type: 'message', session_id: 's', text: 'Hi' },
-        { type: 'call_started', call_id: 'c' },
-        { type: 'transcript', call_id: 'c', transcript: 'Hi' },
-      ])
-        assert.deepEqual(callerOf(parse({ ...event, ...fields }) as LayercodeEvent), caller);
-    });
-  }
-
-  for (const wrong of [5, {}, 'x'.repeat(257), '+1\n2']) {
-    it(`takes ${JSON.stringify(wrong).slice(0, 20)} for no number`, () => {
-      const event = { type: 'call_started', call_id: 'c', from_phone_number: wrong };
-      assert.equal(callerOf(parse(event) as LayercodeEvent), undefined);
-    });
-  }
 });
 
 describe('isCallEvent', () => {

@@ -45,7 +45,7 @@ const callEvent = (type: string, fields: object = {}): object => ({
 
 /** Serves an agent whose hooks never end, calls them, collects garbage, and prints the statuses. */
 const COLLECTED = `
-  import { createApp, defineAgent, parseSettings, signPayload } from '../../routes/src/index.ts';
+  import { createApp, defineAgent, parseSettings, signPayload } from './src/index.ts';
   const settings = parseSettings({
     LAYERCODE_WEBHOOK_SECRET: 'whsec_x', TURN_TIMEOUT_SECONDS: '1', SHUTDOWN_TIMEOUT_SECONDS: '0',
   }, []);

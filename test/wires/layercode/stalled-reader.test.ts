@@ -22,7 +22,7 @@ import {
   type RawConnection,
   type Served,
 } from '../../fixtures/app.ts';
-import { turnsOf } from '../../fixtures/turns.ts';
+import { callerMessage, turnsOf } from '../../fixtures/turns.ts';
 import { Destination } from '../../sse/destination.ts';
 
 // More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window);
@@ -98,16 +98,13 @@ describe('Turns', () => {
       await reply.say('One.');
       await reply.say(' Two.');
     });
-    const event = messageEvent() as unknown as MessageEvent;
+    const event = callerMessage('t-1', 'Hello');
     const log = createLogger({ level: 'silent', write: () => undefined });
     for (const stream of [full, roomy]) {
       turns.start({
         ...stream,
         event,
-        conversationId: 'c-1',
-        turnId: 't-1',
         isOpen: true,
-        isAwaited: false,
         unsent: 0,
         headers: {},
         log,
@@ -133,11 +130,8 @@ describe('a turn that begins and ends on a connection that is gone', () => {
     const outcomes: string[] = [];
     let isDropped = false;
     const delivery: Delivery = {
-      event: messageEvent() as unknown as MessageEvent,
-      conversationId: 'c-1',
-      turnId: 't-1',
+      event: callerMessage('t-1', 'Hello?'),
       isOpen: false,
-      isAwaited: false,
       unsent: 1,
       headers: {},
       log: createLogger({ level: 'silent', write: () => undefined }),

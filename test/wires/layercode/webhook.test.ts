@@ -4,7 +4,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { DataContext, MessageTurn, EventContext, StartTurn } from '../../../src/agents/agent.ts';
+import type {
+  DataContext, EventContext, MessageTurn, StartTurn,
+} from '../../../src/agents/agent.ts';
 import { createApp } from '../../../src/app/create-app.ts';
 import type { SessionEndEvent, SessionUpdateEvent } from '../../../src/wires/layercode/events.ts';
 import { signPayload } from '../../../src/wires/layercode/signature.ts';

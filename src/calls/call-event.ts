@@ -1,0 +1,94 @@
+// What can happen in a call, in our own terms. Each wire translates what its platform posts into
+// these events. Everything below the wires knows only them.
+
+import type { JsonObject } from '../base/json.ts';
+import type { RawEvent } from './raw-event.ts';
+
+/** The two ends of a telephone call, as the platform writes them. */
+export interface Caller {
+  /** The caller's number. */
+  readonly from: string | undefined;
+  /** The number that was called. */
+  readonly to: string | undefined;
+}
+
+/** After a barge-in: what the platform says about the reply before. */
+export interface Interruption {
+  /** What the caller heard of it, '' for nothing. Undefined if the platform did not say. */
+  readonly textHeard: string | undefined;
+  /** The turn of that reply. This server may never have seen the id. */
+  readonly turnId: string | undefined;
+}
+
+/** What all events say. */
+interface EventFields {
+  /** The same caller over time: stays the same when the caller reconnects. */
+  readonly conversationId: string;
+  /** One connection of the caller. */
+  readonly sessionId: string;
+  /** The platform's id of the turn. Undefined if it sent none. */
+  readonly turnId: string | undefined;
+  /** Undefined for a browser, and for an event that does not name the caller. */
+  readonly caller: Caller | undefined;
+  /** A browser may have set it, so it is neither identity nor permission. */
+  readonly metadata: JsonObject;
+  /** A BCP 47 tag such as `en-GB`. Undefined if the platform does not say. */
+  readonly language: string | undefined;
+  /** The name of the wire that the event came over, such as `layercode`. */
+  readonly wire: string;
+}
+
+/** A call begins, or a caller returns to a conversation. */
+export interface CallStart extends EventFields {
+  readonly type: 'start';
+  readonly raw: RawEvent<'start'>;
+  /**
+   * Whether its turn runs beside the conversation: it leaves nothing in history, and neither ends
+   * other turns nor is ended by them. For an event that may come from a second sender, whose reply
+   * nobody hears.
+   */
+  readonly isBeside: boolean;
+}
+
+/** The caller said something. */
+export interface CallerMessage extends EventFields {
+  readonly type: 'message';
+  readonly raw: RawEvent<'message'>;
+  readonly text: string;
+  /** Set if the caller interrupted the reply before. */
+  readonly interruption: Interruption | undefined;
+}
+
+/** The caller spoke over the reply. What they said comes later. */
+export interface CallerInterruption extends EventFields {
+  readonly type: 'interruption';
+  readonly raw: RawEvent<'interruption'>;
+}
+
+/** The caller's browser sent data. */
+export interface CallerData extends EventFields {
+  readonly type: 'data';
+  readonly raw: RawEvent<'data'>;
+  readonly data: JsonObject;
+}
+
+/** Something about the session changed, such as its recording. */
+export interface SessionChange extends EventFields {
+  readonly type: 'change';
+  readonly raw: RawEvent<'change'>;
+}
+
+/** The session is over. A later one may resume the conversation. */
+export interface CallEnd extends EventFields {
+  readonly type: 'end';
+  readonly raw: RawEvent<'end'>;
+  /** Both in milliseconds since the epoch. Undefined if the platform did not say. */
+  readonly startedAt: number | undefined;
+  readonly endedAt: number | undefined;
+}
+
+export type CallEvent =
+  CallStart | CallerMessage | CallerInterruption | CallerData | SessionChange | CallEnd;
+
+/** An event that a reply answers. */
+export type TurnEvent = CallStart | CallerMessage;

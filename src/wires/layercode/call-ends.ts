@@ -1,0 +1,82 @@
+import type { Agent, EventContext } from '../../agents/agent.ts';
+import { andThen, type Awaitable } from '../../base/awaitable.ts';
+import type { CallEnd } from '../../calls/call-event.ts';
+import { EndedSessions } from '../../calls/ended-sessions.ts';
+import type { OpenSessions } from '../../calls/open-sessions.ts';
+import type { ConversationManager } from '../../conversations/manager.ts';
+import type { CallRecords } from '../../records/call-recorder.ts';
+import type { Turns } from '../../turns/turns.ts';
+
+export interface CallEndsOptions {
+  readonly agent: Agent;
+  /** The agent's name in records. */
+  readonly agentName: string;
+  readonly conversations: ConversationManager;
+  readonly turns: Turns;
+  /** Undefined if no shutdown waits for sessions. */
+  readonly openSessions?: OpenSessions | undefined;
+  /** Keeps a record of each call. Default: no records. */
+  readonly records?: CallRecords | undefined;
+}
+
+/** What the end of a call leads to: its turn ends, it is recorded, and the agent is told. */
+export class CallEnds {
+  readonly #options: CallEndsOptions;
+  readonly #ended = new EndedSessions();
+
+  constructor(options: CallEndsOptions) {
+    this.#options = options;
+  }
+
+  /** Ends the session's turns. Returns false, and does nothing, if the end is known already. */
+  end(event: CallEnd, reason: string): boolean {
+    const { openSessions, turns } = this.#options;
+    const { conversationId, sessionId } = event;
+    openSessions?.end(sessionId);
+    if (!this.#ended.add(sessionId)) return false;
+    turns.interrupt(conversationId, reason, sessionId);
+    this.#keepRecord(event); // after that, so that the store hears of the interruption first
+    return true;
+  }
+
+  /**
+   * Tells the agent. If its hook fails, the end counts as not known, so that a repeated one is told
+   * again.
+   */
+  tell(event: CallEnd, told: EventContext<CallEnd['raw']>): Awaitable<void> {
+    const failed = (error: unknown): never => {
+      this.#ended.forget(event.sessionId);
+      throw error;
+    };
+    try {
+      const done = this.#tell(event, told);
+      return done instanceof Promise ? done.catch(failed) : done;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  /** Reads the conversation only for an agent that wants to know. */
+  #tell(event: CallEnd, told: EventContext<CallEnd['raw']>): Awaitable<void> {
+    const { agent, conversations, turns } = this.#options;
+    if (agent.onSessionEnd === undefined) return;
+    return andThen(conversations.snapshot(event.conversationId), (conversation) =>
+      agent.onSessionEnd?.(turns.toldAtEnd(event, told, conversation)),
+    );
+  }
+
+  #keepRecord({ conversationId, sessionId, caller, startedAt, endedAt }: CallEnd): void {
+    const { records, conversations, agentName: agent } = this.#options;
+    if (records === undefined) return;
+    const call = {
+      sessionId,
+      conversationId,
+      conversationKey: conversations.keyOf(conversationId),
+      agent,
+      caller,
+      startedAt,
+      endedAt: endedAt ?? Date.now(),
+    };
+    records.ended(call, () => conversations.read(conversationId));
+  }
+}

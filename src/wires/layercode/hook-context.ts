@@ -1,0 +1,40 @@
+import type { EventContext } from '../../agents/agent.ts';
+import { isThenable, type Awaitable } from '../../base/awaitable.ts';
+import type { CallEvent } from '../../calls/call-event.ts';
+import type { Context } from '../../http/context.ts';
+
+/**
+ * The context of a hook that does not speak. Its signal fires after `timeoutMs` and when the
+ * platform disconnects. Not `AbortSignal.any` with `AbortSignal.timeout`: Node 20 collects the
+ * latter.
+ */
+export function hookContext<E extends CallEvent>(
+  { conversationId, wire, language, metadata, raw }: E,
+  context: Context,
+  timeoutMs: number,
+): EventContext<E['raw']> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    const reason = `the agent took longer than ${timeoutMs} ms`;
+    controller.abort(new DOMException(reason, 'TimeoutError'));
+  }, timeoutMs);
+  context.onClose((isFinished) => {
+    clearTimeout(timer);
+    if (isFinished) return;
+    controller.abort(new DOMException('the caller closed the connection', 'AbortError'));
+  });
+  const { headers, log } = context;
+  const { signal } = controller;
+  return { event: raw, conversationId, wire, language, metadata, headers, log, signal };
+}
+
+/** The hook's value, or a rejection once the signal fires, because a hook may ignore its signal. */
+export function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
+  if (!isThenable(value)) return value; // thenables too: database query builders are not promises
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const settled = Promise.resolve(value).then(resolve, reject);
+    void settled.finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

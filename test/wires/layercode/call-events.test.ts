@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { CallEvent } from '../../../src/calls/call-event.ts';
+import { callEventOf } from '../../../src/wires/layercode/call-events.ts';
+import { isKnownEvent, parseEvent } from '../../../src/wires/layercode/events.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** What a posted event means. It passes the check of its fields first. */
+function translated(posted: Fields): CallEvent {
+  const event = parseEvent(Buffer.from(JSON.stringify(posted)));
+  assert.ok(isKnownEvent(event));
+  return callEventOf(event);
+}
+
+const SESSION = { session_id: 's', conversation_id: 'c', turn_id: 't' } as const;
+const CALL = { call_id: 'k', turn_id: 't' } as const;
+
+describe('callEventOf', () => {
+  for (const [posted, type] of [
+    [{ type: 'session.start', ...SESSION }, 'start'],
+    [{ type: 'call_started', ...CALL }, 'start'],
+    [{ type: 'message', ...SESSION, text: 'Hi' }, 'message'],
+    [{ type: 'transcript', ...CALL, transcript: 'Hi' }, 'message'],
+    [{ type: 'user_interrupted', ...CALL }, 'interruption'],
+    [{ type: 'data', ...SESSION, data: { page: 1 } }, 'data'],
+    [{ type: 'session.update', ...SESSION }, 'change'],
+    [{ type: 'session.end', ...SESSION }, 'end'],
+    [{ type: 'call_ended', ...CALL }, 'end'],
+  ] as const) {
+    it(`is "${type}" for ${posted.type}, with the posted event as it is`, () => {
+      const event = translated(posted);
+      assert.equal(event.type, type);
+      assert.deepEqual(event.raw, posted);
+      assert.deepEqual([event.turnId, event.language, event.wire], ['t', undefined, 'layercode']);
+    });
+  }
+
+  it("has the caller's words, in both dialects", () => {
+    for (const event of [
+      translated({ type: 'message', ...SESSION, text: 'Hi' }),
+      translated({ type: 'transcript', ...CALL, transcript: 'Hi' }),
+    ])
+      assert.equal(event.type === 'message' && event.text, 'Hi');
+  });
+
+  it('has the data of the browser', () => {
+    const event = translated({ type: 'data', ...SESSION, data: { page: 1 } });
+    assert.deepEqual(event.type === 'data' && event.data, { page: 1 });
+  });
+
+  it('has no turn id where the platform sent none', () => {
+    for (const turn_id of [undefined, null])
+      assert.equal(translated({ type: 'message', session_id: 's', text: '', turn_id }).turnId,
+        undefined);
+  });
+
+  for (const [fields, conversationId, sessionId] of [
+    [{ type: 'message', session_id: 's', conversation_id: 'c', text: 'x' }, 'c', 's'],
+    [{ type: 'message', session_id: 's', text: 'x' }, 's', 's'],
+    [{ type: 'message', session_id: 's', conversation_id: null, text: 'x' }, 's', 's'],
+    [{ type: 'transcript', call_id: 'k', transcript: 'x' }, 'k', 'k'],
+    [{ type: 'call_ended', call_id: 'k', conversation_id: 'c', session_id: 's' }, 'k', 'k'],
+  ] as const) {
+    it(`is of conversation ${conversationId} and session ${sessionId} for ${JSON.stringify(fields)}`, () => {
+      const event = translated(fields);
+      assert.deepEqual([event.conversationId, event.sessionId], [conversationId, sessionId]);
+    });
+  }
+
+  for (const [fields, metadata] of [
+    [{}, {}],
+    [{ metadata: null, custom_metadata: null }, {}],
+    [{ metadata: { a: 1 } }, { a: 1 }],
+    [{ custom_metadata: { a: 1 } }, { a: 1 }],
+    [
+      { metadata: { a: 1, b: 1 }, custom_metadata: { b: 2, c: 2 } },
+      { a: 1, b: 2, c: 2 },
+    ],
+    [{ metadata: { a: 1 }, custom_metadata: null }, { a: 1 }],
+    [{ metadata: null, custom_metadata: { a: 1 } }, { a: 1 }],
+  ] as const) {
+    it(`has the metadata ${JSON.stringify(metadata)} of ${JSON.stringify(fields)}`, () => {
+      const event = translated({ type: 'session.start', session_id: 's', ...fields });
+      assert.deepEqual(event.metadata, metadata);
+    });
+  }
+
+  it('has the metadata of a call', () => {
+    const event = translated({ type: 'call_started', call_id: 'c', metadata: { a: 1 } });
+    assert.deepEqual(event.metadata, { a: 1 });
+  });
+
+  const [from, to] = ['+15550100', '+15550199'];
+  for (const [fields, caller] of [
+    [{}, undefined],
+    [{ from_phone_number: null, to_phone_number: null }, undefined],
+    [{ from_phone_number: '', to_phone_number: '' }, undefined],
+    [{ from_phone_number: from, to_phone_number: to }, { from, to }],
+    [{ from_phone_number: from }, { from, to: undefined }],
+    [{ from_phone_number: '', to_phone_number: to }, { from: undefined, to }],
+  ] as const) {
+    it(`has the caller ${JSON.stringify(caller)} of ${JSON.stringify(fields)}, in both dialects`, () => {
+      for (const event of [
+        { type: 'session.start', session_id: 's' },
+        { type: 'message', session_id: 's', text: 'Hi' },
+        { type: 'call_started', call_id: 'c' },
+        { type: 'transcript', call_id: 'c', transcript: 'Hi' },
+      ])
+        assert.deepEqual(translated({ ...event, ...fields }).caller, caller);
+    });
+  }
+
+  for (const wrong of [5, {}, 'x'.repeat(257), '+1\n2']) {
+    it(`takes ${JSON.stringify(wrong).slice(0, 20)} for no number`, () => {
+      const event = { type: 'call_started', call_id: 'c', from_phone_number: wrong };
+      assert.equal(translated(event).caller, undefined);
+    });
+  }
+
+  for (const [context, interruption] of [
+    [undefined, undefined],
+    [null, undefined],
+    [{ previous_turn_interrupted: false, text_heard: 'x' }, undefined],
+    [{ previous_turn_interrupted: true }, { textHeard: undefined, turnId: undefined }],
+    [{ previous_turn_interrupted: true, text_heard: '' }, { textHeard: '', turnId: undefined }],
+    [
+      { previous_turn_interrupted: true, text_heard: 'Hel', assistant_turn_id: 't0' },
+      { textHeard: 'Hel', turnId: 't0' },
+    ],
+  ] as const) {
+    it(`has the interruption ${JSON.stringify(interruption)} of ${JSON.stringify(context)}`, () => {
+      const fields = { ...SESSION, text: 'x', interruption_context: context };
+      const event = translated({ type: 'message', ...fields });
+      assert.deepEqual(event.type === 'message' && event.interruption, interruption);
+    });
+  }
+
+  for (const [posted, isBeside] of [
+    [{ type: 'session.start', session_id: 's' }, true],
+    [{ type: 'session.start', session_id: 's', turn_id: null }, true],
+    [{ type: 'session.start', session_id: 's', turn_id: 't' }, false],
+    [{ type: 'call_started', call_id: 'k' }, false],
+  ] as const) {
+    it(`runs ${isBeside ? 'beside' : 'in'} the conversation for ${JSON.stringify(posted)}`, () => {
+      const event = translated(posted);
+      assert.equal(event.type === 'start' && event.isBeside, isBeside);
+    });
+  }
+
+  const NOON = Date.UTC(2026, 0, 1, 12);
+  for (const [time, ms] of [
+    [NOON, NOON],
+    ['2026-01-01T12:00:00.000Z', NOON],
+    ['at noon', undefined],
+    [null, undefined],
+    [undefined, undefined],
+  ] as const) {
+    it(`ended at ${ms} for ended_at ${JSON.stringify(time)}`, () => {
+      const fields = { ...SESSION, started_at: time, ended_at: time };
+      const event = translated({ type: 'session.end', ...fields });
+      assert.ok(event.type === 'end');
+      assert.deepEqual([event.startedAt, event.endedAt], [ms, ms]);
+    });
+  }
+
+  it('ended at the timestamp of call_ended, and does not know when it began', () => {
+    const event = translated({ type: 'call_ended', ...CALL, timestamp: '2026-01-01T12:00:00Z' });
+    assert.deepEqual(event.type === 'end' && [event.startedAt, event.endedAt], [undefined, NOON]);
+  });
+});
