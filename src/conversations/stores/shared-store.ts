@@ -1,4 +1,4 @@
-import { andThen, toAwaitable, type Awaitable } from '../../base/awaitable.ts';
+import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Channel } from '../../base/channel.ts';
 import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
@@ -6,9 +6,12 @@ import { clearTurns, hasOpenTurn, type Conversation } from '../conversation.ts';
 import { mergeTurns, turnsLostBy } from '../merge-turns.ts';
 import type { ConversationStore, StoreHealth } from '../store.ts';
 import type { TurnRecord } from '../turn-record.ts';
+import { FAILED, Outage } from './outage.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
+import { SerialByKey } from './serial-by-key.ts';
+import { WaitingChanges } from './waiting-changes.ts';
 
 export interface SharedStoreOptions {
   /** A conversation without a change for this long is dropped. */
@@ -31,22 +34,10 @@ export interface SharedStoreOptions {
 const OPEN_TURN_MS = 3_600_000;
 /** Per change. There are more only if other processes write the conversation all the time. */
 const MAX_CONFLICTS = 20;
-/** Between attempts to reach a store that did not answer. */
-const FIRST_RETRY_MS = 250;
-const LONGEST_RETRY_MS = 2_000;
 /** How long closing may write what is waiting. */
 const CLOSING_MS = 2_000;
 
 const MAX_CHARACTERS = 67_108_864;
-
-/** The result of a command that failed or took too long. */
-const FAILED = Symbol('failed');
-
-interface Waiting {
-  readonly kept: PartedConversation;
-  readonly turns: number;
-  readonly characters: number;
-}
 
 /**
  * Conversations in a store of parts, which other processes may share.
@@ -63,28 +54,11 @@ export class SharedStore implements ConversationStore {
   readonly channel: Channel | undefined;
   readonly #parts: PartStore;
   readonly #ttlMs: number;
-  readonly #timeoutMs: number;
   readonly #log: Logger;
-  readonly #maxTurnsWaiting: number;
-  readonly #maxCharactersWaiting: number;
+  readonly #outage: Outage;
   readonly #remembered: Remembered;
-  /** Conversations with changes that are not stored yet, the oldest first. */
-  readonly #waiting = new Map<string, Waiting>();
-  #turnsWaiting = 0;
-  #charactersWaiting = 0;
-  /** The last pending call of each conversation. */
-  readonly #lastCalls = new Map<string, Promise<void>>();
-  #isDegraded = false;
-  /** From the first failure until all that waited is written. Meanwhile the store may answer. */
-  #isOutage = false;
-  #retry: NodeJS.Timeout | undefined;
-  #retryMs = FIRST_RETRY_MS;
-  #failures = 0;
-  /** How often the store may have lost data while it did not answer. */
-  #losses = 0;
-  /** What was written last. */
-  #lastId = '';
-  #lastVersion: string | undefined;
+  readonly #waiting: WaitingChanges;
+  readonly #order = new SerialByKey();
   #conflicts = 0;
   #closed: Promise<void> | undefined;
 
@@ -92,10 +66,22 @@ export class SharedStore implements ConversationStore {
     this.#parts = parts;
     this.channel = options.channel;
     this.#ttlMs = options.ttlMs;
-    this.#timeoutMs = options.timeoutMs;
     this.#log = options.log;
-    this.#maxTurnsWaiting = options.maxTurnsWaiting ?? 10_000;
-    this.#maxCharactersWaiting = options.maxCharactersWaiting ?? MAX_CHARACTERS;
+    this.#outage = new Outage(parts, {
+      timeoutMs: options.timeoutMs,
+      log: options.log,
+      recovered: async () => {
+        await this.#writeBack();
+        return this.#waiting.size === 0;
+      },
+    });
+    this.#waiting = new WaitingChanges(
+      {
+        maxTurns: options.maxTurnsWaiting ?? 10_000,
+        maxCharacters: options.maxCharactersWaiting ?? MAX_CHARACTERS,
+      },
+      options.log,
+    );
     this.#remembered = new Remembered({
       maxConversations: options.maxRemembered,
       maxCharacters: options.maxCharacters ?? MAX_CHARACTERS,
@@ -104,7 +90,7 @@ export class SharedStore implements ConversationStore {
   }
 
   read(id: string): Awaitable<Conversation | undefined> {
-    return this.#inOrder(id, () =>
+    return this.#order.run(id, () =>
       andThen(this.#latest(id), (kept) =>
         kept === undefined || kept.isEmpty ? undefined : kept.snapshot(),
       ),
@@ -112,12 +98,12 @@ export class SharedStore implements ConversationStore {
   }
 
   update<T>(id: string, change: (conversation: Conversation) => T): Awaitable<T> {
-    return this.#inOrder(id, () => {
-      if (this.#isDegraded || this.#waiting.has(id)) return this.#changeHere(id, change);
+    return this.#order.run(id, () => {
+      if (this.#outage.isDegraded || this.#waiting.has(id)) return this.#changeHere(id, change);
       const remembered = this.#remembered.get(id);
       if (remembered !== undefined) return this.#write(id, remembered, change);
       return andThen(this.#latest(id), (latest) =>
-        this.#isDegraded
+        this.#outage.isDegraded
           ? this.#changeHere(id, change)
           : this.#write(id, latest ?? new PartedConversation(id), change, true),
       );
@@ -126,16 +112,16 @@ export class SharedStore implements ConversationStore {
 
   count(): Awaitable<number> {
     return andThen(
-      this.#ask(() => this.#parts.count()),
+      this.#outage.ask(() => this.#parts.count()),
       (count) => (count === FAILED ? NaN : count),
     );
   }
 
   health(): StoreHealth {
     return {
-      isDegraded: this.#isDegraded,
-      turnsWaiting: this.#turnsWaiting,
-      failures: this.#failures,
+      isDegraded: this.#outage.isDegraded,
+      turnsWaiting: this.#waiting.turns,
+      failures: this.#outage.failures,
       conflicts: this.#conflicts,
     };
   }
@@ -146,34 +132,21 @@ export class SharedStore implements ConversationStore {
   }
 
   async #close(): Promise<void> {
-    clearTimeout(this.#retry);
-    await Promise.all(this.#lastCalls.values());
+    this.#outage.close();
+    await this.#order.idle();
     if (this.#waiting.size > 0) await within(CLOSING_MS, this.#writeBack()).catch(() => undefined);
-    if (this.#turnsWaiting > 0)
-      this.#log.error('history lost: the store did not answer', { turns: this.#turnsWaiting });
+    if (this.#waiting.turns > 0)
+      this.#log.error('history lost: the store did not answer', { turns: this.#waiting.turns });
     await this.channel?.close();
     await this.#parts.close();
   }
 
-  /** Makes the calls of one conversation one after another. */
-  #inOrder<T>(id: string, call: () => Awaitable<T>): Awaitable<T> {
-    const last = this.#lastCalls.get(id);
-    const answer = last === undefined ? call() : last.then(call);
-    if (!(answer instanceof Promise)) return answer;
-    const ended = (): void => {
-      if (this.#lastCalls.get(id) === done) this.#lastCalls.delete(id);
-    };
-    const done = answer.then(ended, ended); // the caller handles the failure
-    this.#lastCalls.set(id, done);
-    return answer;
-  }
-
   /** As it is stored or, if the store does not answer, as it is remembered. */
   #latest(id: string): Awaitable<PartedConversation | undefined> {
-    const remembered = this.#waiting.get(id)?.kept ?? this.#remembered.get(id);
-    if (this.#isDegraded || this.#waiting.has(id)) return remembered;
+    const remembered = this.#waiting.get(id) ?? this.#remembered.get(id);
+    if (this.#outage.isDegraded || this.#waiting.has(id)) return remembered;
     return andThen(
-      this.#ask(() => this.#parts.read(id, remembered?.version)),
+      this.#outage.ask(() => this.#parts.read(id, remembered?.version)),
       (found) => {
         if (found === FAILED || found === 'unchanged') return remembered;
         return found === undefined ? undefined : this.#join(id, found);
@@ -188,7 +161,7 @@ export class SharedStore implements ConversationStore {
         conversationId: id,
         parts: kept.unreadable,
       });
-    kept.lossesSeen = this.#losses;
+    kept.lossesSeen = this.#outage.losses;
     this.#remembered.set(id, kept);
     return kept;
   }
@@ -211,7 +184,7 @@ export class SharedStore implements ConversationStore {
       return latest;
     }
     const anew = new PartedConversation(id);
-    if (kept.lossesSeen === this.#losses) return anew;
+    if (kept.lossesSeen === this.#outage.losses) return anew;
     mergeTurns(anew.conversation, remembered);
     anew.takeHeadOf(kept);
     return anew;
@@ -244,12 +217,12 @@ export class SharedStore implements ConversationStore {
     if (parts === undefined) {
       if (isLatest) return result;
       return andThen(
-        this.#ask(() => this.#parts.read(id, kept.version)),
+        this.#outage.ask(() => this.#parts.read(id, kept.version)),
         (found) => (found === FAILED || found === 'unchanged' ? result : again(found)),
       );
     }
     return andThen(
-      this.#ask(() => this.#parts.write(id, parts)),
+      this.#outage.ask(() => this.#parts.write(id, parts)),
       (answer) => {
         if (answer === FAILED) this.#wait(id, kept);
         else if (answer === true) this.#written(id, kept, parts);
@@ -261,12 +234,11 @@ export class SharedStore implements ConversationStore {
 
   #written(id: string, kept: PartedConversation, parts: PartsChange): void {
     kept.written(parts);
-    kept.lossesSeen = this.#losses;
+    kept.lossesSeen = this.#outage.losses;
     if (kept.isEmpty) this.#remembered.delete(id);
     else {
       this.#remembered.set(id, kept);
-      this.#lastId = id;
-      this.#lastVersion = parts.to;
+      this.#outage.written(id, parts.to);
     }
   }
 
@@ -274,76 +246,26 @@ export class SharedStore implements ConversationStore {
     return this.#ttlMs + (hasOpenTurn(conversation) ? OPEN_TURN_MS : 0);
   }
 
-  #ask<T>(command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
-    try {
-      const answer = toAwaitable(command());
-      if (!(answer instanceof Promise)) return answer;
-      return within(this.#timeoutMs, answer).catch((error: unknown) => this.#failed(error));
-    } catch (error) {
-      return this.#failed(error);
-    }
-  }
-
-  #failed(error: unknown): typeof FAILED {
-    this.#failures += 1;
-    this.#isDegraded = true;
-    if (!this.#isOutage) {
-      this.#isOutage = true;
-      const store = this.#parts.name;
-      this.#log.error('the conversation store failed; calls continue from memory', { store, error });
-    }
-    this.#retryLater();
-    return FAILED;
-  }
-
-  #retryLater(): void {
-    if (this.#retry !== undefined || this.#closed !== undefined) return;
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      this.#recover().catch((error: unknown) => this.#failed(error));
-    }, this.#retryMs).unref();
-    this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
-  }
-
-  /** Reads an id that no conversation has, to see whether the store answers. */
-  async #recover(): Promise<void> {
-    if ((await this.#ask(() => this.#parts.read(''))) === FAILED) return;
-    const last = await this.#ask(() => this.#parts.read(this.#lastId, this.#lastVersion));
-    // If the last write is still there, everything before it is, too.
-    if (last !== 'unchanged') this.#losses += 1;
-    if (last === FAILED) {
-      this.#lastId = ''; // the next attempt must not fail because of this one alone
-      return;
-    }
-    this.#isDegraded = false;
-    await this.#writeBack();
-    if (this.#isDegraded) return;
-    if (this.#waiting.size > 0) return this.#retryLater();
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#isOutage = false;
-    this.#log.info('the conversation store answers again', { store: this.#parts.name });
-  }
-
   async #writeBack(): Promise<void> {
-    for (const id of [...this.#waiting.keys()]) {
-      await this.#inOrder(id, () => this.#writeBackOne(id));
-      if (this.#isDegraded && this.#closed === undefined) return;
+    for (const id of this.#waiting.ids()) {
+      await this.#order.run(id, () => this.#writeBackOne(id));
+      if (this.#outage.isDegraded && this.#closed === undefined) return;
     }
   }
 
   #writeBackOne(id: string, conflicts = 0): Awaitable<void> {
-    const kept = this.#waiting.get(id)?.kept;
+    const kept = this.#waiting.get(id);
     if (kept === undefined) return;
     const parts = kept.change(this.#ttlOf(kept));
-    if (parts === undefined) return this.#noLongerWaiting(id);
+    if (parts === undefined) return this.#waiting.delete(id);
     return andThen(
-      this.#ask(() => this.#parts.write(id, parts)),
+      this.#outage.ask(() => this.#parts.write(id, parts)),
       (answer) => {
         // To the end of the queue: perhaps only this one cannot be written.
         if (answer === FAILED) return this.#wait(id, kept);
         if (answer === true) {
           this.#written(id, kept, parts);
-          return this.#noLongerWaiting(id);
+          return this.#waiting.delete(id);
         }
         const merged = this.#merged(id, answer, kept, kept.conversation.turns);
         mergeTurns(merged.conversation, kept.waitingTurns());
@@ -357,7 +279,7 @@ export class SharedStore implements ConversationStore {
   /** Makes a change without the store: on what is remembered, or on a new conversation. */
   #changeHere<T>(id: string, change: (conversation: Conversation) => T): T {
     const kept =
-      this.#waiting.get(id)?.kept ?? this.#remembered.get(id) ?? new PartedConversation(id);
+      this.#waiting.get(id) ?? this.#remembered.get(id) ?? new PartedConversation(id);
     kept.conversation.isBehind = true;
     let result: T;
     try {
@@ -371,34 +293,7 @@ export class SharedStore implements ConversationStore {
   }
 
   #wait(id: string, kept: PartedConversation): void {
-    this.#noLongerWaiting(id);
-    kept.forgetUnsaved();
-    const turns = Math.max(kept.touched.size, 1); // a state or a caller alone takes room, too
-    const characters = kept.conversation.textLength;
-    this.#waiting.set(id, { kept, turns, characters });
+    this.#waiting.set(id, kept);
     this.#remembered.set(id, kept);
-    this.#turnsWaiting += turns;
-    this.#charactersWaiting += characters;
-    while (
-      this.#turnsWaiting > this.#maxTurnsWaiting ||
-      this.#charactersWaiting > this.#maxCharactersWaiting
-    ) {
-      const [oldest] = this.#waiting.keys();
-      if (oldest === undefined || oldest === id) return;
-      const lost = this.#waiting.get(oldest)?.turns;
-      this.#noLongerWaiting(oldest);
-      this.#log.error('history lost: too much is waiting for the store', {
-        conversationId: oldest,
-        turns: lost,
-      });
-    }
-  }
-
-  #noLongerWaiting(id: string): void {
-    const waiting = this.#waiting.get(id);
-    if (waiting === undefined) return;
-    this.#waiting.delete(id);
-    this.#turnsWaiting -= waiting.turns;
-    this.#charactersWaiting -= waiting.characters;
   }
 }
