@@ -6,7 +6,7 @@ import {
   subtract,
   type Conversation,
 } from './conversation.ts';
-import { withKnownResults } from './tool-call-rules.ts';
+import { withCallsOf } from './tool-call-merge.ts';
 import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
 /**
@@ -17,7 +17,8 @@ import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-reco
  * - If both know the same run, this process has the newer copy, unless what was heard has been
  *   decided by now.
  * - If they know different runs, a completed one wins; otherwise the stored one stays.
- * - A tool call never loses its true result.
+ * - A tool call never loses its true result, and never gets another call's: a call belongs to a
+ *   run.
  */
 export function mergeTurns(conversation: Conversation, remembered: readonly TurnRecord[]): void {
   for (const ours of remembered) {
@@ -29,7 +30,7 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
       if (ours.state === 'open') conversation.openTurns += 1;
       add(conversation, ours);
     } else if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
-    else keepResults(conversation, theirs, ours);
+    else keepCalls(conversation, theirs, ours);
   }
 }
 
@@ -70,8 +71,10 @@ function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
 }
 
 function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
-  const messages = withKnownResults(theirs, messagesOf(ours));
-  const { state, runId, kept, filler, sent, isUnknown } = ours;
+  const { messages, kept } = withCallsOf(theirs, ours) ?? {
+    messages: messagesOf(ours), kept: ours.kept,
+  };
+  const { state, runId, filler, sent, isUnknown } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
   theirs.state = state;
@@ -84,11 +87,10 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   add(conversation, theirs);
 }
 
-function keepResults(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
-  const known = messagesOf(theirs);
-  const messages = withKnownResults(ours, known);
-  if (messages.every((message, index) => message === known[index])) return;
+function keepCalls(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
+  const merged = withCallsOf(ours, theirs);
+  if (merged === undefined) return;
   subtract(conversation, theirs);
-  setMessages(theirs, messages, theirs.kept);
+  setMessages(theirs, merged.messages, merged.kept);
   add(conversation, theirs);
 }

@@ -41,7 +41,12 @@ export interface ToolMessage {
   /** JSON text: the tool's result, or one of `UNFINISHED_RESULTS`. */
   readonly content: string;
   readonly turnId: string;
+  /** Unique within its run: models repeat ids in other runs of a turn. */
   readonly toolCallId: string;
+  /** The run that made the call. Absent in records of format 1: their own run. */
+  readonly runId?: number;
+  /** The address of the process that runs the call, if several share the conversation. */
+  readonly process?: string;
   readonly state: ToolCallState;
   /**
    * The call's idempotency key. Absent if the arguments are not JSON: such calls match no other.

@@ -9,7 +9,7 @@ import {
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { mergeTurns, placeOf, turnsLostBy } from '../../src/conversations/merge-turns.ts';
-import type { Message } from '../../src/conversations/message.ts';
+import type { Message, ToolCallState } from '../../src/conversations/message.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 
 function record(id: string, more: Partial<TurnRecord> = {}): TurnRecord {
@@ -58,6 +58,95 @@ const CASES: readonly (readonly [string, TurnRecord, TurnRecord, TurnRecord])[] 
     { ...open, runId: 2 }],
 ];
 
+/** One call, which every run of these tests gives the same id. */
+interface Paid {
+  readonly runId?: number;
+  readonly state?: ToolCallState;
+  readonly content?: string;
+  readonly key?: string;
+}
+
+function round({ runId, state = 'completed', content = 'paid 10', key = 'k' }: Paid): Message[] {
+  return [
+    {
+      role: 'assistant', content: '', turnId: 't', state: 'interrupted',
+      toolCalls: [{ id: 'x', name: 'pay', args: '{}' }],
+    },
+    {
+      role: 'tool', content, turnId: 't', toolCallId: 'x', state, key,
+      ...(runId === undefined ? {} : { runId }),
+    },
+  ];
+}
+
+const ASKED: Message = { role: 'user', content: 'a', turnId: 't' };
+const SAID: Message = { role: 'assistant', content: 'b', turnId: 't', state: 'completed' };
+
+/** A run of the turn `t`, behind what earlier runs called. */
+function run(
+  runId: number, state: TurnRecord['state'], own: readonly Message[], earlier: readonly Message[] = [],
+): TurnRecord {
+  return record('t', {
+    state, runId, words: null, reply: null, messages: [ASKED, ...earlier, ...own],
+    kept: 1 + earlier.length,
+  });
+}
+
+const pays10 = round({ runId: 1, content: 'paid 10' });
+const pays20 = round({ runId: 2, content: 'paid 20' });
+const paying20 = round({ runId: 2, state: 'running', content: 'wait' });
+
+/** What is there, what is remembered, and what is there afterwards. */
+const CALLS: readonly (readonly [string, TurnRecord, TurnRecord, TurnRecord])[] = [
+  [
+    'a result is not that of another run, though it has the same id',
+    run(2, 'interrupted', paying20), run(1, 'interrupted', pays10),
+    run(2, 'interrupted', paying20, pays10),
+  ],
+  [
+    'a result stays in front of a run that completed elsewhere',
+    run(2, 'interrupted', pays20), run(1, 'completed', [...pays10, SAID]),
+    run(1, 'completed', [...pays10, SAID], pays20),
+  ],
+  [
+    'a run that still calls is not forgotten',
+    run(2, 'completed', [SAID]), run(1, 'interrupted', round({ runId: 1, state: 'running' })),
+    run(2, 'completed', [SAID], round({ runId: 1, state: 'running' })),
+  ],
+  [
+    'what was interrupted need not be kept',
+    run(2, 'completed', [SAID]), run(1, 'interrupted', round({ runId: 1, state: 'interrupted' })),
+    run(2, 'completed', [SAID]),
+  ],
+  [
+    'an earlier call finds its result, wherever it stands',
+    run(2, 'completed', [SAID], round({ runId: 1, state: 'unknown' })), run(1, 'open', pays10),
+    run(2, 'completed', [SAID], pays10),
+  ],
+  [
+    'the run itself knows best that a call was interrupted',
+    run(1, 'interrupted', round({ runId: 1, state: 'unknown' })),
+    run(1, 'interrupted', round({ runId: 1, state: 'interrupted' })),
+    run(1, 'interrupted', round({ runId: 1, state: 'interrupted' })),
+  ],
+  [
+    'a call of a record that does not name runs is one of its own run',
+    run(2, 'interrupted', paying20), run(1, 'interrupted', round({})),
+    run(2, 'interrupted', paying20, round({})),
+  ],
+  [
+    'of an earlier run in such a record only the key is known',
+    run(2, 'completed', [SAID], round({ state: 'running' })), run(1, 'interrupted', pays10),
+    run(2, 'completed', [SAID], pays10),
+  ],
+  [
+    'another key there is another call',
+    run(2, 'completed', [SAID], round({ state: 'running', key: 'l' })),
+    run(1, 'interrupted', pays10),
+    run(2, 'completed', [SAID], [...round({ state: 'running', key: 'l' }), ...pays10]),
+  ],
+];
+
 describe('a merge of remembered turns', () => {
   for (const [name, theirs, ours, expected] of CASES) {
     it(`knows that ${name}`, () => {
@@ -103,6 +192,16 @@ describe('a merge of remembered turns', () => {
     mergeTurns(conversation, [{ ...there, ...cut, messages: withCall('running', 'wait') }]);
     assert.deepEqual(conversation.turns[0]?.messages, withCall('completed', '42'));
   });
+
+  for (const [name, theirs, ours, expected] of CALLS) {
+    it(`of tool calls knows that ${name}`, () => {
+      const conversation = holding(theirs);
+      mergeTurns(conversation, structuredClone([ours]));
+      assert.deepEqual(conversation, holding(expected));
+      mergeTurns(conversation, structuredClone([ours]));
+      assert.deepEqual(conversation, holding(expected), 'the second time');
+    });
+  }
 
   it('touches nothing that stays as it is', () => {
     const conversation = holding(settled, record('t2'));

@@ -1,0 +1,94 @@
+// What one copy of a turn knows about tool calls and another does not.
+
+import type { Message, ToolCallState, ToolMessage } from './message.ts';
+import { messagesOf, type TurnRecord } from './turn-record.ts';
+
+/** The messages of a turn. The first `kept` come before its current run. */
+export interface MergedMessages {
+  readonly messages: Message[];
+  readonly kept: number | undefined;
+}
+
+/** A tool call's result, and the run that made the call. Undefined: an earlier one of the turn. */
+interface Call {
+  readonly result: ToolMessage;
+  readonly runId: number | undefined;
+}
+
+/** Of one call. Only its own run writes `interrupted`, and so knows better than `unknown`. */
+const TRUTH = {
+  running: 0, unknown: 1, interrupted: 2, completed: 3,
+} as const satisfies Record<ToolCallState, number>;
+
+/**
+ * The messages of `record`, with what `other`, a copy of the same turn, knows about tool calls:
+ * truer results of calls that both have, and in front the calls that `record` lacks, unless they
+ * were interrupted. Undefined if there is nothing to take over.
+ *
+ * Calls are the same if run and id are, because models repeat ids in other runs.
+ */
+export function withCallsOf(other: TurnRecord, record: TurnRecord): MergedMessages | undefined {
+  const theirs = callsOf(other);
+  if (theirs.length === 0) return undefined;
+  const own = messagesOf(record);
+  const calls = callsOf(record);
+  const truer = new Map<Message, ToolMessage>();
+  for (const call of calls) {
+    const found = theirs.find((their) => isSameCall(call, their))?.result;
+    if (found !== undefined && TRUTH[found.state] > TRUTH[call.result.state])
+      truer.set(call.result, found);
+  }
+  const missing = theirs.filter(
+    (their) =>
+      their.result.state !== 'interrupted' && !calls.some((call) => isSameCall(call, their)),
+  );
+  if (truer.size === 0 && missing.length === 0) return undefined;
+  const messages = own.map((message) => truer.get(message) ?? message);
+  const rounds = roundsOf(other, new Set(missing.map(({ result }) => result)));
+  if (rounds.length === 0) return { messages, kept: record.kept };
+  const leading = record.kept ?? own.filter(({ role }) => role === 'user').length;
+  messages.splice(leading, 0, ...rounds);
+  return { messages, kept: leading + rounds.length };
+}
+
+/**
+ * Records of format 1 do not say which run made a call. It was the current one, except for those
+ * in front.
+ */
+function callsOf({ messages, kept = 0, runId }: TurnRecord): Call[] {
+  return (messages ?? []).flatMap((message, index) =>
+    message.role === 'tool'
+      ? [{ result: message, runId: message.runId ?? (index < kept ? undefined : runId) }]
+      : [],
+  );
+}
+
+function isSameCall(a: Call, b: Call): boolean {
+  if (a.result.toolCallId !== b.result.toolCallId) return false;
+  if (a.runId !== undefined && b.runId !== undefined) return a.runId === b.runId;
+  return a.result.key !== undefined && a.result.key === b.result.key;
+}
+
+/** The requests for these calls with their results, each after its words. */
+function roundsOf(record: TurnRecord, results: ReadonlySet<ToolMessage>): Message[] {
+  const rounds: Message[] = [];
+  for (const [index, message] of messagesOf(record).entries()) {
+    if (message.role !== 'assistant' || message.toolCalls === undefined) continue;
+    const behind = resultsBehind(record, index).filter((result) => results.has(result));
+    const ids = new Set(behind.map(({ toolCallId }) => toolCallId));
+    const toolCalls = message.toolCalls.filter(({ id }) => ids.has(id));
+    if (toolCalls.length > 0)
+      rounds.push({ ...message, state: 'interrupted', toolCalls }, ...behind);
+  }
+  return rounds;
+}
+
+/** The results that follow the message at this index. */
+function resultsBehind(record: TurnRecord, index: number): ToolMessage[] {
+  const results: ToolMessage[] = [];
+  for (const message of messagesOf(record).slice(index + 1)) {
+    if (message.role !== 'tool') break;
+    results.push(message);
+  }
+  return results;
+}
