@@ -533,6 +533,7 @@ describe('layercode-microserver', () => {
         'NamedAgents',
         'NewMessage',
         'Next',
+        'OnceCall',
         'OpenStoreOptions',
         'RedisClient',
         'RedisPublisher',
@@ -569,6 +570,7 @@ describe('layercode-microserver', () => {
         'TurnJournal',
         'TurnState',
         'UnknownEvent',
+        'UpdateOptions',
         'UserInterruptedEvent',
       ],
     );

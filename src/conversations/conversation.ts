@@ -1,6 +1,7 @@
 // A conversation as plain JSON: its turns in order, an index of their ids, and running totals.
 
 import type { Message } from './message.ts';
+import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import {
   countMessages,
   countRunningCalls,
@@ -37,7 +38,10 @@ export interface Conversation {
   /** Tool calls without a result, in turns of any state. */
   runningCalls: number;
   messageCount: number;
-  /** UTF-16 code units of all messages and sent events, plus the state and the caller. */
+  /**
+   * UTF-16 code units of all messages and sent events, plus the state and the caller. `once` calls
+   * have a bound of their own.
+   */
   textLength: number;
   /** Time of the last change, in milliseconds since the epoch. */
   updatedAt: number;
@@ -47,6 +51,8 @@ export interface Conversation {
   caller?: KnownCaller;
   /** The agent that the conversation was last handed over to. */
   agent?: string;
+  /** What must happen once per conversation. Trimming leaves it alone. */
+  onceCalls?: OnceCalls;
   /**
    * The turns added, changed or removed, for stores that write only changes. Not part of the
    * record.
@@ -76,6 +82,18 @@ export function emptyConversation(id: string): Conversation {
     textLength: 0,
     updatedAt: 0,
   };
+}
+
+/** Whether nothing is left to keep. */
+export function isEmpty({ turns, onceCalls }: Conversation): boolean {
+  if (turns.length > 0) return false;
+  for (const _key in onceCalls) return false;
+  return true;
+}
+
+/** UTF-16 code units of everything kept for the conversation. */
+export function lengthOf({ textLength, onceCalls }: Conversation): number {
+  return onceCalls === undefined ? textLength : textLength + lengthOfOnceCalls(onceCalls);
 }
 
 export function hasOpenTurn(conversation: Conversation): boolean {
@@ -173,14 +191,25 @@ export function add(conversation: Conversation, record: TurnRecord): void {
   if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
 }
 
-/** Forgets everything. A turn that is still running will find nothing to settle. */
+/**
+ * Forgets everything, except which `once` calls may still act or have acted. A turn that is still
+ * running will find nothing to settle.
+ */
 export function clearTurns(conversation: Conversation): void {
   delete conversation.state;
   delete conversation.caller;
   delete conversation.agent;
+  keepUnfinished(conversation);
   for (const turn of conversation.turns) conversation.touched?.add(turn);
   if (conversation.touched !== undefined) conversation.isCleared = true;
   Object.assign(conversation, emptyConversation(conversation.id));
+}
+
+function keepUnfinished(conversation: Conversation): void {
+  const unfinished = Object.entries(conversation.onceCalls ?? {})
+    .filter(([, { state }]) => state !== 'completed');
+  if (unfinished.length > 0) conversation.onceCalls = Object.fromEntries(unfinished);
+  else if (conversation.onceCalls !== undefined) delete conversation.onceCalls;
 }
 
 /** Replaces the agent's state, unless `state` is undefined. */

@@ -209,8 +209,9 @@ function keyOf(agentName: string, conversationId: string): string {
 /** The part of a store that belongs to one agent. */
 function storeOf(agentName: string, store: ConversationStore): ConversationStore {
   return {
+    ...(store.isShared === undefined ? {} : { isShared: store.isShared }),
     read: (id) => store.read(keyOf(agentName, id)),
-    update: (id, change) => store.update(keyOf(agentName, id), change),
+    update: (id, change, options) => store.update(keyOf(agentName, id), change, options),
     count: () => store.count(),
     close: () => store.close(),
   };

@@ -1,5 +1,7 @@
 import { RecencyList, type RecencyEntry } from '../base/recency-list.ts';
-import { emptyConversation, hasOpenTurn, type Conversation } from './conversation.ts';
+import {
+  emptyConversation, hasOpenTurn, isEmpty, lengthOf, type Conversation,
+} from './conversation.ts';
 import type { ConversationStore } from './store.ts';
 
 export interface MemoryStoreOptions {
@@ -65,10 +67,10 @@ export class MemoryStore implements ConversationStore {
       entry = undefined;
     }
     const conversation = entry?.conversation ?? emptyConversation(id);
-    const before = conversation.textLength;
+    const before = lengthOf(conversation);
     const result = change(conversation);
-    this.#characters += conversation.textLength - before;
-    if (conversation.turns.length === 0) {
+    this.#characters += lengthOf(conversation) - before;
+    if (isEmpty(conversation)) {
       if (entry !== undefined) this.#drop(entry);
       return result;
     }
@@ -135,7 +137,7 @@ export class MemoryStore implements ConversationStore {
   }
 
   #drop(entry: Entry): void {
-    this.#characters -= entry.conversation.textLength;
+    this.#characters -= lengthOf(entry.conversation);
     this.#entries.delete(entry.conversation.id);
     this.#byLastUse.remove(entry);
   }

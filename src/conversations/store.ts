@@ -12,6 +12,9 @@ import type { Conversation } from './conversation.ts';
  * promises here.
  */
 export interface ConversationStore {
+  /** Set if other processes may change the same conversations. */
+  readonly isShared?: true;
+
   /** The channel to other processes using the store. `close()` closes it too. */
   readonly channel?: Channel | undefined;
 
@@ -23,13 +26,19 @@ export interface ConversationStore {
   /**
    * Atomically reads the conversation (an empty one if unknown), applies `change`, writes it, and
    * returns what `change` returned. Changes to one conversation are applied in the order
-   * requested. A conversation left without turns is not kept.
+   * requested. A conversation left without turns and `once` calls is not kept.
    *
    * `change` is synchronous and may be called again after a conflict, so it must have no other
    * effects. It may throw only before changing anything; the error is passed on and nothing is
    * written.
+   *
+   * A store that ignores `options` must reject if it could not write.
    */
-  update<T>(id: string, change: (conversation: Conversation) => T): Awaitable<T>;
+  update<T>(
+    id: string,
+    change: (conversation: Conversation) => T,
+    options?: UpdateOptions,
+  ): Awaitable<T>;
 
   /** The number of conversations. */
   count(): Awaitable<number>;
@@ -39,6 +48,15 @@ export interface ConversationStore {
 
   /** For `/ready` and the metrics. Absent from a store that cannot fail. */
   health?(): StoreHealth;
+}
+
+export interface UpdateOptions {
+  /**
+   * Rejects with a `StoreError` unless the store has confirmed the change. If it is known before
+   * that the store does not answer, nothing is changed. After a time-out the change may have been
+   * made, and is kept in memory like any other. Default false: calls continue from memory.
+   */
+  readonly mustBeStored?: boolean;
 }
 
 /** The condition of a store that is reached over a network or on disk. */

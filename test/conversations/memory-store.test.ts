@@ -3,6 +3,7 @@ import { afterEach, describe, it } from 'node:test';
 
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import { MemoryStore, type MemoryStoreOptions } from '../../src/conversations/memory-store.ts';
+import { onceCall, onceKey } from './once-calls.ts';
 import { storeContract } from './store-contract.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
@@ -365,6 +366,24 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, dropped), [], `${dropped} after ${added}`);
       assert.equal(store.count(), 4);
     }
+  });
+
+  it('counts what once calls hold as room that a conversation takes', () => {
+    const store = create({ maxCharacters: 2_500 });
+    const content = JSON.stringify('a'.repeat(2_000));
+    const calls = { [onceKey(1)]: onceCall({ state: 'completed', content }) };
+    for (const id of ['a', 'b']) {
+      change(store, id);
+      store.update(id, (conversation) => {
+        conversation.onceCalls = calls;
+      });
+    }
+    assert.deepEqual(held(store, 'a', 'b'), ['b']);
+    store.update('b', (conversation) => {
+      delete conversation.onceCalls;
+    });
+    change(store, 'c');
+    assert.deepEqual(held(store, 'b', 'c'), ['b', 'c']);
   });
 
   it('has no trace left of one that was used and then cleared', () => {

@@ -84,7 +84,10 @@ const SAID: Message = { role: 'assistant', content: 'b', turnId: 't', state: 'co
 
 /** A run of the turn `t`, behind what earlier runs called. */
 function run(
-  runId: number, state: TurnRecord['state'], own: readonly Message[], earlier: readonly Message[] = [],
+  runId: number,
+  state: TurnRecord['state'],
+  own: readonly Message[],
+  earlier: readonly Message[] = [],
 ): TurnRecord {
   return record('t', {
     state, runId, words: null, reply: null, messages: [ASKED, ...earlier, ...own],

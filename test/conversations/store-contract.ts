@@ -14,6 +14,7 @@ import {
 import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
+import { onceCall, onceKey } from './once-calls.ts';
 
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
 
@@ -211,6 +212,27 @@ export function storeContract(name: string, open: () => Awaitable<ConversationSt
       assert.equal(await store.read(id), undefined);
       assert.equal(await store.count(), before);
       await store.update(id, (conversation) => assert.equal(conversation.messageCount, 0));
+    });
+
+    it('keeps once calls, though no turn is left, until they are freed', async () => {
+      const { store, id } = await begin();
+      const [paid, paying] = [onceCall({ state: 'completed' }), onceCall({ runId: 2 ** 48 + 1 })];
+      await store.update(id, push(fullTurn('t1')));
+      await store.update(id, (conversation) => {
+        conversation.turns = [];
+        conversation.onceCalls = { [onceKey(1)]: paid, [onceKey(2)]: paying };
+      });
+      assert.deepEqual((await store.read(id))?.onceCalls, {
+        [onceKey(1)]: paid, [onceKey(2)]: paying,
+      });
+      await store.update(id, ({ onceCalls }) => {
+        assert.ok(onceCalls);
+        delete onceCalls[onceKey(2)];
+        onceCalls[onceKey(1)] = { ...paid, content: '"again"' };
+      });
+      assert.deepEqual((await store.read(id))?.onceCalls, {
+        [onceKey(1)]: { ...paid, content: '"again"' },
+      });
     });
 
     it('counts each conversation once', async () => {

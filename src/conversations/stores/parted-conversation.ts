@@ -1,17 +1,21 @@
-// A conversation and its parts: a head, the agent's state, and one part for each turn.
+// A conversation and its parts: a head, the agent's state, and one part for each turn and for each
+// `once` call.
 
 import { randomBytes } from 'node:crypto';
 
 import {
   emptyConversation,
+  isEmpty,
   keepAgent,
   keepCaller,
   keepState,
+  lengthOf,
   tally,
   type Conversation,
 } from '../conversation.ts';
 import { placeOf } from '../merge-turns.ts';
 import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
+import { OnceParts } from './once-parts.ts';
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
 /** Everything except turns and state. Fields that this version does not know are kept. */
@@ -38,18 +42,20 @@ export class PartedConversation {
   /** The name of each turn's part: numbers, in the order in which they were written. */
   readonly #names = new Map<TurnRecord, string>();
   #nextNumber = 0;
+  readonly #once: OnceParts;
   /** Head, state and agent as they are stored. */
   #head = '';
   #state: string | undefined;
   #agent: string | undefined;
 
-  /** Parts that should be a turn or the head, but are not. They are ignored and left alone. */
+  /** Parts that should be one of ours, but are not. They are ignored and left alone. */
   readonly unreadable: string[] = [];
 
   /** Without `stored` the conversation is new. */
   constructor(id: string, stored?: StoredConversation) {
     this.conversation = emptyConversation(id);
     this.version = stored?.version;
+    this.#once = new OnceParts(this.conversation);
     if (stored !== undefined) this.#join(stored.parts);
     this.conversation.touched = this.touched;
   }
@@ -61,11 +67,13 @@ export class PartedConversation {
         this.conversation.state = this.#state = text;
         continue;
       }
-      if (name !== HEAD && !NUMBER.test(name)) continue; // of a later version
+      const isOurs = name === HEAD || NUMBER.test(name) || OnceParts.isName(name);
+      if (!isOurs) continue; // of a later version
       const part = parsed(text);
       if (part !== undefined && name === HEAD) this.#takeHead(part);
-      else if (part !== undefined && isTurnRecord(part)) turns.set(Number(name), part);
-      else this.unreadable.push(name);
+      else if (part !== undefined && NUMBER.test(name) && isTurnRecord(part))
+        turns.set(Number(name), part);
+      else if (part === undefined || !this.#once.read(name, part)) this.unreadable.push(name);
     }
     for (const number of [...turns.keys()].sort((a, b) => a - b)) {
       const record = turns.get(number);
@@ -86,9 +94,14 @@ export class PartedConversation {
     Object.assign(this.conversation, head, { id, turns, turnHashes });
   }
 
-  /** A conversation without turns is not stored. */
+  /** A conversation without turns and `once` calls is not stored. */
   get isEmpty(): boolean {
-    return this.conversation.turns.length === 0;
+    return isEmpty(this.conversation);
+  }
+
+  /** UTF-16 code units of everything kept for it. */
+  get characters(): number {
+    return lengthOf(this.conversation);
   }
 
   /** A copy, as the next change is made in place before the store has answered. */
@@ -111,6 +124,11 @@ export class PartedConversation {
       keepCaller(this.conversation, conversation.caller);
   }
 
+  /** Takes over what the other copy knows about `once` calls, with these calls. */
+  takeOnceCallsOf(other: PartedConversation, calls: Conversation['onceCalls']): void {
+    this.#once.merge(calls, other.#once);
+  }
+
   get hasNewState(): boolean {
     return this.conversation.state !== this.#state;
   }
@@ -128,12 +146,22 @@ export class PartedConversation {
   get hasChanged(): boolean {
     const isKept = this.version !== undefined && this.unreadable.length === 0;
     if (this.isEmpty) return isKept || this.isCleared;
-    const isTouched = this.touched.size > 0 || this.hasNewState;
+    const isTouched = this.touched.size > 0 || this.hasNewState || this.#once.hasChanged;
     return isTouched || headOf(this.conversation) !== this.#head;
   }
 
+  /** Makes a change in place. */
+  apply<T>(change: (conversation: Conversation) => T): T {
+    const { onceCalls } = this.conversation;
+    const before = onceCalls === undefined ? undefined : { ...onceCalls };
+    const result = change(this.conversation);
+    this.#noteAdded();
+    this.#once.noteFreed(before);
+    return result;
+  }
+
   /** Notes when new turns were added, which decides their place among other processes' turns. */
-  noteAdded(): void {
+  #noteAdded(): void {
     const { turns } = this.conversation;
     const isKnown = (turn: TurnRecord): boolean =>
       turn.addedAt !== undefined || this.#names.has(turn);
@@ -168,6 +196,7 @@ export class PartedConversation {
       if (!conversation.turns.includes(record)) remove.push(...this.#nameIfAny(record));
       else set.set(this.#nameOf(record), JSON.stringify(record));
     }
+    this.#once.addTo(set, remove);
     versions += 1;
     return { from, to: `${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };
   }
@@ -178,6 +207,7 @@ export class PartedConversation {
     this.#head = set.get(HEAD) ?? '';
     this.#state = this.conversation.state;
     this.#agent = this.conversation.agent;
+    this.#once.written();
     delete this.conversation.isCleared;
     for (const record of this.touched)
       if (!this.conversation.turns.includes(record)) this.#names.delete(record);
@@ -227,6 +257,7 @@ function headOf(conversation: Conversation): string {
     touched: _touched,
     isCleared: _isCleared,
     state: _state,
+    onceCalls: _onceCalls,
     ...head
   } = conversation;
   return JSON.stringify(head);

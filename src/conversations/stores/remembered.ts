@@ -39,7 +39,7 @@ export class Remembered {
 
   /** Call it again after each change: the length is measured here. */
   set(id: string, kept: PartedConversation): void {
-    const characters = kept.conversation.textLength;
+    const { characters } = kept;
     const entry = this.#entries.get(id);
     if (entry === undefined) {
       this.#add({ id, kept, characters, older: undefined, newer: undefined });

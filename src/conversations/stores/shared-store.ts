@@ -4,13 +4,15 @@ import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
 import { clearTurns, hasOpenTurn, type Conversation } from '../conversation.ts';
 import { mergeTurns, turnsLostBy } from '../merge-turns.ts';
-import type { ConversationStore, StoreHealth } from '../store.ts';
+import type { OnceCalls } from '../once-call.ts';
+import type { ConversationStore, StoreHealth, UpdateOptions } from '../store.ts';
 import type { TurnRecord } from '../turn-record.ts';
 import { FAILED, Outage } from './outage.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 import { SerialByKey } from './serial-by-key.ts';
+import { StoreError } from './store-error.ts';
 import { WaitingChanges } from './waiting-changes.ts';
 
 export interface SharedStoreOptions {
@@ -39,6 +41,14 @@ const CLOSING_MS = 2_000;
 
 const MAX_CHARACTERS = 67_108_864;
 
+/** How a change is written. */
+interface Writing {
+  readonly mustBeStored: boolean;
+  /** Whether the conversation was read just now. */
+  readonly isLatest: boolean;
+  readonly conflicts: number;
+}
+
 /**
  * Conversations in a store of parts, which other processes may share.
  *
@@ -51,6 +61,7 @@ const MAX_CHARACTERS = 67_108_864;
  * conversation one by one.
  */
 export class SharedStore implements ConversationStore {
+  readonly isShared = true;
   readonly channel: Channel | undefined;
   readonly #parts: PartStore;
   readonly #ttlMs: number;
@@ -97,15 +108,22 @@ export class SharedStore implements ConversationStore {
     );
   }
 
-  update<T>(id: string, change: (conversation: Conversation) => T): Awaitable<T> {
+  update<T>(
+    id: string,
+    change: (conversation: Conversation) => T,
+    { mustBeStored = false }: UpdateOptions = {},
+  ): Awaitable<T> {
+    const changeHere = (): Awaitable<T> =>
+      mustBeStored ? notStored() : this.#changeHere(id, change);
     return this.#order.run(id, () => {
-      if (this.#outage.isDegraded || this.#waiting.has(id)) return this.#changeHere(id, change);
+      if (this.#outage.isDegraded || this.#waiting.has(id)) return changeHere();
+      const writing = { mustBeStored, isLatest: false, conflicts: 0 };
       const remembered = this.#remembered.get(id);
-      if (remembered !== undefined) return this.#write(id, remembered, change);
-      return andThen(this.#latest(id), (latest) =>
+      if (remembered !== undefined) return this.#write(id, remembered, change, writing);
+      return andThen(this.#latest(id), (latest = new PartedConversation(id)) =>
         this.#outage.isDegraded
-          ? this.#changeHere(id, change)
-          : this.#write(id, latest ?? new PartedConversation(id), change, true),
+          ? changeHere()
+          : this.#write(id, latest, change, { ...writing, isLatest: true }),
       );
     });
   }
@@ -175,10 +193,12 @@ export class SharedStore implements ConversationStore {
     found: StoredConversation | undefined,
     kept: PartedConversation,
     remembered: readonly TurnRecord[],
+    onceCalls: OnceCalls | undefined,
   ): PartedConversation {
     if (found !== undefined) {
       const latest = this.#join(id, found);
       if (kept.isCleared) clearTurns(latest.conversation);
+      latest.takeOnceCallsOf(kept, onceCalls);
       const lost = turnsLostBy(latest.conversation, remembered, kept.touched);
       mergeTurns(latest.conversation, lost);
       return latest;
@@ -187,46 +207,54 @@ export class SharedStore implements ConversationStore {
     if (kept.lossesSeen === this.#outage.losses) return anew;
     mergeTurns(anew.conversation, remembered);
     anew.takeHeadOf(kept);
+    anew.takeOnceCallsOf(kept, onceCalls);
     return anew;
   }
 
-  /** `isLatest`: it was read just now. */
   #write<T>(
     id: string,
     kept: PartedConversation,
     change: (conversation: Conversation) => T,
-    isLatest = false,
-    conflicts = 0,
+    writing: Writing,
   ): Awaitable<T> {
+    const { mustBeStored, isLatest, conflicts } = writing;
     const { turns } = kept.conversation;
     const newest = turns.at(-1);
-    const result = change(kept.conversation);
-    kept.noteAdded();
+    const onceCalls = { ...kept.conversation.onceCalls };
+    const result = kept.apply(change);
     const again = (found: StoredConversation | undefined): Awaitable<T> => {
       if (conflicts === MAX_CONFLICTS) {
         this.#remembered.delete(id); // it has the change, which was not stored
-        throw new Error(`other processes changed the conversation ${MAX_CONFLICTS} times`);
+        throw new StoreError(`other processes changed the conversation ${MAX_CONFLICTS} times`);
       }
       this.#conflicts += 1;
       // Without what this attempt has added.
       const remembered = newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1);
-      const latest = this.#merged(id, found, kept, remembered);
-      return this.#write(id, latest, change, true, conflicts + 1);
+      const latest = this.#merged(id, found, kept, remembered, onceCalls);
+      return this.#write(id, latest, change, {
+        mustBeStored, isLatest: true, conflicts: conflicts + 1,
+      });
     };
     const parts = kept.change(this.#ttlOf(kept));
     if (parts === undefined) {
       if (isLatest) return result;
       return andThen(
         this.#outage.ask(() => this.#parts.read(id, kept.version)),
-        (found) => (found === FAILED || found === 'unchanged' ? result : again(found)),
+        (found) => {
+          if (found === FAILED && mustBeStored) return notStored();
+          return found === FAILED || found === 'unchanged' ? result : again(found);
+        },
       );
     }
     return andThen(
       this.#outage.ask(() => this.#parts.write(id, parts)),
       (answer) => {
-        if (answer === FAILED) this.#wait(id, kept);
-        else if (answer === true) this.#written(id, kept, parts);
-        else return again(answer);
+        if (answer === FAILED) {
+          this.#wait(id, kept);
+          return mustBeStored ? notStored() : result;
+        }
+        if (answer !== true) return again(answer);
+        this.#written(id, kept, parts);
         return result;
       },
     );
@@ -267,7 +295,8 @@ export class SharedStore implements ConversationStore {
           this.#written(id, kept, parts);
           return this.#waiting.delete(id);
         }
-        const merged = this.#merged(id, answer, kept, kept.conversation.turns);
+        const { turns, onceCalls } = kept.conversation;
+        const merged = this.#merged(id, answer, kept, turns, onceCalls);
         mergeTurns(merged.conversation, kept.waitingTurns());
         merged.takeHeadOf(kept);
         this.#wait(id, merged);
@@ -283,11 +312,10 @@ export class SharedStore implements ConversationStore {
     kept.conversation.isBehind = true;
     let result: T;
     try {
-      result = change(kept.conversation);
+      result = kept.apply(change);
     } finally {
       delete kept.conversation.isBehind;
     }
-    kept.noteAdded();
     if (kept.hasChanged) this.#wait(id, kept);
     return result;
   }
@@ -296,4 +324,8 @@ export class SharedStore implements ConversationStore {
     this.#waiting.set(id, kept);
     this.#remembered.set(id, kept);
   }
+}
+
+function notStored(): Promise<never> {
+  return Promise.reject(new StoreError('the store has not confirmed the change'));
 }

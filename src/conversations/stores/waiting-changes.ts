@@ -55,7 +55,7 @@ export class WaitingChanges {
     this.delete(id);
     kept.forgetUnsaved();
     const turns = Math.max(kept.touched.size, 1); // a state or a caller alone takes room, too
-    const characters = kept.conversation.textLength;
+    const { characters } = kept;
     this.#entries.set(id, { kept, turns, characters });
     this.#turns += turns;
     this.#characters += characters;

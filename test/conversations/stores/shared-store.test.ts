@@ -4,33 +4,17 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import {
-  clearTurns,
-  historyOf,
-  keepAgent,
-  keepState,
-} from '../../../src/conversations/conversation.ts';
+import { clearTurns, keepAgent, keepState } from '../../../src/conversations/conversation.ts';
 import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
-import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
-import { createLogger } from '../../../src/log.ts';
+import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
+import {
+  BOUNDS, machine, machines, said, sharing, texts, turn, written, type Machine,
+} from './machines.ts';
 import { partStoreContract } from './part-store-contract.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 import { push, storeContract } from '../store-contract.ts';
 import { turnContract } from '../turn-contract.ts';
-
-const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
-
-function sharing(parts: PartsInMemory, more = {}, lines: string[] = []): SharedStore {
-  const log = createLogger({ level: 'info', format: 'json', write: (line) => lines.push(line) });
-  return new SharedStore(parts, {
-    ttlMs: 3_600_000,
-    maxRemembered: 1_000,
-    timeoutMs: 250,
-    log,
-    ...more,
-  });
-}
 
 storeContract('SharedStore over parts that answer at once', () => sharing(new PartsInMemory()));
 storeContract('SharedStore over parts that answer with promises', () =>
@@ -47,60 +31,6 @@ partStoreContract(
     parts.nowMs += ms;
   },
 );
-
-interface Machine {
-  readonly parts: PartsInMemory;
-  readonly store: SharedStore;
-  readonly lines: string[];
-}
-
-/** Processes that share one database. */
-function machines(t: TestContext, count: number, more = {}): readonly Machine[] {
-  const shared: SharedParts = new Map();
-  return Array.from({ length: count }, () => {
-    const parts = new PartsInMemory(shared, { isSlow: true });
-    const lines: string[] = [];
-    const store = sharing(parts, more, lines);
-    t.after(() => store.close());
-    return { parts, store, lines };
-  });
-}
-
-function machine(t: TestContext, more = {}): Machine {
-  return machines(t, 1, more)[0] ?? assert.fail();
-}
-
-let runs = 0;
-
-/** One turn, opened and settled. */
-async function turn(store: SharedStore, id: string, turnId: string): Promise<void> {
-  runs += 1;
-  const runId = runs;
-  await store.update(id, (conversation) =>
-    openTurn(conversation, { turnId, runId, text: `words of ${turnId}` }, BOUNDS));
-  await store.update(id, (conversation) =>
-    settleTurn(
-      conversation,
-      {
-        turnId,
-        runId,
-        state: 'completed',
-        messages: [
-          { role: 'assistant', content: `reply to ${turnId}`, turnId, state: 'completed' },
-        ],
-      },
-      BOUNDS,
-    ));
-}
-
-async function texts(store: SharedStore, id: string): Promise<string[]> {
-  const kept = await store.read(id);
-  return kept === undefined ? [] : historyOf(kept).map(({ content }) => content);
-}
-
-function said(...turnIds: readonly string[]): string[] {
-  return turnIds.flatMap((id) => [`words of ${id}`, `reply to ${id}`]);
-}
 
 describe('round trips of a shared store', () => {
   it('needs two for a turn of a conversation that this process saw last', async (t) => {
@@ -779,12 +709,3 @@ describe('the order of turns that processes add without knowing of each other', 
     assert.equal(typeof stored === 'object' && stored.parts.get('0'), old('t1'));
   });
 });
-
-/** Resolves when nothing waits for the store any more. */
-async function written(store: SharedStore): Promise<void> {
-  for (let turns = 0; store.health().turnsWaiting > 0 || store.health().isDegraded; turns++) {
-    assert.ok(turns < 1_000, 'still waiting');
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-

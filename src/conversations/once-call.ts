@@ -1,0 +1,71 @@
+/**
+ * A call of a tool that acts once per conversation. Never changed in place: a new entry replaces
+ * it.
+ */
+export interface OnceCall {
+  /**
+   * `running`: claimed, and perhaps acting. `completed`: `content` is its result, for good.
+   * `unknown`: it began, but how it ended is not known.
+   */
+  readonly state: 'running' | 'completed' | 'unknown';
+  /** The tool's name. */
+  readonly tool: string;
+  /** The run that claimed it. */
+  readonly runId: number;
+  /** The address of the process that claimed it, if several share the conversation. */
+  readonly process?: string;
+  readonly turnId: string;
+  readonly toolCallId: string;
+  /** Time of the claim, in milliseconds since the epoch. */
+  readonly claimedAt: number;
+  /** JSON text: the result, or what stands in for it. */
+  readonly content: string;
+}
+
+/** The `once` calls of a conversation, by their keys: 64 hexadecimal digits each. */
+export type OnceCalls = Record<string, OnceCall>;
+
+const STATES: readonly unknown[] = ['running', 'completed', 'unknown'];
+
+/** Whether a stored value is one. Anything else must not break its conversation. */
+export function isOnceCall(value: object): value is OnceCall {
+  const part: Partial<Record<string, unknown>> = { ...value };
+  const { state, tool, runId, process = '', turnId, toolCallId, claimedAt, content } = part;
+  const texts = [tool, process, turnId, toolCallId, content];
+  return (
+    STATES.includes(state)
+    && typeof runId === 'number'
+    && typeof claimedAt === 'number'
+    && texts.every((text) => typeof text === 'string')
+  );
+}
+
+/** UTF-16 code units of everything kept for these calls. */
+export function lengthOfOnceCalls(calls: OnceCalls | undefined): number {
+  let length = 0;
+  for (const key in calls) {
+    const { tool, turnId, toolCallId, content } = calls[key] as OnceCall; // no inherited keys
+    length += key.length + tool.length + turnId.length + toolCallId.length + content.length;
+  }
+  return length;
+}
+
+/** Models repeat the ids of calls in other runs. */
+export function isSameCall(
+  a: Pick<OnceCall, 'runId' | 'toolCallId'>,
+  b: Pick<OnceCall, 'runId' | 'toolCallId'> | undefined,
+): boolean {
+  return a.runId === b?.runId && a.toolCallId === b.toolCallId;
+}
+
+const RANK = { running: 0, unknown: 1, completed: 2 } as const;
+
+/**
+ * Whether to replace what is stored under a key by what this process remembers. Of one call,
+ * `completed` beats `unknown` beats `running`. If two have claimed the key, the stored one stays,
+ * unless only the remembered one has completed.
+ */
+export function isTruer(ours: OnceCall, theirs: OnceCall): boolean {
+  if (isSameCall(ours, theirs)) return RANK[ours.state] > RANK[theirs.state];
+  return ours.state === 'completed' && theirs.state !== 'completed';
+}

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { isOnceCall, isTruer, type OnceCall } from '../../src/conversations/once-call.ts';
+import { onceCall } from './once-calls.ts';
+
+const running = onceCall();
+const unknown = onceCall({ state: 'unknown' });
+const completed = onceCall({ state: 'completed', content: '"paid"' });
+const ofRun2 = (call: OnceCall): OnceCall => ({ ...call, runId: 2 });
+const sameRunAgain = (call: OnceCall): OnceCall => ({ ...call, toolCallId: 'call-2' });
+
+describe('isTruer', () => {
+  const cases: readonly (readonly [string, OnceCall, OnceCall, boolean])[] = [
+    ['a result beats a running call', completed, running, true],
+    ['a result beats an unknown outcome', completed, unknown, true],
+    ['an unknown outcome beats a running call', unknown, running, true],
+    ['a running call does not beat an unknown outcome', running, unknown, false],
+    ['nothing beats a result', unknown, completed, false],
+    ['of equals the stored one stays', running, running, false],
+    ["another run's running claim stays", ofRun2(unknown), running, false],
+    ["another run's unknown outcome stays", ofRun2(running), unknown, false],
+    ['a result beats a claim of another run', ofRun2(completed), running, true],
+    ['a result beats an unknown outcome of another run', ofRun2(completed), unknown, true],
+    ['of two results the stored one stays', ofRun2(completed), completed, false],
+    ['a second call of the same run does not yield to its first', unknown,
+      sameRunAgain(running), false],
+  ];
+  for (const [name, ours, theirs, expected] of cases)
+    it(`knows that ${name}`, () => assert.equal(isTruer(ours, theirs), expected));
+});
+
+describe('isOnceCall', () => {
+  it('takes what is one, with fields of a later version', () => {
+    assert.equal(isOnceCall(running), true);
+    assert.equal(isOnceCall({ ...completed, process: 'a', more: 1 }), true);
+  });
+
+  const damaged: Readonly<Record<string, unknown>> = {
+    state: 'paused', tool: 1, runId: '1', process: 1, turnId: null, toolCallId: undefined,
+    claimedAt: 'now', content: {},
+  };
+  for (const [field, value] of Object.entries(damaged))
+    it(`refuses one whose ${field} is not what it should be`, () => {
+      assert.equal(isOnceCall({ ...running, [field]: value }), false);
+    });
+});

@@ -1,0 +1,19 @@
+import type { OnceCall } from '../../src/conversations/once-call.ts';
+
+/** A key as the hash of one would be. */
+export function onceKey(n: number): string {
+  return n.toString(16).padStart(64, '0');
+}
+
+export function onceCall(more: Partial<OnceCall> = {}): OnceCall {
+  return {
+    state: 'running',
+    tool: 'pay',
+    runId: 1,
+    turnId: 't1',
+    toolCallId: 'call-1',
+    claimedAt: 1_764_000_000_000,
+    content: '{"status":"still running"}',
+    ...more,
+  };
+}

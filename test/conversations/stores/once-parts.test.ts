@@ -1,0 +1,179 @@
+// How a shared store keeps `once` calls: a part each, whatever becomes of the turns.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { Conversation } from '../../../src/conversations/conversation.ts';
+import type { OnceCall } from '../../../src/conversations/once-call.ts';
+import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+import { onceCall, onceKey } from '../once-calls.ts';
+import { machine, machines, sharing, turn, written, type Machine } from './machines.ts';
+
+const [KEY, OTHER] = [onceKey(1), onceKey(2)];
+const down = new Error('connection refused');
+
+function set(store: SharedStore, key: string, call: OnceCall): Promise<void> | void {
+  return store.update('c', (conversation) => {
+    conversation.onceCalls = { ...conversation.onceCalls, [key]: call };
+  });
+}
+
+function freed(key: string): (conversation: Conversation) => void {
+  return ({ onceCalls }) => {
+    delete onceCalls?.[key];
+  };
+}
+
+async function calls(store: SharedStore): Promise<Conversation['onceCalls']> {
+  return (await store.read('c'))?.onceCalls;
+}
+
+function two(t: Parameters<typeof machine>[0]): readonly [Machine, Machine] {
+  const [a, b] = machines(t, 2);
+  assert.ok(a && b);
+  return [a, b];
+}
+
+describe('the once calls of a conversation in a shared store', () => {
+  it('are parts of their own, written only when they change', async (t) => {
+    const { store, parts } = machine(t);
+    await turn(store, 'c', 't1');
+    await set(store, KEY, onceCall());
+    await set(store, OTHER, onceCall({ toolCallId: 'call-2' }));
+    await set(store, KEY, onceCall({ state: 'completed', content: '"paid"' }));
+    await turn(store, 'c', 't2');
+    const names = parts.changes.map((change) => [...change.set.keys()]
+      .filter((name) => name.startsWith('once-')));
+    assert.deepEqual(names, [
+      [], [], [`once-${KEY}`], [`once-${OTHER}`], [`once-${KEY}`], [], [],
+    ]);
+    assert.deepEqual(await calls(sharing(parts)), {
+      [KEY]: onceCall({ state: 'completed', content: '"paid"' }),
+      [OTHER]: onceCall({ toolCallId: 'call-2' }),
+    });
+  });
+
+  it('outlive all turns', async (t) => {
+    const { store, parts } = machine(t);
+    await set(store, KEY, onceCall());
+    assert.deepEqual(await calls(store), { [KEY]: onceCall() });
+    for (let n = 1; n <= 130; n++) await turn(store, 'c', `t${n}`);
+    assert.deepEqual(await calls(sharing(parts)), { [KEY]: onceCall() });
+  });
+
+  it('count as no text of the conversation, but as memory of the process', async (t) => {
+    const { store, parts } = machine(t, { maxCharacters: 2_500 });
+    const content = JSON.stringify('a'.repeat(2_000));
+    await set(store, KEY, onceCall({ state: 'completed', content }));
+    assert.equal((await store.read('c'))?.textLength, 0);
+    await turn(store, 'd', 't1');
+    await store.update('d', (conversation) => {
+      conversation.onceCalls = { [KEY]: onceCall({ state: 'completed', content }) };
+    });
+    parts.calls.length = 0;
+    await turn(store, 'c', 't1');
+    assert.deepEqual(parts.calls, ['read', 'write', 'write']);
+  });
+
+  it('are gone when the call has freed its key', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await set(a.store, KEY, onceCall());
+    await a.store.update('c', freed(KEY));
+    assert.deepEqual(await calls(b.store) ?? {}, {});
+  });
+
+  it('stay freed, though another process remembers that the call runs', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await set(a.store, KEY, onceCall());
+    await turn(b.store, 'c', 't2');
+    await a.store.update('c', freed(KEY));
+    await turn(b.store, 'c', 't3');
+    assert.deepEqual(await calls(a.store) ?? {}, {});
+  });
+
+  it('stay freed where that was while the store did not answer', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await set(a.store, KEY, onceCall());
+    a.parts.failWith = down;
+    await a.store.update('c', freed(KEY));
+    await turn(b.store, 'c', 't2');
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    assert.deepEqual(await calls(b.store) ?? {}, {});
+  });
+
+  it('stay freed where a claim that timed out was made', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { store, parts } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.failWith = down;
+    parts.failsAfterWriting = true;
+    await set(store, KEY, onceCall());
+    await store.update('c', freed(KEY));
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    assert.deepEqual(await calls(sharing(parts)) ?? {}, {});
+  });
+
+  it('can be claimed again by the run that freed them', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await set(a.store, KEY, onceCall());
+    await a.store.update('c', freed(KEY));
+    const again = onceCall({ toolCallId: 'call-2' });
+    await set(a.store, KEY, again);
+    await turn(b.store, 'c', 't2');
+    await turn(a.store, 'c', 't3');
+    assert.deepEqual(await calls(b.store), { [KEY]: again });
+  });
+
+  it('keep a result that came while the store did not answer', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await set(a.store, KEY, onceCall());
+    a.parts.failWith = down;
+    const paid = onceCall({ state: 'completed', content: '"paid"' });
+    await set(a.store, KEY, paid);
+    await set(b.store, KEY, onceCall({ state: 'unknown' }));
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    assert.deepEqual(await calls(b.store), { [KEY]: paid });
+  });
+
+  it('of an attempt in vain are not taken for stored ones', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await set(b.store, KEY, onceCall({ runId: 2 }));
+    // `a` does not know of that claim yet, so its first attempt adds one of its own.
+    const claimed = await a.store.update('c', (conversation) => {
+      if (conversation.onceCalls?.[KEY] !== undefined) return false;
+      conversation.onceCalls = { [KEY]: onceCall() };
+      return true;
+    });
+    assert.equal(claimed, false);
+    assert.deepEqual(await calls(b.store), { [KEY]: onceCall({ runId: 2 }) });
+  });
+
+  it('are left alone where they are not what this version knows', async (t) => {
+    const { store, parts, lines } = machine(t);
+    const strange = new Map([
+      ['head', '{"format":1}'], [`once-${KEY}`, '{"state":"paused"}'], ['once-x', '{}'],
+    ]);
+    await parts.write('c', { from: undefined, to: 'v', set: strange, remove: [], ttlMs: 60_000 });
+    await turn(store, 'c', 't1');
+    const stored = await parts.read('c');
+    assert.ok(typeof stored === 'object');
+    assert.equal(stored.parts.get(`once-${KEY}`), '{"state":"paused"}');
+    assert.equal(stored.parts.get('once-x'), '{}');
+    assert.equal(lines.length, 1);
+  });
+});
