@@ -54,7 +54,7 @@ const CHUNK = {
   id: 'chatcmpl-CfZ2nq0w1X3yUu5sVb7tKc9dLe4mR',
   object: 'chat.completion.chunk',
   created: 1_764_000_000,
-  model: 'gpt-4.1-nano-2025-04-14',
+  model: 'gpt-6-luna',
   service_tier: 'default',
   system_fingerprint: 'fp_7c233bf9d1',
 };

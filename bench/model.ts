@@ -109,7 +109,7 @@ async function measure(script: string): Promise<ModelResult> {
         NODE_ENV: 'production',
         LAYERCODE_WEBHOOK_SECRET: BENCH_SECRET,
         AGENT,
-        DEFAULT_MODEL: 'openai:gpt-4.1-nano',
+        DEFAULT_MODEL: 'openai:gpt-6-luna',
         OPENAI_API_KEY: 'sk-bench',
         MAX_MESSAGES: String(2 * size.history),
         LOG_LEVEL: 'warn',

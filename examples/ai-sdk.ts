@@ -10,9 +10,10 @@ export default defineAgent({
   async *onMessage({ history, signal }) {
     const failures: unknown[] = [];
     const { textStream } = streamText({
-      model: openai('gpt-5-nano'),
+      model: openai('gpt-6-luna'),
       system: 'You are on the phone. One or two short sentences, no Markdown.',
       messages: history.flatMap(toModelMessage),
+      providerOptions: { openai: { reasoningEffort: 'none' } }, // answers at once
       abortSignal: signal, // ends the request when the caller interrupts or leaves
       onError: ({ error }) => void failures.push(error),
     });

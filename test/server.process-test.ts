@@ -191,7 +191,7 @@ describe('a server in production', () => {
       OPENAI_API_KEY: 'sk-test-1234567890',
     });
     const listening = await server.line('listening');
-    assert.deepEqual([listening['agent'], listening['model']], ['starter', 'openai:gpt-5-nano']);
+    assert.deepEqual([listening['agent'], listening['model']], ['starter', 'openai:gpt-6-luna']);
     assert.equal(
       (await spawnWithSecret({ NODE_ENV: 'production', AGENT: 'slow' }).line('listening'))['agent'],
       'slow',

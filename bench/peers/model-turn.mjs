@@ -1,6 +1,6 @@
 // What the contestants of bench:model have in common.
 
-export const MODEL = 'gpt-4.1-nano';
+export const MODEL = 'gpt-6-luna';
 export const PROMPT = 'You are on the phone for a tourist office. Be brief.';
 
 /** Offered, and never called. */

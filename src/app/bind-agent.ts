@@ -17,7 +17,7 @@ export function bindAgent(
 /**
  * The default of `DEFAULT_MODEL` if no provider has a key. `/ready` then reports the missing key.
  */
-const FALLBACK_MODEL = 'openai:gpt-5-nano';
+const FALLBACK_MODEL = 'openai:gpt-6-luna';
 
 function resourcesFor(
   settings: Settings,

@@ -47,22 +47,27 @@ export interface Provider {
  * - gpt-5, -mini and -nano: `minimal`. They do not know `none`.
  * - gpt-5.1 and later: `none`. They answer 400 to `minimal` (openai/openai-agents-python#2089).
  *   With tools, gpt-5.4 and later answer 400 to any other effort (openai/openai-openapi#541), and
- *   gpt-5.6 and later even if none is sent (BerriAI/litellm#34569).
+ *   gpt-5.6 and later even if none is sent (BerriAI/litellm#34569). gpt-6-luna is one of them
+ *   (docs.litellm.ai/blog/gpt_6_sol_luna).
+ * - gpt-6-astra, gpt-6.1-sol and their successors: `low`. They refuse `none`
+ *   (BerriAI/litellm-docs#1173).
  * - pro, chat and codex variants accept only one or two values of their own
  *   (anomalyco/opencode#26268). They keep their default.
  */
 function openaiEffort(model: string): string | undefined {
   if (/-(?:pro|chat|codex)\b/.test(model)) return undefined;
   if (/^gpt-5(?:-|$)/.test(model)) return 'minimal';
+  if (/^gpt-(?:[6-9][.\d]*-astra|6\.\d+-sol)\b/.test(model)) return 'low';
   return /^gpt-(?:5\.|[6-9])/.test(model) ? 'none' : undefined;
 }
 
 /**
  * gpt-5 and the o series accept only the default. gpt-5.1 and later accept others as long as they
- * do not reason, which is what `openaiEffort` asks for (BerriAI/litellm#17011).
+ * do not reason (BerriAI/litellm#17011), which is what `openaiEffort` asks for where it can.
  */
 function openaiTakesTemperature(model: string): boolean {
-  return /^gpt-5-chat/.test(model) || !/^(?:gpt-5(?:-|$)|o\d)/.test(model);
+  if (/^gpt-5-chat/.test(model)) return true;
+  return !/^(?:gpt-5(?:-|$)|o\d)/.test(model) && openaiEffort(model) !== 'low';
 }
 
 /**
@@ -94,7 +99,7 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     keyNames: ['OPENAI_API_KEY'],
     isKeyRequired: true,
     servesOwnModels: true,
-    defaultModel: 'gpt-5-nano',
+    defaultModel: 'gpt-6-luna',
     reasoningEffort: openaiEffort,
     takesTemperature: openaiTakesTemperature,
     // gpt-5 and the o series refuse `max_tokens` (griptape-ai/ComfyUI-Griptape#312).

@@ -118,7 +118,7 @@ export function listOf<T>(
 const invisible = /[\s\p{Cc}\p{Cf}]/u;
 export const text = matching('a line of text', (value) => !/\p{Cc}/u.test(value));
 export const word = matching('one word', (value) => !invisible.test(value));
-export const model = matching('provider:model, for example openai:gpt-5-nano', (value) =>
+export const model = matching('provider:model, for example openai:gpt-6-luna', (value) =>
   /^[a-z][a-z0-9_-]*:[^\s,]+$/i.test(value),
 );
 

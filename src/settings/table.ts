@@ -147,7 +147,7 @@ export const agents = {
   models: optional(
     listOf(model),
     'DEFAULT_MODEL',
-    'openai:gpt-5-nano, or a fast model of the provider that has a key',
+    'openai:gpt-6-luna, or a fast model of the provider that has a key',
     'Model that answers; the ones after it are fallbacks.',
   ),
   fastModel: optional(model, 'FAST_MODEL', '–', 'Model for agents that want a quick first answer.'),

@@ -82,7 +82,7 @@ describe('the options of an agent', () => {
 
 describe('what a model takes no more', () => {
   it('is in the log, once', async (t) => {
-    const agent = defineAgent({ ...part, model: 'openai:gpt-5-nano', temperature: 0.3 });
+    const agent = defineAgent({ ...part, model: 'openai:gpt-6-astra', temperature: 0.3 });
     const { client, logLines } = await serveModel(t, agent, [says('Yes.')]);
     for (const text of ['one', 'two']) await spoken(client.say(text));
     const warnings = logLines.filter((line) => line.includes('takes no temperature'));

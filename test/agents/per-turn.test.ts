@@ -213,7 +213,7 @@ describe('a model that is a function', () => {
     const agent = defineAgent({ name: 'shop', prompt: 'Be brief.', model: () => undefined });
     const { client, server } = await serveModel(t, agent, [says('Yes.')]);
     await spoken(client.say('Hi'));
-    assert.equal(server.requests[0]?.body['model'], 'gpt-5-nano');
+    assert.equal(server.requests[0]?.body['model'], 'gpt-6-luna');
   });
 
   it('opens a name once', async (t) => {

@@ -241,7 +241,7 @@ describe('a tool call', () => {
     await spoken(client.say('Paris?'));
     assert.match(
       app.metrics.text(),
-      /layercode_model_tokens_total\{model="openai:gpt-5-nano",direction="input"\} 69\n/,
+      /layercode_model_tokens_total\{model="openai:gpt-6-luna",direction="input"\} 69\n/,
     );
   });
 

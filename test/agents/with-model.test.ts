@@ -8,7 +8,7 @@ import { serve } from '../fixtures/app.ts';
 
 describe('withModel', () => {
   it('has an agent speak with the model, though it names another and there is no key', async (t) => {
-    const agent = defineAgent({ name: 'a', model: 'openai:gpt-5-nano', prompt: 'You talk.' });
+    const agent = defineAgent({ name: 'a', model: 'openai:gpt-6-luna', prompt: 'You talk.' });
     const { app, client } = serve(t, withModel(agent, scriptedModel(['Hello.'])));
     assert.equal(await (await client.say('Hi.')).text(), 'Hello.');
     assert.equal(app.model?.name, 'scripted:model');
@@ -16,7 +16,7 @@ describe('withModel', () => {
 
   for (const [what, model] of [
     ['a model of its own', { ...scriptedModel(['Mine.']), name: 'mine' }],
-    ['a model for each turn', () => 'openai:gpt-5-nano'],
+    ['a model for each turn', () => 'openai:gpt-6-luna'],
   ] as const) {
     it(`has an agent speak with the model, though it has ${what}`, async (t) => {
       const agent = defineAgent({ name: 'a', model, prompt: 'You talk.' });

@@ -15,7 +15,7 @@ export function chunk(delta: object, finishReason: string | null = null): string
     id: 'chatcmpl-123',
     object: 'chat.completion.chunk',
     created: 1694268190,
-    model: 'gpt-5-nano',
+    model: 'gpt-6-luna',
     system_fingerprint: 'fp_44709d6fcb',
     choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
   });
@@ -27,7 +27,7 @@ export function usageChunk(promptTokens: number, completionTokens: number): stri
     id: 'chatcmpl-123',
     object: 'chat.completion.chunk',
     created: 1694268190,
-    model: 'gpt-5-nano',
+    model: 'gpt-6-luna',
     choices: [],
     usage: {
       prompt_tokens: promptTokens,
@@ -105,7 +105,7 @@ export const OPENROUTER_ERROR = event({
   id: 'cmpl-abc123',
   object: 'chat.completion.chunk',
   created: 1234567890,
-  model: 'openai/gpt-5-nano',
+  model: 'openai/gpt-6-luna',
   provider: 'openai',
   error: { code: 'server_error', message: 'Provider disconnected unexpectedly' },
   choices: [{ index: 0, delta: { content: '' }, finish_reason: 'error' }],
@@ -148,7 +148,7 @@ export const GOOGLE_REFUSED = JSON.stringify([
 /** https://platform.openai.com/docs/guides/rate-limits */
 export const OPENAI_RATE_LIMITED = JSON.stringify({
   error: {
-    message: 'Rate limit reached for gpt-5-nano on requests per min.',
+    message: 'Rate limit reached for gpt-6-luna on requests per min.',
     type: 'requests',
     param: null,
     code: 'rate_limit_exceeded',

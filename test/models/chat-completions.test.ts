@@ -91,7 +91,7 @@ describe('ChatCompletionsModel', () => {
       { ...usage, firstDeltaMs: 0 },
       {
         type: 'usage',
-        model: 'openai:gpt-5-nano',
+        model: 'openai:gpt-6-luna',
         inputTokens: 19,
         outputTokens: 10,
         firstDeltaMs: 0,
@@ -129,11 +129,11 @@ describe('ChatCompletionsModel', () => {
     assert.equal(request.path, '/v1/chat/completions');
     assert.equal(request.headers.authorization, `Bearer ${KEY}`);
     assert.deepEqual(request.body, {
-      model: 'gpt-5-nano',
+      model: 'gpt-6-luna',
       messages: HELLO,
       stream: true,
       stream_options: { include_usage: true },
-      reasoning_effort: 'minimal',
+      reasoning_effort: 'none',
       tools: [{ type: 'function', function: tools[0] }],
     });
   });
@@ -701,7 +701,7 @@ describe('a failing model', () => {
       const error = await errorOf(answer, options);
       for (const [field, value] of Object.entries(expected))
         assert.equal(error[field as keyof ModelError], value, `${field} of ${error.message}`);
-      assert.match(error.message, /^openai:gpt-5-nano /);
+      assert.match(error.message, /^openai:gpt-6-luna /);
     });
   }
 
@@ -728,7 +728,7 @@ describe('a failing model', () => {
     });
     await read(model);
     await read(model);
-    const sentence = 'openai:gpt-5-nano refused the key of OPENAI_API_KEY (HTTP 401)';
+    const sentence = 'openai:gpt-6-luna refused the key of OPENAI_API_KEY (HTTP 401)';
     assert.deepEqual([told, model.problems(), model.isUsable()], [[sentence], [sentence], true]);
     await read(model);
     assert.deepEqual(model.problems(), []);
@@ -811,7 +811,7 @@ describe('a model that thinks in its text', () => {
     assert.equal((await read(model)).text, 'Is it? Yes.');
     await read(model);
     assert.equal(told.length, 1);
-    assert.match(told[0] ?? '', /^openai:gpt-5-nano sent <\/think> without <think>.*THINKING=open/);
+    assert.match(told[0] ?? '', /^openai:gpt-6-luna sent <\/think> without <think>.*THINKING=open/);
   });
 
   it('is not heard where its thoughts come in fields of their own', async () => {
@@ -1029,7 +1029,7 @@ describe('what is sent back', () => {
   });
 
   for (const [name, roles] of [
-    ['openai:gpt-5-nano', 'assistant user assistant tool tool tool user'],
+    ['openai:gpt-6-luna', 'assistant user assistant tool tool tool user'],
     ['mistral:mistral-small-latest', 'assistant user assistant tool tool tool user'],
     ['vllm:x', 'user assistant user assistant tool tool tool assistant user'],
     ['ollama:x', 'user assistant user assistant tool tool tool assistant user'],
@@ -1044,7 +1044,7 @@ describe('what is sent back', () => {
   }
 
   it('has ids that OpenAI and Anthropic take, the same for call and result', async () => {
-    for (const name of ['openai:gpt-5-nano', 'anthropic:claude-haiku-4-5']) {
+    for (const name of ['openai:gpt-6-luna', 'anthropic:claude-haiku-4-5']) {
       for (const id of ['functions.a:0', 'x'.repeat(41)]) {
         const server = await serve(says('Done.'));
         await read(modelAt(server.url, { name }), {
@@ -1100,7 +1100,7 @@ describe('the log of a failing model', () => {
 
   it('has the status and the machine words', async () => {
     const said = async (answer: Answer): Promise<string> => {
-      return (await errorOf(answer)).message.slice('openai:gpt-5-nano '.length);
+      return (await errorOf(answer)).message.slice('openai:gpt-6-luna '.length);
     };
     const error = { message: words, code: 'queue_full', type: 'overloaded', param: null };
     assert.equal(
@@ -1120,14 +1120,14 @@ describe('the log of a failing model', () => {
   it('says what to check where the vendor does not know the model', async () => {
     const { message } = await errorOf(fails(404, '{"error":{"code":"model_not_found"}}'));
     assert.equal(message,
-      'openai:gpt-5-nano answered HTTP 404 (model_not_found): ' +
+      'openai:gpt-6-luna answered HTTP 404 (model_not_found): ' +
       'check the name of the model, and the base URL');
   });
 
   it('has no machine word with the key in it', async () => {
     const body = JSON.stringify({ error: { code: `key-${KEY}` } });
     const { message } = await errorOf(fails(500, body));
-    assert.equal(message, 'openai:gpt-5-nano answered HTTP 500');
+    assert.equal(message, 'openai:gpt-6-luna answered HTTP 500');
   });
 });
 

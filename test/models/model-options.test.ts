@@ -43,8 +43,8 @@ describe('the options of a request', () => {
     ['groq:llama', { maxOutputTokens: 50 }, { max_tokens: 50 }],
     ['openai:gpt-4o', { maxOutputTokens: 50 }, { max_completion_tokens: 50 }],
     ['openai:gpt-4o', { temperature: 0.3 }, { temperature: 0.3 }],
-    ['openai:gpt-5-nano', {}, { reasoning_effort: 'minimal' }],
-    ['openai:gpt-5-nano', { reasoningEffort: 'high' }, { reasoning_effort: 'high' }],
+    ['openai:gpt-6-luna', {}, { reasoning_effort: 'none' }],
+    ['openai:gpt-6-luna', { reasoningEffort: 'high' }, { reasoning_effort: 'high' }],
     ['groq:llama', { reasoningEffort: 'low' }, { reasoning_effort: 'low' }],
     ['groq:llama', { toolChoice: 'required' }, {}],
     ['groq:llama', { providerOptions: { groq: { seed: 7 } } }, { seed: 7 }],
@@ -117,13 +117,13 @@ describe('prompt_cache_key', () => {
   }
 
   it('goes to OpenAI as 32 characters that say nothing', async () => {
-    const body = JSON.parse(await bodyAt({}, 'openai:gpt-5-nano')) as Record<string, unknown>;
+    const body = JSON.parse(await bodyAt({}, 'openai:gpt-6-luna')) as Record<string, unknown>;
     assert.match(String(body['prompt_cache_key']), /^[0-9a-f]{32}$/);
   });
 
   it('does not go to another server that speaks its API, nor to other vendors', async () => {
     for (const body of [
-      await bodyAt({ OPENAI_BASE_URL: 'http://localhost:1/v1' }, 'openai:gpt-5-nano'),
+      await bodyAt({ OPENAI_BASE_URL: 'http://localhost:1/v1' }, 'openai:gpt-6-luna'),
       await bodyAt({}, 'groq:llama'),
     ])
       assert.equal(body.includes('prompt_cache_key'), false);
@@ -154,16 +154,18 @@ describe('what a model refuses', () => {
   it('is left out from the start where the table says so, with one warning', async () => {
     const told: string[] = [];
     const server = await serve(says('Hi'));
-    const model = modelAt(server.url, { onProblem: (problem) => told.push(problem) });
+    const onProblem = (problem: string): number => told.push(problem);
+    const model = modelAt(server.url, { name: 'openai:gpt-6-astra', onProblem });
     for (const _ of [1, 2]) await read(model, { temperature: 0.3 });
     assert.deepEqual(server.requests.map(({ body }) => 'temperature' in body), [false, false]);
-    assert.deepEqual(told, ['openai:gpt-5-nano takes no temperature: it is left out']);
+    assert.deepEqual(told, ['openai:gpt-6-astra takes no temperature: it is left out']);
   });
 
   for (const [model, isTaken] of [
     ['gpt-5', false], ['gpt-5-mini', false], ['gpt-5-nano-2025-08-07', false], ['o3', false],
     ['o4-mini', false], ['gpt-5-chat-latest', true], ['gpt-5.1', true], ['gpt-5.4-mini', true],
-    ['gpt-4o', true], ['gpt-4.1', true],
+    ['gpt-4o', true], ['gpt-4.1', true], ['gpt-6-luna', true], ['gpt-6-sol', true],
+    ['gpt-6-astra', false], ['gpt-6.1-sol', false],
   ] as const) {
     it(`${isTaken ? 'is not' : 'is'} a temperature with ${model}`, () => {
       const { provider } = parseModelName(`openai:${model}`);

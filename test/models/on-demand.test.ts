@@ -18,7 +18,7 @@ function stage(): { model: ChatModel; loads: () => number } {
     problems: () => ['a key was refused'],
     isUsable: () => false,
   };
-  const model = loadedOnDemand('openai:gpt-5-nano', async () => {
+  const model = loadedOnDemand('openai:gpt-6-luna', async () => {
     loads += 1;
     return loaded;
   });
@@ -36,7 +36,7 @@ describe('loadedOnDemand', () => {
     const { model, loads } = stage();
     assert.deepEqual(
       [model.name, model.problems(), model.isUsable(), loads()],
-      ['openai:gpt-5-nano', [], true, 0],
+      ['openai:gpt-6-luna', [], true, 0],
     );
   });
 

@@ -37,7 +37,7 @@ async function openBoth(
 ): Promise<ReturnType<typeof openModel> & { told: string[] }> {
   const told: string[] = [];
   const opened = openModel({
-    names: ['openai:gpt-5-nano', 'google:gemini-3.5-flash-lite'],
+    names: ['openai:gpt-6-luna', 'google:gemini-3.5-flash-lite'],
     environment: {
       OPENAI_API_KEY: KEY,
       GEMINI_API_KEY: 'other',
@@ -82,7 +82,7 @@ describe('openModel', () => {
   it('asks again after a 500', async () => {
     const server = await serve(overloaded, says('Hi'));
     const { model } = openModel({
-      names: ['openai:gpt-5-nano'],
+      names: ['openai:gpt-6-luna'],
       environment: { OPENAI_API_KEY: KEY, OPENAI_BASE_URL: server.url },
       retry: { random: () => 0, baseDelayMs: 1 },
     });
@@ -101,7 +101,7 @@ describe('openModel', () => {
     assert.ok(usage?.type === 'usage' && usage.model === 'google:gemini-3.5-flash-lite');
     assert.deepEqual([text, first.requests.length], ['Hi', 1]);
     assert.deepEqual(told, [
-      'openai:gpt-5-nano answered HTTP 429 (rate_limit_exceeded, requests); ' +
+      'openai:gpt-6-luna answered HTTP 429 (rate_limit_exceeded, requests); ' +
         'asking google:gemini-3.5-flash-lite',
     ]);
   });
@@ -111,7 +111,7 @@ describe('openModel', () => {
     const { model, told } = await openBoth(first, second);
     assert.equal((await read(model)).text, 'Hi');
     assert.deepEqual(model.problems(), [
-      'openai:gpt-5-nano refused the key of OPENAI_API_KEY (HTTP 401)',
+      'openai:gpt-6-luna refused the key of OPENAI_API_KEY (HTTP 401)',
     ]);
     assert.equal(model.isUsable(), true);
     assert.ok(!told.join().includes(KEY));
@@ -237,7 +237,7 @@ describe('openModel', () => {
     const server = await serve(says('Hi'));
     const told: string[] = [];
     const { model, problems } = openModel({
-      names: ['openai:gpt-5-nano', 'google:gemini-3.5-flash-lite', 'ollama:llama3.2'],
+      names: ['openai:gpt-6-luna', 'google:gemini-3.5-flash-lite', 'ollama:llama3.2'],
       environment: { OPENAI_API_KEY: '', OLLAMA_BASE_URL: server.url },
       onProblem: (message) => told.push(message),
     });
@@ -247,19 +247,19 @@ describe('openModel', () => {
       [told, told, true, 'ollama:llama3.2'],
     );
     assert.deepEqual(told, [
-      'OPENAI_API_KEY is not set, model openai:gpt-5-nano needs it',
+      'OPENAI_API_KEY is not set, model openai:gpt-6-luna needs it',
       'GOOGLE_GENERATIVEAI_API_KEY is not set (nor GOOGLE_GENERATIVE_AI_API_KEY or GEMINI_API_KEY), model google:gemini-3.5-flash-lite needs it',
     ]);
   });
 
   it('opens without any key, and fails every stream with key_missing', async () => {
     const { model, problems } = openModel({
-      names: ['openai:gpt-5-nano', 'groq:x'],
+      names: ['openai:gpt-6-luna', 'groq:x'],
       environment: {},
     });
     assert.deepEqual(
       [model.isUsable(), model.problems(), model.name],
-      [false, problems, 'openai:gpt-5-nano,groq:x'],
+      [false, problems, 'openai:gpt-6-luna,groq:x'],
     );
     await model.warm(new AbortController().signal);
     const { error } = await read(model);

@@ -12,7 +12,7 @@ import {
 
 describe('parseModelName', () => {
   it('splits at the first colon and leaves the rest to the vendor', () => {
-    assert.equal(parseModelName('openai:gpt-5-nano').model, 'gpt-5-nano');
+    assert.equal(parseModelName('openai:gpt-6-luna').model, 'gpt-6-luna');
     const { providerName, model } = parseModelName(' ollama:llama3.2:3b ');
     assert.deepEqual([providerName, model], ['ollama', 'llama3.2:3b']);
     assert.equal(
@@ -21,7 +21,7 @@ describe('parseModelName', () => {
     );
   });
 
-  for (const name of ['gpt-5-nano', 'openai:', ':gpt-5', 'opnai:gpt-5', 'toString:x', '']) {
+  for (const name of ['gpt-6-luna', 'openai:', ':gpt-5', 'opnai:gpt-5', 'toString:x', '']) {
     it(`refuses ${JSON.stringify(name)} and lists the providers`, () => {
       assert.throws(
         () => parseModelName(name),
@@ -38,7 +38,7 @@ describe('parseModelName', () => {
 describe('defaultModelName', () => {
   it('takes the first provider with a key, in the order OpenAI, Google, Anthropic', () => {
     const keys = { ANTHROPIC_API_KEY: 'c', GEMINI_API_KEY: 'b', OPENAI_API_KEY: 'a' };
-    assert.equal(defaultModelName(keys), 'openai:gpt-5-nano');
+    assert.equal(defaultModelName(keys), 'openai:gpt-6-luna');
     assert.equal(
       defaultModelName({ ...keys, OPENAI_API_KEY: ' ' }),
       'google:gemini-3.5-flash-lite',
@@ -77,12 +77,18 @@ describe('PROVIDERS', () => {
   });
 
   const efforts: readonly (readonly [string, string | undefined])[] = [
-    ['openai:gpt-5-nano', 'minimal'],
     ['openai:gpt-5', 'minimal'],
+    ['openai:gpt-5-nano', 'minimal'],
     ['openai:gpt-5-mini-2025-08-07', 'minimal'],
     ['openai:gpt-5.1', 'none'],
     ['openai:gpt-5.6-luna', 'none'],
     ['openai:gpt-6-luna', 'none'],
+    ['openai:gpt-6-sol', 'none'],
+    ['openai:gpt-6.1-terra', 'none'],
+    ['openai:gpt-6-astra', 'low'],
+    ['openai:gpt-6.2-astra', 'low'],
+    ['openai:gpt-6.1-sol', 'low'],
+    ['openai:gpt-6.2-sol-2026-11-20', 'low'],
     ['openai:gpt-5-pro', undefined],
     ['openai:gpt-5-chat-latest', undefined],
     ['openai:gpt-5.1-codex-max', undefined],
@@ -94,7 +100,7 @@ describe('PROVIDERS', () => {
     ['google:gemini-2.5-pro', 'low'],
     ['google:gemini-2.0-flash', undefined],
     ['anthropic:claude-haiku-4-5', undefined],
-    ['ollama:gpt-5-nano', undefined],
+    ['ollama:gpt-6-luna', undefined],
   ];
   for (const [name, effort] of efforts) {
     it(`asks ${name} for ${effort === undefined ? 'no' : `"${effort}"`} reasoning effort`, () => {

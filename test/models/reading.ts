@@ -25,7 +25,7 @@ export function modelAt(
   baseUrl: string,
   options: Partial<ChatCompletionsOptions> & { name?: string } = {},
 ): ChatCompletionsModel {
-  const name = options.name ?? 'openai:gpt-5-nano';
+  const name = options.name ?? 'openai:gpt-6-luna';
   const { provider, model } = parseModelName(name);
   return new ChatCompletionsModel({ name, provider, model, baseUrl, key: KEY, ...options });
 }

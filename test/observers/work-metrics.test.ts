@@ -85,7 +85,7 @@ describe(TOOL_CALLS, () => {
 
 describe(MODEL_REQUESTS, () => {
   async function asked(t: TestContext, ...script: [Answer, ...Answer[]]): Promise<ModelApp> {
-    const app = await serveModel(t, agent, script, { DEFAULT_MODEL: 'openai:gpt-5-nano' });
+    const app = await serveModel(t, agent, script, { DEFAULT_MODEL: 'openai:gpt-6-luna' });
     await spoken(app.client.say('Hi.'));
     return app;
   }
@@ -93,22 +93,22 @@ describe(MODEL_REQUESTS, () => {
   it('counts each request that was answered', async (t) => {
     const app = await asked(t, calls([['c', 'act', '{}']]), says('Hi.'));
     assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
-      '{model="openai:gpt-5-nano",outcome="completed"} 2',
+      '{model="openai:gpt-6-luna",outcome="completed"} 2',
     ]);
   });
 
   it('counts a request that failed and was made again, by the code of its error', async (t) => {
     const app = await asked(t, fails(503, '{}'), says('Hi.'));
     assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
-      '{model="openai:gpt-5-nano",outcome="http_error"} 1',
-      '{model="openai:gpt-5-nano",outcome="completed"} 1',
+      '{model="openai:gpt-6-luna",outcome="http_error"} 1',
+      '{model="openai:gpt-6-luna",outcome="completed"} 1',
     ]);
   });
 
   it('counts a request that failed its turn', async (t) => {
     const app = await asked(t, refuses);
     assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
-      '{model="openai:gpt-5-nano",outcome="key_refused"} 1',
+      '{model="openai:gpt-6-luna",outcome="key_refused"} 1',
     ]);
   });
 
@@ -117,7 +117,7 @@ describe(MODEL_REQUESTS, () => {
     await app.client.say('Hi.', { interruptAfterWords: 1 });
     await until(() => samplesOf(app, MODEL_REQUESTS).length > 0, 'a count');
     assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
-      '{model="openai:gpt-5-nano",outcome="interrupted"} 1',
+      '{model="openai:gpt-6-luna",outcome="interrupted"} 1',
     ]);
   });
 

@@ -22,7 +22,7 @@ assert.ok(existsSync(join(PEERS, 'node_modules/ai')), 'npm ci in test/peers firs
 
 /** What the provider reads: https://platform.openai.com/docs/api-reference/responses-streaming */
 const item = { type: 'message', id: 'msg_1' };
-const identity = { id: 'resp_1', created_at: 1_764_000_000, model: 'gpt-5-nano' };
+const identity = { id: 'resp_1', created_at: 1_764_000_000, model: 'gpt-6-luna' };
 const usage = { input_tokens: 9, output_tokens: 3 };
 const overloaded = { type: 'server_error', code: 'x', message: 'overloaded', param: null };
 const responses = {

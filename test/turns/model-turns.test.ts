@@ -145,7 +145,7 @@ describe("a model's reply", () => {
         request?.body['model'],
         request?.headers.authorization,
       ],
-      ['/v1/chat/completions', true, 'gpt-5-nano', `Bearer ${KEY}`],
+      ['/v1/chat/completions', true, 'gpt-6-luna', `Bearer ${KEY}`],
     );
     assert.equal('tools' in (request?.body ?? {}), false);
   });
@@ -320,7 +320,7 @@ describe('a model that fails', () => {
 });
 
 describe('a list of models', () => {
-  const both = { DEFAULT_MODEL: 'openai:gpt-5-nano,groq:fall-back' };
+  const both = { DEFAULT_MODEL: 'openai:gpt-6-luna,groq:fall-back' };
 
   for (const [what, answer] of [
     ['refuses the key', refuses],
@@ -348,9 +348,9 @@ describe('a list of models', () => {
     };
     assert.deepEqual(
       [answer.status, ready, model, warnings.length],
-      [200, true, 'openai:gpt-5-nano,groq:fall-back', 1],
+      [200, true, 'openai:gpt-6-luna,groq:fall-back', 1],
     );
-    assert.match(warnings[0] ?? '', /openai:gpt-5-nano refused the key of OPENAI_API_KEY/);
+    assert.match(warnings[0] ?? '', /openai:gpt-6-luna refused the key of OPENAI_API_KEY/);
     assert.ok(logLines.some((line) => line.includes('refused the key of OPENAI_API_KEY')));
     for (const shown of [text, ...logLines])
       assert.equal(shown.includes(KEY) || shown.includes(KEY.slice(-8)), false);
@@ -365,7 +365,7 @@ describe('a list of models', () => {
     assert.deepEqual(await (await get('/ready')).json(), {
       ready: true,
       agent: 'plain',
-      model: 'openai:gpt-5-nano',
+      model: 'openai:gpt-6-luna',
     });
   });
 
@@ -374,7 +374,7 @@ describe('a list of models', () => {
       t,
       plain,
       { openai: await modelServer(t, says('Yes.')) },
-      { DEFAULT_MODEL: 'openai:gpt-5-nano,mistral:small' },
+      { DEFAULT_MODEL: 'openai:gpt-6-luna,mistral:small' },
     );
     const { ready, warnings } = (await (await get('/ready')).json()) as {
       ready: boolean;
@@ -387,7 +387,7 @@ describe('a list of models', () => {
   });
 
   for (const [names, reasons] of [
-    [undefined, ['OPENAI_API_KEY is not set, model openai:gpt-5-nano needs it']],
+    [undefined, ['OPENAI_API_KEY is not set, model openai:gpt-6-luna needs it']],
     [
       'groq:a,mistral:b',
       [
@@ -432,7 +432,7 @@ describe("the turn's record", () => {
         line?.['outputTokens'],
         line?.['outcome'],
       ],
-      ['openai:gpt-5-nano', 1, 19, 10, 'completed'],
+      ['openai:gpt-6-luna', 1, 19, 10, 'completed'],
     );
     assert.equal(typeof line?.['firstTokenMs'], 'number');
   });
@@ -443,7 +443,7 @@ describe("the turn's record", () => {
       t,
       plain,
       { openai, groq },
-      { DEFAULT_MODEL: 'openai:gpt-5-nano,groq:fall-back' },
+      { DEFAULT_MODEL: 'openai:gpt-6-luna,groq:fall-back' },
     );
     for (let turn = 0; turn < 2; turn++) await spoken(client.say('Rain?'));
     const metrics = await (await get('/metrics')).text();

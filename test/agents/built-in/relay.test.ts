@@ -429,7 +429,7 @@ describe("a relay's readiness", () => {
     const { get } = serveAgent(t, getAgent('relay'), { openai: server });
     assert.equal(
       ((await (await get('/ready')).json()) as { model: string }).model,
-      'openai:gpt-5-nano+openai:gpt-5-nano',
+      'openai:gpt-6-luna+openai:gpt-6-luna',
     );
   });
 

@@ -611,7 +611,7 @@ describe("a project's agent", () => {
         served({ OPENAI_API_KEY: 'any-key' }).model?.name,
         served({ ANTHROPIC_API_KEY: 'any-key' }).model?.isUsable(),
       ],
-      ['openai:gpt-5-nano', true],
+      ['openai:gpt-6-luna', true],
     );
   });
 
