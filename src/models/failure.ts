@@ -1,11 +1,12 @@
 // Turns a vendor's failure into a `ModelError`. Bodies differ: `{error: {…}}`, `[{error: {…}}]`,
 // `{error: "…"}`, `{object: "error", message}`, `{message, code}`, `{detail}`.
 //
-// Errors are logged, and a vendor's sentence may quote the caller or the key. So an error holds
-// only the status and the vendor's error codes, for example `model_not_found`.
+// Errors are logged, and any text of a vendor's may quote the caller or the key. So an error holds
+// only the status and error codes made of known words, for example `model_not_found`.
 
 import { asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError } from './model.ts';
+import { vendorWord } from './vendor-words.ts';
 
 /** Google and xAI answer 400 to a wrong key (google-gemini/gemini-cli#25198). */
 const REFUSED_KEY =
@@ -13,9 +14,6 @@ const REFUSED_KEY =
 
 /** A used-up quota is a 429 too, but waiting a few seconds does not help. */
 const NO_QUOTA = /insufficient_quota|billing/i;
-
-/** `context_length_exceeded`, `messages[3].content`: no blanks, so never a sentence. */
-const MACHINE_WORD = /^[A-Za-z][\w.[\]-]{0,63}$/;
 
 /** The model that an error is about, and the key that the error must not show. */
 export interface ModelAccess {
@@ -73,7 +71,7 @@ export function failureOfResponse(
     const what = isUnset ? `wants a key, ${keys} is not set` : `refused the key of ${keys}`;
     return new ModelError('key_refused', `${access.name} ${what} (HTTP ${status})`, { status });
   }
-  const words = machineWords(access, parse(body));
+  const words = codesIn(parse(body));
   const hint = status === 404 ? ': check the name of the model, and the base URL' : '';
   const message = `${access.name} answered HTTP ${status}${inParentheses(words)}${hint}`;
   const retryAfterMs = retryAfter(headers, body, now);
@@ -100,16 +98,10 @@ export function failureOfEvent(
   const type = error?.['type'] ?? event['type'];
   const isOurFault = status === undefined && type === 'invalid_request_error';
   const retryable = status === undefined ? !isOurFault : isRetryableStatus(status);
-  const words = machineWords(access, event);
+  const words = codesIn(event);
   if (status !== undefined) words.unshift(`status ${status}`);
   const message = `${access.name} broke off with an error${inParentheses(words)}`;
   return new ModelError('error_in_stream', message, { status, retryable });
-}
-
-/** A vendor's word if it may be shown. A sentence or a word that contains the key becomes ''. */
-export function machineWord({ key }: ModelAccess, value: unknown): string {
-  const word = asText(value);
-  return MACHINE_WORD.test(word) && (key === undefined || !word.includes(key)) ? word : '';
 }
 
 /** Some servers send the error object bare. An event with `choices` is part of a reply. */
@@ -119,11 +111,11 @@ function isError(event: JsonRecord): boolean {
   return choices === undefined && (typeof message === 'string' || detail !== undefined);
 }
 
-/** Code, type, status and parameter. For a FastAPI server: the type of its first complaint. */
-function machineWords(access: ModelAccess, body: unknown): string[] {
+/** Code, type and status. For a FastAPI server: the type of its first complaint. */
+function codesIn(body: unknown): string[] {
   const error = errorIn(body);
-  const given = [error['code'], error['type'], error['status'], error['param']];
-  const words = given.map((value) => machineWord(access, value)).filter((word) => word !== '');
+  const given = [error['code'], error['type'], error['status']];
+  const words = given.map(vendorWord).filter((word) => word !== '');
   return [...new Set(words)];
 }
 

@@ -153,7 +153,7 @@ export interface ModelErrorOptions {
 
 /**
  * A model did not answer, or did not finish its answer. The message is one line that names the
- * model. Neither it nor its causes contain a key or a vendor's sentence, which may quote the
+ * model. Neither it nor its causes contain a key, or a text of the vendor's that may quote the
  * caller.
  */
 export class ModelError extends Error {

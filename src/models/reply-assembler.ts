@@ -3,10 +3,11 @@
 
 import type { DecodedEvent } from '../sse/decode.ts';
 import { AnswerText } from './answer-text.ts';
-import { failureOfEvent, machineWord, type ModelAccess } from './failure.ts';
+import { failureOfEvent, type ModelAccess } from './failure.ts';
 import { asCount, asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError, type ModelDelta } from './model.ts';
 import { ToolCallParts } from './tool-call-parts.ts';
+import { vendorWord } from './vendor-words.ts';
 
 export const MAX_TOOL_CALLS = 64;
 /** Longest arguments of one call, in UTF-16 code units. */
@@ -195,7 +196,7 @@ export class ReplyAssembler {
   }
 
   #reason(): string {
-    const reason = machineWord(this.#access, this.#finishReason);
+    const reason = vendorWord(this.#finishReason);
     return reason === '' ? '' : ` (finish reason ${reason})`;
   }
 

@@ -1063,46 +1063,53 @@ describe('what is sent back', () => {
 });
 
 describe('the log of a failing model', () => {
-  const words = 'my card is 4711';
-  const quoting = { message: words, code: words, type: words, param: words };
-  const json = JSON.stringify({ error: quoting });
-  const tooLong = { name: 'a', arguments: words.repeat(20_000) };
-  const answers: readonly [string, Answer][] = [
-    ['an error with a body', fails(500, json)],
-    ['an error with a body that is no JSON', fails(502, words)],
-    ['a refused key', fails(401, json)],
-    ['a limited rate', fails(429, json)],
-    ['a bare error', fails(422, JSON.stringify({ detail: [{ input: words, type: words }] }))],
-    ['an error of status 200', fails(200, json)],
-    ['JSON where a stream was asked for', fails(200, JSON.stringify({ choices: words }))],
-    ['broken JSON with status 200', fails(200, words)],
-    ['an error in mid-stream', stream(event(json))],
-    ['a bare error in mid-stream', stream(event({ message: words, code: words }))],
-    ['a detail in mid-stream', stream(event({ detail: words }))],
-    ['a named error in mid-stream', stream(`event: error\n${event(words)}`)],
-    ['an event that is no JSON', stream(event(words))],
-    ['an event that is broken JSON', stream(event(`{"choices":"${words}`))],
-    ['a finish reason', stream(chunk({}, words), DONE)],
-    ['an unclosed thought', stream(chunk({ content: `<think>${words}` }, words), DONE)],
-    ['too long an event', stream(event({ x: words.repeat(100_000) }))],
-    ['too long arguments', stream(chunk({ tool_calls: [{ function: tooLong }] }))],
-  ];
-  for (const [what, answer] of answers) {
-    it(`quotes nothing of ${what}`, async () => {
-      const { error } = await read(modelAt((await serve(answer)).url, { key: undefined }));
-      assert.ok(error);
-      let lines = '';
-      createLogger({ write: (line) => void (lines += line) }).error('turn failed', { error });
-      assert.match(lines, /"ModelError"/);
-      assert.ok(!lines.includes('4711'), lines);
-    });
+  /** All the ways in which a vendor may quote the caller. */
+  const answersQuoting = (words: string): readonly (readonly [string, Answer])[] => {
+    const quoting = { message: words, code: words, type: words, param: words };
+    const json = JSON.stringify({ error: quoting });
+    const tooLong = { name: 'a', arguments: words.repeat(20_000) };
+    return [
+      ['an error with a body', fails(500, json)],
+      ['an error with a body that is no JSON', fails(502, words)],
+      ['a refused key', fails(401, json)],
+      ['a limited rate', fails(429, json)],
+      ['a bare error', fails(422, JSON.stringify({ detail: [{ input: words, type: words }] }))],
+      ['an error of status 200', fails(200, json)],
+      ['JSON where a stream was asked for', fails(200, JSON.stringify({ choices: words }))],
+      ['broken JSON with status 200', fails(200, words)],
+      ['an error in mid-stream', stream(event(json))],
+      ['a bare error in mid-stream', stream(event({ message: words, code: words }))],
+      ['a detail in mid-stream', stream(event({ detail: words }))],
+      ['a named error in mid-stream', stream(`event: error\n${event(words)}`)],
+      ['an event that is no JSON', stream(event(words))],
+      ['an event that is broken JSON', stream(event(`{"choices":"${words}`))],
+      ['a finish reason', stream(chunk({}, words), DONE)],
+      ['an unclosed thought', stream(chunk({ content: `<think>${words}` }, words), DONE)],
+      ['a header', (response) => void response.socket?.end(`HTTP/1.1 200\r\n${words}\r\n\r\n`)],
+      ['what is no HTTP', (response) => void response.socket?.end(words)],
+      ['a redirect', (response) => void response.writeHead(307, { location: `/${words}` }).end()],
+      ['too long an event', stream(event({ x: words.repeat(100_000) }))],
+      ['too long arguments', stream(chunk({ tool_calls: [{ function: tooLong }] }))],
+    ];
+  };
+  for (const words of ['my card is 4711', 'Kowalski']) {
+    for (const [what, answer] of answersQuoting(words)) {
+      it(`quotes nothing of ${what} that says "${words}"`, async () => {
+        const { error } = await read(modelAt((await serve(answer)).url, { key: undefined }));
+        assert.ok(error);
+        let lines = '';
+        createLogger({ write: (line) => void (lines += line) }).error('turn failed', { error });
+        assert.match(lines, /"ModelError"/);
+        assert.ok(!lines.includes(words.slice(-4)), lines);
+      });
+    }
   }
 
-  it('has the status and the machine words', async () => {
+  it('has the status and the codes', async () => {
     const said = async (answer: Answer): Promise<string> => {
       return (await errorOf(answer)).message.slice('openai:gpt-6-luna '.length);
     };
-    const error = { message: words, code: 'queue_full', type: 'overloaded', param: null };
+    const error = { message: 'my card', code: 'queue_full', type: 'overloaded', param: 'stop' };
     assert.equal(
       await said(fails(500, JSON.stringify({ error }))),
       'answered HTTP 500 (queue_full, overloaded)',
@@ -1112,7 +1119,7 @@ describe('the log of a failing model', () => {
       'broke off with an error (status 500, InternalServerError)',
     );
     assert.equal(
-      await said(stream(event({ message: words, code: 'queue_full' }))),
+      await said(stream(event({ message: 'my card', code: 'queue_full' }))),
       'broke off with an error (queue_full)',
     );
   });
@@ -1124,7 +1131,7 @@ describe('the log of a failing model', () => {
       'check the name of the model, and the base URL');
   });
 
-  it('has no machine word with the key in it', async () => {
+  it('has no code with the key in it', async () => {
     const body = JSON.stringify({ error: { code: `key-${KEY}` } });
     const { message } = await errorOf(fails(500, body));
     assert.equal(message, 'openai:gpt-6-luna answered HTTP 500');

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { vendorWord } from '../../src/models/vendor-words.ts';
+
+describe('vendorWord', () => {
+  // https://developers.openai.com/api/docs/guides/error-codes, platform.claude.com/docs/en/api/errors,
+  // cloud.google.com/apis/design/errors, docs.mistral.ai/resources/error-glossary,
+  // console.groq.com/docs/errors, openrouter.ai/docs (APIErrorType), vLLM
+  const shown = [
+    'invalid_request_error', 'insufficient_quota', 'rate_limit_exceeded', 'requests', 'tokens',
+    'context_length_exceeded', 'model_not_found', 'invalid_api_key', 'server_error', 'slow_down',
+    'server_is_overloaded', 'credit_balance_exhausted', 'project_spend_limit_exceeded',
+    'unsupported_value', 'unknown_parameter', 'unsupported_country_region_territory',
+    'overloaded_error', 'not_found_error', 'request_too_large', 'api_error', 'timeout_error',
+    'INVALID_ARGUMENT', 'RESOURCE_EXHAUSTED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED', 'INTERNAL',
+    'extra_forbidden', 'unknown_model', 'string_type', 'missing', 'tool_use_failed',
+    'json_validate_failed', 'model_decommissioned', 'string_too_long', 'content_policy_violation',
+    'InternalServerError', 'BadRequestError', 'NotFoundError', 'APIError', 'stop', 'length',
+    'content_filter', 'insufficient_system_resource', 'MALFORMED_FUNCTION_CALL', 'queue.full',
+  ];
+  for (const word of shown) {
+    it(`shows ${word}`, () => assert.equal(vendorWord(word), word));
+  }
+
+  const hidden: readonly (readonly [what: string, value: unknown])[] = [
+    ['a word of the caller', 'Fritz'],
+    ['a word of the caller among terms', 'invalid_fritz_error'],
+    ['a word of the caller in a compound', 'InvalidFritzError'],
+    ['a sentence of terms', 'the request is invalid'],
+    ['a card number', '4711'],
+    ['a number behind terms', 'invalid_request_4711'],
+    ['a path into the request', 'messages[3].content'],
+    ['a key', 'sk-secret-1234567890'],
+    ['another script', 'ошибка'],
+    ['an empty text', ''],
+    ['a number', 500],
+    ['nothing', null],
+    ['more than 64 characters', `${'error_'.repeat(10)}error`],
+  ];
+  for (const [what, value] of hidden) {
+    it(`hides ${what}`, () => assert.equal(vendorWord(value), ''));
+  }
+});
