@@ -68,14 +68,16 @@ export async function runToolLoop<S>(
 }
 
 /**
- * Options of every model request in a turn: they abort it, help vendors find cached prompts, and
- * count failures.
+ * Options of every model request in a turn: they abort it, help vendors find cached prompts, count
+ * failures, and log problems with the ids of the turn.
  */
-export function streamOptionsOf({ conversationId, signal, journal }: Turn): ModelStreamOptions {
+export function streamOptionsOf(turn: Turn): ModelStreamOptions {
+  const { conversationId, signal, journal, log } = turn;
   return {
     cacheKey: conversationId,
     signal,
     onFailedRequest: (model, failure) => journal.noteFailedRequest(model, failure),
+    onProblem: (problem) => log.warn('model', { problem }),
   };
 }
 

@@ -40,11 +40,6 @@ export interface ChatCompletionsOptions {
   readonly beginsAsThought?: boolean;
   /** Used if a request sets none. */
   readonly defaults?: DefaultOptions;
-  /**
-   * Called when a key is first refused, when a field is left out, and once if a thought has been
-   * spoken.
-   */
-  readonly onProblem?: ((message: string) => void) | undefined;
 }
 
 /** A request as its stream's `return()` sees it. */
@@ -53,6 +48,8 @@ interface OpenRequest {
   /** From then on the connection is `fetch`'s: the next request may use it. */
   isOver: boolean;
 }
+
+type Tell = ModelStreamOptions['onProblem'];
 
 /** A model that makes one `fetch` per stream and does not retry. */
 export class ChatCompletionsModel implements ChatModel {
@@ -141,6 +138,7 @@ export class ChatCompletionsModel implements ChatModel {
     request: OpenRequest,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     if (signal.aborted) return;
+    const { onProblem: tell } = options;
     const { connection } = request;
     const abort = (): void => connection.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
@@ -161,7 +159,7 @@ export class ChatCompletionsModel implements ChatModel {
         clock.start('connect');
         return this.#send(messages, options, refused, connection.signal);
       };
-      const body = await this.#withoutRefusedFields(send);
+      const body = await this.#withoutRefusedFields(send, tell);
       this.#refusal = undefined;
       const reader = new ReplyReader(body, this.#access, reply, clock);
       while (!reader.isOver) {
@@ -170,14 +168,14 @@ export class ChatCompletionsModel implements ChatModel {
           yield delta;
         }
       }
-      this.#noteSpokenThought(reply);
+      this.#noteSpokenThought(reply, tell);
       if (reply.isDone) leftOver = body;
       failure = undefined;
       if (isStopped()) return;
       const firstDeltaMs = reader.firstDeltaAt - sentAt;
       yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs };
     } catch (error) {
-      this.#noteRefusal(error);
+      this.#noteRefusal(error, tell);
       if (isStopped()) return;
       const cause = clock.expired ?? error;
       failure = cause instanceof ModelError ? cause.code : 'failed';
@@ -205,7 +203,7 @@ export class ChatCompletionsModel implements ChatModel {
       maxOutputTokens: given.maxOutputTokens ?? defaults?.maxOutputTokens,
     };
     if (options.temperature !== undefined && provider.takesTemperature?.(model) === false) {
-      this.#leaveOut('temperature', 'takes no temperature');
+      this.#leaveOut('temperature', 'takes no temperature', given.onProblem);
     }
     const { json, optional } = createRequestBody({
       provider,
@@ -234,12 +232,13 @@ export class ChatCompletionsModel implements ChatModel {
    */
   async #withoutRefusedFields(
     send: (refused: ReadonlySet<string>) => Promise<BodyReader>,
+    tell: Tell,
   ): Promise<BodyReader> {
     const refused = new Set<string>();
     for (;;) {
       try {
         const reader = await send(refused);
-        for (const field of refused) this.#leaveOut(field, `refuses ${field}`);
+        for (const field of refused) this.#leaveOut(field, `refuses ${field}`, tell);
         return reader;
       } catch (error) {
         if (!(error instanceof FieldRefused)) throw error;
@@ -249,22 +248,24 @@ export class ChatCompletionsModel implements ChatModel {
   }
 
   /** Leaves the field out from now on, and reports that once. */
-  #leaveOut(field: string, why: string): void {
+  #leaveOut(field: string, why: string, tell: Tell): void {
     if (this.#leftOut.has(field)) return;
     this.#leftOut.add(field);
-    this.#options.onProblem?.(`${this.name} ${why}: it is left out`);
+    tell?.(`${this.name} ${why}: it is left out`);
   }
 
-  #noteSpokenThought({ spokeThought }: ReplyAssembler): void {
+  /** Reports the first one only. */
+  #noteSpokenThought({ spokeThought }: ReplyAssembler, tell: Tell): void {
     if (!spokeThought || this.#hasSpokenThought) return;
     this.#hasSpokenThought = true;
     const what = `${this.name} sent </think> without <think>: what it thought may have been spoken`;
-    this.#options.onProblem?.(`${what}. THINKING=open keeps it back`);
+    tell?.(`${what}. THINKING=open keeps it back`);
   }
 
-  #noteRefusal(error: unknown): void {
+  /** Reports the first refusal, and again the first one after an answer. */
+  #noteRefusal(error: unknown, tell: Tell): void {
     if (!(error instanceof ModelError) || error.code !== 'key_refused') return;
-    if (this.#refusal === undefined) this.#options.onProblem?.(error.message);
+    if (this.#refusal === undefined) tell?.(error.message);
     this.#refusal = error.message;
   }
 }

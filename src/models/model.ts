@@ -88,6 +88,11 @@ export interface ModelStreamOptions extends ModelOptions {
    * if another request replaces it.
    */
   readonly onFailedRequest?: ((model: string, failure: RequestFailure) => void) | undefined;
+  /**
+   * For the log. Called with one sentence for each refused key, option left out, retry and fallback
+   * of this request. Never contains a key.
+   */
+  readonly onProblem?: ((problem: string) => void) | undefined;
   /** Ends the vendor's request at once. An aborted stream returns; it does not throw. */
   readonly signal: AbortSignal;
 }

@@ -18,8 +18,8 @@ export interface OpenModelOptions {
   /** Used if a request sets none. */
   readonly defaults?: DefaultOptions;
   /**
-   * Called with one sentence for each missing setting, refused key and fallback used. For the log.
-   * Never contains a key.
+   * Called with one sentence for each missing setting, and for each problem of a request that has
+   * no `onProblem` of its own. For the log. Never contains a key.
    */
   readonly onProblem?: (message: string) => void;
   /** Replaces the defaults, including the shorter ones of models with a fallback. For tests. */
@@ -69,11 +69,17 @@ export function openModel(options: OpenModelOptions): OpenedModel {
         open(name, parsed, index < usable.length - 1, options),
       ),
     );
-    return withFallbacks(models, {
-      onFallback: (error, next) => onProblem?.(`${error.message}; asking ${next.name}`),
-    });
+    return withFallbacks(models);
   });
-  return { model: { ...model, problems: () => [...problems, ...model.problems()] }, problems };
+  return {
+    model: {
+      ...model,
+      stream: (messages, given) =>
+        model.stream(messages, { ...given, onProblem: given.onProblem ?? onProblem }),
+      problems: () => [...problems, ...model.problems()],
+    },
+    problems,
+  };
 }
 
 let wire: Promise<typeof import('./wire.ts')> | undefined;
@@ -93,7 +99,7 @@ async function open(
   options: OpenModelOptions,
 ): Promise<ChatModel> {
   const { ChatCompletionsModel, TIMEOUTS_BEFORE_FALLBACK, withRetries } = await loadWire();
-  const { environment, onProblem } = options;
+  const { environment } = options;
   const found = findKey(provider, environment);
   const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);
   // A vendor's own models send no thoughts as text: their whole reply would count as one.
@@ -109,7 +115,6 @@ async function open(
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
     timeouts: { ...(hasFallback ? TIMEOUTS_BEFORE_FALLBACK : {}), ...options.timeouts },
-    onProblem,
   });
   return withRetries(completions, options.retry);
 }

@@ -52,6 +52,7 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
             if (!(error instanceof ModelError) || !error.retryable) throw error;
             const { retryAfterMs = 0 } = error;
             if (retryAfterMs > maxRetryAfterMs) throw error;
+            streamOptions.onProblem?.(`${error.message}; asking again`);
             const backOffMs = Math.min(baseDelayMs * 2 ** (attempt - 1), maxDelayMs);
             await sleep(Math.max(backOffMs * (0.5 + random() / 2), retryAfterMs), signal);
           }
@@ -63,20 +64,12 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
   };
 }
 
-export interface FallbackOptions {
-  /** Called with a model's error when the next model is asked instead. */
-  readonly onFallback?: ((error: ModelError, next: ChatModel) => void) | undefined;
-}
-
 /**
  * Asks the first model. If it fails in any way before it yields, asks the next one: another vendor
  * may have a valid key, some quota left, or an answer. Throws the last model's error. Throws a
  * `RangeError` for an empty list.
  */
-export function withFallbacks(
-  models: readonly ChatModel[],
-  { onFallback }: FallbackOptions = {},
-): ChatModel {
+export function withFallbacks(models: readonly ChatModel[]): ChatModel {
   const [first] = models;
   if (first === undefined) throw new RangeError('withFallbacks needs at least one model');
   if (models.length === 1) return first;
@@ -92,7 +85,7 @@ export function withFallbacks(
             const next = models[index + 1];
             if (signal.aborted || next === undefined) throw error;
             if (!(error instanceof ModelError)) throw error;
-            onFallback?.(error, next);
+            streamOptions.onProblem?.(`${error.message}; asking ${next.name}`);
             model = next;
           }
         }

@@ -722,16 +722,17 @@ describe('a failing model', () => {
   });
 
   it('that refuses the key is reported with the variable, until it answers again', async () => {
-    const told: string[] = [];
-    const model = modelAt((await serve(refuses, refuses, says('Hi'))).url, {
-      onProblem: (message) => told.push(message),
-    });
-    await read(model);
-    await read(model);
+    const model = modelAt((await serve(refuses, refuses, says('Hi'), refuses)).url);
+    const told = async (): Promise<string[]> => {
+      const problems: string[] = [];
+      await read(model, { onProblem: (problem) => problems.push(problem) });
+      return problems;
+    };
     const sentence = 'openai:gpt-6-luna refused the key of OPENAI_API_KEY (HTTP 401)';
-    assert.deepEqual([told, model.problems(), model.isUsable()], [[sentence], [sentence], true]);
-    await read(model);
-    assert.deepEqual(model.problems(), []);
+    assert.deepEqual([await told(), model.problems()], [[sentence], [sentence]]);
+    assert.deepEqual([await told(), model.problems(), model.isUsable()], [[], [sentence], true]);
+    assert.deepEqual([await told(), model.problems()], [[], []]);
+    assert.deepEqual(await told(), [sentence]);
   });
 
   it('that quotes the key is not quoted', async () => {
@@ -807,9 +808,10 @@ describe('a model that thinks in its text', () => {
   it('is reported once when a thought was spoken whose beginning nothing marked', async () => {
     const told: string[] = [];
     const { url } = await serve(says('Is', ' it?', '</think>', 'Yes.'));
-    const model = modelAt(url, { onProblem: (message) => told.push(message) });
-    assert.equal((await read(model)).text, 'Is it? Yes.');
-    await read(model);
+    const model = modelAt(url);
+    const onProblem = (problem: string): number => told.push(problem);
+    assert.equal((await read(model, { onProblem })).text, 'Is it? Yes.');
+    await read(model, { onProblem });
     assert.equal(told.length, 1);
     assert.match(told[0] ?? '', /^openai:gpt-6-luna sent <\/think> without <think>.*THINKING=open/);
   });

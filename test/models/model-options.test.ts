@@ -155,8 +155,8 @@ describe('what a model refuses', () => {
     const told: string[] = [];
     const server = await serve(says('Hi'));
     const onProblem = (problem: string): number => told.push(problem);
-    const model = modelAt(server.url, { name: 'openai:gpt-6-astra', onProblem });
-    for (const _ of [1, 2]) await read(model, { temperature: 0.3 });
+    const model = modelAt(server.url, { name: 'openai:gpt-6-astra' });
+    for (const _ of [1, 2]) await read(model, { temperature: 0.3, onProblem });
     assert.deepEqual(server.requests.map(({ body }) => 'temperature' in body), [false, false]);
     assert.deepEqual(told, ['openai:gpt-6-astra takes no temperature: it is left out']);
   });
@@ -182,8 +182,9 @@ describe('what a model refuses', () => {
     it(`is left out from the answer of ${vendor} on that names ${field}`, async () => {
       const told: string[] = [];
       const server = await serve(refusal(field), says('Hi'));
-      const model = modelAt(server.url, { name, onProblem: (problem) => told.push(problem) });
-      const texts = [(await read(model, options)).text, (await read(model, options)).text];
+      const model = modelAt(server.url, { name });
+      const asked = { ...options, onProblem: (problem: string) => told.push(problem) };
+      const texts = [(await read(model, asked)).text, (await read(model, asked)).text];
       assert.deepEqual(texts, ['Hi', 'Hi']);
       assert.deepEqual(server.requests.map(({ body }) => field in body), [true, false, false]);
       assert.deepEqual(told, [`${name} refuses ${field}: it is left out`]);
@@ -205,11 +206,10 @@ describe('what a model refuses', () => {
     );
     const told: string[] = [];
     const server = await serve(quoting, quoting, says('Hi'));
-    const model = modelAt(server.url, {
-      name: 'mistral:small', onProblem: (problem) => told.push(problem),
-    });
-    assert.ok((await read(model, { temperature: 0.3 })).error);
-    assert.equal((await read(model, { temperature: 0.3 })).text, 'Hi');
+    const model = modelAt(server.url, { name: 'mistral:small' });
+    const options = { temperature: 0.3, onProblem: (problem: string) => told.push(problem) };
+    assert.ok((await read(model, options)).error);
+    assert.equal((await read(model, options)).text, 'Hi');
     assert.deepEqual(
       server.requests.map(({ body }) => 'temperature' in body), [true, false, true],
     );

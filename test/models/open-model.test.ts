@@ -233,6 +233,17 @@ describe('openModel', () => {
     assert.equal(await (await first.request(0)).wasCut, true);
   });
 
+  it('reports what a request meets to its own onProblem, if it has one', async () => {
+    const [first, second] = [await serve(overloaded, refuses), await serve(says('Hi'))];
+    const { model, told } = await openBoth(first, second);
+    const problems: string[] = [];
+    await read(model, { onProblem: (problem) => problems.push(problem) });
+    const refusal = 'openai:gpt-6-luna refused the key of OPENAI_API_KEY (HTTP 401)';
+    const again = 'openai:gpt-6-luna answered HTTP 500 (server_error); asking again';
+    const next = `${refusal}; asking google:gemini-3.5-flash-lite`;
+    assert.deepEqual([problems, told], [[again, refusal, next], []]);
+  });
+
   it('leaves out a model without a key while others remain, and says so', async () => {
     const server = await serve(says('Hi'));
     const told: string[] = [];

@@ -45,6 +45,14 @@ describe('withRetries', () => {
     assert.deepEqual(options.waits, [200, 400]);
   });
 
+  it('reports each retry, and not the failure that it gives up on', async () => {
+    const told: string[] = [];
+    const onProblem = (problem: string): number => told.push(problem);
+    const model = scripted('a', [retryable], [retryable], [retryable]);
+    await read(withRetries(model, noting()), { onProblem });
+    assert.deepEqual(told, Array(2).fill('a: HTTP 500; asking again'));
+  });
+
   it('waits between half and all of the delay, at most two seconds', async () => {
     const failing = Array.from({ length: 6 }, () => [retryable]);
     const shortest = noting(0);
@@ -117,11 +125,9 @@ describe('withFallbacks', () => {
   ]) {
     it(`asks the next model after ${error.code}`, async () => {
       const told: string[] = [];
-      const model = withFallbacks([scripted('a', [error]), scripted('b', [text('Hi')])], {
-        onFallback: ({ message }, next) => told.push(`${message} → ${next.name}`),
-      });
-      assert.equal((await read(model)).text, 'Hi');
-      assert.deepEqual(told, [`${error.message} → b`]);
+      const model = withFallbacks([scripted('a', [error]), scripted('b', [text('Hi')])]);
+      const { text: said } = await read(model, { onProblem: (problem) => told.push(problem) });
+      assert.deepEqual([said, told], ['Hi', [`${error.message}; asking b`]]);
     });
   }
 

@@ -356,6 +356,26 @@ describe('a list of models', () => {
       assert.equal(shown.includes(KEY) || shown.includes(KEY.slice(-8)), false);
   });
 
+  it('logs a retry and a fallback with the ids of the request, conversation and turn', async (t) => {
+    const openai = await modelServer(t, overloaded, refuses);
+    const groq = await modelServer(t, says('Yes.'));
+    const { client, logLines } = serveAgent(t, plain, { openai, groq }, both);
+    await spoken(client.say('Rain?', { turn_id: 't-1' }));
+    const lines = logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const { requestId, conversationId } = lines.find(({ msg }) => msg === 'request') ?? {};
+    assert.ok(requestId !== undefined && conversationId !== undefined);
+    const problems = lines.filter(({ msg }) => msg === 'model');
+    assert.equal(problems.length, 3);
+    for (const [index, end] of ['asking again', '(HTTP 401)', 'asking groq:fall-back'].entries()) {
+      const { level, problem, ...ids } = problems[index] ?? {};
+      assert.ok(String(problem).endsWith(end), String(problem));
+      assert.deepEqual(
+        [level, ids['requestId'], ids['conversationId'], ids['turnId']],
+        ['warn', requestId, conversationId, 't-1'],
+      );
+    }
+  });
+
   it('is ready without warnings once the key works again', async (t) => {
     const openai = await modelServer(t, refuses, says('Yes.'));
     const { client, get } = serveAgent(t, plain, { openai });
