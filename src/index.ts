@@ -25,7 +25,7 @@ export { handOver } from './agents/hand-over.ts';
 export type { HandOver } from './agents/hand-over.ts';
 export { hangUp, tool } from './agents/tool.ts';
 export type { ArgumentsOf, TellBrowser, Tool, ToolContext, ToolDefinition } from './agents/tool.ts';
-export type { Schema } from './agents/json-schema.ts';
+export type { Schema } from './schema/schema.ts';
 export type { StandardSchema } from './agents/standard-schema.ts';
 export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts';
 export { loadAgent } from './app/load-agent.ts';

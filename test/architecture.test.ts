@@ -25,7 +25,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'index.ts',
     [
-      'app', 'wires/layercode', 'agents/built-in', 'agents', 'models', 'records',
+      'app', 'wires/layercode', 'agents/built-in', 'agents', 'schema', 'models', 'records',
       'conversations/stores', 'conversations', 'calls', 'http', 'sse', 'speech', 'settings',
       'log.ts', 'metrics.ts', 'base',
     ],
@@ -84,7 +84,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['middleware', ['http', 'base']],
   ['turns', ['agents', 'conversations', 'calls', 'log.ts', 'base']],
   ['agents/built-in', ['agents', 'models', 'base']],
-  ['agents', ['models', 'conversations', 'calls', 'speech', 'log.ts', 'base']],
+  ['agents', ['schema', 'models', 'conversations', 'calls', 'speech', 'log.ts', 'base']],
+  ['schema', ['base']],
   ['models', ['conversations', 'sse', 'base']],
   ['records', ['conversations/stores', 'conversations', 'log.ts', 'base']],
   ['conversations/stores', ['conversations', 'log.ts', 'base']],

@@ -4,9 +4,7 @@ import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import { isTooDeep } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
 import { parseArguments as parseObject } from '../models/well-formed-call.ts';
-import { Check } from './schema-keyword.ts';
-import { TooCostly } from './schema-pattern.ts';
-import { ruleOf } from './schema-rules.ts';
+import { Check, ruleOf, TooCostly } from '../schema/schema.ts';
 import { issuesText, type StandardSchema } from './standard-schema.ts';
 
 /** The valid arguments, or what is wrong, worded so that the model can fix it. */

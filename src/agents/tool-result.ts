@@ -1,6 +1,6 @@
 // A tool's result, as JSON text for the model.
 
-import { jsonFaultOf } from './json-value.ts';
+import { jsonFaultOf } from '../base/json-value.ts';
 
 /** A tool returned something that is not JSON, so the model would get less than the tool meant. */
 export class ToolResultError extends TypeError {

@@ -3,9 +3,8 @@ import type { JsonObject } from '../base/json.ts';
 
 import type { Logger } from '../log.ts';
 import { isToolName } from '../models/well-formed-call.ts';
+import { sentSchema, type Schema, type ValueOf } from '../schema/schema.ts';
 import type { Reply, ToolCallContext, ToolRun } from './agent.ts';
-import { sentSchema, type Schema } from './json-schema.ts';
-import type { ValueOf } from './schema-types.ts';
 import { isState, type State } from './state.ts';
 import {
   isStandardSchema, jsonSchemaOf, type OutputOf, type StandardSchema,

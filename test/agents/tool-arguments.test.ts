@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Schema } from '../../src/agents/json-schema.ts';
+import type { Schema } from '../../src/schema/schema.ts';
 import {
   checkBySchema,
   parseArguments as parse,

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { hangUp, tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
 import type { Agent } from '../../src/agents/agent.ts';
-import type { Schema } from '../../src/agents/json-schema.ts';
+import type { Schema } from '../../src/schema/schema.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
 import { pausing, says, silentAfter, type Answer } from '../faults/model-server.ts';
 import { chunk, DONE } from '../faults/wire-shapes.ts';

@@ -6,8 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { Check } from '../../src/agents/schema-keyword.ts';
-import { ruleOf } from '../../src/agents/schema-rules.ts';
+import { Check, ruleOf } from '../../src/schema/schema.ts';
 
 interface Group {
   readonly description: string;

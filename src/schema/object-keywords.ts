@@ -4,7 +4,7 @@ import { isObject } from '../base/fields.ts';
 import {
   entriesOf, fault, firstFault, namesOf, objects, patternOf, sizeBound, under,
   type Check, type Fault, type Given, type KeywordTable, type Rule, type Site,
-} from './schema-keyword.ts';
+} from './keyword.ts';
 
 export const OBJECT_KEYWORDS: KeywordTable = {
   required: (value, site) => {

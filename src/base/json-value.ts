@@ -1,7 +1,7 @@
 // Checks that a value can be JSON. `JSON.stringify` does not help: it writes nonsense for a Map, a
 // function or NaN without complaint.
 
-import { MAX_DEPTH } from '../base/fields.ts';
+import { MAX_DEPTH } from './fields.ts';
 
 /** What is not JSON, and where: `result.cart`, `is an instance of Map, which has no toJSON()`. */
 export interface JsonFault {

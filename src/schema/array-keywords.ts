@@ -3,7 +3,7 @@
 import { canonicalJson } from '../base/canonical-json.ts';
 import {
   arrays, countOf, expect, fault, listOf, sizeBound, under, type KeywordTable, type Rule, type Site,
-} from './schema-keyword.ts';
+} from './keyword.ts';
 
 export const ARRAY_KEYWORDS: KeywordTable = {
   minItems: sizeBound('minItems', 'least', ' items', itemsIn),

@@ -5,7 +5,7 @@ import { isObject } from '../base/fields.ts';
 import type { SchemaType } from './json-schema.ts';
 import {
   expect, fault, listOf, numberOf, patternOf, sizeBound, type KeywordTable, type Rule, type Site,
-} from './schema-keyword.ts';
+} from './keyword.ts';
 
 const TYPES: Readonly<Record<SchemaType, (value: unknown) => boolean>> = {
   object: isObject,

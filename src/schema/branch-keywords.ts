@@ -3,7 +3,7 @@
 import { canonicalJson } from '../base/canonical-json.ts';
 import {
   entriesOf, expect, fault, firstFault, listOf, type Fault, type KeywordTable, type Rule, type Site,
-} from './schema-keyword.ts';
+} from './keyword.ts';
 
 /** A longer list of reasons would confuse the model. */
 const MAX_REASONS = 5;

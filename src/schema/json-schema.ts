@@ -5,7 +5,7 @@ import type { Json } from '../base/json.ts';
 
 export type SchemaType = 'object' | 'array' | 'string' | 'number' | 'integer' | 'boolean' | 'null';
 
-/** The most common keywords. `schema-rules.ts` lists all that are checked. */
+/** The most common keywords. `schema.ts` lists all that are checked. */
 export interface Schema {
   readonly type?: SchemaType | readonly SchemaType[];
   readonly description?: string;

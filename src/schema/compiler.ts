@@ -1,7 +1,7 @@
 import { isObject } from '../base/fields.ts';
 import { isAnnotation } from './json-schema.ts';
-import type { Fault, KeywordTable, Rule, Site } from './schema-keyword.ts';
-import { TooCostly } from './schema-pattern.ts';
+import type { Fault, KeywordTable, Rule, Site } from './keyword.ts';
+import { TooCostly } from './pattern.ts';
 
 /** Most schemas tried on one value. Only recursive or hostile schemas need more. */
 const MAX_STEPS = 300_000;

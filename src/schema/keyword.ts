@@ -1,7 +1,7 @@
 // What all keyword rules share.
 
 import { isObject } from '../base/fields.ts';
-import { compilePattern, PatternClock, type PatternTest } from './schema-pattern.ts';
+import { compilePattern, PatternClock, type PatternTest } from './pattern.ts';
 
 /** What is wrong with a value: where, relative to the checked value, and which rule it broke. */
 export interface Fault {
