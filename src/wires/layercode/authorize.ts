@@ -2,7 +2,7 @@ import { id, isTooDeep, MAX_DEPTH, object, objectOf, optional, string } from '..
 import type { JsonObject } from '../../base/json.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
-import { BadRequest, HttpError } from '../../http/errors.ts';
+import { BadRequest, ContentTooLarge, HttpError } from '../../http/errors.ts';
 import { EventError, parseJsonObject } from './events.ts';
 import { PlatformError } from './rest-client.ts';
 import { isAllowedOrigin } from '../../middleware/cors.ts';
@@ -20,6 +20,9 @@ export interface AuthorizeOptions {
   readonly agentIds: readonly string[];
   readonly origins: readonly string[];
 }
+
+/** Anyone may post here, and parsing a larger body would hold up other calls. */
+const MAX_AUTHORIZE_BYTES = 16_384;
 
 export const AUTHORIZE_REQUEST = objectOf({
   agent_id: id,
@@ -56,6 +59,7 @@ export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Ha
 }
 
 function parseRequest(body: Buffer): JsonObject {
+  if (body.length > MAX_AUTHORIZE_BYTES) throw new ContentTooLarge(MAX_AUTHORIZE_BYTES);
   try {
     const request = parseJsonObject(body);
     const fault = AUTHORIZE_REQUEST.check(request);

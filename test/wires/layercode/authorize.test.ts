@@ -547,8 +547,8 @@ describe('a bad authorize request', () => {
     ['that is an array', '[]', /JSON object/],
     ['that is a string', '"a"', /JSON object/],
     [
-      'nested 100,000 deep',
-      `{"agent_id":"a","metadata":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_001)}`,
+      'nested 2,000 deep',
+      `{"agent_id":"a","metadata":${'{"a":'.repeat(2_000)}1${'}'.repeat(2_001)}`,
       /nested too deeply/,
     ],
   ];
@@ -577,7 +577,20 @@ describe('a bad authorize request', () => {
     );
   });
 
-  it('is 413 beyond the limit', async (t) => {
+  it('is 413 beyond 16,384 bytes, and one of exactly so many is accepted', async (t) => {
+    const { ask, platform } = await stage(t, json(200, SESSION));
+    const fixed = '{"agent_id":"a","metadata":{"a":""}}'.length;
+    const bodyOf = (bytes: number): string =>
+      `{"agent_id":"a","metadata":{"a":"${'x'.repeat(bytes - fixed)}"}}`;
+    assert.equal((await ask(bodyOf(16_384))).status, 200);
+    const refused = await ask(bodyOf(16_385));
+    assert.deepEqual(
+      [refused.status, await refused.json(), platform.asked.length],
+      [413, { error: 'the body is larger than 16384 bytes' }, 1],
+    );
+  });
+
+  it('is 413 beyond MAX_BODY_BYTES, where that is less', async (t) => {
     const { ask } = await stage(t, json(200, SESSION), { settings: { maxBodyBytes: 100 } });
     assert.equal((await ask(`{"agent_id":"${'a'.repeat(100)}"}`)).status, 413);
   });
