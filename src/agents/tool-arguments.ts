@@ -4,15 +4,22 @@ import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import { isTooDeep } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
 import { parseArguments as parseObject } from '../models/well-formed-call.ts';
-import { Check, ruleOf, TooCostly } from '../schema/schema.ts';
+import { CheckBudget, compileSchema, TooCostly } from '../schema/schema.ts';
 import { issuesText, type StandardSchema } from './standard-schema.ts';
 
 /** The valid arguments, or what is wrong, worded so that the model can fix it. */
 export type Checked<T = unknown> = { readonly args: T } | { readonly problem: string };
 
-export type ArgumentsCheck = (args: JsonObject) => Awaitable<Checked>;
+/**
+ * Checks arguments. The budget is shared by all calls of a round; without one, the check has one of
+ * its own.
+ */
+export type ArgumentsCheck = (args: JsonObject, budget?: CheckBudget) => Awaitable<Checked>;
 
+/** Longest wait for a validator, in milliseconds. */
+export const MAX_CHECK_WAIT_MS = 5_000;
 const MAX_PROBLEM_LENGTH = 2_000;
+const TOO_LONG = { problem: 'the arguments take too long to check' };
 
 /** Parses arguments into an object. */
 export function parseArguments(json: string): Checked<JsonObject> {
@@ -24,13 +31,13 @@ export function parseArguments(json: string): Checked<JsonObject> {
 
 /** Throws a `TypeError` if any part of the schema would not be checked. */
 export function checkBySchema(schema: unknown, place: string): ArgumentsCheck {
-  const rule = ruleOf(schema, place);
-  return (args) => {
+  const check = compileSchema(schema, place);
+  return (args, budget = new CheckBudget()) => {
     try {
-      const fault = rule(args, new Check());
+      const fault = check(args, budget);
       return fault === undefined ? { args } : problem(`arguments${fault.path} ${fault.text}`);
     } catch (error) {
-      if (error instanceof TooCostly) return { problem: 'the arguments take too long to check' };
+      if (error instanceof TooCostly) return TOO_LONG;
       throw error;
     }
   };
@@ -41,6 +48,30 @@ export function checkByStandard({ '~standard': standard }: StandardSchema): Argu
     andThen(toAwaitable(standard.validate(args)), (result) =>
       result.issues === undefined ? { args: result.value } : problem(issuesText(result.issues)),
     );
+}
+
+/**
+ * The outcome of a check. A validator that does not answer within 5 s counts as a problem. Rejects
+ * with the signal's reason when that fires, so that nobody waits for a validator that hangs.
+ */
+export async function checkedInTime(
+  checking: Awaitable<Checked>, signal: AbortSignal,
+): Promise<Checked> {
+  if (!(checking instanceof Promise)) return checking;
+  let timer: NodeJS.Timeout | undefined;
+  let abort = (): void => undefined;
+  const late = new Promise<Checked>((resolve, reject) => {
+    timer = setTimeout(resolve, MAX_CHECK_WAIT_MS, TOO_LONG);
+    abort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+  });
+  try {
+    return await Promise.race([checking, late]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 function problem(text: string): { readonly problem: string } {

@@ -4,9 +4,10 @@ import { isAbort } from '../base/abort.ts';
 import type { Json, JsonObject } from '../base/json.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
+import type { CheckBudget } from '../schema/schema.ts';
 import type { MessageTurn, Reply, ToolCallContext, ToolCallOutcome, ToolRun } from './agent.ts';
 import { HandOver } from './hand-over.ts';
-import { parseArguments } from './tool-arguments.ts';
+import { checkedInTime, parseArguments } from './tool-arguments.ts';
 import { resultText } from './tool-result.ts';
 import type { Tool } from './tool.ts';
 
@@ -18,37 +19,53 @@ type CallStatus = 'running' | ToolCallOutcome;
 /** The metrics label for all unknown tools, because a model may invent any name. */
 const UNKNOWN_TOOL = 'unknown';
 
-/** How to run a call: checks its arguments and tells the browser about it. */
+/**
+ * How to run a call: checks its arguments and tells the browser about it. All calls of a round
+ * share the budget.
+ */
 export function toolRun<S>(
-  call: ToolCall, tools: readonly Tool<S>[], turn: MessageTurn<S>, reply: Reply,
+  call: ToolCall,
+  tools: readonly Tool<S>[],
+  turn: MessageTurn<S>,
+  reply: Reply,
+  budget: CheckBudget,
 ): ToolRun {
   const tool = tools.find(({ name }) => name === call.name);
   if (tool === undefined) return { run: () => refuseUnknown(call.name, turn, reply) };
   const { whenInterrupted, repeatable } = tool;
   const runTool = (context: ToolCallContext): Promise<string> =>
-    run(tool, call.args, context, turn, reply);
+    run(tool, call.args, context, turn, reply, budget);
   return { whenInterrupted, repeatable, run: runTool };
 }
 
 async function run<S>(
-  tool: Tool<S>, json: string, call: ToolCallContext, turn: MessageTurn<S>, reply: Reply,
+  tool: Tool<S>,
+  json: string,
+  call: ToolCallContext,
+  turn: MessageTurn<S>,
+  reply: Reply,
+  budget: CheckBudget,
 ): Promise<string> {
   const report = (status: CallStatus, more: JsonObject): void => {
     tellBrowser(tool, status, more, reply);
     if (status !== 'running') turn.journal.noteToolOutcome(tool.name, status);
   };
   const parsed = parseArguments(json);
-  const checked = 'problem' in parsed ? parsed : await tool.check(parsed.args);
-  call.signal.throwIfAborted(); // the check may have been slow
-  if ('problem' in parsed || 'problem' in checked) {
+  if ('problem' in parsed) {
     report('failed', { args: json });
-    return refusal('problem' in checked ? checked.problem : '');
+    return refusal(parsed.problem);
   }
   const { args } = parsed;
-  const { conversationId, turnId, metadata, caller, state, log } = turn;
-  const context = { ...call, reply, conversationId, turnId, metadata, caller, state, log };
-  report('running', { args });
   try {
+    const checked = await checkedInTime(tool.check(args, budget), call.signal);
+    call.signal.throwIfAborted(); // the turn may have ended meanwhile
+    if ('problem' in checked) {
+      report('failed', { args: json });
+      return refusal(checked.problem);
+    }
+    const { conversationId, turnId, metadata, caller, state, log } = turn;
+    const context = { ...call, reply, conversationId, turnId, metadata, caller, state, log };
+    report('running', { args });
     const result = await tool.run(checked.args, context);
     if (result instanceof HandOver) await turn.journal.handOver(call.toolCallId, result.agent);
     const text = resultText(result);

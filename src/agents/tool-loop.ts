@@ -3,6 +3,7 @@ import type { ToolCall } from '../conversations/message.ts';
 import type {
   ChatModel, ModelOptions, ModelStreamOptions, ToolChoice,
 } from '../models/model.ts';
+import { CheckBudget } from '../schema/schema.ts';
 import type { MessageTurn, Reply, ToolRun, Turn } from './agent.ts';
 import { toChatMessages } from './prompt.ts';
 import { toolRun } from './tool-call.ts';
@@ -58,7 +59,8 @@ export async function runToolLoop<S>(
     if (reply.isOver) return;
     await voice.finish();
     if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // calls beyond the limit do not run
-    const runOf = (call: ToolCall): ToolRun => toolRun(call, tools, turn, reply);
+    const budget = new CheckBudget();
+    const runOf = (call: ToolCall): ToolRun => toolRun(call, tools, turn, reply, budget);
     const outcomes = await turn.journal.runTools(calls, runOf);
     if (outcomes.some(({ handOver }) => handOver !== undefined)) return;
   }

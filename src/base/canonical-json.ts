@@ -1,12 +1,31 @@
 /**
  * JSON text with sorted keys: equal values are equal texts. Throws a `RangeError` for values that
- * are nested deeper than the stack.
+ * are nested deeper than the stack. Calls `onValue` for each value within; it can stop the work by
+ * throwing.
  */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value === 'number') return String(value); // `JSON.stringify` turns 1e999 into null
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  const fields = entries.map(([name, inner]) => `${JSON.stringify(name)}:${canonicalJson(inner)}`);
-  return `{${fields.join(',')}}`;
+export function canonicalJson(value: unknown, onValue?: () => void): string {
+  // Collected flat: texts made of inner texts would copy those once per level.
+  const parts: string[] = [];
+  const write = (inner: unknown): void => {
+    onValue?.();
+    if (Array.isArray(inner)) {
+      inner.forEach((item, index) => {
+        parts.push(index === 0 ? '[' : ',');
+        write(item);
+      });
+      parts.push(inner.length === 0 ? '[]' : ']');
+    } else if (typeof inner === 'object' && inner !== null) {
+      const entries = Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1));
+      entries.forEach(([name, item], index) => {
+        parts.push(index === 0 ? '{' : ',', JSON.stringify(name), ':');
+        write(item);
+      });
+      parts.push(entries.length === 0 ? '{}' : '}');
+    } else {
+      // `JSON.stringify` turns 1e999 into null.
+      parts.push(typeof inner === 'number' ? String(inner) : JSON.stringify(inner));
+    }
+  };
+  write(value);
+  return parts.join('');
 }

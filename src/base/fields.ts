@@ -156,14 +156,13 @@ export const MAX_DEPTH = 500;
 
 /** Whether objects and arrays are nested more than `MAX_DEPTH` levels deep. */
 export function isTooDeep(value: unknown): boolean {
-  let level = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_DEPTH) return true;
-    level = level.flatMap((parent) =>
-      typeof parent === 'object' && parent !== null ? (Object.values(parent) as unknown[]) : [],
-    );
-  }
-  return false;
+  return isDeeperThan(MAX_DEPTH, value);
+}
+
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (levels < 0) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
 }
 
 function joinPath(name: string, inner: string): string {

@@ -18,7 +18,8 @@ export function withoutMessage(error: unknown, depth = 0): Error | undefined {
   return bare;
 }
 
-function framesOf({ stack = '', message }: Error): string {
+function framesOf({ stack, message }: Error): string {
+  if (typeof stack !== 'string') return '';
   const start = stack.indexOf(message);
   const frames = start === -1 ? stack : stack.slice(start + message.length);
   return frames

@@ -10,7 +10,7 @@ import { ToolCallParts } from './tool-call-parts.ts';
 import { vendorWord } from './vendor-words.ts';
 
 export const MAX_TOOL_CALLS = 64;
-/** Longest arguments of one call, in UTF-16 code units. */
+/** Longest arguments of all calls of a reply together, in UTF-16 code units. */
 export const MAX_ARGUMENTS_LENGTH = 262_144;
 
 const NONE: readonly ModelDelta[] = [];
@@ -176,9 +176,9 @@ export class ReplyAssembler {
   }
 
   #addCallPart(part: JsonRecord): void {
-    const length = this.#calls.add(part);
+    this.#calls.add(part);
     if (this.#calls.count > MAX_TOOL_CALLS) throw this.#tooLarge(`${MAX_TOOL_CALLS} tool calls`);
-    if (length > MAX_ARGUMENTS_LENGTH) {
+    if (this.#calls.argumentsLength > MAX_ARGUMENTS_LENGTH) {
       throw this.#tooLarge(`${MAX_ARGUMENTS_LENGTH} characters of arguments`);
     }
   }

@@ -22,6 +22,7 @@ export interface FinishedCall extends ToolCall {
 /** Takes the parts in stream order. The caller sets the bounds. */
 export class ToolCallParts {
   readonly #calls: OpenCall[] = [];
+  #argumentsLength = 0;
   #hasBegun = false;
 
   /** Whether there was a name or an argument. A part without either does not count as a call. */
@@ -33,8 +34,12 @@ export class ToolCallParts {
     return this.#calls.length;
   }
 
-  /** Adds a part. Returns the length of its call's arguments so far. */
-  add(part: JsonRecord): number {
+  /** Length of the arguments of all calls so far, in UTF-16 code units. */
+  get argumentsLength(): number {
+    return this.#argumentsLength;
+  }
+
+  add(part: JsonRecord): void {
     const { name: givenName, arguments: given } = asRecord(part['function']) ?? {};
     const name = asText(givenName);
     // The API defines a string. Some self-hosted servers stream the object itself.
@@ -44,9 +49,9 @@ export class ToolCallParts {
     call.givenId ||= givenId;
     call.name ||= name;
     call.args += args;
+    this.#argumentsLength += args.length;
     call.extraContent = part['extra_content'] ?? call.extraContent;
     if (call.name !== '' || call.args !== '') this.#hasBegun = true;
-    return call.args.length;
   }
 
   /**

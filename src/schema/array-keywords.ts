@@ -12,9 +12,17 @@ export const ARRAY_KEYWORDS: KeywordTable = {
     expect(typeof value === 'boolean', 'uniqueItems', site);
     if (value === false) return undefined;
     const found = fault('must not have two items that are equal');
-    return arrays((items) =>
-      new Set(items.map(canonicalJson)).size === items.length ? undefined : found,
-    );
+    return arrays((items, budget) => {
+      if (items.length < 2) return undefined;
+      const step = (): void => budget.spend(1);
+      const seen = new Set<string>();
+      for (const item of items) {
+        const text = canonicalJson(item, step);
+        if (seen.has(text)) return found;
+        seen.add(text);
+      }
+      return undefined;
+    });
   },
   prefixItems: (value, site) => itemRules(tuple(value, 'prefixItems', site), undefined),
   items: (value, site) => {
@@ -44,10 +52,10 @@ function prefixOf({ schema: { prefixItems } }: Site): readonly undefined[] {
 
 /** Applies one rule of `first` to each leading item, and `rest` to those after them. */
 function itemRules(first: readonly (Rule | undefined)[], rest: Rule | undefined): Rule {
-  return arrays((items, check) => {
+  return arrays((items, budget) => {
     for (let index = 0; index < items.length; index++) {
       const rule = index < first.length ? first[index] : rest;
-      const found = rule?.(items[index], check);
+      const found = rule?.(items[index], budget);
       if (found !== undefined) return under(`[${index}]`, found);
     }
     return undefined;
@@ -60,8 +68,8 @@ function containsRule(value: unknown, site: Site): Rule {
   const least = countOf(minContains, 'minContains', site);
   const most = countOf(maxContains, 'maxContains', site);
   const kind = `items that fit ${canonicalJson(value)}`;
-  return arrays((items, check) => {
-    const count = items.filter((item) => rule(item, check) === undefined).length;
+  return arrays((items, budget) => {
+    const count = items.filter((item) => rule(item, budget) === undefined).length;
     if (count < least) return fault(`must have at least ${least} ${kind}`);
     return count > most ? fault(`must have at most ${most} ${kind}`) : undefined;
   });

@@ -7,6 +7,8 @@ import {
 
 /** A longer list of reasons would confuse the model. */
 const MAX_REASONS = 5;
+/** Reasons contain those of inner branches, and would multiply. */
+const MAX_REASONS_LENGTH = 2_000;
 
 export const BRANCH_KEYWORDS: KeywordTable = {
   // Each is checked where a `$ref` refers to it.
@@ -18,14 +20,14 @@ export const BRANCH_KEYWORDS: KeywordTable = {
   },
   allOf: (value, site) => {
     const rules = branches(value, 'allOf', site);
-    return (given, check) => firstFault(rules, given, check);
+    return (given, budget) => firstFault(rules, given, budget);
   },
   anyOf: (value, site) => {
     const rules = branches(value, 'anyOf', site);
-    return (given, check) => {
+    return (given, budget) => {
       const faults: Fault[] = [];
       for (const rule of rules) {
-        const found = rule(given, check);
+        const found = rule(given, budget);
         if (found === undefined) return undefined;
         faults.push(found);
       }
@@ -34,8 +36,10 @@ export const BRANCH_KEYWORDS: KeywordTable = {
   },
   oneOf: (value, site) => {
     const rules = branches(value, 'oneOf', site);
-    return (given, check) => {
-      const faults = rules.map((rule) => rule(given, check)).filter((found) => found !== undefined);
+    return (given, budget) => {
+      const faults = rules
+        .map((rule) => rule(given, budget))
+        .filter((found) => found !== undefined);
       const fitting = rules.length - faults.length;
       if (fitting === 1) return undefined;
       if (fitting === 0) return noneFits(faults);
@@ -45,14 +49,14 @@ export const BRANCH_KEYWORDS: KeywordTable = {
   not: (value, site) => {
     const rule = site.same(value, '.not');
     const found = fault(`must not fit the schema ${canonicalJson(value)}`);
-    return (given, check) => (rule(given, check) === undefined ? found : undefined);
+    return (given, budget) => (rule(given, budget) === undefined ? found : undefined);
   },
   if: (value, site) => {
     const { then = true, else: otherwise = true } = site.schema;
     const condition = site.same(value, '.if');
     const yes = site.same(then, '.then');
     const no = site.same(otherwise, '.else');
-    return (given, check) => (condition(given, check) === undefined ? yes : no)(given, check);
+    return (given, budget) => (condition(given, budget) === undefined ? yes : no)(given, budget);
   },
   then: () => undefined, // both are applied by `if`
   else: () => undefined,
@@ -66,5 +70,5 @@ function branches(value: unknown, keyword: string, site: Site): readonly Rule[] 
 
 function noneFits(faults: readonly Fault[]): Fault {
   const reasons = new Set(faults.map(({ path, text }) => `${path} ${text}`.trim()));
-  return fault([...reasons].slice(0, MAX_REASONS).join(', or '));
+  return fault([...reasons].slice(0, MAX_REASONS).join(', or ').slice(0, MAX_REASONS_LENGTH));
 }

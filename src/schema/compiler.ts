@@ -1,12 +1,7 @@
 import { isObject } from '../base/fields.ts';
 import { isAnnotation } from './json-schema.ts';
-import type { Fault, KeywordTable, Rule, Site } from './keyword.ts';
-import { TooCostly } from './pattern.ts';
+import { firstFault, type KeywordTable, type Rule, type Site } from './keyword.ts';
 
-/** Most schemas tried on one value. Only recursive or hostile schemas need more. */
-const MAX_STEPS = 300_000;
-/** Deepest nesting of schemas while one value is checked. */
-const MAX_DEPTH = 1_000;
 /** Deepest nesting of a schema as written. A deeper one is a circular object. */
 const MAX_NESTING = 200;
 
@@ -27,13 +22,10 @@ const DIALECTS = [
 const REF_ALONE = /\/draft-0[4-7]\//;
 
 /**
- * Compiles a schema into a rule, when a tool is defined. Throws a `TypeError` that names the place
- * and the keyword of anything that would not be checked: a silently ignored rule is worse than
- * none.
+ * The rule of a schema. Throws a `TypeError` that names the place and the keyword of anything that
+ * would not be checked: a silently ignored rule is worse than none.
  */
-export function compileSchema(
-  root: unknown, place: string, keywords: KeywordTable,
-): Rule {
+export function ruleOf(root: unknown, place: string, keywords: KeywordTable): Rule {
   const dialect = isObject(root) ? root['$schema'] : undefined;
   if (dialect !== undefined && !DIALECTS.some((known) => known.test(String(dialect)))) {
     throw new TypeError(`${place}: "$schema" ${JSON.stringify(dialect)} is not supported`);
@@ -52,14 +44,16 @@ export function compileSchema(
     const isElsewhere = spot.isElsewhere || (schema !== root && movesBase(schema));
     const site = siteOf(schema, { ...spot, isElsewhere });
     const isRef = isRefAlone && schema['$ref'] !== undefined;
-    for (const keyword of Object.keys(schema)) {
+    for (const [keyword, value] of Object.entries(schema)) {
+      if (value === undefined) continue; // in JSON it is not there
       if (isAnnotation(keyword) || Object.hasOwn(keywords, keyword)) continue;
       throw new TypeError(`${spot.place}: "${keyword}" is not supported`);
     }
     const rules: Rule[] = [];
     for (const [keyword, make] of Object.entries(keywords)) {
-      if (!Object.hasOwn(schema, keyword) || (isRef && keyword !== '$ref')) continue;
-      const rule = make(schema[keyword], site);
+      if (isRef && keyword !== '$ref') continue;
+      const value = Object.hasOwn(schema, keyword) ? schema[keyword] : undefined;
+      const rule = value === undefined ? undefined : make(value, site);
       if (rule !== undefined) rules.push(rule);
     }
     return counted(rules);
@@ -82,7 +76,7 @@ export function compileSchema(
           throw new TypeError(`${place}: "$ref" ${JSON.stringify(ref)} leads back to itself`);
         }
         const known = referred.get(key);
-        if (known !== undefined) return (value, check) => known.rule(value, check);
+        if (known !== undefined) return (value, budget) => known.rule(value, budget);
         const entry: { rule: Rule } = { rule: () => undefined };
         referred.set(key, entry);
         const target = follow(root, steps, ref, place);
@@ -98,18 +92,12 @@ export function compileSchema(
   return compile(root, { place, nesting: 0, open: new Set(['[]']), isElsewhere: false });
 }
 
-/** Applies all rules of one schema, within the cost limits of a check. */
+/** Applies all rules of one schema. */
 function counted(rules: readonly Rule[]): Rule {
-  return (value, check) => {
-    if (++check.steps > MAX_STEPS || ++check.depth > MAX_DEPTH) {
-      throw new TooCostly('the value takes too long to check');
-    }
-    let fault: Fault | undefined;
-    for (const rule of rules) {
-      fault = rule(value, check);
-      if (fault !== undefined) break;
-    }
-    check.depth -= 1;
+  return (value, budget) => {
+    budget.enter();
+    const fault = firstFault(rules, value, budget);
+    budget.leave();
     return fault;
   };
 }

@@ -1,7 +1,8 @@
 // What all keyword rules share.
 
 import { isObject } from '../base/fields.ts';
-import { compilePattern, PatternClock, type PatternTest } from './pattern.ts';
+import type { CheckBudget } from './check-budget.ts';
+import { compilePattern, type PatternTest } from './pattern.ts';
 
 /** What is wrong with a value: where, relative to the checked value, and which rule it broke. */
 export interface Fault {
@@ -9,8 +10,8 @@ export interface Fault {
   readonly text: string;
 }
 
-/** Returns undefined for a valid value. */
-export type Rule = (value: unknown, check: Check) => Fault | undefined;
+/** Returns undefined for a valid value. Throws `TooCostly` when the budget is used up. */
+export type Rule = (value: unknown, budget: CheckBudget) => Fault | undefined;
 
 /**
  * Makes a keyword's rule, or undefined if it needs none. Throws a `TypeError` if the keyword has a
@@ -32,13 +33,6 @@ export interface Site {
   refer(ref: string): Rule;
 }
 
-/** The cost of checking one value so far. */
-export class Check {
-  readonly clock = new PatternClock();
-  steps = 0;
-  depth = 0;
-}
-
 export type Given = Readonly<Record<string, unknown>>;
 
 export function fault(text: string): Fault {
@@ -49,23 +43,39 @@ export function under(step: string, { path, text }: Fault): Fault {
   return { path: step + path, text };
 }
 
+/** Longest name in a fault, in UTF-16 code units. The model chooses names. */
+const MAX_SHOWN_NAME = 100;
+
+export function shownName(name: string): string {
+  return name.length <= MAX_SHOWN_NAME ? name : `${name.slice(0, MAX_SHOWN_NAME)}…`;
+}
+
+/** The properties of an object, after the budget has paid for the list. */
+export function propertiesOf(given: Given, budget: CheckBudget): readonly [string, unknown][] {
+  const properties = Object.entries(given);
+  budget.spend(properties.length);
+  return properties;
+}
+
 export function firstFault(
-  rules: readonly Rule[], given: unknown, check: Check,
+  rules: readonly Rule[], given: unknown, budget: CheckBudget,
 ): Fault | undefined {
   for (const rule of rules) {
-    const found = rule(given, check);
+    const found = rule(given, budget);
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
 /** A rule for objects. Other values pass. */
-export function objects(find: (given: Given, check: Check) => Fault | undefined): Rule {
-  return (given, check) => (isObject(given) ? find(given, check) : undefined);
+export function objects(find: (given: Given, budget: CheckBudget) => Fault | undefined): Rule {
+  return (given, budget) => (isObject(given) ? find(given, budget) : undefined);
 }
 
-export function arrays(find: (items: readonly unknown[], check: Check) => Fault | undefined): Rule {
-  return (given, check) => (Array.isArray(given) ? find(given, check) : undefined);
+export function arrays(
+  find: (items: readonly unknown[], budget: CheckBudget) => Fault | undefined,
+): Rule {
+  return (given, budget) => (Array.isArray(given) ? find(given, budget) : undefined);
 }
 
 /** A bound on a size. `sizeOf` returns undefined for values the keyword does not apply to. */
@@ -73,13 +83,13 @@ export function sizeBound(
   keyword: string,
   which: 'least' | 'most',
   unit: string,
-  sizeOf: (given: unknown) => number | undefined,
+  sizeOf: (given: unknown, budget: CheckBudget) => number | undefined,
 ): Keyword {
   return (value, site) => {
     const bound = countOf(value, keyword, site);
     const text = `must be at ${which} ${bound}${unit}`;
-    return (given) => {
-      const size = sizeOf(given);
+    return (given, budget) => {
+      const size = sizeOf(given, budget);
       if (size === undefined) return undefined;
       return (which === 'least' ? size < bound : size > bound) ? fault(text) : undefined;
     };

@@ -2,15 +2,14 @@
 
 import { ARRAY_KEYWORDS } from './array-keywords.ts';
 import { BRANCH_KEYWORDS } from './branch-keywords.ts';
-import { compileSchema } from './compiler.ts';
+import { ruleOf } from './compiler.ts';
 import type { KeywordTable, Rule } from './keyword.ts';
 import { OBJECT_KEYWORDS } from './object-keywords.ts';
 import { VALUE_KEYWORDS } from './value-keywords.ts';
 
+export { CheckBudget, TooCostly } from './check-budget.ts';
 export { sentSchema } from './json-schema.ts';
 export type { Schema } from './json-schema.ts';
-export { Check } from './keyword.ts';
-export { TooCostly } from './pattern.ts';
 export type { ValueOf } from './value-of.ts';
 
 /** In the order in which they are checked. The first fault is reported. */
@@ -18,7 +17,13 @@ const KEYWORDS: KeywordTable = {
   ...VALUE_KEYWORDS, ...ARRAY_KEYWORDS, ...OBJECT_KEYWORDS, ...BRANCH_KEYWORDS,
 };
 
-/** `compileSchema` with all supported keywords. */
-export function ruleOf(schema: unknown, place: string): Rule {
-  return compileSchema(schema, place, KEYWORDS);
+/**
+ * Compiles a schema, when a tool is defined. The result says what is wrong with a value; it throws
+ * `TooCostly` if that takes longer than the budget allows.
+ *
+ * Throws a `TypeError` that names anything in the schema that would not be checked.
+ */
+export function compileSchema(schema: unknown, place: string): Rule {
+  const rule = ruleOf(schema, place, KEYWORDS);
+  return (value, budget) => budget.run(() => rule(value, budget));
 }

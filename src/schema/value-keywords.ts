@@ -2,9 +2,11 @@
 
 import { canonicalJson } from '../base/canonical-json.ts';
 import { isObject } from '../base/fields.ts';
+import type { CheckBudget } from './check-budget.ts';
 import type { SchemaType } from './json-schema.ts';
 import {
-  expect, fault, listOf, numberOf, patternOf, sizeBound, type KeywordTable, type Rule, type Site,
+  expect, fault, listOf, numberOf, patternOf, propertiesOf, sizeBound,
+  type KeywordTable, type Rule, type Site,
 } from './keyword.ts';
 
 const TYPES: Readonly<Record<SchemaType, (value: unknown) => boolean>> = {
@@ -17,18 +19,26 @@ const TYPES: Readonly<Record<SchemaType, (value: unknown) => boolean>> = {
   null: (value) => value === null,
 };
 
+/** What a division of big integers, and counting characters, cost in steps of the budget. */
+const DIVISION_STEPS = 20;
+const CHARACTERS_PER_STEP = 50;
+
 export const VALUE_KEYWORDS: KeywordTable = {
   type: typeRule,
   nullable: (value, site) => void expect(typeof value === 'boolean', 'nullable', site),
   const: (value) => {
-    const text = canonicalJson(value);
-    return (given) => (canonicalJson(given) === text ? undefined : fault(`must be ${text}`));
+    const found = fault(`must be ${canonicalJson(value)}`);
+    return (given, budget) => (isEqual(value, given, budget) ? undefined : found);
   },
   enum: (value, site) => {
-    const texts = listOf(value, 'enum', site).map(canonicalJson);
-    const allowed = new Set(texts);
-    const found = fault(`must be one of ${texts.join(', ')}`);
-    return (given) => (allowed.has(canonicalJson(given)) ? undefined : found);
+    const allowed = listOf(value, 'enum', site);
+    const found = fault(`must be one of ${allowed.map((one) => canonicalJson(one)).join(', ')}`);
+    const known = new Set(allowed);
+    const nested = allowed.filter((one) => typeof one === 'object' && one !== null);
+    return (given, budget) => {
+      if (known.has(given)) return undefined;
+      return nested.some((one) => isEqual(one, given, budget)) ? undefined : found;
+    };
   },
 
   minimum: (value, site) => {
@@ -49,7 +59,11 @@ export const VALUE_KEYWORDS: KeywordTable = {
   multipleOf: (value, site) => {
     const divisor = numberOf(value, 'multipleOf', site);
     expect(divisor > 0, 'multipleOf', site);
-    return numbers((given) => isMultiple(given, divisor), `must be a multiple of ${divisor}`);
+    const found = fault(`must be a multiple of ${divisor}`);
+    return (given, budget) => {
+      budget.spend(DIVISION_STEPS);
+      return typeof given !== 'number' || isMultiple(given, divisor) ? undefined : found;
+    };
   },
 
   minLength: sizeBound('minLength', 'least', ' characters', lengthOf),
@@ -57,8 +71,8 @@ export const VALUE_KEYWORDS: KeywordTable = {
   pattern: (value, site) => {
     const matches = patternOf(value, 'pattern', site);
     const found = fault(`must match the pattern ${value}`);
-    return (given, { clock }) =>
-      typeof given !== 'string' || matches(given, clock) ? undefined : found;
+    return (given, budget) =>
+      typeof given !== 'string' || matches(given, budget) ? undefined : found;
   },
 };
 
@@ -87,9 +101,36 @@ function below(bound: number): Rule {
   return numbers((given) => given < bound, `must be less than ${bound}`);
 }
 
+/** Whether two JSON values are equal. The order of properties does not matter. */
+function isEqual(value: unknown, given: unknown, budget: CheckBudget): boolean {
+  budget.spend(1);
+  if (value === given) return true;
+  if (Array.isArray(value)) {
+    if (!Array.isArray(given) || value.length !== given.length) return false;
+    return value.every((item, index) => isEqual(item, given[index], budget));
+  }
+  if (!isObject(value) || !isObject(given)) return false;
+  const names = Object.keys(value);
+  if (names.length !== propertiesOf(given, budget).length) return false;
+  return names.every(
+    (name) => Object.hasOwn(given, name) && isEqual(value[name], given[name], budget),
+  );
+}
+
 /** In code points, not UTF-16 code units. */
-function lengthOf(given: unknown): number | undefined {
-  return typeof given === 'string' ? [...given].length : undefined;
+function lengthOf(given: unknown, budget: CheckBudget): number | undefined {
+  if (typeof given !== 'string') return undefined;
+  budget.spend(given.length / CHARACTERS_PER_STEP);
+  let length = given.length;
+  for (let index = 1; index < given.length; index++) {
+    if (isSurrogate(given, index, 0xdc00) && isSurrogate(given, index - 1, 0xd800)) length -= 1;
+  }
+  return length;
+}
+
+/** `first`: 0xd800 for the first half of a pair, 0xdc00 for the second. */
+function isSurrogate(text: string, index: number, first: number): boolean {
+  return (text.charCodeAt(index) & 0xfc00) === first;
 }
 
 /**

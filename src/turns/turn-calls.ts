@@ -1,6 +1,7 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
 import { isAbort } from '../base/abort.ts';
 import type { Awaitable } from '../base/awaitable.ts';
+import { messageOf } from '../base/message-of.ts';
 import { withoutMessage } from '../base/without-message.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
 import { storeCalls, storeResult, type CallHost, type CallingTurn } from './call-writes.ts';
@@ -165,7 +166,7 @@ export class TurnCalls {
     this.#turn.log.warn('tool failed', { tool: call.name, error: withoutMessage(error) });
     return {
       state: 'completed',
-      content: JSON.stringify({ error: error instanceof Error ? error.message : String(error) }),
+      content: JSON.stringify({ error: messageOf(error) }),
     };
   }
 

@@ -1,13 +1,15 @@
 // Tools, from the model's wish to the caller's ear, over real sockets.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { hangUp, tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
 import type { Agent } from '../../src/agents/agent.ts';
-import type { Schema } from '../../src/schema/schema.ts';
+import type { StandardResult } from '../../src/agents/standard-schema.ts';
+import { soon } from '../../src/base/awaitable.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
+import type { Schema } from '../../src/schema/schema.ts';
 import { pausing, says, silentAfter, type Answer } from '../faults/model-server.ts';
 import { chunk, DONE } from '../faults/wire-shapes.ts';
 import {
@@ -16,10 +18,12 @@ import {
   errorsIn,
   fired,
   Listener,
+  type RawConnection,
   Told,
   typesOf,
   within,
 } from '../fixtures/app.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
 import {
   callOver,
   calls,
@@ -30,6 +34,7 @@ import {
   serveModel,
   spoken,
   toolNames,
+  type ModelApp,
 } from './model-app.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
@@ -47,6 +52,21 @@ function weather(run: (args: JsonObject, occasion: ToolContext) => unknown): Too
     name: 'weather',
     description: 'The weather of a city.',
     parameters: CITY,
+    tellBrowser: 'everything',
+    run,
+  });
+}
+
+/** A tool with a schema of another library. */
+function validated(
+  validate: () => StandardResult<unknown> | Promise<StandardResult<unknown>>,
+  run: () => unknown = () => 'clear',
+): Tool {
+  const jsonSchema = { input: () => ({ type: 'object' }) };
+  return tool({
+    name: 'weather',
+    description: 'The weather of a city.',
+    parameters: { '~standard': { version: 1, vendor: 'vendor', validate, jsonSchema } },
     tellBrowser: 'everything',
     run,
   });
@@ -322,6 +342,32 @@ describe('what a tool returns', () => {
 });
 
 describe('several calls at once', () => {
+  it('have one budget for checking their arguments: 64 slow patterns block nobody', async (t) => {
+    const order = tool({
+      name: 'order',
+      description: 'Orders.',
+      parameters: { type: 'object', properties: { code: { type: 'string', pattern: '^(a+)+$' } } },
+      run: () => 'ordered',
+    });
+    const args = JSON.stringify({ code: `${'a'.repeat(60)}!` });
+    const asked = Array.from({ length: 64 }, (_, index) => [`c${index}`, 'order', args] as const);
+    const { client, server } = await serveModel(t, agentWith(order), [
+      calls(asked),
+      calls([['again', 'order', '{"code":"aa"}']]),
+      says('I cannot order that.'),
+    ]);
+    const begun = process.cpuUsage();
+    await spoken(client.say('An order.'));
+    assert.ok(processorMs(begun) < 1_000, 'one budget is 50 ms, 64 of them are 3,200 ms');
+    const results = promptOf(server.requests[2]).filter(({ role }) => role === 'tool');
+    const tooLong = '{"error":"the arguments take too long to check"}';
+    // The next round has a budget of its own.
+    assert.deepEqual(
+      results.map(({ content }) => content),
+      [...asked.map(() => tooLong), '"ordered"'],
+    );
+  });
+
   it('run at the same time, and their results go back in the order of the calls', async (t) => {
     const both = deferred();
     let running = 0;
@@ -368,6 +414,47 @@ describe('several calls at once', () => {
       .filter(({ role }) => role === 'tool')
       .map(({ content }) => (JSON.parse(content ?? '') as JsonObject)['city']);
     assert.deepEqual(results, ['Paris', 'Oslo']);
+  });
+});
+
+describe('a call whose validator hangs', () => {
+  /** A call that waits for its validator, and whether its tool has run. */
+  async function hanging(t: TestContext): Promise<{
+    readonly served: ModelApp;
+    readonly caller: RawConnection;
+    readonly answer: () => void;
+    readonly runs: () => number;
+  }> {
+    const asked = deferred();
+    const answered = deferred<StandardResult<unknown>>();
+    let runs = 0;
+    const validate = (): Promise<StandardResult<unknown>> => {
+      asked.resolve();
+      return answered.promise;
+    };
+    const agent = agentWith(validated(validate, () => (runs += 1)));
+    const served = await serveModel(t, agent, [asksParis, says('Clear.')]);
+    const caller = await callOver(t, served);
+    await within(asked.promise, 'the validator');
+    return { served, caller, answer: () => answered.resolve({ value: {} }), runs: () => runs };
+  }
+
+  it('is interrupted with its turn, and its tool never runs', async (t) => {
+    const { served, caller, answer, runs } = await hanging(t);
+    caller.socket.destroy();
+    const result = async (): Promise<unknown> =>
+      (await served.messages()).find(({ role }) => role === 'tool')?.content;
+    while ((await result()) !== INTERRUPTED) await soon();
+    answer();
+    await soon();
+    assert.deepEqual([runs(), await result()], [0, INTERRUPTED]);
+  });
+
+  it('is not waited for by close()', async (t) => {
+    const { served } = await hanging(t);
+    const begunMs = performance.now();
+    await served.app.close();
+    assert.ok(performance.now() - begunMs < 2_000);
   });
 });
 
@@ -425,6 +512,44 @@ describe('a call that goes wrong', () => {
       ),
       ['call_1', 'weather', '{"city":"Paris"}'],
       'down',
+    ],
+    [
+      'of a tool that throws an object without a prototype',
+      agentWith(weather(() => Promise.reject(Object.create(null)))),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'something without a text was thrown',
+    ],
+    [
+      'of a tool that throws an error without a stack, and with an object for its message',
+      agentWith(
+        weather(() => {
+          throw Object.assign(new Error(), { message: Object.create(null), stack: 5 });
+        }),
+      ),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'something without a text was thrown',
+    ],
+    [
+      'of a tool whose validator throws',
+      agentWith(
+        validated(() => {
+          throw new Error('the validator is down');
+        }),
+      ),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'the validator is down',
+    ],
+    [
+      'of a tool whose validator rejects without a prototype',
+      agentWith(validated(() => Promise.reject(Object.create(null)))),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'something without a text was thrown',
+    ],
+    [
+      'of a tool whose validator answers nonsense',
+      agentWith(validated(() => null as unknown as StandardResult<unknown>)),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      "Cannot read properties of null (reading 'issues')",
     ],
   ] as const) {
     it(`${what} is an error for the model, and not for the caller`, async (t) => {

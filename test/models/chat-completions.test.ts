@@ -460,20 +460,18 @@ describe('tool calls', () => {
     );
   });
 
-  it('have at most 262,144 characters of arguments', async () => {
-    const call = (length: number): string =>
-      chunk({
-        tool_calls: [{ index: 0, id: 'c', function: { name: 'a', arguments: ' '.repeat(length) } }],
-      });
-    const { error } = await read(
-      modelAt((await serve(stream(call(262_144), chunk({}, 'tool_calls'), DONE))).url),
-    );
-    assert.equal(error, undefined);
-    assert.equal(
-      (await errorOf(stream(call(262_144), call(1), chunk({}, 'tool_calls'), DONE))).code,
-      'reply_too_large',
-    );
-  });
+  for (const [where, index] of [['one call', 0], ['two calls', 1]] as const) {
+    it(`have at most 262,144 characters of arguments together, in ${where}`, async () => {
+      const call = (at: number, length: number): string => {
+        const written = { name: 'a', arguments: ' '.repeat(length) };
+        return chunk({ tool_calls: [{ index: at, id: `c${at}`, function: written }] });
+      };
+      const reply = (length: number): Answer =>
+        stream(call(0, 262_143), call(index, length), chunk({}, 'tool_calls'), DONE);
+      assert.equal((await read(modelAt((await serve(reply(1))).url))).error, undefined);
+      assert.equal((await errorOf(reply(2))).code, 'reply_too_large');
+    });
+  }
 });
 
 describe('a failing model', () => {

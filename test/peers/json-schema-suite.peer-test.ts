@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { Check, ruleOf } from '../../src/schema/schema.ts';
+import { CheckBudget, compileSchema } from '../../src/schema/schema.ts';
 
 interface Group {
   readonly description: string;
@@ -52,16 +52,16 @@ function judge(): Judged {
   for (const [file, groups] of Object.entries(files)) {
     for (const { description, schema, tests } of groups) {
       const named = typeof schema === 'boolean' ? schema : { $schema: DIALECT, ...schema };
-      let rule: ReturnType<typeof ruleOf>;
+      let rule: ReturnType<typeof compileSchema>;
       try {
-        rule = ruleOf(named, 'schema');
+        rule = compileSchema(named, 'schema');
       } catch (error) {
         assert.ok(error instanceof TypeError, `${file}: ${description}: ${String(error)}`);
         judged.refused[file] = (judged.refused[file] ?? 0) + tests.length;
         continue;
       }
       for (const { description: what, data, valid } of tests) {
-        if ((rule(data, new Check()) === undefined) === valid) judged.right += 1;
+        if ((rule(data, new CheckBudget()) === undefined) === valid) judged.right += 1;
         else judged.wrong.push(`${file}: ${description}: ${what}`);
       }
     }

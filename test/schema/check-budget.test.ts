@@ -1,0 +1,184 @@
+// What a caller can make a model write as arguments, of at most 256 KiB, to keep the server busy.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { CheckBudget, compileSchema, TooCostly } from '../../src/schema/schema.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
+
+/** 50 ms, and some for the test itself and for collecting garbage in other threads. */
+const MOST_MS = 150;
+
+type JsonSchema = Readonly<Record<string, unknown>>;
+
+function times<T>(count: number, make: (index: number) => T): T[] {
+  return Array.from({ length: count }, (_, index) => make(index));
+}
+
+function anyOf(count: number, make: (index: number) => JsonSchema): JsonSchema {
+  return { anyOf: times(count, make) };
+}
+
+/** Contains itself wherever `inside` puts it. */
+function recursive(inside: (itself: JsonSchema) => JsonSchema): JsonSchema {
+  return { $ref: '#/$defs/n', $defs: { n: inside({ $ref: '#/$defs/n' }) } };
+}
+
+/** A value in so many arrays, each with another item. */
+function wrapped(value: string, depth: number): string {
+  return `${'['.repeat(depth)}${value}${',1]'.repeat(depth)}`;
+}
+
+const MANY = JSON.stringify(times(20_000, (index) => ({ a: index })));
+const FEW = times(3_000, (index) => ({ a: index }));
+const LONG = 'é'.repeat(250_000);
+const WIDE = `{${times(20_000, (index) => `"k${index}":1`).join()}}`;
+const EMPTY_OBJECTS = `[${times(80_000, () => '{}').join()}]`;
+const n100 = times(100, (index) => `n${index}`);
+
+const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: string])[] = [
+  [
+    '180 constants that differ in their last item only',
+    anyOf(180, () => ({ const: [...FEW.slice(0, -1), 0] })),
+    JSON.stringify(FEW),
+  ],
+  ['180 constants', anyOf(180, (index) => ({ const: { index } })), MANY],
+  [
+    '2,000 values of an enum that differ in their last item only',
+    { enum: times(2_000, (index) => [...times(500, () => 0), index + 1]) },
+    JSON.stringify(times(501, () => 0)),
+  ],
+  [
+    'an enum of 1,000 objects for each item',
+    { contains: { enum: times(1_000, (index) => ({ index })) } },
+    JSON.stringify(times(20_000, (index) => ({ index: -index - 1 }))),
+  ],
+  ['180 bounds of a long text', anyOf(180, () => ({ maxLength: 9 })), `"${LONG}"`],
+  [
+    '180 bounds of a long name',
+    anyOf(180, () => ({ propertyNames: { maxLength: 9 } })),
+    `{"${LONG}":1}`,
+  ],
+  [
+    '180 times a long name that is not allowed',
+    anyOf(180, () => ({ additionalProperties: false })),
+    `{"${LONG}":1}`,
+  ],
+  [
+    '180 comparisons of many items',
+    anyOf(180, () => ({ uniqueItems: true, maxItems: 1, minItems: 1 })),
+    MANY,
+  ],
+  [
+    'items that contain items that contain items, all unique',
+    recursive((itself) => ({ items: itself, uniqueItems: true })),
+    wrapped(`[${times(60_000, (index) => index).join()}]`, 450),
+  ],
+  [
+    'big divisions',
+    { items: { multipleOf: 1e-300 } },
+    `[${times(40_000, () => '1e308').join()}]`,
+  ],
+  [
+    '100 lists of required properties',
+    { items: anyOf(100, (index) => ({ required: [...n100, `m${index}`] })) },
+    `[${times(300, () => `{${n100.map((name) => `"${name}":1`).join()}}`).join()}]`,
+  ],
+  [
+    '500 dependencies',
+    { items: { dependentRequired: Object.fromEntries(times(500, (i) => [`d${i}`, ['x']])) } },
+    EMPTY_OBJECTS,
+  ],
+  [
+    '500 properties',
+    { items: { properties: Object.fromEntries(times(500, (index) => [`p${index}`, {}])) } },
+    EMPTY_OBJECTS,
+  ],
+  [
+    '300 patterns of names',
+    { patternProperties: Object.fromEntries(times(300, (index) => [`^x${index}`, {}])) },
+    WIDE,
+  ],
+  ['300 sizes of an object', anyOf(300, () => ({ maxProperties: 1 })), WIDE],
+  [
+    '300 lists of items',
+    anyOf(300, () => ({ items: { type: 'integer' } })),
+    `[${'1,'.repeat(120_000)}"no"]`,
+  ],
+  [
+    'branches that double at each level',
+    recursive((itself) => ({
+      properties: { n: { anyOf: [itself, itself] } },
+      additionalProperties: false,
+    })),
+    `${'{"n":'.repeat(60)}{"no":1}${'}'.repeat(60)}`,
+  ],
+  [
+    'reasons that multiply at each level',
+    recursive((itself) => ({
+      properties: Object.fromEntries(['a', 'b'].map((name) => [name, itself])),
+      anyOf: times(5, (index) => ({ required: [`r${index}`], properties: { a: itself } })),
+    })),
+    `${'{"a":'.repeat(60)}{}${'}'.repeat(60)}`,
+  ],
+  [
+    'a deep nest',
+    recursive((itself) => ({ anyOf: [{ type: 'string' }, { items: itself, uniqueItems: true }] })),
+    wrapped('1', 490),
+  ],
+  ['a number of 250,000 digits', { type: 'number', multipleOf: 3 }, '9'.repeat(250_000)],
+];
+
+describe('a CheckBudget', () => {
+  for (const [what, schema, json] of ATTACKS) {
+    it(`is not exceeded by ${what}`, () => {
+      const check = compileSchema(schema, 'schema');
+      const value: unknown = JSON.parse(json);
+      const budget = new CheckBudget();
+      const begun = process.cpuUsage();
+      try {
+        check(value, budget);
+      } catch (error) {
+        assert.ok(error instanceof TooCostly, String(error));
+      }
+      const ms = processorMs(begun);
+      assert.ok(ms < MOST_MS, `${ms} ms`);
+    });
+  }
+
+  it('is enough for arguments of a quarter of a megabyte', () => {
+    const check = compileSchema({ type: 'array', items: { type: 'integer' } }, 'schema');
+    const value: unknown = JSON.parse(`[${'1,'.repeat(130_000)}"no"]`);
+    assert.equal(check(value, new CheckBudget())?.path, '[130000]');
+  });
+
+  it('is shared by all checks that are given it: 64 slow ones take no longer than one', () => {
+    const check = compileSchema({ pattern: '(a+)+$' }, 'schema');
+    const budget = new CheckBudget();
+    const begun = process.cpuUsage();
+    for (let call = 0; call < 64; call++) {
+      assert.throws(() => check(`${'a'.repeat(60)}!`, budget), TooCostly);
+    }
+    assert.ok(processorMs(begun) < MOST_MS);
+  });
+
+  it('is used by checks alone, and not by what happens between them', () => {
+    const check = compileSchema({ type: 'integer' }, 'schema');
+    const budget = new CheckBudget();
+    check(1, budget);
+    const begun = process.cpuUsage();
+    while (processorMs(begun) < 60);
+    assert.equal(check(1, budget), undefined);
+  });
+
+  it('counts depth for each check anew, also after one that was too costly', () => {
+    const deep = recursive((itself) => ({ items: itself }));
+    const check = compileSchema(deep, 'schema');
+    const budget = new CheckBudget();
+    const nest = (depth: number): unknown => JSON.parse('['.repeat(depth) + ']'.repeat(depth));
+    for (let count = 0; count < 3; count++) {
+      assert.throws(() => check(nest(1_100), budget), TooCostly);
+      assert.equal(check(nest(490), budget), undefined);
+    }
+  });
+});

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { CheckBudget, compileSchema, TooCostly, type Schema } from '../../src/schema/schema.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
+
+/** Text of the length of the longest arguments. */
+const LONGEST = 262_144;
+
+/** A schema of one property, `x`. */
+function having(x: Schema): Schema {
+  return { type: 'object', properties: { x } };
+}
+
+/** What is wrong with a value, or `'too costly'`. */
+function problemOf(json: string, schema: Schema): string | undefined {
+  try {
+    const fault = compileSchema(schema, 'parameters')(JSON.parse(json), new CheckBudget());
+    return fault === undefined ? undefined : `${fault.path} ${fault.text}`.trim();
+  } catch (error) {
+    if (error instanceof TooCostly) return 'too costly';
+    throw error;
+  }
+}
+
+describe('pattern', () => {
+  // The first line: nested repetition. The others have none, and a long text is as slow.
+  for (const pattern of [
+    ...['(a+)+$', '^(a|aa)+$', '(.*,){20}x', '^(?=(a+)+$)', '(a*)*\\1$', '^(?:a?){60}a{60}$'],
+    '^a*a{3000}b$',
+    '^a{0,1000}a{0,1000}b$',
+    '^a{0,9}a{0,9}a{0,9}a{0,9}a{0,9}a{0,9}a{0,9}a{0,9}b$',
+    '^a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?b$',
+    'a*b',
+    '^a*a*b$',
+    '^.*,.*,.*,.*x$',
+    '^a*?a{200}a*?b$',
+    '^\\p{L}*\\p{L}*\\d$',
+  ]) {
+    it(`stops ${pattern} in time`, () => {
+      const text = `${'a'.repeat(60)},${'a,'.repeat(40)}${'a'.repeat(LONGEST)}!`;
+      const begun = process.cpuUsage();
+      const problem = problemOf(`{"x":"${text}"}`, having({ pattern }));
+      assert.ok(processorMs(begun) < 150, `${processorMs(begun)} ms`);
+      assert.match(problem ?? '', /^(too costly|\.x must match the pattern)/);
+    });
+  }
+
+  it('has its time for all values of a check together', () => {
+    const schema = having({ type: 'array', items: { not: { pattern: '(a+)+$' } } });
+    const texts = new Array(200).fill(`"${'a'.repeat(60)}!"`);
+    const begun = process.cpuUsage();
+    assert.equal(problemOf(`{"x":[${texts.join()}]}`, schema), 'too costly');
+    assert.ok(processorMs(begun) < 150);
+  });
+
+  for (const [where, schema] of [
+    ['patternProperties', { patternProperties: { '(a+)+$': {} } }],
+    ['additionalProperties', { patternProperties: { '(a+)+$': {} }, additionalProperties: false }],
+    ['propertyNames', { propertyNames: { pattern: '(a+)+$' } }],
+  ] as const) {
+    it(`is stopped for the names of properties, too: ${where}`, () => {
+      const begun = process.cpuUsage();
+      assert.equal(problemOf(`{"${'a'.repeat(60)}!":1}`, schema), 'too costly');
+      assert.ok(processorMs(begun) < 150);
+    });
+  }
+
+  for (const pattern of [
+    '^[^@ ]+@[^@ ]+\\.[a-z]+$',
+    '^[a-z]+-\\d{1,6}$',
+    '^\\+?\\d{6,15}$',
+    '^\\p{L}[\\p{L} .-]*$',
+    '[\\w-.]+',
+    'é|語',
+    '^(?:red|green)$',
+  ]) {
+    it(`has time for ${pattern} on a hundred ordinary texts`, () => {
+      const schema = having({ type: 'array', items: { anyOf: [{ pattern }, {}] } });
+      const texts = Array.from({ length: 100 }, (_, index) => `"jo.doe-${index}@example.com"`);
+      assert.equal(problemOf(`{"x":[${texts.join()}]}`, schema), undefined);
+    });
+  }
+
+  for (const [pattern, right, wrong] of [
+    ['^\\p{L}+$', 'é', '1'],
+    ['[\\w-.]+', 'a', '!'],
+    ['^(a|b)$', 'b', 'c'],
+    ['^\\d{4}-\\d{2}$', '2026-11', '26-11'],
+    ['b', 'abc', 'ac'],
+    ['^.$', '🍞', 'ab'],
+  ] as const) {
+    it(`knows that ${JSON.stringify(right)} matches ${pattern} and ${JSON.stringify(wrong)} does not`, () => {
+      const schema = having({ pattern });
+      assert.equal(problemOf(JSON.stringify({ x: right }), schema), undefined);
+      assert.equal(
+        problemOf(JSON.stringify({ x: wrong }), schema),
+        `.x must match the pattern ${pattern}`,
+      );
+    });
+  }
+
+  it('is refused where it is no regular expression', () => {
+    assert.throws(() => compileSchema(having({ pattern: '(' }), 'p'), {
+      name: 'TypeError',
+      message: 'p.x: pattern "(" is not a regular expression',
+    });
+  });
+});

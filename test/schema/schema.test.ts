@@ -1,0 +1,565 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { CheckBudget, compileSchema, type Schema } from '../../src/schema/schema.ts';
+
+/** A schema of one property, `x`. */
+function having(x: Schema): Schema {
+  return { type: 'object', properties: { x } };
+}
+
+/** What is wrong with a value: its path and the rule. Undefined if it is valid. */
+function problemOf(json: string, schema: Schema): string | undefined {
+  const fault = compileSchema(schema, 'parameters')(JSON.parse(json), new CheckBudget());
+  return fault === undefined ? undefined : `${fault.path} ${fault.text}`.trim();
+}
+
+describe('compileSchema', () => {
+  it('takes every keyword that is checked, and those that only describe', () => {
+    compileSchema(
+      {
+        type: 'object',
+        title: 'T',
+        description: 'D',
+        default: {},
+        examples: [{}],
+        required: ['a'],
+        additionalProperties: false,
+        properties: {
+          a: { type: 'string', enum: ['x'], minLength: 1, maxLength: 2 },
+          b: { type: 'integer', minimum: 1, maximum: 2 },
+          c: { type: 'array', minItems: 1, maxItems: 2, items: { type: 'number' } },
+          d: { type: 'boolean' },
+          e: { type: 'null' },
+          f: {},
+        },
+      },
+      'parameters',
+    );
+  });
+
+  for (const keyword of [
+    'unevaluatedProperties',
+    'unevaluatedItems',
+    '$dynamicRef',
+    '$recursiveRef',
+    'propertyOrdering',
+    'maxLenght',
+    'toString',
+    '__proto__',
+  ]) {
+    it(`refuses "${keyword}", which would not be checked`, () => {
+      const schema = JSON.parse(`{"type":"string",${JSON.stringify(keyword)}:1}`) as Schema;
+      assert.throws(() => compileSchema(schema, 'parameters'), {
+        name: 'TypeError',
+        message: `parameters: "${keyword}" is not supported`,
+      });
+    });
+  }
+
+  for (const keyword of [
+    '$schema',
+    '$id',
+    '$comment',
+    'title',
+    'description',
+    'default',
+    'example',
+    'examples',
+    'format',
+    'deprecated',
+    'readOnly',
+    'writeOnly',
+    'contentMediaType',
+    'contentEncoding',
+    'discriminator',
+    'xml',
+    'externalDocs',
+    'x-order',
+    'x-',
+  ]) {
+    it(`ignores "${keyword}", which only describes`, () => {
+      const value = keyword === '$schema' ? 'http://json-schema.org/draft-07/schema#' : 'anything';
+      assert.equal(problemOf('{"x":5}', having({ [keyword]: value })), undefined);
+      compileSchema({ type: 'object', [keyword]: value }, 'parameters');
+    });
+  }
+
+  it('refuses a dialect whose keywords may mean something else', () => {
+    const schema = { type: 'object', $schema: 'https://example.com/mine' } as const;
+    assert.throws(() => compileSchema(schema, 'p'), {
+      name: 'TypeError',
+      message: 'p: "$schema" "https://example.com/mine" is not supported',
+    });
+  });
+
+  for (const type of ['int', 'String', ['string', 'int'], [], ['toString'], 5, null]) {
+    it(`refuses the type ${JSON.stringify(type)}`, () => {
+      assert.throws(() => compileSchema({ type } as unknown as Schema, 'parameters.x'), {
+        name: 'TypeError',
+        message: /^parameters\.x: type must be one of object, array, /,
+      });
+    });
+  }
+
+  for (const schema of [null, 'string', 5]) {
+    it(`refuses ${JSON.stringify(schema)} for the schema of a property`, () => {
+      assert.throws(() => compileSchema(having(schema as unknown as Schema), 'p'), {
+        name: 'TypeError',
+        message: 'p.x must be a JSON Schema object or a boolean',
+      });
+    });
+    it(`refuses ${JSON.stringify(schema)} for the schema of items`, () => {
+      assert.throws(
+        () => compileSchema({ type: 'array', items: schema } as unknown as Schema, 'p'),
+        { name: 'TypeError', message: 'p[] must be a JSON Schema object or a boolean' },
+      );
+    });
+  }
+
+  it('names the path of what is wrong deep inside', () => {
+    const schema = having({
+      type: 'array',
+      items: having({ type: 'array', items: { type: 'date' } as unknown as Schema }),
+    });
+    assert.throws(() => compileSchema(schema, 'p'), { message: /^p\.x\[\]\.x\[\]: type must be/ });
+  });
+
+  // A value that is ignored at run time is a rule that is silently not checked, as the file's own
+  // comment says.
+  for (const [what, schema] of [
+    ['a text for additionalProperties', { type: 'object', additionalProperties: 'string' }],
+    ['a text for required', { type: 'object', required: 'name' }],
+    ['a boolean for required', { type: 'object', required: true }],
+    ['a text for enum', { type: 'string', enum: 'red' }],
+    ['a text for minimum', { type: 'integer', minimum: '1' }],
+    ['a text for maxLength', { type: 'string', maxLength: 'ten' }],
+    ['half a character for minLength', { minLength: 0.5 }],
+    ['less than nothing for minItems', { minItems: -1 }],
+    ['zero for multipleOf', { multipleOf: 0 }],
+    ['a number for pattern', { pattern: 5 }],
+    ['no schema for anyOf', { anyOf: [] }],
+    ['an object for oneOf', { oneOf: {} }],
+    ['a list for properties', { properties: [] }],
+    ['a number in required', { required: [5] }],
+    ['a text for uniqueItems', { uniqueItems: 'yes' }],
+    ['a number for nullable', { nullable: 1 }],
+  ] as const) {
+    it(`refuses ${what}, which would not be checked`, () => {
+      assert.throws(() => compileSchema(schema as unknown as Schema, 'p'), { name: 'TypeError' });
+    });
+  }
+});
+
+describe('a compiled schema', () => {
+  const table: readonly (readonly [
+    Schema,
+    readonly string[],
+    readonly (readonly [json: string, problem: string | undefined])[],
+  ])[] = [
+    [
+      { type: 'string' },
+      ['""', '"a"', '"1"'],
+      [
+        ['1', 'must be of type string'],
+        ['null', 'must be of type string'],
+        ['["a"]', 'must be of type string'],
+      ],
+    ],
+    [
+      { type: 'number' },
+      ['0', '-0', '1.5', '1e308', '-1e-9'],
+      [
+        ['"1"', 'must be of type number'],
+        ['true', 'must be of type number'],
+        ['null', 'must be of type number'],
+      ],
+    ],
+    [
+      { type: 'integer' },
+      ['0', '-3', '1.0', '1e3', '9007199254740991'],
+      [
+        ['1.5', 'must be an integer'],
+        ['"1"', 'must be an integer'],
+        ['1e999', 'must be an integer'],
+      ],
+    ],
+    [
+      { type: 'boolean' },
+      ['true', 'false'],
+      [
+        ['"true"', 'must be of type boolean'],
+        ['0', 'must be of type boolean'],
+      ],
+    ],
+    [
+      { type: 'null' },
+      ['null'],
+      [
+        ['0', 'must be of type null'],
+        ['""', 'must be of type null'],
+        ['{}', 'must be of type null'],
+      ],
+    ],
+    [
+      { type: 'array' },
+      ['[]', '[1,"a"]'],
+      [
+        ['{}', 'must be of type array'],
+        ['"[]"', 'must be of type array'],
+      ],
+    ],
+    [
+      { type: 'object' },
+      ['{}', '{"a":1}'],
+      [
+        ['[]', 'must be of type object'],
+        ['null', 'must be of type object'],
+      ],
+    ],
+    [{}, ['null', '1', '"a"', '[]', '{}'], []],
+    [
+      { enum: ['red', 1, null, true] },
+      ['"red"', '1', '1.0', 'null', 'true'],
+      [
+        ['"blue"', 'must be one of "red", 1, null, true'],
+        ['"1"', 'must be one of "red", 1, null, true'],
+      ],
+    ],
+    [
+      { type: 'string', enum: ['red'] },
+      ['"red"'],
+      [
+        ['1', 'must be of type string'],
+        ['"Red"', 'must be one of "red"'],
+      ],
+    ],
+    [
+      { minimum: 2, maximum: 3 },
+      ['2', '3', '2.5', '"a long text"'],
+      [
+        ['1.99', 'must be at least 2'],
+        ['3.01', 'must be at most 3'],
+      ],
+    ],
+    [
+      { minLength: 2, maxLength: 3 },
+      ['"ab"', '"abc"', '"🍞🥐"', '1'],
+      [
+        ['"a"', 'must be at least 2 characters'],
+        ['"🍞"', 'must be at least 2 characters'],
+        ['"abcd"', 'must be at most 3 characters'],
+      ],
+    ],
+    [
+      { minItems: 1, maxItems: 2 },
+      ['[1]', '[1,2]', '"a long text"'],
+      [
+        ['[]', 'must be at least 1 items'],
+        ['[1,2,3]', 'must be at most 2 items'],
+      ],
+    ],
+    [
+      { enum: [{ a: 1, b: [2] }] },
+      ['{"b":[2],"a":1}'],
+      [['{"a":1}', 'must be one of {"a":1,"b":[2]}']],
+    ],
+    [{ enum: [null] }, ['null'], [['1e999', 'must be one of null']]],
+    [{ const: { a: 1, b: 2 } }, ['{"b":2,"a":1}'], [['{"a":1}', 'must be {"a":1,"b":2}']]],
+    [{ type: ['string', 'null'] }, ['"a"', 'null'], [['1', 'must be of type string or null']]],
+    [
+      { type: 'string', nullable: true },
+      ['"a"', 'null'],
+      [['1', 'must be of type string or null']],
+    ],
+    [
+      { exclusiveMinimum: 1, exclusiveMaximum: 2 },
+      ['1.5'],
+      [
+        ['1', 'must be more than 1'],
+        ['2', 'must be less than 2'],
+      ],
+    ],
+    [
+      { minimum: 1, exclusiveMinimum: true, maximum: 2, exclusiveMaximum: true },
+      ['1.5'],
+      [
+        ['1', 'must be more than 1'],
+        ['2', 'must be less than 2'],
+      ],
+    ],
+    [{ multipleOf: 0.1 }, ['0.3', '1e300', '-0.2', '0'], [['0.25', 'must be a multiple of 0.1']]],
+    [{ pattern: '^[a-z]{2}$' }, ['"ab"', '5'], [['"abc"', 'must match the pattern ^[a-z]{2}$']]],
+    [
+      { uniqueItems: true },
+      ['[1,2]', '[{"a":1},{"a":2}]'],
+      [['[{"a":1,"b":2},{"b":2,"a":1}]', 'must not have two items that are equal']],
+    ],
+    [
+      { prefixItems: [{ type: 'string' }], items: { type: 'number' } },
+      ['["a",1]', '[]'],
+      [
+        ['[1]', undefined],
+        ['["a","b"]', undefined],
+      ],
+    ],
+    [
+      { contains: { const: 1 }, maxContains: 1 },
+      ['[1,2]'],
+      [
+        ['[2]', 'must have at least 1 items that fit {"const":1}'],
+        ['[1,1]', 'must have at most 1 items that fit {"const":1}'],
+      ],
+    ],
+    [
+      { minProperties: 1, maxProperties: 1 },
+      ['{"a":1}'],
+      [
+        ['{}', 'must be at least 1 properties'],
+        ['{"a":1,"b":2}', 'must be at most 1 properties'],
+      ],
+    ],
+    [{ anyOf: [{ type: 'string' }, { minimum: 5 }] }, ['"a"', '5'], []],
+    [
+      { anyOf: [{ type: 'string' }, { type: 'null' }] },
+      ['null'],
+      [['1', 'must be of type string, or must be of type null']],
+    ],
+    [
+      { oneOf: [{ minimum: 5 }, { maximum: 9 }] },
+      ['1', '10'],
+      [['7', 'must fit exactly one of 2 schemas, and fits 2']],
+    ],
+    [
+      { allOf: [{ minimum: 5 }, { maximum: 9 }] },
+      ['7'],
+      [
+        ['1', 'must be at least 5'],
+        ['10', 'must be at most 9'],
+      ],
+    ],
+    [{ not: { type: 'string' } }, ['1'], [['"a"', 'must not fit the schema {"type":"string"}']]],
+    [
+      { if: { type: 'string' }, then: { minLength: 2 }, else: { minimum: 2 } },
+      ['"ab"', '2'],
+      [
+        ['"a"', 'must be at least 2 characters'],
+        ['1', 'must be at least 2'],
+      ],
+    ],
+    [
+      { propertyNames: { maxLength: 1 } },
+      ['{"a":1}'],
+      [['{"ab":1}', 'has the name "ab", which must be at most 1 characters']],
+    ],
+    [{ dependentRequired: { a: ['b'] } }, ['{}', '{"a":1,"b":2}'], [['{"a":1}', undefined]]],
+    [
+      { minimum: 0, maximum: 0, minLength: 0, minItems: 0 },
+      ['0', '""', '[]'],
+      [
+        ['1', 'must be at most 0'],
+        ['-1', 'must be at least 0'],
+      ],
+    ],
+  ];
+  for (const [schema, right, wrong] of table) {
+    for (const json of right) {
+      it(`takes ${json} for ${JSON.stringify(schema)}`, () => {
+        assert.equal(problemOf(`{"x":${json}}`, having(schema)), undefined);
+      });
+    }
+    for (const [json, problem] of wrong) {
+      it(`says of ${json} for ${JSON.stringify(schema)} that it ${problem ?? 'does not fit'}`, () => {
+        const found = problemOf(`{"x":${json}}`, having(schema));
+        if (problem === undefined) assert.match(found ?? '', /^\.x[.[]/);
+        else assert.equal(found, `.x ${problem}`);
+      });
+    }
+  }
+
+  it('refuses a number that is none, though JSON can spell it', () => {
+    // 1e999 is read as Infinity, which the browser and the model would be shown as null.
+    assert.match(
+      problemOf('{"x":1e999}', having({ type: 'number' })) ?? 'taken',
+      /^\.x must be/,
+    );
+  });
+
+  it('finds 1e999 to be no multiple of anything', () => {
+    assert.equal(problemOf('{"x":1e999}', having({ multipleOf: 1 })), '.x must be a multiple of 1');
+  });
+
+  it('takes a keyword with the value undefined for one that is not there', () => {
+    const schema: object = { required: undefined, anyOf: undefined, unknown: undefined };
+    assert.equal(problemOf('{}', { ...schema }), undefined);
+  });
+
+  it('shortens long names, which the model chooses', () => {
+    const name = 'n'.repeat(200);
+    const shown = `${'n'.repeat(100)}…`;
+    const wrong = `{"${name}":1}`;
+    const texts: Schema = { additionalProperties: { type: 'string' } };
+    assert.equal(problemOf(wrong, texts), `.${shown} must be of type string`);
+    assert.equal(problemOf(wrong, { additionalProperties: false }), `must not have "${shown}"`);
+    const short: Schema = { propertyNames: { maxLength: 5 } };
+    const rule = 'which must be at most 5 characters';
+    assert.equal(problemOf(wrong, short), `has the name "${shown}", ${rule}`);
+    const patterns: Schema = { patternProperties: { n: { type: 'string' } } };
+    assert.equal(problemOf(wrong, patterns), `.${shown} must be of type string`);
+  });
+
+  it('takes a property for missing only when it is not there', () => {
+    const schema: Schema = { type: 'object', properties: { a: {} }, required: ['a'] };
+    assert.equal(problemOf('{"a":null}', schema), undefined);
+    assert.equal(problemOf('{"b":1}', schema), '.a is missing');
+  });
+
+  for (const name of ['toString', 'constructor', 'hasOwnProperty', '__proto__']) {
+    it(`finds ${name} missing, though every object inherits it`, () => {
+      assert.equal(
+        problemOf('{}', { type: 'object', required: [name] }),
+        `.${name} is missing`,
+      );
+    });
+    it(`takes ${name} for a property of its own where others are refused`, () => {
+      assert.equal(
+        problemOf(`{${JSON.stringify(name)}:{"isAdmin":true}}`, {
+          type: 'object',
+          additionalProperties: false,
+        }),
+        `must not have ${JSON.stringify(name)}`,
+      );
+    });
+  }
+
+  it('takes properties that are not in the schema, unless they are refused', () => {
+    assert.equal(problemOf('{"y":1}', having({ type: 'string' })), undefined);
+    assert.equal(
+      problemOf('{"y":1}', { ...having({ type: 'string' }), additionalProperties: false }),
+      'must not have "y"',
+    );
+  });
+
+  it('names the path of what is wrong deep inside', () => {
+    const line: Schema = {
+      type: 'object',
+      properties: { id: { type: 'string' }, quantity: { type: 'integer', minimum: 1 } },
+      required: ['id', 'quantity'],
+      additionalProperties: false,
+    };
+    const schema: Schema = {
+      type: 'object',
+      properties: { items: { type: 'array', minItems: 1, items: line } },
+      required: ['items'],
+    };
+    const problem = (items: string): string | undefined => problemOf(`{"items":${items}}`, schema);
+    assert.equal(problem('[{"id":"a","quantity":1}]'), undefined);
+    assert.equal(
+      problem('[{"id":"a","quantity":1},{"id":"b","quantity":0}]'),
+      '.items[1].quantity must be at least 1',
+    );
+    assert.equal(problem('[{"id":"a"}]'), '.items[0].quantity is missing');
+    assert.equal(
+      problem('[{"id":"a","quantity":1,"price":0}]'),
+      '.items[0] must not have "price"',
+    );
+    assert.equal(problem('["a"]'), '.items[0] must be of type object');
+  });
+});
+
+describe('$ref', () => {
+  const node: Schema = {
+    type: 'object',
+    properties: { next: { $ref: '#/$defs/node' } },
+    additionalProperties: false,
+  };
+
+  it('leads into $defs and definitions, and back to the whole', () => {
+    for (const [ref, place] of [
+      ['#/$defs/a~1b', '$defs'],
+      ['#/definitions/a~1b', 'definitions'],
+      ['#/$defs/a%7E1b', '$defs'],
+    ] as const) {
+      const schema: Schema = { ...having({ $ref: ref }), [place]: { 'a/b': { type: 'integer' } } };
+      assert.equal(problemOf('{"x":1}', schema), undefined);
+      assert.equal(problemOf('{"x":"1"}', schema), '.x must be an integer');
+    }
+    assert.equal(
+      problemOf('{"x":{"x":{"y":1}}}', { ...having({ $ref: '#' }), additionalProperties: false }),
+      '.x.x must not have "y"',
+    );
+  });
+
+  it('may be recursive', () => {
+    const schema: Schema = { ...having({ $ref: '#/$defs/node' }), $defs: { node } };
+    assert.equal(problemOf('{"x":{"next":{"next":{}}}}', schema), undefined);
+    assert.equal(
+      problemOf('{"x":{"next":{"next":{"no":1}}}}', schema),
+      '.x.next.next must not have "no"',
+    );
+  });
+
+  for (const [what, defs] of [
+    ['to itself', { a: { $ref: '#/$defs/a' } }],
+    [
+      'to one that leads back',
+      { a: { allOf: [{ $ref: '#/$defs/b' }] }, b: { not: { $ref: '#/$defs/a' } } },
+    ],
+    ['to what contains it', { a: { anyOf: [{ type: 'string' }, { $ref: '#/$defs/a' }] } }],
+  ] as const) {
+    it(`is refused where it leads ${what} without an end`, () => {
+      const schema: Schema = { ...having({ $ref: '#/$defs/a' }), $defs: defs };
+      assert.throws(() => compileSchema(schema, 'p'), {
+        name: 'TypeError',
+        message: /"\$ref" "#\/\$defs\/a" leads back to itself$/,
+      });
+    });
+  }
+
+  for (const ref of ['#/$defs/none', '#/properties/toString', '#/required/9']) {
+    it(`is refused where ${ref} leads nowhere`, () => {
+      assert.throws(() => compileSchema(having({ $ref: ref }), 'p'), {
+        name: 'TypeError',
+        message: `p.x: "$ref" "${ref}" leads nowhere`,
+      });
+    });
+  }
+
+  for (const ref of ['https://example.com/schema', '#anchor', 'other.json#/a', '', '#/%']) {
+    it(`is refused for ${JSON.stringify(ref)}, which is no place in the schema`, () => {
+      assert.throws(() => compileSchema(having({ $ref: ref }), 'p'), {
+        name: 'TypeError',
+        message: /^p\.x: "\$ref" /,
+      });
+    });
+  }
+
+  for (const [dialect, isAlone] of [
+    ['http://json-schema.org/draft-04/schema#', true],
+    ['http://json-schema.org/draft-07/schema#', true],
+    ['https://json-schema.org/draft/2019-09/schema', false],
+    ['https://json-schema.org/draft/2020-12/schema', false],
+    ['https://spec.openapis.org/oas/3.1/dialect/base', false],
+    [undefined, false],
+  ] as const) {
+    it(`${isAlone ? 'hides' : 'applies'} the keywords beside it in ${dialect ?? 'no dialect'}`, () => {
+      const schema: Schema = {
+        ...(dialect === undefined ? {} : { $schema: dialect }),
+        ...having({ $ref: '#/$defs/text', maxLength: 1 }),
+        $defs: { text: { type: 'string' } },
+      };
+      const found = isAlone ? undefined : '.x must be at most 1 characters';
+      assert.equal(problemOf('{"x":"ab"}', schema), found);
+      assert.equal(problemOf('{"x":1}', schema), '.x must be of type string');
+    });
+  }
+
+  it('is not needed for a circular object to be refused', () => {
+    const circle: Record<string, unknown> = { type: 'object' };
+    circle['properties'] = { a: circle, b: circle };
+    assert.throws(() => compileSchema(circle, 'p'), {
+      name: 'TypeError',
+      message: /is nested too deeply$/,
+    });
+  });
+});
