@@ -1,4 +1,6 @@
-import { isAsciiWord, isBlank, isDigit, isPunctuation, isWord } from './characters.ts';
+import {
+  isAsciiWord, isBlank, isDigit, isPunctuation, isUnspaced, isWord,
+} from './characters.ts';
 
 /**
  * Tells runs of `*`, `_` and `~` that mark emphasis from those that are meant literally: `2*3`,
@@ -40,7 +42,7 @@ export class Emphasis {
     if (length > 3) return '';
     if (length === 3) {
       if (this.hasOpenStar && !isBlank(before)) {
-        this.#closeStar();
+        this.#openStars = Math.max(0, this.#openStars - 1);
         this.#isDoubleStarOpen = false;
       } else if (canOpen(before, after)) {
         this.#openStars++;
@@ -55,8 +57,8 @@ export class Emphasis {
   }
 
   #star(before: string, after: string): string {
-    if (this.#openStars > 0 && !isBlank(before)) {
-      this.#closeStar();
+    if (this.#openStars > 0 && canClose(before, after)) {
+      this.#openStars--;
       return '';
     }
     const isOperator =
@@ -64,10 +66,6 @@ export class Emphasis {
     if (isOperator || !canOpen(before, after)) return '*';
     this.#openStars++;
     return '';
-  }
-
-  #closeStar(): void {
-    if (this.#openStars > 0) this.#openStars--;
   }
 
   #doubleStar(before: string, after: string): string {
@@ -104,6 +102,15 @@ export class Emphasis {
 /** Whether the run is left-flanking, in CommonMark's terms. */
 function canOpen(before: string, after: string): boolean {
   return !isBlank(after) && (!isPunctuation(after) || isBlank(before) || isPunctuation(before));
+}
+
+/**
+ * Whether the run is right-flanking. Not CommonMark's rule in scripts without spaces, where models
+ * close after punctuation, as in "*注意：*请".
+ */
+function canClose(before: string, after: string): boolean {
+  if (isBlank(before)) return false;
+  return !isPunctuation(before) || !isWord(after) || isUnspaced(after);
 }
 
 const EMOJI_STYLE = '\ufe0f';

@@ -27,6 +27,7 @@ describe('SpeakableText', () => {
       ['*smiles* "**Hi**" (*really*)', 'smiles "Hi" (really)'],
       ['**Note:** to-**ma**-to, po**ta**to', 'Note: to-ma-to, potato'],
       ['**注意：**请看*重点*。', '注意：请看重点。'],
+      ['*注意：*请看 x*y', '注意：请看 x*y'],
       ['**שלום** עולם, **नमस्ते** दुनिया', 'שלום עולם, नमस्ते दुनिया'],
       ['**_both_** and _**both**_', 'both and both'],
       ['a **bold *and italic** text*', 'a bold and italic text'],
@@ -41,6 +42,8 @@ describe('SpeakableText', () => {
       ['*a *b* c*, **a **b** c**, _a _b_ c_', 'a b c, a b c, a b c'],
       ['_(see _this_)_, _a_._b_, _a (_b_) c_', '(see this), a.b, a (b) c'],
       ['__a__ and b_, ***a*** 2 ** 3', 'a and b_, a 2 ** 3'],
+      ['*(*foo*)*, *(*foo*) b* 2*(3)', '(foo), (foo) b 2*(3)'],
+      ['*"*foo*" bar* x*y', '"foo" bar x*y'],
     ]);
   });
 
