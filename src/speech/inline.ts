@@ -303,24 +303,20 @@ export class Inline {
   };
 
   readonly #readHeadingEnd: Reader = (c) => {
-    if (c === '#' && this.#runSpaces === 0 && this.#runLength < MAX_HEADING) {
-      this.#runLength++;
-      return undefined;
-    }
-    if (c === ' ') {
-      this.#runSpaces++;
-      return undefined;
-    }
-    if (c === '\n' || c === '') this.#tidy.leaveOut();
+    if (c === '#' && this.#runSpaces === 0) this.#runLength++;
+    else if (c === ' ') this.#runSpaces++;
     else {
-      this.#putAll('#'.repeat(this.#runLength));
-      for (let space = 0; space < this.#runSpaces; space++) this.#readSpace(' ');
+      if (c === '\n' || c === '') this.#tidy.leaveOut();
+      else this.#putAll('#'.repeat(Math.min(this.#runLength, MAX_CLOSING)));
+      if (this.#runSpaces > 0) this.#readSpace(' ');
+      return c;
     }
-    return c;
+    return undefined;
   };
 }
 
 /** Marks that keep their meaning inside code. */
 const IN_CODE = '`|hHwW';
 const MIN_FENCE = 3;
-const MAX_HEADING = 6;
+/** A longer run of `#` is a rule of some kind, which is not spoken. */
+const MAX_CLOSING = 64;
