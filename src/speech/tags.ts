@@ -1,4 +1,4 @@
-import { isAsciiWord, isBlank } from './characters.ts';
+import { isAsciiWord, isBlank, isSpace } from './characters.ts';
 
 /**
  * The meaning of a `<`: a tag that breaks the line (`<br>`) or does not, a comment, an autolink
@@ -20,8 +20,10 @@ export class TagReader {
   #name = '';
   #attribute = '';
   #quote = '';
-  /** Set after each `-` and line break of a comment, which ends at `-->` or at an empty line. */
-  #run = '';
+  /** Dashes in a row: `-->` ends a comment. */
+  #dashes = 0;
+  /** Set while there is only white space since the line break. */
+  #isLineStart = false;
 
   start(): void {
     this.#stage = 'name';
@@ -29,11 +31,15 @@ export class TagReader {
     this.#name = '';
     this.#attribute = '';
     this.#quote = '';
-    this.#run = '';
+    this.#dashes = 0;
+    this.#isLineStart = false;
   }
 
   /** Takes the next character, '' at the end. Returns undefined if it needs more. */
   read(c: string): AngleBracket | undefined {
+    const isEmptyLine = c === '\n' && this.#isLineStart;
+    if (c === '' || isEmptyLine) return this.#breakOff(c);
+    this.#isLineStart = c === '\n' || (this.#isLineStart && isSpace(c));
     if (this.#stage === 'name') return this.#readName(c);
     if (this.#stage === 'attribute') return this.#readAttribute(c);
     if (this.#stage === 'value') return this.#readValue(c);
@@ -59,7 +65,7 @@ export class TagReader {
     this.#name = name.replace('/', '');
     if (!TAGS.has(this.#name)) return this.#text(c);
     if (c === '>') return this.#tag('');
-    if (c !== '/' && c !== ' ') return this.#text(c);
+    if (c !== '/' && !isSpace(c)) return this.#text(c);
     this.#held += c;
     this.#stage = 'attribute';
     return undefined;
@@ -72,19 +78,14 @@ export class TagReader {
       return undefined;
     }
     const isAttribute = isAsciiWord(c) || c === '-';
-    if (
-      (!isAttribute && (this.#attribute !== '' || (c !== ' ' && c !== '/')))
-      || this.#held.length > MAX_HELD
-    ) {
-      return this.#text(c);
-    }
+    const isBetween = this.#attribute === '' && (isSpace(c) || c === '/');
+    if (!(isAttribute || isBetween) || this.#held.length > MAX_HELD) return this.#text(c);
     if (isAttribute) this.#attribute += c;
     this.#held += c;
     return undefined;
   }
 
   #readValue(c: string): AngleBracket | undefined {
-    if (c === '\n' || c === '') return this.#tag(c); // never closed: only this line is lost
     if (this.#quote !== '') {
       if (c === this.#quote) this.#quote = '';
     } else if (c === '>') return this.#tag('');
@@ -93,12 +94,16 @@ export class TagReader {
   }
 
   #readComment(c: string): AngleBracket | undefined {
-    if (c === '' || (c === '\n' && this.#run === '\n') || (c === '>' && this.#run === '--')) {
-      return { kind: 'comment', again: c === '>' ? '' : c };
-    }
-    if (c === '-') this.#run = this.#run.startsWith('-') ? '--' : '-';
-    else this.#run = c === '\n' ? c : '';
+    if (c === '>' && this.#dashes >= 2) return { kind: 'comment', again: '' };
+    this.#dashes = c === '-' ? this.#dashes + 1 : 0;
     return undefined;
+  }
+
+  /** At the end of the paragraph or text: if this is no tag, its text is given back. */
+  #breakOff(c: string): AngleBracket {
+    const again = c === '' ? '' : '\n\n';
+    if (this.#stage === 'value') return this.#tag(again);
+    return this.#stage === 'comment' ? { kind: 'comment', again } : this.#text(c);
   }
 
   #tag(again: string): AngleBracket {

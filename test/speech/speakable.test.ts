@@ -253,8 +253,23 @@ describe('SpeakableText', () => {
       ['<b>bold</b>, <a href="https://a.example?b>c">link</a>, H<sub>2</sub>O', 'bold, link, H2O'],
       ['a <!-- hidden --> b', 'a b'],
       ['if a <b and c> d', 'if a <b and c> d'],
-      ['a <!-- never closed\n\nb', 'a\nb'],
-      ['<a href="never closed\nb', '\nb'],
+    ]);
+  });
+
+  it('takes tags and comments that span lines', () => {
+    check([
+      ['<div\n  class="x"\n>Hi</div\n> there', 'Hi\nthere'],
+      ['<img src="x"\n  alt="a\n  b" />Look', 'Look'],
+      ['a <!--\nhidden -\n--> b', 'a b'],
+    ]);
+    checkUnchanged(['a <b\nand c> d', 'a <b\n\nd>', 'a <b\n  \nd>', 'a <i\n= 2', 'a <b\n']);
+  });
+
+  it('lets a tag or comment that is never closed end with its paragraph', () => {
+    check([
+      ['a <!-- never\nclosed\n\nb', 'a\n\nb'],
+      ['a <a href="never\nclosed\n \n# b', 'a\n\nb'],
+      ['a <a href=never', 'a '],
     ]);
   });
 
