@@ -16,6 +16,8 @@ export interface LineMark {
  */
 export class LineMarkReader {
   #held = '';
+  /** Where we are in the definition of a link. */
+  #definition: 'none' | 'address' | 'gap' | 'title' = 'none';
 
   /** Whether `c` can begin a block mark. */
   static begins(c: string): boolean {
@@ -29,6 +31,7 @@ export class LineMarkReader {
 
   start(first: string): void {
     this.#held = first;
+    this.#definition = 'none';
   }
 
   /** Takes the next character, '' at the end. Returns undefined if it needs more. */
@@ -43,7 +46,7 @@ export class LineMarkReader {
       case '+':
         return this.#end(isBlank(c) ? 'bullet' : 'text', c);
       case '[':
-        return this.#readTask(c);
+        return this.#readBracket(c);
       case '*':
       case '_':
         return c === this.first ? this.#more(c) : this.#end(this.#runKind(c), c);
@@ -57,19 +60,32 @@ export class LineMarkReader {
     }
   }
 
-  /** `[x] `, and the `[1]: ` in front of a reference's target. */
-  #readTask(c: string): LineMark | undefined {
-    if (isDigit(this.#held.charAt(1) || c)) return this.#readDefinition(c);
-    const expected = [' xX', ']'][this.#held.length - 1];
-    if (expected === undefined) return this.#end(isBlank(c) ? 'task' : 'text', c);
-    return c !== '' && expected.includes(c) ? this.#more(c) : this.#end('text', c);
+  /** `[x] `, the `[1]: ` in front of a source, or the definition of a link. */
+  #readBracket(c: string): LineMark | undefined {
+    if (this.#definition !== 'none') return this.#readDefinition(c);
+    const text = this.#held + c;
+    if (c !== '' && LABEL.test(text)) return this.#more(c);
+    const target = TARGET.exec(text)?.[1]?.toLowerCase() ?? '';
+    if (c !== '' && ADDRESSES.some((address) => target !== '' && address.startsWith(target))) {
+      if (ADDRESSES.includes(target)) this.#definition = 'address';
+      return this.#more(c);
+    }
+    if (TASK.test(this.#held) && isBlank(c)) return this.#end('task', c);
+    const source = SOURCE.exec(c === '' ? `${text} ` : text)?.[1];
+    return source === undefined ? this.#end('text', c) : this.#end('task', source);
   }
 
+  /** `[label]: https://example.com "Title"`, unless more text follows than a title. */
   #readDefinition(c: string): LineMark | undefined {
-    const held = this.#held;
-    if (held.endsWith(':')) return this.#end(isBlank(c) ? 'task' : 'text', c);
-    const isMore = held.endsWith(']') ? c === ':' : isDigit(c) || c === ']';
-    return isMore && held.length < MAX_DEFINITION ? this.#more(c) : this.#end('text', c);
+    if (c === '' || c === '\n') return this.#end('rule', c);
+    if (this.#definition === 'address') {
+      if (c !== ' ') return this.#more(c);
+      this.#definition = 'gap';
+    } else if (this.#definition === 'gap' && c !== ' ') {
+      if (!TITLE.includes(c)) return this.#end('text', ` ${c}`);
+      this.#definition = 'title';
+    }
+    return undefined;
   }
 
   #runKind(c: string): LineMark['kind'] {
@@ -102,5 +118,12 @@ export class LineMarkReader {
 
 const MAX_HEADING = 6;
 const MIN_FENCE = 3;
-const MAX_DEFINITION = 6;
+/** A label that may follow. `[^1]` is a footnote. */
+const LABEL = /^\[(?!\^)[^[\]\n]{1,32}(?:\](?:: *)?)?$/;
+const TARGET = /^[^\]]*\]: *(.+)$/;
+/** Not CommonMark's rule, which would take `[Chorus]: Hallelujah` for a definition. */
+const ADDRESSES = ['https://', 'http://', '<https://', '<http://', 'www.', 'mailto:', '/'];
+const TITLE = `"'(`;
+const TASK = /^\[[ xX]\]$/;
+const SOURCE = /^\[\d{1,3}\]:(\s[^]*)$/;
 const MAX_HELD = 80;

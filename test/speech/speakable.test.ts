@@ -186,7 +186,6 @@ describe('SpeakableText', () => {
       ['请看[这里](http://x.example)。', '请看这里。'],
       ['[text][1] and [text][the ref], [text][], [text][1][2].', 'text and text, text, text.'],
       ['[text][1\n and [text][a[b]', 'text 1\n and text a[b]'],
-      ['[text][1]\n\n[1]: https://a.example/b', 'text\n\na.example'],
       ['[1] Smith\n[12]: Jones\n[1234567]: x\n[1]x\n[1]:x', '1 Smith\nJones\n1234567: x\n1x\n1:x'],
       ['Paris.[^1] So\n[^1]: Atlas', 'Paris. So\nAtlas'],
     ]);
@@ -243,6 +242,28 @@ describe('SpeakableText', () => {
       'https:// http: www. h',
       'how http works, https, hhttp://x, xhttps://a.example/b',
       'www',
+    ]);
+  });
+
+  it('does not speak the definition of a link', () => {
+    check([
+      ['See [a][1].\n\n[1]: https://a.example/b\nBye', 'See a.\n\nBye'],
+      ['[the docs]: <https://a.example/b> "The docs"\n> [b]: /c  (d)\n\nBye', 'Bye'],
+      ['[a]:www.a.example\n[b]:  MAILTO:a@b.example \'c d\'', ''],
+      [`[a]: https://a.example/${'b'.repeat(200)}`, ''],
+    ]);
+  });
+
+  it('speaks what only begins like a definition', () => {
+    check([
+      ['[Chorus]: Hallelujah', 'Chorus: Hallelujah'],
+      ['[Home]: https://a.example/b is our page', 'Home: a.example is our page'],
+      [`[Home]: https://a.example/${'b'.repeat(200)} is long`, 'Home: a.example is long'],
+      ['[Name]: <name>\n[a]:\n[b]\n[c', 'Name: <name>\na:\nb\nc'],
+      ['see [a]: https://a.example', 'see a: a.example'],
+      [`[${'a'.repeat(33)}]: https://a.example`, `${'a'.repeat(33)}: a.example`],
+      ['[a\nb]: /c', 'a\nb: /c'],
+      ['[[a]]: /b', 'a: /b'],
     ]);
   });
 
