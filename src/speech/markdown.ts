@@ -2,7 +2,8 @@
 // matter. As far as possible it follows CommonMark (https://spec.commonmark.org/0.31.2/), with
 // GFM's tables.
 
-import { isSpace } from './characters.ts';
+import { isDigit, isSpace } from './characters.ts';
+import { Containers } from './containers.ts';
 import { FenceReader } from './fences.ts';
 import { Inline } from './inline.ts';
 import { LineMarkReader } from './line-marks.ts';
@@ -16,8 +17,11 @@ export class Markdown {
   readonly #tidy: Tidy;
   readonly #inline: Inline;
   readonly #lineMarks = new LineMarkReader();
-  readonly #fences = new FenceReader();
-  #state: 'line start' | 'line mark' | 'line' | 'fence' = 'line start';
+  readonly #containers = new Containers();
+  readonly #fences = new FenceReader(this.#containers);
+  #state: 'line start' | 'item number' | 'line mark' | 'line' | 'fence' = 'line start';
+  /** What was read of the `12.` of a list item. */
+  #number = '';
   /** Set by `--- | ---` until an empty line: rows need no `|` in front then. */
   #isTable = false;
   #fenceLength = 0;
@@ -41,12 +45,13 @@ export class Markdown {
     this.#inline.pass(text);
   }
 
-  /** Takes the next code point, '' at the end. */
-  push(c: string): void {
+  /** Takes the next code point, '' at the end. A tab comes as a space that is 4 columns wide. */
+  push(c: string, width = 1): void {
     if (this.#state === 'line') this.#inline.push(c);
-    else if (this.#state === 'line start') this.#readLineStart(c);
+    else if (this.#state === 'line start') this.#readLineStart(c, width);
+    else if (this.#state === 'item number') this.#readItemNumber(c, width);
     else {
-      const again = this.#state === 'fence' ? this.#readFence(c) : this.#readLineMark(c);
+      const again = this.#state === 'fence' ? this.#readFence(c, width) : this.#readLineMark(c);
       for (const next of again) this.push(next);
     }
   }
@@ -58,24 +63,42 @@ export class Markdown {
     }
     this.#tidy.end();
     this.#fences.reset();
+    this.#containers.reset();
     this.#endParagraph();
     this.#endLine();
   }
 
-  #readLineStart(c: string): void {
+  #readLineStart(c: string, width: number): void {
     if (isSpace(c)) {
       this.#tidy.space(c);
-      if (c !== '\n') return;
+      if (c !== '\n') return this.#containers.space(width);
       this.#endParagraph();
-      this.#endLine();
-    } else if (BULLETS.includes(c)) this.#leaveOutMark();
+      return this.#endLine();
+    }
+    this.#containers.begin(c);
+    if (BULLETS.includes(c)) this.#startItem(c);
     else if (LineMarkReader.begins(c)) {
       this.#lineMarks.start(c);
       this.#state = 'line mark';
     } else {
-      this.#state = 'line';
+      this.#state = isDigit(c) ? 'item number' : 'line';
+      this.#number = c;
       this.#inline.push(c);
     }
+  }
+
+  /** The number is spoken as it comes. After its space the line begins anew: `1. # Title`. */
+  #readItemNumber(c: string, width: number): void {
+    if (c === ' ' && !isDigit(this.#number.slice(-1))) {
+      this.#containers.item(this.#number.length);
+      this.#inline.endParagraph();
+      this.#inline.endLine();
+      this.#state = 'line start';
+      return this.#readLineStart(c, width);
+    }
+    this.#number += c;
+    if (!ITEM_NUMBER.test(this.#number)) this.#state = 'line';
+    this.#inline.push(c);
   }
 
   /** Returns the text that is to be read again. */
@@ -91,12 +114,12 @@ export class Markdown {
         this.#openFence(this.#lineMarks.first, mark.length, false);
         break;
       case 'quote':
+        this.#containers.quote();
         this.#tidy.leaveOut();
         this.#state = 'line start';
         break;
       case 'bullet':
-        this.#leaveOutMark();
-        this.#state = 'line start';
+        this.#startItem(this.#lineMarks.first.repeat(mark.length));
         break;
       case 'table':
       case 'rule':
@@ -120,16 +143,30 @@ export class Markdown {
   }
 
   /** Returns the text that is to be read again. */
-  #readFence(c: string): string {
-    const end = this.#fences.read(c);
+  #readFence(c: string, width: number): string {
+    const end = this.#fences.read(c, width);
     if (end === undefined) return '';
     this.#state = 'line';
-    if (end.kind === 'inline') {
-      this.#inline.openCode(this.#fenceLength);
-      return end.again;
+    switch (end.kind) {
+      case 'inline':
+        this.#inline.openCode(this.#fenceLength);
+        return end.again;
+      case 'outside':
+        this.#tidy.breakLine();
+        this.#inline.endParagraph();
+        this.#state = 'line start';
+        return end.again;
+      case 'code':
+      case 'text':
+        this.#tidy.leaveOut();
+        return this.#leaveOutLineBreak(end.again);
     }
-    this.#tidy.leaveOut();
-    return this.#leaveOutLineBreak(end.again);
+  }
+
+  #startItem(mark: string): void {
+    this.#containers.item(mark.length);
+    this.#leaveOutMark();
+    this.#state = 'line start';
   }
 
   #leaveOutMark(): void {
@@ -146,6 +183,7 @@ export class Markdown {
 
   #endLine(): void {
     this.#state = 'line start';
+    this.#containers.startLine();
     this.#inline.isHeading = false;
     this.#inline.hasCells = this.#isTable;
     this.#inline.endLine();
@@ -158,3 +196,4 @@ export class Markdown {
 }
 
 const BULLETS = '•◦‣▪●○·';
+const ITEM_NUMBER = /^\d{1,9}[.)]?$/;

@@ -82,11 +82,15 @@ export class SpeakableText {
     } else if (c === '\r' || c === '\u2028' || c === '\u2029') {
       this.#skipLineFeed = c === '\r';
       this.#markdown.push('\n');
-    } else if (c === '\t' || c === '\v' || c === '\f' || c === '\u0085') this.#markdown.push(' ');
+    } else if (c === '\t') this.#markdown.push(' ', TAB_WIDTH);
+    else if (c === '\v' || c === '\f' || c === '\u0085') this.#markdown.push(' ');
     else if (c >= '\u00a0' && c < '\u00ad') this.#markdown.push(c);
     else this.#skipLineFeed = skipLineFeed;
   }
 }
+
+/** Columns of a tab at the start of a line. */
+const TAB_WIDTH = 4;
 
 function isPlain(text: string): boolean {
   return !NOT_PLAIN.test(text) && !text.endsWith('  ');

@@ -29,7 +29,16 @@ describe('SpeakableText', () => {
   });
 
   it('keeps nothing of a megabyte that it swallows', () => {
-    for (const opening of ['```\n', 'https://a.example/', '[a](', '<a href="', '<!--', '\n| --']) {
+    for (const opening of [
+      '```\n',
+      '\n- ```\n  ',
+      'https://a.example/',
+      '[a](',
+      '\n[a]: /',
+      '<a href="',
+      '<!--',
+      '\n| --',
+    ]) {
       const speakable = new SpeakableText();
       let spoken = speakable.push(`x ${opening}`).length;
       spoken += speakable.push(fill('-', MEGABYTE)).length + speakable.flush().length;
@@ -72,6 +81,7 @@ const MARKS = [
     '[x](y z ',
     '`a``',
   ],
+  ...['- ', '> ', '1. ', '\n- ```\n', '\n> ```\n', '\n   x', '[a]: /b ', '<b\n', '<b a=\n'],
   ...['&a', '][', '[a][b', '【3', '\n[1', '# a # #  ', '*a '],
   ...[
     'http://',

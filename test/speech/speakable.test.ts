@@ -116,6 +116,16 @@ describe('SpeakableText', () => {
     ]);
   });
 
+  it('takes the marks behind the number of a list item, which ends emphasis', () => {
+    check([
+      ['1. # Title #\n2) - x\n3. > q\n10. [x] done', '1. Title\n2) x\n3. q\n10. done'],
+      ['1. ** Note:** a\n2. *b\n3. 2*3 x*y', '1. Note: a\n2. b\n3. 2*3 x*y'],
+      ['1. [text](https://a.example)', '1. text'],
+      ['1. ```js\n   x\n   ```', '1.'],
+    ]);
+    checkUnchanged(['1.5 > 1', '1.', '12', '1..> 2', '1234567890. > x', '2024 > 2023', '1. -5']);
+  });
+
   it('takes rules and underlined headings with their line breaks', () => {
     check([
       ['One\n\n---\n\nTwo', 'One\n\nTwo'],
@@ -163,10 +173,54 @@ describe('SpeakableText', () => {
     ]);
   });
 
+  it('ends a fence that is left open with the quote around it', () => {
+    check([
+      ['A\n> ```\n> x\n\nB', 'A\n\nB'],
+      ['A\n> ```\n> x\nB', 'A\nB'],
+      ['> > ```\n> > x\n> B', 'B'],
+      ['> A\n> ```\n> > x\n>\n> y\n> ```\n> B', 'A\nB'],
+      ['> ```\n> x\n```\nB', 'B'],
+      ['> ```\n> x\n# *B*', 'B'],
+      ['> ```\n> x\n``B``', 'B'],
+      ['> **A\n> ```\n> x\n2**3', 'A\n2**3'],
+    ]);
+  });
+
+  it('ends a fence that is left open with the list item around it', () => {
+    check([
+      ['- A\n  ```js\n  x\n- B', 'A\nB'],
+      ['- A\n  ```js\n  x\n\n    y\n\nB', 'A\nB'],
+      ['1. A: ```js\n   x\n2. B', '1. A:\n2. B'],
+      ['10) A\n    ```\n    x\n   B', '10) A\nB'],
+      ['- ```\n- B', 'B'],
+      ['- ```\n  x\n\n\tmore\nB', 'B'],
+      ['- A\n  - B\n    ```\n    x\n  - C', 'A\nB\nC'],
+      ['- A\n  - B\n\n  ```\n  x\n C', 'A\nB\n\nC'],
+      ['• A\n  ~~~\n  x\n• B', 'A\nB'],
+      ['> - A\n>   ```\n>   x\n> - B\n\nC', 'A\nB\n\nC'],
+      ['> - A\n> - B\n>   ```\n>   x\n> C', 'A\nB\nC'],
+      ['- A\n> ```\n>x\n\nB', 'A\n\nB'],
+      ['> - A\n\n    ```\nx\n\ny\n    ```\nB', 'A\n\nB'],
+      ['- A\n  ```\n  x\n\n`B` *c*', 'A\nB c'],
+    ]);
+  });
+
+  it('ends a fence at its marks where models do not indent what belongs to a list item', () => {
+    check([
+      ['1. A\n   ```js\nx\n   y\n\nz\n   ```\n   B', '1. A\nB'],
+      ['1. A\n   ```js\n   x\n```\n2. B', '1. A\n2. B'],
+      ['- A\n\n```\nx\n```\n- B', 'A\n\nB'],
+      ['- A\n\nB\n  ```\nx\n\ny\n  ```\nC', 'A\n\nB\nC'],
+    ]);
+  });
+
   it('speaks a fence that says it holds text', () => {
     check([
       ['```markdown\nHi **you**\n```\nBye', 'Hi you\nBye'],
       ['```text\nHi\n```\n```js\nx\n```\nBye', 'Hi\nBye'],
+      ['```md\nHi\n```js\nx\n```\nBye\n```\nAnd', 'Hi\nBye\nAnd'],
+      ['> ```text\n> Hi\n> ```\n\n```\nx\n```\nBye', 'Hi\n\nBye'],
+      ['> ```text\n> Hi\n\n```\nx\n```\nBye', 'Hi\n\nBye'],
     ]);
   });
 
@@ -188,6 +242,28 @@ describe('SpeakableText', () => {
       ['[text][1\n and [text][a[b]', 'text 1\n and text a[b]'],
       ['[1] Smith\n[12]: Jones\n[1234567]: x\n[1]x\n[1]:x', '1 Smith\nJones\n1234567: x\n1x\n1:x'],
       ['Paris.[^1] So\n[^1]: Atlas', 'Paris. So\nAtlas'],
+    ]);
+  });
+
+  it('does not speak the definition of a link', () => {
+    check([
+      ['See [a][1].\n\n[1]: https://a.example/b\nBye', 'See a.\n\nBye'],
+      ['[the docs]: <https://a.example/b> "The docs"\n> [b]: /c  (d)\n\nBye', 'Bye'],
+      ['[a]:www.a.example\n[b]:  MAILTO:a@b.example \'c d\'', ''],
+      [`[a]: https://a.example/${'b'.repeat(200)}`, ''],
+    ]);
+  });
+
+  it('speaks what only begins like a definition', () => {
+    check([
+      ['[Chorus]: Hallelujah', 'Chorus: Hallelujah'],
+      ['[Home]: https://a.example/b is our page', 'Home: a.example is our page'],
+      [`[Home]: https://a.example/${'b'.repeat(200)} is long`, 'Home: a.example is long'],
+      ['[Name]: <name>\n[a]:\n[b]\n[c', 'Name: <name>\na:\nb\nc'],
+      ['see [a]: https://a.example', 'see a: a.example'],
+      [`[${'a'.repeat(33)}]: https://a.example`, `${'a'.repeat(33)}: a.example`],
+      ['[a\nb]: /c', 'a\nb: /c'],
+      ['[[a]]: /b', 'a: /b'],
     ]);
   });
 
@@ -242,28 +318,6 @@ describe('SpeakableText', () => {
       'https:// http: www. h',
       'how http works, https, hhttp://x, xhttps://a.example/b',
       'www',
-    ]);
-  });
-
-  it('does not speak the definition of a link', () => {
-    check([
-      ['See [a][1].\n\n[1]: https://a.example/b\nBye', 'See a.\n\nBye'],
-      ['[the docs]: <https://a.example/b> "The docs"\n> [b]: /c  (d)\n\nBye', 'Bye'],
-      ['[a]:www.a.example\n[b]:  MAILTO:a@b.example \'c d\'', ''],
-      [`[a]: https://a.example/${'b'.repeat(200)}`, ''],
-    ]);
-  });
-
-  it('speaks what only begins like a definition', () => {
-    check([
-      ['[Chorus]: Hallelujah', 'Chorus: Hallelujah'],
-      ['[Home]: https://a.example/b is our page', 'Home: a.example is our page'],
-      [`[Home]: https://a.example/${'b'.repeat(200)} is long`, 'Home: a.example is long'],
-      ['[Name]: <name>\n[a]:\n[b]\n[c', 'Name: <name>\na:\nb\nc'],
-      ['see [a]: https://a.example', 'see a: a.example'],
-      [`[${'a'.repeat(33)}]: https://a.example`, `${'a'.repeat(33)}: a.example`],
-      ['[a\nb]: /c', 'a\nb: /c'],
-      ['[[a]]: /b', 'a: /b'],
     ]);
   });
 

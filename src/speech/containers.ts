@@ -1,0 +1,69 @@
+/** What a line must begin with to be in a quote or list item. */
+export interface Container {
+  /** Number of `>`. */
+  readonly quotes: number;
+  /** The column at which its text begins at the earliest. */
+  readonly column: number;
+}
+
+/**
+ * The quotes and list items around the current line, from the marks and spaces that it begins
+ * with. Only a code fence needs to know: it ends with its container.
+ */
+export class Containers {
+  #quotes = 0;
+  #column = 0;
+  /** The open list items, outermost first. */
+  #items: Container[] = [];
+
+  /** The innermost container of the line. */
+  get innermost(): Container {
+    return { quotes: this.#quotes, column: this.#items.at(-1)?.column ?? 0 };
+  }
+
+  get quotes(): number {
+    return this.#quotes;
+  }
+
+  get column(): number {
+    return this.#column;
+  }
+
+  startLine(): void {
+    this.#quotes = 0;
+    this.#column = 0;
+  }
+
+  /** White space at the start of the line. A tab is 4 columns wide. */
+  space(width: number): void {
+    this.#column += width;
+  }
+
+  quote(): void {
+    this.#quotes++;
+    this.#column++;
+  }
+
+  /** `c` begins the line's text or its next mark. Items that should begin further right are over. */
+  begin(c: string): void {
+    this.#items = this.#items.filter(({ quotes, column }) =>
+      quotes > this.#quotes ? c === '>' : column <= this.#column,
+    );
+  }
+
+  /** The mark of a list item, of `width` characters. */
+  item(width: number): void {
+    this.#column += width;
+    if (this.#column >= MAX_COLUMN) return;
+    this.#items.push({ quotes: this.#quotes, column: this.#column + 1 });
+  }
+
+  /** Call it at the end of the text. */
+  reset(): void {
+    this.#items = [];
+    this.startLine();
+  }
+}
+
+/** Items further right than this are not kept, so memory stays bounded. */
+const MAX_COLUMN = 64;
