@@ -1,11 +1,12 @@
-# The server without its tools: what it needs at run time is dist/, folders of texts, and node.
+# The server without its tools: what it needs at run time is dist/, the playground, and node.
 
 FROM node:26-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.mjs scripts/builtins-by-require.mjs scripts/
+COPY scripts/build.mjs scripts/builtins-by-require.mjs scripts/embedded.mjs scripts/
+COPY assets assets
 COPY src src
 RUN npm run build
 
@@ -13,7 +14,7 @@ FROM node:26-slim
 WORKDIR /app
 ENV NODE_ENV=production
 COPY package.json ./
-COPY assets assets
+COPY assets/playground assets/playground
 COPY --from=build /app/dist dist
 # Files stay root's: the process reads them and writes nothing, so `--read-only` works.
 USER node

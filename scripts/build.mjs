@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
 
 import { builtinsByRequire } from './builtins-by-require.mjs';
+import { embedded } from './embedded.mjs';
 
 const ROOT = new URL('..', import.meta.url);
 const root = fileURLToPath(ROOT);
@@ -61,16 +62,14 @@ function fromRoot(path) {
 }
 
 /** The SQLite worker runs in its own thread and needs nothing from the server. */
-await esbuild.build({
+const { outputFiles: [sqliteWorker] } = await esbuild.build({
   absWorkingDir: root,
   entryPoints: ['./src/conversations/stores/sqlite-worker.ts'],
-  outdir: 'dist/chunks', // next to the chunk that starts it
+  write: false,
   bundle: true,
-  format: 'esm',
+  format: 'cjs', // a thread that is given code takes no ES module
   platform: 'node',
   target: 'node22.13',
-  sourcemap: 'linked',
-  sourcesContent: false,
   logLevel: 'warning',
 });
 
@@ -87,7 +86,7 @@ await esbuild.build({
   platform: 'node',
   target: 'node20.12',
   packages: 'external',
-  plugins: [oneCore, builtinsByRequire],
+  plugins: [oneCore, embedded(root, sqliteWorker.text), builtinsByRequire],
   sourcemap: 'linked', // for stack traces; the log reads one when it writes a stack
   sourcesContent: false,
   logLevel: 'warning',

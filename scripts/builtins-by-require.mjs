@@ -8,9 +8,13 @@ import { readFile } from 'node:fs/promises';
 /** All imports of a built-in module but for types, and of `node:module`, which `require` needs. */
 const IMPORT = /^import (?!type\b)([^'";]+) from '(node:(?!module')[\w/]+)';$/gm;
 
-/** `process.getBuiltinModule` would need Node 20.16 or 22.3. */
-const BY_REQUIRE = `import { createRequire } from 'node:module';
-export const byRequire = createRequire(import.meta.url);
+/**
+ * `process.getBuiltinModule` would need Node 20.16 or 22.3. For built-in modules any absolute path
+ * will do, and `import.meta.url` is undefined in bundles that are CommonJS. The default import,
+ * because webpack warns of a `createRequire` whose path it cannot know.
+ */
+const BY_REQUIRE = `import module from 'node:module';
+export const byRequire = module.createRequire(process.execPath);
 `;
 
 export const builtinsByRequire = {

@@ -34,6 +34,11 @@ interface Packed {
 /** Beyond this, something is in the package that does not belong there. */
 const MAX_PACKED_BYTES = 768 * 1_024;
 
+/** What the build reads. */
+const BUILT_FROM = [
+  'src', 'assets', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json',
+];
+
 const root = new URL('..', import.meta.url);
 const manifest = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as Manifest;
 const problems: string[] = [];
@@ -78,7 +83,7 @@ for (const needed of [
       `${needed} is not in the package${needed.startsWith('dist/') ? '; npm run build makes it' : ''}`,
     );
 }
-for (const folder of ['assets/data', 'assets/playground', 'assets/prompts', 'assets/templates']) {
+for (const folder of ['assets/playground', 'assets/templates']) {
   if (![...paths].some((path) => path.startsWith(`${folder}/`)))
     problems.push(`${folder}/ is not in the package, and is read at run time`);
 }
@@ -102,7 +107,7 @@ function differencesOfAnotherBuild(): string[] {
   const here = fileURLToPath(root);
   const other = mkdtempSync(join(tmpdir(), 'layercode-microserver-size-'));
   try {
-    for (const path of ['src', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
+    for (const path of BUILT_FROM) {
       cpSync(join(here, path), join(other, path), { recursive: true });
     }
     symlinkSync(join(here, 'node_modules'), join(other, 'node_modules'), 'junction');

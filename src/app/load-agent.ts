@@ -24,7 +24,8 @@ export async function loadAgent(
   }
   let loaded: { readonly default?: unknown };
   try {
-    loaded = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
+    const { href } = pathToFileURL(path);
+    loaded = (await import(/* webpackIgnore: true */ href)) as { readonly default?: unknown };
   } catch (cause) {
     const hint = isUnknownExtension(cause)
       ? `; Node ${process.versions.node} does not load TypeScript: compile it, or use Node 22.18 or later`

@@ -1,22 +1,47 @@
-// Finds the package's own folders, for example `assets/`. This module runs from `src/` or from a
-// chunk in `dist/`.
+// Finds the package's own folders, for example `assets/`. This module runs from `src/base/`, from
+// `dist/chunks/`, or from wherever a bundler has put it.
 
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+
+const NAME = 'layercode-microserver';
+
+let root: URL | null | undefined;
 
 /**
- * The URL of a file or folder. `path` is relative to the folder of the package's `package.json`.
+ * The URL of the package's folder. Undefined in a bundle: bundlers take the code and leave the
+ * folder behind.
  */
-export function packageFile(path: string): URL {
-  return new URL(path, ROOT);
+export function packageRoot(): URL | undefined {
+  if (root === undefined) root = findRoot() ?? null;
+  return root ?? undefined;
 }
 
-const ROOT = findRoot(new URL('..', import.meta.url));
-
-function findRoot(folder: URL): URL {
-  if (existsSync(new URL('package.json', folder))) return folder;
-  const above = new URL('..', folder);
-  if (above.href === folder.href) {
-    throw new Error('layercode-microserver is incomplete: its package.json is missing');
+/**
+ * The URL of a file or folder. `path` is relative to the package's folder. Throws where that is
+ * missing.
+ */
+export function packageFile(path: string): URL {
+  const folder = packageRoot();
+  if (folder === undefined) {
+    const remedy = `tell your bundler that ${NAME} is external`;
+    throw new Error(`${path} of ${NAME} is not in this bundle: ${remedy}`);
   }
-  return findRoot(above);
+  return new URL(path, folder);
+}
+
+function findRoot(): URL | undefined {
+  const here: string | undefined = import.meta.url; // undefined in a bundle that is CommonJS
+  if (here === undefined) return undefined;
+  try {
+    const folder = new URL('../..', here);
+    const manifest: unknown = JSON.parse(readFileSync(new URL('package.json', folder), 'utf8'));
+    return isOurs(manifest) ? folder : undefined;
+  } catch {
+    return undefined; // no package.json there, or one of somebody else
+  }
+}
+
+function isOurs(manifest: unknown): boolean {
+  if (typeof manifest !== 'object' || manifest === null) return false;
+  return 'name' in manifest && manifest.name === NAME;
 }

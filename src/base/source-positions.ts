@@ -4,10 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 
-import { packageFile } from './package-files.ts';
-
-const ROOT = packageFile('').href;
-const DIST = packageFile('dist/').href;
+import { packageRoot } from './package-files.ts';
 
 /** The source maps of the files in `dist/` that a stack trace has named so far. */
 const maps = new Map<string, SourceMap | undefined>();
@@ -19,11 +16,12 @@ const maps = new Map<string, SourceMap | undefined>();
  */
 export function originalFrame(frame: string): string {
   const [place, file = '', line, column] = /(file:[^\s()]+):(\d+):(\d+)/.exec(frame) ?? [];
-  if (place === undefined || !file.startsWith(DIST)) return frame;
+  const root = packageRoot()?.href;
+  if (place === undefined || root === undefined || !file.startsWith(`${root}dist/`)) return frame;
   const entry = mapOf(file)?.findEntry(Number(line) - 1, Number(column) - 1);
   if (entry === undefined || !('originalSource' in entry)) return frame;
   const source = new URL(entry.originalSource, file).href;
-  const path = source.startsWith(ROOT) ? source.slice(ROOT.length) : source;
+  const path = source.startsWith(root) ? source.slice(root.length) : source;
   return frame.replace(place, `${path}:${entry.originalLine + 1}:${entry.originalColumn + 1}`);
 }
 

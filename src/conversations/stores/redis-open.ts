@@ -1,7 +1,7 @@
 // Opens the store that the operator's URL names, with the package `redis` of their project.
 
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -113,7 +113,8 @@ function readFiles(files: RedisTlsFiles, directory: string): RedisTls {
 }
 
 async function loadRedis(directory: string): Promise<RedisPackage> {
-  const require = createRequire(join(resolve(directory), 'package.json'));
+  // Not imported by name: webpack warns of a `createRequire` whose path it cannot know.
+  const require = module.createRequire(join(resolve(directory), 'package.json'));
   let path: string;
   try {
     path = require.resolve('redis');
@@ -124,6 +125,7 @@ async function loadRedis(directory: string): Promise<RedisPackage> {
   const { version }: { version: string } = require('redis/package.json');
   if (Number.parseInt(version, 10) < OLDEST_MAJOR)
     throw new StoreError(`CONVERSATION_STORE needs redis 6, not ${version}: ${INSTALL}`);
-  const loaded: RedisPackage = await import(pathToFileURL(path).href);
+  const { href } = pathToFileURL(path);
+  const loaded: RedisPackage = await import(/* webpackIgnore: true */ href);
   return loaded;
 }

@@ -1,7 +1,5 @@
 // What is used of `node:sqlite`. The types of Node 20 do not have it.
 
-import { createRequire } from 'node:module';
-
 type Value = string | number;
 
 export interface Statement {
@@ -33,7 +31,7 @@ let library: Sqlite | undefined;
 
 /** Node has it from 22.13 on. */
 export function loadSqlite(): Sqlite {
-  return (library ??= withoutWarning(() => createRequire(import.meta.url)('node:sqlite')));
+  return (library ??= withoutWarning(() => process.getBuiltinModule('node:sqlite') as Sqlite));
 }
 
 /**

@@ -1,10 +1,10 @@
 import { isBuiltin } from 'node:module';
-import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
 import { BackOff } from '../../base/back-off.ts';
 import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { SqliteStore, SqliteStoreOptions, WriteAnswer } from './sqlite-store.ts';
+import { sqliteWorker } from './sqlite-worker-script.ts';
 import { StoreError } from './store-error.ts';
 
 type Methods = Pick<SqliteStore, 'read' | 'writeAll' | 'list' | 'count' | 'close'>;
@@ -95,11 +95,10 @@ class SqliteThread implements PartStore {
   #start(): void {
     const startedAtMs = performance.now();
     const died = (cause?: unknown): void => this.#died(performance.now() - startedAtMs, cause);
-    // In the package too, both files are in one folder.
-    const url = new URL(`./sqlite-worker${extname(import.meta.url)}`, import.meta.url);
+    const { script, eval: isCode } = sqliteWorker;
     let worker: Worker;
     try {
-      worker = new Worker(url, { workerData: this.#options, execArgv: [] });
+      worker = new Worker(script, { eval: isCode, workerData: this.#options, execArgv: [] });
     } catch (error) {
       return died(error); // the system has no thread to give
     }
