@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { open, readdir, unlink, type FileHandle } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 
@@ -121,17 +121,14 @@ export class CallFile implements CallArchive {
 
   async #openToday(): Promise<{ readonly file: FileHandle; readonly path: string }> {
     const path = this.#pathOf(this.#today());
-    // Without O_NONBLOCK a FIFO would block here. Windows lacks O_NOFOLLOW and O_NONBLOCK.
-    const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
-    let file: FileHandle;
+    const { O_RDWR, O_APPEND, O_CREAT } = constants;
+    const { file, stats } = await openRegular(path, O_RDWR | O_APPEND | O_CREAT).catch(
+      (error: unknown) => {
+        if (error instanceof StoreError) throw error;
+        throw refused(path, reasonNotCreated(path, codeOf(error)), error);
+      },
+    );
     try {
-      file = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, PRIVATE);
-    } catch (error) {
-      throw refused(path, reasonNotOpened(path, error), error);
-    }
-    try {
-      const stats = await file.stat();
-      if (!stats.isFile()) throw refused(path, 'it is not a regular file');
       if (process.geteuid !== undefined && stats.uid !== process.geteuid())
         throw refused(path, 'it belongs to another user');
       if ((stats.mode & 0o777 & ~PRIVATE) !== 0) await file.chmod(PRIVATE);
@@ -165,7 +162,7 @@ export class CallFile implements CallArchive {
     try {
       names = await readdir(dir);
     } catch (error) {
-      throw refused(this.#path, reasonNotOpened(this.#path, error), error);
+      throw refused(this.#path, reasonNotCreated(this.#path, codeOf(error)), error);
     }
     return names
       .filter((file) => file.startsWith(`${name}-`) && file.endsWith(ext))
@@ -188,10 +185,39 @@ export class CallFile implements CallArchive {
   }
 }
 
+interface RegularFile {
+  readonly file: FileHandle;
+  readonly stats: Stats;
+}
+
+/** Follows no link, and waits for no FIFO. Rejects with a `StoreError` if it is no regular file. */
+async function openRegular(path: string, flags: number): Promise<RegularFile> {
+  // Without O_NONBLOCK a FIFO would block here. Windows lacks both.
+  const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+  let file: FileHandle;
+  try {
+    file = await open(path, flags | O_NOFOLLOW | O_NONBLOCK, PRIVATE);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'EISDIR') throw refused(path, 'it is a directory', error);
+    if (code === 'ELOOP')
+      throw refused(path, 'it is a symbolic link; name the file itself', error);
+    throw error;
+  }
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) throw refused(path, 'it is not a regular file');
+    return { file, stats };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
 /** Undefined if the file is gone: a server may just have removed it. */
 async function openIfThere(path: string, flags: number): Promise<FileHandle | undefined> {
   try {
-    return await open(path, flags);
+    return (await openRegular(path, flags)).file;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
@@ -228,13 +254,6 @@ async function* linesOf(file: FileHandle, path: string): AsyncGenerator<Line, vo
 
 function hasText(bytes: Buffer): boolean {
   return bytes.some((byte) => byte !== SPACE);
-}
-
-function reasonNotOpened(path: string, error: unknown): string {
-  const code = codeOf(error);
-  if (code === 'EISDIR') return 'it is a directory';
-  if (code === 'ELOOP') return 'it is a symbolic link; name the file itself';
-  return reasonNotCreated(path, code);
 }
 
 function codeOf(error: unknown): unknown {

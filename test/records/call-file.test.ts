@@ -1,7 +1,7 @@
 // Records in real files, as several processes write, read and erase them.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import {
   appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync,
   statSync, symlinkSync, writeFileSync,
@@ -216,6 +216,32 @@ describe('CallFile', () => {
     await writing;
     assert.equal((await sessionsIn(file.all())).length, 50);
   });
+
+  const notFiles: readonly (readonly [
+    what: string,
+    make: (at: string) => void,
+    says: RegExp,
+  ])[] = [
+    ['a symbolic link', (at) => symlinkSync(join(folder, 'elsewhere'), at), /it is a symbolic link/],
+    ['a FIFO', (at) => execFileSync('mkfifo', [at]), /it is not a regular file/],
+    ['a directory', (at) => mkdirSync(at), /it is a directory|it is not a regular file/],
+  ];
+  for (const [what, make, says] of notFiles) {
+    it(`reads and erases nothing through ${what} with the name of a day's file`, async () => {
+      const elsewhere = join(folder, 'elsewhere');
+      writeFileSync(elsewhere, `${JSON.stringify(recordOf('s-1'))}\n`);
+      make(join(folder, 'calls-2026-11-24.jsonl'));
+      const before = readFileSync(elsewhere, 'utf8');
+      const isRefusal = (error: unknown): boolean => {
+        assert.ok(error instanceof StoreError);
+        assert.match(error.message, says);
+        return true;
+      };
+      await assert.rejects(sessionsIn(open().all()), isRefusal);
+      await assert.rejects(sessionsIn(open().erase('s-1')), isRefusal);
+      assert.equal(readFileSync(elsewhere, 'utf8'), before);
+    });
+  }
 
   const wrong: readonly (readonly [what: string, make: () => string, says: RegExp])[] = [
     ['a folder that is not there', () => join(folder, 'no/calls.jsonl'), /does not exist; create/],
