@@ -1,5 +1,6 @@
 // The log: one record per line, as JSON for machines or formatted for people.
 
+import { isThenable } from './base/awaitable.ts';
 import { jsonText } from './base/json-text.ts';
 import { originalFrame } from './base/source-positions.ts';
 
@@ -14,6 +15,8 @@ export interface Logger {
   isEnabled(level: LogLevel): boolean;
   /** A logger that adds these fields to each of its lines. */
   child(fields: LogFields): Logger;
+  /** Lines lost because they could not be written, for the metrics. Default: not counted. */
+  linesDropped?(): number;
 }
 
 export interface LoggerOptions {
@@ -23,8 +26,13 @@ export interface LoggerOptions {
   readonly format?: 'json' | 'pretty';
   /** Values that no line may show, wherever they occur. */
   readonly secrets?: readonly string[];
-  /** Receives whole lines, each with its `\n`. */
+  /**
+   * Receives whole lines, each with its `\n`. If it throws, or returns a promise that rejects, the
+   * line is counted as dropped.
+   */
   readonly write: (lines: string) => void;
+  /** Lines that `write` took and lost later. They count as dropped, too. Default: none. */
+  readonly linesLost?: (() => number) | undefined;
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;
 }
@@ -41,7 +49,7 @@ const RANK = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 } as const;
 
 /**
  * Creates a logger. A record is `{time, level, msg, …fields}`. Undefined fields are left out. A
- * value that cannot be written as JSON is described instead; logging never throws because of it.
+ * value that cannot be written as JSON is described instead. Logging never throws.
  *
  * An `Error` among the fields is written as name, message, code, stack and cause. Anything that
  * may quote a caller is left out: the message of a `SyntaxError`, because `JSON.parse` quotes its
@@ -49,7 +57,7 @@ const RANK = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 } as const;
  */
 export function createLogger(options: LoggerOptions): Logger {
   const { level = 'info', format = 'json', secrets = [], write, now = Date.now } = options;
-  const lowest = RANK[level];
+  const { linesLost = () => 0 } = options;
   const hidden = secrets.filter((secret) => secret !== '');
   // Each secret as it is, and as JSON writes it. Most lines contain neither, so the finished line
   // is searched, and formatted again only if something was found.
@@ -63,11 +71,23 @@ export function createLogger(options: LoggerOptions): Logger {
   const clock = isoClock(now);
   const bounding = new TextFilter(redact, false);
   const redacting = new TextFilter(redact, true);
-  return new LineLogger(lowest, (level, given, fields) => {
-    const message = typeof given === 'string' ? given : messageOf(given);
-    const line = formatLine(clock(), level, message, fields, bounding);
-    const isClean = !traces.some((trace) => line.includes(trace));
-    write(`${isClean ? line : formatLine(clock(), level, message, fields, redacting)}\n`);
+  let refused = 0;
+  const refuse = (): void => void refused++;
+  return new LineLogger({
+    lowest: RANK[level],
+    write(level, given, fields) {
+      const message = typeof given === 'string' ? given : messageOf(given);
+      const line = formatLine(clock(), level, message, fields, bounding);
+      const isClean = !traces.some((trace) => line.includes(trace));
+      const whole = `${isClean ? line : formatLine(clock(), level, message, fields, redacting)}\n`;
+      try {
+        const written: unknown = write(whole);
+        if (isThenable(written)) written.then(undefined, refuse); // an async function is a `write`
+      } catch {
+        refuse(); // a full disk must cost a line, not the call that it is about
+      }
+    },
+    linesDropped: () => refused + linesLost(),
   });
 }
 
@@ -96,22 +116,23 @@ class TextFilter {
   }
 }
 
+/** What a logger shares with its children. */
+interface LineOutput {
+  readonly lowest: number;
+  write(level: LogLevel, message: string, fields: LogFields | undefined): void;
+  linesDropped(): number;
+}
+
 /**
  * A class, not an object literal: every request creates a child, and six closures each would be
  * expensive.
  */
 class LineLogger implements Logger {
-  readonly #lowest: number;
-  readonly #write: (level: LogLevel, message: string, fields: LogFields | undefined) => void;
+  readonly #output: LineOutput;
   readonly #bound: LogFields | undefined;
 
-  constructor(
-    lowest: number,
-    write: (level: LogLevel, message: string, fields: LogFields | undefined) => void,
-    bound?: LogFields,
-  ) {
-    this.#lowest = lowest;
-    this.#write = write;
+  constructor(output: LineOutput, bound?: LogFields) {
+    this.#output = output;
     this.#bound = bound;
   }
 
@@ -132,16 +153,20 @@ class LineLogger implements Logger {
   }
 
   isEnabled(level: LogLevel): boolean {
-    return RANK[level] >= this.#lowest;
+    return RANK[level] >= this.#output.lowest;
   }
 
   child(fields: LogFields): Logger {
-    return new LineLogger(this.#lowest, this.#write, { ...this.#bound, ...fields });
+    return new LineLogger(this.#output, { ...this.#bound, ...fields });
+  }
+
+  linesDropped(): number {
+    return this.#output.linesDropped();
   }
 
   #log(level: LogLevel, message: string, fields: LogFields | undefined): void {
-    if (RANK[level] >= this.#lowest) {
-      this.#write(
+    if (RANK[level] >= this.#output.lowest) {
+      this.#output.write(
         level,
         message,
         this.#bound === undefined ? fields : { ...this.#bound, ...fields },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { soon } from '../src/base/awaitable.ts';
 import { createLogger, MAX_LINE_LENGTH, type LogFields, type LoggerOptions } from '../src/log.ts';
 
 const SECRET = 'whsec_0123456789abcdef';
@@ -67,6 +68,32 @@ describe('createLogger', () => {
 
   it('writes at level info by default', () => {
     assert.equal(createLogger({ write: () => undefined }).isEnabled('debug'), false);
+  });
+
+  const failing: readonly (readonly [how: string, write: () => void])[] = [
+    ['throws', () => { throw new Error('ENOSPC'); }],
+    ['rejects', () => Promise.reject(new Error('ENOSPC'))],
+    ['returns a thenable that rejects', () => ({
+      then: (_taken: unknown, refuse: (error: Error) => void) => refuse(new Error('ENOSPC')),
+    })],
+  ];
+  for (const [how, write] of failing) {
+    it(`counts the lines for which its write ${how}, those of its children too`, async () => {
+      const log = createLogger({ write, linesLost: () => 5 });
+      log.info('one');
+      const child = log.child({ requestId: 'r' });
+      child.error('two', { error: new Error('x') });
+      child.debug('is not written');
+      await soon();
+      assert.deepEqual([log.linesDropped?.(), child.linesDropped?.()], [7, 7]);
+    });
+  }
+
+  it('counts no line that was written', async () => {
+    const log = createLogger({ write: () => Promise.resolve() });
+    log.info('one');
+    await soon();
+    assert.equal(log.linesDropped?.(), 0);
   });
 
   it('is one line though message, fields and names hold line breaks', () => {

@@ -16,7 +16,6 @@ import { createApp } from '../src/app/create-app.ts';
 import { addCallRecordMetrics } from '../src/observers/call-record-metrics.ts';
 import { addStoreMetrics } from '../src/observers/store-metrics.ts';
 import type { CallRecords } from '../src/records/call-recorder.ts';
-import { LogOutput } from '../src/process/log-output.ts';
 import { addWorkersMetrics } from '../src/process/primary.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
 import { parseSettings } from '../src/settings/settings.ts';
@@ -205,8 +204,6 @@ describe('docs/agents.md', () => {
 describe('docs/observability.md', () => {
   it('has every metric, and none that is not there', async () => {
     const app = createAppOfPages();
-    const output = { stream: process.stdout, complain: () => undefined };
-    new LogOutput(output).addTo(app.metrics); // as the process does
     const isWell = { isDegraded: false, turnsWaiting: 0, failures: 0, conflicts: 0 };
     addStoreMetrics(app.metrics, () => isWell); // with a store that can fail
     addCallRecordMetrics(app.metrics, NO_RECORDS); // with CALL_RECORDS

@@ -30,6 +30,7 @@ import { preflight } from '../middleware/preflight.ts';
 import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import { addCallRecordMetrics } from '../observers/call-record-metrics.ts';
+import { addLogMetrics } from '../observers/log-metrics.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
@@ -172,6 +173,7 @@ export class App {
     const health = store.health?.bind(store);
     if (health !== undefined) addStoreMetrics(this.metrics, health);
     if (this.#records !== undefined) addCallRecordMetrics(this.metrics, this.#records);
+    addLogMetrics(this.metrics, log);
     if (settings.metrics) addProcessMetrics(this.metrics);
     const routes = createRoutes({
       settings,

@@ -2,8 +2,6 @@
 
 import type { Writable } from 'node:stream';
 
-import { Gauge, type Metrics } from '../metrics.ts';
-
 export interface LogOutputOptions {
   /** The lines are written to it: stdout. */
   readonly stream: Writable;
@@ -66,12 +64,8 @@ export class LogOutput {
     });
   };
 
-  /** Adds the number of dropped lines to the metrics. */
-  addTo(metrics: Metrics): void {
-    const name = 'layercode_log_lines_dropped_total';
-    const help = 'Log lines dropped because the log could not be written.';
-    metrics.add(new Gauge(name, help, () => this.#droppedLines, 'counter'));
-  }
+  /** For the log, whose metric it is. */
+  readonly linesDropped = (): number => this.#droppedLines;
 
   #drop(lines: string, reason: string): void {
     const isFirst = this.#droppedLines === 0;

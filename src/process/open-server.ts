@@ -23,6 +23,8 @@ export interface OpenServerOptions {
   readonly directory: string;
   /** Receives the log's lines. */
   readonly write: (lines: string) => void;
+  /** Lines that `write` took and lost. Default: none. */
+  readonly linesLost?: (() => number) | undefined;
   /** Whether a person reads the log. It is pretty then, unless the settings say otherwise. */
   readonly isTerminal: boolean;
   /**
@@ -116,12 +118,13 @@ export function openLog(
   { logLevel: level, logFormat, secrets }: Settings,
   {
     write,
+    linesLost,
     isTerminal,
     worker,
-  }: Pick<OpenServerOptions, 'write' | 'isTerminal' | 'worker'>,
+  }: Pick<OpenServerOptions, 'write' | 'linesLost' | 'isTerminal' | 'worker'>,
 ): Logger {
   const format = logFormat ?? (isTerminal ? 'pretty' : 'json');
-  const log = createLogger({ level, format, secrets, write });
+  const log = createLogger({ level, format, secrets, write, linesLost });
   return worker === undefined ? log : log.child({ worker: process.pid });
 }
 

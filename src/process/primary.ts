@@ -5,6 +5,7 @@ import { isatty } from 'node:tty';
 
 import { atMost } from '../base/time-limit.ts';
 import { asText, Gauge, Metrics } from '../metrics.ts';
+import { addLogMetrics } from '../observers/log-metrics.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Closing, type RunOptions } from './closing.ts';
 import { isCount, MetricsSum } from './metrics-sum.ts';
@@ -31,9 +32,9 @@ export async function runPrimary(
 ): Promise<void> {
   const missingSecret = openMissingSecret(given, process.cwd());
   const settings = withSecret(given, missingSecret);
-  const { write } = output;
+  const { write, linesDropped: linesLost } = output;
   const isTerminal = process.stdout.isTTY;
-  const log = openLog(settings, { write, isTerminal });
+  const log = openLog(settings, { write, linesLost, isTerminal });
   const workers = new Workers({
     count,
     log,
@@ -46,7 +47,7 @@ export async function runPrimary(
     onGone: (worker) => post.gone(worker),
   });
   const metrics = new Metrics();
-  output.addTo(metrics);
+  addLogMetrics(metrics, log);
   addWorkersMetrics(metrics, workers);
   const post = new Post(workers, metrics);
   let signal = 'SIGTERM';

@@ -67,11 +67,11 @@ async function serve(
   const server = await openServer(given, {
     directory: process.cwd(),
     write: output.write,
+    linesLost: output.linesDropped,
     isTerminal: process.stdout.isTTY,
     problems,
   });
   const { app, log, settings } = server;
-  output.addTo(app.metrics);
   if (!settings.production) process.stderr.write(welcome(given, server));
   const closing = new Closing({
     log,

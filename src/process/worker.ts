@@ -33,6 +33,7 @@ export async function runWorker(argv: readonly string[], output: LogOutput): Pro
   const server = await openServer(shareOf(given, processes), {
     directory: process.cwd(),
     write: output.write,
+    linesLost: output.linesDropped,
     isTerminal,
     problems,
     missingSecret,
@@ -42,7 +43,6 @@ export async function runWorker(argv: readonly string[], output: LogOutput): Pro
       sumMetrics: () => primary.sum(),
     },
   });
-  output.addTo(server.app.metrics);
   if (greets && !server.settings.production) process.stderr.write(welcome(given, server));
   obey(primary, server);
   await primary.outbox.send({ type: 'listening', origin: server.origin });

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
 
-import { Metrics } from '../../src/metrics.ts';
 import { LogOutput } from '../../src/process/log-output.ts';
 
 type Callback = (error?: Error | null) => void;
@@ -45,11 +44,7 @@ function open(): {
   const stdout = new Stdout();
   const complaints: string[] = [];
   const output = new LogOutput({ stream: stdout, complain: (reason) => complaints.push(reason) });
-  const metrics = new Metrics();
-  output.addTo(metrics);
-  const dropped = (): number =>
-    Number(/^layercode_log_lines_dropped_total (\d+)$/m.exec(metrics.text())?.[1]);
-  return { stdout, output, complaints, dropped };
+  return { stdout, output, complaints, dropped: output.linesDropped };
 }
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
