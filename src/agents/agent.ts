@@ -8,6 +8,7 @@ import type { Message, ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta, RequestFailure } from '../models/model.ts';
 import type { State } from './state.ts';
+import type { Tool } from './tool.ts';
 
 /**
  * What an agent speaks through during one turn, in either dialect. Its methods are bound, and do
@@ -125,6 +126,12 @@ export interface ToolRun {
    * result. Default false.
    */
   readonly repeatable?: boolean | undefined;
+  /**
+   * Set for a call that acts once per conversation: the text that says what it does, such as the
+   * number of an order. Calls with the same tool and text are the same call. Undefined if `run`
+   * will refuse it without acting. If it throws, nothing starts, and the model gets the error.
+   */
+  readonly once?: ((signal: AbortSignal) => Awaitable<string | undefined>) | undefined;
 }
 
 /**
@@ -175,6 +182,8 @@ export interface TurnJournal {
    * model.
    */
   handOver(toolCallId: string, agent: string): Promise<void>;
+  /** Stores the agent's state now. See `ToolContext.saveState`. */
+  saveState(): Promise<void>;
   /** Adds to the metrics, and to the turn's log line unless the turn is over. */
   noteUsage(usage: ModelUsage): void;
   /** Adds to the metrics a request to a model that got no complete answer. */
@@ -272,4 +281,6 @@ export interface AgentResources {
 export interface BoundAgent<S = unknown> extends Agent<S> {
   /** Undefined for an agent that needs no model. */
   readonly model?: ChatModel;
+  /** Its tools, unless each turn makes its own. */
+  readonly tools?: readonly Tool[];
 }

@@ -33,7 +33,8 @@ export class LiveStates<S = unknown> {
   enter(conversationId: string, { state, isResumed }: StoredState): LiveState<S> {
     const known = this.#live.get(conversationId);
     // After a clear the conversation starts afresh, even if one of its tools is still running.
-    const isSame = known !== undefined && (isResumed || state !== undefined);
+    const isSame = known !== undefined && (isResumed || state !== undefined) && known.is(state);
+    if (!isSame) known?.supersede();
     const live = isSame ? known : this.#read(conversationId, state);
     this.#live.set(conversationId, live);
     live.enter();
@@ -58,19 +59,39 @@ export class LiveStates<S = unknown> {
   }
 }
 
-/** The state of one conversation: the single object that its turns and tools change. */
+/**
+ * The state of one conversation: the single object that its turns and tools change. It is stored as
+ * long as this process has opened the conversation's newest turn.
+ */
 export class LiveState<S = unknown> {
   readonly #create: () => S;
   readonly #unused: () => void;
   /** The last text that could be stored. */
   #text: string | undefined;
+  /** What was read last, or is known to be stored. */
+  #stored: string | undefined;
+  /** What was given to the store last. It may have it, though it did not say so. */
+  #given: string | undefined;
   #made: { readonly value: S } | undefined;
   #users = 0;
+  /** Set once another process has changed the stored state. */
+  #isSuperseded = false;
+  #hasLoggedDrop = false;
 
   constructor(create: () => S, text: string | undefined, unused: () => void) {
     this.#create = create;
-    this.#text = text;
+    this.#text = this.#stored = this.#given = text;
     this.#unused = unused;
+  }
+
+  /** Whether a stored text is what this process read or wrote last. */
+  is(text: string | undefined): boolean {
+    return text === this.#stored || text === this.#given;
+  }
+
+  /** Another process has changed the stored state: turns that begin now use another object. */
+  supersede(): void {
+    this.#isSuperseded = true;
   }
 
   /** Created when first read. Throws a `StateError` if a new state is not JSON. */
@@ -90,7 +111,27 @@ export class LiveState<S = unknown> {
     } catch (error) {
       log.error('state not kept', { conversationId, error });
     }
-    return this.#text;
+    if (!this.#isSuperseded) return (this.#given = this.#text);
+    if (this.#text !== this.#stored) this.written(false, log, conversationId);
+    return undefined;
+  }
+
+  /**
+   * The current state as JSON text. Throws a `StateError` if it is not valid, or if another process
+   * has the conversation's state by now.
+   */
+  textNow(): string {
+    if (this.#isSuperseded) throw new StateError(TAKEN_ON);
+    return (this.#given = this.#text = textOf(this.value));
+  }
+
+  /** What became of the last text: logs, once, that the store has not taken it. */
+  written(isKept: boolean, log: Logger, conversationId: string): void {
+    if (isKept) this.#stored = this.#given;
+    else if (!this.#hasLoggedDrop) {
+      this.#hasLoggedDrop = true;
+      log.warn(`changes of the state were dropped: ${TAKEN_ON}`, { conversationId });
+    }
   }
 
   enter(): void {
@@ -108,6 +149,9 @@ export class LiveState<S = unknown> {
     return value;
   }
 }
+
+/** Why a process may not write the state any more. */
+export const TAKEN_ON = 'another process has opened a newer turn, and with it the state';
 
 function parse<S>(text: string): S {
   try {

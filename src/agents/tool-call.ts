@@ -1,15 +1,17 @@
 // One tool call, from the model's arguments to the result it receives.
 
 import { isAbort } from '../base/abort.ts';
+import { canonicalJson } from '../base/canonical-json.ts';
+import { messageOf } from '../base/message-of.ts';
 import type { Json, JsonObject } from '../base/json.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
 import type { CheckBudget } from '../schema/schema.ts';
 import type { MessageTurn, Reply, ToolCallContext, ToolCallOutcome, ToolRun } from './agent.ts';
 import { HandOver } from './hand-over.ts';
-import { checkedInTime, parseArguments } from './tool-arguments.ts';
+import { checkedInTime, parseArguments, type Checked } from './tool-arguments.ts';
 import { resultText } from './tool-result.ts';
-import type { Tool } from './tool.ts';
+import type { OnceContext, Tool } from './tool.ts';
 
 /** Longest tool result sent to the model, in UTF-16 code units. */
 export const MAX_RESULT_LENGTH = 65_536;
@@ -33,50 +35,112 @@ export function toolRun<S>(
   const tool = tools.find(({ name }) => name === call.name);
   if (tool === undefined) return { run: () => refuseUnknown(call.name, turn, reply) };
   const { whenInterrupted, repeatable } = tool;
-  const runTool = (context: ToolCallContext): Promise<string> =>
-    run(tool, call.args, context, turn, reply, budget);
-  return { whenInterrupted, repeatable, run: runTool };
+  const requested = new RequestedCall(tool, call.args, turn, reply, budget);
+  return {
+    whenInterrupted,
+    repeatable,
+    ...(tool.once === undefined ? {} : { once: (signal) => requested.onceText(signal) }),
+    run: (context) => requested.run(context),
+  };
 }
 
-async function run<S>(
-  tool: Tool<S>,
-  json: string,
-  call: ToolCallContext,
-  turn: MessageTurn<S>,
-  reply: Reply,
-  budget: CheckBudget,
-): Promise<string> {
-  const report = (status: CallStatus, more: JsonObject): void => {
-    tellBrowser(tool, status, more, reply);
-    if (status !== 'running') turn.journal.noteToolOutcome(tool.name, status);
-  };
-  const parsed = parseArguments(json);
-  if ('problem' in parsed) {
-    report('failed', { args: json });
-    return refusal(parsed.problem);
+/** A call of one of the agent's tools, as the model has asked for it. */
+class RequestedCall<S> {
+  readonly #tool: Tool<S>;
+  readonly #json: string;
+  readonly #turn: MessageTurn<S>;
+  readonly #reply: Reply;
+  readonly #budget: CheckBudget;
+  #checked: Checked | undefined;
+
+  constructor(
+    tool: Tool<S>,
+    json: string,
+    turn: MessageTurn<S>,
+    reply: Reply,
+    budget: CheckBudget,
+  ) {
+    this.#tool = tool;
+    this.#json = json;
+    this.#turn = turn;
+    this.#reply = reply;
+    this.#budget = budget;
   }
-  const { args } = parsed;
-  try {
-    const checked = await checkedInTime(tool.check(args, budget), call.signal);
-    call.signal.throwIfAborted(); // the turn may have ended meanwhile
-    if ('problem' in checked) {
-      report('failed', { args: json });
-      return refusal(checked.problem);
+
+  /** See `ToolRun.once`. */
+  async onceText(signal: AbortSignal): Promise<string | undefined> {
+    const { once, name } = this.#tool;
+    const parsed = parseArguments(this.#json);
+    const checked = await this.#check(parsed, signal);
+    if ('problem' in parsed || 'problem' in checked) return undefined;
+    if (once === true) return canonicalJson(parsed.args);
+    const text: unknown = once?.(checked.args, this.#context());
+    if (typeof text === 'string' && text !== '') return text;
+    throw new TypeError(`tool ${name}: once must return a text, got ${kindOf(text)}`);
+  }
+
+  async run(call: ToolCallContext): Promise<string> {
+    const parsed = parseArguments(this.#json);
+    if ('problem' in parsed) return this.#refuse(parsed.problem);
+    const { args } = parsed;
+    try {
+      const checked = await this.#check(parsed, call.signal);
+      call.signal.throwIfAborted(); // the turn may have ended meanwhile
+      if ('problem' in checked) return this.#refuse(checked.problem);
+      this.#report('running', { args });
+      const saveState = (): Promise<void> => this.#turn.journal.saveState();
+      const context = { ...call, ...this.#context(), reply: this.#reply, saveState };
+      const result = await this.#tool.run(checked.args, context);
+      return await this.#accept(result, args, call.toolCallId);
+    } catch (error) {
+      // The browser does not learn why: a tool's error may name hosts and keys.
+      const isInterrupted = call.signal.aborted && isAbort(error, call.signal.reason);
+      this.#report(isInterrupted ? 'interrupted' : 'failed', { args });
+      throw error;
     }
-    const { conversationId, turnId, metadata, caller, state, log } = turn;
-    const context = { ...call, reply, conversationId, turnId, metadata, caller, state, log };
-    report('running', { args });
-    const result = await tool.run(checked.args, context);
-    if (result instanceof HandOver) await turn.journal.handOver(call.toolCallId, result.agent);
-    const text = resultText(result);
-    report('completed', { args, result: shown(result, text) });
-    return cut(text);
-  } catch (error) {
-    // The browser does not learn why: a tool's error may name hosts and keys.
-    const isInterrupted = call.signal.aborted && isAbort(error, call.signal.reason);
-    report(isInterrupted ? 'interrupted' : 'failed', { args });
-    throw error;
   }
+
+  /** The result for the model. A tool that acts once has acted by now, whatever it returned. */
+  async #accept(result: unknown, args: JsonObject, toolCallId: string): Promise<string> {
+    try {
+      if (result instanceof HandOver) await this.#turn.journal.handOver(toolCallId, result.agent);
+      const text = resultText(result);
+      this.#report('completed', { args, result: shown(result, text) });
+      return cut(text);
+    } catch (error) {
+      if (this.#tool.once === undefined) throw error;
+      this.#report('failed', { args });
+      return refusal(messageOf(error));
+    }
+  }
+
+  /** Checks the arguments, once. */
+  async #check(parsed: Checked<JsonObject>, signal: AbortSignal): Promise<Checked> {
+    if ('problem' in parsed) return parsed;
+    return (this.#checked ??= await checkedInTime(
+      this.#tool.check(parsed.args, this.#budget),
+      signal,
+    ));
+  }
+
+  #context(): OnceContext<S> {
+    const { conversationId, turnId, metadata, caller, state, log } = this.#turn;
+    return { conversationId, turnId, metadata, caller, state, log };
+  }
+
+  #refuse(problem: string): string {
+    this.#report('failed', { args: this.#json });
+    return refusal(problem);
+  }
+
+  #report(status: CallStatus, more: JsonObject): void {
+    tellBrowser(this.#tool, status, more, this.#reply);
+    if (status !== 'running') this.#turn.journal.noteToolOutcome(this.#tool.name, status);
+  }
+}
+
+function kindOf(value: unknown): string {
+  return value === '' ? 'an empty one' : value === null ? 'null' : typeof value;
 }
 
 /** An error that the model may fix. */

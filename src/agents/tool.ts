@@ -24,7 +24,19 @@ export interface ToolContext<S = unknown> extends ToolCallContext {
   readonly turnId: string;
   readonly metadata: JsonObject;
   readonly log: Logger;
+  /**
+   * Stores the agent's state now, instead of with the call's result. Rejects with a `StateError` if
+   * the state is not JSON, or if another process has opened a newer turn: then this one may not
+   * write it any more.
+   */
+  saveState(): Promise<void>;
 }
+
+/** What a `once` function receives besides the arguments. */
+export type OnceContext<S = unknown> = Pick<
+  ToolContext<S>,
+  'state' | 'caller' | 'conversationId' | 'turnId' | 'metadata' | 'log'
+>;
 
 const TELLINGS = ['everything', 'status', 'nothing'] as const;
 
@@ -55,6 +67,14 @@ export interface ToolDefinition<P extends Schema | StandardSchema, S = unknown> 
    */
   readonly tellBrowser?: TellBrowser | undefined;
   /**
+   * Makes the tool act at most once per conversation, on all processes that share the store. `true`:
+   * once with the same arguments. A function: once for each text that it returns, such as the number
+   * of an order. A second call gets the result of the first. The call starts only when the store has
+   * confirmed it, and implies `whenInterrupted: 'finish'`. Default false. docs/payments.md
+   */
+  readonly once?:
+    boolean | ((args: ArgumentsOf<P>, context: OnceContext<NoInfer<S>>) => string) | undefined;
+  /**
    * The returned value is sent to the model as JSON (`{"status":"ok"}` for undefined), and a
    * thrown error as an error. Return `handOver(…)` to continue the conversation with another
    * agent.
@@ -73,6 +93,8 @@ export interface Tool<in S = unknown> extends Behaviour {
   readonly check: ArgumentsCheck;
   /** Undefined if the tool fits every agent. */
   readonly state: State | undefined;
+  /** Undefined if the tool may act any number of times. */
+  readonly once: true | ((args: unknown, context: OnceContext<S>) => string) | undefined;
   // A property, because a method would accept tools of other states.
   readonly run: (args: unknown, context: ToolContext<S>) => unknown;
 }
@@ -85,7 +107,8 @@ export function tool<const P extends Schema | StandardSchema, S = unknown>(
   definition: ToolDefinition<P, S>,
 ): Tool<S> {
   const { name, description, parameters, state, tellBrowser = 'status' } = definition;
-  const { whenInterrupted = 'abort', repeatable = false } = definition;
+  const { repeatable = false, once = false } = definition;
+  const { whenInterrupted = once === false ? 'abort' : 'finish' } = definition;
   if (!isToolName(name)) {
     const given = JSON.stringify(name);
     throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${given}`);
@@ -95,6 +118,13 @@ export function tool<const P extends Schema | StandardSchema, S = unknown>(
   }
   checkChoice(whenInterrupted, ['abort', 'finish'], `tool ${name}: whenInterrupted`);
   checkChoice(tellBrowser, TELLINGS, `tool ${name}: tellBrowser`);
+  if (typeof once !== 'boolean' && typeof once !== 'function') {
+    throw new TypeError(`tool ${name}: once must be true or a function, got ${typeof once}`);
+  }
+  if (once !== false && whenInterrupted === 'abort') {
+    const reason = "a call that acts once must finish: leave whenInterrupted out, or say 'finish'";
+    throw new TypeError(`tool ${name}: ${reason}`);
+  }
   if (typeof definition.run !== 'function') {
     throw new TypeError(`tool ${name} must have a run function`);
   }
@@ -104,6 +134,7 @@ export function tool<const P extends Schema | StandardSchema, S = unknown>(
   return {
     name, description, whenInterrupted, repeatable, tellBrowser, state,
     ...argumentsFor(parameters, name),
+    once: once === false ? undefined : (once as Tool<S>['once']),
     run: (args, context) => definition.run(args as ArgumentsOf<P>, context),
   };
 }

@@ -36,6 +36,8 @@ import { requestMetrics } from '../observers/request-metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import { addStoreMetrics } from '../observers/store-metrics.ts';
 import { OpenSessions } from '../calls/open-sessions.ts';
+import { processAddress } from '../base/process-address.ts';
+import { checkOnceTools, onceToolsOf } from '../agents/once-tools.ts';
 import { agentChannels } from './agent-channels.ts';
 import type { AppPlatform } from './app-platform.ts';
 import { createRoutes, createUserRoute, type RoutedAgent, type RoutedAgents } from './routes.ts';
@@ -109,6 +111,8 @@ export class App {
   readonly #boundary = new ErrorBoundary();
   readonly #platform: AppPlatform | undefined;
   readonly #channel: Channel | undefined;
+  /** Of this process, if others use the store without exchanging messages with it. */
+  readonly #address: string | undefined;
   readonly #records: CallRecords | undefined;
   readonly #shutdown = new Shutdown();
   /** Set only if a shutdown waits for sessions. */
@@ -147,6 +151,9 @@ export class App {
     const [first, ...others] = given;
     const channel = options.channel ?? store.channel;
     this.#channel = channel;
+    this.#address = channel === undefined && store.isShared ? processAddress() : undefined;
+    checkOnceTools(given.map(({ agent }) => agent));
+    warnOfForgetting(store, given, log);
     const isOnly = first.name === undefined;
     const agents = new Map<string, BoundAgent>();
     for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
@@ -215,6 +222,7 @@ export class App {
       ...(name === undefined ? {} : { agentName: name }),
     });
     const turns = new Turns({
+      process: channel?.address ?? this.#address,
       agent,
       ownName: name,
       agents,
@@ -433,4 +441,19 @@ function served({ name, path, agent, conversations }: RoutedAgent): ServedAgent 
 /** The default log of an app. */
 export function noLog(): Logger {
   return createLogger({ level: 'silent', write: () => undefined });
+}
+
+/** Tools that act once do so as long as the conversation is remembered. */
+function warnOfForgetting(
+  store: ConversationStore,
+  given: readonly GivenAgent[],
+  log: Logger,
+): void {
+  if (!(store instanceof MemoryStore)) return;
+  const tools = onceToolsOf(given.map(({ agent }) => agent));
+  if (tools.length === 0) return;
+  const cure = 'keep conversations in SQLite or Redis (CONVERSATION_STORE)';
+  log.warn(`tools that act once may act again after a restart: ${cure}`, {
+    tools: tools.join(', '),
+  });
 }

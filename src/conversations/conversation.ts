@@ -47,6 +47,11 @@ export interface Conversation {
   updatedAt: number;
   /** The agent's state, as JSON text. */
   state?: string;
+  /**
+   * The process that has opened the newest turn, if several share the conversation. No other one
+   * writes the state.
+   */
+  stateOwner?: string;
   /** The caller of the last telephone call. */
   caller?: KnownCaller;
   /** The agent that the conversation was last handed over to. */
@@ -197,6 +202,7 @@ export function add(conversation: Conversation, record: TurnRecord): void {
  */
 export function clearTurns(conversation: Conversation): void {
   delete conversation.state;
+  delete conversation.stateOwner;
   delete conversation.caller;
   delete conversation.agent;
   keepUnfinished(conversation);
@@ -212,11 +218,20 @@ function keepUnfinished(conversation: Conversation): void {
   else if (conversation.onceCalls !== undefined) delete conversation.onceCalls;
 }
 
-/** Replaces the agent's state, unless `state` is undefined. */
-export function keepState(conversation: Conversation, state: string | undefined): void {
-  if (state === undefined) return;
+/**
+ * Replaces the agent's state, unless `state` is undefined. False if another process has it by now:
+ * state goes forward only.
+ */
+export function keepState(
+  conversation: Conversation,
+  state: string | undefined,
+  process?: string,
+): boolean {
+  if (state === undefined) return true;
+  if (conversation.stateOwner !== undefined && conversation.stateOwner !== process) return false;
   conversation.textLength += state.length - (conversation.state?.length ?? 0);
   conversation.state = state;
+  return true;
 }
 
 /** Records who called, unless `caller` is undefined. */
@@ -275,7 +290,12 @@ function copiesOf(record: TurnRecord): Message[] {
   return record.messages === undefined ? messagesOf(record) : record.messages.map(copyOf);
 }
 
+/** Without what only the rules need to know. */
 function copyOf(message: Message): Message {
+  if (message.role === 'tool') {
+    const { runId: _runId, process: _process, joins: _joins, ...copy } = message;
+    return copy;
+  }
   if (message.role !== 'assistant' || message.toolCalls === undefined) return { ...message };
   return { ...message, toolCalls: message.toolCalls.map((call) => ({ ...call })) };
 }

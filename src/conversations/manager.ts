@@ -4,17 +4,20 @@ import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { Interruption } from '../calls/call-event.ts';
 import type { ConversationBounds } from './bounds.ts';
 import {
-  clearTurns, FORMAT, historyOf, upgrade, type Conversation, type KnownCaller,
+  clearTurns, findTurn, FORMAT, historyOf, keepState, upgrade, type Conversation, type KnownCaller,
 } from './conversation.ts';
 import { cutTurn, type CutTurn } from './heard.ts';
 import type { Message } from './message.ts';
+import { isSameCall, type OnceCall } from './once-call.ts';
+import { loseOnceCalls, withdrawOnce } from './once-rules.ts';
 import * as rules from './rules.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from './rules.ts';
-import type { ConversationStore } from './store.ts';
+import type { RunWrite } from './run-write.ts';
+import type { ConversationStore, UpdateOptions } from './store.ts';
 import {
   noteProgress,
   noteToolResult,
-  type Ownership,
+  type NotedProgress,
   type ToolResult,
   type TurnProgress,
 } from './tool-call-rules.ts';
@@ -161,16 +164,22 @@ export class ConversationManager {
   }
 
   /** See `noteProgress` in tool-call-rules.ts. */
-  noteProgress(conversationId: string, progress: TurnProgress): Awaitable<Ownership> {
+  noteProgress(
+    conversationId: string,
+    progress: TurnProgress,
+    options?: UpdateOptions,
+  ): Awaitable<NotedProgress> {
     return toAwaitable(
-      this.#store.update(conversationId, (conversation) =>
-        noteProgress(current(conversation), progress, this.#bounds),
+      this.#store.update(
+        conversationId,
+        (conversation) => noteProgress(current(conversation), progress, this.#bounds),
+        options,
       ),
     );
   }
 
   /** See `noteToolResult` in tool-call-rules.ts. */
-  noteToolResult(conversationId: string, result: ToolResult): Awaitable<boolean> {
+  noteToolResult(conversationId: string, result: ToolResult): Awaitable<RunWrite> {
     return toAwaitable(
       this.#store.update(conversationId, (conversation) =>
         noteToolResult(current(conversation), result, this.#bounds),
@@ -178,8 +187,59 @@ export class ConversationManager {
     );
   }
 
+  /**
+   * Takes back claims under which nothing began. Rejects if the store does not confirm it. See
+   * `withdrawOnce` in once-rules.ts.
+   */
+  withdrawClaims(
+    conversationId: string,
+    claims: readonly (Pick<OnceCall, 'runId' | 'toolCallId'> & { readonly key: string })[],
+  ): Awaitable<void> {
+    return toAwaitable(
+      this.#store.update(
+        conversationId,
+        (conversation) => {
+          for (const claim of claims) withdrawOnce(current(conversation), claim.key, claim);
+        },
+        { mustBeStored: true },
+      ),
+    );
+  }
+
+  /** The process of a claimed call is gone: its outcome is unknown, unless a result has come. */
+  loseClaim(conversationId: string, key: string, call: OnceCall): Awaitable<void> {
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) => {
+        const isLost = (candidate: string, claimed: OnceCall): boolean =>
+          candidate === key && isSameCall(claimed, call);
+        loseOnceCalls(current(conversation), (...claimed) => !isLost(...claimed));
+      }),
+    );
+  }
+
+  /**
+   * Stores the agent's state, as JSON text. False if another process has it by now, or if the
+   * conversation was cleared. Rejects if the store does not confirm it.
+   */
+  saveState(
+    conversationId: string,
+    turnId: string,
+    state: string,
+    process: string | undefined,
+  ): Awaitable<boolean> {
+    return toAwaitable(
+      this.#store.update(
+        conversationId,
+        (conversation) =>
+          findTurn(conversation, turnId) !== undefined &&
+          keepState(current(conversation), state, process),
+        { mustBeStored: true },
+      ),
+    );
+  }
+
   /** See `settleTurn` in rules.ts. */
-  settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<boolean> {
+  settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<RunWrite> {
     return toAwaitable(
       this.#store.update(conversationId, (conversation) =>
         rules.settleTurn(current(conversation), settlement, this.#bounds),

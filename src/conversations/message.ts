@@ -38,7 +38,7 @@ export interface AssistantMessage {
 
 export interface ToolMessage {
   readonly role: 'tool';
-  /** JSON text: the tool's result, or one of `UNFINISHED_RESULTS`. */
+  /** JSON text: the tool's result, or what stands in for it, such as `UNFINISHED_RESULTS`. */
   readonly content: string;
   readonly turnId: string;
   /** Unique within its run: models repeat ids in other runs of a turn. */
@@ -52,12 +52,17 @@ export interface ToolMessage {
    * The call's idempotency key. Absent if the arguments are not JSON: such calls match no other.
    */
   readonly key?: string;
+  /** Set if the call waits for one with the same key, instead of running itself. */
+  readonly joins?: true;
   /** The name of the agent that takes over from here. */
   readonly handOver?: string;
 }
 
 /** One entry in a conversation's history. Each carries the id of its turn. */
 export type Message = UserMessage | AssistantMessage | ToolMessage;
+
+/** What the model gets for a call of a `once` tool that was refused. JSON text. */
+export const NOT_STARTED = '{"error":"not started"}';
 
 /** What the model gets for a call without a result. JSON text. */
 export const UNFINISHED_RESULTS = {

@@ -11,6 +11,7 @@ import {
   historyUpTo,
   keepCaller,
   keepState,
+  moveLastTurn,
   rewrite,
   settleForGood,
   subtract,
@@ -19,6 +20,10 @@ import {
 } from './conversation.ts';
 import { cutOf, noteHeard, type CutTurn } from './heard.ts';
 import { type Message, type ToolMessage, type TurnState } from './message.ts';
+import { loseOnceCalls, type Claimer } from './once-rules.ts';
+import {
+  ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
+} from './run-write.ts';
 import {
   earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
 } from './tool-call-rules.ts';
@@ -53,15 +58,22 @@ export interface TurnOpening {
    * them.
    */
   readonly running?: readonly TurnSettlement[] | undefined;
-  /** Whether a living process runs the tool call with this key. Default: none does. */
-  readonly isCallRunning?: ((key: string) => boolean) | undefined;
+  /**
+   * Whether a living process, of this address, runs the tool call with this key. Default: none
+   * does.
+   */
+  readonly isCallRunning?: ((key: string, process: string | undefined) => boolean) | undefined;
   /** The address of this process, if it shares the conversation with others. */
   readonly process?: string | undefined;
   /**
-   * Whether the other processes have been asked what they run. Until then nothing is taken from
-   * them.
+   * Whether a process is known to live. Undefined until the others have been asked what they run:
+   * until then nothing is taken from them.
    */
-  readonly hasAsked?: boolean | undefined;
+  readonly isAlive?: ((process: string) => boolean) | undefined;
+  /** How long ago the turn arrived, on a monotonic clock, in milliseconds. Default 0. */
+  readonly waitedMs?: (() => number) | undefined;
+  /** Whether the turn has ended while it waited for the store. Default: it has not. */
+  readonly isOver?: (() => boolean) | undefined;
   /** Where calls are recorded. */
   readonly figures?: TurnFigures | undefined;
 }
@@ -87,6 +99,8 @@ export class OpenedTurn {
   readonly endedElsewhere: readonly RunElsewhere[];
   /** The run of this turn in another process, if it ran there. It has not been told yet. */
   readonly takenOver: RunElsewhere | undefined;
+  /** Tool calls whose outcome is unknown from now on, as their process is gone. */
+  readonly lostCalls: readonly LostCall[];
   readonly #conversation: Conversation;
   readonly #record: TurnRecord;
 
@@ -98,6 +112,7 @@ export class OpenedTurn {
     earlierCalls: readonly ToolMessage[],
     openElsewhere: readonly RunElsewhere[],
     takenOver: RunElsewhere | undefined,
+    lostCalls: readonly LostCall[],
   ) {
     this.turnId = record.id;
     this.isResumed = isResumed;
@@ -106,6 +121,7 @@ export class OpenedTurn {
     this.endedElsewhere =
       takenOver === undefined ? openElsewhere : openElsewhere.filter((run) => run !== takenOver);
     this.takenOver = takenOver;
+    this.lostCalls = lostCalls;
     this.#conversation = conversation;
     this.#record = record;
   }
@@ -136,13 +152,15 @@ export type TurnOpeningResult =
   /** The same delivery has already completed: its reply can be sent again. */
   | { readonly kind: 'completed before'; readonly sent: readonly SentEvent[] }
   /**
-   * The same delivery began a turn that was interrupted or failed, and a newer turn is running: do
-   * nothing.
+   * A newer turn runs, or was opened while this one waited for the store: say nothing. The caller's
+   * words have their place in history.
    */
   | { readonly kind: 'stale' }
+  /** The turn ended while it waited for the store. It ends no other turn. */
+  | { readonly kind: 'over' }
   /**
-   * Other processes may be running tool calls that this turn would count as lost. Ask them first;
-   * nothing has changed.
+   * Other processes may be running tool calls that this turn would count as lost, or a newer turn.
+   * Ask them first; nothing has changed.
    */
   | {
       readonly kind: 'elsewhere';
@@ -151,9 +169,7 @@ export type TurnOpeningResult =
     };
 
 /** How a run ended. */
-export interface TurnSettlement {
-  readonly turnId: string;
-  readonly runId: number;
+export interface TurnSettlement extends Claimer {
   readonly state: Exclude<TurnState, 'open'>;
   /**
    * What the run said and called. In history this follows the caller's words and the calls of
@@ -162,10 +178,7 @@ export interface TurnSettlement {
   readonly messages: readonly Message[];
   readonly sent?: readonly SentEvent[] | undefined;
   readonly filler?: string | undefined;
-  /**
-   * The agent's state, as JSON text. Kept even if something else closed the turn, but an older run
-   * cannot overwrite a newer run's state.
-   */
+  /** The agent's state, as JSON text. Kept even if something else closed the turn. */
   readonly agentState?: string | undefined;
   /** Where calls are recorded. */
   readonly figures?: TurnFigures | undefined;
@@ -174,44 +187,56 @@ export interface TurnSettlement {
 const NO_CALLS: readonly ToolMessage[] = [];
 const NO_TURNS: readonly TurnRecord[] = [];
 const NO_RUNS: readonly RunElsewhere[] = [];
+const NO_LOST_CALLS: readonly LostCall[] = [];
+
+/**
+ * A turn whose opening waited for less than this, in milliseconds, is the newest, whatever other
+ * clocks say.
+ */
+export const PROMPT_MS = 100;
 
 /**
  * Begins a turn: ends the open ones, cuts an older one to what was heard, and stores the caller's
  * words and a placeholder. Leaves a completed delivery alone. A delivery that was interrupted or
  * failed runs again in its old place, unless a newer turn is running.
+ *
+ * Order is that of arrival. A turn whose opening waited for the store yields to turns that other
+ * processes have opened meanwhile: it gets its place in front of them, and ends none.
  */
 export function openTurn(
   conversation: Conversation,
   opening: TurnOpening,
   bounds: ConversationBounds,
 ): TurnOpeningResult {
-  const { runId, text, running = [], isCallRunning = () => false } = opening;
-  // If a turn with other words has taken the wire's id, this is an id of our own. A repeated
-  // delivery has the same words and finds the same id.
-  let { turnId } = opening;
-  let known = findTurn(conversation, turnId);
-  for (let n = 2; known !== undefined && !isBegunBy(known, text); n += 1) {
-    turnId = idOfNth(opening.turnId, n);
-    known = findTurn(conversation, turnId);
-  }
+  const { runId, text, running = [], isCallRunning = () => false, process } = opening;
+  const { id: turnId, record: known } = turnOf(conversation, opening);
   if (known?.state === 'completed') {
     settleForGood(conversation, known); // the newer delivery gets all of it
     return { kind: 'completed before', sent: sentEvents(known) };
   }
-  if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, running))
+  const newer = openedMeanwhile(conversation, opening);
+  if (opening.isOver?.() === true) {
+    if (known === undefined) addOver(conversation, turnId, opening, newer, bounds);
+    return { kind: 'over' };
+  }
+  if (newer !== undefined) {
+    if (known === undefined) addOver(conversation, turnId, opening, newer, bounds);
     return { kind: 'stale' };
-  if (opening.process !== undefined && opening.hasAsked !== true) {
-    const elsewhere = callsElsewhere(conversation, opening.process);
+  }
+  if (process !== undefined && opening.isAlive === undefined) {
+    const isAgain = known !== undefined && known.state !== 'open';
+    const elsewhere = askedFirst(conversation, process, isAgain ? known : undefined);
     if (elsewhere !== undefined) return elsewhere;
   }
+  if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, opening))
+    return { kind: 'stale' };
 
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
   const openElsewhere =
-    opening.process === undefined ? NO_RUNS : openRunsElsewhere(conversation, opening.process);
+    process === undefined ? NO_RUNS : openRunsElsewhere(conversation, process);
   const takenOver = openElsewhere.find(({ runId: other }) => known?.runId === other);
   const closed = conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
-  if (conversation.runningCalls > 0)
-    for (const turn of conversation.turns) forgetLostCalls(conversation, turn, isCallRunning);
+  const lost = lostCallsOf(conversation, isCallRunning);
   const heard =
     opening.interruption === undefined
       ? undefined
@@ -225,10 +250,7 @@ export function openTurn(
   const earlier = known === undefined ? [] : earlierRounds(known);
   if (known === undefined) addTurn(conversation, record);
   conversation.openTurns += 1;
-  record.state = 'open';
-  record.runId = runId;
-  if (opening.process !== undefined) record.process = opening.process;
-  if (opening.figures !== undefined) record.figures = opening.figures;
+  begin(record, opening);
   if (known !== undefined) forgetRun(record);
   subtract(conversation, record);
   if (earlier.length === 0)
@@ -246,6 +268,7 @@ export function openTurn(
   }
   add(conversation, record);
   keepCaller(conversation, opening.caller);
+  if (process !== undefined) conversation.stateOwner = process;
   trim(conversation, bounds);
   return new OpenedTurn(
     conversation,
@@ -255,26 +278,141 @@ export function openTurn(
     earlier.length === 0 ? NO_CALLS : toolMessagesOf(record),
     openElsewhere,
     takenOver,
+    lost,
   );
 }
 
 /**
- * Ends a run, once. False if the run no longer owns the turn: it was settled, cut to what was
- * heard, run again or cleared. A run whose turn was closed by a newer one still settles it,
- * because only that run knows what was sent.
+ * The turn that the delivery belongs to. If a turn with other words has taken the wire's id, it has
+ * an id of our own. A repeated delivery has the same words and finds the same id.
+ */
+function turnOf(
+  conversation: Conversation,
+  { turnId, text }: TurnOpening,
+): { readonly id: string; readonly record: TurnRecord | undefined } {
+  let id = turnId;
+  let record = findTurn(conversation, id);
+  for (let n = 2; record !== undefined && !isBegunBy(record, text); n += 1) {
+    id = idOfNth(turnId, n);
+    record = findTurn(conversation, id);
+  }
+  return { id, record };
+}
+
+/** The record belongs to this run from now on. */
+function begin(record: TurnRecord, { runId, process, figures }: TurnOpening): void {
+  record.state = 'open';
+  record.runId = runId;
+  if (process !== undefined) {
+    record.process = process;
+    record.openedAt = Date.now();
+  }
+  if (figures !== undefined) record.figures = figures;
+}
+
+/**
+ * The first of the turns that other processes have opened since this one arrived. Those of this
+ * process are in order. Undefined for a turn that waited for less than `PROMPT_MS`. A time in the
+ * future is that of a wrong clock, and says nothing.
+ */
+function openedMeanwhile(
+  { turns }: Conversation,
+  { process, waitedMs }: TurnOpening,
+): TurnRecord | undefined {
+  if (process === undefined || waitedMs === undefined) return undefined;
+  const waited = waitedMs();
+  if (waited < PROMPT_MS) return undefined;
+  const now = Date.now();
+  return turns.find(
+    (turn) =>
+      turn.process !== process &&
+      turn.openedAt !== undefined &&
+      turn.openedAt > now - waited &&
+      turn.openedAt <= now,
+  );
+}
+
+/**
+ * Adds a turn that does not run any more, in front of `newer` or at the end. Its run may still say
+ * what it has sent: an apology.
+ */
+function addOver(
+  conversation: Conversation,
+  turnId: string,
+  { runId, text, process, figures }: TurnOpening,
+  newer: TurnRecord | undefined,
+  bounds: ConversationBounds,
+): void {
+  const record = newTurn(turnId, 'interrupted', runId);
+  record.isUnknown = true;
+  if (process !== undefined) record.process = process;
+  if (figures !== undefined) record.figures = figures;
+  setPlain(record, text ?? null, null);
+  addTurn(conversation, record);
+  if (newer !== undefined) {
+    record.addedAt = (newer.addedAt ?? 1) - 1;
+    moveLastTurn(conversation, conversation.turns.indexOf(newer));
+  }
+  add(conversation, record);
+  trim(conversation, bounds);
+}
+
+/** A tool call whose outcome is unknown. */
+export interface LostCall {
+  readonly tool: string;
+  /** Undefined if its arguments were not JSON. */
+  readonly idempotencyKey: string | undefined;
+}
+
+/** Marks calls that no living process runs. A call that acts once is lost with its claim. */
+function lostCallsOf(
+  conversation: Conversation,
+  isRunning: (key: string, process: string | undefined) => boolean,
+): readonly LostCall[] {
+  const { runningCalls, onceCalls, turns } = conversation;
+  if (runningCalls === 0 && onceCalls === undefined) return NO_LOST_CALLS;
+  const lost = new Map<unknown, LostCall>();
+  for (const turn of turns)
+    for (const message of forgetLostCalls(conversation, turn, isRunning))
+      lost.set(message.key ?? message, {
+        tool: nameOf(turn, message),
+        idempotencyKey: message.key,
+      });
+  for (const [key, { tool }] of loseOnceCalls(conversation, (key, { process }) =>
+    isRunning(key, process),
+  ))
+    lost.set(key, { tool, idempotencyKey: key });
+  return [...lost.values()];
+}
+
+/** The name of the tool that was called. */
+function nameOf(turn: TurnRecord, { toolCallId }: ToolMessage): string {
+  for (const message of messagesOf(turn)) {
+    if (message.role !== 'assistant') continue;
+    const call = message.toolCalls?.find(({ id }) => id === toolCallId);
+    if (call !== undefined) return call.name;
+  }
+  return '';
+}
+
+/**
+ * Ends a run, once. `isKept` is false if the run no longer owns the turn: it was settled, cut to
+ * what was heard, run again or cleared. A run whose turn was closed by a newer one still settles
+ * it, because only that run knows what was sent.
  */
 export function settleTurn(
   conversation: Conversation,
   settlement: TurnSettlement,
   bounds: ConversationBounds,
-): boolean {
+): RunWrite {
   const record = findTurn(conversation, settlement.turnId);
-  if (record?.runId !== settlement.runId) return false;
-  keepState(conversation, settlement.agentState);
-  if (record.state !== 'open' && record.isUnknown !== true) return false;
+  if (record?.runId !== settlement.runId) return NOTHING_KEPT;
+  const isStateKept = keepState(conversation, settlement.agentState, settlement.process);
+  if (record.state !== 'open' && record.isUnknown !== true)
+    return isStateKept ? ONLY_STATE_KEPT : NOTHING_KEPT;
   settle(conversation, record, settlement);
   trim(conversation, bounds);
-  return true;
+  return isStateKept ? ALL_KEPT : STATE_DROPPED;
 }
 
 function settle(
@@ -327,31 +465,54 @@ export function openRunsElsewhere(
   );
 }
 
-function callsElsewhere(
-  { turns, runningCalls }: Conversation,
+/**
+ * What other processes have to be asked: which of the calls that run they run, and, for a turn that
+ * was delivered `again`, whether they live that run a newer one. Undefined if there is nothing to
+ * ask.
+ */
+function askedFirst(
+  conversation: Conversation,
   own: string,
+  again: TurnRecord | undefined,
 ): Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }> | undefined {
-  if (runningCalls === 0) return undefined;
-  const calls = new Map<string, string[]>();
-  for (const turn of turns) {
-    if (turn.process === undefined || turn.process === own) continue;
-    const keys = toolMessagesOf(turn).flatMap(({ state, key }) =>
-      state === 'running' && key !== undefined ? [key] : [],
-    );
-    if (keys.length > 0) calls.set(turn.process, [...(calls.get(turn.process) ?? []), ...keys]);
+  const { turns, runningCalls, onceCalls } = conversation;
+  const calls = new Map<string, Set<string>>();
+  const keysOf = (process: string): Set<string> => {
+    const keys = calls.get(process) ?? new Set();
+    calls.set(process, keys);
+    return keys;
+  };
+  if (runningCalls > 0) {
+    for (const turn of turns)
+      for (const { state, key, process = turn.process } of toolMessagesOf(turn))
+        if (state === 'running' && key !== undefined && isOther(process, own))
+          keysOf(process).add(key);
   }
-  return calls.size === 0 ? undefined : { kind: 'elsewhere', calls };
+  for (const [key, { state, process }] of Object.entries(onceCalls ?? {}))
+    if (state === 'running' && isOther(process, own)) keysOf(process).add(key);
+  if (again !== undefined && conversation.openTurns > 0)
+    for (const { state, process } of turns.slice(turns.indexOf(again) + 1))
+      if (state === 'open' && isOther(process, own)) keysOf(process);
+  if (calls.size === 0) return undefined;
+  const listed = [...calls].map(([process, keys]) => [process, [...keys]] as const);
+  return { kind: 'elsewhere', calls: new Map(listed) };
 }
 
-/** Whether one of these runs belongs to a turn after this one. */
+function isOther(process: string | undefined, own: string): process is string {
+  return process !== undefined && process !== own;
+}
+
+/** Whether a turn after this one runs: here, or in another process that lives. */
 function runsAfter(
   { turns }: Conversation,
   record: TurnRecord,
-  running: readonly TurnSettlement[],
+  { running = [], process: own, isAlive = () => false }: TurnOpening,
 ): boolean {
   for (let index = turns.length - 1; index >= 0 && turns[index] !== record; index--) {
     const turn = turns[index];
-    if (turn?.state === 'open' && running.some(({ runId }) => runId === turn.runId)) return true;
+    if (turn?.state !== 'open') continue;
+    if (running.some(({ runId }) => runId === turn.runId)) return true;
+    if (own !== undefined && isOther(turn.process, own) && isAlive(turn.process)) return true;
   }
   return false;
 }

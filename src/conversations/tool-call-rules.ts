@@ -12,6 +12,15 @@ import {
   type ToolMessage,
 } from './message.ts';
 import {
+  claimOnce,
+  settleOnce,
+  type Claimer,
+  type ClaimOutcome,
+  type OnceClaim,
+  type OnceResult,
+} from './once-rules.ts';
+import { ALL_KEPT, NOTHING_KEPT, STATE_DROPPED, type RunWrite } from './run-write.ts';
+import {
   leadingMessages,
   messagesOf,
   ownMessages,
@@ -20,20 +29,29 @@ import {
 } from './turn-record.ts';
 
 /** What a run has said and called so far, recorded before its calls run. */
-export interface TurnProgress {
-  readonly turnId: string;
-  readonly runId: number;
+export interface TurnProgress extends Claimer {
   readonly messages: readonly Message[];
+  /** Calls that act once per conversation, and are about to start. */
+  readonly claims?: readonly OnceClaim[] | undefined;
+  /** The agent's state, as JSON text. */
+  readonly agentState?: string | undefined;
 }
 
 /**
- * Whether the run may still speak. `noted`: it owns its turn. `closed`: a newer turn or a newer
- * run has begun. `forgotten`: the turn was removed.
+ * Whether the run may still speak. `noted`: it owns its turn. `closed`: a newer turn has begun.
+ * `taken over`: a newer run of the turn has. `forgotten`: the turn was removed.
  */
-export type Ownership = 'noted' | 'closed' | 'forgotten';
+export type Ownership = 'noted' | 'closed' | 'taken over' | 'forgotten';
 
-export interface ToolResult {
-  readonly turnId: string;
+export interface NotedProgress {
+  readonly ownership: Ownership;
+  /** In the order of the claims. None are made for a run that may not speak any more. */
+  readonly claims: readonly ClaimOutcome[];
+  /** See `RunWrite`. */
+  readonly isStateKept: boolean;
+}
+
+export interface ToolResult extends Claimer {
   readonly toolCallId: string;
   readonly state: Exclude<ToolCallState, 'running'>;
   /** JSON text. */
@@ -42,7 +60,12 @@ export interface ToolResult {
   readonly agentState?: string | undefined;
   /** The agent the call hands the conversation over to. */
   readonly handOver?: string | undefined;
+  /** Set if the call has claimed a key. */
+  readonly once?: OnceResult | undefined;
 }
+
+const NO_CLAIMS: readonly ClaimOutcome[] = [];
+const NO_MESSAGES: readonly ToolMessage[] = [];
 
 /**
  * Records what a run has said and called so far. If a newer turn has closed the run's turn, only
@@ -50,12 +73,13 @@ export interface ToolResult {
  */
 export function noteProgress(
   conversation: Conversation,
-  { turnId, runId, messages }: TurnProgress,
+  progress: TurnProgress,
   bounds: ConversationBounds,
-): Ownership {
+): NotedProgress {
+  const { turnId, runId, messages, claims = [], agentState } = progress;
   const record = findTurn(conversation, turnId);
-  if (record === undefined) return 'forgotten';
-  if (record.runId !== runId) return 'closed';
+  if (record === undefined) return { ownership: 'forgotten', claims: NO_CLAIMS, isStateKept: true };
+  if (record.runId !== runId) return { ownership: 'taken over', claims: NO_CLAIMS, isStateKept: true };
   keepHandOver(conversation, record, messages);
   const leading = leadingMessages(record);
   const isOpen = record.state === 'open';
@@ -64,51 +88,91 @@ export function noteProgress(
     : [...ownMessages(record), ...callsUnknownTo(record, messages)];
   rewrite(conversation, record, [...leading, ...own], leading.length);
   trim(conversation, bounds);
-  return isOpen ? 'noted' : 'closed';
+  if (!isOpen) return { ownership: 'closed', claims: NO_CLAIMS, isStateKept: true };
+  const isStateKept = keepState(conversation, agentState, progress.process);
+  const outcomes = claims.map((claim) => claimOnce(conversation, progress, claim));
+  return { ownership: 'noted', claims: outcomes, isStateKept };
 }
 
 /**
- * Records the result of a call, the only thing a run may write after its end. It changes no words,
- * state or order. False if the turn was trimmed or cleared, or has no such call.
+ * Records the result of a call, the only thing a run may write after its end. It changes no words
+ * or order. `isKept` is false if the turn was trimmed or cleared, or has no such call.
  */
 export function noteToolResult(
   conversation: Conversation,
-  { turnId, toolCallId, state, content, agentState, handOver }: ToolResult,
+  result: ToolResult,
   bounds: ConversationBounds,
-): boolean {
+): RunWrite {
+  const { turnId, runId, toolCallId, state, content, agentState, handOver, once } = result;
   const record = findTurn(conversation, turnId);
-  const messages = record?.messages;
-  const index =
-    messages?.findLastIndex(
-      (message) => message.role === 'tool' && message.toolCallId === toolCallId,
-    ) ?? -1;
-  const call = messages?.[index];
-  if (record === undefined || messages === undefined || call?.role !== 'tool') return false;
-  keepState(conversation, agentState);
-  if (call.state === 'completed') return true; // a result never changes
+  if (once !== undefined)
+    settleOnce(conversation, result, toolCallId, once, record !== undefined);
+  const messages = record?.messages ?? [];
+  const index = messages.findLastIndex(
+    (message) => message.role === 'tool' && isCallOf(message, record, runId, toolCallId),
+  );
+  const call = messages[index];
+  if (record === undefined || call?.role !== 'tool') return NOTHING_KEPT;
+  const isStateKept = keepState(conversation, agentState, result.process);
+  const written = isStateKept ? ALL_KEPT : STATE_DROPPED;
+  if (call.state === 'completed') return written; // a result never changes
   keepAgent(conversation, handOver);
   subtract(conversation, record);
   messages[index] = { ...call, state, content, ...(handOver === undefined ? {} : { handOver }) };
+  if (state === 'completed') completeJoined(messages, call.key, content);
   add(conversation, record);
   trim(conversation, bounds);
-  return true;
+  return written;
 }
 
-/** Marks calls that no living process runs as having an unknown outcome. */
+/**
+ * Calls of other runs of the turn that were waiting for this one have its result. Those that ran
+ * themselves keep their own.
+ */
+function completeJoined(messages: Message[], key: string | undefined, content: string): void {
+  if (key === undefined) return;
+  for (const [index, message] of messages.entries()) {
+    if (message.role !== 'tool' || message.key !== key || message.joins !== true) continue;
+    if (message.state !== 'completed') messages[index] = { ...message, state: 'completed', content };
+  }
+}
+
+/** Models repeat ids, so a call is known by its run, too. */
+function isCallOf(
+  message: ToolMessage,
+  record: TurnRecord | undefined,
+  runId: number,
+  toolCallId: string,
+): boolean {
+  return message.toolCallId === toolCallId && (message.runId ?? record?.runId) === runId;
+}
+
+/**
+ * Marks calls that no living process runs as having an unknown outcome, and returns them.
+ * `isRunning` is told the key and the process of a call.
+ */
 export function forgetLostCalls(
   conversation: Conversation,
   record: TurnRecord,
-  isCallRunning: (key: string) => boolean,
-): void {
+  isRunning: (key: string, process: string | undefined) => boolean,
+): readonly ToolMessage[] {
   const { messages } = record;
-  if (messages === undefined) return;
-  for (const [index, message] of messages.entries()) {
-    if (message.role !== 'tool' || message.state !== 'running') continue;
-    if (message.key !== undefined && isCallRunning(message.key)) continue;
+  if (messages === undefined) return NO_MESSAGES;
+  const running = messages.filter(
+    (message) => message.role === 'tool' && message.state === 'running',
+  ) as ToolMessage[];
+  const isAlive = ({ key, process = record.process }: ToolMessage): boolean =>
+    key !== undefined && isRunning(key, process);
+  // A call that waits for another run's is lost with that one, and not before.
+  const alive = new Set(running.filter(isAlive).map(({ key }) => key));
+  const lost = running.filter(({ key }) => key === undefined || !alive.has(key));
+  for (const message of lost) {
     subtract(conversation, record);
-    messages[index] = { ...message, state: 'unknown', content: UNFINISHED_RESULTS.unknown };
+    const { unknown } = UNFINISHED_RESULTS;
+    messages[messages.indexOf(message)] = { ...message, state: 'unknown', content: unknown };
     add(conversation, record);
   }
+  return lost;
 }
 
 /**
@@ -121,23 +185,37 @@ export function earlierRounds(record: TurnRecord): Message[] {
   const kept = new Map<string, ToolMessage>();
   for (const message of messages) {
     if (message.role !== 'tool' || message.state === 'interrupted') continue;
-    const key = message.key ?? message.toolCallId;
+    const key = message.key ?? `${message.runId ?? record.runId} ${message.toolCallId}`;
     if (!kept.has(key) || (message.state === 'completed' && kept.get(key)?.state !== 'completed'))
       kept.set(key, message);
   }
-  const results = new Map([...kept.values()].map((message) => [message.toolCallId, message]));
+  const results = new Set(kept.values());
   const rounds: Message[] = [];
-  for (const message of messages) {
+  for (const [index, message] of messages.entries()) {
     if (message.role !== 'assistant' || message.toolCalls === undefined) continue;
-    const toolCalls = message.toolCalls.filter(({ id }) => results.has(id));
-    if (toolCalls.length === 0) continue;
+    const own = resultsBehind(messages, index).filter((result) => results.has(result));
+    if (own.length === 0) continue;
+    const ids = new Set(own.map(({ toolCallId }) => toolCallId));
+    const toolCalls = message.toolCalls.filter(({ id }) => ids.has(id));
     rounds.push({ ...message, state: 'interrupted', toolCalls });
-    for (const { id } of toolCalls) {
-      const result = results.get(id);
-      if (result !== undefined) rounds.push(result);
-    }
+    // Records of format 1 do not say which run it was, and that of the record changes now.
+    for (const result of own) rounds.push({ ...ownerOf(record), ...result });
   }
   return rounds;
+}
+
+function ownerOf({ runId, process }: TurnRecord): Pick<ToolMessage, 'runId' | 'process'> {
+  return process === undefined ? { runId } : { runId, process };
+}
+
+/** The results of the calls in the message at this index. */
+function resultsBehind(messages: readonly Message[], index: number): readonly ToolMessage[] {
+  const results: ToolMessage[] = [];
+  for (const message of messages.slice(index + 1)) {
+    if (message.role !== 'tool') break;
+    results.push(message);
+  }
+  return results;
 }
 
 /**
@@ -152,36 +230,45 @@ export function keepHandOver(
 ): void {
   for (const message of messages) {
     if (message.role !== 'tool' || message.handOver === undefined) continue;
-    const { toolCallId: id, handOver } = message;
-    const known = toolMessagesOf(record).find(({ toolCallId }) => toolCallId === id);
-    if (known?.state !== 'completed') keepAgent(conversation, handOver);
+    const known = knownCall(record, message);
+    if (known?.state !== 'completed') keepAgent(conversation, message.handOver);
   }
 }
 
 /** The calls in these messages that the record lacks, without the words around them. */
 function callsUnknownTo(record: TurnRecord, messages: readonly Message[]): Message[] {
-  const known = new Set(toolMessagesOf(record).map(({ toolCallId }) => toolCallId));
-  return messages.flatMap((message): Message[] => {
-    if (message.role === 'tool') return known.has(message.toolCallId) ? [] : [message];
-    if (message.role !== 'assistant') return [];
-    const toolCalls = message.toolCalls?.filter(({ id }) => !known.has(id)) ?? [];
-    return toolCalls.length === 0
-      ? []
-      : [{ ...message, content: '', state: record.state, toolCalls }];
-  });
+  const added: Message[] = [];
+  for (const [index, message] of messages.entries()) {
+    if (message.role !== 'assistant' || message.toolCalls === undefined) continue;
+    const unknown = resultsBehind(messages, index).filter(
+      (result) => knownCall(record, result) === undefined,
+    );
+    if (unknown.length === 0) continue;
+    const ids = new Set(unknown.map(({ toolCallId }) => toolCallId));
+    const toolCalls = message.toolCalls.filter(({ id }) => ids.has(id));
+    added.push({ ...message, content: '', state: record.state, toolCalls }, ...unknown);
+  }
+  return added;
 }
 
 /**
- * The messages, completed with results from the record, which may have been stored after the
- * messages were made.
+ * The messages of the record's run, completed with results from the record, which may have been
+ * stored after the messages were made.
  */
 export function withKnownResults(record: TurnRecord, messages: readonly Message[]): Message[] {
   if (record.messages === undefined || !messages.some(({ role }) => role === 'tool'))
     return [...messages];
-  const stored = new Map(toolMessagesOf(record).map((message) => [message.toolCallId, message]));
   return messages.map((message) => {
     if (message.role !== 'tool' || message.state === 'completed') return message;
-    const known = stored.get(message.toolCallId);
+    const known = knownCall(record, message);
     return known?.state === 'completed' ? known : message;
   });
+}
+
+/** The call of the same run and id in the record. */
+function knownCall(
+  record: TurnRecord,
+  { runId = record.runId, toolCallId }: ToolMessage,
+): ToolMessage | undefined {
+  return toolMessagesOf(record).find((known) => isCallOf(known, record, runId, toolCallId));
 }

@@ -72,6 +72,11 @@ export interface TurnRecord {
    * though clocks differ, and a turn that another process adds later finds its place.
    */
   addedAt?: number;
+  /**
+   * There, too: when its last run opened it, by that process's clock, in milliseconds since the
+   * epoch.
+   */
+  openedAt?: number;
 }
 
 /** A run in another process. */

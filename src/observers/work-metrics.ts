@@ -16,8 +16,16 @@ export function workMetrics(metrics: Metrics): WorkObserver {
       'tool', 'outcome',
     ]),
   );
+  const unknown = metrics.add(
+    new Counter(
+      'layercode_tool_outcomes_unknown_total',
+      'Tool calls that began and whose outcome is not known, by tool.',
+      ['tool'],
+    ),
+  );
   return {
     modelRequest: (model, outcome) => requests.increment([model, outcome]),
     toolCall: (tool, outcome) => calls.increment([tool, outcome]),
+    unknownOutcome: (tool) => unknown.increment([tool]),
   };
 }

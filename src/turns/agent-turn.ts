@@ -51,6 +51,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   abstract send(event: SentEvent): Awaitable<boolean>;
   abstract end(): void;
   abstract interrupt(reason: string): void;
+  abstract giveAway(): void;
   abstract fail(error: unknown): void;
 
   // What the agent is told.

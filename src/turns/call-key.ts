@@ -4,7 +4,8 @@ import { canonicalJson } from '../base/canonical-json.ts';
 
 /**
  * The idempotency key of a tool call: 64 hex digits. The same call of the same turn has the same
- * key on any machine. `occurrence` counts the equal calls of one run, from 0.
+ * key on any machine. `occurrence` counts the equal calls of one run, from 0. `agent` is the one
+ * that a hand-over has brought in: agents may have different tools of one name.
  */
 export function callKey(
   conversationId: string,
@@ -12,8 +13,15 @@ export function callKey(
   tool: string,
   args: string,
   occurrence: number,
+  agent?: string,
 ): string {
-  return hashOf(JSON.stringify([conversationId, turnId, tool, args, occurrence]));
+  const parts = [conversationId, turnId, tool, args, occurrence];
+  return hashOf(JSON.stringify(agent === undefined ? parts : [...parts, agent]));
+}
+
+/** The key of a call that acts once per conversation. `text` says what it does. */
+export function onceKey(conversationId: string, tool: string, text: string): string {
+  return hashOf(JSON.stringify(['once', conversationId, tool, text]));
 }
 
 /** A key for a call that is equal to no other. */

@@ -2,9 +2,10 @@
 
 import type { LiveState } from '../agents/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
-import type { ToolCall } from '../conversations/message.ts';
-import type { Ownership } from '../conversations/tool-call-rules.ts';
+import type { OnceClaim, OnceResult } from '../conversations/once-rules.ts';
+import type { Ownership, TurnProgress } from '../conversations/tool-call-rules.ts';
 import type { Logger } from '../log.ts';
+import type { NotedCall } from './noted-calls.ts';
 import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { CallOutcome } from './running-calls.ts';
 import type { SpokenReply } from './spoken-reply.ts';
@@ -24,33 +25,129 @@ export interface CallingTurn {
   readonly log: Logger;
   /** Ends it, if it is not over. */
   interrupt(reason: string): void;
+  /** Ends it, as another process runs it from now on. */
+  giveAway(): void;
 }
 
 /** What all calls share. */
-export type CallHost = Pick<TurnHost, 'conversations' | 'calls' | 'track'>;
+export type CallHost = Pick<
+  TurnHost,
+  'conversations' | 'calls' | 'track' | 'others' | 'process' | 'observer'
+>;
 
 /**
- * Stores what the turn has said and called so far, before the calls begin. If a newer turn has
- * begun, this one is interrupted. Never rejects: calls that cannot be stored run unprotected.
+ * Stores what the turn has said and called so far, before the calls begin. If a newer turn or a
+ * newer run has begun, this one ends. Never rejects: calls that cannot be stored run unprotected,
+ * except for those that act once. These start only if the store has confirmed their claims.
  */
-export function storeCalls(turn: CallingTurn, { conversations }: CallHost): Awaitable<void> {
-  const { conversationId, turnId, runId, isStored, spoken, log } = turn;
-  if (!isStored) return;
-  const stored = (ownership: Ownership): void => {
-    // The newer turn may run in another process whose message has not arrived.
-    if (ownership === 'closed') turn.interrupt('a newer turn began');
-  };
+export function storeCalls(
+  turn: CallingTurn,
+  host: CallHost,
+  calls: readonly NotedCall[],
+): Awaitable<void> {
+  if (!turn.isStored) return;
+  const claiming = calls.filter(({ isOnce }) => isOnce);
+  return claiming.length === 0
+    ? storeProgress(turn, host)
+    : storeClaims(turn, host, claiming);
+}
+
+function storeProgress(turn: CallingTurn, host: CallHost): Awaitable<void> {
+  const { conversationId, turnId, liveState, log } = turn;
   const failed = (error: unknown): void => {
     const message = 'tool calls could not be stored and run unprotected';
     log.error(message, { conversationId, turnId, error });
   };
   try {
-    const progress = { turnId, runId, messages: spoken.messages(turnId, 'open') };
-    const storing = conversations.noteProgress(conversationId, progress);
-    if (storing instanceof Promise) return storing.then(stored, failed);
-    stored(storing);
+    const stored = andThen(
+      host.conversations.noteProgress(conversationId, progressOf(turn, host)),
+      ({ ownership, isStateKept }) => {
+        liveState?.written(isStateKept, log, conversationId);
+        own(turn, ownership);
+      },
+    );
+    return stored instanceof Promise ? stored.catch(failed) : stored;
   } catch (error) {
     failed(error);
+  }
+}
+
+function progressOf(turn: CallingTurn, { process }: CallHost): TurnProgress {
+  const { conversationId, turnId, runId, spoken, liveState, log } = turn;
+  const messages = spoken.messages(turnId, 'open');
+  return { turnId, runId, process, messages, agentState: liveState?.textToStore(log, conversationId) };
+}
+
+/** The newer turn or run may be another process's, whose message has not arrived. */
+function own(turn: CallingTurn, ownership: Ownership): void {
+  if (ownership === 'closed') turn.interrupt('a newer turn began');
+  else if (ownership === 'taken over') turn.giveAway();
+}
+
+/** The same, with claims in the same compare-and-swap. */
+async function storeClaims(
+  turn: CallingTurn,
+  host: CallHost,
+  claiming: readonly NotedCall[],
+): Promise<void> {
+  const { conversationId, turnId, liveState, log } = turn;
+  const claims = claiming.map((call) => claimOf(call, host));
+  try {
+    const { ownership, claims: outcomes, isStateKept } = await host.conversations.noteProgress(
+      conversationId,
+      { ...progressOf(turn, host), claims },
+      { mustBeStored: true },
+    );
+    liveState?.written(isStateKept, log, conversationId);
+    for (const [index, call] of claiming.entries()) {
+      call.claim = outcomes[index];
+      host.calls.forgetUnconfirmed(call.key);
+    }
+    own(turn, ownership);
+  } catch (error) {
+    const message = 'tool calls that act once were not started, as the store did not confirm them';
+    log.error(message, { conversationId, turnId, error });
+    for (const { key } of claiming) host.calls.noteUnconfirmed(key);
+    void withdrawLater(turn, host, claiming);
+    await storeProgress(turn, host);
+  }
+}
+
+function claimOf({ key, running, tool, spoken: { call } }: NotedCall, host: CallHost): OnceClaim {
+  return {
+    key,
+    tool: call.name,
+    toolCallId: call.id,
+    isRepeatable: tool?.repeatable === true,
+    isRunningHere: () => host.calls.outcomeBefore(key, running) !== undefined,
+    isUnconfirmed: () => host.calls.isUnconfirmed(key),
+  };
+}
+
+/** Pauses before each try to take claims back. Together they take about an hour. */
+const WITHDRAWAL_DELAYS_MS = [250, 1_000, 4_000, 16_000, ...Array<number>(60).fill(60_000)];
+
+/**
+ * The store may have the claims though it did not say so. They are taken back as soon as it answers.
+ * Until then this process says that it runs the calls, so that nobody takes them for lost.
+ */
+async function withdrawLater(
+  { conversationId, runId, log }: CallingTurn,
+  { conversations, calls }: CallHost,
+  claiming: readonly NotedCall[],
+): Promise<void> {
+  for (const ms of WITHDRAWAL_DELAYS_MS) {
+    await new Promise((resolve) => setTimeout(resolve, ms).unref());
+    const waiting = claiming.filter(({ key }) => calls.isUnconfirmed(key));
+    if (waiting.length === 0) return;
+    const claims = waiting.map(({ key, spoken: { call } }) => ({ key, runId, toolCallId: call.id }));
+    try {
+      await conversations.withdrawClaims(conversationId, claims);
+      for (const { key } of waiting) calls.forgetUnconfirmed(key);
+      return;
+    } catch (error) {
+      log.debug('claims of tool calls could not be taken back yet', { conversationId, error });
+    }
   }
 }
 
@@ -61,27 +158,45 @@ export function storeCalls(turn: CallingTurn, { conversations }: CallHost): Awai
 export function storeResult(
   turn: CallingTurn,
   host: CallHost,
-  call: ToolCall,
+  call: NotedCall,
   outcome: CallOutcome,
   done: () => void,
 ): void {
-  const { conversationId, turnId, liveState, log, isStored } = turn;
-  if (!isStored) return done();
-  const logged = { conversationId, turnId, tool: call.name };
-  const result = { turnId, toolCallId: call.id, ...outcome };
+  const { conversationId, turnId, runId, liveState, log, isStored } = turn;
+  const { spoken: { call: { id, name } }, key } = call;
+  const { state, content, handOver } = outcome;
+  if (!isStored || state === 'running') return done();
+  const logged = { conversationId, turnId, tool: name };
+  const once = onceResultOf(call, outcome);
+  const result = {
+    turnId, runId, process: host.process, toolCallId: id, state, content, handOver, once,
+  };
   const write = persist(() => {
     const agentState = liveState?.textToStore(log, conversationId);
     return host.conversations.noteToolResult(conversationId, { ...result, agentState });
   }, WRITE_DELAYS_MS);
-  const written = andThen(write, (isKnown) => {
+  const written = andThen(write, ({ isKept, isStateKept }) => {
     done();
-    if (!isKnown) log.info('a tool result came too late to be kept', logged);
+    liveState?.written(isStateKept, log, conversationId);
+    if (!isKept) log.info('a tool result came too late to be kept', logged);
   });
   if (!(written instanceof Promise)) return;
   host.track(
     written.catch((error: unknown) => {
       done();
-      log.error('tool result lost', { ...logged, error });
+      const idempotencyKey = once === undefined ? undefined : key;
+      log.error('tool result lost', { ...logged, idempotencyKey, error });
     }),
   );
+}
+
+/** What becomes of the call's claim. Undefined if it made none. */
+function onceResultOf(
+  { claim, key, spoken: { call } }: NotedCall,
+  { state, content, isNotDone }: CallOutcome,
+): OnceResult | undefined {
+  if (claim?.kind !== 'claimed') return undefined;
+  const isDone = state === 'completed' && isNotDone !== true;
+  const ended = isDone ? 'completed' : state === 'unknown' ? 'unknown' : 'not done';
+  return { key, tool: call.name, state: ended, content };
 }

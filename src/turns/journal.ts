@@ -6,16 +6,24 @@ import type {
   ToolRun,
   TurnJournal,
 } from '../agents/agent.ts';
+import { StateError, TAKEN_ON, type LiveState } from '../agents/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import { UNFINISHED_RESULTS, type Message, type ToolCall } from '../conversations/message.ts';
+import type { Logger } from '../log.ts';
 import type { SpeakingTurn } from './reply.ts';
 import type { TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 
 /** A turn whose agent notes what it does. */
 export interface JournalledTurn extends SpeakingTurn {
+  readonly conversationId: string;
   readonly turnId: string;
-  readonly host: Pick<TurnHost, 'speakers' | 'observer'>;
+  readonly host: Pick<TurnHost, 'speakers' | 'observer' | 'conversations' | 'process'>;
+  /** False for a turn that leaves nothing in history. */
+  readonly isStored: boolean;
+  /** Undefined for an agent without a state. */
+  readonly liveState: LiveState | undefined;
+  readonly log: Logger;
   /** Undefined before the first call. */
   readonly callsSoFar: TurnCalls | undefined;
   /** The same, created when it is first asked for. */
@@ -61,6 +69,16 @@ export class Journal implements TurnJournal {
       isUnderWay: calls.isHandingOver,
     });
     calls.willHandOver(toolCallId, agent);
+  }
+
+  async saveState(): Promise<void> {
+    const { conversationId, turnId, host, isStored, liveState } = this.#turn;
+    if (liveState === undefined) throw new StateError('the agent has no state');
+    if (!isStored) throw new StateError('this turn leaves nothing behind, its state neither');
+    const text = liveState.textNow();
+    const isKept = await host.conversations.saveState(conversationId, turnId, text, host.process);
+    if (!isKept) throw new StateError(TAKEN_ON);
+    liveState.written(true, this.#turn.log, conversationId);
   }
 
   noteUsage(usage: ModelUsage): void {

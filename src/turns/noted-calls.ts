@@ -1,7 +1,9 @@
+import type { ToolRun } from '../agents/agent.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
-import { callKey, canonicalArguments, uniqueKey } from './call-key.ts';
-import type { SpokenCall } from './reply-messages.ts';
+import type { ClaimOutcome } from '../conversations/once-rules.ts';
+import { callKey, canonicalArguments, onceKey, uniqueKey } from './call-key.ts';
+import type { CallOwner, SpokenCall } from './reply-messages.ts';
 import { RunningCall } from './running-calls.ts';
 
 /** A tool call that was written down. */
@@ -10,40 +12,53 @@ export interface NotedCall {
   /** The id that the model gave it, which may not be unique. */
   readonly givenId: string;
   /** The idempotency key. */
-  readonly key: string;
+  key: string;
   readonly round: number;
   readonly running: RunningCall;
+  /** How to run it. Undefined for a call that the agent runs itself, and if that is not known. */
+  tool: ToolRun | undefined;
+  /** Why it cannot run. */
+  failure: { readonly error: unknown } | undefined;
+  /** Whether it acts once per conversation. */
+  isOnce: boolean;
+  /** What became of its claim. Undefined for a call that makes none. */
+  claim: ClaimOutcome | undefined;
   /** Undefined before the call begins, and for a call that the agent runs itself. */
   whenInterrupted: 'abort' | 'finish' | undefined;
   /** Name of the agent to hand the conversation over to when the call returns. */
   handOver: string | undefined;
 }
 
-/** The turn that calls belong to. */
-export interface NotedTurn {
+/** The run of a turn that calls belong to. */
+export interface NotingTurn {
   readonly conversationId: string;
   readonly turnId: string;
+  /** The agent that speaks. Undefined is the path's own. */
+  readonly spoken: { readonly speaker: string | undefined };
 }
 
 /**
- * The tool calls of one run of a turn. Each has an id that is unique in the turn, and its
- * idempotency key.
+ * The tool calls of one run of a turn. Each has an id that is unique in the run and in the history
+ * that the run has seen, and its idempotency key.
  */
 export class NotedCalls {
-  readonly #turn: NotedTurn;
+  readonly #turn: NotingTurn;
   readonly #conversations: Pick<ConversationManager, 'keyOf'>;
+  readonly #owner: CallOwner;
   readonly #calls: NotedCall[] = [];
   readonly #ids: Set<string>;
-  /** How many equal calls there are, by tool and arguments. */
+  /** How many equal calls there are, by agent, tool and arguments. */
   readonly #alike = new Map<string, number>();
   #rounds = 0;
 
   constructor(
-    turn: NotedTurn,
+    turn: NotingTurn,
+    owner: CallOwner,
     conversations: Pick<ConversationManager, 'keyOf'>,
     earlierCalls: readonly ToolMessage[],
   ) {
     this.#turn = turn;
+    this.#owner = owner;
     this.#conversations = conversations;
     this.#ids = new Set(earlierCalls.map(({ toolCallId }) => toolCallId));
   }
@@ -54,18 +69,28 @@ export class NotedCalls {
     const noted = calls.map((given): NotedCall => {
       const call = { id: this.#uniqueId(given.id), name: given.name, args: given.args };
       const key = this.#keyOf(call);
+      const { running } = UNFINISHED_RESULTS;
       return {
-        spoken: { call, key, state: 'running', content: UNFINISHED_RESULTS.running },
+        spoken: { call, key, owner: this.#owner, state: 'running', content: running },
         givenId: given.id,
         key: key ?? uniqueKey(),
         round: this.#rounds,
         running: new RunningCall(),
+        tool: undefined,
+        failure: undefined,
+        isOnce: false,
+        claim: undefined,
         whenInterrupted: undefined,
         handOver: undefined,
       };
     });
     this.#calls.push(...noted);
     return noted;
+  }
+
+  /** The key of a call that acts once per conversation. */
+  onceKeyOf({ spoken: { call } }: NotedCall, text: string): string {
+    return onceKey(this.#conversations.keyOf(this.#turn.conversationId), call.name, text);
   }
 
   /** Those that have no result yet. */
@@ -97,10 +122,11 @@ export class NotedCalls {
   #keyOf({ name, args }: ToolCall): string | undefined {
     const canonical = canonicalArguments(args);
     if (canonical === undefined) return undefined;
-    const alike = JSON.stringify([name, canonical]);
+    const { conversationId, turnId, spoken: { speaker } } = this.#turn;
+    const alike = JSON.stringify([name, canonical, speaker]);
     const occurrence = this.#alike.get(alike) ?? 0;
     this.#alike.set(alike, occurrence + 1);
-    const conversation = this.#conversations.keyOf(this.#turn.conversationId);
-    return callKey(conversation, this.#turn.turnId, name, canonical, occurrence);
+    const conversation = this.#conversations.keyOf(conversationId);
+    return callKey(conversation, turnId, name, canonical, occurrence, speaker);
   }
 }

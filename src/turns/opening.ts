@@ -1,12 +1,13 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import { mayLive } from '../base/process-address.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
 import { textOf } from './delivery.ts';
 import { figuresAtStart } from './figures.ts';
-import type { IsCallRunning } from './other-processes.ts';
 import { OPENING_DELAYS_MS, persist } from './persist.ts';
+import type { Answers } from './question.ts';
 import type { TurnHost } from './turn-host.ts';
 
 /** A turn whose record is to be opened. */
@@ -20,6 +21,8 @@ export interface OpeningTurn {
   /** On the clock of `performance.now()`. */
   readonly startedAtMs: number;
   readonly older: OlderTurn | undefined;
+  /** It may end while it waits for the store. */
+  readonly isOver: boolean;
 }
 
 /** An older turn of the same conversation that runs in this process. */
@@ -29,28 +32,36 @@ export interface OlderTurn {
 }
 
 /**
- * Opens the record of a turn: stores the caller's words and a placeholder for the reply.
- * `isRunningElsewhere` is set once other processes were asked. For a turn that leaves nothing in
- * history the conversation is only read, and undefined means that it has had no turn. Rejects if
- * the last try of the write fails too.
+ * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `answers`
+ * are those of other processes, once they were asked. For a turn that leaves nothing in history the
+ * conversation is only read, and undefined means that it has had no turn. Rejects if the last try
+ * of the write fails too.
  */
 export function openRecord(
   turn: OpeningTurn,
   host: TurnHost,
-  isRunningElsewhere?: IsCallRunning,
+  answers?: Answers,
 ): Awaitable<TurnOpeningResult | KnownConversation | undefined> {
   const { conversationId } = turn;
   const { conversations } = host;
   if (!turn.isStored) return conversations.known(conversationId);
-  const opening = openingOf(turn, host, isRunningElsewhere);
+  const opening = openingOf(turn, host, answers ?? withoutMessages(host));
   return persist(() => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS);
 }
 
-function openingOf(
-  { turnId, runId, event, startedAtMs, older }: OpeningTurn,
-  { calls, others, recordsCalls }: TurnHost,
-  isRunningElsewhere: IsCallRunning | undefined,
-): TurnOpening {
+/** Where no messages are exchanged, a process is taken to run its calls as long as it may live. */
+function withoutMessages({ others }: TurnHost): Answers | undefined {
+  return others === undefined ? SILENT : undefined;
+}
+
+const SILENT: Answers = {
+  isCallRunning: (_key, process) => process !== undefined && mayLive(process),
+  isAlive: mayLive,
+};
+
+function openingOf(turn: OpeningTurn, host: TurnHost, answers: Answers | undefined): TurnOpening {
+  const { turnId, runId, event, startedAtMs, older } = turn;
+  const { calls, process, recordsCalls } = host;
   return {
     turnId,
     runId,
@@ -60,12 +71,12 @@ function openingOf(
     // They settle again when this turn interrupts them. That is refused if the platform has
     // already said what was heard.
     running: older === undefined ? undefined : settlementsOf(older),
-    isCallRunning:
-      isRunningElsewhere === undefined
-        ? calls.isRunning
-        : (key) => calls.isRunning(key) || isRunningElsewhere(key),
-    process: others?.ownAddress,
-    hasAsked: isRunningElsewhere !== undefined,
+    isCallRunning: (key, owner) =>
+      owner === process ? calls.isRunning(key) : answers?.isCallRunning(key, owner) === true,
+    process,
+    isAlive: answers?.isAlive,
+    waitedMs: () => performance.now() - startedAtMs,
+    isOver: () => turn.isOver,
     figures: recordsCalls ? figuresAtStart(event, startedAtMs) : undefined,
   };
 }

@@ -5,7 +5,7 @@ import type { Channel } from '../base/channel.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import { parseProcessMessage, type MessageOf, type ProcessMessage } from './process-message.ts';
-import { Question } from './question.ts';
+import { Question, type Answers } from './question.ts';
 
 /** Which turns another process wants to end. */
 export interface TurnsToEnd {
@@ -22,10 +22,9 @@ export interface OwnTurns {
   /** Another process runs the turn of that run from now on. */
   giveAway(conversationId: string, runId: number): void;
   isCallRunning(key: string): boolean;
+  /** Calls `listener` once the results of the calls with that key are stored. */
+  whenStored(key: string, listener: () => void): void;
 }
-
-/** Whether one of the other processes runs the tool call of that key. */
-export type IsCallRunning = (key: string) => boolean;
 
 /**
  * The processes that share conversations with this one. This process tells them that a turn of
@@ -38,6 +37,10 @@ export class OtherProcesses {
   readonly #log: Logger;
   /** By the id of the question. */
   readonly #questions = new Map<string, Question>();
+  /** Who waits here for a call of another process, by its key. */
+  readonly #awaiting = new Map<string, Set<() => void>>();
+  /** Processes that wait for a call of this one, by its key. */
+  readonly #waiting = new Map<string, Set<string>>();
 
   constructor(channel: Channel, turns: OwnTurns, log: Logger) {
     this.#channel = channel;
@@ -80,7 +83,7 @@ export class OtherProcesses {
   async ask(
     conversationId: string,
     calls: ReadonlyMap<string, readonly string[]>,
-  ): Promise<IsCallRunning> {
+  ): Promise<Answers> {
     const id = randomUUID();
     const question = new Question(calls.keys());
     this.#questions.set(id, question);
@@ -89,7 +92,18 @@ export class OtherProcesses {
       this.#send(process, { type: 'ask', id, from, conversationId, calls: keys });
     await question.answered;
     this.#questions.delete(id);
-    return (key) => question.calls.has(key);
+    return question;
+  }
+
+  /** Calls `listener` when another process says that its call with that key has ended. */
+  awaitCall(key: string, listener: () => void): void {
+    this.#awaiting.set(key, (this.#awaiting.get(key) ?? new Set()).add(listener));
+  }
+
+  stopAwaiting(key: string, listener: () => void): void {
+    const listeners = this.#awaiting.get(key);
+    listeners?.delete(listener);
+    if (listeners?.size === 0) this.#awaiting.delete(key);
   }
 
   #send(address: string, message: ProcessMessage): void {
@@ -116,6 +130,9 @@ export class OtherProcesses {
         return this.#answer(message);
       case 'answer':
         return this.#questions.get(message.id)?.answer(message);
+      case 'call ended':
+        for (const listener of [...(this.#awaiting.get(message.key) ?? [])]) listener();
+        return;
       case undefined:
         return; // of another version
       default:
@@ -125,7 +142,20 @@ export class OtherProcesses {
 
   #answer({ id, from, calls }: MessageOf<'ask'>): void {
     const running = calls.filter((key) => this.#turns.isCallRunning(key));
+    for (const key of running) this.#noteWaiting(key, from);
     const answer = { type: 'answer', id, from: this.ownAddress, calls: running } as const;
     this.#send(from, { ...answer, isFollowing: false });
+  }
+
+  /** The process is told when the call's result is stored. */
+  #noteWaiting(key: string, process: string): void {
+    const waiting = this.#waiting.get(key);
+    if (waiting !== undefined) return void waiting.add(process);
+    this.#waiting.set(key, new Set([process]));
+    this.#turns.whenStored(key, () => {
+      for (const address of this.#waiting.get(key) ?? [])
+        this.#send(address, { type: 'call ended', key });
+      this.#waiting.delete(key);
+    });
   }
 }

@@ -27,7 +27,9 @@ export type ProcessMessage =
       readonly calls: readonly string[];
       /** Always false. Older versions could pass a stream on, and still read this. */
       readonly isFollowing: false;
-    };
+    }
+  /** The result of a tool call that the receiver has asked about is stored. */
+  | { readonly type: 'call ended'; readonly key: string };
 
 export type MessageOf<T> = Extract<ProcessMessage, { readonly type: T }>;
 
@@ -43,6 +45,7 @@ const MESSAGES: Readonly<Record<ProcessMessage['type'], field.Field>> = {
   }),
   ask: field.objectOf({ id: text, from: text, conversationId: text, calls: texts }),
   answer: field.objectOf({ id: text, from: text, calls: texts }),
+  'call ended': field.objectOf({ key: text }),
 };
 
 /**

@@ -3,18 +3,28 @@ import type { MessageOf } from './process-message.ts';
 /** A process that has not answered after this time is taken for dead. */
 const ANSWER_MS = 150;
 
+/** What other processes answered in time. */
+export interface Answers {
+  /** Whether one of them runs the tool call of that key. Calls are noted with their process. */
+  readonly isCallRunning: (key: string, process: string | undefined) => boolean;
+  /** Whether the process lives: it has answered. */
+  readonly isAlive: (process: string) => boolean;
+}
+
 /** A question to other processes: which tool calls they run. */
-export class Question {
-  /** Keys of the calls that run, as far as answers have come. */
-  readonly calls = new Set<string>();
+export class Question implements Answers {
   /** Resolves when all have answered, but at the latest after 150 ms. */
   readonly answered: Promise<void>;
+  /** Keys of the calls that run, as far as answers have come. */
+  readonly #calls = new Set<string>();
+  readonly #asked: ReadonlySet<string>;
   /** Processes that have not answered. */
   readonly #silent: Set<string>;
   #done!: () => void;
 
   constructor(asked: Iterable<string>) {
-    this.#silent = new Set(asked);
+    this.#asked = new Set(asked);
+    this.#silent = new Set(this.#asked);
     this.answered = new Promise((resolve) => {
       const timer = setTimeout(resolve, ANSWER_MS);
       this.#done = () => {
@@ -24,9 +34,14 @@ export class Question {
     });
   }
 
+  readonly isCallRunning = (key: string): boolean => this.#calls.has(key);
+
+  readonly isAlive = (process: string): boolean =>
+    this.#asked.has(process) && !this.#silent.has(process);
+
   answer({ from, calls }: MessageOf<'answer'>): void {
     if (!this.#silent.delete(from)) return;
-    for (const key of calls) this.calls.add(key);
+    for (const key of calls) this.#calls.add(key);
     if (this.#silent.size === 0) this.#done();
   }
 }

@@ -8,10 +8,20 @@ import type {
   ToolCallState,
 } from '../conversations/message.ts';
 
+/** The run of a turn that makes calls. */
+export interface CallOwner {
+  readonly runId: number;
+  /** The address of its process, if several share the conversation. */
+  readonly process: string | undefined;
+}
+
 /** A tool call of the reply, and what is known of its result. */
 export interface SpokenCall {
   readonly call: ToolCall;
-  readonly key: string | undefined;
+  key: string | undefined;
+  readonly owner: CallOwner;
+  /** Whether it waits for a call with the same key, instead of running itself. */
+  joins?: boolean;
   state: ToolCallState;
   content: string;
   /** Name of the agent that it handed the conversation over to. */
@@ -68,13 +78,19 @@ export function messagesOf(
   return messages;
 }
 
-function resultOf({ call, key, state, content, handOver }: SpokenCall, turnId: string): Message {
+function resultOf(
+  { call, key, owner: { runId, process }, joins, state, content, handOver }: SpokenCall,
+  turnId: string,
+): Message {
   return {
     role: 'tool',
     content,
     turnId,
     toolCallId: call.id,
+    runId,
+    ...(process === undefined ? {} : { process }),
     state,
+    ...(joins === true ? { joins } : {}),
     ...(key === undefined ? {} : { key }),
     ...(handOver === undefined ? {} : { handOver }),
   };

@@ -2,13 +2,18 @@
 
 import type { ToolCallState } from '../conversations/message.ts';
 
-/** How a call ended. An `interrupted` one may run again. */
+/**
+ * How a call ended. An `interrupted` one may run again. `running`: it waited for the same call of
+ * another process, which runs on.
+ */
 export interface CallOutcome {
-  readonly state: Exclude<ToolCallState, 'running'>;
+  readonly state: ToolCallState;
   /** JSON text for the model. */
   readonly content: string;
   /** Name of the agent that the call hands the conversation over to. */
   readonly handOver?: string | undefined;
+  /** Set if the tool said that it did nothing: it may act again under the same key. */
+  readonly isNotDone?: true;
 }
 
 /** A call that runs in this process. */
@@ -51,8 +56,13 @@ export class RunningCall {
  */
 export class RunningCalls {
   readonly #calls = new Map<string, readonly RunningCall[]>();
+  /** Claims that the store has not confirmed, under which nothing began: see `isUnconfirmed`. */
+  readonly #unconfirmed = new Set<string>();
+  /** To be told when the result of a call is stored. */
+  readonly #listeners = new Map<string, Set<() => void>>();
 
-  readonly isRunning = (key: string): boolean => this.#calls.has(key);
+  /** Whether nobody may take the call for lost. */
+  readonly isRunning = (key: string): boolean => this.#calls.has(key) || this.#unconfirmed.has(key);
 
   /**
    * The outcome of the calls with that key that were added before `call`, or of all of them: that
@@ -74,8 +84,32 @@ export class RunningCalls {
   /** To be called once the result is stored. Until then the store says that the call runs. */
   remove(key: string, call: RunningCall): void {
     const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
-    if (others.length === 0) this.#calls.delete(key);
-    else this.#calls.set(key, others);
+    if (others.length > 0) return void this.#calls.set(key, others);
+    this.#calls.delete(key);
+    const listeners = this.#listeners.get(key) ?? [];
+    this.#listeners.delete(key);
+    for (const listener of listeners) listener();
+  }
+
+  /** Calls `listener` once the results of the calls with that key are stored. */
+  whenStored(key: string, listener: () => void): void {
+    const listeners = this.#listeners.get(key) ?? new Set();
+    this.#listeners.set(key, listeners.add(listener));
+  }
+
+  /** A claim may be in the store, though the store has not said so. Nothing has begun under it. */
+  noteUnconfirmed(key: string): void {
+    this.#unconfirmed.add(key);
+  }
+
+  /** Whether this process may start the call of a claim that is still in the store. */
+  isUnconfirmed(key: string): boolean {
+    return this.#unconfirmed.has(key);
+  }
+
+  /** The claim is confirmed, or is in the store no more. */
+  forgetUnconfirmed(key: string): void {
+    this.#unconfirmed.delete(key);
   }
 
   abortAll(reason: Error): void {

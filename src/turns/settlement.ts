@@ -1,6 +1,6 @@
 import type { ModelUsage } from '../agents/agent.ts';
 import type { LiveState } from '../agents/live-state.ts';
-import type { Awaitable } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { TurnSettlement } from '../conversations/rules.ts';
 import type { Logger } from '../log.ts';
@@ -37,7 +37,7 @@ export interface SettlingTurn {
 export function settlementOf(
   turn: SettlingTurn,
   state: Ending,
-  { recordsCalls }: Pick<TurnHost, 'recordsCalls'>,
+  { recordsCalls, process }: Pick<TurnHost, 'recordsCalls' | 'process'>,
 ): TurnSettlement {
   const { turnId, runId, spoken, event, startedAtMs, firstSpeechMs, usage } = turn;
   const count =
@@ -45,6 +45,7 @@ export function settlementOf(
   return {
     turnId,
     runId,
+    process,
     state,
     messages: spoken.messages(turnId, state, count),
     filler: spoken.filler,
@@ -70,10 +71,14 @@ function store(
   settlement: TurnSettlement,
   liveState: LiveState | undefined,
   { conversations }: TurnHost,
-): Awaitable<unknown> {
-  const stored = persist(
-    () => conversations.settleTurn(turn.conversationId, withState(settlement, liveState, turn)),
-    WRITE_DELAYS_MS,
+): Awaitable<void> {
+  const { conversationId, log } = turn;
+  const stored = andThen(
+    persist(
+      () => conversations.settleTurn(conversationId, withState(settlement, liveState, turn)),
+      WRITE_DELAYS_MS,
+    ),
+    ({ isStateKept }) => liveState?.written(isStateKept, log, conversationId),
   );
   if (!(stored instanceof Promise)) return stored;
   return stored.catch((error: unknown) => logLoss(settlement, turn, error));

@@ -1,27 +1,33 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
+import { NotDone } from '../agents/not-done.ts';
 import { isAbort } from '../base/abort.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import { messageOf } from '../base/message-of.ts';
 import { withoutMessage } from '../base/without-message.ts';
-import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
+import {
+  NOT_STARTED, UNFINISHED_RESULTS, type ToolCall, type ToolMessage,
+} from '../conversations/message.ts';
+import type { OnceCall } from '../conversations/once-call.ts';
+import { outcomeElsewhere, type CallElsewhere } from './call-elsewhere.ts';
 import { storeCalls, storeResult, type CallHost, type CallingTurn } from './call-writes.ts';
 import { NotedCalls, type NotedCall } from './noted-calls.ts';
 import type { CallOutcome, RunningCalls } from './running-calls.ts';
 
 const INTERRUPTED: CallOutcome = { state: 'interrupted', content: UNFINISHED_RESULTS.interrupted };
 const UNKNOWN: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
+const REFUSED: CallOutcome = { state: 'interrupted', content: NOT_STARTED };
 
 /**
  * The tool calls of one run of a turn. A call is stored before it runs, and its result when it
  * returns, even if the turn is over by then. A call that an earlier run of the turn has made is not
- * made again.
+ * made again, and one that acts once per conversation is not made again by any turn.
  */
 export class TurnCalls {
   readonly #turn: CallingTurn;
   readonly #host: CallHost;
   readonly #noted: NotedCalls;
-  /** Outcomes of calls of earlier runs, by key. */
-  readonly #earlier: ReadonlyMap<string, Awaitable<CallOutcome>>;
+  /** Calls of earlier runs, by key. */
+  readonly #earlier: ReadonlyMap<string, EarlierCall>;
   /** Name of the agent that speaks next. */
   #nextAgent: string | undefined;
   #handOvers = 0;
@@ -29,8 +35,9 @@ export class TurnCalls {
   constructor(turn: CallingTurn, host: CallHost, earlierCalls: readonly ToolMessage[]) {
     this.#turn = turn;
     this.#host = host;
-    this.#noted = new NotedCalls(turn, host.conversations, earlierCalls);
-    this.#earlier = earlierOutcomes(earlierCalls, host.calls);
+    const owner = { runId: turn.runId, process: host.process };
+    this.#noted = new NotedCalls(turn, owner, host.conversations, earlierCalls);
+    this.#earlier = earlierByKey(earlierCalls, host.calls);
   }
 
   /** Stores calls and runs them, all at the same time. Never rejects. */
@@ -39,10 +46,11 @@ export class TurnCalls {
     toolFor: (call: ToolCall) => ToolRun,
   ): Promise<readonly ToolOutcome[]> {
     const noted = this.#note(calls);
-    await storeCalls(this.#turn, this.#host);
+    await this.#prepare(noted, toolFor);
+    await storeCalls(this.#turn, this.#host, noted);
     return Promise.all(
       noted.map(async (call) => {
-        const outcome = await this.#outcomeOf(call, toolFor);
+        const outcome = await this.#outcomeOf(call);
         this.#end(call, outcome);
         const { content, handOver } = outcome;
         return { call: call.spoken.call, content, handOver };
@@ -52,8 +60,7 @@ export class TurnCalls {
 
   /** Stores calls that the agent runs itself. Never rejects, as it logs what cannot be stored. */
   note(calls: readonly ToolCall[]): Awaitable<void> {
-    this.#note(calls);
-    return storeCalls(this.#turn, this.#host);
+    return storeCalls(this.#turn, this.#host, this.#note(calls));
   }
 
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */
@@ -68,7 +75,8 @@ export class TurnCalls {
    */
   agentEnded(): void {
     for (const call of this.#noted.running)
-      if (call.whenInterrupted === undefined) this.#end(call, INTERRUPTED);
+      if (call.whenInterrupted === undefined && call.tool === undefined)
+        this.#end(call, INTERRUPTED);
   }
 
   /** Whether a call runs that the end of the turn aborts. */
@@ -113,14 +121,14 @@ export class TurnCalls {
     call.handOver = agent;
   }
 
-  /** Name of the agent that the conversation was handed over to. Gives it once. */
+  /** Name of the agent that the conversation was handed over to. Cleared on read. */
   takeNextAgent(): string | undefined {
     const agent = this.#nextAgent;
     this.#nextAgent = undefined;
     return agent;
   }
 
-  // The life of a call: noted, run, ended.
+  // The life of a call: noted, prepared, stored, run, ended.
 
   #note(calls: readonly ToolCall[]): readonly NotedCall[] {
     const noted = this.#noted.add(calls);
@@ -132,33 +140,139 @@ export class TurnCalls {
     return noted;
   }
 
-  async #outcomeOf(call: NotedCall, toolFor: (call: ToolCall) => ToolRun): Promise<CallOutcome> {
+  /** Finds out how to run each call, and which of them act once per conversation. */
+  async #prepare(
+    calls: readonly NotedCall[],
+    toolFor: (call: ToolCall) => ToolRun,
+  ): Promise<void> {
+    for (const call of calls) {
+      try {
+        call.tool = toolFor(call.spoken.call);
+        if (this.#earlier.get(call.key)?.message.state === 'running') call.spoken.joins = true;
+        if (call.tool.once === undefined) continue;
+        const text = await call.tool.once(call.running.signal);
+        if (text !== undefined) this.#becomeOnce(call, text);
+      } catch (error) {
+        call.failure = { error };
+      }
+    }
+  }
+
+  /** Its key names what it does, and not the turn. */
+  #becomeOnce(call: NotedCall, text: string): void {
+    const { calls } = this.#host;
+    calls.remove(call.key, call.running);
+    call.key = call.spoken.key = this.#noted.onceKeyOf(call, text);
+    call.isOnce = true;
+    delete call.spoken.joins;
+    calls.add(call.key, call.running);
+  }
+
+  async #outcomeOf(call: NotedCall): Promise<CallOutcome> {
+    const { tool, failure } = call;
+    if (failure !== undefined || tool === undefined) return this.#failed(call, failure?.error);
     try {
-      const tool = toolFor(call.spoken.call);
-      const running = this.#host.calls.outcomeBefore(call.key, call.running);
-      const outcome = await (running ?? this.#earlier.get(call.key));
-      if (
-        outcome?.state === 'completed' ||
-        (outcome?.state === 'unknown' && tool.repeatable !== true)
-      )
-        return outcome;
+      const known = call.isOnce ? await this.#claimed(call) : await this.#madeBefore(call, tool);
+      if (known !== undefined) return known;
       if (this.#turn.isOver) return INTERRUPTED; // it never began
-      call.whenInterrupted = tool.whenInterrupted ?? 'abort';
+      call.whenInterrupted = call.isOnce ? 'finish' : (tool.whenInterrupted ?? 'abort');
       return await this.#perform(call, tool);
     } catch (error) {
       return this.#failed(call, error);
     }
   }
 
+  /** The outcome of the same call of an earlier run of the turn. Undefined if it is to run now. */
+  async #madeBefore(call: NotedCall, tool: ToolRun): Promise<CallOutcome | undefined> {
+    const { key, running, spoken } = call;
+    const earlier = this.#earlier.get(key);
+    const outcome =
+      (await this.#host.calls.outcomeBefore(key, running)) ??
+      (await earlier?.outcome) ??
+      (earlier === undefined ? undefined : await this.#outcomeOfEarlier(call, earlier.message));
+    const isFinal = outcome?.state === 'completed' || outcome?.state === 'running';
+    if (isFinal || (outcome?.state === 'unknown' && tool.repeatable !== true)) return outcome;
+    delete spoken.joins;
+    return undefined;
+  }
+
+  #outcomeOfEarlier(call: NotedCall, earlier: ToolMessage): Awaitable<CallOutcome> {
+    const { state, content, handOver, process, runId } = earlier;
+    if (state !== 'running') return { state, content, handOver };
+    if (process === undefined || runId === undefined || process === this.#host.process)
+      return UNKNOWN;
+    const { turnId, toolCallId } = earlier;
+    return this.#waitElsewhere(call, { turnId, runId, toolCallId, process, isOnce: false });
+  }
+
+  /** What the claim of a call that acts once says. Undefined if it is to run now. */
+  async #claimed(call: NotedCall): Promise<CallOutcome | undefined> {
+    const { claim, key, running, spoken } = call;
+    if (claim === undefined) return this.#turn.isOver ? INTERRUPTED : REFUSED;
+    switch (claim.kind) {
+      case 'claimed':
+        return undefined;
+      case 'refused':
+        return REFUSED;
+      case 'ended':
+        return this.#endedBefore(claim.call);
+      case 'running': {
+        spoken.joins = true;
+        const here = this.#host.calls.outcomeBefore(key, running);
+        if (here !== undefined) return here;
+        const { turnId, runId, toolCallId, process } = claim.call;
+        if (process === undefined) return UNKNOWN;
+        const of = { turnId, runId, toolCallId, process, isOnce: true };
+        const outcome = await this.#waitElsewhere(call, of);
+        if (outcome.state === 'unknown') await this.#noteLost(call, claim.call);
+        return outcome;
+      }
+    }
+  }
+
+  /** The model is told that nothing was done now, unless it was this turn that did it. */
+  #endedBefore({ state, content, turnId }: OnceCall): CallOutcome {
+    if (state !== 'completed') return UNKNOWN;
+    if (turnId === this.#turn.turnId) return { state, content };
+    return { state, content: `{"status":"done before","result":${content}}` };
+  }
+
+  async #waitElsewhere(
+    call: NotedCall,
+    of: Omit<CallElsewhere, 'conversationId' | 'key'>,
+  ): Promise<CallOutcome> {
+    call.whenInterrupted = 'abort'; // only the waiting ends
+    const { conversationId } = this.#turn;
+    const elsewhere = { ...of, conversationId, key: call.key };
+    return outcomeElsewhere(elsewhere, this.#host, call.running.signal);
+  }
+
+  /** The process of a claimed call is gone: its outcome is unknown for everybody. */
+  async #noteLost({ key, spoken: { call } }: NotedCall, lost: OnceCall): Promise<void> {
+    const { conversationId, log } = this.#turn;
+    await this.#host.conversations.loseClaim(conversationId, key, lost);
+    noteUnknown(this.#host, log, { conversationId, tool: call.name, idempotencyKey: key });
+  }
+
   async #perform(noted: NotedCall, tool: ToolRun): Promise<CallOutcome> {
-    const { key, running: { signal }, spoken: { call } } = noted;
+    const { key, isOnce, running: { signal }, spoken: { call } } = noted;
     try {
       const content = await tool.run({ signal, toolCallId: call.id, idempotencyKey: key });
       return { state: 'completed', content, handOver: noted.handOver };
     } catch (error) {
+      if (error instanceof NotDone) return { ...this.#failed(noted, error), isNotDone: true };
+      if (isOnce) return this.#unknown(noted, error);
       if (signal.aborted && isAbort(error, signal.reason)) return INTERRUPTED;
       throw error;
     }
+  }
+
+  /** It may have acted before it failed. */
+  #unknown({ key, spoken: { call } }: NotedCall, error: unknown): CallOutcome {
+    const { conversationId, turnId, log } = this.#turn;
+    const ids = { conversationId, turnId, tool: call.name, idempotencyKey: key };
+    noteUnknown(this.#host, log, { ...ids, error: withoutMessage(error) });
+    return UNKNOWN;
   }
 
   /** A failure is a result too: the model explains it to the caller. */
@@ -171,7 +285,8 @@ export class TurnCalls {
   }
 
   /** Gives the result to all who wait for it, and then stores it. */
-  #end({ spoken, running, key }: NotedCall, outcome: CallOutcome): void {
+  #end(call: NotedCall, outcome: CallOutcome): void {
+    const { spoken, running, key } = call;
     spoken.state = outcome.state;
     spoken.content = outcome.content;
     if (outcome.handOver !== undefined) {
@@ -180,26 +295,44 @@ export class TurnCalls {
     }
     running.end(outcome);
     const { liveState } = this.#turn;
-    storeResult(this.#turn, this.#host, spoken.call, outcome, () => {
+    storeResult(this.#turn, this.#host, call, outcome, () => {
       this.#host.calls.remove(key, running);
       liveState?.leave();
     });
   }
 }
 
+/** Reports a call whose outcome is unknown: somebody has to look. */
+export function noteUnknown(
+  { observer }: Pick<CallHost, 'observer'>,
+  log: CallingTurn['log'],
+  fields: Readonly<Record<string, unknown>> & { readonly tool: string },
+): void {
+  log.error('the outcome of a tool call is unknown', fields);
+  observer?.unknownOutcome(fields.tool);
+}
+
+/** A call of an earlier run. */
+interface EarlierCall {
+  readonly message: ToolMessage;
+  /** Set if it runs in this process. */
+  readonly outcome: Promise<CallOutcome> | undefined;
+}
+
 /**
- * The outcomes of calls of earlier runs, by key. A call that still runs here is waited for from now
- * on: it may be gone from the running calls before the new run asks for it.
+ * A call that still runs here is waited for from now on: it may be gone from the running calls
+ * before the new run asks for it.
  */
-function earlierOutcomes(
+function earlierByKey(
   earlierCalls: readonly ToolMessage[],
   calls: RunningCalls,
-): ReadonlyMap<string, Awaitable<CallOutcome>> {
-  const outcomes = new Map<string, Awaitable<CallOutcome>>();
-  for (const { key, state, content, handOver } of earlierCalls) {
+): ReadonlyMap<string, EarlierCall> {
+  const earlier = new Map<string, EarlierCall>();
+  for (const message of earlierCalls) {
+    const { key, state } = message;
     if (key === undefined) continue;
-    if (state === 'running') outcomes.set(key, calls.outcomeBefore(key) ?? UNKNOWN);
-    else outcomes.set(key, { state, content, handOver });
+    const outcome = state === 'running' ? calls.outcomeBefore(key) : undefined;
+    earlier.set(key, { message, outcome });
   }
-  return outcomes;
+  return earlier;
 }

@@ -9,6 +9,8 @@ import type { Speakers } from './speakers.ts';
 export interface WorkObserver {
   modelRequest(model: string, outcome: 'completed' | ModelRequestFailure): void;
   toolCall(tool: string, outcome: ToolCallOutcome): void;
+  /** The outcome of a call became unknown. */
+  unknownOutcome(tool: string): void;
 }
 
 /** What all turns of a path share. */
@@ -22,8 +24,10 @@ export interface TurnHost {
   readonly turnTimeoutMs: number;
   /** The same, for a turn that has not spoken a word. */
   readonly firstWordTimeoutMs: number;
-  /** Undefined if no other process shares the conversations. */
+  /** Undefined if no messages are exchanged with other processes. */
   readonly others: OtherProcesses | undefined;
+  /** The address of this process. Undefined if no other process shares the conversations. */
+  readonly process: string | undefined;
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;
   /** Those of all turns. */

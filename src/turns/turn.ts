@@ -10,10 +10,11 @@ import { startClock, type TimedTurn } from './clock.ts';
 import type { Delivery, TurnOutcome } from './delivery.ts';
 import { tellInterrupted } from './hooks.ts';
 import { openRecord, type OpeningTurn } from './opening.ts';
-import type { IsCallRunning } from './other-processes.ts';
+import type { Answers } from './question.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
 import { settlementOf, storeSettlement, type Ending, type SettlingTurn } from './settlement.ts';
 import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
+import { noteUnknown } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 
 /** What turns share. It is told when one of them is settled and has nothing left to do. */
@@ -131,9 +132,9 @@ export class Turn
 
   // The beginning: the record is opened, older turns are interrupted, the agent is called.
 
-  /** `isCallRunning`: what other processes say. Undefined before they are asked. */
-  #open(isCallRunning?: IsCallRunning): Awaitable<void> {
-    const opening = openRecord(this, this.host, isCallRunning);
+  /** `answers` of other processes: undefined before they are asked. */
+  #open(answers?: Answers): Awaitable<void> {
+    const opening = openRecord(this, this.host, answers);
     if (!(opening instanceof Promise)) return this.#afterOpening(opening);
     this.host.track(opening);
     return opening.then((opened) => this.#afterOpening(opened));
@@ -148,6 +149,7 @@ export class Turn
     if (opened.kind === 'elsewhere') return this.#askOthers(opened);
     this.#isOpening = false;
     if (opened.kind === 'opened') return this.#run(opened);
+    if (opened.kind === 'over') return this.#neverOpened();
     if (this.isOver) return;
     if (opened.kind === 'stale') return this.#endUnstored('stale');
     for (const event of opened.sent) void this.delivery.send(event);
@@ -156,8 +158,7 @@ export class Turn
 
   /** Other processes may run tools that would otherwise be taken for lost. */
   async #askOthers({ calls }: RunsElsewhere): Promise<void> {
-    const answer = await this.host.others?.ask(this.conversationId, calls);
-    return this.#open(answer ?? (() => false));
+    return this.#open(await this.host.others?.ask(this.conversationId, calls));
   }
 
   #run(opened: OpenedTurn): Awaitable<void> {
@@ -172,6 +173,7 @@ export class Turn
     this.opened = opened;
     for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
     if (opened.takenOver !== undefined) host.others?.takeOver(conversationId, opened.takenOver);
+    for (const lost of opened.lostCalls) noteUnknown(host, this.log, { conversationId, ...lost });
     this.liveState = host.states?.enter(conversationId, opened);
     this.restoreSpeaker(opened.agent);
     // The platform reports that a completed turn was cut. Any other cut was told at the time.
@@ -183,6 +185,12 @@ export class Turn
     // still run.
     if (mayEndCalls) return soon().then(() => this.letSpeak(opened.isResumed));
     return this.letSpeak(opened.isResumed);
+  }
+
+  /** It ended before its record could be opened, so it ends no turn of another process. */
+  #neverOpened(): void {
+    this.#interruptOlder();
+    if (this.#ending !== undefined) this.#settleLate(this.#ending);
   }
 
   /** The turn ended while a slow store opened its record. At most it has said an apology. */

@@ -37,6 +37,11 @@ import { Turn, type TurnOwner } from './turn.ts';
 export interface TurnsOptions {
   /** A channel to the processes that share the conversations. Default: there are none. */
   readonly others?: { readonly channel: Channel; readonly log: Logger } | undefined;
+  /**
+   * The address of this process. Default: that of the channel, or none, as no other process shares
+   * the conversations.
+   */
+  readonly process?: string | undefined;
   readonly agent: Agent;
   /** The name that the agent is served under. Default: none, as it is the only one. */
   readonly ownName?: string | undefined;
@@ -64,6 +69,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly conversations: ConversationManager;
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
+  readonly process: string | undefined;
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
   readonly recordsCalls: boolean;
@@ -85,6 +91,7 @@ export class Turns implements TurnOwner, OwnTurns {
     this.recordsCalls = options.recordsCalls ?? false;
     this.others =
       others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
+    this.process = options.process ?? others?.channel.address;
   }
 
   /** How many turns are not over. */
@@ -171,6 +178,10 @@ export class Turns implements TurnOwner, OwnTurns {
 
   isCallRunning(key: string): boolean {
     return this.calls.isRunning(key);
+  }
+
+  whenStored(key: string, listener: () => void): void {
+    this.calls.whenStored(key, listener);
   }
 
   // The shutdown.

@@ -108,7 +108,8 @@ for (const [kind, create] of [
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
       await manager.clear('c');
       assert.equal(
-        await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages: [] }),
+        (await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages: [] }))
+          .isKept,
         false,
       );
       assert.deepEqual(await manager.getHistory('c'), []);
@@ -126,7 +127,8 @@ for (const [kind, create] of [
         { role: 'assistant', content: 'Hi there.', turnId: 't1', state: 'completed' },
       ] as const;
       assert.equal(
-        await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages }),
+        (await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages }))
+          .isKept,
         true,
       );
       assert.deepEqual(await manager.cutTurn('c', { textHeard: 'Hi', turnId: undefined }), {

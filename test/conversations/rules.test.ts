@@ -55,9 +55,9 @@ function settle(
       : said === ''
         ? []
         : [{ role: 'assistant', content: said, turnId, state }];
-  const isSettled = settleTurn(conversation, { turnId, runId, state, messages, sent }, bounds);
+  const written = settleTurn(conversation, { turnId, runId, state, messages, sent }, bounds);
   check(conversation);
-  return isSettled;
+  return written.isKept;
 }
 
 /** A whole exchange. */
@@ -526,9 +526,9 @@ describe("the agent's state", () => {
     const settlement: TurnSettlement = {
       turnId, runId, state: 'completed', messages: [reply], agentState,
     };
-    const isSettled = settleTurn(conversation, settlement, bounds);
+    const written = settleTurn(conversation, settlement, bounds);
     check(conversation);
-    return isSettled;
+    return written.isKept;
   }
 
   it('is none in a new conversation', () => {

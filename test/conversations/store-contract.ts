@@ -278,17 +278,19 @@ export function storeContract(name: string, open: () => Awaitable<ConversationSt
       assert.deepEqual(opened.history(), [{ role: 'user', content: 'Hello', turnId: 't1' }]);
       assert.equal((await store.read(id))?.turns[0]?.state, 'open');
       const settle = (runId: number): Awaitable<boolean> =>
-        store.update(id, (conversation) =>
-          settleTurn(
-            conversation,
-            {
-              turnId: 't1',
-              runId,
-              state: 'completed',
-              messages: [{ role: 'assistant', content: 'Hi.', turnId: 't1', state: 'completed' }],
-            },
-            BOUNDS,
-          ),
+        store.update(
+          id,
+          (conversation) =>
+            settleTurn(
+              conversation,
+              {
+                turnId: 't1',
+                runId,
+                state: 'completed',
+                messages: [{ role: 'assistant', content: 'Hi.', turnId: 't1', state: 'completed' }],
+              },
+              BOUNDS,
+            ).isKept,
         );
       assert.equal(await settle(8), false);
       assert.equal(await settle(7), true);

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 
 import {
   emptyConversation,
+  findTurn,
   FORMAT,
   historyOf,
   upgrade,
@@ -20,7 +21,9 @@ import {
   type TurnOpening,
   type TurnSettlement,
 } from '../../src/conversations/rules.ts';
-import { noteProgress, noteToolResult } from '../../src/conversations/tool-call-rules.ts';
+import {
+  noteProgress, noteToolResult, type Ownership,
+} from '../../src/conversations/tool-call-rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 
@@ -67,8 +70,8 @@ function progress(
   turnId: string,
   runId: number,
   messages: readonly Message[],
-): ReturnType<typeof noteProgress> {
-  return noteProgress(conversation, { turnId, runId, messages }, BOUNDS);
+): Ownership {
+  return noteProgress(conversation, { turnId, runId, messages }, BOUNDS).ownership;
 }
 
 function result(
@@ -77,8 +80,10 @@ function result(
   toolCallId: string,
   content = '{"paid":1}',
   state: Exclude<ToolCallState, 'running'> = 'completed',
+  runId = findTurn(conversation, turnId)?.runId ?? 0,
 ): boolean {
-  return noteToolResult(conversation, { turnId, toolCallId, state, content }, BOUNDS);
+  const result = { turnId, runId, toolCallId, state, content };
+  return noteToolResult(conversation, result, BOUNDS).isKept;
 }
 
 function settle(
@@ -88,7 +93,7 @@ function settle(
   state: TurnSettlement['state'],
   messages: readonly Message[],
 ): boolean {
-  return settleTurn(conversation, { turnId, runId, state, messages }, BOUNDS);
+  return settleTurn(conversation, { turnId, runId, state, messages }, BOUNDS).isKept;
 }
 
 /** The tool messages, as `id state content`. */
@@ -163,7 +168,7 @@ describe('what a run writes down before its calls', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     open(conversation, 't1', 2);
-    assert.equal(progress(conversation, 't1', 1, round('t1', 'a')), 'closed');
+    assert.equal(progress(conversation, 't1', 1, round('t1', 'a')), 'taken over');
     assert.deepEqual(results(conversation), []);
   });
 

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Channel } from '../../src/base/channel.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import { parseProcessMessage } from '../../src/turns/process-message.ts';
@@ -13,48 +12,9 @@ import {
 } from '../conversations/asking-back.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { until, type TestAgent } from '../fixtures/app.ts';
+import { Post } from '../fixtures/post.ts';
 
 const ID = { conversation_id: 'c' } as const;
-
-/** Carries messages between the processes of a test. */
-class Post {
-  readonly messages: string[] = [];
-  /** The messages that get lost. */
-  loses: (message: string) => boolean = () => false;
-  /** The messages that wait for `deliver`. */
-  delays: (message: string) => boolean = () => false;
-  readonly #delayed: (() => void)[] = [];
-  readonly #listeners = new Map<string, (message: string) => void>();
-
-  channel(address: string): Channel {
-    return {
-      address,
-      send: (to, message) => {
-        this.messages.push(message);
-        if (this.loses(message)) return;
-        const arrive = (): void => this.#listeners.get(to)?.(message);
-        if (this.delays(message)) this.#delayed.push(arrive);
-        else setImmediate(arrive);
-      },
-      listen: (listener) => void this.#listeners.set(address, listener),
-      close: () => void this.#listeners.delete(address),
-    };
-  }
-
-  deliver(): void {
-    for (const arrive of this.#delayed.splice(0)) arrive();
-  }
-
-  /** Delivers a message that none of our processes has sent. */
-  forge(address: string, message: string): void {
-    this.#listeners.get(address)?.(message);
-  }
-
-  /** Cuts a process off without telling the others. */
-  kill(address: string): void {
-    this.#listeners.delete(address);
-  }
-}
 
 interface Machines {
   readonly a: AskingBack;

@@ -130,7 +130,7 @@ describe('a turn', () => {
     const { journal } = (await given(t)).turn;
     assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
       'handOver', 'noteFailedRequest', 'noteToolCalls', 'noteToolOutcome', 'noteToolResult',
-      'noteUsage', 'rounds', 'runTools', 'sayFiller',
+      'noteUsage', 'rounds', 'runTools', 'saveState', 'sayFiller',
     ]]);
   });
 

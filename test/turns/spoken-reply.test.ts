@@ -15,6 +15,7 @@ function call(id: string): SpokenCall {
   return {
     call: { id, name: 'look', args: '{}' },
     key: `key of ${id}`,
+    owner: { runId: 1, process: undefined },
     state: 'completed',
     content: `"${id}"`,
   };
@@ -289,6 +290,7 @@ describe('SpokenReply.messages', () => {
       content: '"c1"',
       turnId: 't-1',
       toolCallId: 'c1',
+      runId: 1,
       state: 'completed',
       key: 'key of c1',
     });

@@ -118,7 +118,10 @@ export class PartedConversation {
   /** Takes over the caller, and a state and an agent that are not stored yet. */
   takeHeadOf({ conversation, hasNewState, hasNewAgent }: PartedConversation): void {
     const isNew = this.version === undefined;
-    if (hasNewState || isNew) keepState(this.conversation, conversation.state);
+    if (isNew && conversation.stateOwner !== undefined)
+      this.conversation.stateOwner = conversation.stateOwner;
+    if (hasNewState || isNew)
+      keepState(this.conversation, conversation.state, conversation.stateOwner);
     if (hasNewAgent || isNew) keepAgent(this.conversation, conversation.agent);
     if (this.conversation.caller === undefined)
       keepCaller(this.conversation, conversation.caller);

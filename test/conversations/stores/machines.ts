@@ -51,7 +51,11 @@ export async function turn(store: SharedStore, id: string, turnId: string): Prom
   runs += 1;
   const runId = runs;
   await store.update(id, (conversation) =>
-    openTurn(conversation, { turnId, runId, text: `words of ${turnId}` }, BOUNDS));
+    openTurn(
+      conversation,
+      { turnId, runId, text: `words of ${turnId}`, isCallRunning: () => true },
+      BOUNDS,
+    ));
   await store.update(id, (conversation) =>
     settleTurn(
       conversation,

@@ -1,0 +1,9 @@
+/**
+ * Throw it from a tool that has had no effect, such as a payment that the bank declined. The model
+ * gets the message, and a tool that acts once may act later under the same key. Any other error of
+ * such a tool leaves the outcome unknown.
+ */
+export class NotDone extends Error {
+  override readonly name = 'NotDone';
+  readonly code = 'ERR_NOT_DONE';
+}

@@ -1,0 +1,29 @@
+// Checks of an app's agents that concern tools which act once per conversation.
+
+import type { BoundAgent } from './agent.ts';
+import type { Tool } from './tool.ts';
+
+/** Names of the tools that act once. Tools that each turn makes for itself are not known. */
+export function onceToolsOf(agents: Iterable<BoundAgent>): readonly string[] {
+  const names = [...toolsOf(agents)].filter(({ once }) => once !== undefined);
+  return [...new Set(names.map(({ name }) => name))];
+}
+
+/**
+ * Throws a `TypeError` if two different tools have one name, and one of them acts once: its key has
+ * the tool's name, so that it holds across a hand-over, and would be that of the other one, too.
+ */
+export function checkOnceTools(agents: Iterable<BoundAgent>): void {
+  const known = new Map<string, Tool>();
+  for (const tool of toolsOf(agents)) {
+    const other = known.get(tool.name) ?? tool;
+    known.set(tool.name, other);
+    if (other === tool || (other.once === undefined && tool.once === undefined)) continue;
+    const cure = 'share one, or give them different names';
+    throw new TypeError(`two tools are called "${tool.name}", and one acts once: ${cure}`);
+  }
+}
+
+function* toolsOf(agents: Iterable<BoundAgent>): Generator<Tool> {
+  for (const { tools = [] } of agents) yield* tools;
+}

@@ -1,0 +1,89 @@
+// Waiting for a tool call that another process runs.
+
+import { findTurn, type Conversation } from '../conversations/conversation.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
+import { UNFINISHED_RESULTS } from '../conversations/message.ts';
+import { isSameCall } from '../conversations/once-call.ts';
+import { toolMessagesOf } from '../conversations/turn-record.ts';
+import type { OtherProcesses } from './other-processes.ts';
+import type { CallOutcome } from './running-calls.ts';
+
+/** How often the record is read while another process runs a call. */
+const READ_MS = 1_000;
+
+const LOST: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
+const STILL_RUNNING: CallOutcome = { state: 'running', content: UNFINISHED_RESULTS.running };
+
+/** A call that another process runs, as the record has it. */
+export interface CallElsewhere {
+  readonly conversationId: string;
+  readonly turnId: string;
+  readonly runId: number;
+  readonly toolCallId: string;
+  readonly key: string;
+  /** The address of its process. */
+  readonly process: string;
+  /** Whether it acts once per conversation. */
+  readonly isOnce: boolean;
+}
+
+/** What a waiting call needs. */
+export interface Waiting {
+  readonly conversations: Pick<ConversationManager, 'read'>;
+  /** Undefined if no messages are exchanged: then nobody can say that the process is gone. */
+  readonly others: OtherProcesses | undefined;
+}
+
+/**
+ * The outcome of the call, once the record has it. `unknown` if its process says that it does not
+ * run it, or does not answer, and the record has no result either. `running` once the signal fires.
+ * Reads the record at least once a second; a message of that process only saves time.
+ */
+export async function outcomeElsewhere(
+  call: CallElsewhere,
+  { conversations, others }: Waiting,
+  signal: AbortSignal,
+): Promise<CallOutcome> {
+  let wake = (): void => undefined;
+  const woken = (): void => wake();
+  const interval = setInterval(woken, READ_MS);
+  signal.addEventListener('abort', woken);
+  others?.awaitCall(call.key, woken);
+  try {
+    for (;;) {
+      const next = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const answer = await others?.ask(call.conversationId, new Map([[call.process, [call.key]]]));
+      // After the answer: a process stops running a call once its result is stored.
+      const conversation = await conversations.read(call.conversationId);
+      const outcome = conversation === undefined ? LOST : outcomeIn(conversation, call);
+      if (outcome.state !== 'running') return outcome;
+      if (signal.aborted) return STILL_RUNNING;
+      if (answer !== undefined && !answer.isCallRunning(call.key, call.process)) return LOST;
+      await next;
+    }
+  } finally {
+    clearInterval(interval);
+    signal.removeEventListener('abort', woken);
+    others?.stopAwaiting(call.key, woken);
+  }
+}
+
+/** As the record has it. A call that acts once is told by its claim, too: turns are trimmed. */
+function outcomeIn(conversation: Conversation, call: CallElsewhere): CallOutcome {
+  const claim = call.isOnce ? conversation.onceCalls?.[call.key] : undefined;
+  if (claim !== undefined && (isSameCall(call, claim) || claim.state === 'completed'))
+    return { state: claim.state, content: claim.content };
+  const turn = findTurn(conversation, call.turnId);
+  const message =
+    turn === undefined
+      ? undefined
+      : toolMessagesOf(turn).find(
+          ({ toolCallId, runId = turn.runId }) =>
+            toolCallId === call.toolCallId && runId === call.runId,
+        );
+  if (message === undefined) return LOST;
+  const { state, content, handOver } = message;
+  return { state, content, handOver };
+}

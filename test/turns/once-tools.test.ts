@@ -1,0 +1,444 @@
+// Tools that act once per conversation: in one process, and in two that share a store. The model
+// calls `pay` with the amount that the caller names, and says what it got back.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { NotDone } from '../../src/agents/not-done.ts';
+import { tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
+import { createApp } from '../../src/app/create-app.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import type { ConversationStore } from '../../src/conversations/store.ts';
+import { createLogger } from '../../src/log.ts';
+import type { ChatModel } from '../../src/models/model.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
+import { spoken } from '../conversations/asking-back.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
+import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';
+import { Post } from '../fixtures/post.ts';
+
+const ID = { conversation_id: 'c' } as const;
+
+type Amount = { readonly amount: number };
+type Pay = (args: Amount, context: ToolContext) => unknown;
+
+/** Calls `pay` for "pay 5" and "pay 5 with x", and says the result; says "Yes." to other words. */
+const payer: ChatModel = {
+  name: 'test:payer',
+  async *stream(messages) {
+    const last = messages.at(-1);
+    if (last?.role === 'tool') yield { type: 'text', text: last.content };
+    else {
+      const [, amount] = /^pay (\d+)/.exec(String(last?.content)) ?? [];
+      if (amount === undefined) yield { type: 'text', text: 'Yes.' };
+      else {
+        const call = { id: 'call_1', name: 'pay', args: `{"amount":${amount}}` };
+        yield { type: 'toolCall', call };
+      }
+    }
+  },
+  warm: () => Promise.resolve(),
+  problems: () => [],
+  isUsable: () => true,
+};
+
+function payTool(run: Pay, more: Partial<Parameters<typeof tool>[0]> = {}): Tool {
+  return tool({
+    name: 'pay',
+    description: 'Pays.',
+    parameters: {
+      type: 'object',
+      properties: { amount: { type: 'number' } },
+      required: ['amount'],
+    },
+    once: true,
+    ...more,
+    run: (args, context) => run(args as Amount, context as ToolContext),
+  });
+}
+
+function payAgent(pay: Tool): Agent {
+  return defineAgent({ name: 'shop', prompt: 'Pay.', model: payer, tools: [pay] });
+}
+
+interface Shop extends Served {
+  /** Says it in a turn of its own, and returns the reply. */
+  says(words: string, fields?: Readonly<Record<string, unknown>>): Promise<string>;
+}
+
+let shops = 0;
+
+function shop(
+  t: TestContext,
+  pay: Tool,
+  options: Parameters<typeof serve>[2] = {},
+): Shop {
+  const served = serve(t, payAgent(pay), options);
+  shops += 1;
+  const name = `shop ${shops}`;
+  let turns = 0;
+  return {
+    ...served,
+    says: (words, fields = {}) =>
+      spoken(served.client.say(words, { turn_id: `${name}, turn ${++turns}`, ...ID, ...fields })),
+  };
+}
+
+interface Machines {
+  readonly a: Shop;
+  readonly b: Shop;
+  readonly post: Post;
+  /** The database's way to each process. */
+  readonly parts: readonly [PartsInMemory, PartsInMemory];
+}
+
+/** Two processes over one store. `channel` false: they exchange no messages. */
+function machines(t: TestContext, pay: () => Tool, { hasChannel = true } = {}): Machines {
+  const shared: SharedParts = new Map();
+  const post = new Post();
+  const parts = [0, 1].map(() => new PartsInMemory(shared, { isSlow: true }));
+  const open = (index: number): Shop => {
+    const store = new SharedStore(parts[index] as PartsInMemory, {
+      ttlMs: 3_600_000,
+      maxRemembered: 100,
+      timeoutMs: 5_000,
+      log: createLogger({ level: 'silent', write: () => undefined }),
+    });
+    const channel = hasChannel ? { channel: post.channel(`p${index}`) } : {};
+    return shop(t, pay(), { store, ...channel });
+  };
+  const [first, second] = parts as [PartsInMemory, PartsInMemory];
+  return { a: open(0), b: open(1), post, parts: [first, second] };
+}
+
+/** A tool whose calls the test ends, by the amount. */
+class Bank {
+  readonly calls: number[] = [];
+  readonly keys = new Set<string>();
+  readonly #begun = new Told<number>();
+  readonly #gates = new Map<number, Deferred<() => unknown>>();
+
+  readonly pay: Pay = ({ amount }, { idempotencyKey }) => {
+    this.calls.push(amount);
+    this.keys.add(idempotencyKey);
+    this.#begun.tell(amount);
+    return this.#gate(amount).promise.then((end) => end());
+  };
+
+  begun(): Promise<number> {
+    return this.#begun.next('the payment');
+  }
+
+  answer(amount: number, value: unknown = { paid: amount }): void {
+    this.#gate(amount).resolve(() => value);
+  }
+
+  fail(amount: number, error: Error): void {
+    this.#gate(amount).resolve(() => {
+      throw error;
+    });
+  }
+
+  #gate(amount: number): Deferred<() => unknown> {
+    const gate = this.#gates.get(amount) ?? deferred<() => unknown>();
+    this.#gates.set(amount, gate);
+    return gate;
+  }
+}
+
+/** One for the question of the turn that opens, and one for each look of a call that waits. */
+function answersIn({ messages }: Post): number {
+  return messages.filter((text) => text.includes('"answer"')).length;
+}
+
+/** Asks for a payment until the reply is right, but not for ever. */
+async function paysAtLast(from: Shop, isRight: (reply: string) => boolean): Promise<void> {
+  const replies = new Set<string>();
+  const deadline = performance.now() + 5_000;
+  while (performance.now() < deadline) {
+    const reply = await from.says('pay 5');
+    if (isRight(reply)) return;
+    replies.add(reply);
+  }
+  assert.fail(`the replies were ${[...replies].join(', ')}`);
+}
+
+function errorsOf({ logLines }: Served, msg: string): Record<string, unknown>[] {
+  return logLines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => line['level'] === 'error' && line['msg'] === msg);
+}
+
+describe('a once tool', () => {
+  it('acts once for the same arguments; a later call gets the result, marked as such', async (t) => {
+    const paid: number[] = [];
+    const served = shop(t, payTool(({ amount }) => void paid.push(amount)));
+    assert.equal(await served.says('pay 5'), '{"status":"ok"}');
+    assert.equal(await served.says('pay 5'), '{"status":"done before","result":{"status":"ok"}}');
+    assert.equal(await served.says('pay 6'), '{"status":"ok"}');
+    assert.deepEqual(paid, [5, 6]);
+  });
+
+  it('acts once for each text of its function, whatever the arguments', async (t) => {
+    const paid: number[] = [];
+    const once = (_args: unknown, { conversationId }: { conversationId: string }): string =>
+      `order of ${conversationId}`;
+    const served = shop(t, payTool(({ amount }) => void paid.push(amount), { once }));
+    await served.says('pay 5');
+    await served.says('pay 6');
+    await served.says('pay 7', { conversation_id: 'another' });
+    assert.deepEqual(paid, [5, 7]);
+  });
+
+  it('starts nothing where its function throws or returns no text: that is the error', async (t) => {
+    for (const [once, error] of [
+      [() => { throw new Error('no order'); }, '{"error":"no order"}'],
+      [() => '', '{"error":"tool pay: once must return a text, got an empty one"}'],
+      [() => 7, '{"error":"tool pay: once must return a text, got number"}'],
+      [async () => 'x', '{"error":"tool pay: once must return a text, got object"}'],
+    ] as const) {
+      const served = shop(t, payTool(() => assert.fail('it ran'), { once: once as () => string }));
+      assert.equal(await served.says('pay 5'), error);
+    }
+  });
+
+  it('claims nothing for arguments that are refused', async (t) => {
+    const paid: number[] = [];
+    const pay = payTool(({ amount }) => void paid.push(amount), {
+      parameters: {
+        type: 'object', properties: { amount: { type: 'number', maximum: 5 } },
+      },
+    });
+    const served = shop(t, pay);
+    assert.match(await served.says('pay 9'), /^\{"error":"arguments\.amount must/);
+    const conversation = await served.app.conversations.read('c');
+    assert.equal(conversation?.onceCalls, undefined);
+    assert.deepEqual(paid, []);
+  });
+
+  it('is joined by a second call while it runs', async (t) => {
+    const bank = new Bank();
+    const served = shop(t, payTool(bank.pay));
+    const first = served.says('pay 5');
+    await bank.begun();
+    const second = served.says('pay 5');
+    await until(() => served.logLines.join('').includes('"outcome":"interrupted"'), 'the barge-in');
+    bank.answer(5);
+    assert.equal(await second, '{"paid":5}');
+    await first;
+    assert.deepEqual(bank.calls, [5]);
+  });
+
+  it('is not repeated when it throws: its outcome is unknown, which is logged and counted', async (t) => {
+    const bank = new Bank();
+    const served = shop(t, payTool(bank.pay));
+    bank.fail(5, new Error('socket hang up'));
+    assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
+    assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
+    assert.deepEqual(bank.calls, [5]);
+    const [line, ...more] = errorsOf(served, 'the outcome of a tool call is unknown');
+    assert.deepEqual(more, []);
+    assert.equal(line?.['idempotencyKey'], [...bank.keys][0]);
+    assert.equal(served.metric('layercode_tool_outcomes_unknown_total{tool="pay"}'), 1);
+  });
+
+  it('may act again after NotDone, and is repeated if it is repeatable', async (t) => {
+    const served = shop(t, payTool(({ amount }) => {
+      tries.push(amount);
+      if (tries.length === 1) throw new NotDone('card declined');
+      return 'paid';
+    }));
+    const tries: number[] = [];
+    assert.equal(await served.says('pay 5'), '{"error":"card declined"}');
+    assert.equal(await served.says('pay 5'), '"paid"');
+    const keys = new Set<string>();
+    const again = shop(t, payTool((_args, { idempotencyKey }) => {
+      keys.add(idempotencyKey);
+      throw new Error('socket hang up');
+    }, { repeatable: true }));
+    await again.says('pay 5');
+    await again.says('pay 5');
+    assert.equal(keys.size, 1);
+  });
+
+  it('has a result though it is not JSON: the model is told, and nothing is repeated', async (t) => {
+    let runs = 0;
+    const served = shop(t, payTool(() => ({ big: 1n, runs: ++runs })));
+    assert.match(await served.says('pay 5'), /^\{"error":"result\.big/);
+    assert.match(await served.says('pay 5'), /"done before"/);
+    assert.equal(runs, 1);
+  });
+
+  it('starts in no turn that leaves nothing behind', async (t) => {
+    const agent: Agent = {
+      name: 'shop',
+      onMessage: () => 'Yes.',
+      async onSessionStart({ journal }, reply) {
+        const call = { id: 'x', name: 'pay', args: '{"amount":5}' };
+        const run = { once: () => 'text', run: () => assert.fail('it ran') };
+        const [outcome] = await journal.runTools([call], () => run);
+        reply.say(outcome?.content ?? '');
+      },
+    };
+    const { client } = serve(t, agent);
+    const reply = await client.post({ type: 'session.start', session_id: 's', ...ID });
+    assert.match(await reply.text(), /not started/);
+  });
+
+  it('keeps its keys though history is trimmed', async (t) => {
+    let runs = 0;
+    const served = shop(t, payTool(() => ++runs), { environment: { MAX_MESSAGES: '4' } });
+    await served.says('pay 5');
+    for (let count = 0; count < 5; count++) await served.says(`word ${count}`);
+    assert.match(await served.says('pay 5'), /"done before"/);
+    assert.equal(runs, 1);
+  });
+
+  it('cannot be one of two different tools of one name', () => {
+    const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_x' }, []);
+    const one = payTool(() => 1);
+    const other = payTool(() => 2, { once: false });
+    const app = (first: Tool, second: Tool): unknown =>
+      createApp(settings, { sales: payAgent(first), billing: payAgent(second) });
+    assert.throws(() => app(one, other), /two tools are called "pay", and one acts once/);
+    assert.doesNotThrow(() => app(one, one));
+    assert.doesNotThrow(() => app(other, payTool(() => 3, { once: false })));
+  });
+
+  it('warns at the start that memory forgets', (t) => {
+    const { logLines } = shop(t, payTool(() => 1));
+    assert.match(logLines.join(''), /tools that act once may act again after a restart/);
+    const kept = shop(t, payTool(() => 1, { once: false }));
+    assert.doesNotMatch(kept.logLines.join(''), /may act again/);
+  });
+
+  it('must finish, and says so when it is made', () => {
+    assert.throws(() => payTool(() => 1, { whenInterrupted: 'abort' }), /must finish/);
+    assert.throws(() => payTool(() => 1, { once: 'yes' as unknown as boolean }), /once must be/);
+    assert.equal(payTool(() => 1).whenInterrupted, 'finish');
+  });
+});
+
+describe('a once tool of two processes', () => {
+  it('acts once though the caller goes on talking and the other process has the next words', async (t) => {
+    const bank = new Bank();
+    const { a, b } = machines(t, () => payTool(bank.pay));
+    const first = a.says('pay 5');
+    await bank.begun();
+    const second = b.says('pay 5');
+    await until(() => a.logLines.join('').includes('"outcome":"interrupted"'), 'the barge-in');
+    bank.answer(5);
+    assert.equal(await second, '{"paid":5}');
+    await first;
+    assert.match(await a.says('pay 5'), /"done before"/);
+    assert.deepEqual([bank.calls, bank.keys.size], [[5], 1]);
+  });
+
+  it('is waited for though no message arrives', async (t) => {
+    const bank = new Bank();
+    const { a, b, post } = machines(t, () => payTool(bank.pay));
+    const first = a.says('pay 5');
+    await bank.begun();
+    post.loses = (message) => message.includes('"call ended"') || message.includes('"interrupt"');
+    const second = b.says('pay 5');
+    await until(() => answersIn(post) === 2, 'a call that waits');
+    bank.answer(5);
+    assert.equal(await second, '{"paid":5}');
+    await first;
+  });
+
+  it('ends the calls that wait for it when it did nothing', async (t) => {
+    const bank = new Bank();
+    const { a, b, post } = machines(t, () => payTool(bank.pay));
+    const first = a.says('pay 5');
+    await bank.begun();
+    const second = b.says('pay 5');
+    await until(() => answersIn(post) === 2, 'a call that waits');
+    bank.fail(5, new NotDone('card declined'));
+    assert.equal(await second, '{"error":"card declined"}');
+    await first;
+  });
+
+  it('has an unknown outcome once its process is gone', async (t) => {
+    const bank = new Bank();
+    const { a, b, post } = machines(t, () => payTool(bank.pay));
+    const first = a.says('pay 5').catch(() => undefined);
+    await bank.begun();
+    post.kill('p0');
+    assert.equal(await b.says('pay 5'), '{"error":"outcome unknown"}');
+    assert.equal(await b.says('pay 5'), '{"error":"outcome unknown"}');
+    assert.deepEqual(bank.calls, [5]);
+    assert.equal(errorsOf(b, 'the outcome of a tool call is unknown').length, 1);
+    bank.answer(5); // the process was only frozen
+    await first;
+    await paysAtLast(b, (reply) => reply.includes('"done before"'));
+  });
+
+  it('does not start while the store does not answer, and burns nothing', async (t) => {
+    const bank = new Bank();
+    const { a, parts: [store] } = machines(t, () => payTool(bank.pay));
+    await a.says('Hello');
+    store.failWith = new Error('down');
+    assert.equal(await a.says('pay 5'), '{"error":"not started"}');
+    store.failWith = undefined;
+    bank.answer(5);
+    await paysAtLast(a, (reply) => reply === '{"paid":5}');
+    assert.deepEqual(bank.calls, [5]);
+  });
+
+  it('may start though the confirmation of its claim was lost', async (t) => {
+    const bank = new Bank();
+    const { a, b, parts: [store] } = machines(t, () => payTool(bank.pay));
+    await a.says('Hello');
+    const once = store.write.bind(store);
+    let writes = 0;
+    store.write = (id, change) => {
+      writes += 1;
+      const answer = once(id, change);
+      // The second write of the turn is the claim: it is made, and the answer is lost.
+      return writes === 2
+        ? Promise.resolve(answer).then(() => { throw new Error('lost'); })
+        : answer;
+    };
+    assert.equal(await a.says('pay 5'), '{"error":"not started"}');
+    bank.answer(5);
+    await paysAtLast(b, (reply) => reply.includes('"paid":5'));
+    assert.deepEqual(bank.calls, [5]);
+  });
+});
+
+describe('a once tool where no messages are exchanged', () => {
+  it('is waited for by reading the record', async (t) => {
+    const bank = new Bank();
+    const { a, b, parts: [, store] } = machines(t, () => payTool(bank.pay), { hasChannel: false });
+    const first = a.says('pay 5');
+    await bank.begun();
+    const second = b.says('pay 5');
+    const reads = (): number => store.calls.filter((name) => name === 'read').length;
+    await until(() => reads() === 2, 'a call that waits');
+    bank.answer(5);
+    assert.equal(await second, '{"paid":5}');
+    await first;
+    assert.deepEqual(bank.calls, [5]);
+  });
+});
+
+describe('the stores of a once tool', () => {
+  it('may be any with four methods', async (t) => {
+    const inner = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+    const store: ConversationStore = {
+      read: async (id) => inner.read(id),
+      update: async (id, change) => inner.update(id, change),
+      count: () => inner.count(),
+      close: () => inner.close(),
+    };
+    let runs = 0;
+    const served = shop(t, payTool(() => ++runs), { store });
+    await served.says('pay 5');
+    assert.match(await served.says('pay 5'), /"done before"/);
+    assert.equal(runs, 1);
+  });
+});
