@@ -2,8 +2,11 @@
 export { withModel } from './agents/with-model.ts';
 export { scriptedModel } from './models/scripted-model.ts';
 export type {
-  ScriptedAnswer, ScriptedCall, ScriptedModel, ScriptedRequest,
+  Script, ScriptedFunction, ScriptedModel, ScriptedRequest,
 } from './models/scripted-model.ts';
+export type {
+  ScriptedAnswer, ScriptedCall, ScriptedFailure, ScriptedPart, ScriptedWait,
+} from './models/scripted-answer.ts';
 export { createTestClient, TestClient, TestReply } from './test-client.ts';
 export type {
   PostOptions, TestClientOptions, TestEvent, TestToolCall, TurnOptions,

@@ -1,22 +1,13 @@
 // The model for tests: it answers by script and records what it was shown.
 
-import type {
-  ChatMessage, ChatModel, ModelDelta, ModelStreamOptions, ToolDefinition,
+import { failureOfResponse } from './failure.ts';
+import {
+  ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions,
+  type RequestFailure, type ToolDefinition,
 } from './model.ts';
-
-/** A tool call by the model. */
-export interface ScriptedCall {
-  /** The name of the tool. */
-  readonly call: string;
-  /** Default `{}`. */
-  readonly args?: object;
-}
-
-/**
- * The answer to one request: a text, a call, or several of them in order. After calls the model is
- * asked again with their results, and gives the next answer of the script.
- */
-export type ScriptedAnswer = string | ScriptedCall | readonly (string | ScriptedCall)[];
+import {
+  IS_RETRYABLE, parseAnswer, type ScriptedAnswer, type ScriptedFailure, type ScriptedPart,
+} from './scripted-answer.ts';
 
 /** What the model was shown, as it was at the time. */
 export interface ScriptedRequest {
@@ -26,40 +17,118 @@ export interface ScriptedRequest {
   readonly tools: readonly ToolDefinition[];
 }
 
+/** Answers by what the model was asked. If it throws, the turn fails. */
+export type ScriptedFunction = (request: ScriptedRequest) => ScriptedAnswer;
+
+/** The answers in order, one per request, or a function that answers every request. */
+export type Script = readonly (ScriptedAnswer | ScriptedFunction)[] | ScriptedFunction;
+
 export interface ScriptedModel extends ChatModel {
   /** All requests so far, oldest first. */
   readonly requests: readonly ScriptedRequest[];
 }
 
 const NAME = 'scripted:model';
+const ACCESS = { name: NAME, keyNames: ['SCRIPTED_API_KEY'], key: 'scripted' };
 
 /**
  * A model for tests. Each request gets the next answer of the script. A request after the last one
- * fails, and the turn with it. Texts arrive word by word, without delay.
+ * fails, and the turn with it. Texts arrive word by word, without delay unless the script waits.
  *
- * Throws a `TypeError` for an invalid answer.
+ * Throws a `TypeError` for an invalid answer. An invalid answer of a function fails the turn.
  */
-export function scriptedModel(script: readonly ScriptedAnswer[]): ScriptedModel {
-  if (!Array.isArray(script)) {
-    throw new TypeError(`scriptedModel takes a list of answers, got ${typeof script}`);
-  }
-  const answers = toAnswers(script);
+export function scriptedModel(script: Script): ScriptedModel {
+  const partsFor = compile(script);
   const requests: ScriptedRequest[] = [];
+  let calls = 0;
+
+  /** Every call gets its own id. */
+  function deltasOf(part: ScriptedPart): readonly ModelDelta[] {
+    if (typeof part === 'string') return toWords(part);
+    if (!('call' in part)) return [];
+    const call = { id: `call_${++calls}`, name: part.call, args: JSON.stringify(part.args) };
+    return [{ type: 'toolCall', call }];
+  }
+
+  async function* answer(
+    messages: readonly ChatMessage[],
+    options: ModelStreamOptions,
+    end: AbortController,
+  ): AsyncGenerator<ModelDelta, void, undefined> {
+    const request = snapshot(messages, options);
+    requests.push(request);
+    const { signal, onFailedRequest } = options;
+    if (signal.aborted) return;
+    const abort = (): void => end.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    const sentAt = performance.now();
+    let firstDeltaAt: number | undefined;
+    let failure: RequestFailure | undefined = 'interrupted'; // until something else is known
+    try {
+      for (const part of partsFor(request, requests.length)) {
+        if (typeof part === 'object' && 'waitMs' in part) await wait(part.waitMs, end.signal);
+        if (end.signal.aborted) return;
+        if (typeof part === 'object' && 'fail' in part) throw toError(part.fail);
+        for (const delta of deltasOf(part)) {
+          firstDeltaAt ??= performance.now();
+          yield delta;
+          if (end.signal.aborted) return;
+        }
+      }
+      failure = undefined;
+      yield usage((firstDeltaAt ?? performance.now()) - sentAt);
+    } catch (error) {
+      failure = error instanceof ModelError ? error.code : 'failed';
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', abort);
+      if (failure !== undefined) onFailedRequest?.(NAME, failure);
+    }
+  }
+
   return {
     name: NAME,
     requests,
-    async *stream(messages, options) {
-      requests.push(snapshot(messages, options));
-      const answer = answers[requests.length - 1];
-      if (answer === undefined) throw new Error(ranOut(answers.length, messages.at(-1)));
-      for (const delta of answer) {
-        if (options.signal.aborted) return;
-        yield delta;
-      }
+    stream(messages, options) {
+      const end = new AbortController();
+      const deltas = answer(messages, options, end);
+      const finish = deltas.return.bind(deltas);
+      // A generator handles `return()` only after its pending `await`. The abort ends a wait.
+      deltas.return = (value) => {
+        end.abort();
+        return finish(value);
+      };
+      return deltas;
     },
     warm: () => Promise.resolve(),
     problems: () => [],
     isUsable: () => true,
+  };
+}
+
+/** `count` is the number of the request, from 1. */
+type PartsFor = (request: ScriptedRequest, count: number) => readonly ScriptedPart[];
+
+function compile(script: Script): PartsFor {
+  const place = (count: number): string => `answer ${count} of scriptedModel`;
+  if (typeof script === 'function') {
+    return (request, count) => parseAnswer(script(request), place(count));
+  }
+  if (!Array.isArray(script)) {
+    const rule = 'a list of answers or a function';
+    throw new TypeError(`scriptedModel takes ${rule}, got ${typeof script}`);
+  }
+  const answers = script.map((answer: ScriptedAnswer | ScriptedFunction, index): PartsFor => {
+    if (typeof answer === 'function') {
+      return (request, count) => parseAnswer(answer(request), place(count));
+    }
+    const parts = parseAnswer(answer, place(index + 1));
+    return () => parts;
+  });
+  return (request, count) => {
+    const partsFor = answers[count - 1];
+    if (partsFor !== undefined) return partsFor(request, count);
+    throw new Error(ranOut(answers.length, request.messages.at(-1)));
   };
 }
 
@@ -82,44 +151,34 @@ function ranOut(count: number, last: ChatMessage | undefined): string {
     + `after ${asked}`;
 }
 
-/** The deltas of each answer. Every call gets its own id. */
-function toAnswers(script: readonly ScriptedAnswer[]): readonly (readonly ModelDelta[])[] {
-  let calls = 0;
-  return script.map((answer, index) => {
-    const parts: readonly unknown[] = Array.isArray(answer) ? answer : [answer];
-    const deltas = parts.flatMap((part): readonly ModelDelta[] => {
-      if (typeof part === 'string') return toWords(part);
-      const { call, args } = checkCall(part, `answer ${index + 1} of scriptedModel`);
-      calls += 1;
-      const id = `call_${calls}`;
-      return [{ type: 'toolCall', call: { id, name: call, args: JSON.stringify(args) } }];
-    });
-    return [...deltas, USAGE];
-  });
-}
-
-const USAGE: ModelDelta = {
-  type: 'usage', model: NAME, inputTokens: undefined, outputTokens: undefined, firstDeltaMs: 0,
-};
-
 /** Split as vendors do: a blank belongs to the word after it. */
 function toWords(text: string): readonly ModelDelta[] {
   return (text.match(/\s*\S+|\s+$/g) ?? []).map((word) => ({ type: 'text', text: word }));
 }
 
-function checkCall(part: unknown, place: string): Required<ScriptedCall> {
-  const isCall = typeof part === 'object' && part !== null && 'call' in part;
-  if (!isCall || typeof part.call !== 'string') {
-    throw new TypeError(`${place} must be a text, { call, args } or a list of these`);
+function usage(firstDeltaMs: number): ModelDelta {
+  return {
+    type: 'usage', model: NAME, inputTokens: undefined, outputTokens: undefined, firstDeltaMs,
+  };
+}
+
+/** The error that a vendor's model would throw. */
+function toError(fail: ScriptedFailure['fail']): ModelError {
+  if (typeof fail === 'number') {
+    return failureOfResponse(ACCESS, fail, new Headers(), '', Date.now());
   }
-  const { call } = part;
-  const args: unknown = 'args' in part && part.args !== undefined ? part.args : {};
-  const stray = Object.keys(part).find((key) => key !== 'call' && key !== 'args');
-  if (stray !== undefined) {
-    throw new TypeError(`${place} has a field "${stray}"; a call has call and args`);
-  }
-  if (typeof args !== 'object' || args === null || Array.isArray(args)) {
-    throw new TypeError(`${place}: args must be an object`);
-  }
-  return { call, args };
+  const message = `${NAME} failed with ${fail}, as its script says`;
+  return new ModelError(fail, message, { retryable: IS_RETRYABLE[fail] });
+}
+
+/** Resolves after the time, or as soon as the signal aborts. */
+function wait(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+  });
 }

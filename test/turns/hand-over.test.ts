@@ -15,9 +15,8 @@ import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
-import {
-  scriptedModel, type ScriptedAnswer, type ScriptedCall, type ScriptedModel,
-} from '../../src/models/scripted-model.ts';
+import type { ScriptedAnswer, ScriptedCall } from '../../src/models/scripted-answer.ts';
+import { scriptedModel, type ScriptedModel } from '../../src/models/scripted-model.ts';
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { dataOf } from '../agents/model-app.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
