@@ -4,11 +4,14 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { runToolLoop } from '../../src/agents/tool-loop.ts';
 import { hangUp, tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
-import type { Agent } from '../../src/agents/agent.ts';
+import type { Agent, MessageTurn, Reply } from '../../src/agents/agent.ts';
 import type { StandardResult } from '../../src/agents/standard-schema.ts';
 import { soon } from '../../src/base/awaitable.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
+import type { ChatModel } from '../../src/models/model.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
 import type { Schema } from '../../src/schema/schema.ts';
 import { pausing, says, silentAfter, type Answer } from '../faults/model-server.ts';
 import { chunk, DONE } from '../faults/wire-shapes.ts';
@@ -281,6 +284,44 @@ describe('a tool call', () => {
     const second = await eventsOf(client.say('Paris?', { turn_id: 't-1' }));
     assert.deepEqual([second, runs, server.requests.length], [first, 1, 2]);
   });
+});
+
+describe("a model's text", () => {
+  const made = { prompt: 'Be brief.', tools: [], options: {}, toolChoice: undefined } as const;
+
+  for (const kind of ['promise', 'thenable'] as const) {
+    it(`is not read on while the caller takes nothing, as a ${kind} says`, async () => {
+      const room = deferred<boolean>();
+      const said: string[] = [];
+      const say = (text: string): unknown => {
+        said.push(text);
+        return kind === 'promise' ? room.promise : { then: room.promise.then.bind(room.promise) };
+      };
+      const turn = { history: [], signal: new AbortController().signal, journal: {} };
+      let taken = 0;
+      const inner = scriptedModel(['One two three.']);
+      const model: ChatModel = {
+        ...inner,
+        async *stream(messages, options) {
+          for await (const delta of inner.stream(messages, options)) {
+            if (delta.type !== 'text') return;
+            taken += 1;
+            yield delta;
+          }
+        },
+      };
+      const running = runToolLoop(
+        turn as unknown as MessageTurn,
+        { isOver: false, say } as unknown as Reply,
+        { ...made, model, isSpeakable: false },
+      );
+      for (let step = 0; step < 5; step++) await new Promise(setImmediate);
+      assert.deepEqual([said, taken], [['One'], 1]);
+      room.resolve(true);
+      await running;
+      assert.deepEqual([said.join(''), taken], ['One two three.', 3]);
+    });
+  }
 });
 
 describe('what a tool returns', () => {

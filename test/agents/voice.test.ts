@@ -48,6 +48,15 @@ describe('Voice', () => {
     assert.equal(said.join(''), 'It rains. No.');
   });
 
+  it('breaks off a text that it says as it is', () => {
+    const said: string[] = [];
+    const voice = voiceFor(said, false);
+    voice.speak('*It* rai');
+    voice.breakOff();
+    voice.speak('No.');
+    assert.equal(said.join(''), '*It* rai No.');
+  });
+
   it('knows all that it said', () => {
     const voice = voiceFor([]);
     voice.speak('_One._');

@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events';
 import { after, describe, it, type TestContext } from 'node:test';
 
 import { createLogger } from '../../src/log.ts';
-import type { ChatMessage, ChatModel, ModelError } from '../../src/models/model.ts';
+import type { ChatMessage, ChatModel, ModelDelta, ModelError } from '../../src/models/model.ts';
 import {
   dripping,
   droppedAfter,
@@ -38,9 +38,10 @@ import {
   usageChunk,
   VLLM_ERROR,
 } from '../faults/wire-shapes.ts';
+import { deferred } from '../fixtures/app.ts';
+import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 import { HELLO, KEY, modelAt, read, type Reading } from './reading.ts';
-import { mockTimers } from '../fixtures/clock.ts';
 
 const servers: ModelServer[] = [];
 after(() => Promise.all(servers.map((server) => server.close())));
@@ -220,6 +221,31 @@ describe('ChatCompletionsModel', () => {
         usage.inputTokens === undefined &&
         usage.outputTokens === undefined,
     );
+  });
+
+  it('measures the time to its first text, whatever follows later', async (t) => {
+    const jump = jumpingClock(t);
+    const [thinks, speaks] = [deferred(), deferred()];
+    const { url } = await serve(async (response) => {
+      openStream(response);
+      response.write(chunk({ reasoning_content: 'hm' }));
+      await thinks.promise;
+      response.write(chunk({ content: 'One' }));
+      await speaks.promise;
+      response.end(chunk({ content: ' two' }, 'stop') + DONE);
+    });
+    const stream = modelAt(url).stream(HELLO, { signal: new AbortController().signal });
+    const first = stream.next();
+    jump(5_000);
+    thinks.resolve();
+    assert.deepEqual((await first).value, { type: 'text', text: 'One' });
+    jump(7_000);
+    speaks.resolve();
+    const deltas: ModelDelta[] = [];
+    for await (const delta of stream) deltas.push(delta);
+    const usage = deltas.at(-1);
+    assert.ok(usage?.type === 'usage', JSON.stringify(deltas));
+    assert.ok(usage.firstDeltaMs >= 5_000 && usage.firstDeltaMs < 7_000, `${usage.firstDeltaMs}`);
   });
 
   it('accepts [DONE] without a finish reason', async () => {
@@ -629,6 +655,16 @@ describe('a failing model', () => {
       { code: 'rate_limited', retryAfterMs: 250 },
     ],
     [
+      'limits the rate in milliseconds that are no number, and in seconds',
+      rateLimits({ 'retry-after-ms': 'soon', 'retry-after': '2' }),
+      { code: 'rate_limited', retryAfterMs: 2_000 },
+    ],
+    [
+      'limits the rate for a time that is no number',
+      rateLimits({ 'retry-after-ms': '-5', 'retry-after': 'soon' }),
+      { code: 'rate_limited', retryable: true, retryAfterMs: undefined },
+    ],
+    [
       'limits the rate until a date that is over',
       rateLimits({ 'retry-after': 'Wed, 21 Oct 2015 07:28:00 GMT' }),
       { code: 'rate_limited', retryAfterMs: 0 },
@@ -901,15 +937,36 @@ describe('the clocks of a stream', () => {
     assert.deepEqual([text, error], ['One two three', undefined]);
   });
 
-  it('start anew while it thinks behind a finish reason that was none', async (t) => {
-    const { send, pass, reading } = byHand(t);
-    await send(chunk({ content: 'Yes. ' }, 'stop'));
-    await pass(9);
-    await send(chunk({ reasoning_content: 'hm' }));
-    await pass(99);
-    await send(chunk({ content: 'No.' }), DONE);
-    assert.equal((await reading).text, 'Yes. No.');
-  });
+  for (const [what, blocks] of [
+    ['one chunk', [chunk({ content: 'Yes.' }, 'stop')]],
+    [
+      'chunks that all have a finish reason, the last of them empty',
+      [chunk({ content: 'Ye' }, 'stop'), chunk({ content: 's.' }, 'stop'), chunk({}, 'stop')],
+    ],
+  ] as const) {
+    it(`end a reply soon that has come in ${what}`, async (t) => {
+      const { send, pass, reading } = byHand(t);
+      let text: string | undefined;
+      void reading.then((there) => (text = there.text));
+      await send(...blocks);
+      await pass(9);
+      assert.equal(text, undefined);
+      await pass(1);
+      assert.equal(text, 'Yes.');
+    });
+  }
+
+  for (const field of ['reasoning_content', 'reasoning']) {
+    it(`start anew while it thinks in ${field} behind a finish that was none`, async (t) => {
+      const { send, pass, reading } = byHand(t);
+      await send(chunk({ content: 'Yes. ' }, 'stop'));
+      await pass(9);
+      await send(chunk({ [field]: 'hm' }));
+      await pass(99);
+      await send(chunk({ content: 'No.' }), DONE);
+      assert.equal((await reading).text, 'Yes. No.');
+    });
+  }
 
   it('stand still while the reader takes its time, at the end of a reply too', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);

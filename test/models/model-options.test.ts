@@ -191,6 +191,21 @@ describe('what a model refuses', () => {
     });
   }
 
+  for (const [param, left] of [
+    ['response_format.type', { response_format_version: 1 }],
+    ['response_format_version', { response_format: { type: 'json_schema' } }],
+  ] as const) {
+    it(`is left out whole, and nothing else with it, where the answer names ${param}`, async () => {
+      const server = await serve(openaiRefusal(param), says('Hi'));
+      const groq = { response_format: { type: 'json_schema' }, response_format_version: 1 };
+      const model = modelAt(server.url, { name: 'groq:llama' });
+      assert.equal((await read(model, { providerOptions: { groq } })).text, 'Hi');
+      const { response_format, response_format_version } = (await server.request(1)).body;
+      const sent = { response_format, response_format_version };
+      assert.deepEqual(JSON.parse(JSON.stringify(sent)), left);
+    });
+  }
+
   it('is left out one by one', async () => {
     const refusals = [mistralRefusal('temperature'), mistralRefusal('max_tokens')] as const;
     const server = await serve(...refusals, says('Hi'));

@@ -76,6 +76,30 @@ describe('PROVIDERS', () => {
     assert.equal(baseUrlName('llamacpp'), 'LLAMACPP_BASE_URL');
   });
 
+  const hash = /^[a-z0-9]{9}$/;
+  const longHash = /^[a-z0-9]{40}$/;
+  const ids: readonly (readonly [provider: string, id: string, sent: string | RegExp])[] = [
+    ['mistral', 'aB3456789', 'aB3456789'],
+    ['mistral', 'aB34567890', hash],
+    ['mistral', 'aB345678', hash],
+    ['mistral', 'call_5678', hash],
+    ['openai', 'call_1-a', 'call_1-a'],
+    ['openai', 'c'.repeat(40), 'c'.repeat(40)],
+    ['openai', 'c'.repeat(41), longHash],
+    ['anthropic', 'functions.look:0', longHash],
+  ];
+  for (const [name, id, sent] of ids) {
+    const what = typeof sent === 'string' ? 'as it is' : 'as a hash';
+    it(`sends ${name} the call id ${id} ${what}`, () => {
+      const wireId = PROVIDERS[name]?.toolCallId?.(id) ?? '';
+      if (typeof sent === 'string') assert.equal(wireId, sent);
+      else {
+        assert.match(wireId, sent);
+        assert.notEqual(wireId, PROVIDERS[name]?.toolCallId?.(`${id}x`));
+      }
+    });
+  }
+
   const efforts: readonly (readonly [string, string | undefined])[] = [
     ['openai:gpt-5', 'minimal'],
     ['openai:gpt-5-nano', 'minimal'],

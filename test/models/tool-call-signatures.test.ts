@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { ToolCallSignatures } from '../../src/models/tool-call-signatures.ts';
+
+const UNSIGNED = { google: { thought_signature: 'skip_thought_signature_validator' } };
+
+/** `extra_content` whose JSON has so many characters. */
+function signatureOf(length: number): object {
+  const frame = JSON.stringify({ google: { thought_signature: '' } }).length;
+  return { google: { thought_signature: 's'.repeat(length - frame) } };
+}
+
+describe('ToolCallSignatures', () => {
+  it('recalls what came with each call of a message', () => {
+    const signatures = new ToolCallSignatures();
+    signatures.remember('call_1', signatureOf(50));
+    signatures.remember('call_2', undefined);
+    assert.deepEqual(signatures.recall(['call_1', 'call_2']), [signatureOf(50), undefined]);
+  });
+
+  it('has a stand-in for the first call of a message without any', () => {
+    assert.deepEqual(new ToolCallSignatures().recall(['call_1', 'call_2']), [UNSIGNED, undefined]);
+  });
+
+  it('keeps a signature of exactly 65,536 characters, and none of one more', () => {
+    const signatures = new ToolCallSignatures();
+    signatures.remember('call_1', signatureOf(65_536));
+    signatures.remember('call_2', signatureOf(65_537));
+    assert.deepEqual(signatures.recall(['call_1']), [signatureOf(65_536)]);
+    assert.deepEqual(signatures.recall(['call_2']), [UNSIGNED]);
+  });
+
+  it('keeps those of the latest 200 calls', () => {
+    const signatures = new ToolCallSignatures();
+    for (let call = 0; call <= 200; call++) signatures.remember(`call_${call}`, { call });
+    assert.deepEqual(signatures.recall(['call_0']), [UNSIGNED]);
+    assert.deepEqual(signatures.recall(['call_1']), [{ call: 1 }]);
+  });
+});
