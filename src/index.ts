@@ -26,7 +26,9 @@ export type { HandOver } from './agents/hand-over.ts';
 export { NotDone } from './agents/not-done.ts';
 export { StateError } from './agents/live-state.ts';
 export { hangUp, tool } from './agents/tool.ts';
-export type { ArgumentsOf, OnceContext, TellBrowser, Tool, ToolContext, ToolDefinition } from './agents/tool.ts';
+export type {
+  ArgumentsOf, OnceContext, TellBrowser, Tool, ToolContext, ToolDefinition,
+} from './agents/tool.ts';
 export type { Schema } from './schema/schema.ts';
 export type { StandardSchema } from './agents/standard-schema.ts';
 export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts';

@@ -8,7 +8,6 @@ import type { Message, ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta, RequestFailure } from '../models/model.ts';
 import type { State } from './state.ts';
-import type { Tool } from './tool.ts';
 
 /**
  * What an agent speaks through during one turn, in either dialect. Its methods are bound, and do
@@ -277,10 +276,17 @@ export interface AgentResources {
   readonly fillerAfterMs: number;
 }
 
+/** What an app has to know about a tool. */
+export interface KnownTool {
+  readonly name: string;
+  /** Set if it acts once per conversation. */
+  readonly once: unknown;
+}
+
 /** An agent with its model. */
 export interface BoundAgent<S = unknown> extends Agent<S> {
   /** Undefined for an agent that needs no model. */
   readonly model?: ChatModel;
   /** Its tools, unless each turn makes its own. */
-  readonly tools?: readonly Tool[];
+  readonly tools?: readonly KnownTool[];
 }

@@ -84,7 +84,7 @@ export function bindModelAgent<S>(
   return {
     ...agent,
     ...(model === undefined ? {} : { model }),
-    ...(typeof tools === 'function' ? {} : { tools: tools as readonly Tool[] }),
+    ...(typeof tools === 'function' ? {} : { tools }),
     onSessionStart: (turn, reply) => {
       void model?.warm(turn.signal); // never rejects, and the welcome need not wait
       if (agent.onSessionStart !== undefined) return agent.onSessionStart(turn, reply);

@@ -1,7 +1,6 @@
 // Checks of an app's agents that concern tools which act once per conversation.
 
-import type { BoundAgent } from './agent.ts';
-import type { Tool } from './tool.ts';
+import type { BoundAgent, KnownTool } from './agent.ts';
 
 /** Names of the tools that act once. Tools that each turn makes for itself are not known. */
 export function onceToolsOf(agents: Iterable<BoundAgent>): readonly string[] {
@@ -14,7 +13,7 @@ export function onceToolsOf(agents: Iterable<BoundAgent>): readonly string[] {
  * the tool's name, so that it holds across a hand-over, and would be that of the other one, too.
  */
 export function checkOnceTools(agents: Iterable<BoundAgent>): void {
-  const known = new Map<string, Tool>();
+  const known = new Map<string, KnownTool>();
   for (const tool of toolsOf(agents)) {
     const other = known.get(tool.name) ?? tool;
     known.set(tool.name, other);
@@ -24,6 +23,6 @@ export function checkOnceTools(agents: Iterable<BoundAgent>): void {
   }
 }
 
-function* toolsOf(agents: Iterable<BoundAgent>): Generator<Tool> {
+function* toolsOf(agents: Iterable<BoundAgent>): Generator<KnownTool> {
   for (const { tools = [] } of agents) yield* tools;
 }

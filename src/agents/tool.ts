@@ -67,10 +67,11 @@ export interface ToolDefinition<P extends Schema | StandardSchema, S = unknown> 
    */
   readonly tellBrowser?: TellBrowser | undefined;
   /**
-   * Makes the tool act at most once per conversation, on all processes that share the store. `true`:
-   * once with the same arguments. A function: once for each text that it returns, such as the number
-   * of an order. A second call gets the result of the first. The call starts only when the store has
-   * confirmed it, and implies `whenInterrupted: 'finish'`. Default false. docs/payments.md
+   * Makes the tool act at most once per conversation, on all processes that share the store.
+   * `true`: once with the same arguments. A function: once for each text that it returns, such as
+   * the number of an order. A second call gets the result of the first. A call starts only when
+   * the store has confirmed it. Implies `whenInterrupted: 'finish'`. Default false.
+   * docs/payments.md
    */
   readonly once?:
     boolean | ((args: ArgumentsOf<P>, context: OnceContext<NoInfer<S>>) => string) | undefined;

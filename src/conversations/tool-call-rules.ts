@@ -78,8 +78,9 @@ export function noteProgress(
 ): NotedProgress {
   const { turnId, runId, messages, claims = [], agentState } = progress;
   const record = findTurn(conversation, turnId);
-  if (record === undefined) return { ownership: 'forgotten', claims: NO_CLAIMS, isStateKept: true };
-  if (record.runId !== runId) return { ownership: 'taken over', claims: NO_CLAIMS, isStateKept: true };
+  const unclaimed = { claims: NO_CLAIMS, isStateKept: true } as const;
+  if (record === undefined) return { ownership: 'forgotten', ...unclaimed };
+  if (record.runId !== runId) return { ownership: 'taken over', ...unclaimed };
   keepHandOver(conversation, record, messages);
   const leading = leadingMessages(record);
   const isOpen = record.state === 'open';
@@ -88,7 +89,7 @@ export function noteProgress(
     : [...ownMessages(record), ...callsUnknownTo(record, messages)];
   rewrite(conversation, record, [...leading, ...own], leading.length);
   trim(conversation, bounds);
-  if (!isOpen) return { ownership: 'closed', claims: NO_CLAIMS, isStateKept: true };
+  if (!isOpen) return { ownership: 'closed', ...unclaimed };
   const isStateKept = keepState(conversation, agentState, progress.process);
   const outcomes = claims.map((claim) => claimOnce(conversation, progress, claim));
   return { ownership: 'noted', claims: outcomes, isStateKept };
@@ -133,7 +134,8 @@ function completeJoined(messages: Message[], key: string | undefined, content: s
   if (key === undefined) return;
   for (const [index, message] of messages.entries()) {
     if (message.role !== 'tool' || message.key !== key || message.joins !== true) continue;
-    if (message.state !== 'completed') messages[index] = { ...message, state: 'completed', content };
+    if (message.state === 'completed') continue;
+    messages[index] = { ...message, state: 'completed', content };
   }
 }
 

@@ -75,7 +75,8 @@ function storeProgress(turn: CallingTurn, host: CallHost): Awaitable<void> {
 function progressOf(turn: CallingTurn, { process }: CallHost): TurnProgress {
   const { conversationId, turnId, runId, spoken, liveState, log } = turn;
   const messages = spoken.messages(turnId, 'open');
-  return { turnId, runId, process, messages, agentState: liveState?.textToStore(log, conversationId) };
+  const agentState = liveState?.textToStore(log, conversationId);
+  return { turnId, runId, process, messages, agentState };
 }
 
 /** The newer turn or run may be another process's, whose message has not arrived. */
@@ -128,8 +129,8 @@ function claimOf({ key, running, tool, spoken: { call } }: NotedCall, host: Call
 const WITHDRAWAL_DELAYS_MS = [250, 1_000, 4_000, 16_000, ...Array<number>(60).fill(60_000)];
 
 /**
- * The store may have the claims though it did not say so. They are taken back as soon as it answers.
- * Until then this process says that it runs the calls, so that nobody takes them for lost.
+ * The store may have the claims though it did not say so. They are taken back as soon as it
+ * answers. Until then this process says that it runs the calls, so that nobody takes them for lost.
  */
 async function withdrawLater(
   { conversationId, runId, log }: CallingTurn,
@@ -140,7 +141,7 @@ async function withdrawLater(
     await new Promise((resolve) => setTimeout(resolve, ms).unref());
     const waiting = claiming.filter(({ key }) => calls.isUnconfirmed(key));
     if (waiting.length === 0) return;
-    const claims = waiting.map(({ key, spoken: { call } }) => ({ key, runId, toolCallId: call.id }));
+    const claims = waiting.map(({ key, spoken }) => ({ key, runId, toolCallId: spoken.call.id }));
     try {
       await conversations.withdrawClaims(conversationId, claims);
       for (const { key } of waiting) calls.forgetUnconfirmed(key);

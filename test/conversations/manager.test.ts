@@ -108,8 +108,9 @@ for (const [kind, create] of [
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
       await manager.clear('c');
       assert.equal(
-        (await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages: [] }))
-          .isKept,
+        (
+          await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages: [] })
+        ).isKept,
         false,
       );
       assert.deepEqual(await manager.getHistory('c'), []);
