@@ -1,4 +1,5 @@
-// HTML entities: `&amp;`, `&#39;`, `&#x27;`. The names are those of HTML 4 without mathematics:
+// HTML entities: `&amp;`, `&#39;`, `&#x27;`. The names are those of HTML 4 that stand for letters of
+// the Latin alphabet, punctuation, money and plain arithmetic:
 // https://www.w3.org/TR/html401/sgml/entities.html
 
 /** Runs of names whose code points are consecutive. */
@@ -18,13 +19,6 @@ const RUNS: readonly (readonly [first: number, names: string])[] = [
   [338, 'OElig oelig'],
   [352, 'Scaron scaron'],
   [376, 'Yuml'],
-  [913, 'Alpha Beta Gamma Delta Epsilon Zeta Eta Theta Iota Kappa Lambda Mu Nu Xi Omicron Pi Rho'],
-  [931, 'Sigma Tau Upsilon Phi Chi Psi Omega'],
-  [945, 'alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho'],
-  [962, 'sigmaf sigma tau upsilon phi chi psi omega'],
-  [8194, 'ensp emsp'],
-  [8201, 'thinsp'],
-  [8204, 'zwnj zwj lrm rlm'],
   [8211, 'ndash mdash'],
   [8216, 'lsquo rsquo sbquo'],
   [8220, 'ldquo rdquo bdquo'],
@@ -33,9 +27,8 @@ const RUNS: readonly (readonly [first: number, names: string])[] = [
   [8249, 'lsaquo rsaquo'],
   [8364, 'euro'],
   [8482, 'trade'],
-  [8592, 'larr uarr rarr darr harr'],
+  [8592, 'larr uarr rarr darr'],
   [8722, 'minus'],
-  [8776, 'asymp'],
   [8800, 'ne'],
   [8804, 'le ge'],
 ];
@@ -45,46 +38,14 @@ const CHARACTERS: ReadonlyMap<string, string> = new Map(
     names.split(' ').map((name, offset) => [name, String.fromCodePoint(first + offset)] as const),
   ),
 );
-const MAX_NAME = 9;
 
-/**
- * The result of reading an `&`. Speak `character`, even if it would be a mark; then read `again` as
- * text.
- */
-export interface Entity {
-  readonly character: string;
-  readonly again: string;
-}
-
-/** Reads what may be an entity. "AT&T", "R&D" and `&unknown;` are text. */
-export class EntityReader {
-  #name = '';
-
-  /** Call it after `&`. */
-  start(): void {
-    this.#name = '';
-  }
-
-  /** Takes the next character, '' at the end. Returns undefined if it needs more. */
-  read(c: string): Entity | undefined {
-    if (c === ';') {
-      const character = characterOf(this.#name);
-      return character === undefined ? this.#text(c) : { character, again: '' };
-    }
-    if (!/^[A-Za-z0-9#]$/.test(c) || this.#name.length === MAX_NAME) return this.#text(c);
-    this.#name += c;
-    return undefined;
-  }
-
-  #text(c: string): Entity {
-    return { character: '&', again: this.#name + c };
-  }
-}
-
-function characterOf(name: string): string | undefined {
-  const number = /^#(?:([0-9]+)|[xX]([0-9a-fA-F]+))$/.exec(name);
-  if (number === null) return CHARACTERS.get(name);
-  const code = number[1] === undefined ? parseInt(number[2] ?? '', 16) : Number(number[1]);
+/** The character of an entity; '' for one that does not exist. Undefined if it is text. */
+export function characterOf(entity: string): string | undefined {
+  const [, decimal, hexadecimal, name = ''] = ENTITY.exec(entity) ?? [];
+  if (decimal === undefined && hexadecimal === undefined) return CHARACTERS.get(name);
+  const code = decimal === undefined ? parseInt(hexadecimal ?? '', 16) : Number(decimal);
   const isCharacter = code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
   return isCharacter ? String.fromCodePoint(code) : '';
 }
+
+const ENTITY = /^&(?:#([0-9]+)|#[xX]([0-9a-fA-F]+)|([A-Za-z0-9]+));$/;

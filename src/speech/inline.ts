@@ -1,9 +1,7 @@
-import { isAsciiWord, isBlank, isPunctuation, isSilent, isSpace } from './characters.ts';
+import { isAsciiWord, isBlank, isSilent, isSpace } from './characters.ts';
+import { DestinationReader } from './destinations.ts';
 import { Emphasis } from './emphasis.ts';
-import { EntityReader } from './entities.ts';
-import {
-  Brackets, CitationReader, DestinationReader, FootnoteReader, ReferenceReader,
-} from './links.ts';
+import { characterOf } from './entities.ts';
 import { TagReader } from './tags.ts';
 import type { Tidy } from './tidy.ts';
 import { UrlReader } from './urls.ts';
@@ -33,26 +31,22 @@ export class Inline {
   readonly #tidy: Tidy;
   readonly #block: Block;
   readonly #emphasis = new Emphasis();
-  readonly #brackets = new Brackets();
   readonly #destinations = new DestinationReader();
-  readonly #footnotes = new FootnoteReader();
-  readonly #references = new ReferenceReader();
-  readonly #citations = new CitationReader();
-  readonly #entities = new EntityReader();
   readonly #tags = new TagReader();
   readonly #urls = new UrlReader((text) => this.#putAll(text));
   /** Set while a mark is open whose meaning depends on what follows. */
   #reader: Reader | undefined;
+  /** That mark, or of a run its first character. */
+  #held = '';
+  #runLength = 0;
+  /** The open brackets: whether they are spoken, as those of `list[0]`. */
+  #brackets: boolean[] = [];
   /** The previous character as it was written; '' at the start of a line. */
   #before = '';
   /** Number of backticks that opened the current code; 0 outside code. */
   #codeMarks = 0;
   /** Set by the `<` of an autolink: its `>` may follow. */
   #isAutolink = false;
-  #runMark = '';
-  #runLength = 0;
-  /** Spaces after the `##` at the end of a heading: its line break may follow. */
-  #runSpaces = 0;
 
   constructor(tidy: Tidy, block: Block) {
     this.#tidy = tidy;
@@ -94,7 +88,7 @@ export class Inline {
   /** Emphasis and links end with their paragraph, heading or list item. */
   endParagraph(): void {
     this.#emphasis.reset();
-    this.#brackets.reset();
+    this.#brackets = [];
   }
 
   /** Follows `openFence` if it turned out to be code within the line. */
@@ -121,45 +115,33 @@ export class Inline {
       case '_':
       case '~':
       case '`':
-        this.#runMark = c;
         this.#runLength = 1;
-        this.#reader = this.#readRun;
-        return;
+        return this.#hold(c, this.#readRun);
       case '\\':
-        this.#reader = this.#readEscape;
-        return;
+        return this.#hold(c, this.#readEscape);
+      case '&':
+        return this.#hold(c, this.#readEntity);
       case '[':
-        this.#reader = this.#readOpening;
-        return;
+        return this.#hold(c, this.#readOpening);
       case ']':
-        if (this.#brackets.close()) return this.#put(c);
-        this.#reader = this.#readClosing;
-        return;
+        return (this.#brackets.pop() ?? true) ? this.#put(c) : this.#hold(c, this.#readClosing);
+      case '【':
+        return this.#hold(c, this.#readCitation);
+      case '!':
+        return this.#mayBeginImage ? this.#hold(c, this.#readExclamation) : this.#put(c);
+      case '#':
+        if (!this.isHeading || !isSpace(this.#before)) return this.#put(c);
+        return this.#hold(c, this.#readHeadingEnd);
       case '<':
         this.#tags.start();
-        this.#reader = this.#readTag;
-        return;
-      case '&':
-        this.#entities.start();
-        this.#reader = this.#readEntity;
-        return;
-      case '【':
-        this.#citations.start();
-        this.#reader = this.#readCitation;
-        return;
-      case '!':
-        // Elsewhere it ends a sentence, which must not be held back.
-        if (!isBlank(this.#before) && !'[(*_|>"'.includes(this.#before)) return this.#put(c);
-        this.#reader = this.#readExclamation;
-        return;
+        return this.#hold(c, this.#readTag);
       case 'h':
       case 'H':
       case 'w':
       case 'W':
         if (isAsciiWord(this.#before)) return this.#put(c);
         this.#urls.start(c, this.#urlStops());
-        this.#reader = this.#readUrl;
-        return;
+        return this.#hold(c, this.#readUrl);
       case '|':
         if (!this.hasCells) return this.#put(c);
         this.#before = c;
@@ -169,15 +151,19 @@ export class Inline {
         this.#before = c;
         this.#isAutolink = false;
         return;
-      case '#':
-        if (!this.isHeading || !isSpace(this.#before)) return this.#put(c);
-        this.#runLength = 1;
-        this.#runSpaces = 0;
-        this.#reader = this.#readHeadingEnd;
-        return;
       default:
         this.#put(c);
     }
+  }
+
+  /** Elsewhere a `!` ends a sentence, which must not be held back. */
+  get #mayBeginImage(): boolean {
+    return isBlank(this.#before) || '[(*_|>"'.includes(this.#before);
+  }
+
+  #hold(c: string, reader: Reader): void {
+    this.#held = c;
+    this.#reader = reader;
   }
 
   #put(c: string): void {
@@ -186,109 +172,126 @@ export class Inline {
   }
 
   #putAll(text: string): void {
-    for (const c of text) this.#put(c);
+    for (const c of text) {
+      if (isSpace(c)) this.#readSpace(c);
+      else this.#put(c);
+    }
   }
 
   #urlStops(): string {
     return (
       (this.hasCells ? '|' : '')
       + (this.#emphasis.hasOpenStar ? '*' : '')
-      + (this.#brackets.isOpen ? ']' : '')
+      + (this.#brackets.length > 0 ? ']' : '')
     );
   }
 
   readonly #readUrl: Reader = (c) => this.#urls.read(c);
   readonly #readDestination: Reader = (c) => this.#destinations.read(c);
-  readonly #readFootnote: Reader = (c) => this.#footnotes.read(c);
 
   readonly #readRun: Reader = (c) => {
-    if (c === this.#runMark) {
+    const mark = this.#held;
+    if (c === mark) {
       this.#runLength++;
       return undefined;
     }
     const before = this.#before;
-    this.#before = this.#runMark;
+    this.#before = mark;
     let spoken = '';
-    if (this.#runMark === '`') this.#readBackticks(this.#runLength, c);
-    else spoken = this.#emphasis.read(this.#runMark, this.#runLength, before, c);
+    if (mark === '`') this.#readBackticks(this.#runLength, c);
+    else spoken = this.#emphasis.read(mark, this.#runLength, before, c);
     if (spoken === '' && isBlank(before) && isBlank(c)) this.#tidy.leaveOut();
     this.#putAll(spoken);
     return c;
   };
 
   #readBackticks(length: number, after: string): void {
-    if (this.#codeMarks === length) this.#codeMarks = 0;
-    else if (this.#codeMarks > 0) return; // part of the code: another length than its opening
-    else if (length >= MIN_FENCE) this.#block.openFence(length);
+    if (this.#codeMarks > 0) {
+      if (this.#codeMarks === length) this.#codeMarks = 0;
+    } else if (length >= MIN_FENCE) this.#block.openFence(length);
     else if (length > 1 || !isBlank(after)) this.#codeMarks = length;
   }
 
-  readonly #readEscape: Reader = (c) => {
-    if (c === '\n') return c; // a hard line break
-    if (c < '\x7f' && isPunctuation(c)) {
-      this.#put(c);
-      return '';
-    }
-    this.#put('\\');
-    return c;
-  };
+  /**
+   * A reader of a short mark, which is text until it is complete. `soFar` matches it and each of its
+   * beginnings. `settle` speaks what was held, and returns the text to read again: `next` at least.
+   */
+  #short(soFar: RegExp, settle: (held: string, next: string) => string): Reader {
+    return (c) => {
+      const held = this.#held + c;
+      if (c === '' || !soFar.test(held)) return settle(this.#held, c);
+      this.#held = held;
+      return COMPLETE.test(held) ? settle(held, '') : undefined;
+    };
+  }
 
-  readonly #readOpening: Reader = (c) => {
-    if (c === '^') {
+  readonly #readEscape = this.#short(ESCAPE, (held, next) => {
+    // A backslash at the end of a line is a line break.
+    if (next !== '\n') this.#put(held.slice(-1));
+    return next;
+  });
+
+  readonly #readEntity = this.#short(ENTITY, (held, next) => {
+    const character = characterOf(held);
+    if (character === undefined) {
+      this.#put('&');
+      return held.slice(1) + next;
+    }
+    if (/^\s$/.test(character)) this.#readSpace(' ');
+    else if (!isSilent(character)) this.#put(character);
+    return next;
+  });
+
+  readonly #readOpening = this.#short(FOOTNOTE, (held, next) => {
+    if (held.includes(']')) {
       this.#tidy.leaveOut();
-      this.#footnotes.start();
-      this.#reader = this.#readFootnote;
-      return '';
+      return next;
     }
     // After these characters it is an index, `list[0]`, or a citation, "Paris.[1]", not a link. All
     // other brackets are removed: whether it is a link is known only after its text was spoken.
     const isSpoken =
       isAsciiWord(this.#before) || (this.#before !== '' && '_].,'.includes(this.#before));
-    this.#brackets.open(isSpoken);
+    if (this.#brackets.length === MAX_BRACKETS) this.#brackets.shift();
+    this.#brackets.push(isSpoken);
     if (isSpoken) this.#put('[');
     else this.#before = '[';
-    return c;
-  };
+    return held.slice(1) + next;
+  });
 
-  readonly #readClosing: Reader = (c) => {
-    this.#before = ')';
-    if (c === '(') {
+  readonly #readClosing = this.#short(REFERENCE, (held, next) => {
+    this.#before = ']';
+    if (held === ']') {
+      if (next !== '(') return next;
+      this.#before = ')';
       this.#destinations.start();
       this.#reader = this.#readDestination;
       return '';
     }
-    if (c !== '[') return c;
-    this.#references.start();
-    this.#reader = this.#readReference;
-    return '';
-  };
+    if (held.endsWith(']')) return next;
+    this.#readSpace(' ');
+    return held.slice(1) + next;
+  });
 
-  readonly #readReference: Reader = (c) => {
-    const again = this.#references.read(c);
-    if (again !== undefined && !this.#references.isReference) this.#readSpace(' ');
-    return again;
-  };
+  readonly #readCitation = this.#short(CITATION, (held, next) => {
+    if (held.endsWith('】')) {
+      this.#tidy.leaveOut();
+      return next;
+    }
+    this.#put('【');
+    return held.slice(1) + next;
+  });
 
-  readonly #readCitation: Reader = (c) => {
-    const again = this.#citations.read(c);
-    if (this.#citations.isCitation) this.#tidy.leaveOut();
-    else if (again !== undefined) this.#put('【');
-    return again;
-  };
+  readonly #readExclamation = this.#short(IMAGE, (held, next) => {
+    if (held.endsWith('[')) return '[';
+    this.#put('!');
+    return next;
+  });
 
-  readonly #readEntity: Reader = (c) => {
-    const entity = this.#entities.read(c);
-    if (entity === undefined) return undefined;
-    const { character, again } = entity;
-    if (/^\s$/.test(character)) this.#readSpace(' ');
-    else if (character !== '' && !isSilent(character)) this.#put(character);
-    return again;
-  };
-
-  readonly #readExclamation: Reader = (c) => {
-    if (c !== '[') this.#put('!');
-    return c;
-  };
+  readonly #readHeadingEnd = this.#short(HEADING_END, (held, next) => {
+    if (next === '' || next === '\n') this.#tidy.leaveOut();
+    else this.#putAll(held);
+    return next;
+  });
 
   readonly #readTag: Reader = (c) => {
     const angle = this.#tags.read(c);
@@ -301,22 +304,24 @@ export class Inline {
     else if (angle.kind === 'break') this.#tidy.breakLine();
     return angle.again;
   };
-
-  readonly #readHeadingEnd: Reader = (c) => {
-    if (c === '#' && this.#runSpaces === 0) this.#runLength++;
-    else if (c === ' ') this.#runSpaces++;
-    else {
-      if (c === '\n' || c === '') this.#tidy.leaveOut();
-      else this.#putAll('#'.repeat(Math.min(this.#runLength, MAX_CLOSING)));
-      if (this.#runSpaces > 0) this.#readSpace(' ');
-      return c;
-    }
-    return undefined;
-  };
 }
 
 /** Marks that keep their meaning inside code. */
 const IN_CODE = '`|hHwW';
 const MIN_FENCE = 3;
-/** A longer run of `#` is a rule of some kind, which is not spoken. */
-const MAX_CLOSING = 64;
+/** The outermost of more brackets is forgotten, and its partner spoken. No link is that deep. */
+const MAX_BRACKETS = 16;
+
+// The short marks, each as far as it may be read.
+const ESCAPE = /^\\[!-/:-@[-`{-~]$/;
+const ENTITY = /^&#?[A-Za-z0-9]{0,9};?$/;
+/** `[^1]`, and the `[^1]:` in front of its text. */
+const FOOTNOTE = /^\[\^(?:[^\s[\]]{0,32}|[^\s[\]]{1,32}\]:?)$/;
+/** The end of `[text][1]`. */
+const REFERENCE = /^\]\[[^[\]\n]{0,64}\]?$/;
+/** What OpenAI's file search puts after a sentence: `【4:0†menu.pdf】`. `【重要】` is text. */
+const CITATION = /^【[\d:]{1,12}(?:†[^【】\n]{0,100}】?)?$/;
+const IMAGE = /^!\[$/;
+const HEADING_END = /^#{1,64} {0,32}$/;
+/** The short marks to which nothing can be added. */
+const COMPLETE = /^(?:\\.|&.*;|\]\[.*\]|【.*】|!\[)$/;

@@ -60,7 +60,6 @@ export class TagReader {
     if (c === ':' && (name === 'http' || name === 'https')) {
       return { kind: 'autolink', again: held + c };
     }
-    if (c === ':' && name === 'mailto') return { kind: 'autolink', again: '' };
     if (c === '@' && isAsciiWord(held.charAt(0))) return { kind: 'autolink', again: held + c };
     this.#name = name.replace('/', '');
     if (!TAGS.has(this.#name)) return this.#text(c);

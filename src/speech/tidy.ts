@@ -38,29 +38,8 @@ export class Tidy {
 
   /** Takes a visible character. */
   put(c: string): void {
-    if (c > '\u00a9' || this.#emoji !== 'none' || this.#held !== '') {
-      if (c === EMOJI_STYLE && this.#held !== '') {
-        this.#held = '';
-        this.#leaveOutEmoji();
-        return;
-      }
-      if (c === EMOJI_STYLE || c === TEXT_STYLE || c === KEYCAP) return;
-      this.#settleHeld();
-      if (c === JOINER && this.#emoji !== 'none') {
-        this.#emoji = 'joined';
-        return;
-      }
-      if (isEmoji(c) || (this.#emoji === 'joined' && isPicture(c))) {
-        this.#leaveOutEmoji();
-        return;
-      }
-      this.#emoji = 'none';
-      if (isTextPicture(c)) {
-        this.#held = c;
-        return;
-      }
-    }
-    this.#say(c);
+    const isPlain = c <= '\u00a9' && this.#emoji === 'none' && this.#held === '';
+    if (isPlain || !this.#takesEmoji(c)) this.#say(c);
   }
 
   /** Takes a white space character. */
@@ -136,6 +115,29 @@ export class Tidy {
     this.#hasLineText = false;
   }
 
+  /** Whether `c` is part of an emoji, or may begin one. */
+  #takesEmoji(c: string): boolean {
+    if (c === EMOJI_STYLE && this.#held !== '') {
+      this.#held = '';
+      this.#leaveOutEmoji();
+      return true;
+    }
+    if (c === EMOJI_STYLE || c === TEXT_STYLE || c === KEYCAP) return true;
+    this.#settleHeld();
+    if (c === JOINER && this.#emoji !== 'none') {
+      this.#emoji = 'joined';
+      return true;
+    }
+    if (isEmoji(c) || (this.#emoji === 'joined' && isPicture(c))) {
+      this.#leaveOutEmoji();
+      return true;
+    }
+    this.#emoji = 'none';
+    if (!isTextPicture(c)) return false;
+    this.#held = c;
+    return true;
+  }
+
   #settleHeld(): void {
     if (this.#held === '') return;
     const held = this.#held;
@@ -161,8 +163,10 @@ export class Tidy {
   }
 
   #say(c: string): void {
-    if (this.#isTorn) this.#mend(c);
-    else if (this.#gap !== '') {
+    if (this.#isTorn) {
+      this.#output += this.#seam(c);
+      this.#resetTear();
+    } else if (this.#gap !== '') {
       this.#output += this.#gap;
       this.#gap = '';
     }
@@ -171,18 +175,14 @@ export class Tidy {
     this.#hasLineText = true;
   }
 
-  #mend(next: string): void {
-    const last = this.#last;
-    if (last === '') {
-      // Nothing precedes the gap, so it needs no space.
-    } else if (this.#lines > 0) this.#output += '\n'.repeat(Math.min(this.#lines, MAX_LINES));
-    else if (this.#isCell) this.#output += PAUSES.includes(last) ? ' ' : ', ';
-    else if (OPENING.includes(last)) {
-      // "(🎉 party)": the space belonged to the emoji.
-    } else if (this.#space !== '') {
-      if (this.#hasSpaceAfter || !CLOSING.includes(next)) this.#output += this.#space;
-    } else if (runsTogether(last, next)) this.#output += ' ';
-    this.#resetTear();
+  /** What is said in place of the gap before `next`. */
+  #seam(next: string): string {
+    if (this.#last === '') return '';
+    if (this.#lines > 0) return '\n'.repeat(Math.min(this.#lines, MAX_LINES));
+    if (this.#isCell) return PAUSES.includes(this.#last) ? ' ' : ', ';
+    if (OPENING.includes(this.#last)) return ''; // "(🎉 party)": the space belonged to the emoji
+    if (this.#space === '') return runsTogether(this.#last, next) ? ' ' : '';
+    return this.#hasSpaceAfter || !CLOSING.includes(next) ? this.#space : '';
   }
 
   #resetTear(): void {

@@ -1,4 +1,4 @@
-import { isAsciiWord, isBlank, isDigit, isUnspaced } from './characters.ts';
+import { isAsciiWord, isBlank, isUnspaced } from './characters.ts';
 
 /**
  * Reads a word that may be a URL. Says its host without `www.` as soon as the host is complete, and
@@ -9,7 +9,7 @@ import { isAsciiWord, isBlank, isDigit, isUnspaced } from './characters.ts';
  */
 export class UrlReader {
   readonly #say: (text: string) => void;
-  #stage: 'prefix' | 'host' | 'port' | 'path' = 'prefix';
+  #stage: 'prefix' | 'host' | 'path' = 'prefix';
   #prefix = '';
   #host = '';
   /** Punctuation that is part of the URL only if more of it follows. */
@@ -40,7 +40,6 @@ export class UrlReader {
   read(c: string): string | undefined {
     if (this.#stage === 'prefix') return this.#readPrefix(c);
     if (this.#stage === 'host') return this.#readHost(c);
-    if (this.#stage === 'port') return this.#readPort(c);
     return this.#readPath(c);
   }
 
@@ -73,12 +72,10 @@ export class UrlReader {
       return trail + c;
     }
     this.#say(host);
-    if (c === ':' && trail === '') this.#stage = 'port';
-    else if (c === '/' || c === '?' || c === '#') {
-      // "Is it https://example.com?": a question mark at the end belongs to the sentence.
-      this.#stage = 'path';
-      this.#trail = c === '?' ? '?' : '';
-    } else return trail + c;
+    if (c === '' || !':/?#'.includes(c)) return trail + c;
+    this.#stage = 'path';
+    // "Is it https://example.com?": a mark at the end belongs to the sentence.
+    this.#trail = TRAILING.includes(c) ? c : '';
     return undefined;
   }
 
@@ -88,18 +85,6 @@ export class UrlReader {
     // Either a Chinese domain, or Chinese text right after a Latin domain. The first character
     // decides.
     return !isUnspaced(c) || this.#host === '' || isUnspaced(this.#host);
-  }
-
-  #readPort(c: string): string | undefined {
-    if (isDigit(c)) {
-      this.#trail = '0'; // stands for the digits: the colon was part of the URL
-      return undefined;
-    }
-    if (this.#trail === '') return `:${c}`;
-    this.#trail = '';
-    if (c !== '/' && c !== '?' && c !== '#') return c;
-    this.#stage = 'path';
-    return undefined;
   }
 
   #readPath(c: string): string | undefined {
