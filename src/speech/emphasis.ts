@@ -33,8 +33,7 @@ export class Emphasis {
   read(mark: string, length: number, before: string, after: string): string {
     if (mark === '*') return this.#stars(length, before, after);
     if (mark === '_') return this.#underscores(length, before, after);
-    if (length === 1) return '~';
-    return length === 2 && isBlank(before) && isBlank(after) ? '~~' : '';
+    return length === 1 ? '~' : '';
   }
 
   #stars(length: number, before: string, after: string): string {

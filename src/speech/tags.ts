@@ -1,4 +1,4 @@
-import { isAsciiWord, isBlank, isSpace } from './characters.ts';
+import { isAsciiWord, isSpace } from './characters.ts';
 
 /**
  * The meaning of a `<`: a tag that breaks the line (`<br>`) or does not, a comment, an autolink
@@ -47,25 +47,18 @@ export class TagReader {
   }
 
   #readName(c: string): AngleBracket | undefined {
-    const held = this.#held;
-    if (
-      held === '' ? /^[a-z/!]$/i.test(c) : held.startsWith('!') ? c === '-' : isNameCharacter(c)
-    ) {
-      if (held.length === MAX_NAME) return this.#text(c);
-      this.#held += c;
-      if (this.#held === '!--') this.#stage = 'comment';
+    const name = this.#held + c;
+    if (NAME.test(name)) {
+      this.#held = name;
+      if (name === '!--') this.#stage = 'comment';
       return undefined;
     }
-    const name = held.toLowerCase();
-    if (c === ':' && (name === 'http' || name === 'https')) {
-      return { kind: 'autolink', again: held + c };
-    }
-    if (c === '@' && isAsciiWord(held.charAt(0))) return { kind: 'autolink', again: held + c };
-    this.#name = name.replace('/', '');
-    if (!TAGS.has(this.#name)) return this.#text(c);
+    if (AUTOLINK.test(name)) return { kind: 'autolink', again: name };
+    this.#name = this.#held.toLowerCase().replace('/', '');
+    const isTag = BREAKING_TAGS.has(this.#name) || INLINE_TAGS.has(this.#name);
+    if (!isTag || !(c === '>' || c === '/' || isSpace(c))) return this.#text(c);
     if (c === '>') return this.#tag('');
-    if (c !== '/' && !isSpace(c)) return this.#text(c);
-    this.#held += c;
+    this.#held = name;
     this.#stage = 'attribute';
     return undefined;
   }
@@ -106,7 +99,7 @@ export class TagReader {
   }
 
   #tag(again: string): AngleBracket {
-    return { kind: BREAKING.test(this.#name) ? 'break' : 'tag', again };
+    return { kind: BREAKING_TAGS.has(this.#name) ? 'break' : 'tag', again };
   }
 
   #text(c: string): AngleBracket {
@@ -114,20 +107,19 @@ export class TagReader {
   }
 }
 
-function isNameCharacter(c: string): boolean {
-  return isAsciiWord(c) || (!isBlank(c) && '.-+_'.includes(c));
-}
-
-const TAGS = new Set(
+/** What may become the name of a tag, the start of a comment, or an autolink. */
+const NAME = /^(?:!-{0,2}|[a-z/][a-z0-9.+_-]{0,23})$/i;
+const AUTOLINK = /^(?:https?:|[a-z0-9.+_-]+@)$/i;
+const BREAKING_TAGS = new Set(
   (
-    'a abbr b big blockquote br caption center cite code dd del details div dl dt em figcaption '
-    + 'figure font h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp section small span '
-    + 'strike strong sub summary sup table tbody td tfoot th thead tr tt u ul var'
+    'blockquote br caption dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr li ol p pre '
+    + 'section summary table td th tr ul'
   ).split(' '),
 );
-const BREAKING = new RegExp(
-  '^(?:blockquote|br|caption|dd|details|div|dl|dt|figcaption|figure|h[1-6r]|li|ol|p|pre|section|'
-    + 'summary|t[dhr]|table|ul)$',
+const INLINE_TAGS = new Set(
+  (
+    'a abbr b big center cite code del em font i img ins kbd mark q s samp small span strike strong '
+    + 'sub sup tbody tfoot thead tt u var'
+  ).split(' '),
 );
-const MAX_NAME = 24;
 const MAX_HELD = 48;
