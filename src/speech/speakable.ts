@@ -7,8 +7,9 @@ import { Tidy } from './tidy.ts';
  * the text was split.
  *
  * - Removed: Markdown marks, bullets, rules and brackets; fenced code; HTML tags; footnote marks,
- *   references (`[1]` after a link's text) and citations (`【3†source】`); emoji; control characters,
- *   and those that only set the direction of text.
+ *   references (`[1]` after a link's text), their definitions (`[1]: https://example.com`) and
+ *   citations (`【3†source】`); emoji; control characters, and those that only set the direction of
+ *   text.
  * - Replaced: links and images by their text, URLs by their host, HTML entities by their
  *   characters. The cells of a table are separated by commas.
  * - Kept: everything else, in any script. That includes list numbers ("1. "), `2*3`, `snake_case`,
