@@ -11,8 +11,7 @@ export function isBlank(c: string): boolean {
 
 /** Punctuation as CommonMark 0.31 defines it: symbols count too. */
 export function isPunctuation(c: string): boolean {
-  if (c === '' || c <= ' ') return false;
-  return c < '\x7f' ? !isAsciiWord(c) : PUNCTUATION.test(c);
+  return PUNCTUATION.test(c);
 }
 
 /** A letter, digit, or combining mark of any script. */
@@ -30,13 +29,7 @@ export function isAsciiWord(c: string): boolean {
 
 /** East and South-East Asian scripts and their punctuation, which write words without spaces. */
 export function isUnspaced(c: string): boolean {
-  const code = c.codePointAt(0) ?? 0;
-  return (
-    code >= 0x2e80 ||
-    (code >= 0x0e00 && code <= 0x0eff) || // Thai, Lao
-    (code >= 0x1000 && code <= 0x109f) || // Myanmar
-    (code >= 0x1780 && code <= 0x17ff) // Khmer
-  );
+  return UNSPACED.test(c);
 }
 
 /**
@@ -52,5 +45,7 @@ const SILENT = new RegExp(
     '\\ufeff\\ufff9-\\ufffc\\u{e0001}\\u{e0020}-\\u{e007f}]$',
   'u',
 );
-const SPACE = /^[^\S\ufeff]$/u;
+const SPACE = /^\s$/;
+/** Thai and Lao, Myanmar, Khmer, and from the radicals of Chinese on. */
+const UNSPACED = /^[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u{10ffff}]/u;
 const PUNCTUATION = /^[\p{P}\p{S}]$/u;

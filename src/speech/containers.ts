@@ -2,7 +2,7 @@
 export interface Container {
   /** Number of `>`. */
   readonly quotes: number;
-  /** The column at which its text begins at the earliest. */
+  /** The column at which its text begins at the earliest. A `>` has no width. */
   readonly column: number;
 }
 
@@ -41,7 +41,6 @@ export class Containers {
 
   quote(): void {
     this.#quotes++;
-    this.#column++;
   }
 
   /** `c` begins the line's text or its next mark. Items that should begin further right are over. */
@@ -56,12 +55,6 @@ export class Containers {
     this.#column += width;
     if (this.#column >= MAX_COLUMN) return;
     this.#items.push({ quotes: this.#quotes, column: this.#column + 1 });
-  }
-
-  /** Call it at the end of the text. */
-  reset(): void {
-    this.#items = [];
-    this.startLine();
   }
 }
 

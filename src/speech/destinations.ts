@@ -4,22 +4,13 @@
  * characters or more.
  */
 export class DestinationReader {
-  #held = '';
+  #held = '(';
   /** Parentheses that the address has opened. */
   #depth = 0;
   #isAfterSpace = false;
   /** The quotation mark of the title. */
   #quote = '';
   #last = '';
-
-  /** Call it after `](`. */
-  start(): void {
-    this.#held = '(';
-    this.#depth = 0;
-    this.#isAfterSpace = false;
-    this.#quote = '';
-    this.#last = '';
-  }
 
   /**
    * Takes the next character, '' at the end. Returns undefined if it needs more, otherwise the text

@@ -31,9 +31,6 @@ export class Inline {
   readonly #tidy: Tidy;
   readonly #block: Block;
   readonly #emphasis = new Emphasis();
-  readonly #destinations = new DestinationReader();
-  readonly #tags = new TagReader();
-  readonly #urls = new UrlReader((text) => this.#putAll(text));
   /** Set while a mark is open whose meaning depends on what follows. */
   #reader: Reader | undefined;
   /** That mark, or of a run its first character. */
@@ -133,15 +130,12 @@ export class Inline {
         if (!this.isHeading || !isSpace(this.#before)) return this.#put(c);
         return this.#hold(c, this.#readHeadingEnd);
       case '<':
-        this.#tags.start();
-        return this.#hold(c, this.#readTag);
+        return this.#openTag();
       case 'h':
       case 'H':
       case 'w':
       case 'W':
-        if (isAsciiWord(this.#before)) return this.#put(c);
-        this.#urls.start(c, this.#urlStops());
-        return this.#hold(c, this.#readUrl);
+        return isAsciiWord(this.#before) ? this.#put(c) : this.#openUrl(c);
       case '|':
         if (!this.hasCells) return this.#put(c);
         this.#before = c;
@@ -178,16 +172,34 @@ export class Inline {
     }
   }
 
-  #urlStops(): string {
-    return (
+  #openUrl(first: string): void {
+    const stops =
       (this.hasCells ? '|' : '')
       + (this.#emphasis.hasOpenStar ? '*' : '')
-      + (this.#brackets.length > 0 ? ']' : '')
-    );
+      + (this.#brackets.length > 0 ? ']' : '');
+    const url = new UrlReader(first, stops, (text) => this.#putAll(text));
+    this.#reader = (c) => url.read(c);
   }
 
-  readonly #readUrl: Reader = (c) => this.#urls.read(c);
-  readonly #readDestination: Reader = (c) => this.#destinations.read(c);
+  #openDestination(): void {
+    const destination = new DestinationReader();
+    this.#reader = (c) => destination.read(c);
+  }
+
+  #openTag(): void {
+    const tag = new TagReader();
+    this.#reader = (c) => {
+      const angle = tag.read(c);
+      if (angle === undefined) return undefined;
+      if (angle.kind === 'text') this.#put('<');
+      else this.#before = '<';
+      if (angle.kind === 'autolink') this.#isAutolink = true;
+      else if (angle.kind === 'comment') this.#tidy.leaveOut();
+      else if (angle.kind === 'break' && this.hasCells) this.#tidy.endCell();
+      else if (angle.kind === 'break') this.#tidy.breakLine();
+      return angle.again;
+    };
+  }
 
   readonly #readRun: Reader = (c) => {
     const mark = this.#held;
@@ -263,8 +275,7 @@ export class Inline {
     if (held === ']') {
       if (next !== '(') return next;
       this.#before = ')';
-      this.#destinations.start();
-      this.#reader = this.#readDestination;
+      this.#openDestination();
       return '';
     }
     if (held.endsWith(']')) return next;
@@ -292,18 +303,6 @@ export class Inline {
     else this.#putAll(held);
     return next;
   });
-
-  readonly #readTag: Reader = (c) => {
-    const angle = this.#tags.read(c);
-    if (angle === undefined) return undefined;
-    if (angle.kind === 'text') this.#put('<');
-    else this.#before = '<';
-    if (angle.kind === 'autolink') this.#isAutolink = true;
-    else if (angle.kind === 'comment') this.#tidy.leaveOut();
-    else if (angle.kind === 'break' && this.hasCells) this.#tidy.endCell();
-    else if (angle.kind === 'break') this.#tidy.breakLine();
-    return angle.again;
-  };
 }
 
 /** Marks that keep their meaning inside code. */

@@ -1,12 +1,12 @@
 import { isBlank, isDigit } from './characters.ts';
 
 /**
- * The beginning of a line. `length` counts the marks of a fence. Read `again` as text: for `text`
- * it is everything that was held back.
+ * The beginning of a line. `mark` is the mark as it was written. Read `again` as text: for `text` it
+ * is everything that was held back.
  */
 export interface LineMark {
   readonly kind: 'bullet' | 'task' | 'quote' | 'heading' | 'rule' | 'table' | 'fence' | 'text';
-  readonly length: number;
+  readonly mark: string;
   readonly again: string;
 }
 
@@ -15,29 +15,24 @@ export interface LineMark {
  * `---`, `===`, `|---|`, fences. "-5", "#1", ">= 5", "--flag" and "+49" are text.
  */
 export class LineMarkReader {
-  #held = '';
+  #held: string;
   /** Where we are in the definition of a link. */
   #definition: 'none' | 'address' | 'gap' | 'title' = 'none';
+
+  constructor(first: string) {
+    this.#held = first;
+  }
 
   /** Whether `c` can begin a block mark. */
   static begins(c: string): boolean {
     return '#>+*_`~[-:=|'.includes(c);
   }
 
-  /** The mark's first character. */
-  get first(): string {
-    return this.#held.charAt(0);
-  }
-
-  start(first: string): void {
-    this.#held = first;
-    this.#definition = 'none';
-  }
-
   /** Takes the next character, '' at the end. Returns undefined if it needs more. */
   read(c: string): LineMark | undefined {
     const held = this.#held;
-    switch (this.first) {
+    const first = held.charAt(0);
+    switch (first) {
       case '#':
         if (c === '#' && held.length < MAX_HEADING) return this.#more(c);
         return this.#end(isBlank(c) ? 'heading' : 'text', c);
@@ -49,10 +44,10 @@ export class LineMarkReader {
         return this.#readBracket(c);
       case '*':
       case '_':
-        return c === this.first ? this.#more(c) : this.#end(this.#runKind(c), c);
+        return c === first ? this.#more(c) : this.#end(this.#runKind(c), c);
       case '`':
       case '~':
-        return c === this.first
+        return c === first
           ? this.#more(c)
           : this.#end(held.length >= MIN_FENCE ? 'fence' : 'text', c);
       default:
@@ -112,7 +107,8 @@ export class LineMarkReader {
   }
 
   #end(kind: LineMark['kind'], c: string): LineMark {
-    return { kind, length: this.#held.length, again: kind === 'text' ? this.#held + c : c };
+    const mark = this.#held;
+    return { kind, mark, again: kind === 'text' ? mark + c : c };
   }
 }
 

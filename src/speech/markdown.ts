@@ -16,10 +16,10 @@ import type { Tidy } from './tidy.ts';
 export class Markdown {
   readonly #tidy: Tidy;
   readonly #inline: Inline;
-  readonly #lineMarks = new LineMarkReader();
   readonly #containers = new Containers();
   readonly #fences = new FenceReader(this.#containers);
   #state: 'line start' | 'item number' | 'line mark' | 'line' | 'fence' = 'line start';
+  #lineMark: LineMarkReader | undefined;
   /** What was read of the `12.` of a list item. */
   #number = '';
   /** Set by `--- | ---` until an empty line: rows need no `|` in front then. */
@@ -63,7 +63,6 @@ export class Markdown {
     }
     this.#tidy.end();
     this.#fences.reset();
-    this.#containers.reset();
     this.#endParagraph();
     this.#endLine();
   }
@@ -78,7 +77,7 @@ export class Markdown {
     this.#containers.begin(c);
     if (BULLETS.includes(c)) this.#startItem(c);
     else if (LineMarkReader.begins(c)) {
-      this.#lineMarks.start(c);
+      this.#lineMark = new LineMarkReader(c);
       this.#state = 'line mark';
     } else {
       this.#state = isDigit(c) ? 'item number' : 'line';
@@ -103,15 +102,16 @@ export class Markdown {
 
   /** Returns the text that is to be read again. */
   #readLineMark(c: string): string {
-    const mark = this.#lineMarks.read(c);
-    if (mark === undefined) return '';
+    const lineMark = this.#lineMark?.read(c);
+    if (lineMark === undefined) return '';
+    const { kind, mark, again } = lineMark;
     this.#state = 'line';
-    switch (mark.kind) {
+    switch (kind) {
       case 'text':
-        if (mark.again.startsWith('|')) this.#inline.hasCells = true;
+        if (again.startsWith('|')) this.#inline.hasCells = true;
         break;
       case 'fence':
-        this.#openFence(this.#lineMarks.first, mark.length, false);
+        this.#openFence(mark.charAt(0), mark.length, false);
         break;
       case 'quote':
         this.#containers.quote();
@@ -119,13 +119,13 @@ export class Markdown {
         this.#state = 'line start';
         break;
       case 'bullet':
-        this.#startItem(this.#lineMarks.first.repeat(mark.length));
+        this.#startItem(mark);
         break;
       case 'table':
       case 'rule':
         this.#leaveOutMark();
-        if (mark.kind === 'table') this.#isTable = true;
-        return this.#leaveOutLineBreak(mark.again);
+        if (kind === 'table') this.#isTable = true;
+        return this.#leaveOutLineBreak(again);
       case 'heading':
         this.#inline.isHeading = true;
         this.#leaveOutMark();
@@ -133,7 +133,7 @@ export class Markdown {
       case 'task':
         this.#leaveOutMark();
     }
-    return mark.again;
+    return again;
   }
 
   #openFence(mark: string, length: number, isInLine: boolean): void {

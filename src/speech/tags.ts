@@ -25,16 +25,6 @@ export class TagReader {
   /** Set while there is only white space since the line break. */
   #isLineStart = false;
 
-  start(): void {
-    this.#stage = 'name';
-    this.#held = '';
-    this.#name = '';
-    this.#attribute = '';
-    this.#quote = '';
-    this.#dashes = 0;
-    this.#isLineStart = false;
-  }
-
   /** Takes the next character, '' at the end. Returns undefined if it needs more. */
   read(c: string): AngleBracket | undefined {
     const isEmptyLine = c === '\n' && this.#isLineStart;

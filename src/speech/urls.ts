@@ -9,28 +9,19 @@ import { isAsciiWord, isBlank, isUnspaced } from './characters.ts';
  */
 export class UrlReader {
   readonly #say: (text: string) => void;
+  /** Characters that end the URL here, although they could be part of a URL elsewhere. */
+  readonly #stops: string;
   #stage: 'prefix' | 'host' | 'path' = 'prefix';
-  #prefix = '';
+  #prefix: string;
   #host = '';
   /** Punctuation that is part of the URL only if more of it follows. */
   #trail = '';
-  #stops = '';
   #openParentheses = 0;
 
-  constructor(say: (text: string) => void) {
-    this.#say = say;
-  }
-
-  /**
-   * `stops` are characters that end the URL here, although they could be part of a URL elsewhere.
-   */
-  start(first: string, stops: string): void {
-    this.#stage = 'prefix';
+  constructor(first: string, stops: string, say: (text: string) => void) {
     this.#prefix = first;
-    this.#host = '';
-    this.#trail = '';
     this.#stops = stops;
-    this.#openParentheses = 0;
+    this.#say = say;
   }
 
   /**
