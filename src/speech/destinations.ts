@@ -27,7 +27,7 @@ export class DestinationReader {
     else if (c === ')') this.#depth--;
     else if (c === ' ') this.#isAfterSpace = true;
     else if (this.#isAfterSpace && this.#quote === '') this.#quote = c;
-    this.#last = c;
+    if (c !== ' ') this.#last = c;
     if (this.#held.length < MAX_HELD) this.#held += c;
     return undefined;
   }

@@ -17,11 +17,6 @@ export class Emphasis {
   /** Counted one by one: `___` may close a `_` and a `__`. */
   #openUnderscores = 0;
 
-  /** True while a `*` would close something. */
-  get hasOpenStar(): boolean {
-    return this.#openStars > 0 || this.#isDoubleStarOpen;
-  }
-
   /** Call it for a new paragraph or list item. */
   reset(): void {
     this.#openStars = 0;
@@ -38,21 +33,12 @@ export class Emphasis {
 
   #stars(length: number, before: string, after: string): string {
     if (after === EMOJI_STYLE) return '*'; // the keycap *️⃣
-    if (length > 3) return '';
-    if (length === 3) {
-      if (this.hasOpenStar && !isBlank(before)) {
-        this.#openStars = Math.max(0, this.#openStars - 1);
-        this.#isDoubleStarOpen = false;
-      } else if (canOpen(before, after)) {
-        this.#openStars++;
-        this.#isDoubleStarOpen = true;
-      }
-      return '';
-    }
     // Digits come first, even inside emphasis: a spoken star is ugly, but a product that turns into
     // one number is wrong.
-    if (isDigit(before) && isDigit(after)) return '*'.repeat(length);
-    return length === 1 ? this.#star(before, after) : this.#doubleStar(before, after);
+    if (length < 3 && isDigit(before) && isDigit(after)) return '*'.repeat(length);
+    if (length === 2) return this.#doubleStar(before, after);
+    const spoken = this.#star(before, after);
+    return length === 1 ? spoken : '';
   }
 
   #star(before: string, after: string): string {
@@ -60,25 +46,21 @@ export class Emphasis {
       this.#openStars--;
       return '';
     }
-    const isOperator =
+    const isProduct =
       (isAsciiWord(before) || before === ')') && (isAsciiWord(after) || after === '(');
-    if (isOperator || !canOpen(before, after)) return '*';
+    if (isProduct || !canOpen(before, after)) return '*';
     this.#openStars++;
     return '';
   }
 
+  /** Half a pair is left out, too. Only a power is spoken: `2 ** 3`, `x**2`. */
   #doubleStar(before: string, after: string): string {
-    // Not CommonMark's rule. In scripts without spaces, models close after punctuation, as in
-    // "**注意：**请".
-    if (this.#isDoubleStarOpen && !(isBlank(before) && !isBlank(after))) {
-      this.#isDoubleStarOpen = false;
-      return '';
-    }
-    if (isBlank(before) && isBlank(after)) return '**';
     const isPower =
-      isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
-    if (isPower) return '**';
-    this.#isDoubleStarOpen ||= canOpen(before, after);
+      isBlank(before)
+        ? isBlank(after)
+        : isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
+    if (isPower && !this.#isDoubleStarOpen) return '**';
+    this.#isDoubleStarOpen = canOpen(before, after);
     return '';
   }
 

@@ -173,11 +173,7 @@ export class Inline {
   }
 
   #openUrl(first: string): void {
-    const stops =
-      (this.hasCells ? '|' : '')
-      + (this.#emphasis.hasOpenStar ? '*' : '')
-      + (this.#brackets.length > 0 ? ']' : '');
-    const url = new UrlReader(first, stops, (text) => this.#putAll(text));
+    const url = new UrlReader(first, (text) => this.#putAll(text));
     this.#reader = (c) => url.read(c);
   }
 

@@ -9,8 +9,6 @@ import { isAsciiWord, isBlank, isUnspaced } from './characters.ts';
  */
 export class UrlReader {
   readonly #say: (text: string) => void;
-  /** Characters that end the URL here, although they could be part of a URL elsewhere. */
-  readonly #stops: string;
   #stage: 'prefix' | 'host' | 'path' = 'prefix';
   #prefix: string;
   #host = '';
@@ -18,9 +16,8 @@ export class UrlReader {
   #trail = '';
   #openParentheses = 0;
 
-  constructor(first: string, stops: string, say: (text: string) => void) {
+  constructor(first: string, say: (text: string) => void) {
     this.#prefix = first;
-    this.#stops = stops;
     this.#say = say;
   }
 
@@ -79,7 +76,7 @@ export class UrlReader {
   }
 
   #readPath(c: string): string | undefined {
-    if (isBlank(c) || '<>"`'.includes(c) || this.#stops.includes(c) || isForeign(c)) {
+    if (isBlank(c) || ENDING.includes(c) || isForeign(c)) {
       return this.#trail + c;
     }
     if (c === '(') this.#openParentheses++;
@@ -98,7 +95,9 @@ function isForeign(c: string): boolean {
 }
 
 const PREFIXES = ['https://', 'http://', 'www.'];
-const TRAILING = '.,;:!?\'")]}*_~';
+/** Characters that a URL cannot contain, and `*`, which marks emphasis around it. */
+const ENDING = '<>"`|]*';
+const TRAILING = ".,;:!?')}_~";
 const LETTER = /^[\p{L}\p{M}\p{Nd}]$/u;
 const MAX_HOST = 100;
 const MAX_TRAIL = 16;

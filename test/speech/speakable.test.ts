@@ -53,11 +53,14 @@ describe('SpeakableText', () => {
       ['the point** is this', 'the point is this'],
       ['Run `npm start\nand *wait', 'Run npm start\nand wait'],
       ['the ` key', 'the key'],
+      ['**Note: ** a ** b', 'Note: a ** b'],
+      ['I ____ it, a____b, *** c ****', 'I it, ab, c'],
     ]);
   });
 
   it('leaves arithmetic, identifiers and prices alone', () => {
     checkUnchanged([
+      'a*z, A*Z, 0*9, z*0, 10*90',
       '3 * 4 = 12, 2*3, 2*3*4, 2*(3+4), (1+2)*3, x*y, 2 ** 3, 2**3, x**2',
       'a_b_c, snake_case_name, foo__bar, the _ variable, MAX_BODY_BYTES',
       '5 < 6, 6 > 5, a<b, a < b > c, i <= n, x -> y, <3',
@@ -235,6 +238,7 @@ describe('SpeakableText', () => {
       ['See [the docs](https://a.example/b "title (x)") now', 'See the docs now'],
       ['![A cat](cat.png) ![](x.png)Look! ![b](c)', 'A cat Look! b'],
       ['[![badge](https://a.example)](https://b.example)', 'badge'],
+      ['[a](b  "c" ) [a](b ) [a](b (c) d)', 'a a a(b (c) d)'],
       ['[**bold**](a), [a_b](c_(d)_e), [a](b \'c )\')', 'bold, a_b, a'],
       ['[www.example.com](https://www.example.com/)', 'example.com'],
       ['请看[这里](http://x.example)。', '请看这里。'],
@@ -295,6 +299,7 @@ describe('SpeakableText', () => {
         '请访问example.com了解。「a.example」',
       ],
       ['**https://example.com/a** _https://b.example_', 'example.com b.example'],
+      ['**https://example.com/a**b [https://b.example/c]d', 'example.comb b.exampled'],
     ]);
   });
 
@@ -380,6 +385,8 @@ describe('SpeakableText', () => {
       ['A 🎉 🎉 B', 'A B'],
       ['✅ One\n✅ **Two**', 'One\nTwo'],
       ['Done!🎉Next, 这是🎉测试', 'Done! Next, 这是测试'],
+      ['กิน🎉ข้าว ກິນ🎉ເຂົ້າ ထ🎉မ ញ៉ាំ🎉បាយ', 'กินข้าว ກິນເຂົ້າ ထမ ញ៉ាំបាយ'],
+      ['é🎉e a🎉é ב🎉א', 'é e a é ב א'],
       ['a 👩‍⚕️👍🏽🇩🇪❤️‍🔥🏴󠁧󠁢󠁥󠁮󠁧󠁿🙂‍↔️🏳️‍🌈 b', 'a b'],
       ['ℹ️ Info ▶️ ‼️', 'Info'],
     ]);
@@ -428,6 +435,33 @@ describe('SpeakableText', () => {
       ],
       ['\\# no heading\n1\\. no list\n\\- no item', '# no heading\n1. no list\n- no item'],
       ['a\\\nb', 'a\nb'],
+    ]);
+  });
+
+  it('reads a mark of exactly the longest length, and speaks one that is longer', () => {
+    const a = (length: number): string => 'a'.repeat(length);
+    check([
+      [`[^${a(32)}]`, ''],
+      [`[^${a(33)}]`, `^${a(33)}`],
+      [`[x][${a(64)}]`, 'x'],
+      [`[x][${a(65)}]`, `x ${a(65)}`],
+      [`[x](${a(62)}\n`, `x(${a(62)}\n`],
+      [`[x](${a(63)}\n`, 'x\n'],
+      [`[${a(32)}]: /b`, ''],
+      [`x【123456789012†${a(100)}】`, 'x'],
+      [`x【1†${a(101)}】`, `x【1†${a(101)}】`],
+      ['&#000000065; &#0000000065;', 'A &#0000000065;'],
+      [`# x ${'#'.repeat(64)}`, 'x'],
+      [`# x ${'#'.repeat(65)}`, `x ${'#'.repeat(65)}`],
+      [`# x #${' '.repeat(32)}\n`, 'x\n'],
+      [`x <b ${a(47)}>`, 'x '],
+      [`x <b ${a(48)}>`, `x <b ${a(48)}>`],
+      [`A\n\`\`\`${a(100)}\nx\n\`\`\`\nB`, 'A\nB'],
+      [`A \`\`\`${a(101)}\`\`\` B`, `A ${a(101)} B`],
+      ['123456789. > x', '123456789. x'],
+      [`${'['.repeat(17)}x${']'.repeat(17)}`, 'x]'],
+      ['###### x', 'x'],
+      [`http://${a(100)}.b`, `${a(100)}.b`],
     ]);
   });
 
