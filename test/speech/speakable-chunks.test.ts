@@ -15,7 +15,7 @@ const SAMPLES = [
   'Run:\n```bash\nnpm i # **x**\n```\nThen ```npm i``` and ```js\nx```\nok\n~~~md\n*Hi*\n~~~\n``` ```\nend ```',
   'See [the **docs**](https://a.example/b "t (x)"), ![alt](x.png)! [sic](and more) [^1] list[0][i] [a][b] Paris.[^2]: [^ no',
   'https://www.example.com:80/a_(b)?c. (www.foo.example) <https://x.example/y>, http://h: hhttp://no https://例子.example/路 **https://b.example/c** www.x',
-  'a<br>b <b>c</b> <a href="x>y">d</a> 5 < 6 a<b <3 <!-- no\n --> f <a@b.example> if <b and c> <p class',
+  'a<br>b <b>c</b> <a href="x>y">d</a> 5 < 6 a<b <3 <!-- no\n --> f <a@b.example> if <b and c> <p class <a@b.example is 5 > 3',
   '👩‍⚕️👍🏽 🇩🇪 1️⃣ ❤️‍🔥! *️⃣ #️⃣ ©️ ℹ️ ℹ ‼ (🎉 x 🎉) Done!🎉Next 🙂‍↔️ ‍ a‍b',
   '\\*a\\* C:\\Users \\\\ \\\nb \\',
   'क्‍ष नमस्ते می‌خواهم **שלום** \u200f\u202eمرحبا สวัสดี **注意：**请看[这里](http://x.example)。 한국어 𝒳 e\u0301',

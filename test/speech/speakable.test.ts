@@ -66,6 +66,7 @@ describe('SpeakableText', () => {
       '5 < 6, 6 > 5, a<b, a < b > c, i <= n, x -> y, <3',
       '#1, C#, F#, #winning, C++, 50%, $5, $1,000.50, €3, ~5 minutes, ~/notes',
       "it's, don’t, rock 'n' roll, 5'10\"",
+      '!a ! b',
       ':-) ;-) :D ^_^ AT&T and/or e.g. 5:30 p.m. a@b.example',
       'a 5* hotel for $9*, x | y, a || b, 2^10, list[0][1]',
       'C:\\Users\\me, \\n',
@@ -95,6 +96,8 @@ describe('SpeakableText', () => {
       ['`a*b*c`, `_x_`, `<br>`, `list[0]`, `C:\\*`', 'a*b*c, _x_, <br>, list[0], C:\\*'],
       ['`` a`b `` and ```npm i``` too', 'ab and npm i too'],
       ['使用`code`进行', '使用code进行'],
+      ['A ```*x*``` *B*, `` *a`*b `` *c*', 'A *x* B, *a*b c'],
+      ['a ` *b*, `` *c* `` d, `e`*f*', 'a b, *c* d, ef'],
       ['`https://example.com/a`', 'example.com'],
     ]);
   });
@@ -148,6 +151,7 @@ describe('SpeakableText', () => {
       ['|a|b|\n|-|-|\n|1|2|', 'a, b\n1, 2'],
       ['| **Hi!** | [x](y) | `c` |', 'Hi! x, c'],
       ['| -5 | - | 3 |', '-5, -, 3'],
+      ['|a|*b*| `c|d` |', 'a, b, c, d'],
       ['| a<br>b | c \\| d |', 'a, b, c | d'],
       ['| see https://example.com/a | b |', 'see example.com, b'],
     ]);
@@ -173,6 +177,10 @@ describe('SpeakableText', () => {
       ['A\n```\nx\n``` Then B', 'A\nThen B'],
       ['A: ```js\nx\n```\nB', 'A: B'],
       ['A\n```\n```python\n```\nB', 'A\nB'],
+      ['A\n```\nnpm install```  \nB', 'A\nB'],
+      ['A\n```\nx ``` y\na``\nb\n```\nB', 'A\nB'],
+      ['~~~ a`b\nx\n~~~\nA\n``` a~b\nx\n```\nB', 'A\nB'],
+      ['Use ```x', 'Use x'],
     ]);
   });
 
@@ -221,10 +229,23 @@ describe('SpeakableText', () => {
     check([
       ['```markdown\nHi **you**\n```\nBye', 'Hi you\nBye'],
       ['```text\nHi\n```\n```js\nx\n```\nBye', 'Hi\nBye'],
+      ['```text\nHi\n```\n```\nx\n```\n- Bye', 'Hi\nBye'],
+      ['```text\nHi\n```\n- Bye', 'Hi\nBye'],
       ['```md\nHi\n```js\nx\n```\nBye\n```\nAnd', 'Hi\nBye\nAnd'],
       ['> ```text\n> Hi\n> ```\n\n```\nx\n```\nBye', 'Hi\n\nBye'],
       ['> ```text\n> Hi\n\n```\nx\n```\nBye', 'Hi\n\nBye'],
     ]);
+  });
+
+  it('speaks a fence of each name for text', () => {
+    for (const name of ['text', 'txt', 'plain', 'plaintext', 'markdown', 'md', 'Markdown ']) {
+      check([[`\`\`\`${name}\nHi\n\`\`\`\nBye`, 'Hi\nBye']]);
+    }
+  });
+
+  it('ends a fence without code with its list item before whatever begins the next', () => {
+    for (const mark of '-*+') check([[`- \`\`\`\n${mark} B`, 'B']]);
+    for (const digit of '0123456789') check([[`- \`\`\`\n${digit}. B`, `${digit}. B`]]);
   });
 
   it('lets a fence that is never closed end with its text, and speaks the next', () => {
@@ -268,6 +289,7 @@ describe('SpeakableText', () => {
       [`[${'a'.repeat(33)}]: https://a.example`, `${'a'.repeat(33)}: a.example`],
       ['[a\nb]: /c', 'a\nb: /c'],
       ['[[a]]: /b', 'a: /b'],
+      ['x)[*a*](b)[c](d)', 'x)ac'],
     ]);
   });
 
@@ -289,6 +311,8 @@ describe('SpeakableText', () => {
       ['HTTP://Example.com:8080/x, www.example.org', 'Example.com, example.org'],
       ['http://localhost:3000', 'localhost'],
       ['https://user@example.com/', 'example.com'],
+      ['WWW.A.example <https://b.example>*c*', 'A.example b.examplec'],
+      ['<a@b.example 5 > 3\n<https://c.example\n4 > 3', 'a@b.example 5 > 3\nc.example\n4 > 3'],
       [
         '<https://example.com/a> or <a@b.example>',
         'example.com or a@b.example',
@@ -333,6 +357,7 @@ describe('SpeakableText', () => {
       ['<p>One</p>\n<p>Two</p>', 'One\n\nTwo\n'],
       ['<b>bold</b>, <a href="https://a.example?b>c">link</a>, H<sub>2</sub>O', 'bold, link, H2O'],
       ['a <!-- hidden --> b', 'a b'],
+      ['a<b>*c*</b>', 'ac'],
       ['if a <b and c> d', 'if a <b and c> d'],
     ]);
   });
@@ -357,6 +382,7 @@ describe('SpeakableText', () => {
   it('reads an HTML entity as its character, which marks nothing', () => {
     check([
       ['AT&amp;T, 5 &lt; 6, &quot;Hi&quot;', 'AT&T, 5 < 6, "Hi"'],
+      ['caf&#xE9;s, caf&#xe9;s', 'cafés, cafés'],
       ['it&#39;s, it&#x27;s, it&#X27;s', "it's, it's, it's"],
       ['caf&eacute;, &euro;5, 20&deg;, &frac12;, a&hellip;', 'café, €5, 20°, ½, a…'],
       ['a&nbsp;b, a&#10;b, a &nbsp; b', 'a b, a b, a   b'],
@@ -372,7 +398,7 @@ describe('SpeakableText', () => {
       ['Paris【3†source】.', 'Paris.'],
       ['Paris 【4:0†source】【4:1†source】 is', 'Paris is'],
     ]);
-    checkUnchanged(['【重要】请看', '【3】', '【†】', '【3', '【1234567890123†a】', '【3†a\nb】']);
+    checkUnchanged(['【重要】请看', '【3】', '【†】', '【3', '【34 a', '【1234567890123†a】', '【3†a\nb】']);
   });
 
   it('takes emoji, and the space that was theirs', () => {
