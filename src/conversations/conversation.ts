@@ -1,6 +1,6 @@
 // A conversation as plain JSON: its turns in order, an index of their ids, and running totals.
 
-import type { Message } from './message.ts';
+import { UNFINISHED_RESULTS, type Message } from './message.ts';
 import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import {
   countMessages,
@@ -59,17 +59,19 @@ export interface Conversation {
   /** What must happen once per conversation. Trimming leaves it alone. */
   onceCalls?: OnceCalls;
   /**
+   * When everything was forgotten, if ever: milliseconds since the epoch, but always later than the
+   * erasure before. A copy without this mark is from before it, and must not be put back.
+   */
+  erasedAt?: number;
+  /** When the newest of the turns that were trimmed was added. See `TurnRecord.addedAt`. */
+  trimmedTo?: number;
+  /**
    * The turns added, changed or removed, for stores that write only changes. Not part of the
    * record.
    */
   touched?: Set<TurnRecord>;
   /**
-   * Set for the same stores when everything was forgotten since the last write. Not part of the
-   * record.
-   */
-  isCleared?: true;
-  /**
-   * There, too: the change is made without the store, so that turns which other processes added may
+   * Set for the same stores: the change is made without the store, so that turns which other processes added may
    * be missing. Not part of the record.
    */
   isBehind?: true;
@@ -149,6 +151,9 @@ export function moveLastTurn({ turns, turnHashes }: Conversation, index: number)
 export function removeTurn(conversation: Conversation, index: number): void {
   const record = conversation.turns[index];
   if (record === undefined) return;
+  const { addedAt } = record;
+  if (addedAt !== undefined)
+    conversation.trimmedTo = Math.max(addedAt, conversation.trimmedTo ?? addedAt);
   conversation.touched?.add(record);
   subtract(conversation, record);
   if (index === 0) {
@@ -197,25 +202,42 @@ export function add(conversation: Conversation, record: TurnRecord): void {
 }
 
 /**
- * Forgets everything, except which `once` calls may still act or have acted. A turn that is still
- * running will find nothing to settle.
+ * Forgets everything, except which `once` calls may still act or have acted, and leaves a mark. A
+ * turn that is still running will find nothing to settle.
  */
-export function clearTurns(conversation: Conversation): void {
-  delete conversation.state;
-  delete conversation.stateOwner;
-  delete conversation.caller;
-  delete conversation.agent;
-  keepUnfinished(conversation);
-  for (const turn of conversation.turns) conversation.touched?.add(turn);
-  if (conversation.touched !== undefined) conversation.isCleared = true;
-  Object.assign(conversation, emptyConversation(conversation.id));
+export function clearTurns(
+  conversation: Conversation,
+  erasedAt: number = Math.max(Date.now(), (conversation.erasedAt ?? 0) + 1),
+): void {
+  const { id, turns, touched, isBehind, onceCalls } = conversation;
+  for (const turn of turns) touched?.add(turn);
+  // Fields of a later version may hold words, too.
+  for (const name of Object.keys(conversation)) Reflect.deleteProperty(conversation, name);
+  Object.assign(conversation, emptyConversation(id), { erasedAt });
+  if (touched !== undefined) conversation.touched = touched;
+  if (isBehind !== undefined) conversation.isBehind = isBehind;
+  const left = unfinishedCalls(onceCalls);
+  if (left !== undefined) conversation.onceCalls = left;
 }
 
-function keepUnfinished(conversation: Conversation): void {
-  const unfinished = Object.entries(conversation.onceCalls ?? {})
-    .filter(([, { state }]) => state !== 'completed');
-  if (unfinished.length > 0) conversation.onceCalls = Object.fromEntries(unfinished);
-  else if (conversation.onceCalls !== undefined) delete conversation.onceCalls;
+/** What an erasure leaves of `once` calls: those that may act or have acted, without words. */
+export function unfinishedCalls(calls: OnceCalls | undefined): OnceCalls | undefined {
+  const left = Object.entries(calls ?? {}).flatMap(([key, call]) =>
+    call.state === 'completed'
+      ? []
+      : [[key, { ...call, content: UNFINISHED_RESULTS[call.state] }] as const],
+  );
+  return left.length === 0 ? undefined : Object.fromEntries(left);
+}
+
+/** Forgets the agent's state, the agent and the caller. */
+export function forgetHead(conversation: Conversation): void {
+  conversation.textLength -= conversation.state?.length ?? 0;
+  conversation.textLength -= callerLength(conversation.caller);
+  delete conversation.state;
+  delete conversation.stateOwner;
+  delete conversation.agent;
+  delete conversation.caller;
 }
 
 /**

@@ -144,7 +144,9 @@ export class ConversationManager {
    * one.
    */
   known(conversationId: string): Awaitable<KnownConversation | undefined> {
-    return toAwaitable(this.#store.read(conversationId));
+    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
+      conversation?.turns.length === 0 ? undefined : conversation,
+    );
   }
 
   /** See `openTurn` in rules.ts. */

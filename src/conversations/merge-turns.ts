@@ -45,9 +45,9 @@ export function placeOf(turn: TurnRecord, turns: readonly TurnRecord[]): number 
 }
 
 /**
- * The turns lost by a store that dropped its last writes in a failover. Starts at the first turn
- * both know, because earlier ones were trimmed. Turns both know are included as well, except open
- * ones, which may have continued elsewhere, and `touched` ones, which a failed change has altered.
+ * The turns that a store has lost, such as its last writes in a failover: those that it has not
+ * and nobody trimmed. Turns both know are included as well, except open ones, which may have
+ * continued elsewhere, and `touched` ones, which a failed change has altered.
  */
 export function turnsLostBy(
   conversation: Conversation,
@@ -56,11 +56,20 @@ export function turnsLostBy(
 ): readonly TurnRecord[] {
   const isKnown = ({ id }: TurnRecord): boolean => findTurn(conversation, id) !== undefined;
   const first = remembered.findIndex(isKnown);
-  return first === -1
-    ? []
-    : remembered
-        .slice(first)
-        .filter((turn) => !isKnown(turn) || (turn.state !== 'open' && !touched.has(turn)));
+  return remembered.filter((turn, index) => {
+    if (isKnown(turn)) return turn.state !== 'open' && !touched.has(turn);
+    return turn.state === 'open' || !isTrimmed(turn, conversation, index < first);
+  });
+}
+
+/**
+ * Older versions noted neither when turns were added nor what they trimmed: it was what came
+ * before all that is left.
+ */
+function isTrimmed(
+  { addedAt }: TurnRecord, { trimmedTo = 0 }: Conversation, isBeforeKnown: boolean,
+): boolean {
+  return addedAt === undefined ? isBeforeKnown : addedAt <= trimmedTo;
 }
 
 function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {

@@ -241,12 +241,21 @@ describe('the turns that a store has lost', () => {
   const [t1, t2, t3] = [record('t1'), record('t2'), record('t3')];
   const running = record('t4', { state: 'open', reply: '' });
 
-  it('begin at the first that both know: what comes before was trimmed', () => {
+  it('are not those that were trimmed, unless they run', () => {
+    const at = (time: number): TurnRecord => record(`t${time}`, { addedAt: time });
+    const open = { ...at(2), state: 'open' } as const;
+    const conversation = holding(at(4));
+    conversation.trimmedTo = 2;
+    const remembered = [at(1), open, at(3), at(4), at(5)];
+    assert.deepEqual(turnsLostBy(conversation, remembered, NONE), [open, at(3), at(4), at(5)]);
+  });
+
+  it('begin, for versions that did not note it, at the first that both know', () => {
     assert.deepEqual(turnsLostBy(holding(t2), [t1, t2, t3], NONE), [t2, t3]);
   });
 
-  it('are none where the conversation is another one', () => {
-    assert.deepEqual(turnsLostBy(holding(record('x')), [t1, t2], NONE), []);
+  it('are all where the store has begun anew', () => {
+    assert.deepEqual(turnsLostBy(holding(record('x')), [t1, t2], NONE), [t1, t2]);
   });
 
   it('may be running', () => {

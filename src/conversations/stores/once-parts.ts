@@ -74,6 +74,16 @@ export class OnceParts {
     this.noteFreed(before);
   }
 
+  /** An erasure leaves no trace of them. */
+  forgetFreed(): void {
+    this.#freed.clear();
+  }
+
+  /** The store has lost all of them. */
+  putBack(): void {
+    this.#stored = new Map();
+  }
+
   get freed(): ReadonlyMap<string, FreedCall> {
     return this.#freed;
   }

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+
 import { toAwaitable, type Awaitable } from '../../base/awaitable.ts';
 import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
@@ -7,35 +9,43 @@ export interface OutageOptions {
   /** A command that takes longer counts as failed. */
   readonly timeoutMs: number;
   readonly log: Logger;
-  /** Called when the store answers again. False if something could still not be written. */
-  readonly recovered: () => Promise<boolean>;
+  /** Called when the store answers again. Resolves when what could be written is written. */
+  readonly recovered: () => Promise<void>;
 }
 
 /** Between attempts to reach a store that did not answer. */
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 2_000;
+/** Should the process die between the two commands of a probe. */
+const PROBE_TTL_MS = 60_000;
 
 /** The result of a command that failed or took too long. */
 export const FAILED = Symbol('failed');
 
+type Failure = (error: unknown) => void;
+
 /**
- * Sends commands to a store that may fail. After a failure the store is degraded: nothing should
- * be asked until it answers an attempt made here.
+ * Sends commands to a store that may fail. After a failure the store is degraded, and nothing
+ * should be asked, until a probe of our own tells whether the store fails or only that command:
+ * one bad key must not stand for all others.
  */
 export class Outage {
   readonly #parts: PartStore;
   readonly #timeoutMs: number;
   readonly #log: Logger;
-  readonly #recovered: () => Promise<boolean>;
+  readonly #recovered: () => Promise<void>;
   #isDegraded = false;
-  /** From the first failure until all that waited is written. Meanwhile the store may answer. */
+  /** From the first failed probe until all that waited is written. */
   #isOutage = false;
+  #isRecovering = false;
+  #probe: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
   #failures = 0;
-  #losses = 0;
-  #lastId = '';
-  #lastVersion: string | undefined;
+  /** What made the store degraded. */
+  #cause: unknown;
+  /** To be told if the store works without their commands. */
+  #suspects: (() => void)[] = [];
   #isClosed = false;
 
   constructor(parts: PartStore, { timeoutMs, log, recovered }: OutageOptions) {
@@ -54,25 +64,24 @@ export class Outage {
     return this.#failures;
   }
 
-  /** How often the store may have lost data while it did not answer. */
-  get losses(): number {
-    return this.#losses;
+  /** `isAlone` is called if the command fails although the store takes others. */
+  ask<T>(command: () => Awaitable<T>, isAlone?: Failure): Awaitable<T | typeof FAILED> {
+    return this.#send(command, (error) => {
+      if (!this.#isDegraded) this.#cause = error;
+      this.#isDegraded = true;
+      if (isAlone !== undefined) this.#suspects.push(() => isAlone(error));
+      if (this.#retry === undefined && !this.#isClosed) this.#probe ??= this.#look();
+    });
   }
 
-  ask<T>(command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
-    try {
-      const answer = toAwaitable(command());
-      if (!(answer instanceof Promise)) return answer;
-      return within(this.#timeoutMs, answer).catch((error: unknown) => this.#failed(error));
-    } catch (error) {
-      return this.#failed(error);
-    }
+  /** For a command that has failed alone before: if it fails again, that says nothing new. */
+  askAgain<T>(command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
+    return this.#send(command, () => undefined);
   }
 
-  /** Notes what was written last: if it is still there, everything before it is, too. */
-  written(id: string, version: string | undefined): void {
-    this.#lastId = id;
-    this.#lastVersion = version;
+  /** Resolves when the probe under way, if any, has decided whether the store is degraded. */
+  async verdict(): Promise<void> {
+    await this.#probe;
   }
 
   /** No more attempts are made. */
@@ -81,40 +90,78 @@ export class Outage {
     clearTimeout(this.#retry);
   }
 
-  #failed(error: unknown): typeof FAILED {
-    this.#failures += 1;
-    this.#isDegraded = true;
-    if (!this.#isOutage) {
-      this.#isOutage = true;
-      const store = this.#parts.name;
-      this.#log.error('the conversation store failed; calls continue from memory', { store, error });
+  #send<T>(command: () => Awaitable<T>, failed: Failure): Awaitable<T | typeof FAILED> {
+    const fail = (error: unknown): typeof FAILED => {
+      this.#failures += 1;
+      failed(error);
+      return FAILED;
+    };
+    try {
+      const answer = toAwaitable(command());
+      return answer instanceof Promise ? within(this.#timeoutMs, answer).catch(fail) : answer;
+    } catch (error) {
+      return fail(error);
     }
-    this.#retryLater();
-    return FAILED;
   }
 
-  #retryLater(): void {
-    if (this.#retry !== undefined || this.#isClosed) return;
+  /** Finds out whether the store works, and acts on it. */
+  async #look(): Promise<void> {
+    const isWorking = await this.#isWorking();
+    this.#probe = undefined;
+    const suspects = this.#suspects.splice(0);
+    if (!isWorking) return this.#down();
+    this.#isDegraded = false;
+    for (const isAlone of suspects) isAlone();
+    this.#recover().catch((error: unknown) => {
+      this.#isDegraded = true;
+      this.#cause = error;
+      this.#down();
+    });
+  }
+
+  #down(): void {
+    if (!this.#isOutage) {
+      this.#isOutage = true;
+      this.#log.error('the conversation store failed; calls continue from memory', {
+        store: this.#parts.name, error: this.#cause,
+      });
+    }
+    if (this.#isClosed) return;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      this.#recover().catch((error: unknown) => this.#failed(error));
+      this.#probe ??= this.#look();
     }, this.#retryMs).unref();
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
   }
 
-  /** Reads an id that no conversation has, to see whether the store answers. */
-  async #recover(): Promise<void> {
-    if ((await this.ask(() => this.#parts.read(''))) === FAILED) return;
-    const last = await this.ask(() => this.#parts.read(this.#lastId, this.#lastVersion));
-    if (last !== 'unchanged') this.#losses += 1;
-    if (last === FAILED) {
-      this.#lastId = ''; // the next attempt must not fail because of this one alone
-      return;
+  /**
+   * Writes and removes a conversation that nobody has: a full disk answers reads. Each time under
+   * another id, which may be on another shard of a cluster.
+   */
+  async #isWorking(): Promise<boolean> {
+    const id = `\tprobe\t${randomUUID()}`;
+    const begin = { from: undefined, to: 'probe', set: new Map([['probe', '{}']]) };
+    const end = { from: 'probe', to: undefined, set: new Map<string, string>() };
+    try {
+      for (const change of [begin, end]) {
+        const made = this.#parts.write(id, { ...change, remove: [], ttlMs: PROBE_TTL_MS });
+        await within(this.#timeoutMs, Promise.resolve(made));
+      }
+      return true;
+    } catch {
+      return false; // the failure of the command that led here is in the log
     }
-    this.#isDegraded = false;
-    const isDone = await this.#recovered();
-    if (this.#isDegraded) return;
-    if (!isDone) return this.#retryLater();
+  }
+
+  async #recover(): Promise<void> {
+    if (this.#isRecovering) return;
+    this.#isRecovering = true;
+    try {
+      await this.#recovered();
+    } finally {
+      this.#isRecovering = false;
+    }
+    if (this.#isDegraded || !this.#isOutage) return;
     this.#retryMs = FIRST_RETRY_MS;
     this.#isOutage = false;
     this.#log.info('the conversation store answers again', { store: this.#parts.name });

@@ -5,11 +5,14 @@ import { randomBytes } from 'node:crypto';
 
 import {
   emptyConversation,
+  forgetHead,
+  hasOpenTurn,
   isEmpty,
   keepAgent,
   keepCaller,
   keepState,
   lengthOf,
+  removeTurn,
   tally,
   type Conversation,
 } from '../conversation.ts';
@@ -23,6 +26,9 @@ const HEAD = 'head';
 /** The agent's state, which may be long and seldom changes. */
 const STATE = 'state';
 
+/** A conversation with an open turn is kept longer by this. */
+const OPEN_TURN_MS = 3_600_000;
+
 /** The name of a turn's part. */
 const NUMBER = /^\d{1,15}$/;
 
@@ -35,8 +41,6 @@ export class PartedConversation {
   readonly conversation: Conversation;
   /** The version that the store had when it last answered. */
   version: string | undefined;
-  /** How often the store may have lost data by then, as far as this process knows. */
-  lossesSeen = 0;
   /** Turns that were added, changed or removed since the last write. */
   touched = new Set<TurnRecord>();
   /** The name of each turn's part: numbers, in the order in which they were written. */
@@ -47,6 +51,16 @@ export class PartedConversation {
   #head = '';
   #state: string | undefined;
   #agent: string | undefined;
+  #erasedAt: number | undefined;
+  /** Counts the writes of all processes: a store with a smaller number has lost some. */
+  #revision = 0;
+  /** When the store last answered for it, and when it last changed. `performance.now()`. */
+  #confirmedAtMs = performance.now();
+  #changedAtMs = performance.now();
+  /** Whether a change has been made whose time is not noted yet. */
+  #isFresh = false;
+  /** Names of parts that this version cannot read. They go with an erasure only. */
+  #others: string[] = [];
 
   /** Parts that should be one of ours, but are not. They are ignored and left alone. */
   readonly unreadable: string[] = [];
@@ -68,7 +82,10 @@ export class PartedConversation {
         continue;
       }
       const isOurs = name === HEAD || NUMBER.test(name) || OnceParts.isName(name);
-      if (!isOurs) continue; // of a later version
+      if (!isOurs) {
+        this.#others.push(name); // of a later version
+        continue;
+      }
       const part = parsed(text);
       if (part !== undefined && name === HEAD) this.#takeHead(part);
       else if (part !== undefined && NUMBER.test(name) && isTurnRecord(part))
@@ -82,21 +99,62 @@ export class PartedConversation {
       placed.splice(placeOf(record, placed), 0, record);
       this.#names.set(record, String(number));
     }
+    this.#others.push(...this.unreadable);
     this.#nextNumber = 1 + [...parts.keys()].reduce(greatest, -1);
     tally(this.conversation);
-    this.#head = headOf(this.conversation);
+    this.#head = this.#newHead();
     this.#agent = this.conversation.agent;
+    this.#erasedAt = this.conversation.erasedAt;
   }
 
   /** What can be counted from the turns is not taken from the head. */
   #takeHead(head: object): void {
     const { id, turns, turnHashes } = this.conversation;
-    Object.assign(this.conversation, head, { id, turns, turnHashes });
+    const { revision = 0, ...fields }: { readonly revision?: unknown } = head;
+    if (typeof revision === 'number') this.#revision = revision;
+    Object.assign(this.conversation, fields, { id, turns, turnHashes });
   }
 
-  /** A conversation without turns and `once` calls is not stored. */
+  /** Whether there are neither turns nor `once` calls. */
   get isEmpty(): boolean {
     return isEmpty(this.conversation);
+  }
+
+  /** Without turns, `once` calls and the mark of an erasure nothing is stored. */
+  get isKept(): boolean {
+    return !this.isEmpty || this.conversation.erasedAt !== undefined;
+  }
+
+  /** Whether everything was forgotten and the store has not been told. */
+  get isErasing(): boolean {
+    return this.conversation.erasedAt !== this.#erasedAt;
+  }
+
+  /** Whether it has been erased by somebody who did not tell the other copy. */
+  isErasedSince({ conversation }: PartedConversation): boolean {
+    return (this.conversation.erasedAt ?? 0) > (conversation.erasedAt ?? 0);
+  }
+
+  /**
+   * How long it is kept without further changes, in milliseconds. Somebody is on the line of an
+   * open turn. And what a process remembers from before an erasure may have had an open turn.
+   */
+  lifetimeMs(ttlMs: number): number {
+    const isLonger = hasOpenTurn(this.conversation) || this.conversation.erasedAt !== undefined;
+    return isLonger ? longestLifetimeMs(ttlMs) : ttlMs;
+  }
+
+  /** Whether that has passed, by the clock of whoever changed it last or by our own. */
+  isExpired(ttlMs: number): boolean {
+    const ageMs = Math.max(
+      Date.now() - this.conversation.updatedAt, performance.now() - this.#changedAtMs,
+    );
+    return ageMs > this.lifetimeMs(ttlMs);
+  }
+
+  /** The store has answered that it still has this version. */
+  confirmed(): void {
+    this.#confirmedAtMs = performance.now();
   }
 
   /** UTF-16 code units of everything kept for it. */
@@ -106,7 +164,7 @@ export class PartedConversation {
 
   /** A copy, as the next change is made in place before the store has answered. */
   snapshot(): Conversation {
-    const { touched: _touched, isCleared: _isCleared, ...conversation } = this.conversation;
+    const { touched: _touched, ...conversation } = this.conversation;
     return structuredClone(conversation);
   }
 
@@ -116,15 +174,46 @@ export class PartedConversation {
   }
 
   /** Takes over the caller, and a state and an agent that are not stored yet. */
-  takeHeadOf({ conversation, hasNewState, hasNewAgent }: PartedConversation): void {
-    const isNew = this.version === undefined;
-    if (isNew && conversation.stateOwner !== undefined)
-      this.conversation.stateOwner = conversation.stateOwner;
-    if (hasNewState || isNew)
-      keepState(this.conversation, conversation.state, conversation.stateOwner);
-    if (hasNewAgent || isNew) keepAgent(this.conversation, conversation.agent);
+  takeNewHeadOf({ conversation, hasNewState, hasNewAgent }: PartedConversation): void {
+    if (hasNewState) keepState(this.conversation, conversation.state, conversation.stateOwner);
+    if (hasNewAgent) keepAgent(this.conversation, conversation.agent);
     if (this.conversation.caller === undefined)
       keepCaller(this.conversation, conversation.caller);
+  }
+
+  /** Takes over the caller, and a state and an agent that were stored and lost. */
+  takeLostHeadOf(other: PartedConversation, isLost = this.#revision < other.#revision): void {
+    if (!isLost || other.isErasing) return; // what it had stored is from before its erasure
+    this.#revision = Math.max(this.#revision, other.#revision);
+    keepState(this.conversation, other.#state);
+    keepAgent(this.conversation, other.#agent);
+    keepCaller(this.conversation, other.conversation.caller);
+  }
+
+  /** The store has lost it whole: everything has to be written again. */
+  putBack(): void {
+    this.version = undefined;
+    this.#head = '';
+    this.#state = this.#agent = this.#erasedAt = undefined;
+    this.#others = [];
+    this.#once.putBack();
+    for (const turn of this.conversation.turns) this.touched.add(turn);
+  }
+
+  /**
+   * Forgets what the mark of an erasure would not outlive: if the store has not answered for that
+   * long, only younger turns are certain not to have been erased.
+   */
+  forgetDoubtful(ttlMs: number): void {
+    const longestMs = longestLifetimeMs(ttlMs);
+    if (performance.now() - this.#confirmedAtMs <= longestMs) return;
+    const since = Date.now() - longestMs;
+    const { state, turns } = this.conversation;
+    const newState = this.hasNewState ? state : undefined;
+    forgetHead(this.conversation);
+    keepState(this.conversation, newState);
+    for (let index = turns.length - 1; index >= 0; index--)
+      if ((turns[index]?.addedAt ?? 0) < since) removeTurn(this.conversation, index);
   }
 
   /** Takes over what the other copy knows about `once` calls, with these calls. */
@@ -140,26 +229,22 @@ export class PartedConversation {
     return this.conversation.agent !== this.#agent;
   }
 
-  /** Whether everything was cleared and the store has not been told. */
-  get isCleared(): boolean {
-    return this.conversation.isCleared === true;
-  }
-
   /** Whether there is something to write. */
   get hasChanged(): boolean {
-    const isKept = this.version !== undefined && this.unreadable.length === 0;
-    if (this.isEmpty) return isKept || this.isCleared;
+    if (!this.isKept) return this.version !== undefined && this.#others.length === 0;
     const isTouched = this.touched.size > 0 || this.hasNewState || this.#once.hasChanged;
-    return isTouched || headOf(this.conversation) !== this.#head;
+    return isTouched || this.#newHead() !== this.#head;
   }
 
   /** Makes a change in place. */
   apply<T>(change: (conversation: Conversation) => T): T {
-    const { onceCalls } = this.conversation;
+    const { onceCalls, erasedAt } = this.conversation;
     const before = onceCalls === undefined ? undefined : { ...onceCalls };
+    this.#isFresh = true;
     const result = change(this.conversation);
     this.#noteAdded();
-    this.#once.noteFreed(before);
+    if (this.conversation.erasedAt === erasedAt) this.#once.noteFreed(before);
+    else this.#once.forgetFreed();
     return result;
   }
 
@@ -188,9 +273,9 @@ export class PartedConversation {
   change(ttlMs: number): PartsChange | undefined {
     const { version: from, conversation } = this;
     if (!this.hasChanged) return undefined;
-    if (this.isEmpty) return { from, to: undefined, set: new Map(), remove: [], ttlMs };
-    conversation.updatedAt = Date.now();
-    const set = new Map([[HEAD, headOf(conversation)]]);
+    if (!this.isKept) return { from, to: undefined, set: new Map(), remove: [], ttlMs };
+    if (this.#isFresh) this.noteTime();
+    const set = new Map([[HEAD, this.#newHead(this.#revision + 1)]]);
     const remove: string[] = [];
     if (this.hasNewState && conversation.state === undefined) remove.push(STATE);
     else if (conversation.state !== undefined && this.hasNewState)
@@ -200,22 +285,37 @@ export class PartedConversation {
       else set.set(this.#nameOf(record), JSON.stringify(record));
     }
     this.#once.addTo(set, remove);
+    if (this.isErasing) remove.push(...this.#others.filter((name) => !set.has(name)));
     versions += 1;
     return { from, to: `${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };
+  }
+
+  /** Notes that it has changed now. */
+  noteTime(): void {
+    this.#isFresh = false;
+    this.conversation.updatedAt = Date.now();
+    this.#changedAtMs = performance.now();
   }
 
   /** Call it when the store has made the change. */
   written({ to, set }: PartsChange): void {
     this.version = to;
+    this.#revision += 1;
     this.#head = set.get(HEAD) ?? '';
+    if (this.isErasing) this.#others = [];
+    this.#erasedAt = this.conversation.erasedAt;
+    this.confirmed();
     this.#state = this.conversation.state;
     this.#agent = this.conversation.agent;
     this.#once.written();
-    delete this.conversation.isCleared;
     for (const record of this.touched)
       if (!this.conversation.turns.includes(record)) this.#names.delete(record);
     // A Set that is cleared leaves its old table behind: docs/decisions/005-no-map-of-turns.md
     this.touched = this.conversation.touched = new Set();
+  }
+
+  #newHead(revision = this.#revision): string {
+    return JSON.stringify({ ...headOf(this.conversation), revision });
   }
 
   #nameIfAny(record: TurnRecord): readonly string[] {
@@ -247,8 +347,13 @@ function greatest(most: number, name: string): number {
   return NUMBER.test(name) ? Math.max(most, Number(name)) : most;
 }
 
-/** JSON text, without what can be counted from the turns. */
-function headOf(conversation: Conversation): string {
+/** How long anything is kept without further changes, in milliseconds. */
+function longestLifetimeMs(ttlMs: number): number {
+  return ttlMs + OPEN_TURN_MS;
+}
+
+/** Without what can be counted from the turns. */
+function headOf(conversation: Conversation): object {
   const {
     id: _id,
     turns: _turns,
@@ -258,10 +363,9 @@ function headOf(conversation: Conversation): string {
     messageCount: _messageCount,
     textLength: _textLength,
     touched: _touched,
-    isCleared: _isCleared,
     state: _state,
     onceCalls: _onceCalls,
     ...head
   } = conversation;
-  return JSON.stringify(head);
+  return head;
 }

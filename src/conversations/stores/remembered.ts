@@ -1,12 +1,11 @@
 import { RecencyList, type RecencyEntry } from '../../base/recency-list.ts';
-import { hasOpenTurn } from '../conversation.ts';
 import type { PartedConversation } from './parted-conversation.ts';
 
 export interface RememberedBounds {
   readonly maxConversations: number;
   /** UTF-16 code units of all their texts. */
   readonly maxCharacters: number;
-  /** A conversation without a change for this long is forgotten, unless it has an open turn. */
+  /** A conversation is forgotten when the store has dropped it: see `lifetimeMs`. */
   readonly ttlMs: number;
 }
 
@@ -32,7 +31,7 @@ export class Remembered {
 
   get(id: string): PartedConversation | undefined {
     const entry = this.#entries.get(id);
-    if (entry === undefined || !this.#isExpired(entry)) return entry?.kept;
+    if (entry?.kept.isExpired(this.#bounds.ttlMs) !== true) return entry?.kept;
     this.delete(id);
     return undefined;
   }
@@ -52,7 +51,7 @@ export class Remembered {
     for (;;) {
       const { oldest } = this.#byLastUse;
       if (oldest === undefined || oldest.id === id) return;
-      if (!this.#isOverfull && !this.#isExpired(oldest)) return;
+      if (!this.#isOverfull && !oldest.kept.isExpired(this.#bounds.ttlMs)) return;
       this.delete(oldest.id);
     }
   }
@@ -74,10 +73,5 @@ export class Remembered {
   get #isOverfull(): boolean {
     const { maxConversations, maxCharacters } = this.#bounds;
     return this.#entries.size > maxConversations || this.#characters > maxCharacters;
-  }
-
-  #isExpired({ kept: { conversation } }: Entry): boolean {
-    const isOld = Date.now() - conversation.updatedAt > this.#bounds.ttlMs;
-    return isOld && !hasOpenTurn(conversation);
   }
 }

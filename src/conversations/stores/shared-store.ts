@@ -2,16 +2,16 @@ import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Channel } from '../../base/channel.ts';
 import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
-import { clearTurns, hasOpenTurn, type Conversation } from '../conversation.ts';
-import { mergeTurns, turnsLostBy } from '../merge-turns.ts';
-import type { OnceCalls } from '../once-call.ts';
+import type { Conversation } from '../conversation.ts';
+import { mergeTurns } from '../merge-turns.ts';
 import type { ConversationStore, StoreHealth, UpdateOptions } from '../store.ts';
-import type { TurnRecord } from '../turn-record.ts';
+import { bringBack, type Memory } from './bring-back.ts';
 import { FAILED, Outage } from './outage.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 import { SerialByKey } from './serial-by-key.ts';
+import { SetApart } from './set-apart.ts';
 import { StoreError } from './store-error.ts';
 import { WaitingChanges } from './waiting-changes.ts';
 
@@ -32,8 +32,6 @@ export interface SharedStoreOptions {
   readonly maxCharactersWaiting?: number;
 }
 
-/** A conversation with an open turn is kept longer by this: somebody is on the line. */
-const OPEN_TURN_MS = 3_600_000;
 /** Per change. There are more only if other processes write the conversation all the time. */
 const MAX_CONFLICTS = 20;
 /** How long closing may write what is waiting. */
@@ -41,8 +39,8 @@ const CLOSING_MS = 2_000;
 
 const MAX_CHARACTERS = 67_108_864;
 
-/** How a change is written. */
-interface Writing {
+interface Attempt<T> {
+  readonly change: (conversation: Conversation) => T;
   readonly mustBeStored: boolean;
   /** Whether the conversation was read just now. */
   readonly isLatest: boolean;
@@ -58,7 +56,10 @@ interface Writing {
  *
  * A store that fails or answers late holds up no caller. Changes are then made on what is
  * remembered. When the store answers again, the turns they touched are merged into the stored
- * conversation one by one.
+ * conversation one by one. If it fails for one conversation alone, only that one waits.
+ *
+ * What the store has lost meanwhile, or at any other time, is put back from memory as soon as this
+ * process notices. What was erased is not: an erasure leaves a mark.
  */
 export class SharedStore implements ConversationStore {
   readonly isShared = true;
@@ -67,36 +68,32 @@ export class SharedStore implements ConversationStore {
   readonly #ttlMs: number;
   readonly #log: Logger;
   readonly #outage: Outage;
+  readonly #apart: SetApart;
   readonly #remembered: Remembered;
   readonly #waiting: WaitingChanges;
   readonly #order = new SerialByKey();
+  #retry: NodeJS.Timeout | undefined;
   #conflicts = 0;
   #closed: Promise<void> | undefined;
 
   constructor(parts: PartStore, options: SharedStoreOptions) {
+    const { ttlMs, timeoutMs, log, maxCharacters = MAX_CHARACTERS } = options;
     this.#parts = parts;
     this.channel = options.channel;
-    this.#ttlMs = options.ttlMs;
-    this.#log = options.log;
-    this.#outage = new Outage(parts, {
-      timeoutMs: options.timeoutMs,
-      log: options.log,
-      recovered: async () => {
-        await this.#writeBack();
-        return this.#waiting.size === 0;
-      },
-    });
+    this.#ttlMs = ttlMs;
+    this.#log = log;
+    this.#outage = new Outage(parts, { timeoutMs, log, recovered: () => this.#writeBack() });
+    this.#apart = new SetApart(parts.name, log);
     this.#waiting = new WaitingChanges(
       {
         maxTurns: options.maxTurnsWaiting ?? 10_000,
         maxCharacters: options.maxCharactersWaiting ?? MAX_CHARACTERS,
+        ttlMs,
       },
-      options.log,
+      log,
     );
     this.#remembered = new Remembered({
-      maxConversations: options.maxRemembered,
-      maxCharacters: options.maxCharacters ?? MAX_CHARACTERS,
-      ttlMs: options.ttlMs,
+      maxConversations: options.maxRemembered, maxCharacters, ttlMs,
     });
   }
 
@@ -116,14 +113,12 @@ export class SharedStore implements ConversationStore {
     const changeHere = (): Awaitable<T> =>
       mustBeStored ? notStored() : this.#changeHere(id, change);
     return this.#order.run(id, () => {
-      if (this.#outage.isDegraded || this.#waiting.has(id)) return changeHere();
-      const writing = { mustBeStored, isLatest: false, conflicts: 0 };
+      if (this.#isAway(id)) return changeHere();
+      const attempt = { change, mustBeStored, isLatest: false, conflicts: 0 };
       const remembered = this.#remembered.get(id);
-      if (remembered !== undefined) return this.#write(id, remembered, change, writing);
+      if (remembered !== undefined) return this.#try(id, remembered, attempt);
       return andThen(this.#latest(id), (latest = new PartedConversation(id)) =>
-        this.#outage.isDegraded
-          ? changeHere()
-          : this.#write(id, latest, change, { ...writing, isLatest: true }),
+        this.#isAway(id) ? changeHere() : this.#try(id, latest, { ...attempt, isLatest: true }),
       );
     });
   }
@@ -151,6 +146,7 @@ export class SharedStore implements ConversationStore {
 
   async #close(): Promise<void> {
     this.#outage.close();
+    clearTimeout(this.#retry);
     await this.#order.idle();
     if (this.#waiting.size > 0) await within(CLOSING_MS, this.#writeBack()).catch(() => undefined);
     if (this.#waiting.turns > 0)
@@ -159,101 +155,119 @@ export class SharedStore implements ConversationStore {
     await this.#parts.close();
   }
 
+  /** Whether the store should not be asked about the conversation now. */
+  #isAway(id: string): boolean {
+    return this.#outage.isDegraded || this.#waiting.has(id) || this.#apart.isResting(id);
+  }
+
+  #known(id: string): PartedConversation | undefined {
+    return this.#waiting.get(id) ?? this.#remembered.get(id);
+  }
+
   /** As it is stored or, if the store does not answer, as it is remembered. */
   #latest(id: string): Awaitable<PartedConversation | undefined> {
-    const remembered = this.#waiting.get(id) ?? this.#remembered.get(id);
-    if (this.#outage.isDegraded || this.#waiting.has(id)) return remembered;
+    const known = this.#known(id);
+    if (this.#isAway(id)) return known;
     return andThen(
-      this.#outage.ask(() => this.#parts.read(id, remembered?.version)),
+      this.#ask(id, () => this.#parts.read(id, known?.version)),
       (found) => {
-        if (found === FAILED || found === 'unchanged') return remembered;
-        return found === undefined ? undefined : this.#join(id, found);
+        if (found === 'unchanged') known?.confirmed();
+        if (found === FAILED || found === 'unchanged') return known;
+        if (known === undefined) return found === undefined ? undefined : this.#load(id, found);
+        const latest = this.#merged(id, found, known, known.conversation);
+        if (!latest.hasChanged) return latest;
+        latest.noteTime();
+        this.#wait(id, latest);
+        return andThen(this.#writeBackOne(id), () => this.#known(id));
       },
     );
   }
 
-  #join(id: string, stored: StoredConversation): PartedConversation {
+  #load(id: string, stored: StoredConversation): PartedConversation {
     const kept = new PartedConversation(id, stored);
     if (kept.unreadable.length > 0)
       this.#log.error('parts of a stored conversation cannot be read and were left out', {
         conversationId: id,
         parts: kept.unreadable,
       });
-    kept.lossesSeen = this.#outage.losses;
     this.#remembered.set(id, kept);
     return kept;
   }
 
-  /**
-   * What the store has, with what it lost and this process remembers: its last writes after a
-   * failover, everything after a restart. What is gone without a loss was removed on purpose.
-   */
+  /** What the store has, with what it has lost. */
   #merged(
     id: string,
     found: StoredConversation | undefined,
     kept: PartedConversation,
-    remembered: readonly TurnRecord[],
-    onceCalls: OnceCalls | undefined,
+    memory: Memory,
   ): PartedConversation {
-    if (found !== undefined) {
-      const latest = this.#join(id, found);
-      if (kept.isCleared) clearTurns(latest.conversation);
-      latest.takeOnceCallsOf(kept, onceCalls);
-      const lost = turnsLostBy(latest.conversation, remembered, kept.touched);
-      mergeTurns(latest.conversation, lost);
-      return latest;
+    if (found === undefined) {
+      kept.putBack();
+      return kept;
     }
-    const anew = new PartedConversation(id);
-    if (kept.lossesSeen === this.#outage.losses) return anew;
-    mergeTurns(anew.conversation, remembered);
-    anew.takeHeadOf(kept);
-    anew.takeOnceCallsOf(kept, onceCalls);
-    return anew;
+    const latest = this.#load(id, found);
+    bringBack(latest, kept, memory);
+    return latest;
   }
 
-  #write<T>(
+  /** Makes a change and writes it. Makes it again if another process was faster. */
+  #try<T>(id: string, kept: PartedConversation, attempt: Attempt<T>): Awaitable<T> {
+    const { turns, onceCalls, erasedAt } = kept.conversation;
+    const newest = turns.at(-1);
+    const callsBefore = onceCalls === undefined ? undefined : { ...onceCalls };
+    const result = kept.apply(attempt.change);
+    return this.#store(id, kept, result, attempt, (found) => {
+      const memory: Memory = {
+        turns: newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1),
+        onceCalls: callsBefore,
+        erasedAt,
+      };
+      const latest = this.#merged(id, found, kept, memory);
+      return this.#try(id, latest, {
+        ...attempt, isLatest: true, conflicts: attempt.conflicts + 1,
+      });
+    });
+  }
+
+  /** Writes the change that had this result. `again` makes it on what the store has instead. */
+  #store<T>(
     id: string,
     kept: PartedConversation,
-    change: (conversation: Conversation) => T,
-    writing: Writing,
+    result: T,
+    { mustBeStored, isLatest, conflicts, change }: Attempt<T>,
+    again: (found: StoredConversation) => Awaitable<T>,
   ): Awaitable<T> {
-    const { mustBeStored, isLatest, conflicts } = writing;
-    const { turns } = kept.conversation;
-    const newest = turns.at(-1);
-    const onceCalls = { ...kept.conversation.onceCalls };
-    const result = kept.apply(change);
-    const again = (found: StoredConversation | undefined): Awaitable<T> => {
+    const answered = (found: StoredConversation | undefined): Awaitable<T> => {
       if (conflicts === MAX_CONFLICTS) {
         this.#remembered.delete(id); // it has the change, which was not stored
         throw new StoreError(`other processes changed the conversation ${MAX_CONFLICTS} times`);
       }
       this.#conflicts += 1;
-      // Without what this attempt has added.
-      const remembered = newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1);
-      const latest = this.#merged(id, found, kept, remembered, onceCalls);
-      return this.#write(id, latest, change, {
-        mustBeStored, isLatest: true, conflicts: conflicts + 1,
-      });
+      if (found !== undefined) return again(found);
+      kept.putBack(); // with the change, which was made on the latest that anybody knows
+      const next = { mustBeStored, isLatest: true, conflicts: conflicts + 1, change };
+      return this.#store(id, kept, result, next, again);
     };
-    const parts = kept.change(this.#ttlOf(kept));
+    const parts = kept.change(kept.lifetimeMs(this.#ttlMs));
     if (parts === undefined) {
       if (isLatest) return result;
       return andThen(
-        this.#outage.ask(() => this.#parts.read(id, kept.version)),
+        this.#ask(id, () => this.#parts.read(id, kept.version)),
         (found) => {
-          if (found === FAILED && mustBeStored) return notStored();
-          return found === FAILED || found === 'unchanged' ? result : again(found);
+          if (found === FAILED) return mustBeStored ? notStored() : result;
+          if (found === 'unchanged') kept.confirmed();
+          return found === 'unchanged' ? result : answered(found);
         },
       );
     }
     return andThen(
-      this.#outage.ask(() => this.#parts.write(id, parts)),
+      this.#ask(id, () => this.#parts.write(id, parts)),
       (answer) => {
         if (answer === FAILED) {
           this.#wait(id, kept);
           return mustBeStored ? notStored() : result;
         }
-        if (answer !== true) return again(answer);
+        if (answer !== true) return answered(answer);
         this.#written(id, kept, parts);
         return result;
       },
@@ -262,53 +276,72 @@ export class SharedStore implements ConversationStore {
 
   #written(id: string, kept: PartedConversation, parts: PartsChange): void {
     kept.written(parts);
-    kept.lossesSeen = this.#outage.losses;
-    if (kept.isEmpty) this.#remembered.delete(id);
-    else {
-      this.#remembered.set(id, kept);
-      this.#outage.written(id, parts.to);
-    }
+    if (kept.isKept) this.#remembered.set(id, kept);
+    else this.#remembered.delete(id);
   }
 
-  #ttlOf({ conversation }: PartedConversation): number {
-    return this.#ttlMs + (hasOpenTurn(conversation) ? OPEN_TURN_MS : 0);
+  #ask<T>(id: string, command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
+    const isApart = this.#apart.has(id);
+    const answer = isApart
+      ? this.#outage.askAgain(command)
+      : this.#outage.ask(command, (error) => this.#apart.add(id, error));
+    if (!isApart) return answer;
+    return andThen(answer, (result) => {
+      if (result === FAILED) this.#apart.failedAgain(id);
+      else this.#apart.delete(id);
+      return result;
+    });
   }
 
+  /** Writes everything that waits, except what has been refused a moment ago. */
   async #writeBack(): Promise<void> {
     for (const id of this.#waiting.ids()) {
+      if (this.#closed === undefined && this.#apart.isResting(id)) continue;
       await this.#order.run(id, () => this.#writeBackOne(id));
+      await this.#outage.verdict();
       if (this.#outage.isDegraded && this.#closed === undefined) return;
     }
+    this.#retryLater();
   }
 
   #writeBackOne(id: string, conflicts = 0): Awaitable<void> {
     const kept = this.#waiting.get(id);
     if (kept === undefined) return;
-    const parts = kept.change(this.#ttlOf(kept));
+    const parts = kept.change(kept.lifetimeMs(this.#ttlMs));
     if (parts === undefined) return this.#waiting.delete(id);
     return andThen(
-      this.#outage.ask(() => this.#parts.write(id, parts)),
+      this.#ask(id, () => this.#parts.write(id, parts)),
       (answer) => {
-        // To the end of the queue: perhaps only this one cannot be written.
-        if (answer === FAILED) return this.#wait(id, kept);
+        if (answer === FAILED) return this.#wait(id, kept); // to the end of the queue
         if (answer === true) {
           this.#written(id, kept, parts);
           return this.#waiting.delete(id);
         }
-        const { turns, onceCalls } = kept.conversation;
-        const merged = this.#merged(id, answer, kept, turns, onceCalls);
-        mergeTurns(merged.conversation, kept.waitingTurns());
-        merged.takeHeadOf(kept);
-        this.#wait(id, merged);
+        kept.forgetDoubtful(this.#ttlMs);
+        const latest = this.#merged(id, answer, kept, kept.conversation);
+        if (latest !== kept && !latest.isErasedSince(kept)) {
+          mergeTurns(latest.conversation, kept.waitingTurns());
+          latest.takeNewHeadOf(kept);
+        }
+        latest.noteTime();
+        this.#wait(id, latest);
         return conflicts < MAX_CONFLICTS ? this.#writeBackOne(id, conflicts + 1) : undefined;
       },
     );
   }
 
+  /** For what still waits though the store works. */
+  #retryLater(): void {
+    if (this.#waiting.size === 0 || this.#closed !== undefined) return;
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      if (!this.#outage.isDegraded) void this.#writeBack();
+    }, this.#apart.nextInMs()).unref();
+  }
+
   /** Makes a change without the store: on what is remembered, or on a new conversation. */
   #changeHere<T>(id: string, change: (conversation: Conversation) => T): T {
-    const kept =
-      this.#waiting.get(id) ?? this.#remembered.get(id) ?? new PartedConversation(id);
+    const kept = this.#known(id) ?? new PartedConversation(id);
     kept.conversation.isBehind = true;
     let result: T;
     try {
@@ -316,7 +349,11 @@ export class SharedStore implements ConversationStore {
     } finally {
       delete kept.conversation.isBehind;
     }
-    if (kept.hasChanged) this.#wait(id, kept);
+    if (kept.hasChanged) {
+      kept.noteTime();
+      this.#wait(id, kept);
+      if (!this.#outage.isDegraded) this.#retryLater();
+    }
     return result;
   }
 

@@ -5,6 +5,8 @@ export interface WaitingBounds {
   readonly maxTurns: number;
   /** UTF-16 code units of all conversations that wait. */
   readonly maxCharacters: number;
+  /** A conversation no longer waits when the store would have dropped it: see `lifetimeMs`. */
+  readonly ttlMs: number;
 }
 
 interface Entry {
@@ -43,11 +45,14 @@ export class WaitingChanges {
   }
 
   has(id: string): boolean {
-    return this.#entries.has(id);
+    return this.get(id) !== undefined;
   }
 
   get(id: string): PartedConversation | undefined {
-    return this.#entries.get(id)?.kept;
+    const kept = this.#entries.get(id)?.kept;
+    if (kept?.isExpired(this.#bounds.ttlMs) !== true) return kept;
+    this.delete(id);
+    return undefined;
   }
 
   /** Moves the conversation to the end. Call it after each change: the length is measured here. */
@@ -60,8 +65,8 @@ export class WaitingChanges {
     this.#turns += turns;
     this.#characters += characters;
     while (this.#turns > this.#bounds.maxTurns || this.#characters > this.#bounds.maxCharacters) {
-      const [oldest] = this.#entries.keys();
-      if (oldest === undefined || oldest === id) return;
+      const oldest = this.#oldestExcept(id);
+      if (oldest === undefined) return;
       const lost = this.#entries.get(oldest)?.turns;
       this.delete(oldest);
       this.#log.error('history lost: too much is waiting for the store', {
@@ -69,6 +74,17 @@ export class WaitingChanges {
         turns: lost,
       });
     }
+  }
+
+  /** An erasure is given up last: what it erased would return. */
+  #oldestExcept(latest: string): string | undefined {
+    let erased: string | undefined;
+    for (const [id, { kept }] of this.#entries) {
+      if (id === latest) continue;
+      if (!kept.isErasing) return id;
+      erased ??= id;
+    }
+    return erased;
   }
 
   delete(id: string): void {

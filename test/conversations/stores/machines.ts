@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
+import { soon } from '../../../src/base/awaitable.ts';
 import { historyOf } from '../../../src/conversations/conversation.ts';
 import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
 import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
@@ -84,6 +85,15 @@ export function said(...turnIds: readonly string[]): string[] {
 export async function written(store: SharedStore): Promise<void> {
   for (let turns = 0; store.health().turnsWaiting > 0 || store.health().isDegraded; turns++) {
     assert.ok(turns < 1_000, 'still waiting');
-    await new Promise((resolve) => setImmediate(resolve));
+    await soon();
+  }
+  await soon(); // the log follows
+}
+
+/** Resolves when the log has that many lines. */
+export async function logged({ lines }: Machine, count: number): Promise<void> {
+  for (let turns = 0; lines.length < count; turns++) {
+    assert.ok(turns < 1_000, 'no such line');
+    await soon();
   }
 }

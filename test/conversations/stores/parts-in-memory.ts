@@ -23,6 +23,10 @@ export class PartsInMemory implements PartStore {
   failWith: Error | undefined;
   /** A conversation that it never writes. */
   refuses: string | undefined;
+  /** A conversation that it neither reads nor writes. */
+  cannotUse: string | undefined;
+  /** Whether it takes no writes at all, as on a full disk. */
+  isFull = false;
   /** Whether a write that fails is done all the same, as by a database whose answer got lost. */
   failsAfterWriting = false;
   /** `read` and `write` in the order of the calls. */
@@ -62,6 +66,7 @@ export class PartsInMemory implements PartStore {
     this.calls.push('read');
     return this.#answer(() => {
       if (this.failWith !== undefined) throw this.failWith;
+      if (this.cannotUse === id) throw new Error('WRONGTYPE');
       const kept = this.#find(id);
       if (kept === undefined) return undefined;
       return kept.version === known ? 'unchanged' : copy(kept);
@@ -73,6 +78,8 @@ export class PartsInMemory implements PartStore {
     this.changes.push(change);
     return this.#answer(() => {
       if (this.failWith !== undefined && !this.failsAfterWriting) throw this.failWith;
+      if (this.cannotUse === id) throw new Error('WRONGTYPE');
+      if (this.isFull) throw new Error('disk full');
       if (this.refuses === id) throw new Error('it cannot be written');
       const answer = this.#write(id, change);
       if (this.failWith !== undefined) throw this.failWith;

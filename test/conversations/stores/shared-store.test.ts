@@ -9,7 +9,7 @@ import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {
-  BOUNDS, machine, machines, said, sharing, texts, turn, written, type Machine,
+  BOUNDS, logged, machine, machines, said, sharing, texts, turn, written, type Machine,
 } from './machines.ts';
 import { partStoreContract } from './part-store-contract.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
@@ -246,10 +246,14 @@ describe('a stored conversation of which this version can read nothing', () => {
     assert.equal(typeof kept === 'object' && kept.parts.get('0'), '{"id":"t9","state":"paused"}');
   });
 
-  it('is removed when it is cleared', async (t) => {
+  it('leaves nothing but the mark of an erasure when it is cleared', async (t) => {
     const { parts, store } = await strange(t);
     await store.update('c', clearTurns);
-    assert.equal(await parts.read('c'), undefined);
+    const left = await parts.read('c');
+    assert.ok(typeof left === 'object');
+    assert.deepEqual([...left.parts.keys()], ['head']);
+    const head: unknown = JSON.parse(left.parts.get('head') ?? '');
+    assert.deepEqual(Object.keys(head ?? {}), ['format', 'updatedAt', 'erasedAt', 'revision']);
   });
 });
 
@@ -292,7 +296,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual(store.health(), {
       isDegraded: true, turnsWaiting: 1, failures: 1, conflicts: 0,
     });
-    assert.equal(lines.length, 1);
+    await logged({ parts, store, lines }, 1);
     assert.match(lines[0] ?? '', /"the conversation store failed; calls continue from memory"/);
   });
 
@@ -312,6 +316,7 @@ describe('a store that does not answer', () => {
     parts.failWith = down;
     await turn(store, 'c', 't2');
     await turn(store, 'd', 't1');
+    await logged({ parts, store, lines }, 1);
     parts.failWith = undefined;
     timers.tick(250);
     await written(store);
@@ -589,14 +594,14 @@ describe('a store that does not answer', () => {
   it('is one outage while it is read but takes no writes, as on a full disk', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store, lines } = machine(t);
-    parts.refuses = 'c';
+    parts.isFull = true;
     await turn(store, 'c', 't1');
     for (let tries = 0; tries < 5; tries++) {
       timers.tick(2_000);
       for (let turns = 0; turns < 20; turns++) await new Promise((go) => setImmediate(go));
     }
     assert.equal(lines.length, 1, lines.join(''));
-    parts.refuses = undefined;
+    parts.isFull = false;
     timers.tick(2_000);
     await written(store);
     assert.equal(lines.length, 2);
