@@ -59,8 +59,8 @@ export interface Conversation {
   /** What must happen once per conversation. Trimming leaves it alone. */
   onceCalls?: OnceCalls;
   /**
-   * When everything was forgotten, if ever: milliseconds since the epoch, but always later than the
-   * erasure before. A copy without this mark is from before it, and must not be put back.
+   * When everything was forgotten, if ever: milliseconds since the epoch, but always later than
+   * the erasure before. A copy without this mark is from before it, and must not be put back.
    */
   erasedAt?: number;
   /** When the newest of the turns that were trimmed was added. See `TurnRecord.addedAt`. */
@@ -71,8 +71,8 @@ export interface Conversation {
    */
   touched?: Set<TurnRecord>;
   /**
-   * Set for the same stores: the change is made without the store, so that turns which other processes added may
-   * be missing. Not part of the record.
+   * Set for the same stores: the change is made without the store, so that turns which other
+   * processes added may be missing. Not part of the record.
    */
   isBehind?: true;
 }

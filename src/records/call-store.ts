@@ -86,7 +86,7 @@ export class CallStore implements CallArchive {
 }
 
 /** Removes what is stored under the id, whatever its version. False if there is nothing. */
-export async function remove(parts: PartStore, id: string): Promise<boolean> {
+async function remove(parts: PartStore, id: string): Promise<boolean> {
   for (let stored = await parts.read(id); typeof stored === 'object';) {
     const { version: from } = stored;
     const change = { from, to: undefined, set: new Map<string, string>(), remove: [], ttlMs: 1 };

@@ -6,6 +6,7 @@ import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import {
   add,
   addTurn,
+  clearTurns,
   emptyConversation,
   historyOf,
   subtract,
@@ -69,9 +70,14 @@ function turnIds(conversation: Conversation | undefined): string[] | undefined {
 
 /**
  * What every store promises, each in a new one from `open`, with room for 1,000 conversations and
- * an hour. Ids are new in every test, so that stores may share a database.
+ * an hour. Ids are new in every test, so that stores may share a database. One that counts keys
+ * counts the mark of an erasure, too.
  */
-export function storeContract(name: string, open: () => Awaitable<ConversationStore>): void {
+export function storeContract(
+  name: string,
+  open: () => Awaitable<ConversationStore>,
+  { countsKeys = false }: { readonly countsKeys?: boolean } = {},
+): void {
   const opened: ConversationStore[] = [];
   let ids = 0;
   const run = Math.random().toString(36).slice(2);
@@ -243,6 +249,18 @@ export function storeContract(name: string, open: () => Awaitable<ConversationSt
         await store.update(`${id}-b`, push(fullTurn(`t${count}`)));
       }
       assert.equal(await store.count(), before + 2);
+    });
+
+    it('is empty, and counts nothing, once a conversation is cleared', async () => {
+      const { store, id } = await begin();
+      const before = await store.count();
+      await store.update(id, push(fullTurn('t1')));
+      await store.update(id, clearTurns);
+      assert.equal(await store.read(id), undefined);
+      if (!countsKeys) assert.equal(await store.count(), before);
+      await store.update(id, push(fullTurn('t2')));
+      assert.deepEqual(turnIds(await store.read(id)), ['t2']);
+      assert.equal(await store.count(), before + 1);
     });
 
     it('throws what a change throws, and writes nothing of it', async () => {

@@ -215,7 +215,7 @@ for (const program of REDIS_PROGRAMS) {
         timeoutMs: 1_000,
         log: createLogger({ level: 'silent', write: () => undefined }),
       });
-    storeContract(program, open);
+    storeContract(program, open, { countsKeys: true });
     turnContract(program, open);
   });
 }

@@ -198,17 +198,18 @@ async function eraseConversations(
   directory: string,
 ): Promise<readonly string[]> {
   if (settings.conversationStore === 'memory') return [];
-  const [{ openParts }, { remove }] = await Promise.all([
+  const [{ openParts }, { eraseStored }] = await Promise.all([
     import('../../conversations/stores/open-store.ts'),
-    import('../../records/call-store.ts'),
+    import('../../conversations/stores/erase-stored.ts'),
   ]);
   const parts = await openParts(settings, { log: noLog(), directory });
+  const ttlMs = settings.conversationTtlSeconds * 1_000;
   const erased: string[] = [];
   try {
     const names = settings.agents.map(({ name }) => `${name}/`);
     for (const id of ids)
       for (const key of [id, ...names.map((name) => name + id)])
-        if (await remove(parts, key)) erased.push(key);
+        if (await eraseStored(parts, key, ttlMs)) erased.push(key);
   } finally {
     await parts.close();
   }

@@ -8,6 +8,9 @@ export interface StoredConversation {
   readonly parts: ReadonlyMap<string, string>;
 }
 
+/** Versions of what is left after an erasure begin with it: such conversations are not counted. */
+export const ERASED = '~';
+
 /** One change to a conversation. */
 export interface PartsChange {
   /** The version that it applies to. Undefined: the conversation does not exist yet. */
@@ -59,7 +62,7 @@ export interface PartStore {
    */
   list(prefix: string, after: string): Awaitable<IdPage>;
 
-  /** How many conversations are stored. */
+  /** How many are stored, without marks of erasures if the store can tell. */
   count(): Awaitable<number>;
 
   /** Closes files and connections. */

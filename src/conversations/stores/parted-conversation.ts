@@ -19,7 +19,7 @@ import {
 import { placeOf } from '../merge-turns.ts';
 import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
 import { OnceParts } from './once-parts.ts';
-import type { PartsChange, StoredConversation } from './part-store.ts';
+import { ERASED, type PartsChange, type StoredConversation } from './part-store.ts';
 
 /** Everything except turns and state. Fields that this version does not know are kept. */
 const HEAD = 'head';
@@ -128,6 +128,15 @@ export class PartedConversation {
   /** Whether everything was forgotten and the store has not been told. */
   get isErasing(): boolean {
     return this.conversation.erasedAt !== this.#erasedAt;
+  }
+
+  /** Whether nothing is left of it but the mark of an erasure, and perhaps `once` calls. */
+  get isErased(): boolean {
+    return (
+      this.conversation.turns.length === 0
+      && this.conversation.erasedAt !== undefined
+      && this.#others.length === 0
+    );
   }
 
   /** Whether it has been erased by somebody who did not tell the other copy. */
@@ -287,7 +296,8 @@ export class PartedConversation {
     this.#once.addTo(set, remove);
     if (this.isErasing) remove.push(...this.#others.filter((name) => !set.has(name)));
     versions += 1;
-    return { from, to: `${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };
+    const erased = conversation.turns.length === 0 ? ERASED : '';
+    return { from, to: `${erased}${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };
   }
 
   /** Notes that it has changed now. */

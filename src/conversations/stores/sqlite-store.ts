@@ -1,4 +1,6 @@
-import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import {
+  ERASED, type IdPage, type PartsChange, type PartStore, type StoredConversation,
+} from './part-store.ts';
 import {
   checkDatabase,
   failureOf,
@@ -77,7 +79,8 @@ const SQL = {
   removeParts: 'DELETE FROM part WHERE conversation = ?',
   list: `SELECT id FROM conversation WHERE id > ? AND id >= ? AND expires_at > ?
     ORDER BY id LIMIT ${IDS_LISTED}`,
-  count: 'SELECT count(*) AS count FROM conversation WHERE expires_at > ?',
+  count: `SELECT count(*) AS count FROM conversation
+    WHERE expires_at > ? AND version NOT GLOB '${ERASED}*'`,
   expiries: `SELECT key, expires_at FROM conversation WHERE key > ? ORDER BY key
     LIMIT ${ROWS_SWEPT}`,
   removeExpired: 'DELETE FROM conversation WHERE key = ? AND expires_at <= ?',

@@ -30,8 +30,12 @@ export interface Machine {
 }
 
 /** Processes that share one database. */
-export function machines(t: TestContext, count: number, more = {}): readonly Machine[] {
-  const shared: SharedParts = new Map();
+export function machines(
+  t: TestContext,
+  count: number,
+  more = {},
+  shared: SharedParts = new Map(),
+): readonly Machine[] {
   return Array.from({ length: count }, () => {
     const parts = new PartsInMemory(shared, { isSlow: true });
     const lines: string[] = [];

@@ -1,6 +1,7 @@
 import { once, EventEmitter } from 'node:events';
 
 import type { Awaitable } from '../../../src/base/awaitable.ts';
+import { ERASED } from '../../../src/conversations/stores/part-store.ts';
 import type {
   IdPage,
   PartsChange,
@@ -98,7 +99,7 @@ export class PartsInMemory implements PartStore {
   count(): Awaitable<number> {
     return this.#answer(() => {
       if (this.failWith !== undefined) throw this.failWith;
-      return this.#shared.size;
+      return [...this.#shared.values()].filter(({ version }) => !version.startsWith(ERASED)).length;
     });
   }
 

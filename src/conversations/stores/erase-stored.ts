@@ -1,0 +1,26 @@
+import { clearTurns } from '../conversation.ts';
+import type { PartStore } from './part-store.ts';
+import { PartedConversation } from './parted-conversation.ts';
+import { StoreError } from './store-error.ts';
+
+const MAX_CONFLICTS = 20;
+
+/**
+ * Erases a conversation from outside of the servers that use the store. The mark is left even if
+ * nothing is stored: a server may remember what the store has lost, or keep it until the store
+ * answers again. False if nothing was stored.
+ */
+export async function eraseStored(parts: PartStore, id: string, ttlMs: number): Promise<boolean> {
+  const read = await parts.read(id);
+  let stored = read === 'unchanged' ? undefined : read;
+  for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {
+    const kept = new PartedConversation(id, stored);
+    const hadWords = stored !== undefined && !kept.isErased;
+    kept.apply((conversation) => clearTurns(conversation));
+    const change = kept.change(kept.lifetimeMs(ttlMs));
+    const found = change === undefined || (await parts.write(id, change));
+    if (found === true) return hadWords;
+    stored = found;
+  }
+  throw new StoreError(`other processes changed the conversation ${MAX_CONFLICTS} times`);
+}

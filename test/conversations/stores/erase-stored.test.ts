@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { eraseStored } from '../../../src/conversations/stores/erase-stored.ts';
+import { machines, sharing, texts, turn } from './machines.ts';
+import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+
+const TTL_MS = 3_600_000;
+
+describe('eraseStored', () => {
+  it('erases a conversation for every process, also one that remembers it', async (t) => {
+    const shared: SharedParts = new Map();
+    const [a] = machines(t, 1, {}, shared);
+    assert.ok(a);
+    await turn(a.store, 'c', 't1');
+    const outside = new PartsInMemory(shared);
+    assert.equal(await eraseStored(outside, 'c', TTL_MS), true);
+    assert.equal(await sharing(outside).read('c'), undefined);
+    assert.deepEqual(await texts(a.store, 'c'), []);
+    assert.equal(await eraseStored(outside, 'c', TTL_MS), false);
+  });
+
+  it('leaves its mark where a process alone knows the conversation', async (t) => {
+    const shared: SharedParts = new Map();
+    const [a] = machines(t, 1, {}, shared);
+    assert.ok(a);
+    await turn(a.store, 'c', 't1');
+    shared.clear();
+    assert.equal(await eraseStored(new PartsInMemory(shared), 'c', TTL_MS), false);
+    assert.deepEqual(await texts(a.store, 'c'), []);
+    assert.deepEqual([...shared.values()].map(({ expiresAtMs }) => expiresAtMs), [2 * TTL_MS]);
+  });
+
+  it('erases a conversation that is written just then', async (t) => {
+    const shared: SharedParts = new Map();
+    const [a] = machines(t, 1, {}, shared);
+    assert.ok(a);
+    await turn(a.store, 'c', 't1');
+    let calls = 0;
+    const other = sharing(new PartsInMemory(shared));
+    t.after(() => other.close());
+    const outside = new PartsInMemory(shared, {
+      onCall: () => {
+        calls += 1;
+        if (calls === 2) void turn(other, 'c', 't2');
+      },
+    });
+    assert.equal(await eraseStored(outside, 'c', TTL_MS), true);
+    assert.ok(calls > 2, 'nothing was written in between');
+    assert.deepEqual(await texts(a.store, 'c'), []);
+  });
+
+  it('gives up where the conversation never stands still', async () => {
+    const shared: SharedParts = new Map();
+    const other = new PartsInMemory(shared);
+    let version = 0;
+    const outside = new PartsInMemory(shared, {
+      onCall: () => {
+        const from = version === 0 ? undefined : `v${version}`;
+        version += 1;
+        void other.write('c', {
+          from, to: `v${version}`, set: new Map([['head', '{}']]), remove: [], ttlMs: TTL_MS,
+        });
+      },
+    });
+    await assert.rejects(eraseStored(outside, 'c', TTL_MS), {
+      name: 'StoreError', message: /changed the conversation 20 times/,
+    });
+  });
+});

@@ -1,0 +1,418 @@
+// What a store has lost is put back from memory, and what was erased is not.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import {
+  clearTurns, keepAgent, keepCaller, keepState, type Conversation,
+} from '../../../src/conversations/conversation.ts';
+import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+import { onceCall, onceKey } from '../once-calls.ts';
+import {
+  BOUNDS, machine, machines, said, sharing, texts, turn, written, type Machine,
+} from './machines.ts';
+import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+
+const TTL_MS = 3_600_000;
+const HOUR_MS = 3_600_000;
+const down = new Error('connection refused');
+
+/** Two processes, and the database that they share. */
+function two(t: TestContext, more = {}): readonly [Machine, Machine, SharedParts] {
+  const shared: SharedParts = new Map();
+  const [a, b] = machines(t, 2, more, shared);
+  assert.ok(a && b);
+  return [a, b, shared];
+}
+
+function restore(shared: SharedParts, replica: SharedParts): void {
+  shared.clear();
+  for (const [id, stored] of replica) shared.set(id, stored);
+}
+
+/** Moves the clocks of the processes and of the database. */
+function clock(t: TestContext, ...all: readonly Machine[]): (ms: number) => void {
+  let passed = 0;
+  const [wall, monotonic] = [Date.now(), performance.now()];
+  t.mock.method(Date, 'now', () => wall + passed);
+  t.mock.method(performance, 'now', () => monotonic + passed);
+  return (ms) => {
+    passed += ms;
+    for (const { parts } of all) parts.nowMs += ms;
+  };
+}
+
+async function ids({ parts }: Machine): Promise<string[] | undefined> {
+  return (await sharing(parts).read('c'))?.turns.map(({ id }) => id);
+}
+
+type Timers = ReturnType<typeof mockTimers>;
+
+async function back(timers: Timers, { parts, store }: Machine): Promise<void> {
+  parts.failWith = undefined;
+  timers.tick(2_000);
+  await written(store);
+}
+
+function open(turnId: string, runId: number): (conversation: Conversation) => unknown {
+  return (conversation) =>
+    openTurn(conversation, { turnId, runId, text: `words of ${turnId}` }, BOUNDS);
+}
+
+describe('a conversation that the store has lost', () => {
+  it('is put back whole by the next change, though no command ever failed', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', (conversation) => {
+      keepState(conversation, '{"n":1}');
+      keepAgent(conversation, 'billing');
+      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
+      conversation.onceCalls = { [onceKey(1)]: onceCall() };
+    });
+    shared.clear();
+    await turn(a.store, 'c', 't2');
+    const kept = await b.store.read('c');
+    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't2'));
+    assert.deepEqual(
+      [kept?.state, kept?.agent, kept?.caller?.from, kept?.onceCalls],
+      ['{"n":1}', 'billing', '+1', { [onceKey(1)]: onceCall() }],
+    );
+  });
+
+  it('is put back by a mere read', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    shared.clear();
+    assert.deepEqual(await texts(a.store, 'c'), said('t1'));
+    assert.deepEqual(await texts(b.store, 'c'), said('t1'));
+  });
+
+  it('is put back by a change that changes nothing', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    shared.clear();
+    assert.equal(await a.store.update('c', ({ turns }) => turns.length), 1);
+    assert.deepEqual(await texts(b.store, 'c'), said('t1'));
+  });
+
+  it('is put back where only its shard came back empty', async (t) => {
+    const [a, , shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    await turn(a.store, 'd', 't1');
+    shared.delete('c');
+    await turn(a.store, 'd', 't2');
+    await turn(a.store, 'c', 't2');
+    assert.deepEqual(await ids(a), ['t1', 't2']);
+  });
+
+  it('is joined with what another process has begun anew', async (t) => {
+    const [a, b, shared] = two(t);
+    const pass = clock(t, a, b);
+    await turn(a.store, 'c', 't1');
+    shared.clear();
+    pass(1_000);
+    await turn(b.store, 'c', 't2');
+    await turn(a.store, 'c', 't3');
+    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't2', 't3'));
+  });
+
+  it('is put back once by two that remember it', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    await turn(b.store, 'c', 't2');
+    shared.clear();
+    await Promise.all([turn(a.store, 'c', 't3'), turn(b.store, 'c', 't4')]);
+    assert.deepEqual((await ids(a))?.toSorted(), ['t1', 't2', 't3', 't4']);
+  });
+
+  it('takes the end of its turn as if nothing had been', async (t) => {
+    const [a, , shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', open('t2', 902));
+    shared.clear();
+    const settled = await a.store.update('c', (conversation) =>
+      settleTurn(
+        conversation, { turnId: 't2', runId: 902, state: 'completed', messages: [] }, BOUNDS,
+      ));
+    assert.equal(settled, true);
+    assert.deepEqual(await ids(a), ['t1', 't2']);
+  });
+
+  it('gets its last writes back after a failover, by a read too', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    const replica = new Map(shared);
+    await turn(a.store, 'c', 't2');
+    await a.store.update('c', (conversation) => {
+      keepState(conversation, '{"n":2}');
+      keepAgent(conversation, 'billing');
+      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
+      conversation.onceCalls = { [onceKey(1)]: onceCall() };
+    });
+    restore(shared, replica);
+    await a.store.read('c');
+    const kept = await b.store.read('c');
+    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't2'));
+    assert.deepEqual(
+      [kept?.state, kept?.agent, kept?.caller?.from, kept?.onceCalls],
+      ['{"n":2}', 'billing', '+1', { [onceKey(1)]: onceCall() }],
+    );
+  });
+
+  it('keeps the state that another process has written since', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    await b.store.update('c', (conversation) => keepState(conversation, '{"n":2}'));
+    await turn(a.store, 'c', 't2');
+    assert.equal((await b.store.read('c'))?.state, '{"n":2}');
+  });
+
+  it('is not put back once it has expired by its own last change', async (t) => {
+    const [a, b] = two(t);
+    const pass = clock(t, a, b);
+    await turn(a.store, 'c', 't1');
+    pass(TTL_MS + 1);
+    await turn(a.store, 'c', 't2');
+    assert.deepEqual(await ids(a), ['t2']);
+  });
+
+  it('is not put back after that while a turn was open either', async (t) => {
+    const [a, b] = two(t);
+    const pass = clock(t, a, b);
+    await a.store.update('c', open('t1', 901));
+    pass(TTL_MS + HOUR_MS - 1);
+    assert.deepEqual(await texts(a.store, 'c'), ['words of t1', '']);
+    pass(2);
+    assert.deepEqual(await texts(a.store, 'c'), []);
+  });
+
+  it('expires though the clock on the wall is put back', async (t) => {
+    const [a, b] = two(t);
+    const pass = clock(t, a, b);
+    await turn(a.store, 'c', 't1');
+    pass(TTL_MS + 1);
+    t.mock.method(Date, 'now', () => 0);
+    assert.deepEqual(await texts(a.store, 'c'), []);
+  });
+
+  it('has not lost what was trimmed elsewhere', async (t) => {
+    const [a, b] = two(t);
+    for (let n = 1; n <= 90; n++) await turn(a.store, 'c', `t${n}`);
+    for (let n = 91; n <= 220; n++) await turn(b.store, 'c', `t${n}`);
+    const left = (await ids(b))?.length;
+    await turn(a.store, 'c', 'last');
+    assert.equal((await ids(a))?.length, (left ?? 0) + 1);
+  });
+});
+
+describe('a conversation that was erased', () => {
+  it('stays so for a process that remembers it', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await b.store.update('c', clearTurns);
+    await turn(b.store, 'c', 't2');
+    await turn(a.store, 'c', 't3');
+    assert.deepEqual(await texts(b.store, 'c'), said('t2', 't3'));
+  });
+
+  it('stays so though a command timed out before', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    a.parts.failWith = down;
+    a.parts.failsAfterWriting = true;
+    await turn(a.store, 'c', 't2');
+    await b.store.update('c', clearTurns);
+    await back(timers, a);
+    assert.deepEqual(await texts(a.store, 'c'), []);
+    await turn(a.store, 'c', 't3');
+    assert.deepEqual(await ids(b), ['t3']);
+  });
+
+  it('takes nothing of what waits, not the state either', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    a.parts.failWith = down;
+    await turn(a.store, 'c', 't2');
+    await a.store.update('c', (conversation) => {
+      keepState(conversation, '{"n":1}');
+      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
+    });
+    await b.store.update('c', clearTurns);
+    await turn(b.store, 'c', 't3');
+    await back(timers, a);
+    const kept = await b.store.read('c');
+    assert.deepEqual(
+      [kept?.turns.map(({ id }) => id), kept?.state, kept?.caller],
+      [['t3'], undefined, undefined],
+    );
+  });
+
+  it('is erased again in a store that has lost the erasure', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    const replica = new Map(shared);
+    await a.store.update('c', clearTurns);
+    restore(shared, replica);
+    assert.equal(await a.store.read('c'), undefined);
+    assert.equal(await b.store.read('c'), undefined);
+  });
+
+  it('is erased again where another process put it back meanwhile', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    await turn(b.store, 'c', 't2');
+    await a.store.update('c', clearTurns);
+    await turn(a.store, 'c', 't3');
+    shared.clear();
+    await turn(b.store, 'c', 't4');
+    await turn(a.store, 'c', 't5');
+    assert.deepEqual(await ids(b), ['t3', 't5']);
+  });
+
+  it('keeps what was said in it since, where the store has lost the erasure', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    const replica = new Map(shared);
+    await a.store.update('c', clearTurns);
+    await turn(a.store, 'c', 't2');
+    await a.store.update('c', (conversation) => keepState(conversation, '{"n":2}'));
+    restore(shared, replica);
+    await a.store.read('c');
+    assert.deepEqual(await texts(b.store, 'c'), said('t2'));
+    assert.equal((await b.store.read('c'))?.state, '{"n":2}');
+  });
+
+  it('does not get its state back from before, where it was erased in an outage', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    const replica = new Map(shared);
+    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    a.parts.failWith = down;
+    await a.store.update('c', clearTurns);
+    await turn(a.store, 'c', 't2');
+    restore(shared, replica);
+    await back(timers, a);
+    const kept = await b.store.read('c');
+    assert.deepEqual([kept?.turns.map(({ id }) => id), kept?.state], [['t2'], undefined]);
+  });
+
+  it('leaves a mark for as long as anybody may remember it', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    const turns = a.parts.changes.length;
+    await a.store.update('c', clearTurns);
+    await turn(a.store, 'c', 't2');
+    const lives = a.parts.changes.slice(turns).map(({ ttlMs }) => ttlMs);
+    assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS + HOUR_MS, TTL_MS + HOUR_MS]);
+    await turn(b.store, 'd', 't1');
+    assert.deepEqual(b.parts.changes.map(({ ttlMs }) => ttlMs), [TTL_MS + HOUR_MS, TTL_MS]);
+  });
+
+  it('has a later mark each time, whatever the clock says', async (t) => {
+    const [a, b] = two(t);
+    let now = 1_764_000_000_000;
+    t.mock.method(Date, 'now', () => now);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', clearTurns);
+    await turn(a.store, 'c', 't2');
+    now -= 1_000;
+    await b.store.update('c', clearTurns);
+    await turn(a.store, 'c', 't3');
+    assert.deepEqual(await ids(b), ['t3']);
+  });
+
+  it('stays so though a process was cut off for longer than the mark is kept', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = two(t);
+    const pass = clock(t, a, b);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    a.parts.failWith = down;
+    await turn(a.store, 'c', 't2');
+    await b.store.update('c', clearTurns);
+    for (let minutes = 0; minutes < 150; minutes += 50) {
+      pass(50 * 60_000);
+      await turn(a.store, 'c', `after ${minutes}`); // somebody is on the line
+    }
+    await back(timers, a);
+    const kept = await b.store.read('c');
+    assert.deepEqual(kept?.turns.map(({ id }) => id), ['after 0', 'after 50', 'after 100']);
+    assert.equal(kept?.state, undefined);
+  });
+
+  it('keeps only which once calls may act, and none of their words', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', (conversation) => {
+      conversation.onceCalls = {
+        [onceKey(1)]: onceCall({ content: '"words"' }),
+        [onceKey(2)]: onceCall({ state: 'unknown', content: '"words"' }),
+        [onceKey(3)]: onceCall({ state: 'completed', content: '"words"' }),
+      };
+    });
+    await a.store.update('c', ({ onceCalls }) => {
+      delete onceCalls?.[onceKey(3)];
+    });
+    await a.store.update('c', clearTurns);
+    const kept = await b.store.read('c');
+    assert.deepEqual(kept?.onceCalls, {
+      [onceKey(1)]: onceCall(),
+      [onceKey(2)]: onceCall({ state: 'unknown', content: '{"error":"outcome unknown"}' }),
+    });
+    const left = await b.parts.read('c');
+    assert.ok(typeof left === 'object');
+    assert.deepEqual([...left.parts.keys()].toSorted(), [
+      'head', `once-${onceKey(1)}`, `once-${onceKey(2)}`,
+    ]);
+  });
+
+  it('keeps which once calls may act, though only a process that remembers it knows', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    const replica = new Map(shared);
+    await a.store.update('c', (conversation) => {
+      conversation.onceCalls = {
+        [onceKey(1)]: onceCall({ content: '"words"' }),
+        [onceKey(2)]: onceCall({ state: 'completed', content: '"words"' }),
+      };
+    });
+    restore(shared, replica);
+    await b.store.update('c', clearTurns);
+    await turn(a.store, 'c', 't2');
+    assert.deepEqual((await b.store.read('c'))?.onceCalls, { [onceKey(1)]: onceCall() });
+  });
+
+  it('leaves nothing of what a later version wrote', async (t) => {
+    const { parts, store } = machine(t);
+    const set = new Map([
+      ['head', '{"format":1,"mood":"good"}'],
+      ['3', '{"id":"t1","state":"completed","runId":1,"words":"a","reply":"b"}'],
+      ['notes', 'words'],
+    ]);
+    await parts.write('c', { from: undefined, to: 'v', set, remove: [], ttlMs: 60_000 });
+    await store.update('c', clearTurns);
+    const left = await parts.read('c');
+    assert.ok(typeof left === 'object');
+    assert.deepEqual([...left.parts.keys()], ['head']);
+    assert.doesNotMatch(left.parts.get('head') ?? '', /mood/);
+  });
+
+  it('is not forgotten while it waits, as long as anything else can be', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const shared: SharedParts = new Map();
+    const [a] = machines(t, 1, { maxTurnsWaiting: 3 }, shared);
+    assert.ok(a);
+    await turn(a.store, 'c', 't1');
+    a.parts.failWith = down;
+    await a.store.update('c', clearTurns);
+    for (let n = 1; n <= 5; n++) await turn(a.store, `d${n}`, 't1');
+    await back(timers, a);
+    assert.equal(await sharing(new PartsInMemory(shared)).read('c'), undefined);
+  });
+});
