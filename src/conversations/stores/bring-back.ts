@@ -1,35 +1,22 @@
-import { clearTurns, unfinishedCalls } from '../conversation.ts';
 import { mergeTurns, turnsLostBy } from '../merge-turns.ts';
-import type { OnceCalls } from '../once-call.ts';
-import type { TurnRecord } from '../turn-record.ts';
-import type { PartedConversation } from './parted-conversation.ts';
-
-/** What this process knew of a conversation, without what an attempt in vain has added. */
-export interface Memory {
-  readonly turns: readonly TurnRecord[];
-  readonly onceCalls?: OnceCalls | undefined;
-  readonly erasedAt?: number | undefined;
-}
+import type { Memory, PartedConversation } from './parted-conversation.ts';
 
 /**
  * Brings back what a store has lost and this process remembers, such as its last writes in a
- * failover. `kept` is the remembered conversation, and `latest` what the store has now.
+ * failover. `latest` is what the store has now, and `kept` the remembered conversation, of which
+ * `memory` is what counts: without what an attempt in vain has added.
  *
- * An erasure is not a loss: the mark it leaves tells which of the two is from before it.
+ * An erasure is not a loss. The mark it leaves tells which of the two is from before it.
  */
 export function bringBack(
-  latest: PartedConversation,
-  kept: PartedConversation,
-  { turns, onceCalls, erasedAt = 0 }: Memory,
+  latest: PartedConversation, kept: PartedConversation, memory: Memory,
 ): void {
   const { erasedAt: theirs = 0 } = latest.conversation;
-  if (erasedAt < theirs) {
-    latest.takeOnceCallsOf(kept, unfinishedCalls(onceCalls));
-    return;
-  }
-  // Else the store has lost the erasure, or has not been told.
-  if (erasedAt > theirs) clearTurns(latest.conversation, erasedAt);
-  mergeTurns(latest.conversation, turnsLostBy(latest.conversation, turns, kept.touched));
-  latest.takeOnceCallsOf(kept, onceCalls);
-  latest.takeLostHeadOf(kept, erasedAt > theirs || undefined);
+  if (memory.erasedAt < theirs) return latest.takeErasedCallsOf(kept, memory);
+  // If theirs is the older mark, the store has lost an erasure, or has not been told.
+  const isErased = memory.erasedAt > theirs;
+  if (isErased) latest.erase(memory.erasedAt);
+  mergeTurns(latest.conversation, turnsLostBy(latest.conversation, memory.turns(), kept.touched));
+  latest.takeOnceCallsOf(kept, memory);
+  latest.takeLostHeadOf(kept, isErased);
 }

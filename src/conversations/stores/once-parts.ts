@@ -1,26 +1,25 @@
-import type { Conversation } from '../conversation.ts';
-import { isOnceCall, isSameCall, isTruer, type OnceCall, type OnceCalls } from '../once-call.ts';
-
-/**
- * Stored in place of a call that has freed its key. Otherwise a process that remembers the call
- * could not tell whether it was freed or the store has lost it.
- */
-interface FreedCall {
-  readonly freed: Pick<OnceCall, 'runId' | 'toolCallId'>;
-}
+import { unfinishedCalls, type Conversation } from '../conversation.ts';
+import { isOnceCall, isTruer, type OnceCall, type OnceCalls } from '../once-call.ts';
 
 type Calls = OnceCalls | undefined;
 
-/** Beyond this, another process may believe that a call which was freed long ago still runs. */
-const MAX_FREED = 1_000;
-
 const NAME = /^once-([0-9a-f]{64})$/;
+/** Calls that are over. Beyond this the oldest are forgotten. */
+const MAX_OVER = 1_000;
 
-/** The `once` calls of one conversation, each a part with its key in the name. */
+/**
+ * The `once` calls of one conversation, each a part with its key in the name.
+ *
+ * A call that frees its key is gone like one that the store has lost. The process that claimed it
+ * can tell the two apart, so it alone puts back a call that has no result.
+ */
 export class OnceParts {
   readonly #conversation: Conversation;
-  #stored = new Map<string, OnceCall | FreedCall>();
-  readonly #freed = new Map<string, FreedCall>();
+  #stored: ReadonlyMap<string, OnceCall> = new Map();
+  /** The calls that this process claimed. */
+  #own: ReadonlySet<string> = new Set();
+  /** Calls that have freed their keys here, or whose results were erased. */
+  #over: ReadonlySet<string> = new Set();
 
   constructor(conversation: Conversation) {
     this.#conversation = conversation;
@@ -33,94 +32,98 @@ export class OnceParts {
   /** Reads a stored part. False if it is none of these. */
   read(name: string, part: object): boolean {
     const key = NAME.exec(name)?.[1];
-    if (key === undefined) return false;
-    if (isOnceCall(part)) (this.#conversation.onceCalls ??= {})[key] = part;
-    else if (isFreedCall(part)) this.#freed.set(key, part);
-    else return false;
-    this.#stored.set(key, part);
+    if (key === undefined || !isOnceCall(part)) return false;
+    (this.#conversation.onceCalls ??= {})[key] = part;
+    this.#stored = new Map([...this.#stored, [key, part]]);
     return true;
   }
 
   /** Call it after each change, with the calls before it. */
-  noteFreed(before: Calls): void {
-    const { onceCalls = {} } = this.#conversation;
-    for (const key of this.#freed.keys())
-      if (onceCalls[key] !== undefined) this.#freed.delete(key);
-    for (const [key, { runId, toolCallId }] of Object.entries(before ?? {}))
-      if (onceCalls[key] === undefined) this.#freed.set(key, { freed: { runId, toolCallId } });
-    for (const key of this.#freed.keys()) {
-      if (this.#freed.size <= MAX_FREED) return;
-      this.#freed.delete(key);
-    }
+  noteChange(before: Calls): void {
+    const { onceCalls } = this.#conversation;
+    if (onceCalls === undefined && before === undefined) return;
+    const known = new Set(Object.values(before ?? {}).map(idOf));
+    const present = new Set(Object.values(onceCalls ?? {}).map(idOf));
+    this.#own = new Set([...present].filter((id) => this.#own.has(id) || !known.has(id)));
+    this.#noteOver(Object.values(before ?? {}).filter((call) => !present.has(idOf(call))));
   }
 
-  /** Brings in what another copy of the conversation knows, whose calls these are. */
-  merge(calls: Calls, { freed }: { readonly freed: ReadonlyMap<string, FreedCall> }): void {
+  get over(): ReadonlySet<string> {
+    return this.#over;
+  }
+
+  /** Brings in what another copy of the conversation knew: its calls, and which are over. */
+  merge(calls: Calls, over: ReadonlySet<string>, other: OnceParts): void {
+    this.#over = new Set([...this.#over, ...over]);
+    this.#own = new Set([...this.#own, ...other.#own]);
     const merged: OnceCalls = { ...this.#conversation.onceCalls };
     for (const [key, ours] of Object.entries(calls ?? {})) {
       const theirs = merged[key];
-      const theyFreed = this.#freed.get(key)?.freed;
-      const isNews = theirs === undefined ? !isSameCall(ours, theyFreed) : isTruer(ours, theirs);
-      if (isNews) merged[key] = ours;
+      const isKnown = ours.state === 'completed' || this.#own.has(idOf(ours));
+      if (theirs === undefined ? isKnown : isTruer(ours, theirs)) merged[key] = ours;
     }
-    for (const [key, ours] of freed) {
-      const theirs = merged[key];
-      if (theirs === undefined) this.#freed.set(key, ours);
-      else if (theirs.state !== 'completed' && isSameCall(theirs, ours.freed)) delete merged[key];
-    }
-    const before = this.#conversation.onceCalls;
-    if (Object.keys(merged).length > 0) this.#conversation.onceCalls = merged;
-    else delete this.#conversation.onceCalls;
-    this.noteFreed(before);
+    this.#replace(merged);
   }
 
-  /** An erasure leaves no trace of them. */
-  forgetFreed(): void {
-    this.#freed.clear();
+  /**
+   * Brings in what a copy from before an erasure knows, but none of its words: which calls are
+   * over, and which of its own may still act or have acted.
+   */
+  mergeErased(calls: Calls, over: ReadonlySet<string>, other: OnceParts): void {
+    this.merge(unfinishedCalls(calls), over, other);
+    this.forgetCompleted(calls);
+  }
+
+  /** Forgets those of the calls that have completed by now, in an erased conversation. */
+  forgetCompleted(calls: Calls): void {
+    this.#noteOver(Object.values(calls ?? {}).filter(({ state }) => state === 'completed'));
+    this.#replace({ ...this.#conversation.onceCalls });
+  }
+
+  /** Without the calls that are over. */
+  #replace(calls: OnceCalls): void {
+    for (const [key, call] of Object.entries(calls))
+      if (call.state !== 'completed' && this.#over.has(idOf(call))) delete calls[key];
+    if (Object.keys(calls).length > 0) this.#conversation.onceCalls = calls;
+    else delete this.#conversation.onceCalls;
+  }
+
+  #noteOver(calls: readonly OnceCall[]): void {
+    if (calls.length === 0) return;
+    this.#over = new Set([...this.#over, ...calls.map(idOf)].slice(-MAX_OVER));
+  }
+
+  /** Whether there is something to write. */
+  get hasChanged(): boolean {
+    const { onceCalls } = this.#conversation;
+    if (onceCalls === undefined) return this.#stored.size > 0;
+    const keys = Object.keys(onceCalls);
+    const isNew = (key: string): boolean => onceCalls[key] !== this.#stored.get(key);
+    return keys.length !== this.#stored.size || keys.some(isNew);
+  }
+
+  /** Adds to a change what has to be written. */
+  addTo(set: Map<string, string>, remove: string[]): void {
+    const { onceCalls = {} } = this.#conversation;
+    for (const [key, call] of Object.entries(onceCalls))
+      if (this.#stored.get(key) !== call) set.set(`once-${key}`, JSON.stringify(call));
+    for (const key of this.#stored.keys())
+      if (onceCalls[key] === undefined) remove.push(`once-${key}`);
+  }
+
+  /** Call it when the store has made the change. */
+  written(): void {
+    const { onceCalls } = this.#conversation;
+    if (onceCalls !== undefined || this.#stored.size > 0)
+      this.#stored = new Map(Object.entries(onceCalls ?? {}));
   }
 
   /** The store has lost all of them. */
   putBack(): void {
     this.#stored = new Map();
   }
-
-  get freed(): ReadonlyMap<string, FreedCall> {
-    return this.#freed;
-  }
-
-  /** Whether there is something to write. */
-  get hasChanged(): boolean {
-    if (this.#conversation.onceCalls === undefined && this.#stored.size === 0) return false;
-    const now = this.#now();
-    if (now.size !== this.#stored.size) return true;
-    for (const [key, part] of now) if (this.#stored.get(key) !== part) return true;
-    return false;
-  }
-
-  /** Adds to a change what has to be written. */
-  addTo(set: Map<string, string>, remove: string[]): void {
-    const now = this.#now();
-    for (const [key, part] of now)
-      if (this.#stored.get(key) !== part) set.set(`once-${key}`, JSON.stringify(part));
-    for (const key of this.#stored.keys()) if (!now.has(key)) remove.push(`once-${key}`);
-  }
-
-  /** Call it when the store has made the change. */
-  written(): void {
-    this.#stored = this.#now();
-  }
-
-  #now(): Map<string, OnceCall | FreedCall> {
-    const now = new Map<string, OnceCall | FreedCall>(this.#freed);
-    for (const [key, call] of Object.entries(this.#conversation.onceCalls ?? {}))
-      now.set(key, call);
-    return now;
-  }
 }
 
-function isFreedCall(value: object): value is FreedCall {
-  const { freed }: { readonly freed?: unknown } = value;
-  if (typeof freed !== 'object' || freed === null) return false;
-  const { runId, toolCallId }: Partial<Record<string, unknown>> = { ...freed };
-  return typeof runId === 'number' && typeof toolCallId === 'string';
+function idOf({ runId, toolCallId }: OnceCall): string {
+  return `${runId} ${toolCallId}`;
 }

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 
 import {
+  clearTurns,
   emptyConversation,
   forgetHead,
   hasOpenTurn,
@@ -36,6 +37,17 @@ const NUMBER = /^\d{1,15}$/;
 const PROCESS = randomBytes(6).toString('base64url');
 let versions = 0;
 
+/** What was known of a conversation at one moment. */
+export interface Memory {
+  /** Without those that were added since. Older ones may have changed since. */
+  readonly turns: () => readonly TurnRecord[];
+  readonly onceCalls: Conversation['onceCalls'];
+  /** Ids of `once` calls that are over, so that a copy which has them is older. */
+  readonly over: ReadonlySet<string>;
+  /** 0 if nothing was ever erased. */
+  readonly erasedAt: number;
+}
+
 /** A conversation in memory that knows which of its parts are not stored yet. */
 export class PartedConversation {
   readonly conversation: Conversation;
@@ -52,11 +64,13 @@ export class PartedConversation {
   #state: string | undefined;
   #agent: string | undefined;
   #erasedAt: number | undefined;
-  /** Counts the writes of all processes: a store with a smaller number has lost some. */
+  /** How often state and agent were changed. A store with a smaller number has lost a change. */
   #revision = 0;
   /** When the store last answered for it, and when it last changed. `performance.now()`. */
   #confirmedAtMs = performance.now();
   #changedAtMs = performance.now();
+  /** Whether a write has failed, which may have been made all the same. */
+  #isUncertain = false;
   /** Whether a change has been made whose time is not noted yet. */
   #isFresh = false;
   /** Names of parts that this version cannot read. They go with an erasure only. */
@@ -102,8 +116,8 @@ export class PartedConversation {
     this.#others.push(...this.unreadable);
     this.#nextNumber = 1 + [...parts.keys()].reduce(greatest, -1);
     tally(this.conversation);
-    this.#head = this.#newHead();
     this.#agent = this.conversation.agent;
+    this.#head = this.#newHead();
     this.#erasedAt = this.conversation.erasedAt;
   }
 
@@ -191,7 +205,8 @@ export class PartedConversation {
   }
 
   /** Takes over the caller, and a state and an agent that were stored and lost. */
-  takeLostHeadOf(other: PartedConversation, isLost = this.#revision < other.#revision): void {
+  takeLostHeadOf(other: PartedConversation, isErased: boolean): void {
+    const isLost = isErased || this.#revision < other.#revision;
     if (!isLost || other.isErasing) return; // what it had stored is from before its erasure
     this.#revision = Math.max(this.#revision, other.#revision);
     keepState(this.conversation, other.#state);
@@ -225,9 +240,21 @@ export class PartedConversation {
       if ((turns[index]?.addedAt ?? 0) < since) removeTurn(this.conversation, index);
   }
 
-  /** Takes over what the other copy knows about `once` calls, with these calls. */
-  takeOnceCallsOf(other: PartedConversation, calls: Conversation['onceCalls']): void {
-    this.#once.merge(calls, other.#once);
+  /** Takes over what was known about `once` calls. */
+  takeOnceCallsOf(other: PartedConversation, { onceCalls, over }: Memory): void {
+    this.#once.merge(onceCalls, over, other.#once);
+  }
+
+  /** The same, if the other copy is from before an erasure. */
+  takeErasedCallsOf(other: PartedConversation, { onceCalls, over }: Memory): void {
+    this.#once.mergeErased(onceCalls, over, other.#once);
+  }
+
+  /** Erases all that is there, as another copy was. */
+  erase(erasedAt: number): void {
+    const { onceCalls } = this.conversation;
+    clearTurns(this.conversation, erasedAt);
+    this.#once.forgetCompleted(onceCalls);
   }
 
   get hasNewState(): boolean {
@@ -242,18 +269,29 @@ export class PartedConversation {
   get hasChanged(): boolean {
     if (!this.isKept) return this.version !== undefined && this.#others.length === 0;
     const isTouched = this.touched.size > 0 || this.hasNewState || this.#once.hasChanged;
-    return isTouched || this.#newHead() !== this.#head;
+    return isTouched || this.#isUncertain || this.#newHead() !== this.#head;
+  }
+
+  /** What is known now, whatever later changes make of it. */
+  memory(): Memory {
+    const { turns, onceCalls, erasedAt } = this.conversation;
+    const newest = turns.at(-1);
+    return {
+      turns: () => (newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1)),
+      onceCalls: onceCalls === undefined ? undefined : { ...onceCalls },
+      over: this.#once.over,
+      erasedAt: erasedAt ?? 0,
+    };
   }
 
   /** Makes a change in place. */
   apply<T>(change: (conversation: Conversation) => T): T {
-    const { onceCalls, erasedAt } = this.conversation;
+    const { onceCalls } = this.conversation;
     const before = onceCalls === undefined ? undefined : { ...onceCalls };
     this.#isFresh = true;
     const result = change(this.conversation);
     this.#noteAdded();
-    if (this.conversation.erasedAt === erasedAt) this.#once.noteFreed(before);
-    else this.#once.forgetFreed();
+    this.#once.noteChange(before);
     return result;
   }
 
@@ -284,7 +322,7 @@ export class PartedConversation {
     if (!this.hasChanged) return undefined;
     if (!this.isKept) return { from, to: undefined, set: new Map(), remove: [], ttlMs };
     if (this.#isFresh) this.noteTime();
-    const set = new Map([[HEAD, this.#newHead(this.#revision + 1)]]);
+    const set = new Map([[HEAD, this.#newHead()]]);
     const remove: string[] = [];
     if (this.hasNewState && conversation.state === undefined) remove.push(STATE);
     else if (conversation.state !== undefined && this.hasNewState)
@@ -300,6 +338,11 @@ export class PartedConversation {
     return { from, to: `${erased}${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };
   }
 
+  /** The store has not answered to a change. */
+  failed(): void {
+    this.#isUncertain = true;
+  }
+
   /** Notes that it has changed now. */
   noteTime(): void {
     this.#isFresh = false;
@@ -310,7 +353,8 @@ export class PartedConversation {
   /** Call it when the store has made the change. */
   written({ to, set }: PartsChange): void {
     this.version = to;
-    this.#revision += 1;
+    this.#isUncertain = false;
+    this.#revision = this.#newRevision;
     this.#head = set.get(HEAD) ?? '';
     if (this.isErasing) this.#others = [];
     this.#erasedAt = this.conversation.erasedAt;
@@ -324,8 +368,12 @@ export class PartedConversation {
     this.touched = this.conversation.touched = new Set();
   }
 
-  #newHead(revision = this.#revision): string {
-    return JSON.stringify({ ...headOf(this.conversation), revision });
+  get #newRevision(): number {
+    return this.#revision + Number(this.hasNewState || this.hasNewAgent);
+  }
+
+  #newHead(): string {
+    return JSON.stringify({ ...headOf(this.conversation), revision: this.#newRevision });
   }
 
   #nameIfAny(record: TurnRecord): readonly string[] {

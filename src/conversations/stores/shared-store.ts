@@ -5,10 +5,10 @@ import type { Logger } from '../../log.ts';
 import type { Conversation } from '../conversation.ts';
 import { mergeTurns } from '../merge-turns.ts';
 import type { ConversationStore, StoreHealth, UpdateOptions } from '../store.ts';
-import { bringBack, type Memory } from './bring-back.ts';
+import { bringBack } from './bring-back.ts';
 import { FAILED, Outage } from './outage.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
-import { PartedConversation } from './parted-conversation.ts';
+import { PartedConversation, type Memory } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 import { SerialByKey } from './serial-by-key.ts';
 import { SetApart } from './set-apart.ts';
@@ -174,7 +174,7 @@ export class SharedStore implements ConversationStore {
         if (found === 'unchanged') known?.confirmed();
         if (found === FAILED || found === 'unchanged') return known;
         if (known === undefined) return found === undefined ? undefined : this.#load(id, found);
-        const latest = this.#merged(id, found, known, known.conversation);
+        const latest = this.#merged(id, found, known, known.memory());
         if (!latest.hasChanged) return latest;
         latest.noteTime();
         this.#wait(id, latest);
@@ -212,16 +212,9 @@ export class SharedStore implements ConversationStore {
 
   /** Makes a change and writes it. Makes it again if another process was faster. */
   #try<T>(id: string, kept: PartedConversation, attempt: Attempt<T>): Awaitable<T> {
-    const { turns, onceCalls, erasedAt } = kept.conversation;
-    const newest = turns.at(-1);
-    const callsBefore = onceCalls === undefined ? undefined : { ...onceCalls };
+    const memory = kept.memory();
     const result = kept.apply(attempt.change);
     return this.#store(id, kept, result, attempt, (found) => {
-      const memory: Memory = {
-        turns: newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1),
-        onceCalls: callsBefore,
-        erasedAt,
-      };
       const latest = this.#merged(id, found, kept, memory);
       return this.#try(id, latest, {
         ...attempt, isLatest: true, conflicts: attempt.conflicts + 1,
@@ -264,6 +257,7 @@ export class SharedStore implements ConversationStore {
       this.#ask(id, () => this.#parts.write(id, parts)),
       (answer) => {
         if (answer === FAILED) {
+          kept.failed();
           this.#wait(id, kept);
           return mustBeStored ? notStored() : result;
         }
@@ -312,13 +306,16 @@ export class SharedStore implements ConversationStore {
     return andThen(
       this.#ask(id, () => this.#parts.write(id, parts)),
       (answer) => {
-        if (answer === FAILED) return this.#wait(id, kept); // to the end of the queue
+        if (answer === FAILED) {
+          kept.failed();
+          return this.#wait(id, kept); // to the end of the queue
+        }
         if (answer === true) {
           this.#written(id, kept, parts);
           return this.#waiting.delete(id);
         }
         kept.forgetDoubtful(this.#ttlMs);
-        const latest = this.#merged(id, answer, kept, kept.conversation);
+        const latest = this.#merged(id, answer, kept, kept.memory());
         if (latest !== kept && !latest.isErasedSince(kept)) {
           mergeTurns(latest.conversation, kept.waitingTurns());
           latest.takeNewHeadOf(kept);

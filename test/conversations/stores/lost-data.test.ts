@@ -379,7 +379,7 @@ describe('a conversation that was erased', () => {
     await a.store.update('c', (conversation) => {
       conversation.onceCalls = {
         [onceKey(1)]: onceCall({ content: '"words"' }),
-        [onceKey(2)]: onceCall({ state: 'completed', content: '"words"' }),
+        [onceKey(2)]: onceCall({ toolCallId: 'b', state: 'completed', content: '"words"' }),
       };
     });
     restore(shared, replica);

@@ -1,0 +1,14 @@
+import { describe, it } from 'node:test';
+
+import { IS_LONG } from '../../fixtures/long.ts';
+import { Play, PlayClock } from './store-model.ts';
+
+const PLAYS = IS_LONG ? 3_000 : 60;
+const STEPS = 60;
+
+describe('processes that share a store which fails, forgets and restarts', () => {
+  it('lose nothing that one of them remembers, and let nothing return', async (t) => {
+    const clock = new PlayClock(t);
+    for (let seed = 1; seed <= PLAYS; seed++) await new Play(t, seed, clock).play(STEPS);
+  });
+});

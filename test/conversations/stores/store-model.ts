@@ -1,0 +1,385 @@
+// A model of what several processes may expect of a store that fails, forgets and restarts. It lets
+// them talk at random, brings everything up again, and compares what is there with what was done.
+
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+
+import { soon } from '../../../src/base/awaitable.ts';
+import {
+  add, clearTurns, findTurn, keepState, subtract, type Conversation,
+} from '../../../src/conversations/conversation.ts';
+import type { Message } from '../../../src/conversations/message.ts';
+import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
+import { StoreError } from '../../../src/conversations/stores/store-error.ts';
+import { messagesOf, setMessages, toolMessagesOf } from '../../../src/conversations/turn-record.ts';
+import { mockTimers, type Clock } from '../../fixtures/clock.ts';
+import { randomOf } from '../../fixtures/random.ts';
+import { onceCall, onceKey } from '../once-calls.ts';
+import { BOUNDS, machines, type Machine } from './machines.ts';
+import type { SharedParts } from './parts-in-memory.ts';
+
+const IDS = ['c', 'd'];
+const KEYS = [onceKey(1), onceKey(2)];
+const START_MS = 1_764_000_000_000;
+
+/** What a process has put into a conversation. */
+interface Made {
+  readonly id: string;
+  readonly step: number;
+  /** The mark of the erasure that the process knew of. */
+  readonly mark: number;
+}
+
+interface Claim extends Made {
+  readonly key: string;
+  readonly runId: number;
+  readonly machine: Machine;
+  isOver: boolean;
+}
+
+interface Erasure {
+  readonly id: string;
+  readonly step: number;
+  readonly mark: number;
+}
+
+/** Clocks that the play moves. */
+export class PlayClock {
+  readonly #timers: Clock;
+  #passedMs = 0;
+
+  constructor(t: TestContext) {
+    this.#timers = mockTimers(t, ['setTimeout']);
+    const started = performance.now();
+    t.mock.method(Date, 'now', () => START_MS + this.#passedMs);
+    t.mock.method(performance, 'now', () => started + this.#passedMs);
+  }
+
+  pass(ms: number): void {
+    this.#passedMs += ms;
+    this.#timers.tick(ms);
+  }
+}
+
+export class Play {
+  readonly #seed: number;
+  readonly #random: () => number;
+  readonly #clock: PlayClock;
+  readonly #shared: SharedParts = new Map();
+  readonly #machines: readonly Machine[];
+  #replica: SharedParts = new Map();
+  #step = 0;
+  #runs = 0;
+  readonly #turns = new Map<string, Made>();
+  readonly #states: Made[] = [];
+  readonly #claims: Claim[] = [];
+  readonly #erasures: Erasure[] = [];
+  readonly #open: { machine: Machine; id: string; turnId: string; runId: number }[] = [];
+  readonly #log: string[] = [];
+
+  constructor(t: TestContext, seed: number, clock: PlayClock) {
+    this.#seed = seed;
+    this.#random = randomOf(seed);
+    this.#clock = clock;
+    this.#machines = machines(t, 2 + (seed % 2), {}, this.#shared);
+  }
+
+  async play(steps: number): Promise<void> {
+    for (let step = 0; step < steps; step++) {
+      this.#step += 1;
+      const both = this.#random() < 0.2 ? [this.#act(), this.#act()] : [this.#act()];
+      await Promise.all(both);
+      this.#clock.pass(1 + Math.floor(this.#random() * 300));
+      for (let turns = this.#random() * 6; turns > 0; turns--) await soon();
+    }
+    await this.#recover();
+    try {
+      for (const id of IDS) await this.#check(id);
+    } catch (error) {
+      const fault = error instanceof Error ? error.message : String(error);
+      throw new Error(`play ${this.#seed}: ${fault}\n${this.#log.join('\n')}`, { cause: error });
+    } finally {
+      for (const { store } of this.#machines) await store.close();
+    }
+  }
+
+  #pick<T>(items: readonly T[]): T {
+    return items[Math.floor(this.#random() * items.length)] ?? assert.fail('nothing to pick from');
+  }
+
+  #note(machine: Machine | undefined, what: string): void {
+    const who = machine === undefined ? '-' : String(this.#machines.indexOf(machine));
+    this.#log.push(`${this.#step} ${who} ${what}`);
+  }
+
+  async #act(): Promise<void> {
+    const machine = this.#pick(this.#machines);
+    const id = this.#pick(IDS);
+    const acts = [
+      [20, () => this.#begin(machine, id)],
+      [20, () => this.#end()],
+      [10, () => this.#callTool(machine)],
+      [6, () => this.#runAgain(machine, id)],
+      [6, () => this.#keepState(machine, id)],
+      [8, () => this.#claim(machine, id)],
+      [8, () => this.#finishClaim()],
+      [8, async () => void (await machine.store.read(id))],
+      [4, () => this.#erase(machine, id)],
+      [10, async () => this.#fail(machine)],
+      [8, async () => this.#lose(id)],
+    ] as const;
+    let at = this.#random() * acts.reduce((sum, [weight]) => sum + weight, 0);
+    for (const [weight, act] of acts) {
+      at -= weight;
+      if (at < 0) return act();
+    }
+  }
+
+  async #begin(machine: Machine, id: string): Promise<void> {
+    this.#runs += 1;
+    const runId = this.#runs;
+    const turnId = `t${runId}`;
+    const step = this.#step;
+    const mark = await machine.store.update(id, (conversation) => {
+      openTurn(conversation, { turnId, runId, text: `words ${runId}` }, BOUNDS);
+      return conversation.erasedAt ?? 0;
+    });
+    this.#turns.set(turnId, { id, step, mark });
+    this.#open.push({ machine, id, turnId, runId });
+    this.#note(machine, `${id}: begin ${turnId}, knows ${mark}`);
+  }
+
+  async #end(): Promise<void> {
+    const index = Math.floor(this.#random() * this.#open.length);
+    const [run] = this.#open.splice(index, 1);
+    if (run === undefined) return;
+    const { machine, id, turnId, runId } = run;
+    this.#note(machine, `${id}: end ${turnId}`);
+    await machine.store.update(id, (conversation) =>
+      settleTurn(conversation, {
+        turnId, runId, state: 'completed',
+        messages: [
+          ...(findTurn(conversation, turnId)?.messages ?? []).filter(
+            (message) => message.role !== 'user' && isOfRun(message, runId)),
+          { role: 'assistant', content: `reply ${runId}`, turnId, state: 'completed' },
+        ],
+      }, BOUNDS));
+  }
+
+  /** A call of an open run, or its result. All calls have the same id. */
+  async #callTool(machine: Machine): Promise<void> {
+    const own = this.#open.filter((run) => run.machine === machine);
+    if (own.length === 0) return;
+    const { id, turnId, runId } = this.#pick(own);
+    this.#note(machine, `${id}: call of ${turnId}, run ${runId}`);
+    await machine.store.update(id, (conversation) => {
+      const record = findTurn(conversation, turnId);
+      if (record?.runId !== runId) return;
+      const messages = messagesOf(record);
+      const index = messages.findIndex(
+        (message) => message.role === 'tool' && message.runId === runId);
+      const changed: Message[] = messages.with(index, {
+        ...toolMessage(turnId, runId), state: 'completed', content: `result ${runId}`,
+      });
+      const kept = record.kept ?? messages.filter(({ role }) => role === 'user').length;
+      subtract(conversation, record);
+      setMessages(record, index === -1 ? [...messages, ...round(turnId, runId)] : changed, kept);
+      add(conversation, record);
+    });
+  }
+
+  /** The turn is delivered again: calls of its earlier runs stay in front. */
+  async #runAgain(machine: Machine, id: string): Promise<void> {
+    const known = [...this.#turns].filter(([, made]) => made.id === id);
+    if (known.length === 0) return;
+    const [turnId] = this.#pick(known);
+    this.#runs += 1;
+    const runId = this.#runs;
+    const isRun = await machine.store.update(id, (conversation) => {
+      const record = findTurn(conversation, turnId);
+      if (record === undefined || record.state === 'completed') return false;
+      subtract(conversation, record);
+      const messages = messagesOf(record).filter((message) =>
+        message.role !== 'assistant' || message.toolCalls !== undefined);
+      if (record.state !== 'open') conversation.openTurns += 1;
+      record.state = 'open';
+      record.runId = runId;
+      delete record.isUnknown;
+      setMessages(record, [...messages, ...round(turnId, runId)], messages.length);
+      add(conversation, record);
+      return true;
+    });
+    if (!isRun) return;
+    this.#open.push({ machine, id, turnId, runId });
+    this.#note(machine, `${id}: run ${runId} of ${turnId}`);
+  }
+
+  async #keepState(machine: Machine, id: string): Promise<void> {
+    const step = this.#step;
+    const mark = await machine.store.update(id, (conversation) => {
+      if (conversation.turns.length === 0) return undefined;
+      keepState(conversation, `${step}`);
+      return conversation.erasedAt ?? 0;
+    });
+    if (mark === undefined) return;
+    this.#states.push({ id, step, mark });
+    this.#note(machine, `${id}: state`);
+  }
+
+  async #claim(machine: Machine, id: string): Promise<void> {
+    this.#runs += 1;
+    const runId = this.#runs;
+    const key = this.#pick(KEYS);
+    const step = this.#step;
+    let mark: number | undefined;
+    try {
+      await machine.store.update(id, (conversation) => {
+        mark = undefined;
+        const { turns, onceCalls } = conversation;
+        if (turns.length === 0 || onceCalls?.[key] !== undefined) return;
+        mark = conversation.erasedAt ?? 0;
+        conversation.onceCalls = { ...onceCalls, [key]: onceCall({ runId }) };
+      }, { mustBeStored: true });
+    } catch (error) {
+      assert.ok(error instanceof StoreError);
+      this.#note(machine, `${id}: claim ${runId} was not confirmed`);
+    }
+    if (mark === undefined) return;
+    this.#claims.push({ id, step, mark, key, runId, machine, isOver: false });
+    this.#note(machine, `${id}: claim ${runId} of ${key.at(-1)}`);
+  }
+
+  async #finishClaim(): Promise<void> {
+    const running = this.#claims.filter(({ isOver }) => !isOver);
+    if (running.length === 0) return;
+    const claim = this.#pick(running);
+    const { id, key, runId, machine } = claim;
+    claim.isOver = true;
+    const isFreed = this.#random() < 0.5;
+    this.#note(machine, `${id}: ${isFreed ? 'frees' : 'finishes'} ${runId}`);
+    await machine.store.update(id, (conversation) => {
+      const { onceCalls } = conversation;
+      if (onceCalls?.[key]?.runId !== runId) return;
+      if (isFreed) {
+        delete onceCalls[key];
+        if (Object.keys(onceCalls).length === 0) delete conversation.onceCalls;
+      } else onceCalls[key] = onceCall({ runId, state: 'completed', content: `once ${runId}` });
+    });
+  }
+
+  async #erase(machine: Machine, id: string): Promise<void> {
+    const step = this.#step;
+    const mark = await machine.store.update(id, (conversation) => {
+      clearTurns(conversation);
+      return conversation.erasedAt ?? assert.fail('without a mark');
+    });
+    this.#erasures.push({ id, step, mark });
+    this.#note(machine, `${id}: erase, mark ${mark}`);
+  }
+
+  #fail({ parts }: Machine): void {
+    const isDown = parts.failWith !== undefined || parts.refuses !== undefined;
+    parts.refuses = undefined;
+    parts.failWith = undefined;
+    const kind = this.#random();
+    const machine = this.#machines.find((other) => other.parts === parts);
+    this.#note(machine, isDown ? 'up' : 'down');
+    if (isDown) return;
+    if (kind < 0.2) parts.refuses = this.#pick(IDS);
+    else parts.failWith = new Error('down');
+    parts.failsAfterWriting = kind > 0.6;
+  }
+
+  #lose(id: string): void {
+    const kind = this.#random();
+    this.#note(undefined, `${id}: loss ${kind.toFixed(2)}`);
+    if (kind < 0.4) this.#replica = new Map(this.#shared);
+    else if (kind < 0.6) this.#shared.clear();
+    else if (kind < 0.8) this.#shared.delete(id);
+    else {
+      const older = this.#replica.get(id);
+      if (older !== undefined) this.#shared.set(id, older);
+    }
+  }
+
+  /** Everything is up again, and every process has looked at every conversation. */
+  async #recover(): Promise<void> {
+    for (const { parts } of this.#machines) parts.failWith = parts.refuses = undefined;
+    for (let tries = 0; ; tries++) {
+      assert.ok(tries < 100, 'still waiting');
+      this.#clock.pass(5_000);
+      for (let turns = 0; turns < 20; turns++) await soon();
+      const isDone = this.#machines.every(({ store }) =>
+        store.health().turnsWaiting === 0 && !store.health().isDegraded);
+      if (isDone) break;
+    }
+    for (let round = 0; round < 2; round++)
+      for (const id of IDS) for (const { store } of this.#machines) await store.read(id);
+  }
+
+  async #check(id: string): Promise<void> {
+    const all = await Promise.all(this.#machines.map(async ({ store }) => store.read(id)));
+    for (const other of all) assert.deepEqual(other, all[0]);
+    const latest = this.#erasures.filter((erasure) => erasure.id === id)
+      .toSorted((a, b) => b.mark - a.mark)[0];
+    const [conversation] = all;
+    this.#checkTurns(id, conversation, latest);
+    for (const record of conversation?.turns ?? [])
+      for (const { state, content, runId } of toolMessagesOf(record))
+        if (state === 'completed') assert.equal(content, `result ${runId}`);
+    this.#checkState(id, conversation?.state, latest);
+    this.#checkClaims(id, conversation);
+  }
+
+  #checkTurns(
+    id: string, conversation: Conversation | undefined, latest: Erasure | undefined,
+  ): void {
+    const found = new Set(conversation?.turns.map((turn) => turn.id));
+    assert.equal(found.size, conversation?.turns.length ?? 0, 'a turn is there twice');
+    for (const [turnId, made] of this.#turns) {
+      if (made.id !== id) continue;
+      if (latest !== undefined && made.step < latest.step)
+        assert.equal(found.has(turnId), false, `${turnId} has returned`);
+      if (made.mark === (latest?.mark ?? 0) && made.step !== latest?.step)
+        assert.equal(found.has(turnId), true, `${turnId} is lost`);
+    }
+  }
+
+  #checkState(id: string, state: string | undefined, latest: Erasure | undefined): void {
+    const written = this.#states.filter(
+      ({ id: of, mark }) => of === id && mark === (latest?.mark ?? 0));
+    if (written.length > 0) assert.notEqual(state, undefined, 'the state is lost');
+    if (state !== undefined && latest !== undefined)
+      assert.ok(Number(state) >= latest.step, 'the state has returned');
+  }
+
+  #checkClaims(id: string, conversation: Conversation | undefined): void {
+    for (const key of KEYS) {
+      const claims = this.#claims.filter((claim) => claim.id === id && claim.key === key);
+      const call = conversation?.onceCalls?.[key];
+      if (call?.state === 'completed') assert.equal(call.content, `once ${call.runId}`);
+      if (call !== undefined)
+        assert.ok(claims.some(({ runId }) => runId === call.runId), 'nobody claimed it');
+      if (claims.some(({ isOver }) => !isOver))
+        assert.notEqual(call, undefined, `a claim of ${key.at(-1)} is lost`);
+      const owner = claims.find(({ runId }) => runId === call?.runId);
+      if (call?.state === 'running') assert.equal(owner?.isOver, false, 'a freed key is stuck');
+    }
+  }
+}
+
+function toolMessage(turnId: string, runId: number): Extract<Message, { role: 'tool' }> {
+  return { role: 'tool', content: 'wait', turnId, toolCallId: 'call-1', runId, state: 'running' };
+}
+
+function round(turnId: string, runId: number): Message[] {
+  const toolCalls = [{ id: 'call-1', name: 'pay', args: '{}' }];
+  return [
+    { role: 'assistant', content: '', turnId, state: 'interrupted', toolCalls },
+    toolMessage(turnId, runId),
+  ];
+}
+
+function isOfRun(message: Message, runId: number): boolean {
+  return message.role === 'tool' ? message.runId === runId : true;
+}
