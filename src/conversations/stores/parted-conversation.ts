@@ -69,6 +69,8 @@ export class PartedConversation {
   /** When the store last answered for it, and when it last changed. `performance.now()`. */
   #confirmedAtMs = performance.now();
   #changedAtMs = performance.now();
+  /** Whether the store has lost it whole. */
+  #isGone = false;
   /** Whether a write has failed, which may have been made all the same. */
   #isUncertain = false;
   /** Whether a change has been made whose time is not noted yet. */
@@ -204,21 +206,24 @@ export class PartedConversation {
       keepCaller(this.conversation, conversation.caller);
   }
 
-  /** Takes over the caller, and a state and an agent that were stored and lost. */
+  /**
+   * Takes over a state, an agent and a caller that were stored and lost. None of them is ever
+   * removed except by an erasure, so one that is missing is lost.
+   */
   takeLostHeadOf(other: PartedConversation, isErased: boolean): void {
+    if (other.isErasing) return; // what it had stored is from before its erasure
     const isLost = isErased || this.#revision < other.#revision;
-    if (!isLost || other.isErasing) return; // what it had stored is from before its erasure
+    const { state, agent, caller } = this.conversation;
+    if (isLost || state === undefined) keepState(this.conversation, other.#state);
+    if (isLost || agent === undefined) keepAgent(this.conversation, other.#agent);
+    if (isLost || caller === undefined) keepCaller(this.conversation, other.conversation.caller);
     this.#revision = Math.max(this.#revision, other.#revision);
-    keepState(this.conversation, other.#state);
-    keepAgent(this.conversation, other.#agent);
-    keepCaller(this.conversation, other.conversation.caller);
   }
 
   /** The store has lost it whole: everything has to be written again. */
   putBack(): void {
     this.version = undefined;
-    this.#head = '';
-    this.#state = this.#agent = this.#erasedAt = undefined;
+    this.#isGone = true;
     this.#others = [];
     this.#once.putBack();
     for (const turn of this.conversation.turns) this.touched.add(turn);
@@ -269,7 +274,7 @@ export class PartedConversation {
   get hasChanged(): boolean {
     if (!this.isKept) return this.version !== undefined && this.#others.length === 0;
     const isTouched = this.touched.size > 0 || this.hasNewState || this.#once.hasChanged;
-    return isTouched || this.#isUncertain || this.#newHead() !== this.#head;
+    return isTouched || this.#isGone || this.#isUncertain || this.#newHead() !== this.#head;
   }
 
   /** What is known now, whatever later changes make of it. */
@@ -325,7 +330,7 @@ export class PartedConversation {
     const set = new Map([[HEAD, this.#newHead()]]);
     const remove: string[] = [];
     if (this.hasNewState && conversation.state === undefined) remove.push(STATE);
-    else if (conversation.state !== undefined && this.hasNewState)
+    else if (conversation.state !== undefined && (this.hasNewState || this.#isGone))
       set.set(STATE, conversation.state);
     for (const record of this.touched) {
       if (!conversation.turns.includes(record)) remove.push(...this.#nameIfAny(record));
@@ -353,7 +358,7 @@ export class PartedConversation {
   /** Call it when the store has made the change. */
   written({ to, set }: PartsChange): void {
     this.version = to;
-    this.#isUncertain = false;
+    this.#isGone = this.#isUncertain = false;
     this.#revision = this.#newRevision;
     this.#head = set.get(HEAD) ?? '';
     if (this.isErasing) this.#others = [];

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { IS_LONG } from '../../fixtures/long.ts';
 import { Play, PlayClock } from './store-model.ts';
 
-const PLAYS = IS_LONG ? 3_000 : 60;
+const PLAYS = IS_LONG ? 1_500 : 40;
 const STEPS = 60;
 
 describe('processes that share a store which fails, forgets and restarts', () => {
