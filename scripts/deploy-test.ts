@@ -35,26 +35,22 @@ interface Scenario {
   readonly spares: 'everything' | 'words';
   readonly storeFails?: boolean;
   readonly hasReplica?: boolean;
+  /** Replies of 9 s, and servers that close their port at once. Calls have fewer turns. */
+  readonly isSlow?: boolean;
   readonly fail: (stage: Stage) => Promise<void>;
 }
 
 const OUTAGE_MS = 3_000;
-/** Time until nginx retries a server that has refused a request: twice its `fail_timeout`. */
-const NGINX_NOTICES_MS = 2_000;
 
 const SCENARIOS: readonly Scenario[] = [
   { name: 'nothing', isShort: true, spares: 'everything', fail: async () => undefined },
+  { name: 'rolling restart', isShort: true, spares: 'everything', fail: restartAll },
   {
-    name: 'rolling restart',
+    name: 'rolling restart, replies of 9 s, no drain delay',
     isShort: true,
     spares: 'everything',
-    async fail({ servers }) {
-      for (const index of [0, 1] as const) {
-        await servers.stop(index);
-        await servers.start(index);
-        await sleep(NGINX_NOTICES_MS);
-      }
-    },
+    isSlow: true,
+    fail: restartAll,
   },
   {
     name: 'a server is killed (SIGKILL)',
@@ -127,6 +123,13 @@ const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
+async function restartAll({ servers }: Stage): Promise<void> {
+  for (const index of [0, 1] as const) {
+    await servers.stop(index);
+    await servers.start(index);
+  }
+}
+
 const { values } = parseArgs({
   options: {
     calls: { type: 'string', default: '200' },
@@ -143,6 +146,15 @@ const BEGIN_MS = 2_500;
 const FAILS_AFTER_MS = 4_000;
 /** A turn that takes longer has failed. */
 const PATIENCE_MS = 10_000;
+
+/** A reply has eleven words. */
+const SLOW: Readonly<Record<string, string>> = {
+  WORD_MS: '820',
+  DRAIN_DELAY_SECONDS: '0',
+  SHUTDOWN_TIMEOUT_SECONDS: '20',
+};
+const SLOW_TURNS = 3;
+const SLOW_PATIENCE_MS = 20_000;
 
 /** The damage done in a scenario. */
 interface Cost {
@@ -186,12 +198,13 @@ async function run(scenario: Scenario): Promise<Cost> {
     }
     // Unless the store fails, a busy machine must not look as if it did.
     const timeoutMs = scenario.storeFails === true ? undefined : 2_000;
-    const servers = await Servers.start(storeUrl, timeoutMs);
+    const environment = scenario.isSlow === true ? SLOW : {};
+    const servers = await Servers.start(storeUrl, timeoutMs, environment);
     cleanups.push(() => servers.clear());
     const nginx = await Nginx.start(servers.ports);
     cleanups.push(() => nginx.stop());
     const failing = sleep(FAILS_AFTER_MS).then(() => scenario.fail({ servers, redis, proxy }));
-    const talking = talk(`http://127.0.0.1:${nginx.port}`);
+    const talking = talk(`http://127.0.0.1:${nginx.port}`, scenario);
     const [calls] = await Promise.all([talking, failing]);
     await Promise.all([servers.stop(0), servers.stop(1)]); // which writes everything
     const doubled = [...servers.effects()].filter(([, count]) => count > 1).map(([key]) => key);
@@ -201,14 +214,15 @@ async function run(scenario: Scenario): Promise<Cost> {
   }
 }
 
-async function talk(origin: string): Promise<SeenCall[]> {
+async function talk(origin: string, { isSlow = false }: Scenario): Promise<SeenCall[]> {
+  const turns = isSlow ? SLOW_TURNS : Number(values.turns);
+  const patienceMs = isSlow ? SLOW_PATIENCE_MS : PATIENCE_MS;
   const calls = Number(values.calls);
   return Promise.all(
     Array.from({ length: calls }, async (_, number) => {
       await sleep((number / calls) * BEGIN_MS);
       const random = randomFrom(Number(values.seed) * 10_000 + number);
-      const plan = { number, turns: Number(values.turns), random, patienceMs: PATIENCE_MS };
-      return playCall(origin, SECRET, plan);
+      return playCall(origin, SECRET, { number, turns, random, patienceMs });
     }),
   );
 }

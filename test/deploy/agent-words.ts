@@ -2,8 +2,8 @@
 
 export const WELCOME = 'Hello there.';
 
-/** Said one word at a time, with this between them. */
-export const WORD_MS = 45;
+/** Said one word at a time, with this between them unless the environment's WORD_MS says more. */
+const WORD_MS = 45;
 
 export function replyTo(words: string): string {
   return `You said ${words} and I heard all of it.`;
@@ -38,7 +38,7 @@ export default defineAgent({
     const reply = (${replyTo.toString()})(text);
     for (const word of reply.match(/\\S+ ?/g)) {
       yield word;
-      await sleep(${WORD_MS}, undefined, { signal });
+      await sleep(Number(process.env.WORD_MS ?? ${WORD_MS}), undefined, { signal });
     }
   },
 });

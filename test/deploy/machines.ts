@@ -111,6 +111,7 @@ export class Servers {
   readonly #workplace = new Workplace();
   readonly #storeUrl: string;
   readonly #timeoutMs: number | undefined;
+  readonly #environment: Readonly<Record<string, string>>;
   readonly #effects: string;
   readonly ports: readonly [number, number];
   readonly #running: SpawnedServer[] = [];
@@ -118,10 +119,12 @@ export class Servers {
   private constructor(
     storeUrl: string,
     timeoutMs: number | undefined,
+    environment: Readonly<Record<string, string>>,
     ports: readonly [number, number],
   ) {
     this.#storeUrl = storeUrl;
     this.#timeoutMs = timeoutMs;
+    this.#environment = environment;
     this.ports = ports;
     this.#effects = this.#workplace.write('effects', '');
     const library = pathToFileURL(join(ROOT, 'dist/index.js')).href;
@@ -131,8 +134,13 @@ export class Servers {
   }
 
   /** `timeoutMs` is that of the store; default: as the servers have it. */
-  static async start(storeUrl: string, timeoutMs?: number): Promise<Servers> {
-    const servers = new Servers(storeUrl, timeoutMs, [await freePort(), await freePort()]);
+  static async start(
+    storeUrl: string,
+    timeoutMs?: number,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Servers> {
+    const ports = [await freePort(), await freePort()] as const;
+    const servers = new Servers(storeUrl, timeoutMs, environment, ports);
     for (const index of [0, 1] as const) await servers.start(index);
     return servers;
   }
@@ -150,6 +158,7 @@ export class Servers {
         DRAIN_DELAY_SECONDS: '1',
         SHUTDOWN_TIMEOUT_SECONDS: '5',
         ...(this.#timeoutMs === undefined ? {} : { STORE_TIMEOUT_MS: String(this.#timeoutMs) }),
+        ...this.#environment,
       },
     });
     await server.line('listening');
