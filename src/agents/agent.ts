@@ -25,7 +25,10 @@ export interface Reply {
    * if the value is not JSON.
    */
   data(content: Json): Awaitable<boolean>;
-  /** Ends the call and the turn, after speaking `say` if given. */
+  /**
+   * Ends the call and the turn, after speaking `say` if given. If the reply ends with these words
+   * already, they are not spoken again.
+   */
   hangup(options?: { readonly say?: string }): void;
   /** Ends the turn. A turn also ends when the agent's hook returns. */
   end(): void;

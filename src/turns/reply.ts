@@ -70,10 +70,23 @@ function sendData(turn: SpeakingTurn, content: Json): Awaitable<boolean> {
 
 function hangUp(turn: SpeakingTurn, goodbye: string | undefined): void {
   if (turn.isOver) return;
-  if (goodbye !== undefined) void say(turn, turn.spoken.apart(goodbye));
+  // Models often write a goodbye and then pass it to `hang_up` as well.
+  const isSaid = goodbye !== undefined && endsWithWords(turn.spoken.text(), goodbye);
+  if (goodbye !== undefined && !isSaid) void say(turn, turn.spoken.apart(goodbye));
   sendHalfCharacter(turn);
   void turn.send({ type: 'hangup' });
   turn.end();
+}
+
+/** Whether a text ends with these words, whatever their case and punctuation. */
+function endsWithWords(text: string, words: string): boolean {
+  const end = wordsOf(words);
+  return end !== ' ' && wordsOf(text).endsWith(end);
+}
+
+/** `Well, good-bye!` → ` well good bye` */
+function wordsOf(text: string): string {
+  return ` ${text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ').trim()}`;
 }
 
 /** Sends half a character if one still waits for its other half. */

@@ -752,6 +752,32 @@ describe('a tool that hangs up', () => {
     assert.match(await spoken(client.say('Bye.')), /^You are welcome\.\s+Goodbye!$/);
   });
 
+  for (const args of ['', '{}']) {
+    it(`needs no goodbye: the call with the arguments ${JSON.stringify(args)} hangs up`, async (t) => {
+      const { client } = await serveModel(t, agentWith(hangUp), [
+        calls([['call_1', 'hang_up', args]], 'Goodbye, then.'),
+      ]);
+      const events = await eventsOf(client.say('Bye.'));
+      assert.deepEqual(contentsOf(events), ['Goodbye, then.']);
+      assert.ok(typesOf(events).includes('response.hangup'));
+    });
+  }
+
+  const goodbyes: readonly (readonly [text: string, goodbye: string, heard: string])[] = [
+    ['It is ordered. Goodbye!', 'Goodbye!', 'It is ordered. Goodbye!'],
+    ['It is ordered. Good-bye!', 'good bye', 'It is ordered. Good-bye!'],
+    ['Bye.', 'Goodbye.', 'Bye. Goodbye.'],
+    ['Goodbye.', 'Bye.', 'Goodbye. Bye.'],
+    ['Goodbye. Your order is 7.', 'Goodbye.', 'Goodbye. Your order is 7. Goodbye.'],
+    ['Au revoir. À bientôt !', 'à bientôt', 'Au revoir. À bientôt !'],
+  ];
+  for (const [text, goodbye, heard] of goodbyes) {
+    it(`says ${JSON.stringify(goodbye)} after ${JSON.stringify(text)} only if that is new`, async (t) => {
+      const { client } = await serveModel(t, agentWith(hangUp), [asksToHangUp(goodbye, text)]);
+      assert.equal((await spoken(client.say('Bye.'))).replace(/\s+/g, ' '), heard);
+    });
+  }
+
   it("has its goodbye freed of what cannot be spoken: it is the model's text", async (t) => {
     const { client } = await serveModel(t, agentWith(hangUp), [
       asksToHangUp('**Goodbye!** \u{1F44B}'),
