@@ -90,7 +90,8 @@ async function overview(): Promise<string> {
   return [
     `Usage: ${PROGRAM} <command> [arguments]`,
     commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n'),
-    `${PROGRAM} <command> --help describes a command. --version prints the version.\n`
+    `${PROGRAM} <command> --help describes a command; run --help lists the settings.\n`
+      + '--version prints the version.\n'
       + 'Exit codes: 0 success; 1 failure; 2 wrong arguments.',
   ].join('\n\n') + '\n';
 }

@@ -12,7 +12,7 @@ export function settingsHelp(): string {
   ];
   const sections = groups.map(([title, settings]) => {
     const entries = Object.values(settings).map((row): readonly [string, string] => [
-      row.flags[0] ?? '',
+      row.flags.join(', '),
       `${row.meaning} [${row.takes}${row.default === '–' ? '' : `; default ${row.default}`}]`,
     ]);
     return [title, entries] as const;
@@ -22,7 +22,7 @@ export function settingsHelp(): string {
     4 + Math.max(...all.flatMap(([, entries]) => entries.map(([flag]) => flag.length)));
   const intro =
     'Every flag is also an environment variable: --max-streams is MAX_STREAMS, and --model is '
-    + 'DEFAULT_MODEL. Flags win over the environment. The environment wins over the file .env of '
+    + 'DEFAULT_MODEL. docs/settings.md lists both. Flags win over the environment. The environment wins over the file .env of '
     + 'the working directory. If a flag is repeated, the last one wins. The brackets show what a '
     + 'flag takes.';
   const entry = ([flag, meaning]: readonly [string, string]): string =>

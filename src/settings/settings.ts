@@ -260,7 +260,8 @@ export function checkSettings(
     );
   }
   if (settings.agent !== undefined && names.length > 0) {
-    problems.push(`${given(agents.agent)} and ${given(agents.several)} must not both be set`);
+    const both = `${given(agents.agent)} and ${given(agents.several)}`;
+    problems.push(`${both} must not both be set; look in the scripts of package.json, too`);
   }
   for (const name of names.length === 0 ? [] : Object.keys(settings.agentSecrets)) {
     if (names.includes(name)) continue;

@@ -2,7 +2,8 @@
 // folder.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
@@ -124,6 +125,11 @@ for (const file of SERVERS) {
       assert.notEqual(await (await fetch(`${origin}/nothing`)).text(), '{"error":"Not found"}');
     });
 
+    it('listens on HOST alone', async (t) => {
+      const { server } = await start(t, file);
+      assert.match(server.stdout, /listening on .*127\.0\.0\.1/s); // which is what the test sets
+    });
+
     it('ends at SIGTERM', async (t) => {
       const { server, client } = await start(t, file, { SHUTDOWN_TIMEOUT_SECONDS: '0' });
       await (await client.say('Hello.')).text();
@@ -133,6 +139,38 @@ for (const file of SERVERS) {
     });
   });
 }
+
+describe('voice.js', () => {
+  it('serves the agents of AGENTS, each on its path', async (t) => {
+    const environment = { AGENT: '', AGENTS: 'half=./half-said.js,other=echo' };
+    const { origin } = await start(t, 'express-server.js', environment);
+    for (const [path, reply] of [['half', 'You said: Hello.'], ['other', 'Hello.']]) {
+      const agentRoute = `/api/agent/${path}`;
+      const client = createTestClient(origin, { secret: SECRET, agentRoute });
+      assert.match(await (await client.say('Hello.')).text(), new RegExp(`${reply}`));
+    }
+    assert.equal((await fetch(`${origin}/api/agent/unknown`, { method: 'POST' })).status, 404);
+  });
+
+  it('keeps conversations and records where the settings say', async (t) => {
+    const hasSqlite = isBuiltin('node:sqlite');
+    const { server, client } = await start(t, 'express-server.js', {
+      CALL_RECORDS: 'file:calls.jsonl',
+      ...(hasSqlite ? { CONVERSATION_STORE: 'sqlite:calls.db' } : {}),
+    });
+    const call = { conversation_id: 'conv-mounted', session_id: 's-mounted' };
+    const message = { type: 'message', ...call, turn_id: 't-1', text: 'Hello.' };
+    await (await client.post(message)).text();
+    assert.equal((await client.post({ type: 'session.end', ...call })).status, 200);
+    server.kill('SIGTERM');
+    const { code } = await within(server.exit, 'the end', SLOW_MS);
+    assert.equal(code, 0, server.stderr);
+    const kept = readdirSync(project).filter((name) => /^calls/.test(name));
+    const records = kept.find((name) => /^calls-.*\.jsonl$/.test(name)) ?? '';
+    assert.match(readFileSync(join(project, records), 'utf8'), /"sessionId":"s-mounted"/);
+    assert.equal(kept.includes('calls.db'), hasSqlite);
+  });
+});
 
 describe('express-server.js with its body parser in front', () => {
   it('answers 500 at once, and its log says how to mend it', async (t) => {

@@ -222,7 +222,7 @@ describe('CallFile', () => {
     make: (at: string) => void,
     says: RegExp,
   ])[] = [
-    ['a symbolic link', (at) => symlinkSync(join(folder, 'elsewhere'), at), /it is a symbolic link/],
+    ['a symbolic link', (at) => symlinkSync(join(folder, 'elsewhere'), at), /a symbolic link/],
     ['a FIFO', (at) => execFileSync('mkfifo', [at]), /it is not a regular file/],
     ['a directory', (at) => mkdirSync(at), /it is a directory|it is not a regular file/],
   ];

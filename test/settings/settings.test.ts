@@ -492,7 +492,7 @@ describe('parseSettings: several agents', () => {
 
   it('refuses AGENT beside AGENTS', () => {
     assert.deepEqual(problemsOf({ AGENTS }, ['--agent=echo']), [
-      '--agent and AGENTS must not both be set',
+      '--agent and AGENTS must not both be set; look in the scripts of package.json, too',
     ]);
   });
 
@@ -772,11 +772,12 @@ describe('settingRows', () => {
 describe('settingsHelp', () => {
   const lines = settingsHelp().split('\n');
 
-  it('shows every flag with its meaning and default, by group', () => {
+  it('shows every flag with its meaning, what it takes and its default, by group', () => {
     const flat = settingsHelp().replace(/\s+/g, ' ');
-    for (const { flags, meaning, default: shownDefault, group } of settingRows) {
-      assert.ok(flat.includes(`${flags[0]} ${meaning}`), flags[0]);
-      assert.ok(shownDefault === '–' || flat.includes(`default ${shownDefault}]`), flags[0]);
+    for (const { flags, meaning, takes, default: shownDefault, group } of settingRows) {
+      const bounds = shownDefault === '–' ? takes : `${takes}; default ${shownDefault}`;
+      const entry = `${flags.join(', ')} ${meaning} [${bounds}]`;
+      assert.ok(flat.includes(entry), entry);
       assert.ok(lines.includes(group), group);
     }
     for (const flag of ['--settings-file', '--help', '--version'])
