@@ -267,9 +267,11 @@ describe('the local WebSocket', () => {
   it("shows whoever asks for a trace the webhook's events and the server's own figures", async (t) => {
     const { open } = await stage(t);
     const browser = await open('&trace=true');
+    const startedAtMs = performance.now();
     browser.send({ type: 'client.response.text', content: 'Hello' });
     const request = await browser.next('local.request');
     const turn = await browser.next('local.turn');
+    assert.ok(turn.durationMs > 0 && turn.durationMs < performance.now() - startedAtMs);
     assert.deepEqual(
       [turn.delivery, turn.turn_id, turn.outcome],
       [request.delivery, request.event['turn_id'], 'completed'],

@@ -14,6 +14,8 @@ import { promisify } from 'node:util';
 import { CallFile } from '../../src/records/call-file.ts';
 import type { CallRecord } from '../../src/records/call-record.ts';
 import { StoreError } from '../../src/conversations/stores/store-error.ts';
+import { until } from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const NOON = Date.UTC(2026, 10, 25, 12);
@@ -101,6 +103,38 @@ describe('CallFile', () => {
       'calls-2026-10-25.jsonl.gz', 'calls-2026-10-26.jsonl', 'calls-2026-11-25.jsonl',
       'calls-old.jsonl', 'other-2026-10-25.jsonl',
     ]);
+  });
+
+  it('removes them every hour, too, until it is closed', async (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const names = ['calls-2026-10-01.jsonl', 'calls-2026-10-02.jsonl'];
+    const [first = '', second = ''] = names.map((name) => join(folder, name));
+    const file = open();
+    await file.begin();
+    writeFileSync(first, '');
+    clock.tick(3_599_999);
+    assert.ok(existsSync(first));
+    clock.tick(1);
+    await until(() => !existsSync(first), 'the file to be removed');
+    await file.close();
+    writeFileSync(second, '');
+    clock.tick(3_600_000);
+    await open().all().next(); // a read of the folder later than one that a timer had begun
+    assert.ok(existsSync(second));
+  });
+
+  it('goes on where a file cannot be removed now', async (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const old = join(folder, 'calls-2026-10-01.jsonl');
+    const file = open();
+    await file.begin();
+    mkdirSync(old); // unlink refuses it
+    clock.tick(3_600_000);
+    await open().all().next();
+    rmSync(old, { recursive: true });
+    writeFileSync(old, '');
+    clock.tick(3_600_000);
+    await until(() => !existsSync(old), 'the file to be removed');
   });
 
   it('does not read a record whose time is up, though its file is still there', async () => {

@@ -99,6 +99,39 @@ describe('callRecordOf', () => {
     assert.equal('from' in callRecordOf({ ...CALL, sessionId: 's-2' }, conversation), false);
   });
 
+  for (const [what, sent, outcome] of [
+    ['hung up where the agent did', { type: 'hangup' }, 'hung up'],
+    ['ended where it only sent data', { type: 'data', json: '1' }, 'ended'],
+  ] as const) {
+    it(`says ${what}`, () => {
+      const conversation = emptyConversation('c-1');
+      for (const turnId of ['a', 'b']) addTurn(conversation, turnId, 's-1');
+      const [, last] = conversation.turns;
+      assert.ok(last !== undefined);
+      last.sent = [{ type: 'say', text: 'Bye.' }, sent];
+      assert.equal(callRecordOf(CALL, conversation).outcome, outcome);
+    });
+  }
+
+  it('adds up the tokens of all turns', () => {
+    const conversation = emptyConversation('c-1');
+    for (const turnId of ['a', 'b']) addTurn(conversation, turnId, 's-1');
+    assert.deepEqual(callRecordOf(CALL, conversation).tokens, { input: 40 });
+  });
+
+  it('has a filler that was spoken, and none that has no words', () => {
+    const conversation = emptyConversation('c-1');
+    for (const filler of ['One moment.', '']) {
+      addTurn(conversation, `filled by "${filler}"`, 's-1');
+      const turn = conversation.turns.at(-1);
+      assert.ok(turn !== undefined);
+      turn.filler = filler;
+    }
+    const fillers = callRecordOf(CALL, conversation).turns.map((turn) =>
+      'filler' in turn ? turn.filler : 'none');
+    assert.deepEqual(fillers, ['One moment.', 'none']);
+  });
+
   it('is no part of the conversation, which goes on', () => {
     const conversation = emptyConversation('c-1');
     const call = { id: 'x', name: 'stock', args: '{}' };
@@ -113,6 +146,28 @@ describe('callRecordOf', () => {
     for (const turn of conversation.turns) delete turn.messages;
     assert.equal(JSON.stringify(record), before);
     assert.equal(isSettled(record), false);
+  });
+});
+
+describe('isSettled', () => {
+  it('is true once all turns and tools are over, however they ended', () => {
+    const tool = { role: 'tool', content: '1', turnId: 'a', toolCallId: 'x' } as const;
+    for (const [state, isOver] of [
+      ['completed', true], ['interrupted', true], ['unknown', true], ['running', false],
+    ] as const) {
+      const conversation = emptyConversation('c-1');
+      const call = { id: 'x', name: 'stock', args: '{}' };
+      const asks = { role: 'assistant', content: '', turnId: 'a', state: 'completed' } as const;
+      addTurn(conversation, 'a', 's-1', [{ ...asks, toolCalls: [call] }, { ...tool, state }]);
+      assert.equal(isSettled(callRecordOf(CALL, conversation)), isOver, state);
+    }
+  });
+
+  it('is false while a turn is open', () => {
+    const conversation = emptyConversation('c-1');
+    const figures = { sessionId: 's-1', startedAt: 5_000 };
+    openTurn(conversation, { turnId: 'a', runId: 1, text: 'Hi', figures }, BOUNDS);
+    assert.equal(isSettled(callRecordOf(CALL, conversation)), false);
   });
 });
 

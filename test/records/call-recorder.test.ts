@@ -124,6 +124,17 @@ describe('CallRecorder', () => {
     assert.equal(archive.isClosed, true);
   });
 
+  it('does not wait for a call that is settling when the process ends', async (t) => {
+    mockTimers(t, ['setTimeout']); // so that no pause ends by itself
+    const { recorder, archive } = open();
+    let reads = 0;
+    recorder.ended(callOf('s-1'), () => ((reads += 1), running().conversation));
+    await settled(() => reads === 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    await recorder.close();
+    assert.equal(archive.kept.all[0]?.turns[0]?.outcome, 'open');
+  });
+
   it('tries a record again until it is written, in the order of the calls', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const { recorder, archive, logged } = open();

@@ -54,6 +54,38 @@ describe('CallStore', () => {
     assert.deepEqual(found, [3]);
   });
 
+  it('keeps a record that another process removes just then', async () => {
+    const shared: SharedParts = new Map();
+    const other = new PartsInMemory(shared);
+    let calls = 0;
+    const parts = new PartsInMemory(shared, {
+      // The first write finds a smaller record, and the second one none.
+      onCall: () => {
+        calls += 1;
+        if (calls === 2) shared.clear();
+      },
+    });
+    await keep(new CallStore({ parts: other, days: 2 }), recordOf('s-1', 'c-1', 1));
+    const store = new CallStore({ parts, days: 2 });
+    await keep(store, recordOf('s-1', 'c-1', 2));
+    assert.deepEqual(await sessionsIn(store.all()), ['s-1']);
+  });
+
+  it('gives up where other processes change the record each time', async () => {
+    const shared: SharedParts = new Map();
+    const other = new PartsInMemory(shared);
+    let version = 0;
+    const parts = new PartsInMemory(shared, {
+      onCall: () => {
+        shared.clear();
+        void other.write('call\tc-1\ts-1', { from: undefined, to: `v${++version}`, ...change });
+      },
+    });
+    const store = new CallStore({ parts, days: 2 });
+    await assert.rejects(keep(store, recordOf('s-1')), /changed the record 5 times/);
+    assert.equal(version, 6);
+  });
+
   it('keeps the calls of two agents with the same ids apart', async () => {
     const { store } = open();
     for (const agent of ['sales/', 'support/'])

@@ -1,0 +1,88 @@
+// What /metrics says of the process, held against what Node says of it.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { version } from '../../src/base/version.ts';
+import { Metrics } from '../../src/metrics.ts';
+import { addProcessMetrics } from '../../src/observers/process-metrics.ts';
+
+/** The samples of one reading, by name. */
+function read(metrics: Metrics): ReadonlyMap<string, number> {
+  const samples = metrics.text().matchAll(/^(\w+(?:\{.*\})?) (\S+)$/gm);
+  return new Map([...samples].map(([, name = '', value]) => [name, Number(value)]));
+}
+
+function open(): { readonly metrics: Metrics; value(name: string): number } {
+  const metrics = new Metrics();
+  addProcessMetrics(metrics);
+  return { metrics, value: (name) => read(metrics).get(name) ?? NaN };
+}
+
+/** Holds up the event loop. */
+function block(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+describe('the metrics of the process', () => {
+  it('name the versions of the package and of Node', () => {
+    const name = `layercode_build_info{version="${version}",node="${process.versions.node}"}`;
+    assert.equal(open().value(name), 1);
+  });
+
+  it('have user and system CPU time, in seconds', () => {
+    block(30);
+    const { value } = open();
+    const seconds = (): number => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1_000_000;
+    };
+    const before = seconds();
+    const read = value('process_cpu_seconds_total');
+    assert.ok(read >= before && read <= seconds(), `${before} ${read}`);
+  });
+
+  it('have memory in bytes, resident and of the heap', () => {
+    const { value } = open();
+    const { rss, heapUsed } = process.memoryUsage();
+    const near = (name: string, bytes: number): void => {
+      const read = value(name);
+      assert.ok(read > bytes / 2 && read < bytes * 2, `${name} ${read}, not ${bytes}`);
+    };
+    near('process_resident_memory_bytes', rss);
+    near('nodejs_heap_size_used_bytes', heapUsed);
+  });
+
+  it('have the start of the process in Unix time, which of several workers is the first', () => {
+    const { metrics, value } = open();
+    assert.equal(value('process_start_time_seconds'), performance.timeOrigin / 1_000);
+    const { across } = metrics.texts().find(({ name }) => name === 'process_start_time_seconds') ??
+      assert.fail();
+    assert.equal(across, 'min');
+  });
+
+  it('have the delay of the event loop since the last reading, in seconds', async () => {
+    const { value } = open();
+    value('nodejs_eventloop_lag_p99_seconds');
+    await sleep(50); // Node measures every 20 ms, from the first tick after a reading on
+    block(200);
+    await sleep(50);
+    const lag = value('nodejs_eventloop_lag_p99_seconds');
+    assert.ok(lag > 0.1 && lag < 20, String(lag));
+    assert.equal(value('nodejs_eventloop_lag_p99_seconds'), 0);
+  });
+
+  it('have the busy part of the event loop since the last reading', async () => {
+    const { value } = open();
+    value('nodejs_eventloop_utilization');
+    await sleep(0);
+    block(100);
+    const busy = value('nodejs_eventloop_utilization');
+    await sleep(100);
+    const idle = value('nodejs_eventloop_utilization');
+    assert.ok(busy > 0.8 && busy <= 1, `busy ${busy}`);
+    assert.ok(idle >= 0 && idle < 0.5, `idle ${idle}`);
+  });
+});
