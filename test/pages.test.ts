@@ -208,8 +208,10 @@ describe('docs/observability.md', () => {
     addStoreMetrics(app.metrics, () => isWell); // with a store that can fail
     addCallRecordMetrics(app.metrics, NO_RECORDS); // with CALL_RECORDS
     addWorkersMetrics(app.metrics, { serving: 2, died: 0 });
-    const served = new Set(captures(app.metrics.text(), /^# TYPE (\S+ \S+)/gm));
+    const text = app.metrics.text();
+    const served = new Set(captures(text, /^# TYPE (\S+ \S+)/gm));
     await app.close();
+    assert.deepEqual(captures(text, /^# HELP (\S+) *$/gm), []); // none is left unexplained
     const ROW = /^\| `(\w+)` \| (counter|gauge|histogram) \|/gm;
     const listed = [...observabilityPage.matchAll(ROW)].map(([, name, type]) => `${name} ${type}`);
     assert.deepEqual(listed.toSorted(), [...served].toSorted());
