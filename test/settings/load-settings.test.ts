@@ -109,6 +109,7 @@ describe('loadSettings', () => {
   it('refuses a file that is not UTF-8 instead of finding nothing in it', () => {
     for (const content of [
       Buffer.from('\uFEFFPORT=1', 'utf16le'),
+      Buffer.from('PORT=1', 'utf16le'), // without a byte-order mark
       Buffer.from('HOST=M\xfcller', 'latin1'),
     ]) {
       writeFileSync(join(directory, '.env'), content);

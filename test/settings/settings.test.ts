@@ -588,6 +588,11 @@ describe('parseSettings: flags', () => {
       [['--no-access-log'], '--no-access-log is not a flag; did you mean --access-log?'],
       [['--settings-fil=x'], '--settings-fil is not a flag; did you mean --settings-file?'],
       [['--hlep'], '--hlep is not a flag; did you mean --help?'],
+      [['--por=1'], '--por is not a flag; did you mean --port?'],
+      [['--portt=1'], '--portt is not a flag; did you mean --port?'],
+      // Whole words of one flag find it, however much is missing.
+      [['--level=info'], '--level is not a flag; did you mean --log-level?'],
+      [['--first-word=3'], '--first-word is not a flag; did you mean --first-word-timeout-seconds?'],
       [['--cheese'], '--cheese is not a flag; --help lists them all'],
       [['--timeout=3'], '--timeout is not a flag; --help lists them all'],
       [
@@ -615,6 +620,8 @@ describe('parseSettings: flags', () => {
         '--hots is not a flag; did you mean --host?',
       ],
       [['--settings-file'], '--settings-file needs a value'],
+      [['--openai-api-key', '--'], '--openai-api-key needs a value'],
+      [['--openai-api-key', '--port=1'], '--openai-api-key needs a value'],
       [['--port', '-1'], '--port must be 0–65535, got "-1"'],
     ];
     for (const [argv, ...problems] of refused)
@@ -623,6 +630,25 @@ describe('parseSettings: flags', () => {
 });
 
 describe('parseSettings: secrets', () => {
+  it('hides a secret that was put into another variable, too', () => {
+    const given = { OPENAI_API_KEY: 'sk-misplaced', PORT: 'sk-misplaced80' };
+    assert.deepEqual(problemsOf(given), ['PORT must be 0–65535, got "…80"']);
+  });
+
+  it('shows a value of 80 characters, and cuts one that is longer', () => {
+    for (const [length, shown] of [
+      [80, '9'.repeat(80)], [81, `${'9'.repeat(79)}…`],
+    ] as const)
+      assert.deepEqual(problemsOf({ PORT: '9'.repeat(length) }), [
+        `PORT must be 0–65535, got "${shown}"`,
+      ]);
+  });
+
+  it('lets a secret begin with dashes, unless it is a flag', () => {
+    const { environment } = parseSettings({}, ['--openai-api-key', '--sk-1']);
+    assert.equal(environment['OPENAI_API_KEY'], '--sk-1');
+  });
+
   it('collects every secret value of six characters and more for the log, the longest first', () => {
     const { secrets } = parseSettings(
       {
