@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { noLog } from '../../src/app/app.ts';
+import { Metrics } from '../../src/metrics.ts';
+import { addStoreMetrics } from '../../src/observers/store-metrics.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import { serve } from '../fixtures/app.ts';
@@ -42,6 +44,29 @@ describe('a store that fails', () => {
     await (await served.client.say('One')).text();
     const warnings = ['the conversation store is degraded: calls continue from memory'];
     assert.deepEqual(await ready(), [200, warnings]);
+  });
+});
+
+describe('the metrics of a store that can fail', () => {
+  it('are what it says of itself at each reading; of several workers the worst, or the sum', () => {
+    const metrics = new Metrics();
+    let health = { isDegraded: true, turnsWaiting: 2, failures: 3, conflicts: 4 };
+    addStoreMetrics(metrics, () => health);
+    const read = (): string[] =>
+      metrics.texts().map(({ type, across, samples }) => `${samples.trim()} ${type}, ${across}`);
+    assert.deepEqual(read(), [
+      'layercode_store_degraded 1 gauge, max',
+      'layercode_store_turns_waiting 2 gauge, sum',
+      'layercode_store_failures_total 3 counter, sum',
+      'layercode_store_conflicts_total 4 counter, sum',
+    ]);
+    health = { isDegraded: false, turnsWaiting: 0, failures: 5, conflicts: 6 };
+    assert.deepEqual(metrics.text().match(/^\w+ \d+$/gm), [
+      'layercode_store_degraded 0',
+      'layercode_store_turns_waiting 0',
+      'layercode_store_failures_total 5',
+      'layercode_store_conflicts_total 6',
+    ]);
   });
 });
 
