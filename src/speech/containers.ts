@@ -43,7 +43,7 @@ export class Containers {
     this.#quotes++;
   }
 
-  /** `c` begins the line's text or its next mark. Items that should begin further right are over. */
+  /** `c` begins the line's text or its next mark. Items that begin further right are over. */
   begin(c: string): void {
     this.#items = this.#items.filter(({ quotes, column }) =>
       quotes > this.#quotes ? c === '>' : column <= this.#column,

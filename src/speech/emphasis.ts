@@ -55,10 +55,9 @@ export class Emphasis {
 
   /** Half a pair is left out, too. Only a power is spoken: `2 ** 3`, `x**2`. */
   #doubleStar(before: string, after: string): string {
-    const isPower =
-      isBlank(before)
-        ? isBlank(after)
-        : isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
+    const isPower = isBlank(before)
+      ? isBlank(after)
+      : isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
     if (isPower && !this.#isDoubleStarOpen) return '**';
     this.#isDoubleStarOpen = canOpen(before, after);
     return '';

@@ -1,5 +1,5 @@
-// HTML entities: `&amp;`, `&#39;`, `&#x27;`. The names are those of HTML 4 that stand for letters of
-// the Latin alphabet, punctuation, money and plain arithmetic:
+// HTML entities: `&amp;`, `&#39;`, `&#x27;`. The names are those of HTML 4 that stand for Latin
+// letters, punctuation, money and plain arithmetic:
 // https://www.w3.org/TR/html401/sgml/entities.html
 
 /** Runs of names whose code points are consecutive. */

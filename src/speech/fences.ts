@@ -114,7 +114,7 @@ export class FenceReader {
     return undefined;
   }
 
-  /** White space and quote marks in front of a line of code. More `>` than at the fence are code. */
+  /** White space and quote marks in front of code. More `>` than at the fence are code. */
   #isPrefix(c: string, width: number): boolean {
     const { quotes } = this.#containers;
     if (c === ' ') this.#containers.space(width);

@@ -221,8 +221,8 @@ export class Inline {
   }
 
   /**
-   * A reader of a short mark, which is text until it is complete. `soFar` matches it and each of its
-   * beginnings. `settle` speaks what was held, and returns the text to read again: `next` at least.
+   * A reader of a short mark, which is text until it is complete. `soFar` matches it and each of
+   * its beginnings. `settle` speaks what was held, and returns the text to read again.
    */
   #short(soFar: RegExp, settle: (held: string, next: string) => string): Reader {
     return (c) => {

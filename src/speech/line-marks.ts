@@ -1,8 +1,8 @@
 import { isBlank, isDigit } from './characters.ts';
 
 /**
- * The beginning of a line. `mark` is the mark as it was written. Read `again` as text: for `text` it
- * is everything that was held back.
+ * The beginning of a line. `mark` is the mark as it was written. Read `again` as text: for `text`
+ * it is everything that was held back.
  */
 export interface LineMark {
   readonly kind: 'bullet' | 'task' | 'quote' | 'heading' | 'rule' | 'table' | 'fence' | 'text';

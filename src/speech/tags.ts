@@ -108,8 +108,8 @@ const BREAKING_TAGS = new Set(
 );
 const INLINE_TAGS = new Set(
   (
-    'a abbr b big center cite code del em font i img ins kbd mark q s samp small span strike strong '
-    + 'sub sup tbody tfoot thead tt u var'
+    'a abbr b big center cite code del em font i img ins kbd mark q s samp small span strike '
+    + 'strong sub sup tbody tfoot thead tt u var'
   ).split(' '),
 );
 const MAX_HELD = 48;

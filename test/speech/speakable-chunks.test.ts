@@ -24,7 +24,7 @@ const SAMPLES = [
   '[t][1][2] [t][r\n[1]: https://a.example\n[2] b',
   '*a *b* c* _a __b__ c_ __a _b___ **a *b*** *(*a*)* # b ####',
   '> - a\n>   ```js\n>   x\n> - b\n> ```\n>> y\n\n1. c\n   ~~~\n   x\n\ty\n2) # d\n  ```\nx\n  ```',
-  '[a]: https://a.example/b "t"\n[b]: <http://c>\nx\n[Home]: www.a.example is\n[c]: /d (e\n[1]: f\n[',
+  '[a]: https://a.example/b "t"\n[b]: <http://c>\nx\n[Home]: www.a.example is\n[c]: /d (e\n[1]: f',
   '<div\n class="x"\n>a</div\n> <a href="b\n\nc <!-- d\n \n e <b\n\n f',
   '~~a~~ ~b __init__ _c_d_ ***e*** f*** **g* h** *2*3* `` i`j `` `k\n*l',
 ];
