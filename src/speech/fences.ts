@@ -38,6 +38,11 @@ export class FenceReader {
     this.#containers = containers;
   }
 
+  /** How many marks opened the fence. */
+  get length(): number {
+    return this.#length;
+  }
+
   /** `isInLine`: whether text precedes the marks on their line. */
   start(mark: string, length: number, isInLine: boolean): void {
     this.#mark = mark;

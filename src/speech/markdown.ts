@@ -24,7 +24,6 @@ export class Markdown {
   #number = '';
   /** Set by `--- | ---` until an empty line: rows need no `|` in front then. */
   #isTable = false;
-  #fenceLength = 0;
 
   constructor(tidy: Tidy) {
     this.#tidy = tidy;
@@ -138,7 +137,6 @@ export class Markdown {
 
   #openFence(mark: string, length: number, isInLine: boolean): void {
     this.#fences.start(mark, length, isInLine);
-    this.#fenceLength = length;
     this.#state = 'fence';
   }
 
@@ -149,7 +147,7 @@ export class Markdown {
     this.#state = 'line';
     switch (end.kind) {
       case 'inline':
-        this.#inline.openCode(this.#fenceLength);
+        this.#inline.openCode(this.#fences.length);
         return end.again;
       case 'outside':
         this.#tidy.breakLine();

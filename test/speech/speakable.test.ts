@@ -54,6 +54,7 @@ describe('SpeakableText', () => {
       ['Run `npm start\nand *wait', 'Run npm start\nand wait'],
       ['the ` key', 'the key'],
       ['**Note: ** a ** b', 'Note: a ** b'],
+      ['**a\n\nb ** c', 'a\n\nb ** c'],
       ['I ____ it, a____b, *** c ****', 'I it, ab, c'],
     ]);
   });
@@ -383,6 +384,7 @@ describe('SpeakableText', () => {
     check([
       ['AT&amp;T, 5 &lt; 6, &quot;Hi&quot;', 'AT&T, 5 < 6, "Hi"'],
       ['caf&#xE9;s, caf&#xe9;s', 'cafés, cafés'],
+      ['&Aring;&#xAA;&#1114111;', 'Åª\u{10ffff}'],
       ['it&#39;s, it&#x27;s, it&#X27;s', "it's, it's, it's"],
       ['caf&eacute;, &euro;5, 20&deg;, &frac12;, a&hellip;', 'café, €5, 20°, ½, a…'],
       ['a&nbsp;b, a&#10;b, a &nbsp; b', 'a b, a b, a   b'],
@@ -415,6 +417,7 @@ describe('SpeakableText', () => {
       ['é🎉e a🎉é ב🎉א', 'é e a é ב א'],
       ['a 👩‍⚕️👍🏽🇩🇪❤️‍🔥🏴󠁧󠁢󠁥󠁮󠁧󠁿🙂‍↔️🏳️‍🌈 b', 'a b'],
       ['ℹ️ Info ▶️ ‼️', 'Info'],
+      ['I ❤ it ✔', 'I it'],
     ]);
   });
 
