@@ -7,8 +7,6 @@ import {
 
 /** A longer list of reasons would confuse the model. */
 const MAX_REASONS = 5;
-/** Reasons contain those of inner branches, and would multiply. */
-const MAX_REASONS_LENGTH = 2_000;
 
 export const BRANCH_KEYWORDS: KeywordTable = {
   // Each is checked where a `$ref` refers to it.
@@ -70,5 +68,5 @@ function branches(value: unknown, keyword: string, site: Site): readonly Rule[] 
 
 function noneFits(faults: readonly Fault[]): Fault {
   const reasons = new Set(faults.map(({ path, text }) => `${path} ${text}`.trim()));
-  return fault([...reasons].slice(0, MAX_REASONS).join(', or ').slice(0, MAX_REASONS_LENGTH));
+  return fault([...reasons].slice(0, MAX_REASONS).join(', or '));
 }

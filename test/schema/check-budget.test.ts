@@ -15,8 +15,9 @@ function times<T>(count: number, make: (index: number) => T): T[] {
   return Array.from({ length: count }, (_, index) => make(index));
 }
 
-function anyOf(count: number, make: (index: number) => JsonSchema): JsonSchema {
-  return { anyOf: times(count, make) };
+/** A value that must fit one of so many schemas, all the same. Such a schema compiles fast. */
+function anyOf(count: number, one: JsonSchema): JsonSchema {
+  return { anyOf: times(count, () => ({ $ref: '#/$defs/one' })), $defs: { one } };
 }
 
 /** Contains itself wherever `inside` puts it. */
@@ -33,40 +34,41 @@ const MANY = JSON.stringify(times(20_000, (index) => ({ a: index })));
 const FEW = times(3_000, (index) => ({ a: index }));
 const LONG = 'é'.repeat(250_000);
 const WIDE = `{${times(20_000, (index) => `"k${index}":1`).join()}}`;
+const OTHER_ORDER = Object.fromEntries(times(5_000, (index) => [`k${19_999 - index}`, 1]));
 const EMPTY_OBJECTS = `[${times(80_000, () => '{}').join()}]`;
 const n100 = times(100, (index) => `n${index}`);
+const REQUIRED = { required: [...n100, 'm'] };
 
 const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: string])[] = [
   [
-    '180 constants that differ in their last item only',
-    anyOf(180, () => ({ const: [...FEW.slice(0, -1), 0] })),
+    '2,000 constants that differ in their last item only',
+    anyOf(2_000, { const: [...FEW.slice(0, -1), 0] }),
     JSON.stringify(FEW),
   ],
-  ['180 constants', anyOf(180, (index) => ({ const: { index } })), MANY],
   [
-    '2,000 values of an enum that differ in their last item only',
-    { enum: times(2_000, (index) => [...times(500, () => 0), index + 1]) },
-    JSON.stringify(times(501, () => 0)),
+    '2,000 constants as large as the value, in another order',
+    anyOf(2_000, { const: OTHER_ORDER }),
+    WIDE,
   ],
   [
     'an enum of 1,000 objects for each item',
     { contains: { enum: times(1_000, (index) => ({ index })) } },
     JSON.stringify(times(20_000, (index) => ({ index: -index - 1 }))),
   ],
-  ['180 bounds of a long text', anyOf(180, () => ({ maxLength: 9 })), `"${LONG}"`],
+  ['2,000 bounds of a long text', anyOf(2_000, { maxLength: 9 }), `"${LONG}"`],
   [
-    '180 bounds of a long name',
-    anyOf(180, () => ({ propertyNames: { maxLength: 9 } })),
+    '2,000 bounds of a long name',
+    anyOf(2_000, { propertyNames: { maxLength: 9 } }),
     `{"${LONG}":1}`,
   ],
   [
-    '180 times a long name that is not allowed',
-    anyOf(180, () => ({ additionalProperties: false })),
+    '2,000 times a long name that is not allowed',
+    anyOf(2_000, { additionalProperties: false }),
     `{"${LONG}":1}`,
   ],
   [
-    '180 comparisons of many items',
-    anyOf(180, () => ({ uniqueItems: true, maxItems: 1, minItems: 1 })),
+    '200 comparisons of many items',
+    anyOf(200, { uniqueItems: true, contains: false }),
     MANY,
   ],
   [
@@ -76,33 +78,33 @@ const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: strin
   ],
   [
     'big divisions',
-    { items: { multipleOf: 1e-300 } },
+    { items: { allOf: times(20, () => ({ multipleOf: 1e-300 })) } },
     `[${times(40_000, () => '1e308').join()}]`,
   ],
   [
-    '100 lists of required properties',
-    { items: anyOf(100, (index) => ({ required: [...n100, `m${index}`] })) },
+    '2,000 lists of required properties',
+    { contains: anyOf(2_000, REQUIRED), $defs: { one: REQUIRED } },
     `[${times(300, () => `{${n100.map((name) => `"${name}":1`).join()}}`).join()}]`,
   ],
   [
-    '500 dependencies',
-    { items: { dependentRequired: Object.fromEntries(times(500, (i) => [`d${i}`, ['x']])) } },
+    '2,000 dependencies',
+    { items: { dependentRequired: Object.fromEntries(times(2_000, (i) => [`d${i}`, ['x']])) } },
     EMPTY_OBJECTS,
   ],
   [
-    '500 properties',
-    { items: { properties: Object.fromEntries(times(500, (index) => [`p${index}`, {}])) } },
+    '2,000 properties',
+    { items: { properties: Object.fromEntries(times(2_000, (index) => [`p${index}`, {}])) } },
     EMPTY_OBJECTS,
   ],
   [
-    '300 patterns of names',
-    { patternProperties: Object.fromEntries(times(300, (index) => [`^x${index}`, {}])) },
+    '1,000 patterns of names',
+    { patternProperties: Object.fromEntries(times(1_000, (index) => [`^x${index}`, {}])) },
     WIDE,
   ],
-  ['300 sizes of an object', anyOf(300, () => ({ maxProperties: 1 })), WIDE],
+  ['2,000 sizes of an object', anyOf(2_000, { maxProperties: 1 }), WIDE],
   [
     '300 lists of items',
-    anyOf(300, () => ({ items: { type: 'integer' } })),
+    anyOf(300, { items: { type: 'integer' } }),
     `[${'1,'.repeat(120_000)}"no"]`,
   ],
   [
@@ -112,19 +114,6 @@ const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: strin
       additionalProperties: false,
     })),
     `${'{"n":'.repeat(60)}{"no":1}${'}'.repeat(60)}`,
-  ],
-  [
-    'reasons that multiply at each level',
-    recursive((itself) => ({
-      properties: Object.fromEntries(['a', 'b'].map((name) => [name, itself])),
-      anyOf: times(5, (index) => ({ required: [`r${index}`], properties: { a: itself } })),
-    })),
-    `${'{"a":'.repeat(60)}{}${'}'.repeat(60)}`,
-  ],
-  [
-    'a deep nest',
-    recursive((itself) => ({ anyOf: [{ type: 'string' }, { items: itself, uniqueItems: true }] })),
-    wrapped('1', 490),
   ],
   ['a number of 250,000 digits', { type: 'number', multipleOf: 3 }, '9'.repeat(250_000)],
 ];
