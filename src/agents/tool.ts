@@ -3,7 +3,7 @@ import type { JsonObject } from '../base/json.ts';
 
 import type { Logger } from '../log.ts';
 import { isToolName } from '../models/well-formed-call.ts';
-import { sentSchema, type Schema, type ValueOf } from '../schema/schema.ts';
+import { sentSchema, type Schema, type UntypedSchema, type ValueOf } from '../schema/schema.ts';
 import type { Reply, ToolCallContext, ToolRun } from './agent.ts';
 import { isState, type State } from './state.ts';
 import {
@@ -46,16 +46,25 @@ export type TellBrowser = (typeof TELLINGS)[number];
 /** The arguments passed to `run`. They fit the schema. */
 export type ArgumentsOf<P> = P extends StandardSchema ? OutputOf<P> : ValueOf<P>;
 
+type AnySchema = Schema | StandardSchema | UntypedSchema;
+
+/** A schema that is written in place must be a `Schema`, so that its mistakes are type errors. */
+type Written<P> =
+  P extends Schema | StandardSchema ? unknown : string extends keyof P ? unknown : Schema;
+
 type Behaviour = Pick<ToolRun, 'whenInterrupted' | 'repeatable'>;
 
 /** What `tool` accepts. */
-export interface ToolDefinition<P extends Schema | StandardSchema, S = unknown> extends Behaviour {
+export interface ToolDefinition<P extends AnySchema, S = unknown> extends Behaviour {
   /** 1–64 characters of `A-Z a-z 0-9 _ -`. */
   readonly name: string;
   /** Tells the model what the tool does and when to call it. */
   readonly description: string;
-  /** A schema of type `object`: JSON Schema, or from Zod, ArkType or Valibot. */
-  readonly parameters: P;
+  /**
+   * A schema of type `object`: JSON Schema, the `inputSchema` of an MCP server's tool, or from Zod,
+   * ArkType or Valibot.
+   */
+  readonly parameters: P & Written<P>;
   /**
    * The state of the agents the tool is for, made by `defineState`. Without it the tool fits every
    * agent.
@@ -104,7 +113,7 @@ export interface Tool<in S = unknown> extends Behaviour {
  * Makes a tool. Throws a `TypeError` if vendors would refuse its name, if its schema is invalid,
  * or if a keyword of the schema would not be checked.
  */
-export function tool<const P extends Schema | StandardSchema, S = unknown>(
+export function tool<const P extends AnySchema, S = unknown>(
   definition: ToolDefinition<P, S>,
 ): Tool<S> {
   const { name, description, parameters, state, tellBrowser = 'status' } = definition;
@@ -147,7 +156,7 @@ function checkChoice(value: string, choices: readonly string[], place: string): 
 }
 
 function argumentsFor(
-  parameters: Schema | StandardSchema, name: string,
+  parameters: AnySchema, name: string,
 ): Pick<Tool, 'parameters' | 'check'> {
   const place = `tool ${name}: parameters`;
   if (isStandardSchema(parameters)) {

@@ -27,6 +27,16 @@ export interface Schema {
   readonly [other: string]: unknown;
 }
 
+/**
+ * A schema of which TypeScript knows the type alone, such as `inputSchema` of an MCP server's tool.
+ * Its keywords are checked when the tool is defined.
+ */
+export interface UntypedSchema {
+  readonly type: 'object';
+  readonly '~standard'?: never;
+  readonly [keyword: string]: unknown;
+}
+
 /** `true` allows everything, `false` nothing. */
 export type Subschema = Schema | boolean;
 

@@ -9,7 +9,7 @@ import { VALUE_KEYWORDS } from './value-keywords.ts';
 
 export { CheckBudget, TooCostly } from './check-budget.ts';
 export { sentSchema } from './json-schema.ts';
-export type { Schema } from './json-schema.ts';
+export type { Schema, UntypedSchema } from './json-schema.ts';
 export type { ValueOf } from './value-of.ts';
 
 /** In the order in which they are checked. The first fault is reported. */

@@ -1,10 +1,9 @@
 // The TypeScript type of values that fit a JSON Schema literal.
 
 import type { Json, JsonObject } from '../base/json.ts';
-import type { Schema } from './json-schema.ts';
 
 /** The type of arguments that fit the schema. JSON if the schema is not known at compile time. */
-export type ValueOf<S> = Schema extends S ? JsonObject : Infer<S, S, never>;
+export type ValueOf<S> = string extends keyof S ? JsonObject : Infer<S, S, never>;
 
 /** `Seen`: the references followed so far. A recursive one becomes `Json`. */
 type Infer<S, Root, Seen> =

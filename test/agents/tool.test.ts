@@ -50,6 +50,23 @@ describe('tool', () => {
     });
   }
 
+  it("takes the inputSchema of an MCP server's tool, and checks its keywords", async () => {
+    const inputSchema = {
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      type: 'object',
+      properties: { city: { type: 'string', minLength: 1 }, days: { type: 'integer', default: 1 } },
+      required: ['city'],
+      additionalProperties: false,
+    };
+    const { check } = toolOf({ parameters: inputSchema });
+    assert.deepEqual(await check({ city: 'Oslo', days: 2 }), { args: { city: 'Oslo', days: 2 } });
+    assert.deepEqual(await check({ days: 2 }), { problem: 'arguments.city is missing' });
+    const parameters = { ...inputSchema, unevaluatedProperties: false };
+    assert.throws(() => toolOf({ parameters }), {
+      message: 'tool look: parameters: "unevaluatedProperties" is not supported',
+    });
+  });
+
   for (const run of [undefined, null, 'look', {}]) {
     it(`refuses ${JSON.stringify(run) ?? 'undefined'} for run`, () => {
       assert.throws(() => toolOf({ run }), {

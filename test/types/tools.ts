@@ -104,5 +104,34 @@ tool({
   tellBrowsers: 'nothing',
 });
 
+// What `listTools()` of the MCP SDK returns: of its schemas, TypeScript knows the type alone.
+interface McpTool {
+  name: string;
+  description?: string | undefined;
+  inputSchema: {
+    [keyword: string]: unknown;
+    type: 'object';
+    properties?: { [name: string]: object } | undefined;
+    required?: string[] | undefined;
+  };
+}
+declare const listed: McpTool;
+declare function callTool(params: { name: string; arguments?: Record<string, unknown> }): Promise<unknown>;
+tool({
+  name: listed.name,
+  description: listed.description ?? '',
+  parameters: listed.inputSchema,
+  run: (args) => {
+    same<typeof args, JsonObject>(true);
+    return callTool({ name: listed.name, arguments: args });
+  },
+});
+declare const brief: { type: 'object'; properties?: Record<string, unknown>; required?: string[]; [k: string]: unknown };
+tool({ ...named, parameters: brief, run: (args) => same<typeof args, JsonObject>(true) });
+// @ts-expect-error Its type must be an object's.
+tool({ ...named, parameters: { ...brief, type: 'array' }, run: () => 1 });
+// @ts-expect-error A library's object is no schema, whatever fields it has.
+tool({ ...named, parameters: { ...brief, '~standard': {} }, run: () => 1 });
+
 // @ts-expect-error A type that there is none of.
 tool({ ...named, parameters: { type: 'object', properties: { a: { type: 'int' } } }, run: () => 1 });
