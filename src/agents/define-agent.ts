@@ -1,4 +1,6 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import { checkFields } from '../base/check-fields.ts';
+import { isPlain } from '../base/json-value.ts';
 import type { Agent, StartTurn } from './agent.ts';
 import { bindModelAgent, checkModel, type ModelAgentDefinition } from './model-agent.ts';
 import { checkModelOptions } from './model-options.ts';
@@ -143,29 +145,19 @@ function hooksOf<S>(definition: Definition): Partial<Agent<S>> {
   return hooks;
 }
 
-function isPlain(definition: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(definition);
-  return prototype === Object.prototype || prototype === null;
-}
-
 function checkDefinition(definition: Definition): void {
   if (typeof definition !== 'object' || definition === null) {
     const given = definition === null ? 'null' : `a ${typeof definition}`;
     throw new TypeError(`an agent must be an object, got ${given}`);
   }
-  for (const key of Object.keys(definition)) {
-    // A class instance may have any other fields.
-    if (!isPlain(definition) || Object.hasOwn(FIELDS, key)) continue;
-    const fields = Object.keys(FIELDS).join(', ');
-    throw new TypeError(`unknown agent field "${key}"; known fields: ${fields}`);
-  }
+  const { name, onMessage } = definition;
+  checkFields(name ? `agent ${JSON.stringify(name)}` : 'an agent', definition, FIELDS);
   for (const [key, expected] of Object.entries(FIELDS)) {
     const value = definition[key as Field];
     const types: readonly string[] = [expected].flat();
     if (value === undefined || types.includes(typeof value)) continue;
     throw new TypeError(`an agent's ${key} must be a ${types.join(' or a ')}, got ${typeof value}`);
   }
-  const { name, onMessage } = definition;
   if (!name) throw new TypeError('an agent must have a name');
   const hasPrompt = 'prompt' in definition && Boolean(definition.prompt);
   if (onMessage === undefined && !hasPrompt) {

@@ -1,6 +1,6 @@
-import type { Caller } from '../calls/call-event.ts';
+import { checkFields, type FieldNames } from '../base/check-fields.ts';
 import type { JsonObject } from '../base/json.ts';
-
+import type { Caller } from '../calls/call-event.ts';
 import type { Logger } from '../log.ts';
 import { isToolName } from '../models/well-formed-call.ts';
 import { sentSchema, type Schema, type UntypedSchema, type ValueOf } from '../schema/schema.ts';
@@ -92,6 +92,11 @@ export interface ToolDefinition<P extends AnySchema, S = unknown> extends Behavi
   run(args: ArgumentsOf<P>, context: ToolContext<NoInfer<S>>): unknown;
 }
 
+const FIELDS: FieldNames<ToolDefinition<Schema>> = {
+  name: true, description: true, parameters: true, state: true, tellBrowser: true,
+  whenInterrupted: true, repeatable: true, run: true,
+};
+
 /** A function the model may call, made by `tool`. Fits agents whose state is an `S`. */
 export interface Tool<in S = unknown> extends Behaviour {
   readonly name: string;
@@ -110,8 +115,8 @@ export interface Tool<in S = unknown> extends Behaviour {
 }
 
 /**
- * Makes a tool. Throws a `TypeError` if vendors would refuse its name, if its schema is invalid,
- * or if a keyword of the schema would not be checked.
+ * Makes a tool. Throws a `TypeError` if vendors would refuse its name, if its schema is invalid, if
+ * a keyword of the schema would not be checked, or for a field that does not exist.
  */
 export function tool<const P extends AnySchema, S = unknown>(
   definition: ToolDefinition<P, S>,
@@ -123,6 +128,7 @@ export function tool<const P extends AnySchema, S = unknown>(
     const given = JSON.stringify(name);
     throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${given}`);
   }
+  checkFields(`tool ${name}`, definition, FIELDS);
   if (typeof repeatable !== 'boolean') {
     throw new TypeError(`tool ${name}: repeatable must be a boolean, got ${typeof repeatable}`);
   }

@@ -1,4 +1,5 @@
 import type { Agent, BoundAgent } from '../agents/agent.ts';
+import { checkFields, type FieldNames } from '../base/check-fields.ts';
 import { App, noLog, type AppOptions, type GivenAgent } from './app.ts';
 import { bindAgent } from './bind-agent.ts';
 import { faultOfAgentName, secretsOfAgent, secretVariableOf } from '../settings/named-agents.ts';
@@ -6,6 +7,11 @@ import type { Settings } from '../settings/settings.ts';
 
 /** Several agents by name. Names consist of `a-z`, `0-9` and `-`, and begin with a letter. */
 export type NamedAgents = Readonly<Record<string, Agent>>;
+
+const OPTIONS: FieldNames<AppOptions> = {
+  log: true, store: true, records: true, channel: true, fetch: true, platform: true,
+  processes: true, sumMetrics: true,
+};
 
 /**
  * Creates an app that serves one or several agents. Each of several is served below the agent
@@ -20,6 +26,7 @@ export function createApp(
   agent: Agent | NamedAgents,
   options: AppOptions = {},
 ): App {
+  checkFields('the options of createApp', options, OPTIONS);
   if (settings.conversationStore !== 'memory' && options.store === undefined) {
     const remedy = 'pass options.store, for example await openStore(settings, { log })';
     throw new TypeError(`settings.conversationStore is not memory: ${remedy}`);

@@ -58,7 +58,7 @@ function hasToJson(value: unknown): value is { toJSON(key: string): unknown } {
 /**
  * Whether the object has no class. The prototype of plain objects has no prototype, in any realm.
  */
-function isPlain(value: object): boolean {
+export function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 
+import { nearestName } from '../base/nearest-name.ts';
 import { shorten } from './shown-value.ts';
 import { settingRows } from './table.ts';
 
@@ -98,28 +99,10 @@ function describeUnknown(flag: string): string {
   const wholeWords = allFlags.filter(
     (known) => flag.startsWith('--') && `${known}-`.includes(`-${name.slice(2)}-`),
   );
-  const [nearest] =
-    wholeWords.length === 1
-      ? wholeWords
-      : allFlags.toSorted((a, b) => editDistance(name, a) - editDistance(name, b));
-  const isNear =
-    nearest !== undefined
-    && (wholeWords.length === 1 || editDistance(name, nearest) <= name.length / 3);
-  const remedy = isNear ? `did you mean ${nearest}?` : '--help lists them all';
+  const [only, ...others] = wholeWords;
+  const nearest = others.length === 0 && only !== undefined
+    ? only
+    : nearestName(name, allFlags, name.length / 3);
+  const remedy = nearest === undefined ? '--help lists them all' : `did you mean ${nearest}?`;
   return `${shorten(flag)} is not a flag; ${remedy}`;
-}
-
-/** The Levenshtein distance. Much longer names are not compared, as the work is quadratic. */
-function editDistance(a: string, b: string): number {
-  if (a.length > 2 * b.length) return a.length;
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

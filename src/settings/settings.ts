@@ -1,8 +1,9 @@
 // Checks the settings. Reads nothing itself: environment and flags come in as arguments.
 
 import type { Environment } from '../base/environment.ts';
+import { nearestName } from '../base/nearest-name.ts';
 import { parseCommandLine } from './command-line.ts';
-import { minRedactedLength, Refusal } from './kinds.ts';
+import { minRedactedLength, minSecretLength, Refusal } from './kinds.ts';
 import {
   agentOfSecretVariable,
   agentPath,
@@ -20,6 +21,7 @@ import {
   modelProviders,
   times,
   observability,
+  settingRows,
   type Setting,
 } from './table.ts';
 
@@ -247,6 +249,16 @@ export function checkSettings(
     environment: values,
     secrets,
   };
+  problems.push(...misspeltVariables(values, nameOf));
+  if (production) {
+    const isShort = (secret: string): boolean => secret.length < minSecretLength;
+    const rule = `must have at least ${minSecretLength} characters in production`;
+    const { webhookSecrets, agentSecrets } = settings;
+    if (webhookSecrets.some(isShort)) problems.push(`${given(layercode.webhookSecrets)} ${rule}`);
+    for (const [name, own] of Object.entries(agentSecrets)) {
+      if (own.some(isShort)) problems.push(`${nameOf(secretVariableOf(name))} ${rule}`);
+    }
+  }
   const names = settings.agents.map(({ name }) => name);
   if (settings.agentRoute === settings.authorizeRoute) {
     const both = `${given(server.agentRoute)} and ${given(server.authorizeRoute)}`;
@@ -303,6 +315,26 @@ export function checkSettings(
     problems.push(`${given(times.drainCallsSeconds)} must be 0: ${reason}`);
   }
   return { settings, problems };
+}
+
+/** Read by a provider of models, and one edit away from the usual name. */
+const OTHER_VARIABLES: readonly string[] = ['GOOGLE_GENERATIVE_AI_API_KEY'];
+/** HOST and PORT are too short: COST or SORT may belong to another program. */
+const MIN_MISSPELT_LENGTH = 5;
+
+/** One problem for each variable that is one edit away from one that is not set. */
+function misspeltVariables(
+  values: Readonly<Record<string, string>>, nameOf: (variable: string) => string,
+): readonly string[] {
+  const variables = settingRows.map(({ variable }) => variable);
+  const known = new Set([...variables, ...OTHER_VARIABLES]);
+  const missing = variables.filter((variable) =>
+    values[variable] === undefined && variable.length >= MIN_MISSPELT_LENGTH);
+  return Object.keys(values).flatMap((variable) => {
+    const meant = known.has(variable) ? undefined : nearestName(variable, missing, 1);
+    if (meant === undefined) return [];
+    return [`${nameOf(variable)} is not a setting; did you mean ${meant}?`];
+  });
 }
 
 function collectSecrets(values: Readonly<Record<string, string>>): readonly string[] {

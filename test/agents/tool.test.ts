@@ -50,6 +50,13 @@ describe('tool', () => {
     });
   }
 
+  it('refuses a misspelt field, and names what was meant', () => {
+    assert.throws(() => toolOf({ whenInterupted: 'finish' }), {
+      name: 'TypeError',
+      message: 'tool look: unknown field "whenInterupted"; did you mean "whenInterrupted"?',
+    });
+  });
+
   it("takes the inputSchema of an MCP server's tool, and checks its keywords", async () => {
     const inputSchema = {
       $schema: 'http://json-schema.org/draft-07/schema#',

@@ -27,6 +27,14 @@ import {
 const INTERNAL = { error: 'Internal server error' };
 
 describe('createApp', () => {
+  it('refuses a misspelt option, and names what was meant', () => {
+    const options = { stroe: undefined } as object;
+    assert.throws(() => createApp(settingsWith(), quiet, options), {
+      name: 'TypeError',
+      message: 'the options of createApp: unknown field "stroe"; did you mean "store"?',
+    });
+  });
+
   it('refuses settings without a webhook secret', () => {
     assert.throws(() => createApp(settingsWith({ webhookSecrets: [] }), quiet), {
       name: 'TypeError',

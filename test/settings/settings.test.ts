@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { PROVIDERS } from '../../src/models/providers.ts';
 import { settingsHelp } from '../../src/settings/help.ts';
 import { settingRows } from '../../src/settings/table.ts';
 import type { Environment } from '../../src/base/environment.ts';
@@ -448,6 +449,18 @@ describe('parseSettings', () => {
     );
   });
 
+  it('refuses a webhook secret of fewer than 16 characters in production alone', () => {
+    const rule = 'must have at least 16 characters in production';
+    const short = 'x'.repeat(15);
+    const production = { NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: `${secret},${short}` };
+    assert.deepEqual(problemsOf(production), [`LAYERCODE_WEBHOOK_SECRET ${rule}`]);
+    assert.deepEqual(problemsOf({ ...production, NODE_ENV: 'development' }), []);
+    const right = { ...production, LAYERCODE_WEBHOOK_SECRET: `${short}x` };
+    assert.deepEqual(problemsOf(right), []);
+    const own = { AGENTS: 'sales=./sales.ts', LAYERCODE_WEBHOOK_SECRET_SALES: short };
+    assert.deepEqual(problemsOf({ ...right, ...own }), [`LAYERCODE_WEBHOOK_SECRET_SALES ${rule}`]);
+  });
+
   it('complains once about a secret that is set and wrong in production', () => {
     assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ',' }), [
       'LAYERCODE_WEBHOOK_SECRET must name at least one',
@@ -539,6 +552,45 @@ describe('parseSettings: several agents', () => {
     const both = { LAYERCODE_WEBHOOK_SECRET_BIG_SUPPORT: secret };
     assert.deepEqual(problemsOf({ ...production, ...both }), []);
     assert.deepEqual(problemsOf({ ...production, LAYERCODE_WEBHOOK_SECRET: secret }), []);
+  });
+});
+
+describe('parseSettings: misspelt variables', () => {
+  for (const [wrong, meant] of [
+    ['DEFUALT_MODEL', 'DEFAULT_MODEL'],
+    ['DEFAULT_MODELS', 'DEFAULT_MODEL'],
+    ['CORS_ORIGIN', 'CORS_ORIGINS'],
+    ['LAYERCODE_WEBHOOK_SECRETS', 'LAYERCODE_WEBHOOK_SECRET'],
+    ['OPENAI_APIKEY', 'OPENAI_API_KEY'],
+    ['LOG-LEVEL', 'LOG_LEVEL'],
+    ['AGNET', 'AGENT'],
+  ] as const) {
+    it(`names ${meant} for ${wrong}`, () => {
+      const problem = `${wrong} is not a setting; did you mean ${meant}?`;
+      assert.deepEqual(problemsOf({ [wrong]: 'sk-0123456789' }), [problem]);
+    });
+  }
+
+  it('says where the variable stands', () => {
+    assert.throws(() => parseSettings({ LOG_LEVL: 'debug' }, [], (name) => `${name} in .env`), {
+      message: 'LOG_LEVL in .env is not a setting; did you mean LOG_LEVEL?',
+    });
+  });
+
+  it('says nothing of a variable that is two edits away, or as short as HOST', () => {
+    for (const variable of ['LOG_LVL', 'MY_LOG_LEVEL', 'COST', 'SORT', 'PROT', 'log_level'])
+      assert.deepEqual(problemsOf({ [variable]: '1' }), [], variable);
+  });
+
+  it('says nothing where the known one is set, by a variable or a flag', () => {
+    assert.deepEqual(problemsOf({ MAX_STREAM: '1', MAX_STREAMS: '1' }), []);
+    assert.deepEqual(problemsOf({ MAX_STREAM: '1' }, ['--max-streams=1']), []);
+  });
+
+  it('takes no key of a provider for a misspelt one', () => {
+    for (const { keyNames } of Object.values(PROVIDERS)) {
+      for (const name of keyNames) assert.deepEqual(problemsOf({ [name]: 'sk-0123' }), [], name);
+    }
   });
 });
 

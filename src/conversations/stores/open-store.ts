@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 
 import type { Channel } from '../../base/channel.ts';
+import { checkFields, type FieldNames } from '../../base/check-fields.ts';
 import type { Logger } from '../../log.ts';
 import { MemoryStore } from '../memory-store.ts';
 import type { ConversationStore } from '../store.ts';
@@ -37,6 +38,10 @@ export interface OpenStoreOptions {
   readonly redisSubscriber?: RedisSubscriber;
 }
 
+const OPTIONS: FieldNames<OpenStoreOptions> = {
+  log: true, directory: true, redis: true, redisSubscriber: true,
+};
+
 /**
  * Opens the store that `CONVERSATION_STORE` names. Rejects with a `StoreError` if it cannot be
  * used. Close it, or hand it to an app, which closes it.
@@ -45,6 +50,7 @@ export async function openStore(
   settings: StoreSettings,
   options: OpenStoreOptions,
 ): Promise<ConversationStore> {
+  checkFields('the options of openStore', options, OPTIONS);
   const { conversationStore, maxConversations, maxHistoryCharacters: maxCharacters } = settings;
   const ttlMs = settings.conversationTtlSeconds * 1_000;
   if (conversationStore === 'memory' && options.redis === undefined)

@@ -220,7 +220,7 @@ describe('loadAgent', () => {
     [
       'an agent with a misspelt hook',
       `export default { name: 'x', onMesage() {} };`,
-      /: unknown agent field "onMesage"; /,
+      /: agent "x": unknown field "onMesage"; did you mean "onMessage"\?/,
     ],
     [
       'an agent with a wrong field',

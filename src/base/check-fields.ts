@@ -1,0 +1,20 @@
+import { isPlain } from './json-value.ts';
+import { nearestName } from './nearest-name.ts';
+
+/** The names of fields in a form in which the compiler finds forgotten ones. */
+export type FieldNames<T> = Readonly<Record<keyof T, true>>;
+
+/**
+ * Throws a `TypeError` for a field that does not exist, and names the one that was probably meant:
+ * a misspelt option would be ignored silently. Instances of a class may have any fields.
+ */
+export function checkFields(place: string, given: object, known: object): void {
+  if (!isPlain(given)) return;
+  const wrong = Object.keys(given).find((field) => !Object.hasOwn(known, field));
+  if (wrong === undefined) return;
+  const names = Object.keys(known);
+  const meant = nearestName(wrong, names, wrong.length / 3);
+  const remedy =
+    meant === undefined ? `known fields: ${names.join(', ')}` : `did you mean "${meant}"?`;
+  throw new TypeError(`${place}: unknown field "${wrong}"; ${remedy}`);
+}

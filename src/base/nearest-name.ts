@@ -1,0 +1,34 @@
+// Finds the name that somebody who misspelt it meant.
+
+/** The known name that is nearest to a wrong one, if it takes at most so many edits. */
+export function nearestName(
+  wrong: string, known: readonly string[], maxEdits: number,
+): string | undefined {
+  const [nearest] = known
+    .filter((name) => Math.abs(name.length - wrong.length) <= maxEdits)
+    .map((name) => ({ name, edits: editsBetween(wrong, name) }))
+    .filter(({ edits }) => edits <= maxEdits)
+    .sort((a, b) => a.edits - b.edits);
+  return nearest?.name;
+}
+
+/**
+ * How many edits turn one name into the other: a character added, left out or replaced, or two
+ * neighbours exchanged.
+ */
+function editsBetween(a: string, b: string): number {
+  let beforeLast: readonly number[] = [];
+  let last: readonly number[] = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (last[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const isExchanged = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const exchanged = isExchanged ? (beforeLast[j - 2] ?? 0) + 1 : Infinity;
+      row.push(Math.min(replaced, exchanged, (last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return last[b.length] ?? 0;
+}

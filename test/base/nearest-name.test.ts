@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { nearestName } from '../../src/base/nearest-name.ts';
+
+describe('nearestName', () => {
+  for (const [what, wrong, meant] of [
+    ['left out', 'PRT', 'PORT'],
+    ['left out at the end', 'POR', 'PORT'],
+    ['added', 'PORTT', 'PORT'],
+    ['added in front', 'XPORT', 'PORT'],
+    ['replaced', 'PURT', 'PORT'],
+    ['exchanged with the next', 'PROT', 'PORT'],
+    ['exchanged with the next, in front', 'OPRT', 'PORT'],
+    ['exchanged with the next, at the end', 'HOTS', 'HOST'],
+  ] as const) {
+    it(`counts a character that is ${what} as one edit`, () => {
+      assert.equal(nearestName(wrong, ['HOST', 'PORT'], 1), meant);
+      assert.equal(nearestName(wrong, ['HOST', 'PORT'], 0), undefined);
+    });
+  }
+
+  it('counts each of several edits', () => {
+    assert.equal(nearestName('DEFUALT_MDOEL', ['DEFAULT_MODEL'], 2), 'DEFAULT_MODEL');
+    assert.equal(nearestName('DEFUALT_MDOEL', ['DEFAULT_MODEL'], 1), undefined);
+    assert.equal(nearestName('kitten', ['sitting'], 3), 'sitting');
+    assert.equal(nearestName('kitten', ['sitting'], 2), undefined);
+  });
+
+  it('finds the nearest of several, and the first of equal ones', () => {
+    assert.equal(nearestName('hosts', ['ports', 'hoists', 'host', 'boots'], 3), 'hoists');
+    assert.equal(nearestName('port', ['sport', 'ports'], 1), 'sport');
+  });
+
+  it('finds none among none, and none for a much longer name', () => {
+    assert.equal(nearestName('port', [], 9), undefined);
+    assert.equal(nearestName('x'.repeat(1_000_000), ['port'], 100), undefined);
+  });
+});
