@@ -1,6 +1,6 @@
 import { isObject } from '../base/fields.ts';
 import { isAnnotation } from './json-schema.ts';
-import { firstFault, type KeywordTable, type Rule, type Site } from './keyword.ts';
+import { fault, firstFault, type KeywordTable, type Rule, type Site } from './keyword.ts';
 
 /** Deepest nesting of a schema as written. A deeper one is a circular object. */
 const MAX_NESTING = 200;
@@ -35,8 +35,8 @@ export function ruleOf(root: unknown, place: string, keywords: KeywordTable): Ru
   const referred = new Map<string, { rule: Rule }>();
 
   const compile = (schema: unknown, spot: Spot): Rule => {
-    if (schema === true) return () => undefined;
-    if (schema === false) return () => ({ path: '', text: 'is not allowed' });
+    if (schema === true) return counted([]);
+    if (schema === false) return counted([() => fault('is not allowed')]);
     if (!isObject(schema)) {
       throw new TypeError(`${spot.place} must be a JSON Schema object or a boolean`);
     }
@@ -96,9 +96,9 @@ export function ruleOf(root: unknown, place: string, keywords: KeywordTable): Ru
 function counted(rules: readonly Rule[]): Rule {
   return (value, budget) => {
     budget.enter();
-    const fault = firstFault(rules, value, budget);
+    const found = firstFault(rules, value, budget);
     budget.leave();
-    return fault;
+    return found;
   };
 }
 

@@ -30,6 +30,7 @@ function wrapped(value: string, depth: number): string {
   return `${'['.repeat(depth)}${value}${',1]'.repeat(depth)}`;
 }
 
+const ONES = `[${'1,'.repeat(120_000)}"no"]`;
 const MANY = JSON.stringify(times(20_000, (index) => ({ a: index })));
 const ZEROS = times(100_000, () => 0);
 const LONG = 'é'.repeat(250_000);
@@ -90,8 +91,8 @@ const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: strin
     EMPTY_OBJECTS,
   ],
   [
-    '30,000 properties',
-    { items: { properties: Object.fromEntries(times(30_000, (index) => [`p${index}`, true])) } },
+    '200,000 properties',
+    { items: { properties: Object.fromEntries(times(200_000, (index) => [`p${index}`, true])) } },
     EMPTY_OBJECTS,
   ],
   [
@@ -103,8 +104,11 @@ const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: strin
   [
     '300 lists of items',
     anyOf(300, { items: { type: 'integer' } }),
-    `[${'1,'.repeat(120_000)}"no"]`,
+    ONES,
   ],
+  ['2,000 lists of anything', anyOf(2_000, { items: true, contains: false }), ONES],
+  ['2,000 lists that contain nothing', anyOf(2_000, { contains: false }), ONES],
+  ['200,000 schemas that accept anything', { items: { allOf: times(200_000, () => true) } }, ONES],
   [
     'branches that double at each level',
     recursive((itself) => ({
