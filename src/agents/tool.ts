@@ -92,11 +92,6 @@ export interface ToolDefinition<P extends AnySchema, S = unknown> extends Behavi
   run(args: ArgumentsOf<P>, context: ToolContext<NoInfer<S>>): unknown;
 }
 
-const FIELDS: FieldNames<ToolDefinition<Schema>> = {
-  name: true, description: true, parameters: true, state: true, tellBrowser: true,
-  whenInterrupted: true, repeatable: true, run: true,
-};
-
 /** A function the model may call, made by `tool`. Fits agents whose state is an `S`. */
 export interface Tool<in S = unknown> extends Behaviour {
   readonly name: string;
@@ -113,6 +108,12 @@ export interface Tool<in S = unknown> extends Behaviour {
   // A property, because a method would accept tools of other states.
   readonly run: (args: unknown, context: ToolContext<S>) => unknown;
 }
+
+/** A definition may be a made tool with other fields: `tool({ ...look, name: 'peek' })`. */
+const FIELDS: FieldNames<ToolDefinition<Schema> & Tool> = {
+  name: true, description: true, parameters: true, state: true, tellBrowser: true,
+  whenInterrupted: true, repeatable: true, run: true, check: true,
+};
 
 /**
  * Makes a tool. Throws a `TypeError` if vendors would refuse its name, if its schema is invalid, if

@@ -6,22 +6,32 @@ const FRAME = /^\s*at .*[:(](?:\d+:\d+|native|<anonymous>)\)?$/;
 
 /**
  * The loggable part of an error thrown by user code: its name, code and stack, and those of its
- * causes. Never its message, which may quote the caller.
+ * causes. Never its message, which may quote the caller. Undefined for anything that is not an
+ * error, and for one whose fields throw when they are read.
  */
-export function withoutMessage(error: unknown, depth = 0): Error | undefined {
+export function withoutMessage(error: unknown): Error | undefined {
+  try {
+    return partsOf(error, 0);
+  } catch {
+    return undefined; // the failure of user code is reported, whatever it threw
+  }
+}
+
+function partsOf(error: unknown, depth: number): Error | undefined {
   if (!(error instanceof Error)) return undefined;
   const bare: Error & { code?: unknown } = new Error('');
-  bare.name = error.name;
+  bare.name = String(error.name);
   if ('code' in error) bare.code = error.code;
   bare.stack = framesOf(error);
-  if (depth < MAX_CAUSES) bare.cause = withoutMessage(error.cause, depth + 1);
+  if (depth < MAX_CAUSES) bare.cause = partsOf(error.cause, depth + 1);
   return bare;
 }
 
 function framesOf({ stack, message }: Error): string {
   if (typeof stack !== 'string') return '';
-  const start = stack.indexOf(message);
-  const frames = start === -1 ? stack : stack.slice(start + message.length);
+  const text = String(message);
+  const start = stack.indexOf(text);
+  const frames = start === -1 ? stack : stack.slice(start + text.length);
   return frames
     .split('\n')
     .filter((line) => FRAME.test(line))

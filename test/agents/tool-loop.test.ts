@@ -571,6 +571,18 @@ describe('a call that goes wrong', () => {
       'something without a text was thrown',
     ],
     [
+      'of a tool that throws what cannot be looked at',
+      agentWith(
+        weather(() => {
+          const { proxy, revoke } = Proxy.revocable({}, {});
+          revoke();
+          throw proxy;
+        }),
+      ),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'something without a text was thrown',
+    ],
+    [
       'of a tool whose validator throws',
       agentWith(
         validated(() => {

@@ -57,6 +57,10 @@ describe('tool', () => {
     });
   });
 
+  it('can be made from another tool', () => {
+    assert.equal(tool({ ...tool(LEAST), name: 'peek', parameters: LEAST.parameters }).name, 'peek');
+  });
+
   it("takes the inputSchema of an MCP server's tool, and checks its keywords", async () => {
     const inputSchema = {
       $schema: 'http://json-schema.org/draft-07/schema#',

@@ -1,0 +1,84 @@
+// What user code can throw, and what is said of it: `messageOf` and `withoutMessage`.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { messageOf } from '../../src/base/message-of.ts';
+import { withoutMessage } from '../../src/base/without-message.ts';
+
+const NO_TEXT = 'something without a text was thrown';
+
+/** An error of which one field throws when it is read. */
+function errorWithout(field: string): Error {
+  return Object.defineProperty(new Error('down'), field, {
+    get() {
+      throw new TypeError(`no ${field}`);
+    },
+  });
+}
+
+function revokedProxy(): unknown {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+const UNREADABLE = Object.assign(new Error(), { message: Object.create(null) as string });
+
+describe('messageOf', () => {
+  for (const [what, thrown, message] of [
+    ['an error', new TypeError('down'), 'down'],
+    ['an error without a message', new Error(), ''],
+    ['a text', 'down', 'down'],
+    ['undefined', undefined, 'undefined'],
+    ['a symbol', Symbol('down'), 'Symbol(down)'],
+    ['an object without a prototype', Object.create(null), NO_TEXT],
+    ['an error whose message is such an object', UNREADABLE, NO_TEXT],
+    ['an error whose message throws', errorWithout('message'), NO_TEXT],
+    ['a proxy that was revoked', revokedProxy(), NO_TEXT],
+  ] as const) {
+    it(`has a text for ${what}`, () => assert.equal(messageOf(thrown), message));
+  }
+});
+
+describe('withoutMessage', () => {
+  it('keeps name, code, stack and causes of an error, and no word of a message', () => {
+    const cause = new RangeError('of Xanadu');
+    const error = Object.assign(new TypeError('in Xanadu', { cause }), { code: 'E_CITY' });
+    const bare = withoutMessage(error) as Error & { code: unknown; cause: Error };
+    assert.deepEqual([bare.name, bare.message, bare.code], ['TypeError', '', 'E_CITY']);
+    assert.deepEqual([bare.cause.name, bare.cause.message], ['RangeError', '']);
+    for (const { stack } of [bare, bare.cause]) {
+      assert.match(stack ?? '', /at .*thrown-values\.test/);
+      assert.doesNotMatch(stack ?? '', /Xanadu/);
+    }
+  });
+
+  it('follows causes no further than four, even in a circle', () => {
+    const circle = new Error('a');
+    circle.cause = circle;
+    let depth = -1;
+    for (let error: unknown = withoutMessage(circle); error instanceof Error; error = error.cause)
+      depth += 1;
+    assert.equal(depth, 4);
+  });
+
+  for (const [what, error] of [
+    ['no text for a stack', Object.assign(new Error('down'), { stack: 5 })],
+    ['no text for a message', Object.assign(new Error(''), { message: 5 })],
+  ] as const) {
+    it(`describes an error that has ${what}`, () =>
+      assert.equal(withoutMessage(error)?.name, 'Error'));
+  }
+
+  for (const [what, thrown] of [
+    ['a text', 'down'],
+    ['an object without a prototype', Object.create(null)],
+    ['a proxy that was revoked', revokedProxy()],
+    ...['name', 'message', 'stack', 'cause'].map(
+      (field) => [`an error whose ${field} throws`, errorWithout(field)] as const,
+    ),
+  ] as const) {
+    it(`has nothing to say of ${what}`, () => assert.equal(withoutMessage(thrown), undefined));
+  }
+});
