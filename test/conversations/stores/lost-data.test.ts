@@ -135,7 +135,7 @@ describe('a conversation that the store has lost', () => {
       settleTurn(
         conversation, { turnId: 't2', runId: 902, state: 'completed', messages: [] }, BOUNDS,
       ));
-    assert.equal(settled, true);
+    assert.equal(settled.isKept, true);
     assert.deepEqual(await ids(a), ['t1', 't2']);
   });
 
