@@ -112,7 +112,7 @@ export interface Tool<in S = unknown> extends Behaviour {
 /** A definition may be a made tool with other fields: `tool({ ...look, name: 'peek' })`. */
 const FIELDS: FieldNames<ToolDefinition<Schema> & Tool> = {
   name: true, description: true, parameters: true, state: true, tellBrowser: true,
-  whenInterrupted: true, repeatable: true, run: true, check: true,
+  whenInterrupted: true, repeatable: true, once: true, run: true, check: true,
 };
 
 /**
