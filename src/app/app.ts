@@ -230,6 +230,7 @@ export class App {
       others: channel === undefined ? undefined : { channel, log: this.#shared.log },
       turnTimeoutMs: turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: firstWordTimeoutSeconds * 1_000,
+      storeTimeoutMs: settings.storeTimeoutMs,
       observer: workMetrics(metrics),
       recordsCalls: this.#records !== undefined,
     });

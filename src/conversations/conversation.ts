@@ -181,8 +181,9 @@ export function rewrite(
 
 /** What was heard of the turn is decided: its run has no say in it any more. */
 export function settleForGood(conversation: Conversation, record: TurnRecord): void {
-  if (record.isUnknown === undefined) return;
+  if (record.isUnknown === undefined && record.isLeaving === undefined) return;
   delete record.isUnknown;
+  delete record.isLeaving;
   conversation.touched?.add(record);
 }
 

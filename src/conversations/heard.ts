@@ -141,7 +141,7 @@ function cutTo(conversation: Conversation, record: TurnRecord, heard: string): H
   });
   if (rest.trim() !== '')
     cut.push({ role: 'assistant', content: rest, turnId: record.id, state: 'interrupted' });
-  if (record.isUnknown !== undefined) delete record.isUnknown; // settled by this report
+  settleForGood(conversation, record); // by this report
   return rewriteOwn(conversation, record, cut);
 }
 

@@ -165,6 +165,18 @@ export class ConversationManager {
     );
   }
 
+  /** See `claimTurn` in rules.ts. */
+  claimTurn(
+    conversationId: string,
+    claim: Parameters<typeof rules.claimTurn>[1],
+  ): Awaitable<rules.TurnClaim> {
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) =>
+        rules.claimTurn(current(conversation), claim),
+      ),
+    );
+  }
+
   /** See `noteProgress` in tool-call-rules.ts. */
   noteProgress(
     conversationId: string,

@@ -76,14 +76,15 @@ function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
   if (ours.runId !== theirs.runId)
     return ours.state === 'completed' && theirs.state !== 'completed';
   if (ours.isUnknown === true) return false;
-  return theirs.state === 'open' || (theirs.isUnknown === true && ours.state !== 'open');
+  const isOpen = theirs.isUnknown === true || (theirs.isLeaving === true && !ours.isLeaving);
+  return theirs.state === 'open' || (isOpen && ours.state !== 'open');
 }
 
 function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
   const { messages, kept } = withCallsOf(theirs, ours) ?? {
     messages: messagesOf(ours), kept: ours.kept,
   };
-  const { state, runId, filler, sent, isUnknown } = ours;
+  const { state, runId, filler, sent, isUnknown, isLeaving } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
   theirs.state = state;
@@ -93,6 +94,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   if (filler !== undefined) theirs.filler = filler;
   if (sent !== undefined) theirs.sent = sent;
   if (isUnknown !== undefined) theirs.isUnknown = isUnknown;
+  if (isLeaving !== undefined) theirs.isLeaving = isLeaving;
   add(conversation, theirs);
 }
 

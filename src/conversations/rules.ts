@@ -182,6 +182,8 @@ export interface TurnSettlement extends Claimer {
   readonly agentState?: string | undefined;
   /** Where calls are recorded. */
   readonly figures?: TurnFigures | undefined;
+  /** Whether the last events may not have left yet: the run settles again if they do not. */
+  readonly isLeaving?: true | undefined;
 }
 
 const NO_CALLS: readonly ToolMessage[] = [];
@@ -208,7 +210,7 @@ export function openTurn(
   opening: TurnOpening,
   bounds: ConversationBounds,
 ): TurnOpeningResult {
-  const { runId, text, running = [], isCallRunning = () => false, process } = opening;
+  const { running = [], isCallRunning = () => false, process } = opening;
   const { id: turnId, record: known } = turnOf(conversation, opening);
   if (known?.state === 'completed') {
     settleForGood(conversation, known); // the newer delivery gets all of it
@@ -235,6 +237,7 @@ export function openTurn(
   const openElsewhere =
     process === undefined ? NO_RUNS : openRunsElsewhere(conversation, process);
   const takenOver = openElsewhere.find(({ runId: other }) => known?.runId === other);
+  if (running.length > 0) settleLeaving(conversation, running);
   const closed = conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
   const lost = lostCallsOf(conversation, isCallRunning);
   const heard =
@@ -246,27 +249,9 @@ export function openTurn(
   const decided = opening.interruption?.textHeard === undefined ? undefined : heard?.record;
   for (const turn of closed) if (turn !== decided) turn.isUnknown = true;
 
-  const record = known ?? newTurn(turnId, 'open', runId);
-  const earlier = known === undefined ? [] : earlierRounds(known);
+  const record = known ?? newTurn(turnId, 'open', opening.runId);
   if (known === undefined) addTurn(conversation, record);
-  conversation.openTurns += 1;
-  begin(record, opening);
-  if (known !== undefined) forgetRun(record);
-  subtract(conversation, record);
-  if (earlier.length === 0)
-    setPlain(record, text ?? null, ''); // the placeholder
-  else {
-    const leading: Message[] = [
-      ...(text === undefined ? [] : [{ role: 'user', content: text, turnId } as const]),
-      ...earlier,
-    ];
-    setMessages(
-      record,
-      [...leading, { role: 'assistant', content: '', turnId, state: 'open' }],
-      leading.length,
-    );
-  }
-  add(conversation, record);
+  const hasEarlier = begin(conversation, record, opening, known !== undefined);
   keepCaller(conversation, opening.caller);
   if (process !== undefined) conversation.stateOwner = process;
   trim(conversation, bounds);
@@ -275,7 +260,7 @@ export function openTurn(
     record,
     isResumed,
     cutOf(heard),
-    earlier.length === 0 ? NO_CALLS : toolMessagesOf(record),
+    hasEarlier ? toolMessagesOf(record) : NO_CALLS,
     openElsewhere,
     takenOver,
     lost,
@@ -299,8 +284,20 @@ function turnOf(
   return { id, record };
 }
 
-/** The record belongs to this run from now on. */
-function begin(record: TurnRecord, { runId, process, figures }: TurnOpening): void {
+/**
+ * The record, of a turn that is not open, belongs to this run from now on. Of an earlier run, which
+ * only a turn that begins `again` had, it keeps the calls that cannot be undone. True if there are
+ * any.
+ */
+function begin(
+  conversation: Conversation,
+  record: TurnRecord,
+  { runId, text, process, figures }: Pick<TurnOpening, 'runId' | 'text' | 'process' | 'figures'>,
+  isAgain: boolean,
+): boolean {
+  const { id: turnId } = record;
+  const earlier = isAgain ? earlierRounds(record) : [];
+  conversation.openTurns += 1;
   record.state = 'open';
   record.runId = runId;
   if (process !== undefined) {
@@ -308,6 +305,45 @@ function begin(record: TurnRecord, { runId, process, figures }: TurnOpening): vo
     record.openedAt = Date.now();
   }
   if (figures !== undefined) record.figures = figures;
+  if (isAgain) forgetRun(record);
+  subtract(conversation, record);
+  if (earlier.length === 0)
+    setPlain(record, text ?? null, ''); // the placeholder
+  else {
+    const leading: Message[] = [
+      ...(text === undefined ? [] : [{ role: 'user', content: text, turnId } as const]),
+      ...earlier,
+    ];
+    setMessages(
+      record,
+      [...leading, { role: 'assistant', content: '', turnId, state: 'open' }],
+      leading.length,
+    );
+  }
+  add(conversation, record);
+  return earlier.length > 0;
+}
+
+/**
+ * Whether a run that another delivery of its turn wants to continue may do so. `owned`: yes, the
+ * record is this run's. It is taken back from a run of another process that has not completed.
+ * `closed`: a newer turn has begun. `completed`: another run has said all.
+ */
+export type TurnClaim = 'owned' | 'closed' | 'completed';
+
+/** Claims the record of a turn for a run that has begun it, and goes on for another delivery. */
+export function claimTurn(
+  conversation: Conversation,
+  { turnId, runId, text, process }: Claimer & Pick<TurnOpening, 'text'>,
+): TurnClaim {
+  const record = findTurn(conversation, turnId);
+  if (record === undefined) return 'owned'; // it was cleared: the run goes on, unrecorded
+  if (record.runId === runId)
+    return record.state === 'open' || record.isLeaving === true ? 'owned' : 'closed';
+  if (record.state === 'completed') return 'completed';
+  if (record.state === 'open') conversation.openTurns -= 1;
+  begin(conversation, record, { runId, text, process }, true);
+  return 'owned';
 }
 
 /**
@@ -408,7 +444,8 @@ export function settleTurn(
   const record = findTurn(conversation, settlement.turnId);
   if (record?.runId !== settlement.runId) return NOTHING_KEPT;
   const isStateKept = keepState(conversation, settlement.agentState, settlement.process);
-  if (record.state !== 'open' && record.isUnknown !== true)
+  const isDecided = record.isUnknown !== true && record.isLeaving !== true;
+  if (record.state !== 'open' && isDecided)
     return isStateKept ? ONLY_STATE_KEPT : NOTHING_KEPT;
   settle(conversation, record, settlement);
   trim(conversation, bounds);
@@ -418,12 +455,14 @@ export function settleTurn(
 function settle(
   conversation: Conversation,
   record: TurnRecord,
-  { state, messages, sent, filler, figures }: TurnSettlement,
+  { state, messages, sent, filler, figures, isLeaving }: TurnSettlement,
 ): void {
   if (record.state === 'open') conversation.openTurns -= 1;
   record.state = state;
   if (figures !== undefined) record.figures = figures;
   if (record.isUnknown !== undefined) delete record.isUnknown;
+  if (isLeaving === true) record.isLeaving = true;
+  else if (record.isLeaving !== undefined) delete record.isLeaving;
   if (filler !== undefined) record.filler = filler;
   subtract(conversation, record);
   if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
@@ -536,6 +575,18 @@ function closeOpenTurns(
     }
   }
   return closed;
+}
+
+/** Complete replies of this process that have not left yet end as they are now. */
+function settleLeaving(
+  conversation: Conversation,
+  running: readonly TurnSettlement[],
+): void {
+  for (const soFar of running) {
+    const record = findTurn(conversation, soFar.turnId);
+    if (record?.isLeaving !== true || record.runId !== soFar.runId) continue;
+    settle(conversation, record, { ...soFar, isLeaving: true }); // its run still has the last word
+  }
 }
 
 /** The turn's run is gone, perhaps with its process, so what it sent is unknown here. */

@@ -62,6 +62,11 @@ export interface TurnRecord {
   sent?: readonly SentEvent[];
   /** Set if something other than its run closed the turn, so what was sent is unknown here. */
   isUnknown?: true;
+  /**
+   * Set if the turn was settled before its last events left: its run may still say that they did
+   * not.
+   */
+  isLeaving?: true;
   /** The address of the process that runs the turn, if several share the conversation. */
   process?: string;
   /** Only if calls are recorded. */
@@ -187,6 +192,7 @@ export function forgetRun(record: TurnRecord): void {
   if (record.sent !== undefined) delete record.sent;
   if (record.filler !== undefined) delete record.filler;
   if (record.isUnknown !== undefined) delete record.isUnknown;
+  if (record.isLeaving !== undefined) delete record.isLeaving;
 }
 
 /** Replaces all messages. The first `kept` of them come before the current run. */

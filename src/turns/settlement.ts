@@ -55,14 +55,30 @@ export function settlementOf(
 }
 
 /**
- * Stores the settlement of a turn, and tries again if the store fails. Never throws: a settlement
- * that cannot be stored is logged. A shutdown waits for the write.
+ * Stores the settlement of a turn, and tries again if the store fails. Never throws or rejects: a
+ * settlement that cannot be stored is logged. A shutdown waits for the write. `isLeaving`: the last
+ * events have not left yet. If they do not, `correctSettlement` must follow.
  */
-export function storeSettlement(turn: SettlingTurn, state: Ending, host: TurnHost): void {
+export function storeSettlement(
+  turn: SettlingTurn,
+  state: Ending,
+  host: TurnHost,
+  isLeaving?: true,
+): Awaitable<void> {
   const { liveState } = turn;
-  const stored = store(turn, settlementOf(turn, state, host), liveState, host);
-  if (stored instanceof Promise) host.track(stored.then(() => liveState?.leave()));
-  else liveState?.leave();
+  const settlement = settlementOf(turn, state, host);
+  const stored = store(turn, isLeaving ? { ...settlement, isLeaving } : settlement, liveState, host);
+  if (!(stored instanceof Promise)) return liveState?.leave();
+  const done = stored.then(() => liveState?.leave());
+  host.track(done);
+  return done;
+}
+
+/** A turn that was stored as complete was not heard to its end. State and figures stay. */
+export function correctSettlement(turn: SettlingTurn, host: TurnHost): void {
+  const settlement = { ...settlementOf(turn, 'interrupted', host), figures: undefined };
+  const stored = store(turn, settlement, undefined, host);
+  if (stored instanceof Promise) host.track(stored);
 }
 
 /** Returns at once if the store does. Never rejects. */

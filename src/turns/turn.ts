@@ -1,18 +1,24 @@
 import { randomInt, randomUUID } from 'node:crypto';
 
 import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
-import { soon, type Awaitable } from '../base/awaitable.ts';
+import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
+import { atMost } from '../base/time-limit.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
-import type { OpenedTurn, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
+import type {
+  OpenedTurn, TurnClaim, TurnOpeningResult, TurnSettlement,
+} from '../conversations/rules.ts';
 import { AgentTurn } from './agent-turn.ts';
 import { startClock, type TimedTurn } from './clock.ts';
-import type { Delivery, TurnOutcome } from './delivery.ts';
+import { type Delivery, textOf, type TurnOutcome } from './delivery.ts';
 import { tellInterrupted } from './hooks.ts';
 import { openRecord, type OpeningTurn } from './opening.ts';
+import { OPENING_DELAYS_MS, persist } from './persist.ts';
 import type { Answers } from './question.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
-import { settlementOf, storeSettlement, type Ending, type SettlingTurn } from './settlement.ts';
+import {
+  correctSettlement, settlementOf, storeSettlement, type Ending, type SettlingTurn,
+} from './settlement.ts';
 import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
 import { noteUnknown } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
@@ -20,6 +26,8 @@ import type { TurnHost } from './turn-host.ts';
 /** What turns share. It is told when one of them is settled and has nothing left to do. */
 export interface TurnOwner extends TurnHost {
   ended(turn: Turn): void;
+  /** Begins a turn. */
+  start(delivery: Delivery): void;
 }
 
 type RunsElsewhere = Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }>;
@@ -51,6 +59,10 @@ export class Turn
   #ending: Ending | undefined;
   #isOpening = true;
   #settledAs: Ending | undefined;
+  /** Set if it was stored before its last event left. */
+  #storedAs: Ending | undefined;
+  /** Whether that is being done, and the stream ends afterwards. */
+  #isStoring = false;
 
   constructor(delivery: Delivery, host: TurnOwner, older: Turn | undefined) {
     super(delivery, host, delivery.event.turnId ?? randomUUID());
@@ -86,16 +98,42 @@ export class Turn
 
   /**
    * The same turn was delivered again: the newer delivery gets what was said so far, then the rest.
-   * The older one ends.
+   * The older one ends. Another process may have taken the turn over, and its message may be lost,
+   * so a record that others can write is claimed first.
    */
   takeOver(delivery: Delivery): void {
+    const { process, conversations } = this.host;
+    if (process === undefined || this.opened === undefined) return this.#passTo(delivery);
+    const { conversationId, turnId, runId } = this;
+    const claim = { turnId, runId, process, text: textOf(this.event) };
+    const claimed = andThen(
+      persist(() => conversations.claimTurn(conversationId, claim), OPENING_DELAYS_MS),
+      (outcome) => this.#claimed(outcome, delivery),
+    );
+    if (!(claimed instanceof Promise)) return;
+    const failed = (error: unknown): void => {
+      this.log.warn('a turn goes on for another delivery, unclaimed', { conversationId, error });
+      this.#claimed('owned', delivery);
+    };
+    this.host.track(claimed.catch(failed));
+  }
+
+  #claimed(outcome: TurnClaim, delivery: Delivery): void {
+    if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
+    if (outcome === 'owned' && !this.isSettled) return this.#passTo(delivery);
+    if (outcome === 'completed') this.giveAway();
+    else this.interrupt('a newer turn began');
+    this.host.start(delivery);
+  }
+
+  #passTo(delivery: Delivery): void {
     const older = this.delivery;
     this.delivery = delivery;
     older.end(); // what it was sent by now still leaves
     this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void delivery.send(event);
     older.onOutcome({ outcome: 'taken over' });
-    if (this.isOver && delivery.end('with others')) this.delivered();
+    if (this.isOver && !this.#isStoring && delivery.end('with others')) this.delivered();
   }
 
   /** Everything that was sent has left this process. */
@@ -121,7 +159,7 @@ export class Turn
     if (this.isSettled) return;
     const wasOver = this.isOver;
     this.#endUnstored('taken over');
-    this.liveState?.leave();
+    if (this.#storedAs === undefined) this.liveState?.leave();
     if (!wasOver) this.stopAgent('taken over', 'another process runs the turn');
   }
 
@@ -195,7 +233,7 @@ export class Turn
 
   /** The turn ended while a slow store opened its record. At most it has said an apology. */
   #settleLate(ending: Ending): void {
-    storeSettlement(this, ending, this.host);
+    void storeSettlement(this, ending, this.host);
     if (ending !== 'interrupted') return;
     tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text: '' });
   }
@@ -263,10 +301,32 @@ export class Turn
   #end(ending: Ending, reason: string, error?: unknown): void {
     this.#ending = ending;
     clearTimeout(this.timer);
-    // The stream ends first: it decides which events have left.
+    const isShared = this.host.process !== undefined && this.opened !== undefined;
+    if (isShared && ending !== 'interrupted') this.#storeFirst(ending, error);
+    else this.#endStream(ending, error);
+    this.stopAgent(ending, reason);
+  }
+
+  /**
+   * Settles the record before the last event leaves: what the caller has heard must be in the next
+   * prompt, whichever process gets it. A slow store delays the end no longer than its time-out.
+   */
+  #storeFirst(ending: Exclude<Ending, 'interrupted'>, error: unknown): void {
+    const { host } = this;
+    this.#storedAs = ending;
+    const stored = storeSettlement(this, ending, host, true);
+    if (!(stored instanceof Promise)) return this.#endStream(ending, error);
+    this.#isStoring = true;
+    void atMost(host.storeTimeoutMs, stored).then(() => {
+      this.#isStoring = false;
+      if (!this.isSettled) this.#endStream(ending, error);
+    });
+  }
+
+  /** The stream decides which events have left. */
+  #endStream(ending: Ending, error: unknown): void {
     const hasLeft = this.delivery.end(ending === 'completed' ? 'with others' : 'now');
     if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
-    this.stopAgent(ending, reason);
   }
 
   /** It is known which events have left: stores the settlement, and reports the outcome. */
@@ -274,13 +334,18 @@ export class Turn
     if (this.isSettled) return;
     this.#settledAs = ending;
     const { host, firstSpeechMs, usage, speakers } = this;
-    if (this.opened !== undefined) storeSettlement(this, ending, host);
+    if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
     this.delivery.onOutcome({ outcome: ending, firstSpeechMs, usage, speakers, error });
     if (ending === 'interrupted' && this.opened !== undefined) {
       const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));
       tellInterrupted(host.speakers.own, this, { turnId: this.turnId, text });
     }
+  }
+
+  #store(ending: Ending): void {
+    if (this.#storedAs === undefined) void storeSettlement(this, ending, this.host);
+    else if (this.#storedAs !== ending) correctSettlement(this, this.host);
   }
 
   /** Ends a run that stores nothing: what the caller gets, if anything, is another run's reply. */

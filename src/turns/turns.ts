@@ -53,6 +53,8 @@ export interface TurnsOptions {
   /** See `TurnHost`. */
   readonly firstWordTimeoutMs: number;
   readonly observer?: WorkObserver;
+  /** See `TurnHost`. Default 250. */
+  readonly storeTimeoutMs?: number;
   /** See `TurnHost`. Default false. */
   readonly recordsCalls?: boolean;
 }
@@ -70,6 +72,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly turnTimeoutMs: number;
   readonly firstWordTimeoutMs: number;
   readonly process: string | undefined;
+  readonly storeTimeoutMs: number;
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
   readonly recordsCalls: boolean;
@@ -86,6 +89,7 @@ export class Turns implements TurnOwner, OwnTurns {
     this.conversations = options.conversations;
     this.turnTimeoutMs = options.turnTimeoutMs;
     this.firstWordTimeoutMs = options.firstWordTimeoutMs;
+    this.storeTimeoutMs = options.storeTimeoutMs ?? 250;
     this.states = agent.state?.open();
     this.observer = options.observer;
     this.recordsCalls = options.recordsCalls ?? false;
