@@ -1,4 +1,4 @@
-import { isSpace, isUnspaced, isWord } from './characters.ts';
+import { isUnspaced, isWord } from './characters.ts';
 import { isEmoji, isPicture, isTextPicture } from './emoji.ts';
 
 /**
@@ -83,8 +83,6 @@ export class Tidy {
   /** A line ends here, unless it ends by itself. */
   breakLine(): void {
     this.leaveOut();
-    this.#hasLineText = false;
-    this.#isCell = false;
     this.#lines ||= 1;
   }
 
@@ -112,7 +110,6 @@ export class Tidy {
     this.#gap = '';
     this.#emoji = 'none';
     this.#last = '';
-    this.#hasLineText = false;
   }
 
   /** Whether `c` is part of an emoji, or may begin one. */
@@ -196,7 +193,7 @@ export class Tidy {
 
 /** Without its emoji "Done!🎉Next" would be read as one word. Chinese and Thai need no space. */
 function runsTogether(last: string, next: string): boolean {
-  if (isUnspaced(last) || isUnspaced(next) || isSpace(next)) return false;
+  if (isUnspaced(last) || isUnspaced(next)) return false;
   return isWord(next) && (isWord(last) || PAUSES.includes(last));
 }
 

@@ -119,6 +119,7 @@ describe('SpeakableText', () => {
       ['- [ ] open\n- [x] done\n- [x](y) link', 'open\ndone\nx link'],
       ['- 5 apples', '5 apples'],
       ['Text\n-\nmore', 'Text\nmore'],
+      ['•a\n◦b\n‣c\n▪d\n●e\n○f\n·g', 'a\nb\nc\nd\ne\nf\ng'],
       ['####### seven', '####### seven'],
     ]);
   });
@@ -209,6 +210,7 @@ describe('SpeakableText', () => {
       ['- A\n  - B\n    ```\n    x\n  - C', 'A\nB\nC'],
       ['- A\n  - B\n\n  ```\n  x\n C', 'A\nB\n\nC'],
       ['• A\n  ~~~\n  x\n• B', 'A\nB'],
+      ['10) A\n    ```\n    x\n\ty\n    ```\nB', '10) A\nB'],
       ['> - A\n>   ```\n>   x\n> - B\n\nC', 'A\nB\n\nC'],
       ['> - A\n> - B\n>   ```\n>   x\n> C', 'A\nB\nC'],
       ['- A\n> ```\n>x\n\nB', 'A\n\nB'],
@@ -253,6 +255,8 @@ describe('SpeakableText', () => {
     const speakable = new SpeakableText();
     assert.equal(speakable.push('One.\n```js\nx') + speakable.flush(), 'One.\n');
     assert.equal(speakable.push('Two.') + speakable.flush(), 'Two.');
+    assert.equal(speakable.push('```text\nThree.') + speakable.flush(), 'Three.');
+    assert.equal(speakable.push('```\nx\n```\nFour.') + speakable.flush(), 'Four.');
   });
 
   it('leaves the text of links and images', () => {
@@ -340,7 +344,20 @@ describe('SpeakableText', () => {
         'a.example: yes, "a.example", a.example’s',
       ],
       ['www.a.example.', 'a.example.'],
+      [`https://a.example/b${'.'.repeat(20)}`, `a.example${'.'.repeat(16)}`],
+      ['https://a.example/b\u2000c https://a.example/b…c', 'a.example\u2000c a.example…c'],
       ['https://a.example/b—and https://a.example/b.c,', 'a.example—and a.example,'],
+    ]);
+  });
+
+  it('ends a URL before each mark that cannot be its last character', () => {
+    for (const mark of '.,;:!?\')}~"`]') {
+      check([[`https://a.example/b${mark} c`, `a.example${mark === '`' ? '' : mark} c`]]);
+    }
+    check([
+      ['https://a.example/b|c https://a.example/b>c', 'a.example|c a.example>c'],
+      ['_https://a.example/b_ <https://a.example>> b', 'a.example a.example> b'],
+      ['<a.b+c-d_e@f.example> <http://a.example>', 'a.b+c-d_e@f.example a.example'],
     ]);
   });
 
@@ -418,7 +435,19 @@ describe('SpeakableText', () => {
       ['a 👩‍⚕️👍🏽🇩🇪❤️‍🔥🏴󠁧󠁢󠁥󠁮󠁧󠁿🙂‍↔️🏳️‍🌈 b', 'a b'],
       ['ℹ️ Info ▶️ ‼️', 'Info'],
       ['I ❤ it ✔', 'I it'],
+      ['这🎉a🎉这', '这a这'],
+      ['a\u00a0 🎉 b ℹ\ufe0e c ℹ *** d', 'a\u00a0b ℹ c ℹ d'],
     ]);
+  });
+
+  it('leaves no space before punctuation, and makes no pause longer, where something was taken', () => {
+    for (const mark of '.,;:!?)]}…%”’»。，、；：！？）」』،؛؟।') {
+      check([[`a 🎉${mark}`, `a${mark}`]]);
+    }
+    for (const mark of '([{“‘«¿¡（「『') {
+      check([[`${mark === '[' ? '\\[' : mark} 🎉 a`, `${mark}a`]]);
+    }
+    for (const mark of '.,;:!?…。，！？；：') check([[`| a${mark} | b |`, `a${mark} b`]]);
   });
 
   it('keeps the digit of a keycap', () => {
@@ -434,7 +463,7 @@ describe('SpeakableText', () => {
     check([
       ['a\u0000\u0007\u001bb\u007f\u009f', 'ab'],
       ['a\tb\fc\u0085d', 'a b c d'],
-      ['a\r\nb\rc\u2028d', 'a\nb\nc\nd'],
+      ['a\r\nb\rc\u2028d\u2029e\vf~\u{10ffff}', 'a\nb\nc\nd\ne f~\u{10ffff}'],
       ['a\u202eb\u2066c\u200ed\u00ade\ufefff', 'abcdef'],
       ['\u200f- פריט', 'פריט'],
       ['a\ud83cb\udf89', 'ab'],
