@@ -65,7 +65,6 @@ export class Emphasis {
 
   #underscores(length: number, before: string, after: string): string {
     if (length > 3) return '';
-    if (isWord(before) && isWord(after)) return '_'.repeat(length);
     if (before === after && isPunctuation(before)) return '_'.repeat(length); // ^_^
     if (this.#openUnderscores > 0 && !isBlank(before) && (isBlank(after) || isPunctuation(after))) {
       this.#openUnderscores = Math.max(0, this.#openUnderscores - length);

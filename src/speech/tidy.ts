@@ -24,7 +24,6 @@ export class Tidy {
   /** Where we are in an emoji. U+200D joins pictures; inside Indic and Persian words it is kept. */
   #emoji: 'none' | 'picture' | 'joined' = 'none';
   #last = '';
-  #hasLineText = false;
 
   /** True while text without emoji can be passed on as a whole. */
   get isIdle(): boolean {
@@ -46,17 +45,14 @@ export class Tidy {
   space(c: string): void {
     this.#settleHeld();
     this.#emoji = 'none';
-    if (c === '\n') this.#hasLineText = false;
     if (!this.#isTorn) {
       if (this.#gap.length === MAX_GAP) {
         this.#output += this.#gap;
         this.#gap = '';
       }
       this.#gap += c;
-    } else if (c === '\n') {
-      this.#lines++;
-      this.#isCell = false;
-    } else {
+    } else if (c === '\n') this.#lines++;
+    else {
       this.#hasSpaceAfter = true;
       this.#space ||= c;
     }
@@ -71,7 +67,6 @@ export class Tidy {
     this.#output += this.#gap + text.slice(0, end);
     this.#gap = text.slice(end);
     this.#last = text.charAt(end - 1);
-    this.#hasLineText = true;
   }
 
   /** Something was removed here. */
@@ -86,12 +81,10 @@ export class Tidy {
     this.#lines ||= 1;
   }
 
-  /**
-   * A table cell ends here. It becomes a comma if there is text before and after it in its line.
-   */
+  /** A table cell ends here: a comma between two of the same line. */
   endCell(): void {
     this.leaveOut();
-    this.#isCell ||= this.#hasLineText;
+    this.#isCell = true;
   }
 
   /** Returns the output so far. */
@@ -169,7 +162,6 @@ export class Tidy {
     }
     this.#output += c;
     this.#last = c;
-    this.#hasLineText = true;
   }
 
   /** What is said in place of the gap before `next`. */

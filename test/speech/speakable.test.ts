@@ -56,6 +56,7 @@ describe('SpeakableText', () => {
       ['**Note: ** a ** b', 'Note: a ** b'],
       ['**a\n\nb ** c', 'a\n\nb ** c'],
       ['I ____ it, a____b, *** c ****', 'I it, ab, c'],
+      ['_a snake_case b_, a___b', 'a snake_case b, ab'],
     ]);
   });
 
@@ -425,6 +426,7 @@ describe('SpeakableText', () => {
       ['Great 🎉 job', 'Great job'],
       ['Great 🎉!', 'Great!'],
       ['Great! 🎉', 'Great!'],
+      ['Ça va 🎉 ? Oui 🎉! Non🎉 !', 'Ça va ? Oui! Non !'],
       ['🎉 Party', 'Party'],
       ['(🎉 party 🎉)', '(party)'],
       ['A 🎉 🎉 B', 'A B'],
