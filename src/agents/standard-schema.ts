@@ -1,6 +1,7 @@
 // Schemas from other libraries. https://standardschema.dev, https://standardschema.dev/json-schema
 
 import { isObject } from '../base/fields.ts';
+import { messageOf } from '../base/message-of.ts';
 
 /** The interface of schemas from Zod 4.2, ArkType 2.1.28 and Valibot's `toStandardJsonSchema()`. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -50,8 +51,7 @@ export function jsonSchemaOf(
   try {
     made = standard.jsonSchema.input({ target: 'draft-2020-12' });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const failure = `${vendor} cannot convert it to JSON Schema: ${reason}`;
+    const failure = `${vendor} cannot convert it to JSON Schema: ${messageOf(cause)}`;
     throw new TypeError(`${place}: ${failure}`, { cause });
   }
   if (!isObject(made) || made['type'] !== 'object') {

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { Agent } from '../agents/agent.ts';
 import { AgentError, getAgent } from '../agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../agents/define-agent.ts';
+import { messageOf } from '../base/message-of.ts';
 
 /**
  * Loads a built-in agent by name, or the default export of a module by path (with a slash, or
@@ -30,10 +31,8 @@ export async function loadAgent(
     const hint = isUnknownExtension(cause)
       ? `; Node ${process.versions.node} does not load TypeScript: compile it, or use Node 22.18 or later`
       : '';
-    throw new AgentError(
-      `agent module ${path} failed to load: ${cause instanceof Error ? cause.message : String(cause)}${hint}`,
-      { cause },
-    );
+    const reason = `failed to load: ${messageOf(cause)}${hint}`;
+    throw new AgentError(`agent module ${path} ${reason}`, { cause });
   }
   if (loaded.default === undefined)
     throw new AgentError(
@@ -42,10 +41,7 @@ export async function loadAgent(
   try {
     return defineAgent(loaded.default as AgentDefinition); // checks every field
   } catch (cause) {
-    throw new AgentError(
-      `agent module ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    throw new AgentError(`agent module ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -239,6 +239,7 @@ describe('loadAgent', () => {
   for (const [title, source, message] of [
     ['throws', `throw new Error('no database');`, /failed to load: no database$/],
     ['throws no error', `throw 'a text';`, /failed to load: a text$/],
+    ['throws what has no text', 'throw Object.create(null);', /failed to load: something without/],
     ['is no JavaScript', 'export default {', /failed to load: /],
     [
       'imports what is not there',
