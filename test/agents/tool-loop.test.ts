@@ -571,16 +571,18 @@ describe('a call that goes wrong', () => {
       'something without a text was thrown',
     ],
     [
-      'of a tool that throws what cannot be looked at',
+      'of a tool that throws an error whose cause throws when it is read',
       agentWith(
         weather(() => {
-          const { proxy, revoke } = Proxy.revocable({}, {});
-          revoke();
-          throw proxy;
+          throw Object.defineProperty(new Error('the service is down'), 'cause', {
+            get() {
+              throw new Error('no cause');
+            },
+          });
         }),
       ),
       ['call_1', 'weather', '{"city":"Paris"}'],
-      'something without a text was thrown',
+      'the service is down',
     ],
     [
       'of a tool whose validator throws',
