@@ -74,5 +74,5 @@ export type { ChatMessage, ChatModel, ModelDelta } from './models/model.ts';
 export { SpeakableText } from './speech/speakable.ts';
 export { encodeEvent } from './sse/encode.ts';
 export type { SseEvent } from './sse/encode.ts';
-export { SseEncoder } from './sse/event-stream.ts';
-export type { SseEncoderOptions } from './sse/event-stream.ts';
+export { SseEncoder } from './http/event-stream.ts';
+export type { SseEncoderOptions } from './http/event-stream.ts';

@@ -92,7 +92,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['conversations', ['calls', 'base']],
   ['calls', ['base']],
   ['http', ['sse', 'log.ts', 'base']],
-  ['sse', ['base']],
+  ['sse', []],
   ['speech', []],
   ['settings', ['base']],
   ['log.ts', ['base']],

@@ -3,12 +3,12 @@ import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
-import type { Departing } from '../sse/departures.ts';
-import { SseEncoder } from '../sse/event-stream.ts';
-import { EventWriter } from '../sse/event-writer.ts';
-import type { EventWriterListener, EventWriterOptions } from '../sse/event-writer.ts';
 import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
+import type { Departing } from './departures.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
+import { SseEncoder } from './event-stream.ts';
+import { EventWriter } from './event-writer.ts';
+import type { EventWriterListener, EventWriterOptions } from './event-writer.ts';
 import type { HttpRequest, HttpResponse } from './exchange.ts';
 import { parseRequestTarget, requestTargetOf } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';

@@ -5,9 +5,9 @@ import { callDialect } from './call-dialect.ts';
 import type { Dialect } from './dialect.ts';
 import { isCallEvent, type LayercodeEvent } from './events.ts';
 import { sessionDialect } from './session-dialect.ts';
-import type { EventWriter, EventWriterListener } from '../../sse/event-writer.ts';
-import { departTogether, type Departing } from '../../sse/departures.ts';
-import { startHeartbeat } from '../../sse/heartbeat.ts';
+import type { EventWriter, EventWriterListener } from '../../http/event-writer.ts';
+import { departTogether, type Departing } from '../../http/departures.ts';
+import { startHeartbeat } from '../../http/heartbeat.ts';
 
 /** The reply to one webhook request: an event stream in the dialect of its event. */
 export class ReplyStream implements EventWriterListener, Departing {

@@ -9,7 +9,7 @@ import type { MessageEvent } from '../../../src/wires/layercode/events.ts';
 import type { Context } from '../../../src/http/context.ts';
 import { ReplyStream } from '../../../src/wires/layercode/reply-stream.ts';
 import { createLogger } from '../../../src/log.ts';
-import { EventWriter } from '../../../src/sse/event-writer.ts';
+import { EventWriter } from '../../../src/http/event-writer.ts';
 import {
   deferred,
   fired,
@@ -23,7 +23,7 @@ import {
   type Served,
 } from '../../fixtures/app.ts';
 import { callerMessage, turnsOf } from '../../fixtures/turns.ts';
-import { Destination } from '../../sse/destination.ts';
+import { Destination } from '../../http/destination.ts';
 
 // More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window);
 // a character of these is six bytes on the wire, so that it fits into a reply of at most 1,048,576.

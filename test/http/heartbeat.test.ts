@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { EventWriter } from '../../src/sse/event-writer.ts';
-import { startHeartbeat } from '../../src/sse/heartbeat.ts';
+import { EventWriter } from '../../src/http/event-writer.ts';
+import { startHeartbeat } from '../../src/http/heartbeat.ts';
 import { Destination, tick } from './destination.ts';
 import { mockTimers, type Clock } from '../fixtures/clock.ts';
 

@@ -8,7 +8,7 @@ import {
   EventWriter,
   type EventWriterListener,
   type EventWriterOptions,
-} from '../../src/sse/event-writer.ts';
+} from '../../src/http/event-writer.ts';
 import { Clock, Destination, tick } from './destination.ts';
 
 /** What a writer told about the end of its stream. */

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 
 import type { Awaitable } from '../base/awaitable.ts';
-import { encodeEvent, type SseEvent } from './encode.ts';
+import { encodeEvent, type SseEvent } from '../sse/encode.ts';
 import { EventWriter, type EventWriterOptions, type SseDestination } from './event-writer.ts';
 
 export type SseEncoderOptions = EventWriterOptions;

@@ -3,7 +3,7 @@ import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { describe, it, type TestContext } from 'node:test';
 
-import { SseEncoder } from '../../src/sse/event-stream.ts';
+import { SseEncoder } from '../../src/http/event-stream.ts';
 import { Destination, tick } from './destination.ts';
 
 /** A stream whose connection takes no more: the event `a` waits in it. */

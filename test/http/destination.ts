@@ -3,7 +3,7 @@
 import { EventEmitter } from 'node:events';
 import type { TestContext } from 'node:test';
 
-import type { SseDestination } from '../../src/sse/event-writer.ts';
+import type { SseDestination } from '../../src/http/event-writer.ts';
 
 /** What a connection of Node's shows, as far as a writer looks. */
 class Connection {

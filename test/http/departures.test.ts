@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { departTogether, MOST_TOGETHER } from '../../src/sse/departures.ts';
+import { departTogether, MOST_TOGETHER } from '../../src/http/departures.ts';
 
 /** Lets that many depart, which note their number in the list that is returned. */
 function depart(count: number): number[] {

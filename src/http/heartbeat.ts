@@ -1,4 +1,4 @@
-import { encodeEvent } from './encode.ts';
+import { encodeEvent } from '../sse/encode.ts';
 import type { EventWriter } from './event-writer.ts';
 
 const HEARTBEAT = encodeEvent({ comment: '' });
