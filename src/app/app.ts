@@ -9,7 +9,7 @@ import type { CallRecords } from '../records/call-recorder.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
-import { BodyBudget, hasUnreadBody } from '../http/body.ts';
+import { BodyBudget, isBodyArriving } from '../http/body.ts';
 import { compose, passChecks } from '../http/compose.ts';
 import type { Handler, Middleware, Observer, Route } from '../http/compose.ts';
 import { Context, type ContextDependencies } from '../http/context.ts';
@@ -19,7 +19,6 @@ import type { HttpResponse } from '../http/exchange.ts';
 import { Router } from '../http/router.ts';
 import { createHttpServer } from '../http/server.ts';
 import { Shutdown } from '../http/shutdown.ts';
-import { WholeRequest } from '../http/whole-request.ts';
 import { createLogger, type Logger } from '../log.ts';
 import { Gauge, Metrics, type SumMetrics } from '../metrics.ts';
 import type { ChatModel } from '../models/model.ts';
@@ -285,9 +284,9 @@ export class App {
   ): void => {
     const context = new Context(request, response, this.#shared);
     if (next !== undefined && !this.#hasPath(context)) return next();
-    if (request instanceof WholeRequest && hasUnreadBody(request)) {
-      request.whenWhole(() => this.#serve(context));
-    } else this.#serve(context);
+    // In the next tick, a body that came with the headers can be read without waiting for it.
+    if (isBodyArriving(request)) process.nextTick(this.#serve, context);
+    else this.#serve(context);
   };
 
   /**
@@ -320,7 +319,7 @@ export class App {
   readonly #onError = (error: unknown, context: Context): Awaitable<void> =>
     this.#boundary.handle(error, context);
 
-  #serve(context: Context): void {
+  readonly #serve = (context: Context): void => {
     this.#shutdown.enter();
     context.onClose(this.#closed);
     this.#chain ??= compose(this.#middleware, this.#dispatch, this.#onError);
@@ -336,7 +335,7 @@ export class App {
     } catch (error) {
       failed(error);
     }
-  }
+  };
 
   /**
    * Listens on a host and a port, by default those of the settings. Resolves with the address;

@@ -1,7 +1,6 @@
 import type { Awaitable } from '../base/awaitable.ts';
 import { BadRequest, ContentTooLarge, ServiceUnavailable } from './errors.ts';
 import type { HttpRequest } from './exchange.ts';
-import { WholeRequest } from './whole-request.ts';
 
 /** Memory for all bodies that are being read, or kept by their requests. */
 export class BodyBudget {
@@ -25,7 +24,7 @@ export class BodyBudget {
 }
 
 /**
- * The raw bytes of the request's body. Returned at once if `WholeRequest` has them; otherwise a
+ * The raw bytes of the request's body. Returned at once if all of them have arrived; otherwise a
  * promise, whose buffer (`body.buffer`) counts against the budget until the caller gives it back.
  *
  * A server that has read the body itself can leave the bytes in `request.rawBody`, as a `Buffer`.
@@ -41,7 +40,7 @@ export function readRawBody(
   maxBytes: number,
   budget: BodyBudget,
 ): Awaitable<Buffer> {
-  if (Number(request.headers['content-length']) > maxBytes) {
+  if (declaredLength(request) > maxBytes) {
     return Promise.reject(new ContentTooLarge(maxBytes));
   }
   const { rawBody } = request as { readonly rawBody?: unknown };
@@ -53,9 +52,22 @@ export function readRawBody(
   }
   // Something else has read an empty body: its end will not be emitted again.
   if (request.readableEnded) return NO_BYTES;
-  // A held body has exactly the declared length.
-  const held = request instanceof WholeRequest ? request.takeBody() : undefined;
-  return held ?? readStream(request, maxBytes, budget);
+  return readWhole(request) ?? readStream(request, maxBytes, budget);
+}
+
+/** The body, if it has the declared length by now and nothing else is reading the stream. */
+function readWhole(request: HttpRequest): Buffer | undefined {
+  const { readableFlowing, readableEncoding, destroyed, readableLength } = request;
+  if (readableFlowing !== null || readableEncoding !== null || destroyed) return undefined;
+  if (readableLength === 0 || readableLength !== declaredLength(request)) return undefined;
+  const body = request.read() as Buffer;
+  request.resume(); // for the end of the stream, which is all that is left
+  return body;
+}
+
+/** NaN if none is declared. */
+function declaredLength(request: HttpRequest): number {
+  return Number(request.headers['content-length']);
 }
 
 const NO_BYTES = Buffer.alloc(0);
@@ -117,11 +129,14 @@ function endedEarly(cause?: unknown): BadRequest {
   return new BadRequest('the request ended before the end of its body', { cause });
 }
 
-/** Whether more bytes of the request's body may still arrive. */
-export function hasUnreadBody(request: HttpRequest): boolean {
-  if (request instanceof WholeRequest ? request.isWhole : request.complete) return false;
-  const { 'transfer-encoding': encoding, 'content-length': length = '0' } = request.headers;
-  return encoding !== undefined || length !== '0';
+/**
+ * Whether more bytes of the request's body may still arrive, if none has been read yet. Node sets
+ * `complete` a little later than the last byte can be read.
+ */
+export function isBodyArriving(request: HttpRequest): boolean {
+  if (request.complete) return false;
+  if (request.headers['transfer-encoding'] !== undefined) return true;
+  return request.readableLength !== (declaredLength(request) || 0);
 }
 
 const LINGER_MS = 2_000;

@@ -3,13 +3,14 @@ import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
-import { hasUnreadBody, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
+import { isBodyArriving, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
 import type { Departing } from './departures.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import { SseEncoder } from './event-stream.ts';
 import { EventWriter } from './event-writer.ts';
 import type { EventWriterListener, EventWriterOptions } from './event-writer.ts';
 import type { HttpRequest, HttpResponse } from './exchange.ts';
+import { flattenHead, isUpgraded } from './node-internals.ts';
 import { parseRequestTarget, requestTargetOf } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';
@@ -273,7 +274,7 @@ export class Context {
    */
   switchProtocols(headers: readonly string[]): Socket {
     const { request, response } = this;
-    if (!(request instanceof IncomingMessage && 'upgrade' in request && request.upgrade === true)) {
+    if (!(request instanceof IncomingMessage && isUpgraded(request))) {
       throw new Error(`${this.method} ${this.path} does not offer another protocol`);
     }
     if (this.isAnswered) throw this.#answeredBefore();
@@ -302,7 +303,8 @@ export class Context {
     if (contentType !== undefined) all.push('content-type', contentType);
     const bodyBytes = Buffer.byteLength(body);
     if (status !== 204 && status !== 304) all.push('content-length', String(bodyBytes));
-    const mustLinger = status >= 400 && hasUnreadBody(this.request);
+    const isRead = Buffer.isBuffer(this.#rawBody);
+    const mustLinger = status >= 400 && !isRead && isBodyArriving(this.request);
     if (mustLinger) all.push('connection', 'close');
     // Throws for headers that HTTP forbids, before anything is answered.
     this.response.writeHead(status, STATUS_CODES[status] ?? '', all);
@@ -315,13 +317,4 @@ export class Context {
     this.response.write(body);
     lingerOverBody(this.request, () => this.response.end());
   }
-}
-
-/**
- * Turns a response's head into one flat string. While the response is open, Node keeps its head as
- * a tree of four pieces per header. `_header` is internal to Node; without it only memory is lost.
- */
-function flattenHead(response: HttpResponse): void {
-  if (!('_header' in response) || typeof response._header !== 'string') return;
-  response._header.charCodeAt(0); // makes V8 join the pieces
 }

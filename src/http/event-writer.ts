@@ -1,4 +1,5 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import { bytesNotAccepted } from './node-internals.ts';
 
 /** Where a writer writes: the part of `http.ServerResponse` that it needs. */
 export interface SseDestination extends NodeJS.EventEmitter {
@@ -302,19 +303,10 @@ function settle(senders: (() => void)[]): void {
 
 /**
  * Bytes that the operating system has not accepted yet; without a socket, those the reader has not
- * requested. Undefined if unknown.
- *
- * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it
- * has left. So neither shows that a slow client is reading. `_handle` does; Node's own socket
- * timeouts use it too.
+ * requested.
  */
-function queuedBytes({ req, writableLength }: SseDestination): unknown {
-  const socket = req?.socket;
-  if (socket === undefined || !('_handle' in socket)) return writableLength;
-  const handle = socket._handle;
-  return typeof handle === 'object' && handle !== null && 'writeQueueSize' in handle
-    ? handle.writeQueueSize
-    : undefined;
+function queuedBytes({ req, writableLength }: SseDestination): number {
+  return (req && bytesNotAccepted(req.socket)) ?? writableLength;
 }
 
 /**

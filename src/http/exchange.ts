@@ -25,7 +25,7 @@ export interface HttpRequest extends Readable {
   readonly httpVersionMajor: number;
   /** Whether no more of the body will arrive, or another server takes care of the rest. */
   readonly complete: boolean;
-  /** Whether the body has been read without using the stream. */
+  /** Whether something else has read the body, without using this stream. */
   readonly isTaken?: boolean;
   readonly socket: HttpConnection;
   /** The client's address as reported by another server. If undefined, the connection has it. */

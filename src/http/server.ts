@@ -3,8 +3,8 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { SERVED_METHODS } from './compose.ts';
-import { responseUnderWay, serveUpgrade } from './upgrade.ts';
-import { WholeRequest } from './whole-request.ts';
+import { requestsUpgradedIf, responseUnderWay } from './node-internals.ts';
+import { offersWebSocket, serveUpgrade } from './upgrade.ts';
 
 /** Node applies these only when a server is constructed. Milliseconds and bytes. */
 const SERVER_LIMITS = {
@@ -16,7 +16,6 @@ const SERVER_LIMITS = {
   // that are closing.
   keepAliveTimeout: 75_000,
   noDelay: true,
-  IncomingMessage: WholeRequest,
 } as const;
 
 export interface HttpServerOptions {
@@ -30,7 +29,10 @@ export interface HttpServerOptions {
 /** A server with all limits set. It does not listen yet. */
 export function createHttpServer(options: HttpServerOptions): Server {
   const { listener, maxConnections, takesUpgrades } = options;
-  const server = createServer(SERVER_LIMITS, listener);
+  const server = createServer(
+    takesUpgrades ? { ...SERVER_LIMITS, IncomingMessage: WebSocketRequest } : SERVER_LIMITS,
+    listener,
+  );
   server.maxConnections = maxConnections;
   // Node silently drops headers beyond this count, possibly a second `host` or signature.
   // `maxHeaderSize` is the limit instead.
@@ -46,6 +48,10 @@ export function createHttpServer(options: HttpServerOptions): Server {
   });
   return server;
 }
+
+const WebSocketRequest = requestsUpgradedIf(({ headers }) =>
+  offersWebSocket(headers.upgrade ?? ''),
+);
 
 const CLIENT_ERROR_STATUS: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,

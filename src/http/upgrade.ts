@@ -2,9 +2,10 @@
 
 import { ServerResponse, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 
-/** Whether an `Upgrade` header offers WebSocket. */
+import { responseUnderWay } from './node-internals.ts';
+
+/** Whether an `Upgrade` header offers WebSocket. Others, like h2c, may be ignored. */
 export function offersWebSocket(upgrade: string): boolean {
   return /\bwebsocket\b/i.test(upgrade);
 }
@@ -35,13 +36,4 @@ export function serveUpgrade(
   });
   response.assignSocket(socket);
   listener(request, response);
-}
-
-/**
- * The response being written to a socket. `_httpMessage` is internal to Node, whose own handler of
- * malformed requests reads it too.
- */
-export function responseUnderWay(socket: Duplex): ServerResponse | undefined {
-  if (!('_httpMessage' in socket)) return undefined;
-  return (socket._httpMessage as ServerResponse | null | undefined) ?? undefined;
 }

@@ -1,0 +1,69 @@
+// Every field of Node's objects that this project uses without Node documenting it: what for, and
+// what is lost where a Node no longer has it. test/http/node-internals.test.ts fails on such a
+// Node. None of them is for speed: docs/decisions/008-what-a-turn-does-not-pay-for.md.
+
+import { IncomingMessage, type ServerResponse } from 'node:http';
+
+/**
+ * `socket._httpMessage`: the response being written to a socket. Node's own handler of malformed
+ * requests reads it too. Without it, the refusal of a second request could be written into the
+ * middle of the first one's answer.
+ */
+export function responseUnderWay(socket: object): ServerResponse | undefined {
+  if (!('_httpMessage' in socket)) return undefined;
+  return (socket._httpMessage as ServerResponse | null | undefined) ?? undefined;
+}
+
+/**
+ * `socket._handle.writeQueueSize`: the bytes that the operating system has not accepted yet.
+ * Undefined for an object that is no open socket of Node's.
+ *
+ * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it
+ * has left. So neither shows that a slow client is reading. Node's own socket timeouts use this
+ * one. Without it, a slow reader of one large chunk would be disconnected.
+ */
+export function bytesNotAccepted(socket: object): number | undefined {
+  if (!('_handle' in socket)) return undefined;
+  const handle = socket._handle;
+  if (typeof handle !== 'object' || handle === null) return undefined;
+  if (!('writeQueueSize' in handle)) return undefined;
+  const { writeQueueSize } = handle;
+  return typeof writeQueueSize === 'number' ? writeQueueSize : undefined;
+}
+
+/**
+ * A class of requests, for `createServer`, that hand over their connection only where
+ * `mayUpgrade` allows it. Sets `request.upgrade`: if a server listens for `upgrade`, Node 20 hands
+ * over the connection for every `Upgrade` offer. The public way is `shouldUpgradeCallback`, which
+ * Node 20 does not have. Without it, a request that offers h2c would lose its body, and the
+ * connection.
+ */
+export function requestsUpgradedIf(
+  mayUpgrade: (request: IncomingMessage) => boolean,
+): typeof IncomingMessage {
+  return class extends IncomingMessage {
+    #isUpgrade: boolean | null = null;
+
+    get upgrade(): boolean {
+      return this.#isUpgrade === true && (this.method === 'CONNECT' || mayUpgrade(this));
+    }
+
+    set upgrade(isUpgrade: boolean | null) {
+      if (#isUpgrade in this) this.#isUpgrade = isUpgrade; // the base class sets it first, to null
+    }
+  };
+}
+
+/** `request.upgrade`: whether Node has handed over the connection of a request. */
+export function isUpgraded(request: object): boolean {
+  return 'upgrade' in request && request.upgrade === true;
+}
+
+/**
+ * Turns `response._header` into one flat string. While the response is open, Node keeps its head
+ * as a tree of four strings per header. Without it, an open stream takes more memory.
+ */
+export function flattenHead(response: object): void {
+  if (!('_header' in response) || typeof response._header !== 'string') return;
+  response._header.charCodeAt(0); // makes V8 join the pieces
+}

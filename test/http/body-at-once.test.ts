@@ -1,0 +1,182 @@
+// A body that comes with its head can be read in the tick after the head, without waiting. So is
+// it with most webhooks. An app serves then: see `handle`.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { finished } from 'node:stream/promises';
+import { describe, it, type TestContext } from 'node:test';
+
+import { BodyBudget, isBodyArriving, readRawBody } from '../../src/http/body.ts';
+import { deferred, RawConnection } from '../fixtures/kernel.ts';
+
+type Serve = (request: IncomingMessage, response: ServerResponse) => void;
+
+/**
+ * A connection to a server that serves every request in the tick after its head, and a promise that
+ * it served the first.
+ */
+async function open(
+  t: TestContext,
+  serve: Serve,
+): Promise<{ client: RawConnection; served: Promise<void> }> {
+  const served = deferred();
+  const server = createServer((request, response) => {
+    process.nextTick(() => {
+      serve(request, response);
+      served.resolve();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = await RawConnection.open((server.address() as AddressInfo).port);
+  t.after(() => {
+    client.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  return { client, served: served.promise };
+}
+
+const HEAD = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n';
+
+function read(request: IncomingMessage, maxBytes = 100): ReturnType<typeof readRawBody> {
+  return readRawBody(request, maxBytes, new BodyBudget(100));
+}
+
+/** Answers with what it found when it was served, and with the body when that had come. */
+const answer: Serve = (request, response) => {
+  const isArriving = isBodyArriving(request);
+  const body = read(request);
+  const found = body instanceof Promise ? 'later' : 'at once';
+  void Promise.resolve(body).then(
+    (bytes) => response.end(`[${found}, ${isArriving ? 'arriving' : 'here'}: ${bytes.toString()}]`),
+    (error: unknown) => response.end(`[${String(error)}]`),
+  );
+};
+
+async function readAll(request: IncomingMessage): Promise<void> {
+  for await (const chunk of request) assert.fail(`the body was read, but here is ${chunk}`);
+}
+
+describe('readRawBody, in the tick after the head', () => {
+  it('returns a body that came with the head', async (t) => {
+    const { client } = await open(t, answer);
+    await client.send(`${HEAD}hello`).until(/\[at once, here: hello\]/);
+  });
+
+  it('waits for a body that comes later', async (t) => {
+    const { client, served } = await open(t, answer);
+    client.send(HEAD);
+    await served;
+    await client.send('hello').until(/\[later, arriving: hello\]/);
+  });
+
+  it('waits for the rest of a body that comes in pieces', async (t) => {
+    const { client, served } = await open(t, answer);
+    client.send(`${HEAD}he`);
+    await served;
+    await client.send('llo').until(/\[later, arriving: hello\]/);
+  });
+
+  it('waits for a chunked body, whose length nobody knows before its end', async (t) => {
+    const { client } = await open(t, answer);
+    await client
+      .send(
+        'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n',
+      )
+      .until(/\[later, arriving: hello\]/);
+  });
+
+  it('returns the body of every request of a pipeline', async (t) => {
+    const { client } = await open(t, answer);
+    await client
+      .send(`${HEAD}first${HEAD}other`)
+      .until(/\[at once, here: first\][^]*\[at once, here: other\]/);
+  });
+
+  it('returns the body of one request of a connection after another', async (t) => {
+    const { client } = await open(t, answer);
+    for (const body of ['one..', 'two..', 'three'])
+      await client.send(HEAD + body).until(new RegExp(`\\[at once, here: ${body}\\]`));
+  });
+
+  it('returns the body of a server that asks for it later', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      setImmediate(() => answer(request, response));
+    });
+    await client.send(`${HEAD}hello`).until(/\[at once, here: hello\]/);
+  });
+
+  it('refuses more than its limit', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      Promise.resolve(read(request, 4)).catch(({ status }: { status: number }) =>
+        response.end(`[${status}]`),
+      );
+    });
+    await client.send(`${HEAD}hello`).until(/\[413\]/);
+  });
+
+  it('leaves the body to a layer that listens for it', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      let text = '';
+      request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      request.on('end', () => response.end(`[${isAtOnce ? '' : 'both '}${text}]`));
+      const isAtOnce = !(read(request) instanceof Promise);
+    });
+    await client.send(`${HEAD}hello`).until(/\[both hello\]/);
+  });
+
+  it('says that its bytes are lost where a layer decodes them', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      answer(request.setEncoding('utf8'), response);
+    });
+    await client.send(`${HEAD}hello`).until(/\[Error: setEncoding\(\) was called/);
+  });
+});
+
+describe('a request whose body was returned', () => {
+  const waysToWait: Record<string, (request: IncomingMessage) => Promise<unknown>> = {
+    end: (request) => once(request, 'end'),
+    close: (request) => once(request, 'close'),
+    finished: (request) => finished(request),
+    'async iteration': readAll,
+  };
+
+  for (const [name, wait] of Object.entries(waysToWait)) {
+    it(`ends like any other: ${name}`, { timeout: 3_000 }, async (t) => {
+      const { client } = await open(t, (request, response) => {
+        void read(request);
+        void wait(request).then(() => response.end('[ended]'));
+      });
+      await client.send(`${HEAD}hello`).until(/\[ended\]/);
+    });
+  }
+
+  it('has ended when the answer goes on', async (t) => {
+    const { client } = await open(t, (request, response) => {
+      void read(request);
+      setImmediate(() => {
+        const { complete, readableEnded, destroyed, errored } = request;
+        response.end(JSON.stringify({ complete, readableEnded, destroyed, errored }));
+      });
+    });
+    await client
+      .send(`${HEAD}hello`)
+      .until(/{"complete":true,"readableEnded":true,"destroyed":true,"errored":null}/);
+  });
+
+  it('is not aborted when the caller leaves during the answer', async (t) => {
+    const closed = deferred<IncomingMessage>();
+    const { client } = await open(t, (request, response) => {
+      void read(request);
+      response.on('close', () => setImmediate(() => closed.resolve(request)));
+      setImmediate(() => response.write('begun'));
+    });
+    await client.send(`${HEAD}hello`).until(/begun/);
+    client.destroy();
+    const { errored, readableAborted } = await closed.promise;
+    assert.deepEqual([errored, readableAborted], [null, false]);
+  });
+});

@@ -1,0 +1,142 @@
+// Each test fails on a Node where the field is gone, or no longer says what it is read for.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, IncomingMessage, ServerResponse, type Server } from 'node:http';
+import { Socket, type AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import {
+  bytesNotAccepted, flattenHead, isUpgraded, requestsUpgradedIf, responseUnderWay,
+} from '../../src/http/node-internals.ts';
+import { RawConnection, deferred } from '../fixtures/kernel.ts';
+import { collectGarbage } from '../fixtures/garbage.ts';
+
+async function connectTo(t: TestContext, server: Server): Promise<RawConnection> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = await RawConnection.open((server.address() as AddressInfo).port);
+  t.after(() => {
+    client.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  return client;
+}
+
+const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+
+describe('responseUnderWay', () => {
+  it('is the response being written, and none before and after it', async (t) => {
+    const seen: boolean[] = [];
+    const server = createServer((request, response) => {
+      seen.push(responseUnderWay(request.socket) === response);
+      response.on('close', () => seen.push(responseUnderWay(request.socket) === undefined));
+      response.end('[answered]');
+    });
+    server.on('connection', (socket) => seen.push(responseUnderWay(socket) === undefined));
+    const client = await connectTo(t, server);
+    await client.send(GET).until(/\[answered\]/);
+    await client.send(GET).until(/\[answered\][^]*\[answered\]/);
+    assert.deepEqual(seen.slice(0, 4), [true, true, true, true]);
+  });
+
+  it('is none for what is no connection of HTTP', () => {
+    assert.equal(responseUnderWay({}), undefined);
+  });
+});
+
+describe('bytesNotAccepted', () => {
+  it('falls while a client reads a chunk that has not drained', async (t) => {
+    const begun = deferred<ServerResponse>();
+    const server = createServer((_request, response) => {
+      response.write(Buffer.alloc(32 * 1_048_576));
+      begun.resolve(response);
+    });
+    const client = await connectTo(t, server);
+    client.socket.pause();
+    client.send(GET);
+    const response = await begun.promise;
+    const { socket } = response;
+    assert.ok(socket);
+    const before = bytesNotAccepted(socket) ?? 0;
+    const writable = response.writableLength;
+    assert.ok(before > 0);
+    client.socket.resume();
+    while (bytesNotAccepted(socket) === before) await new Promise((next) => setImmediate(next));
+    const after = bytesNotAccepted(socket) ?? 0;
+    assert.ok(after > 0 && after < before, `${before} → ${after}`);
+    assert.equal(response.writableLength, writable, 'a public figure would do');
+  });
+
+  it('is unknown for a socket that is not open, and for other objects', () => {
+    assert.equal(bytesNotAccepted(new Socket()), undefined);
+    assert.equal(bytesNotAccepted({}), undefined);
+  });
+});
+
+describe('requestsUpgradedIf', () => {
+  /** Answers requests with their body, and upgrades with 101. */
+  function createUpgradeServer(mayUpgrade: (request: IncomingMessage) => boolean): Server {
+    const options = { IncomingMessage: requestsUpgradedIf(mayUpgrade) };
+    const server = createServer(options, async (request, response) => {
+      const chunks = (await request.toArray()) as Buffer[];
+      response.end(`[${isUpgraded(request)}: ${Buffer.concat(chunks).toString()}]`);
+    });
+    for (const event of ['upgrade', 'connect']) {
+      server.on(event, (request: IncomingMessage, socket: Socket) =>
+        socket.end(`HTTP/1.1 101 Switching Protocols\r\n\r\n[${event}: ${isUpgraded(request)}]`),
+      );
+    }
+    return server;
+  }
+
+  const OFFER =
+    'POST / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: 5\r\n\r\nhello';
+
+  it('serves a request that must not upgrade, with its body and the next of its connection', async (t) => {
+    const client = await connectTo(t, createUpgradeServer(() => false));
+    await client.send(OFFER).until(/\[false: hello\]/);
+    await client.send(GET).until(/\[false: \]/);
+  });
+
+  it('hands over the connection of a request that may', async (t) => {
+    const server = createUpgradeServer(({ headers }) => headers.upgrade === 'h2c');
+    const client = await connectTo(t, server);
+    await client.send(OFFER).until(/\[upgrade: true\]/);
+  });
+
+  it('hands over the connection of CONNECT in any case', async (t) => {
+    const client = await connectTo(t, createUpgradeServer(() => false));
+    await client.send('CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n\r\n').until(/\[connect: true\]/);
+  });
+
+  it('asks about no request that offers nothing', async (t) => {
+    const client = await connectTo(t, createUpgradeServer(() => true));
+    await client.send(GET).until(/\[false: \]/);
+  });
+});
+
+describe('flattenHead', () => {
+  const COUNT = 2_000;
+
+  /** Bytes of heap that a response takes after its head was written. */
+  async function bytesOf(after: (response: ServerResponse) => void): Promise<number> {
+    await collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    const responses = Array.from({ length: COUNT }, (_, index) => {
+      const response = new ServerResponse(new IncomingMessage(new Socket()));
+      response.writeHead(200, ['content-type', 'text/event-stream', 'x-request-id', `id-${index}`]);
+      after(response);
+      return response;
+    });
+    await collectGarbage();
+    return (process.memoryUsage().heapUsed - before) / responses.length;
+  }
+
+  it('makes an open response smaller', async () => {
+    await bytesOf(flattenHead); // whatever is compiled and cached the first time
+    const saved = (await bytesOf(() => undefined)) - (await bytesOf(flattenHead));
+    assert.ok(saved > 100, `${saved} bytes`);
+  });
+});
