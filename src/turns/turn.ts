@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { randomInt, randomUUID } from 'node:crypto';
 
 import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
@@ -63,10 +64,16 @@ export class Turn
   #storedAs: Ending | undefined;
   /** Whether that is being done, and the stream ends afterwards. */
   #isStoring = false;
+  /**
+   * The async context of its request, for `onInterrupted`: the turn is interrupted in the context
+   * of another request, or of none. Undefined if the agent has no such hook.
+   */
+  readonly #scope: AsyncResource | undefined;
 
   constructor(delivery: Delivery, host: TurnOwner, older: Turn | undefined) {
     super(delivery, host, delivery.event.turnId ?? randomUUID());
     this.older = older;
+    if (host.speakers.own.onInterrupted !== undefined) this.#scope = new AsyncResource('Turn');
   }
 
   get isOver(): boolean {
@@ -339,7 +346,8 @@ export class Turn
     this.delivery.onOutcome({ outcome: ending, firstSpeechMs, usage, speakers, error });
     if (ending === 'interrupted' && this.opened !== undefined) {
       const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));
-      tellInterrupted(host.speakers.own, this, { turnId: this.turnId, text });
+      const cut = { turnId: this.turnId, text };
+      this.#scope?.runInAsyncScope(tellInterrupted, undefined, host.speakers.own, this, cut);
     }
   }
 
