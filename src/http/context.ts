@@ -9,7 +9,7 @@ import { BadRequest, checkHeaders } from './errors.ts';
 import { SseEncoder } from './event-stream.ts';
 import { EventWriter } from './event-writer.ts';
 import type { EventWriterListener, EventWriterOptions } from './event-writer.ts';
-import type { HttpRequest, HttpResponse } from './exchange.ts';
+import type { HttpConnection, HttpRequest, HttpResponse } from './exchange.ts';
 import { flattenHead, isUpgraded } from './node-internals.ts';
 import { parseRequestTarget, requestTargetOf } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
@@ -113,7 +113,8 @@ export class Context {
   /** The full URL the client used. A trusted proxy names the scheme. */
   get url(): URL {
     const forwarded = this.#shared.trustProxy ? this.#lastEntry('x-forwarded-proto') : undefined;
-    const scheme = forwarded === 'https' || 'encrypted' in this.request.socket ? 'https' : 'http';
+    const isEncrypted = 'encrypted' in (this.#connection ?? {});
+    const scheme = forwarded === 'https' || isEncrypted ? 'https' : 'http';
     const host = this.header('host') ?? 'localhost';
     const url = `${scheme}://${host}${this.path}${this.query === '' ? '' : `?${this.query}`}`;
     if (!URL.canParse(url)) {
@@ -125,8 +126,13 @@ export class Context {
   /** The client's address: the peer's, or the one a trusted proxy reported. */
   get clientAddress(): string {
     const forwarded = this.#shared.trustProxy ? this.#lastEntry('x-forwarded-for') : undefined;
-    const { clientAddress, socket } = this.request;
-    return forwarded || (clientAddress ?? socket.remoteAddress ?? '');
+    const { clientAddress } = this.request;
+    return forwarded || (clientAddress ?? this.#connection?.remoteAddress ?? '');
+  }
+
+  /** Undefined with hosts that make requests without one. */
+  get #connection(): HttpConnection | undefined {
+    return this.request.socket;
   }
 
   /** The entry added by the nearest proxy. Anyone may have sent the ones before it. */

@@ -8,7 +8,7 @@ export interface SseDestination extends NodeJS.EventEmitter {
   /** Null while an earlier response on the same connection is in progress. */
   readonly socket?: object | null;
   /** The request that is being answered. Unlike the response, it always knows its connection. */
-  readonly req?: { readonly socket: SseConnection };
+  readonly req?: { readonly socket?: SseConnection | undefined };
   cork?(): void;
   uncork?(): void;
   write(chunk: string, callback?: (error?: Error | null) => void): boolean;
@@ -306,7 +306,8 @@ function settle(senders: (() => void)[]): void {
  * requested.
  */
 function queuedBytes({ req, writableLength }: SseDestination): number {
-  return (req && bytesNotAccepted(req.socket)) ?? writableLength;
+  const socket = req?.socket;
+  return (socket && bytesNotAccepted(socket)) ?? writableLength;
 }
 
 /**

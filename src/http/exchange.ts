@@ -38,7 +38,8 @@ export type HeadersToWrite = OutgoingHttpHeaders | OutgoingHttpHeader[];
 export interface HttpResponse extends Writable {
   readonly headersSent: boolean;
   readonly statusCode: number;
-  readonly req: { readonly socket: HttpConnection };
+  /** Hosts that make requests without a connection, as serverless ones do, have no socket here. */
+  readonly req: { readonly socket?: HttpConnection | undefined };
   /** Null while an earlier response on the same connection is in progress. */
   readonly socket: HttpConnection | null;
   writeHead(status: number, reason?: string, headers?: HeadersToWrite): unknown;

@@ -26,7 +26,7 @@ export class FetchExchange {
     const connection = new Connection();
     if (given.url.startsWith('https:')) Object.assign(connection, { encrypted: true });
     const request = new FetchedRequest(given, connection, clientAddress);
-    const response = new FetchedResponse(given.method === 'HEAD', connection);
+    const response = new FetchedResponse(given, connection);
     const { signal } = given;
     const onAbort = (): void => void response.destroy();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -116,7 +116,7 @@ class FetchedResponse extends Writable implements HttpResponse {
   readonly req: { readonly socket: HttpConnection };
   readonly socket: HttpConnection;
   readonly #connection: Connection;
-  readonly #isHead: boolean;
+  readonly #given: Request;
   /** Whether the `Response` has been created. */
   #hasBegun = false;
   /** Set when written, until the body begins. */
@@ -128,13 +128,17 @@ class FetchedResponse extends Writable implements HttpResponse {
   /** Set while a chunk waits for a reader. */
   #unread: { readonly chunk: Buffer; readonly taken: Done } | undefined;
 
-  constructor(isHead: boolean, connection: Connection) {
+  constructor(given: Request, connection: Connection) {
     super();
     this.req = { socket: connection };
     this.socket = connection;
     this.#connection = connection;
-    this.#isHead = isHead;
+    this.#given = given;
     this.on('error', () => undefined); // ignores writes after the end
+  }
+
+  get #isHead(): boolean {
+    return this.#given.method === 'HEAD';
   }
 
   writeHead(status: number, reason?: string | HeadersToWrite, given?: HeadersToWrite): void {
@@ -221,7 +225,9 @@ class FetchedResponse extends Writable implements HttpResponse {
   override _destroy(error: Error | null, done: Done): void {
     if (!this.writableFinished) {
       this.#connection.destroyed = true;
-      this.#body?.error(new Error('the answer was cut short'));
+      const { aborted, reason } = this.#given.signal;
+      // Hosts ignore the reason of an aborted request, but print the stack of any other error.
+      this.#body?.error(aborted ? reason : new Error('the answer was cut short'));
       this.#release();
     }
     done(error);

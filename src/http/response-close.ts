@@ -68,12 +68,14 @@ export class ResponseClose<Owner> {
   #watch(): void {
     const { socket } = this.#response.req;
     const onClose = (): void => this.#close();
-    if (this.#response.destroyed || socket.destroyed) {
+    if (this.#response.destroyed || socket?.destroyed === true) {
       process.nextTick(onClose);
       return;
     }
     this.#response.on('close', onClose);
-    if (this.#response.socket !== null) return;
+    // A host without connections closes no response.
+    if (socket === undefined) this.#response.on('finish', onClose);
+    if (this.#response.socket !== null || socket === undefined) return;
     socket.setMaxListeners(0); // one per request in the pipeline
     socket.on('close', onClose);
     this.add(() => socket.off('close', onClose), undefined); // the socket may live on

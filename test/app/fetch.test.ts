@@ -7,6 +7,7 @@ import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { App, AppOptions } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
+import { BadRequest } from '../../src/http/errors.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import type { Settings } from '../../src/settings/settings.ts';
@@ -196,6 +197,53 @@ describe('app.fetch', () => {
     await assert.rejects(within(answer, 'an end'), /too late/);
   });
 
+  // Hosts ignore that reason, and print the stack of any other error.
+  it('breaks off the body of an aborted request with its reason', async (t) => {
+    const controller = new AbortController();
+    const agent = defineAgent({
+      name: 'held',
+      async *onMessage({ signal }) {
+        yield 'One.';
+        await fired(signal);
+      },
+    });
+    const reader = readerOf(await open(t, { agent }).fetch(turn({ signal: controller.signal })));
+    await textOf(reader);
+    const rest = reader.read();
+    controller.abort();
+    await assert.rejects(within(rest, 'an end'), (reason) => reason === controller.signal.reason);
+  });
+
+  it('says that it was cut short where nothing was aborted', async (t) => {
+    const app = open(t);
+    app.get('/cut', ({ response }) => {
+      response.write('begun');
+      setImmediate(() => response.destroy());
+    });
+    const reader = readerOf(await app.fetch(new Request(`${ORIGIN}/cut`)));
+    await textOf(reader);
+    await assert.rejects(within(reader.read(), 'an end'), /the answer was cut short/);
+  });
+
+  for (const status of [199, 600]) {
+    it(`is 500 where a handler answers ${status}, which no Response can have`, async (t) => {
+      const { log, next } = recordLog();
+      const app = open(t, { options: { log } });
+      app.get('/odd', (context) => context.json(status, {}));
+      assert.equal((await app.fetch(new Request(`${ORIGIN}/odd`))).status, 500);
+      assert.match(JSON.stringify(await next('request failed')), /RangeError/);
+    });
+  }
+
+  for (const status of [204, 205, 304]) {
+    it(`has no body with ${status}, whatever the handler gives`, async (t) => {
+      const app = open(t);
+      app.get('/none', (context) => context.text(status, 'ignored'));
+      const response = await app.fetch(new Request(`${ORIGIN}/none`));
+      assert.deepEqual([response.status, response.body], [status, null]);
+    });
+  }
+
   it('takes no harm from a body that is cancelled after its end', async (t) => {
     const app = open(t);
     const reader = readerOf(await app.fetch(turn()));
@@ -241,12 +289,24 @@ describe('app.fetch', () => {
     }
   });
 
-  it('is 400 for a body that breaks off', async (t) => {
-    const body = new ReadableStream({ pull: (controller) => controller.error(new Error('gone')) });
-    const init = { method: 'POST', headers: turn().headers, body, duplex: 'half' };
-    const request = new Request(`${ORIGIN}/api/agent`, init as RequestInit);
-    assert.equal((await within(open(t).fetch(request), 'an answer')).status, 400);
-  });
+  const gone = new Error('gone');
+  for (const [what, broken, causeOf] of [
+    ['an error', gone, ({ cause }: Error) => cause],
+    ['another value', 'gone', ({ cause }: Error) => (cause as Error).cause],
+  ] as const) {
+    it(`is 400 for a body that breaks off, and the log keeps the cause: ${what}`, async (t) => {
+      const body = new ReadableStream({ pull: (controller) => controller.error(broken) });
+      const init = { method: 'POST', headers: turn().headers, body, duplex: 'half' };
+      const request = new Request(`${ORIGIN}/api/agent`, init as RequestInit);
+      const failed = deferred<Error>();
+      const app = open(t).onError(BadRequest, (error, context) => {
+        failed.resolve(error);
+        context.empty(error.status);
+      });
+      assert.equal((await within(app.fetch(request), 'an answer')).status, 400);
+      assert.equal(causeOf(await failed.promise), broken);
+    });
+  }
 
   it('answers HEAD and a preflight without a body', async (t) => {
     const app = open(t);

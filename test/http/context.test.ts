@@ -324,3 +324,56 @@ describe('the bytes of an answer', () => {
     assert.equal((await next('request'))['bytes'], 0);
   });
 });
+
+describe('context.isAnswered', () => {
+  const ways: readonly (readonly [how: string, (context: Context) => unknown, boolean])[] = [
+    ['nothing was done', () => undefined, false],
+    ['it was answered', (context) => context.empty(204), true],
+    ['a stream has begun, of which nothing has left', (context) => context.eventStream(), true],
+    ['a layer has written the head itself', ({ response }) => response.writeHead(200), true],
+    ['the response was destroyed', ({ response }) => response.destroy(), true],
+  ];
+  for (const [how, act, isAnswered] of ways) {
+    it(`is ${isAnswered} where ${how}`, async (t) => {
+      let found: boolean | undefined;
+      const served = await serve(t, {
+        setUp: (app) =>
+          app.get('/x', (context) => {
+            act(context);
+            found = context.isAnswered;
+            context.response.destroy();
+          }),
+      });
+      const client = await served.raw();
+      client.send(get('/x', 'host: x'));
+      await client.closed;
+      assert.equal(found, isAnswered);
+    });
+  }
+});
+
+describe('context.readRawBody', () => {
+  const BODY = 'POST /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello';
+
+  // Waiting for it takes a turn a tenth of its time.
+  for (const how of ['by its own server', 'mounted in another'] as const) {
+    it(`has a body that came with its head at once, ${how}`, async (t) => {
+      let found: unknown;
+      const served = await serve(t, {
+        setUp: (app) =>
+          app.post('/x', (context) => {
+            found = context.readRawBody();
+            context.empty(204);
+          }),
+      });
+      const server = createServer(served.app.handle).listen(0, '127.0.0.1');
+      t.after(() => server.close());
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const client =
+        how === 'mounted in another' ? await RawConnection.open(port) : await served.raw();
+      assert.equal((await client.send(BODY).lastAnswer()).status, 204);
+      assert.deepEqual(found, Buffer.from('hello'));
+    });
+  }
+});

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, ServerResponse, type IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 
 import { ResponseClose } from '../../src/http/response-close.ts';
@@ -64,6 +65,14 @@ describe('ResponseClose', () => {
     response.write('x');
     client.destroy();
     assert.equal((await heard).isFinished, false);
+  });
+
+  it('tells of a finished response that a host without connections made', async () => {
+    const response = new ServerResponse({ method: 'GET' } as IncomingMessage);
+    const heard = told(new ResponseClose(response, 'owner'));
+    response.assignSocket(new PassThrough() as unknown as Socket);
+    response.end('x');
+    assert.equal((await heard).isFinished, true);
   });
 
   it('calls the latest listener first, each once', async (t) => {
