@@ -206,6 +206,12 @@ describe('the errors', () => {
       ));
   }
 
+  for (const headers of [['a b', 'c'], ['a', 'b\r\nc: d'], ['a', 'b', 'c\n', 'd']]) {
+    it(`cannot be made with headers that HTTP forbids: ${JSON.stringify(headers)}`, () => {
+      assert.throws(() => new HttpError(400, 'x', { headers }), TypeError);
+    });
+  }
+
   it('tell when to come back', () =>
     assert.deepEqual(new ServiceUnavailable('x', 3).headers, ['retry-after', '3']));
 });

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import type { Server } from 'node:http';
 import { describe, it } from 'node:test';
 
+import type { Context } from '../../src/http/context.ts';
 import { defineAgent } from '../../src/index.ts';
 import { within } from '../fixtures/app.ts';
 import {
@@ -139,6 +140,28 @@ describe('the body limit', () => {
       .send(Buffer.alloc(20_000_000));
     assert.equal((await client.lastAnswer()).status, 400);
   });
+
+  for (const [when, handler] of [
+    ['unread', () => undefined],
+    ['read', (context: Context) => context.readRawBody()],
+  ] as const) {
+    it(`keeps the connection after a 400 for a body that came with its head: ${when}`, async (t) => {
+      const served = await serve(t, {
+        setUp: (app) =>
+          app.post('/refuse', (context) => {
+            void handler(context);
+            context.json(400, { error: 'no' });
+          }),
+      });
+      const client = await served.raw();
+      const head = { connection: 'keep-alive', 'content-length': 5 };
+      client.send(`${postHead('/refuse', head)}hello`);
+      await client.until(/"no"}$/);
+      client.send(`${postHead('/refuse', { connection: 'close', 'content-length': 5 })}again`);
+      await client.closed;
+      assert.equal(client.received.match(/HTTP\/1\.1 400/g)?.length, 2);
+    });
+  }
 
   it('says with a 413 that the connection is closed, though the client would keep it', async (t) => {
     const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });

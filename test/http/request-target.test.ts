@@ -37,6 +37,7 @@ describe('parseRequestTarget', () => {
     'ftp://host/a',
     'http:\\\\host\\a',
     '?a',
+    'ready?u=http://x/',
     '\\a',
   ]) {
     it(`refuses ${JSON.stringify(target)}`, () =>

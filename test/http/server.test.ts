@@ -3,8 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import { createHttpServer } from '../../src/http/server.ts';
 import { defineAgent } from '../../src/index.ts';
@@ -120,6 +121,39 @@ describe('an offer of h2c', () => {
       assert.match(client.received, /"healthy"[^]*"ready":true/);
     });
   }
+});
+
+describe('a WebSocket offer', () => {
+  const OFFER = 'GET /x HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n';
+
+  /** A client that has sent one to a server that takes them. */
+  async function offer(t: TestContext, listener: RequestListener): Promise<RawConnection> {
+    const server = createHttpServer({ listener, maxConnections: 1, takesUpgrades: true });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const client = await RawConnection.open((server.address() as AddressInfo).port);
+    return client.send(OFFER);
+  }
+
+  it('that is refused is told that the connection closes, which it does', async (t) => {
+    const client = await offer(t, (_request, response) => response.end('no'));
+    const { headers, body } = await client.lastAnswer();
+    assert.deepEqual([headers['connection'], body], ['close', 'no']);
+  });
+
+  it('does not end the process when its connection breaks', async (t) => {
+    const closed = deferred();
+    const offered = deferred();
+    const client = await offer(t, ({ socket }) => {
+      socket.on('close', () => closed.resolve());
+      socket.resume();
+      offered.resolve();
+    });
+    await offered.promise;
+    client.socket.resetAndDestroy();
+    await closed.promise;
+  });
 });
 
 describe('a body that turns out not to be chunked', () => {
