@@ -34,6 +34,8 @@ interface Scenario {
   /** What must not be lost. */
   readonly spares: 'everything' | 'words';
   readonly storeFails?: boolean;
+  /** Processes of each server. Default: one. */
+  readonly workers?: number;
   readonly hasReplica?: boolean;
   /** Replies of 9 s, and servers that close their port at once. Calls have fewer turns. */
   readonly isSlow?: boolean;
@@ -60,6 +62,18 @@ const SCENARIOS: readonly Scenario[] = [
       await servers.kill(0);
       await sleep(1_000);
       await servers.start(0);
+    },
+  },
+  {
+    name: 'workers are killed (SIGKILL), one after another',
+    spares: 'words',
+    workers: 2,
+    isShort: true,
+    async fail({ servers }) {
+      for (const index of [0, 1, 0] as const) {
+        await servers.killWorker(index);
+        await sleep(NGINX_NOTICES_MS);
+      }
     },
   },
   {
@@ -199,7 +213,8 @@ async function run(scenario: Scenario): Promise<Cost> {
     // Unless the store fails, a busy machine must not look as if it did.
     const timeoutMs = scenario.storeFails === true ? undefined : 2_000;
     const environment = scenario.isSlow === true ? SLOW : {};
-    const servers = await Servers.start(storeUrl, timeoutMs, environment);
+    const { workers } = scenario;
+    const servers = await Servers.start(storeUrl, { timeoutMs, workers, environment });
     cleanups.push(() => servers.clear());
     const nginx = await Nginx.start(servers.ports);
     cleanups.push(() => nginx.stop());
@@ -298,9 +313,12 @@ for (const scenario of chosen) {
   const cost = await run(scenario);
   if (scenario.name === 'nothing') calm = cost;
   console.log(row(cost, calm));
-  const { spares } = scenario;
+  const { spares, workers } = scenario;
+  const unanswered = cost.failures.filter((failure) => failure.includes('nothing for'));
   const wrong = [
     ...cost.lostMessages,
+    // The server lives when its worker dies: each turn is answered or breaks off.
+    ...(workers === undefined ? [] : unanswered),
     ...(spares === 'words' && !values.details
       ? []
       : [...cost.failures, ...cost.wrongReplies, ...cost.faults, ...cost.toolsTwice]),

@@ -2,7 +2,6 @@
 // obeys the primary.
 
 import cluster from 'node:cluster';
-import { once } from 'node:events';
 
 import type { Channel } from '../base/channel.ts';
 import { readSettings } from '../settings/load-settings.ts';
@@ -74,7 +73,6 @@ function obey(primary: Primary, { app, log, settings }: OpenServer): void {
     close: async () => {
       await app.close({ isReplaced });
       await sendCounts();
-      await connectionsReturned();
     },
     fields: () => ({ openTurns: app.runningTurns }),
     onFailure: () => void primary.outbox.send({ type: 'failed' }),
@@ -100,19 +98,6 @@ function obey(primary: Primary, { app, log, settings }: OpenServer): void {
     }
   });
   setInterval(() => void sendCounts(), COUNTS_INTERVAL_MS).unref();
-}
-
-/**
- * Resolves when the primary has back the connections that it had handed over too late. If this
- * process exited at once, they would never be answered. `disconnect` waits for an answer of the
- * primary, which comes after all that it had sent.
- */
-async function connectionsReturned(): Promise<void> {
-  const { worker } = cluster;
-  if (worker?.isConnected() !== true) return;
-  const disconnected = once(worker, 'disconnect');
-  worker.disconnect();
-  await disconnected;
 }
 
 /** The process that started this one. */

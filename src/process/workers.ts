@@ -137,7 +137,6 @@ export class Workers {
   #closingSignal: string | undefined;
   #died = 0;
   readonly #backOff = new BackOff();
-  #checks: NodeJS.Timeout | undefined;
   /** Set while waiting to start the next worker. */
   #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
@@ -153,13 +152,16 @@ export class Workers {
     });
     this.failed.catch(() => undefined); // handled by those who await it
     const [, exec = ''] = process.argv;
+    // Workers accept from one shared socket. By default the primary accepts and hands over; then a
+    // connection that a worker did not live to acknowledge stays open and unanswered for good.
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({
       exec,
       args: process.argv.slice(2),
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     if (!isInspected(process.execArgv, process.env['NODE_OPTIONS']))
-      this.#checks = setInterval(() => this.#check(), CHECK_INTERVAL_MS).unref();
+      setInterval(() => this.#check(), CHECK_INTERVAL_MS).unref();
     // A worker that does not read its messages would stay alive.
     process.on('exit', () => this.#all.forEach((worker) => worker.kill()));
   }
@@ -203,28 +205,27 @@ export class Workers {
     return (this.#replacing ??= this.#replaceAll().finally(() => (this.#replacing = undefined)));
   }
 
-  /** Resolves when all have closed; rejects if some took too long and had to be killed. */
+  /** Resolves when all have closed; rejects if some were killed. */
   async close(signal: string): Promise<void> {
     const { log, closingMs } = this.#options;
     this.#closingSignal = signal;
     clearTimeout(this.#replacement);
-    clearInterval(this.#checks);
-    let killed = 0;
     const late = setTimeout(() => {
       for (const worker of this.#all) {
         log.error('a worker did not close in time', { worker: worker.pid });
         worker.kill();
-        killed += 1;
       }
     }, closingMs);
-    await Promise.all(
+    const exits = await Promise.all(
       this.all.map((worker) => {
         void worker.outbox.send({ type: 'close', signal });
         return worker.gone;
       }),
     );
     clearTimeout(late);
-    if (killed > 0) throw new Error('workers had to be killed');
+    if (exits.some((exit) => exit.signal === 'SIGKILL')) {
+      throw new Error('workers were killed');
+    }
   }
 
   #serving(): readonly WorkerProcess[] {
@@ -271,8 +272,9 @@ export class Workers {
   }
 
   /**
-   * Kills workers that hang: they would still be handed connections, and answer none. Counts checks
-   * and not time, or all workers would die when the primary was suspended for a while.
+   * Kills workers that hang: connections they have accepted would wait for good, and so would new
+   * ones if all hang. Counts checks and not time, or all workers would die when the primary was
+   * suspended for a while.
    */
   #check(): void {
     for (const worker of this.all.filter(hasListened)) {

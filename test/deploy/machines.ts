@@ -106,25 +106,33 @@ async function accepts(port: number): Promise<boolean> {
   }
 }
 
+const HANGS_MS = 100;
+
+export interface ServersOptions {
+  /** That of the store; default: as the servers have it. */
+  readonly timeoutMs?: number | undefined;
+  /** Processes of each server. Default: one. */
+  readonly workers?: number | undefined;
+  /** More variables. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 /** Two servers with one store. Each keeps its port when it is started again. */
 export class Servers {
   readonly #workplace = new Workplace();
   readonly #storeUrl: string;
-  readonly #timeoutMs: number | undefined;
-  readonly #environment: Readonly<Record<string, string>>;
+  readonly #options: ServersOptions;
   readonly #effects: string;
   readonly ports: readonly [number, number];
   readonly #running: SpawnedServer[] = [];
 
   private constructor(
     storeUrl: string,
-    timeoutMs: number | undefined,
-    environment: Readonly<Record<string, string>>,
+    options: ServersOptions,
     ports: readonly [number, number],
   ) {
     this.#storeUrl = storeUrl;
-    this.#timeoutMs = timeoutMs;
-    this.#environment = environment;
+    this.#options = options;
     this.ports = ports;
     this.#effects = this.#workplace.write('effects', '');
     const library = pathToFileURL(join(ROOT, 'dist/index.js')).href;
@@ -133,20 +141,15 @@ export class Servers {
     this.#workplace.write('package.json', '{}');
   }
 
-  /** `timeoutMs` is that of the store; default: as the servers have it. */
-  static async start(
-    storeUrl: string,
-    timeoutMs?: number,
-    environment: Readonly<Record<string, string>> = {},
-  ): Promise<Servers> {
-    const ports = [await freePort(), await freePort()] as const;
-    const servers = new Servers(storeUrl, timeoutMs, environment, ports);
+  static async start(storeUrl: string, options: ServersOptions = {}): Promise<Servers> {
+    const servers = new Servers(storeUrl, options, [await freePort(), await freePort()]);
     for (const index of [0, 1] as const) await servers.start(index);
     return servers;
   }
 
   /** Resolves when it listens. */
   async start(index: 0 | 1): Promise<void> {
+    const { timeoutMs, workers = 1 } = this.#options;
     const server = this.#workplace.spawn({
       env: {
         NODE_ENV: 'production',
@@ -157,12 +160,27 @@ export class Servers {
         ACCESS_LOG: 'false',
         DRAIN_DELAY_SECONDS: '1',
         SHUTDOWN_TIMEOUT_SECONDS: '5',
-        ...(this.#timeoutMs === undefined ? {} : { STORE_TIMEOUT_MS: String(this.#timeoutMs) }),
-        ...this.#environment,
+        WORKERS: String(workers),
+        ...(timeoutMs === undefined ? {} : { STORE_TIMEOUT_MS: String(timeoutMs) }),
+        ...this.#options.environment,
       },
     });
-    await server.line('listening');
+    await server.lines('listening', workers);
     this.#running[index] = server;
+  }
+
+  /**
+   * Kills the worker of a server that listens for the shortest time. It hangs for a moment before,
+   * so that some turns reach it in vain. Resolves when another one listens.
+   */
+  async killWorker(index: 0 | 1): Promise<void> {
+    const server = this.#running[index];
+    const listening = server?.log.filter(({ msg }) => msg === 'listening') ?? [];
+    const pid = Number(listening.at(-1)?.['worker']);
+    process.kill(pid, 'SIGSTOP');
+    await sleep(HANGS_MS);
+    process.kill(pid, 'SIGKILL');
+    await server?.lines('listening', listening.length + 1);
   }
 
   /** As a deploy ends it: resolves when it has closed by itself. */

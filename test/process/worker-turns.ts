@@ -86,7 +86,7 @@ export async function say(url: string, text: string, conversationId?: string): P
   return Turn.begin(await createTestClient(url, { secret: SECRET, ...id }).say(text));
 }
 
-/** A turn that is held in that process: connections are dealt out in turn. */
+/** A turn that is held in that process: connections go now to the one, now to the other. */
 export async function hold(url: string, isRight: (pid: number) => boolean): Promise<Turn> {
   for (;;) {
     const turn = await say(url, 'hold');

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { Agent, get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate, setTimeout } from 'node:timers/promises';
@@ -27,14 +28,27 @@ const LIMIT = { ...ANYWHERE, skip: WITHOUT_SQLITE };
 
 const ENV = { ...WORKERS_ENV, CONVERSATION_STORE: 'sqlite:calls.db' };
 
-function spawnServer(agent = AGENT, execArgv: readonly string[] = []): SpawnedServer {
-  workplace.write('agent.mjs', agent);
-  return workplace.spawn({ env: ENV, execArgv });
+interface SpawnOptions {
+  readonly agent?: string;
+  /** Node's own flags. */
+  readonly execArgv?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
-/** `execArgv` are Node's own flags. */
-function serve(agent?: string, execArgv?: readonly string[]): Promise<Service> {
-  return serving(spawnServer(agent, execArgv));
+function spawnServer({ agent = AGENT, execArgv = [], env }: SpawnOptions = {}): SpawnedServer {
+  workplace.write('agent.mjs', agent);
+  return workplace.spawn({ env: { ...ENV, ...env }, execArgv });
+}
+
+function serve(options?: SpawnOptions): Promise<Service> {
+  return serving(spawnServer(options));
+}
+
+/** A flag for Node: these functions of all processes take a tenth of the time. */
+function fast(...names: readonly ('setInterval' | 'setTimeout')[]): readonly string[] {
+  const lines = names.map((name) => `const { ${name} } = globalThis;
+    globalThis.${name} = (call, ms, ...values) => ${name}(call, ms / 10, ...values);`);
+  return ['--import', workplace.write('fast.mjs', lines.join('\n'))];
 }
 
 /** A line of what the kernel says of a process; empty if that is gone. */
@@ -64,6 +78,28 @@ async function health(url: string, agent: Agent): Promise<unknown[]> {
   response.resume();
   await once(response, 'close');
   return [response.statusCode, response.headers.connection];
+}
+
+/** How a connection of its own for one request ends. */
+function visit(url: string): Promise<'answered' | 'closed'> {
+  return new Promise((resolve) => {
+    const { hostname, port } = new URL(url);
+    let answer = '';
+    const socket = connect(Number(port), hostname, () => {
+      socket.write(`GET /health HTTP/1.1\r\nhost: ${hostname}\r\nconnection: close\r\n\r\n`);
+    });
+    socket.setEncoding('utf8').on('data', (text: string) => (answer += text));
+    socket.on('error', () => undefined); // `close` follows
+    socket.on('close', () => resolve(answer.startsWith('HTTP/1.1 200') ? 'answered' : 'closed'));
+  });
+}
+
+function within1Second<T>(end: Promise<T>): Promise<T | 'neither'> {
+  return Promise.race([end, setTimeout(1_000, 'neither' as const, { ref: false })]);
+}
+
+function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 const TURNS = 'layercode_turns_total{event="message",outcome="completed"}';
@@ -112,14 +148,33 @@ describe('a server with workers', () => {
     assert.equal(await other.rest(), ' Done.');
   });
 
+  // Node's primary hands connections to its workers by default. It kept those that a worker did not
+  // live to acknowledge: their callers waited for good, and each cost the primary a descriptor.
+  it('answers or closes each connection within 1 s of the death of a worker', LIMIT, async () => {
+    const { server, url, workers } = await serve();
+    const primary = server.process.pid ?? assert.fail();
+    await Promise.all(Array.from({ length: 10 }, () => visit(url)));
+    const before = descriptorsOf(primary);
+    let [victim] = workers;
+    for (let round = 1; round <= 3; round++) {
+      assert.ok(victim !== undefined);
+      process.kill(victim, 'SIGSTOP'); // so that some surely come before its death is noticed
+      const early = Array.from({ length: 10 }, () => visit(url));
+      await setTimeout(50);
+      process.kill(victim, 'SIGKILL');
+      const late = Array.from({ length: 10 }, () => visit(url));
+      const ends = await Promise.all([...early, ...late].map((end) => within1Second(end)));
+      assert.deepEqual(ends.filter((end) => end === 'neither'), [], `round ${round}`);
+      victim = workerOf((await server.lines('listening', 2 + round)).at(-1) ?? assert.fail());
+    }
+    assert.deepEqual(descriptorsOf(primary), before);
+  });
+
   it('kills a worker that hangs and replaces it, but none when all were suspended', LIMIT, async () => {
-    // Ten times as fast: a worker may be silent for 1.5 s.
-    const fast = workplace.write('fast.mjs', `const { setInterval } = globalThis;
-      globalThis.setInterval = (call, ms) => setInterval(call, ms / 10);`);
-    const { server, url, workers } = await serve(AGENT, ['--import', fast]);
+    const { server, url, workers } = await serve({ execArgv: fast('setInterval') });
     const suspended = [server.process.pid ?? 0, ...workers];
     for (const pid of suspended) process.kill(pid, 'SIGSTOP');
-    await setTimeout(2_000); // more than a worker may be silent
+    await setTimeout(2_000); // more than the 1.5 s that a worker may be silent
     for (const pid of suspended) process.kill(pid, 'SIGCONT');
     const other = await hold(url, () => true);
     const hung = workers.find((pid) => pid !== other.pid) ?? assert.fail();
@@ -131,6 +186,17 @@ describe('a server with workers', () => {
     await server.lines('listening', 3);
     other.release();
     assert.equal(await other.rest(), ' Done.');
+  });
+
+  it('kills a worker that hangs while the server drains, too, and ends with 1', LIMIT, async () => {
+    const { server, workers } = await serve({ execArgv: fast('setInterval') });
+    const [hung = assert.fail()] = workers;
+    process.kill(hung, 'SIGSTOP');
+    server.kill('SIGTERM');
+    const killed = await server.line('a worker does not answer and is killed');
+    assert.equal(workerOf(killed), hung);
+    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    assert.match(JSON.stringify(server.log.at(-1)), /"closing failed".*workers were killed/);
   });
 
   it('replaces a worker in which an error was not awaited, and lets its turns finish', LIMIT, async () => {
@@ -156,7 +222,9 @@ describe('a server with workers', () => {
       "yield ' Done.';",
       "if (text === 'spawn') yield ` ${spawn('sleep', ['60'], { stdio: 'inherit' }).pid}`;",
     );
-    const { server, url } = await serve(`import { spawn } from 'node:child_process';${agent}`);
+    const { server, url } = await serve({
+      agent: `import { spawn } from 'node:child_process';${agent}`,
+    });
     const turn = await say(url, 'spawn');
     const program = Number(await turn.rest());
     try {
@@ -298,17 +366,21 @@ describe('the command run --tunnel with workers', () => {
 describe('workers that cannot start', () => {
   // An agent is loaded before the store is opened: these need no SQLite.
   it('end the server with 1, and what is wrong is said once', ANYWHERE, async () => {
-    const server = spawnServer('export default { name: "mine", onTalk: () => "Hi." };');
+    const server = spawnServer({
+      agent: 'export default { name: "mine", onTalk: () => "Hi." };',
+    });
     assert.deepEqual(await server.exit, { code: 1, signal: null });
     assert.match(server.stderr, /^layercode-microserver: agent module .*"onTalk".*\n$/);
     assert.equal(server.stdout, '');
   });
 
   it('end the server with 1, also when another one serves already', LIMIT, async () => {
-    const server = spawnServer(`import { existsSync, writeFileSync } from 'node:fs';
-      if (existsSync('begun')) throw new Error('not twice');
-      writeFileSync('begun', '');
-      export default { name: 'mine', onMessage: () => 'Hi.' };`);
+    const server = spawnServer({
+      agent: `import { existsSync, writeFileSync } from 'node:fs';
+        if (existsSync('begun')) throw new Error('not twice');
+        writeFileSync('begun', '');
+        export default { name: 'mine', onMessage: () => 'Hi.' };`,
+    });
     assert.deepEqual(await server.exit, { code: 1, signal: null });
     assert.match(server.stderr, /^layercode-microserver: agent module .*: not twice\n$/);
     const reason = 'a worker ended before it listened: exit code 1';
@@ -316,7 +388,9 @@ describe('workers that cannot start', () => {
   });
 
   it('end the server with 1, also when they say nothing', ANYWHERE, async () => {
-    const server = spawnServer('process.kill(process.pid, "SIGKILL");');
+    const server = spawnServer({
+      agent: 'process.kill(process.pid, "SIGKILL");',
+    });
     assert.deepEqual(await server.exit, { code: 1, signal: null });
     assert.equal(
       server.stderr,
