@@ -142,9 +142,7 @@ class Post {
         this.#measured(from);
         return;
       case 'sum':
-        void this.#collected().then((text) =>
-          from.outbox.send({ type: 'metrics', id: message.id, text }),
-        );
+        void this.#collected().then((text) => from.outbox.send({ type: 'metrics', text }));
         return;
       default: // `Workers` handles the others
     }
@@ -160,7 +158,7 @@ class Post {
     this.#measuring.delete(worker);
   }
 
-  /** Simultaneous requests share one answer. */
+  /** Workers that ask at the same time share one answer. */
   #collected(): Promise<string> {
     return (this.#collecting ??= this.#collect().finally(() => (this.#collecting = undefined)));
   }

@@ -24,7 +24,7 @@ export type MessageToWorker =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'measure' }
   /** Answers `sum`. */
-  | { readonly type: 'metrics'; readonly id: number; readonly text: string };
+  | { readonly type: 'metrics'; readonly text: string };
 
 export type MessageToPrimary =
   /**
@@ -44,7 +44,7 @@ export type MessageToPrimary =
   /** Answers `measure`. */
   | { readonly type: 'measured'; readonly metrics: readonly MetricText[] }
   /** Requests the metrics of all processes. */
-  | { readonly type: 'sum'; readonly id: number };
+  | { readonly type: 'sum' };
 
 /** A unique key separates these messages from those a user's agent may send. */
 const NAME = 'layercode-microserver';

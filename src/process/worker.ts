@@ -110,18 +110,15 @@ class Primary {
   readonly started: Promise<Extract<MessageToWorker, { readonly type: 'start' }>>;
   /** Whether the server is open. Until then the process simply exits when told to close. */
   isObeyed = false;
-  readonly #sums = new Map<number, (text: string) => void>();
-  #lastSum = 0;
+  #sum: Promise<string> | undefined;
+  #onSum: ((text: string) => void) | undefined;
 
   constructor() {
     this.started = new Promise((resolve) => {
       this.listen((message) => {
         if (message.type === 'start') resolve(message);
         else if (message.type === 'close' && !this.isObeyed) process.exit(0);
-        else if (message.type === 'metrics') {
-          this.#sums.get(message.id)?.(message.text);
-          this.#sums.delete(message.id);
-        }
+        else if (message.type === 'metrics') this.#onSum?.(message.text);
       });
     });
     void this.outbox.send({ type: 'ready' });
@@ -147,11 +144,11 @@ class Primary {
     };
   }
 
+  /** The metrics of all processes. Simultaneous readers share one answer of the primary. */
   sum(): Promise<string> {
-    const id = ++this.#lastSum;
-    return new Promise((resolve) => {
-      this.#sums.set(id, resolve);
-      void this.outbox.send({ type: 'sum', id });
-    });
+    return (this.#sum ??= new Promise<string>((resolve) => {
+      this.#onSum = resolve;
+      void this.outbox.send({ type: 'sum' });
+    }).finally(() => (this.#sum = undefined)));
   }
 }

@@ -10,8 +10,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 
+import { createTestClient } from '../../src/test-client.ts';
 import { BOX, CONNECTED, URL_OF_TUNNEL } from '../cli/tunnel/fake-cloudflared.ts';
-import { SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { SECRET, SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import {
   AGENT, hold, say, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
@@ -67,7 +68,8 @@ async function ended(pids: readonly number[]): Promise<void> {
 }
 
 async function metric(url: string, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
+  const headers = { connection: 'close' }; // a replaced worker serves its connections to their end
+  const text = await (await fetch(`${url}/metrics`, { headers })).text();
   const line = text.split('\n').find((sample) => sample.startsWith(`${name} `));
   return Number(line?.slice(name.length));
 }
@@ -239,6 +241,52 @@ describe('a server with workers', () => {
     }
   });
 
+  it('reads the last words of a worker before it says that it died', LIMIT, async () => {
+    // A program of the worker has them: it speaks once nothing is left of its parent.
+    const speak = 'while kill -0 $PPID; do :; done 2>/dev/null; echo \'{"msg":"last words"}\'';
+    const agent = AGENT.replace("yield ' Done.';", `if (text === 'spawn')
+      spawn('sh', ['-c', ${JSON.stringify(speak)}], { stdio: ['ignore', 'inherit', 'ignore'] });`);
+    const { server, url } = await serve({
+      agent: `import { spawn } from 'node:child_process';${agent}`,
+    });
+    const turn = await say(url, 'spawn');
+    await turn.rest();
+    process.kill(turn.pid, 'SIGKILL');
+    await server.line('a worker died');
+    await server.line('last words');
+    const messages = server.log.map(({ msg }) => msg);
+    assert.ok(messages.indexOf('last words') < messages.indexOf('a worker died'), server.stdout);
+  });
+
+  it('starts no program that takes itself for a worker', LIMIT, async () => {
+    const env = 'JSON.stringify(Object.keys(process.env))';
+    const agent = AGENT.replace('String(process.pid)', env);
+    const { url } = await serve({ agent });
+    const reply = await createTestClient(url, { secret: SECRET }).say('Hello');
+    assert.doesNotMatch(await reply.text(), /MICROSERVER/);
+  });
+
+  it('asks for the figures of all workers once for many readers of one', LIMIT, async () => {
+    // The primary waits for a worker that hangs, and meanwhile the readers come.
+    const count = `let asked = 0; const { send } = process;
+      process.send = (message, ...rest) => {
+        if (JSON.stringify(message).includes('"type":"sum"')) asked += 1;
+        return Reflect.apply(send, process, [message, ...rest]);
+      };`;
+    const agent = count + AGENT.replace("yield ' Done.'", 'yield ` asked ${asked} times`');
+    const { url, workers } = await serve({ agent });
+    const [hung = assert.fail()] = workers;
+    process.kill(hung, 'SIGSTOP');
+    try {
+      const readers = Array.from({ length: 50 }, () => metric(url, 'layercode_workers'));
+      const figures = await Promise.all(readers);
+      assert.deepEqual([...new Set(figures)], [2]);
+      assert.equal(await (await say(url, 'Hello')).rest(), ' asked 1 times');
+    } finally {
+      process.kill(hung, 'SIGCONT'); // to see that the server is gone, and end
+    }
+  });
+
   it('drains all of them on SIGTERM', LIMIT, async () => {
     const { server, url } = await serve();
     const one = await hold(url, () => true);
@@ -250,6 +298,28 @@ describe('a server with workers', () => {
       assert.equal(await turn.rest(), ' Done.');
     }
     assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  it('gives them the time to drain that the settings give, before it kills them', LIMIT, async () => {
+    // More than the 10 s beyond the settings, all ten times as fast.
+    const env = { DRAIN_DELAY_SECONDS: '15', SHUTDOWN_TIMEOUT_SECONDS: '15' };
+    const { server, url } = await serve({ execArgv: fast('setTimeout'), env });
+    const turn = await hold(url, () => true);
+    server.kill('SIGTERM');
+    assert.equal(await turn.rest(), '');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  it('lets a worker that gets SIGTERM itself finish, and replaces it', LIMIT, async () => {
+    const { server, url } = await serve();
+    const turn = await hold(url, () => true);
+    process.kill(turn.pid, 'SIGTERM');
+    const closing = await server.line('closing', (line) => workerOf(line) === turn.pid);
+    assert.equal(closing['signal'], 'SIGTERM');
+    turn.release();
+    assert.equal(await turn.rest(), ' Done.');
+    assert.equal((await server.line('a worker died'))['reason'], 'exit code 0');
+    await server.lines('listening', 3);
   });
 
   it('ends at once on a second signal, and takes its workers with it', LIMIT, async () => {
@@ -300,6 +370,30 @@ describe('a server with workers', () => {
     server.kill('SIGTERM');
     assert.deepEqual(await server.exit, { code: 0, signal: null });
     assert.equal(server.log.filter(({ msg }) => msg === 'a worker died').length, 0);
+  });
+
+  it('replaces each worker once on one SIGHUP, and is no younger for that', LIMIT, async () => {
+    const { server, url, workers } = await serve();
+    const startTime = await metric(url, 'process_start_time_seconds');
+    server.kill('SIGHUP');
+    await server.line('workers replaced');
+    await ended(workers);
+    assert.equal(await metric(url, 'process_start_time_seconds'), startTime);
+    server.kill('SIGTERM');
+    await server.exit;
+    assert.equal(server.log.filter(({ msg }) => msg === 'replacing workers').length, 1);
+  });
+
+  it('stops replacing workers on SIGTERM', LIMIT, async () => {
+    const { server } = await serve();
+    workplace.write('agent.mjs', 'console.log(`{"msg":"loading"}`); await new Promise(() => {});');
+    server.kill('SIGHUP');
+    await server.line('loading');
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    const messages = server.log.map(({ msg }) => msg);
+    assert.equal(messages.filter((msg) => msg === 'loading').length, 1);
+    assert.deepEqual(messages.filter((msg) => /^a worker|workers replaced/.test(msg)), []);
   });
 
   it('keeps its workers on SIGHUP if no new one can start', LIMIT, async () => {
