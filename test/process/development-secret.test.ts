@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import {
+import fs, {
   chmodSync,
   chownSync,
   existsSync,
@@ -12,7 +12,9 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
+  type Stats,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
@@ -150,6 +152,22 @@ describe('openDevelopmentSecret', () => {
       'no draft is left behind',
     );
     assert.ok(!existsSync(join(directory, 'absent')));
+  });
+
+  it('carries on with a secret in memory on a file system without modes', (t) => {
+    const { fstatSync } = fs;
+    const asOnFat = (descriptor: number): Stats =>
+      Object.assign(fstatSync(descriptor), { mode: 0o100_777 });
+    t.mock.method(fs, 'fstatSync', asOnFat);
+    syncBuiltinESMExports();
+    try {
+      const { secret, ...rest } = openDevelopmentSecret(directory);
+      assert.match(secret, /^whsec_[\w-]{43}$/);
+      assert.deepEqual(rest, { file: undefined, isNew: true });
+    } finally {
+      t.mock.restoreAll();
+      syncBuiltinESMExports();
+    }
   });
 
   it(

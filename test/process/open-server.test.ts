@@ -11,30 +11,40 @@ import { createTestClient } from '../../src/test-client.ts';
 const COMMON = 'whsec_common_0123456789';
 const OWN = 'whsec_of_support_0123456789';
 
+let directory = '';
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'open-server-'));
+});
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+async function open(
+  t: TestContext,
+  variables: Readonly<Record<string, string>>,
+): Promise<{ server: OpenServer; lines: readonly string[] }> {
+  const lines: string[] = [];
+  const fixed = { HOST: '127.0.0.1', PORT: '0', SHUTDOWN_TIMEOUT_SECONDS: '0' };
+  const settings = parseSettings({ ...fixed, ...variables }, []);
+  const write = (line: string): unknown => lines.push(line);
+  const server = await openServer(settings, { directory, write, isTerminal: false });
+  t.after(() => server.app.close());
+  return { server, lines };
+}
+
+describe('openServer', () => {
+  it('warns of a model that has no key', async (t) => {
+    const { lines } = await open(t, { AGENT: 'starter', LAYERCODE_WEBHOOK_SECRET: COMMON });
+    assert.match(lines.join(''), /"level":"warn","msg":"model","problem":"[^"]*OPENAI_API_KEY/);
+  });
+});
+
 describe('openServer with AGENTS', () => {
-  let directory = '';
   before(() => {
-    directory = mkdtempSync(join(tmpdir(), 'open-server-'));
     for (const name of ['sales', 'support']) {
       const agent = `{ name: 'any', onMessage: ({ text }) => '${name}: ' + text }`;
       writeFileSync(join(directory, `${name}.mjs`), `export default ${agent};\n`);
     }
     writeFileSync(join(directory, 'broken.mjs'), 'export default { name: "broken" };\n');
   });
-  after(() => rmSync(directory, { recursive: true, force: true }));
-
-  async function open(
-    t: TestContext,
-    variables: Readonly<Record<string, string>>,
-  ): Promise<{ server: OpenServer; lines: readonly string[] }> {
-    const lines: string[] = [];
-    const fixed = { HOST: '127.0.0.1', PORT: '0', SHUTDOWN_TIMEOUT_SECONDS: '0' };
-    const settings = parseSettings({ ...fixed, ...variables }, []);
-    const write = (line: string): unknown => lines.push(line);
-    const server = await openServer(settings, { directory, write, isTerminal: false });
-    t.after(() => server.app.close());
-    return { server, lines };
-  }
 
   const AGENTS = 'sales=./sales.mjs,support=./support.mjs';
 
@@ -64,6 +74,14 @@ describe('openServer with AGENTS', () => {
     const { server, lines } = await open(t, { AGENTS, ...variables });
     server.log.info(`a line with ${OWN}`);
     assert.doesNotMatch(lines.join(''), new RegExp(OWN));
+  });
+
+  it('does not open without one of them that cannot be opened', async (t) => {
+    const oneWrong = 'support=./support.mjs,broken=./broken.mjs';
+    await assert.rejects(open(t, { AGENTS: oneWrong, LAYERCODE_WEBHOOK_SECRET: COMMON }), {
+      name: 'SettingsError',
+      message: /^agent broken: [^;]*must have onMessage[^;]*$/,
+    });
   });
 
   it('reports what is wrong with each of them at once', async (t) => {

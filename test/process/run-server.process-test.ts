@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import {
   SECRET,
+  SERVER,
   Workplace,
   type SpawnedServer,
   type SpawnOptions,
@@ -60,6 +61,24 @@ function complaints({ stderr }: SpawnedServer): string[] {
     .map((line) => COMPLAINT.exec(line)?.[1] ?? '')
     .filter((reason) => reason !== '');
 }
+
+describe('a server that another program has started', () => {
+  it('is no worker of that program if it was forked', LIMIT, async () => {
+    const forker = workplace.write('forker.mjs', `import { fork } from 'node:child_process';
+      const server = fork(${JSON.stringify(SERVER)});
+      process.on('SIGTERM', () => server.kill());
+      server.on('exit', (code) => process.exit(code));`);
+    const server = serve('return turn.text;', { server: forker });
+    assert.equal(await (await caller(await server.url()).say('Hello')).text(), 'Hello');
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  it('is no worker if it only has the variable of one', LIMIT, async () => {
+    const server = serve('return turn.text;', { env: { LAYERCODE_MICROSERVER_WORKER: '1' } });
+    assert.equal(await (await caller(await server.url()).say('Hello')).text(), 'Hello');
+  });
+});
 
 describe('a log', () => {
   it(

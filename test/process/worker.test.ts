@@ -34,13 +34,22 @@ describe('WholeLines', () => {
     }
   });
 
-  it('ends a line that has no end', () => {
+  it('gives all lines that have come whole at once', () => {
+    const given: string[] = [];
+    const lines = new WholeLines((some) => given.push(some));
+    lines.push('one\ntwo\nthr');
+    assert.deepEqual(given, ['one\ntwo\n']);
+  });
+
+  it('ends a line that has no end, and gives it once', () => {
     const given: string[] = [];
     const lines = new WholeLines((some) => given.push(some));
     lines.push('x'.repeat(65_536));
     assert.deepEqual(given, []);
     lines.push('x');
-    assert.deepEqual(given, [`${'x'.repeat(65_537)}\n`]);
+    lines.push('y\n');
+    lines.end();
+    assert.deepEqual(given, [`${'x'.repeat(65_537)}\n`, 'y\n']);
   });
 });
 
