@@ -22,5 +22,6 @@ EXPOSE 8000
 # The image has neither curl nor wget. A server that is given --port instead of PORT needs --health-cmd.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8000) + '/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-# Exec form: node itself is process 1 and gets the signals. Flags can follow the image's name.
-ENTRYPOINT ["node", "dist/server.js"]
+# Exec form: node itself is process 1 and gets the signals. The server's flags can follow the
+# image's name. Those for node are the ones of `npm start`: docs/deploy.md says what they do.
+ENTRYPOINT ["node", "--no-allocation-site-pretenuring", "--max-semi-space-size=4", "dist/server.js"]

@@ -1,6 +1,6 @@
 // The sections of `npm run bench`: each measures the contestants, prints a table, and judges.
 import { execFileSync } from 'node:child_process';
-import { runRounds, type Contestants } from './contestants.ts';
+import { runRounds, withFlags, type Contestants } from './contestants.ts';
 import { LATER_AGENT } from './servers.ts';
 import { profileTurns } from './profile.ts';
 import { measureStartup } from './startup.ts';
@@ -48,7 +48,7 @@ async function compareYoung(
   { bare, server, quiet }: Contestants,
   size: BenchSize,
 ): Promise<Comparison> {
-  const contestants = [bare, server, quiet];
+  const contestants = [bare, server, quiet, withFlags(server)];
   const results = await runRounds(contestants, size.rounds, (contestant) =>
     measureThroughput(contestant, {
       connections: CONNECTIONS,
@@ -89,7 +89,7 @@ async function compareFull(
   { bare, server, quiet, peers }: Contestants,
   size: BenchSize,
 ): Promise<Comparison> {
-  const contestants = [bare, server, quiet, ...peers];
+  const contestants = [bare, server, quiet, ...peers, withFlags(server)];
   const results = await runRounds(contestants, size.rounds, (contestant) =>
     measureThroughput(contestant, { ...LONG_CONVERSATIONS, ...size }),
   );

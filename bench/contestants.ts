@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { NodeBinary } from './node-binaries.ts';
 import { BARE } from './servers.ts';
 import type { Peer } from './peers.ts';
@@ -21,6 +22,19 @@ export interface Contestants {
   readonly server: Contestant;
   readonly quiet: Contestant;
   readonly peers: readonly Contestant[];
+}
+
+/** The flags for Node with which `npm start` starts the server. */
+function flagsOfNpmStart(): readonly string[] {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const { scripts } = JSON.parse(manifest) as { readonly scripts: { readonly start: string } };
+  return scripts.start.split(' ').slice(1, -1);
+}
+
+/** The same with the flags of `npm start`. All others run without. */
+export function withFlags<Some extends Contestant>(contestant: Some): Some {
+  const nodeFlags = [...(contestant.nodeFlags ?? []), ...flagsOfNpmStart()];
+  return { ...contestant, name: `${contestant.name}, flags of npm start`, nodeFlags };
 }
 
 export function createContestants(

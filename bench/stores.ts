@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
 import type { BenchSize, Comparison } from './comparisons.ts';
-import { runRounds, type Contestant, type Contestants } from './contestants.ts';
+import { runRounds, withFlags, type Contestant, type Contestants } from './contestants.ts';
 import { formatSummary, median } from './stats.ts';
 import type { StoreTurnsResult } from './store-turns.ts';
 import { printTable } from './table.ts';
@@ -101,8 +101,8 @@ async function compareThem(
     const one = { ...quiet, name: store.name, store, workers: 1 } as const;
     // Workers need a store that they share.
     return store.name === 'memory'
-      ? [one]
-      : [one, { ...one, name: `${store.name}, 2 workers`, workers: 2 }];
+      ? [one, withFlags(one)]
+      : [one, { ...one, name: `${store.name}, 2 workers`, workers: 2 }, withFlags(one)];
   });
   const results = await runRounds(contestants, size.rounds, (it) => measure(it, size));
   const conversations = CONNECTIONS * CONVERSATIONS;

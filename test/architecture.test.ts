@@ -294,6 +294,12 @@ describe('src', () => {
     );
   });
 
+  it('changes no flag of V8, and watches no garbage collections', () => {
+    const found = files.filter((file) =>
+      /\bsetFlagsFromString\b|\bPerformanceObserver\b/.test(readFileSync(join(SRC, file), 'utf8')));
+    assert.deepEqual(found, []);
+  });
+
   it('has no cycle between files', () => {
     const cycles: string[] = [];
     const done = new Set<string>();

@@ -16,7 +16,6 @@ import { defaultModelName } from '../models/providers.ts';
 import { secretsOfAgent } from '../settings/named-agents.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 import { version } from '../base/version.ts';
-import { allocateYoung, boundYoungGeneration } from './young-generation.ts';
 
 export interface OpenServerOptions {
   /** The folder for agent modules and the development secret. */
@@ -97,8 +96,6 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
     throw new SettingsError([...missing].map((problem) => `${problem}; ${remedy}`));
   }
   const { address, port } = await app.listen();
-  void allocateYoung();
-  void boundYoungGeneration();
   const origin = `http://${hostOf(address)}:${port}`;
   const agentName = app.agents.map(({ name }) => name).join(',');
   log.info('listening', {

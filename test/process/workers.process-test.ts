@@ -258,6 +258,14 @@ describe('a server with workers', () => {
     assert.ok(messages.indexOf('last words') < messages.indexOf('a worker died'), server.stdout);
   });
 
+  it('starts workers with its own flags for Node', LIMIT, async () => {
+    const agent = AGENT.replace('String(process.pid)', 'JSON.stringify(process.execArgv)');
+    const execArgv = ['--no-allocation-site-pretenuring', '--max-semi-space-size=4'];
+    const { url } = await serve({ agent, execArgv });
+    const reply = await createTestClient(url, { secret: SECRET }).say('Hello');
+    assert.equal(await reply.text(), `${JSON.stringify(execArgv)} Done.`);
+  });
+
   it('starts no program that takes itself for a worker', LIMIT, async () => {
     const env = 'JSON.stringify(Object.keys(process.env))';
     const agent = AGENT.replace('String(process.pid)', env);

@@ -1,0 +1,60 @@
+// The flags for Node with which `npm start`, the image and the systemd unit start the server.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { ROOT } from './fixtures/pages.ts';
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
+
+const { scripts } = JSON.parse(read('package.json')) as { readonly scripts: { start: string } };
+const FLAGS = scripts.start.split(' ').slice(1, -1);
+
+/** What a script prints in a process with these flags. All that it makes may survive. */
+function run(script: string, flags: readonly string[]): string {
+  const args = [...flags, '--input-type=module', '--eval', `const kept = []; ${script}`];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+describe('the flags of npm start', () => {
+  for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
+    it(`are those of ${file}`, () => {
+      const [, entry = ''] = /^ENTRYPOINT (.*)$/m.exec(read(file)) ?? [];
+      assert.deepEqual(JSON.parse(entry), ['node', ...FLAGS, 'dist/server.js']);
+    });
+  }
+
+  it('are those of the systemd unit', () => {
+    const unit = read('examples/deploy/voice-agent.service');
+    const [, start = ''] = /^ExecStart=\S+ (.*)$/m.exec(unit) ?? [];
+    assert.deepEqual(start.split(' ').slice(0, -1), FLAGS);
+  });
+
+  it('are all explained', () => {
+    for (const flag of FLAGS) assert.ok(read('docs/deploy.md').includes(`| \`${flag}\` |`), flag);
+  });
+
+  it('keep V8 from counting which objects survive', () => {
+    const script = 'const make = (n) => ({ n }); for (let n = 0; n < 1e6; n++) kept.push(make(n));';
+    const counted = (flags: readonly string[]): number =>
+      run(script, ['--trace-pretenuring-statistics', ...flags]).split('AllocationSite').length - 1;
+    assert.ok(counted([]) > 0, 'it counts by default');
+    assert.equal(counted(FLAGS), 0);
+  });
+
+  it('keep the young generation from growing to its default maximum', () => {
+    const script = `import { getHeapSpaceStatistics } from 'node:v8';
+      for (let n = 0; n < 1e6; n++) kept.push({ n });
+      const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
+      console.log(young.space_size / 2 ** 20);`; // of both halves
+    const [bounded, byDefault] = [Number(run(script, FLAGS)), Number(run(script, []))];
+    assert.ok(bounded <= byDefault / 2, `${bounded} MiB with the flags, ${byDefault} without`);
+  });
+});
