@@ -72,7 +72,7 @@ const SCENARIOS: readonly Scenario[] = [
     async fail({ servers }) {
       for (const index of [0, 1, 0] as const) {
         await servers.killWorker(index);
-        await sleep(NGINX_NOTICES_MS);
+        await sleep(1_000);
       }
     },
   },
