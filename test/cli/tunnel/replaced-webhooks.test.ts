@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import {
+  existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import { ReplacedWebhooks } from '../../../src/cli/tunnel/replaced-webhooks.ts';
+
+let directory: string;
+let kept: ReplacedWebhooks;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'replaced-webhooks-'));
+  kept = new ReplacedWebhooks(directory);
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const URL = 'https://voice.example/api/agent';
+
+describe('ReplacedWebhooks', () => {
+  it('has nothing of an agent that it was not told of', () => {
+    assert.equal(kept.get('ag-1'), undefined);
+    assert.equal(existsSync(join(directory, '.layercode')), false);
+  });
+
+  it('keeps the webhook of each agent for the next process, in a file of its user', () => {
+    kept.set('ag-1', URL);
+    kept.set('ag-2', null);
+    const next = new ReplacedWebhooks(directory);
+    const found = ['ag-1', 'ag-2', 'ag-3'].map((agent) => next.get(agent));
+    assert.deepEqual(found, [URL, null, undefined]);
+    assert.equal(statSync(kept.file).mode & 0o777, 0o600);
+    assert.deepEqual(readdirSync(dirname(kept.file)).filter((name) => /webhook/.test(name)), [
+      'webhook-url',
+    ]);
+  });
+
+  it('forgets the webhook of one agent, and removes the file with the last one', () => {
+    kept.set('ag-1', URL);
+    kept.set('ag-2', null);
+    kept.delete('ag-3');
+    kept.delete('ag-1');
+    assert.deepEqual([kept.get('ag-1'), kept.get('ag-2')], [undefined, null]);
+    kept.delete('ag-2');
+    assert.equal(existsSync(kept.file), false);
+  });
+
+  for (const text of ['', 'no JSON', 'null', '[]', '{"ag-1":1}', '{"ag-1":"javascript:x"}',
+    '{"ag-1":"https://a b"}', '{"ag-1":" https://a"}']) {
+    it(`puts nothing back from a file that says ${text}, and can be written again`, () => {
+      kept.set('ag-2', null);
+      writeFileSync(kept.file, text);
+      assert.equal(kept.get('ag-1'), undefined);
+      kept.set('ag-1', URL);
+      assert.equal(kept.get('ag-1'), URL);
+    });
+  }
+
+  it('keeps the old file where the new one cannot be written', () => {
+    kept.set('ag-1', URL);
+    const before = readFileSync(kept.file, 'utf8');
+    const cyclic: { self?: unknown } = {};
+    cyclic.self = cyclic;
+    assert.throws(() => kept.set('ag-2', cyclic as never), TypeError);
+    assert.equal(readFileSync(kept.file, 'utf8'), before);
+  });
+});
