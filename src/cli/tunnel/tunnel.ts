@@ -70,7 +70,7 @@ export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
   }
   if (webhook === undefined) {
     stderr.write(
-      `  To get LayerCode's calls, run: layercode-microserver webhook set ${webhookUrl}\n`
+      `  To get LayerCode's calls, run: npx layercode-microserver webhook set ${webhookUrl}\n`
         + '  Next time, --update-webhook does it for you.\n',
     );
   }

@@ -108,10 +108,16 @@ describe('openTunnel', () => {
       HOME: terminal.directory,
       TMPDIR: terminal.directory,
       LANG: 'C.UTF-8',
+      LC_ALL: 'C.UTF-8',
+      TZ: 'UTC',
       https_proxy: 'http://proxy.example:3128',
+      HTTP_PROXY: 'http://proxy.example:3128',
+      ALL_PROXY: 'http://proxy.example:3128',
       NO_PROXY: '.example',
       SSL_CERT_FILE: '/etc/ssl/own.pem',
+      SSL_CERT_DIR: '/etc/ssl/own',
       TUNNEL_TRANSPORT_PROTOCOL: 'http2',
+      TUNNEL_EDGE_IP_VERSION: '4',
     };
     const secret = {
       LAYERCODE_API_KEY: 'a',
@@ -143,7 +149,7 @@ describe('openTunnel', () => {
     assert.equal(
       terminal.err,
       `  tunnel      ${OURS}\n` +
-        `  To get LayerCode's calls, run: layercode-microserver webhook set ${OURS}\n` +
+        `  To get LayerCode's calls, run: npx layercode-microserver webhook set ${OURS}\n` +
         '  Next time, --update-webhook does it for you.\n',
     );
     assert.equal(terminal.out, '');
