@@ -160,6 +160,25 @@ describe('a conversation that the store has lost', () => {
     );
   });
 
+  it('gets a state back that is missing, whoever wrote it', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    const replica = new Map(shared);
+    await a.store.update('c', (conversation) => {
+      keepState(conversation, '{"n":1}');
+      keepAgent(conversation, 'billing');
+      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
+    });
+    restore(shared, replica);
+    for (const agent of ['x', 'y'])
+      await b.store.update('c', (conversation) => keepAgent(conversation, agent));
+    await a.store.read('c');
+    const kept = await b.store.read('c');
+    assert.deepEqual(
+      [kept?.state, kept?.agent, kept?.caller?.from], ['{"n":1}', 'y', '+1'],
+    );
+  });
+
   it('keeps the state that another process has written since', async (t) => {
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { openStore } from '../../../src/conversations/stores/open-store.ts';
+import { openStore, type StoreSettings } from '../../../src/conversations/stores/open-store.ts';
 import { createLogger } from '../../../src/log.ts';
 import { parseSettings } from '../../../src/settings/settings.ts';
+import { jumpingClock } from '../../fixtures/clock.ts';
+import { push } from '../store-contract.ts';
 
 const log = createLogger({ level: 'silent', write: () => undefined });
 
@@ -16,5 +18,50 @@ describe('openStore', () => {
         'the options of openStore: unknown field "redisSubscriebr"; '
         + 'did you mean "redisSubscriber"?',
     });
+  });
+});
+
+const SETTINGS: StoreSettings = {
+  conversationStore: 'memory',
+  conversationTtlSeconds: 60,
+  maxConversations: 2,
+  maxHistoryCharacters: 100,
+  storeTimeoutMs: 250,
+  sqliteSynchronous: 'normal',
+};
+
+describe('openStore with memory', () => {
+  async function kept(
+    lengths: readonly number[], ids: readonly string[], more: Partial<StoreSettings> = {},
+  ): Promise<string[]> {
+    const store = await openStore({ ...SETTINGS, ...more }, { log });
+    for (const [index, id] of ids.entries()) {
+      const words = 'a'.repeat(lengths[index] ?? 0);
+      await store.update(id, push({ id: 't', state: 'completed', runId: 1, words, reply: null }));
+    }
+    const found: string[] = [];
+    for (const id of ids) if ((await store.read(id)) !== undefined) found.push(id);
+    await store.close();
+    return found;
+  }
+
+  it('keeps as many conversations as the settings say', async () => {
+    assert.deepEqual(await kept([1, 1, 1], ['a', 'b', 'c']), ['b', 'c']);
+  });
+
+  it('keeps as many characters as the settings say', async () => {
+    assert.deepEqual(await kept([60, 60], ['a', 'b']), ['b']);
+    assert.deepEqual(await kept([60, 60], ['a', 'b'], { maxHistoryCharacters: 120 }), ['a', 'b']);
+  });
+
+  it('keeps them as long as the settings say', async (t) => {
+    const jump = jumpingClock(t);
+    const store = await openStore(SETTINGS, { log });
+    t.after(() => store.close());
+    await store.update('a', push({ id: 't', state: 'completed', runId: 1, words: '', reply: '' }));
+    jump(59_000);
+    assert.notEqual(await store.read('a'), undefined);
+    jump(2_000);
+    assert.equal(await store.read('a'), undefined);
   });
 });

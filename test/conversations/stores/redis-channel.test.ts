@@ -2,6 +2,7 @@
 // real server is tested by the peers.
 
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { describe, it } from 'node:test';
 
 import { RedisChannel } from '../../../src/conversations/stores/redis-channel.ts';
@@ -19,6 +20,25 @@ describe('RedisChannel', () => {
     });
     for (let n = 0; n < 100; n++) channel.send('b', 'x'.repeat(MIB));
     assert.equal(published, 8);
+  });
+
+  it('waits for messages that are being published before it is closed', async () => {
+    const done: string[] = [];
+    const published = new EventEmitter();
+    const channel = new RedisChannel(
+      {
+        publish: async () => {
+          await once(published, 'go');
+          done.push('published');
+        },
+      },
+      () => void done.push('closed'),
+    );
+    channel.send('b', 'x');
+    const closed = channel.close();
+    published.emit('go');
+    await closed;
+    assert.deepEqual(done, ['published', 'closed']);
   });
 
   it('takes messages again once those have left', async () => {

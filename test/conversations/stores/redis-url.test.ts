@@ -51,6 +51,7 @@ describe('parseRedisUrl', () => {
     ['redis://tipsy:65536', /^has a port that is not 1–65535$/],
     ['redis://tipsy,other', /^has several hosts without \+sentinel; .*client of your own$/],
     ['redis://cache/tipsy', /^must have nothing but the number of a database /],
+    ['redis://cache/12tipsy', /^must have nothing but the number of a database /],
     ['redis://cache/1/2', /^must have nothing but the number of a database /],
     ['redis://cache/-1', /^must have nothing but the number of a database /],
     ['redis://:%tipsy@cache', /^has a % that does not begin a percent-encoded character$/],

@@ -4,7 +4,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { clearTurns, keepAgent, keepState } from '../../../src/conversations/conversation.ts';
+import {
+  clearTurns, keepAgent, keepCaller, keepState,
+} from '../../../src/conversations/conversation.ts';
 import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
@@ -622,6 +624,47 @@ describe('a store that does not answer', () => {
     for (let n = 1; n <= 5; n++) await turn(store, `c${n}`, 't1');
     assert.equal(store.health().turnsWaiting, 3);
     assert.equal(lines.filter((line) => /history lost: too much is waiting/.test(line)).length, 2);
+  });
+
+  it('never gives up the latest conversation, however much of it waits', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store, lines } = machine(t, { maxTurnsWaiting: 2 });
+    parts.failWith = down;
+    for (let n = 1; n <= 5; n++) await turn(store, 'c', `t${n}`);
+    await logged({ parts, store, lines }, 1);
+    assert.equal(store.health().turnsWaiting, 5);
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2', 't3', 't4', 't5'));
+  });
+
+  it('has the version of what was written back: the next turn is in no conflict', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store } = machine(t);
+    parts.failWith = down;
+    await turn(store, 'c', 't1');
+    parts.failWith = undefined;
+    timers.tick(250);
+    await written(store);
+    parts.calls.length = 0;
+    await turn(store, 'c', 't2');
+    assert.deepEqual([parts.calls, store.health().conflicts], [['write', 'write'], 0]);
+  });
+
+  it('gets the caller of a call that began meanwhile', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = machines(t, 2);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    a.parts.failWith = down;
+    const caller = { sessionId: 's', from: '+1', to: '+2' };
+    await a.store.update('c', (conversation) => keepCaller(conversation, caller));
+    await turn(b.store, 'c', 't2');
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    assert.deepEqual((await b.store.read('c'))?.caller, caller);
   });
 
   it('gets what waits when the process closes', async (t) => {

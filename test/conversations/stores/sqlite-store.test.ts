@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
-import type { Worker } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 
 import { noLog } from '../../../src/app/app.ts';
 import type { Awaitable } from '../../../src/base/awaitable.ts';
@@ -88,6 +88,18 @@ function change(to: string, { from, text = '"text"', ttlMs = HOUR_MS }: {
 } = {}): PartsChange {
   return { from, to, set: new Map([['head', '{}'], ['0', text]]), remove: [], ttlMs };
 }
+
+/** A thread that has the write lock of a file for a moment, and says so. */
+const LOCKS_FOR_100_MS = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const { DatabaseSync } = require('node:sqlite');
+  const database = new DatabaseSync(workerData);
+  database.exec('BEGIN IMMEDIATE');
+  parentPort.postMessage('locked');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  database.exec('COMMIT');
+  database.close();
+`;
 
 const WITHOUT_PRLIMIT = 'needs prlimit, which Linux has';
 
@@ -502,6 +514,35 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     store.write('c', change('v41', { from: 'v40' }));
     store.keepUp();
     assert.equal(statSync(`${path}-wal`).size, 0);
+  });
+
+  it('wait for other processes again after that', async (t) => {
+    const path = newPath();
+    const store = opened(t, path, { timeoutMs: 10_000 });
+    store.write('c', change('v0'));
+    const reader = connection(t, path);
+    reader.exec('BEGIN; SELECT count(*) FROM part');
+    const text = (n: number): string => JSON.stringify(String(n % 10).repeat(1_000_000));
+    for (let n = 1; n <= 40; n++)
+      store.write('c', change(`v${n}`, { from: `v${n - 1}`, text: text(n) }));
+    store.keepUp();
+    reader.exec('COMMIT');
+    const other = new Worker(LOCKS_FOR_100_MS, { eval: true, workerData: path });
+    const ended = once(other, 'exit');
+    await once(other, 'message');
+    assert.equal(store.write('c', change('v41', { from: 'v40' })), true);
+    await ended;
+  });
+
+  it('lose expired conversations that stand behind a thousand others', (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    for (let n = 0; n < 1_100; n++) store.write(`young ${n}`, change('v1', { ttlMs: 3 * HOUR_MS }));
+    store.write('old', change('v1'));
+    nowMs += 2 * HOUR_MS;
+    const database = connection(t, path);
+    for (let pieces = 0; pieces < 2; pieces++) store.keepUp();
+    assert.equal(number(database, 'SELECT count(*) FROM conversation'), 1_100);
   });
 
   it('lose expired conversations, whoever wrote them, and give their place back', (t) => {

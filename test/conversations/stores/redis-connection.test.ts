@@ -1,0 +1,51 @@
+// How a connection is opened again. What it does on a real server is tested by the peers.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { soon } from '../../../src/base/awaitable.ts';
+import {
+  RedisConnection, type PackageClient, type RedisPackage,
+} from '../../../src/conversations/stores/redis-connection.ts';
+import { parseRedisUrl } from '../../../src/conversations/stores/redis-url.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+
+/** A package whose clients never connect. */
+function unreachable(): { readonly redis: RedisPackage; attempts: number } {
+  const refuse = (): Promise<never> => Promise.reject(new Error('ECONNREFUSED'));
+  const counted = {
+    attempts: 0,
+    redis: {
+      createClient(): PackageClient {
+        counted.attempts += 1;
+        return {
+          connect: refuse, eval: refuse, evalSha: refuse, dbSize: refuse, publish: refuse,
+          subscribe: refuse, sendCommand: refuse, destroy: () => undefined, on: () => undefined,
+        };
+      },
+    },
+  };
+  return counted;
+}
+
+describe('RedisConnection', () => {
+  it('pauses between attempts: at least 25 ms, twice as long each time, up to 2 s', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    t.mock.method(Math, 'random', () => 0);
+    const counted = unreachable();
+    const connection = new RedisConnection(
+      parseRedisUrl('redis://cache'), undefined, counted.redis,
+    );
+    t.after(() => connection.close());
+    await assert.rejects(connection.connect(), /there is no connection to Redis/);
+    for (const pauseMs of [25, 50, 100, 200, 400, 800, 1_000, 1_000]) {
+      const { attempts } = counted;
+      timers.tick(pauseMs - 1);
+      await soon();
+      assert.equal(counted.attempts, attempts, `before ${pauseMs} ms`);
+      timers.tick(1);
+      await soon();
+      assert.equal(counted.attempts, attempts + 1, `after ${pauseMs} ms`);
+    }
+  });
+});
