@@ -152,6 +152,7 @@ for (const program of REDIS_PROGRAMS) {
       const took = performance.now() - before;
       assert.ok(took < 2 * TIMEOUT_MS, 'one timeout, not one for each command');
       assert.equal(opened.store.health().isDegraded, true);
+      await opened.lines.has(FAILED);
       server.thaw();
       await opened.lines.has(BACK);
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
@@ -192,7 +193,8 @@ for (const program of REDIS_PROGRAMS) {
         proxy.cut();
         await talk(opened, 'a', text);
       }
-      if (opened.store.health().isDegraded) await opened.lines.has(BACK);
+      const { store } = opened;
+      while (store.health().isDegraded || store.health().turnsWaiting > 0) await sleep(10);
       assert.deepEqual(await turnsIn(opened, 'a'), [
         'One completed', 'Two completed', 'Three completed',
       ]);
@@ -205,6 +207,7 @@ for (const program of REDIS_PROGRAMS) {
       await server.command('CONFIG', 'SET', 'maxmemory', '1');
       await talk(opened, 'a', 'Two');
       assert.equal(opened.store.health().isDegraded, true);
+      await opened.lines.has(FAILED);
       assert.match(opened.lines.all.join(''), /"message":"OOM command not allowed/);
       await server.command('CONFIG', 'SET', 'maxmemory', '0');
       await opened.lines.has(BACK);

@@ -22,8 +22,6 @@ const PROBE_TTL_MS = 60_000;
 /** The result of a command that failed or took too long. */
 export const FAILED = Symbol('failed');
 
-type Failure = (error: unknown) => void;
-
 /**
  * Sends commands to a store that may fail. After a failure the store is degraded, and nothing
  * should be asked, until a probe of our own tells whether the store fails or only that command:
@@ -65,18 +63,20 @@ export class Outage {
   }
 
   /** `isAlone` is called if the command fails although the store takes others. */
-  ask<T>(command: () => Awaitable<T>, isAlone?: Failure): Awaitable<T | typeof FAILED> {
+  ask<T>(command: () => Awaitable<T>, isAlone?: () => void): Awaitable<T | typeof FAILED> {
     return this.#send(command, (error) => {
       if (!this.#isDegraded) this.#cause = error;
       this.#isDegraded = true;
-      if (isAlone !== undefined) this.#suspects.push(() => isAlone(error));
+      if (isAlone !== undefined) this.#suspects.push(isAlone);
       if (this.#retry === undefined && !this.#isClosed) this.#probe ??= this.#look();
     });
   }
 
   /** For a command that has failed alone before: if it fails again, that says nothing new. */
-  askAgain<T>(command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
-    return this.#send(command, () => undefined);
+  askAgain<T>(
+    command: () => Awaitable<T>, failed: (error: unknown) => void,
+  ): Awaitable<T | typeof FAILED> {
+    return this.#send(command, failed);
   }
 
   /** Resolves when the probe under way, if any, has decided whether the store is degraded. */
@@ -90,7 +90,9 @@ export class Outage {
     clearTimeout(this.#retry);
   }
 
-  #send<T>(command: () => Awaitable<T>, failed: Failure): Awaitable<T | typeof FAILED> {
+  #send<T>(
+    command: () => Awaitable<T>, failed: (error: unknown) => void,
+  ): Awaitable<T | typeof FAILED> {
     const fail = (error: unknown): typeof FAILED => {
       this.#failures += 1;
       failed(error);
@@ -111,6 +113,11 @@ export class Outage {
     const suspects = this.#suspects.splice(0);
     if (!isWorking) return this.#down();
     this.#isDegraded = false;
+    if (!this.#isOutage) {
+      this.#log.warn('a command of the conversation store failed, but the store works', {
+        store: this.#parts.name, error: this.#cause,
+      });
+    }
     for (const isAlone of suspects) isAlone();
     this.#recover().catch((error: unknown) => {
       this.#isDegraded = true;

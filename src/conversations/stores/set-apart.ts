@@ -10,6 +10,8 @@ interface Entry {
   readonly retryMs: number;
   /** `performance.now()` of the next attempt. */
   readonly nextAtMs: number;
+  /** Whether the log says so. */
+  readonly isSaid: boolean;
 }
 
 /** Conversations that a store refuses though it takes others. Each has a back-off of its own. */
@@ -39,26 +41,31 @@ export class SetApart {
     return times.length === 0 ? FIRST_RETRY_MS : Math.max(0, Math.min(...times));
   }
 
-  /** The first attempt may follow at once: most failures happen once. */
-  add(id: string, error: unknown): void {
+  /** The next attempt may follow at once: most commands fail once. */
+  add(id: string): void {
     if (this.#entries.has(id)) return;
-    this.#entries.set(id, { retryMs: FIRST_RETRY_MS, nextAtMs: performance.now() });
-    this.#log.error('the store failed for one conversation, which continues from memory', {
-      store: this.#store, conversationId: id, error,
-    });
+    const nextAtMs = performance.now();
+    this.#entries.set(id, { retryMs: FIRST_RETRY_MS, nextAtMs, isSaid: false });
     const [oldest] = this.#entries.keys();
     if (oldest !== undefined && this.#entries.size > MAX_APART) this.#entries.delete(oldest);
   }
 
-  failedAgain(id: string): void {
-    const { retryMs } = this.#entries.get(id) ?? { retryMs: FIRST_RETRY_MS };
+  failedAgain(id: string, error: unknown): void {
+    const { retryMs, isSaid } = this.#entries.get(id) ?? { retryMs: FIRST_RETRY_MS, isSaid: false };
     const nextAtMs = performance.now() + retryMs;
-    this.#entries.set(id, { retryMs: Math.min(2 * retryMs, LONGEST_RETRY_MS), nextAtMs });
+    const nextRetryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS);
+    this.#entries.set(id, { retryMs: nextRetryMs, nextAtMs, isSaid: true });
+    if (isSaid) return;
+    this.#log.error('the store fails for one conversation, which continues from memory', {
+      store: this.#store, conversationId: id, error,
+    });
   }
 
   /** The store has answered for it. */
   delete(id: string): void {
-    if (!this.#entries.delete(id)) return;
+    const entry = this.#entries.get(id);
+    this.#entries.delete(id);
+    if (entry?.isSaid !== true) return;
     this.#log.info('the store works again for that conversation', {
       store: this.#store, conversationId: id,
     });

@@ -275,14 +275,10 @@ export class SharedStore implements ConversationStore {
   }
 
   #ask<T>(id: string, command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
-    const isApart = this.#apart.has(id);
-    const answer = isApart
-      ? this.#outage.askAgain(command)
-      : this.#outage.ask(command, (error) => this.#apart.add(id, error));
-    if (!isApart) return answer;
+    if (!this.#apart.has(id)) return this.#outage.ask(command, () => this.#apart.add(id));
+    const answer = this.#outage.askAgain(command, (error) => this.#apart.failedAgain(id, error));
     return andThen(answer, (result) => {
-      if (result === FAILED) this.#apart.failedAgain(id);
-      else this.#apart.delete(id);
+      if (result !== FAILED) this.#apart.delete(id);
       return result;
     });
   }
