@@ -211,6 +211,11 @@ describe('a merge of remembered turns', () => {
     conversation.touched = new Set();
     mergeTurns(conversation, structuredClone([settled, record('t2')]));
     assert.equal(conversation.touched.size, 0);
+    const calling = run(1, 'interrupted', [...pays10, ...pays20]);
+    const other = holding(calling);
+    other.touched = new Set();
+    mergeTurns(other, structuredClone([calling]));
+    assert.equal(other.touched.size, 0);
   });
 });
 

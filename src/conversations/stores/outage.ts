@@ -65,7 +65,7 @@ export class Outage {
   /** `isAlone` is called if the command fails although the store takes others. */
   ask<T>(command: () => Awaitable<T>, isAlone?: () => void): Awaitable<T | typeof FAILED> {
     return this.#send(command, (error) => {
-      if (!this.#isDegraded) this.#cause = error;
+      this.#cause = error;
       this.#isDegraded = true;
       if (isAlone !== undefined) this.#suspects.push(isAlone);
       if (this.#retry === undefined && !this.#isClosed) this.#probe ??= this.#look();
@@ -77,11 +77,6 @@ export class Outage {
     command: () => Awaitable<T>, failed: (error: unknown) => void,
   ): Awaitable<T | typeof FAILED> {
     return this.#send(command, failed);
-  }
-
-  /** Resolves when the probe under way, if any, has decided whether the store is degraded. */
-  async verdict(): Promise<void> {
-    await this.#probe;
   }
 
   /** No more attempts are made. */

@@ -66,7 +66,7 @@ export class PartedConversation {
   #erasedAt: number | undefined;
   /** How often state and agent were changed. A store with a smaller number has lost a change. */
   #revision = 0;
-  /** When the store last answered for it, and when it last changed. `performance.now()`. */
+  /** When it was last known to be stored, and when it last changed. `performance.now()`. */
   #confirmedAtMs = performance.now();
   #changedAtMs = performance.now();
   /** Whether the store has lost it whole. */
@@ -175,11 +175,6 @@ export class PartedConversation {
       Date.now() - this.conversation.updatedAt, performance.now() - this.#changedAtMs,
     );
     return ageMs > this.lifetimeMs(ttlMs);
-  }
-
-  /** The store has answered that it still has this version. */
-  confirmed(): void {
-    this.#confirmedAtMs = performance.now();
   }
 
   /** UTF-16 code units of everything kept for it. */
@@ -361,9 +356,8 @@ export class PartedConversation {
     this.#isGone = this.#isUncertain = false;
     this.#revision = this.#newRevision;
     this.#head = set.get(HEAD) ?? '';
-    if (this.isErasing) this.#others = [];
     this.#erasedAt = this.conversation.erasedAt;
-    this.confirmed();
+    this.#confirmedAtMs = performance.now();
     this.#state = this.conversation.state;
     this.#agent = this.conversation.agent;
     this.#once.written();

@@ -171,7 +171,6 @@ export class SharedStore implements ConversationStore {
     return andThen(
       this.#ask(id, () => this.#parts.read(id, known?.version)),
       (found) => {
-        if (found === 'unchanged') known?.confirmed();
         if (found === FAILED || found === 'unchanged') return known;
         if (known === undefined) return found === undefined ? undefined : this.#load(id, found);
         const latest = this.#merged(id, found, known, known.memory());
@@ -248,7 +247,6 @@ export class SharedStore implements ConversationStore {
         this.#ask(id, () => this.#parts.read(id, kept.version)),
         (found) => {
           if (found === FAILED) return mustBeStored ? notStored() : result;
-          if (found === 'unchanged') kept.confirmed();
           return found === 'unchanged' ? result : answered(found);
         },
       );
@@ -288,8 +286,7 @@ export class SharedStore implements ConversationStore {
     for (const id of this.#waiting.ids()) {
       if (this.#closed === undefined && this.#apart.isResting(id)) continue;
       await this.#order.run(id, () => this.#writeBackOne(id));
-      await this.#outage.verdict();
-      if (this.#outage.isDegraded && this.#closed === undefined) return;
+      if (this.#outage.isDegraded && this.#closed === undefined) break;
     }
     this.#retryLater();
   }

@@ -3,14 +3,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Conversation } from '../../../src/conversations/conversation.ts';
+import { emptyConversation, type Conversation } from '../../../src/conversations/conversation.ts';
 import type { OnceCall } from '../../../src/conversations/once-call.ts';
+import { OnceParts } from '../../../src/conversations/stores/once-parts.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { onceCall, onceKey } from '../once-calls.ts';
 import { machine, machines, sharing, turn, written, type Machine } from './machines.ts';
+import type { SharedParts } from './parts-in-memory.ts';
 
 const [KEY, OTHER] = [onceKey(1), onceKey(2)];
+type Stored = NonNullable<ReturnType<SharedParts['get']>>;
+
 const down = new Error('connection refused');
 
 function set(store: SharedStore, key: string, call: OnceCall): Promise<void> | void {
@@ -27,6 +31,12 @@ function freed(key: string): (conversation: Conversation) => void {
 
 async function calls(store: SharedStore): Promise<Conversation['onceCalls']> {
   return (await store.read('c'))?.onceCalls;
+}
+
+/** As it was before the call was claimed. */
+function emptied(stored: Stored): Stored {
+  const parts = new Map([...stored.parts].filter(([name]) => !name.startsWith('once-')));
+  return { ...stored, version: 'older', parts };
 }
 
 function two(t: Parameters<typeof machine>[0]): readonly [Machine, Machine] {
@@ -147,6 +157,37 @@ describe('the once calls of a conversation in a shared store', () => {
     timers.tick(250);
     await written(a.store);
     assert.deepEqual(await calls(b.store), { [KEY]: paid });
+  });
+
+  it('are put back with their results, whoever made the calls', async (t) => {
+    const shared: SharedParts = new Map();
+    const [a, b] = machines(t, 2, {}, shared);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await set(b.store, KEY, onceCall());
+    const replica = new Map(shared);
+    const paid = onceCall({ state: 'completed', content: '"paid"' });
+    await set(b.store, KEY, paid);
+    assert.deepEqual(await calls(a.store), { [KEY]: paid });
+    for (const [id, stored] of replica) shared.set(id, stored);
+    await a.store.update('c', freed(OTHER));
+    assert.deepEqual(await calls(a.store), { [KEY]: paid });
+    shared.set('c', emptied(replica.get('c') ?? assert.fail()));
+    assert.deepEqual(await calls(a.store), { [KEY]: paid });
+  });
+
+  it('remember a thousand that are over', () => {
+    const conversation = emptyConversation('c');
+    const parts = new OnceParts(conversation);
+    for (let n = 0; n < 1_100; n++) {
+      const claimed = { [KEY]: onceCall({ runId: n }) };
+      conversation.onceCalls = claimed;
+      parts.noteChange(undefined);
+      delete conversation.onceCalls;
+      parts.noteChange(claimed);
+    }
+    assert.equal(parts.over.size, 1_000);
+    assert.equal(parts.over.has('1099 call-1'), true);
   });
 
   it('of an attempt in vain are not taken for stored ones', async (t) => {

@@ -26,7 +26,7 @@ export class PartsInMemory implements PartStore {
   refuses: string | undefined;
   /** A conversation that it neither reads nor writes. */
   cannotUse: string | undefined;
-  /** Whether it takes no writes at all, as on a full disk. */
+  /** Whether it takes nothing more, as on a full disk. */
   isFull = false;
   /** Whether a write that fails is done all the same, as by a database whose answer got lost. */
   failsAfterWriting = false;
@@ -80,7 +80,7 @@ export class PartsInMemory implements PartStore {
     return this.#answer(() => {
       if (this.failWith !== undefined && !this.failsAfterWriting) throw this.failWith;
       if (this.cannotUse === id) throw new Error('WRONGTYPE');
-      if (this.isFull) throw new Error('disk full');
+      if (this.isFull && change.to !== undefined) throw new Error('disk full');
       if (this.refuses === id) throw new Error('it cannot be written');
       const answer = this.#write(id, change);
       if (this.failWith !== undefined) throw this.failWith;

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import { noLog } from '../../../src/app/app.ts';
 import { soon } from '../../../src/base/awaitable.ts';
+import { SetApart } from '../../../src/conversations/stores/set-apart.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {
   logged, machine, machines, said, sharing, texts, turn, written, type Machine,
@@ -128,20 +130,33 @@ describe('a conversation that the store refuses', () => {
     assert.deepEqual(await texts(sharing(parts), 'd4'), said('t1'));
     assert.deepEqual(lines.map((line) => (JSON.parse(line) as { msg: string }).msg), [
       'the conversation store failed; calls continue from memory',
-      'the conversation store answers again',
       'the store fails for one conversation, which continues from memory',
+      'the conversation store answers again',
     ]);
     assert.equal(store.health().isDegraded, false);
   });
 
   it('is tried once more when the process closes', async (t) => {
+    const pass = passing(t);
     const { parts, store } = machine(t);
     parts.refuses = 'bad';
     await turn(store, 'bad', 't1');
-    await settled({ parts, store, lines: [] });
+    for (let tries = 0; tries < 5; tries++) await pass(2_000);
     parts.refuses = undefined;
     await store.close();
     assert.deepEqual(await texts(sharing(parts), 'bad'), said('t1'));
+  });
+
+  it('does not live longer for being tried again', async (t) => {
+    const pass = passing(t);
+    const { parts, store } = machine(t, { ttlMs: 120_000 });
+    parts.refuses = 'bad';
+    await turn(store, 'bad', 't1');
+    for (let seconds = 0; seconds < 130; seconds += 10) await pass(10_000);
+    assert.deepEqual(await texts(store, 'bad'), []);
+    parts.refuses = undefined;
+    await pass(60_000);
+    assert.equal(await sharing(parts).read('bad'), undefined);
   });
 
   it('does not hide that the store itself fails', async (t) => {
@@ -155,5 +170,13 @@ describe('a conversation that the store refuses', () => {
     await pass(0);
     assert.equal(store.health().isDegraded, true);
     assert.match(lines.at(-1) ?? '', /the conversation store failed.*connection refused/);
+  });
+});
+
+describe('SetApart', () => {
+  it('has a bound: the oldest is forgotten', () => {
+    const apart = new SetApart('test', noLog());
+    for (let n = 0; n <= 1_000; n++) apart.add(`c${n}`);
+    assert.deepEqual([apart.has('c0'), apart.has('c1'), apart.has('c1000')], [false, true, true]);
   });
 });
