@@ -58,11 +58,8 @@ export interface TurnOpening {
    * them.
    */
   readonly running?: readonly TurnSettlement[] | undefined;
-  /**
-   * Whether a living process, of this address, runs the tool call with this key. Default: none
-   * does.
-   */
-  readonly isCallRunning?: ((key: string, process: string | undefined) => boolean) | undefined;
+  /** Whether a living process runs the tool call. Default: none does. */
+  readonly isCallRunning?: IsCallRunning | undefined;
   /** The address of this process, if it shares the conversation with others. */
   readonly process?: string | undefined;
   /**
@@ -77,6 +74,16 @@ export interface TurnOpening {
   /** Where calls are recorded. */
   readonly figures?: TurnFigures | undefined;
 }
+
+/**
+ * Whether the process of this address runs the call with this key, which began at that time, in
+ * milliseconds since the epoch.
+ */
+export type IsCallRunning = (
+  key: string,
+  process: string | undefined,
+  sinceMs: number | undefined,
+) => boolean;
 
 /** An opened turn as its run sees it. Exposes no record the run could change. */
 export class OpenedTurn {
@@ -403,19 +410,21 @@ export interface LostCall {
 /** Marks calls that no living process runs. A call that acts once is lost with its claim. */
 function lostCallsOf(
   conversation: Conversation,
-  isRunning: (key: string, process: string | undefined) => boolean,
+  isRunning: IsCallRunning,
 ): readonly LostCall[] {
   const { runningCalls, onceCalls, turns } = conversation;
   if (runningCalls === 0 && onceCalls === undefined) return NO_LOST_CALLS;
   const lost = new Map<unknown, LostCall>();
   for (const turn of turns)
-    for (const message of forgetLostCalls(conversation, turn, isRunning))
+    for (const message of forgetLostCalls(conversation, turn, (key, process) =>
+      isRunning(key, process, turn.openedAt),
+    ))
       lost.set(message.key ?? message, {
         tool: nameOf(turn, message),
         idempotencyKey: message.key,
       });
-  for (const [key, { tool }] of loseOnceCalls(conversation, (key, { process }) =>
-    isRunning(key, process),
+  for (const [key, { tool }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
+    isRunning(key, process, claimedAt),
   ))
     lost.set(key, { tool, idempotencyKey: key });
   return [...lost.values()];

@@ -49,13 +49,20 @@ export function openRecord(
   return persist(() => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS);
 }
 
-/** Where no messages are exchanged, a process is taken to run its calls as long as it may live. */
+/**
+ * Where no messages are exchanged, a process is taken to run its calls as long as it may live, but
+ * no longer than an hour.
+ */
 function withoutMessages({ others }: TurnHost): Answers | undefined {
   return others === undefined ? SILENT : undefined;
 }
 
+/** As long as a conversation with an open turn is kept beyond its time. */
+const LONGEST_SILENCE_MS = 3_600_000;
+
 const SILENT: Answers = {
-  isCallRunning: (_key, process) => process !== undefined && mayLive(process),
+  isCallRunning: (_key, process, sinceMs = 0) =>
+    process !== undefined && mayLive(process) && Date.now() - sinceMs < LONGEST_SILENCE_MS,
   isAlive: mayLive,
 };
 
@@ -71,8 +78,10 @@ function openingOf(turn: OpeningTurn, host: TurnHost, answers: Answers | undefin
     // They settle again when this turn interrupts them. That is refused if the platform has
     // already said what was heard.
     running: older === undefined ? undefined : settlementsOf(older),
-    isCallRunning: (key, owner) =>
-      owner === process ? calls.isRunning(key) : answers?.isCallRunning(key, owner) === true,
+    isCallRunning: (key, owner, sinceMs) =>
+      owner === process
+        ? calls.isRunning(key)
+        : answers?.isCallRunning(key, owner, sinceMs) === true,
     process,
     isAlive: answers?.isAlive,
     waitedMs: () => performance.now() - startedAtMs,

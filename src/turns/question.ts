@@ -5,8 +5,15 @@ const ANSWER_MS = 150;
 
 /** What other processes answered in time. */
 export interface Answers {
-  /** Whether one of them runs the tool call of that key. Calls are noted with their process. */
-  readonly isCallRunning: (key: string, process: string | undefined) => boolean;
+  /**
+   * Whether one of them runs the tool call of that key. Calls are noted with their process and the
+   * time when they began, in milliseconds since the epoch.
+   */
+  readonly isCallRunning: (
+    key: string,
+    process: string | undefined,
+    sinceMs?: number,
+  ) => boolean;
   /** Whether the process lives: it has answered. */
   readonly isAlive: (process: string) => boolean;
 }

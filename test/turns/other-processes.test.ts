@@ -2,53 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
-import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
-import { createLogger } from '../../src/log.ts';
 import { parseProcessMessage } from '../../src/turns/process-message.ts';
-import {
-  askingBack, hold, HeldReply, spoken, type AskingBack,
-} from '../conversations/asking-back.ts';
-import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
-import { until, type TestAgent } from '../fixtures/app.ts';
-import { Post } from '../fixtures/post.ts';
-
-const ID = { conversation_id: 'c' } as const;
-
-interface Machines {
-  readonly a: AskingBack;
-  readonly b: AskingBack;
-  readonly c: AskingBack;
-  readonly post: Post;
-}
-
-function machines(
-  t: TestContext,
-  agent: TestAgent = {},
-  environment?: Readonly<Record<string, string>>,
-): Machines {
-  const shared: SharedParts = new Map();
-  const post = new Post();
-  const open = (address: string): AskingBack => {
-    const store = new SharedStore(new PartsInMemory(shared, { isSlow: true }), {
-      ttlMs: 3_600_000,
-      maxRemembered: 100,
-      timeoutMs: 5_000,
-      log: createLogger({ level: 'silent', write: () => undefined }),
-    });
-    return askingBack(t, store, agent, post.channel(address), environment);
-  };
-  return { a: open('a'), b: open('b'), c: open('c'), post };
-}
-
-function says(
-  { client }: AskingBack,
-  words: string,
-  fields: Readonly<Record<string, unknown>> = {},
-): Promise<string> {
-  return spoken(client.say(words, { turn_id: words, ...ID, ...fields }));
-}
+import { hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';
+import { until } from '../fixtures/app.ts';
+import { ID, machines, says } from './machines.ts';
 
 describe('a newer turn on another process', () => {
   it('ends the one that runs, and history keeps what that had said', async (t) => {

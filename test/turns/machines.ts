@@ -1,0 +1,53 @@
+// Three processes that share a store and send each other messages.
+
+import type { TestContext } from 'node:test';
+
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import { createLogger } from '../../src/log.ts';
+import { askingBack, spoken, type AskingBack } from '../conversations/asking-back.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
+import type { TestAgent } from '../fixtures/app.ts';
+import { Post } from '../fixtures/post.ts';
+
+export const ID = { conversation_id: 'c' } as const;
+
+/** A process, and its way to the database. */
+export interface Machine extends AskingBack {
+  readonly parts: PartsInMemory;
+}
+
+export interface Machines {
+  readonly a: Machine;
+  readonly b: Machine;
+  readonly c: Machine;
+  readonly post: Post;
+}
+
+export function machines(
+  t: TestContext,
+  agent: TestAgent = {},
+  environment?: Readonly<Record<string, string>>,
+): Machines {
+  const shared: SharedParts = new Map();
+  const post = new Post();
+  const open = (address: string): Machine => {
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const store = new SharedStore(parts, {
+      ttlMs: 3_600_000,
+      maxRemembered: 100,
+      timeoutMs: 5_000,
+      log: createLogger({ level: 'silent', write: () => undefined }),
+    });
+    return { ...askingBack(t, store, agent, post.channel(address), environment), parts };
+  };
+  return { a: open('a'), b: open('b'), c: open('c'), post };
+}
+
+/** Says it in a turn that is called like the words. Resolves with the reply. */
+export function says(
+  { client }: AskingBack,
+  words: string,
+  fields: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
+  return spoken(client.say(words, { turn_id: words, ...ID, ...fields }));
+}

@@ -1,0 +1,224 @@
+// The order of turns is that of their arrival, on every machine: not that in which stores answer.
+
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { describe, it } from 'node:test';
+
+import {
+  emptyConversation, historyOf, type Conversation,
+} from '../../src/conversations/conversation.ts';
+import { openTurn, PROMPT_MS, type TurnOpening } from '../../src/conversations/rules.ts';
+import { hold, HeldReply } from '../conversations/asking-back.ts';
+import { messageEvent, rawRequest, until } from '../fixtures/app.ts';
+import { ID, machines, says } from './machines.ts';
+
+const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
+const HOUR = 3_600_000;
+
+function open(
+  conversation: Conversation,
+  turnId: string,
+  process: string,
+  more: Partial<TurnOpening> = {},
+): string {
+  const isAlive = (): boolean => true;
+  const opening = { turnId, text: turnId, runId: ++runs, process, isAlive, ...more };
+  return openTurn(conversation, opening, BOUNDS).kind;
+}
+
+let runs = 0;
+
+function outline(conversation: Conversation): string[] {
+  return conversation.turns.map(({ id, state }) => `${id} ${state}`);
+}
+
+describe('an opening that waited for the store', () => {
+  it(`is the newest if it waited for less than ${PROMPT_MS} ms, whatever the clocks say`, () => {
+    for (const skewMs of [-HOUR, 0, HOUR]) {
+      const conversation = emptyConversation('c');
+      open(conversation, 'b', 'b');
+      const [other] = conversation.turns;
+      if (other !== undefined) other.openedAt = Date.now() + skewMs;
+      assert.equal(open(conversation, 'a', 'a', { waitedMs: () => PROMPT_MS - 1 }), 'opened');
+      assert.deepEqual(outline(conversation), ['b interrupted', 'a open']);
+    }
+  });
+
+  it('yields to a turn that another process has opened meanwhile, and has its place before it', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 'first', 'a');
+    open(conversation, 'b', 'b');
+    assert.equal(open(conversation, 'a', 'a', { waitedMs: () => 250 }), 'stale');
+    assert.deepEqual(outline(conversation), ['first interrupted', 'a interrupted', 'b open']);
+    assert.deepEqual(
+      historyOf(conversation).filter(({ role }) => role === 'user').map(({ content }) => content),
+      ['first', 'a', 'b'],
+    );
+  });
+
+  it('does not yield to what was opened before it arrived, or by a clock that is an hour off', () => {
+    for (const openedMs of [-1_000, -HOUR, HOUR]) {
+      const conversation = emptyConversation('c');
+      open(conversation, 'b', 'b');
+      const [other] = conversation.turns;
+      if (other !== undefined) other.openedAt = Date.now() + openedMs;
+      assert.equal(open(conversation, 'a', 'a', { waitedMs: () => 250 }), 'opened');
+    }
+  });
+
+  it('does not yield to turns of its own process: those are in order', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 'a1', 'a');
+    assert.equal(open(conversation, 'a2', 'a', { waitedMs: () => 250 }), 'opened');
+  });
+
+  it('does not open if its turn is over, and ends no other', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 'b', 'b');
+    assert.equal(open(conversation, 'a', 'a', { isOver: () => true }), 'over');
+    assert.deepEqual(outline(conversation), ['b open', 'a interrupted']);
+    assert.equal(conversation.openTurns, 1);
+  });
+});
+
+describe('a turn that was interrupted and is delivered again', () => {
+  it('is stale while a newer turn runs in another process that lives', () => {
+    for (const isAlive of [true, false]) {
+      const conversation = emptyConversation('c');
+      open(conversation, 'old', 'a');
+      open(conversation, 'new', 'b');
+      const outcome = open(conversation, 'old', 'a', { isAlive: () => isAlive });
+      assert.equal(outcome, isAlive ? 'stale' : 'opened');
+    }
+  });
+
+  it('leaves the newer turn alone that runs elsewhere', async (t) => {
+    const { a, b } = machines(t);
+    const old = await hold(a, 'hold old', 'hold old', ID);
+    const held = await hold(b, 'hold new', 'hold new', ID);
+    await old.rest();
+    const again = new HeldReply(await a.client.say('hold old', { turn_id: 'hold old', ...ID }));
+    assert.deepEqual(await again.rest(), ['response.end']);
+    b.go('hold new');
+    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+    assert.deepEqual([a.outcomes()['stale'], b.aborted], [1, []]);
+  });
+
+  it('runs again if the process of the newer one is gone', async (t) => {
+    const { a, b, post } = machines(t);
+    const old = await hold(a, 'hold old', 'hold old', ID);
+    await hold(b, 'hold new', 'hold new', ID);
+    await old.rest();
+    post.kill('b');
+    const again = new HeldReply(await a.client.say('hold old', { turn_id: 'hold old', ...ID }));
+    assert.equal(await again.next(), 'hold old?');
+  });
+});
+
+describe('a turn that its own slow store holds up', () => {
+  it('neither cuts the newer reply of another process nor lands behind it', async (t) => {
+    const { a, b } = machines(t);
+    await says(a, 'Hello');
+    await says(b, 'Hi');
+    a.parts.hold();
+    const slow = says(a, 'slow');
+    await until(() => a.parts.calls.filter((name) => name === 'write').length === 3, 'the write');
+    await new Promise((resolve) => setTimeout(resolve, 2 * PROMPT_MS));
+    const held = await hold(b, 'hold new', 'hold new', ID);
+    a.parts.release();
+    assert.equal(await slow, '');
+    b.go('hold new');
+    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+    const words = (await b.history('c')).filter(([role]) => role === 'user').map(([, text]) => text);
+    assert.deepEqual(words, ['Hello', 'Hi', 'slow', 'hold new']);
+    assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold new? Done.', 'completed']);
+  });
+
+  it('does not open when its caller has left meanwhile', async (t) => {
+    const { a, b } = machines(t);
+    await says(a, 'Hello');
+    await says(b, 'Hi');
+    a.parts.hold();
+    const slow = await a.raw();
+    slow.write(rawRequest(messageEvent({ text: 'slow', turn_id: 'slow', ...ID })));
+    await until(() => a.app.runningTurns === 1, 'the turn');
+    slow.socket.destroy();
+    await until(() => a.outcomes()['interrupted'] === 1, 'the drop');
+    const held = await hold(b, 'hold new', 'hold new', ID);
+    a.parts.release();
+    b.go('hold new');
+    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+    assert.deepEqual([a.runs, b.aborted], [['Hello'], []]);
+  });
+});
+
+describe('a reply that is complete', () => {
+  it('is in the history of another process before its last event leaves', async (t) => {
+    const { a, b } = machines(t);
+    await says(a, 'Hello');
+    const held = await hold(a, 'hold', 'hold', ID);
+    a.parts.hold();
+    a.go('hold');
+    assert.equal(await held.next(), ' Done.'); // words are not held back
+    const rest = held.rest();
+    let hasEnded = false;
+    void rest.then(() => {
+      hasEnded = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(hasEnded, false);
+    a.parts.release();
+    assert.deepEqual(await rest, ['response.end']);
+    assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold? Done.', 'completed']);
+  });
+
+  it('ends though the store does not answer, after STORE_TIMEOUT_MS', async (t) => {
+    const { a } = machines(t, {}, { STORE_TIMEOUT_MS: '50' });
+    await says(a, 'Hello');
+    const held = await hold(a, 'hold', 'hold', ID);
+    a.parts.hold();
+    a.go('hold');
+    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+    a.parts.release();
+  });
+
+  it('is kept as interrupted where its connection breaks before the end', async (t) => {
+    const { a, b } = machines(t);
+    await says(a, 'Hello');
+    const held = await hold(a, 'hold', 'hold', ID);
+    a.parts.hold();
+    a.go('hold');
+    await held.next();
+    held.drop();
+    await until(() => a.outcomes()['interrupted'] === 1, 'the drop');
+    a.parts.release();
+    await until(() => a.app.runningTurns === 0, 'the end');
+    await a.app.conversations.getHistory('c');
+    assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold? Done.', 'interrupted']);
+  });
+});
+
+describe('a turn that goes on for another delivery', () => {
+  it('takes its record back from a process that took it over without a word', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b, post } = machines(t, {
+      async *onMessage({ text }) {
+        yield `${text}?`;
+        await once(gate, text);
+        yield ' Done.';
+      },
+    });
+    post.loses = () => true;
+    const first = new HeldReply(await a.client.say('x', { turn_id: 'x', ...ID }));
+    await first.next();
+    const moved = new HeldReply(await b.client.say('x', { turn_id: 'x', ...ID }));
+    await moved.next();
+    const back = new HeldReply(await a.client.say('x', { turn_id: 'x', ...ID }));
+    assert.equal(await back.next(), 'x?');
+    assert.deepEqual(await first.rest(), ['response.end']);
+    gate.emit('x');
+    assert.deepEqual(await back.rest(), [' Done.', 'response.end']);
+    await moved.rest();
+    assert.deepEqual(await a.history('c'), [['user', 'x'], ['assistant', 'x? Done.', 'completed']]);
+  });
+});
