@@ -14,7 +14,7 @@ const { createServer } =
     ? createRequire(import.meta.url)('node:http')
     : await import('node:http');
 
-const SECRET = createSecretKey(Buffer.from(process.env.LAYERCODE_WEBHOOK_SECRET ?? 'whsec_bench'));
+const SECRET = createSecretKey(Buffer.from(process.env.LAYERCODE_WEBHOOK_SECRET ?? 'whsec_of_the_benches'));
 const IS_SLOW = process.env.SLOW === '1';
 const JSON_HEADERS = { 'content-type': 'application/json' };
 const SSE_HEADERS = {

@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey } from 'node:crypto';
 
-export const BENCH_SECRET = 'whsec_bench';
+export const BENCH_SECRET = 'whsec_of_the_benches';
 
 const key = createSecretKey(Buffer.from(BENCH_SECRET));
 

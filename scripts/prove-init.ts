@@ -336,7 +336,7 @@ async function runImage(): Promise<void> {
     NODE_ENV: 'production',
     HOST: '127.0.0.1',
     DRAIN_DELAY_SECONDS: '0',
-    LAYERCODE_WEBHOOK_SECRET: 'whsec_proof',
+    LAYERCODE_WEBHOOK_SECRET: 'whsec_of_the_proof',
   };
 
   assert.match(
@@ -349,7 +349,7 @@ async function runImage(): Promise<void> {
     { directory: image, environment, uid },
     async (origin) => {
       assert.match(
-        await (await createTestClient(origin, { secret: 'whsec_proof' }).start()).text(),
+        await (await createTestClient(origin, { secret: 'whsec_of_the_proof' }).start()).text(),
         /^Hello, this is the corner shop/,
       );
       const check = (port: string, expected: number): Promise<string> =>
