@@ -237,9 +237,6 @@ export const webhookSecret: Kind<string> = {
  */
 export const minRedactedLength = 6;
 
-/** Shortest secret that is hard to guess, in UTF-16 code units. Production accepts no other. */
-export const minSecretLength = 16;
-
 /** No minimum length: local model servers accept "x". */
 export const apiKey: Kind<string> = {
   takes: 'a key',

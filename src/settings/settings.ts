@@ -3,7 +3,7 @@
 import type { Environment } from '../base/environment.ts';
 import { nearestName } from '../base/nearest-name.ts';
 import { parseCommandLine } from './command-line.ts';
-import { minRedactedLength, minSecretLength, Refusal } from './kinds.ts';
+import { minRedactedLength, Refusal } from './kinds.ts';
 import {
   agentOfSecretVariable,
   agentPath,
@@ -250,15 +250,6 @@ export function checkSettings(
     secrets,
   };
   problems.push(...misspeltVariables(values, nameOf));
-  if (production) {
-    const isShort = (secret: string): boolean => secret.length < minSecretLength;
-    const rule = `must have at least ${minSecretLength} characters in production`;
-    const { webhookSecrets, agentSecrets } = settings;
-    if (webhookSecrets.some(isShort)) problems.push(`${given(layercode.webhookSecrets)} ${rule}`);
-    for (const [name, own] of Object.entries(agentSecrets)) {
-      if (own.some(isShort)) problems.push(`${nameOf(secretVariableOf(name))} ${rule}`);
-    }
-  }
   const names = settings.agents.map(({ name }) => name);
   if (settings.agentRoute === settings.authorizeRoute) {
     const both = `${given(server.agentRoute)} and ${given(server.authorizeRoute)}`;
