@@ -130,7 +130,7 @@ export class LiveState<S = unknown> {
     if (isKept) this.#stored = this.#given;
     else if (!this.#hasLoggedDrop) {
       this.#hasLoggedDrop = true;
-      log.warn(`changes of the state were dropped: ${TAKEN_ON}`, { conversationId });
+      log.warn('changes of the state were dropped: another process has it', { conversationId });
     }
   }
 

@@ -452,8 +452,8 @@ function warnOfForgetting(
   if (!(store instanceof MemoryStore)) return;
   const tools = onceToolsOf(given.map(({ agent }) => agent));
   if (tools.length === 0) return;
-  const cure = 'keep conversations in SQLite or Redis (CONVERSATION_STORE)';
-  log.warn(`tools that act once may act again after a restart: ${cure}`, {
+  log.warn('tools that act once may act again after a restart', {
     tools: tools.join(', '),
+    hint: 'keep conversations in SQLite or Redis (CONVERSATION_STORE)',
   });
 }
