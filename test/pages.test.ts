@@ -149,6 +149,16 @@ describe('docs/settings.md', () => {
   }
 });
 
+describe('CONTRIBUTING.md', () => {
+  it('names every room of src/', () => {
+    const page = readPage('CONTRIBUTING.md');
+    const rooms = readdirSync(SRC, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    assert.ok(rooms.length > 10);
+    const missing = rooms.filter(({ name }) => !page.includes(`\`${name}/`));
+    assert.deepEqual(missing.map(({ name }) => name), []);
+  });
+});
+
 describe('docs/models.md', () => {
   it('lists every provider with its keys and its address', () => {
     const ROW = /^\| `([a-z]+)` \| (.*`[A-Z_]+_API_KEY`.*)$/gm;
