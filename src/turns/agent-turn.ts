@@ -100,6 +100,11 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
     return this.#controller.signal;
   }
 
+  /** See `TimedTurn`. */
+  get isToolFinishing(): boolean {
+    return this.#calls?.isFinishing === true;
+  }
+
   get callsSoFar(): TurnCalls | undefined {
     return this.#calls;
   }

@@ -7,6 +7,8 @@ export interface TimedTurn {
   /** On the clock of `performance.now()`. */
   readonly startedAtMs: number;
   readonly spoken: Pick<SpokenReply, 'hasSpoken'>;
+  /** Whether a tool runs that would go on though the turn ended. */
+  readonly isToolFinishing: boolean;
   /** The one timer of the turn. It is cleared when the turn ends. */
   timer: NodeJS.Timeout | undefined;
   fail(error: Error): void;
@@ -14,12 +16,13 @@ export interface TimedTurn {
 
 /**
  * Starts the timer of a turn. One timer serves both limits: it is set for the first word, and set
- * again for the whole turn if a word was said by then.
+ * again for the whole turn if a word was said by then. A tool that would finish anyway gets more
+ * time: an apology would sound as if it had failed. `silentMs`: longest wait for the first word.
  */
-export function startClock(turn: TimedTurn): void {
-  const { turnTimeoutMs, firstWordTimeoutMs } = turn.host;
+export function startClock(turn: TimedTurn, silentMs: number = turn.host.firstWordTimeoutMs): void {
+  const { turnTimeoutMs } = turn.host;
   const isSilent = !turn.spoken.hasSpoken;
-  const limitMs = isSilent ? Math.min(firstWordTimeoutMs, turnTimeoutMs) : turnTimeoutMs;
+  const limitMs = isSilent ? Math.min(silentMs, turnTimeoutMs) : turnTimeoutMs;
   const elapsedMs = performance.now() - turn.startedAtMs;
   const ms = Math.max(0, Math.ceil(limitMs - elapsedMs)); // V8 allocates an object for a fraction
   // No closure, as it would live as long as the stream. A fourth argument would grow Node's array.
@@ -27,8 +30,10 @@ export function startClock(turn: TimedTurn): void {
 }
 
 function timeIsUp(turn: TimedTurn, wasSilent: boolean, limitMs: number): void {
-  if (wasSilent && turn.spoken.hasSpoken && limitMs < turn.host.turnTimeoutMs)
-    return startClock(turn);
+  const { firstWordTimeoutMs, turnTimeoutMs } = turn.host;
+  const mayGoOn = turn.spoken.hasSpoken || turn.isToolFinishing;
+  if (wasSilent && mayGoOn && limitMs < turnTimeoutMs)
+    return startClock(turn, limitMs + firstWordTimeoutMs);
   const reason = wasSilent
     ? `nothing was spoken for ${limitMs} ms`
     : `the turn took longer than ${limitMs} ms`;

@@ -37,10 +37,22 @@ export interface TurnReport {
   readonly error?: unknown;
 }
 
+/** A turn, as far as the stream of its delivery has something to tell it. */
+export interface DeliveredTurn {
+  /** The connection closed before all of the stream had left. */
+  dropped(): void;
+  /** The stream is complete, but its client has no room for it yet. */
+  delayed(): void;
+  /** All of the stream has left this process. */
+  delivered(): void;
+}
+
 /**
  * One delivery of a turn: the event that was posted, and the stream that the reply is written to.
  */
 export interface Delivery {
+  /** The turn that writes the stream. Undefined before that, and once nothing is left to tell. */
+  turn: DeliveredTurn | undefined;
   readonly event: TurnEvent;
   readonly headers: IncomingHttpHeaders;
   readonly log: Logger;
@@ -58,8 +70,7 @@ export interface Delivery {
   send(event: ReplyEvent): Awaitable<boolean>;
   /**
    * Ends the stream, and resolves the promises that `send` returned. Idempotent. Returns true if
-   * everything has left this process. Otherwise `Turns.delivered` or `Turns.drop` is called as soon
-   * as that is known. `with others`: the reply is complete, and what is left of it may depart a
+   * everything has left this process. Otherwise `turn` is told as soon as that is known. `with others`: the reply is complete, and what is left of it may depart a
    * moment later, with other replies.
    */
   end(when?: 'now' | 'with others'): boolean;

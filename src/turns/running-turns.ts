@@ -1,4 +1,3 @@
-import type { Delivery } from './delivery.ts';
 import type { Turn } from './turn.ts';
 
 /**
@@ -25,8 +24,6 @@ export class RunningTurns {
   readonly #departing: Turn[] = [];
   /** Turns that run beside their conversation: see `isBeside`. */
   readonly #beside = new Set<Turn>();
-  /** The turn that is just beginning. It is not among the others yet. */
-  #beginning: Turn | undefined;
 
   /** A complete reply of the conversation leaves first, so that its turn no longer runs. */
   newestOf(conversationId: string): Turn | undefined {
@@ -44,18 +41,6 @@ export class RunningTurns {
     return [...chainFrom(this.newestOf(conversationId))];
   }
 
-  /** The turn whose stream is the delivery's. */
-  answeredOn(delivery: Delivery): Turn | undefined {
-    // A connection may break while its turn begins.
-    if (this.#beginning?.delivery === delivery) return this.#beginning;
-    const isIts = (turn: Turn): boolean => turn.delivery === delivery;
-    return (
-      this.#departing.find(isIts) ??
-      [...chainFrom(this.#newestOf(delivery.event.conversationId))].find(isIts) ??
-      [...this.#beside].find(isIts)
-    );
-  }
-
   *all(): Generator<Turn, void, undefined> {
     for (const { newest } of this.#places.values()) yield* chainFrom(newest);
     yield* this.#beside;
@@ -70,9 +55,7 @@ export class RunningTurns {
   }
 
   begin(turn: Turn): void {
-    this.#beginning = turn;
     turn.begin();
-    this.#beginning = undefined;
     if (turn.isSettled) return;
     if (turn.isOver) this.#departing.push(turn);
     else this.#keep(turn);

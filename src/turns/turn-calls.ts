@@ -84,6 +84,11 @@ export class TurnCalls {
     return this.#noted.running.some(({ whenInterrupted }) => whenInterrupted === 'abort');
   }
 
+  /** Whether a call runs that the end of the turn does not abort. */
+  get isFinishing(): boolean {
+    return this.#noted.running.some(({ whenInterrupted }) => whenInterrupted === 'finish');
+  }
+
   /**
    * The turn is over. `finishMs`: how long calls that want to finish may go on, or all calls if
    * `mayAllFinish`.

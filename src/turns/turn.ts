@@ -11,7 +11,7 @@ import type {
 } from '../conversations/rules.ts';
 import { AgentTurn } from './agent-turn.ts';
 import { startClock, type TimedTurn } from './clock.ts';
-import { type Delivery, textOf, type TurnOutcome } from './delivery.ts';
+import { textOf, type DeliveredTurn, type Delivery, type TurnOutcome } from './delivery.ts';
 import { tellInterrupted } from './hooks.ts';
 import { openRecord, type OpeningTurn } from './opening.ts';
 import { OPENING_DELAYS_MS, persist } from './persist.ts';
@@ -27,6 +27,8 @@ import type { TurnHost } from './turn-host.ts';
 /** What turns share. It is told when one of them is settled and has nothing left to do. */
 export interface TurnOwner extends TurnHost {
   ended(turn: Turn): void;
+  /** Its complete reply should have departed, but the client has no room for it yet. */
+  delayed(turn: Turn): void;
   /** Begins a turn. */
   start(delivery: Delivery): void;
 }
@@ -44,7 +46,7 @@ type RunsElsewhere = Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }>;
  */
 export class Turn
   extends AgentTurn
-  implements OpeningTurn, TimedTurn, SettlingTurn
+  implements OpeningTurn, TimedTurn, SettlingTurn, DeliveredTurn
 {
   readonly runId = nextRunId();
   declare readonly host: TurnOwner;
@@ -72,6 +74,7 @@ export class Turn
 
   constructor(delivery: Delivery, host: TurnOwner, older: Turn | undefined) {
     super(delivery, host, delivery.event.turnId ?? randomUUID());
+    delivery.turn = this;
     this.older = older;
     if (host.speakers.own.onInterrupted !== undefined) this.#scope = new AsyncResource('Turn');
   }
@@ -135,12 +138,24 @@ export class Turn
 
   #passTo(delivery: Delivery): void {
     const older = this.delivery;
+    older.turn = undefined;
     this.delivery = delivery;
+    delivery.turn = this;
     older.end(); // what it was sent by now still leaves
     this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void delivery.send(event);
     older.onOutcome({ outcome: 'taken over' });
     if (this.isOver && !this.#isStoring && delivery.end('with others')) this.delivered();
+  }
+
+  /** See `DeliveredTurn`. */
+  dropped(): void {
+    this.interrupt('the caller left or spoke over the reply');
+  }
+
+  /** See `DeliveredTurn`. */
+  delayed(): void {
+    this.host.delayed(this);
   }
 
   /** Everything that was sent has left this process. */
@@ -343,6 +358,7 @@ export class Turn
     const { host, firstSpeechMs, usage, speakers } = this;
     if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
+    this.delivery.turn = undefined;
     this.delivery.onOutcome({ outcome: ending, firstSpeechMs, usage, speakers, error });
     if (ending === 'interrupted' && this.opened !== undefined) {
       const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));
@@ -363,6 +379,7 @@ export class Turn
     this.delivery.end();
     this.#settledAs = 'completed';
     this.host.ended(this);
+    this.delivery.turn = undefined;
     this.delivery.onOutcome({ outcome });
   }
 }

@@ -9,7 +9,7 @@
 //         storeSettlement     stores what was said
 //         AgentTurn.stopAgent aborts the agent and its tools
 //
-// A barge-in arrives as `Turns.drop`, when the connection closes, as a newer `Turns.start`, or as
+// A barge-in arrives as `Turn.dropped`, when the connection closes, as a newer `Turns.start`, or as
 // `Turns.interrupt`, when an event says so. All lead to `Turn.interrupt`. A duplicate leads to
 // `Turn.takeOver` while the turn runs; after that `openRecord` says what becomes of it. A hand-over
 // is `AgentTurn.#agentIsDone`.
@@ -114,22 +114,6 @@ export class Turns implements TurnOwner, OwnTurns {
     this.#running.begin(new Turn(delivery, this, newest));
   }
 
-  /** The delivery's connection closed before all of its stream had left. */
-  drop(delivery: Delivery): void {
-    this.#running.answeredOn(delivery)?.interrupt('the caller left or spoke over the reply');
-  }
-
-  /** The delivery's stream is complete, but its client has no room for it yet. */
-  delayed(delivery: Delivery): void {
-    const turn = this.#running.answeredOn(delivery);
-    if (turn !== undefined) this.#running.keepDelayed(turn);
-  }
-
-  /** All of the delivery's stream has left. */
-  delivered(delivery: Delivery): void {
-    this.#running.answeredOn(delivery)?.delivered();
-  }
-
   /**
    * Interrupts the turns of a conversation; with `sessionId` only those of that session. Other
    * processes are told to interrupt theirs. Returns false if none runs in this process.
@@ -219,6 +203,10 @@ export class Turns implements TurnOwner, OwnTurns {
       if (this.#writes === 0) for (const written of this.#whenWritten.splice(0)) written();
     };
     write.then(done, done); // the caller handles its failure
+  }
+
+  delayed(turn: Turn): void {
+    this.#running.keepDelayed(turn);
   }
 
   ended(turn: Turn): void {

@@ -59,6 +59,7 @@ class Process {
     const delivery: Delivery = {
       event: callerMessage(turnId, text, 'c'),
       headers: {},
+      turn: undefined,
       log: this.#log,
       unsent: 0,
       isOpen: true,
@@ -154,7 +155,7 @@ describe('a call', () => {
     gate.resolve();
     await until(() => process.works.length === 1, 'the tool');
     const clock = mockTimers(t, ['setTimeout']);
-    process.turns.drop(delivery);
+    delivery.turn?.dropped();
     await until(() => (clock.tick(1_000), process.errors.length === 2), 'the store to be given up');
     assert.deepEqual(process.errors, [
       'tool calls could not be stored and run unprotected',
@@ -183,7 +184,7 @@ describe('a call', () => {
       journal.noteToolResult(CALL.id, `"run ${runs}"`);
     });
     t.after(() => (hanging.resolve(), process.end()));
-    process.turns.drop(process.deliver('pay'));
+    process.deliver('pay').turn?.dropped();
     process.deliver('pay');
     await until(() => process.outcomes.length === 2, 'the second run');
     process.deliver('t2');
@@ -201,7 +202,7 @@ describe('a store that fails', () => {
     t.after(() => process.end());
     const delivery = process.deliver('pay');
     await until(() => process.works.length === 1, 'the tool');
-    process.turns.drop(delivery);
+    delivery.turn?.dropped();
     await until(() => process.turns.count === 0, 'the drop');
     store.failWith = new Error('the store is away');
     const { length } = store.calls;

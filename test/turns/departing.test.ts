@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 
 import type { CallerMessage } from '../../src/calls/call-event.ts';
 import { createLogger } from '../../src/log.ts';
-import type { Delivery } from '../../src/turns/delivery.ts';
+import type { DeliveredTurn, Delivery } from '../../src/turns/delivery.ts';
 import type { Turns } from '../../src/turns/turns.ts';
 import { callerMessage, turnsOf } from '../fixtures/turns.ts';
 
@@ -15,6 +15,7 @@ const log = createLogger({ level: 'silent', write: () => undefined });
 /** A stream whose end departs with others. `hasRoom`: whether it can leave once it has to. */
 class Stream implements Delivery {
   readonly event: CallerMessage;
+  turn: DeliveredTurn | undefined;
   readonly headers = {};
   readonly log = log;
   readonly said: string[] = [];
@@ -68,9 +69,9 @@ function begin(hasRoom = true): {
 
 describe('a turn whose complete reply is about to depart', () => {
   it('is completed when the reply has left', async () => {
-    const { turns, stream, history } = begin();
+    const { stream, history } = begin();
     stream.end();
-    turns.delivered(stream);
+    stream.turn?.delivered();
     assert.deepEqual(stream.outcomes, ['completed']);
     assert.deepEqual(await history(), ['Words of t-1', 'completed: Yes.']);
   });
@@ -78,8 +79,8 @@ describe('a turn whose complete reply is about to depart', () => {
   it('no longer counts as running', () => assert.equal(begin().turns.count, 0));
 
   it('is interrupted if its connection closes first', async () => {
-    const { turns, stream, history } = begin(false);
-    turns.drop(stream);
+    const { stream, history } = begin(false);
+    stream.turn?.dropped();
     assert.deepEqual(stream.outcomes, ['interrupted']);
     assert.deepEqual(await history(), ['Words of t-1']);
   });
@@ -90,7 +91,7 @@ describe('a turn whose complete reply is about to depart', () => {
     turns.start(newer);
     assert.deepEqual([stream.hasLeft, stream.outcomes], [true, ['completed']]);
     newer.end();
-    turns.delivered(newer);
+    newer.turn?.delivered();
     const both = ['Words of t-1', 'completed: Yes.', 'Words of t-2', 'completed: Yes.'];
     assert.deepEqual(await history(), both);
   });
@@ -122,9 +123,9 @@ describe('a turn whose complete reply is about to depart', () => {
   });
 
   it('is found like any other when its client had no room in time', () => {
-    const { turns, stream } = begin(false);
-    turns.delayed(stream);
-    turns.drop(stream);
+    const { stream } = begin(false);
+    stream.turn?.delayed();
+    stream.turn?.dropped();
     assert.deepEqual(stream.outcomes, ['interrupted']);
   });
 });

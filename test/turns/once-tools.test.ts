@@ -442,3 +442,23 @@ describe('the stores of a once tool', () => {
     assert.equal(runs, 1);
   });
 });
+
+describe('a tool that finishes', () => {
+  it('stops the clock of the first word while it runs', async (t) => {
+    const bank = new Bank();
+    const environment = { FIRST_WORD_TIMEOUT_SECONDS: '0.1', FILLER_AFTER_MS: '0' };
+    const served = shop(t, payTool(bank.pay), { environment });
+    const reply = served.says('pay 5');
+    await bank.begun();
+    setTimeout(() => bank.answer(5), 250);
+    assert.equal(await reply, '{"paid":5}');
+  });
+
+  it('does not stop the clock of the turn', async (t) => {
+    const bank = new Bank();
+    const environment = { TURN_TIMEOUT_SECONDS: '0.2', FIRST_WORD_TIMEOUT_SECONDS: '0.1' };
+    const served = shop(t, payTool(bank.pay), { environment });
+    assert.match(await served.says('pay 5'), /Sorry, something went wrong/);
+    bank.answer(5);
+  });
+});

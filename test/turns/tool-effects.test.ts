@@ -249,7 +249,7 @@ class World {
         const dropped = open[this.random(open.length || 1)];
         if (dropped === undefined) return;
         dropped.isOpen = false;
-        return this.process.turns.drop(dropped.delivery);
+        return dropped.delivery.turn?.dropped();
       }
       case 4:
       case 5:
@@ -284,6 +284,7 @@ class World {
     const delivery: Delivery = {
       event: callerMessage(turnId, words, CONVERSATION),
       headers: {},
+      turn: undefined,
       log,
       unsent: 0,
       isOpen: true,

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { TurnEvent } from '../../calls/call-event.ts';
 import type { Context } from '../../http/context.ts';
 import type { Logger } from '../../log.ts';
-import type { Delivery, TurnReport } from '../../turns/delivery.ts';
+import type { DeliveredTurn, Delivery, TurnReport } from '../../turns/delivery.ts';
 import type { Turns } from '../../turns/turns.ts';
 import { ReplyStream } from './reply-stream.ts';
 
@@ -33,7 +33,7 @@ export function deliveryReport(
  */
 export class WebhookDelivery extends ReplyStream implements Delivery {
   readonly event: TurnEvent;
-  readonly #turns: Turns;
+  turn: DeliveredTurn | undefined;
   readonly #observer: TurnObserver;
   readonly #open: { streams: number };
   #isCounted = true;
@@ -43,13 +43,11 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
     context: Context,
     event: TurnEvent,
     heartbeatMs: number,
-    turns: Turns,
     observer: TurnObserver,
     open: { streams: number },
   ) {
     super(context, event.raw, heartbeatMs);
     this.event = event;
-    this.#turns = turns;
     this.#observer = observer;
     this.#open = open;
     open.streams += 1;
@@ -64,8 +62,8 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
   }
 
   /** Starts the turn. Whatever it says synchronously leaves together with the headers. */
-  begin(): void {
-    this.#turns.start(this);
+  begin(turns: Turns): void {
+    turns.start(this);
     this.flush();
   }
 
@@ -92,15 +90,15 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
   }
 
   override delayed(): void {
-    this.#turns.delayed(this);
+    this.turn?.delayed();
   }
 
   override finished(): void {
-    this.#turns.delivered(this);
+    this.turn?.delivered();
   }
 
   override destroyed(): void {
-    this.#turns.drop(this);
+    this.turn?.dropped();
   }
 
   onOutcome(report: TurnReport): void {

@@ -132,11 +132,11 @@ class Webhook {
     if (open.streams >= maxStreams) {
       throw new ServiceUnavailable(`no more streams can be opened: the limit is ${maxStreams}`, 1);
     }
-    const delivery = new WebhookDelivery(context, event, heartbeatMs, turns, onTurnEnd, open);
+    const delivery = new WebhookDelivery(context, event, heartbeatMs, onTurnEnd, open);
     context.onClose(streamClosed, delivery);
     if (event.type === 'start') openSessions?.start(event.sessionId);
     else openSessions?.use(event.sessionId);
-    delivery.begin();
+    delivery.begin(turns);
   }
 
   // Events that are answered with JSON.

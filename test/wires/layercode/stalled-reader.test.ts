@@ -107,6 +107,7 @@ describe('Turns', () => {
         isOpen: true,
         unsent: 0,
         headers: {},
+        turn: undefined,
         log,
         onOutcome: () => undefined,
       });
@@ -134,12 +135,13 @@ describe('a turn that begins and ends on a connection that is gone', () => {
       isOpen: false,
       unsent: 1,
       headers: {},
+      turn: undefined,
       log: createLogger({ level: 'silent', write: () => undefined }),
       send: () => true,
       end() {
         if (!isDropped) {
           isDropped = true;
-          turns.drop(delivery);
+          delivery.turn?.dropped();
         }
         return false;
       },
