@@ -230,7 +230,7 @@ export class App {
       turnTimeoutMs: turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: firstWordTimeoutSeconds * 1_000,
       storeTimeoutMs: settings.storeTimeoutMs,
-      observer: workMetrics(metrics),
+      observer: workMetrics(metrics, onceToolsOf([agent, ...agents.values()])),
       recordsCalls: this.#records !== undefined,
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);

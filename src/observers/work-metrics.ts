@@ -3,9 +3,10 @@ import type { WorkObserver } from '../turns/turn-host.ts';
 
 /**
  * Counts model requests and tool calls. Model names come from the settings and the agent, tool
- * names from the agent, so they are safe as labels.
+ * names from the agent, so they are safe as labels. The unknown outcomes of `onceTools` begin at 0:
+ * `increase` of Prometheus does not see the first sample of a counter.
  */
-export function workMetrics(metrics: Metrics): WorkObserver {
+export function workMetrics(metrics: Metrics, onceTools: readonly string[]): WorkObserver {
   const requests = metrics.add(
     new Counter('layercode_model_requests_total', 'Requests to models by model and outcome.', [
       'model', 'outcome',
@@ -23,6 +24,7 @@ export function workMetrics(metrics: Metrics): WorkObserver {
       ['tool'],
     ),
   );
+  for (const tool of onceTools) unknown.increment([tool], 0);
   return {
     modelRequest: (model, outcome) => requests.increment([model, outcome]),
     toolCall: (tool, outcome) => calls.increment([tool, outcome]),

@@ -44,6 +44,7 @@ function samplesOf({ app }: Pick<Served, 'app'>, name: string): string[] {
 }
 
 const TOOL_CALLS = 'layercode_tool_calls_total';
+const UNKNOWN = 'layercode_tool_outcomes_unknown_total';
 const MODEL_REQUESTS = 'layercode_model_requests_total';
 
 describe(TOOL_CALLS, () => {
@@ -128,5 +129,15 @@ describe(MODEL_REQUESTS, () => {
     assert.deepEqual(samplesOf(served, MODEL_REQUESTS), [
       '{model="scripted:model",outcome="completed"} 1',
     ]);
+  });
+});
+
+describe(UNKNOWN, () => {
+  it('begins at 0 for a tool that acts once, so that an alert sees the first one', async (t) => {
+    const pay = tool({ name: 'pay', ...described, once: true, run: () => undefined });
+    const once = defineAgent({ name: 'cashier', prompt: 'You act.', tools: [pay] });
+    const served = serve(t, withModel(once, scriptedModel([])));
+    assert.deepEqual(samplesOf(served, UNKNOWN), ['{tool="pay"} 0']);
+    assert.deepEqual(samplesOf(withScript(t), UNKNOWN), []);
   });
 });
