@@ -14,7 +14,8 @@ const { createServer } =
     ? createRequire(import.meta.url)('node:http')
     : await import('node:http');
 
-const SECRET = createSecretKey(Buffer.from(process.env.LAYERCODE_WEBHOOK_SECRET ?? 'whsec_of_the_benches'));
+const { LAYERCODE_WEBHOOK_SECRET: secret = 'whsec_of_the_benches' } = process.env;
+const SECRET = createSecretKey(Buffer.from(secret));
 const IS_SLOW = process.env.SLOW === '1';
 const JSON_HEADERS = { 'content-type': 'application/json' };
 const SSE_HEADERS = {

@@ -115,6 +115,10 @@ export interface ToolCallContext {
 
 /** How to run one tool call. */
 export interface ToolRun {
+  /**
+   * The tool's name for logs and metrics. Default `unknown`: a model may call a tool by any words.
+   */
+  readonly name?: string | undefined;
   /** Returns JSON text for the model. An error it throws is reported to the model. */
   run(context: ToolCallContext): Awaitable<string>;
   /**

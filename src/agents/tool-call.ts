@@ -37,6 +37,7 @@ export function toolRun<S>(
   const { whenInterrupted, repeatable } = tool;
   const requested = new RequestedCall(tool, call.args, turn, reply, budget);
   return {
+    name: tool.name,
     whenInterrupted,
     repeatable,
     ...(tool.once === undefined ? {} : { once: (signal) => requested.onceText(signal) }),

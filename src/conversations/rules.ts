@@ -402,7 +402,8 @@ function addOver(
 
 /** A tool call whose outcome is unknown. */
 export interface LostCall {
-  readonly tool: string;
+  /** Undefined unless it acts once: a model may have called any other by any words. */
+  readonly tool: string | undefined;
   /** Undefined if its arguments were not JSON. */
   readonly idempotencyKey: string | undefined;
 }
@@ -419,25 +420,12 @@ function lostCallsOf(
     for (const message of forgetLostCalls(conversation, turn, (key, process) =>
       isRunning(key, process, turn.openedAt),
     ))
-      lost.set(message.key ?? message, {
-        tool: nameOf(turn, message),
-        idempotencyKey: message.key,
-      });
+      lost.set(message.key ?? message, { tool: undefined, idempotencyKey: message.key });
   for (const [key, { tool }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
     isRunning(key, process, claimedAt),
   ))
     lost.set(key, { tool, idempotencyKey: key });
   return [...lost.values()];
-}
-
-/** The name of the tool that was called. */
-function nameOf(turn: TurnRecord, { toolCallId }: ToolMessage): string {
-  for (const message of messagesOf(turn)) {
-    if (message.role !== 'assistant') continue;
-    const call = message.toolCalls?.find(({ id }) => id === toolCallId);
-    if (call !== undefined) return call.name;
-  }
-  return '';
 }
 
 /**

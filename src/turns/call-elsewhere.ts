@@ -11,6 +11,9 @@ import type { CallOutcome } from './running-calls.ts';
 /** How often the record is read while another process runs a call. */
 const READ_MS = 1_000;
 
+/** A process is taken for dead if it leaves so many questions in a row unanswered. */
+const MAX_SILENT = 2;
+
 const LOST: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 const STILL_RUNNING: CallOutcome = { state: 'running', content: UNFINISHED_RESULTS.running };
 
@@ -36,14 +39,15 @@ export interface Waiting {
 
 /**
  * The outcome of the call, once the record has it. `unknown` if its process says that it does not
- * run it, or does not answer, and the record has no result either. `running` once the signal fires.
- * Reads the record at least once a second; a message of that process only saves time.
+ * run it, or does not answer twice, and the record has no result either. `running` once the signal
+ * fires. Reads the record at least once a second; a message of that process only saves time.
  */
 export async function outcomeElsewhere(
   call: CallElsewhere,
   { conversations, others }: Waiting,
   signal: AbortSignal,
 ): Promise<CallOutcome> {
+  let silent = 0;
   let wake = (): void => undefined;
   const woken = (): void => wake();
   const interval = setInterval(woken, READ_MS);
@@ -60,7 +64,10 @@ export async function outcomeElsewhere(
       const outcome = conversation === undefined ? LOST : outcomeIn(conversation, call);
       if (outcome.state !== 'running') return outcome;
       if (signal.aborted) return STILL_RUNNING;
-      if (answer !== undefined && !answer.isCallRunning(call.key, call.process)) return LOST;
+      if (answer !== undefined && !answer.isCallRunning(call.key, call.process)) {
+        silent += 1;
+        if (answer.isAlive(call.process) || silent === MAX_SILENT) return LOST;
+      } else silent = 0;
       await next;
     }
   } finally {

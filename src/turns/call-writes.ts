@@ -5,7 +5,7 @@ import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { OnceClaim, OnceResult } from '../conversations/once-rules.ts';
 import type { Ownership, TurnProgress } from '../conversations/tool-call-rules.ts';
 import type { Logger } from '../log.ts';
-import type { NotedCall } from './noted-calls.ts';
+import { toolNameOf, type NotedCall } from './noted-calls.ts';
 import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { CallOutcome } from './running-calls.ts';
 import type { SpokenReply } from './spoken-reply.ts';
@@ -164,10 +164,10 @@ export function storeResult(
   done: () => void,
 ): void {
   const { conversationId, turnId, runId, liveState, log, isStored } = turn;
-  const { spoken: { call: { id, name } }, key } = call;
+  const { spoken: { call: { id } }, key } = call;
   const { state, content, handOver } = outcome;
   if (!isStored || state === 'running') return done();
-  const logged = { conversationId, turnId, tool: name };
+  const logged = { conversationId, turnId, tool: toolNameOf(call) };
   const once = onceResultOf(call, outcome);
   const result = {
     turnId, runId, process: host.process, toolCallId: id, state, content, handOver, once,

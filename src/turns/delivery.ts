@@ -70,8 +70,9 @@ export interface Delivery {
   send(event: ReplyEvent): Awaitable<boolean>;
   /**
    * Ends the stream, and resolves the promises that `send` returned. Idempotent. Returns true if
-   * everything has left this process. Otherwise `turn` is told as soon as that is known. `with others`: the reply is complete, and what is left of it may depart a
-   * moment later, with other replies.
+   * everything has left this process. Otherwise `turn` is told as soon as that is known. `with
+   * others`: the reply is complete, and what is left of it may depart a moment later, with other
+   * replies.
    */
   end(when?: 'now' | 'with others'): boolean;
   /** Called once, as soon as it is known how the delivery was answered. */

@@ -29,6 +29,11 @@ export interface NotedCall {
   handOver: string | undefined;
 }
 
+/** The name of the tool for logs and metrics: not the one that the model wrote. */
+export function toolNameOf({ tool }: NotedCall): string {
+  return tool?.name ?? 'unknown';
+}
+
 /** The run of a turn that calls belong to. */
 export interface NotingTurn {
   readonly conversationId: string;

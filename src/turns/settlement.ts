@@ -66,8 +66,9 @@ export function storeSettlement(
   isLeaving?: true,
 ): Awaitable<void> {
   const { liveState } = turn;
-  const settlement = settlementOf(turn, state, host);
-  const stored = store(turn, isLeaving ? { ...settlement, isLeaving } : settlement, liveState, host);
+  const settled = settlementOf(turn, state, host);
+  const settlement = isLeaving === undefined ? settled : { ...settled, isLeaving };
+  const stored = store(turn, settlement, liveState, host);
   if (!(stored instanceof Promise)) return liveState?.leave();
   const done = stored.then(() => liveState?.leave());
   host.track(done);

@@ -10,7 +10,7 @@ import {
 import type { OnceCall } from '../conversations/once-call.ts';
 import { outcomeElsewhere, type CallElsewhere } from './call-elsewhere.ts';
 import { storeCalls, storeResult, type CallHost, type CallingTurn } from './call-writes.ts';
-import { NotedCalls, type NotedCall } from './noted-calls.ts';
+import { NotedCalls, toolNameOf, type NotedCall } from './noted-calls.ts';
 import type { CallOutcome, RunningCalls } from './running-calls.ts';
 
 const INTERRUPTED: CallOutcome = { state: 'interrupted', content: UNFINISHED_RESULTS.interrupted };
@@ -253,10 +253,15 @@ export class TurnCalls {
   }
 
   /** The process of a claimed call is gone: its outcome is unknown for everybody. */
-  async #noteLost({ key, spoken: { call } }: NotedCall, lost: OnceCall): Promise<void> {
+  async #noteLost(call: NotedCall, lost: OnceCall): Promise<void> {
+    const { key } = call;
     const { conversationId, log } = this.#turn;
     await this.#host.conversations.loseClaim(conversationId, key, lost);
-    noteUnknown(this.#host, log, { conversationId, tool: call.name, idempotencyKey: key });
+    noteUnknown(this.#host, log, {
+      conversationId,
+      tool: toolNameOf(call),
+      idempotencyKey: key,
+    });
   }
 
   async #perform(noted: NotedCall, tool: ToolRun): Promise<CallOutcome> {
@@ -273,16 +278,16 @@ export class TurnCalls {
   }
 
   /** It may have acted before it failed. */
-  #unknown({ key, spoken: { call } }: NotedCall, error: unknown): CallOutcome {
+  #unknown(call: NotedCall, error: unknown): CallOutcome {
     const { conversationId, turnId, log } = this.#turn;
-    const ids = { conversationId, turnId, tool: call.name, idempotencyKey: key };
+    const ids = { conversationId, turnId, tool: toolNameOf(call), idempotencyKey: call.key };
     noteUnknown(this.#host, log, { ...ids, error: withoutMessage(error) });
     return UNKNOWN;
   }
 
   /** A failure is a result too: the model explains it to the caller. */
-  #failed({ spoken: { call } }: NotedCall, error: unknown): CallOutcome {
-    this.#turn.log.warn('tool failed', { tool: call.name, error: withoutMessage(error) });
+  #failed(call: NotedCall, error: unknown): CallOutcome {
+    this.#turn.log.warn('tool failed', { tool: toolNameOf(call), error: withoutMessage(error) });
     return {
       state: 'completed',
       content: JSON.stringify({ error: messageOf(error) }),

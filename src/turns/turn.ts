@@ -122,7 +122,8 @@ export class Turn
     );
     if (!(claimed instanceof Promise)) return;
     const failed = (error: unknown): void => {
-      this.log.warn('a turn goes on for another delivery, unclaimed', { conversationId, error });
+      const message = 'a turn continues for another delivery, but could not be claimed';
+      this.log.warn(message, { conversationId, error });
       this.#claimed('owned', delivery);
     };
     this.host.track(claimed.catch(failed));
@@ -226,14 +227,15 @@ export class Turn
     const mayEndCalls = this.#interruptOlder();
     if (opened.turnId !== this.turnId) {
       const { turnId: storedAs } = opened;
-      const message = 'a known turn id came with other words: it begins another turn';
+      const message = 'turn id reused with different text; treating it as a new turn';
       this.log.warn(message, { turnId: this.turnId, storedAs });
       this.turnId = storedAs;
     }
     this.opened = opened;
     for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
     if (opened.takenOver !== undefined) host.others?.takeOver(conversationId, opened.takenOver);
-    for (const lost of opened.lostCalls) noteUnknown(host, this.log, { conversationId, ...lost });
+    for (const { tool = 'unknown', idempotencyKey } of opened.lostCalls)
+      noteUnknown(host, this.log, { conversationId, tool, idempotencyKey });
     this.liveState = host.states?.enter(conversationId, opened);
     this.restoreSpeaker(opened.agent);
     // The platform reports that a completed turn was cut. Any other cut was told at the time.

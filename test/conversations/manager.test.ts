@@ -107,12 +107,8 @@ for (const [kind, create] of [
       const manager = create();
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
       await manager.clear('c');
-      assert.equal(
-        (
-          await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages: [] })
-        ).isKept,
-        false,
-      );
+      const settlement = { turnId: 't1', runId: 1, state: 'completed', messages: [] } as const;
+      assert.equal((await manager.settleTurn('c', settlement)).isKept, false);
       assert.deepEqual(await manager.getHistory('c'), []);
     });
 

@@ -129,7 +129,8 @@ describe('a turn that its own slow store holds up', () => {
     assert.equal(await slow, '');
     b.go('hold new');
     assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-    const words = (await b.history('c')).filter(([role]) => role === 'user').map(([, text]) => text);
+    const users = (await b.history('c')).filter(([role]) => role === 'user');
+    const words = users.map(([, text]) => text);
     assert.deepEqual(words, ['Hello', 'Hi', 'slow', 'hold new']);
     assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold new? Done.', 'completed']);
   });
