@@ -35,10 +35,11 @@ export class SetApart {
     return entry !== undefined && performance.now() < entry.nextAtMs;
   }
 
-  /** How long until the next attempt for one of them. */
-  nextInMs(): number {
-    const times = [...this.#entries.values()].map(({ nextAtMs }) => nextAtMs - performance.now());
-    return times.length === 0 ? FIRST_RETRY_MS : Math.max(0, Math.min(...times));
+  /** How long until the next attempt for one of these, in milliseconds. */
+  nextInMs(ids: readonly string[]): number {
+    const now = performance.now();
+    const pauses = ids.map((id) => (this.#entries.get(id)?.nextAtMs ?? now) - now);
+    return Math.max(FIRST_RETRY_MS, Math.min(...pauses));
   }
 
   /** The next attempt may follow at once: most commands fail once. */

@@ -326,7 +326,7 @@ export class SharedStore implements ConversationStore {
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined;
       if (!this.#outage.isDegraded) void this.#writeBack();
-    }, this.#apart.nextInMs()).unref();
+    }, this.#apart.nextInMs(this.#waiting.ids())).unref();
   }
 
   /** Makes a change without the store: on what is remembered, or on a new conversation. */

@@ -174,6 +174,19 @@ describe('a conversation that the store refuses', () => {
 });
 
 describe('SetApart', () => {
+  // Was: one that nobody asked for was due at once, for ever.
+  it('pauses for those that wait, and never less than for the first time', (t) => {
+    let now = 0;
+    t.mock.method(performance, 'now', () => now);
+    const apart = new SetApart('test', noLog());
+    for (const id of ['due', 'later']) apart.add(id);
+    for (let times = 0; times < 4; times++) apart.failedAgain('later', new Error('no'));
+    now = 500;
+    assert.equal(apart.nextInMs(['later']), 1_500);
+    assert.equal(apart.nextInMs(['later', 'due']), 250);
+    assert.equal(apart.nextInMs(['later', 'another']), 250);
+  });
+
   it('has a bound: the oldest is forgotten', () => {
     const apart = new SetApart('test', noLog());
     for (let n = 0; n <= 1_000; n++) apart.add(`c${n}`);
