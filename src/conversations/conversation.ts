@@ -257,6 +257,17 @@ export function keepState(
   return true;
 }
 
+/**
+ * Puts back a state that a store has lost, unless it is undefined. Whoever opened the newest turn
+ * may write it from now on.
+ */
+export function putBackState(conversation: Conversation, state: string | undefined): void {
+  if (state === undefined) return;
+  const owner = conversation.turns.at(-1)?.process;
+  if (owner !== undefined) conversation.stateOwner = owner;
+  keepState(conversation, state, conversation.stateOwner);
+}
+
 /** Records who called, unless `caller` is undefined. */
 export function keepCaller(conversation: Conversation, caller: KnownCaller | undefined): void {
   if (caller === undefined) return;

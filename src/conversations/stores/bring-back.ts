@@ -18,5 +18,5 @@ export function bringBack(
   if (isErased) latest.erase(memory.erasedAt);
   mergeTurns(latest.conversation, turnsLostBy(latest.conversation, memory.turns(), kept.touched));
   latest.takeOnceCallsOf(kept, memory);
-  latest.takeLostHeadOf(kept, isErased);
+  latest.takeLostHead(memory, isErased);
 }

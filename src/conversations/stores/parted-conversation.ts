@@ -13,9 +13,11 @@ import {
   keepCaller,
   keepState,
   lengthOf,
+  putBackState,
   removeTurn,
   tally,
   type Conversation,
+  type KnownCaller,
 } from '../conversation.ts';
 import { placeOf } from '../merge-turns.ts';
 import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
@@ -39,6 +41,11 @@ let versions = 0;
 
 /** What was known of a conversation at one moment. */
 export interface Memory {
+  readonly state: string | undefined;
+  readonly agent: string | undefined;
+  readonly caller: KnownCaller | undefined;
+  /** How often state and agent had been changed. */
+  readonly revision: number;
   /** Without those that were added since. Older ones may have changed since. */
   readonly turns: () => readonly TurnRecord[];
   readonly onceCalls: Conversation['onceCalls'];
@@ -205,14 +212,13 @@ export class PartedConversation {
    * Takes over a state, an agent and a caller that were stored and lost. None of them is ever
    * removed except by an erasure, so one that is missing is lost.
    */
-  takeLostHeadOf(other: PartedConversation, isErased: boolean): void {
-    if (other.isErasing) return; // what it had stored is from before its erasure
-    const isLost = isErased || this.#revision < other.#revision;
+  takeLostHead(lost: Memory, isErased: boolean): void {
+    const isLost = isErased || this.#revision < lost.revision;
     const { state, agent, caller } = this.conversation;
-    if (isLost || state === undefined) keepState(this.conversation, other.#state);
-    if (isLost || agent === undefined) keepAgent(this.conversation, other.#agent);
-    if (isLost || caller === undefined) keepCaller(this.conversation, other.conversation.caller);
-    this.#revision = Math.max(this.#revision, other.#revision);
+    if (isLost || state === undefined) putBackState(this.conversation, lost.state);
+    if (isLost || agent === undefined) keepAgent(this.conversation, lost.agent);
+    if (isLost || caller === undefined) keepCaller(this.conversation, lost.caller);
+    this.#revision = Math.max(this.#revision, lost.revision);
   }
 
   /** The store has lost it whole: everything has to be written again. */
@@ -274,9 +280,13 @@ export class PartedConversation {
 
   /** What is known now, whatever later changes make of it. */
   memory(): Memory {
-    const { turns, onceCalls, erasedAt } = this.conversation;
+    const { turns, onceCalls, erasedAt, state, agent, caller } = this.conversation;
     const newest = turns.at(-1);
     return {
+      state,
+      agent,
+      caller,
+      revision: this.#revision,
       turns: () => (newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1)),
       onceCalls: onceCalls === undefined ? undefined : { ...onceCalls },
       over: this.#once.over,

@@ -179,6 +179,40 @@ describe('a conversation that the store has lost', () => {
     );
   });
 
+  it('gets a state back that belongs to a process', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    const replica = new Map(shared);
+    await b.store.update('c', (conversation) =>
+      openTurn(conversation, { turnId: 't2', runId: 902, text: 'x', process: 'b' }, BOUNDS));
+    await b.store.update('c', (conversation) => keepState(conversation, '{"n":1}', 'b'));
+    restore(shared, replica);
+    await a.store.update('c', (conversation) =>
+      openTurn(conversation, { turnId: 't3', runId: 903, text: 'x', process: 'a' }, BOUNDS));
+    await b.store.read('c');
+    const kept = await a.store.read('c');
+    assert.equal(kept?.state, '{"n":1}');
+    assert.equal(kept?.stateOwner, kept?.turns.at(-1)?.process);
+  });
+
+  it('gets a state back though another process is faster twice', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    await turn(b.store, 'c', 't2');
+    const replica = new Map(shared);
+    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    restore(shared, replica);
+    await turn(b.store, 'c', 't3');
+    let others = 0;
+    a.parts.write = async (id, change) => {
+      others += 1;
+      if (others < 3) await turn(b.store, id, `other ${others}`);
+      return PartsInMemory.prototype.write.call(a.parts, id, change);
+    };
+    await turn(a.store, 'c', 't4');
+    assert.equal((await b.store.read('c'))?.state, '{"n":1}');
+  });
+
   it('keeps the state that another process has written since', async (t) => {
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
