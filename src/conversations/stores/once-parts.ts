@@ -56,8 +56,8 @@ export class OnceParts {
   merge(calls: Calls, over: ReadonlySet<string>, other: OnceParts): void {
     this.#over = new Set([...this.#over, ...over]);
     this.#own = new Set([...this.#own, ...other.#own]);
-    const merged: OnceCalls = { ...this.#conversation.onceCalls };
-    for (const [key, ours] of Object.entries(calls ?? {})) {
+    const merged = this.#withoutOver(this.#conversation.onceCalls);
+    for (const [key, ours] of Object.entries(this.#withoutOver(calls))) {
       const theirs = merged[key];
       const isKnown = ours.state === 'completed' || this.#own.has(idOf(ours));
       if (theirs === undefined ? isKnown : isTruer(ours, theirs)) merged[key] = ours;
@@ -77,13 +77,17 @@ export class OnceParts {
   /** Forgets those of the calls that have completed by now, in an erased conversation. */
   forgetCompleted(calls: Calls): void {
     this.#noteOver(Object.values(calls ?? {}).filter(({ state }) => state === 'completed'));
-    this.#replace({ ...this.#conversation.onceCalls });
+    this.#replace(this.#withoutOver(this.#conversation.onceCalls));
   }
 
-  /** Without the calls that are over. */
+  /** A copy. */
+  #withoutOver(calls: Calls): OnceCalls {
+    const isOver = (call: OnceCall): boolean =>
+      call.state !== 'completed' && this.#over.has(idOf(call));
+    return Object.fromEntries(Object.entries(calls ?? {}).filter(([, call]) => !isOver(call)));
+  }
+
   #replace(calls: OnceCalls): void {
-    for (const [key, call] of Object.entries(calls))
-      if (call.state !== 'completed' && this.#over.has(idOf(call))) delete calls[key];
     if (Object.keys(calls).length > 0) this.#conversation.onceCalls = calls;
     else delete this.#conversation.onceCalls;
   }

@@ -159,6 +159,26 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(b.store), { [KEY]: paid });
   });
 
+  it('give way to the next claim, though a process has put the freed one back', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const shared: SharedParts = new Map();
+    const [a, b] = machines(t, 2, {}, shared);
+    assert.ok(a && b);
+    await turn(a.store, 'c', 't1');
+    await set(a.store, KEY, onceCall());
+    await turn(b.store, 'c', 't2');
+    await a.store.update('c', freed(KEY));
+    shared.clear();
+    await turn(b.store, 'c', 't3');
+    a.parts.failWith = down;
+    const next = onceCall({ toolCallId: 'call-2' });
+    await set(a.store, KEY, next);
+    a.parts.failWith = undefined;
+    timers.tick(250);
+    await written(a.store);
+    assert.deepEqual(await calls(b.store), { [KEY]: next });
+  });
+
   it('are put back with their results, whoever made the calls', async (t) => {
     const shared: SharedParts = new Map();
     const [a, b] = machines(t, 2, {}, shared);
