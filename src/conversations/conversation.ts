@@ -7,13 +7,21 @@ import {
   countRunningCalls,
   leadingMessages,
   messagesOf,
+  messagesWithRuns,
   setMessages,
   textLengthOf,
   type TurnRecord,
 } from './turn-record.ts';
 
-/** The format of the records this version writes. Records older than formats have no number. */
-export const FORMAT = 1;
+/**
+ * The format of the records this version writes.
+ *
+ * - None: tool calls were stored only with their results.
+ * - 1: they are stored before they run, too.
+ * - 2: they name their run and its process. A conversation also has what must happen `once` in it,
+ *   the owner of its state, and the mark of an erasure; a turn, when it was opened.
+ */
+export const FORMAT = 2;
 
 /**
  * Who called, and in which session. A later session of the same conversation may be a browser's.
@@ -334,17 +342,21 @@ function copyOf(message: Message): Message {
   return { ...message, toolCalls: message.toolCalls.map((call) => ({ ...call })) };
 }
 
+/** Whether an older version has written it. One of a newer version is left as it is. */
+export function isOutdated({ format = 0 }: Partial<Conversation>): boolean {
+  return format < FORMAT;
+}
+
 /** Upgrades a conversation written by an older version. Unknown fields stay. */
 export function upgrade(conversation: Conversation): void {
-  if ((conversation.format as number | undefined) !== undefined) return;
+  if (!isOutdated(conversation)) return;
+  const hasFormat = (conversation.format as number | undefined) !== undefined;
+  if (!hasFormat) conversation.runningCalls = 0;
   conversation.format = FORMAT;
-  conversation.runningCalls = 0; // records without a format stored calls only with their results
   for (const record of conversation.turns) {
-    const { messages } = record;
+    if (!record.messages?.some(({ role }) => role === 'tool')) continue;
     conversation.touched?.add(record);
-    for (const [index, message] of messages?.entries() ?? []) {
-      if (message.role === 'tool' && messages !== undefined)
-        messages[index] = { ...message, state: 'completed' };
-    }
+    record.messages = messagesWithRuns(record).map((message) =>
+      message.role === 'tool' && !hasFormat ? { ...message, state: 'completed' } : message);
   }
 }

@@ -4,7 +4,8 @@ import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { Interruption } from '../calls/call-event.ts';
 import type { ConversationBounds } from './bounds.ts';
 import {
-  clearTurns, findTurn, FORMAT, historyOf, keepState, upgrade, type Conversation, type KnownCaller,
+  clearTurns, findTurn, historyOf, isOutdated, keepState, upgrade, type Conversation,
+  type KnownCaller,
 } from './conversation.ts';
 import { cutTurn, type CutTurn } from './heard.ts';
 import type { Message } from './message.ts';
@@ -293,11 +294,11 @@ function storeOf(agentName: string, store: ConversationStore): ConversationStore
 
 /** A draft of a change, upgraded in place to the current format. */
 function current(conversation: Conversation): Conversation {
-  if (conversation.format !== FORMAT) upgrade(conversation);
+  upgrade(conversation);
   return conversation;
 }
 
 /** A conversation that was read must not be changed, so an older format is upgraded on a copy. */
 function toRead(conversation: Conversation): Conversation {
-  return conversation.format === FORMAT ? conversation : current(structuredClone(conversation));
+  return isOutdated(conversation) ? current(structuredClone(conversation)) : conversation;
 }

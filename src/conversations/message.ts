@@ -43,7 +43,7 @@ export interface ToolMessage {
   readonly turnId: string;
   /** Unique within its run: models repeat ids in other runs of a turn. */
   readonly toolCallId: string;
-  /** The run that made the call. Absent in records of format 1: their own run. */
+  /** The run that made the call. Absent where format 1 was written: see `runOfCall`. */
   readonly runId?: number;
   /** The address of the process that runs the call, if several share the conversation. */
   readonly process?: string;
@@ -56,6 +56,13 @@ export interface ToolMessage {
   readonly joins?: true;
   /** The name of the agent that takes over from here. */
   readonly handOver?: string;
+}
+
+/** Tells a tool call from others of its turn. Models repeat ids in other runs. */
+export interface ToolCallId {
+  /** Undefined: a run that nobody knows. */
+  readonly runId: number | undefined;
+  readonly toolCallId: string;
 }
 
 /** One entry in a conversation's history. Each carries the id of its turn. */

@@ -1,3 +1,5 @@
+import type { ToolCallId } from './message.ts';
+
 /**
  * A call of a tool that acts once per conversation. Never changed in place: a new entry replaces
  * it.
@@ -50,12 +52,9 @@ export function lengthOfOnceCalls(calls: OnceCalls | undefined): number {
   return length;
 }
 
-/** Models repeat the ids of calls in other runs. */
-export function isSameCall(
-  a: Pick<OnceCall, 'runId' | 'toolCallId'>,
-  b: Pick<OnceCall, 'runId' | 'toolCallId'> | undefined,
-): boolean {
-  return a.runId === b?.runId && a.toolCallId === b.toolCallId;
+export function isSameCall(a: ToolCallId, b: ToolCallId | undefined): boolean {
+  if (b === undefined) return false;
+  return a.runId === b.runId && a.toolCallId === b.toolCallId;
 }
 
 const RANK = { running: 0, unknown: 1, completed: 2 } as const;

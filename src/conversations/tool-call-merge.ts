@@ -1,7 +1,7 @@
 // What one copy of a turn knows about tool calls and another does not.
 
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
-import { messagesOf, type TurnRecord } from './turn-record.ts';
+import { messagesOf, runOfCall, type TurnRecord } from './turn-record.ts';
 
 /** The messages of a turn. The first `kept` come before its current run. */
 export interface MergedMessages {
@@ -9,7 +9,7 @@ export interface MergedMessages {
   readonly kept: number | undefined;
 }
 
-/** A tool call's result, and the run that made the call. Undefined: an earlier one of the turn. */
+/** A tool call's result, and the run that made the call if it is known. */
 interface Call {
   readonly result: ToolMessage;
   readonly runId: number | undefined;
@@ -51,14 +51,10 @@ export function withCallsOf(other: TurnRecord, record: TurnRecord): MergedMessag
   return { messages, kept: leading + rounds.length };
 }
 
-/**
- * Records of format 1 do not say which run made a call. It was the current one, except for those
- * in front.
- */
-function callsOf({ messages, kept = 0, runId }: TurnRecord): Call[] {
-  return (messages ?? []).flatMap((message, index) =>
+function callsOf(record: TurnRecord): Call[] {
+  return (record.messages ?? []).flatMap((message, index) =>
     message.role === 'tool'
-      ? [{ result: message, runId: message.runId ?? (index < kept ? undefined : runId) }]
+      ? [{ result: message, runId: runOfCall(record, message, index) }]
       : [],
   );
 }

@@ -21,10 +21,10 @@ import {
 } from './once-rules.ts';
 import { ALL_KEPT, NOTHING_KEPT, STATE_DROPPED, type RunWrite } from './run-write.ts';
 import {
+  indexOfCall,
   leadingMessages,
-  messagesOf,
+  messagesWithRuns,
   ownMessages,
-  toolMessagesOf,
   type TurnRecord,
 } from './turn-record.ts';
 
@@ -108,10 +108,8 @@ export function noteToolResult(
   const record = findTurn(conversation, turnId);
   if (once !== undefined)
     settleOnce(conversation, result, toolCallId, once, record !== undefined);
-  const messages = record?.messages ?? [];
-  const index = messages.findLastIndex(
-    (message) => message.role === 'tool' && isCallOf(message, record, runId, toolCallId),
-  );
+  const { messages = [] } = record ?? {};
+  const index = record === undefined ? -1 : indexOfCall(record, { runId, toolCallId });
   const call = messages[index];
   if (record === undefined || call?.role !== 'tool') return NOTHING_KEPT;
   const isStateKept = keepState(conversation, agentState, result.process);
@@ -137,16 +135,6 @@ function completeJoined(messages: Message[], key: string | undefined, content: s
     if (message.state === 'completed') continue;
     messages[index] = { ...message, state: 'completed', content };
   }
-}
-
-/** Models repeat ids, so a call is known by its run, too. */
-function isCallOf(
-  message: ToolMessage,
-  record: TurnRecord | undefined,
-  runId: number,
-  toolCallId: string,
-): boolean {
-  return message.toolCallId === toolCallId && (message.runId ?? record?.runId) === runId;
 }
 
 /**
@@ -183,11 +171,11 @@ export function forgetLostCalls(
  * a completed one is kept, otherwise the first.
  */
 export function earlierRounds(record: TurnRecord): Message[] {
-  const messages = messagesOf(record);
+  const messages = messagesWithRuns(record); // that of the record changes now
   const kept = new Map<string, ToolMessage>();
   for (const message of messages) {
     if (message.role !== 'tool' || message.state === 'interrupted') continue;
-    const key = message.key ?? `${message.runId ?? record.runId} ${message.toolCallId}`;
+    const key = message.key ?? `${message.runId} ${message.toolCallId}`;
     if (!kept.has(key) || (message.state === 'completed' && kept.get(key)?.state !== 'completed'))
       kept.set(key, message);
   }
@@ -199,15 +187,9 @@ export function earlierRounds(record: TurnRecord): Message[] {
     if (own.length === 0) continue;
     const ids = new Set(own.map(({ toolCallId }) => toolCallId));
     const toolCalls = message.toolCalls.filter(({ id }) => ids.has(id));
-    rounds.push({ ...message, state: 'interrupted', toolCalls });
-    // Records of format 1 do not say which run it was, and that of the record changes now.
-    for (const result of own) rounds.push({ ...ownerOf(record), ...result });
+    rounds.push({ ...message, state: 'interrupted', toolCalls }, ...own);
   }
   return rounds;
-}
-
-function ownerOf({ runId, process }: TurnRecord): Pick<ToolMessage, 'runId' | 'process'> {
-  return process === undefined ? { runId } : { runId, process };
 }
 
 /** The results of the calls in the message at this index. */
@@ -272,5 +254,6 @@ function knownCall(
   record: TurnRecord,
   { runId = record.runId, toolCallId }: ToolMessage,
 ): ToolMessage | undefined {
-  return toolMessagesOf(record).find((known) => isCallOf(known, record, runId, toolCallId));
+  const known = record.messages?.[indexOfCall(record, { runId, toolCallId })];
+  return known?.role === 'tool' ? known : undefined;
 }

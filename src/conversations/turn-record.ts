@@ -5,6 +5,7 @@ import {
   TURN_STATES,
   type AssistantMessage,
   type Message,
+  type ToolCallId,
   type ToolMessage,
   type TurnState,
 } from './message.ts';
@@ -213,6 +214,44 @@ export function setMessages(record: TurnRecord, messages: Message[], kept?: numb
 export function isPlainReply(message: Message): message is AssistantMessage {
   if (message.role !== 'assistant') return false;
   return message.toolCalls === undefined && message.agent === undefined;
+}
+
+/**
+ * The run that made the call whose result is at that index. A version that writes format 1 notes no
+ * run, even where the rest of the conversation has format 2: it was the current one. Undefined for
+ * such a call in front of the current run: nobody knows.
+ */
+export function runOfCall(
+  { runId, kept = 0 }: TurnRecord, result: ToolMessage, index: number,
+): number | undefined {
+  return result.runId ?? (index < kept ? undefined : runId);
+}
+
+/**
+ * The messages of a turn, with the run of every call and the process that runs it. Where the run is
+ * not known, the process is most likely that of the current run: it joined the call.
+ */
+export function messagesWithRuns(record: TurnRecord): Message[] {
+  return messagesOf(record).map((message, index) => {
+    if (message.role !== 'tool' || message.runId !== undefined) return message;
+    const runId = runOfCall(record, message, index);
+    const { process = record.process } = message;
+    return {
+      ...message,
+      ...(runId === undefined ? {} : { runId }),
+      ...(process === undefined ? {} : { process }),
+    };
+  });
+}
+
+/** Where the result of a call is among the messages. -1 if there is no such call. */
+export function indexOfCall(record: TurnRecord, { runId, toolCallId }: ToolCallId): number {
+  return (record.messages ?? []).findLastIndex(
+    (message, index) =>
+      message.role === 'tool' &&
+      message.toolCallId === toolCallId &&
+      runOfCall(record, message, index) === runId,
+  );
 }
 
 export function toolMessagesOf({ messages }: TurnRecord): ToolMessage[] {

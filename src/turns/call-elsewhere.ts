@@ -2,9 +2,9 @@
 
 import { findTurn, type Conversation } from '../conversations/conversation.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import { UNFINISHED_RESULTS } from '../conversations/message.ts';
+import { UNFINISHED_RESULTS, type ToolCallId } from '../conversations/message.ts';
 import { isSameCall } from '../conversations/once-call.ts';
-import { toolMessagesOf } from '../conversations/turn-record.ts';
+import { indexOfCall } from '../conversations/turn-record.ts';
 import type { OtherProcesses } from './other-processes.ts';
 import type { CallOutcome } from './running-calls.ts';
 
@@ -18,11 +18,9 @@ const LOST: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknow
 const STILL_RUNNING: CallOutcome = { state: 'running', content: UNFINISHED_RESULTS.running };
 
 /** A call that another process runs, as the record has it. */
-export interface CallElsewhere {
+export interface CallElsewhere extends ToolCallId {
   readonly conversationId: string;
   readonly turnId: string;
-  readonly runId: number;
-  readonly toolCallId: string;
   readonly key: string;
   /** The address of its process. */
   readonly process: string;
@@ -83,14 +81,9 @@ function outcomeIn(conversation: Conversation, call: CallElsewhere): CallOutcome
   if (claim !== undefined && (isSameCall(call, claim) || claim.state === 'completed'))
     return { state: claim.state, content: claim.content };
   const turn = findTurn(conversation, call.turnId);
-  const message =
-    turn === undefined
-      ? undefined
-      : toolMessagesOf(turn).find(
-          ({ toolCallId, runId = turn.runId }) =>
-            toolCallId === call.toolCallId && runId === call.runId,
-        );
-  if (message === undefined) return LOST;
+  const index = turn === undefined ? -1 : indexOfCall(turn, call);
+  const message = turn?.messages?.[index];
+  if (message?.role !== 'tool') return LOST;
   const { state, content, handOver } = message;
   return { state, content, handOver };
 }

@@ -204,8 +204,7 @@ export class TurnCalls {
   #outcomeOfEarlier(call: NotedCall, earlier: ToolMessage): Awaitable<CallOutcome> {
     const { state, content, handOver, process, runId } = earlier;
     if (state !== 'running') return { state, content, handOver };
-    if (process === undefined || runId === undefined || process === this.#host.process)
-      return UNKNOWN;
+    if (process === undefined || process === this.#host.process) return UNKNOWN;
     const { turnId, toolCallId } = earlier;
     return this.#waitElsewhere(call, { turnId, runId, toolCallId, process, isOnce: false });
   }
