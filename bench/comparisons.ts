@@ -1,13 +1,14 @@
 // The sections of `npm run bench`: each measures the contestants, prints a table, and judges.
 import { execFileSync } from 'node:child_process';
 import { runRounds, withFlags, type Contestants } from './contestants.ts';
-import { LATER_AGENT } from './servers.ts';
 import { profileTurns } from './profile.ts';
+import type { BenchSize, Compare, Comparison } from './section.ts';
+import { LATER_AGENT } from './servers.ts';
 import { measureStartup } from './startup.ts';
 import { formatSummary } from './stats.ts';
 import { measureStreams } from './streams.ts';
-import { printTable } from './table.ts';
 import { compareStores } from './stores.ts';
+import { printTable } from './table.ts';
 import {
   CONNECTIONS,
   cpuOf,
@@ -20,24 +21,7 @@ import {
   rssOf,
 } from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';
-import { judge, type Verdict } from './verdict.ts';
-
-export interface BenchSize {
-  readonly rounds: number;
-  readonly warmupSeconds: number;
-  readonly seconds: number;
-  readonly streamRounds: number;
-  readonly starts: number;
-  readonly idles: number;
-}
-
-export interface Comparison {
-  readonly verdicts: readonly Verdict[];
-  /** Every figure of every round, by contestant. */
-  readonly raw: unknown;
-}
-
-export type Compare = (contestants: Contestants, size: BenchSize) => Promise<Comparison>;
+import { judge } from './verdict.ts';
 
 const STREAMS = 10_000;
 /** Descriptors a process needs besides those of its streams. */

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { originalFrame } from '../src/base/source-positions.ts';
-import type { BenchSize, Comparison } from './comparisons.ts';
 import type { Contestant, Contestants } from './contestants.ts';
+import type { BenchSize, Comparison } from './section.ts';
 import { printTable } from './table.ts';
 import { LONG_CONVERSATIONS } from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';

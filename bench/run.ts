@@ -8,10 +8,11 @@ import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { COMPARISONS, type BenchSize, type Comparison } from './comparisons.ts';
+import { COMPARISONS } from './comparisons.ts';
 import { createContestants } from './contestants.ts';
 import { fetchNode, OWN_NODE } from './node-binaries.ts';
 import { installPeers } from './peers.ts';
+import type { BenchSize, Comparison } from './section.ts';
 import { SERVER } from './servers.ts';
 import { describeVerdict } from './verdict.ts';
 

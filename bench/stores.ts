@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
-import type { BenchSize, Comparison } from './comparisons.ts';
 import { runRounds, withFlags, type Contestant, type Contestants } from './contestants.ts';
+import type { BenchSize, Comparison } from './section.ts';
 import { formatSummary, median } from './stats.ts';
 import type { StoreTurnsResult } from './store-turns.ts';
 import { printTable } from './table.ts';

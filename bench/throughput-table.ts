@@ -1,5 +1,5 @@
 // Throughput figures and their table.
-import type { BenchSize } from './comparisons.ts';
+import type { BenchSize } from './section.ts';
 import { formatSummary } from './stats.ts';
 import { printTable } from './table.ts';
 import type { Throughput } from './throughput.ts';

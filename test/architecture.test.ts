@@ -194,6 +194,22 @@ function arrow({ from, to }: Import): string {
   return `${from} → ${to}`;
 }
 
+function cyclesIn(among: readonly string[], arrows: readonly Import[]): string[] {
+  const cycles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) {
+      cycles.push([...path.slice(path.indexOf(file)), file].join(' → '));
+      return;
+    }
+    if (done.has(file)) return;
+    for (const { to } of arrows.filter(({ from }) => from === file)) visit(to, [...path, file]);
+    done.add(file);
+  };
+  for (const file of among) visit(file, []);
+  return cycles;
+}
+
 describe('src', () => {
   it('has imports to speak of', () => assert.ok(inner.length > 100, String(inner.length)));
 
@@ -300,21 +316,7 @@ describe('src', () => {
     assert.deepEqual(found, []);
   });
 
-  it('has no cycle between files', () => {
-    const cycles: string[] = [];
-    const done = new Set<string>();
-    const visit = (file: string, path: readonly string[]): void => {
-      if (path.includes(file)) {
-        cycles.push([...path.slice(path.indexOf(file)), file].join(' → '));
-        return;
-      }
-      if (done.has(file)) return;
-      for (const { to } of inner.filter(({ from }) => from === file)) visit(to, [...path, file]);
-      done.add(file);
-    };
-    for (const file of files) visit(file, []);
-    assert.deepEqual(cycles, []);
-  });
+  it('has no cycle between files', () => assert.deepEqual(cyclesIn(files, inner), []));
 
   it('has every file reached from an entry', () => {
     const reached = new Set<string>();
@@ -342,6 +344,15 @@ describe('src', () => {
       /^export \*/m.test(readFileSync(join(SRC, file), 'utf8')),
     );
     assert.deepEqual(wholesale, []);
+  });
+});
+
+describe('bench', () => {
+  it('has no cycle between files', () => {
+    const bench = filesBelow(join(ROOT, 'bench')).filter((file) => file.endsWith('.ts'));
+    const imported = bench.flatMap(importsOf);
+    assert.ok(imported.some(({ to }) => bench.includes(to)));
+    assert.deepEqual(cyclesIn(bench, imported), []);
   });
 });
 
