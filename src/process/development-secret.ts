@@ -2,9 +2,9 @@
 // `.layercode/webhook-secret` for the tools that sign.
 
 import { randomBytes } from 'node:crypto';
-import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, renameSync } from 'node:fs';
 
-import { preparePrivateFolder, privateFile, readPrivateFile } from './private-files.ts';
+import { privateFile, readPrivateFile, writePrivateFile } from './private-files.ts';
 
 const NAME = 'webhook-secret';
 const MAX_FILE_BYTES = 256;
@@ -33,7 +33,6 @@ export function openDevelopmentSecret(directory: string): DevelopmentSecret {
   if (stored !== undefined) return { secret: stored, file, isNew: false };
   const secret = `whsec_${randomBytes(32).toString('base64url')}`;
   try {
-    preparePrivateFolder(directory);
     writeSecret(directory, secret);
   } catch {
     return { secret, file: undefined, isNew: true };
@@ -55,22 +54,14 @@ export function readDevelopmentSecret(directory: string): string | undefined {
   return /^whsec_[\w-]{43}$/.test(secret) ? secret : undefined;
 }
 
-/**
- * Writes the file whole or not at all: no reader sees half of it. If two processes write at once,
- * `link` lets the first one win.
- */
+/** If two processes write at once, `link` lets the first one win. */
 function writeSecret(directory: string, secret: string): void {
-  const file = privateFile(directory, NAME);
-  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  try {
-    writeFileSync(draft, `${secret}\n`, { flag: 'wx', mode: 0o600 });
+  writePrivateFile(directory, NAME, `${secret}\n`, (draft, file) => {
     try {
       linkSync(draft, file);
     } catch {
       // Either the existing file is not to be trusted, or the file system has no links.
       if (readDevelopmentSecret(directory) === undefined) renameSync(draft, file);
     }
-  } finally {
-    rmSync(draft, { force: true });
-  }
+  });
 }

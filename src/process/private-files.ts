@@ -1,6 +1,7 @@
 // `.layercode/` in the working directory: files that this project's tools keep for each other. Only
 // this user may read them, and git ignores them.
 
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
@@ -10,6 +11,8 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
+  rmSync,
   writeFileSync,
   type Stats,
 } from 'node:fs';
@@ -21,18 +24,27 @@ export function privateFile(directory: string, name: string): string {
 }
 
 /**
- * Creates the folder, or removes other users' access. Throws the system's error, or an error if
- * the path is not a directory of this user.
+ * Writes a file in the folder, whole or not at all: no reader sees half of it, even if this process
+ * is killed. Creates the folder, or removes other users' access to it. Throws the system's
+ * error, or an error if the folder's path is not a directory of this user.
+ *
+ * `place` moves the finished draft to its path. Default: it replaces what is there.
  */
-export function preparePrivateFolder(directory: string): void {
-  const folder = join(directory, FOLDER);
-  allowExisting(() => mkdirSync(folder, { mode: 0o700 }));
-  const stats = lstatSync(folder);
-  if (!stats.isDirectory() || !isOurs(stats)) {
-    throw new Error(`${folder} is not a directory of this user`);
+export function writePrivateFile(
+  directory: string,
+  name: string,
+  text: string,
+  place: (draft: string, file: string) => void = renameSync,
+): void {
+  prepareFolder(join(directory, FOLDER));
+  const file = privateFile(directory, name);
+  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  try {
+    writeFileSync(draft, text, { flag: 'wx', mode: 0o600 });
+    place(draft, file);
+  } finally {
+    rmSync(draft, { force: true });
   }
-  if (!hasNoMoreThan(0o700, stats)) chmodSync(folder, 0o700);
-  allowExisting(() => writeFileSync(join(folder, '.gitignore'), '*\n', { flag: 'wx' }));
 }
 
 /**
@@ -64,6 +76,16 @@ export function readPrivateFile(
 }
 
 const FOLDER = '.layercode';
+
+function prepareFolder(folder: string): void {
+  allowExisting(() => mkdirSync(folder, { mode: 0o700 }));
+  const stats = lstatSync(folder);
+  if (!stats.isDirectory() || !isOurs(stats)) {
+    throw new Error(`${folder} is not a directory of this user`);
+  }
+  if (!hasNoMoreThan(0o700, stats)) chmodSync(folder, 0o700);
+  allowExisting(() => writeFileSync(join(folder, '.gitignore'), '*\n', { flag: 'wx' }));
+}
 
 function allowExisting(create: () => void): void {
   try {

@@ -1,10 +1,9 @@
 // The webhooks that a tunnel replaced, kept in `.layercode/webhook-url` in case the run is killed.
 
-import { randomBytes } from 'node:crypto';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 
 import { isObject } from '../../base/fields.ts';
-import { preparePrivateFolder, privateFile, readPrivateFile } from '../../process/private-files.ts';
+import { privateFile, readPrivateFile, writePrivateFile } from '../../process/private-files.ts';
 
 const NAME = 'webhook-url';
 const MAX_FILE_BYTES = 65_536;
@@ -30,7 +29,6 @@ export class ReplacedWebhooks {
 
   /** Throws the system's error if the file cannot be written. */
   set(agentId: string, url: string | null): void {
-    preparePrivateFolder(this.#directory);
     this.#write(this.#read().set(agentId, url));
   }
 
@@ -57,18 +55,9 @@ export class ReplacedWebhooks {
     }
   }
 
-  /** Writes all or nothing: a run that is killed leaves the old file or the new one. */
   #write(urls: ReadonlyMap<string, string | null>): void {
-    const draft = `${this.file}.${process.pid}.${randomBytes(4).toString('hex')}`;
-    try {
-      writeFileSync(draft, `${JSON.stringify(Object.fromEntries(urls))}\n`, {
-        flag: 'wx',
-        mode: 0o600,
-      });
-      renameSync(draft, this.file);
-    } finally {
-      rmSync(draft, { force: true });
-    }
+    const text = `${JSON.stringify(Object.fromEntries(urls))}\n`;
+    writePrivateFile(this.#directory, NAME, text);
   }
 }
 
