@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { readBody } from './base/abortable-body.ts';
+import { parseJson } from './base/json.ts';
 import type { App } from './app/app.ts';
 import type { Message, ToolCallState, ToolMessage } from './conversations/message.ts';
 import type { InterruptionContext } from './wires/layercode/events.ts';
@@ -342,11 +343,8 @@ function toolCallsOf(turn: readonly Message[]): readonly TestToolCall[] {
 
 /** Parses JSON; returns any other text unchanged. */
 function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
+  const value = parseJson(text);
+  return value === undefined ? text : value;
 }
 
 function sessionEvent({ data }: DecodedEvent): TestEvent {

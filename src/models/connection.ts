@@ -2,6 +2,7 @@
 // are none.
 
 import { openReader } from '../base/abortable-body.ts';
+import { parseJson } from '../base/json.ts';
 import {
   failureOfEvent, failureOfResponse, refusedField, type ModelAccess,
 } from './failure.ts';
@@ -39,8 +40,9 @@ export async function openEventStream(request: ModelRequest): Promise<BodyReader
   }
   if (!isJson(response)) return reader;
   const body = await readBoundedText(reader, access);
+  const failure = failureOfEvent(access, 'message', asRecord(parseJson(body)) ?? {});
   const message = `${access.name} answered with JSON, not with an event stream`;
-  throw failureOfJson(access, body) ?? new ModelError('malformed_stream', message);
+  throw failure ?? new ModelError('malformed_stream', message);
 }
 
 async function send({ fetch, url, body, access, signal }: ModelRequest): Promise<Response> {
@@ -116,14 +118,6 @@ export async function readBoundedText(reader: BodyReader, access: ModelAccess): 
 
 function isJson(response: Response): boolean {
   return /^application\/(?:[\w.+-]+\+)?json\b/i.test(response.headers.get('content-type') ?? '');
-}
-
-function failureOfJson(access: ModelAccess, body: string): ModelError | undefined {
-  try {
-    return failureOfEvent(access, 'message', asRecord(JSON.parse(body)) ?? {});
-  } catch {
-    return undefined; // broken JSON: reported as "not an event stream"
-  }
 }
 
 /**

@@ -4,6 +4,7 @@
 // Errors are logged, and any text of a vendor's may quote the caller or the key. So an error holds
 // only the status and error codes made of known words, for example `model_not_found`.
 
+import { parseJson } from '../base/json.ts';
 import { asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError } from './model.ts';
 import { vendorWord } from './vendor-words.ts';
@@ -46,7 +47,7 @@ export function refusedField(
   fields: readonly string[],
 ): FieldRefused | undefined {
   if (status !== 400 && status !== 422) return undefined;
-  const param = asText(errorIn(parse(body))['param']);
+  const param = asText(errorIn(parseJson(body))['param']);
   const words = REFUSAL.test(body) ? new Set(body.match(/\w+/g)) : new Set();
   const isNamed = (field: string): boolean =>
     param === '' ? words.has(field) : param === field || param.startsWith(`${field}.`);
@@ -71,7 +72,7 @@ export function failureOfResponse(
     const what = isUnset ? `wants a key, ${keys} is not set` : `refused the key of ${keys}`;
     return new ModelError('key_refused', `${access.name} ${what} (HTTP ${status})`, { status });
   }
-  const words = codesIn(parse(body));
+  const words = codesIn(parseJson(body));
   const hint = status === 404 ? ': check the name of the model, and the base URL' : '';
   const message = `${access.name} answered HTTP ${status}${inParentheses(words)}${hint}`;
   const retryAfterMs = retryAfter(headers, body, now);
@@ -131,14 +132,6 @@ function inParentheses(words: readonly string[]): string {
 
 function isRetryableStatus(status: number): boolean {
   return status === 408 || status === 409 || status === 429 || status >= 500;
-}
-
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined; // not JSON, or cut off: it holds nothing that may be shown
-  }
 }
 
 /**

@@ -1,6 +1,7 @@
 // Turns the events of one streamed reply into deltas. Does no I/O itself.
 // https://platform.openai.com/docs/api-reference/chat-streaming
 
+import { parseJson } from '../base/json.ts';
 import type { DecodedEvent } from '../sse/decode.ts';
 import { AnswerText } from './answer-text.ts';
 import { failureOfEvent, type ModelAccess } from './failure.ts';
@@ -225,14 +226,6 @@ function isThinking(delta: JsonRecord): boolean {
 /** A keep-alive sent as an event: `data:` with nothing in it, or with a comment. */
 function isKeepAlive(text: string): boolean {
   return text === '' || text.startsWith(':');
-}
-
-function parseJson(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return undefined; // without Node's error, which quotes the text
-  }
 }
 
 /**

@@ -1,6 +1,7 @@
 // Makes a tool call acceptable to every vendor. A strict vendor answers 400 to a broken call, and
 // does so again in every later turn, because the call stays in history.
 
+import { parseJson } from '../base/json.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import { asRecord, type JsonRecord } from './json.ts';
 
@@ -19,12 +20,7 @@ export const INVALID_NAME = 'invalid_call';
  * two objects in a row. Some vendors send '' for a call without arguments; it counts as `{}`.
  */
 export function parseArguments(args: string): JsonRecord | undefined {
-  if (args.trim() === '') return {};
-  try {
-    return asRecord(JSON.parse(args));
-  } catch {
-    return undefined; // undefined says so
-  }
+  return args.trim() === '' ? {} : asRecord(parseJson(args));
 }
 
 /** The call without anything that a vendor refuses. Its result must say what was wrong. */

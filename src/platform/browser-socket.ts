@@ -9,6 +9,7 @@ import {
   string,
   type Field,
 } from '../base/fields.ts';
+import { parseJson } from '../base/json.ts';
 import type { DeliveryReport } from '../wires/layercode/webhook-delivery.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { TextSession, type TextSessionOptions } from './text-session.ts';
@@ -135,12 +136,8 @@ export class BrowserSocket {
 
 /** The frame; undefined for an unknown type; a string says what is wrong with it. */
 function parseFrame(text: string): ClientFrame | string | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return 'a message must be JSON';
-  }
+  const value: unknown = parseJson(text);
+  if (value === undefined) return 'a message must be JSON';
   if (!isObject(value) || typeof value['type'] !== 'string') {
     return 'a message must be a JSON object with a type';
   }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readBody, readText } from '../base/abortable-body.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import { isObject } from '../base/fields.ts';
-import type { Json, JsonObject } from '../base/json.ts';
+import { parseJson, type Json, type JsonObject } from '../base/json.ts';
 import { postEvent } from '../wires/layercode/post-event.ts';
 import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../wires/layercode/signature.ts';
 import { decodeEvents } from '../sse/decode.ts';
@@ -311,7 +311,7 @@ export class TextSession {
         }
         if (turn?.delivery === controller) turn.isWhole = true;
       } else {
-        const answer = parseJson(await readText(response, controller.signal, MAX_ANSWER_BYTES));
+        const answer = bodyOf(await readText(response, controller.signal, MAX_ANSWER_BYTES));
         await this.#trace({ type: 'local.event', delivery, at: this.#at(), event: answer });
         if (!response.ok) {
           outcome = 'failed';
@@ -443,12 +443,9 @@ function forge(kind: SignatureKind, body: string, secret: string): string | unde
   });
 }
 
-function parseJson(text: string): Json {
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return text.slice(0, 1_000); // usually a proxy's page
-  }
+function bodyOf(text: string): Json {
+  const value = parseJson(text);
+  return value === undefined ? text.slice(0, 1_000) : value; // usually a proxy's page
 }
 
 /** `fetch` says only "fetch failed"; the reason is in its cause. */

@@ -1,6 +1,7 @@
 // The record of one call, made after its session has ended: plain JSON that outlives the
 // conversation.
 
+import { parseJson } from '../base/json.ts';
 import { callerIn, type Conversation } from '../conversations/conversation.ts';
 import type { Message, ToolCall, ToolCallState, TurnState } from '../conversations/message.ts';
 import { messagesOf, type ModelFigures, type TurnRecord } from '../conversations/turn-record.ts';
@@ -104,14 +105,10 @@ export function isSettled({ turns }: CallRecord): boolean {
   );
 }
 
-/** Parses a record. Undefined if the text is not one. */
+/** Parses a record. Undefined if the text is not one: a line may have been cut off. */
 export function parseCallRecord(text: string): CallRecord | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isCallRecord(value) ? value : undefined;
-  } catch {
-    return undefined; // a line that was cut off
-  }
+  const value: unknown = parseJson(text);
+  return isCallRecord(value) ? value : undefined;
 }
 
 /** Checks the fields a reader needs. Later versions may add others. */

@@ -1,7 +1,7 @@
 // The language of `talk --script`, one step per line. It is documented in the help of `talk`.
 
 import { isObject } from '../../base/fields.ts';
-import type { JsonObject } from '../../base/json.ts';
+import { parseJson, type JsonObject } from '../../base/json.ts';
 import { UsageError } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
@@ -118,12 +118,7 @@ function plain(text: string): string {
 }
 
 function parseData(argument: string): JsonObject {
-  let data: unknown;
-  try {
-    data = JSON.parse(argument);
-  } catch {
-    data = undefined; // reported below, like other values that are not objects
-  }
+  const data = parseJson(argument);
   if (isObject(data)) return data as JsonObject;
   throw new Fault('data takes a JSON object: data {"page": 2}');
 }

@@ -3,6 +3,7 @@
 import { rmSync } from 'node:fs';
 
 import { isObject } from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
 import { privateFile, readPrivateFile, writePrivateFile } from '../../process/private-files.ts';
 
 const NAME = 'webhook-url';
@@ -42,17 +43,12 @@ export class ReplacedWebhooks {
 
   /** The file is trusted only if nobody else could have written it: calls would go to their URL. */
   #read(): Map<string, string | null> {
-    const text = readPrivateFile(this.#directory, NAME, MAX_FILE_BYTES) ?? '{}';
-    try {
-      const kept: unknown = JSON.parse(text);
-      return new Map(
-        Object.entries(isObject(kept) ? kept : {}).filter(
-          (entry): entry is [string, string | null] => isKeptUrl(entry[1]),
-        ),
-      );
-    } catch {
-      return new Map(); // nothing that could be put back
-    }
+    const kept: unknown = parseJson(readPrivateFile(this.#directory, NAME, MAX_FILE_BYTES) ?? '{}');
+    return new Map(
+      Object.entries(isObject(kept) ? kept : {}).filter(
+        (entry): entry is [string, string | null] => isKeptUrl(entry[1]),
+      ),
+    );
   }
 
   #write(urls: ReadonlyMap<string, string | null>): void {

@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 
+import { parseJson } from '../../base/json.ts';
 import {
   clearTurns,
   emptyConversation,
@@ -402,12 +403,8 @@ export class PartedConversation {
 }
 
 function parsed(text: string): object | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : undefined;
-  } catch {
-    return undefined; // the caller reports it
-  }
+  const value: unknown = parseJson(text);
+  return typeof value === 'object' && value !== null ? value : undefined;
 }
 
 function greatest(most: number, name: string): number {

@@ -2,7 +2,7 @@
 
 import { readText } from '../../base/abortable-body.ts';
 import { isObject } from '../../base/fields.ts';
-import type { JsonObject } from '../../base/json.ts';
+import { parseJson, type JsonObject } from '../../base/json.ts';
 
 export interface RestClientOptions {
   /** Has no trailing slash. */
@@ -255,10 +255,6 @@ function agentPath(agentId: string): string {
  * Undefined for anything else: a proxy's HTML, for example, or an answer cut off at the size limit.
  */
 function parseJsonObject(text: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? (value as JsonObject) : undefined;
-  } catch {
-    return undefined; // our caller reports it
-  }
+  const value = parseJson(text);
+  return isObject(value) ? (value as JsonObject) : undefined;
 }
