@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { historyOf } from '../src/conversations/conversation.ts';
 import { openStore } from '../src/conversations/stores/open-store.ts';
 import { createLogger } from '../src/log.ts';
-import { parseSettings } from '../src/settings/settings.ts';
+import { parseSettings } from '../src/settings/parse-settings.ts';
 import { randomFrom } from '../bench/random.ts';
 import { percentile } from '../bench/stats.ts';
 import { playCall, type SeenCall } from '../test/deploy/call.ts';

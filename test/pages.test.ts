@@ -18,7 +18,7 @@ import { addStoreMetrics } from '../src/observers/store-metrics.ts';
 import type { CallRecords } from '../src/records/call-recorder.ts';
 import { addWorkersMetrics } from '../src/process/primary.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
-import { parseSettings } from '../src/settings/settings.ts';
+import { parseSettings } from '../src/settings/parse-settings.ts';
 import { settingRows } from '../src/settings/table.ts';
 import { createTestClient } from '../src/test-client.ts';
 import {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { packageFile } from '../base/package-files.ts';
 import { version } from '../base/version.ts';
 import type { Settings } from '../settings/settings.ts';
-import { server as serverSettings } from '../settings/table.ts';
+import { rows } from '../settings/table.ts';
 import type { OpenServer } from './open-server.ts';
 
 /** One line on stderr. */
@@ -20,7 +20,7 @@ export function tell(line: string): void {
 
 /** In a clone of this package npx finds nothing to run, but there is an npm script. */
 function talkCommand(origin: string): string {
-  const url = origin.endsWith(`:${serverSettings.port.fallback}`) ? '' : `--url ${origin}`;
+  const url = origin.endsWith(`:${rows.port.fallback}`) ? '' : `--url ${origin}`;
   const isClone = realpathSync(fileURLToPath(packageFile('.'))) === realpathSync(process.cwd());
   if (isClone) return `npm run talk${url === '' ? '' : ` -- ${url}`}`;
   return `npx layercode-microserver talk${url === '' ? '' : ` ${url}`}`;

@@ -117,6 +117,14 @@ export function listOf<T>(
 
 const invisible = /[\s\p{Cc}\p{Cf}]/u;
 export const text = matching('a line of text', (value) => !/\p{Cc}/u.test(value));
+/** Of `NODE_ENV`: whether it is the one name that matters here. */
+export const production: Kind<boolean> = {
+  takes: text.takes,
+  parse(name) {
+    const parsed = text.parse(name);
+    return parsed instanceof Refusal ? parsed : parsed === 'production';
+  },
+};
 export const word = matching('one word', (value) => !invisible.test(value));
 export const model = matching('provider:model, for example openai:gpt-6-luna', (value) =>
   /^[a-z][a-z0-9_-]*:[^\s,]+$/i.test(value),

@@ -6,7 +6,8 @@ import { parseEnv } from 'node:util';
 import { parseCommandLine } from './command-line.ts';
 import { settingsHelp } from './help.ts';
 import type { Environment } from '../base/environment.ts';
-import { checkSettings, SettingsError, type ReadSettings, type Settings } from './settings.ts';
+import { checkSettings, type ReadSettings } from './parse-settings.ts';
+import { SettingsError, type Settings } from './settings.ts';
 import { version } from '../base/version.ts';
 
 export interface LoadSettingsOptions {

@@ -1,4 +1,5 @@
-// Every setting, in one table. Parsing, the help text and the tests of the pages all use it.
+// Every setting, in one table. `Settings`, its parsing, the help text and the tests of the pages
+// follow from it: a row's key is the name of its value in `Settings`.
 
 import {
   apiKey,
@@ -11,6 +12,7 @@ import {
   model,
   oneOf,
   origins,
+  production,
   records,
   Refusal,
   route,
@@ -45,26 +47,18 @@ export interface Setting<T> extends Omit<SettingRow, 'group'> {
   parse(text: string): T | Refusal;
 }
 
-function optional<T>(
+function row<T>(
   kind: Kind<T>,
   variable: string,
   shownDefault: string,
   meaning: string,
-): Setting<T | undefined> {
+  fallback: T,
+): Setting<T> {
   const flags = [flagOf(variable)];
   if (variable === 'DEFAULT_MODEL') flags.unshift('--model');
   const { takes, secret = false } = kind;
   const parse = (value: string): T | Refusal => kind.parse(value);
-  return {
-    variable,
-    flags,
-    takes,
-    default: shownDefault,
-    meaning,
-    secret,
-    fallback: undefined,
-    parse,
-  };
+  return { variable, flags, takes, default: shownDefault, meaning, secret, fallback, parse };
 }
 
 /** The default is parsed like any other value, so the pages and the process cannot disagree. */
@@ -76,17 +70,37 @@ function setting<T>(
 ): Setting<T> {
   const fallback = kind.parse(defaultText);
   if (fallback instanceof Refusal) throw new TypeError(`default of ${variable} ${fallback.reason}`);
-  const parse = (value: string): T | Refusal => kind.parse(value);
-  return { ...optional(kind, variable, defaultText, meaning), fallback, parse };
+  return row(kind, variable, defaultText, meaning, fallback);
+}
+
+/** Undefined if not set. */
+function optional<T>(
+  kind: Kind<T>,
+  variable: string,
+  shownDefault: string,
+  meaning: string,
+): Setting<T | undefined> {
+  return row<T | undefined>(kind, variable, shownDefault, meaning, undefined);
+}
+
+/** Empty if not set. */
+function list<T>(
+  kind: Kind<readonly T[]>,
+  variable: string,
+  shownDefault: string,
+  meaning: string,
+): Setting<readonly T[]> {
+  return row<readonly T[]>(kind, variable, shownDefault, meaning, []);
 }
 
 function flagOf(variable: string): string {
   return `--${variable.toLowerCase().replaceAll('_', '-')}`;
 }
 
-export const server = {
-  environmentName: setting(
-    text,
+const server = {
+  /** Whether `NODE_ENV` is `production`. Then a missing secret or key prevents the start. */
+  production: setting(
+    production,
     'NODE_ENV',
     'development',
     'In "production" the server refuses to start if a secret or model key is missing.',
@@ -110,6 +124,7 @@ export const server = {
     '/api/authorize',
     'Path where browsers request a session key.',
   ),
+  /** `['*']`, or origins in the form that browsers send. */
   corsOrigins: setting(origins, 'CORS_ORIGINS', '*', 'Origins whose pages may call the server.'),
   playground: optional(
     yesOrNo,
@@ -123,6 +138,7 @@ export const server = {
     'false',
     'Trust the rightmost x-forwarded-for entry, and x-forwarded-proto.',
   ),
+  /** Only the server reads it: an app is one process. */
   workers: setting(
     workers,
     'WORKERS',
@@ -131,20 +147,23 @@ export const server = {
   ),
 };
 
-export const agents = {
+const agents = {
+  /** If undefined, the server chooses, depending on whether a model has a key. */
   agent: optional(
     text,
     'AGENT',
     'starter; echo without a model key',
     'Name of a built-in agent, or path of a module that exports an agent.',
   ),
-  several: optional(
+  /** In order. The first also has the plain route. */
+  agents: list(
     namedAgents,
     'AGENTS',
     '–',
     'Several agents instead of one, each below AGENT_ROUTE under its name.',
   ),
-  models: optional(
+  /** `provider:model`. The first one answers, the others are fallbacks. */
+  models: list(
     listOf(model),
     'DEFAULT_MODEL',
     'openai:gpt-6-luna, or a fast model of the provider that has a key',
@@ -163,6 +182,7 @@ export const agents = {
     '1200',
     'Milliseconds of silence after which an agent says a short filler; 0 turns it off.',
   ),
+  /** Undefined: the model's default. */
   temperature: optional(
     decimal(0, 2),
     'TEMPERATURE',
@@ -177,26 +197,29 @@ export const agents = {
   ),
 };
 
-export const layercode = {
-  webhookSecrets: optional(
+const layercode = {
+  /** A webhook may be signed with any of them. */
+  webhookSecrets: list(
     listOf(webhookSecret, 'a signing secret; several separated by commas during a rotation'),
     'LAYERCODE_WEBHOOK_SECRET',
     'random; required in production',
     'Secret that LayerCode signs webhooks with.',
   ),
-  apiKey: optional(
+  layercodeApiKey: optional(
     apiKey,
     'LAYERCODE_API_KEY',
     '–',
     "Key for LayerCode's REST API; without it, authorize serves this machine only.",
   ),
-  agentIds: optional(
+  /** Empty: any agent. */
+  layercodeAgentIds: list(
     listOf(word, "an agent's id; several separated by commas"),
     'LAYERCODE_AGENT_ID',
     'any agent',
     'The only agents that authorize serves.',
   ),
-  apiUrl: setting(
+  /** Has no trailing slash. */
+  layercodeApiUrl: setting(
     httpUrl,
     'LAYERCODE_API_URL',
     'https://api.layercode.com',
@@ -204,6 +227,10 @@ export const layercode = {
   ),
 };
 
+/**
+ * Not in `Settings`: models read these variables from its `environment`, where they stand as
+ * parsed.
+ */
 export const modelProviders = {
   openaiKey: optional(apiKey, 'OPENAI_API_KEY', '–', 'Key for models named openai:….'),
   openaiUrl: optional(
@@ -222,8 +249,9 @@ export const modelProviders = {
   ),
 };
 
-export const conversations = {
-  store: setting(
+const conversations = {
+  /** `memory`, `sqlite:` and a path, or the URL of a Redis. */
+  conversationStore: setting(
     store,
     'CONVERSATION_STORE',
     'memory',
@@ -241,6 +269,7 @@ export const conversations = {
     'normal',
     'What a crash of the operating system may lose: "normal" the last turns, "full" nothing.',
   ),
+  /** `store`, or `file:` and a path. Undefined: calls are not recorded. */
   callRecords: optional(
     records,
     'CALL_RECORDS',
@@ -255,7 +284,7 @@ export const conversations = {
   ),
 };
 
-export const bounds = {
+const bounds = {
   conversationTtlSeconds: setting(
     integer(1, tenYearsSeconds),
     'CONVERSATION_TTL_SECONDS',
@@ -268,12 +297,14 @@ export const bounds = {
     '10000',
     'Conversations kept in memory; beyond that, the least recently used is evicted.',
   ),
+  /** UTF-16 code units of all conversations in memory. */
   maxHistoryCharacters: setting(
     integer(1, 1_000_000_000_000),
     'MAX_HISTORY_CHARACTERS',
     '67108864',
     'Characters kept in memory; beyond that, the least recently used conversations are evicted.',
   ),
+  /** At least 2, because a turn has two messages. */
   maxMessages: setting(
     integer(2, 100_000),
     'MAX_MESSAGES',
@@ -300,7 +331,7 @@ export const bounds = {
   ),
 };
 
-export const times = {
+const times = {
   turnTimeoutSeconds: setting(
     seconds(0.001, daySeconds),
     'TURN_TIMEOUT_SECONDS',
@@ -325,6 +356,7 @@ export const times = {
     '0; 5 in production',
     'How long requests are accepted after SIGTERM, while /ready answers 503.',
   ),
+  /** 0 unless conversations are kept in memory. */
   drainCallsSeconds: setting(
     seconds(0, daySeconds),
     'DRAIN_CALLS_SECONDS',
@@ -339,13 +371,14 @@ export const times = {
   ),
 };
 
-export const observability = {
+const observability = {
   logLevel: setting(
     oneOf('debug', 'info', 'warn', 'error', 'silent'),
     'LOG_LEVEL',
     'info',
     'Minimum level logged.',
   ),
+  /** If undefined: pretty on a terminal, JSON elsewhere. */
   logFormat: optional(
     oneOf('json', 'pretty'),
     'LOG_FORMAT',
@@ -356,7 +389,12 @@ export const observability = {
   metrics: setting(yesOrNo, 'METRICS', 'true', 'Serve GET /metrics for Prometheus.'),
 };
 
-type Group = readonly [title: string, settings: Readonly<Record<string, Setting<unknown>>>];
+/** The rows of `Settings`. */
+export const rows = {
+  ...server, ...agents, ...layercode, ...conversations, ...bounds, ...times, ...observability,
+};
+
+type Group = readonly [title: string, rows: Readonly<Record<string, Setting<unknown>>>];
 
 export const groups: readonly Group[] = [
   ['Server', server],

@@ -14,7 +14,7 @@ import type { Message } from '../../src/conversations/message.ts';
 import type { Reply } from '../../src/agents/agent.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatModel, ToolDefinition } from '../../src/models/model.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import {
   createTestClient,
   type TestClient,

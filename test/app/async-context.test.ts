@@ -14,7 +14,7 @@ import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
 import {
   messageEvent, rawRequest, RawConnection, SECRET, until, type RawRequestOptions,

@@ -8,7 +8,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 
 interface Bench {
   readonly app: App;

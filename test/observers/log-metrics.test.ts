@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { createApp } from '../../src/app/create-app.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { createTestClient } from '../../src/test-client.ts';
 import { SECRET } from '../fixtures/app.ts';
 

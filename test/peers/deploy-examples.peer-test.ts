@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { settingRows } from '../../src/settings/table.ts';
 import { createTestClient } from '../../src/test-client.ts';
 import { queriesOf, readDashboard } from '../deploy/grafana.ts';

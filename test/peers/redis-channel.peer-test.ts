@@ -15,7 +15,7 @@ import {
 } from '../../src/conversations/stores/redis-client.ts';
 import type { RedisChannel } from '../../src/conversations/stores/redis-channel.ts';
 import { createLogger } from '../../src/log.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import {
   askingBack, hold, HeldReply, spoken, type AskingBack,
 } from '../conversations/asking-back.ts';

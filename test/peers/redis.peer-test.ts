@@ -20,7 +20,7 @@ import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { StoreError } from '../../src/conversations/stores/store-error.ts';
 import { createLogger } from '../../src/log.ts';
 import { openServer } from '../../src/process/open-server.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { partStoreContract } from '../conversations/stores/part-store-contract.ts';
 import { storeContract } from '../conversations/store-contract.ts';

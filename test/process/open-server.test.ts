@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 
 import { openServer, type OpenServer } from '../../src/process/open-server.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { createTestClient } from '../../src/test-client.ts';
 
 const COMMON = 'whsec_common_0123456789';

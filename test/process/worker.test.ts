@@ -5,7 +5,7 @@ import { WholeLines } from '../../src/process/whole-lines.ts';
 import { shareOf } from '../../src/process/worker.ts';
 import { asMessage, messageIn, Outbox } from '../../src/process/worker-messages.ts';
 import { isInspected } from '../../src/process/workers.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 
 describe('shareOf', () => {
   it('divides the bounds of a process, rounded up, and nothing else', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { loadSettings } from '../../src/settings/load-settings.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { settingRows } from '../../src/settings/table.ts';
 
 const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');

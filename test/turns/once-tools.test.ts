@@ -14,7 +14,7 @@ import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatModel } from '../../src/models/model.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { spoken } from '../conversations/asking-back.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';

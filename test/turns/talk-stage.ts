@@ -23,7 +23,7 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import type { Reply } from '../../src/agents/agent.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../src/models/model.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import type { PartStore } from '../../src/conversations/stores/part-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { loadSqlite } from '../../src/conversations/stores/sqlite-library.ts';

@@ -11,7 +11,7 @@ import type { CallRecord } from '../../../src/records/call-record.ts';
 import { openCallArchive } from '../../../src/records/open-call-records.ts';
 import { openStore } from '../../../src/conversations/stores/open-store.ts';
 import { createLogger } from '../../../src/log.ts';
-import { parseSettings } from '../../../src/settings/settings.ts';
+import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 

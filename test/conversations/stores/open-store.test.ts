@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { openStore, type StoreSettings } from '../../../src/conversations/stores/open-store.ts';
 import { createLogger } from '../../../src/log.ts';
-import { parseSettings } from '../../../src/settings/settings.ts';
+import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
 import { push } from '../store-contract.ts';
 

@@ -11,7 +11,7 @@ import { CallRecorder } from '../../../src/records/call-recorder.ts';
 import { createLogger } from '../../../src/log.ts';
 import { scriptedModel } from '../../../src/models/scripted-model.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
-import { parseSettings } from '../../../src/settings/settings.ts';
+import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { createTestClient } from '../../../src/test-client.ts';
 import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
 import {

@@ -10,7 +10,7 @@ import type {
 import { createApp } from '../../../src/app/create-app.ts';
 import type { SessionEndEvent, SessionUpdateEvent } from '../../../src/wires/layercode/events.ts';
 import { signPayload } from '../../../src/wires/layercode/signature.ts';
-import { parseSettings } from '../../../src/settings/settings.ts';
+import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import {
   contentsOf,
   deferred,

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PROVIDERS } from '../../src/models/providers.ts';
 import { settingsHelp } from '../../src/settings/help.ts';
-import { settingRows } from '../../src/settings/table.ts';
+import { modelProviders, rows, settingRows } from '../../src/settings/table.ts';
 import type { Environment } from '../../src/base/environment.ts';
-import { parseSettings, SettingsError, type Settings } from '../../src/settings/settings.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
+import { SettingsError, type Settings } from '../../src/settings/settings.ts';
 
 const secret = 'whsec_4f1d0c2b9a8e7f60';
 
@@ -817,6 +818,11 @@ describe('parseSettings: secrets', () => {
 });
 
 describe('settingRows', () => {
+  it('gives each setting a name of its own in Settings, unless only models read it', () => {
+    const names = [...Object.keys(rows), ...Object.keys(modelProviders)];
+    assert.equal(names.length, settingRows.length);
+  });
+
   it('documents each variable once, in one sentence', () => {
     const variables = settingRows.map(({ variable }) => variable);
     assert.equal(new Set(variables).size, variables.length);

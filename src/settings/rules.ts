@@ -1,0 +1,99 @@
+// Rules between settings. Each value is right by itself, but not beside the others.
+
+import { agentPath, secretsOfAgent, secretVariableOf } from './named-agents.ts';
+import type { Settings } from './settings.ts';
+import { show } from './shown-value.ts';
+import { rows } from './table.ts';
+
+/** How problems name a variable: as the flag that was given, or with the file it is in. */
+export type NameOf = (variable: string) => string;
+
+/** Yields one line for each way in which it is broken. */
+type Rule = (settings: Settings, nameOf: NameOf) => Iterable<string>;
+
+const RULES: readonly Rule[] = [
+  routesDiffer,
+  agentsAreGivenOnce,
+  agentSecretsHaveAnAgent,
+  agentsHaveASecret,
+  workersShareAStore,
+  workersHaveNoPlayground,
+  recordsOutliveTheProcess,
+  callsToWaitForAreInMemory,
+];
+
+/** One line for each way in which the settings break a rule. */
+export function brokenRules(settings: Settings, nameOf: NameOf): readonly string[] {
+  return RULES.flatMap((rule) => [...rule(settings, nameOf)]);
+}
+
+function* routesDiffer(settings: Settings, nameOf: NameOf): Generator<string> {
+  const { agentRoute, authorizeRoute, secrets } = settings;
+  const authorize = nameOf(rows.authorizeRoute.variable);
+  const got = `got ${show(authorizeRoute, secrets)}`;
+  if (agentRoute === authorizeRoute) {
+    yield `${nameOf(rows.agentRoute.variable)} and ${authorize} must differ, ${got} for both`;
+  }
+  for (const { name } of settings.agents) {
+    if (agentPath(agentRoute, name) !== authorizeRoute) continue;
+    yield `${authorize} must not be the route of the agent ${name}, ${got}`;
+  }
+}
+
+function* agentsAreGivenOnce(settings: Settings, nameOf: NameOf): Generator<string> {
+  if (settings.agent === undefined || settings.agents.length === 0) return;
+  const both = `${nameOf(rows.agent.variable)} and ${nameOf(rows.agents.variable)}`;
+  yield `${both} must not both be set; look in the scripts of package.json, too`;
+}
+
+/** Without AGENTS the agents are named in code, which is not known here. */
+function* agentSecretsHaveAnAgent(settings: Settings, nameOf: NameOf): Generator<string> {
+  const names = settings.agents.map(({ name }) => name);
+  if (names.length === 0) return;
+  const known = `${nameOf(rows.agents.variable)} has ${names.join(', ')}`;
+  for (const name of Object.keys(settings.agentSecrets)) {
+    if (names.includes(name)) continue;
+    yield `${nameOf(secretVariableOf(name))} belongs to no agent: ${known}`;
+  }
+}
+
+/** Looks at what was given: a secret that was refused is missing as well, but already reported. */
+function* agentsHaveASecret(settings: Settings): Generator<string> {
+  const { variable, flags: [flag] } = rows.webhookSecrets;
+  if (!settings.production || settings.environment[variable] !== undefined) return;
+  const rule = 'must be set in production: '
+    + `copy it from the agent's webhook settings in LayerCode, or pass ${flag}`;
+  if (settings.agents.length === 0) yield `${variable} ${rule}`;
+  for (const { name } of settings.agents) {
+    if (secretsOfAgent(settings, name).length > 0) continue;
+    yield `${secretVariableOf(name)} or ${variable} ${rule}`;
+  }
+}
+
+function* workersShareAStore(settings: Settings, nameOf: NameOf): Generator<string> {
+  if (settings.workers === 1 || settings.conversationStore !== 'memory') return;
+  const reason = 'conversations in memory belong to one process';
+  const remedy = `set ${rows.conversationStore.variable}, for example to sqlite:calls.db`;
+  yield `${nameOf(rows.workers.variable)} must be 1: ${reason}; ${remedy}`;
+}
+
+function* workersHaveNoPlayground(settings: Settings, nameOf: NameOf): Generator<string> {
+  if (settings.workers === 1 || !settings.playground) return;
+  const reason = `its calls live in one process; set ${rows.workers.variable}=1`;
+  yield `${nameOf(rows.playground.variable)} must be false with workers: ${reason}`;
+}
+
+function* recordsOutliveTheProcess(settings: Settings, nameOf: NameOf): Generator<string> {
+  if (settings.callRecords !== 'store' || settings.conversationStore !== 'memory') return;
+  const reason = 'conversations in memory are lost with the process, and records would be too';
+  const remedy = `set ${rows.conversationStore.variable}, for example to sqlite:calls.db`;
+  const variable = nameOf(rows.callRecords.variable);
+  yield `${variable} must be file:<path>: ${reason}; or ${remedy}`;
+}
+
+function* callsToWaitForAreInMemory(settings: Settings, nameOf: NameOf): Generator<string> {
+  if (settings.drainCallsSeconds === 0 || settings.conversationStore === 'memory') return;
+  const store = rows.conversationStore.variable;
+  const reason = `calls continue in any process that uses ${store}`;
+  yield `${nameOf(rows.drainCallsSeconds.variable)} must be 0: ${reason}`;
+}
