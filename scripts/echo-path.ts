@@ -1,0 +1,64 @@
+// npm run echo-path
+// Prints the path of a message: the files of src in which a function runs while a second message is
+// echoed, by V8's coverage. A reader who wants to follow a message opens these.
+
+import { request } from 'node:http';
+import { Session } from 'node:inspector/promises';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { createApp } from '../src/app/create-app.ts';
+import { getAgent } from '../src/agents/built-in/registry.ts';
+import { parseSettings } from '../src/settings/parse-settings.ts';
+import { signPayload } from '../src/wires/layercode/signature.ts';
+
+const SECRET = 'whsec_of_the_echo_path';
+const SRC = fileURLToPath(new URL('../src', import.meta.url));
+
+const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET }, []);
+const app = createApp(settings, await getAgent('echo'));
+const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+
+function bodyOf(turnId: string): string {
+  const ids = { session_id: 's', conversation_id: 'c', turn_id: turnId };
+  return JSON.stringify({ type: 'message', ...ids, text: 'Hello' });
+}
+
+/** Posts a signed message. Resolves with the reply once its connection is free. */
+function post(body: string, signature: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json', 'layercode-signature': signature };
+    const posted = request({ port, path: '/api/agent', method: 'POST', headers }, (response) => {
+      let reply = '';
+      response.setEncoding('utf8').on('data', (text: string) => (reply += text));
+      response.once('error', reject).once('end', () => setImmediate(resolve, reply));
+    });
+    posted.once('error', reject).end(body);
+  });
+}
+
+const [first, second] = [bodyOf('t-1'), bodyOf('t-2')];
+const signatures = [signPayload(first, SECRET), signPayload(second, SECRET)] as const;
+await post(first, signatures[0]);
+const session = new Session();
+session.connect();
+await session.post('Profiler.enable');
+await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
+const reply = await post(second, signatures[1]);
+const { result } = await session.post('Profiler.takePreciseCoverage');
+session.disconnect();
+await app.close();
+if (!reply.includes('You said: Hello')) throw new Error(`no echo: ${reply}`);
+
+const files = result
+  .filter(({ url }) => url.startsWith('file:'))
+  .map(({ url, functions }) => ({
+    file: relative(SRC, fileURLToPath(url)),
+    names: functions
+      .filter(({ ranges }) => (ranges[0]?.count ?? 0) > 0)
+      .map(({ functionName }) => functionName || '(anonymous)'),
+  }))
+  .filter(({ file, names }) => !file.startsWith('..') && names.length > 0)
+  .sort((a, b) => (a.file < b.file ? -1 : 1));
+for (const { file, names } of files) console.log(`${file.padEnd(44)} ${names.length} functions`);
+console.log(`${files.length} files`);
