@@ -3,7 +3,7 @@
 import { findTurn, type Conversation } from '../conversations/conversation.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCallId } from '../conversations/message.ts';
-import { isSameCall } from '../conversations/once-call.ts';
+import { isSameCall, type OnceCall } from '../conversations/once-call.ts';
 import { indexOfCall } from '../conversations/turn-record.ts';
 import type { OtherProcesses } from './other-processes.ts';
 import type { CallOutcome } from './running-calls.ts';
@@ -60,9 +60,12 @@ export async function outcomeElsewhere(
       // After the answer: a process stops running a call once its result is stored.
       const conversation = await conversations.read(call.conversationId);
       const outcome = conversation === undefined ? LOST : outcomeIn(conversation, call);
-      if (outcome.state !== 'running') return outcome;
+      const isRunning = answer?.isCallRunning(call.key, call.process);
+      // A store that has lost the record gets it back with the result.
+      const isLost = outcome === LOST && isRunning === true;
+      if (outcome.state !== 'running' && !isLost) return outcome;
       if (signal.aborted) return STILL_RUNNING;
-      if (answer !== undefined && !answer.isCallRunning(call.key, call.process)) {
+      if (answer !== undefined && isRunning === false) {
         silent += 1;
         if (answer.isAlive(call.process) || silent === MAX_SILENT) return LOST;
       } else silent = 0;
@@ -78,7 +81,8 @@ export async function outcomeElsewhere(
 /** As the record has it. A call that acts once is told by its claim, too: turns are trimmed. */
 function outcomeIn(conversation: Conversation, call: CallElsewhere): CallOutcome {
   const claim = call.isOnce ? conversation.onceCalls?.[call.key] : undefined;
-  if (claim !== undefined && (isSameCall(call, claim) || claim.state === 'completed'))
+  const isOf = (of: OnceCall): boolean => of.process === call.process || of.state === 'completed';
+  if (claim !== undefined && (isSameCall(call, claim) || isOf(claim)))
     return { state: claim.state, content: claim.content };
   const turn = findTurn(conversation, call.turnId);
   const index = turn === undefined ? -1 : indexOfCall(turn, call);

@@ -2,6 +2,8 @@
 
 import type { LiveState } from '../agents/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
+import { UNFINISHED_RESULTS } from '../conversations/message.ts';
+import type { OnceCall } from '../conversations/once-call.ts';
 import type { OnceClaim, OnceResult } from '../conversations/once-rules.ts';
 import type { Ownership, TurnProgress } from '../conversations/tool-call-rules.ts';
 import type { Logger } from '../log.ts';
@@ -89,9 +91,10 @@ function own(turn: CallingTurn, ownership: Ownership): void {
 async function storeClaims(
   turn: CallingTurn,
   host: CallHost,
-  claiming: readonly NotedCall[],
+  calls: readonly NotedCall[],
 ): Promise<void> {
   const { conversationId, turnId, liveState, log } = turn;
+  const claiming = await notRunningElsewhere(turn, host, calls);
   const claims = claiming.map((call) => claimOf(call, host));
   try {
     const { ownership, claims: outcomes, isStateKept } = await host.conversations.noteProgress(
@@ -112,6 +115,45 @@ async function storeClaims(
     void withdrawLater(turn, host, claiming);
     await storeProgress(turn, host);
   }
+}
+
+/**
+ * The calls that no other process of the conversation says it runs. The store may have lost their
+ * claims, which such a process still knows: it is asked, and its call is waited for.
+ */
+async function notRunningElsewhere(
+  { conversationId, log }: CallingTurn,
+  { conversations, others, process: own }: CallHost,
+  calls: readonly NotedCall[],
+): Promise<readonly NotedCall[]> {
+  if (others === undefined) return calls;
+  const keys = calls.map(({ key }) => key);
+  try {
+    const conversation = await conversations.read(conversationId);
+    const processes = new Set(conversation?.turns.map(({ process }) => process));
+    const asked = [...processes].filter((process) => process !== undefined && process !== own);
+    if (asked.length === 0) return calls;
+    const questions = asked.map((process) => [String(process), keys] as const);
+    const answers = await others.ask(conversationId, new Map(questions));
+    return calls.filter((call) => {
+      const process = answers.runnerOf(call.key);
+      if (process === undefined) return true;
+      const known = conversation?.onceCalls?.[call.key];
+      const isKnown = known?.state === 'running' && known.process === process;
+      call.claim = { kind: 'running', call: isKnown ? known : callOf(call, process) };
+      return false;
+    });
+  } catch (error) {
+    log.debug('other processes could not be asked about calls', { conversationId, error });
+    return calls; // the claims decide
+  }
+}
+
+/** A call of another process, of which the record says nothing. */
+function callOf({ spoken: { call } }: NotedCall, process: string): OnceCall {
+  const identity = { turnId: '', runId: 0, toolCallId: '', process };
+  const { running } = UNFINISHED_RESULTS;
+  return { ...identity, state: 'running', tool: call.name, claimedAt: 0, content: running };
 }
 
 function claimOf({ key, running, tool, spoken: { call } }: NotedCall, host: CallHost): OnceClaim {

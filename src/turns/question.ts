@@ -14,6 +14,8 @@ export interface Answers {
     process: string | undefined,
     sinceMs?: number,
   ) => boolean;
+  /** The process that runs the call of that key. */
+  readonly runnerOf: (key: string) => string | undefined;
   /** Whether the process lives: it has answered. */
   readonly isAlive: (process: string) => boolean;
 }
@@ -22,8 +24,8 @@ export interface Answers {
 export class Question implements Answers {
   /** Resolves when all have answered, but at the latest after 150 ms. */
   readonly answered: Promise<void>;
-  /** Keys of the calls that run, as far as answers have come. */
-  readonly #calls = new Set<string>();
+  /** Who runs which calls, by key, as far as answers have come. */
+  readonly #runners = new Map<string, string>();
   readonly #asked: ReadonlySet<string>;
   /** Processes that have not answered. */
   readonly #silent: Set<string>;
@@ -41,14 +43,16 @@ export class Question implements Answers {
     });
   }
 
-  readonly isCallRunning = (key: string): boolean => this.#calls.has(key);
+  readonly isCallRunning = (key: string): boolean => this.#runners.has(key);
+
+  readonly runnerOf = (key: string): string | undefined => this.#runners.get(key);
 
   readonly isAlive = (process: string): boolean =>
     this.#asked.has(process) && !this.#silent.has(process);
 
   answer({ from, calls }: MessageOf<'answer'>): void {
     if (!this.#silent.delete(from)) return;
-    for (const key of calls) this.#calls.add(key);
+    for (const key of calls) this.#runners.set(key, from);
     if (this.#silent.size === 0) this.#done();
   }
 }

@@ -91,6 +91,7 @@ interface Machines {
   readonly a: Shop;
   readonly b: Shop;
   readonly post: Post;
+  readonly shared: SharedParts;
   /** The database's way to each process. */
   readonly parts: readonly [PartsInMemory, PartsInMemory];
 }
@@ -111,7 +112,7 @@ function machines(t: TestContext, pay: () => Tool, { hasChannel = true } = {}): 
     return shop(t, pay(), { store, ...channel });
   };
   const [first, second] = parts as [PartsInMemory, PartsInMemory];
-  return { a: open(0), b: open(1), post, parts: [first, second] };
+  return { a: open(0), b: open(1), post, shared, parts: [first, second] };
 }
 
 /** A tool whose calls the test ends, by the amount. */
@@ -149,7 +150,7 @@ class Bank {
   }
 }
 
-/** One for the question of the turn that opens, and one for each look of a call that waits. */
+/** One each for the turn that opens, for the claim, and for each look of a call that waits. */
 function answersIn({ messages }: Post): number {
   return messages.filter((text) => text.includes('"answer"')).length;
 }
@@ -344,10 +345,26 @@ describe('a once tool of two processes', () => {
     await bank.begun();
     post.loses = (message) => message.includes('"call ended"') || message.includes('"interrupt"');
     const second = b.says('pay 5');
-    await until(() => answersIn(post) === 2, 'a call that waits');
+    await until(() => answersIn(post) === 3, 'a call that waits');
     bank.answer(5);
     assert.equal(await second, '{"paid":5}');
     await first;
+  });
+
+  it('is joined though the store has lost all that it knew of it', async (t) => {
+    const bank = new Bank();
+    const { a, b, shared } = machines(t, () => payTool(bank.pay));
+    await b.says('Hello');
+    await a.says('Hello');
+    const first = a.says('pay 5');
+    await bank.begun();
+    await b.says('Well?');
+    shared.clear();
+    const second = b.says('pay 5');
+    setTimeout(() => bank.answer(5), 300);
+    assert.equal(await second, '{"paid":5}');
+    await first;
+    assert.deepEqual(bank.calls, [5]);
   });
 
   it('ends the calls that wait for it when it did nothing', async (t) => {
@@ -356,7 +373,7 @@ describe('a once tool of two processes', () => {
     const first = a.says('pay 5');
     await bank.begun();
     const second = b.says('pay 5');
-    await until(() => answersIn(post) === 2, 'a call that waits');
+    await until(() => answersIn(post) === 3, 'a call that waits');
     bank.fail(5, new NotDone('card declined'));
     assert.equal(await second, '{"error":"card declined"}');
     await first;
