@@ -1,7 +1,8 @@
 // npm run deploy-test -- [--calls N] [--turns N] [--only "what happens"] [--short] [--details]
 // Runs many calls on two servers behind nginx with a real Redis. In the middle of them something
 // fails, or is deployed. Prints the damage. Exits with 1 if there was more than is allowed: a
-// rolling restart must lose nothing, and no failure may lose a caller's words.
+// rolling restart must lose nothing, and no failure may lose a caller's words. Then callers go on
+// talking while payments run, and nobody may be charged twice.
 
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,6 +19,7 @@ import { Nginx, nginxIsMissing, SECRET, Servers } from '../test/deploy/machines.
 import { CuttingProxy } from '../test/fixtures/cutting-proxy.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
 import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
+import { DOUBLE_PAYMENT, tryDoublePayments } from './double-payment.ts';
 
 /** The processes that a failure affects. */
 interface Stage {
@@ -305,9 +307,11 @@ const chosen = SCENARIOS.filter(
     (!values.short || isShort === true) &&
     (values.only === undefined || name.includes(values.only)),
 );
-console.log('| what happens | turns | failed turns | words not spoken | caller\'s words lost |'
-  + ' faults in history | tools run twice | first word p50, ms | p99, ms |');
-console.log('|---|--:|--:|--:|--:|--:|--:|--:|--:|');
+if (chosen.length > 0) {
+  console.log('| what happens | turns | failed turns | words not spoken | caller\'s words lost |'
+    + ' faults in history | tools run twice | first word p50, ms | p99, ms |');
+  console.log('|---|--:|--:|--:|--:|--:|--:|--:|--:|');
+}
 let calm: Cost | undefined;
 for (const scenario of chosen) {
   const cost = await run(scenario);
@@ -323,6 +327,12 @@ for (const scenario of chosen) {
       ? []
       : [...cost.failures, ...cost.wrongReplies, ...cost.faults, ...cost.toolsTwice]),
   ];
+  report(wrong);
+}
+if (values.only === undefined || DOUBLE_PAYMENT.includes(values.only))
+  report(await tryDoublePayments());
+
+function report(wrong: readonly string[]): void {
   for (const line of wrong) console.error(`  ${line}`);
   if (wrong.length > 0) process.exitCode = 1;
 }
