@@ -22,6 +22,7 @@ import { fileURLToPath } from 'node:url';
 
 import { settingRows } from '../src/settings/table.ts';
 import { createTestClient, type TestClient } from '../src/testing.ts';
+import { messageOf } from '../src/base/message-of.ts';
 import { version } from '../src/base/version.ts';
 
 const PACKAGE = 'layercode-microserver';
@@ -414,9 +415,7 @@ try {
   }
   process.stdout.write(`${seconds(startedAt)}  in all\n`);
 } catch (error) {
-  process.stderr.write(
-    `prove:init: not so: ${current}\n${error instanceof Error ? error.message : String(error)}\n`,
-  );
+  process.stderr.write(`prove:init: not so: ${current}\n${messageOf(error)}\n`);
   process.exitCode = 1;
 } finally {
   clear();

@@ -2,7 +2,9 @@
 
 import { isThenable } from './base/awaitable.ts';
 import { jsonText } from './base/json-text.ts';
+import { messageOf } from './base/message-of.ts';
 import { originalFrame } from './base/source-positions.ts';
+import { framesOf } from './base/stack-frames.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -76,7 +78,7 @@ export function createLogger(options: LoggerOptions): Logger {
   return new LineLogger({
     lowest: RANK[level],
     write(level, given, fields) {
-      const message = typeof given === 'string' ? given : messageOf(given);
+      const message = typeof given === 'string' ? given : textOf(given);
       const line = formatLine(clock(), level, message, fields, bounding);
       const isClean = !traces.some((trace) => line.includes(trace));
       const whole = `${isClean ? line : formatLine(clock(), level, message, fields, redacting)}\n`;
@@ -295,8 +297,7 @@ function jsonValue(value: unknown, filter: TextFilter): string | undefined {
       return filter.isRedacting && !Array.isArray(inner) ? withCutNames(inner, filter) : inner;
     });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return jsonText(filter.cut(`[not JSON: ${reason}]`));
+    return jsonText(filter.cut(`[not JSON: ${messageOf(error)}]`));
   }
 }
 
@@ -310,12 +311,13 @@ const MAX_FRAMES = 8;
 
 function describeError(error: Error, depth: number): LogFields {
   const { name, message, stack, cause } = error;
+  const frames = framesOf(error).slice(0, MAX_FRAMES);
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
   return {
     name,
     message: error instanceof SyntaxError ? withoutSource(message) : message,
     ...(code === undefined ? {} : { code }),
-    stack: stack === undefined ? undefined : framesOf(stack, message).join(' | '),
+    stack: stack === undefined ? undefined : frames.map(originalFrame).join(' | '),
     ...(error instanceof AggregateError && depth < MAX_CAUSES
       ? { errors: error.errors.slice(0, 8).map((part: unknown) => describeCause(part, depth)) }
       : {}),
@@ -324,7 +326,7 @@ function describeError(error: Error, depth: number): LogFields {
 }
 
 /** Plain JavaScript may pass an error instead of a message. */
-function messageOf(given: unknown): string {
+function textOf(given: unknown): string {
   if (!(given instanceof SyntaxError)) return String(given);
   return `${given.name}: ${withoutSource(given.message)}`;
 }
@@ -342,15 +344,4 @@ function describeCause(cause: unknown, depth: number): unknown {
 function withoutSource(message: string): string {
   const place = /at position \d+( \(line \d+ column \d+\))?$/.exec(message)?.[0];
   return `[not shown: it quotes its source]${place === undefined ? '' : ` ${place}`}`;
-}
-
-/**
- * The lines of a stack that are calls. The message, which may have several lines, comes before
- * them.
- */
-function framesOf(stack: string, message: string): string[] {
-  const head = stack.indexOf(message);
-  const lines = (head === -1 ? stack : stack.slice(head + message.length)).split('\n');
-  const frames = lines.map((line) => line.trim()).filter((line) => line.startsWith('at '));
-  return frames.slice(0, MAX_FRAMES).map(originalFrame);
 }

@@ -3,6 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 
+import { codeOf } from './code-of.ts';
+
 /** Those of this process, which may hold several servers. */
 const own = new Set<string>();
 
@@ -26,6 +28,6 @@ export function mayLive(address: string): boolean {
     process.kill(pid, 0); // sends nothing
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'; // it is somebody else's
+    return codeOf(error) === 'EPERM'; // it is somebody else's
   }
 }

@@ -1,8 +1,10 @@
+import { framesOf } from './stack-frames.ts';
+
 const MAX_CAUSES = 4;
 /**
  * A stack line that names a place in code. Lines of a message may look like the beginning of one.
  */
-const FRAME = /^\s*at .*[:(](?:\d+:\d+|native|<anonymous>)\)?$/;
+const FRAME = /^at .*[:(](?:\d+:\d+|native|<anonymous>)\)?$/;
 
 /**
  * The loggable part of an error thrown by user code: its name, code and stack, and those of its
@@ -22,18 +24,7 @@ function partsOf(error: unknown, depth: number): Error | undefined {
   const bare: Error & { code?: unknown } = new Error('');
   bare.name = String(error.name);
   if ('code' in error) bare.code = error.code;
-  bare.stack = framesOf(error);
+  bare.stack = framesOf(error).filter((line) => FRAME.test(line)).join('\n');
   if (depth < MAX_CAUSES) bare.cause = partsOf(error.cause, depth + 1);
   return bare;
-}
-
-function framesOf({ stack, message }: Error): string {
-  if (typeof stack !== 'string') return '';
-  const text = String(message);
-  const start = stack.indexOf(text);
-  const frames = start === -1 ? stack : stack.slice(start + text.length);
-  return frames
-    .split('\n')
-    .filter((line) => FRAME.test(line))
-    .join('\n');
 }

@@ -1,3 +1,4 @@
+import { sumOfKnown } from '../base/sum-of-known.ts';
 import type { ModelUsage } from '../agents/agent.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
@@ -83,10 +84,4 @@ function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFi
       firstTokenMs: Math.round(usage[0]?.firstDeltaMs ?? 0),
     };
   };
-}
-
-/** Undefined if no vendor reported a count. */
-function sumOfKnown(counts: readonly (number | undefined)[]): number | undefined {
-  const known = counts.filter((count) => count !== undefined);
-  return known.length === 0 ? undefined : known.reduce((sum, count) => sum + count, 0);
 }

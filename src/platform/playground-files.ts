@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 
 import type { Context } from '../http/context.ts';
 import { HttpError } from '../http/errors.ts';
+import { codeOf } from '../base/code-of.ts';
 import { packageFile } from '../base/package-files.ts';
 
 export const PAGE = 'index.html';
@@ -42,7 +43,7 @@ async function read(name: string): Promise<string | undefined> {
   try {
     return await readFile(packageFile(`assets/playground/${name}`), 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 // alongside.
 
 import { isAbort } from '../base/abort.ts';
+import { messageOf } from '../base/message-of.ts';
 import type { LogFields, Logger } from '../log.ts';
 import type { OpenServer } from './open-server.ts';
 
@@ -96,7 +97,7 @@ export class Closing {
     this.#companion = open(this.signal);
     const reason = await this.#companion.then(
       async (companion) => (await companion.ended).reason,
-      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+      messageOf,
     );
     if (reason === undefined || this.signal.aborted) return;
     tell(reason);

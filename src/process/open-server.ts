@@ -15,6 +15,7 @@ import { openModel } from '../models/open-model.ts';
 import { defaultModelName } from '../models/providers.ts';
 import { secretsOfAgent } from '../settings/named-agents.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
+import { messageOf } from '../base/message-of.ts';
 import { version } from '../base/version.ts';
 
 export interface OpenServerOptions {
@@ -176,10 +177,6 @@ async function openAgents(settings: Settings, directory: string): Promise<Agent 
   }
   if (problems.length > 0) throw new SettingsError(problems);
   return opened;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The code that other agents need to talk to a model is loaded with them, because it is large. */

@@ -18,6 +18,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
+import { codeOf } from '../base/code-of.ts';
+
 /** The path of a file in the folder, whether it exists or not. */
 export function privateFile(directory: string, name: string): string {
   return join(directory, FOLDER, name);
@@ -91,7 +93,7 @@ function allowExisting(create: () => void): void {
   try {
     create();
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    if (codeOf(error) !== 'EEXIST') throw error;
   }
 }
 

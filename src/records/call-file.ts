@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { open, readdir, unlink, type FileHandle } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 
+import { codeOf } from '../base/code-of.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
 import { parseCallRecord, type CallRecord } from './call-record.ts';
 import { reasonNotCreated } from '../conversations/stores/file-failure.ts';
@@ -254,10 +255,6 @@ async function* linesOf(file: FileHandle, path: string): AsyncGenerator<Line, vo
 
 function hasText(bytes: Buffer): boolean {
   return bytes.some((byte) => byte !== SPACE);
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
 function refused(path: string, reason: string, cause?: unknown): StoreError {

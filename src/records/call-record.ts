@@ -2,6 +2,7 @@
 // conversation.
 
 import { parseJson } from '../base/json.ts';
+import { sumOfKnown } from '../base/sum-of-known.ts';
 import { callerIn, type Conversation } from '../conversations/conversation.ts';
 import type { Message, ToolCall, ToolCallState, TurnState } from '../conversations/message.ts';
 import { messagesOf, type ModelFigures, type TurnRecord } from '../conversations/turn-record.ts';
@@ -174,9 +175,4 @@ type Given<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> };
 function given<T extends object>(fields: T): Given<T> {
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as Given<T>; // only defined values are left
-}
-
-function sumOfKnown(counts: readonly (number | undefined)[]): number | undefined {
-  const known = counts.filter((count) => count !== undefined);
-  return known.length === 0 ? undefined : known.reduce((sum, count) => sum + count, 0);
 }

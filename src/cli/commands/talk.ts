@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
+import { messageOf } from '../../base/message-of.ts';
 import { WORDS_PER_MINUTE } from '../../platform/spoken-text.ts';
 import { openTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { paintFor } from '../terminal/colour.ts';
@@ -142,7 +143,7 @@ function readScript(path: string, directory: string): readonly Step[] {
   try {
     bytes = readFileSync(resolve(directory, path));
   } catch (error) {
-    const reason = oneLine(error instanceof Error ? error.message : String(error));
+    const reason = oneLine(messageOf(error));
     throw new UsageError(`--script ${file} cannot be read: ${reason}`, { cause: error });
   }
   let text: string;

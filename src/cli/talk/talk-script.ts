@@ -2,6 +2,7 @@
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
+import { messageOf } from '../../base/message-of.ts';
 import { UsageError } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
@@ -107,9 +108,7 @@ function parseExpectation(name: string, written: string): Expectation {
     const regExp = new RegExp(pattern, flags);
     return { written, matches: (text) => regExp.test(text) };
   } catch (error) {
-    throw new Fault(oneLine(error instanceof Error ? error.message : String(error)), {
-      cause: error,
-    });
+    throw new Fault(oneLine(messageOf(error)), { cause: error });
   }
 }
 

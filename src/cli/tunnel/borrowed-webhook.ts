@@ -1,5 +1,6 @@
 // An agent's webhook for as long as a tunnel runs: set to the tunnel, then put back.
 
+import { messageOf } from '../../base/message-of.ts';
 import { PlatformError, type RestClient } from '../../wires/layercode/rest-client.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
@@ -202,10 +203,6 @@ class WebhookLoan implements BorrowedWebhook {
 const BY_HAND =
   '. It could not be put back at the end: '
   + 'run without --update-webhook, and set the tunnel\'s URL yourself';
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
 
 function isQuickTunnel(url: string): boolean {
   return URL.canParse(url) && new URL(url).hostname.endsWith('.trycloudflare.com');

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { devNull } from 'node:os';
 import type { Readable } from 'node:stream';
 
+import { codeOf } from '../../base/code-of.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
@@ -91,7 +92,7 @@ async function spawnCloudflared({
     child.on('error', () => undefined);
     return child;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const code = String(codeOf(error) ?? error);
     const fault =
       code === 'ENOENT'
         ? 'is not installed, or not in PATH'

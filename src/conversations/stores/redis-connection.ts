@@ -1,3 +1,4 @@
+import { messageOf } from '../../base/message-of.ts';
 import type { RedisClient, RedisScriptCall, RedisSubscriber } from './redis-client.ts';
 import type { RedisAddress, RedisTarget } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
@@ -225,7 +226,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
 
   /** Servers name the user in a refusal. */
   #withoutUser(error: unknown): Error {
-    if (!(error instanceof Error)) return new Error(String(error));
+    if (!(error instanceof Error)) return new Error(messageOf(error));
     const named = `User ${this.#target.username ?? 'default'} `;
     if (!error.message.includes(named)) return error;
     return new Error(error.message.replace(named, 'The user '));

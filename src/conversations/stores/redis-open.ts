@@ -5,6 +5,7 @@ import module from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+import { codeOf } from '../../base/code-of.ts';
 import type { Logger } from '../../log.ts';
 import { RedisChannel } from './redis-channel.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
@@ -105,7 +106,7 @@ function readFiles(files: RedisTlsFiles, directory: string): RedisTls {
     try {
       return [name, readFileSync(resolve(directory, path))];
     } catch (cause) {
-      const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
+      const reason = String(codeOf(cause) ?? 'unreadable');
       throw new StoreError(`CONVERSATION_STORE: ${name}=… cannot be read: ${reason}`, { cause });
     }
   });

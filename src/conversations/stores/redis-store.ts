@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import type { Awaitable } from '../../base/awaitable.ts';
+import { messageOf } from '../../base/message-of.ts';
 import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
 import { StoreError } from './store-error.ts';
@@ -98,8 +99,8 @@ export class RedisStore implements PartStore {
     const begun = PREFIX + keyOf(prefix);
     const call = { keys: [begun], arguments: [after || '0'] };
     const reply = await this.#eval(LIST, call, (found) => found).catch((error: unknown) => {
-      const said = error instanceof Error ? error.message : String(error);
-      throw new StoreError(`the store cannot list its keys: ${said}`, { cause: error });
+      const message = `the store cannot list its keys: ${messageOf(error)}`;
+      throw new StoreError(message, { cause: error });
     });
     if (!Array.isArray(reply)) throw unexpected(reply);
     const [cursor, rests]: unknown[] = reply;

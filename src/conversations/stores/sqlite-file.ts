@@ -1,7 +1,9 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 
+import { codeOf } from '../../base/code-of.ts';
+import { messageOf } from '../../base/message-of.ts';
 import { reasonNotCreated } from './file-failure.ts';
-import { codeOf, isBusy, loadSqlite, type Database } from './sqlite-library.ts';
+import { isBusy, loadSqlite, resultCodeOf, type Database } from './sqlite-library.ts';
 import { StoreError } from './store-error.ts';
 
 /** Each step brings the schema one version further. Never change one that was released. */
@@ -95,7 +97,7 @@ function prepareFile(path: string): void {
     closeSync(openSync(path, 'wx', PRIVATE));
     return;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = codeOf(error);
     if (code !== 'EEXIST') throw refused(path, reasonNotCreated(path, code), error);
   }
   const stats = statSync(path, { throwIfNoEntry: false });
@@ -167,8 +169,8 @@ const REASONS: ReadonlyMap<number, string> = new Map([
 /** What SQLite reported, with the file's name and what to do about it. */
 export function failureOf(path: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
-  const said = error instanceof Error ? error.message : String(error);
-  const reason = REASONS.get(codeOf(error) ?? 0);
+  const said = messageOf(error);
+  const reason = REASONS.get(resultCodeOf(error) ?? 0);
   return refused(path, reason === undefined ? said : `${reason} (SQLite: ${said})`, error);
 }
 

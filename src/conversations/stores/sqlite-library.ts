@@ -51,13 +51,13 @@ function withoutWarning(load: () => Sqlite): Sqlite {
 }
 
 /** The primary result code; undefined if the error is not SQLite's. */
-export function codeOf(error: unknown): number | undefined {
+export function resultCodeOf(error: unknown): number | undefined {
   if (!(error instanceof Error && 'errcode' in error)) return undefined;
   return (error as SqliteFailure).errcode % (1 << EXTENDED_BITS);
 }
 
 /** Whether another process holds a lock. The command did nothing and may be tried again. */
 export function isBusy(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = resultCodeOf(error);
   return code === BUSY || code === LOCKED;
 }

@@ -2,6 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 
+import { messageOf } from '../../base/message-of.ts';
 import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 import type { Call, Reply } from './sqlite-thread.ts';
 
@@ -14,7 +15,7 @@ function answer(work: () => unknown): void {
   try {
     reply = { answer: work() };
   } catch (error) {
-    reply = { failure: error instanceof Error ? error.message : String(error) };
+    reply = { failure: messageOf(error) };
   }
   parentPort?.postMessage(reply);
 }
