@@ -28,41 +28,32 @@ export type ServerFrame =
   | TraceFrame;
 
 /**
- * Sent only to a socket opened with `trace=true`. `at` is in milliseconds since the session began.
- * A delivery is one POST to the webhook.
+ * `ended`: read to its end. `dropped`: we closed the connection, as the platform does at a
+ * barge-in. `failed`: refused, broken off or not answered.
  */
-export type TraceFrame =
+export interface DeliveryEnd {
+  readonly outcome: 'ended' | 'dropped' | 'failed';
+  /** Why it failed. */
+  readonly reason?: string;
+}
+
+/** What happens to a delivery, which is one POST to the webhook. */
+export type DeliveryFrame = { readonly delivery: number } & (
   | {
       readonly type: 'local.request';
-      readonly delivery: number;
-      readonly at: number;
       readonly signature: SignatureKind;
       readonly event: JsonObject;
     }
-  | {
-      readonly type: 'local.answer';
-      readonly delivery: number;
-      readonly at: number;
-      readonly status: number;
-    }
+  | { readonly type: 'local.answer'; readonly status: number }
   /** An SSE event of the answer, or its JSON body. */
-  | {
-      readonly type: 'local.event';
-      readonly delivery: number;
-      readonly at: number;
-      readonly event: Json;
-    }
-  /**
-   * `ended`: read to its end. `dropped`: we closed the connection, as the platform does at a
-   * barge-in. `failed`: refused, broken off or not answered.
-   */
-  | {
-      readonly type: 'local.over';
-      readonly delivery: number;
-      readonly at: number;
-      readonly outcome: 'ended' | 'dropped' | 'failed';
-      readonly reason?: string;
-    }
+  | { readonly type: 'local.event'; readonly event: Json }
+  | ({ readonly type: 'local.over' } & DeliveryEnd)
+);
+
+/** Sent only to a socket opened with `trace=true`. */
+export type TraceFrame =
+  /** `at` is in milliseconds since the session began. */
+  | (DeliveryFrame & { readonly at: number })
   /** The server's own figures of a turn that is over, in milliseconds since the request. */
   | {
       readonly type: 'local.turn';

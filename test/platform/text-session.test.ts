@@ -490,6 +490,17 @@ describe('TextSession at its end', () => {
     await within(answered, 'the end of data()');
   });
 
+  it('lets go of every request when it is abandoned, even one that a redelivery replaced', async (t) => {
+    const requests = new Told<void>();
+    const { session } = createCaller(await startWebhook(t, () => requests.tell()));
+    const said = session.say('Hello?');
+    await requests.next('the first request');
+    const again = session.redeliver();
+    await requests.next('the second request');
+    session.abandon();
+    await within(Promise.all([said, again]), 'the end of both');
+  });
+
   it('posts nothing afterwards', async (t) => {
     const { session, posted } = await call(t, { welcome: 'Hi.' });
     await session.end();
