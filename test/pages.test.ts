@@ -11,10 +11,9 @@ import { dirname, join, normalize, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
 
 import { listAgents } from '../src/agents/built-in/registry.ts';
-import type { App } from '../src/app/app.ts';
+import type { App, AppOptions } from '../src/app/app.ts';
 import { createApp } from '../src/app/create-app.ts';
-import { addCallRecordMetrics } from '../src/observers/call-record-metrics.ts';
-import { addStoreMetrics } from '../src/observers/store-metrics.ts';
+import { MemoryStore } from '../src/conversations/memory-store.ts';
 import type { CallRecords } from '../src/records/call-recorder.ts';
 import { addWorkersMetrics } from '../src/process/primary.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
@@ -74,9 +73,9 @@ function assertHasWords(text: string, names: readonly string[]): void {
   assert.deepEqual(names.filter((name) => !words.has(name)), []);
 }
 
-function createAppOfPages(): App {
+function createAppOfPages(options: AppOptions = {}): App {
   const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET }, []);
-  return createApp(settings, { name: 'none', onMessage: () => undefined });
+  return createApp(settings, { name: 'none', onMessage: () => undefined }, options);
 }
 
 describe('README.md', () => {
@@ -213,10 +212,10 @@ describe('docs/agents.md', () => {
 
 describe('docs/observability.md', () => {
   it('has every metric, and none that is not there', async () => {
-    const app = createAppOfPages();
     const isWell = { isDegraded: false, turnsWaiting: 0, failures: 0, conflicts: 0 };
-    addStoreMetrics(app.metrics, () => isWell); // with a store that can fail
-    addCallRecordMetrics(app.metrics, NO_RECORDS); // with CALL_RECORDS
+    const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });
+    const storeThatCanFail = Object.assign(store, { health: () => isWell });
+    const app = createAppOfPages({ store: storeThatCanFail, records: NO_RECORDS });
     addWorkersMetrics(app.metrics, { serving: 2, died: 0 });
     const text = app.metrics.text();
     const served = new Set(captures(text, /^# TYPE (\S+ \S+)/gm));

@@ -1,13 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import type { BoundAgent } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
-import { Turns } from '../turns/turns.ts';
-import type { CallRecords } from '../records/call-recorder.ts';
-import { ConversationManager } from '../conversations/manager.ts';
-import { MemoryStore } from '../conversations/memory-store.ts';
+import { OpenSessions } from '../calls/open-sessions.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { BodyBudget, isBodyArriving } from '../http/body.ts';
 import { compose, passChecks } from '../http/compose.ts';
@@ -19,29 +16,27 @@ import type { HttpResponse } from '../http/exchange.ts';
 import { Router } from '../http/router.ts';
 import { createHttpServer } from '../http/server.ts';
 import { Shutdown } from '../http/shutdown.ts';
-import { createLogger, type Logger } from '../log.ts';
-import { Gauge, Metrics, type SumMetrics } from '../metrics.ts';
-import type { ChatModel } from '../models/model.ts';
-import { accessLog } from '../observers/access-log.ts';
+import type { Logger } from '../log.ts';
+import { Metrics, type SumMetrics } from '../metrics.ts';
 import { cors } from '../middleware/cors.ts';
 import { draining } from '../middleware/draining.ts';
 import { preflight } from '../middleware/preflight.ts';
 import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
+import type { ChatModel } from '../models/model.ts';
+import { accessLog } from '../observers/access-log.ts';
 import { addCallRecordMetrics } from '../observers/call-record-metrics.ts';
 import { addLogMetrics } from '../observers/log-metrics.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
-import { workMetrics } from '../observers/work-metrics.ts';
 import { addStoreMetrics } from '../observers/store-metrics.ts';
-import { OpenSessions } from '../calls/open-sessions.ts';
-import { processAddress } from '../base/process-address.ts';
-import { checkOnceTools, onceToolsOf } from '../agents/once-tools.ts';
-import { agentChannels } from './agent-channels.ts';
-import type { AppPlatform } from './app-platform.ts';
-import { createRoutes, createUserRoute, type RoutedAgent, type RoutedAgents } from './routes.ts';
-import { agentPath } from '../settings/named-agents.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { AppPlatform } from './app-platform.ts';
+import {
+  routeAgents, type GivenAgents, type RoutedAgent, type RoutedAgents,
+} from './routed-agents.ts';
+import { createRoutes, createUserRoute } from './routes.ts';
 
 export interface AppOptions {
   /** Default: no logging. */
@@ -71,13 +66,10 @@ export interface AppOptions {
   readonly sumMetrics?: SumMetrics;
 }
 
-/** An agent, with the name and secrets it is served under. */
-export interface GivenAgent {
-  /** Undefined for an app's only agent. */
-  readonly name: string | undefined;
-  readonly agent: BoundAgent;
-  /** Any of these may have signed its events. */
-  readonly secrets: readonly string[];
+/** The options with their defaults. */
+export interface AppParts extends AppOptions {
+  readonly log: Logger;
+  readonly store: ConversationStore;
 }
 
 /** An agent as an app serves it. */
@@ -110,8 +102,6 @@ export class App {
   readonly #boundary = new ErrorBoundary();
   readonly #platform: AppPlatform | undefined;
   readonly #channel: Channel | undefined;
-  /** Of this process, if others use the store without exchanging messages with it. */
-  readonly #address: string | undefined;
   readonly #records: CallRecords | undefined;
   readonly #shutdown = new Shutdown();
   /** Set only if a shutdown waits for sessions. */
@@ -126,73 +116,39 @@ export class App {
   #server: Server | undefined;
 
   /** Use `createApp`. */
-  constructor(
-    settings: Settings,
-    given: readonly [GivenAgent, ...GivenAgent[]],
-    options: AppOptions,
-  ) {
-    const log = options.log ?? noLog();
+  constructor(settings: Settings, given: GivenAgents, parts: AppParts) {
+    const { log, store, channel = store.channel, records, platform, processes = 1 } = parts;
+    const { metrics } = this;
     this.#settings = settings;
-    this.#platform = options.platform;
-    this.#records = options.records;
-    this.#processes = options.processes ?? 1;
-    const { maxBodyBytes, trustProxy, drainCallsSeconds, conversationTtlSeconds } = settings;
-    const bodiesBytes = Math.ceil(MIN_BODIES_BYTES / this.#processes);
-    const bodies = new BodyBudget(Math.max(bodiesBytes, 2 * maxBodyBytes));
-    this.#shared = { log, maxBodyBytes, trustProxy, bodies };
-    const ttlMs = conversationTtlSeconds * 1_000;
-    if (drainCallsSeconds > 0) this.#openSessions = new OpenSessions(ttlMs);
-    const store: ConversationStore = options.store ?? new MemoryStore({
-      ttlMs,
-      maxConversations: settings.maxConversations,
-      maxCharacters: settings.maxHistoryCharacters,
-    });
-    const [first, ...others] = given;
-    const channel = options.channel ?? store.channel;
     this.#channel = channel;
-    this.#address = channel === undefined && store.isShared ? processAddress() : undefined;
-    checkOnceTools(given.map(({ agent }) => agent));
-    warnOfForgetting(store, given, log);
-    const isOnly = first.name === undefined;
-    const agents = new Map<string, BoundAgent>();
-    for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
-    const channelFor = channel === undefined || isOnly ? () => channel : agentChannels(channel);
-    const route = (agent: GivenAgent): RoutedAgent =>
-      this.#route(agent, agents, store, channelFor(agent.name ?? ''));
-    this.#routed = [route(first), ...others.map(route)];
-    this.agents = [served(this.#routed[0]), ...this.#routed.slice(1).map(served)];
+    this.#records = records;
+    this.#platform = platform;
+    this.#processes = processes;
+    this.#shared = sharedByRequests(settings, log, processes);
+    this.#openSessions = openSessionsToWaitFor(settings);
+    const recordsCalls = records !== undefined;
+    this.#routed = routeAgents(given, { settings, store, channel, metrics, log, recordsCalls });
+    const [first, ...others] = this.#routed;
+    this.agents = [served(first), ...others.map(served)];
     this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];
-    const hasAccessLog = settings.accessLog && log.isEnabled('info');
-    this.#observers = [requestMetrics(this.metrics), ...(hasAccessLog ? [accessLog(log)] : [])];
-    this.#middleware = [
-      passChecks([
-        requestId(),
-        cors({ origins: settings.corsOrigins }),
-        draining(this.#shutdown),
-        wellFormed({ webSocketPaths: options.platform?.webSocketPaths ?? [] }),
-      ]),
-      preflight({ origins: settings.corsOrigins }),
-    ];
-    const count = (): Awaitable<number> => this.conversations.count();
-    const held = 'Conversations held.';
-    this.metrics.add(new Gauge('layercode_conversations', held, count, 'gauge', 'max'));
-    const health = store.health?.bind(store);
-    if (health !== undefined) addStoreMetrics(this.metrics, health);
-    if (this.#records !== undefined) addCallRecordMetrics(this.metrics, this.#records);
-    addLogMetrics(this.metrics, log);
-    if (settings.metrics) addProcessMetrics(this.metrics);
+    this.#observers = requestObservers(settings, log, metrics);
+    this.#middleware = ownLayers(settings, this.#shutdown, platform?.webSocketPaths);
+    addStoreMetrics(metrics, store);
+    if (records !== undefined) addCallRecordMetrics(metrics, records);
+    addLogMetrics(metrics, log);
+    if (settings.metrics) addProcessMetrics(metrics);
     const routes = createRoutes({
       settings,
       agents: this.#routed,
       secrets: this.#userSecrets,
-      metrics: this.metrics,
-      fetch: options.fetch,
-      platform: options.platform,
+      metrics,
+      fetch: parts.fetch,
+      platform,
       notReadyReasons: () => (this.#shutdown.isReady ? [] : ['the server is shutting down']),
-      storeHealth: health,
+      storeHealth: store.health?.bind(store),
       openSessions: this.#openSessions,
-      records: this.#records,
-      sumMetrics: options.sumMetrics,
+      records,
+      sumMetrics: parts.sumMetrics,
     });
     for (const route of routes) this.#add(route);
   }
@@ -205,36 +161,6 @@ export class App {
   /** The first agent's model. Undefined if it needs none. */
   get model(): ChatModel | undefined {
     return this.agents[0].model;
-  }
-
-  #route(
-    { name, agent, secrets }: GivenAgent,
-    agents: ReadonlyMap<string, BoundAgent>,
-    store: ConversationStore,
-    channel: Channel | undefined,
-  ): RoutedAgent {
-    const settings = this.#settings;
-    const { agentRoute, maxMessages, turnTimeoutSeconds, firstWordTimeoutSeconds } = settings;
-    const metrics = name === undefined ? this.metrics : this.metrics.labelled('agent', name);
-    const conversations = new ConversationManager(store, {
-      maxMessages,
-      ...(name === undefined ? {} : { agentName: name }),
-    });
-    const turns = new Turns({
-      process: channel?.address ?? this.#address,
-      agent,
-      ownName: name,
-      agents,
-      conversations,
-      others: channel === undefined ? undefined : { channel, log: this.#shared.log },
-      turnTimeoutMs: turnTimeoutSeconds * 1_000,
-      firstWordTimeoutMs: firstWordTimeoutSeconds * 1_000,
-      storeTimeoutMs: settings.storeTimeoutMs,
-      observer: workMetrics(metrics, onceToolsOf([agent, ...agents.values()])),
-      recordsCalls: this.#records !== undefined,
-    });
-    const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
-    return { name, path, agent, secrets, conversations, turns, metrics };
   }
 
   /**
@@ -438,22 +364,33 @@ function served({ name, path, agent, conversations }: RoutedAgent): ServedAgent 
   return { name: name ?? agent.name, path, model: agent.model, conversations };
 }
 
-/** The default log of an app. */
-export function noLog(): Logger {
-  return createLogger({ level: 'silent', write: () => undefined });
+function sharedByRequests(
+  { maxBodyBytes, trustProxy }: Settings, log: Logger, processes: number,
+): ContextDependencies {
+  const bodiesBytes = Math.max(Math.ceil(MIN_BODIES_BYTES / processes), 2 * maxBodyBytes);
+  return { log, maxBodyBytes, trustProxy, bodies: new BodyBudget(bodiesBytes) };
 }
 
-/** Tools that act once do so as long as the conversation is remembered. */
-function warnOfForgetting(
-  store: ConversationStore,
-  given: readonly GivenAgent[],
-  log: Logger,
-): void {
-  if (!(store instanceof MemoryStore)) return;
-  const tools = onceToolsOf(given.map(({ agent }) => agent));
-  if (tools.length === 0) return;
-  log.warn('tools that act once may act again after a restart', {
-    tools: tools.join(', '),
-    hint: 'keep conversations in SQLite or Redis (CONVERSATION_STORE)',
-  });
+function openSessionsToWaitFor(settings: Settings): OpenSessions | undefined {
+  const { drainCallsSeconds, conversationTtlSeconds } = settings;
+  return drainCallsSeconds > 0 ? new OpenSessions(conversationTtlSeconds * 1_000) : undefined;
+}
+
+function requestObservers(
+  { accessLog: isWanted }: Settings, log: Logger, metrics: Metrics,
+): readonly Observer[] {
+  const hasAccessLog = isWanted && log.isEnabled('info');
+  return [requestMetrics(metrics), ...(hasAccessLog ? [accessLog(log)] : [])];
+}
+
+/** The layers around all others. */
+function ownLayers(
+  { corsOrigins: origins }: Settings,
+  shutdown: Shutdown,
+  webSocketPaths: readonly string[] = [],
+): Middleware[] {
+  const checks = [
+    requestId(), cors({ origins }), draining(shutdown), wellFormed({ webSocketPaths }),
+  ];
+  return [passChecks(checks), preflight({ origins })];
 }

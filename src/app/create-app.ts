@@ -1,9 +1,14 @@
 import type { Agent, BoundAgent } from '../agents/agent.ts';
+import { checkOnceTools, onceToolsOf } from '../agents/once-tools.ts';
 import { checkFields, type FieldNames } from '../base/check-fields.ts';
-import { App, noLog, type AppOptions, type GivenAgent } from './app.ts';
-import { bindAgent } from './bind-agent.ts';
+import { MemoryStore } from '../conversations/memory-store.ts';
+import type { ConversationStore } from '../conversations/store.ts';
+import { createLogger, type Logger } from '../log.ts';
 import { faultOfAgentName, secretsOfAgent, secretVariableOf } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
+import { App, type AppOptions } from './app.ts';
+import { bindAgent } from './bind-agent.ts';
+import type { GivenAgent } from './routed-agents.ts';
 
 /** Several agents by name. Names consist of `a-z`, `0-9` and `-`, and begin with a letter. */
 export type NamedAgents = Readonly<Record<string, Agent>>;
@@ -27,26 +32,48 @@ export function createApp(
   options: AppOptions = {},
 ): App {
   checkFields('the options of createApp', options, OPTIONS);
-  if (settings.conversationStore !== 'memory' && options.store === undefined) {
-    const remedy = 'pass options.store, for example await openStore(settings, { log })';
-    throw new TypeError(`settings.conversationStore is not memory: ${remedy}`);
-  }
-  if (settings.callRecords !== undefined && options.records === undefined) {
-    const remedy = 'pass options.records, for example await openCallRecords(settings, { log })';
-    throw new TypeError(`settings.callRecords is set: ${remedy}`);
-  }
+  checkOpened(settings, options);
   const { log = noLog(), fetch } = options;
   const bind = (agent: Agent): BoundAgent => bindAgent(agent, settings, log, fetch);
-  const agents = isAgent(agent)
+  const given = isAgent(agent)
     ? [{ name: undefined, agent: bind(agent), secrets: settings.webhookSecrets }]
     : Object.entries(agent).map(([name, agent]): GivenAgent => {
         checkNamed(name, agent);
         return { name, agent: bind(agent), secrets: secretsOfAgent(settings, name) };
       });
-  const [first, ...others] = agents;
+  const [first, ...others] = given;
   if (first === undefined) throw new TypeError('createApp needs at least one agent');
-  for (const { name, secrets } of agents) checkSecrets(name, secrets);
-  return new App(settings, [first, ...others], { ...options, log });
+  for (const { name, secrets } of given) checkSecrets(name, secrets);
+  const agents = given.map(({ agent }) => agent);
+  checkOnceTools(agents);
+  const store = options.store ?? memoryStoreFor(settings);
+  warnOfForgetting(agents, store, log);
+  return new App(settings, [first, ...others], { ...options, log, store });
+}
+
+/** What settings name must have been opened: opening it is asynchronous. */
+function checkOpened(settings: Settings, { store, records }: AppOptions): void {
+  if (settings.conversationStore !== 'memory' && store === undefined) {
+    const remedy = 'pass options.store, for example await openStore(settings, { log })';
+    throw new TypeError(`settings.conversationStore is not memory: ${remedy}`);
+  }
+  if (settings.callRecords !== undefined && records === undefined) {
+    const remedy = 'pass options.records, for example await openCallRecords(settings, { log })';
+    throw new TypeError(`settings.callRecords is set: ${remedy}`);
+  }
+}
+
+/** The default log of an app. */
+export function noLog(): Logger {
+  return createLogger({ level: 'silent', write: () => undefined });
+}
+
+function memoryStoreFor(settings: Settings): ConversationStore {
+  return new MemoryStore({
+    ttlMs: settings.conversationTtlSeconds * 1_000,
+    maxConversations: settings.maxConversations,
+    maxCharacters: settings.maxHistoryCharacters,
+  });
 }
 
 /** An agent always has `onMessage`, which is not a valid agent name. */
@@ -68,4 +95,17 @@ function checkSecrets(name: string | undefined, secrets: readonly string[]): voi
   if (secrets.length > 0) return;
   const common = 'settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET';
   throw new TypeError(name === undefined ? common : `${common}, or ${secretVariableOf(name)}`);
+}
+
+/** Tools that act once do so as long as the conversation is remembered. */
+function warnOfForgetting(
+  agents: readonly BoundAgent[], store: ConversationStore, log: Logger,
+): void {
+  if (!(store instanceof MemoryStore)) return;
+  const tools = onceToolsOf(agents);
+  if (tools.length === 0) return;
+  log.warn('tools that act once may act again after a restart', {
+    tools: tools.join(', '),
+    hint: 'keep conversations in SQLite or Redis (CONVERSATION_STORE)',
+  });
 }

@@ -1,9 +1,6 @@
 // Every route a client can reach, and what it needs to get there.
 
-import type { BoundAgent } from '../agents/agent.ts';
-import type { Turns } from '../turns/turns.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
-import type { ConversationManager } from '../conversations/manager.ts';
 import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import { RestClient } from '../wires/layercode/rest-client.ts';
@@ -12,6 +9,7 @@ import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { signed, signedIfAtAll } from '../wires/layercode/signed.ts';
 import type { AppPlatform, PlatformAgent } from './app-platform.ts';
+import type { RoutedAgent, RoutedAgents } from './routed-agents.ts';
 import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../wires/layercode/authorize.ts';
 import { health } from '../routes/health.ts';
@@ -27,24 +25,6 @@ import type { Settings } from '../settings/settings.ts';
  * Only a warning: calls are still accepted, because that serves callers better than refusing them.
  */
 const DEGRADED = 'the conversation store is degraded: calls continue from memory';
-
-/** An agent, with everything it is served with. */
-export interface RoutedAgent {
-  /** Undefined for an app's only agent, whose metrics and log lines need no name. */
-  readonly name: string | undefined;
-  /** The path its events are posted to. */
-  readonly path: string;
-  readonly agent: BoundAgent;
-  /** Any of these may have signed its events. */
-  readonly secrets: readonly string[];
-  readonly conversations: ConversationManager;
-  readonly turns: Turns;
-  /** The metrics of this agent. */
-  readonly metrics: Metrics;
-}
-
-/** At least one agent. The first also has the agent route itself. */
-export type RoutedAgents = readonly [RoutedAgent, ...RoutedAgent[]];
 
 export interface RouteDependencies {
   readonly settings: Settings;

@@ -1,8 +1,13 @@
-import type { StoreHealth } from '../conversations/store.ts';
+import { toAwaitable, type Awaitable } from '../base/awaitable.ts';
+import type { ConversationStore } from '../conversations/store.ts';
 import { Gauge, type Metrics } from '../metrics.ts';
 
-/** Metrics of a store that can fail. */
-export function addStoreMetrics(metrics: Metrics, health: () => StoreHealth): void {
+/** How much a store holds, and how it fares if it can fail. */
+export function addStoreMetrics(metrics: Metrics, store: ConversationStore): void {
+  const count = (): Awaitable<number> => toAwaitable(store.count());
+  metrics.add(new Gauge('layercode_conversations', 'Conversations held.', count, 'gauge', 'max'));
+  const health = store.health?.bind(store);
+  if (health === undefined) return;
   metrics.add(
     new Gauge(
       'layercode_store_degraded',

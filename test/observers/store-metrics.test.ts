@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { noLog } from '../../src/app/app.ts';
+import { noLog } from '../../src/app/create-app.ts';
 import { Metrics } from '../../src/metrics.ts';
 import { addStoreMetrics } from '../../src/observers/store-metrics.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import { serve } from '../fixtures/app.ts';
@@ -51,10 +52,12 @@ describe('the metrics of a store that can fail', () => {
   it('are what it says of itself at each reading; of several workers the worst, or the sum', () => {
     const metrics = new Metrics();
     let health = { isDegraded: true, turnsWaiting: 2, failures: 3, conflicts: 4 };
-    addStoreMetrics(metrics, () => health);
+    const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });
+    addStoreMetrics(metrics, Object.assign(store, { health: () => health }));
     const read = (): string[] =>
       metrics.texts().map(({ type, across, samples }) => `${samples.trim()} ${type}, ${across}`);
     assert.deepEqual(read(), [
+      'layercode_conversations 0 gauge, max',
       'layercode_store_degraded 1 gauge, max',
       'layercode_store_turns_waiting 2 gauge, sum',
       'layercode_store_failures_total 3 counter, sum',
@@ -62,6 +65,7 @@ describe('the metrics of a store that can fail', () => {
     ]);
     health = { isDegraded: false, turnsWaiting: 0, failures: 5, conflicts: 6 };
     assert.deepEqual(metrics.text().match(/^\w+ \d+$/gm), [
+      'layercode_conversations 0',
       'layercode_store_degraded 0',
       'layercode_store_turns_waiting 0',
       'layercode_store_failures_total 5',

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 
-import { noLog } from '../../../src/app/app.ts';
+import { noLog } from '../../../src/app/create-app.ts';
 import type { Awaitable } from '../../../src/base/awaitable.ts';
 import type { PartsChange, PartStore } from '../../../src/conversations/stores/part-store.ts';
 import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';

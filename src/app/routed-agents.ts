@@ -1,0 +1,90 @@
+// The agents of an app, each with its path, its conversations and its turns.
+
+import type { BoundAgent } from '../agents/agent.ts';
+import { onceToolsOf } from '../agents/once-tools.ts';
+import type { Channel } from '../base/channel.ts';
+import { processAddress } from '../base/process-address.ts';
+import { ConversationManager } from '../conversations/manager.ts';
+import type { ConversationStore } from '../conversations/store.ts';
+import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { workMetrics } from '../observers/work-metrics.ts';
+import { agentPath } from '../settings/named-agents.ts';
+import type { Settings } from '../settings/settings.ts';
+import { Turns } from '../turns/turns.ts';
+import { agentChannels } from './agent-channels.ts';
+
+/** An agent, with the name and secrets it is served under. */
+export interface GivenAgent {
+  /** Undefined for an app's only agent. */
+  readonly name: string | undefined;
+  readonly agent: BoundAgent;
+  /** Any of these may have signed its events. */
+  readonly secrets: readonly string[];
+}
+
+/** At least one agent. The first also has the agent route itself. */
+export type GivenAgents = readonly [GivenAgent, ...GivenAgent[]];
+
+/** An agent, with everything it is served with. */
+export interface RoutedAgent extends GivenAgent {
+  /** The path its events are posted to. */
+  readonly path: string;
+  readonly conversations: ConversationManager;
+  readonly turns: Turns;
+  /** The metrics of this agent. */
+  readonly metrics: Metrics;
+}
+
+/** As many as were given, in the same order. */
+export type RoutedAgents = readonly [RoutedAgent, ...RoutedAgent[]];
+
+/** What the agents of an app share. */
+export interface SharedByAgents {
+  readonly settings: Settings;
+  readonly store: ConversationStore;
+  /** Undefined if no messages are exchanged with other processes. */
+  readonly channel: Channel | undefined;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly recordsCalls: boolean;
+}
+
+export function routeAgents(
+  given: GivenAgents, { settings, store, channel, metrics, log, recordsCalls }: SharedByAgents,
+): RoutedAgents {
+  const agents = new Map<string, BoundAgent>();
+  for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
+  const channelOf =
+    channel === undefined || agents.size === 0 ? () => channel : agentChannels(channel);
+  // Without a channel, the other processes that use the store still need to know whose a turn is.
+  const address = channel === undefined && store.isShared ? processAddress() : undefined;
+
+  function route({ name, agent, secrets }: GivenAgent): RoutedAgent {
+    const { agentRoute, maxMessages } = settings;
+    const own = channelOf(name ?? '');
+    const ownMetrics = name === undefined ? metrics : metrics.labelled('agent', name);
+    const conversations = new ConversationManager(store, {
+      maxMessages,
+      ...(name === undefined ? {} : { agentName: name }),
+    });
+    const turns = new Turns({
+      process: own?.address ?? address,
+      agent,
+      ownName: name,
+      agents,
+      conversations,
+      others: own === undefined ? undefined : { channel: own, log },
+      turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
+      firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
+      storeTimeoutMs: settings.storeTimeoutMs,
+      observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
+      recordsCalls,
+    });
+    const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
+    return { name, agent, secrets, path, conversations, turns, metrics: ownMetrics };
+  }
+
+  const [first, ...others] = given;
+  return [route(first), ...others.map(route)];
+}
