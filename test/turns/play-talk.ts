@@ -3,10 +3,10 @@
 
 import type { Delivery, Ledger, Run } from './ledger.ts';
 import { Cast, type Entry, type Gate, type Work } from './talk-agents.ts';
+import type { Caller } from './talk-connections.ts';
 import {
   CONVERSATION,
   Stage,
-  type Caller,
   type Failure,
   type Message,
   type MessageTurn,

@@ -1,11 +1,7 @@
 // Where a talk is played: an app on a real port, the store that outlives its crashes, and the
 // callers' connections. No other file of the turn model imports from src/.
 
-import { channel } from 'node:diagnostics_channel';
-import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -31,6 +27,7 @@ import { SqliteStore } from '../../src/conversations/stores/sqlite-store.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { rawRequest, SECRET } from '../fixtures/app.ts';
+import { Connections, type Caller, type PostOptions } from './talk-connections.ts';
 
 export { defineAgent, hangUp, tool };
 export type {
@@ -92,65 +89,6 @@ export function nextRound(): Promise<void> {
 function thenable<T>(promise: Promise<T>): Promise<T> {
   // The interface says `Promise`, but a user's store may return something else.
   return { then: promise.then.bind(promise) } as Promise<T>;
-}
-
-export interface WireEvent {
-  readonly type: string;
-  readonly content?: unknown;
-}
-
-/** One request on its own connection, and the answer. */
-export class Caller {
-  readonly events: WireEvent[] = [];
-  isDropped = false;
-  status: number | undefined;
-  readonly #socket: Socket;
-  readonly #onNews: () => void;
-  #text = '';
-
-  constructor(socket: Socket, onNews: () => void) {
-    this.#socket = socket;
-    this.#onNews = onNews;
-    socket.setEncoding('utf8');
-    socket.on('data', (text: string) => this.#read(text));
-    socket.on('error', onNews);
-    socket.on('close', onNews);
-  }
-
-  /** Whether the connection is closed, at least at this end. */
-  get hasLeft(): boolean {
-    return this.#socket.destroyed;
-  }
-
-  /** Whether the stream has its proper end. */
-  get hasEnded(): boolean {
-    return this.events.at(-1)?.type === 'response.end' || this.#text.includes('[DONE]');
-  }
-
-  drop(): void {
-    this.isDropped = true;
-    this.#socket.destroy();
-  }
-
-  /** Closes the connection after a complete answer, as a client with one request does. */
-  close(): void {
-    this.#socket.destroy();
-  }
-
-  #read(text: string): void {
-    this.#onNews();
-    this.#text += text;
-    this.status ??= Number(/^HTTP\/1\.1 (\d+)/.exec(this.#text)?.[1]);
-    // Each event leaves in one piece, so the frames of a chunked body are between events.
-    let end: number;
-    while ((end = this.#text.indexOf('\n\n')) !== -1) {
-      const start = this.#text.indexOf('data: {');
-      if (this.#text.slice(0, end).includes('[DONE]')) return; // no more of this dialect is read
-      if (start !== -1 && start < end)
-        this.events.push(JSON.parse(this.#text.slice(start + 6, end)) as WireEvent);
-      this.#text = this.#text.slice(end + 2);
-    }
-  }
 }
 
 /** A process's access to what is stored. */
@@ -363,18 +301,6 @@ function isCleared(timer: NodeJS.Timeout): boolean {
   return (timer as NodeJS.Timeout & { readonly _destroyed: boolean })._destroyed;
 }
 
-interface PostOptions {
-  /** The first write of the reply fails. */
-  readonly breaks?: boolean;
-  /** Called when the app has the request, before it looks at it. */
-  readonly onArrival?: () => void;
-}
-
-interface Arrival {
-  readonly onArrival: (() => void) | undefined;
-  readonly onTaken: () => void;
-}
-
 interface Process {
   readonly app: App;
   readonly port: number;
@@ -495,14 +421,8 @@ export class Stage {
   readonly #kind: StoreKind;
   readonly #agent: Agent;
   readonly #world: World;
-  readonly #callers = new Set<Caller>();
   readonly #closings: Promise<void>[] = [];
-  readonly #arrivals = new Map<number, Arrival>();
-  readonly #ports = new Set<number>();
-  /** Callers whose connections the app still has, by port. */
-  readonly #connected = new Map<number, Caller>();
-  /** Ports of callers whose connections break at the first write. */
-  readonly #breaking = new Set<number>();
+  readonly #connections: Connections;
   #writes = 0;
   #hasWriteFailed = false;
   #failure: Failure | undefined;
@@ -514,7 +434,7 @@ export class Stage {
     this.#kind = kind;
     this.#world = openWorld(kind);
     this.#agent = agent;
-    channel('http.server.request.start').subscribe(this.#arrived);
+    this.#connections = new Connections(this.news);
     this.timers.install();
   }
 
@@ -540,7 +460,7 @@ export class Stage {
       ...(channel === undefined ? {} : { channel }),
     });
     const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
-    this.#ports.add(port);
+    this.#connections.watch(port);
     return { app, port, door, store, channel };
   }
 
@@ -551,7 +471,7 @@ export class Stage {
       void channel?.close();
       this.#closings.push(app.close());
     }
-    for (const caller of this.#callers) caller.close();
+    this.#connections.closeAll();
     this.store.release();
   }
 
@@ -567,7 +487,15 @@ export class Stage {
   plan(failure: Failure): void {
     this.#failure = failure;
     this.store.plan(failure);
+    if (failure.kind === 'write') this.#connections.breaksWrite = () => this.#isPlannedWrite();
     if (failure.kind.endsWith('timer')) this.timers.failure = failure;
+  }
+
+  #isPlannedWrite(): boolean {
+    this.#writes += 1;
+    const isPlanned = this.#writes === this.#failure?.n;
+    if (isPlanned) this.#hasWriteFailed = true;
+    return isPlanned;
   }
 
   /** Whether the planned failure was reached. */
@@ -575,23 +503,11 @@ export class Stage {
     return this.store.hasFailed || this.timers.hasFailed || this.#hasWriteFailed;
   }
 
-  /** Posts an event. Resolves when the app has it. */
-  async post(event: object, { breaks = false, onArrival }: PostOptions = {}): Promise<Caller> {
+  /** Posts an event to the processes by turns. Resolves when the app has it. */
+  post(event: object, options: PostOptions = {}): Promise<Caller> {
     this.#posts += 1;
     const { port } = this.#processes[this.#posts % this.#processes.length] as Process;
-    const socket = connect({ port, host: '127.0.0.1' });
-    const caller = new Caller(socket, this.news);
-    this.#callers.add(caller);
-    await once(socket, 'connect');
-    const { localPort = 0 } = socket;
-    this.#connected.set(localPort, caller);
-    if (breaks) this.#breaking.add(localPort);
-    const arrived = new Promise<void>((onTaken) =>
-      this.#arrivals.set(localPort, { onArrival, onTaken }),
-    );
-    socket.write(rawRequest(event));
-    await arrived;
-    return caller;
+    return this.#connections.post(port, rawRequest(event), options);
   }
 
   /** Resolves when nothing happens any more, apart from what the talk holds up. */
@@ -599,11 +515,11 @@ export class Stage {
     let seen = -1;
     for (let still = 0; still < QUIET_ROUNDS;) {
       await nextRound();
-      const isLeaving = [...this.#connected.values()].some(({ hasLeft }) => hasLeft);
+      const { isLeaving } = this.#connections;
       if (isLeaving || this.store.pending > this.store.held || seen !== this.#activity) still = 0;
       else still += 1;
       seen = this.#activity;
-      for (const caller of this.#connected.values()) if (caller.hasEnded) caller.close();
+      this.#connections.closeEnded();
     }
   }
 
@@ -627,44 +543,10 @@ export class Stage {
   }
 
   async dispose(): Promise<void> {
-    channel('http.server.request.start').unsubscribe(this.#arrived);
     this.timers.restore();
-    for (const caller of this.#callers) caller.close();
+    this.#connections.dispose();
     this.store.release();
     await Promise.all([...this.#processes.map(({ app }) => app.close()), ...this.#closings]);
     await this.#world.close();
-  }
-
-  readonly #arrived = (message: unknown): void => {
-    const { request } = message as { readonly request: IncomingMessage };
-    const { socket } = request;
-    if (!this.#ports.has(socket.localPort ?? 0)) return;
-    this.news();
-    this.#watch(socket);
-    const { remotePort = 0 } = socket;
-    const arrival = this.#arrivals.get(remotePort);
-    arrival?.onArrival?.();
-    // The body came with the headers, so the app has it in the next round.
-    setImmediate(() => arrival?.onTaken());
-  };
-
-  #watch(socket: Socket): void {
-    const { remotePort = 0 } = socket;
-    socket.once('close', () => {
-      this.#connected.delete(remotePort);
-      this.news();
-    });
-    const breaksAtOnce = this.#breaking.delete(remotePort);
-    if (!breaksAtOnce && this.#failure?.kind !== 'write') return;
-    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
-    Object.defineProperty(socket, 'write', {
-      value: (...args: unknown[]): boolean => {
-        this.#writes += 1;
-        const isPlanned = this.#failure?.kind === 'write' && this.#writes === this.#failure.n;
-        if (isPlanned) this.#hasWriteFailed = true;
-        if (isPlanned || breaksAtOnce) socket.destroy();
-        return write(...args);
-      },
-    });
   }
 }
