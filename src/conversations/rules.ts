@@ -21,6 +21,7 @@ import {
 import { cutOf, noteHeard, type CutTurn } from './heard.ts';
 import { type Message, type ToolMessage, type TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
+import { isLaterRun } from './run-id.ts';
 import {
   ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
 } from './run-write.ts';
@@ -223,7 +224,7 @@ export function openTurn(
     settleForGood(conversation, known); // the newer delivery gets all of it
     return { kind: 'completed before', sent: sentEvents(known) };
   }
-  const newer = openedMeanwhile(conversation, opening);
+  const newer = newerThan(conversation, opening);
   if (opening.isOver?.() === true) {
     if (known === undefined) addOver(conversation, turnId, opening, newer, bounds);
     return { kind: 'over' };
@@ -291,6 +292,8 @@ function turnOf(
   return { id, record };
 }
 
+type BegunRun = Pick<TurnOpening, 'runId' | 'text' | 'process' | 'figures' | 'waitedMs'>;
+
 /**
  * The record, of a turn that is not open, belongs to this run from now on. Of an earlier run, which
  * only a turn that begins `again` had, it keeps the calls that cannot be undone. True if there are
@@ -299,7 +302,7 @@ function turnOf(
 function begin(
   conversation: Conversation,
   record: TurnRecord,
-  { runId, text, process, figures }: Pick<TurnOpening, 'runId' | 'text' | 'process' | 'figures'>,
+  { runId, text, process, figures, waitedMs }: BegunRun,
   isAgain: boolean,
 ): boolean {
   const { id: turnId } = record;
@@ -309,7 +312,7 @@ function begin(
   record.runId = runId;
   if (process !== undefined) {
     record.process = process;
-    record.openedAt = Date.now();
+    record.arrivedAt = Math.round(Date.now() - (waitedMs?.() ?? 0));
   }
   if (figures !== undefined) record.figures = figures;
   if (isAgain) forgetRun(record);
@@ -354,25 +357,24 @@ export function claimTurn(
 }
 
 /**
- * The first of the turns that other processes have opened since this one arrived. Those of this
- * process are in order. Undefined for a turn that waited for less than `PROMPT_MS`. A time in the
- * future is that of a wrong clock, and says nothing.
+ * The first of the turns that arrived after this one and were opened before it. Either had to wait:
+ * for the store, or for the answers of other processes. Undefined if there is none.
+ *
+ * A process counts its runs as they arrive. Times of other processes count only for a turn that
+ * waited for `PROMPT_MS`, and a time in the future is that of a wrong clock.
  */
-function openedMeanwhile(
+function newerThan(
   { turns }: Conversation,
-  { process, waitedMs }: TurnOpening,
+  { process, runId, waitedMs }: TurnOpening,
 ): TurnRecord | undefined {
   if (process === undefined || waitedMs === undefined) return undefined;
-  const waited = waitedMs();
-  if (waited < PROMPT_MS) return undefined;
   const now = Date.now();
-  return turns.find(
-    (turn) =>
-      turn.process !== process &&
-      turn.openedAt !== undefined &&
-      turn.openedAt > now - waited &&
-      turn.openedAt <= now,
-  );
+  const waited = waitedMs();
+  return turns.find((turn) => {
+    if (turn.process === process) return isLaterRun(turn.runId, runId);
+    const { arrivedAt = 0 } = turn;
+    return waited >= PROMPT_MS && arrivedAt > now - waited && arrivedAt <= now;
+  });
 }
 
 /**
@@ -418,7 +420,7 @@ function lostCallsOf(
   const lost = new Map<unknown, LostCall>();
   for (const turn of turns)
     for (const message of forgetLostCalls(conversation, turn, (key, process) =>
-      isRunning(key, process, turn.openedAt),
+      isRunning(key, process, turn.arrivedAt),
     ))
       lost.set(message.key ?? message, { tool: undefined, idempotencyKey: message.key });
   for (const [key, { tool }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>

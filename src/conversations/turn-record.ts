@@ -79,10 +79,10 @@ export interface TurnRecord {
    */
   addedAt?: number;
   /**
-   * There, too: when its last run opened it, by that process's clock, in milliseconds since the
-   * epoch.
+   * There, too: when the delivery of its last run arrived, by that process's clock, in milliseconds
+   * since the epoch.
    */
-  openedAt?: number;
+  arrivedAt?: number;
 }
 
 /** A run in another process. */

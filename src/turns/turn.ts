@@ -1,11 +1,12 @@
 import { AsyncResource } from 'node:async_hooks';
-import { randomInt, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
+import { nextRunId } from '../conversations/run-id.ts';
 import type {
   OpenedTurn, TurnClaim, TurnOpeningResult, TurnSettlement,
 } from '../conversations/rules.ts';
@@ -384,17 +385,4 @@ export class Turn
     this.delivery.turn = undefined;
     this.delivery.onOutcome({ outcome });
   }
-}
-
-const RUN_IDS = 2 ** 30;
-
-let lastRunId = randomInt(RUN_IDS);
-
-/**
- * Tells the runs of one turn apart. Several processes may share a store, so each counts from a
- * random number. V8 keeps a number below 2 ** 30 without an object.
- */
-function nextRunId(): number {
-  lastRunId = (lastRunId + 1) % RUN_IDS;
-  return lastRunId;
 }

@@ -38,7 +38,7 @@ describe('an opening that waited for the store', () => {
       const conversation = emptyConversation('c');
       open(conversation, 'b', 'b');
       const [other] = conversation.turns;
-      if (other !== undefined) other.openedAt = Date.now() + skewMs;
+      if (other !== undefined) other.arrivedAt = Date.now() + skewMs;
       assert.equal(open(conversation, 'a', 'a', { waitedMs: () => PROMPT_MS - 1 }), 'opened');
       assert.deepEqual(outline(conversation), ['b interrupted', 'a open']);
     }
@@ -61,15 +61,27 @@ describe('an opening that waited for the store', () => {
       const conversation = emptyConversation('c');
       open(conversation, 'b', 'b');
       const [other] = conversation.turns;
-      if (other !== undefined) other.openedAt = Date.now() + openedMs;
+      if (other !== undefined) other.arrivedAt = Date.now() + openedMs;
       assert.equal(open(conversation, 'a', 'a', { waitedMs: () => 250 }), 'opened');
     }
   });
 
-  it('does not yield to turns of its own process: those are in order', () => {
+  // Two callers' words reach two processes, and each has to ask a third one, which is gone.
+  it('yields only to turns that arrived later, where those waited, too', () => {
+    for (const [waitedMs, outcome] of [[200, 'opened'], [300, 'stale']] as const) {
+      const conversation = emptyConversation('c');
+      open(conversation, 'b', 'b', { waitedMs: () => 250 });
+      assert.equal(open(conversation, 'a', 'a', { waitedMs: () => waitedMs }), outcome);
+    }
+  });
+
+  it('knows which turns of its own process are newer, however short it waited', () => {
     const conversation = emptyConversation('c');
-    open(conversation, 'a1', 'a');
-    assert.equal(open(conversation, 'a2', 'a', { waitedMs: () => 250 }), 'opened');
+    const runId = (runs += 1);
+    open(conversation, 'a2', 'a', { waitedMs: () => 0 });
+    assert.equal(open(conversation, 'a1', 'a', { runId, waitedMs: () => 1 }), 'stale');
+    assert.deepEqual(outline(conversation), ['a1 interrupted', 'a2 open']);
+    assert.equal(open(conversation, 'a3', 'a', { waitedMs: () => 250 }), 'opened');
   });
 
   it('does not open if its turn is over, and ends no other', () => {
