@@ -410,7 +410,10 @@ export interface LostCall {
   readonly idempotencyKey: string | undefined;
 }
 
-/** Marks calls that no living process runs. A call that acts once is lost with its claim. */
+/**
+ * Marks calls that no living process runs. A call that acts once is lost with its claim, and so are
+ * those of other turns that wait for it.
+ */
 function lostCallsOf(
   conversation: Conversation,
   isRunning: IsCallRunning,
@@ -418,15 +421,19 @@ function lostCallsOf(
   const { runningCalls, onceCalls, turns } = conversation;
   if (runningCalls === 0 && onceCalls === undefined) return NO_LOST_CALLS;
   const lost = new Map<unknown, LostCall>();
-  for (const turn of turns)
-    for (const message of forgetLostCalls(conversation, turn, (key, process) =>
-      isRunning(key, process, turn.arrivedAt),
-    ))
-      lost.set(message.key ?? message, { tool: undefined, idempotencyKey: message.key });
   for (const [key, { tool }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
     isRunning(key, process, claimedAt),
   ))
     lost.set(key, { tool, idempotencyKey: key });
+  const isClaimed = (key: string): boolean => conversation.onceCalls?.[key]?.state === 'running';
+  for (const turn of turns)
+    for (const message of forgetLostCalls(
+      conversation,
+      turn,
+      (key, process) => isClaimed(key) || isRunning(key, process, turn.arrivedAt),
+    ))
+      if (!lost.has(message.key))
+        lost.set(message.key ?? message, { tool: undefined, idempotencyKey: message.key });
   return [...lost.values()];
 }
 

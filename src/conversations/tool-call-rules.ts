@@ -106,8 +106,11 @@ export function noteToolResult(
 ): RunWrite {
   const { turnId, runId, toolCallId, state, content, agentState, handOver, once } = result;
   const record = findTurn(conversation, turnId);
-  if (once !== undefined)
+  if (once !== undefined) {
     settleOnce(conversation, result, toolCallId, once, record !== undefined);
+    if (state === 'completed')
+      for (const turn of conversation.turns) completeJoined(conversation, turn, once.key, content);
+  }
   const { messages = [] } = record ?? {};
   const index = record === undefined ? -1 : indexOfCall(record, { runId, toolCallId });
   const call = messages[index];
@@ -118,22 +121,30 @@ export function noteToolResult(
   keepAgent(conversation, handOver);
   subtract(conversation, record);
   messages[index] = { ...call, state, content, ...(handOver === undefined ? {} : { handOver }) };
-  if (state === 'completed') completeJoined(messages, call.key, content);
   add(conversation, record);
+  if (state === 'completed') completeJoined(conversation, record, call.key, content);
   trim(conversation, bounds);
   return written;
 }
 
 /**
- * Calls of other runs of the turn that were waiting for this one have its result. Those that ran
- * themselves keep their own.
+ * Calls of the turn that were waiting for this one have its result. Those that ran themselves keep
+ * their own. In other turns only calls that act once wait for it.
  */
-function completeJoined(messages: Message[], key: string | undefined, content: string): void {
-  if (key === undefined) return;
+function completeJoined(
+  conversation: Conversation,
+  record: TurnRecord,
+  key: string | undefined,
+  content: string,
+): void {
+  const { messages } = record;
+  if (key === undefined || messages === undefined) return;
   for (const [index, message] of messages.entries()) {
     if (message.role !== 'tool' || message.key !== key || message.joins !== true) continue;
     if (message.state === 'completed') continue;
+    subtract(conversation, record);
     messages[index] = { ...message, state: 'completed', content };
+    add(conversation, record);
   }
 }
 

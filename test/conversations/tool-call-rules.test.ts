@@ -242,6 +242,55 @@ describe('the result of a call', () => {
     assert.equal(conversation.agent, 'sales');
   });
 
+  describe('that acts once, for a call of another turn that waits for it', () => {
+    const key = 'k'.repeat(64);
+
+    /** Turn t2 waits for the call of t1, and has ended. */
+    function joined(): Conversation {
+      const conversation = emptyConversation('c');
+      const process = 'a';
+      open(conversation, 't1', 1, { process, isAlive: () => true });
+      const claim = {
+        key, tool: 'pay', toolCallId: 'call_0', isRepeatable: false,
+        isRunningHere: () => false, isUnconfirmed: () => false,
+      };
+      const messages = round('t1', 'call_0', { key });
+      noteProgress(conversation, { turnId: 't1', runId: 1, process, messages, claims: [claim] }, BOUNDS);
+      open(conversation, 't2', 2, { process: 'b', isAlive: () => true });
+      const waiting = round('t2', 'call_0', { key }).map((message): Message =>
+        message.role === 'tool' ? { ...message, joins: true, runId: 2, process: 'b' } : message,
+      );
+      settle(conversation, 't2', 2, 'interrupted', waiting);
+      return conversation;
+    }
+
+    it('is its result, too', () => {
+      const conversation = joined();
+      const [state, content] = ['completed', '{"paid":1}'] as const;
+      const once = { key, tool: 'pay', state, content };
+      const call = { turnId: 't1', runId: 1, process: 'a', toolCallId: 'call_0' };
+      noteToolResult(conversation, { ...call, state, content, once }, BOUNDS);
+      const paid = 'call_0 completed {"paid":1}';
+      assert.deepEqual(results(conversation), [paid, paid]);
+      assert.equal(conversation.runningCalls, 0);
+    });
+
+    for (const isAlive of [true, false])
+      it(`is ${isAlive ? 'not unknown while' : 'unknown once no'} process runs it`, () => {
+        const conversation = joined();
+        const isCallRunning = (_key: string, process: string | undefined): boolean =>
+          isAlive && process === 'a';
+        const { lostCalls } = open(conversation, 't3', 3, {
+          process: 'c', isAlive: () => true, isCallRunning,
+        });
+        const state = isAlive
+          ? 'call_0 running {"status":"still running"}'
+          : 'call_0 unknown {"error":"outcome unknown"}';
+        assert.deepEqual(results(conversation), [state, state]);
+        assert.deepEqual(lostCalls, isAlive ? [] : [{ tool: 'pay', idempotencyKey: key }]);
+      });
+  });
+
   it('is kept nowhere where the turn or the call is not known', () => {
     const conversation = emptyConversation('c');
     assert.equal(result(conversation, 't1', 'a'), false);
