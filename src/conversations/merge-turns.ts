@@ -6,7 +6,7 @@ import {
   subtract,
   type Conversation,
 } from './conversation.ts';
-import { withCallsOf } from './tool-call-merge.ts';
+import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
 import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
 /**
@@ -30,7 +30,21 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
       if (ours.state === 'open') conversation.openTurns += 1;
       add(conversation, ours);
     } else if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
-    else keepCalls(conversation, theirs, ours);
+    else keep(conversation, theirs, withCallsOf(ours, theirs));
+  }
+}
+
+/**
+ * The same for turns that a change in vain has altered. Whatever becomes of that change, two things
+ * are true: how the run of a turn ended, and what tools returned.
+ */
+export function mergeAltered(conversation: Conversation, altered: readonly TurnRecord[]): void {
+  for (const ours of altered) {
+    const theirs = findTurn(conversation, ours.id);
+    if (theirs === undefined) continue;
+    const isEnded = ours.state !== 'open' && ours.runId === theirs.runId;
+    if (isEnded && isNewer(ours, theirs)) replace(conversation, theirs, ours);
+    else keep(conversation, theirs, withResultsOf(ours, theirs));
   }
 }
 
@@ -98,8 +112,9 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   add(conversation, theirs);
 }
 
-function keepCalls(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
-  const merged = withCallsOf(ours, theirs);
+function keep(
+  conversation: Conversation, theirs: TurnRecord, merged: MergedMessages | undefined,
+): void {
   if (merged === undefined) return;
   subtract(conversation, theirs);
   setMessages(theirs, merged.messages, merged.kept);

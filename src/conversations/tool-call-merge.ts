@@ -28,7 +28,18 @@ const TRUTH = {
  * Calls are the same if run and id are, because models repeat ids in other runs.
  */
 export function withCallsOf(other: TurnRecord, record: TurnRecord): MergedMessages | undefined {
-  const theirs = callsOf(other);
+  return withCalls(other, callsOf(other), record);
+}
+
+/** The same, of what `other` knows only results. */
+export function withResultsOf(other: TurnRecord, record: TurnRecord): MergedMessages | undefined {
+  const results = callsOf(other).filter(({ result }) => result.state === 'completed');
+  return withCalls(other, results, record);
+}
+
+function withCalls(
+  other: TurnRecord, theirs: readonly Call[], record: TurnRecord,
+): MergedMessages | undefined {
   if (theirs.length === 0) return undefined;
   const own = messagesOf(record);
   const calls = callsOf(record);

@@ -255,7 +255,8 @@ describe('the result of a call', () => {
         isRunningHere: () => false, isUnconfirmed: () => false,
       };
       const messages = round('t1', 'call_0', { key });
-      noteProgress(conversation, { turnId: 't1', runId: 1, process, messages, claims: [claim] }, BOUNDS);
+      const run = { turnId: 't1', runId: 1, process };
+      noteProgress(conversation, { ...run, messages, claims: [claim] }, BOUNDS);
       open(conversation, 't2', 2, { process: 'b', isAlive: () => true });
       const waiting = round('t2', 'call_0', { key }).map((message): Message =>
         message.role === 'tool' ? { ...message, joins: true, runId: 2, process: 'b' } : message,

@@ -1,4 +1,4 @@
-import { mergeTurns, turnsLostBy } from '../merge-turns.ts';
+import { mergeAltered, mergeTurns, turnsLostBy } from '../merge-turns.ts';
 import type { Memory, PartedConversation } from './parted-conversation.ts';
 
 /**
@@ -16,7 +16,10 @@ export function bringBack(
   // If theirs is the older mark, the store has lost an erasure, or has not been told.
   const isErased = memory.erasedAt > theirs;
   if (isErased) latest.erase(memory.erasedAt);
-  mergeTurns(latest.conversation, turnsLostBy(latest.conversation, memory.turns(), kept.touched));
+  const { conversation } = latest;
+  const turns = memory.turns();
+  mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched));
+  mergeAltered(conversation, turns.filter((turn) => kept.touched.has(turn)));
   latest.takeOnceCallsOf(kept, memory);
   latest.takeLostHead(memory, isErased);
 }

@@ -4,9 +4,11 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import {
-  clearTurns, keepAgent, keepCaller, keepState, type Conversation,
+  clearTurns, historyOf, keepAgent, keepCaller, keepState, type Conversation,
 } from '../../../src/conversations/conversation.ts';
+import type { Message } from '../../../src/conversations/message.ts';
 import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
+import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { onceCall, onceKey } from '../once-calls.ts';
 import {
@@ -60,6 +62,35 @@ function open(turnId: string, runId: number): (conversation: Conversation) => un
     openTurn(conversation, { turnId, runId, text: `words of ${turnId}` }, BOUNDS);
 }
 
+/** Calls that run, with the ids as their keys. */
+function calls(turnId: string, ...toolCallIds: readonly string[]): Message[] {
+  const toolCalls = toolCallIds.map((id) => ({ id, name: 'pay', args: '{}' }));
+  return [
+    { role: 'assistant', content: '', turnId, state: 'open', toolCalls },
+    ...toolCallIds.map((toolCallId): Message => ({
+      role: 'tool', content: '{}', turnId, toolCallId, key: toolCallId, runId: 1, state: 'running',
+    })),
+  ];
+}
+
+async function toolStates(store: Machine['store']): Promise<string[]> {
+  const history = historyOf((await store.read('c')) ?? assert.fail());
+  return history.flatMap((message) =>
+    message.role === 'tool' ? [`${message.toolCallId} ${message.state}`] : []);
+}
+
+function calling(...toolCallIds: readonly string[]): (conversation: Conversation) => unknown {
+  const progress = { turnId: 't1', runId: 1, messages: calls('t1', ...toolCallIds) };
+  return (conversation) => noteProgress(conversation, progress, BOUNDS);
+}
+
+function returned(toolCallId: string): (conversation: Conversation) => unknown {
+  const result = {
+    turnId: 't1', runId: 1, toolCallId, state: 'completed', content: `"${toolCallId}"`,
+  } as const;
+  return (conversation) => noteToolResult(conversation, result, BOUNDS);
+}
+
 describe('a conversation that the store has lost', () => {
   it('is put back whole by the next change, though no command ever failed', async (t) => {
     const [a, b, shared] = two(t);
@@ -104,6 +135,36 @@ describe('a conversation that the store has lost', () => {
     await turn(a.store, 'd', 't2');
     await turn(a.store, 'c', 't2');
     assert.deepEqual(await ids(a), ['t1', 't2']);
+  });
+
+  // Another process had meanwhile taken the first call for lost.
+  it('keeps what a tool returned where the next change is another result', async (t) => {
+    const [a, b, shared] = two(t);
+    await a.store.update('c', open('t1', 1));
+    await a.store.update('c', calling('x', 'y'));
+    const replica = new Map(shared);
+    await a.store.update('c', returned('x'));
+    restore(shared, replica);
+    await b.store.update('c', open('t2', 2));
+    assert.deepEqual(await toolStates(b.store), ['x unknown', 'y unknown']);
+    await a.store.update('c', returned('y'));
+    assert.deepEqual(await toolStates(b.store), ['x completed', 'y completed']);
+  });
+
+  it('keeps how a turn ended where the next change is a late result of it', async (t) => {
+    const [a, b, shared] = two(t);
+    await a.store.update('c', open('t1', 1));
+    await a.store.update('c', calling('x'));
+    const replica = new Map(shared);
+    const state = 'interrupted';
+    const spoken = { role: 'assistant', content: 'Wait.', turnId: 't1', state } as const;
+    const messages = [...calls('t1', 'x'), spoken];
+    const ended = { turnId: 't1', runId: 1, state, messages } as const;
+    await a.store.update('c', (conversation) => settleTurn(conversation, ended, BOUNDS));
+    restore(shared, replica);
+    await a.store.update('c', returned('x'));
+    assert.deepEqual(await texts(b.store, 'c'), ['words of t1', '', '"x"', 'Wait.']);
+    assert.equal((await b.store.read('c'))?.openTurns, 0);
   });
 
   it('is joined with what another process has begun anew', async (t) => {

@@ -47,6 +47,7 @@ export class PartsInMemory implements PartStore {
     this.#shared = shared;
     this.#isSlow = isSlow;
     this.#onCall = onCall;
+    this.#gate.setMaxListeners(0); // any number of calls may wait
   }
 
   /** Goes on with a copy that nobody else sees. */
