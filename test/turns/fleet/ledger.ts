@@ -1,0 +1,115 @@
+// What can be seen of a talk with a fleet from outside: what was posted, what agents were asked and
+// said, which tools acted, and what came over the wire.
+
+import type { Caller, Process } from './stage.ts';
+import type { FleetOp, ToolName } from './talk.ts';
+
+/** A turn: deliveries of the same id and words. */
+export interface FleetTurn {
+  readonly number: number;
+  readonly words: string;
+  readonly ops: readonly FleetOp[];
+  readonly event: Readonly<Record<string, unknown>>;
+  readonly deliveries: FleetDelivery[];
+  readonly runs: FleetRun[];
+  /** Whether the database had its words when it was last looked at. */
+  isStored: boolean;
+}
+
+/** A request that delivers a turn, and its answer. */
+export interface FleetDelivery {
+  readonly turn: FleetTurn;
+  readonly process: Process;
+  /** The number of the step. */
+  readonly step: number;
+  readonly arrivedAtMs: number;
+  /** Whether its process did without the store before the stream ended. */
+  wasAway: boolean;
+  caller: Caller | undefined;
+  run: FleetRun | undefined;
+}
+
+/** One run of a turn, as its agents see it. */
+export interface FleetRun {
+  /** Counts all runs of a talk. */
+  readonly n: number;
+  readonly turn: FleetTurn;
+  readonly delivery: FleetDelivery;
+  readonly process: Process;
+  readonly step: number;
+  readonly startedAtMs: number;
+  readonly turnId: string;
+  /** What its models said. What they said when it was over counts, too. */
+  readonly pieces: string[];
+  hasFailed: boolean;
+  /** Why its signal fired. */
+  abortReason: string | undefined;
+  isOver(): boolean;
+}
+
+/** One time that a tool began to act. */
+export interface Act {
+  /** Counts all acts of a talk. */
+  readonly n: number;
+  readonly tool: ToolName;
+  readonly args: string;
+  /** The agent whose tool it is. Undefined for those that all agents share. */
+  readonly agent: string | undefined;
+  /** The idempotency key. */
+  readonly key: string;
+  readonly turnId: string;
+  readonly process: Process;
+  readonly step: number;
+  readonly beganAtMs: number;
+  ended: 'not yet' | 'returned' | 'threw' | 'did nothing' | 'interrupted';
+  /** JSON text for the model, once it has one of its own. */
+  result: string | undefined;
+  /** Whether the store has lost its claim, and has not got it back. */
+  isLost: boolean;
+  /** Whether the conversation was cleared since it began. */
+  isCleared: boolean;
+}
+
+export interface Clearing {
+  readonly step: number;
+  readonly process: Process;
+  /** The time that it is marked with. */
+  readonly mark: number;
+  /** Whether its process did without the store. */
+  readonly wasAway: boolean;
+  /** Whether the database had the erasure when it was last looked at. */
+  isStored: boolean;
+}
+
+export interface FleetLedger {
+  /** In order of arrival. */
+  readonly turns: FleetTurn[];
+  readonly deliveries: FleetDelivery[];
+  readonly runs: FleetRun[];
+  readonly acts: Act[];
+  readonly clearings: Clearing[];
+}
+
+export const ONCE_TOOLS: readonly ToolName[] = ['pay', 'order'];
+
+export function isOnce({ tool }: Act): boolean {
+  return ONCE_TOOLS.includes(tool);
+}
+
+/** All that the run said. */
+export function saidBy(run: FleetRun | undefined): string {
+  return run?.pieces.join('') ?? '';
+}
+
+/** All that was spoken on the connection. */
+export function heardOn({ caller }: FleetDelivery): string {
+  return (caller?.events ?? [])
+    .filter(({ type }) => type === 'response.tts')
+    .map(({ content }) => String(content))
+    .join('');
+}
+
+/** Whether the caller is still there, or heard the end. */
+export function isCutOff({ caller, process }: FleetDelivery): boolean {
+  return caller === undefined || process.isDead || (caller.hasLeft && !caller.hasEnded);
+}

@@ -1,0 +1,339 @@
+// What must be true of a talk with a fleet, whatever went wrong in it. It knows what can be seen
+// from outside, and nothing of how the server works.
+
+import {
+  heardOn,
+  isCutOff,
+  isOnce,
+  saidBy,
+  type Act,
+  type FleetDelivery,
+  type FleetLedger,
+  type FleetRun,
+  type FleetTurn,
+} from './ledger.ts';
+import type { ChatMessage, Message, OnceCall } from './stage.ts';
+import type { Trouble } from './talk.ts';
+
+const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
+/** Stand for a result that is missing. */
+const UNFINISHED = new Set([
+  '{"status":"still running"}',
+  '{"error":"interrupted"}',
+  '{"error":"outcome unknown"}',
+  '{"error":"not started"}',
+]);
+/** A turn that waited for less is the newest, whoever else came meanwhile. */
+const PROMPT_MS = 100;
+/** From then on a call may be out of time. */
+const TURN_TIMEOUT_MS = 120_000;
+
+type Wrongs = Generator<string, void, undefined>;
+
+/** The conversation as a process has it when everything is over. */
+export interface Kept {
+  readonly history: readonly Message[];
+  readonly onceCalls: Readonly<Record<string, OnceCall>>;
+}
+
+export class FleetModel {
+  readonly #ledger: FleetLedger;
+  readonly #troubles: ReadonlySet<Trouble>;
+
+  constructor(ledger: FleetLedger, troubles: ReadonlySet<Trouble>) {
+    this.#ledger = ledger;
+    this.#troubles = troubles;
+  }
+
+  /** Whether the talk has none of these troubles. */
+  #without(...troubles: readonly Trouble[]): boolean {
+    return !troubles.some((trouble) => this.#troubles.has(trouble));
+  }
+
+  // While it happens.
+
+  /** A tool begins to act. `claim` is the part of the database that says so, if any. */
+  *wrongsOfAct(act: Act, claim: string | undefined): Wrongs {
+    const earlier = this.#ledger.acts.filter((other) => other.key === act.key && other !== act);
+    for (const other of earlier) {
+      if (other.tool !== act.tool || other.args !== act.args)
+        yield `act ${act.n} has the key of act ${other.n}, which is another call`;
+      else if (!isOnce(act) && (other.agent !== act.agent || other.turnId !== act.turnId))
+        yield `act ${act.n} has the key of act ${other.n}, of another agent or turn`;
+      else if (isOnce(act) ? !mayActAgain(other) : !this.#mayRepeat(other))
+        yield `act ${act.n} repeats act ${other.n}: ${act.tool} ${act.args}`;
+    }
+    if (isOnce(act) && !act.process.isDead && !/"state":"running"/.test(claim ?? ''))
+      yield `act ${act.n} began, and the store has no claim of it: ${claim}`;
+  }
+
+  /** Whether an ordinary call may run again in a later run of its turn. */
+  #mayRepeat({ ended }: Act): boolean {
+    return ended === 'interrupted' || !this.#without('slow', 'down', 'losses', 'clear');
+  }
+
+  /** A model is asked. */
+  *wrongsOfPrompt(run: FleetRun, messages: readonly ChatMessage[], nowMs: number): Wrongs {
+    let calls: { readonly name: string; readonly args: string }[] = [];
+    for (const message of messages) {
+      if (message.role === 'assistant') calls = [...(message.toolCalls ?? [])];
+      if (message.role !== 'tool') continue;
+      const call = calls.shift();
+      if (call === undefined) {
+        yield `run ${run.n} is shown a result without its call: ${message.content}`;
+        continue;
+      }
+      const shown = `run ${run.n} is shown ${message.content} for ${call.name} ${call.args}`;
+      const act = this.#actOf(message.content);
+      if (act !== undefined && (act.tool !== call.name || act.args !== call.args)) yield shown;
+      if (message.content !== '{"error":"outcome unknown"}') continue;
+      if (!this.#without('post', 'losses', 'clear')) continue;
+      const running = this.#ledger.acts.find(
+        ({ tool, args, ended, process, beganAtMs }) =>
+          tool === call.name && args === call.args && ended === 'not yet' &&
+          !process.isDead && nowMs - beganAtMs < TURN_TIMEOUT_MS,
+      );
+      if (running !== undefined) yield `${shown}, which runs as act ${running.n}`;
+    }
+  }
+
+  /** The signal of a run has fired. */
+  *wrongsOfAbort(run: FleetRun): Wrongs {
+    if (run.abortReason !== 'a newer turn began') return;
+    const { deliveries } = this.#ledger;
+    const place = deliveries.indexOf(run.delivery);
+    const isOfAnother = ({ turn }: FleetDelivery): boolean => turn !== run.turn;
+    const later = deliveries.filter(
+      (other, index) =>
+        isOfAnother(other) &&
+        (index > place || other.arrivedAtMs + PROMPT_MS > run.startedAtMs),
+    );
+    if (later.length === 0) yield `run ${run.n} was ended by a turn that is not newer`;
+    else if (
+      later.every(({ turn }) => turn.number < run.turn.number) &&
+      this.#without('slow', 'down', 'losses', 'post', 'clear')
+    )
+      yield `run ${run.n} was ended by a late delivery of an older turn`;
+  }
+
+  // When everything is over.
+
+  *wrongsAtTheEnd({ history, onceCalls }: Kept): Wrongs {
+    yield* this.#wrongsOfWords(history);
+    for (const turn of this.#ledger.turns) {
+      const messages = messagesOf(turn, history);
+      for (const wrong of this.#wrongsOfReply(turn, messages)) yield `${turn.words}: ${wrong}`;
+      for (const wrong of this.#wrongsOfCalls(messages)) yield `${turn.words}: ${wrong}`;
+    }
+    yield* this.#wrongsOfResults(history);
+    yield* this.#wrongsOfOnceCalls(onceCalls);
+    yield* this.#wrongsOnTheWire();
+  }
+
+  *#wrongsOfWords(history: readonly Message[]): Wrongs {
+    const { turns } = this.#ledger;
+    const spoken = history.filter(({ role }) => role === 'user').map(({ content }) => content);
+    if (new Set(spoken).size < spoken.length) yield `words stand twice: ${spoken.join(', ')}`;
+    for (const words of spoken)
+      if (!turns.some((turn) => turn.words === words)) yield `nobody has said ${words}`;
+    for (const turn of turns) {
+      const isThere = spoken.includes(turn.words);
+      if (!isThere && this.#mustBeKept(turn)) yield `${turn.words} is lost`;
+      if (isThere && this.#mustBeGone(turn)) yield `${turn.words} has returned after an erasure`;
+    }
+    if (!this.#without('slow', 'down', 'losses', 'clear')) return;
+    const order = spoken.flatMap((words) => turns.filter((turn) => turn.words === words));
+    for (const [index, turn] of order.entries())
+      if (order.slice(index + 1).some((later) => isOlder(later, turn)))
+        yield `history is out of order: ${spoken.join(', ')}`;
+  }
+
+  /** Whether a living process remembers it, or the store had it and has not lost it. */
+  #mustBeKept({ deliveries, isStored }: FleetTurn): boolean {
+    // An erasure that waited for the store takes all with it that was there by then.
+    const cleared = Math.max(
+      -1, ...this.#ledger.clearings.map(({ step, wasAway }) => (wasAway ? Infinity : step)),
+    );
+    if (cleared === -1) return isStored || deliveries.some(({ process }) => !process.isDead);
+    const since = deliveries.filter(({ step }) => step > cleared);
+    if (isStored && since.length === deliveries.length) return true;
+    // A turn that ran on is not recorded, and a process that was away did not know of the erasure.
+    return since.some(
+      ({ process, wasAway, run }) => !process.isDead && !wasAway && run !== undefined,
+    );
+  }
+
+  #mustBeGone({ deliveries, runs }: FleetTurn): boolean {
+    return this.#ledger.clearings.some(
+      ({ step, process, isStored, wasAway }) =>
+        (isStored || !process.isDead) &&
+        !(wasAway && this.#troubles.has('clocks')) &&
+        runs.length > 0 &&
+        runs.every((run) => run.step < step) &&
+        deliveries.every((delivery) => delivery.step < step),
+    );
+  }
+
+  *#wrongsOfReply(turn: FleetTurn, messages: readonly Message[]): Wrongs {
+    const replies = messages.filter((message) => message.role === 'assistant');
+    const pieces = replies.flatMap(({ content, state, toolCalls }) =>
+      [...content.matchAll(/a(\d+)\.\d+ /g)].map(([piece, n]) => ({
+        piece, n: Number(n), isEarlier: toolCalls !== undefined && state === 'interrupted',
+      })),
+    );
+    const [current, ...others] = new Set(
+      pieces.filter(({ isEarlier }) => !isEarlier).map(({ n }) => n),
+    );
+    if (others.length > 0) yield `has the words of several runs: ${[current, ...others].join(' ')}`;
+    const last = replies.at(-1);
+    const newest = turn.runs.at(-1);
+    const isSteady = this.#without('slow', 'down', 'losses', 'clear');
+    if (current !== undefined && current !== newest?.n && isSteady)
+      yield `has the words of run ${current}, and run ${newest?.n} is the newest`;
+    const run = turn.runs.find(({ n }) => n === current);
+    const text = pieces.filter(({ n }) => n === current).map(({ piece }) => piece).join('');
+    if (current !== undefined && !saidBy(run).startsWith(text))
+      yield `says ${JSON.stringify(text)}; run ${current} said ${JSON.stringify(saidBy(run))}`;
+    if (last?.state === 'completed' && text !== saidBy(run))
+      yield `is complete with ${JSON.stringify(text)} of ${JSON.stringify(saidBy(run))}`;
+    if (last?.state === 'open' && newest?.process.isDead !== true) yield 'is still open';
+    for (const delivery of turn.deliveries) yield* this.#wrongsOfHeard(delivery, text, last?.state);
+  }
+
+  /** A reply that somebody heard whole is in history, unless it has run again since. */
+  *#wrongsOfHeard(delivery: FleetDelivery, text: string, state: string | undefined): Wrongs {
+    const { turn, process, step, caller } = delivery;
+    const heard = heardOn(delivery);
+    const run = turn.runs.findLast((candidate) => saidBy(candidate) === heard);
+    if (heard === '' || caller?.hasEnded !== true || process.isDead) return;
+    if (run?.process !== process || run.hasFailed || run.abortReason !== undefined) return;
+    if (turn.runs.some(({ n }) => n > run.n)) return;
+    if (this.#ledger.clearings.some((clearing) => clearing.step >= step)) return;
+    if (!this.#mustBeKept(turn)) return;
+    // Where a store fails or forgets, two processes may run the turn, and both to its end.
+    const isOther =
+      !this.#without('slow', 'down', 'losses') && turn.runs.some((other) => saidBy(other) === text);
+    if ((text !== heard && !isOther) || state !== 'completed')
+      yield `was heard whole, ${JSON.stringify(heard)}, and is ${state}: ${JSON.stringify(text)}`;
+  }
+
+  *#wrongsOfCalls(messages: readonly Message[]): Wrongs {
+    for (const [index, message] of messages.entries()) {
+      if (message.role !== 'assistant') continue;
+      for (const [offset, call] of (message.toolCalls ?? []).entries()) {
+        const result = messages[index + 1 + offset];
+        if (result?.role !== 'tool' || result.toolCallId !== call.id) {
+          yield `has no result behind the call ${call.id}`;
+          continue;
+        }
+        const has = `has ${result.content} for ${call.name} ${call.args}`;
+        if (call.name === 'transfer' || UNFINISHED.has(result.content)) continue;
+        const act = this.#actOf(result.content);
+        if (act === undefined) yield `${has}, which nobody returned`;
+        else if (act.tool !== call.name || act.args !== call.args || act.key !== result.key)
+          yield `${has}, the result of another call`;
+        else if (!isOnce(act) && act.agent !== (message.agent ?? 'desk'))
+          yield `${has}, the result of ${act.agent}, for ${message.agent ?? 'desk'}`;
+      }
+    }
+    const results = messages.filter(({ role }) => role === 'tool').length;
+    const calls = messages.flatMap((message) =>
+      message.role === 'assistant' ? (message.toolCalls ?? []) : [],
+    );
+    if (results > calls.length) yield 'has a result without its call';
+  }
+
+  /** What a tool returned in a process that lives is in its turn. */
+  *#wrongsOfResults(history: readonly Message[]): Wrongs {
+    for (const act of this.#ledger.acts) {
+      if (isOnce(act) || act.result === undefined || act.process.isDead || act.isCleared) continue;
+      if (!history.some(({ turnId }) => turnId === act.turnId)) continue;
+      const found = history.filter(
+        (message) => message.role === 'tool' && message.key === act.key,
+      );
+      if (!found.some(({ content }) => this.#actOf(content)?.key === act.key))
+        yield `the result of act ${act.n} is lost; there is ${JSON.stringify(found)}`;
+    }
+  }
+
+  *#wrongsOfOnceCalls(calls: Readonly<Record<string, OnceCall>>): Wrongs {
+    for (const [key, { state, content, tool, process }] of Object.entries(calls)) {
+      const acts = this.#ledger.acts.filter((act) => act.key === key);
+      if (state === 'completed' && !acts.some(({ result }) => result === content))
+        yield `${tool} has the result ${content}, which nobody returned`;
+      const isAlive = this.#ledger.deliveries.some(
+        (delivery) => !delivery.process.isDead && delivery.process.channel.address === process,
+      );
+      if (state === 'running' && isAlive) yield `${tool} is said to run, and does not`;
+    }
+    for (const act of this.#ledger.acts) {
+      if (!isOnce(act) || act.process.isDead || act.isCleared) continue;
+      const call = calls[act.key];
+      if (act.ended === 'returned' && call?.state !== 'completed')
+        yield `the result of act ${act.n} is not final: ${JSON.stringify(call)}`;
+      const isAlone = this.#ledger.acts.every((other) => other.key !== act.key || other === act);
+      if (act.ended === 'threw' && isAlone && call?.state !== 'unknown')
+        yield `act ${act.n} threw, and its outcome is not unknown: ${JSON.stringify(call)}`;
+      if (act.ended === 'did nothing' && isAlone && call?.state === 'unknown' && this.#without())
+        yield `act ${act.n} did nothing, and its outcome is unknown`;
+    }
+  }
+
+  *#wrongsOnTheWire(): Wrongs {
+    for (const delivery of this.#ledger.deliveries) {
+      const { turn, caller } = delivery;
+      const heard = heardOn(delivery);
+      const [own = ''] = heard.split(APOLOGY);
+      const isOfRun = turn.runs.some((run) => saidBy(run).startsWith(own));
+      if (own !== '' && !isOfRun) yield `${turn.words}: a caller heard ${JSON.stringify(heard)}`;
+      if (!isCutOff(delivery) && caller?.hasEnded === false)
+        yield `${turn.words}: a caller still waits`;
+    }
+    const newest = this.#ledger.turns.at(-1)?.deliveries.at(-1);
+    if (newest === undefined || isCutOff(newest)) return;
+    if (!this.#without('slow', 'down', 'post', 'losses', 'clear')) return;
+    // An older turn that waits for less than that is the newest, too.
+    const isAlone = this.#ledger.deliveries.every(
+      ({ turn, arrivedAtMs }) =>
+        turn === newest.turn || arrivedAtMs + PROMPT_MS <= newest.arrivedAtMs,
+    );
+    if (!isAlone) return;
+    const heard = heardOn(newest);
+    const isWhole = newest.turn.runs.some(
+      (run) =>
+        run.hasFailed
+        || run.abortReason === 'the turn failed'
+        || (saidBy(run) === heard && heard !== ''),
+    );
+    if (!isWhole) yield `${newest.turn.words}: the last caller heard ${JSON.stringify(heard)}`;
+  }
+
+  /** The act whose result the text is. */
+  #actOf(content: string): Act | undefined {
+    const [, returned] = /"act":(\d+)\}/.exec(content) ?? [];
+    const [, threw] = /^\{"error":"act (\d+) /.exec(content) ?? [];
+    const n = returned ?? threw;
+    return n === undefined ? undefined : this.#ledger.acts.find((act) => act.n === Number(n));
+  }
+}
+
+/** Whether a call that acts once may act again after this one. */
+function mayActAgain({ ended, isLost, isCleared }: Act): boolean {
+  return ended === 'did nothing' || isLost || (isCleared && ended !== 'not yet');
+}
+
+/**
+ * Whether the turn arrived before the other one, and must stand before it: in another process one
+ * that arrived a moment before may open a moment later.
+ */
+function isOlder({ deliveries: [own] }: FleetTurn, { deliveries: [other] }: FleetTurn): boolean {
+  if (own === undefined || other === undefined) return false;
+  return own.process === other.process
+    ? own.turn.number < other.turn.number
+    : own.arrivedAtMs + PROMPT_MS <= other.arrivedAtMs;
+}
+
+function messagesOf({ words }: FleetTurn, history: readonly Message[]): readonly Message[] {
+  const turnId = history.find(({ role, content }) => role === 'user' && content === words)?.turnId;
+  return turnId === undefined ? [] : history.filter((message) => message.turnId === turnId);
+}

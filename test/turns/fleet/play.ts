@@ -1,0 +1,367 @@
+// Plays a talk with a fleet, records what can be seen from outside, and has the model check it.
+
+import { FleetCast, type Gate } from './agents.ts';
+import {
+  isCutOff,
+  isOnce,
+  type Act,
+  type FleetDelivery,
+  type FleetLedger,
+  type FleetRun,
+  type FleetTurn,
+} from './ledger.ts';
+import { FleetModel } from './model.ts';
+import {
+  CONVERSATION,
+  FleetStage,
+  type ChatMessage,
+  type MessageTurn,
+  type Process,
+  type Reply,
+} from './stage.ts';
+import type { FleetEvent, FleetOp, FleetStep, FleetTalk } from './talk.ts';
+
+/** For what nobody waits for: questions to dead processes, and second tries of writes. */
+const SETTLING_MS = 5_000;
+
+/** A talk went wrong. The message has the transcript. */
+export class FleetError extends Error {
+  override readonly name = 'FleetError';
+  readonly wrongs: readonly string[];
+
+  constructor(
+    { seed, processes, troubles }: FleetTalk,
+    wrongs: readonly string[],
+    transcript: readonly string[],
+  ) {
+    const head = `talk ${seed} with ${processes} processes (${[...troubles].join(', ')})`;
+    const listed = wrongs.map((wrong) => `- ${wrong}`);
+    super([`${head}:`, ...listed, 'What happened:', ...transcript].join('\n'));
+    this.wrongs = wrongs;
+  }
+}
+
+export async function playFleetTalk(talk: FleetTalk): Promise<void> {
+  await new Play(talk).run();
+}
+
+class Play {
+  readonly #talk: FleetTalk;
+  readonly #stage: FleetStage;
+  readonly #cast: FleetCast;
+  readonly #model: FleetModel;
+  readonly #ledger: FleetLedger = { turns: [], deliveries: [], runs: [], acts: [], clearings: [] };
+  readonly #transcript: string[] = [];
+  readonly #wrongs: string[] = [];
+  #step = 0;
+
+  constructor(talk: FleetTalk) {
+    this.#talk = talk;
+    this.#model = new FleetModel(this.#ledger, talk.troubles);
+    this.#cast = new FleetCast(
+      {
+        begin: (turn, reply) => this.#begin(turn, reply),
+        ask: (run, messages) => this.#ask(run, messages),
+        act: (act, delivery) => this.#act(act, delivery),
+        note: (line) => this.#note(line),
+      },
+      talk.fates,
+    );
+    this.#stage = new FleetStage(talk.aheadMs, this.#cast.agents);
+  }
+
+  async run(): Promise<void> {
+    const onUnhandled = (reason: unknown): void =>
+      void this.#wrongs.push(`an unhandled rejection: ${String(reason)}`);
+    process.on('unhandledRejection', onUnhandled);
+    try {
+      await this.#stage.open(this.#talk.processes);
+      for (const step of this.#talk.steps) {
+        this.#step += 1;
+        await this.#take(step);
+        await this.#stage.quiet();
+        await this.#stage.pass(step.passesMs);
+        await this.#stage.quiet();
+        this.#look();
+        this.#check();
+      }
+      await this.#finish();
+    } finally {
+      this.#cast.end();
+      await this.#stage.dispose();
+      process.off('unhandledRejection', onUnhandled);
+    }
+  }
+
+  /** Everything works again, and goes on until nothing is left to do. */
+  async #finish(): Promise<void> {
+    this.#step += 1;
+    this.#note('the end');
+    const { post } = this.#stage;
+    post.condition = 'well';
+    post.deliver();
+    for (const process of this.#stage.processes) this.#stage.setStore(process, 'well');
+    const isDone = await this.#stage.passUntil(() => this.#isDone());
+    if (!isDone) this.#wrongs.push('it does not come to an end');
+    await this.#stage.pass(SETTLING_MS);
+    // Each process notices what the store has lost, and puts it back.
+    for (let round = 0; round < 2; round++)
+      for (const process of this.#stage.processes) {
+        await this.#stage.clock.as(process.place, () => process.conversation());
+        await this.#stage.quiet();
+      }
+    this.#check();
+    const kept = await Promise.all(
+      this.#stage.processes.map(async ({ app }) => ({
+        history: await app.conversations.getHistory(CONVERSATION),
+        onceCalls: (await app.conversations.read(CONVERSATION))?.onceCalls ?? {},
+      })),
+    );
+    const [first] = kept;
+    if (first === undefined) return;
+    const texts = kept.map((each) => JSON.stringify(each));
+    if (new Set(texts).size > 1) this.#wrongs.push('the processes have different histories');
+    this.#wrongs.push(...this.#model.wrongsAtTheEnd(first));
+    if (this.#wrongs.length > 0) {
+      this.#note('history:');
+      for (const message of first.history) this.#note(`  ${JSON.stringify(message)}`);
+      this.#note(JSON.stringify(first.onceCalls));
+    }
+    this.#check();
+  }
+
+  #isDone(): boolean {
+    const gates = this.#cast.gates.splice(0);
+    for (const gate of gates) this.#open(gate);
+    return (
+      gates.length === 0 &&
+      this.#stage.runningTurns === 0 &&
+      this.#ledger.acts.every(({ ended, process }) => ended !== 'not yet' || process.isDead) &&
+      this.#ledger.deliveries.every(
+        (delivery) => isCutOff(delivery) || delivery.caller?.hasEnded === true,
+      ) &&
+      this.#stage.processes.every((process) => !process.isAway)
+    );
+  }
+
+  // What a step does.
+
+  async #take(step: FleetStep): Promise<void> {
+    const { post } = this.#stage;
+    switch (step.do) {
+      case 'message':
+        return this.#newTurn(step.ops, step.hasId, step.at);
+      case 'deliver again': {
+        const turns = this.#ledger.turns.filter(({ event }) => 'turn_id' in event);
+        const turn = chosen(turns.toReversed(), step.pick);
+        return turn === undefined ? undefined : this.#deliver(turn, step.at);
+      }
+      case 'drop': {
+        const open = this.#ledger.deliveries.filter(
+          (delivery) => !isCutOff(delivery) && delivery.caller?.hasEnded === false,
+        );
+        const dropped = chosen(open, step.pick);
+        if (dropped === undefined) return;
+        this.#note(`the caller of ${dropped.turn.words} leaves`);
+        return dropped.caller?.drop();
+      }
+      case 'go on': {
+        const gate = chosen(this.#cast.gates, step.pick);
+        if (gate === undefined) return;
+        this.#cast.gates = this.#cast.gates.filter((other) => other !== gate);
+        return this.#open(gate);
+      }
+      case 'store':
+        this.#note(`the store of process ${step.at} is ${step.becomes}`);
+        return this.#stage.setStore(this.#processAt(step.at), step.becomes);
+      case 'lose':
+        return this.#lose(step.what);
+      case 'crash':
+        this.#note(`process ${step.at} crashes, another takes its place`);
+        return this.#stage.crash(this.#processAt(step.at));
+      case 'post':
+        this.#note(`messages are ${step.becomes}`);
+        post.condition = step.becomes;
+        if (step.becomes === 'well') post.deliver();
+        return;
+      case 'clear':
+        return this.#clear(this.#processAt(step.at));
+    }
+  }
+
+  #processAt(place: number): Process {
+    const process = this.#stage.processes[place];
+    if (process === undefined) throw new Error(`no process ${place}`);
+    return process;
+  }
+
+  #open(gate: Gate): void {
+    this.#note(gate.what);
+    gate.open();
+  }
+
+  async #newTurn(ops: readonly FleetOp[], hasId: boolean, at: number): Promise<void> {
+    const number = this.#ledger.turns.length;
+    const words = `w${number}`;
+    const event = {
+      type: 'message',
+      session_id: 's-1',
+      conversation_id: CONVERSATION,
+      text: words,
+      ...(hasId ? { turn_id: `t${number}` } : {}),
+    };
+    const turn = { number, words, ops, event, deliveries: [], runs: [], isStored: false };
+    this.#ledger.turns.push(turn);
+    await this.#deliver(turn, at);
+  }
+
+  async #deliver(turn: FleetTurn, at: number): Promise<void> {
+    const process = this.#processAt(at);
+    const number = this.#ledger.deliveries.length;
+    const delivery: FleetDelivery = {
+      turn,
+      process,
+      step: this.#step,
+      arrivedAtMs: this.#stage.clock.nowMs,
+      wasAway: process.isAway,
+      caller: undefined,
+      run: undefined,
+    };
+    this.#ledger.deliveries.push(delivery);
+    turn.deliveries.push(delivery);
+    this.#note(`${turn.words} arrives at process ${at}`);
+    const event = { ...turn.event, custom_metadata: { delivery: number } };
+    delivery.caller = await this.#stage.send(process, event);
+  }
+
+  #lose(what: (FleetEvent & { readonly do: 'lose' })['what']): void {
+    if (what === 'nothing yet') return this.#stage.backUp();
+    this.#note(`the store loses ${what}`);
+    if (what === 'everything') this.#stage.loseEverything();
+    else this.#stage.loseLastWrites();
+    for (const act of this.#ledger.acts) act.isLost ||= isOnce(act) && !this.#hasClaim(act);
+    for (const turn of this.#ledger.turns) turn.isStored &&= this.#hasWords(turn);
+    for (const clearing of this.#ledger.clearings) clearing.isStored &&= this.#hasMark(clearing);
+  }
+
+  async #clear(process: Process): Promise<void> {
+    this.#note(`process ${process.place} forgets the conversation`);
+    const { clock } = this.#stage;
+    const cleared = clock.as(process.place, () => process.clear());
+    await this.#stage.quiet();
+    await clock.pass(1_000, this.#stage.quiet); // a store that is slow times out
+    await cleared;
+    const conversation = await clock.as(process.place, () => process.conversation());
+    this.#ledger.clearings.push({
+      step: this.#step,
+      process,
+      mark: conversation?.erasedAt ?? 0,
+      wasAway: process.isAway,
+      isStored: false,
+    });
+    for (const act of this.#ledger.acts) act.isCleared = true;
+  }
+
+  // What is recorded.
+
+  #begin(turn: MessageTurn, reply: Reply): FleetRun {
+    const delivery = this.#ledger.deliveries[Number(turn.metadata['delivery'])];
+    if (delivery === undefined) throw new Error('a turn of no delivery');
+    const run: FleetRun = {
+      n: this.#ledger.runs.length + 1,
+      turn: delivery.turn,
+      delivery,
+      process: delivery.process,
+      step: this.#step,
+      startedAtMs: this.#stage.clock.nowMs,
+      turnId: turn.turnId,
+      pieces: [],
+      hasFailed: false,
+      abortReason: undefined,
+      isOver: () => reply.isOver,
+    };
+    this.#note(`  process ${run.process.place} asks its agent for ${run.turn.words}: run ${run.n}`);
+    turn.signal.addEventListener('abort', () => {
+      run.abortReason = (turn.signal.reason as Error).message;
+      this.#note(`  run ${run.n} is ended: ${run.abortReason}`);
+      if (!run.process.isDead) this.#wrongs.push(...this.#model.wrongsOfAbort(run));
+    });
+    this.#ledger.runs.push(run);
+    if (run.process.isDead) return run;
+    delivery.run = run;
+    delivery.turn.runs.push(run);
+    return run;
+  }
+
+  #ask(run: FleetRun, messages: readonly ChatMessage[]): void {
+    if (run.process.isDead) return;
+    const { nowMs } = this.#stage.clock;
+    this.#wrongs.push(...this.#model.wrongsOfPrompt(run, messages, nowMs));
+  }
+
+  #act(
+    { tool, args, agent, key, turnId }: Pick<Act, 'tool' | 'args' | 'agent' | 'key' | 'turnId'>,
+    delivery: number,
+  ): Act {
+    const process = this.#ledger.deliveries[delivery]?.process;
+    if (process === undefined) throw new Error('a tool was called for no delivery');
+    const act: Act = {
+      n: this.#ledger.acts.length,
+      tool,
+      args,
+      agent,
+      key,
+      turnId,
+      process,
+      step: this.#step,
+      beganAtMs: this.#stage.clock.nowMs,
+      ended: 'not yet',
+      result: undefined,
+      isLost: false,
+      isCleared: false,
+    };
+    this.#note(`  act ${act.n} begins in process ${process.place}: ${tool} ${args} of ${turnId}`);
+    if (process.isDead) return { ...act, n: -1 };
+    const claim = this.#stage.stored.get(`once-${key}`);
+    this.#wrongs.push(...this.#model.wrongsOfAct(act, claim));
+    this.#ledger.acts.push(act);
+    return act;
+  }
+
+  #note(line: string): void {
+    this.#stage.news();
+    this.#transcript.push(line);
+  }
+
+  /** Looks at what the database has now. */
+  #look(): void {
+    for (const delivery of this.#ledger.deliveries)
+      if (delivery.step === this.#step || delivery.caller?.hasEnded !== true)
+        delivery.wasAway ||= delivery.process.isAway;
+    for (const turn of this.#ledger.turns) turn.isStored ||= this.#hasWords(turn);
+    for (const clearing of this.#ledger.clearings) clearing.isStored ||= this.#hasMark(clearing);
+    for (const act of this.#ledger.acts) act.isLost &&= !this.#hasClaim(act);
+  }
+
+  #hasWords({ words }: FleetTurn): boolean {
+    return [...this.#stage.stored.values()].some((part) => part.includes(`"${words}"`));
+  }
+
+  #hasMark({ mark }: { readonly mark: number }): boolean {
+    const head = JSON.parse(this.#stage.stored.get('head') ?? '{}') as { erasedAt?: number };
+    return mark > 0 && (head.erasedAt ?? 0) >= mark;
+  }
+
+  #hasClaim({ key }: Act): boolean {
+    return this.#stage.stored.has(`once-${key}`);
+  }
+
+  #check(): void {
+    if (this.#wrongs.length > 0)
+      throw new FleetError(this.#talk, this.#wrongs, this.#transcript);
+  }
+}
+
+function chosen<T>(choices: readonly T[], pick: number): T | undefined {
+  return choices[Math.floor(pick * choices.length)];
+}

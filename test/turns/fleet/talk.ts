@@ -1,0 +1,139 @@
+// A talk with a fleet: what callers, tools, processes and their store do, in order. It is made from
+// a seed.
+
+import { randomFrom } from '../talk.ts';
+
+/** One step of an agent's model in a turn. The talk ends a `wait`. */
+export type FleetOp =
+  | { readonly do: 'say' | 'wait' | 'fail' | 'hand over' }
+  | { readonly do: 'call'; readonly calls: readonly ToolUse[] };
+
+/** `act` ends with its turn, `keep` does not. `pay` and `order` act once. */
+export type ToolName = 'act' | 'keep' | 'pay' | 'order';
+
+/** Calls with the same tool and number are the same call. */
+export interface ToolUse {
+  readonly tool: ToolName;
+  readonly n: number;
+}
+
+/** What becomes of a call once it has begun. It ends at once, or when the talk lets it. */
+export interface ToolFate {
+  readonly waits: boolean;
+  readonly ends: 'returns' | 'throws' | 'does nothing';
+}
+
+/** `pick`, from 0 to 1, chooses among what there is. `at` is the place of a process. */
+export type FleetEvent =
+  | {
+      readonly do: 'message';
+      readonly at: number;
+      readonly hasId: boolean;
+      readonly ops: readonly FleetOp[];
+    }
+  | { readonly do: 'deliver again'; readonly at: number; readonly pick: number }
+  | { readonly do: 'drop' | 'go on'; readonly pick: number }
+  | {
+      readonly do: 'store';
+      readonly at: number;
+      /** `unanswered`: it does what it is asked, and the answers get lost. */
+      readonly becomes: 'slow' | 'down' | 'unanswered' | 'well';
+    }
+  | { readonly do: 'lose'; readonly what: 'everything' | 'the last writes' | 'nothing yet' }
+  | { readonly do: 'crash' | 'clear'; readonly at: number }
+  | { readonly do: 'post'; readonly becomes: 'lost' | 'late' | 'well' };
+
+/** An event, and the time that passes behind it. */
+export type FleetStep = FleetEvent & { readonly passesMs: number };
+
+/** What goes wrong in a talk besides what callers and tools do. */
+export const TROUBLES = ['slow', 'down', 'losses', 'crashes', 'post', 'clear', 'clocks'] as const;
+export type Trouble = (typeof TROUBLES)[number];
+
+export interface FleetTalk {
+  readonly seed: number;
+  readonly processes: number;
+  readonly troubles: ReadonlySet<Trouble>;
+  /** How far ahead the clock of each process is. */
+  readonly aheadMs: readonly number[];
+  /** For each call that begins, in turn. */
+  readonly fates: readonly ToolFate[];
+  readonly steps: readonly FleetStep[];
+}
+
+const HOUR_MS = 3_600_000;
+
+export function composeFleetTalk(seed: number): FleetTalk {
+  const random = randomFrom(seed);
+  const chance = (part: number): boolean => random() < part;
+  const below = (count: number): number => Math.floor(random() * count);
+  const one = <T>(choices: readonly T[]): T => choices[below(choices.length)] as T;
+  const processes = 2 + below(2);
+  const troubles = new Set(TROUBLES.filter(() => chance(0.22)));
+  const at = (): number => below(processes);
+
+  const op = (): FleetOp => {
+    const kind = random();
+    if (kind < 0.3) return { do: 'say' };
+    if (kind < 0.45) return { do: 'wait' };
+    if (kind < 0.49) return { do: 'fail' };
+    if (kind < 0.57) return { do: 'hand over' };
+    const use = (): ToolUse => ({
+      tool: one(['act', 'keep', 'pay', 'pay', 'order'] as const),
+      n: below(2),
+    });
+    return { do: 'call', calls: Array.from({ length: chance(0.3) ? 2 : 1 }, use) };
+  };
+
+  const trouble = (): FleetEvent | undefined => {
+    switch (one([...troubles])) {
+      case 'slow':
+        return { do: 'store', at: at(), becomes: one(['slow', 'slow', 'well', 'well'] as const) };
+      case 'down':
+        return {
+          do: 'store', at: at(), becomes: one(['down', 'unanswered', 'well', 'well'] as const),
+        };
+      case 'losses':
+        return { do: 'lose', what: one(['everything', 'the last writes', 'nothing yet'] as const) };
+      case 'crashes':
+        return { do: 'crash', at: at() };
+      case 'post':
+        return { do: 'post', becomes: one(['lost', 'late', 'well'] as const) };
+      case 'clear':
+        return chance(0.5) ? { do: 'clear', at: at() } : undefined;
+      case 'clocks':
+      case undefined:
+        return undefined;
+    }
+  };
+
+  const usual = (): FleetEvent => {
+    const kind = random();
+    if (kind < 0.4) {
+      const ops = Array.from({ length: below(4) }, op);
+      return { do: 'message', at: at(), hasId: chance(0.85), ops: [...ops, { do: 'say' }] };
+    }
+    if (kind < 0.55) return { do: 'deliver again', at: at(), pick: random() ** 2 };
+    if (kind < 0.63) return { do: 'drop', pick: random() };
+    return { do: 'go on', pick: random() };
+  };
+
+  const step = (): FleetStep => {
+    const made = (troubles.size > 0 && chance(0.25) ? trouble() : undefined) ?? usual();
+    const passesMs = chance(0.02) ? 121_000 : one([0, 0, 20, 110, 110, 260, 1_500]);
+    return { ...made, passesMs };
+  };
+
+  return {
+    seed,
+    processes,
+    troubles,
+    aheadMs: Array.from({ length: processes }, () =>
+      troubles.has('clocks') ? one([-HOUR_MS, 0, HOUR_MS]) : 0),
+    fates: Array.from({ length: 16 }, () => ({
+      waits: chance(0.5),
+      ends: one(['returns', 'returns', 'returns', 'throws', 'does nothing'] as const),
+    })),
+    steps: Array.from({ length: 5 + below(16) }, step),
+  };
+}
