@@ -1183,7 +1183,7 @@ describe('a turn_id that comes again with something else', () => {
     assert.equal(warnings.length, 1);
     assert.match(
       warnings[0] ?? '',
-      /came with other words[^]*"turnId":"t-1"[^]*"storedAs":"t-1~2"/,
+      /reused with different text[^]*"turnId":"t-1"[^]*"storedAs":"t-1~2"/,
     );
     assert.doesNotMatch(logLines.join(''), /swordfish|sunflower/);
   });

@@ -16,7 +16,7 @@ import type { OnceCall } from '../../../src/conversations/once-call.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../../src/log.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../../src/models/model.ts';
-import { parseSettings } from '../../../src/settings/settings.ts';
+import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { sharing } from '../../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../../conversations/stores/parts-in-memory.ts';
 import { rawRequest, SECRET } from '../../fixtures/app.ts';
