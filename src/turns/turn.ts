@@ -96,7 +96,7 @@ export class Turn
 
   /** What history would hold if the turn were interrupted now. */
   soFar(): TurnSettlement {
-    return settlementOf(this, 'interrupted', this.host);
+    return settlementOf(this, this.#ending === 'failed' ? 'failed' : 'interrupted', this.host);
   }
 
   // What comes from outside: the turn begins, is delivered again, has left, is interrupted.
