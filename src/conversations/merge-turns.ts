@@ -42,7 +42,8 @@ export function mergeAltered(conversation: Conversation, altered: readonly TurnR
   for (const ours of altered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) continue;
-    const isEnded = ours.state !== 'open' && ours.runId === theirs.runId;
+    // Otherwise its run has said how it ended: the change in vain may have cut it to something else.
+    const isEnded = theirs.state === 'open' && ours.runId === theirs.runId;
     if (isEnded && isNewer(ours, theirs)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withResultsOf(ours, theirs));
   }
