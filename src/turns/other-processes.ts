@@ -85,7 +85,7 @@ export class OtherProcesses {
     calls: ReadonlyMap<string, readonly string[]>,
   ): Promise<Answers> {
     const id = randomUUID();
-    const question = new Question(calls.keys());
+    const question = new Question(calls);
     this.#questions.set(id, question);
     const from = this.ownAddress;
     for (const [process, keys] of calls)

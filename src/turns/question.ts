@@ -20,20 +20,25 @@ export interface Answers {
   readonly isAlive: (process: string) => boolean;
 }
 
-/** A question to other processes: which tool calls they run. */
+/**
+ * A question to other processes: which tool calls they run. A process that was not asked, or not
+ * about that call, has begun something meanwhile: so it lives, and runs it.
+ */
 export class Question implements Answers {
   /** Resolves when all have answered, but at the latest after 150 ms. */
   readonly answered: Promise<void>;
   /** Who runs which calls, by key, as far as answers have come. */
   readonly #runners = new Map<string, string>();
+  /** Keys of the calls that were asked about. */
   readonly #asked: ReadonlySet<string>;
   /** Processes that have not answered. */
   readonly #silent: Set<string>;
   #done!: () => void;
 
-  constructor(asked: Iterable<string>) {
-    this.#asked = new Set(asked);
-    this.#silent = new Set(this.#asked);
+  /** `calls`: keys by the address of the process that may run them. */
+  constructor(calls: ReadonlyMap<string, readonly string[]>) {
+    this.#asked = new Set([...calls.values()].flat());
+    this.#silent = new Set(calls.keys());
     this.answered = new Promise((resolve) => {
       const timer = setTimeout(resolve, ANSWER_MS);
       this.#done = () => {
@@ -43,12 +48,12 @@ export class Question implements Answers {
     });
   }
 
-  readonly isCallRunning = (key: string): boolean => this.#runners.has(key);
+  readonly isCallRunning = (key: string, process: string | undefined): boolean =>
+    this.#runners.has(key) || (process !== undefined && !this.#asked.has(key));
 
   readonly runnerOf = (key: string): string | undefined => this.#runners.get(key);
 
-  readonly isAlive = (process: string): boolean =>
-    this.#asked.has(process) && !this.#silent.has(process);
+  readonly isAlive = (process: string): boolean => !this.#silent.has(process);
 
   answer({ from, calls }: MessageOf<'answer'>): void {
     if (!this.#silent.delete(from)) return;
