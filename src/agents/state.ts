@@ -26,6 +26,24 @@ export function stateMadeBy<S>(create: () => S): State<S> {
   return Object.freeze({ create, open: () => new LiveStates(create) });
 }
 
+/**
+ * Throws a `TypeError` if two agents have one function, but two states that it makes. They look as
+ * if they shared a state, and no conversation could be handed over between them.
+ */
+export function checkStates(
+  agents: Iterable<readonly [name: string, agent: { readonly state?: State }]>,
+): void {
+  const known = new Map<unknown, readonly [name: string, state: State]>();
+  for (const [name, { state }] of agents) {
+    if (state === undefined) continue;
+    const [otherName, other] = known.get(state.create) ?? [name, state];
+    known.set(state.create, [name, state]);
+    if (other === state) continue;
+    const both = `the agents "${otherName}" and "${name}" have one function for two states`;
+    throw new TypeError(`${both}: call defineState once, and pass its result to both`);
+  }
+}
+
 export function isState<S>(value: unknown): value is State<S> {
   const isObject = typeof value === 'object' && value !== null;
   return isObject && 'open' in value && typeof value.open === 'function';

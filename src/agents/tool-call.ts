@@ -125,7 +125,9 @@ class RequestedCall<S> {
   }
 
   #context(): OnceContext<S> {
-    const { conversationId, turnId, metadata, caller, state, log } = this.#turn;
+    const { conversationId, turnId, metadata, caller, log } = this.#turn;
+    // A tool without `state` fits every agent, so it must not find out which one has it.
+    const state = this.#tool.state === undefined ? (undefined as S) : this.#turn.state;
     return { conversationId, turnId, metadata, caller, state, log };
   }
 

@@ -14,7 +14,7 @@ import { speakable } from './voice.ts';
 
 /** What a tool receives besides its arguments. */
 export interface ToolContext<S = unknown> extends ToolCallContext {
-  /** The same as `Turn.state`, if the tool was defined with the agent's `state`. */
+  /** The same as `Turn.state` if the tool was defined with the agent's `state`, or undefined. */
   readonly state: S;
   /** The same as `Turn.caller`. */
   readonly caller: Caller | undefined;

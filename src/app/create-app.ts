@@ -1,5 +1,6 @@
 import type { Agent, BoundAgent } from '../agents/agent.ts';
 import { checkOnceTools, onceToolsOf } from '../agents/once-tools.ts';
+import { checkStates } from '../agents/state.ts';
 import { checkFields, type FieldNames } from '../base/check-fields.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
@@ -23,8 +24,10 @@ const OPTIONS: FieldNames<AppOptions> = {
  * route, under its name; the first one also has the agent route itself.
  *
  * Throws a `TypeError` for a name that cannot be part of a path, and for an agent without a
- * webhook secret, because signatures are always verified. Also throws if the settings name a store
- * or call records but `options` does not have them, because opening them is asynchronous.
+ * webhook secret, because signatures are always verified. Throws one as well for agents that cannot
+ * be served together: two tools with one name of which one acts once, or one function for two
+ * states. Also throws if the settings name a store or call records but `options` does not have
+ * them, because opening them is asynchronous.
  */
 export function createApp(
   settings: Settings,
@@ -46,6 +49,7 @@ export function createApp(
   for (const { name, secrets } of given) checkSecrets(name, secrets);
   const agents = given.map(({ agent }) => agent);
   checkOnceTools(agents);
+  checkStates(given.map(({ name, agent }) => [name ?? agent.name, agent]));
   const store = options.store ?? memoryStoreFor(settings);
   warnOfForgetting(agents, store, log);
   return new App(settings, [first, ...others], { ...options, log, store });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
+import type { JsonObject } from '../base/json.ts';
 import type { Interruption } from '../calls/call-event.ts';
 import type { ConversationBounds } from './bounds.ts';
 import {
@@ -108,6 +109,18 @@ export class ConversationManager {
   getHistory(conversationId: string): Awaitable<Message[]> {
     return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
       conversation === undefined ? [] : historyOf(toRead(conversation)),
+    );
+  }
+
+  /**
+   * A copy of the agent's state as last stored: before tools run, with each tool's result, and at
+   * the end of each turn. Undefined if none is stored.
+   */
+  getState(conversationId: string): Awaitable<JsonObject | undefined> {
+    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
+      conversation?.state === undefined
+        ? undefined
+        : (JSON.parse(conversation.state) as JsonObject),
     );
   }
 

@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { defineState, type State } from '../../src/agents/state.ts';
 import type { App, AppOptions } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
 import type { ChatModel } from '../../src/models/model.ts';
@@ -68,6 +69,31 @@ describe('createApp with several agents', () => {
       name: 'TypeError',
       message: /LAYERCODE_WEBHOOK_SECRET, or LAYERCODE_WEBHOOK_SECRET_SUPPORT$/,
     });
+  });
+
+  const newCart = (): object => ({ cart: [] });
+  const withState = (state: State | (() => object)): Agent =>
+    defineAgent({ name: 'shop', state, onMessage: () => 'Yes.' });
+
+  for (const [what, sales, support] of [
+    ['as their state', withState(newCart), withState(newCart)],
+    ['in two states', withState(defineState(newCart)), withState(defineState(newCart))],
+    ['in a state and without one', withState(defineState(newCart)), withState(newCart)],
+  ] as const) {
+    it(`refuses two agents that have one function ${what}, which they would not share`, () => {
+      assert.throws(() => createApp(settingsWith(), { sales, billing: speaker('Bill'), support }), {
+        name: 'TypeError',
+        message: 'the agents "sales" and "support" have one function for two states: '
+          + 'call defineState once, and pass its result to both',
+      });
+    });
+  }
+
+  it('takes agents that share a state, that have different ones, and one under two names', () => {
+    const shared = defineState(newCart);
+    const own = withState(() => ({ cart: [] }));
+    const agents = { a: withState(shared), b: withState(shared), c: own, d: own };
+    return createApp(settingsWith(), agents).close();
   });
 
   it('takes names that objects have of themselves', () => {

@@ -5,8 +5,10 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, MessageTurn, SessionEndContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { defineState } from '../../src/agents/state.ts';
+import { defineState, type State } from '../../src/agents/state.ts';
+import { tool, type Tool } from '../../src/agents/tool.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import {
   deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, Told, until, within,
@@ -366,5 +368,70 @@ describe('onSessionEnd', () => {
     const { client } = serve(t, { onMessage: () => 'Yes.' }, { store });
     await client.post({ type: 'session.end', session_id: 's', conversation_id: 'c' });
     assert.deepEqual(store.calls, []);
+  });
+});
+
+describe('the state of a tool', () => {
+  it('is that of its agent if it was defined with it, and otherwise undefined', async (t) => {
+    const seen: Record<string, unknown> = {};
+    const look = (name: string, state: State<Order> | undefined): Tool<Order> =>
+      tool({
+        name,
+        state,
+        description: 'Looks.',
+        parameters: { type: 'object' },
+        once(_args, context) {
+          seen[`once of ${name}`] = context.state;
+          return name;
+        },
+        run: (_args, context) => void (seen[`run of ${name}`] = context.state),
+      });
+    const script = [[{ call: 'own', args: {} }, { call: 'any', args: {} }], 'Done.'];
+    const { client } = serve(t, defineAgent({
+      name: 'shop', state: order, prompt: 'Sell.',
+      model: scriptedModel(script), tools: [look('own', order), look('any', undefined)],
+    }));
+    assert.equal(await (await client.say('Hi')).text(), 'Done.');
+    assert.deepEqual(seen, {
+      'once of own': { cart: [] }, 'run of own': { cart: [] },
+      'once of any': undefined, 'run of any': undefined,
+    });
+  });
+});
+
+describe('conversations.getState', () => {
+  for (const [kind, store] of [
+    ['a store that answers at once', memory()],
+    ['a store that answers late', new PromisedStore(memory())],
+  ] as const) {
+    it(`is the state as it stands after a turn, in ${kind}`, async (t) => {
+      const { app, client } = serve(t, listing, { store });
+      for (const text of ['one', 'two']) await (await client.say(text)).text();
+      assert.deepEqual(await app.conversations.getState(client.conversationId), {
+        cart: ['one', 'two'],
+      });
+    });
+  }
+
+  it('is undefined where none is stored', async (t) => {
+    const { app, client } = serve(t, { onMessage: () => 'Yes.' });
+    await (await client.say('Hi')).text();
+    assert.equal(await app.conversations.getState(client.conversationId), undefined);
+    assert.equal(await app.conversations.getState('unknown'), undefined);
+  });
+
+  it('is forgotten with the conversation', async (t) => {
+    const { app, client } = serve(t, listing);
+    await (await client.say('one')).text();
+    await app.conversations.clear(client.conversationId);
+    assert.equal(await app.conversations.getState(client.conversationId), undefined);
+  });
+
+  it('is a copy: changing it changes nothing', async (t) => {
+    const { app, client } = serve(t, listing);
+    await (await client.say('one')).text();
+    const state = await app.conversations.getState(client.conversationId);
+    Reflect.deleteProperty(state ?? {}, 'cart');
+    assert.equal(await (await client.say('two')).text(), 'one,two');
   });
 });
