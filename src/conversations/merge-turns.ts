@@ -36,14 +36,19 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
 
 /**
  * The same for turns that a change in vain has altered. Whatever becomes of that change, two things
- * are true: how the run of a turn ended, and what tools returned.
+ * are true: what tools returned, and how the run of a turn ended, unless the turn was still `open`
+ * before the change, which then has ended it.
  */
-export function mergeAltered(conversation: Conversation, altered: readonly TurnRecord[]): void {
+export function mergeAltered(
+  conversation: Conversation,
+  altered: readonly TurnRecord[],
+  open: readonly TurnRecord[],
+): void {
   for (const ours of altered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) continue;
-    // Otherwise its run has said how it ended: the change in vain may have cut it to something else.
-    const isEnded = theirs.state === 'open' && ours.runId === theirs.runId;
+    const isOver = theirs.state === 'open' && !open.includes(ours);
+    const isEnded = isOver && ours.runId === theirs.runId;
     if (isEnded && isNewer(ours, theirs)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withResultsOf(ours, theirs));
   }

@@ -19,7 +19,7 @@ export function bringBack(
   const { conversation } = latest;
   const turns = memory.turns();
   mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched));
-  mergeAltered(conversation, turns.filter((turn) => kept.touched.has(turn)));
+  mergeAltered(conversation, turns.filter((turn) => kept.touched.has(turn)), memory.open);
   latest.takeOnceCallsOf(kept, memory);
   latest.takeLostHead(memory, isErased);
 }

@@ -49,12 +49,16 @@ export interface Memory {
   readonly revision: number;
   /** Without those that were added since. Older ones may have changed since. */
   readonly turns: () => readonly TurnRecord[];
+  /** Those that were open. */
+  readonly open: readonly TurnRecord[];
   readonly onceCalls: Conversation['onceCalls'];
   /** Ids of `once` calls that are over, so that a copy which has them is older. */
   readonly over: ReadonlySet<string>;
   /** 0 if nothing was ever erased. */
   readonly erasedAt: number;
 }
+
+const NO_TURNS: readonly TurnRecord[] = [];
 
 /** A conversation in memory that knows which of its parts are not stored yet. */
 export class PartedConversation {
@@ -281,7 +285,7 @@ export class PartedConversation {
 
   /** What is known now, whatever later changes make of it. */
   memory(): Memory {
-    const { turns, onceCalls, erasedAt, state, agent, caller } = this.conversation;
+    const { turns, openTurns, onceCalls, erasedAt, state, agent, caller } = this.conversation;
     const newest = turns.at(-1);
     return {
       state,
@@ -289,6 +293,7 @@ export class PartedConversation {
       caller,
       revision: this.#revision,
       turns: () => (newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1)),
+      open: openTurns === 0 ? NO_TURNS : turns.filter((turn) => turn.state === 'open'),
       onceCalls: onceCalls === undefined ? undefined : { ...onceCalls },
       over: this.#once.over,
       erasedAt: erasedAt ?? 0,
