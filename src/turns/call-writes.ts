@@ -5,6 +5,7 @@ import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { UNFINISHED_RESULTS } from '../conversations/message.ts';
 import type { OnceCall } from '../conversations/once-call.ts';
 import type { OnceClaim, OnceResult } from '../conversations/once-rules.ts';
+import type { UpdateOptions } from '../conversations/store.ts';
 import type { Ownership, TurnProgress } from '../conversations/tool-call-rules.ts';
 import type { Logger } from '../log.ts';
 import { toolNameOf, type NotedCall } from './noted-calls.ts';
@@ -48,30 +49,48 @@ export function storeCalls(
   calls: readonly NotedCall[],
 ): Awaitable<void> {
   if (!turn.isStored) return;
-  const claiming = calls.filter(({ isOnce }) => isOnce);
-  return claiming.length === 0
+  const once = calls.filter(({ isOnce }) => isOnce);
+  return once.length === 0
     ? storeProgress(turn, host)
-    : storeClaims(turn, host, claiming);
+    : storeClaims(turn, host, once, once.length < calls.length);
 }
 
 function storeProgress(turn: CallingTurn, host: CallHost): Awaitable<void> {
-  const { conversationId, turnId, liveState, log } = turn;
-  const failed = (error: unknown): void => {
+  const failed = (error: unknown): Awaitable<void> => {
+    const { conversationId, turnId, log } = turn;
     const message = 'tool calls could not be stored and run unprotected';
     log.error(message, { conversationId, turnId, error });
+    return rememberProgress(turn, host);
   };
   try {
-    const stored = andThen(
-      host.conversations.noteProgress(conversationId, progressOf(turn, host)),
-      ({ ownership, isStateKept }) => {
-        liveState?.written(isStateKept, log, conversationId);
-        own(turn, ownership);
-      },
-    );
+    const stored = noteProgress(turn, host, { mustBeStored: true });
     return stored instanceof Promise ? stored.catch(failed) : stored;
   } catch (error) {
-    failed(error);
+    return failed(error);
   }
+}
+
+/** For a store that has not confirmed the calls, but may remember them until it can write. */
+async function rememberProgress(turn: CallingTurn, host: CallHost): Promise<void> {
+  try {
+    await noteProgress(turn, host);
+  } catch (error) {
+    const { conversationId, turnId, log } = turn;
+    log.debug('tool calls are not remembered either', { conversationId, turnId, error });
+  }
+}
+
+function noteProgress(
+  turn: CallingTurn, host: CallHost, options?: UpdateOptions,
+): Awaitable<void> {
+  const { conversationId, liveState, log } = turn;
+  return andThen(
+    host.conversations.noteProgress(conversationId, progressOf(turn, host), options),
+    ({ ownership, isStateKept }) => {
+      liveState?.written(isStateKept, log, conversationId);
+      own(turn, ownership);
+    },
+  );
 }
 
 function progressOf(turn: CallingTurn, { process }: CallHost): TurnProgress {
@@ -87,11 +106,15 @@ function own(turn: CallingTurn, ownership: Ownership): void {
   else if (ownership === 'taken over') turn.giveAway();
 }
 
-/** The same, with claims in the same compare-and-swap. */
+/**
+ * The same, with claims in the same compare-and-swap. `hasOthers`: the model has asked for calls
+ * beside them that may run unprotected.
+ */
 async function storeClaims(
   turn: CallingTurn,
   host: CallHost,
   calls: readonly NotedCall[],
+  hasOthers: boolean,
 ): Promise<void> {
   const { conversationId, turnId, liveState, log } = turn;
   const claiming = await notRunningElsewhere(turn, host, calls);
@@ -113,7 +136,7 @@ async function storeClaims(
     log.error(message, { conversationId, turnId, error });
     for (const { key } of claiming) host.calls.noteUnconfirmed(key);
     void withdrawLater(turn, host, claiming);
-    await storeProgress(turn, host);
+    await (hasOthers ? storeProgress(turn, host) : rememberProgress(turn, host));
   }
 }
 

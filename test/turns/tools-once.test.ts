@@ -8,6 +8,8 @@ import type { ToolCallContext, ToolRun } from '../../src/agents/agent.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ToolCall } from '../../src/conversations/message.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
+import { sharing } from '../conversations/stores/machines.ts';
+import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import {
   deferred, fired, messageEvent, rawRequest, serve, slowStore, Told, until, within,
   type RawConnection, type Served,
@@ -320,6 +322,21 @@ describe('a call that cannot be kept', () => {
     const isSaid = (line: string): boolean =>
       line.includes('tool calls could not be stored and run unprotected');
     assert.ok(served.logLines.some(isSaid));
+  });
+
+  it('is said to run unprotected where a shared store does not answer', async (t) => {
+    const parts = new PartsInMemory();
+    const served = paying(t, { store: sharing(parts) });
+    const unprotected = (): number =>
+      served.logLines.filter((line) => line.includes('run unprotected')).length;
+    assert.match(await ended(await served.deliver({ turn_id: 'before' })), /paid/);
+    assert.equal(unprotected(), 0);
+    parts.failWith = new Error('connection refused');
+    assert.match(await ended(await served.deliver({ turn_id: 'during' })), /paid/);
+    assert.equal(unprotected(), 1);
+    assert.equal(served.runs.all.length, 2);
+    const states = (await served.results()).map(([state]) => state);
+    assert.deepEqual(states, ['completed', 'completed'], 'it is remembered');
   });
 
   it('is dropped with a line in the log where its conversation was cleared', async (t) => {
