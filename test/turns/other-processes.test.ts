@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 
 import { parseProcessMessage } from '../../src/turns/process-message.ts';
 import { hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';
-import { until } from '../fixtures/app.ts';
+import { deferred, until } from '../fixtures/app.ts';
 import { ID, machines, says } from './machines.ts';
 
 describe('a newer turn on another process', () => {
@@ -200,6 +200,58 @@ describe('a message from another process', () => {
       post.forge('a', JSON.stringify({ type, id: 'x', sent: 0, event: { type: 'say' } }));
     assert.equal(await says(a, 'Hello'), 'Hello?');
     assert.doesNotMatch(a.logLines.join(''), /another process/);
+  });
+
+  // Other tenants of a Redis can write whatever they like.
+  for (const type of ['interrupt', 'ask', 'answer', 'call ended', 'end', 'event']) {
+    it(`of the type ${type}, with any fields, ends no process and no turn of others`, async (t) => {
+      const { a, post } = machines(t);
+      const held = await hold(a, 'hold', 'hold', ID);
+      const fields = [
+        'id', 'from', 'conversationId', 'runId', 'sessionId', 'isTakenOver', 'calls', 'key',
+        'isFollowing', 'sent', 'report', 'event', 'usage', '__proto__',
+      ];
+      const valued = (names: readonly string[], value: unknown): object =>
+        Object.fromEntries(names.map((name) => [name, value]));
+      const usage = { outcome: 'completed', usage: [null], speakers: [null] };
+      for (const value of [null, 0, -1, '', 'x', true, [], [null], {}, usage, [usage]]) {
+        post.forge('a', JSON.stringify({ type, ...valued(fields, value) }));
+        for (const field of fields) {
+          const right = { id: 'x', from: 'b', conversationId: 'other', calls: [], key: 'x' };
+          post.forge('a', JSON.stringify({ type, ...right, ...valued([field], value) }));
+        }
+      }
+      a.go('hold');
+      assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+      assert.equal(await says(a, 'Hello'), 'Hello?');
+    });
+  }
+
+  it('carries ids and keys, and no word of a caller, an agent or a tool', async (t) => {
+    const paid = deferred();
+    const { a, b, post } = machines(t, {
+      async *onMessage({ text, journal }) {
+        yield `${text}?`;
+        if (!text.startsWith('hold')) return;
+        const calls = [{ id: 'x', name: 'spoken', args: '{"spoken":1}' }];
+        await journal.runTools(calls, () => ({
+          whenInterrupted: 'finish',
+          run: () => paid.promise.then(() => '{"spoken":2}'),
+        }));
+      },
+    });
+    const again = { turn_id: 'again', ...ID };
+    await hold(a, 'hold spoken', 'again', ID);
+    const taken = new HeldReply(await b.client.say('hold spoken', again));
+    assert.equal(await taken.next(), 'hold spoken?');
+    await until(() => post.messages.some((text) => text.includes('isTakenOver')), 'the take-over');
+    paid.resolve();
+    assert.deepEqual(await taken.rest(), ['response.end']);
+    await says(a, 'spoken, too');
+    const sent = post.messages.map((text) => JSON.parse(text) as { readonly type: string });
+    const types = new Set(sent.map(({ type }) => type));
+    assert.deepEqual([...types].sort(), ['answer', 'ask', 'call ended', 'interrupt']);
+    for (const text of post.messages) assert.doesNotMatch(text, /spoken/);
   });
 
   it('about an older run leaves the one that runs alone', async (t) => {
