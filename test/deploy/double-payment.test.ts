@@ -26,8 +26,10 @@ describe('the verdict on payments while callers go on talking', () => {
 
   it('counts a caller who is told that the outcome is unknown, and finds no fault in that', () => {
     const told = { ...CALLER, heard: '8 {"error":"outcome unknown"}' };
-    const { unknown, faults } = verdictOf([told], ['I1']);
-    assert.deepEqual({ unknown, faults }, { unknown: 1, faults: [] });
+    for (const charged of [['I1'], []]) {
+      const { unknown, faults } = verdictOf([told], charged);
+      assert.deepEqual({ unknown, faults }, { unknown: 1, faults: [] });
+    }
   });
 
   it('finds a caller who is told of another receipt, or of none', () => {

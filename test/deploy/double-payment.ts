@@ -27,7 +27,7 @@ export interface PaymentVerdict {
   readonly doubled: readonly string[];
   /**
    * Callers who were told that the outcome is unknown, as the process that pays did not answer the
-   * other one in time: the machine is busy. Nothing is paid again.
+   * other one in time: the machine is busy. They were charged once, or never.
    */
   readonly unknown: number;
   /** Invoices that were not charged, and callers who were told nothing true. */
@@ -160,11 +160,11 @@ export function verdictOf(
     elsewhere: callers.filter(({ reached: [first, next] }) => first !== next).length,
     doubled: callers.map(({ invoice }) => invoice).filter((invoice) => times(invoice) > 1),
     unknown: callers.filter(isUnknown).length,
-    faults: callers.flatMap((caller) => {
+    faults: callers.filter((caller) => !isUnknown(caller)).flatMap((caller) => {
       const { invoice, heard } = caller;
       return [
         ...(times(invoice) === 0 ? [`${invoice} was not charged`] : []),
-        ...(isTold(caller) || isUnknown(caller) ? [] : [`${invoice}: heard "${heard}"`]),
+        ...(isTold(caller) ? [] : [`${invoice}: heard "${heard}"`]),
       ];
     }),
   };
